@@ -1,0 +1,75 @@
+//! The one error type outside the graph: a kind, one sentence, a cause. Knows nothing of how it is shown.
+
+use std::fmt;
+
+/// What went wrong, coarsely: decides the exit code and lets a caller react.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The user's input is not usable: an argument, a file's contents, a value out of range.
+    Input,
+    /// A file or folder could not be read or written.
+    File,
+    /// A traced program is wrong; the message holds every error with its place.
+    Graph,
+    /// A PJRT plugin is missing, broken or for another machine.
+    Plugin,
+    /// PJRT answered with an error; the number is its status code.
+    Pjrt(i32),
+    /// Ctrl-C: the work was saved and stopped.
+    Interrupted,
+}
+
+/// An error with one clear sentence and, behind it, its cause.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// `std::result::Result` with this library's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error of `kind`. `message` is one sentence that says what is wrong and what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), cause: None }
+    }
+
+    /// Bad input: exit code 2.
+    pub fn input(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Input, message)
+    }
+
+    /// A file or folder that could not be read or written: exit code 2.
+    pub fn file(path: &std::path::Path, doing: &str, cause: std::io::Error) -> Error {
+        Error::new(ErrorKind::File, format!("cannot {doing} {}", path.display())).because(cause)
+    }
+
+    /// The same error with its cause.
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// What went wrong, coarsely.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|c| c as _)
+    }
+}
