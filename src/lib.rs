@@ -4,6 +4,7 @@ pub mod config;
 pub mod data;
 mod error;
 pub mod random;
+pub mod train;
 
 pub use error::{Error, ErrorKind, Result};
 pub use spiq_hlo::{Array, ArrayError, DType, Element, TensorType};
