@@ -17,7 +17,8 @@ pub struct PrintOptions {
 }
 
 impl Function {
-    /// The function as a StableHLO module whose `@main` it is. Lower it first: scans are not StableHLO.
+    /// The function as a StableHLO module whose `@main` it is. Lower it first for a compiler: what StableHLO lacks (scans,
+    /// custom gradients) is printed under the dialect `spiq`.
     pub fn stablehlo(&self, name: &str, options: &PrintOptions) -> String {
         Printer { text: String::new(), next: 0, options }.module(self, name)
     }
@@ -91,14 +92,15 @@ impl Printer<'_> {
         let regions = node.op.regions(&operand_types);
         let count = node.types.len();
         let _ = write!(self.text, "{indent}{name}{} = ", if count > 1 { format!(":{count}") } else { String::new() });
-        let mnemonic = node.op.name();
+        let dialect = if node.op.is_stablehlo() { "stablehlo" } else { "spiq" };
+        let mnemonic = format!("{dialect}.{}", node.op.name());
         let same = !operand_types.is_empty() && count == 1 && operand_types.iter().all(|t| *t == node.types[0]);
         if same && attrs.is_empty() && regions.is_empty() {
             // The short form of an operation whose operands and result share one type.
-            let _ = write!(self.text, "stablehlo.{mnemonic} {} : {}", names.list(&node.operands), node.types[0].mlir());
+            let _ = write!(self.text, "{mnemonic} {} : {}", names.list(&node.operands), node.types[0].mlir());
         } else {
             let printed = node.op.implicit_operands().unwrap_or(node.operands.len());
-            let _ = write!(self.text, "\"stablehlo.{mnemonic}\"({})", names.list(&node.operands[..printed]));
+            let _ = write!(self.text, "\"{mnemonic}\"({})", names.list(&node.operands[..printed]));
             self.regions(node, &regions, names, indent);
             if !attrs.is_empty() {
                 let _ = write!(self.text, " {{{}}}", attrs.join(", "));
