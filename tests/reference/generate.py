@@ -55,9 +55,9 @@ def plain(array):
         bits = array.astype(np.uint64)
         return np.stack([bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)], -1).astype(np.uint32)
     if jnp.issubdtype(array.dtype, jnp.floating):
-        return np.ascontiguousarray(array, np.float32)
+        return np.array(array, np.float32, order="C")
     unsigned = jnp.issubdtype(array.dtype, jnp.unsignedinteger)
-    return np.ascontiguousarray(array.astype(np.uint32 if unsigned else np.int32))
+    return np.array(array, np.uint32 if unsigned else np.int32, order="C")
 
 
 def parameters(model):
@@ -309,7 +309,270 @@ def surrogates(cases):
         cases.add(f"surrogate/{number}", {"type": name} | arguments, x=x, forward=forward, gradient=gradient)
 
 
-TOPICS = {topic.__name__: topic for topic in (random, init, surrogates)}
+NEURON_SIZES = TIMES, BATCH, UNITS = 12, 3, 5
+BETAS = [-0.25, 0.0, 0.7, 1.0, 1.5]  # clipped to [0, 1]; at the very ends half of the gradient passes
+
+
+def neurons(cases):
+    table = (
+        {"type": "LIF", "activation": {"type": "triangular"}},
+        {"type": "LIF", "activation": {"type": "superspike"}, "beta": 0.9, "threshold": 0.5},
+        {"type": "LIF", "activation": {"type": "arctan", "k": 1.5}, "beta": BETAS},
+        {"type": "LIF", "activation": {"type": "boxcar"}, "beta": 1.3},
+        {"type": "LIF", "activation": {"type": "tanh"}, "beta": -0.1},
+        {"type": "IF", "activation": {"type": "triangular", "k": 1.0}},
+        {"type": "IF", "activation": {"type": "boxcar"}, "threshold": 0.75},
+        {"type": "LI"},
+        {"type": "LI", "beta": 0.5},
+        {"type": "LI", "beta": BETAS},
+    )
+    for number, arguments in enumerate(table):
+        cases.add(f"neuron/{number}", arguments, **run_neuron(np.random.default_rng(number), **arguments))
+
+
+def run_neuron(random, type, activation=None, beta=None, **threshold):
+    spike = {"activation": make_surrogate(**activation)} if activation else {}
+    layer = getattr(snn, type)((UNITS,), **spike, **threshold, rngs=nnx.Rngs(0))
+    if beta is not None:
+        layer.beta = nnx.Param(jnp.asarray(beta, jnp.float32))
+    model, parameters = nnx.split(layer, nnx.Param)
+    weights = jnp.asarray(random.normal(size=NEURON_SIZES), jnp.float32)
+
+    def weighted(parameters, x, state):
+        outputs, final = snn.run(nnx.merge(model, parameters), x, state)
+        return jnp.sum(outputs * weights), (outputs, final)
+
+    x = jnp.asarray(random.normal(0.3, 0.8, NEURON_SIZES), jnp.float32)
+    state = jnp.asarray(random.normal(0, 0.5, (BATCH, UNITS)), jnp.float32)
+    gradient = jax.jit(jax.value_and_grad(weighted, (0, 1, 2), has_aux=True))
+    (_, (outputs, final)), (d_parameters, d_x, d_state) = gradient(parameters, x, state)
+    if type != "LI":
+        check_margin(x, state, getattr(layer, "beta", nnx.Param(jnp.ones(())))[...], layer.threshold)
+    betas = {"beta": parameters["beta"][...], "d_beta": d_parameters["beta"][...]} if type != "IF" else {}
+    return betas | {
+        "input": x,
+        "initial_state": state,
+        "weights": weights,
+        "outputs": outputs,
+        "final_state": final,
+        "d_input": d_x,
+        "d_initial_state": d_state,
+    }
+
+
+def make_surrogate(type, **arguments):
+    return getattr(spyx.axn, type)(**arguments)
+
+
+def check_margin(x, state, beta, threshold):
+    """No potential so near the threshold that rounding could decide about a spike."""
+    beta, potential = np.clip(np.float64(beta), 0, 1), np.float64(state)
+    for now in np.float64(x):
+        assert np.abs(potential - threshold).min() > 1e-4
+        potential = beta * potential + now - (potential > threshold) * threshold
+
+
+def losses(cases):
+    random = np.random.default_rng(0)
+    traces = {1: random.normal(size=(4, 6, 5)), 0: random.normal(size=(6, 4, 5))}  # [B, T, C] and [T, B, C]
+    targets = jnp.asarray([3, 0, 4, 1])
+    table = (
+        ("integral_crossentropy", {}),
+        ("integral_crossentropy", {"smoothing": 0.0}),
+        ("integral_crossentropy", {"smoothing": 0.1, "time_axis": 0}),
+        ("mse_spikerate", {}),
+        ("mse_spikerate", {"sparsity": 0.5, "smoothing": 0.1}),
+        ("mse_spikerate", {"sparsity": 0.1, "time_axis": 0}),
+    )
+    for number, (name, arguments) in enumerate(table):
+        loss = getattr(spyx.fn, name)(**arguments)
+        x = jnp.asarray(traces[arguments.get("time_axis", 1)], jnp.float32)
+        value, gradient = jax.value_and_grad(loss)(x, targets)
+        case = {"type": name} | arguments
+        cases.add(f"loss/{number}", case, traces=x, targets=targets, value=value, gradient=gradient)
+    ties = np.round(traces[1])
+    ties[2] = 0
+    for number, (axis, x) in enumerate(((1, traces[1]), (0, traces[0]), (1, ties))):
+        x = jnp.asarray(x, jnp.float32)
+        value, predictions = spyx.fn.integral_accuracy(axis)(x, targets)
+        cases.add(f"accuracy/{number}", {"time_axis": axis}, traces=x, targets=targets, value=value, predictions=predictions)
+
+
+# Optimizers
+
+
+def optim(cases):
+    steps = 20
+    random = np.random.default_rng(0)
+    params = {"w": random.normal(size=(3, 4)), "b": random.normal(size=4)}
+    # Some of the global norms above 1, some below.
+    scales = 0.15 * np.exp(random.normal(size=(steps, 1, 1)))
+    grads = {"w": scales * random.normal(size=(steps, 3, 4)), "b": scales[:, 0] * random.normal(size=(steps, 4))}
+    params, grads = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (params, grads))
+    cases.add("given", {}, **{f"params/{k}": v for k, v in params.items()}, **{f"grads/{k}": v for k, v in grads.items()})
+    adam = {"name": "adam", "learning_rate": 0.01}
+    cosine = {"name": "cosine_decay_schedule", "init_value": 0.1, "decay_steps": 15, "alpha": 0.1}
+    warmup = {"name": "warmup_cosine_decay_schedule", "init_value": 0.0, "peak_value": 0.1, "warmup_steps": 5, "decay_steps": 18}
+    table = (
+        {"name": "sgd", "learning_rate": 0.1},
+        {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9},
+        {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True},
+        adam,
+        {"name": "adam", "learning_rate": 0.01, "b1": 0.8, "b2": 0.95, "eps": 1e-3, "eps_root": 1e-4},
+        {"name": "adam", "learning_rate": 0.01, "nesterov": True},
+        {"name": "adamw", "learning_rate": 0.01},
+        {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.1},
+        {"name": "lion", "learning_rate": 0.01},
+        {"name": "lion", "learning_rate": 0.01, "b1": 0.8, "b2": 0.95, "weight_decay": 0.1},
+        {"name": "chain", "parts": [{"name": "clip_by_global_norm", "max_norm": 1.0}, adam]},
+        {"name": "chain", "parts": [{"name": "clip_by_global_norm", "max_norm": 1.0}, {"name": "sgd", "learning_rate": 0.1}]},
+        {"name": "adam", "learning_rate": cosine},
+        {"name": "sgd", "learning_rate": warmup, "momentum": 0.9},
+    )
+    for number, description in enumerate(table):
+        cases.add(f"optimizer/{number}", description, **optimize(build(description), params, grads))
+    schedules(cases, cosine, warmup)
+
+
+def schedules(cases, cosine, warmup):
+    table = (
+        cosine,
+        {"name": "cosine_decay_schedule", "init_value": 0.5, "decay_steps": 10, "exponent": 2.0},
+        warmup,
+        {**warmup, "init_value": 0.01, "end_value": 0.02},
+    )
+    for number, description in enumerate(table):
+        schedule = jax.jit(build(description))
+        cases.add(f"schedule/{number}", description, values=jnp.stack([schedule(jnp.int32(step)) for step in range(25)]))
+
+
+def build(description):
+    """An optax optimizer or schedule from its name, arguments and, for chain, parts."""
+    if not isinstance(description, dict):
+        return description
+    arguments = {key: build(value) for key, value in description.items() if key not in ("name", "parts")}
+    return getattr(optax, description["name"])(*map(build, description.get("parts", ())), **arguments)
+
+
+def optimize(optimizer, params, grads):
+    def step(carry, grads):
+        params, state = carry
+        updates, state = optimizer.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+        return (params, state), params
+
+    _, history = jax.jit(lambda: jax.lax.scan(step, (params, optimizer.init(params)), grads))()
+    return {f"params/{name}": values for name, values in history.items()}
+
+
+# Quantized dot products
+
+INT8 = {"weight_qtype": "int8", "act_qtype": "int8"}
+
+
+def qdot(cases):
+    random = np.random.default_rng(0)
+    given = dot_operands(random)
+    for name, arrays in given.items():
+        cases.add(f"given/{name}", {}, **arrays)
+    quantize_cases(cases, given)
+    table = (
+        INT8,
+        {"weight_qtype": "int8"},
+        {"weight_qtype": "int4"},
+        {"weight_qtype": "int4", "act_qtype": "int8"},
+        {"weight_qtype": "int2", "act_qtype": "int8"},
+        INT8 | {"weight_calibration_method": "absmax,0.8", "act_calibration_method": "absmax,0.8"},
+        INT8 | {"act_calibration_method": "minmax"},
+        INT8 | {"weight_calibration_method": "rms,3", "act_calibration_method": "rms,2"},
+        INT8 | {"act_calibration_method": "fixed,-1.5,1.5"},
+        INT8 | {"act_calibration_method": "fixed,-0.5,2"},
+        INT8 | {"tile_size": 8},
+        {"weight_qtype": "int4", "tile_size": 8},
+        INT8 | {"disable_channelwise_axes": True},
+        INT8 | {"bwd_qtype": "int8"},
+    )
+    for number, rule in enumerate(table):
+        for operands in ("bi", "tbi", "spikes"):
+            dot_case(cases, f"dot/{number}/{operands}", rule, operands, given[operands])
+    for number, rule in enumerate((INT8 | {"tile_size": 128}, {"weight_qtype": "int4", "tile_size": 128})):
+        dot_case(cases, f"dot/{len(table) + number}/long", rule, "long", given["long"])
+
+
+def dot_operands(random):
+    """x [.., I], w [I, O], weights of the outputs [.., O]; one row of zeros in x and one column of zeros in w."""
+    shapes = {"bi": (5, 24), "tbi": (3, 5, 24), "spikes": (3, 5, 24), "long": (2, 256)}
+    given = {}
+    for name, shape in shapes.items():
+        x = random.normal(size=shape) if name != "spikes" else random.random(shape) < 0.3
+        w = random.normal(size=(shape[-1], 7)) / np.sqrt(shape[-1])
+        g = random.normal(size=(*shape[:-1], 7))
+        x[(0,) * (len(shape) - 1)] = 0
+        w[:, 2] = 0
+        given[name] = {key: jnp.asarray(a, jnp.float32) for key, a in (("x", x), ("w", w), ("g", g))}
+    return given
+
+
+def quantize_cases(cases, given):
+    scaled = [INT8["act_qtype"], "int2", "int3", "int4", "int5", "int6", "int7", "nf4"]
+    table = [{"array": "x", "qtype": qtype, "channelwise_axes": [0]} for qtype in scaled]
+    table += [
+        {"array": array, "qtype": qtype, "channelwise_axes": axes}
+        for array, qtype, axes in (("w", "int8", [1]), ("w", "int4", [1]), ("x", "int8", []))
+    ]
+    table += [
+        {"array": "x", "qtype": qtype, "channelwise_axes": [0], "calibration_method": method}
+        for qtype in ("int8", "int4")
+        for method in ("absmax,0.8", "minmax", "minmax,0.9", "rms,2", "fixed,-1.5,1.5", "fixed,-0.5,2")
+    ]
+    table += [
+        {"array": "x", "qtype": qtype, "channelwise_axes": [0], "tiled_axes": {"1": tile}}
+        for qtype, tile in (("int8", 8), ("int4", 8), ("int8", 0.25))
+    ]
+    for number, arguments in enumerate(table):
+        cases.add(f"quantize/{number}", arguments, **both(quantizer(**arguments), given["bi"][arguments["array"]]))
+
+
+def quantizer(array, tiled_axes=None, **arguments):
+    tiled_axes = {int(axis): tile for axis, tile in (tiled_axes or {}).items()}
+
+    def quantize(x):
+        q = qwix.quantize(x, tiled_axes=tiled_axes, **arguments)
+        points = {} if q.zero_point is None else {"zero_point": q.zero_point.astype(jnp.int32)}
+        return {"qvalue": q.qvalue.astype(jnp.int32), "scale": q.scale, "dequantized": qwix.dequantize(q)} | points
+
+    return quantize
+
+
+def dot_case(cases, case, rule, operands, given):
+    """A Linear layer without bias under qwix QAT: y, and the gradients of sum(y * g)."""
+    layer = nnx.Linear(*given["w"].shape, use_bias=False, rngs=nnx.Rngs(0))
+    layer.kernel = nnx.Param(given["w"])
+    jax.clear_caches()
+    layer = qwix.quantize_model(layer, qwix.QtProvider([qwix.QtRule(**rule)]), given["x"])
+    model, parameters = nnx.split(layer, nnx.Param)
+
+    def weighted(parameters, x):
+        y = nnx.merge(model, parameters)(x)
+        return jnp.sum(y * given["g"]), y
+
+    def gradient(parameters, x):
+        (_, y), (dw, dx) = jax.value_and_grad(weighted, (0, 1), has_aux=True)(parameters, x)
+        return {"y": y, "dx": dx, "dw": dw["kernel"][...]}
+
+    cases.add(case, {"operands": operands} | rule, **both(gradient, parameters, given["x"]))
+
+
+def both(function, *arguments):
+    """What the compiled function gives, and where op by op gives other bits, that as NAME_eager."""
+    jax.clear_caches()
+    compiled = jax.jit(function)(*arguments)
+    jax.clear_caches()
+    eager = function(*arguments)
+    return compiled | {f"{k}_eager": v for k, v in eager.items() if not np.array_equal(v, compiled[k])}
+
+
+TOPICS = {topic.__name__: topic for topic in (random, init, surrogates, neurons, losses, optim, qdot)}
 
 
 def main(names):
