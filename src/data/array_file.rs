@@ -1,0 +1,234 @@
+//! Named arrays in a safetensors file, read with distrust and written in one piece. Knows nothing of what they mean.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::Serialize;
+use serde_json::Value;
+use spiq_hlo::{Array, DType, Kind, TensorType};
+
+use super::replace_file::replace_file;
+use crate::error::{Error, Result};
+
+/// Arrays by name, and strings by name beside them: what a safetensors file holds.
+///
+/// The format has no element types below a byte. Such an array is stored as I8 or U8, one element a byte, and the metadata
+/// entry `dtype:NAME` says its type (`s4`). The same arrays and metadata always give the same bytes.
+///
+/// ```
+/// use spiq::{Array, data::ArrayFile};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("a.safetensors");
+/// let mut file = ArrayFile::default();
+/// file.arrays.insert("x".into(), Array::new([2], [1.0f32, 2.0])?);
+/// file.write(&path)?;
+/// assert_eq!(ArrayFile::read(&path)?, file);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArrayFile {
+    /// The arrays by name.
+    pub arrays: BTreeMap<String, Array>,
+    /// Strings by name.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl ArrayFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is not whole and consistent safetensors, or holds
+    /// an element type that [`DType`] lacks.
+    pub fn read(path: &Path) -> Result<ArrayFile> {
+        let bytes = read_bytes(path).map_err(|cause| Error::file(path, "read", cause))?;
+        ArrayFile::parse(&bytes, &path.display().to_string())
+    }
+
+    /// Reads a file's contents. `source` names them in messages.
+    ///
+    /// # Errors
+    /// As [`ArrayFile::read`].
+    pub fn parse(bytes: &[u8], source: &str) -> Result<ArrayFile> {
+        let broken = |reason: String| Error::input(format!("{source} is not a usable safetensors file: {reason}"));
+        check_offsets(bytes).map_err(broken)?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(e.to_string()))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| broken(e.to_string()))?;
+        let mut metadata: BTreeMap<String, String> =
+            header.metadata().clone().unwrap_or_default().into_iter().collect();
+        let mut arrays = BTreeMap::new();
+        for (name, view) in tensors.iter() {
+            let narrow = metadata.remove(&dtype_key(name));
+            let array = to_array(&view, narrow.as_deref());
+            arrays.insert(name.to_owned(), array.map_err(|reason| broken(format!("tensor `{name}` {reason}")))?);
+        }
+        Ok(ArrayFile { arrays, metadata })
+    }
+
+    /// The file's contents.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut metadata = self.metadata.clone();
+        let narrow = self.arrays.iter().filter(|(_, array)| array.dtype().bits() < 8);
+        metadata.extend(narrow.map(|(name, array)| (dtype_key(name), array.dtype().name().to_owned())));
+        let mut order: Vec<(&String, &Array)> = self.arrays.iter().collect();
+        // Wide elements first, so that each array starts at a multiple of its element's size.
+        order.sort_by_key(|(_, array)| std::cmp::Reverse(array.dtype().host_bytes()));
+        let mut bytes = header(&order, metadata);
+        order.iter().for_each(|(_, array)| bytes.extend_from_slice(&stored_bytes(array)));
+        bytes
+    }
+
+    /// Writes the file whole or not at all.
+    ///
+    /// # Errors
+    /// Of kind `File`, as [`replace_file`]; of kind `Input` for an array named `__metadata__`.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        if self.arrays.contains_key(METADATA) {
+            return Err(Error::input(format!("cannot write {}: no array may be named {METADATA}", path.display())));
+        }
+        replace_file(path, &self.to_bytes())
+    }
+}
+
+const METADATA: &str = "__metadata__";
+
+fn dtype_key(name: &str) -> String {
+    format!("dtype:{name}")
+}
+
+fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    // A device or a pipe need never end.
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The crate adds up the offsets of the header unchecked, so those that lie outside of the file are found before.
+fn check_offsets(bytes: &[u8]) -> std::result::Result<(), String> {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err("it has fewer than the 8 bytes of a header's length".into());
+    };
+    let length = u64::from_le_bytes(*length);
+    let Some(header) = usize::try_from(length).ok().and_then(|n| rest.get(..n)) else {
+        return Err(format!("its header should have {length} bytes, but {} follow", rest.len()));
+    };
+    let data = rest.len() - header.len();
+    let header: BTreeMap<String, Value> = serde_json::from_slice(header).map_err(|e| format!("its header: {e}"))?;
+    let fits = |end: &Value| end.as_u64().is_some_and(|end| end <= data as u64);
+    for (name, entry) in header.iter().filter(|(name, _)| *name != METADATA) {
+        if !entry["data_offsets"].as_array().is_some_and(|ends| ends.iter().all(fits)) {
+            return Err(format!("tensor `{name}` does not lie within the {data} bytes of data (is the file cut off?)"));
+        }
+    }
+    Ok(())
+}
+
+/// The array of a view, or what is wrong with it, as the end of a sentence.
+fn to_array(view: &TensorView<'_>, narrow: Option<&str>) -> std::result::Result<Array, String> {
+    let stored = from_safetensors(view.dtype()).ok_or(format!("has the unsupported type {:?}", view.dtype()))?;
+    let dtype = match narrow {
+        None => stored,
+        Some(name) => narrow_type(name, stored).ok_or(format!("is stored as {stored} and cannot be {name}"))?,
+    };
+    let array = Array::from_bytes(TensorType::new(dtype, view.shape()), view.data()).map_err(|e| e.to_string())?;
+    if narrow.is_some() && !in_range(&array) || dtype == DType::Pred && view.data().iter().any(|b| *b > 1) {
+        return Err(format!("has a value that {dtype} cannot hold"));
+    }
+    Ok(array)
+}
+
+fn narrow_type(name: &str, stored: DType) -> Option<DType> {
+    DType::from_name(name).filter(|dtype| dtype.bits() < 8 && storage(*dtype) == stored)
+}
+
+/// Whether each byte holds no more than the bits of its sub-byte element, a signed one's sign extended.
+fn in_range(array: &Array) -> bool {
+    let bits = array.dtype().bits();
+    match array.dtype().integer_range() {
+        Some((low, high)) if low < 0 => array.bytes().iter().all(|b| (low..=high).contains(&i128::from(*b as i8))),
+        _ => array.bytes().iter().all(|b| u32::from(*b) < 1 << bits),
+    }
+}
+
+/// The array's bytes. The upper bits of a sub-byte element are not part of it and are made a copy of its sign.
+fn stored_bytes(array: &Array) -> Cow<'_, [u8]> {
+    let dtype = array.dtype();
+    let spare = 8u32.saturating_sub(dtype.bits() as u32);
+    match dtype.kind() {
+        _ if spare == 0 => Cow::Borrowed(array.bytes()),
+        Kind::Signed => array.bytes().iter().map(|b| ((*b << spare) as i8 >> spare) as u8).collect(),
+        _ => array.bytes().iter().map(|b| *b << spare >> spare).collect(),
+    }
+}
+
+/// The byte-wide type that stores a sub-byte one, or the type itself.
+fn storage(dtype: DType) -> DType {
+    match dtype {
+        DType::S2 | DType::S4 => DType::S8,
+        DType::U2 | DType::U4 | DType::F4E2M1FN => DType::U8,
+        other => other,
+    }
+}
+
+const TYPES: [(Dtype, &str, DType); 16] = [
+    (Dtype::BOOL, "BOOL", DType::Pred),
+    (Dtype::I8, "I8", DType::S8),
+    (Dtype::I16, "I16", DType::S16),
+    (Dtype::I32, "I32", DType::S32),
+    (Dtype::I64, "I64", DType::S64),
+    (Dtype::U8, "U8", DType::U8),
+    (Dtype::U16, "U16", DType::U16),
+    (Dtype::U32, "U32", DType::U32),
+    (Dtype::U64, "U64", DType::U64),
+    (Dtype::BF16, "BF16", DType::BF16),
+    (Dtype::F16, "F16", DType::F16),
+    (Dtype::F32, "F32", DType::F32),
+    (Dtype::F64, "F64", DType::F64),
+    (Dtype::F8_E4M3, "F8_E4M3", DType::F8E4M3FN),
+    (Dtype::F8_E5M2, "F8_E5M2", DType::F8E5M2),
+    (Dtype::F8_E8M0, "F8_E8M0", DType::F8E8M0FNU),
+];
+
+fn from_safetensors(dtype: Dtype) -> Option<DType> {
+    TYPES.iter().find(|(theirs, ..)| *theirs == dtype).map(|(.., ours)| *ours)
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    dtype: &'a str,
+    shape: &'a [usize],
+    data_offsets: [usize; 2],
+}
+
+#[derive(Serialize)]
+struct Header<'a> {
+    #[serde(rename = "__metadata__", skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    entries: BTreeMap<&'a str, Entry<'a>>,
+}
+
+/// The length and the JSON of the header. Written here, since the crate's own order of the metadata is random.
+fn header(order: &[(&String, &Array)], metadata: BTreeMap<String, String>) -> Vec<u8> {
+    let mut end = 0;
+    let entries = order.iter().map(|(name, array)| {
+        let start = end;
+        end += array.bytes().len();
+        let stored = storage(array.dtype());
+        let dtype = TYPES.iter().find(|(.., ours)| *ours == stored).expect("each stored type has a name").1;
+        (name.as_str(), Entry { dtype, shape: array.dims(), data_offsets: [start, end] })
+    });
+    let header = Header { metadata, entries: entries.collect() };
+    let mut json = serde_json::to_vec(&header).expect("a header of strings and numbers");
+    // The data starts at a multiple of eight bytes.
+    json.resize(json.len().next_multiple_of(8), b' ');
+    [&(json.len() as u64).to_le_bytes(), json.as_slice()].concat()
+}

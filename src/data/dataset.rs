@@ -1,0 +1,171 @@
+//! Labelled samples and their split into training and test. Knows nothing of how they are encoded or learned.
+
+use std::ops::Range;
+use std::path::Path;
+
+use spiq_hlo::Array;
+
+use super::array_file::ArrayFile;
+use super::batches::Batches;
+use super::encoder::Encoder;
+use super::inputs::{Inputs, missing};
+use crate::error::{Error, Result};
+use crate::random::Key;
+
+/// Handwritten digits, built in so that a first run needs no file. Source and licence: `data/README.md`.
+const DIGITS: &[u8] = include_bytes!("../../data/digits.safetensors");
+/// The digits' first images, by other writers than the last ones.
+const DIGITS_TRAIN: usize = 1437;
+
+/// Samples with the class of each: a safetensors file with [`Inputs`] and `labels`, integers of shape [N].
+///
+/// ```
+/// let digits = spiq::data::Dataset::digits();
+/// let (train, test) = digits.split()?;
+/// assert_eq!((train.count(), test.count(), digits.classes()), (1437, 360, 10));
+/// # Ok::<(), spiq::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    inputs: Inputs,
+    labels: Vec<i32>,
+    classes: usize,
+    /// The samples of this part of the file. Parts share their arrays.
+    part: Range<usize>,
+    /// Where the test part starts.
+    train: usize,
+}
+
+impl Dataset {
+    /// Reads a file. Labels must be below `classes`; without it, there are as many classes as the largest label needs.
+    /// The last fifth of the samples (rounded down, at least one) is the test part.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or its tensors are missing, empty, of
+    /// the wrong type, shape or number, or a label is out of range.
+    pub fn load(path: &Path, classes: Option<usize>) -> Result<Dataset> {
+        Dataset::from_file(&ArrayFile::read(path)?, &path.display().to_string(), classes)
+    }
+
+    /// The data set of a file already read. `source` names it in messages.
+    ///
+    /// # Errors
+    /// Of kind `Input`, as [`Dataset::load`].
+    pub fn from_file(file: &ArrayFile, source: &str, classes: Option<usize>) -> Result<Dataset> {
+        let inputs = Inputs::from_file(file, source)?;
+        let array = file.arrays.get("labels").ok_or_else(|| missing("`labels`", file, source))?;
+        let read = labels(array, inputs.count(), classes);
+        let labels = read.map_err(|reason| Error::input(format!("{source}: `labels` {reason}")))?;
+        let largest = labels.iter().max().map_or(0, |label| *label as usize);
+        let count = inputs.count();
+        let train = count - (count / 5).max(1);
+        Ok(Dataset { inputs, labels, classes: classes.unwrap_or(largest + 1), part: 0..count, train })
+    }
+
+    /// 1797 images of handwritten digits, u8[64] of 8×8 pixels from 0 to 16, in 10 classes. The first 1437 train, the
+    /// last 360 test.
+    ///
+    /// Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998, test set; CC BY 4.0.
+    pub fn digits() -> Dataset {
+        let mut file = ArrayFile::parse(DIGITS, "the built-in digits").expect("the built-in digits are whole");
+        let Encoder::Rate { max } = Encoder::DIGITS;
+        file.metadata.insert("max".into(), max.to_string());
+        let dataset =
+            Dataset::from_file(&file, "the built-in digits", Some(10)).expect("the built-in digits are valid");
+        Dataset { train: DIGITS_TRAIN, ..dataset }
+    }
+
+    /// The training part and the test part.
+    ///
+    /// # Errors
+    /// Of kind `Input` when there is only one sample, or this is a part already.
+    pub fn split(&self) -> Result<(Dataset, Dataset)> {
+        if self.part != (0..self.inputs.count()) || self.train == 0 {
+            return Err(Error::input(
+                "only a whole data set of at least two samples can be split into training and test",
+            ));
+        }
+        let part = |part: Range<usize>| Dataset { part, ..self.clone() };
+        Ok((part(0..self.train), part(self.train..self.inputs.count())))
+    }
+
+    /// Number of samples in this part.
+    pub fn count(&self) -> usize {
+        self.part.len()
+    }
+
+    /// Number of classes; every label is below it.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The inputs of the whole file, of which this may be a part.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// The class of each sample of this part.
+    pub fn labels(&self) -> &[i32] {
+        &self.labels[self.part.clone()]
+    }
+
+    /// Whole batches for one epoch of training, in the order of the file or shuffled with a key. Samples that fill no
+    /// whole batch are left out, others each time (as in Spyx's `shuffler`, whose order for a key is this one).
+    ///
+    /// # Errors
+    /// Of kind `Input` when `size` is 0 or above the number of samples.
+    ///
+    /// ```
+    /// use spiq::{data::Dataset, random::Key};
+    /// let (train, _) = Dataset::digits().split()?;
+    /// assert_eq!(train.training_batches(64, Some(Key::new(0)))?.count(), 22);
+    /// # Ok::<(), spiq::Error>(())
+    /// ```
+    pub fn training_batches(&self, size: usize, shuffle: Option<Key>) -> Result<Batches<'_>> {
+        if size == 0 || size > self.count() {
+            return Err(Error::input(format!(
+                "the batch size is {size}, but must be between 1 and the {} samples there are",
+                self.count()
+            )));
+        }
+        let order = shuffle.map_or_else(|| (0..self.count()).collect(), |key| key.permutation(self.count()));
+        let whole = self.count() / size * size;
+        Ok(Batches::new(self, order[..whole].to_vec(), size))
+    }
+
+    /// Batches that hold every sample once, in the order of the file. The last one is filled up with copies of the last
+    /// sample; [`Batch::count`](super::Batch) says how many count.
+    ///
+    /// # Errors
+    /// Of kind `Input` when `size` is 0.
+    pub fn evaluation_batches(&self, size: usize) -> Result<Batches<'_>> {
+        if size == 0 {
+            return Err(Error::input("the batch size is 0, but must be at least 1"));
+        }
+        Ok(Batches::new(self, (0..self.count()).collect(), size))
+    }
+
+    /// Inputs and labels at these places of this part.
+    pub(super) fn gather(&self, places: &[usize]) -> (Array, Array) {
+        let rows: Vec<usize> = places.iter().map(|place| self.part.start + place).collect();
+        let labels: Vec<i32> = rows.iter().map(|row| self.labels[*row]).collect();
+        let inputs = self.inputs.gather(&rows).expect("places of this part are places of the file");
+        (inputs, Array::new([labels.len()], labels).expect("a label for each place"))
+    }
+}
+
+fn labels(array: &Array, count: usize, classes: Option<usize>) -> std::result::Result<Vec<i32>, String> {
+    if !array.dtype().is_integer() {
+        return Err(format!("is {}, but must be of an integer type", array.ty()));
+    }
+    if array.dims() != [count] {
+        return Err(format!("is {}, but the {count} samples need the shape [{count}]", array.ty()));
+    }
+    // Classes index the axis of an output, so that 2^31 of them are beyond any use.
+    let limit = classes.map_or(f64::from(i32::MAX), |classes| classes as f64);
+    let values = array.to_f64();
+    match values.iter().position(|label| !(0.0..limit).contains(label)) {
+        Some(place) => Err(format!("holds {} at {place}, but must lie between 0 and {}", values[place], limit - 1.0)),
+        None => Ok(values.into_iter().map(|label| label as i32).collect()),
+    }
+}

@@ -1,0 +1,129 @@
+//! The inputs of a data set, read from a file and checked. Knows nothing of labels and batches.
+
+use std::path::Path;
+
+use spiq_hlo::{Array, DType};
+
+use super::array_file::ArrayFile;
+use super::encoder::Encoder;
+use crate::error::{Error, Result};
+
+/// What a network is shown: spike trains as they are, or images with the code that makes spikes of them.
+///
+/// A file holds either `inputs`, u8 or f32 of shape [N, T, …], or `images`, u8 of shape [N, …] whose largest value the
+/// metadata entry `max` may give (255 without one). N is the number of samples, T that of time steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    samples: Array,
+    encoder: Option<Encoder>,
+}
+
+impl Inputs {
+    /// Reads the inputs of a file, whatever else it holds.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or lacks inputs of the shape and type
+    /// above, or they are empty or not finite.
+    pub fn load(path: &Path) -> Result<Inputs> {
+        Inputs::from_file(&ArrayFile::read(path)?, &path.display().to_string())
+    }
+
+    /// The inputs of a file already read. `source` names it in messages.
+    ///
+    /// # Errors
+    /// Of kind `Input`, as [`Inputs::load`].
+    pub fn from_file(file: &ArrayFile, source: &str) -> Result<Inputs> {
+        let checked = |name, array, types, axes, least| {
+            check(array, types, axes, least).map_err(|reason| Error::input(format!("{source}: `{name}` {reason}")))
+        };
+        match (file.arrays.get("inputs"), file.arrays.get("images")) {
+            (Some(_), Some(_)) => {
+                Err(Error::input(format!("{source} has both `inputs` and `images`; keep one of them")))
+            }
+            (Some(inputs), None) => {
+                checked("inputs", inputs, &[DType::U8, DType::F32], "[N, T, …]", 3)?;
+                Ok(Inputs { samples: inputs.clone(), encoder: None })
+            }
+            (None, Some(images)) => {
+                checked("images", images, &[DType::U8], "[N, …]", 2)?;
+                Ok(Inputs { samples: images.clone(), encoder: Some(encoder(file, source)?) })
+            }
+            (None, None) => Err(missing("`inputs` or `images`", file, source)),
+        }
+    }
+
+    /// Number of samples N, at least 1.
+    pub fn count(&self) -> usize {
+        self.samples.dims()[0]
+    }
+
+    /// All samples: [N, T, …] of spikes, or [N, …] of images where there is an encoder.
+    pub fn samples(&self) -> &Array {
+        &self.samples
+    }
+
+    /// How spikes are made of the samples; `None` where they are spikes already.
+    pub fn encoder(&self) -> Option<Encoder> {
+        self.encoder
+    }
+
+    /// Number of time steps T; `None` for images, which last as long as the recipe says.
+    pub fn steps(&self) -> Option<usize> {
+        self.encoder.is_none().then(|| self.samples.dims()[1])
+    }
+
+    /// Shape of one sample at one time step.
+    pub fn features(&self) -> &[usize] {
+        &self.samples.dims()[if self.encoder.is_some() { 1 } else { 2 }..]
+    }
+
+    /// The samples at these places, in this order, as one array [B, …] of the samples' own type.
+    ///
+    /// # Errors
+    /// Of kind `Input` for a place that is not below [`Inputs::count`].
+    pub fn gather(&self, places: &[usize]) -> Result<Array> {
+        let bytes = self.samples.bytes();
+        let size = bytes.len() / self.count();
+        let mut rows = Vec::with_capacity(places.len() * size);
+        for &place in places {
+            let row = bytes.chunks_exact(size).nth(place);
+            rows.extend_from_slice(row.ok_or_else(|| Error::input(format!("there is no sample {place}")))?);
+        }
+        let dims: Vec<usize> = [&[places.len()], &self.samples.dims()[1..]].concat();
+        Ok(Array::from_bytes(self.samples.ty().with_dims(dims), rows).expect("whole rows"))
+    }
+}
+
+/// The message for a tensor that a file lacks.
+pub(super) fn missing(wanted: &str, file: &ArrayFile, source: &str) -> Error {
+    let names: Vec<String> = file.arrays.keys().map(|name| format!("`{name}`")).collect();
+    let held = if names.is_empty() { "no tensor".into() } else { names.join(", ") };
+    Error::input(format!("{source} has no tensor {wanted}; it holds {held}"))
+}
+
+fn check(array: &Array, types: &[DType], axes: &str, least: usize) -> std::result::Result<(), String> {
+    if !types.contains(&array.dtype()) {
+        let names: Vec<&str> = types.iter().map(|dtype| dtype.name()).collect();
+        return Err(format!("is {}, but must be {}", array.ty(), names.join(" or ")));
+    }
+    if array.dims().len() < least {
+        return Err(format!("is {}, but must have the axes {axes}", array.ty()));
+    }
+    if array.dims().contains(&0) {
+        return Err(format!("is {}, which is empty", array.ty()));
+    }
+    // Only floats can fail to be finite, and a single NaN would spoil every parameter.
+    let Ok(values) = array.to_vec::<f32>() else { return Ok(()) };
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(place) => Err(format!("holds {} in sample {}", values[place], place / (values.len() / array.dims()[0]))),
+        None => Ok(()),
+    }
+}
+
+fn encoder(file: &ArrayFile, source: &str) -> Result<Encoder> {
+    let Some(text) = file.metadata.get("max") else { return Ok(Encoder::BYTES) };
+    match text.parse::<f32>() {
+        Ok(max) if max.is_finite() && max > 0.0 => Ok(Encoder::Rate { max }),
+        _ => Err(Error::input(format!("{source}: the metadata entry `max` is `{text}`, not a positive number"))),
+    }
+}

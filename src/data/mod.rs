@@ -1,0 +1,15 @@
+//! Data sets and the files that hold arrays. Knows nothing of training, models or devices.
+
+mod array_file;
+mod batches;
+mod dataset;
+mod encoder;
+mod inputs;
+mod replace_file;
+
+pub use array_file::ArrayFile;
+pub use batches::{Batch, Batches};
+pub use dataset::Dataset;
+pub use encoder::Encoder;
+pub use inputs::Inputs;
+pub use replace_file::replace_file;

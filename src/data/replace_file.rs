@@ -1,0 +1,51 @@
+//! Writes a file whole or not at all. Knows nothing of what is in it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Puts `bytes` where `path` says, replacing what was there. A reader, or a crash at any moment, sees either the old
+/// contents or the new ones.
+///
+/// # Errors
+/// Of kind `File`, when the folder is missing or not writable, or the disk is full. The old file is then unchanged.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("notes.txt");
+/// spiq::data::replace_file(&path, b"new")?;
+/// assert_eq!(std::fs::read(&path)?, b"new");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    write_beside(folder, path, bytes).map_err(|cause| Error::file(path, "write", cause))
+}
+
+fn write_beside(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = builder().tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|failed| failed.error)?;
+    // The new name is only safe once the folder is written. Not every file system lets a folder be opened or synced;
+    // the contents are whole either way.
+    _ = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    #[allow(unused_mut, reason = "changed on Unix only")]
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        // A temporary file is private by default, but this one becomes a result: the user's umask decides.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder
+}

@@ -1,0 +1,67 @@
+//! Initial values of parameters, as flax and Spyx draw them. Knows nothing of layers.
+
+use spiq_hlo::{Array, DType, TensorType};
+
+use super::key::Key;
+
+/// Standard deviation of the standard normal distribution restricted to [-2, 2].
+const TRUNCATED_DEVIATION: f32 = 0.879_625_7;
+
+/// A kernel with inputs on the last axis but one and outputs on the last: normal, cut at two standard deviations, with
+/// variance 1 / fan-in. Axes before those two are a convolution's window and count towards the fan-in.
+///
+/// Shape: f32 of `dims`; fewer than two axes count as a single input. Source: LeCun et al., "Efficient BackProp", 1998;
+/// `jax.nn.initializers.lecun_normal`.
+///
+/// ```
+/// use spiq::random::{Key, lecun_normal};
+/// let kernel = lecun_normal(Key::new(0), &[32, 64]);
+/// assert_eq!(kernel.ty().to_string(), "f32[32,64]");
+/// ```
+pub fn lecun_normal(key: Key, dims: &[usize]) -> Array {
+    let inputs: usize = dims.iter().rev().skip(1).product();
+    let variance = (1.0 / inputs as f64) as f32;
+    let scale = variance.sqrt() / TRUNCATED_DEVIATION;
+    scaled(key, dims, |x| x * scale)
+}
+
+/// Normal values times `deviation`, cut at two of them either side of zero. The deviation is that before the cut.
+///
+/// Shape: f32 of `dims`. Source: `jax.nn.initializers.truncated_normal(stddev)`.
+///
+/// ```
+/// use spiq::random::{Key, truncated_normal};
+/// let values = truncated_normal(Key::new(0), &[3], 0.01);
+/// assert!(values.to_f64().iter().all(|x| x.abs() < 0.02));
+/// ```
+pub fn truncated_normal(key: Key, dims: &[usize], deviation: f32) -> Array {
+    scaled(key, dims, |x| x * deviation)
+}
+
+/// A neuron's decay per time step, around one half: `truncated_normal(0.25) + 0.5`.
+///
+/// Shape: f32 of `dims`. Values lie in (0, 1). Source: the default `beta` of Spyx's LIF.
+///
+/// ```
+/// use spiq::random::{Key, spyx_beta};
+/// let beta = spyx_beta(Key::new(0), &[64]);
+/// assert!(beta.to_f64().iter().all(|b| (0.0..=1.0).contains(b)));
+/// ```
+pub fn spyx_beta(key: Key, dims: &[usize]) -> Array {
+    scaled(key, dims, |x| x * 0.25 + 0.5)
+}
+
+/// All zeros, f32 of `dims`.
+pub fn zeros(dims: &[usize]) -> Array {
+    Array::zeros(TensorType::new(DType::F32, dims))
+}
+
+/// All ones, f32 of `dims`.
+pub fn ones(dims: &[usize]) -> Array {
+    Array::new(dims, vec![1f32; dims.iter().product()]).expect("as many ones as elements")
+}
+
+fn scaled(key: Key, dims: &[usize], change: impl Fn(f32) -> f32) -> Array {
+    let values: Vec<f32> = key.truncated_normal(dims.iter().product(), -2.0, 2.0).into_iter().map(change).collect();
+    Array::new(dims, values).expect("as many values as elements")
+}

@@ -1,0 +1,94 @@
+//! Random integers of every width. Knows nothing of floating point.
+
+use super::key::Key;
+
+/// An integer type that [`Key::randint`] can draw.
+pub trait RandomInteger: Copy + sealed::Sealed {
+    /// Smallest value.
+    const MIN: i128;
+    /// Largest value.
+    const MAX: i128;
+    /// Width in bits.
+    const BITS: u32;
+    /// The value with these low bits.
+    fn wrap(value: i128) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! integers {
+    ($($integer:ty),*) => {$(
+        impl sealed::Sealed for $integer {}
+        impl RandomInteger for $integer {
+            const MIN: i128 = <$integer>::MIN as i128;
+            const MAX: i128 = <$integer>::MAX as i128;
+            const BITS: u32 = <$integer>::BITS;
+            fn wrap(value: i128) -> $integer {
+                value as $integer
+            }
+        }
+    )*};
+}
+
+integers!(i8, i16, i32, i64, u8, u16, u32, u64);
+
+impl Key {
+    /// `n` integers from `min` up to but not including `max` (`jax.random.randint`).
+    ///
+    /// Bounds outside the type are moved to its ends; one past its largest value is allowed for `max`. Where
+    /// `max <= min`, every draw is `min`. The bias towards small values is below span / 2³² for types of up to 32 bits.
+    ///
+    /// ```
+    /// let draw: Vec<i32> = spiq::random::Key::new(0).randint(5, 0, 10);
+    /// assert_eq!(draw, [9, 0, 2, 3, 1]);
+    /// ```
+    pub fn randint<T: RandomInteger>(self, n: usize, min: i128, max: i128) -> Vec<T> {
+        // Narrow types are drawn as 32-bit integers, in which one past their largest value can be said.
+        let (lowest, highest) =
+            if T::BITS < 32 { (i128::from(i32::MIN), i128::from(i32::MAX)) } else { (T::MIN, T::MAX) };
+        let width = T::BITS.max(32);
+        let (min, max) = (min.clamp(T::MIN, T::MAX), max.clamp(T::MIN, T::MAX + 1));
+        let past = max > highest;
+        let (min, max) = (min.clamp(lowest, highest), max.clamp(lowest, highest));
+        let span = if max <= min { 1 } else { (max - min) as u128 + u128::from(past) };
+        let (high, low) = self.pair();
+        let remainder = Remainder::new(width, span);
+        let draws = high.wide(width, n).zip(low.wide(width, n));
+        draws.map(|(high, low)| T::wrap(min + remainder.of(high, low) as i128)).collect()
+    }
+
+    fn wide(self, width: u32, n: usize) -> Box<dyn Iterator<Item = u128>> {
+        match width {
+            64 => Box::new(self.bits64(n).into_iter().map(u128::from)),
+            _ => Box::new(self.bits32(n).into_iter().map(u128::from)),
+        }
+    }
+}
+
+/// The remainder of a double-width random number, in arithmetic that wraps at a single width, as JAX computes it.
+struct Remainder {
+    mask: u128,
+    span: u128,
+    multiplier: u128,
+}
+
+impl Remainder {
+    fn new(width: u32, span: u128) -> Remainder {
+        let mask = (1u128 << width) - 1;
+        // A span of the whole range wraps to 0, and a remainder by 0 is the number itself, in XLA.
+        let span = span & mask;
+        let root = modulo(1 << (width / 2), span);
+        Remainder { mask, span, multiplier: modulo((root * root) & mask, span) }
+    }
+
+    fn of(&self, high: u128, low: u128) -> u128 {
+        let scaled = (modulo(high, self.span) * self.multiplier) & self.mask;
+        modulo((scaled + modulo(low, self.span)) & self.mask, self.span)
+    }
+}
+
+fn modulo(value: u128, span: u128) -> u128 {
+    if span == 0 { value } else { value % span }
+}

@@ -1,0 +1,25 @@
+//! Random numbers as JAX draws them: threefry2x32 keys, the samples drawn from them, initializers, streams. Knows
+//! nothing of layers, graphs or devices.
+//!
+//! Everything is a function of a [`Key`], with the bits of JAX 0.10.2 (`jax_threefry_partitionable`, its default, and
+//! without `jax_enable_x64`). In that scheme the sample at row-major position i depends on the key and i alone, so
+//! samples are drawn flat here, `n` at a time, and take their shape afterwards.
+//!
+//! ```
+//! use spiq::random::Key;
+//! let (left, right) = Key::new(0).pair();
+//! assert_eq!(left.uniform(3, 0.0, 1.0), [0.8423141, 0.18237865, 0.2271781]);
+//! assert_ne!(left.bits32(1), right.bits32(1));
+//! ```
+
+mod init;
+mod integer;
+mod key;
+mod rngs;
+mod sample;
+pub mod special;
+
+pub use init::{lecun_normal, ones, spyx_beta, truncated_normal, zeros};
+pub use integer::RandomInteger;
+pub use key::Key;
+pub use rngs::Rngs;

@@ -1,0 +1,88 @@
+//! Reads the reference numbers: the cases of one file, their arguments and arrays. Knows nothing of what they test.
+
+use std::collections::BTreeMap;
+
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use spiq::{Array, DType, TensorType};
+
+/// The cases of one reference file.
+pub struct Reference {
+    cases: BTreeMap<String, Value>,
+    arrays: BTreeMap<String, Array>,
+}
+
+/// One call with its arguments and results.
+pub struct Case<'a> {
+    /// Where it stands in the file, for messages.
+    pub name: &'a str,
+    arguments: &'a Value,
+    file: &'a Reference,
+}
+
+impl Reference {
+    /// The file `tests/reference/NAME.safetensors`.
+    pub fn load(name: &str) -> Reference {
+        let path = format!("{}/tests/reference/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(path).expect("a reference file");
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a safetensors header");
+        let cases = &header.metadata().as_ref().expect("metadata")["cases"];
+        let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+        let arrays = tensors.iter().map(|(name, view)| (name.to_owned(), array(&view))).collect();
+        Reference { cases: serde_json::from_str(cases).expect("JSON of the cases"), arrays }
+    }
+
+    /// The cases of one kind, at least one.
+    pub fn cases(&self, kind: &str) -> impl Iterator<Item = Case<'_>> {
+        let prefix = format!("{kind}/");
+        assert!(self.cases.keys().any(|name| name.starts_with(&prefix)), "no case of {kind}");
+        let chosen = self.cases.iter().filter(move |(name, _)| name.starts_with(&prefix));
+        chosen.map(|(name, arguments)| Case { name, arguments, file: self })
+    }
+}
+
+impl Case<'_> {
+    /// An argument; `Null` where it is absent.
+    pub fn get(&self, argument: &str) -> &Value {
+        &self.arguments[argument]
+    }
+
+    /// An integer argument.
+    pub fn int(&self, argument: &str) -> i64 {
+        self.get(argument).as_i64().unwrap_or_else(|| panic!("{}: {argument} is an integer", self.name))
+    }
+
+    /// A number argument.
+    pub fn float(&self, argument: &str) -> f32 {
+        self.get(argument).as_f64().unwrap_or_else(|| panic!("{}: {argument} is a number", self.name)) as f32
+    }
+
+    /// A shape argument, or a number for a shape of one axis.
+    pub fn shape(&self, argument: &str) -> Vec<usize> {
+        let size = |value: &Value| value.as_u64().expect("a size") as usize;
+        self.get(argument)
+            .as_array()
+            .map_or_else(|| vec![size(self.get(argument))], |list| list.iter().map(size).collect())
+    }
+
+    /// Number of elements of the argument `shape`.
+    pub fn count(&self) -> usize {
+        self.shape("shape").iter().product()
+    }
+
+    /// One of the case's arrays.
+    pub fn array(&self, name: &str) -> &Array {
+        let path = format!("{}/{name}", self.name);
+        self.file.arrays.get(&path).unwrap_or_else(|| panic!("no array {path}"))
+    }
+}
+
+fn array(view: &safetensors::tensor::TensorView<'_>) -> Array {
+    let dtype = match view.dtype() {
+        Dtype::F32 => DType::F32,
+        Dtype::I32 => DType::S32,
+        Dtype::U32 => DType::U32,
+        other => panic!("{other:?} in a reference file"),
+    };
+    Array::from_bytes(TensorType::new(dtype, view.shape()), view.data()).expect("bytes of the shape")
+}
