@@ -2,10 +2,54 @@
 #![forbid(unsafe_code)]
 
 mod array;
+mod autodiff;
+mod batch;
+mod control;
 mod dtype;
+mod error;
+mod function;
+mod graph;
+mod lower;
 mod minifloat;
+mod op;
+mod ops;
+mod print;
+mod residuals;
+mod scan;
+mod scan_reverse;
+mod simplify;
+mod tensor;
+mod tree;
 mod types;
+mod verify;
 
 pub use array::{Array, ArrayError, Element};
+pub use autodiff::{grad, value_and_grad, vjp};
+pub use batch::{Mapped, vmap};
+pub use control::{switch, while_loop};
 pub use dtype::{DType, Kind};
+pub use error::{GraphError, GraphErrors, Violation};
+pub use function::{Function, Node, Rewrite, Value};
+pub use graph::Graph;
+pub use op::{Cotangents, Infer, Op, Recompute, Reverse};
+pub use ops::constant::Operand;
+pub use ops::dot_general::{DotDims, DotGeneral};
+pub use ops::gradient::custom_vjp;
+pub use ops::slice::concatenate;
+pub use ops::{Domain, Sample, samples};
+pub use print::PrintOptions;
+pub use scan::scan;
+pub use tensor::Tensor;
+pub use tree::Tree;
 pub use types::TensorType;
+
+/// Traces `f` on parameters of these names and types.
+///
+/// # Errors
+/// Every wrong call that `f` makes, each with its line.
+pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, GraphErrors> {
+    let graph = Graph::new();
+    let tensors: Vec<Tensor> = inputs.iter().map(|(name, ty)| graph.input(*name, ty.clone())).collect();
+    let results = f(&tensors);
+    graph.finish(&results)
+}

@@ -1,0 +1,115 @@
+//! How an operation maps over one more leading axis: `vmap`, and the cutting of scans. Knows no particular op.
+
+use std::sync::Arc;
+
+use crate::error::Violation;
+use crate::function::Function;
+use crate::graph::Graph;
+use crate::op::Op;
+use crate::tensor::Tensor;
+use crate::tree::Tree;
+
+/// What a batching rule works with: operands of which some carry a new axis in front.
+pub struct Mapped<'a> {
+    /// The operands; the mapped ones have the new axis at 0.
+    pub ins: &'a [Tensor],
+    /// Which operands are mapped. At least one is.
+    pub mapped: &'a [bool],
+    /// Size of the new axis.
+    pub size: usize,
+}
+
+impl Mapped<'_> {
+    /// Operand `i` with the new axis in front, repeated along it where it was not mapped.
+    #[track_caller]
+    pub fn operand(&self, i: usize) -> Tensor {
+        if self.mapped[i] {
+            return self.ins[i].clone();
+        }
+        let inner = self.ins[i].dims();
+        let dims: Vec<usize> = [self.size].iter().chain(inner).copied().collect();
+        self.ins[i].broadcast_in_dim(&dims, &(1..dims.len()).collect::<Vec<_>>())
+    }
+
+    /// Every operand with the new axis in front.
+    #[track_caller]
+    pub fn operands(&self) -> Vec<Tensor> {
+        (0..self.ins.len()).map(|i| self.operand(i)).collect()
+    }
+
+    /// The rule of every elementwise operation: itself, over all axes.
+    pub fn elementwise(&self, op: impl Op) -> Option<Vec<Tensor>> {
+        let operands = self.operands();
+        Some(operands[0].graph().clone().record(Arc::new(op), &operands))
+    }
+}
+
+/// Replays `function` with some arguments mapped over a new leading axis; every result comes back mapped.
+///
+/// # Errors
+/// Kept in the trace: an operation without a batching rule, by name.
+pub(crate) fn call_mapped(
+    function: &Function,
+    graph: &Graph,
+    args: &[Tensor],
+    mapped: &[bool],
+    size: usize,
+) -> Vec<(Tensor, bool)> {
+    let mut flags: Vec<bool> = mapped.to_vec();
+    for node in &function.nodes[mapped.len()..] {
+        flags.push(node.operands.iter().any(|v| flags[v.node]));
+    }
+    let mut at = mapped.len();
+    let results = function.replay(graph, args, &mut |node, operands| {
+        let ins: Vec<bool> = node.operands.iter().map(|v| flags[v.node]).collect();
+        at += 1;
+        ins.contains(&true).then(|| map_node(graph, node.op.as_ref(), &Mapped { ins: operands, mapped: &ins, size }))
+    });
+    debug_assert_eq!(at, function.nodes.len());
+    results.into_iter().zip(&function.results).map(|(t, v)| (t, flags[v.node])).collect()
+}
+
+fn map_node(graph: &Graph, op: &dyn Op, mapped: &Mapped) -> Vec<Tensor> {
+    if let Some(poison) = mapped.ins.iter().find(|t| t.is_poison()) {
+        return vec![poison.clone()];
+    }
+    let rule = op.batch(mapped);
+    rule.unwrap_or_else(|| {
+        vec![graph.fail(op.name(), Violation::new("", "has no batching rule, so vmap cannot map it"))]
+    })
+}
+
+/// Maps `f` over axis 0 of every leaf of `xs`. JAX: `jax.vmap`.
+///
+/// `f` sees slices without that axis; its results get it back in front. What `f` uses of the surrounding trace is not
+/// mapped.
+///
+/// # Errors
+/// Kept in the trace: leaves that differ in size along axis 0, an operation without a batching rule.
+#[track_caller]
+pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
+    let leaves = xs.leaves();
+    let graph = leaves.first().expect("vmap maps over at least one tensor").graph().clone();
+    let sizes: Vec<Option<usize>> = leaves.iter().map(|t| t.dims().first().copied()).collect();
+    let poison = leaves.iter().find(|t| t.is_poison()).cloned();
+    let size = sizes[0].filter(|_| sizes.iter().all(|s| *s == sizes[0]));
+    let (Some(size), None) = (size, &poison) else {
+        let message = format!("wants axis 0 of one size in all inputs, got {leaves:?}");
+        let poison = poison.unwrap_or_else(|| graph.fail("vmap", Violation::new("", message)));
+        return f(xs.map(|_| poison.clone())).map(|_| poison.clone());
+    };
+    let mut template = None;
+    let closed = graph.body(|inner| {
+        let slices = leaves.iter().map(|t| inner.input("", t.ty().with_dims(&t.dims()[1..]))).collect();
+        let y = f(xs.with_leaves(slices));
+        let closed = inner.close(&y.leaves());
+        template = Some(y);
+        closed
+    });
+    let y = template.expect("the function is always traced");
+    let Some((function, captures)) = closed else { return y.map(|_| Tensor::poison(&graph)) };
+    let mapped: Vec<bool> = captures.iter().map(|_| false).chain(leaves.iter().map(|_| true)).collect();
+    let results = call_mapped(&function, &graph, &[captures, leaves].concat(), &mapped, size);
+    let wide = |(t, m): (Tensor, bool)| Mapped { ins: &[t], mapped: &[m], size }.operand(0);
+    y.with_leaves(results.into_iter().map(wide).collect())
+}

@@ -1,0 +1,182 @@
+//! A finished trace: plain data that can be sent, printed and replayed into another trace. Knows no particular op.
+
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::graph::Graph;
+use crate::op::Op;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// An output of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value {
+    /// Index of the node.
+    pub node: usize,
+    /// Which of the node's outputs.
+    pub output: usize,
+}
+
+/// One application of an operation.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The operation with its attributes.
+    pub op: Arc<dyn Op>,
+    /// What it is applied to.
+    pub operands: Vec<Value>,
+    /// Types of its outputs.
+    pub types: Vec<TensorType>,
+    /// The module path it was made under (`core/layers/2`), or `""`.
+    pub scope: Arc<str>,
+    /// The line that made it.
+    pub place: &'static Location<'static>,
+}
+
+/// A program: parameters, nodes in an order in which each follows its operands, results.
+///
+/// The first nodes are the parameters, in order.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) inputs: Vec<String>,
+    pub(crate) results: Vec<Value>,
+}
+
+/// Decides, node by node, what a replay records instead: `None` keeps the node.
+pub type Rewrite<'a> = dyn FnMut(&Node, &[Tensor]) -> Option<Vec<Tensor>> + 'a;
+
+impl Function {
+    /// Nodes, parameters first, each after its operands.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Names of the parameters; empty strings where none were given.
+    pub fn input_names(&self) -> &[String] {
+        &self.inputs
+    }
+
+    /// Types of the parameters.
+    pub fn input_types(&self) -> Vec<TensorType> {
+        self.nodes[..self.inputs.len()].iter().map(|n| n.types[0].clone()).collect()
+    }
+
+    /// What the function returns.
+    pub fn results(&self) -> &[Value] {
+        &self.results
+    }
+
+    /// Types of the results.
+    pub fn result_types(&self) -> Vec<TensorType> {
+        self.results.iter().map(|&v| self.ty(v).clone()).collect()
+    }
+
+    /// The type of a value of this function.
+    pub fn ty(&self, value: Value) -> &TensorType {
+        &self.nodes[value.node].types[value.output]
+    }
+
+    /// Whether any node or result reads the parameter with this index.
+    pub(crate) fn reads_input(&self, index: usize) -> bool {
+        let value = self.input(index);
+        self.results.contains(&value) || self.nodes.iter().any(|n| n.operands.contains(&value))
+    }
+
+    /// The value of the parameter with this index.
+    pub fn input(&self, index: usize) -> Value {
+        Value { node: index, output: 0 }
+    }
+
+    /// Records the function's nodes in `graph`, with `args` for its parameters; returns its results.
+    pub fn call(&self, graph: &Graph, args: &[Tensor]) -> Vec<Tensor> {
+        self.replay(graph, args, &mut |_, _| None)
+    }
+
+    /// Like [`call`](Function::call), but every node is shown to `rewrite` first, those inside bodies too.
+    ///
+    /// Bodies are traced anew, so what no longer depends on a loop's own values leaves the loop.
+    pub fn rewrite(&self, graph: &Graph, args: &[Tensor], rewrite: &mut Rewrite) -> Vec<Tensor> {
+        self.replay(graph, args, &mut |node, operands| {
+            rewrite(node, operands).or_else(|| node.op.retrace(operands, rewrite))
+        })
+    }
+
+    pub(crate) fn replay(&self, graph: &Graph, args: &[Tensor], rewrite: &mut Rewrite) -> Vec<Tensor> {
+        assert_eq!(args.len(), self.inputs.len(), "a function is replayed with one argument a parameter");
+        let mut values: Vec<Vec<Tensor>> = args.iter().map(|a| vec![a.clone()]).collect();
+        for node in &self.nodes[self.inputs.len()..] {
+            let operands: Vec<Tensor> = node.operands.iter().map(|&v| pick(&values, v)).collect();
+            let outputs = graph
+                .as_from(node, || rewrite(node, &operands).unwrap_or_else(|| graph.record(node.op.clone(), &operands)));
+            values.push(outputs);
+        }
+        self.results.iter().map(|&v| pick(&values, v)).collect()
+    }
+
+    /// Which nodes `results` read, `inputs` being there.
+    pub(crate) fn reads(nodes: &[Node], inputs: &[(Value, String)], results: &[Value]) -> Vec<bool> {
+        needed(nodes, |value| inputs.iter().any(|(v, _)| *v == value), results)
+    }
+
+    /// The part of `nodes` that `results` need, as a function of `inputs`. Everything else is left out.
+    pub(crate) fn extract(nodes: &[Node], inputs: &[(Value, String)], results: &[Value]) -> Function {
+        let mut place: HashMap<Value, Value> = HashMap::new();
+        let mut kept: Vec<Node> = Vec::new();
+        for (index, (value, _)) in inputs.iter().enumerate() {
+            place.entry(*value).or_insert(Value { node: index, output: 0 });
+            let source = &nodes[value.node];
+            let ty = source.types[value.output].clone();
+            kept.push(Node { op: Arc::new(Parameter), operands: vec![], types: vec![ty], ..source.clone() });
+        }
+        let wanted = needed(nodes, |v| place.contains_key(&v), results);
+        for index in (0..nodes.len()).filter(|&i| wanted[i]) {
+            let node = &nodes[index];
+            let operands = node.operands.iter().map(|v| place[v]).collect();
+            for output in 0..node.types.len() {
+                place.entry(Value { node: index, output }).or_insert(Value { node: kept.len(), output });
+            }
+            kept.push(Node { operands, ..node.clone() });
+        }
+        let results = results.iter().map(|v| place[v]).collect();
+        Function { nodes: kept, inputs: inputs.iter().map(|(_, name)| name.clone()).collect(), results }
+    }
+}
+
+/// A replayed value; a node that failed left one poison for all its outputs.
+fn pick(values: &[Vec<Tensor>], value: Value) -> Tensor {
+    let outputs = &values[value.node];
+    outputs.get(value.output).unwrap_or(&outputs[0]).clone()
+}
+
+/// Which nodes must run to have `results`, the values for which `known` holds being there.
+fn needed(nodes: &[Node], known: impl Fn(Value) -> bool, results: &[Value]) -> Vec<bool> {
+    let mut wanted = vec![false; nodes.len()];
+    let mut stack: Vec<Value> = results.to_vec();
+    while let Some(value) = stack.pop() {
+        if known(value) || std::mem::replace(&mut wanted[value.node], true) {
+            continue;
+        }
+        stack.extend(&nodes[value.node].operands);
+    }
+    wanted
+}
+
+/// A parameter of a function: the one node without an operation of its own.
+#[derive(Debug)]
+pub(crate) struct Parameter;
+
+impl Op for Parameter {
+    fn name(&self) -> &'static str {
+        "parameter"
+    }
+    fn infer(&self, _: &[TensorType]) -> crate::op::Infer {
+        unreachable!("a parameter is declared with its type")
+    }
+    fn vjp(&self, _: &crate::op::Reverse) -> crate::op::Cotangents {
+        Vec::new()
+    }
+    fn is_pure_data(&self) -> bool {
+        false
+    }
+}

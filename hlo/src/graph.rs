@@ -1,0 +1,284 @@
+//! A trace in progress: records operations, lifts values into bodies, keeps errors until the end. Knows no particular op.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::error::{GraphError, GraphErrors, Violation};
+use crate::function::{Function, Node, Parameter, Value};
+use crate::op::Op;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// A handle to a trace in progress. Cloning it is cheap and names the same trace.
+#[derive(Clone)]
+pub struct Graph(Rc<Trace>);
+
+struct Trace {
+    nodes: RefCell<Vec<Node>>,
+    inputs: RefCell<Vec<(Value, String)>>,
+    /// Outer values used here, each with the parameter (or copied constant) that stands for it.
+    lifted: RefCell<HashMap<(usize, Value), Value>>,
+    captures: RefCell<Vec<(Tensor, Value)>>,
+    parent: Option<Graph>,
+    session: Rc<Session>,
+}
+
+/// What all traces of one program share.
+struct Session {
+    errors: RefCell<Vec<GraphError>>,
+    scope: RefCell<Arc<str>>,
+    /// The bodies being traced now, outermost first.
+    bodies: RefCell<Vec<Graph>>,
+    /// Set while a transform records nodes on behalf of another node.
+    place: Cell<Option<&'static Location<'static>>>,
+}
+
+impl Graph {
+    /// An empty trace.
+    #[expect(clippy::new_without_default, reason = "a trace is begun on purpose")]
+    pub fn new() -> Graph {
+        let scope = RefCell::new(Arc::from(""));
+        let session =
+            Rc::new(Session { errors: RefCell::default(), scope, bodies: RefCell::default(), place: Cell::new(None) });
+        Graph::begin(None, session)
+    }
+
+    fn begin(parent: Option<Graph>, session: Rc<Session>) -> Graph {
+        Graph(Rc::new(Trace {
+            nodes: RefCell::default(),
+            inputs: RefCell::default(),
+            lifted: RefCell::default(),
+            captures: RefCell::default(),
+            parent,
+            session,
+        }))
+    }
+
+    /// Traces a body inside whatever is being traced now. Values of the surrounding traces may be used in it.
+    pub(crate) fn body<R>(&self, f: impl FnOnce(&Graph) -> R) -> R {
+        let session = &self.0.session;
+        let parent = session.bodies.borrow().last().cloned().unwrap_or_else(|| self.root());
+        let inner = Graph::begin(Some(parent), session.clone());
+        session.bodies.borrow_mut().push(inner.clone());
+        let result = f(&inner);
+        session.bodies.borrow_mut().pop();
+        result
+    }
+
+    fn root(&self) -> Graph {
+        self.0.parent.as_ref().map_or_else(|| self.clone(), Graph::root)
+    }
+
+    /// A new parameter.
+    pub fn input(&self, name: impl Into<String>, ty: TensorType) -> Tensor {
+        let value = self.push_input(ty.clone());
+        self.0.inputs.borrow_mut().push((value, name.into()));
+        Tensor::new(self, value, ty)
+    }
+
+    #[track_caller]
+    fn push_input(&self, ty: TensorType) -> Value {
+        let mut nodes = self.0.nodes.borrow_mut();
+        let (scope, place) = (self.current_scope(), self.place());
+        nodes.push(Node { op: Arc::new(Parameter), operands: vec![], types: vec![ty], scope, place });
+        Value { node: nodes.len() - 1, output: 0 }
+    }
+
+    /// Runs `f` with `name` appended to the module path of everything recorded meanwhile.
+    pub fn scope<R>(&self, name: &str, f: impl FnOnce() -> R) -> R {
+        let outer = self.current_scope();
+        let inner = if outer.is_empty() { Arc::from(name) } else { Arc::from(format!("{outer}/{name}")) };
+        self.0.session.scope.replace(inner);
+        let result = f();
+        self.0.session.scope.replace(outer);
+        result
+    }
+
+    /// The module path that nodes are recorded under now.
+    pub fn current_scope(&self) -> Arc<str> {
+        self.0.session.scope.borrow().clone()
+    }
+
+    #[track_caller]
+    fn place(&self) -> &'static Location<'static> {
+        self.0.session.place.get().unwrap_or(Location::caller())
+    }
+
+    /// Runs `f` with everything recorded meanwhile attributed to `node`'s module path and line.
+    pub(crate) fn as_from<R>(&self, node: &Node, f: impl FnOnce() -> R) -> R {
+        let scope = self.0.session.scope.replace(node.scope.clone());
+        let place = self.0.session.place.replace(Some(node.place));
+        let result = f();
+        self.0.session.scope.replace(scope);
+        self.0.session.place.set(place);
+        result
+    }
+
+    /// Applies an operation of one output.
+    #[track_caller]
+    pub fn apply(&self, op: impl Op, operands: &[&Tensor]) -> Tensor {
+        let operands: Vec<Tensor> = operands.iter().map(|&t| t.clone()).collect();
+        self.record(Arc::new(op), &operands).swap_remove(0)
+    }
+
+    /// Applies an operation, in the deepest trace that one of its operands needs.
+    ///
+    /// A wrong call is kept as an error; it and whatever uses it yields poison (one tensor).
+    #[track_caller]
+    pub fn record(&self, op: Arc<dyn Op>, operands: &[Tensor]) -> Vec<Tensor> {
+        if operands.iter().any(Tensor::is_poison) {
+            return vec![Tensor::poison(self)];
+        }
+        let home = self.home(operands);
+        let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
+        let outcome = home.lift_all(operands).and_then(|values| Ok((values, op.infer(&types)?)));
+        match outcome {
+            Ok((operands, types)) => home.push(op, operands, types),
+            Err(violation) => vec![self.fail(op.name(), violation)],
+        }
+    }
+
+    #[track_caller]
+    fn push(&self, op: Arc<dyn Op>, operands: Vec<Value>, types: Vec<TensorType>) -> Vec<Tensor> {
+        let (scope, place) = (self.current_scope(), self.place());
+        let mut nodes = self.0.nodes.borrow_mut();
+        let node = nodes.len();
+        let outputs = types.iter().enumerate();
+        let tensors = outputs.map(|(output, ty)| Tensor::new(self, Value { node, output }, ty.clone())).collect();
+        nodes.push(Node { op, operands, types, scope, place });
+        tensors
+    }
+
+    /// Keeps an error of the caller and yields poison.
+    #[track_caller]
+    pub fn fail(&self, op: &str, violation: Violation) -> Tensor {
+        let error = GraphError { op: op.to_owned(), violation, place: self.place(), scope: self.current_scope() };
+        self.0.session.errors.borrow_mut().push(error);
+        Tensor::poison(self)
+    }
+
+    /// The trace in which an operation on `operands` belongs: the deepest that one of them is bound to.
+    fn home(&self, operands: &[Tensor]) -> Graph {
+        let bound = operands.iter().filter(|t| !t.graph().is_movable(t.value()));
+        bound.map(Tensor::graph).max_by_key(|g| g.depth()).unwrap_or(self).clone()
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.0.parent.as_ref().map_or(0, |p| p.depth() + 1)
+    }
+
+    /// Constants have no operands, so they can stand in any trace.
+    fn is_movable(&self, value: Value) -> bool {
+        let nodes = self.0.nodes.borrow();
+        let node = &nodes[value.node];
+        node.operands.is_empty() && node.op.downcast::<Parameter>().is_none()
+    }
+
+    fn lift_all(&self, operands: &[Tensor]) -> Result<Vec<Value>, Violation> {
+        operands.iter().map(|t| self.lift(t)).collect()
+    }
+
+    /// The value that stands for `tensor` in this trace: itself, a copied constant, or a captured outer value.
+    pub(crate) fn lift(&self, tensor: &Tensor) -> Result<Value, Violation> {
+        if tensor.graph().is(self) {
+            return Ok(tensor.value());
+        }
+        let key = (Rc::as_ptr(&tensor.graph().0) as usize, tensor.value());
+        if let Some(&value) = self.0.lifted.borrow().get(&key) {
+            return Ok(value);
+        }
+        let value = if tensor.graph().is_movable(tensor.value()) { self.copy(tensor) } else { self.capture(tensor)? };
+        self.0.lifted.borrow_mut().insert(key, value);
+        Ok(value)
+    }
+
+    fn copy(&self, tensor: &Tensor) -> Value {
+        let node = tensor.graph().0.nodes.borrow()[tensor.value().node].clone();
+        let mut nodes = self.0.nodes.borrow_mut();
+        nodes.push(node);
+        Value { node: nodes.len() - 1, output: tensor.value().output }
+    }
+
+    fn capture(&self, tensor: &Tensor) -> Result<Value, Violation> {
+        if !self.is_inside(tensor.graph()) {
+            return Err(Violation::new("", format!("an operand {} belongs to another trace", tensor.ty())));
+        }
+        let value = self.push_input(tensor.ty().clone());
+        self.0.captures.borrow_mut().push((tensor.clone(), value));
+        Ok(value)
+    }
+
+    fn is_inside(&self, other: &Graph) -> bool {
+        self.0.parent.as_ref().is_some_and(|p| p.is(other) || p.is_inside(other))
+    }
+
+    pub(crate) fn is(&self, other: &Graph) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<Node> {
+        self.0.nodes.borrow().clone()
+    }
+
+    pub(crate) fn node(&self, index: usize) -> Node {
+        self.0.nodes.borrow()[index].clone()
+    }
+
+    /// Gives a recorded node more outputs: `op` must compute what the old one did, and then the new ones.
+    pub(crate) fn widen(&self, node: usize, op: Arc<dyn Op>, more: Vec<TensorType>) {
+        let mut nodes = self.0.nodes.borrow_mut();
+        nodes[node].op = op;
+        nodes[node].types.extend(more);
+    }
+
+    /// Ends the trace.
+    ///
+    /// # Errors
+    /// Every wrong call of the trace, each with the caller's line.
+    pub fn finish(&self, results: &[Tensor]) -> Result<Function, GraphErrors> {
+        let lifted = self.lift_results(results);
+        let errors = self.0.session.errors.borrow();
+        if !errors.is_empty() {
+            return Err(GraphErrors(errors.clone()));
+        }
+        Ok(Function::extract(&self.0.nodes.borrow(), &self.0.inputs.borrow(), &lifted))
+    }
+
+    #[track_caller]
+    fn lift_results(&self, results: &[Tensor]) -> Vec<Value> {
+        let mut values = Vec::new();
+        for result in results.iter().filter(|r| !r.is_poison()) {
+            match self.lift(result) {
+                Ok(value) => values.push(value),
+                Err(violation) => drop(self.fail("return", violation)),
+            }
+        }
+        values
+    }
+
+    /// Ends a body: the function takes the captured outer values first, then its own inputs.
+    /// `None` when a result is poison.
+    pub(crate) fn close(&self, results: &[Tensor]) -> Option<(Function, Vec<Tensor>)> {
+        if results.iter().any(Tensor::is_poison) {
+            return None;
+        }
+        let values = self.lift_results(results);
+        let nodes = self.0.nodes.borrow();
+        let own = self.0.inputs.borrow();
+        let read = Function::reads(&nodes, &own, &values);
+        let captures = self.0.captures.borrow();
+        let (outer, mut inputs): (Vec<Tensor>, Vec<(Value, String)>) =
+            captures.iter().filter(|(_, v)| read[v.node]).map(|(t, v)| (t.clone(), (*v, String::new()))).unzip();
+        inputs.extend(own.iter().cloned());
+        Some((Function::extract(&nodes, &inputs, &values), outer))
+    }
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Graph({} nodes)", self.0.nodes.borrow().len())
+    }
+}

@@ -1,0 +1,111 @@
+//! What an operation is: a name, a shape rule, attributes, a reverse rule, a batching rule. Knows no particular one.
+
+use std::any::Any;
+use std::fmt;
+
+use crate::batch::Mapped;
+use crate::error::Violation;
+use crate::function::{Function, Rewrite};
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// The types of an operation's outputs, or the constraint its operands break.
+pub type Infer = Result<Vec<TensorType>, Violation>;
+
+/// One cotangent per operand; `None` stands for zero.
+pub type Cotangents = Vec<Option<Tensor>>;
+
+/// What a reverse rule works with.
+pub struct Reverse<'a> {
+    /// Cotangent of each output; `None` stands for zero. At least one is there.
+    pub cts: &'a [Option<Tensor>],
+    /// The operands.
+    pub ins: &'a [Tensor],
+    /// The outputs.
+    pub outs: &'a [Tensor],
+    /// Which operands' cotangents will be read; the others may be `None`.
+    pub needs: &'a [bool],
+}
+
+impl Reverse<'_> {
+    /// The cotangent of an operation's only output.
+    pub fn ct(&self) -> &Tensor {
+        self.cts[0].as_ref().expect("the reverse sweep visits a node only with a cotangent")
+    }
+}
+
+/// Whether the reverse pass of a scan may compute a value again instead of storing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recompute {
+    /// Elementwise work and layout changes, which XLA fuses into their readers.
+    Cheap,
+    /// Dots, reductions over large operands, loops: stored, never repeated.
+    Costly,
+}
+
+/// An operation with its attributes. Everything the library knows about an op stands in its one impl of this trait.
+pub trait Op: fmt::Debug + Any + Send + Sync {
+    /// The StableHLO mnemonic, without the dialect.
+    fn name(&self) -> &'static str;
+
+    /// Output types from operand types.
+    ///
+    /// # Errors
+    /// The specification's constraint that the operands break.
+    fn infer(&self, operands: &[TensorType]) -> Infer;
+
+    /// Printed attributes: name and MLIR text.
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// The functions printed as regions, operand types given.
+    fn regions(&self, _operands: &[TensorType]) -> Vec<Function> {
+        Vec::new()
+    }
+
+    /// Operands from this index on are not printed: the regions read them as their parameters.
+    fn implicit_operands(&self) -> Option<usize> {
+        None
+    }
+
+    /// Cotangents of the operands. Broadcasting, accumulation and zeros belong to the sweep, not here.
+    fn vjp(&self, _: &Reverse) -> Cotangents;
+
+    /// The same operation over one more leading axis. `None`: there is no rule.
+    fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
+        None
+    }
+
+    /// Whether a reverse pass may repeat it.
+    fn recompute(&self) -> Recompute {
+        Recompute::Cheap
+    }
+
+    /// Whether two nodes with the same name, attributes and operands are the same value.
+    fn is_pure_data(&self) -> bool {
+        true
+    }
+
+    /// Applies the operation to `operands`, rewriting any function it holds. Only ops with bodies override it.
+    fn retrace(&self, _operands: &[Tensor], _rewrite: &mut Rewrite) -> Option<Vec<Tensor>> {
+        None
+    }
+
+    /// Whether StableHLO has this operation; if not, [`lower`](Op::lower) says it in operations that it has.
+    fn is_stablehlo(&self) -> bool {
+        true
+    }
+
+    /// What the operation is in simpler ones. Only ops that are not StableHLO's override it.
+    fn lower(&self, _operands: &[Tensor]) -> Option<Vec<Tensor>> {
+        None
+    }
+}
+
+impl dyn Op {
+    /// The operation as its concrete type, if it is a `T`.
+    pub fn downcast<T: Op>(&self) -> Option<&T> {
+        (self as &dyn Any).downcast_ref()
+    }
+}

@@ -1,0 +1,149 @@
+//! Values without operands: constants and iota. Knows nothing of other operations.
+
+use crate::array::Array;
+use crate::dtype::DType;
+use crate::error::Violation;
+use crate::graph::Graph;
+use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::ops::sample::Sample;
+use crate::print::literal;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// A constant: `value` itself, or the scalar `value` repeated over `ty`.
+#[derive(Debug)]
+pub(crate) struct Constant {
+    pub(crate) ty: TensorType,
+    pub(crate) value: Array,
+}
+
+impl Op for Constant {
+    fn name(&self) -> &'static str {
+        "constant"
+    }
+    fn infer(&self, _: &[TensorType]) -> Infer {
+        Ok(vec![self.ty.clone()])
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        vec![("value", format!("{} : {}", literal::dense(&self.value), self.ty.mlir()))]
+    }
+    fn vjp(&self, _: &Reverse) -> Cotangents {
+        Vec::new()
+    }
+}
+
+#[derive(Debug)]
+struct Iota {
+    ty: TensorType,
+    dimension: usize,
+}
+
+impl Op for Iota {
+    fn name(&self) -> &'static str {
+        "iota"
+    }
+    fn infer(&self, _: &[TensorType]) -> Infer {
+        if self.dimension >= self.ty.rank() {
+            return Err(Violation::new("C1", format!("axis {} is not an axis of {}", self.dimension, self.ty)));
+        }
+        Ok(vec![self.ty.clone()])
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        vec![("iota_dimension", format!("{} : i64", self.dimension))]
+    }
+    fn vjp(&self, _: &Reverse) -> Cotangents {
+        Vec::new()
+    }
+}
+
+impl Graph {
+    /// A constant from host memory. Spec: constant.
+    #[track_caller]
+    pub fn constant(&self, value: &Array) -> Tensor {
+        self.apply(Constant { ty: value.ty().clone(), value: value.clone() }, &[])
+    }
+
+    /// The same number everywhere, rounded to the element type. Spec: constant.
+    #[track_caller]
+    pub fn full(&self, ty: TensorType, value: f64) -> Tensor {
+        let scalar = TensorType::scalar(ty.dtype);
+        let value = Array::from_f64(scalar, &[value]).expect("one value for a scalar");
+        self.apply(Constant { ty, value }, &[])
+    }
+
+    /// A scalar constant of an element type.
+    #[track_caller]
+    pub fn scalar(&self, dtype: DType, value: f64) -> Tensor {
+        self.full(TensorType::scalar(dtype), value)
+    }
+
+    /// All elements zero.
+    #[track_caller]
+    pub fn zeros(&self, ty: TensorType) -> Tensor {
+        self.full(ty, 0.0)
+    }
+
+    /// Each element is its own index along `dimension`. Spec: iota.
+    #[track_caller]
+    pub fn iota(&self, ty: TensorType, dimension: usize) -> Tensor {
+        self.apply(Iota { ty, dimension }, &[])
+    }
+}
+
+impl Tensor {
+    /// A tensor of this type with the same number everywhere.
+    #[track_caller]
+    pub fn full_like(&self, value: f64) -> Tensor {
+        self.graph().full(self.ty().clone(), value)
+    }
+
+    /// A tensor of this type with all elements zero.
+    #[track_caller]
+    pub fn zeros_like(&self) -> Tensor {
+        self.full_like(0.0)
+    }
+}
+
+/// What may stand beside a tensor in a formula: another tensor, or a number that takes the tensor's element type.
+pub trait Operand {
+    /// The operand as a tensor; a number becomes a constant of `tensor`'s type.
+    #[track_caller]
+    fn beside(&self, tensor: &Tensor) -> Tensor;
+}
+
+impl Operand for Tensor {
+    fn beside(&self, _: &Tensor) -> Tensor {
+        self.clone()
+    }
+}
+
+impl Operand for &Tensor {
+    fn beside(&self, _: &Tensor) -> Tensor {
+        (*self).clone()
+    }
+}
+
+impl Operand for f64 {
+    #[track_caller]
+    fn beside(&self, tensor: &Tensor) -> Tensor {
+        tensor.full_like(*self)
+    }
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let ramp = Array::new([2, 2], [1.0f64, -0.5, 0.25, f64::MIN_POSITIVE]).expect("four values");
+    vec![
+        Sample::new("constant", move |x| vec![&x[0] * x[0].graph().constant(&ramp)]).input(
+            DType::F64,
+            [2, 2],
+            -1.0,
+            1.0,
+        ),
+        Sample::new("iota", |x| vec![&x[0] * x[0].graph().iota(x[0].ty().clone(), 1)]).input(
+            DType::F64,
+            [2, 3],
+            -1.0,
+            1.0,
+        ),
+    ]
+}

@@ -1,0 +1,84 @@
+//! Changes of element type: by value (convert) and by bits (bitcast_convert). Knows nothing of shapes.
+
+use crate::batch::Mapped;
+use crate::dtype::DType;
+use crate::error::Violation;
+use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::ops::sample::Sample;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+#[derive(Debug)]
+struct Convert(DType);
+
+impl Op for Convert {
+    fn name(&self) -> &'static str {
+        "convert"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        Ok(vec![operands[0].with_dtype(self.0)])
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let from = reverse.ins[0].dtype();
+        vec![from.is_float().then(|| reverse.ct().convert(from))]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        mapped.elementwise(Convert(self.0))
+    }
+}
+
+#[derive(Debug)]
+struct BitcastConvert(DType);
+
+impl Op for BitcastConvert {
+    fn name(&self) -> &'static str {
+        "bitcast_convert"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        if operands[0].dtype.bits() != self.0.bits() {
+            let message = format!("{} has no {} elements of the same width", operands[0], self.0);
+            return Err(Violation::new("C1", message));
+        }
+        Ok(vec![operands[0].with_dtype(self.0)])
+    }
+    fn vjp(&self, _: &Reverse) -> Cotangents {
+        vec![None]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        mapped.elementwise(BitcastConvert(self.0))
+    }
+}
+
+impl Tensor {
+    /// The same values in another element type; float to integer rounds toward zero. Spec: convert.
+    #[track_caller]
+    pub fn convert(&self, dtype: DType) -> Tensor {
+        if self.dtype() == dtype && !self.is_poison() {
+            return self.clone();
+        }
+        self.graph().apply(Convert(dtype), &[self])
+    }
+
+    /// The same bits read as another element type of the same width. Spec: bitcast_convert.
+    #[track_caller]
+    pub fn bitcast_convert(&self, dtype: DType) -> Tensor {
+        self.graph().apply(BitcastConvert(dtype), &[self])
+    }
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    vec![
+        Sample::new("convert", |x| vec![x[0].convert(DType::F32).convert(DType::F64)])
+            .input(DType::F64, [3], -9.0, 9.0)
+            .forward_only(),
+        Sample::new("convert to integers", |x| vec![x[0].convert(DType::S8)])
+            .input(DType::F64, [5], -9.0, 9.0)
+            .forward_only(),
+        Sample::new("bitcast_convert", |x| vec![x[0].bitcast_convert(DType::U32)])
+            .input(DType::F32, [3], -1.0, 1.0)
+            .forward_only(),
+    ]
+}

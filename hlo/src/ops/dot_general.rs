@@ -1,0 +1,254 @@
+//! Products of matrices in general: any batch and contracting axes. Knows nothing of quantization.
+
+use crate::batch::Mapped;
+use crate::dtype::DType;
+use crate::error::Violation;
+use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::ops::sample::Sample;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// Which axes of the two operands are paired. The result has the batch axes, then the left's free axes, then the right's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DotDims {
+    /// Axes of the left operand that pair element by element.
+    pub lhs_batch: Vec<usize>,
+    /// Axes of the right operand that pair element by element.
+    pub rhs_batch: Vec<usize>,
+    /// Axes of the left operand that are multiplied and summed.
+    pub lhs_contract: Vec<usize>,
+    /// Axes of the right operand that are multiplied and summed.
+    pub rhs_contract: Vec<usize>,
+}
+
+impl DotDims {
+    /// The last axis of the left with the first of the right, as in `x @ w` for a matrix `w`.
+    pub fn matmul(lhs_rank: usize) -> DotDims {
+        DotDims { lhs_contract: vec![lhs_rank.saturating_sub(1)], rhs_contract: vec![0], ..DotDims::default() }
+    }
+
+    /// Axes of the left operand, of this rank, that are neither batch nor contracted.
+    pub fn lhs_free(&self, rank: usize) -> Vec<usize> {
+        free(rank, &self.lhs_batch, &self.lhs_contract)
+    }
+
+    /// Axes of the right operand, of this rank, that are neither batch nor contracted.
+    pub fn rhs_free(&self, rank: usize) -> Vec<usize> {
+        free(rank, &self.rhs_batch, &self.rhs_contract)
+    }
+
+    fn attribute(&self) -> String {
+        let list = |axes: &[usize]| axes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        let mut parts = Vec::new();
+        if !self.lhs_batch.is_empty() {
+            parts.push(format!("lhs_batching_dimensions = [{}]", list(&self.lhs_batch)));
+            parts.push(format!("rhs_batching_dimensions = [{}]", list(&self.rhs_batch)));
+        }
+        parts.push(format!("lhs_contracting_dimensions = [{}]", list(&self.lhs_contract)));
+        parts.push(format!("rhs_contracting_dimensions = [{}]", list(&self.rhs_contract)));
+        format!("#stablehlo.dot<{}>", parts.join(", "))
+    }
+
+    fn check(&self, lhs: &TensorType, rhs: &TensorType) -> Result<(), Violation> {
+        let fail = |constraint, message: String| Err(Violation::new(constraint, message));
+        let pairs = |a: &[usize], b: &[usize]| format!("{a:?} of lhs {lhs} with {b:?} of rhs {rhs}");
+        if self.lhs_batch.len() != self.rhs_batch.len() {
+            return fail("C1", format!("batches {}", pairs(&self.lhs_batch, &self.rhs_batch)));
+        }
+        if self.lhs_contract.len() != self.rhs_contract.len() {
+            return fail("C2", format!("contracts {}", pairs(&self.lhs_contract, &self.rhs_contract)));
+        }
+        for (constraint, beyond, ty, batch, contract) in [
+            ("C3", "C5", lhs, &self.lhs_batch, &self.lhs_contract),
+            ("C4", "C7", rhs, &self.rhs_batch, &self.rhs_contract),
+        ] {
+            let axes: Vec<usize> = batch.iter().chain(contract).copied().collect();
+            if (1..axes.len()).any(|i| axes[..i].contains(&axes[i])) {
+                return fail(constraint, format!("{axes:?} names an axis of {ty} twice"));
+            }
+            if let Some(axis) = axes.iter().find(|&&a| a >= ty.rank()) {
+                return fail(beyond, format!("axis {axis} is not an axis of {ty}"));
+            }
+        }
+        for (constraint, verb, left, right) in [
+            ("C9", "pair", &self.lhs_batch, &self.rhs_batch),
+            ("C10", "contract", &self.lhs_contract, &self.rhs_contract),
+        ] {
+            let unequal = left.iter().zip(right).find(|(l, r)| lhs.dims[**l] != rhs.dims[**r]);
+            if let Some((&l, &r)) = unequal {
+                let (l, r) = (lhs.dims[l], rhs.dims[r]);
+                return fail(constraint, format!("lhs {lhs} and rhs {rhs} {verb} {l} with {r}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn free(rank: usize, batch: &[usize], contract: &[usize]) -> Vec<usize> {
+    (0..rank).filter(|a| !batch.contains(a) && !contract.contains(a)).collect()
+}
+
+/// A general dot product; the operands may differ from the result in element type.
+#[derive(Clone, Debug)]
+pub struct DotGeneral {
+    /// Which axes are paired.
+    pub dims: DotDims,
+    /// Element type of the result, in which products are summed.
+    pub out: DType,
+}
+
+impl Op for DotGeneral {
+    fn name(&self) -> &'static str {
+        "dot_general"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        let (lhs, rhs) = (&operands[0], &operands[1]);
+        self.dims.check(lhs, rhs)?;
+        if lhs.dtype.is_float() != rhs.dtype.is_float() {
+            return Err(Violation::new("C13", format!("lhs {lhs} and rhs {rhs} mix floats and integers")));
+        }
+        let mut dims: Vec<usize> = self.dims.lhs_batch.iter().map(|&a| lhs.dims[a]).collect();
+        dims.extend(self.dims.lhs_free(lhs.rank()).iter().map(|&a| lhs.dims[a]));
+        dims.extend(self.dims.rhs_free(rhs.rank()).iter().map(|&a| rhs.dims[a]));
+        Ok(vec![TensorType::new(self.out, dims)])
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        let precision = "#stablehlo<precision DEFAULT>";
+        vec![
+            ("dot_dimension_numbers", self.dims.attribute()),
+            ("precision_config", format!("[{precision}, {precision}]")),
+        ]
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let (ct, lhs, rhs) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1]);
+        vec![
+            reverse.needs[0].then(|| self.dims.lhs_cotangent(ct, lhs, rhs)),
+            reverse.needs[1].then(|| self.dims.rhs_cotangent(ct, lhs, rhs)),
+        ]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        Some(vec![self.mapped_dot(mapped)])
+    }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
+}
+
+fn shifted(axes: &[usize]) -> Vec<usize> {
+    axes.iter().map(|a| a + 1).collect()
+}
+
+impl DotGeneral {
+    fn mapped_dot(&self, mapped: &Mapped) -> Tensor {
+        let (lhs, rhs) = (&mapped.ins[0], &mapped.ins[1]);
+        let d = &self.dims;
+        let left = DotDims { lhs_batch: shifted(&d.lhs_batch), lhs_contract: shifted(&d.lhs_contract), ..d.clone() };
+        let right = DotDims { rhs_batch: shifted(&d.rhs_batch), rhs_contract: shifted(&d.rhs_contract), ..d.clone() };
+        let (batches, lhs_rank) = (d.lhs_batch.len(), lhs.rank());
+        match (mapped.mapped[0], mapped.mapped[1]) {
+            // The new axis is the first free axis of its operand: it stands behind the batch axes, or behind those
+            // and the left's free axes, and moves to the front.
+            (true, false) => to_front(lhs.dot_general(rhs, &left, self.out), batches),
+            (false, true) => to_front(lhs.dot_general(rhs, &right, self.out), lhs_rank - d.lhs_contract.len()),
+            _ => {
+                let axis = |axes: &[usize]| std::iter::once(0).chain(shifted(axes)).collect();
+                let both = DotDims {
+                    lhs_batch: axis(&d.lhs_batch),
+                    rhs_batch: axis(&d.rhs_batch),
+                    lhs_contract: left.lhs_contract,
+                    rhs_contract: right.rhs_contract,
+                };
+                lhs.dot_general(rhs, &both, self.out)
+            }
+        }
+    }
+}
+
+fn to_front(tensor: Tensor, axis: usize) -> Tensor {
+    let order: Vec<usize> = std::iter::once(axis).chain((0..tensor.rank()).filter(|&a| a != axis)).collect();
+    tensor.transpose(&order)
+}
+
+impl DotDims {
+    /// The cotangent of the left operand: `ct` against the right one, axes put back in the left's order.
+    pub fn lhs_cotangent(&self, ct: &Tensor, lhs: &Tensor, rhs: &Tensor) -> Tensor {
+        let (batch, lhs_free) = (self.lhs_batch.len(), self.lhs_free(lhs.rank()));
+        let rhs_free = self.rhs_free(rhs.rank());
+        let dims = DotDims {
+            lhs_batch: (0..batch).collect(),
+            rhs_batch: self.rhs_batch.clone(),
+            lhs_contract: (batch + lhs_free.len()..ct.rank()).collect(),
+            rhs_contract: rhs_free,
+        };
+        // What is left of the right operand are its contracted axes, in their own order.
+        let contracted = in_order_of(&self.rhs_contract, &self.lhs_contract);
+        let order: Vec<usize> = self.lhs_batch.iter().chain(&lhs_free).chain(&contracted).copied().collect();
+        ct.dot_general(rhs, &dims, lhs.dtype()).transpose(&inverse(&order))
+    }
+
+    /// The cotangent of the right operand: `ct` against the left one, axes put back in the right's order.
+    pub fn rhs_cotangent(&self, ct: &Tensor, lhs: &Tensor, rhs: &Tensor) -> Tensor {
+        let (batch, lhs_free) = (self.lhs_batch.len(), self.lhs_free(lhs.rank()));
+        let dims = DotDims {
+            lhs_batch: self.lhs_batch.clone(),
+            rhs_batch: (0..batch).collect(),
+            lhs_contract: lhs_free.clone(),
+            rhs_contract: (batch..batch + lhs_free.len()).collect(),
+        };
+        let contracted = in_order_of(&self.lhs_contract, &self.rhs_contract);
+        let order: Vec<usize> =
+            self.rhs_batch.iter().chain(&contracted).chain(&self.rhs_free(rhs.rank())).copied().collect();
+        lhs.dot_general(ct, &dims, rhs.dtype()).transpose(&inverse(&order))
+    }
+}
+
+/// `values`, sorted by the `keys` they are paired with.
+fn in_order_of(keys: &[usize], values: &[usize]) -> Vec<usize> {
+    let mut pairs: Vec<(usize, usize)> = keys.iter().copied().zip(values.iter().copied()).collect();
+    pairs.sort_unstable();
+    pairs.into_iter().map(|(_, value)| value).collect()
+}
+
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(at, &axis)| inverse[axis] = at);
+    inverse
+}
+
+impl Tensor {
+    /// Products over the contracting axes, summed in `out`. Spec: dot_general.
+    #[track_caller]
+    pub fn dot_general(&self, rhs: &Tensor, dims: &DotDims, out: DType) -> Tensor {
+        self.graph().apply(DotGeneral { dims: dims.clone(), out }, &[self, rhs])
+    }
+
+    /// The last axis of this tensor against the first of `rhs`, in this tensor's element type: `x @ w`.
+    #[track_caller]
+    pub fn dot(&self, rhs: &Tensor) -> Tensor {
+        self.dot_general(rhs, &DotDims::matmul(self.rank()), self.dtype())
+    }
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let f = DType::F64;
+    let batched =
+        DotDims { lhs_batch: vec![1], rhs_batch: vec![0], lhs_contract: vec![3, 0], rhs_contract: vec![1, 3] };
+    vec![
+        Sample::new("dot_general", |x| vec![x[0].dot(&x[1])]).input(f, [2, 3], -1.0, 1.0).input(f, [3, 4], -1.0, 1.0),
+        Sample::new("dot_general over leading axes", |x| vec![x[0].dot(&x[1])]).input(f, [2, 5, 3], -1.0, 1.0).input(
+            f,
+            [3, 4],
+            -1.0,
+            1.0,
+        ),
+        Sample::new("dot_general with batch and two contracting axes", move |x| {
+            vec![x[0].dot_general(&x[1], &batched, DType::F64)]
+        })
+        .input(f, [2, 3, 4, 5], -1.0, 1.0)
+        .input(f, [3, 5, 6, 2], -1.0, 1.0),
+        Sample::new("dot_general s8 to s32", |x| vec![x[0].dot_general(&x[1], &DotDims::matmul(2), DType::S32)])
+            .input(DType::S8, [2, 40], -128.0, 127.0)
+            .input(DType::S8, [40, 3], -128.0, 127.0)
+            .forward_only(),
+    ]
+}

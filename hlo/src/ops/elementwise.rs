@@ -1,0 +1,343 @@
+//! Elementwise operations of one and two operands: one row of a table each. Knows nothing of broadcasting rules but
+//! calls them.
+
+use crate::batch::Mapped;
+use crate::dtype::{DType, Kind};
+use crate::error::Violation;
+use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::ops::constant::Operand;
+use crate::ops::sample::Sample;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// Which element types an operation takes.
+#[derive(Clone, Copy)]
+enum Class {
+    Floats,
+    Numbers,
+    Bits,
+    Any,
+}
+
+impl Class {
+    fn check(self, ty: &TensorType) -> Result<(), Violation> {
+        let fits = match self {
+            Class::Floats => ty.dtype.is_float(),
+            Class::Numbers => ty.dtype.kind() != Kind::Pred,
+            Class::Bits => !ty.dtype.is_float(),
+            Class::Any => true,
+        };
+        if fits { Ok(()) } else { Err(Violation::new("I1", format!("wants {}, got {ty}", self.wanted()))) }
+    }
+
+    fn wanted(self) -> &'static str {
+        match self {
+            Class::Floats => "floating-point elements",
+            Class::Numbers => "numbers",
+            Class::Bits => "integers or booleans",
+            Class::Any => "anything",
+        }
+    }
+
+    /// The type a sample uses: f64 wherever a derivative is to be compared with differences.
+    fn sample(self) -> DType {
+        if matches!(self, Class::Bits) { DType::S32 } else { DType::F64 }
+    }
+}
+
+fn infer_same(class: Class, operands: &[TensorType]) -> Infer {
+    class.check(&operands[0])?;
+    match operands.iter().find(|t| **t != operands[0]) {
+        Some(other) => Err(Violation::new("C1", format!("operands differ in type: {} and {other}", operands[0]))),
+        None => Ok(vec![operands[0].clone()]),
+    }
+}
+
+macro_rules! unary {
+    // A row without a derivative: it is zero.
+    (@vjp $reverse:ident) => {{
+        let _ = $reverse;
+        vec![None]
+    }};
+    (@vjp $reverse:ident |$ct:ident, $x:ident, $y:ident| $vjp:expr) => {{
+        let ($ct, $x, $y) = ($reverse.ct(), &$reverse.ins[0], &$reverse.outs[0]);
+        let _ = ($x, $y);
+        vec![Some($vjp)]
+    }};
+    ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal
+        $(|$ct:ident, $x:ident, $y:ident| $vjp:expr)?;)*) => {
+        $(
+            #[derive(Debug)]
+            struct $op;
+
+            impl Op for $op {
+                fn name(&self) -> &'static str {
+                    $name
+                }
+                fn infer(&self, operands: &[TensorType]) -> Infer {
+                    infer_same(Class::$class, operands)
+                }
+                fn vjp(&self, reverse: &Reverse) -> Cotangents {
+                    unary!(@vjp reverse $(|$ct, $x, $y| $vjp)?)
+                }
+                fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+                    mapped.elementwise($op)
+                }
+            }
+        )*
+
+        /// Elementwise functions of one tensor.
+        impl Tensor {
+            $(
+                $(#[$doc])*
+                #[track_caller]
+                pub fn $method(&self) -> Tensor {
+                    self.graph().apply($op, &[self])
+                }
+            )*
+        }
+
+        fn unary_samples() -> Vec<Sample> {
+            vec![$({
+                let sample = Sample::new($name, |x| vec![x[0].$method()]).input(Class::$class.sample(), [7], $low, $high);
+                let derivatives: &[&str] = &[$(stringify!($vjp))?];
+                if derivatives.is_empty() { sample.forward_only() } else { sample }
+            }),*]
+        }
+    };
+}
+
+unary! {
+    /// `|x|`. Spec: abs.
+    Abs abs "abs" Numbers -2.0 2.0 |ct, x, y| ct * x.sign();
+    /// `-x`. Spec: negate.
+    Negate negate "negate" Numbers -2.0 2.0 |ct, x, y| ct.negate();
+    /// -1, 0 or 1. Spec: sign.
+    Sign sign "sign" Numbers -2.0 2.0;
+    /// `e^x`. Spec: exponential.
+    Exponential exp "exponential" Floats -2.0 2.0 |ct, x, y| ct * y;
+    /// `e^x - 1`, exact near zero. Spec: exponential_minus_one.
+    ExponentialMinusOne exp_m1 "exponential_minus_one" Floats -2.0 2.0 |ct, x, y| ct * (y + 1.0);
+    /// Natural logarithm. Spec: log.
+    Log log "log" Floats 0.5 3.0 |ct, x, y| ct / x;
+    /// `log(1 + x)`, exact near zero. Spec: log_plus_one.
+    LogPlusOne log1p "log_plus_one" Floats -0.5 2.0 |ct, x, y| ct / (x + 1.0);
+    /// `1 / (1 + e^-x)`. Spec: logistic.
+    Logistic logistic "logistic" Floats -3.0 3.0 |ct, x, y| ct * (y * (1.0 - y));
+    /// Hyperbolic tangent. Spec: tanh.
+    Tanh tanh "tanh" Floats -2.0 2.0 |ct, x, y| ct * (1.0 - y * y);
+    /// Square root. Spec: sqrt.
+    Sqrt sqrt "sqrt" Floats 0.5 3.0 |ct, x, y| ct * (0.5 / y);
+    /// `1 / sqrt(x)`. Spec: rsqrt.
+    Rsqrt rsqrt "rsqrt" Floats 0.5 3.0 |ct, x, y| ct * (y / x * -0.5);
+    /// Cube root. Spec: cbrt.
+    Cbrt cbrt "cbrt" Floats 0.5 3.0 |ct, x, y| ct * (y / (x * 3.0));
+    /// Sine of radians. Spec: sine.
+    Sine sin "sine" Floats -2.0 2.0 |ct, x, y| ct * x.cos();
+    /// Cosine of radians. Spec: cosine.
+    Cosine cos "cosine" Floats -2.0 2.0 |ct, x, y| ct.negate() * x.sin();
+    /// Tangent of radians. Spec: tan.
+    Tan tan "tan" Floats -1.0 1.0 |ct, x, y| ct * (y * y + 1.0);
+    /// Largest integer not above. Spec: floor.
+    Floor floor "floor" Floats -3.0 3.0;
+    /// Smallest integer not below. Spec: ceil.
+    Ceil ceil "ceil" Floats -3.0 3.0;
+    /// Nearest integer, ties to even. Spec: round_nearest_even.
+    RoundNearestEven round_nearest_even "round_nearest_even" Floats -3.0 3.0;
+    /// Nearest integer, ties away from zero. Spec: round_nearest_afz.
+    RoundNearestAfz round_nearest_afz "round_nearest_afz" Floats -3.0 3.0;
+    /// Complement of bits or of a boolean. Spec: not.
+    Not not "not" Bits -9.0 9.0;
+    /// Number of bits set. Spec: popcnt.
+    PopulationCount popcnt "popcnt" Bits -9.0 9.0;
+    /// Number of leading zero bits. Spec: count_leading_zeros.
+    CountLeadingZeros count_leading_zeros "count_leading_zeros" Bits -9.0 9.0;
+}
+
+/// Whether each element is neither infinite nor NaN. Spec: is_finite.
+#[derive(Debug)]
+struct IsFinite;
+
+impl Op for IsFinite {
+    fn name(&self) -> &'static str {
+        "is_finite"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        Class::Floats.check(&operands[0])?;
+        Ok(vec![operands[0].with_dtype(DType::Pred)])
+    }
+    fn vjp(&self, _: &Reverse) -> Cotangents {
+        vec![None]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        mapped.elementwise(IsFinite)
+    }
+}
+
+impl Tensor {
+    /// Whether each element is neither infinite nor NaN. Spec: is_finite.
+    #[track_caller]
+    pub fn is_finite(&self) -> Tensor {
+        self.graph().apply(IsFinite, &[self])
+    }
+}
+
+macro_rules! binary {
+    // A row without derivatives: they are zero.
+    (@vjp $reverse:ident) => {{
+        let _ = $reverse;
+        vec![None, None]
+    }};
+    (@vjp $reverse:ident |$ct:ident, $a:ident, $b:ident, $y:ident| $da:expr, $db:expr) => {{
+        let ($ct, $a, $b, $y) = ($reverse.ct(), &$reverse.ins[0], &$reverse.ins[1], &$reverse.outs[0]);
+        let _ = ($a, $b, $y);
+        vec![$reverse.needs[0].then(|| $da), $reverse.needs[1].then(|| $db)]
+    }};
+    ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal
+        $(|$ct:ident, $a:ident, $b:ident, $y:ident| $da:expr, $db:expr)?;)*) => {
+        $(
+            #[derive(Debug)]
+            struct $op;
+
+            impl Op for $op {
+                fn name(&self) -> &'static str {
+                    $name
+                }
+                fn infer(&self, operands: &[TensorType]) -> Infer {
+                    infer_same(Class::$class, operands)
+                }
+                fn vjp(&self, reverse: &Reverse) -> Cotangents {
+                    binary!(@vjp reverse $(|$ct, $a, $b, $y| $da, $db)?)
+                }
+                fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+                    mapped.elementwise($op)
+                }
+            }
+        )*
+
+        /// Elementwise functions of two tensors, broadcast as in numpy; a Rust number takes this tensor's type.
+        impl Tensor {
+            $(
+                $(#[$doc])*
+                #[track_caller]
+                pub fn $method(&self, other: impl Operand) -> Tensor {
+                    let (a, b) = self.broadcast_with(&other.beside(self), $name);
+                    self.graph().apply($op, &[&a, &b])
+                }
+            )*
+        }
+
+        fn binary_samples() -> Vec<Sample> {
+            vec![$({
+                let dtype = Class::$class.sample();
+                let sample = Sample::new($name, |x| vec![x[0].$method(&x[1])])
+                    .input(dtype, [2, 3], $low, $high)
+                    .input(dtype, [3], $low, $high);
+                let derivatives: &[&str] = &[$(stringify!($da))?];
+                if derivatives.is_empty() { sample.forward_only() } else { sample }
+            }),*]
+        }
+    };
+}
+
+/// The share of a maximum's or minimum's cotangent that goes to the first operand: a tie is split, as in JAX.
+fn chosen(ct: &Tensor, wins: &Tensor, ties: &Tensor) -> Tensor {
+    wins.select(ct, &ties.select(&(ct * 0.5), &(ct * 0.0)))
+}
+
+binary! {
+    /// `a + b` (or, for booleans). Spec: add.
+    Add add "add" Any -2.0 2.0 |ct, a, b, y| ct.clone(), ct.clone();
+    /// `a - b`. Spec: subtract.
+    Subtract sub "subtract" Numbers -2.0 2.0 |ct, a, b, y| ct.clone(), ct.negate();
+    /// `a * b` (and, for booleans). Spec: multiply.
+    Multiply mul "multiply" Any -2.0 2.0 |ct, a, b, y| ct * b, ct * a;
+    /// `a / b`, rounded toward zero for integers. Spec: divide.
+    Divide div "divide" Numbers 0.5 2.0 |ct, a, b, y| ct / b, ct.negate() * (a / b / b);
+    /// The larger of the two. Spec: maximum.
+    Maximum maximum "maximum" Any -2.0 2.0 |ct, a, b, y| chosen(ct, &a.gt(b), &a.eq(b)), chosen(ct, &b.gt(a), &a.eq(b));
+    /// The smaller of the two. Spec: minimum.
+    Minimum minimum "minimum" Any -2.0 2.0 |ct, a, b, y| chosen(ct, &a.lt(b), &a.eq(b)), chosen(ct, &b.lt(a), &a.eq(b));
+    /// `a` to the power `b`. Spec: power.
+    Power pow "power" Numbers 0.5 2.0 |ct, a, b, y| ct * (b * a.pow(b - 1.0)), ct * (y * a.log());
+    /// Remainder of `a / b`, with the sign of `a`. Spec: remainder.
+    Remainder rem "remainder" Numbers 0.6 2.3 |ct, a, b, y| ct.clone(), ct.negate() * ((a - y) / b);
+    /// Angle of the point (b, a) in radians. Spec: atan2.
+    Atan2 atan2 "atan2" Floats 0.5 2.0 |ct, a, b, y| ct * (b / (a * a + b * b)), ct.negate() * (a / (a * a + b * b));
+    /// Bitwise, or of booleans. Spec: and.
+    And and "and" Bits -9.0 9.0;
+    /// Bitwise, or of booleans. Spec: or.
+    Or or "or" Bits -9.0 9.0;
+    /// Bitwise, or of booleans. Spec: xor.
+    Xor xor "xor" Bits -9.0 9.0;
+    /// `a` shifted left by `b` bits. Spec: shift_left.
+    ShiftLeft shift_left "shift_left" Bits 0.0 9.0;
+    /// `a` shifted right by `b` bits, zeros coming in. Spec: shift_right_logical.
+    ShiftRightLogical shift_right_logical "shift_right_logical" Bits 0.0 9.0;
+    /// `a` shifted right by `b` bits, the sign coming in. Spec: shift_right_arithmetic.
+    ShiftRightArithmetic shift_right_arithmetic "shift_right_arithmetic" Bits 0.0 9.0;
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let mut samples = unary_samples();
+    samples.extend(binary_samples());
+    samples.push(Sample::new("is_finite", |x| vec![x[0].is_finite()]).input(DType::F64, [7], -1.0, 1.0).forward_only());
+    samples
+}
+
+macro_rules! operators {
+    ($($trait:ident $function:ident $method:ident;)*) => {$(
+        impl<T: Operand> std::ops::$trait<T> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $function(self, other: T) -> Tensor {
+                Tensor::$method(self, other)
+            }
+        }
+        impl<T: Operand> std::ops::$trait<T> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $function(self, other: T) -> Tensor {
+                Tensor::$method(&self, other)
+            }
+        }
+        impl std::ops::$trait<&Tensor> for f64 {
+            type Output = Tensor;
+            #[track_caller]
+            fn $function(self, other: &Tensor) -> Tensor {
+                self.beside(other).$method(other)
+            }
+        }
+        impl std::ops::$trait<Tensor> for f64 {
+            type Output = Tensor;
+            #[track_caller]
+            fn $function(self, other: Tensor) -> Tensor {
+                self.beside(&other).$method(&other)
+            }
+        }
+    )*};
+}
+
+operators! {
+    Add add add;
+    Sub sub sub;
+    Mul mul mul;
+    Div div div;
+    Rem rem rem;
+}
+
+impl std::ops::Neg for &Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        self.negate()
+    }
+}
+
+impl std::ops::Neg for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        self.negate()
+    }
+}

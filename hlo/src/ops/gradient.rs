@@ -1,0 +1,244 @@
+//! What steers differentiation: stop_gradient, custom gradients, and barriers. Knows nothing of the sweep itself.
+
+use std::sync::Arc;
+
+use crate::batch::{Mapped, call_mapped};
+use crate::dtype::DType;
+use crate::error::Violation;
+use crate::function::{Function, Rewrite};
+use crate::graph::Graph;
+use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::ops::sample::Sample;
+use crate::tensor::Tensor;
+use crate::tree::Tree;
+use crate::types::TensorType;
+
+/// The operand itself; without a cotangent where `stop` is set.
+#[derive(Debug)]
+struct Identity {
+    stop: bool,
+}
+
+impl Op for Identity {
+    fn name(&self) -> &'static str {
+        if self.stop { "stop_gradient" } else { "identity" }
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        Ok(operands.to_vec())
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        vec![(!self.stop).then(|| reverse.ct().clone())]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        mapped.elementwise(Identity { stop: self.stop })
+    }
+    fn is_stablehlo(&self) -> bool {
+        false
+    }
+    fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+        Some(operands.to_vec())
+    }
+}
+
+/// The operands, computed before and apart from whatever reads them.
+#[derive(Debug)]
+struct OptimizationBarrier;
+
+impl Op for OptimizationBarrier {
+    fn name(&self) -> &'static str {
+        "optimization_barrier"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        Ok(operands.to_vec())
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        reverse.cts.to_vec()
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        mapped.elementwise(OptimizationBarrier)
+    }
+}
+
+impl Tensor {
+    /// The same values, treated as constants by differentiation. JAX: `lax.stop_gradient`.
+    #[track_caller]
+    pub fn stop_gradient(&self) -> Tensor {
+        self.graph().apply(Identity { stop: true }, &[self])
+    }
+
+    /// The same values under a new identity, so that a gradient can be taken with respect to this use alone.
+    #[track_caller]
+    pub fn identity(&self) -> Tensor {
+        self.graph().apply(Identity { stop: false }, &[self])
+    }
+
+    /// The same values, materialized before anything that reads them is fused. Spec: optimization_barrier.
+    #[track_caller]
+    pub fn optimization_barrier(&self) -> Tensor {
+        self.graph().apply(OptimizationBarrier, &[self])
+    }
+}
+
+/// A function whose derivative is another function's word.
+#[derive(Debug)]
+struct CustomVjp {
+    name: &'static str,
+    /// From captures and inputs to outputs.
+    forward: Function,
+    /// From captures, inputs and the outputs' cotangents to the inputs' cotangents.
+    backward: Function,
+    captures: usize,
+    backward_captures: usize,
+}
+
+impl CustomVjp {
+    /// Operands are the forward's captures, the backward's captures, the inputs.
+    fn split<'a>(&self, operands: &'a [Tensor]) -> (&'a [Tensor], &'a [Tensor], &'a [Tensor]) {
+        let (forward, rest) = operands.split_at(self.captures);
+        let (backward, inputs) = rest.split_at(self.backward_captures);
+        (forward, backward, inputs)
+    }
+
+    fn forward_args(&self, operands: &[Tensor]) -> Vec<Tensor> {
+        let (captures, _, inputs) = self.split(operands);
+        [captures, inputs].concat()
+    }
+}
+
+impl Op for CustomVjp {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn infer(&self, _: &[TensorType]) -> Infer {
+        Ok(self.forward.result_types())
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let (_, captures, inputs) = self.split(reverse.ins);
+        let cts = reverse.cts.iter().zip(reverse.outs).map(|(ct, y)| ct.clone().unwrap_or_else(|| y.zeros_like()));
+        let args: Vec<Tensor> = captures.iter().chain(inputs).cloned().chain(cts).collect();
+        let grads = self.backward.call(reverse.ins[0].graph(), &args).into_iter().map(Some);
+        let mut all: Cotangents = vec![None; self.captures + self.backward_captures];
+        all.extend(grads);
+        // An integer input has no cotangent, whatever the rule returned for it.
+        all.iter_mut().zip(reverse.ins).filter(|(_, x)| !x.dtype().is_float()).for_each(|(ct, _)| *ct = None);
+        all
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        let operands = mapped.operands();
+        let graph = operands[0].graph().clone();
+        let size = mapped.size;
+        let spread = |function: &Function, args: &[Tensor]| -> Vec<Tensor> {
+            let results = call_mapped(function, &graph, args, &vec![true; args.len()], size);
+            results.into_iter().map(|(t, m)| Mapped { ins: &[t], mapped: &[m], size }.operand(0)).collect()
+        };
+        let (forward, backward, inputs) = self.split(&operands);
+        let forward_fn = |x: &Vec<Tensor>| spread(&self.forward, &[forward, x].concat());
+        let backward_fn =
+            |x: &Vec<Tensor>, _: &Vec<Tensor>, ct: &Vec<Tensor>| spread(&self.backward, &[backward, x, ct].concat());
+        Some(custom_vjp(self.name, &inputs.to_vec(), forward_fn, backward_fn))
+    }
+    fn is_pure_data(&self) -> bool {
+        false
+    }
+    fn retrace(&self, operands: &[Tensor], rewrite: &mut Rewrite) -> Option<Vec<Tensor>> {
+        let (forward, backward, inputs) = self.split(operands);
+        let forward_fn = |x: &Vec<Tensor>| self.forward.rewrite(x[0].graph(), &[forward, x].concat(), rewrite);
+        let backward_fn = |x: &Vec<Tensor>, _: &Vec<Tensor>, ct: &Vec<Tensor>| {
+            self.backward.call(x[0].graph(), &[backward, x, ct].concat())
+        };
+        Some(custom_vjp(self.name, &inputs.to_vec(), forward_fn, backward_fn))
+    }
+    fn is_stablehlo(&self) -> bool {
+        false
+    }
+    fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+        Some(self.forward.call(operands[0].graph(), &self.forward_args(operands)))
+    }
+}
+
+/// A function with a derivative of your own. JAX: `jax.custom_vjp`.
+///
+/// `forward` maps inputs to outputs. `backward` maps inputs, outputs and the outputs' cotangents to one cotangent per
+/// input, of that input's type. Both may use tensors of the surrounding trace, which get no gradient. `name` shows in
+/// dumps of the graph. Only what `backward` reads is kept for it.
+///
+/// ```
+/// use spiq_hlo::{custom_vjp, trace, DType, TensorType, Tensor};
+/// // A step whose derivative is that of a triangle.
+/// let spike = |v: &Tensor| custom_vjp(
+///     "spike",
+///     v,
+///     |v: &Tensor| v.gt(0.0).convert(v.dtype()),
+///     |v: &Tensor, _, ct: &Tensor| ct * (1.0 - v.abs()).maximum(0.0),
+/// );
+/// trace(&[("v", TensorType::new(DType::F32, [4]))], |x| vec![spike(&x[0])])?;
+/// # Ok::<(), spiq_hlo::GraphErrors>(())
+/// ```
+#[track_caller]
+pub fn custom_vjp<X: Tree, Y: Tree>(
+    name: &'static str,
+    inputs: &X,
+    forward: impl FnOnce(&X) -> Y,
+    backward: impl FnOnce(&X, &Y, &Y) -> X,
+) -> Y {
+    let operands = inputs.leaves();
+    let graph = operands[0].graph().clone();
+    let (y, closed) = graph.body(|inner| {
+        let y = forward(&inputs.with_leaves(declare(inner, &operands)));
+        let closed = inner.close(&y.leaves());
+        (y, closed)
+    });
+    let reversed = closed.and_then(|(function, captures)| {
+        let closed = graph.body(|inner| {
+            let x = inputs.with_leaves(declare(inner, &operands));
+            let again = function.call(inner, &[captures.clone(), x.leaves()].concat());
+            let cts = y.with_leaves(declare(inner, &again));
+            let grads = backward(&x, &y.with_leaves(again), &cts).leaves();
+            check_cotangents(inner, name, &operands, &grads);
+            inner.close(&grads)
+        });
+        closed.map(|backward| (function, captures, backward))
+    });
+    let Some((forward, captures, (backward, backward_captures))) = reversed else {
+        return y.map(|_| Tensor::poison(&graph));
+    };
+    let (c, b) = (captures.len(), backward_captures.len());
+    let op = CustomVjp { name, forward, backward, captures: c, backward_captures: b };
+    y.with_leaves(graph.record(Arc::new(op), &[captures, backward_captures, operands].concat()))
+}
+
+/// Parameters of the types of `like`; poison stays poison.
+fn declare(graph: &Graph, like: &[Tensor]) -> Vec<Tensor> {
+    like.iter().map(|t| if t.is_poison() { t.clone() } else { graph.input("", t.ty().clone()) }).collect()
+}
+
+#[track_caller]
+fn check_cotangents(graph: &Graph, name: &str, inputs: &[Tensor], grads: &[Tensor]) {
+    for (x, g) in inputs.iter().zip(grads) {
+        if x.dtype().is_float() && !g.is_poison() && g.ty() != x.ty() {
+            let message = format!("the backward function returns {} as the cotangent of {}", g.ty(), x.ty());
+            graph.fail(name, Violation::new("", message));
+        }
+    }
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let f = DType::F64;
+    vec![
+        Sample::new("identity", |x| vec![x[0].identity() * &x[0]]).input(f, [3], -1.0, 1.0),
+        Sample::new("optimization_barrier", |x| vec![(&x[0] * 2.0).optimization_barrier() * &x[0]]).input(
+            f,
+            [3],
+            -1.0,
+            1.0,
+        ),
+        Sample::new("custom_vjp", |x| {
+            let (a, b) = (&x[0], &x[1]);
+            let product = |(a, b): &(Tensor, Tensor)| a * b;
+            let rule = |(a, b): &(Tensor, Tensor), _: &Tensor, ct: &Tensor| (ct * b, ct * a);
+            vec![custom_vjp("product", &(a.clone(), b.clone()), product, rule)]
+        })
+        .input(f, [3], -1.0, 1.0)
+        .input(f, [3], -1.0, 1.0),
+    ]
+}

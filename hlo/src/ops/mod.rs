@@ -1,0 +1,33 @@
+//! The operations, one file per family of the StableHLO specification. Each file may call another's methods on tensors,
+//! never its structs.
+
+pub(crate) mod constant;
+pub(crate) mod convert;
+pub(crate) mod dot_general;
+pub(crate) mod elementwise;
+pub(crate) mod gradient;
+pub(crate) mod reduce;
+pub(crate) mod sample;
+pub(crate) mod select;
+pub(crate) mod shape;
+pub(crate) mod slice;
+
+pub use sample::{Domain, Sample};
+
+/// A sample of every operation, for tests that hold for each of them.
+pub fn samples() -> Vec<Sample> {
+    let families = [
+        elementwise::samples(),
+        constant::samples(),
+        convert::samples(),
+        select::samples(),
+        shape::samples(),
+        slice::samples(),
+        reduce::samples(),
+        dot_general::samples(),
+        gradient::samples(),
+        crate::control::samples(),
+        crate::scan::samples(),
+    ];
+    families.into_iter().flatten().collect()
+}

@@ -1,0 +1,235 @@
+//! Reductions over axes: sum, product, maximum, minimum, and, or. Knows nothing of windows.
+
+use crate::batch::Mapped;
+use crate::dtype::{DType, Kind};
+use crate::error::Violation;
+use crate::function::Function;
+use crate::graph::Graph;
+use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::ops::sample::Sample;
+use crate::print::literal::array_i64;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// How two elements become one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Reducer {
+    Sum,
+    Product,
+    Max,
+    Min,
+    And,
+    Or,
+}
+
+impl Reducer {
+    fn combine(self, a: &Tensor, b: &Tensor) -> Tensor {
+        match self {
+            Reducer::Sum => a.add(b),
+            Reducer::Product => a.mul(b),
+            Reducer::Max => a.maximum(b),
+            Reducer::Min => a.minimum(b),
+            Reducer::And => a.and(b),
+            Reducer::Or => a.or(b),
+        }
+    }
+
+    /// The value that changes nothing.
+    fn neutral(self, dtype: DType) -> f64 {
+        let (low, high) = match dtype.integer_range() {
+            Some((low, high)) => (low as f64, high as f64),
+            None => (f64::NEG_INFINITY, f64::INFINITY),
+        };
+        match self {
+            Reducer::Sum | Reducer::Or => 0.0,
+            Reducer::Product => 1.0,
+            Reducer::Max => low,
+            Reducer::Min => high,
+            Reducer::And => {
+                if dtype.kind() == Kind::Unsigned {
+                    high
+                } else {
+                    -1.0
+                }
+            }
+        }
+    }
+}
+
+/// `reduce` of one tensor; the initial value is the second operand.
+#[derive(Debug)]
+struct Reduce {
+    reducer: Reducer,
+    axes: Vec<usize>,
+}
+
+impl Op for Reduce {
+    fn name(&self) -> &'static str {
+        "reduce"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        let x = &operands[0];
+        if operands[1] != TensorType::scalar(x.dtype) {
+            return Err(Violation::new("C1", format!("the initial value {} does not fit {x}", operands[1])));
+        }
+        if let Some(axis) = self.axes.iter().find(|&&a| a >= x.rank()) {
+            return Err(Violation::new("C4", format!("axis {axis} is not an axis of {x}")));
+        }
+        if (1..self.axes.len()).any(|i| self.axes[..i].contains(&self.axes[i])) {
+            return Err(Violation::new("C5", format!("{:?} names an axis of {x} twice", self.axes)));
+        }
+        let kept = (0..x.rank()).filter(|a| !self.axes.contains(a)).map(|a| x.dims[a]);
+        Ok(vec![x.with_dims(kept.collect::<Vec<_>>())])
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        vec![("dimensions", array_i64(&self.axes))]
+    }
+    fn regions(&self, operands: &[TensorType]) -> Vec<Function> {
+        let graph = Graph::new();
+        let scalar = TensorType::scalar(operands[0].dtype);
+        let (a, b) = (graph.input("", scalar.clone()), graph.input("", scalar));
+        vec![graph.finish(&[self.reducer.combine(&a, &b)]).expect("a reducer fits its element type")]
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let (ct, x, y) = (reverse.ct(), &reverse.ins[0], &reverse.outs[0]);
+        let spread = |t: &Tensor| self.spread(t, x.dims());
+        let dx = match self.reducer {
+            Reducer::Sum => spread(ct),
+            // Elements that share the extreme value share its cotangent, as in JAX.
+            Reducer::Max | Reducer::Min => {
+                let hit = x.eq(spread(y)).convert(x.dtype());
+                let count = hit.reduce_sum(&self.axes);
+                hit * spread(&(ct / count))
+            }
+            Reducer::Product => spread(&(ct * y)) / x,
+            Reducer::And | Reducer::Or => return vec![None, None],
+        };
+        vec![Some(dx), None]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        let axes = self.axes.iter().map(|a| a + 1).collect();
+        let op = Reduce { reducer: self.reducer, axes };
+        Some(vec![mapped.ins[0].graph().apply(op, &[&mapped.operand(0), &mapped.ins[1]])])
+    }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
+}
+
+impl Reduce {
+    /// A reduced tensor repeated along the axes it was reduced over.
+    fn spread(&self, reduced: &Tensor, dims: &[usize]) -> Tensor {
+        let kept: Vec<usize> = (0..dims.len()).filter(|a| !self.axes.contains(a)).collect();
+        reduced.broadcast_in_dim(dims, &kept)
+    }
+}
+
+impl Tensor {
+    #[track_caller]
+    fn reduce(&self, reducer: Reducer, axes: &[usize]) -> Tensor {
+        if axes.is_empty() && !self.is_poison() {
+            return self.clone();
+        }
+        let init = self.graph().scalar(self.dtype(), reducer.neutral(self.dtype()));
+        self.graph().apply(Reduce { reducer, axes: axes.to_vec() }, &[self, &init])
+    }
+
+    /// Sum over `axes`. Spec: reduce.
+    #[track_caller]
+    pub fn reduce_sum(&self, axes: &[usize]) -> Tensor {
+        self.reduce(Reducer::Sum, axes)
+    }
+
+    /// Product over `axes`. Spec: reduce. The derivative is defined where no element is zero.
+    #[track_caller]
+    pub fn reduce_product(&self, axes: &[usize]) -> Tensor {
+        self.reduce(Reducer::Product, axes)
+    }
+
+    /// Largest element over `axes`. Spec: reduce.
+    #[track_caller]
+    pub fn reduce_max(&self, axes: &[usize]) -> Tensor {
+        self.reduce(Reducer::Max, axes)
+    }
+
+    /// Smallest element over `axes`. Spec: reduce.
+    #[track_caller]
+    pub fn reduce_min(&self, axes: &[usize]) -> Tensor {
+        self.reduce(Reducer::Min, axes)
+    }
+
+    /// Whether all are true (bitwise and, for integers) over `axes`. Spec: reduce.
+    #[track_caller]
+    pub fn reduce_and(&self, axes: &[usize]) -> Tensor {
+        self.reduce(Reducer::And, axes)
+    }
+
+    /// Whether any is true (bitwise or, for integers) over `axes`. Spec: reduce.
+    #[track_caller]
+    pub fn reduce_or(&self, axes: &[usize]) -> Tensor {
+        self.reduce(Reducer::Or, axes)
+    }
+
+    /// Sum of all elements.
+    #[track_caller]
+    pub fn sum(&self) -> Tensor {
+        self.reduce_sum(&(0..self.rank()).collect::<Vec<_>>())
+    }
+
+    /// Mean over `axes`.
+    #[track_caller]
+    pub fn reduce_mean(&self, axes: &[usize]) -> Tensor {
+        let count: usize = axes.iter().filter_map(|&a| self.dims().get(a)).product();
+        self.reduce_sum(axes) / count as f64
+    }
+
+    /// Mean of all elements.
+    #[track_caller]
+    pub fn mean(&self) -> Tensor {
+        self.reduce_mean(&(0..self.rank()).collect::<Vec<_>>())
+    }
+
+    /// `x - log(sum(exp(x)))` along `axis` (negative: counted from the end), without overflow.
+    #[track_caller]
+    pub fn log_softmax(&self, axis: isize) -> Tensor {
+        let axis = match self.axis(axis) {
+            Ok(axis) => axis,
+            Err(violation) => return self.fail("log_softmax", violation),
+        };
+        let peak = self.reduce_max(&[axis]).stop_gradient().expand_dims(axis as isize);
+        let shifted = self - peak;
+        let total = shifted.exp().reduce_sum(&[axis]).log().expand_dims(axis as isize);
+        shifted - total
+    }
+
+    /// Index of the largest element along `axis` as `s32`; the first of equals.
+    #[track_caller]
+    pub fn argmax(&self, axis: isize) -> Tensor {
+        let axis = match self.axis(axis) {
+            Ok(axis) => axis,
+            Err(violation) => return self.fail("argmax", violation),
+        };
+        let size = self.dims()[axis] as f64;
+        let index = self.graph().iota(self.ty().with_dtype(DType::S32), axis);
+        let best = self.eq(self.reduce_max(&[axis]).expand_dims(axis as isize));
+        best.select(&index, &index.full_like(size)).reduce_min(&[axis])
+    }
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let f = DType::F64;
+    vec![
+        Sample::new("reduce sum", |x| vec![x[0].reduce_sum(&[0, 2]).exp()]).input(f, [2, 3, 4], -0.5, 0.5),
+        Sample::new("reduce product", |x| vec![x[0].reduce_product(&[1])]).input(f, [2, 3], 0.5, 2.0),
+        Sample::new("reduce max", |x| vec![x[0].reduce_max(&[1])]).input(f, [2, 5], -1.0, 1.0),
+        Sample::new("reduce min", |x| vec![x[0].reduce_min(&[0])]).input(f, [4, 2], -1.0, 1.0),
+        Sample::new("reduce and, or", |x| {
+            let positive = x[0].gt(0.0);
+            vec![positive.reduce_and(&[1]), positive.reduce_or(&[1])]
+        })
+        .input(f, [4, 2], -1.0, 1.0)
+        .forward_only(),
+        Sample::new("log_softmax", |x| vec![x[0].log_softmax(-1) * &x[0]]).input(f, [2, 5], -1.0, 1.0),
+        Sample::new("argmax", |x| vec![x[0].argmax(1)]).input(f, [2, 5], -1.0, 1.0).forward_only(),
+    ]
+}

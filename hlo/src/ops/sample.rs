@@ -1,0 +1,54 @@
+//! A small use of an operation, from which one generic test prints, runs and differentiates it. Knows no particular op.
+
+use crate::dtype::DType;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// Where an input's values are drawn from, uniformly.
+#[derive(Clone, Copy, Debug)]
+pub struct Domain {
+    /// Smallest value.
+    pub low: f64,
+    /// Largest value.
+    pub high: f64,
+}
+
+/// One use of an operation: inputs with their domains, and the program made of it.
+pub struct Sample {
+    /// The operation, or the operation and what is special about this use.
+    pub name: String,
+    /// Input types and where their values are drawn from. The generic test differentiates with respect to the f64 ones.
+    pub inputs: Vec<(TensorType, Domain)>,
+    /// Records the program.
+    pub build: Box<dyn Fn(&[Tensor]) -> Vec<Tensor>>,
+    /// Whether results have a derivative to compare with differences.
+    pub differentiable: bool,
+    /// Whether the operation has a batching rule.
+    pub batchable: bool,
+}
+
+impl Sample {
+    /// A differentiable sample without inputs; add them with [`input`](Sample::input).
+    pub fn new(name: impl Into<String>, build: impl Fn(&[Tensor]) -> Vec<Tensor> + 'static) -> Sample {
+        let name = name.into();
+        Sample { name, inputs: Vec::new(), build: Box::new(build), differentiable: true, batchable: true }
+    }
+
+    /// The sample with one more input, drawn from `low..=high`.
+    pub fn input(mut self, dtype: DType, dims: impl Into<Vec<usize>>, low: f64, high: f64) -> Sample {
+        self.inputs.push((TensorType::new(dtype, dims), Domain { low, high }));
+        self
+    }
+
+    /// The sample, not to be differentiated: an integer operation, or one whose derivative is zero by definition.
+    pub fn forward_only(mut self) -> Sample {
+        self.differentiable = false;
+        self
+    }
+
+    /// The sample of an operation that `vmap` cannot map yet.
+    pub fn unbatchable(mut self) -> Sample {
+        self.batchable = false;
+        self
+    }
+}

@@ -1,0 +1,172 @@
+//! Choices per element: compare, select, clamp. Knows nothing of control flow.
+
+use crate::batch::Mapped;
+use crate::dtype::{DType, Kind};
+use crate::error::Violation;
+use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::ops::constant::Operand;
+use crate::ops::sample::Sample;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// What two elements are compared for.
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    Eq,
+    Ne,
+    Ge,
+    Gt,
+    Le,
+    Lt,
+}
+
+#[derive(Debug)]
+struct Compare(Direction);
+
+impl Op for Compare {
+    fn name(&self) -> &'static str {
+        "compare"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        if operands[0] != operands[1] {
+            let message = format!("operands differ in type: {} and {}", operands[0], operands[1]);
+            return Err(Violation::new("C1", message));
+        }
+        Ok(vec![operands[0].with_dtype(DType::Pred)])
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        let direction = format!("{:?}", self.0).to_uppercase();
+        vec![("comparison_direction", format!("#stablehlo<comparison_direction {direction}>"))]
+    }
+    fn vjp(&self, _: &Reverse) -> Cotangents {
+        vec![None, None]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        mapped.elementwise(Compare(self.0))
+    }
+}
+
+#[derive(Debug)]
+struct Select;
+
+impl Op for Select {
+    fn name(&self) -> &'static str {
+        "select"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        let [pred, yes, no] = operands else { unreachable!("select has three operands") };
+        if pred.dtype.kind() != Kind::Pred || pred.dims != yes.dims {
+            return Err(Violation::new("C1", format!("the predicate {pred} does not fit {yes}")));
+        }
+        if yes != no {
+            return Err(Violation::new("C2", format!("the choices differ in type: {yes} and {no}")));
+        }
+        Ok(vec![yes.clone()])
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let (ct, pred) = (reverse.ct(), &reverse.ins[0]);
+        let zero = ct.zeros_like();
+        vec![None, reverse.needs[1].then(|| pred.select(ct, &zero)), reverse.needs[2].then(|| pred.select(&zero, ct))]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        mapped.elementwise(Select)
+    }
+}
+
+#[derive(Debug)]
+struct Clamp;
+
+impl Op for Clamp {
+    fn name(&self) -> &'static str {
+        "clamp"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        let [low, x, high] = operands else { unreachable!("clamp has three operands") };
+        match operands.iter().find(|t| *t != x) {
+            Some(_) => Err(Violation::new("C3", format!("operands differ in type: {low}, {x} and {high}"))),
+            None => Ok(vec![x.clone()]),
+        }
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let (ct, low, x, high) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1], &reverse.ins[2]);
+        let zero = ct.zeros_like();
+        let inside = x.gt(low).and(&x.lt(high));
+        vec![
+            reverse.needs[0].then(|| x.lt(low).select(ct, &zero)),
+            reverse.needs[1].then(|| inside.select(ct, &zero)),
+            reverse.needs[2].then(|| x.gt(high).select(ct, &zero)),
+        ]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        mapped.elementwise(Clamp)
+    }
+}
+
+macro_rules! comparisons {
+    ($($(#[$doc:meta])* $method:ident $direction:ident;)*) => {
+        /// Comparisons; booleans per element, operands broadcast as in numpy.
+        impl Tensor {
+            $(
+                $(#[$doc])*
+                #[track_caller]
+                pub fn $method(&self, other: impl Operand) -> Tensor {
+                    let (a, b) = self.broadcast_with(&other.beside(self), "compare");
+                    self.graph().apply(Compare(Direction::$direction), &[&a, &b])
+                }
+            )*
+        }
+    };
+}
+
+comparisons! {
+    /// `a == b`. Spec: compare.
+    eq Eq;
+    /// `a != b`. Spec: compare.
+    ne Ne;
+    /// `a >= b`. Spec: compare.
+    ge Ge;
+    /// `a > b`. Spec: compare.
+    gt Gt;
+    /// `a <= b`. Spec: compare.
+    le Le;
+    /// `a < b`. Spec: compare.
+    lt Lt;
+}
+
+impl Tensor {
+    /// `yes` where this boolean tensor is true, `no` elsewhere; all broadcast as in numpy. Spec: select.
+    #[track_caller]
+    pub fn select(&self, yes: &Tensor, no: &Tensor) -> Tensor {
+        let (yes, no) = yes.broadcast_with(no, "select");
+        let dims = yes.dims().to_vec();
+        let pred = self.broadcast_to_dims(&dims, "select");
+        self.graph().apply(Select, &[&pred, &yes, &no])
+    }
+
+    /// The nearest value in `low..=high`; the limits are broadcast to this tensor. Spec: clamp.
+    #[track_caller]
+    pub fn clamp(&self, low: impl Operand, high: impl Operand) -> Tensor {
+        let dims = self.dims().to_vec();
+        let low = low.beside(self).broadcast_to_dims(&dims, "clamp");
+        let high = high.beside(self).broadcast_to_dims(&dims, "clamp");
+        self.graph().apply(Clamp, &[&low, self, &high])
+    }
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let f = DType::F64;
+    vec![
+        Sample::new("compare", |x| vec![x[0].gt(&x[1]), x[0].eq(&x[0]), x[0].le(&x[1])])
+            .input(f, [3], -1.0, 1.0)
+            .input(f, [3], -1.0, 1.0)
+            .forward_only(),
+        Sample::new("select", |x| vec![x[0].gt(&x[1]).select(&(&x[0] * 3.0), &x[1])])
+            .input(f, [2, 3], -1.0, 1.0)
+            .input(f, [3], -1.0, 1.0),
+        Sample::new("clamp", |x| vec![x[0].clamp(-0.5, 0.25)]).input(f, [9], -1.0, 1.0),
+        Sample::new("clamp to tensors", |x| vec![x[1].clamp(&x[0], &x[2])])
+            .input(f, [5], -0.5, 0.0)
+            .input(f, [5], -1.0, 1.0)
+            .input(f, [5], 0.1, 0.5),
+    ]
+}

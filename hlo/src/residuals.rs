@@ -1,0 +1,161 @@
+//! Which values a reverse pass keeps: a minimum cut between what is known and what is read. Knows no particular op.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::function::{Node, Value};
+use crate::op::Recompute;
+
+/// How the values of a step forward may be had on the way back.
+pub(crate) struct Primal {
+    /// There anyway: constants and slices of the inputs.
+    pub(crate) free: Vec<Value>,
+    /// Lost unless saved: the carries.
+    pub(crate) sources: Vec<Value>,
+    /// Stacked by the forward pass already, so saving them costs nothing.
+    pub(crate) given: Vec<Value>,
+    /// Cotangents that come in; what depends on them is the way back.
+    pub(crate) cts: Vec<Value>,
+}
+
+/// The cheapest set of values from which the way back can compute all else it reads.
+///
+/// A value costs its bytes. Elementwise work and layout changes may be repeated, dots and reductions may not. That is
+/// the min-cut partition of `torch.compile` (Chen et al. 2016 pose the problem); of equally cheap cuts it takes the one
+/// nearest to the inputs.
+pub(crate) fn saved(nodes: &[Node], primal: &Primal, targets: &[Value]) -> Vec<Value> {
+    let back = depending(nodes, &primal.cts);
+    let read = values_read(nodes, &back, targets);
+    let mut network = Network::default();
+    let mut stack = read.clone();
+    let mut seen: Vec<Value> = Vec::new();
+    for &value in &read {
+        network.link(Vertex::Out(value), Vertex::Sink, UNBOUNDED);
+    }
+    while let Some(value) = stack.pop() {
+        if seen.contains(&value) || primal.free.contains(&value) {
+            continue;
+        }
+        seen.push(value);
+        let node = &nodes[value.node];
+        let cost = if primal.given.contains(&value) { 0 } else { node.types[value.output].device_bytes() as u64 };
+        network.link(Vertex::In(value), Vertex::Out(value), cost);
+        if primal.sources.contains(&value) || node.op.recompute() == Recompute::Costly {
+            network.link(Vertex::Source, Vertex::In(value), UNBOUNDED);
+            continue;
+        }
+        for &operand in &node.operands {
+            network.link(Vertex::Out(operand), Vertex::In(value), UNBOUNDED);
+            stack.push(operand);
+        }
+    }
+    let near = network.cut();
+    let cut = |v: &Value| near.contains(&Vertex::In(*v)) && !near.contains(&Vertex::Out(*v));
+    reached(nodes, primal, read, cut)
+}
+
+/// Which nodes depend on one of `values`.
+fn depending(nodes: &[Node], values: &[Value]) -> Vec<bool> {
+    let mut flags = vec![false; nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        let own = values.iter().any(|v| v.node == index);
+        flags[index] = own || node.operands.iter().any(|v| flags[v.node]);
+    }
+    flags
+}
+
+/// The values of the way forward that `targets` read directly, on the way back.
+fn values_read(nodes: &[Node], back: &[bool], targets: &[Value]) -> Vec<Value> {
+    let (mut read, mut stack, mut seen) = (Vec::new(), targets.to_vec(), vec![false; nodes.len()]);
+    while let Some(value) = stack.pop() {
+        if !back[value.node] {
+            if !read.contains(&value) {
+                read.push(value);
+            }
+        } else if !std::mem::replace(&mut seen[value.node], true) {
+            stack.extend(&nodes[value.node].operands);
+        }
+    }
+    read
+}
+
+/// Of the values in the cut, those that are met on the way from `read` toward the inputs.
+fn reached(nodes: &[Node], primal: &Primal, read: Vec<Value>, cut: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let (mut found, mut seen, mut stack) = (Vec::new(), Vec::new(), read);
+    while let Some(value) = stack.pop() {
+        if seen.contains(&value) || primal.free.contains(&value) {
+            continue;
+        }
+        seen.push(value);
+        if cut(&value) {
+            found.push(value);
+        } else {
+            stack.extend(&nodes[value.node].operands);
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+const UNBOUNDED: u64 = u64::MAX / 4;
+
+/// A value is two vertices, so that keeping it is an edge with its cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Vertex {
+    Source,
+    Sink,
+    In(Value),
+    Out(Value),
+}
+
+/// A flow network; edge `i` and its reverse `i ^ 1` stand side by side.
+#[derive(Default)]
+struct Network {
+    edges: Vec<(Vertex, u64)>,
+    from: HashMap<Vertex, Vec<usize>>,
+}
+
+impl Network {
+    fn link(&mut self, from: Vertex, to: Vertex, capacity: u64) {
+        self.from.entry(from).or_default().push(self.edges.len());
+        self.edges.push((to, capacity));
+        self.from.entry(to).or_default().push(self.edges.len());
+        self.edges.push((from, 0));
+    }
+
+    /// The vertices on the source's side of a minimum cut (Edmonds and Karp).
+    fn cut(mut self) -> Vec<Vertex> {
+        loop {
+            let arrivals = self.search();
+            if !arrivals.contains_key(&Vertex::Sink) {
+                return arrivals.into_keys().collect();
+            }
+            let mut path = Vec::new();
+            let mut at = Vertex::Sink;
+            while let Some(&Some(edge)) = arrivals.get(&at) {
+                path.push(edge);
+                at = self.edges[edge ^ 1].0;
+            }
+            let flow = path.iter().map(|&e| self.edges[e].1).min().unwrap_or(0);
+            for edge in path {
+                self.edges[edge].1 -= flow;
+                self.edges[edge ^ 1].1 += flow;
+            }
+        }
+    }
+
+    /// Breadth first from the source over edges with room: the edge by which each vertex was reached.
+    fn search(&self) -> HashMap<Vertex, Option<usize>> {
+        let mut arrivals = HashMap::from([(Vertex::Source, None)]);
+        let mut queue = VecDeque::from([Vertex::Source]);
+        while let Some(vertex) = queue.pop_front() {
+            for &edge in self.from.get(&vertex).into_iter().flatten() {
+                let (to, room) = self.edges[edge];
+                if room > 0 && !arrivals.contains_key(&to) {
+                    arrivals.insert(to, Some(edge));
+                    queue.push_back(to);
+                }
+            }
+        }
+        arrivals
+    }
+}

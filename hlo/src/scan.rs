@@ -1,0 +1,307 @@
+//! A loop over time as one operation: its body is a function, its reverse rule is another scan. Knows no particular op.
+
+use std::sync::Arc;
+
+use crate::batch::{Mapped, call_mapped};
+use crate::control::while_raw;
+use crate::dtype::DType;
+use crate::error::Violation;
+use crate::function::{Function, Rewrite};
+use crate::graph::Graph;
+use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::ops::sample::Sample;
+use crate::tensor::Tensor;
+use crate::tree::Tree;
+use crate::types::TensorType;
+
+/// A loop whose body maps constants, carries and one slice of each sequence to new carries and one slice of each output.
+///
+/// Operands: constants, initial carries, sequences (time is axis 0). Outputs: final carries, stacked slices.
+#[derive(Clone, Debug)]
+pub(crate) struct Scan {
+    pub(crate) body: Function,
+    pub(crate) consts: usize,
+    pub(crate) carries: usize,
+    pub(crate) length: usize,
+    /// Whether time runs from the last slice to the first.
+    pub(crate) reverse: bool,
+}
+
+/// The operands of a scan, by what they are.
+pub(crate) struct Parts<'a, T> {
+    pub(crate) consts: &'a [T],
+    pub(crate) carries: &'a [T],
+    pub(crate) xs: &'a [T],
+}
+
+impl Scan {
+    pub(crate) fn parts<'a, T>(&self, operands: &'a [T]) -> Parts<'a, T> {
+        let (consts, rest) = operands.split_at(self.consts);
+        let (carries, xs) = rest.split_at(self.carries);
+        Parts { consts, carries, xs }
+    }
+}
+
+/// The type of one slice of a sequence.
+fn slice_type(ty: &TensorType) -> TensorType {
+    ty.with_dims(ty.dims.get(1..).unwrap_or_default())
+}
+
+pub(crate) fn stacked_type(ty: &TensorType, length: usize) -> TensorType {
+    ty.with_dims([&[length], &ty.dims[..]].concat())
+}
+
+impl Op for Scan {
+    fn name(&self) -> &'static str {
+        "scan"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        let parts = self.parts(operands);
+        if let Some(x) = parts.xs.iter().find(|x| x.dims.first() != Some(&self.length)) {
+            return Err(Violation::new("", format!("the sequence {x} does not have {} steps", self.length)));
+        }
+        let results = self.body.result_types();
+        let (after, ys) = results.split_at(self.carries);
+        if let Some((before, after)) = parts.carries.iter().zip(after).find(|(b, a)| b != a) {
+            return Err(Violation::new("", format!("a carry starts as {before} and becomes {after}")));
+        }
+        Ok(after.iter().cloned().chain(ys.iter().map(|y| stacked_type(y, self.length))).collect())
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        vec![("length", self.length.to_string()), ("reverse", self.reverse.to_string())]
+    }
+    fn regions(&self, _: &[TensorType]) -> Vec<Function> {
+        vec![self.body.clone()]
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        crate::scan_reverse::cotangents(self, reverse)
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        Some(self.map_over(mapped))
+    }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
+    fn is_pure_data(&self) -> bool {
+        false
+    }
+    fn retrace(&self, operands: &[Tensor], rewrite: &mut Rewrite) -> Option<Vec<Tensor>> {
+        let Parts { consts, carries, xs } = self.parts(operands);
+        Some(scan_raw(carries, xs, self.length, self.reverse, consts, |graph, carry, x| {
+            let results = self.body.rewrite(graph, &[consts, carry, x].concat(), rewrite);
+            (results[..self.carries].to_vec(), results[self.carries..].to_vec())
+        }))
+    }
+    fn is_stablehlo(&self) -> bool {
+        false
+    }
+    fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+        Some(self.to_while(operands))
+    }
+}
+
+/// Traces a scan's body and records the scan. Returns final carries, then stacked outputs; one poison on failure.
+///
+/// `near` only helps to find the trace when there is neither a carry nor a sequence.
+#[track_caller]
+pub(crate) fn scan_raw(
+    init: &[Tensor],
+    xs: &[Tensor],
+    length: usize,
+    reverse: bool,
+    near: &[Tensor],
+    f: impl FnOnce(&Graph, &[Tensor], &[Tensor]) -> (Vec<Tensor>, Vec<Tensor>),
+) -> Vec<Tensor> {
+    let operands = [init, xs].concat();
+    let graph = operands.iter().chain(near).next().expect("a scan has a carry or a sequence").graph().clone();
+    if let Some(poison) = operands.iter().find(|t| t.is_poison()) {
+        return vec![poison.clone()];
+    }
+    let closed = graph.body(|inner| {
+        let carry: Vec<Tensor> = init.iter().map(|t| inner.input("", t.ty().clone())).collect();
+        let slices: Vec<Tensor> = xs.iter().map(|t| inner.input("", slice_type(t.ty()))).collect();
+        let (after, ys) = f(inner, &carry, &slices);
+        inner.close(&[after, ys].concat())
+    });
+    let Some((body, consts)) = closed else { return vec![Tensor::poison(&graph)] };
+    let op = Scan { body, consts: consts.len(), carries: init.len(), length, reverse };
+    graph.record(Arc::new(op), &[consts, operands].concat())
+}
+
+/// Runs `f` once per slice along axis 0 of `xs`, handing a carry from step to step. JAX: `lax.scan`.
+///
+/// `f` maps the carry and one slice to the next carry (same types) and one slice of the result. Returns the last carry
+/// and the stacked slices. `f` may use tensors of the surrounding trace; what depends on those alone is computed once,
+/// outside the loop. The reverse pass is linear in time and keeps only what it cannot cheaply compute again.
+///
+/// # Errors
+/// Kept in the trace: sequences of different lengths or none, a carry that changes type.
+///
+/// ```
+/// use spiq_hlo::{scan, trace, DType, TensorType};
+/// // A leaky integrator over 16 steps.
+/// let f = trace(&[("x", TensorType::new(DType::F32, [16, 8]))], |x| {
+///     let start = x[0].index_axis(0, 0).zeros_like();
+///     let (_, trace) = scan(&start, &x[0], |v, x| { let v = v * 0.9 + x; (v.clone(), v) });
+///     vec![trace]
+/// })?;
+/// assert_eq!(f.result_types()[0].to_string(), "f32[16,8]");
+/// # Ok::<(), spiq_hlo::GraphErrors>(())
+/// ```
+#[track_caller]
+pub fn scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl FnOnce(C, X) -> (C, Y)) -> (C, Y) {
+    let (carry, sequences) = (init.leaves(), xs.leaves());
+    let length = match check_sequences(&carry, &sequences) {
+        Ok(length) => length,
+        Err(poison) => {
+            let (_, y) = f(init.map(|_| poison.clone()), xs.map(|_| poison.clone()));
+            return (init.map(|_| poison.clone()), y.map(|_| poison.clone()));
+        }
+    };
+    let mut template = None;
+    let outputs = scan_raw(&carry, &sequences, length, false, &[], |_, c, x| {
+        let (c, y) = f(init.with_leaves(c.to_vec()), xs.with_leaves(x.to_vec()));
+        let leaves = (c.leaves(), y.leaves());
+        template = Some(y);
+        leaves
+    });
+    let y = template.expect("the body of a scan with sound operands is traced");
+    let mut outputs = outputs.iter().chain(std::iter::repeat(&outputs[0])).cloned();
+    (init.rebuild(&mut outputs), y.rebuild(&mut outputs))
+}
+
+/// The number of steps that all sequences share, or the poison to go on with.
+#[track_caller]
+fn check_sequences(carry: &[Tensor], sequences: &[Tensor]) -> Result<usize, Tensor> {
+    if let Some(poison) = carry.iter().chain(sequences).find(|t| t.is_poison()) {
+        return Err(poison.clone());
+    }
+    let length = sequences.first().and_then(|x| x.dims().first()).copied();
+    match length.filter(|n| sequences.iter().all(|x| x.dims().first() == Some(n))) {
+        Some(length) => Ok(length),
+        None => {
+            let all: Vec<String> = sequences.iter().map(|x| x.ty().to_string()).collect();
+            let message = format!("wants sequences of one length along axis 0, got [{}]", all.join(", "));
+            let any = carry.iter().chain(sequences).next().expect("a scan has a carry or a sequence");
+            Err(any.fail("scan", Violation::new("", message)))
+        }
+    }
+}
+
+/// For each result of `body`, which of its inputs it depends on.
+pub(crate) fn dependence(body: &Function) -> Vec<Vec<bool>> {
+    let inputs = body.inputs.len();
+    let mut reach: Vec<Vec<bool>> = Vec::with_capacity(body.nodes.len());
+    for (index, node) in body.nodes.iter().enumerate() {
+        let mut from = vec![false; inputs];
+        if index < inputs {
+            from[index] = true;
+        }
+        for operand in &node.operands {
+            from.iter_mut().zip(&reach[operand.node]).for_each(|(a, b)| *a |= b);
+        }
+        reach.push(from);
+    }
+    body.results.iter().map(|v| reach[v.node].clone()).collect()
+}
+
+fn swap_front(tensor: &Tensor) -> Tensor {
+    let order: Vec<usize> = [1, 0].into_iter().chain(2..tensor.rank()).collect();
+    tensor.transpose(&order)
+}
+
+impl Scan {
+    /// The scan over one more axis: its slices and carries have that axis in front.
+    fn map_over(&self, mapped: &Mapped) -> Vec<Tensor> {
+        let flags = self.mapped_inputs(mapped.mapped);
+        let flag = self.parts(&flags);
+        let Parts { consts, .. } = self.parts(mapped.ins);
+        let spread = |i: usize| if flags[i] { mapped.operand(i) } else { mapped.ins[i].clone() };
+        let init: Vec<Tensor> = (self.consts..self.consts + self.carries).map(spread).collect();
+        let first = self.consts + self.carries;
+        let slices = |i: usize| if flags[i] { swap_front(&mapped.ins[i]) } else { mapped.ins[i].clone() };
+        let xs: Vec<Tensor> = (first..flags.len()).map(slices).collect();
+        let wide = |(t, m): (Tensor, bool)| Mapped { ins: &[t], mapped: &[m], size: mapped.size }.operand(0);
+        let outputs = scan_raw(&init, &xs, self.length, self.reverse, consts, |graph, carry, x| {
+            let args = [consts, carry, x].concat();
+            let mut results = call_mapped(&self.body, graph, &args, &flags, mapped.size);
+            let ys = results.split_off(self.carries);
+            let keep = |((t, m), wanted): ((Tensor, bool), &bool)| if *wanted { wide((t, m)) } else { t };
+            (results.into_iter().zip(flag.carries).map(keep).collect(), ys.into_iter().map(wide).collect())
+        });
+        let front = |(i, t): (usize, Tensor)| match flag.carries.get(i) {
+            _ if t.is_poison() => t,
+            Some(carried) => wide((t, *carried)),
+            None => swap_front(&t),
+        };
+        outputs.into_iter().enumerate().map(front).collect()
+    }
+
+    /// Which inputs of the body are mapped when these operands are: a carry is, once anything it depends on is.
+    fn mapped_inputs(&self, operands: &[bool]) -> Vec<bool> {
+        let depends = dependence(&self.body);
+        let mut flags = operands.to_vec();
+        for _ in 0..self.carries {
+            for (i, depends) in depends[..self.carries].iter().enumerate() {
+                flags[self.consts + i] |= depends.iter().zip(&flags).any(|(d, f)| *d && *f);
+            }
+        }
+        flags
+    }
+
+    /// The scan as StableHLO has it: a `while` with a step counter, slices taken and results written in place.
+    fn to_while(&self, operands: &[Tensor]) -> Vec<Tensor> {
+        let Parts { consts, carries, xs } = self.parts(operands);
+        let graph = operands[0].graph().clone();
+        let counter = graph.scalar(DType::S32, 0.0);
+        let results = self.body.result_types();
+        let outputs = results[self.carries..].iter().map(|y| graph.zeros(stacked_type(y, self.length)));
+        let state: Vec<Tensor> = std::iter::once(counter).chain(carries.iter().cloned()).chain(outputs).collect();
+        let last = self.length as f64;
+        let condition = |s: &[Tensor]| s[0].lt(last);
+        let mut end = while_raw(&graph, &state, condition, |s| {
+            let at = if self.reverse { s[0].negate() + (last - 1.0) } else { s[0].clone() };
+            let (carry, stacks) = s[1..].split_at(self.carries);
+            let slices = xs.iter().map(|x| take(x, &at));
+            let args: Vec<Tensor> = consts.iter().chain(carry).cloned().chain(slices).collect();
+            let mut results = self.body.call(s[0].graph(), &args);
+            let ys = results.split_off(self.carries);
+            let written = stacks.iter().zip(&ys).map(|(stack, y)| put(stack, &at, y));
+            std::iter::once(&s[0] + 1.0).chain(results).chain(written).collect()
+        });
+        end.split_off(1)
+    }
+}
+
+/// Slice `at` along axis 0, without that axis.
+fn take(x: &Tensor, at: &Tensor) -> Tensor {
+    let inner = &x.dims()[1..];
+    x.dynamic_slice(&starts(x, at), &[&[1], inner].concat()).reshape(inner)
+}
+
+/// `stack` with `slice` written at `at` along axis 0.
+fn put(stack: &Tensor, at: &Tensor, slice: &Tensor) -> Tensor {
+    stack.dynamic_update_slice(&slice.reshape(&[&[1], slice.dims()].concat()), &starts(stack, at))
+}
+
+fn starts(x: &Tensor, at: &Tensor) -> Vec<Tensor> {
+    std::iter::once(at.clone()).chain((1..x.rank()).map(|_| at.zeros_like())).collect()
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let f = DType::F64;
+    let decay = |x: &[Tensor]| {
+        let (v, trace) = scan(&x[0], &x[1], |v, i| {
+            let v = (&v * &x[2]).tanh() + i.dot(&x[3]);
+            (v.clone(), &v * &v)
+        });
+        vec![v, trace]
+    };
+    vec![
+        Sample::new("scan", decay)
+            .input(f, [2, 3], -1.0, 1.0)
+            .input(f, [5, 2, 4], -1.0, 1.0)
+            .input(f, [3], 0.2, 0.9)
+            .input(f, [4, 3], -1.0, 1.0),
+    ]
+}

@@ -1,0 +1,184 @@
+//! The reverse rule of a scan: the forward loop saves what a loop against time reads. Knows no particular op.
+
+use std::sync::Arc;
+
+use crate::autodiff::vjp;
+use crate::error::{GraphErrors, Violation};
+use crate::function::{Function, Node, Parameter, Value};
+use crate::graph::Graph;
+use crate::op::{Cotangents, Reverse};
+use crate::residuals::{self, Primal};
+use crate::scan::{Parts, Scan, dependence, scan_raw, stacked_type};
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// Cotangents of a scan's operands. The recorded scan is widened: it also returns the values that the way back reads.
+pub(crate) fn cotangents(scan: &Scan, reverse: &Reverse) -> Cotangents {
+    let graph = reverse.outs[0].graph();
+    let flow = Flow::of(scan, reverse);
+    match Step::trace(scan, &flow) {
+        Ok(step) => {
+            let saved = step.save(scan, graph, reverse.outs[0].value().node);
+            step.run_back(scan, reverse, &flow, &saved)
+        }
+        Err(errors) => {
+            graph.fail("scan", Violation::new("", format!("its body has no derivative: {errors}")));
+            vec![None; reverse.ins.len()]
+        }
+    }
+}
+
+/// Which inputs and outputs of a scan cotangents pass through, by index.
+struct Flow {
+    /// Carries that depend on something differentiated and reach a cotangent.
+    carries: Vec<usize>,
+    /// Constants whose cotangent is asked for.
+    consts: Vec<usize>,
+    /// Sequences whose cotangent is asked for.
+    xs: Vec<usize>,
+    /// Stacked outputs with a cotangent, counted among the outputs.
+    ys: Vec<usize>,
+}
+
+impl Flow {
+    fn of(scan: &Scan, reverse: &Reverse) -> Flow {
+        let (depends, types) = (dependence(&scan.body), scan.body.result_types());
+        let mut active: Vec<bool> = reverse.needs.to_vec();
+        let mut live: Vec<bool> = reverse.cts.iter().map(Option::is_some).collect();
+        // Each round carries the word one carry further, so as many rounds as carries reach all of them.
+        for _ in 0..scan.carries {
+            for i in (0..scan.carries).filter(|&i| types[i].dtype.is_float()) {
+                active[scan.consts + i] |= depends[i].iter().zip(&active).any(|(d, a)| *d && *a);
+                live[i] |= depends.iter().zip(&live).any(|(d, l)| *l && d[scan.consts + i]);
+            }
+        }
+        let chosen = |flags: &[bool]| (0..flags.len()).filter(|&i| flags[i]).collect::<Vec<_>>();
+        let Parts { consts, carries, .. } = scan.parts(&active);
+        Flow {
+            carries: (0..scan.carries).filter(|&i| carries[i] && live[i]).collect(),
+            consts: chosen(consts),
+            xs: chosen(scan.parts(reverse.needs).xs),
+            ys: (scan.carries..live.len()).filter(|&i| reverse.cts[i].is_some()).collect(),
+        }
+    }
+}
+
+/// One step forward and back, in one trace.
+struct Step {
+    nodes: Vec<Node>,
+    /// Constants, carries and slices, as the body takes them.
+    inputs: Vec<Value>,
+    /// Cotangents that come in: of the carries, then of the outputs' slices.
+    cts: Vec<Value>,
+    /// What the body returns.
+    results: Vec<Value>,
+    /// Cotangents that go out: of constants, carries, slices.
+    grads: Vec<Value>,
+    /// What the way back reads of the way forward and cannot cheaply compute again.
+    saved: Vec<Value>,
+}
+
+impl Step {
+    fn trace(scan: &Scan, flow: &Flow) -> Result<Step, GraphErrors> {
+        let graph = Graph::new();
+        let declare = |ty: TensorType| graph.input("", ty);
+        let inputs: Vec<Tensor> = scan.body.input_types().into_iter().map(declare).collect();
+        let results = scan.body.call(&graph, &inputs);
+        let outputs: Vec<Tensor> = flow.carries.iter().chain(&flow.ys).map(|&i| results[i].clone()).collect();
+        let cts: Vec<Tensor> = outputs.iter().map(|t| declare(t.ty().clone())).collect();
+        let given: Vec<Option<Tensor>> = cts.iter().cloned().map(Some).collect();
+        let Parts { consts, carries, xs } = scan.parts(&inputs);
+        let wrt: Vec<Tensor> = [(consts, &flow.consts), (carries, &flow.carries), (xs, &flow.xs)]
+            .into_iter()
+            .flat_map(|(tensors, chosen)| chosen.iter().map(|&i| tensors[i].clone()))
+            .collect();
+        let grads = vjp(&outputs, &given, &wrt);
+        graph.finish(&grads)?;
+        let values = |tensors: &[Tensor]| -> Vec<Value> {
+            tensors.iter().map(|t| graph.lift(t).expect("all of one trace")).collect()
+        };
+        let (inputs, cts, results, grads) = (values(&inputs), values(&cts), values(&results), values(&grads));
+        let nodes = graph.snapshot();
+        let Parts { consts, carries, xs } = scan.parts(&inputs);
+        let primal = Primal {
+            free: [consts, xs].concat(),
+            sources: carries.to_vec(),
+            given: results[scan.carries..].to_vec(),
+            cts: cts.clone(),
+        };
+        let saved = residuals::saved(&nodes, &primal, &grads);
+        Ok(Step { nodes, inputs, cts, results, grads, saved })
+    }
+
+    fn function(&self, inputs: &[Value], results: &[Value]) -> Function {
+        let named: Vec<(Value, String)> = inputs.iter().map(|&v| (v, String::new())).collect();
+        let function = Function::extract(&self.nodes, &named, results);
+        let open = function.nodes[inputs.len()..].iter().any(|n| n.op.downcast::<Parameter>().is_some());
+        assert!(!open, "the values saved by a scan suffice for its way back");
+        function
+    }
+
+    /// Widens the recorded scan by the saved values; returns them stacked over time.
+    fn save(&self, scan: &Scan, graph: &Graph, node: usize) -> Vec<Tensor> {
+        let mut results = self.results.clone();
+        let stacks = scan.carries..results.len();
+        let places: Vec<usize> = self
+            .saved
+            .iter()
+            .map(|value| {
+                stacks.clone().find(|&i| results[i] == *value).unwrap_or_else(|| {
+                    results.push(*value);
+                    results.len() - 1
+                })
+            })
+            .collect();
+        let body = self.function(&self.inputs, &results);
+        let more = body.result_types()[stacks.end..].iter().map(|ty| stacked_type(ty, scan.length)).collect();
+        graph.widen(node, Arc::new(Scan { body, ..scan.clone() }), more);
+        let types = graph.node(node).types;
+        places.into_iter().map(|output| Tensor::new(graph, Value { node, output }, types[output].clone())).collect()
+    }
+
+    fn run_back(&self, scan: &Scan, reverse: &Reverse, flow: &Flow, saved: &[Tensor]) -> Cotangents {
+        let Parts { consts, carries, xs } = scan.parts(reverse.ins);
+        let inputs = scan.parts(&self.inputs);
+        let back = self.function(&[inputs.consts, inputs.xs, &self.saved, &self.cts].concat(), &self.grads);
+        let read: Vec<usize> = (0..xs.len()).filter(|i| back.reads_input(consts.len() + i)).collect();
+        let start = |i: &usize| reverse.cts[*i].clone().unwrap_or_else(|| carries[*i].zeros_like());
+        let sums = flow.consts.iter().map(|&i| consts[i].zeros_like());
+        let init: Vec<Tensor> = flow.carries.iter().map(start).chain(sums).collect();
+        let sequences: Vec<Tensor> = saved
+            .iter()
+            .cloned()
+            .chain(read.iter().map(|&i| xs[i].clone()))
+            .chain(flow.ys.iter().map(|&i| reverse.cts[i].clone().expect("chosen for its cotangent")))
+            .collect();
+        let outputs = scan_raw(&init, &sequences, scan.length, !scan.reverse, reverse.ins, |graph, carry, x| {
+            let (cts, sums) = carry.split_at(flow.carries.len());
+            let (saved, rest) = x.split_at(saved.len());
+            let (slices, ys) = rest.split_at(read.len());
+            // A slice that is not read needs a stand-in, which leaves no trace.
+            let slice = |i: usize| match read.iter().position(|&r| r == i) {
+                Some(at) => slices[at].clone(),
+                None => graph.zeros(xs[i].ty().with_dims(&xs[i].dims()[1..])),
+            };
+            let slices: Vec<Tensor> = (0..xs.len()).map(slice).collect();
+            let mut grads = back.call(graph, &[consts, &slices, saved, cts, ys].concat());
+            let mut more = grads.split_off(flow.consts.len());
+            let dxs = more.split_off(flow.carries.len());
+            more.extend(sums.iter().zip(&grads).map(|(sum, grad)| sum + grad));
+            (more, dxs)
+        });
+        self.place(scan, reverse.ins.len(), flow, &outputs)
+    }
+
+    /// The outputs of the way back, each at its operand.
+    fn place(&self, scan: &Scan, operands: usize, flow: &Flow, outputs: &[Tensor]) -> Cotangents {
+        let mut cts: Cotangents = vec![None; operands];
+        let carries = flow.carries.iter().map(|i| scan.consts + i);
+        let xs = flow.xs.iter().map(|i| scan.consts + scan.carries + i);
+        let order = carries.chain(flow.consts.iter().copied()).chain(xs);
+        order.zip(outputs).for_each(|(at, ct)| cts[at] = Some(ct.clone()));
+        cts
+    }
+}

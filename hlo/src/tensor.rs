@@ -1,0 +1,101 @@
+//! A cheap handle to a value of a trace. The operations on it stand with their ops, in `ops/`.
+
+use std::fmt;
+use std::rc::Rc;
+
+use crate::dtype::DType;
+use crate::error::Violation;
+use crate::function::Value;
+use crate::graph::Graph;
+use crate::types::TensorType;
+
+/// A value of a trace in progress: cheap to clone, and `'static`, so it can live in a struct or a notebook cell.
+///
+/// Arithmetic on tensors is recorded, not computed. Operands of different shapes are broadcast as in numpy; element
+/// types must be equal; a Rust number takes the element type of the tensor beside it.
+///
+/// ```
+/// use spiq_hlo::{trace, DType, TensorType};
+/// let f = trace(&[("x", TensorType::new(DType::F32, [8]))], |x| vec![(&x[0] * 2.0 + 1.0).exp()])?;
+/// assert_eq!(f.result_types()[0].to_string(), "f32[8]");
+/// # Ok::<(), spiq_hlo::GraphErrors>(())
+/// ```
+#[derive(Clone)]
+pub struct Tensor {
+    graph: Graph,
+    /// `None` for poison: the outcome of a wrong call.
+    value: Option<Value>,
+    ty: Rc<TensorType>,
+}
+
+impl Tensor {
+    pub(crate) fn new(graph: &Graph, value: Value, ty: TensorType) -> Tensor {
+        Tensor { graph: graph.clone(), value: Some(value), ty: Rc::new(ty) }
+    }
+
+    pub(crate) fn poison(graph: &Graph) -> Tensor {
+        Tensor { graph: graph.clone(), value: None, ty: Rc::new(TensorType::scalar(DType::F32)) }
+    }
+
+    /// Whether this is the outcome of a wrong call. Anything made of it is poison too, without a further error.
+    pub fn is_poison(&self) -> bool {
+        self.value.is_none()
+    }
+
+    /// The trace this value belongs to.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        self.value.expect("poison is sorted out before values are read")
+    }
+
+    /// Element type and shape. Poison says `f32[]`.
+    pub fn ty(&self) -> &TensorType {
+        &self.ty
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.ty.dtype
+    }
+
+    /// Size of each axis.
+    pub fn dims(&self) -> &[usize] {
+        &self.ty.dims
+    }
+
+    /// Number of axes.
+    pub fn rank(&self) -> usize {
+        self.ty.rank()
+    }
+
+    /// The axis that `axis` names: counted from the end where it is negative, as in numpy.
+    ///
+    /// # Errors
+    /// Names the axis and the type where there is no such axis.
+    pub(crate) fn axis(&self, axis: isize) -> Result<usize, Violation> {
+        let rank = self.rank() as isize;
+        let index = if axis < 0 { axis + rank } else { axis };
+        if (0..rank).contains(&index) {
+            return Ok(index as usize);
+        }
+        Err(Violation::new("", format!("axis {axis} is not an axis of {}", self.ty)))
+    }
+
+    /// Keeps an error of the caller and yields poison.
+    #[track_caller]
+    pub(crate) fn fail(&self, op: &str, violation: Violation) -> Tensor {
+        if self.is_poison() { self.clone() } else { self.graph.fail(op, violation) }
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value {
+            Some(value) => write!(f, "%{}#{}: {}", value.node, value.output, self.ty),
+            None => f.write_str("poison"),
+        }
+    }
+}
