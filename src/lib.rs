@@ -3,6 +3,7 @@
 pub mod config;
 pub mod data;
 mod error;
+pub mod quant;
 pub mod random;
 pub mod train;
 

@@ -10,4 +10,5 @@ mod rule;
 pub use activation::ActivationConfig;
 pub use layer::LayerConfig;
 pub use model::ModelConfig;
+pub(crate) use nearest::nearest;
 pub use rule::{RuleConfig, TileSize, load_rules, parse_rules, rules_to_toml};
