@@ -3,9 +3,15 @@
 pub mod config;
 pub mod data;
 mod error;
+mod jit;
+pub mod pjrt;
 pub mod quant;
 pub mod random;
 pub mod train;
 
 pub use error::{Error, ErrorKind, Result};
-pub use spiq_hlo::{Array, ArrayError, DType, Element, TensorType};
+pub use jit::{Jit, Program, jit};
+pub use spiq_hlo::{
+    Array, ArrayError, DType, Element, Function, Graph, GraphErrors, Tensor, TensorType, Tree, custom_vjp, grad, scan,
+    trace, value_and_grad, vjp, vmap,
+};
