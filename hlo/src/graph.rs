@@ -247,6 +247,11 @@ impl Graph {
         self.0.nodes.borrow().clone()
     }
 
+    /// The tensor that stands for a recorded value.
+    pub(crate) fn tensor(&self, value: Value) -> Tensor {
+        Tensor::new(self, value, self.node(value.node).types[value.output].clone())
+    }
+
     pub(crate) fn node(&self, index: usize) -> Node {
         self.0.nodes.borrow()[index].clone()
     }
