@@ -36,11 +36,6 @@ impl Api {
         unsafe { std::ptr::from_ref(self.0).byte_add(offset).cast::<Option<sys::Function>>().read() }
     }
 
-    /// Whether the plugin has this function.
-    pub fn has<C: Call>(self) -> bool {
-        self.function(C::SLOT).is_some()
-    }
-
     /// Calls a function: `fill` sets the inputs, the returned fields hold the outputs.
     ///
     /// # Safety
@@ -168,9 +163,7 @@ impl std::fmt::Display for Value {
         match self {
             Value::Text(text) => f.write_str(text),
             Value::Int(int) => write!(f, "{int}"),
-            Value::Ints(ints) => {
-                f.write_str(&ints.iter().map(i64::to_string).collect::<Vec<_>>().join("."))
-            }
+            Value::Ints(ints) => f.write_str(&ints.iter().map(i64::to_string).collect::<Vec<_>>().join(".")),
             Value::Float(float) => write!(f, "{float}"),
             Value::Bool(bool) => write!(f, "{bool}"),
         }

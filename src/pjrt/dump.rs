@@ -12,7 +12,8 @@ pub fn optimized(options: &CompileOptions, compile: impl FnOnce(&CompileOptions)
     let place = Value::Text(folder.path().to_string_lossy().into_owned());
     let options = options.clone().with_flag("xla_dump_to", place).with_flag("xla_dump_hlo_as_text", Value::Bool(true));
     compile(&options)?;
-    read(folder.path()).ok_or_else(|| Error::new(ErrorKind::Pjrt(12), "this plugin does not give its optimized program"))
+    read(folder.path())
+        .ok_or_else(|| Error::new(ErrorKind::Pjrt(12), "this plugin does not give its optimized program"))
 }
 
 fn read(folder: &Path) -> Option<String> {

@@ -53,7 +53,10 @@ pub fn from_xla(number: u64) -> Result<DType> {
 }
 
 fn unknown(number: u64) -> Error {
-    Error::new(ErrorKind::Pjrt(12), format!("a program takes or gives values of an unsupported element type (number {number})"))
+    Error::new(
+        ErrorKind::Pjrt(12),
+        format!("a program takes or gives values of an unsupported element type (number {number})"),
+    )
 }
 
 #[cfg(test)]

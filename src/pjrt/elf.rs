@@ -37,7 +37,8 @@ pub fn check(path: &Path) -> Result<()> {
         return Err(fail(format!("the PJRT plugin {shown} is not a shared library")));
     }
     check_machine(&header, path)?;
-    let end = loaded_end(&mut file, &header).map_err(|e| fail(format!("the PJRT plugin {shown} is damaged")).because(e))?;
+    let end =
+        loaded_end(&mut file, &header).map_err(|e| fail(format!("the PJRT plugin {shown} is damaged")).because(e))?;
     if end > meta.len() {
         return Err(fail(format!(
             "the PJRT plugin {shown} is cut short ({} of at least {end} bytes); install it again",

@@ -135,7 +135,8 @@ fn in_known_site_packages() -> Vec<Found> {
 fn site_packages_under(prefix: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(prefix.join("lib")) else { return Vec::new() };
     let names = entries.flatten().map(|entry| entry.path());
-    let pythons = names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3")));
+    let pythons =
+        names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3")));
     pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|name| python.join(name))).collect()
 }
 

@@ -13,7 +13,9 @@ pub fn cache_dir() -> Result<PathBuf> {
     let own = variable("SPIQ_CACHE_DIR").map(PathBuf::from);
     let shared = || variable("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("spiq"));
     let home = || variable("HOME").map(|dir| PathBuf::from(dir).join(".cache/spiq"));
-    own.or_else(shared).or_else(home).ok_or_else(|| Error::input("no home folder is known: set SPIQ_CACHE_DIR to a folder"))
+    own.or_else(shared)
+        .or_else(home)
+        .ok_or_else(|| Error::input("no home folder is known: set SPIQ_CACHE_DIR to a folder"))
 }
 
 /// An environment variable that is set and not empty.

@@ -148,7 +148,8 @@ fn run_pip(
     command.env("TMPDIR", folder).env("PIP_REQUIRE_VIRTUALENV", "0");
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log_file).spawn();
     let mut child = child.map_err(|e| {
-        Error::new(ErrorKind::Plugin, "python3 is needed to fetch a plugin (or name a plugin file in SPIQ_PJRT_PLUGIN)").because(e)
+        Error::new(ErrorKind::Plugin, "python3 is needed to fetch a plugin (or name a plugin file in SPIQ_PJRT_PLUGIN)")
+            .because(e)
     })?;
     loop {
         match child.try_wait() {
@@ -166,9 +167,19 @@ fn pip_failed(package: &Package, platform: Platform, log: &str) -> Error {
     let then = format!("run `spiq plugin install {platform}`, or name a plugin file in SPIQ_PJRT_PLUGIN");
     let has = |words: &[&str]| words.iter().any(|word| log.contains(word));
     let why = match () {
-        () if has(&["No module named pip"]) => "python3 has no pip; install it (`python3 -m ensurepip`), then ".to_owned(),
-        () if has(&["DO NOT MATCH THE HASHES"]) => "its checksum differs from the pinned one; check the package index, then ".to_owned(),
-        () if has(&["NewConnectionError", "Temporary failure in name resolution", "ConnectTimeoutError", "ProxyError"]) => {
+        () if has(&["No module named pip"]) => {
+            "python3 has no pip; install it (`python3 -m ensurepip`), then ".to_owned()
+        }
+        () if has(&["DO NOT MATCH THE HASHES"]) => {
+            "its checksum differs from the pinned one; check the package index, then ".to_owned()
+        }
+        () if has(&[
+            "NewConnectionError",
+            "Temporary failure in name resolution",
+            "ConnectTimeoutError",
+            "ProxyError",
+        ]) =>
+        {
             "there is no connection to the package index; once there is one, ".to_owned()
         }
         () => {

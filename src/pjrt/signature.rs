@@ -30,7 +30,11 @@ impl Signature {
     pub fn check<'a>(&self, given: impl ExactSizeIterator<Item = &'a TensorType>) -> Result<()> {
         let Some(wanted) = &self.inputs else { return Ok(()) };
         if wanted.len() != given.len() {
-            return Err(Error::input(format!("the program takes {} inputs, and {} were given", wanted.len(), given.len())));
+            return Err(Error::input(format!(
+                "the program takes {} inputs, and {} were given",
+                wanted.len(),
+                given.len()
+            )));
         }
         let wrong = wanted.iter().zip(given).enumerate().find(|(_, (wanted, given))| wanted != given);
         wrong.map_or(Ok(()), |(i, (wanted, given))| {
@@ -98,7 +102,8 @@ pub fn unpack(bytes: &[u8]) -> Result<(Signature, &[u8])> {
     if Sha256::digest(body)[..] != *sum {
         return Err(damaged());
     }
-    let types = |field| all(body, field).map(|ty| read_type(ty.bytes()).ok_or_else(damaged)).collect::<Result<Vec<_>>>();
+    let types =
+        |field| all(body, field).map(|ty| read_type(ty.bytes()).ok_or_else(damaged)).collect::<Result<Vec<_>>>();
     let inputs = find(body, 1).map(|_| types(2)).transpose()?;
     let donated = all(body, 4).flat_map(Value::numbers).map(|i| i as usize).collect();
     let program = find(body, 5).ok_or_else(damaged)?.bytes();
@@ -127,7 +132,9 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_unpacked() {
-        for signature in [sample(), Signature::default(), Signature { inputs: Some(Vec::new()), ..Signature::default() }] {
+        for signature in
+            [sample(), Signature::default(), Signature { inputs: Some(Vec::new()), ..Signature::default() }]
+        {
             let bytes = pack(&signature, b"program");
             assert_eq!(unpack(&bytes).expect("just packed"), (signature, &b"program"[..]));
         }

@@ -27,7 +27,7 @@ impl Key {
             hash.update(part);
         };
         add(text.as_bytes());
-        add(&options.encode());
+        add(&options.encode(None));
         add(format!("{:?}", options.inputs).as_bytes());
         add(context.as_bytes());
         add(PROCESSOR.as_bytes());
@@ -48,7 +48,8 @@ static PROCESSOR: LazyLock<String> = LazyLock::new(|| {
     let read = File::open("/proc/cpuinfo").map(|file| file.take(8192).read_to_end(&mut start));
     drop(read);
     let text = String::from_utf8_lossy(&start);
-    let telling = |line: &&str| ["vendor_id", "model name", "flags", "CPU part", "Features"].iter().any(|k| line.starts_with(k));
+    let telling =
+        |line: &&str| ["vendor_id", "model name", "flags", "CPU part", "Features"].iter().any(|k| line.starts_with(k));
     let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).filter(telling).collect();
     format!("{} {}", std::env::consts::ARCH, lines.join(" "))
 });
@@ -129,7 +130,12 @@ mod tests {
     fn a_key_depends_on_everything() {
         let plain = CompileOptions::default();
         let flag = plain.clone().with_flag("a", super::super::api::Value::Bool(true));
-        let keys = [Key::new("x", &plain, "p"), Key::new("y", &plain, "p"), Key::new("x", &flag, "p"), Key::new("x", &plain, "q")];
+        let keys = [
+            Key::new("x", &plain, "p"),
+            Key::new("y", &plain, "p"),
+            Key::new("x", &flag, "p"),
+            Key::new("x", &plain, "q"),
+        ];
         let names: std::collections::BTreeSet<_> = keys.iter().map(Key::file_name).collect();
         assert_eq!(names.len(), keys.len());
     }
@@ -143,7 +149,8 @@ mod tests {
             file.set_modified(SystemTime::now() - Duration::from_secs(60 * age as u64)).expect("its time");
         }
         trim(folder.path(), 150).expect("a readable folder");
-        let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
         assert_eq!(left, ["new"]);
     }
 }
