@@ -36,11 +36,6 @@ impl Api {
         unsafe { std::ptr::from_ref(self.0).byte_add(offset).cast::<Option<sys::Function>>().read() }
     }
 
-    /// Whether the plugin has this function.
-    pub fn has<C: Call>(self) -> bool {
-        self.function(C::SLOT).is_some()
-    }
-
     /// Calls a function: `fill` sets the inputs, the returned fields hold the outputs.
     ///
     /// # Safety

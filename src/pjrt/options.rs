@@ -4,6 +4,8 @@ use super::api::Value;
 use super::proto::Writer;
 use spiq_hlo::TensorType;
 
+const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
+
 /// How a program is compiled. The default is one replica on the first device, with both caches.
 ///
 /// ```
@@ -40,8 +42,8 @@ impl CompileOptions {
         self
     }
 
-    /// `xla.CompileOptionsProto`.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// `xla.CompileOptionsProto`. `cuda_dir` is where XLA finds NVIDIA's tools, unless a flag names another place.
+    pub(super) fn encode(&self, cuda_dir: Option<&str>) -> Vec<u8> {
         let mut build = Writer::default();
         build.number(4, self.replicas as u64).number(5, self.partitions as u64);
         if let Some(device) = self.device {
@@ -49,7 +51,9 @@ impl CompileOptions {
         }
         let mut options = Writer::default();
         options.bytes(3, &build.finish());
-        for (name, value) in &self.flags {
+        let named = self.flags.iter().any(|(name, _)| name == CUDA_DIR);
+        let cuda_dir = cuda_dir.filter(|_| !named).map(|dir| (CUDA_DIR.to_owned(), Value::Text(dir.to_owned())));
+        for (name, value) in self.flags.iter().chain(&cuda_dir) {
             let entry = Writer::default().bytes(1, name.as_bytes()).bytes(2, &encode_flag(value)).finish();
             options.bytes(7, &entry);
         }
@@ -82,6 +86,6 @@ mod tests {
 
     #[test]
     fn the_least_message() {
-        assert_eq!(CompileOptions::default().encode(), [0x1a, 4, 0x20, 1, 0x28, 1]);
+        assert_eq!(CompileOptions::default().encode(None), [0x1a, 4, 0x20, 1, 0x28, 1]);
     }
 }

@@ -21,6 +21,7 @@ struct Opened {
     api: Api,
     path: PathBuf,
     identity: String,
+    cuda_dir: Option<String>,
 }
 
 static OPENED: LazyLock<Mutex<BTreeMap<PathBuf, Plugin>>> = LazyLock::new(Mutex::default);
@@ -39,7 +40,8 @@ impl Plugin {
             return Ok(*plugin);
         }
         let api = load(&path)?;
-        let plugin = Plugin(Box::leak(Box::new(Opened { api, identity: identity(&path), path: path.clone() })));
+        let (identity, cuda_dir) = (identity(&path), cuda_dir(&path));
+        let plugin = Plugin(Box::leak(Box::new(Opened { api, identity, cuda_dir, path: path.clone() })));
         opened.insert(path, plugin);
         Ok(plugin)
     }
@@ -81,6 +83,11 @@ impl Plugin {
             let got = self.0.api.call::<sys::PluginAttributes>(|_| {});
             got.map(|a| api::read_named(a.attributes, a.num_attributes)).unwrap_or_default()
         }
+    }
+
+    /// Where NVIDIA's assembler and device library lie beside the plugin, if they do.
+    pub(super) fn cuda_dir(self) -> Option<&'static str> {
+        self.0.cuda_dir.as_deref()
     }
 
     /// The function table.
@@ -125,6 +132,7 @@ fn not_found(platform: Platform) -> Error {
 fn load(path: &Path) -> Result<Api> {
     let shown = path.display();
     let fail = |what: String| Error::new(ErrorKind::Plugin, what);
+    quiet();
     // SAFETY: opening a library runs its initializers; the user chose this file as a plugin.
     let library = unsafe { libloading::Library::new(path) };
     let library = library.map_err(|e| fail(format!("the PJRT plugin {shown} cannot be opened")).because(e))?;
@@ -148,6 +156,24 @@ fn load(path: &Path) -> Result<Api> {
     // SAFETY: no pointers are passed.
     unsafe { api.call::<sys::PluginInitialize>(|_| {}) }?;
     Ok(api)
+}
+
+/// The folder with `nvvm/libdevice`: the plugin's own, as [`install`] makes it, or that of NVIDIA's Python packages.
+fn cuda_dir(plugin: &Path) -> Option<String> {
+    let own = plugin.parent()?;
+    let packages = own.ancestors().nth(2).map(|site| site.join("nvidia/cu13"));
+    let mut places = std::iter::once(own.to_owned()).chain(packages);
+    places.find(|dir| dir.join("nvvm/libdevice").is_dir()).map(|dir| dir.to_string_lossy().into_owned())
+}
+
+/// Keeps the plugin from writing its notices among the program's output. Warnings still appear.
+fn quiet() {
+    const LEVEL: &str = "TF_CPP_MIN_LOG_LEVEL";
+    if std::env::var_os(LEVEL).is_none() {
+        // SAFETY: Rust's own readers of the environment are locked out. Code in other languages that reads it at this very
+        // moment is not; before the first plugin is opened, none is running in this process unless the caller started it.
+        unsafe { std::env::set_var(LEVEL, "1") };
+    }
 }
 
 /// Name, size and time of change.

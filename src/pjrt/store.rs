@@ -27,7 +27,7 @@ impl Key {
             hash.update(part);
         };
         add(text.as_bytes());
-        add(&options.encode());
+        add(&options.encode(None));
         add(format!("{:?}", options.inputs).as_bytes());
         add(context.as_bytes());
         add(PROCESSOR.as_bytes());

@@ -205,7 +205,6 @@ calls! {
         bytes_limit: i64, bytes_limit_is_set: bool,
     }
     40 ExecutableDestroy { executable: *mut Executable, }
-    44 ExecutableNumOutputs { executable: *mut Executable, num_outputs: usize, }
     46 ExecutableGetCostAnalysis { executable: *mut Executable, num_properties: usize, properties: *const NamedValue, }
     48 ExecutableOptimizedProgram { executable: *mut Executable, program: *mut Args<Program>, }
     49 ExecutableSerialize {
