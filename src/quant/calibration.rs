@@ -96,10 +96,10 @@ impl Range {
     /// Scale, and zero point in the type's storage where the range is asymmetric.
     pub(crate) fn scale(&self, qtype: QType) -> (Tensor, Option<Tensor>) {
         match self {
-            Range::Symmetric(absmax) => (nonzero(absmax / qtype.symmetric_bound()), None),
+            Range::Symmetric(absmax) => (nonzero(absmax * (1.0 / qtype.symmetric_bound())), None),
             Range::Asymmetric(low, high) => {
                 let (qmin, qmax) = qtype.range();
-                let scale = nonzero((high - low) / (qmax - qmin));
+                let scale = nonzero((high - low) * (1.0 / (qmax - qmin)));
                 let zero_point = round_to(&(qmin - low / &scale), qtype);
                 (scale, Some(zero_point))
             }
