@@ -22,9 +22,10 @@ pub enum TileSize {
 
 /// Which operations to quantize, and how: `qwix.QuantizationRule` with the fields that `QtRule` adds.
 ///
-/// `module_path` is a regular expression that must match the whole path, as with Python's `re.fullmatch`. Rust's
-/// `regex` understands the same syntax except look-around (`(?=…)`, `(?!…)`, `(?<…)`), backreferences (`\1`),
-/// conditionals (`(?(1)…)`) and `\Z`, which is `\z` here. The last three fields concern gradients.
+/// `module_path` is a regular expression that must match the whole path, as with Python's `re.fullmatch`. Of what qwix's
+/// rules may say there, Rust's `regex` refuses look-around (`(?=…)`, `(?!…)`, `(?<=…)`), backreferences (`\1`,
+/// `(?P=…)`), conditionals, atomic groups, comments, `\Z` (here `\z`) and a bare `{`; it reads possessive `a++` as
+/// `(a+)+`, and `&&`, `--` and `~~` in a character class as operations on sets. The rest means the same.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RuleConfig {
     /// Regular expression for the path of a layer, as in `core/layers/0`; `.*` by default.
