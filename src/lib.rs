@@ -2,6 +2,9 @@
 
 pub mod data;
 mod error;
+pub mod nn;
+pub mod optim;
+pub mod pjrt;
 pub mod random;
 
 pub use error::{Error, ErrorKind, Result};
