@@ -150,7 +150,8 @@ impl Named {
         };
         let order: Vec<usize> = axes.iter().filter_map(|&axis| self.position(axis)).collect();
         if order.len() != self.axes.len() || axes.len() != self.axes.len() {
-            let message = format!("{self} does not have the axes {names:?}; the same names are wanted in another order");
+            let message =
+                format!("{self} does not have the axes {names:?}; the same names are wanted in another order");
             return self.fail("to_axes", Violation::new("", message));
         }
         Named { tensor: self.tensor.transpose(&order), axes }
