@@ -5,10 +5,11 @@ mod reference;
 
 use std::collections::BTreeMap;
 
-use evaluate::{check_close, evaluate};
+use evaluate::{check_close, evaluate, execute};
 use reference::{Case, Reference};
 use serde_json::Value;
 use spiq::nn::{self, Axes, If, Layer, Li, Lif, Linear, Sequential, Surrogate};
+use spiq::optim::{GradientTransformation, adam, apply_updates};
 use spiq::random::Rngs;
 use spiq::{Array, DType, TensorType};
 use spiq_hlo::{Function, Tensor, trace, value_and_grad, vjp};
@@ -167,6 +168,65 @@ fn a_nested_model_draws_in_the_order_of_its_layers() {
     assert_eq!(nested["core/layers/1/kernel"], flat["core/layers/2/kernel"]);
 }
 
+/// One training step of the small network: parameters, state of the optimizer, x and labels to loss, outputs [B, T, C],
+/// gradients, and the next parameters and state.
+fn training_step(types: &BTreeMap<String, TensorType>, x: &Array, labels: &Array) -> Function {
+    let lif = Lif { activation: Surrogate::triangular(), ..Lif::new([16]) };
+    let layers = [Linear::new(12, 16).into(), lif.into(), Linear::new(16, 5).into(), Li::new([5]).into()];
+    let model = Sequential::new("core", layers);
+    assert_eq!(&model.parameter_types(), types);
+    let optimizer = adam(0.01);
+    let state = optimizer.state_types(types);
+    let named = types.iter().chain(&state).map(|(path, ty)| (path.as_str(), ty.clone()));
+    let inputs: Vec<(&str, TensorType)> =
+        named.chain([("x", x.ty().clone()), ("labels", labels.ty().clone())]).collect();
+    let traced = trace(&inputs, |v| {
+        let params: BTreeMap<String, Tensor> = types.keys().cloned().zip(v.iter().cloned()).collect();
+        let state = state.keys().cloned().zip(v[types.len()..].iter().cloned()).collect();
+        let (x, labels) = (v[v.len() - 2].named("T B C"), v[v.len() - 1].named("B"));
+        let ((loss, outputs), grads) = value_and_grad(&params, |p| {
+            let (traces, _) = nn::run(&model, p, &x);
+            (nn::integral_crossentropy(&traces, &labels), traces.to_axes("B T C").into_tensor())
+        });
+        let (updates, state) = optimizer.update(&grads, &state, &params);
+        let params = apply_updates(&params, &updates);
+        let next = params.into_values().chain(state.into_values());
+        [loss, outputs].into_iter().chain(grads.into_values()).chain(next).collect()
+    });
+    traced.unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn a_network_trains_as_with_spyx() {
+    let file = Reference::load("model");
+    let (given, start, want) = (file.case("given"), file.case("params"), file.case("fp32"));
+    let (x, labels) = (given.array("x"), given.array("targets"));
+    let paths = [0, 1, 2, 3].map(|i| if i % 2 == 0 { vec!["bias", "kernel"] } else { vec!["beta"] });
+    let paths: Vec<String> =
+        (0..4).flat_map(|i| paths[i].iter().map(move |name| format!("core/layers/{i}/{name}"))).collect();
+    let types: BTreeMap<String, TensorType> =
+        paths.iter().map(|path| (path.clone(), start.array(path).ty().clone())).collect();
+    let program = training_step(&types, x, labels);
+    let mut values: Vec<Array> = paths.iter().map(|path| start.array(path).clone()).collect();
+    values.extend(adam(0.01).init(&types).into_values());
+    let mut losses = Vec::new();
+    for step in 0..10 {
+        let mut got = execute(&program, &values.iter().chain([x, labels]).collect::<Vec<_>>());
+        losses.push(got[0].to_vec::<f32>().expect("a loss")[0]);
+        if step == 0 {
+            check_close("loss", &got[0], want.array("loss"), 1e-6);
+            check_close("outputs", &got[1], want.array("outputs"), 1e-6);
+            let grads = paths.iter().zip(&got[2..]);
+            grads.for_each(|(path, got)| check_close(path, got, want.array(&format!("grads/{path}")), 1e-5));
+        }
+        values = got.split_off(2 + paths.len());
+    }
+    check_close("losses", &Array::new([10], losses).expect("ten losses"), want.array("losses"), 1e-5);
+    for (path, got) in paths.iter().zip(&values) {
+        check_close(path, got, want.array(&format!("trained/{path}")), 1e-4);
+    }
+}
+
 /// Linear, LIF, Linear, LIF, Linear, LI on [T 16, B 8, 32].
 fn network() -> Sequential {
     let layers = [
@@ -293,6 +353,15 @@ fn missing_and_misshapen_parameters_are_errors() {
         params.insert("core/layers/0/kernel".to_owned(), kernel);
     });
     assert_eq!(swapped, "the parameter core/layers/0/kernel is f32[64,32], but the model wants f32[32,64]");
+}
+
+#[test]
+fn an_input_that_is_not_f32_is_an_error() {
+    let errors = traced(&[16, 8, 32], |params, x| {
+        vec![nn::run(&network(), params, &x.convert(DType::U8).named("T B C")).0.into_tensor()]
+    });
+    let message = "wants f32 elements, got u8[16,8,32]; call .convert(DType::F32)";
+    assert_eq!(errors.unwrap_err().0[0].violation.message, message);
 }
 
 #[test]

@@ -179,13 +179,13 @@ fn check_errors(
 #[test]
 fn wrong_states_are_errors() {
     let f32s = |dims: &[usize]| TensorType::new(DType::F32, dims);
-    let count = ("count", TensorType::scalar(DType::S32));
+    let count = [("count", TensorType::scalar(DType::S32))];
     let missing = ["sgd: count is missing from the state"];
     check_errors(&sgd(0.1), &[], f32s(&[3]), &missing);
     let unlike = ["apply_updates: w f32[4] and w f32[3] differ in type"];
-    check_errors(&sgd(0.1), &[count.clone()], f32s(&[4]), &unlike);
+    check_errors(&sgd(0.1), &count, f32s(&[4]), &unlike);
     let moments = ["lion: w f32[3] and mu/w f32[2] differ in type", "lion: w f32[3] and mu/w f32[2] differ in type"];
-    check_errors(&lion(0.1), &[count.clone(), ("mu/w", f32s(&[2]))], f32s(&[3]), &moments);
+    check_errors(&lion(0.1), &[count[0].clone(), ("mu/w", f32s(&[2]))], f32s(&[3]), &moments);
     let cosine = ["cosine_decay_schedule: wants at least one step to decay over (decay_steps, without the warmup)"];
-    check_errors(&sgd(cosine_decay_schedule(0.1, 0)), &[count], f32s(&[3]), &cosine);
+    check_errors(&sgd(cosine_decay_schedule(0.1, 0)), &count, f32s(&[3]), &cosine);
 }
