@@ -1,0 +1,219 @@
+//! A loaded function table: calls with a check that the slot exists, and PJRT's errors as [`Error`]. Knows no object's meaning.
+
+use std::ffi::c_char;
+use std::mem::size_of;
+
+use super::sys::{self, Args, Call, NamedValue};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The function table of one plugin. Plugins are never unloaded, so it lives as long as the process.
+#[derive(Clone, Copy)]
+pub struct Api(&'static sys::Api);
+
+// SAFETY: the table is read only, and PJRT's functions may be called from any thread.
+unsafe impl Send for Api {}
+// SAFETY: as above.
+unsafe impl Sync for Api {}
+
+impl Api {
+    /// Takes over a table.
+    pub fn new(table: &'static sys::Api) -> Api {
+        Api(table)
+    }
+
+    /// Major and minor version of the interface that the plugin speaks.
+    pub fn version(self) -> (i32, i32) {
+        (self.0.major, self.0.minor)
+    }
+
+    /// The function in a slot, if the plugin's table reaches that far and holds one.
+    fn function(self, slot: usize) -> Option<sys::Function> {
+        let offset = size_of::<sys::Api>() + slot * size_of::<usize>();
+        if offset + size_of::<usize>() > self.0.struct_size {
+            return None;
+        }
+        // SAFETY: the table's own size says that the slot lies inside it, and a slot is a nullable function pointer.
+        unsafe { std::ptr::from_ref(self.0).byte_add(offset).cast::<Option<sys::Function>>().read() }
+    }
+
+    /// Calls a function: `fill` sets the inputs, the returned fields hold the outputs.
+    ///
+    /// # Safety
+    /// The pointers that `fill` sets are what the function expects, and stay valid as long as it uses them.
+    pub unsafe fn call<C: Call>(self, fill: impl FnOnce(&mut C)) -> Result<C> {
+        let function = self.function(C::SLOT).ok_or_else(|| missing::<C>())?;
+        let mut args = Args::<C>::zeroed();
+        fill(&mut args);
+        // SAFETY: the slot's function takes this struct, and the caller vouches for the pointers in it.
+        let error = unsafe { function((&raw mut args).cast()) };
+        // SAFETY: every function called through here returns null or an error that is ours.
+        unsafe { self.take_error(error, C::NAME) }?;
+        Ok(args.into_body())
+    }
+
+    /// Releases an object with one of the `…Destroy` functions, which have nothing to report.
+    ///
+    /// # Safety
+    /// As for [`Api::call`]; the object is not used again.
+    pub unsafe fn destroy<C: Call>(self, fill: impl FnOnce(&mut C)) {
+        // SAFETY: the caller's promise. An error while releasing leaves nothing to be done.
+        drop(unsafe { self.call::<C>(fill) });
+    }
+
+    /// Turns an error object into an [`Error`] and releases it; null is no error.
+    ///
+    /// # Safety
+    /// `error` is null or an error object of this plugin that nobody else releases.
+    pub unsafe fn take_error(self, error: *mut sys::Error, during: &str) -> Result<()> {
+        if error.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the error lives until it is destroyed below, and its text as long as it does.
+        let (code, text) = unsafe {
+            let message = self.raw_call::<sys::ErrorMessage>(|a| a.error = error);
+            let code = self.raw_call::<sys::ErrorGetCode>(|a| a.error = error);
+            (code.code, text(message.message, message.message_size))
+        };
+        // SAFETY: the error is ours and not used again.
+        unsafe { self.raw_call::<sys::ErrorDestroy>(|a| a.error = error) };
+        Err(Error::new(ErrorKind::Pjrt(code), format!("PJRT {} ({during}): {}", code_name(code), text.trim_end())))
+    }
+
+    /// Calls a function whose result is not an error (or, for the error code, not worth one).
+    ///
+    /// # Safety
+    /// As for [`Api::call`].
+    unsafe fn raw_call<C: Call>(self, fill: impl FnOnce(&mut C)) -> C {
+        let mut args = Args::<C>::zeroed();
+        fill(&mut args);
+        if let Some(function) = self.function(C::SLOT) {
+            // SAFETY: the caller's promise. Slots 0 and 1 return nothing; the value is not looked at.
+            unsafe { function((&raw mut args).cast()) };
+        }
+        args.into_body()
+    }
+}
+
+fn missing<C: Call>() -> Error {
+    Error::new(ErrorKind::Pjrt(12), format!("this plugin does not have PJRT's function {}", C::NAME))
+}
+
+/// Text that a plugin gives as a pointer and a length.
+///
+/// # Safety
+/// `data` is null or points to `size` readable bytes.
+pub unsafe fn text(data: *const c_char, size: usize) -> String {
+    // SAFETY: the caller's promise.
+    String::from_utf8_lossy(unsafe { slice(data.cast::<u8>(), size) }).into_owned()
+}
+
+/// A list that a plugin gives as a pointer and a length; null is an empty list.
+///
+/// # Safety
+/// `data` is null or points to `size` values that live for `'a`.
+pub unsafe fn slice<'a, T>(data: *const T, size: usize) -> &'a [T] {
+    if data.is_null() || size == 0 {
+        return &[];
+    }
+    // SAFETY: not null, and the caller's promise.
+    unsafe { std::slice::from_raw_parts(data, size) }
+}
+
+/// The name of a status code.
+fn code_name(code: i32) -> &'static str {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+    usize::try_from(code).ok().and_then(|i| NAMES.get(i)).copied().unwrap_or("error of an unknown code")
+}
+
+/// A value of an option or an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Int(i64),
+    /// Several whole numbers; only plugins' attributes have it.
+    Ints(Vec<i64>),
+    /// A floating-point number.
+    Float(f64),
+    /// Yes or no.
+    Bool(bool),
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Text(text) => f.write_str(text),
+            Value::Int(int) => write!(f, "{int}"),
+            Value::Ints(ints) => f.write_str(&ints.iter().map(i64::to_string).collect::<Vec<_>>().join(".")),
+            Value::Float(float) => write!(f, "{float}"),
+            Value::Bool(bool) => write!(f, "{bool}"),
+        }
+    }
+}
+
+/// Reads a plugin's list of named values.
+///
+/// # Safety
+/// `data` is null or points to `size` named values whose pointers are valid.
+pub unsafe fn read_named(data: *const NamedValue, size: usize) -> Vec<(String, Value)> {
+    // SAFETY: the caller's promise; `kind` says which member of the union is set.
+    unsafe { slice(data, size).iter().map(|v| (text(v.name, v.name_size), read_value(v))).collect() }
+}
+
+/// # Safety
+/// The value's pointers are valid.
+unsafe fn read_value(value: &NamedValue) -> Value {
+    // SAFETY: `kind` says which member of the union is set.
+    unsafe {
+        match value.kind {
+            sys::KIND_TEXT => Value::Text(text(value.value.text, value.value_size)),
+            sys::KIND_INTS => Value::Ints(slice(value.value.ints, value.value_size).to_vec()),
+            sys::KIND_FLOAT => Value::Float(f64::from(value.value.float)),
+            sys::KIND_BOOL => Value::Bool(value.value.bool),
+            _ => Value::Int(value.value.int),
+        }
+    }
+}
+
+/// The C form of named values. It points into `values`, which must outlive it.
+pub fn write_named(values: &[(String, Value)]) -> Vec<NamedValue> {
+    values.iter().map(|(name, value)| write_value(name, value)).collect()
+}
+
+fn write_value(name: &str, value: &Value) -> NamedValue {
+    let (kind, data, size) = match value {
+        Value::Text(t) => (sys::KIND_TEXT, sys::NamedValueData { text: t.as_ptr().cast() }, t.len()),
+        Value::Int(int) => (sys::KIND_INT, sys::NamedValueData { int: *int }, 1),
+        Value::Ints(ints) => (sys::KIND_INTS, sys::NamedValueData { ints: ints.as_ptr() }, ints.len()),
+        Value::Float(float) => (sys::KIND_FLOAT, sys::NamedValueData { float: *float as f32 }, 1),
+        Value::Bool(bool) => (sys::KIND_BOOL, sys::NamedValueData { bool: *bool }, 1),
+    };
+    NamedValue {
+        struct_size: size_of::<NamedValue>(),
+        extensions: std::ptr::null_mut(),
+        name: name.as_ptr().cast(),
+        name_size: name.len(),
+        kind,
+        value: data,
+        value_size: size,
+    }
+}

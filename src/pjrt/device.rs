@@ -1,0 +1,111 @@
+//! The devices of a client and their memory. Knows nothing of what runs on them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::api;
+use super::client::RawClient;
+use super::sys;
+use crate::error::Result;
+
+/// A device that programs can run on; cheap to clone.
+#[derive(Clone)]
+pub struct Device {
+    client: Arc<RawClient>,
+    index: usize,
+}
+
+/// What is read from a device once.
+pub(super) struct Described {
+    pub raw: *mut sys::Device,
+    pub id: i32,
+    pub kind: String,
+    pub description: String,
+}
+
+/// How much memory a device has and uses, in bytes. `None` is what the plugin does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// In use now.
+    pub in_use: i64,
+    /// The most that was in use.
+    pub peak: Option<i64>,
+    /// What may be used at most.
+    pub limit: Option<i64>,
+    /// Number of allocations in all.
+    pub allocations: Option<i64>,
+    /// The largest allocation.
+    pub largest: Option<i64>,
+}
+
+impl Device {
+    pub(super) fn new(client: Arc<RawClient>, index: usize) -> Device {
+        Device { client, index }
+    }
+
+    /// The number that [`CompileOptions::device`](super::CompileOptions::device) takes.
+    pub fn id(&self) -> i32 {
+        self.described().id
+    }
+
+    /// What it is, for example `NVIDIA H200` or `cpu`.
+    pub fn kind(&self) -> &str {
+        &self.described().kind
+    }
+
+    /// The plugin's own description.
+    pub fn description(&self) -> &str {
+        &self.described().description
+    }
+
+    /// How much memory is used now.
+    ///
+    /// # Errors
+    /// Of PJRT: CPU plugins do not count their memory (`UNIMPLEMENTED`).
+    pub fn memory_stats(&self) -> Result<MemoryStats> {
+        // SAFETY: the device lives as long as the client, which `self` holds.
+        let got = unsafe { self.client.api.call::<sys::DeviceMemoryStats>(|a| a.device = self.raw()) }?;
+        let known = |set: bool, value: i64| set.then_some(value);
+        Ok(MemoryStats {
+            in_use: got.bytes_in_use,
+            peak: known(got.peak_bytes_in_use_is_set, got.peak_bytes_in_use),
+            limit: known(got.bytes_limit_is_set, got.bytes_limit),
+            allocations: known(got.num_allocs_is_set, got.num_allocs),
+            largest: known(got.largest_alloc_size_is_set, got.largest_alloc_size),
+        })
+    }
+
+    pub(super) fn raw(&self) -> *mut sys::Device {
+        self.described().raw
+    }
+
+    pub(super) fn client(&self) -> &Arc<RawClient> {
+        &self.client
+    }
+
+    fn described(&self) -> &Described {
+        &self.client.devices[self.index]
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({}: {})", self.id(), self.kind())
+    }
+}
+
+/// Reads what a device says about itself.
+///
+/// # Safety
+/// `raw` is a device of a living client of this plugin.
+pub(super) unsafe fn describe(api: api::Api, raw: *mut sys::Device) -> Result<Described> {
+    // SAFETY: the caller's promise; the texts live as long as the client.
+    unsafe {
+        let description = api.call::<sys::DeviceGetDescription>(|a| a.device = raw)?.description;
+        let id = api.call::<sys::DeviceDescriptionId>(|a| a.description = description)?.id;
+        let kind = api.call::<sys::DeviceDescriptionKind>(|a| a.description = description)?;
+        let long = api.call::<sys::DeviceDescriptionDebugString>(|a| a.description = description)?;
+        let (kind, description) = (api::text(kind.kind, kind.kind_size), api::text(long.text, long.text_size));
+        Ok(Described { raw, id, kind, description })
+    }
+}

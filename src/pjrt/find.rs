@@ -1,0 +1,175 @@
+//! Which plugins this machine has, and which of them a platform uses. Opens none of them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::folders::{cache_dir, variable};
+use super::packages;
+use super::platform::Platform;
+
+/// Where a plugin was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An environment variable, this one, names it.
+    Environment(&'static str),
+    /// This library installed it.
+    Cache,
+    /// A Python package that is installed on this machine.
+    Python,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Environment(name) => f.write_str(name),
+            Source::Cache => f.write_str("installed by spiq"),
+            Source::Python => f.write_str("Python package"),
+        }
+    }
+}
+
+/// A plugin file that was found, not opened yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What it is for; `None` where its name does not say.
+    pub platform: Option<Platform>,
+    /// Where it was found.
+    pub source: Source,
+    /// The file. One named by a variable may not exist: opening it reports that.
+    pub path: PathBuf,
+}
+
+/// Every plugin of this machine, in the order in which [`find`] prefers them.
+///
+/// Asks `python3` for its folders, which takes some 50 ms.
+pub fn list() -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::new();
+    let all = quick().chain(std::iter::once_with(asked_site_packages).flatten().flat_map(in_site_packages));
+    for one in all {
+        if !found.iter().any(|other| other.path == one.path) {
+            found.push(one);
+        }
+    }
+    found
+}
+
+/// The plugin that `platform` uses: `SPIQ_PJRT_PLUGIN`, `PJRT_NAMES_AND_LIBRARY_PATHS` or `TPU_LIBRARY_PATH`, then the one
+/// installed by this library, then Python packages. `python3` is asked only when nothing else is found.
+pub fn find(platform: Platform) -> Option<Found> {
+    let fits = |found: &Found| match (found.platform, found.source) {
+        (Some(own), _) => own == platform,
+        // The user names a file that does not say what it is for: believe that it is for what runs now.
+        (None, source) => source == Source::Environment("SPIQ_PJRT_PLUGIN"),
+    };
+    quick().find(fits).or_else(|| asked_site_packages().into_iter().flat_map(in_site_packages).find(fits))
+}
+
+/// What can be found without starting a program.
+fn quick() -> impl Iterator<Item = Found> {
+    let later = |places: fn() -> Vec<Found>| std::iter::once_with(places).flatten();
+    later(in_environment).chain(later(in_cache)).chain(later(in_known_site_packages))
+}
+
+fn in_environment() -> Vec<Found> {
+    let mut found = Vec::new();
+    if let Some(path) = variable("SPIQ_PJRT_PLUGIN") {
+        found.push(named("SPIQ_PJRT_PLUGIN", PathBuf::from(path)));
+    }
+    if let Some(list) = variable("PJRT_NAMES_AND_LIBRARY_PATHS") {
+        found.extend(parse_names(&list.to_string_lossy()));
+    }
+    if let Some(path) = variable("TPU_LIBRARY_PATH") {
+        let platform = Some(Platform::Tpu);
+        found.push(Found { platform, ..named("TPU_LIBRARY_PATH", PathBuf::from(path)) });
+    }
+    found
+}
+
+fn named(variable: &'static str, path: PathBuf) -> Found {
+    Found { platform: guess_from(&path), source: Source::Environment(variable), path }
+}
+
+fn guess_from(path: &Path) -> Option<Platform> {
+    path.file_name().and_then(|name| Platform::guess(&name.to_string_lossy()))
+}
+
+/// JAX's `name:path,name:path`.
+fn parse_names(list: &str) -> impl Iterator<Item = Found> {
+    list.split(',').filter_map(|entry| entry.split_once(':')).map(|(name, path)| {
+        let found = named("PJRT_NAMES_AND_LIBRARY_PATHS", PathBuf::from(path.trim()));
+        Found { platform: Platform::guess(name).or(found.platform), ..found }
+    })
+}
+
+fn in_cache() -> Vec<Found> {
+    let Ok(cache) = cache_dir() else { return Vec::new() };
+    let installed = Platform::ALL.into_iter().filter_map(|platform| {
+        let path = packages::of(platform)?.installed(&cache)?;
+        Some(Found { platform: Some(platform), source: Source::Cache, path })
+    });
+    installed.collect()
+}
+
+/// The plugins among one folder's Python packages.
+fn in_site_packages(folder: PathBuf) -> impl Iterator<Item = Found> {
+    const FILES: [(Platform, &str); 4] = [
+        (Platform::Cpu, "xla_plugins/xla_cpu_pjrt/xla_cpu_pjrt.so"),
+        (Platform::Cuda, "jax_plugins/xla_cuda13/xla_cuda_plugin.so"),
+        (Platform::Cuda, "jax_plugins/xla_cuda12/xla_cuda_plugin.so"),
+        (Platform::Tpu, "libtpu/libtpu.so"),
+    ];
+    let found = FILES.into_iter().map(move |(platform, file)| (platform, folder.join(file)));
+    let existing = found.filter(|(_, path)| path.is_file());
+    existing.map(|(platform, path)| Found { platform: Some(platform), source: Source::Python, path })
+}
+
+fn in_known_site_packages() -> Vec<Found> {
+    let environments = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(variable).map(PathBuf::from);
+    let home = variable("HOME").map(|home| PathBuf::from(home).join(".local"));
+    let prefixes = environments.chain(home).chain(["/usr/local", "/usr"].map(PathBuf::from));
+    prefixes.flat_map(|prefix| site_packages_under(&prefix)).flat_map(in_site_packages).collect()
+}
+
+/// `lib/python*/{site,dist}-packages` under a prefix.
+fn site_packages_under(prefix: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(prefix.join("lib")) else { return Vec::new() };
+    let names = entries.flatten().map(|entry| entry.path());
+    let pythons =
+        names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3")));
+    pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|name| python.join(name))).collect()
+}
+
+/// The folders that the user's `python3` searches for packages.
+fn asked_site_packages() -> Vec<PathBuf> {
+    let asked = Command::new("python3")
+        .args(["-c", "import sys; print('\\n'.join(sys.path))"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let text = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().filter(|line| line.ends_with("-packages")).map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jax_names_and_paths() {
+        let found: Vec<_> = parse_names("cuda:/a/x.so,mine:/b/libtpu.so,broken").collect();
+        let short: Vec<_> = found.iter().map(|f| (f.platform, f.path.to_str().expect("text"))).collect();
+        assert_eq!(short, [(Some(Platform::Cuda), "/a/x.so"), (Some(Platform::Tpu), "/b/libtpu.so")]);
+    }
+
+    #[test]
+    fn packages_of_an_environment() {
+        let prefix = tempfile::tempdir().expect("a temporary folder");
+        let folder = prefix.path().join("lib/python3.12/site-packages/libtpu");
+        std::fs::create_dir_all(&folder).expect("folders");
+        std::fs::write(folder.join("libtpu.so"), "x").expect("a file");
+        let found: Vec<_> = site_packages_under(prefix.path()).into_iter().flat_map(in_site_packages).collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].platform, Some(Platform::Tpu));
+    }
+}

@@ -1,0 +1,24 @@
+//! Where this library keeps its files between runs. Knows nothing of what lies there.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+
+/// The folder of installed plugins and compiled programs: `SPIQ_CACHE_DIR`, else `spiq` under `XDG_CACHE_HOME` or `~/.cache`.
+///
+/// # Errors
+/// [`ErrorKind::Input`](crate::ErrorKind::Input) when none of the variables nor `HOME` is set.
+pub fn cache_dir() -> Result<PathBuf> {
+    let own = variable("SPIQ_CACHE_DIR").map(PathBuf::from);
+    let shared = || variable("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("spiq"));
+    let home = || variable("HOME").map(|dir| PathBuf::from(dir).join(".cache/spiq"));
+    own.or_else(shared)
+        .or_else(home)
+        .ok_or_else(|| Error::input("no home folder is known: set SPIQ_CACHE_DIR to a folder"))
+}
+
+/// An environment variable that is set and not empty.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}

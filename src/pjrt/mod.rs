@@ -1,0 +1,49 @@
+//! PJRT: plugins found or installed, programs compiled and run. The only module with `unsafe`; knows nothing of graphs.
+//!
+//! A [`Plugin`] is a shared library for a [`Platform`]; a [`Client`] is a plugin at work. It compiles text to an
+//! [`Executable`] and holds [`Buffer`]s on its [`Device`]s. All of these may be shared between threads.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `SPIQ_PJRT_PLUGIN` | the plugin file to use |
+//! | `PJRT_NAMES_AND_LIBRARY_PATHS` | `name:path,…`, as JAX reads it |
+//! | `TPU_LIBRARY_PATH` | the TPU's plugin file |
+//! | `SPIQ_CACHE_DIR` | the folder of installed plugins and compiled programs |
+//! | `SPIQ_NO_CACHE` | `1`: no compiled programs on disk |
+
+mod api;
+mod buffer;
+mod client;
+mod device;
+mod dump;
+mod element_type;
+mod elf;
+mod event;
+mod executable;
+mod find;
+mod folders;
+mod install;
+mod options;
+mod packages;
+mod platform;
+mod plugin;
+mod program;
+mod proto;
+mod signature;
+mod store;
+mod sys;
+mod topology;
+
+pub use api::Value;
+pub use buffer::{Buffer, PendingArray};
+pub use client::{Client, ClientOptions};
+pub use device::{Device, MemoryStats};
+pub use executable::{Executable, Input};
+pub use find::{Found, Source, find, list};
+pub use folders::cache_dir;
+pub use install::{Progress, Step, install, install_into};
+pub use options::CompileOptions;
+pub use platform::Platform;
+pub use plugin::Plugin;
+pub use program::CompiledMemory;
+pub use topology::{Ahead, Topology};

@@ -1,0 +1,91 @@
+//! How a program is compiled. Knows the message that PJRT wants, not the call.
+
+use super::api::Value;
+use super::proto::Writer;
+use spiq_hlo::TensorType;
+
+const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
+
+/// How a program is compiled. The default is one replica on the first device, with both caches.
+///
+/// ```
+/// use spiq::pjrt::{CompileOptions, Value};
+/// let options = CompileOptions::default().with_flag("xla_gpu_enable_triton_gemm", Value::Bool(false));
+/// assert_eq!(options.flags.len(), 1);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompileOptions {
+    /// Copies of the program that run on different data.
+    pub replicas: usize,
+    /// Devices that share one copy.
+    pub partitions: usize,
+    /// The id of the device to run on; `None` is the first one. Only for one replica and one partition.
+    pub device: Option<i32>,
+    /// XLA's flags for this program alone, without `--`, in this order.
+    pub flags: Vec<(String, Value)>,
+    /// The types of the program's inputs, for plugins that do not tell them. Inputs are checked against them before each run.
+    pub inputs: Option<Vec<TensorType>>,
+    /// Whether compiled programs are looked for and kept, in memory and on disk. `SPIQ_NO_CACHE=1` turns the disk off, too.
+    pub cache: bool,
+}
+
+impl Default for CompileOptions {
+    fn default() -> CompileOptions {
+        CompileOptions { replicas: 1, partitions: 1, device: None, flags: Vec::new(), inputs: None, cache: true }
+    }
+}
+
+impl CompileOptions {
+    /// The same options with one more XLA flag.
+    pub fn with_flag(mut self, name: impl Into<String>, value: Value) -> CompileOptions {
+        self.flags.push((name.into(), value));
+        self
+    }
+
+    /// `xla.CompileOptionsProto`. `cuda_dir` is where XLA finds NVIDIA's tools, unless a flag names another place.
+    pub(super) fn encode(&self, cuda_dir: Option<&str>) -> Vec<u8> {
+        let mut build = Writer::default();
+        build.number(4, self.replicas as u64).number(5, self.partitions as u64);
+        if let Some(device) = self.device {
+            build.number(1, u64::from(device.unsigned_abs())).bytes(9, &assignment(device));
+        }
+        let mut options = Writer::default();
+        options.bytes(3, &build.finish());
+        let named = self.flags.iter().any(|(name, _)| name == CUDA_DIR);
+        let cuda_dir = cuda_dir.filter(|_| !named).map(|dir| (CUDA_DIR.to_owned(), Value::Text(dir.to_owned())));
+        for (name, value) in self.flags.iter().chain(&cuda_dir) {
+            let entry = Writer::default().bytes(1, name.as_bytes()).bytes(2, &encode_flag(value)).finish();
+            options.bytes(7, &entry);
+        }
+        options.finish()
+    }
+}
+
+/// `xla.DeviceAssignmentProto` of one device.
+fn assignment(device: i32) -> Vec<u8> {
+    let devices = Writer::default().numbers(1, [u64::from(device.unsigned_abs())]).finish();
+    Writer::default().number(1, 1).number(2, 1).bytes(3, &devices).finish()
+}
+
+/// `xla.OptionOverrideProto`.
+fn encode_flag(value: &Value) -> Vec<u8> {
+    let mut flag = Writer::default();
+    match value {
+        Value::Text(text) => flag.bytes(1, text.as_bytes()),
+        Value::Bool(bool) => flag.number(2, u64::from(*bool)),
+        Value::Int(int) => flag.number(3, *int as u64),
+        Value::Float(float) => flag.double(4, *float),
+        Value::Ints(_) => flag.bytes(1, value.to_string().as_bytes()),
+    };
+    flag.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_message() {
+        assert_eq!(CompileOptions::default().encode(None), [0x1a, 4, 0x20, 1, 0x28, 1]);
+    }
+}

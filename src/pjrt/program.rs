@@ -1,0 +1,161 @@
+//! A compiled program apart from any device: its types, costs and bytes. Runs nothing.
+
+use std::collections::BTreeMap;
+use std::ptr;
+
+use spiq_hlo::TensorType;
+
+use super::api::{self, Api, Value};
+use super::element_type;
+use super::signature::{self, Signature};
+use super::sys::{self, Args};
+use crate::error::Result;
+
+/// PJRT's own executable. What made it, a client or a topology, must outlive it.
+pub struct Program {
+    api: Api,
+    raw: *mut sys::Executable,
+}
+
+// SAFETY: PJRT's executables may be used from any thread.
+unsafe impl Send for Program {}
+// SAFETY: as above.
+unsafe impl Sync for Program {}
+
+/// What a run of a program needs, in bytes, as the compiler counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompiledMemory {
+    /// Machine code.
+    pub code: i64,
+    /// All inputs.
+    pub inputs: i64,
+    /// All outputs.
+    pub outputs: i64,
+    /// Outputs that lie in donated inputs' memory; counted in `inputs` and `outputs`, too.
+    pub donated: i64,
+    /// Values in between.
+    pub temporaries: i64,
+    /// The most at one time; zero where the plugin does not tell.
+    pub peak: i64,
+}
+
+/// StableHLO text as PJRT takes it; points into `text`.
+pub fn source(text: &str) -> Args<sys::Program> {
+    let mut program = Args::<sys::Program>::zeroed();
+    (program.code, program.code_size) = (text.as_ptr().cast(), text.len());
+    (program.format, program.format_size) = (c"mlir".as_ptr(), 4);
+    program
+}
+
+impl Program {
+    /// Takes over an executable.
+    ///
+    /// # Safety
+    /// `raw` is an executable of this plugin that nobody else releases.
+    pub unsafe fn new(api: Api, raw: *mut sys::Executable) -> Program {
+        Program { api, raw }
+    }
+
+    /// What the program takes and gives. `inputs` are believed; without them the optimized program is asked.
+    pub fn signature(&self, inputs: Option<&[TensorType]>) -> Result<Signature> {
+        let mut signature = Signature { outputs: self.outputs()?, ..Signature::default() };
+        match inputs {
+            Some(inputs) => signature.inputs = Some(inputs.to_vec()),
+            None => {
+                // A plugin that does not tell leaves the inputs unknown; PJRT itself then checks their number and sizes.
+                if let Ok((program, format)) = self.optimized() {
+                    signature.read_program(&program, format == "hlo_with_config")?;
+                }
+            }
+        }
+        Ok(signature)
+    }
+
+    /// The types of the outputs.
+    fn outputs(&self) -> Result<Vec<TensorType>> {
+        // SAFETY: the program lives, and its lists as long as it does.
+        unsafe {
+            let types = self.api.call::<sys::ExecutableOutputElementTypes>(|a| a.executable = self.raw)?;
+            let shapes = self.api.call::<sys::ExecutableOutputDimensions>(|a| a.executable = self.raw)?;
+            let ranks = api::slice(shapes.dim_sizes, shapes.num_outputs);
+            let mut dims = api::slice(shapes.dims, ranks.iter().sum()).iter().map(|&dim| dim as usize);
+            let one = |(&number, &rank): (&i32, &usize)| {
+                let dims: Vec<usize> = dims.by_ref().take(rank).collect();
+                element_type::from_pjrt(number).map(|dtype| TensorType::new(dtype, dims))
+            };
+            api::slice(types.types, types.num_types).iter().zip(ranks).map(one).collect()
+        }
+    }
+
+    /// The optimized program as the plugin's bytes, and the name of their format.
+    fn optimized(&self) -> Result<(Vec<u8>, String)> {
+        let mut program = Args::<sys::Program>::zeroed();
+        self.fetch(&mut program)?;
+        let mut code = vec![0u8; program.code_size];
+        program.code = code.as_mut_ptr().cast();
+        self.fetch(&mut program)?;
+        // SAFETY: the format is a text that lives as long as the plugin.
+        let format = unsafe { api::text(program.format, program.format_size) };
+        Ok((code, format))
+    }
+
+    fn fetch(&self, program: &mut Args<sys::Program>) -> Result<()> {
+        // SAFETY: `code` is null, which asks for the size, or points to that many bytes.
+        let fetched = unsafe {
+            self.api.call::<sys::ExecutableOptimizedProgram>(|a| {
+                a.executable = self.raw;
+                a.program = ptr::from_mut(program);
+            })
+        };
+        fetched.map(drop)
+    }
+
+    /// The program as bytes that [`signature::unpack`] reads.
+    pub fn serialize(&self, signature: &Signature) -> Result<Vec<u8>> {
+        // SAFETY: the program lives; the bytes live until the deleter is called, once, at the end.
+        unsafe {
+            let made = self.api.call::<sys::ExecutableSerialize>(|a| a.executable = self.raw)?;
+            let bytes = signature::pack(signature, api::slice(made.bytes.cast(), made.bytes_size));
+            if let Some(delete) = made.deleter {
+                delete(made.serialized);
+            }
+            Ok(bytes)
+        }
+    }
+
+    /// What a run needs.
+    pub fn memory(&self) -> Result<CompiledMemory> {
+        // SAFETY: the program lives.
+        let got = unsafe { self.api.call::<sys::ExecutableGetCompiledMemoryStats>(|a| a.executable = self.raw) }?;
+        Ok(CompiledMemory {
+            code: got.generated_code,
+            inputs: got.arguments,
+            outputs: got.outputs,
+            donated: got.aliases,
+            temporaries: got.temporaries,
+            peak: got.peak,
+        })
+    }
+
+    /// The compiler's estimates.
+    pub fn cost_analysis(&self) -> Result<BTreeMap<String, f64>> {
+        // SAFETY: the program lives, and its list as long as it does.
+        let values = unsafe {
+            let got = self.api.call::<sys::ExecutableGetCostAnalysis>(|a| a.executable = self.raw)?;
+            api::read_named(got.properties, got.num_properties)
+        };
+        let number = |(name, value)| match value {
+            Value::Float(float) => Some((name, float)),
+            Value::Int(int) => Some((name, int as f64)),
+            _ => None,
+        };
+        Ok(values.into_iter().filter_map(number).collect())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SAFETY: the program is ours and not used again.
+        unsafe { self.api.destroy::<sys::ExecutableDestroy>(|a| a.executable = self.raw) };
+    }
+}

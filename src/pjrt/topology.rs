@@ -1,0 +1,149 @@
+//! Hardware that is not there, to compile for. Runs nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use spiq_hlo::TensorType;
+
+use super::api::{self, Api, Value};
+use super::options::CompileOptions;
+use super::plugin::Plugin;
+use super::program::{self, CompiledMemory, Program};
+use super::signature::Signature;
+use super::{dump, sys};
+use crate::error::Result;
+
+/// A described set of devices. CPU plugins have none.
+///
+/// A TPU is named (`v5e:2x2`, `tpu7x:1x1x1`); set `TPU_SKIP_MDS_QUERY=1` and `ALLOW_MULTIPLE_LIBTPU_LOAD=1` before the process
+/// starts, or libtpu asks the network for minutes. For NVIDIA the name is empty, and the options are `topology` (`1x1x1`) and
+/// `target_config` (a text protocol buffer).
+#[derive(Clone)]
+pub struct Topology {
+    plugin: Plugin,
+    raw: Arc<Raw>,
+}
+
+/// A program compiled for a [`Topology`].
+pub struct Ahead {
+    program: Program,
+    signature: Signature,
+    // The program goes first.
+    _topology: Arc<Raw>,
+}
+
+impl Topology {
+    /// Describes devices in the plugin's own terms.
+    ///
+    /// # Errors
+    /// Of PJRT, when the plugin does not know them or cannot compile ahead of time.
+    pub fn new(plugin: Plugin, name: &str, options: &[(String, Value)]) -> Result<Topology> {
+        let (api, named) = (plugin.api(), api::write_named(options));
+        // SAFETY: name and options outlive the call.
+        let made = unsafe {
+            api.call::<sys::TopologyCreate>(|a| {
+                (a.name, a.name_size) = (name.as_ptr().cast(), name.len());
+                (a.create_options, a.num_options) = (named.as_ptr(), named.len());
+            })
+        }?;
+        Ok(Topology { plugin, raw: Arc::new(Raw { api, raw: made.topology }) })
+    }
+
+    /// The kind of each device.
+    ///
+    /// # Errors
+    /// Of PJRT.
+    pub fn kinds(&self) -> Result<Vec<String>> {
+        let api = self.raw.api;
+        // SAFETY: the topology lives, and its lists and texts as long as it does.
+        unsafe {
+            let got = api.call::<sys::TopologyGetDeviceDescriptions>(|a| a.topology = self.raw.raw)?;
+            let kind = |&description: &*mut sys::DeviceDescription| {
+                let kind = api.call::<sys::DeviceDescriptionKind>(|a| a.description = description)?;
+                Ok(api::text(kind.kind, kind.kind_size))
+            };
+            api::slice(got.descriptions, got.num_descriptions).iter().map(kind).collect()
+        }
+    }
+
+    /// Compiles StableHLO text for the devices.
+    ///
+    /// # Errors
+    /// Of PJRT.
+    pub fn compile(&self, text: &str, options: &CompileOptions) -> Result<Ahead> {
+        let api = self.raw.api;
+        let (encoded, source) = (options.encode(self.plugin.cuda_dir()), program::source(text));
+        // SAFETY: text and options outlive the call; the program is handed to us.
+        let program = unsafe {
+            let made = api.call::<sys::Compile>(|a| {
+                a.topology = self.raw.raw;
+                a.program = &raw const source;
+                (a.options, a.options_size) = (encoded.as_ptr().cast(), encoded.len());
+            })?;
+            Program::new(api, made.executable)
+        };
+        let signature = program.signature(options.inputs.as_deref())?;
+        Ok(Ahead { program, signature, _topology: self.raw.clone() })
+    }
+
+    /// The text of the program as XLA optimizes it for the devices.
+    ///
+    /// # Errors
+    /// As [`Topology::compile`]; also when the plugin does not give the text.
+    pub fn optimized_hlo(&self, text: &str, options: &CompileOptions) -> Result<String> {
+        dump::optimized(options, |options| self.compile(text, options).map(drop))
+    }
+}
+
+impl Ahead {
+    /// The types of the inputs, where they are known.
+    pub fn inputs(&self) -> Option<&[TensorType]> {
+        self.signature.inputs.as_deref()
+    }
+
+    /// The types of the outputs.
+    pub fn outputs(&self) -> &[TensorType] {
+        &self.signature.outputs
+    }
+
+    /// The compiled program as bytes, for [`Client::deserialize`](super::Client::deserialize) on such a device.
+    ///
+    /// # Errors
+    /// Of PJRT.
+    pub fn serialize(&self) -> Result<Vec<u8>> {
+        self.program.serialize(&self.signature)
+    }
+
+    /// What a run needs.
+    ///
+    /// # Errors
+    /// Of PJRT, when the plugin does not tell.
+    pub fn memory(&self) -> Result<CompiledMemory> {
+        self.program.memory()
+    }
+
+    /// The compiler's estimates.
+    ///
+    /// # Errors
+    /// Of PJRT, when the plugin does not tell.
+    pub fn cost_analysis(&self) -> Result<BTreeMap<String, f64>> {
+        self.program.cost_analysis()
+    }
+}
+
+struct Raw {
+    api: Api,
+    raw: *mut sys::Topology,
+}
+
+// SAFETY: PJRT's topologies are not changed after they are made.
+unsafe impl Send for Raw {}
+// SAFETY: as above.
+unsafe impl Sync for Raw {}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: the topology is ours: it was made here, not taken from a client.
+        unsafe { self.api.destroy::<sys::TopologyDestroy>(|a| a.topology = self.raw) };
+    }
+}
