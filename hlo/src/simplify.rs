@@ -31,6 +31,8 @@ impl Function {
 }
 
 /// Equal for nodes that compute the same.
+///
+/// The printed attributes alone do not tell a sum from an or, whose difference is in their regions.
 fn key(node: &Node, operands: &[Value]) -> String {
-    format!("{} {:?} {:?} {:?}", node.op.name(), node.op.attrs(), node.types, operands)
+    format!("{} {:?} {:?} {:?} {:?}", node.op.name(), node.op, node.op.attrs(), node.types, operands)
 }
