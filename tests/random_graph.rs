@@ -7,7 +7,7 @@ use reference::{Case, Reference};
 use run::Program;
 use spiq::random::{GraphKey, Key};
 use spiq::{Array, DType, TensorType};
-use spiq_hlo::{Tensor, trace};
+use spiq_hlo::{Tensor, concatenate, scan, trace};
 
 fn key(case: &Case<'_>) -> Key {
     Key::new(case.int("seed"))
@@ -30,9 +30,25 @@ fn check(case: &Case<'_>, f: impl FnOnce(&GraphKey) -> Tensor) {
     assert_eq!(got.to_f64(), wanted.to_f64(), "{}", case.name);
 }
 
+/// The largest distance in units in the last place, of numbers that all are finite or infinite.
+fn places(got: &Array, wanted: &[f32]) -> i64 {
+    // The order of floats is that of their bits, below zero backwards.
+    let rank = |x: f32| i64::from(x.to_bits() as i32 & i32::MAX) * if x.is_sign_negative() { -1 } else { 1 };
+    let got: Vec<f32> = got.to_vec().expect("floats");
+    assert_eq!(got.len(), wanted.len());
+    got.iter().zip(wanted).map(|(a, b)| (rank(*a) - rank(*b)).abs()).max().unwrap_or(0)
+}
+
+/// XLA fuses a product with the sum it goes into where its plan for the whole program allows it, so what is computed by
+/// polynomials may differ in the last place from one program to the next, in JAX as here.
+fn check_close(case: &Case<'_>, f: impl FnOnce(&GraphKey) -> Tensor) {
+    let far = places(&draw(key(case), f), &case.array("out").to_vec().expect("floats"));
+    assert!(far <= 2, "{}: {far} units in the last place", case.name);
+}
+
 fn stacked(keys: &[GraphKey]) -> Tensor {
     let rows: Vec<Tensor> = keys.iter().map(|key| key.to_tensor().reshape(&[1, 2])).collect();
-    spiq_hlo::concatenate(&rows.iter().collect::<Vec<_>>(), 0)
+    concatenate(&rows.iter().collect::<Vec<_>>(), 0)
 }
 
 #[test]
@@ -69,9 +85,9 @@ fn floats_are_jax_floats() {
     for case in file.cases("uniform") {
         check(&case, |key| key.uniform(&case.shape("shape"), case.float("minval"), case.float("maxval")));
     }
-    file.cases("normal").for_each(|c| check(&c, |key| key.normal(&c.shape("shape"))));
+    file.cases("normal").for_each(|c| check_close(&c, |key| key.normal(&c.shape("shape"))));
     for case in file.cases("truncated_normal") {
-        check(&case, |key| key.truncated_normal(&case.shape("shape"), case.float("lower"), case.float("upper")));
+        check_close(&case, |key| key.truncated_normal(&case.shape("shape"), case.float("lower"), case.float("upper")));
     }
 }
 
@@ -111,17 +127,36 @@ fn permutations_are_jax_permutations() {
 #[test]
 fn long_draws_are_the_hosts() {
     let key = Key::new(5);
-    let program = traced(|key| {
-        let dims = [70_001];
-        vec![key.uniform(&dims, -2.5, 3.0), key.normal(&dims), key.truncated_normal(&dims, -1.0, 2.0), key.normal(&[])]
-    });
+    let dims = [70_001];
+    let program =
+        traced(|key| vec![key.uniform(&dims, -2.5, 3.0), key.normal(&dims), key.truncated_normal(&dims, -1.0, 2.0)]);
     let got = program.run(&[key.to_array()]).expect("a run");
-    let wanted = [key.uniform(70_001, -2.5, 3.0), key.normal(70_001), key.truncated_normal(70_001, -1.0, 2.0)];
-    for (got, wanted) in got.iter().zip(wanted) {
-        let got: Vec<f32> = got.to_vec().expect("floats");
-        let apart = got.iter().zip(&wanted).filter(|(a, b)| a != b).count();
-        assert_eq!(apart, 0, "of {}", wanted.len());
-    }
+    assert_eq!(places(&got[0], &key.uniform(dims[0], -2.5, 3.0)), 0);
+    assert!(places(&got[1], &key.normal(dims[0])) <= 2);
+    assert!(places(&got[2], &key.truncated_normal(dims[0], -1.0, 2.0)) <= 2);
+}
+
+/// A key that a loop folds its step into gives each step its own draw.
+#[test]
+fn keys_can_be_folded_inside_a_loop() {
+    let steps = |key: &GraphKey| {
+        let graph = key.to_tensor().graph().clone();
+        let step = graph.iota(TensorType::new(DType::U32, [4]), 0);
+        let (_, rows) =
+            scan(&graph.scalar(DType::F32, 0.0), &step, |c, step| (c, key.fold_in(&step).bits(DType::U32, &[3])));
+        rows
+    };
+    let rows = draw(Key::new(9), steps).to_vec::<u32>().expect("words");
+    let wanted: Vec<u32> = (0..4).flat_map(|step| Key::new(9).fold_in(step).bits32(3)).collect();
+    assert_eq!(rows, wanted);
+}
+
+/// The key comes in, or is known while tracing.
+#[test]
+fn a_constant_key_draws_the_same() {
+    let key = Key::new(11);
+    let again = draw(Key::new(0), |any| GraphKey::constant(any.to_tensor().graph(), key).uniform(&[5], 0.0, 1.0));
+    assert_eq!(again.to_vec::<f32>().expect("floats"), key.uniform(5, 0.0, 1.0));
 }
 
 #[test]
