@@ -54,6 +54,9 @@ impl Op for While {
         let condition = |s: &[Tensor]| self.condition.call(s[0].graph(), s).swap_remove(0);
         Some(while_raw(&graph, operands, condition, |s| self.body.rewrite(s[0].graph(), s, rewrite)))
     }
+    fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(While { condition: change(&self.condition), body: change(&self.body) }))
+    }
 }
 
 /// Traces a loop and records it; captured values become parts of the state that stay as they are.
@@ -168,6 +171,9 @@ impl Op for Case {
             traced.push(close_branch(graph, || branch.rewrite(graph, &operands[1..], rewrite)));
         }
         Some(record_case(&operands[0], traced))
+    }
+    fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Case { branches: self.branches.iter().map(change).collect() }))
     }
 }
 

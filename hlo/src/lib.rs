@@ -41,6 +41,7 @@ pub use ops::sort::sort;
 pub use ops::{Domain, Sample, samples};
 pub use print::PrintOptions;
 pub use scan::scan;
+pub use simplify::Narrowed;
 pub use tensor::Tensor;
 pub use tree::Tree;
 pub use types::TensorType;

@@ -148,6 +148,9 @@ impl Op for CustomVjp {
         };
         Some(custom_vjp(self.name, &inputs.to_vec(), forward_fn, backward_fn))
     }
+    fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(CustomVjp { forward: change(&self.forward), backward: change(&self.backward), ..*self }))
+    }
     fn is_stablehlo(&self) -> bool {
         false
     }
