@@ -1,9 +1,20 @@
 //! Quantization-aware training of spiking neural networks, compiled by XLA through PJRT.
 
+pub mod config;
 pub mod data;
 mod error;
+mod jit;
+pub mod network;
+pub mod nn;
+pub mod optim;
 pub mod pjrt;
+pub mod quant;
 pub mod random;
+pub mod train;
 
 pub use error::{Error, ErrorKind, Result};
-pub use spiq_hlo::{Array, ArrayError, DType, Element, TensorType};
+pub use jit::{Jit, Program, jit};
+pub use spiq_hlo::{
+    Array, ArrayError, DType, Element, Function, Graph, GraphErrors, Tensor, TensorType, Tree, custom_vjp, grad, scan,
+    trace, value_and_grad, vjp, vmap,
+};

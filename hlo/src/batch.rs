@@ -63,20 +63,24 @@ pub(crate) fn call_mapped(
     let results = function.replay(graph, args, &mut |node, operands| {
         let ins: Vec<bool> = node.operands.iter().map(|v| flags[v.node]).collect();
         at += 1;
-        ins.contains(&true).then(|| map_node(graph, node.op.as_ref(), &Mapped { ins: operands, mapped: &ins, size }))
+        ins.contains(&true).then(|| map_or_fail(graph, node.op.as_ref(), &Mapped { ins: operands, mapped: &ins, size }))
     });
     debug_assert_eq!(at, function.nodes.len());
     results.into_iter().zip(&function.results).map(|(t, v)| (t, flags[v.node])).collect()
 }
 
-fn map_node(graph: &Graph, op: &dyn Op, mapped: &Mapped) -> Vec<Tensor> {
-    if let Some(poison) = mapped.ins.iter().find(|t| t.is_poison()) {
-        return vec![poison.clone()];
+/// The outputs of a node of which some operand is mapped; `None` without a rule.
+pub(crate) fn map_node(op: &dyn Op, mapped: &Mapped) -> Option<Vec<Tensor>> {
+    match mapped.ins.iter().find(|t| t.is_poison()) {
+        Some(poison) => Some(vec![poison.clone()]),
+        None => op.batch(mapped),
     }
-    let rule = op.batch(mapped);
-    rule.unwrap_or_else(|| {
-        vec![graph.fail(op.name(), Violation::new("", "has no batching rule, so vmap cannot map it"))]
-    })
+}
+
+/// The outputs of a node of which some operand is mapped; without a rule an error is kept.
+fn map_or_fail(graph: &Graph, op: &dyn Op, mapped: &Mapped) -> Vec<Tensor> {
+    let message = "has no batching rule, so vmap cannot map it";
+    map_node(op, mapped).unwrap_or_else(|| vec![graph.fail(op.name(), Violation::new("", message))])
 }
 
 /// Maps `f` over axis 0 of every leaf of `xs`. JAX: `jax.vmap`.

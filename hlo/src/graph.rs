@@ -1,7 +1,7 @@
 //! A trace in progress: records operations, lifts values into bodies, keeps errors until the end. Knows no particular op.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -211,6 +211,30 @@ impl Graph {
         Ok(value)
     }
 
+    /// Names of the parameters that a value is computed from; `""` stands for what a loop's body is given.
+    pub(crate) fn sources(&self, value: Value, names: &mut BTreeSet<String>) {
+        let nodes = self.0.nodes.borrow();
+        let (mut stack, mut seen) = (vec![value], vec![false; nodes.len()]);
+        while let Some(value) = stack.pop() {
+            if std::mem::replace(&mut seen[value.node], true) {
+                continue;
+            }
+            stack.extend(&nodes[value.node].operands);
+            if nodes[value.node].op.downcast::<Parameter>().is_some() {
+                self.source(value, names);
+            }
+        }
+    }
+
+    fn source(&self, parameter: Value, names: &mut BTreeSet<String>) {
+        if let Some((_, name)) = self.0.inputs.borrow().iter().find(|(v, _)| *v == parameter) {
+            names.insert(name.clone());
+        }
+        if let Some((outer, _)) = self.0.captures.borrow().iter().find(|(_, v)| *v == parameter) {
+            outer.graph().sources(outer.value(), names);
+        }
+    }
+
     fn is_inside(&self, other: &Graph) -> bool {
         self.0.parent.as_ref().is_some_and(|p| p.is(other) || p.is_inside(other))
     }
@@ -221,6 +245,11 @@ impl Graph {
 
     pub(crate) fn snapshot(&self) -> Vec<Node> {
         self.0.nodes.borrow().clone()
+    }
+
+    /// The tensor that stands for a recorded value.
+    pub(crate) fn tensor(&self, value: Value) -> Tensor {
+        Tensor::new(self, value, self.node(value.node).types[value.output].clone())
     }
 
     pub(crate) fn node(&self, index: usize) -> Node {

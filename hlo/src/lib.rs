@@ -18,6 +18,7 @@ mod residuals;
 mod scan;
 mod scan_reverse;
 mod simplify;
+mod split_time;
 mod tensor;
 mod tree;
 mod types;

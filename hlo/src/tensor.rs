@@ -1,5 +1,6 @@
 //! A cheap handle to a value of a trace. The operations on it stand with their ops, in `ops/`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
@@ -49,6 +50,16 @@ impl Tensor {
 
     pub(crate) fn value(&self) -> Value {
         self.value.expect("poison is sorted out before values are read")
+    }
+
+    /// Names of the parameters this value is computed from. What the body of a loop is given anew each step (carries and
+    /// slices) counts as a parameter without a name. Poison has none.
+    pub fn sources(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        if let Some(value) = self.value {
+            self.graph.sources(value, &mut names);
+        }
+        names
     }
 
     /// Element type and shape. Poison says `f32[]`.

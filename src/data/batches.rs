@@ -7,9 +7,9 @@ use super::dataset::Dataset;
 /// Samples gathered for one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// [B, …] of the samples' own type, without encoding.
+    /// `[B, …]` of the samples' own type, without encoding.
     pub inputs: Array,
-    /// The classes, s32[B].
+    /// The classes, `s32[B]`.
     pub labels: Array,
     /// How many samples count; those after them fill up the batch.
     pub count: usize,

@@ -17,7 +17,7 @@ const DIGITS: &[u8] = include_bytes!("../../data/digits.safetensors");
 /// The digits' first images, by other writers than the last ones.
 const DIGITS_TRAIN: usize = 1437;
 
-/// Samples with the class of each: a safetensors file with [`Inputs`] and `labels`, integers of shape [N].
+/// Samples with the class of each: a safetensors file with [`Inputs`] and `labels`, integers of shape `[N]`.
 ///
 /// ```
 /// let digits = spiq::data::Dataset::digits();
@@ -62,7 +62,7 @@ impl Dataset {
         Ok(Dataset { inputs, labels, classes: classes.unwrap_or(largest + 1), part: 0..count, train })
     }
 
-    /// 1797 images of handwritten digits, u8[64] of 8×8 pixels from 0 to 16, in 10 classes. The first 1437 train, the
+    /// 1797 images of handwritten digits, 8×8 u8 pixels from 0 to 16, in 10 classes. The first 1437 train, the
     /// last 360 test.
     ///
     /// Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998, test set; CC BY 4.0.

@@ -68,7 +68,7 @@ def parameters(model):
 # Random numbers
 
 
-def random(cases):
+def random_numbers(cases):
     assert jax.config.jax_threefry_partitionable
     seeds = [{"seed": s} for s in (0, 1, 42, 2**31 - 1, 2**32 - 1, -1, 2**32 + 5, 3 - 2**40, 2**63 - 1)]
     cases.each("key", PRNGKey, seeds)
@@ -128,7 +128,12 @@ def random_floats(cases):
         lambda seed, shape, lower, upper: jax.random.truncated_normal(PRNGKey(seed), lower, upper, shape),
         [
             {"seed": s, "shape": shape, "lower": low, "upper": high}
-            for s, shape, low, high in ((0, [7], -2.0, 2.0), (42, [3, 5], -2.0, 2.0), (1, [513], -2.0, 2.0), (2, [9], -1.0, 0.5))
+            for s, shape, low, high in (
+                (0, [7], -2.0, 2.0),
+                (42, [3, 5], -2.0, 2.0),
+                (1, [513], -2.0, 2.0),
+                (2, [9], -1.0, 0.5),
+            )
         ],
     )
     cases.each(
@@ -176,7 +181,10 @@ def random_integers(cases):
         "permutation",
         lambda seed, n: jax.random.permutation(PRNGKey(seed), n),
         # Up to 1625 one round of sorting, then two.
-        [{"seed": s, "n": n} for s, n in ((0, 1), (0, 2), (1, 7), (42, 10), (3, 100), (4, 1437), (5, 1625), (5, 1626), (6, 2000))],
+        [
+            {"seed": s, "n": n}
+            for s, n in ((0, 1), (0, 2), (1, 7), (42, 10), (3, 100), (4, 1437), (5, 1625), (5, 1626), (6, 2000))
+        ],
     )
     cases.each(
         "permutation_array",
@@ -185,7 +193,12 @@ def random_integers(cases):
         ),
         [
             {"seed": s, "shape": shape, "axis": axis, "independent": independent}
-            for s, shape, axis, independent in ((0, [6], 0, False), (1, [5, 3], 0, False), (1, [5, 3], 1, False), (2, [5, 4], 0, True))
+            for s, shape, axis, independent in (
+                (0, [6], 0, False),
+                (1, [5, 3], 0, False),
+                (1, [5, 3], 1, False),
+                (2, [5, 4], 0, True),
+            )
         ],
     )
 
@@ -224,7 +237,7 @@ def random_streams(cases):
 # Initial values
 
 
-def init(cases):
+def initial_values(cases):
     for number, (seed, inputs, outputs, use_bias) in enumerate(
         ((0, 32, 64, False), (1, 5, 3, True), (42, 1, 7, True), (7, 64, 10, True))
     ):
@@ -236,12 +249,12 @@ def init(cases):
         lambda seed, shape: nnx.initializers.lecun_normal()(PRNGKey(seed), tuple(shape)),
         [{"seed": s, "shape": shape} for s, shape in ((0, [3, 4]), (42, [17, 5]), (1, [3, 3, 2, 4]))],
     )
-    init_neurons(cases)
+    initial_neurons(cases)
     for seed in (0, 1):
         cases.add(f"tutorial/seed{seed}", {"seed": seed}, **parameters(tutorial_network(seed)))
 
 
-def init_neurons(cases):
+def initial_neurons(cases):
     for number, (kind, shape, beta) in enumerate(
         (
             ("LIF", [64], {}),
@@ -330,20 +343,20 @@ def neurons(cases):
         cases.add(f"neuron/{number}", arguments, **run_neuron(np.random.default_rng(number), **arguments))
 
 
-def run_neuron(random, type, activation=None, beta=None, **threshold):
+def run_neuron(rng, type, activation=None, beta=None, **threshold):
     spike = {"activation": make_surrogate(**activation)} if activation else {}
     layer = getattr(snn, type)((UNITS,), **spike, **threshold, rngs=nnx.Rngs(0))
     if beta is not None:
         layer.beta = nnx.Param(jnp.asarray(beta, jnp.float32))
     model, parameters = nnx.split(layer, nnx.Param)
-    weights = jnp.asarray(random.normal(size=NEURON_SIZES), jnp.float32)
+    weights = jnp.asarray(rng.normal(size=NEURON_SIZES), jnp.float32)
 
     def weighted(parameters, x, state):
         outputs, final = snn.run(nnx.merge(model, parameters), x, state)
         return jnp.sum(outputs * weights), (outputs, final)
 
-    x = jnp.asarray(random.normal(0.3, 0.8, NEURON_SIZES), jnp.float32)
-    state = jnp.asarray(random.normal(0, 0.5, (BATCH, UNITS)), jnp.float32)
+    x = jnp.asarray(rng.normal(0.3, 0.8, NEURON_SIZES), jnp.float32)
+    state = jnp.asarray(rng.normal(0, 0.5, (BATCH, UNITS)), jnp.float32)
     gradient = jax.jit(jax.value_and_grad(weighted, (0, 1, 2), has_aux=True))
     (_, (outputs, final)), (d_parameters, d_x, d_state) = gradient(parameters, x, state)
     if type != "LI":
@@ -373,8 +386,8 @@ def check_margin(x, state, beta, threshold):
 
 
 def losses(cases):
-    random = np.random.default_rng(0)
-    traces = {1: random.normal(size=(4, 6, 5)), 0: random.normal(size=(6, 4, 5))}  # [B, T, C] and [T, B, C]
+    rng = np.random.default_rng(0)
+    traces = {1: rng.normal(size=(4, 6, 5)), 0: rng.normal(size=(6, 4, 5))}  # [B, T, C] and [T, B, C]
     targets = jnp.asarray([3, 0, 4, 1])
     table = (
         ("integral_crossentropy", {}),
@@ -395,24 +408,34 @@ def losses(cases):
     for number, (axis, x) in enumerate(((1, traces[1]), (0, traces[0]), (1, ties))):
         x = jnp.asarray(x, jnp.float32)
         value, predictions = spyx.fn.integral_accuracy(axis)(x, targets)
-        cases.add(f"accuracy/{number}", {"time_axis": axis}, traces=x, targets=targets, value=value, predictions=predictions)
+        cases.add(
+            f"accuracy/{number}", {"time_axis": axis}, traces=x, targets=targets, value=value, predictions=predictions
+        )
 
 
 # Optimizers
 
 
-def optim(cases):
+def optimizers(cases):
     steps = 20
-    random = np.random.default_rng(0)
-    params = {"w": random.normal(size=(3, 4)), "b": random.normal(size=4)}
+    rng = np.random.default_rng(0)
+    params = {"w": rng.normal(size=(3, 4)), "b": rng.normal(size=4)}
     # Some of the global norms above 1, some below.
-    scales = 0.15 * np.exp(random.normal(size=(steps, 1, 1)))
-    grads = {"w": scales * random.normal(size=(steps, 3, 4)), "b": scales[:, 0] * random.normal(size=(steps, 4))}
+    scales = 0.15 * np.exp(rng.normal(size=(steps, 1, 1)))
+    grads = {"w": scales * rng.normal(size=(steps, 3, 4)), "b": scales[:, 0] * rng.normal(size=(steps, 4))}
     params, grads = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (params, grads))
-    cases.add("given", {}, **{f"params/{k}": v for k, v in params.items()}, **{f"grads/{k}": v for k, v in grads.items()})
+    cases.add(
+        "given", {}, **{f"params/{k}": v for k, v in params.items()}, **{f"grads/{k}": v for k, v in grads.items()}
+    )
     adam = {"name": "adam", "learning_rate": 0.01}
     cosine = {"name": "cosine_decay_schedule", "init_value": 0.1, "decay_steps": 15, "alpha": 0.1}
-    warmup = {"name": "warmup_cosine_decay_schedule", "init_value": 0.0, "peak_value": 0.1, "warmup_steps": 5, "decay_steps": 18}
+    warmup = {
+        "name": "warmup_cosine_decay_schedule",
+        "init_value": 0.0,
+        "peak_value": 0.1,
+        "warmup_steps": 5,
+        "decay_steps": 18,
+    }
     table = (
         {"name": "sgd", "learning_rate": 0.1},
         {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9},
@@ -425,7 +448,10 @@ def optim(cases):
         {"name": "lion", "learning_rate": 0.01},
         {"name": "lion", "learning_rate": 0.01, "b1": 0.8, "b2": 0.95, "weight_decay": 0.1},
         {"name": "chain", "parts": [{"name": "clip_by_global_norm", "max_norm": 1.0}, adam]},
-        {"name": "chain", "parts": [{"name": "clip_by_global_norm", "max_norm": 1.0}, {"name": "sgd", "learning_rate": 0.1}]},
+        {
+            "name": "chain",
+            "parts": [{"name": "clip_by_global_norm", "max_norm": 1.0}, {"name": "sgd", "learning_rate": 0.1}],
+        },
         {"name": "adam", "learning_rate": cosine},
         {"name": "sgd", "learning_rate": warmup, "momentum": 0.9},
     )
@@ -443,7 +469,9 @@ def schedules(cases, cosine, warmup):
     )
     for number, description in enumerate(table):
         schedule = jax.jit(build(description))
-        cases.add(f"schedule/{number}", description, values=jnp.stack([schedule(jnp.int32(step)) for step in range(25)]))
+        cases.add(
+            f"schedule/{number}", description, values=jnp.stack([schedule(jnp.int32(step)) for step in range(25)])
+        )
 
 
 def build(description):
@@ -470,9 +498,9 @@ def optimize(optimizer, params, grads):
 INT8 = {"weight_qtype": "int8", "act_qtype": "int8"}
 
 
-def qdot(cases):
-    random = np.random.default_rng(0)
-    given = dot_operands(random)
+def dot_products(cases):
+    rng = np.random.default_rng(0)
+    given = dot_operands(rng)
     for name, arrays in given.items():
         cases.add(f"given/{name}", {}, **arrays)
     quantize_cases(cases, given)
@@ -499,14 +527,14 @@ def qdot(cases):
         dot_case(cases, f"dot/{len(table) + number}/long", rule, "long", given["long"])
 
 
-def dot_operands(random):
+def dot_operands(rng):
     """x [.., I], w [I, O], weights of the outputs [.., O]; one row of zeros in x and one column of zeros in w."""
     shapes = {"bi": (5, 24), "tbi": (3, 5, 24), "spikes": (3, 5, 24), "long": (2, 256)}
     given = {}
     for name, shape in shapes.items():
-        x = random.normal(size=shape) if name != "spikes" else random.random(shape) < 0.3
-        w = random.normal(size=(shape[-1], 7)) / np.sqrt(shape[-1])
-        g = random.normal(size=(*shape[:-1], 7))
+        x = rng.normal(size=shape) if name != "spikes" else rng.random(shape) < 0.3
+        w = rng.normal(size=(shape[-1], 7)) / np.sqrt(shape[-1])
+        g = rng.normal(size=(*shape[:-1], 7))
         x[(0,) * (len(shape) - 1)] = 0
         w[:, 2] = 0
         given[name] = {key: jnp.asarray(a, jnp.float32) for key, a in (("x", x), ("w", w), ("g", g))}
@@ -572,7 +600,111 @@ def both(function, *arguments):
     return compiled | {f"{k}_eager": v for k, v in eager.items() if not np.array_equal(v, compiled[k])}
 
 
-TOPICS = {topic.__name__: topic for topic in (random, init, surrogates, neurons, losses, optim, qdot)}
+# Whole models
+
+WEIGHTS4 = {"weight_qtype": "int4"}
+READOUT = INT8 | {"module_path": ".*layers/4"}
+
+
+def quantized(model, x, **rule):
+    """qwix QAT. The cleared caches keep an earlier model's compiled functions from hiding the new one's operations."""
+    jax.clear_caches()
+    return spyx.quant.quantize(model, x, rules=[qwix.QuantizationRule(**rule)])
+
+
+def tutorial(cases):
+    """The Spyx tutorial on quantization-aware training: its model, keys and data."""
+    x = spike_train(0)
+    train_x = spike_train(1)
+    targets = jax.random.randint(PRNGKey(2), (8,), 0, 10)
+    cases.add("given", {}, sample_x=x, x=train_x, targets=targets)
+    cases.add("params", {"seed": 0}, **parameters(tutorial_network(0)))
+    full = outputs(tutorial_network(0), x)
+    cases.add("fp32", {}, outputs=full)
+    for case, rule, published in (
+        ("int8", INT8, 0.2541166841983795),
+        ("int4_weights", WEIGHTS4, 0.2949596643447876),
+        ("readout", READOUT, 0.002592414617538452),
+    ):
+        result = outputs(quantized(tutorial_network(0), x, **rule), x)
+        difference = jnp.max(jnp.abs(result - full))
+        assert float(difference) == published, (case, float(difference))
+        cases.add(case, rule, outputs=result, difference=difference)
+    model = quantized(tutorial_network(0), x, **INT8)
+    history = train(model, optax.lion(1e-3), train_x, targets, 50)
+    arguments = {"optimizer": "lion", "learning_rate": 1e-3} | INT8
+    cases.add("training", arguments, losses=history, **prefixed("params", parameters(model)))
+
+
+def spike_train(seed):
+    return (jax.random.uniform(PRNGKey(seed), (16, 8, 32)) < 0.2).astype(jnp.float32)
+
+
+def outputs(model, x):
+    return nnx.jit(lambda model, x: model(x))(model, x)
+
+
+def prefixed(prefix, arrays):
+    return {f"{prefix}/{name}": array for name, array in arrays.items()}
+
+
+def loss_of(model, x, targets):
+    return spyx.fn.integral_crossentropy()(model(x), targets)
+
+
+def train(model, transform, x, targets, steps):
+    optimizer = nnx.Optimizer(model, transform, wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model, optimizer, x, targets):
+        loss, grads = nnx.value_and_grad(loss_of)(model, x, targets)
+        optimizer.update(model, grads)
+        return loss
+
+    return jnp.stack([step(model, optimizer, x, targets) for _ in range(steps)])
+
+
+def small_model(cases):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.random((6, 4, 12)) < 0.5, jnp.float32)
+    targets = jnp.asarray([3, 0, 4, 1])
+    cases.add("given", {"time_axis": 1}, x=x, targets=targets)
+    cases.add("params", {}, **parameters(small_network()))
+    for case, rule in (
+        ("fp32", None),
+        ("int8", INT8),
+        ("int8_weights", {"weight_qtype": "int8"}),
+        ("int4_weights", WEIGHTS4),
+    ):
+        model = quantized(small_network(), x, **rule) if rule else small_network()
+        result = {"outputs": outputs(model, x)}
+        result["loss"], grads = nnx.jit(nnx.value_and_grad(loss_of))(model, x, targets)
+        result["losses"] = train(model, optax.adam(1e-2), x, targets, 10)
+        trained = prefixed("trained", parameters(model))
+        cases.add(case, rule, **result, **prefixed("grads", parameters(grads)), **trained)
+
+
+def small_network():
+    """12-16-5 with biases, which Flax would start at 0: these show when one is forgotten."""
+    model = Network(3, (12, 16, 5), use_bias=True)
+    rng = np.random.default_rng(1)
+    for layer in model.core.layers:
+        if isinstance(layer, nnx.Linear):
+            layer.bias[...] = jnp.asarray(rng.normal(0.2, 0.2, layer.out_features), jnp.float32)
+    return model
+
+
+TOPICS = {
+    "random": random_numbers,
+    "init": initial_values,
+    "surrogates": surrogates,
+    "neurons": neurons,
+    "losses": losses,
+    "optim": optimizers,
+    "qdot": dot_products,
+    "tutorial": tutorial,
+    "model": small_model,
+}
 
 
 def main(names):

@@ -164,6 +164,21 @@ impl DotGeneral {
     }
 }
 
+/// The sum over axis 0. Of a dot product that has a batch axis there, it is the dot product that contracts that axis.
+pub(crate) fn sum_front(tensor: Tensor) -> Tensor {
+    if tensor.is_poison() {
+        return tensor;
+    }
+    let node = tensor.graph().node(tensor.value().node);
+    let dot = node.op.downcast::<DotGeneral>().filter(|dot| !dot.dims.lhs_batch.is_empty());
+    let Some(dot) = dot else { return tensor.reduce_sum(&[0]) };
+    let mut dims = dot.dims.clone();
+    dims.lhs_contract.push(dims.lhs_batch.remove(0));
+    dims.rhs_contract.push(dims.rhs_batch.remove(0));
+    let [lhs, rhs] = [0, 1].map(|i| tensor.graph().tensor(node.operands[i]));
+    lhs.dot_general(&rhs, &dims, dot.out)
+}
+
 fn to_front(tensor: Tensor, axis: usize) -> Tensor {
     let order: Vec<usize> = std::iter::once(axis).chain((0..tensor.rank()).filter(|&a| a != axis)).collect();
     tensor.transpose(&order)

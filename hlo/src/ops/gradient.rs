@@ -8,6 +8,7 @@ use crate::error::Violation;
 use crate::function::{Function, Rewrite};
 use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::ops::dot_general::sum_front;
 use crate::ops::sample::Sample;
 use crate::tensor::Tensor;
 use crate::tree::Tree;
@@ -93,7 +94,7 @@ struct CustomVjp {
 
 impl CustomVjp {
     /// Operands are the forward's captures, the backward's captures, the inputs.
-    fn split<'a>(&self, operands: &'a [Tensor]) -> (&'a [Tensor], &'a [Tensor], &'a [Tensor]) {
+    fn split<'a, T>(&self, operands: &'a [T]) -> (&'a [T], &'a [T], &'a [T]) {
         let (forward, rest) = operands.split_at(self.captures);
         let (backward, inputs) = rest.split_at(self.backward_captures);
         (forward, backward, inputs)
@@ -124,17 +125,22 @@ impl Op for CustomVjp {
         all
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
-        let operands = mapped.operands();
-        let graph = operands[0].graph().clone();
+        let graph = mapped.ins[0].graph().clone();
+        let (forward, backward, inputs) = self.split(mapped.ins);
+        let (forward_flags, backward_flags, flags) = self.split(mapped.mapped);
         let size = mapped.size;
-        let spread = |function: &Function, args: &[Tensor]| -> Vec<Tensor> {
-            let results = call_mapped(function, &graph, args, &vec![true; args.len()], size);
-            results.into_iter().map(|(t, m)| Mapped { ins: &[t], mapped: &[m], size }.operand(0)).collect()
+        let wide = |(t, m): (Tensor, bool)| Mapped { ins: &[t], mapped: &[m], size }.operand(0);
+        let forward_fn = |x: &Vec<Tensor>| -> Vec<Tensor> {
+            let flags = [forward_flags, flags].concat();
+            call_mapped(&self.forward, &graph, &[forward, x].concat(), &flags, size).into_iter().map(wide).collect()
         };
-        let (forward, backward, inputs) = self.split(&operands);
-        let forward_fn = |x: &Vec<Tensor>| spread(&self.forward, &[forward, x].concat());
-        let backward_fn =
-            |x: &Vec<Tensor>, _: &Vec<Tensor>, ct: &Vec<Tensor>| spread(&self.backward, &[backward, x, ct].concat());
+        let backward_fn = |x: &Vec<Tensor>, _: &Vec<Tensor>, ct: &Vec<Tensor>| -> Vec<Tensor> {
+            let flags_in = [backward_flags, flags, &vec![true; ct.len()]].concat();
+            let grads = call_mapped(&self.backward, &graph, &[backward, x, ct].concat(), &flags_in, size);
+            // An input that is the same for all slices collects the cotangents of all of them.
+            let settle = |(grad, flag): ((Tensor, bool), &bool)| if *flag { wide(grad) } else { sum_front(wide(grad)) };
+            grads.into_iter().zip(flags).map(settle).collect()
+        };
         Some(custom_vjp(self.name, &inputs.to_vec(), forward_fn, backward_fn))
     }
     fn is_pure_data(&self) -> bool {

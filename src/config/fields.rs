@@ -1,0 +1,205 @@
+//! Reads a TOML table key by key; every complaint is one sentence with the file and line. Knows no particular key.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::nearest::nearest;
+use crate::error::{Error, Result};
+
+/// A file's text and the name by which messages call it.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub name: &'a str,
+    pub text: &'a str,
+}
+
+/// The text of a configuration file.
+pub(super) fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|cause| Error::file(path, "read", cause))
+}
+
+impl<'a> Source<'a> {
+    /// An error about the text at `place`.
+    pub fn error(self, place: usize, message: impl std::fmt::Display) -> Error {
+        let line = 1 + self.text.bytes().take(place).filter(|byte| *byte == b'\n').count();
+        Error::input(format!("{}:{line}: {message}", self.name))
+    }
+
+    /// The table of the whole file.
+    pub fn parse(self) -> Result<DeTable<'a>> {
+        DeTable::parse(self.text).map(Spanned::into_inner).map_err(|error| {
+            let reason = error.message().lines().collect::<Vec<_>>().join(", ");
+            self.error(error.span().map_or(0, |span| span.start), reason)
+        })
+    }
+}
+
+/// A table whose keys are all known.
+pub(super) struct Fields<'a> {
+    source: Source<'a>,
+    table: &'a DeTable<'a>,
+    /// What the table describes, for messages: `layer 2 (LIF)`.
+    what: String,
+    place: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// The table at `place`.
+    ///
+    /// # Errors
+    /// When it holds a key that is not among `known`.
+    pub fn new(
+        source: Source<'a>,
+        table: &'a DeTable<'a>,
+        what: impl Into<String>,
+        place: usize,
+        known: &[&str],
+    ) -> Result<Fields<'a>> {
+        let what = what.into();
+        if let Some(key) = table.keys().find(|key| !known.contains(&key.get_ref().as_ref())) {
+            let hint = match nearest(key.get_ref(), known.iter().copied()) {
+                Some(best) => format!("did you mean `{best}`?"),
+                None => format!("it takes {}", known.join(", ")),
+            };
+            let message = format!("unknown key `{}` in {what}; {hint}", key.get_ref());
+            return Err(source.error(key.span().start, message));
+        }
+        Ok(Fields { source, table, what, place })
+    }
+
+    /// An error about the table as a whole.
+    pub fn error(&self, message: impl std::fmt::Display) -> Error {
+        self.source.error(self.place, message)
+    }
+
+    /// An error about one key's value.
+    pub fn value_error(&self, key: &str, message: impl std::fmt::Display) -> Error {
+        let place = self.table.get(key).map_or(self.place, |value| value.span().start);
+        self.source.error(place, format!("`{key}` of {} {message}", self.what))
+    }
+
+    /// The value of a key that may be absent.
+    pub fn get<T: Field>(&self, key: &str) -> Result<Option<T>> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        let wrong = || self.value_error(key, format!("is {}, but must be {}", shown(value.get_ref()), T::WHAT));
+        T::read(value.get_ref()).map(Some).ok_or_else(wrong)
+    }
+
+    /// The value of a key that must be there.
+    pub fn require<T: Field>(&self, key: &str) -> Result<T> {
+        self.get(key)?.ok_or_else(|| self.error(format!("{} lacks the key `{key}`", self.what)))
+    }
+
+    /// The table under a key, and where it is.
+    pub fn table(&self, key: &str) -> Result<Option<(&'a DeTable<'a>, usize)>> {
+        let Some(value) = self.table.get(key) else { return Ok(None) };
+        let found = value.get_ref().as_table().map(|table| (table, value.span().start));
+        found
+            .map(Some)
+            .ok_or_else(|| self.value_error(key, format!("is {}, but must be a table", shown(value.get_ref()))))
+    }
+
+    /// The tables of a `[[key]]`, at least one.
+    pub fn tables(&self, key: &str) -> Result<Vec<(&'a DeTable<'a>, Range<usize>)>> {
+        let wrong = || self.error(format!("{} needs at least one [[{key}]] table", self.what));
+        let items = self.table.get(key).and_then(|value| value.get_ref().as_array()).ok_or_else(wrong)?;
+        let tables: Option<Vec<_>> = items.iter().map(|item| Some((item.get_ref().as_table()?, item.span()))).collect();
+        tables.filter(|tables| !tables.is_empty()).ok_or_else(wrong)
+    }
+}
+
+/// A type of value.
+pub(super) trait Field: Sized {
+    /// What it is called in messages.
+    const WHAT: &'static str;
+    /// The value, if it is of this type.
+    fn read(value: &DeValue<'_>) -> Option<Self>;
+}
+
+impl Field for String {
+    const WHAT: &'static str = "a string";
+    fn read(value: &DeValue<'_>) -> Option<String> {
+        value.as_str().map(str::to_owned)
+    }
+}
+
+impl Field for bool {
+    const WHAT: &'static str = "true or false";
+    fn read(value: &DeValue<'_>) -> Option<bool> {
+        value.as_bool()
+    }
+}
+
+impl Field for i64 {
+    const WHAT: &'static str = "a whole number";
+    fn read(value: &DeValue<'_>) -> Option<i64> {
+        let digits = value.as_integer()?;
+        i64::from_str_radix(digits.as_str(), digits.radix()).ok()
+    }
+}
+
+/// Largest size and number of elements. Above it an array has no use, and products of sizes would overflow.
+pub(super) const LARGEST: usize = i32::MAX as usize;
+
+/// A size.
+impl Field for usize {
+    const WHAT: &'static str = "a whole number from 1 to 2147483647";
+    fn read(value: &DeValue<'_>) -> Option<usize> {
+        usize::try_from(i64::read(value)?).ok().filter(|size| (1..=LARGEST).contains(size))
+    }
+}
+
+impl Field for f64 {
+    const WHAT: &'static str = "a finite number";
+    fn read(value: &DeValue<'_>) -> Option<f64> {
+        let number = match value.as_float() {
+            Some(digits) => digits.as_str().parse().ok()?,
+            None => i64::read(value)? as f64,
+        };
+        number.is_finite().then_some(number)
+    }
+}
+
+fn list<T: Field>(value: &DeValue<'_>) -> Option<Vec<T>> {
+    value.as_array()?.iter().map(|item| T::read(item.get_ref())).collect()
+}
+
+impl Field for Vec<String> {
+    const WHAT: &'static str = "a list of strings";
+    fn read(value: &DeValue<'_>) -> Option<Vec<String>> {
+        list(value)
+    }
+}
+
+impl Field for Vec<i64> {
+    const WHAT: &'static str = "a list of whole numbers";
+    fn read(value: &DeValue<'_>) -> Option<Vec<i64>> {
+        list(value)
+    }
+}
+
+/// A shape; a number stands for a shape of one axis.
+impl Field for Vec<usize> {
+    const WHAT: &'static str = "a size or a list of sizes, whole numbers from 1 up with a product below 2147483648";
+    fn read(value: &DeValue<'_>) -> Option<Vec<usize>> {
+        let sizes = if value.is_array() { list(value)? } else { vec![usize::read(value)?] };
+        let count = sizes.iter().try_fold(1usize, |count, size| count.checked_mul(*size).filter(|n| *n <= LARGEST));
+        (!sizes.is_empty() && count.is_some()).then_some(sizes)
+    }
+}
+
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(digits) => digits.to_string(),
+        DeValue::Float(digits) => digits.to_string(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Array(items) => {
+            format!("[{}]", items.iter().map(|item| shown(item.get_ref())).collect::<Vec<_>>().join(", "))
+        }
+        other => format!("a {}", other.type_str()),
+    }
+}

@@ -1,0 +1,102 @@
+//! From a traced function to a program on a device, compiled once per input types. Knows nothing of layers.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use spiq_hlo::{Array, Function, PrintOptions, Tensor, TensorType, trace};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::pjrt::{Client, CompileOptions, Executable, Input};
+
+/// How a function becomes a program.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// Name of the module; letters, digits and `_`, others are replaced.
+    pub name: String,
+    /// Parameters whose memory a result takes over: (parameter, result), of equal type.
+    pub donated: Vec<(usize, usize)>,
+    /// How it is compiled.
+    pub options: CompileOptions,
+}
+
+impl Program {
+    /// A program of this name, without donation.
+    pub fn named(name: impl Into<String>) -> Program {
+        Program { name: name.into(), ..Program::default() }
+    }
+
+    /// The function as StableHLO text: lowered, simplified, without locations, so that an edit of the source that leaves
+    /// the program as it is leaves the compile cache valid.
+    ///
+    /// # Errors
+    /// Of kind `Graph`; none for a function that was traced without errors.
+    pub fn text(&self, function: &Function) -> Result<String> {
+        let options = PrintOptions { locations: false, donated: self.donated.clone() };
+        let lowered = function.lower().map_err(graph_error)?;
+        Ok(lowered.simplify().stablehlo(&self.name, &options))
+    }
+
+    /// Compiles the function for a client's device, or takes it from the cache.
+    ///
+    /// # Errors
+    /// Of kind `Graph`, or what PJRT says.
+    pub fn compile(&self, client: &Client, function: &Function) -> Result<Executable> {
+        let options = CompileOptions { inputs: Some(function.input_types()), ..self.options.clone() };
+        client.compile(&self.text(function)?, &options)
+    }
+}
+
+/// The errors of a trace as one error of the library.
+pub(crate) fn graph_error(errors: spiq_hlo::GraphErrors) -> Error {
+    Error::new(ErrorKind::Graph, errors.to_string())
+}
+
+/// A function that is traced and compiled when it is first called with inputs of some types. JAX: `jax.jit`.
+pub struct Jit<F> {
+    client: Client,
+    function: F,
+    compiled: Mutex<HashMap<Vec<TensorType>, Executable>>,
+}
+
+/// Makes a function of tensors callable on arrays.
+///
+/// ```
+/// use spiq::{Array, jit, pjrt::Client};
+/// let double = jit(&Client::cpu()?, |x| vec![&x[0] * 2.0]);
+/// let y = double.call(&[Array::new([3], [1.0f32, 2.0, 3.0])?])?;
+/// assert_eq!(y[0].to_vec::<f32>()?, [2.0, 4.0, 6.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn jit<F: Fn(&[Tensor]) -> Vec<Tensor>>(client: &Client, function: F) -> Jit<F> {
+    Jit { client: client.clone(), function, compiled: Mutex::default() }
+}
+
+impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
+    /// Runs the function on host arrays.
+    ///
+    /// # Errors
+    /// Of kind `Graph` with every wrong call of the function and its line, or what PJRT says.
+    pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
+        let types: Vec<TensorType> = inputs.iter().map(|a| a.ty().clone()).collect();
+        let program = self.program(&types)?;
+        let buffers = inputs.iter().map(|a| self.client.to_device(a)).collect::<Result<Vec<_>>>()?;
+        let outputs = program.execute(buffers.into_iter().map(Input::Donate).collect())?;
+        outputs.iter().map(|b| b.to_array()).collect()
+    }
+
+    /// The program for inputs of these types, compiled if this is the first time.
+    ///
+    /// # Errors
+    /// As [`call`](Jit::call).
+    pub fn program(&self, types: &[TensorType]) -> Result<Executable> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(program) = compiled.get(types) {
+            return Ok(program.clone());
+        }
+        let inputs: Vec<(&str, TensorType)> = types.iter().map(|ty| ("", ty.clone())).collect();
+        let function = trace(&inputs, &self.function).map_err(graph_error)?;
+        let program = Program::named("jit").compile(&self.client, &function)?;
+        compiled.insert(types.to_vec(), program.clone());
+        Ok(program)
+    }
+}

@@ -1,0 +1,140 @@
+//! A model with its rules, as a program: from the two files a user writes to the function that is compiled. Knows
+//! nothing of training.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::{Array, Function, Tensor, TensorType, trace};
+
+use crate::config::{ActivationConfig, LayerConfig, ModelConfig, RuleConfig};
+use crate::error::{Error, Result};
+use crate::jit::graph_error;
+use crate::nn::{self, Axes, If, Layer, Li, Lif, Linear, Sequential, Surrogate};
+use crate::quant::{Mode, Report, Rules, quantize};
+use crate::random::Rngs;
+
+/// A model and the rules it is quantized by.
+///
+/// ```
+/// use spiq::config::ModelConfig;
+/// use spiq::network::Network;
+/// use spiq::quant::{Mode, linear_only_rules};
+/// use spiq::{DType, TensorType};
+/// let text = "[[layers]]\ntype = \"Linear\"\nin_features = 4\nout_features = 2\n[[layers]]\ntype = \"LI\"\nlayer_shape = 2";
+/// let network = Network::new(ModelConfig::parse(text, "model.toml")?, linear_only_rules("int8", "int8"))?;
+/// let forward = network.forward(&TensorType::new(DType::F32, [16, 8, 4]), Mode::Qat)?;
+/// assert_eq!(forward.paths, ["core/layers/0/bias", "core/layers/0/kernel", "core/layers/1/beta"]);
+/// assert_eq!(forward.function.result_types()[0].to_string(), "f32[16,8,2]");
+/// # Ok::<(), spiq::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Network {
+    config: ModelConfig,
+    rules: Vec<RuleConfig>,
+    compiled_rules: Rules,
+    model: Sequential,
+}
+
+/// The forward pass as a function of parameters and inputs.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// Parameters in the order of `paths`, then x [T, B, …]; returns the traces [T, B, C].
+    pub function: Function,
+    /// Paths of the parameters.
+    pub paths: Vec<String>,
+    /// What the rules did.
+    pub report: Report,
+}
+
+impl Network {
+    /// A network from its parts. No rules: nothing is quantized.
+    ///
+    /// # Errors
+    /// Of kind `Input`: a rule that is not usable.
+    pub fn new(config: ModelConfig, rules: Vec<RuleConfig>) -> Result<Network> {
+        let model = Sequential::new(&config.name, config.layers.iter().map(layer));
+        Ok(Network { compiled_rules: Rules::new(&rules)?, config, rules, model })
+    }
+
+    /// The model as it is written.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The rules as they are written.
+    pub fn rules(&self) -> &[RuleConfig] {
+        &self.rules
+    }
+
+    /// Types of the parameters by path.
+    pub fn parameter_types(&self) -> BTreeMap<String, TensorType> {
+        self.model.parameter_types()
+    }
+
+    /// Initial parameters by path: those of flax and Spyx for this seed.
+    pub fn init(&self, seed: i64) -> BTreeMap<String, Array> {
+        self.model.init(&mut Rngs::new(seed))
+    }
+
+    /// Number of classes: units of the last layer.
+    pub fn classes(&self) -> usize {
+        self.config.outputs()
+    }
+
+    /// The traced forward pass for inputs of type `x`, [T, B, …] f32, as it stands before any transform.
+    ///
+    /// # Errors
+    /// Of kind `Input`: an input that the model does not fit.
+    pub fn trace(&self, x: &TensorType) -> Result<Function> {
+        let types = self.parameter_types();
+        let named: Vec<(&str, TensorType)> = types.iter().map(|(path, ty)| (path.as_str(), ty.clone())).collect();
+        let inputs = [named, vec![("x", x.clone())]].concat();
+        let letters = ["T", "B", "H", "W", "C"];
+        let axes = match x.rank() {
+            3 => "T B C".to_owned(),
+            rank => letters[..rank.min(letters.len())].join(" "),
+        };
+        let function = trace(&inputs, |values| {
+            let (x, params) = values.split_last().expect("x is the last input");
+            let params: BTreeMap<String, Tensor> = types.keys().cloned().zip(params.iter().cloned()).collect();
+            vec![nn::run(&self.model, &params, &x.named(&axes)).0.into_tensor()]
+        });
+        function.map_err(|errors| Error::input(errors.to_string()))
+    }
+
+    /// The forward pass, quantized by the rules and cut along time.
+    ///
+    /// # Errors
+    /// Of kind `Input`: an input that the model does not fit, a rule that decides on nothing.
+    pub fn forward(&self, x: &TensorType, mode: Mode) -> Result<Forward> {
+        let paths: Vec<String> = self.parameter_types().into_keys().collect();
+        let traced = self.trace(x)?;
+        let quantized = quantize(&traced, &self.compiled_rules, mode, |name| paths.iter().any(|path| path == name))?;
+        let function = quantized.function.split_time(x.dims[0]).map_err(graph_error)?;
+        Ok(Forward { function, paths, report: quantized.report })
+    }
+}
+
+fn layer(config: &LayerConfig) -> Box<dyn Layer> {
+    match config.clone() {
+        LayerConfig::Linear { in_features, out_features, use_bias } => {
+            Linear { in_features, out_features, use_bias }.into()
+        }
+        LayerConfig::Lif { hidden_shape, beta, threshold, activation } => {
+            Lif { hidden_shape, beta, threshold, activation: surrogate(activation) }.into()
+        }
+        LayerConfig::If { hidden_shape, threshold, activation } => {
+            If { hidden_shape, threshold, activation: surrogate(activation) }.into()
+        }
+        LayerConfig::Li { layer_shape, beta } => Li { layer_shape, beta }.into(),
+    }
+}
+
+fn surrogate(config: ActivationConfig) -> Surrogate {
+    match config {
+        ActivationConfig::Tanh { k } => Surrogate::Tanh { k },
+        ActivationConfig::Boxcar { width, height } => Surrogate::Boxcar { width, height },
+        ActivationConfig::Triangular { k } => Surrogate::Triangular { k },
+        ActivationConfig::Arctan { k } => Surrogate::Arctan { k },
+        ActivationConfig::Superspike { k } => Surrogate::Superspike { k },
+    }
+}

@@ -1,0 +1,90 @@
+//! What a layer declares: its parameters with their initial values, its state. Knows nothing of steps and graphs.
+
+use spiq_hlo::{Array, DType, TensorType};
+
+use crate::random::{Rngs, lecun_normal, ones, spyx_beta, zeros};
+
+/// A parameter of a layer: a name, a shape, initial values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// The last part of its path, or in a container the path from there: `kernel`, `layers/0/kernel`.
+    pub name: String,
+    /// Size of each axis; the elements are f32.
+    pub dims: Vec<usize>,
+    /// How it starts.
+    pub init: Init,
+}
+
+impl Parameter {
+    /// A parameter from its parts.
+    pub fn new(name: impl Into<String>, dims: impl Into<Vec<usize>>, init: Init) -> Parameter {
+        Parameter { name: name.into(), dims: dims.into(), init }
+    }
+
+    /// Element type and shape.
+    pub fn ty(&self) -> TensorType {
+        TensorType::new(DType::F32, self.dims.as_slice())
+    }
+}
+
+/// Initial values of a parameter.
+///
+/// The initializers of flax take a key even where they do not use it, constants take none: who draws decides the keys of
+/// all parameters after it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Init {
+    /// [`lecun_normal`], flax's default for kernels. Takes a key.
+    LecunNormal,
+    /// [`spyx_beta`], Spyx's default for decays. Takes a key.
+    SpyxBeta,
+    /// All zeros, flax's default for biases. Takes a key and ignores it.
+    Zeros,
+    /// All ones. Takes a key and ignores it.
+    Ones,
+    /// One number everywhere. Takes no key.
+    Constant(f64),
+}
+
+impl Init {
+    /// The initial values in f32, with the next key of the stream `params` where one is taken.
+    pub fn draw(self, rngs: &mut Rngs, dims: &[usize]) -> Array {
+        match self {
+            Init::LecunNormal => lecun_normal(rngs.params(), dims),
+            Init::SpyxBeta => spyx_beta(rngs.params(), dims),
+            Init::Zeros => {
+                rngs.params();
+                zeros(dims)
+            }
+            Init::Ones => {
+                rngs.params();
+                ones(dims)
+            }
+            Init::Constant(value) => {
+                let values = vec![value as f32; dims.iter().product()];
+                Array::new(dims, values).expect("as many values as elements")
+            }
+        }
+    }
+}
+
+/// What a layer carries from step to step: a name and the shape for one sample. It starts as zeros.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The last part of its path, or in a container the path from there: `potential`, `layers/1/potential`.
+    pub name: String,
+    /// Size of each axis after the batch.
+    pub dims: Vec<usize>,
+}
+
+impl State {
+    /// A state from its parts.
+    pub fn new(name: impl Into<String>, dims: impl Into<Vec<usize>>) -> State {
+        State { name: name.into(), dims: dims.into() }
+    }
+
+    /// The type for a batch.
+    pub fn ty(&self, batch: usize, dtype: DType) -> TensorType {
+        TensorType::new(dtype, [&[batch], self.dims.as_slice()].concat())
+    }
+}

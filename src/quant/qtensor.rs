@@ -1,0 +1,122 @@
+//! A quantized tensor: values, scales, zero points, tiles. Knows nothing of operations on it.
+
+use spiq_hlo::Tensor;
+
+use super::calibration::{Method, Range, round_to};
+use super::qtype::QType;
+use crate::config::TileSize;
+
+/// How one operand is quantized (qwix's `HowToQuantize`).
+#[derive(Clone, Debug)]
+pub(crate) struct How {
+    pub(crate) qtype: QType,
+    pub(crate) method: Method,
+    /// Axes with a scale per index.
+    pub(crate) channelwise: Vec<usize>,
+    /// An axis cut into this many tiles, each with a scale.
+    pub(crate) tiles: Option<(usize, usize)>,
+}
+
+/// Values and what turns them back: `x ≈ (values - zero_point) * scale`, scales repeated over their tiles.
+#[derive(Clone, Debug)]
+pub(crate) struct QTensor {
+    pub(crate) values: Tensor,
+    pub(crate) scale: Tensor,
+    pub(crate) zero_point: Option<Tensor>,
+    pub(crate) range: Range,
+    pub(crate) qtype: QType,
+    /// The tiled axis and its number of tiles.
+    pub(crate) tiles: Option<(usize, usize)>,
+}
+
+/// Number of tiles that a tile size cuts an axis into.
+///
+/// # Errors
+/// One sentence where the axis cannot be cut so.
+pub(crate) fn tile_count(axis_size: usize, tile: TileSize) -> Result<usize, String> {
+    let size = match tile {
+        TileSize::Elements(size) => size,
+        TileSize::Fraction(part) => (axis_size as f64 * part).round_ties_even() as usize,
+    };
+    if size == 0 || axis_size % size != 0 {
+        return Err(format!("an axis of size {axis_size} cannot be cut into tiles of {size}"));
+    }
+    Ok(axis_size / size)
+}
+
+/// `dims` with the tiled axis split into (number of tiles, tile size).
+pub(crate) fn split_dims(dims: &[usize], tiles: Option<(usize, usize)>) -> Vec<usize> {
+    let mut split = dims.to_vec();
+    if let Some((axis, count)) = tiles {
+        split.splice(axis..=axis, [count, dims[axis] / count]);
+    }
+    split
+}
+
+impl QTensor {
+    /// Quantizes `x` with a range taken from its own values.
+    pub(crate) fn quantize(x: &Tensor, how: &How) -> QTensor {
+        let split = x.reshape(&split_dims(x.dims(), how.tiles));
+        let tiled = how.tiles.map(|(axis, _)| axis);
+        // After the split, what stands behind the tiled axis is one place further.
+        let shifted = |axis: usize| axis + usize::from(tiled.is_some_and(|t| axis >= t));
+        let reduced = |axis: &usize| !how.channelwise.contains(axis);
+        let axes: Vec<usize> = (0..x.rank()).filter(reduced).map(shifted).collect();
+        let scale_dim = |axis: usize| match how.tiles {
+            Some((t, count)) if t == axis => count,
+            _ if how.channelwise.contains(&axis) => x.dims()[axis],
+            _ => 1,
+        };
+        let scale_dims: Vec<usize> = (0..x.rank()).map(scale_dim).collect();
+        let range = Range::of(&split, &axes, &scale_dims, how.method);
+        let (scale, zero_point) = range.scale(how.qtype);
+        // A reciprocal per scale and a product per element, as XLA:CPU compiles qwix's division: it is faster, and
+        // written out it gives the same bits on every backend.
+        let mut scaled = over_tiles(x, &(1.0 / &scale), how.tiles, |x, inverse| x * inverse);
+        if let Some(zero) = &zero_point {
+            scaled = over_tiles(&scaled, &zero.convert(x.dtype()), how.tiles, |x, zero| x + zero);
+        }
+        let values = round_to(&scaled, how.qtype);
+        QTensor { values, scale, zero_point, range, qtype: how.qtype, tiles: how.tiles }
+    }
+
+    /// The values it stands for, in the element type of its scale.
+    pub(crate) fn dequantize(&self) -> Tensor {
+        let dtype = self.scale.dtype();
+        let mut values = self.values.convert(dtype);
+        if let Some(zero) = &self.zero_point {
+            values = over_tiles(&values, &zero.convert(dtype), self.tiles, |x, zero| x - zero);
+        }
+        over_tiles(&values, &self.scale, self.tiles, |x, scale| x * scale)
+    }
+
+    /// `gradient` where `x` lies inside the range, zero elsewhere.
+    pub(crate) fn mask(&self, gradient: &Tensor, x: &Tensor) -> Tensor {
+        let (low, high) = match &self.range {
+            Range::Symmetric(absmax) => (absmax.negate(), absmax.clone()),
+            Range::Asymmetric(low, high) => (low.clone(), high.clone()),
+        };
+        let above = over_tiles(x, &low, self.tiles, |x, low| x.ge(low));
+        let below = over_tiles(x, &high, self.tiles, |x, high| x.le(high));
+        above.and(&below).select(gradient, &gradient.zeros_like())
+    }
+}
+
+/// An elementwise operation of a tensor with one value per scale.
+fn over_tiles(
+    x: &Tensor,
+    per_scale: &Tensor,
+    tiles: Option<(usize, usize)>,
+    f: impl Fn(&Tensor, &Tensor) -> Tensor,
+) -> Tensor {
+    let whole = per_scale.dims().iter().all(|&d| d == 1);
+    match tiles {
+        Some((axis, _)) if !whole => {
+            let split = x.reshape(&split_dims(x.dims(), tiles));
+            let mut dims = per_scale.dims().to_vec();
+            dims.insert(axis + 1, 1);
+            f(&split, &per_scale.reshape(&dims)).reshape(x.dims())
+        }
+        _ => f(x, per_scale),
+    }
+}

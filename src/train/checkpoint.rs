@@ -1,0 +1,95 @@
+//! Parameters and state of a run in one file, and the folder it goes to. Knows nothing of models and optimizers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use spiq_hlo::{Array, TensorType};
+
+use crate::data::ArrayFile;
+use crate::error::{Error, Result};
+
+/// Arrays by path (`core/layers/0/kernel`) and strings beside them: the model, its rules, how far the run has come.
+///
+/// On disk it is an [`ArrayFile`], written whole or not at all; the same checkpoint always gives the same bytes.
+///
+/// ```
+/// use spiq::{Array, train::Checkpoint};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("params.safetensors");
+/// let mut checkpoint = Checkpoint::default();
+/// checkpoint.arrays.insert("core/layers/1/beta".into(), Array::scalar(0.9f32));
+/// checkpoint.metadata.insert("step".into(), "50".into());
+/// checkpoint.save(&path)?;
+/// assert_eq!(Checkpoint::load(&path)?, checkpoint);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The arrays by path.
+    pub arrays: BTreeMap<String, Array>,
+    /// Strings by name.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint. An older one of that name stays as it is until the new one is complete.
+    ///
+    /// # Errors
+    /// Of kind `File` when the folder is missing or not writable, or the disk is full.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        ArrayFile { arrays: self.arrays.clone(), metadata: self.metadata.clone() }.write(path)
+    }
+
+    /// Reads a checkpoint, or any safetensors file of parameters.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged.
+    pub fn load(path: &Path) -> Result<Checkpoint> {
+        ArrayFile::read(path).map(|file| Checkpoint { arrays: file.arrays, metadata: file.metadata })
+    }
+
+    /// The arrays at these paths, which must be there with just these types. Other arrays of the checkpoint (an
+    /// optimizer's state) are not asked for. `source` names the checkpoint in messages.
+    ///
+    /// # Errors
+    /// Of kind `Input` for the first path that is missing or of another type.
+    pub fn select(&self, wanted: &BTreeMap<String, TensorType>, source: &str) -> Result<BTreeMap<String, Array>> {
+        let found = wanted.iter().map(|(path, ty)| match self.arrays.get(path) {
+            Some(array) if array.ty() == ty => Ok((path.clone(), array.clone())),
+            Some(array) => Err(Error::input(format!("{source}: `{path}` is {}, but the model needs {ty}", array.ty()))),
+            None => Err(Error::input(format!("{source} lacks `{path}` ({ty}); {}", self.held()))),
+        });
+        found.collect()
+    }
+
+    /// What the checkpoint holds, for messages: a few names and the number of the others.
+    fn held(&self) -> String {
+        const SHOWN: usize = 5;
+        let names: Vec<String> = self.arrays.keys().take(SHOWN).map(|name| format!("`{name}`")).collect();
+        match self.arrays.len() {
+            0 => "it holds no array".into(),
+            n if n > SHOWN => format!("it holds {} and {} more", names.join(", "), n - SHOWN),
+            _ => format!("it holds {}", names.join(", ")),
+        }
+    }
+}
+
+/// Makes the folder for a run's results, with those above it, and tries to write in it, so that a run does not fail at
+/// its first checkpoint.
+///
+/// # Errors
+/// Of kind `File` when it cannot be made or written to. A folder made on the way stays; no file does.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// spiq::train::prepare_folder(&folder.path().join("runs/digits"))?;
+/// assert!(folder.path().join("runs/digits").is_dir());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn prepare_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|cause| Error::file(folder, "make the folder", cause))?;
+    match tempfile::NamedTempFile::new_in(folder) {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(Error::file(folder, "write in the folder", cause)),
+    }
+}

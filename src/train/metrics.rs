@@ -1,0 +1,125 @@
+//! A run's history as JSON lines, one record a line, readable while the run goes on. Knows nothing of what trains.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// One line of `metrics.jsonl`. A number that is not finite is `null` in the file and `None` when read back.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Record {
+    /// `{"step": 12, "loss": 1.5}`: after a training step.
+    Step {
+        /// Which step, over the whole run.
+        step: u64,
+        /// Loss of its batch.
+        loss: Option<f32>,
+    },
+    /// `{"epoch": 1, "train_loss": 1.5, "test_accuracy": 0.9}`: after an epoch.
+    Epoch {
+        /// Which epoch.
+        epoch: u64,
+        /// Mean loss of its steps.
+        train_loss: Option<f32>,
+        /// Part of the test samples that are classified rightly, from 0 to 1.
+        test_accuracy: Option<f32>,
+    },
+}
+
+impl Record {
+    /// The record of a step.
+    pub fn step(step: u64, loss: f32) -> Record {
+        Record::Step { step, loss: finite(loss) }
+    }
+
+    /// The record of an epoch.
+    pub fn epoch(epoch: u64, train_loss: f32, test_accuracy: f32) -> Record {
+        Record::Epoch { epoch, train_loss: finite(train_loss), test_accuracy: finite(test_accuracy) }
+    }
+}
+
+fn finite(number: f32) -> Option<f32> {
+    number.is_finite().then_some(number)
+}
+
+/// Appends records to a file. Each is written through to the operating system before the call returns.
+///
+/// ```
+/// use spiq::train::{Metrics, Record, read_records};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("metrics.jsonl");
+/// let mut metrics = Metrics::create(&path)?;
+/// metrics.write(Record::step(0, 2.3))?;
+/// metrics.write(Record::step(1, f32::NAN))?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "{\"step\":0,\"loss\":2.3}\n{\"step\":1,\"loss\":null}\n");
+///
+/// // A run that resumes from a checkpoint made after step 0 takes back what came later.
+/// Metrics::resume(&path, |record| matches!(record, Record::Step { step: 0, .. }))?;
+/// assert_eq!(read_records(&path)?, [Record::step(0, 2.3)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Metrics {
+    file: File,
+    path: PathBuf,
+}
+
+impl Metrics {
+    /// Starts an empty file, in place of any older one.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be written.
+    pub fn create(path: &Path) -> Result<Metrics> {
+        let file = File::create(path).map_err(|cause| Error::file(path, "write", cause))?;
+        Ok(Metrics { file, path: path.to_owned() })
+    }
+
+    /// Goes on with a file, which may be missing, after the records at its start for which `keep` is true. The first
+    /// other record, or line that is none (cut off by a crash), goes, and so does everything after it.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be read and written.
+    pub fn resume(path: &Path, keep: impl Fn(&Record) -> bool) -> Result<Metrics> {
+        let failed = |cause| Error::file(path, "go on with", cause);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let mut file = open.map_err(failed)?;
+        let bytes = std::fs::read(path).map_err(failed)?;
+        let kept = records(&bytes).take_while(|(_, record)| keep(record)).map(|(end, _)| end).last().unwrap_or(0);
+        file.set_len(kept as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
+        Ok(Metrics { file, path: path.to_owned() })
+    }
+
+    /// Appends one record.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be written.
+    pub fn write(&mut self, record: Record) -> Result<()> {
+        let mut line = serde_json::to_vec(&record).expect("numbers");
+        line.push(b'\n');
+        // One call for the whole line, so that a reader sees all of it or nothing.
+        self.file.write_all(&line).map_err(|cause| Error::file(&self.path, "write", cause))
+    }
+}
+
+/// All records of a file up to the first line that is none.
+///
+/// # Errors
+/// Of kind `File` when it cannot be read.
+pub fn read_records(path: &Path) -> Result<Vec<Record>> {
+    let bytes = std::fs::read(path).map_err(|cause| Error::file(path, "read", cause))?;
+    Ok(records(&bytes).map(|(_, record)| record).collect())
+}
+
+/// The records of whole lines, each with the place where its line ends.
+fn records(bytes: &[u8]) -> impl Iterator<Item = (usize, Record)> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').take_while(|line| line.ends_with(b"\n"));
+    let ends = lines.scan(0, |end, line| {
+        *end += line.len();
+        Some((*end, line))
+    });
+    ends.map_while(|(end, line)| serde_json::from_slice(line).ok().map(|record| (end, record)))
+}

@@ -1,0 +1,112 @@
+//! What a training run is told, and what it tells. Knows nothing of how it is typed or shown.
+
+use std::path::PathBuf;
+
+use crate::data::Dataset;
+use crate::network::Network;
+
+/// An optimizer with optax's defaults, but for the learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Optimizer {
+    /// `optax.adam`.
+    Adam,
+    /// `optax.adamw`.
+    Adamw,
+    /// `optax.lion`.
+    Lion,
+    /// `optax.sgd` without momentum.
+    Sgd,
+}
+
+/// How the learning rate goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// The same all along.
+    Constant,
+    /// `optax.cosine_decay_schedule` over all steps.
+    Cosine,
+}
+
+/// How long a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Times through the training samples.
+    Epochs(usize),
+    /// Training steps.
+    Steps(usize),
+}
+
+/// A training run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The model and its rules.
+    pub network: Network,
+    /// Training samples.
+    pub train: Dataset,
+    /// Test samples.
+    pub test: Dataset,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// The (first) learning rate.
+    pub learning_rate: f64,
+    /// How it goes from there.
+    pub schedule: Schedule,
+    /// Samples a step.
+    pub batch_size: usize,
+    /// How long.
+    pub length: Length,
+    /// Time steps that images are encoded over; data that have a time axis of their own keep that.
+    pub time_steps: usize,
+    /// Whether each epoch has its own order.
+    pub shuffle: bool,
+    /// What initial values, order and encoding are drawn from.
+    pub seed: i64,
+    /// Initial parameters from here instead of drawn ones.
+    pub init: Option<PathBuf>,
+    /// Where the results go.
+    pub out: PathBuf,
+    /// Whether to go on from the checkpoint in `out`, to bitwise the same end as an uninterrupted run.
+    pub resume: bool,
+}
+
+/// What happens during a run.
+#[derive(Clone, Copy, Debug)]
+pub enum Event {
+    /// The training step is being compiled (or taken from the cache).
+    Compiling,
+    /// A step is done.
+    Step {
+        /// Steps done, counted from the start of the run.
+        done: usize,
+        /// Steps in all.
+        total: usize,
+        /// The latest loss that is known; it may be some steps old, since the device is not waited for.
+        loss: Option<f32>,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Which, from 1.
+        epoch: usize,
+        /// Mean loss of its steps.
+        train_loss: f32,
+        /// Part of the test samples that are classified rightly.
+        test_accuracy: f32,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Part of the test samples that are classified rightly, by the quantized network.
+    pub test_accuracy: f32,
+    /// Steps done in this run.
+    pub steps: usize,
+    /// Seconds of training and testing, compilation included.
+    pub seconds: f64,
+    /// Training steps a second, compilation and tests left out.
+    pub steps_per_second: f64,
+    /// Whether it was stopped before its end; what was done is saved.
+    pub interrupted: bool,
+    /// The files written: parameters, checkpoint, metrics, picture.
+    pub files: Vec<PathBuf>,
+}
