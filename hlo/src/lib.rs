@@ -51,6 +51,7 @@ pub use types::TensorType;
 ///
 /// # Errors
 /// Every wrong call that `f` makes, each with its line.
+#[track_caller]
 pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, GraphErrors> {
     let graph = Graph::new();
     let tensors: Vec<Tensor> = inputs.iter().map(|(name, ty)| graph.input(*name, ty.clone())).collect();

@@ -238,6 +238,7 @@ impl Scatter {
         fits.broadcast_in_dim(updates.dims(), &axes)
     }
 
+    #[track_caller]
     fn on(&self, x: &Tensor, indices: &Tensor, updates: &Tensor) -> Tensor {
         x.graph().apply(self.clone(), &[x, indices, updates])
     }
