@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use spiq_hlo::{Array, DType, TensorType};
+use spiq_hlo::{Array, DType, Kind, TensorType};
 
 use super::client::RawClient;
 use super::device::Device;
@@ -95,9 +95,14 @@ impl Buffer {
     /// # Errors
     /// That it is deleted; later errors come from [`PendingArray::wait`].
     pub fn start_to_host(&self) -> Result<PendingArray> {
-        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, self.ty.count() * self.ty.dtype.host_bytes()).collect();
-        let target = Arc::get_mut(&mut bytes).expect("nobody else holds it yet");
-        let (data, size) = (target.as_mut_ptr().cast::<c_void>(), target.len());
+        let size = self.ty.count() * self.ty.dtype.host_bytes();
+        let mut bytes = Arc::<[u8]>::new_uninit_slice(size);
+        let target = Arc::get_mut(&mut bytes).expect("nobody else holds it yet").as_mut_ptr();
+        // SAFETY: there is room for `size` bytes. Zeros make the room readable whatever the plugin writes.
+        let (bytes, target) = unsafe {
+            target.write_bytes(0, size);
+            (bytes.assume_init(), target.cast::<c_void>())
+        };
         let order: Vec<i64> = (0..self.ty.rank() as i64).rev().collect();
         let layout = row_major(&order);
         // SAFETY: the target is as large as stated and stays until the event: `PendingArray` waits before it lets go of it.
@@ -105,7 +110,7 @@ impl Buffer {
             let sent = self.client.api.call::<sys::BufferToHostBuffer>(|a| {
                 a.source = self.raw;
                 a.layout = &raw const layout;
-                (a.destination, a.size) = (data, size);
+                (a.destination, a.size) = (target, size);
             })?;
             Event::new(self.client.api, sent.event)
         };
@@ -231,7 +236,12 @@ impl PendingArray {
     pub fn wait(mut self) -> Result<Array> {
         self.arrived = true;
         self.event.wait()?;
-        let array = Array::from_bytes(self.ty.clone(), self.bytes.clone());
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if let (Kind::Signed, spare @ 1..) = (self.ty.dtype.kind(), 8usize.saturating_sub(self.ty.dtype.bits())) {
+            let bytes = Arc::get_mut(&mut bytes).expect("nobody else holds it yet");
+            bytes.iter_mut().for_each(|byte| *byte = sign_extended(*byte, spare));
+        }
+        let array = Array::from_bytes(self.ty.clone(), bytes);
         Ok(array.expect("as many bytes as the type says"))
     }
 
@@ -257,6 +267,11 @@ impl fmt::Debug for PendingArray {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PendingArray({})", self.ty)
     }
+}
+
+/// PJRT leaves the upper bits of a signed sub-byte element zero; an [`Array`] holds the whole byte's value.
+fn sign_extended(byte: u8, spare: usize) -> u8 {
+    ((byte << spare).cast_signed() >> spare).cast_unsigned()
 }
 
 /// The host's layout, whatever the device's is.

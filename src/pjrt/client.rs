@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct ClientOptions {
     /// How many devices the CPU plugin pretends to have. One is the fastest to start; it uses all cores all the same.
     pub cpu_devices: usize,
-    /// Further options as the plugin names them; unknown ones are ignored by most.
+    /// Further options as the plugin names them.
     pub values: Vec<(String, Value)>,
     /// The folder of compiled programs; `None` is `executables` in the [`cache_dir`](super::cache_dir).
     pub executables: Option<PathBuf>,
@@ -228,7 +228,10 @@ impl RawClient {
     fn create(plugin: Plugin, options: &ClientOptions) -> Result<RawClient> {
         let api = plugin.api();
         let mut values = options.values.clone();
-        values.push(("cpu_device_count".to_owned(), Value::Int(options.cpu_devices as i64)));
+        // Plugins of other hardware refuse an option that they do not know.
+        if plugin.platform() == Some(Platform::Cpu) {
+            values.push(("cpu_device_count".to_owned(), Value::Int(options.cpu_devices as i64)));
+        }
         let named = api::write_named(&values);
         // SAFETY: the options outlive the call.
         let created = unsafe {

@@ -18,6 +18,7 @@ mod device;
 mod dump;
 mod element_type;
 mod elf;
+mod environment;
 mod event;
 mod executable;
 mod find;

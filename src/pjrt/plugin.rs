@@ -10,7 +10,7 @@ use super::api::{self, Api, Value};
 use super::find::{Found, find};
 use super::install::{Progress, install};
 use super::platform::Platform;
-use super::{elf, packages, sys};
+use super::{elf, environment, packages, sys};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An opened plugin, cheap to copy. It stays open until the process ends: plugins keep threads and cannot be unloaded.
@@ -69,6 +69,11 @@ impl Plugin {
     /// The file.
     pub fn path(self) -> &'static Path {
         &self.0.path
+    }
+
+    /// What it is for, as its file name tells.
+    pub fn platform(self) -> Option<Platform> {
+        self.0.path.file_name().and_then(|name| Platform::guess(&name.to_string_lossy()))
     }
 
     /// Major and minor version of PJRT that it speaks, for example (0, 81).
@@ -132,7 +137,7 @@ fn not_found(platform: Platform) -> Error {
 fn load(path: &Path) -> Result<Api> {
     let shown = path.display();
     let fail = |what: String| Error::new(ErrorKind::Plugin, what);
-    quiet();
+    environment::prepare(path);
     // SAFETY: opening a library runs its initializers; the user chose this file as a plugin.
     let library = unsafe { libloading::Library::new(path) };
     let library = library.map_err(|e| fail(format!("the PJRT plugin {shown} cannot be opened")).because(e))?;
@@ -164,16 +169,6 @@ fn cuda_dir(plugin: &Path) -> Option<String> {
     let packages = own.ancestors().nth(2).map(|site| site.join("nvidia/cu13"));
     let mut places = std::iter::once(own.to_owned()).chain(packages);
     places.find(|dir| dir.join("nvvm/libdevice").is_dir()).map(|dir| dir.to_string_lossy().into_owned())
-}
-
-/// Keeps the plugin from writing its notices among the program's output. Warnings still appear.
-fn quiet() {
-    const LEVEL: &str = "TF_CPP_MIN_LOG_LEVEL";
-    if std::env::var_os(LEVEL).is_none() {
-        // SAFETY: Rust's own readers of the environment are locked out. Code in other languages that reads it at this very
-        // moment is not; before the first plugin is opened, none is running in this process unless the caller started it.
-        unsafe { std::env::set_var(LEVEL, "1") };
-    }
 }
 
 /// Name, size and time of change.

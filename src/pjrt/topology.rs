@@ -15,8 +15,7 @@ use crate::error::Result;
 
 /// A described set of devices. CPU plugins have none.
 ///
-/// A TPU is named (`v5e:2x2`, `tpu7x:1x1x1`); set `TPU_SKIP_MDS_QUERY=1` and `ALLOW_MULTIPLE_LIBTPU_LOAD=1` before the process
-/// starts, or libtpu asks the network for minutes. For NVIDIA the name is empty, and the options are `topology` (`1x1x1`) and
+/// A TPU is named (`v5e:2x2`, `tpu7x:1x1x1`). For NVIDIA the name is empty, and the options are `topology` (`1x1x1`) and
 /// `target_config` (a text protocol buffer).
 #[derive(Clone)]
 pub struct Topology {
