@@ -8,6 +8,7 @@ pub mod network;
 pub mod nn;
 pub mod optim;
 pub mod pjrt;
+pub mod predict;
 pub mod quant;
 pub mod random;
 pub mod train;
