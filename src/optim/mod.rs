@@ -1,1 +1,48 @@
-//! Optimizers.
+//! Optimizers and schedules with optax's names, defaults and results. Knows nothing of models, data or devices.
+//!
+//! An optimizer is plain data. It turns gradients into updates inside a trace; its state is a map from path (`count`,
+//! `mu/core/layers/0/kernel`) to tensor, next to the parameters' own.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use spiq::optim::{Adam, GradientTransformation, adam, apply_updates};
+//! use spiq_hlo::{DType, TensorType, grad, trace};
+//!
+//! let optimizer = Adam { b2: 0.99, ..adam(2e-3) };
+//! let w = TensorType::new(DType::F32, [4]);
+//! let state = optimizer.init(&BTreeMap::from([("w".to_owned(), w.clone())]));
+//! assert_eq!(state.keys().collect::<Vec<_>>(), ["count", "mu/w", "nu/w"]);
+//!
+//! let step = trace(&[("w", w)], |x| {
+//!     let params = BTreeMap::from([("w".to_owned(), x[0].clone())]);
+//!     let state = state.iter().map(|(path, array)| (path.clone(), x[0].graph().constant(array))).collect();
+//!     let grads = grad(&params, |p| (&p["w"] * &p["w"]).sum());
+//!     let (updates, state) = optimizer.update(&grads, &state, &params);
+//!     let params = apply_updates(&params, &updates);
+//!     params.into_values().chain(state.into_values()).collect()
+//! })?;
+//! assert_eq!(step.result_types().len(), 4);
+//! # Ok::<(), spiq_hlo::GraphErrors>(())
+//! ```
+
+mod adam;
+mod chain;
+mod clip;
+mod descent;
+mod lion;
+mod schedule;
+mod sgd;
+mod transformation;
+mod tree;
+
+pub use adam::{Adam, adam, adamw};
+pub use chain::{Chain, chain};
+pub use clip::{ClipByGlobalNorm, clip_by_global_norm};
+pub use lion::{Lion, lion};
+pub use schedule::{
+    CosineDecay, Schedule, WarmupConstant, WarmupCosineDecay, cosine_decay_schedule, warmup_constant_schedule,
+    warmup_cosine_decay_schedule,
+};
+pub use sgd::{Sgd, sgd};
+pub use transformation::{GradientTransformation, apply_updates};
+pub use tree::global_norm;

@@ -12,6 +12,7 @@
 //! assert_ne!(left.bits32(1), right.bits32(1));
 //! ```
 
+pub mod graph;
 mod init;
 mod integer;
 mod key;

@@ -1,11 +1,15 @@
 //! Training: the loop, and what it leaves behind: checkpoints, metrics, a picture. Knows nothing of the command line.
 
 mod checkpoint;
+mod encode;
 mod metrics;
 mod options;
 mod picture;
+mod programs;
+mod run;
 
 pub use checkpoint::{Checkpoint, prepare_folder};
 pub use metrics::{Metrics, Record, read_records};
 pub use options::{Event, Length, Optimizer, Options, Schedule, Summary};
 pub use picture::picture;
+pub use run::run;

@@ -1,0 +1,88 @@
+//! Adam, with or without weight decay. Knows nothing of other optimizers.
+
+use spiq_hlo::{DType, Tensor};
+
+use super::descent::descend;
+use super::schedule::Schedule;
+use super::transformation::GradientTransformation;
+use super::tree::{COUNT, Tensors, Types, count, count_type, increment, map, moment, under, zip};
+
+/// Adam. State: `count`, `mu/…` (moving average of gradients), `nu/…` (of their squares).
+///
+/// Source: Kingma and Ba 2014, arXiv:1412.6980; `optax.adam`, `optax.adamw`.
+///
+/// ```
+/// use spiq::optim::{Adam, adam, adamw, cosine_decay_schedule};
+/// let optimizer = Adam { b1: 0.8, nesterov: true, ..adam(cosine_decay_schedule(2e-3, 1000)) };
+/// assert_eq!(adamw(2e-3).weight_decay, 1e-4);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Adam {
+    /// Step size.
+    pub learning_rate: Schedule,
+    /// Decay of the gradients' average per step.
+    pub b1: f64,
+    /// Decay of the squares' average per step.
+    pub b2: f64,
+    /// Added to the root.
+    pub eps: f64,
+    /// Added below the root.
+    pub eps_root: f64,
+    /// Share of a parameter that is taken from it at each step, times the learning rate.
+    pub weight_decay: f64,
+    /// Whether the step looks ahead by one average (Dozat 2016).
+    pub nesterov: bool,
+}
+
+/// [`Adam`] with b1 0.9, b2 0.999, eps 1e-8 and no weight decay. Source: `optax.adam`.
+pub fn adam(learning_rate: impl Into<Schedule>) -> Adam {
+    let learning_rate = learning_rate.into();
+    Adam { learning_rate, b1: 0.9, b2: 0.999, eps: 1e-8, eps_root: 0.0, weight_decay: 0.0, nesterov: false }
+}
+
+/// [`adam`] with a weight decay of 1e-4. Source: `optax.adamw`.
+#[doc(alias = "AdamW")]
+pub fn adamw(learning_rate: impl Into<Schedule>) -> Adam {
+    Adam { weight_decay: 1e-4, ..adam(learning_rate) }
+}
+
+impl GradientTransformation for Adam {
+    fn state_types(&self, params: &Types) -> Types {
+        let mut types = under("mu", params);
+        types.extend(under("nu", params));
+        types.extend([count_type()]);
+        types
+    }
+    fn update(&self, grads: &Tensors, state: &Tensors, params: &Tensors) -> (Tensors, Tensors) {
+        let Some(count) = count("adam", grads, state) else { return Default::default() };
+        let after = increment(&count);
+        let mu = moment("adam", grads, state, "mu", self.b1);
+        let nu = zip("adam", grads, state, "nu", |g, v| (1.0 - self.b2) * (g * g) + self.b2 * v);
+        let mean = self.mean(grads, &mu, &after);
+        let spread = unbiased(&nu, self.b2, &after);
+        let direction = zip("adam", &mean, &spread, "", |m, v| m / ((v + self.eps_root).sqrt() + self.eps));
+        let updates = descend("adam", &direction, params, self.weight_decay, &self.learning_rate, &count);
+        let mut next = under("mu", &mu);
+        next.extend(under("nu", &nu));
+        next.insert(COUNT.to_owned(), after);
+        (updates, next)
+    }
+}
+
+impl Adam {
+    /// The average gradient without the bias of its start.
+    fn mean(&self, grads: &Tensors, mu: &Tensors, count: &Tensor) -> Tensors {
+        if !self.nesterov {
+            return unbiased(mu, self.b1, count);
+        }
+        let (ahead, now) = (unbiased(mu, self.b1, &increment(count)), unbiased(grads, self.b1, count));
+        zip("adam", &ahead, &now, "", |m, g| self.b1 * m + (1.0 - self.b1) * g)
+    }
+}
+
+/// Moving averages after `count` steps, without the bias of having started at zero.
+fn unbiased(moments: &Tensors, decay: f64, count: &Tensor) -> Tensors {
+    let steps = count.convert(DType::F32);
+    let weight = 1.0 - steps.full_like(decay).pow(&steps);
+    map(moments, |m| m / weight.convert(m.dtype()))
+}

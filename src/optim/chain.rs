@@ -1,0 +1,51 @@
+//! Transformations one after the other. Knows nothing of what they do.
+
+use std::collections::BTreeMap;
+
+use super::transformation::GradientTransformation;
+use super::tree::{Tensors, Types, under};
+
+/// Transformations one after the other; the state of the `i`-th stands under `i/`. Source: `optax.chain`.
+///
+/// ```
+/// use spiq::optim::{GradientTransformation, adam, chain, clip_by_global_norm};
+/// use spiq_hlo::{DType, TensorType};
+/// let optimizer = chain([clip_by_global_norm(1.0).into(), adam(1e-3).into()]);
+/// let state = optimizer.init(&[("w".to_owned(), TensorType::new(DType::F32, [4]))].into());
+/// assert_eq!(state.keys().collect::<Vec<_>>(), ["1/count", "1/mu/w", "1/nu/w"]);
+/// ```
+#[derive(Debug)]
+pub struct Chain(Vec<Box<dyn GradientTransformation>>);
+
+/// A [`Chain`] of these parts, the first one first.
+pub fn chain(parts: impl IntoIterator<Item = Box<dyn GradientTransformation>>) -> Chain {
+    Chain(parts.into_iter().collect())
+}
+
+impl<G: GradientTransformation + 'static> From<G> for Box<dyn GradientTransformation> {
+    fn from(transformation: G) -> Box<dyn GradientTransformation> {
+        Box::new(transformation)
+    }
+}
+
+/// What stands in `map` under the folder of a part.
+fn of_part<T: Clone>(map: &BTreeMap<String, T>, index: usize) -> BTreeMap<String, T> {
+    let folder = format!("{index}/");
+    map.iter().filter_map(|(path, value)| Some((path.strip_prefix(&folder)?.to_owned(), value.clone()))).collect()
+}
+
+impl GradientTransformation for Chain {
+    fn state_types(&self, params: &Types) -> Types {
+        let each = self.0.iter().enumerate();
+        each.flat_map(|(i, part)| under(&i.to_string(), &part.state_types(params))).collect()
+    }
+    fn update(&self, grads: &Tensors, state: &Tensors, params: &Tensors) -> (Tensors, Tensors) {
+        let (mut updates, mut next) = (grads.clone(), Tensors::new());
+        for (i, part) in self.0.iter().enumerate() {
+            let (changed, after) = part.update(&updates, &of_part(state, i), params);
+            updates = changed;
+            next.extend(under(&i.to_string(), &after));
+        }
+        (updates, next)
+    }
+}

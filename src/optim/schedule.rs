@@ -1,0 +1,165 @@
+//! Numbers that change with the step count, such as a learning rate. Knows nothing of optimizers.
+
+use std::f64::consts::PI;
+
+use spiq_hlo::{DType, Tensor, Violation};
+
+/// A number as a function of the step count; a plain number is a constant one.
+///
+/// ```
+/// use spiq::optim::{Schedule, WarmupCosineDecay, warmup_cosine_decay_schedule};
+/// let constant: Schedule = 1e-3.into();
+/// let cosine: Schedule = WarmupCosineDecay { end_value: 1e-5, ..warmup_cosine_decay_schedule(0.0, 1e-3, 100, 2000) }.into();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Schedule {
+    /// The same at every step. Source: `optax.constant_schedule`.
+    Constant(f64),
+    /// See [`CosineDecay`].
+    CosineDecay(CosineDecay),
+    /// See [`WarmupConstant`].
+    WarmupConstant(WarmupConstant),
+    /// See [`WarmupCosineDecay`].
+    WarmupCosineDecay(WarmupCosineDecay),
+}
+
+impl Schedule {
+    /// The value after `count` steps (s32 scalar): an f32 scalar.
+    ///
+    /// # Errors
+    /// Kept in the trace: a cosine decay over no steps.
+    #[track_caller]
+    pub fn at(&self, count: &Tensor) -> Tensor {
+        match self {
+            _ if count.is_poison() => count.clone(),
+            Schedule::Constant(value) => count.graph().scalar(DType::F32, *value),
+            Schedule::CosineDecay(schedule) => schedule.at(count),
+            Schedule::WarmupConstant(schedule) => schedule.at(count),
+            Schedule::WarmupCosineDecay(schedule) => schedule.at(count),
+        }
+    }
+}
+
+impl From<f64> for Schedule {
+    fn from(value: f64) -> Schedule {
+        Schedule::Constant(value)
+    }
+}
+
+macro_rules! into_schedule {
+    ($($name:ident),*) => {$(
+        impl From<$name> for Schedule {
+            fn from(schedule: $name) -> Schedule {
+                Schedule::$name(schedule)
+            }
+        }
+    )*};
+}
+
+into_schedule!(CosineDecay, WarmupConstant, WarmupCosineDecay);
+
+/// From `init_value` down to `alpha` of it, along half a cosine. Source: Loshchilov and Hutter 2016, arXiv:1608.03983;
+/// `optax.cosine_decay_schedule`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CosineDecay {
+    /// The value at the start.
+    pub init_value: f64,
+    /// Number of steps until the end is reached.
+    pub decay_steps: u32,
+    /// The end as a share of the start.
+    pub alpha: f64,
+    /// Power to which the cosine's half wave is raised.
+    pub exponent: f64,
+}
+
+/// A [`CosineDecay`] to zero.
+pub fn cosine_decay_schedule(init_value: f64, decay_steps: u32) -> CosineDecay {
+    CosineDecay { init_value, decay_steps, alpha: 0.0, exponent: 1.0 }
+}
+
+impl CosineDecay {
+    #[track_caller]
+    fn at(&self, count: &Tensor) -> Tensor {
+        if self.decay_steps == 0 {
+            let message = "wants at least one step to decay over (decay_steps, without the warmup)";
+            return count.graph().fail("cosine_decay_schedule", Violation::new("", message));
+        }
+        let steps = f64::from(self.decay_steps);
+        let count = count.convert(DType::F32).minimum(steps);
+        let wave = 0.5 * (1.0 + (PI * count / steps).cos());
+        let powered = if self.exponent == 1.0 { wave } else { wave.pow(self.exponent) };
+        self.init_value * ((1.0 - self.alpha) * powered + self.alpha)
+    }
+}
+
+/// A straight line from `init_value` to `peak_value`, then constant. Source: `optax.warmup_constant_schedule`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WarmupConstant {
+    /// The value at the start.
+    pub init_value: f64,
+    /// The value from the end of the warmup on.
+    pub peak_value: f64,
+    /// Number of steps until then. 0 keeps `init_value`, as in optax.
+    pub warmup_steps: u32,
+}
+
+/// A [`WarmupConstant`].
+pub fn warmup_constant_schedule(init_value: f64, peak_value: f64, warmup_steps: u32) -> WarmupConstant {
+    WarmupConstant { init_value, peak_value, warmup_steps }
+}
+
+impl WarmupConstant {
+    #[track_caller]
+    fn at(&self, count: &Tensor) -> Tensor {
+        if self.warmup_steps == 0 {
+            return count.graph().scalar(DType::F32, self.init_value);
+        }
+        let steps = f64::from(self.warmup_steps);
+        let left = 1.0 - count.maximum(0.0).minimum(steps).convert(DType::F32) / steps;
+        (self.init_value - self.peak_value) * left + self.peak_value
+    }
+}
+
+/// A straight line from `init_value` to `peak_value`, then down to `end_value` along half a cosine. Source:
+/// `optax.warmup_cosine_decay_schedule`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WarmupCosineDecay {
+    /// The value at the start.
+    pub init_value: f64,
+    /// The value at the end of the warmup.
+    pub peak_value: f64,
+    /// Number of steps until then.
+    pub warmup_steps: u32,
+    /// Number of steps until the end is reached, warmup included.
+    pub decay_steps: u32,
+    /// The value from then on.
+    pub end_value: f64,
+    /// Power to which the cosine's half wave is raised.
+    pub exponent: f64,
+}
+
+/// A [`WarmupCosineDecay`] to zero.
+pub fn warmup_cosine_decay_schedule(
+    init_value: f64,
+    peak_value: f64,
+    warmup_steps: u32,
+    decay_steps: u32,
+) -> WarmupCosineDecay {
+    WarmupCosineDecay { init_value, peak_value, warmup_steps, decay_steps, end_value: 0.0, exponent: 1.0 }
+}
+
+impl WarmupCosineDecay {
+    #[track_caller]
+    fn at(&self, count: &Tensor) -> Tensor {
+        let warmup = warmup_constant_schedule(self.init_value, self.peak_value, self.warmup_steps);
+        let decay = CosineDecay {
+            init_value: self.peak_value,
+            decay_steps: self.decay_steps.saturating_sub(self.warmup_steps),
+            alpha: if self.peak_value == 0.0 { 0.0 } else { self.end_value / self.peak_value },
+            exponent: self.exponent,
+        };
+        let first = f64::from(self.warmup_steps);
+        count.lt(first).select(&warmup.at(count), &decay.at(&(count - first)))
+    }
+}

@@ -1,0 +1,98 @@
+//! Arithmetic on maps of tensors: pairs by path, moments, norms, step counts. Knows no particular optimizer.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::{DType, Tensor, TensorType, Violation};
+
+/// Tensors by path.
+pub(super) type Tensors = BTreeMap<String, Tensor>;
+/// Types by path.
+pub(super) type Types = BTreeMap<String, TensorType>;
+
+/// The path of the step count.
+pub(super) const COUNT: &str = "count";
+
+pub(super) fn count_type() -> (String, TensorType) {
+    (COUNT.to_owned(), TensorType::scalar(DType::S32))
+}
+
+/// The paths of `map`, moved under `folder`.
+pub(super) fn under<T: Clone>(folder: &str, map: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+    map.iter().map(|(path, value)| (join(folder, path), value.clone())).collect()
+}
+
+fn join(folder: &str, path: &str) -> String {
+    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
+}
+
+/// `f` of each tensor in `left` and the one in `right` that stands under the same path in `folder`, by path.
+///
+/// One that is missing there or has another type is an error of `op`.
+#[track_caller]
+pub(super) fn zip(
+    op: &str,
+    left: &Tensors,
+    right: &Tensors,
+    folder: &str,
+    mut f: impl FnMut(&Tensor, &Tensor) -> Tensor,
+) -> Tensors {
+    let mut out = Tensors::new();
+    for (path, a) in left {
+        let there = join(folder, path);
+        let b = match right.get(&there) {
+            _ if a.is_poison() => a.clone(),
+            Some(b) if b.is_poison() || b.ty() == a.ty() => b.clone(),
+            Some(b) => fail(op, a, format!("{there} is {}, but {path} is {}", b.ty(), a.ty())),
+            None => fail(op, a, format!("{there} is missing, for {path} of type {}", a.ty())),
+        };
+        out.insert(path.clone(), f(a, &b));
+    }
+    out
+}
+
+#[track_caller]
+fn fail(op: &str, near: &Tensor, message: String) -> Tensor {
+    near.graph().fail(op, Violation::new("", message))
+}
+
+/// `f` of each tensor.
+pub(super) fn map(tensors: &Tensors, mut f: impl FnMut(&Tensor) -> Tensor) -> Tensors {
+    tensors.iter().map(|(path, t)| (path.clone(), f(t))).collect()
+}
+
+/// The next moving average of the gradients: `(1 - decay) g + decay m`, `m` under `folder`.
+#[track_caller]
+pub(super) fn moment(op: &str, grads: &Tensors, state: &Tensors, folder: &str, decay: f64) -> Tensors {
+    zip(op, grads, state, folder, |g, m| (1.0 - decay) * g + decay * m)
+}
+
+/// The step count of a state, s32. `None` where there is no tensor to make a trace of.
+#[track_caller]
+pub(super) fn count(op: &str, grads: &Tensors, state: &Tensors) -> Option<Tensor> {
+    match state.get(COUNT) {
+        Some(count) if count.is_poison() || *count.ty() == count_type().1 => Some(count.clone()),
+        Some(count) => Some(fail(op, count, format!("the state's {COUNT} is {}, not s32[]", count.ty()))),
+        None => grads.values().next().map(|g| fail(op, g, format!("{COUNT} is missing from the state"))),
+    }
+}
+
+/// The count after this step; it stays at the largest number it can hold.
+pub(super) fn increment(count: &Tensor) -> Tensor {
+    count.minimum(f64::from(i32::MAX - 1)) + 1.0
+}
+
+/// The square root of the sum of all squares, an f32 scalar; `None` for no tensors. Source: `optax.global_norm`.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use spiq::optim::global_norm;
+/// use spiq_hlo::{DType, TensorType, trace};
+/// trace(&[("w", TensorType::new(DType::F32, [4]))], |x| {
+///     vec![global_norm(&BTreeMap::from([("w".to_owned(), x[0].clone())])).expect("one tensor")]
+/// })?;
+/// # Ok::<(), spiq_hlo::GraphErrors>(())
+/// ```
+pub fn global_norm(tensors: &BTreeMap<String, Tensor>) -> Option<Tensor> {
+    let squares = tensors.values().map(|t| (t * t).sum().convert(DType::F32));
+    squares.reduce(|a, b| a + b).map(|sum| sum.sqrt())
+}

@@ -1,0 +1,114 @@
+//! The programs of a training run: one step, and the predictions for a batch. Knows nothing of files and loops.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::{DType, Function, Tensor, TensorType, trace, value_and_grad};
+
+use super::encode::Encoding;
+use super::options::{Length, Optimizer, Options, Schedule};
+use crate::error::Result;
+use crate::jit::{Program, graph_error};
+use crate::network::{Forward, Network};
+use crate::nn::{Axes, integral_accuracy, integral_crossentropy};
+use crate::optim::{self, GradientTransformation, apply_updates};
+use crate::quant::Mode;
+
+/// Types by path, in the order in which programs take them.
+type Types = BTreeMap<String, TensorType>;
+type Tensors = BTreeMap<String, Tensor>;
+
+/// Key, stored batch and labels: what follows the parameters (and the optimizer's state) of a program.
+fn batch_inputs(encoding: &Encoding, batch: usize) -> [(String, TensorType); 3] {
+    [
+        ("key".to_owned(), TensorType::new(DType::U32, [2])),
+        ("inputs".to_owned(), encoding.stored_type(batch)),
+        ("labels".to_owned(), TensorType::new(DType::S32, [batch])),
+    ]
+}
+
+fn named(types: &Types) -> Vec<(String, TensorType)> {
+    types.iter().map(|(path, ty)| (path.clone(), ty.clone())).collect()
+}
+
+fn traced(inputs: &[(String, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function> {
+    let inputs: Vec<(&str, TensorType)> = inputs.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
+    trace(&inputs, f).map_err(graph_error)
+}
+
+fn by_path(types: &Types, tensors: &[Tensor]) -> Tensors {
+    types.keys().cloned().zip(tensors.iter().cloned()).collect()
+}
+
+fn traces(forward: &Forward, params: &Tensors, x: &Tensor) -> Tensor {
+    let args: Vec<Tensor> = params.values().chain([x]).cloned().collect();
+    forward.function.call(x.graph(), &args).swap_remove(0)
+}
+
+/// The optimizer of a run, with its schedule.
+pub(crate) fn optimizer(options: &Options, steps: usize) -> Box<dyn GradientTransformation> {
+    let rate: optim::Schedule = match options.schedule {
+        Schedule::Constant => options.learning_rate.into(),
+        Schedule::Cosine => {
+            optim::cosine_decay_schedule(options.learning_rate, u32::try_from(steps).unwrap_or(u32::MAX)).into()
+        }
+    };
+    match options.optimizer {
+        Optimizer::Adam => Box::new(optim::adam(rate)),
+        Optimizer::Adamw => Box::new(optim::adamw(rate)),
+        Optimizer::Lion => Box::new(optim::lion(rate)),
+        Optimizer::Sgd => Box::new(optim::sgd(rate)),
+    }
+}
+
+/// Steps in all, given the steps of an epoch.
+pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
+    match length {
+        Length::Epochs(epochs) => epochs * per_epoch,
+        Length::Steps(steps) => steps,
+    }
+}
+
+/// One training step: parameters, optimizer state, key, batch, labels to parameters, state, loss. The first two stay where
+/// they are on the device.
+pub(crate) fn step(
+    network: &Network,
+    encoding: &Encoding,
+    optimizer: &dyn GradientTransformation,
+    batch: usize,
+) -> Result<(Program, Function)> {
+    let forward = network.forward(&encoding.x_type(batch), Mode::Qat)?;
+    let params = network.parameter_types();
+    let state = optimizer.state_types(&params);
+    let inputs = [named(&params), named(&state), batch_inputs(encoding, batch).to_vec()].concat();
+    let kept = params.len() + state.len();
+    let function = traced(&inputs, |values| {
+        let (now, rest) = values.split_at(params.len());
+        let (old, batch) = rest.split_at(state.len());
+        let (now, old) = (by_path(&params, now), by_path(&state, old));
+        let [key, stored, labels] = batch else { unreachable!("three inputs follow the state") };
+        let x = encoding.encode(key, stored);
+        let ((loss, ()), grads) = value_and_grad(&now, |params| {
+            let traces = traces(&forward, params, &x).named("T B C");
+            (integral_crossentropy(&traces, &labels.named("B")), ())
+        });
+        let (updates, new) = optimizer.update(&grads, &old, &now);
+        let next = apply_updates(&now, &updates);
+        next.into_values().chain(new.into_values()).chain([loss]).collect()
+    })?;
+    let donated = (0..kept).map(|i| (i, i)).collect();
+    Ok((Program { donated, ..Program::named("train_step") }, function))
+}
+
+/// The predicted classes of a batch: parameters, key, batch, labels to s32 [B].
+pub(crate) fn predictions(network: &Network, encoding: &Encoding, batch: usize) -> Result<(Program, Function)> {
+    let forward = network.forward(&encoding.x_type(batch), Mode::Ptq)?;
+    let params = network.parameter_types();
+    let inputs = [named(&params), batch_inputs(encoding, batch).to_vec()].concat();
+    let function = traced(&inputs, |values| {
+        let (now, batch) = values.split_at(params.len());
+        let [key, stored, labels] = batch else { unreachable!("three inputs follow the parameters") };
+        let traces = traces(&forward, &by_path(&params, now), &encoding.encode(key, stored)).named("T B C");
+        vec![integral_accuracy(&traces, &labels.named("B")).1.into_tensor()]
+    })?;
+    Ok((Program::named("predictions"), function))
+}
