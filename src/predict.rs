@@ -1,17 +1,18 @@
-//! A network's outputs for a whole data set, a batch at a time. Knows nothing of labels, training and files.
+//! A network's outputs for a whole data set, a batch at a time. Knows nothing of labels, losses and files.
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, DType, Tensor, TensorType, trace};
+use spiq_hlo::{Array, DType, Tensor, TensorType, trace, vmap};
 
 use crate::config::LayerConfig;
-use crate::data::{Encoder, Inputs};
+use crate::data::Inputs;
 use crate::error::{Error, Result};
 use crate::jit::{Program, graph_error};
 use crate::network::{Forward, Network};
 use crate::pjrt::{Buffer, Client, Executable, Input};
 use crate::quant::Mode;
 use crate::random::Key;
+use crate::train::Encoding;
 
 /// Elements of the largest array that is made; beyond it, sizes are a mistake.
 const LARGEST: usize = i32::MAX as usize;
@@ -38,8 +39,8 @@ impl Default for Settings {
 
 /// The outputs of a network for every sample: f32 [N, T, C].
 ///
-/// Images become spikes by their encoder: sample n draws [T, …] from `Key::new(seed).fold_in(n)`, so its spikes do not
-/// depend on the batch size.
+/// Images become spikes by their encoder: those of sample n are drawn from `fold_in(PRNGKey(seed), n)`, shape [T, 1, …], so
+/// that they do not depend on the batch size.
 ///
 /// # Errors
 /// Of kind `Input`: parameters or inputs that do not fit the network, sizes that are zero or too large; what PJRT says.
@@ -62,17 +63,18 @@ pub fn outputs(
     settings: &Settings,
 ) -> Result<Array> {
     let plan = Plan::new(network, inputs, settings)?;
-    let params = network.parameter_types().iter().map(|(path, ty)| match params.get(path) {
-        Some(array) if array.ty() == ty => client.to_device(array),
+    let on_device = |(path, ty): (String, TensorType)| match params.get(&path) {
+        Some(array) if *array.ty() == ty => client.to_device(array),
         _ => Err(Error::input(format!("the network needs the parameter `{path}` ({ty})"))),
-    });
-    let (params, program) = (params.collect::<Result<Vec<Buffer>>>()?, plan.compile(client)?);
+    };
+    let params: Vec<Buffer> = network.parameter_types().into_iter().map(on_device).collect::<Result<_>>()?;
+    let (program, output) = plan.compile(client)?;
     let mut bytes = Vec::new();
     for start in (0..inputs.count()).step_by(plan.batch_size) {
         bytes.extend_from_slice(&plan.batch(client, &program, &params, start)?);
     }
-    let ty = plan.output.with_dims([&[inputs.count()], &plan.output.dims[1..]].concat());
-    Ok(Array::from_bytes(ty, bytes).expect("as many outputs as samples"))
+    let dims = [&[inputs.count()], &output.dims[1..]].concat();
+    Ok(Array::from_bytes(output.with_dims(dims), bytes).expect("as many outputs as samples"))
 }
 
 /// What is the same for all batches.
@@ -80,75 +82,62 @@ struct Plan<'a> {
     inputs: &'a Inputs,
     key: Key,
     batch_size: usize,
-    time_steps: usize,
+    encoding: Encoding,
     forward: Forward,
-    /// Outputs of one batch, [B, T, C].
-    output: TensorType,
 }
 
 impl Plan<'_> {
     fn new<'a>(network: &Network, inputs: &'a Inputs, settings: &Settings) -> Result<Plan<'a>> {
         check_features(network, inputs)?;
-        let time_steps = inputs.steps().unwrap_or(settings.time_steps);
         let batch_size = settings.batch_size.min(inputs.count());
-        let dims = [&[time_steps, batch_size], inputs.features()].concat();
-        let count = dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        let encoding = Encoding::of(inputs, settings.time_steps);
+        let x = encoding.x_type(batch_size);
+        let count = x.dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
         if !count.is_some_and(|count| (1..=LARGEST).contains(&count)) {
-            let message = "time steps and a batch of {batch_size} give an array that is empty or too large";
-            return Err(Error::input(format!("{time_steps} {}", message.replace("{batch_size}", &batch_size.to_string()))));
+            let dims = &x.dims;
+            return Err(Error::input(format!(
+                "time steps, batch and features {dims:?} make an array that is empty or too large"
+            )));
         }
-        let forward = network.forward(&TensorType::new(DType::F32, dims), settings.mode)?;
-        let mut output = forward.function.result_types().swap_remove(0);
-        output.dims.swap(0, 1);
-        Ok(Plan { inputs, key: Key::new(settings.seed), batch_size, time_steps, forward, output })
+        let forward = network.forward(&x, settings.mode)?;
+        Ok(Plan { inputs, key: Key::new(settings.seed), batch_size, encoding, forward })
     }
 
-    /// The program: parameters and samples [B, T, …] as they are stored to outputs [B, T, C].
-    fn compile(&self, client: &Client) -> Result<Executable> {
-        let names = self.forward.paths.iter().map(String::as_str).chain(["samples"]);
+    /// The program: parameters, a key a sample and samples as they are stored to outputs [B, T, C], and the outputs' type.
+    fn compile(&self, client: &Client) -> Result<(Executable, TensorType)> {
+        let names = self.forward.paths.iter().map(String::as_str).chain(["keys", "samples"]);
         let mut types = self.forward.function.input_types();
-        if let Some(x) = types.last_mut() {
-            x.dims.swap(0, 1);
-            x.dtype = self.inputs.samples().dtype();
-        }
+        types.pop();
+        types.push(TensorType::new(DType::U32, [self.batch_size, 2]));
+        types.push(self.encoding.stored_type(self.batch_size));
         let function = trace(&names.zip(types).collect::<Vec<_>>(), |values| {
-            let mut values = values.to_vec();
-            if let Some(samples) = values.pop() {
-                values.push(swap_first_axes(&samples.convert(DType::F32)));
-            }
-            self.forward.function.call(values[0].graph(), &values).iter().map(swap_first_axes).collect()
+            let [params @ .., keys, samples] = values else { unreachable!("two inputs follow the parameters") };
+            let arguments = [params, &[self.encode(keys, samples)]].concat();
+            self.forward.function.call(keys.graph(), &arguments).iter().map(swap_first_axes).collect()
         });
-        Program::named("predict").compile(client, &function.map_err(graph_error)?)
+        let function = function.map_err(graph_error)?;
+        let program = Program::named("predict").compile(client, &function)?;
+        Ok((program, function.result_types().swap_remove(0)))
+    }
+
+    /// Spikes [T, B, …] of samples, each encoded by itself.
+    fn encode(&self, keys: &Tensor, samples: &Tensor) -> Tensor {
+        let one = |(key, sample): (Tensor, Tensor)| self.encoding.encode(&key, &sample.expand_dims(0));
+        let spikes = vmap(&(keys.clone(), samples.clone()), one);
+        swap_first_axes(&spikes.reshape(&[&spikes.dims()[..2], &spikes.dims()[3..]].concat()))
     }
 
     /// The bytes of the outputs of the samples from `start` on, without those that fill up the batch.
     fn batch(&self, client: &Client, program: &Executable, params: &[Buffer], start: usize) -> Result<Vec<u8>> {
         let last = self.inputs.count() - 1;
         let places: Vec<usize> = (start..start + self.batch_size).map(|place| place.min(last)).collect();
-        let samples = self.inputs.gather(&places)?;
-        let samples = match self.inputs.encoder() {
-            Some(encoder) => self.encode(&samples, &places, encoder),
-            None => samples,
-        };
-        let samples = client.to_device(&samples)?;
-        let arguments = params.iter().map(Input::Borrow).chain([Input::Donate(samples)]).collect();
+        let keys: Vec<u32> = places.iter().flat_map(|place| self.key.fold_in(*place as u32).words()).collect();
+        let keys = Array::new([self.batch_size, 2], keys).expect("two words a sample");
+        let given = [client.to_device(&keys)?, client.to_device(&self.inputs.gather(&places)?)?];
+        let arguments = params.iter().map(Input::Borrow).chain(given.map(Input::Donate)).collect();
         let output = program.execute(arguments)?.swap_remove(0).to_array()?;
         let counted = (self.inputs.count() - start).min(self.batch_size);
         Ok(output.bytes()[..output.bytes().len() / self.batch_size * counted].to_vec())
-    }
-
-    /// Spikes u8 [B, T, …] of images [B, …].
-    fn encode(&self, images: &Array, places: &[usize], encoder: Encoder) -> Array {
-        let Encoder::Rate { max } = encoder;
-        let size = images.bytes().len() / places.len();
-        let mut spikes = Vec::with_capacity(images.bytes().len() * self.time_steps);
-        for (image, place) in images.bytes().chunks_exact(size).zip(places) {
-            let rates: Vec<f32> = image.iter().map(|pixel| f32::from(*pixel) / max).collect();
-            let key = self.key.fold_in(*place as u32);
-            spikes.extend(key.bernoulli_each(&rates.repeat(self.time_steps)).into_iter().map(u8::from));
-        }
-        let dims = [&[places.len(), self.time_steps], self.inputs.features()].concat();
-        Array::new(dims, spikes).expect("a spike for each pixel and step")
     }
 }
 
@@ -160,7 +149,9 @@ fn check_features(network: &Network, inputs: &Inputs) -> Result<()> {
         return Ok(());
     }
     let layer = network.config().layers.first().map_or("layer", LayerConfig::type_name);
-    Err(Error::input(format!("a sample of the data has the shape {features:?}, but the model's first layer ({layer}) takes {wanted} features")))
+    Err(Error::input(format!(
+        "a sample of the data has the shape {features:?}, but the model's first layer ({layer}) takes {wanted} features"
+    )))
 }
 
 fn swap_first_axes(tensor: &Tensor) -> Tensor {
