@@ -91,7 +91,10 @@ fn look(plugin: &Path, probe: &mut Probe) -> spiq::Result<()> {
     let client = Client::new(plugin, &ClientOptions::default())?;
     // A version of several lines has the important one first.
     let version = client.platform_version().lines().next().unwrap_or_default().trim();
-    probe.platform = Some(format!("{} {version}", client.platform_name()).trim().to_owned());
+    probe.platform = Some(match client.platform_name() {
+        name if name == version => name.to_owned(),
+        name => format!("{name} {version}"),
+    });
     for device in client.devices() {
         let memory = device.memory_stats().ok();
         probe.devices.push(Device {
