@@ -256,12 +256,16 @@ fn apply(client: &Client, text: &str) -> Vec<f64> {
 #[test]
 fn compiled_programs_are_found_on_disk() {
     let [doubles, triples] = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
-    assert_eq!(apply(&client(doubles.path(), 1), &scale(2, 2.0)), [2.0, 4.0]);
+    let first = client(doubles.path(), 1);
+    assert_eq!(apply(&first, &scale(2, 2.0)), [2.0, 4.0]);
     assert_eq!(apply(&client(triples.path(), 1), &scale(2, 3.0)), [3.0, 6.0]);
-    // Swapping the entries shows that they, not the text, are what another client runs.
+    // Swapping the entries shows that they, not the text, are what another client runs; the first one has it in memory.
     std::fs::copy(only_file(triples.path()), only_file(doubles.path())).expect("a copy");
     assert_eq!(apply(&client(doubles.path(), 1), &scale(2, 2.0)), [3.0, 6.0]);
-    assert_eq!(apply(&client(doubles.path(), 1), &scale(3, 2.0).replace("3x", "2x")), [3.0, 6.0]);
+    assert_eq!(apply(&first, &scale(2, 2.0)), [2.0, 4.0]);
+    let uncached = first.compile(&scale(2, 5.0), &uncached()).expect("a valid program");
+    assert_eq!(uncached.outputs().len(), 1);
+    only_file(doubles.path());
 }
 
 #[test]

@@ -8,8 +8,8 @@ use super::step::Step;
 
 /// `x · kernel + bias` over the last axis, with any axes before it.
 ///
-/// Shapes: x […, in_features] to […, out_features]; parameters `kernel` [in_features, out_features] and `bias`
-/// [out_features]. Source: `flax.nnx.Linear`.
+/// Shapes: x […, in_features] to […, out_features]; parameters `kernel` `[in_features, out_features]` and `bias`
+/// `[out_features]`. Source: `flax.nnx.Linear`.
 ///
 /// ```
 /// use spiq::nn::{Layer, Linear};

@@ -40,7 +40,7 @@ impl Default for IntegralCrossentropy {
 }
 
 impl IntegralCrossentropy {
-    /// The loss, a scalar. Traces have the axes T, B and C in any order; labels are integers [B], class numbers from 0.
+    /// The loss, a scalar. Traces have the axes T, B and C in any order; labels are integers `[B]`, class numbers from 0.
     ///
     /// # Errors
     /// Kept in the trace: axes that are missing or left over, sizes that disagree, labels that are not integers.
@@ -75,7 +75,7 @@ impl Default for MseSpikerate {
 }
 
 impl MseSpikerate {
-    /// The loss, a scalar. Traces have the axes T, B and C in any order; labels are integers [B], class numbers from 0.
+    /// The loss, a scalar. Traces have the axes T, B and C in any order; labels are integers `[B]`, class numbers from 0.
     ///
     /// # Errors
     /// Kept in the trace, as for [`IntegralCrossentropy::loss`].
@@ -93,7 +93,7 @@ impl MseSpikerate {
 }
 
 /// The share of the batch whose largest sum over time is that of its label (f32 scalar), and the classes predicted, s32
-/// [B]; the first of equals wins. Source: `spyx.fn.integral_accuracy`.
+/// `[B]`; the first of equals wins. Source: `spyx.fn.integral_accuracy`.
 ///
 /// # Errors
 /// Kept in the trace, as for [`IntegralCrossentropy::loss`].

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, Graph, Tensor, TensorType, Violation, scan};
+use spiq_hlo::{Array, DType, Graph, Tensor, TensorType, Violation, scan};
 
 use super::axes::{Axis, Named, failed};
 use super::layer::Layer;
@@ -22,8 +22,8 @@ pub fn constants(graph: &Graph, params: &BTreeMap<String, Array>) -> BTreeMap<St
 /// Shapes: x [T, B, …] to traces [T, B, …]; state [B, …]. Source: `spyx.nn.run`.
 ///
 /// # Errors
-/// Kept in the trace, under the caller's line: axes that do not start with T B, an input that the model does not fit,
-/// parameters that are missing or of another type.
+/// Kept in the trace, under the caller's line: axes that do not start with T B, an input that the model does not fit
+/// or that is not f32, parameters that are missing or of another type.
 #[track_caller]
 pub fn run(model: &Sequential, params: &BTreeMap<String, Tensor>, x: &Named) -> (Named, BTreeMap<String, Tensor>) {
     let types = model.state_types(x.size(Axis::Batch).unwrap_or_default(), x.tensor().dtype());
@@ -90,6 +90,10 @@ fn check(model: &Sequential, params: &Tensors, state: &Tensors, x: &Named) -> Re
         return Ok(());
     }
     check_axes(x)?;
+    // Parameters are f32, and operands of one operation share their element type.
+    if tensor.dtype() != DType::F32 {
+        return Err(Violation::new("", format!("wants f32 elements, got {}; call .convert(DType::F32)", tensor.ty())));
+    }
     let dims = tensor.dims();
     if let Err(reason) = model.output(&dims[2..]) {
         return Err(Violation::new("", format!("{}/{reason}, from x {x}", model.name())));

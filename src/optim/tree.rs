@@ -42,7 +42,7 @@ pub(super) fn zip(
         let b = match right.get(&there) {
             _ if a.is_poison() => a.clone(),
             Some(b) if b.is_poison() || b.ty() == a.ty() => b.clone(),
-            Some(b) => fail(op, a, format!("{there} is {}, but {path} is {}", b.ty(), a.ty())),
+            Some(b) => fail(op, a, format!("{path} {} and {there} {} differ in type", a.ty(), b.ty())),
             None => fail(op, a, format!("{there} is missing, for {path} of type {}", a.ty())),
         };
         out.insert(path.clone(), f(a, &b));

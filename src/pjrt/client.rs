@@ -160,7 +160,7 @@ impl Client {
         Buffer::from_array(device, array)
     }
 
-    /// Compiles StableHLO text, or finds the program compiled already: in this client, then on disk.
+    /// Compiles StableHLO text, or finds the program compiled already: in this client, which keeps it, then on disk.
     ///
     /// # Errors
     /// Of PJRT when the text is not a valid program or a flag is unknown.

@@ -63,8 +63,10 @@ impl Program {
             Some(inputs) => signature.inputs = Some(inputs.to_vec()),
             None => {
                 // A plugin that does not tell leaves the inputs unknown; PJRT itself then checks their number and sizes.
-                if let Ok((program, format)) = self.optimized() {
-                    signature.read_program(&program, format == "hlo_with_config")?;
+                match self.optimized() {
+                    Ok((program, format)) if format == "hlo_with_config" => signature.read_program(&program, true)?,
+                    Ok((program, format)) if format == "hlo" => signature.read_program(&program, false)?,
+                    _ => {}
                 }
             }
         }

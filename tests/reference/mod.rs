@@ -1,4 +1,5 @@
 //! Reads the reference numbers: the cases of one file, their arguments and arrays. Knows nothing of what they test.
+#![allow(dead_code, reason = "each test reads what it needs")]
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,12 @@ impl Reference {
         Reference { cases: serde_json::from_str(cases).expect("JSON of the cases"), arrays }
     }
 
+    /// The case of this name.
+    pub fn case(&self, name: &str) -> Case<'_> {
+        let (name, arguments) = self.cases.get_key_value(name).unwrap_or_else(|| panic!("no case {name}"));
+        Case { name, arguments, file: self }
+    }
+
     /// The cases of one kind, at least one.
     pub fn cases(&self, kind: &str) -> impl Iterator<Item = Case<'_>> {
         let prefix = format!("{kind}/");
@@ -42,6 +49,11 @@ impl Reference {
 }
 
 impl Case<'_> {
+    /// All arguments.
+    pub fn arguments(&self) -> &Value {
+        self.arguments
+    }
+
     /// An argument; `Null` where it is absent.
     pub fn get(&self, argument: &str) -> &Value {
         &self.arguments[argument]
