@@ -12,6 +12,9 @@ use crate::nn::{self, Axes, If, Layer, Li, Lif, Linear, Sequential, Surrogate};
 use crate::quant::{Mode, Quantized, Report, Rules, quantize};
 use crate::random::Rngs;
 
+/// Elements of the largest input. Beyond it, sizes are a mistake, and their products would overflow.
+const LARGEST: usize = i32::MAX as usize;
+
 /// A model and the rules it is quantized by.
 ///
 /// ```
@@ -85,6 +88,10 @@ impl Network {
     /// # Errors
     /// Of kind `Input`: an input that the model does not fit.
     pub fn trace(&self, x: &TensorType) -> Result<Function> {
+        let count = x.dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        if !count.is_some_and(|count| (1..=LARGEST).contains(&count)) {
+            return Err(Error::input(format!("an input {x} (time, batch, features) is empty or too large")));
+        }
         let types = self.parameter_types();
         let named: Vec<(&str, TensorType)> = types.iter().map(|(path, ty)| (path.as_str(), ty.clone())).collect();
         let inputs = [named, vec![("x", x.clone())]].concat();

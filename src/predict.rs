@@ -14,9 +14,6 @@ use crate::quant::Mode;
 use crate::random::Key;
 use crate::train::Encoding;
 
-/// Elements of the largest array that is made; beyond it, sizes are a mistake.
-const LARGEST: usize = i32::MAX as usize;
-
 /// How outputs are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -91,15 +88,7 @@ impl Plan<'_> {
         check_features(network, inputs)?;
         let batch_size = settings.batch_size.min(inputs.count());
         let encoding = Encoding::of(inputs, settings.time_steps);
-        let x = encoding.x_type(batch_size);
-        let count = x.dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-        if !count.is_some_and(|count| (1..=LARGEST).contains(&count)) {
-            let dims = &x.dims;
-            return Err(Error::input(format!(
-                "time steps, batch and features {dims:?} make an array that is empty or too large"
-            )));
-        }
-        let forward = network.forward(&x, settings.mode)?;
+        let forward = network.forward(&encoding.x_type(batch_size), settings.mode)?;
         Ok(Plan { inputs, key: Key::new(settings.seed), batch_size, encoding, forward })
     }
 

@@ -3,7 +3,7 @@
 mod reference;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -210,12 +210,16 @@ fn training_leaves_its_results_and_predictions_follow() {
     let line = TRAIN.replace("data.safetensors", "ten.safetensors");
     let said = folder.succeeds(&format!("{line} --optimizer lion --learning-rate 1e-3 --seed -3"));
     assert!(said.contains("test accuracy, quantized") && said.contains("out/params.safetensors"), "{said}");
-    for file in ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl", "training.svg"] {
+    let files =
+        ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl", "training.svg", "model.toml", "rules.toml"];
+    for file in files {
         assert!(folder.path("out").join(file).is_file(), "{file}");
     }
     let metrics = std::fs::read_to_string(folder.path("out/metrics.jsonl")).expect("metrics");
     assert_eq!(metrics.lines().filter(|line| line.contains("\"step\"")).count(), 3);
-    folder.succeeds(&PREDICT.replace("params.safetensors", "out/params.safetensors"));
+    let line = PREDICT.replace("params.safetensors", "out/params.safetensors").replace("model.toml", "out/model.toml");
+    folder.succeeds(&format!("{line} --rules out/rules.toml"));
+    let line = TRAIN.replace("data.safetensors", "ten.safetensors");
     folder.succeeds(&format!("{line} --init out/params.safetensors --rules none --epochs 1").replace("--steps 3", ""));
 }
 
@@ -262,7 +266,7 @@ fn every_stage_is_printed() {
         assert!(text.contains(word), "{stage}: {text}");
     }
     assert!(inspect("--stage quantize --report").starts_with("path "));
-    assert!(!inspect("--stage stablehlo --forward").contains("xi32>) ->"));
+    assert!(!inspect("--stage stablehlo --forward").contains("%arg7: tensor<8xi32>"));
     assert!(inspect("--stage trace --locations").contains("loc(\"core/layers/0\""));
 }
 
@@ -315,14 +319,13 @@ fn wrong_flags_are_refused() {
         ("train --fast", "unexpected argument '--fast'"),
         ("train --epochs 2 --steps 3", "cannot be used with"),
         ("train --epochs 0", "whole number from 1"),
-        ("train --steps -1", "--steps"),
+        ("train --steps=-1", "--steps"),
         ("train --batch-size 99999999999", "whole number from 1"),
         ("train --learning-rate NaN", "positive number"),
         ("train --learning-rate 0", "positive number"),
         ("train --optimizer sg", "possible values: lion, adam, adamw, sgd"),
         ("train --numerics exact", "possible values: qwix"),
         ("train --device abacus", "possible values: cpu, cuda, tpu"),
-        ("train --resume --init p.safetensors", "cannot be used with"),
         ("train --seed one", "--seed"),
         ("predict", "required arguments"),
         ("inspect --model model.toml --stage now", "possible values: trace, quantize"),
@@ -365,12 +368,12 @@ fn arrays_that_do_not_fit_are_refused() {
     let folder = Folder::new();
     let labels = filled(DType::S32, &[4], 0.0);
     let inputs = filled(DType::U8, &[4, 6, 12], 1.0);
-    let mut write_and_refuse = |arrays: &[(&str, Array)], line: &str, expected: &str| {
+    let write_and_refuse = |arrays: &[(&str, Array)], line: &str, expected: &str| {
         folder.arrays("bad.safetensors", arrays);
         folder.refuses(&line.replace("data.safetensors", "bad.safetensors"), expected);
     };
     for line in [PREDICT, TRAIN] {
-        let mut bad = |name: &str, array: Array, expected: &str| {
+        let bad = |name: &str, array: Array, expected: &str| {
             write_and_refuse(&[(name, array), ("labels", labels.clone())], line, expected);
         };
         bad("inputs", filled(DType::F32, &[4, 6, 11], 0.0), "12 features");
@@ -388,7 +391,7 @@ fn arrays_that_do_not_fit_are_refused() {
             "empty",
         );
     }
-    let mut bad = |labels: Array, expected: &str| {
+    let bad = |labels: Array, expected: &str| {
         write_and_refuse(&[("inputs", inputs.clone()), ("labels", labels)], TRAIN, expected);
     };
     bad(filled(DType::S32, &[4], 5.0), "between 0 and 4");
@@ -430,7 +433,7 @@ fn models_and_rules_that_are_wrong_are_refused_with_their_line() {
         folder.refuses("inspect --model bad.toml --stage trace", expected);
     };
     model(&MODEL.replace("in_features = 12", "in_featurs = 12"), "did you mean `in_features`?");
-    model(&MODEL.replace("out_features = 5", "out_features = 6"), "bad.toml:13: layer 4 (LI) takes [5]");
+    model(&MODEL.replace("out_features = 5", "out_features = 6"), "bad.toml:14: layer 4 (LI) takes [5]");
     model(&MODEL.replace("16", "-16"), "whole number");
     model("[[layers]]\ntype = ", "bad.toml:2");
     model("\u{0}\u{ff}", "bad.toml");
@@ -473,5 +476,4 @@ fn sizes_beyond_all_use_are_refused() {
         "inspect --model model.toml --stage trace --time-steps 2147483647 --batch-size 2147483647",
         "too large",
     );
-    assert!(Path::new(&folder.path("model.toml")).is_file());
 }

@@ -29,10 +29,7 @@ impl Function {
     ///
     /// # Errors
     /// Those of what `rewrite` records.
-    pub fn transform(
-        &self,
-        rewrite: &mut Rewrite,
-    ) -> Result<Function, GraphErrors> {
+    pub fn transform(&self, rewrite: &mut Rewrite) -> Result<Function, GraphErrors> {
         let graph = Graph::new();
         let inputs: Vec<Tensor> =
             self.inputs.iter().zip(self.input_types()).map(|(name, ty)| graph.input(name.as_str(), ty)).collect();

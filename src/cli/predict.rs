@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spiq::config::{ModelConfig, load_rules};
+use spiq::config::{ModelConfig, load_rules, parse_rules};
 use spiq::data::{ArrayFile, Inputs};
 use spiq::network::Network;
 use spiq::predict::{Settings, outputs};
@@ -14,9 +14,9 @@ use super::choice::{Device, Numerics, Rounding};
 use super::{argument, client, screen};
 
 const EXAMPLES: &str = "\
-Examples:
-  spiq predict --model model.toml --params runs/digits/params.safetensors --data test.safetensors --output out.safetensors
-  spiq predict … --rules rules.toml --mode ptq        with weights and activations rounded by rules
+Example, after `spiq train`:
+  cd runs/digits
+  spiq predict --model model.toml --params params.safetensors --rules rules.toml --data D.safetensors --output O.safetensors
 
 Data are a safetensors file with `inputs` [N, T, …] (u8 or f32) or `images` [N, …] (u8, encoded as spikes); labels are
 not needed. The output file holds `outputs`, f32 [N, T, C]: what the last layer gives at each time step.
@@ -70,10 +70,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let Numerics::Qwix = arguments.numerics;
     let rules = arguments.rules.as_deref().map_or(Ok(Vec::new()), load_rules)?;
     let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?;
-    let params = Checkpoint::load(&arguments.params)?;
-    let params = params.select(&network.parameter_types(), &arguments.params.display().to_string())?;
+    let source = arguments.params.display().to_string();
+    let checkpoint = Checkpoint::load(&arguments.params)?;
+    let params = checkpoint.select(&network.parameter_types(), &source)?;
     let inputs = Inputs::load(&arguments.data)?;
     check_folder(&arguments.output)?;
+    if let Some(difference) = difference(&checkpoint, &network) {
+        screen::note(&format!("note: {source} was trained {difference}"));
+    }
     let settings = Settings {
         batch_size: arguments.batch_size,
         time_steps: arguments.time_steps,
@@ -95,4 +99,22 @@ fn check_folder(output: &Path) -> Result<()> {
         return Err(cannot(std::io::ErrorKind::IsADirectory.into()));
     }
     tempfile::NamedTempFile::new_in(folder).map(drop).map_err(cannot)
+}
+
+/// In what the run that left these parameters was another than what they are used for now, if it says so. Sizes are the
+/// same; thresholds and roundings change the outputs without a complaint from anyone.
+fn difference(checkpoint: &Checkpoint, network: &Network) -> Option<&'static str> {
+    let text = |key: &str| checkpoint.metadata.get(key).map(String::as_str);
+    let model = text("model").and_then(|text| ModelConfig::parse(text, "the metadata").ok());
+    if model.is_some_and(|model| model != *network.config()) {
+        return Some("as another model; the metadata has it");
+    }
+    let rules = text("rules").map(|text| parse_rules(text, "the metadata").unwrap_or_default());
+    match rules {
+        Some(rules) if network.rules().is_empty() && !rules.is_empty() => {
+            Some("with rules; without --rules the outputs are those of full precision")
+        }
+        Some(rules) if !network.rules().is_empty() && rules != network.rules() => Some("with other rules"),
+        _ => None,
+    }
 }

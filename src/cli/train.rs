@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
-use spiq::config::{ModelConfig, RuleConfig, load_rules};
-use spiq::data::Dataset;
+use spiq::config::{ModelConfig, RuleConfig, load_rules, rules_to_toml};
+use spiq::data::{Dataset, replace_file};
 use spiq::network::Network;
 use spiq::quant::linear_only_rules;
 use spiq::train::{self, Length, Options, Summary};
@@ -27,8 +27,8 @@ Examples:
 Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
 [N, …] (u8, encoded as spikes; the metadata entry `max` gives the largest value, 255 by default). The last fifth tests.
 
-Left in DIR: params.safetensors (what `spiq predict` reads), checkpoint.safetensors (what --resume reads), metrics.jsonl,
-training.svg.";
+Left in DIR: params.safetensors, model.toml and rules.toml (what `spiq predict` reads), checkpoint.safetensors (what
+--resume reads), metrics.jsonl, training.svg.";
 
 /// Train a network with quantization in the loop
 ///
@@ -46,8 +46,8 @@ pub struct Arguments {
     /// What is quantized and how; `none` for full precision [default: the recipe's, int8 weights and activations]
     #[arg(long, value_name = "R.toml | none")]
     rules: Option<PathBuf>,
-    /// Start from these parameters [default: drawn at random, as flax and Spyx do]
-    #[arg(long, value_name = "P.safetensors", conflicts_with = "resume")]
+    /// Start from these parameters, unless --resume [default: drawn at random, as flax and Spyx do]
+    #[arg(long, value_name = "P.safetensors")]
     init: Option<PathBuf>,
     /// Where everything else comes from
     #[arg(long, value_enum, default_value = "digits")]
@@ -121,12 +121,26 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut display = Training::new();
     let outcome = train::run(&client, &options, &stop, &mut |event| display.update(event));
     display.end();
-    let summary = outcome?;
+    let mut summary = outcome?;
+    summary.files.extend(leave_configuration(&options)?);
     screen::print(&table(&summary, &options))?;
     match summary.interrupted {
-        true => Err(interrupted(&options.out)),
+        true => Err(interrupted()),
         false => Ok(()),
     }
+}
+
+/// Leaves the model and its rules beside the parameters, for `spiq predict`.
+fn leave_configuration(options: &Options) -> Result<Vec<PathBuf>> {
+    let (model, rules) = (options.out.join("model.toml"), options.out.join("rules.toml"));
+    replace_file(&model, options.network.config().to_toml().as_bytes())?;
+    if options.network.rules().is_empty() {
+        // Those of an earlier run would be taken for this one's.
+        drop(std::fs::remove_file(&rules));
+        return Ok(vec![model]);
+    }
+    replace_file(&rules, rules_to_toml(options.network.rules()).as_bytes())?;
+    Ok(vec![model, rules])
 }
 
 fn options(arguments: &Arguments) -> Result<Options> {
@@ -210,8 +224,14 @@ fn stop_at_ctrl_c() -> Arc<AtomicBool> {
     stop
 }
 
-fn interrupted(out: &Path) -> Error {
-    let message = format!("stopped by Ctrl-C; to go on, give the same flags and --resume ({} is saved)", out.display());
+fn interrupted() -> Error {
+    let mut line: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--resume").collect();
+    line.push("--resume".to_owned());
+    let quoted = line.iter().map(|argument| match argument.contains(char::is_whitespace) {
+        true => format!("'{argument}'"),
+        false => argument.clone(),
+    });
+    let message = format!("stopped by Ctrl-C and saved; to go on: spiq {}", quoted.collect::<Vec<_>>().join(" "));
     Error::new(ErrorKind::Interrupted, message)
 }
 
