@@ -271,3 +271,25 @@ fn sums_and_bitwise_ors_of_the_same_integers_differ() {
     let both = |x: &[Tensor]| x[0].reduce_sum(&[0]) * 100.0 + x[0].reduce_or(&[0]);
     check_values(both, &[ints(&[3], &[1, 3, 2])], &[603.0]);
 }
+
+/// Every element type, with the numbers that are easily printed wrong.
+#[test]
+fn constants_arrive_as_they_are() {
+    let failures: Vec<String> = DType::ALL.iter().filter_map(|&dtype| constant_arrives(dtype).err()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn constant_arrives(dtype: DType) -> Check {
+    let values = match dtype.integer_range() {
+        None => [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0, 0.1, -2.5, 448.0, 1e-3],
+        Some((low, high)) => [low as f64, high as f64, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0],
+    };
+    let array = Array::from_f64(TensorType::new(dtype, [8]), &values).expect("eight values");
+    // The plugin does not return sub-byte floats; as numbers they are exact in f32.
+    let shown = if dtype.is_float() && dtype.bits() < 8 { DType::F32 } else { dtype };
+    let function = traced(&[TensorType::scalar(DType::F32)], |x| vec![x[0].graph().constant(&array).convert(shown)])?;
+    let got = Program::new(&function)?.run(&[Array::scalar(0f32)])?.swap_remove(0);
+    let (got, wanted) = (got.to_f64(), array.to_f64());
+    let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+    if got.iter().zip(&wanted).all(same) { Ok(()) } else { Err(format!("{dtype}: {got:?}, not {wanted:?}")) }
+}
