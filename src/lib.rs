@@ -8,6 +8,7 @@ pub mod network;
 pub mod nn;
 pub mod optim;
 pub mod pjrt;
+pub mod predict;
 pub mod quant;
 pub mod random;
 pub mod train;
@@ -15,6 +16,6 @@ pub mod train;
 pub use error::{Error, ErrorKind, Result};
 pub use jit::{Jit, Program, jit};
 pub use spiq_hlo::{
-    Array, ArrayError, DType, Element, Function, Graph, GraphErrors, Tensor, TensorType, Tree, custom_vjp, grad, scan,
-    trace, value_and_grad, vjp, vmap,
+    Array, ArrayError, DType, Element, Function, Graph, GraphErrors, PrintOptions, Tensor, TensorType, Tree,
+    custom_vjp, grad, scan, trace, value_and_grad, vjp, vmap,
 };

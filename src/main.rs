@@ -1,2 +1,7 @@
 //! The `spiq` command. Knows only the command line; the library does the work.
-fn main() {}
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

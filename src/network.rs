@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, Function, Tensor, TensorType, trace};
+use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, value_and_grad};
 
 use crate::config::{ActivationConfig, LayerConfig, ModelConfig, RuleConfig};
 use crate::error::{Error, Result};
 use crate::jit::graph_error;
 use crate::nn::{self, Axes, If, Layer, Li, Lif, Linear, Sequential, Surrogate};
-use crate::quant::{Mode, Report, Rules, quantize};
+use crate::quant::{Mode, Quantized, Report, Rules, quantize};
 use crate::random::Rngs;
+
+/// Elements of the largest input. Beyond it, sizes are a mistake, and their products would overflow.
+const LARGEST: usize = i32::MAX as usize;
 
 /// A model and the rules it is quantized by.
 ///
@@ -85,6 +88,10 @@ impl Network {
     /// # Errors
     /// Of kind `Input`: an input that the model does not fit.
     pub fn trace(&self, x: &TensorType) -> Result<Function> {
+        let count = x.dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        if !count.is_some_and(|count| (1..=LARGEST).contains(&count)) {
+            return Err(Error::input(format!("an input {x} (time, batch, features) is empty or too large")));
+        }
         let types = self.parameter_types();
         let named: Vec<(&str, TensorType)> = types.iter().map(|(path, ty)| (path.as_str(), ty.clone())).collect();
         let inputs = [named, vec![("x", x.clone())]].concat();
@@ -101,16 +108,50 @@ impl Network {
         function.map_err(|errors| Error::input(errors.to_string()))
     }
 
-    /// The forward pass, quantized by the rules and cut along time.
+    /// The forward pass, quantized by the rules; its scans are still whole.
     ///
     /// # Errors
     /// Of kind `Input`: an input that the model does not fit, a rule that decides on nothing.
+    pub fn quantized(&self, x: &TensorType, mode: Mode) -> Result<Quantized> {
+        let paths = self.parameter_types();
+        quantize(&self.trace(x)?, &self.compiled_rules, mode, |name| paths.contains_key(name))
+    }
+
+    /// The forward pass, quantized by the rules and cut along time.
+    ///
+    /// # Errors
+    /// As [`quantized`](Network::quantized).
     pub fn forward(&self, x: &TensorType, mode: Mode) -> Result<Forward> {
         let paths: Vec<String> = self.parameter_types().into_keys().collect();
-        let traced = self.trace(x)?;
-        let quantized = quantize(&traced, &self.compiled_rules, mode, |name| paths.iter().any(|path| path == name))?;
+        let quantized = self.quantized(x, mode)?;
         let function = quantized.function.split_time(x.dims[0]).map_err(graph_error)?;
         Ok(Forward { function, paths, report: quantized.report })
+    }
+}
+
+impl Forward {
+    /// The loss of this pass (integral cross-entropy) and its gradient, as a function: parameters, x and labels s32[B] to
+    /// the loss and the gradient of each parameter.
+    ///
+    /// # Errors
+    /// Of kind `Graph`: traces that are not [T, B, C].
+    pub fn gradient(&self) -> Result<Function> {
+        let types = self.function.input_types();
+        let batch = types.last().and_then(|x| x.dims.get(1).copied()).unwrap_or_default();
+        let names = self.function.input_names().iter().map(String::as_str).chain(["labels"]);
+        let types = types.into_iter().chain([TensorType::new(DType::S32, [batch])]);
+        let inputs: Vec<(&str, TensorType)> = names.zip(types).collect();
+        let function = trace(&inputs, |values| {
+            let (labels, values) = values.split_last().expect("labels are the last input");
+            let (x, params) = values.split_last().expect("x comes before them");
+            let ((loss, ()), grads) = value_and_grad(&params.to_vec(), |params| {
+                let arguments = [params.as_slice(), std::slice::from_ref(x)].concat();
+                let traces = self.function.call(x.graph(), &arguments).swap_remove(0);
+                (nn::integral_crossentropy(&traces.named("T B C"), &labels.named("B")), ())
+            });
+            [vec![loss], grads].concat()
+        });
+        function.map_err(graph_error)
     }
 }
 

@@ -2,7 +2,7 @@
 //! op; each lowers itself.
 
 use crate::error::GraphErrors;
-use crate::function::{Function, Node};
+use crate::function::{Function, Rewrite};
 use crate::graph::Graph;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -30,10 +30,7 @@ impl Function {
     ///
     /// # Errors
     /// Those of what `rewrite` records.
-    pub fn transform(
-        &self,
-        rewrite: &mut dyn FnMut(&Node, &[Tensor]) -> Option<Vec<Tensor>>,
-    ) -> Result<Function, GraphErrors> {
+    pub fn transform(&self, rewrite: &mut Rewrite) -> Result<Function, GraphErrors> {
         let graph = Graph::new();
         let inputs: Vec<Tensor> =
             self.inputs.iter().zip(self.input_types()).map(|(name, ty)| graph.input(name.as_str(), ty)).collect();

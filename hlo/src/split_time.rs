@@ -26,7 +26,7 @@ impl Function {
 
 impl Scan {
     fn split(&self, operands: &[Tensor], tile: usize) -> Option<Vec<Tensor>> {
-        let tile = (1..=tile.min(self.length)).rev().find(|t| self.length % t == 0)?;
+        let tile = (1..=tile.min(self.length)).rev().find(|t| self.length.is_multiple_of(*t))?;
         let parts = self.parts(operands);
         let plan = Plan::of(self);
         if tile == 1 || !plan.is_worth_it(&self.body) {

@@ -77,6 +77,15 @@ impl ModelConfig {
         self.layers.first().map_or(0, |layer| layer.last_axis().0)
     }
 
+    /// Shape of a sample at one time step. Where no neuron layer names the axes before the last one, there are none.
+    pub fn input_shape(&self) -> Vec<usize> {
+        let mut shape = self.layers.iter().find_map(LayerConfig::shape).map_or(vec![1], <[usize]>::to_vec);
+        if let Some(last) = shape.last_mut() {
+            *last = self.inputs();
+        }
+        shape
+    }
+
     /// Size of the last axis of the last layer's output: for a classifier, the number of classes.
     pub fn outputs(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.last_axis().1)

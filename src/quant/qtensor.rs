@@ -38,7 +38,7 @@ pub(crate) fn tile_count(axis_size: usize, tile: TileSize) -> Result<usize, Stri
         TileSize::Elements(size) => size,
         TileSize::Fraction(part) => (axis_size as f64 * part).round_ties_even() as usize,
     };
-    if size == 0 || axis_size % size != 0 {
+    if size == 0 || !axis_size.is_multiple_of(size) {
         return Err(format!("an axis of size {axis_size} cannot be cut into tiles of {size}"));
     }
     Ok(axis_size / size)

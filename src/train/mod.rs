@@ -9,6 +9,7 @@ mod programs;
 mod run;
 
 pub use checkpoint::{Checkpoint, prepare_folder};
+pub(crate) use encode::Encoding;
 pub use metrics::{Metrics, Record, read_records};
 pub use options::{Event, Length, Optimizer, Options, Schedule, Summary};
 pub use picture::picture;

@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
                 events(Event::Step { done: self.done, total: self.total, loss: self.latest });
             }
             self.read_losses(0)?;
-            if self.done % self.per_epoch == 0 {
+            if self.done.is_multiple_of(self.per_epoch) {
                 self.end_epoch(epoch + 1, events)?;
             }
         }

@@ -179,10 +179,27 @@ pub(crate) fn sum_front(tensor: Tensor) -> Tensor {
     let dot = node.op.downcast::<DotGeneral>().filter(|dot| !dot.dims.lhs_batch.is_empty());
     let Some(dot) = dot else { return tensor.reduce_sum(&[0]) };
     let mut dims = dot.dims.clone();
-    dims.lhs_contract.push(dims.lhs_batch.remove(0));
-    dims.rhs_contract.push(dims.rhs_batch.remove(0));
+    let (l, r) = (dims.lhs_batch.remove(0), dims.rhs_batch.remove(0));
+    dims.lhs_contract.insert(0, l);
+    dims.rhs_contract.insert(0, r);
     let [lhs, rhs] = [0, 1].map(|i| tensor.graph().tensor(node.operands[i]));
-    lhs.dot_general(&rhs, &dims, dot.out)
+    contract_leading(&lhs, &rhs, &dims, dot.out)
+}
+
+/// The same dot product; where it contracts the leading axes of both operands, these become one axis first. A product of
+/// two matrices reaches the compiler's fast routine without a copy, one of higher rank is transposed in memory before.
+fn contract_leading(lhs: &Tensor, rhs: &Tensor, dims: &DotDims, out: DType) -> Tensor {
+    let count = dims.lhs_contract.len();
+    let leading = |axes: &[usize]| axes.iter().copied().eq(0..count);
+    if count < 2 || !dims.lhs_batch.is_empty() || !leading(&dims.lhs_contract) || !leading(&dims.rhs_contract) {
+        return lhs.dot_general(rhs, dims, out);
+    }
+    let merged = |t: &Tensor| {
+        let (joined, rest) = t.dims().split_at(count);
+        t.reshape(&[&[joined.iter().product()], rest].concat())
+    };
+    let one = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
+    merged(lhs).dot_general(&merged(rhs), &one, out)
 }
 
 fn to_front(tensor: Tensor, axis: usize) -> Tensor {
@@ -219,7 +236,7 @@ impl DotDims {
         let contracted = in_order_of(&self.lhs_contract, &self.rhs_contract);
         let order: Vec<usize> =
             self.rhs_batch.iter().chain(&contracted).chain(&self.rhs_free(rhs.rank())).copied().collect();
-        lhs.dot_general(ct, &dims, rhs.dtype()).transpose(&inverse(&order))
+        contract_leading(lhs, ct, &dims, rhs.dtype()).transpose(&inverse(&order))
     }
 }
 

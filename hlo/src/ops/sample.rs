@@ -13,6 +13,9 @@ pub struct Domain {
     pub high: f64,
 }
 
+/// Records a program on its inputs.
+pub type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor>>;
+
 /// One use of an operation: inputs with their domains, and the program made of it.
 pub struct Sample {
     /// The operation, or the operation and what is special about this use.
@@ -20,7 +23,7 @@ pub struct Sample {
     /// Input types and where their values are drawn from. The generic test differentiates with respect to the f64 ones.
     pub inputs: Vec<(TensorType, Domain)>,
     /// Records the program.
-    pub build: Box<dyn Fn(&[Tensor]) -> Vec<Tensor>>,
+    pub build: Build,
     /// Whether results have a derivative to compare with differences.
     pub differentiable: bool,
     /// Whether the operation has a batching rule.

@@ -93,7 +93,7 @@ impl Op for Clamp {
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let (ct, low, x, high) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1], &reverse.ins[2]);
         let zero = ct.zeros_like();
-        let inside = x.gt(low).and(&x.lt(high));
+        let inside = x.gt(low).and(x.lt(high));
         vec![
             reverse.needs[0].then(|| x.lt(low).select(ct, &zero)),
             reverse.needs[1].then(|| inside.select(ct, &zero)),

@@ -1,0 +1,16 @@
+//! Numbers as they are typed, checked while the arguments are read. Knows nothing of what they are for.
+
+/// Sizes beyond this are mistakes.
+const LARGEST: usize = i32::MAX as usize;
+
+/// A count of at least one.
+pub fn count(text: &str) -> Result<usize, String> {
+    let fits = text.parse().ok().filter(|count| (1..=LARGEST).contains(count));
+    fits.ok_or_else(|| format!("it must be a whole number from 1 to {LARGEST}"))
+}
+
+/// A positive, finite number.
+pub fn positive(text: &str) -> Result<f64, String> {
+    let fits = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    fits.ok_or_else(|| "it must be a positive number".to_owned())
+}

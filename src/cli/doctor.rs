@@ -1,0 +1,189 @@
+//! `spiq doctor`: what this machine has for running programs, what is missing, and what to do. Changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use serde::Serialize;
+use spiq::Result;
+use spiq::pjrt::{self, Found, Platform};
+
+use super::probe::{self, Probe};
+use super::screen;
+
+/// Show plugins, devices and the cache folder, and what is missing
+///
+/// Every plugin is opened in a process of its own, so that a broken one shows its error and nothing more.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+    /// Open this plugin and say what it finds; the command calls itself with it
+    #[arg(long, hide = true, value_name = "FILE")]
+    probe: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    machine: String,
+    cores: usize,
+    plugins: Vec<Plugin>,
+    cache: Option<Cache>,
+    advice: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Plugin {
+    platform: Option<&'static str>,
+    source: String,
+    file: PathBuf,
+    /// Whether it is the one that its platform uses.
+    used: bool,
+    #[serde(flatten)]
+    probe: Probe,
+}
+
+#[derive(Debug, Serialize)]
+struct Cache {
+    folder: PathBuf,
+    plugin_bytes: u64,
+    program_bytes: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Only when standard output cannot be written.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(plugin) = &arguments.probe {
+        return screen::print(&format!("\n{}\n", probe::answer(plugin)));
+    }
+    let report = Report::of_this_machine();
+    match arguments.json {
+        true => screen::print(&format!("{}\n", serde_json::to_string_pretty(&report).expect("strings and numbers"))),
+        false => screen::print(&report.text()),
+    }
+}
+
+impl Report {
+    fn of_this_machine() -> Report {
+        let used: Vec<Option<Found>> = Platform::ALL.into_iter().map(pjrt::find).collect();
+        let plugin = |found: Found| Plugin {
+            platform: found.platform.map(Platform::name),
+            source: found.source.to_string(),
+            used: used.iter().flatten().any(|one| one.path == found.path),
+            probe: probe::ask(&found.path),
+            file: found.path,
+        };
+        let plugins: Vec<Plugin> = pjrt::list().into_iter().map(plugin).collect();
+        Report {
+            version: env!("CARGO_PKG_VERSION"),
+            machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            advice: advice(&plugins),
+            plugins,
+            cache: cache(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("spiq {} on {}, {} cores\n\nplugins\n", self.version, self.machine, self.cores);
+        if self.plugins.is_empty() {
+            text.push_str("  none\n");
+        }
+        self.plugins.iter().for_each(|plugin| text.push_str(&plugin.text()));
+        text.push_str("\ncache\n");
+        match &self.cache {
+            Some(cache) => text.push_str(&cache.text()),
+            None => text.push_str("  none: set SPIQ_CACHE_DIR to a folder\n"),
+        }
+        text.push_str("\nto do\n");
+        if self.advice.is_empty() {
+            text.push_str("  nothing\n");
+        }
+        self.advice.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+        text
+    }
+}
+
+impl Plugin {
+    fn text(&self) -> String {
+        let used = if self.used { "" } else { ", not used: another one comes first" };
+        let name = self.platform.unwrap_or("unknown platform");
+        let mut lines = vec![format!("  {name} ({}{used})", self.source), format!("    {}", self.file.display())];
+        if let Some(version) = &self.probe.pjrt {
+            let platform = self.probe.platform.as_ref().map(|platform| format!(", {platform}"));
+            lines.push(format!("    PJRT {version}{}", platform.unwrap_or_default()));
+        }
+        for device in &self.probe.devices {
+            let memory = match (device.memory_in_use, device.memory_limit) {
+                (Some(used), Some(limit)) => {
+                    format!(", {} of {} in use", screen::bytes(used.max(0) as u64), screen::bytes(limit.max(0) as u64))
+                }
+                _ => String::new(),
+            };
+            lines.push(format!("    device {}: {}{memory}", device.id, device.kind));
+        }
+        if let Some(error) = &self.probe.error {
+            lines.push(format!("    error: {}", error.replace('\n', " ")));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+impl Cache {
+    fn text(&self) -> String {
+        let (plugins, programs) = (screen::bytes(self.plugin_bytes), screen::bytes(self.program_bytes));
+        format!("  {}\n    plugins {plugins}, compiled programs {programs}\n", self.folder.display())
+    }
+}
+
+fn cache() -> Option<Cache> {
+    let folder = pjrt::cache_dir().ok()?;
+    let (plugin_bytes, program_bytes) = (size(&folder.join("plugins")), size(&folder.join("executables")));
+    Some(Cache { folder, plugin_bytes, program_bytes })
+}
+
+/// Bytes of all files under a folder.
+fn size(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let of = |entry: std::fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => size(&entry.path()),
+        Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |meta| meta.len()),
+        _ => 0,
+    };
+    entries.flatten().map(of).sum()
+}
+
+fn advice(plugins: &[Plugin]) -> Vec<String> {
+    let mut advice = Vec::new();
+    for (platform, package) in [("cpu", "cpu"), ("cuda", "cuda13"), ("tpu", "tpu")] {
+        let all: Vec<&Plugin> = plugins.iter().filter(|plugin| plugin.platform == Some(platform)).collect();
+        let works = all.iter().any(|plugin| plugin.used && plugin.probe.error.is_none());
+        let here = match platform {
+            "cuda" => Path::new("/dev/nvidiactl").exists(),
+            "tpu" => Path::new("/dev/accel0").exists(),
+            _ => true,
+        };
+        if here && all.is_empty() {
+            let alone = if platform == "cpu" { " (`spiq train` and `spiq predict` do it by themselves)" } else { "" };
+            advice.push(format!("the {platform} plugin is missing: run `spiq plugin install {package}`{alone}"));
+        } else if here && !works {
+            let hint = "remove it, or name another file in SPIQ_PJRT_PLUGIN";
+            advice.push(format!("the {platform} plugin that is used does not work (see its error): {hint}"));
+        }
+    }
+    if !advice.is_empty() && !has_pip() {
+        advice.push("python3 with pip is missing: plugins are fetched with it (`python3 -m ensurepip`)".to_owned());
+    }
+    advice
+}
+
+fn has_pip() -> bool {
+    let quiet = |command: &mut Command| {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+    };
+    quiet(Command::new("python3").args(["-m", "pip", "--version"]))
+}

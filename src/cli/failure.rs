@@ -1,0 +1,63 @@
+//! How an error ends the command: one line and an exit code. Knows nothing of where errors come from.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind as Usage;
+use spiq::{Error, ErrorKind};
+
+use super::screen;
+
+/// Shows an error of the work and gives the exit code.
+pub fn of_run(error: &Error) -> ExitCode {
+    screen::note(&format!("error: {}", one_line(&error.to_string())));
+    ExitCode::from(code(error.kind()))
+}
+
+fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Input | ErrorKind::File | ErrorKind::Graph | ErrorKind::Plugin => 2,
+        ErrorKind::Pjrt(_) => 1,
+        ErrorKind::Interrupted => 130,
+    }
+}
+
+/// Shows what is wrong with the arguments, or the help that was asked for, and gives the exit code.
+pub fn of_usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        Usage::DisplayHelp | Usage::DisplayVersion => match screen::print(&error.render().to_string()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => of_run(&error),
+        },
+        Usage::DisplayHelpOnMissingArgumentOrSubcommand => {
+            screen::note(error.render().to_string().trim_end());
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = error.render().to_string();
+            // The usage that follows is a page of its own; the line says how to see it.
+            let said = text.split("\n\nUsage:").next().unwrap_or(&text);
+            let said = said.split("\n\nFor more information").next().unwrap_or(said);
+            screen::note(&format!("{} (see --help)", one_line(said)));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Paragraphs and lists as one line.
+fn one_line(text: &str) -> String {
+    let paragraphs = text.split("\n\n").map(|paragraph| {
+        let lines: Vec<&str> = paragraph.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        lines.join(" ")
+    });
+    paragraphs.filter(|paragraph| !paragraph.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_fit_on_one_line() {
+        assert_eq!(one_line("a:\n  b\n  c\n\n  tip: d\n"), "a: b c; tip: d");
+    }
+}

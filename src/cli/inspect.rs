@@ -1,0 +1,131 @@
+//! `spiq inspect`: prints a network's program after each stage on its way to the device. Knows nothing of the stages.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use spiq::config::{ModelConfig, load_rules};
+use spiq::network::Network;
+use spiq::pjrt::CompileOptions;
+use spiq::{DType, Error, ErrorKind, Function, PrintOptions, Program, Result, TensorType};
+
+use super::choice::{Device, Rounding};
+use super::{argument, client, screen};
+
+const EXAMPLES: &str = "\
+The stages, each with what those before it did:
+  trace      the forward pass as the layers say it, one scan over time
+  quantize   weights and activations rounded by the rules; a table says what became of each operation
+  split      products of all time steps at once, neurons in loops
+  grad       the loss (integral cross-entropy) and its gradient by each parameter
+  lower      in StableHLO's operations alone
+  stablehlo  simplified: the text that the plugin compiles
+  hlo        as the plugin's compiler optimizes it, for its device
+
+Examples:
+  spiq inspect --model model.toml --rules rules.toml --stage quantize --report
+  spiq inspect --model model.toml --stage stablehlo --forward > model.mlir";
+
+/// Print a network's program after a stage on its way to the device
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The network
+    #[arg(long, value_name = "M.toml")]
+    model: PathBuf,
+    /// What is quantized and how [default: nothing]
+    #[arg(long, value_name = "R.toml")]
+    rules: Option<PathBuf>,
+    /// Up to where
+    #[arg(long, value_enum)]
+    stage: Stage,
+    /// Print only the table of what became of each operation
+    #[arg(long)]
+    report: bool,
+    /// Leave the gradient out of later stages: the program that predicts
+    #[arg(long)]
+    forward: bool,
+    /// Whether rules round for training (qat) or after it (ptq, which has no gradient)
+    #[arg(long, value_enum, default_value = "qat")]
+    mode: Rounding,
+    /// Samples in the batch
+    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "8")]
+    batch_size: usize,
+    /// Time steps
+    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "16")]
+    time_steps: usize,
+    /// Add to each operation the layer and the source line that it comes from (not for stablehlo and hlo)
+    #[arg(long)]
+    locations: bool,
+    /// Whose compiler optimizes it in the stage hlo
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: Device,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Stage {
+    Trace,
+    Quantize,
+    Split,
+    Grad,
+    Lower,
+    Stablehlo,
+    Hlo,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let rules = arguments.rules.as_deref().map_or(Ok(Vec::new()), load_rules)?;
+    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?;
+    let dims = [vec![arguments.time_steps, arguments.batch_size], network.config().input_shape()].concat();
+    let x = TensorType::new(DType::F32, dims);
+    if arguments.report {
+        return screen::print(&network.quantized(&x, arguments.mode.into())?.report.to_string());
+    }
+    screen::print(&text(arguments, &network, &x)?)
+}
+
+fn text(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<String> {
+    let options = PrintOptions { locations: arguments.locations, ..PrintOptions::default() };
+    let print = |function: &Function| function.stablehlo(&network.config().name, &options);
+    let mode = arguments.mode.into();
+    match arguments.stage {
+        Stage::Trace => Ok(print(&network.trace(x)?)),
+        Stage::Quantize => {
+            let quantized = network.quantized(x, mode)?;
+            // As comments, so that the whole is still a program.
+            let report: String = quantized.report.to_string().lines().map(|line| format!("// {line}\n")).collect();
+            Ok(format!("{report}{}", print(&quantized.function)))
+        }
+        Stage::Split => Ok(print(&network.forward(x, mode)?.function)),
+        _ => {
+            let function = program(arguments, network, x)?;
+            let program = Program::named(network.config().name.as_str());
+            match arguments.stage {
+                Stage::Lower => {
+                    let lowered =
+                        function.lower().map_err(|errors| Error::new(ErrorKind::Graph, errors.to_string()))?;
+                    Ok(print(&lowered))
+                }
+                Stage::Stablehlo => program.text(&function),
+                Stage::Hlo => {
+                    let options = CompileOptions { inputs: Some(function.input_types()), ..CompileOptions::default() };
+                    client::open(arguments.device)?.optimized_hlo(&program.text(&function)?, &options)
+                }
+                _ => Ok(print(&function)),
+            }
+        }
+    }
+}
+
+/// The program of the later stages: with the gradient, unless it is not wanted or there is none.
+fn program(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<Function> {
+    let forward = network.forward(x, arguments.mode.into())?;
+    let later = arguments.stage > Stage::Grad;
+    match later && (arguments.forward || arguments.mode == Rounding::Ptq) {
+        true => Ok(forward.function),
+        false => forward.gradient(),
+    }
+}

@@ -1,0 +1,73 @@
+//! The command line: one file per subcommand, and how errors are shown. The only part that prints; computes nothing.
+
+mod argument;
+mod choice;
+mod client;
+mod doctor;
+mod failure;
+mod inspect;
+mod plugin;
+mod predict;
+mod probe;
+mod progress;
+mod recipe;
+mod screen;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  spiq train                         train on the built-in digits, with int8 weights and activations
+  spiq doctor                        see what this machine has, and what is missing
+  spiq inspect --model model.toml --rules rules.toml --stage quantize --report
+
+Exit codes: 0 done · 1 the plugin reported an error · 2 an input, a file or a plugin is not usable · 130 stopped by Ctrl-C";
+
+/// Quantization-aware training of spiking neural networks, compiled by XLA.
+#[derive(Debug, Parser)]
+#[command(name = "spiq", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::Arguments),
+    Predict(predict::Arguments),
+    Inspect(inspect::Arguments),
+    Doctor(doctor::Arguments),
+    Plugin(plugin::Arguments),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::of_usage(&error),
+    };
+    let outcome = match &cli.command {
+        Command::Train(arguments) => train::run(arguments),
+        Command::Predict(arguments) => predict::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Plugin(arguments) => plugin::run(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::of_run(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,108 @@
+//! Opens one plugin in a process of its own: a broken one may crash, hang or write what it likes. Knows no other command.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use spiq::pjrt::{Client, ClientOptions, Plugin};
+
+/// A plugin that has not answered by then hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a plugin says.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Probe {
+    /// Version of PJRT, as in `0.81`.
+    pub pjrt: Option<String>,
+    /// Name and version of its platform.
+    pub platform: Option<String>,
+    /// Its devices on this machine.
+    pub devices: Vec<Device>,
+    /// Why there is no more to say.
+    pub error: Option<String>,
+}
+
+/// A device of a plugin.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Device {
+    /// Its number.
+    pub id: i32,
+    /// What it is.
+    pub kind: String,
+    /// Bytes of memory in use.
+    pub memory_in_use: Option<i64>,
+    /// Bytes of memory that may be used.
+    pub memory_limit: Option<i64>,
+}
+
+/// Asks the plugin file, through this program's own hidden flag.
+pub fn ask(plugin: &Path) -> Probe {
+    let failed = |error: String| Probe { error: Some(error), ..Probe::default() };
+    let started = std::env::current_exe().and_then(|program| {
+        let mut command = Command::new(program);
+        command.args(["doctor", "--probe"]).arg(plugin);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    });
+    let mut child = match started {
+        Ok(child) => child,
+        Err(cause) => return failed(format!("cannot be tried: {cause}")),
+    };
+    if !ended(&mut child) {
+        drop(child.kill());
+        drop(child.wait());
+        return failed(format!("does not answer within {} seconds", PATIENCE.as_secs()));
+    }
+    let mut text = String::new();
+    drop(child.stdout.take().map(|mut out| out.read_to_string(&mut text)));
+    // A plugin may have written something before.
+    let answer = text.lines().next_back().and_then(|line| serde_json::from_str(line).ok());
+    answer.unwrap_or_else(|| match child.wait() {
+        Ok(status) => failed(format!("crashes when it is opened ({status})")),
+        Err(cause) => failed(format!("cannot be tried: {cause}")),
+    })
+}
+
+fn ended(child: &mut Child) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        match child.try_wait() {
+            Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+            _ => return true,
+        }
+    }
+    false
+}
+
+/// Opens the plugin in this process and says what it finds, as one line of JSON.
+pub fn answer(plugin: &PathBuf) -> String {
+    let mut probe = Probe::default();
+    if let Err(error) = look(plugin, &mut probe) {
+        probe.error = Some(error.to_string());
+    }
+    serde_json::to_string(&probe).expect("strings and numbers")
+}
+
+fn look(plugin: &Path, probe: &mut Probe) -> spiq::Result<()> {
+    let plugin = Plugin::open(plugin)?;
+    let (major, minor) = plugin.version();
+    probe.pjrt = Some(format!("{major}.{minor}"));
+    let client = Client::new(plugin, &ClientOptions::default())?;
+    // A version of several lines has the important one first.
+    let version = client.platform_version().lines().next().unwrap_or_default().trim();
+    probe.platform = Some(match client.platform_name() {
+        name if name == version => name.to_owned(),
+        name => format!("{name} {version}"),
+    });
+    for device in client.devices() {
+        let memory = device.memory_stats().ok();
+        probe.devices.push(Device {
+            id: device.id(),
+            kind: device.kind().to_owned(),
+            memory_in_use: memory.map(|memory| memory.in_use),
+            memory_limit: memory.and_then(|memory| memory.limit),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Progress of installations and training runs: bars on a terminal, lines elsewhere. Knows nothing of what goes on.
+
+use std::io::{IsTerminal, stderr};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use spiq::pjrt;
+use spiq::train::Event;
+
+use super::screen;
+
+/// Shows an installation on standard error, package by package.
+#[derive(Default)]
+pub struct Installation {
+    shown: Option<(&'static str, pjrt::Step, ProgressBar)>,
+}
+
+impl Installation {
+    /// Shows how far it is.
+    pub fn update(&mut self, progress: pjrt::Progress) {
+        let now = (progress.package, progress.step);
+        let shown = self.shown.as_ref().map(|(package, step, _)| (*package, *step));
+        if shown != Some(now) {
+            self.end();
+            let bar = bar(progress.total, "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}");
+            bar.set_message(message(&progress));
+            if bar.is_hidden() && progress.step == pjrt::Step::Download {
+                screen::note(&format!("{} ({})", message(&progress), screen::bytes(progress.total)));
+            }
+            self.shown = Some((progress.package, progress.step, bar));
+        }
+        if let Some((_, _, bar)) = &self.shown {
+            bar.set_position(progress.done);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some((_, _, bar)) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn message(progress: &pjrt::Progress) -> String {
+    let doing = match progress.step {
+        pjrt::Step::Download => "downloading",
+        pjrt::Step::Unpack => "unpacking",
+    };
+    format!("{doing} {} {}", progress.package, progress.version)
+}
+
+/// Shows a training run: a bar on a terminal, and a line for each epoch elsewhere.
+pub struct Training {
+    bar: ProgressBar,
+    begun: Option<Begun>,
+}
+
+/// When and where the steps of this process began.
+struct Begun {
+    at: Instant,
+    done: usize,
+}
+
+impl Training {
+    /// A display that is still empty.
+    pub fn new() -> Training {
+        Training { bar: bar(0, "[{bar:30}] step {pos}/{len} {msg}"), begun: None }
+    }
+
+    /// Shows what happened.
+    pub fn update(&mut self, event: Event) {
+        match event {
+            Event::Compiling => self.line("compiling the training step"),
+            Event::Step { done, total, loss } => {
+                let begun = self.begun.get_or_insert_with(|| Begun { at: Instant::now(), done });
+                let rate = (done - begun.done) as f64 / begun.at.elapsed().as_secs_f64().max(1e-9);
+                let loss = loss.map_or_else(String::new, |loss| format!("loss {loss:.4}  "));
+                self.bar.set_length(total as u64);
+                self.bar.set_message(format!("{loss}{rate:.0} steps/s"));
+                self.bar.set_position(done as u64);
+            }
+            Event::Epoch { epoch, train_loss, test_accuracy } => {
+                let accuracy = 100.0 * test_accuracy;
+                self.line(&format!("epoch {epoch:>3}  train loss {train_loss:.4}  test accuracy {accuracy:.2} %"));
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn line(&self, text: &str) {
+        match self.bar.is_hidden() {
+            true => screen::note(text),
+            false => self.bar.println(text),
+        }
+    }
+}
+
+/// A bar on standard error; hidden where that is no terminal.
+fn bar(total: u64, template: &str) -> ProgressBar {
+    let target =
+        if stderr().is_terminal() { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template(template).expect("the templates are right").progress_chars("=> ");
+    ProgressBar::with_draw_target(Some(total), target).with_style(style)
+}

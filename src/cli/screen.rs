@@ -1,0 +1,74 @@
+//! Text to the terminal or a pipe that may be closed at any time. Knows nothing of what is said.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use spiq::{Error, Result};
+
+/// Writes a result to standard output. Who closed it (`| head`) has seen enough; that is no error.
+///
+/// # Errors
+/// Of kind `File` when it cannot be written for another reason, such as a full disk.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::file(Path::new("standard output"), "write to", cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to standard error. That it cannot be written is nothing that could be said anywhere.
+pub fn note(line: &str) {
+    drop(writeln!(io::stderr().lock(), "{line}"));
+}
+
+/// Rows under a head, columns aligned, numbers not.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let head = (!head.is_empty()).then_some(head);
+    let lines: Vec<&Vec<String>> = head.iter().chain(rows).collect();
+    let columns = lines.iter().map(|line| line.len()).max().unwrap_or(0);
+    let width = |column: usize| lines.iter().filter_map(|l| l.get(column)).map(|c| c.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A number of bytes for people.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 100.0 {
+        format!("{value:.0} {}", UNITS[unit])
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned() {
+        let rows = [vec!["longer".to_owned(), "1".to_owned()], vec!["x".to_owned(), "2".to_owned()]];
+        assert_eq!(table(&["name", "n"], &rows), "name    n\nlonger  1\nx       2\n");
+    }
+
+    #[test]
+    fn sizes_have_few_digits() {
+        assert_eq!([999, 1500, 259_284_552].map(bytes), ["999 B", "1.5 kB", "259 MB"]);
+    }
+}
