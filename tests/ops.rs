@@ -5,7 +5,7 @@ mod run;
 
 use run::Program;
 use spiq::{Array, DType, TensorType};
-use spiq_hlo::{Function, Sample, Tensor, samples, trace, vjp, vmap};
+use spiq_hlo::{ConvDims, Convolution, Function, Sample, Tensor, samples, trace, vjp, vmap};
 
 type Check = Result<(), String>;
 
@@ -264,6 +264,23 @@ fn sorting_is_stable_and_puts_nan_last() {
     let x = Array::new([6], [2.0, f64::NAN, -1.0, 2.0, f64::NEG_INFINITY, -1.0]).unwrap();
     check_values(|x| x[0].argsort(0), &[x], &[4.0, 2.0, 5.0, 0.0, 3.0, 1.0]);
     check_values(|x| x[0].sort(0), &[ints(&[2, 2], &[3, 1, -2, 5])], &[-2.0, 1.0, 3.0, 5.0]);
+}
+
+#[test]
+fn convolutions_slide_an_unreversed_kernel() {
+    let dims = ConvDims::features_last(3);
+    let plain = Convolution::new(dims, DType::S32);
+    let (x, kernel) = (ints(&[1, 4, 1], &[1, 2, 3, 4]), ints(&[2, 1, 1], &[1, 10]));
+    let inputs = [x, kernel];
+    check_values(|x| x[0].convolution(&x[1], &plain), &inputs, &[21.0, 32.0, 43.0]);
+    let same = plain.clone().same_padding(&[1, 4, 1], &[2, 1, 1]);
+    check_values(|x| x[0].convolution(&x[1], &same), &inputs, &[21.0, 32.0, 43.0, 4.0]);
+    let strided = Convolution { strides: vec![2], ..plain.clone() };
+    check_values(|x| x[0].convolution(&x[1], &strided), &inputs, &[21.0, 43.0]);
+    let wide = Convolution { kernel_dilation: vec![3], ..plain.clone() };
+    check_values(|x| x[0].convolution(&x[1], &wide), &inputs, &[41.0]);
+    let spread = Convolution { input_dilation: vec![2], ..plain };
+    check_values(|x| x[0].convolution(&x[1], &spread), &inputs, &[1.0, 20.0, 2.0, 30.0, 3.0, 40.0]);
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub struct Axes {
 impl Axes {
     /// The features last, the batch first.
     fn last(rank: usize) -> Axes {
-        Axes { outer: 0, feature: rank - 1, window: (1..rank - 1).collect() }
+        let feature = rank.saturating_sub(1);
+        Axes { outer: 0, feature, window: (1..feature).collect() }
     }
 
     fn all(&self) -> Vec<usize> {
@@ -59,11 +60,9 @@ impl Axes {
 
 impl ConvDims {
     /// Inputs `[batch, window…, features]`, kernels `[window…, input features, output features]`, as flax has them.
-    ///
-    /// # Panics
-    /// When `rank` is below 2: a convolution has a batch and features.
     pub fn features_last(rank: usize) -> ConvDims {
-        let kernel = Axes { outer: rank - 1, feature: rank - 2, window: (0..rank - 2).collect() };
+        let feature = rank.saturating_sub(2);
+        let kernel = Axes { outer: rank.saturating_sub(1), feature, window: (0..feature).collect() };
         ConvDims { input: Axes::last(rank), kernel, output: Axes::last(rank) }
     }
 }
@@ -105,12 +104,14 @@ impl Convolution {
     /// Pads so that the result is as large as the input, divided by the strides and rounded up (`SAME` in XLA and flax).
     #[must_use]
     pub fn same_padding(mut self, input: &[usize], kernel: &[usize]) -> Convolution {
-        let size = |dims: &[usize], axes: &Axes, i: usize| dims.get(axes.window[i]).copied().unwrap_or(0);
+        // Lists that are too short are for the operation to refuse.
+        let at = |list: &[usize], i: usize| list.get(i).copied().unwrap_or(1).max(1);
+        let size = |dims: &[usize], axes: &Axes, i: usize| axes.window.get(i).map_or(1, |&axis| at(dims, axis));
         let pad = |i: usize| {
-            let input = size(input, &self.dims.input, i);
-            let window = spread(size(kernel, &self.dims.kernel, i), self.kernel_dilation[i]);
-            let total =
-                ((input.div_ceil(self.strides[i]) as i64 - 1) * self.strides[i] as i64 + window - input as i64).max(0);
+            let (input, stride) = (size(input, &self.dims.input, i), at(&self.strides, i));
+            let window = spread(size(kernel, &self.dims.kernel, i), at(&self.kernel_dilation, i));
+            let covered = ((input.div_ceil(stride) - 1) * stride) as i64 + window;
+            let total = (covered - input as i64).max(0);
             (total / 2, total - total / 2)
         };
         self.padding = (0..self.dims.input.window.len()).map(pad).collect();
