@@ -98,8 +98,12 @@ pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     let poison = leaves.iter().find(|t| t.is_poison()).cloned();
     let size = sizes[0].filter(|_| sizes.iter().all(|s| *s == sizes[0]));
     let (Some(size), None) = (size, &poison) else {
-        let message = format!("wants axis 0 of one size in all inputs, got {leaves:?}");
-        let poison = poison.unwrap_or_else(|| graph.fail("vmap", Violation::new("", message)));
+        let all: Vec<String> = leaves.iter().map(|t| t.ty().to_string()).collect();
+        let message = format!("wants axis 0 of one size in all inputs, got [{}]", all.join(", "));
+        let poison = match poison {
+            Some(poison) => poison,
+            None => graph.fail("vmap", Violation::new("", message)),
+        };
         return f(xs.map(|_| poison.clone())).map(|_| poison.clone());
     };
     let mut template = None;

@@ -31,7 +31,7 @@ impl Op for While {
         }
         match self.condition.result_types().as_slice() {
             [ty] if *ty == TensorType::scalar(DType::Pred) => Ok(results),
-            other => Err(Violation::new("C1", format!("the condition gives {other:?}, not one pred[]"))),
+            other => Err(Violation::new("C1", format!("the condition gives ({}), not one pred[]", list(other)))),
         }
     }
     fn regions(&self, _: &[TensorType]) -> Vec<Function> {
@@ -54,6 +54,13 @@ impl Op for While {
         let condition = |s: &[Tensor]| self.condition.call(s[0].graph(), s).swap_remove(0);
         Some(while_raw(&graph, operands, condition, |s| self.body.rewrite(s[0].graph(), s, rewrite)))
     }
+    fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(While { condition: change(&self.condition), body: change(&self.body) }))
+    }
+}
+
+fn list(types: &[TensorType]) -> String {
+    types.iter().map(TensorType::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Traces a loop and records it; captured values become parts of the state that stay as they are.
@@ -64,16 +71,8 @@ pub(crate) fn while_raw(
     condition: impl FnOnce(&[Tensor]) -> Tensor,
     body: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
 ) -> Vec<Tensor> {
-    let trace = |f: &mut dyn FnMut(&[Tensor]) -> Vec<Tensor>| {
-        graph.body(|inner| {
-            let state: Vec<Tensor> = state.iter().map(|t| inner.input("", t.ty().clone())).collect();
-            let results = f(&state);
-            inner.close(&results)
-        })
-    };
-    let (mut condition, mut body) = (Some(condition), Some(body));
-    let condition = trace(&mut |s| vec![condition.take().expect("traced once")(s)]);
-    let body = trace(&mut |s| body.take().expect("traced once")(s));
+    let condition = close_state(graph, state, |s| vec![condition(s)]);
+    let body = close_state(graph, state, body);
     let (Some((condition, seen)), Some((body, used))) = (condition, body) else { return vec![Tensor::poison(graph)] };
     let operands = [state, &seen, &used].concat();
     let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
@@ -89,6 +88,15 @@ pub(crate) fn while_raw(
     let mut results = graph.record(Arc::new(While { condition, body }), &operands);
     results.truncate(n.max(1));
     results
+}
+
+#[track_caller]
+fn close_state(graph: &Graph, state: &[Tensor], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Closed {
+    graph.body(|inner| {
+        let state: Vec<Tensor> = state.iter().map(|t| inner.input("", t.ty().clone())).collect();
+        let results = f(&state);
+        inner.close(&results)
+    })
 }
 
 /// Runs `body` on a state as long as `condition` holds for it. JAX: `lax.while_loop`. Not differentiable: use `scan`.
@@ -128,7 +136,6 @@ impl Op for Case {
         let results = self.branches[0].result_types();
         match self.branches.iter().map(Function::result_types).find(|types| *types != results) {
             Some(other) => {
-                let list = |types: &[TensorType]| types.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(", ");
                 let message = format!("branches give ({}) and ({})", list(&results), list(&other));
                 Err(Violation::new("C3", message))
             }
@@ -169,11 +176,15 @@ impl Op for Case {
         }
         Some(record_case(&operands[0], traced))
     }
+    fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Case { branches: self.branches.iter().map(change).collect() }))
+    }
 }
 
 type Branch<'a> = Box<dyn FnOnce() -> Vec<Tensor> + 'a>;
 type Closed = Option<(Function, Vec<Tensor>)>;
 
+#[track_caller]
 fn close_branch(graph: &Graph, f: impl FnOnce() -> Vec<Tensor>) -> Closed {
     graph.body(|inner| {
         let results = f();

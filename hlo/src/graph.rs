@@ -24,6 +24,8 @@ struct Trace {
     captures: RefCell<Vec<(Tensor, Value)>>,
     parent: Option<Graph>,
     session: Rc<Session>,
+    /// Who began the trace: the line to show for what is wrong with its results.
+    begun: &'static Location<'static>,
 }
 
 /// What all traces of one program share.
@@ -39,6 +41,7 @@ struct Session {
 impl Graph {
     /// An empty trace.
     #[expect(clippy::new_without_default, reason = "a trace is begun on purpose")]
+    #[track_caller]
     pub fn new() -> Graph {
         let scope = RefCell::new(Arc::from(""));
         let session =
@@ -46,7 +49,9 @@ impl Graph {
         Graph::begin(None, session)
     }
 
+    #[track_caller]
     fn begin(parent: Option<Graph>, session: Rc<Session>) -> Graph {
+        let begun = session.place.get().unwrap_or(Location::caller());
         Graph(Rc::new(Trace {
             nodes: RefCell::default(),
             inputs: RefCell::default(),
@@ -54,10 +59,12 @@ impl Graph {
             captures: RefCell::default(),
             parent,
             session,
+            begun,
         }))
     }
 
     /// Traces a body inside whatever is being traced now. Values of the surrounding traces may be used in it.
+    #[track_caller]
     pub(crate) fn body<R>(&self, f: impl FnOnce(&Graph) -> R) -> R {
         let session = &self.0.session;
         let parent = session.bodies.borrow().last().cloned().unwrap_or_else(|| self.root());
@@ -155,7 +162,16 @@ impl Graph {
     /// Keeps an error of the caller and yields poison.
     #[track_caller]
     pub fn fail(&self, op: &str, violation: Violation) -> Tensor {
-        let error = GraphError { op: op.to_owned(), violation, place: self.place(), scope: self.current_scope() };
+        self.fail_at(op, violation, self.place())
+    }
+
+    /// Keeps an error of whoever began this trace: its results are wrong.
+    pub(crate) fn fail_results(&self, op: &str, violation: Violation) -> Tensor {
+        self.fail_at(op, violation, self.0.begun)
+    }
+
+    fn fail_at(&self, op: &str, violation: Violation, place: &'static Location<'static>) -> Tensor {
+        let error = GraphError { op: op.to_owned(), violation, place, scope: self.current_scope() };
         self.0.session.errors.borrow_mut().push(error);
         Tensor::poison(self)
     }
@@ -269,32 +285,33 @@ impl Graph {
     /// Every wrong call of the trace, each with the caller's line.
     pub fn finish(&self, results: &[Tensor]) -> Result<Function, GraphErrors> {
         let lifted = self.lift_results(results);
-        let errors = self.0.session.errors.borrow();
-        if !errors.is_empty() {
-            return Err(GraphErrors(errors.clone()));
+        if lifted.is_none() && self.0.session.errors.borrow().is_empty() {
+            let message = "a result is the outcome of a wrong call in another trace";
+            self.fail_results("return", Violation::new("", message));
         }
-        Ok(Function::extract(&self.0.nodes.borrow(), &self.0.inputs.borrow(), &lifted))
+        let errors = self.0.session.errors.borrow();
+        match lifted {
+            Some(values) if errors.is_empty() => {
+                Ok(Function::extract(&self.0.nodes.borrow(), &self.0.inputs.borrow(), &values))
+            }
+            _ => Err(GraphErrors(errors.clone())),
+        }
     }
 
-    #[track_caller]
-    fn lift_results(&self, results: &[Tensor]) -> Vec<Value> {
-        let mut values = Vec::new();
-        for result in results.iter().filter(|r| !r.is_poison()) {
-            match self.lift(result) {
-                Ok(value) => values.push(value),
-                Err(violation) => drop(self.fail("return", violation)),
-            }
-        }
-        values
+    /// The values of the results; `None` when one of them is poison or belongs to another trace.
+    fn lift_results(&self, results: &[Tensor]) -> Option<Vec<Value>> {
+        let lift = |result: &Tensor| match result.is_poison() {
+            true => None,
+            false => self.lift(result).map_err(|violation| self.fail_results("return", violation)).ok(),
+        };
+        let values: Vec<Option<Value>> = results.iter().map(lift).collect();
+        values.into_iter().collect()
     }
 
     /// Ends a body: the function takes the captured outer values first, then its own inputs.
-    /// `None` when a result is poison.
+    /// `None` when a result is poison or belongs to another trace.
     pub(crate) fn close(&self, results: &[Tensor]) -> Option<(Function, Vec<Tensor>)> {
-        if results.iter().any(Tensor::is_poison) {
-            return None;
-        }
-        let values = self.lift_results(results);
+        let values = self.lift_results(results)?;
         let nodes = self.0.nodes.borrow();
         let own = self.0.inputs.borrow();
         let read = Function::reads(&nodes, &own, &values);

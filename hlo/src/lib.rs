@@ -35,11 +35,14 @@ pub use graph::Graph;
 pub use op::{Cotangents, Infer, Op, Recompute, Reverse};
 pub use ops::constant::Operand;
 pub use ops::dot_general::{DotDims, DotGeneral};
+pub use ops::gather::WindowDims;
 pub use ops::gradient::custom_vjp;
 pub use ops::slice::concatenate;
+pub use ops::sort::sort;
 pub use ops::{Domain, Sample, samples};
 pub use print::PrintOptions;
 pub use scan::scan;
+pub use simplify::Narrowed;
 pub use tensor::Tensor;
 pub use tree::Tree;
 pub use types::TensorType;
@@ -48,6 +51,7 @@ pub use types::TensorType;
 ///
 /// # Errors
 /// Every wrong call that `f` makes, each with its line.
+#[track_caller]
 pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, GraphErrors> {
     let graph = Graph::new();
     let tensors: Vec<Tensor> = inputs.iter().map(|(name, ty)| graph.input(*name, ty.clone())).collect();

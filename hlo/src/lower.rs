@@ -13,7 +13,8 @@ impl Function {
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn lower(&self) -> Result<Function, GraphErrors> {
-        let lowered = self.transform(&mut |node, operands| node.op.lower(operands))?;
+        // What nobody reads of a loop must go while the loop still says what it carries.
+        let lowered = self.simplify().transform(&mut |node, operands| node.op.lower(operands))?;
         if lowered.is_stablehlo() { Ok(lowered) } else { lowered.lower() }
     }
 

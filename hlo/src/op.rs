@@ -2,10 +2,12 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::batch::Mapped;
 use crate::error::Violation;
 use crate::function::{Function, Rewrite};
+use crate::simplify::Narrowed;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -89,6 +91,16 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
 
     /// Applies the operation to `operands`, rewriting any function it holds. Only ops with bodies override it.
     fn retrace(&self, _operands: &[Tensor], _rewrite: &mut Rewrite) -> Option<Vec<Tensor>> {
+        None
+    }
+
+    /// The operation with each function that it holds replaced by an equivalent one. Only ops with bodies override it.
+    fn map_bodies(&self, _change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// What is left of the operation when only these outputs are read. `None`: all of it.
+    fn narrow(&self, _read: &[bool]) -> Option<Narrowed> {
         None
     }
 

@@ -6,10 +6,11 @@ use crate::batch::{Mapped, call_mapped};
 use crate::control::while_raw;
 use crate::dtype::DType;
 use crate::error::Violation;
-use crate::function::{Function, Rewrite};
+use crate::function::{Function, Rewrite, Value};
 use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::sample::Sample;
+use crate::simplify::Narrowed;
 use crate::tensor::Tensor;
 use crate::tree::Tree;
 use crate::types::TensorType;
@@ -91,6 +92,12 @@ impl Op for Scan {
             let results = self.body.rewrite(graph, &[consts, carry, x].concat(), rewrite);
             (results[..self.carries].to_vec(), results[self.carries..].to_vec())
         }))
+    }
+    fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Scan { body: change(&self.body), ..self.clone() }))
+    }
+    fn narrow(&self, read: &[bool]) -> Option<Narrowed> {
+        self.without_unread(read)
     }
     fn is_stablehlo(&self) -> bool {
         false
@@ -247,6 +254,36 @@ impl Scan {
             }
         }
         flags
+    }
+
+    /// The scan without outputs that nobody reads, and without carries, constants and sequences that only those need.
+    fn without_unread(&self, read: &[bool]) -> Option<Narrowed> {
+        let depends = dependence(&self.body);
+        let mut results = read.to_vec();
+        // Each round follows the carries one step further back.
+        for _ in 0..self.carries {
+            for carry in 0..self.carries {
+                results[carry] |= depends.iter().zip(&results).any(|(d, r)| *r && d[self.consts + carry]);
+            }
+        }
+        let chosen = |flags: &[bool]| (0..flags.len()).filter(|&i| flags[i]).collect::<Vec<_>>();
+        let carried = |i: usize| i.checked_sub(self.consts).filter(|&c| c < self.carries);
+        let needed = |i: usize| match carried(i) {
+            Some(carry) => results[carry],
+            None => depends.iter().zip(&results).any(|(d, r)| *r && d[i]),
+        };
+        let operands = chosen(&(0..self.body.inputs.len()).map(needed).collect::<Vec<_>>());
+        let outputs = chosen(&results);
+        // A loop is recorded beside one of its operands.
+        if operands.is_empty() || (operands.len() == self.body.inputs.len() && outputs.len() == read.len()) {
+            return None;
+        }
+        let inputs: Vec<(Value, String)> = operands.iter().map(|&i| (self.body.input(i), String::new())).collect();
+        let ends: Vec<Value> = outputs.iter().map(|&i| self.body.results[i]).collect();
+        let body = Function::extract(&self.body.nodes, &inputs, &ends).simplify();
+        let consts = operands.iter().filter(|&&i| i < self.consts).count();
+        let carries = outputs.iter().filter(|&&i| i < self.carries).count();
+        Some(Narrowed { op: Arc::new(Scan { body, consts, carries, ..self.clone() }), operands, outputs })
     }
 
     /// The scan as StableHLO has it: a `while` with a step counter, slices taken and results written in place.

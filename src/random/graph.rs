@@ -1,37 +1,121 @@
-//! Random numbers inside a graph, bit for bit those of the host.
+//! Random numbers drawn inside a traced program: keys are `u32[2]` tensors. Knows the hash, not who draws.
 
-use spiq_hlo::{DType, Tensor, TensorType};
+use spiq_hlo::{Array, DType, Graph, Tensor, TensorType, Violation, concatenate};
 
-/// Booleans of shape `dims` that are true with probability `p`, broadcast to that shape.
-#[track_caller]
-pub fn bernoulli(key: &Tensor, p: &Tensor, dims: &[usize]) -> Tensor {
-    uniform(key, dims).lt(p)
+use super::Key;
+
+/// A random key inside a traced program: [`Key`] as a tensor, with the same numbers.
+///
+/// Draws give tensors of a shape; element i, in row-major order, has the bits that the [`Key`] of the same words draws
+/// i-th on the host. Wrong shapes wait in the trace like all errors.
+///
+/// Shape: the key is `u32[2]`. Source: as [`Key`].
+///
+/// ```
+/// use spiq::random::GraphKey;
+/// use spiq_hlo::{trace, DType, TensorType};
+/// // Rate-coded spikes: a new draw for every step.
+/// let inputs = [("key", TensorType::new(DType::U32, [2])), ("rate", TensorType::new(DType::F32, [64, 10]))];
+/// let f = trace(&inputs, |x| vec![GraphKey::new(&x[0]).bernoulli(&[32, 64, 10], &x[1])])?;
+/// assert_eq!(f.result_types()[0].to_string(), "pred[32,64,10]");
+/// # Ok::<(), spiq_hlo::GraphErrors>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct GraphKey {
+    words: [Tensor; 2],
 }
 
-fn uniform(key: &Tensor, dims: &[usize]) -> Tensor {
-    let mantissa = bits(key, dims).shift_right_logical(9.0).or(f64::from(0x3F80_0000u32));
-    mantissa.bitcast_convert(DType::F32) - 1.0
-}
-
-fn bits(key: &Tensor, dims: &[usize]) -> Tensor {
-    let count = dims.iter().product();
-    let low = key.graph().iota(TensorType::new(DType::U32, [count]), 0);
-    let (a, b) = threefry(key, low.zeros_like(), low);
-    a.xor(&b).reshape(dims)
-}
-
-fn threefry(key: &Tensor, a: Tensor, b: Tensor) -> (Tensor, Tensor) {
-    let word = |i: usize| key.index_axis(0, i).broadcast_to(a.dims());
-    let keys = [word(0), word(1), word(0).xor(&word(1)).xor(f64::from(0x1BD1_1BDAu32))];
-    let rotations = [[13.0, 15.0, 26.0, 6.0], [17.0, 29.0, 16.0, 24.0]];
-    let (mut a, mut b) = (a + &keys[0], b + &keys[1]);
-    for round in 0..5usize {
-        for r in rotations[round % 2] {
-            a = &a + &b;
-            b = b.shift_left(r).or(&b.shift_right_logical(32.0 - r)).xor(&a);
+impl GraphKey {
+    /// The key that a `u32[2]` tensor holds.
+    #[track_caller]
+    pub fn new(words: &Tensor) -> GraphKey {
+        if !words.is_poison() && *words.ty() != TensorType::new(DType::U32, [2]) {
+            let violation = Violation::new("", format!("a key is u32[2], got {}", words.ty()));
+            let poison = words.graph().fail("random key", violation);
+            return GraphKey { words: [poison.clone(), poison] };
         }
-        a = a + &keys[(round + 1) % 3];
-        b = b + &keys[(round + 2) % 3] + (round + 1) as f64;
+        GraphKey { words: [words.index_axis(0, 0), words.index_axis(0, 1)] }
     }
-    (a, b)
+
+    /// A key known while tracing.
+    pub fn constant(graph: &Graph, key: Key) -> GraphKey {
+        GraphKey { words: key.words().map(|word| graph.constant(&Array::scalar(word))) }
+    }
+
+    /// The key as a `u32[2]` tensor.
+    #[track_caller]
+    pub fn to_tensor(&self) -> Tensor {
+        let [high, low] = &self.words;
+        concatenate(&[&high.reshape(&[1]), &low.reshape(&[1])], 0)
+    }
+
+    /// `n` keys that are independent of one another and of this one (`jax.random.split`).
+    #[track_caller]
+    pub fn split(&self, n: usize) -> Vec<GraphKey> {
+        let [high, low] = self.blocks(&[n]);
+        (0..n).map(|i| GraphKey { words: [high.index_axis(0, i), low.index_axis(0, i)] }).collect()
+    }
+
+    /// Two keys: `split(2)` without the vector.
+    #[track_caller]
+    pub fn pair(&self) -> (GraphKey, GraphKey) {
+        let mut keys = self.split(2).into_iter();
+        let mut next = || keys.next().expect("two keys");
+        (next(), next())
+    }
+
+    /// A key that depends on this one and on an integer scalar, such as a step (`jax.random.fold_in`).
+    #[track_caller]
+    pub fn fold_in(&self, data: &Tensor) -> GraphKey {
+        let low = data.convert(DType::U32);
+        GraphKey { words: threefry2x32(&self.words, [low.zeros_like(), low]) }
+    }
+
+    /// Uniformly distributed `u8`, `u16` or `u32` (`jax.random.bits`).
+    #[track_caller]
+    pub fn bits(&self, dtype: DType, dims: &[usize]) -> Tensor {
+        let [high, low] = self.blocks(dims);
+        let bits = high.xor(&low);
+        // JAX keeps the low bits of each word; a conversion to fewer bits does just that.
+        bits.convert(dtype)
+    }
+
+    /// The trace that the key belongs to.
+    pub(super) fn graph(&self) -> &Graph {
+        self.words[0].graph()
+    }
+
+    /// One hash per element of a shape: two words each.
+    #[track_caller]
+    fn blocks(&self, dims: &[usize]) -> [Tensor; 2] {
+        let count: usize = dims.iter().product();
+        let low = self.graph().iota(TensorType::new(DType::U32, [count]), 0);
+        // The upper word counts in steps of 2³², more elements than a program holds.
+        let words = threefry2x32(&self.words, [low.zeros_like(), low]);
+        words.map(|word| word.reshape(dims))
+    }
+}
+
+/// The block cipher on tensors, as on the host (`key.rs`).
+#[track_caller]
+fn threefry2x32(key: &[Tensor; 2], count: [Tensor; 2]) -> [Tensor; 2] {
+    const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
+    const PARITY: f64 = 466_688_986.0;
+    let schedule = [key[0].clone(), key[1].clone(), key[0].xor(&key[1]).xor(PARITY)];
+    let [mut a, mut b] = [&count[0] + &schedule[0], &count[1] + &schedule[1]];
+    for group in 0..5 {
+        for rotation in ROTATIONS[group % 2] {
+            a = &a + &b;
+            b = rotated(&b, rotation).xor(&a);
+        }
+        a = a + &schedule[(group + 1) % 3];
+        // The number joins the key's word before the sum: scalars are added once, not per element.
+        b = b + (&schedule[(group + 2) % 3] + (group as f64 + 1.0));
+    }
+    [a, b]
+}
+
+#[track_caller]
+fn rotated(x: &Tensor, by: u32) -> Tensor {
+    x.shift_left(f64::from(by)).or(&x.shift_right_logical(f64::from(32 - by)))
 }

@@ -45,18 +45,11 @@ impl Key {
     /// assert_eq!(draw, [9, 0, 2, 3, 1]);
     /// ```
     pub fn randint<T: RandomInteger>(self, n: usize, min: i128, max: i128) -> Vec<T> {
-        // Narrow types are drawn as 32-bit integers, in which one past their largest value can be said.
-        let (lowest, highest) =
-            if T::BITS < 32 { (i128::from(i32::MIN), i128::from(i32::MAX)) } else { (T::MIN, T::MAX) };
-        let width = T::BITS.max(32);
-        let (min, max) = (min.clamp(T::MIN, T::MAX), max.clamp(T::MIN, T::MAX + 1));
-        let past = max > highest;
-        let (min, max) = (min.clamp(lowest, highest), max.clamp(lowest, highest));
-        let span = if max <= min { 1 } else { (max - min) as u128 + u128::from(past) };
+        let range = Range::new(T::BITS, (T::MIN, T::MAX), (min, max));
         let (high, low) = self.pair();
-        let remainder = Remainder::new(width, span);
-        let draws = high.wide(width, n).zip(low.wide(width, n));
-        draws.map(|(high, low)| T::wrap(min + remainder.of(high, low) as i128)).collect()
+        let remainder = Remainder::new(range.width, range.span);
+        let draws = high.wide(range.width, n).zip(low.wide(range.width, n));
+        draws.map(|(high, low)| T::wrap(range.min + remainder.of(high, low) as i128)).collect()
     }
 
     fn wide(self, width: u32, n: usize) -> Box<dyn Iterator<Item = u128>> {
@@ -67,15 +60,40 @@ impl Key {
     }
 }
 
+/// Bounds as an integer type takes them.
+pub(super) struct Range {
+    /// Width in bits of the words drawn.
+    pub(super) width: u32,
+    /// Smallest value.
+    pub(super) min: i128,
+    /// How many values there are; at least one.
+    pub(super) span: u128,
+}
+
+impl Range {
+    /// The values from `min` up to but not including `max`, of a type of so many bits with these ends.
+    pub(super) fn new(bits: u32, ends: (i128, i128), (min, max): (i128, i128)) -> Range {
+        // Narrow types are drawn as 32-bit integers, in which one past their largest value can be said.
+        let (lowest, highest) = if bits < 32 { (i128::from(i32::MIN), i128::from(i32::MAX)) } else { ends };
+        let (min, max) = (min.clamp(ends.0, ends.1), max.clamp(ends.0, ends.1 + 1));
+        let past = max > highest;
+        let (min, max) = (min.clamp(lowest, highest), max.clamp(lowest, highest));
+        let span = if max <= min { 1 } else { (max - min) as u128 + u128::from(past) };
+        Range { width: bits.max(32), min, span }
+    }
+}
+
 /// The remainder of a double-width random number, in arithmetic that wraps at a single width, as JAX computes it.
-struct Remainder {
+pub(super) struct Remainder {
     mask: u128,
-    span: u128,
-    multiplier: u128,
+    /// How many values there are; 0 for all of the width.
+    pub(super) span: u128,
+    /// What the upper number counts for.
+    pub(super) multiplier: u128,
 }
 
 impl Remainder {
-    fn new(width: u32, span: u128) -> Remainder {
+    pub(super) fn new(width: u32, span: u128) -> Remainder {
         let mask = (1u128 << width) - 1;
         // A span of the whole range wraps to 0, and a remainder by 0 is the number itself, in XLA.
         let span = span & mask;

@@ -1,9 +1,10 @@
 //! Random numbers as JAX draws them: threefry2x32 keys, the samples drawn from them, initializers, streams. Knows
-//! nothing of layers, graphs or devices.
+//! nothing of layers or devices.
 //!
 //! Everything is a function of a [`Key`], with the bits of JAX 0.10.2 (`jax_threefry_partitionable`, its default, and
 //! without `jax_enable_x64`). In that scheme the sample at row-major position i depends on the key and i alone, so
-//! samples are drawn flat here, `n` at a time, and take their shape afterwards.
+//! samples are drawn flat on the host, `n` at a time, and take their shape afterwards. [`GraphKey`] draws the same numbers
+//! inside a traced program.
 //!
 //! ```
 //! use spiq::random::Key;
@@ -12,7 +13,8 @@
 //! assert_ne!(left.bits32(1), right.bits32(1));
 //! ```
 
-pub mod graph;
+mod graph;
+mod graph_sample;
 mod init;
 mod integer;
 mod key;
@@ -20,6 +22,7 @@ mod rngs;
 mod sample;
 pub mod special;
 
+pub use graph::GraphKey;
 pub use init::{lecun_normal, ones, spyx_beta, truncated_normal, zeros};
 pub use integer::RandomInteger;
 pub use key::Key;

@@ -93,6 +93,6 @@ impl Key {
 }
 
 /// JAX's number of sorting rounds: 3 ln n / ln 2³², rounded up.
-fn rounds(n: usize) -> usize {
+pub(super) fn rounds(n: usize) -> usize {
     (3.0 * (n.max(1) as f64).ln() / f64::from(u32::MAX).ln()).ceil() as usize
 }

@@ -25,6 +25,31 @@ pub fn erf(x: f32) -> f32 {
     x * horner(square, &NUMERATOR) / horner(square, &DENOMINATOR)
 }
 
+/// [`erf_inv`]'s polynomial below w = 5, highest power first.
+pub(super) const CENTRAL: [f32; 9] = [
+    2.810_226_4e-8,
+    3.432_739_4e-7,
+    -3.523_387_7e-6,
+    -4.391_506_5e-6,
+    0.000_218_580_87,
+    -0.001_253_725,
+    -0.004_177_681_6,
+    0.246_640_73,
+    1.501_409_4,
+];
+/// And above it.
+pub(super) const TAIL: [f32; 9] = [
+    -0.000_200_214_26,
+    0.000_100_950_56,
+    0.001_349_343_2,
+    -0.003_673_428_4,
+    0.005_739_507_7,
+    -0.007_622_461_3,
+    0.009_438_870_5,
+    1.001_674,
+    2.832_976_8,
+];
+
 /// The inverse of [`erf`]: infinite at ±1, NaN beyond.
 ///
 /// Source: Giles, "Approximating the erfinv function", 2010: with w = -log(1 - x²) a polynomial in w - 2.5 below w = 5
@@ -34,28 +59,6 @@ pub fn erf(x: f32) -> f32 {
 /// assert_eq!(spiq::random::special::erf_inv(0.5), 0.47693628);
 /// ```
 pub fn erf_inv(x: f32) -> f32 {
-    const CENTRAL: [f32; 9] = [
-        2.810_226_4e-8,
-        3.432_739_4e-7,
-        -3.523_387_7e-6,
-        -4.391_506_5e-6,
-        0.000_218_580_87,
-        -0.001_253_725,
-        -0.004_177_681_6,
-        0.246_640_73,
-        1.501_409_4,
-    ];
-    const TAIL: [f32; 9] = [
-        -0.000_200_214_26,
-        0.000_100_950_56,
-        0.001_349_343_2,
-        -0.003_673_428_4,
-        0.005_739_507_7,
-        -0.007_622_461_3,
-        0.009_438_870_5,
-        1.001_674,
-        2.832_976_8,
-    ];
     if x.abs() == 1.0 {
         return x * f32::INFINITY;
     }

@@ -3,7 +3,7 @@
 use spiq_hlo::{DType, Tensor, TensorType};
 
 use crate::data::{Encoder, Inputs};
-use crate::random::graph;
+use crate::random::GraphKey;
 
 /// How the samples of a data set become x [T, B, …] f32.
 #[derive(Clone, Debug)]
@@ -46,6 +46,6 @@ impl Encoding {
             return values.transpose(&order);
         };
         let dims = [&[self.time_steps], values.dims()].concat();
-        graph::bernoulli(key, &(values / f64::from(max)), &dims).convert(DType::F32)
+        GraphKey::new(key).bernoulli(&dims, values / f64::from(max)).convert(DType::F32)
     }
 }

@@ -58,16 +58,22 @@ impl DotDims {
         if self.lhs_contract.len() != self.rhs_contract.len() {
             return fail("C2", format!("contracts {}", pairs(&self.lhs_contract, &self.rhs_contract)));
         }
-        for (constraint, beyond, ty, batch, contract) in [
-            ("C3", "C5", lhs, &self.lhs_batch, &self.lhs_contract),
-            ("C4", "C7", rhs, &self.rhs_batch, &self.rhs_contract),
-        ] {
+        for (constraint, ty, batch, contract) in
+            [("C3", lhs, &self.lhs_batch, &self.lhs_contract), ("C4", rhs, &self.rhs_batch, &self.rhs_contract)]
+        {
             let axes: Vec<usize> = batch.iter().chain(contract).copied().collect();
             if (1..axes.len()).any(|i| axes[..i].contains(&axes[i])) {
                 return fail(constraint, format!("{axes:?} names an axis of {ty} twice"));
             }
+        }
+        for (constraint, ty, axes) in [
+            ("C5", lhs, &self.lhs_batch),
+            ("C6", lhs, &self.lhs_contract),
+            ("C7", rhs, &self.rhs_batch),
+            ("C8", rhs, &self.rhs_contract),
+        ] {
             if let Some(axis) = axes.iter().find(|&&a| a >= ty.rank()) {
-                return fail(beyond, format!("axis {axis} is not an axis of {ty}"));
+                return fail(constraint, format!("axis {axis} is not an axis of {ty}"));
             }
         }
         for (constraint, verb, left, right) in [

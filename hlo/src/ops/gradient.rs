@@ -154,6 +154,9 @@ impl Op for CustomVjp {
         };
         Some(custom_vjp(self.name, &inputs.to_vec(), forward_fn, backward_fn))
     }
+    fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(CustomVjp { forward: change(&self.forward), backward: change(&self.backward), ..*self }))
+    }
     fn is_stablehlo(&self) -> bool {
         false
     }
@@ -194,20 +197,16 @@ pub fn custom_vjp<X: Tree, Y: Tree>(
         let closed = inner.close(&y.leaves());
         (y, closed)
     });
-    let reversed = closed.and_then(|(function, captures)| {
-        let closed = graph.body(|inner| {
-            let x = inputs.with_leaves(declare(inner, &operands));
-            let again = function.call(inner, &[captures.clone(), x.leaves()].concat());
-            let cts = y.with_leaves(declare(inner, &again));
-            let grads = backward(&x, &y.with_leaves(again), &cts).leaves();
-            check_cotangents(inner, name, &operands, &grads);
-            inner.close(&grads)
-        });
-        closed.map(|backward| (function, captures, backward))
+    let Some((forward, captures)) = closed else { return y.map(|_| Tensor::poison(&graph)) };
+    let closed = graph.body(|inner| {
+        let x = inputs.with_leaves(declare(inner, &operands));
+        let again = forward.call(inner, &[captures.clone(), x.leaves()].concat());
+        let cts = y.with_leaves(declare(inner, &again));
+        let grads = backward(&x, &y.with_leaves(again), &cts).leaves();
+        check_cotangents(inner, name, &operands, &grads);
+        inner.close(&grads)
     });
-    let Some((forward, captures, (backward, backward_captures))) = reversed else {
-        return y.map(|_| Tensor::poison(&graph));
-    };
+    let Some((backward, backward_captures)) = closed else { return y.map(|_| Tensor::poison(&graph)) };
     let (c, b) = (captures.len(), backward_captures.len());
     let op = CustomVjp { name, forward, backward, captures: c, backward_captures: b };
     y.with_leaves(graph.record(Arc::new(op), &[captures, backward_captures, operands].concat()))
@@ -218,12 +217,11 @@ fn declare(graph: &Graph, like: &[Tensor]) -> Vec<Tensor> {
     like.iter().map(|t| if t.is_poison() { t.clone() } else { graph.input("", t.ty().clone()) }).collect()
 }
 
-#[track_caller]
 fn check_cotangents(graph: &Graph, name: &str, inputs: &[Tensor], grads: &[Tensor]) {
     for (x, g) in inputs.iter().zip(grads) {
         if x.dtype().is_float() && !g.is_poison() && g.ty() != x.ty() {
             let message = format!("the backward function returns {} as the cotangent of {}", g.ty(), x.ty());
-            graph.fail(name, Violation::new("", message));
+            graph.fail_results(name, Violation::new("", message));
         }
     }
 }

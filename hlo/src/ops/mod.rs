@@ -5,12 +5,14 @@ pub(crate) mod constant;
 pub(crate) mod convert;
 pub(crate) mod dot_general;
 pub(crate) mod elementwise;
+pub(crate) mod gather;
 pub(crate) mod gradient;
 pub(crate) mod reduce;
 pub(crate) mod sample;
 pub(crate) mod select;
 pub(crate) mod shape;
 pub(crate) mod slice;
+pub(crate) mod sort;
 
 pub use sample::{Domain, Sample};
 
@@ -25,6 +27,8 @@ pub fn samples() -> Vec<Sample> {
         slice::samples(),
         reduce::samples(),
         dot_general::samples(),
+        gather::samples(),
+        sort::samples(),
         gradient::samples(),
         crate::control::samples(),
         crate::scan::samples(),

@@ -55,7 +55,10 @@ impl Op for Select {
     }
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let [pred, yes, no] = operands else { unreachable!("select has three operands") };
-        if pred.dtype.kind() != Kind::Pred || pred.dims != yes.dims {
+        if pred.dtype.kind() != Kind::Pred {
+            return Err(Violation::new("I1", format!("the predicate {pred} does not hold booleans")));
+        }
+        if pred.dims != yes.dims {
             return Err(Violation::new("C1", format!("the predicate {pred} does not fit {yes}")));
         }
         if yes != no {
