@@ -19,3 +19,8 @@ pub use spiq_hlo::{
     Array, ArrayError, DType, Element, Function, Graph, GraphErrors, PrintOptions, Tensor, TensorType, Tree,
     custom_vjp, grad, scan, trace, value_and_grad, vjp, vmap,
 };
+
+/// The README's example is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -130,7 +130,7 @@ impl Network {
 }
 
 impl Forward {
-    /// The loss of this pass (integral cross-entropy) and its gradient, as a function: parameters, x and labels s32[B] to
+    /// The loss of this pass (integral cross-entropy) and its gradient, as a function: parameters, x and labels `s32[B]` to
     /// the loss and the gradient of each parameter.
     ///
     /// # Errors

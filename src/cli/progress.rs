@@ -55,36 +55,25 @@ fn message(progress: &pjrt::Progress) -> String {
     format!("{doing} {} {}", progress.package, progress.version)
 }
 
-/// Shows a training run: a bar on a terminal, and a line for each epoch elsewhere.
+/// Shows a training run: a bar on a terminal, and a line for each epoch.
+#[derive(Default)]
 pub struct Training {
-    bar: ProgressBar,
     begun: Option<Begun>,
 }
 
-/// When and where the steps of this process began.
+/// What is known from the first step on.
 struct Begun {
+    bar: ProgressBar,
     at: Instant,
     done: usize,
 }
 
 impl Training {
-    /// A display that is still empty.
-    pub fn new() -> Training {
-        Training { bar: bar(0, "[{bar:30}] step {pos}/{len} {msg}"), begun: None }
-    }
-
     /// Shows what happened.
     pub fn update(&mut self, event: Event) {
         match event {
             Event::Compiling => self.line("compiling the training step"),
-            Event::Step { done, total, loss } => {
-                let begun = self.begun.get_or_insert_with(|| Begun { at: Instant::now(), done });
-                let rate = (done - begun.done) as f64 / begun.at.elapsed().as_secs_f64().max(1e-9);
-                let loss = loss.map_or_else(String::new, |loss| format!("loss {loss:.4}  "));
-                self.bar.set_length(total as u64);
-                self.bar.set_message(format!("{loss}{rate:.0} steps/s"));
-                self.bar.set_position(done as u64);
-            }
+            Event::Step { done, total, loss } => self.step(done, total, loss),
             Event::Epoch { epoch, train_loss, test_accuracy } => {
                 let accuracy = 100.0 * test_accuracy;
                 self.line(&format!("epoch {epoch:>3}  train loss {train_loss:.4}  test accuracy {accuracy:.2} %"));
@@ -94,13 +83,27 @@ impl Training {
 
     /// Takes the bar away.
     pub fn end(&self) {
-        self.bar.finish_and_clear();
+        if let Some(begun) = &self.begun {
+            begun.bar.finish_and_clear();
+        }
+    }
+
+    fn step(&mut self, done: usize, total: usize, loss: Option<f32>) {
+        let begun = self.begun.get_or_insert_with(|| Begun {
+            bar: bar(total as u64, "[{bar:30}] step {pos}/{len}  {msg}"),
+            at: Instant::now(),
+            done,
+        });
+        let rate = (done - begun.done) as f64 / begun.at.elapsed().as_secs_f64().max(1e-9);
+        let loss = loss.map_or_else(String::new, |loss| format!("loss {loss:.4}  "));
+        begun.bar.set_message(format!("{loss}{rate:.0} steps/s"));
+        begun.bar.set_position(done as u64);
     }
 
     fn line(&self, text: &str) {
-        match self.bar.is_hidden() {
-            true => screen::note(text),
-            false => self.bar.println(text),
+        match &self.begun {
+            Some(begun) if !begun.bar.is_hidden() => begun.bar.println(text),
+            _ => screen::note(text),
         }
     }
 }

@@ -118,7 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let options = options(arguments)?;
     let stop = stop_at_ctrl_c();
     let client = client::open(arguments.device)?;
-    let mut display = Training::new();
+    let mut display = Training::default();
     let outcome = train::run(&client, &options, &stop, &mut |event| display.update(event));
     display.end();
     let mut summary = outcome?;
