@@ -75,7 +75,7 @@ fn add_c1() {
 #[test]
 fn add_c1_element_types() {
     check(
-        |x| vec![x[0].add(&x[0].convert(DType::F64))],
+        |x| vec![x[0].add(x[0].convert(DType::F64))],
         expect!["add: operands differ in type: f32[8,32] and f64[8,32] [C1] --> hlo/tests/errors.rs:_"],
     );
 }
@@ -112,7 +112,7 @@ fn is_finite_i1() {
 #[test]
 fn compare_c1() {
     check(
-        |x| vec![x[0].eq(&x[0].convert(DType::F64))],
+        |x| vec![x[0].eq(x[0].convert(DType::F64))],
         expect!["compare: operands differ in type: f32[8,32] and f64[8,32] [C1] --> hlo/tests/errors.rs:_"],
     );
 }
@@ -136,7 +136,7 @@ fn select_c2() {
 #[test]
 fn clamp_c3() {
     check(
-        |x| vec![x[0].clamp(&x[1].index_axis(0, 0), 1.0)],
+        |x| vec![x[0].clamp(x[1].index_axis(0, 0), 1.0)],
         expect!["clamp: operands differ in type: s32[8,32], f32[8,32] and f32[8,32] [C3] --> hlo/tests/errors.rs:_"],
     );
 }
