@@ -78,7 +78,7 @@ impl Range {
         let times = |t: Tensor, k: f64| if k == 1.0 { t } else { t * k };
         let shaped = |t: Tensor| t.reshape(scale_dims);
         match method {
-            Method::Absmax(k) => Range::Symmetric(shaped(times(x.abs().reduce_max(axes), k))),
+            Method::Absmax(k) => Range::Symmetric(shaped(times(x.reduce_absmax(axes), k))),
             Method::Rms(k) => Range::Symmetric(shaped((x * x).reduce_mean(axes).sqrt() * k)),
             Method::Minmax(k) => {
                 let (low, high) = (x.reduce_min(axes).minimum(0.0), x.reduce_max(axes).maximum(0.0));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use spiq_hlo::{Array, TensorType};
@@ -13,7 +14,7 @@ use super::metrics::{Metrics, Record, read_records};
 use super::options::{Event, Length, Options, Summary};
 use super::picture::picture;
 use super::programs;
-use crate::data::{Batch, replace_file};
+use crate::data::{Batch, Dataset, replace_file};
 use crate::error::{Error, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input};
 use crate::random::Key;
@@ -78,10 +79,8 @@ struct Run<'a> {
     client: &'a Client,
     options: &'a Options,
     key: Key,
-    encoding: Encoding,
     step: Executable,
-    /// Compiled when it is first used.
-    predictions: Option<Executable>,
+    predictions: Predictions,
     /// Parameters, then the optimizer's state, on the device.
     state: Vec<Buffer>,
     params: BTreeMap<String, TensorType>,
@@ -128,9 +127,8 @@ impl<'a> Run<'a> {
             client,
             options,
             key: Key::new(options.seed),
-            encoding,
             step,
-            predictions: None,
+            predictions: Predictions::start(client, options, &encoding),
             state,
             params,
             slots,
@@ -223,17 +221,12 @@ impl<'a> Run<'a> {
     /// Part of the test samples that are classified rightly now.
     fn test(&mut self) -> Result<f32> {
         let test = &self.options.test;
-        let size = TEST_BATCH.min(test.count());
-        if self.predictions.is_none() {
-            let (program, function) = programs::predictions(&self.options.network, &self.encoding, size)?;
-            self.predictions = Some(program.compile(self.client, &function)?);
-        }
-        let program = self.predictions.as_ref().expect("compiled above");
+        let program = self.predictions.get()?;
         let key = Key::new(self.options.seed + 1000);
         let mut right = 0;
-        for (i, batch) in test.evaluation_batches(size)?.enumerate() {
+        for (i, batch) in test.evaluation_batches(test_batch(test))?.enumerate() {
             let key = if i == 0 { key } else { key.fold_in(i as u32) };
-            right += self.count_right(program, &batch, key)?;
+            right += self.count_right(&program, &batch, key)?;
         }
         Ok(right as f32 / test.count() as f32)
     }
@@ -284,6 +277,44 @@ impl<'a> Run<'a> {
         let title = format!("{} steps, test accuracy {:.1} % ({state})", self.done, test_accuracy * 100.0);
         replace_file(&svg, picture(&read_records(&metrics)?, &title).as_bytes())?;
         Ok(vec![params, checkpoint, metrics, svg])
+    }
+}
+
+/// Samples of one call of the program for predictions.
+fn test_batch(test: &Dataset) -> usize {
+    TEST_BATCH.min(test.count())
+}
+
+/// The program for predictions. It is compiled beside the first training steps, which leave a core free.
+enum Predictions {
+    Compiling(JoinHandle<Result<Executable>>),
+    Ready(Executable),
+    Failed,
+}
+
+impl Predictions {
+    fn start(client: &Client, options: &Options, encoding: &Encoding) -> Predictions {
+        let (client, network, encoding) = (client.clone(), options.network.clone(), encoding.clone());
+        let batch = test_batch(&options.test);
+        Predictions::Compiling(std::thread::spawn(move || {
+            let (program, function) = programs::predictions(&network, &encoding, batch)?;
+            program.compile(&client, &function)
+        }))
+    }
+
+    /// The program, once it is there.
+    fn get(&mut self) -> Result<Executable> {
+        *self = match std::mem::replace(self, Predictions::Failed) {
+            Predictions::Compiling(thread) => {
+                let outcome = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                Predictions::Ready(outcome?)
+            }
+            other => other,
+        };
+        match self {
+            Predictions::Ready(program) => Ok(program.clone()),
+            _ => Err(Error::input("the program for predictions could not be compiled")),
+        }
     }
 }
 

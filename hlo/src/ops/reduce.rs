@@ -17,6 +17,8 @@ enum Reducer {
     Sum,
     Product,
     Max,
+    /// The larger magnitude, from 0 on: one pass over memory where `abs` and a maximum would be two.
+    AbsMax,
     Min,
     And,
     Or,
@@ -28,6 +30,7 @@ impl Reducer {
             Reducer::Sum => a.add(b),
             Reducer::Product => a.mul(b),
             Reducer::Max => a.maximum(b),
+            Reducer::AbsMax => a.abs().maximum(b.abs()),
             Reducer::Min => a.minimum(b),
             Reducer::And => a.and(b),
             Reducer::Or => a.or(b),
@@ -41,7 +44,7 @@ impl Reducer {
             None => (f64::NEG_INFINITY, f64::INFINITY),
         };
         match self {
-            Reducer::Sum | Reducer::Or => 0.0,
+            Reducer::Sum | Reducer::Or | Reducer::AbsMax => 0.0,
             Reducer::Product => 1.0,
             Reducer::Max => low,
             Reducer::Min => high,
@@ -101,6 +104,11 @@ impl Op for Reduce {
                 let count = hit.reduce_sum(&self.axes);
                 hit * spread(&(ct / count))
             }
+            Reducer::AbsMax => {
+                let hit = x.abs().eq(spread(y)).convert(x.dtype());
+                let count = hit.reduce_sum(&self.axes);
+                hit * x.sign() * spread(&(ct / count))
+            }
             Reducer::Product => spread(&(ct * y)) / x,
             Reducer::And | Reducer::Or => return vec![None, None],
         };
@@ -150,6 +158,12 @@ impl Tensor {
     #[track_caller]
     pub fn reduce_max(&self, axes: &[usize]) -> Tensor {
         self.reduce(Reducer::Max, axes)
+    }
+
+    /// Largest magnitude over `axes`. Spec: reduce.
+    #[track_caller]
+    pub fn reduce_absmax(&self, axes: &[usize]) -> Tensor {
+        if axes.is_empty() { self.abs() } else { self.reduce(Reducer::AbsMax, axes) }
     }
 
     /// Smallest element over `axes`. Spec: reduce.
@@ -222,6 +236,7 @@ pub(super) fn samples() -> Vec<Sample> {
         Sample::new("reduce sum", |x| vec![x[0].reduce_sum(&[0, 2]).exp()]).input(f, [2, 3, 4], -0.5, 0.5),
         Sample::new("reduce product", |x| vec![x[0].reduce_product(&[1])]).input(f, [2, 3], 0.5, 2.0),
         Sample::new("reduce max", |x| vec![x[0].reduce_max(&[1])]).input(f, [2, 5], -1.0, 1.0),
+        Sample::new("reduce absmax", |x| vec![x[0].reduce_absmax(&[1])]).input(f, [2, 5], -1.0, 1.0),
         Sample::new("reduce min", |x| vec![x[0].reduce_min(&[0])]).input(f, [4, 2], -1.0, 1.0),
         Sample::new("reduce and, or", |x| {
             let positive = x[0].gt(0.0);
