@@ -5,7 +5,7 @@ mod run;
 
 use run::Program;
 use spiq::{Array, DType, TensorType};
-use spiq_hlo::{Function, Sample, Tensor, samples, trace, vjp, vmap};
+use spiq_hlo::{ConvDims, Convolution, Function, Sample, Tensor, samples, trace, vjp, vmap};
 
 type Check = Result<(), String>;
 
@@ -267,7 +267,46 @@ fn sorting_is_stable_and_puts_nan_last() {
 }
 
 #[test]
+fn convolutions_slide_an_unreversed_kernel() {
+    let dims = ConvDims::features_last(3);
+    let plain = Convolution::new(dims, DType::S32);
+    let (x, kernel) = (ints(&[1, 4, 1], &[1, 2, 3, 4]), ints(&[2, 1, 1], &[1, 10]));
+    let inputs = [x, kernel];
+    check_values(|x| x[0].convolution(&x[1], &plain), &inputs, &[21.0, 32.0, 43.0]);
+    let same = plain.clone().same_padding(&[1, 4, 1], &[2, 1, 1]);
+    check_values(|x| x[0].convolution(&x[1], &same), &inputs, &[21.0, 32.0, 43.0, 4.0]);
+    let strided = Convolution { strides: vec![2], ..plain.clone() };
+    check_values(|x| x[0].convolution(&x[1], &strided), &inputs, &[21.0, 43.0]);
+    let wide = Convolution { kernel_dilation: vec![3], ..plain.clone() };
+    check_values(|x| x[0].convolution(&x[1], &wide), &inputs, &[41.0]);
+    let spread = Convolution { input_dilation: vec![2], ..plain };
+    check_values(|x| x[0].convolution(&x[1], &spread), &inputs, &[1.0, 20.0, 2.0, 30.0, 3.0, 40.0]);
+}
+
+#[test]
 fn sums_and_bitwise_ors_of_the_same_integers_differ() {
     let both = |x: &[Tensor]| x[0].reduce_sum(&[0]) * 100.0 + x[0].reduce_or(&[0]);
     check_values(both, &[ints(&[3], &[1, 3, 2])], &[603.0]);
+}
+
+/// Every element type, with the numbers that are easily printed wrong.
+#[test]
+fn constants_arrive_as_they_are() {
+    let failures: Vec<String> = DType::ALL.iter().filter_map(|&dtype| constant_arrives(dtype).err()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn constant_arrives(dtype: DType) -> Check {
+    let values = match dtype.integer_range() {
+        None => [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0, 0.1, -2.5, 448.0, 1e-3],
+        Some((low, high)) => [low as f64, high as f64, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0],
+    };
+    let array = Array::from_f64(TensorType::new(dtype, [8]), &values).expect("eight values");
+    // The plugin does not return sub-byte floats; as numbers they are exact in f32.
+    let shown = if dtype.is_float() && dtype.bits() < 8 { DType::F32 } else { dtype };
+    let function = traced(&[TensorType::scalar(DType::F32)], |x| vec![x[0].graph().constant(&array).convert(shown)])?;
+    let got = Program::new(&function)?.run(&[Array::scalar(0f32)])?.swap_remove(0);
+    let (got, wanted) = (got.to_f64(), array.to_f64());
+    let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+    if got.iter().zip(&wanted).all(same) { Ok(()) } else { Err(format!("{dtype}: {got:?}, not {wanted:?}")) }
 }

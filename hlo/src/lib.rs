@@ -34,6 +34,7 @@ pub use function::{Function, Node, Rewrite, Value};
 pub use graph::Graph;
 pub use op::{Cotangents, Infer, Op, Recompute, Reverse};
 pub use ops::constant::Operand;
+pub use ops::convolution::{Axes, ConvDims, Convolution};
 pub use ops::dot_general::{DotDims, DotGeneral};
 pub use ops::gather::WindowDims;
 pub use ops::gradient::custom_vjp;

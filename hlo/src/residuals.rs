@@ -159,3 +159,89 @@ impl Network {
         arrivals
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Primal, saved};
+    use crate::{DType, Graph, Tensor, TensorType, custom_vjp, vjp};
+
+    /// What is saved of one step `(v, x, w) -> (v', ys)` with carry v f32[8,6], slice x f32[8,4] and constant w f32[4,6],
+    /// by name.
+    #[track_caller]
+    fn check(step: impl FnOnce(&Tensor, &Tensor, &Tensor) -> (Tensor, Vec<Tensor>), expected: &[&str]) {
+        let graph = Graph::new();
+        let input = |name: &str, dims: &[usize]| graph.input(name, TensorType::new(DType::F32, dims));
+        let [v, x, w] = [input("v", &[8, 6]), input("x", &[8, 4]), input("w", &[4, 6])];
+        let (carry, ys) = step(&v, &x, &w);
+        let outputs: Vec<Tensor> = std::iter::once(carry).chain(ys.iter().cloned()).collect();
+        let cts: Vec<Tensor> = outputs.iter().map(|y| graph.input("ct", y.ty().clone())).collect();
+        let given: Vec<Option<Tensor>> = cts.iter().cloned().map(Some).collect();
+        let grads = vjp(&outputs, &given, &[v.clone(), x.clone(), w.clone()]);
+        let values = |tensors: &[Tensor]| tensors.iter().map(Tensor::value).collect::<Vec<_>>();
+        let primal = Primal {
+            free: values(&[x, w]),
+            sources: values(std::slice::from_ref(&v)),
+            given: values(&ys),
+            cts: values(&cts),
+        };
+        let nodes = graph.snapshot();
+        let name = |value: &super::Value| if *value == v.value() { "v" } else { nodes[value.node].op.name() };
+        let found = saved(&nodes, &primal, &values(&grads));
+        assert_eq!(found.iter().map(name).collect::<Vec<_>>(), expected);
+    }
+
+    fn spike(v: &Tensor) -> Tensor {
+        let step = |v: &Tensor| v.gt(0.0).convert(v.dtype());
+        custom_vjp("spike", v, step, |v: &Tensor, _: &Tensor, ct: &Tensor| ct * (1.0 - v.abs()).maximum(0.0))
+    }
+
+    #[test]
+    fn a_linear_step_saves_nothing() {
+        check(|v, x, w| (v * 0.9 + x.dot(w), vec![]), &[]);
+    }
+
+    #[test]
+    fn neurons_save_their_potential() {
+        let step = |v: &Tensor, x: &Tensor, w: &Tensor| {
+            let fired = spike(&(v - 1.0));
+            (v * 0.9 + x.dot(w) - &fired, vec![fired])
+        };
+        check(step, &["v"]);
+    }
+
+    #[test]
+    fn a_dot_is_saved_and_not_repeated() {
+        check(|v, x, w| (v + x.dot(w).tanh(), vec![]), &["dot_general"]);
+    }
+
+    #[test]
+    fn a_chain_of_cheap_steps_is_repeated() {
+        check(|v, _, _| (v.exp().tanh().logistic(), vec![]), &["v"]);
+    }
+
+    /// The way back reads both potentials; the sum that both depend on is as large as either alone.
+    #[test]
+    fn the_narrowest_place_is_cut() {
+        let step = |v: &Tensor, x: &Tensor, w: &Tensor| {
+            let sum = v + x.dot(w);
+            (&sum * sum.tanh() + spike(&(&sum - 1.0)), vec![])
+        };
+        check(step, &["add"]);
+    }
+
+    #[test]
+    fn an_output_that_is_stacked_anyway_is_free() {
+        let step = |v: &Tensor, x: &Tensor, w: &Tensor| {
+            let sum = v + x.dot(w);
+            let y = sum.tanh();
+            (&y * 0.5, vec![y])
+        };
+        check(step, &["tanh"]);
+    }
+
+    /// A row sum is a sixth of what it sums.
+    #[test]
+    fn small_results_of_large_sums_are_saved() {
+        check(|v, x, w| (v + x.dot(w).reduce_sum(&[1]).exp().expand_dims(1), vec![]), &["reduce"]);
+    }
+}

@@ -2,8 +2,8 @@
 
 use expect_test::{Expect, expect};
 use spiq_hlo::{
-    Array, DType, DotDims, Graph, Tensor, TensorType, WindowDims, concatenate, custom_vjp, grad, scan, sort, switch,
-    trace, vjp, vmap, while_loop,
+    Array, ConvDims, Convolution, DType, DotDims, Graph, Tensor, TensorType, WindowDims, concatenate, custom_vjp, grad,
+    scan, sort, switch, trace, vjp, vmap, while_loop,
 };
 
 /// Runs `build` on x f32[8,32], i s32[4], p pred[8] and s f32[], and compares the errors, line numbers left out.
@@ -75,7 +75,7 @@ fn add_c1() {
 #[test]
 fn add_c1_element_types() {
     check(
-        |x| vec![x[0].add(&x[0].convert(DType::F64))],
+        |x| vec![x[0].add(x[0].convert(DType::F64))],
         expect!["add: operands differ in type: f32[8,32] and f64[8,32] [C1] --> hlo/tests/errors.rs:_"],
     );
 }
@@ -112,7 +112,7 @@ fn is_finite_i1() {
 #[test]
 fn compare_c1() {
     check(
-        |x| vec![x[0].eq(&x[0].convert(DType::F64))],
+        |x| vec![x[0].eq(x[0].convert(DType::F64))],
         expect!["compare: operands differ in type: f32[8,32] and f64[8,32] [C1] --> hlo/tests/errors.rs:_"],
     );
 }
@@ -136,7 +136,7 @@ fn select_c2() {
 #[test]
 fn clamp_c3() {
     check(
-        |x| vec![x[0].clamp(&x[1].index_axis(0, 0), 1.0)],
+        |x| vec![x[0].clamp(x[1].index_axis(0, 0), 1.0)],
         expect!["clamp: operands differ in type: s32[8,32], f32[8,32] and f32[8,32] [C3] --> hlo/tests/errors.rs:_"],
     );
 }
@@ -776,6 +776,179 @@ fn scatter_c6() {
             vec![x[0].scatter(&x[1], &x[1], &dims)]
         },
         expect!["scatter: the updates s32[4] differ from f32[8,32] in element type [C6] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+/// x as [2, 4, 32] against a kernel [1, 32, 2], with these numbers.
+#[track_caller]
+fn check_convolution(change: impl FnOnce(&mut Convolution), expected: Expect) {
+    let mut convolution = Convolution::new(ConvDims::features_last(3), DType::F32);
+    change(&mut convolution);
+    let kernel = TensorType::new(DType::F32, [1, 32, 2]);
+    check(|x| vec![x[0].reshape(&[2, 4, 32]).convolution(&x[0].graph().zeros(kernel), &convolution)], expected);
+}
+
+#[test]
+fn convolution_c1() {
+    let convolution = Convolution::new(ConvDims::features_last(2), DType::F32);
+    check(
+        |x| vec![x[0].convolution(&x[1], &convolution)],
+        expect!["convolution: the input f32[8,32] and the kernel s32[4] differ in rank [C1] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c27() {
+    let convolution = Convolution::new(ConvDims::features_last(2), DType::F32);
+    check(
+        |x| vec![x[0].convolution(&x[0].t().convert(DType::S8), &convolution)],
+        expect!["convolution: f32[8,32] and s8[32,8] mix floats and integers [C27] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolutions_of_scalars_are_refused() {
+    let convolution = Convolution::new(ConvDims::features_last(0), DType::F32).same_padding(&[], &[]);
+    check(
+        |x| vec![x[3].convolution(&x[3], &convolution)],
+        expect!["convolution: the input f32[] and the kernel f32[] differ in rank [C1] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c2() {
+    check_convolution(
+        |c| c.strides = vec![],
+        expect!["convolution: [] are the strides of 1 axes [C2] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c3() {
+    check_convolution(
+        |c| c.strides = vec![0],
+        expect!["convolution: [0] are the strides of 1 axes [C3] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c4() {
+    check_convolution(|c| c.padding = vec![], expect!["convolution: [] pads 1 axes [C4] --> hlo/tests/errors.rs:_"]);
+}
+
+#[test]
+fn convolution_c5() {
+    check_convolution(
+        |c| c.input_dilation = vec![1, 1],
+        expect!["convolution: [1, 1] are the input's dilations of 1 axes [C5] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c6() {
+    check_convolution(
+        |c| c.input_dilation = vec![0],
+        expect!["convolution: [0] are the input's dilations of 1 axes [C6] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c7() {
+    check_convolution(
+        |c| c.kernel_dilation = vec![],
+        expect!["convolution: [] are the kernel's dilations of 1 axes [C7] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c8() {
+    check_convolution(
+        |c| c.kernel_dilation = vec![0],
+        expect!["convolution: [0] are the kernel's dilations of 1 axes [C8] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c11() {
+    check_convolution(
+        |c| c.groups = 3,
+        expect!["convolution: 32 features of f32[2,4,32] form 3 groups [C11] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c12() {
+    check_convolution(
+        |c| c.dims.input.window = vec![],
+        expect!["convolution: [] are the input's window of 1 axes [C12] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c13() {
+    check_convolution(
+        |c| c.dims.input.feature = 0,
+        expect!["convolution: [0, 0, 1] are not the axes of f32[2,4,32] [C13] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c14() {
+    check_convolution(
+        |c| c.groups = 2,
+        expect![
+            "convolution: 32 features of f32[1,32,2] meet 32 of f32[2,4,32] in 2 groups [C14] --> hlo/tests/errors.rs:_"
+        ],
+    );
+}
+
+#[test]
+fn convolution_c16() {
+    let convolution = Convolution { groups: 2, ..Convolution::new(ConvDims::features_last(3), DType::F32) };
+    let kernel = TensorType::new(DType::F32, [1, 16, 3]);
+    check(
+        |x| vec![x[0].reshape(&[2, 4, 32]).convolution(&x[0].graph().zeros(kernel), &convolution)],
+        expect!["convolution: 3 output features of f32[1,16,3] form 2 groups [C16] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c17() {
+    check_convolution(
+        |c| c.dims.kernel.window = vec![0, 1],
+        expect!["convolution: [0, 1] are the kernel's window of 1 axes [C17] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c18() {
+    check_convolution(
+        |c| c.dims.kernel.outer = 3,
+        expect!["convolution: [3, 1, 0] are not the axes of f32[1,32,2] [C18] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c19() {
+    check_convolution(
+        |c| c.dims.output.window = vec![],
+        expect!["convolution: [] are the result's window of 1 axes [C19] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c20() {
+    check_convolution(
+        |c| c.dims.output.outer = 2,
+        expect!["convolution: [2, 2, 1] are not 3 axes [C20] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn convolution_c21() {
+    check_convolution(
+        |c| c.groups = 0,
+        expect!["convolution: there are 0 groups of features [C21] --> hlo/tests/errors.rs:_"],
     );
 }
 

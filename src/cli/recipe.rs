@@ -15,8 +15,8 @@ pub enum Name {
 /// A model and how it is trained.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe {
-    /// The text of its model.toml.
-    pub model: &'static str,
+    /// Neurons in each of the two hidden layers of its model.
+    pub hidden: usize,
     /// Quantized type of the weights of all dot products.
     pub weights: &'static str,
     /// Quantized type of their activations.
@@ -33,6 +33,8 @@ pub struct Recipe {
     pub epochs: usize,
     /// Time steps that images are encoded over.
     pub time_steps: usize,
+    /// Probability of moving a training image by a pixel, in each direction.
+    pub shift: f64,
 }
 
 impl Name {
@@ -45,10 +47,20 @@ impl Name {
     }
 }
 
-const DIGITS: Recipe = Recipe { ..SPYX };
+/// Wider than the Python stack's, in smaller batches, with a rate that goes down to zero; images are moved a little, since
+/// the test's writers are others. Found by trying, on seeds 0 to 2: see benches/RESULTS.md.
+const DIGITS: Recipe = Recipe {
+    hidden: 192,
+    learning_rate: 4e-3,
+    schedule: Schedule::Cosine,
+    batch_size: 32,
+    epochs: 30,
+    shift: 0.06,
+    ..SPYX
+};
 
 const SPYX: Recipe = Recipe {
-    model: SPYX_MODEL,
+    hidden: 128,
     weights: "int8",
     activations: "int8",
     optimizer: Optimizer::Adam,
@@ -57,43 +69,25 @@ const SPYX: Recipe = Recipe {
     batch_size: 64,
     epochs: 20,
     time_steps: 32,
+    shift: 0.0,
 };
 
-const SPYX_MODEL: &str = r#"
-name = "core"
-
-[[layers]]
-type = "Linear"
-in_features = 64
-out_features = 128
-use_bias = false
-
-[[layers]]
-type = "LIF"
-hidden_shape = 128
-activation = { type = "triangular" }
-
-[[layers]]
-type = "Linear"
-in_features = 128
-out_features = 128
-use_bias = false
-
-[[layers]]
-type = "LIF"
-hidden_shape = 128
-activation = { type = "triangular" }
-
-[[layers]]
-type = "Linear"
-in_features = 128
-out_features = 10
-use_bias = false
-
-[[layers]]
-type = "LI"
-layer_shape = 10
-"#;
+impl Recipe {
+    /// The text of the recipe's model.toml: two layers of neurons and a readout, for the digits.
+    pub fn model(&self) -> String {
+        let linear = |inputs: usize, outputs: usize| {
+            format!(
+                "[[layers]]\ntype = \"Linear\"\nin_features = {inputs}\nout_features = {outputs}\nuse_bias = false\n"
+            )
+        };
+        let hidden = self.hidden;
+        let lif =
+            format!("[[layers]]\ntype = \"LIF\"\nhidden_shape = {hidden}\nactivation = {{ type = \"triangular\" }}\n");
+        let readout = "[[layers]]\ntype = \"LI\"\nlayer_shape = 10\n".to_owned();
+        let layers = [linear(64, hidden), lif.clone(), linear(hidden, hidden), lif, linear(hidden, 10), readout];
+        format!("name = \"core\"\n{}", layers.concat())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -104,7 +98,7 @@ mod tests {
     #[test]
     fn recipes_fit_the_digits() {
         for name in Name::value_variants() {
-            let model = ModelConfig::parse(name.recipe().model, "recipe").expect("a model");
+            let model = ModelConfig::parse(&name.recipe().model(), "recipe").expect("a model");
             assert_eq!((model.inputs(), model.outputs()), (64, 10), "{name:?}");
         }
     }

@@ -25,7 +25,8 @@ Examples:
   spiq train --resume                                          go on after Ctrl-C, with the flags of before
 
 Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
-[N, …] (u8, encoded as spikes; the metadata entry `max` gives the largest value, 255 by default). The last fifth tests.
+[N, …] (u8, encoded as spikes; the metadata entry `max` gives the largest value, 255 by default). The metadata entry `train` says how many of the first samples train, the others
+test; without it all train and all test.
 
 Left in DIR: params.safetensors, model.toml and rules.toml (what `spiq predict` reads), checkpoint.safetensors (what
 --resume reads), metrics.jsonl, training.svg.";
@@ -43,7 +44,8 @@ pub struct Arguments {
     /// Samples and labels [default: the built-in digits]
     #[arg(long, value_name = "D.safetensors")]
     data: Option<PathBuf>,
-    /// What is quantized and how; `none` for full precision [default: the recipe's, int8 weights and activations]
+    /// What is quantized and how; `none` for full precision [default: the recipe's, int8 weights and activations; with
+    /// --model nothing]
     #[arg(long, value_name = "R.toml | none")]
     rules: Option<PathBuf>,
     /// Start from these parameters, unless --resume [default: drawn at random, as flax and Spyx do]
@@ -55,19 +57,19 @@ pub struct Arguments {
     /// Optimizer, with optax's defaults [default: the recipe's, adam]
     #[arg(long, value_enum)]
     optimizer: Option<Optimizer>,
-    /// How the learning rate goes on from its start [default: the recipe's, constant]
+    /// How the learning rate goes on from its start [default: the recipe's]
     #[arg(long, value_enum)]
     schedule: Option<Schedule>,
     /// How numbers are rounded
     #[arg(long, value_enum, default_value = "qwix")]
     numerics: Numerics,
-    /// Learning rate at the start [default: the recipe's, 0.002]
+    /// Learning rate at the start [default: the recipe's, 0.004]
     #[arg(long, value_name = "F", value_parser = argument::positive)]
     learning_rate: Option<f64>,
-    /// Samples a step [default: the recipe's, 64]
+    /// Samples a step [default: the recipe's, 32]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     batch_size: Option<usize>,
-    /// Times through the training samples [default: the recipe's, 20]
+    /// Times through the training samples [default: the recipe's, 30]
     #[arg(long, value_name = "N", value_parser = argument::count, conflicts_with = "steps")]
     epochs: Option<usize>,
     /// Training steps, instead of epochs
@@ -76,6 +78,10 @@ pub struct Arguments {
     /// Time steps that images are encoded over; spike trains keep their own [default: the recipe's, 32]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     time_steps: Option<usize>,
+    /// Probability with which a training image is moved by a pixel, in each of four directions [default: the recipe's; 0
+    /// with --data]
+    #[arg(long, value_name = "F")]
+    shift: Option<f64>,
     /// Take the samples in the order of the file, in every epoch
     #[arg(long)]
     no_shuffle: bool,
@@ -148,9 +154,9 @@ fn options(arguments: &Arguments) -> Result<Options> {
     let recipe = arguments.recipe.recipe();
     let model = match &arguments.model {
         Some(path) => ModelConfig::load(path)?,
-        None => ModelConfig::parse(recipe.model, "the recipe's model")?,
+        None => ModelConfig::parse(&recipe.model(), "the recipe's model")?,
     };
-    let network = Network::new(model, rules(arguments.rules.as_deref(), &recipe)?)?;
+    let network = Network::new(model, rules(arguments, &recipe)?)?;
     let (train, test) = dataset(arguments, &network)?.split()?;
     let epochs = arguments.epochs.unwrap_or(recipe.epochs);
     Ok(Options {
@@ -163,6 +169,7 @@ fn options(arguments: &Arguments) -> Result<Options> {
         batch_size: arguments.batch_size.unwrap_or(recipe.batch_size),
         length: arguments.steps.map_or(Length::Epochs(epochs), Length::Steps),
         time_steps: arguments.time_steps.unwrap_or(recipe.time_steps),
+        shift: arguments.shift.unwrap_or(if arguments.data.is_some() { 0.0 } else { recipe.shift }),
         shuffle: !arguments.no_shuffle,
         seed: arguments.seed,
         init: arguments.init.clone(),
@@ -171,10 +178,12 @@ fn options(arguments: &Arguments) -> Result<Options> {
     })
 }
 
-fn rules(path: Option<&Path>, recipe: &Recipe) -> Result<Vec<RuleConfig>> {
-    match path {
+/// The rules that are named; the recipe's belong to the recipe's model, another one is quantized only on request.
+fn rules(arguments: &Arguments, recipe: &Recipe) -> Result<Vec<RuleConfig>> {
+    match &arguments.rules {
         Some(path) if path == Path::new("none") => Ok(Vec::new()),
         Some(path) => load_rules(path),
+        None if arguments.model.is_some() => Ok(Vec::new()),
         None => Ok(linear_only_rules(recipe.weights, recipe.activations)),
     }
 }
@@ -237,9 +246,11 @@ fn interrupted() -> Error {
 
 fn table(summary: &Summary, options: &Options) -> String {
     let quantized = if options.network.rules().is_empty() { "full precision" } else { "quantized" };
+    // Without a test part the accuracy says nothing about samples that were never seen.
+    let of = if options.test.has_test_part() { "test accuracy" } else { "accuracy on the training samples" };
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![
-        row(&format!("test accuracy, {quantized}"), format!("{:.2} %", 100.0 * summary.test_accuracy)),
+        row(&format!("{of}, {quantized}"), format!("{:.2} %", 100.0 * summary.test_accuracy)),
         row("seconds", format!("{:.2}", summary.seconds)),
         row("steps", summary.steps.to_string()),
         row("steps per second", format!("{:.0}", summary.steps_per_second)),

@@ -16,6 +16,8 @@ use crate::random::Key;
 const DIGITS: &[u8] = include_bytes!("../../data/digits.safetensors");
 /// The digits' first images, by other writers than the last ones.
 const DIGITS_TRAIN: usize = 1437;
+/// The metadata entry that says how many of the first samples train.
+const TRAIN: &str = "train";
 
 /// Samples with the class of each: a safetensors file with [`Inputs`] and `labels`, integers of shape `[N]`.
 ///
@@ -32,13 +34,14 @@ pub struct Dataset {
     classes: usize,
     /// The samples of this part of the file. Parts share their arrays.
     part: Range<usize>,
-    /// Where the test part starts.
-    train: usize,
+    /// Where the test part starts; `None` where the file does not say.
+    train: Option<usize>,
 }
 
 impl Dataset {
     /// Reads a file. Labels must be below `classes`; without it, there are as many classes as the largest label needs.
-    /// The last fifth of the samples (rounded down, at least one) is the test part.
+    /// The metadata entry `train` says how many of the first samples train, the others test; without it there is no test
+    /// part. The built-in digits are known again in any file, with their scale and their test part.
     ///
     /// # Errors
     /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or its tensors are missing, empty, of
@@ -58,7 +61,10 @@ impl Dataset {
         let labels = read.map_err(|reason| Error::input(format!("{source}: `labels` {reason}")))?;
         let largest = labels.iter().max().map_or(0, |label| *label as usize);
         let count = inputs.count();
-        let train = count - (count / 5).max(1);
+        let train = match file.metadata.get(TRAIN) {
+            Some(text) => Some(parse_train(text, count).map_err(|reason| Error::input(format!("{source}: {reason}")))?),
+            None => (inputs.encoder() == Some(Encoder::DIGITS) && count > DIGITS_TRAIN).then_some(DIGITS_TRAIN),
+        };
         Ok(Dataset { inputs, labels, classes: classes.unwrap_or(largest + 1), part: 0..count, train })
     }
 
@@ -67,26 +73,34 @@ impl Dataset {
     ///
     /// Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998, test set; CC BY 4.0.
     pub fn digits() -> Dataset {
-        let mut file = ArrayFile::parse(DIGITS, "the built-in digits").expect("the built-in digits are whole");
-        let Encoder::Rate { max } = Encoder::DIGITS;
-        file.metadata.insert("max".into(), max.to_string());
-        let dataset =
-            Dataset::from_file(&file, "the built-in digits", Some(10)).expect("the built-in digits are valid");
-        Dataset { train: DIGITS_TRAIN, ..dataset }
+        let file = ArrayFile::parse(DIGITS, "the built-in digits").expect("the built-in digits are whole");
+        Dataset::from_file(&file, "the built-in digits", Some(10)).expect("the built-in digits are valid")
     }
 
-    /// The training part and the test part.
+    /// Whether these are the built-in images, whichever file they came from.
+    pub(super) fn are_digits(images: &Array) -> bool {
+        // The file ends with its images and, after them, its labels.
+        let (count, bytes) = (images.dims()[0], images.bytes());
+        let start = DIGITS.len().checked_sub(count + bytes.len());
+        images.dims() == [1797, 64] && start.is_some_and(|at| DIGITS[at..].starts_with(bytes))
+    }
+
+    /// The training part and the test part. Where the file names no test part, both are the whole of it.
     ///
     /// # Errors
-    /// Of kind `Input` when there is only one sample, or this is a part already.
+    /// Of kind `Input` when this is a part already.
     pub fn split(&self) -> Result<(Dataset, Dataset)> {
-        if self.part != (0..self.inputs.count()) || self.train == 0 {
-            return Err(Error::input(
-                "only a whole data set of at least two samples can be split into training and test",
-            ));
+        if self.part != (0..self.inputs.count()) {
+            return Err(Error::input("only a whole data set can be split into training and test"));
         }
         let part = |part: Range<usize>| Dataset { part, ..self.clone() };
-        Ok((part(0..self.train), part(self.train..self.inputs.count())))
+        let Some(train) = self.train else { return Ok((self.clone(), self.clone())) };
+        Ok((part(0..train), part(train..self.inputs.count())))
+    }
+
+    /// Whether some samples are kept for the test alone.
+    pub fn has_test_part(&self) -> bool {
+        self.train.is_some()
     }
 
     /// Number of samples in this part.
@@ -152,6 +166,12 @@ impl Dataset {
         let inputs = self.inputs.gather(&rows).expect("places of this part are places of the file");
         (inputs, Array::new([labels.len()], labels).expect("a label for each place"))
     }
+}
+
+fn parse_train(text: &str, count: usize) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|train| (1..count).contains(train)).ok_or_else(|| {
+        format!("the metadata entry `{TRAIN}` is {text:?}, but must be a number from 1 to {}", count.saturating_sub(1))
+    })
 }
 
 fn labels(array: &Array, count: usize, classes: Option<usize>) -> std::result::Result<Vec<i32>, String> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use spiq_hlo::{Array, DType};
 
 use super::array_file::ArrayFile;
+use super::dataset::Dataset;
 use super::encoder::Encoder;
 use crate::error::{Error, Result};
 
@@ -46,7 +47,8 @@ impl Inputs {
             }
             (None, Some(images)) => {
                 checked("images", images, &[DType::U8], "[N, …]", 2)?;
-                Ok(Inputs { samples: images.clone(), encoder: Some(encoder(file, source)?) })
+                let encoder = if Dataset::are_digits(images) { Encoder::DIGITS } else { encoder(file, source)? };
+                Ok(Inputs { samples: images.clone(), encoder: Some(encoder) })
             }
             (None, None) => Err(missing("`inputs` or `images`", file, source)),
         }

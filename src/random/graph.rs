@@ -117,5 +117,5 @@ fn threefry2x32(key: &[Tensor; 2], count: [Tensor; 2]) -> [Tensor; 2] {
 
 #[track_caller]
 fn rotated(x: &Tensor, by: u32) -> Tensor {
-    x.shift_left(f64::from(by)).or(&x.shift_right_logical(f64::from(32 - by)))
+    x.shift_left(f64::from(by)).or(x.shift_right_logical(f64::from(32 - by)))
 }

@@ -3,6 +3,7 @@
 use spiq_hlo::{DType, Tensor, TensorType};
 
 use crate::data::{Encoder, Inputs};
+use crate::error::{Error, Result};
 use crate::random::GraphKey;
 
 /// How the samples of a data set become x [T, B, …] f32.
@@ -37,6 +38,33 @@ impl Encoding {
         TensorType::new(DType::F32, [&[self.time_steps, batch], &self.features[..]].concat())
     }
 
+    /// Rows and columns of the images: two axes of features, or one of which the number is a square.
+    ///
+    /// # Errors
+    /// Of kind `Input` when the samples are no images.
+    pub(crate) fn image(&self) -> Result<(usize, usize)> {
+        let side = self.features.iter().product::<usize>().isqrt();
+        match (self.encoder, self.features.as_slice()) {
+            (Some(_), [count]) if side * side == *count => Ok((side, side)),
+            (Some(_), [height, width]) => Ok((*height, *width)),
+            _ => Err(Error::input("only images of one channel can be shifted; leave --shift out")),
+        }
+    }
+
+    /// A stored batch of images, each moved by a pixel along either axis now and then; zeros move in.
+    ///
+    /// # Errors
+    /// As [`image`](Encoding::image).
+    #[track_caller]
+    pub(crate) fn shifted(&self, key: &Tensor, stored: &Tensor, probability: f64) -> Result<Tensor> {
+        let (height, width) = self.image()?;
+        let batch = stored.dims()[0];
+        let draws = GraphKey::new(key).uniform(&[2, batch, 1, 1], 0.0, 1.0);
+        let images = stored.reshape(&[batch, height, width]);
+        let rows = moved(&images, 1, &draws.index_axis(0, 0), probability);
+        Ok(moved(&rows, 2, &draws.index_axis(0, 1), probability).reshape(stored.dims()))
+    }
+
     /// Spikes x [T, B, …] from a stored batch; `key` u32[2] is what a random code draws from.
     #[track_caller]
     pub(crate) fn encode(&self, key: &Tensor, stored: &Tensor) -> Tensor {
@@ -48,4 +76,17 @@ impl Encoding {
         let dims = [&[self.time_steps], values.dims()].concat();
         GraphKey::new(key).bernoulli(&dims, values / f64::from(max)).convert(DType::F32)
     }
+}
+
+/// Images [B, H, W] moved along `axis` by -1, 0 or 1, as a uniform draw [B, 1, 1] says.
+#[track_caller]
+fn moved(images: &Tensor, axis: usize, draw: &Tensor, probability: f64) -> Tensor {
+    let by = |low: i64| {
+        let (mut before, mut after) = ([0; 3], [0; 3]);
+        (before[axis], after[axis]) = (low, -low);
+        images.pad(0.0, &before, &after, &[0; 3])
+    };
+    let back = draw.lt(probability).broadcast_to(images.dims());
+    let ahead = draw.gt(1.0 - probability).broadcast_to(images.dims());
+    back.select(&by(-1), &ahead.select(&by(1), images))
 }

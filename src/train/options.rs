@@ -57,6 +57,9 @@ pub struct Options {
     pub length: Length,
     /// Time steps that images are encoded over; data that have a time axis of their own keep that.
     pub time_steps: usize,
+    /// Probability with which a training image is moved by one pixel to the left, likewise to the right, up and down; 0
+    /// leaves images where they are. From 0 to 0.5.
+    pub shift: f64,
     /// Whether each epoch has its own order.
     pub shuffle: bool,
     /// What initial values, order and encoding are drawn from.

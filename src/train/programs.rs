@@ -12,6 +12,7 @@ use crate::network::{Forward, Network};
 use crate::nn::{Axes, integral_accuracy, integral_crossentropy};
 use crate::optim::{self, GradientTransformation, apply_updates};
 use crate::quant::Mode;
+use crate::random::GraphKey;
 
 /// Types by path, in the order in which programs take them.
 type Types = BTreeMap<String, TensorType>;
@@ -75,7 +76,11 @@ pub(crate) fn step(
     encoding: &Encoding,
     optimizer: &dyn GradientTransformation,
     batch: usize,
+    shift: f64,
 ) -> Result<(Program, Function)> {
+    if shift > 0.0 {
+        encoding.image()?;
+    }
     let forward = network.forward(&encoding.x_type(batch), Mode::Qat)?;
     let params = network.parameter_types();
     let state = optimizer.state_types(&params);
@@ -86,7 +91,7 @@ pub(crate) fn step(
         let (old, batch) = rest.split_at(state.len());
         let (now, old) = (by_path(&params, now), by_path(&state, old));
         let [key, stored, labels] = batch else { unreachable!("three inputs follow the state") };
-        let x = encoding.encode(key, stored);
+        let x = encoding.encode(key, &augmented(encoding, key, stored, shift));
         let ((loss, ()), grads) = value_and_grad(&now, |params| {
             let traces = traces(&forward, params, &x).named("T B C");
             (integral_crossentropy(&traces, &labels.named("B")), ())
@@ -97,6 +102,16 @@ pub(crate) fn step(
     })?;
     let donated = (0..kept).map(|i| (i, i)).collect();
     Ok((Program { donated, ..Program::named("train_step") }, function))
+}
+
+/// A stored batch as it is trained on.
+fn augmented(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> Tensor {
+    if shift == 0.0 {
+        return stored.clone();
+    }
+    // A key of its own, so that the spikes are those that a run without shifts would draw.
+    let own = GraphKey::new(key).fold_in(&key.graph().scalar(DType::U32, 1.0)).to_tensor();
+    encoding.shifted(&own, stored, shift).expect("checked to be images before the trace")
 }
 
 /// The predicted classes of a batch: parameters, key, batch, labels to s32 [B].

@@ -62,6 +62,12 @@ fn check(options: &Options) -> Result<()> {
     if !options.learning_rate.is_finite() || options.learning_rate < 0.0 {
         return Err(Error::input(format!("the learning rate is {}, but must be 0 or more", options.learning_rate)));
     }
+    if !(0.0..=0.5).contains(&options.shift) {
+        return Err(Error::input(format!(
+            "the probability of a shift is {}, but must be from 0 to 0.5",
+            options.shift
+        )));
+    }
     if matches!(options.length, Length::Epochs(0) | Length::Steps(0)) || options.time_steps == 0 {
         return Err(Error::input("the numbers of epochs, steps and time steps must be at least 1"));
     }
@@ -103,7 +109,8 @@ impl<'a> Run<'a> {
         let total = programs::total_steps(options.length, per_epoch);
         let encoding = Encoding::of(options.train.inputs(), options.time_steps);
         let optimizer = programs::optimizer(options, total);
-        let (program, function) = programs::step(&options.network, &encoding, optimizer.as_ref(), options.batch_size)?;
+        let (program, function) =
+            programs::step(&options.network, &encoding, optimizer.as_ref(), options.batch_size, options.shift)?;
         let params = options.network.parameter_types();
         let slots = optimizer.state_types(&params);
         let (start, done) = start(options, &params, &slots)?;

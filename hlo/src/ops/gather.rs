@@ -196,7 +196,7 @@ impl Op for Gather {
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let (ct, x, indices) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1]);
         // A gather moves windows inside where they would stand out; a scatter would drop them.
-        let inside = indices.clamp(&indices.zeros_like(), &self.dims.limits(x.dims(), &self.sizes, indices));
+        let inside = indices.clamp(indices.zeros_like(), self.dims.limits(x.dims(), &self.sizes, indices));
         vec![Some(x.zeros_like().scatter_add(&inside, ct, &self.dims)), None]
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
@@ -232,7 +232,7 @@ impl Scatter {
     /// Whether each update lies inside the operand, in the shape of the updates.
     fn inside(&self, x: &Tensor, indices: &Tensor, updates: &Tensor) -> Tensor {
         let limits = self.dims.limits(x.dims(), &self.sizes(x.rank(), updates.dims()), indices);
-        let fits = indices.ge(0.0).and(&indices.le(&limits));
+        let fits = indices.ge(0.0).and(indices.le(&limits));
         let fits = if self.dims.index_axis < indices.rank() { fits.reduce_and(&[self.dims.index_axis]) } else { fits };
         let axes: Vec<usize> = (0..updates.rank()).filter(|a| !self.dims.window.contains(a)).collect();
         fits.broadcast_in_dim(updates.dims(), &axes)

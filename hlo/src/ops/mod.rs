@@ -3,6 +3,7 @@
 
 pub(crate) mod constant;
 pub(crate) mod convert;
+pub(crate) mod convolution;
 pub(crate) mod dot_general;
 pub(crate) mod elementwise;
 pub(crate) mod gather;
@@ -27,6 +28,7 @@ pub fn samples() -> Vec<Sample> {
         slice::samples(),
         reduce::samples(),
         dot_general::samples(),
+        convolution::samples(),
         gather::samples(),
         sort::samples(),
         gradient::samples(),

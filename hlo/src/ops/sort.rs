@@ -77,10 +77,10 @@ fn precedes(pairs: &[(Tensor, Tensor)]) -> Tensor {
     let (mut before, mut same) = (a.lt(b), a.eq(b));
     if a.dtype().is_float() {
         let (a_nan, b_nan) = (a.ne(a), b.ne(b));
-        before = before.or(&b_nan.and(&a_nan.not()));
-        same = same.or(&a_nan.and(&b_nan));
+        before = before.or(b_nan.and(a_nan.not()));
+        same = same.or(a_nan.and(&b_nan));
     }
-    if rest.is_empty() { before } else { before.or(&same.and(&precedes(rest))) }
+    if rest.is_empty() { before } else { before.or(same.and(precedes(rest))) }
 }
 
 /// Sorts all `operands` along `axis` (negative: counted from the end), ascending by the first `keys` of them; equal ones

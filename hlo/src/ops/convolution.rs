@@ -1,0 +1,382 @@
+//! Convolutions in general: any order of axes, strides, padding, dilations, feature groups. Knows nothing of layers.
+
+use crate::batch::Mapped;
+use crate::dtype::DType;
+use crate::error::Violation;
+use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::ops::sample::Sample;
+use crate::print::literal::array_i64;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// Which axis of each tensor is what. The axes of the window are listed in one order for all three.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConvDims {
+    /// The input's batch and feature axes, then those of the window.
+    pub input: Axes,
+    /// The kernel's output-feature axis (as `outer`) and input-feature axis (as `feature`), then those of the window.
+    pub kernel: Axes,
+    /// The result's batch and feature axes, then those of the window.
+    pub output: Axes,
+}
+
+/// The axes of one tensor of a convolution.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Axes {
+    /// The batch; for a kernel, the output features.
+    pub outer: usize,
+    /// The features; for a kernel, the input features.
+    pub feature: usize,
+    /// The axes that the window moves along.
+    pub window: Vec<usize>,
+}
+
+impl Axes {
+    /// The features last, the batch first.
+    fn last(rank: usize) -> Axes {
+        let feature = rank.saturating_sub(1);
+        Axes { outer: 0, feature, window: (1..feature).collect() }
+    }
+
+    fn all(&self) -> Vec<usize> {
+        [&[self.outer, self.feature], &self.window[..]].concat()
+    }
+
+    /// Names by axis, as the printed dimension numbers list them.
+    fn named(&self, outer: char, feature: char) -> String {
+        let name = |axis: usize| match self.window.iter().position(|&a| a == axis) {
+            Some(place) => place.to_string(),
+            None if axis == self.outer => outer.to_string(),
+            None => feature.to_string(),
+        };
+        (0..self.window.len() + 2).map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The same tensor with batch and features in each other's role.
+    fn swapped(&self) -> Axes {
+        Axes { outer: self.feature, feature: self.outer, window: self.window.clone() }
+    }
+}
+
+impl ConvDims {
+    /// Inputs `[batch, window…, features]`, kernels `[window…, input features, output features]`, as flax has them.
+    pub fn features_last(rank: usize) -> ConvDims {
+        let feature = rank.saturating_sub(2);
+        let kernel = Axes { outer: rank.saturating_sub(1), feature, window: (0..feature).collect() };
+        ConvDims { input: Axes::last(rank), kernel, output: Axes::last(rank) }
+    }
+}
+
+/// A convolution. With both dilations and strides 1, no padding and one group it is what [`Convolution::new`] gives.
+#[derive(Clone, Debug)]
+pub struct Convolution {
+    /// Which axis is what.
+    pub dims: ConvDims,
+    /// Steps of the window along each of its axes.
+    pub strides: Vec<usize>,
+    /// Zeros before and after the input along each axis of the window; negative numbers cut.
+    pub padding: Vec<(i64, i64)>,
+    /// Elements of the input stand this far apart, zeros between them (a transposed convolution).
+    pub input_dilation: Vec<usize>,
+    /// Elements of the kernel stand this far apart.
+    pub kernel_dilation: Vec<usize>,
+    /// Groups of features that are convolved apart.
+    pub groups: usize,
+    /// Element type of the result, in which products are summed.
+    pub out: DType,
+}
+
+impl Convolution {
+    /// A convolution without padding, of stride 1, undilated, in one group.
+    pub fn new(dims: ConvDims, out: DType) -> Convolution {
+        let ones = vec![1; dims.input.window.len()];
+        Convolution {
+            strides: ones.clone(),
+            padding: vec![(0, 0); ones.len()],
+            input_dilation: ones.clone(),
+            kernel_dilation: ones,
+            groups: 1,
+            dims,
+            out,
+        }
+    }
+
+    /// Pads so that the result is as large as the input, divided by the strides and rounded up (`SAME` in XLA and flax).
+    #[must_use]
+    pub fn same_padding(mut self, input: &[usize], kernel: &[usize]) -> Convolution {
+        // Lists that are too short are for the operation to refuse.
+        let at = |list: &[usize], i: usize| list.get(i).copied().unwrap_or(1).max(1);
+        let size = |dims: &[usize], axes: &Axes, i: usize| axes.window.get(i).map_or(1, |&axis| at(dims, axis));
+        let pad = |i: usize| {
+            let (input, stride) = (size(input, &self.dims.input, i), at(&self.strides, i));
+            let window = spread(size(kernel, &self.dims.kernel, i), at(&self.kernel_dilation, i));
+            let covered = ((input.div_ceil(stride) - 1) * stride) as i64 + window;
+            let total = (covered - input as i64).max(0);
+            (total / 2, total - total / 2)
+        };
+        self.padding = (0..self.dims.input.window.len()).map(pad).collect();
+        self
+    }
+
+    fn check(&self, x: &TensorType, k: &TensorType) -> Result<(), Violation> {
+        let (rank, window) = (x.rank(), x.rank().saturating_sub(2));
+        let proper = |axes: &Axes| {
+            let mut all = axes.all();
+            all.sort_unstable();
+            all.into_iter().eq(0..rank)
+        };
+        let size = |ty: &TensorType, axis: usize| ty.dims.get(axis).copied().unwrap_or(0);
+        let (features, kernel_features) = (size(x, self.dims.input.feature), size(k, self.dims.kernel.feature));
+        let outputs = size(k, self.dims.kernel.outer);
+        let groups = self.groups.max(1);
+        let lists = |list: &[usize], what: &str| format!("{list:?} are the {what} of {window} axes");
+        let dims = &self.dims;
+        let rules = [
+            ("C1", k.rank() == rank && rank >= 2, format!("the input {x} and the kernel {k} differ in rank")),
+            ("C2", self.strides.len() == window, lists(&self.strides, "strides")),
+            ("C3", !self.strides.contains(&0), lists(&self.strides, "strides")),
+            ("C4", self.padding.len() == window, format!("{:?} pads {window} axes", self.padding)),
+            ("C5", self.input_dilation.len() == window, lists(&self.input_dilation, "input's dilations")),
+            ("C6", !self.input_dilation.contains(&0), lists(&self.input_dilation, "input's dilations")),
+            ("C7", self.kernel_dilation.len() == window, lists(&self.kernel_dilation, "kernel's dilations")),
+            ("C8", !self.kernel_dilation.contains(&0), lists(&self.kernel_dilation, "kernel's dilations")),
+            ("C12", dims.input.window.len() == window, lists(&dims.input.window, "input's window")),
+            ("C13", proper(&dims.input), format!("{:?} are not the axes of {x}", dims.input.all())),
+            ("C17", dims.kernel.window.len() == window, lists(&dims.kernel.window, "kernel's window")),
+            ("C18", proper(&dims.kernel), format!("{:?} are not the axes of {k}", dims.kernel.all())),
+            ("C19", dims.output.window.len() == window, lists(&dims.output.window, "result's window")),
+            ("C20", proper(&dims.output), format!("{:?} are not {rank} axes", dims.output.all())),
+            ("C21", self.groups > 0, "there are 0 groups of features".to_owned()),
+            ("C11", features % groups == 0, format!("{features} features of {x} form {groups} groups")),
+            (
+                "C14",
+                kernel_features == features / groups,
+                format!("{kernel_features} features of {k} meet {features} of {x} in {groups} groups"),
+            ),
+            ("C16", outputs % groups == 0, format!("{outputs} output features of {k} form {groups} groups")),
+            ("C27", x.dtype.is_float() == k.dtype.is_float(), format!("{x} and {k} mix floats and integers")),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((constraint, _, message)) => Err(Violation::new(constraint, message)),
+            None => Ok(()),
+        }
+    }
+
+    /// Sizes along one axis of the window: of the input and of the kernel with their dilations.
+    fn dilated(&self, i: usize, x: &[usize], k: &[usize]) -> (i64, i64) {
+        let (input, kernel) = (x[self.dims.input.window[i]], k[self.dims.kernel.window[i]]);
+        (spread(input, self.input_dilation[i]), spread(kernel, self.kernel_dilation[i]))
+    }
+
+    /// Places of the window along one of its axes.
+    fn places(&self, i: usize, x: &[usize], k: &[usize]) -> usize {
+        let (input, kernel) = self.dilated(i, x, k);
+        let padded = self.padding[i].0 + input + self.padding[i].1;
+        if padded <= 0 || kernel > padded { 0 } else { (padded - kernel) as usize / self.strides[i] + 1 }
+    }
+
+    #[track_caller]
+    fn on(&self, x: &Tensor, kernel: &Tensor) -> Tensor {
+        x.graph().apply(self.clone(), &[x, kernel])
+    }
+
+    /// The input's cotangent: the result's, spread out by the strides, against the reversed kernel.
+    fn input_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor) -> Tensor {
+        let axes = &self.dims.kernel;
+        // The kernel's features trade places, group by group.
+        let parted = part(k, axes.outer, self.groups);
+        let moved = |axis: usize| axis + usize::from(axis > axes.outer);
+        let turned = join(&parted, axes.outer, moved(axes.feature));
+        let (i, places) = (x.dims(), ct.dims());
+        let padding = |w: usize| {
+            let (input, kernel) = self.dilated(w, i, k.dims());
+            let output = spread(places[self.dims.output.window[w]], self.strides[w]);
+            let before = kernel - self.padding[w].0 - 1;
+            (before, input + kernel - 1 - output - before)
+        };
+        let op = Convolution {
+            dims: ConvDims { input: self.dims.output.clone(), kernel: axes.swapped(), output: self.dims.input.clone() },
+            strides: self.input_dilation.clone(),
+            padding: (0..self.strides.len()).map(padding).collect(),
+            input_dilation: self.strides.clone(),
+            kernel_dilation: self.kernel_dilation.clone(),
+            groups: self.groups,
+            out: x.dtype(),
+        };
+        op.on(ct, &turned.reverse(&axes.window))
+    }
+
+    /// The kernel's cotangent: the input, its batch as features, against the result's cotangent.
+    fn kernel_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor) -> Tensor {
+        let axes = &self.dims.input;
+        // Each group of features is a part of the batch, which sums apart.
+        let parted = part(x, axes.feature, self.groups);
+        let moved = |axis: usize| axis + usize::from(axis > axes.feature);
+        let turned = join(&parted, axes.feature, moved(axes.outer));
+        let padding = |w: usize| {
+            let (input, kernel) = self.dilated(w, x.dims(), k.dims());
+            let output = spread(ct.dims()[self.dims.output.window[w]], self.strides[w]);
+            let before = self.padding[w].0;
+            (before, output - input + kernel - before - 1)
+        };
+        let op = Convolution {
+            dims: ConvDims {
+                input: axes.swapped(),
+                kernel: self.dims.output.swapped(),
+                output: self.dims.kernel.swapped(),
+            },
+            strides: self.kernel_dilation.clone(),
+            padding: (0..self.strides.len()).map(padding).collect(),
+            input_dilation: self.input_dilation.clone(),
+            kernel_dilation: self.strides.clone(),
+            groups: self.groups,
+            out: k.dtype(),
+        };
+        op.on(&turned, ct)
+    }
+}
+
+/// The size of an axis whose elements stand `dilation` apart.
+fn spread(size: usize, dilation: usize) -> i64 {
+    if size == 0 { 0 } else { (size as i64 - 1) * dilation as i64 + 1 }
+}
+
+/// Takes a leading factor of `axis` out as an axis of its own in front of it.
+fn part(t: &Tensor, axis: usize, groups: usize) -> Tensor {
+    let mut dims = t.dims().to_vec();
+    dims[axis] /= groups;
+    dims.insert(axis, groups);
+    t.reshape(&dims)
+}
+
+/// Joins axis `from` to axis `into` as its leading factor; both count before the join.
+fn join(t: &Tensor, from: usize, into: usize) -> Tensor {
+    let mut order: Vec<usize> = (0..t.rank()).filter(|&a| a != from).collect();
+    let at = order.iter().position(|&a| a == into).expect("an axis of the tensor");
+    order.insert(at, from);
+    let moved = t.transpose(&order);
+    let mut dims = moved.dims().to_vec();
+    let groups = dims.remove(at);
+    dims[at] *= groups;
+    moved.reshape(&dims)
+}
+
+impl Op for Convolution {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        let (x, k) = (&operands[0], &operands[1]);
+        self.check(x, k)?;
+        let mut dims = vec![0; x.rank()];
+        let output = &self.dims.output;
+        dims[output.outer] = x.dims[self.dims.input.outer];
+        dims[output.feature] = k.dims[self.dims.kernel.outer];
+        output.window.iter().enumerate().for_each(|(i, &axis)| dims[axis] = self.places(i, &x.dims, &k.dims));
+        Ok(vec![TensorType::new(self.out, dims)])
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        let precision = "#stablehlo<precision DEFAULT>";
+        let pairs: Vec<String> = self.padding.iter().map(|(low, high)| format!("[{low}, {high}]")).collect();
+        let ConvDims { input, kernel, output } = &self.dims;
+        let (input, output) = (input.named('b', 'f'), output.named('b', 'f'));
+        vec![
+            ("batch_group_count", "1 : i64".to_owned()),
+            ("dimension_numbers", format!("#stablehlo.conv<[{input}]x[{}]->[{output}]>", kernel.named('o', 'i'))),
+            ("feature_group_count", format!("{} : i64", self.groups)),
+            ("lhs_dilation", array_i64(&self.input_dilation)),
+            ("padding", format!("dense<[{}]> : tensor<{}x2xi64>", pairs.join(", "), pairs.len())),
+            ("precision_config", format!("[{precision}, {precision}]")),
+            ("rhs_dilation", array_i64(&self.kernel_dilation)),
+            ("window_strides", array_i64(&self.strides)),
+        ]
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let (ct, x, k) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1]);
+        vec![
+            reverse.needs[0].then(|| self.input_cotangent(ct, x, k)),
+            reverse.needs[1].then(|| self.kernel_cotangent(ct, x, k)),
+        ]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        let (x, k) = (&mapped.ins[0], &mapped.ins[1]);
+        let ConvDims { input, kernel, output } = &self.dims;
+        let y = match mapped.mapped {
+            // Slices of the input are more of the batch.
+            [true, false] => {
+                let y = self.on(&join(x, 0, input.outer + 1), k);
+                (part(&y, output.outer, mapped.size), output.outer)
+            }
+            // Slices of the kernel give more features, where there are no groups to keep apart.
+            [false, true] if self.groups == 1 => {
+                let y = self.on(x, &join(k, 0, kernel.outer + 1));
+                (part(&y, output.feature, mapped.size), output.feature)
+            }
+            // Slices of both are groups of features.
+            _ => {
+                let (x, k) = (mapped.operand(0), mapped.operand(1));
+                let op = Convolution { groups: self.groups * mapped.size, ..self.clone() };
+                let y = op.on(&join(&x, 0, input.feature + 1), &join(&k, 0, kernel.outer + 1));
+                (part(&y, output.feature, mapped.size), output.feature)
+            }
+        };
+        let (y, axis) = y;
+        let order: Vec<usize> = std::iter::once(axis).chain((0..y.rank()).filter(|&a| a != axis)).collect();
+        Some(vec![y.transpose(&order)])
+    }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
+}
+
+impl Tensor {
+    /// This tensor convolved with `kernel`. Spec: convolution.
+    ///
+    /// ```
+    /// use spiq_hlo::{trace, ConvDims, Convolution, DType, TensorType};
+    /// let (x, k) = (TensorType::new(DType::F32, [8, 28, 28, 1]), TensorType::new(DType::F32, [3, 3, 1, 16]));
+    /// let conv = Convolution::new(ConvDims::features_last(4), DType::F32).same_padding(&x.dims, &k.dims);
+    /// let f = trace(&[("x", x), ("k", k)], |x| vec![x[0].convolution(&x[1], &conv)])?;
+    /// assert_eq!(f.result_types()[0].to_string(), "f32[8,28,28,16]");
+    /// # Ok::<(), spiq_hlo::GraphErrors>(())
+    /// ```
+    #[track_caller]
+    pub fn convolution(&self, kernel: &Tensor, convolution: &Convolution) -> Tensor {
+        convolution.on(self, kernel)
+    }
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let f = DType::F64;
+    let plain = Convolution::new(ConvDims::features_last(4), f);
+    let grouped = Convolution {
+        strides: vec![2, 1],
+        padding: vec![(1, 0), (2, -1)],
+        input_dilation: vec![1, 2],
+        kernel_dilation: vec![2, 1],
+        groups: 2,
+        ..plain.clone()
+    };
+    let odd = ConvDims {
+        input: Axes { outer: 2, feature: 0, window: vec![1] },
+        kernel: Axes { outer: 0, feature: 2, window: vec![1] },
+        output: Axes { outer: 1, feature: 2, window: vec![0] },
+    };
+    let odd = Convolution { strides: vec![3], padding: vec![(2, 3)], ..Convolution::new(odd, f) };
+    let bytes = Convolution::new(ConvDims::features_last(3), DType::S32);
+    vec![
+        Sample::new("convolution", move |x| vec![x[0].convolution(&x[1], &plain)])
+            .input(f, [2, 4, 5, 3], -1.0, 1.0)
+            .input(f, [2, 3, 3, 2], -1.0, 1.0),
+        Sample::new("convolution in groups, dilated", move |x| vec![x[0].convolution(&x[1], &grouped)])
+            .input(f, [2, 5, 3, 4], -1.0, 1.0)
+            .input(f, [2, 2, 2, 6], -1.0, 1.0),
+        Sample::new("convolution with axes in odd places", move |x| vec![x[0].convolution(&x[1], &odd)])
+            .input(f, [3, 8, 2], -1.0, 1.0)
+            .input(f, [4, 3, 3], -1.0, 1.0),
+        Sample::new("convolution s8 to s32", move |x| vec![x[0].convolution(&x[1], &bytes)])
+            .input(DType::S8, [2, 9, 3], -128.0, 127.0)
+            .input(DType::S8, [4, 3, 5], -128.0, 127.0)
+            .forward_only(),
+    ]
+}

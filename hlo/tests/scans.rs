@@ -1,0 +1,197 @@
+//! What scans become when they are differentiated, mapped, rewritten and simplified. Nothing is run here.
+
+use spiq_hlo::{DType, Function, Node, Tensor, TensorType, custom_vjp, grad, scan, trace, vjp, vmap};
+
+fn f32(dims: &[usize]) -> TensorType {
+    TensorType::new(DType::F32, dims)
+}
+
+fn traced(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Function {
+    let function = trace(inputs, f).unwrap_or_else(|e| panic!("{e}"));
+    verified(function)
+}
+
+fn verified(function: Function) -> Function {
+    for stage in [&function, &function.simplify(), &function.lower().unwrap(), &function.lower().unwrap().simplify()] {
+        stage.verify().unwrap_or_else(|e| panic!("{e}"));
+    }
+    function
+}
+
+fn bodies(node: &Node, function: &Function) -> Vec<Function> {
+    let operands: Vec<TensorType> = node.operands.iter().map(|&v| function.ty(v).clone()).collect();
+    node.op.regions(&operands)
+}
+
+fn scans(function: &Function) -> Vec<&Node> {
+    function.nodes().iter().filter(|n| n.op.name() == "scan").collect()
+}
+
+/// How often an operation stands in a function, bodies not counted.
+fn count(function: &Function, name: &str) -> usize {
+    function.nodes().iter().filter(|n| n.op.name() == name).count()
+}
+
+fn types(types: &[TensorType]) -> Vec<String> {
+    types.iter().map(TensorType::to_string).collect()
+}
+
+fn spike(v: &Tensor) -> Tensor {
+    let step = |v: &Tensor| v.gt(0.0).convert(v.dtype());
+    custom_vjp("spike", v, step, |v: &Tensor, _: &Tensor, ct: &Tensor| ct * (1.0 - v.abs()).maximum(0.0))
+}
+
+const INPUTS: [(&str, &[usize]); 3] = [("x", &[16, 8, 4]), ("w", &[4, 6]), ("beta", &[6])];
+
+fn inputs() -> Vec<(&'static str, TensorType)> {
+    INPUTS.iter().map(|(name, dims)| (*name, f32(dims))).collect()
+}
+
+/// Spikes [16, 8, 6] of leaky integrate-and-fire neurons.
+fn lif(x: &[Tensor]) -> Tensor {
+    let start = x[0].graph().zeros(f32(&[8, 6]));
+    let step = |v: Tensor, row: Tensor| {
+        let fired = spike(&(&v - 1.0));
+        (&v * &x[2] + row.dot(&x[1]) - &fired, fired)
+    };
+    scan(&start, &x[0], step).1
+}
+
+#[test]
+fn a_layer_of_neurons_saves_one_array() {
+    let function = traced(&inputs(), |x| {
+        let w = grad(&x[1], |w| lif(&[x[0].clone(), w.clone(), x[2].clone()]).sum());
+        vec![w]
+    });
+    let simple = function.simplify();
+    let scans = scans(&simple);
+    assert_eq!(scans.len(), 2);
+    // The last carry, which a scan always gives, and the membrane potential.
+    assert_eq!(types(&scans[0].types), ["f32[8,6]", "f32[16,8,6]"]);
+}
+
+#[test]
+fn outputs_that_are_read_stay_and_may_serve_the_way_back() {
+    let function = traced(&inputs(), |x| {
+        let w = x[1].identity();
+        let spikes = lif(&[x[0].clone(), w.clone(), x[2].clone()]);
+        let mut results = vjp(&[spikes.sum()], &[Some(x[0].graph().scalar(DType::F32, 1.0))], &[w]);
+        results.push(spikes);
+        results
+    });
+    assert_eq!(types(&scans(&function.simplify())[0].types), ["f32[8,6]", "f32[16,8,6]", "f32[16,8,6]"]);
+}
+
+#[test]
+fn the_way_back_repeats_no_dot() {
+    let function = traced(&inputs(), |x| {
+        vec![grad(&x[1], |w| scan(&x[2], &x[0], |v, row| ((&v + row.dot(w)).tanh().reduce_sum(&[0]), v)).0.sum())]
+    });
+    let simple = function.simplify();
+    let back = &bodies(scans(&simple)[1], &simple)[0];
+    // One dot gives the weights' gradient; that of the rows is not asked for.
+    assert_eq!(count(back, "dot_general"), 1);
+}
+
+#[test]
+fn what_a_body_does_to_outer_values_alone_is_recorded_outside() {
+    let function = traced(&inputs(), |x| {
+        let start = x[0].graph().zeros(f32(&[8, 6]));
+        let step = |v: Tensor, row: Tensor| (&v * x[2].logistic() + row.dot(&x[1].round_nearest_even()), v);
+        vec![scan(&start, &x[0], step).1]
+    });
+    let body = &bodies(scans(&function)[0], &function)[0];
+    assert_eq!((count(&function, "logistic"), count(body, "logistic")), (1, 0));
+    assert_eq!((count(&function, "round_nearest_even"), count(body, "round_nearest_even")), (1, 0));
+}
+
+#[test]
+fn captures_pass_through_two_scans() {
+    let function = traced(&inputs(), |x| {
+        let outer = scan(&x[2], &x[0], |total, rows| {
+            let (inner, _) = scan(&total, &rows, |c, row| (&c * &x[2] + row.dot(&x[1]), c));
+            (inner.clone(), inner)
+        });
+        vec![outer.1]
+    });
+    let outer = scans(&function)[0];
+    let body = &bodies(outer, &function)[0];
+    // beta and w reach the inner scan as constants of the outer one, each once.
+    assert_eq!(outer.operands.len(), 4);
+    assert_eq!(scans(body)[0].operands.len(), 4);
+}
+
+#[test]
+fn code_that_a_rewrite_adds_leaves_the_loop_where_it_can() {
+    let function = traced(&inputs(), |x| vec![lif(x)]);
+    let rounded = function.transform(&mut |node, operands| {
+        let [lhs, rhs] = operands else { return None };
+        (node.op.name() == "dot_general").then(|| vec![lhs.dot(&rhs.round_nearest_even())])
+    });
+    let rounded = verified(rounded.unwrap());
+    let body = &bodies(scans(&rounded)[0], &rounded)[0];
+    assert_eq!((count(&rounded, "round_nearest_even"), count(body, "round_nearest_even")), (1, 0));
+    assert_eq!(rounded.result_types(), function.result_types());
+}
+
+#[test]
+fn one_scan_is_differentiated_twice() {
+    let function = traced(&inputs(), |x| {
+        let spikes = lif(x);
+        let one = x[0].graph().scalar(DType::F32, 1.0);
+        let first = vjp(&[spikes.sum()], &[Some(one.clone())], &[x[1].clone()]);
+        let second = vjp(&[(&spikes * &spikes).sum()], &[Some(one)], &[x[2].clone(), x[0].clone()]);
+        [first, second].concat()
+    });
+    assert_eq!(types(&function.result_types()), ["f32[4,6]", "f32[6]", "f32[16,8,4]"]);
+    // One loop forward, two back.
+    assert_eq!(scans(&function.simplify()).len(), 3);
+}
+
+#[test]
+fn a_gradient_of_a_gradient_of_a_scan_is_a_function() {
+    let function = traced(&inputs(), |x| {
+        let decay = |beta: &Tensor| scan(&x[1].index_axis(0, 0), &x[0], |v, row| ((&v * beta).tanh() + row.sum(), v)).1;
+        vec![grad(&x[2], |beta| grad(beta, |beta| decay(beta).sum()).sum())]
+    });
+    assert_eq!(types(&function.result_types()), ["f32[6]"]);
+}
+
+#[test]
+fn what_nobody_reads_of_a_scan_goes() {
+    let function = traced(&inputs(), |x| {
+        let start = (x[2].clone(), x[2].clone(), x[2].clone());
+        let step = |(a, b, c): (Tensor, Tensor, Tensor), (row, other): (Tensor, Tensor)| {
+            // a feeds itself, b feeds a, and c only the output that is not read.
+            let sum = &a + &b + row.sum();
+            ((sum.clone(), b.exp(), &c * other.dot(&x[1]).sum()), (sum, c))
+        };
+        let ((_, _, _), (kept, _)) = scan(&start, &(x[0].clone(), &x[0] * 2.0), step);
+        vec![kept]
+    });
+    let simple = function.simplify();
+    let scan = scans(&simple)[0];
+    assert_eq!(types(&scan.types), ["f32[6]", "f32[6]", "f32[16,6]"]);
+    // Two carries and one sequence; neither w nor the doubled rows.
+    assert_eq!(scan.operands.len(), 3);
+    assert_eq!(count(&simple, "multiply"), 0);
+    simple.verify().unwrap();
+}
+
+#[test]
+fn equal_nodes_in_bodies_are_merged() {
+    let function = traced(&inputs(), |x| vec![scan(&x[2], &x[0], |v, _| (v.exp() + v.exp(), v)).0]);
+    let simple = function.simplify();
+    assert_eq!(count(&bodies(scans(&function)[0], &function)[0], "exponential"), 2);
+    assert_eq!(count(&bodies(scans(&simple)[0], &simple)[0], "exponential"), 1);
+}
+
+#[test]
+fn a_mapped_scan_is_one_scan() {
+    let function = traced(&inputs(), |x| {
+        let rows = vmap(&x[0], |rows: Tensor| scan(&x[2], &rows, |v, row| (&v * 0.5 + row.dot(&x[1]), v)).1);
+        vec![rows]
+    });
+    assert_eq!(scans(&function).len(), 1);
+    assert_eq!(types(&function.result_types()), ["f32[16,8,6]"]);
+}
