@@ -208,8 +208,11 @@ fn training_leaves_its_results_and_predictions_follow() {
     let data = [("inputs", filled(DType::F32, &[10, 6, 12], 1.0)), ("labels", filled(DType::S32, &[10], 1.0))];
     folder.arrays("ten.safetensors", &data);
     let line = TRAIN.replace("data.safetensors", "ten.safetensors");
-    let said = folder.succeeds(&format!("{line} --optimizer lion --learning-rate 1e-3 --seed -3"));
-    assert!(said.contains("test accuracy, quantized") && said.contains("out/params.safetensors"), "{said}");
+    let said = folder.succeeds(&format!("{line} --rules rules.toml --optimizer lion --learning-rate 1e-3 --seed -3"));
+    assert!(
+        said.contains("accuracy on the training samples, quantized") && said.contains("out/params.safetensors"),
+        "{said}"
+    );
     let files =
         ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl", "training.svg", "model.toml", "rules.toml"];
     for file in files {
@@ -323,6 +326,7 @@ fn wrong_flags_are_refused() {
         ("train --batch-size 99999999999", "whole number from 1"),
         ("train --learning-rate NaN", "positive number"),
         ("train --learning-rate 0", "positive number"),
+        ("train --shift 0.7", "from 0 to 0.5"),
         ("train --optimizer sg", "possible values: lion, adam, adamw, sgd"),
         ("train --numerics exact", "possible values: qwix"),
         ("train --device abacus", "possible values: cpu, cuda, tpu"),

@@ -1,7 +1,7 @@
 //! Opens one plugin in a process of its own: a broken one may crash, hang or write what it likes. Knows no other command.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ fn ended(child: &mut Child) -> bool {
 }
 
 /// Opens the plugin in this process and says what it finds, as one line of JSON.
-pub fn answer(plugin: &PathBuf) -> String {
+pub fn answer(plugin: &Path) -> String {
     let mut probe = Probe::default();
     if let Err(error) = look(plugin, &mut probe) {
         probe.error = Some(error.to_string());

@@ -25,8 +25,8 @@ Examples:
   spiq train --resume                                          go on after Ctrl-C, with the flags of before
 
 Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
-[N, …] (u8, encoded as spikes; the metadata entry `max` gives the largest value, 255 by default). The metadata entry `train` says how many of the first samples train, the others
-test; without it all train and all test.
+[N, …] (u8, encoded as spikes; the metadata entry `max` gives the largest value, 255 by default). The metadata entry
+`train` says how many of the first samples train, the others test; without it all train and all test.
 
 Left in DIR: params.safetensors, model.toml and rules.toml (what `spiq predict` reads), checkpoint.safetensors (what
 --resume reads), metrics.jsonl, training.svg.";
