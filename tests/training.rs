@@ -1,0 +1,123 @@
+//! The training loop: what it leaves behind, resuming to the same bits, stopping, options that do not fit.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use spiq::config::ModelConfig;
+use spiq::data::Dataset;
+use spiq::network::Network;
+use spiq::pjrt::Client;
+use spiq::quant::linear_only_rules;
+use spiq::train::{Event, Length, Optimizer, Options, Record, Schedule, Summary, read_records, run};
+
+const MODEL: &str = r#"
+layers = [
+    { type = "Linear", in_features = 64, out_features = 32 },
+    { type = "LIF", hidden_shape = 32, activation = { type = "triangular" } },
+    { type = "Linear", in_features = 32, out_features = 10, use_bias = false },
+    { type = "LI", layer_shape = 10 },
+]
+"#;
+
+/// A short run on the digits: 44 steps of 32 samples are an epoch.
+fn options(out: &Path, steps: usize) -> Options {
+    let (train, test) = Dataset::digits().split().expect("two parts");
+    let model = ModelConfig::parse(MODEL, "test").expect("a model");
+    Options {
+        network: Network::new(model, linear_only_rules("int8", "int8")).expect("a network"),
+        train,
+        test,
+        optimizer: Optimizer::Adam,
+        learning_rate: 5e-3,
+        schedule: Schedule::Cosine,
+        batch_size: 32,
+        length: Length::Steps(steps),
+        time_steps: 8,
+        shift: 0.1,
+        shuffle: true,
+        seed: 1,
+        init: None,
+        out: out.to_owned(),
+        resume: false,
+    }
+}
+
+fn go(options: &Options, stop_at: Option<usize>) -> spiq::Result<Summary> {
+    let stop = AtomicBool::new(false);
+    run(&Client::cpu()?, options, &stop, &mut |event| {
+        if let Event::Step { done, .. } = event {
+            stop.store(Some(done) == stop_at, Ordering::Relaxed);
+        }
+    })
+}
+
+#[test]
+fn an_interrupted_run_resumes_to_the_same_bits() {
+    let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let summary = go(&options(whole.path(), 100), None).expect("a run");
+    assert_eq!((summary.steps, summary.interrupted), (100, false));
+
+    // Stopped inside the first epoch, at its end, and inside the third.
+    for (stop_at, steps) in [(30, 30), (44, 14), (95, 51)] {
+        let resumed = Options { resume: stop_at > 30, ..options(parts.path(), 100) };
+        let summary = go(&resumed, Some(stop_at)).expect("a part of a run");
+        assert_eq!((summary.steps, summary.interrupted), (steps, true));
+    }
+    let last = go(&Options { resume: true, ..options(parts.path(), 100) }, None).expect("the rest");
+    assert_eq!((last.steps, last.interrupted), (5, false));
+    // The picture is left out: its library numbers the parts of all pictures of a process.
+    for file in ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl"] {
+        let read = |folder: &Path| std::fs::read(folder.join(file)).expect(file);
+        assert!(read(whole.path()) == read(parts.path()), "{file} differs");
+    }
+}
+
+#[test]
+fn a_run_learns_and_says_so_step_by_step() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let summary = go(&Options { length: Length::Epochs(4), ..options(folder.path(), 0) }, None).expect("a run");
+    assert!(summary.test_accuracy > 0.6, "{}", summary.test_accuracy);
+    let records = read_records(&folder.path().join("metrics.jsonl")).expect("metrics");
+    let steps: Vec<u64> =
+        records.iter().filter_map(|r| if let Record::Step { step, .. } = r { Some(*step) } else { None }).collect();
+    assert_eq!(steps, (0..176).collect::<Vec<u64>>());
+    let epochs = records.iter().filter(|r| matches!(r, Record::Epoch { .. })).count();
+    assert_eq!(epochs, 4);
+    let Some(Record::Epoch { epoch: 4, test_accuracy, .. }) = records.last() else {
+        panic!("the last epoch closes the metrics: {:?}", records.last())
+    };
+    assert_eq!(*test_accuracy, Some(summary.test_accuracy));
+}
+
+#[test]
+fn initial_parameters_come_from_a_file() {
+    let (first, second) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    go(&options(first.path(), 10), None).expect("a run");
+    let init = Some(first.path().join("params.safetensors"));
+    go(&Options { init, learning_rate: 0.0, ..options(second.path(), 3) }, None).expect("a run");
+    let arrays =
+        |folder: &Path| spiq::train::Checkpoint::load(&folder.join("params.safetensors")).expect("parameters").arrays;
+    assert_eq!(arrays(first.path()), arrays(second.path()), "a rate of 0 changes nothing");
+}
+
+#[track_caller]
+fn refused(change: impl FnOnce(&mut Options), expected: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut options = options(&folder.path().join("run"), 2);
+    change(&mut options);
+    assert_eq!(go(&options, None).expect_err("a refusal").to_string(), expected);
+    assert!(!folder.path().join("run/metrics.jsonl").exists(), "nothing is left behind");
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused_before_anything_is_written() {
+    refused(|o| o.batch_size = 2000, "the batch size is 2000, but must be between 1 and the 1437 samples there are");
+    refused(|o| o.learning_rate = -1.0, "the learning rate is -1, but must be 0 or more");
+    refused(|o| o.length = Length::Steps(0), "the numbers of epochs, steps and time steps must be at least 1");
+    refused(|o| o.shift = 0.7, "the probability of a shift is 0.7, but must be from 0 to 0.5");
+    let small = MODEL.replace("out_features = 10", "out_features = 4").replace("layer_shape = 10", "layer_shape = 4");
+    refused(
+        |o| o.network = Network::new(ModelConfig::parse(&small, "test").expect("a model"), vec![]).expect("a network"),
+        "the model has 4 outputs, but the labels go up to 9; give the last layer 10 units",
+    );
+}
