@@ -57,7 +57,8 @@ pub struct Arguments {
     /// Optimizer, with optax's defaults [default: the recipe's, adam]
     #[arg(long, value_enum)]
     optimizer: Option<Optimizer>,
-    /// How the learning rate goes on from its start [default: the recipe's]
+    /// How the learning rate goes on from its start [default: the recipe's; constant with --model, --data, --optimizer or
+    /// --learning-rate]
     #[arg(long, value_enum)]
     schedule: Option<Schedule>,
     /// How numbers are rounded
@@ -79,7 +80,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = argument::count)]
     time_steps: Option<usize>,
     /// Probability with which a training image is moved by a pixel, in each of four directions [default: the recipe's; 0
-    /// with --data]
+    /// with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "F")]
     shift: Option<f64>,
     /// Take the samples in the order of the file, in every epoch
@@ -159,23 +160,33 @@ fn options(arguments: &Arguments) -> Result<Options> {
     let network = Network::new(model, rules(arguments, &recipe)?)?;
     let (train, test) = dataset(arguments, &network)?.split()?;
     let epochs = arguments.epochs.unwrap_or(recipe.epochs);
+    let (schedule, shift) = match is_own(arguments) {
+        true => (train::Schedule::Constant, 0.0),
+        false => (recipe.schedule, recipe.shift),
+    };
     Ok(Options {
         network,
         train,
         test,
         optimizer: arguments.optimizer.map_or(recipe.optimizer, Into::into),
         learning_rate: arguments.learning_rate.unwrap_or(recipe.learning_rate),
-        schedule: arguments.schedule.map_or(recipe.schedule, Into::into),
+        schedule: arguments.schedule.map_or(schedule, Into::into),
         batch_size: arguments.batch_size.unwrap_or(recipe.batch_size),
         length: arguments.steps.map_or(Length::Epochs(epochs), Length::Steps),
         time_steps: arguments.time_steps.unwrap_or(recipe.time_steps),
-        shift: arguments.shift.unwrap_or(if arguments.data.is_some() { 0.0 } else { recipe.shift }),
+        shift: arguments.shift.unwrap_or(shift),
         shuffle: !arguments.no_shuffle,
         seed: arguments.seed,
         init: arguments.init.clone(),
         out: arguments.out.clone().unwrap_or_else(|| default_folder(arguments.data.as_deref())),
         resume: arguments.resume,
     })
+}
+
+/// Whether a run is the user's own: the recipe's schedule and shifts were found for its model, data and optimizer together.
+fn is_own(arguments: &Arguments) -> bool {
+    let files = arguments.model.is_some() || arguments.data.is_some();
+    files || arguments.optimizer.is_some() || arguments.learning_rate.is_some()
 }
 
 /// The rules that are named; the recipe's belong to the recipe's model, another one is quantized only on request.
