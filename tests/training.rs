@@ -100,6 +100,21 @@ fn initial_parameters_come_from_a_file() {
     assert_eq!(arrays(first.path()), arrays(second.path()), "a rate of 0 changes nothing");
 }
 
+#[test]
+fn another_model_or_other_rules_do_not_resume() {
+    let folder = tempfile::tempdir().expect("a folder");
+    go(&options(folder.path(), 2), None).expect("a run");
+    let model = |text: &str, rules| Network::new(ModelConfig::parse(text, "test").expect("a model"), rules);
+    let leaky = MODEL.replace("layer_shape = 10", "layer_shape = 10, beta = 0.5");
+    for (what, network) in
+        [("model", model(&leaky, linear_only_rules("int8", "int8"))), ("rules", model(MODEL, vec![]))]
+    {
+        let network = network.expect("a network");
+        let error = go(&Options { network, resume: true, ..options(folder.path(), 4) }, None).expect_err("a refusal");
+        assert!(error.to_string().contains(&format!("is of a run with another {what}")), "{error}");
+    }
+}
+
 #[track_caller]
 fn refused(change: impl FnOnce(&mut Options), expected: &str) {
     let folder = tempfile::tempdir().expect("a folder");

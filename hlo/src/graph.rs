@@ -23,13 +23,13 @@ struct Trace {
     lifted: RefCell<HashMap<(usize, Value), Value>>,
     captures: RefCell<Vec<(Tensor, Value)>>,
     parent: Option<Graph>,
-    session: Rc<Session>,
+    shared: Rc<Shared>,
     /// Who began the trace: the line to show for what is wrong with its results.
     begun: &'static Location<'static>,
 }
 
 /// What all traces of one program share.
-struct Session {
+struct Shared {
     errors: RefCell<Vec<GraphError>>,
     scope: RefCell<Arc<str>>,
     /// The bodies being traced now, outermost first.
@@ -44,21 +44,21 @@ impl Graph {
     #[track_caller]
     pub fn new() -> Graph {
         let scope = RefCell::new(Arc::from(""));
-        let session =
-            Rc::new(Session { errors: RefCell::default(), scope, bodies: RefCell::default(), place: Cell::new(None) });
-        Graph::begin(None, session)
+        let shared =
+            Rc::new(Shared { errors: RefCell::default(), scope, bodies: RefCell::default(), place: Cell::new(None) });
+        Graph::begin(None, shared)
     }
 
     #[track_caller]
-    fn begin(parent: Option<Graph>, session: Rc<Session>) -> Graph {
-        let begun = session.place.get().unwrap_or(Location::caller());
+    fn begin(parent: Option<Graph>, shared: Rc<Shared>) -> Graph {
+        let begun = shared.place.get().unwrap_or(Location::caller());
         Graph(Rc::new(Trace {
             nodes: RefCell::default(),
             inputs: RefCell::default(),
             lifted: RefCell::default(),
             captures: RefCell::default(),
             parent,
-            session,
+            shared,
             begun,
         }))
     }
@@ -66,12 +66,12 @@ impl Graph {
     /// Traces a body inside whatever is being traced now. Values of the surrounding traces may be used in it.
     #[track_caller]
     pub(crate) fn body<R>(&self, f: impl FnOnce(&Graph) -> R) -> R {
-        let session = &self.0.session;
-        let parent = session.bodies.borrow().last().cloned().unwrap_or_else(|| self.root());
-        let inner = Graph::begin(Some(parent), session.clone());
-        session.bodies.borrow_mut().push(inner.clone());
+        let shared = &self.0.shared;
+        let parent = shared.bodies.borrow().last().cloned().unwrap_or_else(|| self.root());
+        let inner = Graph::begin(Some(parent), shared.clone());
+        shared.bodies.borrow_mut().push(inner.clone());
         let result = f(&inner);
-        session.bodies.borrow_mut().pop();
+        shared.bodies.borrow_mut().pop();
         result
     }
 
@@ -98,29 +98,29 @@ impl Graph {
     pub fn scope<R>(&self, name: &str, f: impl FnOnce() -> R) -> R {
         let outer = self.current_scope();
         let inner = if outer.is_empty() { Arc::from(name) } else { Arc::from(format!("{outer}/{name}")) };
-        self.0.session.scope.replace(inner);
+        self.0.shared.scope.replace(inner);
         let result = f();
-        self.0.session.scope.replace(outer);
+        self.0.shared.scope.replace(outer);
         result
     }
 
     /// The module path that nodes are recorded under now.
     pub fn current_scope(&self) -> Arc<str> {
-        self.0.session.scope.borrow().clone()
+        self.0.shared.scope.borrow().clone()
     }
 
     #[track_caller]
     fn place(&self) -> &'static Location<'static> {
-        self.0.session.place.get().unwrap_or(Location::caller())
+        self.0.shared.place.get().unwrap_or(Location::caller())
     }
 
     /// Runs `f` with everything recorded meanwhile attributed to `node`'s module path and line.
     pub(crate) fn as_from<R>(&self, node: &Node, f: impl FnOnce() -> R) -> R {
-        let scope = self.0.session.scope.replace(node.scope.clone());
-        let place = self.0.session.place.replace(Some(node.place));
+        let scope = self.0.shared.scope.replace(node.scope.clone());
+        let place = self.0.shared.place.replace(Some(node.place));
         let result = f();
-        self.0.session.scope.replace(scope);
-        self.0.session.place.set(place);
+        self.0.shared.scope.replace(scope);
+        self.0.shared.place.set(place);
         result
     }
 
@@ -172,7 +172,7 @@ impl Graph {
 
     fn fail_at(&self, op: &str, violation: Violation, place: &'static Location<'static>) -> Tensor {
         let error = GraphError { op: op.to_owned(), violation, place, scope: self.current_scope() };
-        self.0.session.errors.borrow_mut().push(error);
+        self.0.shared.errors.borrow_mut().push(error);
         Tensor::poison(self)
     }
 
@@ -285,11 +285,11 @@ impl Graph {
     /// Every wrong call of the trace, each with the caller's line.
     pub fn finish(&self, results: &[Tensor]) -> Result<Function, GraphErrors> {
         let lifted = self.lift_results(results);
-        if lifted.is_none() && self.0.session.errors.borrow().is_empty() {
+        if lifted.is_none() && self.0.shared.errors.borrow().is_empty() {
             let message = "a result is the outcome of a wrong call in another trace";
             self.fail_results("return", Violation::new("", message));
         }
-        let errors = self.0.session.errors.borrow();
+        let errors = self.0.shared.errors.borrow();
         match lifted {
             Some(values) if errors.is_empty() => {
                 Ok(Function::extract(&self.0.nodes.borrow(), &self.0.inputs.borrow(), &values))

@@ -250,11 +250,10 @@ impl<'a> Run<'a> {
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {
-        let rules = crate::config::rules_to_toml(self.options.network.rules());
         BTreeMap::from([
             (STEP.to_owned(), self.done.to_string()),
             ("model".to_owned(), self.options.network.config().to_toml()),
-            ("rules".to_owned(), rules),
+            ("rules".to_owned(), rules_text(self.options)),
             ("numerics".to_owned(), "qwix".to_owned()),
         ])
     }
@@ -351,11 +350,22 @@ fn resume(
     let done = checkpoint.metadata.get(STEP).and_then(|step| step.parse().ok()).ok_or_else(|| {
         Error::input(format!("{source} does not say how many steps were done, so it is not a checkpoint of a run"))
     })?;
+    for (what, now) in [("model", options.network.config().to_toml()), ("rules", rules_text(options))] {
+        if checkpoint.metadata.get(what).is_some_and(|then| *then != now) {
+            return Err(Error::input(format!(
+                "{source} is of a run with another {what}; resume with the flags of before, or start anew elsewhere"
+            )));
+        }
+    }
     let wanted: BTreeMap<String, TensorType> =
         slots.iter().map(|(slot, ty)| (format!("{OPTIMIZER}/{slot}"), ty.clone())).collect();
     let values = checkpoint.select(params, &source)?;
     let state = checkpoint.select(&wanted, &source)?;
     Ok((values.into_values().chain(state.into_values()).collect(), done))
+}
+
+fn rules_text(options: &Options) -> String {
+    crate::config::rules_to_toml(options.network.rules())
 }
 
 /// Whether a record was written before a run had done so many steps.
