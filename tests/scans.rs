@@ -4,7 +4,7 @@ mod run;
 
 use run::Program;
 use spiq::{Array, DType, TensorType};
-use spiq_hlo::{Tensor, Tree, custom_vjp, grad, scan, trace, vmap};
+use spiq_hlo::{Tensor, Tree, associative_scan, custom_vjp, grad, scan, trace, vmap};
 
 fn spike(v: &Tensor) -> Tensor {
     let step = |v: &Tensor| v.gt(0.0).convert(v.dtype());
@@ -162,4 +162,41 @@ fn what_is_left_of_a_narrowed_scan_computes_the_same() {
         vec![c, y]
     };
     check(one, other);
+}
+
+/// Affine maps compose to affine maps, so decaying sums are an associative scan; products of matrices do not commute.
+#[test]
+fn an_associative_scan_is_the_scan_of_its_function() {
+    let compose = |(a, x): &(Tensor, Tensor), (b, y): &(Tensor, Tensor)| (a * b, x * b + y);
+    let decaying = |x: &[Tensor]| (x[3].logistic().broadcast_to(&[2, 4]), x[0].dot(&x[1]));
+    for length in 1..=5 {
+        let rows = move |x: &[Tensor]| decaying(&[vec![x[0].slice_axis(0, 0, length)], x[1..].to_vec()].concat());
+        let parallel = move |x: &[Tensor]| {
+            let (decay, rows) = rows(x);
+            associative_scan(&(decay.broadcast_to(rows.dims()), rows), false, compose).1
+        };
+        let serial = move |x: &[Tensor]| {
+            let (decay, rows) = rows(x);
+            scan(&decay.zeros_like(), &rows, |v, row| (&v * &decay + &row, &v * &decay + row)).1
+        };
+        check(|x| vec![parallel(x)], |x| vec![serial(x)]);
+        check(gradient(&|x| parallel(x).sin().sum()), gradient(&|x| serial(x).sin().sum()));
+    }
+}
+
+#[test]
+fn an_associative_scan_against_time_keeps_the_order_of_its_arguments() {
+    let matrices = |x: &[Tensor]| x[0].dot(&x[1]).reshape(&[10, 2, 2]) + 0.5;
+    let product = |a: &Tensor, b: &Tensor| {
+        let dims =
+            spiq_hlo::DotDims { lhs_batch: vec![0], rhs_batch: vec![0], lhs_contract: vec![2], rhs_contract: vec![1] };
+        a.dot_general(b, &dims, DType::F64)
+    };
+    let parallel = |x: &[Tensor]| vec![associative_scan(&matrices(x), true, product)];
+    let serial = |x: &[Tensor]| {
+        let turned = matrices(x).reverse(&[0]);
+        let one = x[0].graph().constant(&Array::new([2, 2], [1.0, 0.0, 0.0, 1.0]).unwrap());
+        vec![scan(&one, &turned, |m, next| (m.dot(&next), m.dot(&next))).1.reverse(&[0])]
+    };
+    check(parallel, serial);
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod array;
+mod associative_scan;
 mod autodiff;
 mod batch;
 mod control;
@@ -25,6 +26,7 @@ mod types;
 mod verify;
 
 pub use array::{Array, ArrayError, Element};
+pub use associative_scan::associative_scan;
 pub use autodiff::{grad, value_and_grad, vjp};
 pub use batch::{Mapped, vmap};
 pub use control::{switch, while_loop};

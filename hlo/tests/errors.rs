@@ -2,8 +2,8 @@
 
 use expect_test::{Expect, expect};
 use spiq_hlo::{
-    Array, ConvDims, Convolution, DType, DotDims, Graph, Tensor, TensorType, WindowDims, concatenate, custom_vjp, grad,
-    scan, sort, switch, trace, vjp, vmap, while_loop,
+    Array, ConvDims, Convolution, DType, DotDims, Graph, Tensor, TensorType, WindowDims, associative_scan, concatenate,
+    custom_vjp, grad, scan, sort, switch, trace, vjp, vmap, while_loop,
 };
 
 /// Runs `build` on x f32[8,32], i s32[4], p pred[8] and s f32[], and compares the errors, line numbers left out.
@@ -1033,6 +1033,38 @@ fn scan_over_different_lengths() {
     check(
         |x| vec![scan(&x[3], &(x[0].clone(), x[1].clone()), |c, (a, _)| (c, a)).1],
         expect!["scan: wants sequences of one length along axis 0, got [f32[8,32], s32[4]] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn associative_scan_over_different_lengths() {
+    check(
+        |x| vec![associative_scan(&(x[0].clone(), x[1].clone()), false, |a, _| a.clone()).1],
+        expect![
+            "associative_scan: wants sequences of one length along axis 0, got [f32[8,32], s32[4]] --> hlo/tests/errors.rs:_"
+        ],
+    );
+}
+
+#[test]
+fn associative_scan_whose_function_changes_type() {
+    check(
+        |x| vec![associative_scan(&x[0], false, |a, _| a.reduce_sum(&[0]))],
+        expect!["associative_scan: its function makes (f32[32]) of two (f32[4,32]) --> hlo/tests/errors.rs:_"],
+    );
+    check(
+        |x| vec![associative_scan(&vec![x[0].clone(), x[0].clone()], false, |a, _| a[..1].to_vec()).swap_remove(1)],
+        expect![
+            "associative_scan: its function makes (f32[4,32]) of two (f32[4,32], f32[4,32]) --> hlo/tests/errors.rs:_"
+        ],
+    );
+}
+
+#[test]
+fn associative_scan_whose_function_fails() {
+    check(
+        |x| vec![associative_scan(&x[0], false, |a, b| a.dot(b))],
+        expect!["dot_general: lhs f32[4,32] and rhs f32[4,32] contract 32 with 4 [C10] --> hlo/tests/errors.rs:_"],
     );
 }
 

@@ -34,6 +34,7 @@ pub fn samples() -> Vec<Sample> {
         gradient::samples(),
         crate::control::samples(),
         crate::scan::samples(),
+        crate::associative_scan::samples(),
     ];
     families.into_iter().flatten().collect()
 }
