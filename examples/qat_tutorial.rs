@@ -8,7 +8,7 @@ use spiq::config::RuleConfig;
 use spiq::nn::{self, Axes, Li, Lif, Linear, Sequential, Surrogate, integral_crossentropy};
 use spiq::optim::{GradientTransformation, apply_updates, lion};
 use spiq::pjrt::{Client, Input};
-use spiq::quant::{Mode, Rules, linear_only_rules, quantize, weights_only_rules};
+use spiq::quant::{Mode, Numerics, Rules, linear_only_rules, quantize, weights_only_rules};
 use spiq::random::{Key, Rngs};
 use spiq::{Array, DType, Function, Program, Tensor, TensorType, trace, value_and_grad};
 
@@ -126,7 +126,7 @@ fn main() -> Result<(), Error> {
     println!("fp32 output shape: {:?}", fp32.dims());
 
     let is_weight = |name: &str| name.starts_with("core/");
-    let quantized = |rules: &[RuleConfig]| quantize(&plain, &Rules::new(rules)?, Mode::Qat, is_weight);
+    let quantized = |rules: &[RuleConfig]| quantize(&plain, &Rules::new(rules)?, Mode::Qat, Numerics::Qwix, is_weight);
     let difference = |rules: &[RuleConfig]| -> Result<f64, Error> {
         Ok(largest_difference(&run(&client, &quantized(rules)?.function, &params, &sample)?, &fp32))
     };

@@ -9,7 +9,7 @@ use crate::config::{ActivationConfig, LayerConfig, ModelConfig, RuleConfig};
 use crate::error::{Error, Result};
 use crate::jit::graph_error;
 use crate::nn::{self, Axes, If, Layer, Li, Lif, Linear, Sequential, Surrogate};
-use crate::quant::{Mode, Quantized, Report, Rules, quantize};
+use crate::quant::{Mode, Numerics, Quantized, Report, Rules, quantize};
 use crate::random::Rngs;
 
 /// Elements of the largest input. Beyond it, sizes are a mistake, and their products would overflow.
@@ -34,6 +34,7 @@ pub struct Network {
     config: ModelConfig,
     rules: Vec<RuleConfig>,
     compiled_rules: Rules,
+    numerics: Numerics,
     model: Sequential,
 }
 
@@ -55,7 +56,13 @@ impl Network {
     /// Of kind `Input`: a rule that is not usable.
     pub fn new(config: ModelConfig, rules: Vec<RuleConfig>) -> Result<Network> {
         let model = Sequential::new(&config.name, config.layers.iter().map(layer));
-        Ok(Network { compiled_rules: Rules::new(&rules)?, config, rules, model })
+        Ok(Network { compiled_rules: Rules::new(&rules)?, config, rules, numerics: Numerics::default(), model })
+    }
+
+    /// The same network with this arithmetic; a new one has [`Numerics::default`].
+    #[must_use]
+    pub fn with_numerics(self, numerics: Numerics) -> Network {
+        Network { numerics, ..self }
     }
 
     /// The model as it is written.
@@ -66,6 +73,11 @@ impl Network {
     /// The rules as they are written.
     pub fn rules(&self) -> &[RuleConfig] {
         &self.rules
+    }
+
+    /// Whose arithmetic quantization follows.
+    pub fn numerics(&self) -> Numerics {
+        self.numerics
     }
 
     /// Types of the parameters by path.
@@ -114,7 +126,7 @@ impl Network {
     /// Of kind `Input`: an input that the model does not fit, a rule that decides on nothing.
     pub fn quantized(&self, x: &TensorType, mode: Mode) -> Result<Quantized> {
         let paths = self.parameter_types();
-        quantize(&self.trace(x)?, &self.compiled_rules, mode, |name| paths.contains_key(name))
+        quantize(&self.trace(x)?, &self.compiled_rules, mode, self.numerics, |name| paths.contains_key(name))
     }
 
     /// The forward pass, quantized by the rules and cut along time.

@@ -11,7 +11,7 @@ use spiq::config::{ModelConfig, RuleConfig};
 use spiq::network::Network;
 use spiq::nn::{Axes, integral_crossentropy};
 use spiq::optim::{GradientTransformation, adam, apply_updates, lion};
-use spiq::quant::{Mode, Rules, quantize};
+use spiq::quant::{Mode, Numerics, Rules, quantize};
 use spiq::{Array, DType, Function, Tensor, TensorType, trace, value_and_grad};
 
 /// Layers of these sizes with LIF (triangular) between and LI at the end.
@@ -176,7 +176,9 @@ fn loss_and_grads(network: &Network, tile: usize, x: &TensorType) -> Function {
     let quantized = match network.rules() {
         [] => traced,
         rules => {
-            quantize(&traced, &Rules::new(rules).expect("rules"), Mode::Qat, is_weight).expect("quantizes").function
+            quantize(&traced, &Rules::new(rules).expect("rules"), Mode::Qat, Numerics::Qwix, is_weight)
+                .expect("quantizes")
+                .function
         }
     };
     let cut = quantized.split_time(tile).expect("cuts");

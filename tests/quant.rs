@@ -6,8 +6,8 @@ use reference::{Case, Reference};
 use serde_json::Value;
 use spiq::config::{RuleConfig, TileSize};
 use spiq::pjrt::{Client, Input};
-use spiq::quant::{Mode, Rules, linear_only_rules, quantize, weights_only_rules};
-use spiq::{Array, DType, Function, Program, Tensor, TensorType, scan, trace, vjp};
+use spiq::quant::{Mode, Numerics, Rules, linear_only_rules, quantize, weights_only_rules};
+use spiq::{Array, ConvDims, Convolution, DType, Function, Program, Tensor, TensorType, scan, trace, vjp};
 
 fn run(client: &Client, function: &Function, inputs: &[&Array]) -> Vec<Array> {
     let program = Program::named("test").compile(client, function).expect("compiles");
@@ -57,7 +57,7 @@ fn dot_products_agree_with_qwix_forward_and_backward() {
         let inputs = [("x", x.ty().clone()), ("w", w.ty().clone())];
         let plain = trace(&inputs, |a| vec![a[0].dot(&a[1])]).expect("a dot product");
         let rules = Rules::new(&[rule(&case)]).expect("a rule");
-        let quantized = quantize(&plain, &rules, Mode::Qat, |name| name == "w").expect("quantizes");
+        let quantized = quantize(&plain, &rules, Mode::Qat, Numerics::Qwix, |name| name == "w").expect("quantizes");
         let inputs = [("x", x.ty().clone()), ("w", w.ty().clone()), ("g", g.ty().clone())];
         let both = trace(&inputs, |a| {
             let y = quantized.function.call(a[0].graph(), &a[..2]);
@@ -102,7 +102,7 @@ fn is_kernel(name: &str) -> bool {
 #[test]
 fn weights_are_quantized_once_outside_of_the_loop() {
     let rules = Rules::new(&linear_only_rules("int8", "int8")).expect("rules");
-    let quantized = quantize(&network(), &rules, Mode::Ptq, is_kernel).expect("quantizes");
+    let quantized = quantize(&network(), &rules, Mode::Ptq, Numerics::Qwix, is_kernel).expect("quantizes");
     let count = |f: &Function, name: &str| f.nodes().iter().filter(|n| n.op.name() == name).count();
     assert_eq!(count(&quantized.function, "round_nearest_even"), 2, "one rounding a weight stands outside of the scan");
     assert_eq!(count(&quantized.function, "scan"), 1);
@@ -117,7 +117,8 @@ fn the_first_matching_rule_decides() {
     let mut off = RuleConfig { module_path: "a".into(), ..RuleConfig::default() };
     off.op_names = vec!["dot_general".into()];
     let rules = [vec![off], linear_only_rules("int8", "int8")].concat();
-    let quantized = quantize(&network(), &Rules::new(&rules).expect("rules"), Mode::Qat, is_kernel).expect("quantizes");
+    let quantized = quantize(&network(), &Rules::new(&rules).expect("rules"), Mode::Qat, Numerics::Qwix, is_kernel)
+        .expect("quantizes");
     let rows = &quantized.report.rows;
     assert_eq!((rows[0].path.as_str(), rows[0].rule, rows[0].became.as_str()), ("a", Some(1), "as it was"));
     assert_eq!((rows[1].path.as_str(), rows[1].rule), ("b", Some(2)));
@@ -125,7 +126,7 @@ fn the_first_matching_rule_decides() {
 
 #[track_caller]
 fn refused(rules: &[RuleConfig], expected: &str) {
-    let outcome = Rules::new(rules).and_then(|r| quantize(&network(), &r, Mode::Qat, is_kernel));
+    let outcome = Rules::new(rules).and_then(|r| quantize(&network(), &r, Mode::Qat, Numerics::Qwix, is_kernel));
     assert_eq!(outcome.expect_err("a refusal").to_string(), expected);
 }
 
@@ -164,7 +165,7 @@ fn unknown_and_impossible_rules_are_refused() {
     );
     refused(
         &with(&|r| r.op_names = vec!["conv".into()]),
-        "rule 1: op_names: no operation `conv` is quantized (known: dot_general)",
+        "rule 1: op_names: no operation `conv` is quantized (known: dot_general, conv_general_dilated)",
     );
     refused(
         &with(&|r| (r.weight_qtype, r.weight_calibration_method) = (Some("int5".into()), "minmax".into())),
@@ -176,7 +177,33 @@ fn unknown_and_impossible_rules_are_refused() {
 fn an_axis_that_tiles_do_not_fit_is_refused_with_its_place() {
     let rule = RuleConfig { tile_size: Some(TileSize::Elements(4)), ..weights_only_rules("int8").remove(0) };
     let rules = Rules::new(&[rule]).expect("a rule");
-    let error = quantize(&network(), &rules, Mode::Qat, is_kernel).expect_err("a refusal").to_string();
+    let error = quantize(&network(), &rules, Mode::Qat, Numerics::Qwix, is_kernel).expect_err("a refusal").to_string();
     assert!(error.contains("f32[3,5]: an axis of size 3 cannot be cut into tiles of 4"), "{error}");
     assert!(error.contains("tests/quant.rs"), "{error}");
+}
+
+/// `conv_general_dilated` of x [1, 6, 2] and a kernel [3, 2, 4].
+fn convolution() -> Function {
+    let inputs = [("x", f32s([1, 6, 2])), ("k", f32s([3, 2, 4]))];
+    let conv = Convolution::new(ConvDims::features_last(3), DType::F32);
+    trace(&inputs, |a| vec![a[0].graph().scope("core/layers/0", || a[0].convolution(&a[1], &conv))]).expect("it fits")
+}
+
+#[test]
+fn convolutions_are_quantized_along_the_batch_and_the_output_features() {
+    let rules = Rules::new(&linear_only_rules("int4", "int8")).expect("rules");
+    let quantized = quantize(&convolution(), &rules, Mode::Ptq, Numerics::Qwix, |name| name == "k").expect("quantizes");
+    let shown = quantized.report.to_string();
+    let row = "core/layers/0  conv_general_dilated  1     act f32[1,6,2] -> int8, scale [1,1,1]  \
+               weight f32[3,2,4] -> int4, scale [1,1,4]  s8 x s8 -> s32";
+    assert!(shown.contains(row), "{shown}");
+}
+
+#[test]
+fn a_convolution_has_no_tiles() {
+    let rule = RuleConfig { tile_size: Some(TileSize::Elements(2)), ..weights_only_rules("int8").remove(0) };
+    let rules = Rules::new(&[rule]).expect("a rule");
+    let error = quantize(&convolution(), &rules, Mode::Qat, Numerics::Qwix, |name| name == "k").expect_err("a refusal");
+    let wanted = "conv_general_dilated has no axis to cut into tiles; leave tile_size out of its rule";
+    assert!(error.to_string().contains(wanted), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use spiq::pjrt::Platform;
-use spiq::quant::Mode;
+use spiq::quant::{self, Mode};
 
 /// Where programs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -31,6 +31,14 @@ impl From<Device> for Platform {
 pub enum Numerics {
     /// as qwix does, to the last bit, its rounding of spikes included
     Qwix,
+}
+
+impl From<Numerics> for quant::Numerics {
+    fn from(numerics: Numerics) -> quant::Numerics {
+        match numerics {
+            Numerics::Qwix => quant::Numerics::Qwix,
+        }
+    }
 }
 
 /// What rules do to the gradient.

@@ -67,9 +67,8 @@ pub struct Arguments {
 /// # Errors
 /// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Numerics::Qwix = arguments.numerics;
     let rules = arguments.rules.as_deref().map_or(Ok(Vec::new()), load_rules)?;
-    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?;
+    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?.with_numerics(arguments.numerics.into());
     let source = arguments.params.display().to_string();
     let checkpoint = Checkpoint::load(&arguments.params)?;
     let params = checkpoint.select(&network.parameter_types(), &source)?;

@@ -151,13 +151,12 @@ fn leave_configuration(options: &Options) -> Result<Vec<PathBuf>> {
 }
 
 fn options(arguments: &Arguments) -> Result<Options> {
-    let Numerics::Qwix = arguments.numerics;
     let recipe = arguments.recipe.recipe();
     let model = match &arguments.model {
         Some(path) => ModelConfig::load(path)?,
         None => ModelConfig::parse(&recipe.model(), "the recipe's model")?,
     };
-    let network = Network::new(model, rules(arguments, &recipe)?)?;
+    let network = Network::new(model, rules(arguments, &recipe)?)?.with_numerics(arguments.numerics.into());
     let (train, test) = dataset(arguments, &network)?.split()?;
     let epochs = arguments.epochs.unwrap_or(recipe.epochs);
     let (schedule, shift) = match is_own(arguments) {

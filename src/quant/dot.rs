@@ -1,82 +1,14 @@
-//! Dot products of quantized operands: integers first and scales on the output, or dequantized first. Knows no rules.
+//! Dot products of stored values, with zero points, scales and tiles settled on the output. Knows no rules.
 
-use spiq_hlo::{DType, DotDims, Tensor, custom_vjp};
+use spiq_hlo::{DotDims, DotGeneral, Tensor};
 
-use super::calibration::Method;
+use super::product::accumulator;
 use super::qtensor::{QTensor, split_dims};
 
-/// A side of a dot product: the operand, and its quantized form if a rule asked for one.
-pub(crate) struct Operand {
-    pub(crate) original: Tensor,
-    pub(crate) quantized: Option<(QTensor, Method)>,
-}
-
-/// A tile of a contracted axis below this is not worth a dot of its own: dequantize first (qwix's threshold).
-const SMALLEST_TILE: usize = 128;
-
-impl Operand {
-    /// Whether products can be formed from the stored values, and scales applied to their sum.
-    fn sums_stored_values(&self) -> bool {
-        let Some((q, _)) = &self.quantized else { return false };
-        q.tiles.is_none_or(|(axis, count)| count == 1 || q.values.dims()[axis] / count >= SMALLEST_TILE)
-    }
-
-    fn dequantized(&self) -> Tensor {
-        self.quantized.as_ref().map_or_else(|| self.original.clone(), |(q, _)| q.dequantize())
-    }
-
-    /// A gradient, cut where the operand lay outside the represented range.
-    fn masked(&self, gradient: Tensor, operand: &Tensor) -> Tensor {
-        match &self.quantized {
-            Some((q, method)) if method.clips() => q.mask(&gradient, operand),
-            _ => gradient,
-        }
-    }
-}
-
-/// The dot product of two operands in low precision. Gradients pass straight through: those of the dot product of the
-/// original operands (qwix's QAT with `bwd_qtype` unset).
-#[track_caller]
-pub(crate) fn straight_through(lhs: &Operand, rhs: &Operand, dims: &DotDims, out: DType) -> Tensor {
-    custom_vjp(
-        "quantized_dot",
-        &(lhs.original.clone(), rhs.original.clone()),
-        |(l, r)| {
-            // What is not quantized is read through the parameters, so that the body stays closed.
-            let with = |operand: &Operand, own: &Tensor| Operand {
-                original: own.clone(),
-                quantized: operand.quantized.clone(),
-            };
-            forward(&with(lhs, l), &with(rhs, r), dims, out)
-        },
-        |(l, r), _, ct| {
-            let (dl, dr) = (dims.lhs_cotangent(ct, l, r), dims.rhs_cotangent(ct, l, r));
-            (lhs.masked(dl, l), rhs.masked(dr, r))
-        },
-    )
-}
-
-/// The dot product itself, without a gradient of its own.
-#[track_caller]
-pub(crate) fn forward(lhs: &Operand, rhs: &Operand, dims: &DotDims, out: DType) -> Tensor {
-    match (&lhs.quantized, &rhs.quantized) {
-        (Some((l, _)), Some((r, _))) if lhs.sums_stored_values() && rhs.sums_stored_values() && same_kind(l, r) => {
-            scaled_output(l, r, dims, out)
-        }
-        _ => lhs.dequantized().dot_general(&rhs.dequantized(), dims, out),
-    }
-}
-
-/// Integers with integers, floats with floats: no unit multiplies one with the other.
-fn same_kind(lhs: &QTensor, rhs: &QTensor) -> bool {
-    lhs.values.dtype().is_float() == rhs.values.dtype().is_float()
-}
-
 /// Products of the stored values; zero points, scales and tiles are settled on their sums.
-fn scaled_output(lhs: &QTensor, rhs: &QTensor, dims: &DotDims, out: DType) -> Tensor {
-    let tiled = Tiled::new(lhs, rhs, dims);
-    let accumulator =
-        if lhs.values.dtype() == DType::S8 && rhs.values.dtype() == DType::S8 { DType::S32 } else { DType::F32 };
+pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral) -> Tensor {
+    let DotGeneral { dims, out } = dot;
+    let (tiled, accumulator) = (Tiled::new(lhs, rhs, dims), accumulator(lhs, rhs));
     let (l, r) = (tiled.lhs.split(&lhs.values), tiled.rhs.split(&rhs.values));
     let mut sum = l.dot_general(&r, &tiled.dims, accumulator);
     // At most one side is shifted; transform refuses rules that shift both.
@@ -94,7 +26,7 @@ fn scaled_output(lhs: &QTensor, rhs: &QTensor, dims: &DotDims, out: DType) -> Te
     let (outer, inner) = right.dims().split_at(batch);
     let right = right.reshape(&[outer, &vec![1; left_free.len()], inner].concat());
     let scaled = sum.convert(lhs.scale.dtype()) * left * right;
-    scaled.reduce_sum(&(dims.lhs_batch.len()..batch).collect::<Vec<_>>()).convert(out)
+    scaled.reduce_sum(&(dims.lhs_batch.len()..batch).collect::<Vec<_>>()).convert(*out)
 }
 
 /// A dot product whose tiled contracting axis became a batch axis.

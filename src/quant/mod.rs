@@ -2,14 +2,20 @@
 //! through. Knows nothing of neurons.
 
 mod calibration;
+mod conv;
 mod dot;
+mod numerics;
+mod operand;
+mod product;
 mod qtensor;
 mod qtype;
 mod report;
 mod rule;
+mod straight_through;
 mod transform;
 
 pub use calibration::Method;
+pub use numerics::Numerics;
 pub use qtype::QType;
 pub use report::{Report, Row, Side};
 pub use rule::{Rules, linear_only_rules, weights_only_rules};

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::operand::Operand;
+use super::product::{Product, accumulator, sums_stored_values};
+
 /// One side of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Side {
@@ -37,7 +40,32 @@ pub struct Report {
     pub rows: Vec<Row>,
 }
 
+impl Row {
+    /// What became of a product with these sides, decided on by the rule with this index.
+    pub(super) fn new(path: &str, product: &Product, rule: Option<usize>, sides: [&Operand; 2]) -> Row {
+        let became = match (sides[0].q(), sides[1].q()) {
+            (Some(l), Some(r)) if sums_stored_values(l, r) => {
+                format!("{} x {} -> {}", l.values.dtype(), r.values.dtype(), accumulator(l, r))
+            }
+            (None, None) => "as it was".to_owned(),
+            _ => "dequantized, then float".to_owned(),
+        };
+        let rule = rule.map(|index| index + 1);
+        Row { path: path.to_owned(), op: product.name(), rule, sides: sides.map(Side::new), became }
+    }
+}
+
 impl Side {
+    fn new(operand: &Operand) -> Side {
+        let scale = operand.q().map(|q| format!("{:?}", q.scale.dims()).replace(' ', ""));
+        Side {
+            from: operand.original.ty().to_string(),
+            qtype: operand.q().map(|q| q.qtype.to_string()),
+            scale: scale.unwrap_or_default(),
+            is_weight: operand.is_weight,
+        }
+    }
+
     fn cell(&self) -> String {
         let kind = if self.is_weight { "weight" } else { "act" };
         match &self.qtype {

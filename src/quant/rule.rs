@@ -3,12 +3,10 @@
 use regex::Regex;
 
 use super::calibration::Method;
+use super::product::Product;
 use super::qtype::QType;
 use crate::config::{RuleConfig, TileSize};
 use crate::error::{Error, Result};
-
-/// The operations that rules can name.
-pub(crate) const OPS: [&str; 1] = ["dot_general"];
 
 /// One rule, checked.
 #[derive(Clone, Debug)]
@@ -66,10 +64,10 @@ impl Rules {
 
 impl Rule {
     fn new(config: &RuleConfig) -> Result<Rule> {
-        if let Some(op) = config.op_names.iter().find(|op| !OPS.contains(&op.as_str())) {
+        if let Some(op) = config.op_names.iter().find(|op| !Product::NAMES.contains(&op.as_str())) {
             return Err(Error::input(format!(
                 "op_names: no operation `{op}` is quantized (known: {})",
-                OPS.join(", ")
+                Product::NAMES.join(", ")
             )));
         }
         for (field, set) in [
@@ -105,10 +103,10 @@ impl Rule {
     }
 }
 
-/// One rule for all dot products, weights and activations alike. Spyx: `linear_only_rules`.
+/// One rule for all dot products and convolutions, weights and activations alike. Spyx: `linear_only_rules`.
 pub fn linear_only_rules(weight_qtype: &str, act_qtype: &str) -> Vec<RuleConfig> {
     let rule = RuleConfig {
-        op_names: vec!["dot_general".into()],
+        op_names: Product::NAMES.map(str::to_owned).to_vec(),
         weight_qtype: Some(weight_qtype.into()),
         act_qtype: Some(act_qtype.into()),
         ..RuleConfig::default()
@@ -116,10 +114,10 @@ pub fn linear_only_rules(weight_qtype: &str, act_qtype: &str) -> Vec<RuleConfig>
     vec![rule]
 }
 
-/// One rule for the weights of all dot products; activations stay as they are. Spyx: `weights_only_rules`.
+/// One rule for the weights of all dot products and convolutions; activations stay as they are. Spyx: `weights_only_rules`.
 pub fn weights_only_rules(weight_qtype: &str) -> Vec<RuleConfig> {
     let rule = RuleConfig {
-        op_names: vec!["dot_general".into()],
+        op_names: Product::NAMES.map(str::to_owned).to_vec(),
         weight_qtype: Some(weight_qtype.into()),
         ..RuleConfig::default()
     };

@@ -1,15 +1,18 @@
-//! The transform: a program in, the same program with its dot products in low precision out. Knows nothing of layers.
+//! The transform: a program in, the same program with its products in low precision out. Knows nothing of layers.
 
 use std::collections::BTreeSet;
 
-use spiq_hlo::{DotGeneral, Function, Node, Tensor, Violation};
+use spiq_hlo::{Function, Node, Tensor, Violation};
 
 use super::calibration::Method;
-use super::dot::{Operand, forward, straight_through};
+use super::numerics::Numerics;
+use super::operand::Operand;
+use super::product::{Product, Side};
 use super::qtensor::{How, QTensor, tile_count};
 use super::qtype::QType;
-use super::report::{Report, Row, Side};
+use super::report::{Report, Row};
 use super::rule::{Rule, Rules};
+use super::straight_through::straight_through;
 use crate::config::nearest;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -35,12 +38,19 @@ pub struct Quantized {
 ///
 /// `is_weight` says of each of the function's parameters, by name, whether it is a weight; an operand computed from
 /// weights alone is one too, and is quantized once, outside of any loop. The first rule that matches an operation's
-/// module path and name decides; one without `weight_qtype` leaves the operation alone.
+/// module path and name decides; one without `weight_qtype` leaves the operation alone. `numerics` says what to do where
+/// qwix's results are not what its rules say.
 ///
 /// # Errors
 /// Of kind `Input`: a rule that decides on nothing (naming the nearest paths), an axis that tiles do not fit.
-pub fn quantize(function: &Function, rules: &Rules, mode: Mode, is_weight: impl Fn(&str) -> bool) -> Result<Quantized> {
-    let mut pass = Pass { rules, mode, is_weight: &is_weight, report: Report::default() };
+pub fn quantize(
+    function: &Function,
+    rules: &Rules,
+    mode: Mode,
+    numerics: Numerics,
+    is_weight: impl Fn(&str) -> bool,
+) -> Result<Quantized> {
+    let mut pass = Pass { rules, mode, numerics, is_weight: &is_weight, report: Report::default() };
     let quantized = function.transform(&mut |node, operands| pass.visit(node, operands));
     let function = quantized.map_err(|e| Error::new(ErrorKind::Input, e.to_string()))?;
     check_used(rules, &pass.report)?;
@@ -50,91 +60,79 @@ pub fn quantize(function: &Function, rules: &Rules, mode: Mode, is_weight: impl 
 struct Pass<'a> {
     rules: &'a Rules,
     mode: Mode,
+    numerics: Numerics,
     is_weight: &'a dyn Fn(&str) -> bool,
     report: Report,
 }
 
 impl Pass<'_> {
     fn visit(&mut self, node: &Node, operands: &[Tensor]) -> Option<Vec<Tensor>> {
-        let dot = node.op.downcast::<DotGeneral>()?;
+        let product = Product::of(&*node.op)?;
         let quantizable = operands.iter().all(|t| t.dtype().is_float() && !t.is_poison());
         if !quantizable {
             return None;
         }
-        let index = self.rules.find(&node.scope, node.op.name());
+        let index = self.rules.find(&node.scope, product.name());
         let rule = index.map(|i| self.rules.get(i)).filter(|r| r.weight.is_some());
-        let contract = [&dot.dims.lhs_contract, &dot.dims.rhs_contract];
-        let sides = [0, 1].map(|i| self.side(&operands[i], contract[i], rule));
-        let result = rule.map(|_| self.replace(&sides, dot));
-        self.report.rows.push(row(node, index, &sides));
+        let [lhs, rhs] = [(Side::Left, &operands[0]), (Side::Right, &operands[1])]
+            .map(|(side, operand)| self.operand(operand, &product, side, rule));
+        let result = rule.map(|_| self.replace(&product, &lhs, &rhs));
+        self.report.rows.push(Row::new(&node.scope, &product, index, [&lhs, &rhs]));
         result.map(|t| vec![t])
     }
 
-    fn replace(&self, sides: &[(Operand, bool); 2], dot: &DotGeneral) -> Tensor {
-        let [(lhs, _), (rhs, _)] = sides;
-        let shifted = |o: &Operand| o.quantized.as_ref().is_some_and(|(q, _)| q.zero_point.is_some());
+    fn replace(&self, product: &Product, lhs: &Operand, rhs: &Operand) -> Tensor {
+        let shifted = |o: &Operand| o.q().is_some_and(|q| q.zero_point.is_some());
         if shifted(lhs) && shifted(rhs) {
             let message = "both sides have a zero point; use a symmetric calibration method for one of them";
             return lhs.original.graph().fail("quantize", Violation::new("", message));
         }
         match self.mode {
-            Mode::Qat => straight_through(lhs, rhs, &dot.dims, dot.out),
-            Mode::Ptq => forward(lhs, rhs, &dot.dims, dot.out),
+            Mode::Qat => straight_through(product, lhs, rhs, self.numerics),
+            Mode::Ptq => product.forward(lhs, rhs),
         }
     }
 
-    /// An operand with its quantized form, and whether it is a weight.
-    fn side(&self, operand: &Tensor, contract: &[usize], rule: Option<&Rule>) -> (Operand, bool) {
+    /// An operand with its quantized form.
+    fn operand(&self, operand: &Tensor, product: &Product, side: Side, rule: Option<&Rule>) -> Operand {
         let sources: BTreeSet<String> = operand.sources();
         let is_weight = !sources.is_empty() && sources.iter().all(|name| (self.is_weight)(name));
-        let chosen = rule.and_then(|r| if is_weight { r.weight } else { r.act }.map(|(q, m)| (r, q, m)));
-        let quantized = chosen.and_then(|(rule, qtype, method)| quantize_side(operand, contract, rule, qtype, method));
-        (Operand { original: operand.clone(), quantized }, is_weight)
+        let chosen = rule.and_then(|r| if is_weight { r.weight } else { r.act }.map(|chosen| (r, chosen)));
+        let quantized = chosen.and_then(|(rule, chosen)| quantize_side(operand, product, side, rule, chosen));
+        Operand { original: operand.clone(), quantized, is_weight }
     }
 }
 
 fn quantize_side(
     operand: &Tensor,
-    contract: &[usize],
+    product: &Product,
+    side: Side,
     rule: &Rule,
-    qtype: QType,
-    method: Method,
+    (qtype, method): (QType, Method),
 ) -> Option<(QTensor, Method)> {
-    let last = *contract.last()?;
-    let tiles = match rule.tile_size.map(|tile| tile_count(operand.dims()[last], tile)) {
-        Some(Ok(count)) => Some((last, count)),
-        Some(Err(message)) => {
-            operand.graph().fail("quantize", Violation::new("", format!("{}: {message}", operand.ty())));
+    let refuse = |message: String| {
+        operand.graph().fail("quantize", Violation::new("", format!("{}: {message}", operand.ty())));
+    };
+    let tiles = match (rule.tile_size, product.tiled_axis(side)) {
+        (Some(_), None) => {
+            refuse(format!("{} has no axis to cut into tiles; leave tile_size out of its rule", product.name()));
             return None;
         }
-        None => None,
+        (Some(tile), Some(axis)) => match tile_count(operand.dims()[axis], tile) {
+            Ok(count) => Some((axis, count)),
+            Err(message) => {
+                refuse(message);
+                return None;
+            }
+        },
+        (None, _) => None,
     };
-    let free = |axis: &usize| !contract.contains(axis) && !rule.config.disable_channelwise_axes;
-    let channelwise = (0..operand.rank()).filter(free).collect();
+    let channelwise = match rule.config.disable_channelwise_axes {
+        true => Vec::new(),
+        false => product.channels(side, operand.rank()),
+    };
     let how = How { qtype, method, channelwise, tiles };
     Some((QTensor::quantize(&operand.stop_gradient(), &how), method))
-}
-
-fn row(node: &Node, rule: Option<usize>, sides: &[(Operand, bool); 2]) -> Row {
-    let dtype = |o: &Operand| o.quantized.as_ref().map(|(q, _)| q.values.dtype());
-    let side = |(operand, is_weight): &(Operand, bool)| {
-        let quantized = operand.quantized.as_ref().map(|(q, _)| q);
-        let scale = quantized.map(|q| format!("{:?}", q.scale.dims()).replace(' ', ""));
-        Side {
-            from: operand.original.ty().to_string(),
-            qtype: quantized.map(|q| q.qtype.to_string()),
-            scale: scale.unwrap_or_default(),
-            is_weight: *is_weight,
-        }
-    };
-    let became = match (dtype(&sides[0].0), dtype(&sides[1].0)) {
-        (Some(l), Some(r)) if l.is_integer() && r.is_integer() => format!("{l} x {r} -> s32"),
-        (Some(l), Some(r)) => format!("{l} x {r} -> f32"),
-        (None, None) => "as it was".to_owned(),
-        _ => "dequantized, then float".to_owned(),
-    };
-    let sides = [side(&sides[0]), side(&sides[1])];
-    Row { path: node.scope.to_string(), op: "dot_general", rule: rule.map(|i| i + 1), sides, became }
 }
 
 /// A rule that decides on nothing is a mistake in its path: say so, and which paths there are.

@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
             (STEP.to_owned(), self.done.to_string()),
             ("model".to_owned(), self.options.network.config().to_toml()),
             ("rules".to_owned(), rules_text(self.options)),
-            ("numerics".to_owned(), "qwix".to_owned()),
+            ("numerics".to_owned(), self.options.network.numerics().to_string()),
         ])
     }
 

@@ -181,7 +181,7 @@ impl Convolution {
     }
 
     /// The input's cotangent: the result's, spread out by the strides, against the reversed kernel.
-    fn input_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor) -> Tensor {
+    pub fn input_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor) -> Tensor {
         let axes = &self.dims.kernel;
         // The kernel's features trade places, group by group.
         let parted = part(k, axes.outer, self.groups);
@@ -207,7 +207,7 @@ impl Convolution {
     }
 
     /// The kernel's cotangent: the input, its batch as features, against the result's cotangent.
-    fn kernel_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor) -> Tensor {
+    pub fn kernel_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor) -> Tensor {
         let axes = &self.dims.input;
         // Each group of features is a part of the batch, which sums apart.
         let parted = part(x, axes.feature, self.groups);

@@ -1,0 +1,41 @@
+//! A side of a product: the operand, and its quantized form where a rule asked for one. Knows nothing of the product.
+
+use spiq_hlo::Tensor;
+
+use super::calibration::Method;
+use super::qtensor::QTensor;
+
+/// A side of a product.
+#[derive(Clone)]
+pub(crate) struct Operand {
+    pub(crate) original: Tensor,
+    /// The quantized form, and the method that its range came from.
+    pub(crate) quantized: Option<(QTensor, Method)>,
+    /// Whether it is computed from weights alone.
+    pub(crate) is_weight: bool,
+}
+
+impl Operand {
+    /// The quantized form.
+    pub(crate) fn q(&self) -> Option<&QTensor> {
+        self.quantized.as_ref().map(|(q, _)| q)
+    }
+
+    /// The same operand, its original read from elsewhere: the parameter of a body that has to stay closed.
+    pub(crate) fn read_from(&self, original: &Tensor) -> Operand {
+        Operand { original: original.clone(), ..self.clone() }
+    }
+
+    /// What the product sees: the rounded values, or the operand itself where it is not quantized.
+    pub(crate) fn dequantized(&self) -> Tensor {
+        self.q().map_or_else(|| self.original.clone(), QTensor::dequantize)
+    }
+
+    /// A gradient, cut where the original lay outside the represented range.
+    pub(crate) fn masked(&self, gradient: Tensor) -> Tensor {
+        match &self.quantized {
+            Some((q, method)) if method.clips() => q.mask(&gradient, &self.original),
+            _ => gradient,
+        }
+    }
+}

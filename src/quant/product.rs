@@ -1,0 +1,125 @@
+//! The operations that rules can name, dot products and convolutions, seen alike: two sides, scales along the axes that
+//! reach the result, a cotangent for each side. Knows no rules.
+
+use spiq_hlo::{Convolution, DType, DotGeneral, Op, Tensor};
+
+use super::operand::Operand;
+use super::qtensor::QTensor;
+use super::{conv, dot};
+
+/// An operation that multiplies its two operands and sums.
+#[derive(Clone, Debug)]
+pub(crate) enum Product {
+    Dot(DotGeneral),
+    Conv(Convolution),
+}
+
+/// One of its operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Left,
+    Right,
+}
+
+impl Product {
+    /// The names under which rules know them (JAX's).
+    pub(crate) const NAMES: [&'static str; 2] = ["dot_general", "conv_general_dilated"];
+
+    /// The operation as a product, if it is one.
+    pub(crate) fn of(op: &dyn Op) -> Option<Product> {
+        let dot = op.downcast::<DotGeneral>().map(|dot| Product::Dot(dot.clone()));
+        dot.or_else(|| op.downcast::<Convolution>().map(|conv| Product::Conv(conv.clone())))
+    }
+
+    /// The name under which rules know it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Product::Dot(_) => Product::NAMES[0],
+            Product::Conv(_) => Product::NAMES[1],
+        }
+    }
+
+    /// The axes of a side, of this rank, that can have a scale per index: those that the product does not sum over. Of a
+    /// convolution these are the batch of the left side and the output features of the right.
+    pub(crate) fn channels(&self, side: Side, rank: usize) -> Vec<usize> {
+        match (self, side) {
+            (Product::Dot(dot), Side::Left) => free(rank, &dot.dims.lhs_contract),
+            (Product::Dot(dot), Side::Right) => free(rank, &dot.dims.rhs_contract),
+            (Product::Conv(conv), Side::Left) => vec![conv.dims.input.outer],
+            (Product::Conv(conv), Side::Right) => vec![conv.dims.kernel.outer],
+        }
+    }
+
+    /// The axis of a side that tiles cut: the last contracted one. A convolution has none.
+    pub(crate) fn tiled_axis(&self, side: Side) -> Option<usize> {
+        match (self, side) {
+            (Product::Dot(dot), Side::Left) => dot.dims.lhs_contract.last().copied(),
+            (Product::Dot(dot), Side::Right) => dot.dims.rhs_contract.last().copied(),
+            (Product::Conv(_), _) => None,
+        }
+    }
+
+    /// Element type of the result.
+    pub(crate) fn out(&self) -> DType {
+        match self {
+            Product::Dot(dot) => dot.out,
+            Product::Conv(conv) => conv.out,
+        }
+    }
+
+    /// The plain operation, its products summed in `out`.
+    #[track_caller]
+    pub(crate) fn apply(&self, lhs: &Tensor, rhs: &Tensor, out: DType) -> Tensor {
+        match self {
+            Product::Dot(dot) => lhs.dot_general(rhs, &dot.dims, out),
+            Product::Conv(conv) => lhs.convolution(rhs, &Convolution { out, ..conv.clone() }),
+        }
+    }
+
+    /// The cotangent of a side, given the result's and both operands.
+    pub(crate) fn cotangent(&self, side: Side, ct: &Tensor, lhs: &Tensor, rhs: &Tensor) -> Tensor {
+        match (self, side) {
+            (Product::Dot(dot), Side::Left) => dot.dims.lhs_cotangent(ct, lhs, rhs),
+            (Product::Dot(dot), Side::Right) => dot.dims.rhs_cotangent(ct, lhs, rhs),
+            (Product::Conv(conv), Side::Left) => conv.input_cotangent(ct, lhs, rhs),
+            (Product::Conv(conv), Side::Right) => conv.kernel_cotangent(ct, lhs, rhs),
+        }
+    }
+
+    /// The product in low precision, without a gradient of its own: stored values first and scales on the output where that
+    /// is possible, or dequantized first.
+    #[track_caller]
+    pub(crate) fn forward(&self, lhs: &Operand, rhs: &Operand) -> Tensor {
+        match (lhs.q(), rhs.q()) {
+            (Some(l), Some(r)) if sums_stored_values(l, r) => match self {
+                Product::Dot(dot) => dot::scaled_output(l, r, dot),
+                Product::Conv(conv) => conv::scaled_output(l, r, conv),
+            },
+            _ => self.apply(&lhs.dequantized(), &rhs.dequantized(), self.out()),
+        }
+    }
+}
+
+fn free(rank: usize, contract: &[usize]) -> Vec<usize> {
+    (0..rank).filter(|axis| !contract.contains(axis)).collect()
+}
+
+/// A tile of a contracted axis below this is not worth a product of its own: dequantize first (qwix's threshold).
+const SMALLEST_TILE: usize = 128;
+
+/// Whether products can be formed from the stored values, and scales applied to their sums: integers with integers, floats
+/// with floats (no unit multiplies one with the other), tiles that are large enough.
+pub(crate) fn sums_stored_values(lhs: &QTensor, rhs: &QTensor) -> bool {
+    let large =
+        |q: &QTensor| q.tiles.is_none_or(|(axis, count)| count == 1 || q.values.dims()[axis] / count >= SMALLEST_TILE);
+    let same_kind = lhs.values.dtype().is_float() == rhs.values.dtype().is_float();
+    same_kind && large(lhs) && large(rhs)
+}
+
+/// The type in which products of two stored types are summed.
+pub(crate) fn accumulator(lhs: &QTensor, rhs: &QTensor) -> DType {
+    match lhs.values.dtype().is_integer() && rhs.values.dtype().is_integer() {
+        true => DType::S32,
+        false => DType::F32,
+    }
+}
