@@ -1,5 +1,6 @@
 //! Quantization-aware training of spiking neural networks, compiled by XLA through PJRT.
 
+pub mod bench;
 pub mod config;
 pub mod data;
 mod error;

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, and how errors are shown. The only part that prints; computes nothing.
 
 mod argument;
+mod bench;
 mod choice;
 mod client;
 mod doctor;
@@ -39,6 +40,7 @@ enum Command {
     Train(train::Arguments),
     Predict(predict::Arguments),
     Inspect(inspect::Arguments),
+    Bench(bench::Arguments),
     Doctor(doctor::Arguments),
     Plugin(plugin::Arguments),
 }
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Plugin(arguments) => plugin::run(arguments),
     };

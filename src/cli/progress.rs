@@ -1,9 +1,10 @@
-//! Progress of installations and training runs: bars on a terminal, lines elsewhere. Knows nothing of what goes on.
+//! Progress of installations, training runs and measurements: bars on a terminal, lines elsewhere. Knows nothing of what goes on.
 
 use std::io::{IsTerminal, stderr};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use spiq::bench;
 use spiq::pjrt;
 use spiq::train::Event;
 
@@ -105,6 +106,36 @@ impl Training {
             Some(begun) if !begun.bar.is_hidden() => begun.bar.println(text),
             _ => screen::note(text),
         }
+    }
+}
+
+/// Shows a measurement: a bar on a terminal, nothing elsewhere.
+pub struct Measurement {
+    bar: ProgressBar,
+}
+
+impl Measurement {
+    /// Before a measurement of so many rounds at least.
+    pub fn new(rounds: usize) -> Measurement {
+        Measurement { bar: bar(rounds as u64, "[{bar:30}] {msg}") }
+    }
+
+    /// Shows what happened.
+    pub fn update(&mut self, event: bench::Event) {
+        match event {
+            bench::Event::Compiling(arithmetic) => self.bar.set_message(format!("compiling {arithmetic}")),
+            bench::Event::Round(round) => {
+                self.bar.set_position(round as u64);
+                self.bar.set_message(format!("round {round}"));
+            }
+        }
+        self.bar.tick();
+    }
+}
+
+impl Drop for Measurement {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -13,4 +13,5 @@ pub(crate) use encode::Encoding;
 pub use metrics::{Metrics, Record, read_records};
 pub use options::{Event, Length, Optimizer, Options, Schedule, Summary};
 pub use picture::picture;
+pub(crate) use programs::step_from_spikes;
 pub use run::run;

@@ -92,16 +92,52 @@ pub(crate) fn step(
         let (now, old) = (by_path(&params, now), by_path(&state, old));
         let [key, stored, labels] = batch else { unreachable!("three inputs follow the state") };
         let x = encoding.encode(key, &augmented(encoding, key, stored, shift));
-        let ((loss, ()), grads) = value_and_grad(&now, |params| {
-            let traces = traces(&forward, params, &x).named("T B C");
-            (integral_crossentropy(&traces, &labels.named("B")), ())
-        });
-        let (updates, new) = optimizer.update(&grads, &old, &now);
-        let next = apply_updates(&now, &updates);
-        next.into_values().chain(new.into_values()).chain([loss]).collect()
+        update(&forward, optimizer, &now, &old, &x, labels)
     })?;
-    let donated = (0..kept).map(|i| (i, i)).collect();
-    Ok((Program { donated, ..Program::named("train_step") }, function))
+    Ok((in_place("train_step", kept), function))
+}
+
+/// One training step on spikes x [T, B, …] f32: parameters, optimizer state, x, labels to parameters, state, loss.
+pub(crate) fn step_from_spikes(
+    network: &Network,
+    forward: &Forward,
+    optimizer: &dyn GradientTransformation,
+) -> Result<(Program, Function)> {
+    let params = network.parameter_types();
+    let state = optimizer.state_types(&params);
+    let x = forward.function.input_types().pop().expect("x is the last input");
+    let labels = TensorType::new(DType::S32, [x.dims[1]]);
+    let given = [("x".to_owned(), x), ("labels".to_owned(), labels)];
+    let inputs = [named(&params), named(&state), given.to_vec()].concat();
+    let function = traced(&inputs, |values| {
+        let (now, rest) = values.split_at(params.len());
+        let [old @ .., x, labels] = rest else { unreachable!("two inputs follow the state") };
+        update(forward, optimizer, &by_path(&params, now), &by_path(&state, old), x, labels)
+    })?;
+    Ok((in_place("train_step", params.len() + state.len()), function))
+}
+
+/// The next parameters and optimizer state, and the loss.
+fn update(
+    forward: &Forward,
+    optimizer: &dyn GradientTransformation,
+    now: &Tensors,
+    old: &Tensors,
+    x: &Tensor,
+    labels: &Tensor,
+) -> Vec<Tensor> {
+    let ((loss, ()), grads) = value_and_grad(now, |params| {
+        let traces = traces(forward, params, x).named("T B C");
+        (integral_crossentropy(&traces, &labels.named("B")), ())
+    });
+    let (updates, new) = optimizer.update(&grads, old, now);
+    let next = apply_updates(now, &updates);
+    next.into_values().chain(new.into_values()).chain([loss]).collect()
+}
+
+/// A program whose first results take over the memory of its first parameters.
+fn in_place(name: &str, kept: usize) -> Program {
+    Program { donated: (0..kept).map(|i| (i, i)).collect(), ..Program::named(name) }
 }
 
 /// A stored batch as it is trained on.

@@ -1,0 +1,20 @@
+//! How fast a network of a given shape runs and learns in each arithmetic, all measured in one run. Prints nothing.
+//!
+//! ```
+//! use spiq::{bench::{self, Arithmetic, Options}, pjrt::Client};
+//! let options = Options { arithmetics: vec![Arithmetic::Fp32], seconds: 0.0, ..Options::new("4,2,8,8,3".parse()?) };
+//! let rows = bench::run(&Client::cpu()?, &options, &mut |_| {})?;
+//! assert!(rows[0].forward.median.as_nanos() > 0 && rows[0].forward.runs >= 10);
+//! # Ok::<(), spiq::Error>(())
+//! ```
+
+mod arithmetic;
+mod measure;
+mod shape;
+mod subject;
+mod timing;
+
+pub use arithmetic::Arithmetic;
+pub use measure::{Event, Options, Row, run};
+pub use shape::Shape;
+pub use timing::Timing;

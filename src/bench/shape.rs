@@ -1,0 +1,87 @@
+//! The sizes of the network that is measured, and how many products it takes. Knows nothing of arithmetic and devices.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::config::{ActivationConfig, LayerConfig, ModelConfig};
+use crate::error::{Error, Result};
+
+/// Sizes of the network Linear(inputs, hidden) LIF Linear(hidden, hidden) LIF Linear(hidden, classes) LI, without bias.
+///
+/// ```
+/// let shape: spiq::bench::Shape = "16,8,32,64,10".parse()?;
+/// assert_eq!(shape.model().outputs(), 10);
+/// assert_eq!(shape.forward_products(), 16 * 8 * (32 * 64 + 64 * 64 + 64 * 10));
+/// # Ok::<(), spiq::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Time steps T.
+    pub time: usize,
+    /// Samples in the batch B.
+    pub batch: usize,
+    /// Features of the input IN.
+    pub inputs: usize,
+    /// Neurons in each of the two hidden layers H.
+    pub hidden: usize,
+    /// Outputs C.
+    pub classes: usize,
+}
+
+impl Shape {
+    /// The network as a model file would say it, under the name `core`.
+    pub fn model(&self) -> ModelConfig {
+        let linear = |in_features, out_features| LayerConfig::Linear { in_features, out_features, use_bias: false };
+        let lif = || LayerConfig::Lif {
+            hidden_shape: vec![self.hidden],
+            beta: None,
+            threshold: 1.0,
+            activation: ActivationConfig::Triangular { k: 2.0 },
+        };
+        let layers = vec![
+            linear(self.inputs, self.hidden),
+            lif(),
+            linear(self.hidden, self.hidden),
+            lif(),
+            linear(self.hidden, self.classes),
+            LayerConfig::Li { layer_shape: vec![self.classes], beta: None },
+        ];
+        ModelConfig { name: "core".to_owned(), layers }
+    }
+
+    /// Multiply-accumulates of the dot products of one forward pass, as if no spike were zero.
+    pub fn forward_products(&self) -> u64 {
+        let weights = self.inputs * self.hidden + self.hidden * self.hidden + self.hidden * self.classes;
+        (self.time * self.batch) as u64 * weights as u64
+    }
+
+    /// Those of one training step: forward, the gradients of all weights, and those of the inputs of all but the first
+    /// layer.
+    pub fn step_products(&self) -> u64 {
+        let first = (self.time * self.batch) as u64 * (self.inputs * self.hidden) as u64;
+        3 * self.forward_products() - first
+    }
+}
+
+impl FromStr for Shape {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Shape> {
+        /// Beyond it a size is a mistake, and products would overflow.
+        const LARGEST: usize = 1 << 20;
+        let number = |part: &str| part.trim().parse().ok().filter(|size| (1..=LARGEST).contains(size));
+        let sizes: Option<Vec<usize>> = text.split(',').map(number).collect();
+        match sizes.as_deref() {
+            Some(&[time, batch, inputs, hidden, classes]) => Ok(Shape { time, batch, inputs, hidden, classes }),
+            _ => Err(Error::input(format!(
+                "`{text}` is no shape: it must be five numbers from 1 to {LARGEST}, T,B,IN,H,C, as in 16,8,32,64,10"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{},{},{},{}", self.time, self.batch, self.inputs, self.hidden, self.classes)
+    }
+}

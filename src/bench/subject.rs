@@ -1,0 +1,158 @@
+//! The programs of one arithmetic on a device, ready to be timed. Knows nothing of rounds and statistics.
+
+use std::time::{Duration, Instant};
+
+use spiq_hlo::{Array, DType, Function, TensorType, trace};
+
+use super::arithmetic::Arithmetic;
+use super::shape::Shape;
+use crate::config::ModelConfig;
+use crate::error::Result;
+use crate::jit::{Program, graph_error};
+use crate::network::{Forward, Network};
+use crate::optim::{self, GradientTransformation};
+use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
+use crate::quant::Mode;
+use crate::random::Key;
+use crate::train;
+
+/// What every arithmetic is measured on: spikes and labels on the device.
+pub(super) struct Data {
+    x: Buffer,
+    labels: Buffer,
+}
+
+impl Data {
+    /// Spikes [T, B, IN], each element with probability 0.1, as f32; labels `s32[B]`.
+    pub(super) fn new(client: &Client, shape: &Shape) -> Result<Data> {
+        let dims = [shape.time, shape.batch, shape.inputs];
+        let spikes = Key::new(1).bernoulli(dims.iter().product(), 0.1);
+        let spikes: Vec<f32> = spikes.into_iter().map(|spike| f32::from(u8::from(spike))).collect();
+        let labels = Key::new(2).randint::<i32>(shape.batch, 0, shape.classes as i128);
+        let array = |array: std::result::Result<Array, spiq_hlo::ArrayError>| array.expect("a value for each element");
+        let x = client.to_device(&array(Array::new(dims, spikes)))?;
+        Ok(Data { x, labels: client.to_device(&array(Array::new([shape.batch], labels)))? })
+    }
+}
+
+/// A compiled program, and what making it took.
+pub(super) struct Compiled {
+    pub(super) program: Executable,
+    /// From the traced function to the program, nothing being taken from a cache.
+    pub(super) time: Duration,
+    /// The most memory of a run; `None` where the plugin does not tell.
+    pub(super) peak: Option<u64>,
+}
+
+impl Compiled {
+    fn new(client: &Client, function: &Function, mut program: Program) -> Result<Compiled> {
+        program.options = CompileOptions { cache: false, ..program.options };
+        let started = Instant::now();
+        let program = program.compile(client, function)?;
+        Ok(Compiled { time: started.elapsed(), peak: peak(&program), program })
+    }
+}
+
+/// Bytes of a run at its largest, as the compiler counts them.
+fn peak(program: &Executable) -> Option<u64> {
+    let memory = program.memory().ok()?;
+    let counted = match memory.peak {
+        0 => memory.inputs + memory.outputs - memory.donated + memory.temporaries,
+        peak => peak,
+    };
+    u64::try_from(counted).ok()
+}
+
+/// One arithmetic at work. Its training goes on from call to call.
+pub(super) struct Subject {
+    pub(super) forward: Compiled,
+    pub(super) step: Compiled,
+    /// Mean over both hidden layers, all steps and samples, before any training.
+    pub(super) spike_rate: f64,
+    /// Parameters of the forward pass.
+    params: Vec<Buffer>,
+    /// Parameters and optimizer state of the training.
+    state: Vec<Buffer>,
+}
+
+impl Subject {
+    pub(super) fn new(
+        client: &Client,
+        shape: &Shape,
+        arithmetic: Arithmetic,
+        tile: Option<usize>,
+        data: &Data,
+    ) -> Result<Subject> {
+        let network = Network::new(shape.model(), arithmetic.rules())?;
+        let (optimizer, types) = (optim::lion(1e-3), network.parameter_types());
+        let values: Vec<Array> = network.init(0).into_values().collect();
+        let on_device = |arrays: &[Array]| arrays.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>();
+        let params = on_device(&values)?;
+        let zeros: Vec<Array> = optimizer.init(&types).into_values().collect();
+        let ptq = forward(&network, shape, Mode::Ptq, tile)?;
+        let qat = forward(&network, shape, Mode::Qat, tile)?;
+        let (program, step) = train::step_from_spikes(&network, &qat, &optimizer)?;
+        Ok(Subject {
+            forward: Compiled::new(client, &ptq.function, Program::named("forward"))?,
+            step: Compiled::new(client, &step, program)?,
+            spike_rate: spike_rate(client, &network, shape, &params, data)?,
+            state: on_device(&[values, zeros].concat())?,
+            params,
+        })
+    }
+
+    /// One forward pass, waited for.
+    pub(super) fn run_forward(&self, data: &Data) -> Result<()> {
+        let inputs = self.params.iter().chain([&data.x]).map(Input::Borrow).collect();
+        wait(&self.forward.program.execute(inputs)?)
+    }
+
+    /// One training step, waited for.
+    pub(super) fn run_step(&mut self, data: &Data) -> Result<()> {
+        let state = self.state.drain(..).map(Input::Donate);
+        let inputs = state.chain([&data.x, &data.labels].map(Input::Borrow)).collect();
+        let mut outputs = self.step.program.execute(inputs)?;
+        wait(&outputs)?;
+        outputs.truncate(outputs.len() - 1);
+        self.state = outputs;
+        Ok(())
+    }
+}
+
+fn wait(outputs: &[Buffer]) -> Result<()> {
+    outputs.iter().try_for_each(Buffer::wait)
+}
+
+fn x_type(shape: &Shape) -> TensorType {
+    TensorType::new(DType::F32, [shape.time, shape.batch, shape.inputs])
+}
+
+fn forward(network: &Network, shape: &Shape, mode: Mode, tile: Option<usize>) -> Result<Forward> {
+    let quantized = network.quantized(&x_type(shape), mode)?;
+    let function = quantized.function.split_time(tile.unwrap_or(shape.time)).map_err(graph_error)?;
+    Ok(Forward { function, paths: network.parameter_types().into_keys().collect(), report: quantized.report })
+}
+
+/// How often a hidden neuron spikes, per step: the mean output of the network cut off after each of its spiking layers.
+fn spike_rate(client: &Client, network: &Network, shape: &Shape, params: &[Buffer], data: &Data) -> Result<f64> {
+    let hidden = |layers: usize| {
+        let model = ModelConfig { layers: network.config().layers[..layers].to_vec(), ..network.config().clone() };
+        Network::new(model, network.rules().to_vec())?.forward(&x_type(shape), Mode::Ptq)
+    };
+    let (first, second) = (hidden(2)?, hidden(4)?);
+    let types = second.function.input_types();
+    let inputs: Vec<(&str, TensorType)> = second.paths.iter().map(String::as_str).chain(["x"]).zip(types).collect();
+    let function = trace(&inputs, |values| {
+        let x = values.last().expect("x is the last input");
+        let rate = |forward: &Forward| {
+            let of = |path: &String| &values[second.paths.iter().position(|p| p == path).expect("a layer of both")];
+            let arguments: Vec<_> = forward.paths.iter().map(of).chain([x]).cloned().collect();
+            forward.function.call(x.graph(), &arguments).swap_remove(0).mean()
+        };
+        vec![(rate(&first) + rate(&second)) * 0.5]
+    });
+    let program = Program::named("spike_rate").compile(client, &function.map_err(graph_error)?)?;
+    // The paths of the first layers come first, as paths are in order.
+    let inputs = params[..second.paths.len()].iter().chain([&data.x]).map(Input::Borrow).collect();
+    Ok(program.execute(inputs)?[0].to_array()?.to_f64()[0])
+}

@@ -1,0 +1,174 @@
+//! `spiq bench`: how fast a network of a shape runs in each arithmetic, as a table or JSON. Knows nothing of how it is measured.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use spiq::Result;
+use spiq::bench::{self, Arithmetic, Options, Row, Shape, Timing};
+
+use super::choice::Device;
+use super::progress::Measurement;
+use super::{argument, client, screen};
+
+const EXAMPLES: &str = "\
+The network is Linear(IN, H) LIF Linear(H, H) LIF Linear(H, C) LI without bias, with a triangular surrogate; each input spikes with
+probability 0.1; the loss is integral cross-entropy, the optimizer lion with 1e-3. Spikes, parameters and optimizer state stay on the
+device, and every call is waited for.
+
+Examples:
+  spiq bench --shape 128,64,128,128,20
+  spiq bench --shape 96,128,700,1024,20 --modes fp32,int8-qwix --json
+
+In JSON, times are milliseconds (medians; `_low` and `_high` are quartiles), memory is bytes, ratios are times faster than fp32.";
+
+/// Measure training steps and forward passes in each arithmetic
+///
+/// All modes are measured in turn, round by round, so that what else the machine does slows all of them alike; ratios hold
+/// better than milliseconds.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Time steps, batch, inputs, hidden neurons, classes
+    #[arg(long, value_name = "T,B,IN,H,C")]
+    shape: Shape,
+    /// What is measured [default: all that the device is good for]
+    #[arg(long, value_name = "MODE,…", value_delimiter = ',')]
+    modes: Vec<Arithmetic>,
+    /// Time steps of a tile, for which each layer computes its products at once [default: chosen for the device]
+    #[arg(long, value_name = "K", value_parser = argument::count)]
+    time_tile: Option<usize>,
+    /// Rounds at least; more while they take less than five seconds in all
+    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "10")]
+    runs: usize,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+    /// Where it runs; the CPU's plugin is installed at the first use
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: Device,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Of kind `Input` for a shape that is too large; what PJRT says.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let client = client::open(arguments.device)?;
+    let default = Options::new(arguments.shape);
+    let options = Options {
+        arithmetics: match arguments.modes.as_slice() {
+            [] => default.arithmetics,
+            modes => modes.to_vec(),
+        },
+        time_tile: arguments.time_tile,
+        runs: arguments.runs,
+        ..default
+    };
+    let mut display = Measurement::new(options.runs);
+    let rows = bench::run(&client, &options, &mut |event| display.update(event));
+    drop(display);
+    let device = client.devices().first().map_or_else(String::new, |device| device.kind().to_owned());
+    let report = Report::new(device, &arguments.shape, &rows?);
+    match arguments.json {
+        true => screen::print(&format!("{}\n", serde_json::to_string_pretty(&report).expect("strings and numbers"))),
+        false => screen::print(&report.text()),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    device: String,
+    shape: String,
+    modes: Vec<Mode>,
+}
+
+/// The figures of a mode; the names are those of the JSON.
+#[derive(Debug, Serialize)]
+struct Mode {
+    mode: &'static str,
+    forward_ms: f64,
+    forward_ms_low: f64,
+    forward_ms_high: f64,
+    train_step_ms: f64,
+    train_step_ms_low: f64,
+    train_step_ms_high: f64,
+    runs: usize,
+    forward_compile_ms: f64,
+    train_step_compile_ms: f64,
+    steps_per_second: f64,
+    spike_rate: f64,
+    forward_macs_per_second: f64,
+    train_step_macs_per_second: f64,
+    forward_peak_bytes: Option<u64>,
+    train_step_peak_bytes: Option<u64>,
+    forward_ratio: Option<f64>,
+    train_step_ratio: Option<f64>,
+}
+
+impl Report {
+    fn new(device: String, shape: &Shape, rows: &[Row]) -> Report {
+        let full = rows.iter().find(|row| row.arithmetic == Arithmetic::Fp32);
+        Report { device, shape: shape.to_string(), modes: rows.iter().map(|row| Mode::new(shape, row, full)).collect() }
+    }
+
+    fn text(&self) -> String {
+        let head =
+            ["mode", "forward ms", "×", "step ms", "×", "steps/s", "step GMAC/s", "spikes", "step memory", "compile s"];
+        let rows: Vec<Vec<String>> = self.modes.iter().map(Mode::cells).collect();
+        format!("{}, shape {}, {}\n\n{}", self.device, self.shape, self.runs(), screen::table(&head, &rows))
+    }
+
+    fn runs(&self) -> String {
+        let runs = self.modes.first().map_or(0, |mode| mode.runs);
+        format!("medians and quartiles of {runs} runs; × is times as fast as fp32")
+    }
+}
+
+impl Mode {
+    fn new(shape: &Shape, row: &Row, full: Option<&Row>) -> Mode {
+        let ratio = |of: fn(&Row) -> Timing| full.map(|full| of(full).median.div_duration_f64(of(row).median));
+        let per_second = |count: u64, timing: Timing| count as f64 / timing.median.as_secs_f64();
+        Mode {
+            mode: row.arithmetic.name(),
+            forward_ms: milliseconds(row.forward.median),
+            forward_ms_low: milliseconds(row.forward.low),
+            forward_ms_high: milliseconds(row.forward.high),
+            train_step_ms: milliseconds(row.step.median),
+            train_step_ms_low: milliseconds(row.step.low),
+            train_step_ms_high: milliseconds(row.step.high),
+            runs: row.step.runs,
+            forward_compile_ms: milliseconds(row.forward_compile),
+            train_step_compile_ms: milliseconds(row.step_compile),
+            steps_per_second: per_second(1, row.step),
+            spike_rate: row.spike_rate,
+            forward_macs_per_second: per_second(shape.forward_products(), row.forward),
+            train_step_macs_per_second: per_second(shape.step_products(), row.step),
+            forward_peak_bytes: row.forward_peak,
+            train_step_peak_bytes: row.step_peak,
+            forward_ratio: ratio(|row| row.forward),
+            train_step_ratio: ratio(|row| row.step),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let spread = |middle: f64, low: f64, high: f64| format!("{middle:.2} ({low:.2}–{high:.2})");
+        let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+        vec![
+            self.mode.to_owned(),
+            spread(self.forward_ms, self.forward_ms_low, self.forward_ms_high),
+            ratio(self.forward_ratio),
+            spread(self.train_step_ms, self.train_step_ms_low, self.train_step_ms_high),
+            ratio(self.train_step_ratio),
+            format!("{:.1}", self.steps_per_second),
+            format!("{:.1}", self.train_step_macs_per_second / 1e9),
+            format!("{:.3}", self.spike_rate),
+            self.train_step_peak_bytes.map_or_else(|| "–".to_owned(), screen::bytes),
+            format!("{:.2}", (self.forward_compile_ms + self.train_step_compile_ms) / 1e3),
+        ]
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
