@@ -481,3 +481,42 @@ fn sizes_beyond_all_use_are_refused() {
         "too large",
     );
 }
+
+#[test]
+fn bench_measures_each_mode() {
+    let folder = Folder::new();
+    let line = "bench --shape 4,2,8,8,3 --modes int8-qwix,fp32 --seconds 0.01 --runs 11";
+    let json: serde_json::Value = serde_json::from_str(&folder.succeeds(&format!("{line} --json"))).expect("JSON");
+    assert_eq!((json["device"].as_str(), json["shape"].as_str()), (Some("cpu"), Some("4,2,8,8,3")));
+    let modes = json["modes"].as_array().expect("a list");
+    assert_eq!(modes.iter().map(|mode| mode["mode"].as_str().unwrap()).collect::<Vec<_>>(), ["int8-qwix", "fp32"]);
+    for mode in modes {
+        let number = |key: &str| mode[key].as_f64().unwrap_or_else(|| panic!("{key}: {mode}"));
+        assert!(number("runs") >= 11.0);
+        for what in ["forward_ms", "train_step_ms"] {
+            let (low, high) = (number(&format!("{what}_low")), number(&format!("{what}_high")));
+            assert!(0.0 < low && low <= number(what) && number(what) <= high, "{mode}");
+        }
+        let step = number("train_step_ms");
+        assert!((number("steps_per_second") * step / 1e3 - 1.0).abs() < 1e-6);
+        // Forward, gradients of the weights, gradients of the inputs of all layers but the first.
+        let products = 4.0 * 2.0 * (2.0 * 64.0 + 3.0 * (64.0 + 24.0));
+        assert!((number("train_step_macs_per_second") * step / 1e3 / products - 1.0).abs() < 1e-6);
+        assert!(number("train_step_peak_bytes") > 0.0 && number("forward_compile_ms") > 0.0);
+        assert!((0.0..=1.0).contains(&number("spike_rate")));
+    }
+    assert_eq!(modes[1]["forward_ratio"].as_f64(), Some(1.0));
+    let ratio = modes[1]["train_step_ms"].as_f64().unwrap() / modes[0]["train_step_ms"].as_f64().unwrap();
+    assert!((modes[0]["train_step_ratio"].as_f64().unwrap() / ratio - 1.0).abs() < 1e-6);
+
+    let table = folder.succeeds(&line.replace("int8-qwix,", ""));
+    assert!(table.contains("mode  forward ms") && table.contains("\nfp32  "), "{table}");
+}
+
+#[test]
+fn bench_refuses_what_it_cannot_measure() {
+    let folder = Folder::new();
+    folder.refuses("bench --shape 4,2,8", "`4,2,8` is no shape");
+    folder.refuses("bench --shape 4,2,8,8,3 --modes int9", "there is no mode `int9` (known: fp32, ");
+    folder.refuses("bench --shape 1048576,1048576,8,8,3", "are too many elements for one array");
+}

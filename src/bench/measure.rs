@@ -69,6 +69,7 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
     if options.arithmetics.is_empty() {
         return Err(Error::input("there is nothing to measure; name a mode, such as fp32"));
     }
+    options.shape.check()?;
     let data = Data::new(client, &options.shape)?;
     let mut lanes = Vec::new();
     for &arithmetic in &options.arithmetics {

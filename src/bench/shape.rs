@@ -49,6 +49,22 @@ impl Shape {
         ModelConfig { name: "core".to_owned(), layers }
     }
 
+    /// Refuses sizes whose arrays nobody could mean.
+    ///
+    /// # Errors
+    /// Of kind `Input` for an array of no elements, or more than fit a 32-bit index.
+    pub(super) fn check(&self) -> Result<()> {
+        let widest = self.inputs.max(self.hidden).max(self.classes);
+        for sizes in [[self.time, self.batch, widest], [1, self.inputs.max(self.hidden), self.hidden.max(self.classes)]]
+        {
+            let count = sizes.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+            if !count.is_some_and(|count| (1..=i32::MAX as usize).contains(&count)) {
+                return Err(Error::input(format!("shape {self}: {sizes:?} are too many elements for one array")));
+            }
+        }
+        Ok(())
+    }
+
     /// Multiply-accumulates of the dot products of one forward pass, as if no spike were zero.
     pub fn forward_products(&self) -> u64 {
         let weights = self.inputs * self.hidden + self.hidden * self.hidden + self.hidden * self.classes;

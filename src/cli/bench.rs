@@ -38,9 +38,12 @@ pub struct Arguments {
     /// Time steps of a tile, for which each layer computes its products at once [default: chosen for the device]
     #[arg(long, value_name = "K", value_parser = argument::count)]
     time_tile: Option<usize>,
-    /// Rounds at least; more while they take less than five seconds in all
+    /// Rounds at least
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "10")]
     runs: usize,
+    /// Seconds to fill with rounds, however few they need
+    #[arg(long, value_name = "S", value_parser = argument::positive, default_value = "5")]
+    seconds: f64,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
@@ -63,6 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         },
         time_tile: arguments.time_tile,
         runs: arguments.runs,
+        seconds: arguments.seconds,
         ..default
     };
     let mut display = Measurement::new(options.runs);
@@ -170,5 +174,5 @@ impl Mode {
 }
 
 fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
+    duration.as_nanos() as f64 / 1e6
 }
