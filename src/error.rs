@@ -20,7 +20,8 @@ pub enum ErrorKind {
 }
 
 /// An error with one clear sentence and, behind it, its cause.
-#[derive(Debug)]
+///
+/// `Debug` prints what `Display` does, as `unwrap` and `main` show an error by it.
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -65,6 +66,12 @@ impl fmt::Display for Error {
             Some(cause) => write!(f, ": {cause}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

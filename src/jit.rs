@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use spiq_hlo::{Array, Function, PrintOptions, Tensor, TensorType, trace};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::pjrt::{Client, CompileOptions, Executable, Input};
+use crate::pjrt::{Client, CompileOptions, Executable};
 
 /// How a function becomes a program.
 #[derive(Clone, Debug, Default)]
@@ -78,10 +78,7 @@ impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
     /// Of kind `Graph` with every wrong call of the function and its line, or what PJRT says.
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         let types: Vec<TensorType> = inputs.iter().map(|a| a.ty().clone()).collect();
-        let program = self.program(&types)?;
-        let buffers = inputs.iter().map(|a| self.client.to_device(a)).collect::<Result<Vec<_>>>()?;
-        let outputs = program.execute(buffers.into_iter().map(Input::Donate).collect())?;
-        outputs.iter().map(|b| b.to_array()).collect()
+        self.client.run(&self.program(&types)?, inputs)
     }
 
     /// The program for inputs of these types, compiled if this is the first time.

@@ -3,13 +3,16 @@
 pub mod bench;
 pub mod config;
 pub mod data;
+pub mod display;
 mod error;
 mod jit;
 pub mod network;
 pub mod nn;
+pub mod notebook;
 pub mod optim;
 pub mod pjrt;
 pub mod predict;
+pub mod prelude;
 pub mod quant;
 pub mod random;
 pub mod train;

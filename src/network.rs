@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, value_and_grad};
+use spiq_hlo::{Array, DType, Function, TensorType, trace, value_and_grad};
 
 use crate::config::{ActivationConfig, LayerConfig, ModelConfig, RuleConfig};
 use crate::error::{Error, Result};
@@ -104,20 +104,7 @@ impl Network {
         if !count.is_some_and(|count| (1..=LARGEST).contains(&count)) {
             return Err(Error::input(format!("an input {x} (time, batch, features) is empty or too large")));
         }
-        let types = self.parameter_types();
-        let named: Vec<(&str, TensorType)> = types.iter().map(|(path, ty)| (path.as_str(), ty.clone())).collect();
-        let inputs = [named, vec![("x", x.clone())]].concat();
-        let letters = ["T", "B", "H", "W", "C"];
-        let axes = match x.rank() {
-            3 => "T B C".to_owned(),
-            rank => letters[..rank.min(letters.len())].join(" "),
-        };
-        let function = trace(&inputs, |values| {
-            let (x, params) = values.split_last().expect("x is the last input");
-            let params: BTreeMap<String, Tensor> = types.keys().cloned().zip(params.iter().cloned()).collect();
-            vec![nn::run(&self.model, &params, &x.named(&axes)).0.into_tensor()]
-        });
-        function.map_err(|errors| Error::input(errors.to_string()))
+        self.model.trace(x).map_err(|errors| Error::input(errors.to_string()))
     }
 
     /// The forward pass, quantized by the rules; its scans are still whole.

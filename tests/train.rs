@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use spiq::display::history;
 use spiq::random::Key;
-use spiq::train::{Checkpoint, Metrics, Record, picture, prepare_folder, read_records};
+use spiq::train::{Checkpoint, Metrics, Record, prepare_folder, read_records};
 use spiq::{Array, DType, ErrorKind, TensorType};
 
 fn checkpoint() -> Checkpoint {
@@ -166,7 +167,7 @@ fn run(epochs: u64) -> Vec<Record> {
 
 #[test]
 fn a_picture_shows_loss_and_accuracy() {
-    let svg = picture(&run(20), "digits, int8, seed 0");
+    let svg = history(&run(20), "digits, int8, seed 0").svg().to_owned();
     for text in ["digits, int8, seed 0", "Training loss", "Test accuracy, ", "moving average", "each batch", "epoch"] {
         assert!(svg.contains(text), "{text}");
     }
@@ -176,7 +177,7 @@ fn a_picture_shows_loss_and_accuracy() {
 #[test]
 fn a_picture_can_be_drawn_of_any_run() {
     let huge: Vec<Record> = (0..50_000).map(|step| Record::step(step, 1e4 / (1.0 + step as f32))).collect();
-    let svg = picture(&huge, "long <&> \"run\"");
+    let svg = history(&huge, "long <&> \"run\"").svg().to_owned();
     assert!(svg.len() < 200_000 && !svg.contains("<&>"), "{}", svg.len());
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("long.svg"), svg).unwrap();
     for records in [
@@ -187,7 +188,7 @@ fn a_picture_can_be_drawn_of_any_run() {
         vec![Record::step(0, 0.0), Record::step(1, 0.0), Record::epoch(1, 0.0, 0.0), Record::epoch(2, 0.0, 0.0)],
         vec![Record::step(0, f32::MAX), Record::step(1, -f32::MAX), Record::step(u64::MAX, 1e-30)],
     ] {
-        let svg = picture(&records, "");
+        let svg = history(&records, "").svg().to_owned();
         assert!(svg.starts_with("<svg") && !svg.contains("NaN") && !svg.contains("inf\""), "{records:?}: {svg}");
     }
 }

@@ -2,7 +2,22 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+/// How messages name a place, where the program that shows them knows better than file and line.
+static NAMING: OnceLock<fn(&Location<'_>) -> Option<String>> = OnceLock::new();
+
+/// Lets `naming` say how messages name a place; where it says `None`, that is file, line and column. For a notebook, whose
+/// cells have no file that a reader knows. The first call counts.
+pub fn name_places(naming: fn(&Location<'_>) -> Option<String>) {
+    let _ = NAMING.set(naming);
+}
+
+/// What messages call a place.
+pub fn place_name(place: &Location<'_>) -> String {
+    let named = NAMING.get().and_then(|naming| naming(place));
+    named.unwrap_or_else(|| place.to_string())
+}
 
 /// Why an operation does not accept its operands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +54,7 @@ impl fmt::Display for GraphError {
         if !self.violation.constraint.is_empty() {
             write!(f, " [{}]", self.violation.constraint)?;
         }
-        write!(f, " --> {}", self.place)?;
+        write!(f, " --> {}", place_name(self.place))?;
         if !self.scope.is_empty() {
             write!(f, " ({})", self.scope)?;
         }
@@ -48,13 +63,21 @@ impl fmt::Display for GraphError {
 }
 
 /// Every root error of a trace, in the order in which the calls were made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` prints what `Display` does, as `unwrap` and `main` show an error by it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct GraphErrors(pub Vec<GraphError>);
 
 impl fmt::Display for GraphErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.0.iter().map(GraphError::to_string).collect();
         f.write_str(&lines.join("\n"))
+    }
+}
+
+impl fmt::Debug for GraphErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -31,7 +31,7 @@ pub use autodiff::{grad, value_and_grad, vjp};
 pub use batch::{Mapped, vmap};
 pub use control::{switch, while_loop};
 pub use dtype::{DType, Kind};
-pub use error::{GraphError, GraphErrors, Violation};
+pub use error::{GraphError, GraphErrors, Violation, name_places, place_name};
 pub use function::{Function, Node, Rewrite, Value};
 pub use graph::Graph;
 pub use op::{Cotangents, Infer, Op, Recompute, Reverse};

@@ -34,6 +34,7 @@ mod run;
 mod sequential;
 mod step;
 mod surrogate;
+mod trace;
 
 pub use axes::{Axes, Axis, Named};
 pub use integrate_and_fire::If;

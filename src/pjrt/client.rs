@@ -10,7 +10,7 @@ use spiq_hlo::Array;
 use super::api::{self, Api, Value};
 use super::buffer::Buffer;
 use super::device::{self, Described, Device};
-use super::executable::{Executable, Loaded};
+use super::executable::{Executable, Input, Loaded};
 use super::install::Progress;
 use super::options::CompileOptions;
 use super::platform::Platform;
@@ -158,6 +158,17 @@ impl Client {
             return Err(Error::input("the device belongs to another client"));
         }
         Buffer::from_array(device, array)
+    }
+
+    /// Runs a program on host arrays and waits for its results. Where arrays are used again, keep them on the device with
+    /// [`to_device`](Client::to_device) and call [`Executable::execute`].
+    ///
+    /// # Errors
+    /// As [`Executable::execute`], and what went wrong in the program.
+    pub fn run<'a>(&self, program: &Executable, inputs: impl IntoIterator<Item = &'a Array>) -> Result<Vec<Array>> {
+        let inputs = inputs.into_iter().map(|array| self.to_device(array).map(Input::Donate));
+        let outputs = program.execute(inputs.collect::<Result<_>>()?)?;
+        outputs.iter().map(Buffer::to_array).collect()
     }
 
     /// Compiles StableHLO text, or finds the program compiled already: in this client, which keeps it, then on disk.

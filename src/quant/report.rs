@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::operand::Operand;
 use super::product::{Product, accumulator, sums_stored_values};
+use crate::display::Table;
 
 /// One side of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,20 +76,19 @@ impl Side {
     }
 }
 
+impl Report {
+    /// The report as a table.
+    pub fn table(&self) -> Table {
+        self.rows.iter().fold(Table::new(["path", "op", "rule", "left", "right", "became"]), |table, row| {
+            let rule = row.rule.map_or("-".to_owned(), |r| r.to_string());
+            let [left, right] = [row.sides[0].cell(), row.sides[1].cell()];
+            table.row([row.path.clone(), row.op.to_owned(), rule, left, right, row.became.clone()])
+        })
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["path", "op", "rule", "left", "right", "became"].map(str::to_owned);
-        let line = |row: &Row| {
-            let rule = row.rule.map_or("-".to_owned(), |r| r.to_string());
-            [row.path.clone(), row.op.to_owned(), rule, row.sides[0].cell(), row.sides[1].cell(), row.became.clone()]
-        };
-        let lines: Vec<[String; 6]> = std::iter::once(head).chain(self.rows.iter().map(line)).collect();
-        let width = |column: usize| lines.iter().map(|l| l[column].chars().count()).max().unwrap_or(0);
-        for line in &lines {
-            let cells: Vec<String> =
-                line.iter().enumerate().map(|(i, cell)| format!("{cell:<width$}", width = width(i))).collect();
-            writeln!(f, "{}", cells.join("  ").trim_end())?;
-        }
-        Ok(())
+        self.table().fmt(f)
     }
 }

@@ -4,7 +4,6 @@ mod checkpoint;
 mod encode;
 mod metrics;
 mod options;
-mod picture;
 mod programs;
 mod run;
 
@@ -12,6 +11,5 @@ pub use checkpoint::{Checkpoint, prepare_folder};
 pub(crate) use encode::Encoding;
 pub use metrics::{Metrics, Record, read_records};
 pub use options::{Event, Length, Optimizer, Options, Schedule, Summary};
-pub use picture::picture;
 pub(crate) use programs::step_from_spikes;
 pub use run::run;

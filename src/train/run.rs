@@ -12,9 +12,9 @@ use super::checkpoint::{Checkpoint, prepare_folder};
 use super::encode::Encoding;
 use super::metrics::{Metrics, Record, read_records};
 use super::options::{Event, Length, Options, Summary};
-use super::picture::picture;
 use super::programs;
 use crate::data::{Batch, Dataset, replace_file};
+use crate::display::history;
 use crate::error::{Error, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input};
 use crate::random::Key;
@@ -274,7 +274,7 @@ impl<'a> Run<'a> {
         let state =
             if interrupted { format!("stopped at step {} of {}", self.done, self.total) } else { "done".into() };
         let title = format!("{} steps, test accuracy {:.1} % ({state})", self.done, test_accuracy * 100.0);
-        replace_file(&svg, picture(&read_records(&metrics)?, &title).as_bytes())?;
+        replace_file(&svg, history(&read_records(&metrics)?, &title).svg().as_bytes())?;
         Ok(vec![params, checkpoint, metrics, svg])
     }
 }

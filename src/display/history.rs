@@ -1,35 +1,33 @@
-//! The picture of a run: its loss by step and its test accuracy by epoch, as SVG. Knows nothing of files.
+//! The history of a training run: its loss by step and its test accuracy by epoch. Knows nothing of files.
 
 use std::sync::Arc;
 
-use kuva::backend::svg::SvgBackend;
 use kuva::plot::{LegendPosition, LinePlot, ScatterPlot};
 use kuva::render::figure::Figure;
 use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
 
-use super::metrics::Record;
+use super::palette::{BLUE, GREEN, PALE, theme};
+use super::picture::{Picture, WIDTH, styled};
+use crate::train::Record;
 
 /// Points drawn at most: beyond the picture's width in pixels, more only make it slow to open.
-const MOST_POINTS: usize = 800;
+const MOST_POINTS: usize = 400;
 /// Loss from largest to smallest from which on the axis is logarithmic.
 const LOG_RATIO: f64 = 50.0;
-const TITLE_SIZE: u32 = 15;
-const BLUE: &str = "#1f5fa8";
-const PALE: &str = "#a9c4e4";
-const GREEN: &str = "#2a7f3f";
+const HEIGHT: f64 = 320.0;
 
 type Points = Vec<(f64, f64)>;
 
-/// Draws a run's records under `title`: the loss of each step with its moving average, and, once there is an epoch, the
-/// test accuracy. Returns the text of an SVG file.
+/// A run's records under `title`: the loss of each step with its moving average, and, once there is an epoch, the test
+/// accuracy.
 ///
 /// ```
-/// use spiq::train::{Record, picture};
+/// use spiq::{display, train::Record};
 /// let records = [Record::step(0, 2.3), Record::step(1, 2.1), Record::epoch(1, 2.2, 0.5)];
-/// assert!(picture(&records, "digits, int8").starts_with("<svg"));
+/// assert!(display::history(&records, "digits, int8").svg().starts_with("<svg"));
 /// ```
-pub fn picture(records: &[Record], title: &str) -> String {
+pub fn history(records: &[Record], title: &str) -> Picture {
     let (losses, accuracies) = (losses(records), accuracies(records));
     let mut panels = vec![loss_panel(&losses)];
     if !accuracies.is_empty() {
@@ -38,7 +36,11 @@ pub fn picture(records: &[Record], title: &str) -> String {
     let columns = panels.len();
     let (plots, layouts): (Vec<Vec<Plot>>, Vec<Layout>) = panels.into_iter().unzip();
     let figure = Figure::new(1, columns).with_title(title).with_plots(plots).with_layouts(layouts);
-    SvgBackend.render_scene(&figure.with_cell_size(520.0, 380.0).render())
+    let mut scene = figure.with_cell_size(WIDTH / columns as f64, HEIGHT).with_spacing(0.0).with_padding(6.0).render();
+    scene.background_color = Some(theme().background);
+    scene.text_color = Some(theme().text_color);
+    scene.font_family = theme().font_family;
+    Picture::new(scene)
 }
 
 fn losses(records: &[Record]) -> Points {
@@ -66,22 +68,21 @@ fn loss_panel(losses: &Points) -> (Vec<Plot>, Layout) {
     } else {
         smoothed(losses)
     };
-    let raw = LinePlot::new().with_data(thinned(losses)).with_color(PALE).with_stroke_width(1.0);
-    let mean = LinePlot::new().with_data(thinned(&mean)).with_color(BLUE).with_stroke_width(2.5);
+    let raw = LinePlot::new().with_data(thinned(losses)).with_color(PALE.light).with_stroke_width(1.0);
+    let mean = LinePlot::new().with_data(thinned(&mean)).with_color(BLUE.light).with_stroke_width(2.5);
     let plots = vec![Plot::Line(raw.with_legend("each batch")), Plot::Line(mean.with_legend("moving average"))];
-    let layout = Layout::auto_from_plots(&plots).with_title("Training loss").with_title_size(TITLE_SIZE);
-    let layout = layout.with_x_label("step").with_y_label("loss").with_legend_position(LegendPosition::InsideTopRight);
+    let layout = styled(Layout::auto_from_plots(&plots), "Training loss", "step", "loss");
+    let layout = layout.with_legend_position(LegendPosition::InsideTopRight);
     (plots, if logarithmic { layout.with_log_y() } else { layout })
 }
 
 fn accuracy_panel(accuracies: &Points) -> (Vec<Plot>, Layout) {
-    let line = LinePlot::new().with_data(thinned(accuracies)).with_color(GREEN).with_stroke_width(2.0);
-    let dots = ScatterPlot::new().with_data(thinned(accuracies)).with_color(GREEN).with_size(3.5);
+    let line = LinePlot::new().with_data(thinned(accuracies)).with_color(GREEN.light).with_stroke_width(2.0);
+    let dots = ScatterPlot::new().with_data(thinned(accuracies)).with_color(GREEN.light).with_size(3.5);
     let plots = vec![Plot::Line(line), Plot::Scatter(dots)];
     let last = accuracies.last().map_or(0.0, |(_, accuracy)| *accuracy);
     let title = format!("Test accuracy, {:.1} % at the end", 100.0 * last);
-    let layout = Layout::auto_from_plots(&plots).with_title(title).with_title_size(TITLE_SIZE);
-    let layout = layout.with_x_label("epoch").with_y_label("correct test samples, %");
+    let layout = styled(Layout::auto_from_plots(&plots), &title, "epoch", "correct test samples, %");
     (plots, layout.with_y_tick_format(TickFormat::Custom(Arc::new(percent))))
 }
 
@@ -107,14 +108,14 @@ fn thinned(points: &Points) -> Points {
     chosen
 }
 
-/// Means over a window of a twentieth of the run around each point, narrower at the ends so that it stays centred.
+/// Means over a window of a twentieth of the run around each point, cut off at the ends.
 fn smoothed(points: &Points) -> Points {
     let reach = points.len() / 40;
     let mut sums = vec![0.0];
     points.iter().for_each(|(_, y)| sums.push(sums[sums.len() - 1] + y));
     let mean = |place: usize| {
-        let reach = reach.min(place).min(points.len() - 1 - place);
-        (sums[place + reach + 1] - sums[place - reach]) / (2 * reach + 1) as f64
+        let (from, to) = (place.saturating_sub(reach), (place + reach + 1).min(points.len()));
+        (sums[to] - sums[from]) / (to - from) as f64
     };
     points.iter().enumerate().map(|(place, (x, _))| (*x, mean(place))).collect()
 }

@@ -1,0 +1,31 @@
+//! Pictures and tables of what the library computes: as SVG, HTML and text, for notebooks, files and terminals. Knows nothing
+//! of how the values came about, and prints nothing.
+//!
+//! ```
+//! use spiq::{Array, display};
+//! let potentials = Array::new([4, 1], [0.0f32, 0.6, 0.9, 0.1])?;
+//! let picture = display::traces(&potentials, Some(1.0))?;
+//! assert!(picture.svg().starts_with("<svg"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod curves;
+mod describe;
+mod heat_map;
+mod history;
+mod nodes;
+mod palette;
+mod picture;
+mod raster;
+mod table;
+mod traces;
+
+pub use curves::{Curve, curves};
+pub use describe::{describe, parameters};
+pub use heat_map::heat_map;
+pub use history::history;
+pub use nodes::nodes;
+pub use picture::Picture;
+pub use raster::raster;
+pub use table::Table;
+pub use traces::traces;

@@ -1,0 +1,77 @@
+//! Rows of cells, as text for a terminal and as HTML for a notebook. Knows nothing of what they say.
+
+use std::fmt::{self, Write};
+
+/// A table: a head, rows, perhaps a line below.
+///
+/// ```
+/// use spiq::display::Table;
+/// let table = Table::new(["path", "op"]).row(["core/layers/0", "dot_general"]).caption("1 operation");
+/// assert_eq!(table.to_string(), "path           op\ncore/layers/0  dot_general\n\n1 operation\n");
+/// assert!(table.html().contains("<td>core/layers/0</td>"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+    caption: String,
+}
+
+impl Table {
+    /// A table without rows.
+    pub fn new<S: Into<String>>(head: impl IntoIterator<Item = S>) -> Table {
+        Table { head: head.into_iter().map(Into::into).collect(), ..Table::default() }
+    }
+
+    /// The table with one more row; cells that are missing stay empty.
+    #[must_use]
+    pub fn row<S: Into<String>>(mut self, cells: impl IntoIterator<Item = S>) -> Table {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The table with a line below it.
+    #[must_use]
+    pub fn caption(mut self, caption: impl Into<String>) -> Table {
+        self.caption = caption.into();
+        self
+    }
+
+    /// The table as HTML, in the colours of the page that it stands in.
+    pub fn html(&self) -> String {
+        let line = |tag: &str, cells: &[String]| {
+            let cells: String = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();
+            format!("<tr>{cells}</tr>")
+        };
+        let rows: String = self.rows.iter().map(|row| line("td", row)).collect();
+        let mut html = format!("<table><thead>{}</thead><tbody>{rows}</tbody></table>", line("th", &self.head));
+        if !self.caption.is_empty() {
+            let _ = write!(html, "<p>{}</p>", escaped(&self.caption));
+        }
+        html
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &Vec<String>> {
+        std::iter::once(&self.head).chain(&self.rows)
+    }
+}
+
+/// The columns aligned, two spaces between them.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.lines().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            self.lines().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for line in self.lines() {
+            let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            writeln!(f, "{}", cells.join("  ").trim_end())?;
+        }
+        if self.caption.is_empty() { Ok(()) } else { writeln!(f, "\n{}", self.caption) }
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

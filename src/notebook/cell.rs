@@ -1,0 +1,89 @@
+//! Which line of which cell a place is. Knows nothing of what is wrong there.
+//!
+//! A notebook compiles each cell as a library of its own, `src/lib.rs` in a temporary folder, with the items of earlier cells
+//! before it. A line number of that file tells a reader nothing, so a place is named by the text of its line.
+
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+
+/// The file that a cell is compiled from, as places name it.
+const FILE: &str = "src/lib.rs";
+/// Set in the process that runs the cells.
+const RUNS_CELLS: &str = "EVCXR_IS_RUNTIME";
+/// Letters of a line that are shown at most.
+const MOST_LETTERS: usize = 100;
+
+/// What a place in a cell is called; `None` for places elsewhere.
+pub(super) fn name(place: &Location<'_>) -> Option<String> {
+    if place.file() != FILE || std::env::var_os(RUNS_CELLS).is_none() {
+        return None;
+    }
+    let line = source_of(place).and_then(|source| line_of(&source, place.line()));
+    Some(line.map_or("a cell that ran before".to_owned(), |line| format!("this cell's `{line}`")))
+}
+
+/// The text of a line, shortened.
+fn line_of(source: &str, line: u32) -> Option<String> {
+    let text = source.lines().nth(line as usize - 1)?.trim();
+    Some(match text.char_indices().nth(MOST_LETTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    })
+}
+
+/// The source of the cell that is being run, if `place` is of it: its library is the last one that was loaded, and its source
+/// is overwritten by the next.
+fn source_of(place: &Location<'_>) -> Option<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let address = std::ptr::from_ref(place).addr();
+    let library = maps.lines().find_map(|line| mapped(line, address))?;
+    let latest = maps
+        .lines()
+        .filter_map(|line| Some((cell_number(path_of(line)?)?, path_of(line)?)))
+        .max_by_key(|(number, _)| *number)?
+        .1;
+    if latest != library {
+        return None;
+    }
+    let folder = library.ancestors().find(|folder| folder.join(FILE).is_file())?;
+    std::fs::read_to_string(folder.join(FILE)).ok()
+}
+
+/// The file of a line of the memory map, if its range holds the address.
+fn mapped(line: &str, address: usize) -> Option<PathBuf> {
+    let (start, rest) = line.split_once('-')?;
+    let end = rest.split_once(' ')?.0;
+    let number = |text: &str| usize::from_str_radix(text, 16).ok();
+    let holds = (number(start)?..number(end)?).contains(&address);
+    if holds { path_of(line) } else { None }
+}
+
+fn path_of(line: &str) -> Option<PathBuf> {
+    line.find('/').map(|at| PathBuf::from(&line[at..]))
+}
+
+/// The number of a cell's library, as in `libcode_12.so`.
+fn cell_number(library: impl AsRef<Path>) -> Option<u32> {
+    library.as_ref().file_stem()?.to_str()?.rsplit_once("code_")?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_shown_by_its_text() {
+        let source = "fn f() {\n    let y = x.dot(&w);\n}";
+        assert_eq!(line_of(source, 2).as_deref(), Some("let y = x.dot(&w);"));
+        assert_eq!(line_of(source, 9), None);
+    }
+
+    #[test]
+    fn a_library_is_found_by_an_address_in_it() {
+        let line = "7f00-7fff r--p 00000000 08:01 42   /tmp/.tmpX/target/debug/libcode_3.so";
+        let library = mapped(line, 0x7f80).expect("in the range");
+        assert_eq!(cell_number(&library), Some(3));
+        assert_eq!(mapped(line, 0x8000), None);
+        assert_eq!(cell_number("/usr/lib/libc.so.6"), None);
+    }
+}

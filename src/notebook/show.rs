@@ -1,0 +1,152 @@
+//! What a notebook shows of each type. Knows nothing of how pictures and tables are made.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use spiq_hlo::{Array, Function, GraphErrors, Tensor};
+
+use crate::display::{self, Picture, Table};
+use crate::error::Error;
+use crate::quant::Report;
+use crate::train::Record;
+
+/// What is shown, in one or more forms of which the reader takes the richest: (media type, text).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content(Vec<(&'static str, String)>);
+
+impl Content {
+    fn picture(picture: &Picture) -> Content {
+        Content(vec![("image/svg+xml", picture.svg().to_owned())])
+    }
+
+    fn table(table: &Table) -> Content {
+        // Readers that do not trust a notebook show the text.
+        Content(vec![("text/html", table.html()), ("text/plain", table.to_string())])
+    }
+
+    fn text(text: &impl ToString) -> Content {
+        Content(vec![("text/plain", text.to_string())])
+    }
+
+    /// The forms: (media type, text).
+    pub fn forms(&self) -> &[(&'static str, String)] {
+        &self.0
+    }
+
+    /// In the lines that evcxr takes for content instead of output.
+    fn evcxr(&self) -> String {
+        let form = |(media, text): &(&str, String)| {
+            format!("EVCXR_BEGIN_CONTENT {media}\n{}\nEVCXR_END_CONTENT\n", text.trim_end())
+        };
+        self.0.iter().map(form).collect()
+    }
+}
+
+/// A value that a notebook shows as a picture or a table when a cell ends with it.
+///
+/// ```
+/// use spiq::{Array, notebook::Show};
+/// let forms = Array::new([2, 2], [0.5f32, 1.0, 1.5, 2.0])?.content();
+/// assert_eq!(forms.forms()[0].0, "image/svg+xml");
+/// # Ok::<(), spiq::ArrayError>(())
+/// ```
+pub trait Show {
+    /// What is shown.
+    fn content(&self) -> Content;
+
+    /// Shows it: prints it so that evcxr, which calls a method of this name, takes it for content.
+    fn evcxr_display(&self) {
+        print!("{}", self.content().evcxr());
+    }
+}
+
+impl Show for Picture {
+    fn content(&self) -> Content {
+        Content::picture(self)
+    }
+}
+
+impl Show for Table {
+    fn content(&self) -> Content {
+        Content::table(self)
+    }
+}
+
+/// A matrix as a heat map, another array as a table of its type, range and first values.
+impl Show for Array {
+    fn content(&self) -> Content {
+        match display::heat_map(self) {
+            Ok(picture) if self.ty().count() > 1 => Content::picture(&picture),
+            _ => Content::table(&display::describe(self)),
+        }
+    }
+}
+
+impl Show for Vec<Array> {
+    fn content(&self) -> Content {
+        let named = self.iter().enumerate().map(|(index, array)| (index.to_string(), array.clone()));
+        Content::table(&display::parameters(&named.collect()))
+    }
+}
+
+/// Parameters by path.
+impl Show for BTreeMap<String, Array> {
+    fn content(&self) -> Content {
+        Content::table(&display::parameters(self))
+    }
+}
+
+/// The nodes of the function.
+impl Show for Function {
+    fn content(&self) -> Content {
+        Content::table(&display::nodes(self))
+    }
+}
+
+/// The nodes that the tensor is computed by, or what is wrong with them.
+impl Show for Tensor {
+    fn content(&self) -> Content {
+        self.graph().finish(std::slice::from_ref(self)).content()
+    }
+}
+
+impl Show for Report {
+    fn content(&self) -> Content {
+        Content::table(&self.table())
+    }
+}
+
+/// The curves of a run.
+impl Show for [Record] {
+    fn content(&self) -> Content {
+        Content::picture(&display::history(self, ""))
+    }
+}
+
+impl Show for Vec<Record> {
+    fn content(&self) -> Content {
+        self.as_slice().content()
+    }
+}
+
+impl Show for GraphErrors {
+    fn content(&self) -> Content {
+        Content::text(self)
+    }
+}
+
+impl Show for Error {
+    fn content(&self) -> Content {
+        Content::text(self)
+    }
+}
+
+/// The value, or the error in its place.
+impl<T: Show, E: Display> Show for std::result::Result<T, E> {
+    fn content(&self) -> Content {
+        match self {
+            Ok(value) => value.content(),
+            Err(error) => Content::text(&format!("error: {error}")),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The common things in one import: `use spiq::prelude::*;`.
+//!
+//! ```
+//! use spiq::prelude::*;
+//! let model = Sequential::new("core", [Linear::new(4, 3).into(), Lif::new([3]).into()]);
+//! let x = TensorType::new(DType::F32, [16, 8, 4]);
+//! assert_eq!(model.trace(&x)?.result_types()[0].to_string(), "f32[16,8,3]");
+//! # Ok::<(), spiq::GraphErrors>(())
+//! ```
+
+pub use std::collections::BTreeMap;
+
+pub use crate::config::{ModelConfig, RuleConfig};
+pub use crate::data::Dataset;
+pub use crate::display::{self, Curve};
+pub use crate::network::Network;
+pub use crate::nn::{
+    self, Axes, If, Li, Lif, Linear, Sequential, Surrogate, integral_accuracy, integral_crossentropy, mse_spikerate,
+};
+pub use crate::notebook::{self, Show};
+pub use crate::optim::{GradientTransformation, adam, adamw, apply_updates, lion, sgd};
+pub use crate::pjrt::{Client, Executable, Input};
+pub use crate::quant::{Mode, Rules, linear_only_rules, quantize, weights_only_rules};
+pub use crate::random::{Key, Rngs};
+pub use crate::train;
+pub use crate::{
+    Array, DType, Function, Graph, GraphErrors, PrintOptions, Program, Tensor, TensorType, custom_vjp, grad, jit, scan,
+    trace, value_and_grad, vjp, vmap,
+};
