@@ -27,7 +27,9 @@ pub fn start() {
 
 /// A panic's message and place, without a trace of the calls of the notebook itself.
 fn message(panic: &PanicHookInfo) -> String {
-    let text = panic.payload_as_str().unwrap_or("a panic");
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| Some(payload.downcast_ref::<String>()?.as_str()));
+    let text = text.unwrap_or("a panic");
     let place = panic.location().map(spiq_hlo::place_name).unwrap_or_default();
     format!("panic: {text} --> {place}")
 }
