@@ -4,7 +4,7 @@ mod run;
 
 use run::Program;
 use spiq::{Array, DType, TensorType};
-use spiq_hlo::{Tensor, Tree, associative_scan, custom_vjp, grad, scan, trace, vmap};
+use spiq_hlo::{Tensor, Tree, associative_scan, checkpoint, custom_vjp, grad, scan, scan_checkpointed, trace, vmap};
 
 fn spike(v: &Tensor) -> Tensor {
     let step = |v: &Tensor| v.gt(0.0).convert(v.dtype());
@@ -37,9 +37,12 @@ fn inputs() -> Vec<Array> {
     TYPES.iter().map(array).collect()
 }
 
+fn types() -> Vec<(&'static str, TensorType)> {
+    TYPES.iter().map(|(name, dims)| (*name, TensorType::new(DType::F64, *dims))).collect()
+}
+
 fn run(f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Vec<Vec<f64>> {
-    let types: Vec<_> = TYPES.iter().map(|(name, dims)| (*name, TensorType::new(DType::F64, *dims))).collect();
-    let function = trace(&types, f).unwrap_or_else(|e| panic!("{e}"));
+    let function = trace(&types(), f).unwrap_or_else(|e| panic!("{e}"));
     let outputs = Program::new(&function).unwrap().run(&inputs()).unwrap();
     outputs.iter().map(Array::to_f64).collect()
 }
@@ -47,7 +50,11 @@ fn run(f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Vec<Vec<f64>> {
 /// Two ways to the same numbers.
 #[track_caller]
 fn check(one: impl FnOnce(&[Tensor]) -> Vec<Tensor>, other: impl FnOnce(&[Tensor]) -> Vec<Tensor>) {
-    let (one, other) = (run(one), run(other));
+    check_close(run(one), &run(other));
+}
+
+#[track_caller]
+fn check_close(one: Vec<Vec<f64>>, other: &[Vec<f64>]) {
     assert_eq!(one.len(), other.len());
     for (a, b) in one.iter().flatten().zip(other.iter().flatten()) {
         assert!((a - b).abs() < 1e-10 * (1.0 + b.abs()), "{a} and {b}");
@@ -90,17 +97,19 @@ fn a_gradient_is_that_of_the_unrolled_steps() {
     check(gradient(&scanned), gradient(&written_out));
 }
 
+/// The gradient of the squared size of the gradient.
+fn second(loss: Loss<'_>) -> impl FnOnce(&[Tensor]) -> Vec<Tensor> + '_ {
+    move |x| {
+        let norm = |x: &Vec<Tensor>| {
+            let squares = grad(x, |x| loss(x)).into_iter().map(|g| (&g * &g).sum());
+            squares.reduce(|a, b| a + b).expect("four inputs")
+        };
+        grad(&x.to_vec(), norm)
+    }
+}
+
 #[test]
 fn a_second_gradient_is_that_of_the_unrolled_steps() {
-    fn second(loss: Loss<'_>) -> impl FnOnce(&[Tensor]) -> Vec<Tensor> + '_ {
-        move |x| {
-            let norm = |x: &Vec<Tensor>| {
-                let squares = grad(x, |x| loss(x)).into_iter().map(|g| (&g * &g).sum());
-                squares.reduce(|a, b| a + b).expect("four inputs")
-            };
-            grad(&x.to_vec(), norm)
-        }
-    }
     check(second(&scanned), second(&written_out));
 }
 
@@ -164,24 +173,26 @@ fn what_is_left_of_a_narrowed_scan_computes_the_same() {
     check(one, other);
 }
 
-/// Affine maps compose to affine maps, so decaying sums are an associative scan; products of matrices do not commute.
+/// Affine maps compose to affine maps, so decaying sums are an associative scan; of every number of elements up to five.
 #[test]
 fn an_associative_scan_is_the_scan_of_its_function() {
-    let compose = |(a, x): &(Tensor, Tensor), (b, y): &(Tensor, Tensor)| (a * b, x * b + y);
-    let decaying = |x: &[Tensor]| (x[3].logistic().broadcast_to(&[2, 4]), x[0].dot(&x[1]));
-    for length in 1..=5 {
-        let rows = move |x: &[Tensor]| decaying(&[vec![x[0].slice_axis(0, 0, length)], x[1..].to_vec()].concat());
-        let parallel = move |x: &[Tensor]| {
-            let (decay, rows) = rows(x);
-            associative_scan(&(decay.broadcast_to(rows.dims()), rows), false, compose).1
-        };
-        let serial = move |x: &[Tensor]| {
-            let (decay, rows) = rows(x);
-            scan(&decay.zeros_like(), &rows, |v, row| (&v * &decay + &row, &v * &decay + row)).1
-        };
-        check(|x| vec![parallel(x)], |x| vec![serial(x)]);
-        check(gradient(&|x| parallel(x).sin().sum()), gradient(&|x| serial(x).sin().sum()));
+    fn each_length(x: &[Tensor], sums: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
+        let decay = x[3].logistic().broadcast_to(&[2, 4]);
+        let rows = x[0].dot(&x[1]);
+        let all: Vec<Tensor> = (1..=5).map(|length| sums(&decay, &rows.slice_axis(0, 0, length))).collect();
+        spiq_hlo::concatenate(&all.iter().collect::<Vec<_>>(), 0)
     }
+    let parallel = |x: &[Tensor]| {
+        let compose = |(a, x): &(Tensor, Tensor), (b, y): &(Tensor, Tensor)| (a * b, x * b + y);
+        each_length(x, |decay, rows| {
+            associative_scan(&(decay.broadcast_to(rows.dims()), rows.clone()), false, compose).1
+        })
+    };
+    let serial = |x: &[Tensor]| {
+        each_length(x, |decay, rows| scan(&decay.zeros_like(), rows, |v, row| (&v * decay + &row, &v * decay + row)).1)
+    };
+    check(|x| vec![parallel(x)], |x| vec![serial(x)]);
+    check(gradient(&|x| parallel(x).sin().sum()), gradient(&|x| serial(x).sin().sum()));
 }
 
 #[test]
@@ -199,4 +210,28 @@ fn an_associative_scan_against_time_keeps_the_order_of_its_arguments() {
         vec![scan(&one, &turned, |m, next| (m.dot(&next), m.dot(&next))).1.reverse(&[0])]
     };
     check(parallel, serial);
+}
+
+/// Five steps in segments of two or three, so with steps left over; and against time.
+#[test]
+fn a_checkpointed_scan_has_the_same_gradient() {
+    let wanted = run(gradient(&written_out));
+    for segment in [2, 3] {
+        let loss = |x: &[Tensor]| {
+            let ((v, _), y) = scan_checkpointed(&start(x), &x[0], Some(segment), |c, row| step(x, c, row));
+            (&v * &v).sum() + y.sin().sum()
+        };
+        check_close(run(gradient(&loss)), &wanted);
+    }
+    // The way back of a scan is a scan against time, which is cut from the other end.
+    let function = trace(&types(), gradient(&scanned)).unwrap().checkpoint_scans(Some(2)).unwrap();
+    check_close(run(|x| function.call(x[0].graph(), x)), &wanted);
+}
+
+#[test]
+fn a_checkpoint_computes_the_same_and_so_do_its_gradients() {
+    let plain = |x: &[Tensor]| (x[0].dot(&x[1]).tanh() * x[3].exp()).sin().sum();
+    let again = |x: &[Tensor]| checkpoint(&x[..2].to_vec(), |y| (y[0].dot(&y[1]).tanh() * x[3].exp()).sin().sum());
+    check(gradient(&again), gradient(&plain));
+    check(second(&again), second(&plain));
 }

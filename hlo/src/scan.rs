@@ -119,10 +119,26 @@ pub(crate) fn scan_raw(
     near: &[Tensor],
     f: impl FnOnce(&Graph, &[Tensor], &[Tensor]) -> (Vec<Tensor>, Vec<Tensor>),
 ) -> Vec<Tensor> {
+    let graph = init.iter().chain(xs).chain(near).next().expect("a scan has a carry or a sequence").graph().clone();
+    match trace_body(&graph, init, xs, length, reverse, f) {
+        Ok((scan, operands)) => graph.record(Arc::new(scan), &operands),
+        Err(poison) => vec![poison],
+    }
+}
+
+/// Traces a scan's body; returns the scan with its operands, to be recorded.
+#[track_caller]
+fn trace_body(
+    graph: &Graph,
+    init: &[Tensor],
+    xs: &[Tensor],
+    length: usize,
+    reverse: bool,
+    f: impl FnOnce(&Graph, &[Tensor], &[Tensor]) -> (Vec<Tensor>, Vec<Tensor>),
+) -> Result<(Scan, Vec<Tensor>), Tensor> {
     let operands = [init, xs].concat();
-    let graph = operands.iter().chain(near).next().expect("a scan has a carry or a sequence").graph().clone();
     if let Some(poison) = operands.iter().find(|t| t.is_poison()) {
-        return vec![poison.clone()];
+        return Err(poison.clone());
     }
     let closed = graph.body(|inner| {
         let carry: Vec<Tensor> = init.iter().map(|t| inner.input("", t.ty().clone())).collect();
@@ -130,9 +146,9 @@ pub(crate) fn scan_raw(
         let (after, ys) = f(inner, &carry, &slices);
         inner.close(&[after, ys].concat())
     });
-    let Some((body, consts)) = closed else { return vec![Tensor::poison(&graph)] };
-    let op = Scan { body, consts: consts.len(), carries: init.len(), length, reverse };
-    graph.record(Arc::new(op), &[consts, operands].concat())
+    let Some((body, consts)) = closed else { return Err(Tensor::poison(graph)) };
+    let scan = Scan { body, consts: consts.len(), carries: init.len(), length, reverse };
+    Ok((scan, [consts, operands].concat()))
 }
 
 /// Runs `f` once per slice along axis 0 of `xs`, handing a carry from step to step. JAX: `lax.scan`.
@@ -157,23 +173,40 @@ pub(crate) fn scan_raw(
 /// ```
 #[track_caller]
 pub fn scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl FnOnce(C, X) -> (C, Y)) -> (C, Y) {
+    let (traced, y) = trace_scan(init, xs, f);
+    let outputs = match traced {
+        Ok((scan, operands)) => operands[0].graph().record(Arc::new(scan), &operands),
+        Err(poison) => vec![poison],
+    };
+    in_nests(init, &y, &outputs)
+}
+
+/// A scan with its operands, not recorded yet, or the poison to go on with; and what a step returns.
+type Traced<Y> = (Result<(Scan, Vec<Tensor>), Tensor>, Y);
+
+#[track_caller]
+pub(crate) fn trace_scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl FnOnce(C, X) -> (C, Y)) -> Traced<Y> {
     let (carry, sequences) = (init.leaves(), xs.leaves());
     let length = match check_sequences(&carry, &sequences) {
         Ok(length) => length,
         Err(poison) => {
             let (_, y) = f(init.map(|_| poison.clone()), xs.map(|_| poison.clone()));
-            return (init.map(|_| poison.clone()), y.map(|_| poison.clone()));
+            return (Err(poison), y);
         }
     };
     let mut template = None;
-    let outputs = scan_raw(&carry, &sequences, length, false, &[], |_, c, x| {
+    let traced = trace_body(sequences[0].graph(), &carry, &sequences, length, false, |_, c, x| {
         let (c, y) = f(init.with_leaves(c.to_vec()), xs.with_leaves(x.to_vec()));
         let leaves = (c.leaves(), y.leaves());
         template = Some(y);
         leaves
     });
-    let y = template.expect("the body of a scan with sound operands is traced");
-    let mut outputs = outputs.iter().chain(std::iter::repeat(&outputs[0])).cloned();
+    (traced, template.expect("the body of a scan with sound operands is traced"))
+}
+
+/// A scan's outputs, carries first, as the nests they were given in; one poison stands for all.
+pub(crate) fn in_nests<C: Tree, Y: Tree>(init: &C, y: &Y, outputs: &[Tensor]) -> (C, Y) {
+    let mut outputs = outputs.iter().chain(outputs.first().into_iter().cycle()).cloned();
     (init.rebuild(&mut outputs), y.rebuild(&mut outputs))
 }
 

@@ -2,8 +2,8 @@
 
 use expect_test::{Expect, expect};
 use spiq_hlo::{
-    Array, ConvDims, Convolution, DType, DotDims, Graph, Tensor, TensorType, WindowDims, associative_scan, concatenate,
-    custom_vjp, grad, scan, sort, switch, trace, vjp, vmap, while_loop,
+    Array, ConvDims, Convolution, DType, DotDims, Graph, Tensor, TensorType, WindowDims, associative_scan, checkpoint,
+    concatenate, custom_vjp, grad, scan, scan_checkpointed, sort, switch, trace, vjp, vmap, while_loop,
 };
 
 /// Runs `build` on x f32[8,32], i s32[4], p pred[8] and s f32[], and compares the errors, line numbers left out.
@@ -1073,6 +1073,22 @@ fn scan_whose_carry_changes_type() {
     check(
         |x| vec![scan(&x[3], &x[0], |c, x| (x, c)).0],
         expect!["scan: a carry starts as f32[] and becomes f32[32] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn scan_in_segments_of_no_steps() {
+    check(
+        |x| vec![scan_checkpointed(&x[3], &x[0], Some(0), |c, x| (&c + x.sum(), c)).0],
+        expect!["scan_checkpointed: a segment has 0 steps, wants 1 or more --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn errors_inside_a_checkpoint_show_the_line_in_it() {
+    check(
+        |x| vec![checkpoint(&x[0], |x: &Tensor| x.dot(x))],
+        expect!["dot_general: lhs f32[8,32] and rhs f32[8,32] contract 32 with 8 [C10] --> hlo/tests/errors.rs:_"],
     );
 }
 

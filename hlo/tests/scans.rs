@@ -1,6 +1,8 @@
 //! What scans become when they are differentiated, mapped, rewritten and simplified. Nothing is run here.
 
-use spiq_hlo::{DType, Function, Node, Tensor, TensorType, custom_vjp, grad, scan, trace, vjp, vmap};
+use spiq_hlo::{
+    DType, Function, Node, Tensor, TensorType, checkpoint, custom_vjp, grad, scan, scan_checkpointed, trace, vjp, vmap,
+};
 
 fn f32(dims: &[usize]) -> TensorType {
     TensorType::new(DType::F32, dims)
@@ -194,4 +196,66 @@ fn a_mapped_scan_is_one_scan() {
     });
     assert_eq!(scans(&function).len(), 1);
     assert_eq!(types(&function.result_types()), ["f32[16,8,6]"]);
+}
+
+/// Potentials of the neurons of [`lif`] after `x`, whose steps are the segments of a checkpointed scan.
+fn lif_in_segments(x: &[Tensor], segment: Option<usize>) -> Tensor {
+    let start = x[0].graph().zeros(f32(&[8, 6]));
+    let step = |v: Tensor, row: Tensor| {
+        let fired = spike(&(&v - 1.0));
+        (&v * &x[2] + row.dot(&x[1]) - &fired, ())
+    };
+    scan_checkpointed(&start, &x[0], segment, step).0
+}
+
+/// Leading sizes of all stacked outputs of a function's loops, those in loops too.
+fn kept(function: &Function) -> Vec<usize> {
+    let stacks = |node: &&Node| node.types.iter().filter(|ty| ty.rank() == 3).map(|ty| ty.dims[0]).collect::<Vec<_>>();
+    let inner = |node: &&Node| bodies(node, function).iter().flat_map(kept).collect::<Vec<_>>();
+    scans(function).iter().flat_map(|n| [stacks(n), inner(n)].concat()).collect()
+}
+
+#[test]
+fn a_checkpointed_scan_keeps_the_square_root_of_its_steps() {
+    let gradient = |segment| {
+        let inputs = [("x", f32(&[64, 8, 4])), ("w", f32(&[4, 6])), ("beta", f32(&[6]))];
+        let function = traced(&inputs, |x| {
+            let loss = |w: &Tensor| lif_in_segments(&[x[0].clone(), w.clone(), x[2].clone()], segment).sum();
+            vec![grad(&x[1], loss)]
+        });
+        function.simplify()
+    };
+    // Carries f32[8,6]: one at each eighth step, then those of the one segment that is run again.
+    assert_eq!(kept(&gradient(None)), [8, 8]);
+    assert_eq!(kept(&gradient(Some(4))), [16, 4]);
+    // 64 steps are six segments of 10, kept by their first carry, and four steps more.
+    assert_eq!(kept(&gradient(Some(10))), [6, 4, 10]);
+    assert_eq!(kept(&gradient(Some(64))), [64]);
+}
+
+#[test]
+fn a_whole_function_is_checkpointed_before_it_is_differentiated() {
+    let inputs = [("x", f32(&[64, 8, 4])), ("w", f32(&[4, 6])), ("beta", f32(&[6]))];
+    let forward = traced(&inputs, |x| vec![lif_in_segments(x, Some(64))]);
+    let forward = verified(forward.checkpoint_scans(None).unwrap());
+    let gradient = traced(&inputs, |x| {
+        vec![grad(&x[1], |w| forward.call(w.graph(), &[x[0].clone(), w.clone(), x[2].clone()]).swap_remove(0).sum())]
+    });
+    assert_eq!(kept(&gradient.simplify()), [8, 8]);
+}
+
+#[test]
+fn a_checkpoint_keeps_its_inputs_alone() {
+    // The way back of a step reads exp(v) and tanh(v . w), unless they are to be computed again.
+    let saved = |again: bool| {
+        let function = traced(&inputs(), |x| {
+            let w = x[1].t().dot(&x[1]);
+            let step = |v: &Tensor| v.exp() + v.dot(&w).tanh() * v.reduce_sum(&[0]);
+            let loss = |v: &Tensor| scan(v, &x[0], |v, _| (if again { checkpoint(&v, step) } else { step(&v) }, ())).0;
+            vec![grad(&x[0].reduce_sum(&[0]).dot(&x[1]), |v| loss(v).sum())]
+        });
+        types(&scans(&function.simplify())[0].types)
+    };
+    assert_eq!(saved(true), ["f32[8,6]", "f32[16,8,6]"]);
+    assert_eq!(saved(false).len(), 4, "{:?}", saved(false));
 }

@@ -80,6 +80,12 @@ impl Tensor {
     }
 }
 
+/// All of `tensors`, none before the others are there, and none merged with what it was.
+#[track_caller]
+pub(crate) fn barrier(tensors: &[Tensor]) -> Vec<Tensor> {
+    tensors[0].graph().record(Arc::new(OptimizationBarrier), tensors)
+}
+
 /// A function whose derivative is another function's word.
 #[derive(Debug)]
 struct CustomVjp {

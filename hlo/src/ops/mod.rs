@@ -35,6 +35,7 @@ pub fn samples() -> Vec<Sample> {
         crate::control::samples(),
         crate::scan::samples(),
         crate::associative_scan::samples(),
+        crate::checkpoint::samples(),
     ];
     families.into_iter().flatten().collect()
 }
