@@ -56,21 +56,31 @@ fn forward(sample: &Sample) -> Result<(Function, Program), String> {
     Ok((function, program))
 }
 
-/// Reverse-mode gradients with respect to the f64 inputs, given a cotangent per f64 output.
-fn reverse(sample: &Sample, outputs: &[TensorType]) -> Result<Program, String> {
-    let inputs = input_types(sample);
+/// Reverse-mode gradients of a program with respect to its f64 inputs, given a cotangent per f64 output.
+fn reversed(
+    inputs: &[TensorType],
+    outputs: &[TensorType],
+    build: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+) -> Result<Function, String> {
     let cts = outputs.iter().filter(|ty| ty.dtype == DType::F64);
     let types: Vec<TensorType> = inputs.iter().chain(cts).cloned().collect();
-    let function = traced(&types, |x| {
+    traced(&types, |x| {
         let (x, cts) = x.split_at(inputs.len());
         let mut cts = cts.iter().cloned();
-        let y = (sample.build)(x);
+        let y = build(x);
         let cts: Vec<Option<Tensor>> =
             y.iter().map(|y| if y.dtype() == DType::F64 { cts.next() } else { None }).collect();
         let wrt: Vec<Tensor> = x.iter().filter(|x| x.dtype() == DType::F64).cloned().collect();
         vjp(&y, &cts, &wrt)
-    })?;
-    Program::new(&function)
+    })
+}
+
+fn reverse(sample: &Sample, outputs: &[TensorType]) -> Result<Function, String> {
+    reversed(&input_types(sample), outputs, |x| (sample.build)(x))
+}
+
+fn gradient_of(function: &Function) -> Result<Function, String> {
+    reversed(&function.input_types(), &function.result_types(), |x| function.call(x[0].graph(), x))
 }
 
 /// The outputs' f64 values against their cotangents: the number whose gradient reverse mode gives.
@@ -87,19 +97,13 @@ fn nudged(inputs: &[Array], input: usize, element: usize, by: f64) -> Vec<Array>
     inputs
 }
 
-fn check_gradient(sample: &Sample) -> Check {
+/// Compares the gradient of `outputs · cts` with central differences of what `program` gives.
+fn check_differences(inputs: &[Array], cts: &[Array], program: &Program, grads: &[Array]) -> Check {
     const STEP: f64 = 1e-5;
-    let mut draw = Draw(1);
-    let (function, program) = forward(sample)?;
-    let outputs = function.result_types();
-    let inputs = draw.inputs(sample);
-    let floats = outputs.iter().filter(|ty| ty.dtype == DType::F64);
-    let cts: Vec<Array> = floats.map(|ty| draw.array(ty, -1.0, 1.0)).collect();
-    let grads = reverse(sample, &outputs)?.run(&[&inputs[..], &cts].concat())?;
     let wrt = (0..inputs.len()).filter(|&i| inputs[i].dtype() == DType::F64);
     for (input, grad) in wrt.zip(grads) {
         for (element, got) in grad.to_f64().into_iter().enumerate() {
-            let at = |by| Ok::<_, String>(projected(&program.run(&nudged(&inputs, input, element, by))?, &cts));
+            let at = |by| Ok::<_, String>(projected(&program.run(&nudged(inputs, input, element, by))?, cts));
             let wanted = (at(STEP)? - at(-STEP)?) / (2.0 * STEP);
             if (got - wanted).abs() > 1e-7 * (1.0 + wanted.abs()) {
                 return Err(format!("d/dx[{input}][{element}] is {wanted}, got {got}; inputs {inputs:?}"));
@@ -107,6 +111,34 @@ fn check_gradient(sample: &Sample) -> Check {
         }
     }
     Ok(())
+}
+
+/// A cotangent for each f64 output.
+fn draw_cotangents(draw: &mut Draw, outputs: &[TensorType]) -> Vec<Array> {
+    let floats = outputs.iter().filter(|ty| ty.dtype == DType::F64);
+    floats.map(|ty| draw.array(ty, -1.0, 1.0)).collect()
+}
+
+fn check_gradient(sample: &Sample) -> Check {
+    let mut draw = Draw(1);
+    let (function, program) = forward(sample)?;
+    let outputs = function.result_types();
+    let inputs = draw.inputs(sample);
+    let cts = draw_cotangents(&mut draw, &outputs);
+    let grads = Program::new(&reverse(sample, &outputs)?)?.run(&[&inputs[..], &cts].concat())?;
+    check_differences(&inputs, &cts, &program, &grads)
+}
+
+/// The gradient of the gradient, which depends on the cotangents of the first sweep too.
+fn check_second_gradient(sample: &Sample) -> Check {
+    let mut draw = Draw(5);
+    let outputs = traced(&input_types(sample), |x| (sample.build)(x))?.result_types();
+    let first = reverse(sample, &outputs)?;
+    let inputs = [draw.inputs(sample), draw_cotangents(&mut draw, &outputs)].concat();
+    let seconds = draw_cotangents(&mut draw, &first.result_types());
+    let second = Program::new(&gradient_of(&first)?)?;
+    let grads = second.run(&[&inputs[..], &seconds].concat())?;
+    check_differences(&inputs, &seconds, &Program::new(&first)?, &grads)
 }
 
 /// The slices of an array along axis 0.
@@ -161,9 +193,14 @@ fn every_gradient_is_that_of_central_differences() {
 }
 
 #[test]
+fn every_second_gradient_is_that_of_central_differences() {
+    each(|sample| sample.differentiable, check_second_gradient);
+}
+
+#[test]
 fn every_mapping_is_one_run_per_slice() {
     each(
-        |sample| sample.batchable,
+        |_| true,
         |sample| {
             let (n, (_, program)) = (sample.inputs.len(), forward(sample)?);
             check_mapping(sample, &program, &vec![true; n])?;
@@ -172,12 +209,6 @@ fn every_mapping_is_one_run_per_slice() {
             (0..n).filter(|_| n > 1).try_for_each(|i| check_mapping(sample, &program, &alone(i)))
         },
     );
-}
-
-#[test]
-fn every_other_sample_runs() {
-    let run = |sample: &Sample| forward(sample)?.1.run(&Draw(3).inputs(sample)).map(drop);
-    each(|sample| !sample.differentiable && !sample.batchable, run);
 }
 
 /// What an elementwise operation gives, computed here.

@@ -37,6 +37,22 @@ impl Mapped<'_> {
         (0..self.ins.len()).map(|i| self.operand(i)).collect()
     }
 
+    /// A result with the new axis in front, repeated along it where it does not depend on what is mapped.
+    #[track_caller]
+    pub(crate) fn wide(size: usize, (result, mapped): (Tensor, bool)) -> Tensor {
+        Mapped { ins: &[result], mapped: &[mapped], size }.operand(0)
+    }
+
+    /// The rule of an operation that `f` says in others, which have rules of their own.
+    pub(crate) fn through(&self, f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Option<Vec<Tensor>> {
+        let graph = Graph::new();
+        let inner = |(t, mapped): (&Tensor, &bool)| t.ty().with_dims(&t.dims()[usize::from(*mapped)..]);
+        let inputs: Vec<Tensor> = self.ins.iter().zip(self.mapped).map(|i| graph.input("", inner(i))).collect();
+        let function = graph.finish(&f(&inputs)).expect("what an operation is in others fits its operands");
+        let results = call_mapped(&function, self.ins[0].graph(), self.ins, self.mapped, self.size);
+        Some(results.into_iter().map(|result| Mapped::wide(self.size, result)).collect())
+    }
+
     /// The rule of every elementwise operation: itself, over all axes.
     pub fn elementwise(&self, op: impl Op) -> Option<Vec<Tensor>> {
         let operands = self.operands();
@@ -118,6 +134,5 @@ pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     let Some((function, captures)) = closed else { return y.map(|_| Tensor::poison(&graph)) };
     let mapped: Vec<bool> = captures.iter().map(|_| false).chain(leaves.iter().map(|_| true)).collect();
     let results = call_mapped(&function, &graph, &[captures, leaves].concat(), &mapped, size);
-    let wide = |(t, m): (Tensor, bool)| Mapped { ins: &[t], mapped: &[m], size }.operand(0);
-    y.with_leaves(results.into_iter().map(wide).collect())
+    y.with_leaves(results.into_iter().map(|result| Mapped::wide(size, result)).collect())
 }

@@ -52,7 +52,7 @@ impl Op for Checkpoint {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         let size = mapped.size;
-        let wide = |(t, m): (Tensor, bool)| Mapped { ins: &[t], mapped: &[m], size }.operand(0);
+        let wide = |result| Mapped::wide(size, result);
         Some(checkpoint_raw(mapped.ins, |graph, args| {
             call_mapped(&self.body, graph, args, mapped.mapped, size).into_iter().map(wide).collect()
         }))

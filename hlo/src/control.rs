@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use crate::autodiff::vjp;
+use crate::batch::{Mapped, call_mapped};
 use crate::dtype::DType;
 use crate::error::Violation;
 use crate::function::{Function, Rewrite};
 use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::sample::Sample;
+use crate::scan::dependence;
 use crate::tensor::Tensor;
 use crate::tree::Tree;
 use crate::types::TensorType;
@@ -43,6 +45,9 @@ impl Op for While {
         reverse.outs[0].graph().fail("while", Violation::new("", message));
         vec![None; reverse.ins.len()]
     }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        Some(self.map_over(mapped))
+    }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
     }
@@ -56,6 +61,61 @@ impl Op for While {
     }
     fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
         Some(Arc::new(While { condition: change(&self.condition), body: change(&self.body) }))
+    }
+}
+
+impl While {
+    /// The loop over one more axis. Where the condition is mapped, it runs as long as it holds for any slice, and those for
+    /// which it does not stay as they are.
+    fn map_over(&self, mapped: &Mapped) -> Vec<Tensor> {
+        let (size, graph) = (mapped.size, mapped.ins[0].graph());
+        let mut flags = self.mapped_state(mapped.mapped);
+        let decides = dependence(&self.condition).swap_remove(0);
+        let apart = decides.iter().zip(&flags).any(|(d, f)| *d && *f);
+        let changes: Vec<bool> = (0..flags.len()).map(|i| self.body.results[i] != self.body.input(i)).collect();
+        if apart {
+            flags.iter_mut().zip(&changes).for_each(|(f, changes)| *f |= changes);
+        }
+        let spread = |i: usize| if flags[i] { mapped.operand(i) } else { mapped.ins[i].clone() };
+        let state: Vec<Tensor> = (0..flags.len()).map(spread).collect();
+        let holds = |s: &[Tensor]| call_mapped(&self.condition, graph, s, &flags, size).swap_remove(0).0;
+        let step = |s: &[Tensor]| -> Vec<Tensor> {
+            let results = call_mapped(&self.body, graph, s, &flags, size).into_iter().zip(&flags);
+            results.map(|(result, wanted)| if *wanted { Mapped::wide(size, result) } else { result.0 }).collect()
+        };
+        let outputs = match apart {
+            false => while_raw(graph, &state, holds, step),
+            // Whether each slice goes on is part of the state, in front.
+            true => {
+                let state = [vec![holds(&state)], state].concat();
+                let any = |s: &[Tensor]| s[0].reduce_or(&[0]);
+                let mut outputs = while_raw(graph, &state, any, |s| {
+                    let (on, old) = s.split_first().expect("whether to go on, and the state");
+                    let kept = |((new, old), changes): ((Tensor, &Tensor), &bool)| match changes {
+                        true => on.broadcast_in_dim(new.dims(), &[0]).select(&new, old),
+                        false => new,
+                    };
+                    let next: Vec<Tensor> = step(old).into_iter().zip(old).zip(&changes).map(kept).collect();
+                    [vec![on.and(holds(&next))], next].concat()
+                });
+                outputs.remove(0);
+                outputs
+            }
+        };
+        outputs.into_iter().zip(flags).map(|output| Mapped::wide(size, output)).collect()
+    }
+
+    /// Which parts of the state are mapped when these are: a part is, once anything it depends on is.
+    fn mapped_state(&self, operands: &[bool]) -> Vec<bool> {
+        let depends = dependence(&self.body);
+        let mut flags = operands.to_vec();
+        // Each round follows the state one step further.
+        for _ in 0..flags.len() {
+            let reached = |depends: &Vec<bool>| depends.iter().zip(&flags).any(|(d, f)| *d && *f);
+            let next: Vec<bool> = depends.iter().map(reached).collect();
+            flags.iter_mut().zip(next).for_each(|(f, next)| *f |= next);
+        }
+        flags
     }
 }
 
@@ -162,6 +222,25 @@ impl Op for Case {
         wanted.into_iter().zip(grads).for_each(|(i, grad)| cts[i + 1] = Some(grad));
         cts
     }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        let (index, inputs, flags) = (&mapped.ins[0], &mapped.ins[1..], &mapped.mapped[1..]);
+        let run = |branch: &Function| -> Vec<Tensor> {
+            let results = call_mapped(branch, index.graph(), inputs, flags, mapped.size);
+            results.into_iter().map(|result| Mapped::wide(mapped.size, result)).collect()
+        };
+        if !mapped.mapped[0] {
+            return Some(case_raw(index, self.branches.iter().map(|b| Box::new(move || run(b)) as Branch).collect()));
+        }
+        // Slices go different ways, so all ways are gone.
+        let mut results: Vec<Vec<Tensor>> = self.branches.iter().map(run).collect();
+        let last = results.pop()?;
+        let choose = |chosen: Vec<Tensor>, (i, results): (usize, Vec<Tensor>)| {
+            let here = index.eq(i as f64);
+            let pick = |(y, other): (Tensor, Tensor)| here.broadcast_in_dim(y.dims(), &[0]).select(&y, &other);
+            results.into_iter().zip(chosen).map(pick).collect()
+        };
+        Some(results.into_iter().enumerate().fold(last, choose))
+    }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
     }
@@ -251,14 +330,42 @@ pub(super) fn samples() -> Vec<Sample> {
             vec![switch(&index, branches)]
         }
     };
+    let chosen = |x: &[Tensor]| {
+        let branches: Vec<Box<dyn FnOnce() -> (Tensor, Tensor) + '_>> = vec![
+            Box::new(|| (&x[1] * &x[2], x[2].sin())),
+            Box::new(|| (x[1].exp(), x[1].full_like(0.5))),
+            Box::new(|| (&x[2] - 1.0, &x[1] * 2.0)),
+        ];
+        let (a, b) = switch(&x[0], branches);
+        vec![a, b]
+    };
     let doubled = |x: &[Tensor]| {
         let start = (x[0].graph().scalar(DType::S32, 0.0), x[0].clone());
         let (_, end) = while_loop(&start, |(i, _)| i.lt(3.0), |(i, v)| (i + 1.0, v * &x[1]));
         vec![end]
     };
+    // A state that one slice is through with while others go on, beside a counter and a factor that all share.
+    let until = |x: &[Tensor]| {
+        let start = (x[1].clone(), x[0].graph().scalar(DType::S32, 0.0), x[1].sum());
+        let (v, steps, last) = while_loop(
+            &start,
+            |(v, i, _)| i.lt(&x[0]).and(v.sum().lt(9.0)),
+            |(v, i, _)| (&v * &x[2] + 0.5, i + 1.0, v.sum()),
+        );
+        vec![v, steps, last]
+    };
     vec![
-        Sample::new("case 0", choose(0.0)).input(f, [3], -1.0, 1.0).input(f, [3], -1.0, 1.0).unbatchable(),
-        Sample::new("case 1", choose(1.0)).input(f, [3], -1.0, 1.0).input(f, [3], -1.0, 1.0).unbatchable(),
-        Sample::new("while", doubled).input(f, [3], -1.0, 1.0).input(f, [3], -1.0, 1.0).forward_only().unbatchable(),
+        Sample::new("case 0", choose(0.0)).input(f, [3], -1.0, 1.0).input(f, [3], -1.0, 1.0),
+        Sample::new("case 1", choose(1.0)).input(f, [3], -1.0, 1.0).input(f, [3], -1.0, 1.0),
+        Sample::new("case by a computed index", chosen)
+            .input(DType::S32, [], -1.0, 3.0)
+            .input(f, [3], -1.0, 1.0)
+            .input(f, [3], -1.0, 1.0),
+        Sample::new("while", doubled).input(f, [3], -1.0, 1.0).input(f, [3], -1.0, 1.0).forward_only(),
+        Sample::new("while for a computed number of steps", until)
+            .input(DType::S32, [], -1.0, 7.0)
+            .input(f, [2], -1.0, 1.0)
+            .input(f, [2], 1.0, 2.0)
+            .forward_only(),
     ]
 }

@@ -261,7 +261,7 @@ impl Scan {
         let first = self.consts + self.carries;
         let slices = |i: usize| if flags[i] { swap_front(&mapped.ins[i]) } else { mapped.ins[i].clone() };
         let xs: Vec<Tensor> = (first..flags.len()).map(slices).collect();
-        let wide = |(t, m): (Tensor, bool)| Mapped { ins: &[t], mapped: &[m], size: mapped.size }.operand(0);
+        let wide = |result| Mapped::wide(mapped.size, result);
         let outputs = scan_raw(&init, &xs, self.length, self.reverse, consts, |graph, carry, x| {
             let args = [consts, carry, x].concat();
             let mut results = call_mapped(&self.body, graph, &args, &flags, mapped.size);

@@ -2,8 +2,9 @@
 
 use expect_test::{Expect, expect};
 use spiq_hlo::{
-    Array, ConvDims, Convolution, DType, DotDims, Graph, Tensor, TensorType, WindowDims, associative_scan, checkpoint,
-    concatenate, custom_vjp, grad, scan, scan_checkpointed, sort, switch, trace, vjp, vmap, while_loop,
+    Array, ConvDims, Convolution, Cotangents, DType, DotDims, Graph, Infer, Op, Reverse, Tensor, TensorType,
+    WindowDims, associative_scan, checkpoint, concatenate, custom_vjp, grad, scan, scan_checkpointed, sort, switch,
+    trace, vjp, vmap, while_loop,
 };
 
 /// Runs `build` on x f32[8,32], i s32[4], p pred[8] and s f32[], and compares the errors, line numbers left out.
@@ -1012,11 +1013,27 @@ fn while_has_no_reverse_rule() {
     );
 }
 
+/// An operation from outside of this library, with the least that it must have.
+#[derive(Debug)]
+struct Foreign;
+
+impl Op for Foreign {
+    fn name(&self) -> &'static str {
+        "foreign"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        Ok(operands.to_vec())
+    }
+    fn vjp(&self, _: &Reverse) -> Cotangents {
+        vec![None]
+    }
+}
+
 #[test]
-fn vmap_has_no_rule_for_while() {
+fn vmap_over_an_operation_without_a_rule() {
     check(
-        |x| vec![vmap(&x[0].index_axis(1, 0), |s: Tensor| while_loop(&s, |s| s.lt(9.0), |s| s * 2.0))],
-        expect!["while: has no batching rule, so vmap cannot map it --> hlo/tests/errors.rs:_"],
+        |x| vec![vmap(&x[0], |row: Tensor| row.graph().apply(Foreign, &[&row]))],
+        expect!["foreign: has no batching rule, so vmap cannot map it --> hlo/tests/errors.rs:_"],
     );
 }
 

@@ -53,6 +53,11 @@ impl WindowDims {
         }
     }
 
+    /// One window, as large in rank as the operand, at one index vector of as many components.
+    pub(crate) fn at(rank: usize) -> WindowDims {
+        WindowDims { window: (0..rank).collect(), start: (0..rank).collect(), ..WindowDims::default() }
+    }
+
     fn check(&self, labels: &Labels, operand: &TensorType, indices: &TensorType) -> Result<(), Violation> {
         let (rank, indices_rank) = (operand.rank(), indices.rank());
         let result_rank =

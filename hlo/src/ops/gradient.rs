@@ -135,7 +135,7 @@ impl Op for CustomVjp {
         let (forward, backward, inputs) = self.split(mapped.ins);
         let (forward_flags, backward_flags, flags) = self.split(mapped.mapped);
         let size = mapped.size;
-        let wide = |(t, m): (Tensor, bool)| Mapped { ins: &[t], mapped: &[m], size }.operand(0);
+        let wide = |result| Mapped::wide(size, result);
         let forward_fn = |x: &Vec<Tensor>| -> Vec<Tensor> {
             let flags = [forward_flags, flags].concat();
             call_mapped(&self.forward, &graph, &[forward, x].concat(), &flags, size).into_iter().map(wide).collect()

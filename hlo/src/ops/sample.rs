@@ -26,15 +26,13 @@ pub struct Sample {
     pub build: Build,
     /// Whether results have a derivative to compare with differences.
     pub differentiable: bool,
-    /// Whether the operation has a batching rule.
-    pub batchable: bool,
 }
 
 impl Sample {
     /// A differentiable sample without inputs; add them with [`input`](Sample::input).
     pub fn new(name: impl Into<String>, build: impl Fn(&[Tensor]) -> Vec<Tensor> + 'static) -> Sample {
         let name = name.into();
-        Sample { name, inputs: Vec::new(), build: Box::new(build), differentiable: true, batchable: true }
+        Sample { name, inputs: Vec::new(), build: Box::new(build), differentiable: true }
     }
 
     /// The sample with one more input, drawn from `low..=high`.
@@ -46,12 +44,6 @@ impl Sample {
     /// The sample, not to be differentiated: an integer operation, or one whose derivative is zero by definition.
     pub fn forward_only(mut self) -> Sample {
         self.differentiable = false;
-        self
-    }
-
-    /// The sample of an operation that `vmap` cannot map yet.
-    pub fn unbatchable(mut self) -> Sample {
-        self.batchable = false;
         self
     }
 }

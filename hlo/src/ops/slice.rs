@@ -5,6 +5,7 @@ use crate::dtype::DType;
 use crate::error::Violation;
 use crate::op::{Cotangents, Infer, Op, Reverse};
 use crate::ops::constant::Operand;
+use crate::ops::gather::WindowDims;
 use crate::ops::sample::Sample;
 use crate::print::literal::{array_i64, array_signed};
 use crate::tensor::Tensor;
@@ -71,6 +72,13 @@ struct Pad {
     interior: Vec<usize>,
 }
 
+impl Pad {
+    #[track_caller]
+    fn on(&self, x: &Tensor, value: &Tensor) -> Tensor {
+        x.graph().apply(self.clone(), &[x, value])
+    }
+}
+
 impl Op for Pad {
     fn name(&self) -> &'static str {
         "pad"
@@ -112,12 +120,19 @@ impl Op for Pad {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         if mapped.mapped[1] {
-            return None;
+            return mapped.through(|x| {
+                let filled = self.on(&x[0], &x[1].zeros_like());
+                let inside = self.on(
+                    &x[0].graph().full(x[0].ty().with_dtype(DType::Pred), 1.0),
+                    &x[0].graph().scalar(DType::Pred, 0.0),
+                );
+                vec![inside.select(&filled, &x[1].broadcast_to(filled.dims()))]
+            });
         }
         let front = |v: &[i64]| std::iter::once(0).chain(v.iter().copied()).collect::<Vec<_>>();
         let interior = std::iter::once(0).chain(self.interior.iter().copied()).collect();
         let op = Pad { low: front(&self.low), high: front(&self.high), interior };
-        Some(vec![mapped.ins[0].graph().apply(op, &[&mapped.ins[0], &mapped.ins[1]])])
+        Some(vec![op.on(&mapped.ins[0], &mapped.ins[1])])
     }
 }
 
@@ -223,11 +238,24 @@ impl Op for DynamicSlice {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         if mapped.mapped[1..].contains(&true) {
-            return None;
+            return mapped.through(|x| vec![x[0].gather(&vector(&x[1..]), &WindowDims::at(x[0].rank()), &self.0)]);
         }
         let sizes: Vec<usize> = std::iter::once(mapped.size).chain(self.0.iter().copied()).collect();
         Some(vec![mapped.ins[0].dynamic_slice(&with_zero(&mapped.ins[1..]), &sizes)])
     }
+}
+
+/// Scalars as one vector.
+fn vector(starts: &[Tensor]) -> Tensor {
+    let rows: Vec<Tensor> = starts.iter().map(|s| s.reshape(&[1])).collect();
+    concatenate(&rows.iter().collect::<Vec<_>>(), 0)
+}
+
+/// A dynamic update as a scatter, which would leave out what stands out, where the update is moved inside.
+fn write_at(x: &Tensor, part: &Tensor, starts: &[Tensor]) -> Tensor {
+    let limit = |i: usize| (x.dims()[i] - part.dims()[i]) as f64;
+    let inside: Vec<Tensor> = starts.iter().enumerate().map(|(i, s)| s.clamp(0.0, limit(i))).collect();
+    x.scatter(&vector(&inside), part, &WindowDims::at(x.rank()))
 }
 
 /// Start indices for one more axis in front.
@@ -261,7 +289,7 @@ impl Op for DynamicUpdateSlice {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         if mapped.mapped[2..].contains(&true) {
-            return None;
+            return mapped.through(|x| vec![write_at(&x[0], &x[1], &x[2..])]);
         }
         Some(vec![mapped.operand(0).dynamic_update_slice(&mapped.operand(1), &with_zero(&mapped.ins[2..]))])
     }
@@ -316,7 +344,7 @@ impl Tensor {
     pub fn pad(&self, value: impl Operand, low: &[i64], high: &[i64], interior: &[usize]) -> Tensor {
         let scalar = self.graph().scalar(self.dtype(), 0.0);
         let op = Pad { low: low.to_vec(), high: high.to_vec(), interior: interior.to_vec() };
-        self.graph().apply(op, &[self, &value.beside(&scalar)])
+        op.on(self, &value.beside(&scalar))
     }
 
     /// Reverses the order along `axes`. Spec: reverse.
@@ -347,8 +375,7 @@ pub(super) fn samples() -> Vec<Sample> {
         Sample::new("slice", |x| vec![x[0].slice(&[1, 0], &[4, 5], &[2, 3]).exp()]).input(f, [5, 6], -1.0, 1.0),
         Sample::new("pad", |x| vec![x[0].pad(&x[1], &[1, -1], &[2, 0], &[2, 1]).exp()])
             .input(f, [3, 4], -1.0, 1.0)
-            .input(f, [], -1.0, 1.0)
-            .unbatchable(),
+            .input(f, [], -1.0, 1.0),
         Sample::new("concatenate", |x| vec![concatenate(&[&x[0], &x[1]], 1).exp()]).input(f, [2, 3], -1.0, 1.0).input(
             f,
             [2, 1],
@@ -365,5 +392,17 @@ pub(super) fn samples() -> Vec<Sample> {
         Sample::new("dynamic_update_slice", move |x| vec![x[0].dynamic_update_slice(&x[1], &starts(&x[0])).exp()])
             .input(f, [4, 5], -1.0, 1.0)
             .input(f, [2, 2], -1.0, 1.0),
+        // Starts from outside to outside: both operations move the window inside.
+        Sample::new("dynamic_slice at computed places", |x| vec![x[0].dynamic_slice(&x[1..], &[2, 2]).exp()])
+            .input(f, [4, 5], -1.0, 1.0)
+            .input(DType::S32, [], -1.0, 4.0)
+            .input(DType::S32, [], -1.0, 6.0),
+        Sample::new("dynamic_update_slice at computed places", |x| {
+            vec![x[0].dynamic_update_slice(&x[1], &x[2..]).exp()]
+        })
+        .input(f, [4, 5], -1.0, 1.0)
+        .input(f, [2, 2], -1.0, 1.0)
+        .input(DType::S32, [], -1.0, 4.0)
+        .input(DType::S32, [], -1.0, 6.0),
     ]
 }
