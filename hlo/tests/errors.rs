@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use spiq_hlo::{
-    Array, ConvDims, Convolution, Cotangents, DType, DotDims, Graph, Infer, Op, Reverse, Tensor, TensorType,
+    Array, ConvDims, Convolution, Cotangents, DType, DotDims, Graph, Infer, Op, Reverse, Tensor, TensorType, Window,
     WindowDims, associative_scan, checkpoint, concatenate, custom_vjp, grad, scan, scan_checkpointed, sort, switch,
     trace, vjp, vmap, while_loop,
 };
@@ -1280,4 +1280,103 @@ fn a_constant_of_another_trace_is_taken() {
     let other = Graph::new();
     let half = other.constant(&Array::scalar(0.5f32));
     check(|x| vec![&x[3] * &half], expect![["no error, but [TensorType { dtype: F32, dims: [] }]"]]);
+}
+
+/// The sum of windows of x, with these numbers.
+#[track_caller]
+fn check_window(change: impl FnOnce(&mut Window), expected: Expect) {
+    let mut window = Window::new([2, 2]);
+    change(&mut window);
+    check(|x| vec![x[0].reduce_window_sum(&window)], expected);
+}
+
+#[test]
+fn reduce_window_c4() {
+    check_window(
+        |w| w.sizes = vec![1],
+        expect![
+            "reduce_window: [1] are the sizes of the window for the axes of f32[8,32] [C4] --> hlo/tests/errors.rs:_"
+        ],
+    );
+}
+
+#[test]
+fn reduce_window_c5() {
+    check_window(
+        |w| w.sizes[1] = 0,
+        expect![
+            "reduce_window: [2, 0] are the sizes of the window for the axes of f32[8,32] [C5] --> hlo/tests/errors.rs:_"
+        ],
+    );
+}
+
+#[test]
+fn reduce_window_c6() {
+    check_window(
+        |w| w.strides = vec![],
+        expect!["reduce_window: [] are the strides for the axes of f32[8,32] [C6] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn reduce_window_c7() {
+    check_window(
+        |w| w.strides[0] = 0,
+        expect!["reduce_window: [0, 1] are the strides for the axes of f32[8,32] [C7] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn reduce_window_c8() {
+    check_window(
+        |w| w.base_dilations = vec![1],
+        expect!["reduce_window: [1] are the dilations for the axes of f32[8,32] [C8] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn reduce_window_c9() {
+    check_window(
+        |w| w.base_dilations[1] = 0,
+        expect!["reduce_window: [1, 0] are the dilations for the axes of f32[8,32] [C9] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn reduce_window_c10() {
+    check_window(
+        |w| w.window_dilations = vec![1, 1, 1],
+        expect![
+            "reduce_window: [1, 1, 1] are the dilations of the window for the axes of f32[8,32] [C10] --> hlo/tests/errors.rs:_"
+        ],
+    );
+}
+
+#[test]
+fn reduce_window_c11() {
+    check_window(
+        |w| w.window_dilations[0] = 0,
+        expect![
+            "reduce_window: [0, 1] are the dilations of the window for the axes of f32[8,32] [C11] --> hlo/tests/errors.rs:_"
+        ],
+    );
+}
+
+#[test]
+fn reduce_window_c12() {
+    check_window(
+        |w| w.padding = vec![(0, 0)],
+        expect!["reduce_window: [(0, 0)] is the padding for the axes of f32[8,32] [C12] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
+fn a_window_larger_than_its_tensor_has_no_place() {
+    let f = trace(&[("x", TensorType::new(DType::F32, [2, 3]))], |x| {
+        let window = Window::new([1, 4]);
+        let y = x[0].reduce_window_max(&window);
+        vec![grad(&x[0], |x| x.reduce_window_max(&window).sum()), y]
+    });
+    let types: Vec<String> = f.expect("a function").result_types().iter().map(TensorType::to_string).collect();
+    assert_eq!(types, ["f32[2,3]", "f32[2,0]"]);
 }

@@ -5,6 +5,7 @@ use crate::dtype::DType;
 use crate::error::Violation;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::sample::Sample;
+use crate::ops::window::{pairs, same_padding, spread};
 use crate::print::literal::array_i64;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -110,9 +111,7 @@ impl Convolution {
         let pad = |i: usize| {
             let (input, stride) = (size(input, &self.dims.input, i), at(&self.strides, i));
             let window = spread(size(kernel, &self.dims.kernel, i), at(&self.kernel_dilation, i));
-            let covered = ((input.div_ceil(stride) - 1) * stride) as i64 + window;
-            let total = (covered - input as i64).max(0);
-            (total / 2, total - total / 2)
+            same_padding(input, window as usize, stride)
         };
         self.padding = (0..self.dims.input.window.len()).map(pad).collect();
         self
@@ -236,11 +235,6 @@ impl Convolution {
     }
 }
 
-/// The size of an axis whose elements stand `dilation` apart.
-fn spread(size: usize, dilation: usize) -> i64 {
-    if size == 0 { 0 } else { (size as i64 - 1) * dilation as i64 + 1 }
-}
-
 /// Takes a leading factor of `axis` out as an axis of its own in front of it.
 fn part(t: &Tensor, axis: usize, groups: usize) -> Tensor {
     let mut dims = t.dims().to_vec();
@@ -277,7 +271,6 @@ impl Op for Convolution {
     }
     fn attrs(&self) -> Vec<(&'static str, String)> {
         let precision = "#stablehlo<precision DEFAULT>";
-        let pairs: Vec<String> = self.padding.iter().map(|(low, high)| format!("[{low}, {high}]")).collect();
         let ConvDims { input, kernel, output } = &self.dims;
         let (input, output) = (input.named('b', 'f'), output.named('b', 'f'));
         vec![
@@ -285,7 +278,7 @@ impl Op for Convolution {
             ("dimension_numbers", format!("#stablehlo.conv<[{input}]x[{}]->[{output}]>", kernel.named('o', 'i'))),
             ("feature_group_count", format!("{} : i64", self.groups)),
             ("lhs_dilation", array_i64(&self.input_dilation)),
-            ("padding", format!("dense<[{}]> : tensor<{}x2xi64>", pairs.join(", "), pairs.len())),
+            ("padding", pairs(&self.padding)),
             ("precision_config", format!("[{precision}, {precision}]")),
             ("rhs_dilation", array_i64(&self.kernel_dilation)),
             ("window_strides", array_i64(&self.strides)),

@@ -9,11 +9,14 @@ pub(crate) mod elementwise;
 pub(crate) mod gather;
 pub(crate) mod gradient;
 pub(crate) mod reduce;
+pub(crate) mod reduce_window;
+mod reducer;
 pub(crate) mod sample;
 pub(crate) mod select;
 pub(crate) mod shape;
 pub(crate) mod slice;
 pub(crate) mod sort;
+pub(crate) mod window;
 
 pub use sample::{Domain, Sample};
 
@@ -27,6 +30,7 @@ pub fn samples() -> Vec<Sample> {
         shape::samples(),
         slice::samples(),
         reduce::samples(),
+        reduce_window::samples(),
         dot_general::samples(),
         convolution::samples(),
         gather::samples(),

@@ -1,63 +1,15 @@
 //! Reductions over axes: sum, product, maximum, minimum, and, or. Knows nothing of windows.
 
 use crate::batch::Mapped;
-use crate::dtype::{DType, Kind};
+use crate::dtype::DType;
 use crate::error::Violation;
 use crate::function::Function;
-use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::print::literal::array_i64;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
-
-/// How two elements become one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Reducer {
-    Sum,
-    Product,
-    Max,
-    /// The larger magnitude, from 0 on: one pass over memory where `abs` and a maximum would be two.
-    AbsMax,
-    Min,
-    And,
-    Or,
-}
-
-impl Reducer {
-    fn combine(self, a: &Tensor, b: &Tensor) -> Tensor {
-        match self {
-            Reducer::Sum => a.add(b),
-            Reducer::Product => a.mul(b),
-            Reducer::Max => a.maximum(b),
-            Reducer::AbsMax => a.abs().maximum(b.abs()),
-            Reducer::Min => a.minimum(b),
-            Reducer::And => a.and(b),
-            Reducer::Or => a.or(b),
-        }
-    }
-
-    /// The value that changes nothing.
-    fn neutral(self, dtype: DType) -> f64 {
-        let (low, high) = match dtype.integer_range() {
-            Some((low, high)) => (low as f64, high as f64),
-            None => (f64::NEG_INFINITY, f64::INFINITY),
-        };
-        match self {
-            Reducer::Sum | Reducer::Or | Reducer::AbsMax => 0.0,
-            Reducer::Product => 1.0,
-            Reducer::Max => low,
-            Reducer::Min => high,
-            Reducer::And => {
-                if dtype.kind() == Kind::Unsigned {
-                    high
-                } else {
-                    -1.0
-                }
-            }
-        }
-    }
-}
 
 /// `reduce` of one tensor; the initial value is the second operand.
 #[derive(Debug)]
@@ -88,10 +40,7 @@ impl Op for Reduce {
         vec![("dimensions", array_i64(&self.axes))]
     }
     fn regions(&self, operands: &[TensorType]) -> Vec<Function> {
-        let graph = Graph::new();
-        let scalar = TensorType::scalar(operands[0].dtype);
-        let (a, b) = (graph.input("", scalar.clone()), graph.input("", scalar));
-        vec![graph.finish(&[self.reducer.combine(&a, &b)]).expect("a reducer fits its element type")]
+        vec![self.reducer.region(operands[0].dtype)]
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let (ct, x, y) = (reverse.ct(), &reverse.ins[0], &reverse.outs[0]);

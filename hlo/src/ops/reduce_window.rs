@@ -1,0 +1,260 @@
+//! Reductions over windows that move along a tensor: sum and maximum, the bodies of pooling. Knows nothing of layers.
+
+use crate::batch::Mapped;
+use crate::error::Violation;
+use crate::function::Function;
+use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::ops::reducer::Reducer;
+use crate::ops::sample::Sample;
+use crate::ops::window::{pairs, spread};
+use crate::print::literal::array_i64;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// A window over all axes of a tensor, and how it moves. All lists name each axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Elements of the window along each axis; 1 leaves an axis alone.
+    pub sizes: Vec<usize>,
+    /// Steps of the window along each axis.
+    pub strides: Vec<usize>,
+    /// Elements of the tensor stand this far apart, neutral elements between them.
+    pub base_dilations: Vec<usize>,
+    /// Elements of the window stand this far apart.
+    pub window_dilations: Vec<usize>,
+    /// Neutral elements before and after the tensor along each axis; negative numbers cut.
+    pub padding: Vec<(i64, i64)>,
+}
+
+impl Window {
+    /// A window that moves by 1, undilated, without padding.
+    pub fn new(sizes: impl Into<Vec<usize>>) -> Window {
+        let sizes = sizes.into();
+        let ones = vec![1; sizes.len()];
+        Window {
+            strides: ones.clone(),
+            base_dilations: ones.clone(),
+            padding: vec![(0, 0); ones.len()],
+            window_dilations: ones,
+            sizes,
+        }
+    }
+
+    fn check(&self, x: &TensorType) -> Result<(), Violation> {
+        let lists = [
+            (["C4", "C5"], "sizes of the window", &self.sizes),
+            (["C6", "C7"], "strides", &self.strides),
+            (["C8", "C9"], "dilations", &self.base_dilations),
+            (["C10", "C11"], "dilations of the window", &self.window_dilations),
+        ];
+        for ([count, positive], what, list) in lists {
+            if list.len() != x.rank() {
+                return Err(Violation::new(count, format!("{list:?} are the {what} for the axes of {x}")));
+            }
+            if list.contains(&0) {
+                return Err(Violation::new(positive, format!("{list:?} are the {what} for the axes of {x}")));
+            }
+        }
+        match self.padding.len() == x.rank() {
+            true => Ok(()),
+            false => Err(Violation::new("C12", format!("{:?} is the padding for the axes of {x}", self.padding))),
+        }
+    }
+
+    /// Elements along an axis that the window covers, those between its own included.
+    fn covers(&self, axis: usize) -> i64 {
+        spread(self.sizes[axis], self.window_dilations[axis])
+    }
+
+    /// Elements along an axis of `size`, dilated and padded.
+    fn padded(&self, axis: usize, size: usize) -> i64 {
+        spread(size, self.base_dilations[axis]) + self.padding[axis].0 + self.padding[axis].1
+    }
+
+    /// Places of the window along an axis of `size`.
+    fn places(&self, axis: usize, size: usize) -> usize {
+        let free = self.padded(axis, size) - self.covers(axis);
+        if free < 0 { 0 } else { free as usize / self.strides[axis] + 1 }
+    }
+
+    /// The window with one more axis in front, which it leaves alone.
+    fn over_one_more_axis(&self) -> Window {
+        let front = |list: &[usize]| [&[1], list].concat();
+        Window {
+            sizes: front(&self.sizes),
+            strides: front(&self.strides),
+            base_dilations: front(&self.base_dilations),
+            window_dilations: front(&self.window_dilations),
+            padding: [&[(0, 0)], &self.padding[..]].concat(),
+        }
+    }
+
+    /// The cotangent of what was summed: each element gets the sum of the places that read it, which is a window again,
+    /// over the places, with strides and dilations in each other's role.
+    fn sum_cotangent(&self, ct: &Tensor, x: &Tensor) -> Tensor {
+        let padding = |axis: usize| {
+            let before = self.covers(axis) - 1 - self.padding[axis].0;
+            let places = spread(ct.dims()[axis], self.strides[axis]);
+            let size = spread(x.dims()[axis], self.base_dilations[axis]);
+            (before, size - places - before + self.covers(axis) - 1)
+        };
+        let back = Window {
+            sizes: self.sizes.clone(),
+            strides: self.base_dilations.clone(),
+            base_dilations: self.strides.clone(),
+            window_dilations: self.window_dilations.clone(),
+            padding: (0..x.rank()).map(padding).collect(),
+        };
+        ct.reduce_window_sum(&back)
+    }
+
+    /// The cotangent of that of which `y` is the maximum: all of it goes to the first element of a window that has the
+    /// value, as in XLA's `select_and_scatter`. One pass for each element of the window, and all of them fuse.
+    fn max_cotangent(&self, ct: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
+        if y.dims().contains(&0) {
+            return x.zeros_like();
+        }
+        let (low, high): (Vec<i64>, Vec<i64>) = self.padding.iter().copied().unzip();
+        let between: Vec<usize> = self.base_dilations.iter().map(|d| d - 1).collect();
+        let padded = x.pad(Reducer::Max.neutral(x.dtype()), &low, &high, &between);
+        let (mut taken, mut sum) = (y.ne(y), padded.zeros_like());
+        for start in self.elements() {
+            let last = |axis: usize| start[axis] + (y.dims()[axis] - 1) * self.strides[axis];
+            let limit: Vec<usize> = (0..x.rank()).map(|axis| last(axis) + 1).collect();
+            let hit = padded.slice(&start, &limit, &self.strides).eq(y).and(taken.not());
+            let part = hit.select(ct, &ct.zeros_like());
+            let before: Vec<i64> = start.iter().map(|&s| s as i64).collect();
+            let after: Vec<i64> =
+                limit.iter().zip(padded.dims()).map(|(&limit, &size)| size as i64 - limit as i64).collect();
+            let apart: Vec<usize> = self.strides.iter().map(|s| s - 1).collect();
+            sum = sum + part.pad(0.0, &before, &after, &apart);
+            taken = taken.or(&hit);
+        }
+        let cut = |list: &[i64]| list.iter().map(|n| -n).collect::<Vec<_>>();
+        let cut = sum.pad(0.0, &cut(&low), &cut(&high), &vec![0; x.rank()]);
+        cut.slice(&vec![0; x.rank()], cut.dims(), &self.base_dilations)
+    }
+
+    /// Where each element of the window stands at its first place, in row-major order.
+    fn elements(&self) -> Vec<Vec<usize>> {
+        let mut all = vec![Vec::new()];
+        for (&size, &dilation) in self.sizes.iter().zip(&self.window_dilations) {
+            let longer =
+                |start: &Vec<usize>| (0..size).map(|i| [&start[..], &[i * dilation]].concat()).collect::<Vec<_>>();
+            all = all.iter().flat_map(longer).collect();
+        }
+        all
+    }
+}
+
+/// `reduce_window` of one tensor; the neutral element is the second operand.
+#[derive(Clone, Debug)]
+struct ReduceWindow {
+    reducer: Reducer,
+    window: Window,
+}
+
+impl Op for ReduceWindow {
+    fn name(&self) -> &'static str {
+        "reduce_window"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        let x = &operands[0];
+        self.window.check(x)?;
+        let places = x.dims.iter().enumerate().map(|(axis, &size)| self.window.places(axis, size));
+        Ok(vec![x.with_dims(places.collect::<Vec<_>>())])
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        let Window { sizes, strides, base_dilations, window_dilations, padding } = &self.window;
+        vec![
+            ("base_dilations", array_i64(base_dilations)),
+            ("padding", pairs(padding)),
+            ("window_dilations", array_i64(window_dilations)),
+            ("window_dimensions", array_i64(sizes)),
+            ("window_strides", array_i64(strides)),
+        ]
+    }
+    fn regions(&self, operands: &[TensorType]) -> Vec<Function> {
+        vec![self.reducer.region(operands[0].dtype)]
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let (ct, x) = (reverse.ct(), &reverse.ins[0]);
+        let dx = match self.reducer {
+            Reducer::Max => self.window.max_cotangent(ct, x, &reverse.outs[0]),
+            _ => self.window.sum_cotangent(ct, x),
+        };
+        vec![Some(dx), None]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        let op = ReduceWindow { window: self.window.over_one_more_axis(), ..self.clone() };
+        Some(vec![mapped.ins[0].graph().apply(op, &[&mapped.operand(0), &mapped.ins[1]])])
+    }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
+}
+
+impl Tensor {
+    #[track_caller]
+    fn reduce_window(&self, reducer: Reducer, window: &Window) -> Tensor {
+        let neutral = self.graph().scalar(self.dtype(), reducer.neutral(self.dtype()));
+        self.graph().apply(ReduceWindow { reducer, window: window.clone() }, &[self, &neutral])
+    }
+
+    /// The sum of each place of a window. Spec: reduce_window.
+    ///
+    /// ```
+    /// use spiq_hlo::{trace, DType, TensorType, Window};
+    /// let halves = Window { strides: vec![1, 2, 2, 1], ..Window::new([1, 2, 2, 1]) };
+    /// let images = TensorType::new(DType::F32, [8, 28, 28, 3]);
+    /// let f = trace(&[("x", images)], |x| vec![x[0].reduce_window_sum(&halves)])?;
+    /// assert_eq!(f.result_types()[0].to_string(), "f32[8,14,14,3]");
+    /// # Ok::<(), spiq_hlo::GraphErrors>(())
+    /// ```
+    #[track_caller]
+    pub fn reduce_window_sum(&self, window: &Window) -> Tensor {
+        self.reduce_window(Reducer::Sum, window)
+    }
+
+    /// The largest element of each place of a window. Spec: reduce_window. Of equal ones the first has the cotangent.
+    #[track_caller]
+    pub fn reduce_window_max(&self, window: &Window) -> Tensor {
+        self.reduce_window(Reducer::Max, window)
+    }
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let f = crate::dtype::DType::F64;
+    let halves = Window { strides: vec![1, 2, 2, 1], ..Window::new([1, 2, 2, 1]) };
+    let uneven = Window {
+        strides: vec![2, 1],
+        base_dilations: vec![1, 2],
+        window_dilations: vec![2, 1],
+        padding: vec![(1, 0), (2, -1)],
+        ..Window::new([2, 3])
+    };
+    let overlapping = Window { strides: vec![2, 1], padding: vec![(1, 1), (0, 2)], ..Window::new([3, 2]) };
+    let (sum, max, dilated_max) = (halves.clone(), halves, uneven.clone());
+    vec![
+        Sample::new("reduce_window sum", move |x| vec![x[0].reduce_window_sum(&sum).exp()]).input(
+            f,
+            [2, 4, 5, 2],
+            -0.5,
+            0.5,
+        ),
+        Sample::new("reduce_window sum, dilated and padded", move |x| vec![x[0].reduce_window_sum(&uneven).exp()])
+            .input(f, [6, 4], -0.5, 0.5),
+        Sample::new("reduce_window max", move |x| vec![x[0].reduce_window_max(&max)]).input(f, [2, 4, 5, 2], -1.0, 1.0),
+        Sample::new("reduce_window max, overlapping", move |x| vec![x[0].reduce_window_max(&overlapping)]).input(
+            f,
+            [6, 4],
+            -1.0,
+            1.0,
+        ),
+        // Some places hold padding only, where the maximum has no derivative to compare.
+        Sample::new("reduce_window max, dilated and padded", move |x| {
+            vec![x[0].reduce_window_max(&dilated_max).maximum(-2.0)]
+        })
+        .input(f, [6, 4], -1.0, 1.0),
+    ]
+}
