@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, DType, Function, TensorType, trace, value_and_grad};
+use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, value_and_grad};
 
-use crate::config::{ActivationConfig, LayerConfig, ModelConfig, RuleConfig};
+use crate::config::{ModelConfig, RuleConfig};
 use crate::error::{Error, Result};
 use crate::jit::graph_error;
-use crate::nn::{self, Axes, If, Layer, Li, Lif, Linear, Sequential, Surrogate};
+use crate::nn::{self, Axes, Layer, Sequential, Traced, shapes};
 use crate::quant::{Mode, Numerics, Quantized, Report, Rules, quantize};
 use crate::random::Rngs;
 
@@ -38,13 +38,36 @@ pub struct Network {
     model: Sequential,
 }
 
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Whether rules quantize as in training or after it.
+    pub mode: Mode,
+    /// Whether what is random while training is so.
+    pub training: bool,
+    /// Whether the spike rates of the layers are computed.
+    pub spike_rates: bool,
+}
+
+impl From<Mode> for Pass {
+    /// A pass that is not random and gives the traces only.
+    fn from(mode: Mode) -> Pass {
+        Pass { mode, training: false, spike_rates: false }
+    }
+}
+
 /// The forward pass as a function of parameters and inputs.
 #[derive(Clone, Debug)]
 pub struct Forward {
-    /// Parameters in the order of `paths`, then x [T, B, …]; returns the traces [T, B, C].
+    /// Parameters in the order of `paths`, then a key u32[2] where `takes_key`, then x [T, B, …]; returns the traces
+    /// [T, B, C] and then the mean number of spikes a neuron and step, f32[B], for each layer of `rates`.
     pub function: Function,
     /// Paths of the parameters.
     pub paths: Vec<String>,
+    /// Paths of the layers whose spike rates are computed.
+    pub rates: Vec<String>,
+    /// Whether the pass draws random numbers.
+    pub takes_key: bool,
     /// What the rules did.
     pub report: Report,
 }
@@ -55,7 +78,7 @@ impl Network {
     /// # Errors
     /// Of kind `Input`: a rule that is not usable.
     pub fn new(config: ModelConfig, rules: Vec<RuleConfig>) -> Result<Network> {
-        let model = Sequential::new(&config.name, config.layers.iter().map(layer));
+        let model = Sequential::shared(&config.name, config.layers.clone());
         Ok(Network { compiled_rules: Rules::new(&rules)?, config, rules, numerics: Numerics::default(), model })
     }
 
@@ -95,42 +118,114 @@ impl Network {
         self.config.outputs()
     }
 
+    /// The shape that a sample with these axes goes into the model with: its own, or that of an image of one channel where
+    /// the channel is left out ([H, W] or, of a square image, [H W]).
+    ///
+    /// # Errors
+    /// Of kind `Input`: a sample that the model does not take.
+    pub fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
+        let refused = match self.model.output(features) {
+            Ok(_) => return Ok(features.to_vec()),
+            Err(reason) => reason,
+        };
+        let side = features.iter().product::<usize>().isqrt();
+        let image = match *features {
+            [count] if side * side == count => vec![side, side, 1],
+            [height, width] => vec![height, width, 1],
+            _ => Vec::new(),
+        };
+        match self.model.output(&image) {
+            Ok(_) => Ok(image),
+            Err(_) => Err(Error::input(format!(
+                "a sample of the data has the shape {features:?}, which the model does not take: {}/{refused}",
+                self.config.name
+            ))),
+        }
+    }
+
     /// The traced forward pass for inputs of type `x`, [T, B, …] f32, as it stands before any transform.
     ///
     /// # Errors
     /// Of kind `Input`: an input that the model does not fit.
     pub fn trace(&self, x: &TensorType) -> Result<Function> {
-        let count = x.dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-        if !count.is_some_and(|count| (1..=LARGEST).contains(&count)) {
+        Ok(self.traced(x, Mode::Qat.into())?.function)
+    }
+
+    fn traced(&self, x: &TensorType, pass: Pass) -> Result<Traced> {
+        self.check_sizes(x)?;
+        let traced = self.model.trace_with(x, self.takes_key(pass), pass.spike_rates);
+        traced.map_err(|errors| Error::input(errors.to_string()))
+    }
+
+    fn takes_key(&self, pass: Pass) -> bool {
+        pass.training && self.model.draws()
+    }
+
+    /// Neither the input nor what a layer makes of it is too large.
+    fn check_sizes(&self, x: &TensorType) -> Result<()> {
+        let count = |dims: &[usize]| dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        let usable = |dims: &[usize]| count(dims).is_some_and(|count| (1..=LARGEST).contains(&count));
+        if !usable(&x.dims) {
             return Err(Error::input(format!("an input {x} (time, batch, features) is empty or too large")));
         }
-        self.model.trace(x).map_err(|errors| Error::input(errors.to_string()))
+        let (outer, sample) = x.dims.split_at(x.rank().min(2));
+        // Shapes that do not fit are the trace's to report.
+        let after = shapes(self.model.layers(), sample).unwrap_or_default();
+        match after.iter().position(|shape| !usable(&[outer, shape].concat())) {
+            Some(layer) => Err(Error::input(format!(
+                "the output of {}/layers/{layer} for an input {x} (time, batch, features) is too large",
+                self.config.name
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The forward pass, quantized by the rules; its scans are still whole.
     ///
     /// # Errors
     /// Of kind `Input`: an input that the model does not fit, a rule that decides on nothing.
-    pub fn quantized(&self, x: &TensorType, mode: Mode) -> Result<Quantized> {
+    pub fn quantized(&self, x: &TensorType, pass: impl Into<Pass>) -> Result<Quantized> {
+        Ok(self.quantized_pass(x, pass.into())?.0)
+    }
+
+    fn quantized_pass(&self, x: &TensorType, pass: Pass) -> Result<(Quantized, Vec<String>)> {
         let paths = self.parameter_types();
-        quantize(&self.trace(x)?, &self.compiled_rules, mode, self.numerics, |name| paths.contains_key(name))
+        let traced = self.traced(x, pass)?;
+        let is_weight = |name: &str| paths.contains_key(name);
+        let quantized = quantize(&traced.function, &self.compiled_rules, pass.mode, self.numerics, is_weight)?;
+        Ok((quantized, traced.rates))
     }
 
     /// The forward pass, quantized by the rules and cut along time.
     ///
     /// # Errors
     /// As [`quantized`](Network::quantized).
-    pub fn forward(&self, x: &TensorType, mode: Mode) -> Result<Forward> {
-        let paths: Vec<String> = self.parameter_types().into_keys().collect();
-        let quantized = self.quantized(x, mode)?;
-        let function = quantized.function.split_time(x.dims[0]).map_err(graph_error)?;
-        Ok(Forward { function, paths, report: quantized.report })
+    pub fn forward(&self, x: &TensorType, pass: impl Into<Pass>) -> Result<Forward> {
+        self.forward_in_tiles(x, pass, x.dims.first().copied().unwrap_or_default())
+    }
+
+    /// The forward pass, quantized by the rules and cut along time into tiles of so many steps.
+    ///
+    /// # Errors
+    /// As [`quantized`](Network::quantized).
+    pub fn forward_in_tiles(&self, x: &TensorType, pass: impl Into<Pass>, tile: usize) -> Result<Forward> {
+        let pass = pass.into();
+        let (quantized, rates) = self.quantized_pass(x, pass)?;
+        let function = quantized.function.split_time(tile).map_err(graph_error)?;
+        let paths = self.parameter_types().into_keys().collect();
+        Ok(Forward { function, paths, rates, takes_key: self.takes_key(pass), report: quantized.report })
     }
 }
 
 impl Forward {
-    /// The loss of this pass (integral cross-entropy) and its gradient, as a function: parameters, x and labels `s32[B]` to
-    /// the loss and the gradient of each parameter.
+    /// Records the pass: traces [T, B, C], then spike rates in the order of `rates`. The key is for passes that take one.
+    pub(crate) fn call(&self, params: &[Tensor], key: Option<&Tensor>, x: &Tensor) -> Vec<Tensor> {
+        let key = key.filter(|_| self.takes_key).map_or(&[][..], std::slice::from_ref);
+        self.function.call(x.graph(), &[params, key, std::slice::from_ref(x)].concat())
+    }
+
+    /// The loss of this pass (integral cross-entropy) and its gradient, as a function: parameters, a key where the pass takes
+    /// one, x and labels `s32[B]` to the loss and the gradient of each parameter.
     ///
     /// # Errors
     /// Of kind `Graph`: traces that are not [T, B, C].
@@ -142,39 +237,13 @@ impl Forward {
         let inputs: Vec<(&str, TensorType)> = names.zip(types).collect();
         let function = trace(&inputs, |values| {
             let (labels, values) = values.split_last().expect("labels are the last input");
-            let (x, params) = values.split_last().expect("x comes before them");
+            let (params, given) = values.split_at(self.paths.len());
             let ((loss, ()), grads) = value_and_grad(&params.to_vec(), |params| {
-                let arguments = [params.as_slice(), std::slice::from_ref(x)].concat();
-                let traces = self.function.call(x.graph(), &arguments).swap_remove(0);
+                let traces = self.function.call(labels.graph(), &[params.as_slice(), given].concat()).swap_remove(0);
                 (nn::integral_crossentropy(&traces.named("T B C"), &labels.named("B")), ())
             });
             [vec![loss], grads].concat()
         });
         function.map_err(graph_error)
-    }
-}
-
-fn layer(config: &LayerConfig) -> Box<dyn Layer> {
-    match config.clone() {
-        LayerConfig::Linear { in_features, out_features, use_bias } => {
-            Linear { in_features, out_features, use_bias }.into()
-        }
-        LayerConfig::Lif { hidden_shape, beta, threshold, activation } => {
-            Lif { hidden_shape, beta, threshold, activation: surrogate(activation) }.into()
-        }
-        LayerConfig::If { hidden_shape, threshold, activation } => {
-            If { hidden_shape, threshold, activation: surrogate(activation) }.into()
-        }
-        LayerConfig::Li { layer_shape, beta } => Li { layer_shape, beta }.into(),
-    }
-}
-
-fn surrogate(config: ActivationConfig) -> Surrogate {
-    match config {
-        ActivationConfig::Tanh { k } => Surrogate::Tanh { k },
-        ActivationConfig::Boxcar { width, height } => Surrogate::Boxcar { width, height },
-        ActivationConfig::Triangular { k } => Surrogate::Triangular { k },
-        ActivationConfig::Arctan { k } => Surrogate::Arctan { k },
-        ActivationConfig::Superspike { k } => Surrogate::Superspike { k },
     }
 }

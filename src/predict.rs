@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{Array, DType, Tensor, TensorType, trace, vmap};
 
-use crate::config::LayerConfig;
 use crate::data::Inputs;
 use crate::error::{Error, Result};
 use crate::jit::{Program, graph_error};
@@ -85,9 +84,9 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     fn new<'a>(network: &Network, inputs: &'a Inputs, settings: &Settings) -> Result<Plan<'a>> {
-        check_features(network, inputs)?;
+        let sample = network.sample_shape(inputs.features())?;
         let batch_size = settings.batch_size.min(inputs.count());
-        let encoding = Encoding::of(inputs, settings.time_steps);
+        let encoding = Encoding::of(inputs, settings.time_steps).shaped(sample);
         let forward = network.forward(&encoding.x_type(batch_size), settings.mode)?;
         Ok(Plan { inputs, key: Key::new(settings.seed), batch_size, encoding, forward })
     }
@@ -128,19 +127,6 @@ impl Plan<'_> {
         let counted = (self.inputs.count() - start).min(self.batch_size);
         Ok(output.bytes()[..output.bytes().len() / self.batch_size * counted].to_vec())
     }
-}
-
-/// Says in the user's words what the trace would say in its own.
-fn check_features(network: &Network, inputs: &Inputs) -> Result<()> {
-    let features = inputs.features();
-    let wanted = network.config().inputs();
-    if features.last() == Some(&wanted) {
-        return Ok(());
-    }
-    let layer = network.config().layers.first().map_or("layer", LayerConfig::type_name);
-    Err(Error::input(format!(
-        "a sample of the data has the shape {features:?}, but the model's first layer ({layer}) takes {wanted} features"
-    )))
 }
 
 fn swap_first_axes(tensor: &Tensor) -> Tensor {

@@ -1,10 +1,11 @@
 //! `model.toml` and `rules.toml`: what is read, what is written back, and what is refused with one clear sentence.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use spiq::ErrorKind;
-use spiq::config::{
-    ActivationConfig, LayerConfig, ModelConfig, RuleConfig, TileSize, load_rules, parse_rules, rules_to_toml,
-};
+use spiq::config::{ModelConfig, RuleConfig, TileSize, load_rules, parse_rules, rules_to_toml};
+use spiq::nn::{If, Layer, Li, Lif, Linear, Surrogate};
 
 const TUTORIAL: &str = r#"
 name = "core"
@@ -57,41 +58,40 @@ fn rule_error(lines: &str) -> String {
 fn a_model_is_read_with_the_defaults_of_flax_and_spyx() {
     let model = ModelConfig::parse(TUTORIAL, "m.toml").unwrap();
     assert_eq!((model.name.as_str(), model.inputs(), model.outputs()), ("core", 32, 10));
-    assert_eq!(
-        model.layers,
-        [
-            LayerConfig::Linear { in_features: 32, out_features: 64, use_bias: false },
-            LayerConfig::Lif {
-                hidden_shape: vec![64],
-                beta: None,
-                threshold: 1.0,
-                activation: ActivationConfig::Triangular { k: 2.0 },
-            },
-            LayerConfig::Linear { in_features: 64, out_features: 10, use_bias: true },
-            LayerConfig::Li { layer_shape: vec![10], beta: Some(0.9) },
-        ]
-    );
+    let triangular = Surrogate::Triangular { k: 2.0 };
+    let wanted = model_of([
+        Linear::new(32, 64).without_bias().into(),
+        Lif { activation: triangular, ..Lif::new([64]) }.into(),
+        Linear::new(64, 10).into(),
+        Li { beta: Some(0.9), ..Li::new([10]) }.into(),
+    ]);
+    assert_eq!(model, wanted);
     let plain = ModelConfig::parse("[[layers]]\ntype = 'IF'\nhidden_shape = [2, 3]\nthreshold = 2", "m.toml").unwrap();
-    let activation = ActivationConfig::Superspike { k: 25.0 };
-    assert_eq!(plain.layers, [LayerConfig::If { hidden_shape: vec![2, 3], threshold: 2.0, activation }]);
+    assert_eq!(plain, model_of([If { threshold: 2.0, ..If::new([2, 3]) }.into()]));
     assert_eq!(plain.name, "core");
+}
+
+/// A model called `core`.
+fn model_of(layers: impl IntoIterator<Item = Box<dyn Layer>>) -> ModelConfig {
+    ModelConfig { name: "core".into(), layers: layers.into_iter().map(Arc::from).collect() }
 }
 
 #[test]
 fn activations_have_the_defaults_of_spyx() {
     let read = |activation: &str| {
         let text = format!("[[layers]]\ntype = 'LIF'\nhidden_shape = 4\nactivation = {{ {activation} }}");
-        match ModelConfig::parse(&text, "m.toml").unwrap().layers.remove(0) {
-            LayerConfig::Lif { activation, .. } => activation,
-            other => panic!("{other:?}"),
-        }
+        ModelConfig::parse(&text, "m.toml").unwrap()
     };
-    assert_eq!(read("type = 'tanh'"), ActivationConfig::Tanh { k: 1.0 });
-    assert_eq!(read("type = 'boxcar'"), ActivationConfig::Boxcar { width: 2.0, height: 0.5 });
-    assert_eq!(read("type = 'boxcar', width = 1"), ActivationConfig::Boxcar { width: 1.0, height: 0.5 });
-    assert_eq!(read("type = 'triangular'"), ActivationConfig::Triangular { k: 2.0 });
-    assert_eq!(read("type = 'arctan'"), ActivationConfig::Arctan { k: 2.0 });
-    assert_eq!(read("type = 'superspike', k = 10"), ActivationConfig::Superspike { k: 10.0 });
+    for (text, activation) in [
+        ("type = 'tanh'", Surrogate::Tanh { k: 1.0 }),
+        ("type = 'boxcar'", Surrogate::Boxcar { width: 2.0, height: 0.5 }),
+        ("type = 'boxcar', width = 1", Surrogate::Boxcar { width: 1.0, height: 0.5 }),
+        ("type = 'triangular'", Surrogate::Triangular { k: 2.0 }),
+        ("type = 'arctan'", Surrogate::Arctan { k: 2.0 }),
+        ("type = 'superspike', k = 10", Surrogate::Superspike { k: 10.0 }),
+    ] {
+        assert_eq!(read(text), model_of([Lif { activation, ..Lif::new([4]) }.into()]), "{text}");
+    }
 }
 
 #[test]
@@ -115,7 +115,12 @@ fn a_bad_model_is_refused_with_its_line() {
 fn a_bad_layer_is_refused_with_its_line() {
     for (lines, message) in [
         ("", "m.toml:1: layer 1 lacks the key `type`"),
-        ("type = 'lif'", "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, LIF, IF, LI"),
+        (
+            "type = 'lif'",
+            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, Conv, SumPool, \
+             AvgPool, MaxPool, Flatten, LayerNorm, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, \
+             CuBaLIF, RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF",
+        ),
         ("type = 'LIF'", "m.toml:1: layer 1 (LIF) lacks the key `hidden_shape`"),
         (
             "type = 'LIF'\nhidden_shape = 4\ntreshold = 1",
@@ -135,7 +140,7 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'Linear'\nin_features = 100_000\nout_features = 100_000",
-            "m.toml:4: `out_features` of layer 1 (Linear) gives a kernel of more than 2147483647 elements",
+            "m.toml:1: layer 1 (Linear) has a kernel of more than 2147483647 elements",
         ),
         (
             "type = 'LI'\nlayer_shape = 4\nbeta = nan",
@@ -156,7 +161,7 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'LIF'\nhidden_shape = 4\nactivation = { type = 'relu' }",
-            "m.toml:4: `type` of the activation of layer 1 (LIF) (relu) is \"relu\", but must be one of tanh, boxcar, \
+            "m.toml:4: `type` of the activation of layer 1 (LIF) is \"relu\", but must be one of tanh, boxcar, \
              triangular, arctan, superspike",
         ),
         (
@@ -174,8 +179,8 @@ fn layers_that_do_not_fit_are_refused_with_the_second_ones_line() {
     let linear = |a: usize, b: usize| format!("[[layers]]\ntype = 'Linear'\nin_features = {a}\nout_features = {b}\n");
     let neurons = |shape: &str| format!("[[layers]]\ntype = 'IF'\nhidden_shape = {shape}\n");
     let check = |text: String, message: &str| assert_eq!(model_error(&text), message);
-    check(linear(32, 64) + &neurons("[32]"), "m.toml:5: layer 2 (IF) takes [32], but layer 1 (Linear) gives 64");
-    check(linear(3, 4) + &linear(5, 6), "m.toml:5: layer 2 (Linear) takes 5, but layer 1 (Linear) gives 4");
+    check(linear(32, 64) + &neurons("[32]"), "m.toml:5: layer 2 (IF) takes [32], but layer 1 (Linear) gives [64]");
+    check(linear(3, 4) + &linear(5, 6), "m.toml:5: layer 2 (Linear) takes 5 features, but layer 1 (Linear) gives [4]");
     check(
         neurons("[2, 3]") + &linear(3, 4) + &neurons("[3, 4]"),
         "m.toml:8: layer 3 (IF) takes [3, 4], but layer 2 (Linear) gives [2, 4]",
@@ -273,12 +278,12 @@ fn a_missing_file_and_one_that_is_not_text_are_file_errors() {
     assert!(!error.to_string().contains('\n'), "{error}");
 }
 
-fn any_activation() -> impl Strategy<Value = ActivationConfig> {
+fn any_activation() -> impl Strategy<Value = Surrogate> {
     prop_oneof![
-        (-1e6..1e6f64).prop_map(|k| ActivationConfig::Tanh { k }),
-        (0.1..9f64, 0.1..9f64).prop_map(|(width, height)| ActivationConfig::Boxcar { width, height }),
-        Just(ActivationConfig::Arctan { k: 1e-300 }),
-        Just(ActivationConfig::default()),
+        (-1e6..1e6f64).prop_map(|k| Surrogate::Tanh { k }),
+        (0.1..9f64, 0.1..9f64).prop_map(|(width, height)| Surrogate::Boxcar { width, height }),
+        Just(Surrogate::Arctan { k: 1e-300 }),
+        Just(Surrogate::default()),
     ]
 }
 
@@ -293,12 +298,12 @@ proptest! {
         use_bias: bool,
     ) {
         let shape = |size: usize| vec![2, size];
-        let mut layers = vec![LayerConfig::Li { layer_shape: shape(7), beta }];
+        let mut layers: Vec<Arc<dyn Layer>> = vec![Arc::new(Li { layer_shape: shape(7), beta })];
         let mut before = 7;
         for size in sizes {
-            layers.push(LayerConfig::Linear { in_features: before, out_features: size, use_bias });
-            layers.push(LayerConfig::Lif { hidden_shape: shape(size), beta, threshold, activation });
-            layers.push(LayerConfig::If { hidden_shape: shape(size), threshold, activation });
+            layers.push(Arc::new(Linear { in_features: before, out_features: size, use_bias }));
+            layers.push(Arc::new(Lif { hidden_shape: shape(size), beta, threshold, activation: activation.clone() }));
+            layers.push(Arc::new(If { hidden_shape: shape(size), threshold, activation: activation.clone() }));
             before = size;
         }
         let model = ModelConfig { name, layers };

@@ -330,10 +330,10 @@ fn wrong_shapes_are_errors() {
     check_error(
         &[16, 8, 31],
         "T B C",
-        "run: core/layers/0: Linear wants 32 features, got [31], from x [T 16, B 8, C 31]",
+        "run: core/layers/0: Linear takes 32 features, got [31], from x [T 16, B 8, C 31]",
     );
     let model = Sequential::new("core", [Linear::new(32, 64).into(), Lif::new([10]).into()]);
-    assert_eq!(model.output(&[32]).unwrap_err(), "layers/1: LIF wants [10] a sample, got [64]");
+    assert_eq!(model.output(&[32]).unwrap_err(), "layers/1: LIF takes [10], got [64]");
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn a_read_only_folder_is_found_before_a_run() {
 
 fn write(path: &Path, records: &[Record]) {
     let mut metrics = Metrics::create(path).unwrap();
-    records.iter().for_each(|record| metrics.write(*record).unwrap());
+    records.iter().for_each(|record| metrics.write(record.clone()).unwrap());
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_resumed_run_takes_back_what_came_after_its_checkpoint() {
     write(&path, &records);
     let mut metrics = Metrics::resume(&path, early).unwrap();
     metrics.write(Record::step(2, 1.5)).unwrap();
-    assert_eq!(read_records(&path).unwrap(), [records[0], records[1], Record::step(2, 1.5)]);
+    assert_eq!(read_records(&path).unwrap(), [Record::step(0, 3.0), Record::step(1, 2.0), Record::step(2, 1.5)]);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::config::{ActivationConfig, LayerConfig, ModelConfig};
+use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::nn::{Layer, Li, Lif, Linear, Surrogate};
 
 /// Sizes of the network Linear(inputs, hidden) LIF Linear(hidden, hidden) LIF Linear(hidden, classes) LI, without bias.
 ///
@@ -31,20 +33,16 @@ pub struct Shape {
 impl Shape {
     /// The network as a model file would say it, under the name `core`.
     pub fn model(&self) -> ModelConfig {
-        let linear = |in_features, out_features| LayerConfig::Linear { in_features, out_features, use_bias: false };
-        let lif = || LayerConfig::Lif {
-            hidden_shape: vec![self.hidden],
-            beta: None,
-            threshold: 1.0,
-            activation: ActivationConfig::Triangular { k: 2.0 },
-        };
+        let linear = |inputs, outputs| -> Arc<dyn Layer> { Arc::new(Linear::new(inputs, outputs).without_bias()) };
+        let lif =
+            || -> Arc<dyn Layer> { Arc::new(Lif { activation: Surrogate::triangular(), ..Lif::new([self.hidden]) }) };
         let layers = vec![
             linear(self.inputs, self.hidden),
             lif(),
             linear(self.hidden, self.hidden),
             lif(),
             linear(self.hidden, self.classes),
-            LayerConfig::Li { layer_shape: vec![self.classes], beta: None },
+            Arc::new(Li::new([self.classes])),
         ];
         ModelConfig { name: "core".to_owned(), layers }
     }

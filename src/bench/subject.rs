@@ -128,9 +128,7 @@ fn x_type(shape: &Shape) -> TensorType {
 }
 
 fn forward(network: &Network, shape: &Shape, mode: Mode, tile: Option<usize>) -> Result<Forward> {
-    let quantized = network.quantized(&x_type(shape), mode)?;
-    let function = quantized.function.split_time(tile.unwrap_or(shape.time)).map_err(graph_error)?;
-    Ok(Forward { function, paths: network.parameter_types().into_keys().collect(), report: quantized.report })
+    network.forward_in_tiles(&x_type(shape), mode, tile.unwrap_or(shape.time))
 }
 
 /// How often a hidden neuron spikes, per step: the mean output of the network cut off after each of its spiking layers.

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use spiq::config::{ModelConfig, load_rules};
 use spiq::network::Network;
 use spiq::pjrt::CompileOptions;
+use spiq::quant::Mode;
 use spiq::{DType, Error, ErrorKind, Function, PrintOptions, Program, Result, TensorType};
 
 use super::choice::{Device, Rounding};
@@ -82,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let dims = [vec![arguments.time_steps, arguments.batch_size], network.config().input_shape()].concat();
     let x = TensorType::new(DType::F32, dims);
     if arguments.report {
-        return screen::print(&network.quantized(&x, arguments.mode.into())?.report.to_string());
+        return screen::print(&network.quantized(&x, Mode::from(arguments.mode))?.report.to_string());
     }
     screen::print(&text(arguments, &network, &x)?)
 }
@@ -90,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn text(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<String> {
     let options = PrintOptions { locations: arguments.locations, ..PrintOptions::default() };
     let print = |function: &Function| function.stablehlo(&network.config().name, &options);
-    let mode = arguments.mode.into();
+    let mode = Mode::from(arguments.mode);
     match arguments.stage {
         Stage::Trace => Ok(print(&network.trace(x)?)),
         Stage::Quantize => {
@@ -122,7 +123,7 @@ fn text(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<Stri
 
 /// The program of the later stages: with the gradient, unless it is not wanted or there is none.
 fn program(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<Function> {
-    let forward = network.forward(x, arguments.mode.into())?;
+    let forward = network.forward(x, Mode::from(arguments.mode))?;
     let later = arguments.stage > Stage::Grad;
     match later && (arguments.forward || arguments.mode == Rounding::Ptq) {
         true => Ok(forward.function),

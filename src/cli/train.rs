@@ -208,18 +208,15 @@ fn dataset(arguments: &Arguments, network: &Network) -> Result<Dataset> {
         }
         None => (Dataset::digits(), "the built-in digits".to_owned()),
     };
-    let (features, wanted) = (data.inputs().features(), network.config().inputs());
-    let fits = features.last() == Some(&wanted) && data.classes() <= network.classes();
-    if fits {
-        return Ok(data);
-    }
     let (classes, outputs) = (data.classes(), network.classes());
-    let has = format!("{source}: a sample has the shape {features:?} and there are {classes} classes");
+    let refused = match network.sample_shape(data.inputs().features()) {
+        Ok(_) if classes <= outputs => return Ok(data),
+        Ok(_) => format!("there are {classes} classes, but the model has {outputs} outputs"),
+        Err(error) => error.to_string(),
+    };
     Err(Error::input(match arguments.model {
-        Some(_) => format!("{has}, but the model takes {wanted} features and has {outputs} outputs"),
-        None => format!(
-            "{has}, which the recipe's model ({wanted} features, {outputs} outputs) does not fit; give a model with --model"
-        ),
+        Some(_) => format!("{source}: {refused}"),
+        None => format!("{source}: {refused}; the model is the recipe's, give another one with --model"),
     }))
 }
 
@@ -265,6 +262,9 @@ fn table(summary: &Summary, options: &Options) -> String {
         row("steps", summary.steps.to_string()),
         row("steps per second", format!("{:.0}", summary.steps_per_second)),
     ];
+    for (path, rate) in &summary.spike_rates {
+        rows.push(row(&format!("spikes a neuron and step, {path}"), format!("{rate:.4}")));
+    }
     for (i, file) in summary.files.iter().enumerate() {
         rows.push(row(if i == 0 { "files" } else { "" }, file.display().to_string()));
     }

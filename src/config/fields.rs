@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// A file's text and the name by which messages call it.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     pub name: &'a str,
     pub text: &'a str,
 }
@@ -38,7 +38,7 @@ impl<'a> Source<'a> {
 }
 
 /// A table whose keys are all known.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     source: Source<'a>,
     table: &'a DeTable<'a>,
     /// What the table describes, for messages: `layer 2 (LIF)`.
@@ -83,9 +83,7 @@ impl<'a> Fields<'a> {
 
     /// The value of a key that may be absent.
     pub fn get<T: Field>(&self, key: &str) -> Result<Option<T>> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
-        let wrong = || self.value_error(key, format!("is {}, but must be {}", shown(value.get_ref()), T::WHAT));
-        T::read(value.get_ref()).map(Some).ok_or_else(wrong)
+        T::find(self, key)
     }
 
     /// The value of a key that must be there.
@@ -93,13 +91,18 @@ impl<'a> Fields<'a> {
         self.get(key)?.ok_or_else(|| self.error(format!("{} lacks the key `{key}`", self.what)))
     }
 
-    /// The table under a key, and where it is.
-    pub fn table(&self, key: &str) -> Result<Option<(&'a DeTable<'a>, usize)>> {
+    /// The table under a key, of which these keys are known; `what` names it in messages.
+    pub fn table(&self, key: &str, what: &str, known: &[&str]) -> Result<Option<Fields<'a>>> {
         let Some(value) = self.table.get(key) else { return Ok(None) };
-        let found = value.get_ref().as_table().map(|table| (table, value.span().start));
-        found
-            .map(Some)
-            .ok_or_else(|| self.value_error(key, format!("is {}, but must be a table", shown(value.get_ref()))))
+        let Some(table) = value.get_ref().as_table() else {
+            return Err(self.value_error(key, format!("is {}, but must be a table", shown(value.get_ref()))));
+        };
+        Fields::new(self.source, table, what, value.span().start, known).map(Some)
+    }
+
+    /// What the table describes.
+    pub fn what(&self) -> &str {
+        &self.what
     }
 
     /// The tables of a `[[key]]`, at least one.
@@ -112,11 +115,26 @@ impl<'a> Fields<'a> {
 }
 
 /// A type of value.
-pub(super) trait Field: Sized {
+pub(crate) trait Field: Sized {
     /// What it is called in messages.
     const WHAT: &'static str;
     /// The value, if it is of this type.
     fn read(value: &DeValue<'_>) -> Option<Self>;
+
+    /// The value of a key that may be absent. Only a type whose values have parts of their own overrides it.
+    fn find(fields: &Fields<'_>, key: &str) -> Result<Option<Self>> {
+        let Some(value) = fields.table.get(key) else { return Ok(None) };
+        let wrong = || fields.value_error(key, format!("is {}, but must be {}", shown(value.get_ref()), Self::WHAT));
+        Self::read(value.get_ref()).map(Some).ok_or_else(wrong)
+    }
+}
+
+/// A value that may be left out.
+impl<T: Field> Field for Option<T> {
+    const WHAT: &'static str = T::WHAT;
+    fn read(value: &DeValue<'_>) -> Option<Option<T>> {
+        T::read(value).map(Some)
+    }
 }
 
 impl Field for String {
@@ -142,7 +160,7 @@ impl Field for i64 {
 }
 
 /// Largest size and number of elements. Above it an array has no use, and products of sizes would overflow.
-pub(super) const LARGEST: usize = i32::MAX as usize;
+pub(crate) const LARGEST: usize = i32::MAX as usize;
 
 /// A size.
 impl Field for usize {

@@ -1,12 +1,14 @@
 //! `model.toml`: a name and a chain of layers whose sizes fit. Knows nothing of what a layer computes.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use serde::Serialize;
+use toml::Value;
+use toml::de::DeTable;
 
 use super::fields::{Fields, Source, read_text};
-use super::layer::{self, LayerConfig};
 use crate::error::Result;
+use crate::nn::{KINDS, Layer, Misfit, shapes, shown};
 
 /// A network as plain data: layers one after the other, under a name that starts the paths of their parameters.
 ///
@@ -27,12 +29,12 @@ use crate::error::Result;
 /// assert_eq!(ModelConfig::parse(&model.to_toml(), "again")?, model);
 /// # Ok::<(), spiq::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug)]
 pub struct ModelConfig {
     /// First part of each parameter's path, as in `core/layers/0/kernel`; `core` where a file gives none.
     pub name: String,
     /// The layers in order, at least one.
-    pub layers: Vec<LayerConfig>,
+    pub layers: Vec<Arc<dyn Layer>>,
 }
 
 impl ModelConfig {
@@ -58,71 +60,102 @@ impl ModelConfig {
             return Err(fields.value_error("name", format!("is {name:?}, but must be one part of a path")));
         }
         let tables = fields.tables("layers")?;
-        let layers: Result<Vec<LayerConfig>> =
-            (1..).zip(&tables).map(|(number, (table, span))| layer::read(source, table, span.start, number)).collect();
+        let layers: Result<Vec<Arc<dyn Layer>>> =
+            (1..).zip(&tables).map(|(number, (table, span))| read(source, table, span.start, number)).collect();
         let model = ModelConfig { name, layers: layers? };
-        match misfit(&model.layers) {
-            None => Ok(model),
-            Some((place, message)) => Err(source.error(tables[place].1.start, message)),
+        match model.known_input() {
+            Ok(_) => Ok(model),
+            Err(misfit) => Err(source.error(tables[misfit.place].1.start, model.describe(&misfit))),
         }
     }
 
-    /// The text of a file that gives this model, every default written out.
+    /// The text of a file that gives this model, every default written out. A layer that no file can name is written by its
+    /// kind alone.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("strings, numbers and tables")
+        let text = |text: &str| Value::String(text.to_owned());
+        let mut lines = vec![format!("name = {}", text(&self.name))];
+        for layer in &self.layers {
+            lines.push(format!("\n[[layers]]\ntype = {}", text(layer.kind())));
+            lines.extend(layer.arguments().into_iter().map(|(name, value)| format!("{name} = {value}")));
+        }
+        lines.join("\n") + "\n"
     }
 
     /// Size of the last axis of the first layer's input.
     pub fn inputs(&self) -> usize {
-        self.layers.first().map_or(0, |layer| layer.last_axis().0)
+        self.input_shape().last().copied().unwrap_or_default()
     }
 
-    /// Shape of a sample at one time step. Where no neuron layer names the axes before the last one, there are none.
+    /// Shape of a sample at one time step. Sizes that no layer names are the smallest that all of them take, the same for
+    /// all axes.
     pub fn input_shape(&self) -> Vec<usize> {
-        let mut shape = self.layers.iter().find_map(LayerConfig::shape).map_or(vec![1], <[usize]>::to_vec);
-        if let Some(last) = shape.last_mut() {
-            *last = self.inputs();
-        }
-        shape
+        let open = self.known_input().unwrap_or_else(|_| self.first_takes());
+        let filled = |size: usize| open.iter().map(|&known| if known == 0 { size } else { known }).collect::<Vec<_>>();
+        let fitting = (1..=LARGEST_GUESS).map(filled).find(|shape| shapes(&self.layers, shape).is_ok());
+        fitting.unwrap_or_else(|| filled(1))
     }
 
     /// Size of the last axis of the last layer's output: for a classifier, the number of classes.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.last_axis().1)
+        let shapes = shapes(&self.layers, &self.input_shape()).unwrap_or_default();
+        shapes.last().and_then(|shape| shape.last()).copied().unwrap_or_default()
+    }
+
+    /// The shape of a sample as far as the layers tell, 0 for a size that they leave open; or the first layer that does not
+    /// take what the one before it gives.
+    fn known_input(&self) -> std::result::Result<Vec<usize>, Misfit> {
+        let last_axes = self.first_takes();
+        // A first layer such as Linear takes any axes before its own; a later one may name them.
+        let attempts = (0..=AXES_BEFORE).map(|before| [vec![0; before], last_axes.clone()].concat());
+        let mut farthest: Option<Misfit> = None;
+        for shape in attempts {
+            match shapes(&self.layers, &shape) {
+                Ok(_) => return Ok(shape),
+                Err(misfit) if farthest.as_ref().is_none_or(|far| far.place < misfit.place) => farthest = Some(misfit),
+                Err(_) => {}
+            }
+        }
+        Err(farthest.expect("one attempt at least"))
+    }
+
+    fn first_takes(&self) -> Vec<usize> {
+        self.layers.first().map_or(Vec::new(), |layer| layer.takes())
+    }
+
+    fn describe(&self, misfit: &Misfit) -> String {
+        let Misfit { place, reason, given } = misfit;
+        let layer = |place: usize| format!("layer {} ({})", place + 1, self.layers[place].kind());
+        match place {
+            0 => format!("{} {reason}", layer(0)),
+            _ => format!("{} {reason}, but {} gives {}", layer(*place), layer(place - 1), shown(given)),
+        }
     }
 }
 
-/// The first layer that does not take what the one before it gives, and how to say so.
-fn misfit(layers: &[LayerConfig]) -> Option<(usize, String)> {
-    // A linear layer changes the last axis only; the axes before it are known once a neuron layer has named them.
-    let mut known: Option<Vec<usize>> = None;
-    for (place, pair) in layers.windows(2).enumerate() {
-        let (before, after) = (&pair[0], &pair[1]);
-        let (given, wanted) = (before.last_axis().1, after.last_axis().0);
-        known = match (before.shape(), known) {
-            (Some(shape), _) => Some(shape.to_vec()),
-            (None, Some(mut shape)) => {
-                *shape.last_mut()? = given;
-                Some(shape)
-            }
-            (None, None) => None,
-        };
-        let fits = match (after.shape(), &known) {
-            (Some(shape), Some(known)) => shape == known.as_slice(),
-            _ => given == wanted,
-        };
-        if !fits {
-            let gives = known.map_or_else(|| given.to_string(), |shape| format!("{shape:?}"));
-            let takes = after.shape().map_or_else(|| wanted.to_string(), |shape| format!("{shape:?}"));
-            let message = format!(
-                "layer {} ({}) takes {takes}, but layer {} ({}) gives {gives}",
-                place + 2,
-                after.type_name(),
-                place + 1,
-                before.type_name()
-            );
-            return Some((place + 1, message));
+/// Two models are equal when their files are.
+impl PartialEq for ModelConfig {
+    fn eq(&self, other: &ModelConfig) -> bool {
+        self.to_toml() == other.to_toml()
+    }
+}
+
+/// Axes that a later layer may name before those of the first layer.
+const AXES_BEFORE: usize = 3;
+
+/// The largest size that is guessed where no layer names one.
+const LARGEST_GUESS: usize = 1024;
+
+/// The layer in a table at `place`; `number` counts from 1.
+fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, number: usize) -> Result<Arc<dyn Layer>> {
+    let every: Vec<&str> = KINDS.iter().flat_map(|kind| kind.keys).copied().collect();
+    let name: String = Fields::new(source, table, format!("layer {number}"), place, &every)?.require("type")?;
+    let what = format!("layer {number} ({name})");
+    match KINDS.iter().find(|kind| kind.name == name) {
+        Some(kind) => (kind.read)(&Fields::new(source, table, what, place, kind.keys)?),
+        None => {
+            let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+            let message = format!("is \"{name}\", but must be one of {}", known.join(", "));
+            Err(Fields::new(source, table, what, place, &every)?.value_error("type", message))
         }
     }
-    None
 }

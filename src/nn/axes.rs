@@ -33,6 +33,17 @@ impl Axis {
         }
     }
 
+    /// What the axes of a model's input or output of this rank are called: `T B C` for features, `T B W C` for sequences,
+    /// `T B H W C` for images.
+    pub fn of_rank(rank: usize) -> Vec<Axis> {
+        match rank {
+            0..=2 => vec![Axis::Time, Axis::Batch][..rank].to_vec(),
+            3 => vec![Axis::Time, Axis::Batch, Axis::Channel],
+            4 => vec![Axis::Time, Axis::Batch, Axis::Width, Axis::Channel],
+            _ => vec![Axis::Time, Axis::Batch, Axis::Height, Axis::Width, Axis::Channel],
+        }
+    }
+
     /// The axis that a letter stands for, if any.
     pub fn from_letter(letter: char) -> Option<Axis> {
         Axis::ALL.into_iter().find(|axis| axis.letter() == letter)

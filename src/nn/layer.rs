@@ -27,7 +27,7 @@ use super::step::Step;
 ///         vec![Parameter::new("gain", [self.0], Init::Ones)]
 ///     }
 ///     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-///         if input == [self.0] { Ok(input.to_vec()) } else { Err(format!("wants {} features", self.0)) }
+///         if input == [self.0] { Ok(input.to_vec()) } else { Err(format!("takes {} features", self.0)) }
 ///     }
 ///     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
 ///         x * at.parameter("gain")
@@ -35,8 +35,21 @@ use super::step::Step;
 /// }
 /// ```
 pub trait Layer: fmt::Debug + Send + Sync {
-    /// The name of this kind of layer in messages.
+    /// The name of this kind of layer in messages and files.
     fn kind(&self) -> &'static str;
+
+    /// The arguments as a file gives them: name and value. A layer that no file names has none.
+    fn arguments(&self) -> Vec<(&'static str, toml::Value)> {
+        Vec::new()
+    }
+
+    /// Whether the arguments are usable, each by itself and together.
+    ///
+    /// # Errors
+    /// An argument's name and what is wrong with it, to follow on its name: `is 1.5, but must be from 0 to 1`.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        Ok(())
+    }
 
     /// The parameters, in the order in which their initial values draw keys.
     fn parameters(&self) -> Vec<Parameter> {
@@ -48,11 +61,27 @@ pub trait Layer: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The shape of one sample's output, given that of its input at one step (neither time nor batch).
+    /// The last axes of one sample's input, as far as the arguments tell; 0 stands for a size that they leave open.
+    fn takes(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// The shape of one sample's output, given that of its input at one step (neither time nor batch). A size of 0 is not
+    /// known yet: it fits any size that is wanted, and what depends on it is 0 again.
     ///
     /// # Errors
-    /// Says what input is wanted instead.
+    /// Says what input is wanted instead: `takes 32 features`.
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String>;
+
+    /// Whether the output are spikes, of which a rate says something.
+    fn fires(&self) -> bool {
+        false
+    }
+
+    /// Whether a step of training draws random numbers.
+    fn draws(&self) -> bool {
+        false
+    }
 
     /// One time step: reads parameters and state, sets the next state, returns the output. Axis 0 of `x` is the batch.
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor;
@@ -60,5 +89,14 @@ pub trait Layer: fmt::Debug + Send + Sync {
 
 /// The output shape of a layer that keeps the shape it wants.
 pub(super) fn keeps(wanted: &[usize], input: &[usize]) -> Result<Vec<usize>, String> {
-    if input == wanted { Ok(input.to_vec()) } else { Err(format!("wants {wanted:?} a sample, got {input:?}")) }
+    let fits = input.len() == wanted.len() && input.iter().zip(wanted).all(|(i, w)| *i == 0 || i == w);
+    if fits { Ok(wanted.to_vec()) } else { Err(format!("takes {wanted:?}")) }
+}
+
+/// The axes before the last one of an input whose last axis has so many features.
+pub(super) fn before_features(features: usize, input: &[usize]) -> Result<&[usize], String> {
+    match input.split_last() {
+        Some((&last, before)) if last == features || last == 0 => Ok(before),
+        _ => Err(format!("takes {features} features")),
+    }
 }

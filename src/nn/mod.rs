@@ -22,29 +22,57 @@
 //! # Ok::<(), spiq_hlo::GraphErrors>(())
 //! ```
 
+mod activity;
+mod adaptive_threshold;
+mod arguments;
 mod axes;
+mod conv;
+mod current_based;
+mod decay;
+mod dropout;
+mod flatten;
 mod integrate_and_fire;
+mod kinds;
 mod layer;
+mod layer_norm;
 mod leaky_integrate;
 mod leaky_integrate_and_fire;
 mod linear;
 mod losses;
+mod padding;
+mod parallel_spiking_unit;
 mod parameter;
+mod pool;
+mod recurrent;
 mod run;
 mod sequential;
 mod step;
 mod surrogate;
 mod trace;
 
+pub use activity::{ActivityRegularization, huber_loss, silence_reg, sparsity_reg, sparsity_reg_with};
+pub use adaptive_threshold::Alif;
 pub use axes::{Axes, Axis, Named};
+pub use conv::Conv;
+pub use current_based::CuBaLif;
+pub use dropout::Dropout;
+pub use flatten::{Flatten, PopulationCode};
 pub use integrate_and_fire::If;
+pub(crate) use kinds::KINDS;
 pub use layer::Layer;
+pub use layer_norm::{AxisList, LayerNorm};
 pub use leaky_integrate::Li;
 pub use leaky_integrate_and_fire::Lif;
 pub use linear::Linear;
 pub use losses::{IntegralCrossentropy, MseSpikerate, integral_accuracy, integral_crossentropy, mse_spikerate};
+pub use padding::Padding;
+pub use parallel_spiking_unit::PsuLif;
 pub use parameter::{Init, Parameter, State};
-pub use run::{constants, run, run_from};
+pub use pool::{AvgPool, MaxPool, SumPool};
+pub use recurrent::{RCuBaLif, Rif, Rlif};
+pub use run::{Outcome, Run, constants, run, run_from};
 pub use sequential::Sequential;
+pub(crate) use sequential::{Misfit, shapes, shown};
 pub use step::Step;
 pub use surrogate::Surrogate;
+pub(crate) use trace::Traced;

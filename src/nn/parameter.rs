@@ -2,7 +2,7 @@
 
 use spiq_hlo::{Array, DType, TensorType};
 
-use crate::random::{Rngs, lecun_normal, ones, spyx_beta, zeros};
+use crate::random::{Rngs, lecun_normal, ones, spyx_beta, truncated_normal, zeros};
 
 /// A parameter of a layer: a name, a shape, initial values.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,8 @@ pub enum Init {
     LecunNormal,
     /// [`spyx_beta`], Spyx's default for decays. Takes a key.
     SpyxBeta,
+    /// [`truncated_normal`] of this deviation, Spyx's default for recurrent weights. Takes a key.
+    TruncatedNormal(f32),
     /// All zeros, flax's default for biases. Takes a key and ignores it.
     Zeros,
     /// All ones. Takes a key and ignores it.
@@ -52,6 +54,7 @@ impl Init {
         match self {
             Init::LecunNormal => lecun_normal(rngs.params(), dims),
             Init::SpyxBeta => spyx_beta(rngs.params(), dims),
+            Init::TruncatedNormal(deviation) => truncated_normal(rngs.params(), dims, deviation),
             Init::Zeros => {
                 rngs.params();
                 zeros(dims)

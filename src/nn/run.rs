@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, DType, Graph, Tensor, TensorType, Violation, scan};
+use spiq_hlo::{Array, DType, Graph, Tensor, TensorType, Violation, scan, vmap};
 
 use super::axes::{Axis, Named, failed};
 use super::layer::Layer;
 use super::sequential::Sequential;
-use super::step::Step;
-
-/// Tensors by path.
-type Tensors = BTreeMap<String, Tensor>;
+use super::step::{ModelStep, Step, Tensors};
+use crate::random::GraphKey;
 
 /// Parameters from host memory as constants of a trace: for a program that does not change them.
 pub fn constants(graph: &Graph, params: &BTreeMap<String, Array>) -> BTreeMap<String, Tensor> {
@@ -26,10 +24,8 @@ pub fn constants(graph: &Graph, params: &BTreeMap<String, Array>) -> BTreeMap<St
 /// or that is not f32, parameters that are missing or of another type.
 #[track_caller]
 pub fn run(model: &Sequential, params: &BTreeMap<String, Tensor>, x: &Named) -> (Named, BTreeMap<String, Tensor>) {
-    let types = model.state_types(x.size(Axis::Batch).unwrap_or_default(), x.tensor().dtype());
-    let graph = x.tensor().graph();
-    let zeros = types.into_iter().map(|(path, ty)| (path, graph.zeros(ty))).collect();
-    run_from(model, params, &zeros, x)
+    let Outcome { traces, state, .. } = Run::new(model, params).on(x);
+    (traces, state)
 }
 
 /// Like [`run`], but from a state of one's own, for instance the one that an earlier run ended with.
@@ -58,29 +54,117 @@ pub fn run_from(
     state: &BTreeMap<String, Tensor>,
     x: &Named,
 ) -> (Named, BTreeMap<String, Tensor>) {
-    if let Err(violation) = check(model, params, state, x) {
-        let poison = failed(x.tensor(), "run", violation);
-        return (Named::new(&poison, x.axes().to_vec()), state.keys().map(|k| (k.clone(), poison.clone())).collect());
+    let Outcome { traces, state, .. } = Run::new(model, params).from_state(state).on(x);
+    (traces, state)
+}
+
+/// A run with more than [`run`] has: a state to start from, training, spike rates.
+///
+/// ```
+/// use spiq::nn::{Axes, Dropout, Lif, Run, Sequential};
+/// use spiq_hlo::{DType, TensorType, trace};
+/// let model = Sequential::new("core", [Dropout::new(0.5).into(), Lif { beta: Some(0.9), ..Lif::new([4]) }.into()]);
+/// let inputs = [("beta", TensorType::scalar(DType::F32)), ("key", TensorType::new(DType::U32, [2]))];
+/// let x = [("x", TensorType::new(DType::F32, [6, 2, 4]))];
+/// let f = trace(&[&inputs[..], &x[..]].concat(), |values| {
+///     let params = [("core/layers/1/beta".to_owned(), values[0].clone())].into();
+///     let outcome = Run::new(&model, &params).training(&values[1]).with_spike_rates().on(&values[2].named("T B C"));
+///     vec![outcome.spike_rates["core/layers/1"].clone()]
+/// })?;
+/// assert_eq!(f.result_types()[0].to_string(), "f32[2]");
+/// # Ok::<(), spiq_hlo::GraphErrors>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Run<'a> {
+    model: &'a Sequential,
+    params: &'a Tensors,
+    state: Option<&'a Tensors>,
+    key: Option<&'a Tensor>,
+    spike_rates: bool,
+}
+
+/// What a run gives.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The outputs of all steps, [T, B, …].
+    pub traces: Named,
+    /// The last state by path, [B, …].
+    pub state: BTreeMap<String, Tensor>,
+    /// For each layer that fires, by its path, the mean number of spikes a neuron and step of each sample, [B]; empty
+    /// where it was not asked for.
+    pub spike_rates: BTreeMap<String, Tensor>,
+}
+
+impl<'a> Run<'a> {
+    /// A run from a state of zeros, not for training.
+    pub fn new(model: &'a Sequential, params: &'a BTreeMap<String, Tensor>) -> Run<'a> {
+        Run { model, params, state: None, key: None, spike_rates: false }
     }
-    // What the model does not declare is not carried.
-    let declared = model.state_types(0, x.tensor().dtype());
-    let first: Tensors = state.iter().filter(|(path, _)| declared.contains_key(*path)).map(owned).collect();
-    let (last, traces) = scan(&first, x.tensor(), |mut states: Tensors, x: Tensor| {
-        let y = step(model, params, &mut states, &x);
-        (states, y)
-    });
-    let axes = if traces.rank() == x.axes().len() { x.axes() } else { &[Axis::Time, Axis::Batch, Axis::Channel] };
-    (Named::new(&traces, axes.to_vec()), last)
-}
 
-fn owned<V: Clone>((path, value): (&String, &V)) -> (String, V) {
-    (path.clone(), value.clone())
-}
+    /// The run from this state, by path.
+    pub fn from_state(self, state: &'a BTreeMap<String, Tensor>) -> Run<'a> {
+        Run { state: Some(state), ..self }
+    }
 
-fn step(model: &Sequential, params: &Tensors, states: &mut Tensors, x: &Tensor) -> Tensor {
-    let (graph, path) = (x.graph().clone(), model.name().to_owned());
-    let mut at = Step { graph: graph.clone(), path, parameters: params, states };
-    graph.scope(model.name(), || model.step(&mut at, x))
+    /// The run for training: what is random draws from this key, `u32[2]`.
+    pub fn training(self, key: &'a Tensor) -> Run<'a> {
+        Run { key: Some(key), ..self }
+    }
+
+    /// The run with the spike rates of all layers.
+    pub fn with_spike_rates(self) -> Run<'a> {
+        Run { spike_rates: true, ..self }
+    }
+
+    /// The run on this input.
+    ///
+    /// # Errors
+    /// Kept in the trace, as for [`run`] and [`run_from`]; also a key that is not `u32[2]`.
+    #[track_caller]
+    pub fn on(&self, x: &Named) -> Outcome {
+        let (graph, dtype) = (x.tensor().graph(), x.tensor().dtype());
+        let types = self.model.state_types(x.size(Axis::Batch).unwrap_or_default(), dtype);
+        let zeros = || types.iter().map(|(path, ty)| (path.clone(), graph.zeros(ty.clone()))).collect();
+        let state = self.state.cloned().unwrap_or_else(zeros);
+        if let Err(violation) = check(self.model, self.params, &state, x) {
+            let poison = failed(x.tensor(), "run", violation);
+            let traces = Named::new(&poison, x.axes().to_vec());
+            let state = state.into_keys().map(|path| (path, poison.clone())).collect();
+            return Outcome { traces, state, spike_rates: Tensors::new() };
+        }
+        // What the model does not declare is not carried.
+        let first: Tensors = state.into_iter().filter(|(path, _)| types.contains_key(path)).collect();
+        let xs = (x.tensor().clone(), self.step_keys(x));
+        let (state, (traces, rates)) = scan(&first, &xs, |states, (x, key)| self.step(states, &x, key.as_ref()));
+        let axes = if traces.rank() == x.axes().len() { x.axes().to_vec() } else { Axis::of_rank(traces.rank()) };
+        let over_time = |(path, rate): (String, Tensor)| (path, rate.reduce_mean(&[0]));
+        Outcome { traces: Named::new(&traces, axes), state, spike_rates: rates.into_iter().map(over_time).collect() }
+    }
+
+    /// A key for each step, [T, 2], where something draws.
+    #[track_caller]
+    fn step_keys(&self, x: &Named) -> Option<Tensor> {
+        let key = GraphKey::new(self.key.filter(|_| self.model.draws())?);
+        let steps = x.size(Axis::Time).unwrap_or_default();
+        let times = x.tensor().graph().iota(TensorType::new(DType::U32, [steps]), 0);
+        Some(vmap(&times, |time| key.fold_in(&time).to_tensor()))
+    }
+
+    #[track_caller]
+    fn step(&self, states: Tensors, x: &Tensor, key: Option<&Tensor>) -> (Tensors, (Tensor, Tensors)) {
+        let (graph, path) = (x.graph().clone(), self.model.name().to_owned());
+        let mut step = ModelStep {
+            parameters: self.params.clone(),
+            states,
+            key: key.map(GraphKey::new),
+            drawn: 0,
+            rates: self.spike_rates.then(Tensors::new),
+        };
+        let mut at = Step { graph: graph.clone(), path, model: &mut step };
+        let y = graph.scope(self.model.name(), || self.model.step(&mut at, x));
+        (step.states, (y, step.rates.unwrap_or_default()))
+    }
 }
 
 /// Everything about a run that can be wrong before its first step.

@@ -41,6 +41,11 @@ impl Sequential {
         Sequential { name: name.into(), layers: layers.into_iter().map(Arc::from).collect() }
     }
 
+    /// A model of layers that others hold as well.
+    pub(crate) fn shared(name: &str, layers: Vec<Arc<dyn Layer>>) -> Sequential {
+        Sequential { name: name.to_owned(), layers }
+    }
+
     /// The path of the model.
     pub fn name(&self) -> &str {
         &self.name
@@ -100,15 +105,64 @@ impl Layer for Sequential {
     fn states(&self) -> Vec<State> {
         self.of_each(|layer| layer.states(), |state| &mut state.name)
     }
+    fn takes(&self) -> Vec<usize> {
+        self.layers.first().map_or(Vec::new(), |layer| layer.takes())
+    }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        self.layers.iter().enumerate().try_fold(input.to_vec(), |shape, (i, layer)| {
-            layer.output(&shape).map_err(|reason| format!("{}: {} {reason}", part(i), layer.kind()))
-        })
+        let shapes = shapes(&self.layers, input).map_err(|misfit| {
+            let Misfit { place, reason, given } = misfit;
+            format!("{}: {} {reason}, got {}", part(place), self.layers[place].kind(), shown(&given))
+        })?;
+        Ok(shapes.last().map_or(input, Vec::as_slice).to_vec())
+    }
+    fn draws(&self) -> bool {
+        self.layers.iter().any(|layer| layer.draws())
     }
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
-        let each = self.layers.iter().enumerate();
-        each.fold(x.clone(), |x, (i, layer)| at.inside(&part(i), |at| layer.step(at, &x)))
+        let one = |x: Tensor, (i, layer): (usize, &Arc<dyn Layer>)| {
+            at.inside(&part(i), |at| {
+                let y = layer.step(at, &x);
+                if layer.fires() {
+                    at.note_rate(&y);
+                }
+                y
+            })
+        };
+        self.layers.iter().enumerate().fold(x.clone(), one)
     }
+}
+
+/// The first layer that does not take what the one before it gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// Which layer, from 0.
+    pub place: usize,
+    /// What it takes instead.
+    pub reason: String,
+    /// The shape it was given.
+    pub given: Vec<usize>,
+}
+
+/// The shape of one sample after each layer; sizes of 0 are not known yet.
+pub(crate) fn shapes(layers: &[Arc<dyn Layer>], input: &[usize]) -> Result<Vec<Vec<usize>>, Misfit> {
+    let mut given = input.to_vec();
+    let mut all = Vec::new();
+    for (place, layer) in layers.iter().enumerate() {
+        let usable = layer.check().map_err(|(argument, reason)| format!("has a `{argument}` that {reason}"));
+        match usable.and_then(|()| layer.output(&given)) {
+            Ok(shape) => given = shape,
+            Err(reason) => return Err(Misfit { place, reason, given }),
+        }
+        all.push(given.clone());
+    }
+    Ok(all)
+}
+
+/// A shape as messages show it: `[?, ?, 3]`.
+pub(crate) fn shown(shape: &[usize]) -> String {
+    let sizes: Vec<String> =
+        shape.iter().map(|size| if *size == 0 { "?".to_owned() } else { size.to_string() }).collect();
+    format!("[{}]", sizes.join(", "))
 }
 
 impl fmt::Debug for Sequential {

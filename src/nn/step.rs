@@ -2,15 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Graph, Tensor, Violation};
+use spiq_hlo::{DType, Graph, Tensor, Violation};
+
+use crate::random::GraphKey;
+
+/// Tensors by path.
+pub(super) type Tensors = BTreeMap<String, Tensor>;
 
 /// One time step of one layer: its path, and what stands under it.
 #[derive(Debug)]
 pub struct Step<'a> {
     pub(super) graph: Graph,
     pub(super) path: String,
-    pub(super) parameters: &'a BTreeMap<String, Tensor>,
-    pub(super) states: &'a mut BTreeMap<String, Tensor>,
+    pub(super) model: &'a mut ModelStep,
+}
+
+/// One time step of the whole model.
+#[derive(Debug)]
+pub(super) struct ModelStep {
+    pub parameters: Tensors,
+    pub states: Tensors,
+    /// What this step draws from, in training.
+    pub key: Option<GraphKey>,
+    /// How many keys were handed out.
+    pub drawn: u32,
+    /// For each layer that fires, the share of its neurons that do, [B]; where rates are wanted.
+    pub rates: Option<Tensors>,
 }
 
 impl Step<'_> {
@@ -26,7 +43,7 @@ impl Step<'_> {
     #[track_caller]
     pub fn parameter(&self, name: &str) -> Tensor {
         let path = format!("{}/{name}", self.path);
-        self.parameters.get(&path).cloned().unwrap_or_else(|| self.missing("parameter", &path))
+        self.model.parameters.get(&path).cloned().unwrap_or_else(|| self.missing("parameter", &path))
     }
 
     /// The state of this name, as the step before left it.
@@ -36,19 +53,37 @@ impl Step<'_> {
     #[track_caller]
     pub fn state(&self, name: &str) -> Tensor {
         let path = format!("{}/{name}", self.path);
-        self.states.get(&path).cloned().unwrap_or_else(|| self.missing("state", &path))
+        self.model.states.get(&path).cloned().unwrap_or_else(|| self.missing("state", &path))
     }
 
     /// Leaves the state of this name to the next step.
     pub fn set_state(&mut self, name: &str, value: Tensor) {
-        self.states.insert(format!("{}/{name}", self.path), value);
+        self.model.states.insert(format!("{}/{name}", self.path), value);
+    }
+
+    /// A key of one's own for this step of training; `None` where the model is not trained, only used.
+    ///
+    /// The n-th call of time step t gives `fold_in(fold_in(key, t), n)`, with the key of the run.
+    #[track_caller]
+    pub fn key(&mut self) -> Option<GraphKey> {
+        let count = self.graph.scalar(DType::U32, f64::from(self.model.drawn));
+        self.model.drawn += 1;
+        self.model.key.as_ref().map(|key| key.fold_in(&count))
     }
 
     /// Runs `f` as a part of this layer: under `name`, in paths and in the module path of what is recorded.
     pub fn inside<R>(&mut self, name: &str, f: impl FnOnce(&mut Step<'_>) -> R) -> R {
         let (graph, path) = (self.graph.clone(), format!("{}/{name}", self.path));
-        let mut part = Step { graph: graph.clone(), path, parameters: self.parameters, states: &mut *self.states };
+        let mut part = Step { graph: graph.clone(), path, model: &mut *self.model };
         graph.scope(name, || f(&mut part))
+    }
+
+    /// Notes the share of ones in this layer's output, where rates are wanted.
+    pub(super) fn note_rate(&mut self, spikes: &Tensor) {
+        if let Some(rates) = &mut self.model.rates {
+            let axes: Vec<usize> = (1..spikes.rank()).collect();
+            rates.insert(self.path.clone(), spikes.reduce_mean(&axes));
+        }
     }
 
     #[track_caller]

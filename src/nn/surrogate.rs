@@ -5,6 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use spiq_hlo::{Tensor, custom_vjp};
+use toml::de::DeValue;
+use toml::{Table, Value};
+
+use super::arguments::Argument;
+use crate::config::{Field, Fields};
+use crate::error::Result;
 
 /// The derivative of a spike by the distance from the threshold, a function of a tensor.
 type Derivative = Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>;
@@ -86,6 +92,36 @@ impl Surrogate {
         Surrogate::Custom(Arc::new(derivative))
     }
 
+    /// The surrogate of this name in a file, with its defaults.
+    fn named(name: &str) -> Option<Surrogate> {
+        let known = Surrogate::KNOWN.map(|known| known());
+        known.into_iter().find(|surrogate| surrogate.name() == name)
+    }
+
+    const KNOWN: [fn() -> Surrogate; 5] =
+        [Surrogate::tanh, Surrogate::boxcar, Surrogate::triangular, Surrogate::arctan, Surrogate::superspike];
+
+    fn name(&self) -> &'static str {
+        match self {
+            Surrogate::Tanh { .. } => "tanh",
+            Surrogate::Boxcar { .. } => "boxcar",
+            Surrogate::Triangular { .. } => "triangular",
+            Surrogate::Arctan { .. } => "arctan",
+            Surrogate::Superspike { .. } => "superspike",
+            Surrogate::Custom(_) => "custom",
+        }
+    }
+
+    /// The numbers by name.
+    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
+        match self {
+            Surrogate::Boxcar { width, height } => vec![("width", width), ("height", height)],
+            Surrogate::Tanh { k } | Surrogate::Triangular { k } | Surrogate::Arctan { k } => vec![("k", k)],
+            Surrogate::Superspike { k } => vec![("k", k)],
+            Surrogate::Custom(_) => Vec::new(),
+        }
+    }
+
     /// 1 where `x` is above zero, else 0, in `x`'s element type; differentiated as [`derivative`](Surrogate::derivative) says.
     #[track_caller]
     pub fn spike(&self, x: &Tensor) -> Tensor {
@@ -126,15 +162,59 @@ fn square(x: Tensor) -> Tensor {
     &x * &x
 }
 
+/// Custom ones are equal to themselves only.
+impl PartialEq for Surrogate {
+    fn eq(&self, other: &Surrogate) -> bool {
+        match (self, other) {
+            (Surrogate::Custom(one), Surrogate::Custom(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.name() == other.name() && one.clone().numbers() == other.clone().numbers(),
+        }
+    }
+}
+
+/// In a file: `{ type = "triangular", k = 2.0 }`.
+impl Field for Surrogate {
+    const WHAT: &'static str = "a table";
+    fn read(_: &DeValue<'_>) -> Option<Surrogate> {
+        None
+    }
+    fn find(fields: &Fields<'_>, key: &str) -> Result<Option<Surrogate>> {
+        let what = format!("the {key} of {}", fields.what());
+        let every = ["type", "k", "width", "height"];
+        let Some(table) = fields.table(key, &what, &every)? else { return Ok(None) };
+        let name: String = table.require("type")?;
+        let Some(mut surrogate) = Surrogate::named(&name) else {
+            let names = Surrogate::KNOWN.map(|known| known().name()).join(", ");
+            return Err(table.value_error("type", format!("is {name:?}, but must be one of {names}")));
+        };
+        let mut numbers = surrogate.numbers();
+        let known: Vec<&str> = std::iter::once("type").chain(numbers.iter().map(|(key, _)| *key)).collect();
+        let table = fields.table(key, &format!("{what} ({name})"), &known)?.expect("it was there before");
+        for (key, number) in &mut numbers {
+            **number = table.get(key)?.unwrap_or(**number);
+        }
+        Ok(Some(surrogate))
+    }
+}
+
+impl Argument for Surrogate {
+    /// A custom one is a function, which no file holds.
+    fn write(&self) -> Option<Value> {
+        if matches!(self, Surrogate::Custom(_)) {
+            return None;
+        }
+        let mut surrogate = self.clone();
+        let numbers = surrogate.numbers().into_iter().map(|(key, number)| (key.to_owned(), Value::Float(*number)));
+        let name = ("type".to_owned(), Value::String(self.name().to_owned()));
+        Some(Value::Table(std::iter::once(name).chain(numbers).collect::<Table>()))
+    }
+}
+
 impl fmt::Debug for Surrogate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Surrogate::Tanh { k } => write!(f, "tanh(k {k})"),
-            Surrogate::Boxcar { width, height } => write!(f, "boxcar(width {width}, height {height})"),
-            Surrogate::Triangular { k } => write!(f, "triangular(k {k})"),
-            Surrogate::Arctan { k } => write!(f, "arctan(k {k})"),
-            Surrogate::Superspike { k } => write!(f, "superspike(k {k})"),
-            Surrogate::Custom(_) => f.write_str("custom"),
-        }
+        f.write_str(self.name())?;
+        let mut surrogate = self.clone();
+        let shown: Vec<String> = surrogate.numbers().iter().map(|(key, number)| format!("{key} {number}")).collect();
+        if shown.is_empty() { Ok(()) } else { write!(f, "({})", shown.join(", ")) }
     }
 }

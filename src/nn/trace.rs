@@ -1,20 +1,26 @@
 //! A model over time as a function of parameters and input. Knows no particular layer.
 
-use spiq_hlo::{Function, Graph, GraphErrors, TensorType};
+use spiq_hlo::{DType, Function, Graph, GraphErrors, TensorType};
 
-use super::axes::Axes;
-use super::run::run;
+use super::axes::{Axes, Axis, letters};
+use super::run::Run;
 use super::sequential::Sequential;
 
-/// Letters of the axes of an input, of as many as it has.
-const LETTERS: [&str; 5] = ["T", "B", "H", "W", "C"];
+/// A traced run.
+pub(crate) struct Traced {
+    /// Parameters in the order of their paths, then a key u32[2] where it is for training, then x [T, B, …], to the traces
+    /// [T, B, …] and then the spike rates, f32[B].
+    pub function: Function,
+    /// Paths of the layers whose spike rates it gives.
+    pub rates: Vec<String>,
+}
 
 impl Sequential {
-    /// The model's [`run`] over an input of type `x` as a function: the parameters in the order of their paths, then x
+    /// The model's [`run`](super::run()) over an input of type `x` as a function: the parameters in the order of their paths, then x
     /// [T, B, …], to the traces [T, B, …].
     ///
     /// # Errors
-    /// Those of [`run`], under the caller's line.
+    /// Those of [`run`](super::run()), under the caller's line.
     ///
     /// ```
     /// use spiq::nn::{Li, Linear, Sequential};
@@ -27,15 +33,25 @@ impl Sequential {
     /// ```
     #[track_caller]
     pub fn trace(&self, x: &TensorType) -> Result<Function, GraphErrors> {
-        // Not `spiq_hlo::trace`: its closure would be the caller of `run`.
+        Ok(self.trace_with(x, false, false)?.function)
+    }
+
+    /// The same, for training or not, with spike rates or without.
+    #[track_caller]
+    pub(crate) fn trace_with(&self, x: &TensorType, training: bool, rates: bool) -> Result<Traced, GraphErrors> {
+        // Not `spiq_hlo::trace`: its closure would be the caller of the run.
         let graph = Graph::new();
         let types = self.parameter_types();
         let parameters = types.into_iter().map(|(path, ty)| (path.clone(), graph.input(path, ty))).collect();
-        let axes = match x.rank() {
-            3 => "T B C".to_owned(),
-            rank => LETTERS[..rank.min(LETTERS.len())].join(" "),
-        };
-        let (traces, _) = run(self, &parameters, &graph.input("x", x.clone()).named(&axes));
-        graph.finish(&[traces.into_tensor()])
+        let key = training.then(|| graph.input("key", TensorType::new(DType::U32, [2])));
+        let x = graph.input("x", x.clone()).named(&letters(&Axis::of_rank(x.rank())));
+        let mut run = Run::new(self, &parameters);
+        if let Some(key) = &key {
+            run = run.training(key);
+        }
+        let outcome = if rates { run.with_spike_rates() } else { run }.on(&x);
+        let (paths, rates): (Vec<_>, Vec<_>) = outcome.spike_rates.into_iter().unzip();
+        let function = graph.finish(&[vec![outcome.traces.into_tensor()], rates].concat())?;
+        Ok(Traced { function, rates: paths })
     }
 }

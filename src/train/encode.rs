@@ -11,7 +11,10 @@ use crate::random::GraphKey;
 pub(crate) struct Encoding {
     encoder: Option<Encoder>,
     time_steps: usize,
+    /// Shape of a stored sample at one time step.
     features: Vec<usize>,
+    /// The shape with which it goes into the model: as many elements.
+    sample: Vec<usize>,
     dtype: DType,
 }
 
@@ -22,8 +25,14 @@ impl Encoding {
             encoder: inputs.encoder(),
             time_steps: inputs.steps().unwrap_or(time_steps),
             features: inputs.features().to_vec(),
+            sample: inputs.features().to_vec(),
             dtype: inputs.samples().dtype(),
         }
+    }
+
+    /// The encoding for a model that takes samples of this shape, with as many elements.
+    pub(crate) fn shaped(self, sample: Vec<usize>) -> Encoding {
+        Encoding { sample, ..self }
     }
 
     /// The type of a stored batch: [B, …] without, [B, T, …] with a time axis.
@@ -35,7 +44,7 @@ impl Encoding {
 
     /// The type of x, [T, B, …] f32.
     pub(crate) fn x_type(&self, batch: usize) -> TensorType {
-        TensorType::new(DType::F32, [&[self.time_steps, batch], &self.features[..]].concat())
+        TensorType::new(DType::F32, [&[self.time_steps, batch], &self.sample[..]].concat())
     }
 
     /// Rows and columns of the images: two axes of features, or one of which the number is a square.
@@ -46,7 +55,7 @@ impl Encoding {
         let side = self.features.iter().product::<usize>().isqrt();
         match (self.encoder, self.features.as_slice()) {
             (Some(_), [count]) if side * side == *count => Ok((side, side)),
-            (Some(_), [height, width]) => Ok((*height, *width)),
+            (Some(_), [height, width] | [height, width, 1]) => Ok((*height, *width)),
             _ => Err(Error::input("only images of one channel can be shifted; leave --shift out")),
         }
     }
@@ -68,7 +77,8 @@ impl Encoding {
     /// Spikes x [T, B, …] from a stored batch; `key` u32[2] is what a random code draws from.
     #[track_caller]
     pub(crate) fn encode(&self, key: &Tensor, stored: &Tensor) -> Tensor {
-        let values = stored.convert(DType::F32);
+        let outer = stored.rank() - self.features.len();
+        let values = stored.convert(DType::F32).reshape(&[&stored.dims()[..outer], &self.sample].concat());
         let Some(Encoder::Rate { max }) = self.encoder else {
             let order: Vec<usize> = [1, 0].into_iter().chain(2..values.rank()).collect();
             return values.transpose(&order);

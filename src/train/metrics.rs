@@ -1,5 +1,6 @@
 //! A run's history as JSON lines, one record a line, readable while the run goes on. Knows nothing of what trains.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// One line of `metrics.jsonl`. A number that is not finite is `null` in the file and `None` when read back.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Record {
     /// `{"step": 12, "loss": 1.5}`: after a training step.
@@ -19,7 +20,7 @@ pub enum Record {
         /// Loss of its batch.
         loss: Option<f32>,
     },
-    /// `{"epoch": 1, "train_loss": 1.5, "test_accuracy": 0.9}`: after an epoch.
+    /// `{"epoch": 1, "train_loss": 1.5, "test_accuracy": 0.9, "spike_rates": {"core/layers/1": 0.2}}`: after an epoch.
     Epoch {
         /// Which epoch.
         epoch: u64,
@@ -27,6 +28,9 @@ pub enum Record {
         train_loss: Option<f32>,
         /// Part of the test samples that are classified rightly, from 0 to 1.
         test_accuracy: Option<f32>,
+        /// For each layer that fires, by its path, the mean number of spikes a neuron and step over the test samples.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        spike_rates: BTreeMap<String, Option<f32>>,
     },
 }
 
@@ -36,9 +40,22 @@ impl Record {
         Record::Step { step, loss: finite(loss) }
     }
 
-    /// The record of an epoch.
+    /// The record of an epoch, without spike rates.
     pub fn epoch(epoch: u64, train_loss: f32, test_accuracy: f32) -> Record {
-        Record::Epoch { epoch, train_loss: finite(train_loss), test_accuracy: finite(test_accuracy) }
+        let (train_loss, test_accuracy) = (finite(train_loss), finite(test_accuracy));
+        Record::Epoch { epoch, train_loss, test_accuracy, spike_rates: BTreeMap::new() }
+    }
+
+    /// The record of an epoch with the spike rates of its test, by the paths of the layers.
+    #[must_use]
+    pub fn with_spike_rates(self, rates: &BTreeMap<String, f32>) -> Record {
+        let spike_rates = rates.iter().map(|(path, rate)| (path.clone(), finite(*rate))).collect();
+        match self {
+            Record::Epoch { epoch, train_loss, test_accuracy, .. } => {
+                Record::Epoch { epoch, train_loss, test_accuracy, spike_rates }
+            }
+            step => step,
+        }
     }
 }
 

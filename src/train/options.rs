@@ -1,5 +1,6 @@
 //! What a training run is told, and what it tells. Knows nothing of how it is typed or shown.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::data::Dataset;
@@ -102,6 +103,8 @@ pub enum Event {
 pub struct Summary {
     /// Part of the test samples that are classified rightly, by the quantized network.
     pub test_accuracy: f32,
+    /// For each layer that fires, by its path, the mean number of spikes a neuron and step over the test samples.
+    pub spike_rates: BTreeMap<String, f32>,
     /// Steps done in this run.
     pub steps: usize,
     /// Seconds of training and testing, compilation included.

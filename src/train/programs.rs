@@ -8,7 +8,7 @@ use super::encode::Encoding;
 use super::options::{Length, Optimizer, Options, Schedule};
 use crate::error::Result;
 use crate::jit::{Program, graph_error};
-use crate::network::{Forward, Network};
+use crate::network::{Forward, Network, Pass};
 use crate::nn::{Axes, integral_accuracy, integral_crossentropy};
 use crate::optim::{self, GradientTransformation, apply_updates};
 use crate::quant::Mode;
@@ -38,11 +38,6 @@ fn traced(inputs: &[(String, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tens
 
 fn by_path(types: &Types, tensors: &[Tensor]) -> Tensors {
     types.keys().cloned().zip(tensors.iter().cloned()).collect()
-}
-
-fn traces(forward: &Forward, params: &Tensors, x: &Tensor) -> Tensor {
-    let args: Vec<Tensor> = params.values().chain([x]).cloned().collect();
-    forward.function.call(x.graph(), &args).swap_remove(0)
 }
 
 /// The optimizer of a run, with its schedule.
@@ -81,7 +76,8 @@ pub(crate) fn step(
     if shift > 0.0 {
         encoding.image()?;
     }
-    let forward = network.forward(&encoding.x_type(batch), Mode::Qat)?;
+    let pass = Pass { mode: Mode::Qat, training: true, spike_rates: false };
+    let forward = network.forward(&encoding.x_type(batch), pass)?;
     let params = network.parameter_types();
     let state = optimizer.state_types(&params);
     let inputs = [named(&params), named(&state), batch_inputs(encoding, batch).to_vec()].concat();
@@ -92,7 +88,7 @@ pub(crate) fn step(
         let (now, old) = (by_path(&params, now), by_path(&state, old));
         let [key, stored, labels] = batch else { unreachable!("three inputs follow the state") };
         let x = encoding.encode(key, &augmented(encoding, key, stored, shift));
-        update(&forward, optimizer, &now, &old, &x, labels)
+        update(&forward, optimizer, &now, &old, Some(&key_of_the_model(key)), &x, labels)
     })?;
     Ok((in_place("train_step", kept), function))
 }
@@ -112,7 +108,7 @@ pub(crate) fn step_from_spikes(
     let function = traced(&inputs, |values| {
         let (now, rest) = values.split_at(params.len());
         let [old @ .., x, labels] = rest else { unreachable!("two inputs follow the state") };
-        update(forward, optimizer, &by_path(&params, now), &by_path(&state, old), x, labels)
+        update(forward, optimizer, &by_path(&params, now), &by_path(&state, old), None, x, labels)
     })?;
     Ok((in_place("train_step", params.len() + state.len()), function))
 }
@@ -123,12 +119,14 @@ fn update(
     optimizer: &dyn GradientTransformation,
     now: &Tensors,
     old: &Tensors,
+    key: Option<&Tensor>,
     x: &Tensor,
     labels: &Tensor,
 ) -> Vec<Tensor> {
     let ((loss, ()), grads) = value_and_grad(now, |params| {
-        let traces = traces(forward, params, x).named("T B C");
-        (integral_crossentropy(&traces, &labels.named("B")), ())
+        let params: Vec<Tensor> = params.values().cloned().collect();
+        let traces = forward.call(&params, key, x).swap_remove(0);
+        (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), ())
     });
     let (updates, new) = optimizer.update(&grads, old, now);
     let next = apply_updates(now, &updates);
@@ -140,26 +138,39 @@ fn in_place(name: &str, kept: usize) -> Program {
     Program { donated: (0..kept).map(|i| (i, i)).collect(), ..Program::named(name) }
 }
 
+/// What the model draws from in a step, as dropout does. Like the shifts it has a key of its own, so that the spikes are
+/// those that a run without them would draw.
+fn key_of_the_model(key: &Tensor) -> Tensor {
+    GraphKey::new(key).fold_in(&key.graph().scalar(DType::U32, 2.0)).to_tensor()
+}
+
 /// A stored batch as it is trained on.
 fn augmented(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> Tensor {
     if shift == 0.0 {
         return stored.clone();
     }
-    // A key of its own, so that the spikes are those that a run without shifts would draw.
     let own = GraphKey::new(key).fold_in(&key.graph().scalar(DType::U32, 1.0)).to_tensor();
     encoding.shifted(&own, stored, shift).expect("checked to be images before the trace")
 }
 
-/// The predicted classes of a batch: parameters, key, batch, labels to s32 [B].
-pub(crate) fn predictions(network: &Network, encoding: &Encoding, batch: usize) -> Result<(Program, Function)> {
-    let forward = network.forward(&encoding.x_type(batch), Mode::Ptq)?;
+/// The predicted classes of a batch and its spike rates: parameters, key, batch, labels to s32 [B] and then, for each of the
+/// layers that are named, the mean number of spikes a neuron and step of each sample, f32 [B].
+pub(crate) fn predictions(
+    network: &Network,
+    encoding: &Encoding,
+    batch: usize,
+) -> Result<(Program, Function, Vec<String>)> {
+    let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
+    let forward = network.forward(&encoding.x_type(batch), pass)?;
     let params = network.parameter_types();
     let inputs = [named(&params), batch_inputs(encoding, batch).to_vec()].concat();
     let function = traced(&inputs, |values| {
         let (now, batch) = values.split_at(params.len());
         let [key, stored, labels] = batch else { unreachable!("three inputs follow the parameters") };
-        let traces = traces(&forward, &by_path(&params, now), &encoding.encode(key, stored)).named("T B C");
-        vec![integral_accuracy(&traces, &labels.named("B")).1.into_tensor()]
+        let mut outputs = forward.call(now, None, &encoding.encode(key, stored));
+        let rates = outputs.split_off(1);
+        let classes = integral_accuracy(&outputs[0].named("T B C"), &labels.named("B")).1;
+        std::iter::once(classes.into_tensor()).chain(rates).collect()
     })?;
-    Ok((Program::named("predictions"), function))
+    Ok((Program::named("predictions"), function, forward.rates))
 }

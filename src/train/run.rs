@@ -40,10 +40,11 @@ pub fn run(client: &Client, options: &Options, stop: &AtomicBool, events: &mut d
     let started = Instant::now();
     let mut run = Run::prepare(client, options, events)?;
     let interrupted = run.train(stop, events)?;
-    let test_accuracy = run.test()?;
+    let Tested { accuracy: test_accuracy, spike_rates } = run.test()?;
     let files = run.leave(test_accuracy, interrupted)?;
     Ok(Summary {
         test_accuracy,
+        spike_rates,
         steps: run.done - run.first,
         seconds: started.elapsed().as_secs_f64(),
         steps_per_second: (run.done - run.first) as f64 / run.stepping.as_secs_f64().max(1e-9),
@@ -106,7 +107,9 @@ impl<'a> Run<'a> {
     fn prepare(client: &'a Client, options: &'a Options, events: &mut dyn FnMut(Event)) -> Result<Run<'a>> {
         let per_epoch = options.train.training_batches(options.batch_size, None)?.len();
         let total = programs::total_steps(options.length, per_epoch);
-        let encoding = Encoding::of(options.train.inputs(), options.time_steps);
+        let inputs = options.train.inputs();
+        let sample = options.network.sample_shape(inputs.features())?;
+        let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);
         let optimizer = programs::optimizer(options, total);
         let (program, function) =
             programs::step(&options.network, &encoding, optimizer.as_ref(), options.batch_size, options.shift)?;
@@ -208,8 +211,9 @@ impl<'a> Run<'a> {
     fn end_epoch(&mut self, epoch: usize, events: &mut dyn FnMut(Event)) -> Result<()> {
         let losses = std::mem::take(&mut self.epoch_loss);
         let train_loss = losses.iter().sum::<f32>() / losses.len().max(1) as f32;
-        let test_accuracy = self.test()?;
-        self.metrics.write(Record::epoch(epoch as u64, train_loss, test_accuracy))?;
+        let Tested { accuracy: test_accuracy, spike_rates } = self.test()?;
+        let record = Record::epoch(epoch as u64, train_loss, test_accuracy);
+        self.metrics.write(record.with_spike_rates(&spike_rates))?;
         events(Event::Epoch { epoch, train_loss, test_accuracy });
         if self.saved.elapsed() > CHECKPOINT_EVERY {
             self.save()?;
@@ -218,27 +222,38 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Part of the test samples that are classified rightly now.
-    fn test(&mut self) -> Result<f32> {
+    /// How the network does on the test samples now.
+    fn test(&mut self) -> Result<Tested> {
         let test = &self.options.test;
-        let program = self.predictions.get()?;
+        let predictor = self.predictions.get()?;
         let key = Key::new(self.options.seed + 1000);
-        let mut right = 0;
+        let (mut right, mut spikes) = (0, vec![0.0; predictor.rates.len()]);
         for (i, batch) in test.evaluation_batches(test_batch(test))?.enumerate() {
             let key = if i == 0 { key } else { key.fold_in(i as u32) };
-            right += self.count_right(&program, &batch, key)?;
+            let mut outputs = self.predict(&predictor.program, &batch, key)?.into_iter();
+            let classes = outputs.next().expect("the classes come first");
+            right += classes.iter().zip(batch.labels.to_f64()).filter(|(class, label)| *class == label).count();
+            outputs.zip(&mut spikes).for_each(|(rates, sum)| *sum += rates.iter().sum::<f64>());
         }
-        Ok(right as f32 / test.count() as f32)
+        let count = test.count() as f64;
+        let rates = spikes.into_iter().map(|sum| (sum / count) as f32);
+        let spike_rates = predictor.rates.into_iter().zip(rates).collect();
+        Ok(Tested { accuracy: right as f32 / test.count() as f32, spike_rates })
     }
 
-    fn count_right(&self, program: &Executable, batch: &Batch, key: Key) -> Result<usize> {
+    /// The classes of a batch's samples and, for each layer that fires, their spike rates.
+    fn predict(&self, program: &Executable, batch: &Batch, key: Key) -> Result<Vec<Vec<f64>>> {
         let given = [&key.to_array(), &batch.inputs, &batch.labels].map(|a| self.client.to_device(a));
         let given = given.into_iter().collect::<Result<Vec<_>>>()?;
         let params = &self.state[..self.params.len()];
         let outputs = program.execute(params.iter().chain(&given).map(Input::Borrow).collect())?;
-        let predicted = outputs[0].to_array()?.to_f64();
-        let wanted = batch.labels.to_f64();
-        Ok(predicted.iter().zip(&wanted).take(batch.count).filter(|(p, w)| p == w).count())
+        let counted = |buffer: &Buffer| {
+            let mut values = buffer.to_array()?.to_f64();
+            // What fills up the last batch does not count.
+            values.truncate(batch.count);
+            Ok(values)
+        };
+        outputs.iter().map(counted).collect()
     }
 
     /// Parameters, and with `state` the optimizer's state, from the device.
@@ -284,10 +299,25 @@ fn test_batch(test: &Dataset) -> usize {
     TEST_BATCH.min(test.count())
 }
 
+/// How a network does on the test samples.
+struct Tested {
+    /// Part of them that are classified rightly.
+    accuracy: f32,
+    /// For each layer that fires, the mean number of spikes a neuron and step.
+    spike_rates: BTreeMap<String, f32>,
+}
+
+/// The program for predictions, and the layers whose spike rates it gives.
+#[derive(Clone)]
+struct Predictor {
+    program: Executable,
+    rates: Vec<String>,
+}
+
 /// The program for predictions. It is compiled beside the first training steps, which leave a core free.
 enum Predictions {
-    Compiling(JoinHandle<Result<Executable>>),
-    Ready(Executable),
+    Compiling(JoinHandle<Result<Predictor>>),
+    Ready(Predictor),
     Failed,
 }
 
@@ -296,13 +326,13 @@ impl Predictions {
         let (client, network, encoding) = (client.clone(), options.network.clone(), encoding.clone());
         let batch = test_batch(&options.test);
         Predictions::Compiling(std::thread::spawn(move || {
-            let (program, function) = programs::predictions(&network, &encoding, batch)?;
-            program.compile(&client, &function)
+            let (program, function, rates) = programs::predictions(&network, &encoding, batch)?;
+            Ok(Predictor { program: program.compile(&client, &function)?, rates })
         }))
     }
 
     /// The program, once it is there.
-    fn get(&mut self) -> Result<Executable> {
+    fn get(&mut self) -> Result<Predictor> {
         *self = match std::mem::replace(self, Predictions::Failed) {
             Predictions::Compiling(thread) => {
                 let outcome = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -311,7 +341,7 @@ impl Predictions {
             other => other,
         };
         match self {
-            Predictions::Ready(program) => Ok(program.clone()),
+            Predictions::Ready(predictor) => Ok(predictor.clone()),
             _ => Err(Error::input("the program for predictions could not be compiled")),
         }
     }

@@ -1,0 +1,141 @@
+//! The arguments of layers by name: how they are declared, read from `model.toml` and written there. Knows no particular
+//! layer.
+
+use std::sync::Arc;
+
+use toml::Value;
+
+use super::layer::Layer;
+use crate::config::{Field, Fields, LARGEST};
+use crate::error::Result;
+
+/// A kind of layer that a file may name.
+pub(crate) struct Kind {
+    /// Its `type` in a file: Spyx's or flax's name.
+    pub name: &'static str,
+    /// The keys it takes, `type` among them.
+    pub keys: &'static [&'static str],
+    /// A layer from a table of these keys.
+    pub read: fn(&Fields<'_>) -> Result<Arc<dyn Layer>>,
+}
+
+/// A type of argument.
+pub(crate) trait Argument: Field {
+    /// The value as it is written; `None` is left out.
+    fn write(&self) -> Option<Value>;
+}
+
+impl<T: Argument> Argument for Option<T> {
+    fn write(&self) -> Option<Value> {
+        self.as_ref().and_then(T::write)
+    }
+}
+
+macro_rules! plain_arguments {
+    ($($Type:ty: $value:ident => $written:expr;)*) => {$(
+        impl Argument for $Type {
+            fn write(&self) -> Option<Value> {
+                let $value = self;
+                Some($written)
+            }
+        }
+    )*};
+}
+
+plain_arguments! {
+    bool: flag => Value::Boolean(*flag);
+    f64: number => Value::Float(*number);
+    i64: number => Value::Integer(*number);
+    usize: size => Value::Integer(*size as i64);
+    Vec<i64>: list => Value::Array(list.iter().map(|number| Value::Integer(*number)).collect());
+    Vec<usize>: list => Value::Array(list.iter().map(|size| Value::Integer(*size as i64)).collect());
+}
+
+/// A layer that was just read, once it has turned out to be usable.
+pub(super) fn usable(layer: impl Layer + 'static, fields: &Fields<'_>) -> Result<Arc<dyn Layer>> {
+    layer.check().map_err(|(argument, reason)| fields.value_error(argument, reason))?;
+    for parameter in layer.parameters() {
+        let count = parameter.dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        if count.is_none_or(|count| count > LARGEST) {
+            let (what, name) = (fields.what(), parameter.name);
+            return Err(fields.error(format!("{what} has a {name} of more than {LARGEST} elements")));
+        }
+    }
+    Ok(Arc::new(layer))
+}
+
+/// Declares a layer by its arguments: those it needs and those with a default. The names of the fields are the keys in a
+/// file. `described!()` in its `impl Layer` tells the rest of the program.
+macro_rules! layer {
+    (
+        $(#[$about:meta])*
+        pub struct $Name:ident = $kind:literal {
+            $(needs { $($(#[$of_needed:meta])* $needed:ident: $Needed:ty,)* })?
+            $(takes { $($(#[$of_taken:meta])* $taken:ident: $Taken:ty = $default:expr,)* })?
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $Name {
+            $($($(#[$of_needed])* pub $needed: $Needed,)*)?
+            $($($(#[$of_taken])* pub $taken: $Taken,)*)?
+        }
+
+        impl $Name {
+            pub(super) const KIND: $crate::nn::arguments::Kind = $crate::nn::arguments::Kind {
+                name: $kind,
+                keys: &["type", $($(stringify!($needed),)*)? $($(stringify!($taken),)*)?],
+                read: |fields| {
+                    let layer = $Name {
+                        $($($needed: fields.require(stringify!($needed))?,)*)?
+                        $($($taken: fields.get(stringify!($taken))?.unwrap_or($default),)*)?
+                    };
+                    $crate::nn::arguments::usable(layer, fields)
+                },
+            };
+
+            /// A layer with what it needs and every default.
+            fn with_defaults($($($needed: $Needed),*)?) -> $Name {
+                $Name { $($($needed,)*)? $($($taken: $default,)*)? }
+            }
+
+            fn written(&self) -> Vec<(&'static str, toml::Value)> {
+                let all: Vec<(&'static str, Option<toml::Value>)> = vec![
+                    $($((stringify!($needed), $crate::nn::arguments::Argument::write(&self.$needed)),)*)?
+                    $($((stringify!($taken), $crate::nn::arguments::Argument::write(&self.$taken)),)*)?
+                ];
+                all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+            }
+        }
+    };
+}
+
+/// The name and the arguments of a layer declared with `layer!`.
+macro_rules! described {
+    () => {
+        fn kind(&self) -> &'static str {
+            Self::KIND.name
+        }
+        fn arguments(&self) -> Vec<(&'static str, toml::Value)> {
+            self.written()
+        }
+    };
+}
+
+/// The same for a layer of neurons of `hidden_shape`, which keeps that shape and fires.
+macro_rules! described_neuron {
+    () => {
+        $crate::nn::arguments::described!();
+        fn takes(&self) -> Vec<usize> {
+            self.hidden_shape.clone()
+        }
+        fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+            $crate::nn::layer::keeps(&self.hidden_shape, input)
+        }
+        fn fires(&self) -> bool {
+            true
+        }
+    };
+}
+
+pub(super) use {described, described_neuron, layer};

@@ -1,0 +1,20 @@
+//! Decays per time step, as Spyx's neurons have them. Knows no neuron.
+
+use spiq_hlo::Tensor;
+
+use super::parameter::{Init, Parameter};
+use super::step::Step;
+
+/// A decay's parameter: a scalar of this value, or one for each neuron as Spyx draws them.
+pub(super) fn decay_parameter(name: &str, value: Option<f64>, shape: &[usize]) -> Parameter {
+    match value {
+        Some(value) => Parameter::new(name, [], Init::Constant(value)),
+        None => Parameter::new(name, shape, Init::SpyxBeta),
+    }
+}
+
+/// A decay in use: clipped to [0, 1]. At the very ends half of the gradient passes, as with `jnp.clip`.
+#[track_caller]
+pub(super) fn decay(at: &Step<'_>, name: &str) -> Tensor {
+    at.parameter(name).maximum(0.0).minimum(1.0)
+}

@@ -1,0 +1,64 @@
+//! The neuron without a reset, whose potential is linear in its input. Knows nothing of other neurons.
+
+use spiq_hlo::Tensor;
+
+use super::arguments::{described_neuron, layer};
+use super::decay::{decay, decay_parameter};
+use super::layer::Layer;
+use super::parameter::{Parameter, State};
+use super::step::Step;
+use super::surrogate::Surrogate;
+
+layer! {
+    /// Leaky neurons that are not reset: `V ← beta V + x`, then `s = H(V - threshold)`.
+    ///
+    /// A spike answers the potential of its own step, unlike that of the other neurons.
+    ///
+    /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; state `potential` likewise; parameter `beta`
+    /// [hidden_shape…], or a scalar where a value is given. Units: beta is the share of the potential that is left after one
+    /// time step, clipped to [0, 1] in use. Source: `spyx.nn.PSU_LIF`, of which `AssociativeLIF` is another name.
+    ///
+    /// ```
+    /// use spiq::nn::{Layer, PsuLif};
+    /// assert_eq!(PsuLif::new([64]).states().len(), 1);
+    /// ```
+    #[doc(alias = "PSU_LIF")]
+    #[doc(alias = "AssociativeLIF")]
+    pub struct PsuLif = "PSU_LIF" {
+        needs {
+            /// Shape of one sample's potentials.
+            hidden_shape: Vec<usize>,
+        }
+        takes {
+            /// One decay for all neurons; `None` draws one for each around 0.5. Trained either way.
+            beta: Option<f64> = None,
+            /// The potential above which a neuron fires.
+            threshold: f64 = 1.0,
+            /// The derivative that stands in for that of the step.
+            activation: Surrogate = Surrogate::default(),
+        }
+    }
+}
+
+impl PsuLif {
+    /// Neurons with Spyx's defaults: threshold 1, superspike.
+    pub fn new(hidden_shape: impl Into<Vec<usize>>) -> PsuLif {
+        PsuLif::with_defaults(hidden_shape.into())
+    }
+}
+
+impl Layer for PsuLif {
+    described_neuron!();
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![decay_parameter("beta", self.beta, &self.hidden_shape)]
+    }
+    fn states(&self) -> Vec<State> {
+        vec![State::new("potential", self.hidden_shape.as_slice())]
+    }
+    fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
+        let v = decay(at, "beta") * at.state("potential") + x;
+        let spikes = self.activation.spike(&(&v - self.threshold));
+        at.set_state("potential", v);
+        spikes
+    }
+}

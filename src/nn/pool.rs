@@ -1,0 +1,238 @@
+//! Pooling: one number for each place of a window, over sequences or images. Knows nothing of time and neurons.
+
+use spiq_hlo::{Tensor, Window};
+
+use super::arguments::{described, layer};
+use super::layer::Layer;
+use super::padding::{Padding, places};
+use super::step::Step;
+
+layer! {
+    /// The sum of each place of a window: how many spikes it holds.
+    ///
+    /// A number for window_shape or strides counts for all axes that the window moves along: those of the image, not the
+    /// features.
+    ///
+    /// Shapes: x [B, …, C] to the same axes. Errors, where the layer is used: sizes that do not fit. Source:
+    /// `spyx.nn.SumPool`.
+    ///
+    /// ```
+    /// use spiq::nn::{Layer, Padding, SumPool};
+    /// let layer = SumPool::new([2, 2], [2, 2], Padding::Valid);
+    /// assert_eq!(layer.output(&[28, 28, 16]), Ok(vec![14, 14, 16]));
+    /// ```
+    pub struct SumPool = "SumPool" {
+        needs {
+            /// Sizes of the window.
+            window_shape: Vec<usize>,
+            /// Steps of the window.
+            strides: Vec<usize>,
+            /// What stands around an image: `SAME` or `VALID`.
+            padding: Padding,
+        }
+        takes {
+            /// The axis that the window leaves alone, the batch being axis 0; from the end if negative.
+            channel_axis: i64 = -1,
+        }
+    }
+}
+
+layer! {
+    /// The mean of each place of a window.
+    ///
+    /// Lists as for [`SumPool`]. Shapes: x [B, …, C] to the same axes. Errors, where the layer is used: sizes that do not fit.
+    /// Source: `flax.nnx.avg_pool`.
+    ///
+    /// ```
+    /// use spiq::nn::{AvgPool, Layer};
+    /// let layer = AvgPool { strides: vec![2], ..AvgPool::new([2]) };
+    /// assert_eq!(layer.output(&[28, 28, 16]), Ok(vec![14, 14, 16]));
+    /// ```
+    pub struct AvgPool = "AvgPool" {
+        needs {
+            /// Sizes of the window.
+            window_shape: Vec<usize>,
+        }
+        takes {
+            /// Steps of the window; 1 by default, as in flax.
+            strides: Vec<usize> = vec![1],
+            /// What stands around an image: `SAME`, `VALID` or numbers.
+            padding: Padding = Padding::Valid,
+            /// Whether what was padded counts as elements of the window.
+            count_include_pad: bool = true,
+        }
+    }
+}
+
+layer! {
+    /// The largest element of each place of a window.
+    ///
+    /// Lists as for [`SumPool`]. Of equal elements the first has the gradient. Shapes: x [B, …, C] to the same axes. Errors,
+    /// where the layer is used: sizes that do not fit. Source: `flax.nnx.max_pool`.
+    ///
+    /// ```
+    /// use spiq::nn::{Layer, MaxPool};
+    /// let layer = MaxPool { strides: vec![2], ..MaxPool::new([2]) };
+    /// assert_eq!(layer.output(&[28, 28, 16]), Ok(vec![14, 14, 16]));
+    /// ```
+    pub struct MaxPool = "MaxPool" {
+        needs {
+            /// Sizes of the window.
+            window_shape: Vec<usize>,
+        }
+        takes {
+            /// Steps of the window; 1 by default, as in flax.
+            strides: Vec<usize> = vec![1],
+            /// What stands around an image: `SAME`, `VALID` or numbers.
+            padding: Padding = Padding::Valid,
+        }
+    }
+}
+
+impl SumPool {
+    /// Sums, features on the last axis.
+    pub fn new(window_shape: impl Into<Vec<usize>>, strides: impl Into<Vec<usize>>, padding: Padding) -> SumPool {
+        SumPool::with_defaults(window_shape.into(), strides.into(), padding)
+    }
+
+    fn pool(&self) -> Pool<'_> {
+        let SumPool { window_shape, strides, padding, channel_axis } = self;
+        Pool { sizes: window_shape, strides, padding, channel_axis: *channel_axis }
+    }
+}
+
+impl AvgPool {
+    /// Means at every place, without padding.
+    pub fn new(window_shape: impl Into<Vec<usize>>) -> AvgPool {
+        AvgPool::with_defaults(window_shape.into())
+    }
+
+    fn pool(&self) -> Pool<'_> {
+        Pool { sizes: &self.window_shape, strides: &self.strides, padding: &self.padding, channel_axis: -1 }
+    }
+}
+
+impl MaxPool {
+    /// Largest elements at every place, without padding.
+    pub fn new(window_shape: impl Into<Vec<usize>>) -> MaxPool {
+        MaxPool::with_defaults(window_shape.into())
+    }
+
+    fn pool(&self) -> Pool<'_> {
+        Pool { sizes: &self.window_shape, strides: &self.strides, padding: &self.padding, channel_axis: -1 }
+    }
+}
+
+/// A window over the axes of an image.
+struct Pool<'a> {
+    sizes: &'a [usize],
+    strides: &'a [usize],
+    padding: &'a Padding,
+    channel_axis: i64,
+}
+
+impl Pool<'_> {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        for (name, list) in [("window_shape", self.sizes), ("strides", self.strides)] {
+            if list.is_empty() || list.contains(&0) {
+                return Err((name, format!("is {list:?}, but must be a size or a list of sizes from 1 up")));
+            }
+        }
+        match self.padding {
+            Padding::Same | Padding::Valid | Padding::Explicit(_) => Ok(()),
+            other => Err(("padding", format!("is {other:?}, but a pool takes SAME, VALID or numbers"))),
+        }
+    }
+
+    /// The window over a sample with axes of these sizes, the batch in front.
+    fn window(&self, sample: &[usize]) -> Result<Window, String> {
+        let rank = sample.len() + 1;
+        let channels = if self.channel_axis < 0 { self.channel_axis + rank as i64 } else { self.channel_axis };
+        let moved: Vec<usize> = (1..rank).filter(|&axis| axis as i64 != channels).collect();
+        let counts = |list: &[usize]| list.len() == 1 || list.len() == moved.len();
+        if moved.is_empty() || !(1..rank as i64).contains(&channels) || !counts(self.sizes) || !counts(self.strides) {
+            let axes = self.sizes.len().max(self.strides.len());
+            return Err(format!("takes features and as many axes as its window, {axes}"));
+        }
+        self.padding
+            .check(moved.len())
+            .map_err(|reason| format!("has a padding that {reason}; it takes other images"))?;
+        let mut window = Window::new(vec![1; rank]);
+        for (i, &axis) in moved.iter().enumerate() {
+            let at = |list: &[usize]| list[if list.len() == 1 { 0 } else { i }];
+            let (size, stride) = (at(self.sizes), at(self.strides));
+            let (low, high) = self.padding.of_axis(i, sample[axis - 1], size, stride);
+            (window.sizes[axis], window.strides[axis]) = (size, stride);
+            window.padding[axis] = (low as i64, high as i64);
+        }
+        Ok(window)
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        let window = self.window(input)?;
+        let size = |(i, &size): (usize, &usize)| {
+            let (low, high) = window.padding[i + 1];
+            let places = places(size + (low + high) as usize, window.sizes[i + 1], window.strides[i + 1]);
+            if size == 0 { Ok(0) } else { Some(places).filter(|places| *places > 0).ok_or(window.sizes[i + 1]) }
+        };
+        let sizes: Result<Vec<usize>, usize> = input.iter().enumerate().map(size).collect();
+        sizes.map_err(|window| format!("takes images with room for a window of {window}"))
+    }
+}
+
+impl Layer for SumPool {
+    described!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        match &self.padding {
+            Padding::Explicit(_) => Err(("padding", "has numbers, but must be SAME or VALID".to_owned())),
+            _ => self.pool().check(),
+        }
+    }
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        self.pool().output(input)
+    }
+    fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
+        pooled(&self.pool(), x, |window| x.reduce_window_sum(window))
+    }
+}
+
+impl Layer for AvgPool {
+    described!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        self.pool().check()
+    }
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        self.pool().output(input)
+    }
+    fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
+        pooled(&self.pool(), x, |window| {
+            let sum = x.reduce_window_sum(window);
+            match self.count_include_pad {
+                true => sum / window.sizes.iter().product::<usize>() as f64,
+                false => sum / x.full_like(1.0).reduce_window_sum(window),
+            }
+        })
+    }
+}
+
+impl Layer for MaxPool {
+    described!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        self.pool().check()
+    }
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        self.pool().output(input)
+    }
+    fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
+        pooled(&self.pool(), x, |window| x.reduce_window_max(window))
+    }
+}
+
+/// The pool of a batch; a batch that does not fit was refused before the first step.
+#[track_caller]
+fn pooled(pool: &Pool<'_>, x: &Tensor, reduce: impl FnOnce(&Window) -> Tensor) -> Tensor {
+    match pool.window(x.dims().get(1..).unwrap_or_default()) {
+        Ok(window) => reduce(&window),
+        Err(_) => x.clone(),
+    }
+}
