@@ -156,8 +156,8 @@ fn unknown_and_impossible_rules_are_refused() {
     };
     refused(
         &with(&|r| r.weight_qtype = Some("itn8".into())),
-        "rule 1: unknown quantized type `itn8`; did you mean `int8`? (known: int2, int3, int4, int5, int6, int7, int8, \
-         float8_e4m3fn, float8_e5m2)",
+        "rule 1: unknown quantized type `itn8`; did you mean `int8`? (known: int1, int2, int3, int4, int5, int6, int7, \
+         int8, nf4, float8_e4m3fn, float8_e5m2, mxfp8, mxfp4, nvfp4, ternary, binary)",
     );
     refused(
         &with(&|r| r.weight_calibration_method = "rms".into()),

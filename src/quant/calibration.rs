@@ -1,11 +1,13 @@
-//! From a tensor's values to the range that is represented: absmax, minmax, rms, fixed. Knows nothing of operations.
+//! From a tensor's values to the range that is represented. Knows nothing of operations.
 
-use spiq_hlo::Tensor;
+use spiq_hlo::{DType, Tensor};
 
 use super::qtype::QType;
+use super::rounding::{levels, round_to};
 use crate::error::{Error, Result};
 
-/// How the represented range follows from the values (`qwix` calibration methods, with their arguments).
+/// How the represented range follows from the values: qwix's calibration methods with their arguments, and three of ours
+/// (`absmean`, `percentile`, `mse`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
     /// `absmax[,k]`: symmetric, k · max |x|.
@@ -14,6 +16,12 @@ pub enum Method {
     Minmax(f64),
     /// `rms,k`: symmetric, k · sqrt(mean x²).
     Rms(f64),
+    /// `absmean[,k]`: symmetric, k · mean |x|.
+    Absmean(f64),
+    /// `percentile,p`: symmetric; p percent of all magnitudes lie inside, interpolated between neighbours.
+    Percentile(f64),
+    /// `mse`: symmetric; of the ranges 1, 0.95, … 0.1 times max |x|, the one with the smallest squared error.
+    Mse,
     /// `fixed,a[,b]`: (-a, a) or (a, b), one for the whole tensor.
     Fixed(f64, f64),
 }
@@ -37,11 +45,35 @@ impl Method {
             ("minmax", [k]) => Ok(Method::Minmax(*k)),
             ("rms", [k]) => Ok(Method::Rms(*k)),
             ("rms", _) => Err(wrong("wants a factor, as in `rms,7`")),
+            ("absmean", []) => Ok(Method::Absmean(1.0)),
+            ("absmean", [k]) => Ok(Method::Absmean(*k)),
+            ("percentile", [p]) if 0.0 < *p && *p <= 100.0 => Ok(Method::Percentile(*p)),
+            ("percentile", _) => Err(wrong("wants percent above 0 and up to 100, as in `percentile,99.9`")),
+            ("mse", []) => Ok(Method::Mse),
+            ("mse", _) => Err(wrong("takes no argument")),
             ("fixed", [a]) if *a > 0.0 => Ok(Method::Fixed(-a, *a)),
             ("fixed", [a, b]) if *a <= 0.0 && *b >= 0.0 && a < b => Ok(Method::Fixed(*a, *b)),
             ("fixed", _) => Err(wrong("wants a range that contains 0, as in `fixed,1` or `fixed,-1,2`")),
-            ("absmax" | "minmax", _) => Err(wrong("takes at most one factor")),
-            _ => Err(wrong("unknown (known: absmax, minmax, rms, fixed)")),
+            ("absmax" | "minmax" | "absmean", _) => Err(wrong("takes at most one factor")),
+            _ => Err(wrong("unknown (known: absmax, minmax, rms, fixed, absmean, percentile, mse)")),
+        }
+    }
+
+    /// The method as it stands beside a type: `ternary` and `int1` take the mean magnitude where nothing but the default,
+    /// absmax, is asked for.
+    ///
+    /// # Errors
+    /// Of kind `Input`: a type without a zero point for a range that is shifted, or without a range at all.
+    pub(crate) fn beside(self, qtype: QType) -> Result<Method> {
+        if self.is_asymmetric() && !qtype.has_zero_point() {
+            return Err(Error::input(format!("{qtype} has no zero point, so use a symmetric method like absmax")));
+        }
+        match (qtype, self) {
+            (QType::Ternary | QType::Int1, Method::Absmax(1.0)) => Ok(Method::Absmean(1.0)),
+            (QType::Binary, method) if method != Method::Absmax(1.0) => {
+                Err(Error::input("binary has no range to calibrate, so leave its calibration method out"))
+            }
+            _ => Ok(self),
         }
     }
 
@@ -49,7 +81,7 @@ impl Method {
     pub(crate) fn clips(self) -> bool {
         match self {
             Method::Absmax(k) | Method::Minmax(k) => k < 1.0,
-            Method::Rms(_) | Method::Fixed(..) => true,
+            Method::Rms(_) | Method::Fixed(..) | Method::Absmean(_) | Method::Percentile(_) | Method::Mse => true,
         }
     }
 
@@ -58,7 +90,7 @@ impl Method {
         match self {
             Method::Minmax(_) => true,
             Method::Fixed(a, b) => a + b != 0.0,
-            Method::Absmax(_) | Method::Rms(_) => false,
+            _ => false,
         }
     }
 }
@@ -73,22 +105,31 @@ pub(crate) enum Range {
 }
 
 impl Range {
-    /// The range of `x`, reduced over `axes`, given the shape that scales have.
-    pub(crate) fn of(x: &Tensor, axes: &[usize], scale_dims: &[usize], method: Method) -> Range {
+    /// The range of `x` for a type, reduced over `axes`, given the shape that scales have.
+    pub(crate) fn of(x: &Tensor, axes: &[usize], scale_dims: &[usize], method: Method, qtype: QType) -> Range {
+        // One range for the whole tensor, whatever the channels.
+        let full = |v: f64| x.graph().full(x.ty().with_dims(vec![1; scale_dims.len()]), v);
+        if qtype == QType::Binary {
+            return Range::Symmetric(full(1.0));
+        }
         let times = |t: Tensor, k: f64| if k == 1.0 { t } else { t * k };
         let shaped = |t: Tensor| t.reshape(scale_dims);
         match method {
             Method::Absmax(k) => Range::Symmetric(shaped(times(x.reduce_absmax(axes), k))),
             Method::Rms(k) => Range::Symmetric(shaped((x * x).reduce_mean(axes).sqrt() * k)),
+            Method::Absmean(k) => Range::Symmetric(shaped(times(x.abs().reduce_mean(axes), k))),
+            Method::Percentile(p) => Range::Symmetric(shaped(percentile(&x.abs(), axes, p))),
+            Method::Mse => Range::Symmetric(shaped(smallest_error(x, axes, qtype))),
             Method::Minmax(k) => {
                 let (low, high) = (x.reduce_min(axes).minimum(0.0), x.reduce_max(axes).maximum(0.0));
                 Range::Asymmetric(shaped(times(low, k)), shaped(times(high, k)))
             }
             Method::Fixed(a, b) => {
-                // One range for the whole tensor, whatever the channels.
-                let ones = vec![1; scale_dims.len()];
-                let full = |v: f64| x.graph().full(x.ty().with_dims(ones.clone()), v);
-                if a + b == 0.0 { Range::Symmetric(full(b)) } else { Range::Asymmetric(full(a), full(b)) }
+                if a + b == 0.0 {
+                    Range::Symmetric(full(b))
+                } else {
+                    Range::Asymmetric(full(a), full(b))
+                }
             }
         }
     }
@@ -96,10 +137,10 @@ impl Range {
     /// Scale, and zero point in the type's storage where the range is asymmetric.
     pub(crate) fn scale(&self, qtype: QType) -> (Tensor, Option<Tensor>) {
         match self {
-            Range::Symmetric(absmax) => (nonzero(absmax * (1.0 / qtype.symmetric_bound())), None),
+            Range::Symmetric(absmax) => (scale_of(&(absmax * (1.0 / qtype.symmetric_bound())), qtype), None),
             Range::Asymmetric(low, high) => {
                 let (qmin, qmax) = qtype.range();
-                let scale = nonzero((high - low) * (1.0 / (qmax - qmin)));
+                let scale = nonzero(&((high - low) * (1.0 / (qmax - qmin))));
                 let zero_point = round_to(&(qmin - low / &scale), qtype);
                 (scale, Some(zero_point))
             }
@@ -108,14 +149,61 @@ impl Range {
 }
 
 /// A scale too small to divide by becomes 1: everything it covers is as good as zero.
-fn nonzero(scale: Tensor) -> Tensor {
+fn nonzero(scale: &Tensor) -> Tensor {
     let tiny = f64::from(f32::MIN_POSITIVE.sqrt());
-    scale.lt(tiny).select(&scale.full_like(1.0), &scale)
+    scale.lt(tiny).select(&scale.full_like(1.0), scale)
 }
 
-/// Scaled values as values of the type: nearest, ties to even, saturating.
-pub(crate) fn round_to(scaled: &Tensor, qtype: QType) -> Tensor {
-    let (low, high) = qtype.range();
-    let rounded = if matches!(qtype, QType::Int(_)) { scaled.round_nearest_even() } else { scaled.clone() };
-    rounded.clamp(low, high).convert(qtype.storage())
+/// The scale that the type can have, from the one that is asked for.
+fn scale_of(scale: &Tensor, qtype: QType) -> Tensor {
+    match qtype {
+        // Nothing is divided by it, and only 0 gives nothing but zeros back.
+        QType::Int1 => scale.clone(),
+        QType::Mxfp8 | QType::Mxfp4 => next_power_of_two(&nonzero(scale)),
+        QType::Nvfp4 => {
+            // What would be rounded to 0 becomes the smallest f8E4M3FN above it: qwix divides by 0 there.
+            let rounded = round_to(&nonzero(scale), QType::E4m3fn).convert(scale.dtype());
+            rounded.maximum(2f64.powi(-9))
+        }
+        _ => nonzero(scale),
+    }
+}
+
+/// 2^ceil(log2 x), exactly: the bits of an f32, counted up to a mantissa of zeros.
+fn next_power_of_two(x: &Tensor) -> Tensor {
+    let mantissa = f64::from((1 << 23) - 1);
+    let bits = x.convert(DType::F32).bitcast_convert(DType::S32) + mantissa;
+    bits.and(-1.0 - mantissa).bitcast_convert(DType::F32).convert(x.dtype())
+}
+
+/// The value below which `p` percent of the values over `axes` lie, between two neighbours by proportion (numpy's default).
+fn percentile(x: &Tensor, axes: &[usize], p: f64) -> Tensor {
+    let kept: Vec<usize> = (0..x.rank()).filter(|axis| !axes.contains(axis)).collect();
+    let kept_dims: Vec<usize> = kept.iter().map(|&axis| x.dims()[axis]).collect();
+    let count = axes.iter().map(|&axis| x.dims()[axis]).product::<usize>();
+    let order = [kept, axes.to_vec()].concat();
+    let sorted = x.transpose(&order).reshape(&[&kept_dims[..], &[count]].concat()).sort(-1);
+    let place = p / 100.0 * (count.max(1) - 1) as f64;
+    let at = |index: f64| sorted.index_axis(-1, index as usize);
+    let (low, high) = (at(place.floor()), at(place.ceil()));
+    let way = (&high - &low) * place.fract();
+    low + way
+}
+
+/// The largest magnitude over `axes`, or that part of it with which a type's squared error is smallest.
+fn smallest_error(x: &Tensor, axes: &[usize], qtype: QType) -> Tensor {
+    let kept: Vec<usize> = (0..x.rank()).map(|axis| if axes.contains(&axis) { 1 } else { x.dims()[axis] }).collect();
+    let error = |range: &Tensor| {
+        let (scale, _) = Range::Symmetric(range.reshape(&kept)).scale(qtype);
+        let off = x - levels(&round_to(&(x * (1.0 / &scale)), qtype), qtype, x.dtype()) * &scale;
+        (&off * &off).reduce_sum(axes)
+    };
+    let largest = x.reduce_absmax(axes);
+    let start = (largest.clone(), error(&largest));
+    let better = |(best, least): (Tensor, Tensor), twentieths: i32| {
+        let range = &largest * (f64::from(twentieths) / 20.0);
+        let found = error(&range);
+        (found.lt(&least).select(&range, &best), found.minimum(&least))
+    };
+    (2..20).rev().fold(start, better).0
 }

@@ -6,17 +6,22 @@ mod conv;
 mod dot;
 mod numerics;
 mod operand;
+mod presets;
 mod product;
 mod qtensor;
 mod qtype;
 mod report;
+mod rounding;
 mod rule;
 mod straight_through;
 mod transform;
 
 pub use calibration::Method;
 pub use numerics::Numerics;
+pub use presets::{
+    binary_activation_error, bitnet_ternary_rules, linear_only_rules, spiking_feedforward_rules, weights_only_rules,
+};
 pub use qtype::QType;
 pub use report::{Report, Row, Side};
-pub use rule::{Rules, linear_only_rules, weights_only_rules};
+pub use rule::Rules;
 pub use transform::{Mode, Quantized, quantize};

@@ -34,7 +34,7 @@ impl Operand {
     /// A gradient, cut where the original lay outside the represented range.
     pub(crate) fn masked(&self, gradient: Tensor) -> Tensor {
         match &self.quantized {
-            Some((q, method)) if method.clips() => q.mask(&gradient, &self.original),
+            Some((q, method)) if method.clips() && q.qtype.cuts_gradients() => q.mask(&gradient, &self.original),
             _ => gradient,
         }
     }

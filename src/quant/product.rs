@@ -108,12 +108,13 @@ fn free(rank: usize, contract: &[usize]) -> Vec<usize> {
 const SMALLEST_TILE: usize = 128;
 
 /// Whether products can be formed from the stored values, and scales applied to their sums: integers with integers, floats
-/// with floats (no unit multiplies one with the other), tiles that are large enough.
+/// with floats (no unit multiplies one with the other), not the numbers of levels, tiles that are large enough.
 pub(crate) fn sums_stored_values(lhs: &QTensor, rhs: &QTensor) -> bool {
     let large =
         |q: &QTensor| q.tiles.is_none_or(|(axis, count)| count == 1 || q.values.dims()[axis] / count >= SMALLEST_TILE);
     let same_kind = lhs.values.dtype().is_float() == rhs.values.dtype().is_float();
-    same_kind && large(lhs) && large(rhs)
+    let uniform = lhs.qtype.is_uniform() && rhs.qtype.is_uniform();
+    same_kind && uniform && large(lhs) && large(rhs)
 }
 
 /// The type in which products of two stored types are summed.

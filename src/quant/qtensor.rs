@@ -2,8 +2,9 @@
 
 use spiq_hlo::Tensor;
 
-use super::calibration::{Method, Range, round_to};
+use super::calibration::{Method, Range};
 use super::qtype::QType;
+use super::rounding::{levels, round_to};
 use crate::config::TileSize;
 
 /// How one operand is quantized (qwix's `HowToQuantize`).
@@ -68,7 +69,7 @@ impl QTensor {
             _ => 1,
         };
         let scale_dims: Vec<usize> = (0..x.rank()).map(scale_dim).collect();
-        let range = Range::of(&split, &axes, &scale_dims, how.method);
+        let range = Range::of(&split, &axes, &scale_dims, how.method, how.qtype);
         let (scale, zero_point) = range.scale(how.qtype);
         // A reciprocal per scale and a product per element, as XLA:CPU compiles qwix's division: it is faster, and
         // written out it gives the same bits on every backend.
@@ -83,7 +84,7 @@ impl QTensor {
     /// The values it stands for, in the element type of its scale.
     pub(crate) fn dequantize(&self) -> Tensor {
         let dtype = self.scale.dtype();
-        let mut values = self.values.convert(dtype);
+        let mut values = levels(&self.values, self.qtype, dtype);
         if let Some(zero) = &self.zero_point {
             values = over_tiles(&values, &zero.convert(dtype), self.tiles, |x, zero| x - zero);
         }

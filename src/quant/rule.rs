@@ -81,18 +81,17 @@ impl Rule {
         }
         let side = |qtype: &Option<String>, method: &str| -> Result<Option<(QType, Method)>> {
             let Some(name) = qtype else { return Ok(None) };
-            let (qtype, method) = (QType::parse(name)?, Method::parse(method)?);
-            if method.is_asymmetric() && !qtype.has_zero_point() {
-                return Err(Error::input(format!("{qtype} has no zero point, so use a symmetric method like absmax")));
-            }
-            Ok(Some((qtype, method)))
+            let qtype = QType::parse(name)?;
+            Ok(Some((qtype, Method::parse(method)?.beside(qtype)?)))
         };
         let act_method = config.act_calibration_method.as_deref().unwrap_or("absmax");
+        let weight = side(&config.weight_qtype, &config.weight_calibration_method)?;
+        let act = side(&config.act_qtype, act_method)?;
         Ok(Rule {
             path: config.path_regex()?,
-            weight: side(&config.weight_qtype, &config.weight_calibration_method)?,
-            act: side(&config.act_qtype, act_method)?,
-            tile_size: config.tile_size,
+            tile_size: tile_size(config.tile_size, [weight, act].map(|side| side.map(|(qtype, _)| qtype)))?,
+            weight,
+            act,
             config: config.clone(),
         })
     }
@@ -103,23 +102,17 @@ impl Rule {
     }
 }
 
-/// One rule for all dot products and convolutions, weights and activations alike. Spyx: `linear_only_rules`.
-pub fn linear_only_rules(weight_qtype: &str, act_qtype: &str) -> Vec<RuleConfig> {
-    let rule = RuleConfig {
-        op_names: Product::NAMES.map(str::to_owned).to_vec(),
-        weight_qtype: Some(weight_qtype.into()),
-        act_qtype: Some(act_qtype.into()),
-        ..RuleConfig::default()
-    };
-    vec![rule]
-}
-
-/// One rule for the weights of all dot products and convolutions; activations stay as they are. Spyx: `weights_only_rules`.
-pub fn weights_only_rules(weight_qtype: &str) -> Vec<RuleConfig> {
-    let rule = RuleConfig {
-        op_names: Product::NAMES.map(str::to_owned).to_vec(),
-        weight_qtype: Some(weight_qtype.into()),
-        ..RuleConfig::default()
-    };
-    vec![rule]
+/// The tiles of both sides: those that a type consists of, where one does. Spyx fills in the same for its presets.
+fn tile_size(given: Option<TileSize>, qtypes: [Option<QType>; 2]) -> Result<Option<TileSize>> {
+    qtypes.into_iter().flatten().try_fold(given, |tiles, qtype| match (tiles, qtype.tile()) {
+        (_, None) => Ok(tiles),
+        (None, Some(size)) => Ok(Some(TileSize::Elements(size))),
+        (Some(TileSize::Elements(given)), Some(size)) if given == size => Ok(tiles),
+        (Some(TileSize::Elements(other)), Some(size)) => Err(Error::input(format!(
+            "{qtype} consists of tiles of {size}, but the rule's tile_size, or its other type, makes them {other}"
+        ))),
+        (Some(TileSize::Fraction(_)), Some(size)) => {
+            Err(Error::input(format!("{qtype} consists of tiles of {size}; leave tile_size out")))
+        }
+    })
 }

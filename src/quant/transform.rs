@@ -115,7 +115,11 @@ fn quantize_side(
     };
     let tiles = match (rule.tile_size, product.tiled_axis(side)) {
         (Some(_), None) => {
-            refuse(format!("{} has no axis to cut into tiles; leave tile_size out of its rule", product.name()));
+            let remedy = match qtype.tile() {
+                Some(_) => format!("choose a type for its rule that has none, unlike {qtype}"),
+                None => "leave tile_size out of its rule".to_owned(),
+            };
+            refuse(format!("{} has no axis to cut into tiles; {remedy}", product.name()));
             return None;
         }
         (Some(tile), Some(axis)) => match tile_count(operand.dims()[axis], tile) {

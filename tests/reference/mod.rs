@@ -85,8 +85,12 @@ impl Case<'_> {
 
     /// One of the case's arrays.
     pub fn array(&self, name: &str) -> &Array {
-        let path = format!("{}/{name}", self.name);
-        self.file.arrays.get(&path).unwrap_or_else(|| panic!("no array {path}"))
+        self.find(name).unwrap_or_else(|| panic!("no array {}/{name}", self.name))
+    }
+
+    /// One of the case's arrays, if it has it.
+    pub fn find(&self, name: &str) -> Option<&Array> {
+        self.file.arrays.get(&format!("{}/{name}", self.name))
     }
 }
 
