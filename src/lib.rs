@@ -6,6 +6,7 @@ pub mod data;
 pub mod display;
 mod error;
 mod jit;
+pub mod native;
 pub mod network;
 pub mod nn;
 pub mod notebook;
@@ -15,6 +16,7 @@ pub mod predict;
 pub mod prelude;
 pub mod quant;
 pub mod random;
+pub mod table;
 pub mod train;
 
 pub use error::{Error, ErrorKind, Result};

@@ -13,6 +13,7 @@ mod function;
 mod graph;
 mod lower;
 mod minifloat;
+mod numbering;
 mod op;
 mod ops;
 mod print;

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use spiq::Result;
 use spiq::bench::{self, Arithmetic, Options, Row, Shape, Timing};
+use spiq::table;
 
 use super::choice::Device;
 use super::progress::Measurement;
@@ -120,7 +121,7 @@ impl Report {
         let head =
             ["mode", "forward ms", "×", "step ms", "×", "steps/s", "step GMAC/s", "spikes", "step memory", "compile s"];
         let rows: Vec<Vec<String>> = self.modes.iter().map(Mode::cells).collect();
-        format!("{}, shape {}, {}\n\n{}", self.device, self.shape, self.runs(), screen::table(&head, &rows))
+        format!("{}, shape {}, {}\n\n{}", self.device, self.shape, self.runs(), table::aligned(&head, &rows))
     }
 
     fn runs(&self) -> String {

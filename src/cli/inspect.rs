@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use spiq::config::{ModelConfig, load_rules};
+use spiq::native::{self, Target};
 use spiq::network::Network;
 use spiq::pjrt::CompileOptions;
 use spiq::quant::Mode;
@@ -24,7 +25,8 @@ The stages, each with what those before it did:
 
 Examples:
   spiq inspect --model model.toml --rules rules.toml --stage quantize --report
-  spiq inspect --model model.toml --stage stablehlo --forward > model.mlir";
+  spiq inspect --model model.toml --stage stablehlo --forward > model.mlir
+  spiq inspect --model model.toml --rules rules.toml --target cuda:h100    (spiq plugin install cuda13 fetches its compiler)";
 
 /// Print a network's program after a stage on its way to the device
 #[derive(Args, Debug)]
@@ -37,8 +39,12 @@ pub struct Arguments {
     #[arg(long, value_name = "R.toml")]
     rules: Option<PathBuf>,
     /// Up to where
-    #[arg(long, value_enum)]
-    stage: Stage,
+    #[arg(long, value_enum, required_unless_present = "target")]
+    stage: Option<Stage>,
+    /// Compile for this chip, which need not be there, and print which of its units each product reaches: cpu, tpu:v5e,
+    /// tpu:v6e, cuda:h100, …
+    #[arg(long, value_name = "CHIP", conflicts_with_all = ["stage", "report", "locations", "device"])]
+    target: Option<String>,
     /// Print only the table of what became of each operation
     #[arg(long)]
     report: bool,
@@ -82,6 +88,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?;
     let dims = [vec![arguments.time_steps, arguments.batch_size], network.config().input_shape()].concat();
     let x = TensorType::new(DType::F32, dims);
+    if let Some(target) = &arguments.target {
+        let function = program(arguments, &network, &x, true)?;
+        return screen::print(&native::report(&Target::parse(target)?, &function)?.to_string());
+    }
     if arguments.report {
         return screen::print(&network.quantized(&x, Mode::from(arguments.mode))?.report.to_string());
     }
@@ -92,7 +102,8 @@ fn text(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<Stri
     let options = PrintOptions { locations: arguments.locations, ..PrintOptions::default() };
     let print = |function: &Function| function.stablehlo(&network.config().name, &options);
     let mode = Mode::from(arguments.mode);
-    match arguments.stage {
+    let stage = arguments.stage.unwrap_or(Stage::Stablehlo);
+    match stage {
         Stage::Trace => Ok(print(&network.trace(x)?)),
         Stage::Quantize => {
             let quantized = network.quantized(x, mode)?;
@@ -102,9 +113,9 @@ fn text(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<Stri
         }
         Stage::Split => Ok(print(&network.forward(x, mode)?.function)),
         _ => {
-            let function = program(arguments, network, x)?;
+            let function = program(arguments, network, x, stage > Stage::Grad)?;
             let program = Program::named(network.config().name.as_str());
-            match arguments.stage {
+            match stage {
                 Stage::Lower => {
                     let lowered =
                         function.lower().map_err(|errors| Error::new(ErrorKind::Graph, errors.to_string()))?;
@@ -121,10 +132,10 @@ fn text(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<Stri
     }
 }
 
-/// The program of the later stages: with the gradient, unless it is not wanted or there is none.
-fn program(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<Function> {
+/// The program of the later stages: with the gradient, unless it is not wanted (later than the stage of that name) or there
+/// is none.
+fn program(arguments: &Arguments, network: &Network, x: &TensorType, later: bool) -> Result<Function> {
     let forward = network.forward(x, Mode::from(arguments.mode))?;
-    let later = arguments.stage > Stage::Grad;
     match later && (arguments.forward || arguments.mode == Rounding::Ptq) {
         true => Ok(forward.function),
         false => forward.gradient(),

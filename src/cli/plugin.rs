@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use spiq::Result;
 use spiq::pjrt::{self, Platform};
+use spiq::table;
 
 use super::progress::Installation;
 use super::screen;
@@ -76,6 +77,6 @@ fn list() -> Result<()> {
     let rows: Vec<Vec<String>> = pjrt::list().into_iter().map(row).collect();
     match rows.is_empty() {
         true => screen::print("no plugin was found; `spiq plugin install cpu` installs the CPU's\n"),
-        false => screen::print(&screen::table(&["platform", "source", "file"], &rows)),
+        false => screen::print(&table::aligned(&["platform", "source", "file"], &rows)),
     }
 }

@@ -9,6 +9,7 @@ use spiq::config::{ModelConfig, RuleConfig, load_rules, rules_to_toml};
 use spiq::data::{Dataset, replace_file};
 use spiq::network::Network;
 use spiq::quant::linear_only_rules;
+use spiq::table;
 use spiq::train::{self, Length, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
 
@@ -268,7 +269,7 @@ fn table(summary: &Summary, options: &Options) -> String {
     for (i, file) in summary.files.iter().enumerate() {
         rows.push(row(if i == 0 { "files" } else { "" }, file.display().to_string()));
     }
-    format!("\n{}", screen::table(&[], &rows))
+    format!("\n{}", table::aligned(&[], &rows))
 }
 
 impl From<Optimizer> for train::Optimizer {

@@ -10,13 +10,15 @@ use spiq_hlo::Array;
 use super::api::{self, Api, Value};
 use super::buffer::Buffer;
 use super::device::{self, Described, Device};
+use super::dump::Dump;
 use super::executable::{Executable, Input, Loaded};
 use super::install::Progress;
 use super::options::CompileOptions;
 use super::platform::Platform;
 use super::plugin::Plugin;
+use super::program::CompiledMemory;
 use super::store::{Key, Store};
-use super::{dump, sys};
+use super::sys;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a client is made.
@@ -201,7 +203,15 @@ impl Client {
     /// # Errors
     /// As [`Client::compile`]; also when the plugin does not give the text.
     pub fn optimized_hlo(&self, text: &str, options: &CompileOptions) -> Result<String> {
-        dump::optimized(options, |options| Loaded::compile(&self.0.raw, text, options).map(drop))
+        self.dump(text, options)?.1.optimized_hlo()
+    }
+
+    /// Compiles the text anew and keeps what XLA writes down meanwhile; also what a run needs, where the plugin tells.
+    ///
+    /// # Errors
+    /// As [`Client::compile`].
+    pub fn dump(&self, text: &str, options: &CompileOptions) -> Result<(Option<CompiledMemory>, Dump)> {
+        Dump::of(options, |options| Ok(Executable::new(Loaded::compile(&self.0.raw, text, options)?).memory().ok()))
     }
 
     /// The folder of compiled programs, unless there is none (`SPIQ_NO_CACHE=1`, or no home folder).

@@ -1,23 +1,58 @@
-//! The optimized program as text: XLA writes it into a folder while compiling. Knows nothing of clients.
+//! What XLA writes into a folder while it compiles: the optimized program, and code for the device. Knows nothing of clients.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
 
 use super::api::Value;
 use super::options::CompileOptions;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Compiles with the flags that make XLA write its optimized program, and returns that text.
-pub fn optimized(options: &CompileOptions, compile: impl FnOnce(&CompileOptions) -> Result<()>) -> Result<String> {
-    let folder = tempfile::tempdir().map_err(|e| Error::file(&std::env::temp_dir(), "write to", e))?;
-    let place = Value::Text(folder.path().to_string_lossy().into_owned());
-    let options = options.clone().with_flag("xla_dump_to", place).with_flag("xla_dump_hlo_as_text", Value::Bool(true));
-    compile(&options)?;
-    read(folder.path())
-        .ok_or_else(|| Error::new(ErrorKind::Pjrt(12), "this plugin does not give its optimized program"))
+/// The files of one compilation; deleted when dropped.
+#[derive(Debug)]
+pub struct Dump {
+    folder: TempDir,
 }
 
-fn read(folder: &Path) -> Option<String> {
-    let files = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    let text = files.into_iter().find(|path| path.to_string_lossy().ends_with("after_optimizations.txt"))?;
-    std::fs::read_to_string(text).ok()
+impl Dump {
+    /// Compiles with the flags that make XLA write its files. `compile` gets these options.
+    pub(super) fn of<T>(
+        options: &CompileOptions,
+        compile: impl FnOnce(&CompileOptions) -> Result<T>,
+    ) -> Result<(T, Dump)> {
+        let folder = tempfile::tempdir().map_err(|e| Error::file(&std::env::temp_dir(), "write to", e))?;
+        let place = Value::Text(folder.path().to_string_lossy().into_owned());
+        let options =
+            options.clone().with_flag("xla_dump_to", place).with_flag("xla_dump_hlo_as_text", Value::Bool(true));
+        let compiled = compile(&options)?;
+        Ok((compiled, Dump { folder }))
+    }
+
+    /// The optimized program.
+    ///
+    /// # Errors
+    /// Of kind `Pjrt`, when the plugin does not write it.
+    pub fn optimized_hlo(&self) -> Result<String> {
+        self.first("after_optimizations.txt")
+            .ok_or_else(|| Error::new(ErrorKind::Pjrt(12), "this plugin does not give its optimized program"))
+    }
+
+    /// The optimized program with the estimates that a TPU's compiler makes while it generates code.
+    pub fn after_codegen(&self) -> Option<String> {
+        self.first("after_codegen.txt")
+    }
+
+    /// The assembly of each NVIDIA kernel, where the flag `xla_dump_emitter_re` names `ptx`.
+    pub fn ptx(&self) -> Vec<String> {
+        files(self.folder.path(), ".ptx").filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    }
+
+    fn first(&self, end: &str) -> Option<String> {
+        files(self.folder.path(), end).next().and_then(|path| std::fs::read_to_string(path).ok())
+    }
+}
+
+fn files(folder: &Path, end: &str) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(move |path| path.to_string_lossy().ends_with(end))
 }

@@ -39,6 +39,7 @@ pub use api::Value;
 pub use buffer::{Buffer, PendingArray};
 pub use client::{Client, ClientOptions};
 pub use device::{Device, MemoryStats};
+pub use dump::Dump;
 pub use executable::{Executable, Input};
 pub use find::{Found, Source, find, list};
 pub use folders::cache_dir;

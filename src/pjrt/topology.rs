@@ -6,11 +6,12 @@ use std::sync::Arc;
 use spiq_hlo::TensorType;
 
 use super::api::{self, Api, Value};
+use super::dump::Dump;
 use super::options::CompileOptions;
 use super::plugin::Plugin;
 use super::program::{self, CompiledMemory, Program};
 use super::signature::Signature;
-use super::{dump, sys};
+use super::sys;
 use crate::error::Result;
 
 /// A described set of devices. CPU plugins have none.
@@ -85,12 +86,12 @@ impl Topology {
         Ok(Ahead { program, signature, _topology: self.raw.clone() })
     }
 
-    /// The text of the program as XLA optimizes it for the devices.
+    /// Compiles StableHLO text for the devices, and keeps what XLA writes down meanwhile.
     ///
     /// # Errors
-    /// As [`Topology::compile`]; also when the plugin does not give the text.
-    pub fn optimized_hlo(&self, text: &str, options: &CompileOptions) -> Result<String> {
-        dump::optimized(options, |options| self.compile(text, options).map(drop))
+    /// As [`Topology::compile`].
+    pub fn dump(&self, text: &str, options: &CompileOptions) -> Result<(Ahead, Dump)> {
+        Dump::of(options, |options| self.compile(text, options))
     }
 }
 

@@ -1,0 +1,44 @@
+//! Which units of a chip a compiled program reaches: compiled ahead of time where the chip is not there. Runs nothing.
+
+mod advice;
+mod cpu;
+mod cuda;
+mod cuda_cards;
+mod hlo_text;
+mod product;
+mod report;
+mod target;
+mod tpu;
+
+pub use report::{Report, Row};
+pub use target::Target;
+
+use spiq_hlo::{Function, PrintOptions};
+
+use crate::error::Result;
+use crate::jit::graph_error;
+use crate::pjrt::CompileOptions;
+
+/// Compiles `function` for a target and says of each dot product and convolution what became of it.
+///
+/// # Errors
+/// Of kind `Plugin` where the target's plugin is not installed; what PJRT says.
+///
+/// ```no_run
+/// use spiq::{DType, TensorType, native, trace};
+/// let f32 = |dims: [usize; 2]| TensorType::new(DType::F32, dims);
+/// let dot = trace(&[("x", f32([512, 512])), ("w", f32([512, 512]))], |x| vec![x[0].matmul(&x[1])])?;
+/// print!("{}", native::report(&native::Target::parse("tpu:v5e")?, &dot)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn report(target: &Target, function: &Function) -> Result<Report> {
+    let lowered = function.lower().map_err(graph_error)?.simplify().numbered();
+    let products = product::written(&lowered);
+    let text = lowered.stablehlo("program", &PrintOptions { locations: true, donated: Vec::new() });
+    let options = CompileOptions { inputs: Some(function.input_types()), ..CompileOptions::default() };
+    match target {
+        Target::Cpu => cpu::report(&products, &text, &options),
+        Target::Tpu(topology) => tpu::report(topology, &products, &text, &options),
+        Target::Cuda(card) => cuda::report(card, &products, &text, &options),
+    }
+}

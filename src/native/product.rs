@@ -1,0 +1,54 @@
+//! The dot products and convolutions of a program as it is written. Knows nothing of compilers.
+
+use std::sync::Arc;
+
+use spiq_hlo::{Convolution, DotGeneral, Function, Op, TensorType};
+
+/// One dot product or convolution.
+#[derive(Clone, Debug)]
+pub(super) struct Product {
+    /// Module path and number, unique in the program: what the compiler's operations are named after.
+    pub(super) label: String,
+    pub(super) op: &'static str,
+    pub(super) lhs: TensorType,
+    pub(super) rhs: TensorType,
+    pub(super) out: TensorType,
+    /// The operation with its attributes.
+    pub(super) written: Arc<dyn Op>,
+}
+
+impl Product {
+    /// The module path alone.
+    pub(super) fn path(&self) -> &str {
+        self.label.split_once('#').map_or(&self.label, |(path, _)| path)
+    }
+
+    /// `s8[128,64] x s8[64,10] -> s32`.
+    pub(super) fn spelling(&self) -> String {
+        format!("{} x {} -> {}", self.lhs, self.rhs, self.out.dtype)
+    }
+
+    /// Whether both sides are of a type with a unit of its own: 8 bits or fewer.
+    pub(super) fn is_low_precision(&self) -> bool {
+        self.lhs.dtype.bits() <= 8 && self.rhs.dtype.bits() <= 8
+    }
+}
+
+/// The products of a lowered and numbered function, in its order.
+pub(super) fn written(function: &Function) -> Vec<Product> {
+    let mut products = Vec::new();
+    function.each_node(&mut |node, operands| {
+        if node.op.downcast::<DotGeneral>().is_none() && node.op.downcast::<Convolution>().is_none() {
+            return;
+        }
+        products.push(Product {
+            label: node.scope.to_string(),
+            op: node.op.name(),
+            lhs: operands[0].clone(),
+            rhs: operands[1].clone(),
+            out: node.types[0].clone(),
+            written: node.op.clone(),
+        });
+    });
+    products
+}

@@ -1,0 +1,64 @@
+//! Which units quantized products reach, asked of compilers for chips that are not there.
+
+use spiq::config::ModelConfig;
+use spiq::native::{self, Report, Target};
+use spiq::network::Network;
+use spiq::pjrt::{Platform, find};
+use spiq::quant::{Mode, linear_only_rules};
+use spiq::{DType, TensorType};
+
+const MODEL: &str = r#"layers = [
+    { type = "Linear", in_features = 256, out_features = 512 }, { type = "LIF", hidden_shape = 512 },
+    { type = "Linear", in_features = 512, out_features = 512 }, { type = "LIF", hidden_shape = 512 },
+    { type = "Linear", in_features = 512, out_features = 128 }, { type = "LI", layer_shape = 128 },
+]"#;
+
+/// The report on the forward pass of a network with weights and activations of a type.
+#[track_caller]
+fn report(target: &str, qtype: &str) -> Report {
+    let model = ModelConfig::parse(MODEL, "model.toml").expect("a model");
+    let network = Network::new(model, linear_only_rules(qtype, qtype)).expect("a network");
+    let forward = network.forward(&TensorType::new(DType::F32, [16, 64, 256]), Mode::Qat).expect("traced");
+    native::report(&Target::parse(target).expect("a target"), &forward.function).expect("compiled")
+}
+
+/// Whether the plugin is there; says so where it is not, since a test that is left out must not look like one that passed.
+fn installed(platform: Platform, command: &str) -> bool {
+    let there = find(platform).is_some();
+    if !there {
+        eprintln!("SKIPPED: there is no {platform} plugin; `spiq plugin install {command}` fetches it");
+    }
+    there
+}
+
+#[test]
+fn cpu_multiplies_s8() {
+    let report = report("cpu", "int8");
+    let paths: Vec<&str> = report.rows.iter().map(|row| row.path.as_str()).collect();
+    assert_eq!(paths, ["core/layers/0", "core/layers/2", "core/layers/4"]);
+    for row in &report.rows {
+        assert!(row.low_precision && row.unit.starts_with("s8, "), "{report}");
+    }
+    let text = report.to_string();
+    assert!(text.contains("s8[16,64,256] x s8[256,512] -> s32"), "{text}");
+}
+
+#[test]
+fn cpu_widens_floats_of_8_bits_and_says_so() {
+    let report = report("cpu", "float8_e4m3fn");
+    assert_eq!(report.missed().count(), 3, "{report}");
+    assert!(report.missed().all(|row| row.unit.starts_with("f32") && !row.advice.is_empty()), "{report}");
+}
+
+#[test]
+fn h100_multiplies_s8_and_float8_in_tensor_cores() {
+    if !installed(Platform::Cuda, "cuda13") {
+        return;
+    }
+    for (qtype, unit) in [("int8", "mma s32.s8.s8"), ("float8_e4m3fn", "mma f32.e4m3.e4m3")] {
+        let report = report("cuda:h100", qtype);
+        assert_eq!(report.target, "NVIDIA H100 80GB HBM3");
+        assert_eq!(report.missed().count(), 0, "{report}");
+        assert!(report.rows.iter().all(|row| row.unit.contains(unit)), "{report}");
+    }
+}
