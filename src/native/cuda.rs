@@ -85,7 +85,7 @@ fn fused(fusion: &Instruction, kernels: &HashMap<&str, &str>, product: &Product)
 
 /// The matrix instruction in a line of assembly: `wgmma s32.s8.s8`.
 fn tensor_core(line: &str) -> Option<String> {
-    let instruction = line.trim_start().split_whitespace().next()?;
+    let instruction = line.split_whitespace().next()?;
     let name = ["wgmma.mma_async", "tcgen05.mma", "mma.sync"].into_iter().find(|name| instruction.starts_with(name))?;
     let short = name.split('.').next().unwrap_or(name);
     let types: Vec<&str> = instruction.trim_end_matches(';').split('.').filter(|part| is_type(part)).collect();
