@@ -246,7 +246,7 @@ pub(super) fn samples() -> Vec<Sample> {
             let (a, b) = (&x[0], &x[1]);
             let product = |(a, b): &(Tensor, Tensor)| a * b;
             let rule = |(a, b): &(Tensor, Tensor), _: &Tensor, ct: &Tensor| (ct * b, ct * a);
-            vec![custom_vjp("product", &(a.clone(), b.clone()), product, rule)]
+            vec![custom_vjp("custom_vjp", &(a.clone(), b.clone()), product, rule)]
         })
         .input(f, [3], -1.0, 1.0)
         .input(f, [3], -1.0, 1.0),

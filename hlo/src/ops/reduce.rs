@@ -64,6 +64,12 @@ impl Op for Reduce {
         vec![Some(dx), None]
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        if mapped.mapped[1] {
+            return mapped.through(|x| {
+                let y = x[0].reduce(self.reducer, &self.axes);
+                vec![self.reducer.combine(&y, &x[1].broadcast_to(y.dims()))]
+            });
+        }
         let axes = self.axes.iter().map(|a| a + 1).collect();
         let op = Reduce { reducer: self.reducer, axes };
         Some(vec![mapped.ins[0].graph().apply(op, &[&mapped.operand(0), &mapped.ins[1]])])
