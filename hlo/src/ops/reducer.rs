@@ -20,7 +20,7 @@ pub(super) enum Reducer {
 }
 
 impl Reducer {
-    fn combine(self, a: &Tensor, b: &Tensor) -> Tensor {
+    pub(super) fn combine(self, a: &Tensor, b: &Tensor) -> Tensor {
         match self {
             Reducer::Sum => a.add(b),
             Reducer::Product => a.mul(b),
