@@ -1,14 +1,18 @@
 //! The training loop: what it leaves behind, resuming to the same bits, stopping, options that do not fit.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use spiq::config::ModelConfig;
 use spiq::data::Dataset;
 use spiq::network::Network;
+use spiq::optim::{self, GradientTransformation};
 use spiq::pjrt::Client;
-use spiq::quant::linear_only_rules;
-use spiq::train::{Event, Length, Optimizer, Options, Record, Schedule, Summary, read_records, run};
+use spiq::quant::{Mode, linear_only_rules};
+use spiq::random::{GraphKey, Key};
+use spiq::train::{Checkpoint, Event, Length, Optimizer, Options, Record, Schedule, Summary, read_records, run};
+use spiq::{Array, DType, Program, Tensor, TensorType, trace};
 
 const MODEL: &str = r#"
 layers = [
@@ -34,6 +38,7 @@ fn options(out: &Path, steps: usize) -> Options {
         length: Length::Steps(steps),
         time_steps: 8,
         shift: 0.1,
+        steps_per_call: Some(1),
         shuffle: true,
         seed: 1,
         init: None,
@@ -54,7 +59,8 @@ fn go(options: &Options, stop_at: Option<usize>) -> spiq::Result<Summary> {
 #[test]
 fn an_interrupted_run_resumes_to_the_same_bits() {
     let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let summary = go(&options(whole.path(), 100), None).expect("a run");
+    // The division into calls changes nothing either.
+    let summary = go(&Options { steps_per_call: Some(13), ..options(whole.path(), 100) }, None).expect("a run");
     assert_eq!((summary.steps, summary.interrupted), (100, false));
 
     // Stopped inside the first epoch, at its end, and inside the third.
@@ -63,12 +69,71 @@ fn an_interrupted_run_resumes_to_the_same_bits() {
         let summary = go(&resumed, Some(stop_at)).expect("a part of a run");
         assert_eq!((summary.steps, summary.interrupted), (steps, true));
     }
-    let last = go(&Options { resume: true, ..options(parts.path(), 100) }, None).expect("the rest");
+    let rest = Options { resume: true, steps_per_call: None, ..options(parts.path(), 100) };
+    let last = go(&rest, None).expect("the rest");
     assert_eq!((last.steps, last.interrupted), (5, false));
     // The picture is left out: its library numbers the parts of all pictures of a process.
     for file in ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl"] {
         let read = |folder: &Path| std::fs::read(folder.join(file)).expect(file);
         assert!(read(whole.path()) == read(parts.path()), "{file} differs");
+    }
+}
+
+/// The parameters after some steps whose batches come from the host one by one, each step a program's call.
+fn fed_by_the_host(options: &Options, steps: usize) -> Vec<Array> {
+    let x = TensorType::new(DType::F32, [options.time_steps, options.batch_size, 64]);
+    let gradient = options.network.forward(&x, Mode::Qat).and_then(|forward| forward.gradient()).expect("a gradient");
+    let types = options.network.parameter_types();
+    let optimizer = optim::adam(options.learning_rate);
+    let slots = optimizer.state_types(&types);
+    let given = [
+        TensorType::new(DType::U32, [2]),
+        TensorType::new(DType::U8, [options.batch_size, 64]),
+        TensorType::new(DType::S32, [options.batch_size]),
+    ];
+    let inputs: Vec<(&str, TensorType)> =
+        types.values().chain(slots.values()).chain(&given).map(|ty| ("", ty.clone())).collect();
+    let function = trace(&inputs, |values| {
+        let by_path = |paths: &BTreeMap<String, TensorType>, values: &[Tensor]| -> BTreeMap<String, Tensor> {
+            paths.keys().cloned().zip(values.iter().cloned()).collect()
+        };
+        let (now, rest) = values.split_at(types.len());
+        let (old, rest) = rest.split_at(slots.len());
+        let rates = rest[1].convert(DType::F32) / 16.0;
+        let spikes = GraphKey::new(&rest[0]).bernoulli(&x.dims, rates).convert(DType::F32);
+        let grads = gradient.call(rest[0].graph(), &[now, &[spikes, rest[2].clone()]].concat());
+        let now = by_path(&types, now);
+        let (updates, new) = optimizer.update(&by_path(&types, &grads[1..]), &by_path(&slots, old), &now);
+        optim::apply_updates(&now, &updates).into_values().chain(new.into_values()).collect()
+    });
+    let client = Client::cpu().expect("a client");
+    let program = Program::named("step").compile(&client, &function.expect("a trace")).expect("a program");
+    let key = Key::new(options.seed);
+    let mut state: Vec<Array> = options.network.init(options.seed).into_values().collect();
+    state.extend(slots.into_values().map(Array::zeros));
+    let batches = options.train.training_batches(options.batch_size, Some(key.fold_in(0))).expect("batches");
+    for (step, batch) in batches.take(steps).enumerate() {
+        state.extend([key.fold_in(1 + step as u32).to_array(), batch.inputs, batch.labels]);
+        state = client.run(&program, &state).expect("a step");
+    }
+    state.truncate(types.len());
+    state
+}
+
+#[test]
+fn samples_on_the_device_train_like_samples_from_the_host() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = |steps_per_call| Options {
+        steps_per_call,
+        schedule: Schedule::Constant,
+        shift: 0.0,
+        ..options(folder.path(), 20)
+    };
+    let wanted = fed_by_the_host(&options(None), 20);
+    for steps_per_call in [Some(1), Some(8)] {
+        go(&options(steps_per_call), None).expect("a run");
+        let left = Checkpoint::load(&folder.path().join("params.safetensors")).expect("parameters");
+        assert!(left.arrays.into_values().eq(wanted.iter().cloned()), "{steps_per_call:?} steps a call");
     }
 }
 
@@ -95,8 +160,7 @@ fn initial_parameters_come_from_a_file() {
     go(&options(first.path(), 10), None).expect("a run");
     let init = Some(first.path().join("params.safetensors"));
     go(&Options { init, learning_rate: 0.0, ..options(second.path(), 3) }, None).expect("a run");
-    let arrays =
-        |folder: &Path| spiq::train::Checkpoint::load(&folder.join("params.safetensors")).expect("parameters").arrays;
+    let arrays = |folder: &Path| Checkpoint::load(&folder.join("params.safetensors")).expect("parameters").arrays;
     assert_eq!(arrays(first.path()), arrays(second.path()), "a rate of 0 changes nothing");
 }
 
@@ -128,7 +192,14 @@ fn refused(change: impl FnOnce(&mut Options), expected: &str) {
 fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     refused(|o| o.batch_size = 2000, "the batch size is 2000, but must be between 1 and the 1437 samples there are");
     refused(|o| o.learning_rate = -1.0, "the learning rate is -1, but must be 0 or more");
-    refused(|o| o.length = Length::Steps(0), "the numbers of epochs, steps and time steps must be at least 1");
+    refused(
+        |o| o.length = Length::Steps(0),
+        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+    );
+    refused(
+        |o| o.steps_per_call = Some(0),
+        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+    );
     refused(|o| o.shift = 0.7, "the probability of a shift is 0.7, but must be from 0 to 0.5");
     let small = MODEL.replace("out_features = 10", "out_features = 4").replace("layer_shape = 10", "layer_shape = 4");
     refused(

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use spiq_hlo::{Array, DType, Function, TensorType, trace};
+use spiq_hlo::{Array, DType, Function, TensorType};
 
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
-use crate::config::ModelConfig;
 use crate::error::Result;
-use crate::jit::{Program, graph_error};
-use crate::network::{Forward, Network};
+use crate::jit::Program;
+use crate::network::{Forward, Network, Pass};
 use crate::optim::{self, GradientTransformation};
 use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
 use crate::quant::Mode;
@@ -131,26 +130,13 @@ fn forward(network: &Network, shape: &Shape, mode: Mode, tile: Option<usize>) ->
     network.forward_in_tiles(&x_type(shape), mode, tile.unwrap_or(shape.time))
 }
 
-/// How often a hidden neuron spikes, per step: the mean output of the network cut off after each of its spiking layers.
+/// How often a hidden neuron spikes, per step.
 fn spike_rate(client: &Client, network: &Network, shape: &Shape, params: &[Buffer], data: &Data) -> Result<f64> {
-    let hidden = |layers: usize| {
-        let model = ModelConfig { layers: network.config().layers[..layers].to_vec(), ..network.config().clone() };
-        Network::new(model, network.rules().to_vec())?.forward(&x_type(shape), Mode::Ptq)
-    };
-    let (first, second) = (hidden(2)?, hidden(4)?);
-    let types = second.function.input_types();
-    let inputs: Vec<(&str, TensorType)> = second.paths.iter().map(String::as_str).chain(["x"]).zip(types).collect();
-    let function = trace(&inputs, |values| {
-        let x = values.last().expect("x is the last input");
-        let rate = |forward: &Forward| {
-            let of = |path: &String| &values[second.paths.iter().position(|p| p == path).expect("a layer of both")];
-            let arguments: Vec<_> = forward.paths.iter().map(of).chain([x]).cloned().collect();
-            forward.function.call(x.graph(), &arguments).swap_remove(0).mean()
-        };
-        vec![(rate(&first) + rate(&second)) * 0.5]
-    });
-    let program = Program::named("spike_rate").compile(client, &function.map_err(graph_error)?)?;
-    // The paths of the first layers come first, as paths are in order.
-    let inputs = params[..second.paths.len()].iter().chain([&data.x]).map(Input::Borrow).collect();
-    Ok(program.execute(inputs)?[0].to_array()?.to_f64()[0])
+    let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
+    let forward = network.forward(&x_type(shape), pass)?;
+    let program = Program::named("spike_rate").compile(client, &forward.function)?;
+    let outputs = program.execute(params.iter().chain([&data.x]).map(Input::Borrow).collect())?;
+    // The traces come first; layers and samples are of equal size, so that the mean of means is the mean.
+    let rates = outputs[1..].iter().map(|rates| Ok(rates.to_array()?.to_f64())).collect::<Result<Vec<_>>>()?.concat();
+    Ok(rates.iter().sum::<f64>() / rates.len() as f64)
 }

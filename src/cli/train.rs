@@ -84,6 +84,10 @@ pub struct Arguments {
     /// with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "F")]
     shift: Option<f64>,
+    /// Steps that the device does in one call, without the host; the results are the same for any number [default: as many as
+    /// take a tenth of a second, up to 32]
+    #[arg(long, value_name = "K", value_parser = argument::count)]
+    steps_per_call: Option<usize>,
     /// Take the samples in the order of the file, in every epoch
     #[arg(long)]
     no_shuffle: bool,
@@ -175,6 +179,7 @@ fn options(arguments: &Arguments) -> Result<Options> {
         length: arguments.steps.map_or(Length::Epochs(epochs), Length::Steps),
         time_steps: arguments.time_steps.unwrap_or(recipe.time_steps),
         shift: arguments.shift.unwrap_or(shift),
+        steps_per_call: arguments.steps_per_call,
         shuffle: !arguments.no_shuffle,
         seed: arguments.seed,
         init: arguments.init.clone(),

@@ -118,6 +118,22 @@ impl Dataset {
         &self.inputs
     }
 
+    /// The class of each sample of the whole file.
+    pub(crate) fn all_labels(&self) -> &[i32] {
+        &self.labels
+    }
+
+    /// Whether this and another data set are parts of one file, read once.
+    pub(crate) fn shares_file(&self, other: &Dataset) -> bool {
+        let bytes = |data: &Dataset| data.inputs.samples().bytes().as_ptr_range();
+        bytes(self) == bytes(other) && self.labels == other.labels
+    }
+
+    /// The sample of the file with which this part starts.
+    pub(crate) fn first(&self) -> usize {
+        self.part.start
+    }
+
     /// The class of each sample of this part.
     pub fn labels(&self) -> &[i32] {
         &self.labels[self.part.clone()]
@@ -136,15 +152,23 @@ impl Dataset {
     /// # Ok::<(), spiq::Error>(())
     /// ```
     pub fn training_batches(&self, size: usize, shuffle: Option<Key>) -> Result<Batches<'_>> {
+        Ok(Batches::new(self, self.training_order(size, shuffle)?, size))
+    }
+
+    /// The places in this part of the samples of [`training_batches`](Dataset::training_batches), in their order.
+    ///
+    /// # Errors
+    /// Of kind `Input` when `size` is 0 or above the number of samples.
+    pub fn training_order(&self, size: usize, shuffle: Option<Key>) -> Result<Vec<usize>> {
         if size == 0 || size > self.count() {
             return Err(Error::input(format!(
                 "the batch size is {size}, but must be between 1 and the {} samples there are",
                 self.count()
             )));
         }
-        let order = shuffle.map_or_else(|| (0..self.count()).collect(), |key| key.permutation(self.count()));
-        let whole = self.count() / size * size;
-        Ok(Batches::new(self, order[..whole].to_vec(), size))
+        let mut order = shuffle.map_or_else(|| (0..self.count()).collect(), |key| key.permutation(self.count()));
+        order.truncate(self.count() / size * size);
+        Ok(order)
     }
 
     /// Batches that hold every sample once, in the order of the file. The last one is filled up with copies of the last

@@ -2,10 +2,14 @@
 
 mod checkpoint;
 mod encode;
+mod evaluation;
+mod journal;
 mod metrics;
 mod options;
 mod programs;
+mod resident;
 mod run;
+mod start;
 
 pub use checkpoint::{Checkpoint, prepare_folder};
 pub(crate) use encode::Encoding;

@@ -1,11 +1,12 @@
-//! The programs of a training run: one step, and the predictions for a batch. Knows nothing of files and loops.
+//! The programs of a training run: some steps, and the answers to a batch. Knows nothing of files and loops.
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{DType, Function, Tensor, TensorType, trace, value_and_grad};
+use spiq_hlo::{DType, Function, Tensor, TensorType, trace, value_and_grad, while_loop};
 
 use super::encode::Encoding;
 use super::options::{Length, Optimizer, Options, Schedule};
+use super::resident::Resident;
 use crate::error::Result;
 use crate::jit::{Program, graph_error};
 use crate::network::{Forward, Network, Pass};
@@ -18,15 +19,6 @@ use crate::random::GraphKey;
 type Types = BTreeMap<String, TensorType>;
 type Tensors = BTreeMap<String, Tensor>;
 
-/// Key, stored batch and labels: what follows the parameters (and the optimizer's state) of a program.
-fn batch_inputs(encoding: &Encoding, batch: usize) -> [(String, TensorType); 3] {
-    [
-        ("key".to_owned(), TensorType::new(DType::U32, [2])),
-        ("inputs".to_owned(), encoding.stored_type(batch)),
-        ("labels".to_owned(), TensorType::new(DType::S32, [batch])),
-    ]
-}
-
 fn named(types: &Types) -> Vec<(String, TensorType)> {
     types.iter().map(|(path, ty)| (path.clone(), ty.clone())).collect()
 }
@@ -38,6 +30,14 @@ fn traced(inputs: &[(String, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tens
 
 fn by_path(types: &Types, tensors: &[Tensor]) -> Tensors {
     types.keys().cloned().zip(tensors.iter().cloned()).collect()
+}
+
+/// What the programs of a run share: a network, how samples are kept and encoded, samples a batch.
+pub(crate) struct Plan<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) encoding: Encoding,
+    pub(crate) resident: Resident,
+    pub(crate) batch: usize,
 }
 
 /// The optimizer of a run, with its schedule.
@@ -64,33 +64,58 @@ pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
     }
 }
 
-/// One training step: parameters, optimizer state, key, batch, labels to parameters, state, loss. The first two stay where
-/// they are on the device.
-pub(crate) fn step(
-    network: &Network,
-    encoding: &Encoding,
+/// Several training steps: parameters, optimizer state, the data set, how many steps, the rows of each step's batch and
+/// its key, to parameters, state, losses f32[most]. The first two stay where they are on the device.
+///
+/// There is one loop for any number of steps, so that their results are the same bits however they are divided.
+pub(crate) fn steps(
+    plan: &Plan,
     optimizer: &dyn GradientTransformation,
-    batch: usize,
     shift: f64,
+    most: usize,
 ) -> Result<(Program, Function)> {
     if shift > 0.0 {
-        encoding.image()?;
+        plan.encoding.image()?;
     }
+    let (network, batch) = (plan.network, plan.batch);
     let pass = Pass { mode: Mode::Qat, training: true, spike_rates: false };
-    let forward = network.forward(&encoding.x_type(batch), pass)?;
-    let params = network.parameter_types();
-    let state = optimizer.state_types(&params);
-    let inputs = [named(&params), named(&state), batch_inputs(encoding, batch).to_vec()].concat();
-    let kept = params.len() + state.len();
+    let forward = network.forward(&plan.encoding.x_type(batch), pass)?;
+    let (params, state) = (network.parameter_types(), optimizer.state_types(&network.parameter_types()));
+    let given = [
+        ("steps".to_owned(), TensorType::scalar(DType::S32)),
+        ("rows".to_owned(), TensorType::new(DType::S32, [most, batch])),
+        ("keys".to_owned(), TensorType::new(DType::U32, [most, 2])),
+    ];
+    let inputs = [named(&params), named(&state), plan.resident.inputs().to_vec(), given.to_vec()].concat();
     let function = traced(&inputs, |values| {
         let (now, rest) = values.split_at(params.len());
-        let (old, batch) = rest.split_at(state.len());
-        let (now, old) = (by_path(&params, now), by_path(&state, old));
-        let [key, stored, labels] = batch else { unreachable!("three inputs follow the state") };
-        let x = encoding.encode(key, &augmented(encoding, key, stored, shift));
-        update(&forward, optimizer, &now, &old, Some(&key_of_the_model(key)), &x, labels)
+        let (old, rest) = rest.split_at(state.len());
+        let [samples, classes, steps, rows, keys] = rest else { unreachable!("five inputs follow the state") };
+        let graph = steps.graph();
+        let losses = graph.zeros(TensorType::new(DType::F32, [most]));
+        let first = (graph.scalar(DType::S32, 0.0), by_path(&params, now), by_path(&state, old), losses);
+        let (_, now, old, losses) = while_loop(
+            &first,
+            |(i, ..)| i.lt(steps),
+            |(i, now, old, losses)| {
+                let (key, rows) = (row(keys, &i), row(rows, &i));
+                let (stored, labels) = plan.resident.take(samples, classes, &rows);
+                let x = plan.encoding.encode(&key, &augmented(&plan.encoding, &key, &stored, shift));
+                let model_key = key_of_the_model(&key);
+                let (now, old, loss) = update(&forward, optimizer, &now, &old, Some(&model_key), &x, &labels);
+                let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
+                (i + 1.0, now, old, losses)
+            },
+        );
+        now.into_values().chain(old.into_values()).chain([losses]).collect()
     })?;
-    Ok((in_place("train_step", kept), function))
+    Ok((in_place("train_steps", params.len() + state.len()), function))
+}
+
+/// The row with this number, an s32 scalar, of a matrix.
+fn row(matrix: &Tensor, number: &Tensor) -> Tensor {
+    let width = matrix.dims()[1];
+    matrix.dynamic_slice(&[number.clone(), number.zeros_like()], &[1, width]).reshape(&[width])
 }
 
 /// One training step on spikes x [T, B, …] f32: parameters, optimizer state, x, labels to parameters, state, loss.
@@ -108,7 +133,9 @@ pub(crate) fn step_from_spikes(
     let function = traced(&inputs, |values| {
         let (now, rest) = values.split_at(params.len());
         let [old @ .., x, labels] = rest else { unreachable!("two inputs follow the state") };
-        update(forward, optimizer, &by_path(&params, now), &by_path(&state, old), None, x, labels)
+        let (next, new, loss) =
+            update(forward, optimizer, &by_path(&params, now), &by_path(&state, old), None, x, labels);
+        next.into_values().chain(new.into_values()).chain([loss]).collect()
     })?;
     Ok((in_place("train_step", params.len() + state.len()), function))
 }
@@ -122,15 +149,14 @@ fn update(
     key: Option<&Tensor>,
     x: &Tensor,
     labels: &Tensor,
-) -> Vec<Tensor> {
+) -> (Tensors, Tensors, Tensor) {
     let ((loss, ()), grads) = value_and_grad(now, |params| {
         let params: Vec<Tensor> = params.values().cloned().collect();
         let traces = forward.call(&params, key, x).swap_remove(0);
         (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), ())
     });
     let (updates, new) = optimizer.update(&grads, old, now);
-    let next = apply_updates(now, &updates);
-    next.into_values().chain(new.into_values()).chain([loss]).collect()
+    (apply_updates(now, &updates), new, loss)
 }
 
 /// A program whose first results take over the memory of its first parameters.
@@ -153,24 +179,30 @@ fn augmented(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> 
     encoding.shifted(&own, stored, shift).expect("checked to be images before the trace")
 }
 
-/// The predicted classes of a batch and its spike rates: parameters, key, batch, labels to s32 [B] and then, for each of the
-/// layers that are named, the mean number of spikes a neuron and step of each sample, f32 [B].
-pub(crate) fn predictions(
-    network: &Network,
-    encoding: &Encoding,
-    batch: usize,
-) -> Result<(Program, Function, Vec<String>)> {
+/// How a network does on a batch: parameters, the data set, the batch's rows, how many of them count, a key, to the number of
+/// those that are classified rightly, s32, and then, for each of the layers that are named, the mean number of spikes a neuron
+/// and step of each sample, f32 [B].
+pub(crate) fn answers(plan: &Plan) -> Result<(Program, Function, Vec<String>)> {
+    let (network, batch) = (plan.network, plan.batch);
     let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
-    let forward = network.forward(&encoding.x_type(batch), pass)?;
+    let forward = network.forward(&plan.encoding.x_type(batch), pass)?;
     let params = network.parameter_types();
-    let inputs = [named(&params), batch_inputs(encoding, batch).to_vec()].concat();
+    let given = [
+        ("rows".to_owned(), TensorType::new(DType::S32, [batch])),
+        ("count".to_owned(), TensorType::scalar(DType::S32)),
+        ("key".to_owned(), TensorType::new(DType::U32, [2])),
+    ];
+    let inputs = [named(&params), plan.resident.inputs().to_vec(), given.to_vec()].concat();
     let function = traced(&inputs, |values| {
-        let (now, batch) = values.split_at(params.len());
-        let [key, stored, labels] = batch else { unreachable!("three inputs follow the parameters") };
-        let mut outputs = forward.call(now, None, &encoding.encode(key, stored));
+        let (now, rest) = values.split_at(params.len());
+        let [samples, classes, rows, count, key] = rest else { unreachable!("five inputs follow the parameters") };
+        let (stored, labels) = plan.resident.take(samples, classes, rows);
+        let mut outputs = forward.call(now, None, &plan.encoding.encode(key, &stored));
         let rates = outputs.split_off(1);
-        let classes = integral_accuracy(&outputs[0].named("T B C"), &labels.named("B")).1;
-        std::iter::once(classes.into_tensor()).chain(rates).collect()
+        let predicted = integral_accuracy(&outputs[0].named("T B C"), &labels.named("B")).1.into_tensor();
+        let counts = rows.graph().iota(rows.ty().clone(), 0).lt(count);
+        let right = predicted.eq(&labels).and(counts).convert(DType::S32).sum();
+        std::iter::once(right).chain(rates).collect()
     })?;
-    Ok((Program::named("predictions"), function, forward.rates))
+    Ok((Program::named("answers"), function, forward.rates))
 }

@@ -1,29 +1,39 @@
-//! The training loop: batches to the device, steps without waiting for them, tests, checkpoints. Prints nothing.
+//! The training loop: several steps a call, none of them waited for, tests, checkpoints. Prints nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use spiq_hlo::{Array, TensorType};
 
 use super::checkpoint::{Checkpoint, prepare_folder};
 use super::encode::Encoding;
-use super::metrics::{Metrics, Record, read_records};
-use super::options::{Event, Length, Options, Summary};
-use super::programs;
-use crate::data::{Batch, Dataset, replace_file};
+use super::evaluation::{Answers, Evaluation, Tested};
+use super::journal::Journal;
+use super::metrics::read_records;
+use super::options::{Event, Options, Summary};
+use super::programs::{self, Plan};
+use super::resident::Resident;
+use super::start::{self, CHECKPOINT, OPTIMIZER, STEP, rules_text};
+use crate::data::replace_file;
 use crate::display::history;
-use crate::error::{Error, Result};
-use crate::pjrt::{Buffer, Client, Executable, Input};
+use crate::error::Result;
+use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
 use crate::random::Key;
-
-/// Samples of one call of the test program.
-const TEST_BATCH: usize = 360;
 
 /// A checkpoint is written after an epoch only when the last one is at least this old.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// Calls and tests that the device has yet to finish while the host prepares the next one.
+const IN_FLIGHT: usize = 2;
+
+/// Steps a call at most, where the options do not say.
+const MOST_STEPS: usize = 32;
+
+/// Where the options do not say, a call takes about this long: so long may Ctrl-C have to wait.
+const CALL: Duration = Duration::from_millis(100);
 
 /// Trains a network and leaves `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl` and `training.svg` in the
 /// folder of the options. `events` hears what happens. When `stop` becomes true, the run saves what it has and ends.
@@ -36,52 +46,34 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 /// Of kind `Input` or `File` before anything is written: options that do not fit each other or the data, a folder that
 /// cannot be written. Later: of kind `File`, or what PJRT says.
 pub fn run(client: &Client, options: &Options, stop: &AtomicBool, events: &mut dyn FnMut(Event)) -> Result<Summary> {
-    check(options)?;
+    start::check(options)?;
     let started = Instant::now();
     let mut run = Run::prepare(client, options, events)?;
+    let stepping = Instant::now();
     let interrupted = run.train(stop, events)?;
-    let Tested { accuracy: test_accuracy, spike_rates } = run.test()?;
+    let stepping = stepping.elapsed().saturating_sub(run.idle).as_secs_f64();
+    let Tested { accuracy: test_accuracy, spike_rates } = run.begin_test()?.wait()?;
     let files = run.leave(test_accuracy, interrupted)?;
     Ok(Summary {
         test_accuracy,
         spike_rates,
         steps: run.done - run.first,
         seconds: started.elapsed().as_secs_f64(),
-        steps_per_second: (run.done - run.first) as f64 / run.stepping.as_secs_f64().max(1e-9),
+        steps_per_second: (run.done - run.first) as f64 / stepping.max(1e-9),
         interrupted,
         files,
     })
-}
-
-fn check(options: &Options) -> Result<()> {
-    let (classes, labels) = (options.network.classes(), options.train.classes());
-    if classes < labels {
-        return Err(Error::input(format!(
-            "the model has {classes} outputs, but the labels go up to {}; give the last layer {labels} units",
-            labels - 1
-        )));
-    }
-    if !options.learning_rate.is_finite() || options.learning_rate < 0.0 {
-        return Err(Error::input(format!("the learning rate is {}, but must be 0 or more", options.learning_rate)));
-    }
-    if !(0.0..=0.5).contains(&options.shift) {
-        return Err(Error::input(format!(
-            "the probability of a shift is {}, but must be from 0 to 0.5",
-            options.shift
-        )));
-    }
-    if matches!(options.length, Length::Epochs(0) | Length::Steps(0)) || options.time_steps == 0 {
-        return Err(Error::input("the numbers of epochs, steps and time steps must be at least 1"));
-    }
-    Ok(())
 }
 
 struct Run<'a> {
     client: &'a Client,
     options: &'a Options,
     key: Key,
-    step: Executable,
-    predictions: Predictions,
+    steps: Executable,
+    evaluation: Evaluation<'a>,
+    /// The files of the training and of the test samples.
+    train: Arc<[Buffer; 2]>,
+    test: Arc<[Buffer; 2]>,
     /// Parameters, then the optimizer's state, on the device.
     state: Vec<Buffer>,
     params: BTreeMap<String, TensorType>,
@@ -90,61 +82,62 @@ struct Run<'a> {
     total: usize,
     first: usize,
     done: usize,
-    metrics: Metrics,
+    journal: Journal,
     saved: Instant,
-    stepping: Duration,
-    /// Losses that were not read back yet, with their steps.
-    pending: VecDeque<(usize, Buffer)>,
-    latest: Option<f32>,
-    epoch_loss: Vec<f32>,
+    /// Steps a call at most, for which the program has room.
+    most: usize,
+    /// Steps a call, once that is known.
+    pace: Option<usize>,
+    /// The time in which the device had nothing to do.
+    idle: Duration,
 }
-
-/// Where a run stands, as a checkpoint's metadata.
-const STEP: &str = "step";
-const OPTIMIZER: &str = "optimizer";
 
 impl<'a> Run<'a> {
     fn prepare(client: &'a Client, options: &'a Options, events: &mut dyn FnMut(Event)) -> Result<Run<'a>> {
-        let per_epoch = options.train.training_batches(options.batch_size, None)?.len();
+        let per_epoch = options.train.training_order(options.batch_size, None)?.len() / options.batch_size;
         let total = programs::total_steps(options.length, per_epoch);
         let inputs = options.train.inputs();
         let sample = options.network.sample_shape(inputs.features())?;
         let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);
         let optimizer = programs::optimizer(options, total);
-        let (program, function) =
-            programs::step(&options.network, &encoding, optimizer.as_ref(), options.batch_size, options.shift)?;
+        let (resident, train) = Resident::of(&options.train);
+        let plan = Plan { network: &options.network, encoding: encoding.clone(), resident, batch: options.batch_size };
+        let most = options.steps_per_call.unwrap_or(MOST_STEPS).min(per_epoch);
+        let (program, function) = programs::steps(&plan, optimizer.as_ref(), options.shift, most)?;
         let params = options.network.parameter_types();
         let slots = optimizer.state_types(&params);
-        let (start, done) = start(options, &params, &slots)?;
+        let (values, done) = start::start(options, &params, &slots)?;
         prepare_folder(&options.out)?;
         events(Event::Compiling);
-        let step = program.compile(client, &function)?;
-        let state = start.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?;
-        let path = options.out.join("metrics.jsonl");
-        let metrics = match options.resume {
-            true => Metrics::resume(&path, |record| before(record, done, per_epoch))?,
-            false => Metrics::create(&path)?,
+        let steps = program.compile(client, &function)?;
+        let train = Arc::new(on_device(client, &train)?);
+        let (resident, test) = match options.test.shares_file(&options.train) {
+            true => (plan.resident, train.clone()),
+            false => {
+                let (resident, test) = Resident::of(&options.test);
+                (resident, Arc::new(on_device(client, &test)?))
+            }
         };
-        let epoch_loss = losses_of_epoch(&path, done, per_epoch)?;
         Ok(Run {
             client,
             options,
             key: Key::new(options.seed),
-            step,
-            predictions: Predictions::start(client, options, &encoding),
-            state,
+            steps,
+            evaluation: Evaluation::start(client, options, &encoding, &resident),
+            train,
+            test,
+            state: values.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?,
             params,
             slots,
             per_epoch,
             total,
             first: done,
             done,
-            metrics,
+            journal: start::journal(options, done, per_epoch)?,
             saved: Instant::now(),
-            stepping: Duration::ZERO,
-            pending: VecDeque::new(),
-            latest: None,
-            epoch_loss,
+            most,
+            pace: options.steps_per_call.map(|_| most),
+            idle: Duration::ZERO,
         })
     }
 
@@ -153,107 +146,100 @@ impl<'a> Run<'a> {
         while self.done < self.total {
             let epoch = self.done / self.per_epoch;
             let shuffle = self.options.shuffle.then(|| self.key.fold_in(epoch as u32));
-            let batches = self.options.train.training_batches(self.options.batch_size, shuffle)?;
-            for batch in batches.skip(self.done % self.per_epoch) {
-                if self.done == self.total {
-                    break;
-                }
+            let order = self.options.train.training_order(self.options.batch_size, shuffle)?;
+            let end = self.total.min((epoch + 1) * self.per_epoch);
+            while self.done < end {
                 if stop.load(Ordering::Relaxed) {
-                    self.read_losses(0)?;
+                    self.journal.read(0, events)?;
                     return Ok(true);
                 }
-                self.one_step(&batch)?;
-                events(Event::Step { done: self.done, total: self.total, loss: self.latest });
+                let place = self.done % self.per_epoch * self.options.batch_size;
+                self.call(end - self.done, &order[place..])?;
+                events(Event::Step { done: self.done, total: self.total, loss: self.journal.latest() });
+                self.journal.read(IN_FLIGHT, events)?;
             }
-            self.read_losses(0)?;
             if self.done.is_multiple_of(self.per_epoch) {
                 self.end_epoch(epoch + 1, events)?;
             }
         }
+        self.journal.read(0, events)?;
         Ok(false)
     }
 
-    /// What the spikes of a step are drawn from.
-    fn step_key(&self) -> Key {
-        let epochs = self.total.div_ceil(self.per_epoch);
-        self.key.fold_in((epochs + self.done) as u32)
-    }
-
-    fn one_step(&mut self, batch: &Batch) -> Result<()> {
-        let started = Instant::now();
-        let given = [&self.step_key().to_array(), &batch.inputs, &batch.labels].map(|a| self.client.to_device(a));
-        let mut inputs: Vec<Input> = self.state.drain(..).map(Input::Donate).collect();
-        for buffer in given {
-            inputs.push(Input::Donate(buffer?));
-        }
-        let mut outputs = self.step.execute(inputs)?;
-        let loss = outputs.pop().expect("the loss is the last output");
-        self.state = outputs;
-        self.pending.push_back((self.done, loss));
-        self.done += 1;
-        let outcome = self.read_losses(LOSSES_IN_FLIGHT);
-        self.stepping += started.elapsed();
-        outcome
-    }
-
-    /// Reads losses back until only `keep` are left on the device.
-    fn read_losses(&mut self, keep: usize) -> Result<()> {
-        while self.pending.len() > keep {
-            let (step, buffer) = self.pending.pop_front().expect("more than `keep`");
-            let loss = buffer.to_array()?.to_f64()[0] as f32;
-            self.metrics.write(Record::step(step as u64, loss))?;
-            self.latest = Some(loss);
-            self.epoch_loss.push(loss);
-        }
+    /// One call, of at most `left` steps on samples in this order.
+    fn call(&mut self, left: usize, order: &[usize]) -> Result<()> {
+        let Some(pace) = self.pace else { return self.first_calls(order) };
+        let count = pace.min(left);
+        let losses = self.dispatch(count, order)?;
+        self.journal.expect_losses(self.done, count, losses);
+        self.done += count;
         Ok(())
     }
 
+    /// The first two steps go alone; the second one shows how many make a call. The results are the same for any number.
+    fn first_calls(&mut self, order: &[usize]) -> Result<()> {
+        let started = Instant::now();
+        let losses = self.dispatch(1, order)?;
+        self.state.iter().try_for_each(Buffer::wait)?;
+        if self.done > self.first {
+            let steps = CALL.div_duration_f64(started.elapsed()) as usize;
+            self.pace = Some(steps.clamp(1, self.most));
+        }
+        self.journal.expect_losses(self.done, 1, losses);
+        self.done += 1;
+        Ok(())
+    }
+
+    /// Hands the device the next `count` steps; gives their losses, which are on their way.
+    fn dispatch(&mut self, count: usize, order: &[usize]) -> Result<PendingArray> {
+        let (batch, most, first) = (self.options.batch_size, self.most, self.options.train.first());
+        let mut rows: Vec<i32> = order[..count * batch].iter().map(|place| (first + place) as i32).collect();
+        let mut keys: Vec<u32> = (self.done..self.done + count).flat_map(|step| self.step_key(step).words()).collect();
+        rows.resize(most * batch, 0);
+        keys.resize(most * 2, 0);
+        let given = [
+            Array::scalar(count as i32),
+            Array::new([most, batch], rows).expect("a row a sample"),
+            Array::new([most, 2], keys).expect("two words a key"),
+        ];
+        let given = given.iter().map(|a| self.client.to_device(a).map(Input::Donate)).collect::<Result<Vec<_>>>()?;
+        let kept = self.train.clone();
+        let state = self.state.drain(..).map(Input::Donate);
+        let inputs = state.chain(kept.iter().map(Input::Borrow)).chain(given).collect();
+        let mut outputs = self.steps.execute(inputs)?;
+        let losses = outputs.pop().expect("the losses are the last output");
+        self.state = outputs;
+        losses.start_to_host()
+    }
+
+    /// What the spikes of a step are drawn from.
+    fn step_key(&self, step: usize) -> Key {
+        let epochs = self.total.div_ceil(self.per_epoch);
+        self.key.fold_in((epochs + step) as u32)
+    }
+
     fn end_epoch(&mut self, epoch: usize, events: &mut dyn FnMut(Event)) -> Result<()> {
-        let losses = std::mem::take(&mut self.epoch_loss);
-        let train_loss = losses.iter().sum::<f32>() / losses.len().max(1) as f32;
-        let Tested { accuracy: test_accuracy, spike_rates } = self.test()?;
-        let record = Record::epoch(epoch as u64, train_loss, test_accuracy);
-        self.metrics.write(record.with_spike_rates(&spike_rates))?;
-        events(Event::Epoch { epoch, train_loss, test_accuracy });
+        if !self.evaluation.is_ready() {
+            // What is under way counts as training, the rest of the wait does not.
+            self.journal.read(0, events)?;
+            let waiting = Instant::now();
+            self.evaluation.ready()?;
+            self.idle += waiting.elapsed();
+        }
+        let answers = self.begin_test()?;
+        self.journal.expect_test(epoch, answers);
         if self.saved.elapsed() > CHECKPOINT_EVERY {
+            // A checkpoint must not be ahead of the metrics.
+            self.journal.read(0, events)?;
             self.save()?;
             self.saved = Instant::now();
         }
         Ok(())
     }
 
-    /// How the network does on the test samples now.
-    fn test(&mut self) -> Result<Tested> {
-        let test = &self.options.test;
-        let predictor = self.predictions.get()?;
-        let key = Key::new(self.options.seed + 1000);
-        let (mut right, mut spikes) = (0, vec![0.0; predictor.rates.len()]);
-        for (i, batch) in test.evaluation_batches(test_batch(test))?.enumerate() {
-            let key = if i == 0 { key } else { key.fold_in(i as u32) };
-            let mut outputs = self.predict(&predictor.program, &batch, key)?.into_iter();
-            let classes = outputs.next().expect("the classes come first");
-            right += classes.iter().zip(batch.labels.to_f64()).filter(|(class, label)| *class == label).count();
-            outputs.zip(&mut spikes).for_each(|(rates, sum)| *sum += rates.iter().sum::<f64>());
-        }
-        let count = test.count() as f64;
-        let rates = spikes.into_iter().map(|sum| (sum / count) as f32);
-        let spike_rates = predictor.rates.into_iter().zip(rates).collect();
-        Ok(Tested { accuracy: right as f32 / test.count() as f32, spike_rates })
-    }
-
-    /// The classes of a batch's samples and, for each layer that fires, their spike rates.
-    fn predict(&self, program: &Executable, batch: &Batch, key: Key) -> Result<Vec<Vec<f64>>> {
-        let given = [&key.to_array(), &batch.inputs, &batch.labels].map(|a| self.client.to_device(a));
-        let given = given.into_iter().collect::<Result<Vec<_>>>()?;
-        let params = &self.state[..self.params.len()];
-        let outputs = program.execute(params.iter().chain(&given).map(Input::Borrow).collect())?;
-        let counted = |buffer: &Buffer| {
-            let mut values = buffer.to_array()?.to_f64();
-            // What fills up the last batch does not count.
-            values.truncate(batch.count);
-            Ok(values)
-        };
-        outputs.iter().map(counted).collect()
+    /// Starts the test of the parameters as they are now.
+    fn begin_test(&mut self) -> Result<Answers> {
+        self.evaluation.begin(&self.state[..self.params.len()], &self.test)
     }
 
     /// Parameters, and with `state` the optimizer's state, from the device.
@@ -294,124 +280,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Samples of one call of the program for predictions.
-fn test_batch(test: &Dataset) -> usize {
-    TEST_BATCH.min(test.count())
-}
-
-/// How a network does on the test samples.
-struct Tested {
-    /// Part of them that are classified rightly.
-    accuracy: f32,
-    /// For each layer that fires, the mean number of spikes a neuron and step.
-    spike_rates: BTreeMap<String, f32>,
-}
-
-/// The program for predictions, and the layers whose spike rates it gives.
-#[derive(Clone)]
-struct Predictor {
-    program: Executable,
-    rates: Vec<String>,
-}
-
-/// The program for predictions. It is compiled beside the first training steps, which leave a core free.
-enum Predictions {
-    Compiling(JoinHandle<Result<Predictor>>),
-    Ready(Predictor),
-    Failed,
-}
-
-impl Predictions {
-    fn start(client: &Client, options: &Options, encoding: &Encoding) -> Predictions {
-        let (client, network, encoding) = (client.clone(), options.network.clone(), encoding.clone());
-        let batch = test_batch(&options.test);
-        Predictions::Compiling(std::thread::spawn(move || {
-            let (program, function, rates) = programs::predictions(&network, &encoding, batch)?;
-            Ok(Predictor { program: program.compile(&client, &function)?, rates })
-        }))
-    }
-
-    /// The program, once it is there.
-    fn get(&mut self) -> Result<Predictor> {
-        *self = match std::mem::replace(self, Predictions::Failed) {
-            Predictions::Compiling(thread) => {
-                let outcome = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                Predictions::Ready(outcome?)
-            }
-            other => other,
-        };
-        match self {
-            Predictions::Ready(predictor) => Ok(predictor.clone()),
-            _ => Err(Error::input("the program for predictions could not be compiled")),
-        }
-    }
-}
-
-const CHECKPOINT: &str = "checkpoint.safetensors";
-
-/// Losses left on the device while steps go on.
-const LOSSES_IN_FLIGHT: usize = 4;
-
-/// What a run starts from: parameters and optimizer state, and the number of steps already done.
-fn start(
-    options: &Options,
-    params: &BTreeMap<String, TensorType>,
-    slots: &BTreeMap<String, TensorType>,
-) -> Result<(Vec<Array>, usize)> {
-    if options.resume {
-        return resume(options, params, slots);
-    }
-    let values = match &options.init {
-        Some(path) => Checkpoint::load(path)?.select(params, &path.display().to_string())?,
-        None => options.network.init(options.seed),
-    };
-    let zeros = slots.values().map(|ty| Array::zeros(ty.clone()));
-    Ok((values.into_values().chain(zeros).collect(), 0))
-}
-
-fn resume(
-    options: &Options,
-    params: &BTreeMap<String, TensorType>,
-    slots: &BTreeMap<String, TensorType>,
-) -> Result<(Vec<Array>, usize)> {
-    let path = options.out.join(CHECKPOINT);
-    let source = path.display().to_string();
-    let checkpoint = Checkpoint::load(&path)?;
-    let done = checkpoint.metadata.get(STEP).and_then(|step| step.parse().ok()).ok_or_else(|| {
-        Error::input(format!("{source} does not say how many steps were done, so it is not a checkpoint of a run"))
-    })?;
-    for (what, now) in [("model", options.network.config().to_toml()), ("rules", rules_text(options))] {
-        if checkpoint.metadata.get(what).is_some_and(|then| *then != now) {
-            return Err(Error::input(format!(
-                "{source} is of a run with another {what}; resume with the flags of before, or start anew elsewhere"
-            )));
-        }
-    }
-    let wanted: BTreeMap<String, TensorType> =
-        slots.iter().map(|(slot, ty)| (format!("{OPTIMIZER}/{slot}"), ty.clone())).collect();
-    let values = checkpoint.select(params, &source)?;
-    let state = checkpoint.select(&wanted, &source)?;
-    Ok((values.into_values().chain(state.into_values()).collect(), done))
-}
-
-fn rules_text(options: &Options) -> String {
-    crate::config::rules_to_toml(options.network.rules())
-}
-
-/// Whether a record was written before a run had done so many steps.
-fn before(record: &Record, done: usize, per_epoch: usize) -> bool {
-    match record {
-        Record::Step { step, .. } => (*step as usize) < done,
-        Record::Epoch { epoch, .. } => *epoch as usize * per_epoch <= done,
-    }
-}
-
-/// The losses of the epoch that was under way after `done` steps.
-fn losses_of_epoch(path: &std::path::Path, done: usize, per_epoch: usize) -> Result<Vec<f32>> {
-    let first = done / per_epoch * per_epoch;
-    let of_epoch = |record: Record| match record {
-        Record::Step { step, loss } if step as usize >= first => Some(loss.unwrap_or(f32::NAN)),
-        _ => None,
-    };
-    Ok(read_records(path)?.into_iter().filter_map(of_epoch).collect())
+/// Arrays on their way to the device.
+fn on_device<const N: usize>(client: &Client, arrays: &[Array; N]) -> Result<[Buffer; N]> {
+    let buffers = arrays.iter().map(|array| client.to_device(array)).collect::<Result<Vec<_>>>()?;
+    Ok(buffers.try_into().expect("as many buffers as arrays"))
 }

@@ -1,0 +1,141 @@
+//! The test of a run: right answers counted on the device, read when they are there. Knows nothing of training.
+
+use std::collections::BTreeMap;
+use std::thread::JoinHandle;
+
+use spiq_hlo::Array;
+
+use super::encode::Encoding;
+use super::options::Options;
+use super::programs::{self, Plan};
+use super::resident::Resident;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
+use crate::random::Key;
+
+/// Samples of one call of the test program.
+const BATCH: usize = 360;
+
+/// The test samples on the device, and the program that counts right answers.
+pub(super) struct Evaluation<'a> {
+    client: &'a Client,
+    data: &'a Dataset,
+    key: Key,
+    program: Program,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Starts to compile the program. It is compiled beside the first training steps, which leave a core free.
+    pub(super) fn start(client: &'a Client, options: &'a Options, encoding: &Encoding, resident: &Resident) -> Self {
+        let data = &options.test;
+        let (client_there, network) = (client.clone(), options.network.clone());
+        let (encoding, resident, batch) = (encoding.clone(), resident.clone(), batch(data));
+        let program = Program::Compiling(std::thread::spawn(move || {
+            let plan = Plan { network: &network, encoding, resident, batch };
+            let (program, function, rates) = programs::answers(&plan)?;
+            Ok(Compiled { program: program.compile(&client_there, &function)?, rates })
+        }));
+        Evaluation { client, data, key: Key::new(options.seed + 1000), program }
+    }
+
+    /// Whether nothing has to be waited for before a test.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.program, Program::Ready(_))
+    }
+
+    /// Waits until the program is compiled.
+    pub(super) fn ready(&mut self) -> Result<()> {
+        self.program.get().map(drop)
+    }
+
+    /// Starts the test with these parameters, without waiting for it. `kept` are the arrays of the data set's file.
+    pub(super) fn begin(&mut self, params: &[Buffer], kept: &[Buffer; 2]) -> Result<Answers> {
+        let (compiled, size, of) = (self.program.get()?, batch(self.data), self.data.count());
+        let mut batches = Vec::new();
+        for (number, start) in (0..of).step_by(size).enumerate() {
+            let count = size.min(of - start);
+            let rows: Vec<i32> = (start..start + size).map(|place| self.row(place)).collect();
+            let key = if number == 0 { self.key } else { self.key.fold_in(number as u32) };
+            let given =
+                [Array::new([size], rows).expect("a row a sample"), Array::scalar(count as i32), key.to_array()];
+            let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
+            let inputs = params.iter().chain(kept).map(Input::Borrow).chain(given.into_iter().map(Input::Donate));
+            let outputs = compiled.program.execute(inputs.collect())?;
+            batches.push((count, outputs.iter().map(Buffer::start_to_host).collect::<Result<_>>()?));
+        }
+        Ok(Answers { batches, rates: compiled.rates, of })
+    }
+
+    /// The row of the file at a place of the test samples; the last one fills up the last batch.
+    fn row(&self, place: usize) -> i32 {
+        (self.data.first() + place.min(self.data.count() - 1)) as i32
+    }
+}
+
+fn batch(data: &Dataset) -> usize {
+    BATCH.min(data.count())
+}
+
+/// A test under way.
+pub(super) struct Answers {
+    /// For each batch, how many samples count, and what the program gives.
+    batches: Vec<(usize, Vec<PendingArray>)>,
+    rates: Vec<String>,
+    of: usize,
+}
+
+/// How a network does on the test samples.
+pub(super) struct Tested {
+    /// Part of them that are classified rightly.
+    pub(super) accuracy: f32,
+    /// For each layer that fires, the mean number of spikes a neuron and step.
+    pub(super) spike_rates: BTreeMap<String, f32>,
+}
+
+impl Answers {
+    /// Waits for the end of the test.
+    pub(super) fn wait(self) -> Result<Tested> {
+        // The right answers, then the spikes of each layer.
+        let mut sums = vec![0.0; 1 + self.rates.len()];
+        for (count, outputs) in self.batches {
+            for (sum, output) in sums.iter_mut().zip(outputs) {
+                // What fills up the last batch does not count; of the right answers there is one number.
+                *sum += output.wait()?.to_f64().iter().take(count).sum::<f64>();
+            }
+        }
+        let mut means = sums.into_iter().map(|sum| (sum / self.of as f64) as f32);
+        let accuracy = means.next().expect("the right answers come first");
+        Ok(Tested { accuracy, spike_rates: self.rates.into_iter().zip(means).collect() })
+    }
+}
+
+/// The program that counts right answers, and the layers whose spike rates it gives.
+#[derive(Clone)]
+struct Compiled {
+    program: Executable,
+    rates: Vec<String>,
+}
+
+/// That program, once it is there.
+enum Program {
+    Compiling(JoinHandle<Result<Compiled>>),
+    Ready(Compiled),
+    Failed,
+}
+
+impl Program {
+    fn get(&mut self) -> Result<Compiled> {
+        *self = match std::mem::replace(self, Program::Failed) {
+            Program::Compiling(thread) => {
+                let outcome = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                Program::Ready(outcome?)
+            }
+            other => other,
+        };
+        match self {
+            Program::Ready(compiled) => Ok(compiled.clone()),
+            _ => Err(Error::input("the program for the test could not be compiled")),
+        }
+    }
+}
