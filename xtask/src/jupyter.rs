@@ -1,0 +1,79 @@
+//! JupyterLab, nbconvert and the Rust kernel, in a folder that `cargo clean` removes. Knows nothing of notebooks.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Result, root};
+
+/// The kernel, and the version that the notebooks were written with.
+const KERNEL: [&str; 2] = ["evcxr_jupyter", "0.22.0"];
+
+/// Installs what is missing, and says how to start.
+pub(crate) fn install() -> Result<()> {
+    prepare(&|kernel| {
+        println!("building {} {}: about ten minutes on two cores", kernel[0], kernel[1]);
+        finish(Command::new("cargo").args(["install", kernel[0], "--version", kernel[1], "--locked"]))
+    })?;
+    println!("\nready; start it with\n  {} lab notebooks", relative(&program("jupyter")));
+    Ok(())
+}
+
+/// Makes nbconvert and the kernel usable; a kernel that is missing is an error.
+pub(crate) fn require() -> Result<()> {
+    prepare(&|kernel| {
+        Err(format!("{} is not installed; run `cargo xtask jupyter`, which takes ten minutes", kernel[0]))
+    })
+}
+
+/// A program of the environment.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let folder = if cfg!(windows) { "Scripts" } else { "bin" };
+    environment().join(folder).join(name)
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// That it cannot be started or fails.
+pub(crate) fn finish(command: &mut Command) -> Result<()> {
+    let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let status = command.status().map_err(|cause| format!("cannot start {name}: {cause}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} failed ({status})")) }
+}
+
+fn prepare(missing: &dyn Fn([&str; 2]) -> Result<()>) -> Result<()> {
+    packages()?;
+    if Command::new(KERNEL[0]).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        missing(KERNEL)?;
+    }
+    // The kernel writes its description where this variable says: into the environment, not into the home folder.
+    let share = environment().join("share").join("jupyter");
+    finish(Command::new(KERNEL[0]).arg("--install").env("JUPYTER_PATH", share).stdout(Stdio::null()))
+}
+
+/// The environment with the packages of notebooks/requirements.txt, made anew when that file is newer.
+fn packages() -> Result<()> {
+    let wanted = root().join("notebooks/requirements.txt");
+    let text =
+        std::fs::read_to_string(&wanted).map_err(|cause| format!("cannot read {}: {cause}", relative(&wanted)))?;
+    let done = environment().join("installed.txt");
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
+        return Ok(());
+    }
+    println!("installing JupyterLab and nbconvert into {}", relative(&environment()));
+    let python = if cfg!(windows) { "python" } else { "python3" };
+    finish(Command::new(python).args([OsStr::new("-m"), OsStr::new("venv"), environment().as_os_str()]))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    finish(Command::new(program("python")).args(pip).arg(&wanted))?;
+    std::fs::write(&done, text).map_err(|cause| format!("cannot write {}: {cause}", relative(&done)))
+}
+
+fn environment() -> PathBuf {
+    root().join("target").join("jupyter")
+}
+
+/// A path from the project's folder, as a reader types it.
+fn relative(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,58 @@
+//! Chores of the project: `cargo xtask COMMAND`.
+
+mod jupyter;
+mod notebook;
+mod notebooks;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Chores of the project.
+
+  cargo xtask jupyter                     install JupyterLab and the Rust kernel for the notebooks
+  cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail where one shows an error
+  cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
+
+JupyterLab and nbconvert (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
+folder, unless it is there already: it takes ten minutes to build.";
+
+type Result<T> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(if message.starts_with(UNKNOWN) { 2 } else { 1 })
+        }
+    }
+}
+
+const UNKNOWN: &str = "unknown";
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["jupyter"] => jupyter::install(),
+        ["notebooks", rest @ ..] => {
+            let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));
+            match flags[..] {
+                [] => notebooks::run(&names, false),
+                ["--update"] => notebooks::run(&names, true),
+                _ => Err(format!("{UNKNOWN} flag {}; see cargo xtask --help", flags.join(" "))),
+            }
+        }
+        [] | ["--help" | "-h" | "help"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        [other, ..] => Err(format!("{UNKNOWN} command {other}; see cargo xtask --help")),
+    }
+}
+
+/// The folder of the project.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project").to_owned()
+}

@@ -1,0 +1,91 @@
+//! Runs the notebooks from first to last cell. Knows nothing of what a cell may show.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::notebook::Notebook;
+use crate::{Result, jupyter, root};
+
+/// Seconds that a cell may take: the first one builds the library.
+const LONGEST_CELL: usize = 900;
+
+/// Runs all notebooks, or those of these names (`01` or `01_qat_tutorial`). With `update`, what they show is written into
+/// their files; otherwise the files stay, and a difference is reported.
+///
+/// # Errors
+/// Every cell that shows an error; with all of them, the number of notebooks that failed.
+pub(crate) fn run(names: &[&str], update: bool) -> Result<()> {
+    let chosen = chosen(names)?;
+    jupyter::require()?;
+    let mut failed = 0;
+    for path in &chosen {
+        let started = Instant::now();
+        let outcome = run_one(path, update);
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        match outcome {
+            Ok(()) => println!("{name}: ok after {} s", started.elapsed().as_secs()),
+            Err(message) => {
+                failed += 1;
+                println!("{name}: failed after {} s\n{message}", started.elapsed().as_secs());
+            }
+        }
+    }
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} notebooks failed", chosen.len())) }
+}
+
+fn chosen(names: &[&str]) -> Result<Vec<PathBuf>> {
+    let folder = root().join("notebooks");
+    let entries = std::fs::read_dir(&folder).map_err(|cause| format!("cannot read notebooks/: {cause}"))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "ipynb"));
+    paths.sort();
+    let named =
+        |path: &PathBuf, name: &str| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(name));
+    if let Some(name) = names.iter().find(|name| !paths.iter().any(|path| named(path, name))) {
+        return Err(format!("there is no notebook {name} in notebooks/"));
+    }
+    paths.retain(|path| names.is_empty() || names.iter().any(|name| named(path, name)));
+    Ok(paths)
+}
+
+fn run_one(path: &Path, update: bool) -> Result<()> {
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path).map_err(|cause| format!("cannot read {}: {cause}", path.display()))?;
+        Notebook::parse(&text)
+    };
+    let executed = read(&execute(path)?)?;
+    let complaints = executed.complaints(&folders());
+    if !complaints.is_empty() {
+        return Err(complaints.join("\n"));
+    }
+    if update {
+        return std::fs::write(path, executed.to_text()).map_err(|cause| format!("cannot write it: {cause}"));
+    }
+    let committed = read(path)?;
+    if committed.lacks_outputs_of(&executed) {
+        return Err("it is committed without what its cells show; run `cargo xtask notebooks --update`".to_owned());
+    }
+    for difference in executed.differences(&committed) {
+        println!("  note: {difference}");
+    }
+    Ok(())
+}
+
+/// The executed copy of a notebook. Cells after one with an error are run too, so that all errors are seen.
+fn execute(path: &Path) -> Result<PathBuf> {
+    let folder = root().join("target").join("notebooks");
+    let timeout = format!("--ExecutePreprocessor.timeout={LONGEST_CELL}");
+    let mut command = Command::new(jupyter::program("jupyter"));
+    command.args(["nbconvert", "--to", "notebook", "--execute", "--allow-errors", "--log-level=ERROR", &timeout]);
+    command.arg("--output-dir").arg(&folder).arg(path).stdout(Stdio::null());
+    jupyter::finish(&mut command)?;
+    Ok(folder.join(path.file_name().unwrap_or_default()))
+}
+
+/// Folders of this machine that a committed file must not name.
+fn folders() -> Vec<String> {
+    let home = std::env::var("HOME").or_else(|_| std::env::var("USERPROFILE")).ok().filter(|home| home.len() > 1);
+    let temporary = std::env::temp_dir().display().to_string();
+    [root().display().to_string(), format!("{}/", temporary.trim_end_matches('/'))].into_iter().chain(home).collect()
+}
