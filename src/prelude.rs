@@ -20,7 +20,7 @@ pub use crate::nn::{
 pub use crate::notebook::{self, Show};
 pub use crate::optim::{GradientTransformation, adam, adamw, apply_updates, lion, sgd};
 pub use crate::pjrt::{Client, Executable, Input};
-pub use crate::quant::{Mode, Rules, linear_only_rules, quantize, weights_only_rules};
+pub use crate::quant::{Mode, Numerics, Rules, linear_only_rules, quantize, weights_only_rules};
 pub use crate::random::{Key, Rngs};
 pub use crate::train;
 pub use crate::{

@@ -76,6 +76,30 @@ pub struct Options {
     pub resume: bool,
 }
 
+impl Options {
+    /// A run that leaves its results in the folder `out`: adam with a constant rate of 2e-3, batches of 64 in an order of their own
+    /// each epoch, 20 epochs, images over 32 time steps and not shifted, seed 0.
+    pub fn new(network: Network, train: Dataset, test: Dataset, out: impl Into<PathBuf>) -> Options {
+        Options {
+            network,
+            train,
+            test,
+            optimizer: Optimizer::Adam,
+            learning_rate: 2e-3,
+            schedule: Schedule::Constant,
+            batch_size: 64,
+            length: Length::Epochs(20),
+            time_steps: 32,
+            shift: 0.0,
+            shuffle: true,
+            seed: 0,
+            init: None,
+            out: out.into(),
+            resume: false,
+        }
+    }
+}
+
 /// What happens during a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {

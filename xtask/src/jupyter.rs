@@ -1,4 +1,4 @@
-//! JupyterLab, nbconvert and the Rust kernel, in a folder that `cargo clean` removes. Knows nothing of notebooks.
+//! JupyterLab, nbclient and the Rust kernel, in a folder that `cargo clean` removes. Knows nothing of notebooks.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(crate) fn install() -> Result<()> {
     Ok(())
 }
 
-/// Makes nbconvert and the kernel usable; a kernel that is missing is an error.
+/// Makes nbclient and the kernel usable; a kernel that is missing is an error.
 pub(crate) fn require() -> Result<()> {
     prepare(&|kernel| {
         Err(format!("{} is not installed; run `cargo xtask jupyter`, which takes ten minutes", kernel[0]))
@@ -61,7 +61,7 @@ fn packages() -> Result<()> {
     if std::fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
         return Ok(());
     }
-    println!("installing JupyterLab and nbconvert into {}", relative(&environment()));
+    println!("installing JupyterLab and nbclient into {}", relative(&environment()));
     let python = if cfg!(windows) { "python" } else { "python3" };
     finish(Command::new(python).args([OsStr::new("-m"), OsStr::new("venv"), environment().as_os_str()]))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];

@@ -14,7 +14,7 @@ Chores of the project.
   cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail where one shows an error
   cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
 
-JupyterLab and nbconvert (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
+JupyterLab and nbclient (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
 folder, unless it is there already: it takes ten minutes to build.";
 
 type Result<T> = std::result::Result<T, String>;

@@ -7,6 +7,9 @@ use crate::Result;
 /// A cell with this tag teaches an error: it must show one.
 const TEACHES_AN_ERROR: &str = "shows-error";
 
+/// A cell with this tag shows other numbers at each run.
+const MEASURES: &str = "measures";
+
 /// A notebook, as JSON.
 pub(crate) struct Notebook(Value);
 
@@ -29,6 +32,9 @@ impl Notebook {
         for cell in notebook["cells"].as_array_mut().into_iter().flatten() {
             let tags = cell["metadata"]["tags"].clone();
             cell["metadata"] = if tags.is_null() { json!({}) } else { json!({ "tags": tags }) };
+            if let Some(outputs) = cell["outputs"].as_array_mut() {
+                join_streams(outputs);
+            }
         }
         let indented = serde_json::ser::PrettyFormatter::with_indent(b" ");
         let mut bytes = Vec::new();
@@ -44,9 +50,9 @@ impl Notebook {
         for (number, cell) in (1..).zip(self.code_cells()) {
             let complain = |what: &str| format!("cell {number} {what}\n{}", indented(&source(cell)));
             let errors = errors(cell);
-            if teaches_an_error(cell) && errors.is_empty() {
+            if is_tagged(cell, TEACHES_AN_ERROR) && errors.is_empty() {
                 complaints.push(complain("is to show an error, but shows none"));
-            } else if !teaches_an_error(cell) && !errors.is_empty() {
+            } else if !is_tagged(cell, TEACHES_AN_ERROR) && !errors.is_empty() {
                 complaints.push(format!("{}\n  shows\n{}", complain("shows an error"), indented(&errors)));
             }
             let shown = cell["outputs"].to_string();
@@ -60,7 +66,7 @@ impl Notebook {
     /// The cells whose text differs from what they showed before, in words.
     pub(crate) fn differences(&self, before: &Notebook) -> Vec<String> {
         let pairs = (1..).zip(self.code_cells().zip(before.code_cells()));
-        let differ = pairs.filter(|(_, (now, then))| text(now) != text(then));
+        let differ = pairs.filter(|(_, (now, then))| !is_tagged(now, MEASURES) && text(now) != text(then));
         differ
             .map(|(number, (now, then))| {
                 format!("cell {number} shows\n{}\n  instead of\n{}", indented(&text(now)), indented(&text(then)))
@@ -81,8 +87,20 @@ impl Notebook {
     }
 }
 
-fn teaches_an_error(cell: &Value) -> bool {
-    cell["metadata"]["tags"].as_array().is_some_and(|tags| tags.iter().any(|tag| tag == TEACHES_AN_ERROR))
+/// Joins the lines of one stream: how many messages they came in differs from run to run.
+fn join_streams(outputs: &mut Vec<Value>) {
+    outputs.dedup_by(|next, before| {
+        let same =
+            before["output_type"] == "stream" && next["output_type"] == "stream" && before["name"] == next["name"];
+        if same {
+            before["text"] = json!(lines(&before["text"]) + &lines(&next["text"]));
+        }
+        same
+    });
+}
+
+fn is_tagged(cell: &Value, tag: &str) -> bool {
+    cell["metadata"]["tags"].as_array().is_some_and(|tags| tags.iter().any(|given| given == tag))
 }
 
 /// What a cell says of errors: compile errors, all that is printed to stderr (panics and the errors of `?` are printed there,
@@ -174,6 +192,14 @@ mod tests {
         );
         let again = Notebook::parse(&text).expect("a notebook");
         assert_eq!(again.to_text(), text);
+    }
+
+    #[test]
+    fn lines_of_a_stream_are_joined() {
+        let line = |name: &str, text: &str| json!({ "output_type": "stream", "name": name, "text": text });
+        let outputs = json!([line("stdout", "a\n"), line("stdout", "b\n"), line("stderr", "c\n")]);
+        let text = notebook(&outputs, &json!(null)).to_text();
+        assert!(text.contains(r#""a\nb\n""#) && text.contains(r#""c\n""#), "{text}");
     }
 
     #[test]

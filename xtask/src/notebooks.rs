@@ -9,6 +9,8 @@ use crate::{Result, jupyter, root};
 
 /// Seconds that a cell may take: the first one builds the library.
 const LONGEST_CELL: usize = 900;
+/// Lines of the log that are shown where the notebook cannot be run at all.
+const LOG_LINES: usize = 30;
 
 /// Runs all notebooks, or those of these names (`01` or `01_qat_tutorial`). With `update`, what they show is written into
 /// their files; otherwise the files stay, and a difference is reported.
@@ -72,15 +74,22 @@ fn run_one(path: &Path, update: bool) -> Result<()> {
     Ok(())
 }
 
-/// The executed copy of a notebook. Cells after one with an error are run too, so that all errors are seen.
+/// The executed copy of a notebook.
 fn execute(path: &Path) -> Result<PathBuf> {
     let folder = root().join("target").join("notebooks");
-    let timeout = format!("--ExecutePreprocessor.timeout={LONGEST_CELL}");
-    let mut command = Command::new(jupyter::program("jupyter"));
-    command.args(["nbconvert", "--to", "notebook", "--execute", "--allow-errors", "--log-level=ERROR", &timeout]);
-    command.arg("--output-dir").arg(&folder).arg(path).stdout(Stdio::null());
-    jupyter::finish(&mut command)?;
-    Ok(folder.join(path.file_name().unwrap_or_default()))
+    let executed = folder.join(path.file_name().unwrap_or_default());
+    let log = executed.with_extension("log");
+    let created = std::fs::create_dir_all(&folder).and_then(|()| std::fs::File::create(&log));
+    // The kernel tells there what it builds.
+    let stderr = created.map_err(|cause| format!("cannot write {}: {cause}", log.display()))?;
+    let mut python = Command::new(jupyter::program("python"));
+    python.args(["-c", include_str!("execute.py")]).arg(path).arg(&executed).arg(LONGEST_CELL.to_string());
+    jupyter::finish(python.stdout(Stdio::null()).stderr(stderr)).map_err(|message| {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        format!("{message}\n{}", lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"))
+    })?;
+    Ok(executed)
 }
 
 /// Folders of this machine that a committed file must not name.
