@@ -13,6 +13,7 @@ pub use std::collections::BTreeMap;
 pub use crate::config::{ModelConfig, RuleConfig};
 pub use crate::data::Dataset;
 pub use crate::display::{self, Curve};
+pub use crate::native;
 pub use crate::network::Network;
 pub use crate::nn::{
     self, Axes, If, Li, Lif, Linear, Sequential, Surrogate, integral_accuracy, integral_crossentropy, mse_spikerate,

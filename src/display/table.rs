@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::table::aligned;
+
 /// A table: a head, rows, perhaps a line below.
 ///
 /// ```
@@ -50,24 +52,13 @@ impl Table {
         }
         html
     }
-
-    fn lines(&self) -> impl Iterator<Item = &Vec<String>> {
-        std::iter::once(&self.head).chain(&self.rows)
-    }
 }
 
-/// The columns aligned, two spaces between them.
+/// The columns aligned, the caption below.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns = self.lines().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            self.lines().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        for line in self.lines() {
-            let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            writeln!(f, "{}", cells.join("  ").trim_end())?;
-        }
+        let head: Vec<&str> = self.head.iter().map(String::as_str).collect();
+        f.write_str(&aligned(&head, &self.rows))?;
         if self.caption.is_empty() { Ok(()) } else { writeln!(f, "\n{}", self.caption) }
     }
 }

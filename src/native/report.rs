@@ -45,6 +45,12 @@ impl Report {
         self.rows.iter().filter(|row| row.low_precision && !row.native)
     }
 
+    /// How many of the products that want a unit of low precision reach it, as a sentence.
+    pub fn summary(&self) -> String {
+        let (wanted, missed) = (self.rows.iter().filter(|row| row.low_precision).count(), self.missed().count());
+        format!("{} of {wanted} products of 8 bits or fewer reach the unit for them", wanted - missed)
+    }
+
     /// The head of the table that [`cells`](Report::cells) fill.
     pub const HEAD: [&'static str; 6] = ["path", "op", "as written", "became", "cost", "native"];
 
@@ -66,8 +72,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "compiled for {}\n", self.target)?;
         f.write_str(&table::aligned(&Report::HEAD, &self.cells()))?;
-        let (wanted, missed) = (self.rows.iter().filter(|row| row.low_precision).count(), self.missed().count());
-        writeln!(f, "\n{} of {wanted} products of 8 bits or fewer reach the unit for them", wanted - missed)?;
+        writeln!(f, "\n{}", self.summary())?;
         if let Some(memory) = self.memory {
             let mib = |bytes: i64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
             let (inputs, outputs) = (mib(memory.inputs), mib(memory.outputs));

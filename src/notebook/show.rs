@@ -7,6 +7,7 @@ use spiq_hlo::{Array, Function, GraphErrors, Tensor};
 
 use crate::display::{self, Picture, Table};
 use crate::error::Error;
+use crate::native;
 use crate::quant::Report;
 use crate::train::Record;
 
@@ -113,6 +114,16 @@ impl Show for Tensor {
 impl Show for Report {
     fn content(&self) -> Content {
         Content::table(&self.table())
+    }
+}
+
+/// Which units the products reach, as a table; the text has all that the compiler tells.
+impl Show for native::Report {
+    fn content(&self) -> Content {
+        let head = Table::new(native::Report::HEAD);
+        let table = self.cells().into_iter().fold(head, Table::row);
+        let caption = format!("compiled for {}: {}", self.target, self.summary());
+        Content(vec![("text/html", table.caption(caption).html()), ("text/plain", self.to_string())])
     }
 }
 

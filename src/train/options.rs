@@ -91,6 +91,7 @@ impl Options {
             length: Length::Epochs(20),
             time_steps: 32,
             shift: 0.0,
+            steps_per_call: None,
             shuffle: true,
             seed: 0,
             init: None,
