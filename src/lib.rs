@@ -23,7 +23,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use jit::{Jit, Program, jit};
 pub use spiq_hlo::{
     Array, ArrayError, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphErrors, PrintOptions,
-    Tensor, TensorType, Tree, custom_vjp, grad, scan, trace, value_and_grad, vjp, vmap,
+    Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, trace, value_and_grad, vjp, vmap,
 };
 
 /// The README's example is compiled and run with the tests.

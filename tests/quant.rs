@@ -165,7 +165,7 @@ fn unknown_and_impossible_rules_are_refused() {
     );
     refused(
         &with(&|r| r.op_names = vec!["conv".into()]),
-        "rule 1: op_names: no operation `conv` is quantized (known: dot_general, conv_general_dilated)",
+        "rule 1: op_names: no operation `conv` is quantized (known: dot_general, conv_general_dilated, einsum)",
     );
     refused(
         &with(&|r| (r.weight_qtype, r.weight_calibration_method) = (Some("int5".into()), "minmax".into())),

@@ -1,20 +1,14 @@
 //! Every quantized type, calibration method and layout of a product against qwix, forward and backward.
 
+mod evaluate;
 mod reference;
 
+use evaluate::execute;
 use reference::{Case, Reference};
 use serde_json::Value;
 use spiq::config::{RuleConfig, TileSize};
-use spiq::pjrt::{Client, Input};
 use spiq::quant::{Mode, Numerics, Rules, quantize};
-use spiq::{Array, ConvDims, Convolution, DType, DotDims, Function, Program, Tensor, trace, vjp};
-
-fn run(client: &Client, function: &Function, inputs: &[&Array]) -> Vec<Array> {
-    let program = Program::named("test").compile(client, function).expect("compiles");
-    let buffers: Vec<_> = inputs.iter().map(|a| client.to_device(a).expect("a buffer")).collect();
-    let outputs = program.execute(buffers.iter().map(Input::Borrow).collect()).expect("runs");
-    outputs.iter().map(|b| b.to_array().expect("an array")).collect()
-}
+use spiq::{Array, ConvDims, Convolution, DType, DotDims, Function, Tensor, trace, vjp};
 
 fn list(value: &Value) -> Vec<usize> {
     value.as_array().expect("a list").iter().map(|v| v.as_u64().expect("a size") as usize).collect()
@@ -134,13 +128,13 @@ impl Agreement {
 }
 
 fn products_agree(kind: &str, at_least: usize) {
-    let (client, file) = (Client::cpu().expect("a client"), Reference::load("quant_types"));
+    let file = Reference::load("quant_types");
     let mut forward = Agreement::default();
     for case in file.cases(kind) {
         let given = file.case(&format!("given/{}", case.get("operands").as_str().expect("a name")));
         let qtypes = case.get("qtypes").as_array().expect("pairs of types");
         let rules: Vec<RuleConfig> = qtypes.iter().map(|pair| rule(&case, pair)).collect();
-        let got = run(&client, &program(&given, &rules), &["x", "w", "g"].map(|name| given.array(name)));
+        let got = execute(&program(&given, &rules), &["x", "w", "g"].map(|name| given.array(name)));
         for (index, (pair, results)) in qtypes.iter().zip(got.chunks(3)).enumerate() {
             let name = format!("{} {pair}", case.name);
             forward.count(&name, &results[0].to_f64(), &part(case.array("y"), index, qtypes.len()));
@@ -169,7 +163,7 @@ fn convolutions_of_every_type_agree_with_qwix() {
 
 #[test]
 fn rounded_values_of_every_type_agree_with_qwix() {
-    let (client, file) = (Client::cpu().expect("a client"), Reference::load("quant_types"));
+    let file = Reference::load("quant_types");
     let mut values = Agreement::default();
     for case in file.cases("quantize") {
         let qtypes = case.get("qtypes").as_array().expect("types");
@@ -194,7 +188,7 @@ fn rounded_values_of_every_type_agree_with_qwix() {
         let inputs = [("x", x.ty().clone()), ("eye", eye.ty().clone())];
         let all =
             trace(&inputs, |a| functions.iter().flat_map(|f| f.call(a[0].graph(), a)).collect()).expect("it fits");
-        for (index, (got, qtype)) in run(&client, &all, &[x, &eye]).iter().zip(qtypes).enumerate() {
+        for (index, (got, qtype)) in execute(&all, &[x, &eye]).iter().zip(qtypes).enumerate() {
             let wanted = part(case.array("dequantized"), index, qtypes.len());
             values.count(&format!("{} {qtype}", case.name), &got.to_f64(), &wanted);
         }

@@ -41,6 +41,7 @@ pub use op::{Cotangents, Infer, Op, Recompute, Reverse};
 pub use ops::constant::Operand;
 pub use ops::convolution::{Axes, ConvDims, Convolution};
 pub use ops::dot_general::{DotDims, DotGeneral};
+pub use ops::einsum::einsum;
 pub use ops::gather::WindowDims;
 pub use ops::gradient::custom_vjp;
 pub use ops::reduce_window::Window;

@@ -3,8 +3,8 @@
 use expect_test::{Expect, expect};
 use spiq_hlo::{
     Array, ConvDims, Convolution, Cotangents, DType, DotDims, Graph, Infer, Op, Reverse, Tensor, TensorType, Window,
-    WindowDims, associative_scan, checkpoint, concatenate, custom_vjp, grad, scan, scan_checkpointed, sort, switch,
-    trace, vjp, vmap, while_loop,
+    WindowDims, associative_scan, checkpoint, concatenate, custom_vjp, einsum, grad, scan, scan_checkpointed, sort,
+    switch, trace, vjp, vmap, while_loop,
 };
 
 /// Runs `build` on x f32[8,32], i s32[4], p pred[8] and s f32[], and compares the errors, line numbers left out.
@@ -1379,4 +1379,25 @@ fn a_window_larger_than_its_tensor_has_no_place() {
     });
     let types: Vec<String> = f.expect("a function").result_types().iter().map(TensorType::to_string).collect();
     assert_eq!(types, ["f32[2,3]", "f32[2,0]"]);
+}
+
+#[test]
+fn subscripts_that_do_not_fit_are_refused() {
+    check(
+        |x| {
+            let each =
+                ["ij", "ij,jk,kl", "ijk,ij", "ij,...", "i2,ij", "ij,jk->im", "ij,kl->ii", "ij,ji", "ii,i", "i..j,j"];
+            each.map(|subscripts| einsum(subscripts, &x[0], &x[0])).to_vec()
+        },
+        expect![[r#"
+            einsum: `ij`: two operands want their names with one comma between them --> hlo/tests/errors.rs:_
+            einsum: `ij,jk,kl`: two operands want their names with one comma between them --> hlo/tests/errors.rs:_
+            einsum: `ijk,ij`: `ijk` names 3 axes, but f32[8,32] has 2 --> hlo/tests/errors.rs:_
+            einsum: `i2,ij`: `2` is not a letter --> hlo/tests/errors.rs:_
+            einsum: `ij,jk->im`: no operand has the axis `m` of the result --> hlo/tests/errors.rs:_
+            einsum: `ij,kl->ii`: the result has an axis twice --> hlo/tests/errors.rs:_
+            einsum: `ij,ji`: the axis `i` of f32[8,32] and f32[8,32] is one of 8 and one of 32 --> hlo/tests/errors.rs:_
+            einsum: `ii,i`: `i` names 1 axes, but f32[8,32] has 2 --> hlo/tests/errors.rs:_
+            einsum: `i..j,j`: `i..j` names 4 axes, but f32[8,32] has 2 --> hlo/tests/errors.rs:_"#]],
+    );
 }

@@ -7,7 +7,7 @@ use super::qtensor::{QTensor, split_dims};
 
 /// Products of the stored values; zero points, scales and tiles are settled on their sums.
 pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral) -> Tensor {
-    let DotGeneral { dims, out } = dot;
+    let DotGeneral { dims, out, .. } = dot;
     let (tiled, accumulator) = (Tiled::new(lhs, rhs, dims), accumulator(lhs, rhs));
     let (l, r) = (tiled.lhs.split(&lhs.values), tiled.rhs.split(&rhs.values));
     let mut sum = l.dot_general(&r, &tiled.dims, accumulator);

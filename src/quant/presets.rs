@@ -2,10 +2,12 @@
 
 use spiq_hlo::{Array, DType};
 
-use super::product::Product;
 use super::qtype::QType;
 use crate::config::RuleConfig;
 use crate::error::{Error, Result};
+
+/// The operations of Linear and Conv. As in Spyx, einsums keep their precision: recurrent states pass through those.
+const FEEDFORWARD: [&str; 2] = ["dot_general", "conv_general_dilated"];
 
 /// One rule for all dot products and convolutions, weights and activations alike. Spyx: `linear_only_rules`.
 ///
@@ -38,7 +40,7 @@ pub fn bitnet_ternary_rules(act_qtype: Option<&str>) -> Vec<RuleConfig> {
 
 fn feedforward(weight_qtype: &str, act_qtype: Option<&str>) -> Vec<RuleConfig> {
     let rule = RuleConfig {
-        op_names: Product::NAMES.map(str::to_owned).to_vec(),
+        op_names: FEEDFORWARD.map(str::to_owned).to_vec(),
         weight_qtype: Some(weight_qtype.into()),
         act_qtype: act_qtype.map(str::to_owned),
         ..RuleConfig::default()

@@ -23,7 +23,7 @@ pub(crate) enum Side {
 
 impl Product {
     /// The names under which rules know them (JAX's).
-    pub(crate) const NAMES: [&'static str; 2] = ["dot_general", "conv_general_dilated"];
+    pub(crate) const NAMES: [&'static str; 3] = ["dot_general", "conv_general_dilated", "einsum"];
 
     /// The operation as a product, if it is one.
     pub(crate) fn of(op: &dyn Op) -> Option<Product> {
@@ -34,6 +34,7 @@ impl Product {
     /// The name under which rules know it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            Product::Dot(dot) if dot.of_einsum => Product::NAMES[2],
             Product::Dot(_) => Product::NAMES[0],
             Product::Conv(_) => Product::NAMES[1],
         }

@@ -101,6 +101,8 @@ pub struct DotGeneral {
     pub dims: DotDims,
     /// Element type of the result, in which products are summed.
     pub out: DType,
+    /// Whether it is what an [`einsum`](crate::einsum) comes to: JAX tells these apart by name.
+    pub of_einsum: bool,
 }
 
 impl Op for DotGeneral {
@@ -145,6 +147,11 @@ fn shifted(axes: &[usize]) -> Vec<usize> {
 }
 
 impl DotGeneral {
+    /// The same operation along other axes.
+    fn on(&self, lhs: &Tensor, rhs: &Tensor, dims: DotDims) -> Tensor {
+        lhs.graph().apply(DotGeneral { dims, ..self.clone() }, &[lhs, rhs])
+    }
+
     fn mapped_dot(&self, mapped: &Mapped) -> Tensor {
         let (lhs, rhs) = (&mapped.ins[0], &mapped.ins[1]);
         let d = &self.dims;
@@ -154,8 +161,8 @@ impl DotGeneral {
         match (mapped.mapped[0], mapped.mapped[1]) {
             // The new axis is the first free axis of its operand: it stands behind the batch axes, or behind those
             // and the left's free axes, and moves to the front.
-            (true, false) => to_front(lhs.dot_general(rhs, &left, self.out), batches),
-            (false, true) => to_front(lhs.dot_general(rhs, &right, self.out), lhs_rank - d.lhs_contract.len()),
+            (true, false) => to_front(self.on(lhs, rhs, left), batches),
+            (false, true) => to_front(self.on(lhs, rhs, right), lhs_rank - d.lhs_contract.len()),
             _ => {
                 let axis = |axes: &[usize]| std::iter::once(0).chain(shifted(axes)).collect();
                 let both = DotDims {
@@ -164,7 +171,7 @@ impl DotGeneral {
                     lhs_contract: left.lhs_contract,
                     rhs_contract: right.rhs_contract,
                 };
-                lhs.dot_general(rhs, &both, self.out)
+                self.on(lhs, rhs, both)
             }
         }
     }
@@ -257,7 +264,13 @@ impl Tensor {
     /// Products over the contracting axes, summed in `out`. Spec: dot_general.
     #[track_caller]
     pub fn dot_general(&self, rhs: &Tensor, dims: &DotDims, out: DType) -> Tensor {
-        self.graph().apply(DotGeneral { dims: dims.clone(), out }, &[self, rhs])
+        self.graph().apply(DotGeneral { dims: dims.clone(), out, of_einsum: false }, &[self, rhs])
+    }
+
+    /// A dot product in this tensor's element type, on behalf of an einsum.
+    #[track_caller]
+    pub(crate) fn dot_of_einsum(&self, rhs: &Tensor, dims: DotDims) -> Tensor {
+        self.graph().apply(DotGeneral { dims, out: self.dtype(), of_einsum: true }, &[self, rhs])
     }
 
     /// The last axis of this tensor against the first of `rhs`, in this tensor's element type: `x @ w`.

@@ -5,6 +5,7 @@ pub(crate) mod constant;
 pub(crate) mod convert;
 pub(crate) mod convolution;
 pub(crate) mod dot_general;
+pub(crate) mod einsum;
 pub(crate) mod elementwise;
 pub(crate) mod gather;
 pub(crate) mod gradient;
@@ -32,6 +33,7 @@ pub fn samples() -> Vec<Sample> {
         reduce::samples(),
         reduce_window::samples(),
         dot_general::samples(),
+        einsum::samples(),
         convolution::samples(),
         gather::samples(),
         sort::samples(),
