@@ -1,39 +1,61 @@
-//! The arithmetics that are compared, by name, and the rules that make them. Knows nothing of devices and time.
+//! The arithmetics that are compared, by name, and the networks that compute in them. Knows nothing of time.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::RuleConfig;
+use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::quant::linear_only_rules;
+use crate::network::Network;
+use crate::pjrt::Client;
+use crate::quant::{Numerics, linear_only_rules};
 
-/// The arithmetic of the dot products.
+/// The arithmetic of the products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
     /// Everything in f32.
     Fp32,
     /// Weights and activations in int8, rounded as qwix does.
     Int8Qwix,
+    /// Weights in int8; spikes are integers and stay as they are.
+    Int8,
+    /// Weights in int4; spikes stay as they are.
+    Int4,
+    /// Weights in `float8_e4m3fn`; spikes stay as they are.
+    Fp8,
 }
 
 impl Arithmetic {
     /// All of them, in the order of the table.
-    pub const ALL: [Arithmetic; 2] = [Arithmetic::Fp32, Arithmetic::Int8Qwix];
+    pub const ALL: [Arithmetic; 5] =
+        [Arithmetic::Fp32, Arithmetic::Int8Qwix, Arithmetic::Int8, Arithmetic::Int4, Arithmetic::Fp8];
+
+    /// Those that the client's devices have units for; a processor computes fp8 element by element.
+    pub fn of(client: &Client) -> Vec<Arithmetic> {
+        let all = Arithmetic::ALL.into_iter();
+        all.filter(|one| *one != Arithmetic::Fp8 || client.platform_name() != "cpu").collect()
+    }
 
     /// The name in flags and tables.
     pub fn name(self) -> &'static str {
         match self {
             Arithmetic::Fp32 => "fp32",
             Arithmetic::Int8Qwix => "int8-qwix",
+            Arithmetic::Int8 => "int8",
+            Arithmetic::Int4 => "int4",
+            Arithmetic::Fp8 => "fp8",
         }
     }
 
-    /// The rules for all layers.
-    pub(super) fn rules(self) -> Vec<RuleConfig> {
-        match self {
-            Arithmetic::Fp32 => Vec::new(),
-            Arithmetic::Int8Qwix => linear_only_rules("int8", "int8"),
-        }
+    /// The model in this arithmetic.
+    pub(super) fn network(self, model: ModelConfig) -> Result<Network> {
+        let (weights, activations, numerics) = match self {
+            Arithmetic::Fp32 => return Network::new(model, Vec::new()),
+            Arithmetic::Int8Qwix => ("int8", "int8", Numerics::Qwix),
+            Arithmetic::Int8 => ("int8", "int8", Numerics::Exact),
+            Arithmetic::Int4 => ("int4", "int8", Numerics::Exact),
+            Arithmetic::Fp8 => ("float8_e4m3fn", "float8_e4m3fn", Numerics::Exact),
+        };
+        Ok(Network::new(model, linear_only_rules(weights, activations))?.with_numerics(numerics))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use spiq::{bench::{self, Arithmetic, Options}, pjrt::Client};
-//! let options = Options { arithmetics: vec![Arithmetic::Fp32], seconds: 0.0, ..Options::new("4,2,8,8,3".parse()?) };
+//! let options = Options { seconds: 0.0, ..Options::new("4,2,8,8,3".parse()?, vec![Arithmetic::Fp32]) };
 //! let rows = bench::run(&Client::cpu()?, &options, &mut |_| {})?;
 //! assert!(rows[0].forward.median.as_nanos() > 0 && rows[0].forward.runs >= 10);
 //! # Ok::<(), spiq::Error>(())
@@ -17,4 +17,5 @@ mod timing;
 pub use arithmetic::Arithmetic;
 pub use measure::{Event, Options, Row, run};
 pub use shape::Shape;
+pub use subject::{Data, Subject};
 pub use timing::Timing;

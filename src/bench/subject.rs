@@ -16,14 +16,18 @@ use crate::random::Key;
 use crate::train;
 
 /// What every arithmetic is measured on: spikes and labels on the device.
-pub(super) struct Data {
+pub struct Data {
     x: Buffer,
     labels: Buffer,
 }
 
 impl Data {
     /// Spikes [T, B, IN], each element with probability 0.1, as f32; labels `s32[B]`.
-    pub(super) fn new(client: &Client, shape: &Shape) -> Result<Data> {
+    ///
+    /// # Errors
+    /// Of kind `Input` for a shape that is too large; of PJRT when memory is short.
+    pub fn new(client: &Client, shape: &Shape) -> Result<Data> {
+        shape.check()?;
         let dims = [shape.time, shape.batch, shape.inputs];
         let spikes = Key::new(1).bernoulli(dims.iter().product(), 0.1);
         let spikes: Vec<f32> = spikes.into_iter().map(|spike| f32::from(u8::from(spike))).collect();
@@ -62,8 +66,17 @@ fn peak(program: &Executable) -> Option<u64> {
     u64::try_from(counted).ok()
 }
 
-/// One arithmetic at work. Its training goes on from call to call.
-pub(super) struct Subject {
+/// One arithmetic at work, for a harness of one's own. Its training goes on from call to call.
+///
+/// ```
+/// use spiq::{bench::{Arithmetic, Data, Subject}, pjrt::Client};
+/// let (client, shape) = (Client::cpu()?, "4,2,8,8,3".parse()?);
+/// let data = Data::new(&client, &shape)?;
+/// let mut subject = Subject::new(&client, &shape, Arithmetic::Fp32, None, &data)?;
+/// subject.run_step(&data)?;
+/// # Ok::<(), spiq::Error>(())
+/// ```
+pub struct Subject {
     pub(super) forward: Compiled,
     pub(super) step: Compiled,
     /// Mean over both hidden layers, all steps and samples, before any training.
@@ -75,14 +88,18 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn new(
+    /// Compiles the programs of an arithmetic, without a cache; `tile` is as in [`Options`](super::Options).
+    ///
+    /// # Errors
+    /// What PJRT says.
+    pub fn new(
         client: &Client,
         shape: &Shape,
         arithmetic: Arithmetic,
         tile: Option<usize>,
         data: &Data,
     ) -> Result<Subject> {
-        let network = Network::new(shape.model(), arithmetic.rules())?;
+        let network = arithmetic.network(shape.model())?;
         let (optimizer, types) = (optim::lion(1e-3), network.parameter_types());
         let values: Vec<Array> = network.init(0).into_values().collect();
         let on_device = |arrays: &[Array]| arrays.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>();
@@ -101,13 +118,19 @@ impl Subject {
     }
 
     /// One forward pass, waited for.
-    pub(super) fn run_forward(&self, data: &Data) -> Result<()> {
+    ///
+    /// # Errors
+    /// What PJRT says.
+    pub fn run_forward(&self, data: &Data) -> Result<()> {
         let inputs = self.params.iter().chain([&data.x]).map(Input::Borrow).collect();
         wait(&self.forward.program.execute(inputs)?)
     }
 
     /// One training step, waited for.
-    pub(super) fn run_step(&mut self, data: &Data) -> Result<()> {
+    ///
+    /// # Errors
+    /// What PJRT says.
+    pub fn run_step(&mut self, data: &Data) -> Result<()> {
         let state = self.state.drain(..).map(Input::Donate);
         let inputs = state.chain([&data.x, &data.labels].map(Input::Borrow)).collect();
         let mut outputs = self.step.program.execute(inputs)?;

@@ -59,16 +59,15 @@ pub struct Arguments {
 /// Of kind `Input` for a shape that is too large; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let client = client::open(arguments.device)?;
-    let default = Options::new(arguments.shape);
+    let arithmetics = match arguments.modes.as_slice() {
+        [] => Arithmetic::of(&client),
+        modes => modes.to_vec(),
+    };
     let options = Options {
-        arithmetics: match arguments.modes.as_slice() {
-            [] => default.arithmetics,
-            modes => modes.to_vec(),
-        },
         time_tile: arguments.time_tile,
         runs: arguments.runs,
         seconds: arguments.seconds,
-        ..default
+        ..Options::new(arguments.shape, arithmetics)
     };
     let mut display = Measurement::new(options.runs);
     let rows = bench::run(&client, &options, &mut |event| display.update(event));
