@@ -195,7 +195,7 @@ fn convolutions_are_quantized_along_the_batch_and_the_output_features() {
     let quantized = quantize(&convolution(), &rules, Mode::Ptq, Numerics::Qwix, |name| name == "k").expect("quantizes");
     let shown = quantized.report.to_string();
     let row = "core/layers/0  conv_general_dilated  1     act f32[1,6,2] -> int8, scale [1,1,1]  \
-               weight f32[3,2,4] -> int4, scale [1,1,4]  s8 x s8 -> s32";
+               weight f32[3,2,4] -> int4, scale [1,1,4]  s8 x s8 -> s32  native s8";
     assert!(shown.contains(row), "{shown}");
 }
 

@@ -7,8 +7,8 @@ use evaluate::{check_close, execute};
 use spiq::config::{ModelConfig, RuleConfig};
 use spiq::network::Network;
 use spiq::quant::{
-    Mode, Numerics, Quantized, Rules, binary_activation_error, bitnet_ternary_rules, linear_only_rules, quantize,
-    spiking_feedforward_rules, weights_only_rules,
+    Mode, Numerics, QType, Quantized, Rules, binary_activation_error, bitnet_ternary_rules, linear_only_rules,
+    quantize, spiking_feedforward_rules, weights_only_rules,
 };
 use spiq::random::Key;
 use spiq::{Array, ConvDims, Convolution, DType, Function, Result, Tensor, TensorType, trace, vjp};
@@ -177,12 +177,7 @@ fn int4_times_int4_runs() {
     assert_eq!(both.report.rows[0].became, "s8 x s8 -> s32");
     let got = execute(&both.function, &[&x, &w]).remove(0);
     // The product of what both stand for.
-    let turned = |array: &Array| {
-        let (rows, columns) = (array.dims()[0], array.dims()[1]);
-        let values: Vec<f64> = (0..columns).flat_map(|c| column(array, c)).collect();
-        Array::from_f64(f32s([columns, rows]), &values).expect("as many")
-    };
-    let (x, w) = (turned(&rounded(&turned(&x), "int4", "absmax")), rounded(&w, "int4", "absmax"));
+    let (x, w) = (rounded_rows(&x, "int4"), rounded(&w, "int4", "absmax"));
     let plain = with_rules(dot, [&x, &w], &[]).expect("as it is");
     check_close("int4 x int4", &got, &execute(&plain.function, &[&x, &w])[0], 1e-5);
 }
@@ -207,6 +202,81 @@ fn gradients_of_convolutions_pass_straight_through_in_groups_too() {
         |rules: &[RuleConfig]| gradients(&with_rules(conv(2), [&x, &w], rules).expect("quantizes").function, &[&x, &w]);
     let (got, plain) = (run(&linear_only_rules("int4", "int8")), run(&[]));
     got.iter().zip(&plain).for_each(|(got, plain)| check_close("gradient", got, plain, 1e-5));
+}
+
+#[test]
+fn the_report_tells_native_products_from_emulated_ones() {
+    let (x, w) = (normal(0, &[3, 64]), normal(1, &[64, 2]));
+    let unit = |rules: &[RuleConfig]| with_rules(dot, [&x, &w], rules).expect("quantizes").report.rows.remove(0).unit;
+    assert_eq!(unit(&linear_only_rules("int2", "int8")), "native s8");
+    assert_eq!(unit(&linear_only_rules("ternary", "binary")), "native s8");
+    assert_eq!(unit(&linear_only_rules("fp8", "fp8")), "emulated: widened f8E4M3FN");
+    assert_eq!(unit(&linear_only_rules("mxfp4", "mxfp4")), "emulated: dequantized f32");
+    assert_eq!(unit(&linear_only_rules("nf4", "int8")), "emulated: dequantized f32");
+    assert_eq!(unit(&weights_only_rules("int8")), "emulated: dequantized f32");
+    assert_eq!(unit(&[RuleConfig::default()]), "native f32");
+}
+
+/// A matrix, rounded with a scale for each row.
+fn rounded_rows(x: &Array, qtype: &str) -> Array {
+    turned(&rounded(&turned(x), qtype, "absmax"))
+}
+
+fn turned(array: &Array) -> Array {
+    let values: Vec<f64> = (0..array.dims()[1]).flat_map(|c| column(array, c)).collect();
+    Array::from_f64(f32s([array.dims()[1], array.dims()[0]]), &values).expect("as many")
+}
+
+#[test]
+fn every_type_multiplies_what_its_values_stand_for() {
+    // qwix: convolutions of nf4 with nf4 multiply the numbers of levels.
+    let (x, w) = (normal(0, &[2, 64]), normal(1, &[64, 3]));
+    let (image, kernel) = (normal(2, &[2, 6, 3]), normal(3, &[4, 3, 5]));
+    for qtype in QType::ALL {
+        let name = qtype.to_string();
+        let check = |product: &dyn Fn(&Tensor, &Tensor) -> Tensor, given: [&Array; 2], rounded: [&Array; 2]| {
+            let quantized = with_rules(product, given, &linear_only_rules(&name, &name)).expect("quantizes");
+            let plain = with_rules(product, rounded, &[]).expect("as it is");
+            let wanted = execute(&plain.function, &rounded);
+            check_close(&name, &execute(&quantized.function, &given)[0], &wanted[0], 1e-5);
+        };
+        check(&dot, [&x, &w], [&rounded_rows(&x, &name), &rounded(&w, &name, "absmax")]);
+        if qtype.tile().is_some() {
+            continue;
+        }
+        let shaped = |array: Array, like: &Array| array.reshape(like.dims()).expect("as many");
+        let flat = |array: &Array, dims: [usize; 2]| array.reshape(dims).expect("as many");
+        let rounded_image = shaped(rounded_rows(&flat(&image, [2, 18]), &name), &image);
+        let rounded_kernel = shaped(rounded(&flat(&kernel, [12, 5]), &name, "absmax"), &kernel);
+        check(&conv(1), [&image, &kernel], [&rounded_image, &rounded_kernel]);
+    }
+}
+
+#[test]
+fn every_type_takes_every_method_or_says_why_not() {
+    let methods =
+        ["absmax", "absmax,0.8", "minmax", "rms,2", "fixed,2", "fixed,-1,2", "absmean,2", "percentile,95", "mse"];
+    let w = normal(0, &[64, 2]);
+    for qtype in QType::ALL.map(|qtype| qtype.to_string()) {
+        let rule = |method: &str| RuleConfig {
+            weight_calibration_method: method.into(),
+            ..weights_only_rules(&qtype).remove(0)
+        };
+        let (taken, refused): (Vec<&str>, Vec<&str>) = methods.iter().partition(|m| Rules::new(&[rule(m)]).is_ok());
+        for method in refused {
+            let error = Rules::new(&[rule(method)]).expect_err("refused").to_string();
+            assert!(error.contains("has no zero point") || error.contains("has no range"), "{error}");
+        }
+        let how: Vec<(&str, String)> = taken.iter().map(|method| (qtype.as_str(), (*method).to_owned())).collect();
+        for (method, got) in taken.iter().zip(rounded_each(&w, &how)) {
+            let values = got.to_f64();
+            assert!(values.iter().all(|v| v.is_finite()), "{qtype} {method}");
+            // Where the range suits the type, most of what is there remains; binary keeps the positive half.
+            let most = squared_error(&values, &w.to_f64()) < 0.9 * squared_error(&[0.0; 128], &w.to_f64());
+            assert!(most || !["absmax", "mse"].contains(method), "{qtype} {method}");
+        }
+        assert!(!taken.is_empty());
+    }
 }
 
 // Weights and rules

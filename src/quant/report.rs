@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use spiq_hlo::DType;
+
 use super::operand::Operand;
 use super::product::{Product, accumulator, sums_stored_values};
 use crate::display::Table;
@@ -32,6 +34,9 @@ pub struct Row {
     pub sides: [Side; 2],
     /// What the operation became, for example `s8 x s8 -> s32`.
     pub became: String,
+    /// What computes that on a processor: `native s8`, or `emulated: …` where nothing has products of the type. What a
+    /// compiler reaches on other devices, `spiq inspect --target` tells.
+    pub unit: String,
 }
 
 /// Every operation that a rule could have named, in the order of the program.
@@ -44,15 +49,26 @@ pub struct Report {
 impl Row {
     /// What became of a product with these sides, decided on by the rule with this index.
     pub(super) fn new(path: &str, product: &Product, rule: Option<usize>, sides: [&Operand; 2]) -> Row {
-        let became = match (sides[0].q(), sides[1].q()) {
+        let original = sides[0].original.dtype();
+        let (became, unit) = match (sides[0].q(), sides[1].q()) {
             (Some(l), Some(r)) if sums_stored_values(l, r) => {
-                format!("{} x {} -> {}", l.values.dtype(), r.values.dtype(), accumulator(l, r))
+                let (left, right) = (l.values.dtype(), r.values.dtype());
+                (format!("{left} x {right} -> {}", accumulator(l, r)), unit(left, right))
             }
-            (None, None) => "as it was".to_owned(),
-            _ => "dequantized, then float".to_owned(),
+            (None, None) => ("as it was".to_owned(), format!("native {original}")),
+            _ => ("dequantized, then float".to_owned(), format!("emulated: dequantized {original}")),
         };
         let rule = rule.map(|index| index + 1);
-        Row { path: path.to_owned(), op: product.name(), rule, sides: sides.map(Side::new), became }
+        Row { path: path.to_owned(), op: product.name(), rule, sides: sides.map(Side::new), became, unit }
+    }
+}
+
+/// What computes products of stored values on a processor: it has those of s8 (VNNI, AMX), but none of narrow floats.
+fn unit(left: DType, right: DType) -> String {
+    match (left, right) {
+        (DType::S8, DType::S8) => "native s8".to_owned(),
+        _ if left == right => format!("emulated: widened {left}"),
+        _ => format!("emulated: widened {left}, {right}"),
     }
 }
 
@@ -79,10 +95,10 @@ impl Side {
 impl Report {
     /// The report as a table.
     pub fn table(&self) -> Table {
-        self.rows.iter().fold(Table::new(["path", "op", "rule", "left", "right", "became"]), |table, row| {
+        self.rows.iter().fold(Table::new(["path", "op", "rule", "left", "right", "became", "unit"]), |table, row| {
             let rule = row.rule.map_or("-".to_owned(), |r| r.to_string());
             let [left, right] = [row.sides[0].cell(), row.sides[1].cell()];
-            table.row([row.path.clone(), row.op.to_owned(), rule, left, right, row.became.clone()])
+            table.row([row.path.clone(), row.op.to_owned(), rule, left, right, row.became.clone(), row.unit.clone()])
         })
     }
 }
