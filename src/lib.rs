@@ -13,6 +13,7 @@ pub mod notebook;
 pub mod optim;
 pub mod pjrt;
 pub mod predict;
+pub mod ptq;
 pub mod prelude;
 pub mod quant;
 pub mod random;

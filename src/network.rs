@@ -9,7 +9,7 @@ use crate::config::{ModelConfig, RuleConfig};
 use crate::error::{Error, Result};
 use crate::jit::graph_error;
 use crate::nn::{self, Axes, Layer, Sequential, Traced, shapes};
-use crate::quant::{Mode, Numerics, Quantized, Report, Rules, quantize};
+use crate::quant::{COLLECTION, Mode, NOISE_KEY, Numerics, Quantized, Report, Rules, quantize};
 use crate::random::Rngs;
 
 /// Elements of the largest input. Beyond it, sizes are a mistake, and their products would overflow.
@@ -59,10 +59,10 @@ impl From<Mode> for Pass {
 /// The forward pass as a function of parameters and inputs.
 #[derive(Clone, Debug)]
 pub struct Forward {
-    /// Parameters in the order of `paths`, then a key u32[2] where `takes_key`, then x [T, B, …]; returns the traces
+    /// What `paths` names, then a key u32[2] where `takes_key`, then x [T, B, …]; returns the traces
     /// [T, B, C] and then the mean number of spikes a neuron and step, f32[B], for each layer of `rates`.
     pub function: Function,
-    /// Paths of the parameters.
+    /// Paths of the parameters; after them, where a rule wants static scales, those of the statistics (`quant_stats/…`).
     pub paths: Vec<String>,
     /// Paths of the layers whose spike rates are computed.
     pub rates: Vec<String>,
@@ -196,7 +196,7 @@ impl Network {
         Ok((quantized, traced.rates))
     }
 
-    /// The forward pass, quantized by the rules and cut along time.
+    /// The forward pass, quantized by the rules and cut along time. Static scales come from statistics, which it only reads.
     ///
     /// # Errors
     /// As [`quantized`](Network::quantized).
@@ -211,9 +211,120 @@ impl Network {
     pub fn forward_in_tiles(&self, x: &TensorType, pass: impl Into<Pass>, tile: usize) -> Result<Forward> {
         let pass = pass.into();
         let (quantized, rates) = self.quantized_pass(x, pass)?;
-        let function = quantized.function.split_time(tile).map_err(graph_error)?;
-        let paths = self.parameter_types().into_keys().collect();
+        let function = self.reading(&quantized)?.split_time(tile).map_err(graph_error)?;
+        let sums = quantized.function.sums().into_iter().map(|(path, _)| path);
+        let paths = self.parameter_types().into_keys().chain(sums).collect();
         Ok(Forward { function, paths, rates, takes_key: self.takes_key(pass), report: quantized.report })
+    }
+
+    /// A quantized program from parameters, statistics, a key where the pass takes one, and x: sums are read, and gradients
+    /// are rounded with the noise of an arbitrary key.
+    pub(crate) fn reading(&self, quantized: &Quantized) -> Result<Function> {
+        let function = quantized.function.read_sums().map_err(graph_error)?;
+        arranged(&function, &self.order(quantized, false))
+    }
+
+    /// The forward pass of a training step, quantized by the rules and cut along time. Statistics are state.
+    ///
+    /// # Errors
+    /// As [`quantized`](Network::quantized).
+    pub fn training(&self, x: &TensorType) -> Result<Training> {
+        self.with_state(x, true)
+    }
+
+    /// Like [`training`](Network::training), but nothing is random: for statistics of a network that is not trained on.
+    pub(crate) fn seeing(&self, x: &TensorType) -> Result<Training> {
+        self.with_state(x, false)
+    }
+
+    fn with_state(&self, x: &TensorType, training: bool) -> Result<Training> {
+        let pass = Pass { mode: Mode::Qat, training, spike_rates: false };
+        let (quantized, _) = self.quantized_pass(x, pass)?;
+        let whole = quantized.function.keep_sums().map_err(graph_error)?;
+        let whole = arranged(&whole, &self.order(&quantized, true))?;
+        Ok(Training {
+            function: whole.split_time(x.dims[0]).map_err(graph_error)?,
+            statistics: quantized.function.sums().into_iter().collect(),
+            takes_key: self.takes_key(pass),
+            noise_key: quantized.noise_key,
+            report: quantized.report,
+        })
+    }
+
+    /// Parameters, statistics, then what else a quantized program takes: a key, x; the key of noise, if wanted, before x.
+    fn order(&self, quantized: &Quantized, noise: bool) -> Vec<String> {
+        let params = self.parameter_types();
+        let sums = quantized.function.sums().into_iter().map(|(path, _)| path);
+        let names = quantized.function.input_names().iter().filter(|name| !params.contains_key(*name));
+        let mut others: Vec<String> = names.filter(|name| *name != NOISE_KEY).cloned().collect();
+        if noise && quantized.noise_key {
+            others.insert(others.len() - 1, NOISE_KEY.to_owned());
+        }
+        params.keys().cloned().chain(sums).chain(others).collect()
+    }
+
+    /// Types of the statistics that static scales come from, by path, for inputs of type `x`; none without such scales.
+    ///
+    /// # Errors
+    /// As [`quantized`](Network::quantized).
+    pub fn statistics_types(&self, x: &TensorType) -> Result<BTreeMap<String, TensorType>> {
+        match self.rules.iter().any(|rule| rule.act_static_scale == Some(true)) {
+            true => Ok(self.quantized(x, Mode::Qat)?.function.sums().into_iter().collect()),
+            false => Ok(BTreeMap::new()),
+        }
+    }
+}
+
+/// The function with its parameters in this order. One that is not named is zero.
+pub(crate) fn arranged(function: &Function, order: &[String]) -> Result<Function> {
+    if function.input_names() == order {
+        return Ok(function.clone());
+    }
+    let types: BTreeMap<&String, TensorType> = function.input_names().iter().zip(function.input_types()).collect();
+    let inputs: Vec<(&str, TensorType)> = order.iter().map(|name| (name.as_str(), types[name].clone())).collect();
+    let arranged = trace(&inputs, |values| {
+        let graph = values[0].graph();
+        let given = function.input_names().iter().map(|name| match order.iter().position(|n| n == name) {
+            Some(at) => values[at].clone(),
+            None => graph.zeros(types[name].clone()),
+        });
+        function.call(graph, &given.collect::<Vec<_>>())
+    });
+    arranged.map_err(graph_error)
+}
+
+/// The forward pass of a training step.
+#[derive(Clone, Debug)]
+pub struct Training {
+    /// Parameters, statistics, a key `u32[2]` if `takes_key`, another if `noise_key`, and x [T, B, …]; returns the traces
+    /// [T, B, C] and the next statistics.
+    pub function: Function,
+    /// Types of the statistics that static scales come from, by path. They start as zeros.
+    pub statistics: BTreeMap<String, TensorType>,
+    /// Whether the model draws random numbers.
+    pub takes_key: bool,
+    /// Whether gradients are rounded at random.
+    pub noise_key: bool,
+    /// What the rules did.
+    pub report: Report,
+}
+
+impl Training {
+    /// Records the pass: the traces and the next statistics. `keys` are the model's and the noise's, for passes that take
+    /// them.
+    pub fn call(
+        &self,
+        params: &BTreeMap<String, Tensor>,
+        statistics: &[Tensor],
+        keys: [&Tensor; 2],
+        x: &Tensor,
+    ) -> (Tensor, Vec<Tensor>) {
+        let [key, noise] = keys;
+        let keys = self.takes_key.then_some(key).into_iter().chain(self.noise_key.then_some(noise));
+        let arguments: Vec<Tensor> = params.values().chain(statistics).chain(keys).chain([x]).cloned().collect();
+        let mut results = self.function.call(x.graph(), &arguments);
+        let statistics = results.split_off(1);
+        (results.swap_remove(0), statistics)
     }
 }
 
@@ -224,8 +335,8 @@ impl Forward {
         self.function.call(x.graph(), &[params, key, std::slice::from_ref(x)].concat())
     }
 
-    /// The loss of this pass (integral cross-entropy) and its gradient, as a function: parameters, a key where the pass takes
-    /// one, x and labels `s32[B]` to the loss and the gradient of each parameter.
+    /// The loss of this pass (integral cross-entropy) and its gradient, as a function: what `paths` names, a key where the pass
+    /// takes one, x and labels `s32[B]` to the loss and the gradient of each parameter.
     ///
     /// # Errors
     /// Of kind `Graph`: traces that are not [T, B, C].
@@ -237,7 +348,7 @@ impl Forward {
         let inputs: Vec<(&str, TensorType)> = names.zip(types).collect();
         let function = trace(&inputs, |values| {
             let (labels, values) = values.split_last().expect("labels are the last input");
-            let (params, given) = values.split_at(self.paths.len());
+            let (params, given) = values.split_at(self.paths.iter().filter(|path| !path.starts_with(COLLECTION)).count());
             let ((loss, ()), grads) = value_and_grad(&params.to_vec(), |params| {
                 let traces = self.function.call(labels.graph(), &[params.as_slice(), given].concat()).swap_remove(0);
                 (nn::integral_crossentropy(&traces.named("T B C"), &labels.named("B")), ())

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, DType, Tensor, TensorType, trace, vmap};
+use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, vmap};
 
 use crate::data::Inputs;
 use crate::error::{Error, Result};
 use crate::jit::{Program, graph_error};
 use crate::network::{Forward, Network};
 use crate::pjrt::{Buffer, Client, Executable, Input};
-use crate::quant::Mode;
+use crate::ptq::StoredNetwork;
+use crate::quant::{Mode, check_counted, missing};
 use crate::random::Key;
 use crate::train::Encoding;
 
@@ -58,13 +59,42 @@ pub fn outputs(
     inputs: &Inputs,
     settings: &Settings,
 ) -> Result<Array> {
+    run(client, network, params, inputs, settings, |x| network.forward(x, settings.mode))
+}
+
+/// Like [`outputs`], but from weights that are stored quantized: what [`read_weights`](crate::ptq::read_weights) gives. They
+/// stay quantized on the device. The outputs are those of the network with the parameters they were made of, bit for bit.
+///
+/// # Errors
+/// As [`outputs`].
+pub fn outputs_of_stored(
+    client: &Client,
+    network: &Network,
+    weights: &BTreeMap<String, Array>,
+    inputs: &Inputs,
+    settings: &Settings,
+) -> Result<Array> {
+    run(client, network, weights, inputs, settings, |x| Ok(StoredNetwork::new(network, x)?.forward))
+}
+
+fn run(
+    client: &Client,
+    network: &Network,
+    params: &BTreeMap<String, Array>,
+    inputs: &Inputs,
+    settings: &Settings,
+    forward: impl FnOnce(&TensorType) -> Result<Forward>,
+) -> Result<Array> {
+    check_counted(params)?;
     let plan = Plan::new(network, inputs, settings)?;
-    let on_device = |(path, ty): (String, TensorType)| match params.get(&path) {
-        Some(array) if *array.ty() == ty => client.to_device(array),
-        _ => Err(Error::input(format!("the network needs the parameter `{path}` ({ty})"))),
-    };
-    let params: Vec<Buffer> = network.parameter_types().into_iter().map(on_device).collect::<Result<_>>()?;
-    let (program, output) = plan.compile(client)?;
+    let forward = forward(&plan.x_type())?;
+    let given: Vec<(String, TensorType)> =
+        forward.paths.iter().cloned().zip(forward.function.input_types()).collect();
+    let params = on_device(client, params, &given)?;
+    let function =
+        plan.program(&given, |values, x| forward.call(values, None, x).iter().map(swap_first_axes).collect())?;
+    let program = Program::named("predict").compile(client, &function)?;
+    let output = function.result_types().swap_remove(0);
     let mut bytes = Vec::new();
     for start in (0..inputs.count()).step_by(plan.batch_size) {
         bytes.extend_from_slice(&plan.batch(client, &program, &params, start)?);
@@ -73,13 +103,58 @@ pub fn outputs(
     Ok(Array::from_bytes(output.with_dims(dims), bytes).expect("as many outputs as samples"))
 }
 
+/// Statistics of static scales, by path, after all whole batches; see [`calibrate`](crate::ptq::calibrate).
+pub(crate) fn statistics(
+    client: &Client,
+    network: &Network,
+    params: &BTreeMap<String, Array>,
+    inputs: &Inputs,
+    settings: &Settings,
+) -> Result<BTreeMap<String, Array>> {
+    let plan = Plan::new(network, inputs, settings)?;
+    let seen = network.seeing(&plan.x_type())?;
+    if seen.statistics.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let types = network.parameter_types();
+    let given: Vec<(String, TensorType)> = types.clone().into_iter().chain(seen.statistics.clone()).collect();
+    let function = plan.program(&given, |values, x| {
+        let (now, statistics) = values.split_at(types.len());
+        let now = types.keys().cloned().zip(now.iter().cloned()).collect();
+        // No gradient is taken and nothing is dropped, so nothing is drawn from this key.
+        let key = x.graph().zeros(TensorType::new(DType::U32, [2]));
+        seen.call(&now, statistics, [&key, &key], x).1
+    })?;
+    let program = Program::named("calibrate").compile(client, &function)?;
+    let params = on_device(client, params, &given[..types.len()])?;
+    let zeros = seen.statistics.values().map(|ty| client.to_device(&Array::zeros(ty.clone())));
+    let mut now: Vec<Buffer> = zeros.collect::<Result<_>>()?;
+    for batch in 0..inputs.count() / plan.batch_size {
+        let samples = plan.samples(client, batch * plan.batch_size)?;
+        now = program.execute(params.iter().chain(&now).chain(&samples).map(Input::Borrow).collect())?;
+    }
+    seen.statistics.into_keys().zip(&now).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
+}
+
+/// Arrays of these paths and types, on the device.
+fn on_device(
+    client: &Client,
+    arrays: &BTreeMap<String, Array>,
+    wanted: &[(String, TensorType)],
+) -> Result<Vec<Buffer>> {
+    let buffer = |(path, ty): &(String, TensorType)| match arrays.get(path) {
+        Some(array) if array.ty() == ty => client.to_device(array),
+        _ => Err(missing(path, ty)),
+    };
+    wanted.iter().map(buffer).collect()
+}
+
 /// What is the same for all batches.
 struct Plan<'a> {
     inputs: &'a Inputs,
     key: Key,
     batch_size: usize,
     encoding: Encoding,
-    forward: Forward,
 }
 
 impl Plan<'_> {
@@ -87,25 +162,27 @@ impl Plan<'_> {
         let sample = network.sample_shape(inputs.features())?;
         let batch_size = settings.batch_size.min(inputs.count());
         let encoding = Encoding::of(inputs, settings.time_steps).shaped(sample);
-        let forward = network.forward(&encoding.x_type(batch_size), settings.mode)?;
-        Ok(Plan { inputs, key: Key::new(settings.seed), batch_size, encoding, forward })
+        Ok(Plan { inputs, key: Key::new(settings.seed), batch_size, encoding })
     }
 
-    /// The program: parameters, a key a sample and samples as they are stored to outputs [B, T, C], and the outputs' type.
-    fn compile(&self, client: &Client) -> Result<(Executable, TensorType)> {
-        let names = self.forward.paths.iter().map(String::as_str).chain(["keys", "samples"]);
-        let mut types = self.forward.function.input_types();
-        types.pop();
-        types.push(TensorType::new(DType::U32, [self.batch_size, 2]));
-        types.push(self.encoding.stored_type(self.batch_size));
-        let function = trace(&names.zip(types).collect::<Vec<_>>(), |values| {
-            let [params @ .., keys, samples] = values else { unreachable!("two inputs follow the parameters") };
-            let arguments = [params, &[self.encode(keys, samples)]].concat();
-            self.forward.function.call(keys.graph(), &arguments).iter().map(swap_first_axes).collect()
+    fn x_type(&self) -> TensorType {
+        self.encoding.x_type(self.batch_size)
+    }
+
+    /// A program of what is `given`, a key a sample and samples as they are stored. `f` sees what is given, and x.
+    fn program(
+        &self,
+        given: &[(String, TensorType)],
+        f: impl FnOnce(&[Tensor], &Tensor) -> Vec<Tensor>,
+    ) -> Result<Function> {
+        let mut inputs: Vec<(&str, TensorType)> = given.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
+        inputs.push(("keys", TensorType::new(DType::U32, [self.batch_size, 2])));
+        inputs.push(("samples", self.encoding.stored_type(self.batch_size)));
+        let function = trace(&inputs, |values| {
+            let [given @ .., keys, samples] = values else { unreachable!("two inputs follow what is given") };
+            f(given, &self.encode(keys, samples))
         });
-        let function = function.map_err(graph_error)?;
-        let program = Program::named("predict").compile(client, &function)?;
-        Ok((program, function.result_types().swap_remove(0)))
+        function.map_err(graph_error)
     }
 
     /// Spikes [T, B, …] of samples, each encoded by itself.
@@ -115,13 +192,18 @@ impl Plan<'_> {
         swap_first_axes(&spikes.reshape(&[&spikes.dims()[..2], &spikes.dims()[3..]].concat()))
     }
 
-    /// The bytes of the outputs of the samples from `start` on, without those that fill up the batch.
-    fn batch(&self, client: &Client, program: &Executable, params: &[Buffer], start: usize) -> Result<Vec<u8>> {
+    /// Keys and samples from `start` on, the last one repeated where there are no more.
+    fn samples(&self, client: &Client, start: usize) -> Result<[Buffer; 2]> {
         let last = self.inputs.count() - 1;
         let places: Vec<usize> = (start..start + self.batch_size).map(|place| place.min(last)).collect();
         let keys: Vec<u32> = places.iter().flat_map(|place| self.key.fold_in(*place as u32).words()).collect();
         let keys = Array::new([self.batch_size, 2], keys).expect("two words a sample");
-        let given = [client.to_device(&keys)?, client.to_device(&self.inputs.gather(&places)?)?];
+        Ok([client.to_device(&keys)?, client.to_device(&self.inputs.gather(&places)?)?])
+    }
+
+    /// The bytes of the outputs of the samples from `start` on, without those that fill up the batch.
+    fn batch(&self, client: &Client, program: &Executable, params: &[Buffer], start: usize) -> Result<Vec<u8>> {
+        let given = self.samples(client, start)?;
         let arguments = params.iter().map(Input::Borrow).chain(given.map(Input::Donate)).collect();
         let output = program.execute(arguments)?.swap_remove(0).to_array()?;
         let counted = (self.inputs.count() - start).min(self.batch_size);

@@ -78,7 +78,7 @@ impl Function {
     }
 
     /// Whether any node or result reads the parameter with this index.
-    pub(crate) fn reads_input(&self, index: usize) -> bool {
+    pub fn reads_input(&self, index: usize) -> bool {
         let value = self.input(index);
         self.results.contains(&value) || self.nodes.iter().any(|n| n.operands.contains(&value))
     }
@@ -112,6 +112,12 @@ impl Function {
             values.push(outputs);
         }
         self.results.iter().map(|&v| pick(&values, v)).collect()
+    }
+
+    /// The part of the function from some of its values, which become parameters of these names, to others. What it reads of
+    /// the function's own parameters must be among `inputs`.
+    pub fn part(&self, inputs: &[(Value, String)], results: &[Value]) -> Function {
+        Function::extract(&self.nodes, inputs, results)
     }
 
     /// Which nodes `results` read, `inputs` being there.

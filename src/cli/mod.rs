@@ -11,6 +11,7 @@ mod plugin;
 mod predict;
 mod probe;
 mod progress;
+mod quantize;
 mod recipe;
 mod screen;
 mod train;
@@ -39,6 +40,7 @@ struct Cli {
 enum Command {
     Train(train::Arguments),
     Predict(predict::Arguments),
+    Quantize(quantize::Arguments),
     Inspect(inspect::Arguments),
     Bench(bench::Arguments),
     Doctor(doctor::Arguments),
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Predict(arguments) => predict::run(arguments),
+        Command::Quantize(arguments) => quantize::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),

@@ -85,6 +85,11 @@ impl Method {
         }
     }
 
+    /// Whether the range is known before any value.
+    pub(crate) fn is_fixed(self) -> bool {
+        matches!(self, Method::Fixed(..))
+    }
+
     /// Whether the range is shifted by a zero point.
     pub(crate) fn is_asymmetric(self) -> bool {
         match self {
@@ -137,7 +142,13 @@ impl Range {
     /// Scale, and zero point in the type's storage where the range is asymmetric.
     pub(crate) fn scale(&self, qtype: QType) -> (Tensor, Option<Tensor>) {
         match self {
-            Range::Symmetric(absmax) => (scale_of(&(absmax * (1.0 / qtype.symmetric_bound())), qtype), None),
+            Range::Symmetric(absmax) => {
+                let bound = qtype.symmetric_bound();
+                // XLA divides a constant while it compiles, and multiplies anything else by the reciprocal.
+                let is_constant = absmax.sources().is_empty();
+                let scale = if is_constant { absmax / bound } else { absmax * (1.0 / bound) };
+                (scale_of(&scale, qtype), None)
+            }
             Range::Asymmetric(low, high) => {
                 let (qmin, qmax) = qtype.range();
                 let scale = nonzero(&((high - low) * (1.0 / (qmax - qmin))));

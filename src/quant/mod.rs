@@ -1,9 +1,11 @@
 //! Quantization as a transform of the graph: rules choose operations, operands are rounded, gradients pass straight
 //! through. Knows nothing of neurons.
 
+mod backward;
 mod calibration;
 mod conv;
 mod dot;
+mod noise;
 mod numerics;
 mod operand;
 mod presets;
@@ -13,10 +15,13 @@ mod qtype;
 mod report;
 mod rounding;
 mod rule;
+mod statistics;
+mod stored;
 mod straight_through;
 mod transform;
 
 pub use calibration::Method;
+pub use noise::rounding_noise;
 pub use numerics::Numerics;
 pub use presets::{
     binary_activation_error, bitnet_ternary_rules, linear_only_rules, spiking_feedforward_rules, weights_only_rules,
@@ -24,4 +29,7 @@ pub use presets::{
 pub use qtype::QType;
 pub use report::{Report, Row, Side};
 pub use rule::Rules;
+pub(crate) use statistics::{COLLECTION, check_counted, missing};
+pub use stored::{Stored, StoredWeight, split_stored};
+pub(crate) use transform::NOISE_KEY;
 pub use transform::{Mode, Quantized, quantize};

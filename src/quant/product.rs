@@ -82,8 +82,8 @@ impl Product {
         match (self, side) {
             (Product::Dot(dot), Side::Left) => dot.dims.lhs_cotangent(ct, lhs, rhs),
             (Product::Dot(dot), Side::Right) => dot.dims.rhs_cotangent(ct, lhs, rhs),
-            (Product::Conv(conv), Side::Left) => conv.input_cotangent(ct, lhs, rhs),
-            (Product::Conv(conv), Side::Right) => conv.kernel_cotangent(ct, lhs, rhs),
+            (Product::Conv(conv), Side::Left) => conv.input_cotangent(ct, lhs, rhs, lhs.dtype()),
+            (Product::Conv(conv), Side::Right) => conv.kernel_cotangent(ct, lhs, rhs, rhs.dtype()),
         }
     }
 

@@ -55,8 +55,8 @@ pub(crate) fn split_dims(dims: &[usize], tiles: Option<(usize, usize)>) -> Vec<u
 }
 
 impl QTensor {
-    /// Quantizes `x` with a range taken from its own values.
-    pub(crate) fn quantize(x: &Tensor, how: &How) -> QTensor {
+    /// The range of the values of `x`, one for each scale.
+    pub(crate) fn calibrate(x: &Tensor, how: &How) -> Range {
         let split = x.reshape(&split_dims(x.dims(), how.tiles));
         let tiled = how.tiles.map(|(axis, _)| axis);
         // After the split, what stands behind the tiled axis is one place further.
@@ -69,7 +69,11 @@ impl QTensor {
             _ => 1,
         };
         let scale_dims: Vec<usize> = (0..x.rank()).map(scale_dim).collect();
-        let range = Range::of(&split, &axes, &scale_dims, how.method, how.qtype);
+        Range::of(&split, &axes, &scale_dims, how.method, how.qtype)
+    }
+
+    /// Quantizes `x` with a given range. Noise, of the rank of `x`, is added before integers are rounded.
+    pub(crate) fn with_range(x: &Tensor, how: &How, range: Range, noise: Option<&Tensor>) -> QTensor {
         let (scale, zero_point) = range.scale(how.qtype);
         // A reciprocal per scale and a product per element, as XLA:CPU compiles qwix's division: it is faster, and
         // written out it gives the same bits on every backend.
@@ -77,18 +81,32 @@ impl QTensor {
         if let Some(zero) = &zero_point {
             scaled = over_tiles(&scaled, &zero.convert(x.dtype()), how.tiles, |x, zero| x + zero);
         }
+        if let Some(noise) = noise {
+            scaled = scaled.convert(noise.dtype()) + noise;
+        }
         let values = round_to(&scaled, how.qtype);
         QTensor { values, scale, zero_point, range, qtype: how.qtype, tiles: how.tiles }
     }
 
     /// The values it stands for, in the element type of its scale.
     pub(crate) fn dequantize(&self) -> Tensor {
-        let dtype = self.scale.dtype();
-        let mut values = levels(&self.values, self.qtype, dtype);
-        if let Some(zero) = &self.zero_point {
-            values = over_tiles(&values, &zero.convert(dtype), self.tiles, |x, zero| x - zero);
+        QTensor::dequantized(self.qtype, self.tiles, &self.values, &self.scale, self.zero_point.as_ref())
+    }
+
+    /// What stored parts stand for, in the element type of the scale.
+    pub(crate) fn dequantized(
+        qtype: QType,
+        tiles: Option<(usize, usize)>,
+        values: &Tensor,
+        scale: &Tensor,
+        zero_point: Option<&Tensor>,
+    ) -> Tensor {
+        let dtype = scale.dtype();
+        let mut values = levels(values, qtype, dtype);
+        if let Some(zero) = zero_point {
+            values = over_tiles(&values, &zero.convert(dtype), tiles, |x, zero| x - zero);
         }
-        over_tiles(&values, &self.scale, self.tiles, |x, scale| x * scale)
+        over_tiles(&values, scale, tiles, |x, scale| x * scale)
     }
 
     /// `gradient` where `x` lies inside the range, zero elsewhere.

@@ -2,6 +2,7 @@
 
 use regex::Regex;
 
+use super::backward::BackwardRule;
 use super::calibration::Method;
 use super::product::Product;
 use super::qtype::QType;
@@ -16,6 +17,8 @@ pub(crate) struct Rule {
     pub(crate) weight: Option<(QType, Method)>,
     pub(crate) act: Option<(QType, Method)>,
     pub(crate) tile_size: Option<TileSize>,
+    /// How gradients are quantized; `None` leaves them as they are.
+    pub(crate) backward: Option<BackwardRule>,
 }
 
 /// A list of rules; the first that matches an operation decides on it.
@@ -70,20 +73,13 @@ impl Rule {
                 Product::NAMES.join(", ")
             )));
         }
-        for (field, set) in [
-            ("act_static_scale", config.act_static_scale == Some(true)),
-            ("bwd_qtype", config.bwd_qtype.is_some()),
-            ("bwd_stochastic_rounding", config.bwd_stochastic_rounding.is_some()),
-        ] {
-            if set {
-                return Err(Error::input(format!("{field} is not supported yet; leave it out")));
-            }
-        }
         let side = |qtype: &Option<String>, method: &str| -> Result<Option<(QType, Method)>> {
             let Some(name) = qtype else { return Ok(None) };
-            let qtype = QType::parse(name)?;
-            Ok(Some((qtype, Method::parse(method)?.beside(qtype)?)))
+            calibrated(name, method).map(Some)
         };
+        if config.act_static_scale == Some(true) && config.act_qtype.is_none() {
+            return Err(Error::input("act_static_scale needs an act_qtype, the type of the activations"));
+        }
         let act_method = config.act_calibration_method.as_deref().unwrap_or("absmax");
         let weight = side(&config.weight_qtype, &config.weight_calibration_method)?;
         let act = side(&config.act_qtype, act_method)?;
@@ -92,8 +88,19 @@ impl Rule {
             tile_size: tile_size(config.tile_size, [weight, act].map(|side| side.map(|(qtype, _)| qtype)))?,
             weight,
             act,
+            backward: BackwardRule::new(config)?,
             config: config.clone(),
         })
+    }
+
+    /// The axes over which an activation's statistics are averaged; `None` where each call has its own range.
+    pub(crate) fn static_axes(&self) -> Option<&[i64]> {
+        (self.config.act_static_scale == Some(true)).then_some(self.config.act_batch_axes.as_slice())
+    }
+
+    /// Whether gradients are rounded at random.
+    pub(crate) fn is_random(&self) -> bool {
+        self.weight.is_some() && self.backward.as_ref().is_some_and(|rule| rule.noise.is_some())
     }
 
     pub(crate) fn matches(&self, path: &str, op: &str) -> bool {
@@ -115,4 +122,10 @@ fn tile_size(given: Option<TileSize>, qtypes: [Option<QType>; 2]) -> Result<Opti
             Err(Error::input(format!("{qtype} consists of tiles of {size}; leave tile_size out")))
         }
     })
+}
+
+/// A type and a method that go together.
+pub(super) fn calibrated(qtype: &str, method: &str) -> Result<(QType, Method)> {
+    let qtype = QType::parse(qtype)?;
+    Ok((qtype, Method::parse(method)?.beside(qtype)?))
 }

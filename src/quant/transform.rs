@@ -1,9 +1,11 @@
 //! The transform: a program in, the same program with its products in low precision out. Knows nothing of layers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use spiq_hlo::{Function, Node, Tensor, Violation};
+use spiq_hlo::{DType, Function, Graph, Node, Tensor, TensorType, Violation};
 
+use super::backward::{Backward, BackwardRule};
 use super::calibration::Method;
 use super::numerics::Numerics;
 use super::operand::Operand;
@@ -12,9 +14,15 @@ use super::qtensor::{How, QTensor, tile_count};
 use super::qtype::QType;
 use super::report::{Report, Row};
 use super::rule::{Rule, Rules};
+use super::statistics::Statistics;
+use super::stored::mark;
 use super::straight_through::straight_through;
 use crate::config::nearest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::random::GraphKey;
+
+/// The name of the parameter that noise is drawn from.
+pub(crate) const NOISE_KEY: &str = "noise_key";
 
 /// What becomes of gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +36,12 @@ pub enum Mode {
 /// A quantized program, and what was done to it.
 #[derive(Clone, Debug)]
 pub struct Quantized {
-    /// The program, with the parameters and results of the original.
+    /// The program, with the parameters and results of the original. With [`noise_key`](Quantized::noise_key) it has one
+    /// more parameter, the last.
     pub function: Function,
+    /// Whether a rule rounds gradients at random. The last parameter is then what noise is drawn from, a key `u32[2]`: the
+    /// operation with index i, among those that draw, draws from `fold_in(key, i)`.
+    pub noise_key: bool,
     /// What became of each operation. qwix has no such table.
     pub report: Report,
 }
@@ -41,6 +53,10 @@ pub struct Quantized {
 /// module path and name decides; one without `weight_qtype` leaves the operation alone. `numerics` says what to do where
 /// qwix's results are not what its rules say.
 ///
+/// Where a rule wants a static scale, the program holds running sums (`Function::keep_sums` makes them state): under
+/// `quant_stats/core/layers/0/dot_general0_lhs` the count of calls and the sums of the ranges seen, for the left side of the
+/// first such operation of the module `core/layers/0`.
+///
 /// # Errors
 /// Of kind `Input`: a rule that decides on nothing (naming the nearest paths), an axis that tiles do not fit.
 pub fn quantize(
@@ -50,11 +66,27 @@ pub fn quantize(
     numerics: Numerics,
     is_weight: impl Fn(&str) -> bool,
 ) -> Result<Quantized> {
-    let mut pass = Pass { rules, mode, numerics, is_weight: &is_weight, report: Report::default() };
-    let quantized = function.transform(&mut |node, operands| pass.visit(node, operands));
+    let graph = Graph::new();
+    let declare = |(name, ty): (&String, TensorType)| graph.input(name.as_str(), ty);
+    let inputs: Vec<Tensor> = function.input_names().iter().zip(function.input_types()).map(declare).collect();
+    let noise_key = mode == Mode::Qat && (0..rules.len()).any(|i| rules.get(i).is_random());
+    let key = noise_key.then(|| GraphKey::new(&graph.input(NOISE_KEY, TensorType::new(DType::U32, [2]))));
+    let mut pass = Pass {
+        rules,
+        mode,
+        numerics,
+        is_weight: &is_weight,
+        report: Report::default(),
+        key,
+        drawn: 0,
+        numbers: BTreeMap::new(),
+        stored: BTreeSet::new(),
+    };
+    let results = function.rewrite(&graph, &inputs, &mut |node, operands| pass.visit(node, operands));
+    let quantized = graph.finish(&results);
     let function = quantized.map_err(|e| Error::new(ErrorKind::Input, e.to_string()))?;
     check_used(rules, &pass.report)?;
-    Ok(Quantized { function, report: pass.report })
+    Ok(Quantized { function, noise_key, report: pass.report })
 }
 
 struct Pass<'a> {
@@ -63,57 +95,111 @@ struct Pass<'a> {
     numerics: Numerics,
     is_weight: &'a dyn Fn(&str) -> bool,
     report: Report,
+    /// What noise is drawn from, and how many operations draw from it so far.
+    key: Option<GraphKey>,
+    drawn: u32,
+    /// Operations of each name so far, by module path.
+    numbers: BTreeMap<(Arc<str>, &'static str), usize>,
+    /// Paths of the weights that are stored.
+    stored: BTreeSet<String>,
+}
+
+/// Where an operand stands.
+struct Place<'a> {
+    product: &'a Product,
+    side: Side,
+    /// `core/layers/0/dot_general0_lhs`, as in qwix.
+    path: String,
 }
 
 impl Pass<'_> {
     fn visit(&mut self, node: &Node, operands: &[Tensor]) -> Option<Vec<Tensor>> {
         let product = Product::of(&*node.op)?;
+        let id = self.id(node, &product);
         let quantizable = operands.iter().all(|t| t.dtype().is_float() && !t.is_poison());
         if !quantizable {
             return None;
         }
         let index = self.rules.find(&node.scope, product.name());
         let rule = index.map(|i| self.rules.get(i)).filter(|r| r.weight.is_some());
-        let [lhs, rhs] = [(Side::Left, &operands[0]), (Side::Right, &operands[1])]
-            .map(|(side, operand)| self.operand(operand, &product, side, rule));
-        let result = rule.map(|_| self.replace(&product, &lhs, &rhs));
+        let [lhs, rhs] = [(Side::Left, &operands[0], "lhs"), (Side::Right, &operands[1], "rhs")].map(|(side, operand, name)| {
+            let place = Place { product: &product, side, path: format!("{id}_{name}") };
+            self.operand(operand, &place, rule)
+        });
+        let result = rule.map(|rule| self.replace(&product, &lhs, &rhs, rule));
         self.report.rows.push(Row::new(&node.scope, &product, index, [&lhs, &rhs]));
         result.map(|t| vec![t])
     }
 
-    fn replace(&self, product: &Product, lhs: &Operand, rhs: &Operand) -> Tensor {
+    /// A name for the operation: `core/layers/0/dot_general0` for the first one of that module.
+    fn id(&mut self, node: &Node, product: &Product) -> String {
+        let count = self.numbers.entry((node.scope.clone(), product.name())).or_default();
+        let number = std::mem::replace(count, *count + 1);
+        let scope = if node.scope.is_empty() { String::new() } else { format!("{}/", node.scope) };
+        format!("{scope}{}{number}", product.name())
+    }
+
+    fn replace(&mut self, product: &Product, lhs: &Operand, rhs: &Operand, rule: &Rule) -> Tensor {
         let shifted = |o: &Operand| o.q().is_some_and(|q| q.zero_point.is_some());
         if shifted(lhs) && shifted(rhs) {
             let message = "both sides have a zero point; use a symmetric calibration method for one of them";
             return lhs.original.graph().fail("quantize", Violation::new("", message));
         }
         match self.mode {
-            Mode::Qat => straight_through(product, lhs, rhs, self.numerics),
+            Mode::Qat => {
+                let backward = rule.backward.as_ref().map(|rule| self.backward(rule, product));
+                straight_through(product, lhs, rhs, backward.as_ref(), self.numerics)
+            }
             Mode::Ptq => product.forward(lhs, rhs),
         }
     }
 
+    fn backward(&mut self, rule: &BackwardRule, product: &Product) -> Backward {
+        // qwix rounds the gradients of convolutions to the nearest, whatever the rule says.
+        let draws = rule.noise.is_some() && (self.numerics == Numerics::Exact || matches!(product, Product::Dot(_)));
+        let index = self.drawn;
+        self.drawn += u32::from(draws);
+        let key = self.key.as_ref().filter(|_| draws);
+        let key = key.map(|key| key.fold_in(&key.graph().scalar(DType::U32, f64::from(index))));
+        Backward { rule: rule.clone(), key }
+    }
+
     /// An operand with its quantized form.
-    fn operand(&self, operand: &Tensor, product: &Product, side: Side, rule: Option<&Rule>) -> Operand {
+    fn operand(&mut self, operand: &Tensor, place: &Place, rule: Option<&Rule>) -> Operand {
         let sources: BTreeSet<String> = operand.sources();
         let is_weight = !sources.is_empty() && sources.iter().all(|name| (self.is_weight)(name));
         let chosen = rule.and_then(|r| if is_weight { r.weight } else { r.act }.map(|chosen| (r, chosen)));
-        let quantized = chosen.and_then(|(rule, chosen)| quantize_side(operand, product, side, rule, chosen));
+        let quantized = chosen.and_then(|(rule, chosen)| quantize_side(operand, place, rule, chosen, is_weight));
+        let quantized = match quantized {
+            Some((q, method)) if is_weight && self.mode == Mode::Ptq => {
+                Some((mark(operand, q, self.stored_path(&sources, place)), method))
+            }
+            other => other,
+        };
         Operand { original: operand.clone(), quantized, is_weight }
+    }
+
+    /// Where a weight is stored: at its parameter, or at the operation if it has several or is stored already.
+    fn stored_path(&mut self, sources: &BTreeSet<String>, place: &Place) -> String {
+        let own = sources.first().filter(|_| sources.len() == 1);
+        let path = own.filter(|path| !self.stored.contains(*path)).unwrap_or(&place.path).clone();
+        self.stored.insert(path.clone());
+        path
     }
 }
 
 fn quantize_side(
     operand: &Tensor,
-    product: &Product,
-    side: Side,
+    place: &Place,
     rule: &Rule,
     (qtype, method): (QType, Method),
+    is_weight: bool,
 ) -> Option<(QTensor, Method)> {
+    let Place { product, side, .. } = place;
     let refuse = |message: String| {
         operand.graph().fail("quantize", Violation::new("", format!("{}: {message}", operand.ty())));
     };
-    let tiles = match (rule.tile_size, product.tiled_axis(side)) {
+    let tiles = match (rule.tile_size, product.tiled_axis(*side)) {
         (Some(_), None) => {
             let remedy = match qtype.tile() {
                 Some(_) => format!("choose a type for its rule that has none, unlike {qtype}"),
@@ -133,10 +219,23 @@ fn quantize_side(
     };
     let channelwise = match rule.config.disable_channelwise_axes {
         true => Vec::new(),
-        false => product.channels(side, operand.rank()),
+        false => product.channels(*side, operand.rank()),
     };
     let how = How { qtype, method, channelwise, tiles };
-    Some((QTensor::quantize(&operand.stop_gradient(), &how), method))
+    let x = operand.stop_gradient();
+    let range = QTensor::calibrate(&x, &how);
+    let varies = !is_weight && !method.is_fixed() && qtype != QType::Binary;
+    let range = match rule.static_axes().filter(|_| varies) {
+        None => range,
+        Some(axes) => match Statistics::new(&place.path, axes, operand.rank()) {
+            Ok(statistics) => statistics.average(&range),
+            Err(message) => {
+                refuse(message);
+                return None;
+            }
+        },
+    };
+    Some((QTensor::with_range(&x, &how, range, None), method))
 }
 
 /// A rule that decides on nothing is a mistake in its path: say so, and which paths there are.

@@ -81,7 +81,7 @@ impl GraphKey {
     }
 
     /// The trace that the key belongs to.
-    pub(super) fn graph(&self) -> &Graph {
+    pub(crate) fn graph(&self) -> &Graph {
         self.words[0].graph()
     }
 

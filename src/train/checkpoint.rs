@@ -7,6 +7,7 @@ use spiq_hlo::{Array, TensorType};
 
 use crate::data::ArrayFile;
 use crate::error::{Error, Result};
+use crate::quant::COLLECTION;
 
 /// Arrays by path (`core/layers/0/kernel`) and strings beside them: the model, its rules, how far the run has come.
 ///
@@ -60,6 +61,12 @@ impl Checkpoint {
             None => Err(Error::input(format!("{source} lacks `{path}` ({ty}); {}", self.held()))),
         });
         found.collect()
+    }
+
+    /// The statistics that static scales come from (`quant_stats/…`), by path.
+    pub fn statistics(&self) -> BTreeMap<String, Array> {
+        let kept = self.arrays.iter().filter(|(path, _)| path.starts_with(COLLECTION));
+        kept.map(|(path, array)| (path.clone(), array.clone())).collect()
     }
 
     /// What the checkpoint holds, for messages: a few names and the number of the others.

@@ -64,8 +64,9 @@ pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
     }
 }
 
-/// Several training steps: parameters, optimizer state, the data set, how many steps, the rows of each step's batch and
-/// its key, to parameters, state, losses f32[most]. The first two stay where they are on the device.
+/// Several training steps: parameters, statistics of static scales, optimizer state, the data set, how many steps, the rows of
+/// each step's batch and its key, to parameters, statistics, state, losses f32[most]. The first three stay where they are on
+/// the device.
 ///
 /// There is one loop for any number of steps, so that their results are the same bits however they are divided.
 pub(crate) fn steps(
@@ -78,38 +79,41 @@ pub(crate) fn steps(
         plan.encoding.image()?;
     }
     let (network, batch) = (plan.network, plan.batch);
-    let pass = Pass { mode: Mode::Qat, training: true, spike_rates: false };
-    let forward = network.forward(&plan.encoding.x_type(batch), pass)?;
+    let training = network.training(&plan.encoding.x_type(batch))?;
+    let statistics = &training.statistics;
     let (params, state) = (network.parameter_types(), optimizer.state_types(&network.parameter_types()));
     let given = [
         ("steps".to_owned(), TensorType::scalar(DType::S32)),
         ("rows".to_owned(), TensorType::new(DType::S32, [most, batch])),
         ("keys".to_owned(), TensorType::new(DType::U32, [most, 2])),
     ];
-    let inputs = [named(&params), named(&state), plan.resident.inputs().to_vec(), given.to_vec()].concat();
+    let kept = [named(&params), named(statistics), named(&state)].concat();
+    let inputs = [&kept[..], &plan.resident.inputs(), &given].concat();
     let function = traced(&inputs, |values| {
         let (now, rest) = values.split_at(params.len());
+        let (seen, rest) = rest.split_at(statistics.len());
         let (old, rest) = rest.split_at(state.len());
         let [samples, classes, steps, rows, keys] = rest else { unreachable!("five inputs follow the state") };
         let graph = steps.graph();
         let losses = graph.zeros(TensorType::new(DType::F32, [most]));
-        let first = (graph.scalar(DType::S32, 0.0), by_path(&params, now), by_path(&state, old), losses);
-        let (_, now, old, losses) = while_loop(
-            &first,
+        let kept = (by_path(&params, now), seen.to_vec(), by_path(&state, old));
+        let (_, (now, seen, old), losses) = while_loop(
+            &(graph.scalar(DType::S32, 0.0), kept, losses),
             |(i, ..)| i.lt(steps),
-            |(i, now, old, losses)| {
+            |(i, (now, seen, old), losses)| {
                 let (key, rows) = (row(keys, &i), row(rows, &i));
                 let (stored, labels) = plan.resident.take(samples, classes, &rows);
                 let x = plan.encoding.encode(&key, &augmented(&plan.encoding, &key, &stored, shift));
-                let model_key = key_of_the_model(&key);
-                let (now, old, loss) = update(&forward, optimizer, &now, &old, Some(&model_key), &x, &labels);
+                let [model, noise] = [MODEL, NOISE].map(|purpose| derived(&key, purpose));
+                let pass = |params: &Tensors| training.call(params, &seen, [&model, &noise], &x);
+                let (now, seen, old, loss) = update(optimizer, &now, &old, &labels, pass);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
-                (i + 1.0, now, old, losses)
+                (i + 1.0, (now, seen, old), losses)
             },
         );
-        now.into_values().chain(old.into_values()).chain([losses]).collect()
+        now.into_values().chain(seen).chain(old.into_values()).chain([losses]).collect()
     })?;
-    Ok((in_place("train_steps", params.len() + state.len()), function))
+    Ok((in_place("train_steps", kept.len()), function))
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
@@ -133,30 +137,30 @@ pub(crate) fn step_from_spikes(
     let function = traced(&inputs, |values| {
         let (now, rest) = values.split_at(params.len());
         let [old @ .., x, labels] = rest else { unreachable!("two inputs follow the state") };
-        let (next, new, loss) =
-            update(forward, optimizer, &by_path(&params, now), &by_path(&state, old), None, x, labels);
+        let pass = |params: &Tensors| {
+            let params: Vec<Tensor> = params.values().cloned().collect();
+            (forward.call(&params, None, x).swap_remove(0), Vec::new())
+        };
+        let (next, _, new, loss) = update(optimizer, &by_path(&params, now), &by_path(&state, old), labels, pass);
         next.into_values().chain(new.into_values()).chain([loss]).collect()
     })?;
     Ok((in_place("train_step", params.len() + state.len()), function))
 }
 
-/// The next parameters and optimizer state, and the loss.
+/// The next parameters, statistics and optimizer state, and the loss. `pass` gives traces and statistics.
 fn update(
-    forward: &Forward,
     optimizer: &dyn GradientTransformation,
     now: &Tensors,
     old: &Tensors,
-    key: Option<&Tensor>,
-    x: &Tensor,
     labels: &Tensor,
-) -> (Tensors, Tensors, Tensor) {
-    let ((loss, ()), grads) = value_and_grad(now, |params| {
-        let params: Vec<Tensor> = params.values().cloned().collect();
-        let traces = forward.call(&params, key, x).swap_remove(0);
-        (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), ())
+    pass: impl FnOnce(&Tensors) -> (Tensor, Vec<Tensor>),
+) -> (Tensors, Vec<Tensor>, Tensors, Tensor) {
+    let ((loss, statistics), grads) = value_and_grad(now, |params| {
+        let (traces, statistics) = pass(params);
+        (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), statistics)
     });
     let (updates, new) = optimizer.update(&grads, old, now);
-    (apply_updates(now, &updates), new, loss)
+    (apply_updates(now, &updates), statistics, new, loss)
 }
 
 /// A program whose first results take over the memory of its first parameters.
@@ -164,10 +168,14 @@ fn in_place(name: &str, kept: usize) -> Program {
     Program { donated: (0..kept).map(|i| (i, i)).collect(), ..Program::named(name) }
 }
 
-/// What the model draws from in a step, as dropout does. Like the shifts it has a key of its own, so that the spikes are
-/// those that a run without them would draw.
-fn key_of_the_model(key: &Tensor) -> Tensor {
-    GraphKey::new(key).fold_in(&key.graph().scalar(DType::U32, 2.0)).to_tensor()
+/// What a step's key is for beside spikes: shifts, what the model draws (as dropout does), the noise that rounds gradients.
+/// Each has a key of its own, so that the spikes are those that a run without it would draw.
+const SHIFTS: u32 = 1;
+const MODEL: u32 = 2;
+const NOISE: u32 = 3;
+
+fn derived(key: &Tensor, purpose: u32) -> Tensor {
+    GraphKey::new(key).fold_in(&key.graph().scalar(DType::U32, f64::from(purpose))).to_tensor()
 }
 
 /// A stored batch as it is trained on.
@@ -175,26 +183,25 @@ fn augmented(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> 
     if shift == 0.0 {
         return stored.clone();
     }
-    let own = GraphKey::new(key).fold_in(&key.graph().scalar(DType::U32, 1.0)).to_tensor();
-    encoding.shifted(&own, stored, shift).expect("checked to be images before the trace")
+    encoding.shifted(&derived(key, SHIFTS), stored, shift).expect("checked to be images before the trace")
 }
 
-/// How a network does on a batch: parameters, the data set, the batch's rows, how many of them count, a key, to the number of
+/// How a network does on a batch: parameters, statistics of static scales, the data set, the batch's rows, how many of them count, a key, to the number of
 /// those that are classified rightly, s32, and then, for each of the layers that are named, the mean number of spikes a neuron
 /// and step of each sample, f32 [B].
 pub(crate) fn answers(plan: &Plan) -> Result<(Program, Function, Vec<String>)> {
     let (network, batch) = (plan.network, plan.batch);
     let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
     let forward = network.forward(&plan.encoding.x_type(batch), pass)?;
-    let params = network.parameter_types();
+    let read: Vec<_> = forward.paths.iter().cloned().zip(forward.function.input_types()).collect();
     let given = [
         ("rows".to_owned(), TensorType::new(DType::S32, [batch])),
         ("count".to_owned(), TensorType::scalar(DType::S32)),
         ("key".to_owned(), TensorType::new(DType::U32, [2])),
     ];
-    let inputs = [named(&params), plan.resident.inputs().to_vec(), given.to_vec()].concat();
+    let inputs = [&read[..], &plan.resident.inputs(), &given].concat();
     let function = traced(&inputs, |values| {
-        let (now, rest) = values.split_at(params.len());
+        let (now, rest) = values.split_at(read.len());
         let [samples, classes, rows, count, key] = rest else { unreachable!("five inputs follow the parameters") };
         let (stored, labels) = plan.resident.take(samples, classes, rows);
         let mut outputs = forward.call(now, None, &plan.encoding.encode(key, &stored));

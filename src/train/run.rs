@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use spiq_hlo::{Array, TensorType};
+use spiq_hlo::Array;
 
 use super::checkpoint::{Checkpoint, prepare_folder};
 use super::encode::Encoding;
@@ -16,7 +16,7 @@ use super::metrics::read_records;
 use super::options::{Event, Options, Summary};
 use super::programs::{self, Plan};
 use super::resident::Resident;
-use super::start::{self, CHECKPOINT, OPTIMIZER, STEP, rules_text};
+use super::start::{self, CHECKPOINT, Kept, STEP, rules_text};
 use crate::data::replace_file;
 use crate::display::history;
 use crate::error::Result;
@@ -74,10 +74,9 @@ struct Run<'a> {
     /// The files of the training and of the test samples.
     train: Arc<[Buffer; 2]>,
     test: Arc<[Buffer; 2]>,
-    /// Parameters, then the optimizer's state, on the device.
+    /// What is carried from step to step, on the device.
     state: Vec<Buffer>,
-    params: BTreeMap<String, TensorType>,
-    slots: BTreeMap<String, TensorType>,
+    kept: Kept,
     per_epoch: usize,
     total: usize,
     first: usize,
@@ -106,7 +105,9 @@ impl<'a> Run<'a> {
         let (program, function) = programs::steps(&plan, optimizer.as_ref(), options.shift, most)?;
         let params = options.network.parameter_types();
         let slots = optimizer.state_types(&params);
-        let (values, done) = start::start(options, &params, &slots)?;
+        let statistics = options.network.statistics_types(&encoding.x_type(options.batch_size))?;
+        let kept = Kept { params, statistics, slots };
+        let (values, done) = start::start(options, &kept)?;
         prepare_folder(&options.out)?;
         events(Event::Compiling);
         let steps = program.compile(client, &function)?;
@@ -127,8 +128,7 @@ impl<'a> Run<'a> {
             train,
             test,
             state: values.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?,
-            params,
-            slots,
+            kept,
             per_epoch,
             total,
             first: done,
@@ -239,15 +239,13 @@ impl<'a> Run<'a> {
 
     /// Starts the test of the parameters as they are now.
     fn begin_test(&mut self) -> Result<Answers> {
-        self.evaluation.begin(&self.state[..self.params.len()], &self.test)
+        self.evaluation.begin(&self.state[..self.kept.read()], &self.test)
     }
 
-    /// Parameters, and with `state` the optimizer's state, from the device.
+    /// Parameters and statistics, and with `state` the optimizer's state, from the device.
     fn arrays(&self, state: bool) -> Result<BTreeMap<String, Array>> {
-        let slots = self.slots.keys().map(|path| format!("{OPTIMIZER}/{path}"));
-        let paths = self.params.keys().cloned().chain(slots);
-        let count = if state { self.state.len() } else { self.params.len() };
-        paths.zip(&self.state).take(count).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
+        let count = if state { self.state.len() } else { self.kept.read() };
+        self.kept.paths().zip(&self.state).take(count).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

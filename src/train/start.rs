@@ -15,7 +15,7 @@ pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Where a run stands, as a checkpoint's metadata.
 pub(super) const STEP: &str = "step";
-pub(super) const OPTIMIZER: &str = "optimizer";
+const OPTIMIZER: &str = "optimizer";
 
 /// Refuses options that do not fit each other or the data.
 pub(super) fn check(options: &Options) -> Result<()> {
@@ -42,28 +42,42 @@ pub(super) fn check(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What a run starts from: parameters and optimizer state, and the number of steps already done.
-pub(super) fn start(
-    options: &Options,
-    params: &BTreeMap<String, TensorType>,
-    slots: &BTreeMap<String, TensorType>,
-) -> Result<(Vec<Array>, usize)> {
+/// Types of what is carried from step to step, by path, in the order in which programs take it.
+pub(super) struct Kept {
+    pub(super) params: BTreeMap<String, TensorType>,
+    /// Statistics that static scales come from.
+    pub(super) statistics: BTreeMap<String, TensorType>,
+    /// The optimizer's state.
+    pub(super) slots: BTreeMap<String, TensorType>,
+}
+
+impl Kept {
+    /// How many of them predictions read: parameters and statistics.
+    pub(super) fn read(&self) -> usize {
+        self.params.len() + self.statistics.len()
+    }
+
+    /// Where each stands in a checkpoint.
+    pub(super) fn paths(&self) -> impl Iterator<Item = String> {
+        let slots = self.slots.keys().map(|slot| format!("{OPTIMIZER}/{slot}"));
+        self.params.keys().chain(self.statistics.keys()).cloned().chain(slots)
+    }
+}
+
+/// What a run starts from: what is carried from step to step, and the number of steps already done.
+pub(super) fn start(options: &Options, kept: &Kept) -> Result<(Vec<Array>, usize)> {
     if options.resume {
-        return resume(options, params, slots);
+        return resume(options, kept);
     }
     let values = match &options.init {
-        Some(path) => Checkpoint::load(path)?.select(params, &path.display().to_string())?,
+        Some(path) => Checkpoint::load(path)?.select(&kept.params, &path.display().to_string())?,
         None => options.network.init(options.seed),
     };
-    let zeros = slots.values().map(|ty| Array::zeros(ty.clone()));
+    let zeros = kept.statistics.values().chain(kept.slots.values()).map(|ty| Array::zeros(ty.clone()));
     Ok((values.into_values().chain(zeros).collect(), 0))
 }
 
-fn resume(
-    options: &Options,
-    params: &BTreeMap<String, TensorType>,
-    slots: &BTreeMap<String, TensorType>,
-) -> Result<(Vec<Array>, usize)> {
+fn resume(options: &Options, kept: &Kept) -> Result<(Vec<Array>, usize)> {
     let path = options.out.join(CHECKPOINT);
     let source = path.display().to_string();
     let checkpoint = Checkpoint::load(&path)?;
@@ -78,10 +92,12 @@ fn resume(
         }
     }
     let wanted: BTreeMap<String, TensorType> =
-        slots.iter().map(|(slot, ty)| (format!("{OPTIMIZER}/{slot}"), ty.clone())).collect();
-    let values = checkpoint.select(params, &source)?;
-    let state = checkpoint.select(&wanted, &source)?;
-    Ok((values.into_values().chain(state.into_values()).collect(), done))
+        kept.slots.iter().map(|(slot, ty)| (format!("{OPTIMIZER}/{slot}"), ty.clone())).collect();
+    let mut values = Vec::new();
+    for wanted in [&kept.params, &kept.statistics, &wanted] {
+        values.extend(checkpoint.select(wanted, &source)?.into_values());
+    }
+    Ok((values, done))
 }
 
 pub(super) fn rules_text(options: &Options) -> String {

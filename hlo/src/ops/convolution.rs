@@ -179,8 +179,9 @@ impl Convolution {
         x.graph().apply(self.clone(), &[x, kernel])
     }
 
-    /// The input's cotangent: the result's, spread out by the strides, against the reversed kernel.
-    pub fn input_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor) -> Tensor {
+    /// The input's cotangent: the result's, spread out by the strides, against the reversed kernel. Only the input's shape
+    /// is read; products are summed in `out`.
+    pub fn input_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor, out: DType) -> Tensor {
         let axes = &self.dims.kernel;
         // The kernel's features trade places, group by group.
         let parted = part(k, axes.outer, self.groups);
@@ -200,13 +201,14 @@ impl Convolution {
             input_dilation: self.strides.clone(),
             kernel_dilation: self.kernel_dilation.clone(),
             groups: self.groups,
-            out: x.dtype(),
+            out,
         };
         op.on(ct, &turned.reverse(&axes.window))
     }
 
-    /// The kernel's cotangent: the input, its batch as features, against the result's cotangent.
-    pub fn kernel_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor) -> Tensor {
+    /// The kernel's cotangent: the input, its batch as features, against the result's cotangent. Only the kernel's shape is
+    /// read; products are summed in `out`.
+    pub fn kernel_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor, out: DType) -> Tensor {
         let axes = &self.dims.input;
         // Each group of features is a part of the batch, which sums apart.
         let parted = part(x, axes.feature, self.groups);
@@ -229,7 +231,7 @@ impl Convolution {
             input_dilation: self.input_dilation.clone(),
             kernel_dilation: self.strides.clone(),
             groups: self.groups,
-            out: k.dtype(),
+            out,
         };
         op.on(&turned, ct)
     }
@@ -287,8 +289,8 @@ impl Op for Convolution {
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let (ct, x, k) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1]);
         vec![
-            reverse.needs[0].then(|| self.input_cotangent(ct, x, k)),
-            reverse.needs[1].then(|| self.kernel_cotangent(ct, x, k)),
+            reverse.needs[0].then(|| self.input_cotangent(ct, x, k, x.dtype())),
+            reverse.needs[1].then(|| self.kernel_cotangent(ct, x, k, k.dtype())),
         ]
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {

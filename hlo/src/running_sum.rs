@@ -1,0 +1,223 @@
+//! Sums that a program keeps from one call to the next: an operation where they are used, state where it is compiled.
+//! Knows nothing of what is summed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::dtype::DType;
+use crate::error::{GraphErrors, Violation};
+use crate::function::{Function, Node};
+use crate::graph::Graph;
+use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::scan::{Parts, Scan, scan_raw};
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// Adds its operands to sums of that name. Outputs: how often that was done, this time included, and the sums.
+#[derive(Clone, Debug)]
+struct RunningSum {
+    name: String,
+    /// What each operand is called.
+    labels: Vec<String>,
+}
+
+impl RunningSum {
+    /// Names and types of what is kept: the count, then each sum.
+    fn kept(&self, operands: &[TensorType]) -> Vec<(String, TensorType)> {
+        let labels = std::iter::once("count").chain(self.labels.iter().map(String::as_str));
+        let types = std::iter::once(count_type()).chain(operands.iter().cloned());
+        labels.map(|label| format!("{}/{label}", self.name)).zip(types).collect()
+    }
+}
+
+fn count_type() -> TensorType {
+    TensorType::new(DType::S32, Vec::new())
+}
+
+impl Op for RunningSum {
+    fn name(&self) -> &'static str {
+        "running_sum"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        Ok(std::iter::once(count_type()).chain(operands.iter().cloned()).collect())
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        vec![("name", format!("{:?}", self.name))]
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        vec![None; reverse.ins.len()]
+    }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
+    fn is_pure_data(&self) -> bool {
+        false
+    }
+    fn is_stablehlo(&self) -> bool {
+        false
+    }
+    /// Where nothing is kept, each addition is the first.
+    fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+        let one = operands[0].graph().scalar(DType::S32, 1.0);
+        Some(std::iter::once(one).chain(operands.iter().cloned()).collect())
+    }
+}
+
+/// Adds tensors, each with a label, to the sums that the program keeps under `name`; returns the number of additions so
+/// far and the sums, this one included. No gradient passes.
+///
+/// It is state only in what [`Function::keep_sums`] or [`Function::read_sums`] make of the program; without them each
+/// addition counts as the first.
+///
+/// # Errors
+/// Kept in the trace: no tensor.
+#[track_caller]
+pub fn running_sum(graph: &Graph, name: &str, values: &[(&str, &Tensor)]) -> (Tensor, Vec<Tensor>) {
+    if values.is_empty() {
+        let poison = graph.fail("running_sum", Violation::new("", "wants at least one tensor"));
+        return (poison, Vec::new());
+    }
+    let op = RunningSum { name: name.to_owned(), labels: values.iter().map(|(label, _)| (*label).to_owned()).collect() };
+    let operands: Vec<Tensor> = values.iter().map(|(_, value)| (*value).clone()).collect();
+    let mut outputs = graph.record(Arc::new(op), &operands);
+    if outputs[0].is_poison() {
+        outputs = vec![outputs[0].clone(); operands.len() + 1];
+    }
+    let count = outputs.remove(0);
+    (count, outputs)
+}
+
+/// What is kept under each name: the count, then the sums.
+type State = BTreeMap<String, Vec<Tensor>>;
+
+impl Function {
+    /// Names (`NAME/count`, `NAME/LABEL`) and types of all that [`running_sum`] keeps in this function, sorted by the sums'
+    /// names, each count before its sums.
+    pub fn sums(&self) -> Vec<(String, TensorType)> {
+        self.sums_by_name().into_values().flatten().collect()
+    }
+
+    fn sums_by_name(&self) -> BTreeMap<String, Vec<(String, TensorType)>> {
+        let found = RefCell::new(BTreeMap::new());
+        self.collect_sums(&found);
+        found.into_inner()
+    }
+
+    fn collect_sums(&self, found: &RefCell<BTreeMap<String, Vec<(String, TensorType)>>>) {
+        for node in &self.nodes {
+            if let Some(sum) = node.op.downcast::<RunningSum>() {
+                found.borrow_mut().insert(sum.name.clone(), sum.kept(&node.types[1..]));
+            }
+            node.op.map_bodies(&|body| {
+                body.collect_sums(found);
+                body.clone()
+            });
+        }
+    }
+
+    /// The function with its running sums as state: it also takes what [`sums`](Function::sums) lists, after its own
+    /// parameters, and also returns what has become of them, after its own results. A loop carries them from step to step.
+    ///
+    /// # Errors
+    /// A running sum in an operation other than a scan that has functions of its own.
+    pub fn keep_sums(&self) -> Result<Function, GraphErrors> {
+        self.with_sums(true)
+    }
+
+    /// The function with its running sums as parameters, after its own: to each the sums are what is given, and nothing is
+    /// added.
+    ///
+    /// # Errors
+    /// As [`keep_sums`](Function::keep_sums).
+    pub fn read_sums(&self) -> Result<Function, GraphErrors> {
+        self.with_sums(false)
+    }
+
+    fn with_sums(&self, add: bool) -> Result<Function, GraphErrors> {
+        let graph = Graph::new();
+        let declare = |(name, ty): (&String, TensorType)| graph.input(name.as_str(), ty);
+        let args: Vec<Tensor> = self.inputs.iter().zip(self.input_types()).map(declare).collect();
+        let declare = |kept: Vec<(String, TensorType)>| kept.into_iter().map(|(name, ty)| graph.input(name, ty)).collect();
+        let mut state: State = self.sums_by_name().into_iter().map(|(name, kept)| (name, declare(kept))).collect();
+        let mut results = thread(self, &graph, &args, &mut state, add);
+        if add {
+            results.extend(state.into_values().flatten());
+        }
+        graph.finish(&results)
+    }
+}
+
+/// Records a function with its sums read from `state` and, if `add`, written to it.
+fn thread(function: &Function, graph: &Graph, args: &[Tensor], state: &mut State, add: bool) -> Vec<Tensor> {
+    function.replay(graph, args, &mut |node, operands| {
+        if let Some(sum) = node.op.downcast::<RunningSum>() {
+            let kept = state.get_mut(&sum.name).expect("every sum was found before");
+            if add {
+                let ones = kept[0].full_like(1.0);
+                let added = std::iter::once(&ones).chain(operands);
+                *kept = kept.iter().zip(added).map(|(kept, value)| kept + value).collect();
+            }
+            return Some(kept.clone());
+        }
+        thread_bodies(node, graph, operands, state, add)
+    })
+}
+
+/// The outputs of a node with sums in its bodies; `None` where there are none.
+fn thread_bodies(
+    node: &Node,
+    graph: &Graph,
+    operands: &[Tensor],
+    state: &mut State,
+    add: bool,
+) -> Option<Vec<Tensor>> {
+    let found = RefCell::default();
+    node.op.map_bodies(&|body| {
+        body.collect_sums(&found);
+        body.clone()
+    });
+    let names: Vec<String> = found.into_inner().into_keys().collect();
+    if names.is_empty() {
+        return None;
+    }
+    let Some(scan) = node.op.downcast::<Scan>() else {
+        let message = "a running sum stands in one of its functions, where no state is kept";
+        return Some(vec![graph.fail(node.op.name(), Violation::new("", message))]);
+    };
+    Some(thread_scan(scan, operands, state, &names, add))
+}
+
+/// A scan that carries its sums, or reads them from outside.
+fn thread_scan(scan: &Scan, operands: &[Tensor], state: &mut State, names: &[String], add: bool) -> Vec<Tensor> {
+    let Parts { consts, carries, xs } = scan.parts(operands);
+    let kept: Vec<Tensor> = if add { names.iter().flat_map(|name| state[name].clone()).collect() } else { Vec::new() };
+    let init = [carries, &kept].concat();
+    let mut outputs = scan_raw(&init, xs, scan.length, scan.reverse, consts, |graph, carry, x| {
+        let (carry, kept) = carry.split_at(scan.carries);
+        let mut inner = state.clone();
+        refill(&mut inner, if add { names } else { &[] }, kept);
+        let args = [consts, carry, x].concat();
+        let mut after = thread(&scan.body, graph, &args, &mut inner, add);
+        let ys = after.split_off(scan.carries);
+        if add {
+            after.extend(names.iter().flat_map(|name| inner[name].clone()));
+        }
+        (after, ys)
+    });
+    if outputs[0].is_poison() {
+        return outputs;
+    }
+    let kept: Vec<Tensor> = outputs.drain(scan.carries..scan.carries + kept.len()).collect();
+    refill(state, if add { names } else { &[] }, &kept);
+    outputs
+}
+
+fn refill(state: &mut State, names: &[String], mut values: &[Tensor]) {
+    for name in names {
+        let kept = state.get_mut(name).expect("every sum was found before");
+        let (own, rest) = values.split_at(kept.len());
+        *kept = own.to_vec();
+        values = rest;
+    }
+}

@@ -1,0 +1,123 @@
+//! `spiq quantize`: a network's weights, quantized, as a file, and a table of what that cost. Knows nothing of how it is
+//! done.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use spiq::config::{ModelConfig, load_rules};
+use spiq::data::Inputs;
+use spiq::network::Network;
+use spiq::predict::Settings;
+use spiq::ptq::{Quantization, calibrate, quantize_weights};
+use spiq::train::Checkpoint;
+use spiq::{Array, Result};
+
+use super::choice::{Device, Numerics};
+use super::{argument, client, screen};
+
+const EXAMPLES: &str = "\
+Example, after `spiq train`:
+  cd runs/digits
+  spiq quantize --model model.toml --params params.safetensors --rules rules.toml --output Q.safetensors
+  spiq predict --model model.toml --params Q.safetensors --mode ptq --data D.safetensors --output O.safetensors
+
+The outputs of the second are those of the parameters themselves with --rules rules.toml, bit for bit.
+
+The file holds, for each weight that a rule quantizes, its values (PATH/qvalue: int8 in I8, float8 in F8_E4M3 or F8_E5M2, types of
+four bits and fewer packed into U8, the first value in the lowest bits), scales (PATH/scale) and zero points (PATH/zero_point);
+everything else as it is. Its metadata say the model, the rules and the type of each weight (qtype:PATH).
+
+Rules with act_static_scale need statistics: those that training left with the parameters, or new ones with --calibrate.";
+
+/// Quantize a network's weights and store them so
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The network
+    #[arg(long, value_name = "M.toml")]
+    model: PathBuf,
+    /// Its parameters, as `spiq train` leaves them
+    #[arg(long, value_name = "P.safetensors")]
+    params: PathBuf,
+    /// What is quantized and how
+    #[arg(long, value_name = "R.toml")]
+    rules: PathBuf,
+    /// Samples that static scales are taken from, in whole batches [default: the statistics beside the parameters]
+    #[arg(long, value_name = "D.safetensors")]
+    calibrate: Option<PathBuf>,
+    /// How numbers are rounded
+    #[arg(long, value_enum, default_value = "qwix")]
+    numerics: Numerics,
+    /// Samples at a time, to calibrate
+    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "64")]
+    batch_size: usize,
+    /// Time steps that images are encoded over, to calibrate; spike trains keep their own
+    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "32")]
+    time_steps: usize,
+    /// What the encoding of images is drawn from, to calibrate
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    seed: i64,
+    /// The file to write, whole or not at all
+    #[arg(long, value_name = "Q.safetensors")]
+    output: PathBuf,
+    /// Where it runs; the CPU's plugin is installed at the first use
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: Device,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let rules = load_rules(&arguments.rules)?;
+    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?.with_numerics(arguments.numerics.into());
+    let source = arguments.params.display().to_string();
+    let checkpoint = Checkpoint::load(&arguments.params)?;
+    let mut params = checkpoint.select(&network.parameter_types(), &source)?;
+    params.extend(checkpoint.statistics());
+    let inputs = arguments.calibrate.as_deref().map(Inputs::load).transpose()?;
+    super::predict::check_folder(&arguments.output)?;
+    let client = client::open(arguments.device)?;
+    if let Some(inputs) = inputs {
+        params.extend(calibrated(arguments, &client, &network, &params, &inputs)?);
+    }
+    let quantization = quantize_weights(&client, &network, &params)?;
+    quantization.file.write(&arguments.output)?;
+    screen::print(&table(&quantization, &arguments.output))
+}
+
+fn calibrated(
+    arguments: &Arguments,
+    client: &spiq::pjrt::Client,
+    network: &Network,
+    params: &BTreeMap<String, Array>,
+    inputs: &Inputs,
+) -> Result<BTreeMap<String, Array>> {
+    let settings = Settings {
+        batch_size: arguments.batch_size,
+        time_steps: arguments.time_steps,
+        seed: arguments.seed,
+        ..Settings::default()
+    };
+    calibrate(client, network, params, inputs, &settings)
+}
+
+fn table(quantization: &Quantization, output: &Path) -> String {
+    let size = |bytes: usize| screen::bytes(bytes as u64);
+    let row = |row: &spiq::ptq::WeightReport| {
+        vec![
+            row.path.clone(),
+            row.qtype.to_string(),
+            size(row.before),
+            size(row.after),
+            format!("{:.3e}", row.max_error),
+            format!("{:.3} %", 100.0 * row.rms_error),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = quantization.weights.iter().map(row).collect();
+    rows.push(vec!["all arrays".into(), String::new(), size(quantization.before), size(quantization.after)]);
+    let head = ["weight", "type", "before", "after", "largest error", "error (rms, relative)"];
+    format!("{}\n{}: {} written\n", screen::table(&head, &rows), output.display(), size(quantization.after))
+}

@@ -1,0 +1,108 @@
+//! A network's weights, quantized, and what that cost each of them. Knows nothing of where they are written.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::{Array, Function, Tensor, TensorType, trace};
+
+use super::file::encode;
+use super::program::StoredNetwork;
+use crate::data::ArrayFile;
+use crate::error::Result;
+use crate::jit::{Program, graph_error};
+use crate::network::Network;
+use crate::pjrt::{Client, Input};
+use crate::quant::{QType, StoredWeight, check_counted, missing};
+
+/// Quantized weights, ready to be written, and what became of each.
+#[derive(Clone, Debug)]
+pub struct Quantization {
+    /// What [`read_weights`](super::read_weights) reads.
+    pub file: ArrayFile,
+    /// One row a weight.
+    pub weights: Vec<WeightReport>,
+    /// Bytes of all arrays before.
+    pub before: usize,
+    /// Bytes of all arrays after.
+    pub after: usize,
+}
+
+/// What quantization did to a weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightReport {
+    /// Its path, for example `core/layers/0/kernel`.
+    pub path: String,
+    /// The type it has now.
+    pub qtype: QType,
+    /// Bytes before.
+    pub before: usize,
+    /// Bytes after, scales and zero points counted.
+    pub after: usize,
+    /// The largest difference.
+    pub max_error: f64,
+    /// The root of the mean square of the differences, divided by that of the weight.
+    pub rms_error: f64,
+}
+
+/// Quantizes a network's weights by its rules. `params` holds the parameters by path, and the statistics that static scales
+/// come from.
+///
+/// # Errors
+/// Of kind `Input`: parameters or statistics that are missing or of another type, rules that quantize no weight; what PJRT
+/// says.
+pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<String, Array>) -> Result<Quantization> {
+    let stored = StoredNetwork::of(network)?;
+    check_counted(params)?;
+    let wanted = |(name, ty): (&String, TensorType)| match params.get(name) {
+        Some(array) if *array.ty() == ty => Ok(array.clone()),
+        _ => Err(missing(name, &ty)),
+    };
+    let prepare = &stored.stored.prepare;
+    let given: Vec<Array> = prepare.input_names().iter().zip(prepare.input_types()).map(wanted).collect::<Result<_>>()?;
+    let results = run(client, prepare, &given)?;
+    let (mut arrays, mut weights, mut rest) = (BTreeMap::new(), Vec::new(), results.as_slice());
+    let names = &mut stored.stored.parts.iter().map(|(name, _)| name);
+    for weight in &stored.stored.weights {
+        let (original, parts) = (&rest[0], &rest[1..=weight.parts]);
+        arrays.extend(names.take(weight.parts).cloned().zip(parts.iter().cloned()));
+        weights.push(report(client, weight, original, parts)?);
+        rest = &rest[1 + weight.parts..];
+    }
+    for (name, ty) in stored.inputs() {
+        if !arrays.contains_key(name) {
+            arrays.insert(name.clone(), wanted((name, ty))?);
+        }
+    }
+    let before = network.parameter_types().keys().filter_map(|path| params.get(path)).map(|a| a.bytes().len()).sum();
+    let file = encode(network, &stored, arrays);
+    for row in &mut weights {
+        let own = format!("{}/", row.path);
+        row.after = file.arrays.iter().filter(|(name, _)| name.starts_with(&own)).map(|(_, a)| a.bytes().len()).sum();
+    }
+    let after = file.arrays.values().map(|a| a.bytes().len()).sum();
+    Ok(Quantization { file, weights, before, after })
+}
+
+fn run(client: &Client, function: &Function, inputs: &[Array]) -> Result<Vec<Array>> {
+    let program = Program::named("quantize").compile(client, function)?;
+    let buffers = inputs.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?;
+    let outputs = program.execute(buffers.into_iter().map(Input::Donate).collect())?;
+    outputs.iter().map(|buffer| buffer.to_array()).collect()
+}
+
+/// A weight's row; its bytes afterwards are known once it is packed.
+fn report(client: &Client, weight: &StoredWeight, original: &Array, parts: &[Array]) -> Result<WeightReport> {
+    let inputs: Vec<_> = parts.iter().map(|part| ("", part.ty().clone())).collect();
+    let again = trace(&inputs, |parts: &[Tensor]| vec![weight.dequantize(&parts[0], &parts[1], parts.get(2))]);
+    let again = run(client, &again.map_err(graph_error)?, parts)?.remove(0).to_f64();
+    let original_values = original.to_f64();
+    let square = |sum: f64, x: f64| sum + x * x;
+    let (mut max_error, mut sum) = (0.0f64, 0.0);
+    for (a, b) in original_values.iter().zip(&again) {
+        max_error = max_error.max((a - b).abs());
+        sum = square(sum, a - b);
+    }
+    let size = original_values.iter().fold(0.0, |sum, x| square(sum, *x));
+    let rms_error = if size == 0.0 { sum.sqrt() } else { (sum / size).sqrt() };
+    let before = original.bytes().len();
+    Ok(WeightReport { path: weight.path.clone(), qtype: weight.qtype, before, after: 0, max_error, rms_error })
+}

@@ -1,0 +1,264 @@
+//! Gradients in low precision (`bwd_qtype`): what was quantized on the way forward is multiplied as it is stored, and its
+//! scale moves into the gradient, which is then quantized itself. Source: `dot_general_qt_bwd`, `conv_general_qt_bwd`.
+
+use spiq_hlo::{Convolution, DType, DotDims, DotGeneral, Tensor, Violation};
+
+use super::calibration::Method;
+use super::noise::Distribution;
+use super::operand::Operand;
+use super::product::{Product, sums_stored_values};
+use super::qtensor::{How, QTensor, tile_count};
+use super::qtype::QType;
+use super::rule::calibrated;
+use crate::config::{RuleConfig, TileSize};
+use crate::error::{Error, Result};
+use crate::random::GraphKey;
+
+/// What a rule says of gradients.
+#[derive(Clone, Debug)]
+pub(crate) struct BackwardRule {
+    pub(crate) qtype: QType,
+    pub(crate) method: Method,
+    /// Tiles of the product that gives a weight's gradient, along its last contracted axis.
+    pub(crate) weight_grad_tile: Option<TileSize>,
+    pub(crate) channelwise: bool,
+    /// The noise of stochastic rounding, and the axes along which it differs.
+    pub(crate) noise: Option<(Distribution, Vec<i64>)>,
+}
+
+impl BackwardRule {
+    /// What a rule says of gradients; `None` where it leaves them as they are. Fields that would do nothing are refused;
+    /// qwix passes over them.
+    ///
+    /// # Errors
+    /// Of kind `Input`: an unknown type, method or noise, a field without `bwd_qtype`, noise for a type that is no integer.
+    pub(crate) fn new(config: &RuleConfig) -> Result<Option<BackwardRule>> {
+        let Some(qtype) = &config.bwd_qtype else {
+            for (field, set) in [
+                ("bwd_weight_grad_tile_size", config.bwd_weight_grad_tile_size.is_some()),
+                ("bwd_stochastic_rounding", config.bwd_stochastic_rounding.is_some()),
+            ] {
+                if set {
+                    return Err(Error::input(format!("{field} needs a bwd_qtype, the type of the gradients")));
+                }
+            }
+            return Ok(None);
+        };
+        let (qtype, method) = calibrated(qtype, &config.bwd_calibration_method)?;
+        if qtype.tile().is_some() || qtype == QType::Binary {
+            return Err(Error::input(format!(
+                "bwd_qtype: gradients in {qtype} are not supported; use an integer, float8_e4m3fn or float8_e5m2"
+            )));
+        }
+        let noise = config.bwd_stochastic_rounding.as_deref().map(Distribution::parse).transpose()?;
+        if noise.is_some() && !matches!(qtype, QType::Int(_)) {
+            return Err(Error::input(format!(
+                "bwd_stochastic_rounding rounds integers; leave it out for {qtype}, which rounds to the nearest"
+            )));
+        }
+        Ok(Some(BackwardRule {
+            qtype,
+            method,
+            weight_grad_tile: config.bwd_weight_grad_tile_size,
+            channelwise: !config.disable_channelwise_axes,
+            noise: noise.map(|distribution| (distribution, config.channelwise_noise_axes.clone())),
+        }))
+    }
+}
+
+/// The gradients of one operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Backward {
+    pub(crate) rule: BackwardRule,
+    /// What noise is drawn from: the same for both operands' gradients, as in qwix.
+    pub(crate) key: Option<GraphKey>,
+}
+
+/// What a gradient is multiplied with, and the scale that the gradient takes over from it.
+struct Residual {
+    operand: Operand,
+    scale: Option<Tensor>,
+}
+
+impl Residual {
+    fn of(operand: &Operand) -> Residual {
+        let untiled = |q: &QTensor| q.tiles.is_none_or(|(_, count)| count == 1);
+        match &operand.quantized {
+            Some((q, method)) if untiled(q) && q.qtype.tile().is_none() => {
+                let whole = q.scale.ty().with_dims(vec![1; q.scale.rank()]);
+                let ones = QTensor { scale: q.scale.graph().full(whole, 1.0), tiles: None, ..q.clone() };
+                let levels = ones.dequantize();
+                // What cannot be multiplied as it is stored (a shifted integer, a code) becomes the numbers that it stands
+                // for; qwix asserts here.
+                let stored = q.zero_point.is_none() && sums_stored_values(&ones, &ones);
+                let quantized = stored.then_some((ones, *method));
+                let scale = Some(q.scale.clone());
+                Residual { operand: Operand { original: levels, quantized, ..operand.clone() }, scale }
+            }
+            // The scales of tiles lie along an axis that the gradient lacks.
+            _ => Residual { operand: Operand { quantized: None, ..operand.clone() }, scale: None },
+        }
+    }
+}
+
+impl Backward {
+    /// The cotangents of both operands of a product.
+    pub(crate) fn cotangents(&self, product: &Product, operands: [&Operand; 2], ct: &Tensor) -> (Tensor, Tensor) {
+        match product {
+            Product::Dot(dot) => self.of_dot(operands, &dot.dims, ct),
+            Product::Conv(conv) => self.of_conv(operands, conv, ct),
+        }
+    }
+
+    fn of_dot(&self, operands: [&Operand; 2], dims: &DotDims, ct: &Tensor) -> (Tensor, Tensor) {
+        let ranks = operands.map(|operand| operand.original.rank());
+        let cotangent = |of: usize| {
+            let (other, turned) = (operands[1 - of], Turned::new(dims, ranks, of));
+            let tile = self.rule.weight_grad_tile.filter(|_| operands[of].is_weight);
+            self.dot(ct, other, &turned, tile)
+        };
+        (cotangent(0), cotangent(1))
+    }
+
+    fn dot(&self, ct: &Tensor, other: &Operand, turned: &Turned, tile: Option<TileSize>) -> Tensor {
+        let residual = Residual::of(other);
+        let ct = match &residual.scale {
+            Some(scale) => ct * turned.place(scale, ct.rank()),
+            None => ct.clone(),
+        };
+        let contract = &turned.dims.lhs_contract;
+        let tiles = match tile.zip(contract.last()).map(|(tile, &last)| (last, tile_count(ct.dims()[last], tile))) {
+            Some((last, Ok(count))) => Some((last, count)),
+            Some((_, Err(message))) => {
+                let message = format!("the gradient {}: {message} (bwd_weight_grad_tile_size)", ct.ty());
+                return ct.graph().fail("quantize", Violation::new("", message));
+            }
+            None => None,
+        };
+        let free = (0..ct.rank()).filter(|axis| !contract.contains(axis)).collect();
+        let quantized = self.quantized(&ct, free, tiles);
+        let out = ct.dtype();
+        let gradient = Operand { original: ct, quantized: Some((quantized, self.rule.method)), is_weight: false };
+        let product = Product::Dot(DotGeneral { dims: turned.dims.clone(), out });
+        product.forward(&gradient, &residual.operand).transpose(&turned.order)
+    }
+
+    /// A gradient with a scale for each index of `channelwise`, unless the rule wants one for the whole.
+    fn quantized(&self, ct: &Tensor, channelwise: Vec<usize>, tiles: Option<(usize, usize)>) -> QTensor {
+        let rule = &self.rule;
+        let channelwise = if rule.channelwise { channelwise } else { Vec::new() };
+        let how = How { qtype: rule.qtype, method: rule.method, channelwise, tiles };
+        let noise = self.key.as_ref().zip(rule.noise.as_ref());
+        let noise = noise.map(|(key, (distribution, axes))| distribution.draw(key, axes, ct.dims()));
+        QTensor::with_range(ct, &how, QTensor::calibrate(ct, &how), noise.as_ref())
+    }
+
+    fn of_conv(&self, operands: [&Operand; 2], conv: &Convolution, ct: &Tensor) -> (Tensor, Tensor) {
+        let [x, k] = operands;
+        if self.rule.weight_grad_tile.is_some() {
+            let message = "conv_general_dilated has no axis to cut into tiles; leave bwd_weight_grad_tile_size out of its rule";
+            let poison = ct.graph().fail("quantize", Violation::new("", message));
+            return (poison.clone(), poison);
+        }
+        let (output, out) = (&conv.dims.output, ct.dtype());
+        // For the input: the kernel's scales lie along the output features, the batch keeps its own.
+        let (residual, gradient) = self.convolved(ct, k, output.feature, output.outer);
+        let (stored, scale) = gradient;
+        let input = conv.input_cotangent(&stored, &x.original, &residual, accumulator(&stored, out));
+        let dx = rescaled(input, scale, conv.dims.input.outer, out);
+        // For the kernel the other way round.
+        let (residual, gradient) = self.convolved(ct, x, output.outer, output.feature);
+        let (stored, scale) = gradient;
+        let kernel = conv.kernel_cotangent(&stored, &residual, &k.original, accumulator(&stored, out));
+        (dx, rescaled(kernel, scale, conv.dims.kernel.outer, out))
+    }
+
+    /// What is convolved with a gradient, and the gradient with the scale of its result, if it is convolved as stored.
+    /// `taken` is the gradient's axis for the residual's scale, `kept` the one with scales of its own.
+    fn convolved(
+        &self,
+        ct: &Tensor,
+        other: &Operand,
+        taken: usize,
+        kept: usize,
+    ) -> (Tensor, (Tensor, Option<Tensor>)) {
+        let residual = Residual::of(other);
+        let along = |scale: &Tensor, axis: usize| {
+            let mut dims = vec![1; ct.rank()];
+            dims[axis] = scale.dims().iter().product();
+            scale.reshape(&dims)
+        };
+        let ct = residual.scale.as_ref().map_or(ct.clone(), |scale| ct * along(scale, taken));
+        let gradient = self.quantized(&ct, vec![kept], None);
+        match &residual.operand.quantized {
+            Some((stored, _)) if gradient.zero_point.is_none() && sums_stored_values(&gradient, stored) => {
+                (stored.values.clone(), (gradient.values, Some(gradient.scale)))
+            }
+            _ => (residual.operand.original, (gradient.dequantize(), None)),
+        }
+    }
+}
+
+/// The type in which products of a gradient are summed.
+fn accumulator(stored: &Tensor, out: DType) -> DType {
+    if stored.dtype().is_integer() { DType::S32 } else { out }
+}
+
+/// A result times one scale for each index of `axis`, or one for all.
+fn rescaled(result: Tensor, scale: Option<Tensor>, axis: usize, out: DType) -> Tensor {
+    let Some(scale) = scale else { return result };
+    let mut dims = vec![1; result.rank()];
+    dims[axis] = scale.dims().iter().product();
+    result.convert(out) * scale.reshape(&dims)
+}
+
+/// A dot product turned round: the cotangent, as its left operand, against the operand whose gradient is not sought.
+struct Turned {
+    dims: DotDims,
+    /// The order that puts the product's axes where the sought operand has them.
+    order: Vec<usize>,
+}
+
+impl Turned {
+    /// For the gradient of operand `of`, 0 or 1.
+    fn new(dims: &DotDims, ranks: [usize; 2], of: usize) -> Turned {
+        let batch = [&dims.lhs_batch, &dims.rhs_batch];
+        let contract = [&dims.lhs_contract, &dims.rhs_contract];
+        let free = [dims.lhs_free(ranks[0]), dims.rhs_free(ranks[1])];
+        let other = 1 - of;
+        // The cotangent has the batch axes, then the left's free axes, then the right's.
+        let batches = batch[0].len();
+        let middle = batches + free[0].len();
+        let places = [batches..middle, middle..middle + free[1].len()];
+        let mut pairs: Vec<(usize, usize)> = contract[other].iter().copied().zip(contract[of].iter().copied()).collect();
+        pairs.sort_unstable();
+        let axes: Vec<usize> =
+            batch[of].iter().chain(&free[of]).copied().chain(pairs.into_iter().map(|(_, axis)| axis)).collect();
+        let mut order = vec![0; axes.len()];
+        axes.iter().enumerate().for_each(|(at, &axis)| order[axis] = at);
+        let dims = DotDims {
+            lhs_batch: (0..batches).collect(),
+            rhs_batch: batch[other].clone(),
+            lhs_contract: places[other].clone().collect(),
+            rhs_contract: free[other].clone(),
+        };
+        Turned { dims, order }
+    }
+
+    /// The residual's scales along the axes of the cotangent that it is multiplied with.
+    fn place(&self, scale: &Tensor, rank: usize) -> Tensor {
+        let dims = &self.dims;
+        let pairs: Vec<(usize, usize)> = (dims.lhs_batch.iter().zip(&dims.rhs_batch))
+            .chain(dims.lhs_contract.iter().zip(&dims.rhs_contract))
+            .map(|(&of_ct, &of_scale)| (of_ct, of_scale))
+            .collect();
+        let mut ordered = pairs.clone();
+        ordered.sort_unstable();
+        let named: Vec<usize> = ordered.iter().map(|&(_, axis)| axis).collect();
+        let rest = (0..scale.rank()).filter(|axis| !named.contains(axis));
+        let order: Vec<usize> = named.iter().copied().chain(rest).collect();
+        let mut placed = vec![1; rank];
+        pairs.iter().for_each(|&(of_ct, of_scale)| placed[of_ct] = scale.dims()[of_scale]);
+        scale.transpose(&order).reshape(&placed)
+    }
+}

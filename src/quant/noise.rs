@@ -1,0 +1,57 @@
+//! Noise for stochastic rounding: a value rounds up as often as it is close to the next one. Knows nothing of what is
+//! rounded. Source: `qwix._src.core.stochastic_rounding`.
+
+use spiq_hlo::{DType, Tensor};
+
+use crate::error::{Error, Result};
+use crate::random::GraphKey;
+
+/// How noise is distributed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Distribution {
+    /// Uniform in [-1/2, 1/2), 23 random bits.
+    Uniform,
+    /// Uniform on 256 values from -1/2 + 2⁻⁹ to 1/2 - 2⁻⁹: 8 random bits.
+    LowBitUniform,
+}
+
+impl Distribution {
+    /// Reads `uniform` or `low_bit_uniform`.
+    ///
+    /// # Errors
+    /// Of kind `Input`: another name.
+    pub(crate) fn parse(name: &str) -> Result<Distribution> {
+        match name {
+            "uniform" => Ok(Distribution::Uniform),
+            "low_bit_uniform" => Ok(Distribution::LowBitUniform),
+            _ => Err(Error::input(format!(
+                "bwd_stochastic_rounding: unknown noise `{name}` (known: uniform, low_bit_uniform)"
+            ))),
+        }
+    }
+
+    /// Noise that differs along `axes` of a tensor of `dims` and is repeated along the others. An axis below zero counts
+    /// from the end; one that the tensor lacks is passed over.
+    pub(crate) fn draw(self, key: &GraphKey, axes: &[i64], dims: &[usize]) -> Tensor {
+        let named = |axis: usize| axes.iter().any(|&a| a == axis as i64 || a + dims.len() as i64 == axis as i64);
+        let dims: Vec<usize> = dims.iter().enumerate().map(|(axis, &d)| if named(axis) { d } else { 1 }).collect();
+        match self {
+            Distribution::Uniform => key.uniform(&dims, -0.5, 0.5),
+            Distribution::LowBitUniform => {
+                // The bits become the upper part of the mantissa of a number in [1, 2).
+                let mantissa = key.bits(DType::U8, &dims).convert(DType::U32).shift_left(15.0);
+                let centre = 1.5 - 1.0 / 512.0;
+                mantissa.or(f64::from(1f32.to_bits())).bitcast_convert(DType::F32) - centre
+            }
+        }
+    }
+}
+
+/// The noise that rounds gradients at random (`uniform` or `low_bit_uniform`), for a tensor of `dims`: it differs along
+/// `axes` and has size 1 along the others. The same key gives qwix's bits.
+///
+/// # Errors
+/// Of kind `Input`: another name.
+pub fn rounding_noise(key: &GraphKey, name: &str, axes: &[i64], dims: &[usize]) -> Result<Tensor> {
+    Ok(Distribution::parse(name)?.draw(key, axes, dims))
+}

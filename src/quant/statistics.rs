@@ -1,0 +1,84 @@
+//! Ranges averaged over calls (`act_static_scale`): what an activation's range has been so far, not what it is now. Knows
+//! nothing of rules. Source: `qwix._src.averaging.SimpleMovingAverage`.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::{Array, Tensor, TensorType, running_sum};
+
+use super::calibration::Range;
+use crate::error::{Error, Result};
+
+/// Where statistics are kept, beside the parameters. As in qwix.
+pub(crate) const COLLECTION: &str = "quant_stats";
+
+/// Where the statistics of an activation are kept, and what they are averaged over.
+#[derive(Clone, Debug)]
+pub(crate) struct Statistics {
+    /// As in qwix's collection: `quant_stats/core/layers/0/dot_general0_lhs`.
+    path: String,
+    /// Axes of the scale that are averaged within a call.
+    batch_axes: Vec<usize>,
+}
+
+impl Statistics {
+    /// Those of the operand with this path and rank.
+    ///
+    /// # Errors
+    /// One sentence about an axis that the operand lacks. An axis below zero counts from the end.
+    pub(crate) fn new(path: &str, batch_axes: &[i64], rank: usize) -> std::result::Result<Statistics, String> {
+        let axis = |&axis: &i64| {
+            let counted = if axis < 0 { axis + rank as i64 } else { axis };
+            let found = usize::try_from(counted).ok().filter(|axis| *axis < rank);
+            found.ok_or_else(|| format!("act_batch_axes names axis {axis}, but there are {rank}"))
+        };
+        let batch_axes = batch_axes.iter().map(axis).collect::<std::result::Result<_, _>>()?;
+        Ok(Statistics { path: format!("{COLLECTION}/{path}"), batch_axes })
+    }
+
+    /// The mean of this range and those of earlier calls.
+    pub(crate) fn average(&self, range: &Range) -> Range {
+        let kept = |x: &Tensor| {
+            let dims: Vec<usize> =
+                (0..x.rank()).map(|axis| if self.batch_axes.contains(&axis) { 1 } else { x.dims()[axis] }).collect();
+            x.reduce_mean(&self.batch_axes).reshape(&dims).stop_gradient()
+        };
+        match range {
+            Range::Symmetric(absmax) => {
+                let mean = self.means(&[("sum_of_absmax", &kept(absmax))]).remove(0);
+                Range::Symmetric(mean)
+            }
+            Range::Asymmetric(low, high) => {
+                let mut means = self.means(&[("sum_of_max", &kept(high)), ("sum_of_min", &kept(low))]);
+                let low = means.remove(1);
+                Range::Asymmetric(low, means.remove(0))
+            }
+        }
+    }
+
+    fn means(&self, values: &[(&str, &Tensor)]) -> Vec<Tensor> {
+        let (count, sums) = running_sum(values[0].1.graph(), &self.path, values);
+        sums.iter().map(|sum| sum / count.convert(sum.dtype())).collect()
+    }
+}
+
+/// Finds statistics that were never taken, which a scale cannot come from.
+///
+/// # Errors
+/// Of kind `Input`, with the path of the count that is 0.
+pub(crate) fn check_counted(arrays: &BTreeMap<String, Array>) -> Result<()> {
+    let counts = arrays.iter().filter(|(path, _)| path.starts_with(COLLECTION) && path.ends_with("/count"));
+    match counts.into_iter().find(|(_, count)| count.to_f64().first().is_none_or(|count| *count <= 0.0)) {
+        Some((path, _)) => Err(Error::input(format!("`{path}` is 0; {ADVICE}"))),
+        None => Ok(()),
+    }
+}
+
+/// A parameter, or a statistic, that a program needs and is not given.
+pub(crate) fn missing(path: &str, ty: &TensorType) -> Error {
+    match path.starts_with(COLLECTION) {
+        true => Error::input(format!("the rules need the statistic `{path}` ({ty}); {ADVICE}")),
+        false => Error::input(format!("the network needs the parameter `{path}` ({ty})")),
+    }
+}
+
+const ADVICE: &str = "a static scale comes from statistics: train with act_static_scale, or run spiq quantize --calibrate";
