@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, vmap};
 
 use crate::data::Inputs;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jit::{Program, graph_error};
 use crate::network::{Forward, Network};
 use crate::pjrt::{Buffer, Client, Executable, Input};

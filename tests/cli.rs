@@ -163,6 +163,51 @@ fn predictions_are_those_of_the_python_packages() {
     }
 }
 
+const QUANTIZE: &str = "quantize --model model.toml --params params.safetensors --rules rules.toml --output q.safetensors";
+
+#[test]
+fn quantized_weights_predict_what_the_parameters_do() {
+    let folder = Folder::new();
+    folder.succeeds(&format!("{PREDICT} --rules rules.toml"));
+    let wanted = folder.outputs("out.safetensors");
+    let said = folder.succeeds(QUANTIZE);
+    assert!(said.contains("core/layers/0/kernel  int8  768 B") && said.contains("all arrays"), "{said}");
+    let predict = PREDICT.replace("params.safetensors", "q.safetensors");
+    folder.succeeds(&format!("{predict} --mode ptq"));
+    assert_eq!(folder.outputs("out.safetensors"), wanted, "the file's own rules");
+    folder.succeeds(&format!("{predict} --mode ptq --rules rules.toml"));
+    assert_eq!(folder.outputs("out.safetensors"), wanted);
+    folder.write("int4.toml", "[[rules]]\nweight_qtype = \"int4\"\n");
+    folder.refuses(&predict, "holds quantized weights; add --mode ptq");
+    folder.refuses(
+        &format!("{predict} --mode ptq --rules int4.toml"),
+        "q.safetensors: `core/layers/0/kernel` is int8, but the rules want int4",
+    );
+    folder.write("none.toml", "[[rules]]\nop_names = [\"dot_general\"]\n");
+    folder.refuses(&QUANTIZE.replace("rules.toml", "none.toml"), "the rules quantize no weight");
+    let bytes = std::fs::read(folder.path("q.safetensors")).expect("a file");
+    folder.write("q.safetensors", &bytes[..bytes.len() - 5]);
+    folder.refuses(&format!("{predict} --mode ptq"), "q.safetensors is not a usable safetensors file");
+}
+
+#[test]
+fn static_scales_come_from_a_file_of_samples_or_from_training() {
+    let folder = Folder::new();
+    folder.write("rules.toml", "[[rules]]\nweight_qtype = \"int8\"\nact_qtype = \"int8\"\nact_static_scale = true\n");
+    folder.refuses(QUANTIZE, "the rules need the statistic `quant_stats/core/layers/0/dot_general0_lhs/count`");
+    folder.refuses(&format!("{PREDICT} --rules rules.toml"), "run spiq quantize --calibrate");
+    let predict = PREDICT.replace("params.safetensors", "q.safetensors");
+    folder.succeeds(&format!("{QUANTIZE} --calibrate data.safetensors --batch-size 2"));
+    folder.succeeds(&format!("{predict} --mode ptq"));
+    folder.succeeds(&format!("{TRAIN} --rules rules.toml"));
+    let trained = QUANTIZE.replace("params.safetensors", "out/params.safetensors");
+    folder.succeeds(&trained);
+    folder.succeeds(&format!("{predict} --mode ptq"));
+    let stored = folder.outputs("out.safetensors");
+    folder.succeeds(&format!("{PREDICT} --rules rules.toml").replace("params.safetensors", "out/params.safetensors"));
+    assert_eq!(folder.outputs("out.safetensors"), stored);
+}
+
 #[test]
 fn batches_that_are_not_full_change_nothing() {
     let folder = Folder::new();

@@ -110,6 +110,27 @@ fn outputs_from_stored_weights_are_those_of_training() {
 const PATHS: [&str; 2] = ["core/layers/0/kernel", "core/layers/2/kernel"];
 
 #[test]
+fn types_of_tiles_are_stored_as_well() {
+    let client = Client::cpu().expect("a client");
+    let text = r#"layers = [
+        { type = "Linear", in_features = 64, out_features = 6 }, { type = "LI", layer_shape = 6 },
+    ]"#;
+    let x = Array::new([3, 5, 64], Key::new(2).uniform(3 * 5 * 64, -1.0, 1.0)).expect("960 numbers");
+    let file = ArrayFile { arrays: [("inputs".to_owned(), x)].into(), ..ArrayFile::default() };
+    let inputs = Inputs::from_file(&file, "test").expect("inputs");
+    for (qtype, bytes, scales) in [("mxfp8", 384, 12), ("mxfp4", 192, 12), ("nvfp4", 192, 24)] {
+        let config = ModelConfig::parse(text, "test").expect("a model");
+        let network = Network::new(config, vec![rule(qtype, Some(qtype))]).expect("a network");
+        let params = network.init(0);
+        let quantization = quantize_weights(&client, &network, &params).expect(qtype);
+        assert_eq!(quantization.weights[0].after, bytes + 4 * scales, "{qtype}");
+        let read = read_weights(&written_and_read(&quantization.file), &network, "q").expect(qtype);
+        let stored = outputs_of_stored(&client, &network, &read, &inputs, &settings(Mode::Ptq)).expect(qtype);
+        assert_eq!(outputs(&client, &network, &params, &inputs, &settings(Mode::Qat)).expect(qtype), stored, "{qtype}");
+    }
+}
+
+#[test]
 fn narrow_weights_are_packed() {
     let client = Client::cpu().expect("a client");
     for (qtype, bytes) in [("int8", 192), ("int5", 192), ("int4", 96), ("int3", 96), ("int2", 48), ("nf4", 96), ("ternary", 48), ("int1", 48), ("float8_e4m3fn", 192)] {

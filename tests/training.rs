@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use spiq::config::ModelConfig;
+use spiq::config::{ModelConfig, RuleConfig};
 use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::optim::{self, GradientTransformation};
@@ -135,6 +135,32 @@ fn samples_on_the_device_train_like_samples_from_the_host() {
         let left = Checkpoint::load(&folder.path().join("params.safetensors")).expect("parameters");
         assert!(left.arrays.into_values().eq(wanted.iter().cloned()), "{steps_per_call:?} steps a call");
     }
+}
+
+/// Noise is drawn from the step's key and statistics stand in the checkpoint.
+#[test]
+fn a_run_with_noise_and_statistics_resumes_to_the_same_bits() {
+    let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let rule = RuleConfig {
+        act_static_scale: Some(true),
+        bwd_qtype: Some("int8".into()),
+        bwd_stochastic_rounding: Some("low_bit_uniform".into()),
+        ..linear_only_rules("int8", "int8").remove(0)
+    };
+    let model = ModelConfig::parse(MODEL, "test").expect("a model");
+    let network = Network::new(model, vec![rule]).expect("a network");
+    let options = |folder: &Path, resume| Options { network: network.clone(), resume, ..options(folder, 50) };
+    go(&options(whole.path(), false), None).expect("a run");
+    go(&options(parts.path(), false), Some(20)).expect("a part of a run");
+    let last = go(&options(parts.path(), true), None).expect("the rest");
+    assert_eq!(last.steps, 30);
+    for file in ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl"] {
+        let read = |folder: &Path| std::fs::read(folder.join(file)).expect(file);
+        assert!(read(whole.path()) == read(parts.path()), "{file} differs");
+    }
+    let checkpoint = Checkpoint::load(&whole.path().join("params.safetensors")).expect("a file");
+    let count = &checkpoint.arrays["quant_stats/core/layers/0/dot_general0_lhs/count"];
+    assert_eq!(count.to_f64(), [400.0], "50 steps of 8 time steps");
 }
 
 #[test]
