@@ -348,7 +348,8 @@ impl Forward {
         let inputs: Vec<(&str, TensorType)> = names.zip(types).collect();
         let function = trace(&inputs, |values| {
             let (labels, values) = values.split_last().expect("labels are the last input");
-            let (params, given) = values.split_at(self.paths.iter().filter(|path| !path.starts_with(COLLECTION)).count());
+            let (params, given) =
+                values.split_at(self.paths.iter().filter(|path| !path.starts_with(COLLECTION)).count());
             let ((loss, ()), grads) = value_and_grad(&params.to_vec(), |params| {
                 let traces = self.function.call(labels.graph(), &[params.as_slice(), given].concat()).swap_remove(0);
                 (nn::integral_crossentropy(&traces.named("T B C"), &labels.named("B")), ())

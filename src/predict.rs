@@ -88,8 +88,7 @@ fn run(
     check_counted(params)?;
     let plan = Plan::new(network, inputs, settings)?;
     let forward = forward(&plan.x_type())?;
-    let given: Vec<(String, TensorType)> =
-        forward.paths.iter().cloned().zip(forward.function.input_types()).collect();
+    let given: Vec<(String, TensorType)> = forward.paths.iter().cloned().zip(forward.function.input_types()).collect();
     let params = on_device(client, params, &given)?;
     let function =
         plan.program(&given, |values, x| forward.call(values, None, x).iter().map(swap_first_axes).collect())?;

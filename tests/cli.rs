@@ -163,7 +163,8 @@ fn predictions_are_those_of_the_python_packages() {
     }
 }
 
-const QUANTIZE: &str = "quantize --model model.toml --params params.safetensors --rules rules.toml --output q.safetensors";
+const QUANTIZE: &str =
+    "quantize --model model.toml --params params.safetensors --rules rules.toml --output q.safetensors";
 
 #[test]
 fn quantized_weights_predict_what_the_parameters_do() {

@@ -133,7 +133,17 @@ fn types_of_tiles_are_stored_as_well() {
 #[test]
 fn narrow_weights_are_packed() {
     let client = Client::cpu().expect("a client");
-    for (qtype, bytes) in [("int8", 192), ("int5", 192), ("int4", 96), ("int3", 96), ("int2", 48), ("nf4", 96), ("ternary", 48), ("int1", 48), ("float8_e4m3fn", 192)] {
+    for (qtype, bytes) in [
+        ("int8", 192),
+        ("int5", 192),
+        ("int4", 96),
+        ("int3", 96),
+        ("int2", 48),
+        ("nf4", 96),
+        ("ternary", 48),
+        ("int1", 48),
+        ("float8_e4m3fn", 192),
+    ] {
         let network = network(rule(qtype, None));
         let quantization = quantize_weights(&client, &network, &params(&network)).expect(qtype);
         let values = &quantization.file.arrays["core/layers/0/kernel/qvalue"];
@@ -168,8 +178,12 @@ fn hostile_files_are_refused_in_one_sentence() {
     said.push(refused(&narrow, &good, &|file| drop(file.metadata.insert("weights".into(), "quantized 9".into()))));
     said.push(refused(&narrow, &good, &|file| drop(file.metadata.insert(format!("qtype:{path}"), "int8".into()))));
     said.push(refused(&narrow, &good, &|file| drop(file.arrays.remove(&format!("{path}/scale")))));
-    said.push(refused(&narrow, &good, &|file| drop(put(file, "qvalue", Array::zeros(TensorType::new(DType::U8, [95]))))));
-    said.push(refused(&narrow, &good, &|file| drop(put(file, "qvalue", Array::zeros(TensorType::new(DType::S8, [12, 16]))))));
+    said.push(refused(&narrow, &good, &|file| {
+        drop(put(file, "qvalue", Array::zeros(TensorType::new(DType::U8, [95]))))
+    }));
+    said.push(refused(&narrow, &good, &|file| {
+        drop(put(file, "qvalue", Array::zeros(TensorType::new(DType::S8, [12, 16]))))
+    }));
     for value in [f32::NAN, f32::INFINITY, 0.0, -1.0] {
         said.push(refused(&narrow, &good, &|file| drop(put(file, "scale", scales(value)))));
     }
@@ -178,7 +192,9 @@ fn hostile_files_are_refused_in_one_sentence() {
     }));
     let three = network(rule("int3", None));
     let good = quantize_weights(&client, &three, &params(&three)).expect("quantizes").file;
-    said.push(refused(&three, &good, &|file| drop(put(file, "qvalue", Array::new([96], vec![0x77u8; 96]).expect("bytes")))));
+    said.push(refused(&three, &good, &|file| {
+        drop(put(file, "qvalue", Array::new([96], vec![0x77u8; 96]).expect("bytes")))
+    }));
     let float = network(rule("float8_e4m3fn", None));
     let good = quantize_weights(&client, &float, &params(&float)).expect("quantizes").file;
     let nan = Array::from_bytes(TensorType::new(DType::F8E4M3FN, [12, 16]), vec![0x7fu8; 192]).expect("192 bytes");

@@ -45,7 +45,8 @@ fn rule(case: &Case) -> RuleConfig {
         bwd_calibration_method: method("bwd_calibration_method", default.bwd_calibration_method.clone()),
         bwd_weight_grad_tile_size: tile(case.get("bwd_weight_grad_tile_size")),
         bwd_stochastic_rounding: text(case, "bwd_stochastic_rounding"),
-        channelwise_noise_axes: axes(case.get("channelwise_noise_axes")).unwrap_or(default.channelwise_noise_axes.clone()),
+        channelwise_noise_axes: axes(case.get("channelwise_noise_axes"))
+            .unwrap_or(default.channelwise_noise_axes.clone()),
         ..default
     }
 }

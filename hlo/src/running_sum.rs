@@ -5,11 +5,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::batch::Mapped;
 use crate::dtype::DType;
 use crate::error::{GraphErrors, Violation};
 use crate::function::{Function, Node};
 use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::ops::sample::Sample;
 use crate::scan::{Parts, Scan, scan_raw};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -48,6 +50,13 @@ impl Op for RunningSum {
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         vec![None; reverse.ins.len()]
     }
+    /// Each slice has sums of its own; they are added to together, so the count is one for all.
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        let operands = mapped.operands();
+        let mut outputs = operands[0].graph().record(Arc::new(self.clone()), &operands);
+        outputs[0] = outputs[0].broadcast_in_dim(&[mapped.size], &[]);
+        Some(outputs)
+    }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
     }
@@ -78,7 +87,8 @@ pub fn running_sum(graph: &Graph, name: &str, values: &[(&str, &Tensor)]) -> (Te
         let poison = graph.fail("running_sum", Violation::new("", "wants at least one tensor"));
         return (poison, Vec::new());
     }
-    let op = RunningSum { name: name.to_owned(), labels: values.iter().map(|(label, _)| (*label).to_owned()).collect() };
+    let op =
+        RunningSum { name: name.to_owned(), labels: values.iter().map(|(label, _)| (*label).to_owned()).collect() };
     let operands: Vec<Tensor> = values.iter().map(|(_, value)| (*value).clone()).collect();
     let mut outputs = graph.record(Arc::new(op), &operands);
     if outputs[0].is_poison() {
@@ -138,7 +148,8 @@ impl Function {
         let graph = Graph::new();
         let declare = |(name, ty): (&String, TensorType)| graph.input(name.as_str(), ty);
         let args: Vec<Tensor> = self.inputs.iter().zip(self.input_types()).map(declare).collect();
-        let declare = |kept: Vec<(String, TensorType)>| kept.into_iter().map(|(name, ty)| graph.input(name, ty)).collect();
+        let declare =
+            |kept: Vec<(String, TensorType)>| kept.into_iter().map(|(name, ty)| graph.input(name, ty)).collect();
         let mut state: State = self.sums_by_name().into_iter().map(|(name, kept)| (name, declare(kept))).collect();
         let mut results = thread(self, &graph, &args, &mut state, add);
         if add {
@@ -165,13 +176,7 @@ fn thread(function: &Function, graph: &Graph, args: &[Tensor], state: &mut State
 }
 
 /// The outputs of a node with sums in its bodies; `None` where there are none.
-fn thread_bodies(
-    node: &Node,
-    graph: &Graph,
-    operands: &[Tensor],
-    state: &mut State,
-    add: bool,
-) -> Option<Vec<Tensor>> {
+fn thread_bodies(node: &Node, graph: &Graph, operands: &[Tensor], state: &mut State, add: bool) -> Option<Vec<Tensor>> {
     let found = RefCell::default();
     node.op.map_bodies(&|body| {
         body.collect_sums(&found);
@@ -220,4 +225,13 @@ fn refill(state: &mut State, names: &[String], mut values: &[Tensor]) {
         *kept = own.to_vec();
         values = rest;
     }
+}
+
+pub(crate) fn samples() -> Vec<Sample> {
+    let summed = |x: &[Tensor]| {
+        let (count, sums) = running_sum(x[0].graph(), "sample", &[("a", &x[0]), ("b", &x[1])]);
+        std::iter::once(count.convert(DType::F64)).chain(sums).collect()
+    };
+    let f = DType::F64;
+    vec![Sample::new("running_sum", summed).input(f, [3], -1.0, 1.0).input(f, [2, 2], -1.0, 1.0).forward_only()]
 }

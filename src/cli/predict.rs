@@ -94,12 +94,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let made = if stored { "quantized" } else { "trained" };
         screen::note(&format!("note: {source} was {made} {difference}"));
     }
-    let settings = Settings {
-        batch_size: arguments.batch_size,
-        time_steps: arguments.time_steps,
-        seed: arguments.seed,
-        mode,
-    };
+    let settings =
+        Settings { batch_size: arguments.batch_size, time_steps: arguments.time_steps, seed: arguments.seed, mode };
     let client = client::open(arguments.device)?;
     let outputs = if stored { outputs_of_stored } else { outputs };
     let outputs = outputs(&client, &network, &params, &inputs, &settings)?;

@@ -11,7 +11,7 @@ use spiq::network::Network;
 use spiq::predict::Settings;
 use spiq::ptq::{Quantization, calibrate, quantize_weights};
 use spiq::train::Checkpoint;
-use spiq::{Array, Result};
+use spiq::{Array, Result, table};
 
 use super::choice::{Device, Numerics};
 use super::{argument, client, screen};
@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let quantization = quantize_weights(&client, &network, &params)?;
     quantization.file.write(&arguments.output)?;
-    screen::print(&table(&quantization, &arguments.output))
+    screen::print(&shown(&quantization, &arguments.output))
 }
 
 fn calibrated(
@@ -104,7 +104,7 @@ fn calibrated(
     calibrate(client, network, params, inputs, &settings)
 }
 
-fn table(quantization: &Quantization, output: &Path) -> String {
+fn shown(quantization: &Quantization, output: &Path) -> String {
     let size = |bytes: usize| screen::bytes(bytes as u64);
     let row = |row: &spiq::ptq::WeightReport| {
         vec![
@@ -119,5 +119,5 @@ fn table(quantization: &Quantization, output: &Path) -> String {
     let mut rows: Vec<Vec<String>> = quantization.weights.iter().map(row).collect();
     rows.push(vec!["all arrays".into(), String::new(), size(quantization.before), size(quantization.after)]);
     let head = ["weight", "type", "before", "after", "largest error", "error (rms, relative)"];
-    format!("{}\n{}: {} written\n", screen::table(&head, &rows), output.display(), size(quantization.after))
+    format!("{}\n{}: {} written\n", table::aligned(&head, &rows), output.display(), size(quantization.after))
 }

@@ -84,7 +84,8 @@ fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, A
         };
         if let Some(weight) = of("scale") {
             // Zeros in int1 have no values of their own, but the scale 0.
-            let usable = |scale: &f64| scale.is_finite() && (*scale > 0.0 || weight.qtype == QType::Int1 && *scale == 0.0);
+            let usable =
+                |scale: &f64| scale.is_finite() && (*scale > 0.0 || weight.qtype == QType::Int1 && *scale == 0.0);
             if !array.to_f64().iter().all(usable) {
                 return Err(wrong("has a scale that is not a positive number".into()));
             }
@@ -140,7 +141,11 @@ fn widened(bytes: Vec<u8>, ty: &TensorType, qtype: QType) -> std::result::Result
 }
 
 fn same_type(array: &Array, ty: &TensorType) -> std::result::Result<Array, String> {
-    if array.ty() == ty { Ok(array.clone()) } else { Err(format!("is {}, but the model and its rules need {ty}", array.ty())) }
+    if array.ty() == ty {
+        Ok(array.clone())
+    } else {
+        Err(format!("is {}, but the model and its rules need {ty}", array.ty()))
+    }
 }
 
 fn in_range(array: &Array, qtype: QType) -> std::result::Result<(), String> {

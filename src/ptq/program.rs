@@ -26,7 +26,9 @@ impl StoredNetwork {
         let quantized = network.quantized(x, Mode::Ptq)?;
         let stored = split_stored(&network.reading(&quantized)?);
         if stored.weights.is_empty() {
-            return Err(Error::input("the rules quantize no weight, so there is nothing to store; give rules with weight_qtype"));
+            return Err(Error::input(
+                "the rules quantize no weight, so there is nothing to store; give rules with weight_qtype",
+            ));
         }
         // The input stands between what is read as it is and the stored parts.
         let mut order = stored.run.input_names().to_vec();

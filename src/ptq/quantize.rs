@@ -57,7 +57,8 @@ pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<St
         _ => Err(missing(name, &ty)),
     };
     let prepare = &stored.stored.prepare;
-    let given: Vec<Array> = prepare.input_names().iter().zip(prepare.input_types()).map(wanted).collect::<Result<_>>()?;
+    let given: Vec<Array> =
+        prepare.input_names().iter().zip(prepare.input_types()).map(wanted).collect::<Result<_>>()?;
     let results = run(client, prepare, &given)?;
     let (mut arrays, mut weights, mut rest) = (BTreeMap::new(), Vec::new(), results.as_slice());
     let names = &mut stored.stored.parts.iter().map(|(name, _)| name);

@@ -156,7 +156,8 @@ impl Backward {
     fn of_conv(&self, operands: [&Operand; 2], conv: &Convolution, ct: &Tensor) -> (Tensor, Tensor) {
         let [x, k] = operands;
         if self.rule.weight_grad_tile.is_some() {
-            let message = "conv_general_dilated has no axis to cut into tiles; leave bwd_weight_grad_tile_size out of its rule";
+            let message =
+                "conv_general_dilated has no axis to cut into tiles; leave bwd_weight_grad_tile_size out of its rule";
             let poison = ct.graph().fail("quantize", Violation::new("", message));
             return (poison.clone(), poison);
         }
@@ -175,13 +176,7 @@ impl Backward {
 
     /// What is convolved with a gradient, and the gradient with the scale of its result, if it is convolved as stored.
     /// `taken` is the gradient's axis for the residual's scale, `kept` the one with scales of its own.
-    fn convolved(
-        &self,
-        ct: &Tensor,
-        other: &Operand,
-        taken: usize,
-        kept: usize,
-    ) -> (Tensor, (Tensor, Option<Tensor>)) {
+    fn convolved(&self, ct: &Tensor, other: &Operand, taken: usize, kept: usize) -> (Tensor, (Tensor, Option<Tensor>)) {
         let residual = Residual::of(other);
         let along = |scale: &Tensor, axis: usize| {
             let mut dims = vec![1; ct.rank()];
@@ -230,7 +225,8 @@ impl Turned {
         let batches = batch[0].len();
         let middle = batches + free[0].len();
         let places = [batches..middle, middle..middle + free[1].len()];
-        let mut pairs: Vec<(usize, usize)> = contract[other].iter().copied().zip(contract[of].iter().copied()).collect();
+        let mut pairs: Vec<(usize, usize)> =
+            contract[other].iter().copied().zip(contract[of].iter().copied()).collect();
         pairs.sort_unstable();
         let axes: Vec<usize> =
             batch[of].iter().chain(&free[of]).copied().chain(pairs.into_iter().map(|(_, axis)| axis)).collect();

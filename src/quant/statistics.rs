@@ -81,4 +81,5 @@ pub(crate) fn missing(path: &str, ty: &TensorType) -> Error {
     }
 }
 
-const ADVICE: &str = "a static scale comes from statistics: train with act_static_scale, or run spiq quantize --calibrate";
+const ADVICE: &str =
+    "a static scale comes from statistics: train with act_static_scale, or run spiq quantize --calibrate";

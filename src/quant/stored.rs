@@ -111,12 +111,7 @@ pub fn split_stored(function: &Function) -> Stored {
 }
 
 /// The part of a function from those of its parameters that are read, then from `parts`, to `results`.
-fn part(
-    function: &Function,
-    inputs: &[(Value, String)],
-    parts: &[(Value, String)],
-    results: &[Value],
-) -> Function {
+fn part(function: &Function, inputs: &[(Value, String)], parts: &[(Value, String)], results: &[Value]) -> Function {
     let all = function.part(&[inputs, parts].concat(), results);
     let read = inputs.iter().enumerate().filter(|(i, _)| all.reads_input(*i)).map(|(_, input)| input.clone());
     function.part(&read.chain(parts.iter().cloned()).collect::<Vec<_>>(), results)

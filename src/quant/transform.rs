@@ -122,10 +122,11 @@ impl Pass<'_> {
         }
         let index = self.rules.find(&node.scope, product.name());
         let rule = index.map(|i| self.rules.get(i)).filter(|r| r.weight.is_some());
-        let [lhs, rhs] = [(Side::Left, &operands[0], "lhs"), (Side::Right, &operands[1], "rhs")].map(|(side, operand, name)| {
-            let place = Place { product: &product, side, path: format!("{id}_{name}") };
-            self.operand(operand, &place, rule)
-        });
+        let [lhs, rhs] =
+            [(Side::Left, &operands[0], "lhs"), (Side::Right, &operands[1], "rhs")].map(|(side, operand, name)| {
+                let place = Place { product: &product, side, path: format!("{id}_{name}") };
+                self.operand(operand, &place, rule)
+            });
         let result = rule.map(|rule| self.replace(&product, &lhs, &rhs, rule));
         self.report.rows.push(Row::new(&node.scope, &product, index, [&lhs, &rhs]));
         result.map(|t| vec![t])

@@ -42,6 +42,7 @@ pub fn samples() -> Vec<Sample> {
         crate::scan::samples(),
         crate::associative_scan::samples(),
         crate::checkpoint::samples(),
+        crate::running_sum::samples(),
     ];
     families.into_iter().flatten().collect()
 }
