@@ -139,7 +139,7 @@ impl Backward {
         let quantized = self.quantized(&ct, free, tiles);
         let out = ct.dtype();
         let gradient = Operand { original: ct, quantized: Some((quantized, self.rule.method)), is_weight: false };
-        let product = Product::Dot(DotGeneral { dims: turned.dims.clone(), out });
+        let product = Product::Dot(DotGeneral { dims: turned.dims.clone(), out, of_einsum: false });
         product.forward(&gradient, &residual.operand).transpose(&turned.order)
     }
 
