@@ -94,10 +94,10 @@ pub fn split_stored(function: &Function) -> Stored {
     for (index, node) in function.nodes().iter().enumerate() {
         let Some(Mark(weight)) = node.op.downcast::<Mark>() else { continue };
         results.push(node.operands[0]);
-        for output in 0..node.types.len() {
+        for (output, part) in PARTS.iter().enumerate().take(weight.parts) {
             let value = Value { node: index, output };
             results.push(value);
-            parts.push((value, format!("{}/{}", weight.path, PARTS[output])));
+            parts.push((value, format!("{}/{part}", weight.path)));
         }
         weights.push(weight.clone());
     }
