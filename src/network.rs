@@ -59,8 +59,8 @@ impl From<Mode> for Pass {
 /// The forward pass as a function of parameters and inputs.
 #[derive(Clone, Debug)]
 pub struct Forward {
-    /// What `paths` names, then a key u32[2] where `takes_key`, then x [T, B, …]; returns the traces
-    /// [T, B, C] and then the mean number of spikes a neuron and step, f32[B], for each layer of `rates`.
+    /// What `paths` names, then a key `u32[2]` where `takes_key`, then x [T, B, …]; returns the traces
+    /// [T, B, C] and then the mean number of spikes a neuron and step, `f32[B]`, for each layer of `rates`.
     pub function: Function,
     /// Paths of the parameters; after them, where a rule wants static scales, those of the statistics (`quant_stats/…`).
     pub paths: Vec<String>,

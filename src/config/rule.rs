@@ -32,7 +32,7 @@ pub struct RuleConfig {
     pub module_path: String,
     /// The operations it applies to, as in `dot_general`; empty, the default, means all.
     pub op_names: Vec<String>,
-    /// Type of the weights; without it the rule leaves its operations as they are.
+    /// Type of the weights, a name of [`QType`](crate::quant::QType); without it the rule leaves its operations as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_qtype: Option<String>,
     /// Type of the activations.
@@ -44,7 +44,8 @@ pub struct RuleConfig {
     /// Whether activations have a scale fixed by statistics rather than one per call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act_static_scale: Option<bool>,
-    /// How weights get their range, as in `absmax` (the default), `rms,7`, `fixed,-1,1`.
+    /// How weights get their range, as in `absmax` (the default), `rms,7`, `fixed,-1,1`, `percentile,99.9`: see
+    /// [`Method`](crate::quant::Method).
     pub weight_calibration_method: String,
     /// How activations get their range; `absmax` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,7 @@ use crate::config::Field;
 layer! {
     /// Each sample less its mean, divided by its deviation, then scaled and shifted by learnt numbers for each feature.
     ///
-    /// Shapes: x [B, …] to the same; parameters `scale` and `bias` [num_features]. Errors, where the layer is used: features
+    /// Shapes: x [B, …] to the same; parameters `scale` and `bias` `[num_features]`. Errors, where the layer is used: features
     /// of another number. Source: Ba et al. 2016, arXiv:1607.06450; `flax.nnx.LayerNorm`.
     ///
     /// ```

@@ -91,7 +91,7 @@ pub struct Outcome {
     pub traces: Named,
     /// The last state by path, [B, …].
     pub state: BTreeMap<String, Tensor>,
-    /// For each layer that fires, by its path, the mean number of spikes a neuron and step of each sample, [B]; empty
+    /// For each layer that fires, by its path, the mean number of spikes a neuron and step of each sample, `[B]`; empty
     /// where it was not asked for.
     pub spike_rates: BTreeMap<String, Tensor>,
 }
