@@ -14,6 +14,8 @@ use crate::quant::{Numerics, linear_only_rules};
 pub enum Arithmetic {
     /// Everything in f32.
     Fp32,
+    /// The operands of all products in bf16, forward and backward, summed in f32.
+    Bf16,
     /// Weights and activations in int8, rounded as qwix does.
     Int8Qwix,
     /// Weights in int8; spikes are integers and stay as they are.
@@ -26,8 +28,8 @@ pub enum Arithmetic {
 
 impl Arithmetic {
     /// All of them, in the order of the table.
-    pub const ALL: [Arithmetic; 5] =
-        [Arithmetic::Fp32, Arithmetic::Int8Qwix, Arithmetic::Int8, Arithmetic::Int4, Arithmetic::Fp8];
+    pub const ALL: [Arithmetic; 6] =
+        [Arithmetic::Fp32, Arithmetic::Bf16, Arithmetic::Int8Qwix, Arithmetic::Int8, Arithmetic::Int4, Arithmetic::Fp8];
 
     /// Those that the client's devices have units for; a processor computes fp8 element by element.
     pub fn of(client: &Client) -> Vec<Arithmetic> {
@@ -39,6 +41,7 @@ impl Arithmetic {
     pub fn name(self) -> &'static str {
         match self {
             Arithmetic::Fp32 => "fp32",
+            Arithmetic::Bf16 => "bf16",
             Arithmetic::Int8Qwix => "int8-qwix",
             Arithmetic::Int8 => "int8",
             Arithmetic::Int4 => "int4",
@@ -49,7 +52,7 @@ impl Arithmetic {
     /// The model in this arithmetic.
     pub(super) fn network(self, model: ModelConfig) -> Result<Network> {
         let (weights, activations, numerics) = match self {
-            Arithmetic::Fp32 => return Network::new(model, Vec::new()),
+            Arithmetic::Fp32 | Arithmetic::Bf16 => return Network::new(model, Vec::new()),
             Arithmetic::Int8Qwix => ("int8", "int8", Numerics::Qwix),
             Arithmetic::Int8 => ("int8", "int8", Numerics::Exact),
             Arithmetic::Int4 => ("int4", "int8", Numerics::Exact),

@@ -7,11 +7,11 @@ use spiq_hlo::{Array, DType, Function, TensorType};
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
 use crate::error::Result;
-use crate::jit::Program;
+use crate::jit::{Program, graph_error};
 use crate::network::{Forward, Network, Pass};
 use crate::optim::{self, GradientTransformation};
 use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
-use crate::quant::Mode;
+use crate::quant::{Mode, products_in_bf16};
 use crate::random::Key;
 use crate::train;
 
@@ -105,8 +105,8 @@ impl Subject {
         let on_device = |arrays: &[Array]| arrays.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>();
         let params = on_device(&values)?;
         let zeros: Vec<Array> = optimizer.init(&types).into_values().collect();
-        let ptq = forward(&network, shape, Mode::Ptq, tile)?;
-        let qat = forward(&network, shape, Mode::Qat, tile)?;
+        let ptq = forward(arithmetic, shape, Mode::Ptq, tile)?;
+        let qat = forward(arithmetic, shape, Mode::Qat, tile)?;
         let (program, step) = train::step_from_spikes(&network, &qat, &optimizer)?;
         Ok(Subject {
             forward: Compiled::new(client, &ptq.function, Program::named("forward"))?,
@@ -149,8 +149,16 @@ fn x_type(shape: &Shape) -> TensorType {
     TensorType::new(DType::F32, [shape.time, shape.batch, shape.inputs])
 }
 
-fn forward(network: &Network, shape: &Shape, mode: Mode, tile: Option<usize>) -> Result<Forward> {
-    network.forward_in_tiles(&x_type(shape), mode, tile.unwrap_or(shape.time))
+/// The forward pass in an arithmetic, cut into tiles of time.
+fn forward(arithmetic: Arithmetic, shape: &Shape, mode: Mode, tile: Option<usize>) -> Result<Forward> {
+    let (network, x) = (arithmetic.network(shape.model())?, x_type(shape));
+    let tile = tile.unwrap_or(shape.time);
+    let forward = network.forward_in_tiles(&x, mode, tile)?;
+    if arithmetic != Arithmetic::Bf16 {
+        return Ok(forward);
+    }
+    let function = products_in_bf16(&network.trace(&x)?)?.split_time(tile).map_err(graph_error)?;
+    Ok(Forward { function, ..forward })
 }
 
 /// How often a hidden neuron spikes, per step.

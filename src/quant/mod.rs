@@ -2,6 +2,7 @@
 //! through. Knows nothing of neurons.
 
 mod backward;
+mod bfloat16;
 mod calibration;
 mod conv;
 mod dot;
@@ -20,6 +21,7 @@ mod stored;
 mod straight_through;
 mod transform;
 
+pub use bfloat16::products_in_bf16;
 pub use calibration::Method;
 pub use noise::rounding_noise;
 pub use numerics::Numerics;

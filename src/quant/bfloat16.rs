@@ -1,0 +1,48 @@
+//! Products in bf16, forward and backward: half precision without rules and scales. Knows nothing of quantized types.
+
+use spiq_hlo::{DType, Function, Node, Tensor, custom_vjp};
+
+use super::product::{Product, Side};
+use crate::error::Result;
+use crate::jit::graph_error;
+
+/// The same function with the operands of each product of f32 tensors rounded to bf16, and so on the way back; sums and
+/// everything else stay in f32. JAX: `preferred_element_type = float32` of bf16 operands.
+///
+/// # Errors
+/// None for a function that was traced without errors.
+///
+/// ```
+/// use spiq::{DType, TensorType, quant::products_in_bf16, trace};
+/// let inputs = [("x", TensorType::new(DType::F32, [8, 4])), ("w", TensorType::new(DType::F32, [4, 2]))];
+/// let narrow = products_in_bf16(&trace(&inputs, |x| vec![x[0].dot(&x[1])])?)?;
+/// assert!(spiq::Program::named("product").text(&narrow)?.contains("(tensor<8x4xbf16>, tensor<4x2xbf16>) -> tensor<8x2xf32>"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn products_in_bf16(function: &Function) -> Result<Function> {
+    function.transform(&mut |node, operands| replaced(node, operands)).map_err(graph_error)
+}
+
+fn replaced(node: &Node, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+    let product = Product::of(&*node.op)?;
+    let full = |t: &Tensor| !t.is_poison() && t.dtype() == DType::F32;
+    (operands.iter().all(full) && product.out() == DType::F32)
+        .then(|| vec![narrowed(&product, &operands[0], &operands[1])])
+}
+
+#[track_caller]
+fn narrowed(product: &Product, lhs: &Tensor, rhs: &Tensor) -> Tensor {
+    let narrow = |t: &Tensor| t.convert(DType::BF16);
+    custom_vjp(
+        "bf16_product",
+        &(lhs.clone(), rhs.clone()),
+        |(l, r)| product.apply(&narrow(&l), &narrow(&r), DType::F32),
+        |(l, r), _, ct| {
+            let ct = narrow(&ct);
+            // The side that a gradient is of only lends it its type.
+            let left = product.cotangent(Side::Left, &ct, &l, &narrow(&r));
+            let right = product.cotangent(Side::Right, &ct, &narrow(&l), &r);
+            (left, right)
+        },
+    )
+}
