@@ -36,12 +36,12 @@ fn narrowed(product: &Product, lhs: &Tensor, rhs: &Tensor) -> Tensor {
     custom_vjp(
         "bf16_product",
         &(lhs.clone(), rhs.clone()),
-        |(l, r)| product.apply(&narrow(&l), &narrow(&r), DType::F32),
+        |(l, r)| product.apply(&narrow(l), &narrow(r), DType::F32),
         |(l, r), _, ct| {
-            let ct = narrow(&ct);
+            let ct = narrow(ct);
             // The side that a gradient is of only lends it its type.
-            let left = product.cotangent(Side::Left, &ct, &l, &narrow(&r));
-            let right = product.cotangent(Side::Right, &ct, &narrow(&l), &r);
+            let left = product.cotangent(Side::Left, &ct, l, &narrow(r));
+            let right = product.cotangent(Side::Right, &ct, &narrow(l), r);
             (left, right)
         },
     )
