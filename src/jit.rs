@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use spiq_hlo::{Array, Function, PrintOptions, Tensor, TensorType, trace};
+use spiq_hlo::{Array, Function, GraphErrors, PrintOptions, Tensor, TensorType};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::notebook;
 use crate::pjrt::{Client, CompileOptions, Executable};
 
 /// How a function becomes a program.
@@ -46,8 +47,26 @@ impl Program {
     }
 }
 
+/// Traces `f` on parameters of these names and types: [`spiq_hlo::trace`], whose errors name the lines of a notebook's cells.
+///
+/// # Errors
+/// Every wrong call that `f` makes, each with its line.
+///
+/// ```
+/// use spiq::{DType, TensorType, trace};
+/// let f = trace(&[("x", TensorType::new(DType::F32, [8]))], |x| vec![(&x[0] * 2.0).exp()])?;
+/// assert_eq!(f.result_types()[0].to_string(), "f32[8]");
+/// # Ok::<(), spiq::GraphErrors>(())
+/// ```
+#[track_caller]
+pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, GraphErrors> {
+    notebook::name_cells();
+    spiq_hlo::trace(inputs, f)
+}
+
 /// The errors of a trace as one error of the library.
-pub(crate) fn graph_error(errors: spiq_hlo::GraphErrors) -> Error {
+pub(crate) fn graph_error(errors: GraphErrors) -> Error {
+    notebook::name_cells();
     Error::new(ErrorKind::Graph, errors.to_string())
 }
 

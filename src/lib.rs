@@ -1,4 +1,107 @@
-//! Quantization-aware training of spiking neural networks, compiled by XLA through PJRT.
+//! Quantization-aware training of spiking neural networks, compiled by XLA through PJRT: what JAX, Flax, qwix and Spyx do
+//! together in Python, with their names and their results.
+//!
+//! # Five minutes
+//!
+//! One import has the common things, here and in a notebook: `use spiq::prelude::*;`.
+//!
+//! **A network** is layers, written in TOML or in Rust ([`nn::Sequential`]). [`quant`]'s rules say which of its matrix products are
+//! computed in which type. The [report](quant::Report) says what became of each:
+//!
+//! ```
+//! use spiq::prelude::*;
+//!
+//! let layers = r#"layers = [
+//!     { type = "Linear", in_features = 64, out_features = 128 },
+//!     { type = "LIF", hidden_shape = 128, activation = { type = "triangular" } },
+//!     { type = "Linear", in_features = 128, out_features = 10 },
+//!     { type = "LI", layer_shape = 10 },
+//! ]"#;
+//! let rules = linear_only_rules("int8", "int8"); // weights, activations
+//! let network = Network::new(ModelConfig::parse(layers, "model.toml")?, rules)?;
+//!
+//! let x = TensorType::new(DType::F32, [32, 64, 64]); // time, batch, channel
+//! let report = network.quantized(&x, Mode::Qat)?.report;
+//! assert_eq!(report.rows[0].became, "s8 x s8 -> s32");
+//! # Ok::<(), spiq::Error>(())
+//! ```
+//!
+//! **Training** takes samples, here the handwritten digits that the library holds, and leaves parameters, a checkpoint, metrics
+//! and a picture in a folder:
+//!
+//! ```
+//! # use spiq::prelude::*;
+//! # let layers = r#"layers = [{ type = "Linear", in_features = 64, out_features = 10 }, { type = "LI", layer_shape = 10 }]"#;
+//! # let network = Network::new(ModelConfig::parse(layers, "model.toml")?, linear_only_rules("int8", "int8"))?;
+//! # let folder = tempfile::tempdir()?;
+//! # let out = folder.path().join("run");
+//! let (train_part, test_part) = Dataset::digits().split()?;
+//! let options = train::Options {
+//!     length: train::Length::Epochs(2), // 20 or more, to be good
+//!     ..train::Options::new(network, train_part, test_part, &out)
+//! };
+//! let client = Client::cpu()?; // or Client::new of another plugin's
+//! let summary = train::run(&client, &options, &false.into(), &mut |event| {
+//!     if let train::Event::Epoch { epoch, test_accuracy, .. } = event {
+//!         println!("epoch {epoch}: {:.1} % of the test digits", 100.0 * test_accuracy);
+//!     }
+//! })?;
+//! assert!(summary.test_accuracy > 0.5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **The trained network** answers for new samples, quantized as it was trained:
+//!
+//! ```
+//! # use spiq::prelude::*;
+//! # let layers = r#"layers = [{ type = "Linear", in_features = 64, out_features = 10 }, { type = "LI", layer_shape = 10 }]"#;
+//! # let network = Network::new(ModelConfig::parse(layers, "model.toml")?, linear_only_rules("int8", "int8"))?;
+//! # let client = Client::cpu()?;
+//! # let params = network.init(0);
+//! # let digits = Dataset::digits();
+//! // Or the parameters that a run left: train::Checkpoint::load(&out.join("params.safetensors"))?.arrays
+//! let settings = spiq::predict::Settings { mode: Mode::Ptq, ..Default::default() };
+//! let outputs = spiq::predict::outputs(&client, &network, &params, digits.inputs(), &settings)?;
+//! assert_eq!(outputs.dims(), [1797, 32, 10]); // sample, time, class
+//! # Ok::<(), spiq::Error>(())
+//! ```
+//!
+//! **A program of your own** is a Rust function of tensors. [`trace`] records what it does; what it gives can be
+//! [differentiated](value_and_grad), [quantized](quant::quantize), looked at ([`display::nodes`]), compiled and run:
+//!
+//! ```
+//! use spiq::prelude::*;
+//!
+//! let inputs = [("x", TensorType::new(DType::F32, [4, 3])), ("w", TensorType::new(DType::F32, [3, 2]))];
+//! let gradient = trace(&inputs, |v| {
+//!     let ((loss, ()), slope) = value_and_grad(&v[1], |w| (v[0].dot(w).tanh().sum(), ()));
+//!     vec![loss, slope]
+//! })?;
+//! let client = Client::cpu()?;
+//! let program = Program::named("gradient").compile(&client, &gradient)?;
+//! let (x, w) = (Array::new([4, 3], vec![0.1f32; 12])?, Array::new([3, 2], vec![0.5f32; 6])?);
+//! let outputs = client.run(&program, [&x, &w])?;
+//! assert_eq!(outputs[1].dims(), [3, 2]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A wrong call does not fail in the middle of a formula: the trace returns all errors at once, each with its line.
+//!
+//! # Where things are
+//!
+//! | | |
+//! |---|---|
+//! | [`nn`] | layers, neurons, surrogate gradients, losses, runs over time |
+//! | [`quant`] | rules, types, calibration, the transform |
+//! | [`optim`] | optax's optimizers and schedules |
+//! | [`network`], [`config`] | a model and its rules as files |
+//! | [`data`], [`train`], [`predict`] | samples, the training loop, outputs of a data set |
+//! | [`display`], [`notebook`] | pictures and tables; what a Rust notebook shows |
+//! | [`native`], [`bench`](mod@bench) | which units of a chip a program reaches; how fast it is |
+//! | [`random`] | JAX's random numbers, bit for bit |
+//! | [`pjrt`], [`jit`](fn@jit) | devices, buffers, compiled programs |
+//!
+//! The folder `notebooks/` teaches all this with pictures, and `spiq --help` does it from the command line.
 
 pub mod bench;
 pub mod config;
@@ -21,10 +124,10 @@ pub mod table;
 pub mod train;
 
 pub use error::{Error, ErrorKind, Result};
-pub use jit::{Jit, Program, jit};
+pub use jit::{Jit, Program, jit, trace};
 pub use spiq_hlo::{
     Array, ArrayError, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphErrors, PrintOptions,
-    Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, trace, value_and_grad, vjp, vmap,
+    Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, value_and_grad, vjp, vmap,
 };
 
 /// The README's example is compiled and run with the tests.

@@ -7,7 +7,7 @@ use super::table::Table;
 /// Nodes that a table shows at most.
 const MOST_NODES: usize = 60;
 /// Letters of an attribute's value at most: a constant may have thousands.
-const MOST_LETTERS: usize = 40;
+const MOST_LETTERS: usize = 110;
 
 /// A function's nodes in their order: what each computes, from which values, of which type, and under which layer.
 ///
@@ -46,7 +46,9 @@ fn collect(names: &Names, rows: &mut Vec<[String; 5]>) {
 
 fn operation(node: &Node) -> String {
     let attrs = node.op.attrs();
-    let attrs = attrs.iter().map(|(name, value)| format!(" {name}={}", shortened(value)));
+    // An attribute that is as ever says nothing.
+    let attrs = attrs.iter().filter(|(_, value)| !value.contains("DEFAULT"));
+    let attrs = attrs.map(|(name, value)| format!(" {name}={}", shortened(value)));
     node.op.name().to_owned() + &attrs.collect::<String>()
 }
 

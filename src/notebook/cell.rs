@@ -8,14 +8,12 @@ use std::path::{Path, PathBuf};
 
 /// The file that a cell is compiled from, as places name it.
 const FILE: &str = "src/lib.rs";
-/// Set in the process that runs the cells.
-const RUNS_CELLS: &str = "EVCXR_IS_RUNTIME";
 /// Letters of a line that are shown at most.
 const MOST_LETTERS: usize = 100;
 
 /// What a place in a cell is called; `None` for places elsewhere.
 pub(super) fn name(place: &Location<'_>) -> Option<String> {
-    if place.file() != FILE || std::env::var_os(RUNS_CELLS).is_none() {
+    if place.file() != FILE {
         return None;
     }
     let line = source_of(place).and_then(|source| line_of(&source, place.line()));
