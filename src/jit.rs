@@ -59,7 +59,10 @@ impl Program {
 /// # Ok::<(), spiq::GraphErrors>(())
 /// ```
 #[track_caller]
-pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, GraphErrors> {
+pub fn trace(
+    inputs: &[(&str, TensorType)],
+    f: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+) -> std::result::Result<Function, GraphErrors> {
     notebook::name_cells();
     spiq_hlo::trace(inputs, f)
 }

@@ -27,7 +27,7 @@ use crate::pjrt::CompileOptions;
 /// ```no_run
 /// use spiq::{DType, TensorType, native, trace};
 /// let f32 = |dims: [usize; 2]| TensorType::new(DType::F32, dims);
-/// let dot = trace(&[("x", f32([512, 512])), ("w", f32([512, 512]))], |x| vec![x[0].matmul(&x[1])])?;
+/// let dot = trace(&[("x", f32([512, 512])), ("w", f32([512, 512]))], |x| vec![x[0].dot(&x[1])])?;
 /// print!("{}", native::report(&native::Target::parse("tpu:v5e")?, &dot)?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
