@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, vmap};
 
 use crate::data::Inputs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::jit::{Program, graph_error};
 use crate::network::{Forward, Network};
 use crate::pjrt::{Buffer, Client, Executable, Input};
@@ -102,8 +102,12 @@ fn run(
     Ok(Array::from_bytes(output.with_dims(dims), bytes).expect("as many outputs as samples"))
 }
 
-/// Statistics of static scales, by path, after all whole batches; see [`calibrate`](crate::ptq::calibrate).
-pub(crate) fn statistics(
+/// The statistics that a network's static scales come from, by path, after a pass over samples in whole batches: what qwix
+/// would gather in as many calls of the model. Samples that fill no batch are left out.
+///
+/// # Errors
+/// Of kind `Input`: rules without static scales, parameters or inputs that do not fit the network; what PJRT says.
+pub fn calibrate(
     client: &Client,
     network: &Network,
     params: &BTreeMap<String, Array>,
@@ -113,7 +117,7 @@ pub(crate) fn statistics(
     let plan = Plan::new(network, inputs, settings)?;
     let seen = network.seeing(&plan.x_type())?;
     if seen.statistics.is_empty() {
-        return Ok(BTreeMap::new());
+        return Err(Error::input("no rule has act_static_scale, so there is nothing to calibrate"));
     }
     let types = network.parameter_types();
     let given: Vec<(String, TensorType)> = types.clone().into_iter().chain(seen.statistics.clone()).collect();

@@ -207,6 +207,7 @@ fn static_scales_come_from_a_file_of_samples_or_from_training() {
     let stored = folder.outputs("out.safetensors");
     folder.succeeds(&format!("{PREDICT} --rules rules.toml").replace("params.safetensors", "out/params.safetensors"));
     assert_eq!(folder.outputs("out.safetensors"), stored);
+    folder.succeeds("inspect --model model.toml --rules rules.toml --stage grad");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{ArrayFile, Inputs};
 use spiq::network::Network;
 use spiq::pjrt::Client;
-use spiq::predict::{Settings, outputs, outputs_of_stored};
-use spiq::ptq::{Quantization, StoredNetwork, calibrate, quantize_weights, read_weights};
+use spiq::predict::{Settings, calibrate, outputs, outputs_of_stored};
+use spiq::ptq::{Quantization, StoredNetwork, quantize_weights, read_weights};
 use spiq::quant::Mode;
 use spiq::random::Key;
 use spiq::{Array, DType, TensorType};
@@ -108,6 +108,33 @@ fn outputs_from_stored_weights_are_those_of_training() {
 }
 
 const PATHS: [&str; 2] = ["core/layers/0/kernel", "core/layers/2/kernel"];
+
+/// qwix's PTQ refuses a convolution of 4-bit weights with 8-bit activations, and of weights alone.
+#[test]
+fn convolutions_are_stored_as_well() {
+    let client = Client::cpu().expect("a client");
+    let text = r#"layers = [
+        { type = "Conv", in_features = 2, out_features = 4, kernel_size = [3, 3] },
+        { type = "LIF", hidden_shape = [6, 6, 4] },
+        { type = "Flatten" },
+        { type = "Linear", in_features = 144, out_features = 5 },
+        { type = "LI", layer_shape = 5 },
+    ]"#;
+    let x = Array::new([3, 4, 6, 6, 2], Key::new(3).uniform(3 * 4 * 72, 0.0, 1.0)).expect("864 numbers");
+    let file = ArrayFile { arrays: [("inputs".to_owned(), x)].into(), ..ArrayFile::default() };
+    let inputs = Inputs::from_file(&file, "test").expect("inputs");
+    for (weight, act) in [("int8", Some("int8")), ("int4", Some("int8")), ("int8", None), ("float8_e4m3fn", None)] {
+        let what = format!("{weight} {act:?}");
+        let config = ModelConfig::parse(text, "test").expect("a model");
+        let network = Network::new(config, vec![rule(weight, act)]).expect("a network");
+        let params = network.init(0);
+        let file = quantize_weights(&client, &network, &params).expect(&what).file;
+        assert!(file.arrays.contains_key("core/layers/0/kernel/qvalue"), "{what}");
+        let read = read_weights(&written_and_read(&file), &network, "q").expect(&what);
+        let stored = outputs_of_stored(&client, &network, &read, &inputs, &settings(Mode::Ptq)).expect(&what);
+        assert_eq!(outputs(&client, &network, &params, &inputs, &settings(Mode::Qat)).expect(&what), stored, "{what}");
+    }
+}
 
 #[test]
 fn types_of_tiles_are_stored_as_well() {

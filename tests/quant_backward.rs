@@ -414,6 +414,21 @@ fn types_that_qwix_asserts_on_have_gradients() {
     check_about("groups", both_gradients(with("int8", "int8"), &image, &kernel, convolved), 0.03);
 }
 
+/// qwix passes over `bwd_stochastic_rounding` for convolutions; so does `Numerics::Qwix`.
+#[test]
+fn gradients_of_convolutions_are_rounded_at_random_where_numerics_are_exact() {
+    let (x, w, g) = (some(&[3, 5, 6, 4], 0), some(&[3, 2, 4, 6], 1), some(&[3, 3, 5, 6], 2));
+    let conv = Convolution::new(ConvDims::features_last(4), DType::F32);
+    let rule = RuleConfig { act_static_scale: None, ..all_of_it() };
+    for (numerics, differs) in [(Numerics::Exact, true), (Numerics::Qwix, false)] {
+        let quantized = quantized_as(numerics, rule.clone(), &x, &w, |a| a[0].convolution(&a[1], &conv));
+        let function = gradients_of(&quantized.function, 2);
+        let [a, b] = [1, 2].map(|seed| execute(&function, &[&x, &w, &Key::new(seed).to_array(), &g]));
+        assert_eq!(a[0], b[0], "{numerics}: the forward pass draws nothing");
+        assert_eq!((a[1] != b[1], a[2] != b[2]), (differs, differs), "{numerics}");
+    }
+}
+
 #[test]
 fn what_would_do_nothing_or_cannot_be_done_is_refused() {
     let refused = |change: &dyn Fn(&mut RuleConfig)| {

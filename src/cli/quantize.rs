@@ -8,8 +8,8 @@ use clap::Args;
 use spiq::config::{ModelConfig, load_rules};
 use spiq::data::Inputs;
 use spiq::network::Network;
-use spiq::predict::Settings;
-use spiq::ptq::{Quantization, calibrate, quantize_weights};
+use spiq::predict::{Settings, calibrate};
+use spiq::ptq::{Quantization, quantize_weights};
 use spiq::train::Checkpoint;
 use spiq::{Array, Result, table};
 

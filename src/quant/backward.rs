@@ -113,20 +113,20 @@ impl Backward {
     fn of_dot(&self, operands: [&Operand; 2], dims: &DotDims, ct: &Tensor) -> (Tensor, Tensor) {
         let ranks = operands.map(|operand| operand.original.rank());
         let cotangent = |of: usize| {
-            let (other, turned) = (operands[1 - of], Turned::new(dims, ranks, of));
+            let (dims, order) = dims.of_cotangent(of, ranks);
             let tile = self.rule.weight_grad_tile.filter(|_| operands[of].is_weight);
-            self.dot(ct, other, &turned, tile)
+            self.dot(ct, operands[1 - of], dims, tile).transpose(&order)
         };
         (cotangent(0), cotangent(1))
     }
 
-    fn dot(&self, ct: &Tensor, other: &Operand, turned: &Turned, tile: Option<TileSize>) -> Tensor {
+    fn dot(&self, ct: &Tensor, other: &Operand, dims: DotDims, tile: Option<TileSize>) -> Tensor {
         let residual = Residual::of(other);
         let ct = match &residual.scale {
-            Some(scale) => ct * turned.place(scale, ct.rank()),
+            Some(scale) => ct * placed(scale, &dims, ct.rank()),
             None => ct.clone(),
         };
-        let contract = &turned.dims.lhs_contract;
+        let contract = &dims.lhs_contract;
         let tiles = match tile.zip(contract.last()).map(|(tile, &last)| (last, tile_count(ct.dims()[last], tile))) {
             Some((last, Ok(count))) => Some((last, count)),
             Some((_, Err(message))) => {
@@ -139,8 +139,8 @@ impl Backward {
         let quantized = self.quantized(&ct, free, tiles);
         let out = ct.dtype();
         let gradient = Operand { original: ct, quantized: Some((quantized, self.rule.method)), is_weight: false };
-        let product = Product::Dot(DotGeneral { dims: turned.dims.clone(), out, of_einsum: false });
-        product.forward(&gradient, &residual.operand).transpose(&turned.order)
+        let product = Product::Dot(DotGeneral { dims, out, of_einsum: false });
+        product.forward(&gradient, &residual.operand)
     }
 
     /// A gradient with a scale for each index of `channelwise`, unless the rule wants one for the whole.
@@ -207,54 +207,18 @@ fn rescaled(result: Tensor, scale: Option<Tensor>, axis: usize, out: DType) -> T
     result.convert(out) * scale.reshape(&dims)
 }
 
-/// A dot product turned round: the cotangent, as its left operand, against the operand whose gradient is not sought.
-struct Turned {
-    dims: DotDims,
-    /// The order that puts the product's axes where the sought operand has them.
-    order: Vec<usize>,
-}
-
-impl Turned {
-    /// For the gradient of operand `of`, 0 or 1.
-    fn new(dims: &DotDims, ranks: [usize; 2], of: usize) -> Turned {
-        let batch = [&dims.lhs_batch, &dims.rhs_batch];
-        let contract = [&dims.lhs_contract, &dims.rhs_contract];
-        let free = [dims.lhs_free(ranks[0]), dims.rhs_free(ranks[1])];
-        let other = 1 - of;
-        // The cotangent has the batch axes, then the left's free axes, then the right's.
-        let batches = batch[0].len();
-        let middle = batches + free[0].len();
-        let places = [batches..middle, middle..middle + free[1].len()];
-        let mut pairs: Vec<(usize, usize)> =
-            contract[other].iter().copied().zip(contract[of].iter().copied()).collect();
-        pairs.sort_unstable();
-        let axes: Vec<usize> =
-            batch[of].iter().chain(&free[of]).copied().chain(pairs.into_iter().map(|(_, axis)| axis)).collect();
-        let mut order = vec![0; axes.len()];
-        axes.iter().enumerate().for_each(|(at, &axis)| order[axis] = at);
-        let dims = DotDims {
-            lhs_batch: (0..batches).collect(),
-            rhs_batch: batch[other].clone(),
-            lhs_contract: places[other].clone().collect(),
-            rhs_contract: free[other].clone(),
-        };
-        Turned { dims, order }
-    }
-
-    /// The residual's scales along the axes of the cotangent that it is multiplied with.
-    fn place(&self, scale: &Tensor, rank: usize) -> Tensor {
-        let dims = &self.dims;
-        let pairs: Vec<(usize, usize)> = (dims.lhs_batch.iter().zip(&dims.rhs_batch))
-            .chain(dims.lhs_contract.iter().zip(&dims.rhs_contract))
-            .map(|(&of_ct, &of_scale)| (of_ct, of_scale))
-            .collect();
-        let mut ordered = pairs.clone();
-        ordered.sort_unstable();
-        let named: Vec<usize> = ordered.iter().map(|&(_, axis)| axis).collect();
-        let rest = (0..scale.rank()).filter(|axis| !named.contains(axis));
-        let order: Vec<usize> = named.iter().copied().chain(rest).collect();
-        let mut placed = vec![1; rank];
-        pairs.iter().for_each(|&(of_ct, of_scale)| placed[of_ct] = scale.dims()[of_scale]);
-        scale.transpose(&order).reshape(&placed)
-    }
+/// The residual's scales along the axes of the cotangent, of this rank, that it is multiplied with.
+fn placed(scale: &Tensor, dims: &DotDims, rank: usize) -> Tensor {
+    let pairs: Vec<(usize, usize)> = (dims.lhs_batch.iter().zip(&dims.rhs_batch))
+        .chain(dims.lhs_contract.iter().zip(&dims.rhs_contract))
+        .map(|(&of_ct, &of_scale)| (of_ct, of_scale))
+        .collect();
+    let mut ordered = pairs.clone();
+    ordered.sort_unstable();
+    let named: Vec<usize> = ordered.iter().map(|&(_, axis)| axis).collect();
+    let rest = (0..scale.rank()).filter(|axis| !named.contains(axis));
+    let order: Vec<usize> = named.iter().copied().chain(rest).collect();
+    let mut placed = vec![1; rank];
+    pairs.iter().for_each(|&(of_ct, of_scale)| placed[of_ct] = scale.dims()[of_scale]);
+    scale.transpose(&order).reshape(&placed)
 }

@@ -215,20 +215,33 @@ fn to_front(tensor: Tensor, axis: usize) -> Tensor {
 }
 
 impl DotDims {
+    /// The product of the result's cotangent with one operand that gives the cotangent of the other, operand `of` (0 or 1); and
+    /// the order that puts its axes where that operand has them. `ranks` are those of both operands.
+    pub fn of_cotangent(&self, of: usize, ranks: [usize; 2]) -> (DotDims, Vec<usize>) {
+        let batch = [&self.lhs_batch, &self.rhs_batch];
+        let contract = [&self.lhs_contract, &self.rhs_contract];
+        let free = [self.lhs_free(ranks[0]), self.rhs_free(ranks[1])];
+        let other = 1 - of;
+        // The cotangent has the batch axes, then the left's free axes, then the right's.
+        let batches = batch[0].len();
+        let middle = batches + free[0].len();
+        let places = [batches..middle, middle..middle + free[1].len()];
+        // What is left of the other operand are its contracted axes, in their own order.
+        let contracted = in_order_of(contract[other], contract[of]);
+        let order: Vec<usize> = batch[of].iter().chain(&free[of]).chain(&contracted).copied().collect();
+        let dims = DotDims {
+            lhs_batch: (0..batches).collect(),
+            rhs_batch: batch[other].clone(),
+            lhs_contract: places[other].clone().collect(),
+            rhs_contract: free[other].clone(),
+        };
+        (dims, inverse(&order))
+    }
+
     /// The cotangent of the left operand: `ct` against the right one, axes put back in the left's order.
     pub fn lhs_cotangent(&self, ct: &Tensor, lhs: &Tensor, rhs: &Tensor) -> Tensor {
-        let (batch, lhs_free) = (self.lhs_batch.len(), self.lhs_free(lhs.rank()));
-        let rhs_free = self.rhs_free(rhs.rank());
-        let dims = DotDims {
-            lhs_batch: (0..batch).collect(),
-            rhs_batch: self.rhs_batch.clone(),
-            lhs_contract: (batch + lhs_free.len()..ct.rank()).collect(),
-            rhs_contract: rhs_free,
-        };
-        // What is left of the right operand are its contracted axes, in their own order.
-        let contracted = in_order_of(&self.rhs_contract, &self.lhs_contract);
-        let order: Vec<usize> = self.lhs_batch.iter().chain(&lhs_free).chain(&contracted).copied().collect();
-        ct.dot_general(rhs, &dims, lhs.dtype()).transpose(&inverse(&order))
+        let (dims, order) = self.of_cotangent(0, [lhs.rank(), rhs.rank()]);
+        ct.dot_general(rhs, &dims, lhs.dtype()).transpose(&order)
     }
 
     /// The cotangent of the right operand: `ct` against the left one, axes put back in the right's order.
