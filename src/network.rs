@@ -78,7 +78,7 @@ impl Network {
     /// # Errors
     /// Of kind `Input`: a rule that is not usable.
     pub fn new(config: ModelConfig, rules: Vec<RuleConfig>) -> Result<Network> {
-        let model = Sequential::shared(&config.name, config.layers.clone());
+        let model = Sequential::from(&config);
         Ok(Network { compiled_rules: Rules::new(&rules)?, config, rules, numerics: Numerics::default(), model })
     }
 

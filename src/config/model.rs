@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::fields::{Fields, Source, read_text};
 use crate::error::Result;
-use crate::nn::{KINDS, Layer, Misfit, shapes, shown};
+use crate::nn::{KINDS, Layer, Misfit, Sequential, shapes, shown};
 
 /// A network as plain data: layers one after the other, under a name that starts the paths of their parameters.
 ///
@@ -129,6 +129,12 @@ impl ModelConfig {
             0 => format!("{} {reason}", layer(0)),
             _ => format!("{} {reason}, but {} gives {}", layer(*place), layer(place - 1), shown(given)),
         }
+    }
+}
+
+impl From<&ModelConfig> for Sequential {
+    fn from(config: &ModelConfig) -> Sequential {
+        Sequential::shared(&config.name, config.layers.clone())
     }
 }
 

@@ -13,8 +13,14 @@ pub(super) fn decay_parameter(name: &str, value: Option<f64>, shape: &[usize]) -
     }
 }
 
-/// A decay in use: clipped to [0, 1]. At the very ends half of the gradient passes, as with `jnp.clip`.
+/// A decay in use.
 #[track_caller]
 pub(super) fn decay(at: &Step<'_>, name: &str) -> Tensor {
-    at.parameter(name).maximum(0.0).minimum(1.0)
+    clipped(&at.parameter(name))
+}
+
+/// Clipped to [0, 1]. At the very ends half of the gradient passes, as with `jnp.clip`.
+#[track_caller]
+pub(super) fn clipped(decay: &Tensor) -> Tensor {
+    decay.maximum(0.0).minimum(1.0)
 }

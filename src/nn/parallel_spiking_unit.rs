@@ -1,9 +1,9 @@
 //! The neuron without a reset, whose potential is linear in its input. Knows nothing of other neurons.
 
-use spiq_hlo::Tensor;
+use spiq_hlo::{Tensor, associative_scan};
 
 use super::arguments::{described_neuron, layer};
-use super::decay::{decay, decay_parameter};
+use super::decay::{clipped, decay, decay_parameter};
 use super::layer::Layer;
 use super::parameter::{Parameter, State};
 use super::step::Step;
@@ -44,6 +44,29 @@ impl PsuLif {
     /// Neurons with Spyx's defaults: threshold 1, superspike.
     pub fn new(hidden_shape: impl Into<Vec<usize>>) -> PsuLif {
         PsuLif::with_defaults(hidden_shape.into())
+    }
+
+    /// The spikes of all steps at once, from potentials of zero: as many operations one after the other as the logarithm of
+    /// the number of steps. Those of a run step by step, but for the rounding of potentials, whose sums go in another order.
+    ///
+    /// Shapes: beta [hidden_shape…] or a scalar, x [T, B, hidden_shape…], to spikes of x's shape. Source:
+    /// `spyx.nn.PSU_LIF.parallel`.
+    ///
+    /// ```
+    /// use spiq::nn::PsuLif;
+    /// use spiq_hlo::{DType, TensorType, trace};
+    /// let inputs = [("beta", TensorType::new(DType::F32, [64])), ("x", TensorType::new(DType::F32, [100, 8, 64]))];
+    /// let f = trace(&inputs, |x| vec![PsuLif::new([64]).parallel(&x[0], &x[1])])?;
+    /// assert_eq!(f.result_types()[0].to_string(), "f32[100,8,64]");
+    /// # Ok::<(), spiq_hlo::GraphErrors>(())
+    /// ```
+    #[track_caller]
+    pub fn parallel(&self, beta: &Tensor, x: &Tensor) -> Tensor {
+        // A step is V ↦ aV + b; two of them in a row are such a step again.
+        let in_a_row = |(a, b): &(Tensor, Tensor), (c, d): &(Tensor, Tensor)| (a * c, b * c + d);
+        let steps = (clipped(beta).broadcast_to(x.dims()), x.clone());
+        let (_, potentials) = associative_scan(&steps, false, in_a_row);
+        self.activation.spike(&(potentials - self.threshold))
     }
 }
 
