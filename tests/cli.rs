@@ -274,6 +274,67 @@ fn training_leaves_its_results_and_predictions_follow() {
 }
 
 #[cfg(unix)]
+/// A convolution for images of 6 by 6 pixels of one channel.
+const IMAGES: &str = r#"
+[[layers]]
+type = "Conv"
+in_features = 1
+out_features = 2
+kernel_size = [3, 3]
+[[layers]]
+type = "LIF"
+hidden_shape = [6, 6, 2]
+[[layers]]
+type = "SumPool"
+window_shape = 3
+strides = 3
+padding = "VALID"
+[[layers]]
+type = "Dropout"
+rate = 0.1
+[[layers]]
+type = "Flatten"
+[[layers]]
+type = "Linear"
+in_features = 8
+out_features = 5
+[[layers]]
+type = "LI"
+layer_shape = 5
+"#;
+
+#[test]
+fn a_convolutional_model_trains_on_images_however_they_are_stored() {
+    let folder = Folder::new();
+    folder.write("conv.toml", IMAGES);
+    let labels = ("labels", Array::new([4], [0, 1, 2, 4]).expect("labels"));
+    let mut outputs = Vec::new();
+    for (name, ty, dims) in [
+        ("images", DType::U8, &[4, 6, 6][..]),
+        ("images", DType::U8, &[4, 36]),
+        ("inputs", DType::F32, &[4, 3, 6, 6, 1]),
+    ] {
+        let count: usize = dims.iter().product();
+        let values: Vec<f64> = (0..count).map(|i| if name == "images" { (i * 7 % 256) as f64 } else { 1.0 }).collect();
+        let samples = Array::from_f64(TensorType::new(ty, dims), &values).expect("samples");
+        folder.arrays("images.safetensors", &[(name, samples), labels.clone()]);
+        let flags = "--data images.safetensors --steps 2 --batch-size 2 --time-steps 3 --rules rules.toml --out run";
+        let shown = folder.succeeds(&format!("train --model conv.toml {flags}"));
+        assert!(shown.contains("spikes a neuron and step, core/layers/1"), "{shown}");
+        let metrics = std::fs::read_to_string(folder.path("run/metrics.jsonl")).expect("metrics");
+        assert!(metrics.contains(r#""spike_rates":{"core/layers/1":"#), "{metrics}");
+        folder.succeeds(
+            "predict --model run/model.toml --params run/params.safetensors --data images.safetensors --time-steps 3 \
+             --output out.safetensors",
+        );
+        outputs.push(folder.outputs("out.safetensors"));
+    }
+    assert_eq!(outputs[0], outputs[1]);
+    let wrong = Array::zeros(TensorType::new(DType::U8, [4, 6, 5, 1]));
+    folder.arrays("images.safetensors", &[("images", wrong), labels]);
+    folder.refuses("train --model conv.toml --data images.safetensors", "LIF takes [6, 6, 2], got [6, 5, 2]");
+}
+
 #[test]
 fn a_run_stopped_by_ctrl_c_goes_on_to_the_same_end() {
     let folder = Folder::new();

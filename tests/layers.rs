@@ -23,7 +23,8 @@ use spiq::random::{Key, Rngs};
 use spiq::{Array, DType, Tensor, TensorType, trace, value_and_grad};
 use spiq_hlo::concatenate;
 
-const FILE: &str = "layers";
+const LAYERS: &str = "layers";
+const SPIKING: &str = "spiking";
 
 /// A JSON value as TOML.
 fn toml(value: &Value) -> String {
@@ -87,7 +88,7 @@ fn run_with_gradients(model: &Sequential, params: &BTreeMap<String, Array>, x: &
 
 #[test]
 fn neurons_are_spyx_neurons() {
-    for case in Reference::load(FILE).cases("neuron") {
+    for case in Reference::load(SPIKING).cases("neuron") {
         let model = Sequential::from(&config(&(table(&case) + "hidden_shape = 5")));
         let params = parameters_of(&case, &model);
         let mut got = run_with_gradients(&model, &params, case.array("input"), case.array("weights")).into_iter();
@@ -104,7 +105,7 @@ fn neurons_are_spyx_neurons() {
 
 #[test]
 fn layers_without_state_are_those_of_flax_and_spyx() {
-    for case in Reference::load(FILE).cases("layer") {
+    for case in Reference::load(LAYERS).cases("layer") {
         let model = Sequential::from(&config(&table(&case)));
         let params = parameters_of(&case, &model);
         let one_step = |array: &Array| evaluate(&[array], |x| vec![x[0].expand_dims(0)]).remove(0);
@@ -122,13 +123,16 @@ fn layers_without_state_are_those_of_flax_and_spyx() {
     }
 }
 
+/// The initial parameters of a case, for the network's paths.
+fn start_of(case: &Case<'_>, network: &Network) -> BTreeMap<String, Array> {
+    let at = |path: String| (path.clone(), case.array(&format!("params/{path}")).clone());
+    network.parameter_types().into_keys().map(at).collect()
+}
+
 /// Trains the model of a case as it was trained there.
 #[track_caller]
-fn check_training(case: &Case<'_>, network: &Network, seed: i64, gradients: f64) {
-    let start = network.init(seed);
-    for (path, value) in &start {
-        assert_eq!(value, case.array(&format!("params/{path}")), "{} {path}", case.name);
-    }
+fn check_training(case: &Case<'_>, network: &Network) {
+    let start = start_of(case, network);
     let (x, targets) = (case.array("x"), case.array("targets"));
     let forward = network.forward(x.ty(), Mode::Qat).expect("a forward pass");
     let inputs: Vec<&Array> = start.values().chain([x]).collect();
@@ -137,7 +141,7 @@ fn check_training(case: &Case<'_>, network: &Network, seed: i64, gradients: f64)
     check_close(&format!("{} outputs", case.name), &outputs, case.array("outputs"), 1e-5);
     let (losses, grads, trained) = train(network, &start, (x, targets), &adam(0.01), 30);
     for (path, grad) in &grads {
-        check_close(&format!("{} grads/{path}", case.name), grad, case.array(&format!("grads/{path}")), gradients);
+        check_close(&format!("{} grads/{path}", case.name), grad, case.array(&format!("grads/{path}")), 1e-4);
     }
     for (step, (got, want)) in losses.iter().zip(case.array("losses").to_f64()).enumerate() {
         assert!((got - want).abs() < 1e-3 * want, "{} step {step}: {got} for {want}", case.name);
@@ -149,18 +153,23 @@ fn check_training(case: &Case<'_>, network: &Network, seed: i64, gradients: f64)
 
 #[test]
 fn networks_of_each_neuron_train_as_with_spyx() {
-    for case in Reference::load(FILE).cases("training") {
+    for case in Reference::load(SPIKING).cases("training") {
         let kind = case.get("type").as_str().expect("a type");
-        let network = Network::new(
-            config(&format!(
-                "[[layers]]\ntype = 'Linear'\nin_features = 6\nout_features = 8\n[[layers]]\ntype = '{kind}'\nhidden_shape = 8\n\
-                 activation = {{ type = 'triangular' }}\n[[layers]]\ntype = 'Linear'\nin_features = 8\nout_features = 3\n\
-                 [[layers]]\ntype = 'LI'\nlayer_shape = 3"
-            )),
-            vec![],
-        );
+        let neurons =
+            format!("[[layers]]\ntype = '{kind}'\nhidden_shape = 8\nactivation = {{ type = 'triangular' }}\n");
+        let linear = |inputs, outputs| {
+            format!("[[layers]]\ntype = 'Linear'\nin_features = {inputs}\nout_features = {outputs}\n")
+        };
+        let rest = linear(8, 3) + "[[layers]]\ntype = 'LI'\nlayer_shape = 3";
+        let network = Network::new(config(&(linear(6, 8) + &neurons + &rest)), vec![]).expect("a network");
+        let start = start_of(&case, &network);
+        // There the neurons are made first, and draw the first keys.
         let seed = case.array("seed").to_f64()[0] as i64;
-        check_training(&case, &network.expect("a network"), seed, 1e-4);
+        let drawn = Sequential::from(&config(&(neurons + &linear(8, 3)))).init(&mut Rngs::new(seed));
+        for (path, value) in drawn.iter().filter(|(path, _)| path.starts_with("core/layers/0/")) {
+            assert_eq!(value, &start[&path.replace("layers/0", "layers/1")], "{} {path}", case.name);
+        }
+        check_training(&case, &network);
     }
 }
 
@@ -205,20 +214,21 @@ layer_shape = 3
 
 #[test]
 fn a_convolutional_network_trains_as_with_spyx_and_qwix() {
-    for case in Reference::load(FILE).cases("conv") {
+    for case in Reference::load(LAYERS).cases("conv") {
         let text = |name: &str| case.get(name).as_str().map(str::to_owned);
         let rule =
             RuleConfig { weight_qtype: text("weight_qtype"), act_qtype: text("act_qtype"), ..RuleConfig::default() };
         let rules = if rule.weight_qtype.is_some() { vec![rule] } else { vec![] };
         let network = Network::new(config(CONVOLUTIONAL), rules).expect("a network");
-        check_training(&case, &network, case.int("seed"), 1e-4);
+        assert_eq!(network.init(case.int("seed")), start_of(&case, &network), "{}", case.name);
+        check_training(&case, &network);
     }
 }
 
 #[test]
 fn dropout_draws_flax_masks_and_only_in_training() {
-    for case in Reference::load(FILE).cases("dropout") {
-        let model = Sequential::from(&config(&table(&case)));
+    for case in Reference::load(LAYERS).cases("dropout") {
+        let model = Sequential::from(&config(&(table(&case) + "type = 'Dropout'")));
         let key = Key::new(case.int("seed")).to_array();
         let none = BTreeMap::new();
         let got = evaluate(&[case.array("input"), &key], |x| {
@@ -248,7 +258,7 @@ fn every_dropout_of_a_model_draws_a_mask_of_its_own() {
 
 #[test]
 fn regularizers_are_spyx_regularizers() {
-    for case in Reference::load(FILE).cases("regularizer") {
+    for case in Reference::load(LAYERS).cases("regularizer") {
         let limit = case.get("limit").as_f64().expect("a limit");
         let got = evaluate(&[case.array("a"), case.array("b")], |x| {
             let ((value, ()), grads) = value_and_grad(&x.to_vec(), |counts| {
@@ -286,7 +296,7 @@ fn activity_is_counted_over_time_and_passed_on() {
 /// Spyx's PopulationCode gives as many numbers as there are units a class, and mixes the samples of a batch.
 #[test]
 fn a_population_code_has_an_output_for_each_class_of_each_sample() {
-    for case in Reference::load(FILE).cases("population") {
+    for case in Reference::load(LAYERS).cases("population") {
         let classes = case.int("num_classes") as usize;
         let model = Sequential::new("core", [PopulationCode::new(classes).into()]);
         let got = evaluate(&[case.array("input")], |x| {
@@ -349,15 +359,14 @@ fn recurrent_layers_of_two_axes_are_those_of_one_axis_reshaped() {
 
 #[test]
 fn a_neuron_without_reset_gives_the_same_all_at_once() {
-    for case in Reference::load(FILE).cases("neuron").filter(|case| case.get("type") == "PSU_LIF") {
-        let text = table(&case) + "hidden_shape = 5";
+    for case in Reference::load(SPIKING).cases("neuron").filter(|case| case.get("type") == "PSU_LIF") {
         let threshold = case.get("threshold").as_f64().unwrap_or(1.0);
         let activation = match case.get("activation").is_null() {
             true => Surrogate::default(),
             false => Surrogate::triangular(),
         };
-        assert!(text.contains("PSU_LIF"));
-        let neuron = PsuLif { threshold, activation, ..PsuLif::new([5]) };
+        let beta = case.get("beta").as_f64();
+        let neuron = PsuLif { beta, threshold, activation, ..PsuLif::new([5]) };
         let inputs = [case.array("beta"), case.array("input"), case.array("weights")];
         let got = evaluate(&inputs, |x| {
             let at = (x[0].clone(), x[1].clone());
@@ -442,6 +451,12 @@ fn images_that_do_not_fit_are_refused_in_one_sentence() {
     assert!(misfit(conv, &[8, 8, 2]).contains("Conv takes [?, ?, 3], got [8, 8, 2]"));
     let pool = conv.to_owned() + "[[layers]]\ntype = 'MaxPool'\nwindow_shape = 9\n";
     assert!(misfit(&pool, &[12, 12, 3]).contains("MaxPool takes images with room for a window of 9, got [8, 8, 4]"));
+    let wide = conv.to_owned() + "[[layers]]\ntype = 'MaxPool'\nwindow_shape = 33\n";
+    let message = ModelConfig::parse(&wide, "m.toml").expect_err("a window too large").to_string();
+    assert!(
+        message.contains("layer 2 (MaxPool) takes windows of up to 1024 elements, not 1089; pool twice"),
+        "{message}"
+    );
     let huge = conv.replace("out_features = 4", "out_features = 20000000");
     assert!(misfit(&huge, &[40, 40, 3]).contains("is too large"), "{}", misfit(&huge, &[40, 40, 3]));
 }

@@ -154,9 +154,9 @@ impl Pool<'_> {
             let axes = self.sizes.len().max(self.strides.len());
             return Err(format!("takes features and as many axes as its window, {axes}"));
         }
-        self.padding
-            .check(moved.len())
-            .map_err(|reason| format!("has a padding that {reason}; it takes other images"))?;
+        if self.padding.check(moved.len()).is_err() {
+            return Err("takes as many axes, the features aside, as its padding has pairs".to_owned());
+        }
         let mut window = Window::new(vec![1; rank]);
         for (i, &axis) in moved.iter().enumerate() {
             let at = |list: &[usize]| list[if list.len() == 1 { 0 } else { i }];
@@ -215,13 +215,20 @@ impl Layer for AvgPool {
     }
 }
 
+/// Elements of the largest window of a maximum: its gradient takes a pass for each of them.
+const LARGEST_MAXIMUM: usize = 1024;
+
 impl Layer for MaxPool {
     described!();
     fn check(&self) -> Result<(), (&'static str, String)> {
         self.pool().check()
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        self.pool().output(input)
+        let elements: usize = self.pool().window(input)?.sizes.iter().product();
+        match elements > LARGEST_MAXIMUM {
+            true => Err(format!("takes windows of up to {LARGEST_MAXIMUM} elements, not {elements}; pool twice")),
+            false => self.pool().output(input),
+        }
     }
     fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
         pooled(&self.pool(), x, |window| x.reduce_window_max(window))
