@@ -18,6 +18,8 @@ pub struct Program {
     pub donated: Vec<(usize, usize)>,
     /// How it is compiled.
     pub options: CompileOptions,
+    /// Leaves loops over time to XLA where kernels of this library would run them.
+    pub plain_loops: bool,
 }
 
 impl Program {
@@ -37,13 +39,24 @@ impl Program {
         Ok(lowered.simplify().stablehlo(&self.name, &options))
     }
 
+    /// The text that is compiled for a client: where it has kernels, they run the loops over time.
+    ///
+    /// # Errors
+    /// As [`text`](Program::text).
+    pub fn text_for(&self, client: &Client, function: &Function) -> Result<String> {
+        if self.plain_loops || !client.has_kernels() {
+            return self.text(function);
+        }
+        self.text(&function.call_elementwise_scans(kernel::SCAN).map_err(graph_error)?)
+    }
+
     /// Compiles the function for a client's device, or takes it from the cache.
     ///
     /// # Errors
     /// Of kind `Graph`, or what PJRT says.
     pub fn compile(&self, client: &Client, function: &Function) -> Result<Executable> {
         let options = CompileOptions { inputs: Some(function.input_types()), ..self.options.clone() };
-        client.compile(&self.text(function)?, &options)
+        client.compile(&self.text_for(client, function)?, &options)
     }
 }
 

@@ -109,6 +109,7 @@ pub mod data;
 pub mod display;
 mod error;
 mod jit;
+mod kernel;
 pub mod native;
 pub mod network;
 pub mod nn;

@@ -1,6 +1,6 @@
 //! A loaded function table: calls with a check that the slot exists, and PJRT's errors as [`Error`]. Knows no object's meaning.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::mem::size_of;
 
 use super::sys::{self, Args, Call, NamedValue};
@@ -24,6 +24,11 @@ impl Api {
     /// Major and minor version of the interface that the plugin speaks.
     pub fn version(self) -> (i32, i32) {
         (self.0.major, self.0.minor)
+    }
+
+    /// The list of the plugin's extensions.
+    pub fn extensions(self) -> *const c_void {
+        self.0.extensions
     }
 
     /// The function in a slot, if the plugin's table reaches that far and holds one.

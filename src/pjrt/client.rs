@@ -12,6 +12,7 @@ use super::buffer::Buffer;
 use super::device::{self, Described, Device};
 use super::dump::Dump;
 use super::executable::{Executable, Input, Loaded};
+use super::folders::variable;
 use super::install::Progress;
 use super::options::CompileOptions;
 use super::platform::Platform;
@@ -136,6 +137,11 @@ impl Client {
     /// The platform's version in the plugin's own words.
     pub fn platform_version(&self) -> &str {
         &self.0.raw.version
+    }
+
+    /// Whether programs may call the kernels of this library: on the processor, unless `SPIQ_NO_KERNELS=1`.
+    pub fn has_kernels(&self) -> bool {
+        self.plugin().has_kernels() && variable("SPIQ_NO_KERNELS").is_none_or(|value| value == "0")
     }
 
     /// The devices of this machine.

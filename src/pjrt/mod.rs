@@ -10,6 +10,7 @@
 //! | `TPU_LIBRARY_PATH` | the TPU's plugin file |
 //! | `SPIQ_CACHE_DIR` | the folder of installed plugins and compiled programs |
 //! | `SPIQ_NO_CACHE` | `1`: no compiled programs on disk |
+//! | `SPIQ_NO_KERNELS` | `1`: XLA's own loops over time on the processor, no kernels of this library |
 
 mod api;
 mod buffer;
@@ -21,6 +22,7 @@ mod elf;
 mod environment;
 mod event;
 mod executable;
+mod ffi;
 mod find;
 mod folders;
 mod install;

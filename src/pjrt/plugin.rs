@@ -10,7 +10,7 @@ use super::api::{self, Api, Value};
 use super::find::{Found, find};
 use super::install::{Progress, install};
 use super::platform::Platform;
-use super::{elf, environment, packages, sys};
+use super::{elf, environment, ffi, packages, sys};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An opened plugin, cheap to copy. It stays open until the process ends: plugins keep threads and cannot be unloaded.
@@ -22,6 +22,7 @@ struct Opened {
     path: PathBuf,
     identity: String,
     cuda_dir: Option<String>,
+    kernels: bool,
 }
 
 static OPENED: LazyLock<Mutex<BTreeMap<PathBuf, Plugin>>> = LazyLock::new(Mutex::default);
@@ -41,7 +42,9 @@ impl Plugin {
         }
         let api = load(&path)?;
         let (identity, cuda_dir) = (identity(&path), cuda_dir(&path));
-        let plugin = Plugin(Box::leak(Box::new(Opened { api, identity, cuda_dir, path: path.clone() })));
+        // A plugin that takes no kernels has loops of its own.
+        let kernels = is_for(&path) == Some(Platform::Cpu) && ffi::register(api).is_ok();
+        let plugin = Plugin(Box::leak(Box::new(Opened { api, identity, cuda_dir, kernels, path: path.clone() })));
         opened.insert(path, plugin);
         Ok(plugin)
     }
@@ -73,7 +76,7 @@ impl Plugin {
 
     /// What it is for, as its file name tells.
     pub fn platform(self) -> Option<Platform> {
-        self.0.path.file_name().and_then(|name| Platform::guess(&name.to_string_lossy()))
+        is_for(&self.0.path)
     }
 
     /// Major and minor version of PJRT that it speaks, for example (0, 81).
@@ -93,6 +96,11 @@ impl Plugin {
     /// Where NVIDIA's assembler and device library lie beside the plugin, if they do.
     pub(super) fn cuda_dir(self) -> Option<&'static str> {
         self.0.cuda_dir.as_deref()
+    }
+
+    /// Whether programs of this plugin can call the kernels of this library.
+    pub(super) fn has_kernels(self) -> bool {
+        self.0.kernels
     }
 
     /// The function table.
@@ -169,6 +177,11 @@ fn cuda_dir(plugin: &Path) -> Option<String> {
     let packages = own.ancestors().nth(2).map(|site| site.join("nvidia/cu13"));
     let mut places = std::iter::once(own.to_owned()).chain(packages);
     places.find(|dir| dir.join("nvvm/libdevice").is_dir()).map(|dir| dir.to_string_lossy().into_owned())
+}
+
+/// The platform that a plugin's file name tells.
+fn is_for(path: &Path) -> Option<Platform> {
+    path.file_name().and_then(|name| Platform::guess(&name.to_string_lossy()))
 }
 
 /// Name, size and time of change.

@@ -76,7 +76,7 @@ opaque! { Error Event Client Device DeviceDescription Executable LoadedExecutabl
 #[repr(C)]
 pub struct Api {
     pub struct_size: usize,
-    extensions: *mut c_void,
+    pub extensions: *mut c_void,
     version_struct_size: usize,
     version_extensions: *mut c_void,
     pub major: c_int,

@@ -4,6 +4,7 @@
 pub(crate) mod constant;
 pub(crate) mod convert;
 pub(crate) mod convolution;
+pub(crate) mod custom_call;
 pub(crate) mod dot_general;
 pub(crate) mod einsum;
 pub(crate) mod elementwise;

@@ -11,7 +11,7 @@ use crate::types::TensorType;
 
 /// What two elements are compared for.
 #[derive(Clone, Copy, Debug)]
-enum Direction {
+pub(crate) enum Direction {
     Eq,
     Ne,
     Ge,
@@ -21,7 +21,7 @@ enum Direction {
 }
 
 #[derive(Debug)]
-struct Compare(Direction);
+pub(crate) struct Compare(pub(crate) Direction);
 
 impl Op for Compare {
     fn name(&self) -> &'static str {

@@ -1,0 +1,274 @@
+//! Finds the scans whose steps are elementwise and turns them into calls of one kernel. The one file that knows both
+//! operations by name and the instructions of a [`LaneProgram`].
+
+use crate::dtype::DType;
+use crate::error::GraphErrors;
+use crate::function::{Function, Node, Parameter, Value};
+use crate::lane_program::{Instruction, LaneOp, LaneProgram, Slot};
+use crate::op::Op;
+use crate::ops::constant::Constant;
+use crate::ops::custom_call::CustomCall;
+use crate::ops::select::{Compare, Direction};
+use crate::scan::Scan;
+use crate::types::TensorType;
+
+impl Function {
+    /// The same function with each scan whose steps are elementwise in one call of `target`: code of the runtime that is told
+    /// the steps as a [`LaneProgram`], in the configuration `program`. Operands and results are those of the scan:
+    /// constants, carries, sequences; last carries, stacked outputs.
+    ///
+    /// A sum with a product that nobody else reads is rounded once, as XLA:CPU does it. Scans that do anything else than
+    /// f32 arithmetic on elements of equal index stay as they are.
+    ///
+    /// # Errors
+    /// None for a function that was traced without errors.
+    pub fn call_elementwise_scans(&self, target: &'static str) -> Result<Function, GraphErrors> {
+        self.simplify().transform(&mut |node, operands| {
+            let program = LaneProgram::of_scan(node.op.downcast::<Scan>()?)?;
+            let config = vec![("program", program.encode())];
+            let graph = operands.first()?.graph();
+            Some(CustomCall { target, config, outputs: node.types.clone() }.on(graph, operands))
+        })
+    }
+}
+
+impl LaneProgram {
+    /// The scan as a program, if it is elementwise.
+    fn of_scan(scan: &Scan) -> Option<LaneProgram> {
+        let body = scan.body.lower().ok()?.simplify();
+        let types = body.input_types();
+        let dims = &types.first()?.dims;
+        if types.iter().any(|ty| ty.dims != *dims || !holds(ty.dtype)) {
+            return None;
+        }
+        let parts = scan.parts(&types);
+        if scan.length == 0 || parts.carries.iter().any(|ty| ty.dtype != DType::F32) {
+            return None;
+        }
+        let dtypes = |types: &[TensorType]| types.iter().map(|ty| ty.dtype).collect::<Vec<_>>();
+        let mut reader = Reader::new(scan, &body);
+        for node in &body.nodes[types.len()..] {
+            let slots = reader.node(node, dims)?;
+            reader.slots.push(slots);
+        }
+        let results = body.results.iter().map(|v| Some((reader.slot(*v)?, body.ty(*v).dtype)));
+        let mut results = results.collect::<Option<Vec<_>>>()?;
+        if body.result_types().iter().any(|ty| ty.dims != *dims || !stores(ty.dtype)) {
+            return None;
+        }
+        let outputs = results.split_off(scan.carries);
+        let program = LaneProgram {
+            steps: scan.length,
+            lanes: types[0].count(),
+            reverse: scan.reverse,
+            consts: dtypes(parts.consts),
+            carries: results.into_iter().map(|(slot, _)| slot).collect(),
+            slices: dtypes(parts.xs),
+            outputs,
+            instructions: reader.instructions,
+        };
+        Some(program.contracted())
+    }
+
+    /// Products that only one sum or difference reads become one operation with it.
+    fn contracted(mut self) -> LaneProgram {
+        let mut readers = vec![0; self.instructions.len()];
+        let operands = self.instructions.iter().flat_map(|i| &i.operands[..i.op.operands()]);
+        for slot in operands.chain(&self.carries).chain(self.outputs.iter().map(|(slot, _)| slot)) {
+            if let Slot::Result(i) = slot {
+                readers[*i] += 1;
+            }
+        }
+        for at in 0..self.instructions.len() {
+            let Instruction { op, operands: [a, b, _] } = self.instructions[at];
+            let product = |slot: Slot| match slot {
+                Slot::Result(i) if readers[i] == 1 && self.instructions[i].op == LaneOp::Multiply => {
+                    Some(self.instructions[i].operands)
+                }
+                _ => None,
+            };
+            let fused = match (op, product(a), product(b)) {
+                (LaneOp::Add, Some([x, y, _]), _) => Some((LaneOp::MultiplyAdd, [x, y, b])),
+                (LaneOp::Add, None, Some([x, y, _])) => Some((LaneOp::MultiplyAdd, [x, y, a])),
+                (LaneOp::Subtract, Some([x, y, _]), _) => Some((LaneOp::MultiplySubtract, [x, y, b])),
+                (LaneOp::Subtract, None, Some([x, y, _])) => Some((LaneOp::SubtractMultiply, [x, y, a])),
+                _ => None,
+            };
+            if let Some((op, operands)) = fused {
+                self.instructions[at] = Instruction { op, operands };
+            }
+        }
+        self.without_unread()
+    }
+
+    fn without_unread(mut self) -> LaneProgram {
+        let mut read = vec![false; self.instructions.len()];
+        let mark = |slot: &Slot, read: &mut [bool]| {
+            if let Slot::Result(i) = slot {
+                read[*i] = true;
+            }
+        };
+        self.carries.iter().chain(self.outputs.iter().map(|(slot, _)| slot)).for_each(|slot| mark(slot, &mut read));
+        for (at, instruction) in self.instructions.iter().enumerate().rev() {
+            if read[at] {
+                instruction.operands.iter().for_each(|slot| mark(slot, &mut read));
+            }
+        }
+        let mut place = Vec::with_capacity(read.len());
+        read.iter().fold(0, |next, read| {
+            place.push(next);
+            next + usize::from(*read)
+        });
+        let moved = |slot: &mut Slot| {
+            if let Slot::Result(i) = slot {
+                *i = place[*i];
+            }
+        };
+        let mut kept = read.iter();
+        self.instructions.retain(|_| *kept.next().expect("one flag an instruction"));
+        self.instructions.iter_mut().flat_map(|i| &mut i.operands).for_each(moved);
+        self.carries.iter_mut().chain(self.outputs.iter_mut().map(|(slot, _)| slot)).for_each(moved);
+        self
+    }
+}
+
+/// Whether every value of this type that occurs here is an f32: integers of 32 bits are rounded where they are converted.
+fn holds(dtype: DType) -> bool {
+    stores(dtype) || dtype == DType::S32
+}
+
+/// Whether a program can write this type.
+fn stores(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::BF16 | DType::S8 | DType::Pred)
+}
+
+/// Reads a body node by node.
+struct Reader<'a> {
+    body: &'a Function,
+    /// For each node read so far, where its value is.
+    slots: Vec<Slot>,
+    instructions: Vec<Instruction>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(scan: &Scan, body: &'a Function) -> Reader<'a> {
+        let consts = (0..scan.consts).map(Slot::Const);
+        let carries = (0..scan.carries).map(Slot::Carry);
+        let slices = (0..body.inputs.len() - scan.consts - scan.carries).map(Slot::Slice);
+        Reader { body, slots: consts.chain(carries).chain(slices).collect(), instructions: Vec::new() }
+    }
+
+    fn slot(&self, value: Value) -> Option<Slot> {
+        (value.output == 0).then(|| self.slots[value.node])
+    }
+
+    fn push(&mut self, op: LaneOp, operands: &[Slot]) -> Slot {
+        let operand = |i: usize| *operands.get(i).unwrap_or(&operands[0]);
+        self.instructions.push(Instruction { op, operands: [operand(0), operand(1), operand(2)] });
+        Slot::Result(self.instructions.len() - 1)
+    }
+
+    /// Where a node's value is. `None`: the program cannot have it.
+    fn node(&mut self, node: &Node, dims: &[usize]) -> Option<Slot> {
+        if node.op.downcast::<Parameter>().is_some() {
+            return None;
+        }
+        let [ty] = node.types.as_slice() else { return None };
+        if let Some(constant) = node.op.downcast::<Constant>() {
+            return number(constant);
+        }
+        let from = node.operands.iter().map(|v| self.body.ty(*v));
+        if ty.dims != dims || from.clone().any(|ty| ty.dims != dims) {
+            return None;
+        }
+        let dtypes: Vec<DType> = from.map(|ty| ty.dtype).collect();
+        let slots = node.operands.iter().map(|v| self.slot(*v)).collect::<Option<Vec<_>>>()?;
+        if node.op.name() == "convert" {
+            return self.convert(slots[0], dtypes[0], ty.dtype);
+        }
+        if let Some(same) = unchanged(node.op.name(), &slots) {
+            return Some(same);
+        }
+        if let ("divide", [a, Slot::Number(divisor)], [DType::F32, _]) = (node.op.name(), &slots[..], &dtypes[..]) {
+            // As XLA's simplifier does it.
+            return Some(self.push(LaneOp::Multiply, &[*a, Slot::Number(1.0 / divisor)]));
+        }
+        let op = operation(node.op.as_ref(), &dtypes)?;
+        Some(self.push(op, &slots))
+    }
+
+    fn convert(&mut self, slot: Slot, from: DType, to: DType) -> Option<Slot> {
+        let same = match (from, to) {
+            (_, DType::F32) | (DType::Pred, DType::S8 | DType::BF16) | (DType::S8, DType::BF16) => true,
+            _ => from == to,
+        };
+        let op = match (from, to) {
+            _ if same => return Some(slot),
+            (DType::F32, DType::BF16) => LaneOp::RoundBf16,
+            (DType::F32 | DType::BF16, DType::S8) => LaneOp::TruncateS8,
+            _ => return None,
+        };
+        Some(self.push(op, &[slot]))
+    }
+}
+
+/// A constant that is the same for all lanes.
+fn number(constant: &Constant) -> Option<Slot> {
+    let splat = constant.value.dims().is_empty() && stores(constant.ty.dtype);
+    splat.then(|| Slot::Number(constant.value.to_f64()[0] as f32))
+}
+
+/// The operand that an operation leaves as it is.
+fn unchanged(name: &str, slots: &[Slot]) -> Option<Slot> {
+    let is = |slot: &Slot, value: f32| matches!(slot, Slot::Number(n) if n.to_bits() == value.to_bits());
+    match (name, slots) {
+        ("multiply" | "divide", [a, b]) if is(b, 1.0) => Some(*a),
+        ("multiply", [a, b]) if is(a, 1.0) => Some(*b),
+        ("subtract", [a, b]) if is(b, 0.0) => Some(*a),
+        _ => None,
+    }
+}
+
+/// The instruction for an operation on operands of these types.
+fn operation(op: &dyn Op, dtypes: &[DType]) -> Option<LaneOp> {
+    if let Some(Compare(direction)) = op.downcast() {
+        return (dtypes[0] != DType::S32).then_some(match direction {
+            Direction::Eq => LaneOp::Equal,
+            Direction::Ne => LaneOp::NotEqual,
+            Direction::Ge => LaneOp::GreaterEqual,
+            Direction::Gt => LaneOp::Greater,
+            Direction::Le => LaneOp::LessEqual,
+            Direction::Lt => LaneOp::Less,
+        });
+    }
+    if op.name() == "select" {
+        return stores(dtypes[1]).then_some(LaneOp::Select);
+    }
+    match (op.name(), dtypes[0]) {
+        ("and" | "multiply", DType::Pred) => Some(LaneOp::And),
+        ("or" | "add", DType::Pred) => Some(LaneOp::Or),
+        ("xor", DType::Pred) => Some(LaneOp::Xor),
+        ("not", DType::Pred) => Some(LaneOp::Not),
+        (name, DType::F32) => arithmetic(name),
+        _ => None,
+    }
+}
+
+fn arithmetic(name: &str) -> Option<LaneOp> {
+    Some(match name {
+        "add" => LaneOp::Add,
+        "subtract" => LaneOp::Subtract,
+        "multiply" => LaneOp::Multiply,
+        "divide" => LaneOp::Divide,
+        "maximum" => LaneOp::Maximum,
+        "minimum" => LaneOp::Minimum,
+        "abs" => LaneOp::Abs,
+        "negate" => LaneOp::Negate,
+        "sign" => LaneOp::Sign,
+        "sqrt" => LaneOp::Sqrt,
+        "floor" => LaneOp::Floor,
+        "ceil" => LaneOp::Ceil,
+        "round_nearest_even" => LaneOp::RoundEven,
+        _ => return None,
+    })
+}

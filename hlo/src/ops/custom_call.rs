@@ -1,0 +1,54 @@
+//! A call of code that the runtime registers under a name. Knows nothing of what that code computes.
+
+use std::sync::Arc;
+
+use crate::error::Violation;
+use crate::graph::Graph;
+use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::print::literal::array_signed;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// Which code is called, what it is told besides its operands, and what it gives.
+#[derive(Clone, Debug)]
+pub(crate) struct CustomCall {
+    pub(crate) target: &'static str,
+    /// Lists of whole numbers by name: the one kind of configuration that needs no parsing at the other end.
+    pub(crate) config: Vec<(&'static str, Vec<i64>)>,
+    pub(crate) outputs: Vec<TensorType>,
+}
+
+impl CustomCall {
+    /// Records the call.
+    #[track_caller]
+    pub(crate) fn on(self, graph: &Graph, operands: &[Tensor]) -> Vec<Tensor> {
+        graph.record(Arc::new(self), operands)
+    }
+}
+
+impl Op for CustomCall {
+    fn name(&self) -> &'static str {
+        "custom_call"
+    }
+    fn infer(&self, _: &[TensorType]) -> Infer {
+        Ok(self.outputs.clone())
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        let config: Vec<String> =
+            self.config.iter().map(|(name, list)| format!("{name} = {}", array_signed(list))).collect();
+        vec![
+            ("call_target_name", format!("\"{}\"", self.target)),
+            // The version in which configuration is a dictionary and code is registered through XLA's FFI.
+            ("api_version", "4 : i32".to_owned()),
+            ("backend_config", format!("{{{}}}", config.join(", "))),
+        ]
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let message = "has no reverse rule; differentiate before kernels are called";
+        reverse.outs[0].graph().fail("custom_call", Violation::new("", message));
+        vec![None; reverse.ins.len()]
+    }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
+}

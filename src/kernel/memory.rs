@@ -1,0 +1,122 @@
+//! Arrays of the element types that a kernel reads and writes, and rows of them as f32. Knows nothing of programs.
+
+use std::ops::Range;
+
+use spiq_hlo::DType;
+
+/// An array that is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Read<'a> {
+    F32(&'a [f32]),
+    S32(&'a [i32]),
+    S8(&'a [i8]),
+    /// The upper halves of f32.
+    Bf16(&'a [u16]),
+    /// 0 or 1.
+    Pred(&'a [u8]),
+}
+
+impl<'a> Read<'a> {
+    pub(crate) fn dtype(&self) -> DType {
+        match self {
+            Read::F32(_) => DType::F32,
+            Read::S32(_) => DType::S32,
+            Read::S8(_) => DType::S8,
+            Read::Bf16(_) => DType::BF16,
+            Read::Pred(_) => DType::Pred,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Read::F32(a) => a.len(),
+            Read::S32(a) => a.len(),
+            Read::S8(a) => a.len(),
+            Read::Bf16(a) => a.len(),
+            Read::Pred(a) => a.len(),
+        }
+    }
+
+    /// The elements themselves, where they are f32.
+    #[inline(always)]
+    pub(crate) fn as_f32(&self) -> Option<&'a [f32]> {
+        match self {
+            Read::F32(a) => Some(a),
+            _ => None,
+        }
+    }
+
+    /// The elements of a range as f32.
+    #[inline(always)]
+    pub(crate) fn load(&self, range: Range<usize>, to: &mut [f32]) {
+        match self {
+            Read::F32(a) => to.copy_from_slice(&a[range]),
+            Read::S32(a) => each(to, &a[range], |x| x as f32),
+            Read::S8(a) => each(to, &a[range], f32::from),
+            Read::Bf16(a) => each(to, &a[range], |x| f32::from_bits(u32::from(x) << 16)),
+            Read::Pred(a) => each(to, &a[range], |x| f32::from(u8::from(x != 0))),
+        }
+    }
+}
+
+/// An array, or a part of one, that is written.
+#[derive(Debug)]
+pub(crate) enum Write<'a> {
+    F32(&'a mut [f32]),
+    S8(&'a mut [i8]),
+    Bf16(&'a mut [u16]),
+    Pred(&'a mut [u8]),
+}
+
+impl<'a> Write<'a> {
+    pub(crate) fn dtype(&self) -> DType {
+        match self {
+            Write::F32(_) => DType::F32,
+            Write::S8(_) => DType::S8,
+            Write::Bf16(_) => DType::BF16,
+            Write::Pred(_) => DType::Pred,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Write::F32(a) => a.len(),
+            Write::S8(a) => a.len(),
+            Write::Bf16(a) => a.len(),
+            Write::Pred(a) => a.len(),
+        }
+    }
+
+    /// The first `count` elements, and the others.
+    pub(crate) fn split(self, count: usize) -> (Write<'a>, Write<'a>) {
+        macro_rules! split {
+            ($($kind:ident)*) => {
+                match self {
+                    $(Write::$kind(a) => {
+                        let (first, rest) = a.split_at_mut(count);
+                        (Write::$kind(first), Write::$kind(rest))
+                    })*
+                }
+            };
+        }
+        split!(F32 S8 Bf16 Pred)
+    }
+
+    /// Writes f32 that are values of the element type already.
+    #[inline(always)]
+    pub(crate) fn store(&mut self, range: Range<usize>, from: &[f32]) {
+        match self {
+            Write::F32(a) => a[range].copy_from_slice(from),
+            Write::S8(a) => each(&mut a[range], from, |x| x as i32 as i8),
+            Write::Bf16(a) => each(&mut a[range], from, |x| (x.to_bits() >> 16) as u16),
+            Write::Pred(a) => each(&mut a[range], from, |x| u8::from(x != 0.0)),
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn each<A: Copy, B>(to: &mut [B], from: &[A], f: impl Fn(A) -> B) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = f(*from);
+    }
+}

@@ -1,0 +1,192 @@
+//! A loop over time with its memory, cut into tiles. Knows nothing of threads.
+
+use std::ops::Range;
+
+use spiq_hlo::{DType, Instruction, LaneOp, LaneProgram, Slot};
+
+use super::memory::{Read, Write};
+use super::registers::{Register, WIDTH};
+use super::tile::Tile;
+
+/// Lanes of a tile: their carries stay in the second-level cache from step to step, and a row of them is long enough to be
+/// read ahead by the processor.
+const TILE: usize = 8192;
+
+/// A program made ready to run: where each value is, in terms of memory and registers.
+#[derive(Debug)]
+pub(crate) struct Scan<'a> {
+    pub(super) steps: usize,
+    pub(super) lanes: usize,
+    pub(super) reverse: bool,
+    pub(super) consts: Vec<Read<'a>>,
+    pub(super) slices: Vec<Read<'a>>,
+    /// Registers that hold a number all the time; they are the first.
+    pub(super) numbers: Vec<f32>,
+    /// Registers that hold converted elements, in order behind the numbers.
+    pub(super) loads: Vec<Load>,
+    pub(super) code: Vec<Code>,
+    /// Which register each carry takes over; `None` where it stays.
+    pub(super) carries: Vec<Option<usize>>,
+    pub(super) outputs: Vec<Place>,
+    written: Vec<DType>,
+    pub(super) registers: usize,
+}
+
+/// What is converted to f32 before a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Load {
+    Const(usize),
+    Slice(usize),
+}
+
+/// An operation whose result goes to the register behind all that it may read.
+#[derive(Debug)]
+pub(super) struct Code {
+    pub(super) op: LaneOp,
+    pub(super) operands: [Place; 3],
+}
+
+/// Where an operand is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Register(usize),
+    Carry(usize),
+    /// An f32 array, read in place.
+    Const(usize),
+    /// The row of an f32 sequence, read in place.
+    Slice(usize),
+}
+
+impl<'a> Scan<'a> {
+    /// Makes a program ready. `None`: memory does not fit the program.
+    pub(crate) fn new(program: &LaneProgram, consts: Vec<Read<'a>>, slices: Vec<Read<'a>>) -> Option<Scan<'a>> {
+        let all = program.steps.checked_mul(program.lanes)?;
+        let fits = |reads: &[Read], dtypes: &[DType], count: usize| {
+            reads.iter().map(Read::dtype).eq(dtypes.iter().copied()) && reads.iter().all(|r| r.len() == count)
+        };
+        if !fits(&consts, &program.consts, program.lanes) || !fits(&slices, &program.slices, all) {
+            return None;
+        }
+        let mut scan = Scan {
+            steps: program.steps,
+            lanes: program.lanes,
+            reverse: program.reverse,
+            consts,
+            slices,
+            numbers: Vec::new(),
+            loads: Vec::new(),
+            code: Vec::new(),
+            carries: Vec::new(),
+            outputs: Vec::new(),
+            written: program.outputs.iter().map(|(_, dtype)| *dtype).collect(),
+            registers: 0,
+        };
+        scan.assign(program);
+        Some(scan)
+    }
+
+    /// Numbers, then converted elements, then results: each instruction reads only registers before its own.
+    fn assign(&mut self, program: &LaneProgram) {
+        let read = program.instructions.iter().flat_map(|i| i.operands);
+        let all: Vec<Slot> =
+            read.chain(program.carries.iter().copied()).chain(program.outputs.iter().map(|o| o.0)).collect();
+        for slot in &all {
+            if let Slot::Number(value) = slot
+                && !self.numbers.iter().any(|n| n.to_bits() == value.to_bits())
+            {
+                self.numbers.push(*value);
+            }
+        }
+        let converted = |reads: &[Read], load: fn(usize) -> Load| {
+            (0..reads.len()).filter(|&i| reads[i].as_f32().is_none()).map(load).collect::<Vec<_>>()
+        };
+        self.loads = [converted(&self.consts, Load::Const), converted(&self.slices, Load::Slice)].concat();
+        for Instruction { op, operands } in &program.instructions {
+            let operands = operands.map(|slot| self.place(slot));
+            self.code.push(Code { op: *op, operands });
+        }
+        self.outputs = program.outputs.iter().map(|(slot, _)| self.place(*slot)).collect();
+        // All carries change at once, so what is not a register already is copied to one.
+        for (i, slot) in program.carries.iter().enumerate() {
+            let next = match self.place(*slot) {
+                Place::Carry(same) if same == i => None,
+                Place::Register(r) => Some(r),
+                other => {
+                    self.code.push(Code { op: LaneOp::Copy, operands: [other; 3] });
+                    Some(self.first_result() + self.code.len() - 1)
+                }
+            };
+            self.carries.push(next);
+        }
+        self.registers = self.first_result() + self.code.len();
+    }
+
+    pub(super) fn first_result(&self) -> usize {
+        self.numbers.len() + self.loads.len()
+    }
+
+    fn place(&self, slot: Slot) -> Place {
+        let loaded = |wanted: fn(&Load, usize) -> bool, i: usize| {
+            self.loads.iter().position(|load| wanted(load, i)).map(|at| Place::Register(self.numbers.len() + at))
+        };
+        match slot {
+            Slot::Carry(i) => Place::Carry(i),
+            Slot::Result(i) => Place::Register(self.first_result() + i),
+            Slot::Number(value) => {
+                let at = self.numbers.iter().position(|n| n.to_bits() == value.to_bits());
+                Place::Register(at.expect("every number has a register"))
+            }
+            Slot::Const(i) => loaded(|l, i| matches!(l, Load::Const(n) if *n == i), i).unwrap_or(Place::Const(i)),
+            Slot::Slice(i) => loaded(|l, i| matches!(l, Load::Slice(n) if *n == i), i).unwrap_or(Place::Slice(i)),
+        }
+    }
+
+    /// Cuts the work into parts for `workers` threads. `carries` hold the initial carries and will hold the last ones,
+    /// `outputs` take the rows of all steps. `None`: their sizes do not fit the program.
+    pub(crate) fn tiles<'t>(
+        &'t self,
+        carries: Vec<&'t mut [f32]>,
+        outputs: Vec<Write<'t>>,
+        workers: usize,
+    ) -> Option<Vec<Tile<'t>>> {
+        let fits = carries.len() == self.carries.len()
+            && carries.iter().all(|c| c.len() == self.lanes)
+            && outputs.iter().map(Write::dtype).eq(self.written.iter().copied())
+            && outputs.iter().all(|o| o.len() == self.lanes * self.steps);
+        if !fits {
+            return None;
+        }
+        let ranges = ranges(self.lanes, workers);
+        let mut tiles: Vec<Tile> = ranges.iter().map(|lanes| Tile::new(self, lanes.clone())).collect();
+        for mut carry in carries {
+            for tile in &mut tiles {
+                let (own, rest) = carry.split_at_mut(tile.lanes.len());
+                tile.carries.push(own);
+                carry = rest;
+            }
+        }
+        for mut output in outputs {
+            tiles.iter_mut().for_each(|tile| tile.outputs.push(Vec::with_capacity(self.steps)));
+            for _ in 0..self.steps {
+                for tile in &mut tiles {
+                    let (own, rest) = output.split(tile.lanes.len());
+                    tile.outputs.last_mut().expect("just pushed").push(own);
+                    output = rest;
+                }
+            }
+        }
+        Some(tiles)
+    }
+
+    pub(super) fn file(&self) -> Vec<Register> {
+        let numbers = self.numbers.iter().map(|n| Register::filled(*n));
+        numbers.chain(std::iter::repeat_n(Register::filled(0.0), self.registers - self.numbers.len())).collect()
+    }
+}
+
+/// Ranges of lanes of about equal size: a few for each worker, none much larger than a tile.
+fn ranges(lanes: usize, workers: usize) -> Vec<Range<usize>> {
+    let count = lanes.div_ceil(TILE).max(workers.min(lanes.div_ceil(WIDTH))).max(1);
+    let size = lanes.div_ceil(count).next_multiple_of(16);
+    (0..lanes).step_by(size.max(1)).map(|first| first..lanes.min(first + size)).collect()
+}

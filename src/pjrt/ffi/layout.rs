@@ -1,0 +1,175 @@
+//! The part of XLA's FFI that is used here: what a called handler is given, and how it answers. Knows nothing of safety.
+//!
+//! Layouts are those of `xla/ffi/api/c_api.h` and `pjrt_c_api_ffi_extension.h`; both only ever grow at their ends.
+
+use std::ffi::{c_char, c_int, c_void};
+
+/// The plugin's extension for foreign functions.
+pub const EXTENSION: c_int = 5;
+
+/// The head of every extension of PJRT's function table, and of XLA's call frames.
+#[repr(C)]
+pub struct Extension {
+    pub struct_size: usize,
+    pub kind: c_int,
+    pub next: *const Extension,
+}
+
+#[repr(C)]
+pub struct FfiExtension {
+    pub base: Extension,
+    type_id_register: *const c_void,
+    user_data_add: *const c_void,
+    pub register_handler: Option<unsafe extern "C" fn(*mut RegisterHandler) -> *mut super::super::sys::Error>,
+}
+
+#[repr(C)]
+pub struct RegisterHandler {
+    pub struct_size: usize,
+    pub target_name: *const c_char,
+    pub target_name_size: usize,
+    pub handler: *const c_void,
+    pub platform_name: *const c_char,
+    pub platform_name_size: usize,
+    pub traits: c_int,
+    pub spare: [usize; 8],
+}
+
+/// What a handler is.
+pub type Handler = unsafe extern "C" fn(*mut CallFrame) -> *mut Error;
+
+#[repr(C)]
+pub struct Error {
+    _private: [u8; 0],
+}
+
+#[repr(C)]
+pub struct CallFrame {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub api: *const Api,
+    pub context: *mut c_void,
+    pub stage: c_int,
+    pub args: Buffers,
+    pub rets: Buffers,
+    pub attrs: Attributes,
+}
+
+/// Operands or results.
+#[repr(C)]
+pub struct Buffers {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub size: i64,
+    pub kinds: *const c_int,
+    pub buffers: *const *const Buffer,
+}
+
+#[repr(C)]
+pub struct Buffer {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub element_type: c_int,
+    pub data: *mut c_void,
+    pub rank: i64,
+    pub dims: *const i64,
+}
+
+#[repr(C)]
+pub struct Attributes {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub size: i64,
+    pub kinds: *const c_int,
+    pub names: *const *const Text,
+    pub values: *const *const c_void,
+}
+
+pub const KIND_ARRAY: c_int = 1;
+
+#[repr(C)]
+pub struct Text {
+    pub data: *const c_char,
+    pub size: usize,
+}
+
+#[repr(C)]
+pub struct List {
+    pub element_type: c_int,
+    pub size: usize,
+    pub data: *const c_void,
+}
+
+pub const PRED: c_int = 1;
+pub const S8: c_int = 2;
+pub const S32: c_int = 4;
+pub const S64: c_int = 5;
+pub const F32: c_int = 11;
+pub const BF16: c_int = 16;
+
+/// The extension of a call that only asks what the handler is.
+pub const METADATA: c_int = 1;
+
+#[repr(C)]
+pub struct MetadataExtension {
+    pub base: Extension,
+    pub metadata: *mut Metadata,
+}
+
+#[repr(C)]
+pub struct Metadata {
+    pub struct_size: usize,
+    pub version: Version,
+    pub traits: u32,
+}
+
+#[repr(C)]
+pub struct Version {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub major: c_int,
+    pub minor: c_int,
+}
+
+/// The version of the FFI that the layouts here are of; plugins accept it and newer ones of theirs.
+pub const VERSION: (c_int, c_int) = (0, 1);
+
+/// The head of the FFI's function table; slots follow it.
+#[repr(C)]
+pub struct Api {
+    pub struct_size: usize,
+    extensions: *const Extension,
+    version: Version,
+    internal: *const c_void,
+}
+
+pub const ERROR_CREATE: usize = 0;
+pub const THREAD_POOL_SCHEDULE: usize = 11;
+pub const THREAD_POOL_NUM_THREADS: usize = 12;
+
+#[repr(C)]
+pub struct ErrorCreate {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub message: *const c_char,
+    pub code: c_int,
+}
+
+pub const INTERNAL: c_int = 13;
+
+#[repr(C)]
+pub struct Schedule {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub context: *mut c_void,
+    pub task: unsafe extern "C" fn(*mut c_void),
+    pub data: *mut c_void,
+}
+
+#[repr(C)]
+pub struct NumThreads {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub context: *mut c_void,
+    pub count: *mut i64,
+}

@@ -1,0 +1,250 @@
+//! The border between XLA and the kernels of this library: registration, and a call's memory as slices. Knows nothing of what
+//! kernels compute.
+
+mod layout;
+mod pool;
+mod vector;
+
+use std::ffi::{c_int, c_void};
+use std::mem::{MaybeUninit, size_of};
+use std::panic::catch_unwind;
+use std::ptr;
+
+use layout::{Buffer, Buffers, CallFrame, Extension, Text};
+
+use super::api::{self, Api};
+use crate::error::{Error, Result};
+use crate::kernel::{self, Read, Tile, Write};
+
+/// Makes the kernels known to a plugin, for its processor.
+///
+/// # Errors
+/// When the plugin has no such extension, or does not take them.
+pub fn register(api: Api) -> Result<()> {
+    let missing = || Error::input("this plugin calls no foreign functions");
+    let extension = find(api.extensions().cast(), layout::EXTENSION).ok_or_else(missing)?;
+    // SAFETY: the extension's kind says that it is this struct, and it lives as long as the plugin.
+    let register = unsafe { (*extension.cast::<layout::FfiExtension>()).register_handler }.ok_or_else(missing)?;
+    let (name, platform, handler) = (kernel::SCAN, "Host", scan as layout::Handler);
+    let mut args = layout::RegisterHandler {
+        struct_size: size_of::<layout::RegisterHandler>(),
+        target_name: name.as_ptr().cast(),
+        target_name_size: name.len(),
+        handler: handler as *const c_void,
+        platform_name: platform.as_ptr().cast(),
+        platform_name_size: platform.len(),
+        traits: 0,
+        spare: [0; 8],
+    };
+    // SAFETY: the arguments outlive the call, and the handler lives as long as the process.
+    unsafe { api.take_error(register(&raw mut args), "FfiRegisterHandler") }
+}
+
+/// The extension of a kind in a list of them.
+fn find(mut extension: *const Extension, kind: c_int) -> Option<*const Extension> {
+    // SAFETY: the list ends with null, and its members live as long as what it belongs to.
+    while let Some(found) = unsafe { extension.as_ref() } {
+        if found.kind == kind {
+            return Some(extension);
+        }
+        extension = found.next;
+    }
+    None
+}
+
+/// What XLA calls for a loop over time.
+///
+/// # Safety
+/// `frame` is a call frame of XLA's.
+unsafe extern "C" fn scan(frame: *mut CallFrame) -> *mut layout::Error {
+    // SAFETY: the caller's promise; nobody else uses the frame during the call.
+    let frame = unsafe { &*frame };
+    if let Some(asked) = find(frame.extensions, layout::METADATA) {
+        // SAFETY: the extension's kind says what it is; XLA wants the answer written there.
+        unsafe { describe((*asked.cast::<layout::MetadataExtension>()).metadata) };
+        return ptr::null_mut();
+    }
+    // SAFETY: as the whole function.
+    let outcome = catch_unwind(|| unsafe { run(frame) });
+    match outcome.unwrap_or_else(|_| Err("a kernel panicked".to_owned())) {
+        Ok(()) => ptr::null_mut(),
+        Err(message) => error(frame, &message),
+    }
+}
+
+/// # Safety
+/// `metadata` is XLA's.
+unsafe fn describe(metadata: *mut layout::Metadata) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        ((*metadata).version.major, (*metadata).version.minor) = layout::VERSION;
+        (*metadata).traits = 0;
+    }
+}
+
+/// # Safety
+/// `frame` is a call frame of XLA's, in the stage of execution.
+unsafe fn run(frame: &CallFrame) -> std::result::Result<(), String> {
+    // SAFETY: the frame's lists, and the memory they name, live during the call; results overlap nothing else.
+    let (program, inputs, outputs) = unsafe {
+        let program = numbers(frame, "program").ok_or("a kernel was called without a program")?;
+        let inputs = buffers(&frame.args).iter().map(|b| read(b)).collect::<Option<Vec<_>>>();
+        let outputs = buffers(&frame.rets).iter().map(|b| write(b)).collect::<Option<Vec<_>>>();
+        (program, inputs, outputs)
+    };
+    let kind = "a kernel was given memory of a type that it does not know";
+    let workers = workers(frame);
+    kernel::run_scan(program, inputs.ok_or(kind)?, outputs.ok_or(kind)?, workers, &|tiles| share(frame, tiles, workers))
+}
+
+impl vector::Work for Tile<'_> {
+    #[inline(always)]
+    fn run(self) {
+        Tile::run(self);
+    }
+}
+
+/// Runs tiles on this thread and on XLA's; whether all of them ended.
+fn share(frame: &CallFrame, tiles: Vec<Tile>, workers: usize) -> bool {
+    let helpers = tiles.len().min(workers).saturating_sub(1);
+    pool::run_all(tiles, vector::run, helpers, &|job| schedule(frame, job))
+}
+
+/// Hands a job to XLA's threads; whether they take it.
+fn schedule(frame: &CallFrame, job: &pool::Job) -> bool {
+    let mut args = layout::Schedule {
+        struct_size: size_of::<layout::Schedule>(),
+        extensions: ptr::null(),
+        context: frame.context,
+        task: job.task,
+        data: job.data,
+    };
+    // SAFETY: the slot's function takes this struct.
+    unsafe { call(frame, layout::THREAD_POOL_SCHEDULE, (&raw mut args).cast()) }.is_some_and(|error| error.is_null())
+}
+
+/// How many threads XLA has for one program; 1 where it does not tell.
+fn workers(frame: &CallFrame) -> usize {
+    let mut count = 1i64;
+    let mut args = layout::NumThreads {
+        struct_size: size_of::<layout::NumThreads>(),
+        extensions: ptr::null(),
+        context: frame.context,
+        count: &raw mut count,
+    };
+    // SAFETY: the slot's function takes this struct.
+    unsafe { call(frame, layout::THREAD_POOL_NUM_THREADS, (&raw mut args).cast()) };
+    usize::try_from(count).unwrap_or(1).max(1)
+}
+
+fn error(frame: &CallFrame, message: &str) -> *mut layout::Error {
+    let message = std::ffi::CString::new(message).unwrap_or_default();
+    let mut args = layout::ErrorCreate {
+        struct_size: size_of::<layout::ErrorCreate>(),
+        extensions: ptr::null(),
+        message: message.as_ptr(),
+        code: layout::INTERNAL,
+    };
+    // SAFETY: the slot's function takes this struct, and copies the message.
+    unsafe { call(frame, layout::ERROR_CREATE, (&raw mut args).cast()) }.unwrap_or(ptr::null_mut())
+}
+
+/// Calls a function of the FFI's table; `None` where the table does not reach that far. An error is the callee's answer,
+/// which is not released: it is returned to XLA, or means that threads are not to be had.
+///
+/// # Safety
+/// `args` points to the arguments of the slot's function.
+unsafe fn call(frame: &CallFrame, slot: usize, args: *mut c_void) -> Option<*mut layout::Error> {
+    let offset = size_of::<layout::Api>() + slot * size_of::<usize>();
+    // SAFETY: the table lives as long as the plugin, and its own size says whether the slot lies inside it.
+    let function = unsafe {
+        let inside = offset + size_of::<usize>() <= frame.api.as_ref()?.struct_size;
+        inside.then(|| {
+            frame
+                .api
+                .byte_add(offset)
+                .cast::<MaybeUninit<Option<unsafe extern "C" fn(*mut c_void) -> *mut layout::Error>>>()
+        })
+    }?;
+    // SAFETY: a slot is a nullable function pointer; the caller vouches for the arguments.
+    unsafe { function.read().assume_init().map(|function| function(args)) }
+}
+
+/// # Safety
+/// The list is XLA's.
+unsafe fn buffers<'a>(list: &Buffers) -> Vec<&'a Buffer> {
+    // SAFETY: the caller's promise; XLA has buffers only.
+    unsafe { api::slice(list.buffers, list.size as usize).iter().map(|b| &**b).collect() }
+}
+
+/// The list of numbers of this name in the call's configuration.
+///
+/// # Safety
+/// The frame is XLA's.
+unsafe fn numbers<'a>(frame: &CallFrame, name: &str) -> Option<&'a [i64]> {
+    let attrs = &frame.attrs;
+    let count = attrs.size as usize;
+    // SAFETY: the caller's promise; kinds say what values are.
+    unsafe {
+        let names = api::slice(attrs.names, count);
+        let text = |text: &Text| api::slice(text.data.cast::<u8>(), text.size);
+        let at = names.iter().position(|n| text(&**n) == name.as_bytes())?;
+        if api::slice(attrs.kinds, count)[at] != layout::KIND_ARRAY {
+            return None;
+        }
+        let list = &*api::slice(attrs.values, count)[at].cast::<layout::List>();
+        (list.element_type == layout::S64).then(|| api::slice(list.data.cast(), list.size))
+    }
+}
+
+/// Number of elements.
+///
+/// # Safety
+/// The buffer is XLA's.
+unsafe fn count(buffer: &Buffer) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { api::slice(buffer.dims, buffer.rank as usize).iter().product::<i64>() as usize }
+}
+
+/// # Safety
+/// The buffer is an operand of a call that lasts for `'a`.
+unsafe fn read<'a>(buffer: &Buffer) -> Option<Read<'a>> {
+    // SAFETY: the caller's promise; XLA aligns memory for its element type.
+    unsafe {
+        let (data, count) = (buffer.data, count(buffer));
+        Some(match buffer.element_type {
+            layout::F32 => Read::F32(api::slice(data.cast(), count)),
+            layout::S32 => Read::S32(api::slice(data.cast(), count)),
+            layout::S8 => Read::S8(api::slice(data.cast(), count)),
+            layout::BF16 => Read::Bf16(api::slice(data.cast(), count)),
+            layout::PRED => Read::Pred(api::slice(data.cast(), count)),
+            _ => return None,
+        })
+    }
+}
+
+/// # Safety
+/// The buffer is a result of a call that lasts for `'a`, and overlaps nothing else.
+unsafe fn write<'a>(buffer: &Buffer) -> Option<Write<'a>> {
+    // SAFETY: as for `read`; a result's memory holds bytes of whatever was there before, which are values of these types.
+    unsafe {
+        let (data, count) = (buffer.data, count(buffer));
+        Some(match buffer.element_type {
+            layout::F32 => Write::F32(slice_mut(data, count)),
+            layout::S8 => Write::S8(slice_mut(data, count)),
+            layout::BF16 => Write::Bf16(slice_mut(data, count)),
+            layout::PRED => Write::Pred(slice_mut(data, count)),
+            _ => return None,
+        })
+    }
+}
+
+/// # Safety
+/// `data` is null or points to `count` values that nobody else uses for `'a`.
+unsafe fn slice_mut<'a, T>(data: *mut c_void, count: usize) -> &'a mut [T] {
+    if data.is_null() || count == 0 {
+        return &mut [];
+    }
+    // SAFETY: not null, and the caller's promise.
+    unsafe { std::slice::from_raw_parts_mut(data.cast(), count) }
+}
