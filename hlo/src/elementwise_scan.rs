@@ -1,6 +1,9 @@
 //! Finds the scans whose steps are elementwise and turns them into calls of one kernel. The one file that knows both
 //! operations by name and the instructions of a [`LaneProgram`].
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::dtype::DType;
 use crate::error::GraphErrors;
 use crate::function::{Function, Node, Parameter, Value};
@@ -23,13 +26,75 @@ impl Function {
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn call_elementwise_scans(&self, target: &'static str) -> Result<Function, GraphErrors> {
-        self.simplify().transform(&mut |node, operands| {
+        self.simplify().convert_inside().transform(&mut |node, operands| {
             let program = LaneProgram::of_scan(node.op.downcast::<Scan>()?)?;
             let config = vec![("program", program.encode())];
             let graph = operands.first()?.graph();
             Some(CustomCall { target, config, outputs: node.types.clone() }.on(graph, operands))
         })
     }
+}
+
+impl Function {
+    /// What is converted behind a scan is converted in it: the scan writes few bytes instead of many that are read again.
+    fn convert_inside(&self) -> Function {
+        let inner = |node: &Node| Node {
+            op: node.op.map_bodies(&Function::convert_inside).unwrap_or_else(|| node.op.clone()),
+            ..node.clone()
+        };
+        let mut nodes: Vec<Node> = self.nodes.iter().map(inner).collect();
+        let mut stands_for: HashMap<Value, Value> = HashMap::new();
+        let mut widened: HashMap<(Value, DType), Value> = HashMap::new();
+        for index in 0..nodes.len() {
+            if nodes[index].op.name() != "convert" {
+                continue;
+            }
+            let (value, reshape) = behind_reshape(&nodes, nodes[index].operands[0]);
+            let to = nodes[index].types[0].dtype;
+            let known = widened.get(&(value, to)).copied();
+            let Some(output) = known.or_else(|| widen(&mut nodes, value, index)) else { continue };
+            widened.insert((value, to), output);
+            match reshape {
+                Some(reshape) => {
+                    nodes[index] =
+                        Node { op: nodes[reshape].op.clone(), operands: vec![output], ..nodes[index].clone() };
+                }
+                None => _ = stands_for.insert(Value { node: index, output: 0 }, output),
+            }
+        }
+        let follow = |value: &mut Value| *value = stands_for.get(value).copied().unwrap_or(*value);
+        nodes.iter_mut().flat_map(|node| &mut node.operands).for_each(follow);
+        let mut results = self.results.clone();
+        results.iter_mut().for_each(follow);
+        Function { nodes, inputs: self.inputs.clone(), results }.simplify()
+    }
+}
+
+/// The value that is reshaped to `value`, if it is, and the node that does it.
+fn behind_reshape(nodes: &[Node], value: Value) -> (Value, Option<usize>) {
+    match nodes[value.node].op.name() {
+        "reshape" => (nodes[value.node].operands[0], Some(value.node)),
+        _ => (value, None),
+    }
+}
+
+/// Gives a scan one more output: a stacked one of it, converted as the node at `convert` does. `None`: there is no such scan.
+fn widen(nodes: &mut [Node], value: Value, convert: usize) -> Option<Value> {
+    let (node, convert) = (nodes[value.node].clone(), nodes[convert].clone());
+    let scan = node.op.downcast::<Scan>()?;
+    let to = convert.types[0].dtype;
+    if value.output < scan.carries || !stores(to) || LaneProgram::of_scan(scan).is_none() {
+        return None;
+    }
+    let mut body = scan.body.clone();
+    let source = body.results[value.output];
+    let types = vec![body.ty(source).with_dtype(to)];
+    let stacked = node.types[value.output].with_dtype(to);
+    body.results.push(Value { node: body.nodes.len(), output: 0 });
+    body.nodes.push(Node { operands: vec![source], types, ..convert });
+    let op = Arc::new(Scan { body, ..scan.clone() });
+    nodes[value.node] = Node { op, types: [node.types.clone(), vec![stacked]].concat(), ..node.clone() };
+    Some(Value { node: value.node, output: node.types.len() })
 }
 
 impl LaneProgram {
@@ -193,6 +258,10 @@ impl<'a> Reader<'a> {
             // As XLA's simplifier does it.
             return Some(self.push(LaneOp::Multiply, &[*a, Slot::Number(1.0 / divisor)]));
         }
+        if let ("clamp", [low, x, high], [DType::F32, ..]) = (node.op.name(), &slots[..], &dtypes[..]) {
+            let raised = self.push(LaneOp::Maximum, &[*x, *low]);
+            return Some(self.push(LaneOp::Minimum, &[raised, *high]));
+        }
         let op = operation(node.op.as_ref(), &dtypes)?;
         Some(self.push(op, &slots))
     }
@@ -266,6 +335,7 @@ fn arithmetic(name: &str) -> Option<LaneOp> {
         "negate" => LaneOp::Negate,
         "sign" => LaneOp::Sign,
         "sqrt" => LaneOp::Sqrt,
+        "exponential" => LaneOp::Exponential,
         "floor" => LaneOp::Floor,
         "ceil" => LaneOp::Ceil,
         "round_nearest_even" => LaneOp::RoundEven,

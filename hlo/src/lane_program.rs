@@ -53,7 +53,7 @@ pub struct Instruction {
 
 macro_rules! lane_ops {
     ($($(#[$doc:meta])* $op:ident $count:literal;)*) => {
-        /// What an instruction does. Each rounds once, as IEEE 754 says.
+        /// What an instruction does. Each but the exponential rounds once, as IEEE 754 says.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum LaneOp { $($(#[$doc])* $op,)* }
 
@@ -95,6 +95,8 @@ lane_ops! {
     Sign 1;
     /// The square root.
     Sqrt 1;
+    /// `e^a`, to two units in the last place.
+    Exponential 1;
     /// Largest integer not above.
     Floor 1;
     /// Smallest integer not below.

@@ -36,6 +36,7 @@ pub(super) fn apply(op: LaneOp, to: &mut [f32], [a, b, c]: [&[f32]; 3]) {
         LaneOp::Negate => each(to, a, |a: f32| -a),
         LaneOp::Sign => each(to, a, |a: f32| if a == 0.0 || a.is_nan() { a } else { 1f32.copysign(a) }),
         LaneOp::Sqrt => each(to, a, f32::sqrt),
+        LaneOp::Exponential => each(to, a, exp),
         LaneOp::Floor => each(to, a, f32::floor),
         LaneOp::Ceil => each(to, a, f32::ceil),
         LaneOp::RoundEven => each(to, a, f32::round_ties_even),
@@ -62,6 +63,23 @@ fn one(condition: bool) -> f32 {
     if condition { 1.0 } else { 0.0 }
 }
 
+/// `e^x`: a polynomial on half a power of two around zero (Cephes' `expf`), times a power of two.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    const POLYNOMIAL: [f32; 5] = [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5];
+    // Beyond these the result is infinite or zero.
+    let x = x.clamp(-105.0, 89.0);
+    let n = (x * std::f32::consts::LOG2_E).round_ties_even();
+    // The logarithm of 2 in two parts, of which the first times n is exact.
+    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
+    let tail = POLYNOMIAL.iter().fold(1.987_569_1e-4f32, |sum, c| sum.mul_add(r, *c));
+    let y = tail.mul_add(r * r, r) + 1.0;
+    // In two factors, since one alone may leave the range where the result does not.
+    let half = n as i32 >> 1;
+    let power = |n: i32| f32::from_bits(((n + 127) as u32) << 23);
+    y * power(half) * power(n as i32 - half)
+}
+
 /// The nearest bf16, ties to even; NaN stays NaN.
 #[inline(always)]
 fn round_bf16(x: f32) -> f32 {
@@ -81,5 +99,76 @@ fn two(to: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) {
 fn three(to: &mut [f32], a: &[f32], b: &[f32], c: &[f32], f: impl Fn(f32, f32, f32) -> f32) {
     for (((to, a), b), c) in to.iter_mut().zip(a).zip(b).zip(c) {
         *to = f(*a, *b, *c);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(op: LaneOp, operands: [f32; 3]) -> f32 {
+        let [a, b, c] = operands.map(|x| [x; 5]);
+        let mut to = [0.25; 5];
+        apply(op, &mut to, [&a, &b, &c]);
+        assert!(to.iter().all(|x| x.to_bits() == to[0].to_bits()));
+        to[0]
+    }
+
+    #[test]
+    fn arithmetic_rounds_once() {
+        let (a, b, c) = (1.1f32, 1.3f32, -1.43f32);
+        assert_eq!(run(LaneOp::MultiplyAdd, [a, b, c]), (f64::from(a) * f64::from(b) + f64::from(c)) as f32);
+        assert_ne!(run(LaneOp::MultiplyAdd, [a, b, c]), a * b + c);
+        assert_eq!(run(LaneOp::MultiplySubtract, [a, b, c]), (f64::from(a) * f64::from(b) - f64::from(c)) as f32);
+        assert_eq!(run(LaneOp::SubtractMultiply, [a, b, c]), (f64::from(c) - f64::from(a) * f64::from(b)) as f32);
+        assert_eq!(run(LaneOp::Divide, [a, b, c]), a / b);
+    }
+
+    #[test]
+    fn a_nan_stays_one() {
+        for op in [LaneOp::Maximum, LaneOp::Minimum] {
+            assert!(run(op, [f32::NAN, 1.0, 0.0]).is_nan() && run(op, [1.0, f32::NAN, 0.0]).is_nan(), "{op:?}");
+        }
+        assert!(
+            [LaneOp::Sign, LaneOp::RoundBf16, LaneOp::Exponential].iter().all(|op| run(*op, [f32::NAN; 3]).is_nan())
+        );
+        assert_eq!(run(LaneOp::Greater, [f32::NAN, 0.0, 0.0]), 0.0);
+        assert_eq!(run(LaneOp::NotEqual, [f32::NAN, f32::NAN, 0.0]), 1.0);
+    }
+
+    #[test]
+    fn booleans_are_zero_and_one() {
+        for (a, b) in [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)] {
+            let (x, y) = (a != 0.0, b != 0.0);
+            assert_eq!(run(LaneOp::And, [a, b, a]), one(x && y));
+            assert_eq!(run(LaneOp::Or, [a, b, a]), one(x || y));
+            assert_eq!(run(LaneOp::Xor, [a, b, a]), one(x != y));
+            assert_eq!(run(LaneOp::Not, [a, b, a]), one(!x));
+            assert_eq!(run(LaneOp::Select, [a, 5.0, 7.0]), if x { 5.0 } else { 7.0 });
+        }
+    }
+
+    #[test]
+    fn narrow_types_are_rounded_to() {
+        for x in [1.0, 1.003_906_3, 1.011_718_8, -3.141_592_7, 3.4e38, f32::INFINITY, 0.0] {
+            assert_eq!(run(LaneOp::RoundBf16, [x; 3]), half::bf16::from_f32(x).to_f32(), "{x}");
+        }
+        for (x, y) in [(1.9, 1.0), (-1.9, -1.0), (300.0, 127.0), (-300.0, -128.0), (f32::NAN, 0.0)] {
+            assert_eq!(run(LaneOp::TruncateS8, [x; 3]), y);
+        }
+    }
+
+    #[test]
+    fn the_exponential_is_close() {
+        for i in -1040..890 {
+            let x = i as f32 * 0.1;
+            let (is, wanted) = (run(LaneOp::Exponential, [x; 3]), f64::from(x).exp());
+            let unit = if wanted < f64::from(f32::MIN_POSITIVE) { 1.5e-45 } else { wanted * 1.2e-7 };
+            let off = if wanted > f64::from(f32::MAX) { 0.0 } else { (f64::from(is) - wanted).abs() / unit };
+            assert!(off <= 2.0, "e^{x} is {is:e}, not {wanted:e}");
+        }
+        assert_eq!(run(LaneOp::Exponential, [0.0; 3]), 1.0);
+        assert_eq!(run(LaneOp::Exponential, [f32::INFINITY; 3]), f32::INFINITY);
+        assert_eq!(run(LaneOp::Exponential, [f32::NEG_INFINITY; 3]), 0.0);
     }
 }

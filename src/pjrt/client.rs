@@ -19,7 +19,7 @@ use super::platform::Platform;
 use super::plugin::Plugin;
 use super::program::CompiledMemory;
 use super::store::{Key, Store};
-use super::sys;
+use super::{retain, sys};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a client is made.
@@ -257,6 +257,7 @@ impl RawClient {
         let mut values = options.values.clone();
         // Plugins of other hardware refuse an option that they do not know.
         if plugin.platform() == Some(Platform::Cpu) {
+            retain::freed_memory();
             values.push(("cpu_device_count".to_owned(), Value::Int(options.cpu_devices as i64)));
         }
         let named = api::write_named(&values);

@@ -32,6 +32,7 @@ mod platform;
 mod plugin;
 mod program;
 mod proto;
+mod retain;
 mod signature;
 mod store;
 mod sys;
