@@ -47,7 +47,7 @@ impl Program {
         if self.plain_loops || !client.has_kernels() {
             return self.text(function);
         }
-        self.text(&function.call_elementwise_scans(kernel::SCAN).map_err(graph_error)?)
+        self.text(&function.call_elementwise_scans().map_err(graph_error)?)
     }
 
     /// Compiles the function for a client's device, or takes it from the cache.

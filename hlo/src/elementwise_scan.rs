@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::batch::Mapped;
 use crate::dtype::DType;
 use crate::error::GraphErrors;
 use crate::function::{Function, Node, Parameter, Value};
@@ -11,13 +12,42 @@ use crate::lane_program::{Instruction, LaneOp, LaneProgram, Slot};
 use crate::op::Op;
 use crate::ops::constant::Constant;
 use crate::ops::custom_call::CustomCall;
+use crate::ops::sample::Sample;
 use crate::ops::select::{Compare, Direction};
-use crate::scan::Scan;
+use crate::scan::{Scan, swap_front};
+use crate::tensor::Tensor;
 use crate::types::TensorType;
 
+/// The name of the code that a runtime registers for elementwise loops over time. Its configuration `program` is an encoded
+/// [`LaneProgram`].
+pub const ELEMENTWISE_SCAN: &str = "spiq_elementwise_scan";
+
+fn call(program: &LaneProgram, outputs: Vec<TensorType>, operands: &[Tensor]) -> Vec<Tensor> {
+    let config = vec![("program", program.encode())];
+    let graph = operands[0].graph();
+    CustomCall { target: ELEMENTWISE_SCAN, config, outputs, map }.on(graph, operands)
+}
+
+/// Lanes do not depend on each other, so a mapped axis only makes more of them. Time stays in front.
+fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
+    let program = LaneProgram::decode(&call.config[0].1)?;
+    let (carries, first_slice) = (program.carries.len(), program.consts.len() + program.carries.len());
+    let place = |(i, t): (usize, Tensor), stays: usize| if i < stays { t } else { swap_front(&t) };
+    let operands: Vec<Tensor> =
+        mapped.operands().into_iter().enumerate().map(|(i, t)| place((i, t), first_slice)).collect();
+    let wide = |(i, ty): (usize, &TensorType)| {
+        let mut dims = ty.dims.clone();
+        dims.insert(usize::from(i >= carries), mapped.size);
+        ty.with_dims(dims)
+    };
+    let outputs = call.outputs.iter().enumerate().map(wide).collect();
+    let program = LaneProgram { lanes: program.lanes * mapped.size, ..program };
+    let results = self::call(&program, outputs, &operands);
+    Some(results.into_iter().enumerate().map(|result| place(result, carries)).collect())
+}
+
 impl Function {
-    /// The same function with each scan whose steps are elementwise in one call of `target`: code of the runtime that is told
-    /// the steps as a [`LaneProgram`], in the configuration `program`. Operands and results are those of the scan:
+    /// The same function with each scan whose steps are elementwise in one call of [`ELEMENTWISE_SCAN`]. Operands and results are those of the scan:
     /// constants, carries, sequences; last carries, stacked outputs.
     ///
     /// A sum with a product that nobody else reads is rounded once, as XLA:CPU does it. Scans that do anything else than
@@ -25,12 +55,10 @@ impl Function {
     ///
     /// # Errors
     /// None for a function that was traced without errors.
-    pub fn call_elementwise_scans(&self, target: &'static str) -> Result<Function, GraphErrors> {
+    pub fn call_elementwise_scans(&self) -> Result<Function, GraphErrors> {
         self.simplify().convert_inside().transform(&mut |node, operands| {
             let program = LaneProgram::of_scan(node.op.downcast::<Scan>()?)?;
-            let config = vec![("program", program.encode())];
-            let graph = operands.first()?.graph();
-            Some(CustomCall { target, config, outputs: node.types.clone() }.on(graph, operands))
+            Some(call(&program, node.types.clone(), operands))
         })
     }
 }
@@ -341,4 +369,24 @@ fn arithmetic(name: &str) -> Option<LaneOp> {
         "round_nearest_even" => LaneOp::RoundEven,
         _ => return None,
     })
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let sums = |x: &[Tensor]| {
+        let add = Instruction { op: LaneOp::Add, operands: [Slot::Carry(0), Slot::Slice(0), Slot::Carry(0)] };
+        let program = LaneProgram {
+            steps: 4,
+            lanes: 3,
+            reverse: false,
+            consts: Vec::new(),
+            carries: vec![Slot::Result(0)],
+            slices: vec![DType::F32],
+            outputs: vec![(Slot::Result(0), DType::F32)],
+            instructions: vec![add],
+        };
+        call(&program, vec![x[0].ty().clone(), x[1].ty().clone()], x)
+    };
+    let f = DType::F32;
+    let sample = Sample::new("custom_call of an elementwise scan", sums);
+    vec![sample.input(f, [3], -1.0, 1.0).input(f, [4, 3], -1.0, 1.0).forward_only()]
 }

@@ -37,6 +37,7 @@ pub use batch::{Mapped, vmap};
 pub use checkpoint::{checkpoint, scan_checkpointed};
 pub use control::{switch, while_loop};
 pub use dtype::{DType, Kind};
+pub use elementwise_scan::ELEMENTWISE_SCAN;
 pub use error::{GraphError, GraphErrors, Violation, name_places, place_name};
 pub use function::{Function, Node, Rewrite, Value};
 pub use graph::Graph;

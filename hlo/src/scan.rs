@@ -245,7 +245,8 @@ pub(crate) fn dependence(body: &Function) -> Vec<Vec<bool>> {
     body.results.iter().map(|v| reach[v.node].clone()).collect()
 }
 
-fn swap_front(tensor: &Tensor) -> Tensor {
+/// The first two axes in each other's place.
+pub(crate) fn swap_front(tensor: &Tensor) -> Tensor {
     let order: Vec<usize> = [1, 0].into_iter().chain(2..tensor.rank()).collect();
     tensor.transpose(&order)
 }

@@ -3,7 +3,7 @@
 use expect_test::expect_file;
 use spiq_hlo::{
     Array, DType, DotDims, Function, PrintOptions, Tensor, TensorType, custom_vjp, grad, scan, sort, switch, trace,
-    value_and_grad, vmap, while_loop,
+    value_and_grad, vjp, vmap, while_loop,
 };
 
 fn traced(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Function {
@@ -48,6 +48,26 @@ fn a_perceptron_and_its_gradient() {
 fn spike(v: &Tensor) -> Tensor {
     let step = |v: &Tensor| v.gt(0.0).convert(v.dtype());
     custom_vjp("spike", v, step, |v: &Tensor, _: &Tensor, ct: &Tensor| ct * (1.0 - v.abs()).maximum(0.0))
+}
+
+/// The loops that a runtime's kernel takes over, with what the kernel is told.
+#[test]
+fn a_neuron_and_its_gradient_in_kernels() {
+    let inputs = [("beta", f32(&[8, 6])), ("x", f32(&[16, 8, 6])), ("ct", f32(&[16, 8, 6]))];
+    let function = traced(&inputs, |x| {
+        let start = x[0].zeros_like();
+        let step = |v: Tensor, row: Tensor| {
+            let fired = spike(&(&v - 1.0));
+            (&v * &x[0] + row - &fired, fired)
+        };
+        let spikes = scan(&start, &x[1], step).1;
+        let grads = vjp(&[spikes.clone()], &[Some(x[2].clone())], &x[..2]);
+        [vec![spikes.reshape(&[128, 6]).convert(DType::S8)], grads].concat()
+    });
+    let function = function.call_elementwise_scans().unwrap_or_else(|e| panic!("{e}"));
+    let lowered = function.lower().unwrap_or_else(|e| panic!("{e}")).simplify();
+    lowered.verify().unwrap_or_else(|e| panic!("{e}"));
+    show("lif_kernel", &lowered);
 }
 
 /// The gradient of the spike count of leaky integrate-and-fire neurons behind a dot product.

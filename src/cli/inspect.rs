@@ -124,7 +124,8 @@ fn text(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<Stri
                 Stage::Stablehlo => program.text(&function),
                 Stage::Hlo => {
                     let options = CompileOptions { inputs: Some(function.input_types()), ..CompileOptions::default() };
-                    client::open(arguments.device)?.optimized_hlo(&program.text(&function)?, &options)
+                    let client = client::open(arguments.device)?;
+                    client.optimized_hlo(&program.text_for(&client, &function)?, &options)
                 }
                 _ => Ok(print(&function)),
             }

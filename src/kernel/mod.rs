@@ -15,9 +15,6 @@ pub(crate) use tile::Tile;
 use scan::Scan;
 use spiq_hlo::LaneProgram;
 
-/// The name by which programs call [`run_scan`].
-pub(crate) const SCAN: &str = "spiq_elementwise_scan";
-
 /// Elements below which another thread is not worth waking.
 const SMALL: usize = 1 << 15;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::batch::Mapped;
 use crate::error::Violation;
 use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
@@ -16,6 +17,8 @@ pub(crate) struct CustomCall {
     /// Lists of whole numbers by name: the one kind of configuration that needs no parsing at the other end.
     pub(crate) config: Vec<(&'static str, Vec<i64>)>,
     pub(crate) outputs: Vec<TensorType>,
+    /// The same call over one more leading axis.
+    pub(crate) map: fn(&CustomCall, &Mapped) -> Option<Vec<Tensor>>,
 }
 
 impl CustomCall {
@@ -47,6 +50,9 @@ impl Op for CustomCall {
         let message = "has no reverse rule; differentiate before kernels are called";
         reverse.outs[0].graph().fail("custom_call", Violation::new("", message));
         vec![None; reverse.ins.len()]
+    }
+    fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
+        (self.map)(self, mapped)
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly

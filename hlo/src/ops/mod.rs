@@ -41,6 +41,7 @@ pub fn samples() -> Vec<Sample> {
         gradient::samples(),
         crate::control::samples(),
         crate::scan::samples(),
+        crate::elementwise_scan::samples(),
         crate::associative_scan::samples(),
         crate::checkpoint::samples(),
         crate::running_sum::samples(),

@@ -25,7 +25,7 @@ pub fn register(api: Api) -> Result<()> {
     let extension = find(api.extensions().cast(), layout::EXTENSION).ok_or_else(missing)?;
     // SAFETY: the extension's kind says that it is this struct, and it lives as long as the plugin.
     let register = unsafe { (*extension.cast::<layout::FfiExtension>()).register_handler }.ok_or_else(missing)?;
-    let (name, platform, handler) = (kernel::SCAN, "Host", scan as layout::Handler);
+    let (name, platform, handler) = (spiq_hlo::ELEMENTWISE_SCAN, "Host", scan as layout::Handler);
     let mut args = layout::RegisterHandler {
         struct_size: size_of::<layout::RegisterHandler>(),
         target_name: name.as_ptr().cast(),
