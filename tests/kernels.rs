@@ -59,7 +59,7 @@ fn gradient(layer: Box<dyn Layer>, dims: [usize; 3]) -> (Function, Vec<Array>) {
         let (given, ct) = (&values[..values.len() - 1], &values[values.len() - 1]);
         let params = types.keys().cloned().zip(given.iter().cloned()).collect();
         let traces = nn::run(&model, &params, &given[given.len() - 1].named("T B C")).0.into_tensor();
-        let grads = vjp(&[traces.clone()], &[Some(ct.clone())], given);
+        let grads = vjp(std::slice::from_ref(&traces), &[Some(ct.clone())], given);
         [vec![traces], grads].concat()
     });
     let x = random(2, &f32(&dims), -0.5, 1.5);
@@ -131,7 +131,7 @@ fn all_types_and_places_are_the_same() {
             let more = number.floor() + x[0].ceil() - number.sign() + x[0].abs().sqrt() + x[0].round_nearest_even();
             ((b, a, next.clone()), vec![large, rounded, whole, next, more.minimum(&c)])
         });
-        vec![vec![last.0, last.1, last.2], y].concat()
+        [vec![last.0, last.1, last.2], y].concat()
     })
     .unwrap();
     let values = |(i, (_, ty)): (usize, &(&str, TensorType))| {

@@ -61,7 +61,7 @@ fn a_neuron_and_its_gradient_in_kernels() {
             (&v * &x[0] + row - &fired, fired)
         };
         let spikes = scan(&start, &x[1], step).1;
-        let grads = vjp(&[spikes.clone()], &[Some(x[2].clone())], &x[..2]);
+        let grads = vjp(std::slice::from_ref(&spikes), &[Some(x[2].clone())], &x[..2]);
         [vec![spikes.reshape(&[128, 6]).convert(DType::S8)], grads].concat()
     });
     let function = function.call_elementwise_scans().unwrap_or_else(|e| panic!("{e}"));
