@@ -32,7 +32,7 @@ impl Notebook {
         for cell in notebook["cells"].as_array_mut().into_iter().flatten() {
             let tags = cell["metadata"]["tags"].clone();
             cell["metadata"] = if tags.is_null() { json!({}) } else { json!({ "tags": tags }) };
-            if let Some(outputs) = cell["outputs"].as_array_mut() {
+            if let Some(Value::Array(outputs)) = cell.get_mut("outputs") {
                 join_streams(outputs);
             }
         }
@@ -108,7 +108,9 @@ fn is_tagged(cell: &Value, tag: &str) -> bool {
 fn errors(cell: &Value) -> String {
     let outputs = cell["outputs"].as_array().into_iter().flatten();
     let error = |output: &Value| match output["output_type"].as_str()? {
-        "error" => Some(lines(&output["traceback"])).filter(|text| !text.is_empty()).or(Some(lines(&output["evalue"]))),
+        "error" => {
+            Some(traceback(&output["traceback"])).filter(|text| !text.is_empty()).or(Some(lines(&output["evalue"])))
+        }
         "stream" if output["name"] == "stderr" => Some(lines(&output["text"])),
         _ => Some(lines(&output["data"]["text/plain"])).filter(|text| text.starts_with("error: ")),
     };
@@ -134,8 +136,21 @@ fn lines(value: &Value) -> String {
     }
 }
 
+/// The lines of a compile error.
+fn traceback(value: &Value) -> String {
+    let lines = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// A text without the colours of a terminal.
+fn plain(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or(part, |(_, rest)| rest))
+}
+
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+    plain(text).lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -147,7 +162,8 @@ mod tests {
             "cell_type": "code", "execution_count": 3, "source": ["let x = 1;\n", "x"], "outputs": outputs,
             "metadata": { "tags": tags, "execution": { "iopub.execute_input": "2026-01-01" } },
         });
-        let text = json!({ "nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell] }).to_string();
+        let words = json!({ "cell_type": "markdown", "source": "words", "metadata": {} });
+        let text = json!({ "nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [words, cell] }).to_string();
         Notebook::parse(&text).expect("a notebook")
     }
 
@@ -165,8 +181,7 @@ mod tests {
         let none = json!(null);
         let stream = |name: &str, text: &str| json!({ "output_type": "stream", "name": name, "text": [text] });
         let result = |text: &str| json!({ "output_type": "execute_result", "data": { "text/plain": text } });
-        let compile =
-            json!({ "output_type": "error", "ename": "Error", "evalue": "cannot find x", "traceback": ["E0425"] });
+        let compile = json!({ "output_type": "error", "ename": "Error", "evalue": "cannot find x", "traceback": ["\u{1b}[31mE0425\u{1b}[0m"] });
         check(&stream("stdout", "loss 2.3"), &none, None);
         check(&result("f32[2]"), &none, None);
         check(&compile, &none, Some("E0425"));
