@@ -9,7 +9,7 @@ use crate::config::{ModelConfig, RuleConfig};
 use crate::error::{Error, Result};
 use crate::jit::graph_error;
 use crate::nn::{self, Axes, Layer, Sequential, Traced, shapes};
-use crate::quant::{COLLECTION, Mode, NOISE_KEY, Numerics, Quantized, Report, Rules, quantize};
+use crate::quant::{Arithmetic, COLLECTION, Gradients, Mode, NOISE_KEY, Numerics, Quantized, Report, Rules, quantize};
 use crate::random::Rngs;
 
 /// Elements of the largest input. Beyond it, sizes are a mistake, and their products would overflow.
@@ -34,7 +34,8 @@ pub struct Network {
     config: ModelConfig,
     rules: Vec<RuleConfig>,
     compiled_rules: Rules,
-    numerics: Numerics,
+    arithmetic: Arithmetic,
+    time_tile: Option<usize>,
     model: Sequential,
 }
 
@@ -79,13 +80,32 @@ impl Network {
     /// Of kind `Input`: a rule that is not usable.
     pub fn new(config: ModelConfig, rules: Vec<RuleConfig>) -> Result<Network> {
         let model = Sequential::from(&config);
-        Ok(Network { compiled_rules: Rules::new(&rules)?, config, rules, numerics: Numerics::default(), model })
+        Ok(Network {
+            compiled_rules: Rules::new(&rules)?,
+            config,
+            rules,
+            arithmetic: Arithmetic::default(),
+            time_tile: None,
+            model,
+        })
     }
 
-    /// The same network with this arithmetic; a new one has [`Numerics::default`].
+    /// The same network with this rounding; a new one has [`Numerics::default`].
     #[must_use]
     pub fn with_numerics(self, numerics: Numerics) -> Network {
-        Network { numerics, ..self }
+        Network { arithmetic: Arithmetic { numerics, ..self.arithmetic }, ..self }
+    }
+
+    /// The same network with gradients of this width; a new one has [`Gradients::default`].
+    #[must_use]
+    pub fn with_gradients(self, gradients: Gradients) -> Network {
+        Network { arithmetic: Arithmetic { gradients, ..self.arithmetic }, ..self }
+    }
+
+    /// The same network cut along time into tiles of so many steps; `None` leaves that to the program's device.
+    #[must_use]
+    pub fn with_time_tile(self, time_tile: Option<usize>) -> Network {
+        Network { time_tile, ..self }
     }
 
     /// The model as it is written.
@@ -100,7 +120,12 @@ impl Network {
 
     /// Whose arithmetic quantization follows.
     pub fn numerics(&self) -> Numerics {
-        self.numerics
+        self.arithmetic.numerics
+    }
+
+    /// The width of the products on the way back.
+    pub fn gradients(&self) -> Gradients {
+        self.arithmetic.gradients
     }
 
     /// Types of the parameters by path.
@@ -143,7 +168,8 @@ impl Network {
         }
     }
 
-    /// The traced forward pass for inputs of type `x`, [T, B, …] f32, as it stands before any transform.
+    /// The traced forward pass for inputs of type `x`, [T, B, …] f32 (or spikes as `pred` or `s8`), as it stands before any
+    /// transform.
     ///
     /// # Errors
     /// Of kind `Input`: an input that the model does not fit.
@@ -192,7 +218,7 @@ impl Network {
         let paths = self.parameter_types();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
-        let quantized = quantize(&traced.function, &self.compiled_rules, pass.mode, self.numerics, is_weight)?;
+        let quantized = quantize(&traced.function, &self.compiled_rules, pass.mode, self.arithmetic, is_weight)?;
         Ok((quantized, traced.rates))
     }
 
@@ -201,7 +227,7 @@ impl Network {
     /// # Errors
     /// As [`quantized`](Network::quantized).
     pub fn forward(&self, x: &TensorType, pass: impl Into<Pass>) -> Result<Forward> {
-        self.forward_in_tiles(x, pass, x.dims.first().copied().unwrap_or_default())
+        self.forward_in_tiles(x, pass, self.time_tile.unwrap_or(x.dims.first().copied().unwrap_or_default()))
     }
 
     /// The forward pass, quantized by the rules and cut along time into tiles of so many steps.

@@ -175,9 +175,10 @@ fn quantized_weights_predict_what_the_parameters_do() {
     assert!(said.contains("core/layers/0/kernel  int8  768 B") && said.contains("all arrays"), "{said}");
     let predict = PREDICT.replace("params.safetensors", "q.safetensors");
     folder.succeeds(&format!("{predict} --mode ptq"));
-    assert_eq!(folder.outputs("out.safetensors"), wanted, "the file's own rules");
+    // A compiler may join a scale that it computes with other factors, so that the last bit can differ.
+    close(&folder.outputs("out.safetensors"), &wanted);
     folder.succeeds(&format!("{predict} --mode ptq --rules rules.toml"));
-    assert_eq!(folder.outputs("out.safetensors"), wanted);
+    close(&folder.outputs("out.safetensors"), &wanted);
     folder.write("int4.toml", "[[rules]]\nweight_qtype = \"int4\"\n");
     folder.refuses(&predict, "holds quantized weights; add --mode ptq");
     folder.refuses(
@@ -200,13 +201,13 @@ fn static_scales_come_from_a_file_of_samples_or_from_training() {
     let predict = PREDICT.replace("params.safetensors", "q.safetensors");
     folder.succeeds(&format!("{QUANTIZE} --calibrate data.safetensors --batch-size 2"));
     folder.succeeds(&format!("{predict} --mode ptq"));
-    folder.succeeds(&format!("{TRAIN} --rules rules.toml"));
+    folder.succeeds(&format!("{TRAIN} --rules rules.toml --numerics qwix"));
     let trained = QUANTIZE.replace("params.safetensors", "out/params.safetensors");
     folder.succeeds(&trained);
     folder.succeeds(&format!("{predict} --mode ptq"));
     let stored = folder.outputs("out.safetensors");
     folder.succeeds(&format!("{PREDICT} --rules rules.toml").replace("params.safetensors", "out/params.safetensors"));
-    assert_eq!(folder.outputs("out.safetensors"), stored);
+    close(&folder.outputs("out.safetensors"), &stored);
     folder.succeeds("inspect --model model.toml --rules rules.toml --stage grad");
 }
 
@@ -436,7 +437,7 @@ fn wrong_flags_are_refused() {
         ("train --learning-rate 0", "positive number"),
         ("train --shift 0.7", "from 0 to 0.5"),
         ("train --optimizer sg", "possible values: lion, adam, adamw, sgd"),
-        ("train --numerics exact", "possible values: qwix"),
+        ("train --numerics none", "possible values: exact, qwix"),
         ("train --device abacus", "possible values: cpu, cuda, tpu"),
         ("train --seed one", "--seed"),
         ("predict", "required arguments"),

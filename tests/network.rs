@@ -74,7 +74,9 @@ fn the_tutorials_outputs_are_those_of_the_python_stack() {
     let x = file.case("given").array("sample_x").clone();
     for name in ["fp32", "int8", "int4_weights", "readout"] {
         let case = file.case(name);
-        let network = Network::new(model(&[32, 64, 64, 10], false), rules(&case)).expect("a network");
+        let network = Network::new(model(&[32, 64, 64, 10], false), rules(&case))
+            .expect("a network")
+            .with_numerics(Numerics::Qwix);
         let start = params(&file, "params", &network);
         assert_eq!(start, network.init(0), "{name}: drawn parameters");
         for mode in [Mode::Qat, Mode::Ptq] {
@@ -87,7 +89,8 @@ fn the_tutorials_outputs_are_those_of_the_python_stack() {
 fn the_tutorials_training_follows_the_python_stack() {
     let file = Reference::load("tutorial");
     let (given, case) = (file.case("given"), file.case("training"));
-    let network = Network::new(model(&[32, 64, 64, 10], false), rules(&case)).expect("a network");
+    let network =
+        Network::new(model(&[32, 64, 64, 10], false), rules(&case)).expect("a network").with_numerics(Numerics::Qwix);
     let start = params(&file, "params", &network);
     let batch = (given.array("x"), given.array("targets"));
     let (losses, _, _) = train(&network, &start, batch, &lion(1e-3), 50);
@@ -105,7 +108,8 @@ fn a_small_quantized_model_agrees_in_outputs_gradients_and_training() {
     let (x, targets) = (given.array("x"), given.array("targets"));
     for name in ["fp32", "int8", "int8_weights", "int4_weights"] {
         let case = file.case(name);
-        let network = Network::new(model(&[12, 16, 5], true), rules(&case)).expect("a network");
+        let network =
+            Network::new(model(&[12, 16, 5], true), rules(&case)).expect("a network").with_numerics(Numerics::Qwix);
         let start = params(&file, "params", &network);
         check_nearly_all(name, &outputs(&network, &start, x, Mode::Qat), case.array("outputs"));
         let (losses, grads, trained) = train(&network, &start, (x, targets), &adam(0.01), 10);

@@ -360,7 +360,7 @@ fn an_input_that_is_not_f32_is_an_error() {
     let errors = traced(&[16, 8, 32], |params, x| {
         vec![nn::run(&network(), params, &x.convert(DType::U8).named("T B C")).0.into_tensor()]
     });
-    let message = "wants f32 elements, got u8[16,8,32]; call .convert(DType::F32)";
+    let message = "wants f32 elements, or spikes as pred or s8, got u8[16,8,32]; call .convert(DType::F32)";
     assert_eq!(errors.unwrap_err().0[0].violation.message, message);
 }
 

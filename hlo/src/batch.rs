@@ -124,7 +124,7 @@ pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     };
     let mut template = None;
     let closed = graph.body(|inner| {
-        let slices = leaves.iter().map(|t| inner.input("", t.ty().with_dims(&t.dims()[1..]))).collect();
+        let slices = leaves.iter().map(|t| inner.input_among(t, t.ty().with_dims(&t.dims()[1..]))).collect();
         let y = f(xs.with_leaves(slices));
         let closed = inner.close(&y.leaves());
         template = Some(y);

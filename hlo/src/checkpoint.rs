@@ -14,6 +14,7 @@ use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::gradient::barrier;
 use crate::ops::sample::Sample;
 use crate::ops::slice::concatenate;
+use crate::range::Ranges;
 use crate::scan::{Parts, Scan, in_nests, scan_raw, trace_scan};
 use crate::tensor::Tensor;
 use crate::tree::Tree;
@@ -57,6 +58,9 @@ impl Op for Checkpoint {
             call_mapped(&self.body, graph, args, mapped.mapped, size).into_iter().map(wide).collect()
         }))
     }
+    fn range(&self, of: &Ranges) -> Vec<Option<crate::range::Range>> {
+        self.body.ranges(of.ins)
+    }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
     }
@@ -85,7 +89,7 @@ fn checkpoint_raw(operands: &[Tensor], f: impl FnOnce(&Graph, &[Tensor]) -> Vec<
         return vec![poison.clone()];
     }
     let closed = graph.body(|inner| {
-        let inputs: Vec<Tensor> = operands.iter().map(|t| inner.input("", t.ty().clone())).collect();
+        let inputs: Vec<Tensor> = operands.iter().map(|t| inner.input_among(t, t.ty().clone())).collect();
         let results = f(inner, &inputs);
         inner.close(&results)
     });

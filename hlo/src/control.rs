@@ -10,6 +10,7 @@ use crate::function::{Function, Rewrite};
 use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::sample::Sample;
+use crate::range::{Range, Ranges};
 use crate::scan::dependence;
 use crate::tensor::Tensor;
 use crate::tree::Tree;
@@ -257,6 +258,10 @@ impl Op for Case {
     }
     fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
         Some(Arc::new(Case { branches: self.branches.iter().map(change).collect() }))
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        let each = self.branches.iter().map(|branch| branch.ranges(&of.ins[1..]));
+        each.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| Some(a?.or(b?))).collect()).unwrap_or_default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::graph::Graph;
-use crate::op::Op;
+use crate::op::{Op, Recompute};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -75,6 +75,12 @@ impl Function {
     /// The type of a value of this function.
     pub fn ty(&self, value: Value) -> &TensorType {
         &self.nodes[value.node].types[value.output]
+    }
+
+    /// Costly as soon as one of its nodes is.
+    pub(crate) fn recompute(&self) -> Recompute {
+        let costly = self.nodes.iter().any(|node| node.op.recompute() == Recompute::Costly);
+        if costly { Recompute::Costly } else { Recompute::Cheap }
     }
 
     /// Whether any node or result reads the parameter with this index.

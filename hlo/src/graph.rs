@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::error::{GraphError, GraphErrors, Violation};
 use crate::function::{Function, Node, Parameter, Value};
 use crate::op::Op;
+use crate::range::{Range, settled};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -22,10 +23,22 @@ struct Trace {
     /// Outer values used here, each with the parameter (or copied constant) that stands for it.
     lifted: RefCell<HashMap<(usize, Value), Value>>,
     captures: RefCell<Vec<(Tensor, Value)>>,
+    /// Of parameters, what is known of them from outside.
+    assumed: RefCell<HashMap<Value, Assumed>>,
+    /// The ranges of the first nodes' outputs, as far as anyone has asked.
+    ranges: RefCell<Vec<Vec<Option<Range>>>>,
     parent: Option<Graph>,
     shared: Rc<Shared>,
     /// Who began the trace: the line to show for what is wrong with its results.
     begun: &'static Location<'static>,
+}
+
+/// What is known of a parameter's elements.
+enum Assumed {
+    /// They are among those of an outer tensor.
+    Among(Tensor),
+    /// They are integers in this range.
+    Within(Range),
 }
 
 /// What all traces of one program share.
@@ -57,6 +70,8 @@ impl Graph {
             inputs: RefCell::default(),
             lifted: RefCell::default(),
             captures: RefCell::default(),
+            assumed: RefCell::default(),
+            ranges: RefCell::default(),
             parent,
             shared,
             begun,
@@ -84,6 +99,51 @@ impl Graph {
         let value = self.push_input(ty.clone());
         self.0.inputs.borrow_mut().push((value, name.into()));
         Tensor::new(self, value, ty)
+    }
+
+    /// A new parameter that stands for a tensor of the surrounding trace, or for a part of it.
+    pub(crate) fn input_among(&self, whole: &Tensor, ty: TensorType) -> Tensor {
+        let input = self.input("", ty);
+        self.0.assumed.borrow_mut().insert(input.value(), Assumed::Among(whole.clone()));
+        input
+    }
+
+    /// A new parameter of which the caller knows the range.
+    pub(crate) fn input_within(&self, range: Option<Range>, ty: TensorType) -> Tensor {
+        let input = self.input("", ty);
+        if let Some(range) = range {
+            self.0.assumed.borrow_mut().insert(input.value(), Assumed::Within(range));
+        }
+        input
+    }
+
+    /// The range of a recorded value's elements.
+    pub(crate) fn range(&self, value: Value) -> Option<Range> {
+        let (nodes, mut ranges) = (self.0.nodes.borrow(), self.0.ranges.borrow_mut());
+        for index in ranges.len()..=value.node {
+            let node = &nodes[index];
+            let found = match node.op.downcast::<Parameter>() {
+                Some(_) => vec![settled(self.assumed(Value { node: index, output: 0 }), &node.types[0])],
+                None => {
+                    let ins: Vec<Option<Range>> = node.operands.iter().map(|v| known(&ranges, *v)).collect();
+                    let types: Vec<TensorType> =
+                        node.operands.iter().map(|v| nodes[v.node].types[v.output].clone()).collect();
+                    node.ranges(&ins, &types)
+                }
+            };
+            ranges.push(found);
+        }
+        known(&ranges, value)
+    }
+
+    fn assumed(&self, parameter: Value) -> Option<Range> {
+        if let Some((outer, _)) = self.0.captures.borrow().iter().find(|(_, v)| *v == parameter) {
+            return outer.range();
+        }
+        match self.0.assumed.borrow().get(&parameter)? {
+            Assumed::Among(whole) => whole.range(),
+            Assumed::Within(range) => Some(*range),
+        }
     }
 
     #[track_caller]
@@ -321,6 +381,11 @@ impl Graph {
         inputs.extend(own.iter().cloned());
         Some((Function::extract(&nodes, &inputs, &values), outer))
     }
+}
+
+/// A range among those found so far; an output that a node was given later has none.
+fn known(ranges: &[Vec<Option<Range>>], value: Value) -> Option<Range> {
+    ranges[value.node].get(value.output).copied().flatten()
 }
 
 impl std::fmt::Debug for Graph {

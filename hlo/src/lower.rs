@@ -4,6 +4,7 @@
 use crate::error::GraphErrors;
 use crate::function::{Function, Rewrite};
 use crate::graph::Graph;
+use crate::op::Op;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -13,16 +14,20 @@ impl Function {
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn lower(&self) -> Result<Function, GraphErrors> {
-        // What nobody reads of a loop must go while the loop still says what it carries.
-        let lowered = self.simplify().transform(&mut |node, operands| node.op.lower(operands))?;
-        if lowered.is_stablehlo() { Ok(lowered) } else { lowered.lower() }
+        // What nobody reads of a loop must go while the loop still says what it carries: after the custom gradients, which
+        // name operands that only their way back reads.
+        let simple = self.simplify();
+        let wait = !simple.every_op(&|op| op.is_stablehlo() || op.lowers_last());
+        let lower = |op: &dyn Op, operands: &[Tensor]| if wait && op.lowers_last() { None } else { op.lower(operands) };
+        let lowered = simple.transform(&mut |node, operands| lower(node.op.as_ref(), operands))?;
+        if lowered.every_op(&|op| op.is_stablehlo()) { Ok(lowered) } else { lowered.lower() }
     }
 
-    /// Whether every operation, in bodies too, is one of StableHLO's.
-    fn is_stablehlo(&self) -> bool {
+    /// Whether something holds for every operation, in bodies too.
+    fn every_op(&self, holds: &dyn Fn(&dyn Op) -> bool) -> bool {
         self.nodes.iter().all(|node| {
             let operands: Vec<TensorType> = node.operands.iter().map(|&v| self.ty(v).clone()).collect();
-            node.op.is_stablehlo() && node.op.regions(&operands).iter().all(Function::is_stablehlo)
+            holds(node.op.as_ref()) && node.op.regions(&operands).iter().all(|body| body.every_op(holds))
         })
     }
 

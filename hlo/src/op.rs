@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::batch::Mapped;
 use crate::error::Violation;
 use crate::function::{Function, Rewrite};
+use crate::range::{Range, Ranges};
 use crate::simplify::Narrowed;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -79,6 +80,11 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
         None
     }
 
+    /// Which integers the outputs can hold, if they hold integers; an empty list says nothing of any of them.
+    fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
+        Vec::new()
+    }
+
     /// Whether a reverse pass may repeat it.
     fn recompute(&self) -> Recompute {
         Recompute::Cheap
@@ -107,6 +113,11 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
     /// Whether StableHLO has this operation; if not, [`lower`](Op::lower) says it in operations that it has.
     fn is_stablehlo(&self) -> bool {
         true
+    }
+
+    /// Whether it waits with that until nothing else is left to say: a loop can be narrowed no more afterwards.
+    fn lowers_last(&self) -> bool {
+        false
     }
 
     /// What the operation is in simpler ones. Only ops that are not StableHLO's override it.

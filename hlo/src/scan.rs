@@ -10,6 +10,7 @@ use crate::function::{Function, Rewrite, Value};
 use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::sample::Sample;
+use crate::range::{Range, Ranges};
 use crate::simplify::Narrowed;
 use crate::tensor::Tensor;
 use crate::tree::Tree;
@@ -80,6 +81,12 @@ impl Op for Scan {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         Some(self.map_over(mapped))
     }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        let Parts { consts, xs, .. } = self.parts(of.ins);
+        let carried = self.carried_ranges(of.ins);
+        let after = self.body.ranges(&[consts, &carried, xs].concat());
+        carried.into_iter().chain(after.into_iter().skip(self.carries)).collect()
+    }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
     }
@@ -88,10 +95,18 @@ impl Op for Scan {
     }
     fn retrace(&self, operands: &[Tensor], rewrite: &mut Rewrite) -> Option<Vec<Tensor>> {
         let Parts { consts, carries, xs } = self.parts(operands);
-        Some(scan_raw(carries, xs, self.length, self.reverse, consts, |graph, carry, x| {
-            let results = self.body.rewrite(graph, &[consts, carry, x].concat(), rewrite);
-            (results[..self.carries].to_vec(), results[self.carries..].to_vec())
-        }))
+        let known: Vec<Option<Range>> = operands.iter().map(Tensor::range).collect();
+        let ranges = self.carried_ranges(&known);
+        let graph = operands[0].graph();
+        let traced = trace_body(graph, carries, &ranges, xs, self.length, self.reverse, |graph, carry, x| {
+            let mut results = self.body.rewrite(graph, &[consts, carry, x].concat(), rewrite);
+            let ys = results.split_off(self.carries);
+            (results, ys)
+        });
+        Some(match traced {
+            Ok((scan, operands)) => graph.record(Arc::new(scan), &operands),
+            Err(poison) => vec![poison],
+        })
     }
     fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
         Some(Arc::new(Scan { body: change(&self.body), ..self.clone() }))
@@ -101,6 +116,9 @@ impl Op for Scan {
     }
     fn is_stablehlo(&self) -> bool {
         false
+    }
+    fn lowers_last(&self) -> bool {
+        true
     }
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
         Some(self.to_while(operands))
@@ -120,17 +138,19 @@ pub(crate) fn scan_raw(
     f: impl FnOnce(&Graph, &[Tensor], &[Tensor]) -> (Vec<Tensor>, Vec<Tensor>),
 ) -> Vec<Tensor> {
     let graph = init.iter().chain(xs).chain(near).next().expect("a scan has a carry or a sequence").graph().clone();
-    match trace_body(&graph, init, xs, length, reverse, f) {
+    match trace_body(&graph, init, &vec![None; init.len()], xs, length, reverse, f) {
         Ok((scan, operands)) => graph.record(Arc::new(scan), &operands),
         Err(poison) => vec![poison],
     }
 }
 
-/// Traces a scan's body; returns the scan with its operands, to be recorded.
+/// Traces a scan's body; returns the scan with its operands, to be recorded. A body that takes a carry out of a range
+/// that is given for it is refused.
 #[track_caller]
 fn trace_body(
     graph: &Graph,
     init: &[Tensor],
+    ranges: &[Option<Range>],
     xs: &[Tensor],
     length: usize,
     reverse: bool,
@@ -141,14 +161,28 @@ fn trace_body(
         return Err(poison.clone());
     }
     let closed = graph.body(|inner| {
-        let carry: Vec<Tensor> = init.iter().map(|t| inner.input("", t.ty().clone())).collect();
-        let slices: Vec<Tensor> = xs.iter().map(|t| inner.input("", slice_type(t.ty()))).collect();
+        let carry: Vec<Tensor> =
+            init.iter().zip(ranges).map(|(t, range)| inner.input_within(*range, t.ty().clone())).collect();
+        let slices: Vec<Tensor> = xs.iter().map(|t| inner.input_among(t, slice_type(t.ty()))).collect();
         let (after, ys) = f(inner, &carry, &slices);
+        check_ranges(inner, ranges, &after);
         inner.close(&[after, ys].concat())
     });
     let Some((body, consts)) = closed else { return Err(Tensor::poison(graph)) };
     let scan = Scan { body, consts: consts.len(), carries: init.len(), length, reverse };
     Ok((scan, [consts, operands].concat()))
+}
+
+/// What was concluded from a carry's range holds only if each step stays within it.
+fn check_ranges(graph: &Graph, ranges: &[Option<Range>], after: &[Tensor]) {
+    let leaves = |(range, after): &(&Option<Range>, &Tensor)| {
+        let stays = |range: &Range| after.range().is_some_and(|r| r.is_within(*range));
+        !after.is_poison() && range.as_ref().is_some_and(|range| !stays(range))
+    };
+    if let Some((_, after)) = ranges.iter().zip(after).find(leaves) {
+        let message = format!("a rewrite gives the carry {} values that it could not have before", after.ty());
+        graph.fail_results("scan", Violation::new("", message));
+    }
 }
 
 /// Runs `f` once per slice along axis 0 of `xs`, handing a carry from step to step. JAX: `lax.scan`.
@@ -195,12 +229,13 @@ pub(crate) fn trace_scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl Fn
         }
     };
     let mut template = None;
-    let traced = trace_body(sequences[0].graph(), &carry, &sequences, length, false, |_, c, x| {
-        let (c, y) = f(init.with_leaves(c.to_vec()), xs.with_leaves(x.to_vec()));
-        let leaves = (c.leaves(), y.leaves());
-        template = Some(y);
-        leaves
-    });
+    let traced =
+        trace_body(sequences[0].graph(), &carry, &vec![None; carry.len()], &sequences, length, false, |_, c, x| {
+            let (c, y) = f(init.with_leaves(c.to_vec()), xs.with_leaves(x.to_vec()));
+            let leaves = (c.leaves(), y.leaves());
+            template = Some(y);
+            leaves
+        });
     (traced, template.expect("the body of a scan with sound operands is traced"))
 }
 
@@ -288,6 +323,24 @@ impl Scan {
             }
         }
         flags
+    }
+
+    /// What the carries can be at any step, given the operands' ranges: those of the start, widened until a step adds nothing.
+    fn carried_ranges(&self, operands: &[Option<Range>]) -> Vec<Option<Range>> {
+        const WIDENINGS: usize = 4;
+        let Parts { consts, carries, xs } = self.parts(operands);
+        let mut carried = carries.to_vec();
+        for round in 0.. {
+            let after = self.body.ranges(&[consts, &carried, xs].concat());
+            let wider: Vec<Option<Range>> = carried.iter().zip(&after).map(|(c, a)| Some((*c)?.or((*a)?))).collect();
+            if wider == carried {
+                break;
+            }
+            // A counter grows for ever: what has not settled by now is given up, one carry a round at least.
+            let given_up = |(w, c): (&Option<Range>, &Option<Range>)| w.filter(|_| round < WIDENINGS || w == c);
+            carried = wider.iter().zip(&carried).map(given_up).collect();
+        }
+        carried
     }
 
     /// The scan without outputs that nobody reads, and without carries, constants and sequences that only those need.

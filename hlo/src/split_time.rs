@@ -7,6 +7,7 @@ use crate::function::{Function, Value};
 use crate::graph::Graph;
 use crate::op::Recompute;
 use crate::scan::{Parts, Scan, scan_raw};
+use crate::split_border::absorbable;
 use crate::tensor::Tensor;
 
 impl Function {
@@ -57,7 +58,8 @@ impl Scan {
     }
 }
 
-/// The strongly connected parts of a scan's body, each after those it reads.
+/// The strongly connected parts of a scan's body, each after those it reads. A loop has taken in what stands at its border
+/// and costs less inside.
 struct Plan {
     parts: Vec<Part>,
     /// For each node, the part it belongs to.
@@ -78,6 +80,10 @@ impl Plan {
             scan.body.nodes.iter().map(|n| n.operands.iter().map(|v| v.node).collect()).collect();
         for i in 0..scan.carries {
             before[scan.consts + i].push(scan.body.results[i].node);
+        }
+        while let Some((node, neighbour)) = absorbable(scan, &before) {
+            before[node].push(neighbour);
+            before[neighbour].push(node);
         }
         let carried = |node: &usize| (scan.consts..scan.consts + scan.carries).contains(node);
         let mut part_of = vec![0; before.len()];
@@ -236,7 +242,7 @@ fn over_time(scan: &Scan, graph: &Graph, index: usize, values: &[Option<Stacked>
 
 /// Strongly connected components, each after the components it depends on (Tarjan 1972). `before[n]` lists what `n`
 /// depends on; members of a component are ascending.
-fn strongly_connected(before: &[Vec<usize>]) -> Vec<Vec<usize>> {
+pub(crate) fn strongly_connected(before: &[Vec<usize>]) -> Vec<Vec<usize>> {
     struct Search<'a> {
         before: &'a [Vec<usize>],
         order: Vec<Option<usize>>,

@@ -8,6 +8,7 @@ use crate::dtype::DType;
 use crate::error::Violation;
 use crate::function::Value;
 use crate::graph::Graph;
+use crate::range::Range;
 use crate::types::TensorType;
 
 /// A value of a trace in progress: cheap to clone, and `'static`, so it can live in a struct or a notebook cell.
@@ -60,6 +61,11 @@ impl Tensor {
             self.graph.sources(value, &mut names);
         }
         names
+    }
+
+    /// Which integers the elements can be, as far as that follows from the operations; `None` where they may be anything.
+    pub fn range(&self) -> Option<Range> {
+        self.value.and_then(|value| self.graph.range(value))
     }
 
     /// Element type and shape. Poison says `f32[]`.

@@ -13,7 +13,7 @@ use spiq::quant::Mode;
 use spiq::train::Checkpoint;
 use spiq::{Error, Result};
 
-use super::choice::{Device, Numerics, Rounding};
+use super::choice::{self, Device, Numerics, Rounding};
 use super::{argument, client, screen};
 
 const EXAMPLES: &str = "\
@@ -45,9 +45,9 @@ pub struct Arguments {
     /// Whether rules round as in training (qat) or after it (ptq); the outputs are the same
     #[arg(long, value_enum, default_value = "qat")]
     mode: Rounding,
-    /// How numbers are rounded
-    #[arg(long, value_enum, default_value = "qwix")]
-    numerics: Numerics,
+    /// How numbers are rounded [default: as they were in training]
+    #[arg(long, value_enum)]
+    numerics: Option<Numerics>,
     /// Samples at a time
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "64")]
     batch_size: usize,
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::input(format!("{source} holds quantized weights; add --mode ptq")));
     }
     let network = Network::new(ModelConfig::load(&arguments.model)?, rules(arguments, &file, stored)?)?
-        .with_numerics(arguments.numerics.into());
+        .with_numerics(choice::numerics(arguments.numerics, &file.metadata, &source)?);
     let params = match stored {
         true => read_weights(&file, &network, &source)?,
         false => {

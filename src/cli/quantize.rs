@@ -13,7 +13,7 @@ use spiq::ptq::{Quantization, quantize_weights};
 use spiq::train::Checkpoint;
 use spiq::{Array, Result, table};
 
-use super::choice::{Device, Numerics};
+use super::choice::{self, Device, Numerics};
 use super::{argument, client, screen};
 
 const EXAMPLES: &str = "\
@@ -46,9 +46,9 @@ pub struct Arguments {
     /// Samples that static scales are taken from, in whole batches [default: the statistics beside the parameters]
     #[arg(long, value_name = "D.safetensors")]
     calibrate: Option<PathBuf>,
-    /// How numbers are rounded
-    #[arg(long, value_enum, default_value = "qwix")]
-    numerics: Numerics,
+    /// How numbers are rounded [default: as they were in training]
+    #[arg(long, value_enum)]
+    numerics: Option<Numerics>,
     /// Samples at a time, to calibrate
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "64")]
     batch_size: usize,
@@ -72,9 +72,10 @@ pub struct Arguments {
 /// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let rules = load_rules(&arguments.rules)?;
-    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?.with_numerics(arguments.numerics.into());
     let source = arguments.params.display().to_string();
     let checkpoint = Checkpoint::load(&arguments.params)?;
+    let numerics = choice::numerics(arguments.numerics, &checkpoint.metadata, &source)?;
+    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?.with_numerics(numerics);
     let mut params = checkpoint.select(&network.parameter_types(), &source)?;
     params.extend(checkpoint.statistics());
     let inputs = arguments.calibrate.as_deref().map(Inputs::load).transpose()?;

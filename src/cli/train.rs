@@ -13,7 +13,7 @@ use spiq::table;
 use spiq::train::{self, Length, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
 
-use super::choice::{Device, Numerics};
+use super::choice::{Device, GradDtype, Numerics};
 use super::progress::Training;
 use super::recipe::{self, Recipe};
 use super::{argument, client, screen};
@@ -63,8 +63,14 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     schedule: Option<Schedule>,
     /// How numbers are rounded
-    #[arg(long, value_enum, default_value = "qwix")]
+    #[arg(long, value_enum, default_value = "exact")]
     numerics: Numerics,
+    /// Element type of the products that give the gradients
+    #[arg(long, value_enum, default_value = "f32")]
+    grad_dtype: GradDtype,
+    /// Time steps of a tile, for which each layer computes its products at once [default: chosen for the device]
+    #[arg(long, value_name = "K", value_parser = argument::count)]
+    time_tile: Option<usize>,
     /// Learning rate at the start [default: the recipe's, 0.004]
     #[arg(long, value_name = "F", value_parser = argument::positive)]
     learning_rate: Option<f64>,
@@ -162,6 +168,7 @@ fn options(arguments: &Arguments) -> Result<Options> {
         None => ModelConfig::parse(&recipe.model(), "the recipe's model")?,
     };
     let network = Network::new(model, rules(arguments, &recipe)?)?.with_numerics(arguments.numerics.into());
+    let network = network.with_gradients(arguments.grad_dtype.into()).with_time_tile(arguments.time_tile);
     let (train, test) = dataset(arguments, &network)?.split()?;
     let epochs = arguments.epochs.unwrap_or(recipe.epochs);
     let (schedule, shift) = match is_own(arguments) {

@@ -64,6 +64,11 @@ impl Inputs {
         &self.samples
     }
 
+    /// The largest element of samples that are bytes.
+    pub fn largest(&self) -> Option<u8> {
+        self.samples.bytes().iter().copied().max().filter(|_| self.samples.dtype() == DType::U8)
+    }
+
     /// How spikes are made of the samples; `None` where they are spikes already.
     pub fn encoder(&self) -> Option<Encoder> {
         self.encoder

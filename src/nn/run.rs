@@ -17,11 +17,12 @@ pub fn constants(graph: &Graph, params: &BTreeMap<String, Array>) -> BTreeMap<St
 
 /// Runs a model over time, from a state of zeros; returns the outputs of all steps and the last state, by path.
 ///
-/// Shapes: x [T, B, …] to traces [T, B, …]; state [B, …]. Source: `spyx.nn.run`.
+/// Shapes: x [T, B, …] to traces [T, B, …]; state [B, …]. Spikes may be `pred`, and small counts of events `s8`: they take a
+/// quarter of the memory, and quantization knows that they need no rounding. Source: `spyx.nn.run`.
 ///
 /// # Errors
 /// Kept in the trace, under the caller's line: axes that do not start with T B, an input that the model does not fit
-/// or that is not f32, parameters that are missing or of another type.
+/// or whose elements are neither f32 nor `pred` nor `s8`, parameters that are missing or of another type.
 #[track_caller]
 pub fn run(model: &Sequential, params: &BTreeMap<String, Tensor>, x: &Named) -> (Named, BTreeMap<String, Tensor>) {
     let Outcome { traces, state, .. } = Run::new(model, params).on(x);
@@ -123,8 +124,8 @@ impl<'a> Run<'a> {
     /// Kept in the trace, as for [`run`] and [`run_from`]; also a key that is not `u32[2]`.
     #[track_caller]
     pub fn on(&self, x: &Named) -> Outcome {
-        let (graph, dtype) = (x.tensor().graph(), x.tensor().dtype());
-        let types = self.model.state_types(x.size(Axis::Batch).unwrap_or_default(), dtype);
+        let graph = x.tensor().graph();
+        let types = self.model.state_types(x.size(Axis::Batch).unwrap_or_default(), DType::F32);
         let zeros = || types.iter().map(|(path, ty)| (path.clone(), graph.zeros(ty.clone()))).collect();
         let state = self.state.cloned().unwrap_or_else(zeros);
         if let Err(violation) = check(self.model, self.params, &state, x) {
@@ -162,7 +163,7 @@ impl<'a> Run<'a> {
             rates: self.spike_rates.then(Tensors::new),
         };
         let mut at = Step { graph: graph.clone(), path, model: &mut step };
-        let y = graph.scope(self.model.name(), || self.model.step(&mut at, x));
+        let y = graph.scope(self.model.name(), || self.model.step(&mut at, &x.convert(DType::F32)));
         (step.states, (y, step.rates.unwrap_or_default()))
     }
 }
@@ -175,15 +176,17 @@ fn check(model: &Sequential, params: &Tensors, state: &Tensors, x: &Named) -> Re
     }
     check_axes(x)?;
     // Parameters are f32, and operands of one operation share their element type.
-    if tensor.dtype() != DType::F32 {
-        return Err(Violation::new("", format!("wants f32 elements, got {}; call .convert(DType::F32)", tensor.ty())));
+    if !matches!(tensor.dtype(), DType::F32 | DType::Pred | DType::S8) {
+        let message =
+            format!("wants f32 elements, or spikes as pred or s8, got {}; call .convert(DType::F32)", tensor.ty());
+        return Err(Violation::new("", message));
     }
     let dims = tensor.dims();
     if let Err(reason) = model.output(&dims[2..]) {
         return Err(Violation::new("", format!("{}/{reason}, from x {x}", model.name())));
     }
     check_types("parameter", &model.parameter_types(), params)?;
-    check_types("state", &model.state_types(dims[1], tensor.dtype()), state)
+    check_types("state", &model.state_types(dims[1], DType::F32), state)
 }
 
 fn check_axes(x: &Named) -> Result<(), Violation> {

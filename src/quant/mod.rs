@@ -6,6 +6,7 @@ mod bfloat16;
 mod calibration;
 mod conv;
 mod dot;
+mod exact;
 mod noise;
 mod numerics;
 mod operand;
@@ -24,7 +25,7 @@ mod transform;
 pub use bfloat16::products_in_bf16;
 pub use calibration::Method;
 pub use noise::rounding_noise;
-pub use numerics::Numerics;
+pub use numerics::{Arithmetic, Gradients, Numerics};
 pub use presets::{
     binary_activation_error, bitnet_ternary_rules, linear_only_rules, spiking_feedforward_rules, weights_only_rules,
 };

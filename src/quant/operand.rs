@@ -31,6 +31,14 @@ impl Operand {
         self.q().map_or_else(|| self.original.clone(), QTensor::dequantize)
     }
 
+    /// The operand as it was before rounding. One that needed none is read as it is stored, in a byte an element.
+    pub(crate) fn unrounded(&self) -> Tensor {
+        match self.q() {
+            Some(q) if q.is_exact => q.values.convert(self.original.dtype()),
+            _ => self.original.clone(),
+        }
+    }
+
     /// A gradient, cut where the original lay outside the represented range.
     pub(crate) fn masked(&self, gradient: Tensor) -> Tensor {
         match &self.quantized {

@@ -28,6 +28,8 @@ pub(crate) struct QTensor {
     pub(crate) qtype: QType,
     /// The tiled axis and its number of tiles.
     pub(crate) tiles: Option<(usize, usize)>,
+    /// Whether the values are those of the operand, unscaled and unrounded.
+    pub(crate) is_exact: bool,
 }
 
 /// Number of tiles that a tile size cuts an axis into.
@@ -85,7 +87,7 @@ impl QTensor {
             scaled = scaled.convert(noise.dtype()) + noise;
         }
         let values = round_to(&scaled, how.qtype);
-        QTensor { values, scale, zero_point, range, qtype: how.qtype, tiles: how.tiles }
+        QTensor { values, scale, zero_point, range, qtype: how.qtype, tiles: how.tiles, is_exact: false }
     }
 
     /// The values it stands for, in the element type of its scale.

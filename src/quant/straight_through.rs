@@ -1,9 +1,9 @@
 //! The gradient of a quantized product: as if nothing had been rounded, or in low precision. Knows no rules.
 
-use spiq_hlo::{Tensor, custom_vjp};
+use spiq_hlo::{DType, Tensor, custom_vjp};
 
 use super::backward::Backward;
-use super::numerics::Numerics;
+use super::numerics::{Arithmetic, Gradients, Numerics};
 use super::operand::Operand;
 use super::product::{Product, Side};
 
@@ -19,21 +19,27 @@ pub(crate) fn straight_through(
     lhs: &Operand,
     rhs: &Operand,
     backward: Option<&Backward>,
-    numerics: Numerics,
+    arithmetic: Arithmetic,
 ) -> Tensor {
-    let rounded = numerics == Numerics::Qwix && matches!(product, Product::Conv(_));
+    let rounded = arithmetic.numerics == Numerics::Qwix && matches!(product, Product::Conv(_));
     custom_vjp(
         "quantized_product",
         &(lhs.original.clone(), rhs.original.clone()),
         |(l, r)| product.forward(&lhs.read_from(l), &rhs.read_from(r)),
         |(l, r), _, ct| {
             let (lhs, rhs) = (lhs.read_from(l), rhs.read_from(r));
+            let read = |operand: &Operand| if rounded { operand.dequantized() } else { operand.unrounded() };
+            // The side that a gradient is of only lends it its type.
+            let narrow = |t: &Tensor| match arithmetic.gradients {
+                Gradients::Full => t.clone(),
+                Gradients::Bf16 => t.convert(DType::BF16),
+            };
             let (dl, dr) = match backward {
                 Some(backward) => backward.cotangents(product, [&lhs, &rhs], ct),
-                None => {
-                    let (l, r) = if rounded { (lhs.dequantized(), rhs.dequantized()) } else { (l.clone(), r.clone()) };
-                    (product.cotangent(Side::Left, ct, &l, &r), product.cotangent(Side::Right, ct, &l, &r))
-                }
+                None => (
+                    product.cotangent(Side::Left, &narrow(ct), l, &narrow(&read(&rhs))),
+                    product.cotangent(Side::Right, &narrow(ct), &narrow(&read(&lhs)), r),
+                ),
             };
             if rounded { (dl, dr) } else { (lhs.masked(dl), rhs.masked(dr)) }
         },

@@ -7,7 +7,7 @@ use spiq_hlo::{DType, Function, Graph, Node, Tensor, TensorType, Violation};
 
 use super::backward::{Backward, BackwardRule};
 use super::calibration::Method;
-use super::numerics::Numerics;
+use super::numerics::{Arithmetic, Gradients, Numerics};
 use super::operand::Operand;
 use super::product::{Product, Side};
 use super::qtensor::{How, QTensor, tile_count};
@@ -50,8 +50,9 @@ pub struct Quantized {
 ///
 /// `is_weight` says of each of the function's parameters, by name, whether it is a weight; an operand computed from
 /// weights alone is one too, and is quantized once, outside of any loop. The first rule that matches an operation's
-/// module path and name decides; one without `weight_qtype` leaves the operation alone. `numerics` says what to do where
-/// qwix's results are not what its rules say.
+/// module path and name decides; one without `weight_qtype` leaves the operation alone. `arithmetic` says what to do
+/// where qwix's results are not what its rules say, and how wide the products on the way back are, in operations that no
+/// rule chooses, too.
 ///
 /// Where a rule wants a static scale, the program holds running sums (`Function::keep_sums` makes them state): under
 /// `quant_stats/core/layers/0/dot_general0_lhs` the count of calls and the sums of the ranges seen, for the left side of the
@@ -63,7 +64,7 @@ pub fn quantize(
     function: &Function,
     rules: &Rules,
     mode: Mode,
-    numerics: Numerics,
+    arithmetic: impl Into<Arithmetic>,
     is_weight: impl Fn(&str) -> bool,
 ) -> Result<Quantized> {
     let graph = Graph::new();
@@ -74,7 +75,7 @@ pub fn quantize(
     let mut pass = Pass {
         rules,
         mode,
-        numerics,
+        arithmetic: arithmetic.into(),
         is_weight: &is_weight,
         report: Report::default(),
         key,
@@ -92,7 +93,7 @@ pub fn quantize(
 struct Pass<'a> {
     rules: &'a Rules,
     mode: Mode,
-    numerics: Numerics,
+    arithmetic: Arithmetic,
     is_weight: &'a dyn Fn(&str) -> bool,
     report: Report,
     /// What noise is drawn from, and how many operations draw from it so far.
@@ -127,7 +128,8 @@ impl Pass<'_> {
                 let place = Place { product: &product, side, path: format!("{id}_{name}") };
                 self.operand(operand, &place, rule)
             });
-        let result = rule.map(|rule| self.replace(&product, &lhs, &rhs, rule));
+        let narrow = self.mode == Mode::Qat && self.arithmetic.gradients != Gradients::Full;
+        let result = (rule.is_some() || narrow).then(|| self.replace(&product, &lhs, &rhs, rule));
         self.report.rows.push(Row::new(&node.scope, &product, index, [&lhs, &rhs]));
         result.map(|t| vec![t])
     }
@@ -140,7 +142,7 @@ impl Pass<'_> {
         format!("{scope}{}{number}", product.name())
     }
 
-    fn replace(&mut self, product: &Product, lhs: &Operand, rhs: &Operand, rule: &Rule) -> Tensor {
+    fn replace(&mut self, product: &Product, lhs: &Operand, rhs: &Operand, rule: Option<&Rule>) -> Tensor {
         let shifted = |o: &Operand| o.q().is_some_and(|q| q.zero_point.is_some());
         if shifted(lhs) && shifted(rhs) {
             let message = "both sides have a zero point; use a symmetric calibration method for one of them";
@@ -148,8 +150,8 @@ impl Pass<'_> {
         }
         match self.mode {
             Mode::Qat => {
-                let backward = rule.backward.as_ref().map(|rule| self.backward(rule, product));
-                straight_through(product, lhs, rhs, backward.as_ref(), self.numerics)
+                let backward = rule.and_then(|rule| rule.backward.as_ref()).map(|rule| self.backward(rule, product));
+                straight_through(product, lhs, rhs, backward.as_ref(), self.arithmetic)
             }
             Mode::Ptq => product.forward(lhs, rhs),
         }
@@ -157,7 +159,8 @@ impl Pass<'_> {
 
     fn backward(&mut self, rule: &BackwardRule, product: &Product) -> Backward {
         // qwix rounds the gradients of convolutions to the nearest, whatever the rule says.
-        let draws = rule.noise.is_some() && (self.numerics == Numerics::Exact || matches!(product, Product::Dot(_)));
+        let draws =
+            rule.noise.is_some() && (self.arithmetic.numerics == Numerics::Exact || matches!(product, Product::Dot(_)));
         let index = self.drawn;
         self.drawn += u32::from(draws);
         let key = self.key.as_ref().filter(|_| draws);
@@ -170,7 +173,13 @@ impl Pass<'_> {
         let sources: BTreeSet<String> = operand.sources();
         let is_weight = !sources.is_empty() && sources.iter().all(|name| (self.is_weight)(name));
         let chosen = rule.and_then(|r| if is_weight { r.weight } else { r.act }.map(|chosen| (r, chosen)));
-        let quantized = chosen.and_then(|(rule, chosen)| quantize_side(operand, place, rule, chosen, is_weight));
+        let exact = chosen.filter(|_| !is_weight && self.arithmetic.numerics == Numerics::Exact);
+        let exact = exact.and_then(|(_, (qtype, _))| QTensor::exact(operand, qtype));
+        let quantized = match (exact, chosen) {
+            (Some(exact), _) => Some((exact, Method::Absmax(1.0))),
+            (None, Some((rule, chosen))) => quantize_side(operand, place, rule, chosen, is_weight),
+            (None, None) => None,
+        };
         let quantized = match quantized {
             Some((q, method)) if is_weight && self.mode == Mode::Ptq => {
                 Some((mark(operand, q, self.stored_path(&sources, place)), method))

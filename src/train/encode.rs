@@ -6,7 +6,7 @@ use crate::data::{Encoder, Inputs};
 use crate::error::{Error, Result};
 use crate::random::GraphKey;
 
-/// How the samples of a data set become x [T, B, …] f32.
+/// How the samples of a data set become x [T, B, …].
 #[derive(Clone, Debug)]
 pub(crate) struct Encoding {
     encoder: Option<Encoder>,
@@ -16,6 +16,8 @@ pub(crate) struct Encoding {
     /// The shape with which it goes into the model: as many elements.
     sample: Vec<usize>,
     dtype: DType,
+    /// Element type of x: that of spikes where x is known to be spikes.
+    x_dtype: DType,
 }
 
 impl Encoding {
@@ -27,6 +29,11 @@ impl Encoding {
             features: inputs.features().to_vec(),
             sample: inputs.features().to_vec(),
             dtype: inputs.samples().dtype(),
+            x_dtype: match (inputs.encoder(), inputs.largest()) {
+                (Some(_), _) | (None, Some(0 | 1)) => DType::Pred,
+                (None, Some(2..=127)) => DType::S8,
+                (None, _) => DType::F32,
+            },
         }
     }
 
@@ -42,9 +49,9 @@ impl Encoding {
         TensorType::new(self.dtype, dims.collect::<Vec<_>>())
     }
 
-    /// The type of x, [T, B, …] f32.
+    /// The type of x, [T, B, …]: `pred` for spikes, `s8` for small counts of events, f32 for anything else.
     pub(crate) fn x_type(&self, batch: usize) -> TensorType {
-        TensorType::new(DType::F32, [&[self.time_steps, batch], &self.sample[..]].concat())
+        TensorType::new(self.x_dtype, [&[self.time_steps, batch], &self.sample[..]].concat())
     }
 
     /// Rows and columns of the images: two axes of features, or one of which the number is a square.
@@ -78,13 +85,13 @@ impl Encoding {
     #[track_caller]
     pub(crate) fn encode(&self, key: &Tensor, stored: &Tensor) -> Tensor {
         let outer = stored.rank() - self.features.len();
-        let values = stored.convert(DType::F32).reshape(&[&stored.dims()[..outer], &self.sample].concat());
+        let stored = stored.reshape(&[&stored.dims()[..outer], &self.sample].concat());
         let Some(Encoder::Rate { max }) = self.encoder else {
-            let order: Vec<usize> = [1, 0].into_iter().chain(2..values.rank()).collect();
-            return values.transpose(&order);
+            let order: Vec<usize> = [1, 0].into_iter().chain(2..stored.rank()).collect();
+            return stored.convert(self.x_dtype).transpose(&order);
         };
-        let dims = [&[self.time_steps], values.dims()].concat();
-        GraphKey::new(key).bernoulli(&dims, values / f64::from(max)).convert(DType::F32)
+        let dims = [&[self.time_steps], stored.dims()].concat();
+        GraphKey::new(key).bernoulli(&dims, stored.convert(DType::F32) / f64::from(max))
     }
 }
 

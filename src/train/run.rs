@@ -254,6 +254,7 @@ impl<'a> Run<'a> {
             ("model".to_owned(), self.options.network.config().to_toml()),
             ("rules".to_owned(), rules_text(self.options)),
             ("numerics".to_owned(), self.options.network.numerics().to_string()),
+            ("grad_dtype".to_owned(), self.options.network.gradients().to_string()),
         ])
     }
 

@@ -84,7 +84,13 @@ fn resume(options: &Options, kept: &Kept) -> Result<(Vec<Array>, usize)> {
     let done = checkpoint.metadata.get(STEP).and_then(|step| step.parse().ok()).ok_or_else(|| {
         Error::input(format!("{source} does not say how many steps were done, so it is not a checkpoint of a run"))
     })?;
-    for (what, now) in [("model", options.network.config().to_toml()), ("rules", rules_text(options))] {
+    let network = &options.network;
+    for (what, now) in [
+        ("model", network.config().to_toml()),
+        ("rules", rules_text(options)),
+        ("numerics", network.numerics().to_string()),
+        ("grad_dtype", network.gradients().to_string()),
+    ] {
         if checkpoint.metadata.get(what).is_some_and(|then| *then != now) {
             return Err(Error::input(format!(
                 "{source} is of a run with another {what}; resume with the flags of before, or start anew elsewhere"

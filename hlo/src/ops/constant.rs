@@ -7,6 +7,7 @@ use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Reverse};
 use crate::ops::sample::Sample;
 use crate::print::literal;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -29,6 +30,11 @@ impl Op for Constant {
     }
     fn vjp(&self, _: &Reverse) -> Cotangents {
         Vec::new()
+    }
+    fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
+        let integer = |v: f64| (v.fract() == 0.0 && v.abs() <= f64::from(i32::MAX)).then_some(v as i64);
+        let integers: Option<Vec<i64>> = self.value.to_f64().into_iter().map(integer).collect();
+        vec![integers.and_then(Range::spanning)]
     }
 }
 
@@ -53,6 +59,9 @@ impl Op for Iota {
     }
     fn vjp(&self, _: &Reverse) -> Cotangents {
         Vec::new()
+    }
+    fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
+        vec![Range::spanning([0, self.ty.dims[self.dimension].saturating_sub(1) as i64])]
     }
 }
 

@@ -5,6 +5,7 @@ use crate::dtype::DType;
 use crate::error::Violation;
 use crate::op::{Cotangents, Infer, Op, Reverse};
 use crate::ops::sample::Sample;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -27,6 +28,10 @@ impl Op for Convert {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Convert(self.0))
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        // What is not zero becomes true; whatever else does not fit is no longer known.
+        vec![of.ins[0].filter(|_| self.0 != DType::Pred)]
     }
 }
 

@@ -7,6 +7,7 @@ use crate::error::Violation;
 use crate::op::{Cotangents, Infer, Op, Reverse};
 use crate::ops::constant::Operand;
 use crate::ops::sample::Sample;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -64,8 +65,16 @@ macro_rules! unary {
         let _ = ($x, $y);
         vec![Some($vjp)]
     }};
+    // A row without a range: nothing is known.
+    (@range $of:ident) => {{
+        let _ = $of;
+        Vec::new()
+    }};
+    (@range $of:ident |$known:ident| $range:expr) => {
+        vec![$of.ins[0].and_then(|$known| $range)]
+    };
     ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal
-        $(|$ct:ident, $x:ident, $y:ident| $vjp:expr)?;)*) => {
+        $(|$ct:ident, $x:ident, $y:ident| $vjp:expr)? $(=> |$known:ident| $range:expr)?;)*) => {
         $(
             #[derive(Debug)]
             struct $op;
@@ -79,6 +88,9 @@ macro_rules! unary {
                 }
                 fn vjp(&self, reverse: &Reverse) -> Cotangents {
                     unary!(@vjp reverse $(|$ct, $x, $y| $vjp)?)
+                }
+                fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+                    unary!(@range of $(|$known| $range)?)
                 }
                 fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
                     mapped.elementwise($op)
@@ -109,11 +121,11 @@ macro_rules! unary {
 
 unary! {
     /// `|x|`. Spec: abs.
-    Abs abs "abs" Numbers -2.0 2.0 |ct, x, y| ct * x.sign();
+    Abs abs "abs" Numbers -2.0 2.0 |ct, x, y| ct * x.sign() => |r| r.magnitudes();
     /// `-x`. Spec: negate.
-    Negate negate "negate" Numbers -2.0 2.0 |ct, x, y| ct.negate();
+    Negate negate "negate" Numbers -2.0 2.0 |ct, x, y| ct.negate() => |r| Range::spanning([-r.low, -r.high]);
     /// -1, 0 or 1. Spec: sign.
-    Sign sign "sign" Numbers -2.0 2.0;
+    Sign sign "sign" Numbers -2.0 2.0 => |r| Range::spanning([r.low.signum(), r.high.signum()]);
     /// `e^x`. Spec: exponential.
     Exponential exp "exponential" Floats -2.0 2.0 |ct, x, y| ct * y;
     /// `e^x - 1`, exact near zero. Spec: exponential_minus_one.
@@ -139,13 +151,13 @@ unary! {
     /// Tangent of radians. Spec: tan.
     Tan tan "tan" Floats -1.0 1.0 |ct, x, y| ct * (y * y + 1.0);
     /// Largest integer not above. Spec: floor.
-    Floor floor "floor" Floats -3.0 3.0;
+    Floor floor "floor" Floats -3.0 3.0 => |r| Some(r);
     /// Smallest integer not below. Spec: ceil.
-    Ceil ceil "ceil" Floats -3.0 3.0;
+    Ceil ceil "ceil" Floats -3.0 3.0 => |r| Some(r);
     /// Nearest integer, ties to even. Spec: round_nearest_even.
-    RoundNearestEven round_nearest_even "round_nearest_even" Floats -3.0 3.0;
+    RoundNearestEven round_nearest_even "round_nearest_even" Floats -3.0 3.0 => |r| Some(r);
     /// Nearest integer, ties away from zero. Spec: round_nearest_afz.
-    RoundNearestAfz round_nearest_afz "round_nearest_afz" Floats -3.0 3.0;
+    RoundNearestAfz round_nearest_afz "round_nearest_afz" Floats -3.0 3.0 => |r| Some(r);
     /// Complement of bits or of a boolean. Spec: not.
     Not not "not" Bits -9.0 9.0;
     /// Number of bits set. Spec: popcnt.
@@ -193,8 +205,17 @@ macro_rules! binary {
         let _ = ($a, $b, $y);
         vec![$reverse.needs[0].then(|| $da), $reverse.needs[1].then(|| $db)]
     }};
+    // A row without a range: nothing is known.
+    (@range $of:ident) => {{
+        let _ = $of;
+        Vec::new()
+    }};
+    (@range $of:ident |$p:ident, $q:ident| $corner:expr) => {
+        vec![$of.at_corners(|$p, $q| $corner)]
+    };
+    // Behind the arrow: the integer at a corner of the operands' ranges, where the operation is monotone in each of them.
     ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal
-        $(|$ct:ident, $a:ident, $b:ident, $y:ident| $da:expr, $db:expr)?;)*) => {
+        $(|$ct:ident, $a:ident, $b:ident, $y:ident| $da:expr, $db:expr)? $(=> |$p:ident, $q:ident| $corner:expr)?;)*) => {
         $(
             #[derive(Debug)]
             struct $op;
@@ -208,6 +229,9 @@ macro_rules! binary {
                 }
                 fn vjp(&self, reverse: &Reverse) -> Cotangents {
                     binary!(@vjp reverse $(|$ct, $a, $b, $y| $da, $db)?)
+                }
+                fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+                    binary!(@range of $(|$p, $q| $corner)?)
                 }
                 fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
                     mapped.elementwise($op)
@@ -247,17 +271,19 @@ fn chosen(ct: &Tensor, wins: &Tensor, ties: &Tensor) -> Tensor {
 
 binary! {
     /// `a + b` (or, for booleans). Spec: add.
-    Add add "add" Any -2.0 2.0 |ct, a, b, y| ct.clone(), ct.clone();
+    Add add "add" Any -2.0 2.0 |ct, a, b, y| ct.clone(), ct.clone() => |p, q| p.checked_add(q);
     /// `a - b`. Spec: subtract.
-    Subtract sub "subtract" Numbers -2.0 2.0 |ct, a, b, y| ct.clone(), ct.negate();
+    Subtract sub "subtract" Numbers -2.0 2.0 |ct, a, b, y| ct.clone(), ct.negate() => |p, q| p.checked_sub(q);
     /// `a * b` (and, for booleans). Spec: multiply.
-    Multiply mul "multiply" Any -2.0 2.0 |ct, a, b, y| ct * b, ct * a;
+    Multiply mul "multiply" Any -2.0 2.0 |ct, a, b, y| ct * b, ct * a => |p, q| p.checked_mul(q);
     /// `a / b`, rounded toward zero for integers. Spec: divide.
     Divide div "divide" Numbers 0.5 2.0 |ct, a, b, y| ct / b, ct.negate() * (a / b / b);
     /// The larger of the two. Spec: maximum.
-    Maximum maximum "maximum" Any -2.0 2.0 |ct, a, b, y| chosen(ct, &a.gt(b), &a.eq(b)), chosen(ct, &b.gt(a), &a.eq(b));
+    Maximum maximum "maximum" Any -2.0 2.0 |ct, a, b, y| chosen(ct, &a.gt(b), &a.eq(b)), chosen(ct, &b.gt(a), &a.eq(b))
+        => |p, q| Some(p.max(q));
     /// The smaller of the two. Spec: minimum.
-    Minimum minimum "minimum" Any -2.0 2.0 |ct, a, b, y| chosen(ct, &a.lt(b), &a.eq(b)), chosen(ct, &b.lt(a), &a.eq(b));
+    Minimum minimum "minimum" Any -2.0 2.0 |ct, a, b, y| chosen(ct, &a.lt(b), &a.eq(b)), chosen(ct, &b.lt(a), &a.eq(b))
+        => |p, q| Some(p.min(q));
     /// `a` to the power `b`. Spec: power.
     Power pow "power" Numbers 0.5 2.0 |ct, a, b, y| ct * (b * a.pow(b - 1.0)), ct * (y * a.log());
     /// Remainder of `a / b`, with the sign of `a`. Spec: remainder.

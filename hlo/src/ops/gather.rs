@@ -9,6 +9,7 @@ use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::sample::Sample;
 use crate::print::literal::array_i64;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -213,6 +214,9 @@ impl Op for Gather {
         };
         Some(vec![mapped.ins[0].gather(&mapped.ins[1], &dims, &sizes)])
     }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.ins[0]]
+    }
 }
 
 /// The first operand with the windows of the third written, or added, at the indices that the second holds.
@@ -308,6 +312,9 @@ impl Op for Scatter {
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.of_any(&[0, 2]).filter(|_| !self.add)]
     }
 }
 

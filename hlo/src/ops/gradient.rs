@@ -7,9 +7,10 @@ use crate::dtype::DType;
 use crate::error::Violation;
 use crate::function::{Function, Rewrite};
 use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::dot_general::sum_front;
 use crate::ops::sample::Sample;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::tree::Tree;
 use crate::types::TensorType;
@@ -39,6 +40,9 @@ impl Op for Identity {
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
         Some(operands.to_vec())
     }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.ins[0]]
+    }
 }
 
 /// The operands, computed before and apart from whatever reads them.
@@ -57,6 +61,9 @@ impl Op for OptimizationBarrier {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(OptimizationBarrier)
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        of.ins.to_vec()
     }
 }
 
@@ -149,6 +156,9 @@ impl Op for CustomVjp {
         };
         Some(custom_vjp(self.name, &inputs.to_vec(), forward_fn, backward_fn))
     }
+    fn recompute(&self) -> Recompute {
+        self.forward.recompute()
+    }
     fn is_pure_data(&self) -> bool {
         false
     }
@@ -168,6 +178,10 @@ impl Op for CustomVjp {
     }
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
         Some(self.forward.call(operands[0].graph(), &self.forward_args(operands)))
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        let (captures, _, inputs) = self.split(of.ins);
+        self.forward.ranges(&[captures, inputs].concat())
     }
 }
 
@@ -207,7 +221,7 @@ pub fn custom_vjp<X: Tree, Y: Tree>(
     let closed = graph.body(|inner| {
         let x = inputs.with_leaves(declare(inner, &operands));
         let again = forward.call(inner, &[captures.clone(), x.leaves()].concat());
-        let cts = y.with_leaves(declare(inner, &again));
+        let cts = y.with_leaves(again.iter().map(|t| cotangent(inner, t)).collect());
         let grads = backward(&x, &y.with_leaves(again), &cts).leaves();
         check_cotangents(inner, name, &operands, &grads);
         inner.close(&grads)
@@ -218,9 +232,14 @@ pub fn custom_vjp<X: Tree, Y: Tree>(
     y.with_leaves(graph.record(Arc::new(op), &[captures, backward_captures, operands].concat()))
 }
 
-/// Parameters of the types of `like`; poison stays poison.
+/// Parameters that stand for `like`; poison stays poison.
 fn declare(graph: &Graph, like: &[Tensor]) -> Vec<Tensor> {
-    like.iter().map(|t| if t.is_poison() { t.clone() } else { graph.input("", t.ty().clone()) }).collect()
+    like.iter().map(|t| if t.is_poison() { t.clone() } else { graph.input_among(t, t.ty().clone()) }).collect()
+}
+
+/// A parameter for the cotangent of `y`.
+fn cotangent(graph: &Graph, y: &Tensor) -> Tensor {
+    if y.is_poison() { y.clone() } else { graph.input("", y.ty().clone()) }
 }
 
 fn check_cotangents(graph: &Graph, name: &str, inputs: &[Tensor], grads: &[Tensor]) {

@@ -8,6 +8,7 @@ use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::print::literal::array_i64;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -76,6 +77,16 @@ impl Op for Reduce {
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        let count: i64 = self.axes.iter().map(|&a| of.types[0].dims[a] as i64).product();
+        vec![of.ins[0].and_then(|x| match self.reducer {
+            Reducer::Sum => x.times(count),
+            // The neutral element is left only where there is nothing to reduce.
+            Reducer::Max | Reducer::Min => Some(x).filter(|_| count > 0),
+            Reducer::AbsMax => x.magnitudes(),
+            Reducer::Product | Reducer::And | Reducer::Or => None,
+        })]
     }
 }
 

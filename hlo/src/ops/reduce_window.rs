@@ -8,6 +8,7 @@ use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::ops::window::{pairs, spread};
 use crate::print::literal::array_i64;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -191,6 +192,17 @@ impl Op for ReduceWindow {
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        let padded = self.window.padding.iter().any(|&(low, high)| low > 0 || high > 0);
+        let sparse = self.window.base_dilations.iter().any(|&d| d > 1);
+        let count = self.window.sizes.iter().product::<usize>() as i64;
+        vec![of.ins[0].and_then(|x| match self.reducer {
+            // What pads adds nothing, so fewer elements are summed there.
+            Reducer::Sum => x.or(Range { low: 0, high: 0 }).times(count),
+            Reducer::Max => Some(x).filter(|_| !padded && !sparse),
+            _ => None,
+        })]
     }
 }
 

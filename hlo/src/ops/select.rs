@@ -6,6 +6,7 @@ use crate::error::Violation;
 use crate::op::{Cotangents, Infer, Op, Reverse};
 use crate::ops::constant::Operand;
 use crate::ops::sample::Sample;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -74,6 +75,9 @@ impl Op for Select {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Select)
     }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.of_any(&[1, 2])]
+    }
 }
 
 #[derive(Debug)]
@@ -102,6 +106,9 @@ impl Op for Clamp {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Clamp)
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.of_any(&[0, 1, 2])]
     }
 }
 

@@ -6,6 +6,7 @@ use crate::error::Violation;
 use crate::op::{Cotangents, Infer, Op, Reverse};
 use crate::ops::sample::Sample;
 use crate::print::literal::array_i64;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -29,6 +30,9 @@ impl Op for Reshape {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         let dims: Vec<usize> = [mapped.size].iter().chain(&self.0).copied().collect();
         Some(vec![mapped.ins[0].reshape(&dims)])
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.ins[0]]
     }
 }
 
@@ -58,6 +62,9 @@ impl Op for Transpose {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         let permutation: Vec<usize> = std::iter::once(0).chain(self.0.iter().map(|i| i + 1)).collect();
         Some(vec![mapped.ins[0].transpose(&permutation)])
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.ins[0]]
     }
 }
 
@@ -107,6 +114,9 @@ impl Op for BroadcastInDim {
         let dims: Vec<usize> = [mapped.size].iter().chain(&self.dims).copied().collect();
         let axes: Vec<usize> = std::iter::once(0).chain(self.axes.iter().map(|a| a + 1)).collect();
         Some(vec![mapped.ins[0].broadcast_in_dim(&dims, &axes)])
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.ins[0]]
     }
 }
 

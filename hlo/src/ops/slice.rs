@@ -8,6 +8,7 @@ use crate::ops::constant::Operand;
 use crate::ops::gather::WindowDims;
 use crate::ops::sample::Sample;
 use crate::print::literal::{array_i64, array_signed};
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -62,6 +63,9 @@ impl Op for Slice {
             |first: usize, rest: &[usize]| std::iter::once(first).chain(rest.iter().copied()).collect::<Vec<_>>();
         let (start, limit) = (front(0, &self.start), front(mapped.size, &self.limit));
         Some(vec![mapped.ins[0].slice(&start, &limit, &front(1, &self.stride))])
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.ins[0]]
     }
 }
 
@@ -134,6 +138,9 @@ impl Op for Pad {
         let op = Pad { low: front(&self.low), high: front(&self.high), interior };
         Some(vec![op.on(&mapped.ins[0], &mapped.ins[1])])
     }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.of_any(&[0, 1])]
+    }
 }
 
 #[derive(Debug)]
@@ -175,6 +182,9 @@ impl Op for Concatenate {
         let operands = mapped.operands();
         Some(vec![concatenate(&operands.iter().collect::<Vec<_>>(), self.0 as isize + 1)])
     }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.of_any(&(0..of.ins.len()).collect::<Vec<_>>())]
+    }
 }
 
 #[derive(Debug)]
@@ -198,6 +208,9 @@ impl Op for ReverseOp {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         Some(vec![mapped.ins[0].reverse(&self.0.iter().map(|a| a + 1).collect::<Vec<_>>())])
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.ins[0]]
     }
 }
 
@@ -242,6 +255,9 @@ impl Op for DynamicSlice {
         }
         let sizes: Vec<usize> = std::iter::once(mapped.size).chain(self.0.iter().copied()).collect();
         Some(vec![mapped.ins[0].dynamic_slice(&with_zero(&mapped.ins[1..]), &sizes)])
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.ins[0]]
     }
 }
 
@@ -292,6 +308,9 @@ impl Op for DynamicUpdateSlice {
             return mapped.through(|x| vec![write_at(&x[0], &x[1], &x[2..])]);
         }
         Some(vec![mapped.operand(0).dynamic_update_slice(&mapped.operand(1), &with_zero(&mapped.ins[2..]))])
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        vec![of.of_any(&[0, 1])]
     }
 }
 

@@ -9,6 +9,7 @@ use crate::function::Function;
 use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::sample::Sample;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -68,6 +69,9 @@ impl Op for Sort {
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
+    }
+    fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
+        of.ins.to_vec()
     }
 }
 
