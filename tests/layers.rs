@@ -18,7 +18,7 @@ use spiq::nn::{
     Surrogate, huber_loss, silence_reg, sparsity_reg, sparsity_reg_with,
 };
 use spiq::optim::adam;
-use spiq::quant::{Mode, linear_only_rules};
+use spiq::quant::{Mode, Numerics, linear_only_rules};
 use spiq::random::{Key, Rngs};
 use spiq::{Array, DType, Tensor, TensorType, trace, value_and_grad};
 use spiq_hlo::concatenate;
@@ -219,7 +219,7 @@ fn a_convolutional_network_trains_as_with_spyx_and_qwix() {
         let rule =
             RuleConfig { weight_qtype: text("weight_qtype"), act_qtype: text("act_qtype"), ..RuleConfig::default() };
         let rules = if rule.weight_qtype.is_some() { vec![rule] } else { vec![] };
-        let network = Network::new(config(CONVOLUTIONAL), rules).expect("a network");
+        let network = Network::new(config(CONVOLUTIONAL), rules).expect("a network").with_numerics(Numerics::Qwix);
         assert_eq!(network.init(case.int("seed")), start_of(&case, &network), "{}", case.name);
         check_training(&case, &network);
     }

@@ -242,7 +242,7 @@ fn thirty_training_steps_follow_qwix() {
     for (name, same, near) in [("0", 30, 0.0), ("1", 10, 0.1), ("static", 30, 0.0), ("static_bwd", 2, 0.01)] {
         let case = file.case(&format!("training/{name}"));
         let config = ModelConfig::parse(MODEL, "test").expect("a model");
-        let network = Network::new(config, vec![rule(&case)]).expect("a network");
+        let network = Network::new(config, vec![rule(&case)]).expect("a network").with_numerics(Numerics::Qwix);
         let optimizer = adam(1e-2);
         let (training, step) = train_step(&network, &optimizer, x.ty());
         let start = file.case("training/params");

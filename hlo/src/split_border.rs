@@ -10,8 +10,9 @@ use crate::split_time::strongly_connected;
 
 /// A cheap operation without a carry that a loop should take in, and a node of that loop.
 ///
-/// An operation that feeds one loop alone goes in where its operands are no larger than its result: the loop then reads
-/// those. One that reads a loop alone goes in where its result is smaller than what it reads: spikes leave as bytes.
+/// One that reads a loop alone goes in where its result is smaller than what it reads: spikes leave as bytes. What a loop
+/// reads stays outside, though it would save a pass over memory: scales that are multiplied inside are joined with other
+/// factors in one program and not in the next, whose last bits then differ.
 pub(crate) fn absorbable(scan: &Scan, before: &[Vec<usize>]) -> Option<(usize, usize)> {
     let border = Border::new(scan, before);
     (0..scan.body.nodes.len()).rev().find_map(|node| Some((node, border.neighbour(node)?)))
@@ -48,29 +49,7 @@ impl Border<'_> {
         if !free || !self.varies[n] || body.nodes[n].op.recompute() == Recompute::Costly {
             return None;
         }
-        self.only_reader(n).or_else(|| self.only_source(n))
-    }
-
-    /// The loop that alone reads a node, where it had better read the node's operands.
-    fn only_reader(&self, n: usize) -> Option<usize> {
-        let body = &self.scan.body;
-        let (carried, ys) = body.results.split_at(self.scan.carries);
-        if ys.iter().any(|v| v.node == n) {
-            return None;
-        }
-        let reads = |operands: &[Value]| operands.iter().any(|v| v.node == n);
-        let by_nodes = (0..body.nodes.len()).filter(|&m| reads(&body.nodes[m].operands));
-        let by_carries = (0..carried.len()).filter(|&i| carried[i].node == n).map(|i| self.scan.consts + i);
-        let readers: BTreeSet<usize> = by_nodes.chain(by_carries).map(|m| self.component[m]).collect();
-        let [reader] = readers.into_iter().collect::<Vec<_>>()[..] else { return None };
-        let read_already = |v: &Value| {
-            let inside = |m: usize| self.component[m] == reader;
-            inside(v.node) || (0..body.nodes.len()).any(|m| inside(m) && body.nodes[m].operands.contains(v))
-        };
-        let read = self.operands(n).into_iter().filter(|v| !read_already(v));
-        // A factor for each row or column beside the whole is still less than a pass over memory.
-        let now = self.bytes((0..body.nodes[n].types.len()).map(|output| Value { node: n, output }));
-        self.root[reader].filter(|_| self.bytes(read) <= now + now / 8)
+        self.only_source(n)
     }
 
     /// The loop that alone a node reads, where its result is smaller than that.
