@@ -18,7 +18,8 @@ const MODEL: &str = r#"layers = [
 fn report(target: &str, qtype: &str) -> Report {
     let model = ModelConfig::parse(MODEL, "model.toml").expect("a model");
     let network = Network::new(model, linear_only_rules(qtype, qtype)).expect("a network");
-    let forward = network.forward(&TensorType::new(DType::F32, [16, 64, 256]), Mode::Qat).expect("traced");
+    // Without a chip to try tiles on, the GPU's compiler guesses them, and at some sizes guesses one that the unit lacks.
+    let forward = network.forward(&TensorType::new(DType::F32, [16, 128, 256]), Mode::Qat).expect("traced");
     native::report(&Target::parse(target).expect("a target"), &forward.function).expect("compiled")
 }
 
@@ -40,7 +41,7 @@ fn cpu_multiplies_s8() {
         assert!(row.low_precision && row.unit.starts_with("s8, "), "{report}");
     }
     let text = report.to_string();
-    assert!(text.contains("s8[16,64,256] x s8[256,512] -> s32"), "{text}");
+    assert!(text.contains("s8[16,128,256] x s8[256,512] -> s32"), "{text}");
 }
 
 #[test]
