@@ -63,3 +63,14 @@ fn h100_multiplies_s8_and_float8_in_tensor_cores() {
         assert!(report.rows.iter().all(|row| row.unit.contains(unit)), "{report}");
     }
 }
+
+/// Spikes reach products as materialized s8; a product into which their computation is fused runs at the rate of bf16.
+#[test]
+fn tpu_multiplies_spikes_at_the_rate_of_s8() {
+    if !installed(Platform::Tpu, "tpu") {
+        return;
+    }
+    let report = report("tpu:v5e", "int8");
+    assert_eq!(report.missed().count(), 0, "{report}");
+    assert!(report.rows.iter().all(|row| row.unit == "s8" && row.cost.ends_with("cycles")), "{report}");
+}
