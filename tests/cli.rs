@@ -593,11 +593,11 @@ fn sizes_beyond_all_use_are_refused() {
 #[test]
 fn bench_measures_each_mode() {
     let folder = Folder::new();
-    let line = "bench --shape 4,2,8,8,3 --modes int8-qwix,fp32 --seconds 0.01 --runs 11";
+    let line = "bench --shape 4,2,8,8,3 --modes int8+bf16,fp32 --seconds 0.01 --runs 11";
     let json: serde_json::Value = serde_json::from_str(&folder.succeeds(&format!("{line} --json"))).expect("JSON");
     assert_eq!((json["device"].as_str(), json["shape"].as_str()), (Some("cpu"), Some("4,2,8,8,3")));
     let modes = json["modes"].as_array().expect("a list");
-    assert_eq!(modes.iter().map(|mode| mode["mode"].as_str().unwrap()).collect::<Vec<_>>(), ["int8-qwix", "fp32"]);
+    assert_eq!(modes.iter().map(|mode| mode["mode"].as_str().unwrap()).collect::<Vec<_>>(), ["int8+bf16", "fp32"]);
     for mode in modes {
         let number = |key: &str| mode[key].as_f64().unwrap_or_else(|| panic!("{key}: {mode}"));
         assert!(number("runs") >= 11.0);
@@ -617,7 +617,7 @@ fn bench_measures_each_mode() {
     let ratio = modes[1]["train_step_ms"].as_f64().unwrap() / modes[0]["train_step_ms"].as_f64().unwrap();
     assert!((modes[0]["train_step_ratio"].as_f64().unwrap() / ratio - 1.0).abs() < 1e-6);
 
-    let table = folder.succeeds(&line.replace("int8-qwix,", ""));
+    let table = folder.succeeds(&line.replace("int8+bf16,", ""));
     assert!(table.contains("mode  forward ms") && table.contains("\nfp32  "), "{table}");
 }
 

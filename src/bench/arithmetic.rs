@@ -3,11 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use spiq_hlo::DType;
+
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::pjrt::Client;
-use crate::quant::{Numerics, linear_only_rules};
+use crate::quant::{Gradients, Numerics, linear_only_rules};
 
 /// The arithmetic of the products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum Arithmetic {
     Int8Qwix,
     /// Weights in int8; spikes are integers and stay as they are.
     Int8,
+    /// Weights in int8, spikes as they are, and the products on the way back in bf16.
+    Int8Bf16,
     /// Weights in int4; spikes stay as they are.
     Int4,
     /// Weights in `float8_e4m3fn`; spikes stay as they are.
@@ -28,8 +32,15 @@ pub enum Arithmetic {
 
 impl Arithmetic {
     /// All of them, in the order of the table.
-    pub const ALL: [Arithmetic; 6] =
-        [Arithmetic::Fp32, Arithmetic::Bf16, Arithmetic::Int8Qwix, Arithmetic::Int8, Arithmetic::Int4, Arithmetic::Fp8];
+    pub const ALL: [Arithmetic; 7] = [
+        Arithmetic::Fp32,
+        Arithmetic::Bf16,
+        Arithmetic::Int8Qwix,
+        Arithmetic::Int8,
+        Arithmetic::Int8Bf16,
+        Arithmetic::Int4,
+        Arithmetic::Fp8,
+    ];
 
     /// Those that the client's devices have units for; a processor computes fp8 element by element.
     pub fn of(client: &Client) -> Vec<Arithmetic> {
@@ -44,6 +55,7 @@ impl Arithmetic {
             Arithmetic::Bf16 => "bf16",
             Arithmetic::Int8Qwix => "int8-qwix",
             Arithmetic::Int8 => "int8",
+            Arithmetic::Int8Bf16 => "int8+bf16",
             Arithmetic::Int4 => "int4",
             Arithmetic::Fp8 => "fp8",
         }
@@ -54,11 +66,21 @@ impl Arithmetic {
         let (weights, activations, numerics) = match self {
             Arithmetic::Fp32 | Arithmetic::Bf16 => return Network::new(model, Vec::new()),
             Arithmetic::Int8Qwix => ("int8", "int8", Numerics::Qwix),
-            Arithmetic::Int8 => ("int8", "int8", Numerics::Exact),
+            Arithmetic::Int8 | Arithmetic::Int8Bf16 => ("int8", "int8", Numerics::Exact),
             Arithmetic::Int4 => ("int4", "int8", Numerics::Exact),
             Arithmetic::Fp8 => ("float8_e4m3fn", "float8_e4m3fn", Numerics::Exact),
         };
-        Ok(Network::new(model, linear_only_rules(weights, activations))?.with_numerics(numerics))
+        let gradients = if self == Arithmetic::Int8Bf16 { Gradients::Bf16 } else { Gradients::Full };
+        let network = Network::new(model, linear_only_rules(weights, activations))?;
+        Ok(network.with_numerics(numerics).with_gradients(gradients))
+    }
+
+    /// The element type in which the network takes spikes: where it keeps them as they are, it must know them.
+    pub(super) fn spikes(self) -> DType {
+        match self {
+            Arithmetic::Fp32 | Arithmetic::Bf16 | Arithmetic::Int8Qwix => DType::F32,
+            _ => DType::Pred,
+        }
     }
 }
 

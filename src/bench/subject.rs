@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use spiq_hlo::{Array, DType, Function, TensorType};
+use spiq_hlo::{Array, DType, Function, TensorType, trace};
 
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
 use crate::error::Result;
 use crate::jit::{Program, graph_error};
-use crate::network::{Forward, Network, Pass};
+use crate::network::{Forward, Pass};
 use crate::optim::{self, GradientTransformation};
 use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
 use crate::quant::{Mode, products_in_bf16};
@@ -105,13 +105,15 @@ impl Subject {
         let on_device = |arrays: &[Array]| arrays.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>();
         let params = on_device(&values)?;
         let zeros: Vec<Array> = optimizer.init(&types).into_values().collect();
-        let ptq = forward(arithmetic, shape, Mode::Ptq, tile)?;
-        let qat = forward(arithmetic, shape, Mode::Qat, tile)?;
+        let ptq = forward(arithmetic, shape, Mode::Ptq.into(), tile)?;
+        let qat = forward(arithmetic, shape, Mode::Qat.into(), tile)?;
+        let counting = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
+        let counting = forward(arithmetic, shape, counting, tile)?;
         let (program, step) = train::step_from_spikes(&network, &qat, &optimizer)?;
         Ok(Subject {
             forward: Compiled::new(client, &ptq.function, Program::named("forward"))?,
             step: Compiled::new(client, &step, program)?,
-            spike_rate: spike_rate(client, &network, shape, &params, data)?,
+            spike_rate: spike_rate(client, &counting, &params, data)?,
             state: on_device(&[values, zeros].concat())?,
             params,
         })
@@ -145,26 +147,34 @@ fn wait(outputs: &[Buffer]) -> Result<()> {
     outputs.iter().try_for_each(Buffer::wait)
 }
 
-fn x_type(shape: &Shape) -> TensorType {
-    TensorType::new(DType::F32, [shape.time, shape.batch, shape.inputs])
+/// The forward pass in an arithmetic: parameters and spikes [T, B, IN] as f32 to traces [T, B, C] and what else the pass gives.
+fn forward(arithmetic: Arithmetic, shape: &Shape, pass: Pass, tile: Option<usize>) -> Result<Forward> {
+    let network = arithmetic.network(shape.model())?.with_time_tile(tile);
+    let x = TensorType::new(arithmetic.spikes(), [shape.time, shape.batch, shape.inputs]);
+    let mut forward = network.forward(&x, pass)?;
+    if arithmetic == Arithmetic::Bf16 {
+        forward.function = products_in_bf16(&forward.function)?;
+    }
+    if x.dtype == DType::Pred {
+        forward.function = from_f32(&forward.function)?;
+    }
+    Ok(forward)
 }
 
-/// The forward pass in an arithmetic, cut into tiles of time.
-fn forward(arithmetic: Arithmetic, shape: &Shape, mode: Mode, tile: Option<usize>) -> Result<Forward> {
-    let (network, x) = (arithmetic.network(shape.model())?, x_type(shape));
-    let tile = tile.unwrap_or(shape.time);
-    let forward = network.forward_in_tiles(&x, mode, tile)?;
-    if arithmetic != Arithmetic::Bf16 {
-        return Ok(forward);
-    }
-    let function = products_in_bf16(&network.trace(&x)?)?.split_time(tile).map_err(graph_error)?;
-    Ok(Forward { function, ..forward })
+/// The same function with its last input, spikes, as f32.
+fn from_f32(function: &Function) -> Result<Function> {
+    let mut types = function.input_types();
+    types.iter_mut().filter(|ty| ty.dtype == DType::Pred).for_each(|ty| ty.dtype = DType::F32);
+    let inputs: Vec<(&str, TensorType)> = function.input_names().iter().map(String::as_str).zip(types).collect();
+    let wrapped = trace(&inputs, |values| {
+        let [params @ .., x] = values else { unreachable!("x is the last input") };
+        function.call(x.graph(), &[params, &[x.ne(0.0)]].concat())
+    });
+    wrapped.map_err(graph_error)
 }
 
 /// How often a hidden neuron spikes, per step.
-fn spike_rate(client: &Client, network: &Network, shape: &Shape, params: &[Buffer], data: &Data) -> Result<f64> {
-    let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
-    let forward = network.forward(&x_type(shape), pass)?;
+fn spike_rate(client: &Client, forward: &Forward, params: &[Buffer], data: &Data) -> Result<f64> {
     let program = Program::named("spike_rate").compile(client, &forward.function)?;
     let outputs = program.execute(params.iter().chain([&data.x]).map(Input::Borrow).collect())?;
     // The traces come first; layers and samples are of equal size, so that the mean of means is the mean.
