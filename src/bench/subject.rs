@@ -56,14 +56,12 @@ impl Compiled {
     }
 }
 
-/// Bytes of a run at its largest, as the compiler counts them.
+/// Bytes of a run at its largest, as the compiler counts them. The CPU's plugin leaves what lies between inputs and outputs
+/// out of its peak, and no run takes less than the largest of the counts.
 fn peak(program: &Executable) -> Option<u64> {
     let memory = program.memory().ok()?;
-    let counted = match memory.peak {
-        0 => memory.inputs + memory.outputs - memory.donated + memory.temporaries,
-        peak => peak,
-    };
-    u64::try_from(counted).ok()
+    let counted = memory.inputs + memory.outputs - memory.donated + memory.temporaries;
+    u64::try_from(memory.peak.max(counted)).ok()
 }
 
 /// One arithmetic at work, for a harness of one's own. Its training goes on from call to call.
