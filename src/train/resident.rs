@@ -1,6 +1,6 @@
 //! A data set in the device's memory, and the gathering of a batch inside a program. Knows nothing of models and steps.
 
-use spiq_hlo::{Array, DType, Tensor, TensorType};
+use spiq_hlo::{Array, Tensor, TensorType};
 
 use crate::data::{Dataset, Inputs};
 
@@ -80,7 +80,7 @@ fn unpacked(bytes: &Tensor, dims: &[usize]) -> Tensor {
 
 #[cfg(test)]
 mod tests {
-    use spiq_hlo::trace;
+    use spiq_hlo::{DType, trace};
 
     use super::*;
     use crate::data::ArrayFile;
