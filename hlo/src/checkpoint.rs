@@ -160,7 +160,8 @@ pub fn scan_checkpointed<C: Tree, X: Tree, Y: Tree>(
 
 impl Function {
     /// The same function with its outermost scans as [`scan_checkpointed`] has them: to be called before differentiating.
-    /// Scans that are no longer than a segment stay as they are.
+    /// Scans that are no longer than a segment stay as they are. What [`split_time`](Function::split_time) has taken out of
+    /// a scan keeps its operands for all steps of a tile; cut into short tiles, or not at all, where memory counts.
     ///
     /// # Errors
     /// A segment of no steps.

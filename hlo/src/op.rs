@@ -90,9 +90,15 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
         Recompute::Cheap
     }
 
-    /// Whether two nodes with the same name, attributes and operands are the same value.
+    /// Whether nodes of the same operation with the same operands are the same value.
     fn is_pure_data(&self) -> bool {
         true
+    }
+
+    /// Whether an operation of the same name computes the same from the same operands. What `Debug` shows decides, which
+    /// must be all that an operation holds.
+    fn is_same(&self, other: &dyn Op) -> bool {
+        format!("{self:?}") == format!("{other:?}")
     }
 
     /// Applies the operation to `operands`, rewriting any function it holds. Only ops with bodies override it.

@@ -34,12 +34,17 @@ impl Function {
     /// Common subexpressions: a node equal to an earlier one gives way to it.
     fn merge_equal(&self) -> Function {
         let mut stands_for: Vec<usize> = (0..self.nodes.len()).collect();
-        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut seen: HashMap<(&str, Vec<Value>), Vec<usize>> = HashMap::new();
         let mut nodes = Vec::with_capacity(self.nodes.len());
         for (index, node) in self.nodes.iter().enumerate() {
             let operands: Vec<Value> = node.operands.iter().map(|v| Value { node: stands_for[v.node], ..*v }).collect();
             if node.op.is_pure_data() {
-                stands_for[index] = *seen.entry(key(node, &operands)).or_insert(index);
+                // Few operations of one name have the same operands, so they are compared one by one.
+                let alike = seen.entry((node.op.name(), operands.clone())).or_default();
+                match alike.iter().find(|&&earlier| node.op.is_same(&*self.nodes[earlier].op)) {
+                    Some(&earlier) => stands_for[index] = earlier,
+                    None => alike.push(index),
+                }
             }
             nodes.push(Node { operands, ..node.clone() });
         }
@@ -86,11 +91,4 @@ impl Function {
         }
         parts
     }
-}
-
-/// Equal for nodes that compute the same.
-///
-/// The printed attributes alone do not tell a sum from an or, whose difference is in their regions.
-fn key(node: &Node, operands: &[Value]) -> String {
-    format!("{} {:?} {:?} {:?} {:?}", node.op.name(), node.op, node.op.attrs(), node.types, operands)
 }

@@ -28,6 +28,9 @@ impl Op for Constant {
     fn attrs(&self) -> Vec<(&'static str, String)> {
         vec![("value", format!("{} : {}", literal::dense(&self.value), self.ty.mlir()))]
     }
+    fn is_same(&self, other: &dyn Op) -> bool {
+        other.downcast::<Constant>().is_some_and(|other| other.ty == self.ty && other.value == self.value)
+    }
     fn vjp(&self, _: &Reverse) -> Cotangents {
         Vec::new()
     }
