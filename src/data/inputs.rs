@@ -64,15 +64,9 @@ impl Inputs {
         &self.samples
     }
 
-    /// The largest element of samples that are whole numbers from 0 to 255, in bytes or in f32: 1 of spikes, more of counts of
-    /// events.
+    /// The largest element of samples that are bytes.
     pub fn largest(&self) -> Option<u8> {
-        // Beside a minus before a zero, which other types do not have.
-        let whole = |x: f32| (x.is_sign_positive() && f32::from(x as u8) == x).then_some(x as u8);
-        match self.samples.dtype() {
-            DType::U8 => self.samples.bytes().iter().copied().max(),
-            _ => self.samples.to_vec::<f32>().ok()?.into_iter().try_fold(0, |most, x| Some(whole(x)?.max(most))),
-        }
+        self.samples.bytes().iter().copied().max().filter(|_| self.samples.dtype() == DType::U8)
     }
 
     /// How spikes are made of the samples; `None` where they are spikes already.

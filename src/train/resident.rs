@@ -1,6 +1,6 @@
 //! A data set in the device's memory, and the gathering of a batch inside a program. Knows nothing of models and steps.
 
-use spiq_hlo::{Array, Tensor, TensorType};
+use spiq_hlo::{Array, DType, Tensor, TensorType};
 
 use crate::data::{Dataset, Inputs};
 
@@ -48,17 +48,27 @@ impl Resident {
 /// `None` for images, and for inputs that are more than spikes.
 fn packed(inputs: &Inputs) -> Option<Array> {
     let samples = inputs.samples();
-    if inputs.encoder().is_some() || inputs.largest()? > 1 {
+    if inputs.encoder().is_some() {
         return None;
     }
-    let spikes: Vec<bool> = match samples.to_vec::<f32>() {
-        Ok(values) => values.iter().map(|x| *x != 0.0).collect(),
-        Err(_) => samples.bytes().iter().map(|x| *x != 0).collect(),
-    };
     let width = inputs.features().iter().product::<usize>();
+    let spikes = spikes(samples)?;
     let bytes: Vec<u8> = spikes.chunks_exact(width).flat_map(|step| step.chunks(BITS).map(byte)).collect();
     let dims = [samples.dims()[0], samples.dims()[1], width.div_ceil(BITS)];
     Some(Array::new(dims, bytes).expect("whole steps"))
+}
+
+/// Whether each element is a spike; `None` where one is neither 0 nor 1.
+fn spikes(samples: &Array) -> Option<Vec<bool>> {
+    /// Zero with its sign, as a minus would be lost.
+    fn of(bits: u32, one: u32) -> Option<bool> {
+        (bits == 0 || bits == one).then_some(bits == one)
+    }
+    match samples.dtype() {
+        DType::F32 => samples.to_vec::<f32>().ok()?.into_iter().map(|x| of(x.to_bits(), 1f32.to_bits())).collect(),
+        DType::U8 => samples.bytes().iter().map(|x| of(u32::from(*x), 1)).collect(),
+        _ => None,
+    }
 }
 
 fn byte(spikes: &[bool]) -> u8 {
@@ -80,7 +90,7 @@ fn unpacked(bytes: &Tensor, dims: &[usize]) -> Tensor {
 
 #[cfg(test)]
 mod tests {
-    use spiq_hlo::{DType, trace};
+    use spiq_hlo::trace;
 
     use super::*;
     use crate::data::ArrayFile;
