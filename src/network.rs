@@ -102,7 +102,7 @@ impl Network {
         Network { arithmetic: Arithmetic { gradients, ..self.arithmetic }, ..self }
     }
 
-    /// The same network cut along time into tiles of so many steps; `None` leaves that to the program's device.
+    /// The same network cut along time into tiles of so many steps; `None` takes all steps for one tile.
     #[must_use]
     pub fn with_time_tile(self, time_tile: Option<usize>) -> Network {
         Network { time_tile, ..self }

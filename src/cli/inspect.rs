@@ -10,7 +10,7 @@ use spiq::pjrt::CompileOptions;
 use spiq::quant::Mode;
 use spiq::{DType, Error, ErrorKind, Function, PrintOptions, Program, Result, TensorType};
 
-use super::choice::{Device, Rounding};
+use super::choice::{Device, GradDtype, Numerics, Rounding};
 use super::{argument, client, screen};
 
 const EXAMPLES: &str = "\
@@ -54,6 +54,18 @@ pub struct Arguments {
     /// Whether rules round for training (qat) or after it (ptq, which has no gradient)
     #[arg(long, value_enum, default_value = "qat")]
     mode: Rounding,
+    /// How numbers are rounded
+    #[arg(long, value_enum, default_value = "exact")]
+    numerics: Numerics,
+    /// Element type of the products that give the gradients
+    #[arg(long, value_enum, default_value = "f32")]
+    grad_dtype: GradDtype,
+    /// Inputs are spikes, booleans, instead of numbers of which nothing is known
+    #[arg(long)]
+    spikes: bool,
+    /// Time steps of a tile, for which each layer computes its products at once [default: all]
+    #[arg(long, value_name = "K", value_parser = argument::count)]
+    time_tile: Option<usize>,
     /// Samples in the batch
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "8")]
     batch_size: usize,
@@ -85,9 +97,12 @@ enum Stage {
 /// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let rules = arguments.rules.as_deref().map_or(Ok(Vec::new()), load_rules)?;
-    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?;
+    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?
+        .with_numerics(arguments.numerics.into())
+        .with_gradients(arguments.grad_dtype.into())
+        .with_time_tile(arguments.time_tile);
     let dims = [vec![arguments.time_steps, arguments.batch_size], network.config().input_shape()].concat();
-    let x = TensorType::new(DType::F32, dims);
+    let x = TensorType::new(if arguments.spikes { DType::Pred } else { DType::F32 }, dims);
     if let Some(target) = &arguments.target {
         let function = program(arguments, &network, &x, true)?;
         return screen::print(&native::report(&Target::parse(target)?, &function)?.to_string());

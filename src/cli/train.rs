@@ -68,7 +68,7 @@ pub struct Arguments {
     /// Element type of the products that give the gradients
     #[arg(long, value_enum, default_value = "f32")]
     grad_dtype: GradDtype,
-    /// Time steps of a tile, for which each layer computes its products at once [default: chosen for the device]
+    /// Time steps of a tile, for which each layer computes its products at once [default: all of them]
     #[arg(long, value_name = "K", value_parser = argument::count)]
     time_tile: Option<usize>,
     /// Learning rate at the start [default: the recipe's, 0.004]
