@@ -36,7 +36,7 @@ pub struct Arguments {
     /// What is measured [default: all that the device is good for]
     #[arg(long, value_name = "MODE,…", value_delimiter = ',')]
     modes: Vec<Arithmetic>,
-    /// Time steps of a tile, for which each layer computes its products at once [default: chosen for the device]
+    /// Time steps of a tile, for which each layer computes its products at once [default: all]
     #[arg(long, value_name = "K", value_parser = argument::count)]
     time_tile: Option<usize>,
     /// Rounds at least
