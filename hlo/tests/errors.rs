@@ -803,7 +803,9 @@ fn convolution_c27() {
     let convolution = Convolution::new(ConvDims::features_last(2), DType::F32);
     check(
         |x| vec![x[0].convolution(&x[0].t().convert(DType::S8), &convolution)],
-        expect!["convolution: f32[8,32] and s8[32,8] mix floats and integers [C27] --> hlo/tests/errors.rs:_"],
+        expect![
+            "convolution: the input f32[8,32] and the kernel s8[32,8] differ in element type [C27] --> hlo/tests/errors.rs:_"
+        ],
     );
 }
 

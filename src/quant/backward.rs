@@ -4,6 +4,7 @@
 use spiq_hlo::{Convolution, DType, DotDims, DotGeneral, Tensor, Violation};
 
 use super::calibration::Method;
+use super::conv::of_one_type;
 use super::noise::Distribution;
 use super::operand::Operand;
 use super::product::{Product, sums_stored_values};
@@ -187,7 +188,8 @@ impl Backward {
         let gradient = self.quantized(&ct, vec![kept], None);
         match &residual.operand.quantized {
             Some((stored, _)) if gradient.zero_point.is_none() && sums_stored_values(&gradient, stored) => {
-                (stored.values.clone(), (gradient.values, Some(gradient.scale)))
+                let (values, stored) = of_one_type(&gradient.values, &stored.values);
+                (stored, (values, Some(gradient.scale)))
             }
             _ => (residual.operand.original, (gradient.dequantize(), None)),
         }

@@ -1,6 +1,6 @@
 //! Convolutions of stored values, with the scales on the output. Knows no rules.
 
-use spiq_hlo::{Convolution, Tensor};
+use spiq_hlo::{Convolution, DType, Tensor};
 
 use super::product::accumulator;
 use super::qtensor::QTensor;
@@ -10,7 +10,8 @@ use super::qtensor::QTensor;
 /// What pads the input is zero before scaling, so it is left out of the zero points' share as well.
 pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, conv: &Convolution) -> Tensor {
     let op = Convolution { out: accumulator(lhs, rhs), ..conv.clone() };
-    let mut sum = lhs.values.convolution(&rhs.values, &op);
+    let (left, right) = of_one_type(&lhs.values, &rhs.values);
+    let mut sum = left.convolution(&right, &op);
     // At most one side is shifted; transform refuses rules that shift both.
     if let Some(zero) = &lhs.zero_point {
         sum = sum - zero.broadcast_to(lhs.values.dims()).convolution(&rhs.values, &op);
@@ -26,4 +27,13 @@ pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, conv: &Convolution) ->
     let left = along(&lhs.scale, conv.dims.output.outer);
     let right = along(&rhs.scale, conv.dims.output.feature);
     (sum.convert(lhs.scale.dtype()) * left * right).convert(conv.out)
+}
+
+/// Operands as a convolution takes them, of one element type: the two floats of 8 bits meet in bf16, which has all values of
+/// both.
+pub(super) fn of_one_type(lhs: &Tensor, rhs: &Tensor) -> (Tensor, Tensor) {
+    match lhs.dtype() == rhs.dtype() {
+        true => (lhs.clone(), rhs.clone()),
+        false => (lhs.convert(DType::BF16), rhs.convert(DType::BF16)),
+    }
 }

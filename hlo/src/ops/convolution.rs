@@ -153,7 +153,7 @@ impl Convolution {
                 format!("{kernel_features} features of {k} meet {features} of {x} in {groups} groups"),
             ),
             ("C16", outputs % groups == 0, format!("{outputs} output features of {k} form {groups} groups")),
-            ("C27", x.dtype.is_float() == k.dtype.is_float(), format!("{x} and {k} mix floats and integers")),
+            ("C27", x.dtype == k.dtype, format!("the input {x} and the kernel {k} differ in element type")),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((constraint, _, message)) => Err(Violation::new(constraint, message)),
