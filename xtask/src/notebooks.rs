@@ -81,9 +81,13 @@ fn execute(path: &Path) -> Result<PathBuf> {
     let log = executed.with_extension("log");
     let created = std::fs::create_dir_all(&folder).and_then(|()| std::fs::File::create(&log));
     // The kernel tells there what it builds.
+    // One after the other, all notebooks build in one folder, and each but the first finds the library there.
+    let builds = jupyter::builds().join("all");
+    let created = created.and_then(|log| std::fs::create_dir_all(&builds).map(|()| log));
     let stderr = created.map_err(|cause| format!("cannot write {}: {cause}", log.display()))?;
     let mut python = Command::new(jupyter::program("python"));
     python.args(["-c", include_str!("execute.py")]).arg(path).arg(&executed).arg(LONGEST_CELL.to_string());
+    python.env(jupyter::BUILD_FOLDER, &builds);
     jupyter::finish(python.stdout(Stdio::null()).stderr(stderr)).map_err(|message| {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
