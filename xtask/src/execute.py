@@ -29,5 +29,7 @@ source, executed, seconds = sys.argv[1:]
 notebook = nbformat.read(source, as_version=4)
 folder = {"metadata": {"path": source.rpartition("/")[0] or "."}}
 # Cells after one with an error are run too, so that all errors are seen.
-Patient(notebook, timeout=int(seconds), kernel_name="rust", allow_errors=True, resources=folder).execute()
+Patient(
+    notebook, timeout=int(seconds), startup_timeout=int(seconds), kernel_name="rust", allow_errors=True, resources=folder
+).execute()
 nbformat.write(notebook, executed)

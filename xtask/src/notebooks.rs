@@ -7,8 +7,8 @@ use std::time::Instant;
 use crate::notebook::Notebook;
 use crate::{Result, jupyter, root};
 
-/// Seconds that a cell may take: the first one builds the library.
-const LONGEST_CELL: usize = 900;
+/// Seconds that a cell, or the start of the kernel, may take: the first cell builds the library.
+const LONGEST_CELL: usize = 1800;
 /// Lines of the log that are shown where the notebook cannot be run at all.
 const LOG_LINES: usize = 30;
 
