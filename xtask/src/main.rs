@@ -15,7 +15,7 @@ Chores of the project.
   cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
 
 JupyterLab and nbclient (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
-folder, unless it is there already: it takes ten minutes to build.";
+folder, unless it is there already: it takes ten minutes to build. What notebooks build stays in target/evcxr.";
 
 type Result<T> = std::result::Result<T, String>;
 
