@@ -47,7 +47,8 @@ impl Program {
         if self.plain_loops || !client.has_kernels() {
             return self.text(function);
         }
-        self.text(&function.call_elementwise_scans().map_err(graph_error)?)
+        let called = function.call_spike_products().and_then(|function| function.call_elementwise_scans());
+        self.text(&called.map_err(graph_error)?)
     }
 
     /// Compiles the function for a client's device, or takes it from the cache.

@@ -14,13 +14,26 @@ impl Function {
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn lower(&self) -> Result<Function, GraphErrors> {
+        let loops = self.lower_to_loops()?;
+        if loops.every_op(&|op| op.is_stablehlo()) {
+            return Ok(loops);
+        }
         // What nobody reads of a loop must go while the loop still says what it carries: after the custom gradients, which
         // name operands that only their way back reads.
-        let simple = self.simplify();
-        let wait = !simple.every_op(&|op| op.is_stablehlo() || op.lowers_last());
-        let lower = |op: &dyn Op, operands: &[Tensor]| if wait && op.lowers_last() { None } else { op.lower(operands) };
-        let lowered = simple.transform(&mut |node, operands| lower(node.op.as_ref(), operands))?;
-        if lowered.every_op(&|op| op.is_stablehlo()) { Ok(lowered) } else { lowered.lower() }
+        loops.simplify().transform(&mut |node, operands| node.op.lower(operands))?.lower()
+    }
+
+    /// The same function in StableHLO's operations and loops that still say what they carry.
+    ///
+    /// # Errors
+    /// None for a function that was traced without errors.
+    pub(crate) fn lower_to_loops(&self) -> Result<Function, GraphErrors> {
+        if self.every_op(&|op| op.is_stablehlo() || op.lowers_last()) {
+            return Ok(self.clone());
+        }
+        let lower = |op: &dyn Op, operands: &[Tensor]| if op.lowers_last() { None } else { op.lower(operands) };
+        let lowered = self.simplify().transform(&mut |node, operands| lower(node.op.as_ref(), operands))?;
+        lowered.lower_to_loops()
     }
 
     /// Whether something holds for every operation, in bodies too.

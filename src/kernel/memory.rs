@@ -63,6 +63,7 @@ impl<'a> Read<'a> {
 #[derive(Debug)]
 pub(crate) enum Write<'a> {
     F32(&'a mut [f32]),
+    S32(&'a mut [i32]),
     S8(&'a mut [i8]),
     Bf16(&'a mut [u16]),
     Pred(&'a mut [u8]),
@@ -72,15 +73,21 @@ impl<'a> Write<'a> {
     pub(crate) fn dtype(&self) -> DType {
         match self {
             Write::F32(_) => DType::F32,
+            Write::S32(_) => DType::S32,
             Write::S8(_) => DType::S8,
             Write::Bf16(_) => DType::BF16,
             Write::Pred(_) => DType::Pred,
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Write::F32(a) => a.len(),
+            Write::S32(a) => a.len(),
             Write::S8(a) => a.len(),
             Write::Bf16(a) => a.len(),
             Write::Pred(a) => a.len(),
@@ -99,7 +106,7 @@ impl<'a> Write<'a> {
                 }
             };
         }
-        split!(F32 S8 Bf16 Pred)
+        split!(F32 S32 S8 Bf16 Pred)
     }
 
     /// Writes f32 that are values of the element type already.
@@ -107,6 +114,7 @@ impl<'a> Write<'a> {
     pub(crate) fn store(&mut self, range: Range<usize>, from: &[f32]) {
         match self {
             Write::F32(a) => a[range].copy_from_slice(from),
+            Write::S32(a) => each(&mut a[range], from, |x| x as i32),
             Write::S8(a) => each(&mut a[range], from, |x| x as i32 as i8),
             Write::Bf16(a) => each(&mut a[range], from, |x| (x.to_bits() >> 16) as u16),
             Write::Pred(a) => each(&mut a[range], from, |x| u8::from(x != 0.0)),

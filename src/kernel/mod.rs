@@ -1,25 +1,42 @@
-//! Code that XLA's programs call on the processor: loops over time in one pass over memory. Knows nothing of plugins, and
-//! has no `unsafe`.
+//! Code that XLA's programs call on the processor: loops over time in one pass over memory, products with spikes as sums.
+//! Knows nothing of plugins, and has no `unsafe`.
 //!
 //! A [`Scan`] is a [`LaneProgram`](spiq_hlo::LaneProgram) with its memory. It is cut into [`Tile`]s, ranges of lanes that run
 //! on any thread in any order, since lanes do not depend on each other: results do not depend on the number of threads.
 
+mod events;
 mod memory;
+mod product;
 mod registers;
+mod rows;
 mod scan;
 mod tile;
 
 pub(crate) use memory::{Read, Write};
-pub(crate) use tile::Tile;
 
 use scan::Scan;
-use spiq_hlo::LaneProgram;
+use spiq_hlo::{LaneProgram, SpikeProduct};
+
+/// A part of a kernel's work. `run` is marked `inline(always)`, so that it is compiled once for each set of instructions that
+/// the caller chooses from.
+pub(crate) trait Work: Send {
+    fn run(self);
+}
+
+/// The threads that a kernel may use.
+pub(crate) trait Pool {
+    /// How many there are.
+    fn workers(&self) -> usize;
+
+    /// Runs parts in any order, and returns when the last is done. Whether all of them ended.
+    fn run_all<W: Work>(&self, parts: Vec<W>) -> bool;
+}
 
 /// Elements below which another thread is not worth waking.
 const SMALL: usize = 1 << 15;
 
 /// Runs a loop over time. `words` are an encoded program; inputs are its constants, initial carries and sequences, outputs its
-/// last carries and stacked rows. `run` runs tiles, on as many threads as it likes, and says whether all of them ended.
+/// last carries and stacked rows.
 ///
 /// # Errors
 /// What is wrong with the program or with the memory, in a sentence.
@@ -27,8 +44,7 @@ pub(crate) fn run_scan(
     words: &[i64],
     mut inputs: Vec<Read>,
     mut outputs: Vec<Write>,
-    workers: usize,
-    run: &dyn Fn(Vec<Tile>) -> bool,
+    pool: &impl Pool,
 ) -> Result<(), String> {
     let program = LaneProgram::decode(words).ok_or("a kernel was given a program that it cannot read")?;
     let misfit = || "a kernel was given memory that does not fit its program".to_owned();
@@ -49,8 +65,42 @@ pub(crate) fn run_scan(
             _ => return Err(misfit()),
         }
     }
-    let workers = if program.steps * program.lanes < SMALL { 1 } else { workers };
+    let workers = if program.steps * program.lanes < SMALL { 1 } else { pool.workers() };
     let scan = Scan::new(&program, inputs, slices).ok_or_else(misfit)?;
     let tiles = scan.tiles(states, rows, workers).ok_or_else(misfit)?;
-    if run(tiles) { Ok(()) } else { Err("a kernel panicked".to_owned()) }
+    ended(pool.run_all(tiles))
+}
+
+/// Runs a product with spikes. `words` are its encoded sizes; inputs are the spikes and the matrix.
+///
+/// # Errors
+/// As [`run_scan`].
+pub(crate) fn run_product(
+    words: &[i64],
+    inputs: &[Read],
+    outputs: &mut [Write],
+    pool: &impl Pool,
+) -> Result<(), String> {
+    let product = SpikeProduct::decode(words).ok_or("a kernel was given a product that it cannot read")?;
+    let misfit = || "a kernel was given memory that does not fit its product".to_owned();
+    let ([spikes, matrix], [out]) = (inputs, outputs) else { return Err(misfit()) };
+    let sizes = |count: usize, width: usize| count.checked_mul(width).ok_or_else(misfit);
+    let fits = matches!(spikes, Read::S8(_) | Read::Pred(_))
+        && spikes.len() == sizes(product.rows, product.columns)?
+        && matrix.len() == sizes(product.summed(), product.width)?
+        && out.len() == sizes(product.kept(), product.width)?
+        && !out.is_empty();
+    if !fits {
+        return Err(misfit());
+    }
+    ended(match (matrix, out) {
+        (Read::S8(matrix), Write::S32(out)) => product::run(&product, *spikes, matrix, out, pool),
+        (Read::F32(matrix), Write::F32(out)) => product::run(&product, *spikes, matrix, out, pool),
+        (Read::Bf16(matrix), Write::F32(out)) => product::run(&product, *spikes, matrix, out, pool),
+        _ => return Err(misfit()),
+    })
+}
+
+fn ended(all: bool) -> Result<(), String> {
+    if all { Ok(()) } else { Err("a kernel panicked".to_owned()) }
 }

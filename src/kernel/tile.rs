@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::Work;
 use super::memory::Write;
 use super::registers::{Register, WIDTH, apply};
 use super::scan::{Load, Place, Scan};
@@ -25,18 +26,6 @@ impl fmt::Debug for Tile<'_> {
 impl<'a> Tile<'a> {
     pub(super) fn new(scan: &'a Scan<'a>, lanes: Range<usize>) -> Tile<'a> {
         Tile { scan, lanes, carries: Vec::new(), outputs: Vec::new() }
-    }
-
-    /// Runs all steps. Inlined, so that the instructions are those of the processor that the caller compiles for.
-    #[inline(always)]
-    pub(crate) fn run(mut self) {
-        let mut file = self.scan.file();
-        for n in 0..self.scan.steps {
-            let step = if self.scan.reverse { self.scan.steps - 1 - n } else { n };
-            for first in (0..self.lanes.len()).step_by(WIDTH) {
-                self.block(&mut file, step, first..self.lanes.len().min(first + WIDTH));
-            }
-        }
     }
 
     /// One step of a block of this tile's lanes.
@@ -62,6 +51,20 @@ impl<'a> Tile<'a> {
         for (next, carry) in scan.carries.iter().zip(&mut self.carries) {
             if let Some(register) = next {
                 carry[own.clone()].copy_from_slice(&file[*register].0[..count]);
+            }
+        }
+    }
+}
+
+impl Work for Tile<'_> {
+    /// Runs all steps.
+    #[inline(always)]
+    fn run(mut self) {
+        let mut file = self.scan.file();
+        for n in 0..self.scan.steps {
+            let step = if self.scan.reverse { self.scan.steps - 1 - n } else { n };
+            for first in (0..self.lanes.len()).step_by(WIDTH) {
+                self.block(&mut file, step, first..self.lanes.len().min(first + WIDTH));
             }
         }
     }

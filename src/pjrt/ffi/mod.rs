@@ -12,9 +12,11 @@ use std::ptr;
 
 use layout::{Buffer, Buffers, CallFrame, Extension, Text};
 
+use spiq_hlo::{ELEMENTWISE_SCAN, SPIKE_PRODUCT};
+
 use super::api::{self, Api};
 use crate::error::{Error, Result};
-use crate::kernel::{self, Read, Tile, Write};
+use crate::kernel::{self, Pool, Read, Work, Write};
 
 /// Makes the kernels known to a plugin, for its processor.
 ///
@@ -25,19 +27,48 @@ pub fn register(api: Api) -> Result<()> {
     let extension = find(api.extensions().cast(), layout::EXTENSION).ok_or_else(missing)?;
     // SAFETY: the extension's kind says that it is this struct, and it lives as long as the plugin.
     let register = unsafe { (*extension.cast::<layout::FfiExtension>()).register_handler }.ok_or_else(missing)?;
-    let (name, platform, handler) = (spiq_hlo::ELEMENTWISE_SCAN, "Host", scan as layout::Handler);
-    let mut args = layout::RegisterHandler {
-        struct_size: size_of::<layout::RegisterHandler>(),
-        target_name: name.as_ptr().cast(),
-        target_name_size: name.len(),
-        handler: handler as *const c_void,
-        platform_name: platform.as_ptr().cast(),
-        platform_name_size: platform.len(),
-        traits: 0,
-        spare: [0; 8],
-    };
-    // SAFETY: the arguments outlive the call, and the handler lives as long as the process.
-    unsafe { api.take_error(register(&raw mut args), "FfiRegisterHandler") }
+    for (name, handler) in [(ELEMENTWISE_SCAN, handle::<Scan> as layout::Handler), (SPIKE_PRODUCT, handle::<Product>)] {
+        let platform = "Host";
+        let mut args = layout::RegisterHandler {
+            struct_size: size_of::<layout::RegisterHandler>(),
+            target_name: name.as_ptr().cast(),
+            target_name_size: name.len(),
+            handler: handler as *const c_void,
+            platform_name: platform.as_ptr().cast(),
+            platform_name_size: platform.len(),
+            traits: 0,
+            spare: [0; 8],
+        };
+        // SAFETY: the arguments outlive the call, and the handler lives as long as the process.
+        unsafe { api.take_error(register(&raw mut args), "FfiRegisterHandler")? };
+    }
+    Ok(())
+}
+
+/// A kernel, called with its configuration, inputs, outputs and threads.
+trait Kernel {
+    fn run(words: &[i64], inputs: Vec<Read>, outputs: Vec<Write>, pool: &Threads) -> std::result::Result<(), String>;
+}
+
+struct Scan;
+
+impl Kernel for Scan {
+    fn run(words: &[i64], inputs: Vec<Read>, outputs: Vec<Write>, pool: &Threads) -> std::result::Result<(), String> {
+        kernel::run_scan(words, inputs, outputs, pool)
+    }
+}
+
+struct Product;
+
+impl Kernel for Product {
+    fn run(
+        words: &[i64],
+        inputs: Vec<Read>,
+        mut outputs: Vec<Write>,
+        pool: &Threads,
+    ) -> std::result::Result<(), String> {
+        kernel::run_product(words, &inputs, &mut outputs, pool)
+    }
 }
 
 /// The extension of a kind in a list of them.
@@ -52,11 +83,11 @@ fn find(mut extension: *const Extension, kind: c_int) -> Option<*const Extension
     None
 }
 
-/// What XLA calls for a loop over time.
+/// What XLA calls for a kernel.
 ///
 /// # Safety
 /// `frame` is a call frame of XLA's.
-unsafe extern "C" fn scan(frame: *mut CallFrame) -> *mut layout::Error {
+unsafe extern "C" fn handle<K: Kernel>(frame: *mut CallFrame) -> *mut layout::Error {
     // SAFETY: the caller's promise; nobody else uses the frame during the call.
     let frame = unsafe { &*frame };
     if let Some(asked) = find(frame.extensions, layout::METADATA) {
@@ -65,7 +96,7 @@ unsafe extern "C" fn scan(frame: *mut CallFrame) -> *mut layout::Error {
         return ptr::null_mut();
     }
     // SAFETY: as the whole function.
-    let outcome = catch_unwind(|| unsafe { run(frame) });
+    let outcome = catch_unwind(|| unsafe { run::<K>(frame) });
     match outcome.unwrap_or_else(|_| Err("a kernel panicked".to_owned())) {
         Ok(()) => ptr::null_mut(),
         Err(message) => error(frame, &message),
@@ -84,7 +115,7 @@ unsafe fn describe(metadata: *mut layout::Metadata) {
 
 /// # Safety
 /// `frame` is a call frame of XLA's, in the stage of execution.
-unsafe fn run(frame: &CallFrame) -> std::result::Result<(), String> {
+unsafe fn run<K: Kernel>(frame: &CallFrame) -> std::result::Result<(), String> {
     // SAFETY: the frame's lists, and the memory they name, live during the call; results overlap nothing else.
     let (program, inputs, outputs) = unsafe {
         let program = numbers(frame, "program").ok_or("a kernel was called without a program")?;
@@ -93,21 +124,24 @@ unsafe fn run(frame: &CallFrame) -> std::result::Result<(), String> {
         (program, inputs, outputs)
     };
     let kind = "a kernel was given memory of a type that it does not know";
-    let workers = workers(frame);
-    kernel::run_scan(program, inputs.ok_or(kind)?, outputs.ok_or(kind)?, workers, &|tiles| share(frame, tiles, workers))
+    K::run(program, inputs.ok_or(kind)?, outputs.ok_or(kind)?, &Threads { frame, workers: workers(frame) })
 }
 
-impl vector::Work for Tile<'_> {
-    #[inline(always)]
-    fn run(self) {
-        Tile::run(self);
+/// This thread and those that XLA has for programs.
+struct Threads<'a> {
+    frame: &'a CallFrame,
+    workers: usize,
+}
+
+impl Pool for Threads<'_> {
+    fn workers(&self) -> usize {
+        self.workers
     }
-}
 
-/// Runs tiles on this thread and on XLA's; whether all of them ended.
-fn share(frame: &CallFrame, tiles: Vec<Tile>, workers: usize) -> bool {
-    let helpers = tiles.len().min(workers).saturating_sub(1);
-    pool::run_all(tiles, vector::run, helpers, &|job| schedule(frame, job))
+    fn run_all<W: Work>(&self, parts: Vec<W>) -> bool {
+        let helpers = parts.len().min(self.workers).saturating_sub(1);
+        pool::run_all(parts, vector::run, helpers, &|job| schedule(self.frame, job))
+    }
 }
 
 /// Hands a job to XLA's threads; whether they take it.
@@ -231,6 +265,7 @@ unsafe fn write<'a>(buffer: &Buffer) -> Option<Write<'a>> {
         let (data, count) = (buffer.data, count(buffer));
         Some(match buffer.element_type {
             layout::F32 => Write::F32(slice_mut(data, count)),
+            layout::S32 => Write::S32(slice_mut(data, count)),
             layout::S8 => Write::S8(slice_mut(data, count)),
             layout::BF16 => Write::Bf16(slice_mut(data, count)),
             layout::PRED => Write::Pred(slice_mut(data, count)),

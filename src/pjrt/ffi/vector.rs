@@ -1,15 +1,15 @@
 //! Runs code with the widest vector instructions of this processor. Knows nothing of what it computes.
 
-/// Code whose `run` is marked `inline(always)`, so that it is compiled once for each set of instructions.
-pub trait Work {
-    fn run(self);
-}
+use crate::kernel::Work;
 
 /// Runs `work` with the best instructions that there are.
 pub fn run<W: Work>(work: W) {
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+        {
             // SAFETY: the processor has these instructions, as was just asked.
             return unsafe { avx512(work) };
         }
@@ -22,7 +22,7 @@ pub fn run<W: Work>(work: W) {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn avx512<W: Work>(work: W) {
     work.run();
 }
