@@ -29,8 +29,12 @@ impl Events {
     pub(super) fn of_columns(spikes: &Read, columns: usize, rows: Range<usize>) -> Events {
         let by_row = Events::of_rows(spikes, columns, rows.clone());
         let mut starts = vec![0; columns + 1];
-        by_row.lists.iter().for_each(|column| starts[*column as usize + 1] += 1);
-        (0..columns).for_each(|column| starts[column + 1] += starts[column]);
+        for column in &by_row.lists {
+            starts[*column as usize + 1] += 1;
+        }
+        for column in 0..columns {
+            starts[column + 1] += starts[column];
+        }
         let (mut ends, mut lists) = (starts.clone(), vec![0; by_row.lists.len()]);
         for row in 0..rows.len() {
             for &column in by_row.list(row) {
@@ -63,7 +67,11 @@ fn each_nonzero<T: Copy>(bytes: &[T], byte: impl Fn(T) -> u8 + Copy, mut found: 
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     let (words, rest) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(word.map(byte));
+        let mut bytes = [0; 8];
+        for (to, from) in bytes.iter_mut().zip(word) {
+            *to = byte(*from);
+        }
+        let word = u64::from_le_bytes(bytes);
         // The highest bit of each byte that is not 0.
         let mut marks = (((word & LOW) + LOW) | word) & !LOW;
         while marks != 0 {

@@ -6,11 +6,14 @@ use spiq_hlo::SpikeProduct;
 
 use super::events::Events;
 use super::memory::Read;
-use super::rows::{Matrix, Row, TILE};
+use super::rows::{Matrix, Row};
 use super::{Pool, Work};
 
 /// Bytes of a matrix that stay in the second-level cache while rows of them are summed.
 const CACHED: usize = 1 << 18;
+
+/// Rows of the matrix in a block at least, so that a row of the result is not read and written for one or two additions.
+const FEWEST: usize = 64;
 
 /// Rows of spikes whose events are listed at a time.
 const LISTED: usize = 256;
@@ -76,14 +79,9 @@ impl<T: Row> Work for OverColumns<'_, T> {
     fn run(self) {
         let Operands { spikes, columns, matrix } = self.operands;
         let events = Events::of_rows(&spikes, columns, self.rows);
-        // Columns of the matrix that stay in the cache for all rows of the result.
-        for first in (0..matrix.width).step_by(TILE) {
-            let tile = first..matrix.width.min(first + TILE);
-            for (row, out) in self.out.chunks_exact_mut(matrix.width).enumerate() {
-                let out = &mut out[tile.clone()];
-                out.fill(T::Sum::default());
-                T::add(out, matrix, first, events.list(row));
-            }
+        for (row, out) in self.out.chunks_exact_mut(matrix.width).enumerate() {
+            out.fill(T::Sum::default());
+            matrix.add_rows(out, events.list(row));
         }
     }
 }
@@ -95,8 +93,7 @@ fn over_rows<T: Row>(
     workers: usize,
     pool: &impl Pool,
 ) -> bool {
-    let tile = TILE.min(product.width);
-    let block = (CACHED / (tile * size_of::<T>())).max(LISTED);
+    let block = (CACHED / (product.width * size_of::<T>())).max(FEWEST);
     let blocks: Vec<usize> = (0..product.rows).step_by(block).collect();
     let mut events: Vec<Events> = blocks.iter().map(|_| Events::default()).collect();
     let listings = blocks.iter().zip(&mut events).map(|(&first, events)| Listing {
@@ -108,26 +105,11 @@ fn over_rows<T: Row>(
     if !pool.run_all(listings.collect()) {
         return false;
     }
-    let tiles = product.width.div_ceil(tile);
-    let mut parts = Vec::new();
-    for rows in ranges(product.columns, product.columns, workers.div_ceil(tiles)) {
-        for first in (0..product.width).step_by(tile) {
-            parts.push(OverRows {
-                matrix: operands.matrix,
-                block,
-                events: &events,
-                rows: rows.clone(),
-                first,
-                out: Vec::with_capacity(rows.len()),
-            });
-        }
-    }
-    // Each part gets its columns of each of its rows.
-    for (row, out) in out.chunks_exact_mut(product.width).enumerate() {
-        let own = parts.iter_mut().filter(|part| part.rows.contains(&row));
-        own.zip(out.chunks_mut(tile)).for_each(|(part, out)| part.out.push(out));
-    }
-    pool.run_all(parts)
+    let ranges = ranges(product.columns, product.columns, workers);
+    let size = ranges.first().map_or(0, Range::len) * product.width;
+    let parts = ranges.into_iter().zip(out.chunks_mut(size.max(1)));
+    let matrix = operands.matrix;
+    pool.run_all(parts.map(|(rows, out)| OverRows { matrix, block, events: &events, rows, out }).collect())
 }
 
 /// The events of a block of rows.
@@ -145,7 +127,7 @@ impl Work for Listing<'_> {
     }
 }
 
-/// A tile of columns of some rows of a result, one for each column of spikes.
+/// Some rows of a result, one for each column of spikes.
 struct OverRows<'a, T: Row> {
     matrix: Matrix<'a, T>,
     /// Rows of a block.
@@ -153,20 +135,19 @@ struct OverRows<'a, T: Row> {
     /// Those of each block.
     events: &'a [Events],
     rows: Range<usize>,
-    first: usize,
-    out: Vec<&'a mut [T::Sum]>,
+    out: &'a mut [T::Sum],
 }
 
 impl<T: Row> Work for OverRows<'_, T> {
     #[inline(always)]
-    fn run(mut self) {
-        self.out.iter_mut().for_each(|out| out.fill(T::Sum::default()));
+    fn run(self) {
+        let width = self.matrix.width;
+        self.out.fill(T::Sum::default());
         // A block of the matrix stays in the cache for all rows of the result.
         for (at, events) in self.events.iter().enumerate() {
-            let elements = &self.matrix.elements[at * self.block * self.matrix.width..];
-            let matrix = Matrix { elements, ..self.matrix };
-            for (row, out) in self.rows.clone().zip(&mut self.out) {
-                T::add(out, matrix, self.first, events.list(row));
+            let matrix = Matrix { elements: &self.matrix.elements[at * self.block * width..], ..self.matrix };
+            for (row, out) in self.rows.clone().zip(self.out.chunks_exact_mut(width)) {
+                matrix.add_rows(out, events.list(row));
             }
         }
     }

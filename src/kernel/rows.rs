@@ -1,15 +1,72 @@
 //! Sums of rows of a matrix. Knows nothing of spikes.
 
-use std::ops::AddAssign;
-
 /// Element types whose rows are summed, and in what.
 pub(super) trait Row: Copy + Send + Sync {
     /// The type of a sum.
     type Sum: Copy + Default + Send;
+    /// The type that some rows are summed in.
+    type Part: Copy + Default;
 
-    /// Adds rows to `sum`: for each of `list`, the elements of that row from column `first` on;
-    /// at most [`TILE`] of them.
-    fn add(sum: &mut [Self::Sum], matrix: Matrix<Self>, first: usize, list: &[u32]);
+    /// How many rows a part holds the sum of.
+    const MOST: usize;
+
+    fn add(part: Self::Part, element: Self) -> Self::Part;
+
+    fn add_part(sum: Self::Sum, part: Self::Part) -> Self::Sum;
+}
+
+impl Row for i8 {
+    type Sum = i32;
+    type Part = i16;
+
+    /// Of numbers from -128 to 127 in 16 bits.
+    const MOST: usize = 255;
+
+    #[inline(always)]
+    fn add(part: i16, element: i8) -> i16 {
+        part + i16::from(element)
+    }
+
+    #[inline(always)]
+    fn add_part(sum: i32, part: i16) -> i32 {
+        sum + i32::from(part)
+    }
+}
+
+impl Row for f32 {
+    type Sum = f32;
+    type Part = f32;
+
+    /// So that few roundings are of the size of the whole sum.
+    const MOST: usize = 128;
+
+    #[inline(always)]
+    fn add(part: f32, element: f32) -> f32 {
+        part + element
+    }
+
+    #[inline(always)]
+    fn add_part(sum: f32, part: f32) -> f32 {
+        sum + part
+    }
+}
+
+/// The upper halves of f32.
+impl Row for u16 {
+    type Sum = f32;
+    type Part = f32;
+
+    const MOST: usize = <f32 as Row>::MOST;
+
+    #[inline(always)]
+    fn add(part: f32, element: u16) -> f32 {
+        part + f32::from_bits(u32::from(element) << 16)
+    }
+
+    #[inline(always)]
+    fn add_part(sum: f32, part: f32) -> f32 {
+        sum + part
+    }
 }
 
 /// Rows of equal length, one behind the other.
@@ -19,100 +76,38 @@ pub(super) struct Matrix<'a, T> {
     pub(super) width: usize,
 }
 
-/// Columns that are summed at a time.
-pub(super) const TILE: usize = 256;
-
-impl Row for i8 {
-    type Sum = i32;
-
+impl<T: Row> Matrix<'_, T> {
+    /// Adds the rows of a list, one after the other, to a sum of their length.
     #[inline(always)]
-    fn add(sum: &mut [i32], matrix: Matrix<i8>, first: usize, list: &[u32]) {
-        /// As many numbers from -128 to 127 as 16 bits hold the sum of.
-        const SHORT: usize = 255;
-        for list in list.chunks(SHORT) {
-            let mut short = [0i16; TILE];
-            let short = &mut short[..sum.len()];
-            add_all(short, matrix, first, list, i16::from);
-            sum.iter_mut().zip(short).for_each(|(sum, short)| *sum += i32::from(*short));
+    pub(super) fn add_rows(self, sum: &mut [T::Sum], list: &[u32]) {
+        for list in list.chunks(T::MOST) {
+            let mut first = 0;
+            // A part of so many columns stays in registers for the whole list.
+            first += self.add_columns::<128>(sum, first, list);
+            first += self.add_columns::<16>(sum, first, list);
+            self.add_columns::<1>(sum, first, list);
         }
     }
-}
 
-impl Row for f32 {
-    type Sum = f32;
-
+    /// Columns from `first` on, as many times `COLUMNS` as there are; returns how many that were.
     #[inline(always)]
-    fn add(sum: &mut [f32], matrix: Matrix<f32>, first: usize, list: &[u32]) {
-        add_floats(sum, matrix, first, list, |x| x);
-    }
-}
-
-/// The upper halves of f32.
-impl Row for u16 {
-    type Sum = f32;
-
-    #[inline(always)]
-    fn add(sum: &mut [f32], matrix: Matrix<u16>, first: usize, list: &[u32]) {
-        add_floats(sum, matrix, first, list, |x| f32::from_bits(u32::from(x) << 16));
-    }
-}
-
-/// Adds the sum of a list at once, so that few roundings are of the size of the whole.
-#[inline(always)]
-fn add_floats<T: Copy>(
-    sum: &mut [f32],
-    matrix: Matrix<T>,
-    first: usize,
-    list: &[u32],
-    widen: impl Fn(T) -> f32 + Copy,
-) {
-    let mut part = [0f32; TILE];
-    let part = &mut part[..sum.len()];
-    add_all(part, matrix, first, list, widen);
-    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += *part);
-}
-
-/// Eight rows at a time, so that a sum is read and written once for eight additions.
-#[inline(always)]
-fn add_all<T: Copy, S: Copy + AddAssign>(
-    sum: &mut [S],
-    matrix: Matrix<T>,
-    first: usize,
-    list: &[u32],
-    widen: impl Fn(T) -> S + Copy,
-) {
-    let count = sum.len();
-    let row = |row: u32| &matrix.elements[row as usize * matrix.width + first..][..count];
-    let (eights, rest) = list.as_chunks::<8>();
-    let (fours, rest) = rest.as_chunks::<4>();
-    let (twos, rest) = rest.as_chunks::<2>();
-    let (ones, _) = rest.as_chunks::<1>();
-    for list in eights {
-        add_rows(sum, list.map(row), widen);
-    }
-    for list in fours {
-        add_rows(sum, list.map(row), widen);
-    }
-    for list in twos {
-        add_rows(sum, list.map(row), widen);
-    }
-    for list in ones {
-        add_rows(sum, list.map(row), widen);
-    }
-}
-
-#[inline(always)]
-fn add_rows<const N: usize, T: Copy, S: Copy + AddAssign>(
-    sum: &mut [S],
-    rows: [&[T]; N],
-    widen: impl Fn(T) -> S,
-) {
-    let rows = rows.map(|row| &row[..sum.len()]);
-    for (i, sum) in sum.iter_mut().enumerate() {
-        let mut part = widen(rows[0][i]);
-        for row in &rows[1..] {
-            part += widen(row[i]);
+    fn add_columns<const COLUMNS: usize>(self, sum: &mut [T::Sum], first: usize, list: &[u32]) -> usize {
+        let (sums, _) = sum[first..].as_chunks_mut::<COLUMNS>();
+        for (at, sum) in sums.iter_mut().enumerate() {
+            let first = first + at * COLUMNS;
+            let mut part = [T::Part::default(); COLUMNS];
+            for row in list {
+                let row = self.elements[*row as usize * self.width + first..].first_chunk::<COLUMNS>();
+                // A closure or an iterator is not always inlined, and then not compiled for the processor's vectors.
+                let Some(row) = row else { continue };
+                for i in 0..COLUMNS {
+                    part[i] = T::add(part[i], row[i]);
+                }
+            }
+            for i in 0..COLUMNS {
+                sum[i] = T::add_part(sum[i], part[i]);
+            }
         }
-        *sum += part;
+        sums.len() * COLUMNS
     }
 }
