@@ -50,15 +50,19 @@ impl Function {
     /// The same function with each scan whose steps are elementwise in one call of [`ELEMENTWISE_SCAN`]. Operands and results are those of the scan:
     /// constants, carries, sequences; last carries, stacked outputs.
     ///
-    /// A sum with a product that nobody else reads is rounded once, as XLA:CPU does it. Scans that do anything else than
+    /// What is computed elementwise for a loop before it, and conversions behind it, are computed in it. A sum with a product of the
+    /// loop's own that nobody else reads is rounded once, as XLA:CPU does it. Scans that do anything else than
     /// f32 arithmetic on elements of equal index stay as they are.
     ///
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn call_elementwise_scans(&self) -> Result<Function, GraphErrors> {
         self.simplify().convert_inside().transform(&mut |node, operands| {
-            let program = LaneProgram::of_scan(node.op.downcast::<Scan>()?)?;
-            Some(call(&program, node.types.clone(), operands))
+            let scan = node.op.downcast::<Scan>()?;
+            let whole = scan
+                .with_prologue(operands)
+                .and_then(|(scan, operands)| Some(call(&LaneProgram::of_scan(&scan)?, node.types.clone(), &operands)));
+            whole.or_else(|| Some(call(&LaneProgram::of_scan(scan)?, node.types.clone(), operands)))
         })
     }
 }
@@ -191,7 +195,20 @@ impl LaneProgram {
                 self.instructions[at] = Instruction { op, operands };
             }
         }
-        self.without_unread()
+        self.without_copies().without_unread()
+    }
+
+    /// Copies kept products from sums before them; they compute nothing.
+    fn without_copies(mut self) -> LaneProgram {
+        let mut source: Vec<Slot> = Vec::with_capacity(self.instructions.len());
+        for (at, instruction) in self.instructions.iter_mut().enumerate() {
+            instruction.operands.iter_mut().for_each(|slot| *slot = followed(*slot, &source));
+            let copied = instruction.op == LaneOp::Copy;
+            source.push(if copied { instruction.operands[0] } else { Slot::Result(at) });
+        }
+        let results = self.carries.iter_mut().chain(self.outputs.iter_mut().map(|(slot, _)| slot));
+        results.for_each(|slot| *slot = followed(*slot, &source));
+        self
     }
 
     fn without_unread(mut self) -> LaneProgram {
@@ -222,6 +239,14 @@ impl LaneProgram {
         self.instructions.iter_mut().flat_map(|i| &mut i.operands).for_each(moved);
         self.carries.iter_mut().chain(self.outputs.iter_mut().map(|(slot, _)| slot)).for_each(moved);
         self
+    }
+}
+
+/// The slot that a result is a copy of, where it is one.
+fn followed(slot: Slot, source: &[Slot]) -> Slot {
+    match slot {
+        Slot::Result(i) => source[i],
+        _ => slot,
     }
 }
 
@@ -278,6 +303,9 @@ impl<'a> Reader<'a> {
         let slots = node.operands.iter().map(|v| self.slot(*v)).collect::<Option<Vec<_>>>()?;
         if node.op.name() == "convert" {
             return self.convert(slots[0], dtypes[0], ty.dtype);
+        }
+        if node.op.name() == "optimization_barrier" {
+            return Some(self.push(LaneOp::Copy, &slots));
         }
         if let Some(same) = unchanged(node.op.name(), &slots) {
             return Some(same);

@@ -19,6 +19,7 @@ mod numbering;
 mod op;
 mod ops;
 mod print;
+mod prologue;
 mod range;
 mod residuals;
 mod running_sum;

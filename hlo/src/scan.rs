@@ -147,7 +147,7 @@ pub(crate) fn scan_raw(
 /// Traces a scan's body; returns the scan with its operands, to be recorded. A body that takes a carry out of a range
 /// that is given for it is refused.
 #[track_caller]
-fn trace_body(
+pub(crate) fn trace_body(
     graph: &Graph,
     init: &[Tensor],
     ranges: &[Option<Range>],

@@ -69,9 +69,10 @@ impl Op for Transpose {
 }
 
 #[derive(Debug)]
-struct BroadcastInDim {
+pub(crate) struct BroadcastInDim {
     dims: Vec<usize>,
-    axes: Vec<usize>,
+    /// Which axis of the result each axis of the operand becomes.
+    pub(crate) axes: Vec<usize>,
 }
 
 impl Op for BroadcastInDim {
