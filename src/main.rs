@@ -1,7 +1,9 @@
 //! The `spiq` command. Knows only the command line; the library does the work.
 
 mod cli;
+mod memory;
 
 fn main() -> std::process::ExitCode {
+    memory::keep_freed();
     cli::main()
 }
