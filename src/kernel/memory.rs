@@ -1,7 +1,5 @@
 //! Arrays of the element types that a kernel reads and writes, and rows of them as f32. Knows nothing of programs.
 
-use std::ops::Range;
-
 use spiq_hlo::DType;
 
 /// An array that is read.
@@ -46,15 +44,15 @@ impl<'a> Read<'a> {
         }
     }
 
-    /// The elements of a range as f32.
+    /// The elements from `first` on, as f32.
     #[inline(always)]
-    pub(crate) fn load(&self, range: Range<usize>, to: &mut [f32]) {
+    pub(crate) fn load<const W: usize>(&self, first: usize, to: &mut [f32; W]) {
         match self {
-            Read::F32(a) => to.copy_from_slice(&a[range]),
-            Read::S32(a) => each(to, &a[range], |x| x as f32),
-            Read::S8(a) => each(to, &a[range], f32::from),
-            Read::Bf16(a) => each(to, &a[range], |x| f32::from_bits(u32::from(x) << 16)),
-            Read::Pred(a) => each(to, &a[range], |x| f32::from(u8::from(x != 0))),
+            Read::F32(a) => convert(to, &a[first..], |x| x),
+            Read::S32(a) => convert(to, &a[first..], |x| x as f32),
+            Read::S8(a) => convert(to, &a[first..], f32::from),
+            Read::Bf16(a) => convert(to, &a[first..], |x| f32::from_bits(u32::from(x) << 16)),
+            Read::Pred(a) => convert(to, &a[first..], |x| f32::from(u8::from(x != 0))),
         }
     }
 }
@@ -109,22 +107,36 @@ impl<'a> Write<'a> {
         split!(F32 S32 S8 Bf16 Pred)
     }
 
-    /// Writes f32 that are values of the element type already.
+    /// Writes f32 that are values of the element type already, from `first` on.
     #[inline(always)]
-    pub(crate) fn store(&mut self, range: Range<usize>, from: &[f32]) {
+    pub(crate) fn store<const W: usize>(&mut self, first: usize, from: &[f32; W]) {
         match self {
-            Write::F32(a) => a[range].copy_from_slice(from),
-            Write::S32(a) => each(&mut a[range], from, |x| x as i32),
-            Write::S8(a) => each(&mut a[range], from, |x| x as i32 as i8),
-            Write::Bf16(a) => each(&mut a[range], from, |x| (x.to_bits() >> 16) as u16),
-            Write::Pred(a) => each(&mut a[range], from, |x| u8::from(x != 0.0)),
+            Write::F32(a) => convert(chunk::<_, W>(a, first), from, |x| x),
+            Write::S32(a) => convert(chunk::<_, W>(a, first), from, |x| x as i32),
+            Write::S8(a) => convert(chunk::<_, W>(a, first), from, low_byte),
+            Write::Bf16(a) => convert(chunk::<_, W>(a, first), from, |x| (x.to_bits() >> 16) as u16),
+            Write::Pred(a) => convert(chunk::<_, W>(a, first), from, |x| u8::from(x != 0.0)),
         }
     }
 }
 
+/// A small whole number as a byte. Next to this large one, the lowest bits of an f32 count in ones; `as` would test for all
+/// that cannot be, one element at a time.
 #[inline(always)]
-pub(super) fn each<A: Copy, B>(to: &mut [B], from: &[A], f: impl Fn(A) -> B) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = f(*from);
+fn low_byte(x: f32) -> i8 {
+    const LARGE: f32 = 12_582_912.0;
+    (x + LARGE).to_bits() as i8
+}
+
+#[inline(always)]
+fn chunk<T, const W: usize>(array: &mut [T], first: usize) -> &mut [T; W] {
+    array[first..].first_chunk_mut().expect("memory fits the program, as was checked")
+}
+
+#[inline(always)]
+fn convert<A: Copy, B, const W: usize>(to: &mut [B; W], from: &[A], f: impl Fn(A) -> B) {
+    let from: &[A; W] = from.first_chunk().expect("memory fits the program, as was checked");
+    for i in 0..W {
+        to[i] = f(from[i]);
     }
 }

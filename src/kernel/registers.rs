@@ -2,26 +2,38 @@
 
 use spiq_hlo::LaneOp;
 
-use super::memory::each;
-
 /// Lanes of a block. A program's registers stay in the first-level cache, and the choice of an instruction is paid by many
 /// lanes.
 pub(super) const WIDTH: usize = 256;
 
+/// Lanes of a block at the end of a row that is no multiple of that.
+pub(super) const NARROW: usize = 16;
+
 /// One value for each lane of a block, aligned to a cache line.
 #[derive(Clone)]
 #[repr(align(64))]
-pub(super) struct Register(pub(super) [f32; WIDTH]);
+pub(super) struct Register([f32; WIDTH]);
 
 impl Register {
     pub(super) fn filled(value: f32) -> Register {
         Register([value; WIDTH])
     }
+
+    /// The first `W` lanes; there are as many.
+    #[inline(always)]
+    pub(super) fn lanes<const W: usize>(&self) -> &[f32; W] {
+        self.0.first_chunk().expect("a block is no wider than a register")
+    }
+
+    #[inline(always)]
+    pub(super) fn lanes_mut<const W: usize>(&mut self) -> &mut [f32; W] {
+        self.0.first_chunk_mut().expect("a block is no wider than a register")
+    }
 }
 
-/// One instruction for a block: all slices have one length.
+/// One instruction for a block of `W` lanes. The number is known to the compiler, which then needs no tests and no tails.
 #[inline(always)]
-pub(super) fn apply(op: LaneOp, to: &mut [f32], [a, b, c]: [&[f32]; 3]) {
+pub(super) fn apply<const W: usize>(op: LaneOp, to: &mut [f32; W], [a, b, c]: [&[f32; W]; 3]) {
     match op {
         LaneOp::Add => two(to, a, b, |a, b| a + b),
         LaneOp::Subtract => two(to, a, b, |a, b| a - b),
@@ -32,17 +44,17 @@ pub(super) fn apply(op: LaneOp, to: &mut [f32], [a, b, c]: [&[f32]; 3]) {
         LaneOp::MultiplyAdd => three(to, a, b, c, |a, b, c| a.mul_add(b, c)),
         LaneOp::MultiplySubtract => three(to, a, b, c, |a, b, c| a.mul_add(b, -c)),
         LaneOp::SubtractMultiply => three(to, a, b, c, |a, b, c| (-a).mul_add(b, c)),
-        LaneOp::Abs => each(to, a, f32::abs),
-        LaneOp::Negate => each(to, a, |a: f32| -a),
-        LaneOp::Sign => each(to, a, |a: f32| if a == 0.0 || a.is_nan() { a } else { 1f32.copysign(a) }),
-        LaneOp::Sqrt => each(to, a, f32::sqrt),
-        LaneOp::Exponential => each(to, a, exp),
-        LaneOp::Floor => each(to, a, f32::floor),
-        LaneOp::Ceil => each(to, a, f32::ceil),
-        LaneOp::RoundEven => each(to, a, f32::round_ties_even),
-        LaneOp::RoundBf16 => each(to, a, round_bf16),
+        LaneOp::Abs => one_of(to, a, f32::abs),
+        LaneOp::Negate => one_of(to, a, |a: f32| -a),
+        LaneOp::Sign => one_of(to, a, |a: f32| if a == 0.0 || a.is_nan() { a } else { 1f32.copysign(a) }),
+        LaneOp::Sqrt => one_of(to, a, f32::sqrt),
+        LaneOp::Exponential => one_of(to, a, exp),
+        LaneOp::Floor => one_of(to, a, f32::floor),
+        LaneOp::Ceil => one_of(to, a, f32::ceil),
+        LaneOp::RoundEven => one_of(to, a, f32::round_ties_even),
+        LaneOp::RoundBf16 => one_of(to, a, round_bf16),
         // `as` saturates and takes NaN to 0.
-        LaneOp::TruncateS8 => each(to, a, |a: f32| (a as i32).clamp(-128, 127) as f32),
+        LaneOp::TruncateS8 => one_of(to, a, |a: f32| (a as i32).clamp(-128, 127) as f32),
         LaneOp::Equal => two(to, a, b, |a, b| one(a == b)),
         LaneOp::NotEqual => two(to, a, b, |a, b| one(a != b)),
         LaneOp::GreaterEqual => two(to, a, b, |a, b| one(a >= b)),
@@ -52,9 +64,9 @@ pub(super) fn apply(op: LaneOp, to: &mut [f32], [a, b, c]: [&[f32]; 3]) {
         LaneOp::And => two(to, a, b, |a, b| a * b),
         LaneOp::Or => two(to, a, b, |a, b| a + b - a * b),
         LaneOp::Xor => two(to, a, b, |a, b| one(a != b)),
-        LaneOp::Not => each(to, a, |a: f32| 1.0 - a),
+        LaneOp::Not => one_of(to, a, |a: f32| 1.0 - a),
         LaneOp::Select => three(to, a, b, c, |a, b, c| if a != 0.0 { b } else { c }),
-        LaneOp::Copy => to.copy_from_slice(a),
+        LaneOp::Copy => *to = *a,
     }
 }
 
@@ -89,16 +101,29 @@ fn round_bf16(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn two(to: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) {
-    for ((to, a), b) in to.iter_mut().zip(a).zip(b) {
-        *to = f(*a, *b);
+fn one_of<const W: usize>(to: &mut [f32; W], a: &[f32; W], f: impl Fn(f32) -> f32) {
+    for i in 0..W {
+        to[i] = f(a[i]);
     }
 }
 
 #[inline(always)]
-fn three(to: &mut [f32], a: &[f32], b: &[f32], c: &[f32], f: impl Fn(f32, f32, f32) -> f32) {
-    for (((to, a), b), c) in to.iter_mut().zip(a).zip(b).zip(c) {
-        *to = f(*a, *b, *c);
+fn two<const W: usize>(to: &mut [f32; W], a: &[f32; W], b: &[f32; W], f: impl Fn(f32, f32) -> f32) {
+    for i in 0..W {
+        to[i] = f(a[i], b[i]);
+    }
+}
+
+#[inline(always)]
+fn three<const W: usize>(
+    to: &mut [f32; W],
+    a: &[f32; W],
+    b: &[f32; W],
+    c: &[f32; W],
+    f: impl Fn(f32, f32, f32) -> f32,
+) {
+    for i in 0..W {
+        to[i] = f(a[i], b[i], c[i]);
     }
 }
 
@@ -109,7 +134,7 @@ mod tests {
     fn run(op: LaneOp, operands: [f32; 3]) -> f32 {
         let [a, b, c] = operands.map(|x| [x; 5]);
         let mut to = [0.25; 5];
-        apply(op, &mut to, [&a, &b, &c]);
+        apply::<5>(op, &mut to, [&a, &b, &c]);
         assert!(to.iter().all(|x| x.to_bits() == to[0].to_bits()));
         to[0]
     }

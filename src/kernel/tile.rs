@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Work;
 use super::memory::Write;
-use super::registers::{Register, WIDTH, apply};
+use super::registers::{NARROW, Register, WIDTH, apply};
 use super::scan::{Load, Place, Scan};
 
 /// A range of lanes with the parts of carries and outputs that are its own.
@@ -28,29 +28,32 @@ impl<'a> Tile<'a> {
         Tile { scan, lanes, carries: Vec::new(), outputs: Vec::new() }
     }
 
-    /// One step of a block of this tile's lanes.
+    /// One step of `W` of this tile's lanes, from `first` on.
     #[inline(always)]
-    fn block(&mut self, file: &mut [Register], step: usize, own: Range<usize>) {
-        let (scan, count) = (self.scan, own.len());
-        let at = self.lanes.start + own.start..self.lanes.start + own.end;
-        let row = step * scan.lanes + at.start..step * scan.lanes + at.end;
+    fn block<const W: usize>(&mut self, file: &mut [Register], step: usize, first: usize) {
+        let scan = self.scan;
+        let at = Lanes { own: first, all: self.lanes.start + first, row: step * scan.lanes + self.lanes.start + first };
         for (load, register) in scan.loads.iter().zip(&mut file[scan.numbers.len()..]) {
             match *load {
-                Load::Const(i) => scan.consts[i].load(at.clone(), &mut register.0[..count]),
-                Load::Slice(i) => scan.slices[i].load(row.clone(), &mut register.0[..count]),
+                Load::Const(i) => scan.consts[i].load(at.all, register.lanes_mut::<W>()),
+                Load::Slice(i) => scan.slices[i].load(at.row, register.lanes_mut::<W>()),
             }
         }
         for (i, code) in scan.code.iter().enumerate() {
             let (before, from) = file.split_at_mut(scan.first_result() + i);
-            let operand = |place: Place| operand(scan, &self.carries, before, place, &own, &at, &row);
-            apply(code.op, &mut from[0].0[..count], code.operands.map(operand));
+            let [a, b, c] = code.operands;
+            // Not `map`: what is not inlined is not compiled for the processor's vectors.
+            let a = operand(scan, &self.carries, before, a, at);
+            let b = operand(scan, &self.carries, before, b, at);
+            let c = operand(scan, &self.carries, before, c, at);
+            apply::<W>(code.op, from[0].lanes_mut(), [a, b, c]);
         }
         for (place, rows) in scan.outputs.iter().zip(&mut self.outputs) {
-            rows[step].store(own.clone(), operand(scan, &self.carries, file, *place, &own, &at, &row));
+            rows[step].store::<W>(at.own, operand(scan, &self.carries, file, *place, at));
         }
         for (next, carry) in scan.carries.iter().zip(&mut self.carries) {
             if let Some(register) = next {
-                carry[own.clone()].copy_from_slice(&file[*register].0[..count]);
+                carry[at.own..][..W].copy_from_slice(file[*register].lanes::<W>());
             }
         }
     }
@@ -63,32 +66,50 @@ impl Work for Tile<'_> {
         let mut file = self.scan.file();
         for n in 0..self.scan.steps {
             let step = if self.scan.reverse { self.scan.steps - 1 - n } else { n };
-            for first in (0..self.lanes.len()).step_by(WIDTH) {
-                self.block(&mut file, step, first..self.lanes.len().min(first + WIDTH));
+            let mut first = 0;
+            while first + WIDTH <= self.lanes.len() {
+                self.block::<WIDTH>(&mut file, step, first);
+                first += WIDTH;
+            }
+            while first + NARROW <= self.lanes.len() {
+                self.block::<NARROW>(&mut file, step, first);
+                first += NARROW;
+            }
+            while first < self.lanes.len() {
+                self.block::<1>(&mut file, step, first);
+                first += 1;
             }
         }
     }
 }
 
-/// The values of an operand for a block: `own` within the tile's carries, `at` among all lanes, `row` in a sequence.
+/// Where a block starts: among this tile's lanes, among all lanes, in a sequence.
+#[derive(Clone, Copy)]
+struct Lanes {
+    own: usize,
+    all: usize,
+    row: usize,
+}
+
+/// The values of an operand for a block.
 #[inline(always)]
-fn operand<'v>(
+fn operand<'v, const W: usize>(
     scan: &'v Scan<'_>,
     carries: &'v [&mut [f32]],
     file: &'v [Register],
     place: Place,
-    own: &Range<usize>,
-    at: &Range<usize>,
-    row: &Range<usize>,
-) -> &'v [f32] {
-    let in_place = |read: &super::memory::Read<'v>, range: &Range<usize>| {
-        let array = read.as_f32().expect("other element types are loaded to registers");
-        &array[range.clone()]
-    };
+    at: Lanes,
+) -> &'v [f32; W] {
     match place {
-        Place::Register(i) => &file[i].0[..own.len()],
-        Place::Carry(i) => &carries[i][own.clone()],
-        Place::Const(i) => in_place(&scan.consts[i], at),
-        Place::Slice(i) => in_place(&scan.slices[i], row),
+        Place::Register(i) => file[i].lanes(),
+        Place::Carry(i) => lanes(carries[i], at.own),
+        Place::Const(i) => lanes(scan.consts[i].as_f32().unwrap_or_default(), at.all),
+        Place::Slice(i) => lanes(scan.slices[i].as_f32().unwrap_or_default(), at.row),
     }
+}
+
+/// `W` elements from `first` on.
+#[inline(always)]
+fn lanes<const W: usize>(array: &[f32], first: usize) -> &[f32; W] {
+    array[first..].first_chunk().expect("memory fits the program, as was checked")
 }
