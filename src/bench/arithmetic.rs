@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use spiq_hlo::DType;
-
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -73,14 +71,6 @@ impl Arithmetic {
         let gradients = if self == Arithmetic::Int8Bf16 { Gradients::Bf16 } else { Gradients::Full };
         let network = Network::new(model, linear_only_rules(weights, activations))?;
         Ok(network.with_numerics(numerics).with_gradients(gradients))
-    }
-
-    /// The element type in which the network takes spikes: where it keeps them as they are, it must know them.
-    pub(super) fn spikes(self) -> DType {
-        match self {
-            Arithmetic::Fp32 | Arithmetic::Bf16 | Arithmetic::Int8Qwix => DType::F32,
-            _ => DType::Pred,
-        }
     }
 }
 

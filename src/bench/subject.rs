@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use spiq_hlo::{Array, DType, Function, TensorType, trace};
+use spiq_hlo::{Array, DType, Function, TensorType};
 
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
 use crate::error::Result;
-use crate::jit::{Program, graph_error};
+use crate::jit::Program;
 use crate::network::{Forward, Pass};
 use crate::optim::{self, GradientTransformation};
 use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
@@ -22,7 +22,7 @@ pub struct Data {
 }
 
 impl Data {
-    /// Spikes [T, B, IN], each element with probability 0.1, as f32; labels `s32[B]`.
+    /// Spikes `pred[T, B, IN]`, each element with probability 0.1; labels `s32[B]`.
     ///
     /// # Errors
     /// Of kind `Input` for a shape that is too large; of PJRT when memory is short.
@@ -30,7 +30,6 @@ impl Data {
         shape.check()?;
         let dims = [shape.time, shape.batch, shape.inputs];
         let spikes = Key::new(1).bernoulli(dims.iter().product(), 0.1);
-        let spikes: Vec<f32> = spikes.into_iter().map(|spike| f32::from(u8::from(spike))).collect();
         let labels = Key::new(2).randint::<i32>(shape.batch, 0, shape.classes as i128);
         let array = |array: std::result::Result<Array, spiq_hlo::ArrayError>| array.expect("a value for each element");
         let x = client.to_device(&array(Array::new(dims, spikes)))?;
@@ -145,30 +144,15 @@ fn wait(outputs: &[Buffer]) -> Result<()> {
     outputs.iter().try_for_each(Buffer::wait)
 }
 
-/// The forward pass in an arithmetic: parameters and spikes [T, B, IN] as f32 to traces [T, B, C] and what else the pass gives.
+/// The forward pass in an arithmetic: parameters and spikes [T, B, IN] as booleans to traces [T, B, C] and what else the pass gives.
 fn forward(arithmetic: Arithmetic, shape: &Shape, pass: Pass, tile: Option<usize>) -> Result<Forward> {
     let network = arithmetic.network(shape.model())?.with_time_tile(tile);
-    let x = TensorType::new(arithmetic.spikes(), [shape.time, shape.batch, shape.inputs]);
+    let x = TensorType::new(DType::Pred, [shape.time, shape.batch, shape.inputs]);
     let mut forward = network.forward(&x, pass)?;
     if arithmetic == Arithmetic::Bf16 {
         forward.function = products_in_bf16(&forward.function)?;
     }
-    if x.dtype == DType::Pred {
-        forward.function = from_f32(&forward.function)?;
-    }
     Ok(forward)
-}
-
-/// The same function with its last input, spikes, as f32.
-fn from_f32(function: &Function) -> Result<Function> {
-    let mut types = function.input_types();
-    types.iter_mut().filter(|ty| ty.dtype == DType::Pred).for_each(|ty| ty.dtype = DType::F32);
-    let inputs: Vec<(&str, TensorType)> = function.input_names().iter().map(String::as_str).zip(types).collect();
-    let wrapped = trace(&inputs, |values| {
-        let [params @ .., x] = values else { unreachable!("x is the last input") };
-        function.call(x.graph(), &[params, &[x.ne(0.0)]].concat())
-    });
-    wrapped.map_err(graph_error)
 }
 
 /// How often a hidden neuron spikes, per step.
