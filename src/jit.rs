@@ -18,8 +18,8 @@ pub struct Program {
     pub donated: Vec<(usize, usize)>,
     /// How it is compiled.
     pub options: CompileOptions,
-    /// Leaves loops over time to XLA where kernels of this library would run them.
-    pub plain_loops: bool,
+    /// Leaves everything to XLA, loops over time and products with spikes, too, that kernels of this library would compute.
+    pub without_kernels: bool,
 }
 
 impl Program {
@@ -44,7 +44,7 @@ impl Program {
     /// # Errors
     /// As [`text`](Program::text).
     pub fn text_for(&self, client: &Client, function: &Function) -> Result<String> {
-        if self.plain_loops || !client.has_kernels() {
+        if self.without_kernels || !client.has_kernels() {
             return self.text(function);
         }
         let called = function.call_spike_products().and_then(|function| function.call_elementwise_scans());

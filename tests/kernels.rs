@@ -1,11 +1,16 @@
-//! Loops over time in kernels of this library against XLA's own: neurons forward and backward, with every surrogate.
+//! Kernels of this library against XLA's own code: loops over time of neurons, forward and backward, with every surrogate;
+//! products with spikes.
 
 use std::collections::BTreeMap;
 
 use spiq::nn::{self, Alif, Axes, CuBaLif, If, Layer, Li, Lif, Sequential, Surrogate};
 use spiq::pjrt::{Client, CompileOptions, Input};
 use spiq::random::{Key, Rngs};
-use spiq::{Array, DType, Function, Program, Tensor, TensorType, scan, trace, vjp};
+use spiq::{Array, DType, DotDims, Function, Program, Tensor, TensorType, scan, trace, vjp};
+
+/// What the two kernels are called in a program.
+const LOOP: &str = "spiq_elementwise_scan";
+const PRODUCT: &str = "spiq_spike_product";
 
 fn client() -> Client {
     Client::cpu().expect("the processor's plugin")
@@ -20,8 +25,8 @@ fn random(seed: i64, ty: &TensorType, low: f32, high: f32) -> Array {
 }
 
 /// How often the program calls a kernel.
-fn calls(client: &Client, function: &Function) -> usize {
-    Program::named("kernel").text_for(client, function).unwrap().matches("spiq_elementwise_scan").count()
+fn calls(client: &Client, function: &Function, kernel: &str) -> usize {
+    Program::named("kernel").text_for(client, function).unwrap().matches(kernel).count()
 }
 
 fn run(client: &Client, program: &Program, function: &Function, inputs: &[Array]) -> Vec<Array> {
@@ -36,9 +41,22 @@ fn run(client: &Client, program: &Program, function: &Function, inputs: &[Array]
 #[track_caller]
 fn check(function: &Function, inputs: &[Array], kernels: usize, tolerance: f64) {
     let client = client();
-    assert_eq!(calls(&client, function), kernels, "calls of kernels");
-    let ours = run(&client, &Program::named("kernel"), function, inputs);
-    let theirs = run(&client, &Program { plain_loops: true, ..Program::named("plain") }, function, inputs);
+    assert_eq!(calls(&client, function, LOOP), kernels, "loops in kernels");
+    compare(&client, function, inputs, tolerance);
+}
+
+/// The same for products with spikes.
+#[track_caller]
+fn check_products(function: &Function, inputs: &[Array], products: usize, tolerance: f64) {
+    let client = client();
+    assert_eq!(calls(&client, function, PRODUCT), products, "products with spikes in kernels");
+    compare(&client, function, inputs, tolerance);
+}
+
+#[track_caller]
+fn compare(client: &Client, function: &Function, inputs: &[Array], tolerance: f64) {
+    let ours = run(client, &Program::named("kernel"), function, inputs);
+    let theirs = run(client, &Program { without_kernels: true, ..Program::named("plain") }, function, inputs);
     for (i, (a, b)) in ours.iter().zip(&theirs).enumerate() {
         let (a, b) = (a.to_f64(), b.to_f64());
         let largest = b.iter().fold(0.0f64, |m, x| m.max(x.abs()));
@@ -178,7 +196,7 @@ fn other_loops_are_left_alone() {
     check(&function, &[random(1, &f32(&[4, 3, 3]), 0.0, 1.0)], 0, 0.0);
     let wide = |x: &[Tensor]| vec![scan(&x[0].index_axis(0, 0), &x[0], |v: Tensor, x: Tensor| (v * 0.5 + &x, x)).0];
     let function = trace(&[("x", TensorType::new(DType::F64, [4, 3]))], wide).unwrap();
-    assert_eq!(calls(&client(), &function), 0);
+    assert_eq!(calls(&client(), &function, LOOP), 0);
 }
 
 /// A compiled program that calls a kernel is kept and found again like any other.
@@ -196,4 +214,103 @@ fn a_program_with_a_kernel_is_serialized() {
         outputs.iter().map(|buffer| buffer.to_array().unwrap()).collect()
     };
     assert_eq!(results(&again), results(&program));
+}
+
+/// Spikes with this probability as f32 of 0 and 1, which a comparison in the function makes known as such.
+fn spikes(seed: i64, ty: &TensorType, rate: f32) -> Array {
+    let drawn = Key::new(seed).uniform(ty.count(), 0.0, 1.0);
+    Array::new(ty.dims.clone(), drawn.into_iter().map(|x| f32::from(u8::from(x < rate))).collect::<Vec<_>>()).unwrap()
+}
+
+/// Whole numbers of a type, from its smallest to its largest where that is s8.
+fn whole(seed: i64, ty: &TensorType) -> Array {
+    let values: Vec<f64> = Key::new(seed).bits8(ty.count()).into_iter().map(|byte| f64::from(byte as i8)).collect();
+    Array::from_f64(ty.clone(), &values).unwrap()
+}
+
+/// Widths of all the parts that a row is summed in, rates from no spike to all, and sums that leave 16 bits.
+#[test]
+fn products_with_spikes_are_sums() {
+    let (rows, columns) = (300, 70);
+    for (width, rate) in [(1, 0.3), (20, 0.0), (20, 0.1), (131, 1.0), (300, 0.02)] {
+        for (dtype, sum) in [(DType::S8, DType::S32), (DType::F32, DType::F32), (DType::BF16, DType::F32)] {
+            let (forward, backward) = (TensorType::new(dtype, [columns, width]), TensorType::new(dtype, [rows, width]));
+            let inputs = [("s", f32(&[rows, columns])), ("w", forward.clone()), ("y", backward.clone())];
+            let function = trace(&inputs, |x| {
+                let spikes = x[0].ne(0.0).convert(dtype);
+                let over_rows = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
+                let products =
+                    [spikes.dot_general(&x[1], &DotDims::matmul(2), sum), spikes.dot_general(&x[2], &over_rows, sum)];
+                // One more than zero, so that there is something where no spike is.
+                products.map(|product| product + 1.0).to_vec()
+            })
+            .unwrap();
+            println!("{dtype} width {width} rate {rate}");
+            let values = [spikes(1, &f32(&[rows, columns]), rate), whole(2, &forward), whole(3, &backward)];
+            // Sums of whole numbers are exact in f32, too.
+            check_products(&function, &values, 2, 0.0);
+        }
+    }
+    // Every sum is the smallest there is: 300 times -128.
+    let inputs = [("s", f32(&[2, 300])), ("w", TensorType::new(DType::S8, [300, 130]))];
+    let function =
+        trace(&inputs, |x| vec![x[0].ne(0.0).convert(DType::S8).dot_general(&x[1], &DotDims::matmul(2), DType::S32)]);
+    let all = Array::from_f64(inputs[1].1.clone(), &[-128.0; 39000]).unwrap();
+    check_products(&function.unwrap(), &[spikes(1, &inputs[0].1, 1.0), all], 1, 0.0);
+}
+
+/// Sums of fractions are rounded in another order.
+#[test]
+fn sums_of_fractions_are_close() {
+    let inputs = [("s", f32(&[12, 25, 64])), ("w", f32(&[64, 48])), ("y", f32(&[12, 25, 48]))];
+    let function = trace(&inputs, |x| {
+        let spikes = x[0].ne(0.0).convert(DType::F32);
+        let both = DotDims { lhs_contract: vec![0, 1], rhs_contract: vec![0, 1], ..DotDims::default() };
+        vec![spikes.dot(&x[1]), spikes.dot_general(&x[2], &both, DType::F32)]
+    });
+    let values = [spikes(1, &inputs[0].1, 0.2), random(2, &inputs[1].1, -1.0, 1.0), random(3, &inputs[2].1, -1.0, 1.0)];
+    check_products(&function.unwrap(), &values, 2, 1e-6);
+}
+
+/// A product is read from the bytes that spikes already are, whatever they became in between.
+#[test]
+fn spikes_are_read_as_bytes() {
+    let inputs = [("s", TensorType::new(DType::Pred, [6, 7, 9])), ("w", f32(&[9, 17]))];
+    let function = trace(&inputs, |x| {
+        let spikes = x[0].convert(DType::S8).optimization_barrier().convert(DType::F32).reshape(&[42, 9]);
+        vec![spikes.dot(&x[1])]
+    })
+    .unwrap();
+    let text = Program::named("kernel").text_for(&client(), &function).unwrap();
+    assert!(!text.contains("stablehlo.convert") && !text.contains("optimization_barrier"), "{text}");
+}
+
+/// What may be anything else than 0 and 1, pairs axes or has spikes on the right stays a product.
+#[test]
+fn other_products_are_left_alone() {
+    let inputs = [("x", f32(&[5, 5])), ("w", f32(&[5, 5])), ("b", f32(&[3, 5, 5]))];
+    let function = trace(&inputs, |x| {
+        let spikes = x[0].ne(0.0).convert(DType::F32);
+        let pairs = DotDims { lhs_batch: vec![0], rhs_batch: vec![0], lhs_contract: vec![2], rhs_contract: vec![1] };
+        let many = x[2].ne(0.0).convert(DType::F32).dot_general(&x[2], &pairs, DType::F32);
+        vec![x[0].dot(&x[1]), (&spikes + &spikes).dot(&x[1]), x[1].dot(&spikes), many]
+    });
+    assert_eq!(calls(&client(), &function.unwrap(), PRODUCT), 0);
+}
+
+/// Spikes that a loop carries are multiplied in each step, with weights from outside of it.
+#[test]
+fn a_recurrent_product_is_a_sum_in_each_step() {
+    let inputs = [("x", f32(&[7, 4, 33])), ("w", f32(&[33, 33]))];
+    let function = trace(&inputs, |x| {
+        let start = x[0].index_axis(0, 0).zeros_like();
+        let step = |(v, s): (Tensor, Tensor), row: Tensor| {
+            let v = &v * 0.5 + row + s.dot(&x[1]) - &s;
+            let fired = v.gt(1.0).convert(DType::F32);
+            ((v.clone(), fired), v)
+        };
+        vec![scan(&(start.clone(), start), &x[0], step).1]
+    });
+    let values = [random(1, &inputs[0].1, -0.5, 2.5), random(2, &inputs[1].1, -0.3, 0.3)];
+    check_products(&function.unwrap(), &values, 1, 1e-5);
 }

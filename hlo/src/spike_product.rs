@@ -4,6 +4,7 @@
 use crate::dtype::DType;
 use crate::error::GraphErrors;
 use crate::function::{Function, Node};
+use crate::op::Op;
 use crate::ops::custom_call::CustomCall;
 use crate::ops::dot_general::DotGeneral;
 use crate::range::Range;
@@ -44,6 +45,12 @@ impl SpikeProduct {
         let size = |word: i64| usize::try_from(word).ok();
         let over_rows = [false, true].into_iter().find(|b| i64::from(*b) == over_rows)?;
         Some(SpikeProduct { rows: size(rows)?, columns: size(columns)?, width: size(width)?, over_rows })
+    }
+
+    /// The sizes of the product that an operation calls for, if it is such a call.
+    pub fn called_by(op: &dyn Op) -> Option<SpikeProduct> {
+        let call = op.downcast::<CustomCall>().filter(|call| call.target == SPIKE_PRODUCT)?;
+        SpikeProduct::decode(&call.config.first()?.1)
     }
 
     /// Rows of the matrix.

@@ -7,8 +7,7 @@ use super::report::{Report, Row};
 use crate::error::Result;
 use crate::pjrt::{Client, CompileOptions};
 
-pub(super) fn report(products: &[Product], text: &str, options: &CompileOptions) -> Result<Report> {
-    let client = Client::cpu()?;
+pub(super) fn report(client: &Client, products: &[Product], text: &str, options: &CompileOptions) -> Result<Report> {
     let (memory, dump) = client.dump(text, options)?;
     let hlo = dump.optimized_hlo()?;
     let module = Module::parse(&hlo);
@@ -18,9 +17,10 @@ pub(super) fn report(products: &[Product], text: &str, options: &CompileOptions)
 }
 
 fn row(product: &Product, module: &Module, flags: &str) -> Row {
-    let found = module.product(&product.label);
+    let found = if product.is_sum_of_rows() { None } else { module.product(&product.label) };
     let dtypes = found.map(|(place, i)| module.operand_dtypes(place, i)).unwrap_or_default();
     let (unit, native) = match dtypes.first() {
+        None if product.is_sum_of_rows() => ("rows added where there are spikes".to_owned(), true),
         None => ("merged into another operation".to_owned(), true),
         Some(&dtype) => unit(dtype, flags),
     };

@@ -13,11 +13,12 @@ mod tpu;
 pub use report::{Report, Row};
 pub use target::Target;
 
+use product::Product;
 use spiq_hlo::{Function, PrintOptions};
 
 use crate::error::Result;
 use crate::jit::graph_error;
-use crate::pjrt::CompileOptions;
+use crate::pjrt::{Client, CompileOptions};
 
 /// Compiles `function` for a target and says of each dot product and convolution what became of it.
 ///
@@ -32,13 +33,28 @@ use crate::pjrt::CompileOptions;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn report(target: &Target, function: &Function) -> Result<Report> {
-    let lowered = function.lower().map_err(graph_error)?.simplify().numbered();
-    let products = product::written(&lowered);
-    let text = lowered.stablehlo("program", &PrintOptions { locations: true, donated: Vec::new() });
     let options = CompileOptions { inputs: Some(function.input_types()), ..CompileOptions::default() };
     match target {
-        Target::Cpu => cpu::report(&products, &text, &options),
-        Target::Tpu(topology) => tpu::report(topology, &products, &text, &options),
-        Target::Cuda(card) => cuda::report(card, &products, &text, &options),
+        Target::Cpu => {
+            let client = Client::cpu()?;
+            let called = if client.has_kernels() { function.call_spike_products() } else { Ok(function.clone()) };
+            let (products, text) = written(&called.map_err(graph_error)?)?;
+            cpu::report(&client, &products, &text, &options)
+        }
+        Target::Tpu(topology) => {
+            let (products, text) = written(function)?;
+            tpu::report(topology, &products, &text, &options)
+        }
+        Target::Cuda(card) => {
+            let (products, text) = written(function)?;
+            cuda::report(card, &products, &text, &options)
+        }
     }
+}
+
+/// The products of a function, and its text, which names each operation after its place.
+fn written(function: &Function) -> Result<(Vec<Product>, String)> {
+    let lowered = function.lower().map_err(graph_error)?.simplify().numbered();
+    let text = lowered.stablehlo("program", &PrintOptions { locations: true, donated: Vec::new() });
+    Ok((product::written(&lowered), text))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spiq_hlo::{Convolution, DotGeneral, Function, Op, TensorType};
+use spiq_hlo::{Convolution, DotGeneral, Function, Op, SpikeProduct, TensorType};
 
 /// One dot product or convolution.
 #[derive(Clone, Debug)]
@@ -28,6 +28,11 @@ impl Product {
         format!("{} x {} -> {}", self.lhs, self.rhs, self.out.dtype)
     }
 
+    /// Whether a kernel of this library computes it, without multiplying.
+    pub(super) fn is_sum_of_rows(&self) -> bool {
+        SpikeProduct::called_by(self.written.as_ref()).is_some()
+    }
+
     /// Whether both sides are of a type with a unit of its own: 8 bits or fewer.
     pub(super) fn is_low_precision(&self) -> bool {
         self.lhs.dtype.bits() <= 8 && self.rhs.dtype.bits() <= 8
@@ -38,12 +43,15 @@ impl Product {
 pub(super) fn written(function: &Function) -> Vec<Product> {
     let mut products = Vec::new();
     function.each_node(&mut |node, operands| {
-        if node.op.downcast::<DotGeneral>().is_none() && node.op.downcast::<Convolution>().is_none() {
-            return;
-        }
+        let op = node.op.as_ref();
+        let name = match SpikeProduct::called_by(op) {
+            Some(_) => "dot_general",
+            None if op.downcast::<DotGeneral>().is_some() || op.downcast::<Convolution>().is_some() => op.name(),
+            None => return,
+        };
         products.push(Product {
             label: node.scope.to_string(),
-            op: node.op.name(),
+            op: name,
             lhs: operands[0].clone(),
             rhs: operands[1].clone(),
             out: node.types[0].clone(),
