@@ -7,7 +7,7 @@ use spiq_hlo::{Array, Function, GraphErrors, PrintOptions, Tensor, TensorType};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::notebook;
-use crate::pjrt::{Client, CompileOptions, Executable};
+use crate::pjrt::{Client, CompileOptions, Executable, Value};
 
 /// How a function becomes a program.
 #[derive(Clone, Debug, Default)]
@@ -56,9 +56,26 @@ impl Program {
     /// # Errors
     /// Of kind `Graph`, or what PJRT says.
     pub fn compile(&self, client: &Client, function: &Function) -> Result<Executable> {
-        let options = CompileOptions { inputs: Some(function.input_types()), ..self.options.clone() };
+        let mut options = CompileOptions { inputs: Some(function.input_types()), ..self.options.clone() };
+        if client.platform_name() == "cpu" && largest(function) <= IN_ORDER {
+            options = options.with_flag("xla_cpu_enable_concurrency_optimized_scheduler", Value::Bool(false));
+        }
         client.compile(&self.text_for(client, function)?, &options)
     }
+}
+
+/// Bytes of the largest array of a program that the processor runs one operation after the other: handing operations to
+/// another thread costs more than they do.
+const IN_ORDER: usize = 1 << 15;
+
+/// Bytes of the largest array.
+fn largest(function: &Function) -> usize {
+    let mut largest = 0;
+    function.each_node(&mut |node, _| {
+        let bytes = |ty: &TensorType| ty.count().saturating_mul(ty.dtype.bits()) / 8;
+        largest = node.types.iter().map(bytes).fold(largest, usize::max);
+    });
+    largest
 }
 
 /// Traces `f` on parameters of these names and types: [`spiq_hlo::trace`], whose errors name the lines of a notebook's cells.
