@@ -46,6 +46,11 @@ impl Events {
         Events { starts, lists }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.lists.len()
+    }
+
     #[inline(always)]
     pub(super) fn list(&self, row: usize) -> &[u32] {
         &self.lists[self.starts[row]..self.starts[row + 1]]

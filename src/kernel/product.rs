@@ -12,8 +12,11 @@ use super::{Pool, Work};
 /// Bytes of a matrix that stay in the second-level cache while rows of them are summed.
 const CACHED: usize = 1 << 18;
 
-/// Rows of the matrix in a block at least, so that a row of the result is not read and written for one or two additions.
-const FEWEST: usize = 64;
+/// Additions to a row of the result in a block at least, about: the row is read and written once for all of them.
+const ADDITIONS: usize = 8;
+
+/// Of so many rows of spikes one is looked at to know about how many there are.
+const SAMPLED: usize = 16;
 
 /// Rows of spikes whose events are listed at a time.
 const LISTED: usize = 256;
@@ -93,7 +96,7 @@ fn over_rows<T: Row>(
     workers: usize,
     pool: &impl Pool,
 ) -> bool {
-    let block = (CACHED / (product.width * size_of::<T>())).max(FEWEST);
+    let block = block(product, &operands);
     let blocks: Vec<usize> = (0..product.rows).step_by(block).collect();
     let mut events: Vec<Events> = blocks.iter().map(|_| Events::default()).collect();
     let listings = blocks.iter().zip(&mut events).map(|(&first, events)| Listing {
@@ -110,6 +113,15 @@ fn over_rows<T: Row>(
     let parts = ranges.into_iter().zip(out.chunks_mut(size.max(1)));
     let matrix = operands.matrix;
     pool.run_all(parts.map(|(rows, out)| OverRows { matrix, block, events: &events, rows, out }).collect())
+}
+
+/// Rows of a block of the matrix: those that stay in the cache, or more where spikes are rare.
+fn block<T: Row>(product: &SpikeProduct, operands: &Operands<T>) -> usize {
+    let rows = (0..product.rows).step_by(SAMPLED);
+    let (looked_at, columns) = (rows.len() * product.columns, product.columns);
+    let found: usize = rows.map(|row| Events::of_rows(&operands.spikes, columns, row..row + 1).count()).sum();
+    let enough = ADDITIONS * looked_at / found.max(1);
+    (CACHED / (product.width * size_of::<T>())).max(enough).clamp(1, product.rows)
 }
 
 /// The events of a block of rows.
