@@ -47,8 +47,7 @@ impl Program {
         if self.without_kernels || !client.has_kernels() {
             return self.text(function);
         }
-        let called = function.call_spike_products().and_then(|function| function.call_elementwise_scans());
-        self.text(&called.map_err(graph_error)?)
+        self.text(&function.call_kernels().map_err(graph_error)?)
     }
 
     /// Compiles the function for a client's device, or takes it from the cache.

@@ -18,10 +18,24 @@ impl Events {
     pub(super) fn of_rows(spikes: &Read, columns: usize, rows: Range<usize>) -> Events {
         let mut events = Events { starts: vec![0], lists: Vec::new() };
         for row in rows {
-            each_spike(spikes, row * columns..(row + 1) * columns, |column| events.lists.push(column as u32));
-            events.starts.push(events.lists.len());
+            events.push_row(spikes, columns, row);
         }
         events
+    }
+
+    /// The same of one row, in the place of what was there.
+    #[inline(always)]
+    pub(super) fn set_row(&mut self, spikes: &Read, columns: usize, row: usize) {
+        self.lists.clear();
+        self.starts.clear();
+        self.starts.push(0);
+        self.push_row(spikes, columns, row);
+    }
+
+    #[inline(always)]
+    fn push_row(&mut self, spikes: &Read, columns: usize, row: usize) {
+        each_spike(spikes, row * columns..(row + 1) * columns, |column| self.lists.push(column as u32));
+        self.starts.push(self.lists.len());
     }
 
     /// For each column of spikes, those of these rows that have one there, counted from the first of them.

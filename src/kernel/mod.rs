@@ -10,12 +10,14 @@ mod product;
 mod registers;
 mod rows;
 mod scan;
+mod sums;
 mod tile;
 
 pub(crate) use memory::{Read, Write};
 
-use scan::Scan;
+use scan::{Scan, Sequence};
 use spiq_hlo::{LaneProgram, SpikeProduct};
+use sums::Sums;
 
 /// A part of a kernel's work. `run` is marked `inline(always)`, so that it is compiled once for each set of instructions that
 /// the caller chooses from.
@@ -36,12 +38,14 @@ pub(crate) trait Pool {
 const SMALL: usize = 1 << 15;
 
 /// Runs a loop over time. `words` are an encoded program; inputs are its constants, initial carries and sequences, outputs its
-/// last carries and stacked rows.
+/// last carries and stacked rows. `products` are sequences that the loop computes itself: for each its number, the columns of
+/// spikes and those of the matrix; spikes and matrix of each are the last inputs.
 ///
 /// # Errors
 /// What is wrong with the program or with the memory, in a sentence.
 pub(crate) fn run_scan(
     words: &[i64],
+    products: &[i64],
     mut inputs: Vec<Read>,
     mut outputs: Vec<Write>,
     pool: &impl Pool,
@@ -54,7 +58,8 @@ pub(crate) fn run_scan(
     }
     let rows = outputs.split_off(carries);
     let mut starts = inputs.split_off(program.consts.len());
-    let slices = starts.split_off(carries);
+    let mut slices: Vec<Sequence> = starts.split_off(carries).into_iter().map(Sequence::Memory).collect();
+    put_sums(&mut slices, products, [program.steps, program.lanes]).ok_or_else(misfit)?;
     let mut states = Vec::with_capacity(carries);
     for (start, state) in starts.into_iter().zip(outputs) {
         match (start, state) {
@@ -69,6 +74,20 @@ pub(crate) fn run_scan(
     let scan = Scan::new(&program, inputs, slices).ok_or_else(misfit)?;
     let tiles = scan.tiles(states, rows, workers).ok_or_else(misfit)?;
     ended(pool.run_all(tiles))
+}
+
+/// Puts the products that a loop computes in their places among its sequences, of which their operands are the last.
+fn put_sums(slices: &mut Vec<Sequence>, products: &[i64], sizes: [usize; 2]) -> Option<()> {
+    let (products, []) = products.as_chunks::<3>() else { return None };
+    let pairs = slices.split_off(slices.len().checked_sub(2 * products.len())?);
+    for (words, pair) in products.iter().zip(pairs.chunks_exact(2)) {
+        let [Sequence::Memory(spikes), Sequence::Memory(matrix)] = *pair else { return None };
+        let [slice, columns, width] = words.map(|word| usize::try_from(word).ok());
+        let sums = Sums::new([spikes, matrix], [columns?, width?], sizes)?;
+        let slice = slice?;
+        (slice <= slices.len()).then(|| slices.insert(slice, Sequence::Sums(sums)))?;
+    }
+    Some(())
 }
 
 /// Runs a product with spikes. `words` are its encoded sizes; inputs are the spikes and the matrix.

@@ -84,7 +84,7 @@ impl<T: Row> Work for OverColumns<'_, T> {
         let events = Events::of_rows(&spikes, columns, self.rows);
         for (row, out) in self.out.chunks_exact_mut(matrix.width).enumerate() {
             out.fill(T::Sum::default());
-            matrix.add_rows(out, events.list(row));
+            matrix.add_rows(out, 0, events.list(row));
         }
     }
 }
@@ -159,7 +159,7 @@ impl<T: Row> Work for OverRows<'_, T> {
         for (at, events) in self.events.iter().enumerate() {
             let matrix = Matrix { elements: &self.matrix.elements[at * self.block * width..], ..self.matrix };
             for (row, out) in self.rows.clone().zip(self.out.chunks_exact_mut(width)) {
-                matrix.add_rows(out, events.list(row));
+                matrix.add_rows(out, 0, events.list(row));
             }
         }
     }

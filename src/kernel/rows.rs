@@ -77,24 +77,24 @@ pub(super) struct Matrix<'a, T> {
 }
 
 impl<T: Row> Matrix<'_, T> {
-    /// Adds the rows of a list, one after the other, to a sum of their length.
+    /// Adds the rows of a list, one after the other, to a sum of their columns from `from` on.
     #[inline(always)]
-    pub(super) fn add_rows(self, sum: &mut [T::Sum], list: &[u32]) {
+    pub(super) fn add_rows(self, sum: &mut [T::Sum], from: usize, list: &[u32]) {
         for list in list.chunks(T::MOST) {
-            let mut first = 0;
             // A part of so many columns stays in registers for the whole list.
-            first += self.add_columns::<128>(sum, first, list);
-            first += self.add_columns::<16>(sum, first, list);
-            self.add_columns::<1>(sum, first, list);
+            let done = self.add_columns::<128>(sum, from, list);
+            let (sum, from) = (&mut sum[done..], from + done);
+            let done = self.add_columns::<16>(sum, from, list);
+            self.add_columns::<1>(&mut sum[done..], from + done, list);
         }
     }
 
-    /// Columns from `first` on, as many times `COLUMNS` as there are; returns how many that were.
+    /// As many times `COLUMNS` as there are; returns how many columns that were.
     #[inline(always)]
-    fn add_columns<const COLUMNS: usize>(self, sum: &mut [T::Sum], first: usize, list: &[u32]) -> usize {
-        let (sums, _) = sum[first..].as_chunks_mut::<COLUMNS>();
+    fn add_columns<const COLUMNS: usize>(self, sum: &mut [T::Sum], from: usize, list: &[u32]) -> usize {
+        let (sums, _) = sum.as_chunks_mut::<COLUMNS>();
         for (at, sum) in sums.iter_mut().enumerate() {
-            let first = first + at * COLUMNS;
+            let first = from + at * COLUMNS;
             let mut part = [T::Part::default(); COLUMNS];
             for row in list {
                 let row = self.elements[*row as usize * self.width + first..].first_chunk::<COLUMNS>();

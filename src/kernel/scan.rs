@@ -6,6 +6,7 @@ use spiq_hlo::{DType, Instruction, LaneOp, LaneProgram, Slot};
 
 use super::memory::{Read, Write};
 use super::registers::{Register, WIDTH};
+use super::sums::{Line, Sums};
 use super::tile::Tile;
 
 /// Lanes of a tile: their carries stay in the second-level cache from step to step, and a row of them is long enough to be
@@ -19,7 +20,7 @@ pub(crate) struct Scan<'a> {
     pub(super) lanes: usize,
     pub(super) reverse: bool,
     pub(super) consts: Vec<Read<'a>>,
-    pub(super) slices: Vec<Read<'a>>,
+    pub(super) slices: Vec<Sequence<'a>>,
     /// Registers that hold a number all the time; they are the first.
     pub(super) numbers: Vec<f32>,
     /// Registers that hold converted elements, in order behind the numbers.
@@ -30,6 +31,23 @@ pub(crate) struct Scan<'a> {
     pub(super) outputs: Vec<Place>,
     written: Vec<DType>,
     pub(super) registers: usize,
+}
+
+/// What is read step by step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sequence<'a> {
+    Memory(Read<'a>),
+    /// Computed where it is read.
+    Sums(Sums<'a>),
+}
+
+impl Sequence<'_> {
+    fn dtype(&self) -> DType {
+        match self {
+            Sequence::Memory(read) => read.dtype(),
+            Sequence::Sums(sums) => sums.dtype(),
+        }
+    }
 }
 
 /// What is converted to f32 before a step.
@@ -59,12 +77,17 @@ pub(super) enum Place {
 
 impl<'a> Scan<'a> {
     /// Makes a program ready. `None`: memory does not fit the program.
-    pub(crate) fn new(program: &LaneProgram, consts: Vec<Read<'a>>, slices: Vec<Read<'a>>) -> Option<Scan<'a>> {
+    pub(crate) fn new(program: &LaneProgram, consts: Vec<Read<'a>>, slices: Vec<Sequence<'a>>) -> Option<Scan<'a>> {
         let all = program.steps.checked_mul(program.lanes)?;
-        let fits = |reads: &[Read], dtypes: &[DType], count: usize| {
-            reads.iter().map(Read::dtype).eq(dtypes.iter().copied()) && reads.iter().all(|r| r.len() == count)
+        let long = |sequence: &Sequence| match sequence {
+            Sequence::Memory(read) => read.len() == all,
+            Sequence::Sums(_) => true,
         };
-        if !fits(&consts, &program.consts, program.lanes) || !fits(&slices, &program.slices, all) {
+        let fits = consts.iter().map(Read::dtype).eq(program.consts.iter().copied())
+            && consts.iter().all(|read| read.len() == program.lanes)
+            && slices.iter().map(Sequence::dtype).eq(program.slices.iter().copied())
+            && slices.iter().all(long);
+        if !fits {
             return None;
         }
         let mut scan = Scan {
@@ -97,10 +120,10 @@ impl<'a> Scan<'a> {
                 self.numbers.push(*value);
             }
         }
-        let converted = |reads: &[Read], load: fn(usize) -> Load| {
-            (0..reads.len()).filter(|&i| reads[i].as_f32().is_none()).map(load).collect::<Vec<_>>()
+        let converted = |dtypes: &[DType], load: fn(usize) -> Load| {
+            (0..dtypes.len()).filter(|&i| dtypes[i] != DType::F32).map(load).collect::<Vec<_>>()
         };
-        self.loads = [converted(&self.consts, Load::Const), converted(&self.slices, Load::Slice)].concat();
+        self.loads = [converted(&program.consts, Load::Const), converted(&program.slices, Load::Slice)].concat();
         for Instruction { op, operands } in &program.instructions {
             let operands = operands.map(|slot| self.place(slot));
             self.code.push(Code { op: *op, operands });
@@ -156,7 +179,7 @@ impl<'a> Scan<'a> {
         if !fits {
             return None;
         }
-        let ranges = ranges(self.lanes, workers);
+        let ranges = ranges(self.lanes, self.row(workers), workers);
         let mut tiles: Vec<Tile> = ranges.iter().map(|lanes| Tile::new(self, lanes.clone())).collect();
         for mut carry in carries {
             for tile in &mut tiles {
@@ -178,15 +201,35 @@ impl<'a> Scan<'a> {
         Some(tiles)
     }
 
+    /// Lanes that are better not cut: a row of what is computed here, whose spikes would be listed twice; or else a vector.
+    fn row(&self, workers: usize) -> usize {
+        const VECTOR: usize = 16;
+        let row = |sequence: &Sequence| match sequence {
+            Sequence::Memory(_) => VECTOR,
+            Sequence::Sums(sums) => sums.width(),
+        };
+        let row = self.slices.iter().map(row).fold(VECTOR, usize::max);
+        if row * workers <= self.lanes && row <= TILE { row } else { VECTOR }
+    }
+
+    /// Room for the sequences that `lanes` lanes do not read from memory.
+    pub(super) fn lines(&self, lanes: usize) -> Vec<Option<Line>> {
+        let line = |sequence: &Sequence| match sequence {
+            Sequence::Memory(_) => None,
+            Sequence::Sums(sums) => Some(sums.line(lanes)),
+        };
+        self.slices.iter().map(line).collect()
+    }
+
     pub(super) fn file(&self) -> Vec<Register> {
         let numbers = self.numbers.iter().map(|n| Register::filled(*n));
         numbers.chain(std::iter::repeat_n(Register::filled(0.0), self.registers - self.numbers.len())).collect()
     }
 }
 
-/// Ranges of lanes of about equal size: a few for each worker, none much larger than a tile.
-fn ranges(lanes: usize, workers: usize) -> Vec<Range<usize>> {
+/// Ranges of lanes of about equal size, a few for each worker, none much larger than a tile; of whole rows of so many lanes.
+fn ranges(lanes: usize, row: usize, workers: usize) -> Vec<Range<usize>> {
     let count = lanes.div_ceil(TILE).max(workers.min(lanes.div_ceil(WIDTH))).max(1);
-    let size = lanes.div_ceil(count).next_multiple_of(16);
+    let size = lanes.div_ceil(count).next_multiple_of(row);
     (0..lanes).step_by(size.max(1)).map(|first| first..lanes.min(first + size)).collect()
 }

@@ -12,7 +12,7 @@ use std::ptr;
 
 use layout::{Buffer, Buffers, CallFrame, Extension, Text};
 
-use spiq_hlo::{ELEMENTWISE_SCAN, SPIKE_PRODUCT};
+use spiq_hlo::{ELEMENTWISE_SCAN, SCAN_PRODUCTS, SPIKE_PRODUCT};
 
 use super::api::{self, Api};
 use crate::error::{Error, Result};
@@ -45,16 +45,23 @@ pub fn register(api: Api) -> Result<()> {
     Ok(())
 }
 
+/// What a call says besides its operands.
+struct Config<'a> {
+    program: &'a [i64],
+    /// Empty where there are none.
+    products: &'a [i64],
+}
+
 /// A kernel, called with its configuration, inputs, outputs and threads.
 trait Kernel {
-    fn run(words: &[i64], inputs: Vec<Read>, outputs: Vec<Write>, pool: &Threads) -> std::result::Result<(), String>;
+    fn run(config: &Config, inputs: Vec<Read>, outputs: Vec<Write>, pool: &Threads) -> std::result::Result<(), String>;
 }
 
 struct Scan;
 
 impl Kernel for Scan {
-    fn run(words: &[i64], inputs: Vec<Read>, outputs: Vec<Write>, pool: &Threads) -> std::result::Result<(), String> {
-        kernel::run_scan(words, inputs, outputs, pool)
+    fn run(config: &Config, inputs: Vec<Read>, outputs: Vec<Write>, pool: &Threads) -> std::result::Result<(), String> {
+        kernel::run_scan(config.program, config.products, inputs, outputs, pool)
     }
 }
 
@@ -62,12 +69,12 @@ struct Product;
 
 impl Kernel for Product {
     fn run(
-        words: &[i64],
+        config: &Config,
         inputs: Vec<Read>,
         mut outputs: Vec<Write>,
         pool: &Threads,
     ) -> std::result::Result<(), String> {
-        kernel::run_product(words, &inputs, &mut outputs, pool)
+        kernel::run_product(config.program, &inputs, &mut outputs, pool)
     }
 }
 
@@ -117,14 +124,15 @@ unsafe fn describe(metadata: *mut layout::Metadata) {
 /// `frame` is a call frame of XLA's, in the stage of execution.
 unsafe fn run<K: Kernel>(frame: &CallFrame) -> std::result::Result<(), String> {
     // SAFETY: the frame's lists, and the memory they name, live during the call; results overlap nothing else.
-    let (program, inputs, outputs) = unsafe {
+    let (config, inputs, outputs) = unsafe {
         let program = numbers(frame, "program").ok_or("a kernel was called without a program")?;
+        let config = Config { program, products: numbers(frame, SCAN_PRODUCTS).unwrap_or_default() };
         let inputs = buffers(&frame.args).iter().map(|b| read(b)).collect::<Option<Vec<_>>>();
         let outputs = buffers(&frame.rets).iter().map(|b| write(b)).collect::<Option<Vec<_>>>();
-        (program, inputs, outputs)
+        (config, inputs, outputs)
     };
     let kind = "a kernel was given memory of a type that it does not know";
-    K::run(program, inputs.ok_or(kind)?, outputs.ok_or(kind)?, &Threads { frame, workers: workers(frame) })
+    K::run(&config, inputs.ok_or(kind)?, outputs.ok_or(kind)?, &Threads { frame, workers: workers(frame) })
 }
 
 /// This thread and those that XLA has for programs.
