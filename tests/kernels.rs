@@ -314,3 +314,42 @@ fn a_recurrent_product_is_a_sum_in_each_step() {
     let values = [random(1, &inputs[0].1, -0.5, 2.5), random(2, &inputs[1].1, -0.3, 0.3)];
     check_products(&function.unwrap(), &values, 1, 1e-5);
 }
+
+/// Sums that a loop alone reads are made in it, scaled and shifted: rows of all widths, on one side or the other of a tile's
+/// border, in each element type, forward in time and backward.
+#[test]
+fn a_product_that_a_loop_reads_is_computed_in_it() {
+    for [steps, batch, inputs, width] in [[9, 2, 5, 7], [6, 37, 70, 131], [3, 1, 40, 9000], [4, 3, 300, 3000]] {
+        for (dtype, sum) in [(DType::S8, DType::S32), (DType::F32, DType::F32), (DType::BF16, DType::F32)] {
+            let weights = TensorType::new(dtype, [inputs, width]);
+            let types = [("s", f32(&[steps, batch, inputs])), ("w", weights.clone()), ("b", f32(&[width]))];
+            let function = trace(&types, |x| {
+                let spikes = x[0].ne(0.0).convert(dtype);
+                let sums = spikes.dot_general(&x[1], &DotDims::matmul(3), sum).convert(DType::F32);
+                let currents = sums * 0.25 + x[2].broadcast_in_dim(&[steps, batch, width], &[2]);
+                let start = x[0].graph().zeros(f32(&[batch, width]));
+                vec![scan(&start, &currents, |v: Tensor, row: Tensor| (&v * 0.5 + row, v)).1]
+            })
+            .unwrap();
+            println!("{dtype} [{steps}, {batch}, {inputs}, {width}]");
+            let values = [spikes(1, &types[0].1, 0.2), whole(2, &weights), random(3, &types[2].1, -1.0, 1.0)];
+            let text = Program::named("kernel").text_for(&client(), &function).unwrap();
+            assert!(text.contains("products = array<i64: 0,"), "{text}");
+            check_products(&function, &values, 0, 0.0);
+        }
+    }
+}
+
+/// What something else reads, too, is computed once and kept.
+#[test]
+fn a_product_that_is_read_elsewhere_stays_outside_of_the_loop() {
+    let inputs = [("s", f32(&[5, 3, 8])), ("w", f32(&[8, 6]))];
+    let function = trace(&inputs, |x| {
+        let currents = x[0].ne(0.0).convert(DType::F32).dot(&x[1]);
+        let start = x[0].graph().zeros(f32(&[3, 6]));
+        let v = scan(&start, &currents, |v: Tensor, row: Tensor| (&v * 0.5 + row, v)).1;
+        vec![v, currents]
+    });
+    let values = [spikes(1, &inputs[0].1, 0.2), whole(2, &inputs[1].1)];
+    check_products(&function.unwrap(), &values, 1, 0.0);
+}
