@@ -70,6 +70,27 @@ fn a_neuron_and_its_gradient_in_kernels() {
     show("lif_kernel", &lowered);
 }
 
+/// A layer on spikes: its product in the loop of its neurons, the gradient of its weights as a sum of rows.
+#[test]
+fn a_layer_and_its_gradient_in_kernels() {
+    let inputs = [("s", TensorType::new(DType::Pred, [16, 8, 5])), ("w", f32(&[5, 6])), ("ct", f32(&[16, 8, 6]))];
+    let function = traced(&inputs, |x| {
+        let currents = x[0].convert(DType::F32).dot(&x[1]);
+        let start = x[2].graph().zeros(f32(&[8, 6]));
+        let step = |v: Tensor, row: Tensor| {
+            let fired = spike(&(&v - 1.0));
+            (&v * 0.9 + row - &fired, fired)
+        };
+        let spikes = scan(&start, &currents, step).1;
+        let grads = vjp(std::slice::from_ref(&spikes), &[Some(x[2].clone())], &x[1..2]);
+        [vec![spikes], grads].concat()
+    });
+    let function = function.call_kernels().unwrap_or_else(|e| panic!("{e}"));
+    let lowered = function.lower().unwrap_or_else(|e| panic!("{e}")).simplify();
+    lowered.verify().unwrap_or_else(|e| panic!("{e}"));
+    show("layer_kernel", &lowered);
+}
+
 /// The gradient of the spike count of leaky integrate-and-fire neurons behind a dot product.
 fn lif_gradient() -> Function {
     let inputs = [("x", f32(&[16, 8, 4])), ("w", f32(&[4, 6])), ("beta", f32(&[6]))];

@@ -164,3 +164,40 @@ impl<T: Row> Work for OverRows<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many threads, one after the other.
+    struct InTurn(usize);
+
+    impl Pool for InTurn {
+        fn workers(&self) -> usize {
+            self.0
+        }
+
+        fn run_all<W: Work>(&self, parts: Vec<W>) -> bool {
+            parts.into_iter().for_each(Work::run);
+            true
+        }
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_the_number_of_threads() {
+        let (rows, columns, width) = (700, 60, 90);
+        // Neither regular nor whole: sums in another order would be others.
+        let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u32 as f32 / 1e9;
+        let spikes: Vec<u8> = (0..rows * columns).map(|i| u8::from(noise(i) < 0.5)).collect();
+        for over_rows in [false, true] {
+            let product = SpikeProduct { rows, columns, width, over_rows };
+            let matrix: Vec<f32> = (0..product.summed() * width).map(|i| noise(i + 5).sin()).collect();
+            let results = [1, 2, 3, 7].map(|workers| {
+                let mut out = vec![f32::NAN; product.kept() * width];
+                assert!(run(&product, Read::Pred(&spikes), &matrix[..], &mut out, &InTurn(workers)));
+                out
+            });
+            assert!(results[0].iter().any(|sum| *sum != 0.0) && results.iter().all(|out| *out == results[0]));
+        }
+    }
+}
