@@ -51,10 +51,18 @@ pub(super) fn run<T: Row>(
     }
 }
 
-/// Ranges of about equal size, none larger than `most`, as many as there are workers or more.
-fn ranges(count: usize, most: usize, workers: usize) -> Vec<Range<usize>> {
-    let size = count.div_ceil(workers).clamp(1, most);
-    (0..count).step_by(size).map(|first| first..count.min(first + size)).collect()
+/// Ranges of rows of about equal size, none larger than `most`, as many as there are workers or more; each with its part of
+/// `out`, whose rows are `width` long.
+fn split<S>(
+    rows: usize,
+    most: usize,
+    workers: usize,
+    width: usize,
+    out: &mut [S],
+) -> impl Iterator<Item = (Range<usize>, &mut [S])> {
+    let size = rows.div_ceil(workers).clamp(1, most);
+    let ranges = (0..rows).step_by(size).map(move |first| first..rows.min(first + size));
+    ranges.zip(out.chunks_mut((size * width).max(1)))
 }
 
 fn over_columns<T: Row>(
@@ -64,9 +72,7 @@ fn over_columns<T: Row>(
     workers: usize,
     pool: &impl Pool,
 ) -> bool {
-    let ranges = ranges(product.rows, LISTED, workers);
-    let size = ranges.first().map_or(0, Range::len) * product.width;
-    let parts = ranges.into_iter().zip(out.chunks_mut(size.max(1)));
+    let parts = split(product.rows, LISTED, workers, product.width, out);
     pool.run_all(parts.map(|(rows, out)| OverColumns { operands, rows, out }).collect())
 }
 
@@ -108,9 +114,7 @@ fn over_rows<T: Row>(
     if !pool.run_all(listings.collect()) {
         return false;
     }
-    let ranges = ranges(product.columns, product.columns, workers);
-    let size = ranges.first().map_or(0, Range::len) * product.width;
-    let parts = ranges.into_iter().zip(out.chunks_mut(size.max(1)));
+    let parts = split(product.columns, product.columns, workers, product.width, out);
     let matrix = operands.matrix;
     pool.run_all(parts.map(|(rows, out)| OverRows { matrix, block, events: &events, rows, out }).collect())
 }
