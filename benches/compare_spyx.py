@@ -34,7 +34,8 @@ LEAST_RUNS, SECONDS, RUN = 10, 5.0, 0.01
 def main():
     arguments = parse()
     if arguments.worker:
-        print(json.dumps(measure_spyx(arguments.worker, SHAPES[arguments.shapes])))
+        shape = tuple(map(int, arguments.shape.split(",")))
+        print(json.dumps(measure_spyx(arguments.worker, shape, arguments.seconds)))
         return
     python = arguments.python or environment()
     spiq = arguments.spiq or build()
@@ -55,6 +56,8 @@ def parse():
     parser.add_argument("--spiq", help="a command that is built already")
     parser.add_argument("--modes", help="modes of spiq bench [default: all that the device is good for]")
     parser.add_argument("--worker", choices=("fp32", "int8"), help=argparse.SUPPRESS)
+    parser.add_argument("--shape", help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if unknown := set(arguments.shapes.split(",")) - set(SHAPES):
         parser.error(f"unknown shapes {sorted(unknown)}; there are {','.join(SHAPES)}")
@@ -88,7 +91,7 @@ def measure(name, python, spiq, arguments):
     rounds = {}
     for _ in range(arguments.rounds):
         for rules in ("fp32", "int8"):
-            command = [python, __file__, "--worker", rules, "--shapes", name]
+            command = [python, __file__, "--worker", rules, "--shape", shape]
             figures = run(command, {"JAX_PLATFORMS": arguments.device})
             rounds.setdefault(f"spyx {rules}", []).append(figures)
         command = [spiq, "bench", "--shape", shape, "--device", arguments.device, "--json"]
@@ -138,7 +141,7 @@ def ratios(row, wanted):
 # Their side, in a process of its own
 
 
-def measure_spyx(rules, shape):
+def measure_spyx(rules, shape, seconds):
     """Milliseconds of a training step and a forward pass, written as a user of Spyx would."""
     import jax
     import jax.numpy as jnp
@@ -174,7 +177,7 @@ def measure_spyx(rules, shape):
         training[:] = step(*training[:2], x, labels)
         jax.block_until_ready(training)
 
-    return in_turn([one_step, lambda: forward(kept, x).block_until_ready()])
+    return in_turn([one_step, lambda: forward(kept, x).block_until_ready()], seconds)
 
 
 def spyx_network(inputs, hidden, classes):
@@ -201,7 +204,7 @@ def spyx_network(inputs, hidden, classes):
     return Network()
 
 
-def in_turn(functions):
+def in_turn(functions, seconds):
     """Medians in milliseconds, measured as `spiq bench` does: runs of at least 10 ms, in turn, after warming up."""
 
     def timed(function, calls):
@@ -214,7 +217,7 @@ def in_turn(functions):
         counts = [max(1, round(RUN / timed(function, calls) + 0.5)) for function in functions]
     samples = [[] for _ in functions]
     start = time.perf_counter()
-    while len(samples[0]) < LEAST_RUNS or time.perf_counter() - start < SECONDS:
+    while len(samples[0]) < LEAST_RUNS or time.perf_counter() - start < seconds:
         for function, calls, found in zip(functions, counts, samples):
             found.append(timed(function, calls))
     return [1e3 * statistics.median(found) for found in samples]

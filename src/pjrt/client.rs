@@ -19,7 +19,7 @@ use super::platform::Platform;
 use super::plugin::Plugin;
 use super::program::CompiledMemory;
 use super::store::{Key, Store};
-use super::{retain, sys};
+use super::{environment, retain, sys};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a client is made.
@@ -259,6 +259,9 @@ impl RawClient {
         if plugin.platform() == Some(Platform::Cpu) {
             retain::freed_memory();
             values.push(("cpu_device_count".to_owned(), Value::Int(options.cpu_devices as i64)));
+        }
+        if plugin.platform() == Some(Platform::Cuda) {
+            values.extend(environment::cuda_options()?);
         }
         let named = api::write_named(&values);
         // SAFETY: the options outlive the call.

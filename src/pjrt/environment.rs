@@ -2,7 +2,44 @@
 
 use std::path::Path;
 
+use super::api::Value;
+use super::folders::variable;
 use super::platform::Platform;
+use crate::error::{Error, Result};
+
+/// Options of a CUDA client, from the variables that JAX reads: `XLA_PYTHON_CLIENT_PREALLOCATE` (true: most of the card's memory is
+/// taken at the start), `XLA_PYTHON_CLIENT_MEM_FRACTION` (how much of it, 0.75 by default) and `XLA_PYTHON_CLIENT_ALLOCATOR`.
+///
+/// # Errors
+/// Of kind `Input` for a value that is neither a truth value nor a number.
+pub fn cuda_options() -> Result<Vec<(String, Value)>> {
+    let read = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
+    let mut options = Vec::new();
+    if let Some(text) = read("XLA_PYTHON_CLIENT_PREALLOCATE") {
+        options.push(("preallocate".to_owned(), Value::Bool(truth("XLA_PYTHON_CLIENT_PREALLOCATE", &text)?)));
+    }
+    if let Some(text) = read("XLA_PYTHON_CLIENT_MEM_FRACTION") {
+        let fraction = text.parse().ok().filter(|fraction: &f64| *fraction > 0.0 && fraction.is_finite());
+        let fraction = fraction.ok_or_else(|| {
+            Error::input(format!(
+                "XLA_PYTHON_CLIENT_MEM_FRACTION is `{text}`; it must be a number above 0, such as 0.75"
+            ))
+        })?;
+        options.push(("memory_fraction".to_owned(), Value::Float(fraction)));
+    }
+    if let Some(allocator) = read("XLA_PYTHON_CLIENT_ALLOCATOR") {
+        options.push(("allocator".to_owned(), Value::Text(allocator)));
+    }
+    Ok(options)
+}
+
+fn truth(name: &str, text: &str) -> Result<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(Error::input(format!("{name} is `{text}`; it must be true or false"))),
+    }
+}
 
 /// Sets what the plugin `path` should find.
 pub fn prepare(path: &Path) {

@@ -1,6 +1,9 @@
 //! Runs a traced formula on the CPU and compares arrays. Knows nothing of what is tested.
 #![allow(dead_code, reason = "each test runs what it needs")]
 
+#[path = "../device/mod.rs"]
+mod device;
+
 use std::sync::OnceLock;
 
 use spiq::pjrt::{Client, Input};
@@ -8,7 +11,7 @@ use spiq::{Array, Function, Program, Tensor, TensorType, trace};
 
 fn client() -> &'static Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
-    CLIENT.get_or_init(|| Client::cpu().unwrap_or_else(|e| panic!("a CPU client: {e}")))
+    CLIENT.get_or_init(device::client)
 }
 
 /// What `f` gives for these inputs.

@@ -1,12 +1,15 @@
 //! Runs traced functions on the processor. Knows nothing of what they compute.
 
+#[path = "../device/mod.rs"]
+mod device;
+
 use std::sync::LazyLock;
 
 use spiq::Array;
 use spiq::pjrt::{Client, CompileOptions, Executable, Input};
 use spiq_hlo::{Function, PrintOptions};
 
-static CLIENT: LazyLock<Client> = LazyLock::new(|| Client::cpu().expect("the processor's plugin"));
+static CLIENT: LazyLock<Client> = LazyLock::new(device::client);
 
 /// A compiled function.
 pub struct Program(Executable);

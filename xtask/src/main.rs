@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo xtask COMMAND`.
 
+mod device;
 mod jupyter;
 mod notebook;
 mod notebooks;
@@ -12,6 +13,7 @@ Chores of the project.
 
   cargo xtask jupyter                     install JupyterLab and the Rust kernel for the notebooks
   cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail where one shows an error
+  cargo xtask device                      build target/device: what a machine with an accelerator needs to check and measure
   cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
 
 JupyterLab and nbclient (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
@@ -36,6 +38,7 @@ const UNKNOWN: &str = "unknown";
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["jupyter"] => jupyter::install(),
+        ["device"] => device::build(),
         ["notebooks", rest @ ..] => {
             let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));
             match flags[..] {

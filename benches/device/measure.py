@@ -1,0 +1,177 @@
+"""The timings: `spiq bench`, the same networks in hand-written JAX and in Spyx on the same device, one step's kernels."""
+
+import csv
+import importlib.metadata
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+# T, B, IN, H, C. SHD is the network of Spyx's paper on the Spiking Heidelberg Digits.
+SHAPES = {
+    "L": "96,128,700,1024,20",
+    "M": "128,64,128,128,20",
+    "X": "100,256,700,512,20",
+    "SHD": "256,64,128,128,20",
+    "S": "16,8,32,64,10",
+}
+SMALL = {"tiny": "6,4,8,16,3"}
+MODES = {"L": "fp32,bf16,int8,int8+bf16,fp8", "X": "fp32,int8+bf16,fp8"}
+OTHER_MODES = "fp32,int8+bf16"
+
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def shapes(context):
+    if context.small:
+        return SMALL
+    return {name: shape for name, shape in SHAPES.items() if name in (context.shapes or SHAPES)}
+
+
+def each_shape(context, function):
+    """A figure for each shape; one that fails says why and leaves the others alone."""
+    found = {}
+    for name, shape in shapes(context).items():
+        try:
+            found[name] = function(name, shape)
+        except (RuntimeError, ValueError, KeyError) as failed:
+            found[name] = {"failed": str(failed)}
+        print(f"   {name}: {brief(found[name])}", flush=True)
+    return found
+
+
+def brief(found):
+    if "failed" in found:
+        return found["failed"][:300]
+    return ", ".join(f"{mode} {step:.3f}/{forward:.3f}" for mode, (step, forward) in found["ms"].items())
+
+
+def bench(context, variables=None):
+    """Milliseconds of a training step and a forward pass: `spiq bench`."""
+    def one(name, shape):
+        seconds, runs = ("0.01", "2") if context.small else ("0.5", "10")
+        modes = MODES.get(name, OTHER_MODES) if context.device != "cpu" else "fp32,int8+bf16"
+        command = [context.spiq, "bench", "--device", context.device, "--shape", shape, "--modes", modes, "--json",
+                   "--seconds", seconds, "--runs", runs]
+        report = json.loads(context.run(command, 150, variables))
+        figures = {mode["mode"]: (mode["train_step_ms"], mode["forward_ms"]) for mode in report["modes"]}
+        return {"ms": figures, "report": report}
+
+    return each_shape(context, one)
+
+
+def jax_written_by_hand(context):
+    """The same networks in JAX: products over all steps at once, `lax.scan` for the neurons."""
+    def one(name, shape):
+        modes = "fp32,bf16,int8" if name in ("L", "X", "tiny") else "fp32,bf16"
+        command = [sys.executable, HERE / "jax_networks.py", "--shape", shape, "--modes", modes]
+        return {"ms": json.loads(context.run(command, 120, platform(context)))}
+
+    return each_shape(context, one)
+
+
+def spyx(context):
+    """The same networks in Spyx, as its users write them."""
+    wheels = sorted((HERE / "wheels").glob("*.whl")) if (HERE / "wheels").is_dir() else []
+    variables = platform(context)
+    if wheels:
+        site = context.scratch / "site"
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-compile", "--no-cache-dir",
+                   "--target", site, *wheels]
+        context.run(command, 60)
+        variables["PYTHONPATH"] = f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+
+    def one(name, shape):
+        command = [sys.executable, HERE / "compare_spyx.py", "--worker", "fp32", "--shape", shape, "--seconds", "0.5"]
+        figures = json.loads(context.run(command, 120, variables))
+        return {"ms": {"fp32": figures}}
+
+    return each_shape(context, one)
+
+
+def platform(context):
+    return {"JAX_PLATFORMS": context.device}
+
+
+def profile(context):
+    """Time and launches of each kernel in two training steps of L, as Nsight Compute reads them. Kernels run one at a time."""
+    if not shutil.which("ncu"):
+        return {"failed": "left out: there is no ncu on this machine"}
+    command = ["ncu", "--clock-control", "none", "--csv", "--metrics", "gpu__time_duration.sum", "--target-processes", "all",
+               context.spiq, "bench", "--device", context.device, "--shape", SHAPES["L"], "--modes", "int8+bf16", "--runs", "1",
+               "--seconds", "0.01"]
+    text = context.run(command, 70, {"XLA_FLAGS": "--xla_gpu_autotune_level=0"}, check=False)
+    (context.out / "kernels.csv").write_text(text)
+    lines = text.splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith('"ID"')), None)
+    if start is None:
+        return {"failed": "ncu printed no table: " + " / ".join(lines[-3:])[:300]}
+    totals = {}
+    for row in csv.DictReader(io.StringIO("\n".join(lines[start:]))):
+        count, total = totals.get(row["Kernel Name"], (0, 0.0))
+        totals[row["Kernel Name"]] = (count + 1, total + float(row["Metric Value"].replace(",", "")))
+    most = sorted(totals.items(), key=lambda item: -item[1][1])[:40]
+    return {"kernels": [{"name": name[:120], "launches": count, "total": total} for name, (count, total) in most]}
+
+
+STEPS = {"bench": bench, "jax": jax_written_by_hand, "spyx": spyx, "profile": profile}
+
+
+# The table
+
+
+def table(results):
+    """What was measured, in Markdown."""
+    lines = [f"Card: {results.get('machine', {}).get('card', 'none')}", ""]
+    lines += failures(results) + agreement(results.get("agreement", {})) + timings(results) + kernels(results)
+    return "\n".join(lines) + "\n"
+
+
+def failures(results):
+    failed = [(name, found["failed"]) for name, found in results.items() if "failed" in found]
+    return [f"- {name} failed: {why}" for name, why in failed] + [""] * bool(failed)
+
+
+def agreement(found):
+    if "modes" not in found:
+        return []
+    lines = ["| mode | first loss off | 20th loss off | outputs off | outputs equal |", "|---|---|---|---|---|"]
+    for mode, row in found["modes"].items():
+        cells = [row["failed"][:200]] if "failed" in row else [
+            f"{row['first loss off']:.1e}", f"{row['last loss off']:.1e}", f"{row['outputs off']:.1e}",
+            f"{100 * row['outputs equal']:.1f} %"]
+        lines.append(f"| {mode} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def timings(results):
+    sides = {side: found for side, found in results.items() if side in ("bench", "jax", "spyx") or side.startswith("bench ")}
+    rows = []
+    for name in {name: None for found in sides.values() for name in found if name != "seconds"}:
+        for side, found in sides.items():
+            row = found.get(name)
+            if not isinstance(row, dict):
+                continue
+            if "ms" not in row:
+                rows.append(f"| {name} | {side} | {row['failed'][:120]} | | |")
+                continue
+            label = {"bench": "spiq"}.get(side, side)
+            rows += [f"| {name} | {label} | {mode} | {step:.3f} | {forward:.3f} |" for mode, (step, forward) in row["ms"].items()]
+    return ["| shape | | mode | step, ms | forward, ms |", "|---|---|---|---|---|", *rows, ""] if rows else []
+
+
+def kernels(results):
+    found = results.get("profile", {}).get("kernels", [])
+    if not found:
+        return []
+    return ["| kernel | launches | total |", "|---|---|---|",
+            *(f"| {row['name'][:80]} | {row['launches']} | {row['total']:.0f} |" for row in found[:20]), ""]

@@ -1,0 +1,139 @@
+//! A folder that holds all that a machine with an accelerator needs to check and measure this project, without a network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::jupyter::finish;
+use crate::{Result, root};
+
+/// The folder, under the project's.
+const FOLDER: &str = "target/device";
+/// Megabytes that the folder may have.
+const LARGEST: u64 = 60;
+/// Tests that need no files of the project.
+const TESTS: [&str; 2] = ["ops", "scans"];
+/// Packages that the machine's own JAX brings.
+const THERE: [&str; 9] =
+    ["jax", "jaxlib", "numpy", "scipy", "ml_dtypes", "opt_einsum", "setuptools", "safetensors", "pip"];
+
+/// Builds the folder and says how to run what is in it.
+pub(crate) fn build() -> Result<()> {
+    let folder = root().join(FOLDER);
+    fs::create_dir_all(&folder).map_err(|cause| format!("cannot make {FOLDER}: {cause}"))?;
+    copy_scripts(&folder)?;
+    println!("building the command and the tests");
+    pack(&folder, &binaries()?)?;
+    println!("computing the processor's numbers");
+    finish(python(&folder).args(["run.py", "--device", "cpu", "--write", "--reference", "reference"]))?;
+    wheels(&folder)?;
+    let megabytes = size(&folder).div_ceil(1_000_000);
+    if megabytes > LARGEST {
+        return Err(format!("{FOLDER} has {megabytes} MB, and {LARGEST} are allowed"));
+    }
+    println!("\n{FOLDER}, {megabytes} MB, is ready; on the machine with the accelerator:");
+    println!("  python3 {FOLDER}/run.py --device cuda --out results");
+    Ok(())
+}
+
+fn copy_scripts(folder: &Path) -> Result<()> {
+    let scripts = root().join("benches/device");
+    let listed = fs::read_dir(&scripts).map_err(|cause| format!("cannot read benches/device: {cause}"))?;
+    let files = listed.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "py"));
+    for file in files.chain([root().join("benches/compare_spyx.py")]) {
+        let name = file.file_name().expect("a listed file has a name");
+        fs::copy(&file, folder.join(name)).map_err(|cause| format!("cannot copy {}: {cause}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// The command and the tests, as (name in the archive, file), built for release.
+fn binaries() -> Result<Vec<(String, PathBuf)>> {
+    let mut arguments = vec!["build", "--release", "--message-format=json", "--package", "spiq", "--bin", "spiq"];
+    arguments.extend(TESTS.iter().flat_map(|test| ["--test", test]));
+    let built = Command::new("cargo").args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
+    let built = built.map_err(|cause| format!("cannot start cargo: {cause}"))?;
+    if !built.status.success() {
+        return Err(format!("cargo build failed ({})", built.status));
+    }
+    let lines = String::from_utf8_lossy(&built.stdout).into_owned();
+    let messages = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    Ok(messages.filter_map(|message| binary(&message)).collect())
+}
+
+/// The file that one of cargo's messages speaks of.
+fn binary(message: &serde_json::Value) -> Option<(String, PathBuf)> {
+    let (file, target) = (message["executable"].as_str()?, &message["target"]);
+    let name = target["name"].as_str()?;
+    let is_test = target["kind"].as_array()?.iter().any(|kind| kind == "test");
+    Some((if is_test { format!("test-{name}") } else { name.to_owned() }, PathBuf::from(file)))
+}
+
+/// Strips the binaries and packs them: they compress to a third.
+fn pack(folder: &Path, binaries: &[(String, PathBuf)]) -> Result<()> {
+    let stripped = folder.join("stripped");
+    fs::create_dir_all(&stripped).map_err(|cause| format!("cannot make {}: {cause}", stripped.display()))?;
+    for (name, file) in binaries {
+        finish(Command::new("strip").arg("-o").arg(stripped.join(name)).arg(file))?;
+    }
+    let archive = "import tarfile\nwith tarfile.open('binaries.tar.xz', 'w:xz') as t: t.add('stripped', '.')";
+    finish(python(folder).args(["-c", archive]))?;
+    fs::remove_dir_all(&stripped).map_err(|cause| format!("cannot remove {}: {cause}", stripped.display()))
+}
+
+/// Spyx and what it needs, as wheels for the Python of the machine with the accelerator.
+fn wheels(folder: &Path) -> Result<()> {
+    println!("downloading the wheels of Spyx");
+    let pins = root().join("tests/reference/requirements.txt");
+    let text = fs::read_to_string(&pins).map_err(|cause| format!("cannot read {}: {cause}", pins.display()))?;
+    let wanted = resolved(folder, &text)?;
+    let mut command = python(folder);
+    command.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", "wheels"]);
+    command.args(["--python-version", PYTHON, "--implementation", "cp"]);
+    for tag in TAGS {
+        command.args(["--platform", tag]);
+    }
+    finish(command.args(wanted))
+}
+
+/// Python's version there, and the platforms whose wheels run there.
+const PYTHON: &str = "3.12";
+const TAGS: [&str; 7] = [
+    "manylinux_2_28_x86_64",
+    "manylinux_2_27_x86_64",
+    "manylinux_2_26_x86_64",
+    "manylinux_2_24_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux2014_x86_64",
+    "manylinux1_x86_64",
+];
+
+/// The packages that pip would install for `requirements`, with their versions, but for those that are there.
+fn resolved(folder: &Path, requirements: &str) -> Result<Vec<String>> {
+    let mut command = python(folder);
+    command.args(["-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]);
+    let output = command.args(requirements.split_whitespace()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|cause| format!("cannot start pip: {cause}"))?;
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).map_err(|_| "pip cannot resolve tests/reference/requirements.txt")?;
+    let installs = report["install"].as_array().into_iter().flatten();
+    let named = installs.filter_map(|one| {
+        let (name, version) = (one["metadata"]["name"].as_str()?, one["metadata"]["version"].as_str()?);
+        (!THERE.contains(&name.replace('-', "_").as_str())).then(|| format!("{name}=={version}"))
+    });
+    Ok(named.collect())
+}
+
+fn python(folder: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command.current_dir(folder);
+    command
+}
+
+/// Bytes of all files under a folder.
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| if entry.path().is_dir() { size(&entry.path()) } else { entry.metadata().map_or(0, |m| m.len()) })
+        .sum()
+}
