@@ -57,15 +57,23 @@ impl Function {
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn call_elementwise_scans(&self) -> Result<Function, GraphErrors> {
+        self.replace_elementwise_scans(|program, outputs, operands| Some(call(program, outputs, operands)))
+    }
+
+    /// The same function with what `record` makes of each elementwise scan in its place; `None` leaves the scan.
+    pub(crate) fn replace_elementwise_scans(&self, record: Record) -> Result<Function, GraphErrors> {
         self.simplify().convert_inside().transform(&mut |node, operands| {
             let scan = node.op.downcast::<Scan>()?;
-            let whole = scan
-                .with_prologue(operands)
-                .and_then(|(scan, operands)| Some(call(&LaneProgram::of_scan(&scan)?, node.types.clone(), &operands)));
-            whole.or_else(|| Some(call(&LaneProgram::of_scan(scan)?, node.types.clone(), operands)))
+            let of =
+                |scan: &Scan, operands: &[Tensor]| record(&LaneProgram::of_scan(scan)?, node.types.clone(), operands);
+            let whole = scan.with_prologue(operands).and_then(|(scan, operands)| of(&scan, &operands));
+            whole.or_else(|| of(scan, operands))
         })
     }
 }
+
+/// Records what computes a program: from its operands to values of these types.
+type Record = fn(&LaneProgram, Vec<TensorType>, &[Tensor]) -> Option<Vec<Tensor>>;
 
 impl Function {
     /// What is converted behind a scan is converted in it: the scan writes few bytes instead of many that are read again.

@@ -32,6 +32,7 @@ mod split_border;
 mod split_time;
 mod tensor;
 mod tree;
+mod triton;
 mod types;
 mod verify;
 

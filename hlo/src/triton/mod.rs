@@ -1,0 +1,48 @@
+//! Kernels for NVIDIA cards: prints a [`LaneProgram`] as Triton's intermediate text, which XLA's plugin for CUDA compiles inside a
+//! program, and puts calls of such kernels in the place of scans.
+
+mod call;
+mod instruction;
+mod kernel;
+mod text;
+
+use crate::error::GraphErrors;
+use crate::function::Function;
+use crate::lane_program::LaneProgram;
+
+impl Function {
+    /// The same function with each scan whose steps are elementwise in one Triton kernel. A scan that no kernel can hold
+    /// (more than 2³¹ elements in a sequence, other element types, steps that are not elementwise) stays a loop.
+    ///
+    /// A kernel rounds as the processor's does: products that only a sum reads are rounded once with it. Exponentials are the card's own.
+    ///
+    /// # Errors
+    /// None for a function that was traced without errors.
+    pub fn call_triton_kernels(&self) -> Result<Function, GraphErrors> {
+        self.replace_elementwise_scans(call::record)
+    }
+}
+
+impl LaneProgram {
+    /// The loop as a Triton module: a function of pointers to constants, carries, sequences, last carries and outputs. `None`: no
+    /// kernel can hold it.
+    ///
+    /// ```
+    /// use spiq_hlo::{DType, Instruction, LaneOp, LaneProgram, Slot};
+    /// let add = Instruction { op: LaneOp::Add, operands: [Slot::Carry(0), Slot::Slice(0), Slot::Carry(0)] };
+    /// let sums = LaneProgram {
+    ///     steps: 8,
+    ///     lanes: 64,
+    ///     reverse: false,
+    ///     consts: vec![],
+    ///     carries: vec![Slot::Result(0)],
+    ///     slices: vec![DType::F32],
+    ///     outputs: vec![(Slot::Result(0), DType::F32)],
+    ///     instructions: vec![add],
+    /// };
+    /// assert!(sums.triton().expect("f32 fits").contains("arith.addf"));
+    /// ```
+    pub fn triton(&self) -> Option<String> {
+        kernel::Kernel::of(self).map(|kernel| kernel.text)
+    }
+}
