@@ -7,7 +7,7 @@ use spiq_hlo::{Array, Function, GraphErrors, PrintOptions, Tensor, TensorType};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::notebook;
-use crate::pjrt::{Client, CompileOptions, Executable, Value};
+use crate::pjrt::{Client, CompileOptions, Executable, Kernels, Value};
 
 /// How a function becomes a program.
 #[derive(Clone, Debug, Default)]
@@ -39,15 +39,16 @@ impl Program {
         Ok(lowered.simplify().stablehlo(&self.name, &options))
     }
 
-    /// The text that is compiled for a client: where it has kernels, they run the loops over time.
+    /// The text that is compiled for a client: where it takes kernels, they run the loops over time.
     ///
     /// # Errors
     /// As [`text`](Program::text).
     pub fn text_for(&self, client: &Client, function: &Function) -> Result<String> {
-        if self.without_kernels || !client.has_kernels() {
-            return self.text(function);
+        let kernels = client.kernels().filter(|_| !self.without_kernels);
+        match kernels {
+            Some(kernels) => self.text(&kernels.call(function)?),
+            None => self.text(function),
         }
-        self.text(&function.call_kernels().map_err(graph_error)?)
     }
 
     /// Compiles the function for a client's device, or takes it from the cache.
@@ -60,6 +61,20 @@ impl Program {
             options = options.with_flag("xla_cpu_enable_concurrency_optimized_scheduler", Value::Bool(false));
         }
         client.compile(&self.text_for(client, function)?, &options)
+    }
+}
+
+impl Kernels {
+    /// The function with calls of these kernels in the place of what they compute.
+    ///
+    /// # Errors
+    /// Of kind `Graph`; none for a function that was traced without errors.
+    pub fn call(self, function: &Function) -> Result<Function> {
+        let called = match self {
+            Kernels::Processor => function.call_kernels(),
+            Kernels::Triton => function.call_triton_kernels(),
+        };
+        called.map_err(graph_error)
     }
 }
 

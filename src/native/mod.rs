@@ -18,7 +18,7 @@ use spiq_hlo::{Function, PrintOptions};
 
 use crate::error::Result;
 use crate::jit::graph_error;
-use crate::pjrt::{Client, CompileOptions};
+use crate::pjrt::{Client, CompileOptions, Kernels};
 
 /// Compiles `function` for a target and says of each dot product and convolution what became of it.
 ///
@@ -37,7 +37,7 @@ pub fn report(target: &Target, function: &Function) -> Result<Report> {
     match target {
         Target::Cpu => {
             let client = Client::cpu()?;
-            let called = if client.has_kernels() { function.call_spike_products() } else { Ok(function.clone()) };
+            let called = if client.kernels().is_some() { function.call_spike_products() } else { Ok(function.clone()) };
             let (products, text) = written(&called.map_err(graph_error)?)?;
             cpu::report(&client, &products, &text, &options)
         }
@@ -46,7 +46,7 @@ pub fn report(target: &Target, function: &Function) -> Result<Report> {
             tpu::report(topology, &products, &text, &options)
         }
         Target::Cuda(card) => {
-            let (products, text) = written(function)?;
+            let (products, text) = written(&Kernels::Triton.call(function)?)?;
             cuda::report(card, &products, &text, &options)
         }
     }

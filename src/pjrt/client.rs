@@ -12,8 +12,10 @@ use super::buffer::Buffer;
 use super::device::{self, Described, Device};
 use super::dump::Dump;
 use super::executable::{Executable, Input, Loaded};
+use super::flags;
 use super::folders::variable;
 use super::install::Progress;
+use super::kernels::Kernels;
 use super::options::CompileOptions;
 use super::platform::Platform;
 use super::plugin::Plugin;
@@ -71,6 +73,8 @@ pub(super) struct RawClient {
     pub plugin: Plugin,
     pub raw: *mut sys::Client,
     pub devices: Vec<Described>,
+    /// The compiler's flags for every program.
+    pub flags: Vec<(String, Value)>,
     platform: String,
     version: String,
 }
@@ -139,9 +143,9 @@ impl Client {
         &self.0.raw.version
     }
 
-    /// Whether programs may call the kernels of this library: on the processor, unless `SPIQ_NO_KERNELS=1`.
-    pub fn has_kernels(&self) -> bool {
-        self.plugin().has_kernels() && variable("SPIQ_NO_KERNELS").is_none_or(|value| value == "0")
+    /// The kernels of this library that programs may call; none with `SPIQ_NO_KERNELS=1`, nor where the plugin takes none.
+    pub fn kernels(&self) -> Option<Kernels> {
+        self.plugin().kernels().filter(|_| variable("SPIQ_NO_KERNELS").is_none_or(|value| value == "0"))
     }
 
     /// The devices of this machine.
@@ -187,7 +191,7 @@ impl Client {
         if !options.cache {
             return Ok(Executable::new(Loaded::compile(&self.0.raw, text, options)?));
         }
-        let key = Key::new(text, options, &self.0.context);
+        let key = Key::new(text, options, &self.0.raw.flags, &self.0.context);
         if let Some(loaded) = self.compiled().get(&key) {
             return Ok(Executable::from_shared(loaded.clone()));
         }
@@ -271,9 +275,9 @@ impl RawClient {
                 a.num_options = named.len();
             })
         }?;
-        let (devices, platform, version) = (Vec::new(), String::new(), String::new());
+        let (devices, flags, platform, version) = (Vec::new(), Vec::new(), String::new(), String::new());
         // From here on dropping releases the client, whatever fails.
-        let mut client = RawClient { api, plugin, raw: created.client, devices, platform, version };
+        let mut client = RawClient { api, plugin, raw: created.client, devices, flags, platform, version };
         client.describe()?;
         Ok(client)
     }
@@ -283,6 +287,9 @@ impl RawClient {
         unsafe {
             let name = self.api.call::<sys::ClientPlatformName>(|a| a.client = self.raw)?;
             self.platform = api::text(name.name, name.name_size);
+            // What the plugin says of itself, since a file that the user names may be called anything.
+            let platform = Platform::guess(&self.platform).or(self.plugin.platform());
+            self.flags = flags::of_programs(platform, self.plugin.cuda_dir());
             let version = self.api.call::<sys::ClientPlatformVersion>(|a| a.client = self.raw)?;
             self.version = api::text(version.version, version.version_size);
             let list = self.api.call::<sys::ClientAddressableDevices>(|a| a.client = self.raw)?;

@@ -10,7 +10,8 @@
 //! | `TPU_LIBRARY_PATH` | the TPU's plugin file |
 //! | `SPIQ_CACHE_DIR` | the folder of installed plugins and compiled programs |
 //! | `SPIQ_NO_CACHE` | `1`: no compiled programs on disk |
-//! | `SPIQ_NO_KERNELS` | `1`: XLA's own loops over time on the processor, no kernels of this library |
+//! | `SPIQ_NO_KERNELS` | `1`: XLA's own loops over time, no kernels of this library |
+//! | `XLA_PYTHON_CLIENT_PREALLOCATE`, `XLA_PYTHON_CLIENT_MEM_FRACTION`, `XLA_PYTHON_CLIENT_ALLOCATOR` | memory of an NVIDIA card, as JAX reads them |
 
 mod api;
 mod buffer;
@@ -24,8 +25,10 @@ mod event;
 mod executable;
 mod ffi;
 mod find;
+mod flags;
 mod folders;
 mod install;
+mod kernels;
 mod options;
 mod packages;
 mod platform;
@@ -47,6 +50,7 @@ pub use executable::{Executable, Input};
 pub use find::{Found, Source, find, list};
 pub use folders::cache_dir;
 pub use install::{Progress, Step, install, install_into};
+pub use kernels::Kernels;
 pub use options::CompileOptions;
 pub use platform::Platform;
 pub use plugin::Plugin;

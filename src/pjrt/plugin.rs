@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use super::api::{self, Api, Value};
 use super::find::{Found, find};
 use super::install::{Progress, install};
+use super::kernels::Kernels;
 use super::platform::Platform;
 use super::{elf, environment, ffi, packages, sys};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +23,7 @@ struct Opened {
     path: PathBuf,
     identity: String,
     cuda_dir: Option<String>,
-    kernels: bool,
+    kernels: Option<Kernels>,
 }
 
 static OPENED: LazyLock<Mutex<BTreeMap<PathBuf, Plugin>>> = LazyLock::new(Mutex::default);
@@ -42,8 +43,12 @@ impl Plugin {
         }
         let api = load(&path)?;
         let (identity, cuda_dir) = (identity(&path), cuda_dir(&path));
-        // A plugin that takes no kernels has loops of its own.
-        let kernels = is_for(&path) == Some(Platform::Cpu) && ffi::register(api).is_ok();
+        let kernels = match is_for(&path) {
+            // A plugin that takes no kernels has loops of its own.
+            Some(Platform::Cpu) => ffi::register(api).is_ok().then_some(Kernels::Processor),
+            Some(Platform::Cuda) => Some(Kernels::Triton),
+            _ => None,
+        };
         let plugin = Plugin(Box::leak(Box::new(Opened { api, identity, cuda_dir, kernels, path: path.clone() })));
         opened.insert(path, plugin);
         Ok(plugin)
@@ -98,8 +103,8 @@ impl Plugin {
         self.0.cuda_dir.as_deref()
     }
 
-    /// Whether programs of this plugin can call the kernels of this library.
-    pub(super) fn has_kernels(self) -> bool {
+    /// The kernels of this library that programs of this plugin can call.
+    pub(crate) fn kernels(self) -> Option<Kernels> {
         self.0.kernels
     }
 
