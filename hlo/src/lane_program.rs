@@ -58,7 +58,8 @@ macro_rules! lane_ops {
         pub enum LaneOp { $($(#[$doc])* $op,)* }
 
         impl LaneOp {
-            const ALL: &[LaneOp] = &[$(LaneOp::$op,)*];
+            /// Every instruction.
+            pub const ALL: &[LaneOp] = &[$(LaneOp::$op,)*];
 
             /// How many operands it reads.
             pub const fn operands(self) -> usize {

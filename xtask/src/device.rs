@@ -12,7 +12,7 @@ const FOLDER: &str = "target/device";
 /// Megabytes that the folder may have.
 const LARGEST: u64 = 60;
 /// Tests that need no files of the project.
-const TESTS: [&str; 2] = ["ops", "scans"];
+const TESTS: [&str; 3] = ["ops", "scans", "triton"];
 /// Packages that the machine's own JAX brings.
 const THERE: [&str; 9] =
     ["jax", "jaxlib", "numpy", "scipy", "ml_dtypes", "opt_einsum", "setuptools", "safetensors", "pip"];

@@ -96,10 +96,10 @@ fn predicate(op: LaneOp) -> Option<&'static str> {
 
 /// By the sign bit, so that zeros and NaN keep their bits otherwise.
 fn negated(text: &mut Text, value: &Value) -> Value {
-    let bits = text.convert("arith.bitcast", &value.name, "f32", "i32");
+    let bits = text.bits(&value.name, "f32", "i32");
     let (sign, ty) = (text.integer(i64::from(i32::MIN), "i32"), text.tensor("i32"));
     let flipped = text.define(format!("arith.xori {bits}, {sign} : {ty}"));
-    Value { name: text.convert("arith.bitcast", &flipped, "i32", "f32"), is_bool: false }
+    Value { name: text.bits(&flipped, "i32", "f32"), is_bool: false }
 }
 
 fn sign(text: &mut Text, value: &Value) -> Value {
@@ -122,12 +122,12 @@ fn round_even(text: &mut Text, value: &Value) -> Value {
 /// The magnitude with the sign bit of `value`.
 fn with_sign_of(text: &mut Text, value: &Value, magnitude: &str) -> Value {
     let ty = text.tensor("i32");
-    let bits = text.convert("arith.bitcast", &value.name, "f32", "i32");
+    let bits = text.bits(&value.name, "f32", "i32");
     let mask = text.integer(i64::from(i32::MIN), "i32");
     let sign = text.define(format!("arith.andi {bits}, {mask} : {ty}"));
-    let size = text.convert("arith.bitcast", magnitude, "f32", "i32");
+    let size = text.bits(magnitude, "f32", "i32");
     let both = text.define(format!("arith.ori {size}, {sign} : {ty}"));
-    Value { name: text.convert("arith.bitcast", &both, "i32", "f32"), is_bool: false }
+    Value { name: text.bits(&both, "i32", "f32"), is_bool: false }
 }
 
 fn round_bf16(text: &mut Text, value: &Value) -> Value {

@@ -6,9 +6,12 @@ mod instruction;
 mod kernel;
 mod text;
 
+use crate::dtype::DType;
 use crate::error::GraphErrors;
 use crate::function::Function;
 use crate::lane_program::LaneProgram;
+use crate::trace;
+use crate::types::TensorType;
 
 impl Function {
     /// The same function with each scan whose steps are elementwise in one Triton kernel. A scan that no kernel can hold
@@ -44,5 +47,20 @@ impl LaneProgram {
     /// ```
     pub fn triton(&self) -> Option<String> {
         kernel::Kernel::of(self).map(|kernel| kernel.text)
+    }
+
+    /// A function that calls the loop's Triton kernel and does nothing else: from constants and carries [lanes] and sequences
+    /// [steps, lanes] to last carries and outputs. `None` as for [`triton`](LaneProgram::triton).
+    pub fn triton_function(&self) -> Option<Function> {
+        let all = |dtype: DType| TensorType::new(dtype, [self.lanes]);
+        let rows = |dtype: DType| TensorType::new(dtype, [self.steps, self.lanes]);
+        let carries = || self.carries.iter().map(|_| all(DType::F32));
+        let consts = self.consts.iter().map(|dtype| all(*dtype));
+        let inputs = consts.chain(carries()).chain(self.slices.iter().map(|dtype| rows(*dtype)));
+        let inputs: Vec<(&str, TensorType)> = inputs.map(|ty| ("", ty)).collect();
+        let outputs: Vec<TensorType> = carries().chain(self.outputs.iter().map(|(_, dtype)| rows(*dtype))).collect();
+        trace(&inputs, |operands| call::record(self, outputs, operands).unwrap_or_default())
+            .ok()
+            .filter(|f| !f.results.is_empty())
     }
 }

@@ -81,6 +81,12 @@ impl Text {
         self.define(format!("{operation} {name} : {from} to {to}"))
     }
 
+    /// The bits of a value as another element type.
+    pub(super) fn bits(&mut self, name: &str, from: &str, to: &str) -> String {
+        let (from, to) = (self.tensor(from), self.tensor(to));
+        self.define(format!("tt.bitcast {name} : {from} -> {to}"))
+    }
+
     /// `a` where the condition holds, else `b`; both of `element`.
     pub(super) fn select(&mut self, condition: &Value, a: &str, b: &str, element: &str) -> String {
         let (bools, ty) = (self.tensor("i1"), self.tensor(element));
