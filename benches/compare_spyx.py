@@ -145,6 +145,8 @@ def measure_spyx(rules, shape, seconds):
     """Milliseconds of a training step and a forward pass, written as a user of Spyx would."""
     import jax
     import jax.numpy as jnp
+
+    stand_in_for_hijax()
     import optax
     import spyx
     from flax import nnx
@@ -178,6 +180,26 @@ def measure_spyx(rules, shape, seconds):
         jax.block_until_ready(training)
 
     return in_turn([one_step, lambda: forward(kept, x).block_until_ready()], seconds)
+
+
+def stand_in_for_hijax():
+    """Flax 0.12 names classes of an experimental module of JAX that newer JAX has renamed, for a feature that is off."""
+    try:
+        from jax.experimental import hijax
+    except ImportError:
+        return
+
+    class Absent:
+        def __init__(self, *arguments, **named):
+            pass
+
+        def __init_subclass__(cls, **named):
+            pass
+
+        def __class_getitem__(cls, item):
+            return cls
+
+    hijax.__getattr__ = lambda name: type(name, (Absent,), {})
 
 
 def spyx_network(inputs, hidden, classes):
