@@ -9,6 +9,7 @@
 //! | CUDA | `xla_gpu_enable_command_buffer` | all kinds | with the program | loops and conditions become parts of CUDA graphs: a training step is one launch instead of thousands; values stay |
 //! | CUDA | `xla_gpu_command_buffer_unroll_loops` | `true` | with the program | a graph takes in loops of a known length only so |
 //! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | `XLA_FLAGS` | LLVM's search for checksums in loops (HashRecognize) never ends on threefry, so on dropout and encoders |
+//! | CUDA | `xla_backend_extra_options` | `-nvptx-prec-divf32=2` | `XLA_FLAGS` | XLA divides f32 approximately on NVIDIA cards; a scale off by one unit in the last place decides ties of rounding otherwise than the processor, and with them whole levels of weights |
 //!
 //! An option of the program's own [`CompileOptions`](super::CompileOptions) wins over the one here. `XLA_FLAGS` is for what a
 //! program cannot say: PJRT takes no map of options. It is set before the plugin is opened and is a part of the compile cache's
@@ -27,6 +28,9 @@ const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
 
 /// Options for the back end's compiler, LLVM.
 const LLVM: &str = "xla_backend_extra_options";
+
+/// The same for all platforms, since a process may open plugins of several: each ignores what it does not know.
+const FOR_LLVM: &str = "-disable-loop-idiom-hashrecognize,-nvptx-prec-divf32=2";
 
 /// What CUDA graphs may hold.
 const IN_GRAPHS: &str = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL";
@@ -60,7 +64,7 @@ pub(super) fn in_environment(platform: Option<Platform>, flags: Option<&OsStr>) 
     if !all.is_empty() {
         all.push(" ");
     }
-    all.push(format!("--{LLVM}=-disable-loop-idiom-hashrecognize"));
+    all.push(format!("--{LLVM}={FOR_LLVM}"));
     Some(all)
 }
 
@@ -74,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_users_own_flags_stay() {
-        let ours = "--xla_backend_extra_options=-disable-loop-idiom-hashrecognize";
+        let ours = "--xla_backend_extra_options=-disable-loop-idiom-hashrecognize,-nvptx-prec-divf32=2";
         assert_eq!(becomes(Platform::Cpu, None).as_deref(), Some(ours));
         assert_eq!(becomes(Platform::Cpu, Some("")).as_deref(), Some(ours));
         assert_eq!(becomes(Platform::Cuda, Some("--xla_a=1")), Some(format!("--xla_a=1 {ours}")));
