@@ -40,6 +40,13 @@ pub enum Gradients {
     Bf16,
 }
 
+impl Gradients {
+    /// The width of this name, as it is displayed.
+    pub fn from_name(name: &str) -> Option<Gradients> {
+        [Gradients::Full, Gradients::Bf16].into_iter().find(|gradients| gradients.to_string() == name)
+    }
+}
+
 impl fmt::Display for Gradients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
