@@ -14,7 +14,6 @@ use spiq::{Error, ErrorKind, Result};
 
 use super::choice::Device;
 use super::recipe::{Name, Recipe};
-use super::screen;
 use super::train::Arguments;
 use super::trained::{Trained, named_rules};
 
@@ -28,6 +27,8 @@ pub struct Plan {
     begun: Option<Trained>,
     /// The parameters that it starts from.
     init: Option<Trained>,
+    /// A note on what the checkpoint does not say.
+    missing: Option<String>,
 }
 
 impl Plan {
@@ -45,33 +46,36 @@ impl Plan {
         let chosen = chosen.or(init.as_ref().filter(|_| begun.is_none()).map(of_network).unwrap_or_default());
         let recipe = arguments.recipe.unwrap_or(Name::Digits).recipe();
         let chosen = in_full(chosen, &recipe, arguments);
-        if let Some(begun) = &begun {
-            note_missing(begun, &chosen);
-        }
+        let missing = begun.as_ref().and_then(|begun| missing(begun, &chosen));
         let device = device(&chosen, begun.as_ref())?;
+        if let Some(Trained { provenance, source }) = &begun {
+            // The only thing that is needed before it could be compared with the rest.
+            let device = Provenance { device: chosen.device.clone(), ..Provenance::default() };
+            provenance.check_same_run(&device, source)?;
+        }
         let options = options(arguments, chosen, begun.as_ref(), out)?;
-        Ok(Plan { options, device, begun, init })
+        Ok(Plan { options, device, begun, init, missing })
     }
 
-    /// Notes what may change the bits and no flag decides, and in what the network is another than the one that parameters
-    /// were trained in.
-    pub fn note(&self, client: &Client) {
+    /// What may change the bits and no flag decides, and in what the network is another than the one that parameters were
+    /// trained in.
+    pub fn notes(&self, client: &Client) -> Vec<String> {
         let now = Provenance { time_steps: Some(self.time_steps()), ..Provenance::of(&self.options.network, client) };
-        if let Some(Trained { provenance, source }) = &self.begun {
+        let Some(Trained { provenance, source }) = self.begun.as_ref().or(self.init.as_ref()) else {
+            return Vec::new();
+        };
+        if self.options.resume {
             let differences = provenance.differences(&now);
-            for difference in differences.iter().filter(|difference| difference.scope == Scope::Surroundings) {
-                screen::note(&format!(
-                    "note: {source} was left by a run with {difference}; the last bits may be others"
-                ));
-            }
-        } else if let Some(Trained { provenance, source }) = &self.init {
-            // Rules are what one starts from parameters for.
-            let known = Provenance { rules: None, ..provenance.clone() };
-            let differences = known.differences(&now);
-            for difference in differences.iter().filter(|difference| difference.scope == Scope::Outputs) {
-                screen::note(&format!("note: {source} was trained with {difference}"));
-            }
+            let around = differences.iter().filter(|difference| difference.scope == Scope::Surroundings);
+            let note =
+                |difference| format!("note: {source} was left by a run with {difference}; the last bits may be others");
+            return around.map(note).chain(self.missing.clone()).collect();
         }
+        // Rules are what one starts from parameters for.
+        let known = Provenance { rules: None, ..provenance.clone() };
+        let differences = known.differences(&now);
+        let network = differences.iter().filter(|difference| difference.scope == Scope::Outputs);
+        network.map(|difference| format!("note: {source} was trained with {difference}")).collect()
     }
 
     fn time_steps(&self) -> usize {
@@ -139,15 +143,16 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     chosen.or(rest)
 }
 
-fn note_missing(begun: &Trained, chosen: &Provenance) {
+/// What is taken on trust, since the checkpoint of an earlier version does not say it.
+fn missing(begun: &Trained, chosen: &Provenance) -> Option<String> {
     let missing = begun.provenance.missing(chosen);
-    if !missing.is_empty() {
-        screen::note(&format!(
-            "note: {} does not say its {}; flags and defaults are taken, which must be those of before",
-            begun.source,
-            missing.join(", ")
-        ));
-    }
+    (!missing.is_empty()).then(|| {
+        let names = missing.join(", ");
+        format!(
+            "note: {} does not say its {names}; flags and defaults are taken, which must be those of before",
+            begun.source
+        )
+    })
 }
 
 fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {

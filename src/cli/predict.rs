@@ -101,18 +101,31 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     check_folder(&arguments.output)?;
     let settings = settings(arguments, &trained.provenance, &data);
     let client = client::open(arguments.device)?;
-    trained.note(&now(&network, &client, &data.inputs, &settings));
-    if let (Some(seed), Some(then), Some(_)) = (arguments.seed, trained.provenance.seed, data.inputs.encoder()) {
-        screen::note(&format!(
-            "note: spikes are drawn from --seed {seed}, not as in the test of the training (seed {then})"
-        ));
-    }
     let weights = if stored { Weights::Stored(&params) } else { Weights::Trained(&params) };
     let predicted = predictions(&client, &network, weights, &data.inputs, &settings)?;
     let said = said(&predicted, &data, &network, &arguments.output);
     let file = ArrayFile { arrays: [("outputs".to_owned(), predicted.outputs)].into(), ..ArrayFile::default() };
     file.write(&arguments.output)?;
+    note(arguments, &trained, &now(&network, &client, &data.inputs, &settings), &data.inputs);
     screen::print(&said)
+}
+
+/// Notes in what outputs are not those of the training's test.
+fn note(arguments: &Arguments, trained: &Trained, now: &Provenance, inputs: &Inputs) {
+    let images = inputs.encoder().is_some();
+    let open = [
+        ("rules", arguments.rules.is_none()),
+        ("numerics", arguments.numerics.is_none() && now.rules.as_ref().is_some_and(|rules| !rules.is_empty())),
+        ("time_steps", arguments.time_steps.is_none() && images),
+        ("seed", arguments.seed.is_none() && images),
+    ];
+    let open: Vec<&str> = open.into_iter().filter_map(|(name, open)| open.then_some(name)).collect();
+    trained.note(now, &open);
+    if let (Some(seed), Some(then), true) = (arguments.seed, trained.provenance.seed, images) {
+        screen::note(&format!(
+            "note: spikes are drawn from --seed {seed}, each image's by themselves, not as in the test of the training (seed {then})"
+        ));
+    }
 }
 
 /// Samples, and labels where they are there.

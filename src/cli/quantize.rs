@@ -86,11 +86,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(inputs) = inputs {
         params.extend(calibrated(arguments, &trained.provenance, &client, &network, &params, &inputs)?);
     }
-    trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) });
     let mut quantization = quantize_weights(&client, &network, &params)?;
     // The network is as it is now; how its parameters came about stays as it was.
-    Provenance::of_network(&network).or(trained.provenance).write(&mut quantization.file.metadata);
+    Provenance::of_network(&network).or(trained.provenance.clone()).write(&mut quantization.file.metadata);
     quantization.file.write(&arguments.output)?;
+    // Rules are what one quantizes by.
+    let open: &[&str] = if arguments.numerics.is_none() { &["numerics"] } else { &[] };
+    trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) }, open);
     screen::print(&shown(&quantization, &arguments.output))
 }
 

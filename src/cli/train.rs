@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use spiq::config::rules_to_toml;
 use spiq::data::replace_file;
 use spiq::table;
-use spiq::train::{self, Options, Summary};
+use spiq::train::{self, Event, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
 
 use super::choice::{Device, GradDtype, Numerics};
@@ -139,10 +139,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let plan = Plan::new(arguments)?;
     let stop = stop_at_ctrl_c();
     let client = client::open(plan.device)?;
-    plan.note(&client);
-    let options = plan.options;
+    let (notes, options) = (plan.notes(&client), plan.options);
     let mut display = Training::default();
-    let outcome = train::run(&client, &options, &stop, &mut |event| display.update(event));
+    let outcome = train::run(&client, &options, &stop, &mut |event| {
+        // What is refused is refused in one line.
+        if matches!(event, Event::Compiling) {
+            notes.iter().for_each(|note| screen::note(note));
+        }
+        display.update(event);
+    });
     display.end();
     let mut summary = outcome?;
     summary.files.extend(leave_configuration(&options)?);

@@ -47,22 +47,20 @@ impl Trained {
         };
         let numerics = numerics.map(Into::into).or(provenance.numerics).unwrap_or_default();
         let tile = provenance.time_tile.and_then(Tile::steps);
-        Ok(Network::new(model, rules)?.with_numerics(numerics).with_time_tile(tile))
+        let network = Network::new(model, rules)?.with_numerics(numerics).with_time_tile(tile);
+        Ok(network.with_gradients(provenance.grad_dtype.unwrap_or_default()))
     }
 
-    /// Notes in what something that reads the parameters is another than their training, and what they do not say.
-    pub fn note(&self, now: &Provenance) {
+    /// Notes in what `now` is another than the training was, and which of the entries that no flag gives the file does not say.
+    pub fn note(&self, now: &Provenance, open: &[&str]) {
         let Trained { provenance, source } = self;
         let differences = provenance.differences(now);
         for difference in differences.iter().filter(|difference| difference.decides_outputs()) {
             screen::note(&format!("note: {source} was trained with {difference}"));
         }
-        // Of the surroundings and of what only training reads, nothing is taken from elsewhere.
-        let told = ["model", "rules", "numerics", "time_steps", "coding", "seed"];
-        let missing = provenance.missing(now).into_iter().filter(|name| told.contains(name)).collect::<Vec<_>>();
+        let missing: Vec<&str> = provenance.missing(now).into_iter().filter(|name| open.contains(name)).collect();
         if !missing.is_empty() {
-            let names = missing.join(", ");
-            screen::note(&format!("note: {source} does not say its {names}; flags and defaults are taken"));
+            screen::note(&format!("note: {source} does not say its {}; defaults are taken", missing.join(", ")));
         }
     }
 }
