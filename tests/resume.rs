@@ -114,7 +114,7 @@ const RULES: &str = "[[rules]]\nweight_qtype = \"int8\"\nact_qtype = \"int8\"\n"
 fn digits(rows: std::ops::Range<usize>, train: Option<usize>) -> ArrayFile {
     let digits = Dataset::digits();
     let (places, metadata) = (rows.clone().collect::<Vec<_>>(), train.map(|train| ("train".into(), train.to_string())));
-    let labels = Array::new([rows.len()], digits.labels()[rows].to_vec()).expect("labels");
+    let labels = Array::new([rows.len()], &digits.labels()[rows]).expect("labels");
     let arrays = [("images".to_owned(), digits.inputs().gather(&places).expect("rows")), ("labels".to_owned(), labels)];
     let max = ("max".to_owned(), "16".to_owned());
     ArrayFile { arrays: arrays.into(), metadata: metadata.into_iter().chain([max]).collect() }

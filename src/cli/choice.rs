@@ -31,7 +31,7 @@ impl From<Device> for Platform {
 pub enum Numerics {
     /// by the rules; spikes are integers and stay as they are
     Exact,
-    /// as qwix does, to the last bit, its rounding of spikes included
+    /// as qwix does, its rounding of spikes included
     Qwix,
 }
 

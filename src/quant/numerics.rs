@@ -6,7 +6,8 @@ use std::fmt;
 /// What to do where qwix's results are not what its rules say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Numerics {
-    /// qwix's results to the last bit, so that runs of the Python packages can be compared with.
+    /// As qwix does, so that runs of the Python packages can be compared with: quantized values, scales and products of integers
+    /// to the last bit, sums of floats (gradients above all) in another order.
     Qwix,
     /// What the rules say: spikes are integers and stay as they are, gradients of every operation pass straight through the
     /// rounding.
