@@ -418,6 +418,50 @@ fn trains_of_spikes_are_tested_as_in_training() {
 }
 
 #[test]
+fn the_spikes_of_a_group_do_not_depend_on_the_batch_size() {
+    let folder = Folder::new();
+    // A group of 360 samples and one of 120, after 300 that train.
+    digits(0..780, Some(300)).write(&folder.path("data.safetensors")).expect("a file");
+    let mut unlabelled = digits(0..780, Some(300));
+    unlabelled.arrays.remove("labels");
+    unlabelled.write(&folder.path("unlabelled.safetensors")).expect("a file");
+    folder.succeeds("train --data data.safetensors --rules none --epochs 1 --time-steps 4 --out run");
+    let outputs = |data: &str, flags: &str| {
+        let line =
+            format!("predict --params run/params.safetensors --data {data}.safetensors --output o.safetensors {flags}");
+        assert_eq!(folder.succeeds(&line).1, "");
+        ArrayFile::read(&folder.path("o.safetensors")).expect("a file").arrays["outputs"].clone()
+    };
+    let all = outputs("data", "");
+    assert_eq!(all.dims(), [780, 4, 10]);
+    assert_eq!(outputs("unlabelled", ""), all, "labels change nothing");
+    for size in ["1", "50", "359", "1000"] {
+        let far = |(a, b): (&f64, &f64)| (a - b).abs() > 1e-5;
+        let differ = outputs("data", &format!("--batch-size {size}"))
+            .to_f64()
+            .iter()
+            .zip(&all.to_f64())
+            .filter(|p| far(*p))
+            .count();
+        // A sum that is rounded otherwise may let a neuron fire a step later, rarely.
+        assert!(differ <= 40, "{size}: {differ} outputs are others");
+    }
+}
+
+#[test]
+fn labels_that_are_not_usable_cost_the_accuracy_only() {
+    let folder = Folder::new();
+    folder.succeeds("train --steps 2 --time-steps 4 --out run");
+    let mut data = digits(0..20, None);
+    data.arrays.insert("labels".to_owned(), Array::new([20], [12i32; 20]).expect("labels"));
+    data.write(&folder.path("data.safetensors")).expect("a file");
+    let (said, noted) =
+        folder.succeeds("predict --params run/params.safetensors --data data.safetensors --output o.safetensors");
+    assert_eq!(said, "o.safetensors: outputs f32[20,4,10]\n");
+    assert!(noted.starts_with("note: there is no accuracy: data.safetensors: `labels` holds 12"), "{noted}");
+}
+
+#[test]
 fn what_contradicts_the_training_is_noted() {
     let folder = Folder::new();
     digits(1437..1797, None).write(&folder.path("test.safetensors")).expect("a file");
