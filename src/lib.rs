@@ -96,6 +96,7 @@
 //! | [`optim`] | optax's optimizers and schedules |
 //! | [`network`], [`config`] | a model and its rules as files |
 //! | [`data`], [`train`], [`predict`] | samples, the training loop, outputs of a data set |
+//! | [`provenance`] | what decided the bits of a file's arrays, as its metadata |
 //! | [`display`], [`notebook`] | pictures and tables; what a Rust notebook shows |
 //! | [`native`], [`bench`](mod@bench) | which units of a chip a program reaches; how fast it is |
 //! | [`random`] | JAX's random numbers, bit for bit |
@@ -118,6 +119,7 @@ pub mod optim;
 pub mod pjrt;
 pub mod predict;
 pub mod prelude;
+pub mod provenance;
 pub mod ptq;
 pub mod quant;
 pub mod random;

@@ -128,6 +128,11 @@ impl Network {
         self.arithmetic.gradients
     }
 
+    /// Time steps of a tile; `None` where all are one.
+    pub fn time_tile(&self) -> Option<usize> {
+        self.time_tile
+    }
+
     /// Types of the parameters by path.
     pub fn parameter_types(&self) -> BTreeMap<String, TensorType> {
         self.model.parameter_types()
@@ -269,7 +274,7 @@ impl Network {
         let whole = quantized.function.keep_sums().map_err(graph_error)?;
         let whole = arranged(&whole, &self.order(&quantized, true))?;
         Ok(Training {
-            function: whole.split_time(x.dims[0]).map_err(graph_error)?,
+            function: whole.split_time(self.time_tile.unwrap_or(x.dims[0])).map_err(graph_error)?,
             statistics: quantized.function.sums().into_iter().collect(),
             takes_key: self.takes_key(pass),
             noise_key: quantized.noise_key,

@@ -1,43 +1,78 @@
 //! A network's outputs for a whole data set, a batch at a time. Knows nothing of labels, losses and files.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, vmap};
 
-use crate::data::Inputs;
+use crate::data::{Coding, Inputs};
 use crate::error::{Error, Result};
 use crate::jit::{Program, graph_error};
 use crate::network::{Forward, Network};
+use crate::nn::{Axes, integral_accuracy};
 use crate::pjrt::{Buffer, Client, Executable, Input};
 use crate::ptq::StoredNetwork;
 use crate::quant::{Mode, check_counted, missing};
 use crate::random::Key;
-use crate::train::Encoding;
+use crate::train::{Encoding, TEST_GROUP, group_key, test_key};
 
 /// How outputs are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Samples at a time. The last batch is filled up with copies of the last sample, whose outputs are cut off.
+    /// Samples at a time, at most. The last batch is filled up with copies of the last sample, whose outputs are cut off.
     pub batch_size: usize,
     /// Time steps that images are encoded over; spike trains keep their own.
     pub time_steps: usize,
     /// What the encoding of images is drawn from.
     pub seed: i64,
+    /// With which sample the test part starts, to draw the spikes of images as the test of a training run with this seed does,
+    /// and to take samples together as it does; `None`: those of sample n are drawn from `fold_in(PRNGKey(seed), n)`.
+    pub test_part: Option<usize>,
+    /// As what samples the network was [trained](crate::provenance::Provenance::coding); they are taken for the same where
+    /// they [can be](Inputs::coding_for).
+    pub coding: Option<Coding>,
     /// Whether rules quantize as in training or after it; the outputs are the same.
     pub mode: Mode,
 }
 
 impl Default for Settings {
-    /// Batches of 64, 32 time steps, seed 0, QAT.
+    /// Batches of 64, 32 time steps, seed 0 for each sample by itself, samples as their file says, QAT.
     fn default() -> Settings {
-        Settings { batch_size: 64, time_steps: 32, seed: 0, mode: Mode::Qat }
+        Settings { batch_size: 64, time_steps: 32, seed: 0, test_part: None, coding: None, mode: Mode::Qat }
+    }
+}
+
+/// A network's parameters.
+#[derive(Clone, Copy, Debug)]
+pub enum Weights<'a> {
+    /// As they were trained, with the statistics of static scales.
+    Trained(&'a BTreeMap<String, Array>),
+    /// Stored quantized: what [`read_weights`](crate::ptq::read_weights) gives.
+    Stored(&'a BTreeMap<String, Array>),
+}
+
+/// What a network gives for every sample.
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    /// Its outputs, f32 [N, T, …].
+    pub outputs: Array,
+    /// The class of each sample: that with the largest sum of outputs over time, the first of equals. Empty where outputs are
+    /// not [N, T, C].
+    pub classes: Vec<i32>,
+}
+
+impl Predictions {
+    /// The part of samples, from one of them on, that are of the class that their label says.
+    pub fn accuracy(&self, labels: &[i32], first: usize) -> f32 {
+        let right = self.classes[first..].iter().zip(labels).filter(|(class, label)| class == label).count();
+        (right as f64 / labels.len() as f64) as f32
     }
 }
 
 /// The outputs of a network for every sample: f32 [N, T, C].
 ///
 /// Images become spikes by their encoder: those of sample n are drawn from `fold_in(PRNGKey(seed), n)`, shape [T, 1, …], so
-/// that they do not depend on the batch size.
+/// that they do not depend on the batch size. With a [`test_part`](Settings::test_part) they are those of a training run's test.
 ///
 /// # Errors
 /// Of kind `Input`: parameters or inputs that do not fit the network, sizes that are zero or too large; what PJRT says.
@@ -59,7 +94,7 @@ pub fn outputs(
     inputs: &Inputs,
     settings: &Settings,
 ) -> Result<Array> {
-    run(client, network, params, inputs, settings, |x| network.forward(x, settings.mode))
+    Ok(predictions(client, network, Weights::Trained(params), inputs, settings)?.outputs)
 }
 
 /// Like [`outputs`], but from weights that are stored quantized: what [`read_weights`](crate::ptq::read_weights) gives. They
@@ -74,32 +109,54 @@ pub fn outputs_of_stored(
     inputs: &Inputs,
     settings: &Settings,
 ) -> Result<Array> {
-    run(client, network, weights, inputs, settings, |x| Ok(StoredNetwork::new(network, x)?.forward))
+    Ok(predictions(client, network, Weights::Stored(weights), inputs, settings)?.outputs)
 }
 
-fn run(
+/// The outputs of a network for every sample, and the classes that they mean, as the test of a training run tells them.
+///
+/// # Errors
+/// As [`outputs`].
+pub fn predictions(
     client: &Client,
     network: &Network,
-    params: &BTreeMap<String, Array>,
+    weights: Weights<'_>,
     inputs: &Inputs,
     settings: &Settings,
-    forward: impl FnOnce(&TensorType) -> Result<Forward>,
-) -> Result<Array> {
-    check_counted(params)?;
+) -> Result<Predictions> {
     let plan = Plan::new(network, inputs, settings)?;
-    let forward = forward(&plan.x_type())?;
+    let (params, forward) = match weights {
+        Weights::Trained(params) => (params, network.forward(&plan.x_type(), settings.mode)?),
+        Weights::Stored(params) => (params, StoredNetwork::new(network, &plan.x_type())?.forward),
+    };
+    check_counted(params)?;
     let given: Vec<(String, TensorType)> = forward.paths.iter().cloned().zip(forward.function.input_types()).collect();
     let params = on_device(client, params, &given)?;
-    let function =
-        plan.program(&given, |values, x| forward.call(values, None, x).iter().map(swap_first_axes).collect())?;
+    let function = plan.program(&given, |values, x| answered(&forward, values, x))?;
     let program = Program::named("predict").compile(client, &function)?;
-    let output = function.result_types().swap_remove(0);
-    let mut bytes = Vec::new();
-    for start in (0..inputs.count()).step_by(plan.batch_size) {
-        bytes.extend_from_slice(&plan.batch(client, &program, &params, start)?);
+    let mut bytes = vec![Vec::new(); function.result_types().len()];
+    for batch in plan.batches() {
+        for (all, part) in bytes.iter_mut().zip(plan.run(client, &program, &params, &batch)?) {
+            all.extend(part);
+        }
     }
-    let dims = [&[inputs.count()], &output.dims[1..]].concat();
-    Ok(Array::from_bytes(output.with_dims(dims), bytes).expect("as many outputs as samples"))
+    let mut arrays = function.result_types().into_iter().zip(bytes).map(|(ty, bytes)| {
+        let dims = [&[inputs.count()], &ty.dims[1..]].concat();
+        Array::from_bytes(ty.with_dims(dims), bytes).expect("as many results as samples")
+    });
+    let outputs = arrays.next().expect("outputs come first");
+    let classes = arrays.next().map(|classes| classes.to_vec().expect("numbers of classes"));
+    Ok(Predictions { outputs, classes: classes.unwrap_or_default() })
+}
+
+/// The outputs [B, T, …] of a pass and, where they are [B, T, C], the classes that they mean.
+fn answered(forward: &Forward, params: &[Tensor], x: &Tensor) -> Vec<Tensor> {
+    let traces = forward.call(params, None, x).swap_remove(0);
+    let mut results = vec![swap_first_axes(&traces)];
+    if traces.rank() == 3 {
+        let labels = x.graph().zeros(TensorType::new(DType::S32, [traces.dims()[1]]));
+        results.push(integral_accuracy(&traces.named("T B C"), &labels.named("B")).1.into_tensor());
+    }
+    results
 }
 
 /// The statistics that a network's static scales come from, by path, after a pass over samples in whole batches: what qwix
@@ -132,8 +189,8 @@ pub fn calibrate(
     let params = on_device(client, params, &given[..types.len()])?;
     let zeros = seen.statistics.values().map(|ty| client.to_device(&Array::zeros(ty.clone())));
     let mut now: Vec<Buffer> = zeros.collect::<Result<_>>()?;
-    for batch in 0..inputs.count() / plan.batch_size {
-        let samples = plan.samples(client, batch * plan.batch_size)?;
+    for batch in plan.batches().iter().filter(|batch| batch.counted.len() == plan.batch_size) {
+        let samples = plan.samples(client, batch)?;
         now = program.execute(params.iter().chain(&now).chain(&samples).map(Input::Borrow).collect())?;
     }
     seen.statistics.into_keys().zip(&now).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
@@ -155,63 +212,139 @@ fn on_device(
 /// What is the same for all batches.
 struct Plan<'a> {
     inputs: &'a Inputs,
-    key: Key,
     batch_size: usize,
     encoding: Encoding,
+    seed: i64,
+    /// In a run's test: the size of the groups whose spikes are drawn together, and where the first one starts.
+    test: Option<(usize, usize)>,
+}
+
+/// Samples of which outputs are computed at once.
+struct Batch {
+    /// Those that are given to the program; the last one again where there are too few.
+    places: Vec<usize>,
+    /// What their spikes are drawn from: a key a sample, or one for all.
+    keys: Vec<Key>,
+    /// Which of those given are computed: as many as a batch holds, from here on.
+    start: usize,
+    /// Which results of the batch count.
+    counted: Range<usize>,
 }
 
 impl Plan<'_> {
     fn new<'a>(network: &Network, inputs: &'a Inputs, settings: &Settings) -> Result<Plan<'a>> {
         let sample = network.sample_shape(inputs.features())?;
-        let batch_size = settings.batch_size.min(inputs.count());
-        let encoding = Encoding::of(inputs, settings.time_steps).shaped(sample);
-        Ok(Plan { inputs, key: Key::new(settings.seed), batch_size, encoding })
+        let coding = settings.coding.map_or(inputs.coding(), |trained| inputs.coding_for(trained));
+        let encoding = Encoding::coded(inputs, coding, settings.time_steps).shaped(sample);
+        let test = match settings.test_part {
+            Some(first) if first >= inputs.count() => {
+                return Err(Error::input(format!("there is no sample {first} for the test part to start with")));
+            }
+            first => first.map(|first| (TEST_GROUP.min(inputs.count() - first), first)),
+        };
+        let most = test.map_or(inputs.count(), |(group, _)| group);
+        Ok(Plan { inputs, batch_size: settings.batch_size.min(most), encoding, seed: settings.seed, test })
     }
 
     fn x_type(&self) -> TensorType {
         self.encoding.x_type(self.batch_size)
     }
 
-    /// A program of what is `given`, a key a sample and samples as they are stored. `f` sees what is given, and x.
+    /// Samples that the program is given at once.
+    fn given(&self) -> usize {
+        self.test.map_or(self.batch_size, |(group, _)| group)
+    }
+
+    /// A program of what is `given`, keys, samples as they are stored, and which of them come first. `f` sees what is given,
+    /// and x.
     fn program(
         &self,
         given: &[(String, TensorType)],
         f: impl FnOnce(&[Tensor], &Tensor) -> Vec<Tensor>,
     ) -> Result<Function> {
+        let keys = if self.test.is_some() { 1 } else { self.batch_size };
         let mut inputs: Vec<(&str, TensorType)> = given.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
-        inputs.push(("keys", TensorType::new(DType::U32, [self.batch_size, 2])));
-        inputs.push(("samples", self.encoding.stored_type(self.batch_size)));
+        inputs.push(("keys", TensorType::new(DType::U32, [keys, 2])));
+        inputs.push(("samples", self.encoding.stored_type(self.given())));
+        inputs.push(("start", TensorType::scalar(DType::S32)));
         let function = trace(&inputs, |values| {
-            let [given @ .., keys, samples] = values else { unreachable!("two inputs follow what is given") };
-            f(given, &self.encode(keys, samples))
+            let [given @ .., keys, samples, start] = values else { unreachable!("three inputs follow what is given") };
+            f(given, &self.encode(keys, samples, start))
         });
         function.map_err(graph_error)
     }
 
-    /// Spikes [T, B, …] of samples, each encoded by itself.
-    fn encode(&self, keys: &Tensor, samples: &Tensor) -> Tensor {
+    /// Spikes [T, B, …] of samples: each encoded by itself, or some of those that are encoded together.
+    fn encode(&self, keys: &Tensor, samples: &Tensor, start: &Tensor) -> Tensor {
+        if self.test.is_some() {
+            let all = self.encoding.encode(&keys.index_axis(0, 0), samples);
+            if self.given() == self.batch_size {
+                return all;
+            }
+            let mut starts = vec![start.zeros_like(); all.rank()];
+            starts[1] = start.clone();
+            return all.dynamic_slice(&starts, &self.x_type().dims);
+        }
         let one = |(key, sample): (Tensor, Tensor)| self.encoding.encode(&key, &sample.expand_dims(0));
         let spikes = vmap(&(keys.clone(), samples.clone()), one);
         swap_first_axes(&spikes.reshape(&[&spikes.dims()[..2], &spikes.dims()[3..]].concat()))
     }
 
-    /// Keys and samples from `start` on, the last one repeated where there are no more.
-    fn samples(&self, client: &Client, start: usize) -> Result<[Buffer; 2]> {
-        let last = self.inputs.count() - 1;
-        let places: Vec<usize> = (start..start + self.batch_size).map(|place| place.min(last)).collect();
-        let keys: Vec<u32> = places.iter().flat_map(|place| self.key.fold_in(*place as u32).words()).collect();
-        let keys = Array::new([self.batch_size, 2], keys).expect("two words a sample");
-        Ok([client.to_device(&keys)?, client.to_device(&self.inputs.gather(&places)?)?])
+    /// All samples in their order, a batch at a time.
+    fn batches(&self) -> Vec<Batch> {
+        let count = self.inputs.count();
+        let Some((group, first)) = self.test else {
+            let batch = |start: usize| {
+                let places: Vec<usize> = filled(start..count, self.batch_size);
+                let key = Key::new(self.seed);
+                let keys = places.iter().map(|place| key.fold_in(*place as u32)).collect();
+                Batch { places, keys, start: 0, counted: 0..self.batch_size.min(count - start) }
+            };
+            return (0..count).step_by(self.batch_size).map(batch).collect();
+        };
+        let mut batches = Vec::new();
+        // What stands before the test part is drawn from a key of its own.
+        let parts = [(0..first, test_key(self.seed).fold_in(u32::MAX)), (first..count, test_key(self.seed))];
+        for (part, key) in parts {
+            for (number, begin) in part.clone().step_by(group).enumerate() {
+                let members = group.min(part.end - begin);
+                for offset in (0..members).step_by(self.batch_size) {
+                    // The last batch of a group reaches back, where the group is not a multiple of it.
+                    let start = offset.min(group - self.batch_size);
+                    let counted = offset - start..(members - start).min(self.batch_size);
+                    let keys = vec![group_key(key, number)];
+                    batches.push(Batch { places: filled(begin..part.end, group), keys, start, counted });
+                }
+            }
+        }
+        batches
     }
 
-    /// The bytes of the outputs of the samples from `start` on, without those that fill up the batch.
-    fn batch(&self, client: &Client, program: &Executable, params: &[Buffer], start: usize) -> Result<Vec<u8>> {
-        let given = self.samples(client, start)?;
-        let arguments = params.iter().map(Input::Borrow).chain(given.map(Input::Donate)).collect();
-        let output = program.execute(arguments)?.swap_remove(0).to_array()?;
-        let counted = (self.inputs.count() - start).min(self.batch_size);
-        Ok(output.bytes()[..output.bytes().len() / self.batch_size * counted].to_vec())
+    /// What the program takes of a batch: keys, samples, which of them come first.
+    fn samples(&self, client: &Client, batch: &Batch) -> Result<[Buffer; 3]> {
+        let keys: Vec<u32> = batch.keys.iter().flat_map(|key| key.words()).collect();
+        let keys = Array::new([batch.keys.len(), 2], keys).expect("two words a key");
+        let (samples, start) = (self.inputs.gather(&batch.places)?, Array::scalar(batch.start as i32));
+        Ok([client.to_device(&keys)?, client.to_device(&samples)?, client.to_device(&start)?])
     }
+
+    /// The bytes of each result of a batch, without those that do not count.
+    fn run(&self, client: &Client, program: &Executable, params: &[Buffer], batch: &Batch) -> Result<Vec<Vec<u8>>> {
+        let given = self.samples(client, batch)?;
+        let arguments = params.iter().map(Input::Borrow).chain(given.map(Input::Donate)).collect();
+        let counted = |buffer: &Buffer| {
+            let array = buffer.to_array()?;
+            let one = array.bytes().len() / self.batch_size;
+            Ok(array.bytes()[one * batch.counted.start..one * batch.counted.end].to_vec())
+        };
+        program.execute(arguments)?.iter().map(counted).collect()
+    }
+}
+
+/// So many places of a range, its last one again where there are too few.
+fn filled(range: Range<usize>, size: usize) -> Vec<usize> {
+    let last = range.end - 1;
+    (range.start..range.start + size).map(|place| place.min(last)).collect()
 }
 
 fn swap_first_axes(tensor: &Tensor) -> Tensor {

@@ -1,7 +1,7 @@
 //! Data sets and array files: what is read, and what is refused with one clear sentence.
 
 use proptest::prelude::*;
-use spiq::data::{ArrayFile, Dataset, Encoder, Inputs};
+use spiq::data::{ArrayFile, Coding, Dataset, Encoder, Inputs};
 use spiq::random::Key;
 use spiq::{Array, DType, Element, ErrorKind, TensorType};
 
@@ -289,4 +289,45 @@ proptest! {
             _ = Dataset::from_file(&file, "d", Some(3));
         }
     }
+}
+
+/// Inputs of these values, as a file holds them.
+fn trains(dtype: DType, values: &[f64]) -> Inputs {
+    let array = Array::from_f64(TensorType::new(dtype, [1, 1, values.len()]), values).expect("an array");
+    let file = ArrayFile { arrays: [("inputs".to_owned(), array)].into(), ..ArrayFile::default() };
+    Inputs::from_file(&file, "test").expect("inputs")
+}
+
+#[test]
+fn samples_are_to_a_network_what_they_were_in_training_where_they_can_be() {
+    use Coding::{Counts, Reals, Spikes};
+    for (dtype, values, own, as_spikes, as_counts) in [
+        (DType::U8, &[0.0, 1.0][..], Spikes, Spikes, Counts),
+        (DType::U8, &[0.0, 127.0], Counts, Counts, Counts),
+        (DType::U8, &[0.0, 128.0], Reals, Reals, Reals),
+        (DType::F32, &[0.0, 1.0], Reals, Spikes, Counts),
+        (DType::F32, &[0.0, 127.0], Reals, Reals, Counts),
+        (DType::F32, &[0.0, 0.5], Reals, Reals, Reals),
+        (DType::F32, &[-0.0, 1.0], Reals, Reals, Reals),
+        (DType::F32, &[-1.0, 1.0], Reals, Reals, Reals),
+        (DType::F32, &[0.0, 128.0], Reals, Reals, Reals),
+    ] {
+        let inputs = trains(dtype, values);
+        assert_eq!(inputs.coding(), own, "{dtype} {values:?}");
+        assert_eq!(inputs.coding_for(Spikes), as_spikes, "{dtype} {values:?}");
+        assert_eq!(inputs.coding_for(Counts), as_counts, "{dtype} {values:?}");
+        assert_eq!(inputs.coding_for(Reals), Reals, "{dtype} {values:?}");
+        assert_eq!(inputs.coding_for(Coding::Images(Encoder::BYTES)), own);
+    }
+    // What a file of images says counts; where it says nothing, the training does.
+    let images = |max: Option<&str>| {
+        let metadata = max.map(|max| ("max".to_owned(), max.to_owned())).into_iter().collect();
+        let images = Array::zeros(TensorType::new(DType::U8, [2, 3]));
+        let file = ArrayFile { arrays: [("images".to_owned(), images)].into(), metadata };
+        Inputs::from_file(&file, "test").expect("inputs")
+    };
+    let [trained, bytes] = [Encoder::DIGITS, Encoder::BYTES].map(Coding::Images);
+    assert_eq!((images(None).coding(), images(None).coding_for(trained)), (bytes, trained));
+    assert_eq!((images(Some("255")).coding(), images(Some("255")).coding_for(trained)), (bytes, bytes));
+    assert_eq!(images(None).coding_for(Spikes), bytes);
 }

@@ -101,6 +101,28 @@ fn the_tutorials_training_follows_the_python_stack() {
     }
 }
 
+/// Where all products are of integers, nothing depends on the order of a sum. (Neurons do, on whether a product is rounded before
+/// it is added, as on a processor without that instruction.)
+#[test]
+fn outputs_in_int8_have_qwixs_bits() {
+    #[cfg(target_arch = "x86_64")]
+    if !std::arch::is_x86_feature_detected!("fma") {
+        eprintln!("not compared: this processor rounds products before it adds them");
+        return;
+    }
+    for (file, sizes, bias, x) in
+        [("tutorial", &[32, 64, 64, 10][..], false, "sample_x"), ("model", &[12, 16, 5], true, "x")]
+    {
+        let file = Reference::load(file);
+        let (case, x) = (file.case("int8"), file.case("given").array(x).clone());
+        let network = Network::new(model(sizes, bias), rules(&case)).expect("a network").with_numerics(Numerics::Qwix);
+        let start = params(&file, "params", &network);
+        for mode in [Mode::Qat, Mode::Ptq] {
+            assert_eq!(outputs(&network, &start, &x, mode), *case.array("outputs"), "{sizes:?} {mode:?}");
+        }
+    }
+}
+
 #[test]
 fn a_small_quantized_model_agrees_in_outputs_gradients_and_training() {
     let file = Reference::load("model");

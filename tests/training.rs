@@ -9,10 +9,10 @@ use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::optim::{self, GradientTransformation};
 use spiq::pjrt::Client;
-use spiq::quant::{Mode, Numerics, linear_only_rules};
+use spiq::quant::{Gradients, Mode, Numerics, linear_only_rules};
 use spiq::random::{GraphKey, Key};
 use spiq::train::{Checkpoint, Event, Length, Optimizer, Options, Record, Schedule, Summary, read_records, run};
-use spiq::{Array, DType, Program, Tensor, TensorType, trace};
+use spiq::{Array, DType, ErrorKind, Program, Tensor, TensorType, trace};
 
 const MODEL: &str = r#"
 layers = [
@@ -76,6 +76,116 @@ fn an_interrupted_run_resumes_to_the_same_bits() {
     for file in ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl"] {
         let read = |folder: &Path| std::fs::read(folder.join(file)).expect(file);
         assert!(read(whole.path()) == read(parts.path()), "{file} differs");
+    }
+}
+
+/// What a run leaves, but for the picture, whose library numbers the parts of all pictures of a process.
+const LEFT: [&str; 3] = ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl"];
+
+#[test]
+fn each_optimizer_with_each_schedule_resumes_to_the_same_bits() {
+    let mut ends = Vec::new();
+    for optimizer in [Optimizer::Adam, Optimizer::Adamw, Optimizer::Lion, Optimizer::Sgd] {
+        for schedule in [Schedule::Constant, Schedule::Cosine] {
+            let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+            let options = |out: &Path, resume| Options {
+                optimizer,
+                schedule,
+                learning_rate: 1e-3,
+                time_steps: 4,
+                seed: -5,
+                resume,
+                ..options(out, 90)
+            };
+            go(&options(whole.path(), false), None).expect("a run");
+            // After the first step, at the end of an epoch, after the first step of one, before the last step of all.
+            for stop_at in [1, 44, 45, 89] {
+                let summary = go(&options(parts.path(), stop_at > 1), Some(stop_at)).expect("a part of a run");
+                assert!(summary.interrupted, "{optimizer}, {schedule}, {stop_at}");
+            }
+            assert_eq!(go(&options(parts.path(), true), None).expect("the rest").steps, 1);
+            assert_eq!(go(&options(parts.path(), true), None).expect("nothing is left to do").steps, 0);
+            for file in LEFT {
+                let read = |folder: &Path| std::fs::read(folder.join(file)).expect(file);
+                assert!(read(whole.path()) == read(parts.path()), "{optimizer}, {schedule}: {file} differs");
+            }
+            ends.push(Checkpoint::load(&whole.path().join(LEFT[0])).expect("parameters").arrays);
+        }
+    }
+    let distinct = (1..ends.len()).all(|i| !ends[..i].contains(&ends[i]));
+    assert!(distinct, "optimizer and schedule decide the end");
+}
+
+/// Every option by which a run would end elsewhere, and how a refusal calls it.
+#[test]
+fn an_option_that_is_changed_does_not_resume() {
+    let folder = tempfile::tempdir().expect("a folder");
+    go(&options(folder.path(), 6), Some(3)).expect("a part of a run");
+    let init = folder.path().join("other.safetensors");
+    let arrays = options(folder.path(), 6).network.init(9);
+    Checkpoint { arrays, metadata: BTreeMap::new() }.save(&init).expect("a file");
+    let before = LEFT.map(|file| std::fs::read(folder.path().join(file)).expect(file));
+    type Change = Box<dyn Fn(&mut Options)>;
+    let change = |change: fn(&mut Options)| -> Change { Box::new(change) };
+    let network =
+        |change: fn(Network) -> Network| -> Change { Box::new(move |o| o.network = change(o.network.clone())) };
+    let changes: [(&str, Change); 16] = [
+        ("numerics", network(|n| n.with_numerics(Numerics::Qwix))),
+        ("type of gradients' products", network(|n| n.with_gradients(Gradients::Bf16))),
+        ("time tile", network(|n| n.with_time_tile(Some(3)))),
+        ("data", change(|o| o.test = o.train.clone())),
+        ("data", change(|o| o.train = o.test.clone())),
+        ("optimizer", change(|o| o.optimizer = Optimizer::Adamw)),
+        ("learning rate", change(|o| o.learning_rate = 5.000000000000001e-3)),
+        ("schedule", change(|o| o.schedule = Schedule::Constant)),
+        ("batch size", change(|o| o.batch_size = 31)),
+        ("length", change(|o| o.length = Length::Steps(7))),
+        ("length", change(|o| o.length = Length::Epochs(1))),
+        ("number of time steps", change(|o| o.time_steps = 9)),
+        ("shift", change(|o| o.shift = 0.1000001)),
+        ("order of samples", change(|o| o.shuffle = false)),
+        ("seed", change(|o| o.seed = 2)),
+        ("start", Box::new(move |o| o.init = Some(init.clone()))),
+    ];
+    for (name, change) in changes {
+        let mut options = Options { resume: true, ..options(folder.path(), 6) };
+        change(&mut options);
+        let error = go(&options, None).expect_err("a refusal");
+        assert_eq!(error.kind(), ErrorKind::Input);
+        let error = error.to_string();
+        assert!(error.contains(&format!("is of a run with another {name} (")), "{error}");
+        assert_eq!(error.matches(" there, ").count(), 1, "{name} alone: {error}");
+        assert!(LEFT.map(|file| std::fs::read(folder.path().join(file)).expect(file)) == before, "{name}");
+    }
+    let rest = Options { resume: true, steps_per_call: Some(2), ..options(folder.path(), 6) };
+    assert_eq!(go(&rest, None).expect("the rest").steps, 3);
+}
+
+/// A run is cut along time as it is told: another program, of which the first loss is the same but for rounding.
+#[test]
+fn a_time_tile_cuts_the_training_step() {
+    let x = TensorType::new(DType::Pred, [8, 32, 64]);
+    let network = |tile| options(Path::new(""), 1).network.with_time_tile(tile);
+    let text = |tile| {
+        let training = network(tile).training(&x).expect("a pass");
+        Program::named("step").text(&training.function).expect("a text")
+    };
+    assert_eq!(text(None), text(Some(8)));
+    let tiles = [Some(1), Some(3), Some(4), None];
+    let losses = tiles.map(|tile| {
+        let folder = tempfile::tempdir().expect("a folder");
+        go(&Options { network: network(tile), ..options(folder.path(), 4) }, None).expect("a run");
+        let records = read_records(&folder.path().join("metrics.jsonl")).expect("metrics");
+        let losses = records.iter().filter_map(|r| if let Record::Step { loss, .. } = r { *loss } else { None });
+        losses.collect::<Vec<f32>>()
+    });
+    let [cut @ .., whole] = &losses;
+    assert_eq!(whole.len(), 4);
+    for (tile, cut) in tiles.into_iter().zip(cut) {
+        assert_ne!(text(tile), text(None), "{tile:?} changes nothing");
+        for (a, b) in cut.iter().zip(whole) {
+            assert!((a - b).abs() < 1e-3 * b.abs(), "{tile:?}: {cut:?} and {whole:?}");
+        }
     }
 }
 

@@ -1,11 +1,8 @@
 //! Choices by name that several commands offer. Knows nothing of what they lead to.
 
-use std::collections::BTreeMap;
-
 use clap::ValueEnum;
 use spiq::pjrt::Platform;
 use spiq::quant::{self, Mode};
-use spiq::{Error, Result};
 
 /// Where programs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,7 +31,7 @@ impl From<Device> for Platform {
 pub enum Numerics {
     /// by the rules; spikes are integers and stay as they are
     Exact,
-    /// as qwix does, to the last bit, its rounding of spikes included
+    /// as qwix does, its rounding of spikes included
     Qwix,
 }
 
@@ -44,22 +41,6 @@ impl From<Numerics> for quant::Numerics {
             Numerics::Exact => quant::Numerics::Exact,
             Numerics::Qwix => quant::Numerics::Qwix,
         }
-    }
-}
-
-/// How numbers are rounded: as a flag says, else as in the run that a file's metadata are from, else by the rules.
-///
-/// # Errors
-/// Of kind `Input` when the metadata name no rounding that there is. `source` names the file.
-pub fn numerics(flag: Option<Numerics>, metadata: &BTreeMap<String, String>, source: &str) -> Result<quant::Numerics> {
-    match (flag, metadata.get("numerics")) {
-        (Some(numerics), _) => Ok(numerics.into()),
-        (None, None) => Ok(quant::Numerics::default()),
-        (None, Some(name)) => quant::Numerics::from_name(name).ok_or_else(|| {
-            Error::input(format!(
-                "{source}: its metadata name the numerics `{name}`, which is unknown; give --numerics"
-            ))
-        }),
     }
 }
 

@@ -7,6 +7,7 @@ mod client;
 mod doctor;
 mod failure;
 mod inspect;
+mod plan;
 mod plugin;
 mod predict;
 mod probe;
@@ -15,6 +16,7 @@ mod quantize;
 mod recipe;
 mod screen;
 mod train;
+mod trained;
 
 use std::process::ExitCode;
 

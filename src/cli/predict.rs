@@ -1,46 +1,52 @@
 //! `spiq predict`: a network's outputs for a data set, as a file. Knows nothing of how they are computed.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spiq::config::{ModelConfig, RuleConfig, load_rules, parse_rules};
-use spiq::data::{ArrayFile, Inputs};
+use spiq::data::{ArrayFile, Coding, Dataset, Inputs};
 use spiq::network::Network;
-use spiq::predict::{Settings, outputs, outputs_of_stored};
+use spiq::predict::{Predictions, Settings, Weights, predictions};
+use spiq::provenance::Provenance;
 use spiq::ptq::{is_quantized, read_weights};
 use spiq::quant::Mode;
 use spiq::train::Checkpoint;
-use spiq::{Error, Result};
+use spiq::{Error, Result, table};
 
-use super::choice::{self, Device, Numerics, Rounding};
+use super::choice::{Device, Numerics, Rounding};
+use super::trained::{self, Trained};
 use super::{argument, client, screen};
 
 const EXAMPLES: &str = "\
 Example, after `spiq train`:
   cd runs/digits
-  spiq predict --model model.toml --params params.safetensors --rules rules.toml --data D.safetensors --output O.safetensors
+  spiq predict --params params.safetensors --data D.safetensors --output O.safetensors
 
-Data are a safetensors file with `inputs` [N, T, …] (u8 or f32) or `images` [N, …] (u8, encoded as spikes); labels are
-not needed. The output file holds `outputs`, f32 [N, T, C]: what the last layer gives at each time step.
+What no flag says is taken from the parameters: model, rules, rounding, time steps, the encoding of images. So the test
+accuracy is the one that training printed. A flag that says something else is followed, and noted.
 
-The spikes of image n are drawn from fold_in(PRNGKey(seed), n) in JAX's terms, so they do not depend on the batch size.";
+Data are a safetensors file with `inputs` [N, T, …] (u8 or f32) or `images` [N, …] (u8, encoded as spikes); with `labels`
+[N], the accuracy is printed, too. The output file holds `outputs`, f32 [N, T, C]: what the last layer gives at each time step.
+
+The spikes of images are drawn as in the test of the training: the file's test part is taken as it was there. With --seed,
+and for parameters that do not say how they were trained, those of image n are drawn from fold_in(PRNGKey(seed), n) in JAX's
+terms, so they do not depend on the batch size.";
 
 /// Compute what a network gives for each sample of a file
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The network
+    /// The network [default: as it was trained, if the parameters say it]
     #[arg(long, value_name = "M.toml")]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// Its parameters, as `spiq train` leaves them, or its quantized weights, as `spiq quantize` does
     #[arg(long, value_name = "P.safetensors")]
     params: PathBuf,
     /// Samples
     #[arg(long, value_name = "D.safetensors")]
     data: PathBuf,
-    /// What is quantized and how [default: nothing, full precision; for quantized weights the rules they were made by]
-    #[arg(long, value_name = "R.toml")]
+    /// What is quantized and how; `none` for full precision [default: as it was trained; nothing, if the parameters do not
+    /// say it]
+    #[arg(long, value_name = "R.toml | none")]
     rules: Option<PathBuf>,
     /// Whether rules round as in training (qat) or after it (ptq); the outputs are the same
     #[arg(long, value_enum, default_value = "qat")]
@@ -48,15 +54,18 @@ pub struct Arguments {
     /// How numbers are rounded [default: as they were in training]
     #[arg(long, value_enum)]
     numerics: Option<Numerics>,
-    /// Samples at a time
-    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "64")]
-    batch_size: usize,
-    /// Time steps that images are encoded over; spike trains keep their own
-    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "32")]
-    time_steps: usize,
-    /// What the encoding of images is drawn from
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    seed: i64,
+    /// Samples at a time [default: as many as in the test of the training; 64, if the parameters do not say how they were
+    /// trained]
+    #[arg(long, value_name = "N", value_parser = argument::count)]
+    batch_size: Option<usize>,
+    /// Time steps that images are encoded over; spike trains keep their own [default: as in training; 32, if the parameters do
+    /// not say it]
+    #[arg(long, value_name = "N", value_parser = argument::count)]
+    time_steps: Option<usize>,
+    /// What the encoding of images is drawn from, each by itself [default: as in the test of the training; 0, if the parameters
+    /// do not say it]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    seed: Option<i64>,
     /// The file to write, whole or not at all
     #[arg(long, value_name = "O.safetensors")]
     output: PathBuf,
@@ -73,45 +82,124 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let source = arguments.params.display().to_string();
     let file = ArrayFile::read(&arguments.params)?;
     let stored = is_quantized(&file);
-    let mode = arguments.mode.into();
+    let mode: Mode = arguments.mode.into();
     if stored && mode != Mode::Ptq {
         return Err(Error::input(format!("{source} holds quantized weights; add --mode ptq")));
     }
-    let network = Network::new(ModelConfig::load(&arguments.model)?, rules(arguments, &file, stored)?)?
-        .with_numerics(choice::numerics(arguments.numerics, &file.metadata, &source)?);
+    let trained = Trained::read(&file.metadata, source)?;
+    let network = trained.network(arguments.model.as_deref(), arguments.rules.as_deref(), arguments.numerics)?;
     let params = match stored {
-        true => read_weights(&file, &network, &source)?,
+        true => read_weights(&file, &network, &trained.source)?,
         false => {
-            let checkpoint = Checkpoint { arrays: file.arrays, metadata: BTreeMap::new() };
-            let mut params = checkpoint.select(&network.parameter_types(), &source)?;
+            let checkpoint = Checkpoint { arrays: file.arrays, metadata: file.metadata };
+            let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
             params.extend(checkpoint.statistics());
             params
         }
     };
-    let inputs = Inputs::load(&arguments.data)?;
+    let data = Data::load(&arguments.data, &network)?;
     check_folder(&arguments.output)?;
-    if let Some(difference) = difference(&file.metadata, &network) {
-        let made = if stored { "quantized" } else { "trained" };
-        screen::note(&format!("note: {source} was {made} {difference}"));
-    }
-    let settings =
-        Settings { batch_size: arguments.batch_size, time_steps: arguments.time_steps, seed: arguments.seed, mode };
+    let settings = settings(arguments, &trained.provenance, &data);
     let client = client::open(arguments.device)?;
-    let outputs = if stored { outputs_of_stored } else { outputs };
-    let outputs = outputs(&client, &network, &params, &inputs, &settings)?;
-    let said = format!("{}: outputs {}\n", arguments.output.display(), outputs.ty());
-    let file = ArrayFile { arrays: [("outputs".to_owned(), outputs)].into(), ..ArrayFile::default() };
+    let weights = if stored { Weights::Stored(&params) } else { Weights::Trained(&params) };
+    let predicted = predictions(&client, &network, weights, &data.inputs, &settings)?;
+    let said = said(&predicted, &data, &network, &arguments.output);
+    let file = ArrayFile { arrays: [("outputs".to_owned(), predicted.outputs)].into(), ..ArrayFile::default() };
     file.write(&arguments.output)?;
+    note(arguments, &trained, &now(&network, &client, &data.inputs, &settings), &data.inputs);
     screen::print(&said)
 }
 
-/// The rules that are named; quantized weights bring their own.
-fn rules(arguments: &Arguments, file: &ArrayFile, stored: bool) -> Result<Vec<RuleConfig>> {
-    match (&arguments.rules, file.metadata.get("rules")) {
-        (Some(path), _) => load_rules(path),
-        (None, Some(text)) if stored => parse_rules(text, &format!("the rules in {}", arguments.params.display())),
-        _ => Ok(Vec::new()),
+/// Notes in what outputs are not those of the training's test.
+fn note(arguments: &Arguments, trained: &Trained, now: &Provenance, inputs: &Inputs) {
+    let images = inputs.encoder().is_some();
+    let open = [
+        ("rules", arguments.rules.is_none()),
+        ("numerics", arguments.numerics.is_none() && now.rules.as_ref().is_some_and(|rules| !rules.is_empty())),
+        ("time_steps", arguments.time_steps.is_none() && images),
+        ("seed", arguments.seed.is_none() && images),
+    ];
+    let open: Vec<&str> = open.into_iter().filter_map(|(name, open)| open.then_some(name)).collect();
+    trained.note(now, &open);
+    if let (Some(seed), Some(then), true) = (arguments.seed, trained.provenance.seed, images) {
+        screen::note(&format!(
+            "note: spikes are drawn from --seed {seed}, each image's by themselves, not as in the test of the training (seed {then})"
+        ));
     }
+}
+
+/// Samples, and labels where they are there.
+struct Data {
+    inputs: Inputs,
+    labelled: Option<Dataset>,
+    /// The sample with which the test part starts; a file that names none is one.
+    test_part: usize,
+}
+
+impl Data {
+    fn load(path: &Path, network: &Network) -> Result<Data> {
+        let source = path.display().to_string();
+        let file = ArrayFile::read(path)?;
+        let inputs = Inputs::from_file(&file, &source)?;
+        let test_part = Dataset::train_part(&file, &inputs, &source)?.unwrap_or(0);
+        if !file.arrays.contains_key("labels") {
+            return Ok(Data { inputs, labelled: None, test_part });
+        }
+        // Outputs need no labels, so that bad ones are no reason to refuse them.
+        let labelled = match Dataset::from_file(&file, &source, Some(network.classes())) {
+            Ok(data) => Some(data),
+            Err(error) => {
+                screen::note(&format!("note: there is no accuracy: {error}"));
+                None
+            }
+        };
+        Ok(Data { inputs, labelled, test_part })
+    }
+}
+
+/// What flags say, else the training, else defaults.
+fn settings(arguments: &Arguments, trained: &Provenance, data: &Data) -> Settings {
+    let default = Settings::default();
+    // Each image by itself, where someone wants other spikes or nobody knows those of the test.
+    let as_in_test = arguments.seed.is_none() && trained.seed.is_some();
+    let batch_size = if as_in_test { usize::MAX } else { default.batch_size };
+    Settings {
+        batch_size: arguments.batch_size.unwrap_or(batch_size),
+        time_steps: arguments.time_steps.or(trained.time_steps).unwrap_or(default.time_steps),
+        seed: arguments.seed.or(trained.seed).unwrap_or(default.seed),
+        test_part: as_in_test.then_some(data.test_part),
+        coding: trained.coding,
+        mode: arguments.mode.into(),
+    }
+}
+
+/// What decides the outputs now.
+fn now(network: &Network, client: &spiq::pjrt::Client, inputs: &Inputs, settings: &Settings) -> Provenance {
+    let own = inputs.coding();
+    let time_steps = inputs.steps().unwrap_or(settings.time_steps);
+    Provenance {
+        time_steps: Some(time_steps),
+        coding: Some(settings.coding.map_or(own, |trained: Coding| inputs.coding_for(trained))),
+        // Of images alone something is drawn.
+        seed: inputs.encoder().map(|_| settings.seed),
+        ..Provenance::of(network, client)
+    }
+}
+
+/// What was written, and how many samples were classified rightly.
+fn said(predicted: &Predictions, data: &Data, network: &Network, output: &Path) -> String {
+    let written = format!("{}: outputs {}\n", output.display(), predicted.outputs.ty());
+    let Some(labelled) = data.labelled.as_ref().filter(|_| !predicted.classes.is_empty()) else { return written };
+    let (labels, first) = (labelled.labels(), data.test_part);
+    let row = |what: &str, accuracy: f32| vec![trained::accuracy_of(what, network), trained::percent(accuracy)];
+    let rows = match labelled.has_test_part() {
+        true => vec![
+            row("test accuracy", predicted.accuracy(&labels[first..], first)),
+            row("accuracy on the training samples", predicted.accuracy(&labels[..first], 0)),
+        ],
+        false => vec![row("accuracy", predicted.accuracy(labels, 0))],
+    };
+    format!("{written}{}", table::aligned(&[], &rows))
 }
 
 /// Finds out before the work whether its result can be written.
@@ -122,22 +210,4 @@ pub(super) fn check_folder(output: &Path) -> Result<()> {
         return Err(cannot(std::io::ErrorKind::IsADirectory.into()));
     }
     tempfile::NamedTempFile::new_in(folder).map(drop).map_err(cannot)
-}
-
-/// In what the run that left these parameters was another than what they are used for now, if it says so. Sizes are the
-/// same; thresholds and roundings change the outputs without a complaint from anyone.
-fn difference(metadata: &BTreeMap<String, String>, network: &Network) -> Option<&'static str> {
-    let text = |key: &str| metadata.get(key).map(String::as_str);
-    let model = text("model").and_then(|text| ModelConfig::parse(text, "the metadata").ok());
-    if model.is_some_and(|model| model != *network.config()) {
-        return Some("as another model; the metadata has it");
-    }
-    let rules = text("rules").map(|text| parse_rules(text, "the metadata").unwrap_or_default());
-    match rules {
-        Some(rules) if network.rules().is_empty() && !rules.is_empty() => {
-            Some("with rules; without --rules the outputs are those of full precision")
-        }
-        Some(rules) if !network.rules().is_empty() && rules != network.rules() => Some("with other rules"),
-        _ => None,
-    }
 }

@@ -5,28 +5,31 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spiq::config::{ModelConfig, load_rules};
 use spiq::data::Inputs;
 use spiq::network::Network;
+use spiq::pjrt::Client;
 use spiq::predict::{Settings, calibrate};
+use spiq::provenance::Provenance;
 use spiq::ptq::{Quantization, quantize_weights};
 use spiq::train::Checkpoint;
 use spiq::{Array, Result, table};
 
-use super::choice::{self, Device, Numerics};
+use super::choice::{Device, Numerics};
+use super::trained::Trained;
 use super::{argument, client, screen};
 
 const EXAMPLES: &str = "\
 Example, after `spiq train`:
   cd runs/digits
-  spiq quantize --model model.toml --params params.safetensors --rules rules.toml --output Q.safetensors
-  spiq predict --model model.toml --params Q.safetensors --mode ptq --data D.safetensors --output O.safetensors
+  spiq quantize --params params.safetensors --output Q.safetensors
+  spiq predict --params Q.safetensors --mode ptq --data D.safetensors --output O.safetensors
 
-The outputs of the second are those of the parameters themselves with --rules rules.toml, bit for bit.
+The outputs of the second are those of the parameters themselves with the same rules, bit for bit.
 
 The file holds, for each weight that a rule quantizes, its values (PATH/qvalue: int8 in I8, float8 in F8_E4M3 or F8_E5M2, types of
 four bits and fewer packed into U8, the first value in the lowest bits), scales (PATH/scale) and zero points (PATH/zero_point);
-everything else as it is. Its metadata say the model, the rules and the type of each weight (qtype:PATH).
+everything else as it is. Its metadata say the model, the rules and the type of each weight (qtype:PATH), and what those of the
+parameters say of their training.
 
 Rules with act_static_scale need statistics: those that training left with the parameters, or new ones with --calibrate.";
 
@@ -34,15 +37,15 @@ Rules with act_static_scale need statistics: those that training left with the p
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The network
+    /// The network [default: as it was trained, if the parameters say it]
     #[arg(long, value_name = "M.toml")]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// Its parameters, as `spiq train` leaves them
     #[arg(long, value_name = "P.safetensors")]
     params: PathBuf,
-    /// What is quantized and how
+    /// What is quantized and how [default: as it was trained, if the parameters say it]
     #[arg(long, value_name = "R.toml")]
-    rules: PathBuf,
+    rules: Option<PathBuf>,
     /// Samples that static scales are taken from, in whole batches [default: the statistics beside the parameters]
     #[arg(long, value_name = "D.safetensors")]
     calibrate: Option<PathBuf>,
@@ -52,9 +55,10 @@ pub struct Arguments {
     /// Samples at a time, to calibrate
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "64")]
     batch_size: usize,
-    /// Time steps that images are encoded over, to calibrate; spike trains keep their own
-    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "32")]
-    time_steps: usize,
+    /// Time steps that images are encoded over, to calibrate; spike trains keep their own [default: as in training; 32, if the
+    /// parameters do not say it]
+    #[arg(long, value_name = "N", value_parser = argument::count)]
+    time_steps: Option<usize>,
     /// What the encoding of images is drawn from, to calibrate
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: i64,
@@ -71,35 +75,40 @@ pub struct Arguments {
 /// # Errors
 /// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let rules = load_rules(&arguments.rules)?;
-    let source = arguments.params.display().to_string();
     let checkpoint = Checkpoint::load(&arguments.params)?;
-    let numerics = choice::numerics(arguments.numerics, &checkpoint.metadata, &source)?;
-    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?.with_numerics(numerics);
-    let mut params = checkpoint.select(&network.parameter_types(), &source)?;
+    let trained = Trained::read(&checkpoint.metadata, arguments.params.display().to_string())?;
+    let network = trained.network(arguments.model.as_deref(), arguments.rules.as_deref(), arguments.numerics)?;
+    let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
     params.extend(checkpoint.statistics());
     let inputs = arguments.calibrate.as_deref().map(Inputs::load).transpose()?;
     super::predict::check_folder(&arguments.output)?;
     let client = client::open(arguments.device)?;
     if let Some(inputs) = inputs {
-        params.extend(calibrated(arguments, &client, &network, &params, &inputs)?);
+        params.extend(calibrated(arguments, &trained.provenance, &client, &network, &params, &inputs)?);
     }
-    let quantization = quantize_weights(&client, &network, &params)?;
+    let mut quantization = quantize_weights(&client, &network, &params)?;
+    // The network is as it is now; how its parameters came about stays as it was.
+    Provenance::of_network(&network).or(trained.provenance.clone()).write(&mut quantization.file.metadata);
     quantization.file.write(&arguments.output)?;
+    // Rules are what one quantizes by.
+    let open: &[&str] = if arguments.numerics.is_none() { &["numerics"] } else { &[] };
+    trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) }, open);
     screen::print(&shown(&quantization, &arguments.output))
 }
 
 fn calibrated(
     arguments: &Arguments,
-    client: &spiq::pjrt::Client,
+    trained: &Provenance,
+    client: &Client,
     network: &Network,
     params: &BTreeMap<String, Array>,
     inputs: &Inputs,
 ) -> Result<BTreeMap<String, Array>> {
     let settings = Settings {
         batch_size: arguments.batch_size,
-        time_steps: arguments.time_steps,
+        time_steps: arguments.time_steps.or(trained.time_steps).unwrap_or(Settings::default().time_steps),
         seed: arguments.seed,
+        coding: trained.coding,
         ..Settings::default()
     };
     calibrate(client, network, params, inputs, &settings)

@@ -1,7 +1,10 @@
 //! Recipes for `spiq train`: what it does where no flag says otherwise, as data. Knows nothing of how it is done.
 
 use clap::ValueEnum;
-use spiq::train::{Optimizer, Schedule};
+use spiq::config::ModelConfig;
+use spiq::provenance::{ModelText, Provenance};
+use spiq::quant::linear_only_rules;
+use spiq::train::{Length, Optimizer, Schedule};
 
 /// The recipes by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -73,6 +76,23 @@ const SPYX: Recipe = Recipe {
 };
 
 impl Recipe {
+    /// The recipe as what decides a run.
+    pub fn provenance(&self) -> Provenance {
+        let model = ModelConfig::parse(&self.model(), "the recipe's model").expect("a model");
+        Provenance {
+            model: Some(ModelText::of(&model)),
+            rules: Some(linear_only_rules(self.weights, self.activations)),
+            optimizer: Some(self.optimizer),
+            learning_rate: Some(self.learning_rate),
+            schedule: Some(self.schedule),
+            batch_size: Some(self.batch_size),
+            length: Some(Length::Epochs(self.epochs)),
+            time_steps: Some(self.time_steps),
+            shift: Some(self.shift),
+            ..Provenance::default()
+        }
+    }
+
     /// The text of the recipe's model.toml: two layers of neurons and a readout, for the digits.
     pub fn model(&self) -> String {
         let linear = |inputs: usize, outputs: usize| {
@@ -91,8 +111,6 @@ impl Recipe {
 
 #[cfg(test)]
 mod tests {
-    use spiq::config::ModelConfig;
-
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! Labelled samples and their split into training and test. Knows nothing of how they are encoded or learned.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use spiq_hlo::Array;
 
@@ -27,8 +27,10 @@ const TRAIN: &str = "train";
 /// assert_eq!((train.count(), test.count(), digits.classes()), (1437, 360, 10));
 /// # Ok::<(), spiq::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Dataset {
+    /// The file it was read from.
+    file: Option<PathBuf>,
     inputs: Inputs,
     labels: Vec<i32>,
     classes: usize,
@@ -47,7 +49,8 @@ impl Dataset {
     /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or its tensors are missing, empty, of
     /// the wrong type, shape or number, or a label is out of range.
     pub fn load(path: &Path, classes: Option<usize>) -> Result<Dataset> {
-        Dataset::from_file(&ArrayFile::read(path)?, &path.display().to_string(), classes)
+        let read = Dataset::from_file(&ArrayFile::read(path)?, &path.display().to_string(), classes)?;
+        Ok(Dataset { file: Some(path.to_owned()), ..read })
     }
 
     /// The data set of a file already read. `source` names it in messages.
@@ -61,11 +64,25 @@ impl Dataset {
         let labels = read.map_err(|reason| Error::input(format!("{source}: `labels` {reason}")))?;
         let largest = labels.iter().max().map_or(0, |label| *label as usize);
         let count = inputs.count();
-        let train = match file.metadata.get(TRAIN) {
-            Some(text) => Some(parse_train(text, count).map_err(|reason| Error::input(format!("{source}: {reason}")))?),
-            None => (inputs.encoder() == Some(Encoder::DIGITS) && count > DIGITS_TRAIN).then_some(DIGITS_TRAIN),
-        };
-        Ok(Dataset { inputs, labels, classes: classes.unwrap_or(largest + 1), part: 0..count, train })
+        let train = Dataset::train_part(file, &inputs, source)?;
+        Ok(Dataset { file: None, inputs, labels, classes: classes.unwrap_or(largest + 1), part: 0..count, train })
+    }
+
+    /// How many of the first samples of a file train, for which labels are not needed; `None` where there is no test part.
+    ///
+    /// # Errors
+    /// Of kind `Input` for a metadata entry `train` that leaves nothing to train on or to test.
+    pub fn train_part(file: &ArrayFile, inputs: &Inputs, source: &str) -> Result<Option<usize>> {
+        let count = inputs.count();
+        match file.metadata.get(TRAIN) {
+            Some(text) => {
+                parse_train(text, count).map(Some).map_err(|reason| Error::input(format!("{source}: {reason}")))
+            }
+            None => {
+                let digits = inputs.encoder() == Some(Encoder::DIGITS) && Dataset::are_digits(inputs.samples());
+                Ok(digits.then_some(DIGITS_TRAIN))
+            }
+        }
     }
 
     /// 1797 images of handwritten digits, 8×8 u8 pixels from 0 to 16, in 10 classes. The first 1437 train, the
@@ -96,6 +113,11 @@ impl Dataset {
         let part = |part: Range<usize>| Dataset { part, ..self.clone() };
         let Some(train) = self.train else { return Ok((self.clone(), self.clone())) };
         Ok((part(0..train), part(train..self.inputs.count())))
+    }
+
+    /// The file that [`load`](Dataset::load) read it from.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// Whether some samples are kept for the test alone.
@@ -189,6 +211,14 @@ impl Dataset {
         let labels: Vec<i32> = rows.iter().map(|row| self.labels[*row]).collect();
         let inputs = self.inputs.gather(&rows).expect("places of this part are places of the file");
         (inputs, Array::new([labels.len()], labels).expect("a label for each place"))
+    }
+}
+
+/// Data sets are equal when their samples are, whatever file they are from.
+impl PartialEq for Dataset {
+    fn eq(&self, other: &Dataset) -> bool {
+        let parts = |data: &Dataset| (data.classes, data.part.clone(), data.train);
+        parts(self) == parts(other) && self.labels == other.labels && self.inputs == other.inputs
     }
 }
 

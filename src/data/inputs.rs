@@ -5,6 +5,7 @@ use std::path::Path;
 use spiq_hlo::{Array, DType};
 
 use super::array_file::ArrayFile;
+use super::coding::Coding;
 use super::dataset::Dataset;
 use super::encoder::Encoder;
 use crate::error::{Error, Result};
@@ -17,6 +18,8 @@ use crate::error::{Error, Result};
 pub struct Inputs {
     samples: Array,
     encoder: Option<Encoder>,
+    /// Whether the file says how images are encoded, or their contents do.
+    says_encoder: bool,
 }
 
 impl Inputs {
@@ -43,12 +46,13 @@ impl Inputs {
             }
             (Some(inputs), None) => {
                 checked("inputs", inputs, &[DType::U8, DType::F32], "[N, T, …]", 3)?;
-                Ok(Inputs { samples: inputs.clone(), encoder: None })
+                Ok(Inputs { samples: inputs.clone(), encoder: None, says_encoder: true })
             }
             (None, Some(images)) => {
                 checked("images", images, &[DType::U8], "[N, …]", 2)?;
-                let encoder = if Dataset::are_digits(images) { Encoder::DIGITS } else { encoder(file, source)? };
-                Ok(Inputs { samples: images.clone(), encoder: Some(encoder) })
+                let said = if Dataset::are_digits(images) { Some(Encoder::DIGITS) } else { encoder(file, source)? };
+                let (encoder, says_encoder) = (said.unwrap_or(Encoder::BYTES), said.is_some());
+                Ok(Inputs { samples: images.clone(), encoder: Some(encoder), says_encoder })
             }
             (None, None) => Err(missing("`inputs` or `images`", file, source)),
         }
@@ -72,6 +76,38 @@ impl Inputs {
     /// How spikes are made of the samples; `None` where they are spikes already.
     pub fn encoder(&self) -> Option<Encoder> {
         self.encoder
+    }
+
+    /// What the samples are: what their file says, else what its values are. Spikes that are stored as f32 count as reals.
+    pub fn coding(&self) -> Coding {
+        match (self.encoder, self.largest()) {
+            (Some(encoder), _) => Coding::Images(encoder),
+            (None, Some(0 | 1)) => Coding::Spikes,
+            (None, Some(2..=127)) => Coding::Counts,
+            (None, _) => Coding::Reals,
+        }
+    }
+
+    /// What the samples are to a network that was trained on such: the same, where they can be. Images whose file does not say
+    /// how they are encoded are encoded so; numbers that are spikes or counts may be taken for such, and those for numbers.
+    pub fn coding_for(&self, trained: Coding) -> Coding {
+        let own = self.coding();
+        let fits = match (own, trained) {
+            (Coding::Images(_), Coding::Images(_)) => !self.says_encoder,
+            (Coding::Images(_), _) | (_, Coding::Images(_)) => false,
+            (_, Coding::Reals) => true,
+            (_, Coding::Counts) => self.are_integers_to(127.0),
+            (_, Coding::Spikes) => self.are_integers_to(1.0),
+        };
+        if fits { trained } else { own }
+    }
+
+    /// Whether every element is an integer from 0 to this; a zero with a minus is none.
+    fn are_integers_to(&self, most: f32) -> bool {
+        match self.samples.to_vec::<f32>() {
+            Ok(values) => values.iter().all(|x| x.is_sign_positive() && (0.0..=most).contains(x) && x.fract() == 0.0),
+            Err(_) => self.largest().is_some_and(|largest| f32::from(largest) <= most),
+        }
     }
 
     /// Number of time steps T; `None` for images, which last as long as the recipe says.
@@ -127,10 +163,11 @@ fn check(array: &Array, types: &[DType], axes: &str, least: usize) -> std::resul
     }
 }
 
-fn encoder(file: &ArrayFile, source: &str) -> Result<Encoder> {
-    let Some(text) = file.metadata.get("max") else { return Ok(Encoder::BYTES) };
+/// The encoder that a file names.
+fn encoder(file: &ArrayFile, source: &str) -> Result<Option<Encoder>> {
+    let Some(text) = file.metadata.get("max") else { return Ok(None) };
     match text.parse::<f32>() {
-        Ok(max) if max.is_finite() && max > 0.0 => Ok(Encoder::Rate { max }),
+        Ok(max) if max.is_finite() && max > 0.0 => Ok(Some(Encoder::Rate { max })),
         _ => Err(Error::input(format!("{source}: the metadata entry `max` is `{text}`, not a positive number"))),
     }
 }

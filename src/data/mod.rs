@@ -2,6 +2,7 @@
 
 mod array_file;
 mod batches;
+mod coding;
 mod dataset;
 mod encoder;
 mod inputs;
@@ -9,6 +10,7 @@ mod replace_file;
 
 pub use array_file::ArrayFile;
 pub use batches::{Batch, Batches};
+pub use coding::Coding;
 pub use dataset::Dataset;
 pub use encoder::Encoder;
 pub use inputs::Inputs;

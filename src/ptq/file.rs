@@ -10,6 +10,7 @@ use super::program::StoredNetwork;
 use crate::data::ArrayFile;
 use crate::error::{Error, Result};
 use crate::network::Network;
+use crate::provenance::Provenance;
 use crate::quant::{QType, StoredWeight, check_counted};
 
 /// The metadata entry that says that a file holds quantized weights, and its value.
@@ -28,12 +29,8 @@ pub fn is_quantized(file: &ArrayFile) -> bool {
 /// The file of everything that a forward pass takes, by path. Beside the arrays it says the model, its rules, whose numerics
 /// they are meant for, and the type of each weight (`qtype:core/layers/0/kernel`).
 pub(super) fn encode(network: &Network, stored: &StoredNetwork, mut arrays: BTreeMap<String, Array>) -> ArrayFile {
-    let mut metadata = BTreeMap::from([
-        (FORMAT.0.to_owned(), FORMAT.1.to_owned()),
-        ("model".to_owned(), network.config().to_toml()),
-        ("rules".to_owned(), crate::config::rules_to_toml(network.rules())),
-        ("numerics".to_owned(), network.numerics().to_string()),
-    ]);
+    let mut metadata = BTreeMap::from([(FORMAT.0.to_owned(), FORMAT.1.to_owned())]);
+    Provenance::of_network(network).write(&mut metadata);
     for weight in &stored.stored.weights {
         metadata.insert(qtype_key(&weight.path), weight.qtype.to_string());
         if let Some((values, bits)) = arrays.get_mut(&values_path(weight)).zip(packed_bits(weight.qtype)) {

@@ -6,7 +6,8 @@ use std::fmt;
 /// What to do where qwix's results are not what its rules say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Numerics {
-    /// qwix's results to the last bit, so that runs of the Python packages can be compared with.
+    /// As qwix does, so that runs of the Python packages can be compared with: quantized values, scales and products of integers
+    /// to the last bit, sums of floats (gradients above all) in another order.
     Qwix,
     /// What the rules say: spikes are integers and stay as they are, gradients of every operation pass straight through the
     /// rounding.
@@ -38,6 +39,13 @@ pub enum Gradients {
     Full,
     /// Operands in bf16, summed in the element type they had. Spikes lose nothing by that.
     Bf16,
+}
+
+impl Gradients {
+    /// The width of this name, as it is displayed.
+    pub fn from_name(name: &str) -> Option<Gradients> {
+        [Gradients::Full, Gradients::Bf16].into_iter().find(|gradients| gradients.to_string() == name)
+    }
 }
 
 impl fmt::Display for Gradients {

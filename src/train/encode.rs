@@ -2,9 +2,9 @@
 
 use spiq_hlo::{DType, Tensor, TensorType};
 
-use crate::data::{Encoder, Inputs};
+use crate::data::{Coding, Encoder, Inputs};
 use crate::error::{Error, Result};
-use crate::random::GraphKey;
+use crate::random::{GraphKey, Key};
 
 /// How the samples of a data set become x [T, B, …].
 #[derive(Clone, Debug)]
@@ -23,16 +23,24 @@ pub(crate) struct Encoding {
 impl Encoding {
     /// The encoding of these samples; `time_steps` counts where they have no time axis of their own.
     pub(crate) fn of(inputs: &Inputs, time_steps: usize) -> Encoding {
+        Encoding::coded(inputs, inputs.coding(), time_steps)
+    }
+
+    /// The encoding of these samples, taken as a coding that [fits](Inputs::coding_for) them.
+    pub(crate) fn coded(inputs: &Inputs, coding: Coding, time_steps: usize) -> Encoding {
         Encoding {
-            encoder: inputs.encoder(),
+            encoder: match coding {
+                Coding::Images(encoder) => Some(encoder),
+                _ => None,
+            },
             time_steps: inputs.steps().unwrap_or(time_steps),
             features: inputs.features().to_vec(),
             sample: inputs.features().to_vec(),
             dtype: inputs.samples().dtype(),
-            x_dtype: match (inputs.encoder(), inputs.largest()) {
-                (Some(_), _) | (None, Some(0 | 1)) => DType::Pred,
-                (None, Some(2..=127)) => DType::S8,
-                (None, _) => DType::F32,
+            x_dtype: match coding {
+                Coding::Images(_) | Coding::Spikes => DType::Pred,
+                Coding::Counts => DType::S8,
+                Coding::Reals => DType::F32,
             },
         }
     }
@@ -93,6 +101,19 @@ impl Encoding {
         let dims = [&[self.time_steps], stored.dims()].concat();
         GraphKey::new(key).bernoulli(&dims, stored.convert(DType::F32) / f64::from(max))
     }
+}
+
+/// Samples whose spikes are drawn together in a test: those of sample n depend on the others' number.
+pub(crate) const TEST_GROUP: usize = 360;
+
+/// What the spikes of the test of a run are drawn from.
+pub(crate) fn test_key(seed: i64) -> Key {
+    Key::new(seed.wrapping_add(1000))
+}
+
+/// What those of the group with this number are drawn from.
+pub(crate) fn group_key(key: Key, number: usize) -> Key {
+    if number == 0 { key } else { key.fold_in(number as u32) }
 }
 
 /// Images [B, H, W] moved along `axis` by -1, 0 or 1, as a uniform draw [B, 1, 1] says.

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use spiq_hlo::Array;
 
-use super::encode::Encoding;
+use super::encode::{Encoding, TEST_GROUP, group_key, test_key};
 use super::options::Options;
 use super::programs::{self, Plan};
 use super::resident::Resident;
@@ -13,9 +13,6 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
 use crate::random::Key;
-
-/// Samples of one call of the test program.
-const BATCH: usize = 360;
 
 /// The test samples on the device, and the program that counts right answers.
 pub(super) struct Evaluation<'a> {
@@ -36,7 +33,7 @@ impl<'a> Evaluation<'a> {
             let (program, function, rates) = programs::answers(&plan)?;
             Ok(Compiled { program: program.compile(&client_there, &function)?, rates })
         }));
-        Evaluation { client, data, key: Key::new(options.seed + 1000), program }
+        Evaluation { client, data, key: test_key(options.seed), program }
     }
 
     /// Whether nothing has to be waited for before a test.
@@ -56,9 +53,8 @@ impl<'a> Evaluation<'a> {
         for (number, start) in (0..of).step_by(size).enumerate() {
             let count = size.min(of - start);
             let rows: Vec<i32> = (start..start + size).map(|place| self.row(place)).collect();
-            let key = if number == 0 { self.key } else { self.key.fold_in(number as u32) };
-            let given =
-                [Array::new([size], rows).expect("a row a sample"), Array::scalar(count as i32), key.to_array()];
+            let key = group_key(self.key, number).to_array();
+            let given = [Array::new([size], rows).expect("a row a sample"), Array::scalar(count as i32), key];
             let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
             let inputs = params.iter().chain(kept).map(Input::Borrow).chain(given.into_iter().map(Input::Donate));
             let outputs = compiled.program.execute(inputs.collect())?;
@@ -73,8 +69,9 @@ impl<'a> Evaluation<'a> {
     }
 }
 
+/// Samples of one call of the test program.
 fn batch(data: &Dataset) -> usize {
-    BATCH.min(data.count())
+    TEST_GROUP.min(data.count())
 }
 
 /// A test under way.

@@ -12,8 +12,9 @@ mod run;
 mod start;
 
 pub use checkpoint::{Checkpoint, prepare_folder};
-pub(crate) use encode::Encoding;
+pub(crate) use encode::{Encoding, TEST_GROUP, group_key, test_key};
 pub use metrics::{Metrics, Record, read_records};
 pub use options::{Event, Length, Optimizer, Options, Schedule, Summary};
 pub(crate) use programs::step_from_spikes;
 pub use run::run;
+pub use start::checkpoint_in;

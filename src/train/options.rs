@@ -1,6 +1,7 @@
 //! What a training run is told, and what it tells. Knows nothing of how it is typed or shown.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::data::Dataset;
@@ -19,6 +20,25 @@ pub enum Optimizer {
     Sgd,
 }
 
+impl Optimizer {
+    /// The optimizer of this name, as it is displayed: optax's.
+    pub fn from_name(name: &str) -> Option<Optimizer> {
+        let all = [Optimizer::Adam, Optimizer::Adamw, Optimizer::Lion, Optimizer::Sgd];
+        all.into_iter().find(|optimizer| optimizer.to_string() == name)
+    }
+}
+
+impl fmt::Display for Optimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Optimizer::Adam => "adam",
+            Optimizer::Adamw => "adamw",
+            Optimizer::Lion => "lion",
+            Optimizer::Sgd => "sgd",
+        })
+    }
+}
+
 /// How the learning rate goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
@@ -26,6 +46,22 @@ pub enum Schedule {
     Constant,
     /// `optax.cosine_decay_schedule` over all steps.
     Cosine,
+}
+
+impl Schedule {
+    /// The schedule of this name, as it is displayed.
+    pub fn from_name(name: &str) -> Option<Schedule> {
+        [Schedule::Constant, Schedule::Cosine].into_iter().find(|schedule| schedule.to_string() == name)
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Schedule::Constant => "constant",
+            Schedule::Cosine => "cosine",
+        })
+    }
 }
 
 /// How long a run is.
@@ -72,7 +108,9 @@ pub struct Options {
     pub init: Option<PathBuf>,
     /// Where the results go.
     pub out: PathBuf,
-    /// Whether to go on from the checkpoint in `out`, to bitwise the same end as an uninterrupted run.
+    /// Whether to go on from the checkpoint in `out`, to bitwise the same end as an uninterrupted run. Everything that decides
+    /// its bits must be as it was; [`Provenance`](crate::provenance::Provenance) reads it from the checkpoint. Initial parameters,
+    /// if they are named again, must be those of before.
     pub resume: bool,
 }
 

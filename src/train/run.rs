@@ -16,11 +16,12 @@ use super::metrics::read_records;
 use super::options::{Event, Options, Summary};
 use super::programs::{self, Plan};
 use super::resident::Resident;
-use super::start::{self, CHECKPOINT, Kept, STEP, rules_text};
+use super::start::{self, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, Start};
 use crate::data::replace_file;
 use crate::display::history;
 use crate::error::Result;
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
+use crate::provenance::Provenance;
 use crate::random::Key;
 
 /// A checkpoint is written after an epoch only when the last one is at least this old.
@@ -77,6 +78,8 @@ struct Run<'a> {
     /// What is carried from step to step, on the device.
     state: Vec<Buffer>,
     kept: Kept,
+    /// What decides the bits of the run, but for how far it is.
+    provenance: Provenance,
     per_epoch: usize,
     total: usize,
     first: usize,
@@ -107,7 +110,8 @@ impl<'a> Run<'a> {
         let slots = optimizer.state_types(&params);
         let statistics = options.network.statistics_types(&encoding.x_type(options.batch_size))?;
         let kept = Kept { params, statistics, slots };
-        let (values, done) = start::start(options, &kept)?;
+        let now = start::provenance(options, client, total);
+        let Start { values, done, provenance } = start::start(options, &kept, now)?;
         prepare_folder(&options.out)?;
         events(Event::Compiling);
         let steps = program.compile(client, &function)?;
@@ -119,6 +123,7 @@ impl<'a> Run<'a> {
                 (resident, Arc::new(on_device(client, &test)?))
             }
         };
+        start::clear(options)?;
         Ok(Run {
             client,
             options,
@@ -129,6 +134,7 @@ impl<'a> Run<'a> {
             test,
             state: values.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?,
             kept,
+            provenance,
             per_epoch,
             total,
             first: done,
@@ -248,14 +254,11 @@ impl<'a> Run<'a> {
         self.kept.paths().zip(&self.state).take(count).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
     }
 
+    /// What a file of this run says of it.
     fn metadata(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            (STEP.to_owned(), self.done.to_string()),
-            ("model".to_owned(), self.options.network.config().to_toml()),
-            ("rules".to_owned(), rules_text(self.options)),
-            ("numerics".to_owned(), self.options.network.numerics().to_string()),
-            ("grad_dtype".to_owned(), self.options.network.gradients().to_string()),
-        ])
+        let mut metadata = BTreeMap::new();
+        Provenance { step: Some(self.done as u64), ..self.provenance.clone() }.write(&mut metadata);
+        metadata
     }
 
     fn save(&self) -> Result<PathBuf> {
@@ -266,10 +269,11 @@ impl<'a> Run<'a> {
 
     /// Writes what a run leaves behind.
     fn leave(&self, test_accuracy: f32, interrupted: bool) -> Result<Vec<PathBuf>> {
-        let out = &self.options.out;
-        let (params, svg, metrics) =
-            (out.join("params.safetensors"), out.join("training.svg"), out.join("metrics.jsonl"));
-        Checkpoint { arrays: self.arrays(false)?, metadata: self.metadata() }.save(&params)?;
+        let [params, svg, metrics] = [PARAMS, PICTURE, METRICS].map(|name| self.options.out.join(name));
+        let mut metadata = self.metadata();
+        // Parameters are given away, and where their data once lay is nobody's business.
+        metadata.remove("data_file");
+        Checkpoint { arrays: self.arrays(false)?, metadata }.save(&params)?;
         let checkpoint = self.save()?;
         let state =
             if interrupted { format!("stopped at step {} of {}", self.done, self.total) } else { "done".into() };

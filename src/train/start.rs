@@ -1,7 +1,7 @@
 //! Where a run starts: checked options, initial parameters or a checkpoint, the metrics so far. Runs nothing.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use spiq_hlo::{Array, TensorType};
 
@@ -10,11 +10,15 @@ use super::journal::Journal;
 use super::metrics::{Metrics, Record, read_records};
 use super::options::{Length, Options};
 use crate::error::{Error, Result};
+use crate::pjrt::Client;
+use crate::provenance::{Digest, Init, Order, Provenance, Tile};
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
+pub(super) const PARAMS: &str = "params.safetensors";
+pub(super) const METRICS: &str = "metrics.jsonl";
+pub(super) const PICTURE: &str = "training.svg";
 
-/// Where a run stands, as a checkpoint's metadata.
-pub(super) const STEP: &str = "step";
+/// What the names of an optimizer's state start with.
 const OPTIMIZER: &str = "optimizer";
 
 /// Refuses options that do not fit each other or the data.
@@ -24,6 +28,12 @@ pub(super) fn check(options: &Options) -> Result<()> {
         return Err(Error::input(format!(
             "the model has {classes} outputs, but the labels go up to {}; give the last layer {labels} units",
             labels - 1
+        )));
+    }
+    if !options.resume && is_init(options, CHECKPOINT) {
+        return Err(Error::input(format!(
+            "the initial parameters are the checkpoint in {}, which the run replaces; let it leave its results elsewhere",
+            options.out.display()
         )));
     }
     if !options.learning_rate.is_finite() || options.learning_rate < 0.0 {
@@ -64,55 +74,117 @@ impl Kept {
     }
 }
 
-/// What a run starts from: what is carried from step to step, and the number of steps already done.
-pub(super) fn start(options: &Options, kept: &Kept) -> Result<(Vec<Array>, usize)> {
-    if options.resume {
-        return resume(options, kept);
-    }
-    let values = match &options.init {
-        Some(path) => Checkpoint::load(path)?.select(&kept.params, &path.display().to_string())?,
-        None => options.network.init(options.seed),
-    };
-    let zeros = kept.statistics.values().chain(kept.slots.values()).map(|ty| Array::zeros(ty.clone()));
-    Ok((values.into_values().chain(zeros).collect(), 0))
+/// What a run starts from.
+pub(super) struct Start {
+    /// What is carried from step to step.
+    pub(super) values: Vec<Array>,
+    /// Steps already done.
+    pub(super) done: usize,
+    /// What decides the bits of the run.
+    pub(super) provenance: Provenance,
 }
 
-fn resume(options: &Options, kept: &Kept) -> Result<(Vec<Array>, usize)> {
-    let path = options.out.join(CHECKPOINT);
-    let source = path.display().to_string();
-    let checkpoint = Checkpoint::load(&path)?;
-    let done = checkpoint.metadata.get(STEP).and_then(|step| step.parse().ok()).ok_or_else(|| {
+/// Initial parameters, or those of a checkpoint that this run goes on from.
+pub(super) fn start(options: &Options, kept: &Kept, now: Provenance) -> Result<Start> {
+    let read = |path: &PathBuf| Checkpoint::load(path)?.select(&kept.params, &path.display().to_string());
+    let initial = options.init.as_ref().map(read).transpose()?;
+    let init = initial.as_ref().map(|values| Init::From(Digest::of_arrays(values)));
+    if options.resume {
+        return resume(options, kept, Provenance { init, ..now });
+    }
+    let values = initial.unwrap_or_else(|| options.network.init(options.seed));
+    let zeros = kept.statistics.values().chain(kept.slots.values()).map(|ty| Array::zeros(ty.clone()));
+    let values = values.into_values().chain(zeros).collect();
+    Ok(Start { values, done: 0, provenance: Provenance { init: init.or(Some(Init::Drawn)), ..now } })
+}
+
+fn resume(options: &Options, kept: &Kept, now: Provenance) -> Result<Start> {
+    let checkpoint = checkpoint_in(&options.out)?;
+    let source = options.out.join(CHECKPOINT).display().to_string();
+    let then = Provenance::read(&checkpoint.metadata, &source)?;
+    then.check_same_run(&now, &source)?;
+    let done = then.step.and_then(|step| usize::try_from(step).ok()).ok_or_else(|| {
         Error::input(format!("{source} does not say how many steps were done, so it is not a checkpoint of a run"))
     })?;
-    let network = &options.network;
-    for (what, now) in [
-        ("model", network.config().to_toml()),
-        ("rules", rules_text(options)),
-        ("numerics", network.numerics().to_string()),
-        ("grad_dtype", network.gradients().to_string()),
-    ] {
-        if checkpoint.metadata.get(what).is_some_and(|then| *then != now) {
-            return Err(Error::input(format!(
-                "{source} is of a run with another {what}; resume with the flags of before, or start anew elsewhere"
-            )));
-        }
-    }
     let wanted: BTreeMap<String, TensorType> =
         kept.slots.iter().map(|(slot, ty)| (format!("{OPTIMIZER}/{slot}"), ty.clone())).collect();
     let mut values = Vec::new();
     for wanted in [&kept.params, &kept.statistics, &wanted] {
         values.extend(checkpoint.select(wanted, &source)?.into_values());
     }
-    Ok((values, done))
+    Ok(Start { values, done, provenance: now.or(then) })
 }
 
-pub(super) fn rules_text(options: &Options) -> String {
-    crate::config::rules_to_toml(options.network.rules())
+/// The checkpoint of the run whose results are in a folder. Its metadata say all that decides the bits of the run
+/// ([`Provenance`]).
+///
+/// # Errors
+/// Of kind `File` or `Input`: there is none, as where a run ended before its first one; it is damaged.
+pub fn checkpoint_in(folder: &Path) -> Result<Checkpoint> {
+    let path = folder.join(CHECKPOINT);
+    // A new run takes away the checkpoint of an older one, so that it is never taken for its own.
+    if !path.exists() && folder.join(METRICS).exists() {
+        return Err(Error::input(format!(
+            "there is no {}: the run in this folder ended before its first checkpoint; start it anew, without --resume",
+            path.display()
+        )));
+    }
+    Checkpoint::load(&path)
+}
+
+/// What decides the bits of a run of so many steps, but for its initial parameters.
+pub(super) fn provenance(options: &Options, client: &Client, total: usize) -> Provenance {
+    let (network, inputs) = (&options.network, options.train.inputs());
+    let time_steps = inputs.steps().unwrap_or(options.time_steps);
+    Provenance {
+        time_steps: Some(time_steps),
+        coding: Some(inputs.coding()),
+        time_tile: Some(Tile::of(network, time_steps)),
+        data: Some(Digest::of_data(&options.train, &options.test)),
+        seed: Some(options.seed),
+        optimizer: Some(options.optimizer),
+        learning_rate: Some(options.learning_rate),
+        schedule: Some(options.schedule),
+        batch_size: Some(options.batch_size),
+        length: Some(Length::Steps(total)),
+        order: Some(if options.shuffle { Order::Shuffled } else { Order::File }),
+        shift: Some(options.shift),
+        data_file: options.train.file().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned())),
+        ..Provenance::of(network, client)
+    }
+}
+
+/// Takes away what an older run left in the folder, before a new one leaves anything: a run that is stopped early must not
+/// be taken for the older one. What the new run starts from stays until it is replaced.
+pub(super) fn clear(options: &Options) -> Result<()> {
+    if options.resume {
+        return Ok(());
+    }
+    for name in [CHECKPOINT, PARAMS, PICTURE] {
+        let path = options.out.join(name);
+        if is_init(options, name) {
+            continue;
+        }
+        match std::fs::remove_file(&path) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::file(&path, "remove", cause));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a run starts from this file in the folder of its results.
+fn is_init(options: &Options, name: &str) -> bool {
+    let there = |path: &Path| path.canonicalize().ok();
+    let init = options.init.as_deref().and_then(there);
+    init.is_some() && init == there(&options.out.join(name))
 }
 
 /// The journal of a run that has done so many steps.
 pub(super) fn journal(options: &Options, done: usize, per_epoch: usize) -> Result<Journal> {
-    let path = options.out.join("metrics.jsonl");
+    let path = options.out.join(METRICS);
     let metrics = match options.resume {
         true => Metrics::resume(&path, |record| before(record, done, per_epoch))?,
         false => Metrics::create(&path)?,

@@ -1,0 +1,227 @@
+//! What `spiq train` is told: by flags, by the checkpoint that it goes on from, by the parameters that it starts from, by a
+//! recipe, in this order. Knows nothing of the loop.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use spiq::config::ModelConfig;
+use spiq::data::Dataset;
+use spiq::network::Network;
+use spiq::pjrt::Client;
+use spiq::provenance::{ModelText, Order, Provenance, Scope, Tile};
+use spiq::train::{Checkpoint, Length, Options, checkpoint_in};
+use spiq::{Error, ErrorKind, Result};
+
+use super::choice::Device;
+use super::recipe::{Name, Recipe};
+use super::train::Arguments;
+use super::trained::{Trained, named_rules};
+
+/// A training run, before it begins.
+pub struct Plan {
+    /// What the run is told.
+    pub options: Options,
+    /// Where it runs.
+    pub device: Device,
+    /// The checkpoint that it goes on from.
+    begun: Option<Trained>,
+    /// The parameters that it starts from.
+    init: Option<Trained>,
+    /// A note on what the checkpoint does not say.
+    missing: Option<String>,
+}
+
+impl Plan {
+    /// What these arguments mean.
+    ///
+    /// # Errors
+    /// Of kind `Input` or `File`: files that are not usable or do not fit each other.
+    pub fn new(arguments: &Arguments) -> Result<Plan> {
+        let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments.data.as_deref()));
+        let begun = arguments.resume.then(|| begun(&out)).transpose()?;
+        let init = arguments.init.as_deref().map(init).transpose()?;
+        // Whoever names a recipe means all of it: the checkpoint is compared with it, nothing is taken from there.
+        let resumed = begun.as_ref().filter(|_| arguments.recipe.is_none()).map(|begun| begun.provenance.clone());
+        let chosen = flags(arguments)?.or(resumed.unwrap_or_default());
+        let chosen = chosen.or(init.as_ref().filter(|_| begun.is_none()).map(of_network).unwrap_or_default());
+        let recipe = arguments.recipe.unwrap_or(Name::Digits).recipe();
+        let chosen = in_full(chosen, &recipe, arguments);
+        let missing = begun.as_ref().and_then(|begun| missing(begun, &chosen));
+        let device = device(&chosen, begun.as_ref())?;
+        if let Some(Trained { provenance, source }) = &begun {
+            // The only thing that is needed before it could be compared with the rest.
+            let device = Provenance { device: chosen.device.clone(), ..Provenance::default() };
+            provenance.check_same_run(&device, source)?;
+        }
+        let options = options(arguments, chosen, begun.as_ref(), out)?;
+        Ok(Plan { options, device, begun, init, missing })
+    }
+
+    /// What may change the bits and no flag decides, and in what the network is another than the one that parameters were
+    /// trained in.
+    pub fn notes(&self, client: &Client) -> Vec<String> {
+        let now = Provenance { time_steps: Some(self.time_steps()), ..Provenance::of(&self.options.network, client) };
+        let Some(Trained { provenance, source }) = self.begun.as_ref().or(self.init.as_ref()) else {
+            return Vec::new();
+        };
+        if self.options.resume {
+            let differences = provenance.differences(&now);
+            let around = differences.iter().filter(|difference| difference.scope == Scope::Surroundings);
+            let note =
+                |difference| format!("note: {source} was left by a run with {difference}; the last bits may be others");
+            return around.map(note).chain(self.missing.clone()).collect();
+        }
+        // Rules are what one starts from parameters for.
+        let known = Provenance { rules: None, ..provenance.clone() };
+        let differences = known.differences(&now);
+        let network = differences.iter().filter(|difference| difference.scope == Scope::Outputs);
+        network.map(|difference| format!("note: {source} was trained with {difference}")).collect()
+    }
+
+    fn time_steps(&self) -> usize {
+        self.options.train.inputs().steps().unwrap_or(self.options.time_steps)
+    }
+}
+
+/// What the checkpoint in a folder says.
+fn begun(folder: &Path) -> Result<Trained> {
+    let source = folder.join("checkpoint.safetensors").display().to_string();
+    Trained::read(&checkpoint_in(folder)?.metadata, source)
+}
+
+/// What a file of parameters says.
+fn init(path: &Path) -> Result<Trained> {
+    Trained::read(&Checkpoint::load(path)?.metadata, path.display().to_string())
+}
+
+/// What stays as it was where a new run starts from parameters: the network that they belong to, but for its rules.
+fn of_network(init: &Trained) -> Provenance {
+    let Provenance { model, numerics, time_steps, .. } = init.provenance.clone();
+    Provenance { model, numerics, time_steps, ..Provenance::default() }
+}
+
+/// What the flags say.
+fn flags(arguments: &Arguments) -> Result<Provenance> {
+    let model = arguments.model.as_deref().map(ModelConfig::load).transpose()?;
+    let device = arguments.device.and_then(|device| device.to_possible_value());
+    Ok(Provenance {
+        device: device.map(|device| device.get_name().to_owned()),
+        model: model.as_ref().map(ModelText::of),
+        rules: arguments.rules.as_deref().map(named_rules).transpose()?,
+        numerics: arguments.numerics.map(Into::into),
+        time_steps: arguments.time_steps,
+        time_tile: arguments.time_tile.map(Tile::Steps),
+        grad_dtype: arguments.grad_dtype.map(Into::into),
+        seed: arguments.seed,
+        optimizer: arguments.optimizer.map(Into::into),
+        learning_rate: arguments.learning_rate,
+        schedule: arguments.schedule.map(Into::into),
+        batch_size: arguments.batch_size,
+        length: arguments.steps.map(Length::Steps).or(arguments.epochs.map(Length::Epochs)),
+        order: arguments.no_shuffle.then_some(Order::File),
+        shift: arguments.shift,
+        data_file: arguments.data.clone(),
+        ..Provenance::default()
+    })
+}
+
+/// With the recipe for all that is still open.
+fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Provenance {
+    // The recipe's rules belong to its model, its schedule and shifts to its model, data and optimizer together.
+    let its_model = recipe.provenance().model;
+    let own_model =
+        arguments.model.is_some() || chosen.model.as_ref().is_some_and(|model| Some(model) != its_model.as_ref());
+    let own_run =
+        own_model || arguments.data.is_some() || arguments.optimizer.is_some() || arguments.learning_rate.is_some();
+    let mut rest = recipe.provenance();
+    if own_model {
+        rest.rules = Some(Vec::new());
+    }
+    if own_run {
+        (rest.schedule, rest.shift) = (Some(spiq::train::Schedule::Constant), Some(0.0));
+    }
+    chosen.or(rest)
+}
+
+/// What is taken on trust, since the checkpoint of an earlier version does not say it.
+fn missing(begun: &Trained, chosen: &Provenance) -> Option<String> {
+    let missing = begun.provenance.missing(chosen);
+    (!missing.is_empty()).then(|| {
+        let names = missing.join(", ");
+        format!(
+            "note: {} does not say its {names}; flags and defaults are taken, which must be those of before",
+            begun.source
+        )
+    })
+}
+
+fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {
+    let name = chosen.device.as_deref().unwrap_or("cpu");
+    Device::from_str(name, true).map_err(|_| {
+        let source = begun.map_or("the run", |begun| &begun.source);
+        Error::input(format!(
+            "{source} is of the device `{name}`, which this version does not know; give one with --device"
+        ))
+    })
+}
+
+/// The options of a run that is told this much.
+fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, out: PathBuf) -> Result<Options> {
+    let source = begun.map_or_else(|| "the model".to_owned(), |begun| format!("the model in {}", begun.source));
+    let model = chosen.model.expect("the recipe has a model").model(&source)?;
+    let network = Network::new(model, chosen.rules.unwrap_or_default())?
+        .with_numerics(chosen.numerics.unwrap_or_default())
+        .with_gradients(chosen.grad_dtype.unwrap_or_default())
+        .with_time_tile(chosen.time_tile.and_then(Tile::steps));
+    let (train, test) = dataset(arguments, chosen.data_file.as_deref(), &network)?.split()?;
+    let default = Options::new(network, train, test, out);
+    Ok(Options {
+        optimizer: chosen.optimizer.unwrap_or(default.optimizer),
+        learning_rate: chosen.learning_rate.unwrap_or(default.learning_rate),
+        schedule: chosen.schedule.unwrap_or(default.schedule),
+        batch_size: chosen.batch_size.unwrap_or(default.batch_size),
+        length: chosen.length.unwrap_or(default.length),
+        time_steps: chosen.time_steps.unwrap_or(default.time_steps),
+        shift: chosen.shift.unwrap_or(default.shift),
+        steps_per_call: arguments.steps_per_call,
+        shuffle: chosen.order.is_none_or(|order| order == Order::Shuffled),
+        seed: chosen.seed.unwrap_or(default.seed),
+        init: arguments.init.clone(),
+        resume: arguments.resume,
+        ..default
+    })
+}
+
+/// The data, which must be of the model's sizes.
+fn dataset(arguments: &Arguments, file: Option<&Path>, network: &Network) -> Result<Dataset> {
+    let own_model = arguments.model.is_some() || arguments.resume;
+    let (data, source) = match file {
+        // The labels are checked against the classes of a model that the user has chosen, else after the features.
+        Some(path) => {
+            let read = Dataset::load(path, own_model.then(|| network.classes()));
+            let moved = |error: &Error| error.kind() == ErrorKind::File && arguments.data.is_none();
+            match read {
+                Err(error) if moved(&error) => {
+                    return Err(Error::input(format!("{error}; name the data of the run with --data")));
+                }
+                read => (read?, path.display().to_string()),
+            }
+        }
+        None => (Dataset::digits(), "the built-in digits".to_owned()),
+    };
+    let (classes, outputs) = (data.classes(), network.classes());
+    let refused = match network.sample_shape(data.inputs().features()) {
+        Ok(_) if classes <= outputs => return Ok(data),
+        Ok(_) => format!("there are {classes} classes, but the model has {outputs} outputs"),
+        Err(error) => error.to_string(),
+    };
+    Err(Error::input(match own_model {
+        true => format!("{source}: {refused}"),
+        false => format!("{source}: {refused}; the model is the recipe's, give another one with --model"),
+    }))
+}
+
+fn default_folder(data: Option<&Path>) -> PathBuf {
+    let name = data.and_then(Path::file_stem).unwrap_or("digits".as_ref());
+    Path::new("runs").join(name)
+}

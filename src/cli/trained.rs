@@ -1,0 +1,84 @@
+//! What parameters say of their training, as a default for flags. Knows nothing of what is done with them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use spiq::config::{ModelConfig, RuleConfig, load_rules};
+use spiq::network::Network;
+use spiq::provenance::{Provenance, Tile};
+use spiq::{Error, Result};
+
+use super::choice::Numerics;
+use super::screen;
+
+/// What a file of parameters says of their training.
+pub struct Trained {
+    /// What it says.
+    pub provenance: Provenance,
+    /// The file, in messages.
+    pub source: String,
+}
+
+impl Trained {
+    /// Reads the metadata of the file `source`.
+    ///
+    /// # Errors
+    /// As [`Provenance::read`].
+    pub fn read(metadata: &BTreeMap<String, String>, source: String) -> Result<Trained> {
+        Ok(Trained { provenance: Provenance::read(metadata, &source)?, source })
+    }
+
+    /// The network of these flags; what they leave open is as it was trained.
+    ///
+    /// # Errors
+    /// Of kind `Input` or `File`: no model at all, files that are not usable.
+    pub fn network(&self, model: Option<&Path>, rules: Option<&Path>, numerics: Option<Numerics>) -> Result<Network> {
+        let Trained { provenance, source } = self;
+        let model = match (model, &provenance.model) {
+            (Some(path), _) => ModelConfig::load(path)?,
+            (None, Some(text)) => text.model(&format!("the model in {source}"))?,
+            (None, None) => {
+                return Err(Error::input(format!("{source} does not say of which model it is; give one with --model")));
+            }
+        };
+        let rules = match rules {
+            Some(path) => named_rules(path)?,
+            None => provenance.rules.clone().unwrap_or_default(),
+        };
+        let numerics = numerics.map(Into::into).or(provenance.numerics).unwrap_or_default();
+        let tile = provenance.time_tile.and_then(Tile::steps);
+        let network = Network::new(model, rules)?.with_numerics(numerics).with_time_tile(tile);
+        Ok(network.with_gradients(provenance.grad_dtype.unwrap_or_default()))
+    }
+
+    /// Notes in what `now` is another than the training was, and which of the entries that no flag gives the file does not say.
+    pub fn note(&self, now: &Provenance, open: &[&str]) {
+        let Trained { provenance, source } = self;
+        let differences = provenance.differences(now);
+        for difference in differences.iter().filter(|difference| difference.decides_outputs()) {
+            screen::note(&format!("note: {source} was trained with {difference}"));
+        }
+        let missing: Vec<&str> = provenance.missing(now).into_iter().filter(|name| open.contains(name)).collect();
+        if !missing.is_empty() {
+            screen::note(&format!("note: {source} does not say its {}; defaults are taken", missing.join(", ")));
+        }
+    }
+}
+
+/// The rules of a file; `none` for no rules.
+///
+/// # Errors
+/// As [`load_rules`].
+pub fn named_rules(path: &Path) -> Result<Vec<RuleConfig>> {
+    if path == Path::new("none") { Ok(Vec::new()) } else { load_rules(path) }
+}
+
+/// What an accuracy is of, and in which arithmetic.
+pub fn accuracy_of(what: &str, network: &Network) -> String {
+    format!("{what}, {}", if network.rules().is_empty() { "full precision" } else { "quantized" })
+}
+
+/// A part of the samples, as it is shown.
+pub fn percent(part: f32) -> String {
+    format!("{:.2} %", 100.0 * part)
+}

@@ -1,0 +1,81 @@
+//! One entry in which two provenances differ, and what that means. Knows nothing of files.
+
+use std::fmt;
+
+use super::Row;
+
+/// What an entry decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Outputs of a network, and so the course of a run.
+    Outputs,
+    /// The course of a run: with another value it would have ended elsewhere.
+    Run,
+    /// Last bits, perhaps: who compiled the program.
+    Surroundings,
+    /// Nothing: how far a run has come, where its data lie.
+    Place,
+}
+
+/// An entry with another value than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Its name, as in [`Provenance`](super::Provenance).
+    pub name: &'static str,
+    /// What it decides.
+    pub scope: Scope,
+    words: &'static str,
+    flag: &'static str,
+    then: String,
+    now: String,
+}
+
+impl Difference {
+    pub(super) fn between(then: Row, now: Row) -> Option<Difference> {
+        let Row { name, scope, words, flag, .. } = then;
+        let (then, now) = then.text.zip(now.text).filter(|(then, now)| then != now)?;
+        let (then, now) = first_lines_that_differ(&then, &now);
+        Some(Difference { name, scope, words, flag, then: short(then), now: short(now) })
+    }
+
+    /// Whether a run cannot go on with it to the same bits.
+    pub fn decides_a_run(&self) -> bool {
+        matches!(self.scope, Scope::Outputs | Scope::Run)
+    }
+
+    /// Whether a network's outputs are others with it, or may be.
+    pub fn decides_outputs(&self) -> bool {
+        matches!(self.scope, Scope::Outputs | Scope::Surroundings)
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { words, flag, then, now, .. } = self;
+        let flag = if flag.is_empty() { String::new() } else { format!("{flag}: ") };
+        write!(f, "another {words} ({flag}{then} there, {now} here)")
+    }
+}
+
+/// Of two texts of many lines, such as models, those where they part.
+fn first_lines_that_differ<'a>(then: &'a str, now: &'a str) -> (&'a str, &'a str) {
+    let (mut then_lines, mut now_lines) = (then.lines(), now.lines());
+    loop {
+        match (then_lines.next(), now_lines.next()) {
+            (None, None) => return (then, now),
+            (a, b) if a == b => {}
+            (a, b) => return (a.unwrap_or_default(), b.unwrap_or_default()),
+        }
+    }
+}
+
+/// A value that fits into a sentence.
+pub(super) fn short(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let line = text.lines().next().unwrap_or_default().trim();
+    match line.char_indices().nth(LONGEST) {
+        _ if line.is_empty() => "nothing".to_owned(),
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}

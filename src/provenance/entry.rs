@@ -1,0 +1,237 @@
+//! Values as the text of a metadata entry, and back. Knows nothing of which entries there are.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::Digest;
+use crate::config::{ModelConfig, RuleConfig, parse_rules, rules_to_toml};
+use crate::data::Coding;
+use crate::error::Result;
+use crate::network::Network;
+use crate::quant::{Gradients, Numerics};
+use crate::train::{Length, Optimizer, Schedule};
+
+/// A value with a text of its own: equal values have equal texts, and the text gives the value again.
+pub(super) trait Entry: Sized {
+    fn text(&self) -> String;
+    fn parse(text: &str) -> Option<Self>;
+}
+
+/// The text of a model's file, every default written out. Layers that no file can name keep it from being read as a model, not
+/// from being compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelText(String);
+
+impl ModelText {
+    /// The text of a model.
+    pub fn of(model: &ModelConfig) -> ModelText {
+        ModelText(model.to_toml())
+    }
+
+    /// The model. `source` names the text in messages.
+    ///
+    /// # Errors
+    /// Of kind `Input`, as [`ModelConfig::parse`].
+    pub fn model(&self, source: &str) -> Result<ModelConfig> {
+        ModelConfig::parse(&self.0, source)
+    }
+}
+
+impl Entry for ModelText {
+    fn text(&self) -> String {
+        self.0.clone()
+    }
+
+    fn parse(text: &str) -> Option<ModelText> {
+        // Another version may write out other defaults.
+        let known = ModelConfig::parse(text, "the metadata").map(|model| ModelText::of(&model));
+        Some(known.unwrap_or_else(|_| ModelText(text.to_owned())))
+    }
+}
+
+impl Entry for Vec<RuleConfig> {
+    fn text(&self) -> String {
+        if self.is_empty() { NO_RULES.to_owned() } else { rules_to_toml(self) }
+    }
+
+    fn parse(text: &str) -> Option<Vec<RuleConfig>> {
+        match text.trim() {
+            NO_RULES | "rules = []" => Some(Vec::new()),
+            rules => parse_rules(rules, "the metadata").ok(),
+        }
+    }
+}
+
+/// The text of no rules, as on the command line.
+const NO_RULES: &str = "none";
+
+/// Where a run's parameters started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// At values drawn from the seed.
+    Drawn,
+    /// At these values.
+    From(Digest),
+}
+
+impl fmt::Display for Init {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Init::Drawn => f.write_str("drawn"),
+            Init::From(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl Entry for Init {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn parse(text: &str) -> Option<Init> {
+        if text == Init::Drawn.to_string() { Some(Init::Drawn) } else { Digest::parse(text).map(Init::From) }
+    }
+}
+
+/// A choice between two, by name.
+macro_rules! choices {
+    ($($(#[$doc:meta])* $ty:ident { $($(#[$of:meta])* $choice:ident = $name:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $ty {
+            $($(#[$of])* $choice,)*
+        }
+
+        impl Entry for $ty {
+            fn text(&self) -> String {
+                match self { $($ty::$choice => $name.to_owned(),)* }
+            }
+
+            fn parse(text: &str) -> Option<$ty> {
+                match text { $($name => Some($ty::$choice),)* _ => None }
+            }
+        }
+    )*};
+}
+
+choices! {
+    /// What computes loops over time and products with spikes.
+    Kernels {
+        /// The kernels of this library.
+        Spiq = "kernels of spiq",
+        /// XLA alone.
+        Xla = "XLA alone",
+    }
+    /// The order of the samples in each epoch.
+    Order {
+        /// Another one in each, drawn from the seed.
+        Shuffled = "shuffled",
+        /// That of the file.
+        File = "that of the file",
+    }
+}
+
+/// Time steps of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tile {
+    /// All there are.
+    All,
+    /// So many, fewer than there are.
+    Steps(usize),
+}
+
+impl Tile {
+    /// The tile of a network for samples of so many time steps.
+    pub fn of(network: &Network, time_steps: usize) -> Tile {
+        match network.time_tile() {
+            Some(tile) if tile < time_steps => Tile::Steps(tile),
+            _ => Tile::All,
+        }
+    }
+
+    /// As a network takes it.
+    pub fn steps(self) -> Option<usize> {
+        match self {
+            Tile::All => None,
+            Tile::Steps(steps) => Some(steps),
+        }
+    }
+}
+
+impl Entry for Tile {
+    fn text(&self) -> String {
+        self.steps().map_or_else(|| "all".to_owned(), |steps| steps.to_string())
+    }
+
+    fn parse(text: &str) -> Option<Tile> {
+        if text == "all" { Some(Tile::All) } else { usize::parse(text).map(Tile::Steps) }
+    }
+}
+
+impl Entry for Length {
+    fn text(&self) -> String {
+        match self {
+            Length::Epochs(epochs) => format!("{epochs} epochs"),
+            Length::Steps(steps) => format!("{steps} steps"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Length> {
+        let (count, unit) = text.split_once(' ')?;
+        match unit {
+            "epochs" => usize::parse(count).map(Length::Epochs),
+            "steps" => usize::parse(count).map(Length::Steps),
+            _ => None,
+        }
+    }
+}
+
+/// A count of at least one, as flags take them.
+impl Entry for usize {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn parse(text: &str) -> Option<usize> {
+        text.parse().ok().filter(|count| (1..=i32::MAX as usize).contains(count))
+    }
+}
+
+impl Entry for PathBuf {
+    fn text(&self) -> String {
+        self.display().to_string()
+    }
+
+    fn parse(text: &str) -> Option<PathBuf> {
+        Some(text.into())
+    }
+}
+
+/// Types that are displayed as they are read.
+macro_rules! displayed {
+    ($($ty:ty: $parse:expr;)*) => {$(
+        impl Entry for $ty {
+            fn text(&self) -> String {
+                self.to_string()
+            }
+
+            fn parse(text: &str) -> Option<$ty> {
+                let parse: fn(&str) -> Option<$ty> = $parse;
+                parse(text)
+            }
+        }
+    )*};
+}
+
+displayed! {
+    String: |text| Some(text.to_owned());
+    i64: |text| text.parse().ok();
+    u64: |text| text.parse().ok();
+    f64: |text| text.parse().ok().filter(|number: &f64| number.is_finite());
+    Numerics: Numerics::from_name;
+    Gradients: Gradients::from_name;
+    Optimizer: Optimizer::from_name;
+    Schedule: Schedule::from_name;
+    Coding: Coding::from_name;
+    Digest: Digest::parse;
+}

@@ -1,0 +1,222 @@
+//! Where the arrays of a file come from: all that decided their bits, as the file's metadata. Here it is written, read and
+//! compared, and nowhere else. Knows nothing of how anything is computed.
+
+mod difference;
+mod digest;
+mod entry;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::config::RuleConfig;
+use crate::data::Coding;
+use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::pjrt::Client;
+use crate::quant::{Gradients, Numerics};
+use crate::train::{Length, Optimizer, Schedule};
+
+pub use difference::{Difference, Scope};
+pub use digest::Digest;
+pub use entry::{Init, Kernels, ModelText, Order, Tile};
+
+use entry::Entry;
+
+/// The version of this library, which files of earlier versions do not name.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// One row an entry: its name in the metadata, its type, what a difference means, how it is called and which flag sets it.
+macro_rules! provenance {
+    ($($(#[$doc:meta])* $name:ident: $ty:ty, $scope:ident, $words:literal, $flag:literal;)*) => {
+        /// What decided the bits of a run's arrays, as far as a file says it. An entry is `None` where it does not, as in files of
+        /// earlier versions or of other programs.
+        ///
+        /// ```
+        /// use spiq::provenance::Provenance;
+        /// let (mut then, mut metadata) = (Provenance::default(), Default::default());
+        /// then.seed = Some(1);
+        /// then.write(&mut metadata);
+        /// let read = Provenance::read(&metadata, "P.safetensors")?;
+        /// assert_eq!(read.seed, Some(1));
+        /// let now = Provenance { seed: Some(2), batch_size: Some(64), ..Provenance::default() };
+        /// let [difference] = &read.differences(&now)[..] else { panic!("the batch size is not known of both") };
+        /// assert_eq!(difference.to_string(), "another seed (--seed: 1 there, 2 here)");
+        /// # Ok::<(), spiq::Error>(())
+        /// ```
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct Provenance {
+            $($(#[$doc])* pub $name: Option<$ty>,)*
+        }
+
+        impl Provenance {
+            /// What the metadata of a file say. `source` names it in messages.
+            ///
+            /// # Errors
+            /// Of kind `Input` for an entry that this version does not understand.
+            pub fn read(metadata: &BTreeMap<String, String>, source: &str) -> Result<Provenance> {
+                Ok(Provenance { $($name: read_entry(metadata, stringify!($name), source)?,)* })
+            }
+
+            /// What this says, and what another says where this does not.
+            #[must_use]
+            pub fn or(self, other: Provenance) -> Provenance {
+                Provenance { $($name: self.$name.or(other.$name),)* }
+            }
+
+            fn rows(&self) -> Vec<Row> {
+                vec![$(Row {
+                    name: stringify!($name),
+                    scope: Scope::$scope,
+                    words: $words,
+                    flag: $flag,
+                    text: self.$name.as_ref().map(Entry::text),
+                },)*]
+            }
+        }
+    };
+}
+
+/// One entry, as text.
+struct Row {
+    name: &'static str,
+    scope: Scope,
+    words: &'static str,
+    flag: &'static str,
+    text: Option<String>,
+}
+
+provenance! {
+    /// The version of this library.
+    spiq: String, Surroundings, "version of spiq", "";
+    /// The compiler, in the plugin's own words.
+    plugin: String, Surroundings, "plugin", "SPIQ_PJRT_PLUGIN";
+    /// What the environment tells XLA beside what the program does.
+    xla_flags: String, Surroundings, "XLA_FLAGS", "XLA_FLAGS";
+    /// The platform: `cpu`, `cuda`, `tpu`.
+    device: String, Outputs, "device", "--device";
+    /// What computes loops over time and products with spikes.
+    kernels: Kernels, Outputs, "choice of kernels", "SPIQ_NO_KERNELS";
+    /// The model.
+    model: ModelText, Outputs, "model", "--model";
+    /// The rules; none where nothing is quantized.
+    rules: Vec<RuleConfig>, Outputs, "rules", "--rules";
+    /// How numbers are rounded.
+    numerics: Numerics, Outputs, "numerics", "--numerics";
+    /// Time steps of a sample.
+    time_steps: usize, Outputs, "number of time steps", "--time-steps";
+    /// As what samples are shown to the network.
+    coding: Coding, Outputs, "coding of samples", "--data";
+    /// Time steps of a tile.
+    time_tile: Tile, Outputs, "time tile", "--time-tile";
+    /// Element type of the products that give the gradients.
+    grad_dtype: Gradients, Run, "type of gradients' products", "--grad-dtype";
+    /// The samples, their labels and their parts.
+    data: Digest, Run, "data", "--data";
+    /// Where the run started.
+    init: Init, Run, "start", "--init";
+    /// What initial parameters, order and spikes are drawn from.
+    seed: i64, Run, "seed", "--seed";
+    /// The optimizer.
+    optimizer: Optimizer, Run, "optimizer", "--optimizer";
+    /// The learning rate at the start.
+    learning_rate: f64, Run, "learning rate", "--learning-rate";
+    /// How it goes on.
+    schedule: Schedule, Run, "schedule", "--schedule";
+    /// Samples a step.
+    batch_size: usize, Run, "batch size", "--batch-size";
+    /// Steps in all: schedule and random numbers depend on it.
+    length: Length, Run, "length", "--epochs or --steps";
+    /// The order of the samples in each epoch.
+    order: Order, Run, "order of samples", "--no-shuffle";
+    /// Probability of moving an image.
+    shift: f64, Run, "shift", "--shift";
+    /// Steps that are done.
+    step: u64, Place, "step", "";
+    /// The file of the data; `None` for the built-in digits. Only a checkpoint says it.
+    data_file: PathBuf, Place, "data file", "--data";
+}
+
+/// What files of every version say. Others may use such names for something else, so that only a file that says which version
+/// wrote it is asked for the rest.
+const EARLY: [&str; 5] = ["model", "rules", "numerics", "grad_dtype", "step"];
+
+/// A plugin in its own words.
+fn plugin(client: &Client) -> String {
+    let (major, minor) = client.plugin().version();
+    format!("PJRT {major}.{minor}, {}", client.platform_version())
+}
+
+fn read_entry<T: Entry>(metadata: &BTreeMap<String, String>, name: &str, source: &str) -> Result<Option<T>> {
+    let ours = metadata.contains_key("spiq");
+    let Some(text) = metadata.get(name).filter(|_| ours || EARLY.contains(&name)) else { return Ok(None) };
+    match T::parse(text) {
+        Some(value) => Ok(Some(value)),
+        None if !ours && name == "rules" => Ok(None),
+        None => Err(Error::input(format!(
+            "{source}: its metadata say that `{name}` is `{}`, which this version of spiq does not understand",
+            difference::short(text)
+        ))),
+    }
+}
+
+impl Provenance {
+    /// What a network and the device that computes it decide.
+    pub fn of(network: &Network, client: &Client) -> Provenance {
+        Provenance {
+            spiq: Some(VERSION.to_owned()),
+            plugin: Some(plugin(client)),
+            xla_flags: Some(std::env::var("XLA_FLAGS").unwrap_or_default()),
+            device: Some(client.platform_name().to_owned()),
+            kernels: Some(if client.has_kernels() { Kernels::Spiq } else { Kernels::Xla }),
+            ..Provenance::of_network(network)
+        }
+    }
+
+    /// What a network decides.
+    pub fn of_network(network: &Network) -> Provenance {
+        Provenance {
+            model: Some(ModelText::of(network.config())),
+            rules: Some(network.rules().to_vec()),
+            numerics: Some(network.numerics()),
+            grad_dtype: Some(network.gradients()),
+            ..Provenance::default()
+        }
+    }
+
+    /// Adds what is known to the metadata of a file.
+    pub fn write(&self, metadata: &mut BTreeMap<String, String>) {
+        let known = self.rows().into_iter().filter_map(|row| Some((row.name.to_owned(), row.text?)));
+        metadata.extend(known);
+        metadata.entry("spiq".to_owned()).or_insert_with(|| VERSION.to_owned());
+    }
+
+    /// In what `now` is another than this, in the order of the entries; what one of them does not know is left out.
+    pub fn differences(&self, now: &Provenance) -> Vec<Difference> {
+        let pairs = self.rows().into_iter().zip(now.rows());
+        pairs.filter_map(|(then, now)| Difference::between(then, now)).collect()
+    }
+
+    /// Names of what this does not say, but `wanted` does.
+    pub fn missing(&self, wanted: &Provenance) -> Vec<&'static str> {
+        let pairs = self.rows().into_iter().zip(wanted.rows());
+        let missing = pairs.filter(|(own, other)| own.text.is_none() && other.text.is_some());
+        missing.filter(|(own, _)| matches!(own.scope, Scope::Run | Scope::Outputs)).map(|(own, _)| own.name).collect()
+    }
+
+    /// That `now` goes on with the run that left this in the file `source`, to the same bits.
+    ///
+    /// # Errors
+    /// Of kind `Input`, with the name and both values of everything in which it does not.
+    pub fn check_same_run(&self, now: &Provenance, source: &str) -> Result<()> {
+        let differences = self.differences(now);
+        let of_run: Vec<String> = differences.iter().filter(|d| d.decides_a_run()).map(ToString::to_string).collect();
+        match of_run.is_empty() {
+            true => Ok(()),
+            false => Err(Error::input(format!(
+                "{source} is of a run with {}; resume with what it was begun with (all that no flag says is taken from it), \
+                 or start anew elsewhere",
+                of_run.join(" and ")
+            ))),
+        }
+    }
+}
