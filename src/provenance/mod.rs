@@ -167,7 +167,7 @@ impl Provenance {
             plugin: Some(plugin(client)),
             xla_flags: Some(std::env::var("XLA_FLAGS").unwrap_or_default()),
             device: Some(client.platform_name().to_owned()),
-            kernels: Some(if client.has_kernels() { Kernels::Spiq } else { Kernels::Xla }),
+            kernels: Some(if client.kernels().is_some() { Kernels::Spiq } else { Kernels::Xla }),
             ..Provenance::of_network(network)
         }
     }
