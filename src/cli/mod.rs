@@ -10,6 +10,7 @@ mod inspect;
 mod plugin;
 mod predict;
 mod probe;
+mod profile;
 mod progress;
 mod quantize;
 mod recipe;
