@@ -142,44 +142,54 @@ mod tests {
     use super::super::profile::Operation;
     use super::*;
 
-    fn writer(fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
-        let mut writer = Writer::default();
-        fill(&mut writer);
-        writer.finish()
+    fn message() -> Writer {
+        Writer::default()
     }
 
     /// A plane with the given names of events and statistics, numbered from 1.
     fn plane(name: &str, kinds: &[&str], statistics: &[&str], lines: &[Vec<u8>]) -> Vec<u8> {
         let entry = |at: usize, name: &str| {
-            let kind = writer(|w| drop(w.number(1, at as u64 + 1).bytes(2, name.as_bytes())));
-            writer(|w| drop(w.number(1, at as u64 + 1).bytes(2, &kind)))
+            let kind = message().number(1, at as u64 + 1).bytes(2, name.as_bytes()).finish();
+            message().number(1, at as u64 + 1).bytes(2, &kind).finish()
         };
-        writer(|w| {
-            w.bytes(2, name.as_bytes());
-            lines.iter().for_each(|line| drop(w.bytes(3, line)));
-            kinds.iter().enumerate().for_each(|(at, name)| drop(w.bytes(4, &entry(at, name))));
-            statistics.iter().enumerate().for_each(|(at, name)| drop(w.bytes(5, &entry(at, name))));
-        })
+        let mut plane = message();
+        plane.bytes(2, name.as_bytes());
+        for line in lines {
+            plane.bytes(3, line);
+        }
+        for (field, names) in [(4, kinds), (5, statistics)] {
+            for (at, name) in names.iter().enumerate() {
+                plane.bytes(field, &entry(at, name));
+            }
+        }
+        plane.finish()
     }
 
     fn line(name: &str, events: &[Vec<u8>]) -> Vec<u8> {
-        writer(|w| {
-            w.bytes(2, name.as_bytes());
-            events.iter().for_each(|event| drop(w.bytes(4, event)));
-        })
+        let mut line = message();
+        line.bytes(2, name.as_bytes());
+        for event in events {
+            line.bytes(4, event);
+        }
+        line.finish()
     }
 
-    /// An event of a kind at a time, with a statistic whose value is the name of another one, or text, or a number.
+    /// An event of a kind, with its start and time and one statistic.
     fn event(kind: u64, [start, time]: [u64; 2], statistic: &[u8]) -> Vec<u8> {
-        writer(|w| drop(w.number(1, kind).number(2, start).number(3, time).bytes(4, statistic)))
+        message().number(1, kind).number(2, start).number(3, time).bytes(4, statistic).finish()
     }
 
+    /// A statistic whose value is the name of another one.
     fn reference(statistic: u64, to: u64) -> Vec<u8> {
-        writer(|w| drop(w.number(1, statistic).number(7, to)))
+        message().number(1, statistic).number(7, to).finish()
     }
 
     fn space(planes: &[Vec<u8>]) -> Vec<u8> {
-        writer(|w| planes.iter().for_each(|plane| drop(w.bytes(1, plane))))
+        let mut space = message();
+        for plane in planes {
+            space.bytes(1, plane);
+        }
+        space.finish()
     }
 
     fn operation(name: &str, launches: u64, nanoseconds: u64) -> Operation {
@@ -198,14 +208,14 @@ mod tests {
                 event(2, [20_000, 1_000], &reference(3, 2)),
             ],
         );
-        let overhead = writer(|w| drop(w.number(1, 4).number(4, 9)));
+        let overhead = message().number(1, 4).number(4, 9).finish();
         let second =
             line("CUPTI overhead", &[event(3, [0, 70_000], &overhead), event(1, [1, 2_000], &reference(1, 2))]);
         let card = plane("/device:GPU:0", &["fusion_1", "MemcpyD2D", "Overhead"], &statistics, &[first, second]);
         let launches = line("1", &[event(1, [0, 90_000], &reference(1, 2))]);
         let host = plane("/host:CPU", &["fusion_1"], &["hlo_op", "x"], &[launches]);
         let mut bytes = space(&[host, card]);
-        bytes.extend(writer(|w| drop(w.bytes(2, b"an error").bytes(3, b"a warning"))));
+        bytes.extend(message().bytes(2, b"an error").bytes(3, b"a warning").finish());
         // The plugin for CUDA ends its bytes with a zero.
         bytes.push(0);
         let profile = read(&bytes);
@@ -217,14 +227,14 @@ mod tests {
     /// A loop holds two runs of its body, of which one holds another operation; other threads run beside it.
     #[test]
     fn operations_of_a_processor_do_not_count_twice() {
-        let text = |name: &[u8]| writer(|w| drop(w.number(1, 1).bytes(5, name)));
+        let text = |name: &[u8]| message().number(1, 1).bytes(5, name).finish();
         let events = [
             event(1, [30_000, 20_000], &text(b"dot.1")),
             event(1, [0, 100_000], &text(b"while.3")),
             event(1, [5_000, 20_000], &text(b"dot.1")),
             event(1, [35_000, 5_000], &reference(1, 2)),
             // Not an operation of XLA's.
-            event(1, [0, 500_000], &writer(|w| drop(w.number(1, 3).number(4, 1)))),
+            event(1, [0, 500_000], &message().number(1, 3).number(4, 1).finish()),
         ];
         let other = line("second", &[event(1, [0, 8_000], &text(b"dot.1"))]);
         let host = plane("/host:CPU", &["Thunk"], &["hlo_op", "add.2", "bytes"], &[line("first", &events), other]);
@@ -248,14 +258,5 @@ mod tests {
         assert_eq!(read(&bytes).operations.len(), 1);
         (0..bytes.len()).for_each(|end| drop(read(&bytes[..end])));
         assert_eq!(read(&[0xff; 64]), Profile::default());
-    }
-
-    #[test]
-    fn scratch_real() {
-        if let Ok(file) = std::env::var("SCRATCH_XSPACE") {
-            for o in read(&std::fs::read(file).unwrap()).operations {
-                println!("{} {} {:?}", o.name, o.launches, o.time);
-            }
-        }
     }
 }
