@@ -24,7 +24,11 @@ fn the_plugin_for_cuda_records() {
     let mut runs = 0;
     // A recording that ended makes room for the next.
     for _ in 0..2 {
-        fails(profiler.record(|| Ok(runs += 1)), ErrorKind::Plugin, "recorded no operation; it needs NVIDIA's CUPTI");
+        let work = || {
+            runs += 1;
+            Ok(())
+        };
+        fails(profiler.record(work), ErrorKind::Plugin, "recorded no operation; it needs NVIDIA's CUPTI");
     }
     assert_eq!(runs, 2);
     fails(profiler.record(|| Err(Error::input("the work failed"))), ErrorKind::Input, "the work failed");

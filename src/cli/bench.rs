@@ -131,7 +131,8 @@ impl Report {
         let rows: Vec<Vec<String>> = self.modes.iter().map(Mode::cells).collect();
         let figures =
             format!("{}, shape {}, {}\n\n{}", self.device, self.shape, self.runs(), table::aligned(&head, &rows));
-        let profiles = self.modes.iter().filter_map(|mode| Some(mode.profile.as_ref()?.text(mode.mode)));
+        let profiles =
+            self.modes.iter().filter_map(|mode| Some(mode.profile.as_ref()?.text(mode.mode, mode.train_step_ms)));
         std::iter::once(figures).chain(profiles).collect::<Vec<_>>().join("\n")
     }
 

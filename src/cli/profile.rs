@@ -51,8 +51,8 @@ impl Profile {
         }
     }
 
-    /// A line about all, a table of operations, and what the plugin says of the recording.
-    pub fn text(&self, mode: &str) -> String {
+    /// A line about all beside the time of a step, a table of operations, and what the plugin says of the recording.
+    pub fn text(&self, mode: &str, step_ms: f64) -> String {
         let (shown, left) = self.operations.split_at(self.operations.len().min(ROWS));
         let mut rows: Vec<Vec<String>> = shown.iter().map(Operation::cells).collect();
         if !left.is_empty() {
@@ -63,7 +63,9 @@ impl Profile {
             );
         }
         let (launches, ms, steps) = (count(self.launches), self.ms, self.steps);
-        let head = format!("{mode}, a training step: {launches} launches, {ms:.3} ms (mean of {steps} steps)");
+        let head = format!(
+            "{mode}: {launches} launches take {ms:.3} ms of a training step of {step_ms:.3} ms (mean of {steps} steps)"
+        );
         let warnings: String = self.warnings.iter().map(|warning| format!("the plugin warns: {warning}\n")).collect();
         format!("{head}\n\n{}{warnings}", table::aligned(&["ms", "share", "launches", "operation"], &rows))
     }
@@ -82,4 +84,40 @@ impl Operation {
 /// A mean of whole numbers: with a decimal only where it has one.
 fn count(mean: f64) -> String {
     if mean.fract() == 0.0 { format!("{mean}") } else { format!("{mean:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use spiq::pjrt;
+
+    use super::*;
+
+    fn recorded(operations: impl IntoIterator<Item = (String, u64, u64)>) -> StepProfile {
+        let operation =
+            |(name, launches, micros)| pjrt::Operation { name, launches, time: Duration::from_micros(micros) };
+        let operations = operations.into_iter().map(operation).collect();
+        StepProfile { steps: 5, total: pjrt::Profile { operations, warnings: vec!["full".to_owned()] } }
+    }
+
+    #[test]
+    fn means_of_a_step() {
+        let profile = Profile::new(&recorded([("a".to_owned(), 10, 15_000), ("b".to_owned(), 3, 5_000)]));
+        assert_eq!((profile.launches, profile.ms), (2.6, 4.0));
+        let json = serde_json::to_value(&profile.operations[0]).expect("numbers");
+        assert_eq!(json, serde_json::json!({"name": "a", "launches": 2.0, "ms": 3.0, "share": 0.75}));
+        let want = "int8: 2.6 launches take 4.000 ms of a training step of 5.000 ms (mean of 5 steps)\n\n\
+                    ms      share   launches  operation\n\
+                    3.0000  75.0 %  2         a\n\
+                    1.0000  25.0 %  0.6       b\n\
+                    the plugin warns: full\n";
+        assert_eq!(profile.text("int8", 5.0), want);
+    }
+
+    #[test]
+    fn long_names_and_lists_are_cut() {
+        let many = (0..ROWS + 3).map(|at| (format!("{at}{}", "x".repeat(200)), 5, 10));
+        let text = Profile::new(&recorded(many)).text("fp32", 1.0);
+        assert_eq!(text.lines().filter(|line| line.ends_with('…')).count(), ROWS);
+        assert!(text.contains("\n0.0060  9.1 %  3         3 others\n"), "{text}");
+    }
 }
