@@ -628,4 +628,5 @@ fn bench_refuses_what_it_cannot_measure() {
     folder.refuses("bench --shape 4,2,8", "`4,2,8` is no shape");
     folder.refuses("bench --shape 4,2,8,8,3 --modes int9", "there is no mode `int9` (known: fp32, ");
     folder.refuses("bench --shape 1048576,1048576,8,8,3", "are too many elements for one array");
+    folder.refuses("bench --shape 4,2,8,8,3 --profile", "has no profiler");
 }

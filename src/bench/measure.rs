@@ -7,7 +7,7 @@ use super::shape::Shape;
 use super::subject::{Data, Subject};
 use super::timing::Timing;
 use crate::error::{Error, Result};
-use crate::pjrt::Client;
+use crate::pjrt::{Client, Profile, Profiler};
 
 /// What is measured, and how long.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,12 +22,14 @@ pub struct Options {
     pub runs: usize,
     /// After these seconds of rounds there are only as many further ones as `runs` asks for.
     pub seconds: f64,
+    /// Whether a few training steps of each arithmetic are recorded after the timing.
+    pub profile: bool,
 }
 
 impl Options {
     /// These arithmetics, at least 10 rounds, 5 seconds of them.
     pub fn new(shape: Shape, arithmetics: Vec<Arithmetic>) -> Options {
-        Options { shape, arithmetics, time_tile: None, runs: 10, seconds: 5.0 }
+        Options { shape, arithmetics, time_tile: None, runs: 10, seconds: 5.0, profile: false }
     }
 }
 
@@ -38,6 +40,8 @@ pub enum Event {
     Compiling(Arithmetic),
     /// So many rounds are done.
     Round(usize),
+    /// Training steps of an arithmetic are being recorded.
+    Profiling(Arithmetic),
 }
 
 /// The figures of one arithmetic.
@@ -59,22 +63,35 @@ pub struct Row {
     pub step_peak: Option<u64>,
     /// How often a hidden neuron spikes, per time step, before training.
     pub spike_rate: f64,
+    /// What training steps are made of, where [`Options::profile`] asks for it.
+    pub profile: Option<StepProfile>,
+}
+
+/// What ran on the device during some training steps.
+#[derive(Clone, Debug)]
+pub struct StepProfile {
+    /// How many steps were recorded.
+    pub steps: u32,
+    /// The operations of all of them.
+    pub total: Profile,
 }
 
 /// Rows for all arithmetics, measured in turn so that what disturbs the machine disturbs all alike.
 ///
 /// # Errors
-/// Of kind `Input` for a shape that is too large or no arithmetic at all; what PJRT says.
+/// Of kind `Input` for a shape that is too large or no arithmetic at all; of kind `Plugin` when a profile is asked for that the
+/// plugin cannot make; what PJRT says.
 pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) -> Result<Vec<Row>> {
     if options.arithmetics.is_empty() {
         return Err(Error::input("there is nothing to measure; name a mode, such as fp32"));
     }
+    let profiler = options.profile.then(|| client.plugin().profiler()).transpose()?;
     let data = Data::new(client, &options.shape)?;
     let mut lanes = Vec::new();
     for &arithmetic in &options.arithmetics {
         events(Event::Compiling(arithmetic));
         let subject = Subject::new(client, &options.shape, arithmetic, options.time_tile, &data)?;
-        lanes.push(Lane { arithmetic, subject, calls: [1; 2], forward: Vec::new(), step: Vec::new() });
+        lanes.push(Lane { arithmetic, subject, calls: [1; 2], forward: Vec::new(), step: Vec::new(), profile: None });
     }
     for lane in &mut lanes {
         lane.warm_up(&data)?;
@@ -85,6 +102,12 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
         lanes.iter_mut().try_for_each(|lane| lane.round(&data))?;
         rounds += 1;
         events(Event::Round(rounds));
+    }
+    if let Some(profiler) = profiler {
+        for lane in &mut lanes {
+            events(Event::Profiling(lane.arithmetic));
+            lane.record(profiler, &data)?;
+        }
     }
     Ok(lanes.into_iter().map(Lane::row).collect())
 }
@@ -97,11 +120,15 @@ struct Lane {
     calls: [u32; 2],
     forward: Vec<Duration>,
     step: Vec<Duration>,
+    profile: Option<StepProfile>,
 }
 
 /// A run lasts at least this long: a short program is called several times, so that each call but the first finds the
 /// caches as it left them.
 const RUN: Duration = Duration::from_millis(10);
+
+/// Training steps in a profile.
+const RECORDED: u32 = 5;
 
 impl Lane {
     /// Runs each program until it is at its usual speed, and finds out how many calls make a run.
@@ -119,6 +146,12 @@ impl Lane {
         let (forward, step) = (self.time_forward(forward, data)?, self.time_step(step, data)?);
         self.forward.push(forward);
         self.step.push(step);
+        Ok(())
+    }
+
+    fn record(&mut self, profiler: Profiler, data: &Data) -> Result<()> {
+        let total = profiler.record(|| (0..RECORDED).try_for_each(|_| self.subject.run_step(data)))?;
+        self.profile = Some(StepProfile { steps: RECORDED, total });
         Ok(())
     }
 
@@ -147,6 +180,7 @@ impl Lane {
             forward_peak: forward.peak,
             step_peak: step.peak,
             spike_rate: *spike_rate,
+            profile: self.profile,
         }
     }
 }

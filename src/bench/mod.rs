@@ -15,7 +15,7 @@ mod subject;
 mod timing;
 
 pub use arithmetic::Arithmetic;
-pub use measure::{Event, Options, Row, run};
+pub use measure::{Event, Options, Row, StepProfile, run};
 pub use shape::Shape;
 pub use subject::{Data, Subject};
 pub use timing::Timing;

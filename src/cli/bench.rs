@@ -9,6 +9,7 @@ use spiq::bench::{self, Arithmetic, Options, Row, Shape, Timing};
 use spiq::table;
 
 use super::choice::Device;
+use super::profile::Profile;
 use super::progress::Measurement;
 use super::{argument, client, screen};
 
@@ -20,8 +21,10 @@ device, and every call is waited for.
 Examples:
   spiq bench --shape 128,64,128,128,20
   spiq bench --shape 96,128,700,1024,20 --modes fp32,int8-qwix --json
+  spiq bench --shape 96,128,700,1024,20 --modes int8+bf16 --device cuda --profile
 
-In JSON, times are milliseconds (medians; `_low` and `_high` are quartiles), memory is bytes, ratios are times faster than fp32.";
+In JSON, times are milliseconds (medians; `_low` and `_high` are quartiles), memory is bytes, ratios are times faster than fp32.
+A profile is the mean of a training step. It needs a plugin with PJRT's profiler, as that for CUDA is, and there NVIDIA's CUPTI.";
 
 /// Measure training steps and forward passes in each arithmetic
 ///
@@ -45,6 +48,9 @@ pub struct Arguments {
     /// Seconds to fill with rounds, however few they need
     #[arg(long, value_name = "S", value_parser = argument::positive, default_value = "5")]
     seconds: f64,
+    /// After the timing, record a few training steps and show what their time is spent on: kernels on a card
+    #[arg(long)]
+    profile: bool,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
@@ -67,6 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         time_tile: arguments.time_tile,
         runs: arguments.runs,
         seconds: arguments.seconds,
+        profile: arguments.profile,
         ..Options::new(arguments.shape, arithmetics)
     };
     let mut display = Measurement::new(options.runs);
@@ -108,6 +115,8 @@ struct Mode {
     train_step_peak_bytes: Option<u64>,
     forward_ratio: Option<f64>,
     train_step_ratio: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile>,
 }
 
 impl Report {
@@ -120,7 +129,11 @@ impl Report {
         let head =
             ["mode", "forward ms", "×", "step ms", "×", "steps/s", "step GMAC/s", "spikes", "step memory", "compile s"];
         let rows: Vec<Vec<String>> = self.modes.iter().map(Mode::cells).collect();
-        format!("{}, shape {}, {}\n\n{}", self.device, self.shape, self.runs(), table::aligned(&head, &rows))
+        let figures =
+            format!("{}, shape {}, {}\n\n{}", self.device, self.shape, self.runs(), table::aligned(&head, &rows));
+        let profiles =
+            self.modes.iter().filter_map(|mode| Some(mode.profile.as_ref()?.text(mode.mode, mode.train_step_ms)));
+        std::iter::once(figures).chain(profiles).collect::<Vec<_>>().join("\n")
     }
 
     fn runs(&self) -> String {
@@ -152,6 +165,7 @@ impl Mode {
             train_step_peak_bytes: row.step_peak,
             forward_ratio: ratio(|row| row.forward),
             train_step_ratio: ratio(|row| row.step),
+            profile: row.profile.as_ref().map(Profile::new),
         }
     }
 

@@ -11,6 +11,7 @@ mod plan;
 mod plugin;
 mod predict;
 mod probe;
+mod profile;
 mod progress;
 mod quantize;
 mod recipe;

@@ -124,6 +124,7 @@ impl Measurement {
     pub fn update(&mut self, event: bench::Event) {
         match event {
             bench::Event::Compiling(arithmetic) => self.bar.set_message(format!("compiling {arithmetic}")),
+            bench::Event::Profiling(arithmetic) => self.bar.set_message(format!("recording {arithmetic}")),
             bench::Event::Round(round) => {
                 self.bar.set_position(round as u64);
                 self.bar.set_message(format!("round {round}"));

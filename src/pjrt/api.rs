@@ -1,8 +1,9 @@
 //! A loaded function table: calls with a check that the slot exists, and PJRT's errors as [`Error`]. Knows no object's meaning.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_int};
 use std::mem::size_of;
 
+use super::extension::{self, Extension};
 use super::sys::{self, Args, Call, NamedValue};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,9 +27,10 @@ impl Api {
         (self.0.major, self.0.minor)
     }
 
-    /// The list of the plugin's extensions.
-    pub fn extensions(self) -> *const c_void {
-        self.0.extensions
+    /// The plugin's extension of a kind; its kind says which struct it is, and it lives as long as the table.
+    pub fn extension(self, kind: c_int) -> Option<*const Extension> {
+        // SAFETY: the list is the plugin's own, which lives as long as the process.
+        unsafe { extension::find(self.0.extensions.cast_const().cast(), kind) }
     }
 
     /// The function in a slot, if the plugin's table reaches that far and holds one.
@@ -81,7 +83,7 @@ impl Api {
         };
         // SAFETY: the error is ours and not used again.
         unsafe { self.raw_call::<sys::ErrorDestroy>(|a| a.error = error) };
-        Err(Error::new(ErrorKind::Pjrt(code), format!("PJRT {} ({during}): {}", code_name(code), text.trim_end())))
+        Err(failed(code, during, &text))
     }
 
     /// Calls a function whose result is not an error (or, for the error code, not worth one).
@@ -97,6 +99,11 @@ impl Api {
         }
         args.into_body()
     }
+}
+
+/// The error that a plugin reports with a status code and a text.
+pub fn failed(code: c_int, during: &str, text: &str) -> Error {
+    Error::new(ErrorKind::Pjrt(code), format!("PJRT {} ({during}): {}", code_name(code), text.trim_end()))
 }
 
 fn missing<C: Call>() -> Error {

@@ -11,6 +11,7 @@ use super::find::{Found, find};
 use super::install::{Progress, install};
 use super::kernels::Kernels;
 use super::platform::Platform;
+use super::profiler::Profiler;
 use super::{elf, environment, ffi, packages, sys};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -96,6 +97,14 @@ impl Plugin {
             let got = self.0.api.call::<sys::PluginAttributes>(|_| {});
             got.map(|a| api::read_named(a.attributes, a.num_attributes)).unwrap_or_default()
         }
+    }
+
+    /// What records where programs' time goes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Plugin`] when the plugin has no profiler.
+    pub fn profiler(self) -> Result<Profiler> {
+        Profiler::of(self)
     }
 
     /// Where NVIDIA's assembler and device library lie beside the plugin, if they do.

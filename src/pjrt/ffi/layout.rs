@@ -4,16 +4,10 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use super::super::extension::Extension;
+
 /// The plugin's extension for foreign functions.
 pub const EXTENSION: c_int = 5;
-
-/// The head of every extension of PJRT's function table, and of XLA's call frames.
-#[repr(C)]
-pub struct Extension {
-    pub struct_size: usize,
-    pub kind: c_int,
-    pub next: *const Extension,
-}
 
 #[repr(C)]
 pub struct FfiExtension {

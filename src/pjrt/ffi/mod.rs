@@ -5,16 +5,17 @@ mod layout;
 mod pool;
 mod vector;
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_void;
 use std::mem::{MaybeUninit, size_of};
 use std::panic::catch_unwind;
 use std::ptr;
 
-use layout::{Buffer, Buffers, CallFrame, Extension, Text};
+use layout::{Buffer, Buffers, CallFrame, Text};
 
 use spiq_hlo::{ELEMENTWISE_SCAN, SCAN_PRODUCTS, SPIKE_PRODUCT};
 
 use super::api::{self, Api};
+use super::extension;
 use crate::error::{Error, Result};
 use crate::kernel::{self, Pool, Read, Work, Write};
 
@@ -24,7 +25,7 @@ use crate::kernel::{self, Pool, Read, Work, Write};
 /// When the plugin has no such extension, or does not take them.
 pub fn register(api: Api) -> Result<()> {
     let missing = || Error::input("this plugin calls no foreign functions");
-    let extension = find(api.extensions().cast(), layout::EXTENSION).ok_or_else(missing)?;
+    let extension = api.extension(layout::EXTENSION).ok_or_else(missing)?;
     // SAFETY: the extension's kind says that it is this struct, and it lives as long as the plugin.
     let register = unsafe { (*extension.cast::<layout::FfiExtension>()).register_handler }.ok_or_else(missing)?;
     for (name, handler) in [(ELEMENTWISE_SCAN, handle::<Scan> as layout::Handler), (SPIKE_PRODUCT, handle::<Product>)] {
@@ -78,18 +79,6 @@ impl Kernel for Product {
     }
 }
 
-/// The extension of a kind in a list of them.
-fn find(mut extension: *const Extension, kind: c_int) -> Option<*const Extension> {
-    // SAFETY: the list ends with null, and its members live as long as what it belongs to.
-    while let Some(found) = unsafe { extension.as_ref() } {
-        if found.kind == kind {
-            return Some(extension);
-        }
-        extension = found.next;
-    }
-    None
-}
-
 /// What XLA calls for a kernel.
 ///
 /// # Safety
@@ -97,7 +86,8 @@ fn find(mut extension: *const Extension, kind: c_int) -> Option<*const Extension
 unsafe extern "C" fn handle<K: Kernel>(frame: *mut CallFrame) -> *mut layout::Error {
     // SAFETY: the caller's promise; nobody else uses the frame during the call.
     let frame = unsafe { &*frame };
-    if let Some(asked) = find(frame.extensions, layout::METADATA) {
+    // SAFETY: the list is the frame's.
+    if let Some(asked) = unsafe { extension::find(frame.extensions, layout::METADATA) } {
         // SAFETY: the extension's kind says what it is; XLA wants the answer written there.
         unsafe { describe((*asked.cast::<layout::MetadataExtension>()).metadata) };
         return ptr::null_mut();
