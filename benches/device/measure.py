@@ -19,7 +19,7 @@ SHAPES = {
 SMALL = {"tiny": "6,4,8,16,3"}
 MODES = {"L": "fp32,bf16,int8,int8+bf16,fp8", "X": "fp32,int8+bf16,fp8"}
 OTHER_MODES = "fp32,int8+bf16"
-PROFILED = ("int8+bf16", "fp32")
+PROFILED = ("bf16", "int8+bf16", "fp8")
 
 
 def version(package):
