@@ -7,7 +7,7 @@ use spiq::{Array, Error, ErrorKind};
 #[test]
 fn a_plugin_without_a_profiler_says_so() {
     let client = Client::cpu().expect("a CPU client");
-    fails(client.plugin().profiler(), ErrorKind::Plugin, " has no profiler (an extension of PJRT)");
+    fails(client.plugin().profiler(), ErrorKind::Plugin, " has no profiler; use one that has PJRT's extension for it");
 }
 
 /// Every call of the interface. Without a card a recording holds no kernel, and the error says what is needed.

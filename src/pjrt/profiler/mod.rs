@@ -45,7 +45,10 @@ impl Profiler {
     pub(super) fn of(plugin: Plugin) -> Result<Profiler> {
         let missing = || {
             let name = plugin.path().display();
-            Error::new(ErrorKind::Plugin, format!("the PJRT plugin {name} has no profiler (an extension of PJRT)"))
+            let message = format!(
+                "the PJRT plugin {name} has no profiler; use one that has PJRT's extension for it, as that for CUDA"
+            );
+            Error::new(ErrorKind::Plugin, message)
         };
         let extension = plugin.api().extension(layout::EXTENSION).ok_or_else(missing)?;
         // SAFETY: the extension's kind says that it is this struct; plugins are never unloaded, nor is the table, whose own
@@ -59,6 +62,9 @@ impl Profiler {
     }
 
     /// Records what runs during `work`, which must wait for its programs itself.
+    ///
+    /// NVIDIA's recorder sees every kernel of a CUDA graph, but of a loop that the graph repeats on the card by itself only the
+    /// first round; loops of a known length are unrolled in the graphs of this library's programs.
     ///
     /// # Errors
     /// Those of `work`; [`ErrorKind::Input`] while another recording runs; what the plugin says; [`ErrorKind::Plugin`]
