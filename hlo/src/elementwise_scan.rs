@@ -57,7 +57,10 @@ impl Function {
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn call_elementwise_scans(&self) -> Result<Function, GraphErrors> {
-        self.replace_elementwise_scans(|program, outputs, operands| Some(call(program, outputs, operands)))
+        self.replace_elementwise_scans(|program, outputs, operands| {
+            let written = program.outputs.iter().all(|(_, dtype)| stores(*dtype));
+            written.then(|| call(program, outputs, operands))
+        })
     }
 
     /// The same function with what `record` makes of each elementwise scan in its place; `None` leaves the scan.
@@ -158,7 +161,8 @@ impl LaneProgram {
         }
         let results = body.results.iter().map(|v| Some((reader.slot(*v)?, body.ty(*v).dtype)));
         let mut results = results.collect::<Option<Vec<_>>>()?;
-        if body.result_types().iter().any(|ty| ty.dims != *dims || !stores(ty.dtype)) {
+        let written = |dtype: DType| stores(dtype) || is_float8(dtype);
+        if body.result_types().iter().any(|ty| ty.dims != *dims || !written(ty.dtype)) {
             return None;
         }
         let outputs = results.split_off(scan.carries);
@@ -268,6 +272,11 @@ fn stores(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::BF16 | DType::S8 | DType::Pred)
 }
 
+/// A float of 8 bits in which some back ends write booleans.
+fn is_float8(dtype: DType) -> bool {
+    matches!(dtype, DType::F8E4M3FN | DType::F8E5M2)
+}
+
 /// Reads a body node by node.
 struct Reader<'a> {
     body: &'a Function,
@@ -330,8 +339,14 @@ impl<'a> Reader<'a> {
         Some(self.push(op, &slots))
     }
 
+    /// Whether a value is 0 or 1 because of what computes it.
+    fn is_truth(&self, slot: Slot) -> bool {
+        matches!(slot, Slot::Result(i) if self.instructions[i].op.is_truth())
+    }
+
     fn convert(&mut self, slot: Slot, from: DType, to: DType) -> Option<Slot> {
         let same = match (from, to) {
+            (DType::F32 | DType::Pred, to) if is_float8(to) => self.is_truth(slot),
             (_, DType::F32) | (DType::Pred, DType::S8 | DType::BF16) | (DType::S8, DType::BF16) => true,
             _ => from == to,
         };

@@ -134,6 +134,14 @@ lane_ops! {
     Copy 1;
 }
 
+impl LaneOp {
+    /// Whether the result is 1 or 0, whatever the operands.
+    pub(crate) const fn is_truth(self) -> bool {
+        use LaneOp::{And, Equal, Greater, GreaterEqual, Less, LessEqual, Not, NotEqual, Or, Xor};
+        matches!(self, Equal | NotEqual | GreaterEqual | Greater | LessEqual | Less | And | Or | Xor | Not)
+    }
+}
+
 /// Changes with the meaning of the encoding, so that compiled programs that hold an older one are not found again.
 const VERSION: i64 = 1;
 

@@ -1,7 +1,7 @@
 //! A whole kernel: which lanes a program of the grid computes, the loop over time, loads and stores.
 
 use super::instruction;
-use super::text::{Text, Value, stored};
+use super::text::{Text, Value, one_in_float8, stored};
 use crate::dtype::DType;
 use crate::lane_program::{LaneProgram, Slot};
 
@@ -50,9 +50,10 @@ impl Kernel {
     pub(super) fn of(program: &LaneProgram) -> Option<Kernel> {
         let types = program.consts.iter().chain(&program.slices).chain(program.outputs.iter().map(|(_, dtype)| dtype));
         let known = types.clone().all(|dtype| stored(*dtype).is_some());
+        let read = program.consts.iter().chain(&program.slices).all(|dtype| one_in_float8(*dtype).is_none());
         let written = program.outputs.iter().all(|(_, dtype)| *dtype != DType::S32);
         let elements = program.steps.checked_mul(program.lanes)?;
-        if !known || !written || elements == 0 || elements > i32::MAX as usize {
+        if !known || !read || !written || elements == 0 || elements > i32::MAX as usize {
             return None;
         }
         let launch = Launch::of(program);
@@ -259,6 +260,13 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Booleans as the bits of 0 and of 1, which are these.
+    fn float8(&mut self, value: &Value, one: i64) -> String {
+        let truth = self.text.as_bool(value);
+        let (one, zero) = (self.text.integer(one, "i8"), self.text.integer(0, "i8"));
+        self.text.select(&truth, &one, &zero, "i8")
+    }
+
     fn store(&mut self, base: &str, dtype: DType, value: &Value, offset: Option<&str>) {
         let element = stored(dtype).expect("checked before");
         let value = match (dtype, value.is_bool) {
@@ -266,9 +274,10 @@ impl<'a> Writer<'a> {
             (DType::F32 | DType::BF16, true) => self.text.as_number(value),
             _ => value.clone(),
         };
-        let name = match dtype {
-            DType::F32 => value.name,
-            DType::BF16 => self.text.convert("arith.truncf", &value.name, "f32", "bf16"),
+        let name = match (dtype, one_in_float8(dtype)) {
+            (_, Some(one)) => self.float8(&value, one),
+            (DType::F32, _) => value.name,
+            (DType::BF16, _) => self.text.convert("arith.truncf", &value.name, "f32", "bf16"),
             _ if value.is_bool => self.text.convert("arith.extui", &value.name, "i1", "i8"),
             _ => {
                 let whole = self.text.convert("arith.fptosi", &value.name, "f32", "i32");

@@ -22,7 +22,7 @@ impl Function {
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn call_triton_kernels(&self) -> Result<Function, GraphErrors> {
-        self.replace_elementwise_scans(call::record)
+        self.lower_to_loops()?.replace_elementwise_scans(call::record)
     }
 }
 

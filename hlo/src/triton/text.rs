@@ -125,12 +125,21 @@ impl Text {
     }
 }
 
+/// The bits of 1 in a float of 8 bits, in which kernels write booleans.
+pub(super) fn one_in_float8(dtype: DType) -> Option<i64> {
+    match dtype {
+        DType::F8E4M3FN => Some(0x38),
+        DType::F8E5M2 => Some(0x3c),
+        _ => None,
+    }
+}
+
 /// How an array of this type lies in memory, in Triton's words; `None` for a type that kernels do not read.
 pub(super) fn stored(dtype: DType) -> Option<&'static str> {
     match dtype {
         DType::F32 => Some("f32"),
         DType::BF16 => Some("bf16"),
-        DType::S8 | DType::Pred => Some("i8"),
+        DType::S8 | DType::Pred | DType::F8E4M3FN | DType::F8E5M2 => Some("i8"),
         DType::S32 => Some("i32"),
         _ => None,
     }
