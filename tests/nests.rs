@@ -11,8 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use reference::Reference;
 use run::Program;
-use spiq::{Array, DType, Tensor, TensorType, grad, trace, vmap};
-use spiq_hlo::{scan, while_loop};
+use spiq::{Array, Tensor, TensorType, grad, trace};
 
 /// Nests of each depth where nothing else is asked for.
 const CASES: u32 = 25;
