@@ -32,11 +32,68 @@ pub fn vjp(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tensor]) -> Vec<Te
         sweep.seed(output, ct.as_ref());
     }
     sweep.run();
-    wrt.iter().map(|t| sweep.cts.get(&place(t)).cloned().unwrap_or_else(|| t.zeros_like())).collect()
+    wrt.iter().map(|t| sweep.cts.get(&place(t)).map_or_else(|| t.zeros_like(), Cotangent::settled)).collect()
 }
 
 fn place(tensor: &Tensor) -> Place {
     tensor.graph().place_of(tensor.value())
+}
+
+/// A cotangent on its way back.
+#[derive(Clone)]
+struct Cotangent {
+    ct: Tensor,
+    /// A choice that is still to be made: where this is not so, the cotangent is zero, whatever `ct` says. It is made where the
+    /// elementwise way back ends, since a zero that is multiplied by an infinite slope on that way would become NaN: the
+    /// branch that is not taken would spoil the one that is.
+    only: Option<Only>,
+}
+
+/// Where a boolean tensor has this value.
+#[derive(Clone)]
+struct Only {
+    mask: Tensor,
+    is: bool,
+}
+
+impl Only {
+    fn mask(&self) -> Tensor {
+        if self.is { self.mask.clone() } else { self.mask.not() }
+    }
+
+    fn is_same(&self, other: &Only) -> bool {
+        place(&self.mask) == place(&other.mask) && self.is == other.is
+    }
+}
+
+impl Cotangent {
+    fn settled(&self) -> Tensor {
+        let zero = || self.ct.zeros_like();
+        match &self.only {
+            None => self.ct.clone(),
+            Some(Only { mask, is: true }) => mask.select(&self.ct, &zero()),
+            Some(Only { mask, is: false }) => mask.select(&zero(), &self.ct),
+        }
+    }
+
+    /// The same where `mask` has this value, zero elsewhere.
+    fn only(&self, mask: &Tensor, is: bool) -> Cotangent {
+        let one = Only { mask: mask.clone(), is };
+        let only = match &self.only {
+            None => one,
+            Some(before) => Only { mask: before.mask().and(one.mask()), is: true },
+        };
+        Cotangent { ct: self.ct.clone(), only: Some(only) }
+    }
+
+    fn and(&self, more: &Cotangent) -> Cotangent {
+        match (&self.only, &more.only) {
+            (Some(one), Some(other)) if one.is_same(other) => {
+                Cotangent { ct: &self.ct + &more.ct, only: self.only.clone() }
+            }
+            _ => Cotangent { ct: self.settled() + more.settled(), only: None },
+        }
+    }
 }
 
 /// A trace as the sweep goes over it.
@@ -54,7 +111,7 @@ struct Sweep {
     levels: Vec<Level>,
     /// Values on a way from `wrt`.
     active: HashSet<Place>,
-    cts: HashMap<Place, Tensor>,
+    cts: HashMap<Place, Cotangent>,
 }
 
 impl Sweep {
@@ -78,13 +135,13 @@ impl Sweep {
             let message = format!("the cotangent {} does not fit the output {}", ct.ty(), output.ty());
             output.graph().fail("vjp", Violation::new("", message));
         } else if self.active.contains(&place(output)) {
-            self.accumulate(place(output), ct.clone());
+            self.accumulate(place(output), Cotangent { ct: ct.clone(), only: None });
         }
     }
 
-    fn accumulate(&mut self, place: Place, ct: Tensor) {
+    fn accumulate(&mut self, place: Place, ct: Cotangent) {
         let sum = match self.cts.remove(&place) {
-            Some(sum) => sum + ct,
+            Some(sum) => sum.and(&ct),
             None => ct,
         };
         self.cts.insert(place, sum);
@@ -107,18 +164,39 @@ impl Sweep {
         let node = &level.nodes[index];
         let place = |value: &Value| level.graph.place_of(*value);
         let ct = |output| self.cts.get(&place(&Value { node: index, output })).cloned();
-        let cts: Vec<Option<Tensor>> = (0..node.types.len()).map(ct).collect();
+        let cts: Vec<Option<Cotangent>> = (0..node.types.len()).map(ct).collect();
         let needs: Vec<bool> = node.operands.iter().map(|v| self.active.contains(&place(v))).collect();
         if needs.contains(&true) && cts.iter().any(Option::is_some) {
-            level.graph.as_from(node, || self.reverse(level, index, &cts, &needs));
+            level.graph.as_from(node, || match &cts[0] {
+                Some(ct) if node.op.is_choice() => self.choose(level, index, ct, &needs),
+                Some(ct) if node.op.is_elementwise() => {
+                    self.reverse(level, index, &[Some(ct.ct.clone())], &needs, ct.only.as_ref());
+                }
+                _ => {
+                    let cts: Vec<Option<Tensor>> = cts.iter().map(|ct| ct.as_ref().map(Cotangent::settled)).collect();
+                    self.reverse(level, index, &cts, &needs, None);
+                }
+            });
         }
     }
 
-    fn reverse(&mut self, level: &Level, index: usize, cts: &[Option<Tensor>], needs: &[bool]) {
+    /// Hands a choice's cotangent on to both sides, with the choice still to be made.
+    fn choose(&mut self, level: &Level, index: usize, ct: &Cotangent, needs: &[bool]) {
+        let [mask, yes, no] = level.nodes[index].operands[..] else { unreachable!("a choice has three operands") };
+        let mask = level.tensor(mask);
+        for (side, is) in [(1, true), (2, false)] {
+            if needs[side] {
+                self.accumulate(level.graph.place_of(if is { yes } else { no }), ct.only(&mask, is));
+            }
+        }
+    }
+
+    /// Applies an operation's rule to cotangents of which `only` is still to be done.
+    fn reverse(&mut self, level: &Level, index: usize, cts: &[Option<Tensor>], needs: &[bool], only: Option<&Only>) {
         let node = &level.nodes[index];
-        let tensor = |v: &Value| Tensor::new(&level.graph, *v, level.nodes[v.node].types[v.output].clone());
-        let ins: Vec<Tensor> = node.operands.iter().map(tensor).collect();
-        let outs: Vec<Tensor> = (0..node.types.len()).map(|output| tensor(&Value { node: index, output })).collect();
+        let ins: Vec<Tensor> = node.operands.iter().map(|v| level.tensor(*v)).collect();
+        let outs: Vec<Tensor> =
+            (0..node.types.len()).map(|output| level.tensor(Value { node: index, output })).collect();
         let grads = node.op.vjp(&Reverse { cts, ins: &ins, outs: &outs, needs });
         debug_assert!(
             grads.len() == ins.len() || grads.is_empty(),
@@ -128,7 +206,7 @@ impl Sweep {
         for ((value, grad), (x, needed)) in node.operands.iter().zip(grads).zip(ins.iter().zip(needs)) {
             let Some(grad) = grad.filter(|g| *needed && !g.is_poison()) else { continue };
             if grad.ty() == x.ty() {
-                self.accumulate(level.graph.place_of(*value), grad);
+                self.accumulate(level.graph.place_of(*value), Cotangent { ct: grad, only: only.cloned() });
             } else {
                 let message = format!("its reverse rule returns {} for an operand {}", grad.ty(), x.ty());
                 level.graph.fail(node.op.name(), Violation::new("", message));
@@ -138,6 +216,10 @@ impl Sweep {
 }
 
 impl Level {
+    fn tensor(&self, value: Value) -> Tensor {
+        Tensor::new(&self.graph, value, self.nodes[value.node].types[value.output].clone())
+    }
+
     /// Adds this trace's values on a way from those that are there already, the traces around it being done.
     fn activate(&self, active: &mut HashSet<Place>) {
         let own = |value: Value| self.graph.place_of(value);

@@ -72,6 +72,9 @@ impl Op for Select {
         let zero = ct.zeros_like();
         vec![None, reverse.needs[1].then(|| pred.select(ct, &zero)), reverse.needs[2].then(|| pred.select(&zero, ct))]
     }
+    fn is_choice(&self) -> bool {
+        true
+    }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Select)
     }
@@ -104,6 +107,9 @@ impl Op for Clamp {
             reverse.needs[1].then(|| inside.select(ct, &zero)),
             reverse.needs[2].then(|| x.gt(high).select(ct, &zero)),
         ]
+    }
+    fn is_elementwise(&self) -> bool {
+        true
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Clamp)
