@@ -91,7 +91,8 @@ struct Choice {
     because: &'static str,
 }
 
-const ALL: &[&str] = &[];
+/// Of a choice: whatever is computed.
+const EVERY: &[&str] = &[];
 
 const CHOICES: &[Choice] = &[
     Choice {
@@ -143,7 +144,7 @@ const CHOICES: &[Choice] = &[
 const fn nan_is_dropped(case: &'static str) -> Choice {
     Choice {
         case,
-        arrays: ALL,
+        arrays: EVERY,
         at: |x| x.iter().any(|x| x.is_nan()),
         rare: true,
         because: "whether a maximum drops NaN is an option of XLA's compiler, not of the graph",

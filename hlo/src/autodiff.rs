@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::cotangent::{Cotangent, Only};
 use crate::error::Violation;
 use crate::function::{Node, Value};
 use crate::graph::{Graph, Place};
@@ -32,68 +33,7 @@ pub fn vjp(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tensor]) -> Vec<Te
         sweep.seed(output, ct.as_ref());
     }
     sweep.run();
-    wrt.iter().map(|t| sweep.cts.get(&place(t)).map_or_else(|| t.zeros_like(), Cotangent::settled)).collect()
-}
-
-fn place(tensor: &Tensor) -> Place {
-    tensor.graph().place_of(tensor.value())
-}
-
-/// A cotangent on its way back.
-#[derive(Clone)]
-struct Cotangent {
-    ct: Tensor,
-    /// A choice that is still to be made: where this is not so, the cotangent is zero, whatever `ct` says. It is made where the
-    /// elementwise way back ends, since a zero that is multiplied by an infinite slope on that way would become NaN: the
-    /// branch that is not taken would spoil the one that is.
-    only: Option<Only>,
-}
-
-/// Where a boolean tensor has this value.
-#[derive(Clone)]
-struct Only {
-    mask: Tensor,
-    is: bool,
-}
-
-impl Only {
-    fn mask(&self) -> Tensor {
-        if self.is { self.mask.clone() } else { self.mask.not() }
-    }
-
-    fn is_same(&self, other: &Only) -> bool {
-        place(&self.mask) == place(&other.mask) && self.is == other.is
-    }
-}
-
-impl Cotangent {
-    fn settled(&self) -> Tensor {
-        let zero = || self.ct.zeros_like();
-        match &self.only {
-            None => self.ct.clone(),
-            Some(Only { mask, is: true }) => mask.select(&self.ct, &zero()),
-            Some(Only { mask, is: false }) => mask.select(&zero(), &self.ct),
-        }
-    }
-
-    /// The same where `mask` has this value, zero elsewhere.
-    fn only(&self, mask: &Tensor, is: bool) -> Cotangent {
-        let one = Only { mask: mask.clone(), is };
-        let only = match &self.only {
-            None => one,
-            Some(before) => Only { mask: before.mask().and(one.mask()), is: true },
-        };
-        Cotangent { ct: self.ct.clone(), only: Some(only) }
-    }
-
-    fn and(&self, more: &Cotangent) -> Cotangent {
-        match (&self.only, &more.only) {
-            (Some(one), Some(other)) if one.is_same(other) => {
-                Cotangent { ct: &self.ct + &more.ct, only: self.only.clone() }
-            }
-            _ => Cotangent { ct: self.settled() + more.settled(), only: None },
-        }
-    }
+    wrt.iter().map(|t| sweep.cts.get(&t.place()).map_or_else(|| t.zeros_like(), Cotangent::settled)).collect()
 }
 
 /// A trace as the sweep goes over it.
@@ -121,7 +61,7 @@ impl Sweep {
         let outermost = wrt.iter().map(depth).min().unwrap_or(0);
         let level = |graph: Graph| Level { nodes: graph.snapshot(), stand_ins: graph.stand_ins(), graph };
         let levels: Vec<Level> = graph.and_around().take_while(|g| g.depth() >= outermost).map(level).collect();
-        let mut active: HashSet<Place> = wrt.iter().filter(|t| t.dtype().is_float()).map(place).collect();
+        let mut active: HashSet<Place> = wrt.iter().filter(|t| t.dtype().is_float()).map(Tensor::place).collect();
         for level in levels.iter().rev() {
             level.activate(&mut active);
         }
@@ -134,8 +74,8 @@ impl Sweep {
         if ct.ty() != output.ty() {
             let message = format!("the cotangent {} does not fit the output {}", ct.ty(), output.ty());
             output.graph().fail("vjp", Violation::new("", message));
-        } else if self.active.contains(&place(output)) {
-            self.accumulate(place(output), Cotangent { ct: ct.clone(), only: None });
+        } else if self.active.contains(&output.place()) {
+            self.accumulate(output.place(), Cotangent::new(ct.clone()));
         }
     }
 

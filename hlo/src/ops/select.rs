@@ -152,6 +152,9 @@ comparisons! {
 
 impl Tensor {
     /// `yes` where this boolean tensor is true, `no` elsewhere; all broadcast as in numpy. Spec: select.
+    ///
+    /// What is not taken adds nothing to a gradient, even where its slope is infinite, as far back as it is computed elementwise
+    /// (in JAX that is NaN). Behind a sum or a product, a slope that is infinite meets a cotangent of 0, and is NaN.
     #[track_caller]
     pub fn select(&self, yes: &Tensor, no: &Tensor) -> Tensor {
         let (yes, no) = yes.broadcast_with(no, "select");
