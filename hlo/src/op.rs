@@ -75,6 +75,21 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
     /// Cotangents of the operands. Broadcasting, accumulation and zeros belong to the sweep, not here.
     fn vjp(&self, _: &Reverse) -> Cotangents;
 
+    /// Whether cotangents pass through it. They do not where its derivative is zero by definition.
+    fn has_derivative(&self) -> bool {
+        true
+    }
+
+    /// Whether each element of its one output is computed of the elements at the same place of its operands.
+    fn is_elementwise(&self) -> bool {
+        false
+    }
+
+    /// Whether it hands on the elements of its second operand where the first one is true, those of the third elsewhere.
+    fn is_choice(&self) -> bool {
+        false
+    }
+
     /// The same operation over one more leading axis. `None`: there is no rule.
     fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
         None

@@ -16,6 +16,10 @@ use crate::types::TensorType;
 pub(crate) fn cotangents(scan: &Scan, reverse: &Reverse) -> Cotangents {
     let graph = reverse.outs[0].graph();
     let flow = Flow::of(scan, reverse);
+    if flow.carries.is_empty() && flow.ys.is_empty() {
+        // Nothing that a cotangent came for depends on what is differentiated.
+        return vec![None; reverse.ins.len()];
+    }
     match Step::trace(scan, &flow) {
         Ok(step) => {
             let saved = step.save(scan, graph, reverse.outs[0].value().node);

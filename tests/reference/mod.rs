@@ -97,6 +97,7 @@ impl Case<'_> {
 fn array(view: &safetensors::tensor::TensorView<'_>) -> Array {
     let dtype = match view.dtype() {
         Dtype::F32 => DType::F32,
+        Dtype::F64 => DType::F64,
         Dtype::I32 => DType::S32,
         Dtype::U32 => DType::U32,
         other => panic!("{other:?} in a reference file"),

@@ -26,6 +26,9 @@ impl Op for Convert {
         let from = reverse.ins[0].dtype();
         vec![from.is_float().then(|| reverse.ct().convert(from))]
     }
+    fn is_elementwise(&self) -> bool {
+        true
+    }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Convert(self.0))
     }
@@ -51,6 +54,9 @@ impl Op for BitcastConvert {
     }
     fn vjp(&self, _: &Reverse) -> Cotangents {
         vec![None]
+    }
+    fn has_derivative(&self) -> bool {
+        false
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(BitcastConvert(self.0))
