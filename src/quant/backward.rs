@@ -240,7 +240,7 @@ fn accumulator(stored: &Tensor, out: DType) -> DType {
 
 /// A result times one scale for each index of `axis`, or one for all.
 fn rescaled(result: Tensor, scale: Option<Tensor>, axis: usize, out: DType) -> Tensor {
-    let Some(scale) = scale else { return result };
+    let Some(scale) = scale.filter(|_| !result.is_poison()) else { return result };
     let mut dims = vec![1; result.rank()];
     dims[axis] = scale.dims().iter().product();
     result.convert(out) * scale.reshape(&dims)

@@ -25,6 +25,9 @@ pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, conv: &Convolution, nu
     if let Some(zero) = &rhs.zero_point {
         sum = sum - product(&lhs.values, &zero.broadcast_to(rhs.values.dims()));
     }
+    if sum.is_poison() {
+        return sum;
+    }
     let along = |scale: &Tensor, axis: usize| {
         let mut dims = vec![1; sum.rank()];
         dims[axis] = scale.dims().iter().product();
