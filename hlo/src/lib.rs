@@ -21,7 +21,7 @@ mod ops;
 mod print;
 mod product_in_scan;
 mod prologue;
-mod promotion;
+pub mod promotion;
 mod range;
 mod residuals;
 mod running_sum;
