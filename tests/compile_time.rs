@@ -124,6 +124,14 @@ fn dropout(pixels: usize, features: usize) -> String {
     )
 }
 
+/// LLVM is told before the plugin is opened. (The known programs compile with exact maxima alone, too.)
+#[test]
+fn llvm_is_told_not_to_search() {
+    Client::cpu().expect("the processor's plugin");
+    let flags = std::env::var("XLA_FLAGS").unwrap_or_default();
+    assert!(flags.contains("--xla_backend_extra_options="), "{flags}");
+}
+
 const SIZES: [usize; 8] = [8, 12, 16, 24, 32, 33, 48, 64];
 
 #[test]

@@ -8,6 +8,9 @@
 //! | CUDA | `xla_gpu_cuda_data_dir` | beside the plugin | with the program | without NVIDIA's assembler and device library XLA compiles wrong code or crashes |
 //! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | `XLA_FLAGS` | LLVM's search for checksums in loops (HashRecognize) never ends on threefry, so on dropout and encoders |
 //!
+//! In the programs that are known to have compiled without end, exact maxima alone keep LLVM from that search, too; both are set,
+//! since nothing says that this holds for others.
+//!
 //! An option of the program's own [`CompileOptions`](super::CompileOptions) wins over the one here. `XLA_FLAGS` is for what a
 //! program cannot say: PJRT takes no map of options. It is set before the plugin is opened and is a part of the compile cache's
 //! keys, as are the options of programs. Where `XLA_FLAGS` names `xla_backend_extra_options` already, or a file, it stays as it is.
