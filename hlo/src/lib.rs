@@ -22,6 +22,7 @@ mod ops;
 mod print;
 mod product_in_scan;
 mod prologue;
+pub mod promotion;
 mod range;
 mod residuals;
 mod running_sum;

@@ -14,7 +14,8 @@ use crate::types::TensorType;
 /// A value of a trace in progress: cheap to clone, and `'static`, so it can live in a struct or a notebook cell.
 ///
 /// Arithmetic on tensors is recorded, not computed. Operands of different shapes are broadcast as in numpy; element
-/// types must be equal; a Rust number takes the element type of the tensor beside it.
+/// types must be equal; a Rust number takes the element type of the tensor beside it. What becomes of results that a type does
+/// not hold is told in [`promotion`](crate::promotion).
 ///
 /// ```
 /// use spiq_hlo::{trace, DType, TensorType};

@@ -11,6 +11,9 @@
 //! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | `XLA_FLAGS` | LLVM's search for checksums in loops (HashRecognize) never ends on threefry, so on dropout and encoders |
 //! | CUDA | `xla_backend_extra_options` | `-nvptx-prec-divf32=2` | `XLA_FLAGS` | XLA divides f32 approximately on NVIDIA cards; a scale off by one unit in the last place decides ties of rounding otherwise than the processor, and with them whole levels of weights |
 //!
+//! In the programs that are known to have compiled without end, exact maxima alone keep LLVM from that search, too; both are set,
+//! since nothing says that this holds for others.
+//!
 //! An option of the program's own [`CompileOptions`](super::CompileOptions) wins over the one here. `XLA_FLAGS` is for what a
 //! program cannot say: PJRT takes no map of options. It is set before the plugin is opened and is a part of the compile cache's
 //! keys, as are the options of programs. Where `XLA_FLAGS` names `xla_backend_extra_options` already, or a file, it stays as it is.
