@@ -170,14 +170,16 @@ impl Field for usize {
     }
 }
 
+/// A number that programs compute with: one that f32 holds, with all its digits or 0.
 impl Field for f64 {
-    const WHAT: &'static str = "a finite number";
+    const WHAT: &'static str = "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size";
     fn read(value: &DeValue<'_>) -> Option<f64> {
         let number = match value.as_float() {
             Some(digits) => digits.as_str().parse().ok()?,
             None => i64::read(value)? as f64,
         };
-        number.is_finite().then_some(number)
+        let held = number as f32;
+        (number == 0.0 || held.is_normal()).then_some(number)
     }
 }
 

@@ -51,6 +51,18 @@ plain_arguments! {
     Vec<usize>: list => Value::Array(list.iter().map(|size| Value::Integer(*size as i64)).collect());
 }
 
+/// Whether each number among a layer's arguments is one in f32, too, in which programs compute: a file's are.
+pub(super) fn check_numbers(layer: &dyn Layer) -> std::result::Result<(), (&'static str, String)> {
+    let beyond = |value: &Value| value.as_float().filter(|number| !(*number as f32).is_finite());
+    for (name, value) in layer.arguments() {
+        let parts = value.as_table().into_iter().flat_map(|table| table.values());
+        if let Some(number) = parts.chain([&value]).find_map(beyond) {
+            return Err((name, format!("is {number:e}, which f32 does not hold")));
+        }
+    }
+    Ok(())
+}
+
 /// A layer that was just read, once it has turned out to be usable.
 pub(super) fn usable(layer: impl Layer + 'static, fields: &Fields<'_>) -> Result<Arc<dyn Layer>> {
     layer.check().map_err(|(argument, reason)| fields.value_error(argument, reason))?;

@@ -78,6 +78,15 @@ impl LayerNorm {
 
 impl Layer for LayerNorm {
     described!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.epsilon < 0.0 {
+            return Err(("epsilon", format!("is {}, but must be 0 or more", self.epsilon)));
+        }
+        if !self.use_scale && !self.use_bias && self.feature_axes.0 != [-1] {
+            return Err(("feature_axes", "is of scale and bias, and the layer has neither; leave it out".to_owned()));
+        }
+        Ok(())
+    }
     fn parameters(&self) -> Vec<Parameter> {
         let scale = self.use_scale.then(|| Parameter::new("scale", [self.num_features], Init::Ones));
         let bias = self.use_bias.then(|| Parameter::new("bias", [self.num_features], Init::Zeros));
