@@ -40,8 +40,7 @@ fn draw(kinds: &'static [&'static str]) -> impl Strategy<Value = Draw> {
 
 const NEURONS: &[&str] =
     &["LIF", "IF", "LI", "ALIF", "CuBaLIF", "RIF", "RLIF", "RCuBaLIF", "PSU_LIF", "AssociativeLIF"];
-const DENSE: &[&str] =
-    &["Linear", "Linear", "Linear", "LayerNorm", "Dropout", "ActivityRegularization", "PopulationCode"];
+const DENSE: &[&str] = &["Linear", "Linear", "Linear", "LayerNorm", "Dropout", "PopulationCode"];
 const IMAGES: &[&str] =
     &["Conv", "Conv", "Conv", "SumPool", "AvgPool", "MaxPool", "Dropout", "LayerNorm", "LIF", "ALIF", "Linear"];
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Value;
 
 use super::layer::Layer;
-use crate::config::{Field, Fields, LARGEST};
+use crate::config::{Field, Fields, LARGEST, in_f32};
 use crate::error::Result;
 
 /// A kind of layer that a file may name.
@@ -51,9 +51,9 @@ plain_arguments! {
     Vec<usize>: list => Value::Array(list.iter().map(|size| Value::Integer(*size as i64)).collect());
 }
 
-/// Whether each number among a layer's arguments is one in f32, too, in which programs compute: a file's are.
+/// Whether each number among a layer's arguments is one in f32, too, as those of a file are.
 pub(super) fn check_numbers(layer: &dyn Layer) -> std::result::Result<(), (&'static str, String)> {
-    let beyond = |value: &Value| value.as_float().filter(|number| !(*number as f32).is_finite());
+    let beyond = |value: &Value| value.as_float().filter(|number| !in_f32(*number));
     for (name, value) in layer.arguments() {
         let parts = value.as_table().into_iter().flat_map(|table| table.values());
         if let Some(number) = parts.chain([&value]).find_map(beyond) {
