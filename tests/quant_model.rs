@@ -124,6 +124,8 @@ struct Case {
     shape: [usize; 3],
     x: Kind,
     w: Kind,
+    /// The type of gradients.
+    bwd: Option<QType>,
     given: [Array; 3],
 }
 
@@ -131,7 +133,7 @@ impl Case {
     fn new(shape: [usize; 3], x: Kind, w: Kind) -> Case {
         let [rows, inner, columns] = shape;
         let given = [x.given(rows, inner, 1), w.given(inner, columns, 2), Kind::Reals.given(rows, columns, 3)];
-        Case { shape, x, w, given }
+        Case { shape, x, w, bwd: None, given }
     }
 
     /// For a weight's type, the products with activations of each type, one under a name of its own.
@@ -149,6 +151,7 @@ impl Case {
             module_path: format!("act{i}"),
             weight_qtype: Some(weight.to_string()),
             act_qtype: act.map(|act| act.to_string()),
+            bwd_qtype: self.bwd.map(|bwd| bwd.to_string()),
             ..RuleConfig::default()
         };
         let rules: Vec<RuleConfig> = acts.iter().enumerate().map(rule).collect();
@@ -172,12 +175,13 @@ impl Case {
 
     /// Whether weights are stored, too: what they are does not depend on how the activations came about.
     fn is_stored(&self) -> bool {
-        matches!(self.x, Kind::Spikes | Kind::Reals)
+        self.bwd.is_none() && matches!(self.x, Kind::Spikes | Kind::Reals)
     }
 
     fn name(&self, weight: QType, act: Option<QType>, numerics: Numerics) -> String {
         let act = act.map_or("f32".to_owned(), |act| act.to_string());
-        format!("{:?} {act} x {:?} {weight}, {:?}, {numerics}", self.x, self.w, self.shape)
+        let bwd = self.bwd.map_or(String::new(), |bwd| format!(", gradients {bwd}"));
+        format!("{:?} {act} x {:?} {weight}, {:?}, {numerics}{bwd}", self.x, self.w, self.shape)
     }
 }
 
@@ -252,11 +256,15 @@ fn check(case: &Case, weight: QType, numerics: Numerics, tally: &mut Tally) {
         let known = case.x.known().filter(|_| numerics == Numerics::Exact);
         let (y, size) = model.product(&x, known, &w);
         tally.compare(&name, &ys[i].to_f64(), &y, size);
-        // Straight through: the gradients of the product of the operands as they are.
-        let gradients = [x.transposed().times(&ct), ct.times(&w.transposed())];
-        for (gradient, want) in grads[each * i..each * (i + 1)].iter().zip(gradients) {
-            let size = want.values.iter().fold(0f64, |m, v| m.max(v.abs()));
-            let want: Vec<Interval> = want.values.iter().map(|&v| Interval::of(v)).collect();
+        let gradients = match case.bwd {
+            Some(bwd) => model.gradients(bwd, &x, known, &w, &ct),
+            // Straight through: those of the product of the operands as they are.
+            None => [x.transposed().times(&ct), ct.times(&w.transposed())].map(|plain| {
+                let size = plain.values.iter().fold(0f64, |m, v| m.max(v.abs()));
+                (plain.values.iter().map(|&v| Interval::of(v)).collect(), size)
+            }),
+        };
+        for (gradient, (want, size)) in grads[each * i..each * (i + 1)].iter().zip(gradients) {
             tally.compare(&format!("{name}, gradient"), &gradient.to_f64(), &want, size);
         }
         tally.pairs += 1;
@@ -304,4 +312,27 @@ fn one_element() {
 #[test]
 fn in_qwix_numerics() {
     check_all(Numerics::Qwix, SHAPES[0], &[Kind::Spikes, Kind::Counts(7)], &WEIGHTS[..1]);
+}
+
+/// Gradients in each type that they can be in, from each type of activations; and in int8, from each type of weights.
+#[test]
+fn gradients_in_a_type() {
+    let bwds = QType::ALL.into_iter().filter(|bwd| bwd.tile().is_none() && *bwd != QType::Binary);
+    let of_gradients: Vec<(QType, QType)> = bwds.map(|bwd| (bwd, QType::Int(8))).collect();
+    let weights = QType::ALL.into_iter().filter(|weight| *weight != QType::Binary);
+    let of_weights: Vec<(QType, QType)> = weights.map(|weight| (QType::Int(8), weight)).collect();
+    let mut tally = Tally::default();
+    for (pairs, shape, x) in [
+        (&of_gradients, SHAPES[0], Kind::Spikes),
+        (&of_weights, SHAPES[0], Kind::Reals),
+        (&of_gradients, SHAPES[1], Kind::Negative),
+    ] {
+        for &(bwd, weight) in pairs {
+            let case = Case { bwd: Some(bwd), ..Case::new(shape, x, Kind::Reals) };
+            check(&case, weight, Numerics::Exact, &mut tally);
+        }
+    }
+    println!("gradients: {} pairs, {} numbers, {} of them sharp", tally.pairs, tally.numbers, tally.sharp);
+    // The most negative number of a row lies between two integers, so many sums have two answers.
+    assert!(tally.pairs > 500 && tally.sharp * 2 > tally.numbers);
 }

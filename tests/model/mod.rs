@@ -111,7 +111,7 @@ impl Model {
     }
 
     /// The product of activations (of which these integers are known) and weights, and the size that errors are measured by.
-    pub fn product(&self, x: &Matrix, known: Option<(i64, i64)>, w: &Matrix) -> (Vec<Interval>, f64) {
+    pub fn product(&self, x: &Matrix, known: Option<(i64, i64)>, w: &Matrix) -> Product {
         let tile = self.act.and_then(QType::tile).or(self.weight.tile());
         let columns = w.transposed();
         let left = match self.act {
@@ -119,17 +119,76 @@ impl Model {
             _ => x.values.iter().map(|&v| Interval::of(v)).collect(),
         };
         let right = rounded(&columns, self.weight, tile);
-        let (mut all, mut size) = (Vec::new(), 0f64);
-        for i in 0..x.rows {
-            for j in 0..w.columns {
-                let terms = (0..x.columns).map(|k| left[i * x.columns + k].times(right[j * x.columns + k]));
-                let terms: Vec<Interval> = terms.collect();
-                size = size.max(terms.iter().map(|t| t.low.abs().max(t.high.abs())).sum());
-                all.push(Interval { low: terms.iter().map(|t| t.low).sum(), high: terms.iter().map(|t| t.high).sum() });
-            }
-        }
-        (all, size)
+        products(x.rows, w.columns, x.columns, |i, j, k| left[i * x.columns + k].times(right[j * x.columns + k]))
     }
+}
+
+/// A side of a product as a gradient meets it: levels, and for each row the scale that the gradient takes over.
+struct Residual {
+    levels: Vec<Interval>,
+    scales: Vec<f64>,
+}
+
+impl Model {
+    /// The gradients of weights and activations, made in a type of their own: the cotangent takes over the scale of what it
+    /// is multiplied with, and is rounded with a scale for each of its rows or columns that the product keeps.
+    pub fn gradients(
+        &self,
+        bwd: QType,
+        x: &Matrix,
+        known: Option<(i64, i64)>,
+        w: &Matrix,
+        ct: &Matrix,
+    ) -> [Product; 2] {
+        let left = self.residual(x, self.act.filter(|act| !known.is_some_and(|known| holds(*act, known))));
+        let right = self.residual(&w.transposed(), Some(self.weight));
+        let scaled = |scale: &dyn Fn(usize, usize) -> f64| {
+            let values = ct.values.iter().enumerate();
+            let values = values.map(|(at, value)| value * scale(at / ct.columns, at % ct.columns)).collect();
+            Matrix { values, ..ct.clone() }
+        };
+        let by_column = rounded(&scaled(&|i, _| left.scales[i]).transposed(), bwd, None);
+        let by_row = rounded(&scaled(&|_, j| right.scales[j]), bwd, None);
+        let [rows, inner, columns] = [x.rows, x.columns, w.columns];
+        let of_weights =
+            products(inner, columns, rows, |k, j, i| left.levels[i * inner + k].times(by_column[j * rows + i]));
+        let of_activations =
+            products(rows, inner, columns, |i, k, j| by_row[i * columns + j].times(right.levels[j * inner + k]));
+        [of_weights, of_activations]
+    }
+
+    /// Rows in a type, or as they are: where they are in no type, or where scales lie along an axis that the gradient lacks.
+    fn residual(&self, matrix: &Matrix, qtype: Option<QType>) -> Residual {
+        let tile = self.act.and_then(QType::tile).or(self.weight.tile());
+        let whole = tile.is_none_or(|tile| tile == matrix.columns);
+        match qtype.filter(|qtype| whole && qtype.tile().is_none()) {
+            Some(qtype) => {
+                let rows = matrix.values.chunks(matrix.columns);
+                let scales: Vec<f64> = rows.clone().map(|row| scale(row, qtype)).collect();
+                let levels = rows.zip(&scales).flat_map(|(row, scale)| levels(row, *scale, qtype)).collect();
+                Residual { levels, scales }
+            }
+            None => Residual {
+                levels: matrix.values.iter().map(|&value| Interval::of(value)).collect(),
+                scales: vec![1.0; matrix.rows],
+            },
+        }
+    }
+}
+
+/// A product's elements, and the size that errors are measured by.
+pub type Product = (Vec<Interval>, f64);
+
+fn products(rows: usize, columns: usize, inner: usize, term: impl Fn(usize, usize, usize) -> Interval) -> Product {
+    let (mut all, mut size) = (Vec::new(), 0f64);
+    for i in 0..rows {
+        for j in 0..columns {
+            let terms: Vec<Interval> = (0..inner).map(|k| term(i, j, k)).collect();
+            size = size.max(terms.iter().map(|t| t.low.abs().max(t.high.abs())).sum());
+            all.push(Interval { low: terms.iter().map(|t| t.low).sum(), high: terms.iter().map(|t| t.high).sum() });
+        }
+    }
+    (all, size)
 }
 
 /// Whether all integers of a range are numbers of a type, so that they stay what they are. One bit is 0 or 1, too.
@@ -145,17 +204,19 @@ fn rounded(matrix: &Matrix, qtype: QType, tile: Option<usize>) -> Vec<Interval> 
 }
 
 fn of_one_scale(values: &[f64], qtype: QType) -> Vec<Interval> {
-    let numbers = numbers(qtype);
     let scale = scale(values, qtype);
-    let one = |&value: &f64| {
-        let level = match qtype {
-            // A sign, and nothing to divide by.
-            QType::Int1 => Interval::of(if value >= 0.0 { 1.0 } else { -1.0 }),
-            _ => nearest(&numbers, value / scale),
-        };
-        Interval { low: level.low * scale, high: level.high * scale }
+    let scaled = |level: Interval| Interval { low: level.low * scale, high: level.high * scale };
+    levels(values, scale, qtype).into_iter().map(scaled).collect()
+}
+
+fn levels(values: &[f64], scale: f64, qtype: QType) -> Vec<Interval> {
+    let numbers = numbers(qtype);
+    let level = |&value: &f64| match qtype {
+        // A sign, and nothing to divide by.
+        QType::Int1 => Interval::of(if value >= 0.0 { 1.0 } else { -1.0 }),
+        _ => nearest(&numbers, value / scale),
     };
-    values.iter().map(one).collect()
+    values.iter().map(level).collect()
 }
 
 /// What a level of 1 stands for.
