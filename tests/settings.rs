@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use spiq::config::{ModelConfig, parse_rules};
 use spiq::network::{Network, Pass};
-use spiq::quant::Mode;
-use spiq::{DType, Program, TensorType};
+use spiq::quant::{Mode, Numerics, Rules, quantize, weights_only_rules};
+use spiq::{DType, Program, TensorType, trace};
 
 /// Everything about a network that a setting can change: where it starts, its training step, the step's gradient, its
 /// predictions; or why it is refused.
@@ -407,4 +407,25 @@ fn every_key_of_every_rule_acts_or_is_refused() {
             assert!(error.contains(key), "{key}: {error}");
         }
     }
+}
+
+/// A rule for weights does nothing to products of activations alone.
+#[test]
+fn a_rule_that_finds_no_weight_is_refused() {
+    let square = TensorType::new(DType::F32, [4, 4]);
+    let inputs = [("x", square.clone()), ("w", square)];
+    let function = trace(&inputs, |a| {
+        let inner = a[0].graph().scope("inner", || a[0].dot(&a[0]));
+        vec![a[0].graph().scope("outer", || inner.dot(&a[1]))]
+    });
+    let function = function.expect("two products");
+    let quantized = |path: &str| {
+        let mut rules = weights_only_rules("int8");
+        rules[0].module_path = path.to_owned();
+        let rules = Rules::new(&rules).expect("rules");
+        quantize(&function, &rules, Mode::Qat, Numerics::Exact, |name| name == "w").map_err(|e| e.to_string())
+    };
+    let error = quantized("inner").expect_err("it is refused");
+    assert!(error.starts_with("rule 1 (module_path `inner`) quantizes nothing"), "{error}");
+    assert!(quantized(".*").is_ok() && quantized("outer").is_ok());
 }
