@@ -190,10 +190,10 @@ fn partners(weight: QType, inner: usize) -> Vec<Option<QType>> {
     let tile = |qtype: QType| qtype.tile();
     let fits = |act: &QType| {
         let tiles: Vec<usize> = [tile(weight), tile(*act)].into_iter().flatten().collect();
-        tiles.windows(2).all(|pair| pair[0] == pair[1]) && tiles.iter().all(|tile| inner % tile == 0)
+        tiles.windows(2).all(|pair| pair[0] == pair[1]) && tiles.iter().all(|tile| inner.is_multiple_of(*tile))
     };
     let all = QType::ALL.into_iter().filter(fits).map(Some);
-    std::iter::once(None).filter(|_| tile(weight).is_none_or(|tile| inner % tile == 0)).chain(all).collect()
+    std::iter::once(None).filter(|_| tile(weight).is_none_or(|tile| inner.is_multiple_of(tile))).chain(all).collect()
 }
 
 /// What was compared: numbers of results, and of those the ones for which the model allows one value only.
