@@ -12,7 +12,7 @@ use model::{Interval, Matrix, Model};
 use spiq::config::RuleConfig;
 use spiq::quant::{Mode, Numerics, QType, Quantized, Rules, quantize, split_stored};
 use spiq::random::Key;
-use spiq::{Array, DType, Function, Tensor, trace, vjp};
+use spiq::{Array, ConvDims, Convolution, DType, Function, Tensor, trace, vjp};
 
 /// Rows of the activations, what is summed over, columns of the weights. The middle is whole tiles of each type.
 const SHAPES: [[usize; 3]; 2] = [[3, 32, 4], [1, 1, 2]];
@@ -124,6 +124,8 @@ struct Case {
     shape: [usize; 3],
     x: Kind,
     w: Kind,
+    /// Whether the product is a convolution, of images of one pixel: the same numbers with the same scales.
+    conv: bool,
     /// The type of gradients.
     bwd: Option<QType>,
     given: [Array; 3],
@@ -133,7 +135,7 @@ impl Case {
     fn new(shape: [usize; 3], x: Kind, w: Kind) -> Case {
         let [rows, inner, columns] = shape;
         let given = [x.given(rows, inner, 1), w.given(inner, columns, 2), Kind::Reals.given(rows, columns, 3)];
-        Case { shape, x, w, bwd: None, given }
+        Case { shape, x, w, conv: false, bwd: None, given }
     }
 
     /// For a weight's type, the products with activations of each type, one under a name of its own.
@@ -141,7 +143,7 @@ impl Case {
         let inputs = [("x", self.given[0].ty().clone()), ("w", self.given[1].ty().clone())];
         let product = |a: &[Tensor], i: usize| {
             let x = self.x.made(&a[0]);
-            a[0].graph().scope(&format!("act{i}"), || x.dot(&a[1]))
+            a[0].graph().scope(&format!("act{i}"), || if self.conv { convolved(&x, &a[1]) } else { x.dot(&a[1]) })
         };
         trace(&inputs, |a| (0..count).map(|i| product(a, i)).collect()).expect("products")
     }
@@ -181,8 +183,17 @@ impl Case {
     fn name(&self, weight: QType, act: Option<QType>, numerics: Numerics) -> String {
         let act = act.map_or("f32".to_owned(), |act| act.to_string());
         let bwd = self.bwd.map_or(String::new(), |bwd| format!(", gradients {bwd}"));
-        format!("{:?} {act} x {:?} {weight}, {:?}, {numerics}{bwd}", self.x, self.w, self.shape)
+        let op = if self.conv { "convolved with" } else { "x" };
+        format!("{:?} {act} {op} {:?} {weight}, {:?}, {numerics}{bwd}", self.x, self.w, self.shape)
     }
+}
+
+/// A product of matrices as a convolution.
+fn convolved(x: &Tensor, w: &Tensor) -> Tensor {
+    let ([rows, inner], columns) = ([x.dims()[0], x.dims()[1]], w.dims()[1]);
+    let conv = Convolution::new(ConvDims::features_last(3), DType::F32);
+    let y = x.reshape(&[rows, 1, inner]).convolution(&w.reshape(&[1, inner, columns]), &conv);
+    y.reshape(&[rows, columns])
 }
 
 /// The types of activations that go with a weight's type: tiles are those of both.
@@ -236,7 +247,9 @@ fn from_stored(case: &Case, weight: QType, acts: &[Option<QType>], numerics: Num
 
 fn check(case: &Case, weight: QType, numerics: Numerics, tally: &mut Tally) {
     let [rows, inner, columns] = case.shape;
-    let acts = partners(weight, inner);
+    let mut acts = partners(weight, inner);
+    // A convolution has no axis to cut into tiles.
+    acts.retain(|act| !case.conv || act.iter().chain([&weight]).all(|qtype| qtype.tile().is_none()));
     if acts.is_empty() {
         return;
     }
@@ -312,6 +325,19 @@ fn one_element() {
 #[test]
 fn in_qwix_numerics() {
     check_all(Numerics::Qwix, SHAPES[0], &[Kind::Spikes, Kind::Counts(7)], &WEIGHTS[..1]);
+}
+
+#[test]
+fn convolutions() {
+    let mut tally = Tally::default();
+    for (shape, x) in [(SHAPES[0], Kind::Spikes), (SHAPES[0], Kind::Counts(7)), (SHAPES[1], Kind::Negative)] {
+        for weight in QType::ALL.into_iter().filter(|weight| *weight != QType::Binary) {
+            let case = Case { conv: true, ..Case::new(shape, x, Kind::Reals) };
+            check(&case, weight, Numerics::Exact, &mut tally);
+        }
+    }
+    println!("convolutions: {} pairs, {} numbers, {} of them sharp", tally.pairs, tally.numbers, tally.sharp);
+    assert!(tally.pairs > 400 && tally.sharp * 10 > tally.numbers * 7);
 }
 
 /// Gradients in each type that they can be in, from each type of activations; and in int8, from each type of weights.
