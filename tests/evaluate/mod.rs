@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use spiq::pjrt::{Client, Input};
 use spiq::{Array, Function, Program, Tensor, TensorType, trace};
 
-fn client() -> &'static Client {
+pub fn client() -> &'static Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT.get_or_init(device::client)
 }
