@@ -23,6 +23,10 @@ NOISES = range(1, 7)
 WORTH = {"float64": 1e-9, "float32": 1e-3, "bfloat16": 0.25, "float16": 0.1}
 
 
+SLOPES = {"vjp", "grad", "value_and_grad"}
+SUMS = {"sum", "mean", "reduce_sum", "reduce_mean", "reduce_window_sum", "dot", "dot_general", "einsum", "convolution"}
+
+
 def renumbered(body, of):
     """A function with other references."""
 
@@ -67,16 +71,21 @@ def drawn(rng, focus, wide):
         sizes = [0, 1, 2, 3] if rng.random() < 0.15 else [1, 2, 3, 4]
         program = Program(rng, rng.choice([0, 0, 0.1]), sizes, wide)
         count = int(rng.integers(3, 12))
+    # Whether a sum of the largest numbers is finite depends on its order.
+    program.huge = focus not in SUMS
     region = Region(program)
     draw_transforms.fill(region, count, focus)
     outputs = draw_transforms.results(region, 4)
     body, types = region.body(outputs), [region.type(r) for r in outputs]
+    # The sign of a zero is that of a value; a slope of zero may be a sum of zeros or none at all.
+    signed = 0 if SLOPES & set(used(body)) else len(types)
     order = rng.choice([0, 1, 2], p=[0.35, 0.5, 0.15])
     if order > 0:
+        signed = min(signed, sum(ty.is_float for ty in types)) if order == 1 else 0
         body, types = differentiated(program, body, types, only_slopes=order == 2)
     if order > 1:
         body, types = differentiated(program, body, types)
-    return body, program.inputs
+    return body, program.inputs, signed
 
 
 def within(wanted, moved):
@@ -96,14 +105,19 @@ def within(wanted, moved):
     return np.asarray(2 * spread, np.float64 if wanted.dtype == np.float64 else np.float32)
 
 
-def evaluated(body, inputs, wide):
+def evaluated(body, inputs, wide, signed):
     """The results, each with how far it may be off; None where rounding decides too much."""
     with jax.enable_x64(wide):
         wanted = [np.asarray(y) for y in jax.jit(lambda *x: run(body, x, Silent()))(*inputs)]
         noisy = jax.jit(lambda seed, *x: run(body, x, Noise(seed)))
         moved = [[np.asarray(y) for y in noisy(np.uint32(seed * 7919), *inputs)] for seed in NOISES]
     limits = [within(y, [run_[i] for run_ in moved]) for i, y in enumerate(wanted)]
-    return None if any(limit is None for limit in limits) else list(zip(wanted, limits))
+    if any(limit is None for limit in limits):
+        return None
+    for y, limit in list(zip(wanted, limits))[signed:]:
+        if y.dtype.kind in "fV":
+            limit[y == 0] = np.maximum(limit[y == 0], np.finfo(np.float32).tiny)
+    return list(zip(wanted, limits))
 
 
 def is_dull(results, inputs):
@@ -119,8 +133,8 @@ def program(number, names):
         wide = rng.random() < 0.25
         try:
             with jax.enable_x64(wide):
-                body, inputs = drawn(rng, names[number % len(names)], wide)
-            results = evaluated(body, inputs, wide)
+                body, inputs, signed = drawn(rng, names[number % len(names)], wide)
+            results = evaluated(body, inputs, wide, signed)
         except (NoFit, TypeError, ValueError, NotImplementedError, AssertionError, IndexError):
             continue
         if results and not is_dull(results, inputs):

@@ -67,11 +67,11 @@ impl Tensor {
         self.graph().apply(Convert(dtype), &[self])
     }
 
-    /// The same bits read as another element type of the same width. Spec: bitcast_convert.
+    /// The same bits read as another element type of the same width, without a derivative. Spec: bitcast_convert.
     #[track_caller]
     pub fn bitcast_convert(&self, dtype: DType) -> Tensor {
         if self.dtype() == dtype && !self.is_poison() {
-            return self.clone();
+            return self.stop_gradient();
         }
         self.graph().apply(BitcastConvert(dtype), &[self])
     }

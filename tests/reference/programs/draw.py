@@ -32,12 +32,12 @@ class Program:
         allowed = lambda names: [name for name in names if wide or name not in WIDE]
         self.float = rng.choice(allowed(FLOATS), p=[0.25, 0.1, 0.05, 0.6] if wide else [0.6, 0.25, 0.15])
         self.floats, self.integers = allowed(FLOATS), allowed(SIGNED + UNSIGNED)
-        self.inputs, self.types = [], []
+        self.inputs, self.types, self.huge = [], [], True
 
     def input(self, ty, values=None):
         """A new input; a reference to it."""
         self.types.append(ty)
-        self.inputs.append(numbers(self.rng, ty, self.share) if values is None else values)
+        self.inputs.append(numbers(self.rng, ty, self.share, self.huge) if values is None else values)
         return ~(len(self.inputs) - 1)
 
 

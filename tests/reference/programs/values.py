@@ -65,8 +65,10 @@ def ordinary(rng, ty):
     return rng.integers(low, high, ty.dims).astype(kind)
 
 
-def numbers(rng, ty, share):
+def numbers(rng, ty, share, huge=True):
     """Random values, of which a share are special."""
-    values = ordinary(rng, ty)
+    values, options = ordinary(rng, ty), special(ty.dtype)
+    if ty.is_float and not huge:
+        options = options[~(np.isfinite(options) & (np.abs(options) > 9))]
     chosen = rng.random(ty.dims) < share
-    return np.where(chosen, rng.choice(special(ty.dtype), ty.dims), values).astype(numpy_type(ty.dtype))
+    return np.where(chosen, rng.choice(options, ty.dims), values).astype(numpy_type(ty.dtype))
