@@ -1,10 +1,11 @@
-//! Reverse-mode differentiation: one sweep over the recorded nodes. Knows no particular op; each brings its rule.
+//! Reverse-mode differentiation: one sweep over the recorded nodes, of the trace that holds the results and of those
+//! around it. Knows no particular op; each brings its rule.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::Violation;
 use crate::function::{Node, Value};
-use crate::graph::Graph;
+use crate::graph::{Graph, Place};
 use crate::op::Reverse;
 use crate::tensor::Tensor;
 use crate::tree::Tree;
@@ -17,83 +18,105 @@ use crate::tree::Tree;
 /// Kept in the trace: a cotangent whose type is not its output's, and operations without a derivative.
 #[track_caller]
 pub fn vjp(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tensor]) -> Vec<Tensor> {
-    let poison = outputs.iter().chain(wrt).chain(cts.iter().flatten()).find(|t| t.is_poison());
-    if let Some(poison) = poison {
+    let all = || outputs.iter().chain(wrt).chain(cts.iter().flatten());
+    if let Some(poison) = all().find(|t| t.is_poison()) {
         return vec![poison.clone(); wrt.len()];
     }
-    let all = outputs.iter().chain(cts.iter().flatten());
-    let graph = all.map(Tensor::graph).max_by_key(|g| g.depth()).expect("at least one output").clone();
-    let lifted: Result<Vec<Value>, Violation> = wrt.iter().chain(outputs).map(|t| graph.lift(t)).collect();
-    let lifted = match lifted {
-        Ok(values) => values,
-        Err(violation) => return vec![graph.fail("vjp", violation); wrt.len()],
-    };
-    let (wrt_values, output_values) = lifted.split_at(wrt.len());
-    let mut sweep = Sweep::new(&graph, wrt_values);
-    for ((output, value), ct) in outputs.iter().zip(output_values).zip(cts) {
-        sweep.seed(output, *value, ct.as_ref());
+    let first = outputs.first().expect("at least one output").graph();
+    let graph = first.deepest(all());
+    if let Some(violation) = all().find_map(|t| graph.check_reach(t).err()) {
+        return vec![first.fail("vjp", violation); wrt.len()];
+    }
+    let mut sweep = Sweep::new(graph, wrt);
+    for (output, ct) in outputs.iter().zip(cts) {
+        sweep.seed(output, ct.as_ref());
     }
     sweep.run();
-    wrt.iter().zip(wrt_values).map(|(t, v)| sweep.cts.remove(v).unwrap_or_else(|| t.zeros_like())).collect()
+    wrt.iter().map(|t| sweep.cts.get(&place(t)).cloned().unwrap_or_else(|| t.zeros_like())).collect()
 }
 
-struct Sweep<'a> {
-    graph: &'a Graph,
+fn place(tensor: &Tensor) -> Place {
+    tensor.graph().place_of(tensor.value())
+}
+
+/// A trace as the sweep goes over it.
+struct Level {
+    graph: Graph,
     nodes: Vec<Node>,
-    /// Which values lie on a path from `wrt`.
-    active: Vec<Vec<bool>>,
-    cts: HashMap<Value, Tensor>,
+    /// Values of the traces around it, each with the value that stands for it here.
+    stand_ins: Vec<(Place, Value)>,
 }
 
-impl<'a> Sweep<'a> {
-    fn new(graph: &'a Graph, wrt: &[Value]) -> Sweep<'a> {
-        let nodes = graph.snapshot();
-        let mut active: Vec<Vec<bool>> = Vec::with_capacity(nodes.len());
-        for (index, node) in nodes.iter().enumerate() {
-            let reached = node.operands.iter().any(|v| active[v.node][v.output]);
-            let flag = |output| {
-                let wanted = reached || wrt.contains(&Value { node: index, output });
-                wanted && node.types[output].dtype.is_float()
-            };
-            active.push((0..node.types.len()).map(flag).collect());
+/// An operation of outer values alone is recorded outside, so the way from `wrt` to an output may lead through any of the
+/// traces around the output's own.
+struct Sweep {
+    /// From the inside out.
+    levels: Vec<Level>,
+    /// Values on a way from `wrt`.
+    active: HashSet<Place>,
+    cts: HashMap<Place, Tensor>,
+}
+
+impl Sweep {
+    fn new(graph: &Graph, wrt: &[Tensor]) -> Sweep {
+        // A constant is copied to where it is read, so it may be found at any depth.
+        let depth = |t: &Tensor| if t.graph().is_movable(t.value()) { 0 } else { t.graph().depth() };
+        let outermost = wrt.iter().map(depth).min().unwrap_or(0);
+        let level = |graph: Graph| Level { nodes: graph.snapshot(), stand_ins: graph.stand_ins(), graph };
+        let levels: Vec<Level> = graph.and_around().take_while(|g| g.depth() >= outermost).map(level).collect();
+        let mut active: HashSet<Place> = wrt.iter().filter(|t| t.dtype().is_float()).map(place).collect();
+        for level in levels.iter().rev() {
+            level.activate(&mut active);
         }
-        Sweep { graph, nodes, active, cts: HashMap::new() }
+        Sweep { levels, active, cts: HashMap::new() }
     }
 
     #[track_caller]
-    fn seed(&mut self, output: &Tensor, value: Value, ct: Option<&Tensor>) {
+    fn seed(&mut self, output: &Tensor, ct: Option<&Tensor>) {
         let Some(ct) = ct else { return };
         if ct.ty() != output.ty() {
             let message = format!("the cotangent {} does not fit the output {}", ct.ty(), output.ty());
-            self.graph.fail("vjp", Violation::new("", message));
-        } else if self.active[value.node][value.output] {
-            self.accumulate(value, ct.clone());
+            output.graph().fail("vjp", Violation::new("", message));
+        } else if self.active.contains(&place(output)) {
+            self.accumulate(place(output), ct.clone());
         }
     }
 
-    fn accumulate(&mut self, value: Value, ct: Tensor) {
-        let sum = match self.cts.remove(&value) {
+    fn accumulate(&mut self, place: Place, ct: Tensor) {
+        let sum = match self.cts.remove(&place) {
             Some(sum) => sum + ct,
             None => ct,
         };
-        self.cts.insert(value, sum);
+        self.cts.insert(place, sum);
     }
 
     fn run(&mut self) {
-        for index in (0..self.nodes.len()).rev() {
-            let node = self.nodes[index].clone();
-            let cts: Vec<Option<Tensor>> =
-                (0..node.types.len()).map(|output| self.cts.get(&Value { node: index, output }).cloned()).collect();
-            let needs: Vec<bool> = node.operands.iter().map(|v| self.active[v.node][v.output]).collect();
-            if needs.contains(&true) && cts.iter().any(Option::is_some) {
-                let graph = self.graph;
-                graph.as_from(&node, || self.visit(index, &node, &cts, &needs));
+        for level in std::mem::take(&mut self.levels) {
+            for index in (0..level.nodes.len()).rev() {
+                self.visit(&level, index);
+            }
+            for (outer, own) in level.stand_ins.iter().rev() {
+                if let Some(ct) = self.cts.get(&level.graph.place_of(*own)).cloned() {
+                    self.accumulate(*outer, ct);
+                }
             }
         }
     }
 
-    fn visit(&mut self, index: usize, node: &Node, cts: &[Option<Tensor>], needs: &[bool]) {
-        let tensor = |v: &Value| Tensor::new(self.graph, *v, self.nodes[v.node].types[v.output].clone());
+    fn visit(&mut self, level: &Level, index: usize) {
+        let node = &level.nodes[index];
+        let place = |value: &Value| level.graph.place_of(*value);
+        let ct = |output| self.cts.get(&place(&Value { node: index, output })).cloned();
+        let cts: Vec<Option<Tensor>> = (0..node.types.len()).map(ct).collect();
+        let needs: Vec<bool> = node.operands.iter().map(|v| self.active.contains(&place(v))).collect();
+        if needs.contains(&true) && cts.iter().any(Option::is_some) {
+            level.graph.as_from(node, || self.reverse(level, index, &cts, &needs));
+        }
+    }
+
+    fn reverse(&mut self, level: &Level, index: usize, cts: &[Option<Tensor>], needs: &[bool]) {
+        let node = &level.nodes[index];
+        let tensor = |v: &Value| Tensor::new(&level.graph, *v, level.nodes[v.node].types[v.output].clone());
         let ins: Vec<Tensor> = node.operands.iter().map(tensor).collect();
         let outs: Vec<Tensor> = (0..node.types.len()).map(|output| tensor(&Value { node: index, output })).collect();
         let grads = node.op.vjp(&Reverse { cts, ins: &ins, outs: &outs, needs });
@@ -105,10 +128,28 @@ impl<'a> Sweep<'a> {
         for ((value, grad), (x, needed)) in node.operands.iter().zip(grads).zip(ins.iter().zip(needs)) {
             let Some(grad) = grad.filter(|g| *needed && !g.is_poison()) else { continue };
             if grad.ty() == x.ty() {
-                self.accumulate(*value, grad);
+                self.accumulate(level.graph.place_of(*value), grad);
             } else {
                 let message = format!("its reverse rule returns {} for an operand {}", grad.ty(), x.ty());
-                self.graph.fail(node.op.name(), Violation::new("", message));
+                level.graph.fail(node.op.name(), Violation::new("", message));
+            }
+        }
+    }
+}
+
+impl Level {
+    /// Adds this trace's values on a way from those that are there already, the traces around it being done.
+    fn activate(&self, active: &mut HashSet<Place>) {
+        let own = |value: Value| self.graph.place_of(value);
+        for (outer, stand_in) in &self.stand_ins {
+            if active.contains(outer) {
+                active.insert(own(*stand_in));
+            }
+        }
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.op.has_derivative() && node.operands.iter().any(|v| active.contains(&own(*v))) {
+                let floats = (0..node.types.len()).filter(|&output| node.types[output].dtype.is_float());
+                active.extend(floats.map(|output| own(Value { node: index, output })));
             }
         }
     }

@@ -175,7 +175,7 @@ impl Scan {
     #[track_caller]
     fn in_segments(&self, operands: &[Tensor], segment: Option<usize>) -> Vec<Tensor> {
         let Parts { consts, carries, xs } = self.parts(operands);
-        let segment = segment.unwrap_or_else(|| about_the_square_root(self.length));
+        let segment = segment.unwrap_or_else(|| about_the_square_root(self.length).max(1));
         if let Some(poison) = operands.iter().find(|t| t.is_poison()) {
             return vec![poison.clone()];
         }
@@ -185,7 +185,7 @@ impl Scan {
             ];
         }
         if segment >= self.length {
-            return operands[0].graph().record(Arc::new(self.clone()), operands);
+            return self.clone().on(operands[0].graph(), operands);
         }
         let rest = self.length % segment;
         // The steps that fill no segment come last, which is in front where time runs backward.
@@ -224,7 +224,7 @@ impl Scan {
     #[track_caller]
     fn one_segment(&self, consts: &[Tensor], init: &[Tensor], xs: &[Tensor], length: usize) -> Vec<Tensor> {
         let scan = Scan { length, ..self.clone() };
-        checkpoint_raw(&[consts, init, xs].concat(), |graph, operands| graph.record(Arc::new(scan), operands))
+        checkpoint_raw(&[consts, init, xs].concat(), |graph, operands| scan.on(graph, operands))
     }
 }
 

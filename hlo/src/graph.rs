@@ -21,7 +21,7 @@ struct Trace {
     nodes: RefCell<Vec<Node>>,
     inputs: RefCell<Vec<(Value, String)>>,
     /// Outer values used here, each with the parameter (or copied constant) that stands for it.
-    lifted: RefCell<HashMap<(usize, Value), Value>>,
+    lifted: RefCell<HashMap<Place, Value>>,
     captures: RefCell<Vec<(Tensor, Value)>>,
     /// Of parameters, what is known of them from outside.
     assumed: RefCell<HashMap<Value, Assumed>>,
@@ -31,6 +31,13 @@ struct Trace {
     shared: Rc<Shared>,
     /// Who began the trace: the line to show for what is wrong with its results.
     begun: &'static Location<'static>,
+}
+
+/// A value of one of several traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    trace: usize,
+    pub(crate) value: Value,
 }
 
 /// What is known of a parameter's elements.
@@ -238,16 +245,38 @@ impl Graph {
 
     /// The trace in which an operation on `operands` belongs: the deepest that one of them is bound to.
     fn home(&self, operands: &[Tensor]) -> Graph {
-        let bound = operands.iter().filter(|t| !t.graph().is_movable(t.value()));
-        bound.map(Tensor::graph).max_by_key(|g| g.depth()).unwrap_or(self).clone()
+        self.deepest(operands.iter()).clone()
+    }
+
+    /// The deepest trace that one of `tensors` is bound to; this one where none is bound.
+    pub(crate) fn deepest<'a>(&'a self, tensors: impl Iterator<Item = &'a Tensor>) -> &'a Graph {
+        let bound = tensors.filter(|t| !t.graph().is_movable(t.value()));
+        bound.map(Tensor::graph).max_by_key(|g| g.depth()).unwrap_or(self)
     }
 
     pub(crate) fn depth(&self) -> usize {
         self.0.parent.as_ref().map_or(0, |p| p.depth() + 1)
     }
 
+    /// This trace and those around it, from the inside out.
+    pub(crate) fn and_around(&self) -> impl Iterator<Item = Graph> {
+        std::iter::successors(Some(self.clone()), |graph| graph.0.parent.clone())
+    }
+
+    /// A value of this trace, as one of several traces.
+    pub(crate) fn place_of(&self, value: Value) -> Place {
+        Place { trace: Rc::as_ptr(&self.0) as usize, value }
+    }
+
+    /// The outer values used here, each with the value that stands for it, in the order of the latter.
+    pub(crate) fn stand_ins(&self) -> Vec<(Place, Value)> {
+        let mut all: Vec<(Place, Value)> = self.0.lifted.borrow().iter().map(|(&outer, &own)| (outer, own)).collect();
+        all.sort_unstable_by_key(|(_, own)| *own);
+        all
+    }
+
     /// Constants have no operands, so they can stand in any trace.
-    fn is_movable(&self, value: Value) -> bool {
+    pub(crate) fn is_movable(&self, value: Value) -> bool {
         let nodes = self.0.nodes.borrow();
         let node = &nodes[value.node];
         node.operands.is_empty() && node.op.downcast::<Parameter>().is_none()
@@ -262,7 +291,7 @@ impl Graph {
         if tensor.graph().is(self) {
             return Ok(tensor.value());
         }
-        let key = (Rc::as_ptr(&tensor.graph().0) as usize, tensor.value());
+        let key = tensor.graph().place_of(tensor.value());
         if let Some(&value) = self.0.lifted.borrow().get(&key) {
             return Ok(value);
         }
@@ -279,12 +308,22 @@ impl Graph {
     }
 
     fn capture(&self, tensor: &Tensor) -> Result<Value, Violation> {
-        if !self.is_inside(tensor.graph()) {
-            return Err(Violation::new("", format!("an operand {} belongs to another trace", tensor.ty())));
-        }
+        self.check_reach(tensor)?;
         let value = self.push_input(tensor.ty().clone());
         self.0.captures.borrow_mut().push((tensor.clone(), value));
         Ok(value)
+    }
+
+    /// Whether `tensor` can be used in this trace.
+    ///
+    /// # Errors
+    /// It is bound to a trace that is neither this one nor around it.
+    pub(crate) fn check_reach(&self, tensor: &Tensor) -> Result<(), Violation> {
+        let of = tensor.graph();
+        if of.is(self) || self.is_inside(of) || of.is_movable(tensor.value()) {
+            return Ok(());
+        }
+        Err(Violation::new("", format!("an operand {} belongs to another trace", tensor.ty())))
     }
 
     /// Names of the parameters that a value is computed from; `""` stands for what a loop's body is given.

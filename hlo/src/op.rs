@@ -75,6 +75,11 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
     /// Cotangents of the operands. Broadcasting, accumulation and zeros belong to the sweep, not here.
     fn vjp(&self, _: &Reverse) -> Cotangents;
 
+    /// Whether cotangents pass through it. They do not where its derivative is zero by definition.
+    fn has_derivative(&self) -> bool {
+        true
+    }
+
     /// The same operation over one more leading axis. `None`: there is no rule.
     fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
         None

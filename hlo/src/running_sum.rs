@@ -50,6 +50,9 @@ impl Op for RunningSum {
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         vec![None; reverse.ins.len()]
     }
+    fn has_derivative(&self) -> bool {
+        false
+    }
     /// Each slice has sums of its own; they are added to together, so the count is one for all.
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         let operands = mapped.operands();

@@ -42,6 +42,20 @@ impl Scan {
         let (carries, xs) = rest.split_at(self.carries);
         Parts { consts, carries, xs }
     }
+
+    /// Records the loop. One of no steps is no loop: the carries are what they start as, the stacks are empty.
+    #[track_caller]
+    pub(crate) fn on(self, graph: &Graph, operands: &[Tensor]) -> Vec<Tensor> {
+        let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
+        let sound = !operands.iter().any(Tensor::is_poison);
+        match self.infer(&types) {
+            Ok(outputs) if sound && self.length == 0 => {
+                let carries = self.parts(operands).carries.iter().cloned();
+                carries.chain(outputs[self.carries..].iter().map(|ty| graph.zeros(ty.clone()))).collect()
+            }
+            _ => graph.record(Arc::new(self), operands),
+        }
+    }
 }
 
 /// The type of one slice of a sequence.
@@ -104,7 +118,7 @@ impl Op for Scan {
             (results, ys)
         });
         Some(match traced {
-            Ok((scan, operands)) => graph.record(Arc::new(scan), &operands),
+            Ok((scan, operands)) => scan.on(graph, &operands),
             Err(poison) => vec![poison],
         })
     }
@@ -139,7 +153,7 @@ pub(crate) fn scan_raw(
 ) -> Vec<Tensor> {
     let graph = init.iter().chain(xs).chain(near).next().expect("a scan has a carry or a sequence").graph().clone();
     match trace_body(&graph, init, &vec![None; init.len()], xs, length, reverse, f) {
-        Ok((scan, operands)) => graph.record(Arc::new(scan), &operands),
+        Ok((scan, operands)) => scan.on(&graph, &operands),
         Err(poison) => vec![poison],
     }
 }
@@ -191,6 +205,8 @@ fn check_ranges(graph: &Graph, ranges: &[Option<Range>], after: &[Tensor]) {
 /// and the stacked slices. `f` may use tensors of the surrounding trace; what depends on those alone is computed once,
 /// outside the loop. The reverse pass is linear in time and keeps only what it cannot cheaply compute again.
 ///
+/// A scan of no steps returns the carry that it was given and empty results; `f` is traced all the same, for their types.
+///
 /// # Errors
 /// Kept in the trace: sequences of different lengths or none, a carry that changes type.
 ///
@@ -209,7 +225,7 @@ fn check_ranges(graph: &Graph, ranges: &[Option<Range>], after: &[Tensor]) {
 pub fn scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl FnOnce(C, X) -> (C, Y)) -> (C, Y) {
     let (traced, y) = trace_scan(init, xs, f);
     let outputs = match traced {
-        Ok((scan, operands)) => operands[0].graph().record(Arc::new(scan), &operands),
+        Ok((scan, operands)) => scan.on(operands[0].graph(), &operands),
         Err(poison) => vec![poison],
     };
     in_nests(init, &y, &outputs)

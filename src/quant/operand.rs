@@ -26,6 +26,11 @@ impl Operand {
         Operand { original: original.clone(), ..self.clone() }
     }
 
+    /// The same operand, its quantized form a constant to differentiation.
+    pub(crate) fn held(&self) -> Operand {
+        Operand { quantized: self.quantized.as_ref().map(|(q, method)| (q.held(), *method)), ..self.clone() }
+    }
+
     /// What the product sees: the rounded values, or the operand itself where it is not quantized.
     pub(crate) fn dequantized(&self) -> Tensor {
         self.q().map_or_else(|| self.original.clone(), QTensor::dequantize)

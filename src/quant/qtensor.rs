@@ -57,6 +57,16 @@ pub(crate) fn split_dims(dims: &[usize], tiles: Option<(usize, usize)>) -> Vec<u
 }
 
 impl QTensor {
+    /// The same, as constants to differentiation.
+    pub(crate) fn held(&self) -> QTensor {
+        QTensor {
+            values: self.values.stop_gradient(),
+            scale: self.scale.stop_gradient(),
+            zero_point: self.zero_point.as_ref().map(Tensor::stop_gradient),
+            ..self.clone()
+        }
+    }
+
     /// The range of the values of `x`, one for each scale.
     pub(crate) fn calibrate(x: &Tensor, how: &How) -> Range {
         let split = x.reshape(&split_dims(x.dims(), how.tiles));

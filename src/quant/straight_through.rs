@@ -21,6 +21,8 @@ pub(crate) fn straight_through(
     backward: Option<&Backward>,
     arithmetic: Arithmetic,
 ) -> Tensor {
+    // The gradient passes by the rounding and its scales.
+    let (lhs, rhs) = (lhs.held(), rhs.held());
     let rounded = arithmetic.numerics == Numerics::Qwix && matches!(product, Product::Conv(_));
     custom_vjp(
         "quantized_product",

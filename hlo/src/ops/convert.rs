@@ -52,6 +52,9 @@ impl Op for BitcastConvert {
     fn vjp(&self, _: &Reverse) -> Cotangents {
         vec![None]
     }
+    fn has_derivative(&self) -> bool {
+        false
+    }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(BitcastConvert(self.0))
     }

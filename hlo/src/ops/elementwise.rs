@@ -65,6 +65,12 @@ macro_rules! unary {
         let _ = ($x, $y);
         vec![Some($vjp)]
     }};
+    (@derived) => {
+        false
+    };
+    (@derived $vjp:expr) => {
+        true
+    };
     // A row without a range: nothing is known.
     (@range $of:ident) => {{
         let _ = $of;
@@ -88,6 +94,9 @@ macro_rules! unary {
                 }
                 fn vjp(&self, reverse: &Reverse) -> Cotangents {
                     unary!(@vjp reverse $(|$ct, $x, $y| $vjp)?)
+                }
+                fn has_derivative(&self) -> bool {
+                    unary!(@derived $($vjp)?)
                 }
                 fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
                     unary!(@range of $(|$known| $range)?)
@@ -121,7 +130,7 @@ macro_rules! unary {
 
 unary! {
     /// `|x|`. Spec: abs.
-    Abs abs "abs" Numbers -2.0 2.0 |ct, x, y| ct * x.sign() => |r| r.magnitudes();
+    Abs abs "abs" Numbers -2.0 2.0 |ct, x, y| outward(ct, x) => |r| r.magnitudes();
     /// `-x`. Spec: negate.
     Negate negate "negate" Numbers -2.0 2.0 |ct, x, y| ct.negate() => |r| Range::spanning([-r.low, -r.high]);
     /// -1, 0 or 1. Spec: sign.
@@ -143,7 +152,7 @@ unary! {
     /// `1 / sqrt(x)`. Spec: rsqrt.
     Rsqrt rsqrt "rsqrt" Floats 0.5 3.0 |ct, x, y| ct * (y / x * -0.5);
     /// Cube root. Spec: cbrt.
-    Cbrt cbrt "cbrt" Floats 0.5 3.0 |ct, x, y| ct * (y / (x * 3.0));
+    Cbrt cbrt "cbrt" Floats 0.5 3.0 |ct, x, y| ct * (1.0 / 3.0 / y / y);
     /// Sine of radians. Spec: sine.
     Sine sin "sine" Floats -2.0 2.0 |ct, x, y| ct * x.cos();
     /// Cosine of radians. Spec: cosine.
@@ -230,6 +239,9 @@ macro_rules! binary {
                 fn vjp(&self, reverse: &Reverse) -> Cotangents {
                     binary!(@vjp reverse $(|$ct, $a, $b, $y| $da, $db)?)
                 }
+                fn has_derivative(&self) -> bool {
+                    unary!(@derived $($da)?)
+                }
                 fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
                     binary!(@range of $(|$p, $q| $corner)?)
                 }
@@ -264,6 +276,22 @@ macro_rules! binary {
     };
 }
 
+/// The cotangent of what a magnitude with the cotangent `ct` is of. At 0 the slope is 1, as in JAX.
+pub(super) fn outward(ct: &Tensor, x: &Tensor) -> Tensor {
+    x.ge(0.0).select(ct, &ct.negate())
+}
+
+/// The slope of a power by its base. A power of 0 is flat, at base 0 too, where the formula alone multiplies 0 by a pole.
+fn by_base(base: &Tensor, exponent: &Tensor) -> Tensor {
+    let flat = base.eq(0.0).and(exponent.eq(0.0));
+    exponent * flat.select(&base.full_like(1.0), base).pow(exponent - 1.0)
+}
+
+/// The slope of a power by its exponent, in units of the power. At base 0 it is 0, as in JAX: 0 to any positive power is 0.
+fn by_exponent(base: &Tensor) -> Tensor {
+    base.eq(0.0).select(&base.full_like(1.0), base).log()
+}
+
 /// The share of a maximum's or minimum's cotangent that goes to the first operand: a tie is split, as in JAX.
 fn chosen(ct: &Tensor, wins: &Tensor, ties: &Tensor) -> Tensor {
     wins.select(ct, &ties.select(&(ct * 0.5), &(ct * 0.0)))
@@ -285,7 +313,7 @@ binary! {
     Minimum minimum "minimum" Any -2.0 2.0 |ct, a, b, y| chosen(ct, &a.lt(b), &a.eq(b)), chosen(ct, &b.lt(a), &a.eq(b))
         => |p, q| Some(p.min(q));
     /// `a` to the power `b`. Spec: power.
-    Power pow "power" Numbers 0.5 2.0 |ct, a, b, y| ct * (b * a.pow(b - 1.0)), ct * (y * a.log());
+    Power pow "power" Numbers 0.5 2.0 |ct, a, b, y| ct * by_base(a, b), ct * (y * by_exponent(a));
     /// Remainder of `a / b`, with the sign of `a`. Spec: remainder.
     Remainder rem "remainder" Numbers 0.6 2.3 |ct, a, b, y| ct.clone(), ct.negate() * ((a - y) / b);
     /// Angle of the point (b, a) in radians. Spec: atan2.

@@ -31,6 +31,9 @@ impl Op for Identity {
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         vec![(!self.stop).then(|| reverse.ct().clone())]
     }
+    fn has_derivative(&self) -> bool {
+        !self.stop
+    }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Identity { stop: self.stop })
     }
@@ -127,6 +130,15 @@ impl Op for CustomVjp {
         Ok(self.forward.result_types())
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        if let Some(lost) = (0..self.captures).find(|&i| reverse.needs[i]) {
+            let message = format!(
+                "its forward function reads {} from outside, of which its backward function gives no cotangent; make it an \
+                 input, or a constant by stop_gradient",
+                reverse.ins[lost].ty()
+            );
+            reverse.outs[0].graph().fail(self.name, Violation::new("", message));
+            return vec![None; reverse.ins.len()];
+        }
         let (_, captures, inputs) = self.split(reverse.ins);
         let cts = reverse.cts.iter().zip(reverse.outs).map(|(ct, y)| ct.clone().unwrap_or_else(|| y.zeros_like()));
         let args: Vec<Tensor> = captures.iter().chain(inputs).cloned().chain(cts).collect();
@@ -188,8 +200,13 @@ impl Op for CustomVjp {
 /// A function with a derivative of your own. JAX: `jax.custom_vjp`.
 ///
 /// `forward` maps inputs to outputs. `backward` maps inputs, outputs and the outputs' cotangents to one cotangent per
-/// input, of that input's type. Both may use tensors of the surrounding trace, which get no gradient. `name` shows in
-/// dumps of the graph. Only what `backward` reads is kept for it.
+/// input, of that input's type. Both may use tensors of the surrounding trace. `name` shows in dumps of the graph. Only what
+/// `backward` reads is kept for it.
+///
+/// # Errors
+/// Kept in the trace: a cotangent of another type than its input; and, where the outputs are differentiated, a tensor that
+/// `forward` reads from outside and that depends on what they are differentiated by: `backward` has no cotangent for it. It is
+/// to be an input, or a constant by [`stop_gradient`](Tensor::stop_gradient).
 ///
 /// ```
 /// use spiq_hlo::{custom_vjp, trace, DType, TensorType, Tensor};

@@ -1,12 +1,15 @@
 //! Reductions over axes: sum, product, maximum, minimum, and, or. Knows nothing of windows.
 
+use crate::autodiff::vjp;
 use crate::batch::Mapped;
 use crate::dtype::DType;
 use crate::error::Violation;
 use crate::function::Function;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::ops::elementwise::outward;
 use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
+use crate::ops::slice::concatenate;
 use crate::print::literal::array_i64;
 use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
@@ -57,9 +60,9 @@ impl Op for Reduce {
             Reducer::AbsMax => {
                 let hit = x.abs().eq(spread(y)).convert(x.dtype());
                 let count = hit.reduce_sum(&self.axes);
-                hit * x.sign() * spread(&(ct / count))
+                outward(&(hit * spread(&(ct / count))), x)
             }
-            Reducer::Product => spread(&(ct * y)) / x,
+            Reducer::Product => return vec![Some(self.product_cotangent(ct, x)), None],
             Reducer::And | Reducer::Or => return vec![None, None],
         };
         vec![Some(dx), None]
@@ -91,6 +94,36 @@ impl Op for Reduce {
 }
 
 impl Reduce {
+    /// Each element's factor is the product of all others: found without a division, which a zero would spoil, by going back
+    /// through a tree of products.
+    fn product_cotangent(&self, ct: &Tensor, x: &Tensor) -> Tensor {
+        let leaves = x.identity();
+        let root = self.product_tree(&leaves);
+        vjp(&[root], &[Some(ct.clone())], &[leaves]).swap_remove(0)
+    }
+
+    /// The product as a tree: the halves of what is left are multiplied with each other until one is left.
+    fn product_tree(&self, x: &Tensor) -> Tensor {
+        let kept: Vec<usize> = (0..x.rank()).filter(|a| !self.axes.contains(a)).collect();
+        let kept_dims: Vec<usize> = kept.iter().map(|&a| x.dims()[a]).collect();
+        let mut count: usize = self.axes.iter().map(|&a| x.dims()[a]).product();
+        if count == 0 {
+            return x.graph().full(x.ty().with_dims(kept_dims), 1.0);
+        }
+        let front = x.transpose(&[&self.axes[..], &kept].concat());
+        let mut left = front.reshape(&[&[count], &kept_dims[..]].concat());
+        while count > 1 {
+            let half = count / 2;
+            let products = left.slice_axis(0, 0, half) * left.slice_axis(0, half, 2 * half);
+            left = match count % 2 {
+                0 => products,
+                _ => concatenate(&[&products, &left.slice_axis(0, 2 * half, count)], 0),
+            };
+            count -= half;
+        }
+        left.reshape(&kept_dims)
+    }
+
     /// A reduced tensor repeated along the axes it was reduced over.
     fn spread(&self, reduced: &Tensor, dims: &[usize]) -> Tensor {
         let kept: Vec<usize> = (0..dims.len()).filter(|a| !self.axes.contains(a)).collect();
@@ -114,7 +147,7 @@ impl Tensor {
         self.reduce(Reducer::Sum, axes)
     }
 
-    /// Product over `axes`. Spec: reduce. The derivative is defined where no element is zero.
+    /// Product over `axes`. Spec: reduce.
     #[track_caller]
     pub fn reduce_product(&self, axes: &[usize]) -> Tensor {
         self.reduce(Reducer::Product, axes)

@@ -99,7 +99,8 @@ impl Op for Clamp {
         let zero = ct.zeros_like();
         let inside = x.gt(low).and(x.lt(high));
         vec![
-            reverse.needs[0].then(|| x.lt(low).select(ct, &zero)),
+            // Where the limits cross, the upper one is the result.
+            reverse.needs[0].then(|| x.lt(low).and(low.lt(high)).select(ct, &zero)),
             reverse.needs[1].then(|| inside.select(ct, &zero)),
             reverse.needs[2].then(|| x.gt(high).select(ct, &zero)),
         ]
