@@ -343,13 +343,15 @@ fn number(constant: &Constant) -> Option<Slot> {
     splat.then(|| Slot::Number(constant.value.to_f64()[0] as f32))
 }
 
-/// The operand that an operation leaves as it is.
+/// The operand that an operation leaves as it is, as XLA's simplifier sees it: a zero of either sign adds nothing, so that -0
+/// stays -0.
 fn unchanged(name: &str, slots: &[Slot]) -> Option<Slot> {
-    let is = |slot: &Slot, value: f32| matches!(slot, Slot::Number(n) if n.to_bits() == value.to_bits());
+    let is = |slot: &Slot, value: f32| matches!(slot, Slot::Number(n) if *n == value);
     match (name, slots) {
         ("multiply" | "divide", [a, b]) if is(b, 1.0) => Some(*a),
         ("multiply", [a, b]) if is(a, 1.0) => Some(*b),
-        ("subtract", [a, b]) if is(b, 0.0) => Some(*a),
+        ("add" | "subtract", [a, b]) if is(b, 0.0) => Some(*a),
+        ("add", [a, b]) if is(a, 0.0) => Some(*b),
         _ => None,
     }
 }

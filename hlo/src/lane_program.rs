@@ -58,7 +58,8 @@ macro_rules! lane_ops {
         pub enum LaneOp { $($(#[$doc])* $op,)* }
 
         impl LaneOp {
-            const ALL: &[LaneOp] = &[$(LaneOp::$op,)*];
+            /// Every operation.
+            pub const ALL: &[LaneOp] = &[$(LaneOp::$op,)*];
 
             /// How many operands it reads.
             pub const fn operands(self) -> usize {
@@ -77,9 +78,9 @@ lane_ops! {
     Multiply 2;
     /// `a / b`
     Divide 2;
-    /// The larger, NaN if one is.
+    /// The larger, 0 above -0, NaN if one is.
     Maximum 2;
-    /// The smaller, NaN if one is.
+    /// The smaller, -0 below 0, NaN if one is.
     Minimum 2;
     /// `a b + c`, rounded once.
     MultiplyAdd 3;

@@ -39,14 +39,14 @@ pub(super) fn apply<const W: usize>(op: LaneOp, to: &mut [f32; W], [a, b, c]: [&
         LaneOp::Subtract => two(to, a, b, |a, b| a - b),
         LaneOp::Multiply => two(to, a, b, |a, b| a * b),
         LaneOp::Divide => two(to, a, b, |a, b| a / b),
-        LaneOp::Maximum => two(to, a, b, |a, b| if a > b || a.is_nan() { a } else { b }),
-        LaneOp::Minimum => two(to, a, b, |a, b| if a < b || a.is_nan() { a } else { b }),
+        LaneOp::Maximum => two(to, a, b, maximum),
+        LaneOp::Minimum => two(to, a, b, minimum),
         LaneOp::MultiplyAdd => three(to, a, b, c, |a, b, c| a.mul_add(b, c)),
         LaneOp::MultiplySubtract => three(to, a, b, c, |a, b, c| a.mul_add(b, -c)),
         LaneOp::SubtractMultiply => three(to, a, b, c, |a, b, c| (-a).mul_add(b, c)),
         LaneOp::Abs => one_of(to, a, f32::abs),
         LaneOp::Negate => one_of(to, a, |a: f32| -a),
-        LaneOp::Sign => one_of(to, a, |a: f32| if a == 0.0 || a.is_nan() { a } else { 1f32.copysign(a) }),
+        LaneOp::Sign => one_of(to, a, sign),
         LaneOp::Sqrt => one_of(to, a, f32::sqrt),
         LaneOp::Exponential => one_of(to, a, exp),
         LaneOp::Floor => one_of(to, a, f32::floor),
@@ -73,6 +73,30 @@ pub(super) fn apply<const W: usize>(op: LaneOp, to: &mut [f32; W], [a, b, c]: [&
 #[inline(always)]
 fn one(condition: bool) -> f32 {
     if condition { 1.0 } else { 0.0 }
+}
+
+/// The larger, 0 above -0, NaN if one is: IEEE 754's `maximum`, as XLA computes it. Written as the processor's instruction,
+/// which gives its second operand where they are equal or one is NaN, with the larger sign second.
+#[inline(always)]
+fn maximum(a: f32, b: f32) -> f32 {
+    let (x, y) = if a.is_sign_negative() { (a, b) } else { (b, a) };
+    let larger = if x > y { x } else { y };
+    if x.is_nan() { x } else { larger }
+}
+
+/// The smaller, -0 below 0, NaN if one is: IEEE 754's `minimum`.
+#[inline(always)]
+fn minimum(a: f32, b: f32) -> f32 {
+    let (x, y) = if a.is_sign_negative() { (b, a) } else { (a, b) };
+    let smaller = if x < y { x } else { y };
+    if x.is_nan() { x } else { smaller }
+}
+
+/// XLA's threads take denormals for zero, so that zero is made anew.
+#[inline(always)]
+fn sign(a: f32) -> f32 {
+    let magnitude = if a == 0.0 { 0.0f32 } else { 1.0 };
+    if a.is_nan() { a } else { magnitude.copysign(a) }
 }
 
 /// `e^x`: a polynomial on half a power of two around zero (Cephes' `expf`), times a power of two.
@@ -152,13 +176,26 @@ mod tests {
     #[test]
     fn a_nan_stays_one() {
         for op in [LaneOp::Maximum, LaneOp::Minimum] {
-            assert!(run(op, [f32::NAN, 1.0, 0.0]).is_nan() && run(op, [1.0, f32::NAN, 0.0]).is_nan(), "{op:?}");
+            for nan in [f32::NAN, -f32::NAN] {
+                let pairs = [[nan, 1.0], [1.0, nan], [nan, -1.0], [-1.0, nan], [nan, nan], [nan, f32::INFINITY]];
+                assert!(pairs.iter().all(|[a, b]| run(op, [*a, *b, 0.0]).is_nan()), "{op:?}");
+            }
         }
         assert!(
             [LaneOp::Sign, LaneOp::RoundBf16, LaneOp::Exponential].iter().all(|op| run(*op, [f32::NAN; 3]).is_nan())
         );
         assert_eq!(run(LaneOp::Greater, [f32::NAN, 0.0, 0.0]), 0.0);
         assert_eq!(run(LaneOp::NotEqual, [f32::NAN, f32::NAN, 0.0]), 1.0);
+    }
+
+    #[test]
+    fn zeros_have_an_order() {
+        for (a, b) in [(0.0f32, -0.0f32), (-0.0, 0.0)] {
+            assert!(run(LaneOp::Maximum, [a, b, 0.0]).is_sign_positive());
+            assert!(run(LaneOp::Minimum, [a, b, 0.0]).is_sign_negative());
+        }
+        assert_eq!(run(LaneOp::Maximum, [-1.0, -2.0, 0.0]), -1.0);
+        assert_eq!(run(LaneOp::Minimum, [-1.0, -2.0, 0.0]), -2.0);
     }
 
     #[test]

@@ -137,6 +137,8 @@ fn smooth_labels(labels: &Tensor, like: &Tensor, smoothing: f64) -> Tensor {
     if like.is_poison() {
         return like.clone();
     }
+    // A narrow type of labels may not hold the numbers of all classes.
+    let labels = if labels.dtype().bits() < 32 { labels.convert(DType::S32) } else { labels.clone() };
     let classes = labels.graph().iota(like.ty().with_dtype(labels.dtype()), 1);
     let one_hot = classes.eq(labels.expand_dims(-1)).convert(like.dtype());
     one_hot * (1.0 - smoothing) + smoothing / like.dims()[1] as f64

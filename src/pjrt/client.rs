@@ -12,6 +12,7 @@ use super::buffer::Buffer;
 use super::device::{self, Described, Device};
 use super::dump::Dump;
 use super::executable::{Executable, Input, Loaded};
+use super::flags;
 use super::folders::variable;
 use super::install::Progress;
 use super::options::CompileOptions;
@@ -71,6 +72,8 @@ pub(super) struct RawClient {
     pub plugin: Plugin,
     pub raw: *mut sys::Client,
     pub devices: Vec<Described>,
+    /// The compiler's flags for every program.
+    pub flags: Vec<(String, Value)>,
     platform: String,
     version: String,
 }
@@ -187,7 +190,7 @@ impl Client {
         if !options.cache {
             return Ok(Executable::new(Loaded::compile(&self.0.raw, text, options)?));
         }
-        let key = Key::new(text, options, &self.0.context);
+        let key = Key::new(text, options, &self.0.raw.flags, &self.0.context);
         if let Some(loaded) = self.compiled().get(&key) {
             return Ok(Executable::from_shared(loaded.clone()));
         }
@@ -268,9 +271,9 @@ impl RawClient {
                 a.num_options = named.len();
             })
         }?;
-        let (devices, platform, version) = (Vec::new(), String::new(), String::new());
+        let (devices, flags, platform, version) = (Vec::new(), Vec::new(), String::new(), String::new());
         // From here on dropping releases the client, whatever fails.
-        let mut client = RawClient { api, plugin, raw: created.client, devices, platform, version };
+        let mut client = RawClient { api, plugin, raw: created.client, devices, flags, platform, version };
         client.describe()?;
         Ok(client)
     }
@@ -280,6 +283,9 @@ impl RawClient {
         unsafe {
             let name = self.api.call::<sys::ClientPlatformName>(|a| a.client = self.raw)?;
             self.platform = api::text(name.name, name.name_size);
+            // What the plugin says of itself, since a file that the user names may be called anything.
+            let platform = Platform::guess(&self.platform).or(self.plugin.platform());
+            self.flags = flags::of_programs(platform, self.plugin.cuda_dir());
             let version = self.api.call::<sys::ClientPlatformVersion>(|a| a.client = self.raw)?;
             self.version = api::text(version.version, version.version_size);
             let list = self.api.call::<sys::ClientAddressableDevices>(|a| a.client = self.raw)?;

@@ -125,7 +125,7 @@ impl Loaded {
         {
             return Err(Error::input(format!("there is no device {device}; there are {}", client.devices.len())));
         }
-        let (encoded, source) = (options.encode(client.plugin.cuda_dir()), program::source(text));
+        let (encoded, source) = (options.encode(&client.flags), program::source(text));
         // SAFETY: text and options outlive the call.
         let made = unsafe {
             client.api.call::<sys::ClientCompile>(|a| {

@@ -24,6 +24,7 @@ mod event;
 mod executable;
 mod ffi;
 mod find;
+mod flags;
 mod folders;
 mod install;
 mod options;

@@ -4,8 +4,6 @@ use super::api::Value;
 use super::proto::Writer;
 use spiq_hlo::TensorType;
 
-const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
-
 /// How a program is compiled. The default is one replica on the first device, with both caches.
 ///
 /// ```
@@ -42,8 +40,8 @@ impl CompileOptions {
         self
     }
 
-    /// `xla.CompileOptionsProto`. `cuda_dir` is where XLA finds NVIDIA's tools, unless a flag names another place.
-    pub(super) fn encode(&self, cuda_dir: Option<&str>) -> Vec<u8> {
+    /// `xla.CompileOptionsProto`. `always` are the flags of every program, of which those that this one names itself are left out.
+    pub(super) fn encode(&self, always: &[(String, Value)]) -> Vec<u8> {
         let mut build = Writer::default();
         build.number(4, self.replicas as u64).number(5, self.partitions as u64);
         if let Some(device) = self.device {
@@ -51,9 +49,8 @@ impl CompileOptions {
         }
         let mut options = Writer::default();
         options.bytes(3, &build.finish());
-        let named = self.flags.iter().any(|(name, _)| name == CUDA_DIR);
-        let cuda_dir = cuda_dir.filter(|_| !named).map(|dir| (CUDA_DIR.to_owned(), Value::Text(dir.to_owned())));
-        for (name, value) in self.flags.iter().chain(&cuda_dir) {
+        let own = |name: &str| self.flags.iter().any(|(own, _)| own == name);
+        for (name, value) in self.flags.iter().chain(always.iter().filter(|(name, _)| !own(name))) {
             let entry = Writer::default().bytes(1, name.as_bytes()).bytes(2, &encode_flag(value)).finish();
             options.bytes(7, &entry);
         }
@@ -86,6 +83,16 @@ mod tests {
 
     #[test]
     fn the_least_message() {
-        assert_eq!(CompileOptions::default().encode(None), [0x1a, 4, 0x20, 1, 0x28, 1]);
+        assert_eq!(CompileOptions::default().encode(&[]), [0x1a, 4, 0x20, 1, 0x28, 1]);
+    }
+
+    #[test]
+    fn a_programs_own_flag_wins() {
+        let (on, off) = (Value::Bool(true), Value::Bool(false));
+        let always = [("a".to_owned(), off.clone())];
+        let own = CompileOptions::default().with_flag("a", on.clone());
+        assert_eq!(own.encode(&always), own.encode(&[]));
+        let other = CompileOptions::default().with_flag("b", on);
+        assert_eq!(other.encode(&always), other.clone().with_flag("a", off).encode(&[]));
     }
 }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
+use super::api::Value;
 use super::folders::{cache_dir, variable};
 use super::options::CompileOptions;
 
@@ -19,15 +20,15 @@ const LIMIT: u64 = 512 << 20;
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// `context` tells plugin and devices apart.
-    pub fn new(text: &str, options: &CompileOptions, context: &str) -> Key {
+    /// `always` are the flags of every program; `context` tells plugin and devices apart.
+    pub fn new(text: &str, options: &CompileOptions, always: &[(String, Value)], context: &str) -> Key {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         };
         add(text.as_bytes());
-        add(&options.encode(None));
+        add(&options.encode(always));
         add(format!("{:?}", options.inputs).as_bytes());
         add(context.as_bytes());
         add(PROCESSOR.as_bytes());
@@ -129,12 +130,14 @@ mod tests {
     #[test]
     fn a_key_depends_on_everything() {
         let plain = CompileOptions::default();
-        let flag = plain.clone().with_flag("a", super::super::api::Value::Bool(true));
+        let flag = plain.clone().with_flag("a", Value::Bool(true));
+        let always = [("b".to_owned(), Value::Bool(true))];
         let keys = [
-            Key::new("x", &plain, "p"),
-            Key::new("y", &plain, "p"),
-            Key::new("x", &flag, "p"),
-            Key::new("x", &plain, "q"),
+            Key::new("x", &plain, &[], "p"),
+            Key::new("y", &plain, &[], "p"),
+            Key::new("x", &flag, &[], "p"),
+            Key::new("x", &plain, &always, "p"),
+            Key::new("x", &plain, &[], "q"),
         ];
         let names: std::collections::BTreeSet<_> = keys.iter().map(Key::file_name).collect();
         assert_eq!(names.len(), keys.len());

@@ -7,6 +7,7 @@ use spiq_hlo::TensorType;
 
 use super::api::{self, Api, Value};
 use super::dump::Dump;
+use super::flags;
 use super::options::CompileOptions;
 use super::plugin::Plugin;
 use super::program::{self, CompiledMemory, Program};
@@ -72,7 +73,8 @@ impl Topology {
     /// Of PJRT.
     pub fn compile(&self, text: &str, options: &CompileOptions) -> Result<Ahead> {
         let api = self.raw.api;
-        let (encoded, source) = (options.encode(self.plugin.cuda_dir()), program::source(text));
+        let flags = flags::of_programs(self.plugin.platform(), self.plugin.cuda_dir());
+        let (encoded, source) = (options.encode(&flags), program::source(text));
         // SAFETY: text and options outlive the call; the program is handed to us.
         let program = unsafe {
             let made = api.call::<sys::Compile>(|a| {

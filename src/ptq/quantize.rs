@@ -103,6 +103,8 @@ fn report(client: &Client, weight: &StoredWeight, original: &Array, parts: &[Arr
         sum = square(sum, a - b);
     }
     let size = original_values.iter().fold(0.0, |sum, x| square(sum, *x));
+    // `max` passes over NaN, a sum does not.
+    let max_error = if sum.is_nan() { f64::NAN } else { max_error };
     let rms_error = if size == 0.0 { sum.sqrt() } else { (sum / size).sqrt() };
     let before = original.bytes().len();
     Ok(WeightReport { path: weight.path.clone(), qtype: weight.qtype, before, after: 0, max_error, rms_error })

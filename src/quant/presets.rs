@@ -69,6 +69,9 @@ pub fn binary_activation_error(activations: &Array, qtype: &str) -> Result<f64> 
         return Err(Error::input(format!("activations are f32, not {}", activations.ty())));
     }
     let values = activations.to_vec::<f32>().expect("f32");
+    if values.iter().any(|x| x.is_nan()) {
+        return Ok(f64::NAN);
+    }
     let steps = ((1u32 << (bits - 1)) - 1) as f32;
     let largest = values.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
     let scale = if largest > 0.0 { largest / steps } else { 1.0 };

@@ -215,16 +215,28 @@ impl Tensor {
         shifted - total
     }
 
-    /// Index of the largest element along `axis` as `s32`; the first of equals.
+    /// Index of the largest element along `axis` as `s32`; the first of equals, and the first NaN where there is one. JAX:
+    /// `jnp.argmax`.
+    ///
+    /// # Errors
+    /// Kept in the trace: no such axis, or none of its elements.
     #[track_caller]
     pub fn argmax(&self, axis: isize) -> Tensor {
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(violation) => return self.fail("argmax", violation),
         };
+        if self.dims()[axis] == 0 {
+            let message = format!("axis {axis} of {} has no element, so none is the largest", self.ty());
+            return self.fail("argmax", Violation::new("", message));
+        }
         let size = self.dims()[axis] as f64;
         let index = self.graph().iota(self.ty().with_dtype(DType::S32), axis);
-        let best = self.eq(self.reduce_max(&[axis]).expand_dims(axis as isize));
+        let mut best = self.eq(self.reduce_max(&[axis]).expand_dims(axis as isize));
+        if self.dtype().is_float() {
+            // Where the largest is NaN, nothing equals it.
+            best = best.or(self.ne(self));
+        }
         best.select(&index, &index.full_like(size)).reduce_min(&[axis])
     }
 }

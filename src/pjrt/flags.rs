@@ -1,0 +1,84 @@
+//! XLA's options that every program of a platform is compiled with: all that change values or must be set, in this one place.
+//! Knows nothing of single programs.
+//!
+//! | plugin | option | value | passed | reason |
+//! |---|---|---|---|---|
+//! | CPU | `xla_cpu_enable_fast_min_max` | `false` | with the program | XLA's default lets a maximum or minimum drop NaN; StableHLO and JAX, which switches it off, too, give NaN |
+//! | CUDA | `xla_gpu_enable_fast_min_max` | `false` | with the program | the same |
+//! | CUDA | `xla_gpu_cuda_data_dir` | beside the plugin | with the program | without NVIDIA's assembler and device library XLA compiles wrong code or crashes |
+//! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | `XLA_FLAGS` | LLVM's search for checksums in loops (HashRecognize) never ends on threefry, so on dropout and encoders |
+//!
+//! An option of the program's own [`CompileOptions`](super::CompileOptions) wins over the one here. `XLA_FLAGS` is for what a
+//! program cannot say: PJRT takes no map of options. It is set before the plugin is opened and is a part of the compile cache's
+//! keys, as are the options of programs. Where `XLA_FLAGS` names `xla_backend_extra_options` already, or a file, it stays as it is.
+//!
+//! Other options that change values have the same defaults in plugins and in JAX and are not set: `xla_cpu_enable_fast_math`
+//! `false`, `xla_allow_excess_precision` `true` (results of bf16 may keep more bits between operations), `xla_gpu_ftz` `false`.
+
+use std::ffi::{OsStr, OsString};
+
+use super::api::Value;
+use super::platform::Platform;
+
+/// Where XLA finds NVIDIA's tools.
+const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
+
+/// Options for the back end's compiler, LLVM.
+const LLVM: &str = "xla_backend_extra_options";
+
+/// Options of each program of a platform. `cuda_dir` is where XLA finds NVIDIA's tools.
+pub(super) fn of_programs(platform: Option<Platform>, cuda_dir: Option<&str>) -> Vec<(String, Value)> {
+    let cuda_dir = cuda_dir.map(|dir| (CUDA_DIR.to_owned(), Value::Text(dir.to_owned())));
+    let keep_nan = |name: &str| (name.to_owned(), Value::Bool(false));
+    match platform {
+        Some(Platform::Cpu) => vec![keep_nan("xla_cpu_enable_fast_min_max")],
+        Some(Platform::Cuda) => cuda_dir.into_iter().chain([keep_nan("xla_gpu_enable_fast_min_max")]).collect(),
+        Some(Platform::Tpu) | None => Vec::new(),
+    }
+}
+
+/// What `XLA_FLAGS` becomes before a plugin of this platform is opened; `None`: it stays as it is.
+pub(super) fn in_environment(platform: Option<Platform>, flags: Option<&OsStr>) -> Option<OsString> {
+    let text = flags.map(OsStr::to_string_lossy).unwrap_or_default();
+    // What does not start with a dash is the name of a file with flags.
+    let is_file = !text.trim_start().is_empty() && !text.trim_start().starts_with('-');
+    if platform == Some(Platform::Tpu) || is_file || text.contains(LLVM) {
+        return None;
+    }
+    let mut all = flags.unwrap_or_default().to_owned();
+    if !all.is_empty() {
+        all.push(" ");
+    }
+    all.push(format!("--{LLVM}=-disable-loop-idiom-hashrecognize"));
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn becomes(platform: Platform, flags: Option<&str>) -> Option<String> {
+        in_environment(Some(platform), flags.map(OsStr::new)).map(|all| all.to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn the_users_own_flags_stay() {
+        let ours = "--xla_backend_extra_options=-disable-loop-idiom-hashrecognize";
+        assert_eq!(becomes(Platform::Cpu, None).as_deref(), Some(ours));
+        assert_eq!(becomes(Platform::Cpu, Some("")).as_deref(), Some(ours));
+        assert_eq!(becomes(Platform::Cuda, Some("--xla_a=1")), Some(format!("--xla_a=1 {ours}")));
+        assert_eq!(becomes(Platform::Tpu, None), None);
+        for kept in ["flags.txt", "--xla_backend_extra_options=-x", ours] {
+            assert_eq!(becomes(Platform::Cpu, Some(kept)), None);
+        }
+    }
+
+    #[test]
+    fn each_platform_has_its_own() {
+        let names = |platform, dir| of_programs(platform, dir).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(Some(Platform::Cpu), Some("/x")), ["xla_cpu_enable_fast_min_max"]);
+        assert_eq!(names(Some(Platform::Cuda), Some("/x")), [CUDA_DIR, "xla_gpu_enable_fast_min_max"]);
+        assert_eq!(names(Some(Platform::Cuda), None), ["xla_gpu_enable_fast_min_max"]);
+        assert!(names(Some(Platform::Tpu), None).is_empty());
+    }
+}
