@@ -14,6 +14,7 @@ use crate::ops::constant::Constant;
 use crate::ops::custom_call::CustomCall;
 use crate::ops::sample::Sample;
 use crate::ops::select::{Compare, Direction};
+use crate::range::{Range, Ranges};
 use crate::scan::{Scan, swap_front};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -22,10 +23,25 @@ use crate::types::TensorType;
 /// [`LaneProgram`].
 pub const ELEMENTWISE_SCAN: &str = "spiq_elementwise_scan";
 
-fn call(program: &LaneProgram, outputs: Vec<TensorType>, operands: &[Tensor]) -> Vec<Tensor> {
+fn call(
+    program: &LaneProgram,
+    outputs: Vec<TensorType>,
+    ranges: Vec<Option<Range>>,
+    operands: &[Tensor],
+) -> Vec<Tensor> {
     let config = vec![("program", program.encode())];
     let graph = operands[0].graph();
-    CustomCall { target: ELEMENTWISE_SCAN, config, outputs, map }.on(graph, operands)
+    CustomCall { target: ELEMENTWISE_SCAN, config, outputs, ranges, map }.on(graph, operands)
+}
+
+/// The call that does what a scan does, if its steps are elementwise. What is known of the scan's results is known of the call's:
+/// a loop around it may rest on that.
+fn call_of(scan: &Scan, outputs: &[TensorType], operands: &[Tensor]) -> Option<Vec<Tensor>> {
+    let program = LaneProgram::of_scan(scan)?;
+    let known: Vec<Option<Range>> = operands.iter().map(Tensor::range).collect();
+    let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
+    let ranges = scan.range(&Ranges { ins: &known, types: &types });
+    Some(call(&program, outputs.to_vec(), ranges, operands))
 }
 
 /// Lanes do not depend on each other, so a mapped axis only makes more of them. Time stays in front.
@@ -42,7 +58,7 @@ fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
     };
     let outputs = call.outputs.iter().enumerate().map(wide).collect();
     let program = LaneProgram { lanes: program.lanes * mapped.size, ..program };
-    let results = self::call(&program, outputs, &operands);
+    let results = self::call(&program, outputs, call.ranges.clone(), &operands);
     Some(results.into_iter().enumerate().map(|result| place(result, carries)).collect())
 }
 
@@ -59,10 +75,9 @@ impl Function {
     pub fn call_elementwise_scans(&self) -> Result<Function, GraphErrors> {
         self.simplify().convert_inside().transform(&mut |node, operands| {
             let scan = node.op.downcast::<Scan>()?;
-            let whole = scan
-                .with_prologue(operands)
-                .and_then(|(scan, operands)| Some(call(&LaneProgram::of_scan(&scan)?, node.types.clone(), &operands)));
-            whole.or_else(|| Some(call(&LaneProgram::of_scan(scan)?, node.types.clone(), operands)))
+            let whole = scan.with_prologue(operands);
+            let whole = whole.and_then(|(scan, operands)| call_of(&scan, &node.types, &operands));
+            whole.or_else(|| call_of(scan, &node.types, operands))
         })
     }
 }
@@ -414,7 +429,7 @@ pub(super) fn samples() -> Vec<Sample> {
             outputs: vec![(Slot::Result(0), DType::F32)],
             instructions: vec![add],
         };
-        call(&program, vec![x[0].ty().clone(), x[1].ty().clone()], x)
+        call(&program, vec![x[0].ty().clone(), x[1].ty().clone()], Vec::new(), x)
     };
     let f = DType::F32;
     let sample = Sample::new("custom_call of an elementwise scan", sums);

@@ -16,6 +16,10 @@ use crate::types::TensorType;
 pub(crate) fn cotangents(scan: &Scan, reverse: &Reverse) -> Cotangents {
     let graph = reverse.outs[0].graph();
     let flow = Flow::of(scan, reverse);
+    if flow.carries.is_empty() && flow.ys.is_empty() {
+        // Nothing that is differentiated reaches what has a cotangent.
+        return vec![None; reverse.ins.len()];
+    }
     match Step::trace(scan, &flow) {
         Ok(step) => {
             let saved = step.save(scan, graph, reverse.outs[0].value().node);
@@ -52,12 +56,16 @@ impl Flow {
                 live[i] |= depends.iter().zip(&live).any(|(d, l)| *l && d[scan.consts + i]);
             }
         }
-        let chosen = |flags: &[bool]| (0..flags.len()).filter(|&i| flags[i]).collect::<Vec<_>>();
-        let Parts { consts, carries, .. } = scan.parts(&active);
+        let reaches = |input: usize| depends.iter().zip(&live).any(|(d, l)| *l && d[input]);
+        // What reaches no cotangent has none: a zero in its place would be carried on to operations that may refuse it.
+        let chosen = |flags: &[bool], first: usize| {
+            (0..flags.len()).filter(|&i| flags[i] && reaches(first + i)).collect::<Vec<_>>()
+        };
+        let Parts { consts, carries, xs } = scan.parts(&active);
         Flow {
             carries: (0..scan.carries).filter(|&i| carries[i] && live[i]).collect(),
-            consts: chosen(consts),
-            xs: chosen(scan.parts(reverse.needs).xs),
+            consts: chosen(consts, 0),
+            xs: chosen(xs, scan.consts + scan.carries),
             ys: (scan.carries..live.len()).filter(|&i| reverse.cts[i].is_some()).collect(),
         }
     }

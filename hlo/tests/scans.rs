@@ -259,3 +259,11 @@ fn a_checkpoint_keeps_its_inputs_alone() {
     assert_eq!(saved(true), ["f32[8,6]", "f32[16,8,6]"]);
     assert_eq!(saved(false).len(), 4, "{:?}", saved(false));
 }
+
+/// A carry with a cotangent that nothing differentiated reaches, beside a sequence that reaches nothing.
+#[test]
+fn a_scan_that_passes_no_cotangent_on_has_none() {
+    let (c, xs) = (TensorType::new(DType::F32, []), TensorType::new(DType::F32, [3]));
+    let f = trace(&[("c", c), ("x", xs)], |x| vec![grad(&x[1], |at| scan(&x[0], at, |c, x| (c * 2.0, x)).0)]);
+    assert_eq!(f.unwrap_or_else(|e| panic!("{e}")).result_types()[0].to_string(), "f32[3]");
+}

@@ -6,6 +6,8 @@ README.md says what is in it. Needs the packages of requirements.txt, as generat
 import json
 import sys
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import jax
@@ -126,8 +128,9 @@ def is_dull(results, inputs):
     return finite([y for y, _ in results]) < (0.9 if finite(inputs) == 1 else 0.3)
 
 
-def program(number, names):
+def program(number):
     """A program worth its place, by its number."""
+    names = tuple(DRAWS)
     for attempt in range(200):
         rng = np.random.default_rng([number, attempt])
         wide = rng.random() < 0.25
@@ -150,11 +153,10 @@ def used(body):
 
 
 def main(count=PROGRAMS):
-    names = tuple(DRAWS)
     cases, arrays, counts = {}, {}, Counter()
-    for number in range(count):
+    workers = ProcessPoolExecutor(mp_context=get_context("spawn"))
+    for number, (body, inputs, results) in enumerate(workers.map(program, range(count))):
         case = f"program/{number:03}"
-        body, inputs, results = program(number, names)
         cases[case] = body | {"inputs": len(inputs)}
         counts.update(set(used(body)))
         for i, x in enumerate(inputs):

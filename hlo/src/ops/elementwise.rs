@@ -292,6 +292,11 @@ fn by_exponent(base: &Tensor) -> Tensor {
     base.eq(0.0).select(&base.full_like(1.0), base).log()
 }
 
+/// A quotient rounded toward zero: how often the divisor was taken off.
+fn whole(quotient: &Tensor) -> Tensor {
+    quotient.sign() * quotient.abs().floor()
+}
+
 /// The share of a maximum's or minimum's cotangent that goes to the first operand: a tie is split, as in JAX.
 fn chosen(ct: &Tensor, wins: &Tensor, ties: &Tensor) -> Tensor {
     wins.select(ct, &ties.select(&(ct * 0.5), &(ct * 0.0)))
@@ -315,7 +320,7 @@ binary! {
     /// `a` to the power `b`. Spec: power.
     Power pow "power" Numbers 0.5 2.0 |ct, a, b, y| ct * by_base(a, b), ct * (y * by_exponent(a));
     /// Remainder of `a / b`, with the sign of `a`. Spec: remainder.
-    Remainder rem "remainder" Numbers 0.6 2.3 |ct, a, b, y| ct.clone(), ct.negate() * ((a - y) / b);
+    Remainder rem "remainder" Numbers 0.6 2.3 |ct, a, b, y| ct.clone(), ct.negate() * whole(&(a / b));
     /// Angle of the point (b, a) in radians. Spec: atan2.
     Atan2 atan2 "atan2" Floats 0.5 2.0 |ct, a, b, y| ct * (b / (a * a + b * b)), ct.negate() * (a / (a * a + b * b));
     /// Bitwise, or of booleans. Spec: and.

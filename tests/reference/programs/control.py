@@ -36,7 +36,9 @@ class Frame:
     def step(self, name, operands, attributes):
         operands = [self.at(reference) for reference in operands]
         if name in TRANSFORMS:
-            results = TRANSFORMS[name](operands, attributes, self)
+            # As it is now: JAX calls some functions later, when there are more values.
+            now = Frame(list(self.values), self.inputs, self.noise)
+            results = TRANSFORMS[name](operands, attributes, now)
         else:
             results = OPERATIONS[name](operands, attributes, self.noise)
         self.values.extend(results if isinstance(results, list | tuple) else [results])

@@ -37,7 +37,7 @@ class Program:
     def input(self, ty, values=None):
         """A new input; a reference to it."""
         self.types.append(ty)
-        self.inputs.append(numbers(self.rng, ty, self.share, self.huge) if values is None else values)
+        self.inputs.append(np.asarray(numbers(self.rng, ty, self.share, self.huge) if values is None else values))
         return ~(len(self.inputs) - 1)
 
 

@@ -258,8 +258,9 @@ def concatenate(region, name):
 
 
 def starts(region, dims, sizes):
-    high = [d - s for d, s in zip(dims, sizes)]
-    return [region.index((), max(h, 1)) for h in high]
+    """Places inside and beyond the end; rarely before the start, from where JAX counts from the end."""
+    places = [int(region.rng.integers(-1 if region.chance(0.03) else 0, d - s + 2)) for d, s in zip(dims, sizes)]
+    return [region.program.input(Type("s32", ()), np.int32(place)) for place in places]
 
 
 @draws("dynamic_slice")

@@ -81,6 +81,6 @@ class Noise:
         @noisy.defjvp
         def _noisy(primals, tangents):
             y = noisy(*primals)
-            return y, tangents[0] * rule(y)
+            return y, tangents[0] * rule(y, primals[0])
 
         return noisy(x, self.factor(x, max(ulps, 1)))

@@ -59,15 +59,17 @@ for name, function in {
 }.items():  # fmt: skip
     unary(name, function)
 
-for name, function in {
-    "exp": lax.exp, "log": lax.log, "log1p": lax.log1p, "sqrt": lax.sqrt, "rsqrt": lax.rsqrt, "cbrt": lax.cbrt,
-    "sin": lax.sin, "cos": lax.cos, "tan": lax.tan,
-}.items():  # fmt: skip
-    unary(name, function, 4)
+for name in ("log", "log1p", "sin", "cos"):
+    unary(name, getattr(lax, name), 4)
 
-curve("exp_m1", lax.expm1, lambda y: y + 1, 4)
-curve("logistic", lax.logistic, lambda y: y * (1 - y), 4)
-curve("tanh", lax.tanh, lambda y: (1 - y) * (1 + y), 4)
+curve("exp", lax.exp, lambda y, x: y, 4)
+curve("exp_m1", lax.expm1, lambda y, x: y + 1, 4)
+curve("logistic", lax.logistic, lambda y, x: y * (1 - y), 4)
+curve("tanh", lax.tanh, lambda y, x: (1 - y) * (1 + y), 4)
+curve("tan", lax.tan, lambda y, x: 1 + y * y, 4)
+curve("sqrt", lax.sqrt, lambda y, x: 0.5 / y, 4)
+curve("rsqrt", lax.rsqrt, lambda y, x: -0.5 * (y / x), 4)
+curve("cbrt", lax.cbrt, lambda y, x: jnp.asarray(1 / 3, y.dtype) * lax.integer_pow(y, -2), 4)
 
 
 def numeric(function, boolean):
@@ -214,12 +216,26 @@ def reduction(name, function, ulps):
     OPERATIONS[name] = apply
 
 
-# `jnp.sum` and `jnp.mean` decide which type can hold the result.
-reduction("reduce_sum", lambda x, axes: jnp.sum(x, axes), 0)
-reduction("sum", lambda x, axes: jnp.sum(x, axes), 0)
-reduction("reduce_mean", lambda x, axes: jnp.mean(x, axes), 1)
-reduction("mean", lambda x, axes: jnp.mean(x, axes), 1)
-reduction("reduce_product", lambda x, axes: jnp.prod(x, axes), 1)
+def roomy(x):
+    """The type in which JAX adds and multiplies, without 64-bit types: that of its integers, where x has fewer bits."""
+    if x.dtype.kind in "iu" and x.dtype.itemsize < 4:
+        return np.int32 if x.dtype.kind == "i" else np.uint32
+    return x.dtype
+
+
+def mean(x, axes):
+    return jnp.mean(x, axes, dtype=x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32)
+
+
+def product(x, axes):
+    return lax.reduce_prod(x.astype(roomy(x)), axes)
+
+
+reduction("reduce_sum", lambda x, axes: jnp.sum(x, axes, dtype=roomy(x)), 0)
+reduction("sum", lambda x, axes: jnp.sum(x, axes, dtype=roomy(x)), 0)
+reduction("reduce_mean", mean, 1)
+reduction("mean", mean, 1)
+reduction("reduce_product", product, 1)
 
 
 @operation("log_softmax")
