@@ -142,3 +142,98 @@ fn level(level: &serde_json::Value) -> Level {
     let number = |at: usize| level[at].as_u64().expect("a place") as usize;
     Level { kind, i: number(1), j: number(2) }
 }
+
+/// What a program gives for w = [1, 2, 3] and the rows of ones and tens.
+fn given(f: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Vec<f64> {
+    let w = Array::new([3], [1.0, 2.0, 3.0]).expect("a vector");
+    let xs = Array::new([2, 3], [1.0, 1.0, 1.0, 10.0, 10.0, 10.0]).expect("a matrix");
+    let inputs = [w, xs];
+    let program = compiled(&inputs, |x| vec![f(&x[0], &x[1])]).unwrap_or_else(|e| panic!("{e}"));
+    values(&program, &inputs).unwrap_or_else(|e| panic!("{e}")).swap_remove(0)
+}
+
+#[track_caller]
+fn check_given(want: &[f64], f: impl FnOnce(&Tensor, &Tensor) -> Tensor) {
+    close("given", &given(f), want, 1e-12).unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
+fn gradients_for_each_example_hold_what_is_computed_of_parameters_alone() {
+    check_given(&[2.0, 4.0, 6.0, 20.0, 40.0, 60.0], |w, xs| vmap(xs, |x: Tensor| grad(w, |w| ((w * w) * &x).sum())));
+    // Weight decay: (x·w)² + 0.1 Σw².
+    check_given(&[12.2, 12.4, 12.6, 1200.2, 1200.4, 1200.6], |w, xs| {
+        vmap(xs, |x: Tensor| {
+            grad(w, |w| {
+                let y = (&x * w).sum();
+                &y * &y + (w * w).sum() * 0.1
+            })
+        })
+    });
+    // Weight normalization: (x·n)², n = w / |w|.
+    let slope: Vec<f64> = [1.0, 2.0, 3.0].iter().map(|w| 2.0 * 6.0 / 14.0 * (1.0 - 6.0 * w / 14.0)).collect();
+    let both: Vec<f64> = slope.iter().copied().chain(slope.iter().map(|s| s * 100.0)).collect();
+    check_given(&both, |w, xs| {
+        vmap(xs, |x: Tensor| {
+            grad(w, |w| {
+                let y = (w / (w * w).sum().sqrt() * &x).sum();
+                &y * &y
+            })
+        })
+    });
+}
+
+#[test]
+fn a_hessian_is_a_mapped_gradient_of_a_gradient() {
+    // Σ w³ + (Σw)²: 6 w on the diagonal, and 2.
+    let want: Vec<f64> = (0..9).map(|i| 2.0 + if i % 4 == 0 { 6.0 * (i / 4 + 1) as f64 } else { 0.0 }).collect();
+    check_given(&want, |w, _| {
+        let f = |w: &Tensor| (w * w * w).sum() + w.sum() * w.sum();
+        let ones = w.graph().iota(TensorType::new(DType::S32, [3, 3]), 0);
+        let eye = ones.eq(w.graph().iota(TensorType::new(DType::S32, [3, 3]), 1)).convert(DType::F64);
+        vmap(&eye, |v: Tensor| grad(w, |w| (grad(w, f) * &v).sum()))
+    });
+}
+
+#[test]
+fn gradients_in_loops_hold_what_is_computed_of_outer_values_alone() {
+    check_given(&[2.0, 4.0, 6.0, 20.0, 40.0, 60.0], |w, xs| {
+        scan(w, xs, |c: Tensor, x: Tensor| (c, grad(w, |w| ((w * w) * &x).sum()))).1
+    });
+    check_given(&[27.0, 125.0, 343.0], |w, _| {
+        let start = (w.graph().scalar(DType::S32, 0.0), w.full_like(1.0));
+        let step = |c: &Tensor| c + grad(w, |w| (w * w * c).sum());
+        while_loop(&start, |(i, _)| i.lt(3.0), |(i, c)| (i + 1.0, step(&c))).1
+    });
+    check_given(&[66.0, 132.0, 198.0], |w, xs| {
+        grad(w, |w| vmap(xs, |x: Tensor| grad(w, |w| (w * w * w * &x).sum())).sum())
+    });
+}
+
+/// A value of an inner trace that the result does not depend on has a gradient of zero, as in JAX.
+#[test]
+fn a_gradient_by_an_inner_value_of_an_outer_one_is_zero() {
+    check_given(&[0.0; 6], |w, xs| vmap(xs, |x: Tensor| grad(&x, |_| (w * w).sum())));
+}
+
+/// Of one tensor named twice, both get the gradient.
+#[test]
+fn a_tensor_may_be_named_twice() {
+    check_given(&[2.0, 4.0, 6.0, 2.0, 4.0, 6.0], |w, _| {
+        let one = w.graph().scalar(DType::F64, 1.0);
+        let slopes = spiq::vjp(&[(w * w).sum()], &[Some(one)], &[w.clone(), w.clone()]);
+        spiq_hlo::concatenate(&[&slopes[0], &slopes[1]], 0)
+    });
+}
+
+/// A scan of no steps, run: the carry as it was, nothing stacked, and a gradient of 1.
+#[test]
+fn a_scan_of_no_steps_runs() {
+    let inputs =
+        [Array::new([2], [1.0, 2.0]).expect("a vector"), Array::new([0, 2], [0.0; 0]).expect("an empty matrix")];
+    let program = compiled(&inputs, |x| {
+        let (last, rows) = scan(&x[0], &x[1], |c: Tensor, x: Tensor| (&c + &x, c));
+        vec![last, rows, grad(&x[0], |c| scan(c, &x[1], |c: Tensor, x: Tensor| (c + x, ())).0.sum())]
+    });
+    let results = values(&program.unwrap_or_else(|e| panic!("{e}")), &inputs).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(results, [vec![1.0, 2.0], vec![], vec![1.0, 1.0]]);
+}

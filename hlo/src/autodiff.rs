@@ -22,7 +22,7 @@ pub fn vjp(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tensor]) -> Vec<Te
     if let Some(poison) = all().find(|t| t.is_poison()) {
         return vec![poison.clone(); wrt.len()];
     }
-    let first = outputs.first().expect("at least one output").graph();
+    let Some(first) = outputs.first().map(Tensor::graph) else { return wrt.iter().map(Tensor::zeros_like).collect() };
     let graph = first.deepest(all());
     if let Some(violation) = all().find_map(|t| graph.check_reach(t).err()) {
         return vec![first.fail("vjp", violation); wrt.len()];

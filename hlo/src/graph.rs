@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{GraphError, GraphErrors, Violation};
 use crate::function::{Function, Node, Parameter, Value};
@@ -18,6 +19,8 @@ use crate::types::TensorType;
 pub struct Graph(Rc<Trace>);
 
 struct Trace {
+    /// No other trace has it, not even one that begins after this one is gone, at the same address.
+    id: u64,
     nodes: RefCell<Vec<Node>>,
     inputs: RefCell<Vec<(Value, String)>>,
     /// Outer values used here, each with the parameter (or copied constant) that stands for it.
@@ -36,8 +39,8 @@ struct Trace {
 /// A value of one of several traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
-    trace: usize,
-    pub(crate) value: Value,
+    trace: u64,
+    value: Value,
 }
 
 /// What is known of a parameter's elements.
@@ -72,7 +75,9 @@ impl Graph {
     #[track_caller]
     fn begin(parent: Option<Graph>, shared: Rc<Shared>) -> Graph {
         let begun = shared.place.get().unwrap_or(Location::caller());
+        static TRACES: AtomicU64 = AtomicU64::new(0);
         Graph(Rc::new(Trace {
+            id: TRACES.fetch_add(1, Ordering::Relaxed),
             nodes: RefCell::default(),
             inputs: RefCell::default(),
             lifted: RefCell::default(),
@@ -265,7 +270,7 @@ impl Graph {
 
     /// A value of this trace, as one of several traces.
     pub(crate) fn place_of(&self, value: Value) -> Place {
-        Place { trace: Rc::as_ptr(&self.0) as usize, value }
+        Place { trace: self.0.id, value }
     }
 
     /// The outer values used here, each with the value that stands for it, in the order of the latter.

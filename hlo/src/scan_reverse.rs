@@ -17,7 +17,7 @@ pub(crate) fn cotangents(scan: &Scan, reverse: &Reverse) -> Cotangents {
     let graph = reverse.outs[0].graph();
     let flow = Flow::of(scan, reverse);
     if flow.carries.is_empty() && flow.ys.is_empty() {
-        // Nothing that is differentiated reaches what has a cotangent.
+        // Nothing that a cotangent came for depends on what is differentiated.
         return vec![None; reverse.ins.len()];
     }
     match Step::trace(scan, &flow) {

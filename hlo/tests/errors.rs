@@ -1191,6 +1191,37 @@ fn all_errors_come_back_and_poison_adds_none() {
     );
 }
 
+/// The backward function has no cotangent for it, so it would have a gradient of zero without a word.
+#[test]
+fn what_a_custom_gradient_reads_from_outside_is_not_differentiated() {
+    let scaled = |x: &Tensor, w: &Tensor| {
+        custom_vjp("scaled", x, |x: &Tensor| x * w, |_: &Tensor, _: &Tensor, ct: &Tensor| ct * w)
+    };
+    check(
+        |x| vec![grad(&x[0], |w| scaled(&x[0].exp(), &w.exp()).sum())],
+        expect![
+            "scaled: its forward function reads f32[8,32] from outside, of which its backward function gives no cotangent; make it an input, or a constant by stop_gradient --> hlo/tests/errors.rs:_"
+        ],
+    );
+    check(
+        |x| vec![grad(&x[3], |w| scan(&x[3], &x[0], |c, row| (scaled(&c, w), row)).0.sum())],
+        expect![
+            "scan: its body has no derivative: scaled: its forward function reads f32[] from outside, of which its backward function gives no cotangent; make it an input, or a constant by stop_gradient --> hlo/tests/errors.rs:_ --> hlo/tests/errors.rs:_"
+        ],
+    );
+    // By its inputs alone; with a constant; where only the backward function reads it.
+    let sound = trace(&[("x", TensorType::new(DType::F32, [8])), ("w", TensorType::new(DType::F32, [8]))], |x| {
+        let by_input = grad(&x[0], |y| scaled(y, &x[1].exp()).sum());
+        let of_constant = grad(&x[1], |w| scaled(&x[0], &w.exp().stop_gradient()).sum());
+        let of_levels = grad(&x[1], |w| scaled(&x[0], &w.round_nearest_even()).sum());
+        let backward = grad(&x[1], |w| {
+            custom_vjp("half", &x[0], |x: &Tensor| x * 0.5, |_: &Tensor, _: &Tensor, ct: &Tensor| ct * w).sum()
+        });
+        vec![by_input, of_constant, of_levels, backward]
+    });
+    assert_eq!(sound.map(|f| f.results().len()).map_err(|e| e.to_string()), Ok(4));
+}
+
 #[test]
 fn a_tensor_of_another_trace_is_refused() {
     let other = Graph::new();

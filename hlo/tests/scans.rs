@@ -267,3 +267,67 @@ fn a_scan_that_passes_no_cotangent_on_has_none() {
     let f = trace(&[("c", c), ("x", xs)], |x| vec![grad(&x[1], |at| scan(&x[0], at, |c, x| (c * 2.0, x)).0)]);
     assert_eq!(f.unwrap_or_else(|e| panic!("{e}")).result_types()[0].to_string(), "f32[3]");
 }
+
+/// The body of the second loop may lie in memory where that of the first one lay, and its constant at the same place in it.
+#[test]
+fn constants_of_two_bodies_are_not_confused() {
+    let function = traced(&inputs(), |x| {
+        let times = |factor: f64| {
+            scan(&x[2], &x[0], |c: Tensor, _| {
+                let y = &x[2] * c.full_like(factor);
+                (c, y)
+            })
+            .1
+        };
+        vec![times(2.0), times(3.0)]
+    });
+    let simple = function.simplify();
+    assert_ne!(simple.results()[0], simple.results()[1], "{}", simple.stablehlo("f", &Default::default()));
+    assert_eq!(count(&simple, "multiply"), 2);
+}
+
+/// The gradient of a step by an outer value: what is computed of outer values alone, forward and back, is computed once.
+#[test]
+fn what_a_gradient_in_a_body_does_to_outer_values_alone_is_recorded_outside() {
+    let function = traced(&inputs(), |x| {
+        let step = |c: Tensor, rows: Tensor| {
+            let slope = grad(&x[1], |w| (rows.dot(&w.tanh()) * &x[2].exp()).sum());
+            (c, slope)
+        };
+        vec![scan(&x[2], &x[0], step).1]
+    });
+    let simple = function.simplify();
+    let body = &bodies(scans(&simple)[0], &simple)[0];
+    for name in ["tanh", "exponential", "subtract"] {
+        assert_eq!((count(&simple, name), count(body, name)), (1, 0), "{name}");
+    }
+    // The step's own product is not needed for its gradient; that of the gradient is.
+    assert_eq!(count(body, "dot_general"), 1);
+}
+
+#[test]
+fn a_scan_of_no_steps_is_no_loop() {
+    let given = [("c", f32(&[6])), ("x", f32(&[0, 6])), ("w", f32(&[6]))];
+    let step = |w: &Tensor| {
+        let w = w.clone();
+        move |c: Tensor, row: Tensor| (&c * &w + &row, (row.clone(), row.sum()))
+    };
+    let plain = traced(&given, |x| {
+        let (c, (rows, sums)) = scan(&x[0], &x[1], step(&x[2]));
+        vec![c, rows, sums]
+    });
+    assert_eq!(types_of(&plain), ["f32[6]", "f32[0,6]", "f32[0]"]);
+    assert_eq!((scans(&plain).len(), plain.results()[0]), (0, plain.input(0)));
+    let segments = traced(&given, |x| vec![scan_checkpointed(&x[0], &x[1], None, step(&x[2])).0]);
+    assert_eq!(segments.results()[0], segments.input(0));
+    let mapped = traced(&[("c", f32(&[3, 6])), ("x", f32(&[3, 0, 6])), ("w", f32(&[6]))], |x| {
+        vec![vmap(&(x[0].clone(), x[1].clone()), |(c, rows)| scan(&c, &rows, step(&x[2])).1.0)]
+    });
+    assert_eq!(types_of(&mapped), ["f32[3,0,6]"]);
+    let back = traced(&given, |x| grad(&x.to_vec(), |x| scan(&x[0], &x[1], step(&x[2])).0.sum()));
+    assert_eq!(types_of(&back), ["f32[6]", "f32[0,6]", "f32[6]"]);
+}
+
+fn types_of(function: &Function) -> Vec<String> {
+    types(&function.result_types())
+}

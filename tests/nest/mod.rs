@@ -90,7 +90,12 @@ pub trait Way {
     /// `f` of each row.
     fn vmap(&self, rows: [&Tensor; 3], f: &dyn Fn(&Tensor) -> Tensor) -> Vec<Tensor>;
     /// The last carry and the sum of what the steps return.
-    fn scan(&self, init: &Tensor, rows: [&Tensor; 2], f: &dyn Fn(&Tensor, &Tensor) -> (Tensor, Tensor)) -> (Tensor, Tensor);
+    fn scan(
+        &self,
+        init: &Tensor,
+        rows: [&Tensor; 2],
+        f: &dyn Fn(&Tensor, &Tensor) -> (Tensor, Tensor),
+    ) -> (Tensor, Tensor);
     /// Two steps.
     fn repeat(&self, init: &Tensor, f: &dyn Fn(&Tensor) -> Tensor) -> Tensor;
     /// The first where `x` is not above `y` in sum, the second where it is.

@@ -11,7 +11,12 @@ impl Way for Transformed {
         let results = vmap(&stacked(&rows), |row: Tensor| f(&row));
         (0..rows.len()).map(|i| results.index_axis(0, i)).collect()
     }
-    fn scan(&self, init: &Tensor, rows: [&Tensor; 2], f: &dyn Fn(&Tensor, &Tensor) -> (Tensor, Tensor)) -> (Tensor, Tensor) {
+    fn scan(
+        &self,
+        init: &Tensor,
+        rows: [&Tensor; 2],
+        f: &dyn Fn(&Tensor, &Tensor) -> (Tensor, Tensor),
+    ) -> (Tensor, Tensor) {
         let (last, results) = scan(init, &stacked(&rows), |carry: Tensor, row: Tensor| f(&carry, &row));
         (last, results.reduce_sum(&[0]))
     }

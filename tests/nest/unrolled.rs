@@ -10,7 +10,12 @@ impl Way for Unrolled {
     fn vmap(&self, rows: [&Tensor; 3], f: &dyn Fn(&Tensor) -> Tensor) -> Vec<Tensor> {
         rows.into_iter().map(f).collect()
     }
-    fn scan(&self, init: &Tensor, rows: [&Tensor; 2], f: &dyn Fn(&Tensor, &Tensor) -> (Tensor, Tensor)) -> (Tensor, Tensor) {
+    fn scan(
+        &self,
+        init: &Tensor,
+        rows: [&Tensor; 2],
+        f: &dyn Fn(&Tensor, &Tensor) -> (Tensor, Tensor),
+    ) -> (Tensor, Tensor) {
         let (carry, first) = f(init, rows[0]);
         let (carry, second) = f(&carry, rows[1]);
         (carry, first + second)

@@ -284,7 +284,8 @@ pub(super) fn outward(ct: &Tensor, x: &Tensor) -> Tensor {
 /// The slope of a power by its base. A power of 0 is flat, at base 0 too, where the formula alone multiplies 0 by a pole.
 fn by_base(base: &Tensor, exponent: &Tensor) -> Tensor {
     let flat = base.eq(0.0).and(exponent.eq(0.0));
-    exponent * flat.select(&base.full_like(1.0), base).pow(exponent - 1.0)
+    let slope = exponent * flat.select(&base.full_like(1.0), base).pow(exponent - 1.0);
+    flat.select(&base.zeros_like(), &slope)
 }
 
 /// The slope of a power by its exponent, in units of the power. At base 0 it is 0, as in JAX: 0 to any positive power is 0.
