@@ -1,252 +1,138 @@
-//! Derivatives where functions have edges: zeros, ties, poles, infinities, NaN. First and second order, and in a branch that
-//! a select does not take: those of JAX, but for what [`CHOICES`] lists.
+//! The edges of shapes: images that are not square, networks that begin with a pool, long signals, and sizes of 1 everywhere.
 
-mod reference;
-mod run;
+mod evaluate;
 
-use reference::{Case, Reference};
-use run::Program;
-use spiq::{Array, Tensor, TensorType, trace, vjp};
-use spiq_hlo::Window;
+use std::collections::BTreeMap;
 
-type Formula = fn(&[Tensor]) -> Tensor;
+use evaluate::execute;
+use spiq::config::{ModelConfig, RuleConfig};
+use spiq::network::Network;
+use spiq::quant::{Mode, linear_only_rules};
+use spiq::{Array, DType, TensorType};
 
-/// The operations by the names of their cases.
-const FORMULAS: &[(&str, Formula)] = &[
-    ("one/abs", |x| x[0].abs()),
-    ("one/sqrt", |x| x[0].sqrt()),
-    ("one/rsqrt", |x| x[0].rsqrt()),
-    ("one/cbrt", |x| x[0].cbrt()),
-    ("one/log", |x| x[0].log()),
-    ("one/log1p", |x| x[0].log1p()),
-    ("one/exp", |x| x[0].exp()),
-    ("one/expm1", |x| x[0].exp_m1()),
-    ("one/logistic", |x| x[0].logistic()),
-    ("one/tanh", |x| x[0].tanh()),
-    ("one/tan", |x| x[0].tan()),
-    ("one/sin", |x| x[0].sin()),
-    ("one/cos", |x| x[0].cos()),
-    ("one/sign", |x| x[0].sign()),
-    ("one/floor", |x| x[0].floor()),
-    ("one/ceil", |x| x[0].ceil()),
-    ("one/round_nearest_even", |x| x[0].round_nearest_even()),
-    ("one/negate", |x| x[0].negate()),
-    ("one/power -1", |x| x[0].pow(-1.0)),
-    ("one/power 0", |x| x[0].pow(0.0)),
-    ("one/power 1", |x| x[0].pow(1.0)),
-    ("one/power 2", |x| x[0].pow(2.0)),
-    ("one/power 3", |x| x[0].pow(3.0)),
-    ("two/add", |x| &x[0] + &x[1]),
-    ("two/sub", |x| &x[0] - &x[1]),
-    ("two/mul", |x| &x[0] * &x[1]),
-    ("two/div", |x| &x[0] / &x[1]),
-    ("two/pow", |x| x[0].pow(&x[1])),
-    ("two/rem", |x| x[0].rem(&x[1])),
-    ("two/maximum", |x| x[0].maximum(&x[1])),
-    ("two/minimum", |x| x[0].minimum(&x[1])),
-    ("two/atan2", |x| x[0].atan2(&x[1])),
-    ("three/clamp", |x| x[1].clamp(&x[0], &x[2])),
-    ("over/reduce_product", |x| x[0].reduce_product(&[1])),
-    ("over/reduce_max", |x| x[0].reduce_max(&[1])),
-    ("over/reduce_min", |x| x[0].reduce_min(&[1])),
-    ("over/reduce_absmax", |x| x[0].reduce_absmax(&[1])),
-    ("over/reduce_sum", |x| x[0].reduce_sum(&[1])),
-    ("over/log_softmax", |x| x[0].log_softmax(1)),
-    ("over/sort", |x| x[0].sort(1)),
-    ("over/window_max", |x| x[0].reduce_window_max(&Window::new([1, 2]))),
-    ("over/window_sum", |x| x[0].reduce_window_sum(&Window::new([1, 2]))),
-];
-
-/// Cotangents of the operands, for a weight of 1, 2, … of each element of the result.
-fn slopes(y: &Tensor, at: &[Tensor]) -> Vec<Tensor> {
-    let weights: Vec<f64> = (1..=y.ty().count()).map(|n| n as f64).collect();
-    let weights = y.graph().constant(&Array::new(y.dims(), weights).expect("as many as elements"));
-    vjp(std::slice::from_ref(y), &[Some(weights)], at)
+fn model(layers: &str) -> ModelConfig {
+    ModelConfig::parse(&format!("layers = [{layers}]"), "test").unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The value and its derivatives, by the names of the case's arrays.
-fn derivatives(formula: Formula, x: &[Tensor]) -> Vec<(String, Tensor)> {
-    let value = formula(x);
-    let first = slopes(&value, x);
-    let mut all = vec![("value".to_owned(), value.clone())];
-    for (i, slope) in first.iter().enumerate() {
-        all.push((format!("d{i}"), slope.clone()));
-        let second = slopes(slope, x);
-        all.extend(second.into_iter().enumerate().map(|(j, slope)| (format!("d{i}_{j}"), slope)));
-    }
-    let taken = value.graph().zeros(value.ty().clone()).gt(1.0);
-    let other = taken.select(&value, &value.zeros_like());
-    all.extend(slopes(&other, x).into_iter().enumerate().map(|(i, slope)| (format!("not_taken{i}"), slope)));
-    all
-}
-
-/// Where we differ from JAX: the case, its arrays, at which operands, why.
-struct Choice {
-    case: &'static str,
-    arrays: &'static [&'static str],
-    at: fn(&[f64]) -> bool,
-    /// Whether the difference is not there on every plugin and every compiler.
-    rare: bool,
-    #[expect(dead_code, reason = "for the reader")]
-    because: &'static str,
-}
-
-const ALL: &[&str] = &[];
-
-const CHOICES: &[Choice] = &[
-    Choice {
-        case: "two/pow",
-        arrays: &["d0", "d0_0", "d0_1", "d1_0", "not_taken0"],
-        at: |x| x[0] == 0.0 && x[1] == 0.0,
-        rare: false,
-        because: "x^0 is 1 for every x, so its slope is 0, as of JAX's x ** 0 for the integer 0; JAX's formula for tensors is \
-            0 times a pole, which spoils a branch that is not taken",
-    },
-    Choice {
-        case: "two/pow",
-        arrays: &["d0_0"],
-        at: |x| x[0] == 0.0 && x[1] == 1.0,
-        rare: false,
-        because: "the same of the slope of x^1, which is 1 times x^0",
-    },
-    Choice {
-        case: "one/power 0",
-        arrays: &["d0", "d0_0", "not_taken0"],
-        at: |x| x[0].is_nan(),
-        rare: false,
-        because: "what is computed of NaN is NaN; JAX leaves the computation out where the exponent is the integer 0",
-    },
-    Choice {
-        case: "one/power 1",
-        arrays: &["d0_0"],
-        at: |x| x[0].is_nan(),
-        rare: false,
-        because: "the same of the integer 1",
-    },
-    Choice {
-        case: "two/rem",
-        arrays: &["d1"],
-        at: |x| x[1] == 0.0 || x[0].is_infinite(),
-        rare: false,
-        because: "the remainder is NaN there, and so is its slope; JAX's is infinite. JAX divides, and rounds the quotient down: \
-            one too many where the division rounds up to a whole number",
-    },
-    nan_is_dropped("two/maximum"),
-    nan_is_dropped("two/minimum"),
-    nan_is_dropped("three/clamp"),
-    nan_is_dropped("over/reduce_max"),
-    nan_is_dropped("over/reduce_min"),
-    nan_is_dropped("over/reduce_absmax"),
-    nan_is_dropped("over/window_max"),
-];
-
-const fn nan_is_dropped(case: &'static str) -> Choice {
-    Choice {
-        case,
-        arrays: ALL,
-        at: |x| x.iter().any(|x| x.is_nan()),
-        rare: true,
-        because: "whether a maximum drops NaN is an option of XLA's compiler, not of the graph",
+/// Where no layer names a size, a shape is found that all layers take.
+#[test]
+fn the_shape_of_a_sample_is_found() {
+    let conv = "{ type = \"Conv\", in_features = 1, out_features = 2, kernel_size = [3, 3] }";
+    let valid = "{ type = \"Conv\", in_features = 1, out_features = 2, kernel_size = [3, 3], padding = \"VALID\" }";
+    let pool = "{ type = \"AvgPool\", window_shape = [2, 2], strides = [2, 2], padding = \"VALID\" }";
+    let signal = "{ type = \"Conv\", in_features = 1, out_features = 2, kernel_size = 5 }";
+    let lif = |shape: &str| format!("{{ type = \"LIF\", hidden_shape = {shape} }}");
+    let linear = |size: usize| {
+        format!("{{ type = \"Flatten\" }}, {{ type = \"Linear\", in_features = {size}, out_features = 5 }}")
+    };
+    let cases: Vec<(String, &[usize])> = vec![
+        // Named by neurons, and not square.
+        (format!("{conv}, {}, {}", lif("[3, 4, 2]"), linear(24)), &[3, 4, 1]),
+        (format!("{valid}, {}, {}", lif("[3, 7, 2]"), linear(42)), &[5, 9, 1]),
+        (format!("{pool}, {conv}, {}, {}", lif("[3, 7, 2]"), linear(42)), &[6, 14, 1]),
+        (lif("[2, 3, 4]"), &[2, 3, 4]),
+        // A pool first: it leaves the channels open, which the convolution names.
+        (format!("{pool}, {conv}, {}", linear(32)), &[8, 8, 1]),
+        (format!("{pool}, {pool}, {conv}, {}", linear(32)), &[16, 16, 1]),
+        (
+            format!(
+                "{{ type = \"MaxPool\", window_shape = [3], strides = [1], padding = \"VALID\" }}, {signal}, {}",
+                linear(20)
+            ),
+            &[12, 1],
+        ),
+        (
+            format!("{pool}, {{ type = \"Flatten\" }}, {{ type = \"Linear\", in_features = 27, out_features = 5 }}"),
+            &[6, 6, 3],
+        ),
+        // Only the number of elements is known: square where that is possible.
+        (format!("{conv}, {}", linear(32)), &[4, 4, 1]),
+        (format!("{conv}, {}", linear(24)), &[1, 12, 1]),
+        (format!("{valid}, {}", linear(24)), &[3, 14, 1]),
+        // Signals.
+        (format!("{signal}, {}", linear(2 * 1024)), &[1024, 1]),
+        (format!("{signal}, {}", linear(2 * 1025)), &[1025, 1]),
+        (format!("{signal}, {}", linear(2 * 16_000)), &[16_000, 1]),
+        (format!("{signal}, {}, {}", lif("[44100, 2]"), linear(88_200)), &[44_100, 1]),
+    ];
+    for (layers, shape) in cases {
+        let model = model(&layers);
+        let wanted = if layers.starts_with("{ type = \"LIF\"") { 4 } else { 5 };
+        assert_eq!((model.input_shape().as_slice(), model.outputs()), (shape, wanted), "{layers}");
+        // The program of that shape can be made.
+        let network = Network::new(model, Vec::new()).unwrap();
+        let x = TensorType::new(DType::F32, [&[2, 3], shape].concat());
+        assert_eq!(network.forward(&x, Mode::Qat).unwrap().function.result_types()[0].dims[..2], [2, 3], "{layers}");
     }
 }
 
-impl Choice {
-    fn holds(&self, case: &str, array: &str, at: &[f64]) -> bool {
-        self.case == case && (self.arrays.is_empty() || self.arrays.contains(&array)) && (self.at)(at)
-    }
+/// Parameters and an input of halves, through the network and its gradient.
+fn values(network: &Network, dims: &[usize], mode: Mode) -> (Array, Option<Vec<Array>>) {
+    let x = TensorType::new(DType::F32, dims);
+    let count = x.count();
+    let input = Array::new(dims, (0..count).map(|i| 0.5 + (i % 7) as f32 * 0.25).collect::<Vec<_>>()).unwrap();
+    let params: BTreeMap<String, Array> = network.init(0);
+    let forward = network.forward(&x, mode).unwrap_or_else(|e| panic!("{dims:?}: {e}"));
+    let inputs: Vec<&Array> = params.values().chain([&input]).collect();
+    let outputs = execute(&forward.function, &inputs).remove(0);
+    let labels = Array::new([dims[1]], vec![0i32; dims[1]]).unwrap();
+    let gradient = (mode == Mode::Qat && outputs.dims().len() == 3).then(|| {
+        let gradient = forward.gradient().unwrap_or_else(|e| panic!("{dims:?}: {e}"));
+        execute(&gradient, &[&inputs[..], &[&labels]].concat())
+    });
+    (outputs, gradient)
 }
 
-/// Equal up to rounding, which is relative to the numbers that went in; they are of the order of 1, the weights up to 100.
-fn same(got: f64, want: f64) -> bool {
-    got == want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= 1e-12 * want.abs().max(1.0)
-}
-
-/// The operands that element `i` of a result of `count` elements is computed of: those at its place, or its whole row.
-fn operands(case: &Case<'_>, i: usize, count: usize) -> Vec<f64> {
-    let points: Vec<&Array> = (0..).map_while(|n| case.find(&format!("x{n}"))).collect();
-    match *points[0].dims() {
-        [rows, width] => points[0].to_f64()[i * rows / count * width..][..width].to_vec(),
-        _ => points.iter().map(|x| x.to_f64()[i]).collect(),
-    }
-}
-
-/// What differs, a line each, and which choices were met.
-#[derive(Default)]
-struct Findings {
-    lines: Vec<String>,
-    compared: usize,
-    met: Vec<usize>,
-}
-
-impl Findings {
-    fn compare(&mut self, case: &Case<'_>, array: &str, got: &Array) {
-        let want = case.array(array);
-        assert_eq!(got.dims(), want.dims(), "{}/{array}", case.name);
-        let count = got.ty().count();
-        self.compared += count;
-        for (i, (got, want)) in got.to_f64().into_iter().zip(want.to_f64()).enumerate() {
-            if same(got, want) {
-                continue;
-            }
-            let at = operands(case, i, count);
-            match CHOICES.iter().position(|choice| choice.holds(case.name, array, &at)) {
-                Some(choice) => self.met.push(choice),
-                None => self.lines.push(format!("{} {array} at {at:?}: {got}, JAX {want}", case.name)),
+/// Sample by sample and step by step is the same as all at once, for times, batches and features of 1.
+#[test]
+fn sizes_of_one_are_like_any_other() {
+    let neurons = ["LIF", "IF", "ALIF", "CuBaLIF", "RIF", "RLIF", "RCuBaLIF", "PSU_LIF", "LI"];
+    let rules: [Vec<RuleConfig>; 2] = [Vec::new(), linear_only_rules("int8", "int8")];
+    let mut programs = 0;
+    for kind in neurons {
+        for size in [1, 3] {
+            let name = if kind == "LI" { "layer_shape" } else { "hidden_shape" };
+            let text = format!(
+                "{{ type = \"Linear\", in_features = {size}, out_features = {size} }}, {{ type = \"{kind}\", {name} = {size} }}, \
+                 {{ type = \"Linear\", in_features = {size}, out_features = {size} }}, {{ type = \"LI\", layer_shape = {size} }}"
+            );
+            for (rules, mode) in [(&rules[0], Mode::Qat), (&rules[1], Mode::Qat), (&rules[1], Mode::Ptq)] {
+                let network = Network::new(model(&text), rules.clone()).unwrap();
+                for [time, batch] in [[1, 1], [1, 2], [2, 1]] {
+                    let (outputs, gradient) = values(&network, &[time, batch, size], mode);
+                    let what = format!("{kind} of {size}, {time} steps of {batch}, {mode:?}, {} rules", rules.len());
+                    assert_eq!(outputs.dims(), [time, batch, size], "{what}");
+                    let all = [vec![outputs], gradient.unwrap_or_default()].concat();
+                    assert!(all.iter().all(|array| array.to_f64().iter().all(|x| x.is_finite())), "{what}: {all:?}");
+                    programs += 1;
+                }
             }
         }
     }
-
-    fn check(&mut self, case: &Case<'_>, formula: Formula) -> Result<(), String> {
-        let inputs: Vec<Array> = (0..).map_while(|i| case.find(&format!("x{i}")).cloned()).collect();
-        let types: Vec<(&str, TensorType)> = inputs.iter().map(|x| ("", x.ty().clone())).collect();
-        let mut names = Vec::new();
-        let function = trace(&types, |x| {
-            let (all, tensors) = derivatives(formula, x).into_iter().unzip();
-            names = all;
-            tensors
-        });
-        let outputs = Program::new(&function.map_err(|e| e.to_string())?)?.run(&inputs)?;
-        names.iter().zip(&outputs).for_each(|(name, got)| self.compare(case, name, got));
-        Ok(())
-    }
+    println!("{programs} programs");
 }
 
+/// A batch of 1 gives what the same sample gives in a batch, one step what the first of several gives.
 #[test]
-fn derivatives_at_edges_are_jaxs() {
-    let file = Reference::load("edges");
-    let mut findings = Findings::default();
-    for (name, formula) in FORMULAS {
-        findings.check(&file.case(name), *formula).unwrap_or_else(|e| panic!("{name}: {e}"));
-    }
-    let Findings { lines, compared, met } = findings;
-    assert!(lines.is_empty(), "{} of {compared} numbers\n{}", lines.len(), lines.join("\n"));
-    let idle = (0..CHOICES.len()).filter(|i| !CHOICES[*i].rare && !met.contains(i)).map(|i| CHOICES[i].case);
-    assert_eq!(idle.collect::<Vec<_>>(), Vec::<&str>::new(), "choices that make no difference");
-}
-
-/// Every case of the file is compared.
-#[test]
-fn no_case_is_left_out() {
-    let file = Reference::load("edges");
-    let cases: usize = ["one", "two", "three", "over"].map(|kind| file.cases(kind).count()).iter().sum();
-    assert_eq!(cases, FORMULAS.len());
-}
-
-/// The numbers of the reports that led to these rules.
-#[test]
-fn slopes_at_zero() {
-    let slope = |x: &[f64], f: fn(&Tensor) -> Tensor| {
-        let x = Array::new([x.len()], x.to_vec()).expect("a vector");
-        let function =
-            trace(&[("x", x.ty().clone())], |x| vec![spiq::grad(&x[0], f)]).unwrap_or_else(|e| panic!("{e}"));
-        Program::new(&function).unwrap().run(&[x]).unwrap()[0].to_f64()
+fn one_sample_and_one_step_are_those_of_many() {
+    let text = "{ type = \"Conv\", in_features = 1, out_features = 2, kernel_size = [3, 3] }, \
+                { type = \"SumPool\", window_shape = [2, 1], strides = [2, 1], padding = \"VALID\" }, \
+                { type = \"LIF\", hidden_shape = [2, 1, 2] }, { type = \"Flatten\" }, \
+                { type = \"Linear\", in_features = 4, out_features = 3 }, { type = \"LI\", layer_shape = 3 }";
+    let network = Network::new(model(text), Vec::new()).unwrap();
+    let dims = [3, 2, 4, 1, 1];
+    let count: usize = dims.iter().product();
+    let all: Vec<f32> = (0..count).map(|i| (i * 5 % 11) as f32 * 0.3).collect();
+    let run = |time: usize, batch: usize, x: Vec<f32>| {
+        let dims = [time, batch, 4, 1, 1];
+        let forward = network.forward(&TensorType::new(DType::F32, dims), Mode::Qat).unwrap();
+        let (params, x) = (network.init(0), Array::new(dims, x).unwrap());
+        execute(&forward.function, &params.values().chain([&x]).collect::<Vec<_>>()).remove(0).to_f64()
     };
-    assert_eq!(slope(&[2.0, 0.0, 3.0, 4.0], |x| x.reduce_product(&[0])), [0.0, 24.0, 0.0, 0.0]);
-    assert_eq!(slope(&[0.0, 1.0, 2.0], |x| x.zeros_like().pow(x).sum()), [0.0; 3]);
-    let chosen = |x: &Tensor| x.gt(9.0).select(&x.zeros_like().pow(x), &(x * 3.0)).sum();
-    assert_eq!(slope(&[0.0, 1.0, 2.0], chosen), [3.0; 3]);
-    assert_eq!(slope(&[0.0], |x| x.cbrt().sum()), [f64::INFINITY]);
-    assert_eq!(slope(&[0.0, -0.0], |x| x.abs().sum()), [1.0; 2]);
-    assert_eq!(slope(&[2.0, 2.0, 1.0], |x| x.reduce_max(&[0])), [0.5, 0.5, 0.0]);
-    assert_eq!(slope(&[0.0, 1.0, -1.0], |x| x.maximum(0.0).sum()), [0.5, 1.0, 0.0]);
+    let many = run(3, 2, all.clone());
+    // Outputs are [T, B, 3].
+    assert_eq!(run(1, 2, all[..8].to_vec()), many[..6]);
+    let second: Vec<f32> = all.chunks(4).skip(1).step_by(2).flatten().copied().collect();
+    let wanted: Vec<f64> = many.chunks(3).skip(1).step_by(2).flatten().copied().collect();
+    assert_eq!(run(3, 1, second), wanted);
 }

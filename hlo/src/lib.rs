@@ -21,6 +21,7 @@ mod ops;
 mod print;
 mod product_in_scan;
 mod prologue;
+mod promotion;
 mod range;
 mod residuals;
 mod running_sum;

@@ -3,6 +3,7 @@
 mod fields;
 mod model;
 mod nearest;
+mod open_sizes;
 mod rule;
 
 pub(crate) use fields::{Field, Fields, LARGEST};

@@ -7,6 +7,7 @@ use toml::Value;
 use toml::de::DeTable;
 
 use super::fields::{Fields, Source, read_text};
+use super::open_sizes::filled;
 use crate::error::Result;
 use crate::nn::{KINDS, Layer, Misfit, Sequential, shapes, shown};
 
@@ -86,19 +87,24 @@ impl ModelConfig {
         self.input_shape().last().copied().unwrap_or_default()
     }
 
-    /// Shape of a sample at one time step. Sizes that no layer names are the smallest that all of them take, the same for
-    /// all axes.
+    /// Shape of a sample at one time step. Sizes that no layer names are the smallest that all of them take: the same for all
+    /// axes where that fits, else of different sizes.
     pub fn input_shape(&self) -> Vec<usize> {
         let open = self.known_input().unwrap_or_else(|_| self.first_takes());
-        let filled = |size: usize| open.iter().map(|&known| if known == 0 { size } else { known }).collect::<Vec<_>>();
-        let fitting = (1..=LARGEST_GUESS).map(filled).find(|shape| shapes(&self.layers, shape).is_ok());
-        fitting.unwrap_or_else(|| filled(1))
+        filled(&self.layers, &open).unwrap_or_else(|| open.iter().map(|&known| known.max(1)).collect())
     }
 
     /// Size of the last axis of the last layer's output: for a classifier, the number of classes.
     pub fn outputs(&self) -> usize {
-        let shapes = shapes(&self.layers, &self.input_shape()).unwrap_or_default();
-        shapes.last().and_then(|shape| shape.last()).copied().unwrap_or_default()
+        let of = |input: &[usize]| {
+            let shapes = shapes(&self.layers, input).unwrap_or_default();
+            shapes.last().and_then(|shape| shape.last()).copied().unwrap_or_default()
+        };
+        // Most models end in a layer that names it, whatever the sample's axes are.
+        match self.known_input().map(|open| of(&open)) {
+            Ok(named) if named > 0 => named,
+            _ => of(&self.input_shape()),
+        }
     }
 
     /// The shape of a sample as far as the layers tell, 0 for a size that they leave open; or the first layer that does not
@@ -147,9 +153,6 @@ impl PartialEq for ModelConfig {
 
 /// Axes that a later layer may name before those of the first layer.
 const AXES_BEFORE: usize = 3;
-
-/// The largest size that is guessed where no layer names one.
-const LARGEST_GUESS: usize = 1024;
 
 /// The layer in a table at `place`; `number` counts from 1.
 fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, number: usize) -> Result<Arc<dyn Layer>> {

@@ -4,13 +4,15 @@
 use spiq_hlo::{Convolution, DType, DotDims, DotGeneral, Tensor, Violation};
 
 use super::calibration::Method;
-use super::conv::of_one_type;
+use super::conv::{of_one_type, part_of};
 use super::noise::Distribution;
+use super::numerics::Numerics;
 use super::operand::Operand;
 use super::product::{Product, sums_stored_values};
 use super::qtensor::{How, QTensor, tile_count};
 use super::qtype::QType;
 use super::rule::calibrated;
+use super::sums::{in_parts, most};
 use crate::config::{RuleConfig, TileSize};
 use crate::error::{Error, Result};
 use crate::random::GraphKey;
@@ -73,6 +75,7 @@ pub(crate) struct Backward {
     pub(crate) rule: BackwardRule,
     /// What noise is drawn from: the same for both operands' gradients, as in qwix.
     pub(crate) key: Option<GraphKey>,
+    pub(crate) numerics: Numerics,
 }
 
 /// What a gradient is multiplied with, and the scale that the gradient takes over from it.
@@ -141,7 +144,7 @@ impl Backward {
         let out = ct.dtype();
         let gradient = Operand { original: ct, quantized: Some((quantized, self.rule.method)), is_weight: false };
         let product = Product::Dot(DotGeneral { dims, out, of_einsum: false });
-        product.forward(&gradient, &residual.operand)
+        product.forward(&gradient, &residual.operand, self.numerics)
     }
 
     /// A gradient with a scale for each index of `channelwise`, unless the rule wants one for the whole.
@@ -164,20 +167,37 @@ impl Backward {
         }
         let (output, out) = (&conv.dims.output, ct.dtype());
         // For the input: the kernel's scales lie along the output features, the batch keeps its own.
-        let (residual, gradient) = self.convolved(ct, k, output.feature, output.outer);
-        let (stored, scale) = gradient;
-        let input = conv.input_cotangent(&stored, &x.original, &residual, accumulator(&stored, out));
+        let Convolved { residual, stored, scale, most } = self.convolved(ct, k, output.feature, output.outer);
+        let (kernel, sum) = (&conv.dims.kernel, accumulator(&stored, out));
+        let features = stored.dims()[output.feature];
+        let window: usize = kernel.window.iter().map(|&axis| residual.dims()[axis]).product();
+        // Features of different groups are not summed: there, no axis can be cut.
+        let size = if conv.groups == 1 { features } else { 1 };
+        let input = in_parts(&stored, most, features / conv.groups * window, size, |part| match part.len() == size {
+            true => conv.input_cotangent(&stored, &x.original, &residual, sum),
+            false => {
+                let (ct, k) = (part_of(&stored, output.feature, &part), part_of(&residual, kernel.outer, &part));
+                conv.input_cotangent(&ct, &x.original, &k, sum)
+            }
+        });
         let dx = rescaled(input, scale, conv.dims.input.outer, out);
         // For the kernel the other way round.
-        let (residual, gradient) = self.convolved(ct, x, output.outer, output.feature);
-        let (stored, scale) = gradient;
-        let kernel = conv.kernel_cotangent(&stored, &residual, &k.original, accumulator(&stored, out));
+        let Convolved { residual, stored, scale, most } = self.convolved(ct, x, output.outer, output.feature);
+        let (batch, sum) = (stored.dims()[output.outer], accumulator(&stored, out));
+        let count = batch * output.window.iter().map(|&axis| stored.dims()[axis]).product::<usize>();
+        let kernel = in_parts(&stored, most, count, batch, |part| match part.len() == batch {
+            true => conv.kernel_cotangent(&stored, &residual, &k.original, sum),
+            false => {
+                let (ct, x) = (part_of(&stored, output.outer, &part), part_of(&residual, conv.dims.input.outer, &part));
+                conv.kernel_cotangent(&ct, &x, &k.original, sum)
+            }
+        });
         (dx, rescaled(kernel, scale, conv.dims.kernel.outer, out))
     }
 
     /// What is convolved with a gradient, and the gradient with the scale of its result, if it is convolved as stored.
     /// `taken` is the gradient's axis for the residual's scale, `kept` the one with scales of its own.
-    fn convolved(&self, ct: &Tensor, other: &Operand, taken: usize, kept: usize) -> (Tensor, (Tensor, Option<Tensor>)) {
+    fn convolved(&self, ct: &Tensor, other: &Operand, taken: usize, kept: usize) -> Convolved {
         let residual = Residual::of(other);
         let along = |scale: &Tensor, axis: usize| {
             let mut dims = vec![1; ct.rank()];
@@ -188,12 +208,29 @@ impl Backward {
         let gradient = self.quantized(&ct, vec![kept], None);
         match &residual.operand.quantized {
             Some((stored, _)) if gradient.zero_point.is_none() && sums_stored_values(&gradient, stored) => {
-                let (values, stored) = of_one_type(&gradient.values, &stored.values);
-                (stored, (values, Some(gradient.scale)))
+                let most = most(&gradient, stored, self.numerics);
+                let (values, residual) = of_one_type(&gradient.values, &stored.values);
+                Convolved { residual, stored: values, scale: Some(gradient.scale), most }
             }
-            _ => (residual.operand.original, (gradient.dequantize(), None)),
+            _ => Convolved {
+                residual: residual.operand.original,
+                stored: gradient.dequantize(),
+                scale: None,
+                most: None,
+            },
         }
     }
+}
+
+/// Both sides of a convolution with a gradient.
+struct Convolved {
+    residual: Tensor,
+    /// The gradient, as stored where the residual is.
+    stored: Tensor,
+    /// The scale of the result, where the gradient is stored.
+    scale: Option<Tensor>,
+    /// How many products their sums hold.
+    most: Option<usize>,
 }
 
 /// The type in which products of a gradient are summed.
@@ -203,7 +240,7 @@ fn accumulator(stored: &Tensor, out: DType) -> DType {
 
 /// A result times one scale for each index of `axis`, or one for all.
 fn rescaled(result: Tensor, scale: Option<Tensor>, axis: usize, out: DType) -> Tensor {
-    let Some(scale) = scale else { return result };
+    let Some(scale) = scale.filter(|_| !result.is_poison()) else { return result };
     let mut dims = vec![1; result.rank()];
     dims[axis] = scale.dims().iter().product();
     result.convert(out) * scale.reshape(&dims)

@@ -1,22 +1,26 @@
 //! Dot products of stored values, with zero points, scales and tiles settled on the output. Knows no rules.
 
-use spiq_hlo::{DotDims, DotGeneral, Tensor};
+use spiq_hlo::{DType, DotDims, DotGeneral, Tensor};
 
+use super::numerics::Numerics;
 use super::product::accumulator;
 use super::qtensor::{QTensor, split_dims};
+use super::sums::{in_parts, most};
 
 /// Products of the stored values; zero points, scales and tiles are settled on their sums.
-pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral) -> Tensor {
+pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral, numerics: Numerics) -> Tensor {
     let DotGeneral { dims, out, .. } = dot;
     let (tiled, accumulator) = (Tiled::new(lhs, rhs, dims), accumulator(lhs, rhs));
     let (l, r) = (tiled.lhs.split(&lhs.values), tiled.rhs.split(&rhs.values));
-    let mut sum = l.dot_general(&r, &tiled.dims, accumulator);
+    let most = most(lhs, rhs, numerics);
+    let product = |l: &Tensor, r: &Tensor| summed(l, r, &tiled.dims, accumulator, most);
+    let mut sum = product(&l, &r);
     // At most one side is shifted; transform refuses rules that shift both.
     if let Some(zero) = &lhs.zero_point {
-        sum = sum - tiled.lhs.spread(zero, l.dims()).dot_general(&r, &tiled.dims, accumulator);
+        sum = sum - product(&tiled.lhs.spread(zero, l.dims()), &r);
     }
     if let Some(zero) = &rhs.zero_point {
-        sum = sum - l.dot_general(&tiled.rhs.spread(zero, r.dims()), &tiled.dims, accumulator);
+        sum = sum - product(&l, &tiled.rhs.spread(zero, r.dims()));
     }
     let (left_free, right_free) = (tiled.dims.lhs_free(l.rank()), tiled.dims.rhs_free(r.rank()));
     let batch = tiled.dims.lhs_batch.len();
@@ -27,6 +31,22 @@ pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral) -> T
     let right = right.reshape(&[outer, &vec![1; left_free.len()], inner].concat());
     let scaled = sum.convert(lhs.scale.dtype()) * left * right;
     scaled.reduce_sum(&(dims.lhs_batch.len()..batch).collect::<Vec<_>>()).convert(*out)
+}
+
+/// The products, summed; in parts of the longest axis that is summed over where there are more than `most`.
+fn summed(l: &Tensor, r: &Tensor, dims: &DotDims, accumulator: DType, most: Option<usize>) -> Tensor {
+    let pairs = || dims.lhs_contract.iter().copied().zip(dims.rhs_contract.iter().copied());
+    let Some((left, right)) = pairs().max_by_key(|&(axis, _)| l.dims()[axis]) else {
+        return l.dot_general(r, dims, accumulator);
+    };
+    let count = pairs().map(|(axis, _)| l.dims()[axis]).product();
+    in_parts(l, most, count, l.dims()[left], |part| {
+        let cut = |t: &Tensor, axis: usize| match part.len() == t.dims()[axis] {
+            true => t.clone(),
+            false => t.slice_axis(axis as isize, part.start, part.end),
+        };
+        cut(l, left).dot_general(&cut(r, right), dims, accumulator)
+    })
 }
 
 /// A dot product whose tiled contracting axis became a batch axis.

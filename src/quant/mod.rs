@@ -20,6 +20,7 @@ mod rule;
 mod statistics;
 mod stored;
 mod straight_through;
+mod sums;
 mod transform;
 
 pub use bfloat16::products_in_bf16;

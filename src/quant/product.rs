@@ -3,6 +3,7 @@
 
 use spiq_hlo::{Convolution, DType, DotGeneral, Op, Tensor};
 
+use super::numerics::Numerics;
 use super::operand::Operand;
 use super::qtensor::QTensor;
 use super::{conv, dot};
@@ -90,11 +91,11 @@ impl Product {
     /// The product in low precision, without a gradient of its own: stored values first and scales on the output where that
     /// is possible, or dequantized first.
     #[track_caller]
-    pub(crate) fn forward(&self, lhs: &Operand, rhs: &Operand) -> Tensor {
+    pub(crate) fn forward(&self, lhs: &Operand, rhs: &Operand, numerics: Numerics) -> Tensor {
         match (lhs.q(), rhs.q()) {
             (Some(l), Some(r)) if sums_stored_values(l, r) => match self {
-                Product::Dot(dot) => dot::scaled_output(l, r, dot),
-                Product::Conv(conv) => conv::scaled_output(l, r, conv),
+                Product::Dot(dot) => dot::scaled_output(l, r, dot, numerics),
+                Product::Conv(conv) => conv::scaled_output(l, r, conv, numerics),
             },
             _ => self.apply(&lhs.dequantized(), &rhs.dequantized(), self.out()),
         }

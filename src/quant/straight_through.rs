@@ -27,7 +27,7 @@ pub(crate) fn straight_through(
     custom_vjp(
         "quantized_product",
         &(lhs.original.clone(), rhs.original.clone()),
-        |(l, r)| product.forward(&lhs.read_from(l), &rhs.read_from(r)),
+        |(l, r)| product.forward(&lhs.read_from(l), &rhs.read_from(r), arithmetic.numerics),
         |(l, r), _, ct| {
             let (lhs, rhs) = (lhs.read_from(l), rhs.read_from(r));
             let read = |operand: &Operand| if rounded { operand.dequantized() } else { operand.unrounded() };

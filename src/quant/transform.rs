@@ -153,7 +153,7 @@ impl Pass<'_> {
                 let backward = rule.and_then(|rule| rule.backward.as_ref()).map(|rule| self.backward(rule, product));
                 straight_through(product, lhs, rhs, backward.as_ref(), self.arithmetic)
             }
-            Mode::Ptq => product.forward(lhs, rhs),
+            Mode::Ptq => product.forward(lhs, rhs, self.arithmetic.numerics),
         }
     }
 
@@ -165,7 +165,7 @@ impl Pass<'_> {
         self.drawn += u32::from(draws);
         let key = self.key.as_ref().filter(|_| draws);
         let key = key.map(|key| key.fold_in(&key.graph().scalar(DType::U32, f64::from(index))));
-        Backward { rule: rule.clone(), key }
+        Backward { rule: rule.clone(), key, numerics: self.arithmetic.numerics }
     }
 
     /// An operand with its quantized form.

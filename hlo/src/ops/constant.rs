@@ -7,6 +7,7 @@ use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Reverse};
 use crate::ops::sample::Sample;
 use crate::print::literal;
+use crate::promotion;
 use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -54,6 +55,10 @@ impl Op for Iota {
     fn infer(&self, _: &[TensorType]) -> Infer {
         if self.dimension >= self.ty.rank() {
             return Err(Violation::new("C1", format!("axis {} is not an axis of {}", self.dimension, self.ty)));
+        }
+        let last = self.ty.dims[self.dimension].saturating_sub(1);
+        if self.ty.dtype.is_integer() && self.ty.dtype.integer_range().is_some_and(|(_, high)| last as i128 > high) {
+            return Err(Violation::new("", format!("{} cannot count to {last}", self.ty.dtype)));
         }
         Ok(vec![self.ty.clone()])
     }
@@ -116,7 +121,8 @@ impl Tensor {
     }
 }
 
-/// What may stand beside a tensor in a formula: another tensor, or a number that takes the tensor's element type.
+/// What may stand beside a tensor in a formula: another tensor, or a number that takes the tensor's element type. A number that
+/// an integer type does not hold (a fraction, for one) is an error.
 pub trait Operand {
     /// The operand as a tensor; a number becomes a constant of `tensor`'s type.
     #[track_caller]
@@ -138,7 +144,10 @@ impl Operand for &Tensor {
 impl Operand for f64 {
     #[track_caller]
     fn beside(&self, tensor: &Tensor) -> Tensor {
-        tensor.full_like(*self)
+        match promotion::holds(tensor.dtype(), *self) {
+            Ok(()) => tensor.full_like(*self),
+            Err(violation) => tensor.fail("number", violation),
+        }
     }
 }
 

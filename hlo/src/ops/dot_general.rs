@@ -5,6 +5,7 @@ use crate::dtype::DType;
 use crate::error::Violation;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::ops::sample::Sample;
+use crate::promotion;
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -283,12 +284,18 @@ impl Tensor {
     /// A dot product in this tensor's element type, on behalf of an einsum.
     #[track_caller]
     pub(crate) fn dot_of_einsum(&self, rhs: &Tensor, dims: DotDims) -> Tensor {
+        if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty()) {
+            return self.fail("einsum", violation);
+        }
         self.graph().apply(DotGeneral { dims, out: self.dtype(), of_einsum: true }, &[self, rhs])
     }
 
     /// The last axis of this tensor against the first of `rhs`, in this tensor's element type: `x @ w`.
     #[track_caller]
     pub fn dot(&self, rhs: &Tensor) -> Tensor {
+        if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty()) {
+            return self.fail("dot_general", violation);
+        }
         self.dot_general(rhs, &DotDims::matmul(self.rank()), self.dtype())
     }
 }

@@ -7,6 +7,7 @@ use crate::error::Violation;
 use crate::op::{Cotangents, Infer, Op, Reverse};
 use crate::ops::constant::Operand;
 use crate::ops::sample::Sample;
+use crate::promotion;
 use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -203,6 +204,22 @@ impl Tensor {
     }
 }
 
+/// An operation of two tensors, broadcast against each other; one of them may be a number, of which the type of the result may
+/// not hold all results.
+#[track_caller]
+fn settled(op: impl Op, a: &Tensor, b: &Tensor) -> Tensor {
+    let operation = op.name();
+    if !a.is_poison() && !b.is_poison() && a.dtype() == b.dtype() {
+        let (ins, types) = ([a.range(), b.range()], [a.ty().clone(), b.ty().clone()]);
+        let range = op.range(&Ranges { ins: &ins, types: &types }).into_iter().next().flatten();
+        if let Err(violation) = promotion::stays(operation, [a, b], range) {
+            return a.fail(operation, violation);
+        }
+    }
+    let (a, b) = a.broadcast_with(b, operation);
+    a.graph().apply(op, &[&a, &b])
+}
+
 macro_rules! binary {
     // A row without derivatives: they are zero.
     (@vjp $reverse:ident) => {{
@@ -257,8 +274,7 @@ macro_rules! binary {
                 $(#[$doc])*
                 #[track_caller]
                 pub fn $method(&self, other: impl Operand) -> Tensor {
-                    let (a, b) = self.broadcast_with(&other.beside(self), $name);
-                    self.graph().apply($op, &[&a, &b])
+                    settled($op, self, &other.beside(self))
                 }
             )*
         }

@@ -11,6 +11,7 @@ use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::ops::slice::concatenate;
 use crate::print::literal::array_i64;
+use crate::promotion;
 use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -141,16 +142,16 @@ impl Tensor {
         self.graph().apply(Reduce { reducer, axes: axes.to_vec() }, &[self, &init])
     }
 
-    /// Sum over `axes`. Spec: reduce.
+    /// Sum over `axes`: of integers below 32 bits and of booleans in 32 bits. Spec: reduce. JAX: `jnp.sum`.
     #[track_caller]
     pub fn reduce_sum(&self, axes: &[usize]) -> Tensor {
-        self.reduce(Reducer::Sum, axes)
+        self.convert(promotion::summed(self.dtype())).reduce(Reducer::Sum, axes)
     }
 
-    /// Product over `axes`. Spec: reduce.
+    /// Product over `axes`, in the type of a sum. Spec: reduce.
     #[track_caller]
     pub fn reduce_product(&self, axes: &[usize]) -> Tensor {
-        self.reduce(Reducer::Product, axes)
+        self.convert(promotion::summed(self.dtype())).reduce(Reducer::Product, axes)
     }
 
     /// Largest element over `axes`. Spec: reduce.
@@ -189,11 +190,11 @@ impl Tensor {
         self.reduce_sum(&(0..self.rank()).collect::<Vec<_>>())
     }
 
-    /// Mean over `axes`.
+    /// Mean over `axes`; of integers and booleans it is f32. JAX: `jnp.mean`.
     #[track_caller]
     pub fn reduce_mean(&self, axes: &[usize]) -> Tensor {
         let count: usize = axes.iter().filter_map(|&a| self.dims().get(a)).product();
-        self.reduce_sum(axes) / count as f64
+        self.convert(promotion::averaged(self.dtype())).reduce_sum(axes) / count as f64
     }
 
     /// Mean of all elements.

@@ -8,6 +8,7 @@ use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::ops::window::{pairs, spread};
 use crate::print::literal::array_i64;
+use crate::promotion;
 use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -213,7 +214,7 @@ impl Tensor {
         self.graph().apply(ReduceWindow { reducer, window: window.clone() }, &[self, &neutral])
     }
 
-    /// The sum of each place of a window. Spec: reduce_window.
+    /// The sum of each place of a window: of integers below 32 bits and of booleans in 32 bits. Spec: reduce_window.
     ///
     /// ```
     /// use spiq_hlo::{trace, DType, TensorType, Window};
@@ -225,7 +226,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn reduce_window_sum(&self, window: &Window) -> Tensor {
-        self.reduce_window(Reducer::Sum, window)
+        self.convert(promotion::summed(self.dtype())).reduce_window(Reducer::Sum, window)
     }
 
     /// The largest element of each place of a window. Spec: reduce_window. Of equal ones the first has the cotangent.

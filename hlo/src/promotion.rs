@@ -1,0 +1,89 @@
+//! Which element type a result has where the operands' own may not hold it: JAX's promotion, or an error with the line. Knows
+//! no operation by its meaning.
+//!
+//! | operation | elements | result | JAX |
+//! |---|---|---|---|
+//! | a number beside a tensor | floats | the tensor's type, the number rounded to it | the same |
+//! | a number beside a tensor | integers, booleans; the type holds the number | the tensor's type | the same for a Python `int`; f32 for a `float` |
+//! | a number beside a tensor | integers, booleans; a fraction, NaN, too large | error | f32, or an error for an `int` |
+//! | `+`, `-`, `*` with a number | integers below 32 bits, unsigned ones for `-`; the result may leave the type | error | wraps for an `int`, f32 for a `float` |
+//! | sums and products over axes, sums of windows | integers below 32 bits, booleans | s32, u32 for unsigned ones | the same |
+//! | means | integers, booleans | f32 | the same |
+//! | `dot`, `einsum` | integers below 32 bits | error: name a type with `dot_general` | wraps |
+//! | `iota` | integers that do not reach the last index | error | wraps |
+//! | two tensors | different types | error | promotes |
+//! | `/`, `%` | integers | the tensors' type, rounded toward zero (as Rust's `/`) | `lax.div`, `lax.rem` the same; `jnp`'s `/` gives f32 |
+//! | other arithmetic | integers | the tensors' type, wrapping | the same |
+//! | `convert` | any | the type named; what it cannot hold as the backend has it | the same |
+//! | quantized products (`spiq::quant`) | integers whose sums may leave s32 | summed in parts, or an error; as qwix has it in its numerics | qwix wraps |
+
+use crate::dtype::{DType, Kind};
+use crate::error::Violation;
+use crate::ops::constant::Constant;
+use crate::range::Range;
+use crate::tensor::Tensor;
+use crate::types::TensorType;
+
+/// The type in which many elements of a type are summed or multiplied. JAX: `jnp.sum`.
+pub(crate) fn summed(dtype: DType) -> DType {
+    match dtype.kind() {
+        Kind::Pred => DType::S32,
+        Kind::Signed if dtype.bits() < 32 => DType::S32,
+        Kind::Unsigned if dtype.bits() < 32 => DType::U32,
+        _ => dtype,
+    }
+}
+
+/// The type of a mean. JAX: `jnp.mean`.
+pub(crate) fn averaged(dtype: DType) -> DType {
+    if dtype.is_float() { dtype } else { DType::F32 }
+}
+
+/// Whether a type holds a number that stands beside a tensor of it.
+pub(crate) fn holds(dtype: DType, number: f64) -> Result<(), Violation> {
+    let Some((low, high)) = dtype.integer_range() else { return Ok(()) };
+    if number.fract() == 0.0 && low as f64 <= number && number <= high as f64 {
+        return Ok(());
+    }
+    let message = format!("{number} is no {dtype}; convert the tensor first, as with convert(DType::F32)");
+    Err(Violation::new("", message))
+}
+
+/// Whether sums of products of a type may be of the same type.
+pub(crate) fn holds_products(lhs: &TensorType, rhs: &TensorType) -> Result<(), Violation> {
+    let narrow = lhs.dtype.is_integer() && lhs.dtype.bits() < 32;
+    if !narrow {
+        return Ok(());
+    }
+    let message = format!(
+        "sums of products of {lhs} and {rhs} may leave {}; name the type of the sums, as in dot_general(…, DType::S32)",
+        lhs.dtype
+    );
+    Err(Violation::new("", message))
+}
+
+/// Whether a type holds the result of arithmetic with a number, which lies in `range` where nothing wraps.
+pub(crate) fn stays(operation: &str, operands: [&Tensor; 2], range: Option<Range>) -> Result<(), Violation> {
+    let dtype = operands[0].dtype();
+    let wraps_easily = dtype.bits() < 32 || dtype.kind() == Kind::Unsigned && operation == "subtract";
+    let checked = dtype.is_integer() && wraps_easily && operands.iter().any(|t| is_number(t));
+    match range {
+        Some(range) if checked && !range.is_exact_in(dtype) => {
+            let message = format!(
+                "{} may become {} to {} here, which {dtype} does not hold; convert the tensor first, as with \
+                 convert(DType::S32)",
+                operands[0].ty(),
+                range.low,
+                range.high
+            );
+            Err(Violation::new("", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether all elements are the same number, known here.
+fn is_number(tensor: &Tensor) -> bool {
+    let node = tensor.graph().node(tensor.value().node);
+    node.op.downcast::<Constant>().is_some_and(|constant| constant.value.dims().is_empty())
+}
