@@ -38,7 +38,7 @@ fn moved(name: &str, x: &[Tensor], a: &Attributes) -> Option<Tensor> {
     Some(match name {
         "full_like" => first.full_like(a.number("value")),
         "select" => first.select(&x[1], &x[2]),
-        "clamp" => x[1].clamp(&x[0], &x[2]),
+        "clamp" => first.clamp(&x[1], &x[2]),
         "clamp_numbers" => first.clamp(a.number("low"), a.number("high")),
         "convert" => first.convert(a.dtype("dtype")),
         "bitcast_convert" => first.bitcast_convert(a.dtype("dtype")),

@@ -16,7 +16,6 @@ from programs import draw_transforms
 from programs.control import run
 from programs.draw import DRAWS, NoFit, Program, Region, bodies
 from programs.noise import Noise, Silent
-from programs.values import Type
 from safetensors.numpy import save_file
 
 PROGRAMS = 500

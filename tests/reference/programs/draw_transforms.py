@@ -1,7 +1,5 @@
 """Which functions and operands each transform is drawn with."""
 
-import numpy as np
-
 from programs.draw import DRAWS, NoFit, draws
 from programs.draw_operations import OPERATIONS
 from programs.values import Type
@@ -31,11 +29,6 @@ def choices(region):
     return OPERATIONS
 
 
-def finite_floats(region, types):
-    """As many values of these types as there are, the last ones."""
-    return [region.like(ty) for ty in types]
-
-
 def results(region, count, keep=lambda ty: True):
     """What nothing has read yet, at least one value."""
     unused = [r for r in region.unused() if keep(region.type(r))]
@@ -55,7 +48,7 @@ def scalar(region, dtype):
     return total
 
 
-def again(region, value, dims):
+def again(region, value):
     """A value of this type and shape that depends on what was drawn: what becomes of a carry."""
     ty = region.type(value)
     made = [r for r in region.unused() if region.type(r) == ty]
@@ -78,11 +71,10 @@ def gradient(region, name):
     dtype = region.program.float
     x = [region.some((dtype,)) for _ in range(int(region.rng.integers(1, 3)))]
     inner = region.inside([region.type(r) for r in x])
-    start = inner.first
     fill(inner, int(region.rng.integers(1, 5)))
     # Whatever was drawn, the value depends on what it is differentiated by.
     for i in range(len(x)):
-        inner.emit("sin", [start + i])
+        inner.emit("sin", [inner.first + i])
     region.emit(name, x, {"body": inner.body([scalar(inner, dtype)])})
 
 
@@ -119,7 +111,7 @@ def loop(region, name):
     slices = [Type(t.dtype, t.dims[1:]) for t in map(region.type, xs)]
     inner = region.inside([*map(region.type, init), *slices])
     fill(inner, int(region.rng.integers(1, 5)))
-    carries = [again(inner, inner.first + i, region.type(r).dims) for i, r in enumerate(init)]
+    carries = [again(inner, inner.first + i) for i in range(len(init))]
     attributes = {"carries": len(init), "body": inner.body([*carries, *results(inner, 2)])}
     if name == "scan_checkpointed":
         attributes["segment"] = int(region.rng.integers(1, 4))
@@ -141,7 +133,7 @@ def while_loop(region, name):
         [below] = condition.emit("and", [below, small])
     inner = region.inside(types)
     fill(inner, int(region.rng.integers(1, 4)))
-    after = [again(inner, inner.first + 1 + i, ty.dims) for i, ty in enumerate(types[1:])]
+    after = [again(inner, inner.first + 1 + i) for i in range(len(state))]
     [next_count] = inner.emit("add", [inner.first], {"number": 1})
     attributes = {"condition": condition.body([below]), "body": inner.body([next_count, *after])}
     region.emit(name, [start, *state], attributes)
@@ -204,7 +196,3 @@ def custom(region, name):
         [size] = backward.emit(region.pick(["cos", "abs", "logistic"]), [backward.first + region.pick([i, count + i])])
         slopes += backward.emit("mul", [backward.first + 2 * count + i, size])
     region.emit(name, x, {"forward": forward.body(made), "backward": backward.body(slopes)})
-
-
-TRANSFORMS = tuple(name for name in DRAWS if name not in OPERATIONS)
-assert np.all([name in DRAWS for name in TRANSFORMS])

@@ -205,6 +205,13 @@ def sort_many(x, a, n):
     return list(lax.sort([n.slope(v) for v in x], a["axis"] % x[0].ndim, num_keys=a["keys"]))
 
 
+def roomy(x):
+    """The type in which JAX adds and multiplies, without 64-bit types: that of its integers, where x has fewer bits."""
+    if x.dtype.kind in "iu" and x.dtype.itemsize < 4:
+        return np.int32 if x.dtype.kind == "i" else np.uint32
+    return x.dtype
+
+
 def reduction(name, function, ulps):
     """Sums of more than two elements depend on their order."""
 
@@ -214,13 +221,6 @@ def reduction(name, function, ulps):
         return n.off(function(n.off(n.slope(x[0]), 1 if many else 0), tuple(axes)), ulps)
 
     OPERATIONS[name] = apply
-
-
-def roomy(x):
-    """The type in which JAX adds and multiplies, without 64-bit types: that of its integers, where x has fewer bits."""
-    if x.dtype.kind in "iu" and x.dtype.itemsize < 4:
-        return np.int32 if x.dtype.kind == "i" else np.uint32
-    return x.dtype
 
 
 def mean(x, axes):
@@ -246,6 +246,7 @@ def log_softmax(x, a, n):
 def window(function, start, ulps):
     def apply(x, a, n):
         value = n.off(n.slope(x[0]), ulps)
+        value = value.astype(roomy(value)) if function is lax.add else value
         start_value = np.asarray(start(value.dtype), value.dtype)
         padding = [tuple(p) for p in a["padding"]]
         strides, base, dilation = a["strides"], a["base_dilations"], a["window_dilations"]
