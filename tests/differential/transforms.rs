@@ -30,7 +30,7 @@ pub fn apply(frame: &Frame, name: &str, x: &[Tensor], a: &Attributes) -> Option<
             associative_scan(&x, a.flag("reverse"), |a: &Vec<Tensor>, b| f(&[&a[..], b].concat()))
         }
         "custom_vjp" => custom_vjp(
-            "custom",
+            "custom_vjp",
             &x,
             |x: &Vec<Tensor>| body("forward")(x),
             |x, y, ct| body("backward")(&[&x[..], y, ct].concat()),

@@ -114,7 +114,7 @@ macro_rules! unary {
                 $(#[$doc])*
                 #[track_caller]
                 pub fn $method(&self) -> Tensor {
-                    self.graph().apply($op, &[self])
+                    of_unsigned($name, self).unwrap_or_else(|| self.graph().apply($op, &[self]))
                 }
             )*
         }
@@ -174,6 +174,17 @@ unary! {
     PopulationCount popcnt "popcnt" Bits -9.0 9.0;
     /// Number of leading zero bits. Spec: count_leading_zeros.
     CountLeadingZeros count_leading_zeros "count_leading_zeros" Bits -9.0 9.0;
+}
+
+/// What StableHLO has for signed numbers alone, of unsigned ones.
+#[track_caller]
+fn of_unsigned(name: &str, x: &Tensor) -> Option<Tensor> {
+    match name {
+        _ if x.dtype().kind() != Kind::Unsigned => None,
+        "abs" => Some(x.clone()),
+        "sign" => Some(x.ne(0.0).convert(x.dtype())),
+        _ => None,
+    }
 }
 
 /// Whether each element is neither infinite nor NaN. Spec: is_finite.
