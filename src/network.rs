@@ -218,7 +218,13 @@ impl Network {
         let paths = self.parameter_types();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
-        let quantized = quantize(&traced.function, &self.compiled_rules, pass.mode, self.arithmetic, is_weight)?;
+        let quantize = |function| quantize(function, &self.compiled_rules, pass.mode, self.arithmetic, is_weight);
+        let quantized = quantize(&traced.function)?;
+        if self.rules.iter().any(|rule| rule.act_static_scale == Some(true) && !rule.act_batch_axes.contains(&0)) {
+            let mut wider = x.clone();
+            wider.dims[1] += 1;
+            check_sums(&quantized.function, &quantize(&self.traced(&wider, pass)?.function)?.function)?;
+        }
         Ok((quantized, traced.rates))
     }
 
@@ -264,6 +270,15 @@ impl Network {
     }
 
     fn with_state(&self, x: &TensorType, training: bool) -> Result<Training> {
+        let unread = self.config.layers.iter().position(|layer| layer.is_for_a_loss());
+        if let Some(place) = unread.filter(|_| training) {
+            return Err(Error::input(format!(
+                "layer {} ({}) counts spikes for a loss of your own, and the loss of training does not read it; leave it \
+                 out, or train with a loop of your own (`nn::silence_reg`, `nn::sparsity_reg`)",
+                place + 1,
+                self.config.layers[place].kind()
+            )));
+        }
         let pass = Pass { mode: Mode::Qat, training, spike_rates: false };
         let (quantized, _) = self.quantized_pass(x, pass)?;
         let whole = quantized.function.keep_sums().map_err(graph_error)?;
@@ -289,15 +304,30 @@ impl Network {
         params.keys().cloned().chain(sums).chain(others).collect()
     }
 
-    /// Types of the statistics that static scales come from, by path, for inputs of type `x`; none without such scales.
+    /// Types of the statistics that static scales come from, by path, for inputs of type `x`; none without such scales. A
+    /// training step may take some that predictions do not read: behind dropout, spikes are no integers.
     ///
     /// # Errors
     /// As [`quantized`](Network::quantized).
     pub fn statistics_types(&self, x: &TensorType) -> Result<BTreeMap<String, TensorType>> {
         match self.rules.iter().any(|rule| rule.act_static_scale == Some(true)) {
-            true => Ok(self.quantized(x, Mode::Qat)?.function.sums().into_iter().collect()),
+            true => {
+                let step = Pass { mode: Mode::Qat, training: true, spike_rates: false };
+                Ok(self.quantized(x, step)?.function.sums().into_iter().collect())
+            }
             false => Ok(BTreeMap::new()),
         }
+    }
+}
+
+/// Refuses statistics that are not the same for batches of another size: no other batch could be computed from them.
+fn check_sums(function: &Function, of_wider_batch: &Function) -> Result<()> {
+    let pairs = function.sums().into_iter().zip(of_wider_batch.sums());
+    match pairs.into_iter().find(|((_, ty), (_, wider))| ty != wider) {
+        Some(((path, ty), _)) => Err(Error::input(format!(
+            "the statistic `{path}` ({ty}) would have an axis of the batch's size; name that axis, 0, in act_batch_axes"
+        ))),
+        None => Ok(()),
     }
 }
 

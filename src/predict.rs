@@ -117,7 +117,13 @@ pub fn calibrate(
     let plan = Plan::new(network, inputs, settings)?;
     let seen = network.seeing(&plan.x_type())?;
     if seen.statistics.is_empty() {
-        return Err(Error::input("no rule has act_static_scale, so there is nothing to calibrate"));
+        let asked = network.rules().iter().any(|rule| rule.act_static_scale == Some(true));
+        return Err(Error::input(match asked {
+            true => {
+                "all activations with act_static_scale are integers that need no scale, so there is nothing to calibrate"
+            }
+            false => "no rule has act_static_scale, so there is nothing to calibrate",
+        }));
     }
     let types = network.parameter_types();
     let given: Vec<(String, TensorType)> = types.clone().into_iter().chain(seen.statistics.clone()).collect();

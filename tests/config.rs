@@ -144,7 +144,7 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'LI'\nlayer_shape = 4\nbeta = nan",
-            "m.toml:4: `beta` of layer 1 (LI) is nan, but must be a finite number",
+            "m.toml:4: `beta` of layer 1 (LI) is nan, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size",
         ),
         (
             "type = 'LI'\nlayer_shape = []",
@@ -282,7 +282,7 @@ fn any_activation() -> impl Strategy<Value = Surrogate> {
     prop_oneof![
         (-1e6..1e6f64).prop_map(|k| Surrogate::Tanh { k }),
         (0.1..9f64, 0.1..9f64).prop_map(|(width, height)| Surrogate::Boxcar { width, height }),
-        Just(Surrogate::Arctan { k: 1e-300 }),
+        Just(Surrogate::Arctan { k: 1e-30 }),
         Just(Surrogate::default()),
     ]
 }

@@ -66,7 +66,8 @@ fn a_custom_surrogate_is_used() {
 /// The layer that a case of `neurons` describes.
 fn neuron(case: &Case<'_>) -> Box<dyn Layer> {
     let threshold = case.get("threshold").as_f64().unwrap_or(1.0);
-    let beta = case.get("beta").as_f64();
+    // Only says that there is one for all: the value is given below, and training may take it beyond 0 and 1.
+    let beta = case.get("beta").as_f64().map(|beta| beta.clamp(0.0, 1.0));
     match case.get("type").as_str().expect("a type") {
         "LIF" => Lif { threshold, beta, activation: surrogate(case.get("activation")), ..Lif::new([5]) }.into(),
         "IF" => If { threshold, activation: surrogate(case.get("activation")), ..If::new([5]) }.into(),

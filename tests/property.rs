@@ -40,8 +40,7 @@ fn draw(kinds: &'static [&'static str]) -> impl Strategy<Value = Draw> {
 
 const NEURONS: &[&str] =
     &["LIF", "IF", "LI", "ALIF", "CuBaLIF", "RIF", "RLIF", "RCuBaLIF", "PSU_LIF", "AssociativeLIF"];
-const DENSE: &[&str] =
-    &["Linear", "Linear", "Linear", "LayerNorm", "Dropout", "ActivityRegularization", "PopulationCode"];
+const DENSE: &[&str] = &["Linear", "Linear", "Linear", "LayerNorm", "Dropout", "PopulationCode"];
 const IMAGES: &[&str] =
     &["Conv", "Conv", "Conv", "SumPool", "AvgPool", "MaxPool", "Dropout", "LayerNorm", "LIF", "ALIF", "Linear"];
 
@@ -163,7 +162,8 @@ const METHODS: &[&str] = &[
     "fixed,-1,2",
 ];
 
-/// The lines of a rule: each field by itself, as a file may have it.
+/// The lines of a rule: each field by itself, as a file may have it. One that no other asks for is refused, so mostly it is
+/// left out.
 fn rule() -> impl Strategy<Value = String> {
     let line = |strategy: BoxedStrategy<&'static str>, share: f64, key: &'static str| {
         prop::option::weighted(share, strategy).prop_map(move |value| match value {
@@ -206,9 +206,28 @@ fn rule() -> impl Strategy<Value = String> {
         text(&["uniform", "low_bit_uniform"], &["up"], 0.2, "bwd_stochastic_rounding"),
         line(select(&["[0]", "[]", "[1]", "[0, 1]"][..]).boxed(), 0.1, "channelwise_noise_axes"),
     );
-    (plain, rare).prop_map(|((a, b, c, d, e, f), (g, h, i, j, k, l, m, n, o))| {
-        let lines = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o];
-        format!("[[rules]]\n{}", lines.concat())
+    (plain, rare, prop::bool::weighted(0.05)).prop_map(|(plain, rare, any)| {
+        let (path, names, weight, act, of_weight, of_act) = plain;
+        let (tile, fixed, axes, back, of_back, back_tile, whole, noise, noise_axes) = rare;
+        let read = |line: String, is_read: bool| if any || is_read { line } else { String::new() };
+        let is = |line: &str| !line.is_empty();
+        let act = read(act, is(&weight));
+        let of_act = read(of_act, is(&act));
+        let fixed = read(fixed, is(&act) && !act.contains("binary") && !of_act.contains("fixed"));
+        let axes = read(axes, fixed.contains("true"));
+        let back = read(back, is(&weight));
+        let noise = read(noise, back.contains("int"));
+        let lines = [
+            path,
+            names,
+            read(of_weight, is(&weight)),
+            read(tile, is(&weight)),
+            read(whole, is(&weight)),
+            read(of_back, is(&back)),
+            read(back_tile, is(&back)),
+            read(noise_axes, is(&noise)),
+        ];
+        format!("[[rules]]\n{}", [&lines[..], &[weight, act, of_act, fixed, axes, back, noise]].concat().concat())
     })
 }
 

@@ -54,7 +54,7 @@ fn rule(case: &Case, qtypes: &Value) -> RuleConfig {
         weight_qtype: text(&qtypes[1]),
         act_qtype: text(&qtypes[0]),
         weight_calibration_method: text(case.get("weight_calibration_method")).expect("a method"),
-        act_calibration_method: text(case.get("act_calibration_method")),
+        act_calibration_method: text(case.get("act_calibration_method")).filter(|_| !qtypes[0].is_null()),
         tile_size: case.get("tile_size").as_f64().map(|size| match size < 1.0 {
             true => TileSize::Fraction(size),
             false => TileSize::Elements(size as usize),

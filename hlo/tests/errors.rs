@@ -352,6 +352,18 @@ fn reduce_c4() {
 }
 
 #[test]
+fn reduce_c6() {
+    check(
+        |x| vec![x[0].reduce_and(&[1])],
+        expect!["reduce: wants integers or booleans, got f32[8,32] [C6] --> hlo/tests/errors.rs:_"],
+    );
+    check(
+        |x| vec![x[0].gt(0.0).reduce_absmax(&[1])],
+        expect!["reduce: wants numbers with a sign, got pred[8,32] [C6] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
 fn reduce_c5() {
     check(
         |x| vec![x[0].reduce_max(&[1, 1])],

@@ -170,14 +170,19 @@ impl Field for usize {
     }
 }
 
+/// Whether a number is one in f32, too, in which programs compute: 0, or one with all the digits of f32.
+pub(crate) fn in_f32(number: f64) -> bool {
+    number == 0.0 || (number as f32).is_normal()
+}
+
 impl Field for f64 {
-    const WHAT: &'static str = "a finite number";
+    const WHAT: &'static str = "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size";
     fn read(value: &DeValue<'_>) -> Option<f64> {
         let number = match value.as_float() {
             Some(digits) => digits.as_str().parse().ok()?,
             None => i64::read(value)? as f64,
         };
-        number.is_finite().then_some(number)
+        in_f32(number).then_some(number)
     }
 }
 

@@ -43,6 +43,9 @@ impl Layer for ActivityRegularization {
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
         keeps(&self.hidden_shape, input)
     }
+    fn is_for_a_loss(&self) -> bool {
+        true
+    }
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         let count = at.state("spike_count") + x;
         at.set_state("spike_count", count);

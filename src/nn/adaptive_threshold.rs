@@ -3,7 +3,7 @@
 use spiq_hlo::Tensor;
 
 use super::arguments::{described_neuron, layer};
-use super::decay::{decay, decay_parameter};
+use super::decay::{check_decays, decay, decay_parameter};
 use super::layer::Layer;
 use super::parameter::{Parameter, State};
 use super::step::Step;
@@ -50,6 +50,9 @@ impl Alif {
 
 impl Layer for Alif {
     described_neuron!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        check_decays(&[("beta", self.beta), ("gamma", self.gamma)])
+    }
     fn parameters(&self) -> Vec<Parameter> {
         let (beta, gamma) = (("beta", self.beta), ("gamma", self.gamma));
         [beta, gamma].map(|(name, value)| decay_parameter(name, value, &self.hidden_shape)).to_vec()

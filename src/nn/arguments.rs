@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Value;
 
 use super::layer::Layer;
-use crate::config::{Field, Fields, LARGEST};
+use crate::config::{Field, Fields, LARGEST, in_f32};
 use crate::error::Result;
 
 /// A kind of layer that a file may name.
@@ -49,6 +49,18 @@ plain_arguments! {
     usize: size => Value::Integer(*size as i64);
     Vec<i64>: list => Value::Array(list.iter().map(|number| Value::Integer(*number)).collect());
     Vec<usize>: list => Value::Array(list.iter().map(|size| Value::Integer(*size as i64)).collect());
+}
+
+/// Whether each number among a layer's arguments is one in f32, too, as those of a file are.
+pub(super) fn check_numbers(layer: &dyn Layer) -> std::result::Result<(), (&'static str, String)> {
+    let beyond = |value: &Value| value.as_float().filter(|number| !in_f32(*number));
+    for (name, value) in layer.arguments() {
+        let parts = value.as_table().into_iter().flat_map(|table| table.values());
+        if let Some(number) = parts.chain([&value]).find_map(beyond) {
+            return Err((name, format!("is {number:e}, which f32 does not hold")));
+        }
+    }
+    Ok(())
 }
 
 /// A layer that was just read, once it has turned out to be usable.

@@ -3,7 +3,7 @@
 use spiq_hlo::Tensor;
 
 use super::arguments::{described_neuron, layer};
-use super::decay::{decay, decay_parameter};
+use super::decay::{check_decays, decay, decay_parameter};
 use super::layer::Layer;
 use super::parameter::{Parameter, State};
 use super::step::Step;
@@ -50,6 +50,9 @@ impl CuBaLif {
 
 impl Layer for CuBaLif {
     described_neuron!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        check_decays(&[("alpha", self.alpha), ("beta", self.beta)])
+    }
     fn parameters(&self) -> Vec<Parameter> {
         let (alpha, beta) = (("alpha", self.alpha), ("beta", self.beta));
         [alpha, beta].map(|(name, value)| decay_parameter(name, value, &self.hidden_shape)).to_vec()

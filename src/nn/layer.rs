@@ -83,6 +83,11 @@ pub trait Layer: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether all it does is to leave a state for a loss to read.
+    fn is_for_a_loss(&self) -> bool {
+        false
+    }
+
     /// One time step: reads parameters and state, sets the next state, returns the output. Axis 0 of `x` is the batch.
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor;
 }

@@ -70,14 +70,23 @@ impl LayerNorm {
     /// The axes to reduce and those of the features in a batch of this rank; `None` when they are no axes of it.
     fn axes(&self, rank: usize) -> Option<(Vec<usize>, Vec<usize>)> {
         let axes = (axes_of(&self.reduction_axes.0, rank)?, axes_of(&self.feature_axes.0, rank)?);
-        let mut features = axes.1.clone();
-        features.dedup();
-        (!axes.0.contains(&0) && !axes.1.contains(&0) && features.is_sorted() && features == axes.1).then_some(axes)
+        let once = |axes: &[usize]| axes.iter().enumerate().all(|(i, axis)| !axes[..i].contains(axis));
+        let of_samples = !axes.0.contains(&0) && !axes.1.contains(&0);
+        (of_samples && once(&axes.0) && once(&axes.1) && axes.1.is_sorted()).then_some(axes)
     }
 }
 
 impl Layer for LayerNorm {
     described!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.epsilon < 0.0 {
+            return Err(("epsilon", format!("is {}, but must be 0 or more", self.epsilon)));
+        }
+        if !self.use_scale && !self.use_bias && self.feature_axes.0 != [-1] {
+            return Err(("feature_axes", "is of scale and bias, and the layer has neither; leave it out".to_owned()));
+        }
+        Ok(())
+    }
     fn parameters(&self) -> Vec<Parameter> {
         let scale = self.use_scale.then(|| Parameter::new("scale", [self.num_features], Init::Ones));
         let bias = self.use_bias.then(|| Parameter::new("bias", [self.num_features], Init::Zeros));
@@ -90,7 +99,7 @@ impl Layer for LayerNorm {
         let Some((_, features)) = self.axes(input.len() + 1) else {
             let (reduced, features) = (&self.reduction_axes.0, &self.feature_axes.0);
             return Err(format!(
-                "takes samples with the axes {reduced:?} and, in this order, {features:?}, not the batch"
+                "takes samples with the axes {reduced:?} and, in this order, {features:?}, each once, not the batch"
             ));
         };
         let sizes: Vec<usize> = features.iter().map(|axis| input[axis - 1]).collect();

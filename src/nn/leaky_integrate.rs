@@ -3,7 +3,7 @@
 use spiq_hlo::Tensor;
 
 use super::arguments::{described, layer};
-use super::decay::{decay, decay_parameter};
+use super::decay::{check_decays, decay, decay_parameter};
 use super::layer::{Layer, keeps};
 use super::parameter::{Init, Parameter, State};
 use super::step::Step;
@@ -42,6 +42,9 @@ impl Li {
 
 impl Layer for Li {
     described!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        check_decays(&[("beta", self.beta)])
+    }
     fn parameters(&self) -> Vec<Parameter> {
         vec![match self.beta {
             Some(_) => decay_parameter("beta", self.beta, &self.layer_shape),

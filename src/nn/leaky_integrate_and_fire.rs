@@ -3,7 +3,7 @@
 use spiq_hlo::Tensor;
 
 use super::arguments::{described_neuron, layer};
-use super::decay::{decay, decay_parameter};
+use super::decay::{check_decays, decay, decay_parameter};
 use super::layer::Layer;
 use super::parameter::{Parameter, State};
 use super::step::Step;
@@ -49,6 +49,9 @@ impl Lif {
 
 impl Layer for Lif {
     described_neuron!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        check_decays(&[("beta", self.beta)])
+    }
     fn parameters(&self) -> Vec<Parameter> {
         vec![decay_parameter("beta", self.beta, &self.hidden_shape)]
     }

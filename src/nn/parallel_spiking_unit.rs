@@ -3,7 +3,7 @@
 use spiq_hlo::{Tensor, associative_scan};
 
 use super::arguments::{described_neuron, layer};
-use super::decay::{clipped, decay, decay_parameter};
+use super::decay::{check_decays, clipped, decay, decay_parameter};
 use super::layer::Layer;
 use super::parameter::{Parameter, State};
 use super::step::Step;
@@ -72,6 +72,9 @@ impl PsuLif {
 
 impl Layer for PsuLif {
     described_neuron!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        check_decays(&[("beta", self.beta)])
+    }
     fn parameters(&self) -> Vec<Parameter> {
         vec![decay_parameter("beta", self.beta, &self.hidden_shape)]
     }

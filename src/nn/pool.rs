@@ -1,6 +1,6 @@
 //! Pooling: one number for each place of a window, over sequences or images. Knows nothing of time and neurons.
 
-use spiq_hlo::{Tensor, Window};
+use spiq_hlo::{Array, Tensor, Window};
 
 use super::arguments::{described, layer};
 use super::layer::Layer;
@@ -209,10 +209,38 @@ impl Layer for AvgPool {
             let sum = x.reduce_window_sum(window);
             match self.count_include_pad {
                 true => sum / window.sizes.iter().product::<usize>() as f64,
-                false => sum / x.full_like(1.0).reduce_window_sum(window),
+                false => &sum * sum.graph().constant(&reciprocals(window, x.dims(), sum.dims())).convert(sum.dtype()),
             }
         })
     }
+}
+
+/// One divided by the number of elements at each place of a window that are no padding, in f32; of size 1 along an axis on
+/// which all places have as many.
+///
+/// Numbers in the program, and reciprocals of them: where counts are computed, a compiler divides by them in one program and
+/// multiplies in another, and training would not see the last digits that predictions have.
+fn reciprocals(window: &Window, dims: &[usize], places: &[usize]) -> Array {
+    let of_axis = |axis: usize| -> Vec<usize> {
+        let inside = |place: usize| {
+            let start = (place * window.strides[axis]) as i64 - window.padding[axis].0;
+            let elements = start..start + window.sizes[axis] as i64;
+            elements.filter(|element| (0..dims[axis] as i64).contains(element)).count()
+        };
+        let mut counts: Vec<usize> = (0..places[axis]).map(inside).collect();
+        if counts.windows(2).all(|pair| pair[0] == pair[1]) {
+            counts.truncate(1);
+        }
+        counts
+    };
+    let of_axes: Vec<Vec<usize>> = (0..dims.len()).map(of_axis).collect();
+    let sizes: Vec<usize> = of_axes.iter().map(Vec::len).collect();
+    let with_axis = |products: Vec<usize>, counts: &Vec<usize>| -> Vec<usize> {
+        products.iter().flat_map(|product| counts.iter().map(move |count| product * count)).collect()
+    };
+    let counts = of_axes.iter().fold(vec![1], with_axis);
+    Array::new(sizes, counts.into_iter().map(|count| 1.0 / count as f32).collect::<Vec<_>>())
+        .expect("one for each place")
 }
 
 /// Elements of the largest window of a maximum: its gradient takes a pass for each of them.

@@ -3,7 +3,7 @@
 use spiq_hlo::{DotDims, Tensor};
 
 use super::arguments::{described_neuron, layer};
-use super::decay::{decay, decay_parameter};
+use super::decay::{check_decays, decay, decay_parameter};
 use super::layer::Layer;
 use super::parameter::{Init, Parameter, State};
 use super::step::Step;
@@ -151,6 +151,9 @@ impl Layer for Rif {
 
 impl Layer for Rlif {
     described_neuron!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        check_decays(&[("beta", self.beta)])
+    }
     fn parameters(&self) -> Vec<Parameter> {
         let beta = decay_parameter("beta", self.beta, &self.hidden_shape);
         vec![recurrent_parameter(&self.hidden_shape), beta]
@@ -169,6 +172,9 @@ impl Layer for Rlif {
 
 impl Layer for RCuBaLif {
     described_neuron!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        check_decays(&[("alpha", self.alpha), ("beta", self.beta)])
+    }
     fn parameters(&self) -> Vec<Parameter> {
         let [alpha, beta] = [("alpha", self.alpha), ("beta", self.beta)]
             .map(|(name, value)| decay_parameter(name, value, &self.hidden_shape));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use spiq_hlo::{Array, DType, Tensor, TensorType};
 
+use super::arguments::check_numbers;
 use super::layer::Layer;
 use super::parameter::{Parameter, State};
 use super::step::Step;
@@ -148,7 +149,9 @@ pub(crate) fn shapes(layers: &[Arc<dyn Layer>], input: &[usize]) -> Result<Vec<V
     let mut given = input.to_vec();
     let mut all = Vec::new();
     for (place, layer) in layers.iter().enumerate() {
-        let usable = layer.check().map_err(|(argument, reason)| format!("has a `{argument}` that {reason}"));
+        let usable = check_numbers(layer.as_ref())
+            .and_then(|()| layer.check())
+            .map_err(|(argument, reason)| format!("has a `{argument}` that {reason}"));
         match usable.and_then(|()| layer.output(&given)) {
             Ok(shape) => given = shape,
             Err(reason) => return Err(Misfit { place, reason, given }),

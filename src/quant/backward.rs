@@ -133,10 +133,7 @@ impl Backward {
         let contract = &dims.lhs_contract;
         let tiles = match tile.zip(contract.last()).map(|(tile, &last)| (last, tile_count(ct.dims()[last], tile))) {
             Some((last, Ok(count))) => Some((last, count)),
-            Some((_, Err(message))) => {
-                let message = format!("the gradient {}: {message} (bwd_weight_grad_tile_size)", ct.ty());
-                return ct.graph().fail("quantize", Violation::new("", message));
-            }
+            Some((_, Err(message))) => return refused(&ct, &format!("{message} (bwd_weight_grad_tile_size)")),
             None => None,
         };
         let free = (0..ct.rank()).filter(|axis| !contract.contains(axis)).collect();
@@ -154,6 +151,7 @@ impl Backward {
         let how = How { qtype: rule.qtype, method: rule.method, channelwise, tiles };
         let noise = self.key.as_ref().zip(rule.noise.as_ref());
         let noise = noise.map(|(key, (distribution, axes))| distribution.draw(key, axes, ct.dims()));
+        let noise = noise.map(|drawn| drawn.unwrap_or_else(|message| refused(ct, &message)));
         QTensor::with_range(ct, &how, QTensor::calibrate(ct, &how), noise.as_ref())
     }
 
@@ -231,6 +229,12 @@ struct Convolved {
     scale: Option<Tensor>,
     /// How many products their sums hold.
     most: Option<usize>,
+}
+
+/// Keeps what a rule says wrongly of a gradient.
+fn refused(gradient: &Tensor, message: &str) -> Tensor {
+    let message = format!("the gradient {}: {message}", gradient.ty());
+    gradient.graph().fail("quantize", Violation::new("", message))
 }
 
 /// The type in which products of a gradient are summed.

@@ -30,14 +30,20 @@ impl Method {
     /// Reads `absmax`, `absmax,0.9`, `fixed,-1,2`, ….
     ///
     /// # Errors
-    /// Of kind `Input`: an unknown method, a wrong number of arguments, a range without 0.
+    /// Of kind `Input`: an unknown method, a wrong number of arguments, a factor that is not above 0, a range without 0.
     pub fn parse(text: &str) -> Result<Method> {
         let wrong = |why: &str| Error::input(format!("calibration method `{text}`: {why}"));
         let lower = text.to_lowercase();
         let mut parts = lower.split(',').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let numbers: Option<Vec<f64>> = parts.map(|p| p.parse().ok().filter(|v: &f64| v.is_finite())).collect();
+        let numbers: Option<Vec<f64>> =
+            parts.map(|p| p.parse().ok().filter(|v: &f64| (*v as f32).is_finite())).collect();
         let numbers = numbers.ok_or_else(|| wrong("its arguments must be numbers, as in `absmax,0.9`"))?;
+        if let ("absmax" | "minmax" | "rms" | "absmean", [k]) = (name, numbers.as_slice())
+            && *k as f32 <= 0.0
+        {
+            return Err(wrong("its factor must be above 0"));
+        }
         match (name, numbers.as_slice()) {
             ("absmax", []) => Ok(Method::Absmax(1.0)),
             ("absmax", [k]) => Ok(Method::Absmax(*k)),
@@ -69,6 +75,9 @@ impl Method {
             return Err(Error::input(format!("{qtype} has no zero point, so use a symmetric method like absmax")));
         }
         match (qtype, self) {
+            (_, Method::Fixed(low, high)) if (high - low) / qtype.symmetric_bound() < SMALLEST_SCALE => {
+                Err(Error::input(format!("the range fixed,{low},{high} is too small for a scale of {qtype} in f32")))
+            }
             (QType::Ternary | QType::Int1, Method::Absmax(1.0)) => Ok(Method::Absmean(1.0)),
             (QType::Binary, method) if method != Method::Absmax(1.0) => {
                 Err(Error::input("binary has no range to calibrate, so leave its calibration method out"))
@@ -159,10 +168,12 @@ impl Range {
     }
 }
 
+/// The root of the smallest f32 with all its digits.
+const SMALLEST_SCALE: f64 = 1.084_202_172_485_504_4e-19;
+
 /// A scale too small to divide by becomes 1: everything it covers is as good as zero.
 fn nonzero(scale: &Tensor) -> Tensor {
-    let tiny = f64::from(f32::MIN_POSITIVE.sqrt());
-    scale.lt(tiny).select(&scale.full_like(1.0), scale)
+    scale.lt(SMALLEST_SCALE).select(&scale.full_like(1.0), scale)
 }
 
 /// The scale that the type can have, from the one that is asked for.

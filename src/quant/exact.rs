@@ -5,6 +5,7 @@ use spiq_hlo::{Range, Tensor};
 use super::calibration;
 use super::qtensor::QTensor;
 use super::qtype::QType;
+use super::rounding::round_to;
 
 impl QTensor {
     /// `x` in `qtype` with scale 1, where its elements are known to be integers that the type holds: spikes, and sums of a
@@ -14,7 +15,9 @@ impl QTensor {
     /// from the integer units (on TPU).
     pub(crate) fn exact(x: &Tensor, qtype: QType) -> Option<QTensor> {
         let range = x.range().filter(|range| qtype.holds(*range))?;
-        let values = x.convert(qtype.storage()).optimization_barrier().stop_gradient();
+        // A conversion, but where what is stored is not the value: of nf4, the number of its level.
+        let stored = if qtype.is_uniform() { x.convert(qtype.storage()) } else { round_to(x, qtype) };
+        let values = stored.optimization_barrier().stop_gradient();
         let ones = x.ty().with_dims(vec![1; x.rank()]);
         let largest = range.magnitudes().map_or(0, |r| r.high) as f64;
         let limit = calibration::Range::Symmetric(x.graph().full(ones.clone(), largest));
@@ -33,7 +36,18 @@ impl QTensor {
 impl QType {
     /// Whether each of these integers is a value of the type.
     fn holds(self, range: Range) -> bool {
-        let (low, high) = self.range();
-        range.is_exact_in(self.storage()) && low <= range.low as f64 && range.high as f64 <= high
+        let (low, high) = match self {
+            // A spike is one bit as it is.
+            QType::Int1 => (0, 1),
+            QType::Int(_) | QType::Nf4 | QType::Ternary | QType::Binary => {
+                let (low, high) = self.range();
+                (low as i64, high as i64)
+            }
+            // As many bits as the mantissa has, and the one before it; above, there are gaps: no 5 among the floats of 4 bits.
+            QType::E4m3fn | QType::Mxfp8 => (-16, 16),
+            QType::E5m2 => (-8, 8),
+            QType::Mxfp4 | QType::Nvfp4 => (-4, 4),
+        };
+        range.is_within(Range { low, high })
     }
 }

@@ -1,6 +1,7 @@
 //! Quantization as a transform of the graph: rules choose operations, operands are rounded, gradients pass straight
 //! through. Knows nothing of neurons.
 
+mod axes;
 mod backward;
 mod bfloat16;
 mod calibration;

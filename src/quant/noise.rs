@@ -3,6 +3,7 @@
 
 use spiq_hlo::{DType, Tensor};
 
+use super::axes::named_axes;
 use crate::error::{Error, Result};
 use crate::random::GraphKey;
 
@@ -31,11 +32,15 @@ impl Distribution {
     }
 
     /// Noise that differs along `axes` of a tensor of `dims` and is repeated along the others. An axis below zero counts
-    /// from the end; one that the tensor lacks is passed over.
-    pub(crate) fn draw(self, key: &GraphKey, axes: &[i64], dims: &[usize]) -> Tensor {
-        let named = |axis: usize| axes.iter().any(|&a| a == axis as i64 || a + dims.len() as i64 == axis as i64);
-        let dims: Vec<usize> = dims.iter().enumerate().map(|(axis, &d)| if named(axis) { d } else { 1 }).collect();
-        match self {
+    /// from the end.
+    ///
+    /// # Errors
+    /// One sentence about an axis that the tensor lacks (qwix passes over it), or that is named twice.
+    pub(crate) fn draw(self, key: &GraphKey, axes: &[i64], dims: &[usize]) -> std::result::Result<Tensor, String> {
+        let named = named_axes("channelwise_noise_axes", axes, dims.len())?;
+        let size = |(axis, &size): (usize, &usize)| if named.contains(&axis) { size } else { 1 };
+        let dims: Vec<usize> = dims.iter().enumerate().map(size).collect();
+        Ok(match self {
             Distribution::Uniform => key.uniform(&dims, -0.5, 0.5),
             Distribution::LowBitUniform => {
                 // The bits become the upper part of the mantissa of a number in [1, 2).
@@ -43,7 +48,7 @@ impl Distribution {
                 let centre = 1.5 - 1.0 / 512.0;
                 mantissa.or(f64::from(1f32.to_bits())).bitcast_convert(DType::F32) - centre
             }
-        }
+        })
     }
 }
 
@@ -51,7 +56,7 @@ impl Distribution {
 /// `axes` and has size 1 along the others. The same key gives qwix's bits.
 ///
 /// # Errors
-/// Of kind `Input`: another name.
+/// Of kind `Input`: another name, an axis that there is not.
 pub fn rounding_noise(key: &GraphKey, name: &str, axes: &[i64], dims: &[usize]) -> Result<Tensor> {
-    Ok(Distribution::parse(name)?.draw(key, axes, dims))
+    Distribution::parse(name)?.draw(key, axes, dims).map_err(Error::input)
 }

@@ -4,6 +4,7 @@ use spiq_hlo::Tensor;
 
 use super::calibration::Method;
 use super::qtensor::QTensor;
+use super::rounding::levels;
 
 /// A side of a product.
 #[derive(Clone)]
@@ -39,7 +40,7 @@ impl Operand {
     /// The operand as it was before rounding. One that needed none is read as it is stored, in a byte an element.
     pub(crate) fn unrounded(&self) -> Tensor {
         match self.q() {
-            Some(q) if q.is_exact => q.values.convert(self.original.dtype()),
+            Some(q) if q.is_exact => levels(&q.values, q.qtype, self.original.dtype()),
             _ => self.original.clone(),
         }
     }

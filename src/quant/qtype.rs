@@ -33,7 +33,7 @@ pub enum QType {
     /// channel. qwix has none; Spyx's rules of that name take int2, which has a fourth value.
     Ternary,
     /// `int1`: -1 or 1, times the mean magnitude, which makes the squared error smallest (XNOR-Net, arXiv 1603.05279). qwix
-    /// gives zeros.
+    /// gives zeros. Spikes, which are one bit as they are, stay 0 and 1.
     Int1,
 }
 
@@ -123,7 +123,7 @@ impl QType {
         !matches!(self, QType::Binary | QType::Ternary | QType::Int1)
     }
 
-    /// Whether products of stored values mean anything: not of level numbers.
+    /// Whether what is stored is the value before scaling, so that products of it mean something: not of level numbers.
     pub(crate) fn is_uniform(self) -> bool {
         self != QType::Nf4
     }

@@ -77,12 +77,16 @@ impl Rule {
             let Some(name) = qtype else { return Ok(None) };
             calibrated(name, method).map(Some)
         };
-        if config.act_static_scale == Some(true) && config.act_qtype.is_none() {
-            return Err(Error::input("act_static_scale needs an act_qtype, the type of the activations"));
-        }
+        check_read(config)?;
         let act_method = config.act_calibration_method.as_deref().unwrap_or("absmax");
         let weight = side(&config.weight_qtype, &config.weight_calibration_method)?;
         let act = side(&config.act_qtype, act_method)?;
+        let moves = act.is_none_or(|(qtype, method)| qtype != QType::Binary && !method.is_fixed());
+        if config.act_static_scale == Some(true) && !moves {
+            return Err(Error::input(
+                "act_static_scale averages ranges, but that of the activations is the same for all; leave it out",
+            ));
+        }
         Ok(Rule {
             path: config.path_regex()?,
             tile_size: tile_size(config.tile_size, [weight, act].map(|side| side.map(|(qtype, _)| qtype)))?,
@@ -106,6 +110,47 @@ impl Rule {
     pub(crate) fn matches(&self, path: &str, op: &str) -> bool {
         let named = self.config.op_names.is_empty() || self.config.op_names.iter().any(|name| name == op);
         named && self.path.is_match(path)
+    }
+}
+
+/// Refuses fields that nothing would read, because the field that they belong to is not there; qwix passes over them.
+fn check_read(config: &RuleConfig) -> Result<()> {
+    let default = RuleConfig::default();
+    let is_static = config.act_static_scale == Some(true);
+    let weights = "a weight_qtype: a rule without one leaves its operations as they are";
+    let activations = "an act_qtype, the type of the activations";
+    let (weight, act) = (config.weight_qtype.is_some(), config.act_qtype.is_some());
+    let (gradients, noise) = (config.bwd_qtype.is_some(), config.bwd_stochastic_rounding.is_some());
+    let fields = [
+        ("act_qtype", act, weight, weights),
+        ("bwd_qtype", gradients, weight, weights),
+        ("tile_size", config.tile_size.is_some(), weight, weights),
+        ("disable_channelwise_axes", config.disable_channelwise_axes, weight, weights),
+        (
+            "weight_calibration_method",
+            config.weight_calibration_method != default.weight_calibration_method,
+            weight,
+            weights,
+        ),
+        ("act_static_scale", is_static, act, activations),
+        ("act_calibration_method", config.act_calibration_method.is_some(), act, activations),
+        ("act_batch_axes", config.act_batch_axes != default.act_batch_axes, is_static, "act_static_scale = true"),
+        (
+            "bwd_calibration_method",
+            config.bwd_calibration_method != default.bwd_calibration_method,
+            gradients,
+            "a bwd_qtype, the type of the gradients",
+        ),
+        (
+            "channelwise_noise_axes",
+            config.channelwise_noise_axes != default.channelwise_noise_axes,
+            noise,
+            "bwd_stochastic_rounding, whose noise it is about",
+        ),
+    ];
+    match fields.iter().find(|(_, is_set, is_read, _)| *is_set && !is_read) {
+        Some((field, _, _, needed)) => Err(Error::input(format!("{field} needs {needed}"))),
+        None => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{Array, Tensor, TensorType, running_sum};
 
+use super::axes::named_axes;
 use super::calibration::Range;
 use crate::error::{Error, Result};
 
@@ -24,14 +25,9 @@ impl Statistics {
     /// Those of the operand with this path and rank.
     ///
     /// # Errors
-    /// One sentence about an axis that the operand lacks. An axis below zero counts from the end.
+    /// One sentence about an axis that the operand lacks, or that is named twice. An axis below zero counts from the end.
     pub(crate) fn new(path: &str, batch_axes: &[i64], rank: usize) -> std::result::Result<Statistics, String> {
-        let axis = |&axis: &i64| {
-            let counted = if axis < 0 { axis + rank as i64 } else { axis };
-            let found = usize::try_from(counted).ok().filter(|axis| *axis < rank);
-            found.ok_or_else(|| format!("act_batch_axes names axis {axis}, but there are {rank}"))
-        };
-        let batch_axes = batch_axes.iter().map(axis).collect::<std::result::Result<_, _>>()?;
+        let batch_axes = named_axes("act_batch_axes", batch_axes, rank)?;
         Ok(Statistics { path: format!("{COLLECTION}/{path}"), batch_axes })
     }
 

@@ -248,10 +248,23 @@ fn quantize_side(
     Some((QTensor::with_range(&x, &how, range, None), method))
 }
 
-/// A rule that decides on nothing is a mistake in its path: say so, and which paths there are.
+/// A rule that decides on nothing is a mistake in its path: say so, and which paths there are. One that decides on products
+/// of activations alone, and has no type for these, does nothing either.
 fn check_used(rules: &Rules, report: &Report) -> Result<()> {
-    let unused = (0..rules.len()).find(|&i| !report.rows.iter().any(|row| row.rule == Some(i + 1)));
-    let Some(index) = unused else { return Ok(()) };
+    let of_rule = |i: usize| report.rows.iter().filter(move |row| row.rule == Some(i + 1));
+    let is_idle = |i: &usize| of_rule(*i).flat_map(|row| &row.sides).all(|side| side.qtype.is_none());
+    let unused = (0..rules.len()).find(|&i| of_rule(i).next().is_none());
+    let Some(index) = unused else {
+        let idle = (0..rules.len()).find(|i| rules.get(*i).weight.is_some() && is_idle(i));
+        return idle.map_or(Ok(()), |i| {
+            Err(Error::input(format!(
+                "rule {} (module_path `{}`) quantizes nothing: no operation that it decides on has a weight; give it an \
+                 act_qtype, or leave it out",
+                i + 1,
+                rules.get(i).config.module_path
+            )))
+        });
+    };
     let rule = rules.get(index);
     let named = &rule.config.module_path;
     if let Some(row) = report.rows.iter().find(|row| rule.matches(&row.path, row.op)) {

@@ -7,7 +7,7 @@ use spiq_hlo::Array;
 
 use super::encode::Encoding;
 use super::options::Options;
-use super::programs::{self, Plan};
+use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -33,8 +33,8 @@ impl<'a> Evaluation<'a> {
         let (encoding, resident, batch) = (encoding.clone(), resident.clone(), batch(data));
         let program = Program::Compiling(std::thread::spawn(move || {
             let plan = Plan { network: &network, encoding, resident, batch };
-            let (program, function, rates) = programs::answers(&plan)?;
-            Ok(Compiled { program: program.compile(&client_there, &function)?, rates })
+            let (program, function, Reads { paths, rates }) = programs::answers(&plan)?;
+            Ok(Compiled { program: program.compile(&client_there, &function)?, read: paths, rates })
         }));
         Evaluation { client, data, key: Key::new(options.seed + 1000), program }
     }
@@ -49,9 +49,11 @@ impl<'a> Evaluation<'a> {
         self.program.get().map(drop)
     }
 
-    /// Starts the test with these parameters, without waiting for it. `kept` are the arrays of the data set's file.
-    pub(super) fn begin(&mut self, params: &[Buffer], kept: &[Buffer; 2]) -> Result<Answers> {
+    /// Starts the test with these parameters and statistics, by path, without waiting for it. `kept` are the arrays of the
+    /// data set's file. A test may read less than a step: what it takes exactly needs no statistics.
+    pub(super) fn begin(&mut self, params: &BTreeMap<String, &Buffer>, kept: &[Buffer; 2]) -> Result<Answers> {
         let (compiled, size, of) = (self.program.get()?, batch(self.data), self.data.count());
+        let read: Vec<&Buffer> = compiled.read.iter().map(|path| params[path]).collect();
         let mut batches = Vec::new();
         for (number, start) in (0..of).step_by(size).enumerate() {
             let count = size.min(of - start);
@@ -60,7 +62,8 @@ impl<'a> Evaluation<'a> {
             let given =
                 [Array::new([size], rows).expect("a row a sample"), Array::scalar(count as i32), key.to_array()];
             let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
-            let inputs = params.iter().chain(kept).map(Input::Borrow).chain(given.into_iter().map(Input::Donate));
+            let inputs =
+                read.iter().copied().chain(kept).map(Input::Borrow).chain(given.into_iter().map(Input::Donate));
             let outputs = compiled.program.execute(inputs.collect())?;
             batches.push((count, outputs.iter().map(Buffer::start_to_host).collect::<Result<_>>()?));
         }
@@ -110,10 +113,11 @@ impl Answers {
     }
 }
 
-/// The program that counts right answers, and the layers whose spike rates it gives.
+/// The program that counts right answers, the paths of what it reads, and the layers whose spike rates it gives.
 #[derive(Clone)]
 struct Compiled {
     program: Executable,
+    read: Vec<String>,
     rates: Vec<String>,
 }
 

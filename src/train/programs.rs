@@ -186,10 +186,18 @@ fn augmented(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> 
     encoding.shifted(&derived(key, SHIFTS), stored, shift).expect("checked to be images before the trace")
 }
 
+/// What a test reads, and of what it gives spike rates.
+pub(crate) struct Reads {
+    /// Paths of the parameters and statistics.
+    pub(crate) paths: Vec<String>,
+    /// Paths of the layers.
+    pub(crate) rates: Vec<String>,
+}
+
 /// How a network does on a batch: parameters, statistics of static scales, the data set, the batch's rows, how many of them count, a key, to the number of
 /// those that are classified rightly, s32, and then, for each of the layers that are named, the mean number of spikes a neuron
 /// and step of each sample, f32 [B].
-pub(crate) fn answers(plan: &Plan) -> Result<(Program, Function, Vec<String>)> {
+pub(crate) fn answers(plan: &Plan) -> Result<(Program, Function, Reads)> {
     let (network, batch) = (plan.network, plan.batch);
     let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
     let forward = network.forward(&plan.encoding.x_type(batch), pass)?;
@@ -211,5 +219,5 @@ pub(crate) fn answers(plan: &Plan) -> Result<(Program, Function, Vec<String>)> {
         let right = predicted.eq(&labels).and(counts).convert(DType::S32).sum();
         std::iter::once(right).chain(rates).collect()
     })?;
-    Ok((Program::named("answers"), function, forward.rates))
+    Ok((Program::named("answers"), function, Reads { paths: forward.paths, rates: forward.rates }))
 }

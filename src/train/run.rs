@@ -239,7 +239,8 @@ impl<'a> Run<'a> {
 
     /// Starts the test of the parameters as they are now.
     fn begin_test(&mut self) -> Result<Answers> {
-        self.evaluation.begin(&self.state[..self.kept.read()], &self.test)
+        let params = self.kept.paths().zip(&self.state).collect();
+        self.evaluation.begin(&params, &self.test)
     }
 
     /// Parameters and statistics, and with `state` the optimizer's state, from the device.

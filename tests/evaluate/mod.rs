@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use spiq::pjrt::{Client, Input};
 use spiq::{Array, Function, Program, Tensor, TensorType, trace};
 
-fn client() -> &'static Client {
+pub fn client() -> &'static Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT.get_or_init(|| Client::cpu().unwrap_or_else(|e| panic!("a CPU client: {e}")))
 }

@@ -1,0 +1,431 @@
+//! Every key of every layer and of every rule acts or is refused: the program that is compiled, or what it starts from, is
+//! another one when the value is. The keys are those that the program itself lists.
+
+use std::collections::BTreeSet;
+
+use spiq::config::{ModelConfig, parse_rules};
+use spiq::network::{Network, Pass};
+use spiq::quant::{Mode, Numerics, Rules, quantize, weights_only_rules};
+use spiq::{DType, Program, TensorType, trace};
+
+/// Everything about a network that a setting can change: where it starts, its training step, the step's gradient, its
+/// predictions; or why it is refused.
+fn program(model: &str, rules: &str, sample: &[usize]) -> Result<String, String> {
+    let text = |e: spiq::Error| e.to_string();
+    let rules = if rules.is_empty() { Vec::new() } else { parse_rules(rules, "rules").map_err(text)? };
+    let network = Network::new(ModelConfig::parse(model, "model").map_err(text)?, rules).map_err(text)?;
+    let x = TensorType::new(DType::F32, [&[3, 4], sample].concat());
+    let printed = |function| Program::named("settings").text(function).map_err(text);
+    let pass = Pass { mode: Mode::Qat, training: true, spike_rates: false };
+    let step = network.training(&x).map_err(text)?;
+    let parts = [
+        format!("{:?}", network.init(1)),
+        printed(&step.function)?,
+        printed(&network.forward(&x, pass).map_err(text)?.gradient().map_err(text)?)?,
+        printed(&network.forward(&x, Mode::Ptq).map_err(text)?.function)?,
+    ];
+    Ok(parts.join("\n"))
+}
+
+/// A kind of layer, the sample that it is given, keys with a value, and for each key others.
+struct Layer {
+    kind: &'static str,
+    sample: &'static [usize],
+    keys: &'static [(&'static str, &'static str, &'static [&'static str])],
+}
+
+const IMAGE: &[usize] = &[6, 6, 4];
+const DECAY: &[&str] = &["0.0", "1.0", "1e308", "-0.1", "1.5", "inf", "nan", "1e-300"];
+const THRESHOLD: &[&str] = &["0.5", "-1.0", "1e308", "nan"];
+const SURROGATE: &[&str] = &[
+    "{ type = 'tanh' }",
+    "{ type = 'tanh', k = 2.0 }",
+    "{ type = 'boxcar' }",
+    "{ type = 'boxcar', width = 1.0 }",
+    "{ type = 'boxcar', height = 1.0 }",
+    "{ type = 'triangular' }",
+    "{ type = 'triangular', k = 1e308 }",
+    "{ type = 'arctan' }",
+    "{ type = 'superspike', k = 24.0 }",
+    "{ type = 'superspike', width = 1.0 }",
+];
+const HIDDEN: (&str, &str, &[&str]) = ("hidden_shape", "8", &["7", "[2, 4]", "0"]);
+const FIRES: (&str, &str, &[&str]) = ("threshold", "1.0", THRESHOLD);
+const LEARNS: (&str, &str, &[&str]) = ("activation", "{ type = 'superspike' }", SURROGATE);
+const BETA: (&str, &str, &[&str]) = ("beta", "", DECAY);
+const ALPHA: (&str, &str, &[&str]) = ("alpha", "", DECAY);
+const GAMMA: (&str, &str, &[&str]) = ("gamma", "", DECAY);
+
+/// Windows go over the padding, so that what becomes of it shows.
+const LAYERS: &[Layer] = &[
+    Layer {
+        kind: "Linear",
+        sample: &[8],
+        keys: &[("in_features", "8", &["7"]), ("out_features", "8", &["7"]), ("use_bias", "true", &["false"])],
+    },
+    Layer {
+        kind: "Conv",
+        sample: IMAGE,
+        keys: &[
+            ("in_features", "4", &["3"]),
+            ("out_features", "8", &["6"]),
+            ("kernel_size", "[3, 2]", &["[2, 3]", "[3]", "[3, 3, 3]"]),
+            ("strides", "1", &["2", "[1, 2]", "[1, 1, 1]"]),
+            ("padding", "[[1, 1], [1, 0]]", &["'SAME'", "'VALID'", "'CIRCULAR'", "'REFLECT'", "'CAUSAL'", "[[1, 1]]"]),
+            ("input_dilation", "1", &["2", "[1, 2]"]),
+            ("kernel_dilation", "1", &["2", "[1, 2]"]),
+            ("feature_group_count", "1", &["2", "4", "3"]),
+            ("use_bias", "true", &["false"]),
+        ],
+    },
+    Layer {
+        kind: "SumPool",
+        sample: IMAGE,
+        keys: &[
+            ("window_shape", "[3, 2]", &["[2, 3]", "2", "[1, 1, 1]"]),
+            ("strides", "1", &["2", "[2, 1]"]),
+            ("padding", "'SAME'", &["'VALID'", "[[1, 1], [1, 1]]", "'CIRCULAR'"]),
+            ("channel_axis", "-1", &["1", "-2", "4", "0"]),
+        ],
+    },
+    Layer {
+        kind: "AvgPool",
+        sample: IMAGE,
+        keys: &[
+            ("window_shape", "[3, 2]", &["[2, 3]", "2", "[1, 1, 1]"]),
+            ("strides", "1", &["2", "[2, 1]"]),
+            ("padding", "'SAME'", &["'VALID'", "[[1, 1], [1, 1]]", "'CIRCULAR'"]),
+            ("count_include_pad", "true", &["false"]),
+        ],
+    },
+    Layer {
+        kind: "MaxPool",
+        sample: IMAGE,
+        keys: &[
+            ("window_shape", "[3, 2]", &["[2, 3]", "2", "[1, 1, 1]"]),
+            ("strides", "1", &["2", "[2, 1]"]),
+            ("padding", "'SAME'", &["'VALID'", "[[1, 1], [1, 1]]", "'CIRCULAR'"]),
+        ],
+    },
+    Layer { kind: "Flatten", sample: IMAGE, keys: &[] },
+    Layer {
+        kind: "LayerNorm",
+        sample: IMAGE,
+        keys: &[
+            ("num_features", "4", &["3"]),
+            ("epsilon", "1e-6", &["1e-5", "0.0", "-1.0", "1e308", "1e-60"]),
+            ("use_bias", "true", &["false"]),
+            ("use_scale", "true", &["false"]),
+            ("reduction_axes", "-1", &["[1, 2, 3]", "2", "0", "4", "[1, 1]"]),
+            ("feature_axes", "-1", &["1", "[1, 3]", "0", "4"]),
+            ("use_fast_variance", "true", &["false"]),
+        ],
+    },
+    Layer {
+        kind: "Dropout",
+        sample: IMAGE,
+        keys: &[
+            ("rate", "0.5", &["0.25", "1.0", "0.0", "1.5", "-0.1"]),
+            ("broadcast_dims", "[]", &["[1]", "[-1]", "[4]"]),
+        ],
+    },
+    Layer { kind: "ActivityRegularization", sample: &[8], keys: &[("hidden_shape", "8", &["7"])] },
+    Layer { kind: "PopulationCode", sample: &[8], keys: &[("num_classes", "4", &["2", "3"])] },
+    Layer { kind: "LIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
+    Layer { kind: "IF", sample: &[8], keys: &[HIDDEN, FIRES, LEARNS] },
+    Layer { kind: "LI", sample: &[8], keys: &[("layer_shape", "8", &["7"]), BETA] },
+    Layer { kind: "ALIF", sample: &[8], keys: &[HIDDEN, BETA, GAMMA, FIRES, LEARNS] },
+    Layer { kind: "CuBaLIF", sample: &[8], keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS] },
+    Layer { kind: "RIF", sample: &[8], keys: &[HIDDEN, FIRES, LEARNS] },
+    Layer { kind: "RLIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
+    Layer { kind: "RCuBaLIF", sample: &[8], keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS] },
+    Layer { kind: "PSU_LIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
+    Layer { kind: "AssociativeLIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
+];
+
+impl Layer {
+    /// A model with this layer before a readout, one key at another value.
+    fn model(&self, changed: Option<(&str, &str)>) -> String {
+        let value = |key: &str, value: &'static str| match changed {
+            Some((other, changed)) if other == key => changed.to_owned(),
+            _ => value.to_owned(),
+        };
+        let keys = self.keys.iter().map(|(key, given, _)| (key, value(key, given)));
+        let written: Vec<String> =
+            keys.filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!(", {key} = {value}")).collect();
+        let layer = format!("{{ type = '{}'{} }}", self.kind, written.concat());
+        let out = self.features(&layer).unwrap_or(8);
+        let flatten = if self.sample.len() > 1 && self.kind != "Flatten" { "{ type = 'Flatten' }, " } else { "" };
+        // A derivative that stands in for a spike's matters to what is trained before it.
+        let before = if self.sample == [8] { "{ type = 'Linear', in_features = 8, out_features = 8 }, " } else { "" };
+        format!(
+            "layers = [{before}{layer}, {flatten}{{ type = 'Linear', in_features = {out}, out_features = 3 }}, \
+             {{ type = 'LI', layer_shape = 3 }}]"
+        )
+    }
+
+    fn features(&self, layer: &str) -> Option<usize> {
+        let model = ModelConfig::parse(&format!("layers = [{layer}]"), "model").ok()?;
+        Some(model.layers[0].output(self.sample).ok()?.iter().product())
+    }
+}
+
+/// The keys that a message lists for something that knows none like this.
+fn listed(error: &str) -> BTreeSet<String> {
+    let (_, keys) = error.split_once("it takes ").unwrap_or_else(|| panic!("no list in: {error}"));
+    keys.split(", ").map(str::to_owned).collect()
+}
+
+/// The keys that a kind of layer takes.
+fn keys(kind: &str) -> BTreeSet<String> {
+    let error = |key: &str| {
+        let text = format!("layers = [{{ type = '{kind}', {key} = 1 }}]");
+        ModelConfig::parse(&text, "model").err().map(|error| error.to_string())
+    };
+    // A key of no layer at all is refused with those of all layers; a key of another kind, with those of this one.
+    let all = listed(&error("qqqqqqqqqqqqqqqqqqqqqqqq").expect("no such key"));
+    let refusals = all.iter().filter_map(|key| error(key));
+    refusals.filter(|error| error.contains("it takes ")).map(|error| listed(&error)).next().expect("a list")
+}
+
+/// The kinds of layers that a message lists.
+fn kinds() -> BTreeSet<String> {
+    let error = ModelConfig::parse("layers = [{ type = 'none' }]", "model").expect_err("no such layer").to_string();
+    let (_, kinds) = error.split_once("must be one of ").expect("a list");
+    kinds.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_of_every_layer_acts_or_is_refused() {
+    assert_eq!(LAYERS.iter().map(|layer| layer.kind.to_owned()).collect::<BTreeSet<_>>(), kinds());
+    let (mut acted, mut refused, mut idle) = (0, 0, Vec::new());
+    for layer in LAYERS {
+        let keys = keys(layer.kind);
+        let walked = layer.keys.iter().map(|(key, ..)| (*key).to_owned()).chain(["type".to_owned()]);
+        assert_eq!(walked.collect::<BTreeSet<_>>(), keys, "{}", layer.kind);
+        let plain = program(&layer.model(None), "", layer.sample);
+        // What is for a loss of one's own is no part of a training step.
+        assert_eq!(plain.is_err(), layer.kind == "ActivityRegularization", "{}: {plain:?}", layer.kind);
+        for (key, _, others) in layer.keys {
+            for other in *others {
+                match program(&layer.model(Some((key, other))), "", layer.sample) {
+                    Err(error) => {
+                        assert!(!error.is_empty() && !error.contains('\n'), "{error}");
+                        refused += 1;
+                    }
+                    Ok(changed) if Ok(&changed) != plain.as_ref() => acted += 1,
+                    Ok(_) => idle.push(format!("{} {key} = {other}", layer.kind)),
+                }
+            }
+        }
+    }
+    println!("{acted} values acted, {refused} were refused");
+    assert!(idle.is_empty(), "these change nothing: {idle:#?}");
+    assert!(acted > 150 && refused > 100, "{acted} {refused}");
+}
+
+/// Refused where they are read, with their line.
+#[test]
+fn numbers_that_f32_does_not_hold() {
+    for value in ["1e308", "-1e39", "1e-300", "inf", "nan"] {
+        let text = format!("\n\n[[layers]]\ntype = 'LI'\nlayer_shape = 3\nbeta = {value}");
+        let error = ModelConfig::parse(&text, "m.toml").expect_err("it is refused").to_string();
+        assert!(error.starts_with("m.toml:6: `beta` of layer 1 (LI) is") && error.contains("f32"), "{error}");
+    }
+}
+
+const MODEL: &str = "layers = [
+    { type = 'Linear', in_features = 8, out_features = 8 },
+    { type = 'LIF', hidden_shape = 8, threshold = 0.5 },
+    { type = 'Linear', in_features = 8, out_features = 4 },
+    { type = 'LI', layer_shape = 4 }]";
+
+/// A key of a rule, what stands beside it, a value, other values that act and some that are refused, and what it needs: the
+/// same without which it would be passed over.
+struct Key {
+    key: &'static str,
+    beside: &'static str,
+    value: &'static str,
+    act: &'static [&'static str],
+    refused: &'static [&'static str],
+    needs: &'static [&'static str],
+}
+
+const WEIGHTS: &str = "weight_qtype = 'int8'";
+const BOTH: &str = "weight_qtype = 'int8'\nact_qtype = 'int8'";
+const STATIC: &str = "weight_qtype = 'int8'\nact_qtype = 'int8'\nact_static_scale = true";
+const BACK: &str = "weight_qtype = 'int8'\nact_qtype = 'int8'\nbwd_qtype = 'int8'";
+const NOISE: &str =
+    "weight_qtype = 'int8'\nact_qtype = 'int8'\nbwd_qtype = 'int8'\nbwd_stochastic_rounding = 'uniform'";
+
+const KEYS: &[Key] = &[
+    Key {
+        key: "module_path",
+        beside: BOTH,
+        value: "'.*'",
+        act: &["'core/layers/0'"],
+        refused: &["'core/layers/1'", "'('"],
+        needs: &[],
+    },
+    Key {
+        key: "op_names",
+        beside: BOTH,
+        value: "[]",
+        act: &[],
+        refused: &["['einsum']", "['conv_general_dilated']", "['dot']"],
+        needs: &[],
+    },
+    Key {
+        key: "weight_qtype",
+        beside: "act_qtype = 'int8'",
+        value: "'int8'",
+        act: &["'int4'", "'int2'", "'int1'", "'nf4'", "'fp8'", "'float8_e5m2'", "'ternary'"],
+        refused: &["'int9'", "'mxfp8'", "'nvfp4'"],
+        needs: &[],
+    },
+    Key {
+        key: "act_qtype",
+        beside: WEIGHTS,
+        value: "'int8'",
+        act: &["'int4'", "'int2'", "'int1'", "'nf4'", "'fp8'", "'float8_e5m2'", "'ternary'", "'binary'"],
+        refused: &["'int9'"],
+        needs: &[""],
+    },
+    Key {
+        key: "tile_size",
+        beside: BOTH,
+        value: "2",
+        act: &["4", "0.5", "8", "1"],
+        refused: &["3", "16", "0", "1.5"],
+        needs: &[""],
+    },
+    Key {
+        key: "act_static_scale",
+        beside: BOTH,
+        value: "false",
+        act: &["true"],
+        refused: &["1"],
+        needs: &["", WEIGHTS, "weight_qtype = 'int8'\nact_qtype = 'int8'\nact_calibration_method = 'fixed,1'"],
+    },
+    Key {
+        key: "weight_calibration_method",
+        beside: BOTH,
+        value: "'absmax'",
+        act: &["'absmax,0.5'", "'rms,2'", "'absmean'", "'percentile,50'", "'mse'", "'fixed,1'", "'minmax'"],
+        refused: &["'absmax,0'", "'absmax,-1'", "'rms,0'", "'absmax,1e308'", "'fixed,1e-30'", "'fixed,1e39'", "'most'"],
+        needs: &[""],
+    },
+    Key {
+        key: "act_calibration_method",
+        beside: BOTH,
+        value: "'absmax'",
+        act: &["'absmax,0.5'", "'rms,2'", "'absmean'", "'percentile,50'", "'mse'", "'fixed,1'", "'minmax'"],
+        refused: &["'absmax,0'", "'absmean,-1'", "'minmax,0'", "'rms,1e308'", "'fixed,-1e-30,0'", "'most'"],
+        needs: &["", WEIGHTS],
+    },
+    Key {
+        key: "act_batch_axes",
+        beside: STATIC,
+        value: "[0]",
+        act: &[],
+        refused: &["[]", "[1]", "[2]", "[-3]", "[0, 0]", "[0, -2]"],
+        needs: &["", WEIGHTS, BOTH],
+    },
+    Key {
+        key: "bwd_qtype",
+        beside: BOTH,
+        value: "'int8'",
+        act: &["'int4'", "'fp8'", "'float8_e5m2'", "'ternary'", "'nf4'"],
+        refused: &["'mxfp8'", "'binary'", "'int9'"],
+        needs: &[""],
+    },
+    Key {
+        key: "bwd_calibration_method",
+        beside: BACK,
+        value: "'absmax'",
+        act: &["'absmax,0.5'", "'rms,2'", "'absmean'", "'percentile,50'", "'mse'", "'fixed,1'", "'minmax'"],
+        refused: &["'absmax,0'", "'rms,-2'", "'fixed,1e-30'", "'most'"],
+        needs: &["", BOTH],
+    },
+    Key {
+        key: "bwd_weight_grad_tile_size",
+        beside: BACK,
+        value: "2",
+        act: &["1", "4", "0.25"],
+        refused: &["3", "24", "0"],
+        needs: &["", BOTH],
+    },
+    Key {
+        key: "disable_channelwise_axes",
+        beside: BOTH,
+        value: "false",
+        act: &["true"],
+        refused: &["1"],
+        needs: &[""],
+    },
+    Key {
+        key: "bwd_stochastic_rounding",
+        beside: BACK,
+        value: "'uniform'",
+        act: &["'low_bit_uniform'"],
+        refused: &["'normal'"],
+        needs: &["", BOTH, "weight_qtype = 'int8'\nact_qtype = 'int8'\nbwd_qtype = 'fp8'"],
+    },
+    Key {
+        key: "channelwise_noise_axes",
+        beside: NOISE,
+        value: "[0]",
+        act: &["[]", "[1]", "[0, 1]", "[-1]"],
+        refused: &["[2]", "[7]", "[-3]", "[0, 0]", "[1, -1]"],
+        needs: &["", BOTH, BACK],
+    },
+];
+
+#[test]
+fn every_key_of_every_rule_acts_or_is_refused() {
+    let unknown = parse_rules("[[rules]]\nqqqqqqqqqqqqqqqqqqqqqqqqqqqq = 1", "rules").expect_err("no such key");
+    assert_eq!(KEYS.iter().map(|key| key.key.to_owned()).collect::<BTreeSet<_>>(), listed(&unknown.to_string()));
+    for Key { key, beside, value, act, refused, needs } in KEYS {
+        let rule = |beside: &str, value: &str| format!("[[rules]]\n{beside}\n{key} = {value}");
+        let plain = program(MODEL, &rule(beside, value), &[8]);
+        assert!(plain.is_ok(), "{key} = {value}: {plain:?}");
+        for other in *act {
+            let changed = program(MODEL, &rule(beside, other), &[8]);
+            assert!(changed.is_ok(), "{key} = {other}: {changed:?}");
+            assert!(changed != plain, "{key} = {other} changes nothing");
+        }
+        for other in *refused {
+            let changed = program(MODEL, &rule(beside, other), &[8]);
+            assert!(changed.is_err(), "{key} = {other} is taken");
+        }
+        // Beside nothing that it is for, a value that is not the default.
+        let other = act.first().filter(|_| *value == "false" || value.starts_with("'absmax"));
+        let other = other.copied().unwrap_or(if *value == "[0]" { "[1]" } else { value });
+        for beside in *needs {
+            let error = program(MODEL, &rule(beside, other), &[8]).err();
+            let error = error.unwrap_or_else(|| panic!("{key} = {other} is taken beside {beside:?}"));
+            assert!(error.contains(key), "{key}: {error}");
+        }
+    }
+}
+
+/// A rule for weights does nothing to products of activations alone.
+#[test]
+fn a_rule_that_finds_no_weight_is_refused() {
+    let square = TensorType::new(DType::F32, [4, 4]);
+    let inputs = [("x", square.clone()), ("w", square)];
+    let function = trace(&inputs, |a| {
+        let inner = a[0].graph().scope("inner", || a[0].dot(&a[0]));
+        vec![a[0].graph().scope("outer", || inner.dot(&a[1]))]
+    });
+    let function = function.expect("two products");
+    let quantized = |path: &str| {
+        let mut rules = weights_only_rules("int8");
+        rules[0].module_path = path.to_owned();
+        let rules = Rules::new(&rules).expect("rules");
+        quantize(&function, &rules, Mode::Qat, Numerics::Exact, |name| name == "w").map_err(|e| e.to_string())
+    };
+    let error = quantized("inner").expect_err("it is refused");
+    assert!(error.starts_with("rule 1 (module_path `inner`) quantizes nothing"), "{error}");
+    assert!(quantized(".*").is_ok() && quantized("outer").is_ok());
+}
