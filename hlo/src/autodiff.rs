@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::cotangent::{Cotangent, Only};
 use crate::error::Violation;
 use crate::function::{Node, Value};
 use crate::graph::{Graph, Place};
@@ -39,11 +40,7 @@ pub(crate) fn cotangents(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tens
         sweep.seed(output, ct.as_ref());
     }
     sweep.run();
-    wrt.iter().map(|t| sweep.cts.get(&place(t)).cloned()).collect()
-}
-
-fn place(tensor: &Tensor) -> Place {
-    tensor.graph().place_of(tensor.value())
+    wrt.iter().map(|t| sweep.cts.get(&t.place()).map(Cotangent::settled)).collect()
 }
 
 /// A trace as the sweep goes over it.
@@ -61,7 +58,7 @@ struct Sweep {
     levels: Vec<Level>,
     /// Values on a way from `wrt`.
     active: HashSet<Place>,
-    cts: HashMap<Place, Tensor>,
+    cts: HashMap<Place, Cotangent>,
 }
 
 impl Sweep {
@@ -71,7 +68,7 @@ impl Sweep {
         let outermost = wrt.iter().map(depth).min().unwrap_or(0);
         let level = |graph: Graph| Level { nodes: graph.snapshot(), stand_ins: graph.stand_ins(), graph };
         let levels: Vec<Level> = graph.and_around().take_while(|g| g.depth() >= outermost).map(level).collect();
-        let mut active: HashSet<Place> = wrt.iter().filter(|t| t.dtype().is_float()).map(place).collect();
+        let mut active: HashSet<Place> = wrt.iter().filter(|t| t.dtype().is_float()).map(Tensor::place).collect();
         for level in levels.iter().rev() {
             level.activate(&mut active);
         }
@@ -84,14 +81,14 @@ impl Sweep {
         if ct.ty() != output.ty() {
             let message = format!("the cotangent {} does not fit the output {}", ct.ty(), output.ty());
             output.graph().fail("vjp", Violation::new("", message));
-        } else if self.active.contains(&place(output)) {
-            self.accumulate(place(output), ct.clone());
+        } else if self.active.contains(&output.place()) {
+            self.accumulate(output.place(), Cotangent::new(ct.clone()));
         }
     }
 
-    fn accumulate(&mut self, place: Place, ct: Tensor) {
+    fn accumulate(&mut self, place: Place, ct: Cotangent) {
         let sum = match self.cts.remove(&place) {
-            Some(sum) => sum + ct,
+            Some(sum) => sum.and(&ct),
             None => ct,
         };
         self.cts.insert(place, sum);
@@ -114,18 +111,39 @@ impl Sweep {
         let node = &level.nodes[index];
         let place = |value: &Value| level.graph.place_of(*value);
         let ct = |output| self.cts.get(&place(&Value { node: index, output })).cloned();
-        let cts: Vec<Option<Tensor>> = (0..node.types.len()).map(ct).collect();
+        let cts: Vec<Option<Cotangent>> = (0..node.types.len()).map(ct).collect();
         let needs: Vec<bool> = node.operands.iter().map(|v| self.active.contains(&place(v))).collect();
         if needs.contains(&true) && cts.iter().any(Option::is_some) {
-            level.graph.as_from(node, || self.reverse(level, index, &cts, &needs));
+            level.graph.as_from(node, || match &cts[0] {
+                Some(ct) if node.op.is_choice() => self.choose(level, index, ct, &needs),
+                Some(ct) if node.op.is_elementwise() => {
+                    self.reverse(level, index, &[Some(ct.ct.clone())], &needs, ct.only.as_ref());
+                }
+                _ => {
+                    let cts: Vec<Option<Tensor>> = cts.iter().map(|ct| ct.as_ref().map(Cotangent::settled)).collect();
+                    self.reverse(level, index, &cts, &needs, None);
+                }
+            });
         }
     }
 
-    fn reverse(&mut self, level: &Level, index: usize, cts: &[Option<Tensor>], needs: &[bool]) {
+    /// Hands a choice's cotangent on to both sides, with the choice still to be made.
+    fn choose(&mut self, level: &Level, index: usize, ct: &Cotangent, needs: &[bool]) {
+        let [mask, yes, no] = level.nodes[index].operands[..] else { unreachable!("a choice has three operands") };
+        let mask = level.tensor(mask);
+        for (side, is) in [(1, true), (2, false)] {
+            if needs[side] {
+                self.accumulate(level.graph.place_of(if is { yes } else { no }), ct.only(&mask, is));
+            }
+        }
+    }
+
+    /// Applies an operation's rule to cotangents of which `only` is still to be done.
+    fn reverse(&mut self, level: &Level, index: usize, cts: &[Option<Tensor>], needs: &[bool], only: Option<&Only>) {
         let node = &level.nodes[index];
-        let tensor = |v: &Value| Tensor::new(&level.graph, *v, level.nodes[v.node].types[v.output].clone());
-        let ins: Vec<Tensor> = node.operands.iter().map(tensor).collect();
-        let outs: Vec<Tensor> = (0..node.types.len()).map(|output| tensor(&Value { node: index, output })).collect();
+        let ins: Vec<Tensor> = node.operands.iter().map(|v| level.tensor(*v)).collect();
+        let outs: Vec<Tensor> =
+            (0..node.types.len()).map(|output| level.tensor(Value { node: index, output })).collect();
         let grads = node.op.vjp(&Reverse { cts, ins: &ins, outs: &outs, needs });
         debug_assert!(
             grads.len() == ins.len() || grads.is_empty(),
@@ -135,7 +153,7 @@ impl Sweep {
         for ((value, grad), (x, needed)) in node.operands.iter().zip(grads).zip(ins.iter().zip(needs)) {
             let Some(grad) = grad.filter(|g| *needed && !g.is_poison()) else { continue };
             if grad.ty() == x.ty() {
-                self.accumulate(level.graph.place_of(*value), grad);
+                self.accumulate(level.graph.place_of(*value), Cotangent { ct: grad, only: only.cloned() });
             } else {
                 let message = format!("its reverse rule returns {} for an operand {}", grad.ty(), x.ty());
                 level.graph.fail(node.op.name(), Violation::new("", message));
@@ -145,6 +163,10 @@ impl Sweep {
 }
 
 impl Level {
+    fn tensor(&self, value: Value) -> Tensor {
+        Tensor::new(&self.graph, value, self.nodes[value.node].types[value.output].clone())
+    }
+
     /// Adds this trace's values on a way from those that are there already, the traces around it being done.
     fn activate(&self, active: &mut HashSet<Place>) {
         let own = |value: Value| self.graph.place_of(value);

@@ -296,7 +296,7 @@ impl Graph {
         if tensor.graph().is(self) {
             return Ok(tensor.value());
         }
-        let key = tensor.graph().place_of(tensor.value());
+        let key = tensor.place();
         if let Some(&value) = self.0.lifted.borrow().get(&key) {
             return Ok(value);
         }

@@ -7,6 +7,7 @@ mod autodiff;
 mod batch;
 mod checkpoint;
 mod control;
+mod cotangent;
 mod dtype;
 mod elementwise_scan;
 mod error;

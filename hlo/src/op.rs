@@ -80,6 +80,16 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
         true
     }
 
+    /// Whether each element of its one output is computed of the elements at the same place of its operands.
+    fn is_elementwise(&self) -> bool {
+        false
+    }
+
+    /// Whether it hands on the elements of its second operand where the first one is true, those of the third elsewhere.
+    fn is_choice(&self) -> bool {
+        false
+    }
+
     /// The same operation over one more leading axis. `None`: there is no rule.
     fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
         None

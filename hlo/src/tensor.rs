@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::dtype::DType;
 use crate::error::Violation;
 use crate::function::Value;
-use crate::graph::Graph;
+use crate::graph::{Graph, Place};
 use crate::range::Range;
 use crate::types::TensorType;
 
@@ -51,6 +51,11 @@ impl Tensor {
 
     pub(crate) fn value(&self) -> Value {
         self.value.expect("poison is sorted out before values are read")
+    }
+
+    /// Which value of which trace it is.
+    pub(crate) fn place(&self) -> Place {
+        self.graph.place_of(self.value())
     }
 
     /// Names of the parameters this value is computed from. What the body of a loop is given anew each step (carries and

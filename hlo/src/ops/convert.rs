@@ -26,6 +26,9 @@ impl Op for Convert {
         let from = reverse.ins[0].dtype();
         vec![from.is_float().then(|| reverse.ct().convert(from))]
     }
+    fn is_elementwise(&self) -> bool {
+        true
+    }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Convert(self.0))
     }

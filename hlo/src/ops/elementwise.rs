@@ -96,6 +96,9 @@ macro_rules! unary {
                 fn vjp(&self, reverse: &Reverse) -> Cotangents {
                     unary!(@vjp reverse $(|$ct, $x, $y| $vjp)?)
                 }
+                fn is_elementwise(&self) -> bool {
+                    true
+                }
                 fn has_derivative(&self) -> bool {
                     unary!(@derived $($vjp)?)
                 }
@@ -266,6 +269,9 @@ macro_rules! binary {
                 }
                 fn vjp(&self, reverse: &Reverse) -> Cotangents {
                     binary!(@vjp reverse $(|$ct, $a, $b, $y| $da, $db)?)
+                }
+                fn is_elementwise(&self) -> bool {
+                    true
                 }
                 fn has_derivative(&self) -> bool {
                     unary!(@derived $($da)?)

@@ -34,6 +34,9 @@ impl Op for Identity {
     fn has_derivative(&self) -> bool {
         !self.stop
     }
+    fn is_elementwise(&self) -> bool {
+        true
+    }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Identity { stop: self.stop })
     }

@@ -72,6 +72,9 @@ impl Op for Select {
         let zero = ct.zeros_like();
         vec![None, reverse.needs[1].then(|| pred.select(ct, &zero)), reverse.needs[2].then(|| pred.select(&zero, ct))]
     }
+    fn is_choice(&self) -> bool {
+        true
+    }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Select)
     }
@@ -104,6 +107,9 @@ impl Op for Clamp {
             reverse.needs[1].then(|| inside.select(ct, &zero)),
             reverse.needs[2].then(|| x.gt(high).select(ct, &zero)),
         ]
+    }
+    fn is_elementwise(&self) -> bool {
+        true
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Clamp)
@@ -146,6 +152,9 @@ comparisons! {
 
 impl Tensor {
     /// `yes` where this boolean tensor is true, `no` elsewhere; all broadcast as in numpy. Spec: select.
+    ///
+    /// What is not taken adds nothing to a gradient, even where its slope is infinite, as far back as it is computed elementwise
+    /// (in JAX that is NaN). Behind a sum or a product, a slope that is infinite meets a cotangent of 0, and is NaN.
     #[track_caller]
     pub fn select(&self, yes: &Tensor, no: &Tensor) -> Tensor {
         let (yes, no) = yes.broadcast_with(no, "select");
