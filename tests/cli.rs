@@ -628,3 +628,67 @@ fn bench_refuses_what_it_cannot_measure() {
     folder.refuses("bench --shape 4,2,8,8,3 --modes int9", "there is no mode `int9` (known: fp32, ");
     folder.refuses("bench --shape 1048576,1048576,8,8,3", "are too many elements for one array");
 }
+
+/// An image that is not square, where a later layer names the shape: every command takes the model.
+#[test]
+fn images_that_are_not_square_are_like_any_other() {
+    let folder = Folder::new();
+    folder.write(
+        "wide.toml",
+        "layers = [\n { type = \"AvgPool\", window_shape = [1, 2], strides = [1, 2], padding = \"VALID\" },\n \
+         { type = \"Conv\", in_features = 1, out_features = 2, kernel_size = [1, 1] },\n \
+         { type = \"LIF\", hidden_shape = [3, 4, 2] },\n { type = \"Flatten\" },\n \
+         { type = \"Linear\", in_features = 24, out_features = 2 },\n { type = \"LI\", layer_shape = 2 },\n]\n",
+    );
+    folder.write("weights.toml", "[[rules]]\nweight_qtype = \"int8\"\n");
+    let labels = ("labels", Array::new([4], [0, 1, 1, 0]).expect("labels"));
+    let samples = (0..4 * 5 * 24).map(|i| (i % 9) as f32 * 0.25).collect::<Vec<_>>();
+    folder.arrays("wide.safetensors", &[("inputs", Array::new([4, 5, 3, 8, 1], samples).expect("samples")), labels]);
+    folder.succeeds("train --model wide.toml --data wide.safetensors --steps 2 --batch-size 2 --out run");
+    let params = "--model wide.toml --params run/params.safetensors --rules weights.toml";
+    let shown = folder.succeeds(&format!("quantize {params} --output stored.safetensors"));
+    assert!(shown.contains("core/layers/4/kernel"), "{shown}");
+    folder.succeeds(&format!("predict {params} --data wide.safetensors --output out.safetensors"));
+    folder.succeeds(
+        "predict --model wide.toml --params stored.safetensors --rules weights.toml --mode ptq --data wide.safetensors \
+         --output again.safetensors",
+    );
+    assert_eq!(folder.outputs("out.safetensors"), folder.outputs("again.safetensors"));
+    assert_eq!(folder.outputs("out.safetensors").dims(), [4, 5, 2]);
+    let shown = folder.succeeds("inspect --model wide.toml --stage trace --forward --time-steps 2 --batch-size 1");
+    assert!(shown.contains("f32[2,1,3,8,1]") || shown.contains("tensor<2x1x3x8x1xf32>"), "{shown}");
+}
+
+/// More products than a sum in s32 holds: right by default, and as qwix has it in its numerics.
+#[test]
+fn long_sums_of_integers_do_not_wrap() {
+    let folder = Folder::new();
+    let size = 134_000;
+    folder.write(
+        "long.toml",
+        format!(
+            "layers = [ {{ type = \"Linear\", in_features = {size}, out_features = 1, use_bias = false }}, \
+             {{ type = \"LI\", layer_shape = 1 }} ]\n"
+        ),
+    );
+    let parameters = [
+        ("core/layers/0/kernel", filled(DType::F32, &[size, 1], 1.0)),
+        ("core/layers/1/beta", filled(DType::F32, &[1], 0.0)),
+    ];
+    folder.arrays("long.safetensors", &parameters);
+    folder.arrays("ones.safetensors", &[("inputs", filled(DType::F32, &[1, 1, size], 1.0))]);
+    let files = "--model long.toml --rules rules.toml --data ones.safetensors --output out.safetensors";
+    let result = |line: &str| {
+        folder.succeeds(line);
+        folder.outputs("out.safetensors").to_f64()[0]
+    };
+    folder.succeeds(
+        "quantize --model long.toml --params long.safetensors --rules rules.toml --output stored.safetensors",
+    );
+    for params in ["long.safetensors", "long.safetensors --mode ptq", "stored.safetensors --mode ptq"] {
+        let right = result(&format!("predict --params {params} {files}"));
+        assert!((right / 134_000.0 - 1.0).abs() < 0.01, "{params}: {right}");
+    }
+    let wrapped = result(&format!("predict --params long.safetensors --numerics qwix {files}"));
+    assert!((wrapped + 131_253.0).abs() < 1.0, "{wrapped}");
+}

@@ -42,8 +42,8 @@ fn the_shape_of_a_sample_is_found() {
             &[12, 1],
         ),
         (
-            format!("{pool}, {{ type = \"Flatten\" }}, {{ type = \"Linear\", in_features = 27, out_features = 5 }}"),
-            &[6, 6, 3],
+            format!("{pool}, {{ type = \"Flatten\" }}, {{ type = \"Linear\", in_features = 16, out_features = 5 }}"),
+            &[4, 4, 4],
         ),
         // Only the number of elements is known: square where that is possible.
         (format!("{conv}, {}", linear(32)), &[4, 4, 1]),
@@ -98,7 +98,7 @@ fn sizes_of_one_are_like_any_other() {
             );
             for (rules, mode) in [(&rules[0], Mode::Qat), (&rules[1], Mode::Qat), (&rules[1], Mode::Ptq)] {
                 let network = Network::new(model(&text), rules.clone()).unwrap();
-                for [time, batch] in [[1, 1], [1, 2], [2, 1]] {
+                for [time, batch] in [[1, 1], [2, 1]] {
                     let (outputs, gradient) = values(&network, &[time, batch, size], mode);
                     let what = format!("{kind} of {size}, {time} steps of {batch}, {mode:?}, {} rules", rules.len());
                     assert_eq!(outputs.dims(), [time, batch, size], "{what}");

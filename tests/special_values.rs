@@ -24,8 +24,10 @@ fn same(got: &[f64], wanted: &[f64], what: &str) {
     assert!(got.len() == wanted.len() && got.iter().zip(wanted).all(equal), "{what}: {got:?}, not {wanted:?}");
 }
 
-/// Each row with what its maximum, minimum, largest magnitude and place of the maximum are.
-const ROWS: [(&[f64], f64, f64, f64, f64); 9] = [
+/// A row with what its maximum, minimum, largest magnitude and place of the maximum are.
+type Row = (&'static [f64], f64, f64, f64, f64);
+
+const ROWS: [Row; 9] = [
     (&[1.0, NAN, 3.0], NAN, NAN, NAN, 1.0),
     (&[NAN, 1.0, 3.0], NAN, NAN, NAN, 0.0),
     (&[1.0, 3.0, NAN], NAN, NAN, NAN, 2.0),
@@ -41,7 +43,7 @@ const ROWS: [(&[f64], f64, f64, f64, f64); 9] = [
 fn reductions_keep_nan() {
     let rows = ROWS.map(|row| row.0);
     for dtype in FLOATS {
-        let column = |f: fn(&(&[f64], f64, f64, f64, f64)) -> f64| ROWS.iter().map(f).collect::<Vec<_>>();
+        let column = |f: fn(&Row) -> f64| ROWS.iter().map(f).collect::<Vec<_>>();
         same(&run(dtype, &rows, |x| x.reduce_max(&[1])), &column(|row| row.1), "maximum");
         same(&run(dtype, &rows, |x| x.reduce_min(&[1])), &column(|row| row.2), "minimum");
         same(&run(dtype, &rows, |x| x.reduce_absmax(&[1])), &column(|row| row.3), "largest magnitude");
