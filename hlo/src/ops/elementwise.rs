@@ -117,7 +117,10 @@ macro_rules! unary {
                 $(#[$doc])*
                 #[track_caller]
                 pub fn $method(&self) -> Tensor {
-                    of_unsigned($name, self).unwrap_or_else(|| self.graph().apply($op, &[self]))
+                    match of_unsigned($name, self) {
+                        Some(y) => y,
+                        None => self.graph().apply($op, &[self]),
+                    }
                 }
             )*
         }
