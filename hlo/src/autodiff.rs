@@ -19,21 +19,28 @@ use crate::tree::Tree;
 /// Kept in the trace: a cotangent whose type is not its output's, and operations without a derivative.
 #[track_caller]
 pub fn vjp(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tensor]) -> Vec<Tensor> {
+    let found = cotangents(outputs, cts, wrt);
+    wrt.iter().zip(found).map(|(t, ct)| ct.unwrap_or_else(|| t.zeros_like())).collect()
+}
+
+/// As [`vjp`], with nothing for values that reach no output: a zero in its place would become NaN where it meets a pole.
+#[track_caller]
+pub(crate) fn cotangents(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     let all = || outputs.iter().chain(wrt).chain(cts.iter().flatten());
     if let Some(poison) = all().find(|t| t.is_poison()) {
-        return vec![poison.clone(); wrt.len()];
+        return vec![Some(poison.clone()); wrt.len()];
     }
-    let Some(first) = outputs.first().map(Tensor::graph) else { return wrt.iter().map(Tensor::zeros_like).collect() };
+    let Some(first) = outputs.first().map(Tensor::graph) else { return vec![None; wrt.len()] };
     let graph = first.deepest(all());
     if let Some(violation) = all().find_map(|t| graph.check_reach(t).err()) {
-        return vec![first.fail("vjp", violation); wrt.len()];
+        return vec![Some(first.fail("vjp", violation)); wrt.len()];
     }
     let mut sweep = Sweep::new(graph, wrt);
     for (output, ct) in outputs.iter().zip(cts) {
         sweep.seed(output, ct.as_ref());
     }
     sweep.run();
-    wrt.iter().map(|t| sweep.cts.get(&t.place()).map_or_else(|| t.zeros_like(), Cotangent::settled)).collect()
+    wrt.iter().map(|t| sweep.cts.get(&t.place()).map(Cotangent::settled)).collect()
 }
 
 /// A trace as the sweep goes over it.

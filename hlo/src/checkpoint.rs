@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::autodiff::vjp;
+use crate::autodiff::cotangents;
 use crate::batch::{Mapped, call_mapped};
 use crate::dtype::DType;
 use crate::error::{GraphErrors, Violation};
@@ -46,9 +46,9 @@ impl Op for Checkpoint {
         let cts: Vec<Option<Tensor>> = reverse.cts.iter().map(|ct| ct.as_ref().and_then(|_| given.next())).collect();
         let wanted: Vec<usize> = (0..ins.len()).filter(|&i| reverse.needs[i]).collect();
         let wrt: Vec<Tensor> = wanted.iter().map(|&i| ins[i].clone()).collect();
-        let grads = vjp(&self.body.call(graph, ins), &cts, &wrt);
+        let grads = cotangents(&self.body.call(graph, ins), &cts, &wrt);
         let mut all = vec![None; ins.len()];
-        wanted.into_iter().zip(grads).for_each(|(i, grad)| all[i] = Some(grad));
+        wanted.into_iter().zip(grads).for_each(|(i, grad)| all[i] = grad);
         all
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {

@@ -299,7 +299,7 @@ fn record_case(index: &Tensor, branches: Vec<Closed>) -> Vec<Tensor> {
     index.graph().record(Arc::new(Case { branches }), &[vec![index.clone()], captures].concat())
 }
 
-/// Runs the branch with this index (the last one where the index is out of range). JAX: `lax.switch`.
+/// Runs the branch with this index, the first one below 0, the last one past the end. JAX: `lax.switch`.
 ///
 /// Branches use what they need of the surrounding trace. What depends on nothing inside a branch is computed always.
 ///
@@ -320,7 +320,9 @@ pub fn switch<Y: Tree>(index: &Tensor, branches: Vec<Box<dyn FnOnce() -> Y + '_>
             leaves
         }));
     }
-    let results = record_case(index, traced);
+    // StableHLO's own `case` takes the last branch below 0, too.
+    let index = if index.range().is_some_and(|r| r.low >= 0) { index.clone() } else { index.maximum(0.0) };
+    let results = record_case(&index, traced);
     let template = template.expect("a switch has a branch");
     template.rebuild(&mut results.iter().chain(std::iter::repeat(&results[0])).cloned())
 }

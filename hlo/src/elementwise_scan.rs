@@ -14,6 +14,7 @@ use crate::ops::constant::Constant;
 use crate::ops::custom_call::CustomCall;
 use crate::ops::sample::Sample;
 use crate::ops::select::{Compare, Direction};
+use crate::range::{Range, Ranges};
 use crate::scan::{Scan, swap_front};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
@@ -22,11 +23,39 @@ use crate::types::TensorType;
 /// [`LaneProgram`].
 pub const ELEMENTWISE_SCAN: &str = "spiq_elementwise_scan";
 
-fn call(program: &LaneProgram, outputs: Vec<TensorType>, operands: &[Tensor]) -> Vec<Tensor> {
+fn call(
+    program: &LaneProgram,
+    outputs: Vec<TensorType>,
+    ranges: Vec<Option<Range>>,
+    operands: &[Tensor],
+) -> Vec<Tensor> {
     let config = vec![("program", program.encode())];
     let graph = operands[0].graph();
-    CustomCall { target: ELEMENTWISE_SCAN, config, outputs, map }.on(graph, operands)
+    CustomCall { target: ELEMENTWISE_SCAN, config, outputs, ranges, map }.on(graph, operands)
 }
+
+/// An elementwise scan as what computes it needs to know it.
+pub(crate) struct ElementwiseLoop {
+    pub(crate) program: LaneProgram,
+    /// The types of last carries and stacked outputs.
+    pub(crate) outputs: Vec<TensorType>,
+    /// What is known of the scan's results is known of those of what stands in its place: a loop around it may rest on that.
+    pub(crate) ranges: Vec<Option<Range>>,
+}
+
+impl ElementwiseLoop {
+    /// `None`: the steps of the scan are not elementwise.
+    fn of(scan: &Scan, outputs: &[TensorType], operands: &[Tensor]) -> Option<ElementwiseLoop> {
+        let program = LaneProgram::of_scan(scan)?;
+        let known: Vec<Option<Range>> = operands.iter().map(Tensor::range).collect();
+        let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
+        let ranges = scan.range(&Ranges { ins: &known, types: &types });
+        Some(ElementwiseLoop { program, outputs: outputs.to_vec(), ranges })
+    }
+}
+
+/// Records what computes a loop; `None` leaves the scan.
+type Record = fn(ElementwiseLoop, &[Tensor]) -> Option<Vec<Tensor>>;
 
 /// Lanes do not depend on each other, so a mapped axis only makes more of them. Time stays in front.
 fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
@@ -42,7 +71,7 @@ fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
     };
     let outputs = call.outputs.iter().enumerate().map(wide).collect();
     let program = LaneProgram { lanes: program.lanes * mapped.size, ..program };
-    let results = self::call(&program, outputs, &operands);
+    let results = self::call(&program, outputs, call.ranges.clone(), &operands);
     Some(results.into_iter().enumerate().map(|result| place(result, carries)).collect())
 }
 
@@ -57,26 +86,23 @@ impl Function {
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn call_elementwise_scans(&self) -> Result<Function, GraphErrors> {
-        self.replace_elementwise_scans(|program, outputs, operands| {
-            let written = program.outputs.iter().all(|(_, dtype)| stores(*dtype));
-            written.then(|| call(program, outputs, operands))
+        self.replace_elementwise_scans(|this, operands| {
+            let written = this.program.outputs.iter().all(|(_, dtype)| stores(*dtype));
+            written.then(|| call(&this.program, this.outputs, this.ranges, operands))
         })
     }
 
-    /// The same function with what `record` makes of each elementwise scan in its place; `None` leaves the scan.
+    /// The same function with what `record` makes of each elementwise scan in its place.
     pub(crate) fn replace_elementwise_scans(&self, record: Record) -> Result<Function, GraphErrors> {
         self.simplify().convert_inside().transform(&mut |node, operands| {
             let scan = node.op.downcast::<Scan>()?;
             let of =
-                |scan: &Scan, operands: &[Tensor]| record(&LaneProgram::of_scan(scan)?, node.types.clone(), operands);
+                |scan: &Scan, operands: &[Tensor]| record(ElementwiseLoop::of(scan, &node.types, operands)?, operands);
             let whole = scan.with_prologue(operands).and_then(|(scan, operands)| of(&scan, &operands));
             whole.or_else(|| of(scan, operands))
         })
     }
 }
-
-/// Records what computes a program: from its operands to values of these types.
-type Record = fn(&LaneProgram, Vec<TensorType>, &[Tensor]) -> Option<Vec<Tensor>>;
 
 impl Function {
     /// What is converted behind a scan is converted in it: the scan writes few bytes instead of many that are read again.
@@ -437,7 +463,7 @@ pub(super) fn samples() -> Vec<Sample> {
             outputs: vec![(Slot::Result(0), DType::F32)],
             instructions: vec![add],
         };
-        call(&program, vec![x[0].ty().clone(), x[1].ty().clone()], x)
+        call(&program, vec![x[0].ty().clone(), x[1].ty().clone()], Vec::new(), x)
     };
     let f = DType::F32;
     let sample = Sample::new("custom_call of an elementwise scan", sums);

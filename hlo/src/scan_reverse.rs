@@ -56,12 +56,16 @@ impl Flow {
                 live[i] |= depends.iter().zip(&live).any(|(d, l)| *l && d[scan.consts + i]);
             }
         }
-        let chosen = |flags: &[bool]| (0..flags.len()).filter(|&i| flags[i]).collect::<Vec<_>>();
-        let Parts { consts, carries, .. } = scan.parts(&active);
+        let reaches = |input: usize| depends.iter().zip(&live).any(|(d, l)| *l && d[input]);
+        // What reaches no cotangent has none: a zero in its place would be carried on to operations that may refuse it.
+        let chosen = |flags: &[bool], first: usize| {
+            (0..flags.len()).filter(|&i| flags[i] && reaches(first + i)).collect::<Vec<_>>()
+        };
+        let Parts { consts, carries, xs } = scan.parts(&active);
         Flow {
             carries: (0..scan.carries).filter(|&i| carries[i] && live[i]).collect(),
-            consts: chosen(consts),
-            xs: chosen(scan.parts(reverse.needs).xs),
+            consts: chosen(consts, 0),
+            xs: chosen(xs, scan.consts + scan.carries),
             ys: (scan.carries..live.len()).filter(|&i| reverse.cts[i].is_some()).collect(),
         }
     }

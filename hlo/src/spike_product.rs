@@ -116,7 +116,7 @@ fn call(product: &SpikeProduct, out: DType, spikes: &Tensor, matrix: &Tensor) ->
     let config = vec![("program", product.encode())];
     let outputs = vec![TensorType::new(out, [product.kept(), product.width])];
     // Calls are recorded for one runtime, after everything that maps functions.
-    let call = CustomCall { target: SPIKE_PRODUCT, config, outputs, map: |_, _| None };
+    let call = CustomCall { target: SPIKE_PRODUCT, config, outputs, ranges: Vec::new(), map: |_, _| None };
     call.on(spikes.graph(), &[spikes.clone(), matrix.clone()]).swap_remove(0)
 }
 

@@ -260,6 +260,14 @@ fn a_checkpoint_keeps_its_inputs_alone() {
     assert_eq!(saved(false).len(), 4, "{:?}", saved(false));
 }
 
+/// A carry with a cotangent that nothing differentiated reaches, beside a sequence that reaches nothing.
+#[test]
+fn a_scan_that_passes_no_cotangent_on_has_none() {
+    let (c, xs) = (TensorType::new(DType::F32, []), TensorType::new(DType::F32, [3]));
+    let f = trace(&[("c", c), ("x", xs)], |x| vec![grad(&x[1], |at| scan(&x[0], at, |c, x| (c * 2.0, x)).0)]);
+    assert_eq!(f.unwrap_or_else(|e| panic!("{e}")).result_types()[0].to_string(), "f32[3]");
+}
+
 /// The body of the second loop may lie in memory where that of the first one lay, and its constant at the same place in it.
 #[test]
 fn constants_of_two_bodies_are_not_confused() {

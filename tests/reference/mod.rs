@@ -96,10 +96,19 @@ impl Case<'_> {
 
 fn array(view: &safetensors::tensor::TensorView<'_>) -> Array {
     let dtype = match view.dtype() {
+        Dtype::BOOL => DType::Pred,
+        Dtype::I8 => DType::S8,
+        Dtype::I16 => DType::S16,
+        Dtype::I32 => DType::S32,
+        Dtype::I64 => DType::S64,
+        Dtype::U8 => DType::U8,
+        Dtype::U16 => DType::U16,
+        Dtype::U32 => DType::U32,
+        Dtype::U64 => DType::U64,
+        Dtype::BF16 => DType::BF16,
+        Dtype::F16 => DType::F16,
         Dtype::F32 => DType::F32,
         Dtype::F64 => DType::F64,
-        Dtype::I32 => DType::S32,
-        Dtype::U32 => DType::U32,
         other => panic!("{other:?} in a reference file"),
     };
     Array::from_bytes(TensorType::new(dtype, view.shape()), view.data()).expect("bytes of the shape")

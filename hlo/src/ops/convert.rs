@@ -73,9 +73,12 @@ impl Tensor {
         self.graph().apply(Convert(dtype), &[self])
     }
 
-    /// The same bits read as another element type of the same width. Spec: bitcast_convert.
+    /// The same bits read as another element type of the same width, without a derivative. Spec: bitcast_convert.
     #[track_caller]
     pub fn bitcast_convert(&self, dtype: DType) -> Tensor {
+        if self.dtype() == dtype && !self.is_poison() {
+            return self.stop_gradient();
+        }
         self.graph().apply(BitcastConvert(dtype), &[self])
     }
 }
@@ -88,7 +91,7 @@ pub(super) fn samples() -> Vec<Sample> {
         Sample::new("convert to integers", |x| vec![x[0].convert(DType::S8)])
             .input(DType::F64, [5], -9.0, 9.0)
             .forward_only(),
-        Sample::new("bitcast_convert", |x| vec![x[0].bitcast_convert(DType::U32)])
+        Sample::new("bitcast_convert", |x| vec![x[0].bitcast_convert(DType::U32), x[0].bitcast_convert(DType::F32)])
             .input(DType::F32, [3], -1.0, 1.0)
             .forward_only(),
     ]

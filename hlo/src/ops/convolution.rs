@@ -182,6 +182,9 @@ impl Convolution {
     /// The input's cotangent: the result's, spread out by the strides, against the reversed kernel. Only the input's shape
     /// is read; products are summed in `out`.
     pub fn input_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor, out: DType) -> Tensor {
+        if ct.ty().count() == 0 {
+            return ct.graph().zeros(TensorType::new(out, x.dims()));
+        }
         let axes = &self.dims.kernel;
         // The kernel's features trade places, group by group.
         let parted = part(k, axes.outer, self.groups);
@@ -209,6 +212,10 @@ impl Convolution {
     /// The kernel's cotangent: the input, its batch as features, against the result's cotangent. Only the kernel's shape is
     /// read; products are summed in `out`.
     pub fn kernel_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor, out: DType) -> Tensor {
+        if ct.ty().count() == 0 {
+            // A result without elements would be a window without elements here, which no compiler takes.
+            return ct.graph().zeros(TensorType::new(out, k.dims()));
+        }
         let axes = &self.dims.input;
         // Each group of features is a part of the batch, which sums apart.
         let parted = part(x, axes.feature, self.groups);

@@ -7,6 +7,7 @@ use crate::error::Violation;
 use crate::graph::Graph;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::print::literal::array_signed;
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -17,6 +18,8 @@ pub(crate) struct CustomCall {
     /// Lists of whole numbers by name: the one kind of configuration that needs no parsing at the other end.
     pub(crate) config: Vec<(&'static str, Vec<i64>)>,
     pub(crate) outputs: Vec<TensorType>,
+    /// Which integers each output can hold, where what it stands for knew that.
+    pub(crate) ranges: Vec<Option<Range>>,
     /// The same call over one more leading axis.
     pub(crate) map: fn(&CustomCall, &Mapped) -> Option<Vec<Tensor>>,
 }
@@ -56,5 +59,8 @@ impl Op for CustomCall {
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
+    }
+    fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
+        self.ranges.clone()
     }
 }

@@ -117,7 +117,10 @@ macro_rules! unary {
                 $(#[$doc])*
                 #[track_caller]
                 pub fn $method(&self) -> Tensor {
-                    self.graph().apply($op, &[self])
+                    match of_unsigned($name, self) {
+                        Some(y) => y,
+                        None => self.graph().apply($op, &[self]),
+                    }
                 }
             )*
         }
@@ -177,6 +180,17 @@ unary! {
     PopulationCount popcnt "popcnt" Bits -9.0 9.0;
     /// Number of leading zero bits. Spec: count_leading_zeros.
     CountLeadingZeros count_leading_zeros "count_leading_zeros" Bits -9.0 9.0;
+}
+
+/// What StableHLO has for signed numbers alone, of unsigned ones.
+#[track_caller]
+fn of_unsigned(name: &str, x: &Tensor) -> Option<Tensor> {
+    match name {
+        _ if x.dtype().kind() != Kind::Unsigned => None,
+        "abs" => Some(x.clone()),
+        "sign" => Some(x.ne(0.0).convert(x.dtype())),
+        _ => None,
+    }
 }
 
 /// Whether each element is neither infinite nor NaN. Spec: is_finite.
@@ -315,6 +329,11 @@ fn by_exponent(base: &Tensor) -> Tensor {
     base.eq(0.0).select(&base.full_like(1.0), base).log()
 }
 
+/// A quotient rounded toward zero: how often the divisor was taken off.
+fn whole(quotient: &Tensor) -> Tensor {
+    quotient.sign() * quotient.abs().floor()
+}
+
 /// The share of a maximum's or minimum's cotangent that goes to the first operand: a tie is split, as in JAX.
 fn chosen(ct: &Tensor, wins: &Tensor, ties: &Tensor) -> Tensor {
     wins.select(ct, &ties.select(&(ct * 0.5), &(ct * 0.0)))
@@ -338,7 +357,7 @@ binary! {
     /// `a` to the power `b`. Spec: power.
     Power pow "power" Numbers 0.5 2.0 |ct, a, b, y| ct * by_base(a, b), ct * (y * by_exponent(a));
     /// Remainder of `a / b`, with the sign of `a`. Spec: remainder.
-    Remainder rem "remainder" Numbers 0.6 2.3 |ct, a, b, y| ct.clone(), ct.negate() * ((a - y) / b).round_nearest_even();
+    Remainder rem "remainder" Numbers 0.6 2.3 |ct, a, b, y| ct.clone(), ct.negate() * whole(&(a / b));
     /// Angle of the point (b, a) in radians. Spec: atan2.
     Atan2 atan2 "atan2" Floats 0.5 2.0 |ct, a, b, y| ct * (b / (a * a + b * b)), ct.negate() * (a / (a * a + b * b));
     /// Bitwise, or of booleans. Spec: and.

@@ -183,6 +183,11 @@ pub(super) fn samples() -> Vec<Sample> {
         Sample::new("select", |x| vec![x[0].gt(&x[1]).select(&(&x[0] * 3.0), &x[1])])
             .input(f, [2, 3], -1.0, 1.0)
             .input(f, [3], -1.0, 1.0),
+        // Booleans are chosen by booleans: operands and result are of one type by chance.
+        Sample::new("select of booleans", |x| vec![x[0].gt(0.0).select(&x[1].gt(0.0), &x[1].lt(0.5))])
+            .input(f, [3], -1.0, 1.0)
+            .input(f, [3], -1.0, 1.0)
+            .forward_only(),
         Sample::new("clamp", |x| vec![x[0].clamp(-0.5, 0.25)]).input(f, [9], -1.0, 1.0),
         Sample::new("clamp to tensors", |x| vec![x[1].clamp(&x[0], &x[2])])
             .input(f, [5], -0.5, 0.0)

@@ -372,14 +372,16 @@ impl Tensor {
         self.graph().apply(ReverseOp(axes.to_vec()), &[self])
     }
 
-    /// The part of size `sizes` that starts at the integer scalars `starts`. Spec: dynamic_slice.
+    /// The part of size `sizes` that starts at the integer scalars `starts`, moved inside where it would stand out: a start
+    /// below 0 counts as 0 (JAX counts it from the end). Spec: dynamic_slice.
     #[track_caller]
     pub fn dynamic_slice(&self, starts: &[Tensor], sizes: &[usize]) -> Tensor {
         let operands: Vec<&Tensor> = std::iter::once(self).chain(starts).collect();
         self.graph().apply(DynamicSlice(sizes.to_vec()), &operands)
     }
 
-    /// This tensor with `part` written at the integer scalars `starts`. Spec: dynamic_update_slice.
+    /// This tensor with `part` written at the integer scalars `starts`, moved inside where it would stand out: a start below 0
+    /// counts as 0 (JAX counts it from the end). Spec: dynamic_update_slice.
     #[track_caller]
     pub fn dynamic_update_slice(&self, part: &Tensor, starts: &[Tensor]) -> Tensor {
         let operands: Vec<&Tensor> = [self, part].into_iter().chain(starts).collect();

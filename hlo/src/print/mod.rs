@@ -4,6 +4,7 @@ pub(crate) mod literal;
 
 use std::fmt::Write;
 
+use crate::dtype::DType;
 use crate::function::{Function, Node, Value};
 use crate::types::TensorType;
 
@@ -95,7 +96,9 @@ impl Printer<'_> {
         let dialect = if node.op.is_stablehlo() { "stablehlo" } else { "spiq" };
         let mnemonic = format!("{dialect}.{}", node.op.name());
         let same = !operand_types.is_empty() && count == 1 && operand_types.iter().all(|t| *t == node.types[0]);
-        if same && attrs.is_empty() && regions.is_empty() {
+        // A choice between booleans has operands of one type by chance, and no short form for that.
+        let by_chance = operand_types.len() == 3 && node.types[0].dtype == DType::Pred;
+        if same && !by_chance && attrs.is_empty() && regions.is_empty() {
             // The short form of an operation whose operands and result share one type.
             let _ = write!(self.text, "{mnemonic} {} : {}", names.list(&node.operands), node.types[0].mlir());
         } else {

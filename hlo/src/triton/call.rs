@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::kernel::{Kernel, NAME};
 use crate::batch::Mapped;
+use crate::elementwise_scan::ElementwiseLoop;
 use crate::error::Violation;
-use crate::lane_program::LaneProgram;
 use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::range::{Range, Ranges};
 use crate::tensor::Tensor;
 use crate::types::TensorType;
 
@@ -16,13 +17,16 @@ struct TritonCall {
     /// Numbers of axes of the operands: arrays lie row by row.
     ranks: Vec<usize>,
     outputs: Vec<TensorType>,
+    /// Which integers each output can hold, where the loop knew that.
+    ranges: Vec<Option<Range>>,
 }
 
-/// Records the call of a program's kernel, where there is one.
-pub(super) fn record(program: &LaneProgram, outputs: Vec<TensorType>, operands: &[Tensor]) -> Option<Vec<Tensor>> {
-    let kernel = Arc::new(Kernel::of(program)?);
+/// Records the call of a loop's kernel, where there is one.
+pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+    let ElementwiseLoop { program, outputs, ranges } = this;
+    let kernel = Arc::new(Kernel::of(&program)?);
     let ranks = operands.iter().map(|operand| operand.dims().len()).collect();
-    Some(operands[0].graph().record(Arc::new(TritonCall { kernel, ranks, outputs }), operands))
+    Some(operands[0].graph().record(Arc::new(TritonCall { kernel, ranks, outputs, ranges }), operands))
 }
 
 impl Op for TritonCall {
@@ -57,6 +61,9 @@ impl Op for TritonCall {
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
+    }
+    fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
+        self.ranges.clone()
     }
 }
 

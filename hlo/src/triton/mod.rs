@@ -7,6 +7,7 @@ mod kernel;
 mod text;
 
 use crate::dtype::DType;
+use crate::elementwise_scan::ElementwiseLoop;
 use crate::error::GraphErrors;
 use crate::function::Function;
 use crate::lane_program::LaneProgram;
@@ -59,7 +60,9 @@ impl LaneProgram {
         let inputs = consts.chain(carries()).chain(self.slices.iter().map(|dtype| rows(*dtype)));
         let inputs: Vec<(&str, TensorType)> = inputs.map(|ty| ("", ty)).collect();
         let outputs: Vec<TensorType> = carries().chain(self.outputs.iter().map(|(_, dtype)| rows(*dtype))).collect();
-        trace(&inputs, |operands| call::record(self, outputs, operands).unwrap_or_default())
+        let ranges = vec![None; outputs.len()];
+        let this = ElementwiseLoop { program: self.clone(), outputs, ranges };
+        trace(&inputs, |operands| call::record(this, operands).unwrap_or_default())
             .ok()
             .filter(|f| !f.results.is_empty())
     }
