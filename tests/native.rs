@@ -66,6 +66,24 @@ fn h100_multiplies_s8_and_float8_in_tensor_cores() {
     }
 }
 
+/// Forward and backward with the loops over time in kernels, all in one launch of the driver.
+#[test]
+fn a_gradient_is_one_graph_of_few_launches_on_an_h100() {
+    if !installed(Platform::Cuda, "cuda13") {
+        return;
+    }
+    for qtype in ["int8", "float8_e4m3fn"] {
+        let model = ModelConfig::parse(MODEL, "model.toml").expect("a model");
+        let network = Network::new(model, linear_only_rules(qtype, qtype)).expect("a network");
+        let forward = network.forward(&TensorType::new(DType::Pred, [16, 128, 256]), Mode::Qat).expect("traced");
+        let gradient = forward.gradient().expect("differentiated");
+        let report = native::report(&Target::parse("cuda:h100").expect("a target"), &gradient).expect("compiled");
+        let launches = report.launches.expect("a card launches kernels");
+        assert!(launches.graphs == 1 && (20..=60).contains(&launches.launches), "{qtype}: {report}");
+        assert!(report.to_string().ends_with("\ngraphs: 1\n"), "{report}");
+    }
+}
+
 /// Spikes reach products as materialized s8; a product into which their computation is fused runs at the rate of bf16.
 #[test]
 fn tpu_multiplies_spikes_at_the_rate_of_s8() {

@@ -147,11 +147,11 @@ def failures(results):
 def agreement(found):
     if "modes" not in found:
         return []
-    lines = ["| mode | first loss off | 20th loss off | outputs off | outputs equal |", "|---|---|---|---|---|"]
+    lines = ["| mode | first loss off | last loss off | outputs off | within bound | outputs equal |", "|---|---|---|---|---|---|"]
     for mode, row in found["modes"].items():
         cells = [row["failed"][:200]] if "failed" in row else [
             f"{row['first loss off']:.1e}", f"{row['last loss off']:.1e}", f"{row['outputs off']:.1e}",
-            f"{100 * row['outputs equal']:.1f} %"]
+            "yes" if row["within bound"] else "NO", f"{100 * row['outputs equal']:.1f} %"]
         lines.append(f"| {mode} | {' | '.join(cells)} |")
     return [*lines, ""]
 

@@ -17,7 +17,14 @@ MODES = {
     "int4": ([], INT4),
     "fp8": ([], FP8),
 }
-STEPS = 20
+STEPS, SMALL_STEPS = 20, 2
+
+# How far outputs may be from the processor's, in norm. Products of f32 are tf32 on NVIDIA cards; sums of s8 and of fp8 are exact.
+BOUNDS = dict.fromkeys(MODES, 1e-5) | {"fp32": 0.2}
+
+
+def modes(context):
+    return ["fp32", "int8"] if context.small else list(MODES)
 
 
 def train(context, mode, folder):
@@ -26,7 +33,7 @@ def train(context, mode, folder):
         file = context.scratch / f"{mode}.toml"
         file.write_text(rules)
         flags = [*flags, "--rules", file]
-    command = [context.spiq, "train", "--device", context.device, "--steps", STEPS, "--out", folder, *flags]
+    command = [context.spiq, "train", "--device", context.device, "--steps", SMALL_STEPS if context.small else STEPS, "--out", folder, *flags]
     context.run(command, 120)
 
 
@@ -43,7 +50,7 @@ def write(context):
     folder = context.reference
     folder.mkdir(parents=True, exist_ok=True)
     write_samples(folder / "samples.safetensors")
-    for mode in MODES:
+    for mode in modes(context):
         train(context, mode, folder / mode)
         predict(context, folder / mode, folder / mode / "outputs.safetensors")
         for left in ("checkpoint.safetensors", "training.svg"):
@@ -62,7 +69,7 @@ def compare(context, mode):
     got, want = outputs(here / "outputs.safetensors"), outputs(reference / "outputs.safetensors")
     distance = math.sqrt(sum((a - b) ** 2 for a, b in zip(got, want)) / sum(b * b for b in want))
     return {"first loss off": off[0], "last loss off": off[-1], "first": ours[0], "last": ours[-1],
-            "processor's last": theirs[-1], "outputs off": distance,
+            "processor's last": theirs[-1], "outputs off": distance, "within bound": distance <= BOUNDS[mode],
             "outputs equal": sum(a == b for a, b in zip(got, want)) / len(want)}
 
 

@@ -150,8 +150,9 @@ def agreement(context):
     """Losses and outputs of every mode beside the processor's; test binaries run at the same time."""
     with ThreadPoolExecutor(8) as pool:
         binaries = pool.submit(tests, context) if not context.small else None
-        rows = list(pool.map(lambda mode: attempt(lambda: parity.compare(context, mode)), parity.MODES))
-    found = dict(zip(parity.MODES, rows))
+        modes = parity.modes(context)
+        rows = list(pool.map(lambda mode: attempt(lambda: parity.compare(context, mode)), modes))
+    found = dict(zip(modes, rows))
     return {"modes": found, "tests": binaries.result() if binaries else "left out with --small"}
 
 

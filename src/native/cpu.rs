@@ -13,7 +13,7 @@ pub(super) fn report(client: &Client, products: &[Product], text: &str, options:
     let module = Module::parse(&hlo);
     let flags = processor_flags();
     let rows = products.iter().map(|product| row(product, &module, &flags)).collect();
-    Ok(Report { target: "this machine's processor".to_owned(), rows, memory, kernels: None })
+    Ok(Report { target: "this machine's processor".to_owned(), rows, memory, launches: None })
 }
 
 fn row(product: &Product, module: &Module, flags: &str) -> Row {

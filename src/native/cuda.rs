@@ -7,6 +7,7 @@ use super::cuda_cards;
 use super::hlo_text::{Instruction, Module};
 use super::product::Product;
 use super::report::{Report, Row};
+use super::thunks;
 use crate::error::Result;
 use crate::pjrt::{CompileOptions, Platform, Plugin, Topology, Value};
 
@@ -27,8 +28,17 @@ pub(super) fn report(card: &str, products: &[Product], text: &str, options: &Com
     let module = Module::parse(&hlo);
     let kernels = kernels(&assembly);
     let rows = products.iter().map(|product| row(product, &module, &kernels)).collect();
-    let count = Some(kernels.len()).filter(|&count| count > 0);
-    Ok(Report { target: card.name, rows, memory: ahead.memory().ok(), kernels: count })
+    let launches = dump.thunks().map(|text| thunks::count(&text, &loops(&hlo)));
+    Ok(Report { target: card.name, rows, memory: ahead.memory().ok(), launches })
+}
+
+/// The lengths of the loops in the order of the program, 0 where one is not known.
+fn loops(hlo: &str) -> Vec<u64> {
+    let length = |line: &str| {
+        let (_, rest) = line.split_once("\"known_trip_count\":{\"n\":\"")?;
+        rest.split('"').next()?.parse().ok()
+    };
+    hlo.lines().filter(|line| line.contains(" while(")).map(|line| length(line).unwrap_or(0)).collect()
 }
 
 /// The assembly of each kernel by its name.

@@ -8,9 +8,10 @@ mod hlo_text;
 mod product;
 mod report;
 mod target;
+mod thunks;
 mod tpu;
 
-pub use report::{Report, Row};
+pub use report::{Launches, Report, Row};
 pub use target::Target;
 
 use product::Product;

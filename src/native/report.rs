@@ -26,6 +26,15 @@ pub struct Row {
     pub advice: String,
 }
 
+/// The launches of a run on an NVIDIA card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Launches {
+    /// Kernels, copies and calls of libraries; those of a loop as often as it turns.
+    pub launches: u64,
+    /// CUDA graphs that are launched; those of a loop outside graphs as often as it turns.
+    pub graphs: u64,
+}
+
 /// Every dot product and convolution of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -35,8 +44,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Bytes that a run needs, where the compiler tells.
     pub memory: Option<CompiledMemory>,
-    /// Kernels of the whole program, on targets that have such.
-    pub kernels: Option<usize>,
+    /// What a run of the whole program launches, on targets that launch kernels.
+    pub launches: Option<Launches>,
 }
 
 impl Report {
@@ -82,15 +91,15 @@ impl fmt::Display for Report {
                 mib(memory.temporaries.max(memory.peak))
             )?;
         }
-        if let Some(kernels) = self.kernels {
-            writeln!(f, "kernels: {kernels}")?;
-        }
         let mut told: Vec<&str> = Vec::new();
         for row in self.rows.iter().filter(|row| !row.advice.is_empty() && !row.native) {
             if !told.contains(&row.advice.as_str()) {
                 told.push(&row.advice);
                 writeln!(f, "{}: {}", if row.path.is_empty() { row.op } else { &row.path }, row.advice)?;
             }
+        }
+        if let Some(Launches { launches, graphs }) = self.launches {
+            writeln!(f, "launches: {launches}\ngraphs: {graphs}")?;
         }
         Ok(())
     }

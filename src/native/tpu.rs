@@ -22,7 +22,7 @@ pub(super) fn report(name: &str, products: &[Product], text: &str, options: &Com
     let module = Module::parse(&hlo);
     let mut alone = Alone { topology: &topology, known: HashMap::new() };
     let rows = products.iter().map(|product| row(product, &module, &mut alone)).collect::<Result<_>>()?;
-    Ok(Report { target: format!("TPU {name}"), rows, memory: ahead.memory().ok(), kernels: None })
+    Ok(Report { target: format!("TPU {name}"), rows, memory: ahead.memory().ok(), launches: None })
 }
 
 fn row(product: &Product, module: &Module, alone: &mut Alone) -> Result<Row> {

@@ -42,6 +42,11 @@ impl Dump {
         self.first("after_codegen.txt")
     }
 
+    /// What an NVIDIA card is told to launch, in order, as XLA lists it.
+    pub fn thunks(&self) -> Option<String> {
+        self.first("thunk_sequence_after_thunk_passes.txt")
+    }
+
     /// The assembly of each NVIDIA kernel, where the flag `xla_dump_emitter_re` names `ptx`.
     pub fn ptx(&self) -> Vec<String> {
         files(self.folder.path(), ".ptx").filter_map(|path| std::fs::read_to_string(path).ok()).collect()
