@@ -26,7 +26,7 @@ fn digest(key: Key) -> Digest {
 }
 
 fn model(key: Key) -> ModelText {
-    let (units, beta) = (1 + key.bits8(1)[0] as usize % 9, number(key.fold_in(1)).abs().fract());
+    let (units, beta) = (1 + key.bits8(1)[0] as usize % 9, number(key.fold_in(1)).abs().fract().max(1e-9));
     let text = format!(
         "[[layers]]\ntype = \"Linear\"\nin_features = 3\nout_features = {units}\n\
          [[layers]]\ntype = \"LI\"\nlayer_shape = {units}\nbeta = {beta:?}"
