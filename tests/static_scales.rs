@@ -2,7 +2,7 @@
 //! counts no loss reads.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use spiq::config::{ModelConfig, RuleConfig};
 use spiq::data::Dataset;
@@ -10,7 +10,7 @@ use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::predict::{Settings, outputs};
 use spiq::quant::{Numerics, linear_only_rules};
-use spiq::train::{Checkpoint, Length, Optimizer, Options, Schedule, run};
+use spiq::train::{Checkpoint, Event, Length, Optimizer, Options, Schedule, run};
 
 const DROPOUT: &str = "
 layers = [
@@ -52,7 +52,18 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
 }
 
 fn go(options: &Options) -> spiq::Result<f32> {
-    run(&Client::cpu()?, options, &AtomicBool::new(false), &mut |_| ()).map(|summary| summary.test_accuracy)
+    go_to(options, None)
+}
+
+/// Stops after so many steps, as Ctrl-C does.
+fn go_to(options: &Options, last: Option<usize>) -> spiq::Result<f32> {
+    let stop = AtomicBool::new(false);
+    let events = &mut |event| {
+        if let Event::Step { done, .. } = event {
+            stop.store(Some(done) == last, Ordering::Relaxed);
+        }
+    };
+    run(&Client::cpu()?, options, &stop, events).map(|summary| summary.test_accuracy)
 }
 
 /// Behind dropout, spikes are no integers in a training step, which takes statistics of them; in the test and in predictions
@@ -72,8 +83,9 @@ fn a_run_with_dropout_before_a_static_scale() {
         let predicted =
             outputs(&Client::cpu().expect("a client"), &options.network, &params, digits.inputs(), &settings);
         assert!(predicted.expect("predictions").to_f64().iter().all(|y| y.is_finite()));
-        options.resume = true;
         options.length = Length::Steps(3);
+        go_to(&options, Some(2)).unwrap_or_else(|e| panic!("{numerics}, cut: {e}"));
+        options.resume = true;
         go(&options).unwrap_or_else(|e| panic!("{numerics}, resumed: {e}"));
     }
 }
