@@ -221,7 +221,7 @@ fn no_case_is_left_out() {
 #[test]
 fn slopes_at_zero() {
     let slope = |x: &[f64], f: fn(&Tensor) -> Tensor| {
-        let x = Array::new([x.len()], x.to_vec()).expect("a vector");
+        let x = Array::new([x.len()], x).expect("a vector");
         let function =
             trace(&[("x", x.ty().clone())], |x| vec![spiq::grad(&x[0], f)]).unwrap_or_else(|e| panic!("{e}"));
         Program::new(&function).unwrap().run(&[x]).unwrap()[0].to_f64()
