@@ -50,8 +50,8 @@ impl LaneProgram {
         kernel::Kernel::of(self).map(|kernel| kernel.text)
     }
 
-    /// A function that calls the loop's Triton kernel and does nothing else: from constants and carries [lanes] and sequences
-    /// [steps, lanes] to last carries and outputs. `None` as for [`triton`](LaneProgram::triton).
+    /// A function that calls the loop's Triton kernel and does nothing else: from constants and carries `[lanes]` and
+    /// sequences `[steps, lanes]` to last carries and outputs. `None` as for [`triton`](LaneProgram::triton).
     pub fn triton_function(&self) -> Option<Function> {
         let all = |dtype: DType| TensorType::new(dtype, [self.lanes]);
         let rows = |dtype: DType| TensorType::new(dtype, [self.steps, self.lanes]);
