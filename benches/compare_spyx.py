@@ -16,7 +16,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +27,7 @@ SHAPES = {
 }
 # What is wanted at least: of the step against Spyx fp32, of the forward pass against Spyx fp32 and its int8.
 WANTED = {"S": (2.5, None, None), "M": (1.5, 1.8, None), "L": (2.0, 3.8, 1.15), "X": (1.6, 3.8, 1.5)}
-LEAST_RUNS, SECONDS, RUN = 10, 5.0, 0.01
+SECONDS = 5.0
 
 
 def main():
@@ -147,9 +146,11 @@ def measure_spyx(rules, shape, seconds):
     import jax.numpy as jnp
 
     stand_in_for_hijax()
+    sys.path.append(str(Path(__file__).resolve().parent / "device"))
     import optax
     import spyx
     from flax import nnx
+    from timing import in_turn
 
     times, batch, inputs, hidden, classes = shape
     x = jax.random.bernoulli(jax.random.PRNGKey(1), 0.1, (times, batch, inputs)).astype(jnp.float32)
@@ -224,25 +225,6 @@ def spyx_network(inputs, hidden, classes):
             return jnp.transpose(traces, (1, 0, 2))
 
     return Network()
-
-
-def in_turn(functions, seconds):
-    """Medians in milliseconds, measured as `spiq bench` does: runs of at least 10 ms, in turn, after warming up."""
-
-    def timed(function, calls):
-        start = time.perf_counter()
-        for _ in range(calls):
-            function()
-        return (time.perf_counter() - start) / calls
-
-    for calls in (2, 1):
-        counts = [max(1, round(RUN / timed(function, calls) + 0.5)) for function in functions]
-    samples = [[] for _ in functions]
-    start = time.perf_counter()
-    while len(samples[0]) < LEAST_RUNS or time.perf_counter() - start < seconds:
-        for function, calls, found in zip(functions, counts, samples):
-            found.append(timed(function, calls))
-    return [1e3 * statistics.median(found) for found in samples]
 
 
 if __name__ == "__main__":

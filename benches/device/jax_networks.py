@@ -10,13 +10,12 @@ gradient), spikes are s8, products are s8 x s8 -> s32; the products on the way b
 
 import argparse
 import json
-import statistics
-import time
 
 import jax
 import jax.numpy as jnp
+from timing import in_turn
 
-LEAST_RUNS, SECONDS, RUN = 10, 0.5, 0.01
+SECONDS = 0.5
 
 
 def main():
@@ -150,26 +149,7 @@ def measure(shape, mode):
         training[:] = step(*training[:2], x, labels)
         jax.block_until_ready(training)
 
-    return in_turn([one_step, lambda: forward(kept, x).block_until_ready()])
-
-
-def in_turn(functions):
-    """Medians in milliseconds, measured as `spiq bench` does: runs of at least 10 ms, in turn, after warming up."""
-
-    def timed(function, calls):
-        start = time.perf_counter()
-        for _ in range(calls):
-            function()
-        return (time.perf_counter() - start) / calls
-
-    for calls in (2, 1):
-        counts = [max(1, round(RUN / timed(function, calls) + 0.5)) for function in functions]
-    samples = [[] for _ in functions]
-    start = time.perf_counter()
-    while len(samples[0]) < LEAST_RUNS or time.perf_counter() - start < SECONDS:
-        for function, calls, found in zip(functions, counts, samples):
-            found.append(timed(function, calls))
-    return [1e3 * statistics.median(found) for found in samples]
+    return in_turn([one_step, lambda: forward(kept, x).block_until_ready()], SECONDS)
 
 
 if __name__ == "__main__":
