@@ -6,8 +6,8 @@ mod run;
 
 use reference::{Case, Reference};
 use run::Program;
-use spiq::{Array, Tensor, TensorType, trace, vjp};
-use spiq_hlo::Window;
+use spiq::{Array, DType, Tensor, TensorType, grad, trace, vjp};
+use spiq_hlo::{Window, switch};
 
 type Formula = fn(&[Tensor]) -> Tensor;
 
@@ -241,4 +241,29 @@ fn slopes_at_zero() {
     assert_eq!(slope(&[0.0, -0.0], |x| x.abs().sum()), [1.0; 2]);
     assert_eq!(slope(&[2.0, 2.0, 1.0], |x| x.reduce_max(&[0])), [0.5, 0.5, 0.0]);
     assert_eq!(slope(&[0.0, 1.0, -1.0], |x| x.maximum(0.0).sum()), [0.5, 1.0, 0.0]);
+}
+
+/// What a branch computes of values from outside has a slope only where the branch is taken. JAX: `lax.switch` of two functions.
+#[test]
+fn a_branch_that_is_not_taken_has_no_slope() {
+    let branch = |which: f64, formula: fn(&Tensor) -> Tensor| {
+        let x = Array::new([2], vec![0.0, 4.0]).expect("a vector");
+        let function = trace(&[("x", x.ty().clone())], |x| {
+            let index = x[0].graph().scalar(DType::S32, which);
+            let branches: Vec<Box<dyn FnOnce() -> Tensor + '_>> =
+                vec![Box::new(|| (&x[0] * 2.0).sum()), Box::new(|| formula(&x[0]).sum())];
+            vec![grad(&x[0], |_| switch(&index, branches))]
+        });
+        let program = Program::new(&function.expect("traced")).expect("compiled");
+        program.run(&[x]).expect("run")[0].to_f64()
+    };
+    let formulas: [(fn(&Tensor) -> Tensor, [f64; 2]); 3] = [
+        (|x| x.log(), [f64::INFINITY, 0.25]),
+        (|x| x.sqrt(), [f64::INFINITY, 0.25]),
+        (|x| 1.0 / x, [f64::NEG_INFINITY, -0.0625]),
+    ];
+    for (formula, taken) in formulas {
+        assert_eq!(branch(0.0, formula), [2.0, 2.0]);
+        assert_eq!(branch(1.0, formula), taken);
+    }
 }

@@ -270,7 +270,7 @@ type Closed = Option<(Function, Vec<Tensor>)>;
 
 #[track_caller]
 fn close_branch(graph: &Graph, f: impl FnOnce() -> Vec<Tensor>) -> Closed {
-    graph.body(|inner| {
+    graph.branch(|inner| {
         let results = f();
         inner.close(&results)
     })
@@ -301,7 +301,8 @@ fn record_case(index: &Tensor, branches: Vec<Closed>) -> Vec<Tensor> {
 
 /// Runs the branch with this index, the first one below 0, the last one past the end. JAX: `lax.switch`.
 ///
-/// Branches use what they need of the surrounding trace. What depends on nothing inside a branch is computed always.
+/// Branches use what they need of the surrounding trace. What a branch computes is computed where it is taken only, and has a slope
+/// there only.
 ///
 /// # Errors
 /// Kept in the trace: branches whose results differ in type, an index that is not `s32[]`.

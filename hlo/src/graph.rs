@@ -31,6 +31,8 @@ struct Trace {
     /// The ranges of the first nodes' outputs, as far as anyone has asked.
     ranges: RefCell<Vec<Vec<Option<Range>>>>,
     parent: Option<Graph>,
+    /// Whether all that is recorded while this is traced stays in it, what needs nothing of it too.
+    keeps: bool,
     shared: Rc<Shared>,
     /// Who began the trace: the line to show for what is wrong with its results.
     begun: &'static Location<'static>,
@@ -69,11 +71,11 @@ impl Graph {
         let scope = RefCell::new(Arc::from(""));
         let shared =
             Rc::new(Shared { errors: RefCell::default(), scope, bodies: RefCell::default(), place: Cell::new(None) });
-        Graph::begin(None, shared)
+        Graph::begin(None, false, shared)
     }
 
     #[track_caller]
-    fn begin(parent: Option<Graph>, shared: Rc<Shared>) -> Graph {
+    fn begin(parent: Option<Graph>, keeps: bool, shared: Rc<Shared>) -> Graph {
         let begun = shared.place.get().unwrap_or(Location::caller());
         static TRACES: AtomicU64 = AtomicU64::new(0);
         Graph(Rc::new(Trace {
@@ -85,6 +87,7 @@ impl Graph {
             assumed: RefCell::default(),
             ranges: RefCell::default(),
             parent,
+            keeps,
             shared,
             begun,
         }))
@@ -93,9 +96,21 @@ impl Graph {
     /// Traces a body inside whatever is being traced now. Values of the surrounding traces may be used in it.
     #[track_caller]
     pub(crate) fn body<R>(&self, f: impl FnOnce(&Graph) -> R) -> R {
+        self.inner(false, f)
+    }
+
+    /// Traces a body that may not run. All that is recorded meanwhile is in it or deeper: outside it would be computed always, and its
+    /// slopes, infinite ones too, would reach what the other branches compute.
+    #[track_caller]
+    pub(crate) fn branch<R>(&self, f: impl FnOnce(&Graph) -> R) -> R {
+        self.inner(true, f)
+    }
+
+    #[track_caller]
+    fn inner<R>(&self, keeps: bool, f: impl FnOnce(&Graph) -> R) -> R {
         let shared = &self.0.shared;
         let parent = shared.bodies.borrow().last().cloned().unwrap_or_else(|| self.root());
-        let inner = Graph::begin(Some(parent), shared.clone());
+        let inner = Graph::begin(Some(parent), keeps, shared.clone());
         shared.bodies.borrow_mut().push(inner.clone());
         let result = f(&inner);
         shared.bodies.borrow_mut().pop();
@@ -203,7 +218,7 @@ impl Graph {
         self.record(Arc::new(op), &operands).swap_remove(0)
     }
 
-    /// Applies an operation, in the deepest trace that one of its operands needs.
+    /// Applies an operation, in the deepest trace that one of its operands needs; while a branch is traced, in that at least.
     ///
     /// A wrong call is kept as an error; it and whatever uses it yields poison (one tensor).
     #[track_caller]
@@ -248,9 +263,13 @@ impl Graph {
         Tensor::poison(self)
     }
 
-    /// The trace in which an operation on `operands` belongs: the deepest that one of them is bound to.
+    /// The trace in which an operation on `operands` belongs: the deepest that one of them is bound to, or the branch that is being
+    /// traced inside of it.
     fn home(&self, operands: &[Tensor]) -> Graph {
-        self.deepest(operands.iter()).clone()
+        let deepest = self.deepest(operands.iter());
+        let bodies = self.0.shared.bodies.borrow();
+        let branch = bodies.iter().rev().find(|body| body.0.keeps).filter(|branch| branch.is_inside(deepest));
+        branch.unwrap_or(deepest).clone()
     }
 
     /// The deepest trace that one of `tensors` is bound to; this one where none is bound.
