@@ -250,9 +250,12 @@ fn a_branch_that_is_not_taken_has_no_slope() {
         let x = Array::new([2], vec![0.0, 4.0]).expect("a vector");
         let function = trace(&[("x", x.ty().clone())], |x| {
             let index = x[0].graph().scalar(DType::S32, which);
-            let branches: Vec<Box<dyn FnOnce() -> Tensor + '_>> =
-                vec![Box::new(|| (&x[0] * 2.0).sum()), Box::new(|| formula(&x[0]).sum())];
-            vec![grad(&x[0], |_| switch(&index, branches))]
+            let chosen = |w: &Tensor| {
+                let branches: Vec<Box<dyn FnOnce() -> Tensor + '_>> =
+                    vec![Box::new(|| (w * 2.0).sum()), Box::new(|| formula(w).sum())];
+                switch(&index, branches)
+            };
+            vec![grad(&x[0], chosen)]
         });
         let program = Program::new(&function.expect("traced")).expect("compiled");
         program.run(&[x]).expect("run")[0].to_f64()
