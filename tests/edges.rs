@@ -246,7 +246,8 @@ fn slopes_at_zero() {
 /// What a branch computes of values from outside has a slope only where the branch is taken. JAX: `lax.switch` of two functions.
 #[test]
 fn a_branch_that_is_not_taken_has_no_slope() {
-    let branch = |which: f64, formula: fn(&Tensor) -> Tensor| {
+    type Branch = fn(&Tensor) -> Tensor;
+    let branch = |which: f64, formula: Branch| {
         let x = Array::new([2], vec![0.0, 4.0]).expect("a vector");
         let function = trace(&[("x", x.ty().clone())], |x| {
             let index = x[0].graph().scalar(DType::S32, which);
@@ -260,7 +261,7 @@ fn a_branch_that_is_not_taken_has_no_slope() {
         let program = Program::new(&function.expect("traced")).expect("compiled");
         program.run(&[x]).expect("run")[0].to_f64()
     };
-    let formulas: [(fn(&Tensor) -> Tensor, [f64; 2]); 3] = [
+    let formulas: [(Branch, [f64; 2]); 3] = [
         (|x| x.log(), [f64::INFINITY, 0.25]),
         (|x| x.sqrt(), [f64::INFINITY, 0.25]),
         (|x| 1.0 / x, [f64::NEG_INFINITY, -0.0625]),
