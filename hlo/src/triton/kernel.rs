@@ -19,7 +19,7 @@ pub(super) struct Kernel {
 /// The function's name.
 pub(super) const NAME: &str = "spiq_elementwise_scan";
 
-/// From so many lanes on there are enough of them that each thread can take four: accesses are 16 bytes wide then.
+/// With this many lanes each thread takes four, so that it reads and writes 16 bytes at a time.
 const MANY: usize = 1 << 17;
 /// Registers of a thread that may hold what is loaded ahead of a turn of the loop.
 const LOADED: usize = 32;
@@ -178,7 +178,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// So many steps from `first` on: loads of all of them, then each one's arithmetic and stores. Gives the carries behind them.
+    /// `count` steps from `first` on: all of their loads, then the arithmetic and stores of each. Returns the carries after them.
     fn turn(&mut self, step: &Step, first: &str, count: usize) -> Vec<Value> {
         let offsets: Vec<String> = (0..count).map(|ahead| self.offset(first, ahead)).collect();
         let slices = self.program.slices.clone();
