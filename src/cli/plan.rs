@@ -1,5 +1,5 @@
 //! What `spiq train` is told: by flags, by the checkpoint that it goes on from, by the parameters that it starts from, by a
-//! recipe, in this order. Knows nothing of the loop.
+//! recipe, in this order.
 
 use std::path::{Path, PathBuf};
 

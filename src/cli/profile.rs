@@ -1,4 +1,4 @@
-//! The profile of a training step as JSON and as a table. Knows nothing of how it is recorded.
+//! The profile of a training step as JSON and as a table.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What parameters say of their training, as a default for flags. Knows nothing of what is done with them.
+//! Defaults for flags, from what a file of parameters says of its training.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! As what samples are shown to a network. Knows nothing of files and graphs.
+//! How samples are coded for a network: as images, spikes, counts or numbers.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! XLA's options that every program of a platform is compiled with: all that change values or must be set, in this one place.
-//! Knows nothing of single programs.
+//! What single programs need besides is in their own options.
 //!
 //! | plugin | option | value | passed | reason |
 //! |---|---|---|---|---|
@@ -9,7 +9,7 @@
 //! | CUDA | `xla_gpu_enable_command_buffer` | all kinds | with the program | loops and conditions become parts of CUDA graphs: a training step is one launch instead of thousands; values stay |
 //! | CUDA | `xla_gpu_command_buffer_unroll_loops` | `true` | with the program | a graph takes in loops of a known length only so |
 //! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | `XLA_FLAGS` | LLVM's search for checksums in loops (HashRecognize) never ends on threefry, so on dropout and encoders |
-//! | CUDA | `xla_backend_extra_options` | `-nvptx-prec-divf32=2` | `XLA_FLAGS` | XLA divides f32 approximately on NVIDIA cards; a scale off by one unit in the last place decides ties of rounding otherwise than the processor, and with them whole levels of weights |
+//! | CUDA | `xla_backend_extra_options` | `-nvptx-prec-divf32=2` | `XLA_FLAGS` | XLA divides f32 approximately on NVIDIA cards; a scale off by one unit in the last place decides ties of rounding otherwise than the processor, and with them whole levels of weights; divisions in kernels that XLA makes through Triton stay approximate |
 //!
 //! In the programs that are known to have compiled without end, exact maxima alone keep LLVM from that search, too; both are set,
 //! since nothing says that this holds for others.

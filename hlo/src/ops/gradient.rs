@@ -208,8 +208,8 @@ impl Op for CustomVjp {
 ///
 /// # Errors
 /// Kept in the trace: a cotangent of another type than its input; and, where the outputs are differentiated, a tensor that
-/// `forward` reads from outside and that depends on what they are differentiated by: `backward` has no cotangent for it. It is
-/// to be an input, or a constant by [`stop_gradient`](Tensor::stop_gradient).
+/// `forward` reads from outside and that depends on what they are differentiated by, since `backward` gives no cotangent for it. Make it an
+/// input, or a constant with [`stop_gradient`](Tensor::stop_gradient).
 ///
 /// ```
 /// use spiq_hlo::{custom_vjp, trace, DType, TensorType, Tensor};
