@@ -4,20 +4,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::GraphErrors;
-use crate::function::{Function, Node, Parameter, Value};
+use crate::graph::batch::Mapped;
+use crate::graph::error::GraphErrors;
+use crate::graph::function::{Function, Node, Parameter, Value};
+use crate::graph::op::Op;
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
 use crate::lane_program::{Instruction, LaneOp, LaneProgram, Slot};
-use crate::op::Op;
 use crate::ops::constant::Constant;
 use crate::ops::custom_call::CustomCall;
 use crate::ops::sample::Sample;
 use crate::ops::select::{Compare, Direction};
-use crate::range::{Range, Ranges};
-use crate::scan::{Scan, swap_front};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::scan::operation::{Scan, swap_front};
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// The name of the code that a runtime registers for elementwise loops over time. Its configuration `program` is an encoded
 /// [`LaneProgram`].

@@ -1,7 +1,7 @@
 //! An elementwise loop over time as plain data: a short list of instructions that every lane runs in every step. Knows
 //! nothing of graphs, and not how it is run.
 
-use crate::dtype::DType;
+use crate::types::dtype::DType;
 
 /// A loop over time whose lanes (elements of the carries) do not depend on each other.
 ///

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::elementwise_scan::ELEMENTWISE_SCAN;
-use crate::error::GraphErrors;
-use crate::function::{Function, Node, Value};
+use crate::graph::error::GraphErrors;
+use crate::graph::function::{Function, Node, Value};
 use crate::lane_program::LaneProgram;
 use crate::ops::custom_call::CustomCall;
 use crate::spike_product::SpikeProduct;

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::graph::Graph;
-use crate::op::Op;
+use crate::graph::op::Op;
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
 use crate::ops::constant::Constant;
 use crate::ops::shape::BroadcastInDim;
-use crate::scan::{Scan, trace_body};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::scan::operation::{Scan, trace_body};
+use crate::types::tensor_type::TensorType;
 
 /// How many operations a loop takes in for one of its sequences.
 const MOST: usize = 8;
@@ -89,7 +89,7 @@ fn same(sequence: &Tensor) -> Option<Source> {
 }
 
 /// The number that all elements are.
-fn number(tensor: &Tensor) -> Option<crate::array::Array> {
+fn number(tensor: &Tensor) -> Option<crate::types::array::Array> {
     let node = tensor.graph().node(tensor.value().node);
     match node.op.downcast::<Constant>() {
         Some(constant) => constant.value.dims().is_empty().then(|| constant.value.clone()),

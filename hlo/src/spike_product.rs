@@ -1,15 +1,15 @@
 //! Finds the products with spikes and turns them into calls of one kernel: where one factor is 0 or 1, a product is a sum of
 //! rows of the other. The one file that knows dot products and such calls.
 
-use crate::dtype::DType;
-use crate::error::GraphErrors;
-use crate::function::{Function, Node};
-use crate::op::Op;
+use crate::graph::error::GraphErrors;
+use crate::graph::function::{Function, Node};
+use crate::graph::op::Op;
+use crate::graph::range::Range;
+use crate::graph::tensor::Tensor;
 use crate::ops::custom_call::CustomCall;
 use crate::ops::dot_general::DotGeneral;
-use crate::range::Range;
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// The name of the code that a runtime registers for products with spikes. Its configuration `program` is an encoded
 /// [`SpikeProduct`]; its operands are spikes `[rows, columns]` as bytes, where every byte but 0 is a spike, and a matrix.

@@ -1,16 +1,16 @@
 //! Values without operands: constants and iota. Knows nothing of other operations.
 
-use crate::array::Array;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
+use crate::ops::promotion;
 use crate::ops::sample::Sample;
 use crate::print::literal;
-use crate::promotion;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::array::Array;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// A constant: `value` itself, or the scalar `value` repeated over `ty`.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ impl Operand for f64 {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let ramp = Array::new([2, 2], [1.0f64, -0.5, 0.25, f64::MIN_POSITIVE]).expect("four values");
     vec![
         Sample::new("constant", move |x| vec![&x[0] * x[0].graph().constant(&ramp)]).input(

@@ -1,13 +1,13 @@
 //! Changes of element type: by value (convert) and by bits (bitcast_convert). Knows nothing of shapes.
 
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
 use crate::ops::sample::Sample;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 #[derive(Debug)]
 struct Convert(DType);
@@ -83,7 +83,7 @@ impl Tensor {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     vec![
         Sample::new("convert", |x| vec![x[0].convert(DType::F32).convert(DType::F64)])
             .input(DType::F64, [3], -9.0, 9.0)

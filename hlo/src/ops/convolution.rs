@@ -1,14 +1,14 @@
 //! Convolutions in general: any order of axes, strides, padding, dilations, feature groups. Knows nothing of layers.
 
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::tensor::Tensor;
 use crate::ops::sample::Sample;
 use crate::ops::window::{pairs, same_padding, spread};
 use crate::print::literal::array_i64;
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// Which axis of each tensor is what. The axes of the window are listed in one order for all three.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -348,7 +348,7 @@ impl Tensor {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let plain = Convolution::new(ConvDims::features_last(4), f);
     let grouped = Convolution {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::batch::Mapped;
-use crate::error::Violation;
-use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
 use crate::print::literal::array_signed;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::tensor_type::TensorType;
 
 /// Which code is called, what it is told besides its operands, and what it gives.
 #[derive(Clone, Debug)]

@@ -1,13 +1,13 @@
 //! Products of matrices in general: any batch and contracting axes. Knows nothing of quantization.
 
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::tensor::Tensor;
+use crate::ops::promotion;
 use crate::ops::sample::Sample;
-use crate::promotion;
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// Which axes of the two operands are paired. The result has the batch axes, then the left's free axes, then the right's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -300,7 +300,7 @@ impl Tensor {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let batched =
         DotDims { lhs_batch: vec![1], rhs_batch: vec![0], lhs_contract: vec![3, 0], rhs_contract: vec![1, 3] };

@@ -1,12 +1,12 @@
 //! Sums of products in Einstein's notation, two operands at a time: what they come to are dot products. Knows nothing of
 //! how those are computed.
 
-use crate::dtype::DType;
-use crate::error::Violation;
+use crate::graph::error::Violation;
+use crate::graph::tensor::Tensor;
 use crate::ops::dot_general::DotDims;
 use crate::ops::sample::Sample;
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// Products of two tensors, summed over the axes that `subscripts` leaves out of the result: `"bij,jk->bik"`. JAX:
 /// `jnp.einsum` of two operands.
@@ -219,7 +219,7 @@ fn once(all: &[char]) -> Vec<char> {
     names
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let sample = |subscripts: &'static str, left: &[usize], right: &[usize]| {
         Sample::new(format!("einsum {subscripts}"), move |x| vec![einsum(subscripts, &x[0], &x[1])])
             .input(DType::F64, left, -1.0, 1.0)

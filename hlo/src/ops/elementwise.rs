@@ -1,16 +1,16 @@
 //! Elementwise operations of one and two operands: one row of a table each. Knows nothing of broadcasting rules but
 //! calls them.
 
-use crate::batch::Mapped;
-use crate::dtype::{DType, Kind};
-use crate::error::Violation;
-use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
 use crate::ops::constant::Operand;
+use crate::ops::promotion;
 use crate::ops::sample::Sample;
-use crate::promotion;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::{DType, Kind};
+use crate::types::tensor_type::TensorType;
 
 /// Which element types an operation takes.
 #[derive(Clone, Copy)]
@@ -374,7 +374,7 @@ binary! {
     ShiftRightArithmetic shift_right_arithmetic "shift_right_arithmetic" Bits 0.0 9.0;
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let mut samples = unary_samples();
     samples.extend(binary_samples());
     samples.push(Sample::new("is_finite", |x| vec![x[0].is_finite()]).input(DType::F64, [7], -1.0, 1.0).forward_only());

@@ -1,17 +1,17 @@
 //! Windows of a tensor at computed places: gather reads them, scatter writes them. Knows no arithmetic but addition.
 
-use crate::array::Array;
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::function::Function;
-use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::function::Function;
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
 use crate::ops::sample::Sample;
 use crate::print::literal::array_i64;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::array::Array;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// How indices address windows of an operand. The same numbers say what gather reads and what scatter writes.
 ///
@@ -369,7 +369,7 @@ fn rows(like: &Tensor, rows: &[[i32; 2]]) -> Tensor {
     like.graph().constant(&Array::new([rows.len(), 2], flat).expect("two components a row"))
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let windows = || WindowDims { window: vec![1, 2], start: vec![0, 1], index_axis: 1, ..WindowDims::default() };
     // The last place stands out: gather moves it inside, scatter leaves it out.

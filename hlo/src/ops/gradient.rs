@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Mapped, call_mapped};
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::function::{Function, Rewrite};
-use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::{Mapped, call_mapped};
+use crate::graph::error::Violation;
+use crate::graph::function::{Function, Rewrite};
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
+use crate::graph::tree::Tree;
 use crate::ops::dot_general::sum_front;
 use crate::ops::sample::Sample;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::tree::Tree;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// The operand itself; without a cotangent where `stop` is set.
 #[derive(Debug)]
@@ -271,7 +271,7 @@ fn check_cotangents(graph: &Graph, name: &str, inputs: &[Tensor], grads: &[Tenso
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     vec![
         Sample::new("identity", |x| vec![x[0].identity() * &x[0]]).input(f, [3], -1.0, 1.0),

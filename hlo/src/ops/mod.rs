@@ -2,6 +2,7 @@
 //! never its structs.
 
 pub(crate) mod constant;
+pub(crate) mod control;
 pub(crate) mod convert;
 pub(crate) mod convolution;
 pub(crate) mod custom_call;
@@ -10,6 +11,7 @@ pub(crate) mod einsum;
 pub(crate) mod elementwise;
 pub(crate) mod gather;
 pub(crate) mod gradient;
+pub mod promotion;
 pub(crate) mod reduce;
 pub(crate) mod reduce_window;
 mod reducer;
@@ -19,32 +21,3 @@ pub(crate) mod shape;
 pub(crate) mod slice;
 pub(crate) mod sort;
 pub(crate) mod window;
-
-pub use sample::{Domain, Sample};
-
-/// A sample of every operation, for tests that hold for each of them.
-pub fn samples() -> Vec<Sample> {
-    let families = [
-        elementwise::samples(),
-        constant::samples(),
-        convert::samples(),
-        select::samples(),
-        shape::samples(),
-        slice::samples(),
-        reduce::samples(),
-        reduce_window::samples(),
-        dot_general::samples(),
-        einsum::samples(),
-        convolution::samples(),
-        gather::samples(),
-        sort::samples(),
-        gradient::samples(),
-        crate::control::samples(),
-        crate::scan::samples(),
-        crate::elementwise_scan::samples(),
-        crate::associative_scan::samples(),
-        crate::checkpoint::samples(),
-        crate::running_sum::samples(),
-    ];
-    families.into_iter().flatten().collect()
-}

@@ -1,20 +1,20 @@
 //! Reductions over axes: sum, product, maximum, minimum, and, or. Knows nothing of windows.
 
-use crate::autodiff::vjp;
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::function::Function;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::function::Function;
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
 use crate::ops::elementwise::outward;
+use crate::ops::promotion;
 use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::ops::slice::concatenate;
 use crate::print::literal::array_i64;
-use crate::promotion;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::transform::autodiff::vjp;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// `reduce` of one tensor; the initial value is the second operand.
 #[derive(Debug)]
@@ -245,7 +245,7 @@ impl Tensor {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     vec![
         Sample::new("reduce sum", |x| vec![x[0].reduce_sum(&[0, 2]).exp()]).input(f, [2, 3, 4], -0.5, 0.5),

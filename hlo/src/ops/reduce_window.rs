@@ -1,17 +1,17 @@
 //! Reductions over windows that move along a tensor: sum and maximum, the bodies of pooling. Knows nothing of layers.
 
-use crate::batch::Mapped;
-use crate::error::Violation;
-use crate::function::Function;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::function::Function;
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::ops::promotion;
 use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::ops::window::{pairs, spread};
 use crate::print::literal::array_i64;
-use crate::promotion;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::tensor_type::TensorType;
 
 /// A window over all axes of a tensor, and how it moves. All lists name each axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,8 +236,8 @@ impl Tensor {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
-    let f = crate::dtype::DType::F64;
+pub(crate) fn samples() -> Vec<Sample> {
+    let f = crate::types::dtype::DType::F64;
     let halves = Window { strides: vec![1, 2, 2, 1], ..Window::new([1, 2, 2, 1]) };
     let uneven = Window {
         strides: vec![2, 1],

@@ -1,11 +1,11 @@
 //! How two elements become one, for reductions over axes and over windows. Knows neither.
 
-use crate::dtype::{DType, Kind};
-use crate::error::Violation;
-use crate::function::Function;
-use crate::graph::Graph;
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::graph::error::Violation;
+use crate::graph::function::Function;
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
+use crate::types::dtype::{DType, Kind};
+use crate::types::tensor_type::TensorType;
 
 /// How two elements become one.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,8 +1,8 @@
 //! A small use of an operation, from which one generic test prints, runs and differentiates it. Knows no particular op.
 
-use crate::dtype::DType;
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::graph::tensor::Tensor;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// Where an input's values are drawn from, uniformly.
 #[derive(Clone, Copy, Debug)]

@@ -1,14 +1,14 @@
 //! Choices per element: compare, select, clamp. Knows nothing of control flow.
 
-use crate::batch::Mapped;
-use crate::dtype::{DType, Kind};
-use crate::error::Violation;
-use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
 use crate::ops::constant::Operand;
 use crate::ops::sample::Sample;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::{DType, Kind};
+use crate::types::tensor_type::TensorType;
 
 /// What two elements are compared for.
 #[derive(Clone, Copy, Debug)]
@@ -173,7 +173,7 @@ impl Tensor {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     vec![
         Sample::new("compare", |x| vec![x[0].gt(&x[1]), x[0].eq(&x[0]), x[0].le(&x[1])])

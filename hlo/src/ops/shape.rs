@@ -1,14 +1,14 @@
 //! Changes of layout: reshape, transpose, broadcast_in_dim, and numpy's broadcasting made of them. Knows no arithmetic.
 
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
 use crate::ops::sample::Sample;
 use crate::print::literal::array_i64;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 #[derive(Debug)]
 struct Reshape(Vec<usize>);
@@ -226,7 +226,7 @@ fn numpy_dims(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     (0..rank).map(|i| joint((at(a, i), at(b, i)))).collect()
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let weighted = |y: Tensor| {
         let count = y.ty().count();

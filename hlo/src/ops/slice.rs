@@ -1,16 +1,16 @@
 //! Parts of tensors: slice, pad, concatenate, reverse, and slices at computed places. Knows no arithmetic.
 
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
 use crate::ops::constant::Operand;
 use crate::ops::gather::WindowDims;
 use crate::ops::sample::Sample;
 use crate::print::literal::{array_i64, array_signed};
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 #[derive(Clone, Debug)]
 struct Slice {
@@ -389,7 +389,7 @@ impl Tensor {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let starts = |x: &Tensor| [x.graph().scalar(DType::S32, 1.0), x.graph().scalar(DType::S32, 2.0)];
     vec![

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::function::Function;
-use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::function::Function;
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
 use crate::ops::sample::Sample;
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// A stable sort of all operands along an axis, ascending by the first `keys` of them.
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ impl Tensor {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     vec![
         Sample::new("sort", |x| vec![x[0].sort(1).exp() * x[0].graph().iota(x[0].ty().clone(), 1)]).input(

@@ -1,7 +1,7 @@
 //! Numbers and arrays as MLIR attributes. Knows nothing of operations.
 
-use crate::array::Array;
-use crate::dtype::{DType, Kind};
+use crate::types::array::Array;
+use crate::types::dtype::{DType, Kind};
 
 /// `array<i64: 1, 2>`.
 pub(crate) fn array_i64(values: &[usize]) -> String {

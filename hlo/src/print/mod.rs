@@ -4,9 +4,9 @@ pub(crate) mod literal;
 
 use std::fmt::Write;
 
-use crate::dtype::DType;
-use crate::function::{Function, Node, Value};
-use crate::types::TensorType;
+use crate::graph::function::{Function, Node, Value};
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// What the printed text holds besides the program.
 #[derive(Clone, Debug, Default)]

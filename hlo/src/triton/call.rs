@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::kernel::{Kernel, NAME};
-use crate::batch::Mapped;
 use crate::elementwise_scan::ElementwiseLoop;
-use crate::error::Violation;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
-use crate::range::{Range, Ranges};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::types::tensor_type::TensorType;
 
 #[derive(Clone, Debug)]
 struct TritonCall {

@@ -2,8 +2,8 @@
 
 use super::instruction;
 use super::text::{Text, Value, one_in_float8, stored};
-use crate::dtype::DType;
 use crate::lane_program::{LaneProgram, Slot};
+use crate::types::dtype::DType;
 
 /// A kernel as text, and how it is launched.
 #[derive(Debug)]

@@ -6,13 +6,13 @@ mod instruction;
 mod kernel;
 mod text;
 
-use crate::dtype::DType;
 use crate::elementwise_scan::ElementwiseLoop;
-use crate::error::GraphErrors;
-use crate::function::Function;
+use crate::graph::error::GraphErrors;
+use crate::graph::function::Function;
 use crate::lane_program::LaneProgram;
 use crate::trace;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 impl Function {
     /// The same function with each scan whose steps are elementwise in one Triton kernel. A scan that no kernel can hold

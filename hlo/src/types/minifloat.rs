@@ -2,7 +2,7 @@
 //!
 //! Formats as in the OCP 8-bit floating point and microscaling specifications; rounding is to nearest, ties to even.
 
-use crate::dtype::DType;
+use crate::types::dtype::DType;
 
 /// What the largest exponent field means.
 #[derive(Clone, Copy, PartialEq)]

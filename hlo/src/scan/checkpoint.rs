@@ -4,21 +4,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::autodiff::cotangents;
-use crate::batch::{Mapped, call_mapped};
-use crate::dtype::DType;
-use crate::error::{GraphErrors, Violation};
-use crate::function::{Function, Rewrite};
-use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::{Mapped, call_mapped};
+use crate::graph::error::{GraphErrors, Violation};
+use crate::graph::function::{Function, Rewrite};
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::Ranges;
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
+use crate::graph::tree::Tree;
 use crate::ops::gradient::barrier;
 use crate::ops::sample::Sample;
 use crate::ops::slice::concatenate;
-use crate::range::Ranges;
-use crate::scan::{Parts, Scan, in_nests, scan_raw, trace_scan};
-use crate::tensor::Tensor;
-use crate::tree::Tree;
-use crate::types::TensorType;
+use crate::scan::operation::{Parts, Scan, in_nests, scan_raw, trace_scan};
+use crate::transform::autodiff::cotangents;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// A function of which the reverse pass keeps the operands alone.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Op for Checkpoint {
             call_mapped(&self.body, graph, args, mapped.mapped, size).into_iter().map(wide).collect()
         }))
     }
-    fn range(&self, of: &Ranges) -> Vec<Option<crate::range::Range>> {
+    fn range(&self, of: &Ranges) -> Vec<Option<crate::graph::range::Range>> {
         self.body.ranges(of.ins)
     }
     fn recompute(&self) -> Recompute {
@@ -241,7 +241,7 @@ fn about_the_square_root(length: usize) -> usize {
     (root..=2 * root).find(|d| *d > 0 && length.is_multiple_of(*d)).unwrap_or(root)
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let three_steps = |x: &[Tensor]| {
         let inputs = (x[0].clone(), x[1].clone());

@@ -5,16 +5,16 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::batch::Mapped;
-use crate::dtype::DType;
-use crate::error::{GraphErrors, Violation};
-use crate::function::{Function, Node};
-use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::Mapped;
+use crate::graph::error::{GraphErrors, Violation};
+use crate::graph::function::{Function, Node};
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
 use crate::ops::sample::Sample;
-use crate::scan::{Parts, Scan, scan_raw};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::scan::operation::{Parts, Scan, scan_raw};
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// Adds its operands to sums of that name. Outputs: how often that was done, this time included, and the sums.
 #[derive(Clone, Debug)]

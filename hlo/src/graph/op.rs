@@ -4,13 +4,12 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::batch::Mapped;
-use crate::error::Violation;
-use crate::function::{Function, Rewrite};
-use crate::range::{Range, Ranges};
-use crate::simplify::Narrowed;
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::graph::batch::Mapped;
+use crate::graph::error::Violation;
+use crate::graph::function::{Function, Rewrite};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::types::tensor_type::TensorType;
 
 /// The types of an operation's outputs, or the constraint its operands break.
 pub type Infer = Result<Vec<TensorType>, Violation>;
@@ -44,6 +43,16 @@ pub enum Recompute {
     Cheap,
     /// Dots, reductions over large operands, loops: stored, never repeated.
     Costly,
+}
+
+/// An operation without the outputs that nobody reads, and without the operands that only those needed.
+pub struct Narrowed {
+    /// The operation that is left.
+    pub op: Arc<dyn Op>,
+    /// Which operands it takes, by their old index.
+    pub operands: Vec<usize>,
+    /// Which outputs it gives, by their old index.
+    pub outputs: Vec<usize>,
 }
 
 /// An operation with its attributes. Everything the library knows about an op stands in its one impl of this trait.

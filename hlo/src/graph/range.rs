@@ -1,9 +1,9 @@
 //! What is known of a value before it is computed: that its elements are integers, and between which. Knows no particular
 //! op; each says what it does to a range.
 
-use crate::dtype::DType;
-use crate::function::{Function, Parameter};
-use crate::types::TensorType;
+use crate::graph::function::{Function, Parameter};
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// Every element is an integer from `low` to `high`.
 ///
@@ -129,7 +129,7 @@ impl Function {
     }
 }
 
-impl crate::function::Node {
+impl crate::graph::function::Node {
     /// The ranges of its outputs.
     pub(crate) fn ranges(&self, ins: &[Option<Range>], types: &[TensorType]) -> Vec<Option<Range>> {
         let mut found = self.op.range(&Ranges { ins, types }).into_iter();

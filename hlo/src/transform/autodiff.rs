@@ -3,13 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::cotangent::{Cotangent, Only};
-use crate::error::Violation;
-use crate::function::{Node, Value};
-use crate::graph::{Graph, Place};
-use crate::op::Reverse;
-use crate::tensor::Tensor;
-use crate::tree::Tree;
+use crate::graph::error::Violation;
+use crate::graph::function::{Node, Value};
+use crate::graph::op::Reverse;
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::{Graph, Place};
+use crate::graph::tree::Tree;
+use crate::transform::cotangent::{Cotangent, Only};
 
 /// Cotangents of `wrt`, given those of `outputs` (`None` stands for zero). JAX: `jax.vjp`.
 ///

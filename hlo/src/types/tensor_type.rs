@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::dtype::DType;
+use crate::types::dtype::DType;
 
 /// Element type and dimensions of a tensor; printed as `f32[8,32]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

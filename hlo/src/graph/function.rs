@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::graph::Graph;
-use crate::op::{Op, Recompute};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::graph::op::{Op, Recompute};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
+use crate::types::tensor_type::TensorType;
 
 /// An output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -182,10 +182,10 @@ impl Op for Parameter {
     fn name(&self) -> &'static str {
         "parameter"
     }
-    fn infer(&self, _: &[TensorType]) -> crate::op::Infer {
+    fn infer(&self, _: &[TensorType]) -> crate::graph::op::Infer {
         unreachable!("a parameter is declared with its type")
     }
-    fn vjp(&self, _: &crate::op::Reverse) -> crate::op::Cotangents {
+    fn vjp(&self, _: &crate::graph::op::Reverse) -> crate::graph::op::Cotangents {
         Vec::new()
     }
     fn is_pure_data(&self) -> bool {

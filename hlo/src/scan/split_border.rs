@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::function::Value;
-use crate::op::Recompute;
-use crate::scan::Scan;
-use crate::split_time::strongly_connected;
+use crate::graph::function::Value;
+use crate::graph::op::Recompute;
+use crate::scan::operation::Scan;
+use crate::scan::scc::strongly_connected;
 
 /// A cheap operation without a carry that a loop should take in, and a node of that loop.
 ///

@@ -1,20 +1,9 @@
 //! Removes what is not read and what is there twice, in bodies too. Knows no particular op.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
-use crate::function::{Function, Node, Value};
-use crate::op::Op;
-
-/// An operation without the outputs that nobody reads, and without the operands that only those needed.
-pub struct Narrowed {
-    /// The operation that is left.
-    pub op: Arc<dyn Op>,
-    /// Which operands it takes, by their old index.
-    pub operands: Vec<usize>,
-    /// Which outputs it gives, by their old index.
-    pub outputs: Vec<usize>,
-}
+use crate::graph::function::{Function, Node, Value};
+use crate::graph::op::Narrowed;
 
 impl Function {
     /// The function without what no result needs, and with equal nodes merged. Bodies are simplified too, and loops lose

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::autodiff::vjp;
-use crate::error::{GraphErrors, Violation};
-use crate::function::{Function, Node, Parameter, Value};
-use crate::graph::Graph;
-use crate::op::{Cotangents, Reverse};
-use crate::residuals::{self, Primal};
-use crate::scan::{Parts, Scan, dependence, scan_raw, stacked_type};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::graph::dependence::dependence;
+use crate::graph::error::{GraphErrors, Violation};
+use crate::graph::function::{Function, Node, Parameter, Value};
+use crate::graph::op::{Cotangents, Reverse};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
+use crate::scan::operation::{Parts, Scan, scan_raw, stacked_type};
+use crate::scan::residuals::{self, Primal};
+use crate::transform::autodiff::vjp;
+use crate::types::tensor_type::TensorType;
 
 /// Cotangents of a scan's operands. The recorded scan is widened: it also returns the values that the way back reads.
 pub(crate) fn cotangents(scan: &Scan, reverse: &Reverse) -> Cotangents {

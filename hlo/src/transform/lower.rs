@@ -1,12 +1,12 @@
 //! From our constructs to StableHLO's: scans become loops, custom gradients their forward function. Knows no particular
 //! op; each lowers itself.
 
-use crate::error::GraphErrors;
-use crate::function::{Function, Rewrite};
-use crate::graph::Graph;
-use crate::op::Op;
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::graph::error::GraphErrors;
+use crate::graph::function::{Function, Rewrite};
+use crate::graph::op::Op;
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
+use crate::types::tensor_type::TensorType;
 
 impl Function {
     /// The same function in StableHLO's operations alone.

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::function::{Node, Value};
-use crate::op::Recompute;
+use crate::graph::function::{Node, Value};
+use crate::graph::op::Recompute;
 
 /// How the values of a step forward may be had on the way back.
 pub(crate) struct Primal {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 
-use crate::dtype::{DType, Kind};
-use crate::minifloat;
-use crate::types::TensorType;
+use crate::types::dtype::{DType, Kind};
+use crate::types::minifloat;
+use crate::types::tensor_type::TensorType;
 
 /// A Rust type whose values are elements of a tensor.
 pub trait Element: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {

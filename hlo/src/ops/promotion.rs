@@ -17,12 +17,12 @@
 //! | `convert` | any | the type named; what it cannot hold as the backend has it | the same |
 //! | quantized products (`spiq::quant`) | integers whose sums may leave s32 | summed in parts, or an error; as qwix has it in its numerics | qwix wraps |
 
-use crate::dtype::{DType, Kind};
-use crate::error::Violation;
+use crate::graph::error::Violation;
+use crate::graph::range::Range;
+use crate::graph::tensor::Tensor;
 use crate::ops::constant::Constant;
-use crate::range::Range;
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::types::dtype::{DType, Kind};
+use crate::types::tensor_type::TensorType;
 
 /// The type in which many elements of a type are summed or multiplied. JAX: `jnp.sum`.
 pub(crate) fn summed(dtype: DType) -> DType {

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{GraphError, GraphErrors, Violation};
-use crate::function::{Function, Node, Parameter, Value};
-use crate::op::Op;
-use crate::range::{Range, settled};
-use crate::tensor::Tensor;
-use crate::types::TensorType;
+use crate::graph::error::{GraphError, GraphErrors, Violation};
+use crate::graph::function::{Function, Node, Parameter, Value};
+use crate::graph::op::Op;
+use crate::graph::range::{Range, settled};
+use crate::graph::tensor::Tensor;
+use crate::types::tensor_type::TensorType;
 
 /// A handle to a trace in progress. Cloning it is cheap and names the same trace.
 #[derive(Clone)]

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::function::Value;
-use crate::graph::{Graph, Place};
-use crate::range::Range;
-use crate::types::TensorType;
+use crate::graph::error::Violation;
+use crate::graph::function::Value;
+use crate::graph::range::Range;
+use crate::graph::trace::{Graph, Place};
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// A value of a trace in progress: cheap to clone, and `'static`, so it can live in a struct or a notebook cell.
 ///

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Mapped, call_mapped};
-use crate::control::while_raw;
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::function::{Function, Rewrite, Value};
-use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::{Mapped, call_mapped};
+use crate::graph::dependence::dependence;
+use crate::graph::error::Violation;
+use crate::graph::function::{Function, Rewrite, Value};
+use crate::graph::op::Narrowed;
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
+use crate::graph::tree::Tree;
+use crate::ops::control::while_raw;
 use crate::ops::sample::Sample;
-use crate::range::{Range, Ranges};
-use crate::simplify::Narrowed;
-use crate::tensor::Tensor;
-use crate::tree::Tree;
-use crate::types::TensorType;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// A loop whose body maps constants, carries and one slice of each sequence to new carries and one slice of each output.
 ///
@@ -90,7 +91,7 @@ impl Op for Scan {
         vec![self.body.clone()]
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
-        crate::scan_reverse::cotangents(self, reverse)
+        crate::scan::reverse::cotangents(self, reverse)
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         Some(self.map_over(mapped))
@@ -279,23 +280,6 @@ fn check_sequences(carry: &[Tensor], sequences: &[Tensor]) -> Result<usize, Tens
     }
 }
 
-/// For each result of `body`, which of its inputs it depends on.
-pub(crate) fn dependence(body: &Function) -> Vec<Vec<bool>> {
-    let inputs = body.inputs.len();
-    let mut reach: Vec<Vec<bool>> = Vec::with_capacity(body.nodes.len());
-    for (index, node) in body.nodes.iter().enumerate() {
-        let mut from = vec![false; inputs];
-        if index < inputs {
-            from[index] = true;
-        }
-        for operand in &node.operands {
-            from.iter_mut().zip(&reach[operand.node]).for_each(|(a, b)| *a |= b);
-        }
-        reach.push(from);
-    }
-    body.results.iter().map(|v| reach[v.node].clone()).collect()
-}
-
 /// The first two axes in each other's place.
 pub(crate) fn swap_front(tensor: &Tensor) -> Tensor {
     let order: Vec<usize> = [1, 0].into_iter().chain(2..tensor.rank()).collect();
@@ -428,7 +412,7 @@ fn starts(x: &Tensor, at: &Tensor) -> Vec<Tensor> {
     std::iter::once(at.clone()).chain((1..x.rank()).map(|_| at.zeros_like())).collect()
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let decay = |x: &[Tensor]| {
         let (v, trace) = scan(&x[0], &x[1], |v, i| {

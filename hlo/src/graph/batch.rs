@@ -1,13 +1,12 @@
-//! How an operation maps over one more leading axis: `vmap`, and the cutting of scans. Knows no particular op.
+//! How an operation maps over one more leading axis: for `vmap`, and for cutting scans. Knows no particular op.
 
 use std::sync::Arc;
 
-use crate::error::Violation;
-use crate::function::Function;
-use crate::graph::Graph;
-use crate::op::Op;
-use crate::tensor::Tensor;
-use crate::tree::Tree;
+use crate::graph::error::Violation;
+use crate::graph::function::Function;
+use crate::graph::op::Op;
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
 
 /// What a batching rule works with: operands of which some carry a new axis in front.
 pub struct Mapped<'a> {
@@ -97,42 +96,4 @@ pub(crate) fn map_node(op: &dyn Op, mapped: &Mapped) -> Option<Vec<Tensor>> {
 fn map_or_fail(graph: &Graph, op: &dyn Op, mapped: &Mapped) -> Vec<Tensor> {
     let message = "has no batching rule, so vmap cannot map it";
     map_node(op, mapped).unwrap_or_else(|| vec![graph.fail(op.name(), Violation::new("", message))])
-}
-
-/// Maps `f` over axis 0 of every leaf of `xs`. JAX: `jax.vmap`.
-///
-/// `f` sees slices without that axis; its results get it back in front. What `f` uses of the surrounding trace is not
-/// mapped.
-///
-/// # Errors
-/// Kept in the trace: leaves that differ in size along axis 0, an operation without a batching rule.
-#[track_caller]
-pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
-    let leaves = xs.leaves();
-    let graph = leaves.first().expect("vmap maps over at least one tensor").graph().clone();
-    let sizes: Vec<Option<usize>> = leaves.iter().map(|t| t.dims().first().copied()).collect();
-    let poison = leaves.iter().find(|t| t.is_poison()).cloned();
-    let size = sizes[0].filter(|_| sizes.iter().all(|s| *s == sizes[0]));
-    let (Some(size), None) = (size, &poison) else {
-        let all: Vec<String> = leaves.iter().map(|t| t.ty().to_string()).collect();
-        let message = format!("wants axis 0 of one size in all inputs, got [{}]", all.join(", "));
-        let poison = match poison {
-            Some(poison) => poison,
-            None => graph.fail("vmap", Violation::new("", message)),
-        };
-        return f(xs.map(|_| poison.clone())).map(|_| poison.clone());
-    };
-    let mut template = None;
-    let closed = graph.body(|inner| {
-        let slices = leaves.iter().map(|t| inner.input_among(t, t.ty().with_dims(&t.dims()[1..]))).collect();
-        let y = f(xs.with_leaves(slices));
-        let closed = inner.close(&y.leaves());
-        template = Some(y);
-        closed
-    });
-    let y = template.expect("the function is always traced");
-    let Some((function, captures)) = closed else { return y.map(|_| Tensor::poison(&graph)) };
-    let mapped: Vec<bool> = captures.iter().map(|_| false).chain(leaves.iter().map(|_| true)).collect();
-    let results = call_mapped(&function, &graph, &[captures, leaves].concat(), &mapped, size);
-    y.with_leaves(results.into_iter().map(|result| Mapped::wide(size, result)).collect())
 }

@@ -1,6 +1,6 @@
 //! A cotangent on its way back, with a choice that is still to be made. Knows no operation but `select`.
 
-use crate::tensor::Tensor;
+use crate::graph::tensor::Tensor;
 
 /// A cotangent on its way back.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
 //! All prefixes of a sequence under an associative function, in logarithmically many operations. Knows no particular op.
 
-use crate::dtype::DType;
-use crate::error::Violation;
+use crate::graph::error::Violation;
+use crate::graph::tensor::Tensor;
+use crate::graph::tree::Tree;
 use crate::ops::sample::Sample;
 use crate::ops::slice::concatenate;
-use crate::tensor::Tensor;
-use crate::tree::Tree;
+use crate::types::dtype::DType;
 
 /// Element `i` of the result is `f(… f(f(x[0], x[1]), x[2]) …, x[i])`, along axis 0 of every leaf of `xs`. JAX:
 /// `lax.associative_scan`.
@@ -120,7 +120,7 @@ fn interleave(even: &Tensor, odd: &Tensor) -> Tensor {
     }
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let compose = |(a, x): &(Tensor, Tensor), (b, y): &(Tensor, Tensor)| (a * b, x * b + y);
     let integrate = move |x: &[Tensor]| {

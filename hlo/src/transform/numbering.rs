@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::function::{Function, Node};
+use crate::graph::function::{Function, Node};
 
 impl Function {
     /// The same function with each operation's module path followed by `#` and a number of its own, `core/layers/2#17`. In

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::autodiff::vjp;
-use crate::batch::{Mapped, call_mapped};
-use crate::dtype::DType;
-use crate::error::Violation;
-use crate::function::{Function, Rewrite};
-use crate::graph::Graph;
-use crate::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::batch::{Mapped, call_mapped};
+use crate::graph::dependence::dependence;
+use crate::graph::error::Violation;
+use crate::graph::function::{Function, Rewrite};
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::range::{Range, Ranges};
+use crate::graph::tensor::Tensor;
+use crate::graph::trace::Graph;
+use crate::graph::tree::Tree;
 use crate::ops::sample::Sample;
-use crate::range::{Range, Ranges};
-use crate::scan::dependence;
-use crate::tensor::Tensor;
-use crate::tree::Tree;
-use crate::types::TensorType;
+use crate::transform::autodiff::vjp;
+use crate::types::dtype::DType;
+use crate::types::tensor_type::TensorType;
 
 /// A loop as StableHLO has it: both functions take the whole state. What the body does not change is passed along.
 #[derive(Debug)]
@@ -328,7 +328,7 @@ pub fn switch<Y: Tree>(index: &Tensor, branches: Vec<Box<dyn FnOnce() -> Y + '_>
     template.rebuild(&mut results.iter().chain(std::iter::repeat(&results[0])).cloned())
 }
 
-pub(super) fn samples() -> Vec<Sample> {
+pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let choose = |which: f64| {
         move |x: &[Tensor]| {

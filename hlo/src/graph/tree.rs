@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::tensor::Tensor;
+use crate::graph::tensor::Tensor;
 
 /// A nest of tensors with a fixed order of its leaves (a pytree, in JAX's words).
 pub trait Tree: Sized {

@@ -1,7 +1,7 @@
 //! An independent check of a finished function. Knows no particular op.
 
-use crate::function::{Function, Parameter, Value};
-use crate::types::TensorType;
+use crate::graph::function::{Function, Parameter, Value};
+use crate::types::tensor_type::TensorType;
 
 impl Function {
     /// Checks that every node follows its operands, that types are what shape inference says, and that results exist;

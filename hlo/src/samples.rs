@@ -1,0 +1,30 @@
+//! A sample of every operation, for tests that hold for each of them.
+
+pub use crate::ops::sample::{Domain, Sample};
+
+/// A sample of every operation, for tests that hold for each of them.
+pub fn samples() -> Vec<Sample> {
+    let families = [
+        crate::ops::elementwise::samples(),
+        crate::ops::constant::samples(),
+        crate::ops::convert::samples(),
+        crate::ops::select::samples(),
+        crate::ops::shape::samples(),
+        crate::ops::slice::samples(),
+        crate::ops::reduce::samples(),
+        crate::ops::reduce_window::samples(),
+        crate::ops::dot_general::samples(),
+        crate::ops::einsum::samples(),
+        crate::ops::convolution::samples(),
+        crate::ops::gather::samples(),
+        crate::ops::sort::samples(),
+        crate::ops::gradient::samples(),
+        crate::ops::control::samples(),
+        crate::scan::operation::samples(),
+        crate::elementwise_scan::samples(),
+        crate::scan::associative::samples(),
+        crate::scan::checkpoint::samples(),
+        crate::scan::running_sum::samples(),
+    ];
+    families.into_iter().flatten().collect()
+}
