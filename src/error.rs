@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use spiq_hlo::GraphErrors;
+
+use crate::places;
+
 /// What went wrong, coarsely: decides the exit code and lets a caller react.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -56,6 +60,14 @@ impl Error {
     /// What went wrong, coarsely.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+}
+
+/// The errors of a trace as one error, of kind [`Graph`](ErrorKind::Graph).
+impl From<GraphErrors> for Error {
+    fn from(errors: GraphErrors) -> Error {
+        places::name_cells();
+        Error::new(ErrorKind::Graph, errors.to_string())
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 
 use spiq_hlo::{Array, Function, GraphErrors, PrintOptions, Tensor, TensorType};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::notebook;
+use crate::error::{Error, Result};
 use crate::pjrt::{Client, CompileOptions, Executable, Kernels, Value};
+use crate::places;
 
 /// How a function becomes a program.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ impl Program {
     /// Of kind `Graph`; none for a function that was traced without errors.
     pub fn text(&self, function: &Function) -> Result<String> {
         let options = PrintOptions { locations: false, donated: self.donated.clone() };
-        let lowered = function.lower().map_err(graph_error)?;
+        let lowered = function.lower()?;
         Ok(lowered.simplify().stablehlo(&self.name, &options))
     }
 
@@ -74,7 +74,7 @@ impl Kernels {
             Kernels::Processor => function.call_kernels(),
             Kernels::Triton => function.call_triton_kernels(),
         };
-        called.map_err(graph_error)
+        called.map_err(Error::from)
     }
 }
 
@@ -108,14 +108,8 @@ pub fn trace(
     inputs: &[(&str, TensorType)],
     f: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
 ) -> std::result::Result<Function, GraphErrors> {
-    notebook::name_cells();
+    places::name_cells();
     spiq_hlo::trace(inputs, f)
-}
-
-/// The errors of a trace as one error of the library.
-pub(crate) fn graph_error(errors: GraphErrors) -> Error {
-    notebook::name_cells();
-    Error::new(ErrorKind::Graph, errors.to_string())
 }
 
 /// A function that is traced and compiled when it is first called with inputs of some types. JAX: `jax.jit`.
@@ -158,7 +152,7 @@ impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
             return Ok(program.clone());
         }
         let inputs: Vec<(&str, TensorType)> = types.iter().map(|ty| ("", ty.clone())).collect();
-        let function = trace(&inputs, &self.function).map_err(graph_error)?;
+        let function = trace(&inputs, &self.function)?;
         let program = Program::named("jit").compile(&self.client, &function)?;
         compiled.insert(types.to_vec(), program.clone());
         Ok(program)

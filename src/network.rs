@@ -7,7 +7,6 @@ use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, value_and_grad
 
 use crate::config::{ModelConfig, RuleConfig};
 use crate::error::{Error, Result};
-use crate::jit::graph_error;
 use crate::nn::{self, Axes, Layer, Sequential, Traced, shapes};
 use crate::quant::{Arithmetic, COLLECTION, Gradients, Mode, NOISE_KEY, Numerics, Quantized, Report, Rules, quantize};
 use crate::random::Rngs;
@@ -248,7 +247,7 @@ impl Network {
     pub fn forward_in_tiles(&self, x: &TensorType, pass: impl Into<Pass>, tile: usize) -> Result<Forward> {
         let pass = pass.into();
         let (quantized, rates) = self.quantized_pass(x, pass)?;
-        let function = self.reading(&quantized)?.split_time(tile).map_err(graph_error)?;
+        let function = self.reading(&quantized)?.split_time(tile)?;
         let sums = quantized.function.sums().into_iter().map(|(path, _)| path);
         let paths = self.parameter_types().into_keys().chain(sums).collect();
         Ok(Forward { function, paths, rates, takes_key: self.takes_key(pass), report: quantized.report })
@@ -257,7 +256,7 @@ impl Network {
     /// A quantized program from parameters, statistics, a key where the pass takes one, and x: sums are read, and gradients
     /// are rounded with the noise of an arbitrary key.
     pub(crate) fn reading(&self, quantized: &Quantized) -> Result<Function> {
-        let function = quantized.function.read_sums().map_err(graph_error)?;
+        let function = quantized.function.read_sums()?;
         arranged(&function, &self.order(quantized, false))
     }
 
@@ -286,10 +285,10 @@ impl Network {
         }
         let pass = Pass { mode: Mode::Qat, training, spike_rates: false };
         let (quantized, _) = self.quantized_pass(x, pass)?;
-        let whole = quantized.function.keep_sums().map_err(graph_error)?;
+        let whole = quantized.function.keep_sums()?;
         let whole = arranged(&whole, &self.order(&quantized, true))?;
         Ok(Training {
-            function: whole.split_time(self.time_tile.unwrap_or(x.dims[0])).map_err(graph_error)?,
+            function: whole.split_time(self.time_tile.unwrap_or(x.dims[0]))?,
             statistics: quantized.function.sums().into_iter().collect(),
             takes_key: self.takes_key(pass),
             noise_key: quantized.noise_key,
@@ -351,7 +350,7 @@ pub(crate) fn arranged(function: &Function, order: &[String]) -> Result<Function
         });
         function.call(graph, &given.collect::<Vec<_>>())
     });
-    arranged.map_err(graph_error)
+    arranged.map_err(Error::from)
 }
 
 /// The forward pass of a training step.
@@ -417,6 +416,6 @@ impl Forward {
             });
             [vec![loss], grads].concat()
         });
-        function.map_err(graph_error)
+        function.map_err(Error::from)
     }
 }

@@ -6,15 +6,15 @@ use std::ops::Range;
 use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, vmap};
 
 use crate::data::{Coding, Inputs};
+use crate::data::{Encoding, TEST_GROUP, group_key, test_key};
 use crate::error::{Error, Result};
-use crate::jit::{Program, graph_error};
+use crate::jit::Program;
 use crate::network::{Forward, Network};
 use crate::nn::{Axes, integral_accuracy};
 use crate::pjrt::{Buffer, Client, Executable, Input};
 use crate::ptq::StoredNetwork;
 use crate::quant::{Mode, check_counted, missing};
 use crate::random::Key;
-use crate::train::{Encoding, TEST_GROUP, group_key, test_key};
 
 /// How outputs are computed.
 #[derive(Clone, Copy, Debug)]
@@ -277,7 +277,7 @@ impl Plan<'_> {
             let [given @ .., keys, samples, start] = values else { unreachable!("three inputs follow what is given") };
             f(given, &self.encode(keys, samples, start))
         });
-        function.map_err(graph_error)
+        function.map_err(Error::from)
     }
 
     /// Spikes [T, B, …] of samples: each encoded by itself, or some of those that are encoded together.

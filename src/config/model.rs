@@ -6,9 +6,9 @@ use std::sync::Arc;
 use toml::Value;
 use toml::de::DeTable;
 
-use super::fields::{Fields, Source, read_text};
 use super::open_sizes::filled;
 use crate::error::Result;
+use crate::fields::{Fields, Source, read_text};
 use crate::nn::{KINDS, Layer, Misfit, Sequential, shapes, shown};
 
 /// A network as plain data: layers one after the other, under a name that starts the paths of their parameters.

@@ -7,8 +7,8 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::fields::{Field, Fields, Source, read_text};
 use crate::error::{Error, Result};
+use crate::fields::{Field, Fields, Source, read_text};
 
 /// How a contracted axis is cut into tiles, each with a scale of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::Array;
 
-use super::table::Table;
+use crate::table::Table;
 
 /// Values that a row shows.
 const SHOWN: usize = 6;

@@ -17,9 +17,9 @@ mod nodes;
 mod palette;
 mod picture;
 mod raster;
-mod table;
 mod traces;
 
+pub use crate::table::Table;
 pub use curves::{Curve, curves};
 pub use describe::{describe, parameters};
 pub use heat_map::heat_map;
@@ -27,5 +27,4 @@ pub use history::history;
 pub use nodes::nodes;
 pub use picture::Picture;
 pub use raster::raster;
-pub use table::Table;
 pub use traces::traces;

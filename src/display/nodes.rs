@@ -2,7 +2,7 @@
 
 use spiq_hlo::{Function, Node, TensorType, Value};
 
-use super::table::Table;
+use crate::table::Table;
 
 /// Nodes that a table shows at most.
 const MOST_NODES: usize = 60;

@@ -18,7 +18,6 @@ use product::Product;
 use spiq_hlo::{Function, PrintOptions};
 
 use crate::error::Result;
-use crate::jit::graph_error;
 use crate::pjrt::{Client, CompileOptions, Kernels};
 
 /// Compiles `function` for a target and says of each dot product and convolution what became of it.
@@ -39,7 +38,7 @@ pub fn report(target: &Target, function: &Function) -> Result<Report> {
         Target::Cpu => {
             let client = Client::cpu()?;
             let called = if client.kernels().is_some() { function.call_spike_products() } else { Ok(function.clone()) };
-            let (products, text) = written(&called.map_err(graph_error)?)?;
+            let (products, text) = written(&called?)?;
             cpu::report(&client, &products, &text, &options)
         }
         Target::Tpu(topology) => {
@@ -55,7 +54,7 @@ pub fn report(target: &Target, function: &Function) -> Result<Report> {
 
 /// The products of a function, and its text, which names each operation after its place.
 fn written(function: &Function) -> Result<(Vec<Product>, String)> {
-    let lowered = function.lower().map_err(graph_error)?.simplify().numbered();
+    let lowered = function.lower()?.simplify().numbered();
     let text = lowered.stablehlo("program", &PrintOptions { locations: true, donated: Vec::new() });
     Ok((product::written(&lowered), text))
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::config::nearest;
 use crate::error::{Error, Result};
+use crate::fields::nearest;
 
 /// What a program is compiled for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use super::advice;
 use super::hlo_text::Module;
 use super::product::Product;
 use super::report::{Report, Row};
-use crate::error::Result;
-use crate::jit::{Program, graph_error};
+use crate::error::{Error, Result};
+use crate::jit::Program;
 use crate::pjrt::{CompileOptions, Platform, Plugin, Topology};
 
 /// The name under which the compiler notes its estimate.
@@ -116,5 +116,5 @@ fn single(product: &Product, bf16: bool) -> Result<Function> {
             _ => unreachable!("a product is a dot product or a convolution"),
         }
     });
-    function.map_err(graph_error)
+    function.map_err(Error::from)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use toml::Value;
 
 use super::layer::Layer;
-use crate::config::{Field, Fields, LARGEST, in_f32};
 use crate::error::Result;
+use crate::fields::{Field, Fields, LARGEST, in_f32};
 
 /// A kind of layer that a file may name.
 pub(crate) struct Kind {

@@ -9,7 +9,7 @@ use super::dropout::axes_of;
 use super::layer::Layer;
 use super::parameter::{Init, Parameter};
 use super::step::Step;
-use crate::config::Field;
+use crate::fields::Field;
 
 layer! {
     /// Each sample less its mean, divided by its deviation, then scaled and shifted by learnt numbers for each feature.

@@ -5,7 +5,7 @@ use toml::Value;
 use toml::de::DeValue;
 
 use super::arguments::Argument;
-use crate::config::{Field, LARGEST};
+use crate::fields::{Field, LARGEST};
 
 /// What stands around an image when a window moves over it, by flax's names.
 #[derive(Clone, Debug, PartialEq, Eq)]

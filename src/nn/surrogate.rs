@@ -9,8 +9,8 @@ use toml::de::DeValue;
 use toml::{Table, Value};
 
 use super::arguments::Argument;
-use crate::config::{Field, Fields};
 use crate::error::Result;
+use crate::fields::{Field, Fields};
 
 /// The derivative of a spike by the distance from the threshold, a function of a tensor.
 type Derivative = Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>;

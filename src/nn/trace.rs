@@ -5,7 +5,7 @@ use spiq_hlo::{DType, Function, Graph, GraphErrors, TensorType};
 use super::axes::{Axes, Axis, letters};
 use super::run::Run;
 use super::sequential::Sequential;
-use crate::notebook;
+use crate::places;
 
 /// A traced run.
 pub(crate) struct Traced {
@@ -40,7 +40,7 @@ impl Sequential {
     /// The same, for training or not, with spike rates or without.
     #[track_caller]
     pub(crate) fn trace_with(&self, x: &TensorType, training: bool, rates: bool) -> Result<Traced, GraphErrors> {
-        notebook::name_cells();
+        places::name_cells();
         // Not `spiq_hlo::trace`: its closure would be the caller of the run.
         let graph = Graph::new();
         let types = self.parameter_types();

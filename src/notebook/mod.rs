@@ -11,31 +11,21 @@
 //!
 //! From then on a cell that ends with an array, a function, a picture, a report or a `Result` of one shows it.
 
-mod cell;
 mod show;
 
 use std::panic::PanicHookInfo;
+
+use crate::places;
 
 pub use show::{Content, Show};
 
 /// Keeps a panic to one message with its line. Call it once, in the first cell; elsewhere it changes the panic message only.
 pub fn start() {
     std::panic::set_hook(Box::new(|panic| {
-        name_cells();
+        places::name_cells();
         eprintln!("{}", message(panic));
     }));
 }
-
-/// Makes errors name the line of the cell that is wrong, where cells are run. Each cell is linked with a copy of this library
-/// of its own, so everything that hands out such errors says it again.
-pub(crate) fn name_cells() {
-    if std::env::var_os(RUNS_CELLS).is_some() {
-        spiq_hlo::name_places(cell::name);
-    }
-}
-
-/// Set in the process that runs the cells.
-const RUNS_CELLS: &str = "EVCXR_IS_RUNTIME";
 
 /// A panic's message and place, without a trace of the calls of the notebook itself.
 fn message(panic: &PanicHookInfo) -> String {

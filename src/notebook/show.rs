@@ -57,7 +57,7 @@ pub trait Show {
 
     /// Shows it: prints it so that evcxr, which calls a method of this name, takes it for content.
     fn evcxr_display(&self) {
-        super::name_cells();
+        crate::places::name_cells();
         print!("{}", self.content().evcxr());
     }
 }

@@ -3,7 +3,6 @@
 use spiq_hlo::{DType, TensorType};
 
 use crate::error::{Error, Result};
-use crate::jit::graph_error;
 use crate::network::{Forward, Network, arranged};
 use crate::quant::{Mode, Stored, split_stored};
 
@@ -35,7 +34,7 @@ impl StoredNetwork {
         let x_name = order.remove(order.len() - stored.parts.len() - 1);
         let paths = order.clone();
         order.push(x_name);
-        let function = arranged(&stored.run, &order)?.split_time(x.dims[0]).map_err(graph_error)?;
+        let function = arranged(&stored.run, &order)?.split_time(x.dims[0])?;
         let forward = Forward { function, paths, rates: Vec::new(), takes_key: false, report: quantized.report };
         Ok(StoredNetwork { stored, forward })
     }

@@ -8,7 +8,7 @@ use super::file::encode;
 use super::program::StoredNetwork;
 use crate::data::ArrayFile;
 use crate::error::Result;
-use crate::jit::{Program, graph_error};
+use crate::jit::Program;
 use crate::network::Network;
 use crate::pjrt::{Client, Input};
 use crate::quant::{QType, StoredWeight, check_counted, missing};
@@ -94,7 +94,7 @@ fn run(client: &Client, function: &Function, inputs: &[Array]) -> Result<Vec<Arr
 fn report(client: &Client, weight: &StoredWeight, original: &Array, parts: &[Array]) -> Result<WeightReport> {
     let inputs: Vec<_> = parts.iter().map(|part| ("", part.ty().clone())).collect();
     let again = trace(&inputs, |parts: &[Tensor]| vec![weight.dequantize(&parts[0], &parts[1], parts.get(2))]);
-    let again = run(client, &again.map_err(graph_error)?, parts)?.remove(0).to_f64();
+    let again = run(client, &again?, parts)?.remove(0).to_f64();
     let original_values = original.to_f64();
     let square = |sum: f64, x: f64| sum + x * x;
     let (mut max_error, mut sum) = (0.0f64, 0.0);

@@ -3,8 +3,7 @@
 use spiq_hlo::{DType, Function, Node, Tensor, custom_vjp};
 
 use super::product::{Product, Side};
-use crate::error::Result;
-use crate::jit::graph_error;
+use crate::error::{Error, Result};
 
 /// The same function with the operands of each product of f32 tensors rounded to bf16, and so on the way back; sums and
 /// everything else stay in f32. JAX: `preferred_element_type = float32` of bf16 operands.
@@ -20,7 +19,7 @@ use crate::jit::graph_error;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn products_in_bf16(function: &Function) -> Result<Function> {
-    function.transform(&mut |node, operands| replaced(node, operands)).map_err(graph_error)
+    function.transform(&mut |node, operands| replaced(node, operands)).map_err(Error::from)
 }
 
 fn replaced(node: &Node, operands: &[Tensor]) -> Option<Vec<Tensor>> {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use spiq_hlo::DType;
 
-use crate::config::nearest;
 use crate::error::{Error, Result};
+use crate::fields::nearest;
 
 /// A logical type of quantized values, with qwix's names and bounds (`qwix._src.core.numerics`), and three of ours.
 ///

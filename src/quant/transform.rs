@@ -17,8 +17,8 @@ use super::rule::{Rule, Rules};
 use super::statistics::Statistics;
 use super::stored::mark;
 use super::straight_through::straight_through;
-use crate::config::nearest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fields::nearest;
 use crate::random::GraphKey;
 
 /// The name of the parameter that noise is drawn from.

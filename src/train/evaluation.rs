@@ -5,11 +5,11 @@ use std::thread::JoinHandle;
 
 use spiq_hlo::Array;
 
-use super::encode::{Encoding, TEST_GROUP, group_key, test_key};
 use super::options::Options;
 use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
 use crate::data::Dataset;
+use crate::data::{Encoding, TEST_GROUP, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
 use crate::random::Key;

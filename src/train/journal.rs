@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 
 use super::evaluation::{Answers, Tested};
-use super::metrics::{Metrics, Record};
 use super::options::Event;
 use crate::error::Result;
 use crate::pjrt::PendingArray;
+use crate::record::{Metrics, Record};
 
 /// The history of a run, as far as it is known.
 pub(super) struct Journal {

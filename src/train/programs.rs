@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{DType, Function, Tensor, TensorType, trace, value_and_grad, while_loop};
 
-use super::encode::Encoding;
 use super::options::{Length, Optimizer, Options, Schedule};
 use super::resident::Resident;
-use crate::error::Result;
-use crate::jit::{Program, graph_error};
+use crate::data::Encoding;
+use crate::error::{Error, Result};
+use crate::jit::Program;
 use crate::network::{Forward, Network, Pass};
 use crate::nn::{Axes, integral_accuracy, integral_crossentropy};
 use crate::optim::{self, GradientTransformation, apply_updates};
@@ -25,7 +25,7 @@ fn named(types: &Types) -> Vec<(String, TensorType)> {
 
 fn traced(inputs: &[(String, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function> {
     let inputs: Vec<(&str, TensorType)> = inputs.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
-    trace(&inputs, f).map_err(graph_error)
+    trace(&inputs, f).map_err(Error::from)
 }
 
 fn by_path(types: &Types, tensors: &[Tensor]) -> Tensors {

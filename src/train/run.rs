@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 use spiq_hlo::Array;
 
 use super::checkpoint::{Checkpoint, prepare_folder};
-use super::encode::Encoding;
 use super::evaluation::{Answers, Evaluation, Tested};
 use super::journal::Journal;
-use super::metrics::read_records;
 use super::options::{Event, Options, Summary};
 use super::programs::{self, Plan};
 use super::resident::Resident;
 use super::start::{self, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, Start};
+use crate::data::Encoding;
 use crate::data::replace_file;
 use crate::display::history;
 use crate::error::Result;
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
 use crate::provenance::Provenance;
 use crate::random::Key;
+use crate::record::read_records;
 
 /// A checkpoint is written after an epoch only when the last one is at least this old.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);

@@ -7,11 +7,11 @@ use spiq_hlo::{Array, TensorType};
 
 use super::checkpoint::Checkpoint;
 use super::journal::Journal;
-use super::metrics::{Metrics, Record, read_records};
 use super::options::{Length, Options};
 use crate::error::{Error, Result};
 use crate::pjrt::Client;
 use crate::provenance::{Digest, Init, Order, Provenance, Tile};
+use crate::record::{Metrics, Record, read_records};
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 pub(super) const PARAMS: &str = "params.safetensors";

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::table::aligned;
+use super::aligned;
 
 /// A table: a head, rows, perhaps a line below.
 ///

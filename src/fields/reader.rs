@@ -17,7 +17,7 @@ pub(crate) struct Source<'a> {
 }
 
 /// The text of a configuration file.
-pub(super) fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|cause| Error::file(path, "read", cause))
 }
 

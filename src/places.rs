@@ -11,8 +11,19 @@ const FILE: &str = "src/lib.rs";
 /// Letters of a line that are shown at most.
 const MOST_LETTERS: usize = 100;
 
+/// Makes errors name the line of the cell that is wrong, where cells are run. Each cell is linked with a copy of this library
+/// of its own, so everything that hands out such errors says it again.
+pub(crate) fn name_cells() {
+    if std::env::var_os(RUNS_CELLS).is_some() {
+        spiq_hlo::name_places(name);
+    }
+}
+
+/// Set in the process that runs the cells.
+const RUNS_CELLS: &str = "EVCXR_IS_RUNTIME";
+
 /// What a place in a cell is called; `None` for places elsewhere.
-pub(super) fn name(place: &Location<'_>) -> Option<String> {
+fn name(place: &Location<'_>) -> Option<String> {
     if place.file() != FILE {
         return None;
     }

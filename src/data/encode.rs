@@ -2,7 +2,7 @@
 
 use spiq_hlo::{DType, Tensor, TensorType};
 
-use crate::data::{Coding, Encoder, Inputs};
+use super::{Coding, Encoder, Inputs};
 use crate::error::{Error, Result};
 use crate::random::{GraphKey, Key};
 
