@@ -31,8 +31,7 @@ const LARGEST: usize = i32::MAX as usize;
 #[derive(Clone, Debug)]
 pub struct Network {
     config: ModelConfig,
-    rules: Vec<RuleConfig>,
-    compiled_rules: Rules,
+    rules: Rules,
     arithmetic: Arithmetic,
     time_tile: Option<usize>,
     model: Sequential,
@@ -78,15 +77,13 @@ impl Network {
     /// # Errors
     /// Of kind `Input`: a rule that is not usable.
     pub fn new(config: ModelConfig, rules: Vec<RuleConfig>) -> Result<Network> {
+        Ok(Network::with_rules(config, Rules::new(&rules)?))
+    }
+
+    /// A network from a model and rules that are checked already, as those of a file are.
+    pub fn with_rules(config: ModelConfig, rules: Rules) -> Network {
         let model = Sequential::from(&config);
-        Ok(Network {
-            compiled_rules: Rules::new(&rules)?,
-            config,
-            rules,
-            arithmetic: Arithmetic::default(),
-            time_tile: None,
-            model,
-        })
+        Network { config, rules, arithmetic: Arithmetic::default(), time_tile: None, model }
     }
 
     /// The same network with this rounding; a new one has [`Numerics::default`].
@@ -112,8 +109,8 @@ impl Network {
         &self.config
     }
 
-    /// The rules as they are written.
-    pub fn rules(&self) -> &[RuleConfig] {
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
@@ -222,9 +219,9 @@ impl Network {
         let paths = self.parameter_types();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
-        let quantize = |function| quantize(function, &self.compiled_rules, pass.mode, self.arithmetic, is_weight);
+        let quantize = |function| quantize(function, &self.rules, pass.mode, self.arithmetic, is_weight);
         let quantized = quantize(&traced.function)?;
-        if self.rules.iter().any(|rule| rule.act_static_scale == Some(true) && !rule.act_batch_axes.contains(&0)) {
+        if self.rules.static_axes().any(|axes| !axes.contains(&0)) {
             let mut wider = x.clone();
             wider.dims[1] += 1;
             check_sums(&quantized.function, &quantize(&self.traced(&wider, pass)?.function)?.function)?;
@@ -314,7 +311,7 @@ impl Network {
     /// # Errors
     /// As [`quantized`](Network::quantized).
     pub fn statistics_types(&self, x: &TensorType) -> Result<BTreeMap<String, TensorType>> {
-        match self.rules.iter().any(|rule| rule.act_static_scale == Some(true)) {
+        match self.rules.have_static_scales() {
             true => {
                 let step = Pass { mode: Mode::Qat, training: true, spike_rates: false };
                 Ok(self.quantized(x, step)?.function.sums().into_iter().collect())

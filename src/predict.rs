@@ -174,7 +174,7 @@ pub fn calibrate(
     let plan = Plan::new(network, inputs, settings)?;
     let seen = network.seeing(&plan.x_type())?;
     if seen.statistics.is_empty() {
-        let asked = network.rules().iter().any(|rule| rule.act_static_scale == Some(true));
+        let asked = network.rules().have_static_scales();
         return Err(Error::input(match asked {
             true => {
                 "all activations with act_static_scale are integers that need no scale, so there is nothing to calibrate"

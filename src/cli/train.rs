@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
-use spiq::config::rules_to_toml;
 use spiq::data::replace_file;
 use spiq::table;
 use spiq::train::{self, Event, Options, Summary};
@@ -167,7 +166,7 @@ fn leave_configuration(options: &Options) -> Result<Vec<PathBuf>> {
         drop(std::fs::remove_file(&rules));
         return Ok(vec![model]);
     }
-    replace_file(&rules, rules_to_toml(options.network.rules()).as_bytes())?;
+    replace_file(&rules, options.network.rules().to_toml().as_bytes())?;
     Ok(vec![model, rules])
 }
 

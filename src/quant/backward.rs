@@ -3,71 +3,15 @@
 
 use spiq_hlo::{Convolution, DType, DotDims, DotGeneral, Tensor, Violation};
 
-use super::calibration::Method;
+use super::backward_rule::BackwardRule;
 use super::conv::{of_one_type, part_of};
-use super::noise::Distribution;
 use super::numerics::Numerics;
 use super::operand::Operand;
 use super::product::{Product, sums_stored_values};
 use super::qtensor::{How, QTensor, tile_count};
-use super::qtype::QType;
-use super::rule::calibrated;
 use super::sums::{in_parts, most};
-use crate::config::{RuleConfig, TileSize};
-use crate::error::{Error, Result};
+use crate::config::TileSize;
 use crate::random::GraphKey;
-
-/// What a rule says of gradients.
-#[derive(Clone, Debug)]
-pub(crate) struct BackwardRule {
-    pub(crate) qtype: QType,
-    pub(crate) method: Method,
-    /// Tiles of the product that gives a weight's gradient, along its last contracted axis.
-    pub(crate) weight_grad_tile: Option<TileSize>,
-    pub(crate) channelwise: bool,
-    /// The noise of stochastic rounding, and the axes along which it differs.
-    pub(crate) noise: Option<(Distribution, Vec<i64>)>,
-}
-
-impl BackwardRule {
-    /// What a rule says of gradients; `None` where it leaves them as they are. Fields that would do nothing are refused;
-    /// qwix passes over them.
-    ///
-    /// # Errors
-    /// Of kind `Input`: an unknown type, method or noise, a field without `bwd_qtype`, noise for a type that is no integer.
-    pub(crate) fn new(config: &RuleConfig) -> Result<Option<BackwardRule>> {
-        let Some(qtype) = &config.bwd_qtype else {
-            for (field, set) in [
-                ("bwd_weight_grad_tile_size", config.bwd_weight_grad_tile_size.is_some()),
-                ("bwd_stochastic_rounding", config.bwd_stochastic_rounding.is_some()),
-            ] {
-                if set {
-                    return Err(Error::input(format!("{field} needs a bwd_qtype, the type of the gradients")));
-                }
-            }
-            return Ok(None);
-        };
-        let (qtype, method) = calibrated(qtype, &config.bwd_calibration_method)?;
-        if qtype.tile().is_some() || qtype == QType::Binary {
-            return Err(Error::input(format!(
-                "bwd_qtype: gradients in {qtype} are not supported; use an integer, float8_e4m3fn or float8_e5m2"
-            )));
-        }
-        let noise = config.bwd_stochastic_rounding.as_deref().map(Distribution::parse).transpose()?;
-        if noise.is_some() && !matches!(qtype, QType::Int(_)) {
-            return Err(Error::input(format!(
-                "bwd_stochastic_rounding rounds integers; leave it out for {qtype}, which rounds to the nearest"
-            )));
-        }
-        Ok(Some(BackwardRule {
-            qtype,
-            method,
-            weight_grad_tile: config.bwd_weight_grad_tile_size,
-            channelwise: !config.disable_channelwise_axes,
-            noise: noise.map(|distribution| (distribution, config.channelwise_noise_axes.clone())),
-        }))
-    }
-}
 
 /// The gradients of one operation.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use spiq_hlo::{DType, Function, Graph, Node, Tensor, TensorType, Violation};
 
-use super::backward::{Backward, BackwardRule};
+use super::backward::Backward;
+use super::backward_rule::BackwardRule;
 use super::calibration::Method;
 use super::numerics::{Arithmetic, Gradients, Numerics};
 use super::operand::Operand;
@@ -13,7 +14,8 @@ use super::product::{Product, Side};
 use super::qtensor::{How, QTensor, tile_count};
 use super::qtype::QType;
 use super::report::{Report, Row};
-use super::rule::{Rule, Rules};
+use super::rule::Rule;
+use super::rules::Rules;
 use super::statistics::Statistics;
 use super::stored::mark;
 use super::straight_through::straight_through;
