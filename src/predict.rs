@@ -151,7 +151,7 @@ pub fn predictions(
 /// The outputs [B, T, …] of a pass and, where they are [B, T, C], the classes that they mean.
 fn answered(forward: &Forward, params: &[Tensor], x: &Tensor) -> Vec<Tensor> {
     let traces = forward.call(params, None, x).swap_remove(0);
-    let mut results = vec![swap_first_axes(&traces)];
+    let mut results = vec![traces.swap_axes(0, 1)];
     if traces.rank() == 3 {
         let labels = x.graph().zeros(TensorType::new(DType::S32, [traces.dims()[1]]));
         results.push(integral_accuracy(&traces.named("T B C"), &labels.named("B")).1.into_tensor());
@@ -293,7 +293,7 @@ impl Plan<'_> {
         }
         let one = |(key, sample): (Tensor, Tensor)| self.encoding.encode(&key, &sample.expand_dims(0));
         let spikes = vmap(&(keys.clone(), samples.clone()), one);
-        swap_first_axes(&spikes.reshape(&[&spikes.dims()[..2], &spikes.dims()[3..]].concat()))
+        spikes.reshape(&[&spikes.dims()[..2], &spikes.dims()[3..]].concat()).swap_axes(0, 1)
     }
 
     /// All samples in their order, a batch at a time.
@@ -351,10 +351,4 @@ impl Plan<'_> {
 fn filled(range: Range<usize>, size: usize) -> Vec<usize> {
     let last = range.end - 1;
     (range.start..range.start + size).map(|place| place.min(last)).collect()
-}
-
-fn swap_first_axes(tensor: &Tensor) -> Tensor {
-    let mut order: Vec<usize> = (0..tensor.rank()).collect();
-    order.swap(0, 1);
-    tensor.transpose(&order)
 }

@@ -15,7 +15,7 @@ use crate::ops::constant::Constant;
 use crate::ops::custom_call::CustomCall;
 use crate::ops::sample::Sample;
 use crate::ops::select::{Compare, Direction};
-use crate::scan::operation::{Scan, swap_front};
+use crate::scan::operation::Scan;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
@@ -61,7 +61,7 @@ type Record = fn(ElementwiseLoop, &[Tensor]) -> Option<Vec<Tensor>>;
 fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
     let program = LaneProgram::decode(&call.config[0].1)?;
     let (carries, first_slice) = (program.carries.len(), program.consts.len() + program.carries.len());
-    let place = |(i, t): (usize, Tensor), stays: usize| if i < stays { t } else { swap_front(&t) };
+    let place = |(i, t): (usize, Tensor), stays: usize| if i < stays { t } else { t.swap_axes(0, 1) };
     let operands: Vec<Tensor> =
         mapped.operands().into_iter().enumerate().map(|(i, t)| place((i, t), first_slice)).collect();
     let wide = |(i, ty): (usize, &TensorType)| {

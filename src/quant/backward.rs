@@ -4,12 +4,12 @@
 use spiq_hlo::{Convolution, DType, DotDims, DotGeneral, Tensor, Violation};
 
 use super::backward_rule::BackwardRule;
-use super::conv::{of_one_type, part_of};
+use super::conv::{along, of_one_type, part_of};
 use super::numerics::Numerics;
 use super::operand::Operand;
-use super::product::{Product, sums_stored_values};
+use super::product::Product;
 use super::qtensor::{How, QTensor, tile_count};
-use super::sums::{in_parts, most};
+use super::sums::{in_parts, most, sums_stored_values};
 use crate::config::TileSize;
 use crate::random::GraphKey;
 
@@ -84,7 +84,7 @@ impl Backward {
         let quantized = self.quantized(&ct, free, tiles);
         let out = ct.dtype();
         let gradient = Operand { original: ct, quantized: Some((quantized, self.rule.method)), is_weight: false };
-        let product = Product::Dot(DotGeneral { dims, out, of_einsum: false });
+        let product = Product::Dot(DotGeneral::new(dims, out));
         product.forward(&gradient, &residual.operand, self.numerics)
     }
 
@@ -141,12 +141,7 @@ impl Backward {
     /// `taken` is the gradient's axis for the residual's scale, `kept` the one with scales of its own.
     fn convolved(&self, ct: &Tensor, other: &Operand, taken: usize, kept: usize) -> Convolved {
         let residual = Residual::of(other);
-        let along = |scale: &Tensor, axis: usize| {
-            let mut dims = vec![1; ct.rank()];
-            dims[axis] = scale.dims().iter().product();
-            scale.reshape(&dims)
-        };
-        let ct = residual.scale.as_ref().map_or(ct.clone(), |scale| ct * along(scale, taken));
+        let ct = residual.scale.as_ref().map_or(ct.clone(), |scale| ct * along(scale, taken, ct.rank()));
         let gradient = self.quantized(&ct, vec![kept], None);
         match &residual.operand.quantized {
             Some((stored, _)) if gradient.zero_point.is_none() && sums_stored_values(&gradient, stored) => {
@@ -189,9 +184,7 @@ fn accumulator(stored: &Tensor, out: DType) -> DType {
 /// A result times one scale for each index of `axis`, or one for all.
 fn rescaled(result: Tensor, scale: Option<Tensor>, axis: usize, out: DType) -> Tensor {
     let Some(scale) = scale.filter(|_| !result.is_poison()) else { return result };
-    let mut dims = vec![1; result.rank()];
-    dims[axis] = scale.dims().iter().product();
-    result.convert(out) * scale.reshape(&dims)
+    result.convert(out) * along(&scale, axis, result.rank())
 }
 
 /// The residual's scales along the axes of the cotangent, of this rank, that it is multiplied with.

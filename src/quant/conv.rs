@@ -5,9 +5,8 @@ use std::ops::Range;
 use spiq_hlo::{Convolution, DType, Tensor};
 
 use super::numerics::Numerics;
-use super::product::accumulator;
 use super::qtensor::QTensor;
-use super::sums::{in_parts, most};
+use super::sums::{accumulator, in_parts, most};
 
 /// Products of the stored values; zero points and scales are settled on their sums.
 ///
@@ -28,13 +27,8 @@ pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, conv: &Convolution, nu
     if sum.is_poison() {
         return sum;
     }
-    let along = |scale: &Tensor, axis: usize| {
-        let mut dims = vec![1; sum.rank()];
-        dims[axis] = scale.dims().iter().product();
-        scale.reshape(&dims)
-    };
-    let left = along(&lhs.scale, conv.dims.output.outer);
-    let right = along(&rhs.scale, conv.dims.output.feature);
+    let left = along(&lhs.scale, conv.dims.output.outer, sum.rank());
+    let right = along(&rhs.scale, conv.dims.output.feature, sum.rank());
     (sum.convert(lhs.scale.dtype()) * left * right).convert(conv.out)
 }
 
@@ -49,6 +43,13 @@ fn summed(x: &Tensor, kernel: &Tensor, op: &Convolution, most: Option<usize>) ->
         true => x.convolution(kernel, op),
         false => part_of(x, input, &part).convolution(&part_of(kernel, axes.feature, &part), op),
     })
+}
+
+/// Scales, one for each index of an axis or one for all, as they meet a tensor of this rank.
+pub(super) fn along(scale: &Tensor, axis: usize, rank: usize) -> Tensor {
+    let mut dims = vec![1; rank];
+    dims[axis] = scale.dims().iter().product();
+    scale.reshape(&dims)
 }
 
 /// These indices of an axis.

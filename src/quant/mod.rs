@@ -35,7 +35,7 @@ pub use presets::{
     binary_activation_error, bitnet_ternary_rules, linear_only_rules, spiking_feedforward_rules, weights_only_rules,
 };
 pub use qtype::QType;
-pub use report::{Report, Row, Side};
+pub use report::{OperandReport, Report, Row};
 pub use rules::Rules;
 pub(crate) use statistics::{COLLECTION, check_counted, missing};
 pub use stored::{Stored, StoredWeight, split_stored};

@@ -5,12 +5,13 @@ use std::fmt;
 use spiq_hlo::DType;
 
 use super::operand::Operand;
-use super::product::{Product, accumulator, sums_stored_values};
+use super::product::Product;
+use super::sums::{accumulator, sums_stored_values};
 use crate::display::Table;
 
-/// One side of an operation.
+/// What one operand became.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Side {
+pub struct OperandReport {
     /// Type before, for example `f32[8,32]`.
     pub from: String,
     /// Quantized type, or `None` where the side stays as it is.
@@ -31,7 +32,7 @@ pub struct Row {
     /// Number of the rule that decided, from 1; `None` where none matched.
     pub rule: Option<usize>,
     /// Left and right operand.
-    pub sides: [Side; 2],
+    pub sides: [OperandReport; 2],
     /// What the operation became, for example `s8 x s8 -> s32`.
     pub became: String,
     /// What computes that on a processor: `native s8`, or `emulated: …` where nothing has products of the type. What a
@@ -59,7 +60,7 @@ impl Row {
             _ => ("dequantized, then float".to_owned(), format!("emulated: dequantized {original}")),
         };
         let rule = rule.map(|index| index + 1);
-        Row { path: path.to_owned(), op: product.name(), rule, sides: sides.map(Side::new), became, unit }
+        Row { path: path.to_owned(), op: product.name(), rule, sides: sides.map(OperandReport::new), became, unit }
     }
 }
 
@@ -72,10 +73,10 @@ fn unit(left: DType, right: DType) -> String {
     }
 }
 
-impl Side {
-    fn new(operand: &Operand) -> Side {
+impl OperandReport {
+    fn new(operand: &Operand) -> OperandReport {
         let scale = operand.q().map(|q| format!("{:?}", q.scale.dims()).replace(' ', ""));
-        Side {
+        OperandReport {
             from: operand.original.ty().to_string(),
             qtype: operand.q().map(|q| q.qtype.to_string()),
             scale: scale.unwrap_or_default(),

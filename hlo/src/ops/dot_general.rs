@@ -102,13 +102,23 @@ pub struct DotGeneral {
     pub dims: DotDims,
     /// Element type of the result, in which products are summed.
     pub out: DType,
-    /// Whether it is what an [`einsum`](crate::einsum) comes to: JAX tells these apart by name.
-    pub of_einsum: bool,
+    /// The name of the call that it is, or is part of, as a user wrote it: `dot_general` or another function of this crate that
+    /// comes to dot products. It changes nothing of what is computed.
+    pub call: &'static str,
 }
+
+impl DotGeneral {
+    /// A dot product that is called as such.
+    pub fn new(dims: DotDims, out: DType) -> DotGeneral {
+        DotGeneral { dims, out, call: NAME }
+    }
+}
+
+const NAME: &str = "dot_general";
 
 impl Op for DotGeneral {
     fn name(&self) -> &'static str {
-        "dot_general"
+        NAME
     }
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let (lhs, rhs) = (&operands[0], &operands[1]);
@@ -162,8 +172,8 @@ impl DotGeneral {
         match (mapped.mapped[0], mapped.mapped[1]) {
             // The new axis is the first free axis of its operand: it stands behind the batch axes, or behind those
             // and the left's free axes, and moves to the front.
-            (true, false) => to_front(self.on(lhs, rhs, left), batches),
-            (false, true) => to_front(self.on(lhs, rhs, right), lhs_rank - d.lhs_contract.len()),
+            (true, false) => self.on(lhs, rhs, left).move_axis(batches as isize, 0),
+            (false, true) => self.on(lhs, rhs, right).move_axis((lhs_rank - d.lhs_contract.len()) as isize, 0),
             _ => {
                 let axis = |axes: &[usize]| std::iter::once(0).chain(shifted(axes)).collect();
                 let both = DotDims {
@@ -208,11 +218,6 @@ fn contract_leading(lhs: &Tensor, rhs: &Tensor, dims: &DotDims, out: DType) -> T
     };
     let one = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
     merged(lhs).dot_general(&merged(rhs), &one, out)
-}
-
-fn to_front(tensor: Tensor, axis: usize) -> Tensor {
-    let order: Vec<usize> = std::iter::once(axis).chain((0..tensor.rank()).filter(|&a| a != axis)).collect();
-    tensor.transpose(&order)
 }
 
 impl DotDims {
@@ -278,23 +283,23 @@ impl Tensor {
     /// Products over the contracting axes, summed in `out`. Spec: dot_general.
     #[track_caller]
     pub fn dot_general(&self, rhs: &Tensor, dims: &DotDims, out: DType) -> Tensor {
-        self.graph().apply(DotGeneral { dims: dims.clone(), out, of_einsum: false }, &[self, rhs])
+        self.graph().apply(DotGeneral::new(dims.clone(), out), &[self, rhs])
     }
 
-    /// A dot product in this tensor's element type, on behalf of an einsum.
+    /// A dot product in this tensor's element type, which is part of a call of another function.
     #[track_caller]
-    pub(crate) fn dot_of_einsum(&self, rhs: &Tensor, dims: DotDims) -> Tensor {
+    pub(crate) fn dot_in(&self, call: &'static str, rhs: &Tensor, dims: DotDims) -> Tensor {
         if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty()) {
-            return self.fail("einsum", violation);
+            return self.fail(call, violation);
         }
-        self.graph().apply(DotGeneral { dims, out: self.dtype(), of_einsum: true }, &[self, rhs])
+        self.graph().apply(DotGeneral { dims, out: self.dtype(), call }, &[self, rhs])
     }
 
     /// The last axis of this tensor against the first of `rhs`, in this tensor's element type: `x @ w`.
     #[track_caller]
     pub fn dot(&self, rhs: &Tensor) -> Tensor {
         if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty()) {
-            return self.fail("dot_general", violation);
+            return self.fail(NAME, violation);
         }
         self.dot_general(rhs, &DotDims::matmul(self.rank()), self.dtype())
     }
