@@ -4,7 +4,6 @@
 use crate::graph::error::GraphErrors;
 use crate::graph::function::{Function, Node};
 use crate::graph::op::Op;
-use crate::graph::range::Range;
 use crate::graph::tensor::Tensor;
 use crate::ops::custom_call::CustomCall;
 use crate::ops::dot_general::DotGeneral;
@@ -69,7 +68,7 @@ impl Function {
     /// product, floats added in another order. Where a spike is 0, the matrix is not read: an infinity there stays without
     /// effect.
     ///
-    /// Spikes are what is proven to be 0 or 1, on the left side. Custom gradients become their forward functions.
+    /// Spikes are booleans, or what is known to be 0 or 1, on the left side. Custom gradients become their forward functions.
     ///
     /// # Errors
     /// None for a function that was traced without errors.
@@ -88,7 +87,7 @@ fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor>
         (rhs.dtype(), ty.dtype),
         (DType::S8, DType::S32) | (DType::F32, DType::F32) | (DType::BF16, DType::F32)
     );
-    if !adds || !are_spikes(lhs) || !dot.dims.lhs_batch.is_empty() {
+    if !adds || !dot.dims.lhs_batch.is_empty() {
         return None;
     }
     let count = dot.dims.lhs_contract.len();
@@ -105,11 +104,12 @@ fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor>
     let kept = lhs.ty().count() / summed.max(1);
     let (rows, columns) = if over_rows { (summed, kept) } else { (kept, summed) };
     let product = SpikeProduct { rows, columns, width: ty.count() / kept.max(1), over_rows };
-    (ty.count() > 0 && summed > 0).then(|| {
-        let spikes = as_bytes(lhs).reshape(&[rows, columns]);
-        let matrix = rhs.reshape(&[summed, product.width]);
-        call(&product, ty.dtype, &spikes, &matrix).reshape(&ty.dims)
-    })
+    if ty.count() == 0 || summed == 0 {
+        return None;
+    }
+    let spikes = lhs.as_boolean()?.reshape(&[rows, columns]);
+    let matrix = rhs.reshape(&[summed, product.width]);
+    Some(call(&product, ty.dtype, &spikes, &matrix).reshape(&ty.dims))
 }
 
 fn call(product: &SpikeProduct, out: DType, spikes: &Tensor, matrix: &Tensor) -> Tensor {
@@ -118,36 +118,6 @@ fn call(product: &SpikeProduct, out: DType, spikes: &Tensor, matrix: &Tensor) ->
     // Calls are recorded for one runtime, after everything that maps functions.
     let call = CustomCall { target: SPIKE_PRODUCT, config, outputs, ranges: Vec::new(), map: |_, _| None };
     call.on(spikes.graph(), &[spikes.clone(), matrix.clone()]).swap_remove(0)
-}
-
-fn are_spikes(tensor: &Tensor) -> bool {
-    tensor.range().is_some_and(|range| range.is_within(Range { low: 0, high: 1 }))
-}
-
-/// The same spikes in bytes: as they were before they became anything else, if they were such.
-fn as_bytes(spikes: &Tensor) -> Tensor {
-    let is_bytes = |tensor: &Tensor| matches!(tensor.dtype(), DType::S8 | DType::Pred) && are_spikes(tensor);
-    let mut source = spikes.clone();
-    let mut found = is_bytes(spikes).then(|| spikes.clone());
-    while let Some(before) = unchanged_from(&source) {
-        if is_bytes(&before) {
-            found = Some(before.clone());
-        }
-        source = before;
-    }
-    found.unwrap_or_else(|| spikes.convert(DType::S8))
-}
-
-/// The value that an operation passes on in another type or shape, with elements in the same order.
-fn unchanged_from(tensor: &Tensor) -> Option<Tensor> {
-    let (graph, value) = (tensor.graph(), tensor.value());
-    let node = graph.node(value.node);
-    let operand = match node.op.name() {
-        "convert" | "reshape" => 0,
-        "optimization_barrier" => value.output,
-        _ => return None,
-    };
-    Some(graph.tensor(node.operands[operand]))
 }
 
 #[cfg(test)]

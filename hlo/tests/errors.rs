@@ -345,8 +345,14 @@ fn slice_axis_beyond_the_rank() {
 
 #[test]
 fn axes_that_are_swapped_or_moved_exist() {
-    check(|x| vec![x[0].swap_axes(0, 2)], expect!["swap_axes: axis 2 is not an axis of f32[8,32] --> hlo/tests/errors.rs:_"]);
-    check(|x| vec![x[0].move_axis(-3, 0).t()], expect!["move_axis: axis -3 is not an axis of f32[8,32] --> hlo/tests/errors.rs:_"]);
+    check(
+        |x| vec![x[0].swap_axes(0, 2)],
+        expect!["swap_axes: axis 2 is not an axis of f32[8,32] --> hlo/tests/errors.rs:_"],
+    );
+    check(
+        |x| vec![x[0].move_axis(-3, 0).t()],
+        expect!["move_axis: axis -3 is not an axis of f32[8,32] --> hlo/tests/errors.rs:_"],
+    );
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Backward {
         match &residual.operand.quantized {
             Some((stored, _)) if gradient.zero_point.is_none() && sums_stored_values(&gradient, stored) => {
                 let most = most(&gradient, stored, self.numerics);
-                let (values, residual) = of_one_type(&gradient.values, &stored.values);
+                let (values, residual) = of_one_type(&gradient.values, &stored.stored());
                 Convolved { residual, stored: values, scale: Some(gradient.scale), most }
             }
             _ => Convolved {

@@ -13,16 +13,17 @@ use super::sums::{accumulator, in_parts, most};
 /// What pads the input is zero before scaling, so it is left out of the zero points' share as well.
 pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, conv: &Convolution, numerics: Numerics) -> Tensor {
     let op = Convolution { out: accumulator(lhs, rhs), ..conv.clone() };
-    let (left, right) = of_one_type(&lhs.values, &rhs.values);
+    let (stored_left, stored_right) = (lhs.stored(), rhs.stored());
+    let (left, right) = of_one_type(&stored_left, &stored_right);
     let most = most(lhs, rhs, numerics);
     let product = |l: &Tensor, r: &Tensor| summed(l, r, &op, most);
     let mut sum = product(&left, &right);
     // At most one side is shifted; transform refuses rules that shift both.
     if let Some(zero) = &lhs.zero_point {
-        sum = sum - product(&zero.broadcast_to(lhs.values.dims()), &rhs.values);
+        sum = sum - product(&zero.broadcast_to(left.dims()), &stored_right);
     }
     if let Some(zero) = &rhs.zero_point {
-        sum = sum - product(&lhs.values, &zero.broadcast_to(rhs.values.dims()));
+        sum = sum - product(&stored_left, &zero.broadcast_to(right.dims()));
     }
     if sum.is_poison() {
         return sum;

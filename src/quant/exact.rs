@@ -5,20 +5,23 @@ use spiq_hlo::{Range, Tensor};
 use super::calibration;
 use super::qtensor::QTensor;
 use super::qtype::QType;
-use super::rounding::round_to;
+use super::rounding::{as_float, round_to};
 
 impl QTensor {
     /// `x` in `qtype` with scale 1, where its elements are known to be integers that the type holds: spikes, and sums of a
-    /// few of them. Nothing is measured and nothing is rounded.
+    /// few of them. Nothing is measured and nothing is rounded. What is 0 or 1 is kept as booleans, which products take as they are.
     ///
-    /// The values stand behind a barrier, since a comparison or conversion that a compiler fuses into a product keeps it
+    /// Other values stand behind a barrier, since a comparison or conversion that a compiler fuses into a product keeps it
     /// from the integer units (on TPU).
     pub(crate) fn exact(x: &Tensor, qtype: QType) -> Option<QTensor> {
         let range = x.range().filter(|range| qtype.holds(*range))?;
-        // A conversion, but where what is stored is not the value: of nf4, the number of its level.
-        let stored = if qtype.is_uniform() { x.convert(qtype.storage()) } else { round_to(x, qtype) };
-        let values = stored.optimization_barrier().stop_gradient();
-        let ones = x.ty().with_dims(vec![1; x.rank()]);
+        let values = match qtype.is_uniform() {
+            true => x.as_boolean().unwrap_or_else(|| x.convert(qtype.storage()).optimization_barrier()),
+            // What is stored is not the value but the number of its level.
+            false => round_to(&as_float(x), qtype).optimization_barrier(),
+        };
+        let values = values.stop_gradient();
+        let ones = as_float(x).ty().with_dims(vec![1; x.rank()]);
         let largest = range.magnitudes().map_or(0, |r| r.high) as f64;
         let limit = calibration::Range::Symmetric(x.graph().full(ones.clone(), largest));
         Some(QTensor {

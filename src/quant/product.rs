@@ -77,13 +77,19 @@ impl Product {
         }
     }
 
-    /// The cotangent of a side, given the result's and both operands.
+    /// The cotangent of a side, given the result's and both operands. Booleans have none.
     pub(crate) fn cotangent(&self, side: Side, ct: &Tensor, lhs: &Tensor, rhs: &Tensor) -> Tensor {
+        let of = if side == Side::Left { lhs } else { rhs };
+        if !of.dtype().is_float() {
+            return of.zeros_like();
+        }
+        // No convolution takes booleans.
+        let number = |t: &Tensor| if t.dtype() == DType::Pred { t.convert(ct.dtype()) } else { t.clone() };
         match (self, side) {
             (Product::Dot(dot), Side::Left) => dot.dims.lhs_cotangent(ct, lhs, rhs),
             (Product::Dot(dot), Side::Right) => dot.dims.rhs_cotangent(ct, lhs, rhs),
-            (Product::Conv(conv), Side::Left) => conv.input_cotangent(ct, lhs, rhs, lhs.dtype()),
-            (Product::Conv(conv), Side::Right) => conv.kernel_cotangent(ct, lhs, rhs, rhs.dtype()),
+            (Product::Conv(conv), Side::Left) => conv.input_cotangent(ct, lhs, &number(rhs), lhs.dtype()),
+            (Product::Conv(conv), Side::Right) => conv.kernel_cotangent(ct, &number(lhs), rhs, rhs.dtype()),
         }
     }
 

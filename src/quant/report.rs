@@ -50,10 +50,10 @@ pub struct Report {
 impl Row {
     /// What became of a product with these sides, decided on by the rule with this index.
     pub(super) fn new(path: &str, product: &Product, rule: Option<usize>, sides: [&Operand; 2]) -> Row {
-        let original = sides[0].original.dtype();
+        let original = product.out();
         let (became, unit) = match (sides[0].q(), sides[1].q()) {
             (Some(l), Some(r)) if sums_stored_values(l, r) => {
-                let (left, right) = (l.values.dtype(), r.values.dtype());
+                let (left, right) = (l.qtype.storage(), r.qtype.storage());
                 (format!("{left} x {right} -> {}", accumulator(l, r)), unit(left, right))
             }
             (None, None) => ("as it was".to_owned(), format!("native {original}")),

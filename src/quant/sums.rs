@@ -16,14 +16,14 @@ const SMALLEST_TILE: usize = 128;
 pub(crate) fn sums_stored_values(lhs: &QTensor, rhs: &QTensor) -> bool {
     let large =
         |q: &QTensor| q.tiles.is_none_or(|(axis, count)| count == 1 || q.values.dims()[axis] / count >= SMALLEST_TILE);
-    let same_kind = lhs.values.dtype().is_float() == rhs.values.dtype().is_float();
+    let same_kind = lhs.qtype.storage().is_float() == rhs.qtype.storage().is_float();
     let uniform = lhs.qtype.is_uniform() && rhs.qtype.is_uniform();
     same_kind && uniform && large(lhs) && large(rhs)
 }
 
 /// The type in which products of two stored types are summed.
 pub(crate) fn accumulator(lhs: &QTensor, rhs: &QTensor) -> DType {
-    match lhs.values.dtype().is_integer() && rhs.values.dtype().is_integer() {
+    match lhs.qtype.storage().is_integer() && rhs.qtype.storage().is_integer() {
         true => DType::S32,
         false => DType::F32,
     }

@@ -95,7 +95,8 @@ fn free(rank: usize, batch: &[usize], contract: &[usize]) -> Vec<usize> {
     (0..rank).filter(|a| !batch.contains(a) && !contract.contains(a)).collect()
 }
 
-/// A general dot product; the operands may differ from the result in element type.
+/// A general dot product; the operands may differ from the result in element type. One of them may be boolean beside numbers: it
+/// counts as 0 and 1.
 #[derive(Clone, Debug)]
 pub struct DotGeneral {
     /// Which axes are paired.
@@ -123,7 +124,7 @@ impl Op for DotGeneral {
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let (lhs, rhs) = (&operands[0], &operands[1]);
         self.dims.check(lhs, rhs)?;
-        if lhs.dtype.is_float() != rhs.dtype.is_float() {
+        if !is_masked(operands) && lhs.dtype.is_float() != rhs.dtype.is_float() {
             return Err(Violation::new("C13", format!("lhs {lhs} and rhs {rhs} mix floats and integers")));
         }
         let mut dims: Vec<usize> = self.dims.lhs_batch.iter().map(|&a| lhs.dims[a]).collect();
@@ -140,9 +141,10 @@ impl Op for DotGeneral {
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let (ct, lhs, rhs) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1]);
+        let needs = |i: usize| reverse.needs[i] && reverse.ins[i].dtype() != DType::Pred;
         vec![
-            reverse.needs[0].then(|| self.dims.lhs_cotangent(ct, lhs, rhs)),
-            reverse.needs[1].then(|| self.dims.rhs_cotangent(ct, lhs, rhs)),
+            needs(0).then(|| self.dims.lhs_cotangent(ct, lhs, rhs)),
+            needs(1).then(|| self.dims.rhs_cotangent(ct, lhs, rhs)),
         ]
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
@@ -150,6 +152,34 @@ impl Op for DotGeneral {
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
+    }
+    fn is_stablehlo(&self, operands: &[TensorType]) -> bool {
+        !is_masked(operands)
+    }
+    // Until then a kernel can read the booleans.
+    fn lowers_last(&self, operands: &[TensorType]) -> bool {
+        is_masked(operands)
+    }
+    fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+        let numbers = operands.iter().find(|t| t.dtype() != DType::Pred).map(Tensor::dtype)?;
+        let is_masked = operands.iter().any(|t| t.dtype() == DType::Pred);
+        let [lhs, rhs] = [&operands[0], &operands[1]].map(|t| as_numbers(t, numbers));
+        is_masked.then(|| vec![self.on(&lhs, &rhs, self.dims.clone())])
+    }
+}
+
+/// Whether one operand, and one alone, is boolean.
+fn is_masked(operands: &[TensorType]) -> bool {
+    (operands[0].dtype == DType::Pred) != (operands[1].dtype == DType::Pred)
+}
+
+/// An operand of a product in this element type. What is converted to 8 bits stands behind a barrier: a conversion that a compiler
+/// fuses into a product keeps it from the units for such operands (on TPU).
+fn as_numbers(operand: &Tensor, dtype: DType) -> Tensor {
+    match operand.dtype() == DType::Pred {
+        true if dtype.bits() <= 8 => operand.convert(dtype).optimization_barrier(),
+        true => operand.convert(dtype),
+        false => operand.clone(),
     }
 }
 
@@ -286,22 +316,21 @@ impl Tensor {
         self.graph().apply(DotGeneral::new(dims.clone(), out), &[self, rhs])
     }
 
-    /// A dot product in this tensor's element type, which is part of a call of another function.
+    /// A dot product in this tensor's element type (beside booleans, in that of the numbers), which is part of a call of another function.
     #[track_caller]
     pub(crate) fn dot_in(&self, call: &'static str, rhs: &Tensor, dims: DotDims) -> Tensor {
-        if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty()) {
+        let out = promotion::multiplied(self.dtype(), rhs.dtype());
+        if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty(), out) {
             return self.fail(call, violation);
         }
-        self.graph().apply(DotGeneral { dims, out: self.dtype(), call }, &[self, rhs])
+        self.graph().apply(DotGeneral { dims, out, call }, &[self, rhs])
     }
 
-    /// The last axis of this tensor against the first of `rhs`, in this tensor's element type: `x @ w`.
+    /// The last axis of this tensor against the first of `rhs`, in this tensor's element type, or, where this one is boolean, in
+    /// that of `rhs`: `x @ w`.
     #[track_caller]
     pub fn dot(&self, rhs: &Tensor) -> Tensor {
-        if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty()) {
-            return self.fail(NAME, violation);
-        }
-        self.dot_general(rhs, &DotDims::matmul(self.rank()), self.dtype())
+        self.dot_in(NAME, rhs, DotDims::matmul(self.rank()))
     }
 }
 
@@ -322,6 +351,20 @@ pub(crate) fn samples() -> Vec<Sample> {
         })
         .input(f, [2, 3, 4, 5], -1.0, 1.0)
         .input(f, [3, 5, 6, 2], -1.0, 1.0),
+        Sample::new("dot_general of booleans and floats", |x| {
+            let mask = x[0].gt(0.0);
+            let gradient = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
+            vec![mask.dot(&x[1]), x[2].dot_general(&mask, &gradient, DType::F64)]
+        })
+        .input(f, [4, 3], -1.0, 1.0)
+        .input(f, [3, 5], -1.0, 1.0)
+        .input(f, [4, 2], -1.0, 1.0),
+        Sample::new("dot_general of booleans and s8", |x| {
+            vec![x[0].ne(0.0).dot_general(&x[1], &DotDims::matmul(2), DType::S32)]
+        })
+        .input(DType::S8, [2, 40], 0.0, 1.0)
+        .input(DType::S8, [40, 3], -128.0, 127.0)
+        .forward_only(),
         Sample::new("dot_general s8 to s32", |x| vec![x[0].dot_general(&x[1], &DotDims::matmul(2), DType::S32)])
             .input(DType::S8, [2, 40], -128.0, 127.0)
             .input(DType::S8, [40, 3], -128.0, 127.0)

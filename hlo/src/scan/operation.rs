@@ -129,10 +129,10 @@ impl Op for Scan {
     fn narrow(&self, read: &[bool]) -> Option<Narrowed> {
         self.without_unread(read)
     }
-    fn is_stablehlo(&self) -> bool {
+    fn is_stablehlo(&self, _: &[TensorType]) -> bool {
         false
     }
-    fn lowers_last(&self) -> bool {
+    fn lowers_last(&self, _: &[TensorType]) -> bool {
         true
     }
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
