@@ -68,7 +68,7 @@ impl Function {
     /// product, floats added in another order. Where a spike is 0, the matrix is not read: an infinity there stays without
     /// effect.
     ///
-    /// Spikes are booleans, or what is known to be 0 or 1, on the left side. Custom gradients become their forward functions.
+    /// Spikes are what is known to be 0 or 1, on the left side. Custom gradients become their forward functions.
     ///
     /// # Errors
     /// None for a function that was traced without errors.
@@ -107,9 +107,15 @@ fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor>
     if ty.count() == 0 || summed == 0 {
         return None;
     }
-    let spikes = lhs.as_boolean()?.reshape(&[rows, columns]);
+    let spikes = in_bytes(lhs)?.reshape(&[rows, columns]);
     let matrix = rhs.reshape(&[summed, product.width]);
     Some(call(&product, ty.dtype, &spikes, &matrix).reshape(&ty.dims))
+}
+
+/// What is known to be 0 or 1, in bytes.
+fn in_bytes(tensor: &Tensor) -> Option<Tensor> {
+    let is_bytes = matches!(tensor.dtype(), DType::Pred | DType::S8);
+    tensor.is_boolean().then(|| if is_bytes { tensor.clone() } else { tensor.convert(DType::S8) })
 }
 
 fn call(product: &SpikeProduct, out: DType, spikes: &Tensor, matrix: &Tensor) -> Tensor {

@@ -466,8 +466,8 @@ fn dot_general_c10() {
 #[test]
 fn dot_general_c13() {
     check(
-        |x| vec![x[0].dot(&x[0].t().convert(DType::S8))],
-        expect!["dot_general: lhs f32[8,32] and rhs s8[32,8] mix floats and integers [C13] --> hlo/tests/errors.rs:_"],
+        |x| vec![x[0].dot(&x[0].t().convert(DType::S32))],
+        expect!["dot_general: lhs f32[8,32] and rhs s32[32,8] mix floats and integers [C13] --> hlo/tests/errors.rs:_"],
     );
 }
 

@@ -1,6 +1,6 @@
 //! Operands that need no rounding: integers that the quantized type holds as they are. Knows nothing of products.
 
-use spiq_hlo::{Range, Tensor};
+use spiq_hlo::{DType, Range, Tensor};
 
 use super::calibration;
 use super::qtensor::QTensor;
@@ -9,14 +9,16 @@ use super::rounding::{as_float, round_to};
 
 impl QTensor {
     /// `x` in `qtype` with scale 1, where its elements are known to be integers that the type holds: spikes, and sums of a
-    /// few of them. Nothing is measured and nothing is rounded. What is 0 or 1 is kept as booleans, which products take as they are.
+    /// few of them. Nothing is measured and nothing is rounded. Booleans stay
+    /// as they are, and so do products read them.
     ///
     /// Other values stand behind a barrier, since a comparison or conversion that a compiler fuses into a product keeps it
     /// from the integer units (on TPU).
     pub(crate) fn exact(x: &Tensor, qtype: QType) -> Option<QTensor> {
         let range = x.range().filter(|range| qtype.holds(*range))?;
         let values = match qtype.is_uniform() {
-            true => x.as_boolean().unwrap_or_else(|| x.convert(qtype.storage()).optimization_barrier()),
+            true if x.dtype() == DType::Pred => x.clone(),
+            true => x.convert(qtype.storage()).optimization_barrier(),
             // What is stored is not the value but the number of its level.
             false => round_to(&as_float(x), qtype).optimization_barrier(),
         };

@@ -37,10 +37,11 @@ impl Operand {
         self.q().map_or_else(|| self.original.clone(), QTensor::dequantize)
     }
 
-    /// The operand as it was before rounding. One that needed none is read as it is kept, in a byte an element: booleans as they are.
+    /// The operand as it was before rounding. One that needed none is read as it is kept, in a byte an element: booleans and integers
+    /// as they are.
     pub(crate) fn unrounded(&self) -> Tensor {
         match self.q() {
-            Some(q) if q.values.dtype() == DType::Pred => q.values.clone(),
+            Some(q) if q.is_exact && matches!(q.values.dtype(), DType::Pred | DType::S8) => q.values.clone(),
             Some(q) if q.is_exact => levels(&q.values, q.qtype, as_float(&self.original).dtype()),
             _ => self.original.clone(),
         }

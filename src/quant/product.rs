@@ -83,8 +83,8 @@ impl Product {
         if !of.dtype().is_float() {
             return of.zeros_like();
         }
-        // No convolution takes booleans.
-        let number = |t: &Tensor| if t.dtype() == DType::Pred { t.convert(ct.dtype()) } else { t.clone() };
+        // Convolutions take operands of one type.
+        let number = |t: &Tensor| if t.dtype().is_float() { t.clone() } else { t.convert(ct.dtype()) };
         match (self, side) {
             (Product::Dot(dot), Side::Left) => dot.dims.lhs_cotangent(ct, lhs, rhs),
             (Product::Dot(dot), Side::Right) => dot.dims.rhs_cotangent(ct, lhs, rhs),

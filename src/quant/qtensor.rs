@@ -19,7 +19,7 @@ pub(crate) struct How {
 }
 
 /// Values and what turns them back: `x ≈ (values - zero_point) * scale`, scales repeated over their tiles. The values are of the
-/// type's storage, or booleans where they are 0 and 1.
+/// type's storage, or booleans where the tensor was boolean.
 #[derive(Clone, Debug)]
 pub(crate) struct QTensor {
     pub(crate) values: Tensor,

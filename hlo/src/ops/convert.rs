@@ -73,27 +73,6 @@ impl Tensor {
         self.graph().apply(Convert(dtype), &[self])
     }
 
-    /// The tensor as booleans, where every element is known to be 0 or 1. This is where it is found: what reads booleans knows it from
-    /// their type.
-    ///
-    /// ```
-    /// use spiq_hlo::{trace, DType, TensorType};
-    /// trace(&[("v", TensorType::new(DType::F32, [4]))], |x| {
-    ///     let spikes = x[0].gt(1.0).convert(DType::F32);
-    ///     assert_eq!(spikes.as_boolean().map(|t| t.dtype()), Some(DType::Pred));
-    ///     assert!(x[0].as_boolean().is_none() && (&spikes + &spikes).as_boolean().is_none());
-    ///     vec![]
-    /// })?;
-    /// # Ok::<(), spiq_hlo::GraphErrors>(())
-    /// ```
-    #[track_caller]
-    pub fn as_boolean(&self) -> Option<Tensor> {
-        if self.dtype() == DType::Pred {
-            return Some(self.clone());
-        }
-        self.range().filter(|range| range.is_within(Range { low: 0, high: 1 })).map(|_| self.ne(0.0))
-    }
-
     /// The same bits read as another element type of the same width, without a derivative. Spec: bitcast_convert.
     #[track_caller]
     pub fn bitcast_convert(&self, dtype: DType) -> Tensor {

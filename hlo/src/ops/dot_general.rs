@@ -95,8 +95,8 @@ fn free(rank: usize, batch: &[usize], contract: &[usize]) -> Vec<usize> {
     (0..rank).filter(|a| !batch.contains(a) && !contract.contains(a)).collect()
 }
 
-/// A general dot product; the operands may differ from the result in element type. One of them may be boolean beside numbers: it
-/// counts as 0 and 1.
+/// A general dot product; the operands may differ from the result in element type. One of them may be booleans beside numbers, which
+/// count as 0 and 1, or bytes (`s8`) beside floats; it is converted when the product is lowered.
 #[derive(Clone, Debug)]
 pub struct DotGeneral {
     /// Which axes are paired.
@@ -124,7 +124,7 @@ impl Op for DotGeneral {
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let (lhs, rhs) = (&operands[0], &operands[1]);
         self.dims.check(lhs, rhs)?;
-        if !is_masked(operands) && lhs.dtype.is_float() != rhs.dtype.is_float() {
+        if promoted(operands).is_none() && lhs.dtype.is_float() != rhs.dtype.is_float() {
             return Err(Violation::new("C13", format!("lhs {lhs} and rhs {rhs} mix floats and integers")));
         }
         let mut dims: Vec<usize> = self.dims.lhs_batch.iter().map(|&a| lhs.dims[a]).collect();
@@ -141,7 +141,7 @@ impl Op for DotGeneral {
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let (ct, lhs, rhs) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1]);
-        let needs = |i: usize| reverse.needs[i] && reverse.ins[i].dtype() != DType::Pred;
+        let needs = |i: usize| reverse.needs[i] && reverse.ins[i].dtype().is_float();
         vec![
             needs(0).then(|| self.dims.lhs_cotangent(ct, lhs, rhs)),
             needs(1).then(|| self.dims.rhs_cotangent(ct, lhs, rhs)),
@@ -154,33 +154,31 @@ impl Op for DotGeneral {
         Recompute::Costly
     }
     fn is_stablehlo(&self, operands: &[TensorType]) -> bool {
-        !is_masked(operands)
+        promoted(operands).is_none()
     }
-    // Until then a kernel can read the booleans.
+    // Until then a kernel can read the operand in its bytes.
     fn lowers_last(&self, operands: &[TensorType]) -> bool {
-        is_masked(operands)
+        promoted(operands).is_some()
     }
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
-        let numbers = operands.iter().find(|t| t.dtype() != DType::Pred).map(Tensor::dtype)?;
-        let is_masked = operands.iter().any(|t| t.dtype() == DType::Pred);
-        let [lhs, rhs] = [&operands[0], &operands[1]].map(|t| as_numbers(t, numbers));
-        is_masked.then(|| vec![self.on(&lhs, &rhs, self.dims.clone())])
+        let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
+        let narrow = promoted(&types)?;
+        let mut numbers = operands.to_vec();
+        numbers[narrow] = as_numbers(&operands[narrow], types[1 - narrow].dtype);
+        Some(vec![self.on(&numbers[0], &numbers[1], self.dims.clone())])
     }
 }
 
-/// Whether one operand, and one alone, is boolean.
-fn is_masked(operands: &[TensorType]) -> bool {
-    (operands[0].dtype == DType::Pred) != (operands[1].dtype == DType::Pred)
+/// The operand that counts as numbers of the other one's type, if there is such.
+fn promoted(operands: &[TensorType]) -> Option<usize> {
+    [0, 1].into_iter().find(|&i| promotion::gives_way(operands[i].dtype, operands[1 - i].dtype))
 }
 
 /// An operand of a product in this element type. What is converted to 8 bits stands behind a barrier: a conversion that a compiler
 /// fuses into a product keeps it from the units for such operands (on TPU).
 fn as_numbers(operand: &Tensor, dtype: DType) -> Tensor {
-    match operand.dtype() == DType::Pred {
-        true if dtype.bits() <= 8 => operand.convert(dtype).optimization_barrier(),
-        true => operand.convert(dtype),
-        false => operand.clone(),
-    }
+    let numbers = operand.convert(dtype);
+    if dtype.bits() <= 8 { numbers.optimization_barrier() } else { numbers }
 }
 
 fn shifted(axes: &[usize]) -> Vec<usize> {
@@ -359,6 +357,16 @@ pub(crate) fn samples() -> Vec<Sample> {
         .input(f, [4, 3], -1.0, 1.0)
         .input(f, [3, 5], -1.0, 1.0)
         .input(f, [4, 2], -1.0, 1.0),
+        Sample::new("dot_general of s8 and floats", |x| {
+            let bytes = x[0].convert(DType::S8);
+            let gradient = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
+            let out = DType::F64;
+            vec![bytes.dot_general(&x[1], &DotDims::matmul(2), out), x[2].dot_general(&bytes, &gradient, out)]
+        })
+        .input(f, [4, 3], -9.0, 9.0)
+        .input(f, [3, 5], -1.0, 1.0)
+        .input(f, [4, 2], -1.0, 1.0)
+        .forward_only(),
         Sample::new("dot_general of booleans and s8", |x| {
             vec![x[0].ne(0.0).dot_general(&x[1], &DotDims::matmul(2), DType::S32)]
         })
