@@ -7,7 +7,7 @@ use spiq_hlo::DType;
 use super::operand::Operand;
 use super::product::Product;
 use super::sums::{accumulator, sums_stored_values};
-use crate::display::Table;
+use crate::table::Table;
 
 /// What one operand became.
 #[derive(Clone, Debug, PartialEq, Eq)]
