@@ -4,6 +4,7 @@ mod device;
 mod jupyter;
 mod notebook;
 mod notebooks;
+mod rooms;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ Chores of the project.
   cargo xtask jupyter                     install JupyterLab and the Rust kernel for the notebooks
   cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail where one shows an error
   cargo xtask device                      build target/device: what a machine with an accelerator needs to check and measure
+  cargo xtask rooms                       print what each folder imports, fail where one imports what ARCHITECTURE.md bars
   cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
 
 JupyterLab and nbclient (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
@@ -39,6 +41,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["jupyter"] => jupyter::install(),
         ["device"] => device::build(),
+        ["rooms"] => rooms::show(),
         ["notebooks", rest @ ..] => {
             let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));
             match flags[..] {
