@@ -4,10 +4,12 @@ mod device;
 mod jupyter;
 mod notebook;
 mod notebooks;
+mod project;
 mod rooms;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use project::Result;
 
 const HELP: &str = "\
 Chores of the project.
@@ -20,8 +22,6 @@ Chores of the project.
 
 JupyterLab and nbclient (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
 folder, unless it is there already: it takes ten minutes to build. What notebooks build stays in target/evcxr.";
-
-type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -56,9 +56,4 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         [other, ..] => Err(format!("{UNKNOWN} command {other}; see cargo xtask --help")),
     }
-}
-
-/// The folder of the project.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project").to_owned()
 }

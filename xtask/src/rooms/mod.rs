@@ -3,6 +3,7 @@
 mod cycles;
 mod imports;
 mod mentions;
+mod picture;
 mod sources;
 mod table;
 
@@ -10,21 +11,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use imports::{Place, Workspace};
+use picture::Layers;
 use sources::{Module, ModulePath, Modules, PACKAGES};
 use table::{Barred, Room};
 
-use crate::Result;
+use crate::project::Result;
 
 /// The rooms, the files in them, and what those import.
 struct House {
     rooms: Vec<Room>,
+    layers: Layers,
     workspace: Workspace,
     imports: BTreeMap<Place, BTreeSet<Place>>,
 }
 
 /// Prints what each room imports; fails like the test where a room imports what it must not.
 pub fn show() -> Result<()> {
-    let house = House::read(&crate::root())?;
+    let house = House::read(&crate::project::root())?;
     for (package, room) in house.rooms.iter().filter_map(|room| Some((package_of(room)?, room))) {
         let names = house.imported_rooms(package, room);
         println!("{}/{}: {}", room.sources, room.path, names.into_iter().collect::<Vec<_>>().join(" "));
@@ -41,13 +44,14 @@ impl House {
         let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read ARCHITECTURE.md: {error}"))?;
         let packages =
             PACKAGES.iter().map(|package| sources::read(root, *package)).collect::<Result<Vec<Modules>>>()?;
-        Ok(House::new(table::rooms(&text)?, packages))
+        House::new(&text, packages)
     }
 
-    fn new(rooms: Vec<Room>, packages: Vec<Modules>) -> House {
+    /// The project with this text of ARCHITECTURE.md.
+    fn new(text: &str, packages: Vec<Modules>) -> Result<House> {
         let workspace = Workspace { packages };
         let imports = workspace.imports();
-        House { rooms, workspace, imports }
+        Ok(House { rooms: table::rooms(text)?, layers: picture::layers(text), workspace, imports })
     }
 
     /// What is wrong, a sentence each.
@@ -59,6 +63,7 @@ impl House {
                 faults.extend(wrong_mentions(room, module));
             }
         }
+        faults.extend(self.against_the_picture());
         faults.extend(cycles::cycles(&self.imports).into_iter().map(|cycle| {
             let imports = cycle.imports.join("\n  ");
             format!("{} import each other; move what they share:\n  {imports}", cycle.members.join(", "))
@@ -105,6 +110,19 @@ impl House {
                 .then(|| format!("{} imports {} of {name}, which {} must not import", file(place), file(to), room.path))
         });
         wrong.collect()
+    }
+
+    /// Rooms that import from above, by the picture, and rows of the table that it leaves out.
+    fn against_the_picture(&self) -> BTreeSet<String> {
+        let name = |room: &Room| format!("{}/{}", room.sources, room.path);
+        let pairs = self.imports.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
+        let wrong = pairs.filter_map(|(from, to)| {
+            let [from, to] = [from, to].map(|place| self.room_of(place).map(name));
+            picture::fault(&self.layers, &from?, &to?)
+        });
+        let missing = self.rooms.iter().map(name).filter(|room| !self.layers.contains_key(room));
+        let missing = missing.map(|room| format!("{room} is not in the picture of ARCHITECTURE.md"));
+        wrong.chain(missing).collect()
     }
 
     /// The rooms of its crate, and the other crates, that a room imports from.
@@ -170,29 +188,25 @@ mod tests {
 
     #[test]
     fn rooms_import_what_they_may_and_none_is_in_a_cycle() {
-        let faults = House::read(&crate::root()).expect("the project's own files").faults();
+        let faults = House::read(&crate::project::root()).expect("the project's own files").faults();
         assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
     }
 
     /// A crate `src` of these files, with two rooms.
     fn house(files: &[(&str, &str)], bar: &str) -> House {
+        let picture = "```rooms\nsrc low │ high\n```\n";
         let head = "### src\n| room | holds | must not import |\n|---|---|---|\n";
-        let table = format!("{head}| `low` | x | {bar} |\n| `high` | x | |\n");
+        let text = format!("{picture}{head}| `low` | x | {bar} |\n| `high` | x | |\n");
         let modules = files.iter().map(|(file, text)| {
             let path = file.trim_end_matches(".rs").split('/').filter(|name| !matches!(*name, "mod" | "lib"));
             let module = sources::parse(Path::new(file), text).expect("Rust");
             (path.map(str::to_owned).collect(), module)
         });
-        House::new(
-            table::rooms(&table).expect("a table"),
-            PACKAGES
-                .iter()
-                .map(|package| match package.sources {
-                    "src" => modules.clone().collect(),
-                    _ => Modules::new(),
-                })
-                .collect(),
-        )
+        let of = |package: &sources::Package| match package.sources {
+            "src" => modules.clone().collect(),
+            _ => Modules::new(),
+        };
+        House::new(&text, PACKAGES.iter().map(of).collect()).expect("a table")
     }
 
     const HIGH: (&str, &str) = ("high/mod.rs", "mod roof;\npub use roof::Roof;");
@@ -245,9 +259,10 @@ mod tests {
             ("high/roof.rs", "use crate::low::Low; pub struct Roof;"),
         ];
         let faults = house(&files, "").faults();
-        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[0].contains("src/high imports src/low, which is not below it"), "{faults:?}");
         assert!(
-            faults[0].contains("low imports high/roof") && faults[0].contains("high/roof imports low"),
+            faults[1].contains("low imports high/roof") && faults[1].contains("high/roof imports low"),
             "{faults:?}"
         );
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::mentions::{self, Mentions};
-use crate::Result;
+use crate::project::Result;
 
 /// A crate: the name that other crates import, and the folder of its sources.
 #[derive(Clone, Copy, Debug)]
@@ -13,9 +13,12 @@ pub struct Package {
     pub sources: &'static str,
 }
 
-/// The crates of the workspace that are about the product.
-pub const PACKAGES: [Package; 2] =
-    [Package { name: "spiq_hlo", sources: "hlo/src" }, Package { name: "spiq", sources: "src" }];
+/// The crates of the workspace, those that are imported first.
+pub const PACKAGES: [Package; 3] = [
+    Package { name: "spiq_hlo", sources: "hlo/src" },
+    Package { name: "spiq", sources: "src" },
+    Package { name: "xtask", sources: "xtask/src" },
+];
 
 /// A module's path from the crate's root: `["pjrt", "ffi"]`; empty for the root itself.
 pub type ModulePath = Vec<String>;
@@ -64,7 +67,8 @@ fn read_folder(root: &Path, folder: &Path, path: &mut ModulePath, modules: &mut 
             continue;
         };
         let mut of_file = path.clone();
-        if !matches!(stem, "mod" | "lib") {
+        let is_root = stem == "main" && !root.join(folder).join("lib.rs").exists();
+        if !matches!(stem, "mod" | "lib") && !is_root {
             of_file.push(stem.to_owned());
         }
         let module = read_file(root, &inner).map_err(|error| format!("{}: {error}", inner.display()))?;

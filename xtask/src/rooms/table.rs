@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::Result;
+use crate::project::Result;
 
 /// A folder, or a file at the root of a crate, with what it must not import.
 #[derive(Debug)]
