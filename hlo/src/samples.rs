@@ -21,7 +21,6 @@ pub fn samples() -> Vec<Sample> {
         crate::ops::gradient::samples(),
         crate::ops::control::samples(),
         crate::scan::operation::samples(),
-        crate::elementwise_scan::samples(),
         crate::scan::associative::samples(),
         crate::scan::checkpoint::samples(),
         crate::scan::running_sum::samples(),

@@ -13,21 +13,23 @@ use crate::types::tensor_type::TensorType;
 
 /// Which code is called, what it is told besides its operands, and what it gives.
 #[derive(Clone, Debug)]
-pub(crate) struct CustomCall {
-    pub(crate) target: &'static str,
+pub struct CustomCall {
+    /// The name under which the runtime knows the code.
+    pub target: &'static str,
     /// Lists of whole numbers by name: the one kind of configuration that needs no parsing at the other end.
-    pub(crate) config: Vec<(&'static str, Vec<i64>)>,
-    pub(crate) outputs: Vec<TensorType>,
+    pub config: Vec<(&'static str, Vec<i64>)>,
+    /// Types of the results.
+    pub outputs: Vec<TensorType>,
     /// Which integers each output can hold, where what it stands for knew that.
-    pub(crate) ranges: Vec<Option<Range>>,
+    pub ranges: Vec<Option<Range>>,
     /// The same call over one more leading axis.
-    pub(crate) map: fn(&CustomCall, &Mapped) -> Option<Vec<Tensor>>,
+    pub map: fn(&CustomCall, &Mapped) -> Option<Vec<Tensor>>,
 }
 
 impl CustomCall {
     /// Records the call.
     #[track_caller]
-    pub(crate) fn on(self, graph: &Graph, operands: &[Tensor]) -> Vec<Tensor> {
+    pub fn on(self, graph: &Graph, operands: &[Tensor]) -> Vec<Tensor> {
         graph.record(Arc::new(self), operands)
     }
 }

@@ -4,9 +4,12 @@ use spiq_hlo::DType;
 
 /// An array that is read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Read<'a> {
+pub enum Read<'a> {
+    /// Elements of f32.
     F32(&'a [f32]),
+    /// Elements of s32.
     S32(&'a [i32]),
+    /// Elements of s8.
     S8(&'a [i8]),
     /// The upper halves of f32.
     Bf16(&'a [u16]),
@@ -15,7 +18,8 @@ pub(crate) enum Read<'a> {
 }
 
 impl<'a> Read<'a> {
-    pub(crate) fn dtype(&self) -> DType {
+    /// The element type.
+    pub(super) fn dtype(&self) -> DType {
         match self {
             Read::F32(_) => DType::F32,
             Read::S32(_) => DType::S32,
@@ -25,7 +29,8 @@ impl<'a> Read<'a> {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Number of elements.
+    pub(super) fn len(&self) -> usize {
         match self {
             Read::F32(a) => a.len(),
             Read::S32(a) => a.len(),
@@ -37,7 +42,7 @@ impl<'a> Read<'a> {
 
     /// The elements themselves, where they are f32.
     #[inline(always)]
-    pub(crate) fn as_f32(&self) -> Option<&'a [f32]> {
+    pub(super) fn as_f32(&self) -> Option<&'a [f32]> {
         match self {
             Read::F32(a) => Some(a),
             _ => None,
@@ -46,7 +51,7 @@ impl<'a> Read<'a> {
 
     /// The elements from `first` on, as f32.
     #[inline(always)]
-    pub(crate) fn load<const W: usize>(&self, first: usize, to: &mut [f32; W]) {
+    pub(super) fn load<const W: usize>(&self, first: usize, to: &mut [f32; W]) {
         match self {
             Read::F32(a) => convert(to, &a[first..], |x| x),
             Read::S32(a) => convert(to, &a[first..], |x| x as f32),
@@ -59,16 +64,22 @@ impl<'a> Read<'a> {
 
 /// An array, or a part of one, that is written.
 #[derive(Debug)]
-pub(crate) enum Write<'a> {
+pub enum Write<'a> {
+    /// Elements of f32.
     F32(&'a mut [f32]),
+    /// Elements of s32.
     S32(&'a mut [i32]),
+    /// Elements of s8.
     S8(&'a mut [i8]),
+    /// The upper halves of f32.
     Bf16(&'a mut [u16]),
+    /// 0 or 1.
     Pred(&'a mut [u8]),
 }
 
 impl<'a> Write<'a> {
-    pub(crate) fn dtype(&self) -> DType {
+    /// The element type.
+    pub(super) fn dtype(&self) -> DType {
         match self {
             Write::F32(_) => DType::F32,
             Write::S32(_) => DType::S32,
@@ -78,11 +89,13 @@ impl<'a> Write<'a> {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Number of elements.
+    pub(super) fn len(&self) -> usize {
         match self {
             Write::F32(a) => a.len(),
             Write::S32(a) => a.len(),
@@ -93,7 +106,7 @@ impl<'a> Write<'a> {
     }
 
     /// The first `count` elements, and the others.
-    pub(crate) fn split(self, count: usize) -> (Write<'a>, Write<'a>) {
+    pub(super) fn split(self, count: usize) -> (Write<'a>, Write<'a>) {
         macro_rules! split {
             ($($kind:ident)*) => {
                 match self {
@@ -109,7 +122,7 @@ impl<'a> Write<'a> {
 
     /// Writes f32 that are values of the element type already, from `first` on.
     #[inline(always)]
-    pub(crate) fn store<const W: usize>(&mut self, first: usize, from: &[f32; W]) {
+    pub(super) fn store<const W: usize>(&mut self, first: usize, from: &[f32; W]) {
         match self {
             Write::F32(a) => convert(chunk::<_, W>(a, first), from, |x| x),
             Write::S32(a) => convert(chunk::<_, W>(a, first), from, |x| x as i32),

@@ -6,24 +6,31 @@ mod instruction;
 mod kernel;
 mod text;
 
-use crate::elementwise_scan::ElementwiseLoop;
-use crate::graph::error::GraphErrors;
-use crate::graph::function::Function;
-use crate::lane_program::LaneProgram;
-use crate::trace;
-use crate::types::dtype::DType;
-use crate::types::tensor_type::TensorType;
+use spiq_hlo::{DType, Function, GraphErrors, Op, TensorType, trace};
 
-impl Function {
-    /// The same function with each scan whose steps are elementwise in one Triton kernel. A scan that no kernel can hold
-    /// (more than 2³¹ elements in a sequence, other element types, steps that are not elementwise) stays a loop.
-    ///
-    /// A kernel rounds as the processor's does: products that only a sum reads are rounded once with it. Exponentials are the card's own.
-    ///
-    /// # Errors
-    /// None for a function that was traced without errors.
-    pub fn call_triton_kernels(&self) -> Result<Function, GraphErrors> {
-        self.lower_to_loops()?.replace_elementwise_scans(call::record)
+use crate::backend::Backend;
+use crate::contract::lane_program::LaneProgram;
+use crate::offload::{ElementwiseLoop, replace_elementwise_scans};
+
+/// Elementwise loops as Triton kernels. A scan that no kernel can hold (more than 2³¹ elements in a sequence, other element types,
+/// steps that are not elementwise) stays a loop.
+///
+/// A kernel rounds as the processor's does: products that only a sum reads are rounded once with it. Exponentials are the card's own.
+#[derive(Debug)]
+pub struct Triton;
+
+impl Backend for Triton {
+    fn name(&self) -> &'static str {
+        "triton"
+    }
+    fn platforms(&self) -> &'static [&'static str] {
+        &["cuda"]
+    }
+    fn call(&self, function: &Function) -> Result<Function, GraphErrors> {
+        replace_elementwise_scans(&function.lower_to_loops()?, call::record)
+    }
+    fn describe(&self, op: &dyn Op) -> Option<String> {
+        op.downcast::<call::TritonCall>().map(|call| call.program.to_string())
     }
 }
 
@@ -32,8 +39,9 @@ impl LaneProgram {
     /// kernel can hold it.
     ///
     /// ```
-    /// use spiq_hlo::{DType, Instruction, LaneOp, LaneProgram, Slot};
-    /// let add = Instruction { op: LaneOp::Add, operands: [Slot::Carry(0), Slot::Slice(0), Slot::Carry(0)] };
+    /// use spiq_hlo::DType;
+    /// use spiq_kernels::{Instruction, LaneOp, LaneProgram, Slot};
+    /// let add = Instruction::new(LaneOp::Add, &[Slot::Carry(0), Slot::Slice(0)]);
     /// let sums = LaneProgram {
     ///     steps: 8,
     ///     lanes: 64,
@@ -64,6 +72,6 @@ impl LaneProgram {
         let this = ElementwiseLoop { program: self.clone(), outputs, ranges };
         trace(&inputs, |operands| call::record(this, operands).unwrap_or_default())
             .ok()
-            .filter(|f| !f.results.is_empty())
+            .filter(|f| !f.results().is_empty())
     }
 }

@@ -1,9 +1,10 @@
 //! A whole kernel: which lanes a program of the grid computes, the loop over time, loads and stores.
 
+use spiq_hlo::DType;
+
 use super::instruction;
 use super::text::{Text, Value, one_in_float8, stored};
-use crate::lane_program::{LaneProgram, Slot};
-use crate::types::dtype::DType;
+use crate::contract::lane_program::{LaneProgram, Slot};
 
 /// A kernel as text, and how it is launched.
 #[derive(Debug)]
@@ -212,9 +213,8 @@ impl<'a> Writer<'a> {
     fn step(&mut self, consts: &[Value], carries: &[Value], row: &[Value], offset: &str) -> Vec<Value> {
         let mut results: Vec<Value> = Vec::with_capacity(self.program.instructions.len());
         for instruction in &self.program.instructions {
-            let slots = &instruction.operands[..instruction.op.operands()];
             let operands: Vec<Value> =
-                slots.iter().map(|slot| value(&mut self.text, *slot, consts, carries, row, &results)).collect();
+                instruction.read().iter().map(|slot| value(&mut self.text, *slot, consts, carries, row, &results)).collect();
             results.push(instruction::write(&mut self.text, instruction.op, &operands));
         }
         for (i, (slot, dtype)) in self.program.outputs.iter().enumerate() {

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::kernel::{Kernel, NAME};
-use crate::elementwise_scan::ElementwiseLoop;
-use crate::graph::batch::Mapped;
-use crate::graph::error::Violation;
-use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
-use crate::graph::range::{Range, Ranges};
-use crate::graph::tensor::Tensor;
-use crate::types::tensor_type::TensorType;
+use spiq_hlo::{Cotangents, Infer, Mapped, Op, Range, Ranges, Recompute, Reverse, Tensor, TensorType, Violation};
 
+use super::kernel::{Kernel, NAME};
+use crate::contract::lane_program::LaneProgram;
+use crate::offload::ElementwiseLoop;
+
+/// The call of a kernel.
 #[derive(Clone, Debug)]
-struct TritonCall {
+pub(super) struct TritonCall {
+    /// What the kernel computes.
+    pub(super) program: Arc<LaneProgram>,
     kernel: Arc<Kernel>,
     /// Numbers of axes of the operands: arrays lie row by row.
     ranks: Vec<usize>,
@@ -26,7 +26,7 @@ pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<T
     let ElementwiseLoop { program, outputs, ranges } = this;
     let kernel = Arc::new(Kernel::of(&program)?);
     let ranks = operands.iter().map(|operand| operand.dims().len()).collect();
-    Some(operands[0].graph().record(Arc::new(TritonCall { kernel, ranks, outputs, ranges }), operands))
+    Some(operands[0].graph().record(Arc::new(TritonCall { program: Arc::new(program), kernel, ranks, outputs, ranges }), operands))
 }
 
 impl Op for TritonCall {

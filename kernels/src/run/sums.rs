@@ -53,6 +53,7 @@ impl<'a> Sums<'a> {
         fits.then_some(Sums { spikes, columns, elements, width })
     }
 
+    #[inline]
     pub(super) fn dtype(&self) -> DType {
         match self.elements {
             Elements::S8(_) => DType::S32,
@@ -61,6 +62,7 @@ impl<'a> Sums<'a> {
     }
 
     /// Lanes that are one row.
+    #[inline]
     pub(super) fn width(&self) -> usize {
         self.width
     }
@@ -107,6 +109,7 @@ impl<'a> Sums<'a> {
 }
 
 impl Line {
+    #[inline]
     pub(super) fn as_read(&self) -> Read<'_> {
         match self {
             Line::S32(line) => Read::S32(line),

@@ -11,7 +11,7 @@ use super::scan::{Load, Place, Scan, Sequence};
 use super::sums::Line;
 
 /// A range of lanes with the parts of carries and outputs that are its own.
-pub(crate) struct Tile<'a> {
+pub struct Tile<'a> {
     scan: &'a Scan<'a>,
     pub(super) lanes: Range<usize>,
     pub(super) carries: Vec<&'a mut [f32]>,

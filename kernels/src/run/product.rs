@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use spiq_hlo::SpikeProduct;
+use crate::contract::masked_product::MaskedProduct;
 
 use super::events::Events;
 use super::memory::Read;
@@ -34,7 +34,7 @@ struct Operands<'a, T> {
 
 /// Computes a product whose operands are of its sizes. Whether all parts of it ended.
 pub(super) fn run<T: Row>(
-    product: &SpikeProduct,
+    product: &MaskedProduct,
     spikes: Read,
     elements: &[T],
     out: &mut [T::Sum],
@@ -66,7 +66,7 @@ fn split<S>(
 }
 
 fn over_columns<T: Row>(
-    product: &SpikeProduct,
+    product: &MaskedProduct,
     operands: Operands<T>,
     out: &mut [T::Sum],
     workers: usize,
@@ -96,7 +96,7 @@ impl<T: Row> Work for OverColumns<'_, T> {
 }
 
 fn over_rows<T: Row>(
-    product: &SpikeProduct,
+    product: &MaskedProduct,
     operands: Operands<T>,
     out: &mut [T::Sum],
     workers: usize,
@@ -120,7 +120,7 @@ fn over_rows<T: Row>(
 }
 
 /// Rows of a block of the matrix: those that stay in the cache, or more where spikes are rare.
-fn block<T: Row>(product: &SpikeProduct, operands: &Operands<T>) -> usize {
+fn block<T: Row>(product: &MaskedProduct, operands: &Operands<T>) -> usize {
     let rows = (0..product.rows).step_by(SAMPLED);
     let (looked_at, columns) = (rows.len() * product.columns, product.columns);
     let found: usize = rows.map(|row| Events::of_rows(&operands.spikes, columns, row..row + 1).count()).sum();
@@ -194,7 +194,7 @@ mod tests {
         let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u32 as f32 / 1e9;
         let spikes: Vec<u8> = (0..rows * columns).map(|i| u8::from(noise(i) < 0.5)).collect();
         for over_rows in [false, true] {
-            let product = SpikeProduct { rows, columns, width, over_rows };
+            let product = MaskedProduct { rows, columns, width, over_rows };
             let matrix: Vec<f32> = (0..product.summed() * width).map(|i| noise(i + 5).sin()).collect();
             let results = [1, 2, 3, 7].map(|workers| {
                 let mut out = vec![f32::NAN; product.kept() * width];

@@ -1,6 +1,6 @@
 //! Lines of Triton's text: names for results, types of blocks, numbers. Does not know what is computed.
 
-use crate::types::dtype::DType;
+use spiq_hlo::DType;
 
 /// A value of a block: its name, and whether it is a boolean (i1) or a number (f32).
 #[derive(Clone, Debug)]

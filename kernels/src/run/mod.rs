@@ -1,7 +1,8 @@
-//! Code that XLA's programs call on the processor: loops over time in one pass over memory, products with spikes as sums.
-//! Knows nothing of plugins, and has no `unsafe`.
+//! The interpreter for the processor: loops over time in one pass over memory, masked products as sums of rows.
 //!
-//! A [`Scan`] is a [`LaneProgram`](spiq_hlo::LaneProgram) with its memory. It is cut into [`Tile`]s, ranges of lanes that run
+//! Invariant: depends on no plugin, no thread of its own and no pass that finds kernels.
+//!
+//! A [`Scan`] is a [`LaneProgram`] with its memory. It is cut into [`Tile`]s, ranges of lanes that run
 //! on any thread in any order, since lanes do not depend on each other: results do not depend on the number of threads.
 
 mod events;
@@ -13,20 +14,23 @@ mod scan;
 mod sums;
 mod tile;
 
-pub(crate) use memory::{Read, Write};
+pub use memory::{Read, Write};
 
 use scan::{Scan, Sequence};
-use spiq_hlo::{LaneProgram, SpikeProduct};
+use crate::contract::fused_product::FusedProduct;
+use crate::contract::lane_program::LaneProgram;
+use crate::contract::masked_product::MaskedProduct;
 use sums::Sums;
 
 /// A part of a kernel's work. `run` is marked `inline(always)`, so that it is compiled once for each set of instructions that
 /// the caller chooses from.
-pub(crate) trait Work: Send {
+pub trait Work: Send {
+    /// Does it.
     fn run(self);
 }
 
 /// The threads that a kernel may use.
-pub(crate) trait Pool {
+pub trait Pool {
     /// How many there are.
     fn workers(&self) -> usize;
 
@@ -38,12 +42,12 @@ pub(crate) trait Pool {
 const SMALL: usize = 1 << 15;
 
 /// Runs a loop over time. `words` are an encoded program; inputs are its constants, initial carries and sequences, outputs its
-/// last carries and stacked rows. `products` are sequences that the loop computes itself: for each its number, the columns of
-/// spikes and those of the matrix; spikes and matrix of each are the last inputs.
+/// last carries and stacked rows. `products` are the encoded [`FusedProduct`]s, sequences that the loop computes itself; mask and
+/// matrix of each are the last inputs.
 ///
 /// # Errors
 /// What is wrong with the program or with the memory, in a sentence.
-pub(crate) fn run_scan(
+pub fn run_scan(
     words: &[i64],
     products: &[i64],
     mut inputs: Vec<Read>,
@@ -52,6 +56,8 @@ pub(crate) fn run_scan(
 ) -> Result<(), String> {
     let program = LaneProgram::decode(words).ok_or("a kernel was given a program that it cannot read")?;
     let misfit = || "a kernel was given memory that does not fit its program".to_owned();
+    let products = FusedProduct::decode(products).ok_or("a kernel was given products that it cannot read")?;
+    let elements = program.steps.checked_mul(program.lanes).ok_or_else(misfit)?;
     let carries = program.carries.len();
     if inputs.len() < program.consts.len() + carries || outputs.len() < carries {
         return Err(misfit());
@@ -59,7 +65,7 @@ pub(crate) fn run_scan(
     let rows = outputs.split_off(carries);
     let mut starts = inputs.split_off(program.consts.len());
     let mut slices: Vec<Sequence> = starts.split_off(carries).into_iter().map(Sequence::Memory).collect();
-    put_sums(&mut slices, products, [program.steps, program.lanes]).ok_or_else(misfit)?;
+    put_sums(&mut slices, &products, [program.steps, program.lanes]).ok_or_else(misfit)?;
     let mut states = Vec::with_capacity(carries);
     for (start, state) in starts.into_iter().zip(outputs) {
         match (start, state) {
@@ -70,22 +76,19 @@ pub(crate) fn run_scan(
             _ => return Err(misfit()),
         }
     }
-    let workers = if program.steps * program.lanes < SMALL { 1 } else { pool.workers() };
+    let workers = if elements < SMALL { 1 } else { pool.workers() };
     let scan = Scan::new(&program, inputs, slices).ok_or_else(misfit)?;
     let tiles = scan.tiles(states, rows, workers).ok_or_else(misfit)?;
     ended(pool.run_all(tiles))
 }
 
 /// Puts the products that a loop computes in their places among its sequences, of which their operands are the last.
-fn put_sums(slices: &mut Vec<Sequence>, products: &[i64], sizes: [usize; 2]) -> Option<()> {
-    let (products, []) = products.as_chunks::<3>() else { return None };
+fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize; 2]) -> Option<()> {
     let pairs = slices.split_off(slices.len().checked_sub(2 * products.len())?);
-    for (words, pair) in products.iter().zip(pairs.chunks_exact(2)) {
-        let [Sequence::Memory(spikes), Sequence::Memory(matrix)] = *pair else { return None };
-        let [slice, columns, width] = words.map(|word| usize::try_from(word).ok());
-        let sums = Sums::new([spikes, matrix], [columns?, width?], sizes)?;
-        let slice = slice?;
-        (slice <= slices.len()).then(|| slices.insert(slice, Sequence::Sums(sums)))?;
+    for (product, pair) in products.iter().zip(pairs.chunks_exact(2)) {
+        let [Sequence::Memory(mask), Sequence::Memory(matrix)] = *pair else { return None };
+        let sums = Sums::new([mask, matrix], [product.columns, product.width], sizes)?;
+        (product.slice <= slices.len()).then(|| slices.insert(product.slice, Sequence::Sums(sums)))?;
     }
     Some(())
 }
@@ -94,13 +97,13 @@ fn put_sums(slices: &mut Vec<Sequence>, products: &[i64], sizes: [usize; 2]) -> 
 ///
 /// # Errors
 /// As [`run_scan`].
-pub(crate) fn run_product(
+pub fn run_product(
     words: &[i64],
     inputs: &[Read],
     outputs: &mut [Write],
     pool: &impl Pool,
 ) -> Result<(), String> {
-    let product = SpikeProduct::decode(words).ok_or("a kernel was given a product that it cannot read")?;
+    let product = MaskedProduct::decode(words).ok_or("a kernel was given a product that it cannot read")?;
     let misfit = || "a kernel was given memory that does not fit its product".to_owned();
     let ([spikes, matrix], [out]) = (inputs, outputs) else { return Err(misfit()) };
     let sizes = |count: usize, width: usize| count.checked_mul(width).ok_or_else(misfit);

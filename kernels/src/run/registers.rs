@@ -1,6 +1,7 @@
 //! The values of one step for a block of lanes, and the instructions on them. Knows nothing of memory and time.
 
-use spiq_hlo::LaneOp;
+use crate::contract::lane_op::LaneOp;
+use crate::instructions::instructions;
 
 /// Lanes of a block. A program's registers stay in the first-level cache, and the choice of an instruction is paid by many
 /// lanes.
@@ -31,44 +32,27 @@ impl Register {
     }
 }
 
-/// One instruction for a block of `W` lanes. The number is known to the compiler, which then needs no tests and no tails.
-#[inline(always)]
-pub(super) fn apply<const W: usize>(op: LaneOp, to: &mut [f32; W], [a, b, c]: [&[f32; W]; 3]) {
-    match op {
-        LaneOp::Add => two(to, a, b, |a, b| a + b),
-        LaneOp::Subtract => two(to, a, b, |a, b| a - b),
-        LaneOp::Multiply => two(to, a, b, |a, b| a * b),
-        LaneOp::Divide => two(to, a, b, |a, b| a / b),
-        LaneOp::Maximum => two(to, a, b, maximum),
-        LaneOp::Minimum => two(to, a, b, minimum),
-        LaneOp::MultiplyAdd => three(to, a, b, c, |a, b, c| a.mul_add(b, c)),
-        LaneOp::MultiplySubtract => three(to, a, b, c, |a, b, c| a.mul_add(b, -c)),
-        LaneOp::SubtractMultiply => three(to, a, b, c, |a, b, c| (-a).mul_add(b, c)),
-        LaneOp::Abs => one_of(to, a, f32::abs),
-        LaneOp::Negate => one_of(to, a, |a: f32| -a),
-        LaneOp::Sign => one_of(to, a, sign),
-        LaneOp::Sqrt => one_of(to, a, f32::sqrt),
-        LaneOp::Exponential => one_of(to, a, exp),
-        LaneOp::Floor => one_of(to, a, f32::floor),
-        LaneOp::Ceil => one_of(to, a, f32::ceil),
-        LaneOp::RoundEven => one_of(to, a, f32::round_ties_even),
-        LaneOp::RoundBf16 => one_of(to, a, round_bf16),
-        // `as` saturates and takes NaN to 0.
-        LaneOp::TruncateS8 => one_of(to, a, |a: f32| (a as i32).clamp(-128, 127) as f32),
-        LaneOp::Equal => two(to, a, b, |a, b| one(a == b)),
-        LaneOp::NotEqual => two(to, a, b, |a, b| one(a != b)),
-        LaneOp::GreaterEqual => two(to, a, b, |a, b| one(a >= b)),
-        LaneOp::Greater => two(to, a, b, |a, b| one(a > b)),
-        LaneOp::LessEqual => two(to, a, b, |a, b| one(a <= b)),
-        LaneOp::Less => two(to, a, b, |a, b| one(a < b)),
-        LaneOp::And => two(to, a, b, |a, b| a * b),
-        LaneOp::Or => two(to, a, b, |a, b| a + b - a * b),
-        LaneOp::Xor => two(to, a, b, |a, b| one(a != b)),
-        LaneOp::Not => one_of(to, a, |a: f32| 1.0 - a),
-        LaneOp::Select => three(to, a, b, c, |a, b, c| if a != 0.0 { b } else { c }),
-        LaneOp::Copy => *to = *a,
-    }
+macro_rules! loops {
+    (@loop $to:ident [$x:ident $y:ident $z:ident] |$a:ident| $value:expr) => {
+        one_of($to, $x, |$a: f32| $value)
+    };
+    (@loop $to:ident [$x:ident $y:ident $z:ident] |$a:ident, $b:ident| $value:expr) => {
+        two($to, $x, $y, |$a: f32, $b: f32| $value)
+    };
+    (@loop $to:ident [$x:ident $y:ident $z:ident] |$a:ident, $b:ident, $c:ident| $value:expr) => {
+        three($to, $x, $y, $z, |$a: f32, $b: f32, $c: f32| $value)
+    };
+    ($($(#[$doc:meta])* $number:literal $op:ident $name:literal [$($function:ident)?] |$($operand:ident),*| $value:expr,
+        $triton:expr;)*) => {
+        /// One instruction for a block of `W` lanes. The number is known to the compiler, which then needs no tests and no tails.
+        #[inline(always)]
+        pub(super) fn apply<const W: usize>(op: LaneOp, to: &mut [f32; W], [x, y, z]: [&[f32; W]; 3]) {
+            match op { $(LaneOp::$op => loops!(@loop to [x y z] |$($operand),*| $value),)* }
+        }
+    };
 }
+
+instructions!(loops);
 
 #[inline(always)]
 fn one(condition: bool) -> f32 {

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use spiq_hlo::{DType, Instruction, LaneOp, LaneProgram, Slot};
+use spiq_hlo::DType;
+
+use crate::contract::lane_op::LaneOp;
+use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 
 use super::memory::{Read, Write};
 use super::registers::{Register, WIDTH};
@@ -15,7 +18,7 @@ const TILE: usize = 8192;
 
 /// A program made ready to run: where each value is, in terms of memory and registers.
 #[derive(Debug)]
-pub(crate) struct Scan<'a> {
+pub struct Scan<'a> {
     pub(super) steps: usize,
     pub(super) lanes: usize,
     pub(super) reverse: bool,
@@ -35,7 +38,7 @@ pub(crate) struct Scan<'a> {
 
 /// What is read step by step.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Sequence<'a> {
+pub enum Sequence<'a> {
     Memory(Read<'a>),
     /// Computed where it is read.
     Sums(Sums<'a>),
@@ -77,7 +80,7 @@ pub(super) enum Place {
 
 impl<'a> Scan<'a> {
     /// Makes a program ready. `None`: memory does not fit the program.
-    pub(crate) fn new(program: &LaneProgram, consts: Vec<Read<'a>>, slices: Vec<Sequence<'a>>) -> Option<Scan<'a>> {
+    pub fn new(program: &LaneProgram, consts: Vec<Read<'a>>, slices: Vec<Sequence<'a>>) -> Option<Scan<'a>> {
         let all = program.steps.checked_mul(program.lanes)?;
         let long = |sequence: &Sequence| match sequence {
             Sequence::Memory(read) => read.len() == all,
@@ -144,6 +147,7 @@ impl<'a> Scan<'a> {
         self.registers = self.first_result() + self.code.len();
     }
 
+    #[inline]
     pub(super) fn first_result(&self) -> usize {
         self.numbers.len() + self.loads.len()
     }
@@ -166,7 +170,7 @@ impl<'a> Scan<'a> {
 
     /// Cuts the work into parts for `workers` threads. `carries` hold the initial carries and will hold the last ones,
     /// `outputs` take the rows of all steps. `None`: their sizes do not fit the program.
-    pub(crate) fn tiles<'t>(
+    pub fn tiles<'t>(
         &'t self,
         carries: Vec<&'t mut [f32]>,
         outputs: Vec<Write<'t>>,

@@ -1,13 +1,16 @@
 //! An elementwise loop over time as plain data: a short list of instructions that every lane runs in every step. Knows
 //! nothing of graphs, and not how it is run.
 
-use crate::types::dtype::DType;
+use spiq_hlo::DType;
+
+use super::element;
+use super::lane_op::LaneOp;
 
 /// A loop over time whose lanes (elements of the carries) do not depend on each other.
 ///
 /// Values are f32 in computations; other element types are converted where they are read and written, and booleans are
 /// 0 and 1.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LaneProgram {
     /// Number of time steps.
     pub steps: usize,
@@ -51,94 +54,19 @@ pub struct Instruction {
     pub operands: [Slot; 3],
 }
 
-macro_rules! lane_ops {
-    ($($(#[$doc:meta])* $op:ident $count:literal;)*) => {
-        /// What an instruction does. Each but the exponential rounds once, as IEEE 754 says.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum LaneOp { $($(#[$doc])* $op,)* }
+impl Instruction {
+    /// An operation on as many slots as it reads.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn new(op: LaneOp, slots: &[Slot]) -> Instruction {
+        let operand = |i: usize| *slots.get(i).unwrap_or(&slots[0]);
+        Instruction { op, operands: [operand(0), operand(1), operand(2)] }
+    }
 
-        impl LaneOp {
-            /// Every instruction.
-            pub const ALL: &[LaneOp] = &[$(LaneOp::$op,)*];
-
-            /// How many operands it reads.
-            pub const fn operands(self) -> usize {
-                match self { $(LaneOp::$op => $count,)* }
-            }
-        }
-    };
-}
-
-lane_ops! {
-    /// `a + b`
-    Add 2;
-    /// `a - b`
-    Subtract 2;
-    /// `a b`
-    Multiply 2;
-    /// `a / b`
-    Divide 2;
-    /// The larger, 0 above -0, NaN if one is.
-    Maximum 2;
-    /// The smaller, -0 below 0, NaN if one is.
-    Minimum 2;
-    /// `a b + c`, rounded once.
-    MultiplyAdd 3;
-    /// `a b - c`, rounded once.
-    MultiplySubtract 3;
-    /// `c - a b`, rounded once.
-    SubtractMultiply 3;
-    /// `|a|`
-    Abs 1;
-    /// `-a`
-    Negate 1;
-    /// -1, 0 or 1 (0 and NaN stay as they are).
-    Sign 1;
-    /// The square root.
-    Sqrt 1;
-    /// `e^a`, to two units in the last place.
-    Exponential 1;
-    /// Largest integer not above.
-    Floor 1;
-    /// Smallest integer not below.
-    Ceil 1;
-    /// Nearest integer, ties to even.
-    RoundEven 1;
-    /// The nearest bf16.
-    RoundBf16 1;
-    /// Toward zero and into the range of s8; NaN becomes 0.
-    TruncateS8 1;
-    /// `a == b` as 1 or 0.
-    Equal 2;
-    /// `a != b` as 1 or 0.
-    NotEqual 2;
-    /// `a >= b` as 1 or 0.
-    GreaterEqual 2;
-    /// `a > b` as 1 or 0.
-    Greater 2;
-    /// `a <= b` as 1 or 0.
-    LessEqual 2;
-    /// `a < b` as 1 or 0.
-    Less 2;
-    /// Both, of booleans.
-    And 2;
-    /// Either or both, of booleans.
-    Or 2;
-    /// Either but not both, of booleans.
-    Xor 2;
-    /// The other boolean.
-    Not 1;
-    /// `b` where `a` is 1, else `c`.
-    Select 3;
-    /// `a`
-    Copy 1;
-}
-
-impl LaneOp {
-    /// Whether the result is 1 or 0, whatever the operands.
-    pub(crate) const fn is_truth(self) -> bool {
-        use LaneOp::{And, Equal, Greater, GreaterEqual, Less, LessEqual, Not, NotEqual, Or, Xor};
-        matches!(self, Equal | NotEqual | GreaterEqual | Greater | LessEqual | Less | And | Or | Xor | Not)
+    /// The slots that it reads.
+    pub fn read(&self) -> &[Slot] {
+        &self.operands[..self.op.operands()]
     }
 }
 
@@ -151,12 +79,12 @@ impl LaneProgram {
         let counts = [self.consts.len(), self.carries.len(), self.slices.len(), self.outputs.len()];
         let mut words = vec![VERSION, self.steps as i64, self.lanes as i64, i64::from(self.reverse)];
         words.extend(counts.map(|n| n as i64));
-        words.extend(self.consts.iter().chain(&self.slices).map(|d| dtype_word(*d)));
+        words.extend(self.consts.iter().chain(&self.slices).map(|d| element::number(*d)));
         words.extend(self.carries.iter().map(|s| s.word()));
-        words.extend(self.outputs.iter().flat_map(|(slot, dtype)| [slot.word(), dtype_word(*dtype)]));
-        for Instruction { op, operands } in &self.instructions {
-            words.push(*op as i64);
-            words.extend(operands[..op.operands()].iter().map(|s| s.word()));
+        words.extend(self.outputs.iter().flat_map(|(slot, dtype)| [slot.word(), element::number(*dtype)]));
+        for instruction in &self.instructions {
+            words.push(instruction.op.number());
+            words.extend(instruction.read().iter().map(|s| s.word()));
         }
         words
     }
@@ -171,15 +99,15 @@ impl LaneProgram {
         let (steps, lanes, reverse) = (number()?, number()?, number()? != 0);
         let [consts, carries, slices, outputs] = [number()?, number()?, number()?, number()?];
         let dtypes = |count: usize, words: &mut dyn Iterator<Item = i64>| -> Option<Vec<DType>> {
-            (0..count).map(|_| dtype(words.next()?)).collect()
+            (0..count).map(|_| element::from_number(words.next()?)).collect()
         };
         let (consts, slices) = (dtypes(consts, &mut words)?, dtypes(slices, &mut words)?);
         let carries = (0..carries).map(|_| Slot::read(words.next()?)).collect::<Option<_>>()?;
         let outputs =
-            (0..outputs).map(|_| Some((Slot::read(words.next()?)?, dtype(words.next()?)?))).collect::<Option<_>>()?;
+            (0..outputs).map(|_| Some((Slot::read(words.next()?)?, element::from_number(words.next()?)?))).collect::<Option<_>>()?;
         let mut instructions = Vec::new();
         while let Some(op) = words.next() {
-            let op = *LaneOp::ALL.get(usize::try_from(op).ok()?)?;
+            let op = LaneOp::from_number(op)?;
             let mut operands = [Slot::read(words.next()?)?; 3];
             for operand in &mut operands[1..op.operands()] {
                 *operand = Slot::read(words.next()?)?;
@@ -190,7 +118,8 @@ impl LaneProgram {
         program.is_sound().then_some(program)
     }
 
-    fn is_sound(&self) -> bool {
+    /// Whether everything is there when it is read.
+    pub(super) fn is_sound(&self) -> bool {
         let exists = |slot: &Slot, before: usize| match *slot {
             Slot::Const(i) => i < self.consts.len(),
             Slot::Carry(i) => i < self.carries.len(),
@@ -202,14 +131,6 @@ impl LaneProgram {
         self.instructions.iter().enumerate().all(|(at, i)| i.operands.iter().all(|slot| exists(slot, at)))
             && self.carries.iter().chain(self.outputs.iter().map(|(slot, _)| slot)).all(|slot| exists(slot, all))
     }
-}
-
-fn dtype_word(dtype: DType) -> i64 {
-    DType::ALL.iter().position(|d| *d == dtype).expect("every type is listed") as i64
-}
-
-fn dtype(word: i64) -> Option<DType> {
-    DType::ALL.get(usize::try_from(word).ok()?).copied()
 }
 
 impl Slot {
