@@ -8,6 +8,7 @@ pub fn samples() -> Vec<Sample> {
         crate::ops::elementwise::samples(),
         crate::ops::constant::samples(),
         crate::ops::convert::samples(),
+        crate::ops::custom_call::samples(),
         crate::ops::select::samples(),
         crate::ops::shape::samples(),
         crate::ops::slice::samples(),

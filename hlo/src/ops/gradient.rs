@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::graph::batch::{Mapped, call_mapped};
 use crate::graph::error::Violation;
-use crate::graph::lane::Lane;
 use crate::graph::function::{Function, Rewrite};
+use crate::graph::lane::Lane;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;

@@ -96,15 +96,17 @@ impl LaneProgram {
         if number()? != VERSION as usize {
             return None;
         }
-        let (steps, lanes, reverse) = (number()?, number()?, number()? != 0);
+        let (steps, lanes, reverse) = (number()?, number()?, number()?);
+        let reverse = [false, true].into_iter().find(|flag| usize::from(*flag) == reverse)?;
         let [consts, carries, slices, outputs] = [number()?, number()?, number()?, number()?];
         let dtypes = |count: usize, words: &mut dyn Iterator<Item = i64>| -> Option<Vec<DType>> {
             (0..count).map(|_| element::from_number(words.next()?)).collect()
         };
         let (consts, slices) = (dtypes(consts, &mut words)?, dtypes(slices, &mut words)?);
         let carries = (0..carries).map(|_| Slot::read(words.next()?)).collect::<Option<_>>()?;
-        let outputs =
-            (0..outputs).map(|_| Some((Slot::read(words.next()?)?, element::from_number(words.next()?)?))).collect::<Option<_>>()?;
+        let outputs = (0..outputs)
+            .map(|_| Some((Slot::read(words.next()?)?, element::from_number(words.next()?)?)))
+            .collect::<Option<_>>()?;
         let mut instructions = Vec::new();
         while let Some(op) = words.next() {
             let op = LaneOp::from_number(op)?;

@@ -31,9 +31,8 @@ fn with_products(function: &Function, node: &Node) -> Option<Node> {
     let (mut operands, mut pairs, mut products) = (Vec::new(), Vec::new(), Vec::new());
     let first_slice = program.consts.len() + program.carries.len();
     for (at, value) in node.operands.iter().enumerate() {
-        let product = at
-            .checked_sub(first_slice)
-            .and_then(|slice| Some((slice, product_behind(function, *value, &program)?)));
+        let product =
+            at.checked_sub(first_slice).and_then(|slice| Some((slice, product_behind(function, *value, &program)?)));
         match product {
             Some((slice, (MaskedProduct { columns, width, .. }, given))) => {
                 products.push(FusedProduct { slice, columns, width });

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use spiq_hlo::{
-    Constant, CustomCall, DType, Function, GraphErrors, Lane, LaneFn, Mapped, Node, Op, Range, Ranges, Scan, Tensor, TensorType,
-    Value,
+    Constant, CustomCall, DType, Function, GraphErrors, Lane, LaneFn, Mapped, Node, Op, Range, Ranges, Scan, Tensor,
+    TensorType, Value,
 };
 
 use super::optimize::{without_copies, without_unread};
@@ -15,7 +15,12 @@ use crate::contract::lane_op::LaneOp;
 use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 
 /// Records the call of a loop.
-fn call(program: LaneProgram, outputs: Vec<TensorType>, ranges: Vec<Option<Range>>, operands: &[Tensor]) -> Vec<Tensor> {
+fn call(
+    program: LaneProgram,
+    outputs: Vec<TensorType>,
+    ranges: Vec<Option<Range>>,
+    operands: &[Tensor],
+) -> Vec<Tensor> {
     let call = KernelCall::Loop(program, Vec::new());
     CustomCall { target: call.target(), config: call.config(), outputs, ranges, map }.on(operands[0].graph(), operands)
 }
@@ -343,4 +348,3 @@ fn number(constant: &Constant) -> Option<Slot> {
     let splat = constant.value.dims().is_empty() && stores(constant.ty.dtype);
     splat.then(|| Slot::Number(constant.value.to_f64()[0] as f32))
 }
-

@@ -16,10 +16,10 @@ mod tile;
 
 pub use memory::{Read, Write};
 
-use scan::{Scan, Sequence};
 use crate::contract::fused_product::FusedProduct;
 use crate::contract::lane_program::LaneProgram;
 use crate::contract::masked_product::MaskedProduct;
+use scan::{Scan, Sequence};
 use sums::Sums;
 
 /// A part of a kernel's work. `run` is marked `inline(always)`, so that it is compiled once for each set of instructions that
@@ -97,12 +97,7 @@ fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize
 ///
 /// # Errors
 /// As [`run_scan`].
-pub fn run_product(
-    words: &[i64],
-    inputs: &[Read],
-    outputs: &mut [Write],
-    pool: &impl Pool,
-) -> Result<(), String> {
+pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: &impl Pool) -> Result<(), String> {
     let product = MaskedProduct::decode(words).ok_or("a kernel was given a product that it cannot read")?;
     let misfit = || "a kernel was given memory that does not fit its product".to_owned();
     let ([spikes, matrix], [out]) = (inputs, outputs) else { return Err(misfit()) };

@@ -26,7 +26,11 @@ pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<T
     let ElementwiseLoop { program, outputs, ranges } = this;
     let kernel = Arc::new(Kernel::of(&program)?);
     let ranks = operands.iter().map(|operand| operand.dims().len()).collect();
-    Some(operands[0].graph().record(Arc::new(TritonCall { program: Arc::new(program), kernel, ranks, outputs, ranges }), operands))
+    Some(
+        operands[0]
+            .graph()
+            .record(Arc::new(TritonCall { program: Arc::new(program), kernel, ranks, outputs, ranges }), operands),
+    )
 }
 
 impl Op for TritonCall {

@@ -213,8 +213,11 @@ impl<'a> Writer<'a> {
     fn step(&mut self, consts: &[Value], carries: &[Value], row: &[Value], offset: &str) -> Vec<Value> {
         let mut results: Vec<Value> = Vec::with_capacity(self.program.instructions.len());
         for instruction in &self.program.instructions {
-            let operands: Vec<Value> =
-                instruction.read().iter().map(|slot| value(&mut self.text, *slot, consts, carries, row, &results)).collect();
+            let operands: Vec<Value> = instruction
+                .read()
+                .iter()
+                .map(|slot| value(&mut self.text, *slot, consts, carries, row, &results))
+                .collect();
             results.push(instruction::write(&mut self.text, instruction.op, &operands));
         }
         for (i, (slot, dtype)) in self.program.outputs.iter().enumerate() {

@@ -28,7 +28,8 @@ pub fn register(api: Api) -> Result<()> {
     let extension = api.extension(layout::EXTENSION).ok_or_else(missing)?;
     // SAFETY: the extension's kind says that it is this struct, and it lives as long as the plugin.
     let register = unsafe { (*extension.cast::<layout::FfiExtension>()).register_handler }.ok_or_else(missing)?;
-    for (name, handler) in [(ELEMENTWISE_SCAN, handle::<Scan> as layout::Handler), (MASKED_PRODUCT, handle::<Product>)] {
+    for (name, handler) in [(ELEMENTWISE_SCAN, handle::<Scan> as layout::Handler), (MASKED_PRODUCT, handle::<Product>)]
+    {
         let platform = "Host";
         let mut args = layout::RegisterHandler {
             struct_size: size_of::<layout::RegisterHandler>(),
