@@ -3,7 +3,7 @@
 
 use spiq::pjrt::{Client, CompileOptions, Input};
 use spiq::{Array, DType, Function, Program, Tensor, TensorType, scan, trace};
-use spiq_hlo::{LaneOp, LaneProgram};
+use spiq_kernels::{LaneOp, LaneProgram};
 
 const SPECIAL: [f32; 32] = [
     0.0,

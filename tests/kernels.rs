@@ -10,7 +10,7 @@ use spiq::{Array, DType, DotDims, Function, Program, Tensor, TensorType, scan, t
 
 /// What the two kernels are called in a program.
 const LOOP: &str = "spiq_elementwise_scan";
-const PRODUCT: &str = "spiq_spike_product";
+const PRODUCT: &str = "spiq_masked_product";
 
 fn client() -> Client {
     Client::cpu().expect("the processor's plugin")

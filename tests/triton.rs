@@ -9,7 +9,7 @@ use spiq::native::{self, Target};
 use spiq::pjrt::{Platform, find};
 use spiq::random::Key;
 use spiq::{Array, DType, TensorType};
-use spiq_hlo::{Instruction, LaneOp, LaneProgram, Slot};
+use spiq_kernels::{Instruction, LaneOp, LaneProgram, Slot};
 
 /// Cards of the last three generations.
 const CARDS: [&str; 3] = ["cuda:a100", "cuda:h100", "cuda:b200"];

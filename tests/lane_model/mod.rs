@@ -1,7 +1,7 @@
 //! A plain model of lane programs: one lane and one instruction at a time, in f32. Knows no kernel.
 
 use spiq::{Array, DType, TensorType};
-use spiq_hlo::{LaneOp, LaneProgram, Slot};
+use spiq_kernels::{LaneOp, LaneProgram, Slot};
 
 /// Whether the operands of an instruction are booleans.
 pub fn takes_booleans(op: LaneOp) -> bool {
