@@ -50,7 +50,7 @@ fn input_types(sample: &Sample) -> Vec<TensorType> {
 
 fn forward(sample: &Sample) -> Result<(Function, Program), String> {
     let function = traced(&input_types(sample), |x| (sample.build)(x))?;
-    let program = Program::new(&function)?;
+    let program = Program::shared(&function)?;
     Ok((function, program))
 }
 
@@ -123,7 +123,7 @@ fn check_gradient(sample: &Sample) -> Check {
     let outputs = function.result_types();
     let inputs = draw.inputs(sample);
     let cts = draw_cotangents(&mut draw, &outputs);
-    let grads = Program::new(&reverse(sample, &outputs)?)?.run(&[&inputs[..], &cts].concat())?;
+    let grads = Program::shared(&reverse(sample, &outputs)?)?.run(&[&inputs[..], &cts].concat())?;
     check_differences(&inputs, &cts, &program, &grads)
 }
 
@@ -136,7 +136,7 @@ fn check_second_gradient(sample: &Sample) -> Check {
     let seconds = draw_cotangents(&mut draw, &first.result_types());
     let second = Program::new(&gradient_of(&first)?)?;
     let grads = second.run(&[&inputs[..], &seconds].concat())?;
-    check_differences(&inputs, &seconds, &Program::new(&first)?, &grads)
+    check_differences(&inputs, &seconds, &Program::shared(&first)?, &grads)
 }
 
 /// The slices of an array along axis 0.
@@ -152,29 +152,53 @@ fn close(a: &[f64], b: &[f64]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(same)
 }
 
-/// Maps over some of the inputs (the others are the same for each slice) and runs slice by slice.
-fn check_mapping(sample: &Sample, program: &Program, mapped: &[bool]) -> Check {
-    const SIZE: usize = 3;
-    let mut draw = Draw(2);
-    let widen = |(ty, mapped): (&TensorType, &bool)| match mapped {
+/// How many slices are mapped over.
+const SIZE: usize = 3;
+
+/// A sample mapped over some of its inputs; the others are the same for each slice.
+fn mapped_over(sample: &Sample, x: &[Tensor], mapped: &[bool]) -> Vec<Tensor> {
+    let chosen: Vec<Tensor> = x.iter().zip(mapped).filter(|(_, m)| **m).map(|(x, _)| x.clone()).collect();
+    vmap(&chosen, |slices: Vec<Tensor>| {
+        let mut slices = slices.into_iter();
+        let pick = |(x, m): (&Tensor, &bool)| if *m { slices.next().expect("one each") } else { x.clone() };
+        (sample.build)(&x.iter().zip(mapped).map(pick).collect::<Vec<_>>())
+    })
+}
+
+/// Maps over some of the inputs, in several ways (one program has them all: it is compiled once), and runs slice by slice.
+fn check_mappings(sample: &Sample, program: &Program, ways: &[Vec<bool>]) -> Check {
+    let count = sample.inputs.len();
+    let widen = |(ty, mapped): (TensorType, &bool)| match mapped {
         true => ty.with_dims([&[SIZE], &ty.dims[..]].concat()),
-        false => ty.clone(),
+        false => ty,
     };
-    let types: Vec<TensorType> = input_types(sample).iter().zip(mapped).map(widen).collect();
-    let wide = traced(&types, |x| {
-        let chosen: Vec<Tensor> = x.iter().zip(mapped).filter(|(_, m)| **m).map(|(x, _)| x.clone()).collect();
-        vmap(&chosen, |slices: Vec<Tensor>| {
-            let mut slices = slices.into_iter();
-            let pick = |(x, m): (&Tensor, &bool)| if *m { slices.next().expect("one each") } else { x.clone() };
-            (sample.build)(&x.iter().zip(mapped).map(pick).collect::<Vec<_>>())
-        })
+    let types = |mapped: &Vec<bool>| input_types(sample).into_iter().zip(mapped).map(widen).collect::<Vec<_>>();
+    let wide = traced(&ways.iter().flat_map(types).collect::<Vec<_>>(), |x| {
+        let each = ways.iter().enumerate();
+        each.flat_map(|(i, mapped)| mapped_over(sample, &x[i * count..][..count], mapped)).collect()
     })?;
-    let domains = sample.inputs.iter().map(|(_, domain)| domain);
-    let inputs: Vec<Array> = types.iter().zip(domains).map(|(ty, d)| draw.array(ty, d.low, d.high)).collect();
-    let got: Vec<Vec<Array>> = Program::new(&wide)?.run(&inputs)?.iter().map(slices).collect();
+    let drawn = |mapped: &Vec<bool>| {
+        let (mut draw, domains) = (Draw(2), sample.inputs.iter().map(|(_, domain)| domain));
+        types(mapped).iter().zip(domains).map(|(ty, d)| draw.array(ty, d.low, d.high)).collect::<Vec<_>>()
+    };
+    let inputs: Vec<Vec<Array>> = ways.iter().map(drawn).collect();
+    let results = Program::new(&wide)?.run(&inputs.concat())?;
+    let got = results.chunks(results.len() / ways.len());
+    for ((mapped, inputs), got) in ways.iter().zip(&inputs).zip(got) {
+        check_slices(program, mapped, inputs, got)?;
+    }
+    Ok(())
+}
+
+/// Compares what a mapping gives with one run per slice.
+fn check_slices(program: &Program, mapped: &[bool], inputs: &[Array], got: &[Array]) -> Check {
+    let got: Vec<Vec<Array>> = got.iter().map(slices).collect();
     for i in 0..SIZE {
         let pick = |(x, m): (&Array, &bool)| if *m { slices(x).swap_remove(i) } else { x.clone() };
         let wanted = program.run(&inputs.iter().zip(mapped).map(pick).collect::<Vec<_>>())?;
+        if wanted.len() != got.len() {
+            return Err(format!("{mapped:?}: {} outputs, not {}", got.len(), wanted.len()));
+        }
         for (output, wanted) in wanted.iter().enumerate() {
             let got = &got[output][i];
             if got.ty() != wanted.ty() || !close(&got.to_f64(), &wanted.to_f64()) {
@@ -201,10 +225,9 @@ fn every_mapping_is_one_run_per_slice() {
         |_| true,
         |sample| {
             let (n, (_, program)) = (sample.inputs.len(), forward(sample)?);
-            check_mapping(sample, &program, &vec![true; n])?;
-            // Each input alone, the others shared.
-            let alone = |i: usize| (0..n).map(|j| i == j).collect::<Vec<_>>();
-            (0..n).filter(|_| n > 1).try_for_each(|i| check_mapping(sample, &program, &alone(i)))
+            // All of them, and each input alone, the others shared.
+            let alone = (0..n).filter(|_| n > 1).map(|i| (0..n).map(|j| i == j).collect());
+            check_mappings(sample, &program, &std::iter::once(vec![true; n]).chain(alone).collect::<Vec<_>>())
         },
     );
 }
