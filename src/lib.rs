@@ -126,6 +126,7 @@ pub mod ptq;
 pub mod quant;
 pub mod random;
 mod record;
+pub mod signature;
 pub mod table;
 pub mod train;
 
