@@ -125,6 +125,7 @@ pub mod ptq;
 pub mod quant;
 pub mod random;
 mod record;
+pub mod signature;
 pub mod table;
 pub mod train;
 

@@ -75,4 +75,4 @@ pub use sequential::Sequential;
 pub(crate) use sequential::{Misfit, shapes, shown};
 pub use step::Step;
 pub use surrogate::Surrogate;
-pub(crate) use trace::Traced;
+pub(crate) use trace::{KEY, Traced, X};

@@ -7,6 +7,11 @@ use super::run::Run;
 use super::sequential::Sequential;
 use crate::places;
 
+/// The name of the input over time.
+pub(crate) const X: &str = "x";
+/// The name of the key that a model draws from in training.
+pub(crate) const KEY: &str = "key";
+
 /// A traced run.
 pub(crate) struct Traced {
     /// Parameters in the order of their paths, then a key u32[2] where it is for training, then x [T, B, …], to the traces
@@ -45,8 +50,8 @@ impl Sequential {
         let graph = Graph::new();
         let types = self.parameter_types();
         let parameters = types.into_iter().map(|(path, ty)| (path.clone(), graph.input(path, ty))).collect();
-        let key = training.then(|| graph.input("key", TensorType::new(DType::U32, [2])));
-        let x = graph.input("x", x.clone()).named(&letters(&Axis::of_rank(x.rank())));
+        let key = training.then(|| graph.input(KEY, TensorType::new(DType::U32, [2])));
+        let x = graph.input(X, x.clone()).named(&letters(&Axis::of_rank(x.rank())));
         let mut run = Run::new(self, &parameters);
         if let Some(key) = &key {
             run = run.training(key);

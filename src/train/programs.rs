@@ -1,36 +1,18 @@
 //! The programs of a training run: some steps, and the answers to a batch. Knows nothing of files and loops.
 
-use std::collections::BTreeMap;
-
-use spiq_hlo::{DType, Function, Tensor, TensorType, trace, value_and_grad, while_loop};
+use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
 use super::options::{Length, Optimizer, Options, Schedule};
 use super::resident::Resident;
 use crate::data::Encoding;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jit::Program;
-use crate::network::{Forward, Network, Pass};
+use crate::network::{Forward, MODEL_KEY, NOISE_KEY, Network, Pass};
 use crate::nn::{Axes, integral_accuracy, integral_crossentropy};
 use crate::optim::{self, GradientTransformation, apply_updates};
 use crate::quant::Mode;
 use crate::random::GraphKey;
-
-/// Types by path, in the order in which programs take them.
-type Types = BTreeMap<String, TensorType>;
-type Tensors = BTreeMap<String, Tensor>;
-
-fn named(types: &Types) -> Vec<(String, TensorType)> {
-    types.iter().map(|(path, ty)| (path.clone(), ty.clone())).collect()
-}
-
-fn traced(inputs: &[(String, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function> {
-    let inputs: Vec<(&str, TensorType)> = inputs.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
-    trace(&inputs, f).map_err(Error::from)
-}
-
-fn by_path(types: &Types, tensors: &[Tensor]) -> Tensors {
-    types.keys().cloned().zip(tensors.iter().cloned()).collect()
-}
+use crate::signature::{Port, Role, Signature, Tensors};
 
 /// What the programs of a run share: a network, how samples are kept and encoded, samples a batch.
 pub(crate) struct Plan<'a> {
@@ -80,23 +62,21 @@ pub(crate) fn steps(
     }
     let (network, batch) = (plan.network, plan.batch);
     let training = network.training(&plan.encoding.x_type(batch))?;
-    let statistics = &training.statistics;
-    let (params, state) = (network.parameter_types(), optimizer.state_types(&network.parameter_types()));
-    let given = [
-        ("steps".to_owned(), TensorType::scalar(DType::S32)),
-        ("rows".to_owned(), TensorType::new(DType::S32, [most, batch])),
-        ("keys".to_owned(), TensorType::new(DType::U32, [most, 2])),
-    ];
-    let kept = [named(&params), named(statistics), named(&state)].concat();
-    let inputs = [&kept[..], &plan.resident.inputs(), &given].concat();
-    let function = traced(&inputs, |values| {
-        let (now, rest) = values.split_at(params.len());
-        let (seen, rest) = rest.split_at(statistics.len());
-        let (old, rest) = rest.split_at(state.len());
-        let [samples, classes, steps, rows, keys] = rest else { unreachable!("five inputs follow the state") };
+    let params = network.parameter_types();
+    let inputs = Signature::default()
+        .with(Role::Parameter, params.clone())
+        .with(Role::Statistic, training.signature.types(Role::Statistic))
+        .with(Role::State, optimizer.state_types(&params))
+        .with(Role::Given, plan.resident.inputs())
+        .with(Role::Given, [("steps", TensorType::scalar(DType::S32))])
+        .with(Role::Given, [("rows", TensorType::new(DType::S32, [most, batch]))])
+        .with(Role::Given, [("keys", TensorType::new(DType::U32, [most, 2]))]);
+    let (function, signature) = inputs.trace(|given| {
+        let [samples, classes, steps, rows, keys] =
+            ["samples", "classes", "steps", "rows", "keys"].map(|name| given.one(Role::Given, name));
         let graph = steps.graph();
         let losses = graph.zeros(TensorType::new(DType::F32, [most]));
-        let kept = (by_path(&params, now), seen.to_vec(), by_path(&state, old));
+        let kept = (given.of(Role::Parameter), given.of(Role::Statistic), given.of(Role::State));
         let (_, (now, seen, old), losses) = while_loop(
             &(graph.scalar(DType::S32, 0.0), kept, losses),
             |(i, ..)| i.lt(steps),
@@ -104,16 +84,23 @@ pub(crate) fn steps(
                 let (key, rows) = (row(keys, &i), row(rows, &i));
                 let (stored, labels) = plan.resident.take(samples, classes, &rows);
                 let x = plan.encoding.encode(&key, &augmented(&plan.encoding, &key, &stored, shift));
-                let [model, noise] = [MODEL, NOISE].map(|purpose| derived(&key, purpose));
-                let pass = |params: &Tensors| training.call(params, &seen, [&model, &noise], &x);
+                let keys = [(MODEL_KEY, MODEL), (NOISE_KEY, NOISE)];
+                let drawn = keys.map(|(name, purpose)| (name.to_owned(), derived(&key, purpose)));
+                let beside: Tensors = seen.into_iter().chain(drawn).collect();
+                let pass = |params: &Tensors| passed(&training, params, &beside, &x);
                 let (now, seen, old, loss) = update(optimizer, &now, &old, &labels, pass);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
                 (i + 1.0, (now, seen, old), losses)
             },
         );
-        now.into_values().chain(seen).chain(old.into_values()).chain([losses]).collect()
+        vec![
+            (Role::Parameter, now),
+            (Role::Statistic, seen),
+            (Role::State, old),
+            (Role::Loss, [("losses".to_owned(), losses)].into()),
+        ]
     })?;
-    Ok((in_place("train_steps", kept.len()), function))
+    Ok((in_place("train_steps", &signature), function))
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
@@ -129,22 +116,27 @@ pub(crate) fn step_from_spikes(
     optimizer: &dyn GradientTransformation,
 ) -> Result<(Program, Function)> {
     let params = network.parameter_types();
-    let state = optimizer.state_types(&params);
-    let x = forward.function.input_types().pop().expect("x is the last input");
-    let labels = TensorType::new(DType::S32, [x.dims[1]]);
-    let given = [("x".to_owned(), x), ("labels".to_owned(), labels)];
-    let inputs = [named(&params), named(&state), given.to_vec()].concat();
-    let function = traced(&inputs, |values| {
-        let (now, rest) = values.split_at(params.len());
-        let [old @ .., x, labels] = rest else { unreachable!("two inputs follow the state") };
-        let pass = |params: &Tensors| {
-            let params: Vec<Tensor> = params.values().cloned().collect();
-            (forward.call(&params, None, x).swap_remove(0), Vec::new())
-        };
-        let (next, _, new, loss) = update(optimizer, &by_path(&params, now), &by_path(&state, old), labels, pass);
-        next.into_values().chain(new.into_values()).chain([loss]).collect()
+    let labels = forward.signature.of(Role::X).map(|x| ("labels", TensorType::new(DType::S32, [x.ty.dims[1]])));
+    let inputs = Signature::default()
+        .with(Role::Parameter, params.clone())
+        .with(Role::State, optimizer.state_types(&params))
+        .taking(forward.signature.of(Role::X))
+        .with(Role::Given, labels);
+    let (function, signature) = inputs.trace(|given| {
+        let (x, labels) = (given.only(Role::X), given.only(Role::Given));
+        let pass = |params: &Tensors| passed(forward, params, &Tensors::new(), x);
+        let (next, _, new, loss) = update(optimizer, &given.of(Role::Parameter), &given.of(Role::State), labels, pass);
+        let loss = [("loss".to_owned(), loss)].into();
+        vec![(Role::Parameter, next), (Role::State, new), (Role::Loss, loss)]
     })?;
-    Ok((in_place("train_step", params.len() + state.len()), function))
+    Ok((in_place("train_step", &signature), function))
+}
+
+/// Traces and statistics of a pass with these parameters and what it takes beside them.
+fn passed(pass: &Forward, params: &Tensors, beside: &Tensors, x: &Tensor) -> (Tensor, Tensors) {
+    let given = params.iter().chain(beside).map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+    let given = pass.call(&given, x);
+    (given.only(Role::Traces).clone(), given.of(Role::Statistic))
 }
 
 /// The next parameters, statistics and optimizer state, and the loss. `pass` gives traces and statistics.
@@ -153,8 +145,8 @@ fn update(
     now: &Tensors,
     old: &Tensors,
     labels: &Tensor,
-    pass: impl FnOnce(&Tensors) -> (Tensor, Vec<Tensor>),
-) -> (Tensors, Vec<Tensor>, Tensors, Tensor) {
+    pass: impl FnOnce(&Tensors) -> (Tensor, Tensors),
+) -> (Tensors, Tensors, Tensors, Tensor) {
     let ((loss, statistics), grads) = value_and_grad(now, |params| {
         let (traces, statistics) = pass(params);
         (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), statistics)
@@ -163,9 +155,9 @@ fn update(
     (apply_updates(now, &updates), statistics, new, loss)
 }
 
-/// A program whose first results take over the memory of its first parameters.
-fn in_place(name: &str, kept: usize) -> Program {
-    Program { donated: (0..kept).map(|i| (i, i)).collect(), ..Program::named(name) }
+/// A program whose results take over the memory of what they are the next values of.
+fn in_place(name: &str, signature: &Signature) -> Program {
+    Program { donated: signature.in_place(), ..Program::named(name) }
 }
 
 /// What a step's key is for beside spikes: shifts, what the model draws (as dropout does), the noise that rounds gradients.
@@ -194,6 +186,10 @@ pub(crate) struct Reads {
     pub(crate) rates: Vec<String>,
 }
 
+fn names<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<String> {
+    ports.map(|port| port.name.clone()).collect()
+}
+
 /// How a network does on a batch: parameters, statistics of static scales, the data set, the batch's rows, how many of them count, a key, to the number of
 /// those that are classified rightly, s32, and then, for each of the layers that are named, the mean number of spikes a neuron
 /// and step of each sample, f32 [B].
@@ -201,23 +197,23 @@ pub(crate) fn answers(plan: &Plan) -> Result<(Program, Function, Reads)> {
     let (network, batch) = (plan.network, plan.batch);
     let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
     let forward = network.forward(&plan.encoding.x_type(batch), pass)?;
-    let read: Vec<_> = forward.paths.iter().cloned().zip(forward.function.input_types()).collect();
-    let given = [
-        ("rows".to_owned(), TensorType::new(DType::S32, [batch])),
-        ("count".to_owned(), TensorType::scalar(DType::S32)),
-        ("key".to_owned(), TensorType::new(DType::U32, [2])),
-    ];
-    let inputs = [&read[..], &plan.resident.inputs(), &given].concat();
-    let function = traced(&inputs, |values| {
-        let (now, rest) = values.split_at(read.len());
-        let [samples, classes, rows, count, key] = rest else { unreachable!("five inputs follow the parameters") };
+    let inputs = Signature::default()
+        .taking(forward.signature.arrays())
+        .with(Role::Given, plan.resident.inputs())
+        .with(Role::Given, [("rows", TensorType::new(DType::S32, [batch]))])
+        .with(Role::Given, [("count", TensorType::scalar(DType::S32))])
+        .with(Role::Given, [("key", TensorType::new(DType::U32, [2]))]);
+    let (function, signature) = inputs.trace(|given| {
+        let [samples, classes, rows, count, key] =
+            ["samples", "classes", "rows", "count", "key"].map(|name| given.one(Role::Given, name));
         let (stored, labels) = plan.resident.take(samples, classes, rows);
-        let mut outputs = forward.call(now, None, &plan.encoding.encode(key, &stored));
-        let rates = outputs.split_off(1);
-        let predicted = integral_accuracy(&outputs[0].named("T B C"), &labels.named("B")).1.into_tensor();
+        let pass = forward.call(&given.arrays(), &plan.encoding.encode(key, &stored));
+        let predicted = integral_accuracy(&pass.only(Role::Traces).named("T B C"), &labels.named("B")).1.into_tensor();
         let counts = rows.graph().iota(rows.ty().clone(), 0).lt(count);
         let right = predicted.eq(&labels).and(counts).convert(DType::S32).sum();
-        std::iter::once(right).chain(rates).collect()
+        vec![(Role::Given, [("right".to_owned(), right)].into()), (Role::SpikeRate, pass.of(Role::SpikeRate))]
     })?;
-    Ok((Program::named("answers"), function, Reads { paths: forward.paths, rates: forward.rates }))
+    let rates = signature.results().iter().filter(|port| port.role == Role::SpikeRate);
+    let (paths, rates) = (names(signature.arrays()), names(rates));
+    Ok((Program::named("answers"), function, Reads { paths, rates }))
 }

@@ -14,6 +14,7 @@ use spiq::network::{Network, Pass};
 use spiq::nn::{Axes, integral_crossentropy};
 use spiq::quant::{Gradients, Mode, Numerics};
 use spiq::random::Key;
+use spiq::signature::Role;
 use spiq::{Array, DType, Error, ErrorKind, Function, TensorType, trace, value_and_grad};
 use spiq_hlo::GraphErrors;
 
@@ -301,18 +302,19 @@ impl Case {
         let key = || Key::new(self.seed).to_array();
         let Some(pass) = self.pass else {
             let training = network.training(&x)?;
-            let keys = usize::from(training.takes_key) + usize::from(training.noise_key);
-            let zeros = training.statistics.values().cloned().map(Array::zeros);
-            let inputs = params.chain(zeros).chain((0..keys).map(|_| key())).collect();
+            let of = |role| training.signature.of(role);
+            let zeros = of(Role::Statistic).map(|port| Array::zeros(port.ty.clone()));
+            let keys = of(Role::ModelKey).chain(of(Role::NoiseKey)).map(|_| key());
+            let inputs = params.chain(zeros).chain(keys).collect();
             return Ok((self.differentiated(&self.checkpointed(&training.function)?, count)?, inputs));
         };
         let mut forward = network.forward_in_tiles(&x, pass, self.tile)?;
         forward.function = self.checkpointed(&forward.function)?;
         let gradient = forward.gradient()?;
         // Sums of what was seen, and how often: one each.
-        let statistics = gradient.input_types()[count..forward.paths.len()].to_vec();
-        let ones = statistics.into_iter().map(|ty| Array::from_f64(ty.clone(), &vec![1.0; ty.count()]).expect("ones"));
-        Ok((gradient, params.chain(ones).chain(forward.takes_key.then(key)).collect()))
+        let statistics = forward.signature.types(Role::Statistic).into_values();
+        let ones = statistics.map(|ty| Array::from_f64(ty.clone(), &vec![1.0; ty.count()]).expect("ones"));
+        Ok((gradient, params.chain(ones).chain(forward.signature.takes(Role::ModelKey).then(key)).collect()))
     }
 
     fn checkpointed(&self, function: &Function) -> spiq::Result<Function> {

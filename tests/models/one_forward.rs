@@ -8,6 +8,7 @@ use spiq::nn::{Axes, integral_crossentropy};
 use spiq::pjrt::Input;
 use spiq::quant::{Mode, Numerics, linear_only_rules};
 use spiq::random::Key;
+use spiq::signature::Role;
 use spiq::{Array, DType, Function, Program, Tensor, TensorType, trace, value_and_grad};
 use spiq_hlo::while_loop;
 
@@ -136,7 +137,7 @@ fn training(network: &Network, x: &TensorType) -> Function {
             |(i, params, _)| {
                 let ((_, traces), grads) = value_and_grad(&params, |params| {
                     let by_path = types.keys().cloned().zip(params.iter().cloned()).collect();
-                    let (traces, _) = pass.call(&by_path, &[], [x, x], x);
+                    let traces = pass.call(&by_path, x).only(Role::Traces).clone();
                     (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), traces)
                 });
                 let next: Vec<Tensor> = params.iter().zip(&grads).map(|(p, g)| p - g * 0.01).collect();

@@ -97,7 +97,8 @@ fn outputs_from_stored_weights_are_those_of_training() {
         }
         let x = TensorType::new(DType::F32, [6, 4, 12]);
         let forward = StoredNetwork::new(&network, &x).expect(&what).forward;
-        let types: BTreeMap<&String, TensorType> = forward.paths.iter().zip(forward.function.input_types()).collect();
+        let types: BTreeMap<&String, &TensorType> =
+            forward.signature.arrays().map(|port| (&port.name, &port.ty)).collect();
         for path in PATHS {
             assert!(!types.contains_key(&path.to_owned()), "{what}: {path} is given in full precision");
             assert_eq!(types[&format!("{path}/qvalue")].dtype.host_bytes(), 1, "{what}: {path} is not kept quantized");

@@ -6,11 +6,12 @@ use crate::evaluate::{check_close, evaluate, execute};
 use crate::reference::{Case, Reference};
 use serde_json::Value;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
-use spiq::network::{Network, Training};
+use spiq::network::{Forward, MODEL_KEY, NOISE_KEY, Network};
 use spiq::nn::{Axes, integral_crossentropy};
 use spiq::optim::{GradientTransformation, adam, apply_updates};
 use spiq::quant::{Mode, Numerics, Quantized, Rules, quantize};
 use spiq::random::{GraphKey, Key};
+use spiq::signature::Role;
 use spiq::{Array, ConvDims, Convolution, DType, Function, Tensor, TensorType, scan, trace, value_and_grad, vjp};
 
 fn text(case: &Case, name: &str) -> Option<String> {
@@ -201,11 +202,11 @@ layers = [
 "#;
 
 /// Parameters and Adam's state, statistics, x, labels to the next of the first three, and the loss.
-fn train_step(network: &Network, optimizer: &dyn GradientTransformation, x: &TensorType) -> (Training, Function) {
+fn train_step(network: &Network, optimizer: &dyn GradientTransformation, x: &TensorType) -> (Forward, Function) {
     let training = network.training(x).expect("a training pass");
     let params = network.parameter_types();
-    let slots = optimizer.state_types(&params);
-    let kept = params.iter().chain(&slots).chain(&training.statistics);
+    let (slots, seen) = (optimizer.state_types(&params), training.signature.types(Role::Statistic));
+    let kept = params.iter().chain(&slots).chain(&seen);
     let labels = TensorType::new(DType::S32, [x.dims[1]]);
     let inputs: Vec<(&str, TensorType)> =
         kept.map(|(path, ty)| (path.as_str(), ty.clone())).chain([("x", x.clone()), ("y", labels)]).collect();
@@ -218,9 +219,13 @@ fn train_step(network: &Network, optimizer: &dyn GradientTransformation, x: &Ten
         let [statistics @ .., x, y] = rest else { unreachable!("two inputs follow the state") };
         let now = by_path(&params, now);
         let key = x.graph().zeros(TensorType::new(DType::U32, [2]));
+        let mut beside = by_path(&seen, statistics);
+        beside.extend([MODEL_KEY, NOISE_KEY].map(|name| (name.to_owned(), key.clone())));
         let ((loss, statistics), grads) = value_and_grad(&now, |params| {
-            let (traces, statistics) = training.call(params, statistics, [&key, &key], x);
-            (integral_crossentropy(&traces.named("T B C"), &y.named("B")), statistics)
+            let given = beside.clone().into_iter().chain(params.clone()).collect();
+            let pass = training.call(&given, x);
+            let loss = integral_crossentropy(&pass.only(Role::Traces).named("T B C"), &y.named("B"));
+            (loss, pass.of(Role::Statistic).into_values().collect::<Vec<_>>())
         });
         let (updates, new) = optimizer.update(&grads, &by_path(&slots, old), &now);
         let next = apply_updates(&now, &updates).into_values();
@@ -245,7 +250,8 @@ fn thirty_training_steps_follow_qwix() {
         let start = file.case("training/params");
         let params = network.parameter_types();
         let slots = optimizer.init(&params);
-        let zeros = training.statistics.values().map(|ty| Array::zeros(ty.clone()));
+        let seen = training.signature.types(Role::Statistic);
+        let zeros = seen.values().map(|ty| Array::zeros(ty.clone()));
         let mut state: Vec<Array> =
             params.keys().map(|path| start.array(path).clone()).chain(slots.into_values()).chain(zeros).collect();
         let wanted = case.array("losses").to_f64();
@@ -258,13 +264,13 @@ fn thirty_training_steps_follow_qwix() {
             assert!(off < tolerance, "{} step {step_number}: {loss} for {wanted}", case.name);
             state = out;
         }
-        for (path, got) in training.statistics.keys().zip(&state[state.len() - training.statistics.len()..]) {
+        for (path, got) in seen.keys().zip(&state[state.len() - seen.len()..]) {
             let (layer, label) = (&path["quant_stats/core/layers/".len()..][..1], path.rsplit('/').next());
             let wanted = case.array(&format!("stats/{layer}/{}", label.expect("a label")));
             check_close(path, got, wanted, 1e-2);
         }
         let statistics = if name.starts_with("static") { 4 } else { 0 };
-        assert_eq!(training.statistics.len(), statistics, "{name}");
+        assert_eq!(seen.len(), statistics, "{name}");
     }
 }
 
