@@ -2,7 +2,7 @@
 //!
 //! Invariant: depends on no plugin, no thread of its own and no pass that finds kernels.
 //!
-//! A [`Scan`] is a [`LaneProgram`] with its memory. It is cut into [`Tile`]s, ranges of lanes that run
+//! A scan is a [`LaneProgram`] with its memory. It is cut into tiles, ranges of lanes that run
 //! on any thread in any order, since lanes do not depend on each other: results do not depend on the number of threads.
 
 mod events;
