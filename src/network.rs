@@ -7,12 +7,10 @@ use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, value_and_grad
 
 use crate::config::{ModelConfig, RuleConfig};
 use crate::error::{Error, Result};
-use crate::nn::{self, Axes, Layer, Sequential, Traced, shapes};
+use crate::fields::LARGEST;
+use crate::nn::{self, Axes, Layer, Sequential, Traced, Wanted, shapes};
 use crate::quant::{Arithmetic, COLLECTION, Gradients, Mode, NOISE_KEY, Numerics, Quantized, Report, Rules, quantize};
 use crate::random::Rngs;
-
-/// Elements of the largest input. Beyond it, sizes are a mistake, and their products would overflow.
-const LARGEST: usize = i32::MAX as usize;
 
 /// A model and the rules it is quantized by.
 ///
@@ -183,7 +181,8 @@ impl Network {
 
     fn traced(&self, x: &TensorType, pass: Pass) -> Result<Traced> {
         self.check_sizes(x)?;
-        let traced = self.model.trace_with(x, self.takes_key(pass), pass.spike_rates);
+        let wanted = Wanted { key: self.takes_key(pass), states: pass.training, rates: pass.spike_rates };
+        let traced = self.model.trace_with(x, wanted);
         traced.map_err(|errors| Error::input(errors.to_string()))
     }
 
@@ -218,7 +217,7 @@ impl Network {
         Ok(self.quantized_pass(x, pass.into())?.0)
     }
 
-    fn quantized_pass(&self, x: &TensorType, pass: Pass) -> Result<(Quantized, Vec<String>)> {
+    fn quantized_pass(&self, x: &TensorType, pass: Pass) -> Result<(Quantized, Traced)> {
         let paths = self.parameter_types();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
@@ -229,7 +228,7 @@ impl Network {
             wider.dims[1] += 1;
             check_sums(&quantized.function, &quantize(&self.traced(&wider, pass)?.function)?.function)?;
         }
-        Ok((quantized, traced.rates))
+        Ok((quantized, traced))
     }
 
     /// The forward pass, quantized by the rules and cut along time. Static scales come from statistics, which it only reads.
@@ -246,7 +245,7 @@ impl Network {
     /// As [`quantized`](Network::quantized).
     pub fn forward_in_tiles(&self, x: &TensorType, pass: impl Into<Pass>, tile: usize) -> Result<Forward> {
         let pass = pass.into();
-        let (quantized, rates) = self.quantized_pass(x, pass)?;
+        let (quantized, Traced { rates, .. }) = self.quantized_pass(x, pass)?;
         let function = self.reading(&quantized)?.split_time(tile)?;
         let sums = quantized.function.sums().into_iter().map(|(path, _)| path);
         let paths = self.parameter_types().into_keys().chain(sums).collect();
@@ -274,21 +273,13 @@ impl Network {
     }
 
     fn with_state(&self, x: &TensorType, training: bool) -> Result<Training> {
-        let unread = self.config.layers.iter().position(|layer| layer.is_for_a_loss());
-        if let Some(place) = unread.filter(|_| training) {
-            return Err(Error::input(format!(
-                "layer {} ({}) counts spikes for a loss of your own, and the loss of training does not read it; leave it \
-                 out, or train with a loop of your own (`nn::silence_reg`, `nn::sparsity_reg`)",
-                place + 1,
-                self.config.layers[place].kind()
-            )));
-        }
         let pass = Pass { mode: Mode::Qat, training, spike_rates: false };
-        let (quantized, _) = self.quantized_pass(x, pass)?;
+        let (quantized, Traced { states, .. }) = self.quantized_pass(x, pass)?;
         let whole = quantized.function.keep_sums()?;
         let whole = arranged(&whole, &self.order(&quantized, true))?;
         Ok(Training {
             function: whole.split_time(self.time_tile.unwrap_or(x.dims[0]))?,
+            states,
             statistics: quantized.function.sums().into_iter().collect(),
             takes_key: self.takes_key(pass),
             noise_key: quantized.noise_key,
@@ -357,8 +348,10 @@ pub(crate) fn arranged(function: &Function, order: &[String]) -> Result<Function
 #[derive(Clone, Debug)]
 pub struct Training {
     /// Parameters, statistics, a key `u32[2]` if `takes_key`, another if `noise_key`, and x [T, B, …]; returns the traces
-    /// [T, B, C] and the next statistics.
+    /// [T, B, C], the states for a loss, and the next statistics.
     pub function: Function,
+    /// Paths of the states that layers leave for a loss to read, such as counts of spikes.
+    pub states: Vec<String>,
     /// Types of the statistics that static scales come from, by path. They start as zeros.
     pub statistics: BTreeMap<String, TensorType>,
     /// Whether the model draws random numbers.
@@ -370,21 +363,22 @@ pub struct Training {
 }
 
 impl Training {
-    /// Records the pass: the traces and the next statistics. `keys` are the model's and the noise's, for passes that take
-    /// them.
+    /// Records the pass: the traces, the states for a loss and the next statistics. `keys` are the model's and the noise's,
+    /// for passes that take them.
     pub fn call(
         &self,
         params: &BTreeMap<String, Tensor>,
         statistics: &[Tensor],
         keys: [&Tensor; 2],
         x: &Tensor,
-    ) -> (Tensor, Vec<Tensor>) {
+    ) -> (Tensor, Vec<Tensor>, Vec<Tensor>) {
         let [key, noise] = keys;
         let keys = self.takes_key.then_some(key).into_iter().chain(self.noise_key.then_some(noise));
         let arguments: Vec<Tensor> = params.values().chain(statistics).chain(keys).chain([x]).cloned().collect();
         let mut results = self.function.call(x.graph(), &arguments);
-        let statistics = results.split_off(1);
-        (results.swap_remove(0), statistics)
+        let statistics = results.split_off(1 + self.states.len());
+        let states = results.split_off(1);
+        (results.swap_remove(0), states, statistics)
     }
 }
 

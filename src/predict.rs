@@ -189,7 +189,7 @@ pub fn calibrate(
         let now = types.keys().cloned().zip(now.iter().cloned()).collect();
         // No gradient is taken and nothing is dropped, so nothing is drawn from this key.
         let key = x.graph().zeros(TensorType::new(DType::U32, [2]));
-        seen.call(&now, statistics, [&key, &key], x).1
+        seen.call(&now, statistics, [&key, &key], x).2
     })?;
     let program = Program::named("calibrate").compile(client, &function)?;
     let params = on_device(client, params, &given[..types.len()])?;

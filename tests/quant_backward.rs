@@ -222,7 +222,7 @@ fn train_step(network: &Network, optimizer: &dyn GradientTransformation, x: &Ten
         let now = by_path(&params, now);
         let key = x.graph().zeros(TensorType::new(DType::U32, [2]));
         let ((loss, statistics), grads) = value_and_grad(&now, |params| {
-            let (traces, statistics) = training.call(params, statistics, [&key, &key], x);
+            let (traces, _, statistics) = training.call(params, statistics, [&key, &key], x);
             (integral_crossentropy(&traces.named("T B C"), &y.named("B")), statistics)
         });
         let (updates, new) = optimizer.update(&grads, &by_path(&slots, old), &now);

@@ -1,23 +1,20 @@
 //! The programs of a training run: some steps, and the answers to a batch. Knows nothing of files and loops.
 
-use std::collections::BTreeMap;
-
 use spiq_hlo::{DType, Function, Tensor, TensorType, trace, value_and_grad, while_loop};
 
-use super::options::{Length, Optimizer, Options, Schedule};
+use super::model::{Given, Model, Purpose, by_path};
+use super::objective::{Loss, Metric};
 use super::resident::Resident;
+use super::start::Kept;
+use crate::by_path::{Tensors, Types};
 use crate::data::Encoding;
 use crate::error::{Error, Result};
 use crate::jit::Program;
-use crate::network::{Forward, Network, Pass};
-use crate::nn::{Axes, integral_accuracy, integral_crossentropy};
-use crate::optim::{self, GradientTransformation, apply_updates};
-use crate::quant::Mode;
+use crate::network::{Forward, Network};
+use crate::nn::{Axes, integral_crossentropy};
+use crate::optim::{GradientTransformation, apply_updates};
+use crate::provenance::Length;
 use crate::random::GraphKey;
-
-/// Types by path, in the order in which programs take them.
-type Types = BTreeMap<String, TensorType>;
-type Tensors = BTreeMap<String, Tensor>;
 
 fn named(types: &Types) -> Vec<(String, TensorType)> {
     types.iter().map(|(path, ty)| (path.clone(), ty.clone())).collect()
@@ -28,32 +25,12 @@ fn traced(inputs: &[(String, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tens
     trace(&inputs, f).map_err(Error::from)
 }
 
-fn by_path(types: &Types, tensors: &[Tensor]) -> Tensors {
-    types.keys().cloned().zip(tensors.iter().cloned()).collect()
-}
-
-/// What the programs of a run share: a network, how samples are kept and encoded, samples a batch.
+/// What the programs of a run share: a model, how samples are kept and encoded, samples a batch.
 pub(crate) struct Plan<'a> {
-    pub(crate) network: &'a Network,
+    pub(crate) model: &'a dyn Model,
     pub(crate) encoding: Encoding,
     pub(crate) resident: Resident,
     pub(crate) batch: usize,
-}
-
-/// The optimizer of a run, with its schedule.
-pub(crate) fn optimizer(options: &Options, steps: usize) -> Box<dyn GradientTransformation> {
-    let rate: optim::Schedule = match options.schedule {
-        Schedule::Constant => options.learning_rate.into(),
-        Schedule::Cosine => {
-            optim::cosine_decay_schedule(options.learning_rate, u32::try_from(steps).unwrap_or(u32::MAX)).into()
-        }
-    };
-    match options.optimizer {
-        Optimizer::Adam => Box::new(optim::adam(rate)),
-        Optimizer::Adamw => Box::new(optim::adamw(rate)),
-        Optimizer::Lion => Box::new(optim::lion(rate)),
-        Optimizer::Sgd => Box::new(optim::sgd(rate)),
-    }
 }
 
 /// Steps in all, given the steps of an epoch.
@@ -71,24 +48,24 @@ pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
 /// There is one loop for any number of steps, so that their results are the same bits however they are divided.
 pub(crate) fn steps(
     plan: &Plan,
-    optimizer: &dyn GradientTransformation,
+    (optimizer, loss): (&dyn GradientTransformation, &Loss),
     shift: f64,
     most: usize,
-) -> Result<(Program, Function)> {
+) -> Result<(Program, Function, Kept)> {
     if shift > 0.0 {
         plan.encoding.image()?;
     }
-    let (network, batch) = (plan.network, plan.batch);
-    let training = network.training(&plan.encoding.x_type(batch))?;
-    let statistics = &training.statistics;
-    let (params, state) = (network.parameter_types(), optimizer.state_types(&network.parameter_types()));
+    let (params, batch) = (plan.model.parameter_types(), plan.batch);
+    let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Training)?;
+    let (statistics, state) = (pass.statistics(), optimizer.state_types(&params));
     let given = [
         ("steps".to_owned(), TensorType::scalar(DType::S32)),
         ("rows".to_owned(), TensorType::new(DType::S32, [most, batch])),
         ("keys".to_owned(), TensorType::new(DType::U32, [most, 2])),
     ];
-    let kept = [named(&params), named(statistics), named(&state)].concat();
-    let inputs = [&kept[..], &plan.resident.inputs(), &given].concat();
+    let kept = Kept { params: params.clone(), statistics: statistics.clone(), slots: state.clone() };
+    let carried = [named(&params), named(statistics), named(&state)].concat();
+    let inputs = [&carried[..], &plan.resident.inputs(), &given].concat();
     let function = traced(&inputs, |values| {
         let (now, rest) = values.split_at(params.len());
         let (seen, rest) = rest.split_at(statistics.len());
@@ -96,7 +73,7 @@ pub(crate) fn steps(
         let [samples, classes, steps, rows, keys] = rest else { unreachable!("five inputs follow the state") };
         let graph = steps.graph();
         let losses = graph.zeros(TensorType::new(DType::F32, [most]));
-        let kept = (by_path(&params, now), seen.to_vec(), by_path(&state, old));
+        let kept = (by_path(&params, now), by_path(statistics, seen), by_path(&state, old));
         let (_, (now, seen, old), losses) = while_loop(
             &(graph.scalar(DType::S32, 0.0), kept, losses),
             |(i, ..)| i.lt(steps),
@@ -105,15 +82,19 @@ pub(crate) fn steps(
                 let (stored, labels) = plan.resident.take(samples, classes, &rows);
                 let x = plan.encoding.encode(&key, &augmented(&plan.encoding, &key, &stored, shift));
                 let [model, noise] = [MODEL, NOISE].map(|purpose| derived(&key, purpose));
-                let pass = |params: &Tensors| training.call(params, &seen, [&model, &noise], &x);
-                let (now, seen, old, loss) = update(optimizer, &now, &old, &labels, pass);
+                let loss = |params: &Tensors| {
+                    let given = Given { params, statistics: &seen, x: &x, keys: Some([&model, &noise]) };
+                    let outputs = pass.record(&given);
+                    (loss.of(&outputs, &labels.named("B")), outputs.statistics)
+                };
+                let (now, seen, old, loss) = update(optimizer, &now, &old, loss);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
                 (i + 1.0, (now, seen, old), losses)
             },
         );
-        now.into_values().chain(seen).chain(old.into_values()).chain([losses]).collect()
+        now.into_values().chain(seen.into_values()).chain(old.into_values()).chain([losses]).collect()
     })?;
-    Ok((in_place("train_steps", kept.len()), function))
+    Ok((in_place("train_steps", carried.len()), function, kept))
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
@@ -137,28 +118,25 @@ pub(crate) fn step_from_spikes(
     let function = traced(&inputs, |values| {
         let (now, rest) = values.split_at(params.len());
         let [old @ .., x, labels] = rest else { unreachable!("two inputs follow the state") };
-        let pass = |params: &Tensors| {
+        let loss = |params: &Tensors| {
             let params: Vec<Tensor> = params.values().cloned().collect();
-            (forward.call(&params, None, x).swap_remove(0), Vec::new())
+            let traces = forward.call(&params, None, x).swap_remove(0);
+            (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), Tensors::new())
         };
-        let (next, _, new, loss) = update(optimizer, &by_path(&params, now), &by_path(&state, old), labels, pass);
+        let (next, _, new, loss) = update(optimizer, &by_path(&params, now), &by_path(&state, old), loss);
         next.into_values().chain(new.into_values()).chain([loss]).collect()
     })?;
     Ok((in_place("train_step", params.len() + state.len()), function))
 }
 
-/// The next parameters, statistics and optimizer state, and the loss. `pass` gives traces and statistics.
+/// The next parameters, statistics and optimizer state, and the loss. `loss` gives it with the statistics.
 fn update(
     optimizer: &dyn GradientTransformation,
     now: &Tensors,
     old: &Tensors,
-    labels: &Tensor,
-    pass: impl FnOnce(&Tensors) -> (Tensor, Vec<Tensor>),
-) -> (Tensors, Vec<Tensor>, Tensors, Tensor) {
-    let ((loss, statistics), grads) = value_and_grad(now, |params| {
-        let (traces, statistics) = pass(params);
-        (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), statistics)
-    });
+    loss: impl FnOnce(&Tensors) -> (Tensor, Tensors),
+) -> (Tensors, Tensors, Tensors, Tensor) {
+    let ((loss, statistics), grads) = value_and_grad(now, loss);
     let (updates, new) = optimizer.update(&grads, old, now);
     (apply_updates(now, &updates), statistics, new, loss)
 }
@@ -194,30 +172,37 @@ pub(crate) struct Reads {
     pub(crate) rates: Vec<String>,
 }
 
-/// How a network does on a batch: parameters, statistics of static scales, the data set, the batch's rows, how many of them count, a key, to the number of
-/// those that are classified rightly, s32, and then, for each of the layers that are named, the mean number of spikes a neuron
-/// and step of each sample, f32 [B].
-pub(crate) fn answers(plan: &Plan) -> Result<(Program, Function, Reads)> {
-    let (network, batch) = (plan.network, plan.batch);
-    let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
-    let forward = network.forward(&plan.encoding.x_type(batch), pass)?;
-    let read: Vec<_> = forward.paths.iter().cloned().zip(forward.function.input_types()).collect();
+/// How a model does on a batch: parameters, statistics of static scales, the data set, the batch's rows, a key, to the metric of
+/// each sample, f32 [B], and then, for each of the layers that are named, its mean number of spikes a neuron and step, f32 [B].
+pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function, Reads)> {
+    let (params, batch) = (plan.model.parameter_types(), plan.batch);
+    let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Test)?;
+    let read = [named(&params), named(pass.statistics())].concat();
     let given = [
         ("rows".to_owned(), TensorType::new(DType::S32, [batch])),
-        ("count".to_owned(), TensorType::scalar(DType::S32)),
         ("key".to_owned(), TensorType::new(DType::U32, [2])),
     ];
     let inputs = [&read[..], &plan.resident.inputs(), &given].concat();
+    let mut rates = Vec::new();
     let function = traced(&inputs, |values| {
-        let (now, rest) = values.split_at(read.len());
-        let [samples, classes, rows, count, key] = rest else { unreachable!("five inputs follow the parameters") };
+        let (now, rest) = values.split_at(params.len());
+        let (seen, rest) = rest.split_at(pass.statistics().len());
+        let [samples, classes, rows, key] = rest else { unreachable!("four inputs follow the statistics") };
         let (stored, labels) = plan.resident.take(samples, classes, rows);
-        let mut outputs = forward.call(now, None, &plan.encoding.encode(key, &stored));
-        let rates = outputs.split_off(1);
-        let predicted = integral_accuracy(&outputs[0].named("T B C"), &labels.named("B")).1.into_tensor();
-        let counts = rows.graph().iota(rows.ty().clone(), 0).lt(count);
-        let right = predicted.eq(&labels).and(counts).convert(DType::S32).sum();
-        std::iter::once(right).chain(rates).collect()
+        let x = plan.encoding.encode(key, &stored);
+        let (params, statistics) = (by_path(&params, now), by_path(pass.statistics(), seen));
+        let outputs = pass.record(&Given { params: &params, statistics: &statistics, x: &x, keys: None });
+        let measured = metric.of(&outputs, &labels.named("B")).convert(DType::F32);
+        let (layers, spikes): (Vec<String>, Vec<Tensor>) = outputs.spike_rates.into_iter().unzip();
+        rates = layers;
+        std::iter::once(measured).chain(spikes).collect()
     })?;
-    Ok((Program::named("answers"), function, Reads { paths: forward.paths, rates: forward.rates }))
+    let measured = &function.result_types()[0];
+    if measured.dims != [batch] {
+        return Err(Error::input(format!(
+            "the metric `{}` gives {measured} for {batch} samples; it must give a number for each sample, [B]",
+            metric.name()
+        )));
+    }
+    Ok((Program::named("answers"), function, Reads { paths: read.into_iter().map(|(path, _)| path).collect(), rates }))
 }
