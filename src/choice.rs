@@ -21,7 +21,8 @@ pub struct Choice<T> {
 pub(crate) fn find<T>(what: &str, table: &'static [Choice<T>], name: &str) -> Result<&'static Choice<T>> {
     table.iter().find(|row| row.name == name).ok_or_else(|| {
         let names: Vec<&str> = table.iter().map(|row| row.name).collect();
-        let hint = nearest(name, names.iter().copied()).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+        let hint =
+            nearest(name, names.iter().copied()).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
         Error::input(format!("there is no {what} `{name}`; {hint}known are {}", names.join(", ")))
     })
 }

@@ -74,7 +74,8 @@ impl Optimizer {
         match &self.0 {
             Kind::Own(make) => make(steps),
             Kind::Named(ByName { optimizer, learning_rate, schedule }) => {
-                let rows = find("optimizer", OPTIMIZERS, optimizer).and_then(|o| Ok((o, find("schedule", SCHEDULES, schedule)?)));
+                let rows = find("optimizer", OPTIMIZERS, optimizer)
+                    .and_then(|o| Ok((o, find("schedule", SCHEDULES, schedule)?)));
                 let (optimizer, schedule) = rows.expect("`named` has found both");
                 (optimizer.make)((schedule.make)(*learning_rate, steps)).into()
             }

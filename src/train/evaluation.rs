@@ -33,12 +33,8 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
         resident: &Resident,
     ) -> Self {
         let data = &options.test;
-        let plan = Plan {
-            model: &options.model,
-            encoding: encoding.clone(),
-            resident: resident.clone(),
-            batch: batch(data),
-        };
+        let plan =
+            Plan { model: &options.model, encoding: encoding.clone(), resident: resident.clone(), batch: batch(data) };
         let program = Program::Compiling(scope.spawn(move || {
             let (program, function, Reads { paths, rates }) = programs::answers(&plan, &options.metric)?;
             Ok(Compiled { program: program.compile(client, &function)?, read: paths, rates })

@@ -12,10 +12,10 @@ mod resident;
 mod run;
 mod start;
 
-pub use crate::record::{Metrics, Record, read_records};
-pub use checkpoint::{Checkpoint, prepare_folder};
 pub use crate::optim::Optimizer;
 pub use crate::provenance::Length;
+pub use crate::record::{Metrics, Record, read_records};
+pub use checkpoint::{Checkpoint, prepare_folder};
 pub use model::{ForwardPass, Given, Model, Outputs, Purpose};
 pub use objective::{Loss, Metric};
 pub use options::{Event, Options, Summary};

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use spiq_hlo::Array;
 
 use super::checkpoint::{Checkpoint, prepare_folder};
-use super::evaluation::{Answers, Evaluation, Tested};
 use super::configuration;
+use super::evaluation::{Answers, Evaluation, Tested};
 use super::journal::Journal;
 use super::model::Model;
 use super::options::{Event, Options, Summary};
@@ -305,7 +305,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         };
         let title = format!("{} steps, {measured} ({state})", self.done);
         replace_file(&svg, history(&read_records(&metrics)?, &title).svg().as_bytes())?;
-        let configuration = self.options.model.network().map(|network| configuration::leave(network, &self.options.out));
+        let configuration =
+            self.options.model.network().map(|network| configuration::leave(network, &self.options.out));
         Ok([vec![params, checkpoint, metrics, svg], configuration.transpose()?.unwrap_or_default()].concat())
     }
 }

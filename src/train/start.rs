@@ -11,9 +11,8 @@ use super::model::Model;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::network::Network;
-use crate::pjrt::Client;
-use crate::nn::Layer;
 use crate::optim::{ByName, GradientTransformation};
+use crate::pjrt::Client;
 use crate::provenance::{Digest, Init, Length, ModelText, Order, Provenance, Tile};
 use crate::record::{Metrics, Record, read_records};
 
