@@ -138,7 +138,7 @@ fn training(network: &Network, x: &TensorType) -> Function {
             |(i, params, _)| {
                 let ((_, traces), grads) = value_and_grad(&params, |params| {
                     let by_path = types.keys().cloned().zip(params.iter().cloned()).collect();
-                    let (traces, _) = pass.call(&by_path, &[], [x, x], x);
+                    let (traces, ..) = pass.call(&by_path, &[], [x, x], x);
                     (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), traces)
                 });
                 let next: Vec<Tensor> = params.iter().zip(&grads).map(|(p, g)| p - g * 0.01).collect();
