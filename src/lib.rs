@@ -105,6 +105,8 @@
 //! The folder `notebooks/` teaches all this with pictures, and `spiq --help` does it from the command line.
 
 pub mod bench;
+mod by_path;
+pub mod choice;
 pub mod config;
 pub mod data;
 pub mod display;

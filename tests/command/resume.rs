@@ -6,10 +6,13 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use spiq::data::{ArrayFile, Dataset};
-use spiq::provenance::Provenance;
+use spiq::provenance::{Provenance, key};
 use spiq::random::Key;
 use spiq::{Array, DType, TensorType};
 use tempfile::TempDir;
+
+/// What the first versions wrote.
+const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// A folder in which the command runs.
 struct Folder(TempDir);
@@ -93,8 +96,8 @@ impl Folder {
     /// Leaves of a file's metadata what versions before this one wrote.
     fn age(&self, name: &str) {
         let mut file = ArrayFile::read(&self.path(name)).expect("a file");
-        file.metadata.retain(|key, _| ["model", "rules", "numerics", "grad_dtype", "step"].contains(&key.as_str()));
-        assert_eq!(file.metadata.len(), 5);
+        file.metadata.retain(|key, _| EARLY.contains(&key.as_str()));
+        assert_eq!(file.metadata.len(), EARLY.len());
         file.write(&self.path(name)).expect("a file");
     }
 }
@@ -134,13 +137,14 @@ const BEGUN: &str = "train --model model.toml --data data.safetensors --rules ru
                      --epochs 2 --shift 0.1 --seed 7";
 
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
-const CHANGED: [(&str, &str, &str); 19] = [
+const CHANGED: [(&str, &str, &str); 20] = [
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "another data (--data: sha256:"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
     ("--init", "--init out/params.safetensors", "another start (--init: drawn there, sha256:"),
     ("--recipe", "--recipe spyx", "another optimizer (--optimizer: adamw there, adam here)"),
     ("--optimizer", "--optimizer sgd", "another optimizer (--optimizer: adamw there, sgd here)"),
+    ("--loss", "--loss mse_spikerate", "another loss (--loss: integral_crossentropy there, mse_spikerate here)"),
     ("--schedule", "--schedule constant", "another schedule (--schedule: cosine there, constant here)"),
     ("--numerics", "--numerics exact", "another numerics (--numerics: qwix there, exact here)"),
     ("--grad-dtype", "--grad-dtype f32", "another type of gradients' products (--grad-dtype: bf16 there, f32 here)"),

@@ -11,7 +11,9 @@ use spiq::network::Network;
 use spiq::optim::{self, GradientTransformation};
 use spiq::quant::{Gradients, Mode, Numerics, linear_only_rules};
 use spiq::random::{GraphKey, Key};
-use spiq::train::{Checkpoint, Event, Length, Optimizer, Options, Record, Schedule, Summary, read_records, run};
+use spiq::train::{
+    Checkpoint, Event, Length, Loss, Metric, Model, Optimizer, Options, Record, Summary, read_records, run,
+};
 use spiq::{Array, DType, ErrorKind, Program, Tensor, TensorType, trace};
 
 const MODEL: &str = r#"
@@ -23,17 +25,21 @@ layers = [
 ]
 "#;
 
+fn optimizer(name: &str, learning_rate: f64, schedule: &str) -> Optimizer {
+    Optimizer::named(name, learning_rate, schedule).expect("names of the tables")
+}
+
 /// A short run on the digits: 44 steps of 32 samples are an epoch.
 fn options(out: &Path, steps: usize) -> Options {
     let (train, test) = Dataset::digits().split().expect("two parts");
     let model = ModelConfig::parse(MODEL, "test").expect("a model");
     Options {
-        network: Network::new(model, linear_only_rules("int8", "int8")).expect("a network"),
+        model: Network::new(model, linear_only_rules("int8", "int8")).expect("a network"),
         train,
         test,
-        optimizer: Optimizer::Adam,
-        learning_rate: 5e-3,
-        schedule: Schedule::Cosine,
+        optimizer: optimizer("adam", 5e-3, "cosine"),
+        loss: Loss::default(),
+        metric: Metric::default(),
         batch_size: 32,
         length: Length::Steps(steps),
         time_steps: 8,
@@ -47,7 +53,7 @@ fn options(out: &Path, steps: usize) -> Options {
     }
 }
 
-fn go(options: &Options, stop_at: Option<usize>) -> spiq::Result<Summary> {
+fn go(options: &Options<dyn Model>, stop_at: Option<usize>) -> spiq::Result<Summary> {
     let stop = AtomicBool::new(false);
     run(cpu(), options, &stop, &mut |event| {
         if let Event::Step { done, .. } = event {
@@ -85,13 +91,11 @@ const LEFT: [&str; 3] = ["params.safetensors", "checkpoint.safetensors", "metric
 #[test]
 fn each_optimizer_with_each_schedule_resumes_to_the_same_bits() {
     let mut ends = Vec::new();
-    for optimizer in [Optimizer::Adam, Optimizer::Adamw, Optimizer::Lion, Optimizer::Sgd] {
-        for schedule in [Schedule::Constant, Schedule::Cosine] {
+    for name in optim::OPTIMIZERS.iter().map(|row| row.name) {
+        for schedule in optim::SCHEDULES.iter().map(|row| row.name) {
             let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
             let options = |out: &Path, resume| Options {
-                optimizer,
-                schedule,
-                learning_rate: 1e-3,
+                optimizer: optimizer(name, 1e-3, schedule),
                 time_steps: 4,
                 seed: -5,
                 resume,
@@ -101,13 +105,13 @@ fn each_optimizer_with_each_schedule_resumes_to_the_same_bits() {
             // After the first step, at the end of an epoch, after the first step of one, before the last step of all.
             for stop_at in [1, 44, 45, 89] {
                 let summary = go(&options(parts.path(), stop_at > 1), Some(stop_at)).expect("a part of a run");
-                assert!(summary.interrupted, "{optimizer}, {schedule}, {stop_at}");
+                assert!(summary.interrupted, "{name}, {schedule}, {stop_at}");
             }
             assert_eq!(go(&options(parts.path(), true), None).expect("the rest").steps, 1);
             assert_eq!(go(&options(parts.path(), true), None).expect("nothing is left to do").steps, 0);
             for file in LEFT {
                 let read = |folder: &Path| std::fs::read(folder.join(file)).expect(file);
-                assert!(read(whole.path()) == read(parts.path()), "{optimizer}, {schedule}: {file} differs");
+                assert!(read(whole.path()) == read(parts.path()), "{name}, {schedule}: {file} differs");
             }
             ends.push(Checkpoint::load(&whole.path().join(LEFT[0])).expect("parameters").arrays);
         }
@@ -122,22 +126,27 @@ fn an_option_that_is_changed_does_not_resume() {
     let folder = tempfile::tempdir().expect("a folder");
     go(&options(folder.path(), 6), Some(3)).expect("a part of a run");
     let init = folder.path().join("other.safetensors");
-    let arrays = options(folder.path(), 6).network.init(9);
+    let arrays = options(folder.path(), 6).model.init(9);
     Checkpoint { arrays, metadata: BTreeMap::new() }.save(&init).expect("a file");
     let before = LEFT.map(|file| std::fs::read(folder.path().join(file)).expect(file));
     type Change = Box<dyn Fn(&mut Options)>;
     let change = |change: fn(&mut Options)| -> Change { Box::new(change) };
-    let network =
-        |change: fn(Network) -> Network| -> Change { Box::new(move |o| o.network = change(o.network.clone())) };
-    let changes: [(&str, Change); 16] = [
+    let network = |change: fn(Network) -> Network| -> Change { Box::new(move |o| o.model = change(o.model.clone())) };
+    let changes: [(&str, Change); 19] = [
         ("numerics", network(|n| n.with_numerics(Numerics::Qwix))),
         ("type of gradients' products", network(|n| n.with_gradients(Gradients::Bf16))),
         ("time tile", network(|n| n.with_time_tile(Some(3)))),
         ("data", change(|o| o.test = o.train.clone())),
         ("data", change(|o| o.train = o.test.clone())),
-        ("optimizer", change(|o| o.optimizer = Optimizer::Adamw)),
-        ("learning rate", change(|o| o.learning_rate = 5.000000000000001e-3)),
-        ("schedule", change(|o| o.schedule = Schedule::Constant)),
+        ("optimizer", change(|o| o.optimizer = optimizer("adamw", 5e-3, "cosine"))),
+        ("learning rate", change(|o| o.optimizer = optimizer("adam", 5.000000000000001e-3, "cosine"))),
+        ("schedule", change(|o| o.optimizer = optimizer("adam", 5e-3, "constant"))),
+        ("optimizer", change(|o| o.optimizer = optim::adam(optim::cosine_decay_schedule(5e-3, 6)).into())),
+        ("loss", change(|o| o.loss = Loss::named("mse_spikerate").expect("a loss"))),
+        (
+            "metric",
+            change(|o| o.metric = Metric::new("first", |o, _| o.traces.tensor().index_axis(0, 0).reduce_max(&[1]))),
+        ),
         ("batch size", change(|o| o.batch_size = 31)),
         ("length", change(|o| o.length = Length::Steps(7))),
         ("length", change(|o| o.length = Length::Epochs(1))),
@@ -165,7 +174,7 @@ fn an_option_that_is_changed_does_not_resume() {
 #[test]
 fn a_time_tile_cuts_the_training_step() {
     let x = TensorType::new(DType::Pred, [8, 32, 64]);
-    let network = |tile| options(Path::new(""), 1).network.with_time_tile(tile);
+    let network = |tile| options(Path::new(""), 1).model.with_time_tile(tile);
     let text = |tile| {
         let training = network(tile).training(&x).expect("a pass");
         Program::named("step").text(&training.function).expect("a text")
@@ -174,7 +183,7 @@ fn a_time_tile_cuts_the_training_step() {
     let tiles = [Some(1), Some(3), Some(4), None];
     let losses = tiles.map(|tile| {
         let folder = tempfile::tempdir().expect("a folder");
-        go(&Options { network: network(tile), ..options(folder.path(), 4) }, None).expect("a run");
+        go(&Options { model: network(tile), ..options(folder.path(), 4) }, None).expect("a run");
         let records = read_records(&folder.path().join("metrics.jsonl")).expect("metrics");
         let losses = records.iter().filter_map(|r| if let Record::Step { loss, .. } = r { *loss } else { None });
         losses.collect::<Vec<f32>>()
@@ -192,9 +201,9 @@ fn a_time_tile_cuts_the_training_step() {
 /// The parameters after some steps whose batches come from the host one by one, each step a program's call.
 fn fed_by_the_host(options: &Options, steps: usize) -> Vec<Array> {
     let x = TensorType::new(DType::Pred, [options.time_steps, options.batch_size, 64]);
-    let gradient = options.network.forward(&x, Mode::Qat).and_then(|forward| forward.gradient()).expect("a gradient");
-    let types = options.network.parameter_types();
-    let optimizer = optim::adam(options.learning_rate);
+    let gradient = options.model.forward(&x, Mode::Qat).and_then(|forward| forward.gradient()).expect("a gradient");
+    let types = options.model.parameter_types();
+    let optimizer = optim::adam(5e-3);
     let slots = optimizer.state_types(&types);
     let given = [
         TensorType::new(DType::U32, [2]),
@@ -219,11 +228,12 @@ fn fed_by_the_host(options: &Options, steps: usize) -> Vec<Array> {
     let client = cpu();
     let program = Program::named("step").compile(client, &function.expect("a trace")).expect("a program");
     let key = Key::new(options.seed);
-    let mut state: Vec<Array> = options.network.init(options.seed).into_values().collect();
+    let mut state: Vec<Array> = options.model.init(options.seed).into_values().collect();
     state.extend(slots.into_values().map(Array::zeros));
-    let batches = options.train.training_batches(options.batch_size, Some(key.fold_in(0))).expect("batches");
-    for (step, batch) in batches.take(steps).enumerate() {
-        state.extend([key.fold_in(1 + step as u32).to_array(), batch.inputs, batch.labels]);
+    let order = options.train.training_order(options.batch_size, Some(key.fold_in(0))).expect("batches");
+    for (step, places) in order.chunks(options.batch_size).take(steps).enumerate() {
+        let (images, labels) = options.train.gather(places).expect("samples");
+        state.extend([key.fold_in(1 + step as u32).to_array(), images, labels]);
         state = client.run(&program, &state).expect("a step");
     }
     state.truncate(types.len());
@@ -235,7 +245,7 @@ fn samples_on_the_device_train_like_samples_from_the_host() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = |steps_per_call| Options {
         steps_per_call,
-        schedule: Schedule::Constant,
+        optimizer: optimizer("adam", 5e-3, "constant"),
         shift: 0.0,
         ..options(folder.path(), 20)
     };
@@ -260,7 +270,7 @@ fn a_run_with_noise_and_statistics_resumes_to_the_same_bits() {
     let model = ModelConfig::parse(MODEL, "test").expect("a model");
     // Of exact spikes there are no statistics.
     let network = Network::new(model, vec![rule]).expect("a network").with_numerics(Numerics::Qwix);
-    let options = |folder: &Path, resume| Options { network: network.clone(), resume, ..options(folder, 50) };
+    let options = |folder: &Path, resume| Options { model: network.clone(), resume, ..options(folder, 50) };
     go(&options(whole.path(), false), None).expect("a run");
     go(&options(parts.path(), false), Some(20)).expect("a part of a run");
     let last = go(&options(parts.path(), true), None).expect("the rest");
@@ -296,7 +306,8 @@ fn initial_parameters_come_from_a_file() {
     let (first, second) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     go(&options(first.path(), 10), None).expect("a run");
     let init = Some(first.path().join("params.safetensors"));
-    go(&Options { init, learning_rate: 0.0, ..options(second.path(), 3) }, None).expect("a run");
+    go(&Options { init, optimizer: optimizer("adam", 0.0, "cosine"), ..options(second.path(), 3) }, None)
+        .expect("a run");
     let arrays = |folder: &Path| Checkpoint::load(&folder.join("params.safetensors")).expect("parameters").arrays;
     assert_eq!(arrays(first.path()), arrays(second.path()), "a rate of 0 changes nothing");
 }
@@ -311,7 +322,8 @@ fn another_model_or_other_rules_do_not_resume() {
         [("model", model(&leaky, linear_only_rules("int8", "int8"))), ("rules", model(MODEL, vec![]))]
     {
         let network = network.expect("a network");
-        let error = go(&Options { network, resume: true, ..options(folder.path(), 4) }, None).expect_err("a refusal");
+        let error =
+            go(&Options { model: network, resume: true, ..options(folder.path(), 4) }, None).expect_err("a refusal");
         assert!(error.to_string().contains(&format!("is of a run with another {what}")), "{error}");
     }
 }
@@ -328,7 +340,6 @@ fn refused(change: impl FnOnce(&mut Options), expected: &str) {
 #[test]
 fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     refused(|o| o.batch_size = 2000, "the batch size is 2000, but must be between 1 and the 1437 samples there are");
-    refused(|o| o.learning_rate = -1.0, "the learning rate is -1, but must be 0 or more");
     refused(
         |o| o.length = Length::Steps(0),
         "the numbers of epochs, steps, steps a call and time steps must be at least 1",
@@ -340,7 +351,7 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     refused(|o| o.shift = 0.7, "the probability of a shift is 0.7, but must be from 0 to 0.5");
     let small = MODEL.replace("out_features = 10", "out_features = 4").replace("layer_shape = 10", "layer_shape = 4");
     refused(
-        |o| o.network = Network::new(ModelConfig::parse(&small, "test").expect("a model"), vec![]).expect("a network"),
+        |o| o.model = Network::new(ModelConfig::parse(&small, "test").expect("a model"), vec![]).expect("a network"),
         "the model has 4 outputs, but the labels go up to 9; give the last layer 10 units",
     );
 }

@@ -354,7 +354,7 @@ fn a_product_that_is_read_elsewhere_stays_outside_of_the_loop() {
 /// A loop that is a call already, over one more axis: the same program on more lanes, with time still in front.
 #[test]
 fn a_call_maps() {
-    let client = client();
+    let client = cpu();
     let sums = |x: &Tensor| {
         let start = x.index_axis(0, 0);
         let (last, all) = scan(&start, x, |v: Tensor, row: Tensor| (&v * 0.5 + row, v));
