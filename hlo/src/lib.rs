@@ -22,7 +22,7 @@ pub use graph::function::{Function, Node, Rewrite, Value};
 pub use graph::op::{Cotangents, Infer, Narrowed, Op, Recompute, Reverse};
 pub use graph::range::{Range, Ranges};
 pub use graph::tensor::Tensor;
-pub use graph::trace::Graph;
+pub use graph::trace::{Graph, trace};
 pub use graph::tree::Tree;
 pub use lane_program::{Instruction, LaneOp, LaneProgram, Slot};
 pub use ops::constant::Operand;
@@ -50,15 +50,3 @@ pub use transform::vmap::vmap;
 pub use types::array::{Array, ArrayError, Element};
 pub use types::dtype::{DType, Kind};
 pub use types::tensor_type::TensorType;
-
-/// Traces `f` on parameters of these names and types.
-///
-/// # Errors
-/// Every wrong call that `f` makes, each with its line.
-#[track_caller]
-pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, GraphErrors> {
-    let graph = Graph::new();
-    let tensors: Vec<Tensor> = inputs.iter().map(|(name, ty)| graph.input(*name, ty.clone())).collect();
-    let results = f(&tensors);
-    graph.finish(&results)
-}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::jupyter::finish;
-use crate::{Result, root};
+use crate::project::{Result, root};
 
 /// The folder, under the project's.
 const FOLDER: &str = "target/device";

@@ -33,10 +33,20 @@ pub struct Node {
     pub place: &'static Location<'static>,
 }
 
+/// Nodes are equal whichever line made them.
+impl PartialEq for Node {
+    fn eq(&self, other: &Node) -> bool {
+        *self.op == *other.op
+            && self.operands == other.operands
+            && self.types == other.types
+            && self.scope == other.scope
+    }
+}
+
 /// A program: parameters, nodes in an order in which each follows its operands, results.
 ///
 /// The first nodes are the parameters, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Function {
     pub(crate) nodes: Vec<Node>,
     pub(crate) inputs: Vec<String>,
@@ -175,7 +185,7 @@ fn needed(nodes: &[Node], known: impl Fn(Value) -> bool, results: &[Value]) -> V
 }
 
 /// A parameter of a function: the one node without an operation of its own.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Parameter;
 
 impl Op for Parameter {

@@ -55,8 +55,21 @@ pub struct Narrowed {
     pub outputs: Vec<usize>,
 }
 
-/// An operation with its attributes. Everything the library knows about an op stands in its one impl of this trait.
-pub trait Op: fmt::Debug + Any + Send + Sync {
+/// Equality of operations whose types are not known: every type with `PartialEq` has it.
+pub trait SameAs {
+    /// Whether `other` is of the same type and equal.
+    fn is_same(&self, other: &dyn Any) -> bool;
+}
+
+impl<T: PartialEq + Any> SameAs for T {
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other.downcast_ref::<T>().is_some_and(|other| self == other)
+    }
+}
+
+/// An operation with its attributes. Equal operations (`PartialEq`) must compute the same from the same operands: nodes that apply
+/// them to the same operands are merged. Everything the library knows about an op stands in its one impl of this trait.
+pub trait Op: SameAs + fmt::Debug + Any + Send + Sync {
     /// The StableHLO mnemonic, without the dialect.
     fn name(&self) -> &'static str;
 
@@ -119,12 +132,6 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
         true
     }
 
-    /// Whether an operation of the same name computes the same from the same operands. What `Debug` shows decides, which
-    /// must be all that an operation holds.
-    fn is_same(&self, other: &dyn Op) -> bool {
-        format!("{self:?}") == format!("{other:?}")
-    }
-
     /// Applies the operation to `operands`, rewriting any function it holds. Only ops with bodies override it.
     fn retrace(&self, _operands: &[Tensor], _rewrite: &mut Rewrite) -> Option<Vec<Tensor>> {
         None
@@ -153,6 +160,12 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
     /// What the operation is in simpler ones. Only ops that are not StableHLO's override it.
     fn lower(&self, _operands: &[Tensor]) -> Option<Vec<Tensor>> {
         None
+    }
+}
+
+impl PartialEq for dyn Op {
+    fn eq(&self, other: &dyn Op) -> bool {
+        self.is_same(other)
     }
 }
 

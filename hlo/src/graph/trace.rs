@@ -388,7 +388,7 @@ impl Graph {
 
     /// The tensor that stands for a recorded value.
     pub(crate) fn tensor(&self, value: Value) -> Tensor {
-        Tensor::new(self, value, self.node(value.node).types[value.output].clone())
+        Tensor::new(self, value, self.0.nodes.borrow()[value.node].types[value.output].clone())
     }
 
     pub(crate) fn node(&self, index: usize) -> Node {
@@ -444,6 +444,18 @@ impl Graph {
         inputs.extend(own.iter().cloned());
         Some((Function::extract(&nodes, &inputs, &values), outer))
     }
+}
+
+/// Traces `f` on parameters of these names and types.
+///
+/// # Errors
+/// Every wrong call that `f` makes, each with its line.
+#[track_caller]
+pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, GraphErrors> {
+    let graph = Graph::new();
+    let tensors: Vec<Tensor> = inputs.iter().map(|(name, ty)| graph.input(*name, ty.clone())).collect();
+    let results = f(&tensors);
+    graph.finish(&results)
 }
 
 /// A range among those found so far; an output that a node was given later has none.

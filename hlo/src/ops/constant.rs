@@ -13,7 +13,7 @@ use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
 /// A constant: `value` itself, or the scalar `value` repeated over `ty`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Constant {
     pub(crate) ty: TensorType,
     pub(crate) value: Array,
@@ -29,9 +29,6 @@ impl Op for Constant {
     fn attrs(&self) -> Vec<(&'static str, String)> {
         vec![("value", format!("{} : {}", literal::dense(&self.value), self.ty.mlir()))]
     }
-    fn is_same(&self, other: &dyn Op) -> bool {
-        other.downcast::<Constant>().is_some_and(|other| other.ty == self.ty && other.value == self.value)
-    }
     fn vjp(&self, _: &Reverse) -> Cotangents {
         Vec::new()
     }
@@ -42,7 +39,7 @@ impl Op for Constant {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Iota {
     ty: TensorType,
     dimension: usize,

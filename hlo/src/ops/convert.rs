@@ -9,7 +9,7 @@ use crate::ops::sample::Sample;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Convert(DType);
 
 impl Op for Convert {
@@ -38,7 +38,7 @@ impl Op for Convert {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct BitcastConvert(DType);
 
 impl Op for BitcastConvert {

@@ -32,6 +32,16 @@ impl CustomCall {
     }
 }
 
+/// Calls of the same code with the same configuration are equal: how they map follows from these.
+impl PartialEq for CustomCall {
+    fn eq(&self, other: &CustomCall) -> bool {
+        self.target == other.target
+            && self.config == other.config
+            && self.outputs == other.outputs
+            && self.ranges == other.ranges
+    }
+}
+
 impl Op for CustomCall {
     fn name(&self) -> &'static str {
         "custom_call"

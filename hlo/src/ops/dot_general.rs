@@ -96,7 +96,7 @@ fn free(rank: usize, batch: &[usize], contract: &[usize]) -> Vec<usize> {
 }
 
 /// A general dot product; the operands may differ from the result in element type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DotGeneral {
     /// Which axes are paired.
     pub dims: DotDims,

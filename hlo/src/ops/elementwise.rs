@@ -83,7 +83,7 @@ macro_rules! unary {
     ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal
         $(|$ct:ident, $x:ident, $y:ident| $vjp:expr)? $(=> |$known:ident| $range:expr)?;)*) => {
         $(
-            #[derive(Debug)]
+            #[derive(Debug, PartialEq)]
             struct $op;
 
             impl Op for $op {
@@ -194,7 +194,7 @@ fn of_unsigned(name: &str, x: &Tensor) -> Option<Tensor> {
 }
 
 /// Whether each element is neither infinite nor NaN. Spec: is_finite.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct IsFinite;
 
 impl Op for IsFinite {
@@ -260,7 +260,7 @@ macro_rules! binary {
     ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal
         $(|$ct:ident, $a:ident, $b:ident, $y:ident| $da:expr, $db:expr)? $(=> |$p:ident, $q:ident| $corner:expr)?;)*) => {
         $(
-            #[derive(Debug)]
+            #[derive(Debug, PartialEq)]
             struct $op;
 
             impl Op for $op {

@@ -16,7 +16,7 @@ use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
 /// The operand itself; without a cotangent where `stop` is set.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Identity {
     stop: bool,
 }
@@ -52,7 +52,7 @@ impl Op for Identity {
 }
 
 /// The operands, computed before and apart from whatever reads them.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct OptimizationBarrier;
 
 impl Op for OptimizationBarrier {
@@ -100,7 +100,7 @@ pub(crate) fn barrier(tensors: &[Tensor]) -> Vec<Tensor> {
 }
 
 /// A function whose derivative is another function's word.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct CustomVjp {
     name: &'static str,
     /// From captures and inputs to outputs.

@@ -11,7 +11,7 @@ use crate::types::dtype::{DType, Kind};
 use crate::types::tensor_type::TensorType;
 
 /// What two elements are compared for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Direction {
     Eq,
     Ne,
@@ -21,7 +21,7 @@ pub(crate) enum Direction {
     Lt,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Compare(pub(crate) Direction);
 
 impl Op for Compare {
@@ -47,7 +47,7 @@ impl Op for Compare {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Select;
 
 impl Op for Select {
@@ -83,7 +83,7 @@ impl Op for Select {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Clamp;
 
 impl Op for Clamp {

@@ -20,7 +20,7 @@ use crate::types::tensor_type::TensorType;
 /// A loop whose body maps constants, carries and one slice of each sequence to new carries and one slice of each output.
 ///
 /// Operands: constants, initial carries, sequences (time is axis 0). Outputs: final carries, stacked slices.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scan {
     pub(crate) body: Function,
     pub(crate) consts: usize,

@@ -11,7 +11,7 @@ use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
 use crate::types::tensor_type::TensorType;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct TritonCall {
     kernel: Arc<Kernel>,
     /// Numbers of axes of the operands: arrays lie row by row.

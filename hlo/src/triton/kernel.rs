@@ -6,7 +6,7 @@ use crate::lane_program::{LaneProgram, Slot};
 use crate::types::dtype::DType;
 
 /// A kernel as text, and how it is launched.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Kernel {
     /// The module.
     pub(super) text: String,

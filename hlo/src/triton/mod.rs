@@ -9,8 +9,8 @@ mod text;
 use crate::elementwise_scan::ElementwiseLoop;
 use crate::graph::error::GraphErrors;
 use crate::graph::function::Function;
+use crate::graph::trace::trace;
 use crate::lane_program::LaneProgram;
-use crate::trace;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
