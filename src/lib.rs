@@ -113,7 +113,6 @@ pub mod display;
 mod error;
 mod fields;
 mod jit;
-mod kernel;
 pub mod native;
 pub mod network;
 pub mod nn;

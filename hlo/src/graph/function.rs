@@ -44,6 +44,13 @@ impl PartialEq for Node {
     }
 }
 
+impl Node {
+    /// Whether it stands for an input of its function, and computes nothing.
+    pub fn is_parameter(&self) -> bool {
+        self.op.downcast::<Parameter>().is_some()
+    }
+}
+
 /// A program: parameters, nodes in an order in which each follows its operands, results.
 ///
 /// The first nodes are the parameters, in order.
@@ -58,6 +65,12 @@ pub struct Function {
 pub type Rewrite<'a> = dyn FnMut(&Node, &[Tensor]) -> Option<Vec<Tensor>> + 'a;
 
 impl Function {
+    /// A function of nodes that came from another one: parameters first, as many as there are names, then each node after its
+    /// operands. What a pass over [`nodes`](Function::nodes) puts together again; [`verify`](Function::verify) checks it.
+    pub fn from_parts(nodes: Vec<Node>, inputs: Vec<String>, results: Vec<Value>) -> Function {
+        Function { nodes, inputs, results }
+    }
+
     /// Nodes, parameters first, each after its operands.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
