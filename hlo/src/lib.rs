@@ -1,4 +1,4 @@
-//! A traced graph of StableHLO operations. Knows nothing of PJRT, files, threads, spikes or quantization.
+//! A traced graph of StableHLO operations. Knows nothing of PJRT, files, threads, kernels, spikes or quantization.
 #![forbid(unsafe_code)]
 
 mod graph;

@@ -1,11 +1,8 @@
-//! What computes kernels on a platform. A new one is a file with its `impl Backend`, and a row of [`BACKENDS`].
+//! What computes kernels on a platform.
 
 use std::fmt;
 
 use spiq_hlo::{Function, GraphErrors, Op};
-
-use crate::processor::Processor;
-use crate::triton::Triton;
 
 /// Puts calls of its kernels into functions.
 pub trait Backend: fmt::Debug + Sync {
@@ -28,17 +25,4 @@ pub trait Backend: fmt::Debug + Sync {
 
     /// What the kernel that an operation calls computes, if it is a call of this back end.
     fn describe(&self, op: &dyn Op) -> Option<String>;
-}
-
-/// Every back end.
-pub const BACKENDS: &[&dyn Backend] = &[&Processor, &Triton];
-
-/// The back end for a platform, if there is one.
-///
-/// ```
-/// assert_eq!(spiq_kernels::backend("cuda").map(|backend| backend.name()), Some("triton"));
-/// assert!(spiq_kernels::backend("tpu").is_none());
-/// ```
-pub fn backend(platform: &str) -> Option<&'static dyn Backend> {
-    BACKENDS.iter().copied().find(|backend| backend.platforms().contains(&platform))
 }

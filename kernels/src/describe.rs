@@ -2,7 +2,7 @@
 
 use spiq_hlo::{Function, PrintOptions};
 
-use crate::backend::BACKENDS;
+use crate::backends::BACKENDS;
 
 /// The function's text, with the program of each kernel that it calls below the call, in the place of its encoded form.
 pub fn describe(function: &Function) -> String {

@@ -1,11 +1,9 @@
-//! The table of instructions: everything that is said of one stands in its row. The contract makes the [`LaneOp`] of it, the
+//! The table of instructions: everything that is said of one stands in its row. The contract makes the `LaneOp` of it, the
 //! interpreter its arithmetic, the Triton printer its text.
 //!
 //! A row: number, name in Rust, name in text, the function of single elements that it computes (or nothing), its arithmetic on
 //! f32 (booleans are 0 and 1), its text for Triton (a function of `triton/instruction.rs`). Numbers are kept for ever: programs
 //! with them lie in caches. A new row takes the next one.
-//!
-//! [`LaneOp`]: crate::contract::lane_op::LaneOp
 
 /// Hands the table to a macro.
 macro_rules! instructions {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod backends;
 pub mod contract;
 mod describe;
 mod instructions;
@@ -14,7 +15,8 @@ mod processor;
 pub mod run;
 mod triton;
 
-pub use backend::{BACKENDS, Backend, backend};
+pub use backend::Backend;
+pub use backends::{BACKENDS, backend};
 pub use contract::call::KernelCall;
 pub use contract::fused_product::FusedProduct;
 pub use contract::lane_op::LaneOp;

@@ -3,7 +3,7 @@
 //! before a release), `PROPTEST_RNG_SEED` which.
 
 use super::nest::{self, Kind, Level, Transformed, Unrolled, Way, has_while, is_allowed};
-use crate::reference::{Case, Reference};
+use crate::reference::Reference;
 use crate::run::Program;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
@@ -116,48 +116,23 @@ fn four_levels() {
     check_depth(4);
 }
 
-/// Nests of one program: a compilation costs more than what is in it.
-const TOGETHER: usize = 8;
-
 #[test]
 fn every_nest_has_jaxs_values() {
     let file = Reference::load("nests");
     let given = file.case("given");
     let inputs = ["a", "b", "w"].map(|name| given.array(name).clone());
-    let nests: Vec<(Case<'_>, Vec<Level>)> = file
-        .cases("nest")
-        .map(|case| {
-            let levels = levels_of(&case);
-            (case, levels)
-        })
-        .collect();
-    let failures: Vec<String> = nests.chunks(TOGETHER).flat_map(|nests| failures(nests, &inputs)).collect();
-    assert!(failures.is_empty(), "{} nests\n{}", failures.len(), failures.join("\n"));
-}
-
-/// What is wrong with some nests, as one program.
-fn failures(nests: &[(Case<'_>, Vec<Level>)], inputs: &[Array]) -> Vec<String> {
-    let program = compiled(inputs, |x| nests.iter().flat_map(|(_, levels)| outputs(&Transformed, levels, x)).collect());
-    let results = match program.and_then(|program| values(&program, inputs)) {
-        Ok(results) => results,
-        Err(e) => return vec![format!("{:?}: {e}", nests.iter().map(|(case, _)| case.name).collect::<Vec<_>>())],
-    };
-    let mut results = results.iter();
-    let mut wrong = Vec::new();
-    for (case, levels) in nests {
-        let names = if has_while(levels) { &["value"][..] } else { &["value", "da", "db", "dw"] };
-        for name in names {
-            let got = results.next().expect("a result of each name");
-            let failure = close(name, got, &case.array(name).to_f64(), 1e-9).err();
-            wrong.extend(failure.map(|e| format!("{}: {levels:?}: {e}", case.name)));
-        }
+    let mut failures = Vec::new();
+    for case in file.cases("nest") {
+        let levels: Vec<Level> = case.get("levels").as_array().expect("a list").iter().map(level).collect();
+        let check = || -> Outcome<()> {
+            let results = values(&compiled(&inputs, |x| outputs(&Transformed, &levels, x))?, &inputs)?;
+            let names = ["value", "da", "db", "dw"];
+            assert_eq!(results.len(), if has_while(&levels) { 1 } else { names.len() });
+            results.iter().zip(names).try_for_each(|(got, name)| close(name, got, &case.array(name).to_f64(), 1e-9))
+        };
+        failures.extend(check().err().map(|e| format!("{}: {levels:?}: {e}", case.name)));
     }
-    assert!(results.next().is_none(), "a result without a name");
-    wrong
-}
-
-fn levels_of(case: &Case<'_>) -> Vec<Level> {
-    case.get("levels").as_array().expect("a list").iter().map(level).collect()
+    assert!(failures.is_empty(), "{} nests\n{}", failures.len(), failures.join("\n"));
 }
 
 fn level(level: &serde_json::Value) -> Level {

@@ -7,7 +7,7 @@ use crate::device::cpu;
 use spiq::nn::{self, Alif, Axes, CuBaLif, If, Layer, Li, Lif, Sequential, Surrogate};
 use spiq::pjrt::{Client, CompileOptions, Input};
 use spiq::random::{Key, Rngs};
-use spiq::{Array, DType, DotDims, Function, Program, Tensor, TensorType, scan, trace, vjp};
+use spiq::{Array, DType, DotDims, Function, Program, Tensor, TensorType, scan, trace, vjp, vmap};
 
 /// What the two kernels are called in a program.
 const LOOP: &str = "spiq_elementwise_scan";
@@ -349,4 +349,30 @@ fn a_product_that_is_read_elsewhere_stays_outside_of_the_loop() {
     });
     let values = [spikes(1, &inputs[0].1, 0.2), whole(2, &inputs[1].1)];
     check_products(&function.unwrap(), &values, 1, 0.0);
+}
+
+/// A loop that is a call already, over one more axis: the same program on more lanes, with time still in front.
+#[test]
+fn a_call_maps() {
+    let client = client();
+    let sums = |x: &Tensor| {
+        let start = x.index_axis(0, 0);
+        let (last, all) = scan(&start, x, |v: Tensor, row: Tensor| (&v * 0.5 + row, v));
+        vec![last, all]
+    };
+    let plain = trace(&[("x", f32(&[7, 40]))], |x| sums(&x[0])).unwrap();
+    let called = spiq_kernels::call_elementwise_scans(&plain).unwrap();
+    let mapped = |function: &Function| {
+        let over = |x: Tensor| function.call(x.graph(), std::slice::from_ref(&x));
+        trace(&[("x", f32(&[5, 7, 40]))], |x| vmap(&x[0], over)).unwrap()
+    };
+    let (wide, wanted) = (mapped(&called), mapped(&plain));
+    assert_eq!(calls(&client, &wide, LOOP), 1);
+    let x = random(3, &f32(&[5, 7, 40]), -1.0, 1.0);
+    let without = Program { without_kernels: true, ..Program::named("plain") };
+    let (got, wanted) = (
+        run(&client, &Program::named("kernel"), &wide, std::slice::from_ref(&x)),
+        run(&client, &without, &wanted, std::slice::from_ref(&x)),
+    );
+    assert_eq!(got, wanted);
 }

@@ -13,7 +13,7 @@ use crate::graph::trace::{Graph, Place};
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// A value of a trace in progress: cheap to clone, and `'static`, so it can live in a struct or a notebook cell.
+/// A value of a trace in progress: cheap to clone, and `'static`, so it can live in a struct.
 ///
 /// Arithmetic on tensors is recorded, not computed. Operands of different shapes are broadcast as in numpy; element
 /// types must be equal; a Rust number takes the element type of the tensor beside it. What becomes of results that a type does

@@ -42,14 +42,14 @@ impl FromStr for Slot {
         if let Some(bits) = text.strip_prefix("0x") {
             return u32::from_str_radix(bits, 16).map(|bits| Slot::Number(f32::from_bits(bits))).map_err(|_| wrong());
         }
-        let kinds: [(&str, fn(usize) -> Slot); 4] =
-            [("c", Slot::Const), ("s", Slot::Carry), ("x", Slot::Slice), ("r", Slot::Result)];
-        for (letter, slot) in kinds {
-            if let Some(index) = text.strip_prefix(letter) {
-                return index.parse().map(slot).map_err(|_| wrong());
-            }
-        }
-        text.parse().map(Slot::Number).map_err(|_| wrong())
+        let kind: fn(usize) -> Slot = match text.get(..1) {
+            Some("c") => Slot::Const,
+            Some("s") => Slot::Carry,
+            Some("x") => Slot::Slice,
+            Some("r") => Slot::Result,
+            _ => return text.parse().map(Slot::Number).map_err(|_| wrong()),
+        };
+        text[1..].parse().map(kind).map_err(|_| wrong())
     }
 }
 

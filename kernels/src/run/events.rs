@@ -1,4 +1,4 @@
-//! Spikes as lists of where they are. Knows nothing of what is summed there.
+//! A mask as lists of where it is set. Knows nothing of what is summed there.
 
 use std::ops::Range;
 
@@ -13,35 +13,35 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// For each of these rows of spikes, the columns where it has one.
+    /// For each of these rows of a mask, the columns where it is set.
     #[inline(always)]
-    pub(super) fn of_rows(spikes: &Read, columns: usize, rows: Range<usize>) -> Events {
+    pub(super) fn of_rows(mask: &Read, columns: usize, rows: Range<usize>) -> Events {
         let mut events = Events { starts: vec![0], lists: Vec::new() };
         for row in rows {
-            events.push_row(spikes, columns, row);
+            events.push_row(mask, columns, row);
         }
         events
     }
 
     /// The same of one row, in the place of what was there.
     #[inline(always)]
-    pub(super) fn set_row(&mut self, spikes: &Read, columns: usize, row: usize) {
+    pub(super) fn set_row(&mut self, mask: &Read, columns: usize, row: usize) {
         self.lists.clear();
         self.starts.clear();
         self.starts.push(0);
-        self.push_row(spikes, columns, row);
+        self.push_row(mask, columns, row);
     }
 
     #[inline(always)]
-    fn push_row(&mut self, spikes: &Read, columns: usize, row: usize) {
-        each_spike(spikes, row * columns..(row + 1) * columns, |column| self.lists.push(column as u32));
+    fn push_row(&mut self, mask: &Read, columns: usize, row: usize) {
+        each_set(mask, row * columns..(row + 1) * columns, |column| self.lists.push(column as u32));
         self.starts.push(self.lists.len());
     }
 
-    /// For each column of spikes, those of these rows that have one there, counted from the first of them.
+    /// For each column of a mask, those of these rows where it is set, counted from the first of them.
     #[inline(always)]
-    pub(super) fn of_columns(spikes: &Read, columns: usize, rows: Range<usize>) -> Events {
-        let by_row = Events::of_rows(spikes, columns, rows.clone());
+    pub(super) fn of_columns(mask: &Read, columns: usize, rows: Range<usize>) -> Events {
+        let by_row = Events::of_rows(mask, columns, rows.clone());
         let mut starts = vec![0; columns + 1];
         for column in &by_row.lists {
             starts[*column as usize + 1] += 1;
@@ -73,11 +73,11 @@ impl Events {
 
 /// Calls `found` with the place of each byte that is not 0, counted from the start of the range.
 #[inline(always)]
-fn each_spike(spikes: &Read, range: Range<usize>, found: impl FnMut(usize)) {
-    match spikes {
+fn each_set(mask: &Read, range: Range<usize>, found: impl FnMut(usize)) {
+    match mask {
         Read::S8(bytes) => each_nonzero(&bytes[range], |byte| byte as u8, found),
         Read::Pred(bytes) => each_nonzero(&bytes[range], |byte| byte, found),
-        _ => unreachable!("spikes are bytes, as was checked"),
+        _ => unreachable!("a mask is bytes, as was checked"),
     }
 }
 
@@ -110,14 +110,14 @@ mod tests {
     use super::*;
 
     /// Nine columns: more than a word, and no multiple of one.
-    const SPIKES: [u8; 18] = [0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 255, 0, 0, 128, 0, 0, 0, 0];
+    const MASK: [u8; 18] = [0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 255, 0, 0, 128, 0, 0, 0, 0];
 
     #[test]
-    fn rows_and_columns_list_the_same_spikes() {
-        let spikes = Read::Pred(&SPIKES);
-        let rows = Events::of_rows(&spikes, 9, 0..2);
+    fn rows_and_columns_list_the_same_places() {
+        let mask = Read::Pred(&MASK);
+        let rows = Events::of_rows(&mask, 9, 0..2);
         assert_eq!([rows.list(0), rows.list(1)], [&[1u32, 7, 8][..], &[1, 4]]);
-        let columns = Events::of_columns(&spikes, 9, 0..2);
+        let columns = Events::of_columns(&mask, 9, 0..2);
         let lists: Vec<&[u32]> = (0..9).map(|column| columns.list(column)).collect();
         let none: &[u32] = &[];
         assert_eq!(lists, [none, &[0, 1], none, none, &[1], none, none, &[0], &[0]]);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_part_counts_from_its_first_row() {
-        let signed = SPIKES.map(|byte| byte as i8);
+        let signed = MASK.map(|byte| byte as i8);
         let columns = Events::of_columns(&Read::S8(&signed), 9, 1..2);
         assert_eq!((columns.list(1), columns.list(7)), (&[0u32][..], &[][..]));
     }

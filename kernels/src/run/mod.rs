@@ -2,7 +2,7 @@
 //!
 //! Invariant: depends on no plugin, no thread of its own and no pass that finds kernels.
 //!
-//! A [`Scan`] is a [`LaneProgram`] with its memory. It is cut into [`Tile`]s, ranges of lanes that run
+//! A scan is a [`LaneProgram`] with its memory. It is cut into tiles, ranges of lanes that run
 //! on any thread in any order, since lanes do not depend on each other: results do not depend on the number of threads.
 
 mod events;
@@ -93,17 +93,17 @@ fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize
     Some(())
 }
 
-/// Runs a product with spikes. `words` are its encoded sizes; inputs are the spikes and the matrix.
+/// Runs a masked product. `words` are its encoded sizes; inputs are the mask and the matrix.
 ///
 /// # Errors
 /// As [`run_scan`].
 pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: &impl Pool) -> Result<(), String> {
     let product = MaskedProduct::decode(words).ok_or("a kernel was given a product that it cannot read")?;
     let misfit = || "a kernel was given memory that does not fit its product".to_owned();
-    let ([spikes, matrix], [out]) = (inputs, outputs) else { return Err(misfit()) };
+    let ([mask, matrix], [out]) = (inputs, outputs) else { return Err(misfit()) };
     let sizes = |count: usize, width: usize| count.checked_mul(width).ok_or_else(misfit);
-    let fits = matches!(spikes, Read::S8(_) | Read::Pred(_))
-        && spikes.len() == sizes(product.rows, product.columns)?
+    let fits = matches!(mask, Read::S8(_) | Read::Pred(_))
+        && mask.len() == sizes(product.rows, product.columns)?
         && matrix.len() == sizes(product.summed(), product.width)?
         && out.len() == sizes(product.kept(), product.width)?
         && !out.is_empty();
@@ -111,9 +111,9 @@ pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: 
         return Err(misfit());
     }
     ended(match (matrix, out) {
-        (Read::S8(matrix), Write::S32(out)) => product::run(&product, *spikes, matrix, out, pool),
-        (Read::F32(matrix), Write::F32(out)) => product::run(&product, *spikes, matrix, out, pool),
-        (Read::Bf16(matrix), Write::F32(out)) => product::run(&product, *spikes, matrix, out, pool),
+        (Read::S8(matrix), Write::S32(out)) => product::run(&product, *mask, matrix, out, pool),
+        (Read::F32(matrix), Write::F32(out)) => product::run(&product, *mask, matrix, out, pool),
+        (Read::Bf16(matrix), Write::F32(out)) => product::run(&product, *mask, matrix, out, pool),
         _ => return Err(misfit()),
     })
 }

@@ -1,4 +1,4 @@
-//! Products of spikes with a matrix, cut into parts that do not depend on each other. Knows nothing of threads.
+//! Masked products, cut into parts that do not depend on each other. Knows nothing of threads.
 
 use std::ops::Range;
 
@@ -15,19 +15,19 @@ const CACHED: usize = 1 << 18;
 /// Additions to a row of the result in a block at least, about: the row is read and written once for all of them.
 const ADDITIONS: usize = 8;
 
-/// Of so many rows of spikes one is looked at to know about how many there are.
+/// Every 16th row of a mask is sampled to estimate its density.
 const SAMPLED: usize = 16;
 
-/// Rows of spikes whose events are listed at a time.
+/// Rows of a mask whose events are listed at a time.
 const LISTED: usize = 256;
 
-/// Additions below which another thread is not worth waking, if one element in ten is a spike.
+/// Additions below which another thread is not worth waking, if one element of the mask in ten is set.
 const SMALL: usize = 1 << 20;
 
-/// Spikes and a matrix that fit each other.
+/// A mask and a matrix that fit each other.
 #[derive(Clone, Copy, Debug)]
 struct Operands<'a, T> {
-    spikes: Read<'a>,
+    mask: Read<'a>,
     columns: usize,
     matrix: Matrix<'a, T>,
 }
@@ -35,14 +35,14 @@ struct Operands<'a, T> {
 /// Computes a product whose operands are of its sizes. Whether all parts of it ended.
 pub(super) fn run<T: Row>(
     product: &MaskedProduct,
-    spikes: Read,
+    mask: Read,
     elements: &[T],
     out: &mut [T::Sum],
     pool: &impl Pool,
 ) -> bool {
     let matrix = Matrix { elements, width: product.width };
-    let operands = Operands { spikes, columns: product.columns, matrix };
-    let small = product.rows * product.columns * product.width < SMALL;
+    let operands = Operands { mask, columns: product.columns, matrix };
+    let small = product.rows.saturating_mul(product.columns).saturating_mul(product.width) < SMALL;
     let workers = if small { 1 } else { pool.workers() };
     if product.over_rows {
         over_rows(product, operands, out, workers, pool)
@@ -76,7 +76,7 @@ fn over_columns<T: Row>(
     pool.run_all(parts.map(|(rows, out)| OverColumns { operands, rows, out }).collect())
 }
 
-/// Some rows of a result, one for each row of spikes.
+/// Some rows of a result, one for each row of the mask.
 struct OverColumns<'a, T: Row> {
     operands: Operands<'a, T>,
     rows: Range<usize>,
@@ -86,8 +86,8 @@ struct OverColumns<'a, T: Row> {
 impl<T: Row> Work for OverColumns<'_, T> {
     #[inline(always)]
     fn run(self) {
-        let Operands { spikes, columns, matrix } = self.operands;
-        let events = Events::of_rows(&spikes, columns, self.rows);
+        let Operands { mask, columns, matrix } = self.operands;
+        let events = Events::of_rows(&mask, columns, self.rows);
         for (row, out) in self.out.chunks_exact_mut(matrix.width).enumerate() {
             out.fill(T::Sum::default());
             matrix.add_rows(out, 0, events.list(row));
@@ -106,7 +106,7 @@ fn over_rows<T: Row>(
     let blocks: Vec<usize> = (0..product.rows).step_by(block).collect();
     let mut events: Vec<Events> = blocks.iter().map(|_| Events::default()).collect();
     let listings = blocks.iter().zip(&mut events).map(|(&first, events)| Listing {
-        spikes: operands.spikes,
+        mask: operands.mask,
         columns: operands.columns,
         rows: first..product.rows.min(first + block),
         events,
@@ -119,18 +119,18 @@ fn over_rows<T: Row>(
     pool.run_all(parts.map(|(rows, out)| OverRows { matrix, block, events: &events, rows, out }).collect())
 }
 
-/// Rows of a block of the matrix: those that stay in the cache, or more where spikes are rare.
+/// Rows of a block of the matrix: those that stay in the cache, or more where the mask is sparse.
 fn block<T: Row>(product: &MaskedProduct, operands: &Operands<T>) -> usize {
     let rows = (0..product.rows).step_by(SAMPLED);
     let (looked_at, columns) = (rows.len() * product.columns, product.columns);
-    let found: usize = rows.map(|row| Events::of_rows(&operands.spikes, columns, row..row + 1).count()).sum();
+    let found: usize = rows.map(|row| Events::of_rows(&operands.mask, columns, row..row + 1).count()).sum();
     let enough = ADDITIONS * looked_at / found.max(1);
     (CACHED / (product.width * size_of::<T>())).max(enough).clamp(1, product.rows)
 }
 
 /// The events of a block of rows.
 struct Listing<'a> {
-    spikes: Read<'a>,
+    mask: Read<'a>,
     columns: usize,
     rows: Range<usize>,
     events: &'a mut Events,
@@ -139,11 +139,11 @@ struct Listing<'a> {
 impl Work for Listing<'_> {
     #[inline(always)]
     fn run(self) {
-        *self.events = Events::of_columns(&self.spikes, self.columns, self.rows);
+        *self.events = Events::of_columns(&self.mask, self.columns, self.rows);
     }
 }
 
-/// Some rows of a result, one for each column of spikes.
+/// Some rows of a result, one for each column of the mask.
 struct OverRows<'a, T: Row> {
     matrix: Matrix<'a, T>,
     /// Rows of a block.
@@ -192,13 +192,13 @@ mod tests {
         let (rows, columns, width) = (700, 60, 90);
         // Neither regular nor whole: sums in another order would be others.
         let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u32 as f32 / 1e9;
-        let spikes: Vec<u8> = (0..rows * columns).map(|i| u8::from(noise(i) < 0.5)).collect();
+        let mask: Vec<u8> = (0..rows * columns).map(|i| u8::from(noise(i) < 0.5)).collect();
         for over_rows in [false, true] {
             let product = MaskedProduct { rows, columns, width, over_rows };
             let matrix: Vec<f32> = (0..product.summed() * width).map(|i| noise(i + 5).sin()).collect();
             let results = [1, 2, 3, 7].map(|workers| {
                 let mut out = vec![f32::NAN; product.kept() * width];
-                assert!(run(&product, Read::Pred(&spikes), &matrix[..], &mut out, &InTurn(workers)));
+                assert!(run(&product, Read::Pred(&mask), &matrix[..], &mut out, &InTurn(workers)));
                 out
             });
             assert!(results[0].iter().any(|sum| *sum != 0.0) && results.iter().all(|out| *out == results[0]));

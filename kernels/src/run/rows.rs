@@ -1,4 +1,4 @@
-//! Sums of rows of a matrix. Knows nothing of spikes.
+//! Sums of rows of a matrix. Knows nothing of masks.
 
 /// Element types whose rows are summed, and in what.
 pub(super) trait Row: Copy + Send + Sync {

@@ -205,7 +205,7 @@ impl<'a> Scan<'a> {
         Some(tiles)
     }
 
-    /// Lanes that are better not cut: a row of what is computed here, whose spikes would be listed twice; or else a vector.
+    /// Lanes that are better not cut: a row of what is computed here, whose mask would be listed twice; or else a vector.
     fn row(&self, workers: usize) -> usize {
         const VECTOR: usize = 16;
         let row = |sequence: &Sequence| match sequence {

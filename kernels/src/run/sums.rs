@@ -1,4 +1,4 @@
-//! Sequences that are not in memory: rows of products of spikes with a matrix, computed where a loop reads them. Knows nothing
+//! Sequences that are not in memory: rows of masked products, computed where a loop reads them. Knows nothing
 //! of what is done with them.
 
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::rows::{Matrix, Row};
 /// A product whose rows, `rows` of them in each step, are what a loop reads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sums<'a> {
-    spikes: Read<'a>,
+    mask: Read<'a>,
     columns: usize,
     elements: Elements<'a>,
     width: usize,
@@ -33,9 +33,9 @@ pub(super) enum Line {
 }
 
 impl<'a> Sums<'a> {
-    /// A product of spikes with a matrix of this width. `None`: they do not fit each other, or not `lanes` in `steps`.
+    /// A product of a mask with a matrix of this width. `None`: they do not fit each other, or not `lanes` in `steps`.
     pub(super) fn new(
-        [spikes, matrix]: [Read<'a>; 2],
+        [mask, matrix]: [Read<'a>; 2],
         [columns, width]: [usize; 2],
         [steps, lanes]: [usize; 2],
     ) -> Option<Sums<'a>> {
@@ -46,11 +46,11 @@ impl<'a> Sums<'a> {
             _ => return None,
         };
         let rows = steps.checked_mul(lanes.checked_div(width)?)?;
-        let fits = matches!(spikes, Read::S8(_) | Read::Pred(_))
+        let fits = matches!(mask, Read::S8(_) | Read::Pred(_))
             && lanes.is_multiple_of(width)
-            && Some(spikes.len()) == rows.checked_mul(columns)
+            && Some(mask.len()) == rows.checked_mul(columns)
             && Some(matrix.len()) == columns.checked_mul(width);
-        fits.then_some(Sums { spikes, columns, elements, width })
+        fits.then_some(Sums { mask, columns, elements, width })
     }
 
     #[inline]
@@ -101,7 +101,7 @@ impl<'a> Sums<'a> {
         while lane < lanes.end {
             let (row, from) = ((first + lane) / self.width, lane % self.width);
             let end = lanes.end.min(lane - from + self.width);
-            events.set_row(&self.spikes, self.columns, row);
+            events.set_row(&self.mask, self.columns, row);
             matrix.add_rows(&mut line[lane - lanes.start..end - lanes.start], from, events.list(0));
             lane = end;
         }
