@@ -105,13 +105,14 @@
 //! The folder `notebooks/` teaches all this with pictures, and `spiq --help` does it from the command line.
 
 pub mod bench;
+mod by_path;
+pub mod choice;
 pub mod config;
 pub mod data;
 pub mod display;
 mod error;
 mod fields;
 mod jit;
-mod kernel;
 pub mod native;
 pub mod network;
 pub mod nn;
@@ -126,6 +127,7 @@ pub mod ptq;
 pub mod quant;
 pub mod random;
 mod record;
+pub mod signature;
 pub mod table;
 pub mod train;
 

@@ -1040,7 +1040,7 @@ fn while_has_no_reverse_rule() {
 }
 
 /// An operation from outside of this library, with the least that it must have.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Foreign;
 
 impl Op for Foreign {

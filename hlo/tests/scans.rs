@@ -1,7 +1,8 @@
 //! What scans become when they are differentiated, mapped, rewritten and simplified. Nothing is run here.
 
 use spiq_hlo::{
-    DType, Function, Node, Tensor, TensorType, checkpoint, custom_vjp, grad, scan, scan_checkpointed, trace, vjp, vmap,
+    Array, Cotangents, DType, Function, Infer, Node, Op, Reverse, Tensor, TensorType, checkpoint, custom_vjp, grad,
+    scan, scan_checkpointed, trace, vjp, vmap,
 };
 
 fn f32(dims: &[usize]) -> TensorType {
@@ -330,4 +331,32 @@ fn a_scan_of_no_steps_is_no_loop() {
 
 fn types_of(function: &Function) -> Vec<String> {
     types(&function.result_types())
+}
+
+/// An operation of another library that holds an array and says nothing of how it is compared.
+#[derive(Debug, PartialEq)]
+struct Lookup(Array);
+
+impl Op for Lookup {
+    fn name(&self) -> &'static str {
+        "lookup"
+    }
+    fn infer(&self, operands: &[TensorType]) -> Infer {
+        Ok(operands.to_vec())
+    }
+    fn vjp(&self, _: &Reverse) -> Cotangents {
+        vec![None]
+    }
+}
+
+#[test]
+fn operations_that_differ_in_the_last_number_of_an_array_are_not_merged() {
+    // `Debug` of an array shows eight numbers.
+    let table = |last: f32| Array::new([9], [[1.0; 8].as_slice(), &[last]].concat()).expect("nine numbers");
+    let function = trace(&[("x", TensorType::new(DType::F32, [2]))], |x| {
+        let graph = x[0].graph();
+        [2.0, 3.0, 2.0].map(|last| graph.apply(Lookup(table(last)), &[&x[0]])).to_vec()
+    });
+    let simple = function.expect("sound").simplify();
+    assert_eq!(simple.nodes().iter().filter(|node| node.op.name() == "lookup").count(), 2);
 }

@@ -5,5 +5,6 @@ mod model;
 mod open_sizes;
 mod rule;
 
+pub use crate::fields::LARGEST;
 pub use model::ModelConfig;
 pub use rule::{RuleConfig, TileSize};

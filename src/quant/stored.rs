@@ -23,7 +23,7 @@ pub struct StoredWeight {
 }
 
 /// Marks a quantized weight: the original, then its parts; yields the parts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Mark(StoredWeight);
 
 const PARTS: [&str; 3] = ["qvalue", "scale", "zero_point"];

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Result, root};
+use crate::project::{Result, root};
 
 /// The kernel, and the version that the notebooks were written with.
 const KERNEL: [&str; 2] = ["evcxr_jupyter", "0.22.0"];

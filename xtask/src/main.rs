@@ -4,9 +4,12 @@ mod device;
 mod jupyter;
 mod notebook;
 mod notebooks;
+mod project;
+mod rooms;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use project::Result;
 
 const HELP: &str = "\
 Chores of the project.
@@ -14,12 +17,11 @@ Chores of the project.
   cargo xtask jupyter                     install JupyterLab and the Rust kernel for the notebooks
   cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail where one shows an error
   cargo xtask device                      build target/device: what a machine with an accelerator needs to check and measure
+  cargo xtask rooms                       print what each folder imports, fail where one imports what ARCHITECTURE.md bars
   cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
 
 JupyterLab and nbclient (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
 folder, unless it is there already: it takes ten minutes to build. What notebooks build stays in target/evcxr.";
-
-type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +41,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["jupyter"] => jupyter::install(),
         ["device"] => device::build(),
+        ["rooms"] => rooms::show(),
         ["notebooks", rest @ ..] => {
             let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));
             match flags[..] {
@@ -53,9 +56,4 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         [other, ..] => Err(format!("{UNKNOWN} command {other}; see cargo xtask --help")),
     }
-}
-
-/// The folder of the project.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project").to_owned()
 }

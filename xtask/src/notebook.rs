@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::Result;
+use crate::project::Result;
 
 /// A cell with this tag teaches an error: it must show one.
 const TEACHES_AN_ERROR: &str = "shows-error";

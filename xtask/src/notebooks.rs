@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::jupyter;
 use crate::notebook::Notebook;
-use crate::{Result, jupyter, root};
+use crate::project::{Result, root};
 
 /// Seconds that a cell, or the start of the kernel, may take: the first cell builds the library.
 const LONGEST_CELL: usize = 1800;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
 use crate::graph::function::{Function, Rewrite};
+use crate::graph::lane::Lane;
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
 use crate::types::tensor_type::TensorType;
@@ -55,8 +56,21 @@ pub struct Narrowed {
     pub outputs: Vec<usize>,
 }
 
-/// An operation with its attributes. Everything the library knows about an op stands in its one impl of this trait.
-pub trait Op: fmt::Debug + Any + Send + Sync {
+/// Equality of operations whose types are not known: every type with `PartialEq` has it.
+pub trait SameAs {
+    /// Whether `other` is of the same type and equal.
+    fn is_same(&self, other: &dyn Any) -> bool;
+}
+
+impl<T: PartialEq + Any> SameAs for T {
+    fn is_same(&self, other: &dyn Any) -> bool {
+        other.downcast_ref::<T>().is_some_and(|other| self == other)
+    }
+}
+
+/// An operation with its attributes. Equal operations (`PartialEq`) must compute the same from the same operands: nodes that apply
+/// them to the same operands are merged. Everything the library knows about an op stands in its one impl of this trait.
+pub trait Op: SameAs + fmt::Debug + Any + Send + Sync {
     /// The StableHLO mnemonic, without the dialect.
     fn name(&self) -> &'static str;
 
@@ -99,6 +113,12 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
         false
     }
 
+    /// What it computes of one lane: one element of each operand, all of one shape. `None`: no kernel computes it by lanes, and a
+    /// loop that has it stays with the compiler.
+    fn lane(&self) -> Option<Lane> {
+        None
+    }
+
     /// The same operation over one more leading axis. `None`: there is no rule.
     fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
         None
@@ -117,12 +137,6 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
     /// Whether nodes of the same operation with the same operands are the same value.
     fn is_pure_data(&self) -> bool {
         true
-    }
-
-    /// Whether an operation of the same name computes the same from the same operands. What `Debug` shows decides, which
-    /// must be all that an operation holds.
-    fn is_same(&self, other: &dyn Op) -> bool {
-        format!("{self:?}") == format!("{other:?}")
     }
 
     /// Applies the operation to `operands`, rewriting any function it holds. Only ops with bodies override it.
@@ -153,6 +167,12 @@ pub trait Op: fmt::Debug + Any + Send + Sync {
     /// What the operation is in simpler ones. Only ops that are not StableHLO's override it.
     fn lower(&self, _operands: &[Tensor]) -> Option<Vec<Tensor>> {
         None
+    }
+}
+
+impl PartialEq for dyn Op {
+    fn eq(&self, other: &dyn Op) -> bool {
+        self.is_same(other)
     }
 }
 

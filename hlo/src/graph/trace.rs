@@ -252,6 +252,17 @@ impl Graph {
         self.fail_at(op, violation, self.place())
     }
 
+    /// Runs `f` to see whether it can be done: where it gives nothing, or makes a wrong call, nothing is kept of its errors and the
+    /// answer is `None`.
+    pub fn attempt<T>(&self, f: impl FnOnce() -> Option<T>) -> Option<T> {
+        let before = self.0.shared.errors.borrow().len();
+        let found = f();
+        let mut errors = self.0.shared.errors.borrow_mut();
+        let sound = errors.len() == before;
+        errors.truncate(before);
+        found.filter(|_| sound)
+    }
+
     /// Keeps an error of whoever began this trace: its results are wrong.
     pub(crate) fn fail_results(&self, op: &str, violation: Violation) -> Tensor {
         self.fail_at(op, violation, self.0.begun)
@@ -388,7 +399,7 @@ impl Graph {
 
     /// The tensor that stands for a recorded value.
     pub(crate) fn tensor(&self, value: Value) -> Tensor {
-        Tensor::new(self, value, self.node(value.node).types[value.output].clone())
+        Tensor::new(self, value, self.0.nodes.borrow()[value.node].types[value.output].clone())
     }
 
     pub(crate) fn node(&self, index: usize) -> Node {
@@ -444,6 +455,18 @@ impl Graph {
         inputs.extend(own.iter().cloned());
         Some((Function::extract(&nodes, &inputs, &values), outer))
     }
+}
+
+/// Traces `f` on parameters of these names and types.
+///
+/// # Errors
+/// Every wrong call that `f` makes, each with its line.
+#[track_caller]
+pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, GraphErrors> {
+    let graph = Graph::new();
+    let tensors: Vec<Tensor> = inputs.iter().map(|(name, ty)| graph.input(*name, ty.clone())).collect();
+    let results = f(&tensors);
+    graph.finish(&results)
 }
 
 /// A range among those found so far; an output that a node was given later has none.

@@ -13,10 +13,12 @@ use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
 /// A constant: `value` itself, or the scalar `value` repeated over `ty`.
-#[derive(Debug)]
-pub(crate) struct Constant {
-    pub(crate) ty: TensorType,
-    pub(crate) value: Array,
+#[derive(Debug, PartialEq)]
+pub struct Constant {
+    /// The type of the result.
+    pub ty: TensorType,
+    /// All elements, or the one that is repeated.
+    pub value: Array,
 }
 
 impl Op for Constant {
@@ -29,9 +31,6 @@ impl Op for Constant {
     fn attrs(&self) -> Vec<(&'static str, String)> {
         vec![("value", format!("{} : {}", literal::dense(&self.value), self.ty.mlir()))]
     }
-    fn is_same(&self, other: &dyn Op) -> bool {
-        other.downcast::<Constant>().is_some_and(|other| other.ty == self.ty && other.value == self.value)
-    }
     fn vjp(&self, _: &Reverse) -> Cotangents {
         Vec::new()
     }
@@ -42,7 +41,7 @@ impl Op for Constant {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Iota {
     ty: TensorType,
     dimension: usize,

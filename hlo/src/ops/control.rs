@@ -17,7 +17,7 @@ use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
 /// A loop as StableHLO has it: both functions take the whole state. What the body does not change is passed along.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct While {
     condition: Function,
     body: Function,
@@ -181,7 +181,7 @@ pub fn while_loop<S: Tree>(init: &S, condition: impl FnOnce(&S) -> Tensor, body:
 }
 
 /// One of several functions, chosen by an index; each takes all operands behind the index.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Case {
     branches: Vec<Function>,
 }

@@ -2,6 +2,7 @@
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
+use crate::graph::lane::Lane;
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
@@ -9,7 +10,7 @@ use crate::ops::sample::Sample;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Convert(DType);
 
 impl Op for Convert {
@@ -29,6 +30,9 @@ impl Op for Convert {
     fn is_elementwise(&self) -> bool {
         true
     }
+    fn lane(&self) -> Option<Lane> {
+        Some(Lane::Convert(Box::new(Lane::Operand(0)), self.0))
+    }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Convert(self.0))
     }
@@ -38,7 +42,7 @@ impl Op for Convert {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct BitcastConvert(DType);
 
 impl Op for BitcastConvert {

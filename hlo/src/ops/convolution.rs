@@ -69,7 +69,7 @@ impl ConvDims {
 }
 
 /// A convolution. With both dilations and strides 1, no padding and one group it is what [`Convolution::new`] gives.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     /// Which axis is what.
     pub dims: ConvDims,

@@ -97,7 +97,7 @@ fn free(rank: usize, batch: &[usize], contract: &[usize]) -> Vec<usize> {
 
 /// A general dot product; the operands may differ from the result in element type. One of them may be booleans beside numbers, which
 /// count as 0 and 1, or bytes (`s8`) beside floats; it is converted when the product is lowered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DotGeneral {
     /// Which axes are paired.
     pub dims: DotDims,

@@ -161,7 +161,7 @@ fn check_indices(indices: &TensorType, constraint: &'static str) -> Result<(), V
 }
 
 /// Windows of the first operand at the indices that the second holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Gather {
     dims: WindowDims,
     sizes: Vec<usize>,
@@ -220,7 +220,7 @@ impl Op for Gather {
 }
 
 /// The first operand with the windows of the third written, or added, at the indices that the second holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Scatter {
     dims: WindowDims,
     add: bool,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::graph::batch::{Mapped, call_mapped};
 use crate::graph::error::Violation;
 use crate::graph::function::{Function, Rewrite};
+use crate::graph::lane::Lane;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
@@ -16,7 +17,7 @@ use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
 /// The operand itself; without a cotangent where `stop` is set.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Identity {
     stop: bool,
 }
@@ -52,7 +53,7 @@ impl Op for Identity {
 }
 
 /// The operands, computed before and apart from whatever reads them.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct OptimizationBarrier;
 
 impl Op for OptimizationBarrier {
@@ -64,6 +65,9 @@ impl Op for OptimizationBarrier {
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         reverse.cts.to_vec()
+    }
+    fn lane(&self) -> Option<Lane> {
+        Some(Lane::Barrier(Box::new(Lane::Operand(0))))
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(OptimizationBarrier)
@@ -100,7 +104,7 @@ pub(crate) fn barrier(tensors: &[Tensor]) -> Vec<Tensor> {
 }
 
 /// A function whose derivative is another function's word.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct CustomVjp {
     name: &'static str,
     /// From captures and inputs to outputs.

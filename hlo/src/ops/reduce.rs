@@ -17,7 +17,7 @@ use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
 /// `reduce` of one tensor; the initial value is the second operand.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Reduce {
     reducer: Reducer,
     axes: Vec<usize>,

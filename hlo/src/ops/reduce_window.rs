@@ -150,7 +150,7 @@ impl Window {
 }
 
 /// `reduce_window` of one tensor; the neutral element is the second operand.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct ReduceWindow {
     reducer: Reducer,
     window: Window,

@@ -10,7 +10,7 @@ use crate::print::literal::array_i64;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Reshape(Vec<usize>);
 
 impl Op for Reshape {
@@ -36,7 +36,7 @@ impl Op for Reshape {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Transpose(Vec<usize>);
 
 impl Op for Transpose {
@@ -68,11 +68,12 @@ impl Op for Transpose {
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct BroadcastInDim {
+/// The operand, repeated along the axes of a larger shape that none of its own becomes.
+#[derive(Debug, PartialEq)]
+pub struct BroadcastInDim {
     dims: Vec<usize>,
     /// Which axis of the result each axis of the operand becomes.
-    pub(crate) axes: Vec<usize>,
+    pub axes: Vec<usize>,
 }
 
 impl Op for BroadcastInDim {

@@ -12,7 +12,7 @@ use crate::print::literal::{array_i64, array_signed};
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Slice {
     start: Vec<usize>,
     limit: Vec<usize>,
@@ -69,7 +69,7 @@ impl Op for Slice {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Pad {
     low: Vec<i64>,
     high: Vec<i64>,
@@ -143,7 +143,7 @@ impl Op for Pad {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Concatenate(usize);
 
 impl Op for Concatenate {
@@ -187,7 +187,7 @@ impl Op for Concatenate {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct ReverseOp(Vec<usize>);
 
 impl Op for ReverseOp {
@@ -215,7 +215,7 @@ impl Op for ReverseOp {
 }
 
 /// The part of the first operand that starts at the scalar operands, moved inside where it would stand out.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct DynamicSlice(Vec<usize>);
 
 fn check_starts(x: &TensorType, starts: &[TensorType]) -> Result<(), Violation> {
@@ -280,7 +280,7 @@ fn with_zero(starts: &[Tensor]) -> Vec<Tensor> {
     zero.into_iter().chain(starts.iter().cloned()).collect()
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct DynamicUpdateSlice;
 
 impl Op for DynamicUpdateSlice {

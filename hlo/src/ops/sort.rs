@@ -14,7 +14,7 @@ use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
 /// A stable sort of all operands along an axis, ascending by the first `keys` of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Sort {
     axis: usize,
     keys: usize,

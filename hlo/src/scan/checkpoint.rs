@@ -21,7 +21,7 @@ use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
 /// A function of which the reverse pass keeps the operands alone.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Checkpoint {
     body: Function,
 }

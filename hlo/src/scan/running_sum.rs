@@ -17,7 +17,7 @@ use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
 /// Adds its operands to sums of that name. Outputs: how often that was done, this time included, and the sums.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct RunningSum {
     name: String,
     /// What each operand is called.

@@ -27,7 +27,7 @@ impl Function {
     ///
     /// # Errors
     /// None for a function that was traced without errors.
-    pub(crate) fn lower_to_loops(&self) -> Result<Function, GraphErrors> {
+    pub fn lower_to_loops(&self) -> Result<Function, GraphErrors> {
         if self.every_op(&|op, types| op.is_stablehlo(types) || op.lowers_last(types)) {
             return Ok(self.clone());
         }

@@ -30,7 +30,7 @@ impl Function {
             if node.op.is_pure_data() {
                 // Few operations of one name have the same operands, so they are compared one by one.
                 let alike = seen.entry((node.op.name(), operands.clone())).or_default();
-                match alike.iter().find(|&&earlier| node.op.is_same(&*self.nodes[earlier].op)) {
+                match alike.iter().find(|&&earlier| *node.op == *self.nodes[earlier].op) {
                     Some(&earlier) => stands_for[index] = earlier,
                     None => alike.push(index),
                 }

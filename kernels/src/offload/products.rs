@@ -1,0 +1,68 @@
+//! Finds the products in which one factor is 0 or 1, sums of rows of the other, and turns them into calls of one kernel. The one
+//! file that knows dot products and such calls.
+
+use spiq_hlo::{CustomCall, DType, DotGeneral, Function, GraphErrors, Mapped, Node, Tensor, TensorType};
+
+use crate::contract::call::KernelCall;
+use crate::contract::masked_product::MaskedProduct;
+
+/// The same function with each product of a mask with a matrix in one call of a kernel: integers exactly as the product, floats
+/// added in another order. Where the mask is 0, the matrix is not read: an infinity there stays without effect.
+///
+/// A mask is what is known to be 0 or 1, on the left side. Custom gradients become their forward functions.
+///
+/// # Errors
+/// None for a function that was traced without errors.
+pub fn call_masked_products(function: &Function) -> Result<Function, GraphErrors> {
+    function.lower_to_loops()?.simplify().transform(&mut |node, operands| {
+        let dot = node.op.downcast::<DotGeneral>()?;
+        product(dot, node, operands).map(|result| vec![result])
+    })
+}
+
+/// The product as a call, if one factor is a mask.
+fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor> {
+    let ([lhs, rhs], [ty]) = (operands, node.types.as_slice()) else { return None };
+    let adds = matches!(
+        (rhs.dtype(), ty.dtype),
+        (DType::S8, DType::S32) | (DType::F32, DType::F32) | (DType::BF16, DType::F32)
+    );
+    if !adds || !dot.dims.lhs_batch.is_empty() {
+        return None;
+    }
+    let count = dot.dims.lhs_contract.len();
+    let (leading, trailing) = (0..count, lhs.rank() - count..lhs.rank());
+    let over_rows = match dot.dims.lhs_contract.as_slice() {
+        axes if axes.iter().copied().eq(trailing) => false,
+        axes if axes.iter().copied().eq(leading.clone()) => true,
+        _ => return None,
+    };
+    if !dot.dims.rhs_contract.iter().copied().eq(leading) {
+        return None;
+    }
+    let summed: usize = rhs.dims()[..count].iter().product();
+    let kept = lhs.ty().count() / summed.max(1);
+    let (rows, columns) = if over_rows { (summed, kept) } else { (kept, summed) };
+    let product = MaskedProduct { rows, columns, width: ty.count() / kept.max(1), over_rows };
+    if ty.count() == 0 || summed == 0 {
+        return None;
+    }
+    let mask = in_bytes(lhs)?.reshape(&[rows, columns]);
+    let matrix = rhs.reshape(&[summed, product.width]);
+    Some(call(product, ty.dtype, &mask, &matrix).reshape(&ty.dims))
+}
+
+fn call(product: MaskedProduct, out: DType, mask: &Tensor, matrix: &Tensor) -> Tensor {
+    let call = KernelCall::Product(product);
+    let outputs = vec![TensorType::new(out, [product.kept(), product.width])];
+    // Calls are recorded for one runtime, after everything that maps functions.
+    let map = |_: &CustomCall, _: &Mapped| None;
+    let call = CustomCall { target: call.target(), config: call.config(), outputs, ranges: Vec::new(), map };
+    call.on(mask.graph(), &[mask.clone(), matrix.clone()]).swap_remove(0)
+}
+
+/// What is known to be 0 or 1, in bytes.
+fn in_bytes(tensor: &Tensor) -> Option<Tensor> {
+    let is_bytes = matches!(tensor.dtype(), DType::Pred | DType::S8);
+    tensor.is_boolean().then(|| if is_bytes { tensor.clone() } else { tensor.convert(DType::S8) })
+}
