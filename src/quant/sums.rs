@@ -18,7 +18,8 @@ pub(crate) fn sums_stored_values(lhs: &QTensor, rhs: &QTensor) -> bool {
         |q: &QTensor| q.tiles.is_none_or(|(axis, count)| count == 1 || q.values.dims()[axis] / count >= SMALLEST_TILE);
     let same_kind = lhs.qtype.storage().is_float() == rhs.qtype.storage().is_float();
     let uniform = lhs.qtype.is_uniform() && rhs.qtype.is_uniform();
-    same_kind && uniform && large(lhs) && large(rhs)
+    let known = !lhs.values.is_poison() && !rhs.values.is_poison();
+    known && same_kind && uniform && large(lhs) && large(rhs)
 }
 
 /// The type in which products of two stored types are summed.
