@@ -8,7 +8,7 @@ use spiq_hlo::{Array, Tensor, TensorType};
 use crate::by_path::{Tensors, Types};
 use crate::error::{Error, Result};
 use crate::network::{self, Network};
-use crate::nn::{Axes, Axis, Layer, Named, Outcome, Sequential, Traced, Wanted};
+use crate::nn::{Axes, Axis, Layer, Named, Outcome, Sequential, Traced, Wanted, letters};
 use crate::quant::Mode;
 use crate::random::Rngs;
 
@@ -228,10 +228,9 @@ impl Model for Sequential {
             let taken: Vec<Tensor> = given.params.values().chain(key).chain([given.x]).cloned().collect();
             let mut results = function.call(given.x.graph(), &taken).into_iter();
             let traces = results.next().expect("the traces come first");
-            let names: Vec<char> = Axis::of_rank(traces.rank()).into_iter().map(Axis::letter).collect();
             let states = states.iter().cloned().zip(&mut results).collect();
             let spike_rates = rates.iter().cloned().zip(results).collect();
-            Outputs { states, spike_rates, ..traces.named(&String::from_iter(names)).into() }
+            Outputs { states, spike_rates, ..traces.named(&letters(&Axis::of_rank(traces.rank()))).into() }
         }))
     }
     fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
