@@ -230,5 +230,8 @@ fn a_difference_at_the_end_of_a_long_text_is_shown() {
         Provenance { optimizer: Some(format!("{clipped}{rate}))")), ..Provenance::default() }
     };
     let difference = of("0.002").differences(&of("0.003")).remove(0).to_string();
-    assert_eq!(difference, "another optimizer (--optimizer: …obal_norm(3), adam(0.00…2)) there, …3)) here)");
+    assert_eq!(
+        difference,
+        "another optimizer (--optimizer: …l_norm(3), adam(0.002)) there, …l_norm(3), adam(0.003)) here)"
+    );
 }
