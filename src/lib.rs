@@ -111,6 +111,7 @@ pub mod display;
 mod error;
 mod jit;
 mod kernel;
+mod kernel_calls;
 pub mod native;
 pub mod network;
 pub mod nn;
