@@ -133,3 +133,64 @@ impl<W: kernel::Work> ffi::Work for Part<W> {
         self.0.run();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spiq_hlo::{DType, Instruction, LaneOp, LaneProgram, Slot, SpikeProduct};
+
+    use super::*;
+    use crate::pjrt::ffi::fake::{Memory, THREADS, call};
+
+    /// Under Miri: kernels write each element of a result before they read it, for nobody has written it before.
+    #[test]
+    fn a_loop_over_time_sums_a_sequence() {
+        let (steps, lanes) = (3, 5);
+        let program = LaneProgram {
+            steps,
+            lanes,
+            reverse: false,
+            consts: Vec::new(),
+            carries: vec![Slot::Result(0)],
+            slices: vec![DType::Pred],
+            outputs: vec![(Slot::Result(0), DType::F32), (Slot::Slice(0), DType::Pred)],
+            instructions: vec![Instruction {
+                op: LaneOp::Add,
+                operands: [Slot::Carry(0), Slot::Slice(0), Slot::Carry(0)],
+            }],
+        };
+        let spikes: Vec<u8> = (0..steps * lanes).map(|i| u8::from(i % 2 == 0)).collect();
+        let (mut start, mut sequence) = (Memory::of(&vec![1.0f32; lanes]), Memory::of(&spikes));
+        let (mut last, mut rows) = (Memory::<f32>::unwritten(lanes), Memory::<f32>::unwritten(steps * lanes));
+        let mut copy = Memory::<u8>::unwritten(steps * lanes);
+        let (inputs, outputs) = ([start.buffer(), sequence.buffer()], [last.buffer(), rows.buffer(), copy.buffer()]);
+        let handlers = handlers(Some(Platform::Cpu));
+        assert_eq!(call(handlers[0], &[("program", &program.encode())], &inputs, &outputs), None);
+        assert_eq!(last.read(), [3.0, 2.0, 3.0, 2.0, 3.0]);
+        assert_eq!(rows.read()[..lanes], [2.0, 1.0, 2.0, 1.0, 2.0]);
+        assert_eq!(copy.read(), spikes);
+    }
+
+    /// The same for products.
+    #[test]
+    fn a_product_adds_rows() {
+        THREADS.set(2);
+        for over_rows in [false, true] {
+            let product = SpikeProduct { rows: 3, columns: 3, width: 2, over_rows };
+            let (mut spikes, mut matrix) =
+                (Memory::of(&[1u8, 0, 1, 0, 0, 0, 0, 1, 0]), Memory::of(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]));
+            let mut sums = Memory::<f32>::unwritten(6);
+            let inputs = [spikes.buffer(), matrix.buffer()];
+            let handlers = handlers(Some(Platform::Cpu));
+            assert_eq!(call(handlers[1], &[("program", &product.encode())], &inputs, &[sums.buffer()]), None);
+            let want = if over_rows { [1.0, 2.0, 5.0, 6.0, 1.0, 2.0] } else { [6.0, 8.0, 0.0, 0.0, 3.0, 4.0] };
+            assert_eq!(sums.read(), want);
+        }
+    }
+
+    #[test]
+    fn a_call_without_a_program_is_refused() {
+        let want = Some("a kernel was called without a program".to_owned());
+        handlers(Some(Platform::Cpu)).iter().for_each(|handler| assert_eq!(call(*handler, &[], &[], &[]), want));
+        assert!(handlers(Some(Platform::Cuda)).is_empty());
+    }
+}

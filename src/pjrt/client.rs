@@ -207,3 +207,25 @@ impl fmt::Debug for Client {
         write!(f, "Client({}, {:?})", self.platform_name(), self.devices())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::proto::fields;
+    use super::*;
+
+    /// What the program says that it was compiled with has all that it has without LLVM's options, and those.
+    #[test]
+    fn llvm_is_told_with_the_program() {
+        let client = Client::cpu().expect("the processor's plugin");
+        let (raw, text) =
+            (&client.0.raw, "func.func @main(%x: tensor<f32>) -> tensor<f32> { return %x : tensor<f32> }");
+        let plain = CompileOptions::default();
+        let own = Loaded::compile_with(raw, text, &plain.encode(&raw.flags, &[])).expect("compiled").debug_options();
+        let told = Loaded::compile(raw, text, &plain).expect("compiled").debug_options();
+        let (own, told) = [own, told].map(|options| options.expect("no error").expect("XLA tells its options")).into();
+        let (own, told): (Vec<_>, Vec<_>) = (fields(&own).collect(), fields(&told).collect());
+        assert!(own.len() > 100 && own.iter().all(|field| told.contains(field)), "{own:?}\n{told:?}");
+        let count = client.xla_flags().matches("=-").count() + client.xla_flags().matches(",-").count();
+        assert_eq!((told.len() - own.len(), client.xla_flags().contains("hashrecognize")), (count, true));
+    }
+}

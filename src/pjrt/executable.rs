@@ -125,15 +125,14 @@ impl Loaded {
         {
             return Err(Error::input(format!("there is no device {device}; there are {}", client.devices.len())));
         }
-        let base =
-            client.llvm.base(|text, options| Loaded::compile_with(client, text, options)?.program.debug_options())?;
+        let base = client.llvm.base(|text, options| Loaded::compile_with(client, text, options)?.debug_options())?;
         let mut loaded = Loaded::compile_with(client, text, &options.encode(&client.flags, base))?;
         loaded.signature = loaded.program.signature(options.inputs.as_deref())?;
         Ok(loaded)
     }
 
     /// Compiles with encoded options. The signature is still empty.
-    fn compile_with(client: &Arc<RawClient>, text: &str, options: &[u8]) -> Result<Loaded> {
+    pub(super) fn compile_with(client: &Arc<RawClient>, text: &str, options: &[u8]) -> Result<Loaded> {
         let source = program::source(text);
         // SAFETY: text and options outlive the call, and the executable is handed to us.
         unsafe {
@@ -144,6 +143,11 @@ impl Loaded {
             })?;
             Loaded::take(client, made.executable)
         }
+    }
+
+    /// [`Program::debug_options`] where the plugin tells.
+    pub(super) fn debug_options(&self) -> Result<Option<Vec<u8>>> {
+        self.program.debug_options()
     }
 
     pub(super) fn deserialize(client: &Arc<RawClient>, bytes: &[u8]) -> Result<Loaded> {

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
+use std::sync::Mutex;
 
 use super::api::Api;
 use super::sys;
@@ -17,6 +18,14 @@ struct Table {
     beyond: *const c_void,
 }
 
+/// Tables stay, as plugins do, and are no leaks.
+static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
+
+struct Kept(#[expect(dead_code, reason = "held alone")] NonNull<Table>);
+
+// SAFETY: nobody writes a table.
+unsafe impl Send for Kept {}
+
 /// A table of the oldest version with these functions in its first slots.
 pub fn api(functions: &[(usize, *const c_void)]) -> Api {
     // SAFETY: numbers and nullable pointers.
@@ -26,6 +35,8 @@ pub fn api(functions: &[(usize, *const c_void)]) -> Api {
     for &(slot, function) in functions {
         table.slots[slot] = function;
     }
+    let table = NonNull::from(Box::leak(table));
+    KEPT.lock().expect("nobody panics with it").push(Kept(table));
     // SAFETY: the table is never released, and has the size that it tells.
-    unsafe { Api::new(NonNull::from(Box::leak(table)).cast()) }
+    unsafe { Api::new(table.cast()) }
 }

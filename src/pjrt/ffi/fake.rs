@@ -6,6 +6,7 @@ use std::mem::{MaybeUninit, size_of};
 use std::ptr;
 use std::thread::{JoinHandle, spawn};
 
+use super::Registration;
 use super::layout::{
     Api, Attributes, Buffer, Buffers, CallFrame, Error, ErrorCreate, ErrorDestroy, F32, KIND_ARRAY, List, METADATA,
     Metadata, MetadataExtension, NumThreads, PRED, S8, S32, S64, Schedule, THREAD_POOL_NUM_THREADS,
@@ -134,8 +135,18 @@ fn table() -> Table {
     table
 }
 
-/// Calls a handler with lists of numbers, operands and results. The error that it returns.
-pub fn with_frame(
+/// Calls what is registered with lists of numbers, operands and results. The error that it returns.
+pub fn call(
+    registered: Registration,
+    attributes: &[(&str, &[i64])],
+    inputs: &[Buffer],
+    outputs: &[Buffer],
+) -> Option<String> {
+    // SAFETY: the frame is that of a call.
+    with_frame(attributes, inputs, outputs, |frame| unsafe { (registered.handler)(frame) })
+}
+
+fn with_frame(
     attributes: &[(&str, &[i64])],
     inputs: &[Buffer],
     outputs: &[Buffer],
@@ -188,13 +199,14 @@ pub fn with_frame(
     })
 }
 
-/// Asks a handler what it is: its version.
-pub fn asked(handler: impl FnOnce(*mut CallFrame) -> *mut Error) -> (c_int, c_int) {
+/// Asks what is registered what it is: its version.
+pub fn asked(registered: Registration) -> (c_int, c_int) {
     // SAFETY: numbers and nullable pointers.
     let (mut frame, mut metadata, mut extension): (CallFrame, Metadata, MetadataExtension) =
         unsafe { MaybeUninit::zeroed().assume_init() };
     (extension.base.kind, extension.metadata) = (METADATA, &raw mut metadata);
     frame.extensions = (&raw const extension).cast();
-    assert!(handler(&raw mut frame).is_null());
+    // SAFETY: the frame is that of a question.
+    assert!(unsafe { (registered.handler)(&raw mut frame) }.is_null());
     (metadata.version.major, metadata.version.minor)
 }

@@ -2,7 +2,7 @@
 //! Knows no particular code: what is registered is given.
 
 #[cfg(test)]
-mod fake;
+pub mod fake;
 mod frame;
 mod host;
 mod layout;
@@ -99,11 +99,13 @@ unsafe extern "C" fn handle<H: Handler>(frame: *mut layout::CallFrame) -> *mut l
 #[cfg(test)]
 mod tests {
     use super::super::fake as fake_plugin;
-    use super::fake::{Memory, TOLD, with_frame};
+    use super::fake::{Memory, TOLD, asked};
     use super::*;
 
     /// Adds the number `by` to bytes, in parts of two.
     struct Add;
+
+    const ADD: Registration = Registration::new::<Add>("add");
 
     struct Part<'a> {
         from: &'a [i8],
@@ -136,8 +138,7 @@ mod tests {
 
     /// Calls [`Add`] as XLA does, with memory for results that nobody has written.
     fn call(by: &[i64], input: &mut Memory<i8>, output: &mut Memory<i32>) -> Option<String> {
-        // SAFETY: the frame is that of a call.
-        with_frame(&[("by", by)], &[input.buffer()], &[output.buffer()], |frame| unsafe { handle::<Add>(frame) })
+        fake::call(ADD, &[("by", by)], &[input.buffer()], &[output.buffer()])
     }
 
     #[test]
@@ -169,21 +170,19 @@ mod tests {
         other.element_type = 99;
         moved.data = moved.data.cast::<u8>().wrapping_add(1).cast();
         for output in [other, moved] {
-            // SAFETY: the frame is that of a call.
-            let told = with_frame(&[], &[input.buffer()], &[output], |frame| unsafe { handle::<Add>(frame) });
+            let told = fake::call(ADD, &[], &[input.buffer()], &[output]);
             assert_eq!(told, want);
         }
     }
 
     #[test]
     fn a_handler_tells_its_version() {
-        // SAFETY: the frame is that of a question.
-        assert_eq!(fake::asked(|frame| unsafe { handle::<Add>(frame) }), layout::VERSION);
+        assert_eq!(asked(ADD), layout::VERSION);
     }
 
     #[test]
     fn a_plugin_without_the_extension_takes_no_handler() {
-        assert!(Registration::new::<Add>("add").register(fake_plugin::api(&[])).is_err());
+        assert!(ADD.register(fake_plugin::api(&[])).is_err());
     }
 
     #[test]
