@@ -1,4 +1,5 @@
-//! PJRT: plugins found or installed, programs compiled and run. The only module with `unsafe`; knows nothing of graphs.
+//! PJRT: plugins found or installed, programs compiled and run. The only module of the library with `unsafe`; knows nothing of graphs, nor
+//! of the code that programs call.
 //!
 //! A [`Plugin`] is a shared library for a [`Platform`]; a [`Client`] is a plugin at work. It compiles text to an
 //! [`Executable`] and holds [`Buffer`]s on its [`Device`]s. All of these may be shared between threads.
