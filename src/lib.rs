@@ -105,12 +105,15 @@
 //! The folder `notebooks/` teaches all this with pictures, and `spiq --help` does it from the command line.
 
 pub mod bench;
+mod by_path;
+pub mod choice;
 pub mod config;
 pub mod data;
 pub mod display;
 mod error;
 mod fields;
 mod jit;
+mod kernel_calls;
 pub mod native;
 pub mod network;
 pub mod nn;

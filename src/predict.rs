@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use spiq_hlo::{Array, DType, Function, Tensor, TensorType, vmap};
 
+use crate::by_path::Tensors;
 use crate::data::{Coding, Inputs};
 use crate::data::{Encoding, TEST_GROUP, group_key, test_key};
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::pjrt::{Buffer, Client, Executable, Input};
 use crate::ptq::StoredNetwork;
 use crate::quant::{Mode, check_counted, missing};
 use crate::random::Key;
-use crate::signature::{Named, Port, Role, Signature, Tensors};
+use crate::signature::{Port, Role, Signature, Values};
 
 /// How outputs are computed.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +150,7 @@ pub fn predictions(
 }
 
 /// The outputs [B, T, …] of a pass and, where they are [B, T, C], the classes that they mean.
-fn answered(forward: &Forward, given: &Named, x: &Tensor) -> Vec<(Role, Tensors)> {
+fn answered(forward: &Forward, given: &Values, x: &Tensor) -> Vec<(Role, Tensors)> {
     let pass = forward.call(&given.arrays(), x);
     let traces = pass.only(Role::Traces);
     let mut results = vec![(Role::Traces, [("traces".to_owned(), swap_first_axes(traces))].into())];
@@ -264,7 +265,7 @@ impl Plan<'_> {
 
     /// A program of the arrays that `pass` takes, keys, samples as they are stored, and which of them come first. `f` sees
     /// what is given, and x.
-    fn program(&self, pass: &Signature, f: impl FnOnce(&Named, &Tensor) -> Vec<(Role, Tensors)>) -> Result<Function> {
+    fn program(&self, pass: &Signature, f: impl FnOnce(&Values, &Tensor) -> Vec<(Role, Tensors)>) -> Result<Function> {
         let keys = if self.test.is_some() { 1 } else { self.batch_size };
         let given = [
             ("keys", TensorType::new(DType::U32, [keys, 2])),

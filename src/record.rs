@@ -20,17 +20,22 @@ pub enum Record {
         /// Loss of its batch.
         loss: Option<f32>,
     },
-    /// `{"epoch": 1, "train_loss": 1.5, "test_accuracy": 0.9, "spike_rates": {"core/layers/1": 0.2}}`: after an epoch.
+    /// `{"epoch": 1, "train_loss": 1.5, "test_accuracy": 0.9, "spike_rates": {"core/layers/1": 0.2}}`: after an epoch. A metric
+    /// other than the accuracy has its name in the place of `test_accuracy`.
     Epoch {
         /// Which epoch.
         epoch: u64,
         /// Mean loss of its steps.
         train_loss: Option<f32>,
-        /// Part of the test samples that are classified rightly, from 0 to 1.
+        /// Fraction of the test samples that are classified correctly, from 0 to 1; `None` where another metric is measured.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         test_accuracy: Option<f32>,
         /// For each layer that fires, by its path, the mean number of spikes a neuron and step over the test samples.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         spike_rates: BTreeMap<String, Option<f32>>,
+        /// Another metric than the accuracy, by its name.
+        #[serde(flatten)]
+        metric: BTreeMap<String, Option<f32>>,
     },
 }
 
@@ -43,7 +48,18 @@ impl Record {
     /// The record of an epoch, without spike rates.
     pub fn epoch(epoch: u64, train_loss: f32, test_accuracy: f32) -> Record {
         let (train_loss, test_accuracy) = (finite(train_loss), finite(test_accuracy));
-        Record::Epoch { epoch, train_loss, test_accuracy, spike_rates: BTreeMap::new() }
+        Record::Epoch { epoch, train_loss, test_accuracy, spike_rates: BTreeMap::new(), metric: BTreeMap::new() }
+    }
+
+    /// The record of an epoch whose test measured another metric than the accuracy.
+    pub fn measured(epoch: u64, train_loss: f32, metric: &str, value: f32) -> Record {
+        Record::Epoch {
+            epoch,
+            train_loss: finite(train_loss),
+            test_accuracy: None,
+            spike_rates: BTreeMap::new(),
+            metric: [(metric.to_owned(), finite(value))].into(),
+        }
     }
 
     /// The record of an epoch with the spike rates of its test, by the paths of the layers.
@@ -51,8 +67,8 @@ impl Record {
     pub fn with_spike_rates(self, rates: &BTreeMap<String, f32>) -> Record {
         let spike_rates = rates.iter().map(|(path, rate)| (path.clone(), finite(*rate))).collect();
         match self {
-            Record::Epoch { epoch, train_loss, test_accuracy, .. } => {
-                Record::Epoch { epoch, train_loss, test_accuracy, spike_rates }
+            Record::Epoch { epoch, train_loss, test_accuracy, metric, .. } => {
+                Record::Epoch { epoch, train_loss, test_accuracy, spike_rates, metric }
             }
             step => step,
         }

@@ -2,14 +2,9 @@
 //!
 //! Invariant: does not depend on what any program computes.
 
-use std::collections::BTreeMap;
-
 use spiq_hlo::{Function, Graph, GraphErrors, Tensor, TensorType, Violation, trace};
 
-/// Types by name, in the order in which programs take them.
-pub type Types = BTreeMap<String, TensorType>;
-/// Tensors by name.
-pub type Tensors = BTreeMap<String, Tensor>;
+use crate::by_path::{Tensors, Types};
 
 /// What an input or a result of a program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +28,8 @@ pub enum Role {
     Given,
     /// The outputs of the model, [T, B, …].
     Traces,
+    /// A state that the last step leaves for a loss to read, such as counts of spikes, by its path.
+    LossState,
     /// The mean number of spikes a neuron and step, `f32[B]`, by the layer's path.
     SpikeRate,
     /// What training makes small.
@@ -127,6 +124,11 @@ impl Signature {
         self.inputs.iter().filter(move |port| port.role == role)
     }
 
+    /// The results of a role, in their order.
+    pub fn results_of(&self, role: Role) -> impl Iterator<Item = &Port> {
+        self.results.iter().filter(move |port| port.role == role)
+    }
+
     /// Whether there is an input of this role.
     pub fn takes(&self, role: Role) -> bool {
         self.of(role).next().is_some()
@@ -160,13 +162,13 @@ impl Signature {
     #[track_caller]
     pub fn trace(
         mut self,
-        f: impl FnOnce(&Named) -> Vec<(Role, Tensors)>,
+        f: impl FnOnce(&Values) -> Vec<(Role, Tensors)>,
     ) -> Result<(Function, Signature), GraphErrors> {
         let inputs: Vec<(&str, TensorType)> =
             self.inputs.iter().map(|port| (port.name.as_str(), port.ty.clone())).collect();
         let mut results = Vec::new();
         let function = trace(&inputs, |values| {
-            let given = f(&Named { ports: self.inputs.clone(), tensors: values.to_vec() });
+            let given = f(&Values { ports: self.inputs.clone(), tensors: values.to_vec() });
             let mut tensors = Vec::new();
             for (role, named) in given {
                 for (name, tensor) in named {
@@ -183,13 +185,13 @@ impl Signature {
     /// Records a function of this signature with what is given by name. What it does not take is passed over; that it takes
     /// something that is not given is an error of the trace.
     #[track_caller]
-    pub(crate) fn call(&self, function: &Function, graph: &Graph, given: &Tensors) -> Named {
+    pub(crate) fn call(&self, function: &Function, graph: &Graph, given: &Tensors) -> Values {
         let argument = |port: &Port| match given.get(&port.name) {
             Some(tensor) => tensor.clone(),
             None => graph.fail("call", Violation::new("", format!("`{}` ({}) is not given", port.name, port.ty))),
         };
         let arguments: Vec<Tensor> = self.inputs.iter().map(argument).collect();
-        Named { ports: self.results.clone(), tensors: function.call(graph, &arguments) }
+        Values { ports: self.results.clone(), tensors: function.call(graph, &arguments) }
     }
 
     /// Which inputs a result takes the memory of: those that it is the next value of. (input, result)
@@ -205,12 +207,12 @@ fn ports<N: Into<String>>(role: Role, named: impl IntoIterator<Item = (N, Tensor
 
 /// Tensors of a program by name and role: what it is given, or what it gives.
 #[derive(Clone, Debug)]
-pub struct Named {
+pub struct Values {
     ports: Vec<Port>,
     tensors: Vec<Tensor>,
 }
 
-impl Named {
+impl Values {
     fn pairs(&self) -> impl Iterator<Item = (&Port, &Tensor)> {
         self.ports.iter().zip(&self.tensors)
     }

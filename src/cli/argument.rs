@@ -1,7 +1,6 @@
 //! Numbers as they are typed, checked while the arguments are read. Knows nothing of what they are for.
 
-/// Sizes beyond this are mistakes.
-const LARGEST: usize = i32::MAX as usize;
+use spiq::config::LARGEST;
 
 /// A count of at least one.
 pub fn count(text: &str) -> Result<usize, String> {

@@ -9,11 +9,11 @@ use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Provenance, Scope, Tile};
-use spiq::train::{Checkpoint, Length, Options, checkpoint_in};
+use spiq::train::{Checkpoint, Length, Loss, Optimizer, Options, checkpoint_in};
 use spiq::{Error, ErrorKind, Result};
 
 use super::choice::Device;
-use super::recipe::{Name, Recipe};
+use super::recipe::{CONSTANT, Name, Recipe};
 use super::train::Arguments;
 use super::trained::{Trained, named_rules};
 
@@ -60,7 +60,7 @@ impl Plan {
     /// What may change the bits and no flag decides, and in what the network is another than the one that parameters were
     /// trained in.
     pub fn notes(&self, client: &Client) -> Vec<String> {
-        let now = Provenance { time_steps: Some(self.time_steps()), ..Provenance::of(&self.options.network, client) };
+        let now = Provenance { time_steps: Some(self.time_steps()), ..Provenance::of(&self.options.model, client) };
         let Some(Trained { provenance, source }) = self.begun.as_ref().or(self.init.as_ref()) else {
             return Vec::new();
         };
@@ -113,9 +113,10 @@ fn flags(arguments: &Arguments) -> Result<Provenance> {
         time_tile: arguments.time_tile.map(Tile::Steps),
         grad_dtype: arguments.grad_dtype.map(Into::into),
         seed: arguments.seed,
-        optimizer: arguments.optimizer.map(Into::into),
+        optimizer: arguments.optimizer.clone(),
         learning_rate: arguments.learning_rate,
-        schedule: arguments.schedule.map(Into::into),
+        schedule: arguments.schedule.clone(),
+        loss: arguments.loss.clone(),
         batch_size: arguments.batch_size,
         length: arguments.steps.map(Length::Steps).or(arguments.epochs.map(Length::Epochs)),
         order: arguments.no_shuffle.then_some(Order::File),
@@ -138,7 +139,7 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
         rest.rules = Some(Vec::new());
     }
     if own_run {
-        (rest.schedule, rest.shift) = (Some(spiq::train::Schedule::Constant), Some(0.0));
+        (rest.schedule, rest.shift) = (Some(CONSTANT.to_owned()), Some(0.0));
     }
     chosen.or(rest)
 }
@@ -175,10 +176,21 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         .with_time_tile(chosen.time_tile.and_then(Tile::steps));
     let (train, test) = dataset(arguments, chosen.data_file.as_deref(), &network)?.split()?;
     let default = Options::new(network, train, test, out);
+    let by_name = |error: Error| match begun {
+        Some(Trained { source, .. }) => Error::input(format!(
+            "{source} is of a run that the command line cannot go on with: {error}; resume it with the program that began it"
+        )),
+        None => error,
+    };
+    let (optimizer, loss) = (chosen.optimizer.unwrap_or_default(), chosen.loss.unwrap_or_default());
     Ok(Options {
-        optimizer: chosen.optimizer.unwrap_or(default.optimizer),
-        learning_rate: chosen.learning_rate.unwrap_or(default.learning_rate),
-        schedule: chosen.schedule.unwrap_or(default.schedule),
+        optimizer: Optimizer::named(
+            &optimizer,
+            chosen.learning_rate.unwrap_or_default(),
+            &chosen.schedule.unwrap_or_default(),
+        )
+        .map_err(by_name)?,
+        loss: Loss::named(&loss).map_err(by_name)?,
         batch_size: chosen.batch_size.unwrap_or(default.batch_size),
         length: chosen.length.unwrap_or(default.length),
         time_steps: chosen.time_steps.unwrap_or(default.time_steps),

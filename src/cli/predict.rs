@@ -6,7 +6,7 @@ use clap::Args;
 use spiq::data::{ArrayFile, Coding, Dataset, Inputs};
 use spiq::network::Network;
 use spiq::predict::{Predictions, Settings, Weights, predictions};
-use spiq::provenance::Provenance;
+use spiq::provenance::{Provenance, key};
 use spiq::ptq::{is_quantized, read_weights};
 use spiq::quant::Mode;
 use spiq::train::Checkpoint;
@@ -114,10 +114,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn note(arguments: &Arguments, trained: &Trained, now: &Provenance, inputs: &Inputs) {
     let images = inputs.encoder().is_some();
     let open = [
-        ("rules", arguments.rules.is_none()),
-        ("numerics", arguments.numerics.is_none() && now.rules.as_ref().is_some_and(|rules| !rules.is_empty())),
-        ("time_steps", arguments.time_steps.is_none() && images),
-        ("seed", arguments.seed.is_none() && images),
+        (key::rules, arguments.rules.is_none()),
+        (key::numerics, arguments.numerics.is_none() && now.rules.as_ref().is_some_and(|rules| !rules.is_empty())),
+        (key::time_steps, arguments.time_steps.is_none() && images),
+        (key::seed, arguments.seed.is_none() && images),
     ];
     let open: Vec<&str> = open.into_iter().filter_map(|(name, open)| open.then_some(name)).collect();
     trained.note(now, &open);

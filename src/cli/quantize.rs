@@ -9,7 +9,7 @@ use spiq::data::Inputs;
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::predict::{Settings, calibrate};
-use spiq::provenance::Provenance;
+use spiq::provenance::{Provenance, key};
 use spiq::ptq::{Quantization, quantize_weights};
 use spiq::train::Checkpoint;
 use spiq::{Array, Result, table};
@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Provenance::of_network(&network).or(trained.provenance.clone()).write(&mut quantization.file.metadata);
     quantization.file.write(&arguments.output)?;
     // Rules are what one quantizes by.
-    let open: &[&str] = if arguments.numerics.is_none() { &["numerics"] } else { &[] };
+    let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
     trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) }, open);
     screen::print(&shown(&quantization, &arguments.output))
 }

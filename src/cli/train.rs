@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::{Args, ValueEnum};
-use spiq::config::rules_to_toml;
-use spiq::data::replace_file;
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use spiq::choice::Choice;
+use spiq::nn::LOSSES;
+use spiq::optim::{OPTIMIZERS, SCHEDULES};
 use spiq::table;
 use spiq::train::{self, Event, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
@@ -55,12 +57,15 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     pub(super) recipe: Option<recipe::Name>,
     /// Optimizer, with optax's defaults [default: the recipe's, adam]
-    #[arg(long, value_enum)]
-    pub(super) optimizer: Option<Optimizer>,
+    #[arg(long, value_name = "OPTIMIZER", value_parser = names(OPTIMIZERS))]
+    pub(super) optimizer: Option<String>,
     /// How the learning rate goes on from its start [default: the recipe's; constant with --model, --data, --optimizer or
     /// --learning-rate]
-    #[arg(long, value_enum)]
-    pub(super) schedule: Option<Schedule>,
+    #[arg(long, value_name = "SCHEDULE", value_parser = names(SCHEDULES))]
+    pub(super) schedule: Option<String>,
+    /// What training makes small [default: integral_crossentropy]
+    #[arg(long, value_name = "LOSS", value_parser = names(LOSSES))]
+    pub(super) loss: Option<String>,
     /// How numbers are rounded [default: as in the training of --init, if it says it, else exact]
     #[arg(long, value_enum)]
     pub(super) numerics: Option<Numerics>,
@@ -113,22 +118,13 @@ pub struct Arguments {
     pub(super) device: Option<Device>,
 }
 
-/// An optimizer's name.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Optimizer {
-    Lion,
-    Adam,
-    Adamw,
-    Sgd,
-}
-
-/// A schedule's name.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Schedule {
-    /// the same all along
-    Constant,
-    /// down to zero along half a cosine
-    Cosine,
+/// Accepts the names of a table, with their help texts.
+fn names<T>(table: &'static [Choice<T>]) -> PossibleValuesParser {
+    let value = |row: &'static Choice<T>| match row.about {
+        "" => PossibleValue::new(row.name),
+        about => PossibleValue::new(row.name).help(about),
+    };
+    PossibleValuesParser::new(table.iter().map(value))
 }
 
 /// Runs the command.
@@ -149,26 +145,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         display.update(event);
     });
     display.end();
-    let mut summary = outcome?;
-    summary.files.extend(leave_configuration(&options)?);
+    let summary = outcome?;
     screen::print(&table(&summary, &options))?;
     match summary.interrupted {
         true => Err(interrupted(&options.out)),
         false => Ok(()),
     }
-}
-
-/// Leaves the model and its rules beside the parameters, for `spiq predict`.
-fn leave_configuration(options: &Options) -> Result<Vec<PathBuf>> {
-    let (model, rules) = (options.out.join("model.toml"), options.out.join("rules.toml"));
-    replace_file(&model, options.network.config().to_toml().as_bytes())?;
-    if options.network.rules().is_empty() {
-        // Those of an earlier run would be taken for this one's.
-        drop(std::fs::remove_file(&rules));
-        return Ok(vec![model]);
-    }
-    replace_file(&rules, rules_to_toml(options.network.rules()).as_bytes())?;
-    Ok(vec![model, rules])
 }
 
 /// A flag that Ctrl-C sets. The second one ends the process, in case a device no longer answers.
@@ -198,7 +180,7 @@ fn table(summary: &Summary, options: &Options) -> String {
     let of = if options.test.has_test_part() { "test accuracy" } else { "accuracy on the training samples" };
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![
-        row(&trained::accuracy_of(of, &options.network), trained::percent(summary.test_accuracy)),
+        row(&trained::accuracy_of(of, &options.model), trained::percent(summary.test_accuracy)),
         row("seconds", format!("{:.2}", summary.seconds)),
         row("steps", summary.steps.to_string()),
         row("steps per second", format!("{:.0}", summary.steps_per_second)),
@@ -210,24 +192,4 @@ fn table(summary: &Summary, options: &Options) -> String {
         rows.push(row(if i == 0 { "files" } else { "" }, file.display().to_string()));
     }
     format!("\n{}", table::aligned(&[], &rows))
-}
-
-impl From<Optimizer> for train::Optimizer {
-    fn from(optimizer: Optimizer) -> train::Optimizer {
-        match optimizer {
-            Optimizer::Lion => train::Optimizer::Lion,
-            Optimizer::Adam => train::Optimizer::Adam,
-            Optimizer::Adamw => train::Optimizer::Adamw,
-            Optimizer::Sgd => train::Optimizer::Sgd,
-        }
-    }
-}
-
-impl From<Schedule> for train::Schedule {
-    fn from(schedule: Schedule) -> train::Schedule {
-        match schedule {
-            Schedule::Constant => train::Schedule::Constant,
-            Schedule::Cosine => train::Schedule::Cosine,
-        }
-    }
 }

@@ -4,5 +4,6 @@ mod model;
 mod open_sizes;
 mod rule;
 
+pub use crate::fields::LARGEST;
 pub use model::ModelConfig;
 pub use rule::{RuleConfig, TileSize, load_rules, parse_rules, rules_to_toml};

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use spiq_hlo::Array;
 
 use super::array_file::ArrayFile;
-use super::batches::Batches;
 use super::encoder::Encoder;
 use super::inputs::{Inputs, missing};
 use crate::error::{Error, Result};
@@ -161,8 +160,9 @@ impl Dataset {
         &self.labels[self.part.clone()]
     }
 
-    /// Whole batches for one epoch of training, in the order of the file or shuffled with a key. Samples that fill no
-    /// whole batch are left out, others each time (as in Spyx's `shuffler`, whose order for a key is this one).
+    /// The places in this part of the samples of one epoch of training, in the order of the file or shuffled with a key, cut into
+    /// batches of `size`. Samples that fill no whole batch are left out, others each time (as in Spyx's `shuffler`, whose order
+    /// for a key is this one).
     ///
     /// # Errors
     /// Of kind `Input` when `size` is 0 or above the number of samples.
@@ -170,17 +170,11 @@ impl Dataset {
     /// ```
     /// use spiq::{data::Dataset, random::Key};
     /// let (train, _) = Dataset::digits().split()?;
-    /// assert_eq!(train.training_batches(64, Some(Key::new(0)))?.count(), 22);
+    /// let order = train.training_order(64, Some(Key::new(0)))?;
+    /// let batches = order.chunks(64).map(|places| train.gather(places));
+    /// assert_eq!(batches.map(|batch| batch.map(|(images, _)| images.dims()[0])).sum::<spiq::Result<usize>>()?, 22 * 64);
     /// # Ok::<(), spiq::Error>(())
     /// ```
-    pub fn training_batches(&self, size: usize, shuffle: Option<Key>) -> Result<Batches<'_>> {
-        Ok(Batches::new(self, self.training_order(size, shuffle)?, size))
-    }
-
-    /// The places in this part of the samples of [`training_batches`](Dataset::training_batches), in their order.
-    ///
-    /// # Errors
-    /// Of kind `Input` when `size` is 0 or above the number of samples.
     pub fn training_order(&self, size: usize, shuffle: Option<Key>) -> Result<Vec<usize>> {
         if size == 0 || size > self.count() {
             return Err(Error::input(format!(
@@ -193,24 +187,17 @@ impl Dataset {
         Ok(order)
     }
 
-    /// Batches that hold every sample once, in the order of the file. The last one is filled up with copies of the last
-    /// sample; [`Batch::count`](super::Batch) says how many count.
+    /// Inputs `[B, …]` of the samples' own type, without encoding, and labels `s32[B]` at these places of this part.
     ///
     /// # Errors
-    /// Of kind `Input` when `size` is 0.
-    pub fn evaluation_batches(&self, size: usize) -> Result<Batches<'_>> {
-        if size == 0 {
-            return Err(Error::input("the batch size is 0, but must be at least 1"));
+    /// Of kind `Input` for a place that is not below [`count`](Dataset::count).
+    pub fn gather(&self, places: &[usize]) -> Result<(Array, Array)> {
+        if let Some(place) = places.iter().find(|place| **place >= self.count()) {
+            return Err(Error::input(format!("there is no sample {place}; there are {}", self.count())));
         }
-        Ok(Batches::new(self, (0..self.count()).collect(), size))
-    }
-
-    /// Inputs and labels at these places of this part.
-    pub(super) fn gather(&self, places: &[usize]) -> (Array, Array) {
         let rows: Vec<usize> = places.iter().map(|place| self.part.start + place).collect();
         let labels: Vec<i32> = rows.iter().map(|row| self.labels[*row]).collect();
-        let inputs = self.inputs.gather(&rows).expect("places of this part are places of the file");
-        (inputs, Array::new([labels.len()], labels).expect("a label for each place"))
+        Ok((self.inputs.gather(&rows)?, Array::new([labels.len()], labels).expect("a label for each place")))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Data sets and the files that hold arrays. Knows nothing of training, models or devices.
 
 mod array_file;
-mod batches;
 mod coding;
 mod dataset;
 mod encode;
@@ -10,7 +9,6 @@ mod inputs;
 mod replace_file;
 
 pub use array_file::ArrayFile;
-pub use batches::{Batch, Batches};
 pub use coding::Coding;
 pub use dataset::Dataset;
 pub(crate) use encode::{Encoding, TEST_GROUP, group_key, test_key};

@@ -1,5 +1,6 @@
-//! The history of a training run: its loss by step and its test accuracy by epoch. Knows nothing of files.
+//! The history of a training run: its loss by step and what its test measured by epoch. Knows nothing of files.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kuva::plot::{LegendPosition, LinePlot, ScatterPlot};
@@ -9,7 +10,7 @@ use kuva::render::plots::Plot;
 
 use super::palette::{BLUE, GREEN, PALE, theme};
 use super::picture::{Picture, WIDTH, styled};
-use crate::train::Record;
+use crate::record::Record;
 
 /// Points drawn at most: beyond the picture's width in pixels, more only make it slow to open.
 const MOST_POINTS: usize = 400;
@@ -20,7 +21,7 @@ const HEIGHT: f64 = 320.0;
 type Points = Vec<(f64, f64)>;
 
 /// A run's records under `title`: the loss of each step with its moving average, and, once there is an epoch, the test
-/// accuracy.
+/// accuracy or the metric that was measured instead.
 ///
 /// ```
 /// use spiq::{display, train::Record};
@@ -33,6 +34,7 @@ pub fn history(records: &[Record], title: &str) -> Picture {
     if !accuracies.is_empty() {
         panels.push(accuracy_panel(&accuracies));
     }
+    panels.extend(metrics(records).iter().map(|(name, values)| metric_panel(name, values)));
     let columns = panels.len();
     let (plots, layouts): (Vec<Vec<Plot>>, Vec<Layout>) = panels.into_iter().unzip();
     let figure = Figure::new(1, columns).with_title(title).with_plots(plots).with_layouts(layouts);
@@ -59,6 +61,18 @@ fn accuracies(records: &[Record]) -> Points {
     records.iter().filter_map(point).collect()
 }
 
+/// Metrics other than the accuracy, by name.
+fn metrics(records: &[Record]) -> BTreeMap<&str, Points> {
+    let mut found = BTreeMap::<&str, Points>::new();
+    for record in records {
+        let Record::Epoch { epoch, metric, .. } = record else { continue };
+        for (name, value) in metric.iter().filter_map(|(name, value)| Some((name, (*value)?))) {
+            found.entry(name).or_default().push((*epoch as f64, f64::from(value)));
+        }
+    }
+    found
+}
+
 fn loss_panel(losses: &Points) -> (Vec<Plot>, Layout) {
     let logarithmic = spread(losses) > LOG_RATIO;
     // On a logarithmic axis the mean of the logarithms, or a single large loss would lift the whole window.
@@ -76,10 +90,21 @@ fn loss_panel(losses: &Points) -> (Vec<Plot>, Layout) {
     (plots, if logarithmic { layout.with_log_y() } else { layout })
 }
 
+/// The values of epochs, as a line with a dot each.
+fn by_epoch(values: &Points) -> Vec<Plot> {
+    let line = LinePlot::new().with_data(thinned(values)).with_color(GREEN.light).with_stroke_width(2.0);
+    let dots = ScatterPlot::new().with_data(thinned(values)).with_color(GREEN.light).with_size(3.5);
+    vec![Plot::Line(line), Plot::Scatter(dots)]
+}
+
+fn metric_panel(name: &str, values: &Points) -> (Vec<Plot>, Layout) {
+    let (plots, last) = (by_epoch(values), values.last().map_or(0.0, |(_, value)| *value));
+    let layout = styled(Layout::auto_from_plots(&plots), &format!("{name}, {last:.4} at the end"), "epoch", name);
+    (plots, layout)
+}
+
 fn accuracy_panel(accuracies: &Points) -> (Vec<Plot>, Layout) {
-    let line = LinePlot::new().with_data(thinned(accuracies)).with_color(GREEN.light).with_stroke_width(2.0);
-    let dots = ScatterPlot::new().with_data(thinned(accuracies)).with_color(GREEN.light).with_size(3.5);
-    let plots = vec![Plot::Line(line), Plot::Scatter(dots)];
+    let plots = by_epoch(accuracies);
     let last = accuracies.last().map_or(0.0, |(_, accuracy)| *accuracy);
     let title = format!("Test accuracy, {:.1} % at the end", 100.0 * last);
     let layout = styled(Layout::auto_from_plots(&plots), &title, "epoch", "correct test samples, %");

@@ -4,4 +4,5 @@ mod nearest;
 mod reader;
 
 pub(crate) use nearest::nearest;
-pub(crate) use reader::{Field, Fields, LARGEST, Source, in_f32, read_text};
+pub use reader::LARGEST;
+pub(crate) use reader::{Field, Fields, Source, in_f32, read_text};

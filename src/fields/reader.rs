@@ -159,8 +159,8 @@ impl Field for i64 {
     }
 }
 
-/// Largest size and number of elements. Above it an array has no use, and products of sizes would overflow.
-pub(crate) const LARGEST: usize = i32::MAX as usize;
+/// The largest count that is taken, of elements too: above it an array has no use, and products of sizes would overflow.
+pub const LARGEST: usize = i32::MAX as usize;
 
 /// A size.
 impl Field for usize {

@@ -4,17 +4,16 @@ use spiq_hlo::{DType, Function, Tensor, TensorType};
 
 use super::statistics::check_sums;
 use super::{Network, Pass};
+use crate::by_path::Tensors;
 use crate::error::{Error, Result};
-use crate::nn::{self, Layer, Traced, X};
+use crate::nn::{self, Layer, Traced, Wanted, X};
 use crate::quant::{self, Mode, Quantized, Report, quantize};
-use crate::signature::{Named, Role, Signature, Tensors};
+use crate::signature::{Role, Signature, Values};
 
 /// The name of the key that a model draws from in training.
 pub const MODEL_KEY: &str = nn::KEY;
 /// The name of the key that the rounding of gradients draws from.
 pub const NOISE_KEY: &str = quant::NOISE_KEY;
-/// The name of the first result of a pass.
-const TRACES: &str = "traces";
 
 /// A pass of a network as a function that is called by name.
 #[derive(Clone, Debug)]
@@ -32,7 +31,7 @@ impl Forward {
     /// Records the pass over x with what else it takes by name: parameters and statistics by path, [`MODEL_KEY`] and
     /// [`NOISE_KEY`]. Names that it does not take are passed over.
     #[track_caller]
-    pub fn call(&self, given: &Tensors, x: &Tensor) -> Named {
+    pub fn call(&self, given: &Tensors, x: &Tensor) -> Values {
         let mut given = given.clone();
         given.insert(X.to_owned(), x.clone());
         self.signature.call(&self.function, x.graph(), &given)
@@ -60,7 +59,8 @@ impl Network {
 
     fn traced(&self, x: &TensorType, pass: Pass) -> Result<Traced> {
         self.check_sizes(x)?;
-        let traced = self.model.trace_with(x, self.takes_key(pass), pass.spike_rates);
+        let wanted = Wanted { key: self.takes_key(pass), states: pass.training, rates: pass.spike_rates };
+        let traced = self.model.trace_with(x, wanted);
         traced.map_err(|errors| Error::input(errors.to_string()))
     }
 
@@ -76,7 +76,7 @@ impl Network {
         Ok(self.quantized_pass(x, pass.into())?.0)
     }
 
-    fn quantized_pass(&self, x: &TensorType, pass: Pass) -> Result<(Quantized, Vec<String>)> {
+    fn quantized_pass(&self, x: &TensorType, pass: Pass) -> Result<(Quantized, Signature)> {
         let paths = self.parameter_types();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
@@ -87,7 +87,7 @@ impl Network {
             wider.dims[1] += 1;
             check_sums(&quantized.function, &quantize(&self.traced(&wider, pass)?.function)?.function)?;
         }
-        Ok((quantized, traced.rates))
+        Ok((quantized, traced.signature))
     }
 
     /// The forward pass, quantized by the rules and cut along time. Static scales come from statistics, which it only reads.
@@ -112,19 +112,15 @@ impl Network {
     }
 
     pub(super) fn pass(&self, x: &TensorType, pass: Pass, statistics: Statistics) -> Result<Forward> {
-        let (Quantized { function, noise_key, report }, rates) = self.quantized_pass(x, pass)?;
-        let key = || TensorType::new(DType::U32, [2]);
-        let noise = noise_key && statistics == Statistics::Kept;
+        let (Quantized { function, noise_key, report }, traced) = self.quantized_pass(x, pass)?;
+        let noise_key = (noise_key && statistics == Statistics::Kept).then(|| TensorType::new(DType::U32, [2]));
         let signature = Signature::default()
-            .with(Role::Parameter, self.parameter_types())
+            .taking(traced.of(Role::Parameter))
             .with(Role::Statistic, function.sums())
-            .with(Role::ModelKey, self.takes_key(pass).then(|| (MODEL_KEY, key())))
-            .with(Role::NoiseKey, noise.then(|| (NOISE_KEY, key())))
-            .with(Role::X, [(X, x.clone())]);
-        let mut types = function.result_types().into_iter();
-        let signature = signature
-            .giving(Role::Traces, [TRACES].into_iter().zip(&mut types))
-            .giving(Role::SpikeRate, rates.into_iter().zip(types));
+            .taking(traced.of(Role::ModelKey))
+            .with(Role::NoiseKey, noise_key.map(|ty| (NOISE_KEY, ty)))
+            .taking(traced.of(Role::X))
+            .giving_as(&traced);
         let (function, signature) = match statistics {
             Statistics::Read => (function.read_sums()?, signature),
             Statistics::Kept => (function.keep_sums()?, signature.giving(Role::Statistic, function.sums())),

@@ -4,10 +4,8 @@ use spiq_hlo::TensorType;
 
 use super::Network;
 use crate::error::{Error, Result};
+use crate::fields::LARGEST;
 use crate::nn::{Layer, shapes};
-
-/// Elements of the largest input. Beyond it, sizes are a mistake, and their products would overflow.
-const LARGEST: usize = i32::MAX as usize;
 
 impl Network {
     /// The shape that a sample with these axes goes into the model with: its own, or that of an image of one channel where

@@ -4,25 +4,16 @@ use spiq_hlo::TensorType;
 
 use super::forward::Statistics;
 use super::{Forward, Network, Pass};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::quant::Mode;
 
 impl Network {
-    /// The forward pass of a training step, quantized by the rules and cut along time. It gives what has become of the
-    /// statistics, which start as zeros.
+    /// The forward pass of a training step, quantized by the rules and cut along time. It gives the states for a loss and
+    /// what has become of the statistics, which start as zeros.
     ///
     /// # Errors
     /// As [`quantized`](Network::quantized).
     pub fn training(&self, x: &TensorType) -> Result<Forward> {
-        let unread = self.config.layers.iter().position(|layer| layer.is_for_a_loss());
-        if let Some(place) = unread {
-            return Err(Error::input(format!(
-                "layer {} ({}) counts spikes for a loss of your own, and the loss of training does not read it; leave it \
-                 out, or train with a loop of your own (`nn::silence_reg`, `nn::sparsity_reg`)",
-                place + 1,
-                self.config.layers[place].kind()
-            )));
-        }
         self.with_state(x, true)
     }
 

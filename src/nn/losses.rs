@@ -3,6 +3,21 @@
 use spiq_hlo::{DType, Tensor, Violation};
 
 use super::axes::{Axis, Named, failed, letters};
+use crate::choice::Choice;
+
+/// The losses by name, with Spyx's defaults.
+pub const LOSSES: &[Choice<fn(&Named, &Named) -> Tensor>] = &[
+    Choice {
+        name: "integral_crossentropy",
+        about: "cross-entropy of the outputs' sums over time",
+        make: integral_crossentropy,
+    },
+    Choice {
+        name: "mse_spikerate",
+        about: "squared distance of the outputs' means over time from a rate for each class",
+        make: mse_spikerate,
+    },
+];
 
 /// [`IntegralCrossentropy`] with its defaults.
 #[track_caller]

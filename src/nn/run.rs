@@ -7,7 +7,8 @@ use spiq_hlo::{Array, DType, Graph, Tensor, TensorType, Violation, scan, vmap};
 use super::axes::{Axis, Named, failed};
 use super::layer::Layer;
 use super::sequential::Sequential;
-use super::step::{ModelStep, Step, Tensors};
+use super::step::{ModelStep, Step};
+use crate::by_path::Tensors;
 use crate::random::GraphKey;
 
 /// Parameters from host memory as constants of a trace: for a program that does not change them.

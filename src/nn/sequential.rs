@@ -73,6 +73,12 @@ impl Sequential {
         self.states().into_iter().map(|s| (self.at(&s.name), s.ty(batch, dtype))).collect()
     }
 
+    /// Whether a state is of a layer that leaves it for a loss to read.
+    pub(super) fn is_for_a_loss_at(&self, path: &str) -> bool {
+        let mut layers = self.layers.iter().enumerate().filter(|(_, layer)| layer.is_for_a_loss());
+        layers.any(|(i, _)| path.starts_with(&format!("{}/", self.at(&part(i)))))
+    }
+
     fn at(&self, part: &str) -> String {
         format!("{}/{part}", self.name)
     }

@@ -1,13 +1,9 @@
 //! What a layer sees during one time step: parameters and state under its own path. Knows no particular layer.
 
-use std::collections::BTreeMap;
-
 use spiq_hlo::{DType, Graph, Tensor, Violation};
 
+use crate::by_path::Tensors;
 use crate::random::GraphKey;
-
-/// Tensors by path.
-pub(super) type Tensors = BTreeMap<String, Tensor>;
 
 /// One time step of one layer: its path, and what stands under it.
 #[derive(Debug)]

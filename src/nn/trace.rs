@@ -5,20 +5,33 @@ use spiq_hlo::{DType, Function, Graph, GraphErrors, TensorType};
 use super::axes::{Axes, Axis, letters};
 use super::run::Run;
 use super::sequential::Sequential;
+use crate::by_path::{Tensors, Types};
 use crate::places;
+use crate::signature::{Role, Signature};
 
 /// The name of the input over time.
 pub(crate) const X: &str = "x";
 /// The name of the key that a model draws from in training.
 pub(crate) const KEY: &str = "key";
+/// The name of the outputs.
+const TRACES: &str = "traces";
+
+/// What a run takes and gives beside parameters, x and traces.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted {
+    /// A key, for training.
+    pub key: bool,
+    /// The last states of layers that only leave one for a loss.
+    pub states: bool,
+    /// Spike rates.
+    pub rates: bool,
+}
 
 /// A traced run.
 pub(crate) struct Traced {
-    /// Parameters in the order of their paths, then a key u32[2] where it is for training, then x [T, B, …], to the traces
-    /// [T, B, …] and then the spike rates, f32[B].
     pub function: Function,
-    /// Paths of the layers whose spike rates it gives.
-    pub rates: Vec<String>,
+    /// Parameters, a key where it is for training, x [T, B, …], to the traces [T, B, …], the states for a loss, the spike rates.
+    pub signature: Signature,
 }
 
 impl Sequential {
@@ -39,26 +52,39 @@ impl Sequential {
     /// ```
     #[track_caller]
     pub fn trace(&self, x: &TensorType) -> Result<Function, GraphErrors> {
-        Ok(self.trace_with(x, false, false)?.function)
+        Ok(self.trace_with(x, Wanted::default())?.function)
     }
 
-    /// The same, for training or not, with spike rates or without.
+    /// The same, with what is wanted beside.
     #[track_caller]
-    pub(crate) fn trace_with(&self, x: &TensorType, training: bool, rates: bool) -> Result<Traced, GraphErrors> {
+    pub(crate) fn trace_with(&self, x: &TensorType, wanted: Wanted) -> Result<Traced, GraphErrors> {
         places::name_cells();
         // Not `spiq_hlo::trace`: its closure would be the caller of the run.
         let graph = Graph::new();
+        let key = TensorType::new(DType::U32, [2]);
+        let signature = Signature::default()
+            .with(Role::Parameter, self.parameter_types())
+            .with(Role::ModelKey, wanted.key.then(|| (KEY, key.clone())))
+            .with(Role::X, [(X, x.clone())]);
         let types = self.parameter_types();
         let parameters = types.into_iter().map(|(path, ty)| (path.clone(), graph.input(path, ty))).collect();
-        let key = training.then(|| graph.input(KEY, TensorType::new(DType::U32, [2])));
+        let key = wanted.key.then(|| graph.input(KEY, key));
         let x = graph.input(X, x.clone()).named(&letters(&Axis::of_rank(x.rank())));
         let mut run = Run::new(self, &parameters);
         if let Some(key) = &key {
             run = run.training(key);
         }
-        let outcome = if rates { run.with_spike_rates() } else { run }.on(&x);
-        let (paths, rates): (Vec<_>, Vec<_>) = outcome.spike_rates.into_iter().unzip();
-        let function = graph.finish(&[vec![outcome.traces.into_tensor()], rates].concat())?;
-        Ok(Traced { function, rates: paths })
+        let outcome = if wanted.rates { run.with_spike_rates() } else { run }.on(&x);
+        let read = |path: &String| wanted.states && self.is_for_a_loss_at(path);
+        let states: Tensors = outcome.state.into_iter().filter(|(path, _)| read(path)).collect();
+        let types = |tensors: &Tensors| -> Types { tensors.iter().map(|(n, t)| (n.clone(), t.ty().clone())).collect() };
+        let traces = outcome.traces.into_tensor();
+        let signature = signature
+            .giving(Role::Traces, [(TRACES, traces.ty().clone())])
+            .giving(Role::LossState, types(&states))
+            .giving(Role::SpikeRate, types(&outcome.spike_rates));
+        let beside = states.into_values().chain(outcome.spike_rates.into_values());
+        let function = graph.finish(&std::iter::once(traces).chain(beside).collect::<Vec<_>>())?;
+        Ok(Traced { function, signature })
     }
 }

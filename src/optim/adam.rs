@@ -3,9 +3,11 @@
 use spiq_hlo::{DType, Tensor};
 
 use super::descent::descend;
+use super::describe::described;
 use super::schedule::Schedule;
 use super::transformation::GradientTransformation;
-use super::tree::{COUNT, Tensors, Types, count, count_type, increment, map, moment, under, zip};
+use super::tree::{COUNT, count, count_type, increment, map, moment, under, zip};
+use crate::by_path::{Tensors, Types};
 
 /// Adam. State: `count`, `mu/…` (moving average of gradients), `nu/…` (of their squares).
 ///
@@ -66,6 +68,10 @@ impl GradientTransformation for Adam {
         next.extend(under("nu", &nu));
         next.insert(COUNT.to_owned(), after);
         (updates, next)
+    }
+    fn describe(&self) -> String {
+        let default = adam(self.learning_rate);
+        described!(self, Adam = "adam"(learning_rate; b1, b2, eps, eps_root, weight_decay, nesterov), default)
     }
 }
 

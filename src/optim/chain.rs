@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::transformation::GradientTransformation;
-use super::tree::{Tensors, Types, under};
+use super::tree::under;
+use crate::by_path::{Tensors, Types};
 
 /// Transformations one after the other; the state of the `i`-th stands under `i/`. Source: `optax.chain`.
 ///
@@ -47,5 +48,9 @@ impl GradientTransformation for Chain {
             next.extend(under(&i.to_string(), &after));
         }
         (updates, next)
+    }
+    fn describe(&self) -> String {
+        let parts: Vec<String> = self.0.iter().map(|part| part.describe()).collect();
+        format!("chain({})", parts.join(", "))
     }
 }

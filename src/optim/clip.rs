@@ -1,7 +1,8 @@
 //! Gradients cut to a largest norm. Knows nothing of optimizers.
 
 use super::transformation::GradientTransformation;
-use super::tree::{Tensors, Types, global_norm, map};
+use super::tree::{global_norm, map};
+use crate::by_path::{Tensors, Types};
 
 /// Scales all gradients down together where their global norm exceeds `max_norm`. No state.
 ///
@@ -29,5 +30,8 @@ impl GradientTransformation for ClipByGlobalNorm {
             small.select(g, &cut)
         };
         (map(grads, clip), Tensors::new())
+    }
+    fn describe(&self) -> String {
+        format!("clip_by_global_norm({})", self.max_norm)
     }
 }

@@ -3,7 +3,8 @@
 use spiq_hlo::Tensor;
 
 use super::schedule::Schedule;
-use super::tree::{Tensors, map, zip};
+use super::tree::{map, zip};
+use crate::by_path::Tensors;
 
 /// Updates that go against `direction`, at the rate of this step (`count` steps were made before).
 ///

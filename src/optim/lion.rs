@@ -1,9 +1,11 @@
 //! Lion: the sign of a moving average. Knows nothing of other optimizers.
 
 use super::descent::descend;
+use super::describe::described;
 use super::schedule::Schedule;
 use super::transformation::GradientTransformation;
-use super::tree::{COUNT, Tensors, Types, count, count_type, increment, moment, under, zip};
+use super::tree::{COUNT, count, count_type, increment, moment, under, zip};
+use crate::by_path::{Tensors, Types};
 
 /// Lion. State: `count`, `mu/…` (moving average of gradients).
 ///
@@ -43,5 +45,8 @@ impl GradientTransformation for Lion {
         let mut next = under("mu", &moment("lion", grads, state, "mu", self.b2));
         next.insert(COUNT.to_owned(), increment(&count));
         (updates, next)
+    }
+    fn describe(&self) -> String {
+        described!(self, Lion = "lion"(learning_rate; b1, b2, weight_decay), lion(self.learning_rate))
     }
 }

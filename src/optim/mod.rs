@@ -29,7 +29,9 @@ mod adam;
 mod chain;
 mod clip;
 mod descent;
+mod describe;
 mod lion;
+mod optimizer;
 mod schedule;
 mod sgd;
 mod transformation;
@@ -39,10 +41,18 @@ pub use adam::{Adam, adam, adamw};
 pub use chain::{Chain, chain};
 pub use clip::{ClipByGlobalNorm, clip_by_global_norm};
 pub use lion::{Lion, lion};
-pub use schedule::{
-    CosineDecay, Schedule, WarmupConstant, WarmupCosineDecay, cosine_decay_schedule, warmup_constant_schedule,
-    warmup_cosine_decay_schedule,
-};
+pub use optimizer::{ByName, Optimizer};
+pub use schedule::*;
 pub use sgd::{Sgd, sgd};
 pub use transformation::{GradientTransformation, apply_updates};
 pub use tree::global_norm;
+
+use crate::choice::Choice;
+
+/// The optimizers by name, with optax's defaults but for the learning rate.
+pub const OPTIMIZERS: &[Choice<fn(Schedule) -> Box<dyn GradientTransformation>>] = &[
+    Choice { name: "lion", about: "", make: |rate| lion(rate).into() },
+    Choice { name: "adam", about: "", make: |rate| adam(rate).into() },
+    Choice { name: "adamw", about: "", make: |rate| adamw(rate).into() },
+    Choice { name: "sgd", about: "", make: |rate| sgd(rate).into() },
+];

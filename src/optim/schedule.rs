@@ -1,8 +1,12 @@
 //! Numbers that change with the step count, such as a learning rate. Knows nothing of optimizers.
 
 use std::f64::consts::PI;
+use std::fmt;
 
 use spiq_hlo::{DType, Tensor, Violation};
+
+use super::describe::described;
+use crate::choice::Choice;
 
 /// A number as a function of the step count; a plain number is a constant one.
 ///
@@ -37,6 +41,28 @@ impl Schedule {
             Schedule::CosineDecay(schedule) => schedule.at(count),
             Schedule::WarmupConstant(schedule) => schedule.at(count),
             Schedule::WarmupCosineDecay(schedule) => schedule.at(count),
+        }
+    }
+}
+
+/// How a learning rate may go on from its start, by name: from that and the number of steps in all.
+pub const SCHEDULES: &[Choice<fn(f64, u32) -> Schedule>] = &[
+    Choice { name: "constant", about: "the same all along", make: |rate, _| rate.into() },
+    Choice {
+        name: "cosine",
+        about: "down to zero along half a cosine",
+        make: |rate, steps| cosine_decay_schedule(rate, steps).into(),
+    },
+];
+
+/// `0.002`, `cosine(0.002, 440)`: all that decides its values.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Schedule::Constant(value) => value.fmt(f),
+            Schedule::CosineDecay(schedule) => f.write_str(&schedule.describe()),
+            Schedule::WarmupConstant(schedule) => f.write_str(&schedule.describe()),
+            Schedule::WarmupCosineDecay(schedule) => f.write_str(&schedule.describe()),
         }
     }
 }
@@ -79,6 +105,11 @@ pub fn cosine_decay_schedule(init_value: f64, decay_steps: u32) -> CosineDecay {
 }
 
 impl CosineDecay {
+    fn describe(&self) -> String {
+        let default = cosine_decay_schedule(self.init_value, self.decay_steps);
+        described!(self, CosineDecay = "cosine"(init_value, decay_steps; alpha, exponent), default)
+    }
+
     #[track_caller]
     fn at(&self, count: &Tensor) -> Tensor {
         if self.decay_steps == 0 {
@@ -110,6 +141,11 @@ pub fn warmup_constant_schedule(init_value: f64, peak_value: f64, warmup_steps: 
 }
 
 impl WarmupConstant {
+    fn describe(&self) -> String {
+        let WarmupConstant { init_value, peak_value, warmup_steps } = self;
+        format!("warmup_constant({init_value}, {peak_value}, {warmup_steps})")
+    }
+
     #[track_caller]
     fn at(&self, count: &Tensor) -> Tensor {
         if self.warmup_steps == 0 {
@@ -150,6 +186,16 @@ pub fn warmup_cosine_decay_schedule(
 }
 
 impl WarmupCosineDecay {
+    fn describe(&self) -> String {
+        let [init, peak] = [self.init_value, self.peak_value];
+        let default = warmup_cosine_decay_schedule(init, peak, self.warmup_steps, self.decay_steps);
+        described!(
+            self,
+            WarmupCosineDecay = "warmup_cosine"(init_value, peak_value, warmup_steps, decay_steps; end_value, exponent),
+            default
+        )
+    }
+
     #[track_caller]
     fn at(&self, count: &Tensor) -> Tensor {
         let warmup = warmup_constant_schedule(self.init_value, self.peak_value, self.warmup_steps);

@@ -1,9 +1,11 @@
 //! Gradient descent, with or without momentum. Knows nothing of other optimizers.
 
 use super::descent::descend;
+use super::describe::described;
 use super::schedule::Schedule;
 use super::transformation::GradientTransformation;
-use super::tree::{COUNT, Tensors, Types, count, count_type, increment, under, zip};
+use super::tree::{COUNT, count, count_type, increment, under, zip};
+use crate::by_path::{Tensors, Types};
 
 /// Gradient descent. State: `count`; with momentum also `trace/…`. Source: `optax.sgd`.
 ///
@@ -44,5 +46,8 @@ impl GradientTransformation for Sgd {
             next.extend(under("trace", &trace));
         }
         (descend("sgd", &direction, params, 0.0, &self.learning_rate, &count), next)
+    }
+    fn describe(&self) -> String {
+        described!(self, Sgd = "sgd"(learning_rate; momentum, nesterov), sgd(self.learning_rate))
     }
 }

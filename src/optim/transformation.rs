@@ -5,7 +5,8 @@ use std::fmt;
 
 use spiq_hlo::{Array, Tensor, TensorType};
 
-use super::tree::{Tensors, zip};
+use super::tree::zip;
+use crate::by_path::Tensors;
 
 /// A change of gradients into updates, with a state that is carried from step to step. Source:
 /// `optax.GradientTransformation`.
@@ -31,6 +32,13 @@ pub trait GradientTransformation: fmt::Debug + Send + Sync {
         state: &BTreeMap<String, Tensor>,
         params: &BTreeMap<String, Tensor>,
     ) -> (BTreeMap<String, Tensor>, BTreeMap<String, Tensor>);
+
+    /// All that decides what it computes, as text: files of a run keep it, and a run resumes with the same text only.
+    ///
+    /// Without one of its own it is the `Debug` text, which names every field where it is derived.
+    fn describe(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 /// The parameters with the updates added. Source: `optax.apply_updates`.

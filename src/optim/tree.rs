@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{DType, Tensor, TensorType, Violation};
 
-/// Tensors by path.
-pub(super) type Tensors = BTreeMap<String, Tensor>;
-/// Types by path.
-pub(super) type Types = BTreeMap<String, TensorType>;
+use crate::by_path::Tensors;
 
 /// The path of the step count.
 pub(super) const COUNT: &str = "count";

@@ -1,5 +1,6 @@
 //! One entry in which two provenances differ, and what that means. Knows nothing of files.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::Row;
@@ -35,7 +36,8 @@ impl Difference {
         let Row { name, scope, words, flag, .. } = then;
         let (then, now) = then.text.zip(now.text).filter(|(then, now)| then != now)?;
         let (then, now) = first_lines_that_differ(&then, &now);
-        Some(Difference { name, scope, words, flag, then: short(then), now: short(now) })
+        let (then, now) = from_where_they_part(then, now);
+        Some(Difference { name, scope, words, flag, then: short(&then), now: short(&now) })
     }
 
     /// Whether a run cannot go on with it to the same bits.
@@ -69,9 +71,22 @@ fn first_lines_that_differ<'a>(then: &'a str, now: &'a str) -> (&'a str, &'a str
     }
 }
 
+/// Two lines as they are, or, where they would look alike once they are [short], from a little before the place where they part.
+fn from_where_they_part<'a>(then: &'a str, now: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
+    const BEFORE: usize = 20;
+    if then == now || short(then) != short(now) {
+        return (then.into(), now.into());
+    }
+    let same = then.chars().zip(now.chars()).take_while(|(a, b)| a == b).count();
+    let tail = |text: &str| format!("…{}", text.chars().skip(same.saturating_sub(BEFORE)).collect::<String>());
+    (tail(then).into(), tail(now).into())
+}
+
+/// Characters of the longest value that is shown in full.
+const LONGEST: usize = 60;
+
 /// A value that fits into a sentence.
 pub(super) fn short(text: &str) -> String {
-    const LONGEST: usize = 60;
     let line = text.lines().next().unwrap_or_default().trim();
     match line.char_indices().nth(LONGEST) {
         _ if line.is_empty() => "nothing".to_owned(),

@@ -7,9 +7,9 @@ use super::Digest;
 use crate::config::{ModelConfig, RuleConfig, parse_rules, rules_to_toml};
 use crate::data::Coding;
 use crate::error::Result;
+use crate::fields::LARGEST;
 use crate::network::Network;
 use crate::quant::{Gradients, Numerics};
-use crate::train::{Length, Optimizer, Schedule};
 
 /// A value with a text of its own: equal values have equal texts, and the text gives the value again.
 pub(super) trait Entry: Sized {
@@ -26,6 +26,11 @@ impl ModelText {
     /// The text of a model.
     pub fn of(model: &ModelConfig) -> ModelText {
         ModelText(model.to_toml())
+    }
+
+    /// The text of a model that no file can say, to be compared.
+    pub fn described(text: impl Into<String>) -> ModelText {
+        ModelText(text.into())
     }
 
     /// The model. `source` names the text in messages.
@@ -168,6 +173,15 @@ impl Entry for Tile {
     }
 }
 
+/// How long a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Times through the training samples.
+    Epochs(usize),
+    /// Training steps.
+    Steps(usize),
+}
+
 impl Entry for Length {
     fn text(&self) -> String {
         match self {
@@ -193,7 +207,7 @@ impl Entry for usize {
     }
 
     fn parse(text: &str) -> Option<usize> {
-        text.parse().ok().filter(|count| (1..=i32::MAX as usize).contains(count))
+        text.parse().ok().filter(|count| (1..=LARGEST).contains(count))
     }
 }
 
@@ -230,8 +244,6 @@ displayed! {
     f64: |text| text.parse().ok().filter(|number: &f64| number.is_finite());
     Numerics: Numerics::from_name;
     Gradients: Gradients::from_name;
-    Optimizer: Optimizer::from_name;
-    Schedule: Schedule::from_name;
     Coding: Coding::from_name;
     Digest: Digest::parse;
 }

@@ -14,11 +14,10 @@ use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::pjrt::Client;
 use crate::quant::{Gradients, Numerics};
-use crate::train::{Length, Optimizer, Schedule};
 
 pub use difference::{Difference, Scope};
 pub use digest::Digest;
-pub use entry::{Init, Kernels, ModelText, Order, Tile};
+pub use entry::{Init, Kernels, Length, ModelText, Order, Tile};
 
 use entry::Entry;
 
@@ -48,13 +47,20 @@ macro_rules! provenance {
             $($(#[$doc])* pub $name: Option<$ty>,)*
         }
 
+        /// The names of the entries.
+        #[allow(non_upper_case_globals, reason = "they are called as the fields are")]
+        pub mod key {
+            $(#[doc = concat!("`", stringify!($name), "`")] pub const $name: &str = stringify!($name);)*
+        }
+
         impl Provenance {
             /// What the metadata of a file say. `source` names it in messages.
             ///
             /// # Errors
             /// Of kind `Input` for an entry that this version does not understand.
             pub fn read(metadata: &BTreeMap<String, String>, source: &str) -> Result<Provenance> {
-                Ok(Provenance { $($name: read_entry(metadata, stringify!($name), source)?,)* })
+                let metadata = &with_the_only_choice(metadata);
+                Ok(Provenance { $($name: read_entry(metadata, key::$name, source)?,)* })
             }
 
             /// What this says, and what another says where this does not.
@@ -65,7 +71,7 @@ macro_rules! provenance {
 
             fn rows(&self) -> Vec<Row> {
                 vec![$(Row {
-                    name: stringify!($name),
+                    name: key::$name,
                     scope: Scope::$scope,
                     words: $words,
                     flag: $flag,
@@ -116,12 +122,16 @@ provenance! {
     init: Init, Run, "start", "--init";
     /// What initial parameters, order and spikes are drawn from.
     seed: i64, Run, "seed", "--seed";
-    /// The optimizer.
-    optimizer: Optimizer, Run, "optimizer", "--optimizer";
-    /// The learning rate at the start.
+    /// The optimizer: its name, or the [text](crate::optim::GradientTransformation::describe) of one that no name stands for.
+    optimizer: String, Run, "optimizer", "--optimizer";
+    /// The learning rate at the start; an optimizer without a name says its own.
     learning_rate: f64, Run, "learning rate", "--learning-rate";
-    /// How it goes on.
-    schedule: Schedule, Run, "schedule", "--schedule";
+    /// How it goes on, by name.
+    schedule: String, Run, "schedule", "--schedule";
+    /// The loss.
+    loss: String, Run, "loss", "--loss";
+    /// What the test measures.
+    metric: String, Run, "metric", "";
     /// Samples a step.
     batch_size: usize, Run, "batch size", "--batch-size";
     /// Steps in all: schedule and random numbers depend on it.
@@ -138,7 +148,19 @@ provenance! {
 
 /// What files of every version say. Others may use such names for something else, so that only a file that says which version
 /// wrote it is asked for the rest.
-const EARLY: [&str; 5] = ["model", "rules", "numerics", "grad_dtype", "step"];
+const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
+
+/// What earlier versions do not say of a run, as there was no choice.
+const ONLY_CHOICE: [(&str, &str); 2] = [(key::loss, "integral_crossentropy"), (key::metric, "integral_accuracy")];
+
+/// The metadata of a run, with what its version left no choice of.
+fn with_the_only_choice(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut whole = metadata.clone();
+    if metadata.contains_key(key::step) {
+        ONLY_CHOICE.iter().for_each(|(name, only)| _ = whole.entry((*name).into()).or_insert_with(|| (*only).into()));
+    }
+    whole
+}
 
 /// A plugin in its own words.
 fn plugin(client: &Client) -> String {
@@ -147,11 +169,11 @@ fn plugin(client: &Client) -> String {
 }
 
 fn read_entry<T: Entry>(metadata: &BTreeMap<String, String>, name: &str, source: &str) -> Result<Option<T>> {
-    let ours = metadata.contains_key("spiq");
+    let ours = metadata.contains_key(key::spiq);
     let Some(text) = metadata.get(name).filter(|_| ours || EARLY.contains(&name)) else { return Ok(None) };
     match T::parse(text) {
         Some(value) => Ok(Some(value)),
-        None if !ours && name == "rules" => Ok(None),
+        None if !ours && name == key::rules => Ok(None),
         None => Err(Error::input(format!(
             "{source}: its metadata say that `{name}` is `{}`, which this version of spiq does not understand",
             difference::short(text)
@@ -162,13 +184,18 @@ fn read_entry<T: Entry>(metadata: &BTreeMap<String, String>, name: &str, source:
 impl Provenance {
     /// What a network and the device that computes it decide.
     pub fn of(network: &Network, client: &Client) -> Provenance {
+        Provenance::of_network(network).or(Provenance::of_client(client))
+    }
+
+    /// What the device that computes decides.
+    pub fn of_client(client: &Client) -> Provenance {
         Provenance {
             spiq: Some(VERSION.to_owned()),
             plugin: Some(plugin(client)),
-            xla_flags: Some(std::env::var("XLA_FLAGS").unwrap_or_default()),
+            xla_flags: Some(client.xla_flags().to_owned()),
             device: Some(client.platform_name().to_owned()),
             kernels: Some(if client.kernels().is_some() { Kernels::Spiq } else { Kernels::Xla }),
-            ..Provenance::of_network(network)
+            ..Provenance::default()
         }
     }
 
@@ -187,7 +214,7 @@ impl Provenance {
     pub fn write(&self, metadata: &mut BTreeMap<String, String>) {
         let known = self.rows().into_iter().filter_map(|row| Some((row.name.to_owned(), row.text?)));
         metadata.extend(known);
-        metadata.entry("spiq".to_owned()).or_insert_with(|| VERSION.to_owned());
+        metadata.entry(key::spiq.to_owned()).or_insert_with(|| VERSION.to_owned());
     }
 
     /// In what `now` is another than this, in the order of the entries; what one of them does not know is left out.

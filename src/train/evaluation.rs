@@ -1,10 +1,11 @@
-//! The test of a run: right answers counted on the device, read when they are there. Knows nothing of training.
+//! The test of a run: a metric of each sample, computed on the device, read when it is there. Knows nothing of training.
 
 use std::collections::BTreeMap;
-use std::thread::JoinHandle;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use spiq_hlo::Array;
 
+use super::model::Model;
 use super::options::Options;
 use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
@@ -14,24 +15,29 @@ use crate::error::{Error, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
 use crate::random::Key;
 
-/// The test samples on the device, and the program that counts right answers.
-pub(super) struct Evaluation<'a> {
+/// The test samples on the device, and the program that measures.
+pub(super) struct Evaluation<'s, 'a> {
     client: &'a Client,
     data: &'a Dataset,
     key: Key,
-    program: Program,
+    program: Program<'s>,
 }
 
-impl<'a> Evaluation<'a> {
+impl<'s, 'a: 's> Evaluation<'s, 'a> {
     /// Starts to compile the program. It is compiled beside the first training steps, which leave a core free.
-    pub(super) fn start(client: &'a Client, options: &'a Options, encoding: &Encoding, resident: &Resident) -> Self {
+    pub(super) fn start(
+        scope: &'s Scope<'s, 'a>,
+        client: &'a Client,
+        options: &'a Options<dyn Model>,
+        encoding: &Encoding,
+        resident: &Resident,
+    ) -> Self {
         let data = &options.test;
-        let (client_there, network) = (client.clone(), options.network.clone());
-        let (encoding, resident, batch) = (encoding.clone(), resident.clone(), batch(data));
-        let program = Program::Compiling(std::thread::spawn(move || {
-            let plan = Plan { network: &network, encoding, resident, batch };
-            let (program, function, Reads { paths, rates }) = programs::answers(&plan)?;
-            Ok(Compiled { program: program.compile(&client_there, &function)?, read: paths, rates })
+        let plan =
+            Plan { model: &options.model, encoding: encoding.clone(), resident: resident.clone(), batch: batch(data) };
+        let program = Program::Compiling(scope.spawn(move || {
+            let (program, function, Reads { paths, rates }) = programs::answers(&plan, &options.metric)?;
+            Ok(Compiled { program: program.compile(client, &function)?, read: paths, rates })
         }));
         Evaluation { client, data, key: test_key(options.seed), program }
     }
@@ -56,7 +62,7 @@ impl<'a> Evaluation<'a> {
             let count = size.min(of - start);
             let rows: Vec<i32> = (start..start + size).map(|place| self.row(place)).collect();
             let key = group_key(self.key, number).to_array();
-            let given = [Array::new([size], rows).expect("a row a sample"), Array::scalar(count as i32), key];
+            let given = [Array::new([size], rows).expect("a row a sample"), key];
             let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
             let inputs =
                 read.iter().copied().chain(kept).map(Input::Borrow).chain(given.into_iter().map(Input::Donate));
@@ -87,8 +93,8 @@ pub(super) struct Answers {
 
 /// How a network does on the test samples.
 pub(super) struct Tested {
-    /// Part of them that are classified rightly.
-    pub(super) accuracy: f32,
+    /// The mean of the metric.
+    pub(super) metric: f32,
     /// For each layer that fires, the mean number of spikes a neuron and step.
     pub(super) spike_rates: BTreeMap<String, f32>,
 }
@@ -96,21 +102,21 @@ pub(super) struct Tested {
 impl Answers {
     /// Waits for the end of the test.
     pub(super) fn wait(self) -> Result<Tested> {
-        // The right answers, then the spikes of each layer.
+        // The metric, then the spikes of each layer.
         let mut sums = vec![0.0; 1 + self.rates.len()];
         for (count, outputs) in self.batches {
             for (sum, output) in sums.iter_mut().zip(outputs) {
-                // What fills up the last batch does not count; of the right answers there is one number.
+                // What fills up the last batch does not count.
                 *sum += output.wait()?.to_f64().iter().take(count).sum::<f64>();
             }
         }
         let mut means = sums.into_iter().map(|sum| (sum / self.of as f64) as f32);
-        let accuracy = means.next().expect("the right answers come first");
-        Ok(Tested { accuracy, spike_rates: self.rates.into_iter().zip(means).collect() })
+        let metric = means.next().expect("the metric comes first");
+        Ok(Tested { metric, spike_rates: self.rates.into_iter().zip(means).collect() })
     }
 }
 
-/// The program that counts right answers, the paths of what it reads, and the layers whose spike rates it gives.
+/// The program that measures, the paths of what it reads, and the layers whose spike rates it gives.
 #[derive(Clone)]
 struct Compiled {
     program: Executable,
@@ -119,13 +125,13 @@ struct Compiled {
 }
 
 /// That program, once it is there.
-enum Program {
-    Compiling(JoinHandle<Result<Compiled>>),
+enum Program<'s> {
+    Compiling(ScopedJoinHandle<'s, Result<Compiled>>),
     Ready(Compiled),
     Failed,
 }
 
-impl Program {
+impl Program<'_> {
     fn get(&mut self) -> Result<Compiled> {
         *self = match std::mem::replace(self, Program::Failed) {
             Program::Compiling(thread) => {

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::evaluation::{Answers, Tested};
+use super::objective::Metric;
 use super::options::Event;
 use crate::error::Result;
 use crate::pjrt::PendingArray;
@@ -12,6 +13,8 @@ use crate::record::{Metrics, Record};
 /// The history of a run, as far as it is known.
 pub(super) struct Journal {
     metrics: Metrics,
+    /// What tests measure.
+    metric: Metric,
     pending: VecDeque<Pending>,
     /// Losses of the epoch under way.
     epoch: Vec<f32>,
@@ -27,8 +30,8 @@ enum Pending {
 
 impl Journal {
     /// A journal that goes on with these metrics; `epoch` are the losses of the epoch under way.
-    pub(super) fn new(metrics: Metrics, epoch: Vec<f32>) -> Journal {
-        Journal { metrics, pending: VecDeque::new(), epoch, latest: None }
+    pub(super) fn new(metrics: Metrics, metric: Metric, epoch: Vec<f32>) -> Journal {
+        Journal { metrics, metric, pending: VecDeque::new(), epoch, latest: None }
     }
 
     /// The latest loss that has arrived.
@@ -57,8 +60,11 @@ impl Journal {
                 Pending::Test { epoch, answers } => {
                     let losses = std::mem::take(&mut self.epoch);
                     let train_loss = losses.iter().sum::<f32>() / losses.len().max(1) as f32;
-                    let Tested { accuracy: test_accuracy, spike_rates } = answers.wait()?;
-                    let record = Record::epoch(epoch as u64, train_loss, test_accuracy);
+                    let Tested { metric: test_accuracy, spike_rates } = answers.wait()?;
+                    let record = match self.metric.is_accuracy() {
+                        true => Record::epoch(epoch as u64, train_loss, test_accuracy),
+                        false => Record::measured(epoch as u64, train_loss, self.metric.name(), test_accuracy),
+                    };
                     self.metrics.write(record.with_spike_rates(&spike_rates))?;
                     events(Event::Epoch { epoch, train_loss, test_accuracy });
                 }

@@ -1,93 +1,28 @@
 //! What a training run is told, and what it tells. Knows nothing of how it is typed or shown.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
+use super::model::Model;
+use super::objective::{Loss, Metric};
 use crate::data::Dataset;
 use crate::network::Network;
+use crate::optim::Optimizer;
+use crate::provenance::Length;
 
-/// An optimizer with optax's defaults, but for the learning rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Optimizer {
-    /// `optax.adam`.
-    Adam,
-    /// `optax.adamw`.
-    Adamw,
-    /// `optax.lion`.
-    Lion,
-    /// `optax.sgd` without momentum.
-    Sgd,
-}
-
-impl Optimizer {
-    /// The optimizer of this name, as it is displayed: optax's.
-    pub fn from_name(name: &str) -> Option<Optimizer> {
-        let all = [Optimizer::Adam, Optimizer::Adamw, Optimizer::Lion, Optimizer::Sgd];
-        all.into_iter().find(|optimizer| optimizer.to_string() == name)
-    }
-}
-
-impl fmt::Display for Optimizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Optimizer::Adam => "adam",
-            Optimizer::Adamw => "adamw",
-            Optimizer::Lion => "lion",
-            Optimizer::Sgd => "sgd",
-        })
-    }
-}
-
-/// How the learning rate goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Schedule {
-    /// The same all along.
-    Constant,
-    /// `optax.cosine_decay_schedule` over all steps.
-    Cosine,
-}
-
-impl Schedule {
-    /// The schedule of this name, as it is displayed.
-    pub fn from_name(name: &str) -> Option<Schedule> {
-        [Schedule::Constant, Schedule::Cosine].into_iter().find(|schedule| schedule.to_string() == name)
-    }
-}
-
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Schedule::Constant => "constant",
-            Schedule::Cosine => "cosine",
-        })
-    }
-}
-
-/// How long a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// Times through the training samples.
-    Epochs(usize),
-    /// Training steps.
-    Steps(usize),
-}
-
-/// A training run.
+/// A training run of a network, or of another [`Model`]. Built as `Options { length, ..Options::new(…) }`.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// The model and its rules.
-    pub network: Network,
+pub struct Options<M: ?Sized = Network> {
     /// Training samples.
     pub train: Dataset,
     /// Test samples.
     pub test: Dataset,
-    /// The optimizer.
+    /// The optimizer, or any gradient transformation.
     pub optimizer: Optimizer,
-    /// The (first) learning rate.
-    pub learning_rate: f64,
-    /// How it goes from there.
-    pub schedule: Schedule,
+    /// What training makes small.
+    pub loss: Loss,
+    /// What the test measures.
+    pub metric: Metric,
     /// Samples a step.
     pub batch_size: usize,
     /// How long.
@@ -112,19 +47,22 @@ pub struct Options {
     /// its bits must be as it was; [`Provenance`](crate::provenance::Provenance) reads it from the checkpoint. Initial parameters,
     /// if they are named again, must be those of before.
     pub resume: bool,
+    /// The model: a network with its rules, or one of one's own.
+    pub model: M,
 }
 
-impl Options {
-    /// A run that leaves its results in the folder `out`: adam with a constant rate of 2e-3, batches of 64 in an order of their own
-    /// each epoch, 20 epochs, images over 32 time steps and not shifted, seed 0.
-    pub fn new(network: Network, train: Dataset, test: Dataset, out: impl Into<PathBuf>) -> Options {
+impl<M: Model> Options<M> {
+    /// A run that leaves its results in the folder `out`: adam with a constant rate of 2e-3 on the integral cross-entropy, batches
+    /// of 64 in an order of their own each epoch, 20 epochs, images over 32 time steps and not shifted, seed 0. Its test
+    /// measures the accuracy.
+    pub fn new(model: M, train: Dataset, test: Dataset, out: impl Into<PathBuf>) -> Options<M> {
         Options {
-            network,
+            model,
             train,
             test,
-            optimizer: Optimizer::Adam,
-            learning_rate: 2e-3,
-            schedule: Schedule::Constant,
+            optimizer: Optimizer::named("adam", 2e-3, "constant").expect("both are in their tables"),
+            loss: Loss::default(),
+            metric: Metric::default(),
             batch_size: 64,
             length: Length::Epochs(20),
             time_steps: 32,
@@ -159,15 +97,18 @@ pub enum Event {
         epoch: usize,
         /// Mean loss of its steps.
         train_loss: f32,
-        /// Part of the test samples that are classified rightly.
+        /// The mean of the [metric](Options::metric) over the test samples: the part that is classified correctly, unless
+        /// another metric is given.
         test_accuracy: f32,
     },
 }
 
 /// How a run ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Summary {
-    /// Part of the test samples that are classified rightly, by the quantized network.
+    /// The mean of the [metric](Options::metric) over the test samples, by the quantized network: the part that is classified
+    /// correctly, unless another metric is given.
     pub test_accuracy: f32,
     /// For each layer that fires, by its path, the mean number of spikes a neuron and step over the test samples.
     pub spike_rates: BTreeMap<String, f32>,
@@ -179,6 +120,6 @@ pub struct Summary {
     pub steps_per_second: f64,
     /// Whether it was stopped before its end; what was done is saved.
     pub interrupted: bool,
-    /// The files written: parameters, checkpoint, metrics, picture.
+    /// The files written: parameters, checkpoint, metrics, picture; of a network its model and rules.
     pub files: Vec<PathBuf>,
 }

@@ -2,40 +2,27 @@
 
 use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
-use super::options::{Length, Optimizer, Options, Schedule};
+use super::model::{Given, Model, Purpose};
+use super::objective::{Loss, Metric};
 use super::resident::Resident;
+use super::start::Kept;
+use crate::by_path::Tensors;
 use crate::data::Encoding;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::jit::Program;
-use crate::network::{Forward, MODEL_KEY, NOISE_KEY, Network, Pass};
-use crate::nn::{Axes, integral_accuracy, integral_crossentropy};
-use crate::optim::{self, GradientTransformation, apply_updates};
-use crate::quant::Mode;
+use crate::network::{Forward, Network};
+use crate::nn::{Axes, integral_crossentropy};
+use crate::optim::{GradientTransformation, apply_updates};
+use crate::provenance::Length;
 use crate::random::GraphKey;
-use crate::signature::{Port, Role, Signature, Tensors};
+use crate::signature::{Port, Role, Signature};
 
-/// What the programs of a run share: a network, how samples are kept and encoded, samples a batch.
+/// What the programs of a run share: a model, how samples are kept and encoded, samples a batch.
 pub(crate) struct Plan<'a> {
-    pub(crate) network: &'a Network,
+    pub(crate) model: &'a dyn Model,
     pub(crate) encoding: Encoding,
     pub(crate) resident: Resident,
     pub(crate) batch: usize,
-}
-
-/// The optimizer of a run, with its schedule.
-pub(crate) fn optimizer(options: &Options, steps: usize) -> Box<dyn GradientTransformation> {
-    let rate: optim::Schedule = match options.schedule {
-        Schedule::Constant => options.learning_rate.into(),
-        Schedule::Cosine => {
-            optim::cosine_decay_schedule(options.learning_rate, u32::try_from(steps).unwrap_or(u32::MAX)).into()
-        }
-    };
-    match options.optimizer {
-        Optimizer::Adam => Box::new(optim::adam(rate)),
-        Optimizer::Adamw => Box::new(optim::adamw(rate)),
-        Optimizer::Lion => Box::new(optim::lion(rate)),
-        Optimizer::Sgd => Box::new(optim::sgd(rate)),
-    }
 }
 
 /// Steps in all, given the steps of an epoch.
@@ -53,19 +40,18 @@ pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
 /// There is one loop for any number of steps, so that their results are the same bits however they are divided.
 pub(crate) fn steps(
     plan: &Plan,
-    optimizer: &dyn GradientTransformation,
+    (optimizer, loss): (&dyn GradientTransformation, &Loss),
     shift: f64,
     most: usize,
-) -> Result<(Program, Function)> {
+) -> Result<(Program, Function, Kept)> {
     if shift > 0.0 {
         plan.encoding.image()?;
     }
-    let (network, batch) = (plan.network, plan.batch);
-    let training = network.training(&plan.encoding.x_type(batch))?;
-    let params = network.parameter_types();
+    let (params, batch) = (plan.model.parameter_types(), plan.batch);
+    let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Training)?;
     let inputs = Signature::default()
         .with(Role::Parameter, params.clone())
-        .with(Role::Statistic, training.signature.types(Role::Statistic))
+        .with(Role::Statistic, pass.statistics().clone())
         .with(Role::State, optimizer.state_types(&params))
         .with(Role::Given, plan.resident.inputs())
         .with(Role::Given, [("steps", TensorType::scalar(DType::S32))])
@@ -84,11 +70,13 @@ pub(crate) fn steps(
                 let (key, rows) = (row(keys, &i), row(rows, &i));
                 let (stored, labels) = plan.resident.take(samples, classes, &rows);
                 let x = plan.encoding.encode(&key, &augmented(&plan.encoding, &key, &stored, shift));
-                let keys = [(MODEL_KEY, MODEL), (NOISE_KEY, NOISE)];
-                let drawn = keys.map(|(name, purpose)| (name.to_owned(), derived(&key, purpose)));
-                let beside: Tensors = seen.into_iter().chain(drawn).collect();
-                let pass = |params: &Tensors| passed(&training, params, &beside, &x);
-                let (now, seen, old, loss) = update(optimizer, &now, &old, &labels, pass);
+                let [model, noise] = [MODEL, NOISE].map(|purpose| derived(&key, purpose));
+                let loss = |params: &Tensors| {
+                    let given = Given { params, statistics: &seen, x: &x, keys: Some([&model, &noise]) };
+                    let outputs = pass.record(&given);
+                    (loss.of(&outputs, &labels.named("B")), outputs.statistics)
+                };
+                let (now, seen, old, loss) = update(optimizer, &now, &old, loss);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
                 (i + 1.0, (now, seen, old), losses)
             },
@@ -100,7 +88,8 @@ pub(crate) fn steps(
             (Role::Loss, [("losses".to_owned(), losses)].into()),
         ]
     })?;
-    Ok((in_place("train_steps", &signature), function))
+    let [params, statistics, slots] = [Role::Parameter, Role::Statistic, Role::State].map(|role| signature.types(role));
+    Ok((in_place("train_steps", &signature), function, Kept { params, statistics, slots }))
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
@@ -124,33 +113,25 @@ pub(crate) fn step_from_spikes(
         .with(Role::Given, labels);
     let (function, signature) = inputs.trace(|given| {
         let (x, labels) = (given.only(Role::X), given.only(Role::Given));
-        let pass = |params: &Tensors| passed(forward, params, &Tensors::new(), x);
-        let (next, _, new, loss) = update(optimizer, &given.of(Role::Parameter), &given.of(Role::State), labels, pass);
+        let loss = |params: &Tensors| {
+            let pass = forward.call(params, x);
+            (integral_crossentropy(&pass.only(Role::Traces).named("T B C"), &labels.named("B")), Tensors::new())
+        };
+        let (next, _, new, loss) = update(optimizer, &given.of(Role::Parameter), &given.of(Role::State), loss);
         let loss = [("loss".to_owned(), loss)].into();
         vec![(Role::Parameter, next), (Role::State, new), (Role::Loss, loss)]
     })?;
     Ok((in_place("train_step", &signature), function))
 }
 
-/// Traces and statistics of a pass with these parameters and what it takes beside them.
-fn passed(pass: &Forward, params: &Tensors, beside: &Tensors, x: &Tensor) -> (Tensor, Tensors) {
-    let given = params.iter().chain(beside).map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
-    let given = pass.call(&given, x);
-    (given.only(Role::Traces).clone(), given.of(Role::Statistic))
-}
-
-/// The next parameters, statistics and optimizer state, and the loss. `pass` gives traces and statistics.
+/// The next parameters, statistics and optimizer state, and the loss. `loss` gives it with the statistics.
 fn update(
     optimizer: &dyn GradientTransformation,
     now: &Tensors,
     old: &Tensors,
-    labels: &Tensor,
-    pass: impl FnOnce(&Tensors) -> (Tensor, Tensors),
+    loss: impl FnOnce(&Tensors) -> (Tensor, Tensors),
 ) -> (Tensors, Tensors, Tensors, Tensor) {
-    let ((loss, statistics), grads) = value_and_grad(now, |params| {
-        let (traces, statistics) = pass(params);
-        (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), statistics)
-    });
+    let ((loss, statistics), grads) = value_and_grad(now, loss);
     let (updates, new) = optimizer.update(&grads, old, now);
     (apply_updates(now, &updates), statistics, new, loss)
 }
@@ -186,34 +167,37 @@ pub(crate) struct Reads {
     pub(crate) rates: Vec<String>,
 }
 
-fn names<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<String> {
-    ports.map(|port| port.name.clone()).collect()
-}
-
-/// How a network does on a batch: parameters, statistics of static scales, the data set, the batch's rows, how many of them count, a key, to the number of
-/// those that are classified rightly, s32, and then, for each of the layers that are named, the mean number of spikes a neuron
-/// and step of each sample, f32 [B].
-pub(crate) fn answers(plan: &Plan) -> Result<(Program, Function, Reads)> {
-    let (network, batch) = (plan.network, plan.batch);
-    let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
-    let forward = network.forward(&plan.encoding.x_type(batch), pass)?;
+/// How a model does on a batch: parameters, statistics of static scales, the data set, the batch's rows, a key, to the metric of
+/// each sample, f32 [B], and then, for each of the layers that are named, its mean number of spikes a neuron and step, f32 [B].
+pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function, Reads)> {
+    let batch = plan.batch;
+    let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Test)?;
     let inputs = Signature::default()
-        .taking(forward.signature.arrays())
+        .with(Role::Parameter, plan.model.parameter_types())
+        .with(Role::Statistic, pass.statistics().clone())
         .with(Role::Given, plan.resident.inputs())
         .with(Role::Given, [("rows", TensorType::new(DType::S32, [batch]))])
-        .with(Role::Given, [("count", TensorType::scalar(DType::S32))])
         .with(Role::Given, [("key", TensorType::new(DType::U32, [2]))]);
     let (function, signature) = inputs.trace(|given| {
-        let [samples, classes, rows, count, key] =
-            ["samples", "classes", "rows", "count", "key"].map(|name| given.one(Role::Given, name));
+        let [samples, classes, rows, key] =
+            ["samples", "classes", "rows", "key"].map(|name| given.one(Role::Given, name));
         let (stored, labels) = plan.resident.take(samples, classes, rows);
-        let pass = forward.call(&given.arrays(), &plan.encoding.encode(key, &stored));
-        let predicted = integral_accuracy(&pass.only(Role::Traces).named("T B C"), &labels.named("B")).1.into_tensor();
-        let counts = rows.graph().iota(rows.ty().clone(), 0).lt(count);
-        let right = predicted.eq(&labels).and(counts).convert(DType::S32).sum();
-        vec![(Role::Given, [("right".to_owned(), right)].into()), (Role::SpikeRate, pass.of(Role::SpikeRate))]
+        let x = plan.encoding.encode(key, &stored);
+        let (params, statistics) = (given.of(Role::Parameter), given.of(Role::Statistic));
+        let outputs = pass.record(&Given { params: &params, statistics: &statistics, x: &x, keys: None });
+        let measured = metric.of(&outputs, &labels.named("B")).convert(DType::F32);
+        vec![(Role::Given, [("measured".to_owned(), measured)].into()), (Role::SpikeRate, outputs.spike_rates)]
     })?;
-    let rates = signature.results().iter().filter(|port| port.role == Role::SpikeRate);
-    let (paths, rates) = (names(signature.arrays()), names(rates));
+    if let Some(Port { ty, .. }) = signature.results_of(Role::Given).find(|port| port.ty.dims != [batch]) {
+        return Err(Error::input(format!(
+            "the metric `{}` gives {ty} for {batch} samples; it must give a number for each sample, [B]",
+            metric.name()
+        )));
+    }
+    let (paths, rates) = (names(signature.arrays()), names(signature.results_of(Role::SpikeRate)));
     Ok((Program::named("answers"), function, Reads { paths, rates }))
+}
+
+fn names<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<String> {
+    ports.map(|port| port.name.clone()).collect()
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use spiq_hlo::Array;
 
 use super::checkpoint::{Checkpoint, prepare_folder};
+use super::configuration;
 use super::evaluation::{Answers, Evaluation, Tested};
 use super::journal::Journal;
+use super::model::Model;
 use super::options::{Event, Options, Summary};
 use super::programs::{self, Plan};
 use super::resident::Resident;
@@ -36,8 +39,9 @@ const MOST_STEPS: usize = 32;
 /// Where the options do not say, a call takes about this long: so long may Ctrl-C have to wait.
 const CALL: Duration = Duration::from_millis(100);
 
-/// Trains a network and leaves `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl` and `training.svg` in the
-/// folder of the options. `events` hears what happens. When `stop` becomes true, the run saves what it has and ends.
+/// Trains a model and leaves `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl` and `training.svg` in the folder of
+/// the options, and, for `spiq predict`, `model.toml` and `rules.toml` of a network. `events` hears what happens. When `stop`
+/// becomes true, the run saves what it has and ends.
 ///
 /// The order of epoch e is drawn from `fold_in(PRNGKey(seed), e)`, the spikes of step s from
 /// `fold_in(PRNGKey(seed), epochs + s)`, those of the test from `PRNGKey(seed + 1000)`; initial parameters are those of
@@ -46,14 +50,30 @@ const CALL: Duration = Duration::from_millis(100);
 /// # Errors
 /// Of kind `Input` or `File` before anything is written: options that do not fit each other or the data, a folder that
 /// cannot be written. Later: of kind `File`, or what PJRT says.
-pub fn run(client: &Client, options: &Options, stop: &AtomicBool, events: &mut dyn FnMut(Event)) -> Result<Summary> {
+pub fn run(
+    client: &Client,
+    options: &Options<dyn Model>,
+    stop: &AtomicBool,
+    events: &mut dyn FnMut(Event),
+) -> Result<Summary> {
     start::check(options)?;
+    // The test is compiled by another thread, which reads the options.
+    std::thread::scope(|scope| whole_run(scope, client, options, stop, events))
+}
+
+fn whole_run<'s, 'a>(
+    scope: &'s Scope<'s, 'a>,
+    client: &'a Client,
+    options: &'a Options<dyn Model>,
+    stop: &AtomicBool,
+    events: &mut dyn FnMut(Event),
+) -> Result<Summary> {
     let started = Instant::now();
-    let mut run = Run::prepare(client, options, events)?;
+    let mut run = Run::prepare(scope, client, options, events)?;
     let stepping = Instant::now();
     let interrupted = run.train(stop, events)?;
     let stepping = stepping.elapsed().saturating_sub(run.idle).as_secs_f64();
-    let Tested { accuracy: test_accuracy, spike_rates } = run.begin_test()?.wait()?;
+    let Tested { metric: test_accuracy, spike_rates } = run.begin_test()?.wait()?;
     let files = run.leave(test_accuracy, interrupted)?;
     Ok(Summary {
         test_accuracy,
@@ -66,12 +86,12 @@ pub fn run(client: &Client, options: &Options, stop: &AtomicBool, events: &mut d
     })
 }
 
-struct Run<'a> {
+struct Run<'s, 'a> {
     client: &'a Client,
-    options: &'a Options,
+    options: &'a Options<dyn Model>,
     key: Key,
     steps: Executable,
-    evaluation: Evaluation<'a>,
+    evaluation: Evaluation<'s, 'a>,
     /// The files of the training and of the test samples.
     train: Arc<[Buffer; 2]>,
     test: Arc<[Buffer; 2]>,
@@ -94,23 +114,25 @@ struct Run<'a> {
     idle: Duration,
 }
 
-impl<'a> Run<'a> {
-    fn prepare(client: &'a Client, options: &'a Options, events: &mut dyn FnMut(Event)) -> Result<Run<'a>> {
+impl<'s, 'a: 's> Run<'s, 'a> {
+    fn prepare(
+        scope: &'s Scope<'s, 'a>,
+        client: &'a Client,
+        options: &'a Options<dyn Model>,
+        events: &mut dyn FnMut(Event),
+    ) -> Result<Run<'s, 'a>> {
         let per_epoch = options.train.training_order(options.batch_size, None)?.len() / options.batch_size;
         let total = programs::total_steps(options.length, per_epoch);
         let inputs = options.train.inputs();
-        let sample = options.network.sample_shape(inputs.features())?;
+        let sample = options.model.sample_shape(inputs.features())?;
         let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);
-        let optimizer = programs::optimizer(options, total);
+        let optimizer = options.optimizer.for_steps(total);
         let (resident, train) = Resident::of(&options.train);
-        let plan = Plan { network: &options.network, encoding: encoding.clone(), resident, batch: options.batch_size };
+        let plan = Plan { model: &options.model, encoding: encoding.clone(), resident, batch: options.batch_size };
         let most = options.steps_per_call.unwrap_or(MOST_STEPS).min(per_epoch);
-        let (program, function) = programs::steps(&plan, optimizer.as_ref(), options.shift, most)?;
-        let params = options.network.parameter_types();
-        let slots = optimizer.state_types(&params);
-        let statistics = options.network.statistics_types(&encoding.x_type(options.batch_size))?;
-        let kept = Kept { params, statistics, slots };
-        let now = start::provenance(options, client, total);
+        let objective = (optimizer.as_ref(), &options.loss);
+        let (program, function, kept) = programs::steps(&plan, objective, options.shift, most)?;
+        let now = start::provenance(options, optimizer.as_ref(), client, total);
         let Start { values, done, provenance } = start::start(options, &kept, now)?;
         prepare_folder(&options.out)?;
         events(Event::Compiling);
@@ -129,7 +151,7 @@ impl<'a> Run<'a> {
             options,
             key: Key::new(options.seed),
             steps,
-            evaluation: Evaluation::start(client, options, &encoding, &resident),
+            evaluation: Evaluation::start(scope, client, options, &encoding, &resident),
             train,
             test,
             state: values.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?,
@@ -256,31 +278,36 @@ impl<'a> Run<'a> {
     }
 
     /// What a file of this run says of it.
-    fn metadata(&self) -> BTreeMap<String, String> {
+    fn metadata(&self, provenance: Provenance) -> BTreeMap<String, String> {
         let mut metadata = BTreeMap::new();
-        Provenance { step: Some(self.done as u64), ..self.provenance.clone() }.write(&mut metadata);
+        Provenance { step: Some(self.done as u64), ..provenance }.write(&mut metadata);
         metadata
     }
 
     fn save(&self) -> Result<PathBuf> {
         let path = self.options.out.join(CHECKPOINT);
-        Checkpoint { arrays: self.arrays(true)?, metadata: self.metadata() }.save(&path)?;
+        Checkpoint { arrays: self.arrays(true)?, metadata: self.metadata(self.provenance.clone()) }.save(&path)?;
         Ok(path)
     }
 
     /// Writes what a run leaves behind.
     fn leave(&self, test_accuracy: f32, interrupted: bool) -> Result<Vec<PathBuf>> {
         let [params, svg, metrics] = [PARAMS, PICTURE, METRICS].map(|name| self.options.out.join(name));
-        let mut metadata = self.metadata();
         // Parameters are given away, and where their data once lay is nobody's business.
-        metadata.remove("data_file");
+        let metadata = self.metadata(Provenance { data_file: None, ..self.provenance.clone() });
         Checkpoint { arrays: self.arrays(false)?, metadata }.save(&params)?;
         let checkpoint = self.save()?;
         let state =
             if interrupted { format!("stopped at step {} of {}", self.done, self.total) } else { "done".into() };
-        let title = format!("{} steps, test accuracy {:.1} % ({state})", self.done, test_accuracy * 100.0);
+        let measured = match self.options.metric.is_accuracy() {
+            true => format!("test accuracy {:.1} %", test_accuracy * 100.0),
+            false => format!("{} {test_accuracy:.4}", self.options.metric.name()),
+        };
+        let title = format!("{} steps, {measured} ({state})", self.done);
         replace_file(&svg, history(&read_records(&metrics)?, &title).svg().as_bytes())?;
-        Ok(vec![params, checkpoint, metrics, svg])
+        let configuration =
+            self.options.model.network().map(|network| configuration::leave(network, &self.options.out));
+        Ok([vec![params, checkpoint, metrics, svg], configuration.transpose()?.unwrap_or_default()].concat())
     }
 }
 

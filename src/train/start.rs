@@ -7,10 +7,13 @@ use spiq_hlo::{Array, TensorType};
 
 use super::checkpoint::Checkpoint;
 use super::journal::Journal;
-use super::options::{Length, Options};
+use super::model::Model;
+use super::options::Options;
 use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::optim::{ByName, GradientTransformation};
 use crate::pjrt::Client;
-use crate::provenance::{Digest, Init, Order, Provenance, Tile};
+use crate::provenance::{Digest, Init, Length, ModelText, Order, Provenance, Tile};
 use crate::record::{Metrics, Record, read_records};
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -18,17 +21,16 @@ pub(super) const PARAMS: &str = "params.safetensors";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
 
+/// Names of metrics.jsonl that a metric cannot have.
+const RECORDED: [&str; 6] = ["step", "loss", "epoch", "train_loss", "test_accuracy", "spike_rates"];
+
 /// What the names of an optimizer's state start with.
 const OPTIMIZER: &str = "optimizer";
 
 /// Refuses options that do not fit each other or the data.
-pub(super) fn check(options: &Options) -> Result<()> {
-    let (classes, labels) = (options.network.classes(), options.train.classes());
-    if classes < labels {
-        return Err(Error::input(format!(
-            "the model has {classes} outputs, but the labels go up to {}; give the last layer {labels} units",
-            labels - 1
-        )));
+pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
+    if let Some(network) = options.model.network() {
+        check_network(network, options)?;
     }
     if !options.resume && is_init(options, CHECKPOINT) {
         return Err(Error::input(format!(
@@ -36,8 +38,11 @@ pub(super) fn check(options: &Options) -> Result<()> {
             options.out.display()
         )));
     }
-    if !options.learning_rate.is_finite() || options.learning_rate < 0.0 {
-        return Err(Error::input(format!("the learning rate is {}, but must be 0 or more", options.learning_rate)));
+    if !options.metric.is_accuracy() && RECORDED.contains(&options.metric.name()) {
+        return Err(Error::input(format!(
+            "`{}` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one",
+            options.metric.name()
+        )));
     }
     if !(0.0..=0.5).contains(&options.shift) {
         return Err(Error::input(format!(
@@ -50,6 +55,28 @@ pub(super) fn check(options: &Options) -> Result<()> {
         return Err(Error::input("the numbers of epochs, steps, steps a call and time steps must be at least 1"));
     }
     Ok(())
+}
+
+/// The labels and the loss fit the network.
+fn check_network(network: &Network, options: &Options<dyn Model>) -> Result<()> {
+    let (classes, labels) = (network.classes(), options.train.classes());
+    if classes < labels {
+        return Err(Error::input(format!(
+            "the model has {classes} outputs, but the labels go up to {}; give the last layer {labels} units",
+            labels - 1
+        )));
+    }
+    let layers = &network.config().layers;
+    match layers.iter().position(|layer| layer.is_for_a_loss()).filter(|_| !options.loss.reads_states()) {
+        Some(place) => Err(Error::input(format!(
+            "layer {} ({}) counts spikes for a loss of your own, and the loss `{}` does not read it; leave it out, or train \
+             with a loss that does (`train::Loss::new`, `nn::silence_reg`, `nn::sparsity_reg`)",
+            place + 1,
+            layers[place].kind(),
+            options.loss.description()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Types of what is carried from step to step, by path, in the order in which programs take it.
@@ -85,20 +112,20 @@ pub(super) struct Start {
 }
 
 /// Initial parameters, or those of a checkpoint that this run goes on from.
-pub(super) fn start(options: &Options, kept: &Kept, now: Provenance) -> Result<Start> {
+pub(super) fn start(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<Start> {
     let read = |path: &PathBuf| Checkpoint::load(path)?.select(&kept.params, &path.display().to_string());
     let initial = options.init.as_ref().map(read).transpose()?;
     let init = initial.as_ref().map(|values| Init::From(Digest::of_arrays(values)));
     if options.resume {
         return resume(options, kept, Provenance { init, ..now });
     }
-    let values = initial.unwrap_or_else(|| options.network.init(options.seed));
+    let values = initial.unwrap_or_else(|| options.model.init(options.seed));
     let zeros = kept.statistics.values().chain(kept.slots.values()).map(|ty| Array::zeros(ty.clone()));
     let values = values.into_values().chain(zeros).collect();
     Ok(Start { values, done: 0, provenance: Provenance { init: init.or(Some(Init::Drawn)), ..now } })
 }
 
-fn resume(options: &Options, kept: &Kept, now: Provenance) -> Result<Start> {
+fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<Start> {
     let checkpoint = checkpoint_in(&options.out)?;
     let source = options.out.join(CHECKPOINT).display().to_string();
     let then = Provenance::read(&checkpoint.metadata, &source)?;
@@ -133,30 +160,48 @@ pub fn checkpoint_in(folder: &Path) -> Result<Checkpoint> {
 }
 
 /// What decides the bits of a run of so many steps, but for its initial parameters.
-pub(super) fn provenance(options: &Options, client: &Client, total: usize) -> Provenance {
-    let (network, inputs) = (&options.network, options.train.inputs());
+pub(super) fn provenance(
+    options: &Options<dyn Model>,
+    optimizer: &dyn GradientTransformation,
+    client: &Client,
+    total: usize,
+) -> Provenance {
+    let inputs = options.train.inputs();
     let time_steps = inputs.steps().unwrap_or(options.time_steps);
+    let model = match options.model.network() {
+        Some(network) => {
+            Provenance { time_tile: Some(Tile::of(network, time_steps)), ..Provenance::of_network(network) }
+        }
+        None => Provenance { model: Some(ModelText::described(options.model.describe())), ..Provenance::default() },
+    };
+    let (name, learning_rate, schedule) = match options.optimizer.names() {
+        Some(ByName { optimizer, learning_rate, schedule }) => {
+            (optimizer.clone(), Some(*learning_rate), Some(schedule.clone()))
+        }
+        None => (optimizer.describe(), None, None),
+    };
     Provenance {
         time_steps: Some(time_steps),
         coding: Some(inputs.coding()),
-        time_tile: Some(Tile::of(network, time_steps)),
         data: Some(Digest::of_data(&options.train, &options.test)),
         seed: Some(options.seed),
-        optimizer: Some(options.optimizer),
-        learning_rate: Some(options.learning_rate),
-        schedule: Some(options.schedule),
+        optimizer: Some(name),
+        learning_rate,
+        schedule,
+        loss: Some(options.loss.description().to_owned()),
+        metric: Some(options.metric.name().to_owned()),
         batch_size: Some(options.batch_size),
         length: Some(Length::Steps(total)),
         order: Some(if options.shuffle { Order::Shuffled } else { Order::File }),
         shift: Some(options.shift),
         data_file: options.train.file().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned())),
-        ..Provenance::of(network, client)
+        ..model.or(Provenance::of_client(client))
     }
 }
 
 /// Takes away what an older run left in the folder, before a new one leaves anything: a run that is stopped early must not
 /// be taken for the older one. What the new run starts from stays until it is replaced.
-pub(super) fn clear(options: &Options) -> Result<()> {
+pub(super) fn clear(options: &Options<dyn Model>) -> Result<()> {
     if options.resume {
         return Ok(());
     }
@@ -176,20 +221,20 @@ pub(super) fn clear(options: &Options) -> Result<()> {
 }
 
 /// Whether a run starts from this file in the folder of its results.
-fn is_init(options: &Options, name: &str) -> bool {
+fn is_init(options: &Options<dyn Model>, name: &str) -> bool {
     let there = |path: &Path| path.canonicalize().ok();
     let init = options.init.as_deref().and_then(there);
     init.is_some() && init == there(&options.out.join(name))
 }
 
 /// The journal of a run that has done so many steps.
-pub(super) fn journal(options: &Options, done: usize, per_epoch: usize) -> Result<Journal> {
+pub(super) fn journal(options: &Options<dyn Model>, done: usize, per_epoch: usize) -> Result<Journal> {
     let path = options.out.join(METRICS);
     let metrics = match options.resume {
         true => Metrics::resume(&path, |record| before(record, done, per_epoch))?,
         false => Metrics::create(&path)?,
     };
-    Ok(Journal::new(metrics, losses_of_epoch(&path, done, per_epoch)?))
+    Ok(Journal::new(metrics, options.metric.clone(), losses_of_epoch(&path, done, per_epoch)?))
 }
 
 /// Whether a record was written before a run had done so many steps.

@@ -137,36 +137,33 @@ fn wrong_labels_are_refused() {
 #[test]
 fn training_batches_are_spyx_batches() {
     let (train, _) = Dataset::digits().split().unwrap();
-    let batches: Vec<_> = train.training_batches(64, Some(Key::new(3))).unwrap().collect();
-    assert_eq!(batches.len(), 22);
-    let order = Key::new(3).permutation(1437);
-    for (batch, places) in batches.iter().zip(order.chunks(64)) {
+    let order = train.training_order(64, Some(Key::new(3))).unwrap();
+    assert_eq!(order, Key::new(3).permutation(1437)[..22 * 64]);
+    for places in order.chunks(64) {
+        let (images, labels) = train.gather(places).unwrap();
         let wanted: Vec<i32> = places.iter().map(|place| train.labels()[*place]).collect();
-        assert_eq!(batch.labels.to_vec::<i32>().unwrap(), wanted);
-        assert_eq!((batch.inputs.dims(), batch.count), (&[64, 64][..], 64));
+        assert_eq!(labels.to_vec::<i32>().unwrap(), wanted);
+        assert_eq!(images.dims(), [64, 64]);
+        let row = &train.inputs().samples().bytes()[places[1] * 64..][..64];
+        assert_eq!(&images.bytes()[64..128], row);
     }
-    let row = &train.inputs().samples().bytes()[order[1] * 64..][..64];
-    assert_eq!(&batches[0].inputs.bytes()[64..128], row);
 }
 
 #[test]
-fn evaluation_batches_hold_every_sample_once() {
+fn places_are_those_of_a_part() {
     let (_, test) = Dataset::digits().split().unwrap();
-    let batches: Vec<_> = test.evaluation_batches(100).unwrap().collect();
-    assert_eq!(batches.iter().map(|b| b.count).collect::<Vec<_>>(), [100, 100, 100, 60]);
-    assert!(batches.iter().all(|b| b.inputs.dims() == [100, 64] && b.labels.dims() == [100]));
-    let labels = batches.iter().flat_map(|b| b.labels.to_vec::<i32>().unwrap().into_iter().take(b.count));
-    assert!(labels.eq(test.labels().iter().copied()));
-    assert_eq!(batches[0].inputs.bytes()[..64], test.inputs().samples().bytes()[1437 * 64..][..64]);
+    let (images, labels) = test.gather(&[0, 359, 0]).unwrap();
+    assert_eq!(images.bytes()[..64], test.inputs().samples().bytes()[1437 * 64..][..64]);
+    assert_eq!(labels.to_vec::<i32>().unwrap(), [0, 359, 0].map(|place| test.labels()[place]));
+    assert_eq!(test.gather(&[5, 360]).unwrap_err().to_string(), "there is no sample 360; there are 360");
 }
 
 #[test]
 fn impossible_batches_are_refused() {
     let (_, test) = Dataset::digits().split().unwrap();
-    let message = test.training_batches(361, None).unwrap_err().to_string();
+    let message = test.training_order(361, None).unwrap_err().to_string();
     assert_eq!(message, "the batch size is 361, but must be between 1 and the 360 samples there are");
-    assert!(test.training_batches(0, None).is_err());
-    assert!(test.evaluation_batches(0).is_err());
+    assert!(test.training_order(0, None).is_err());
     assert!(test.inputs().gather(&[1797]).is_err());
 }
 

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Coding, Encoder};
-use spiq::provenance::{Digest, Init, Kernels, ModelText, Order, Provenance, Tile};
+use spiq::provenance::{Digest, Init, Kernels, Length, ModelText, Order, Provenance, Tile, key};
 use spiq::quant::{Gradients, Numerics, linear_only_rules};
 use spiq::random::Key;
-use spiq::train::{Length, Optimizer, Schedule};
 use spiq::{Array, ErrorKind};
 
 /// One of some values.
@@ -70,9 +69,11 @@ fn drawn(key: Key) -> Provenance {
         data: Some(digest(next())),
         init: Some(one(next(), &[Init::Drawn, Init::From(digest(next()))])),
         seed: Some(next().bits64(1)[0] as i64),
-        optimizer: Some(one(next(), &[Optimizer::Adam, Optimizer::Adamw, Optimizer::Lion, Optimizer::Sgd])),
+        optimizer: Some(one(next(), &["adam", "lion", "chain(clip_by_global_norm(1), adam(0.002))"]).to_owned()),
         learning_rate: Some(number(next())),
-        schedule: Some(one(next(), &[Schedule::Constant, Schedule::Cosine])),
+        schedule: Some(one(next(), &["constant", "cosine"]).to_owned()),
+        loss: Some(text(next())),
+        metric: Some(text(next())),
         batch_size: Some(count(next())),
         length: Some(one(next(), &[Length::Epochs(count(next())), Length::Steps(count(next()))])),
         order: Some(one(next(), &[Order::Shuffled, Order::File])),
@@ -167,10 +168,8 @@ fn entries_that_are_none_are_refused_by_name() {
         ("data", &format!("sha256:+{}", "0".repeat(63))),
         ("init", "somewhere"),
         ("seed", "9223372036854775808"),
-        ("optimizer", "adamm"),
         ("learning_rate", "NaN"),
         ("learning_rate", "1e999"),
-        ("schedule", ""),
         ("batch_size", "1.0"),
         ("length", "3"),
         ("length", "0 steps"),
@@ -207,4 +206,32 @@ fn damaged_metadata_do_no_harm() {
         refused += usize::from(Provenance::read(&metadata, "P").is_err());
     }
     assert!((50..300).contains(&refused), "{refused} are refused");
+}
+
+/// There was one loss and one metric before a file could say another.
+#[test]
+fn a_run_of_an_earlier_version_had_the_only_loss() {
+    let whole = drawn(Key::new(4));
+    let mut old = metadata(&whole);
+    (old.remove(key::loss), old.remove(key::metric));
+    let read = Provenance::read(&old, "P").expect("our own metadata");
+    assert_eq!(read.loss.as_deref(), Some("integral_crossentropy"));
+    assert_eq!(read.metric.as_deref(), Some("integral_accuracy"));
+    // What is not of a run has none.
+    old.remove(key::step);
+    assert_eq!(Provenance::read(&old, "P").expect("our own metadata").loss, None);
+}
+
+/// Texts that begin alike are shown where they part.
+#[test]
+fn a_difference_at_the_end_of_a_long_text_is_shown() {
+    let of = |rate: &str| {
+        let clipped = "chain(clip_by_global_norm(1), clip_by_global_norm(2), clip_by_global_norm(3), adam(";
+        Provenance { optimizer: Some(format!("{clipped}{rate}))")), ..Provenance::default() }
+    };
+    let difference = of("0.002").differences(&of("0.003")).remove(0).to_string();
+    assert_eq!(
+        difference,
+        "another optimizer (--optimizer: …l_norm(3), adam(0.002)) there, …l_norm(3), adam(0.003)) here)"
+    );
 }

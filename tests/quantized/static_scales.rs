@@ -10,7 +10,7 @@ use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::predict::{Settings, outputs};
 use spiq::quant::{Numerics, linear_only_rules};
-use spiq::train::{Checkpoint, Event, Length, Optimizer, Options, Schedule, run};
+use spiq::train::{Checkpoint, Event, Length, Loss, Metric, Optimizer, Options, run};
 
 const DROPOUT: &str = "
 layers = [
@@ -32,12 +32,12 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
     let (train, test) = Dataset::digits().split().expect("two parts");
     let model = ModelConfig::parse(model, "test").expect("a model");
     Options {
-        network: Network::new(model, rules).expect("a network").with_numerics(numerics),
+        model: Network::new(model, rules).expect("a network").with_numerics(numerics),
         train,
         test,
-        optimizer: Optimizer::Sgd,
-        learning_rate: 0.1,
-        schedule: Schedule::Constant,
+        optimizer: Optimizer::named("sgd", 0.1, "constant").expect("names of the tables"),
+        loss: Loss::default(),
+        metric: Metric::default(),
         batch_size: 32,
         length: Length::Steps(2),
         time_steps: 4,
@@ -80,7 +80,7 @@ fn a_run_with_dropout_before_a_static_scale() {
         assert_eq!(params[behind].to_f64(), [8.0], "{numerics}");
         let settings = Settings { time_steps: 4, ..Settings::default() };
         let digits = Dataset::digits();
-        let predicted = outputs(cpu(), &options.network, &params, digits.inputs(), &settings);
+        let predicted = outputs(cpu(), &options.model, &params, digits.inputs(), &settings);
         assert!(predicted.expect("predictions").to_f64().iter().all(|y| y.is_finite()));
         options.length = Length::Steps(3);
         go_to(&options, Some(2)).unwrap_or_else(|e| panic!("{numerics}, cut: {e}"));

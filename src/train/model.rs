@@ -1,0 +1,230 @@
+//! What a run trains: a network of the library's, or a model of one's own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use spiq_hlo::{Array, Tensor, TensorType};
+
+use crate::by_path::Types;
+use crate::error::{Error, Result};
+use crate::network::{self, Forward, MODEL_KEY, NOISE_KEY, Network};
+use crate::nn::{Axes, Axis, Layer, Named, Outcome, Sequential, Traced, Wanted, letters};
+use crate::quant::{Mode, Report};
+use crate::random::Rngs;
+use crate::signature::Role;
+
+/// A model that [`run`](super::run()) trains: parameters, and how they become outputs.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use spiq::random::Key;
+/// use spiq::train::{ForwardPass, Model, Purpose};
+/// use spiq::{Array, DType, Result, TensorType, nn::Axes};
+///
+/// /// Adds up the pixels of all steps and multiplies them by a matrix.
+/// #[derive(Debug)]
+/// struct Perceptron;
+///
+/// impl Model for Perceptron {
+///     fn parameter_types(&self) -> BTreeMap<String, TensorType> {
+///         [("kernel".to_owned(), TensorType::new(DType::F32, [64, 10]))].into()
+///     }
+///     fn init(&self, seed: i64) -> BTreeMap<String, Array> {
+///         [("kernel".to_owned(), Array::new([64, 10], Key::new(seed).normal(640)).expect("640 numbers"))].into()
+///     }
+///     fn pass(&self, _: &TensorType, _: Purpose) -> Result<ForwardPass<'_>> {
+///         Ok(ForwardPass::new(|given| given.x.convert(DType::F32).dot(&given.params["kernel"]).named("T B C").into()))
+///     }
+/// }
+/// ```
+pub trait Model: fmt::Debug + Send + Sync {
+    /// Types of the parameters by path.
+    fn parameter_types(&self) -> BTreeMap<String, TensorType>;
+
+    /// Initial parameters by path.
+    fn init(&self, seed: i64) -> BTreeMap<String, Array>;
+
+    /// The forward pass for inputs of type `x`, [T, B, …]: spikes are `pred`, small counts of events `s8`, all else is f32.
+    ///
+    /// # Errors
+    /// Of kind `Input`: an input that the model does not fit.
+    fn pass(&self, x: &TensorType, purpose: Purpose) -> Result<ForwardPass<'_>>;
+
+    /// All that decides what it computes, as text: files of a run keep it, and a run resumes with the same text only.
+    ///
+    /// Without one of its own it is the `Debug` text, which names every field where it is derived.
+    fn describe(&self) -> String {
+        format!("{self:?}")
+    }
+
+    /// The shape in which a sample with these axes goes in: the same, unless it says another one with as many elements.
+    ///
+    /// # Errors
+    /// Of kind `Input`: a sample that the model does not take.
+    fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
+        Ok(features.to_vec())
+    }
+
+    /// The network with its rules that this is, where it is one: then a run leaves `model.toml` and `rules.toml` as well, and
+    /// its files say what decides the network's outputs.
+    fn network(&self) -> Option<&Network> {
+        None
+    }
+}
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A training step, of which the gradient is taken: what is random while training is so.
+    Training,
+    /// A test.
+    Test,
+}
+
+/// What a forward pass takes.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Given<'a> {
+    /// The parameters by path.
+    pub params: &'a BTreeMap<String, Tensor>,
+    /// The statistics that the pass declares, by path.
+    pub statistics: &'a BTreeMap<String, Tensor>,
+    /// The inputs, [T, B, …].
+    pub x: &'a Tensor,
+    /// What a training step draws from: a key `u32[2]` for the model, another for noise that rounds gradients.
+    pub keys: Option<[&'a Tensor; 2]>,
+}
+
+/// What a forward pass gives.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    /// The outputs of all steps: [T, B, C] of a network.
+    pub traces: Named,
+    /// What else a loss may read, by path: states that the last step leaves, such as counts of spikes ([B, …]).
+    pub states: BTreeMap<String, Tensor>,
+    /// Of a training step, the next statistics by path.
+    pub statistics: BTreeMap<String, Tensor>,
+    /// Of a test, the mean number of spikes a neuron and step of each sample, `[B]`, for each layer that fires.
+    pub spike_rates: BTreeMap<String, Tensor>,
+}
+
+impl From<Named> for Outputs {
+    /// Traces alone.
+    fn from(traces: Named) -> Outputs {
+        let none = BTreeMap::new;
+        Outputs { traces, states: none(), statistics: none(), spike_rates: none() }
+    }
+}
+
+impl From<Outcome> for Outputs {
+    fn from(outcome: Outcome) -> Outputs {
+        Outputs { states: outcome.state, spike_rates: outcome.spike_rates, ..Outputs::from(outcome.traces) }
+    }
+}
+
+/// A forward pass, ready to be recorded.
+pub struct ForwardPass<'a> {
+    statistics: Types,
+    record: Box<dyn Fn(&Given<'_>) -> Outputs + 'a>,
+}
+
+impl<'a> ForwardPass<'a> {
+    /// The pass that this function records.
+    pub fn new(record: impl Fn(&Given<'_>) -> Outputs + 'a) -> ForwardPass<'a> {
+        ForwardPass { statistics: Types::new(), record: Box::new(record) }
+    }
+
+    /// The same, with statistics that are kept beside the parameters, by path. They start as zeros; a pass of a training
+    /// step gives the next ones, that of a test reads those it names.
+    #[must_use]
+    pub fn with_statistics(self, statistics: BTreeMap<String, TensorType>) -> ForwardPass<'a> {
+        ForwardPass { statistics, ..self }
+    }
+
+    /// Types of the statistics by path.
+    pub(super) fn statistics(&self) -> &Types {
+        &self.statistics
+    }
+
+    pub(super) fn record(&self, given: &Given<'_>) -> Outputs {
+        (self.record)(given)
+    }
+}
+
+impl fmt::Debug for ForwardPass<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForwardPass").field("statistics", &self.statistics).finish_non_exhaustive()
+    }
+}
+
+impl Model for Network {
+    fn parameter_types(&self) -> BTreeMap<String, TensorType> {
+        Network::parameter_types(self)
+    }
+    fn init(&self, seed: i64) -> BTreeMap<String, Array> {
+        Network::init(self, seed)
+    }
+    fn pass(&self, x: &TensorType, purpose: Purpose) -> Result<ForwardPass<'_>> {
+        match purpose {
+            Purpose::Training => training(self, x),
+            Purpose::Test => test(self, x),
+        }
+    }
+    fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
+        Network::sample_shape(self, features)
+    }
+    fn network(&self) -> Option<&Network> {
+        Some(self)
+    }
+}
+
+fn training(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
+    Ok(recorded(network.training(x)?, |_| "T B C".to_owned()))
+}
+
+fn test(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
+    let pass = network::Pass { mode: Mode::Ptq, training: false, spike_rates: true };
+    Ok(recorded(network.forward(x, pass)?, |_| "T B C".to_owned()))
+}
+
+/// A pass of a network or of layers; `axes` names those of traces of a rank.
+fn recorded(pass: Forward, axes: fn(usize) -> String) -> ForwardPass<'static> {
+    let statistics = pass.signature.types(Role::Statistic);
+    let record = move |given: &Given<'_>| {
+        let keys = given.keys.map(|keys| [MODEL_KEY, NOISE_KEY].into_iter().zip(keys));
+        let keys = keys.into_iter().flatten().map(|(name, key)| (name.to_owned(), key.clone()));
+        let all = given.params.clone().into_iter().chain(given.statistics.clone()).chain(keys).collect();
+        let values = pass.call(&all, given.x);
+        let traces = values.only(Role::Traces);
+        Outputs {
+            states: values.of(Role::LossState),
+            statistics: values.of(Role::Statistic),
+            spike_rates: values.of(Role::SpikeRate),
+            ..traces.named(&axes(traces.rank())).into()
+        }
+    };
+    ForwardPass::new(record).with_statistics(statistics)
+}
+
+/// A model of layers that no file can name, in full precision, cut along time as a network is.
+impl Model for Sequential {
+    fn parameter_types(&self) -> BTreeMap<String, TensorType> {
+        Sequential::parameter_types(self)
+    }
+    fn init(&self, seed: i64) -> BTreeMap<String, Array> {
+        Sequential::init(self, &mut Rngs::new(seed))
+    }
+    fn pass(&self, x: &TensorType, purpose: Purpose) -> Result<ForwardPass<'_>> {
+        let training = purpose == Purpose::Training;
+        let takes_key = training && self.draws();
+        let traced = self.trace_with(x, Wanted { key: takes_key, states: training, rates: !training });
+        let Traced { function, signature } = traced.map_err(|errors| Error::input(errors.to_string()))?;
+        let whole = Forward { function, signature, report: Report::default() };
+        Ok(recorded(whole.cut(x.dims.first().copied().unwrap_or_default())?, |rank| letters(&Axis::of_rank(rank))))
+    }
+    fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
+        self.output(features).map(|_| features.to_vec()).map_err(|reason| {
+            Error::input(format!("a sample of the data has the shape {features:?}: {}/{reason}", self.name()))
+        })
+    }
+}
