@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use spiq_hlo::{Array, Function, GraphErrors, PrintOptions, Tensor, TensorType};
 
-use crate::error::{Error, Result};
-use crate::pjrt::{Client, CompileOptions, Executable, Kernels, Value};
+use crate::error::Result;
+use crate::pjrt::{Client, CompileOptions, Executable, Value};
 use crate::places;
 
 /// How a function becomes a program.
@@ -61,20 +61,6 @@ impl Program {
             options = options.with_flag("xla_cpu_enable_concurrency_optimized_scheduler", Value::Bool(false));
         }
         client.compile(&self.text_for(client, function)?, &options)
-    }
-}
-
-impl Kernels {
-    /// The function with calls of these kernels in the place of what they compute.
-    ///
-    /// # Errors
-    /// Of kind `Graph`; none for a function that was traced without errors.
-    pub fn call(self, function: &Function) -> Result<Function> {
-        let called = match self {
-            Kernels::Processor => function.call_kernels(),
-            Kernels::Triton => function.call_triton_kernels(),
-        };
-        called.map_err(Error::from)
     }
 }
 

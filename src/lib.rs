@@ -113,7 +113,6 @@ pub mod display;
 mod error;
 mod fields;
 mod jit;
-mod kernel;
 pub mod native;
 pub mod network;
 pub mod nn;
@@ -128,6 +127,7 @@ pub mod ptq;
 pub mod quant;
 pub mod random;
 mod record;
+pub mod signature;
 pub mod table;
 pub mod train;
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use spiq_hlo::{Array, DType, Function, Tensor, TensorType, trace, vmap};
+use spiq_hlo::{Array, DType, Function, Tensor, TensorType, vmap};
 
+use crate::by_path::Tensors;
 use crate::data::{Coding, Inputs};
 use crate::data::{Encoding, TEST_GROUP, group_key, test_key};
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ use crate::pjrt::{Buffer, Client, Executable, Input};
 use crate::ptq::StoredNetwork;
 use crate::quant::{Mode, check_counted, missing};
 use crate::random::Key;
+use crate::signature::{Port, Role, Signature, Values};
 
 /// How outputs are computed.
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +131,8 @@ pub fn predictions(
         Weights::Stored(params) => (params, StoredNetwork::new(network, &plan.x_type())?.forward),
     };
     check_counted(params)?;
-    let given: Vec<(String, TensorType)> = forward.paths.iter().cloned().zip(forward.function.input_types()).collect();
-    let params = on_device(client, params, &given)?;
-    let function = plan.program(&given, |values, x| answered(&forward, values, x))?;
+    let params = on_device(client, params, forward.signature.arrays())?;
+    let function = plan.program(&forward.signature, |given, x| answered(&forward, given, x))?;
     let program = Program::named("predict").compile(client, &function)?;
     let mut bytes = vec![Vec::new(); function.result_types().len()];
     for batch in plan.batches() {
@@ -149,12 +150,14 @@ pub fn predictions(
 }
 
 /// The outputs [B, T, …] of a pass and, where they are [B, T, C], the classes that they mean.
-fn answered(forward: &Forward, params: &[Tensor], x: &Tensor) -> Vec<Tensor> {
-    let traces = forward.call(params, None, x).swap_remove(0);
-    let mut results = vec![swap_first_axes(&traces)];
+fn answered(forward: &Forward, given: &Values, x: &Tensor) -> Vec<(Role, Tensors)> {
+    let pass = forward.call(&given.arrays(), x);
+    let traces = pass.only(Role::Traces);
+    let mut results = vec![(Role::Traces, [("traces".to_owned(), swap_first_axes(traces))].into())];
     if traces.rank() == 3 {
         let labels = x.graph().zeros(TensorType::new(DType::S32, [traces.dims()[1]]));
-        results.push(integral_accuracy(&traces.named("T B C"), &labels.named("B")).1.into_tensor());
+        let classes = integral_accuracy(&traces.named("T B C"), &labels.named("B")).1.into_tensor();
+        results.push((Role::Given, [("classes".to_owned(), classes)].into()));
     }
     results
 }
@@ -173,7 +176,8 @@ pub fn calibrate(
 ) -> Result<BTreeMap<String, Array>> {
     let plan = Plan::new(network, inputs, settings)?;
     let seen = network.seeing(&plan.x_type())?;
-    if seen.statistics.is_empty() {
+    let statistics = seen.signature.types(Role::Statistic);
+    if statistics.is_empty() {
         let asked = network.rules().iter().any(|rule| rule.act_static_scale == Some(true));
         return Err(Error::input(match asked {
             true => {
@@ -182,37 +186,35 @@ pub fn calibrate(
             false => "no rule has act_static_scale, so there is nothing to calibrate",
         }));
     }
-    let types = network.parameter_types();
-    let given: Vec<(String, TensorType)> = types.clone().into_iter().chain(seen.statistics.clone()).collect();
-    let function = plan.program(&given, |values, x| {
-        let (now, statistics) = values.split_at(types.len());
-        let now = types.keys().cloned().zip(now.iter().cloned()).collect();
-        // No gradient is taken and nothing is dropped, so nothing is drawn from this key.
-        let key = x.graph().zeros(TensorType::new(DType::U32, [2]));
-        seen.call(&now, statistics, [&key, &key], x).2
+    let function = plan.program(&seen.signature, |given, x| {
+        // No gradient is taken and nothing is dropped, so nothing is drawn from these keys.
+        let zeros = |port: &Port| (port.name.clone(), x.graph().zeros(port.ty.clone()));
+        let keys = [Role::ModelKey, Role::NoiseKey].into_iter().flat_map(|role| seen.signature.of(role)).map(zeros);
+        let pass = seen.call(&given.arrays().into_iter().chain(keys).collect(), x);
+        vec![(Role::Statistic, pass.of(Role::Statistic))]
     })?;
     let program = Program::named("calibrate").compile(client, &function)?;
-    let params = on_device(client, params, &given[..types.len()])?;
-    let zeros = seen.statistics.values().map(|ty| client.to_device(&Array::zeros(ty.clone())));
+    let params = on_device(client, params, seen.signature.of(Role::Parameter))?;
+    let zeros = statistics.values().map(|ty| client.to_device(&Array::zeros(ty.clone())));
     let mut now: Vec<Buffer> = zeros.collect::<Result<_>>()?;
     for batch in plan.batches().iter().filter(|batch| batch.counted.len() == plan.batch_size) {
         let samples = plan.samples(client, batch)?;
         now = program.execute(params.iter().chain(&now).chain(&samples).map(Input::Borrow).collect())?;
     }
-    seen.statistics.into_keys().zip(&now).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
+    statistics.into_keys().zip(&now).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
 }
 
-/// Arrays of these paths and types, on the device.
-fn on_device(
+/// The arrays that a program takes, on the device.
+fn on_device<'a>(
     client: &Client,
     arrays: &BTreeMap<String, Array>,
-    wanted: &[(String, TensorType)],
+    wanted: impl Iterator<Item = &'a Port>,
 ) -> Result<Vec<Buffer>> {
-    let buffer = |(path, ty): &(String, TensorType)| match arrays.get(path) {
+    let buffer = |Port { name, ty, .. }: &Port| match arrays.get(name) {
         Some(array) if array.ty() == ty => client.to_device(array),
-        _ => Err(missing(path, ty)),
+        _ => Err(missing(name, ty)),
     };
-    wanted.iter().map(buffer).collect()
+    wanted.map(buffer).collect()
 }
 
 /// What is the same for all batches.
@@ -261,23 +263,20 @@ impl Plan<'_> {
         self.test.map_or(self.batch_size, |(group, _)| group)
     }
 
-    /// A program of what is `given`, keys, samples as they are stored, and which of them come first. `f` sees what is given,
-    /// and x.
-    fn program(
-        &self,
-        given: &[(String, TensorType)],
-        f: impl FnOnce(&[Tensor], &Tensor) -> Vec<Tensor>,
-    ) -> Result<Function> {
+    /// A program of the arrays that `pass` takes, keys, samples as they are stored, and which of them come first. `f` sees
+    /// what is given, and x.
+    fn program(&self, pass: &Signature, f: impl FnOnce(&Values, &Tensor) -> Vec<(Role, Tensors)>) -> Result<Function> {
         let keys = if self.test.is_some() { 1 } else { self.batch_size };
-        let mut inputs: Vec<(&str, TensorType)> = given.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
-        inputs.push(("keys", TensorType::new(DType::U32, [keys, 2])));
-        inputs.push(("samples", self.encoding.stored_type(self.given())));
-        inputs.push(("start", TensorType::scalar(DType::S32)));
-        let function = trace(&inputs, |values| {
-            let [given @ .., keys, samples, start] = values else { unreachable!("three inputs follow what is given") };
+        let given = [
+            ("keys", TensorType::new(DType::U32, [keys, 2])),
+            ("samples", self.encoding.stored_type(self.given())),
+            ("start", TensorType::scalar(DType::S32)),
+        ];
+        let (function, _) = Signature::default().taking(pass.arrays()).with(Role::Given, given).trace(|given| {
+            let [keys, samples, start] = ["keys", "samples", "start"].map(|name| given.one(Role::Given, name));
             f(given, &self.encode(keys, samples, start))
-        });
-        function.map_err(Error::from)
+        })?;
+        Ok(function)
     }
 
     /// Spikes [T, B, …] of samples: each encoded by itself, or some of those that are encoded together.

@@ -4,7 +4,7 @@
     python3 run.py --device cuda --out DIR [--budget SECONDS] [--only STEP,…] [--small]
     python3 run.py --device cpu --reference DIR        writes the processor's numbers, which other devices are compared with
 
-`cargo xtask device` builds the folder that this file runs in: the release binary `spiq`, test binaries, the processor's numbers
+`cargo xtask device` builds the folder that this file runs in: the release binary `spiq`, the test program, the processor's numbers
 in `reference`, wheels of Spyx in `wheels`. Each step has a time limit; a step that fails or runs out of time is reported, and
 the script goes on. Only Python's own library is needed; the comparisons with JAX and Spyx say so where those are missing.
 """
@@ -132,28 +132,33 @@ def smoke(context):
     return {"summary": text.strip().splitlines()[-14:]}
 
 
+# Modules of the test program that compute on the device and need no files of the project.
+TESTS = ("graph::ops", "graph::scans", "machine::triton")
+
+
 def tests(context):
-    """Test binaries that compute on the device: values and gradients of every operation, reference numbers."""
+    """Tests that compute on the device: values and gradients of every operation, loops over time, kernels."""
     found = {}
-    for binary in sorted(context.binaries.glob("test-*")):
+    for module in TESTS:
         variables = {"SPIQ_TEST_DEVICE": context.device}
         try:
-            text = context.run([binary, "--test-threads", "4"], 150, variables, check=False)
+            command = [context.binaries / "tests", f"{module}::", "--test-threads", "4"]
+            text = context.run(command, 150, variables, check=False)
             results = [line for line in text.splitlines() if line.startswith(("test result", "failures:", "    "))]
-            found[binary.name] = results[-12:]
+            found[module] = results[-12:] if " 0 passed; 0 failed" not in text else ["failed: no such tests"]
         except RuntimeError as failed:
-            found[binary.name] = [str(failed)]
+            found[module] = [str(failed)]
     return found
 
 
 def agreement(context):
-    """Losses and outputs of every mode beside the processor's; test binaries run at the same time."""
+    """Losses and outputs of every mode beside the processor's; tests run at the same time."""
     with ThreadPoolExecutor(8) as pool:
-        binaries = pool.submit(tests, context) if not context.small else None
+        checks = pool.submit(tests, context) if not context.small else None
         modes = parity.modes(context)
         rows = list(pool.map(lambda mode: attempt(lambda: parity.compare(context, mode)), modes))
     found = dict(zip(modes, rows))
-    return {"modes": found, "tests": binaries.result() if binaries else "left out with --small"}
+    return {"modes": found, "tests": checks.result() if checks else "left out with --small"}
 
 
 def attempt(function):

@@ -1,50 +1,43 @@
-//! A traced graph of StableHLO operations. Knows nothing of PJRT, files, threads, spikes or quantization.
+//! A traced graph of StableHLO operations. Knows nothing of PJRT, files, threads, kernels, spikes or quantization.
 #![forbid(unsafe_code)]
 
-mod elementwise_scan;
 mod graph;
-mod lane_program;
 mod ops;
 mod print;
-mod product_in_scan;
-mod prologue;
 mod samples;
 mod scan;
-mod spike_product;
 mod transform;
-mod triton;
 mod types;
 
-pub use elementwise_scan::ELEMENTWISE_SCAN;
 pub use graph::batch::Mapped;
 pub use graph::error::{GraphError, GraphErrors, Violation, name_places, place_name};
 pub use graph::function::{Function, Node, Rewrite, Value};
+pub use graph::lane::{Lane, LaneFn};
 pub use graph::op::{Cotangents, Infer, Narrowed, Op, Recompute, Reverse};
 pub use graph::range::{Range, Ranges};
-pub use graph::tensor::Tensor;
+pub use graph::tensor::{Origin, Tensor};
 pub use graph::trace::{Graph, trace};
 pub use graph::tree::Tree;
-pub use lane_program::{Instruction, LaneOp, LaneProgram, Slot};
-pub use ops::constant::Operand;
+pub use ops::constant::{Constant, Operand};
 pub use ops::control::{switch, while_loop};
 pub use ops::convolution::{Axes, ConvDims, Convolution};
+pub use ops::custom_call::CustomCall;
 pub use ops::dot_general::{DotDims, DotGeneral};
 pub use ops::einsum::einsum;
 pub use ops::gather::WindowDims;
 pub use ops::gradient::custom_vjp;
 pub use ops::promotion;
 pub use ops::reduce_window::Window;
+pub use ops::shape::BroadcastInDim;
 pub use ops::slice::concatenate;
 pub use ops::sort::sort;
 pub use ops::window::same_padding;
 pub use print::PrintOptions;
-pub use product_in_scan::SCAN_PRODUCTS;
 pub use samples::{Domain, Sample, samples};
 pub use scan::associative::associative_scan;
 pub use scan::checkpoint::{checkpoint, scan_checkpointed};
-pub use scan::operation::scan;
+pub use scan::operation::{Parts, Scan, scan, trace_body};
 pub use scan::running_sum::running_sum;
-pub use spike_product::{SPIKE_PRODUCT, SpikeProduct};
 pub use transform::autodiff::{grad, value_and_grad, vjp};
 pub use transform::vmap::vmap;
 pub use types::array::{Array, ArrayError, Element};

@@ -3,7 +3,7 @@
 use expect_test::expect_file;
 use spiq_hlo::{
     Array, DType, DotDims, Function, PrintOptions, Tensor, TensorType, custom_vjp, grad, scan, sort, switch, trace,
-    value_and_grad, vjp, vmap, while_loop,
+    value_and_grad, vmap, while_loop,
 };
 
 fn traced(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Function {
@@ -48,47 +48,6 @@ fn a_perceptron_and_its_gradient() {
 fn spike(v: &Tensor) -> Tensor {
     let step = |v: &Tensor| v.gt(0.0).convert(v.dtype());
     custom_vjp("spike", v, step, |v: &Tensor, _: &Tensor, ct: &Tensor| ct * (1.0 - v.abs()).maximum(0.0))
-}
-
-/// The loops that a runtime's kernel takes over, with what the kernel is told.
-#[test]
-fn a_neuron_and_its_gradient_in_kernels() {
-    let inputs = [("beta", f32(&[8, 6])), ("x", f32(&[16, 8, 6])), ("ct", f32(&[16, 8, 6]))];
-    let function = traced(&inputs, |x| {
-        let start = x[0].zeros_like();
-        let step = |v: Tensor, row: Tensor| {
-            let fired = spike(&(&v - 1.0));
-            (&v * &x[0] + row - &fired, fired)
-        };
-        let spikes = scan(&start, &x[1], step).1;
-        let grads = vjp(std::slice::from_ref(&spikes), &[Some(x[2].clone())], &x[..2]);
-        [vec![spikes.reshape(&[128, 6]).convert(DType::S8)], grads].concat()
-    });
-    let function = function.call_elementwise_scans().unwrap_or_else(|e| panic!("{e}"));
-    let lowered = function.lower().unwrap_or_else(|e| panic!("{e}")).simplify();
-    lowered.verify().unwrap_or_else(|e| panic!("{e}"));
-    show("lif_kernel", &lowered);
-}
-
-/// A layer on spikes: its product in the loop of its neurons, the gradient of its weights as a sum of rows.
-#[test]
-fn a_layer_and_its_gradient_in_kernels() {
-    let inputs = [("s", TensorType::new(DType::Pred, [16, 8, 5])), ("w", f32(&[5, 6])), ("ct", f32(&[16, 8, 6]))];
-    let function = traced(&inputs, |x| {
-        let currents = x[0].convert(DType::F32).dot(&x[1]);
-        let start = x[2].graph().zeros(f32(&[8, 6]));
-        let step = |v: Tensor, row: Tensor| {
-            let fired = spike(&(&v - 1.0));
-            (&v * 0.9 + row - &fired, fired)
-        };
-        let spikes = scan(&start, &currents, step).1;
-        let grads = vjp(std::slice::from_ref(&spikes), &[Some(x[2].clone())], &x[1..2]);
-        [vec![spikes], grads].concat()
-    });
-    let function = function.call_kernels().unwrap_or_else(|e| panic!("{e}"));
-    let lowered = function.lower().unwrap_or_else(|e| panic!("{e}")).simplify();
-    lowered.verify().unwrap_or_else(|e| panic!("{e}"));
-    show("layer_kernel", &lowered);
 }
 
 /// The gradient of the spike count of leaky integrate-and-fire neurons behind a dot product.

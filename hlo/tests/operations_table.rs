@@ -153,7 +153,7 @@ fn the_table_in_the_architecture_is_that_of_the_operations() {
     let stale: Vec<&str> = written.lines().filter(|line| !table.lines().any(|t| t == *line)).collect();
     assert!(
         table == written,
-        "ARCHITECTURE.md lacks\n{}\nand should not have\n{}\nUPDATE_EXPECT=1 cargo test -p spiq-hlo --test operations_table",
+        "ARCHITECTURE.md lacks\n{}\nand should not have\n{}\nUPDATE_EXPECT=1 cargo test -p spiq-hlo --test all operations_table",
         missing.join("\n"),
         stale.join("\n")
     );

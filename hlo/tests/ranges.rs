@@ -125,18 +125,3 @@ fn a_rewrite_that_leaves_a_carrys_range_is_refused() {
     let message = rewritten.map(drop).unwrap_err().to_string();
     assert!(message.contains("a rewrite gives the carry f32[3] values that it could not have before"), "{message}");
 }
-
-/// A loop around a loop that a kernel runs: that its carry stays 0 holds of the kernel's result as well.
-#[test]
-fn a_kernels_results_are_as_known_as_the_loops() {
-    let xs = TensorType::new(DType::F32, [2, 3]);
-    let f = trace(&[("x", xs)], |x| {
-        let start = x[0].graph().scalar(DType::F32, 0.0);
-        let inner = |v: Tensor, x: &Tensor| scan(&v, x, |v, x| (v.zeros_like(), v + x));
-        vec![scan(&start, &x[0], |v, x| inner(v, &x)).1]
-    });
-    let f = f.unwrap_or_else(|e| panic!("{e}")).call_kernels().unwrap_or_else(|e| panic!("{e}"));
-    let mut calls = 0;
-    f.each_node(&mut |node, _| calls += usize::from(node.op.name() == "custom_call"));
-    assert_eq!(calls, 1);
-}

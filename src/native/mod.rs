@@ -16,9 +16,10 @@ pub use target::Target;
 
 use product::Product;
 use spiq_hlo::{Function, PrintOptions};
+use spiq_kernels::{backend, call_masked_products};
 
 use crate::error::Result;
-use crate::pjrt::{Client, CompileOptions, Kernels};
+use crate::pjrt::{Client, CompileOptions};
 
 /// Compiles `function` for a target and says of each dot product and convolution what became of it.
 ///
@@ -37,7 +38,10 @@ pub fn report(target: &Target, function: &Function) -> Result<Report> {
     match target {
         Target::Cpu => {
             let client = Client::cpu()?;
-            let called = if client.kernels().is_some() { function.call_spike_products() } else { Ok(function.clone()) };
+            let called = match client.kernels() {
+                Some(_) => call_masked_products(function),
+                None => Ok(function.clone()),
+            };
             let (products, text) = written(&called?)?;
             cpu::report(&client, &products, &text, &options)
         }
@@ -46,7 +50,8 @@ pub fn report(target: &Target, function: &Function) -> Result<Report> {
             tpu::report(topology, &products, &text, &options)
         }
         Target::Cuda(card) => {
-            let (products, text) = written(&Kernels::Triton.call(function)?)?;
+            let called = backend("cuda").map_or_else(|| Ok(function.clone()), |kernels| kernels.call(function))?;
+            let (products, text) = written(&called)?;
             cuda::report(card, &products, &text, &options)
         }
     }

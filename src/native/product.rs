@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use spiq_hlo::{Convolution, DotGeneral, Function, Op, SpikeProduct, TensorType};
+use spiq_hlo::{Convolution, DotGeneral, Function, Op, TensorType};
+use spiq_kernels::KernelCall;
 
 /// One dot product or convolution.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ impl Product {
 
     /// Whether a kernel of this library computes it, without multiplying.
     pub(super) fn is_sum_of_rows(&self) -> bool {
-        SpikeProduct::called_by(self.written.as_ref()).is_some()
+        is_masked(self.written.as_ref())
     }
 
     /// Whether both sides are of a type with a unit of its own: 8 bits or fewer.
@@ -39,15 +40,20 @@ impl Product {
     }
 }
 
+/// Whether an operation calls the kernel of masked products.
+fn is_masked(op: &dyn Op) -> bool {
+    matches!(KernelCall::of(op), Some(KernelCall::Product(_)))
+}
+
 /// The products of a lowered and numbered function, in its order.
 pub(super) fn written(function: &Function) -> Vec<Product> {
     let mut products = Vec::new();
     function.each_node(&mut |node, operands| {
         let op = node.op.as_ref();
-        let name = match SpikeProduct::called_by(op) {
-            Some(_) => "dot_general",
-            None if op.downcast::<DotGeneral>().is_some() || op.downcast::<Convolution>().is_some() => op.name(),
-            None => return,
+        let name = match op {
+            op if is_masked(op) => "dot_general",
+            op if op.downcast::<DotGeneral>().is_some() || op.downcast::<Convolution>().is_some() => op.name(),
+            _ => return,
         };
         products.push(Product {
             label: node.scope.to_string(),

@@ -76,4 +76,4 @@ pub use sequential::Sequential;
 pub(crate) use sequential::{Misfit, shapes, shown};
 pub use step::Step;
 pub use surrogate::Surrogate;
-pub(crate) use trace::{Traced, Wanted};
+pub(crate) use trace::{KEY, Traced, Wanted, X};

@@ -5,7 +5,16 @@ use spiq_hlo::{DType, Function, Graph, GraphErrors, TensorType};
 use super::axes::{Axes, Axis, letters};
 use super::run::Run;
 use super::sequential::Sequential;
+use crate::by_path::{Tensors, Types};
 use crate::places;
+use crate::signature::{Role, Signature};
+
+/// The name of the input over time.
+pub(crate) const X: &str = "x";
+/// The name of the key that a model draws from in training.
+pub(crate) const KEY: &str = "key";
+/// The name of the outputs.
+const TRACES: &str = "traces";
 
 /// What a run takes and gives beside parameters, x and traces.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,13 +29,9 @@ pub(crate) struct Wanted {
 
 /// A traced run.
 pub(crate) struct Traced {
-    /// Parameters in the order of their paths, then a key u32[2] where it is for training, then x [T, B, …], to the traces
-    /// [T, B, …], then the states for a loss, then the spike rates, f32[B].
     pub function: Function,
-    /// Paths of the states that it gives for a loss to read.
-    pub states: Vec<String>,
-    /// Paths of the layers whose spike rates it gives.
-    pub rates: Vec<String>,
+    /// Parameters, a key where it is for training, x [T, B, …], to the traces [T, B, …], the states for a loss, the spike rates.
+    pub signature: Signature,
 }
 
 impl Sequential {
@@ -56,19 +61,30 @@ impl Sequential {
         places::name_cells();
         // Not `spiq_hlo::trace`: its closure would be the caller of the run.
         let graph = Graph::new();
+        let key = TensorType::new(DType::U32, [2]);
+        let signature = Signature::default()
+            .with(Role::Parameter, self.parameter_types())
+            .with(Role::ModelKey, wanted.key.then(|| (KEY, key.clone())))
+            .with(Role::X, [(X, x.clone())]);
         let types = self.parameter_types();
         let parameters = types.into_iter().map(|(path, ty)| (path.clone(), graph.input(path, ty))).collect();
-        let key = wanted.key.then(|| graph.input("key", TensorType::new(DType::U32, [2])));
-        let x = graph.input("x", x.clone()).named(&letters(&Axis::of_rank(x.rank())));
+        let key = wanted.key.then(|| graph.input(KEY, key));
+        let x = graph.input(X, x.clone()).named(&letters(&Axis::of_rank(x.rank())));
         let mut run = Run::new(self, &parameters);
         if let Some(key) = &key {
             run = run.training(key);
         }
         let outcome = if wanted.rates { run.with_spike_rates() } else { run }.on(&x);
         let read = |path: &String| wanted.states && self.is_for_a_loss_at(path);
-        let (states, last): (Vec<_>, Vec<_>) = outcome.state.into_iter().filter(|(path, _)| read(path)).unzip();
-        let (paths, rates): (Vec<_>, Vec<_>) = outcome.spike_rates.into_iter().unzip();
-        let function = graph.finish(&[vec![outcome.traces.into_tensor()], last, rates].concat())?;
-        Ok(Traced { function, states, rates: paths })
+        let states: Tensors = outcome.state.into_iter().filter(|(path, _)| read(path)).collect();
+        let types = |tensors: &Tensors| -> Types { tensors.iter().map(|(n, t)| (n.clone(), t.ty().clone())).collect() };
+        let traces = outcome.traces.into_tensor();
+        let signature = signature
+            .giving(Role::Traces, [(TRACES, traces.ty().clone())])
+            .giving(Role::LossState, types(&states))
+            .giving(Role::SpikeRate, types(&outcome.spike_rates));
+        let beside = states.into_values().chain(outcome.spike_rates.into_values());
+        let function = graph.finish(&std::iter::once(traces).chain(beside).collect::<Vec<_>>())?;
+        Ok(Traced { function, signature })
     }
 }

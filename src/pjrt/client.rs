@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use spiq_hlo::Array;
+use spiq_kernels::Backend;
 
 use super::api::{self, Api, Value};
 use super::buffer::Buffer;
@@ -15,7 +16,6 @@ use super::executable::{Executable, Input, Loaded};
 use super::flags;
 use super::folders::variable;
 use super::install::Progress;
-use super::kernels::Kernels;
 use super::options::CompileOptions;
 use super::platform::Platform;
 use super::plugin::Plugin;
@@ -144,7 +144,7 @@ impl Client {
     }
 
     /// The kernels of this library that programs may call; none with `SPIQ_NO_KERNELS=1`, nor where the plugin takes none.
-    pub fn kernels(&self) -> Option<Kernels> {
+    pub fn kernels(&self) -> Option<&'static dyn Backend> {
         self.plugin().kernels().filter(|_| variable("SPIQ_NO_KERNELS").is_none_or(|value| value == "0"))
     }
 

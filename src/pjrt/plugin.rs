@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use spiq_kernels::Backend;
+
 use super::api::{self, Api, Value};
 use super::find::{Found, find};
 use super::install::{Progress, install};
-use super::kernels::Kernels;
 use super::platform::Platform;
 use super::profiler::Profiler;
 use super::{elf, environment, ffi, packages, sys};
@@ -24,7 +25,7 @@ struct Opened {
     path: PathBuf,
     identity: String,
     cuda_dir: Option<String>,
-    kernels: Option<Kernels>,
+    kernels: Option<&'static dyn Backend>,
 }
 
 static OPENED: LazyLock<Mutex<BTreeMap<PathBuf, Plugin>>> = LazyLock::new(Mutex::default);
@@ -44,12 +45,10 @@ impl Plugin {
         }
         let api = load(&path)?;
         let (identity, cuda_dir) = (identity(&path), cuda_dir(&path));
-        let kernels = match is_for(&path) {
-            // A plugin that takes no kernels has loops of its own.
-            Some(Platform::Cpu) => ffi::register(api).is_ok().then_some(Kernels::Processor),
-            Some(Platform::Cuda) => Some(Kernels::Triton),
-            _ => None,
-        };
+        // A plugin that takes no kernels has loops of its own.
+        let kernels = is_for(&path)
+            .and_then(|platform| spiq_kernels::backend(platform.name()))
+            .filter(|backend| backend.targets().is_empty() || ffi::register(api).is_ok());
         let plugin = Plugin(Box::leak(Box::new(Opened { api, identity, cuda_dir, kernels, path: path.clone() })));
         opened.insert(path, plugin);
         Ok(plugin)
@@ -113,7 +112,7 @@ impl Plugin {
     }
 
     /// The kernels of this library that programs of this plugin can call.
-    pub(crate) fn kernels(self) -> Option<Kernels> {
+    pub(crate) fn kernels(self) -> Option<&'static dyn Backend> {
         self.0.kernels
     }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::provenance::Provenance;
 use crate::quant::{QType, StoredWeight, check_counted};
+use crate::signature::Port;
 
 /// The metadata entry that says that a file holds quantized weights, and its value.
 const FORMAT: (&str, &str) = ("weights", "quantized 1");
@@ -71,13 +72,13 @@ fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, A
         }
     }
     let mut arrays = BTreeMap::new();
-    for (name, ty) in stored.inputs() {
+    for Port { name, ty, .. } in stored.inputs() {
         let array = file.arrays.get(name).ok_or_else(|| Error::input(format!("it lacks `{name}` ({ty})")))?;
         let of = |part: &str| weights.iter().find(|weight| *name == format!("{}/{part}", weight.path));
         let wrong = |reason: String| Error::input(format!("`{name}` {reason}"));
         let array = match of("qvalue") {
-            Some(weight) => values(array, &ty, weight.qtype).map_err(wrong)?,
-            None => same_type(array, &ty).map_err(wrong)?,
+            Some(weight) => values(array, ty, weight.qtype).map_err(wrong)?,
+            None => same_type(array, ty).map_err(wrong)?,
         };
         if let Some(weight) = of("scale") {
             // Zeros in int1 have no values of their own, but the scale 0.

@@ -3,16 +3,17 @@
 use spiq_hlo::{DType, TensorType};
 
 use crate::error::{Error, Result};
-use crate::network::{Forward, Network, arranged};
+use crate::network::{Forward, Network};
 use crate::quant::{Mode, Stored, split_stored};
+use crate::signature::{Port, Role, Signature};
 
 /// A network in two programs: what quantizes its weights, and what runs from them.
 #[derive(Clone, Debug)]
 pub struct StoredNetwork {
     /// The weights, and the program that quantizes them.
     pub stored: Stored,
-    /// The forward pass. Its [`paths`](Forward::paths) are those parameters that stay as they are, statistics, and the
-    /// parts of the stored weights (`core/layers/0/kernel/qvalue`, `…/scale`).
+    /// The forward pass. It takes those parameters that stay as they are, statistics, and the parts of the stored weights
+    /// (`core/layers/0/kernel/qvalue`, `…/scale`).
     pub forward: Forward,
 }
 
@@ -22,21 +23,21 @@ impl StoredNetwork {
     /// # Errors
     /// Of kind `Input`: an input that the model does not fit, a rule that decides on nothing, rules that quantize no weight.
     pub fn new(network: &Network, x: &TensorType) -> Result<StoredNetwork> {
-        let quantized = network.quantized(x, Mode::Ptq)?;
-        let stored = split_stored(&network.reading(&quantized)?);
+        let whole = network.whole(x, Mode::Ptq)?;
+        let stored = split_stored(&whole.function);
         if stored.weights.is_empty() {
             return Err(Error::input(
                 "the rules quantize no weight, so there is nothing to store; give rules with weight_qtype",
             ));
         }
-        // The input stands between what is read as it is and the stored parts.
-        let mut order = stored.run.input_names().to_vec();
-        let x_name = order.remove(order.len() - stored.parts.len() - 1);
-        let paths = order.clone();
-        order.push(x_name);
-        let function = arranged(&stored.run, &order)?.split_time(x.dims[0])?;
-        let forward = Forward { function, paths, rates: Vec::new(), takes_key: false, report: quantized.report };
-        Ok(StoredNetwork { stored, forward })
+        let is_read = |port: &&Port| stored.run.input_names().contains(&port.name);
+        let signature = Signature::default()
+            .taking(whole.signature.arrays().filter(is_read))
+            .with(Role::Stored, stored.parts.iter().cloned())
+            .taking(whole.signature.of(Role::X))
+            .giving_as(&whole.signature);
+        let forward = Forward { function: signature.arrange(&stored.run)?, signature, report: whole.report };
+        Ok(StoredNetwork { stored, forward: forward.cut(x.dims[0])? })
     }
 
     /// The programs for one sample and one step: what is stored does not depend on these numbers.
@@ -48,8 +49,8 @@ impl StoredNetwork {
         StoredNetwork::new(network, &TensorType::new(DType::F32, dims))
     }
 
-    /// Name and type of everything the forward pass takes before x.
-    pub(super) fn inputs(&self) -> impl Iterator<Item = (&String, TensorType)> {
-        self.forward.paths.iter().zip(self.forward.function.input_types())
+    /// What the forward pass takes beside x.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &Port> {
+        self.forward.signature.arrays()
     }
 }

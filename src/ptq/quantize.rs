@@ -12,6 +12,7 @@ use crate::jit::Program;
 use crate::network::Network;
 use crate::pjrt::{Client, Input};
 use crate::quant::{QType, StoredWeight, check_counted, missing};
+use crate::signature::Port;
 
 /// Quantized weights, ready to be written, and what became of each.
 #[derive(Clone, Debug)]
@@ -52,13 +53,13 @@ pub struct WeightReport {
 pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<String, Array>) -> Result<Quantization> {
     let stored = StoredNetwork::of(network)?;
     check_counted(params)?;
-    let wanted = |(name, ty): (&String, TensorType)| match params.get(name) {
-        Some(array) if *array.ty() == ty => Ok(array.clone()),
-        _ => Err(missing(name, &ty)),
+    let wanted = |(name, ty): (&String, &TensorType)| match params.get(name) {
+        Some(array) if array.ty() == ty => Ok(array.clone()),
+        _ => Err(missing(name, ty)),
     };
     let prepare = &stored.stored.prepare;
     let given: Vec<Array> =
-        prepare.input_names().iter().zip(prepare.input_types()).map(wanted).collect::<Result<_>>()?;
+        prepare.input_names().iter().zip(&prepare.input_types()).map(wanted).collect::<Result<_>>()?;
     let results = run(client, prepare, &given)?;
     let (mut arrays, mut weights, mut rest) = (BTreeMap::new(), Vec::new(), results.as_slice());
     let names = &mut stored.stored.parts.iter().map(|(name, _)| name);
@@ -68,7 +69,7 @@ pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<St
         weights.push(report(client, weight, original, parts)?);
         rest = &rest[1 + weight.parts..];
     }
-    for (name, ty) in stored.inputs() {
+    for Port { name, ty, .. } in stored.inputs() {
         if !arrays.contains_key(name) {
             arrays.insert(name.clone(), wanted((name, ty))?);
         }

@@ -34,7 +34,7 @@ pub use presets::{
 pub use qtype::QType;
 pub use report::{Report, Row, Side};
 pub use rule::Rules;
-pub(crate) use statistics::{COLLECTION, check_counted, missing};
+pub(crate) use statistics::{check_counted, is_statistic, missing};
 pub use stored::{Stored, StoredWeight, split_stored};
 pub(crate) use transform::NOISE_KEY;
 pub use transform::{Mode, Quantized, quantize};

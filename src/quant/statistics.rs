@@ -10,7 +10,12 @@ use super::calibration::Range;
 use crate::error::{Error, Result};
 
 /// Where statistics are kept, beside the parameters. As in qwix.
-pub(crate) const COLLECTION: &str = "quant_stats";
+const COLLECTION: &str = "quant_stats";
+
+/// Whether arrays with this path are statistics.
+pub(crate) fn is_statistic(path: &str) -> bool {
+    path.split('/').next() == Some(COLLECTION)
+}
 
 /// Where the statistics of an activation are kept, and what they are averaged over.
 #[derive(Clone, Debug)]
@@ -62,7 +67,7 @@ impl Statistics {
 /// # Errors
 /// Of kind `Input`, with the path of the count that is 0.
 pub(crate) fn check_counted(arrays: &BTreeMap<String, Array>) -> Result<()> {
-    let counts = arrays.iter().filter(|(path, _)| path.starts_with(COLLECTION) && path.ends_with("/count"));
+    let counts = arrays.iter().filter(|(path, _)| is_statistic(path) && path.ends_with("/count"));
     match counts.into_iter().find(|(_, count)| count.to_f64().first().is_none_or(|count| *count <= 0.0)) {
         Some((path, _)) => Err(Error::input(format!("`{path}` is 0; {ADVICE}"))),
         None => Ok(()),
@@ -71,7 +76,7 @@ pub(crate) fn check_counted(arrays: &BTreeMap<String, Array>) -> Result<()> {
 
 /// A parameter, or a statistic, that a program needs and is not given.
 pub(crate) fn missing(path: &str, ty: &TensorType) -> Error {
-    match path.starts_with(COLLECTION) {
+    match is_statistic(path) {
         true => Error::input(format!("the rules need the statistic `{path}` ({ty}); {ADVICE}")),
         false => Error::input(format!("the network needs the parameter `{path}` ({ty})")),
     }

@@ -7,7 +7,7 @@ use spiq_hlo::{Array, TensorType};
 
 use crate::data::ArrayFile;
 use crate::error::{Error, Result};
-use crate::quant::COLLECTION;
+use crate::quant::is_statistic;
 
 /// Arrays by path (`core/layers/0/kernel`) and strings beside them: the model, its rules, how far the run has come.
 ///
@@ -65,7 +65,7 @@ impl Checkpoint {
 
     /// The statistics that static scales come from (`quant_stats/…`), by path.
     pub fn statistics(&self) -> BTreeMap<String, Array> {
-        let kept = self.arrays.iter().filter(|(path, _)| path.starts_with(COLLECTION));
+        let kept = self.arrays.iter().filter(|(path, _)| is_statistic(path));
         kept.map(|(path, array)| (path.clone(), array.clone())).collect()
     }
 

@@ -5,12 +5,13 @@ use std::fmt;
 
 use spiq_hlo::{Array, Tensor, TensorType};
 
-use crate::by_path::{Tensors, Types};
+use crate::by_path::Types;
 use crate::error::{Error, Result};
-use crate::network::{self, Network};
+use crate::network::{self, Forward, MODEL_KEY, NOISE_KEY, Network};
 use crate::nn::{Axes, Axis, Layer, Named, Outcome, Sequential, Traced, Wanted, letters};
-use crate::quant::Mode;
+use crate::quant::{Mode, Report};
 use crate::random::Rngs;
+use crate::signature::Role;
 
 /// A model that [`run`](super::run()) trains: parameters, and how they become outputs.
 ///
@@ -178,35 +179,31 @@ impl Model for Network {
 }
 
 fn training(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
-    let training = network.training(x)?;
-    let statistics = training.statistics.clone();
-    let record = move |given: &Given<'_>| {
-        let seen: Vec<Tensor> = given.statistics.values().cloned().collect();
-        let keys = given.keys.expect("a training step has keys");
-        let (traces, states, next) = training.call(given.params, &seen, keys, given.x);
-        Outputs {
-            states: training.states.iter().cloned().zip(states).collect(),
-            statistics: training.statistics.keys().cloned().zip(next).collect(),
-            ..traces.named("T B C").into()
-        }
-    };
-    Ok(ForwardPass::new(record).with_statistics(statistics))
+    Ok(recorded(network.training(x)?, |_| "T B C".to_owned()))
 }
 
 fn test(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
     let pass = network::Pass { mode: Mode::Ptq, training: false, spike_rates: true };
-    let forward = network.forward(x, pass)?;
-    let read: Types = forward.paths.iter().cloned().zip(forward.function.input_types()).collect();
-    let params = network.parameter_types();
-    let statistics = read.into_iter().filter(|(path, _)| !params.contains_key(path)).collect();
+    Ok(recorded(network.forward(x, pass)?, |_| "T B C".to_owned()))
+}
+
+/// A pass of a network or of layers; `axes` names those of traces of a rank.
+fn recorded(pass: Forward, axes: fn(usize) -> String) -> ForwardPass<'static> {
+    let statistics = pass.signature.types(Role::Statistic);
     let record = move |given: &Given<'_>| {
-        let read: Vec<Tensor> = given.params.values().chain(given.statistics.values()).cloned().collect();
-        let mut outputs = forward.call(&read, None, given.x);
-        let rates = outputs.split_off(1);
-        let spike_rates = forward.rates.iter().cloned().zip(rates).collect();
-        Outputs { spike_rates, ..outputs.swap_remove(0).named("T B C").into() }
+        let keys = given.keys.map(|keys| [MODEL_KEY, NOISE_KEY].into_iter().zip(keys));
+        let keys = keys.into_iter().flatten().map(|(name, key)| (name.to_owned(), key.clone()));
+        let all = given.params.clone().into_iter().chain(given.statistics.clone()).chain(keys).collect();
+        let values = pass.call(&all, given.x);
+        let traces = values.only(Role::Traces);
+        Outputs {
+            states: values.of(Role::LossState),
+            statistics: values.of(Role::Statistic),
+            spike_rates: values.of(Role::SpikeRate),
+            ..traces.named(&axes(traces.rank())).into()
+        }
     };
-    Ok(ForwardPass::new(record).with_statistics(statistics))
+    ForwardPass::new(record).with_statistics(statistics)
 }
 
 /// A model of layers that no file can name, in full precision, cut along time as a network is.
@@ -221,26 +218,13 @@ impl Model for Sequential {
         let training = purpose == Purpose::Training;
         let takes_key = training && self.draws();
         let traced = self.trace_with(x, Wanted { key: takes_key, states: training, rates: !training });
-        let Traced { function, states, rates } = traced.map_err(|errors| Error::input(errors.to_string()))?;
-        let function = function.split_time(x.dims.first().copied().unwrap_or_default())?;
-        Ok(ForwardPass::new(move |given| {
-            let key = given.keys.map(|[key, _]| key).filter(|_| takes_key);
-            let taken: Vec<Tensor> = given.params.values().chain(key).chain([given.x]).cloned().collect();
-            let mut results = function.call(given.x.graph(), &taken).into_iter();
-            let traces = results.next().expect("the traces come first");
-            let states = states.iter().cloned().zip(&mut results).collect();
-            let spike_rates = rates.iter().cloned().zip(results).collect();
-            Outputs { states, spike_rates, ..traces.named(&letters(&Axis::of_rank(traces.rank()))).into() }
-        }))
+        let Traced { function, signature } = traced.map_err(|errors| Error::input(errors.to_string()))?;
+        let whole = Forward { function, signature, report: Report::default() };
+        Ok(recorded(whole.cut(x.dims.first().copied().unwrap_or_default())?, |rank| letters(&Axis::of_rank(rank))))
     }
     fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
         self.output(features).map(|_| features.to_vec()).map_err(|reason| {
             Error::input(format!("a sample of the data has the shape {features:?}: {}/{reason}", self.name()))
         })
     }
-}
-
-/// Tensors of these paths, in order.
-pub(super) fn by_path(types: &Types, tensors: &[Tensor]) -> Tensors {
-    types.keys().cloned().zip(tensors.iter().cloned()).collect()
 }

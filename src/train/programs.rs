@@ -1,12 +1,12 @@
 //! The programs of a training run: some steps, and the answers to a batch. Knows nothing of files and loops.
 
-use spiq_hlo::{DType, Function, Tensor, TensorType, trace, value_and_grad, while_loop};
+use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
-use super::model::{Given, Model, Purpose, by_path};
+use super::model::{Given, Model, Purpose};
 use super::objective::{Loss, Metric};
 use super::resident::Resident;
 use super::start::Kept;
-use crate::by_path::{Tensors, Types};
+use crate::by_path::Tensors;
 use crate::data::Encoding;
 use crate::error::{Error, Result};
 use crate::jit::Program;
@@ -15,15 +15,7 @@ use crate::nn::{Axes, integral_crossentropy};
 use crate::optim::{GradientTransformation, apply_updates};
 use crate::provenance::Length;
 use crate::random::GraphKey;
-
-fn named(types: &Types) -> Vec<(String, TensorType)> {
-    types.iter().map(|(path, ty)| (path.clone(), ty.clone())).collect()
-}
-
-fn traced(inputs: &[(String, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function> {
-    let inputs: Vec<(&str, TensorType)> = inputs.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
-    trace(&inputs, f).map_err(Error::from)
-}
+use crate::signature::{Port, Role, Signature};
 
 /// What the programs of a run share: a model, how samples are kept and encoded, samples a batch.
 pub(crate) struct Plan<'a> {
@@ -57,23 +49,20 @@ pub(crate) fn steps(
     }
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
     let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Training)?;
-    let (statistics, state) = (pass.statistics(), optimizer.state_types(&params));
-    let given = [
-        ("steps".to_owned(), TensorType::scalar(DType::S32)),
-        ("rows".to_owned(), TensorType::new(DType::S32, [most, batch])),
-        ("keys".to_owned(), TensorType::new(DType::U32, [most, 2])),
-    ];
-    let kept = Kept { params: params.clone(), statistics: statistics.clone(), slots: state.clone() };
-    let carried = [named(&params), named(statistics), named(&state)].concat();
-    let inputs = [&carried[..], &plan.resident.inputs(), &given].concat();
-    let function = traced(&inputs, |values| {
-        let (now, rest) = values.split_at(params.len());
-        let (seen, rest) = rest.split_at(statistics.len());
-        let (old, rest) = rest.split_at(state.len());
-        let [samples, classes, steps, rows, keys] = rest else { unreachable!("five inputs follow the state") };
+    let inputs = Signature::default()
+        .with(Role::Parameter, params.clone())
+        .with(Role::Statistic, pass.statistics().clone())
+        .with(Role::State, optimizer.state_types(&params))
+        .with(Role::Given, plan.resident.inputs())
+        .with(Role::Given, [("steps", TensorType::scalar(DType::S32))])
+        .with(Role::Given, [("rows", TensorType::new(DType::S32, [most, batch]))])
+        .with(Role::Given, [("keys", TensorType::new(DType::U32, [most, 2]))]);
+    let (function, signature) = inputs.trace(|given| {
+        let [samples, classes, steps, rows, keys] =
+            ["samples", "classes", "steps", "rows", "keys"].map(|name| given.one(Role::Given, name));
         let graph = steps.graph();
         let losses = graph.zeros(TensorType::new(DType::F32, [most]));
-        let kept = (by_path(&params, now), by_path(statistics, seen), by_path(&state, old));
+        let kept = (given.of(Role::Parameter), given.of(Role::Statistic), given.of(Role::State));
         let (_, (now, seen, old), losses) = while_loop(
             &(graph.scalar(DType::S32, 0.0), kept, losses),
             |(i, ..)| i.lt(steps),
@@ -92,9 +81,15 @@ pub(crate) fn steps(
                 (i + 1.0, (now, seen, old), losses)
             },
         );
-        now.into_values().chain(seen.into_values()).chain(old.into_values()).chain([losses]).collect()
+        vec![
+            (Role::Parameter, now),
+            (Role::Statistic, seen),
+            (Role::State, old),
+            (Role::Loss, [("losses".to_owned(), losses)].into()),
+        ]
     })?;
-    Ok((in_place("train_steps", carried.len()), function, kept))
+    let [params, statistics, slots] = [Role::Parameter, Role::Statistic, Role::State].map(|role| signature.types(role));
+    Ok((in_place("train_steps", &signature), function, Kept { params, statistics, slots }))
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
@@ -110,23 +105,23 @@ pub(crate) fn step_from_spikes(
     optimizer: &dyn GradientTransformation,
 ) -> Result<(Program, Function)> {
     let params = network.parameter_types();
-    let state = optimizer.state_types(&params);
-    let x = forward.function.input_types().pop().expect("x is the last input");
-    let labels = TensorType::new(DType::S32, [x.dims[1]]);
-    let given = [("x".to_owned(), x), ("labels".to_owned(), labels)];
-    let inputs = [named(&params), named(&state), given.to_vec()].concat();
-    let function = traced(&inputs, |values| {
-        let (now, rest) = values.split_at(params.len());
-        let [old @ .., x, labels] = rest else { unreachable!("two inputs follow the state") };
+    let labels = forward.signature.of(Role::X).map(|x| ("labels", TensorType::new(DType::S32, [x.ty.dims[1]])));
+    let inputs = Signature::default()
+        .with(Role::Parameter, params.clone())
+        .with(Role::State, optimizer.state_types(&params))
+        .taking(forward.signature.of(Role::X))
+        .with(Role::Given, labels);
+    let (function, signature) = inputs.trace(|given| {
+        let (x, labels) = (given.only(Role::X), given.only(Role::Given));
         let loss = |params: &Tensors| {
-            let params: Vec<Tensor> = params.values().cloned().collect();
-            let traces = forward.call(&params, None, x).swap_remove(0);
-            (integral_crossentropy(&traces.named("T B C"), &labels.named("B")), Tensors::new())
+            let pass = forward.call(params, x);
+            (integral_crossentropy(&pass.only(Role::Traces).named("T B C"), &labels.named("B")), Tensors::new())
         };
-        let (next, _, new, loss) = update(optimizer, &by_path(&params, now), &by_path(&state, old), loss);
-        next.into_values().chain(new.into_values()).chain([loss]).collect()
+        let (next, _, new, loss) = update(optimizer, &given.of(Role::Parameter), &given.of(Role::State), loss);
+        let loss = [("loss".to_owned(), loss)].into();
+        vec![(Role::Parameter, next), (Role::State, new), (Role::Loss, loss)]
     })?;
-    Ok((in_place("train_step", params.len() + state.len()), function))
+    Ok((in_place("train_step", &signature), function))
 }
 
 /// The next parameters, statistics and optimizer state, and the loss. `loss` gives it with the statistics.
@@ -141,9 +136,9 @@ fn update(
     (apply_updates(now, &updates), statistics, new, loss)
 }
 
-/// A program whose first results take over the memory of its first parameters.
-fn in_place(name: &str, kept: usize) -> Program {
-    Program { donated: (0..kept).map(|i| (i, i)).collect(), ..Program::named(name) }
+/// A program whose results take over the memory of what they are the next values of.
+fn in_place(name: &str, signature: &Signature) -> Program {
+    Program { donated: signature.in_place(), ..Program::named(name) }
 }
 
 /// What a step's key is for beside spikes: shifts, what the model draws (as dropout does), the noise that rounds gradients.
@@ -175,34 +170,35 @@ pub(crate) struct Reads {
 /// How a model does on a batch: parameters, statistics of static scales, the data set, the batch's rows, a key, to the metric of
 /// each sample, f32 [B], and then, for each of the layers that are named, its mean number of spikes a neuron and step, f32 [B].
 pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function, Reads)> {
-    let (params, batch) = (plan.model.parameter_types(), plan.batch);
+    let batch = plan.batch;
     let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Test)?;
-    let read = [named(&params), named(pass.statistics())].concat();
-    let given = [
-        ("rows".to_owned(), TensorType::new(DType::S32, [batch])),
-        ("key".to_owned(), TensorType::new(DType::U32, [2])),
-    ];
-    let inputs = [&read[..], &plan.resident.inputs(), &given].concat();
-    let mut rates = Vec::new();
-    let function = traced(&inputs, |values| {
-        let (now, rest) = values.split_at(params.len());
-        let (seen, rest) = rest.split_at(pass.statistics().len());
-        let [samples, classes, rows, key] = rest else { unreachable!("four inputs follow the statistics") };
+    let inputs = Signature::default()
+        .with(Role::Parameter, plan.model.parameter_types())
+        .with(Role::Statistic, pass.statistics().clone())
+        .with(Role::Given, plan.resident.inputs())
+        .with(Role::Given, [("rows", TensorType::new(DType::S32, [batch]))])
+        .with(Role::Given, [("key", TensorType::new(DType::U32, [2]))]);
+    let (function, signature) = inputs.trace(|given| {
+        let [samples, classes, rows, key] =
+            ["samples", "classes", "rows", "key"].map(|name| given.one(Role::Given, name));
         let (stored, labels) = plan.resident.take(samples, classes, rows);
         let x = plan.encoding.encode(key, &stored);
-        let (params, statistics) = (by_path(&params, now), by_path(pass.statistics(), seen));
+        let (params, statistics) = (given.of(Role::Parameter), given.of(Role::Statistic));
         let outputs = pass.record(&Given { params: &params, statistics: &statistics, x: &x, keys: None });
         let measured = metric.of(&outputs, &labels.named("B")).convert(DType::F32);
-        let (layers, spikes): (Vec<String>, Vec<Tensor>) = outputs.spike_rates.into_iter().unzip();
-        rates = layers;
-        std::iter::once(measured).chain(spikes).collect()
+        vec![(Role::Given, [("measured".to_owned(), measured)].into()), (Role::SpikeRate, outputs.spike_rates)]
     })?;
-    let measured = &function.result_types()[0];
-    if measured.dims != [batch] {
+    let of = |role| signature.results().iter().filter(move |port| port.role == role);
+    if let Some(Port { ty, .. }) = of(Role::Given).find(|port| port.ty.dims != [batch]) {
         return Err(Error::input(format!(
-            "the metric `{}` gives {measured} for {batch} samples; it must give a number for each sample, [B]",
+            "the metric `{}` gives {ty} for {batch} samples; it must give a number for each sample, [B]",
             metric.name()
         )));
     }
-    Ok((Program::named("answers"), function, Reads { paths: read.into_iter().map(|(path, _)| path).collect(), rates }))
+    let (paths, rates) = (names(signature.arrays()), names(of(Role::SpikeRate)));
+    Ok((Program::named("answers"), function, Reads { paths, rates }))
+}
+
+fn names<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<String> {
+    ports.map(|port| port.name.clone()).collect()
 }

@@ -1,5 +1,4 @@
 //! Reads the reference numbers: the cases of one file, their arguments and arrays. Knows nothing of what they test.
-#![allow(dead_code, reason = "each test reads what it needs")]
 
 use std::collections::BTreeMap;
 
@@ -78,7 +77,6 @@ impl Case<'_> {
     }
 
     /// Number of elements of the argument `shape`.
-    #[allow(dead_code, reason = "each test binary uses a part of this reader")]
     pub fn count(&self) -> usize {
         self.shape("shape").iter().product()
     }

@@ -2,7 +2,7 @@
 
     venv/bin/python nests.py
 
-Writes nests.safetensors beside this script; README.md says what is in it. `run` is what `run` in tests/nest/mod.rs is.
+Writes nests.safetensors beside this script; README.md says what is in it. `run` is what `run` in tests/graph/nest/mod.rs is.
 """
 
 import itertools

@@ -11,8 +11,6 @@ use crate::project::{Result, root};
 const FOLDER: &str = "target/device";
 /// Megabytes that the folder may have.
 const LARGEST: u64 = 60;
-/// Tests that need no files of the project.
-const TESTS: [&str; 3] = ["ops", "scans", "triton"];
 /// Packages that the machine's own JAX brings.
 const THERE: [&str; 9] =
     ["jax", "jaxlib", "numpy", "scipy", "ml_dtypes", "opt_einsum", "setuptools", "safetensors", "pip"];
@@ -47,10 +45,9 @@ fn copy_scripts(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The command and the tests, as (name in the archive, file), built for release.
+/// The command and the tests, as (name in the archive, file), built for release. `run.py` says which tests run there.
 fn binaries() -> Result<Vec<(String, PathBuf)>> {
-    let mut arguments = vec!["build", "--release", "--message-format=json", "--package", "spiq", "--bin", "spiq"];
-    arguments.extend(TESTS.iter().flat_map(|test| ["--test", test]));
+    let arguments = "build --release --message-format=json --package spiq --bin spiq --test all".split(' ');
     let built = Command::new("cargo").args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
     let built = built.map_err(|cause| format!("cannot start cargo: {cause}"))?;
     if !built.status.success() {
@@ -66,7 +63,7 @@ fn binary(message: &serde_json::Value) -> Option<(String, PathBuf)> {
     let (file, target) = (message["executable"].as_str()?, &message["target"]);
     let name = target["name"].as_str()?;
     let is_test = target["kind"].as_array()?.iter().any(|kind| kind == "test");
-    Some((if is_test { format!("test-{name}") } else { name.to_owned() }, PathBuf::from(file)))
+    Some((if is_test { "tests".to_owned() } else { name.to_owned() }, PathBuf::from(file)))
 }
 
 /// Strips the binaries and packs them: they compress to a third.

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 /// How messages name a place, where the program that shows them knows better than file and line.
 static NAMING: OnceLock<fn(&Location<'_>) -> Option<String>> = OnceLock::new();
 
-/// Lets `naming` say how messages name a place; where it says `None`, that is file, line and column. For a notebook, whose
-/// cells have no file that a reader knows. The first call counts.
+/// Lets `naming` say how messages name a place; where it says `None`, that is file, line and column. For programs whose readers
+/// do not know the files that were compiled. The first call counts.
 pub fn name_places(naming: fn(&Location<'_>) -> Option<String>) {
     let _ = NAMING.set(naming);
 }

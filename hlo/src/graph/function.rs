@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::graph::error::{GraphErrors, Violation};
 use crate::graph::op::{Op, Recompute};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
@@ -43,6 +44,13 @@ impl PartialEq for Node {
     }
 }
 
+impl Node {
+    /// Whether it stands for an input of its function, and computes nothing.
+    pub fn is_parameter(&self) -> bool {
+        self.op.downcast::<Parameter>().is_some()
+    }
+}
+
 /// A program: parameters, nodes in an order in which each follows its operands, results.
 ///
 /// The first nodes are the parameters, in order.
@@ -57,6 +65,12 @@ pub struct Function {
 pub type Rewrite<'a> = dyn FnMut(&Node, &[Tensor]) -> Option<Vec<Tensor>> + 'a;
 
 impl Function {
+    /// A function of nodes that came from another one: parameters first, as many as there are names, then each node after its
+    /// operands. What a pass over [`nodes`](Function::nodes) puts together again; [`verify`](Function::verify) checks it.
+    pub fn from_parts(nodes: Vec<Node>, inputs: Vec<String>, results: Vec<Value>) -> Function {
+        Function { nodes, inputs, results }
+    }
+
     /// Nodes, parameters first, each after its operands.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -128,6 +142,51 @@ impl Function {
             values.push(outputs);
         }
         self.results.iter().map(|&v| pick(&values, v)).collect()
+    }
+
+    /// The same function with these parameters, by name and in this order: nothing is traced again. A parameter of its own that
+    /// is not named becomes zeros; one that it has not is there and not read.
+    ///
+    /// # Errors
+    /// A parameter of the function with another type.
+    ///
+    /// ```
+    /// use spiq_hlo::{DType, TensorType, trace};
+    /// let ty = |dims: &[usize]| TensorType::new(DType::F32, dims);
+    /// let function = trace(&[("x", ty(&[2])), ("y", ty(&[2]))], |v| vec![&v[0] - &v[1]])?;
+    /// let arranged = function.with_inputs(&[("y", ty(&[2])), ("new", ty(&[])), ("x", ty(&[2]))])?;
+    /// assert_eq!(arranged.input_names(), ["y", "new", "x"]);
+    /// # Ok::<(), spiq_hlo::GraphErrors>(())
+    /// ```
+    #[track_caller]
+    pub fn with_inputs(&self, inputs: &[(impl AsRef<str>, TensorType)]) -> Result<Function, GraphErrors> {
+        let graph = Graph::new();
+        let declared: Vec<Tensor> = inputs.iter().map(|(name, ty)| graph.input(name.as_ref(), ty.clone())).collect();
+        let mut given = Vec::new();
+        for (name, ty) in self.inputs.iter().zip(self.input_types()) {
+            let named = inputs.iter().position(|(other, _)| other.as_ref() == name).map(|at| declared[at].clone());
+            if let Some(other) = named.as_ref().filter(|tensor| *tensor.ty() != ty) {
+                let message = format!("the parameter `{name}` is {ty}, not {}", other.ty());
+                graph.fail("with_inputs", Violation::new("", message));
+            }
+            given.push(named.unwrap_or_else(|| graph.zeros(ty)));
+        }
+        Ok(self.after(graph.finish(&given)?))
+    }
+
+    /// What this function makes of the results of another one, without a replay.
+    fn after(&self, given: Function) -> Function {
+        let (before, own) = (given.nodes.len(), self.inputs.len());
+        let moved = |value: &Value| match value.node < own {
+            true => given.results[value.node],
+            false => Value { node: before + value.node - own, ..*value },
+        };
+        let node = |node: &Node| Node { operands: node.operands.iter().map(moved).collect(), ..node.clone() };
+        let nodes: Vec<Node> = given.nodes.iter().cloned().chain(self.nodes[own..].iter().map(node)).collect();
+        let inputs: Vec<(Value, String)> =
+            given.inputs.iter().enumerate().map(|(at, name)| (given.input(at), name.clone())).collect();
+        let results: Vec<Value> = self.results.iter().map(moved).collect();
+        Function::extract(&nodes, &inputs, &results)
     }
 
     /// The part of the function from some of its values, which become parameters of these names, to others. What it reads of

@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod dependence;
 pub(crate) mod error;
 pub(crate) mod function;
+pub(crate) mod lane;
 pub(crate) mod op;
 pub(crate) mod range;
 pub(crate) mod tensor;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
 use crate::graph::function::{Function, Rewrite};
+use crate::graph::lane::Lane;
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
 use crate::types::tensor_type::TensorType;
@@ -110,6 +111,12 @@ pub trait Op: SameAs + fmt::Debug + Any + Send + Sync {
     /// Whether it hands on the elements of its second operand where the first one is true, those of the third elsewhere.
     fn is_choice(&self) -> bool {
         false
+    }
+
+    /// What it computes of one lane: one element of each operand, all of one shape. `None`: no kernel computes it by lanes, and a
+    /// loop that has it stays with the compiler.
+    fn lane(&self) -> Option<Lane> {
+        None
     }
 
     /// The same operation over one more leading axis. `None`: there is no rule.

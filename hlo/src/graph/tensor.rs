@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::graph::error::Violation;
 use crate::graph::function::Value;
+use crate::graph::op::Op;
 use crate::graph::range::Range;
 use crate::graph::trace::{Graph, Place};
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// A value of a trace in progress: cheap to clone, and `'static`, so it can live in a struct or a notebook cell.
+/// A value of a trace in progress: cheap to clone, and `'static`, so it can live in a struct.
 ///
 /// Arithmetic on tensors is recorded, not computed. Operands of different shapes are broadcast as in numpy; element
 /// types must be equal; a Rust number takes the element type of the tensor beside it. What becomes of results that a type does
@@ -29,6 +31,17 @@ pub struct Tensor {
     /// `None` for poison: the outcome of a wrong call.
     value: Option<Value>,
     ty: Rc<TensorType>,
+}
+
+/// How a tensor came about.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The operation with its attributes.
+    pub op: Arc<dyn Op>,
+    /// What it was applied to.
+    pub operands: Vec<Tensor>,
+    /// Which of its outputs the tensor is.
+    pub output: usize,
 }
 
 impl Tensor {
@@ -52,6 +65,19 @@ impl Tensor {
 
     pub(crate) fn value(&self) -> Value {
         self.value.expect("poison is sorted out before values are read")
+    }
+
+    /// What computes it: the operation, its operands, and which of its outputs this is. Not to be asked of poison.
+    pub fn origin(&self) -> Origin {
+        let value = self.value();
+        let node = self.graph.node(value.node);
+        let operands = node.operands.iter().map(|operand| self.graph.tensor(*operand)).collect();
+        Origin { op: node.op, operands, output: value.output }
+    }
+
+    /// Whether both are the same value of the same trace.
+    pub fn is(&self, other: &Tensor) -> bool {
+        self.graph.is(&other.graph) && self.value == other.value
     }
 
     /// Which value of which trace it is.

@@ -252,6 +252,17 @@ impl Graph {
         self.fail_at(op, violation, self.place())
     }
 
+    /// Runs `f` to see whether it can be done: where it gives nothing, or makes a wrong call, nothing is kept of its errors and the
+    /// answer is `None`.
+    pub fn attempt<T>(&self, f: impl FnOnce() -> Option<T>) -> Option<T> {
+        let before = self.0.shared.errors.borrow().len();
+        let found = f();
+        let mut errors = self.0.shared.errors.borrow_mut();
+        let sound = errors.len() == before;
+        errors.truncate(before);
+        found.filter(|_| sound)
+    }
+
     /// Keeps an error of whoever began this trace: its results are wrong.
     pub(crate) fn fail_results(&self, op: &str, violation: Violation) -> Tensor {
         self.fail_at(op, violation, self.0.begun)

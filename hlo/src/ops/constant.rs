@@ -14,9 +14,11 @@ use crate::types::tensor_type::TensorType;
 
 /// A constant: `value` itself, or the scalar `value` repeated over `ty`.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Constant {
-    pub(crate) ty: TensorType,
-    pub(crate) value: Array,
+pub struct Constant {
+    /// The type of the result.
+    pub ty: TensorType,
+    /// All elements, or the one that is repeated.
+    pub value: Array,
 }
 
 impl Op for Constant {

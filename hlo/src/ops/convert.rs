@@ -2,6 +2,7 @@
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
+use crate::graph::lane::Lane;
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
@@ -28,6 +29,9 @@ impl Op for Convert {
     }
     fn is_elementwise(&self) -> bool {
         true
+    }
+    fn lane(&self) -> Option<Lane> {
+        Some(Lane::Convert(Box::new(Lane::Operand(0)), self.0))
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Convert(self.0))

@@ -3,6 +3,7 @@
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
+use crate::graph::lane::{Lane, LaneFn};
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
@@ -80,7 +81,19 @@ macro_rules! unary {
     (@range $of:ident |$known:ident| $range:expr) => {
         vec![$of.ins[0].and_then(|$known| $range)]
     };
-    ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal
+    // A row without a lane: no kernel computes it.
+    (@lane) => {
+        None
+    };
+    (@lane |$x:ident| $lane:expr) => {{
+        let $x = Lane::Operand(0);
+        Some($lane)
+    }};
+    (@lane $function:ident) => {
+        Some(Lane::of(LaneFn::$function, [Lane::Operand(0)]))
+    };
+    // In brackets: what it computes of one lane, by the function's name or as an expression, `[|x| Lane::of(…)]`.
+    ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal $([$($lane:tt)*])?
         $(|$ct:ident, $x:ident, $y:ident| $vjp:expr)? $(=> |$known:ident| $range:expr)?;)*) => {
         $(
             #[derive(Debug, PartialEq)]
@@ -101,6 +114,9 @@ macro_rules! unary {
                 }
                 fn has_derivative(&self) -> bool {
                     unary!(@derived $($vjp)?)
+                }
+                fn lane(&self) -> Option<Lane> {
+                    unary!(@lane $($($lane)*)?)
                 }
                 fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
                     unary!(@range of $(|$known| $range)?)
@@ -137,13 +153,13 @@ macro_rules! unary {
 
 unary! {
     /// `|x|`. Spec: abs.
-    Abs abs "abs" Numbers -2.0 2.0 |ct, x, y| outward(ct, x) => |r| r.magnitudes();
+    Abs abs "abs" Numbers -2.0 2.0 [Abs] |ct, x, y| outward(ct, x) => |r| r.magnitudes();
     /// `-x`. Spec: negate.
-    Negate negate "negate" Numbers -2.0 2.0 |ct, x, y| ct.negate() => |r| Range::spanning([-r.low, -r.high]);
+    Negate negate "negate" Numbers -2.0 2.0 [Negate] |ct, x, y| ct.negate() => |r| Range::spanning([-r.low, -r.high]);
     /// -1, 0 or 1. Spec: sign.
-    Sign sign "sign" Numbers -2.0 2.0 => |r| Range::spanning([r.low.signum(), r.high.signum()]);
+    Sign sign "sign" Numbers -2.0 2.0 [Sign] => |r| Range::spanning([r.low.signum(), r.high.signum()]);
     /// `e^x`. Spec: exponential.
-    Exponential exp "exponential" Floats -2.0 2.0 |ct, x, y| ct * y;
+    Exponential exp "exponential" Floats -2.0 2.0 [Exponential] |ct, x, y| ct * y;
     /// `e^x - 1`, exact near zero. Spec: exponential_minus_one.
     ExponentialMinusOne exp_m1 "exponential_minus_one" Floats -2.0 2.0 |ct, x, y| ct * (y + 1.0);
     /// Natural logarithm. Spec: log.
@@ -155,7 +171,7 @@ unary! {
     /// Hyperbolic tangent. Spec: tanh.
     Tanh tanh "tanh" Floats -2.0 2.0 |ct, x, y| ct * (1.0 - y * y);
     /// Square root. Spec: sqrt.
-    Sqrt sqrt "sqrt" Floats 0.5 3.0 |ct, x, y| ct * (0.5 / y);
+    Sqrt sqrt "sqrt" Floats 0.5 3.0 [Sqrt] |ct, x, y| ct * (0.5 / y);
     /// `1 / sqrt(x)`. Spec: rsqrt.
     Rsqrt rsqrt "rsqrt" Floats 0.5 3.0 |ct, x, y| ct * (y / x * -0.5);
     /// Cube root. Spec: cbrt.
@@ -167,15 +183,15 @@ unary! {
     /// Tangent of radians. Spec: tan.
     Tan tan "tan" Floats -1.0 1.0 |ct, x, y| ct * (y * y + 1.0);
     /// Largest integer not above. Spec: floor.
-    Floor floor "floor" Floats -3.0 3.0 => |r| Some(r);
+    Floor floor "floor" Floats -3.0 3.0 [Floor] => |r| Some(r);
     /// Smallest integer not below. Spec: ceil.
-    Ceil ceil "ceil" Floats -3.0 3.0 => |r| Some(r);
+    Ceil ceil "ceil" Floats -3.0 3.0 [Ceil] => |r| Some(r);
     /// Nearest integer, ties to even. Spec: round_nearest_even.
-    RoundNearestEven round_nearest_even "round_nearest_even" Floats -3.0 3.0 => |r| Some(r);
+    RoundNearestEven round_nearest_even "round_nearest_even" Floats -3.0 3.0 [RoundNearestEven] => |r| Some(r);
     /// Nearest integer, ties away from zero. Spec: round_nearest_afz.
     RoundNearestAfz round_nearest_afz "round_nearest_afz" Floats -3.0 3.0 => |r| Some(r);
     /// Complement of bits or of a boolean. Spec: not.
-    Not not "not" Bits -9.0 9.0;
+    Not not "not" Bits -9.0 9.0 [Not];
     /// Number of bits set. Spec: popcnt.
     PopulationCount popcnt "popcnt" Bits -9.0 9.0;
     /// Number of leading zero bits. Spec: count_leading_zeros.
@@ -256,8 +272,19 @@ macro_rules! binary {
     (@range $of:ident |$p:ident, $q:ident| $corner:expr) => {
         vec![$of.at_corners(|$p, $q| $corner)]
     };
+    // A row without a lane: no kernel computes it.
+    (@lane) => {
+        None
+    };
+    (@lane |$a:ident, $b:ident| $lane:expr) => {{
+        let ($a, $b) = (Lane::Operand(0), Lane::Operand(1));
+        Some($lane)
+    }};
+    (@lane $function:ident) => {
+        Some(Lane::of(LaneFn::$function, [Lane::Operand(0), Lane::Operand(1)]))
+    };
     // Behind the arrow: the integer at a corner of the operands' ranges, where the operation is monotone in each of them.
-    ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal
+    ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal $([$($lane:tt)*])?
         $(|$ct:ident, $a:ident, $b:ident, $y:ident| $da:expr, $db:expr)? $(=> |$p:ident, $q:ident| $corner:expr)?;)*) => {
         $(
             #[derive(Debug, PartialEq)]
@@ -278,6 +305,9 @@ macro_rules! binary {
                 }
                 fn has_derivative(&self) -> bool {
                     unary!(@derived $($da)?)
+                }
+                fn lane(&self) -> Option<Lane> {
+                    binary!(@lane $($($lane)*)?)
                 }
                 fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
                     binary!(@range of $(|$p, $q| $corner)?)
@@ -341,18 +371,18 @@ fn chosen(ct: &Tensor, wins: &Tensor, ties: &Tensor) -> Tensor {
 
 binary! {
     /// `a + b` (or, for booleans). Spec: add.
-    Add add "add" Any -2.0 2.0 |ct, a, b, y| ct.clone(), ct.clone() => |p, q| p.checked_add(q);
+    Add add "add" Any -2.0 2.0 [Add] |ct, a, b, y| ct.clone(), ct.clone() => |p, q| p.checked_add(q);
     /// `a - b`. Spec: subtract.
-    Subtract sub "subtract" Numbers -2.0 2.0 |ct, a, b, y| ct.clone(), ct.negate() => |p, q| p.checked_sub(q);
+    Subtract sub "subtract" Numbers -2.0 2.0 [Subtract] |ct, a, b, y| ct.clone(), ct.negate() => |p, q| p.checked_sub(q);
     /// `a * b` (and, for booleans). Spec: multiply.
-    Multiply mul "multiply" Any -2.0 2.0 |ct, a, b, y| ct * b, ct * a => |p, q| p.checked_mul(q);
+    Multiply mul "multiply" Any -2.0 2.0 [Multiply] |ct, a, b, y| ct * b, ct * a => |p, q| p.checked_mul(q);
     /// `a / b`, rounded toward zero for integers. Spec: divide.
-    Divide div "divide" Numbers 0.5 2.0 |ct, a, b, y| ct / b, ct.negate() * (a / b / b);
+    Divide div "divide" Numbers 0.5 2.0 [Divide] |ct, a, b, y| ct / b, ct.negate() * (a / b / b);
     /// The larger of the two. Spec: maximum.
-    Maximum maximum "maximum" Any -2.0 2.0 |ct, a, b, y| chosen(ct, &a.gt(b), &a.eq(b)), chosen(ct, &b.gt(a), &a.eq(b))
+    Maximum maximum "maximum" Any -2.0 2.0 [Maximum] |ct, a, b, y| chosen(ct, &a.gt(b), &a.eq(b)), chosen(ct, &b.gt(a), &a.eq(b))
         => |p, q| Some(p.max(q));
     /// The smaller of the two. Spec: minimum.
-    Minimum minimum "minimum" Any -2.0 2.0 |ct, a, b, y| chosen(ct, &a.lt(b), &a.eq(b)), chosen(ct, &b.lt(a), &a.eq(b))
+    Minimum minimum "minimum" Any -2.0 2.0 [Minimum] |ct, a, b, y| chosen(ct, &a.lt(b), &a.eq(b)), chosen(ct, &b.lt(a), &a.eq(b))
         => |p, q| Some(p.min(q));
     /// `a` to the power `b`. Spec: power.
     Power pow "power" Numbers 0.5 2.0 |ct, a, b, y| ct * by_base(a, b), ct * (y * by_exponent(a));
@@ -361,11 +391,11 @@ binary! {
     /// Angle of the point (b, a) in radians. Spec: atan2.
     Atan2 atan2 "atan2" Floats 0.5 2.0 |ct, a, b, y| ct * (b / (a * a + b * b)), ct.negate() * (a / (a * a + b * b));
     /// Bitwise, or of booleans. Spec: and.
-    And and "and" Bits -9.0 9.0;
+    And and "and" Bits -9.0 9.0 [And];
     /// Bitwise, or of booleans. Spec: or.
-    Or or "or" Bits -9.0 9.0;
+    Or or "or" Bits -9.0 9.0 [Or];
     /// Bitwise, or of booleans. Spec: xor.
-    Xor xor "xor" Bits -9.0 9.0;
+    Xor xor "xor" Bits -9.0 9.0 [Xor];
     /// `a` shifted left by `b` bits. Spec: shift_left.
     ShiftLeft shift_left "shift_left" Bits 0.0 9.0;
     /// `a` shifted right by `b` bits, zeros coming in. Spec: shift_right_logical.

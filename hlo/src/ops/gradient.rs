@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::graph::batch::{Mapped, call_mapped};
 use crate::graph::error::Violation;
 use crate::graph::function::{Function, Rewrite};
+use crate::graph::lane::Lane;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
@@ -64,6 +65,9 @@ impl Op for OptimizationBarrier {
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         reverse.cts.to_vec()
+    }
+    fn lane(&self) -> Option<Lane> {
+        Some(Lane::Barrier(Box::new(Lane::Operand(0))))
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(OptimizationBarrier)

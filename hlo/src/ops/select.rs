@@ -2,6 +2,7 @@
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
+use crate::graph::lane::{Lane, LaneFn};
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
@@ -12,7 +13,7 @@ use crate::types::tensor_type::TensorType;
 
 /// What two elements are compared for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Direction {
+enum Direction {
     Eq,
     Ne,
     Ge,
@@ -22,7 +23,7 @@ pub(crate) enum Direction {
 }
 
 #[derive(Debug, PartialEq)]
-pub(crate) struct Compare(pub(crate) Direction);
+struct Compare(Direction);
 
 impl Op for Compare {
     fn name(&self) -> &'static str {
@@ -41,6 +42,17 @@ impl Op for Compare {
     }
     fn vjp(&self, _: &Reverse) -> Cotangents {
         vec![None, None]
+    }
+    fn lane(&self) -> Option<Lane> {
+        let function = match self.0 {
+            Direction::Eq => LaneFn::Equal,
+            Direction::Ne => LaneFn::NotEqual,
+            Direction::Ge => LaneFn::GreaterEqual,
+            Direction::Gt => LaneFn::Greater,
+            Direction::Le => LaneFn::LessEqual,
+            Direction::Lt => LaneFn::Less,
+        };
+        Some(Lane::of(function, [Lane::Operand(0), Lane::Operand(1)]))
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Compare(self.0))
@@ -74,6 +86,9 @@ impl Op for Select {
     }
     fn is_choice(&self) -> bool {
         true
+    }
+    fn lane(&self) -> Option<Lane> {
+        Some(Lane::of(LaneFn::Select, [Lane::Operand(0), Lane::Operand(1), Lane::Operand(2)]))
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Select)
@@ -110,6 +125,10 @@ impl Op for Clamp {
     }
     fn is_elementwise(&self) -> bool {
         true
+    }
+    fn lane(&self) -> Option<Lane> {
+        let raised = Lane::of(LaneFn::Maximum, [Lane::Operand(1), Lane::Operand(0)]);
+        Some(Lane::of(LaneFn::Minimum, [raised, Lane::Operand(2)]))
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Clamp)

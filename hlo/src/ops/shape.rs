@@ -68,11 +68,12 @@ impl Op for Transpose {
     }
 }
 
+/// The operand, repeated along the axes of a larger shape that none of its own becomes.
 #[derive(Debug, PartialEq)]
-pub(crate) struct BroadcastInDim {
+pub struct BroadcastInDim {
     dims: Vec<usize>,
     /// Which axis of the result each axis of the operand becomes.
-    pub(crate) axes: Vec<usize>,
+    pub axes: Vec<usize>,
 }
 
 impl Op for BroadcastInDim {

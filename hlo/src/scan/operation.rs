@@ -21,7 +21,7 @@ use crate::types::tensor_type::TensorType;
 ///
 /// Operands: constants, initial carries, sequences (time is axis 0). Outputs: final carries, stacked slices.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Scan {
+pub struct Scan {
     pub(crate) body: Function,
     pub(crate) consts: usize,
     pub(crate) carries: usize,
@@ -31,14 +31,43 @@ pub(crate) struct Scan {
 }
 
 /// The operands of a scan, by what they are.
-pub(crate) struct Parts<'a, T> {
-    pub(crate) consts: &'a [T],
-    pub(crate) carries: &'a [T],
-    pub(crate) xs: &'a [T],
+pub struct Parts<'a, T> {
+    /// What is the same in every step.
+    pub consts: &'a [T],
+    /// What a step hands to the next one.
+    pub carries: &'a [T],
+    /// What is read step by step.
+    pub xs: &'a [T],
 }
 
 impl Scan {
-    pub(crate) fn parts<'a, T>(&self, operands: &'a [T]) -> Parts<'a, T> {
+    /// One step: from constants, carries and slices to the next carries and slices of the outputs.
+    pub fn body(&self) -> &Function {
+        &self.body
+    }
+
+    /// Number of constants.
+    pub fn consts(&self) -> usize {
+        self.consts
+    }
+
+    /// Number of carries.
+    pub fn carries(&self) -> usize {
+        self.carries
+    }
+
+    /// Number of steps.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Whether time runs from the last slice to the first.
+    pub fn is_reverse(&self) -> bool {
+        self.reverse
+    }
+
+    /// What belongs to each operand, or to each parameter of the body, by what they are.
+    pub fn parts<'a, T>(&self, operands: &'a [T]) -> Parts<'a, T> {
         let (consts, rest) = operands.split_at(self.consts);
         let (carries, xs) = rest.split_at(self.carries);
         Parts { consts, carries, xs }
@@ -162,7 +191,7 @@ pub(crate) fn scan_raw(
 /// Traces a scan's body; returns the scan with its operands, to be recorded. A body that takes a carry out of a range
 /// that is given for it is refused.
 #[track_caller]
-pub(crate) fn trace_body(
+pub fn trace_body(
     graph: &Graph,
     init: &[Tensor],
     ranges: &[Option<Range>],

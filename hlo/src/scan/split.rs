@@ -15,7 +15,7 @@ impl Function {
     /// The same function with its scans cut along time.
     ///
     /// The body of a scan is cut along the strongly connected parts of its carries. A part without a carry (a dot product,
-    /// say) becomes one operation over `tile` steps, a part with one (a neuron) stays a loop. `tile` = 1 leaves scans as
+    /// say) becomes one operation over `tile` steps, a part with one (an integrator) stays a loop. `tile` = 1 leaves scans as
     /// they are; a `tile` of the whole length runs layer by layer; one in between runs a loop over tiles. A `tile` that
     /// does not divide the length counts as the next smaller one that does. The results are those of the plain scan.
     ///

@@ -1,4 +1,4 @@
-//! What stands at the border of a loop of neurons and costs less inside of it: a value that crosses the border is written to
+//! What stands at the border of a loop over time and costs less inside of it: a value that crosses the border is written to
 //! memory for all steps, and read again. Knows no particular op.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::scan::scc::strongly_connected;
 
 /// A cheap operation without a carry that a loop should take in, and a node of that loop.
 ///
-/// One that reads a loop alone goes in where its result is smaller than what it reads: spikes leave as bytes. What a loop
+/// One that reads a loop alone goes in where its result is smaller than what it reads: booleans leave as bytes. What a loop
 /// reads stays outside, though it would save a pass over memory: scales that are multiplied inside are joined with other
 /// factors in one program and not in the next, whose last bits then differ.
 pub(crate) fn absorbable(scan: &Scan, before: &[Vec<usize>]) -> Option<(usize, usize)> {

@@ -27,7 +27,7 @@ impl Function {
     ///
     /// # Errors
     /// None for a function that was traced without errors.
-    pub(crate) fn lower_to_loops(&self) -> Result<Function, GraphErrors> {
+    pub fn lower_to_loops(&self) -> Result<Function, GraphErrors> {
         if self.every_op(&|op| op.is_stablehlo() || op.lowers_last()) {
             return Ok(self.clone());
         }

@@ -12,12 +12,12 @@ use std::ptr;
 
 use layout::{Buffer, Buffers, CallFrame, Text};
 
-use spiq_hlo::{ELEMENTWISE_SCAN, SCAN_PRODUCTS, SPIKE_PRODUCT};
+use spiq_kernels::run::{self as kernel, Pool, Read, Work, Write};
+use spiq_kernels::{ELEMENTWISE_SCAN, MASKED_PRODUCT, PRODUCTS, PROGRAM};
 
 use super::api::{self, Api};
 use super::extension;
 use crate::error::{Error, Result};
-use crate::kernel::{self, Pool, Read, Work, Write};
 
 /// Makes the kernels known to a plugin, for its processor.
 ///
@@ -28,7 +28,8 @@ pub fn register(api: Api) -> Result<()> {
     let extension = api.extension(layout::EXTENSION).ok_or_else(missing)?;
     // SAFETY: the extension's kind says that it is this struct, and it lives as long as the plugin.
     let register = unsafe { (*extension.cast::<layout::FfiExtension>()).register_handler }.ok_or_else(missing)?;
-    for (name, handler) in [(ELEMENTWISE_SCAN, handle::<Scan> as layout::Handler), (SPIKE_PRODUCT, handle::<Product>)] {
+    for (name, handler) in [(ELEMENTWISE_SCAN, handle::<Scan> as layout::Handler), (MASKED_PRODUCT, handle::<Product>)]
+    {
         let platform = "Host";
         let mut args = layout::RegisterHandler {
             struct_size: size_of::<layout::RegisterHandler>(),
@@ -115,8 +116,8 @@ unsafe fn describe(metadata: *mut layout::Metadata) {
 unsafe fn run<K: Kernel>(frame: &CallFrame) -> std::result::Result<(), String> {
     // SAFETY: the frame's lists, and the memory they name, live during the call; results overlap nothing else.
     let (config, inputs, outputs) = unsafe {
-        let program = numbers(frame, "program").ok_or("a kernel was called without a program")?;
-        let config = Config { program, products: numbers(frame, SCAN_PRODUCTS).unwrap_or_default() };
+        let program = numbers(frame, PROGRAM).ok_or("a kernel was called without a program")?;
+        let config = Config { program, products: numbers(frame, PRODUCTS).unwrap_or_default() };
         let inputs = buffers(&frame.args).iter().map(|b| read(b)).collect::<Option<Vec<_>>>();
         let outputs = buffers(&frame.rets).iter().map(|b| write(b)).collect::<Option<Vec<_>>>();
         (config, inputs, outputs)

@@ -1,6 +1,6 @@
 //! Runs code with the widest vector instructions of this processor. Knows nothing of what it computes.
 
-use crate::kernel::Work;
+use spiq_kernels::run::Work;
 
 /// Runs `work` with the best instructions that there are.
 pub fn run<W: Work>(work: W) {

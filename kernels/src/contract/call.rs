@@ -1,0 +1,76 @@
+//! A call of a kernel as an operation of a graph: what it is told, written and read in one place.
+
+use std::fmt;
+
+use spiq_hlo::{CustomCall, Op};
+
+use super::fused_product::FusedProduct;
+use super::lane_program::LaneProgram;
+use super::masked_product::MaskedProduct;
+use super::target::{ELEMENTWISE_SCAN, MASKED_PRODUCT, PRODUCTS, PROGRAM};
+
+/// What a kernel is told besides its operands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KernelCall {
+    /// An elementwise loop over time, and the products that it computes.
+    Loop(LaneProgram, Vec<FusedProduct>),
+    /// A masked product.
+    Product(MaskedProduct),
+}
+
+/// Named lists of whole numbers, as [`CustomCall`] has them.
+type Config = Vec<(&'static str, Vec<i64>)>;
+
+impl KernelCall {
+    /// What an operation calls, if it is a call of a kernel.
+    pub fn of(op: &dyn Op) -> Option<KernelCall> {
+        let call = op.downcast::<CustomCall>()?;
+        KernelCall::read(call.target, |key| {
+            call.config.iter().find(|(name, _)| *name == key).map(|(_, words)| words.as_slice())
+        })
+    }
+
+    /// What the kernel of this name is told by a configuration; `None` where it says nothing that a kernel understands.
+    pub fn read<'a>(target: &str, config: impl Fn(&str) -> Option<&'a [i64]>) -> Option<KernelCall> {
+        let program = config(PROGRAM)?;
+        match target {
+            ELEMENTWISE_SCAN => {
+                let products = FusedProduct::decode(config(PRODUCTS).unwrap_or_default())?;
+                Some(KernelCall::Loop(LaneProgram::decode(program)?, products))
+            }
+            MASKED_PRODUCT => Some(KernelCall::Product(MaskedProduct::decode(program)?)),
+            _ => None,
+        }
+    }
+
+    /// The name of the kernel.
+    pub fn target(&self) -> &'static str {
+        match self {
+            KernelCall::Loop(..) => ELEMENTWISE_SCAN,
+            KernelCall::Product(_) => MASKED_PRODUCT,
+        }
+    }
+
+    /// What [`read`](KernelCall::read) reads.
+    pub fn config(&self) -> Config {
+        match self {
+            KernelCall::Loop(program, products) if products.is_empty() => vec![(PROGRAM, program.encode())],
+            KernelCall::Loop(program, products) => {
+                vec![(PROGRAM, program.encode()), (PRODUCTS, FusedProduct::encode(products))]
+            }
+            KernelCall::Product(product) => vec![(PROGRAM, product.encode())],
+        }
+    }
+}
+
+impl fmt::Display for KernelCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KernelCall::Loop(program, products) => {
+                write!(f, "{program}")?;
+                products.iter().try_for_each(|product| write!(f, "\n  {product}"))
+            }
+            KernelCall::Product(product) => write!(f, "{product}"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The instructions of lane programs, with their numbers and names.
+
+use spiq_hlo::LaneFn;
+
+use crate::instructions::instructions;
+
+macro_rules! lane_ops {
+    ($($(#[$doc:meta])* $number:literal $op:ident $name:literal [$($function:ident)?] |$($operand:ident),*| $value:expr,
+        $triton:expr;)*) => {
+        /// What an instruction does. Each but the exponential rounds once, as IEEE 754 says.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum LaneOp { $($(#[$doc])* $op,)* }
+
+        impl LaneOp {
+            /// Every instruction.
+            pub const ALL: &[LaneOp] = &[$(LaneOp::$op,)*];
+
+            /// How many operands it reads.
+            pub const fn operands(self) -> usize {
+                match self { $(LaneOp::$op => [$(stringify!($operand)),*].len(),)* }
+            }
+
+            /// The number in encoded programs.
+            pub const fn number(self) -> i64 {
+                match self { $(LaneOp::$op => $number,)* }
+            }
+
+            /// The name in printed programs.
+            pub const fn name(self) -> &'static str {
+                match self { $(LaneOp::$op => $name,)* }
+            }
+
+            /// The instruction with this number, if there is one.
+            pub const fn from_number(number: i64) -> Option<LaneOp> {
+                match number { $($number => Some(LaneOp::$op),)* _ => None }
+            }
+        }
+
+        impl From<LaneFn> for LaneOp {
+            fn from(function: LaneFn) -> LaneOp {
+                match function { $($(LaneFn::$function => LaneOp::$op,)?)* }
+            }
+        }
+    };
+}
+
+instructions!(lane_ops);
+
+impl LaneOp {
+    /// The instruction with this name, if there is one.
+    pub fn from_name(name: &str) -> Option<LaneOp> {
+        LaneOp::ALL.iter().copied().find(|op| op.name() == name)
+    }
+
+    /// Whether the result is 1 or 0, whatever the operands.
+    pub const fn is_truth(self) -> bool {
+        use LaneOp::{And, Equal, Greater, GreaterEqual, Less, LessEqual, Not, NotEqual, Or, Xor};
+        matches!(self, Equal | NotEqual | GreaterEqual | Greater | LessEqual | Less | And | Or | Xor | Not)
+    }
+}

@@ -1,0 +1,25 @@
+//! Finds what kernels compute, and puts calls of them into a function.
+//!
+//! Invariant: depends on nothing that computes them.
+
+mod optimize;
+mod products;
+mod products_in_scans;
+mod prologue;
+mod scan_to_lanes;
+mod xla_cpu;
+
+pub use products::call_masked_products;
+pub use products_in_scans::products_in_scans;
+pub use scan_to_lanes::{ElementwiseLoop, Record, call_elementwise_scans, replace_elementwise_scans};
+
+use spiq_hlo::{Function, GraphErrors};
+
+/// The same function with what the kernels compute in calls of them: [masked products](call_masked_products),
+/// [elementwise loops](call_elementwise_scans), and products that only such a loop reads [in the loop](products_in_scans).
+///
+/// # Errors
+/// None for a function that was traced without errors.
+pub fn call_kernels(function: &Function) -> Result<Function, GraphErrors> {
+    Ok(products_in_scans(&call_elementwise_scans(&call_masked_products(function)?)?.simplify()))
+}

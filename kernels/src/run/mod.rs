@@ -1,0 +1,123 @@
+//! The interpreter for the processor: loops over time in one pass over memory, masked products as sums of rows.
+//!
+//! Invariant: depends on no plugin, no thread of its own and no pass that finds kernels.
+//!
+//! A scan is a [`LaneProgram`] with its memory. It is cut into tiles, ranges of lanes that run
+//! on any thread in any order, since lanes do not depend on each other: results do not depend on the number of threads.
+
+mod events;
+mod memory;
+mod product;
+mod registers;
+mod rows;
+mod scan;
+mod sums;
+mod tile;
+
+pub use memory::{Read, Write};
+
+use crate::contract::fused_product::FusedProduct;
+use crate::contract::lane_program::LaneProgram;
+use crate::contract::masked_product::MaskedProduct;
+use scan::{Scan, Sequence};
+use sums::Sums;
+
+/// A part of a kernel's work. `run` is marked `inline(always)`, so that it is compiled once for each set of instructions that
+/// the caller chooses from.
+pub trait Work: Send {
+    /// Does it.
+    fn run(self);
+}
+
+/// The threads that a kernel may use.
+pub trait Pool {
+    /// How many there are.
+    fn workers(&self) -> usize;
+
+    /// Runs parts in any order, and returns when the last is done. Whether all of them ended.
+    fn run_all<W: Work>(&self, parts: Vec<W>) -> bool;
+}
+
+/// Elements below which another thread is not worth waking.
+const SMALL: usize = 1 << 15;
+
+/// Runs a loop over time. `words` are an encoded program; inputs are its constants, initial carries and sequences, outputs its
+/// last carries and stacked rows. `products` are the encoded [`FusedProduct`]s, sequences that the loop computes itself; mask and
+/// matrix of each are the last inputs.
+///
+/// # Errors
+/// What is wrong with the program or with the memory, in a sentence.
+pub fn run_scan(
+    words: &[i64],
+    products: &[i64],
+    mut inputs: Vec<Read>,
+    mut outputs: Vec<Write>,
+    pool: &impl Pool,
+) -> Result<(), String> {
+    let program = LaneProgram::decode(words).ok_or("a kernel was given a program that it cannot read")?;
+    let misfit = || "a kernel was given memory that does not fit its program".to_owned();
+    let products = FusedProduct::decode(products).ok_or("a kernel was given products that it cannot read")?;
+    let elements = program.steps.checked_mul(program.lanes).ok_or_else(misfit)?;
+    let carries = program.carries.len();
+    if inputs.len() < program.consts.len() + carries || outputs.len() < carries {
+        return Err(misfit());
+    }
+    let rows = outputs.split_off(carries);
+    let mut starts = inputs.split_off(program.consts.len());
+    let mut slices: Vec<Sequence> = starts.split_off(carries).into_iter().map(Sequence::Memory).collect();
+    put_sums(&mut slices, &products, [program.steps, program.lanes]).ok_or_else(misfit)?;
+    let mut states = Vec::with_capacity(carries);
+    for (start, state) in starts.into_iter().zip(outputs) {
+        match (start, state) {
+            (Read::F32(start), Write::F32(state)) if start.len() == state.len() => {
+                state.copy_from_slice(start);
+                states.push(state);
+            }
+            _ => return Err(misfit()),
+        }
+    }
+    let workers = if elements < SMALL { 1 } else { pool.workers() };
+    let scan = Scan::new(&program, inputs, slices).ok_or_else(misfit)?;
+    let tiles = scan.tiles(states, rows, workers).ok_or_else(misfit)?;
+    ended(pool.run_all(tiles))
+}
+
+/// Puts the products that a loop computes in their places among its sequences, of which their operands are the last.
+fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize; 2]) -> Option<()> {
+    let pairs = slices.split_off(slices.len().checked_sub(2 * products.len())?);
+    for (product, pair) in products.iter().zip(pairs.chunks_exact(2)) {
+        let [Sequence::Memory(mask), Sequence::Memory(matrix)] = *pair else { return None };
+        let sums = Sums::new([mask, matrix], [product.columns, product.width], sizes)?;
+        (product.slice <= slices.len()).then(|| slices.insert(product.slice, Sequence::Sums(sums)))?;
+    }
+    Some(())
+}
+
+/// Runs a masked product. `words` are its encoded sizes; inputs are the mask and the matrix.
+///
+/// # Errors
+/// As [`run_scan`].
+pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: &impl Pool) -> Result<(), String> {
+    let product = MaskedProduct::decode(words).ok_or("a kernel was given a product that it cannot read")?;
+    let misfit = || "a kernel was given memory that does not fit its product".to_owned();
+    let ([mask, matrix], [out]) = (inputs, outputs) else { return Err(misfit()) };
+    let sizes = |count: usize, width: usize| count.checked_mul(width).ok_or_else(misfit);
+    let fits = matches!(mask, Read::S8(_) | Read::Pred(_))
+        && mask.len() == sizes(product.rows, product.columns)?
+        && matrix.len() == sizes(product.summed(), product.width)?
+        && out.len() == sizes(product.kept(), product.width)?
+        && !out.is_empty();
+    if !fits {
+        return Err(misfit());
+    }
+    ended(match (matrix, out) {
+        (Read::S8(matrix), Write::S32(out)) => product::run(&product, *mask, matrix, out, pool),
+        (Read::F32(matrix), Write::F32(out)) => product::run(&product, *mask, matrix, out, pool),
+        (Read::Bf16(matrix), Write::F32(out)) => product::run(&product, *mask, matrix, out, pool),
+        _ => return Err(misfit()),
+    })
+}
+
+fn ended(all: bool) -> Result<(), String> {
+    if all { Ok(()) } else { Err("a kernel panicked".to_owned()) }
+}

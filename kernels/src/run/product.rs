@@ -1,0 +1,207 @@
+//! Masked products, cut into parts that do not depend on each other. Knows nothing of threads.
+
+use std::ops::Range;
+
+use crate::contract::masked_product::MaskedProduct;
+
+use super::events::Events;
+use super::memory::Read;
+use super::rows::{Matrix, Row};
+use super::{Pool, Work};
+
+/// Bytes of a matrix that stay in the second-level cache while rows of them are summed.
+const CACHED: usize = 1 << 18;
+
+/// Additions to a row of the result in a block at least, about: the row is read and written once for all of them.
+const ADDITIONS: usize = 8;
+
+/// Every 16th row of a mask is sampled to estimate its density.
+const SAMPLED: usize = 16;
+
+/// Rows of a mask whose events are listed at a time.
+const LISTED: usize = 256;
+
+/// Additions below which another thread is not worth waking, if one element of the mask in ten is set.
+const SMALL: usize = 1 << 20;
+
+/// A mask and a matrix that fit each other.
+#[derive(Clone, Copy, Debug)]
+struct Operands<'a, T> {
+    mask: Read<'a>,
+    columns: usize,
+    matrix: Matrix<'a, T>,
+}
+
+/// Computes a product whose operands are of its sizes. Whether all parts of it ended.
+pub(super) fn run<T: Row>(
+    product: &MaskedProduct,
+    mask: Read,
+    elements: &[T],
+    out: &mut [T::Sum],
+    pool: &impl Pool,
+) -> bool {
+    let matrix = Matrix { elements, width: product.width };
+    let operands = Operands { mask, columns: product.columns, matrix };
+    let small = product.rows.saturating_mul(product.columns).saturating_mul(product.width) < SMALL;
+    let workers = if small { 1 } else { pool.workers() };
+    if product.over_rows {
+        over_rows(product, operands, out, workers, pool)
+    } else {
+        over_columns(product, operands, out, workers, pool)
+    }
+}
+
+/// Ranges of rows of about equal size, none larger than `most`, as many as there are workers or more; each with its part of
+/// `out`, whose rows are `width` long.
+fn split<S>(
+    rows: usize,
+    most: usize,
+    workers: usize,
+    width: usize,
+    out: &mut [S],
+) -> impl Iterator<Item = (Range<usize>, &mut [S])> {
+    let size = rows.div_ceil(workers).clamp(1, most);
+    let ranges = (0..rows).step_by(size).map(move |first| first..rows.min(first + size));
+    ranges.zip(out.chunks_mut((size * width).max(1)))
+}
+
+fn over_columns<T: Row>(
+    product: &MaskedProduct,
+    operands: Operands<T>,
+    out: &mut [T::Sum],
+    workers: usize,
+    pool: &impl Pool,
+) -> bool {
+    let parts = split(product.rows, LISTED, workers, product.width, out);
+    pool.run_all(parts.map(|(rows, out)| OverColumns { operands, rows, out }).collect())
+}
+
+/// Some rows of a result, one for each row of the mask.
+struct OverColumns<'a, T: Row> {
+    operands: Operands<'a, T>,
+    rows: Range<usize>,
+    out: &'a mut [T::Sum],
+}
+
+impl<T: Row> Work for OverColumns<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Operands { mask, columns, matrix } = self.operands;
+        let events = Events::of_rows(&mask, columns, self.rows);
+        for (row, out) in self.out.chunks_exact_mut(matrix.width).enumerate() {
+            out.fill(T::Sum::default());
+            matrix.add_rows(out, 0, events.list(row));
+        }
+    }
+}
+
+fn over_rows<T: Row>(
+    product: &MaskedProduct,
+    operands: Operands<T>,
+    out: &mut [T::Sum],
+    workers: usize,
+    pool: &impl Pool,
+) -> bool {
+    let block = block(product, &operands);
+    let blocks: Vec<usize> = (0..product.rows).step_by(block).collect();
+    let mut events: Vec<Events> = blocks.iter().map(|_| Events::default()).collect();
+    let listings = blocks.iter().zip(&mut events).map(|(&first, events)| Listing {
+        mask: operands.mask,
+        columns: operands.columns,
+        rows: first..product.rows.min(first + block),
+        events,
+    });
+    if !pool.run_all(listings.collect()) {
+        return false;
+    }
+    let parts = split(product.columns, product.columns, workers, product.width, out);
+    let matrix = operands.matrix;
+    pool.run_all(parts.map(|(rows, out)| OverRows { matrix, block, events: &events, rows, out }).collect())
+}
+
+/// Rows of a block of the matrix: those that stay in the cache, or more where the mask is sparse.
+fn block<T: Row>(product: &MaskedProduct, operands: &Operands<T>) -> usize {
+    let rows = (0..product.rows).step_by(SAMPLED);
+    let (looked_at, columns) = (rows.len() * product.columns, product.columns);
+    let found: usize = rows.map(|row| Events::of_rows(&operands.mask, columns, row..row + 1).count()).sum();
+    let enough = ADDITIONS * looked_at / found.max(1);
+    (CACHED / (product.width * size_of::<T>())).max(enough).clamp(1, product.rows)
+}
+
+/// The events of a block of rows.
+struct Listing<'a> {
+    mask: Read<'a>,
+    columns: usize,
+    rows: Range<usize>,
+    events: &'a mut Events,
+}
+
+impl Work for Listing<'_> {
+    #[inline(always)]
+    fn run(self) {
+        *self.events = Events::of_columns(&self.mask, self.columns, self.rows);
+    }
+}
+
+/// Some rows of a result, one for each column of the mask.
+struct OverRows<'a, T: Row> {
+    matrix: Matrix<'a, T>,
+    /// Rows of a block.
+    block: usize,
+    /// Those of each block.
+    events: &'a [Events],
+    rows: Range<usize>,
+    out: &'a mut [T::Sum],
+}
+
+impl<T: Row> Work for OverRows<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let width = self.matrix.width;
+        self.out.fill(T::Sum::default());
+        // A block of the matrix stays in the cache for all rows of the result.
+        for (at, events) in self.events.iter().enumerate() {
+            let matrix = Matrix { elements: &self.matrix.elements[at * self.block * width..], ..self.matrix };
+            for (row, out) in self.rows.clone().zip(self.out.chunks_exact_mut(width)) {
+                matrix.add_rows(out, 0, events.list(row));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many threads, one after the other.
+    struct InTurn(usize);
+
+    impl Pool for InTurn {
+        fn workers(&self) -> usize {
+            self.0
+        }
+
+        fn run_all<W: Work>(&self, parts: Vec<W>) -> bool {
+            parts.into_iter().for_each(Work::run);
+            true
+        }
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_the_number_of_threads() {
+        let (rows, columns, width) = (700, 60, 90);
+        // Neither regular nor whole: sums in another order would be others.
+        let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u32 as f32 / 1e9;
+        let mask: Vec<u8> = (0..rows * columns).map(|i| u8::from(noise(i) < 0.5)).collect();
+        for over_rows in [false, true] {
+            let product = MaskedProduct { rows, columns, width, over_rows };
+            let matrix: Vec<f32> = (0..product.summed() * width).map(|i| noise(i + 5).sin()).collect();
+            let results = [1, 2, 3, 7].map(|workers| {
+                let mut out = vec![f32::NAN; product.kept() * width];
+                assert!(run(&product, Read::Pred(&mask), &matrix[..], &mut out, &InTurn(workers)));
+                out
+            });
+            assert!(results[0].iter().any(|sum| *sum != 0.0) && results.iter().all(|out| *out == results[0]));
+        }
+    }
+}

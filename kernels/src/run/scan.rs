@@ -1,0 +1,239 @@
+//! A loop over time with its memory, cut into tiles. Knows nothing of threads.
+
+use std::ops::Range;
+
+use spiq_hlo::DType;
+
+use crate::contract::lane_op::LaneOp;
+use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
+
+use super::memory::{Read, Write};
+use super::registers::{Register, WIDTH};
+use super::sums::{Line, Sums};
+use super::tile::Tile;
+
+/// Lanes of a tile: their carries stay in the second-level cache from step to step, and a row of them is long enough to be
+/// read ahead by the processor.
+const TILE: usize = 8192;
+
+/// A program made ready to run: where each value is, in terms of memory and registers.
+#[derive(Debug)]
+pub struct Scan<'a> {
+    pub(super) steps: usize,
+    pub(super) lanes: usize,
+    pub(super) reverse: bool,
+    pub(super) consts: Vec<Read<'a>>,
+    pub(super) slices: Vec<Sequence<'a>>,
+    /// Registers that hold a number all the time; they are the first.
+    pub(super) numbers: Vec<f32>,
+    /// Registers that hold converted elements, in order behind the numbers.
+    pub(super) loads: Vec<Load>,
+    pub(super) code: Vec<Code>,
+    /// Which register each carry takes over; `None` where it stays.
+    pub(super) carries: Vec<Option<usize>>,
+    pub(super) outputs: Vec<Place>,
+    written: Vec<DType>,
+    pub(super) registers: usize,
+}
+
+/// What is read step by step.
+#[derive(Clone, Copy, Debug)]
+pub enum Sequence<'a> {
+    Memory(Read<'a>),
+    /// Computed where it is read.
+    Sums(Sums<'a>),
+}
+
+impl Sequence<'_> {
+    fn dtype(&self) -> DType {
+        match self {
+            Sequence::Memory(read) => read.dtype(),
+            Sequence::Sums(sums) => sums.dtype(),
+        }
+    }
+}
+
+/// What is converted to f32 before a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Load {
+    Const(usize),
+    Slice(usize),
+}
+
+/// An operation whose result goes to the register behind all that it may read.
+#[derive(Debug)]
+pub(super) struct Code {
+    pub(super) op: LaneOp,
+    pub(super) operands: [Place; 3],
+}
+
+/// Where an operand is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Register(usize),
+    Carry(usize),
+    /// An f32 array, read in place.
+    Const(usize),
+    /// The row of an f32 sequence, read in place.
+    Slice(usize),
+}
+
+impl<'a> Scan<'a> {
+    /// Makes a program ready. `None`: memory does not fit the program.
+    pub fn new(program: &LaneProgram, consts: Vec<Read<'a>>, slices: Vec<Sequence<'a>>) -> Option<Scan<'a>> {
+        let all = program.steps.checked_mul(program.lanes)?;
+        let long = |sequence: &Sequence| match sequence {
+            Sequence::Memory(read) => read.len() == all,
+            Sequence::Sums(_) => true,
+        };
+        let fits = consts.iter().map(Read::dtype).eq(program.consts.iter().copied())
+            && consts.iter().all(|read| read.len() == program.lanes)
+            && slices.iter().map(Sequence::dtype).eq(program.slices.iter().copied())
+            && slices.iter().all(long);
+        if !fits {
+            return None;
+        }
+        let mut scan = Scan {
+            steps: program.steps,
+            lanes: program.lanes,
+            reverse: program.reverse,
+            consts,
+            slices,
+            numbers: Vec::new(),
+            loads: Vec::new(),
+            code: Vec::new(),
+            carries: Vec::new(),
+            outputs: Vec::new(),
+            written: program.outputs.iter().map(|(_, dtype)| *dtype).collect(),
+            registers: 0,
+        };
+        scan.assign(program);
+        Some(scan)
+    }
+
+    /// Numbers, then converted elements, then results: each instruction reads only registers before its own.
+    fn assign(&mut self, program: &LaneProgram) {
+        let read = program.instructions.iter().flat_map(|i| i.operands);
+        let all: Vec<Slot> =
+            read.chain(program.carries.iter().copied()).chain(program.outputs.iter().map(|o| o.0)).collect();
+        for slot in &all {
+            if let Slot::Number(value) = slot
+                && !self.numbers.iter().any(|n| n.to_bits() == value.to_bits())
+            {
+                self.numbers.push(*value);
+            }
+        }
+        let converted = |dtypes: &[DType], load: fn(usize) -> Load| {
+            (0..dtypes.len()).filter(|&i| dtypes[i] != DType::F32).map(load).collect::<Vec<_>>()
+        };
+        self.loads = [converted(&program.consts, Load::Const), converted(&program.slices, Load::Slice)].concat();
+        for Instruction { op, operands } in &program.instructions {
+            let operands = operands.map(|slot| self.place(slot));
+            self.code.push(Code { op: *op, operands });
+        }
+        self.outputs = program.outputs.iter().map(|(slot, _)| self.place(*slot)).collect();
+        // All carries change at once, so what is not a register already is copied to one.
+        for (i, slot) in program.carries.iter().enumerate() {
+            let next = match self.place(*slot) {
+                Place::Carry(same) if same == i => None,
+                Place::Register(r) => Some(r),
+                other => {
+                    self.code.push(Code { op: LaneOp::Copy, operands: [other; 3] });
+                    Some(self.first_result() + self.code.len() - 1)
+                }
+            };
+            self.carries.push(next);
+        }
+        self.registers = self.first_result() + self.code.len();
+    }
+
+    #[inline]
+    pub(super) fn first_result(&self) -> usize {
+        self.numbers.len() + self.loads.len()
+    }
+
+    fn place(&self, slot: Slot) -> Place {
+        let loaded = |wanted: fn(&Load, usize) -> bool, i: usize| {
+            self.loads.iter().position(|load| wanted(load, i)).map(|at| Place::Register(self.numbers.len() + at))
+        };
+        match slot {
+            Slot::Carry(i) => Place::Carry(i),
+            Slot::Result(i) => Place::Register(self.first_result() + i),
+            Slot::Number(value) => {
+                let at = self.numbers.iter().position(|n| n.to_bits() == value.to_bits());
+                Place::Register(at.expect("every number has a register"))
+            }
+            Slot::Const(i) => loaded(|l, i| matches!(l, Load::Const(n) if *n == i), i).unwrap_or(Place::Const(i)),
+            Slot::Slice(i) => loaded(|l, i| matches!(l, Load::Slice(n) if *n == i), i).unwrap_or(Place::Slice(i)),
+        }
+    }
+
+    /// Cuts the work into parts for `workers` threads. `carries` hold the initial carries and will hold the last ones,
+    /// `outputs` take the rows of all steps. `None`: their sizes do not fit the program.
+    pub fn tiles<'t>(
+        &'t self,
+        carries: Vec<&'t mut [f32]>,
+        outputs: Vec<Write<'t>>,
+        workers: usize,
+    ) -> Option<Vec<Tile<'t>>> {
+        let fits = carries.len() == self.carries.len()
+            && carries.iter().all(|c| c.len() == self.lanes)
+            && outputs.iter().map(Write::dtype).eq(self.written.iter().copied())
+            && outputs.iter().all(|o| o.len() == self.lanes * self.steps);
+        if !fits {
+            return None;
+        }
+        let ranges = ranges(self.lanes, self.row(workers), workers);
+        let mut tiles: Vec<Tile> = ranges.iter().map(|lanes| Tile::new(self, lanes.clone())).collect();
+        for mut carry in carries {
+            for tile in &mut tiles {
+                let (own, rest) = carry.split_at_mut(tile.lanes.len());
+                tile.carries.push(own);
+                carry = rest;
+            }
+        }
+        for mut output in outputs {
+            tiles.iter_mut().for_each(|tile| tile.outputs.push(Vec::with_capacity(self.steps)));
+            for _ in 0..self.steps {
+                for tile in &mut tiles {
+                    let (own, rest) = output.split(tile.lanes.len());
+                    tile.outputs.last_mut().expect("just pushed").push(own);
+                    output = rest;
+                }
+            }
+        }
+        Some(tiles)
+    }
+
+    /// Lanes that are better not cut: a row of what is computed here, whose mask would be listed twice; or else a vector.
+    fn row(&self, workers: usize) -> usize {
+        const VECTOR: usize = 16;
+        let row = |sequence: &Sequence| match sequence {
+            Sequence::Memory(_) => VECTOR,
+            Sequence::Sums(sums) => sums.width(),
+        };
+        let row = self.slices.iter().map(row).fold(VECTOR, usize::max);
+        if row * workers <= self.lanes && row <= TILE { row } else { VECTOR }
+    }
+
+    /// Room for the sequences that `lanes` lanes do not read from memory.
+    pub(super) fn lines(&self, lanes: usize) -> Vec<Option<Line>> {
+        let line = |sequence: &Sequence| match sequence {
+            Sequence::Memory(_) => None,
+            Sequence::Sums(sums) => Some(sums.line(lanes)),
+        };
+        self.slices.iter().map(line).collect()
+    }
+
+    pub(super) fn file(&self) -> Vec<Register> {
+        let numbers = self.numbers.iter().map(|n| Register::filled(*n));
+        numbers.chain(std::iter::repeat_n(Register::filled(0.0), self.registers - self.numbers.len())).collect()
+    }
+}
+
+/// Ranges of lanes of about equal size, a few for each worker, none much larger than a tile; of whole rows of so many lanes.
+fn ranges(lanes: usize, row: usize, workers: usize) -> Vec<Range<usize>> {
+    let count = lanes.div_ceil(TILE).max(workers.min(lanes.div_ceil(WIDTH))).max(1);
+    let size = lanes.div_ceil(count).next_multiple_of(row);
+    (0..lanes).step_by(size.max(1)).map(|first| first..lanes.min(first + size)).collect()
+}

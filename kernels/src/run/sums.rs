@@ -1,0 +1,119 @@
+//! Sequences that are not in memory: rows of masked products, computed where a loop reads them. Knows nothing
+//! of what is done with them.
+
+use std::ops::Range;
+
+use spiq_hlo::DType;
+
+use super::events::Events;
+use super::memory::Read;
+use super::rows::{Matrix, Row};
+
+/// A product whose rows, `rows` of them in each step, are what a loop reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums<'a> {
+    mask: Read<'a>,
+    columns: usize,
+    elements: Elements<'a>,
+    width: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Elements<'a> {
+    S8(&'a [i8]),
+    F32(&'a [f32]),
+    Bf16(&'a [u16]),
+}
+
+/// What a part of the lanes reads in one step.
+#[derive(Debug)]
+pub(super) enum Line {
+    S32(Vec<i32>),
+    F32(Vec<f32>),
+}
+
+impl<'a> Sums<'a> {
+    /// A product of a mask with a matrix of this width. `None`: they do not fit each other, or not `lanes` in `steps`.
+    pub(super) fn new(
+        [mask, matrix]: [Read<'a>; 2],
+        [columns, width]: [usize; 2],
+        [steps, lanes]: [usize; 2],
+    ) -> Option<Sums<'a>> {
+        let elements = match matrix {
+            Read::S8(elements) => Elements::S8(elements),
+            Read::F32(elements) => Elements::F32(elements),
+            Read::Bf16(elements) => Elements::Bf16(elements),
+            _ => return None,
+        };
+        let rows = steps.checked_mul(lanes.checked_div(width)?)?;
+        let fits = matches!(mask, Read::S8(_) | Read::Pred(_))
+            && lanes.is_multiple_of(width)
+            && Some(mask.len()) == rows.checked_mul(columns)
+            && Some(matrix.len()) == columns.checked_mul(width);
+        fits.then_some(Sums { mask, columns, elements, width })
+    }
+
+    #[inline]
+    pub(super) fn dtype(&self) -> DType {
+        match self.elements {
+            Elements::S8(_) => DType::S32,
+            Elements::F32(_) | Elements::Bf16(_) => DType::F32,
+        }
+    }
+
+    /// Lanes that are one row.
+    #[inline]
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Room for what `lanes` lanes read in one step.
+    pub(super) fn line(&self, lanes: usize) -> Line {
+        match self.dtype() {
+            DType::S32 => Line::S32(vec![0; lanes]),
+            _ => Line::F32(vec![0.0; lanes]),
+        }
+    }
+
+    /// What these lanes read in the step whose first element is `first`.
+    #[inline(always)]
+    pub(super) fn compute(&self, first: usize, lanes: &Range<usize>, events: &mut Events, line: &mut Line) {
+        match (self.elements, line) {
+            (Elements::S8(elements), Line::S32(line)) => self.add(elements, first, lanes, events, line),
+            (Elements::F32(elements), Line::F32(line)) => self.add(elements, first, lanes, events, line),
+            (Elements::Bf16(elements), Line::F32(line)) => self.add(elements, first, lanes, events, line),
+            _ => unreachable!("the line was made for these elements"),
+        }
+    }
+
+    #[inline(always)]
+    fn add<T: Row>(
+        &self,
+        elements: &[T],
+        first: usize,
+        lanes: &Range<usize>,
+        events: &mut Events,
+        line: &mut [T::Sum],
+    ) {
+        let matrix = Matrix { elements, width: self.width };
+        line.fill(T::Sum::default());
+        let mut lane = lanes.start;
+        while lane < lanes.end {
+            let (row, from) = ((first + lane) / self.width, lane % self.width);
+            let end = lanes.end.min(lane - from + self.width);
+            events.set_row(&self.mask, self.columns, row);
+            matrix.add_rows(&mut line[lane - lanes.start..end - lanes.start], from, events.list(0));
+            lane = end;
+        }
+    }
+}
+
+impl Line {
+    #[inline]
+    pub(super) fn as_read(&self) -> Read<'_> {
+        match self {
+            Line::S32(line) => Read::S32(line),
+            Line::F32(line) => Read::F32(line),
+        }
+    }
+}

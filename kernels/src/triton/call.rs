@@ -1,0 +1,89 @@
+//! The operation that calls a Triton kernel: XLA's plugin for CUDA finds the kernel's text in it.
+
+use std::sync::Arc;
+
+use spiq_hlo::{Cotangents, Infer, Mapped, Op, Range, Ranges, Recompute, Reverse, Tensor, TensorType, Violation};
+
+use super::kernel::{Kernel, NAME};
+use crate::contract::lane_program::LaneProgram;
+use crate::offload::ElementwiseLoop;
+
+/// The call of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TritonCall {
+    /// What the kernel computes.
+    pub(super) program: Arc<LaneProgram>,
+    kernel: Arc<Kernel>,
+    /// Numbers of axes of the operands: arrays lie row by row.
+    ranks: Vec<usize>,
+    outputs: Vec<TensorType>,
+    /// Which integers each output can hold, where the loop knew that.
+    ranges: Vec<Option<Range>>,
+}
+
+/// Records the call of a loop's kernel, where there is one.
+pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+    let ElementwiseLoop { program, outputs, ranges } = this;
+    let kernel = Arc::new(Kernel::of(&program)?);
+    let ranks = operands.iter().map(|operand| operand.dims().len()).collect();
+    Some(
+        operands[0]
+            .graph()
+            .record(Arc::new(TritonCall { program: Arc::new(program), kernel, ranks, outputs, ranges }), operands),
+    )
+}
+
+impl Op for TritonCall {
+    fn name(&self) -> &'static str {
+        "custom_call"
+    }
+    fn infer(&self, _: &[TensorType]) -> Infer {
+        Ok(self.outputs.clone())
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        let Kernel { text, grid, warps } = self.kernel.as_ref();
+        let config = format!(
+            "{{name = \"{NAME}\", ir = \"{}\", num_stages = 1 : i32, num_warps = {warps} : i32, \
+             grid_x = {grid} : i32, grid_y = 1 : i32, grid_z = 1 : i32}}",
+            escaped(text)
+        );
+        vec![
+            ("call_target_name", "\"__gpu$xla.gpu.triton\"".to_owned()),
+            ("api_version", "4 : i32".to_owned()),
+            ("backend_config", config),
+            ("operand_layouts", layouts(self.ranks.iter().copied())),
+            ("result_layouts", layouts(self.outputs.iter().map(|ty| ty.dims.len()))),
+        ]
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let message = "has no reverse rule; differentiate before kernels are called";
+        reverse.outs[0].graph().fail("custom_call", Violation::new("", message));
+        vec![None; reverse.ins.len()]
+    }
+    fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
+        None
+    }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
+    fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
+        self.ranges.clone()
+    }
+}
+
+/// Text inside a string of MLIR.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\5C").replace('"', "\\22").replace('\n', "\\0A")
+}
+
+/// Row-major layouts of arrays with these numbers of axes.
+fn layouts(ranks: impl Iterator<Item = usize>) -> String {
+    let one = |rank: usize| {
+        let axes: Vec<String> = (0..rank).rev().map(|axis| axis.to_string()).collect();
+        match rank {
+            0 => "dense<> : tensor<0xindex>".to_owned(),
+            _ => format!("dense<[{}]> : tensor<{rank}xindex>", axes.join(", ")),
+        }
+    };
+    format!("[{}]", ranks.map(one).collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,137 @@
+//! The forward pass: traced, quantized by the rules, its statistics read, cut along time. Knows nothing of training.
+
+use spiq_hlo::{DType, Function, Tensor, TensorType};
+
+use super::statistics::check_sums;
+use super::{Network, Pass};
+use crate::by_path::Tensors;
+use crate::error::{Error, Result};
+use crate::nn::{self, Layer, Traced, Wanted, X};
+use crate::quant::{self, Mode, Quantized, Report, quantize};
+use crate::signature::{Role, Signature, Values};
+
+/// The name of the key that a model draws from in training.
+pub const MODEL_KEY: &str = nn::KEY;
+/// The name of the key that the rounding of gradients draws from.
+pub const NOISE_KEY: &str = quant::NOISE_KEY;
+
+/// A pass of a network as a function that is called by name.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// The function, which may be replaced by another one of the same signature.
+    pub function: Function,
+    /// It takes parameters, statistics where a rule wants static scales, keys where the pass draws from them, and x [T, B, …];
+    /// it gives the traces [T, B, C] and, as the pass asks, spike rates and the next statistics.
+    pub signature: Signature,
+    /// What the rules did.
+    pub report: Report,
+}
+
+impl Forward {
+    /// Records the pass over x with what else it takes by name: parameters and statistics by path, [`MODEL_KEY`] and
+    /// [`NOISE_KEY`]. Names that it does not take are passed over.
+    #[track_caller]
+    pub fn call(&self, given: &Tensors, x: &Tensor) -> Values {
+        let mut given = given.clone();
+        given.insert(X.to_owned(), x.clone());
+        self.signature.call(&self.function, x.graph(), &given)
+    }
+}
+
+/// What a pass does with the statistics of static scales.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Statistics {
+    /// It reads them; gradients are rounded with the noise of an arbitrary key.
+    Read,
+    /// It gives what has become of them; gradients are rounded with the noise of a key that it takes.
+    Kept,
+}
+
+impl Network {
+    /// The traced forward pass for inputs of type `x`, [T, B, …] f32 (or spikes as `pred` or `s8`), as it stands before any
+    /// transform.
+    ///
+    /// # Errors
+    /// Of kind `Input`: an input that the model does not fit.
+    pub fn trace(&self, x: &TensorType) -> Result<Function> {
+        Ok(self.traced(x, Mode::Qat.into())?.function)
+    }
+
+    fn traced(&self, x: &TensorType, pass: Pass) -> Result<Traced> {
+        self.check_sizes(x)?;
+        let wanted = Wanted { key: self.takes_key(pass), states: pass.training, rates: pass.spike_rates };
+        let traced = self.model.trace_with(x, wanted);
+        traced.map_err(|errors| Error::input(errors.to_string()))
+    }
+
+    fn takes_key(&self, pass: Pass) -> bool {
+        pass.training && self.model.draws()
+    }
+
+    /// The forward pass, quantized by the rules; its scans are still whole.
+    ///
+    /// # Errors
+    /// Of kind `Input`: an input that the model does not fit, a rule that decides on nothing.
+    pub fn quantized(&self, x: &TensorType, pass: impl Into<Pass>) -> Result<Quantized> {
+        Ok(self.quantized_pass(x, pass.into())?.0)
+    }
+
+    fn quantized_pass(&self, x: &TensorType, pass: Pass) -> Result<(Quantized, Signature)> {
+        let paths = self.parameter_types();
+        let traced = self.traced(x, pass)?;
+        let is_weight = |name: &str| paths.contains_key(name);
+        let quantize = |function| quantize(function, &self.compiled_rules, pass.mode, self.arithmetic, is_weight);
+        let quantized = quantize(&traced.function)?;
+        if self.rules.iter().any(|rule| rule.act_static_scale == Some(true) && !rule.act_batch_axes.contains(&0)) {
+            let mut wider = x.clone();
+            wider.dims[1] += 1;
+            check_sums(&quantized.function, &quantize(&self.traced(&wider, pass)?.function)?.function)?;
+        }
+        Ok((quantized, traced.signature))
+    }
+
+    /// The forward pass, quantized by the rules and cut along time. Static scales come from statistics, which it only reads.
+    ///
+    /// # Errors
+    /// As [`quantized`](Network::quantized).
+    pub fn forward(&self, x: &TensorType, pass: impl Into<Pass>) -> Result<Forward> {
+        self.forward_in_tiles(x, pass, self.time_tile.unwrap_or(x.dims.first().copied().unwrap_or_default()))
+    }
+
+    /// The forward pass, quantized by the rules and cut along time into tiles of so many steps.
+    ///
+    /// # Errors
+    /// As [`quantized`](Network::quantized).
+    pub fn forward_in_tiles(&self, x: &TensorType, pass: impl Into<Pass>, tile: usize) -> Result<Forward> {
+        self.whole(x, pass)?.cut(tile)
+    }
+
+    /// The forward pass, quantized by the rules; its scans are still whole.
+    pub(crate) fn whole(&self, x: &TensorType, pass: impl Into<Pass>) -> Result<Forward> {
+        self.pass(x, pass.into(), Statistics::Read)
+    }
+
+    pub(super) fn pass(&self, x: &TensorType, pass: Pass, statistics: Statistics) -> Result<Forward> {
+        let (Quantized { function, noise_key, report }, traced) = self.quantized_pass(x, pass)?;
+        let noise_key = (noise_key && statistics == Statistics::Kept).then(|| TensorType::new(DType::U32, [2]));
+        let signature = Signature::default()
+            .taking(traced.of(Role::Parameter))
+            .with(Role::Statistic, function.sums())
+            .taking(traced.of(Role::ModelKey))
+            .with(Role::NoiseKey, noise_key.map(|ty| (NOISE_KEY, ty)))
+            .taking(traced.of(Role::X))
+            .giving_as(&traced);
+        let (function, signature) = match statistics {
+            Statistics::Read => (function.read_sums()?, signature),
+            Statistics::Kept => (function.keep_sums()?, signature.giving(Role::Statistic, function.sums())),
+        };
+        Ok(Forward { function: signature.arrange(&function)?, signature, report })
+    }
+}
+
+impl Forward {
+    /// The pass cut along time into tiles of so many steps.
+    pub(crate) fn cut(self, tile: usize) -> Result<Forward> {
+        Ok(Forward { function: self.function.split_time(tile)?, ..self })
+    }
+}

@@ -1,0 +1,123 @@
+//! A model with its rules, as a program: from the two files a user writes to the function that is compiled. Knows nothing
+//! of training.
+
+mod forward;
+mod gradient;
+mod pass;
+mod sizes;
+mod statistics;
+mod training;
+
+pub use forward::{Forward, MODEL_KEY, NOISE_KEY};
+pub use pass::Pass;
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::{Array, TensorType};
+
+use crate::config::{ModelConfig, RuleConfig};
+use crate::error::Result;
+use crate::nn::Sequential;
+use crate::quant::{Arithmetic, Gradients, Numerics, Rules};
+use crate::random::Rngs;
+
+/// A model and the rules it is quantized by.
+///
+/// ```
+/// use spiq::config::ModelConfig;
+/// use spiq::network::Network;
+/// use spiq::quant::{Mode, linear_only_rules};
+/// use spiq::{DType, TensorType};
+/// let text = "[[layers]]\ntype = \"Linear\"\nin_features = 4\nout_features = 2\n[[layers]]\ntype = \"LI\"\nlayer_shape = 2";
+/// let network = Network::new(ModelConfig::parse(text, "model.toml")?, linear_only_rules("int8", "int8"))?;
+/// let forward = network.forward(&TensorType::new(DType::F32, [16, 8, 4]), Mode::Qat)?;
+/// let paths: Vec<&str> = forward.signature.arrays().map(|port| port.name.as_str()).collect();
+/// assert_eq!(paths, ["core/layers/0/bias", "core/layers/0/kernel", "core/layers/1/beta"]);
+/// assert_eq!(forward.function.result_types()[0].to_string(), "f32[16,8,2]");
+/// # Ok::<(), spiq::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Network {
+    config: ModelConfig,
+    rules: Vec<RuleConfig>,
+    compiled_rules: Rules,
+    arithmetic: Arithmetic,
+    time_tile: Option<usize>,
+    model: Sequential,
+}
+
+impl Network {
+    /// A network from its parts. No rules: nothing is quantized.
+    ///
+    /// # Errors
+    /// Of kind `Input`: a rule that is not usable.
+    pub fn new(config: ModelConfig, rules: Vec<RuleConfig>) -> Result<Network> {
+        let model = Sequential::from(&config);
+        Ok(Network {
+            compiled_rules: Rules::new(&rules)?,
+            config,
+            rules,
+            arithmetic: Arithmetic::default(),
+            time_tile: None,
+            model,
+        })
+    }
+
+    /// The same network with this rounding; a new one has [`Numerics::default`].
+    #[must_use]
+    pub fn with_numerics(self, numerics: Numerics) -> Network {
+        Network { arithmetic: Arithmetic { numerics, ..self.arithmetic }, ..self }
+    }
+
+    /// The same network with gradients of this width; a new one has [`Gradients::default`].
+    #[must_use]
+    pub fn with_gradients(self, gradients: Gradients) -> Network {
+        Network { arithmetic: Arithmetic { gradients, ..self.arithmetic }, ..self }
+    }
+
+    /// The same network cut along time into tiles of so many steps; `None` takes all steps for one tile.
+    #[must_use]
+    pub fn with_time_tile(self, time_tile: Option<usize>) -> Network {
+        Network { time_tile, ..self }
+    }
+
+    /// The model as it is written.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The rules as they are written.
+    pub fn rules(&self) -> &[RuleConfig] {
+        &self.rules
+    }
+
+    /// Whose arithmetic quantization follows.
+    pub fn numerics(&self) -> Numerics {
+        self.arithmetic.numerics
+    }
+
+    /// The width of the products on the way back.
+    pub fn gradients(&self) -> Gradients {
+        self.arithmetic.gradients
+    }
+
+    /// Time steps of a tile; `None` where all are one.
+    pub fn time_tile(&self) -> Option<usize> {
+        self.time_tile
+    }
+
+    /// Types of the parameters by path.
+    pub fn parameter_types(&self) -> BTreeMap<String, TensorType> {
+        self.model.parameter_types()
+    }
+
+    /// Initial parameters by path: those of flax and Spyx for this seed.
+    pub fn init(&self, seed: i64) -> BTreeMap<String, Array> {
+        self.model.init(&mut Rngs::new(seed))
+    }
+
+    /// Number of classes: units of the last layer.
+    pub fn classes(&self) -> usize {
+        self.config.outputs()
+    }
+}

@@ -1,0 +1,21 @@
+//! What a forward pass is for. Knows no network.
+
+use crate::quant::Mode;
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Whether rules quantize as in training or after it.
+    pub mode: Mode,
+    /// Whether what is random while training is so.
+    pub training: bool,
+    /// Whether the spike rates of the layers are computed.
+    pub spike_rates: bool,
+}
+
+impl From<Mode> for Pass {
+    /// A pass that is not random and gives the traces only.
+    fn from(mode: Mode) -> Pass {
+        Pass { mode, training: false, spike_rates: false }
+    }
+}

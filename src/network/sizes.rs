@@ -1,0 +1,54 @@
+//! Which inputs fit a model, and which of them are small enough to compute. Traces nothing.
+
+use spiq_hlo::TensorType;
+
+use super::Network;
+use crate::error::{Error, Result};
+use crate::fields::LARGEST;
+use crate::nn::{Layer, shapes};
+
+impl Network {
+    /// The shape that a sample with these axes goes into the model with: its own, or that of an image of one channel where
+    /// the channel is left out ([H, W] or, of a square image, [H W]).
+    ///
+    /// # Errors
+    /// Of kind `Input`: a sample that the model does not take.
+    pub fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
+        let refused = match self.model.output(features) {
+            Ok(_) => return Ok(features.to_vec()),
+            Err(reason) => reason,
+        };
+        let side = features.iter().product::<usize>().isqrt();
+        let image = match *features {
+            [count] if side * side == count => vec![side, side, 1],
+            [height, width] => vec![height, width, 1],
+            _ => Vec::new(),
+        };
+        match self.model.output(&image) {
+            Ok(_) => Ok(image),
+            Err(_) => Err(Error::input(format!(
+                "a sample of the data has the shape {features:?}, which the model does not take: {}/{refused}",
+                self.config.name
+            ))),
+        }
+    }
+
+    /// Neither the input nor what a layer makes of it is too large.
+    pub(super) fn check_sizes(&self, x: &TensorType) -> Result<()> {
+        let count = |dims: &[usize]| dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        let usable = |dims: &[usize]| count(dims).is_some_and(|count| (1..=LARGEST).contains(&count));
+        if !usable(&x.dims) {
+            return Err(Error::input(format!("an input {x} (time, batch, features) is empty or too large")));
+        }
+        let (outer, sample) = x.dims.split_at(x.rank().min(2));
+        // Shapes that do not fit are the trace's to report.
+        let after = shapes(self.model.layers(), sample).unwrap_or_default();
+        match after.iter().position(|shape| !usable(&[outer, shape].concat())) {
+            Some(layer) => Err(Error::input(format!(
+                "the output of {}/layers/{layer} for an input {x} (time, batch, features) is too large",
+                self.config.name
+            ))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The statistics that static scales come from: their types, and whether they fit every batch. Computes none.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::{Function, TensorType};
+
+use super::{Network, Pass};
+use crate::error::{Error, Result};
+use crate::quant::Mode;
+
+impl Network {
+    /// Types of the statistics that static scales come from, by path, for inputs of type `x`; none without such scales. A
+    /// training step may take some that predictions do not read: behind dropout, spikes are no integers.
+    ///
+    /// # Errors
+    /// As [`quantized`](Network::quantized).
+    pub fn statistics_types(&self, x: &TensorType) -> Result<BTreeMap<String, TensorType>> {
+        match self.rules.iter().any(|rule| rule.act_static_scale == Some(true)) {
+            true => {
+                let step = Pass { mode: Mode::Qat, training: true, spike_rates: false };
+                Ok(self.quantized(x, step)?.function.sums().into_iter().collect())
+            }
+            false => Ok(BTreeMap::new()),
+        }
+    }
+}
+
+/// Refuses statistics that are not the same for batches of another size: no other batch could be computed from them.
+pub(super) fn check_sums(function: &Function, of_wider_batch: &Function) -> Result<()> {
+    let pairs = function.sums().into_iter().zip(of_wider_batch.sums());
+    match pairs.into_iter().find(|((_, ty), (_, wider))| ty != wider) {
+        Some(((path, ty), _)) => Err(Error::input(format!(
+            "the statistic `{path}` ({ty}) would have an axis of the batch's size; name that axis, 0, in act_batch_axes"
+        ))),
+        None => Ok(()),
+    }
+}

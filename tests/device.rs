@@ -1,0 +1,24 @@
+//! The clients that tests compute on, each opened once: the processor's, and that of the platform that `SPIQ_TEST_DEVICE`
+//! names (`cuda`, `tpu`).
+
+use std::sync::LazyLock;
+
+use spiq::pjrt::{Client, Platform};
+
+/// The processor's client.
+pub fn cpu() -> &'static Client {
+    static CPU: LazyLock<Client> = LazyLock::new(|| Client::cpu().unwrap_or_else(|e| panic!("a client of cpu: {e}")));
+    &CPU
+}
+
+/// A client of the chosen platform: without a choice, the processor's.
+pub fn client() -> &'static Client {
+    static CHOSEN: LazyLock<Client> = LazyLock::new(|| {
+        let name = std::env::var("SPIQ_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+        match Platform::from_name(&name).unwrap_or_else(|| panic!("SPIQ_TEST_DEVICE: no platform `{name}`")) {
+            Platform::Cpu => cpu().clone(),
+            other => Client::open(other).unwrap_or_else(|e| panic!("a client of {name}: {e}")),
+        }
+    });
+    &CHOSEN
+}

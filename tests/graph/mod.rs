@@ -1,0 +1,14 @@
+//! Operations and transforms: values, gradients, batches, errors.
+
+mod differential;
+mod edges;
+mod einsum;
+mod nest;
+mod nests;
+mod ops;
+mod promotion;
+mod random;
+mod random_graph;
+mod reducers;
+mod scans;
+mod special_values;

@@ -1,0 +1,378 @@
+//! Kernels of this library against XLA's own code: loops over time of neurons, forward and backward, with every surrogate;
+//! products with spikes.
+
+use std::collections::BTreeMap;
+
+use crate::device::cpu;
+use spiq::nn::{self, Alif, Axes, CuBaLif, If, Layer, Li, Lif, Sequential, Surrogate};
+use spiq::pjrt::{Client, CompileOptions, Input};
+use spiq::random::{Key, Rngs};
+use spiq::{Array, DType, DotDims, Function, Program, Tensor, TensorType, scan, trace, vjp, vmap};
+
+/// What the two kernels are called in a program.
+const LOOP: &str = "spiq_elementwise_scan";
+const PRODUCT: &str = "spiq_masked_product";
+
+fn f32(dims: &[usize]) -> TensorType {
+    TensorType::new(DType::F32, dims)
+}
+
+fn random(seed: i64, ty: &TensorType, low: f32, high: f32) -> Array {
+    Array::new(ty.dims.clone(), Key::new(seed).uniform(ty.count(), low, high)).expect("as many values as elements")
+}
+
+/// How often the program calls a kernel.
+fn calls(client: &Client, function: &Function, kernel: &str) -> usize {
+    Program::named("kernel").text_for(client, function).unwrap().matches(kernel).count()
+}
+
+fn run(client: &Client, program: &Program, function: &Function, inputs: &[Array]) -> Vec<Array> {
+    let program = Program { options: CompileOptions { cache: false, ..program.options.clone() }, ..program.clone() };
+    let buffers: Vec<_> = inputs.iter().map(|array| client.to_device(array).unwrap()).collect();
+    let outputs =
+        program.compile(client, function).unwrap().execute(buffers.iter().map(Input::Borrow).collect()).unwrap();
+    outputs.iter().map(|buffer| buffer.to_array().unwrap()).collect()
+}
+
+/// Runs the function with kernels and without, and wants results that differ by no more than `tolerance` of the largest.
+#[track_caller]
+fn check(function: &Function, inputs: &[Array], kernels: usize, tolerance: f64) {
+    let client = cpu();
+    assert_eq!(calls(client, function, LOOP), kernels, "loops in kernels");
+    compare(client, function, inputs, tolerance);
+}
+
+/// The same for products with spikes.
+#[track_caller]
+fn check_products(function: &Function, inputs: &[Array], products: usize, tolerance: f64) {
+    let client = cpu();
+    assert_eq!(calls(client, function, PRODUCT), products, "products with spikes in kernels");
+    compare(client, function, inputs, tolerance);
+}
+
+#[track_caller]
+fn compare(client: &Client, function: &Function, inputs: &[Array], tolerance: f64) {
+    let ours = run(client, &Program::named("kernel"), function, inputs);
+    let theirs = run(client, &Program { without_kernels: true, ..Program::named("plain") }, function, inputs);
+    for (i, (a, b)) in ours.iter().zip(&theirs).enumerate() {
+        let (a, b) = (a.to_f64(), b.to_f64());
+        let largest = b.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        let off = a.iter().zip(&b).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
+        assert!(off <= tolerance * largest, "result {i} differs by {off:e}, the largest is {largest:e}");
+        assert!(largest > 0.0, "result {i} is zero everywhere");
+    }
+}
+
+/// One layer over time: outputs, and gradients of input and parameters for random cotangents.
+fn gradient(layer: Box<dyn Layer>, dims: [usize; 3]) -> (Function, Vec<Array>) {
+    let model = Sequential::new("core", [layer]);
+    let params = model.init(&mut Rngs::new(1));
+    let types: BTreeMap<String, TensorType> = model.parameter_types();
+    let mut inputs: Vec<(&str, TensorType)> = types.iter().map(|(path, ty)| (path.as_str(), ty.clone())).collect();
+    inputs.extend([("x", f32(&dims)), ("ct", f32(&dims))]);
+    let function = trace(&inputs, |values| {
+        let (given, ct) = (&values[..values.len() - 1], &values[values.len() - 1]);
+        let params = types.keys().cloned().zip(given.iter().cloned()).collect();
+        let traces = nn::run(&model, &params, &given[given.len() - 1].named("T B C")).0.into_tensor();
+        let grads = vjp(std::slice::from_ref(&traces), &[Some(ct.clone())], given);
+        [vec![traces], grads].concat()
+    });
+    let x = random(2, &f32(&dims), -0.5, 1.5);
+    let ct = random(3, &f32(&dims), -1.0, 1.0);
+    (function.unwrap(), params.into_values().chain([x, ct]).collect())
+}
+
+/// Wide enough for two threads, and no multiple of any width of blocks or vectors.
+const WIDE: [usize; 3] = [20, 37, 131];
+const NARROW: [usize; 3] = [9, 2, 5];
+
+#[test]
+fn neurons_give_the_same_bits_forward_and_backward() {
+    for dims in [NARROW, WIDE] {
+        let h = dims[2];
+        let triangular = Surrogate::triangular;
+        let layers: Vec<Box<dyn Layer>> = vec![
+            Lif { activation: triangular(), ..Lif::new([h]) }.into(),
+            Lif { activation: triangular(), beta: Some(0.7), threshold: 0.8, ..Lif::new([h]) }.into(),
+            If { activation: triangular(), ..If::new([h]) }.into(),
+            Li::new([h]).into(),
+            CuBaLif { activation: triangular(), ..CuBaLif::new([h]) }.into(),
+            Alif { activation: triangular(), ..Alif::new([h]) }.into(),
+        ];
+        for layer in layers {
+            let kind = layer.kind();
+            println!("{kind} {dims:?}");
+            let (function, inputs) = gradient(layer, dims);
+            // XLA fuses another of two products into a sum of theirs in ALIF's gradient.
+            check(&function, &inputs, 2, if kind == "ALIF" { 1e-6 } else { 0.0 });
+        }
+    }
+}
+
+#[test]
+fn surrogates_agree() {
+    let all = [
+        Surrogate::tanh(),
+        Surrogate::boxcar(),
+        Surrogate::triangular(),
+        Surrogate::arctan(),
+        Surrogate::superspike(),
+        Surrogate::custom(|v| v.full_like(1.0)),
+    ];
+    for activation in all {
+        println!("{activation:?}");
+        let (function, inputs) = gradient(Lif { activation, ..Lif::new([WIDE[2]]) }.into(), WIDE);
+        // An exponential is rounded in another way, and a sum of gradients carries that on.
+        check(&function, &inputs, 2, 1e-6);
+    }
+}
+
+/// Carries that change places, operations on booleans, and every type that is read and written.
+#[test]
+fn all_types_and_places_are_the_same() {
+    let dims = [11, 3, 50];
+    let types = [("x", DType::F32), ("n", DType::S32), ("q", DType::S8), ("h", DType::BF16), ("m", DType::Pred)];
+    let inputs: Vec<(&str, TensorType)> =
+        types.iter().map(|(name, dtype)| (*name, TensorType::new(*dtype, dims))).collect();
+    let function = trace(&inputs, |x| {
+        let start = x[0].index_axis(0, 0);
+        let init = (start.clone(), &start * 2.0, start.zeros_like());
+        let (last, y) = scan(&init, &x.to_vec(), |(a, b, c): (Tensor, Tensor, Tensor), x: Vec<Tensor>| {
+            let number = x[1].convert(DType::F32) * 0.25 + x[2].convert(DType::F32) - x[3].convert(DType::F32);
+            let large = a.gt(&b).or(x[4].not()).xor(c.le(0.5)).and(number.ne(1.0));
+            let rounded = (&number / 3.0).convert(DType::BF16);
+            let next = large.select(&x[0].abs(), &(&c + rounded.convert(DType::F32))).clamp(-3.0, 3.0);
+            let whole = (&number * 40.0).convert(DType::S8);
+            let more = number.floor() + x[0].ceil() - number.sign() + x[0].abs().sqrt() + x[0].round_nearest_even();
+            ((b, a, next.clone()), vec![large, rounded, whole, next, more.minimum(&c)])
+        });
+        [vec![last.0, last.1, last.2], y].concat()
+    })
+    .unwrap();
+    let values = |(i, (_, ty)): (usize, &(&str, TensorType))| {
+        let drawn = Key::new(i as i64).uniform(ty.count(), -4.0, 4.0);
+        let fit = |x: f32| match ty.dtype {
+            DType::Pred => f64::from(u8::from(x > 0.0)),
+            DType::F32 => f64::from(x),
+            _ => f64::from(x.round()),
+        };
+        Array::from_f64(ty.clone(), &drawn.into_iter().map(fit).collect::<Vec<_>>()).unwrap()
+    };
+    let inputs: Vec<Array> = inputs.iter().enumerate().map(values).collect();
+    check(&function, &inputs, 1, 0.0);
+}
+
+/// A conversion behind a loop moves into it; the f32 that nobody reads then are not written.
+#[test]
+fn spikes_are_written_as_they_are_read() {
+    let dims = [12, 4, 33];
+    let function = trace(&[("x", f32(&dims))], |x| {
+        let start = x[0].index_axis(0, 0).zeros_like();
+        let step = |v: Tensor, x: Tensor| {
+            let fired = v.gt(1.0).convert(DType::F32);
+            (&v * 0.5 + x - &fired, fired)
+        };
+        let (_, spikes) = scan(&start, &x[0], step);
+        vec![spikes.convert(DType::S8), spikes.reshape(&[48, 33]).convert(DType::S8), spikes.convert(DType::BF16)]
+    })
+    .unwrap();
+    let text = Program::named("kernel").text_for(cpu(), &function).unwrap();
+    assert!(!text.contains("stablehlo.convert"), "{text}");
+    assert!(!text.contains("tensor<12x4x33xf32>) -> (tensor<4x33xf32>, tensor<12x4x33xf32>"), "{text}");
+    check(&function, &[random(5, &f32(&dims), 0.0, 1.5)], 1, 0.0);
+}
+
+/// What is not elementwise, or not in f32, stays XLA's.
+#[test]
+fn other_loops_are_left_alone() {
+    let recurrent = |x: &[Tensor]| {
+        let start = x[0].index_axis(0, 0);
+        vec![scan(&start, &x[0], |v: Tensor, x: Tensor| (v.dot(&v) * 0.1 + &x, v)).1]
+    };
+    let function = trace(&[("x", f32(&[4, 3, 3]))], recurrent).unwrap();
+    check(&function, &[random(1, &f32(&[4, 3, 3]), 0.0, 1.0)], 0, 0.0);
+    let wide = |x: &[Tensor]| vec![scan(&x[0].index_axis(0, 0), &x[0], |v: Tensor, x: Tensor| (v * 0.5 + &x, x)).0];
+    let function = trace(&[("x", TensorType::new(DType::F64, [4, 3]))], wide).unwrap();
+    assert_eq!(calls(cpu(), &function, LOOP), 0);
+}
+
+/// A compiled program that calls a kernel is kept and found again like any other.
+#[test]
+fn a_program_with_a_kernel_is_serialized() {
+    let client = cpu();
+    let (function, inputs) = gradient(Lif::new([5]).into(), NARROW);
+    // Compiled anew: the plugin cannot serialize what it took from bytes.
+    let options = CompileOptions { cache: false, ..CompileOptions::default() };
+    let program = Program { options, ..Program::named("kept") }.compile(client, &function).unwrap();
+    let again = client.deserialize(&program.serialize().unwrap()).unwrap();
+    let results = |program: &spiq::pjrt::Executable| -> Vec<Array> {
+        let buffers: Vec<_> = inputs.iter().map(|array| client.to_device(array).unwrap()).collect();
+        let outputs = program.execute(buffers.iter().map(Input::Borrow).collect()).unwrap();
+        outputs.iter().map(|buffer| buffer.to_array().unwrap()).collect()
+    };
+    assert_eq!(results(&again), results(&program));
+}
+
+/// Spikes with this probability as f32 of 0 and 1, which a comparison in the function makes known as such.
+fn spikes(seed: i64, ty: &TensorType, rate: f32) -> Array {
+    let drawn = Key::new(seed).uniform(ty.count(), 0.0, 1.0);
+    Array::new(ty.dims.clone(), drawn.into_iter().map(|x| f32::from(u8::from(x < rate))).collect::<Vec<_>>()).unwrap()
+}
+
+/// Whole numbers of a type, from its smallest to its largest where that is s8.
+fn whole(seed: i64, ty: &TensorType) -> Array {
+    let values: Vec<f64> = Key::new(seed).bits8(ty.count()).into_iter().map(|byte| f64::from(byte as i8)).collect();
+    Array::from_f64(ty.clone(), &values).unwrap()
+}
+
+/// Widths of all the parts that a row is summed in, rates from no spike to all, and sums that leave 16 bits.
+#[test]
+fn products_with_spikes_are_sums() {
+    let (rows, columns) = (300, 70);
+    for (width, rate) in [(1, 0.3), (20, 0.0), (20, 0.1), (131, 1.0), (300, 0.02)] {
+        for (dtype, sum) in [(DType::S8, DType::S32), (DType::F32, DType::F32), (DType::BF16, DType::F32)] {
+            let (forward, backward) = (TensorType::new(dtype, [columns, width]), TensorType::new(dtype, [rows, width]));
+            let inputs = [("s", f32(&[rows, columns])), ("w", forward.clone()), ("y", backward.clone())];
+            let function = trace(&inputs, |x| {
+                let spikes = x[0].ne(0.0).convert(dtype);
+                let over_rows = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
+                let products =
+                    [spikes.dot_general(&x[1], &DotDims::matmul(2), sum), spikes.dot_general(&x[2], &over_rows, sum)];
+                // One more than zero, so that there is something where no spike is.
+                products.map(|product| product + 1.0).to_vec()
+            })
+            .unwrap();
+            println!("{dtype} width {width} rate {rate}");
+            let values = [spikes(1, &f32(&[rows, columns]), rate), whole(2, &forward), whole(3, &backward)];
+            // Sums of whole numbers are exact in f32, too.
+            check_products(&function, &values, 2, 0.0);
+        }
+    }
+    // Every sum is the smallest there is: 300 times -128.
+    let inputs = [("s", f32(&[2, 300])), ("w", TensorType::new(DType::S8, [300, 130]))];
+    let function =
+        trace(&inputs, |x| vec![x[0].ne(0.0).convert(DType::S8).dot_general(&x[1], &DotDims::matmul(2), DType::S32)]);
+    let all = Array::from_f64(inputs[1].1.clone(), &[-128.0; 39000]).unwrap();
+    check_products(&function.unwrap(), &[spikes(1, &inputs[0].1, 1.0), all], 1, 0.0);
+}
+
+/// Sums of fractions are rounded in another order.
+#[test]
+fn sums_of_fractions_are_close() {
+    let inputs = [("s", f32(&[12, 25, 64])), ("w", f32(&[64, 48])), ("y", f32(&[12, 25, 48]))];
+    let function = trace(&inputs, |x| {
+        let spikes = x[0].ne(0.0).convert(DType::F32);
+        let both = DotDims { lhs_contract: vec![0, 1], rhs_contract: vec![0, 1], ..DotDims::default() };
+        vec![spikes.dot(&x[1]), spikes.dot_general(&x[2], &both, DType::F32)]
+    });
+    let values = [spikes(1, &inputs[0].1, 0.2), random(2, &inputs[1].1, -1.0, 1.0), random(3, &inputs[2].1, -1.0, 1.0)];
+    check_products(&function.unwrap(), &values, 2, 1e-6);
+}
+
+/// A product is read from the bytes that spikes already are, whatever they became in between.
+#[test]
+fn spikes_are_read_as_bytes() {
+    let inputs = [("s", TensorType::new(DType::Pred, [6, 7, 9])), ("w", f32(&[9, 17]))];
+    let function = trace(&inputs, |x| {
+        let spikes = x[0].convert(DType::S8).optimization_barrier().convert(DType::F32).reshape(&[42, 9]);
+        vec![spikes.dot(&x[1])]
+    })
+    .unwrap();
+    let text = Program::named("kernel").text_for(cpu(), &function).unwrap();
+    assert!(!text.contains("stablehlo.convert") && !text.contains("optimization_barrier"), "{text}");
+}
+
+/// What may be anything else than 0 and 1, pairs axes or has spikes on the right stays a product.
+#[test]
+fn other_products_are_left_alone() {
+    let inputs = [("x", f32(&[5, 5])), ("w", f32(&[5, 5])), ("b", f32(&[3, 5, 5]))];
+    let function = trace(&inputs, |x| {
+        let spikes = x[0].ne(0.0).convert(DType::F32);
+        let pairs = DotDims { lhs_batch: vec![0], rhs_batch: vec![0], lhs_contract: vec![2], rhs_contract: vec![1] };
+        let many = x[2].ne(0.0).convert(DType::F32).dot_general(&x[2], &pairs, DType::F32);
+        vec![x[0].dot(&x[1]), (&spikes + &spikes).dot(&x[1]), x[1].dot(&spikes), many]
+    });
+    assert_eq!(calls(cpu(), &function.unwrap(), PRODUCT), 0);
+}
+
+/// Spikes that a loop carries are multiplied in each step, with weights from outside of it.
+#[test]
+fn a_recurrent_product_is_a_sum_in_each_step() {
+    let inputs = [("x", f32(&[7, 4, 33])), ("w", f32(&[33, 33]))];
+    let function = trace(&inputs, |x| {
+        let start = x[0].index_axis(0, 0).zeros_like();
+        let step = |(v, s): (Tensor, Tensor), row: Tensor| {
+            let v = &v * 0.5 + row + s.dot(&x[1]) - &s;
+            let fired = v.gt(1.0).convert(DType::F32);
+            ((v.clone(), fired), v)
+        };
+        vec![scan(&(start.clone(), start), &x[0], step).1]
+    });
+    let values = [random(1, &inputs[0].1, -0.5, 2.5), random(2, &inputs[1].1, -0.3, 0.3)];
+    check_products(&function.unwrap(), &values, 1, 1e-5);
+}
+
+/// Sums that a loop alone reads are made in it, scaled and shifted: rows of all widths, on one side or the other of a tile's
+/// border, in each element type, forward in time and backward.
+#[test]
+fn a_product_that_a_loop_reads_is_computed_in_it() {
+    for [steps, batch, inputs, width] in [[9, 2, 5, 7], [6, 37, 70, 131], [3, 1, 40, 9000], [4, 3, 300, 3000]] {
+        for (dtype, sum) in [(DType::S8, DType::S32), (DType::F32, DType::F32), (DType::BF16, DType::F32)] {
+            let weights = TensorType::new(dtype, [inputs, width]);
+            let types = [("s", f32(&[steps, batch, inputs])), ("w", weights.clone()), ("b", f32(&[width]))];
+            let function = trace(&types, |x| {
+                let spikes = x[0].ne(0.0).convert(dtype);
+                let sums = spikes.dot_general(&x[1], &DotDims::matmul(3), sum).convert(DType::F32);
+                let currents = sums * 0.25 + x[2].broadcast_in_dim(&[steps, batch, width], &[2]);
+                let start = x[0].graph().zeros(f32(&[batch, width]));
+                vec![scan(&start, &currents, |v: Tensor, row: Tensor| (&v * 0.5 + row, v)).1]
+            })
+            .unwrap();
+            println!("{dtype} [{steps}, {batch}, {inputs}, {width}]");
+            let values = [spikes(1, &types[0].1, 0.2), whole(2, &weights), random(3, &types[2].1, -1.0, 1.0)];
+            let text = Program::named("kernel").text_for(cpu(), &function).unwrap();
+            assert!(text.contains("products = array<i64: 0,"), "{text}");
+            check_products(&function, &values, 0, 0.0);
+        }
+    }
+}
+
+/// What something else reads, too, is computed once and kept.
+#[test]
+fn a_product_that_is_read_elsewhere_stays_outside_of_the_loop() {
+    let inputs = [("s", f32(&[5, 3, 8])), ("w", f32(&[8, 6]))];
+    let function = trace(&inputs, |x| {
+        let currents = x[0].ne(0.0).convert(DType::F32).dot(&x[1]);
+        let start = x[0].graph().zeros(f32(&[3, 6]));
+        let v = scan(&start, &currents, |v: Tensor, row: Tensor| (&v * 0.5 + row, v)).1;
+        vec![v, currents]
+    });
+    let values = [spikes(1, &inputs[0].1, 0.2), whole(2, &inputs[1].1)];
+    check_products(&function.unwrap(), &values, 1, 0.0);
+}
+
+/// A loop that is a call already, over one more axis: the same program on more lanes, with time still in front.
+#[test]
+fn a_call_maps() {
+    let client = cpu();
+    let sums = |x: &Tensor| {
+        let start = x.index_axis(0, 0);
+        let (last, all) = scan(&start, x, |v: Tensor, row: Tensor| (&v * 0.5 + row, v));
+        vec![last, all]
+    };
+    let plain = trace(&[("x", f32(&[7, 40]))], |x| sums(&x[0])).unwrap();
+    let called = spiq_kernels::call_elementwise_scans(&plain).unwrap();
+    let mapped = |function: &Function| {
+        let over = |x: Tensor| function.call(x.graph(), std::slice::from_ref(&x));
+        trace(&[("x", f32(&[5, 7, 40]))], |x| vmap(&x[0], over)).unwrap()
+    };
+    let (wide, wanted) = (mapped(&called), mapped(&plain));
+    assert_eq!(calls(&client, &wide, LOOP), 1);
+    let x = random(3, &f32(&[5, 7, 40]), -1.0, 1.0);
+    let without = Program { without_kernels: true, ..Program::named("plain") };
+    let (got, wanted) = (
+        run(&client, &Program::named("kernel"), &wide, std::slice::from_ref(&x)),
+        run(&client, &without, &wanted, std::slice::from_ref(&x)),
+    );
+    assert_eq!(got, wanted);
+}

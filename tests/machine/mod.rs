@@ -1,0 +1,12 @@
+//! What programs become on a machine, and the runtime: kernels, plugins, clients, the caches.
+
+mod compile_time;
+mod device_script;
+mod kernel_values;
+mod kernels;
+mod lane_model;
+mod native;
+mod pjrt;
+mod plugins;
+mod profiler;
+mod triton;

@@ -1,0 +1,104 @@
+//! Which units quantized products reach, asked of compilers for chips that are not there.
+
+use crate::own_process::passes;
+use crate::skipped::skipped;
+use spiq::config::ModelConfig;
+use spiq::native::{self, Report, Target};
+use spiq::network::Network;
+use spiq::pjrt::{Platform, find};
+use spiq::quant::{Mode, linear_only_rules};
+use spiq::{DType, TensorType};
+
+const MODEL: &str = r#"layers = [
+    { type = "Linear", in_features = 256, out_features = 512 }, { type = "LIF", hidden_shape = 512 },
+    { type = "Linear", in_features = 512, out_features = 512 }, { type = "LIF", hidden_shape = 512 },
+    { type = "Linear", in_features = 512, out_features = 128 }, { type = "LI", layer_shape = 128 },
+]"#;
+
+/// The report on the forward pass of a network with weights and activations of a type.
+#[track_caller]
+fn report(target: &str, qtype: &str) -> Report {
+    let model = ModelConfig::parse(MODEL, "model.toml").expect("a model");
+    let network = Network::new(model, linear_only_rules(qtype, qtype)).expect("a network");
+    // Without a chip to try tiles on, the GPU's compiler guesses them, and at some sizes guesses one that the unit lacks.
+    let forward = network.forward(&TensorType::new(DType::F32, [16, 128, 256]), Mode::Qat).expect("traced");
+    native::report(&Target::parse(target).expect("a target"), &forward.function).expect("compiled")
+}
+
+/// Whether the plugin is there; says so where it is not, since a test that is left out must not look like one that passed.
+fn installed(platform: Platform, command: &str) -> bool {
+    let there = find(platform).is_some();
+    if !there {
+        skipped(&format!("there is no {platform} plugin; `spiq plugin install {command}` fetches it"));
+    }
+    there
+}
+
+#[test]
+fn cpu_multiplies_s8_and_adds_rows_for_spikes() {
+    let report = report("cpu", "int8");
+    let paths: Vec<&str> = report.rows.iter().map(|row| row.path.as_str()).collect();
+    assert_eq!(paths, ["core/layers/0", "core/layers/2", "core/layers/4"]);
+    // What comes from outside may be anything; what neurons give are spikes.
+    let units = ["s8, ", "rows added", "rows added"];
+    for (row, unit) in report.rows.iter().zip(units) {
+        assert!(row.low_precision && row.unit.starts_with(unit), "{report}");
+    }
+    let text = report.to_string();
+    assert!(text.contains("s8[16,128,256] x s8[256,512] -> s32"), "{text}");
+}
+
+#[test]
+fn cpu_widens_floats_of_8_bits_and_says_so() {
+    let report = report("cpu", "float8_e4m3fn");
+    assert_eq!(report.missed().count(), 3, "{report}");
+    assert!(report.missed().all(|row| row.unit.starts_with("f32") && !row.advice.is_empty()), "{report}");
+}
+
+#[test]
+fn h100_multiplies_s8_and_float8_in_tensor_cores() {
+    if !installed(Platform::Cuda, "cuda13") {
+        return;
+    }
+    for (qtype, unit) in [("int8", "mma s32.s8.s8"), ("float8_e4m3fn", "mma f32.e4m3.e4m3")] {
+        let report = report("cuda:h100", qtype);
+        assert_eq!(report.target, "NVIDIA H100 80GB HBM3");
+        assert_eq!(report.missed().count(), 0, "{report}");
+        assert!(report.rows.iter().all(|row| row.unit.contains(unit)), "{report}");
+    }
+}
+
+/// Forward and backward with the loops over time in kernels, all in one launch of the driver.
+#[test]
+fn a_gradient_is_one_graph_of_few_launches_on_an_h100() {
+    if !installed(Platform::Cuda, "cuda13") {
+        return;
+    }
+    for qtype in ["int8", "float8_e4m3fn"] {
+        let model = ModelConfig::parse(MODEL, "model.toml").expect("a model");
+        let network = Network::new(model, linear_only_rules(qtype, qtype)).expect("a network");
+        let forward = network.forward(&TensorType::new(DType::Pred, [16, 128, 256]), Mode::Qat).expect("traced");
+        let gradient = forward.gradient().expect("differentiated");
+        let report = native::report(&Target::parse("cuda:h100").expect("a target"), &gradient).expect("compiled");
+        let launches = report.launches.expect("a card launches kernels");
+        assert!(launches.graphs == 1 && (20..=60).contains(&launches.launches), "{qtype}: {report}");
+        assert!(report.to_string().ends_with("\ngraphs: 1\n"), "{report}");
+    }
+}
+
+/// Spikes reach products as materialized s8; a product into which their computation is fused runs at the rate of bf16.
+#[test]
+fn tpu_multiplies_spikes_at_the_rate_of_s8() {
+    if installed(Platform::Tpu, "tpu") {
+        // Opening the plugin sets variables of the environment, which XLA's threads in this process may be reading.
+        passes(module_path!(), "a_tpu_multiplies_s8");
+    }
+}
+
+#[test]
+#[ignore = "a part of the test above"]
+fn a_tpu_multiplies_s8() {
+    let report = report("tpu:v5e", "int8");
+    assert_eq!(report.missed().count(), 0, "{report}");
+    assert!(report.rows.iter().all(|row| row.unit == "s8" && row.cost.ends_with("cycles")), "{report}");
+}

@@ -1,0 +1,9 @@
+//! Layers, losses, optimizers and whole networks.
+
+mod layers;
+mod losses;
+mod network;
+mod nn;
+mod one_forward;
+mod optim;
+mod sizes;

@@ -1,0 +1,53 @@
+//! Runs traced functions on the processor. Knows nothing of what they compute.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use spiq::Array;
+use spiq::pjrt::{CompileOptions, Executable, Input};
+use spiq_hlo::{Function, PrintOptions};
+
+use crate::device::client;
+
+/// A compiled function.
+#[derive(Clone)]
+pub struct Program(Executable);
+
+/// What became of a program's text, once that is known.
+type Compiled = Arc<OnceLock<Result<Program, String>>>;
+
+impl Program {
+    /// Lowers, prints and compiles a function; the message of a refusal holds the text.
+    pub fn new(function: &Function) -> Result<Program, String> {
+        Program::compile(&text(function)?)
+    }
+
+    /// The same for functions that several tests run: each is compiled once.
+    pub fn shared(function: &Function) -> Result<Program, String> {
+        static PROGRAMS: Mutex<BTreeMap<String, Compiled>> = Mutex::new(BTreeMap::new());
+        let text = text(function)?;
+        let one = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner).entry(text.clone()).or_default().clone();
+        // The lock is free by now: other programs are compiled at the same time.
+        one.get_or_init(|| Program::compile(&text)).clone()
+    }
+
+    fn compile(text: &str) -> Result<Program, String> {
+        // Each run of a test asks the compiler anew.
+        let options = CompileOptions { cache: false, ..CompileOptions::default() };
+        client().compile(text, &options).map(Program).map_err(|e| format!("{e}\n{text}"))
+    }
+
+    /// One run.
+    pub fn run(&self, inputs: &[Array]) -> Result<Vec<Array>, String> {
+        let fail = |e: spiq::Error| e.to_string();
+        let buffers: Vec<_> = inputs.iter().map(|x| client().to_device(x)).collect::<Result<_, _>>().map_err(fail)?;
+        let outputs = self.0.execute(buffers.iter().map(Input::Borrow).collect()).map_err(fail)?;
+        outputs.iter().map(|y| y.to_array().map_err(fail)).collect()
+    }
+}
+
+fn text(function: &Function) -> Result<String, String> {
+    let lowered = function.lower().map_err(|e| e.to_string())?.simplify();
+    lowered.verify()?;
+    Ok(lowered.stablehlo("test", &PrintOptions::default()))
+}
