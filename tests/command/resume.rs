@@ -6,11 +6,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::device::cpu;
 use spiq::config::ModelConfig;
 use spiq::data::{ArrayFile, Dataset};
 use spiq::network::Network;
 use spiq::optim;
-use spiq::pjrt::Client;
 use spiq::provenance::{Provenance, key};
 use spiq::quant::linear_only_rules;
 use spiq::random::Key;
@@ -576,7 +576,7 @@ fn a_run_of_the_library_is_gone_on_with_and_predicted_with() {
         let options =
             Options { optimizer, time_steps: 5, length: Length::Steps(6), steps_per_call: Some(1), ..default };
         let stopped = AtomicBool::new(false);
-        let summary = train::run(&Client::cpu().expect("a client"), &options, &stopped, &mut |event| {
+        let summary = train::run(cpu(), &options, &stopped, &mut |event| {
             if let Event::Step { done: 3, .. } = event {
                 stopped.store(stop, Ordering::Relaxed);
             }

@@ -450,8 +450,7 @@ fn a_metric_is_the_mean_over_the_samples() {
     let summary = go(&options, None).expect("a run");
     let settings =
         predict::Settings { time_steps: 8, seed: 1, test_part: Some(0), mode: Mode::Ptq, ..Default::default() };
-    let client = cpu();
-    let outputs = predict::outputs(&client, &options.model, &arrays(folder.path()), options.train.inputs(), &settings);
+    let outputs = predict::outputs(cpu(), &options.model, &arrays(folder.path()), options.train.inputs(), &settings);
     let outputs = outputs.expect("outputs").to_f64();
     let margins = outputs.chunks(8 * 10).take(1437).map(|sample| {
         let sums: Vec<f64> = (0..10).map(|class| sample.iter().skip(class).step_by(10).sum()).collect();
