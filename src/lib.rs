@@ -113,6 +113,7 @@ pub mod display;
 mod error;
 mod fields;
 mod jit;
+mod kernel_calls;
 pub mod native;
 pub mod network;
 pub mod nn;

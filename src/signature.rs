@@ -124,6 +124,11 @@ impl Signature {
         self.inputs.iter().filter(move |port| port.role == role)
     }
 
+    /// The results of a role, in their order.
+    pub fn results_of(&self, role: Role) -> impl Iterator<Item = &Port> {
+        self.results.iter().filter(move |port| port.role == role)
+    }
+
     /// Whether there is an input of this role.
     pub fn takes(&self, role: Role) -> bool {
         self.of(role).next().is_some()

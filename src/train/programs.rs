@@ -188,14 +188,13 @@ pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function
         let measured = metric.of(&outputs, &labels.named("B")).convert(DType::F32);
         vec![(Role::Given, [("measured".to_owned(), measured)].into()), (Role::SpikeRate, outputs.spike_rates)]
     })?;
-    let of = |role| signature.results().iter().filter(move |port| port.role == role);
-    if let Some(Port { ty, .. }) = of(Role::Given).find(|port| port.ty.dims != [batch]) {
+    if let Some(Port { ty, .. }) = signature.results_of(Role::Given).find(|port| port.ty.dims != [batch]) {
         return Err(Error::input(format!(
             "the metric `{}` gives {ty} for {batch} samples; it must give a number for each sample, [B]",
             metric.name()
         )));
     }
-    let (paths, rates) = (names(signature.arrays()), names(of(Role::SpikeRate)));
+    let (paths, rates) = (names(signature.arrays()), names(signature.results_of(Role::SpikeRate)));
     Ok((Program::named("answers"), function, Reads { paths, rates }))
 }
 

@@ -367,12 +367,12 @@ fn a_call_maps() {
         trace(&[("x", f32(&[5, 7, 40]))], |x| vmap(&x[0], over)).unwrap()
     };
     let (wide, wanted) = (mapped(&called), mapped(&plain));
-    assert_eq!(calls(&client, &wide, LOOP), 1);
+    assert_eq!(calls(client, &wide, LOOP), 1);
     let x = random(3, &f32(&[5, 7, 40]), -1.0, 1.0);
     let without = Program { without_kernels: true, ..Program::named("plain") };
     let (got, wanted) = (
-        run(&client, &Program::named("kernel"), &wide, std::slice::from_ref(&x)),
-        run(&client, &without, &wanted, std::slice::from_ref(&x)),
+        run(client, &Program::named("kernel"), &wide, std::slice::from_ref(&x)),
+        run(client, &without, &wanted, std::slice::from_ref(&x)),
     );
     assert_eq!(got, wanted);
 }
