@@ -14,8 +14,8 @@ use super::device::{self, Described, Device};
 use super::dump::Dump;
 use super::executable::{Executable, Input, Loaded};
 use super::flags;
-use super::folders::variable;
 use super::install::Progress;
+use super::kernels;
 use super::options::CompileOptions;
 use super::platform::Platform;
 use super::plugin::Plugin;
@@ -138,6 +138,11 @@ impl Client {
         &self.0.raw.platform
     }
 
+    /// The platform, as far as the plugin's words tell.
+    pub fn platform(&self) -> Option<Platform> {
+        Platform::guess(&self.0.raw.platform).or(self.plugin().platform())
+    }
+
     /// The platform's version in the plugin's own words.
     pub fn platform_version(&self) -> &str {
         &self.0.raw.version
@@ -145,7 +150,7 @@ impl Client {
 
     /// The kernels of this library that programs may call; none with `SPIQ_NO_KERNELS=1`, nor where the plugin takes none.
     pub fn kernels(&self) -> Option<&'static dyn Backend> {
-        self.plugin().kernels().filter(|_| variable("SPIQ_NO_KERNELS").is_none_or(|value| value == "0"))
+        self.plugin().kernels().filter(|_| kernels::are_wanted())
     }
 
     /// The devices of this machine.
