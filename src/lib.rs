@@ -115,6 +115,7 @@ pub mod data;
 pub mod display;
 mod error;
 mod fields;
+mod kernel_calls;
 pub mod native;
 pub mod network;
 pub mod nn;
@@ -133,8 +134,8 @@ pub mod signature;
 pub mod table;
 pub mod train;
 
-pub use compile::{Jit, Program, jit, trace};
 pub use error::{Error, ErrorKind, Result};
+pub use compile::{Jit, Program, jit, trace};
 pub use spiq_hlo::{
     Array, ArrayError, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphErrors, PrintOptions,
     Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, value_and_grad, vjp, vmap,

@@ -2,7 +2,7 @@
 //! interpreter its arithmetic, the Triton printer its text.
 //!
 //! A row: number, name in Rust, name in text, the function of single elements that it computes (or nothing), its arithmetic on
-//! f32 (booleans are 0 and 1), its text for Triton (a function of `triton/instruction.rs`). Numbers are kept for ever: programs
+//! f32 (booleans are 0 and 1), its text for Triton (a function of `backends/triton/instruction.rs`). Numbers are kept for ever: programs
 //! with them lie in caches. A new row takes the next one.
 
 /// Hands the table to a macro.

@@ -4,7 +4,8 @@ use spiq_hlo::Function;
 use spiq_kernels::Backend;
 
 use crate::error::Result;
-use crate::pjrt::{Client, CompileOptions, Platform, kernels_of};
+use crate::kernel_calls::kernels_of;
+use crate::pjrt::{Client, CompileOptions, Platform};
 
 /// What a program is compiled for. The default is no device in particular: a program without kernels.
 #[derive(Clone, Copy, Debug, Default)]

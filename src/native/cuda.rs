@@ -123,7 +123,29 @@ fn reads(unit: &str, product: &Product) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::tensor_core;
+    use super::*;
+    use crate::pjrt::{CompileOptions, find};
+
+    /// LLVM is told with the program how to divide: XLA's own way is approximate.
+    #[test]
+    fn f32_is_divided_exactly() {
+        if find(Platform::Cuda).is_none() {
+            eprintln!("SKIPPED: there is no cuda plugin; `spiq plugin install cuda13` fetches it");
+            return;
+        }
+        let plugin = Plugin::of(Platform::Cuda).expect("a plugin");
+        let card = cuda_cards::find(plugin.path(), "h100").expect("a known card");
+        let described = [("topology", "1x1x1"), ("target_config", card.config.as_str())];
+        let described = described.map(|(name, text)| (name.to_owned(), Value::Text(text.to_owned())));
+        let topology = Topology::new(plugin, "", &described).expect("a topology");
+        let f32 = "tensor<64xf32>";
+        let text = format!(
+            "func.func @main(%x: {f32}, %y: {f32}) -> {f32} {{ %z = stablehlo.divide %x, %y : {f32}\n return %z : {f32} }}"
+        );
+        let options = CompileOptions::default().with_flag("xla_dump_emitter_re", Value::Text("ptx".to_owned()));
+        let assembly = topology.dump(&text, &options).expect("compiled").1.ptx().concat();
+        assert!(assembly.contains("div.rn.f32") && !assembly.contains("div.full"), "{assembly}");
+    }
 
     #[test]
     fn matrix_instructions() {

@@ -52,6 +52,7 @@ mod trace;
 
 pub use activity::{ActivityRegularization, huber_loss, silence_reg, sparsity_reg, sparsity_reg_with};
 pub use adaptive_threshold::Alif;
+pub(crate) use axes::letters;
 pub use axes::{Axes, Axis, Named};
 pub use conv::Conv;
 pub use current_based::CuBaLif;

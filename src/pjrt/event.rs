@@ -10,7 +10,7 @@ pub struct Event {
     raw: *mut sys::Event,
 }
 
-// SAFETY: PJRT's events may be used from any thread.
+// SAFETY: pjrt_c_api.h binds a `PJRT_Event` to no thread: it fires on one of the plugin's, and any may wait for it or ask.
 unsafe impl Send for Event {}
 // SAFETY: as above.
 unsafe impl Sync for Event {}

@@ -1,4 +1,5 @@
-//! PJRT: plugins found or installed, programs compiled and run. The only module with `unsafe`; knows nothing of graphs.
+//! PJRT: plugins found or installed, programs compiled and run. The only module of the library with `unsafe`; knows nothing of graphs, nor
+//! of the code that programs call.
 //!
 //! A [`Plugin`] is a shared library for a [`Platform`]; a [`Client`] is a plugin at work. It compiles text to an
 //! [`Executable`] and holds [`Buffer`]s on its [`Device`]s. All of these may be shared between threads.
@@ -24,12 +25,14 @@ mod environment;
 mod event;
 mod executable;
 mod extension;
-mod ffi;
+#[cfg(test)]
+mod fake;
+pub(crate) mod ffi;
 mod find;
 mod flags;
 mod folders;
 mod install;
-mod kernels;
+mod llvm;
 mod options;
 mod packages;
 mod platform;
@@ -37,6 +40,7 @@ mod plugin;
 mod profiler;
 mod program;
 mod proto;
+mod raw_client;
 mod retain;
 mod signature;
 mod store;
@@ -48,11 +52,11 @@ pub use buffer::{Buffer, PendingArray};
 pub use client::{Client, ClientOptions};
 pub use device::{Device, MemoryStats};
 pub use dump::Dump;
+pub use environment::prepare_environment;
 pub use executable::{Executable, Input};
 pub use find::{Found, Source, find, list};
 pub use folders::cache_dir;
 pub use install::{Progress, Step, install, install_into};
-pub(crate) use kernels::kernels_of;
 pub use options::CompileOptions;
 pub use platform::Platform;
 pub use plugin::Plugin;

@@ -54,11 +54,15 @@ impl CompileOptions {
     }
 
     /// `xla.CompileOptionsProto`. `always` are the flags of every program, of which those that this one names itself are left out.
-    pub(super) fn encode(&self, always: &[(String, Value)]) -> Vec<u8> {
+    /// `base` are the options that all of these change (`xla.DebugOptions`); empty are the plugin's own.
+    pub(super) fn encode(&self, always: &[(String, Value)], base: &[u8]) -> Vec<u8> {
         let mut build = Writer::default();
         build.number(4, self.replicas as u64).number(5, self.partitions as u64);
         if let Some(device) = self.device {
             build.number(1, u64::from(device.unsigned_abs())).bytes(9, &assignment(device));
+        }
+        if !base.is_empty() {
+            build.bytes(3, base);
         }
         let mut options = Writer::default();
         options.bytes(3, &build.finish());
@@ -96,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_least_message() {
-        assert_eq!(CompileOptions::default().encode(&[]), [0x1a, 4, 0x20, 1, 0x28, 1]);
+        assert_eq!(CompileOptions::default().encode(&[], &[]), [0x1a, 4, 0x20, 1, 0x28, 1]);
     }
 
     #[test]
@@ -104,8 +108,8 @@ mod tests {
         let (on, off) = (Value::Bool(true), Value::Bool(false));
         let always = [("a".to_owned(), off.clone())];
         let own = CompileOptions::default().with_flag("a", on.clone());
-        assert_eq!(own.encode(&always), own.encode(&[]));
+        assert_eq!(own.encode(&always, &[]), own.encode(&[], &[]));
         let other = CompileOptions::default().with_flag("b", on);
-        assert_eq!(other.encode(&always), other.clone().with_flag("a", off).encode(&[]));
+        assert_eq!(other.encode(&always, &[]), other.clone().with_flag("a", off).encode(&[], &[]));
     }
 }

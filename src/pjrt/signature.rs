@@ -58,6 +58,11 @@ impl Signature {
     }
 }
 
+/// The `xla.DebugOptions` in the configuration of a `xla.HloModuleProtoWithConfig`.
+pub fn debug_options(program: &[u8]) -> Option<&[u8]> {
+    Some(find(find(program, 2)?.bytes(), 14)?.bytes())
+}
+
 /// `xla.ShapeProto`.
 fn read_shape(shape: &[u8]) -> Result<TensorType> {
     let dtype = element_type::from_xla(find(shape, 2).map_or(0, Value::number))?;

@@ -1,4 +1,46 @@
 //! Training: the loop, and what it leaves behind: checkpoints, metrics, a picture. Knows nothing of the command line.
+//!
+//! [`run`](run()) trains a [`Model`]: a [`Network`](crate::network::Network) with its rules, an [`nn::Sequential`](crate::nn::Sequential)
+//! with layers of your own, or anything that records a forward pass. Optimizer, loss and metric are chosen by name or your own:
+//!
+//! ```
+//! use spiq::optim::{Optimizer, adam, chain, clip_by_global_norm, cosine_decay_schedule};
+//! use spiq::nn::{integral_crossentropy, silence_reg};
+//! use spiq::prelude::*;
+//! use spiq::train::{Length, Loss, Metric, Options};
+//!
+//! let layers = r#"layers = [
+//!     { type = "Linear", in_features = 64, out_features = 24 },
+//!     { type = "LIF", hidden_shape = 24, activation = { type = "triangular" } },
+//!     { type = "ActivityRegularization", hidden_shape = 24 }, # counts spikes for the loss
+//!     { type = "Linear", in_features = 24, out_features = 10 },
+//!     { type = "LI", layer_shape = 10 },
+//! ]"#;
+//! let network = Network::new(ModelConfig::parse(layers, "model.toml")?, linear_only_rules("int8", "int8"))?;
+//! let folder = tempfile::tempdir()?;
+//! let (train_part, test_part) = Dataset::digits().split()?;
+//! let options = Options {
+//!     // The number of steps is known when the run begins.
+//!     optimizer: Optimizer::of_steps(|steps| {
+//!         chain([clip_by_global_norm(1.0).into(), adam(cosine_decay_schedule(4e-3, steps)).into()])
+//!     }),
+//!     // A description says all that decides the result: `resume` refuses another one.
+//!     loss: Loss::new("integral_crossentropy + 0.01 silence_reg(2)", |outputs, labels| {
+//!         let count = &outputs.states["core/layers/2/spike_count"];
+//!         integral_crossentropy(&outputs.traces, labels) + 0.01 * silence_reg(count, 2.0)
+//!     }),
+//!     // A number for each sample, of which the mean is taken.
+//!     metric: Metric::new("largest_sum", |outputs, _| outputs.traces.tensor().reduce_sum(&[0]).reduce_max(&[1])),
+//!     length: Length::Epochs(1),
+//!     time_steps: 8,
+//!     ..Options::new(network, train_part, test_part, folder.path())
+//! };
+//! let summary = train::run(&Client::cpu()?, &options, &false.into(), &mut |_| {})?;
+//! assert!(summary.test_accuracy.is_finite()); // the mean of `largest_sum`
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/own_training.rs` has a layer of its own as well.
 
 mod checkpoint;
 mod configuration;

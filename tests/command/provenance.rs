@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Coding, Encoder};
-use spiq::provenance::{Digest, Init, Kernels, Length, ModelText, Order, Provenance, Tile};
+use spiq::provenance::{Digest, Init, Kernels, Length, ModelText, Order, Provenance, Tile, key};
 use spiq::quant::{Gradients, Numerics, linear_only_rules};
 use spiq::random::Key;
 use spiq::{Array, ErrorKind};
@@ -206,4 +206,32 @@ fn damaged_metadata_do_no_harm() {
         refused += usize::from(Provenance::read(&metadata, "P").is_err());
     }
     assert!((50..300).contains(&refused), "{refused} are refused");
+}
+
+/// There was one loss and one metric before a file could say another.
+#[test]
+fn a_run_of_an_earlier_version_had_the_only_loss() {
+    let whole = drawn(Key::new(4));
+    let mut old = metadata(&whole);
+    (old.remove(key::loss), old.remove(key::metric));
+    let read = Provenance::read(&old, "P").expect("our own metadata");
+    assert_eq!(read.loss.as_deref(), Some("integral_crossentropy"));
+    assert_eq!(read.metric.as_deref(), Some("integral_accuracy"));
+    // What is not of a run has none.
+    old.remove(key::step);
+    assert_eq!(Provenance::read(&old, "P").expect("our own metadata").loss, None);
+}
+
+/// Texts that begin alike are shown where they part.
+#[test]
+fn a_difference_at_the_end_of_a_long_text_is_shown() {
+    let of = |rate: &str| {
+        let clipped = "chain(clip_by_global_norm(1), clip_by_global_norm(2), clip_by_global_norm(3), adam(";
+        Provenance { optimizer: Some(format!("{clipped}{rate}))")), ..Provenance::default() }
+    };
+    let difference = of("0.002").differences(&of("0.003")).remove(0).to_string();
+    assert_eq!(
+        difference,
+        "another optimizer (--optimizer: …l_norm(3), adam(0.002)) there, …l_norm(3), adam(0.003)) here)"
+    );
 }

@@ -3,11 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::device::cpu;
+use spiq::config::ModelConfig;
 use spiq::data::{ArrayFile, Dataset};
+use spiq::network::Network;
+use spiq::optim;
 use spiq::provenance::{Provenance, key};
+use spiq::quant::linear_only_rules;
 use spiq::random::Key;
+use spiq::train::{self, Event, Length, Optimizer, Options};
 use spiq::{Array, DType, TensorType};
 use tempfile::TempDir;
 
@@ -546,7 +553,57 @@ fn files_of_earlier_versions_are_read_with_a_note() {
     // Of our own, what is not understood is refused.
     file.metadata = folder.metadata("run/checkpoint.safetensors");
     file.metadata
-        .extend([("spiq", "9.9.9"), ("optimizer", "newton")].map(|(key, value)| (key.to_owned(), value.to_owned())));
+        .extend([("spiq", "9.9.9"), ("numerics", "newton")].map(|(key, value)| (key.to_owned(), value.to_owned())));
     file.write(&folder.path("foreign.safetensors")).expect("a file");
-    folder.refuses(predict, "say that `optimizer` is `newton`, which this version of spiq does not understand");
+    folder.refuses(predict, "say that `numerics` is `newton`, which this version of spiq does not understand");
+    // An optimizer may be anybody's: one can predict with it, and not go on.
+    file.metadata = folder.metadata("run/checkpoint.safetensors");
+    file.metadata.insert(key::optimizer.into(), "newton".into());
+    file.write(&folder.path("run/checkpoint.safetensors")).expect("a file");
+    folder.refuses("train --resume --out run", "there is no optimizer `newton`; known are lion, adam, adamw, sgd");
+}
+
+/// A run of the library with names of the tables is one of the command.
+#[test]
+fn a_run_of_the_library_is_gone_on_with_and_predicted_with() {
+    let folder = Folder::new();
+    digits(1437..1797, None).write(&folder.path("test.safetensors")).expect("a file");
+    let run = |out: &str, optimizer: Optimizer, stop: bool| {
+        let (train, test) = Dataset::digits().split().expect("two parts");
+        let model = ModelConfig::parse(MODEL, "test").expect("a model");
+        let network = Network::new(model, linear_only_rules("int8", "int8")).expect("a network");
+        let default = Options::new(network, train, test, folder.path(out));
+        let options =
+            Options { optimizer, time_steps: 5, length: Length::Steps(6), steps_per_call: Some(1), ..default };
+        let stopped = AtomicBool::new(false);
+        let summary = train::run(cpu(), &options, &stopped, &mut |event| {
+            if let Event::Step { done: 3, .. } = event {
+                stopped.store(stop, Ordering::Relaxed);
+            }
+        });
+        summary.expect("a run")
+    };
+    let lion = || Optimizer::named("lion", 1e-3, "cosine").expect("names of the tables");
+    run("whole", lion(), false);
+    let summary = run("parts", lion(), true);
+    assert!(summary.interrupted);
+    for file in ["model.toml", "rules.toml"] {
+        assert!(summary.files.contains(&folder.path("parts").join(file)), "{:?}", summary.files);
+    }
+    assert_eq!(folder.succeeds("train --resume --out parts").1, "");
+    for file in ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl", "model.toml", "rules.toml"] {
+        assert!(folder.bytes(&format!("whole/{file}")) == folder.bytes(&format!("parts/{file}")), "{file} differs");
+    }
+    let predict = "predict --params parts/params.safetensors --data test.safetensors --output o.safetensors";
+    folder.succeeds(&format!("{predict} --model parts/model.toml --rules parts/rules.toml"));
+    // What no name stands for can be predicted with; only the program that began it goes on with it.
+    run("own", optim::chain([optim::clip_by_global_norm(1.0).into(), optim::sgd(0.1).into()]).into(), true);
+    folder.succeeds(&predict.replace("parts", "own"));
+    folder.refuses(
+        "train --resume --out own",
+        "own/checkpoint.safetensors is of a run that the command line cannot go on with: there is no optimizer \
+         `chain(clip_by_global_norm(1), sgd(0.1))`; known are lion, adam, adamw, sgd; resume it with the program that began it",
+    );
+    let expected = "another optimizer (--optimizer: chain(clip_by_global_norm(1), sgd(0.1)) there, adam here)";
+    folder.refuses("train --resume --out own --optimizer adam", expected);
 }

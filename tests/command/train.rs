@@ -1,5 +1,8 @@
 //! What a run leaves behind: checkpoints, metrics, a picture.
 
+#[path = "../../examples/own_training.rs"]
+mod own_training;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -191,4 +194,52 @@ fn a_picture_can_be_drawn_of_any_run() {
         let svg = history(&records, "").svg().to_owned();
         assert!(svg.starts_with("<svg") && !svg.contains("NaN") && !svg.contains("inf\""), "{records:?}: {svg}");
     }
+}
+
+#[test]
+fn another_metric_than_the_accuracy_has_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    let rates = BTreeMap::from([("core/layers/1".to_owned(), 0.25)]);
+    let records = [
+        Record::measured(1, 2.5, "margin", -0.5),
+        Record::measured(2, 2.5, "margin", f32::NAN).with_spike_rates(&rates),
+        Record::measured(3, 2.5, "margin(0.5)", 1e-30),
+        Record::epoch(4, 2.5, 0.75).with_spike_rates(&rates),
+    ];
+    write(&path, &records);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            r#"{"epoch":1,"train_loss":2.5,"margin":-0.5}"#,
+            r#"{"epoch":2,"train_loss":2.5,"spike_rates":{"core/layers/1":0.25},"margin":null}"#,
+            r#"{"epoch":3,"train_loss":2.5,"margin(0.5)":1e-30}"#,
+            r#"{"epoch":4,"train_loss":2.5,"test_accuracy":0.75,"spike_rates":{"core/layers/1":0.25}}"#,
+        ]
+    );
+    assert_eq!(read_records(&path).unwrap(), records);
+    let svg = history(&records, "").svg().to_owned();
+    assert!(["margin, -0.5000 at the end", "Test accuracy, 75.0 %"].iter().all(|text| svg.contains(text)));
+}
+
+/// An accuracy that is no number was written as `null`.
+#[test]
+fn records_of_earlier_versions_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    std::fs::write(&path, "{\"epoch\":1,\"train_loss\":null,\"test_accuracy\":null}\n").unwrap();
+    assert_eq!(read_records(&path).unwrap(), [Record::epoch(1, f32::NAN, f32::NAN)]);
+}
+
+#[test]
+fn the_example_of_own_training_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = own_training::train(folder.path(), 2).unwrap();
+    assert_eq!(summary.steps, 44);
+    let records = read_records(&folder.path().join("metrics.jsonl")).unwrap();
+    let Some(Record::Epoch { test_accuracy: None, metric, .. }) = records.last() else { panic!("{records:?}") };
+    assert_eq!(metric["largest_sum"], Some(summary.test_accuracy));
+    // Layers of one's own are in no model file.
+    assert!(!folder.path().join("model.toml").exists());
 }

@@ -8,11 +8,15 @@ use crate::device::cpu;
 use spiq::config::{ModelConfig, RuleConfig};
 use spiq::data::Dataset;
 use spiq::network::Network;
+use spiq::nn::{self, Axes, IntegralCrossentropy, Sequential};
 use spiq::optim::{self, GradientTransformation};
+use spiq::predict;
+use spiq::provenance::key;
 use spiq::quant::{Gradients, Mode, Numerics, linear_only_rules};
-use spiq::random::{GraphKey, Key};
+use spiq::random::{GraphKey, Key, Rngs};
 use spiq::train::{
-    Checkpoint, Event, Length, Loss, Metric, Model, Optimizer, Options, Record, Summary, read_records, run,
+    Checkpoint, Event, ForwardPass, Length, Loss, Metric, Model, Optimizer, Options, Outputs, Purpose, Record, Summary,
+    read_records, run,
 };
 use spiq::{Array, DType, ErrorKind, Program, Tensor, TensorType, trace};
 
@@ -308,7 +312,6 @@ fn initial_parameters_come_from_a_file() {
     let init = Some(first.path().join("params.safetensors"));
     go(&Options { init, optimizer: optimizer("adam", 0.0, "cosine"), ..options(second.path(), 3) }, None)
         .expect("a run");
-    let arrays = |folder: &Path| Checkpoint::load(&folder.join("params.safetensors")).expect("parameters").arrays;
     assert_eq!(arrays(first.path()), arrays(second.path()), "a rate of 0 changes nothing");
 }
 
@@ -354,4 +357,209 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
         |o| o.model = Network::new(ModelConfig::parse(&small, "test").expect("a model"), vec![]).expect("a network"),
         "the model has 4 outputs, but the labels go up to 9; give the last layer 10 units",
     );
+}
+
+/// The largest sum over time, less their mean: of each sample.
+fn margin(outputs: &Outputs) -> Tensor {
+    let sums = outputs.traces.tensor().reduce_sum(&[0]);
+    sums.reduce_max(&[1]) - sums.reduce_mean(&[1])
+}
+
+fn smoothed(smoothing: f64) -> Loss {
+    Loss::new(format!("integral_crossentropy(smoothing={smoothing})"), move |outputs, labels| {
+        IntegralCrossentropy { smoothing }.loss(&outputs.traces, labels)
+    })
+}
+
+fn clipped(max_norm: f64, peak: f64) -> Optimizer {
+    Optimizer::of_steps(move |steps| {
+        let rate = optim::warmup_cosine_decay_schedule(0.0, peak, steps / 10, steps);
+        optim::chain([optim::clip_by_global_norm(max_norm).into(), optim::adam(rate).into()])
+    })
+}
+
+/// A chain with a schedule, a loss and a metric that no table holds. The last batch of the test is not full.
+fn own(out: &Path, resume: bool) -> Options {
+    let options = options(out, 60);
+    Options {
+        optimizer: clipped(0.5, 5e-3),
+        loss: smoothed(0.1),
+        metric: Metric::new("margin", |outputs, _| margin(outputs)),
+        test: options.train.clone(),
+        resume,
+        ..options
+    }
+}
+
+fn arrays(folder: &Path) -> BTreeMap<String, Array> {
+    Checkpoint::load(&folder.join("params.safetensors")).expect("parameters").arrays
+}
+
+#[test]
+fn a_chain_with_an_own_loss_and_metric_resumes_to_the_same_bits() {
+    let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    go(&own(whole.path(), false), None).expect("a run");
+    for stop_at in [1, 44, 59] {
+        assert!(go(&own(parts.path(), stop_at > 1), Some(stop_at)).expect("a part of a run").interrupted);
+    }
+    let changes: [(&str, &dyn Fn(&mut Options)); 5] = [
+        ("optimizer", &|o| o.optimizer = clipped(0.6, 5e-3)),
+        ("optimizer", &|o| o.optimizer = clipped(0.5, 4e-3)),
+        ("optimizer", &|o| o.optimizer = optimizer("adam", 5e-3, "cosine")),
+        ("loss", &|o| o.loss = smoothed(0.2)),
+        ("metric", &|o| o.metric = Metric::default()),
+    ];
+    for (name, change) in changes {
+        let mut options = own(parts.path(), true);
+        change(&mut options);
+        let error = go(&options, None).expect_err("a refusal").to_string();
+        assert!(error.contains(&format!("is of a run with another {name} (")), "{error}");
+        assert_eq!(error.matches(" there, ").count(), 1, "{name} alone: {error}");
+    }
+    assert_eq!(go(&own(parts.path(), true), None).expect("the rest").steps, 1);
+    let read = |folder: &Path, file: &str| std::fs::read(folder.join(file)).expect(file);
+    for file in LEFT.into_iter().chain(["model.toml", "rules.toml"]) {
+        assert!(read(whole.path(), file) == read(parts.path(), file), "{file} differs");
+    }
+    let left = Checkpoint::load(&whole.path().join("params.safetensors")).expect("parameters");
+    let said = |name: &str| left.metadata.get(name).map(String::as_str);
+    assert_eq!(said(key::optimizer), Some("chain(clip_by_global_norm(0.5), adam(warmup_cosine(0, 0.005, 6, 60)))"));
+    assert_eq!((said(key::learning_rate), said(key::schedule)), (None, None));
+    assert_eq!((said(key::loss), said(key::metric)), (Some("integral_crossentropy(smoothing=0.1)"), Some("margin")));
+    let records = read_records(&whole.path().join("metrics.jsonl")).expect("metrics");
+    let epochs: Vec<&Record> = records.iter().filter(|record| matches!(record, Record::Epoch { .. })).collect();
+    let [Record::Epoch { epoch: 1, test_accuracy: None, metric, .. }] = &epochs[..] else { panic!("{epochs:?}") };
+    assert!(metric["margin"].is_some_and(f32::is_finite));
+    let picture = String::from_utf8(read(whole.path(), "training.svg")).expect("text");
+    assert!(picture.contains("margin, ") && !picture.contains("Test accuracy"));
+    // The loss and the clipping decide the end.
+    for change in [|o: &mut Options| o.loss = smoothed(0.2), |o: &mut Options| o.optimizer = clipped(1e9, 5e-3)] {
+        let other = tempfile::tempdir().expect("a folder");
+        let mut options = own(other.path(), false);
+        change(&mut options);
+        go(&options, None).expect("a run");
+        assert_ne!(arrays(other.path()), left.arrays);
+    }
+}
+
+/// The metric is the mean over all samples of the test, and over no copy that fills up the last batch.
+#[test]
+fn a_metric_is_the_mean_over_the_samples() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { length: Length::Steps(20), ..own(folder.path(), false) };
+    let summary = go(&options, None).expect("a run");
+    let settings =
+        predict::Settings { time_steps: 8, seed: 1, test_part: Some(0), mode: Mode::Ptq, ..Default::default() };
+    let outputs = predict::outputs(cpu(), &options.model, &arrays(folder.path()), options.train.inputs(), &settings);
+    let outputs = outputs.expect("outputs").to_f64();
+    let margins = outputs.chunks(8 * 10).take(1437).map(|sample| {
+        let sums: Vec<f64> = (0..10).map(|class| sample.iter().skip(class).step_by(10).sum()).collect();
+        sums.iter().fold(f64::MIN, |a, b| a.max(*b)) - sums.iter().sum::<f64>() / 10.0
+    });
+    let mean = margins.sum::<f64>() / 1437.0;
+    assert!((mean - f64::from(summary.test_accuracy)).abs() < 1e-5 * mean, "{mean} {}", summary.test_accuracy);
+}
+
+/// Layers alone, with nothing quantized, are the network that a file says.
+#[test]
+fn layers_train_as_the_network_that_has_them() {
+    let (network, layers) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let dropout = "use_bias = false },\n    { type = \"Dropout\", rate = 0.2 },";
+    let model = ModelConfig::parse(&MODEL.replace("use_bias = false },", dropout), "test").expect("a model");
+    let given = options(network.path(), 50);
+    let plain = Network::new(model.clone(), vec![]).expect("a network");
+    go(&Options { model: plain, ..given.clone() }, None).expect("a run");
+    fn of<M: Model>(model: M, given: &Options, out: &Path, resume: bool) -> Options<M> {
+        let default = Options::new(model, given.train.clone(), given.test.clone(), out);
+        let (optimizer, length) = (given.optimizer.clone(), given.length);
+        Options { optimizer, batch_size: 32, length, time_steps: 8, shift: 0.1, seed: 1, resume, ..default }
+    }
+    let own = |resume| of(Sequential::from(&model), &given, layers.path(), resume);
+    go(&own(false), Some(20)).expect("a part of a run");
+    go(&own(true), None).expect("the rest");
+    assert_eq!(arrays(network.path()), arrays(layers.path()));
+    let metrics = |folder: &Path| std::fs::read(folder.join("metrics.jsonl")).expect("metrics");
+    assert!(metrics(network.path()) == metrics(layers.path()));
+    // Other layers do not go on with it.
+    let other = of(Sequential::new("core", [nn::Linear::new(64, 10).into()]), &given, layers.path(), true);
+    let error = go(&other, None).expect_err("a refusal").to_string();
+    assert!(error.contains("is of a run with another model (--model: "), "{error}");
+}
+
+/// A model of one's own that is recorded as it is, without a cut along time.
+#[derive(Debug)]
+struct Recorded(Sequential);
+
+impl Model for Recorded {
+    fn parameter_types(&self) -> BTreeMap<String, TensorType> {
+        self.0.parameter_types()
+    }
+    fn init(&self, seed: i64) -> BTreeMap<String, Array> {
+        self.0.init(&mut Rngs::new(seed))
+    }
+    fn pass(&self, _: &TensorType, purpose: Purpose) -> spiq::Result<ForwardPass<'_>> {
+        Ok(ForwardPass::new(move |given| {
+            let run = nn::Run::new(&self.0, given.params);
+            let run = if purpose == Purpose::Test { run.with_spike_rates() } else { run };
+            run.on(&given.x.named("T B C")).into()
+        }))
+    }
+}
+
+/// What a short run ends with: its first loss, all parameters, the rate of its neurons.
+fn end<M: Model + 'static>(model: M, loss: Loss) -> (f64, Vec<f64>, f32) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let given = options(folder.path(), 30);
+    let default = Options::new(model, given.train, given.test, folder.path());
+    let (optimizer, length) = (given.optimizer, given.length);
+    let options = Options { optimizer, loss, batch_size: 32, length, time_steps: 8, shift: 0.1, seed: 1, ..default };
+    let rates = go(&options, None).expect("a run").spike_rates;
+    let records = read_records(&folder.path().join("metrics.jsonl")).expect("metrics");
+    let Record::Step { loss: Some(first), .. } = records[0] else { panic!("{records:?}") };
+    let values = arrays(folder.path()).into_values().flat_map(|array| array.to_f64()).collect();
+    (f64::from(first), values, rates["core/layers/1"])
+}
+
+/// A loss reads the counts that a layer leaves, and its slope goes through them: in a network, cut along time as a whole or in
+/// tiles, as in a model that is recorded as it is; and in a network in int8.
+#[test]
+fn a_loss_reads_counts_of_spikes() {
+    let counting = "\"triangular\" } },\n    { type = \"ActivityRegularization\", hidden_shape = 32 },";
+    let config = ModelConfig::parse(&MODEL.replace("\"triangular\" } },", counting), "test").expect("a model");
+    let loss = |weight: f64| {
+        Loss::new(format!("integral_crossentropy + {weight} silence_reg(20)"), move |outputs, labels| {
+            let counts = &outputs.states["core/layers/2/spike_count"];
+            nn::integral_crossentropy(&outputs.traces, labels) + weight * nn::silence_reg(counts, 20.0)
+        })
+    };
+    let network = |rules, tile, weight| {
+        let network = Network::new(config.clone(), rules).expect("a network").with_time_tile(tile);
+        end(network, loss(weight))
+    };
+    let recorded = end(Recorded(Sequential::from(&config)), loss(1e-3));
+    let near = |what: &str, (first, values, _): &(f64, Vec<f64>, f32)| {
+        assert!((first - recorded.0).abs() < 1e-5 * recorded.0, "{what}: {first} {}", recorded.0);
+        let apart = values.iter().zip(&recorded.1).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart < 2e-3, "{what}: {apart}");
+    };
+    let strong = network(vec![], None, 1e-3);
+    near("whole", &strong);
+    near("tiles of 3", &network(vec![], Some(3), 1e-3));
+    let weak = network(vec![], None, 0.0);
+    assert!(strong.2 > 1.2 * weak.2, "neurons that are asked to fire do: {} {}", strong.2, weak.2);
+    let int8 = |weight| network(linear_only_rules("int8", "int8"), None, weight).2;
+    assert!(int8(1e-3) > 1.2 * int8(0.0));
+}
+
+#[test]
+fn objectives_that_do_not_fit_are_refused_before_anything_is_written() {
+    refused(
+        |o| o.metric = Metric::new("spike_rates", |outputs, _| margin(outputs)),
+        "`spike_rates` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one",
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let scalar = Metric::new("margin", |outputs, _| margin(outputs).mean());
+    let error = go(&Options { metric: scalar, ..options(folder.path(), 2) }, None).expect_err("a refusal");
+    let expected = "the metric `margin` gives f32[] for 360 samples; it must give a number for each sample, [B]";
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::Input, expected.to_owned()));
 }

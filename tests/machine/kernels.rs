@@ -354,7 +354,7 @@ fn a_product_that_is_read_elsewhere_stays_outside_of_the_loop() {
 /// A loop that is a call already, over one more axis: the same program on more lanes, with time still in front.
 #[test]
 fn a_call_maps() {
-    let client = client();
+    let client = cpu();
     let sums = |x: &Tensor| {
         let start = x.index_axis(0, 0);
         let (last, all) = scan(&start, x, |v: Tensor, row: Tensor| (&v * 0.5 + row, v));
@@ -367,12 +367,12 @@ fn a_call_maps() {
         trace(&[("x", f32(&[5, 7, 40]))], |x| vmap(&x[0], over)).unwrap()
     };
     let (wide, wanted) = (mapped(&called), mapped(&plain));
-    assert_eq!(calls(&client, &wide, LOOP), 1);
+    assert_eq!(calls(client, &wide, LOOP), 1);
     let x = random(3, &f32(&[5, 7, 40]), -1.0, 1.0);
     let without = Program { without_kernels: true, ..Program::named("plain") };
     let (got, wanted) = (
-        run(&client, &Program::named("kernel"), &wide, std::slice::from_ref(&x)),
-        run(&client, &without, &wanted, std::slice::from_ref(&x)),
+        run(client, &Program::named("kernel"), &wide, std::slice::from_ref(&x)),
+        run(client, &without, &wanted, std::slice::from_ref(&x)),
     );
     assert_eq!(got, wanted);
 }

@@ -6,11 +6,12 @@ use crate::evaluate::{check_close, evaluate, execute};
 use crate::reference::Reference;
 use serde_json::Value;
 use spiq::optim::{
-    Adam, CosineDecay, GradientTransformation, Lion, Schedule, Sgd, WarmupCosineDecay, adam, adamw, apply_updates,
-    chain, clip_by_global_norm, cosine_decay_schedule, lion, sgd, warmup_constant_schedule,
-    warmup_cosine_decay_schedule,
+    Adam, CosineDecay, GradientTransformation, Lion, OPTIMIZERS, Optimizer, SCHEDULES, Schedule, Sgd,
+    WarmupCosineDecay, adam, adamw, apply_updates, chain, clip_by_global_norm, cosine_decay_schedule, lion, sgd,
+    warmup_constant_schedule, warmup_cosine_decay_schedule,
 };
-use spiq::{Array, DType, TensorType};
+use spiq::train::Loss;
+use spiq::{Array, DType, ErrorKind, TensorType};
 use spiq_hlo::{Function, Tensor, trace};
 
 fn number(value: &Value, name: &str) -> f64 {
@@ -185,4 +186,124 @@ fn wrong_states_are_errors() {
     check_errors(&lion(0.1), &[count[0].clone(), ("mu/w", f32s(&[2]))], f32s(&[3]), &moments);
     let cosine = ["cosine_decay_schedule: wants at least one step to decay over (decay_steps, without the warmup)"];
     check_errors(&sgd(cosine_decay_schedule(0.1, 0)), &count, f32s(&[3]), &cosine);
+}
+
+/// All that decides what a transformation computes is in its text: every field, changed by itself, changes it.
+#[test]
+fn a_description_says_every_field() {
+    let rate: Schedule = cosine_decay_schedule(0.1, 100).into();
+    let (a, l, s) = (adam(0.1), lion(0.1), Sgd { momentum: Some(0.9), ..sgd(0.1) });
+    let (cosine, warm) = (cosine_decay_schedule(0.1, 100), warmup_cosine_decay_schedule(0.0, 0.1, 10, 100));
+    let with = |rate: Schedule| sgd(rate).describe();
+    let texts = [
+        a.describe(),
+        Adam { b1: 0.91, ..a.clone() }.describe(),
+        Adam { b2: 0.9, ..a.clone() }.describe(),
+        Adam { eps: 1e-7, ..a.clone() }.describe(),
+        Adam { eps_root: 1e-8, ..a.clone() }.describe(),
+        Adam { nesterov: true, ..a.clone() }.describe(),
+        adamw(0.1).describe(),
+        adam(0.2).describe(),
+        adam(rate).describe(),
+        l.describe(),
+        Lion { b1: 0.8, ..l.clone() }.describe(),
+        Lion { b2: 0.8, ..l.clone() }.describe(),
+        Lion { weight_decay: 0.0, ..l }.describe(),
+        s.describe(),
+        Sgd { nesterov: true, ..s.clone() }.describe(),
+        Sgd { momentum: None, ..s }.describe(),
+        with(cosine.into()),
+        with(CosineDecay { init_value: 0.2, ..cosine }.into()),
+        with(CosineDecay { decay_steps: 99, ..cosine }.into()),
+        with(CosineDecay { alpha: 0.1, ..cosine }.into()),
+        with(CosineDecay { exponent: 2.0, ..cosine }.into()),
+        with(warmup_constant_schedule(0.0, 0.1, 10).into()),
+        with(warmup_constant_schedule(0.0, 0.1, 11).into()),
+        with(warmup_constant_schedule(0.0, 0.2, 10).into()),
+        with(warmup_constant_schedule(0.1, 0.1, 10).into()),
+        with(warm.into()),
+        with(WarmupCosineDecay { end_value: 0.01, ..warm }.into()),
+        with(WarmupCosineDecay { exponent: 2.0, ..warm }.into()),
+        with(WarmupCosineDecay { warmup_steps: 9, ..warm }.into()),
+        with(WarmupCosineDecay { decay_steps: 99, ..warm }.into()),
+        clip_by_global_norm(1.0).describe(),
+        clip_by_global_norm(1.5).describe(),
+        chain([clip_by_global_norm(1.0).into(), adam(0.1).into()]).describe(),
+        chain([adam(0.1).into(), clip_by_global_norm(1.0).into()]).describe(),
+    ];
+    let distinct: std::collections::BTreeSet<&String> = texts.iter().collect();
+    assert_eq!(distinct.len(), texts.len(), "{texts:#?}");
+    assert_eq!(texts[0], "adam(0.1)");
+    assert_eq!(texts[1], "adam(0.1, b1=0.91)");
+    assert_eq!(texts[6], "adam(0.1, weight_decay=0.0001)");
+    assert_eq!(texts[32], "chain(clip_by_global_norm(1), adam(0.1))");
+}
+
+/// A transformation without a text of its own is described by its fields.
+#[test]
+fn a_transformation_of_ones_own_is_described_by_its_fields() {
+    #[derive(Debug)]
+    struct Halved {
+        #[allow(dead_code, reason = "`Debug` reads it")]
+        by: f64,
+    }
+    impl GradientTransformation for Halved {
+        fn state_types(&self, _: &BTreeMap<String, TensorType>) -> BTreeMap<String, TensorType> {
+            BTreeMap::new()
+        }
+        fn update(
+            &self,
+            grads: &BTreeMap<String, Tensor>,
+            _: &BTreeMap<String, Tensor>,
+            _: &BTreeMap<String, Tensor>,
+        ) -> (BTreeMap<String, Tensor>, BTreeMap<String, Tensor>) {
+            (grads.clone(), BTreeMap::new())
+        }
+    }
+    let text = chain([Halved { by: 0.5 }.into(), sgd(0.1).into()]).describe();
+    assert_eq!(text, "chain(Halved { by: 0.5 }, sgd(0.1))");
+}
+
+#[test]
+fn names_that_are_wrong_are_refused_with_the_nearest() {
+    let optimizer = |name, rate, schedule| Optimizer::named(name, rate, schedule).unwrap_err();
+    for (error, expected) in [
+        (
+            optimizer("lions", 0.1, "cosine"),
+            "there is no optimizer `lions`; did you mean `lion`? known are lion, adam, adamw, sgd",
+        ),
+        (
+            optimizer("adam", 0.1, "cosin"),
+            "there is no schedule `cosin`; did you mean `cosine`? known are constant, cosine",
+        ),
+        (optimizer("adam", 0.1, "step-wise"), "there is no schedule `step-wise`; known are constant, cosine"),
+        (
+            Loss::named("mse_spike_rate").unwrap_err(),
+            "there is no loss `mse_spike_rate`; did you mean `mse_spikerate`? known are integral_crossentropy, mse_spikerate",
+        ),
+        (optimizer("adam", -1.0, "cosine"), "the learning rate is -1, but must be 0 or more"),
+        (optimizer("adam", f64::NAN, "cosine"), "the learning rate is NaN, but must be 0 or more"),
+    ] {
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.kind(), ErrorKind::Input);
+    }
+}
+
+/// Each row of the table is the optimizer and the schedule of its name.
+#[test]
+fn rows_are_what_they_are_called() {
+    for optimizer in OPTIMIZERS {
+        for (schedule, rate) in SCHEDULES.iter().map(|row| (row.name, (row.make)(0.1, 50))) {
+            let made = Optimizer::named(optimizer.name, 0.1, schedule).expect("names of the tables").for_steps(50);
+            let written = match optimizer.name {
+                "adam" => adam(rate).describe(),
+                "adamw" => adamw(rate).describe(),
+                "lion" => lion(rate).describe(),
+                "sgd" => sgd(rate).describe(),
+                other => panic!("{other} has no line here"),
+            };
+            assert_eq!(made.describe(), written);
+        }
+    }
+    assert_eq!(Optimizer::of_steps(|steps| sgd(f64::from(steps))).for_steps(7).describe(), "sgd(7)");
 }

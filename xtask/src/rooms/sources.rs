@@ -14,8 +14,9 @@ pub struct Package {
 }
 
 /// The crates of the workspace, those that are imported first.
-pub const PACKAGES: [Package; 3] = [
+pub const PACKAGES: [Package; 4] = [
     Package { name: "spiq_hlo", sources: "hlo/src" },
+    Package { name: "spiq_kernels", sources: "kernels/src" },
     Package { name: "spiq", sources: "src" },
     Package { name: "xtask", sources: "xtask/src" },
 ];
