@@ -5,5 +5,7 @@ mod memory;
 
 fn main() -> std::process::ExitCode {
     memory::keep_freed();
+    // Before the first thread.
+    spiq::pjrt::prepare_environment();
     cli::main()
 }

@@ -6,10 +6,10 @@ use std::ops::Range;
 use spiq_hlo::{Array, DType, Function, Tensor, TensorType, vmap};
 
 use crate::by_path::Tensors;
+use crate::compile::Program;
 use crate::data::{Coding, Inputs};
 use crate::data::{Encoding, TEST_GROUP, group_key, test_key};
 use crate::error::{Error, Result};
-use crate::jit::Program;
 use crate::network::{Forward, Network};
 use crate::nn::{Axes, integral_accuracy};
 use crate::pjrt::{Buffer, Client, Executable, Input};

@@ -11,9 +11,7 @@ pub mod contract;
 mod describe;
 mod instructions;
 pub mod offload;
-mod processor;
 pub mod run;
-mod triton;
 
 pub use backend::Backend;
 pub use backends::{BACKENDS, backend};

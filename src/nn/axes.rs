@@ -108,7 +108,7 @@ fn parse(names: &str) -> Result<Vec<Axis>, Violation> {
 }
 
 /// Axes as they are written: `T B C`.
-pub(super) fn letters(axes: &[Axis]) -> String {
+pub(crate) fn letters(axes: &[Axis]) -> String {
     axes.iter().map(|a| a.letter().to_string()).collect::<Vec<_>>().join(" ")
 }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use spiq_hlo::{Array, DType, Kind, TensorType};
 
-use super::client::RawClient;
+use super::abi::sys::{self, Args, TiledLayout};
 use super::device::Device;
 use super::element_type;
 use super::event::Event;
-use super::sys::{self, Args, TiledLayout};
+use super::raw_client::RawClient;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Up to this many bytes an array is copied during the call; larger ones are kept alive and copied beside it.
@@ -24,7 +24,8 @@ pub struct Buffer {
     ty: TensorType,
 }
 
-// SAFETY: PJRT's buffers may be used from any thread.
+// SAFETY: pjrt_c_api.h binds a `PJRT_Buffer` to no thread: programs on the plugin's own threads read it while others hold it, and a
+// deleted one may still be asked.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
@@ -57,12 +58,11 @@ impl Buffer {
             })
         }?;
         let buffer = Buffer { client: client.clone(), raw: made.buffer, ty: array.ty().clone() };
-        if !made.done_with_host_buffer.is_null() {
-            // SAFETY: the event is handed to us.
-            let done = unsafe { Event::new(client.api, made.done_with_host_buffer) };
-            if !at_once {
-                done.keep(array.clone())?;
-            }
+        // SAFETY: the event is null or handed to us.
+        let read = (!made.done_with_host_buffer.is_null())
+            .then(|| unsafe { Event::new(client.api, made.done_with_host_buffer) });
+        if !at_once {
+            keep_until(read, || buffer.wait(), array.clone())?;
         }
         Ok(buffer)
     }
@@ -274,6 +274,18 @@ fn sign_extended(byte: u8, spare: usize) -> u8 {
     ((byte << spare).cast_signed() >> spare).cast_unsigned()
 }
 
+/// Keeps an array until the plugin has read it, which `read` tells. A plugin that gives no event may still read: the array is kept
+/// until the copy is there, which `arrives` waits for.
+fn keep_until(read: Option<Event>, arrives: impl FnOnce() -> Result<()>, array: Array) -> Result<()> {
+    match read {
+        Some(read) => read.keep(array),
+        None => arrives().inspect_err(|_| {
+            // Nobody knows what the plugin does now: leaking the array is safe, freeing it may not be.
+            std::mem::forget(array);
+        }),
+    }
+}
+
 /// The host's layout, whatever the device's is.
 fn row_major(order: &[i64]) -> Args<TiledLayout> {
     let mut layout = Args::<TiledLayout>::zeroed();
@@ -285,4 +297,69 @@ fn row_major(order: &[i64]) -> Args<TiledLayout> {
 
 fn signed(dims: &[usize]) -> Vec<i64> {
     dims.iter().map(|&dim| dim as i64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::ffi::{c_char, c_int};
+    use std::ptr;
+
+    use super::super::abi::fake;
+    use super::*;
+
+    type Callback = (unsafe extern "C" fn(*mut sys::Error, *mut c_void), *mut c_void);
+
+    thread_local! {
+        static CALLBACK: RefCell<Option<Callback>> = const { RefCell::new(None) };
+    }
+
+    unsafe extern "C" fn on_ready(args: *mut Args<sys::EventOnReady>) -> *mut sys::Error {
+        // SAFETY: the arguments are a call's.
+        let args = unsafe { &*args };
+        CALLBACK.set(Some((args.callback.expect("a callback"), args.user)));
+        ptr::null_mut()
+    }
+
+    unsafe extern "C" fn destroy(_: *mut Args<sys::EventDestroy>) -> *mut sys::Error {
+        ptr::null_mut()
+    }
+
+    fn array() -> Array {
+        Array::new([4], vec![1.0f32, 2.0, 3.0, 4.0]).expect("four elements")
+    }
+
+    /// What a plugin does that reads late.
+    fn sum(bytes: *const c_char) -> c_int {
+        // SAFETY: the array has as many bytes, if it is still there: Miri tells.
+        (0..16).map(|i| unsafe { c_int::from(*bytes.add(i)) }).sum()
+    }
+
+    #[test]
+    fn an_array_stays_until_the_event() {
+        let api = fake::api(&[(9, on_ready as *const c_void), (5, destroy as *const c_void)]);
+        let array = array();
+        let (bytes, wanted) = (array.bytes().as_ptr().cast(), sum(array.bytes().as_ptr().cast()));
+        // SAFETY: the functions above look at no event.
+        let event = unsafe { Event::new(api, ptr::dangling_mut()) };
+        keep_until(Some(event), || unreachable!("there is an event"), array).expect("a callback");
+        assert_eq!(sum(bytes), wanted);
+        let (callback, user) = CALLBACK.take().expect("it was set");
+        // SAFETY: the event fires once.
+        unsafe { callback(ptr::null_mut(), user) };
+    }
+
+    #[test]
+    fn without_an_event_it_stays_until_the_copy_is_there() {
+        let array = array();
+        let bytes = array.bytes().as_ptr().cast();
+        let wanted = sum(bytes);
+        let mut read = None;
+        let arrives = || {
+            read = Some(sum(bytes));
+            Ok(())
+        };
+        keep_until(None, arrives, array).expect("no error");
+        assert_eq!(read, Some(wanted));
+    }
 }

@@ -1,4 +1,4 @@
-//! A client: a plugin at work on this machine's devices. Knows nothing of what programs compute.
+//! A client: a plugin at work on this machine's devices. Knows nothing of what programs compute, nor of the code that they call.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,23 +6,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use spiq_hlo::Array;
-use spiq_kernels::Backend;
 
-use super::api::{self, Api, Value};
+use super::abi::api::Value;
+use super::abi::platform::Platform;
 use super::buffer::Buffer;
-use super::device::{self, Described, Device};
+use super::device::Device;
 use super::dump::Dump;
 use super::executable::{Executable, Input, Loaded};
-use super::flags;
-use super::folders::variable;
-use super::install::Progress;
+use super::ffi::Registration;
 use super::options::CompileOptions;
-use super::platform::Platform;
 use super::plugin::Plugin;
 use super::program::CompiledMemory;
+use super::raw_client::RawClient;
 use super::store::{Key, Store};
-use super::{environment, retain, sys};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// How a client is made.
 #[derive(Clone, Debug)]
@@ -64,68 +61,25 @@ struct Inner {
     raw: Arc<RawClient>,
     context: String,
     store: Option<Store>,
+    calls_handlers: bool,
     compiled: Mutex<HashMap<Key, Arc<Loaded>>>,
 }
 
-/// PJRT's own client. Buffers and executables hold it, so it is released after the last of them.
-pub(super) struct RawClient {
-    pub api: Api,
-    pub plugin: Plugin,
-    pub raw: *mut sys::Client,
-    pub devices: Vec<Described>,
-    /// The compiler's flags for every program.
-    pub flags: Vec<(String, Value)>,
-    platform: String,
-    version: String,
-}
-
-// SAFETY: PJRT's clients and devices may be used from any thread.
-unsafe impl Send for RawClient {}
-// SAFETY: as above.
-unsafe impl Sync for RawClient {}
-
 impl Client {
-    /// A client of this machine's processor. Installs the plugin without a word where there is none; to show the progress,
-    /// use [`Client::open_with`].
-    ///
-    /// # Errors
-    /// As [`Client::open_with`].
-    pub fn cpu() -> Result<Client> {
-        Client::open_with(Platform::Cpu, &ClientOptions::default(), &mut |_| {})
-    }
-
-    /// A client of a platform whose plugin is found on this machine.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Plugin`] when there is no plugin or it cannot be opened; of PJRT when there is no such device.
-    pub fn open(platform: Platform) -> Result<Client> {
-        Client::new(Plugin::of(platform)?, &ClientOptions::default())
-    }
-
-    /// A client of a platform. Only the CPU's plugin is installed by itself; `progress` hears of it.
-    ///
-    /// # Errors
-    /// As [`Client::open`] and [`install`](super::install()).
-    pub fn open_with(
-        platform: Platform,
-        options: &ClientOptions,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Client> {
-        let plugin = match platform {
-            Platform::Cpu => Plugin::of_or_install(platform, progress)?,
-            _ => Plugin::of(platform)?,
-        };
-        Client::new(plugin, options)
-    }
-
-    /// A client of an opened plugin.
+    /// A client of an opened plugin, which is made to know these handlers, where it takes any.
     ///
     /// # Errors
     /// Of PJRT, for example when the machine has no such device.
-    pub fn new(plugin: Plugin, options: &ClientOptions) -> Result<Client> {
-        let raw = Arc::new(RawClient::create(plugin, options)?);
+    pub(crate) fn with_handlers(plugin: Plugin, options: &ClientOptions, handlers: &[Registration]) -> Result<Client> {
+        let calls_handlers = plugin.register(handlers).is_ok();
+        let raw = Arc::new(RawClient::create(plugin, options.cpu_devices, options.values.clone())?);
         let (context, store) = (raw.context(), Store::new(options.executables.clone()));
-        Ok(Client(Arc::new(Inner { raw, context, store, compiled: Mutex::default() })))
+        Ok(Client(Arc::new(Inner { raw, context, store, calls_handlers, compiled: Mutex::default() })))
+    }
+
+    /// Whether programs may call the handlers.
+    pub(crate) fn calls_handlers(&self) -> bool {
+        self.0.calls_handlers
     }
 
     /// The plugin.
@@ -138,14 +92,19 @@ impl Client {
         &self.0.raw.platform
     }
 
+    /// The platform, as far as the plugin's words tell.
+    pub fn platform(&self) -> Option<Platform> {
+        Platform::guess(self.platform_name()).or(self.plugin().platform())
+    }
+
     /// The platform's version in the plugin's own words.
     pub fn platform_version(&self) -> &str {
         &self.0.raw.version
     }
 
-    /// The kernels of this library that programs may call; none with `SPIQ_NO_KERNELS=1`, nor where the plugin takes none.
-    pub fn kernels(&self) -> Option<&'static dyn Backend> {
-        self.plugin().kernels().filter(|_| variable("SPIQ_NO_KERNELS").is_none_or(|value| value == "0"))
+    /// XLA's flags for every program as the variable `XLA_FLAGS` says them: the user's, and those for LLVM that are added to them.
+    pub fn xla_flags(&self) -> &str {
+        self.0.raw.llvm.xla_flags()
     }
 
     /// The devices of this machine.
@@ -191,7 +150,7 @@ impl Client {
         if !options.cache {
             return Ok(Executable::new(Loaded::compile(&self.0.raw, text, options)?));
         }
-        let key = Key::new(text, options, &self.0.raw.flags, &self.0.context);
+        let key = Key::new(text, options, &self.0.raw.flags, self.xla_flags(), &self.0.context);
         if let Some(loaded) = self.compiled().get(&key) {
             return Ok(Executable::from_shared(loaded.clone()));
         }
@@ -203,7 +162,7 @@ impl Client {
     /// Takes a program that [`Executable::serialize`] gave, of the same plugin on the same kind of machine.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when the bytes are damaged; of PJRT when the plugin does not accept them.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when the bytes are damaged; of PJRT when the plugin does not accept them.
     pub fn deserialize(&self, bytes: &[u8]) -> Result<Executable> {
         Ok(Executable::new(Loaded::deserialize(&self.0.raw, bytes)?))
     }
@@ -255,63 +214,24 @@ impl fmt::Debug for Client {
     }
 }
 
-impl RawClient {
-    fn create(plugin: Plugin, options: &ClientOptions) -> Result<RawClient> {
-        let api = plugin.api();
-        let mut values = options.values.clone();
-        // Plugins of other hardware refuse an option that they do not know.
-        if plugin.platform() == Some(Platform::Cpu) {
-            retain::freed_memory();
-            values.push(("cpu_device_count".to_owned(), Value::Int(options.cpu_devices as i64)));
-        }
-        if plugin.platform() == Some(Platform::Cuda) {
-            values.extend(environment::cuda_options()?);
-        }
-        let named = api::write_named(&values);
-        // SAFETY: the options outlive the call.
-        let created = unsafe {
-            api.call::<sys::ClientCreate>(|a| {
-                a.create_options = named.as_ptr();
-                a.num_options = named.len();
-            })
-        }?;
-        let (devices, flags, platform, version) = (Vec::new(), Vec::new(), String::new(), String::new());
-        // From here on dropping releases the client, whatever fails.
-        let mut client = RawClient { api, plugin, raw: created.client, devices, flags, platform, version };
-        client.describe()?;
-        Ok(client)
-    }
+#[cfg(test)]
+mod tests {
+    use super::super::abi::proto::fields;
+    use super::*;
 
-    fn describe(&mut self) -> Result<()> {
-        // SAFETY: the client lives; its lists and texts live as long.
-        unsafe {
-            let name = self.api.call::<sys::ClientPlatformName>(|a| a.client = self.raw)?;
-            self.platform = api::text(name.name, name.name_size);
-            // What the plugin says of itself, since a file that the user names may be called anything.
-            let platform = Platform::guess(&self.platform).or(self.plugin.platform());
-            self.flags = flags::of_programs(platform, self.plugin.cuda_dir());
-            let version = self.api.call::<sys::ClientPlatformVersion>(|a| a.client = self.raw)?;
-            self.version = api::text(version.version, version.version_size);
-            let list = self.api.call::<sys::ClientAddressableDevices>(|a| a.client = self.raw)?;
-            let devices = api::slice(list.devices, list.num_devices).iter();
-            self.devices = devices.map(|&raw| device::describe(self.api, raw)).collect::<Result<_>>()?;
-        }
-        match self.devices.is_empty() {
-            true => Err(Error::new(ErrorKind::Plugin, format!("the {} plugin finds no device", self.platform))),
-            false => Ok(()),
-        }
-    }
-
-    /// What a compiled program depends on besides its text and options.
-    fn context(&self) -> String {
-        let kinds: Vec<&str> = self.devices.iter().map(|d| d.kind.as_str()).collect();
-        format!("{} {} {} {kinds:?}", self.plugin.identity(), self.platform, self.version)
-    }
-}
-
-impl Drop for RawClient {
-    fn drop(&mut self) {
-        // SAFETY: buffers and executables hold the client, so none is left.
-        unsafe { self.api.destroy::<sys::ClientDestroy>(|a| a.client = self.raw) };
+    /// What the program says that it was compiled with has all that it has without LLVM's options, and those.
+    #[test]
+    fn llvm_is_told_with_the_program() {
+        let client = Client::cpu().expect("the processor's plugin");
+        let (raw, text) =
+            (&client.0.raw, "func.func @main(%x: tensor<f32>) -> tensor<f32> { return %x : tensor<f32> }");
+        let plain = CompileOptions::default();
+        let own = Loaded::compile_with(raw, text, &plain.encode(&raw.flags, &[])).expect("compiled").debug_options();
+        let told = Loaded::compile(raw, text, &plain).expect("compiled").debug_options();
+        let (own, told) = [own, told].map(|options| options.expect("no error").expect("XLA tells its options")).into();
+        let (own, told): (Vec<_>, Vec<_>) = (fields(&own).collect(), fields(&told).collect());
+        assert!(own.len() > 100 && own.iter().all(|field| told.contains(field)), "{own:?}\n{told:?}");
+        let count = client.xla_flags().matches("=-").count() + client.xla_flags().matches(",-").count();
+        assert_eq!((told.len() - own.len(), client.xla_flags().contains("hashrecognize")), (count, true));
     }
 }

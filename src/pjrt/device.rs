@@ -3,9 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::api;
-use super::client::RawClient;
-use super::sys;
+use super::abi::sys;
+use super::raw_client::{Described, RawClient};
 use crate::error::Result;
 
 /// A device that programs can run on; cheap to clone.
@@ -13,14 +12,6 @@ use crate::error::Result;
 pub struct Device {
     client: Arc<RawClient>,
     index: usize,
-}
-
-/// What is read from a device once.
-pub(super) struct Described {
-    pub raw: *mut sys::Device,
-    pub id: i32,
-    pub kind: String,
-    pub description: String,
 }
 
 /// How much memory a device has and uses, in bytes. `None` is what the plugin does not tell.
@@ -91,21 +82,5 @@ impl Device {
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Device({}: {})", self.id(), self.kind())
-    }
-}
-
-/// Reads what a device says about itself.
-///
-/// # Safety
-/// `raw` is a device of a living client of this plugin.
-pub(super) unsafe fn describe(api: api::Api, raw: *mut sys::Device) -> Result<Described> {
-    // SAFETY: the caller's promise; the texts live as long as the client.
-    unsafe {
-        let description = api.call::<sys::DeviceGetDescription>(|a| a.device = raw)?.description;
-        let id = api.call::<sys::DeviceDescriptionId>(|a| a.description = description)?.id;
-        let kind = api.call::<sys::DeviceDescriptionKind>(|a| a.description = description)?;
-        let long = api.call::<sys::DeviceDescriptionDebugString>(|a| a.description = description)?;
-        let (kind, description) = (api::text(kind.kind, kind.kind_size), api::text(long.text, long.text_size));
-        Ok(Described { raw, id, kind, description })
     }
 }

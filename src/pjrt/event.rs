@@ -1,7 +1,7 @@
 //! A moment that has come or will: the end of a transfer or of a program. Knows nothing of what it waits for.
 
-use super::api::Api;
-use super::sys;
+use super::abi::api::Api;
+use super::abi::sys;
 use crate::error::Result;
 
 /// An event of a plugin. Dropping it does not wait.
@@ -10,7 +10,7 @@ pub struct Event {
     raw: *mut sys::Event,
 }
 
-// SAFETY: PJRT's events may be used from any thread.
+// SAFETY: pjrt_c_api.h binds a `PJRT_Event` to no thread: it fires on one of the plugin's, and any may wait for it or ask.
 unsafe impl Send for Event {}
 // SAFETY: as above.
 unsafe impl Sync for Event {}

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use spiq_hlo::TensorType;
 
-use super::api::Api;
+use super::abi::api::Api;
+use super::abi::sys::{self, Args};
 use super::buffer::Buffer;
-use super::client::RawClient;
 use super::options::CompileOptions;
 use super::program::{self, CompiledMemory, Program};
+use super::raw_client::RawClient;
 use super::signature::{self, Signature};
-use super::sys::{self, Args};
 use crate::error::{Error, Result};
 
 /// A compiled program; cheap to clone, usable from any thread.
@@ -125,38 +125,53 @@ impl Loaded {
         {
             return Err(Error::input(format!("there is no device {device}; there are {}", client.devices.len())));
         }
-        let (encoded, source) = (options.encode(&client.flags), program::source(text));
-        // SAFETY: text and options outlive the call.
-        let made = unsafe {
-            client.api.call::<sys::ClientCompile>(|a| {
-                a.client = client.raw;
-                a.program = &raw const source;
-                (a.options, a.options_size) = (encoded.as_ptr().cast(), encoded.len());
-            })
-        }?;
-        let mut loaded = Loaded::take(client, made.executable)?;
+        let base = client.llvm.base(|text, options| Loaded::compile_with(client, text, options)?.debug_options())?;
+        let mut loaded = Loaded::compile_with(client, text, &options.encode(&client.flags, base))?;
         loaded.signature = loaded.program.signature(options.inputs.as_deref())?;
         Ok(loaded)
     }
 
+    /// Compiles with encoded options. The signature is still empty.
+    pub(super) fn compile_with(client: &Arc<RawClient>, text: &str, options: &[u8]) -> Result<Loaded> {
+        let source = program::source(text);
+        // SAFETY: text and options outlive the call, and the executable is handed to us.
+        unsafe {
+            let made = client.api.call::<sys::ClientCompile>(|a| {
+                a.client = client.raw;
+                a.program = &raw const source;
+                (a.options, a.options_size) = (options.as_ptr().cast(), options.len());
+            })?;
+            Loaded::take(client, made.executable)
+        }
+    }
+
+    /// [`Program::debug_options`] where the plugin tells.
+    pub(super) fn debug_options(&self) -> Result<Option<Vec<u8>>> {
+        self.program.debug_options()
+    }
+
     pub(super) fn deserialize(client: &Arc<RawClient>, bytes: &[u8]) -> Result<Loaded> {
         let (signature, bytes) = signature::unpack(bytes)?;
-        // SAFETY: the bytes outlive the call; their checksum says that they are what a plugin gave.
-        let made = unsafe {
-            client.api.call::<sys::ExecutableDeserializeAndLoad>(|a| {
+        // SAFETY: the bytes outlive the call, and their checksum says that they are what a plugin gave; the executable is handed to us.
+        let loaded = unsafe {
+            let made = client.api.call::<sys::ExecutableDeserializeAndLoad>(|a| {
                 a.client = client.raw;
                 (a.bytes, a.bytes_size) = (bytes.as_ptr().cast(), bytes.len());
-            })
-        }?;
-        Ok(Loaded { signature, ..Loaded::take(client, made.executable)? })
+            })?;
+            Loaded::take(client, made.executable)?
+        };
+        Ok(Loaded { signature, ..loaded })
     }
 
     pub(super) fn serialize(&self) -> Result<Vec<u8>> {
         self.program.serialize(&self.signature)
     }
 
-    /// Takes over an executable of this client. Its signature is still empty.
-    fn take(client: &Arc<RawClient>, raw: *mut sys::LoadedExecutable) -> Result<Loaded> {
+    /// Takes over an executable. Its signature is still empty.
+    ///
+    /// # Safety
+    /// `raw` is an executable of this client that nobody else releases.
+    unsafe fn take(client: &Arc<RawClient>, raw: *mut sys::LoadedExecutable) -> Result<Loaded> {
         // From here on dropping releases the executable, whatever fails.
         let raw = RawLoaded { api: client.api, raw };
         // SAFETY: the executable lives; the program is handed to us.
@@ -208,7 +223,7 @@ struct RawLoaded {
     raw: *mut sys::LoadedExecutable,
 }
 
-// SAFETY: PJRT's executables may be used from any thread.
+// SAFETY: pjrt_c_api.h binds a `PJRT_LoadedExecutable` to no thread: it may be run from several at once, and is not changed by it.
 unsafe impl Send for RawLoaded {}
 // SAFETY: as above.
 unsafe impl Sync for RawLoaded {}

@@ -8,23 +8,21 @@
 //! | CUDA | `xla_gpu_cuda_data_dir` | beside the plugin | with the program | without NVIDIA's assembler and device library XLA compiles wrong code or crashes |
 //! | CUDA | `xla_gpu_enable_command_buffer` | all kinds | with the program | loops and conditions become parts of CUDA graphs: a training step is one launch instead of thousands; values stay |
 //! | CUDA | `xla_gpu_command_buffer_unroll_loops` | `true` | with the program | a graph takes in loops of a known length only so |
-//! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | `XLA_FLAGS` | LLVM's search for checksums in loops (HashRecognize) never ends on threefry, so on dropout and encoders |
-//! | CUDA | `xla_backend_extra_options` | `-nvptx-prec-divf32=2` | `XLA_FLAGS` | XLA divides f32 approximately on NVIDIA cards; a scale off by one unit in the last place decides ties of rounding otherwise than the processor, and with them whole levels of weights; divisions in kernels that XLA makes through Triton stay approximate |
+//! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | with the program | LLVM's search for checksums in loops (HashRecognize) never ends on threefry, so on dropout and encoders |
+//! | CUDA | `xla_backend_extra_options` | `-nvptx-prec-divf32=2` | with the program | XLA divides f32 approximately on NVIDIA cards; a scale off by one unit in the last place decides ties of rounding otherwise than the processor, and with them whole levels of weights; divisions in kernels that XLA makes through Triton stay approximate |
 //!
 //! In the programs that are known to have compiled without end, exact maxima alone keep LLVM from that search, too; both are set,
 //! since nothing says that this holds for others.
 //!
-//! An option of the program's own [`CompileOptions`](super::CompileOptions) wins over the one here. `XLA_FLAGS` is for what a
-//! program cannot say: PJRT takes no map of options. It is set before the plugin is opened and is a part of the compile cache's
-//! keys, as are the options of programs. Where `XLA_FLAGS` names `xla_backend_extra_options` already, or a file, it stays as it is.
+//! An option of the program's own [`CompileOptions`](super::CompileOptions) wins over the one here. Options for LLVM are a map, which
+//! PJRT takes in its own way (`llvm`). Where `XLA_FLAGS` names `xla_backend_extra_options` already, or a file, none are added. All are a
+//! part of the compile cache's keys.
 //!
 //! Other options that change values have the same defaults in plugins and in JAX and are not set: `xla_cpu_enable_fast_math`
 //! `false`, `xla_allow_excess_precision` `true` (results of bf16 may keep more bits between operations), `xla_gpu_ftz` `false`.
 
-use std::ffi::{OsStr, OsString};
-
-use super::api::Value;
-use super::platform::Platform;
+use super::abi::api::Value;
+use super::abi::platform::Platform;
 
 /// Where XLA finds NVIDIA's tools.
 const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
@@ -32,8 +30,11 @@ const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
 /// Options for the back end's compiler, LLVM.
 const LLVM: &str = "xla_backend_extra_options";
 
-/// The same for all platforms, since a process may open plugins of several: each ignores what it does not know.
-const FOR_LLVM: &str = "-disable-loop-idiom-hashrecognize,-nvptx-prec-divf32=2";
+/// Names and values.
+pub(super) type ForLlvm = &'static [(&'static str, &'static str)];
+
+/// The same for all platforms: each ignores what it does not know.
+const FOR_LLVM: ForLlvm = &[("-disable-loop-idiom-hashrecognize", ""), ("-nvptx-prec-divf32", "2")];
 
 /// What CUDA graphs may hold.
 const IN_GRAPHS: &str = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL";
@@ -55,39 +56,48 @@ pub(super) fn of_programs(platform: Option<Platform>, cuda_dir: Option<&str>) ->
     }
 }
 
-/// What `XLA_FLAGS` becomes before a plugin of this platform is opened; `None`: it stays as it is.
-pub(super) fn in_environment(platform: Option<Platform>, flags: Option<&OsStr>) -> Option<OsString> {
-    let text = flags.map(OsStr::to_string_lossy).unwrap_or_default();
+/// LLVM's options for each program of a platform, beside the user's `XLA_FLAGS`.
+pub(super) fn for_llvm(platform: Option<Platform>, flags: &str) -> ForLlvm {
     // What does not start with a dash is the name of a file with flags.
-    let is_file = !text.trim_start().is_empty() && !text.trim_start().starts_with('-');
-    if platform == Some(Platform::Tpu) || is_file || text.contains(LLVM) {
-        return None;
+    let is_file = !flags.trim_start().is_empty() && !flags.trim_start().starts_with('-');
+    match platform {
+        Some(Platform::Cpu | Platform::Cuda) if !is_file && !flags.contains(LLVM) => FOR_LLVM,
+        _ => &[],
     }
-    let mut all = flags.unwrap_or_default().to_owned();
-    if !all.is_empty() {
-        all.push(" ");
+}
+
+/// What `XLA_FLAGS` would say for these options to be beside the user's `flags`.
+pub(super) fn as_xla_flags(flags: &str, options: ForLlvm) -> String {
+    let option = |(name, value): &(&str, &str)| match value.is_empty() {
+        true => (*name).to_owned(),
+        false => format!("{name}={value}"),
+    };
+    match options {
+        [] => flags.to_owned(),
+        _ => {
+            let options: Vec<String> = options.iter().map(option).collect();
+            let separator = if flags.is_empty() { "" } else { " " };
+            format!("{flags}{separator}--{LLVM}={}", options.join(","))
+        }
     }
-    all.push(format!("--{LLVM}={FOR_LLVM}"));
-    Some(all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn becomes(platform: Platform, flags: Option<&str>) -> Option<String> {
-        in_environment(Some(platform), flags.map(OsStr::new)).map(|all| all.to_string_lossy().into_owned())
+    fn becomes(platform: Platform, flags: &str) -> String {
+        as_xla_flags(flags, for_llvm(Some(platform), flags))
     }
 
     #[test]
     fn the_users_own_flags_stay() {
         let ours = "--xla_backend_extra_options=-disable-loop-idiom-hashrecognize,-nvptx-prec-divf32=2";
-        assert_eq!(becomes(Platform::Cpu, None).as_deref(), Some(ours));
-        assert_eq!(becomes(Platform::Cpu, Some("")).as_deref(), Some(ours));
-        assert_eq!(becomes(Platform::Cuda, Some("--xla_a=1")), Some(format!("--xla_a=1 {ours}")));
-        assert_eq!(becomes(Platform::Tpu, None), None);
+        assert_eq!(becomes(Platform::Cpu, ""), ours);
+        assert_eq!(becomes(Platform::Cuda, "--xla_a=1"), format!("--xla_a=1 {ours}"));
+        assert_eq!(becomes(Platform::Tpu, ""), "");
         for kept in ["flags.txt", "--xla_backend_extra_options=-x", ours] {
-            assert_eq!(becomes(Platform::Cpu, Some(kept)), None);
+            assert_eq!(becomes(Platform::Cpu, kept), kept);
         }
     }
 

@@ -1,4 +1,5 @@
-//! PJRT: plugins found or installed, programs compiled and run. The only module with `unsafe`; knows nothing of graphs.
+//! PJRT: plugins found or installed, programs compiled and run. The only module of the library with `unsafe`; knows nothing of graphs, nor
+//! of the code that programs call.
 //!
 //! A [`Plugin`] is a shared library for a [`Platform`]; a [`Client`] is a plugin at work. It compiles text to an
 //! [`Executable`] and holds [`Buffer`]s on its [`Device`]s. All of these may be shared between threads.
@@ -13,7 +14,7 @@
 //! | `SPIQ_NO_KERNELS` | `1`: XLA's own loops over time, no kernels of this library |
 //! | `XLA_PYTHON_CLIENT_PREALLOCATE`, `XLA_PYTHON_CLIENT_MEM_FRACTION`, `XLA_PYTHON_CLIENT_ALLOCATOR` | memory of an NVIDIA card, as JAX reads them |
 
-mod api;
+mod abi;
 mod buffer;
 mod client;
 mod device;
@@ -23,36 +24,35 @@ mod elf;
 mod environment;
 mod event;
 mod executable;
-mod extension;
-mod ffi;
+pub(crate) mod ffi;
 mod find;
 mod flags;
 mod folders;
 mod install;
+mod llvm;
 mod options;
 mod packages;
-mod platform;
 mod plugin;
 mod profiler;
 mod program;
-mod proto;
+mod raw_client;
 mod retain;
 mod signature;
 mod store;
-mod sys;
 mod topology;
 
-pub use api::Value;
+pub use abi::api::Value;
+pub use abi::platform::Platform;
 pub use buffer::{Buffer, PendingArray};
 pub use client::{Client, ClientOptions};
 pub use device::{Device, MemoryStats};
 pub use dump::Dump;
+pub use environment::prepare_environment;
 pub use executable::{Executable, Input};
 pub use find::{Found, Source, find, list};
 pub use folders::cache_dir;
 pub use install::{Progress, Step, install, install_into};
 pub use options::CompileOptions;
-pub use platform::Platform;
 pub use plugin::Plugin;
 pub use profiler::{Operation, Profile, Profiler};
 pub use program::CompiledMemory;

@@ -1,8 +1,12 @@
 //! How a program is compiled. Knows the message that PJRT wants, not the call.
 
-use super::api::Value;
-use super::proto::Writer;
+use super::abi::api::Value;
+use super::abi::platform::Platform;
+use super::abi::proto::Writer;
 use spiq_hlo::TensorType;
+
+/// Bytes of the largest array of a program that the processor runs one operation after the other.
+const IN_ORDER: usize = 1 << 15;
 
 /// How a program is compiled. The default is one replica on the first device, with both caches.
 ///
@@ -40,12 +44,25 @@ impl CompileOptions {
         self
     }
 
+    /// The same options for a program of a platform whose largest array has so many bytes. A small program runs one operation
+    /// after the other on the processor: handing operations to another thread costs more than they do.
+    pub(crate) fn for_largest(self, platform: Option<Platform>, bytes: usize) -> CompileOptions {
+        match platform == Some(Platform::Cpu) && bytes <= IN_ORDER {
+            true => self.with_flag("xla_cpu_enable_concurrency_optimized_scheduler", Value::Bool(false)),
+            false => self,
+        }
+    }
+
     /// `xla.CompileOptionsProto`. `always` are the flags of every program, of which those that this one names itself are left out.
-    pub(super) fn encode(&self, always: &[(String, Value)]) -> Vec<u8> {
+    /// `base` are the options that all of these change (`xla.DebugOptions`); empty are the plugin's own.
+    pub(super) fn encode(&self, always: &[(String, Value)], base: &[u8]) -> Vec<u8> {
         let mut build = Writer::default();
         build.number(4, self.replicas as u64).number(5, self.partitions as u64);
         if let Some(device) = self.device {
             build.number(1, u64::from(device.unsigned_abs())).bytes(9, &assignment(device));
+        }
+        if !base.is_empty() {
+            build.bytes(3, base);
         }
         let mut options = Writer::default();
         options.bytes(3, &build.finish());
@@ -83,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_least_message() {
-        assert_eq!(CompileOptions::default().encode(&[]), [0x1a, 4, 0x20, 1, 0x28, 1]);
+        assert_eq!(CompileOptions::default().encode(&[], &[]), [0x1a, 4, 0x20, 1, 0x28, 1]);
     }
 
     #[test]
@@ -91,8 +108,8 @@ mod tests {
         let (on, off) = (Value::Bool(true), Value::Bool(false));
         let always = [("a".to_owned(), off.clone())];
         let own = CompileOptions::default().with_flag("a", on.clone());
-        assert_eq!(own.encode(&always), own.encode(&[]));
+        assert_eq!(own.encode(&always, &[]), own.encode(&[], &[]));
         let other = CompileOptions::default().with_flag("b", on);
-        assert_eq!(other.encode(&always), other.clone().with_flag("a", off).encode(&[]));
+        assert_eq!(other.encode(&always, &[]), other.clone().with_flag("a", off).encode(&[], &[]));
     }
 }

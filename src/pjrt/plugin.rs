@@ -1,19 +1,20 @@
 //! An opened plugin: a shared library that speaks PJRT. Knows nothing of clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use spiq_kernels::Backend;
-
-use super::api::{self, Api, Value};
+use super::abi::api::{self, Api, Value};
+use super::abi::platform::Platform;
+use super::abi::sys;
+use super::ffi::Registration;
 use super::find::{Found, find};
 use super::install::{Progress, install};
-use super::platform::Platform;
 use super::profiler::Profiler;
-use super::{elf, environment, ffi, packages, sys};
+use super::{elf, environment, packages};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An opened plugin, cheap to copy. It stays open until the process ends: plugins keep threads and cannot be unloaded.
@@ -25,7 +26,8 @@ struct Opened {
     path: PathBuf,
     identity: String,
     cuda_dir: Option<String>,
-    kernels: Option<&'static dyn Backend>,
+    /// The names of the handlers that it knows.
+    registered: Mutex<BTreeSet<&'static str>>,
 }
 
 static OPENED: LazyLock<Mutex<BTreeMap<PathBuf, Plugin>>> = LazyLock::new(Mutex::default);
@@ -45,11 +47,8 @@ impl Plugin {
         }
         let api = load(&path)?;
         let (identity, cuda_dir) = (identity(&path), cuda_dir(&path));
-        // A plugin that takes no kernels has loops of its own.
-        let kernels = is_for(&path)
-            .and_then(|platform| spiq_kernels::backend(platform.name()))
-            .filter(|backend| backend.targets().is_empty() || ffi::register(api).is_ok());
-        let plugin = Plugin(Box::leak(Box::new(Opened { api, identity, cuda_dir, kernels, path: path.clone() })));
+        let registered = Mutex::default();
+        let plugin = Plugin(Box::leak(Box::new(Opened { api, identity, cuda_dir, registered, path: path.clone() })));
         opened.insert(path, plugin);
         Ok(plugin)
     }
@@ -103,7 +102,7 @@ impl Plugin {
     /// # Errors
     /// [`ErrorKind::Plugin`] when the plugin has no profiler.
     pub fn profiler(self) -> Result<Profiler> {
-        Profiler::of(self)
+        Profiler::of(self.0.api, self.path(), self.platform())
     }
 
     /// Where NVIDIA's assembler and device library lie beside the plugin, if they do.
@@ -111,9 +110,19 @@ impl Plugin {
         self.0.cuda_dir.as_deref()
     }
 
-    /// The kernels of this library that programs of this plugin can call.
-    pub(crate) fn kernels(self) -> Option<&'static dyn Backend> {
-        self.0.kernels
+    /// Makes handlers known to the plugin, each once.
+    ///
+    /// # Errors
+    /// When it takes none.
+    pub(super) fn register(self, handlers: &[Registration]) -> Result<()> {
+        let mut registered = self.0.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        for handler in handlers {
+            if !registered.contains(handler.target()) {
+                handler.register(self.0.api)?;
+                registered.insert(handler.target());
+            }
+        }
+        Ok(())
     }
 
     /// The function table.
@@ -158,7 +167,7 @@ fn not_found(platform: Platform) -> Error {
 fn load(path: &Path) -> Result<Api> {
     let shown = path.display();
     let fail = |what: String| Error::new(ErrorKind::Plugin, what);
-    environment::prepare(path);
+    environment::prepare(path)?;
     // SAFETY: opening a library runs its initializers; the user chose this file as a plugin.
     let library = unsafe { libloading::Library::new(path) };
     let library = library.map_err(|e| fail(format!("the PJRT plugin {shown} cannot be opened")).because(e))?;
@@ -168,17 +177,18 @@ fn load(path: &Path) -> Result<Api> {
     let entry = unsafe { library.get::<sys::GetApi>(b"GetPjrtApi\0") };
     let entry =
         entry.map_err(|_| fail(format!("{shown} is a shared library but not a PJRT plugin (it has no GetPjrtApi)")))?;
-    // SAFETY: the function takes nothing, and its table lives as long as the library.
-    let table = unsafe { entry().as_ref() };
+    // SAFETY: the function takes nothing.
+    let table = NonNull::new(unsafe { entry() }.cast_mut());
     let table = table.ok_or_else(|| fail(format!("the PJRT plugin {shown} gives no function table")))?;
-    let version = (table.major, table.minor);
+    // SAFETY: the table is PJRT's, and lives as long as the library.
+    let api = unsafe { Api::new(table) };
+    let version = api.version();
     if version < sys::OLDEST {
         let ((major, minor), (least_major, least)) = (version, sys::OLDEST);
         return Err(fail(format!(
             "the PJRT plugin {shown} speaks PJRT {major}.{minor}, and {least_major}.{least} is the least; install a newer one"
         )));
     }
-    let api = Api::new(table);
     // SAFETY: no pointers are passed.
     unsafe { api.call::<sys::PluginInitialize>(|_| {}) }?;
     Ok(api)

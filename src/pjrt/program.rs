@@ -5,10 +5,10 @@ use std::ptr;
 
 use spiq_hlo::TensorType;
 
-use super::api::{self, Api, Value};
+use super::abi::api::{self, Api, Value};
+use super::abi::sys::{self, Args};
 use super::element_type;
 use super::signature::{self, Signature};
-use super::sys::{self, Args};
 use crate::error::Result;
 
 /// PJRT's own executable. What made it, a client or a topology, must outlive it.
@@ -17,7 +17,8 @@ pub struct Program {
     raw: *mut sys::Executable,
 }
 
-// SAFETY: PJRT's executables may be used from any thread.
+// SAFETY: pjrt_c_api.h binds a `PJRT_Executable` to no thread. It is a description that is not changed: all functions called here
+// read it.
 unsafe impl Send for Program {}
 // SAFETY: as above.
 unsafe impl Sync for Program {}
@@ -87,6 +88,12 @@ impl Program {
             };
             api::slice(types.types, types.num_types).iter().zip(ranks).map(one).collect()
         }
+    }
+
+    /// XLA's options that the program was compiled with (`xla.DebugOptions`), where the plugin tells.
+    pub fn debug_options(&self) -> Result<Option<Vec<u8>>> {
+        let (program, format) = self.optimized()?;
+        Ok(if format == "hlo_with_config" { signature::debug_options(&program).map(<[u8]>::to_vec) } else { None })
     }
 
     /// The optimized program as the plugin's bytes, and the name of their format.

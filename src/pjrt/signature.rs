@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 use spiq_hlo::{DType, TensorType};
 
+use super::abi::proto::{self, Value, Writer};
 use super::element_type;
-use super::proto::{self, Value, Writer};
 use crate::error::{Error, Result};
 
 /// Inputs, outputs and donations of a compiled program.
@@ -56,6 +56,11 @@ impl Signature {
         self.donated.sort_unstable();
         Ok(())
     }
+}
+
+/// The `xla.DebugOptions` in the configuration of a `xla.HloModuleProtoWithConfig`.
+pub fn debug_options(program: &[u8]) -> Option<&[u8]> {
+    Some(find(find(program, 2)?.bytes(), 14)?.bytes())
 }
 
 /// `xla.ShapeProto`.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::api::Value;
+use super::abi::api::Value;
 use super::folders::{cache_dir, variable};
 use super::options::CompileOptions;
 
@@ -20,20 +20,25 @@ const LIMIT: u64 = 512 << 20;
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// `always` are the flags of every program; `context` tells plugin and devices apart.
-    pub fn new(text: &str, options: &CompileOptions, always: &[(String, Value)], context: &str) -> Key {
+    /// `always` and `xla_flags` are the flags of every program; `context` tells plugin and devices apart.
+    pub fn new(
+        text: &str,
+        options: &CompileOptions,
+        always: &[(String, Value)],
+        xla_flags: &str,
+        context: &str,
+    ) -> Key {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         };
         add(text.as_bytes());
-        add(&options.encode(always));
+        add(&options.encode(always, &[]));
         add(format!("{:?}", options.inputs).as_bytes());
         add(context.as_bytes());
         add(PROCESSOR.as_bytes());
-        // XLA reads its flags from the environment, too.
-        add(variable("XLA_FLAGS").unwrap_or_default().as_encoded_bytes());
+        add(xla_flags.as_bytes());
         Key(hash.finalize().into())
     }
 
@@ -133,11 +138,12 @@ mod tests {
         let flag = plain.clone().with_flag("a", Value::Bool(true));
         let always = [("b".to_owned(), Value::Bool(true))];
         let keys = [
-            Key::new("x", &plain, &[], "p"),
-            Key::new("y", &plain, &[], "p"),
-            Key::new("x", &flag, &[], "p"),
-            Key::new("x", &plain, &always, "p"),
-            Key::new("x", &plain, &[], "q"),
+            Key::new("x", &plain, &[], "", "p"),
+            Key::new("y", &plain, &[], "", "p"),
+            Key::new("x", &flag, &[], "", "p"),
+            Key::new("x", &plain, &always, "", "p"),
+            Key::new("x", &plain, &[], "--c", "p"),
+            Key::new("x", &plain, &[], "", "q"),
         ];
         let names: std::collections::BTreeSet<_> = keys.iter().map(Key::file_name).collect();
         assert_eq!(names.len(), keys.len());

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use spiq_hlo::TensorType;
 
-use super::api::{self, Api, Value};
+use super::abi::api::{self, Api, Value};
+use super::abi::sys;
 use super::dump::Dump;
 use super::flags;
+use super::llvm::Llvm;
 use super::options::CompileOptions;
 use super::plugin::Plugin;
 use super::program::{self, CompiledMemory, Program};
 use super::signature::Signature;
-use super::sys;
 use crate::error::Result;
 
 /// A described set of devices. CPU plugins have none.
@@ -47,7 +48,7 @@ impl Topology {
                 (a.create_options, a.num_options) = (named.as_ptr(), named.len());
             })
         }?;
-        Ok(Topology { plugin, raw: Arc::new(Raw { api, raw: made.topology }) })
+        Ok(Topology { plugin, raw: Arc::new(Raw { api, raw: made.topology, llvm: Llvm::new(plugin.platform()) }) })
     }
 
     /// The kind of each device.
@@ -72,20 +73,25 @@ impl Topology {
     /// # Errors
     /// Of PJRT.
     pub fn compile(&self, text: &str, options: &CompileOptions) -> Result<Ahead> {
-        let api = self.raw.api;
         let flags = flags::of_programs(self.plugin.platform(), self.plugin.cuda_dir());
-        let (encoded, source) = (options.encode(&flags), program::source(text));
+        let base = self.raw.llvm.base(|text, options| self.compile_with(text, options)?.debug_options())?;
+        let program = self.compile_with(text, &options.encode(&flags, base))?;
+        let signature = program.signature(options.inputs.as_deref())?;
+        Ok(Ahead { program, signature, _topology: self.raw.clone() })
+    }
+
+    /// Compiles with encoded options.
+    fn compile_with(&self, text: &str, options: &[u8]) -> Result<Program> {
+        let (api, source) = (self.raw.api, program::source(text));
         // SAFETY: text and options outlive the call; the program is handed to us.
-        let program = unsafe {
+        unsafe {
             let made = api.call::<sys::Compile>(|a| {
                 a.topology = self.raw.raw;
                 a.program = &raw const source;
-                (a.options, a.options_size) = (encoded.as_ptr().cast(), encoded.len());
+                (a.options, a.options_size) = (options.as_ptr().cast(), options.len());
             })?;
-            Program::new(api, made.executable)
-        };
-        let signature = program.signature(options.inputs.as_deref())?;
-        Ok(Ahead { program, signature, _topology: self.raw.clone() })
+            Ok(Program::new(api, made.executable))
+        }
     }
 
     /// Compiles StableHLO text for the devices, and keeps what XLA writes down meanwhile.
@@ -136,9 +142,10 @@ impl Ahead {
 struct Raw {
     api: Api,
     raw: *mut sys::Topology,
+    llvm: Llvm,
 }
 
-// SAFETY: PJRT's topologies are not changed after they are made.
+// SAFETY: pjrt_c_api.h binds a `PJRT_TopologyDescription` to no thread, and it is not changed after it is made.
 unsafe impl Send for Raw {}
 // SAFETY: as above.
 unsafe impl Sync for Raw {}

@@ -191,7 +191,7 @@ impl Provenance {
         Provenance {
             spiq: Some(VERSION.to_owned()),
             plugin: Some(plugin(client)),
-            xla_flags: Some(std::env::var("XLA_FLAGS").unwrap_or_default()),
+            xla_flags: Some(client.xla_flags().to_owned()),
             device: Some(client.platform_name().to_owned()),
             kernels: Some(if client.kernels().is_some() { Kernels::Spiq } else { Kernels::Xla }),
             ..Provenance::default()

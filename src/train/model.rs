@@ -8,7 +8,7 @@ use spiq_hlo::{Array, Tensor, TensorType};
 use crate::by_path::Types;
 use crate::error::{Error, Result};
 use crate::network::{self, Forward, MODEL_KEY, NOISE_KEY, Network};
-use crate::nn::{Axes, Axis, Layer, Named, Outcome, Sequential, Traced, Wanted};
+use crate::nn::{Axes, Axis, Layer, Named, Outcome, Sequential, Traced, Wanted, letters};
 use crate::quant::{Mode, Report};
 use crate::random::Rngs;
 use crate::signature::Role;
@@ -220,8 +220,7 @@ impl Model for Sequential {
         let traced = self.trace_with(x, Wanted { key: takes_key, states: training, rates: !training });
         let Traced { function, signature } = traced.map_err(|errors| Error::input(errors.to_string()))?;
         let whole = Forward { function, signature, report: Report::default() };
-        let letters = |rank| Axis::of_rank(rank).into_iter().map(Axis::letter).collect();
-        Ok(recorded(whole.cut(x.dims.first().copied().unwrap_or_default())?, letters))
+        Ok(recorded(whole.cut(x.dims.first().copied().unwrap_or_default())?, |rank| letters(&Axis::of_rank(rank))))
     }
     fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
         self.output(features).map(|_| features.to_vec()).map_err(|reason| {

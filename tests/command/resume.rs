@@ -6,11 +6,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::device::cpu;
 use spiq::config::ModelConfig;
 use spiq::data::{ArrayFile, Dataset};
 use spiq::network::Network;
 use spiq::optim;
-use spiq::pjrt::Client;
 use spiq::provenance::{Provenance, key};
 use spiq::quant::linear_only_rules;
 use spiq::random::Key;
@@ -553,9 +553,9 @@ fn files_of_earlier_versions_are_read_with_a_note() {
     // Of our own, what is not understood is refused.
     file.metadata = folder.metadata("run/checkpoint.safetensors");
     file.metadata
-        .extend([("spiq", "9.9.9"), ("optimizer", "newton")].map(|(key, value)| (key.to_owned(), value.to_owned())));
+        .extend([("spiq", "9.9.9"), ("numerics", "newton")].map(|(key, value)| (key.to_owned(), value.to_owned())));
     file.write(&folder.path("foreign.safetensors")).expect("a file");
-    folder.refuses(predict, "say that `optimizer` is `newton`, which this version of spiq does not understand");
+    folder.refuses(predict, "say that `numerics` is `newton`, which this version of spiq does not understand");
 }
 
 /// A run of the library with names of the tables is one of the command.
@@ -571,7 +571,7 @@ fn a_run_of_the_library_is_gone_on_with_and_predicted_with() {
         let options =
             Options { optimizer, time_steps: 5, length: Length::Steps(6), steps_per_call: Some(1), ..default };
         let stopped = AtomicBool::new(false);
-        let summary = train::run(&Client::cpu().expect("a client"), &options, &stopped, &mut |event| {
+        let summary = train::run(cpu(), &options, &stopped, &mut |event| {
             if let Event::Step { done: 3, .. } = event {
                 stopped.store(stop, Ordering::Relaxed);
             }

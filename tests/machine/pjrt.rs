@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 #[cfg(target_os = "linux")]
-use crate::own_process::passes;
+use crate::own_process::{own_process, passes};
 use spiq::pjrt::{Buffer, Client, ClientOptions, CompileOptions, Executable, Input, Platform, Plugin, Value};
 use spiq::{Array, DType, Error, ErrorKind, TensorType};
 
@@ -177,7 +177,7 @@ fn resident() -> usize {
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_stays_flat() {
-    passes(module_path!(), "memory_of_one_program_stays_flat");
+    passes(&mut own_process(module_path!(), "memory_of_one_program_stays_flat"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod device;
 mod jupyter;
+mod miri;
 mod notebook;
 mod notebooks;
 mod project;
@@ -18,6 +19,7 @@ Chores of the project.
   cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail where one shows an error
   cargo xtask device                      build target/device: what a machine with an accelerator needs to check and measure
   cargo xtask rooms                       print what each folder imports, fail where one imports what ARCHITECTURE.md bars
+  cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, where it is installed
   cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
 
 JupyterLab and nbclient (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
@@ -42,6 +44,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["jupyter"] => jupyter::install(),
         ["device"] => device::build(),
         ["rooms"] => rooms::show(),
+        ["miri"] => miri::run(),
         ["notebooks", rest @ ..] => {
             let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));
             match flags[..] {

@@ -4,7 +4,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::super::extension::Extension;
+use super::super::abi::extension::Extension;
 
 /// The plugin's extension for foreign functions.
 pub const EXTENSION: c_int = 5;
@@ -14,7 +14,7 @@ pub struct FfiExtension {
     pub base: Extension,
     type_id_register: *const c_void,
     user_data_add: *const c_void,
-    pub register_handler: Option<unsafe extern "C" fn(*mut RegisterHandler) -> *mut super::super::sys::Error>,
+    pub register_handler: Option<unsafe extern "C" fn(*mut RegisterHandler) -> *mut super::super::abi::sys::Error>,
 }
 
 #[repr(C)]
@@ -28,6 +28,9 @@ pub struct RegisterHandler {
     pub traits: c_int,
     pub spare: [usize; 8],
 }
+
+/// The name of the processor among XLA's platforms.
+pub const PROCESSOR: &str = "Host";
 
 /// What a handler is.
 pub type Handler = unsafe extern "C" fn(*mut CallFrame) -> *mut Error;
@@ -137,7 +140,13 @@ pub struct Api {
     internal: *const c_void,
 }
 
+/// What a slot holds; the argument's true type is that of the slot.
+pub type Function = unsafe extern "C" fn(*mut c_void) -> *mut Error;
+/// What the slot of `XLA_FFI_Error_Destroy` holds.
+pub type Procedure = unsafe extern "C" fn(*mut c_void);
+
 pub const ERROR_CREATE: usize = 0;
+pub const ERROR_DESTROY: usize = 2;
 pub const THREAD_POOL_SCHEDULE: usize = 11;
 pub const THREAD_POOL_NUM_THREADS: usize = 12;
 
@@ -150,6 +159,13 @@ pub struct ErrorCreate {
 }
 
 pub const INTERNAL: c_int = 13;
+
+#[repr(C)]
+pub struct ErrorDestroy {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub error: *mut Error,
+}
 
 #[repr(C)]
 pub struct Schedule {

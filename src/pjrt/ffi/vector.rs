@@ -1,6 +1,10 @@
 //! Runs code with the widest vector instructions of this processor. Knows nothing of what it computes.
 
-use spiq_kernels::run::Work;
+/// A part of a call's work. `run` is marked `inline(always)`, so that it is compiled once for each set of instructions below.
+pub trait Work: Send {
+    /// Does it.
+    fn run(self);
+}
 
 /// Runs `work` with the best instructions that there are.
 pub fn run<W: Work>(work: W) {

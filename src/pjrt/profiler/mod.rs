@@ -5,15 +5,15 @@ mod profile;
 mod space;
 
 use std::mem::{offset_of, size_of};
+use std::path::Path;
 use std::ptr;
 use std::sync::{Mutex, TryLockError};
 
 pub use profile::{Operation, Profile};
 
-use super::api;
-use super::platform::Platform;
-use super::plugin::Plugin;
-use super::proto::Writer;
+use super::abi::api::{self, Api};
+use super::abi::platform::Platform;
+use super::abi::proto::Writer;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What records where the time of a plugin's programs goes.
@@ -42,15 +42,16 @@ unsafe impl Sync for Profiler {}
 static RECORDING: Mutex<()> = Mutex::new(());
 
 impl Profiler {
-    pub(super) fn of(plugin: Plugin) -> Result<Profiler> {
+    /// The profiler of the plugin `path`.
+    pub(super) fn of(plugin: Api, path: &Path, platform: Option<Platform>) -> Result<Profiler> {
         let missing = || {
-            let name = plugin.path().display();
+            let name = path.display();
             let message = format!(
                 "the PJRT plugin {name} has no profiler; use one that has PJRT's extension for it, as that for CUDA"
             );
             Error::new(ErrorKind::Plugin, message)
         };
-        let extension = plugin.api().extension(layout::EXTENSION).ok_or_else(missing)?;
+        let extension = plugin.extension(layout::EXTENSION).ok_or_else(missing)?;
         // SAFETY: the extension's kind says that it is this struct; plugins are never unloaded, nor is the table, whose own
         // size says whether it reaches as far as the struct does.
         let api = unsafe {
@@ -58,7 +59,7 @@ impl Profiler {
             let reaches = !api.is_null() && (*api).struct_size >= size_of::<layout::Api>();
             reaches.then(|| &*api).ok_or_else(missing)?
         };
-        Ok(Profiler { api, platform: plugin.platform() })
+        Ok(Profiler { api, platform })
     }
 
     /// Records what runs during `work`, which must wait for its programs itself.

@@ -1,11 +1,12 @@
-//! The table of back ends. A new one is a file with its `impl Backend`, and a row here.
+//! The back ends, and the table of them. A new one is a file here with its `impl Backend`, its `mod` and its row.
+
+mod processor;
+mod triton;
 
 use crate::backend::Backend;
-use crate::processor::Processor;
-use crate::triton::Triton;
 
 /// Every back end.
-pub const BACKENDS: &[&dyn Backend] = &[&Processor, &Triton];
+pub const BACKENDS: &[&dyn Backend] = &[&processor::Processor, &triton::Triton];
 
 /// The back end for a platform, if there is one.
 ///

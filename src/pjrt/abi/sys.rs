@@ -16,12 +16,23 @@ pub const OLDEST: (i32, i32) = (0, 81);
 pub unsafe trait Plain {}
 
 /// The arguments of one function of the interface.
-pub trait Call: Plain {
+///
+/// # Safety
+/// The slot of a table holds null or a pointer to a function of type `Function`, which takes `Args` of this struct.
+pub unsafe trait Arguments: Plain {
     /// Its place in the function table.
     const SLOT: usize;
     /// Its name in messages.
     const NAME: &'static str;
+    /// The function's type.
+    type Function: Copy;
 }
+
+/// The arguments of a function that may fail.
+pub trait Call: Arguments<Function = Function> {}
+
+/// The arguments of a function that returns nothing.
+pub trait Report: Arguments<Function = Procedure> {}
 
 /// An argument struct: the header that all of them share, the fields, and room for fields of later versions.
 ///
@@ -85,8 +96,10 @@ pub struct Api {
 
 /// What `GetPjrtApi` is.
 pub type GetApi = unsafe extern "C" fn() -> *const Api;
-/// What every slot holds; the argument's true type is that of the slot.
+/// What a slot holds; the argument's true type is that of the slot.
 pub type Function = unsafe extern "C" fn(*mut c_void) -> *mut Error;
+/// What the slots of `PJRT_Error_Destroy` and `PJRT_Error_Message` hold.
+pub type Procedure = unsafe extern "C" fn(*mut c_void);
 
 /// A named option or attribute. Arrays of it are indexed by its size, so it has no room for later fields.
 #[repr(C)]
@@ -152,20 +165,30 @@ structs! {
 }
 
 macro_rules! calls {
-    ($($slot:literal $name:ident { $($field:ident: $ty:ty,)* })*) => {
+    ($kind:ident $function:ident: $($slot:literal $name:ident { $($field:ident: $ty:ty,)* })*) => {
         structs! { $($name { $($field: $ty,)* })* }
-        $(impl Call for $name {
-            const SLOT: usize = $slot;
-            const NAME: &'static str = stringify!($name);
-        })*
+        $(
+            // SAFETY: slot and struct are those of pjrt_c_api.h.
+            unsafe impl Arguments for $name {
+                const SLOT: usize = $slot;
+                const NAME: &'static str = stringify!($name);
+                type Function = $function;
+            }
+            impl $kind for $name {}
+        )*
     };
 }
 
 type OnReady = unsafe extern "C" fn(error: *mut Error, user: *mut c_void);
 
 calls! {
+    Report Procedure:
     0 ErrorDestroy { error: *mut Error, }
     1 ErrorMessage { error: *const Error, message: *const c_char, message_size: usize, }
+}
+
+calls! {
+    Call Function:
     2 ErrorGetCode { error: *const Error, code: c_int, }
     3 PluginInitialize { }
     4 PluginAttributes { attributes: *const NamedValue, num_attributes: usize, }

@@ -2,45 +2,58 @@
 
 use std::ffi::{c_char, c_int};
 use std::mem::size_of;
+use std::ptr::NonNull;
 
 use super::extension::{self, Extension};
-use super::sys::{self, Args, Call, NamedValue};
+use super::sys::{self, Args, Arguments, Call, NamedValue, Report};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The function table of one plugin. Plugins are never unloaded, so it lives as long as the process.
+///
+/// A pointer, not a reference to the head: the slots lie behind the head, where a reference to it does not reach.
 #[derive(Clone, Copy)]
-pub struct Api(&'static sys::Api);
+pub struct Api(NonNull<sys::Api>);
 
-// SAFETY: the table is read only, and PJRT's functions may be called from any thread.
+// SAFETY: `PJRT_Api` of pjrt_c_api.h is a table that nobody writes after `GetPjrtApi`; the header binds none of its functions to a
+// thread.
 unsafe impl Send for Api {}
 // SAFETY: as above.
 unsafe impl Sync for Api {}
 
 impl Api {
     /// Takes over a table.
-    pub fn new(table: &'static sys::Api) -> Api {
+    ///
+    /// # Safety
+    /// The table is PJRT's: it lives as long as the process, nobody writes it, and the pointer reaches as many bytes as its
+    /// `struct_size` says.
+    pub unsafe fn new(table: NonNull<sys::Api>) -> Api {
         Api(table)
+    }
+
+    fn head(self) -> &'static sys::Api {
+        // SAFETY: the promise of `new`.
+        unsafe { self.0.as_ref() }
     }
 
     /// Major and minor version of the interface that the plugin speaks.
     pub fn version(self) -> (i32, i32) {
-        (self.0.major, self.0.minor)
+        (self.head().major, self.head().minor)
     }
 
     /// The plugin's extension of a kind; its kind says which struct it is, and it lives as long as the table.
     pub fn extension(self, kind: c_int) -> Option<*const Extension> {
         // SAFETY: the list is the plugin's own, which lives as long as the process.
-        unsafe { extension::find(self.0.extensions.cast_const().cast(), kind) }
+        unsafe { extension::find(self.head().extensions.cast_const().cast(), kind) }
     }
 
     /// The function in a slot, if the plugin's table reaches that far and holds one.
-    fn function(self, slot: usize) -> Option<sys::Function> {
-        let offset = size_of::<sys::Api>() + slot * size_of::<usize>();
-        if offset + size_of::<usize>() > self.0.struct_size {
+    fn function<A: Arguments>(self) -> Option<A::Function> {
+        let offset = size_of::<sys::Api>() + A::SLOT * size_of::<usize>();
+        if offset + size_of::<usize>() > self.head().struct_size {
             return None;
         }
-        // SAFETY: the table's own size says that the slot lies inside it, and a slot is a nullable function pointer.
-        unsafe { std::ptr::from_ref(self.0).byte_add(offset).cast::<Option<sys::Function>>().read() }
+        // SAFETY: the table's own size says that the slot lies inside it; `Arguments` says which nullable function pointer it is.
+        unsafe { self.0.byte_add(offset).cast::<Option<A::Function>>().read() }
     }
 
     /// Calls a function: `fill` sets the inputs, the returned fields hold the outputs.
@@ -48,7 +61,7 @@ impl Api {
     /// # Safety
     /// The pointers that `fill` sets are what the function expects, and stay valid as long as it uses them.
     pub unsafe fn call<C: Call>(self, fill: impl FnOnce(&mut C)) -> Result<C> {
-        let function = self.function(C::SLOT).ok_or_else(|| missing::<C>())?;
+        let function = self.function::<C>().ok_or_else(|| missing::<C>())?;
         let mut args = Args::<C>::zeroed();
         fill(&mut args);
         // SAFETY: the slot's function takes this struct, and the caller vouches for the pointers in it.
@@ -77,24 +90,37 @@ impl Api {
         }
         // SAFETY: the error lives until it is destroyed below, and its text as long as it does.
         let (code, text) = unsafe {
-            let message = self.raw_call::<sys::ErrorMessage>(|a| a.error = error);
-            let code = self.raw_call::<sys::ErrorGetCode>(|a| a.error = error);
-            (code.code, text(message.message, message.message_size))
+            let message = self.report::<sys::ErrorMessage>(|a| a.error = error);
+            (self.code(error), text(message.message, message.message_size))
         };
         // SAFETY: the error is ours and not used again.
-        unsafe { self.raw_call::<sys::ErrorDestroy>(|a| a.error = error) };
+        unsafe { self.report::<sys::ErrorDestroy>(|a| a.error = error) };
         Err(failed(code, during, &text))
     }
 
-    /// Calls a function whose result is not an error (or, for the error code, not worth one).
+    /// The status code of an error; 0 where the plugin does not tell.
+    ///
+    /// # Safety
+    /// `error` is an error object of this plugin.
+    unsafe fn code(self, error: *mut sys::Error) -> c_int {
+        let mut args = Args::<sys::ErrorGetCode>::zeroed();
+        args.error = error;
+        if let Some(function) = self.function::<sys::ErrorGetCode>() {
+            // SAFETY: the slot's function takes this struct. It returns null: an error about an error cannot be told.
+            unsafe { function((&raw mut args).cast()) };
+        }
+        args.code
+    }
+
+    /// Calls a function that returns nothing.
     ///
     /// # Safety
     /// As for [`Api::call`].
-    unsafe fn raw_call<C: Call>(self, fill: impl FnOnce(&mut C)) -> C {
+    unsafe fn report<C: Report>(self, fill: impl FnOnce(&mut C)) -> C {
         let mut args = Args::<C>::zeroed();
         fill(&mut args);
-        if let Some(function) = self.function(C::SLOT) {
-            // SAFETY: the caller's promise. Slots 0 and 1 return nothing; the value is not looked at.
+        if let Some(function) = self.function::<C>() {
+            // SAFETY: the slot's function takes this struct, and the caller vouches for the pointers in it.
             unsafe { function((&raw mut args).cast()) };
         }
         args.into_body()
@@ -227,5 +253,73 @@ fn write_value(name: &str, value: &Value) -> NamedValue {
         kind,
         value: data,
         value_size: size,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::c_void;
+
+    use super::super::fake;
+    use super::*;
+
+    /// What an error object of the table below is.
+    struct Fault {
+        code: c_int,
+        text: &'static str,
+    }
+
+    unsafe extern "C" fn initialize(_: *mut Args<sys::PluginInitialize>) -> *mut sys::Error {
+        Box::into_raw(Box::new(Fault { code: 3, text: "a shape is wrong" })).cast()
+    }
+
+    unsafe extern "C" fn message(args: *mut Args<sys::ErrorMessage>) {
+        // SAFETY: the arguments are a call's, and the error is one of these.
+        unsafe {
+            let args = &mut *args;
+            let text = (*args.error.cast::<Fault>()).text;
+            (args.message, args.message_size) = (text.as_ptr().cast(), text.len());
+        }
+    }
+
+    unsafe extern "C" fn code(args: *mut Args<sys::ErrorGetCode>) -> *mut sys::Error {
+        // SAFETY: as above.
+        unsafe {
+            let args = &mut *args;
+            args.code = (*args.error.cast::<Fault>()).code;
+        }
+        std::ptr::null_mut()
+    }
+
+    unsafe extern "C" fn destroy(args: *mut Args<sys::ErrorDestroy>) {
+        // SAFETY: as above; the caller gives the error back.
+        unsafe {
+            let args = &*args;
+            drop(Box::from_raw(args.error.cast::<Fault>()));
+        }
+    }
+
+    /// Under Miri: slots lie behind what a reference to the head reaches, two of them return nothing, and no error leaks.
+    #[test]
+    fn an_error_is_told_and_released() {
+        let api = fake::api(&[
+            (0, destroy as *const c_void),
+            (1, message as *const c_void),
+            (2, code as *const c_void),
+            (3, initialize as *const c_void),
+        ]);
+        // SAFETY: the function takes no pointers.
+        let told = unsafe { api.call::<sys::PluginInitialize>(|_| {}) }.map(drop).expect_err("an error");
+        assert_eq!(told.to_string(), "PJRT INVALID_ARGUMENT (PluginInitialize): a shape is wrong");
+    }
+
+    #[test]
+    fn slots_that_are_empty_or_beyond_the_table_are_missing() {
+        let api = fake::api(&[(3, std::ptr::null())]);
+        // SAFETY: the functions are not there.
+        let missing = unsafe {
+            [api.call::<sys::PluginInitialize>(|_| {}).is_err(), api.call::<sys::BufferDestroy>(|_| {}).is_err()]
+        };
+        assert_eq!((missing, api.version()), ([true; 2], sys::OLDEST));
     }
 }

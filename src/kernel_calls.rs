@@ -1,0 +1,204 @@
+//! The processor's kernels as code that XLA's programs call, and clients that know them: the tie between [`pjrt`](crate::pjrt) and the
+//! kernels, of which neither knows the other.
+
+use spiq_kernels::run::{self, Pool};
+use spiq_kernels::{Backend, ELEMENTWISE_SCAN, MASKED_PRODUCT, PRODUCTS, PROGRAM};
+
+use crate::error::Result;
+use crate::pjrt::ffi::{self, Call, Handler, Registration, Threads};
+use crate::pjrt::{Client, ClientOptions, Platform, Plugin, Progress};
+
+/// The code that kernels' calls name.
+const HANDLERS: [Registration; 2] =
+    [Registration::new::<Scan>(ELEMENTWISE_SCAN), Registration::new::<Product>(MASKED_PRODUCT)];
+
+/// The back end for a plugin's programs.
+fn backend(platform: Option<Platform>) -> Option<&'static dyn Backend> {
+    spiq_kernels::backend(platform?.name())
+}
+
+/// What the programs of a plugin call.
+fn handlers(platform: Option<Platform>) -> Vec<Registration> {
+    let targets = backend(platform).map_or(&[][..], |backend| backend.targets());
+    HANDLERS.into_iter().filter(|handler| targets.contains(&handler.target())).collect()
+}
+
+/// Whether kernels are called at all: not with `SPIQ_NO_KERNELS=1`.
+fn are_wanted() -> bool {
+    std::env::var_os("SPIQ_NO_KERNELS").is_none_or(|value| value.is_empty() || value == "0")
+}
+
+/// The kernels that programs of a platform may call, whose plugin need not be there.
+pub(crate) fn kernels_of(platform: Platform) -> Option<&'static dyn Backend> {
+    backend(Some(platform)).filter(|_| are_wanted())
+}
+
+impl Client {
+    /// A client of this machine's processor. Installs the plugin without a word where there is none; to show the progress,
+    /// use [`Client::open_with`].
+    ///
+    /// # Errors
+    /// As [`Client::open_with`].
+    pub fn cpu() -> Result<Client> {
+        Client::open_with(Platform::Cpu, &ClientOptions::default(), &mut |_| {})
+    }
+
+    /// A client of a platform whose plugin is found on this machine.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Plugin`](crate::ErrorKind::Plugin) when there is no plugin or it cannot be opened; of PJRT when there is no such
+    /// device.
+    pub fn open(platform: Platform) -> Result<Client> {
+        Client::new(Plugin::of(platform)?, &ClientOptions::default())
+    }
+
+    /// A client of a platform. Only the CPU's plugin is installed by itself; `progress` hears of it.
+    ///
+    /// # Errors
+    /// As [`Client::open`] and [`install`](crate::pjrt::install()).
+    pub fn open_with(
+        platform: Platform,
+        options: &ClientOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Client> {
+        let plugin = match platform {
+            Platform::Cpu => Plugin::of_or_install(platform, progress)?,
+            _ => Plugin::of(platform)?,
+        };
+        Client::new(plugin, options)
+    }
+
+    /// A client of an opened plugin.
+    ///
+    /// # Errors
+    /// Of PJRT, for example when the machine has no such device.
+    pub fn new(plugin: Plugin, options: &ClientOptions) -> Result<Client> {
+        Client::with_handlers(plugin, options, &handlers(plugin.platform()))
+    }
+
+    /// The kernels of this library that programs may call; none with `SPIQ_NO_KERNELS=1`, nor where the plugin takes none.
+    pub fn kernels(&self) -> Option<&'static dyn Backend> {
+        // A plugin that takes no handlers has loops of its own.
+        let callable = |backend: &&dyn Backend| backend.targets().is_empty() || self.calls_handlers();
+        backend(self.plugin().platform()).filter(callable).filter(|_| are_wanted())
+    }
+}
+
+/// A loop over time.
+struct Scan;
+
+impl Handler for Scan {
+    fn call(call: Call<'_>) -> std::result::Result<(), String> {
+        let (program, products) = (program(&call)?, call.attributes.numbers(PRODUCTS).unwrap_or_default());
+        let (inputs, outputs) = memory(call.inputs, call.outputs);
+        run::run_scan(program, products, inputs, outputs, &call.threads)
+    }
+}
+
+/// A masked product.
+struct Product;
+
+impl Handler for Product {
+    fn call(call: Call<'_>) -> std::result::Result<(), String> {
+        let program = program(&call)?;
+        let (inputs, mut outputs) = memory(call.inputs, call.outputs);
+        run::run_product(program, &inputs, &mut outputs, &call.threads)
+    }
+}
+
+fn program<'a>(call: &Call<'a>) -> std::result::Result<&'a [i64], &'static str> {
+    call.attributes.numbers(PROGRAM).ok_or("a kernel was called without a program")
+}
+
+/// A call's memory in the kernels' words. The lists keep their places.
+fn memory<'a>(inputs: Vec<ffi::Read<'a>>, outputs: Vec<ffi::Write<'a>>) -> (Vec<run::Read<'a>>, Vec<run::Write<'a>>) {
+    macro_rules! same {
+        ($list:ident, $kind:ident: $($ty:ident)*) => {
+            $list.into_iter().map(|memory| match memory { $(ffi::$kind::$ty(slice) => run::$kind::$ty(slice),)* }).collect()
+        };
+    }
+    (same!(inputs, Read: F32 S32 S8 Bf16 Pred), same!(outputs, Write: F32 S32 S8 Bf16 Pred))
+}
+
+impl Pool for Threads<'_> {
+    fn workers(&self) -> usize {
+        Threads::workers(self)
+    }
+
+    fn run_all<W: run::Work>(&self, parts: Vec<W>) -> bool {
+        self.share(parts.into_iter().map(Part).collect())
+    }
+}
+
+/// A part of a kernel's work. The lists of them keep their places, too.
+#[repr(transparent)]
+struct Part<W>(W);
+
+impl<W: run::Work> ffi::Work for Part<W> {
+    #[inline(always)]
+    fn run(self) {
+        self.0.run();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spiq_hlo::DType;
+    use spiq_kernels::{Instruction, LaneOp, LaneProgram, MaskedProduct, Slot};
+
+    use super::*;
+    use crate::pjrt::ffi::fake::{Memory, THREADS, call};
+
+    /// Under Miri: kernels write each element of a result before they read it, for nobody has written it before.
+    #[test]
+    fn a_loop_over_time_sums_a_sequence() {
+        let (steps, lanes) = (3, 5);
+        let program = LaneProgram {
+            steps,
+            lanes,
+            reverse: false,
+            consts: Vec::new(),
+            carries: vec![Slot::Result(0)],
+            slices: vec![DType::Pred],
+            outputs: vec![(Slot::Result(0), DType::F32), (Slot::Slice(0), DType::Pred)],
+            instructions: vec![Instruction {
+                op: LaneOp::Add,
+                operands: [Slot::Carry(0), Slot::Slice(0), Slot::Carry(0)],
+            }],
+        };
+        let spikes: Vec<u8> = (0..steps * lanes).map(|i| u8::from(i % 2 == 0)).collect();
+        let (mut start, mut sequence) = (Memory::of(&vec![1.0f32; lanes]), Memory::of(&spikes));
+        let (mut last, mut rows) = (Memory::<f32>::unwritten(lanes), Memory::<f32>::unwritten(steps * lanes));
+        let mut copy = Memory::<u8>::unwritten(steps * lanes);
+        let (inputs, outputs) = ([start.buffer(), sequence.buffer()], [last.buffer(), rows.buffer(), copy.buffer()]);
+        let handlers = handlers(Some(Platform::Cpu));
+        assert_eq!(call(handlers[0], &[(PROGRAM, &program.encode())], &inputs, &outputs), None);
+        assert_eq!(last.read(), [3.0, 2.0, 3.0, 2.0, 3.0]);
+        assert_eq!(rows.read()[..lanes], [2.0, 1.0, 2.0, 1.0, 2.0]);
+        assert_eq!(copy.read(), spikes);
+    }
+
+    /// The same for products.
+    #[test]
+    fn a_product_adds_rows() {
+        THREADS.set(2);
+        for over_rows in [false, true] {
+            let product = MaskedProduct { rows: 3, columns: 3, width: 2, over_rows };
+            let (mut spikes, mut matrix) =
+                (Memory::of(&[1u8, 0, 1, 0, 0, 0, 0, 1, 0]), Memory::of(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]));
+            let mut sums = Memory::<f32>::unwritten(6);
+            let inputs = [spikes.buffer(), matrix.buffer()];
+            let handlers = handlers(Some(Platform::Cpu));
+            assert_eq!(call(handlers[1], &[(PROGRAM, &product.encode())], &inputs, &[sums.buffer()]), None);
+            let want = if over_rows { [1.0, 2.0, 5.0, 6.0, 1.0, 2.0] } else { [6.0, 8.0, 0.0, 0.0, 3.0, 4.0] };
+            assert_eq!(sums.read(), want);
+        }
+    }
+
+    #[test]
+    fn a_call_without_a_program_is_refused() {
+        let want = Some("a kernel was called without a program".to_owned());
+        handlers(Some(Platform::Cpu)).iter().for_each(|handler| assert_eq!(call(*handler, &[], &[], &[]), want));
+        assert!(handlers(Some(Platform::Cuda)).is_empty());
+    }
+}

@@ -1,0 +1,42 @@
+//! A function table in memory, for tests of what is done with a plugin's. They need no plugin, so Miri can run them.
+
+use std::ffi::c_void;
+use std::mem::{MaybeUninit, offset_of};
+use std::ptr::NonNull;
+use std::sync::Mutex;
+
+use super::api::Api;
+use super::sys;
+
+const SLOTS: usize = 100;
+
+#[repr(C)]
+struct Table {
+    head: sys::Api,
+    slots: [*const c_void; SLOTS],
+    /// Not a part of the table as its size tells.
+    beyond: *const c_void,
+}
+
+/// Tables stay, as plugins do, and are no leaks.
+static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
+
+struct Kept(#[expect(dead_code, reason = "held alone")] NonNull<Table>);
+
+// SAFETY: nobody writes a table.
+unsafe impl Send for Kept {}
+
+/// A table of the oldest version with these functions in its first slots.
+pub fn api(functions: &[(usize, *const c_void)]) -> Api {
+    // SAFETY: numbers and nullable pointers.
+    let mut table: Box<Table> = Box::new(unsafe { MaybeUninit::zeroed().assume_init() });
+    table.head.struct_size = offset_of!(Table, beyond);
+    (table.head.major, table.head.minor) = sys::OLDEST;
+    for &(slot, function) in functions {
+        table.slots[slot] = function;
+    }
+    let table = NonNull::from(Box::leak(table));
+    KEPT.lock().expect("nobody panics with it").push(Kept(table));
+    // SAFETY: the table is never released, and has the size that it tells.
+    unsafe { Api::new(table.cast()) }
+}

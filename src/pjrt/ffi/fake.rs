@@ -1,0 +1,212 @@
+//! Calls as XLA makes them, for tests of what is done with one. They need no plugin, so Miri can run them.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, c_int, c_void};
+use std::mem::{MaybeUninit, size_of};
+use std::ptr;
+use std::thread::{JoinHandle, spawn};
+
+use super::Registration;
+use super::layout::{
+    Api, Attributes, Buffer, Buffers, CallFrame, Error, ErrorCreate, ErrorDestroy, F32, KIND_ARRAY, List, METADATA,
+    Metadata, MetadataExtension, NumThreads, PRED, S8, S32, S64, Schedule, THREAD_POOL_NUM_THREADS,
+    THREAD_POOL_SCHEDULE, Text,
+};
+use super::pool::Job;
+
+thread_local! {
+    /// How many threads XLA says that it has.
+    pub static THREADS: Cell<i64> = const { Cell::new(1) };
+    /// Whether it takes no job all the same.
+    pub static REFUSES: Cell<bool> = const { Cell::new(false) };
+    /// Errors that were made and not released.
+    pub static TOLD: Cell<usize> = const { Cell::new(0) };
+    static HELPERS: RefCell<Vec<JoinHandle<()>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Types of elements.
+pub trait Element: Copy {
+    const TYPE: c_int;
+}
+impl Element for i8 {
+    const TYPE: c_int = S8;
+}
+impl Element for i32 {
+    const TYPE: c_int = S32;
+}
+impl Element for f32 {
+    const TYPE: c_int = F32;
+}
+impl Element for u8 {
+    const TYPE: c_int = PRED;
+}
+
+/// An operand's or a result's memory.
+pub struct Memory<T> {
+    elements: Box<[MaybeUninit<T>]>,
+    dims: Box<[i64; 1]>,
+}
+
+impl<T: Element> Memory<T> {
+    pub fn of(values: &[T]) -> Memory<T> {
+        let elements = values.iter().map(|value| MaybeUninit::new(*value)).collect();
+        Memory { elements, dims: Box::new([values.len() as i64]) }
+    }
+
+    /// Nothing is there yet.
+    pub fn unwritten(count: usize) -> Memory<T> {
+        Memory { elements: Box::new_uninit_slice(count), dims: Box::new([count as i64]) }
+    }
+
+    pub fn read(&self) -> Vec<T> {
+        // SAFETY: a test reads what a handler should have written; Miri tells where it has not.
+        self.elements.iter().map(|element| unsafe { element.assume_init() }).collect()
+    }
+
+    /// What points there.
+    pub fn buffer(&mut self) -> Buffer {
+        Buffer {
+            struct_size: size_of::<Buffer>(),
+            extensions: ptr::null(),
+            element_type: T::TYPE,
+            data: self.elements.as_mut_ptr().cast(),
+            rank: 1,
+            dims: self.dims.as_ptr(),
+        }
+    }
+}
+
+/// XLA's functions.
+#[repr(C)]
+struct Table {
+    head: Api,
+    slots: [*const c_void; THREAD_POOL_NUM_THREADS + 1],
+}
+
+unsafe extern "C" fn create(args: *mut ErrorCreate) -> *mut Error {
+    TOLD.set(TOLD.get() + 1);
+    // SAFETY: the arguments are a call's.
+    let text = unsafe { CStr::from_ptr((*args).message) };
+    Box::into_raw(Box::new(text.to_string_lossy().into_owned())).cast()
+}
+
+unsafe extern "C" fn destroy(args: *mut ErrorDestroy) {
+    TOLD.set(TOLD.get() - 1);
+    // SAFETY: the error is one that `create` made, given back.
+    drop(unsafe { Box::from_raw((*args).error.cast::<String>()) });
+}
+
+unsafe extern "C" fn schedule(args: *mut Schedule) -> *mut Error {
+    if REFUSES.get() {
+        let mut args = ErrorCreate {
+            struct_size: size_of::<ErrorCreate>(),
+            extensions: ptr::null(),
+            message: c"no threads".as_ptr(),
+            code: 13,
+        };
+        // SAFETY: the arguments are those of the function.
+        return unsafe { create(&raw mut args) };
+    }
+    // SAFETY: the arguments are a call's.
+    let job = unsafe { Job { task: (*args).task, data: (*args).data } };
+    let helper = spawn(move || {
+        let job = job;
+        // SAFETY: the job is called here alone.
+        unsafe { (job.task)(job.data) }
+    });
+    HELPERS.with_borrow_mut(|helpers| helpers.push(helper));
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn num_threads(args: *mut NumThreads) -> *mut Error {
+    // SAFETY: the arguments are a call's.
+    unsafe { *(*args).count = THREADS.get() };
+    ptr::null_mut()
+}
+
+fn table() -> Table {
+    // SAFETY: numbers and nullable pointers.
+    let mut table: Table = unsafe { MaybeUninit::zeroed().assume_init() };
+    table.head.struct_size = size_of::<Table>();
+    table.slots[super::layout::ERROR_CREATE] = create as *const c_void;
+    table.slots[super::layout::ERROR_DESTROY] = destroy as *const c_void;
+    table.slots[THREAD_POOL_SCHEDULE] = schedule as *const c_void;
+    table.slots[THREAD_POOL_NUM_THREADS] = num_threads as *const c_void;
+    table
+}
+
+/// Calls what is registered with lists of numbers, operands and results. The error that it returns.
+pub fn call(
+    registered: Registration,
+    attributes: &[(&str, &[i64])],
+    inputs: &[Buffer],
+    outputs: &[Buffer],
+) -> Option<String> {
+    // SAFETY: the frame is that of a call.
+    with_frame(attributes, inputs, outputs, |frame| unsafe { (registered.handler)(frame) })
+}
+
+fn with_frame(
+    attributes: &[(&str, &[i64])],
+    inputs: &[Buffer],
+    outputs: &[Buffer],
+    handler: impl FnOnce(*mut CallFrame) -> *mut Error,
+) -> Option<String> {
+    let table = table();
+    let names: Vec<Text> =
+        attributes.iter().map(|(name, _)| Text { data: name.as_ptr().cast(), size: name.len() }).collect();
+    let lists: Vec<List> = attributes
+        .iter()
+        .map(|(_, list)| List { element_type: S64, size: list.len(), data: list.as_ptr().cast() })
+        .collect();
+    let (names, lists): (Vec<*const Text>, Vec<*const c_void>) =
+        (names.iter().map(ptr::from_ref).collect(), lists.iter().map(|list| ptr::from_ref(list).cast()).collect());
+    let kinds = vec![KIND_ARRAY; lists.len()];
+    let (inputs, outputs): (Vec<*const Buffer>, Vec<*const Buffer>) =
+        (inputs.iter().map(ptr::from_ref).collect(), outputs.iter().map(ptr::from_ref).collect());
+    let buffers = |list: &[*const Buffer]| Buffers {
+        struct_size: size_of::<Buffers>(),
+        extensions: ptr::null(),
+        size: list.len() as i64,
+        kinds: ptr::null(),
+        buffers: list.as_ptr(),
+    };
+    let mut frame = CallFrame {
+        struct_size: size_of::<CallFrame>(),
+        extensions: ptr::null(),
+        api: (&raw const table).cast(),
+        context: ptr::null_mut(),
+        stage: 3,
+        args: buffers(&inputs),
+        rets: buffers(&outputs),
+        attrs: Attributes {
+            struct_size: size_of::<Attributes>(),
+            extensions: ptr::null(),
+            size: lists.len() as i64,
+            kinds: kinds.as_ptr(),
+            names: names.as_ptr(),
+            values: lists.as_ptr(),
+        },
+    };
+    let error = handler(&raw mut frame);
+    for helper in HELPERS.take() {
+        helper.join().expect("a job does not panic");
+    }
+    (!error.is_null()).then(|| {
+        TOLD.set(TOLD.get() - 1);
+        // SAFETY: the error is one that `create` made, handed to XLA.
+        *unsafe { Box::from_raw(error.cast::<String>()) }
+    })
+}
+
+/// Asks what is registered what it is: its version.
+pub fn asked(registered: Registration) -> (c_int, c_int) {
+    // SAFETY: numbers and nullable pointers.
+    let (mut frame, mut metadata, mut extension): (CallFrame, Metadata, MetadataExtension) =
+        unsafe { MaybeUninit::zeroed().assume_init() };
+    (extension.base.kind, extension.metadata) = (METADATA, &raw mut metadata);
+    frame.extensions = (&raw const extension).cast();
+    // SAFETY: the frame is that of a question.
+    assert!(unsafe { (registered.handler)(&raw mut frame) }.is_null());
+    (metadata.version.major, metadata.version.minor)
+}

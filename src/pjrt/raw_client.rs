@@ -1,0 +1,116 @@
+//! PJRT's own client, and what it says about itself and its devices once. Compiles and runs nothing.
+
+use super::abi::api::{self, Api, Value};
+use super::abi::platform::Platform;
+use super::abi::sys;
+use super::llvm::Llvm;
+use super::plugin::Plugin;
+use super::{environment, flags, retain};
+use crate::error::{Error, ErrorKind, Result};
+
+/// PJRT's own client. Buffers and executables hold it, so it is released after the last of them.
+pub struct RawClient {
+    pub api: Api,
+    pub plugin: Plugin,
+    pub raw: *mut sys::Client,
+    pub devices: Vec<Described>,
+    /// The compiler's flags for every program.
+    pub flags: Vec<(String, Value)>,
+    /// LLVM's.
+    pub llvm: Llvm,
+    pub platform: String,
+    pub version: String,
+}
+
+// SAFETY: pjrt_c_api.h binds neither a `PJRT_Client` nor a `PJRT_Device` to a thread, and its users call them from many at once; what
+// is changed there is behind the plugin's locks. The fields here are not changed after `create`.
+unsafe impl Send for RawClient {}
+// SAFETY: as above.
+unsafe impl Sync for RawClient {}
+
+/// What is read from a device once.
+pub struct Described {
+    pub raw: *mut sys::Device,
+    pub id: i32,
+    pub kind: String,
+    pub description: String,
+}
+
+impl RawClient {
+    /// A client with these options, named as the plugin names them. `cpu_devices` are how many the CPU plugin pretends to have.
+    pub fn create(plugin: Plugin, cpu_devices: usize, mut values: Vec<(String, Value)>) -> Result<RawClient> {
+        let api = plugin.api();
+        // Plugins of other hardware refuse an option that they do not know.
+        if plugin.platform() == Some(Platform::Cpu) {
+            retain::freed_memory();
+            values.push(("cpu_device_count".to_owned(), Value::Int(cpu_devices as i64)));
+        }
+        if plugin.platform() == Some(Platform::Cuda) {
+            values.extend(environment::cuda_options()?);
+        }
+        let named = api::write_named(&values);
+        // SAFETY: the options outlive the call.
+        let created = unsafe {
+            api.call::<sys::ClientCreate>(|a| {
+                a.create_options = named.as_ptr();
+                a.num_options = named.len();
+            })
+        }?;
+        let (devices, flags, llvm) = (Vec::new(), Vec::new(), Llvm::default());
+        let (platform, version) = (String::new(), String::new());
+        // From here on dropping releases the client, whatever fails.
+        let mut client = RawClient { api, plugin, raw: created.client, devices, flags, llvm, platform, version };
+        client.describe()?;
+        Ok(client)
+    }
+
+    fn describe(&mut self) -> Result<()> {
+        // SAFETY: the client lives; its lists and texts live as long.
+        unsafe {
+            let name = self.api.call::<sys::ClientPlatformName>(|a| a.client = self.raw)?;
+            self.platform = api::text(name.name, name.name_size);
+            // What the plugin says of itself, since a file that the user names may be called anything.
+            let platform = Platform::guess(&self.platform).or(self.plugin.platform());
+            self.flags = flags::of_programs(platform, self.plugin.cuda_dir());
+            self.llvm = Llvm::new(platform);
+            let version = self.api.call::<sys::ClientPlatformVersion>(|a| a.client = self.raw)?;
+            self.version = api::text(version.version, version.version_size);
+            let list = self.api.call::<sys::ClientAddressableDevices>(|a| a.client = self.raw)?;
+            let devices = api::slice(list.devices, list.num_devices).iter();
+            self.devices = devices.map(|&raw| describe(self.api, raw)).collect::<Result<_>>()?;
+        }
+        match self.devices.is_empty() {
+            true => Err(Error::new(ErrorKind::Plugin, format!("the {} plugin finds no device", self.platform))),
+            false => Ok(()),
+        }
+    }
+
+    /// What a compiled program depends on besides its text and options.
+    pub fn context(&self) -> String {
+        let kinds: Vec<&str> = self.devices.iter().map(|d| d.kind.as_str()).collect();
+        format!("{} {} {} {kinds:?}", self.plugin.identity(), self.platform, self.version)
+    }
+}
+
+impl Drop for RawClient {
+    fn drop(&mut self) {
+        // SAFETY: buffers and executables hold the client, so none is left.
+        unsafe { self.api.destroy::<sys::ClientDestroy>(|a| a.client = self.raw) };
+    }
+}
+
+/// Reads what a device says about itself.
+///
+/// # Safety
+/// `raw` is a device of a living client of this plugin.
+unsafe fn describe(api: Api, raw: *mut sys::Device) -> Result<Described> {
+    // SAFETY: the caller's promise; the texts live as long as the client.
+    unsafe {
+        let description = api.call::<sys::DeviceGetDescription>(|a| a.device = raw)?.description;
+        let id = api.call::<sys::DeviceDescriptionId>(|a| a.description = description)?.id;
+        let kind = api.call::<sys::DeviceDescriptionKind>(|a| a.description = description)?;
+        let long = api.call::<sys::DeviceDescriptionDebugString>(|a| a.description = description)?;
+        let (kind, description) = (api::text(kind.kind, kind.kind_size), api::text(long.text, long.text_size));
+        Ok(Described { raw, id, kind, description })
+    }
+}
