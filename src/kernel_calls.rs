@@ -23,6 +23,16 @@ fn handlers(platform: Option<Platform>) -> Vec<Registration> {
     HANDLERS.into_iter().filter(|handler| targets.contains(&handler.target())).collect()
 }
 
+/// Whether kernels are called at all: not with `SPIQ_NO_KERNELS=1`.
+fn are_wanted() -> bool {
+    std::env::var_os("SPIQ_NO_KERNELS").is_none_or(|value| value.is_empty() || value == "0")
+}
+
+/// The kernels that programs of a platform may call, whose plugin need not be there.
+pub(crate) fn kernels_of(platform: Platform) -> Option<&'static dyn Backend> {
+    backend(Some(platform)).filter(|_| are_wanted())
+}
+
 impl Client {
     /// A client of this machine's processor. Installs the plugin without a word where there is none; to show the progress,
     /// use [`Client::open_with`].
@@ -68,10 +78,9 @@ impl Client {
 
     /// The kernels of this library that programs may call; none with `SPIQ_NO_KERNELS=1`, nor where the plugin takes none.
     pub fn kernels(&self) -> Option<&'static dyn Backend> {
-        let wanted = std::env::var_os("SPIQ_NO_KERNELS").is_none_or(|value| value.is_empty() || value == "0");
         // A plugin that takes no handlers has loops of its own.
         let callable = |backend: &&dyn Backend| backend.targets().is_empty() || self.calls_handlers();
-        backend(self.plugin().platform()).filter(callable).filter(|_| wanted)
+        backend(self.plugin().platform()).filter(callable).filter(|_| are_wanted())
     }
 }
 

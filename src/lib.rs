@@ -100,19 +100,21 @@
 //! | [`display`], [`notebook`] | pictures and tables; what a Rust notebook shows |
 //! | [`native`], [`bench`](mod@bench) | which units of a chip a program reaches; how fast it is |
 //! | [`random`] | JAX's random numbers, bit for bit |
-//! | [`pjrt`], [`jit`](fn@jit) | devices, buffers, compiled programs |
+//! | [`pjrt`] | devices, buffers, compiled programs |
+//! | [`compile`], [`jit`](fn@jit) | the stages of a program on its way to a device |
+//! | [`signature`] | inputs and results of a program by name |
 //!
 //! The folder `notebooks/` teaches all this with pictures, and `spiq --help` does it from the command line.
 
 pub mod bench;
 mod by_path;
 pub mod choice;
+pub mod compile;
 pub mod config;
 pub mod data;
 pub mod display;
 mod error;
 mod fields;
-mod jit;
 mod kernel_calls;
 pub mod native;
 pub mod network;
@@ -132,8 +134,8 @@ pub mod signature;
 pub mod table;
 pub mod train;
 
+pub use compile::{Jit, Program, jit, trace};
 pub use error::{Error, ErrorKind, Result};
-pub use jit::{Jit, Program, jit, trace};
 pub use spiq_hlo::{
     Array, ArrayError, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphErrors, PrintOptions,
     Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, value_and_grad, vjp, vmap,

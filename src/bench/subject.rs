@@ -6,8 +6,8 @@ use spiq_hlo::{Array, DType, Function, TensorType};
 
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
+use crate::compile::Program;
 use crate::error::Result;
-use crate::jit::Program;
 use crate::network::{Forward, Pass};
 use crate::optim::{self, GradientTransformation};
 use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};

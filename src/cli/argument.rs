@@ -1,5 +1,7 @@
 //! Numbers as they are typed, checked while the arguments are read. Knows nothing of what they are for.
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use spiq::choice::Choice;
 use spiq::config::LARGEST;
 
 /// A count of at least one.
@@ -12,4 +14,13 @@ pub fn count(text: &str) -> Result<usize, String> {
 pub fn positive(text: &str) -> Result<f64, String> {
     let fits = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
     fits.ok_or_else(|| "it must be a positive number".to_owned())
+}
+
+/// Accepts the names of a table, with their help texts.
+pub fn names<T>(table: &'static [Choice<T>]) -> PossibleValuesParser {
+    let value = |row: &'static Choice<T>| match row.about {
+        "" => PossibleValue::new(row.name),
+        about => PossibleValue::new(row.name).help(about),
+    };
+    PossibleValuesParser::new(table.iter().map(value))
 }

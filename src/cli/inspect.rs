@@ -1,32 +1,30 @@
-//! `spiq inspect`: prints a network's program after each stage on its way to the device. Knows nothing of the stages.
+//! `spiq inspect`: prints a network's program after each stage on its way to the device, or what a compiler makes of it.
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use spiq::config::{ModelConfig, load_rules};
+use clap::Args;
+use spiq::compile::{Destination, Pipeline, Program, STAGES, Source, Stage};
+use spiq::config::ModelConfig;
 use spiq::native::{self, Target};
-use spiq::network::Network;
-use spiq::pjrt::CompileOptions;
-use spiq::quant::Mode;
-use spiq::{DType, Error, ErrorKind, Function, PrintOptions, Program, Result, TensorType};
+use spiq::network::{Network, Pass};
+use spiq::optim::OPTIMIZERS;
+use spiq::quant::{Mode, Rules};
+use spiq::{DType, Error, Function, Result, TensorType};
 
+use super::argument::names;
 use super::choice::{Device, GradDtype, Numerics, Rounding};
-use super::{argument, client, screen};
+use super::{argument, client, screen, step};
 
 const EXAMPLES: &str = "\
-The stages, each with what those before it did:
-  trace      the forward pass as the layers say it, one scan over time
-  quantize   weights and activations rounded by the rules; a table says what became of each operation
-  split      products of all time steps at once, neurons in loops
-  grad       the loss (integral cross-entropy) and its gradient by each parameter
-  lower      in StableHLO's operations alone
-  stablehlo  simplified: the text that the plugin compiles
-  hlo        as the plugin's compiler optimizes it, for its device
+A stage is a program for any device, without kernels, unless --device names one; the stages kernels and hlo are for the cpu
+without it. Only the stage hlo needs the device itself.
 
 Examples:
   spiq inspect --model model.toml --rules rules.toml --stage quantize --report
   spiq inspect --model model.toml --stage stablehlo --forward > model.mlir
-  spiq inspect --model model.toml --rules rules.toml --target cuda:h100    (spiq plugin install cuda13 fetches its compiler)";
+  spiq inspect --model model.toml --stage kernels --spikes                 each loop of neurons as the kernel's program
+  spiq inspect --model model.toml --rules rules.toml --target cuda:h100    (spiq plugin install cuda13 fetches its compiler)
+  spiq inspect --model model.toml --target cuda:h100 --step --spikes       launches of the training step that spiq train runs";
 
 /// Print a network's program after a stage on its way to the device
 #[derive(Args, Debug)]
@@ -38,11 +36,11 @@ pub struct Arguments {
     /// What is quantized and how [default: nothing]
     #[arg(long, value_name = "R.toml")]
     rules: Option<PathBuf>,
-    /// Up to where
-    #[arg(long, value_enum, required_unless_present = "target")]
-    stage: Option<Stage>,
+    /// Up to where; each stage begins with what those before it did
+    #[arg(long, value_parser = names(STAGES), required_unless_present = "target")]
+    stage: Option<String>,
     /// Compile for this chip, which need not be there, and print which of its units each product reaches: cpu, tpu:v5e,
-    /// tpu:v6e, cuda:h100, …
+    /// tpu:v6e, cuda:h100, … It is the program that would run there, with its kernels and compile options
     #[arg(long, value_name = "CHIP", conflicts_with_all = ["stage", "report", "locations", "device"])]
     target: Option<String>,
     /// Print only the table of what became of each operation
@@ -51,6 +49,16 @@ pub struct Arguments {
     /// Leave the gradient out of later stages: the program that predicts
     #[arg(long)]
     forward: bool,
+    /// The whole program that spiq train runs, from the stage grad on: encoder, loss, gradient and optimizer in the loop over
+    /// steps, on a data set in the device's memory, parameters and state donated
+    #[arg(long, conflicts_with = "forward")]
+    step: bool,
+    /// The data set of --step [default: numbers, or with --spikes spikes, of --time-steps steps, as many as --batch-size]
+    #[arg(long, value_name = "D.safetensors | digits", requires = "step")]
+    data: Option<PathBuf>,
+    /// The optimizer of --step, with optax's defaults
+    #[arg(long, value_name = "OPTIMIZER", value_parser = names(OPTIMIZERS), default_value = "adam", requires = "step")]
+    optimizer: String,
     /// Whether rules round for training (qat) or after it (ptq, which has no gradient)
     #[arg(long, value_enum, default_value = "qat")]
     mode: Rounding,
@@ -72,23 +80,12 @@ pub struct Arguments {
     /// Time steps
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "16")]
     time_steps: usize,
-    /// Add to each operation the layer and the source line that it comes from (not for stablehlo and hlo)
+    /// Add to each operation the layer and the source line that it comes from (not for kernels, stablehlo and hlo)
     #[arg(long)]
     locations: bool,
-    /// Whose compiler optimizes it in the stage hlo
-    #[arg(long, value_enum, default_value = "cpu")]
-    device: Device,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-enum Stage {
-    Trace,
-    Quantize,
-    Split,
-    Grad,
-    Lower,
-    Stablehlo,
-    Hlo,
+    /// Whose program it is: its kernels, and its compiler in the stage hlo [default: any; cpu for kernels and hlo]
+    #[arg(long, value_enum)]
+    device: Option<Device>,
 }
 
 /// Runs the command.
@@ -96,64 +93,69 @@ enum Stage {
 /// # Errors
 /// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let rules = arguments.rules.as_deref().map_or(Ok(Vec::new()), load_rules)?;
-    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?
+    let rules = arguments.rules.as_deref().map_or(Ok(Rules::default()), Rules::load)?;
+    let network = Network::with_rules(ModelConfig::load(&arguments.model)?, rules)
         .with_numerics(arguments.numerics.into())
         .with_gradients(arguments.grad_dtype.into())
         .with_time_tile(arguments.time_tile);
-    let dims = [vec![arguments.time_steps, arguments.batch_size], network.config().input_shape()].concat();
-    let x = TensorType::new(if arguments.spikes { DType::Pred } else { DType::F32 }, dims);
-    if let Some(target) = &arguments.target {
-        let function = program(arguments, &network, &x, true)?;
-        return screen::print(&native::report(&Target::parse(target)?, &function)?.to_string());
-    }
     if arguments.report {
-        return screen::print(&network.quantized(&x, Mode::from(arguments.mode))?.report.to_string());
+        let pass = Mode::from(arguments.mode);
+        return screen::print(&network.quantized(&x_type(arguments, &network), pass)?.report.to_string());
     }
-    screen::print(&text(arguments, &network, &x)?)
+    let stage = arguments.stage.as_deref().map(Stage::named).transpose()?;
+    let trains = arguments.step && stage.is_none_or(|stage| stage >= Stage::Grad);
+    let (program, step) = match trains {
+        true => {
+            let (program, function) = training_step(arguments, &network)?;
+            (program, Some(function))
+        }
+        false => (Program::named(network.config().name.as_str()), None),
+    };
+    let x = x_type(arguments, &network);
+    let gradient = !(arguments.forward || arguments.mode == Rounding::Ptq);
+    let source = match &step {
+        Some(function) => Source::Function(function),
+        None => Source::Network { network: &network, x: &x, pass: Pass::from(Mode::from(arguments.mode)), gradient },
+    };
+    screen::print(&match (&arguments.target, stage) {
+        (Some(target), _) => native::report_program(&Target::parse(target)?, &program, &source.whole()?)?.to_string(),
+        (None, stage) => text(arguments, source, &program, stage.unwrap_or(Stage::Stablehlo))?,
+    })
 }
 
-fn text(arguments: &Arguments, network: &Network, x: &TensorType) -> Result<String> {
-    let options = PrintOptions { locations: arguments.locations, ..PrintOptions::default() };
-    let print = |function: &Function| function.stablehlo(&network.config().name, &options);
-    let mode = Mode::from(arguments.mode);
-    let stage = arguments.stage.unwrap_or(Stage::Stablehlo);
-    match stage {
-        Stage::Trace => Ok(print(&network.trace(x)?)),
-        Stage::Quantize => {
-            let quantized = network.quantized(x, mode)?;
+/// The type of the input.
+fn x_type(arguments: &Arguments, network: &Network) -> TensorType {
+    let dims = [vec![arguments.time_steps, arguments.batch_size], network.config().input_shape()].concat();
+    TensorType::new(if arguments.spikes { DType::Pred } else { DType::F32 }, dims)
+}
+
+fn training_step(arguments: &Arguments, network: &Network) -> Result<(Program, Function)> {
+    if arguments.mode == Rounding::Ptq {
+        return Err(Error::input(
+            "--mode ptq has no gradient, so there is no training step; leave out --step or --mode",
+        ));
+    }
+    let made_up = x_type(arguments, network);
+    step::program(network, &made_up, arguments.data.as_deref(), &arguments.optimizer)
+}
+
+fn text(arguments: &Arguments, source: Source<'_>, program: &Program, stage: Stage) -> Result<String> {
+    let ahead = |device: Device| Destination::ahead(device.into());
+    let by_default = (stage == Stage::Kernels).then_some(Device::Cpu);
+    let destination = arguments.device.or(by_default).map(ahead).unwrap_or_default();
+    let pipeline = Pipeline { source, program, destination };
+    match (stage, source) {
+        (Stage::Hlo, _) => {
+            let client = client::open(arguments.device.unwrap_or(Device::Cpu))?;
+            let pipeline = Pipeline { destination: Destination::of(&client), ..pipeline };
+            client.optimized_hlo(&pipeline.text(stage, false)?, &pipeline.options()?)
+        }
+        (Stage::Quantize, Source::Network { network, x, pass, .. }) => {
             // As comments, so that the whole is still a program.
-            let report: String = quantized.report.to_string().lines().map(|line| format!("// {line}\n")).collect();
-            Ok(format!("{report}{}", print(&quantized.function)))
+            let report = network.quantized(x, pass)?.report.to_string();
+            let report: String = report.lines().map(|line| format!("// {line}\n")).collect();
+            Ok(format!("{report}{}", pipeline.text(stage, arguments.locations)?))
         }
-        Stage::Split => Ok(print(&network.forward(x, mode)?.function)),
-        _ => {
-            let function = program(arguments, network, x, stage > Stage::Grad)?;
-            let program = Program::named(network.config().name.as_str());
-            match stage {
-                Stage::Lower => {
-                    let lowered =
-                        function.lower().map_err(|errors| Error::new(ErrorKind::Graph, errors.to_string()))?;
-                    Ok(print(&lowered))
-                }
-                Stage::Stablehlo => program.text(&function),
-                Stage::Hlo => {
-                    let options = CompileOptions { inputs: Some(function.input_types()), ..CompileOptions::default() };
-                    let client = client::open(arguments.device)?;
-                    client.optimized_hlo(&program.text_for(&client, &function)?, &options)
-                }
-                _ => Ok(print(&function)),
-            }
-        }
-    }
-}
-
-/// The program of the later stages: with the gradient, unless it is not wanted (later than the stage of that name) or there
-/// is none.
-fn program(arguments: &Arguments, network: &Network, x: &TensorType, later: bool) -> Result<Function> {
-    let forward = network.forward(x, Mode::from(arguments.mode))?;
-    match later && (arguments.forward || arguments.mode == Rounding::Ptq) {
-        true => Ok(forward.function),
-        false => forward.gradient(),
+        _ => pipeline.text(stage, arguments.locations),
     }
 }

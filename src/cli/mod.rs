@@ -16,6 +16,7 @@ mod progress;
 mod quantize;
 mod recipe;
 mod screen;
+mod step;
 mod train;
 mod trained;
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser};
-use spiq::choice::Choice;
 use spiq::nn::LOSSES;
 use spiq::optim::{OPTIMIZERS, SCHEDULES};
 use spiq::table;
 use spiq::train::{self, Event, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
 
+use super::argument::names;
 use super::choice::{Device, GradDtype, Numerics};
 use super::plan::Plan;
 use super::progress::Training;
@@ -116,15 +115,6 @@ pub struct Arguments {
     /// Where it runs; the CPU's plugin is installed at the first use [default: cpu]
     #[arg(long, value_enum)]
     pub(super) device: Option<Device>,
-}
-
-/// Accepts the names of a table, with their help texts.
-fn names<T>(table: &'static [Choice<T>]) -> PossibleValuesParser {
-    let value = |row: &'static Choice<T>| match row.about {
-        "" => PossibleValue::new(row.name),
-        about => PossibleValue::new(row.name).help(about),
-    };
-    PossibleValuesParser::new(table.iter().map(value))
 }
 
 /// Runs the command.

@@ -1,28 +1,29 @@
 //! What XLA:CPU makes of a program's products. Knows no other compiler.
 
-use super::advice;
 use super::hlo_text::Module;
-use super::product::Product;
+use super::product::{By, Product};
 use super::report::{Report, Row};
+use super::{Compiled, advice};
 use crate::error::Result;
-use crate::pjrt::{Client, CompileOptions};
+use crate::pjrt::Client;
 
-pub(super) fn report(client: &Client, products: &[Product], text: &str, options: &CompileOptions) -> Result<Report> {
-    let (memory, dump) = client.dump(text, options)?;
+pub(super) fn report(client: &Client, compiled: &Compiled) -> Result<Report> {
+    let (memory, dump) = client.dump(&compiled.text, &compiled.options)?;
     let hlo = dump.optimized_hlo()?;
     let module = Module::parse(&hlo);
     let flags = processor_flags();
-    let rows = products.iter().map(|product| row(product, &module, &flags)).collect();
+    let rows = compiled.products.iter().map(|product| row(product, &module, &flags)).collect();
     Ok(Report { target: "this machine's processor".to_owned(), rows, memory, launches: None })
 }
 
 fn row(product: &Product, module: &Module, flags: &str) -> Row {
-    let found = if product.is_sum_of_rows() { None } else { module.product(&product.label) };
+    let found = if product.by == By::Compiler { module.product(&product.label) } else { None };
     let dtypes = found.map(|(place, i)| module.operand_dtypes(place, i)).unwrap_or_default();
-    let (unit, native) = match dtypes.first() {
-        None if product.is_sum_of_rows() => ("rows added where there are spikes".to_owned(), true),
-        None => ("merged into another operation".to_owned(), true),
-        Some(&dtype) => unit(dtype, flags),
+    let (unit, native) = match (&product.by, dtypes.first()) {
+        (By::Kernel, _) => ("rows added where there are spikes".to_owned(), true),
+        (By::Loop, _) => ("rows added where there are spikes, in the loop of neurons".to_owned(), true),
+        (By::Compiler, None) => ("merged into another operation".to_owned(), true),
+        (By::Compiler, Some(&dtype)) => unit(dtype, flags),
     };
     let low_precision = product.is_low_precision();
     let native = native && !(low_precision && dtypes.first().is_some_and(|d| d.ends_with("32") || d.ends_with("16")));

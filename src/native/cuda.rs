@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::advice;
 use super::cuda_cards;
 use super::hlo_text::{Instruction, Module};
 use super::product::Product;
 use super::report::{Report, Row};
 use super::thunks;
+use super::{Compiled, advice};
 use crate::error::Result;
-use crate::pjrt::{CompileOptions, Platform, Plugin, Topology, Value};
+use crate::pjrt::{Platform, Plugin, Topology, Value};
 
-pub(super) fn report(card: &str, products: &[Product], text: &str, options: &CompileOptions) -> Result<Report> {
+pub(super) fn report(card: &str, compiled: &Compiled) -> Result<Report> {
     let plugin = Plugin::of(Platform::Cuda)?;
     let card = cuda_cards::find(plugin.path(), card)?;
     let described = [("topology", "1x1x1"), ("target_config", card.config.as_str())];
@@ -19,15 +19,16 @@ pub(super) fn report(card: &str, products: &[Product], text: &str, options: &Com
     let topology = Topology::new(plugin, "", &described)?;
     // Without a card nothing is tuned by trial: the cost model chooses better tiles than the fixed default. The assembly is
     // written only where the emitter's name matches.
-    let options = options
+    let options = compiled
+        .options
         .clone()
         .with_flag("xla_gpu_experimental_cost_model_gemm_tiling_default", Value::Bool(true))
         .with_flag("xla_dump_emitter_re", Value::Text("ptx".to_owned()));
-    let (ahead, dump) = topology.dump(text, &options)?;
+    let (ahead, dump) = topology.dump(&compiled.text, &options)?;
     let (hlo, assembly) = (dump.optimized_hlo()?, dump.ptx());
     let module = Module::parse(&hlo);
     let kernels = kernels(&assembly);
-    let rows = products.iter().map(|product| row(product, &module, &kernels)).collect();
+    let rows = compiled.products.iter().map(|product| row(product, &module, &kernels)).collect();
     let launches = dump.thunks().map(|text| thunks::count(&text, &loops(&hlo)));
     Ok(Report { target: card.name, rows, memory: ahead.memory().ok(), launches })
 }
@@ -123,7 +124,7 @@ fn reads(unit: &str, product: &Product) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pjrt::find;
+    use crate::pjrt::{CompileOptions, find};
 
     /// LLVM is told with the program how to divide: XLA's own way is approximate.
     #[test]

@@ -15,11 +15,11 @@ pub use report::{Launches, Report, Row};
 pub use target::Target;
 
 use product::Product;
-use spiq_hlo::{Function, PrintOptions};
-use spiq_kernels::{backend, call_masked_products};
+use spiq_hlo::Function;
 
+use crate::compile::{Destination, Program, Stage};
 use crate::error::Result;
-use crate::pjrt::{Client, CompileOptions};
+use crate::pjrt::{Client, CompileOptions, Platform};
 
 /// Compiles `function` for a target and says of each dot product and convolution what became of it.
 ///
@@ -34,32 +34,41 @@ use crate::pjrt::{Client, CompileOptions};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn report(target: &Target, function: &Function) -> Result<Report> {
-    let options = CompileOptions { inputs: Some(function.input_types()), ..CompileOptions::default() };
+    report_program(target, &Program::named("program"), function)
+}
+
+/// The same of a function that is compiled as this program: what it donates and its options count.
+///
+/// # Errors
+/// As [`report`].
+pub fn report_program(target: &Target, program: &Program, function: &Function) -> Result<Report> {
     match target {
         Target::Cpu => {
             let client = Client::cpu()?;
-            let called = match client.kernels() {
-                Some(_) => call_masked_products(function),
-                None => Ok(function.clone()),
-            };
-            let (products, text) = written(&called?)?;
-            cpu::report(&client, &products, &text, &options)
+            cpu::report(&client, &Compiled::new(program, function, Destination::of(&client))?)
         }
         Target::Tpu(topology) => {
-            let (products, text) = written(function)?;
-            tpu::report(topology, &products, &text, &options)
+            tpu::report(topology, &Compiled::new(program, function, Destination::ahead(Platform::Tpu))?)
         }
         Target::Cuda(card) => {
-            let called = backend("cuda").map_or_else(|| Ok(function.clone()), |kernels| kernels.call(function))?;
-            let (products, text) = written(&called)?;
-            cuda::report(card, &products, &text, &options)
+            cuda::report(card, &Compiled::new(program, function, Destination::ahead(Platform::Cuda))?)
         }
     }
 }
 
-/// The products of a function, and its text, which names each operation after its place.
-fn written(function: &Function) -> Result<(Vec<Product>, String)> {
-    let lowered = function.lower()?.simplify().numbered();
-    let text = lowered.stablehlo("program", &PrintOptions { locations: true, donated: Vec::new() });
-    Ok((product::written(&lowered), text))
+/// What is given to a compiler, with what to look for in its output.
+struct Compiled {
+    products: Vec<Product>,
+    /// Each operation is named after its place.
+    text: String,
+    options: CompileOptions,
+}
+
+impl Compiled {
+    fn new(program: &Program, function: &Function, destination: Destination) -> Result<Compiled> {
+        let pipeline = program.pipeline(function, destination);
+        let numbered = pipeline.after(Stage::Simplify)?.numbered();
+        let text = pipeline.printed(&numbered, true);
+        Ok(Compiled { products: product::written(&numbered), text, options: pipeline.options()? })
+    }
 }

@@ -4,24 +4,24 @@ use std::collections::HashMap;
 
 use spiq_hlo::{Convolution, DType, DotGeneral, Function, TensorType, trace};
 
-use super::advice;
 use super::hlo_text::Module;
 use super::product::Product;
 use super::report::{Report, Row};
+use super::{Compiled, advice};
+use crate::compile::Program;
 use crate::error::{Error, Result};
-use crate::jit::Program;
 use crate::pjrt::{CompileOptions, Platform, Plugin, Topology};
 
 /// The name under which the compiler notes its estimate.
 const CYCLES: &str = "estimated_cycles";
 
-pub(super) fn report(name: &str, products: &[Product], text: &str, options: &CompileOptions) -> Result<Report> {
+pub(super) fn report(name: &str, compiled: &Compiled) -> Result<Report> {
     let topology = Topology::new(Plugin::of(Platform::Tpu)?, name, &[])?;
-    let (ahead, dump) = topology.dump(text, options)?;
+    let (ahead, dump) = topology.dump(&compiled.text, &compiled.options)?;
     let hlo = dump.after_codegen().map_or_else(|| dump.optimized_hlo(), Ok)?;
     let module = Module::parse(&hlo);
     let mut alone = Alone { topology: &topology, known: HashMap::new() };
-    let rows = products.iter().map(|product| row(product, &module, &mut alone)).collect::<Result<_>>()?;
+    let rows = compiled.products.iter().map(|product| row(product, &module, &mut alone)).collect::<Result<_>>()?;
     Ok(Report { target: format!("TPU {name}"), rows, memory: ahead.memory().ok(), launches: None })
 }
 

@@ -14,6 +14,7 @@ use super::dump::Dump;
 use super::executable::{Executable, Input, Loaded};
 use super::ffi::Registration;
 use super::options::CompileOptions;
+use super::platform::Platform;
 use super::plugin::Plugin;
 use super::program::CompiledMemory;
 use super::raw_client::RawClient;
@@ -89,6 +90,11 @@ impl Client {
     /// The platform's name as the plugin gives it: `cpu`, `cuda`, `tpu`.
     pub fn platform_name(&self) -> &str {
         &self.0.raw.platform
+    }
+
+    /// The platform, as far as the plugin's words tell.
+    pub fn platform(&self) -> Option<Platform> {
+        Platform::guess(self.platform_name()).or(self.plugin().platform())
     }
 
     /// The platform's version in the plugin's own words.

@@ -1,8 +1,12 @@
 //! How a program is compiled. Knows the message that PJRT wants, not the call.
 
 use super::api::Value;
+use super::platform::Platform;
 use super::proto::Writer;
 use spiq_hlo::TensorType;
+
+/// Bytes of the largest array of a program that the processor runs one operation after the other.
+const IN_ORDER: usize = 1 << 15;
 
 /// How a program is compiled. The default is one replica on the first device, with both caches.
 ///
@@ -38,6 +42,15 @@ impl CompileOptions {
     pub fn with_flag(mut self, name: impl Into<String>, value: Value) -> CompileOptions {
         self.flags.push((name.into(), value));
         self
+    }
+
+    /// The same options for a program of a platform whose largest array has so many bytes. A small program runs one operation
+    /// after the other on the processor: handing operations to another thread costs more than they do.
+    pub(crate) fn for_largest(self, platform: Option<Platform>, bytes: usize) -> CompileOptions {
+        match platform == Some(Platform::Cpu) && bytes <= IN_ORDER {
+            true => self.with_flag("xla_cpu_enable_concurrency_optimized_scheduler", Value::Bool(false)),
+            false => self,
+        }
     }
 
     /// `xla.CompileOptionsProto`. `always` are the flags of every program, of which those that this one names itself are left out.

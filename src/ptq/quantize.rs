@@ -6,9 +6,9 @@ use spiq_hlo::{Array, Function, Tensor, TensorType, trace};
 
 use super::file::encode;
 use super::program::StoredNetwork;
+use crate::compile::Program;
 use crate::data::ArrayFile;
 use crate::error::Result;
-use crate::jit::Program;
 use crate::network::Network;
 use crate::pjrt::{Client, Input};
 use crate::quant::{QType, StoredWeight, check_counted, missing};

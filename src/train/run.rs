@@ -15,10 +15,9 @@ use super::evaluation::{Answers, Evaluation, Tested};
 use super::journal::Journal;
 use super::model::Model;
 use super::options::{Event, Options, Summary};
-use super::programs::{self, Plan};
+use super::prepared::Prepared;
 use super::resident::Resident;
 use super::start::{self, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, Start};
-use crate::data::Encoding;
 use crate::data::replace_file;
 use crate::display::history;
 use crate::error::Result;
@@ -32,9 +31,6 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
 /// Calls and tests that the device has yet to finish while the host prepares the next one.
 const IN_FLIGHT: usize = 2;
-
-/// Steps a call at most, where the options do not say.
-const MOST_STEPS: usize = 32;
 
 /// Where the options do not say, a call takes about this long: so long may Ctrl-C have to wait.
 const CALL: Duration = Duration::from_millis(100);
@@ -121,17 +117,10 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         options: &'a Options<dyn Model>,
         events: &mut dyn FnMut(Event),
     ) -> Result<Run<'s, 'a>> {
-        let per_epoch = options.train.training_order(options.batch_size, None)?.len() / options.batch_size;
-        let total = programs::total_steps(options.length, per_epoch);
-        let inputs = options.train.inputs();
-        let sample = options.model.sample_shape(inputs.features())?;
-        let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);
-        let optimizer = options.optimizer.for_steps(total);
-        let (resident, train) = Resident::of(&options.train);
-        let plan = Plan { model: &options.model, encoding: encoding.clone(), resident, batch: options.batch_size };
-        let most = options.steps_per_call.unwrap_or(MOST_STEPS).min(per_epoch);
-        let objective = (optimizer.as_ref(), &options.loss);
-        let (program, function, kept) = programs::steps(&plan, objective, options.shift, most)?;
+        let prepared = Prepared::of(options)?;
+        let (program, function, kept) = prepared.steps()?;
+        let Prepared { plan, optimizer, train, per_epoch, total, most, .. } = prepared;
+        let encoding = plan.encoding;
         let now = start::provenance(options, optimizer.as_ref(), client, total);
         let Start { values, done, provenance } = start::start(options, &kept, now)?;
         prepare_folder(&options.out)?;

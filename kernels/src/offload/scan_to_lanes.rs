@@ -51,7 +51,7 @@ fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
         return None;
     }
     let (carries, first_slice) = (program.carries.len(), program.consts.len() + program.carries.len());
-    let place = |(i, t): (usize, Tensor), stays: usize| if i < stays { t } else { swap_first_axes(&t) };
+    let place = |(i, t): (usize, Tensor), stays: usize| if i < stays { t } else { t.swap_axes(0, 1) };
     let operands: Vec<Tensor> =
         mapped.operands().into_iter().enumerate().map(|(i, t)| place((i, t), first_slice)).collect();
     let wide = |(i, ty): (usize, &TensorType)| {
@@ -63,12 +63,6 @@ fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
     let program = LaneProgram { lanes: program.lanes * mapped.size, ..program };
     let results = self::call(program, outputs, call.ranges.clone(), &operands);
     Some(results.into_iter().enumerate().map(|result| place(result, carries)).collect())
-}
-
-/// The first two axes in each other's place.
-fn swap_first_axes(tensor: &Tensor) -> Tensor {
-    let order: Vec<usize> = [1, 0].into_iter().chain(2..tensor.rank()).collect();
-    tensor.transpose(&order)
 }
 
 /// The same function with each scan whose steps are elementwise in one call of a kernel. Operands and results are those of the

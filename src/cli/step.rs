@@ -1,0 +1,49 @@
+//! The training step that `spiq inspect` looks at: that of a run on a data set, or on samples that are made up.
+
+use std::path::Path;
+
+use spiq::compile::Program;
+use spiq::data::{ArrayFile, Dataset};
+use spiq::network::Network;
+use spiq::optim::Optimizer;
+use spiq::train::{self, Options};
+use spiq::{Array, DType, Function, Result, TensorType};
+
+/// The program of a run's steps. Without a data set it is for as many samples as `x`, [T, B, …], has, of its type.
+///
+/// # Errors
+/// Of kind `Input` or `File` for data that are not usable or do not fit the network.
+pub fn program(network: &Network, x: &TensorType, data: Option<&Path>, optimizer: &str) -> Result<(Program, Function)> {
+    let data = match data {
+        None => {
+            // What does not fit or is too large is refused before it is made.
+            network.trace(x)?;
+            made_up(x)?
+        }
+        Some(name) if name.as_os_str() == "digits" => Dataset::digits(),
+        Some(file) => Dataset::load(file, Some(network.classes()))?,
+    };
+    let (train, test) = data.split()?;
+    train::steps(&Options {
+        // No number of the optimizer decides what its program is made of.
+        optimizer: Optimizer::named(optimizer, 1e-3, "constant")?,
+        batch_size: x.dims[1],
+        time_steps: x.dims[0],
+        ..Options::new(network.clone(), train, test, "")
+    })
+}
+
+/// Samples [B, T, …]: spikes, or numbers that are none.
+fn made_up(x: &TensorType) -> Result<Dataset> {
+    let (time, batch) = (x.dims[0], x.dims[1]);
+    let dims = [&[batch, time], &x.dims[2..]].concat();
+    let count = dims.iter().product();
+    let samples = match x.dtype {
+        DType::Pred => Array::new(dims, vec![1u8; count]),
+        _ => Array::new(dims, vec![0.5f32; count]),
+    };
+    let labels = Array::new([batch], vec![0i32; batch]).expect("a label a sample");
+    let arrays =
+        [("inputs".to_owned(), samples.expect("a value for each element")), ("labels".to_owned(), labels)].into();
+    Dataset::from_file(&ArrayFile { arrays, ..ArrayFile::default() }, "--step", None)
+}

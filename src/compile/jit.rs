@@ -1,0 +1,78 @@
+//! A function of tensors that is called on arrays: traced and compiled once per input types.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use spiq_hlo::{Array, Function, GraphErrors, Tensor, TensorType};
+
+use super::program::Program;
+use crate::error::Result;
+use crate::pjrt::{Client, Executable};
+use crate::places;
+
+/// Traces `f` on parameters of these names and types: [`spiq_hlo::trace`], whose errors name the lines of a notebook's cells.
+///
+/// # Errors
+/// Every wrong call that `f` makes, each with its line.
+///
+/// ```
+/// use spiq::{DType, TensorType, trace};
+/// let f = trace(&[("x", TensorType::new(DType::F32, [8]))], |x| vec![(&x[0] * 2.0).exp()])?;
+/// assert_eq!(f.result_types()[0].to_string(), "f32[8]");
+/// # Ok::<(), spiq::GraphErrors>(())
+/// ```
+#[track_caller]
+pub fn trace(
+    inputs: &[(&str, TensorType)],
+    f: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+) -> std::result::Result<Function, GraphErrors> {
+    places::name_cells();
+    spiq_hlo::trace(inputs, f)
+}
+
+/// A function that is traced and compiled when it is first called with inputs of some types. JAX: `jax.jit`.
+pub struct Jit<F> {
+    client: Client,
+    function: F,
+    compiled: Mutex<HashMap<Vec<TensorType>, Executable>>,
+}
+
+/// Makes a function of tensors callable on arrays.
+///
+/// ```
+/// use spiq::{Array, jit, pjrt::Client};
+/// let double = jit(&Client::cpu()?, |x| vec![&x[0] * 2.0]);
+/// let y = double.call(&[Array::new([3], [1.0f32, 2.0, 3.0])?])?;
+/// assert_eq!(y[0].to_vec::<f32>()?, [2.0, 4.0, 6.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn jit<F: Fn(&[Tensor]) -> Vec<Tensor>>(client: &Client, function: F) -> Jit<F> {
+    Jit { client: client.clone(), function, compiled: Mutex::default() }
+}
+
+impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
+    /// Runs the function on host arrays.
+    ///
+    /// # Errors
+    /// Of kind `Graph` with every wrong call of the function and its line, or what PJRT says.
+    pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
+        let types: Vec<TensorType> = inputs.iter().map(|a| a.ty().clone()).collect();
+        self.client.run(&self.program(&types)?, inputs)
+    }
+
+    /// The program for inputs of these types, compiled if this is the first time.
+    ///
+    /// # Errors
+    /// As [`call`](Jit::call).
+    pub fn program(&self, types: &[TensorType]) -> Result<Executable> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(program) = compiled.get(types) {
+            return Ok(program.clone());
+        }
+        let inputs: Vec<(&str, TensorType)> = types.iter().map(|ty| ("", ty.clone())).collect();
+        let function = trace(&inputs, &self.function)?;
+        let program = Program::named("jit").compile(&self.client, &function)?;
+        compiled.insert(types.to_vec(), program.clone());
+        Ok(program)
+    }
+}

@@ -1,0 +1,16 @@
+//! The one way of a program to a device: its [stages](Stage), what it is [compiled for](Destination), and how
+//! ([`Program`]); functions of tensors that are compiled when they are called ([`jit`](jit())).
+//!
+//! Invariant: every text that a plugin compiles is made here.
+
+mod destination;
+mod jit;
+mod pipeline;
+mod program;
+mod stage;
+
+pub use destination::Destination;
+pub use jit::{Jit, jit, trace};
+pub use pipeline::{Pipeline, Source};
+pub use program::Program;
+pub use stage::{STAGES, Stage};
