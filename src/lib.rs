@@ -134,8 +134,8 @@ pub mod signature;
 pub mod table;
 pub mod train;
 
-pub use error::{Error, ErrorKind, Result};
 pub use compile::{Jit, Program, jit, trace};
+pub use error::{Error, ErrorKind, Result};
 pub use spiq_hlo::{
     Array, ArrayError, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphErrors, PrintOptions,
     Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, value_and_grad, vjp, vmap,
