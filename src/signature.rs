@@ -257,3 +257,42 @@ impl Values {
         found.unwrap_or_else(|| panic!("the program has no {role:?} `{name}`")).1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spiq_hlo::DType;
+
+    use super::*;
+
+    fn vector() -> TensorType {
+        TensorType::new(DType::F32, [2])
+    }
+
+    #[test]
+    fn what_is_not_given_is_named() {
+        let signature = Signature::default().with(Role::Parameter, [("w", vector())]).with(Role::X, [("x", vector())]);
+        let (function, signature) = signature
+            .trace(|given| {
+                vec![(Role::Traces, [("y".to_owned(), given.one(Role::Parameter, "w") * given.only(Role::X))].into())]
+            })
+            .expect("sound");
+        let called = trace(&[("x", vector())], |x| {
+            let given = [("x".to_owned(), x[0].clone()), ("unread".to_owned(), x[0].clone())].into();
+            vec![signature.call(&function, x[0].graph(), &given).only(Role::Traces).clone()]
+        });
+        assert!(called.expect_err("a refusal").to_string().contains("`w` (f32[2]) is not given"));
+    }
+
+    /// By role and name, wherever they stand: `count` is a statistic here and a part of the state there.
+    #[test]
+    fn next_values_take_the_place_of_what_they_follow() {
+        let signature = Signature::default()
+            .with(Role::Statistic, [("count", vector())])
+            .with(Role::X, [("x", vector())])
+            .with(Role::State, [("count", vector())])
+            .giving(Role::Loss, [("loss", vector())])
+            .giving(Role::State, [("count", vector())])
+            .giving(Role::Statistic, [("count", vector())]);
+        assert_eq!(signature.in_place(), [(0, 2), (2, 1)]);
+    }
+}

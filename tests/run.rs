@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use spiq::Array;
+use spiq::compile::{self, Destination, Stage};
 use spiq::pjrt::{CompileOptions, Executable, Input};
-use spiq_hlo::{Function, PrintOptions};
+use spiq_hlo::Function;
 
 use crate::device::client;
 
@@ -46,8 +47,10 @@ impl Program {
     }
 }
 
+/// The text of a function as any program's, without kernels, which is verified before.
 fn text(function: &Function) -> Result<String, String> {
-    let lowered = function.lower().map_err(|e| e.to_string())?.simplify();
-    lowered.verify()?;
-    Ok(lowered.stablehlo("test", &PrintOptions::default()))
+    let program = compile::Program::named("test");
+    let pipeline = program.pipeline(function, Destination::default());
+    pipeline.after(Stage::Simplify).map_err(|e| e.to_string())?.verify()?;
+    pipeline.text(Stage::Stablehlo, false).map_err(|e| e.to_string())
 }

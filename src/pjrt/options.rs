@@ -104,6 +104,14 @@ mod tests {
     }
 
     #[test]
+    fn small_programs_run_in_order_on_the_processor() {
+        let named = |platform, bytes| CompileOptions::default().for_largest(platform, bytes).flags.len();
+        let cpu = Some(Platform::Cpu);
+        assert_eq!([named(cpu, IN_ORDER), named(cpu, IN_ORDER + 1)], [1, 0]);
+        assert_eq!([named(Some(Platform::Cuda), 1), named(None, 1)], [0, 0]);
+    }
+
+    #[test]
     fn a_programs_own_flag_wins() {
         let (on, off) = (Value::Bool(true), Value::Bool(false));
         let always = [("a".to_owned(), off.clone())];

@@ -368,7 +368,9 @@ fn every_stage_is_printed() {
         ("quantize", "// core/layers/0  dot_general"),
         ("split", "tensor<16x8x12xi8>"),
         ("grad", "%arg7: tensor<8xi32>"),
+        ("kernels", "// loop of 16 steps"),
         ("lower", "stablehlo.while"),
+        ("simplify", "stablehlo.while"),
         ("stablehlo", "stablehlo.while"),
         ("hlo", "HloModule"),
     ] {
@@ -378,6 +380,34 @@ fn every_stage_is_printed() {
     assert!(inspect("--stage quantize --report").starts_with("path "));
     assert!(!inspect("--stage stablehlo --forward").contains("%arg7: tensor<8xi32>"));
     assert!(inspect("--stage trace --locations").contains("loc(\"core/layers/0\""));
+    // A device's own text calls its kernels; without one it is a program for any device.
+    let called = ["", " --device cpu", " --device cuda", " --device tpu"].map(|device| {
+        let text = inspect(&format!("--stage stablehlo{device}"));
+        [text.contains("\"spiq_elementwise_scan\""), text.contains("\"__gpu$xla.gpu.triton\"")]
+    });
+    assert_eq!(called, [[false, false], [true, false], [false, true], [false, false]]);
+}
+
+#[test]
+fn the_training_step_is_printed_as_it_runs() {
+    let folder = Folder::new();
+    let inspect = |rest: &str| folder.succeeds(&format!("inspect --model model.toml --rules rules.toml --step {rest}"));
+    let text = inspect("--stage stablehlo --spikes");
+    // Parameters and state are donated; rows and keys of the steps come in, and bits of the samples.
+    for word in
+        ["module @train_steps", "tf.aliasing_output = 0", "tensor<1x8xi32>", "tensor<1x2xui32>", "tensor<8x16x2xui8>"]
+    {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    // Adam has a state that lion has not.
+    let inputs = |text: &str| text.lines().nth(1).map_or(0, |head| head.matches("%arg").count());
+    assert!(inputs(&inspect("--stage stablehlo --optimizer lion")) < inputs(&inspect("--stage stablehlo")));
+    assert!(inspect("--stage split").contains("tensor<16x8x12xi8>"), "earlier stages are the pass's");
+    assert!(inspect("--stage kernels --spikes").contains("// masked product of 128 rows"));
+    assert!(inspect("--target cpu --spikes").contains("in the loop of neurons"));
+    folder.refuses("inspect --model model.toml --stage grad --step --mode ptq", "--mode ptq has no gradient");
+    folder.refuses("inspect --model model.toml --stage grad --step --data digits", "which the model does not take");
+    folder.refuses("inspect --model model.toml --stage grad --data digits", "--step");
 }
 
 #[test]

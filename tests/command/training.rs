@@ -10,13 +10,14 @@ use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::nn::{self, Axes, IntegralCrossentropy, Sequential};
 use spiq::optim::{self, GradientTransformation};
+use spiq::pjrt::{Client, ClientOptions};
 use spiq::predict;
 use spiq::provenance::key;
 use spiq::quant::{Gradients, Mode, Numerics, linear_only_rules};
 use spiq::random::{GraphKey, Key, Rngs};
 use spiq::train::{
-    Checkpoint, Event, ForwardPass, Length, Loss, Metric, Model, Optimizer, Options, Outputs, Purpose, Record, Summary,
-    read_records, run,
+    self, Checkpoint, Event, ForwardPass, Length, Loss, Metric, Model, Optimizer, Options, Outputs, Purpose, Record,
+    Summary, read_records, run,
 };
 use spiq::{Array, DType, ErrorKind, Program, Tensor, TensorType, trace};
 
@@ -303,6 +304,27 @@ fn a_run_learns_and_says_so_step_by_step() {
         panic!("the last epoch closes the metrics: {:?}", records.last())
     };
     assert_eq!(*test_accuracy, Some(summary.test_accuracy));
+}
+
+/// What `train::steps` gives, and `spiq inspect --step` shows, is what a run compiles: it finds the run's program in the cache.
+#[test]
+fn the_program_of_the_steps_is_that_of_a_run() {
+    let (folder, cache) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let client = || {
+        let executables = Some(cache.path().to_owned());
+        Client::new(cpu().plugin(), &ClientOptions { executables, ..ClientOptions::default() }).expect("a client")
+    };
+    let kept = || std::fs::read_dir(cache.path()).expect("a folder").count();
+    let options = options(folder.path(), 1);
+    run(&client(), &options, &AtomicBool::new(false), &mut |_| {}).expect("a run");
+    let after_the_run = kept();
+    let compile = |name: &str| {
+        let (program, function) = train::steps(&options).expect("a step");
+        Program { name: name.to_owned(), ..program }.compile(&client(), &function).expect("compiled");
+        kept()
+    };
+    assert_eq!(compile("train_steps"), after_the_run);
+    assert_eq!(compile("another"), after_the_run + 1, "the cache is on");
 }
 
 #[test]

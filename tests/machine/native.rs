@@ -3,11 +3,13 @@
 use crate::own_process::{own_process, passes};
 use crate::skipped::skipped;
 use spiq::config::ModelConfig;
+use spiq::data::Dataset;
 use spiq::native::{self, Report, Target};
 use spiq::network::Network;
 use spiq::pjrt::{Platform, find};
 use spiq::quant::{Mode, linear_only_rules};
-use spiq::{DType, TensorType};
+use spiq::train::{self, Options};
+use spiq::{DType, Program, TensorType};
 
 const MODEL: &str = r#"layers = [
     { type = "Linear", in_features = 256, out_features = 512 }, { type = "LIF", hidden_shape = 512 },
@@ -84,6 +86,43 @@ fn a_gradient_is_one_graph_of_few_launches_on_an_h100() {
         assert!(launches.graphs == 1 && (20..=60).contains(&launches.launches), "{qtype}: {report}");
         assert!(report.to_string().ends_with("\ngraphs: 1\n"), "{report}");
     }
+}
+
+/// The program that a run compiles: several steps in one loop, each with the encoder, the gradient and the optimizer.
+#[test]
+fn a_training_step_is_one_graph_on_an_h100() {
+    if !installed(Platform::Cuda, "cuda13") {
+        return;
+    }
+    let (train, test) = Dataset::digits().split().expect("two parts");
+    let text = MODEL.replace("256", "64");
+    let network =
+        Network::new(ModelConfig::parse(&text, "model.toml").expect("a model"), linear_only_rules("int8", "int8"));
+    let options = Options { time_steps: 16, ..Options::new(network.expect("a network"), train, test, "") };
+    let (program, function) = train::steps(&options).expect("a step");
+    let target = Target::parse("cuda:h100").expect("a target");
+    let whole = native::report_program(&target, &program, &function).expect("compiled");
+    let launches = whole.launches.expect("a card launches kernels");
+    // More than the gradient alone, and still in one graph.
+    assert!(launches.graphs == 1 && (30..=120).contains(&launches.launches), "{whole}");
+    assert_eq!(whole.rows.len(), 3 + 3 + 2, "forward, weights' gradients, and those of the spikes: {whole}");
+}
+
+/// What the report says of the processor is said of the program that runs there.
+#[test]
+fn a_loop_of_neurons_adds_the_rows_that_it_alone_reads() {
+    let model = ModelConfig::parse(MODEL, "model.toml").expect("a model");
+    let network = Network::new(model, linear_only_rules("int8", "int8")).expect("a network");
+    let forward = network.forward(&TensorType::new(DType::Pred, [16, 128, 256]), Mode::Qat).expect("traced");
+    let report = |program: &Program| {
+        let report = native::report_program(&Target::Cpu, program, &forward.function).expect("compiled");
+        report.rows.iter().map(|row| (row.path.clone(), row.unit.clone())).collect::<Vec<_>>()
+    };
+    let fused = "rows added where there are spikes, in the loop of neurons".to_owned();
+    let paths = ["core/layers/0", "core/layers/2", "core/layers/4"];
+    assert_eq!(report(&Program::named("kernels")), paths.map(|path| (path.to_owned(), fused.clone())));
+    let without = report(&Program { without_kernels: true, ..Program::named("none") });
+    assert!(without.iter().all(|(_, unit)| unit.starts_with("s8, ")), "{without:?}");
 }
 
 /// Spikes reach products as materialized s8; a product into which their computation is fused runs at the rate of bf16.
