@@ -153,7 +153,7 @@ pub fn predictions(
 fn answered(forward: &Forward, given: &Values, x: &Tensor) -> Vec<(Role, Tensors)> {
     let pass = forward.call(&given.arrays(), x);
     let traces = pass.only(Role::Traces);
-    let mut results = vec![(Role::Traces, [("traces".to_owned(), swap_first_axes(traces))].into())];
+    let mut results = vec![(Role::Traces, [("traces".to_owned(), traces.swap_axes(0, 1))].into())];
     if traces.rank() == 3 {
         let labels = x.graph().zeros(TensorType::new(DType::S32, [traces.dims()[1]]));
         let classes = integral_accuracy(&traces.named("T B C"), &labels.named("B")).1.into_tensor();
@@ -178,7 +178,7 @@ pub fn calibrate(
     let seen = network.seeing(&plan.x_type())?;
     let statistics = seen.signature.types(Role::Statistic);
     if statistics.is_empty() {
-        let asked = network.rules().iter().any(|rule| rule.act_static_scale == Some(true));
+        let asked = network.rules().have_static_scales();
         return Err(Error::input(match asked {
             true => {
                 "all activations with act_static_scale are integers that need no scale, so there is nothing to calibrate"
@@ -292,7 +292,7 @@ impl Plan<'_> {
         }
         let one = |(key, sample): (Tensor, Tensor)| self.encoding.encode(&key, &sample.expand_dims(0));
         let spikes = vmap(&(keys.clone(), samples.clone()), one);
-        swap_first_axes(&spikes.reshape(&[&spikes.dims()[..2], &spikes.dims()[3..]].concat()))
+        spikes.reshape(&[&spikes.dims()[..2], &spikes.dims()[3..]].concat()).swap_axes(0, 1)
     }
 
     /// All samples in their order, a batch at a time.
@@ -350,10 +350,4 @@ impl Plan<'_> {
 fn filled(range: Range<usize>, size: usize) -> Vec<usize> {
     let last = range.end - 1;
     (range.start..range.start + size).map(|place| place.min(last)).collect()
-}
-
-fn swap_first_axes(tensor: &Tensor) -> Tensor {
-    let mut order: Vec<usize> = (0..tensor.rank()).collect();
-    order.swap(0, 1);
-    tensor.transpose(&order)
 }

@@ -344,6 +344,18 @@ fn slice_axis_beyond_the_rank() {
 }
 
 #[test]
+fn axes_that_are_swapped_or_moved_exist() {
+    check(
+        |x| vec![x[0].swap_axes(0, 2)],
+        expect!["swap_axes: axis 2 is not an axis of f32[8,32] --> hlo/tests/errors.rs:_"],
+    );
+    check(
+        |x| vec![x[0].move_axis(-3, 0).t()],
+        expect!["move_axis: axis -3 is not an axis of f32[8,32] --> hlo/tests/errors.rs:_"],
+    );
+}
+
+#[test]
 fn reduce_c4() {
     check(
         |x| vec![x[0].reduce_sum(&[2])],
@@ -454,8 +466,8 @@ fn dot_general_c10() {
 #[test]
 fn dot_general_c13() {
     check(
-        |x| vec![x[0].dot(&x[0].t().convert(DType::S8))],
-        expect!["dot_general: lhs f32[8,32] and rhs s8[32,8] mix floats and integers [C13] --> hlo/tests/errors.rs:_"],
+        |x| vec![x[0].dot(&x[0].t().convert(DType::S32))],
+        expect!["dot_general: lhs f32[8,32] and rhs s32[32,8] mix floats and integers [C13] --> hlo/tests/errors.rs:_"],
     );
 }
 

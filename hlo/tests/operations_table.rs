@@ -102,7 +102,8 @@ fn rows() -> BTreeMap<(bool, String), Row> {
         let types: Vec<TensorType> = sample.inputs.iter().map(|(ty, _)| ty.clone()).collect();
         let function = trace(&named(&types), |x| (sample.build)(x)).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
         for node in &function.nodes()[function.input_types().len()..] {
-            let ours = !node.op.is_stablehlo();
+            let operands: Vec<TensorType> = node.operands.iter().map(|&v| function.ty(v).clone()).collect();
+            let ours = !node.op.is_stablehlo(&operands);
             let row = rows.entry((ours, node.op.name().to_owned())).or_default();
             row.samples.insert(sample.name.clone());
             row.again = match node.op.recompute() {

@@ -1,8 +1,8 @@
 //! The table of instructions: everything that is said of one stands in its row. The contract makes the `LaneOp` of it, the
 //! interpreter its arithmetic, the Triton printer its text.
 //!
-//! A row: number, name in Rust, name in text, the function of single elements that it computes (or nothing), its arithmetic on
-//! f32 (booleans are 0 and 1), its text for Triton (a function of `backends/triton/instruction.rs`). Numbers are kept for ever: programs
+//! A row: number, name in Rust, name in text, whether it gives numbers or truth (1 or 0, whatever the operands), the function of
+//! single elements that it computes (or nothing), its arithmetic on f32 (booleans are 0 and 1), its text for Triton (a function of `backends/triton/instruction.rs`). Numbers are kept for ever: programs
 //! with them lie in caches. A new row takes the next one.
 
 /// Hands the table to a macro.
@@ -10,67 +10,67 @@ macro_rules! instructions {
     ($with:ident) => {
         $with! {
             /// `a + b`
-            0 Add "add" [Add] |a, b| a + b, numbers("arith.addf");
+            0 Add "add" number [Add] |a, b| a + b, numbers("arith.addf");
             /// `a - b`
-            1 Subtract "subtract" [Subtract] |a, b| a - b, numbers("arith.subf");
+            1 Subtract "subtract" number [Subtract] |a, b| a - b, numbers("arith.subf");
             /// `a b`
-            2 Multiply "multiply" [Multiply] |a, b| a * b, numbers("arith.mulf");
+            2 Multiply "multiply" number [Multiply] |a, b| a * b, numbers("arith.mulf");
             /// `a / b`. Triton's plain division is approximate.
-            3 Divide "divide" [Divide] |a, b| a / b, numbers("tt.precise_divf");
+            3 Divide "divide" number [Divide] |a, b| a / b, numbers("tt.precise_divf");
             /// The larger, 0 above -0, NaN if one is.
-            4 Maximum "maximum" [Maximum] |a, b| maximum(a, b), numbers("arith.maximumf");
+            4 Maximum "maximum" number [Maximum] |a, b| maximum(a, b), numbers("arith.maximumf");
             /// The smaller, -0 below 0, NaN if one is.
-            5 Minimum "minimum" [Minimum] |a, b| minimum(a, b), numbers("arith.minimumf");
+            5 Minimum "minimum" number [Minimum] |a, b| minimum(a, b), numbers("arith.minimumf");
             /// `a b + c`, rounded once.
-            6 MultiplyAdd "multiply_add" [] |a, b, c| a.mul_add(b, c), numbers("math.fma");
+            6 MultiplyAdd "multiply_add" number [] |a, b, c| a.mul_add(b, c), numbers("math.fma");
             /// `a b - c`, rounded once.
-            7 MultiplySubtract "multiply_subtract" [] |a, b, c| a.mul_add(b, -c), multiply_subtract;
+            7 MultiplySubtract "multiply_subtract" number [] |a, b, c| a.mul_add(b, -c), multiply_subtract;
             /// `c - a b`, rounded once.
-            8 SubtractMultiply "subtract_multiply" [] |a, b, c| (-a).mul_add(b, c), subtract_multiply;
+            8 SubtractMultiply "subtract_multiply" number [] |a, b, c| (-a).mul_add(b, c), subtract_multiply;
             /// `|a|`
-            9 Abs "abs" [Abs] |a| a.abs(), numbers("math.absf");
+            9 Abs "abs" number [Abs] |a| a.abs(), numbers("math.absf");
             /// `-a`
-            10 Negate "negate" [Negate] |a| -a, negate;
+            10 Negate "negate" number [Negate] |a| -a, negate;
             /// -1, 0 or 1 (0 and NaN stay as they are).
-            11 Sign "sign" [Sign] |a| sign(a), sign;
+            11 Sign "sign" number [Sign] |a| sign(a), sign;
             /// The square root. Triton's plain one is approximate.
-            12 Sqrt "sqrt" [Sqrt] |a| a.sqrt(), numbers("tt.precise_sqrt");
+            12 Sqrt "sqrt" number [Sqrt] |a| a.sqrt(), numbers("tt.precise_sqrt");
             /// `e^a`, to two units in the last place.
-            13 Exponential "exponential" [Exponential] |a| exp(a), numbers("math.exp");
+            13 Exponential "exponential" number [Exponential] |a| exp(a), numbers("math.exp");
             /// Largest integer not above.
-            14 Floor "floor" [Floor] |a| a.floor(), numbers("math.floor");
+            14 Floor "floor" number [Floor] |a| a.floor(), numbers("math.floor");
             /// Smallest integer not below.
-            15 Ceil "ceil" [Ceil] |a| a.ceil(), numbers("math.ceil");
+            15 Ceil "ceil" number [Ceil] |a| a.ceil(), numbers("math.ceil");
             /// Nearest integer, ties to even.
-            16 RoundEven "round_even" [RoundNearestEven] |a| a.round_ties_even(), round_even;
+            16 RoundEven "round_even" number [RoundNearestEven] |a| a.round_ties_even(), round_even;
             /// The nearest bf16.
-            17 RoundBf16 "round_bf16" [] |a| round_bf16(a), round_bf16;
+            17 RoundBf16 "round_bf16" number [] |a| round_bf16(a), round_bf16;
             /// Toward zero and into the range of s8; NaN becomes 0. `as` saturates and takes NaN to 0.
-            18 TruncateS8 "truncate_s8" [] |a| (a as i32).clamp(-128, 127) as f32, truncate_s8;
+            18 TruncateS8 "truncate_s8" number [] |a| (a as i32).clamp(-128, 127) as f32, truncate_s8;
             /// `a == b` as 1 or 0.
-            19 Equal "equal" [Equal] |a, b| one(a == b), compare("oeq");
+            19 Equal "equal" truth [Equal] |a, b| one(a == b), compare("oeq");
             /// `a != b` as 1 or 0.
-            20 NotEqual "not_equal" [NotEqual] |a, b| one(a != b), compare("une");
+            20 NotEqual "not_equal" truth [NotEqual] |a, b| one(a != b), compare("une");
             /// `a >= b` as 1 or 0.
-            21 GreaterEqual "greater_equal" [GreaterEqual] |a, b| one(a >= b), compare("oge");
+            21 GreaterEqual "greater_equal" truth [GreaterEqual] |a, b| one(a >= b), compare("oge");
             /// `a > b` as 1 or 0.
-            22 Greater "greater" [Greater] |a, b| one(a > b), compare("ogt");
+            22 Greater "greater" truth [Greater] |a, b| one(a > b), compare("ogt");
             /// `a <= b` as 1 or 0.
-            23 LessEqual "less_equal" [LessEqual] |a, b| one(a <= b), compare("ole");
+            23 LessEqual "less_equal" truth [LessEqual] |a, b| one(a <= b), compare("ole");
             /// `a < b` as 1 or 0.
-            24 Less "less" [Less] |a, b| one(a < b), compare("olt");
+            24 Less "less" truth [Less] |a, b| one(a < b), compare("olt");
             /// Both, of booleans.
-            25 And "and" [And] |a, b| a * b, booleans("arith.andi");
+            25 And "and" truth [And] |a, b| a * b, booleans("arith.andi");
             /// Either or both, of booleans.
-            26 Or "or" [Or] |a, b| a + b - a * b, booleans("arith.ori");
+            26 Or "or" truth [Or] |a, b| a + b - a * b, booleans("arith.ori");
             /// Either but not both, of booleans.
-            27 Xor "xor" [Xor] |a, b| one(a != b), booleans("arith.xori");
+            27 Xor "xor" truth [Xor] |a, b| one(a != b), booleans("arith.xori");
             /// The other boolean.
-            28 Not "not" [Not] |a| 1.0 - a, not;
+            28 Not "not" truth [Not] |a| 1.0 - a, not;
             /// `b` where `a` is 1, else `c`.
-            29 Select "select" [Select] |a, b, c| if a != 0.0 { b } else { c }, select;
+            29 Select "select" number [Select] |a, b, c| if a != 0.0 { b } else { c }, select;
             /// `a`
-            30 Copy "copy" [] |a| a, copy;
+            30 Copy "copy" number [] |a| a, copy;
         }
     };
 }

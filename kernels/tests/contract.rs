@@ -90,6 +90,12 @@ fn arities_are_those_of_the_table() {
     assert_eq!([of(0), of(1), of(2), of(3)], [0, 12, 15, 4]);
 }
 
+#[test]
+fn what_gives_truth_says_so() {
+    let truth: Vec<i64> = LaneOp::ALL.iter().filter(|op| op.is_truth()).map(|op| op.number()).collect();
+    assert_eq!(truth, (19..29).collect::<Vec<i64>>());
+}
+
 /// The whole words of a program, as they lie in caches.
 #[test]
 fn the_encoding_stays() {

@@ -50,7 +50,7 @@ fn a_neuron_and_its_gradient_in_kernels() {
 fn a_layer_and_its_gradient_in_kernels() {
     let inputs = [("s", TensorType::new(DType::Pred, [16, 8, 5])), ("w", f32(&[5, 6])), ("ct", f32(&[16, 8, 6]))];
     let function = traced(&inputs, |x| {
-        let currents = x[0].convert(DType::F32).dot(&x[1]);
+        let currents = x[0].dot(&x[1]);
         let start = x[2].graph().zeros(f32(&[8, 6]));
         let step = |v: Tensor, row: Tensor| {
             let fired = spike(&(&v - 1.0));

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use spiq::compile::{Destination, Pipeline, Program, STAGES, Source, Stage};
-use spiq::config::{ModelConfig, load_rules};
+use spiq::config::ModelConfig;
 use spiq::native::{self, Target};
 use spiq::network::{Network, Pass};
 use spiq::optim::OPTIMIZERS;
-use spiq::quant::Mode;
+use spiq::quant::{Mode, Rules};
 use spiq::{DType, Error, Function, Result, TensorType};
 
 use super::argument::names;
@@ -93,8 +93,8 @@ pub struct Arguments {
 /// # Errors
 /// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let rules = arguments.rules.as_deref().map_or(Ok(Vec::new()), load_rules)?;
-    let network = Network::new(ModelConfig::load(&arguments.model)?, rules)?
+    let rules = arguments.rules.as_deref().map_or(Ok(Rules::default()), Rules::load)?;
+    let network = Network::with_rules(ModelConfig::load(&arguments.model)?, rules)
         .with_numerics(arguments.numerics.into())
         .with_gradients(arguments.grad_dtype.into())
         .with_time_tile(arguments.time_tile);

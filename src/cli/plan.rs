@@ -9,6 +9,7 @@ use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Provenance, Scope, Tile};
+use spiq::quant::Rules;
 use spiq::train::{Checkpoint, Length, Loss, Optimizer, Options, checkpoint_in};
 use spiq::{Error, ErrorKind, Result};
 
@@ -136,7 +137,7 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
         own_model || arguments.data.is_some() || arguments.optimizer.is_some() || arguments.learning_rate.is_some();
     let mut rest = recipe.provenance();
     if own_model {
-        rest.rules = Some(Vec::new());
+        rest.rules = Some(Rules::default());
     }
     if own_run {
         (rest.schedule, rest.shift) = (Some(CONSTANT.to_owned()), Some(0.0));
@@ -170,7 +171,7 @@ fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {
 fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, out: PathBuf) -> Result<Options> {
     let source = begun.map_or_else(|| "the model".to_owned(), |begun| format!("the model in {}", begun.source));
     let model = chosen.model.expect("the recipe has a model").model(&source)?;
-    let network = Network::new(model, chosen.rules.unwrap_or_default())?
+    let network = Network::with_rules(model, chosen.rules.unwrap_or_default())
         .with_numerics(chosen.numerics.unwrap_or_default())
         .with_gradients(chosen.grad_dtype.unwrap_or_default())
         .with_time_tile(chosen.time_tile.and_then(Tile::steps));

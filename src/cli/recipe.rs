@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use spiq::config::ModelConfig;
 use spiq::provenance::{ModelText, Provenance};
-use spiq::quant::linear_only_rules;
+use spiq::quant::{Rules, linear_only_rules};
 use spiq::train::Length;
 
 /// The recipes by name.
@@ -80,7 +80,7 @@ impl Recipe {
         let model = ModelConfig::parse(&self.model(), "the recipe's model").expect("a model");
         Provenance {
             model: Some(ModelText::of(&model)),
-            rules: Some(linear_only_rules(self.weights, self.activations)),
+            rules: Some(Rules::new(&linear_only_rules(self.weights, self.activations)).expect("the recipe's rules")),
             optimizer: Some(self.optimizer.to_owned()),
             learning_rate: Some(self.learning_rate),
             schedule: Some(self.schedule.to_owned()),

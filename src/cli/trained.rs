@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use spiq::config::{ModelConfig, RuleConfig, load_rules};
+use spiq::config::ModelConfig;
 use spiq::network::Network;
 use spiq::provenance::{Provenance, Tile};
+use spiq::quant::Rules;
 use spiq::{Error, Result};
 
 use super::choice::Numerics;
@@ -47,7 +48,7 @@ impl Trained {
         };
         let numerics = numerics.map(Into::into).or(provenance.numerics).unwrap_or_default();
         let tile = provenance.time_tile.and_then(Tile::steps);
-        let network = Network::new(model, rules)?.with_numerics(numerics).with_time_tile(tile);
+        let network = Network::with_rules(model, rules).with_numerics(numerics).with_time_tile(tile);
         Ok(network.with_gradients(provenance.grad_dtype.unwrap_or_default()))
     }
 
@@ -68,9 +69,9 @@ impl Trained {
 /// The rules of a file; `none` for no rules.
 ///
 /// # Errors
-/// As [`load_rules`].
-pub fn named_rules(path: &Path) -> Result<Vec<RuleConfig>> {
-    if path == Path::new("none") { Ok(Vec::new()) } else { load_rules(path) }
+/// As [`Rules::load`].
+pub fn named_rules(path: &Path) -> Result<Rules> {
+    if path == Path::new("none") { Ok(Rules::default()) } else { Rules::load(path) }
 }
 
 /// What an accuracy is of, and in which arithmetic.

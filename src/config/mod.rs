@@ -1,4 +1,5 @@
-//! The two files a user writes, `model.toml` and `rules.toml`. Knows no particular layer, and nothing of quantization.
+//! What a user writes in `model.toml` and `rules.toml`, as data. Knows no particular layer, and nothing of quantization: what the
+//! words of a rule mean, [`quant::Rules`](crate::quant::Rules) knows, which reads its file.
 
 mod model;
 mod open_sizes;
@@ -6,4 +7,4 @@ mod rule;
 
 pub use crate::fields::LARGEST;
 pub use model::ModelConfig;
-pub use rule::{RuleConfig, TileSize, load_rules, parse_rules, rules_to_toml};
+pub use rule::{RuleConfig, TileSize};

@@ -75,10 +75,15 @@ impl<'a> Fields<'a> {
         self.source.error(self.place, message)
     }
 
+    /// An error about one key's value, which the message need not name.
+    pub fn error_at(&self, key: &str, message: impl std::fmt::Display) -> Error {
+        let place = self.table.get(key).map_or(self.place, |value| value.span().start);
+        self.source.error(place, message)
+    }
+
     /// An error about one key's value.
     pub fn value_error(&self, key: &str, message: impl std::fmt::Display) -> Error {
-        let place = self.table.get(key).map_or(self.place, |value| value.span().start);
-        self.source.error(place, format!("`{key}` of {} {message}", self.what))
+        self.error_at(key, format!("`{key}` of {} {message}", self.what))
     }
 
     /// The value of a key that may be absent.

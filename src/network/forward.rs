@@ -80,9 +80,9 @@ impl Network {
         let paths = self.parameter_types();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
-        let quantize = |function| quantize(function, &self.compiled_rules, pass.mode, self.arithmetic, is_weight);
+        let quantize = |function| quantize(function, &self.rules, pass.mode, self.arithmetic, is_weight);
         let quantized = quantize(&traced.function)?;
-        if self.rules.iter().any(|rule| rule.act_static_scale == Some(true) && !rule.act_batch_axes.contains(&0)) {
+        if self.rules.static_axes().any(|axes| !axes.contains(&0)) {
             let mut wider = x.clone();
             wider.dims[1] += 1;
             check_sums(&quantized.function, &quantize(&self.traced(&wider, pass)?.function)?.function)?;

@@ -39,8 +39,7 @@ use crate::random::Rngs;
 #[derive(Clone, Debug)]
 pub struct Network {
     config: ModelConfig,
-    rules: Vec<RuleConfig>,
-    compiled_rules: Rules,
+    rules: Rules,
     arithmetic: Arithmetic,
     time_tile: Option<usize>,
     model: Sequential,
@@ -52,15 +51,13 @@ impl Network {
     /// # Errors
     /// Of kind `Input`: a rule that is not usable.
     pub fn new(config: ModelConfig, rules: Vec<RuleConfig>) -> Result<Network> {
+        Ok(Network::with_rules(config, Rules::new(&rules)?))
+    }
+
+    /// A network from a model and rules that are checked already, as those of a file are.
+    pub fn with_rules(config: ModelConfig, rules: Rules) -> Network {
         let model = Sequential::from(&config);
-        Ok(Network {
-            compiled_rules: Rules::new(&rules)?,
-            config,
-            rules,
-            arithmetic: Arithmetic::default(),
-            time_tile: None,
-            model,
-        })
+        Network { config, rules, arithmetic: Arithmetic::default(), time_tile: None, model }
     }
 
     /// The same network with this rounding; a new one has [`Numerics::default`].
@@ -86,8 +83,8 @@ impl Network {
         &self.config
     }
 
-    /// The rules as they are written.
-    pub fn rules(&self) -> &[RuleConfig] {
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
         &self.rules
     }
 

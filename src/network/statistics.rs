@@ -15,7 +15,7 @@ impl Network {
     /// # Errors
     /// As [`quantized`](Network::quantized).
     pub fn statistics_types(&self, x: &TensorType) -> Result<BTreeMap<String, TensorType>> {
-        match self.rules.iter().any(|rule| rule.act_static_scale == Some(true)) {
+        match self.rules.have_static_scales() {
             true => {
                 let step = Pass { mode: Mode::Qat, training: true, spike_rates: false };
                 Ok(self.quantized(x, step)?.function.sums().into_iter().collect())

@@ -59,6 +59,9 @@ impl Layer for Flatten {
         let count = input.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
         count.map(|count| vec![count]).ok_or_else(|| "takes a smaller sample".to_owned())
     }
+    fn takes_booleans(&self) -> bool {
+        true
+    }
     fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
         match x.dims().split_first() {
             Some((&batch, rest)) => x.reshape(&[batch, rest.iter().product()]),

@@ -88,6 +88,11 @@ pub trait Layer: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether its input may be booleans as well, as spikes are that come from outside; any other layer is given f32.
+    fn takes_booleans(&self) -> bool {
+        false
+    }
+
     /// One time step: reads parameters and state, sets the next state, returns the output. Axis 0 of `x` is the batch.
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor;
 }

@@ -58,6 +58,9 @@ impl Layer for Linear {
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
         Ok([before_features(self.in_features, input)?, &[self.out_features]].concat())
     }
+    fn takes_booleans(&self) -> bool {
+        true
+    }
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         let y = x.dot(&at.parameter("kernel"));
         if self.use_bias { y + at.parameter("bias") } else { y }

@@ -5,8 +5,11 @@ use spiq_hlo::{DType, Tensor, Violation};
 use super::axes::{Axis, Named, failed, letters};
 use crate::choice::Choice;
 
+/// A loss of traces and labels.
+pub type TraceLoss = fn(&Named, &Named) -> Tensor;
+
 /// The losses by name, with Spyx's defaults.
-pub const LOSSES: &[Choice<fn(&Named, &Named) -> Tensor>] = &[
+pub const LOSSES: &[Choice<TraceLoss>] = &[
     Choice {
         name: "integral_crossentropy",
         about: "cross-entropy of the outputs' sums over time",

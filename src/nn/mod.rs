@@ -32,7 +32,6 @@ mod decay;
 mod dropout;
 mod flatten;
 mod integrate_and_fire;
-mod kinds;
 mod layer;
 mod layer_norm;
 mod leaky_integrate;
@@ -59,7 +58,6 @@ pub use current_based::CuBaLif;
 pub use dropout::Dropout;
 pub use flatten::{Flatten, PopulationCode};
 pub use integrate_and_fire::If;
-pub(crate) use kinds::KINDS;
 pub use layer::Layer;
 pub use layer_norm::{AxisList, LayerNorm};
 pub use leaky_integrate::Li;
@@ -77,3 +75,30 @@ pub(crate) use sequential::{Misfit, shapes, shown};
 pub use step::Step;
 pub use surrogate::Surrogate;
 pub(crate) use trace::{KEY, Traced, Wanted, X};
+
+use arguments::Kind;
+
+/// The layers that a file may name, in the order in which a message lists them.
+pub(crate) const KINDS: [Kind; 20] = [
+    Linear::KIND,
+    Conv::KIND,
+    SumPool::KIND,
+    AvgPool::KIND,
+    MaxPool::KIND,
+    Flatten::KIND,
+    LayerNorm::KIND,
+    Dropout::KIND,
+    ActivityRegularization::KIND,
+    PopulationCode::KIND,
+    Lif::KIND,
+    If::KIND,
+    Li::KIND,
+    Alif::KIND,
+    CuBaLif::KIND,
+    Rif::KIND,
+    Rlif::KIND,
+    RCuBaLif::KIND,
+    PsuLif::KIND,
+    // Spyx's other name for the same neuron.
+    Kind { name: "AssociativeLIF", ..PsuLif::KIND },
+];

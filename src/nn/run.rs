@@ -6,7 +6,7 @@ use spiq_hlo::{Array, DType, Graph, Tensor, TensorType, Violation, scan, vmap};
 
 use super::axes::{Axis, Named, failed};
 use super::layer::Layer;
-use super::sequential::Sequential;
+use super::sequential::{Sequential, numbers};
 use super::step::{ModelStep, Step};
 use crate::by_path::Tensors;
 use crate::random::GraphKey;
@@ -164,7 +164,9 @@ impl<'a> Run<'a> {
             rates: self.spike_rates.then(Tensors::new),
         };
         let mut at = Step { graph: graph.clone(), path, model: &mut step };
-        let y = graph.scope(self.model.name(), || self.model.step(&mut at, &x.convert(DType::F32)));
+        // Booleans go on as they are to the first layer that computes with numbers.
+        let x = if x.dtype() == DType::Pred { x.clone() } else { x.convert(DType::F32) };
+        let y = graph.scope(self.model.name(), || numbers(&self.model.step(&mut at, &x)));
         (step.states, (y, step.rates.unwrap_or_default()))
     }
 }

@@ -125,9 +125,13 @@ impl Layer for Sequential {
     fn draws(&self) -> bool {
         self.layers.iter().any(|layer| layer.draws())
     }
+    fn takes_booleans(&self) -> bool {
+        true
+    }
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         let one = |x: Tensor, (i, layer): (usize, &Arc<dyn Layer>)| {
             at.inside(&part(i), |at| {
+                let x = if layer.takes_booleans() { x } else { numbers(&x) };
                 let y = layer.step(at, &x);
                 if layer.fires() {
                     at.note_rate(&y);
@@ -137,6 +141,11 @@ impl Layer for Sequential {
         };
         self.layers.iter().enumerate().fold(x.clone(), one)
     }
+}
+
+/// Booleans as the numbers 0 and 1.
+pub(super) fn numbers(x: &Tensor) -> Tensor {
+    if x.dtype() == DType::Pred { x.convert(DType::F32) } else { x.clone() }
 }
 
 /// The first layer that does not take what the one before it gives.

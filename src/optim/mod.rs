@@ -49,8 +49,11 @@ pub use tree::global_norm;
 
 use crate::choice::Choice;
 
+/// An optimizer of its learning rate.
+pub type MakeOptimizer = fn(Schedule) -> Box<dyn GradientTransformation>;
+
 /// The optimizers by name, with optax's defaults but for the learning rate.
-pub const OPTIMIZERS: &[Choice<fn(Schedule) -> Box<dyn GradientTransformation>>] = &[
+pub const OPTIMIZERS: &[Choice<MakeOptimizer>] = &[
     Choice { name: "lion", about: "", make: |rate| lion(rate).into() },
     Choice { name: "adam", about: "", make: |rate| adam(rate).into() },
     Choice { name: "adamw", about: "", make: |rate| adamw(rate).into() },

@@ -3,21 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::OPTIMIZERS;
-use super::schedule::SCHEDULES;
+use super::schedule::{MakeSchedule, SCHEDULES};
 use super::transformation::GradientTransformation;
-use crate::choice::find;
+use super::{MakeOptimizer, OPTIMIZERS};
+use crate::choice::{Choice, find};
 use crate::error::{Error, Result};
 
 /// An optimizer by name, as a command line gives it and files keep it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ByName {
     /// A name of [`OPTIMIZERS`].
-    pub optimizer: String,
+    pub optimizer: &'static str,
     /// The learning rate at the start.
     pub learning_rate: f64,
     /// How it goes on: a name of [`SCHEDULES`].
-    pub schedule: String,
+    pub schedule: &'static str,
 }
 
 /// The gradient transformation of a training run, which schedules may make depend on the number of its steps.
@@ -39,7 +39,7 @@ pub struct Optimizer(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Named(ByName),
+    Named { optimizer: &'static Choice<MakeOptimizer>, learning_rate: f64, schedule: &'static Choice<MakeSchedule> },
     Own(Arc<dyn Fn(u32) -> Arc<dyn GradientTransformation> + Send + Sync>),
 }
 
@@ -59,8 +59,7 @@ impl Optimizer {
         if !learning_rate.is_finite() || learning_rate < 0.0 {
             return Err(Error::input(format!("the learning rate is {learning_rate}, but must be 0 or more")));
         }
-        let (optimizer, schedule) = (optimizer.name.to_owned(), schedule.name.to_owned());
-        Ok(Optimizer(Kind::Named(ByName { optimizer, learning_rate, schedule })))
+        Ok(Optimizer(Kind::Named { optimizer, learning_rate, schedule }))
     }
 
     /// A transformation of one's own, made for the number of steps of the run.
@@ -73,20 +72,19 @@ impl Optimizer {
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         match &self.0 {
             Kind::Own(make) => make(steps),
-            Kind::Named(ByName { optimizer, learning_rate, schedule }) => {
-                let rows = find("optimizer", OPTIMIZERS, optimizer)
-                    .and_then(|o| Ok((o, find("schedule", SCHEDULES, schedule)?)));
-                let (optimizer, schedule) = rows.expect("`named` has found both");
+            Kind::Named { optimizer, learning_rate, schedule } => {
                 (optimizer.make)((schedule.make)(*learning_rate, steps)).into()
             }
         }
     }
 
     /// The names that it was chosen by; `None` for one of one's own.
-    pub fn names(&self) -> Option<&ByName> {
-        match &self.0 {
-            Kind::Named(named) => Some(named),
+    pub fn names(&self) -> Option<ByName> {
+        match self.0 {
             Kind::Own(_) => None,
+            Kind::Named { optimizer, learning_rate, schedule } => {
+                Some(ByName { optimizer: optimizer.name, learning_rate, schedule: schedule.name })
+            }
         }
     }
 }
@@ -101,9 +99,9 @@ impl<G: GradientTransformation + 'static> From<G> for Optimizer {
 
 impl fmt::Debug for Optimizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Named(named) => named.fmt(f),
-            Kind::Own(_) => f.write_str("Own"),
+        match self.names() {
+            Some(names) => names.fmt(f),
+            None => f.write_str("Own"),
         }
     }
 }

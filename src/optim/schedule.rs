@@ -45,8 +45,11 @@ impl Schedule {
     }
 }
 
-/// How a learning rate may go on from its start, by name: from that and the number of steps in all.
-pub const SCHEDULES: &[Choice<fn(f64, u32) -> Schedule>] = &[
+/// A schedule from its start and the number of steps in all.
+pub type MakeSchedule = fn(f64, u32) -> Schedule;
+
+/// How a learning rate may go on from its start, by name.
+pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
     Choice { name: "constant", about: "the same all along", make: |rate, _| rate.into() },
     Choice {
         name: "cosine",

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use spiq_hlo::{Array, DType, Kind, TensorType};
 
+use super::abi::sys::{self, Args, TiledLayout};
 use super::device::Device;
 use super::element_type;
 use super::event::Event;
 use super::raw_client::RawClient;
-use super::sys::{self, Args, TiledLayout};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Up to this many bytes an array is copied during the call; larger ones are kept alive and copied beside it.
@@ -305,7 +305,7 @@ mod tests {
     use std::ffi::{c_char, c_int};
     use std::ptr;
 
-    use super::super::fake;
+    use super::super::abi::fake;
     use super::*;
 
     type Callback = (unsafe extern "C" fn(*mut sys::Error, *mut c_void), *mut c_void);

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use spiq_hlo::Array;
 
-use super::api::Value;
+use super::abi::api::Value;
+use super::abi::platform::Platform;
 use super::buffer::Buffer;
 use super::device::Device;
 use super::dump::Dump;
 use super::executable::{Executable, Input, Loaded};
 use super::ffi::Registration;
 use super::options::CompileOptions;
-use super::platform::Platform;
 use super::plugin::Plugin;
 use super::program::CompiledMemory;
 use super::raw_client::RawClient;
@@ -216,7 +216,7 @@ impl fmt::Debug for Client {
 
 #[cfg(test)]
 mod tests {
-    use super::super::proto::fields;
+    use super::super::abi::proto::fields;
     use super::*;
 
     /// What the program says that it was compiled with has all that it has without LLVM's options, and those.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::abi::sys;
 use super::raw_client::{Described, RawClient};
-use super::sys;
 use crate::error::Result;
 
 /// A device that programs can run on; cheap to clone.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::api::Value;
+use super::abi::api::Value;
 use super::options::CompileOptions;
 use crate::error::{Error, ErrorKind, Result};
 

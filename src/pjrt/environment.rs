@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::api::Value;
+use super::abi::api::Value;
+use super::abi::platform::Platform;
 use super::folders::variable;
-use super::platform::Platform;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Options of a CUDA client, from the variables that JAX reads: `XLA_PYTHON_CLIENT_PREALLOCATE` (true: most of the card's memory is

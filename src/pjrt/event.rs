@@ -1,7 +1,7 @@
 //! A moment that has come or will: the end of a transfer or of a program. Knows nothing of what it waits for.
 
-use super::api::Api;
-use super::sys;
+use super::abi::api::Api;
+use super::abi::sys;
 use crate::error::Result;
 
 /// An event of a plugin. Dropping it does not wait.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use spiq_hlo::TensorType;
 
-use super::api::Api;
+use super::abi::api::Api;
+use super::abi::sys::{self, Args};
 use super::buffer::Buffer;
 use super::options::CompileOptions;
 use super::program::{self, CompiledMemory, Program};
 use super::raw_client::RawClient;
 use super::signature::{self, Signature};
-use super::sys::{self, Args};
 use crate::error::{Error, Result};
 
 /// A compiled program; cheap to clone, usable from any thread.

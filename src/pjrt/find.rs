@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::abi::platform::Platform;
 use super::folders::{cache_dir, variable};
 use super::packages;
-use super::platform::Platform;
 
 /// Where a plugin was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,8 +21,8 @@
 //! Other options that change values have the same defaults in plugins and in JAX and are not set: `xla_cpu_enable_fast_math`
 //! `false`, `xla_allow_excess_precision` `true` (results of bf16 may keep more bits between operations), `xla_gpu_ftz` `false`.
 
-use super::api::Value;
-use super::platform::Platform;
+use super::abi::api::Value;
+use super::abi::platform::Platform;
 
 /// Where XLA finds NVIDIA's tools.
 const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";

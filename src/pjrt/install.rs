@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use super::abi::platform::Platform;
 use super::folders::cache_dir;
 use super::packages::{self, Bundle, Package, Wheel};
-use super::platform::Platform;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How far an installation is.

@@ -6,11 +6,11 @@
 
 use std::sync::OnceLock;
 
+use super::abi::platform::Platform;
+use super::abi::proto::Writer;
 use super::flags::{self, ForLlvm};
 use super::folders::variable;
 use super::options::CompileOptions;
-use super::platform::Platform;
-use super::proto::Writer;
 use crate::error::Result;
 
 /// LLVM's options for the programs of a client or of a topology.

@@ -14,7 +14,7 @@
 //! | `SPIQ_NO_KERNELS` | `1`: XLA's own loops over time, no kernels of this library |
 //! | `XLA_PYTHON_CLIENT_PREALLOCATE`, `XLA_PYTHON_CLIENT_MEM_FRACTION`, `XLA_PYTHON_CLIENT_ALLOCATOR` | memory of an NVIDIA card, as JAX reads them |
 
-mod api;
+mod abi;
 mod buffer;
 mod client;
 mod device;
@@ -24,9 +24,6 @@ mod elf;
 mod environment;
 mod event;
 mod executable;
-mod extension;
-#[cfg(test)]
-mod fake;
 pub(crate) mod ffi;
 mod find;
 mod flags;
@@ -35,19 +32,17 @@ mod install;
 mod llvm;
 mod options;
 mod packages;
-mod platform;
 mod plugin;
 mod profiler;
 mod program;
-mod proto;
 mod raw_client;
 mod retain;
 mod signature;
 mod store;
-mod sys;
 mod topology;
 
-pub use api::Value;
+pub use abi::api::Value;
+pub use abi::platform::Platform;
 pub use buffer::{Buffer, PendingArray};
 pub use client::{Client, ClientOptions};
 pub use device::{Device, MemoryStats};
@@ -58,7 +53,6 @@ pub use find::{Found, Source, find, list};
 pub use folders::cache_dir;
 pub use install::{Progress, Step, install, install_into};
 pub use options::CompileOptions;
-pub use platform::Platform;
 pub use plugin::Plugin;
 pub use profiler::{Operation, Profile, Profiler};
 pub use program::CompiledMemory;

@@ -1,8 +1,8 @@
 //! How a program is compiled. Knows the message that PJRT wants, not the call.
 
-use super::api::Value;
-use super::platform::Platform;
-use super::proto::Writer;
+use super::abi::api::Value;
+use super::abi::platform::Platform;
+use super::abi::proto::Writer;
 use spiq_hlo::TensorType;
 
 /// Bytes of the largest array of a program that the processor runs one operation after the other.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::platform::Platform;
+use super::abi::platform::Platform;
 
 /// One file of the package index, for one kind of machine.
 #[derive(Debug)]

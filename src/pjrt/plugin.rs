@@ -7,13 +7,14 @@ use std::ptr::NonNull;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use super::api::{self, Api, Value};
+use super::abi::api::{self, Api, Value};
+use super::abi::platform::Platform;
+use super::abi::sys;
 use super::ffi::Registration;
 use super::find::{Found, find};
 use super::install::{Progress, install};
-use super::platform::Platform;
 use super::profiler::Profiler;
-use super::{elf, environment, packages, sys};
+use super::{elf, environment, packages};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An opened plugin, cheap to copy. It stays open until the process ends: plugins keep threads and cannot be unloaded.

@@ -5,10 +5,10 @@ use std::ptr;
 
 use spiq_hlo::TensorType;
 
-use super::api::{self, Api, Value};
+use super::abi::api::{self, Api, Value};
+use super::abi::sys::{self, Args};
 use super::element_type;
 use super::signature::{self, Signature};
-use super::sys::{self, Args};
 use crate::error::Result;
 
 /// PJRT's own executable. What made it, a client or a topology, must outlive it.

@@ -1,10 +1,11 @@
 //! PJRT's own client, and what it says about itself and its devices once. Compiles and runs nothing.
 
-use super::api::{self, Api, Value};
+use super::abi::api::{self, Api, Value};
+use super::abi::platform::Platform;
+use super::abi::sys;
 use super::llvm::Llvm;
-use super::platform::Platform;
 use super::plugin::Plugin;
-use super::{environment, flags, retain, sys};
+use super::{environment, flags, retain};
 use crate::error::{Error, ErrorKind, Result};
 
 /// PJRT's own client. Buffers and executables hold it, so it is released after the last of them.

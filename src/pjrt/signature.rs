@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 use spiq_hlo::{DType, TensorType};
 
+use super::abi::proto::{self, Value, Writer};
 use super::element_type;
-use super::proto::{self, Value, Writer};
 use crate::error::{Error, Result};
 
 /// Inputs, outputs and donations of a compiled program.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::api::Value;
+use super::abi::api::Value;
 use super::folders::{cache_dir, variable};
 use super::options::CompileOptions;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use spiq_hlo::TensorType;
 
-use super::api::{self, Api, Value};
+use super::abi::api::{self, Api, Value};
+use super::abi::sys;
 use super::dump::Dump;
 use super::flags;
 use super::llvm::Llvm;
@@ -13,7 +14,6 @@ use super::options::CompileOptions;
 use super::plugin::Plugin;
 use super::program::{self, CompiledMemory, Program};
 use super::signature::Signature;
-use super::sys;
 use crate::error::Result;
 
 /// A described set of devices. CPU plugins have none.

@@ -4,12 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Digest;
-use crate::config::{ModelConfig, RuleConfig, parse_rules, rules_to_toml};
+use crate::config::ModelConfig;
 use crate::data::Coding;
 use crate::error::Result;
 use crate::fields::LARGEST;
 use crate::network::Network;
-use crate::quant::{Gradients, Numerics};
+use crate::quant::{Gradients, Numerics, Rules};
 
 /// A value with a text of its own: equal values have equal texts, and the text gives the value again.
 pub(super) trait Entry: Sized {
@@ -54,15 +54,15 @@ impl Entry for ModelText {
     }
 }
 
-impl Entry for Vec<RuleConfig> {
+impl Entry for Rules {
     fn text(&self) -> String {
-        if self.is_empty() { NO_RULES.to_owned() } else { rules_to_toml(self) }
+        if self.is_empty() { NO_RULES.to_owned() } else { self.to_toml() }
     }
 
-    fn parse(text: &str) -> Option<Vec<RuleConfig>> {
+    fn parse(text: &str) -> Option<Rules> {
         match text.trim() {
-            NO_RULES | "rules = []" => Some(Vec::new()),
-            rules => parse_rules(rules, "the metadata").ok(),
+            NO_RULES | "rules = []" => Some(Rules::default()),
+            rules => Rules::parse(rules, "the metadata").ok(),
         }
     }
 }

@@ -8,12 +8,11 @@ mod entry;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::RuleConfig;
 use crate::data::Coding;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::pjrt::Client;
-use crate::quant::{Gradients, Numerics};
+use crate::quant::{Gradients, Numerics, Rules};
 
 pub use difference::{Difference, Scope};
 pub use digest::Digest;
@@ -105,7 +104,7 @@ provenance! {
     /// The model.
     model: ModelText, Outputs, "model", "--model";
     /// The rules; none where nothing is quantized.
-    rules: Vec<RuleConfig>, Outputs, "rules", "--rules";
+    rules: Rules, Outputs, "rules", "--rules";
     /// How numbers are rounded.
     numerics: Numerics, Outputs, "numerics", "--numerics";
     /// Time steps of a sample.
@@ -203,7 +202,7 @@ impl Provenance {
     pub fn of_network(network: &Network) -> Provenance {
         Provenance {
             model: Some(ModelText::of(network.config())),
-            rules: Some(network.rules().to_vec()),
+            rules: Some(network.rules().clone()),
             numerics: Some(network.numerics()),
             grad_dtype: Some(network.gradients()),
             ..Provenance::default()

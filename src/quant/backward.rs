@@ -3,71 +3,15 @@
 
 use spiq_hlo::{Convolution, DType, DotDims, DotGeneral, Tensor, Violation};
 
-use super::calibration::Method;
-use super::conv::{of_one_type, part_of};
-use super::noise::Distribution;
+use super::backward_rule::BackwardRule;
+use super::conv::{along, of_one_type, part_of};
 use super::numerics::Numerics;
 use super::operand::Operand;
-use super::product::{Product, sums_stored_values};
+use super::product::Product;
 use super::qtensor::{How, QTensor, tile_count};
-use super::qtype::QType;
-use super::rule::calibrated;
-use super::sums::{in_parts, most};
-use crate::config::{RuleConfig, TileSize};
-use crate::error::{Error, Result};
+use super::sums::{in_parts, most, sums_stored_values};
+use crate::config::TileSize;
 use crate::random::GraphKey;
-
-/// What a rule says of gradients.
-#[derive(Clone, Debug)]
-pub(crate) struct BackwardRule {
-    pub(crate) qtype: QType,
-    pub(crate) method: Method,
-    /// Tiles of the product that gives a weight's gradient, along its last contracted axis.
-    pub(crate) weight_grad_tile: Option<TileSize>,
-    pub(crate) channelwise: bool,
-    /// The noise of stochastic rounding, and the axes along which it differs.
-    pub(crate) noise: Option<(Distribution, Vec<i64>)>,
-}
-
-impl BackwardRule {
-    /// What a rule says of gradients; `None` where it leaves them as they are. Fields that would do nothing are refused;
-    /// qwix passes over them.
-    ///
-    /// # Errors
-    /// Of kind `Input`: an unknown type, method or noise, a field without `bwd_qtype`, noise for a type that is no integer.
-    pub(crate) fn new(config: &RuleConfig) -> Result<Option<BackwardRule>> {
-        let Some(qtype) = &config.bwd_qtype else {
-            for (field, set) in [
-                ("bwd_weight_grad_tile_size", config.bwd_weight_grad_tile_size.is_some()),
-                ("bwd_stochastic_rounding", config.bwd_stochastic_rounding.is_some()),
-            ] {
-                if set {
-                    return Err(Error::input(format!("{field} needs a bwd_qtype, the type of the gradients")));
-                }
-            }
-            return Ok(None);
-        };
-        let (qtype, method) = calibrated(qtype, &config.bwd_calibration_method)?;
-        if qtype.tile().is_some() || qtype == QType::Binary {
-            return Err(Error::input(format!(
-                "bwd_qtype: gradients in {qtype} are not supported; use an integer, float8_e4m3fn or float8_e5m2"
-            )));
-        }
-        let noise = config.bwd_stochastic_rounding.as_deref().map(Distribution::parse).transpose()?;
-        if noise.is_some() && !matches!(qtype, QType::Int(_)) {
-            return Err(Error::input(format!(
-                "bwd_stochastic_rounding rounds integers; leave it out for {qtype}, which rounds to the nearest"
-            )));
-        }
-        Ok(Some(BackwardRule {
-            qtype,
-            method,
-            weight_grad_tile: config.bwd_weight_grad_tile_size,
-            channelwise: !config.disable_channelwise_axes,
-            noise: noise.map(|distribution| (distribution, config.channelwise_noise_axes.clone())),
-        }))
-    }
-}
 
 /// The gradients of one operation.
 #[derive(Clone, Debug)]
@@ -140,7 +84,7 @@ impl Backward {
         let quantized = self.quantized(&ct, free, tiles);
         let out = ct.dtype();
         let gradient = Operand { original: ct, quantized: Some((quantized, self.rule.method)), is_weight: false };
-        let product = Product::Dot(DotGeneral { dims, out, of_einsum: false });
+        let product = Product::Dot(DotGeneral::new(dims, out));
         product.forward(&gradient, &residual.operand, self.numerics)
     }
 
@@ -197,17 +141,12 @@ impl Backward {
     /// `taken` is the gradient's axis for the residual's scale, `kept` the one with scales of its own.
     fn convolved(&self, ct: &Tensor, other: &Operand, taken: usize, kept: usize) -> Convolved {
         let residual = Residual::of(other);
-        let along = |scale: &Tensor, axis: usize| {
-            let mut dims = vec![1; ct.rank()];
-            dims[axis] = scale.dims().iter().product();
-            scale.reshape(&dims)
-        };
-        let ct = residual.scale.as_ref().map_or(ct.clone(), |scale| ct * along(scale, taken));
+        let ct = residual.scale.as_ref().map_or(ct.clone(), |scale| ct * along(scale, taken, ct.rank()));
         let gradient = self.quantized(&ct, vec![kept], None);
         match &residual.operand.quantized {
             Some((stored, _)) if gradient.zero_point.is_none() && sums_stored_values(&gradient, stored) => {
                 let most = most(&gradient, stored, self.numerics);
-                let (values, residual) = of_one_type(&gradient.values, &stored.values);
+                let (values, residual) = of_one_type(&gradient.values, &stored.stored());
                 Convolved { residual, stored: values, scale: Some(gradient.scale), most }
             }
             _ => Convolved {
@@ -245,9 +184,7 @@ fn accumulator(stored: &Tensor, out: DType) -> DType {
 /// A result times one scale for each index of `axis`, or one for all.
 fn rescaled(result: Tensor, scale: Option<Tensor>, axis: usize, out: DType) -> Tensor {
     let Some(scale) = scale.filter(|_| !result.is_poison()) else { return result };
-    let mut dims = vec![1; result.rank()];
-    dims[axis] = scale.dims().iter().product();
-    result.convert(out) * scale.reshape(&dims)
+    result.convert(out) * along(&scale, axis, result.rank())
 }
 
 /// The residual's scales along the axes of the cotangent, of this rank, that it is multiplied with.

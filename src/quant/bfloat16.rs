@@ -24,14 +24,14 @@ pub fn products_in_bf16(function: &Function) -> Result<Function> {
 
 fn replaced(node: &Node, operands: &[Tensor]) -> Option<Vec<Tensor>> {
     let product = Product::of(&*node.op)?;
-    let full = |t: &Tensor| !t.is_poison() && t.dtype() == DType::F32;
-    (operands.iter().all(full) && product.out() == DType::F32)
+    let full = |t: &Tensor| !t.is_poison() && matches!(t.dtype(), DType::F32 | DType::Pred);
+    (operands.iter().all(full) && operands.iter().any(|t| t.dtype() == DType::F32) && product.out() == DType::F32)
         .then(|| vec![narrowed(&product, &operands[0], &operands[1])])
 }
 
 #[track_caller]
 fn narrowed(product: &Product, lhs: &Tensor, rhs: &Tensor) -> Tensor {
-    let narrow = |t: &Tensor| t.convert(DType::BF16);
+    let narrow = |t: &Tensor| if t.dtype() == DType::Pred { t.clone() } else { t.convert(DType::BF16) };
     custom_vjp(
         "bf16_product",
         &(lhs.clone(), rhs.clone()),

@@ -1,8 +1,11 @@
 //! From a tensor's values to the range that is represented. Knows nothing of operations.
 
+use std::fmt;
+
 use spiq_hlo::{Array, DType, Tensor};
 
 use super::qtype::QType;
+use super::refusal::Refusal;
 use super::rounding::{levels, round_to};
 use crate::error::{Error, Result};
 
@@ -26,11 +29,98 @@ pub enum Method {
     Fixed(f64, f64),
 }
 
+/// What a method is called and what it takes.
+struct Kind {
+    name: &'static str,
+    /// The method with these arguments, or what it wants instead.
+    read: fn(&[f64]) -> std::result::Result<Method, &'static str>,
+    /// The arguments of a method of this kind.
+    arguments: fn(Method) -> Option<Vec<f64>>,
+}
+
+/// Every kind of method: what is parsed, printed and named in messages.
+const KINDS: [Kind; 7] = [
+    Kind {
+        name: "absmax",
+        read: |given| one_or_none(given).map(Method::Absmax),
+        arguments: |method| if let Method::Absmax(k) = method { Some(vec![k]) } else { None },
+    },
+    Kind {
+        name: "minmax",
+        read: |given| one_or_none(given).map(Method::Minmax),
+        arguments: |method| if let Method::Minmax(k) = method { Some(vec![k]) } else { None },
+    },
+    Kind {
+        name: "rms",
+        read: |given| match given {
+            [k] => factor(*k).map(Method::Rms),
+            _ => Err("wants a factor, as in `rms,7`"),
+        },
+        arguments: |method| if let Method::Rms(k) = method { Some(vec![k]) } else { None },
+    },
+    Kind {
+        name: "fixed",
+        read: |given| match *given {
+            [a] if a > 0.0 => Ok(Method::Fixed(-a, a)),
+            [a, b] if a <= 0.0 && b >= 0.0 && a < b => Ok(Method::Fixed(a, b)),
+            _ => Err("wants a range that contains 0, as in `fixed,1` or `fixed,-1,2`"),
+        },
+        arguments: |method| if let Method::Fixed(a, b) = method { Some(vec![a, b]) } else { None },
+    },
+    Kind {
+        name: "absmean",
+        read: |given| one_or_none(given).map(Method::Absmean),
+        arguments: |method| if let Method::Absmean(k) = method { Some(vec![k]) } else { None },
+    },
+    Kind {
+        name: "percentile",
+        read: |given| match *given {
+            [p] if 0.0 < p && p <= 100.0 => Ok(Method::Percentile(p)),
+            _ => Err("wants percent above 0 and up to 100, as in `percentile,99.9`"),
+        },
+        arguments: |method| if let Method::Percentile(p) = method { Some(vec![p]) } else { None },
+    },
+    Kind {
+        name: "mse",
+        read: |given| if given.is_empty() { Ok(Method::Mse) } else { Err("takes no argument") },
+        arguments: |method| if method == Method::Mse { Some(Vec::new()) } else { None },
+    },
+];
+
+fn one_or_none(given: &[f64]) -> std::result::Result<f64, &'static str> {
+    match given {
+        [] => Ok(1.0),
+        [k] => factor(*k),
+        _ => Err("takes at most one factor"),
+    }
+}
+
+fn factor(k: f64) -> std::result::Result<f64, &'static str> {
+    if k as f32 > 0.0 { Ok(k) } else { Err("its factor must be above 0") }
+}
+
+impl fmt::Display for Method {
+    /// As [`parse`](Method::parse) reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of_kind = |kind: &Kind| (kind.arguments)(*self).map(|arguments| (kind.name, arguments));
+        let (name, arguments) = KINDS.iter().find_map(of_kind).expect("each method has a row");
+        f.write_str(name)?;
+        arguments.iter().try_for_each(|argument| write!(f, ",{argument}"))
+    }
+}
+
 impl Method {
     /// Reads `absmax`, `absmax,0.9`, `fixed,-1,2`, ….
     ///
     /// # Errors
     /// Of kind `Input`: an unknown method, a wrong number of arguments, a factor that is not above 0, a range without 0.
+    ///
+    /// ```
+    /// use spiq::quant::Method;
+    /// assert_eq!(Method::parse("fixed,2")?, Method::Fixed(-2.0, 2.0));
+    /// assert_eq!(Method::parse("absmax,0.9")?.to_string(), "absmax,0.9");
+    /// # Ok::<(), spiq::Error>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Method> {
         let wrong = |why: &str| Error::input(format!("calibration method `{text}`: {why}"));
         let lower = text.to_lowercase();
@@ -39,30 +129,15 @@ impl Method {
         let numbers: Option<Vec<f64>> =
             parts.map(|p| p.parse().ok().filter(|v: &f64| (*v as f32).is_finite())).collect();
         let numbers = numbers.ok_or_else(|| wrong("its arguments must be numbers, as in `absmax,0.9`"))?;
-        if let ("absmax" | "minmax" | "rms" | "absmean", [k]) = (name, numbers.as_slice())
-            && *k as f32 <= 0.0
-        {
-            return Err(wrong("its factor must be above 0"));
+        match KINDS.iter().find(|kind| kind.name == name) {
+            Some(kind) => (kind.read)(&numbers).map_err(wrong),
+            None => Err(wrong(&format!("unknown (known: {})", KINDS.map(|kind| kind.name).join(", ")))),
         }
-        match (name, numbers.as_slice()) {
-            ("absmax", []) => Ok(Method::Absmax(1.0)),
-            ("absmax", [k]) => Ok(Method::Absmax(*k)),
-            ("minmax", []) => Ok(Method::Minmax(1.0)),
-            ("minmax", [k]) => Ok(Method::Minmax(*k)),
-            ("rms", [k]) => Ok(Method::Rms(*k)),
-            ("rms", _) => Err(wrong("wants a factor, as in `rms,7`")),
-            ("absmean", []) => Ok(Method::Absmean(1.0)),
-            ("absmean", [k]) => Ok(Method::Absmean(*k)),
-            ("percentile", [p]) if 0.0 < *p && *p <= 100.0 => Ok(Method::Percentile(*p)),
-            ("percentile", _) => Err(wrong("wants percent above 0 and up to 100, as in `percentile,99.9`")),
-            ("mse", []) => Ok(Method::Mse),
-            ("mse", _) => Err(wrong("takes no argument")),
-            ("fixed", [a]) if *a > 0.0 => Ok(Method::Fixed(-a, *a)),
-            ("fixed", [a, b]) if *a <= 0.0 && *b >= 0.0 && a < b => Ok(Method::Fixed(*a, *b)),
-            ("fixed", _) => Err(wrong("wants a range that contains 0, as in `fixed,1` or `fixed,-1,2`")),
-            ("absmax" | "minmax" | "absmean", _) => Err(wrong("takes at most one factor")),
-            _ => Err(wrong("unknown (known: absmax, minmax, rms, fixed, absmean, percentile, mse)")),
-        }
+    }
+
+    /// The method that a field of a rule names.
+    pub(super) fn of_field(field: &'static str, text: &str) -> std::result::Result<Method, Refusal> {
+        Method::parse(text).map_err(|error| Refusal::of(field, error))
     }
 
     /// The method as it stands beside a type: `ternary` and `int1` take the mean magnitude where nothing but the default,
@@ -76,7 +151,7 @@ impl Method {
         }
         match (qtype, self) {
             (_, Method::Fixed(low, high)) if (high - low) / qtype.symmetric_bound() < SMALLEST_SCALE => {
-                Err(Error::input(format!("the range fixed,{low},{high} is too small for a scale of {qtype} in f32")))
+                Err(Error::input(format!("the range {self} is too small for a scale of {qtype} in f32")))
             }
             (QType::Ternary | QType::Int1, Method::Absmax(1.0)) => Ok(Method::Absmean(1.0)),
             (QType::Binary, method) if method != Method::Absmax(1.0) => {

@@ -5,36 +5,31 @@ use std::ops::Range;
 use spiq_hlo::{Convolution, DType, Tensor};
 
 use super::numerics::Numerics;
-use super::product::accumulator;
 use super::qtensor::QTensor;
-use super::sums::{in_parts, most};
+use super::sums::{accumulator, in_parts, most};
 
 /// Products of the stored values; zero points and scales are settled on their sums.
 ///
 /// What pads the input is zero before scaling, so it is left out of the zero points' share as well.
 pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, conv: &Convolution, numerics: Numerics) -> Tensor {
     let op = Convolution { out: accumulator(lhs, rhs), ..conv.clone() };
-    let (left, right) = of_one_type(&lhs.values, &rhs.values);
+    let (stored_left, stored_right) = (lhs.stored(), rhs.stored());
+    let (left, right) = of_one_type(&stored_left, &stored_right);
     let most = most(lhs, rhs, numerics);
     let product = |l: &Tensor, r: &Tensor| summed(l, r, &op, most);
     let mut sum = product(&left, &right);
     // At most one side is shifted; transform refuses rules that shift both.
     if let Some(zero) = &lhs.zero_point {
-        sum = sum - product(&zero.broadcast_to(lhs.values.dims()), &rhs.values);
+        sum = sum - product(&zero.broadcast_to(left.dims()), &stored_right);
     }
     if let Some(zero) = &rhs.zero_point {
-        sum = sum - product(&lhs.values, &zero.broadcast_to(rhs.values.dims()));
+        sum = sum - product(&stored_left, &zero.broadcast_to(right.dims()));
     }
     if sum.is_poison() {
         return sum;
     }
-    let along = |scale: &Tensor, axis: usize| {
-        let mut dims = vec![1; sum.rank()];
-        dims[axis] = scale.dims().iter().product();
-        scale.reshape(&dims)
-    };
-    let left = along(&lhs.scale, conv.dims.output.outer);
-    let right = along(&rhs.scale, conv.dims.output.feature);
+    let left = along(&lhs.scale, conv.dims.output.outer, sum.rank());
+    let right = along(&rhs.scale, conv.dims.output.feature, sum.rank());
     (sum.convert(lhs.scale.dtype()) * left * right).convert(conv.out)
 }
 
@@ -49,6 +44,13 @@ fn summed(x: &Tensor, kernel: &Tensor, op: &Convolution, most: Option<usize>) ->
         true => x.convolution(kernel, op),
         false => part_of(x, input, &part).convolution(&part_of(kernel, axes.feature, &part), op),
     })
+}
+
+/// Scales, one for each index of an axis or one for all, as they meet a tensor of this rank.
+pub(super) fn along(scale: &Tensor, axis: usize, rank: usize) -> Tensor {
+    let mut dims = vec![1; rank];
+    dims[axis] = scale.dims().iter().product();
+    scale.reshape(&dims)
 }
 
 /// These indices of an axis.

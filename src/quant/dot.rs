@@ -3,9 +3,8 @@
 use spiq_hlo::{DType, DotDims, DotGeneral, Tensor};
 
 use super::numerics::Numerics;
-use super::product::accumulator;
 use super::qtensor::{QTensor, split_dims};
-use super::sums::{in_parts, most};
+use super::sums::{accumulator, in_parts, most};
 
 /// Products of the stored values; zero points, scales and tiles are settled on their sums.
 pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral, numerics: Numerics) -> Tensor {

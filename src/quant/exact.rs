@@ -1,24 +1,29 @@
 //! Operands that need no rounding: integers that the quantized type holds as they are. Knows nothing of products.
 
-use spiq_hlo::{Range, Tensor};
+use spiq_hlo::{DType, Range, Tensor};
 
 use super::calibration;
 use super::qtensor::QTensor;
 use super::qtype::QType;
-use super::rounding::round_to;
+use super::rounding::{as_float, round_to};
 
 impl QTensor {
     /// `x` in `qtype` with scale 1, where its elements are known to be integers that the type holds: spikes, and sums of a
-    /// few of them. Nothing is measured and nothing is rounded.
+    /// few of them. Nothing is measured and nothing is rounded. Booleans stay
+    /// as they are, and so do products read them.
     ///
-    /// The values stand behind a barrier, since a comparison or conversion that a compiler fuses into a product keeps it
+    /// Other values stand behind a barrier, since a comparison or conversion that a compiler fuses into a product keeps it
     /// from the integer units (on TPU).
     pub(crate) fn exact(x: &Tensor, qtype: QType) -> Option<QTensor> {
         let range = x.range().filter(|range| qtype.holds(*range))?;
-        // A conversion, but where what is stored is not the value: of nf4, the number of its level.
-        let stored = if qtype.is_uniform() { x.convert(qtype.storage()) } else { round_to(x, qtype) };
-        let values = stored.optimization_barrier().stop_gradient();
-        let ones = x.ty().with_dims(vec![1; x.rank()]);
+        let values = match qtype.is_uniform() {
+            true if x.dtype() == DType::Pred => x.clone(),
+            true => x.convert(qtype.storage()).optimization_barrier(),
+            // What is stored is not the value but the number of its level.
+            false => round_to(&as_float(x), qtype).optimization_barrier(),
+        };
+        let values = values.stop_gradient();
+        let ones = as_float(x).ty().with_dims(vec![1; x.rank()]);
         let largest = range.magnitudes().map_or(0, |r| r.high) as f64;
         let limit = calibration::Range::Symmetric(x.graph().full(ones.clone(), largest));
         Some(QTensor {

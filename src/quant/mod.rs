@@ -3,6 +3,7 @@
 
 mod axes;
 mod backward;
+mod backward_rule;
 mod bfloat16;
 mod calibration;
 mod conv;
@@ -15,9 +16,11 @@ mod presets;
 mod product;
 mod qtensor;
 mod qtype;
+mod refusal;
 mod report;
 mod rounding;
 mod rule;
+mod rules;
 mod statistics;
 mod stored;
 mod straight_through;
@@ -32,8 +35,8 @@ pub use presets::{
     binary_activation_error, bitnet_ternary_rules, linear_only_rules, spiking_feedforward_rules, weights_only_rules,
 };
 pub use qtype::QType;
-pub use report::{Report, Row, Side};
-pub use rule::Rules;
+pub use report::{OperandReport, Report, Row};
+pub use rules::Rules;
 pub(crate) use statistics::{check_counted, is_statistic, missing};
 pub use stored::{Stored, StoredWeight, split_stored};
 pub(crate) use transform::NOISE_KEY;

@@ -4,6 +4,7 @@
 use spiq_hlo::{DType, Tensor};
 
 use super::axes::named_axes;
+use super::refusal::Refusal;
 use crate::error::{Error, Result};
 use crate::random::GraphKey;
 
@@ -17,18 +18,23 @@ pub(crate) enum Distribution {
 }
 
 impl Distribution {
-    /// Reads `uniform` or `low_bit_uniform`.
+    /// Every distribution with its name.
+    const NAMES: [(&str, Distribution); 2] =
+        [("uniform", Distribution::Uniform), ("low_bit_uniform", Distribution::LowBitUniform)];
+
+    /// The distribution of this name.
     ///
     /// # Errors
-    /// Of kind `Input`: another name.
-    pub(crate) fn parse(name: &str) -> Result<Distribution> {
-        match name {
-            "uniform" => Ok(Distribution::Uniform),
-            "low_bit_uniform" => Ok(Distribution::LowBitUniform),
-            _ => Err(Error::input(format!(
-                "bwd_stochastic_rounding: unknown noise `{name}` (known: uniform, low_bit_uniform)"
-            ))),
-        }
+    /// One sentence about another name.
+    fn parse(name: &str) -> std::result::Result<Distribution, String> {
+        let found = Distribution::NAMES.into_iter().find(|(known, _)| *known == name);
+        let known = Distribution::NAMES.map(|(known, _)| known).join(", ");
+        found.map(|(_, distribution)| distribution).ok_or_else(|| format!("unknown noise `{name}` (known: {known})"))
+    }
+
+    /// The distribution that a field of a rule names.
+    pub(super) fn of_field(field: &'static str, name: &str) -> std::result::Result<Distribution, Refusal> {
+        Distribution::parse(name).map_err(|message| Refusal::of(field, format!("{field}: {message}")))
     }
 
     /// Noise that differs along `axes` of a tensor of `dims` and is repeated along the others. An axis below zero counts
@@ -58,5 +64,5 @@ impl Distribution {
 /// # Errors
 /// Of kind `Input`: another name, an axis that there is not.
 pub fn rounding_noise(key: &GraphKey, name: &str, axes: &[i64], dims: &[usize]) -> Result<Tensor> {
-    Distribution::parse(name)?.draw(key, axes, dims).map_err(Error::input)
+    Distribution::parse(name).and_then(|noise| noise.draw(key, axes, dims)).map_err(Error::input)
 }

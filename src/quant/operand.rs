@@ -1,10 +1,10 @@
 //! A side of a product: the operand, and its quantized form where a rule asked for one. Knows nothing of the product.
 
-use spiq_hlo::Tensor;
+use spiq_hlo::{DType, Tensor};
 
 use super::calibration::Method;
 use super::qtensor::QTensor;
-use super::rounding::levels;
+use super::rounding::{as_float, levels};
 
 /// A side of a product.
 #[derive(Clone)]
@@ -37,17 +37,20 @@ impl Operand {
         self.q().map_or_else(|| self.original.clone(), QTensor::dequantize)
     }
 
-    /// The operand as it was before rounding. One that needed none is read as it is stored, in a byte an element.
+    /// The operand as it was before rounding. One that needed none is read as it is kept, in a byte an element: booleans and integers
+    /// as they are.
     pub(crate) fn unrounded(&self) -> Tensor {
         match self.q() {
-            Some(q) if q.is_exact => levels(&q.values, q.qtype, self.original.dtype()),
+            Some(q) if q.is_exact && matches!(q.values.dtype(), DType::Pred | DType::S8) => q.values.clone(),
+            Some(q) if q.is_exact => levels(&q.values, q.qtype, as_float(&self.original).dtype()),
             _ => self.original.clone(),
         }
     }
 
-    /// A gradient, cut where the original lay outside the represented range.
+    /// A gradient, cut where the original lay outside the represented range. Booleans have none.
     pub(crate) fn masked(&self, gradient: Tensor) -> Tensor {
         match &self.quantized {
+            _ if !self.original.dtype().is_float() => self.original.zeros_like(),
             Some((q, method)) if method.clips() && q.qtype.cuts_gradients() => q.mask(&gradient, &self.original),
             _ => gradient,
         }

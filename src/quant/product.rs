@@ -5,7 +5,7 @@ use spiq_hlo::{Convolution, DType, DotGeneral, Op, Tensor};
 
 use super::numerics::Numerics;
 use super::operand::Operand;
-use super::qtensor::QTensor;
+use super::sums::sums_stored_values;
 use super::{conv, dot};
 
 /// An operation that multiplies its two operands and sums.
@@ -35,9 +35,8 @@ impl Product {
     /// The name under which rules know it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Product::Dot(dot) if dot.of_einsum => Product::NAMES[2],
-            Product::Dot(_) => Product::NAMES[0],
-            Product::Conv(_) => Product::NAMES[1],
+            Product::Dot(dot) => dot.call,
+            Product::Conv(_) => "conv_general_dilated",
         }
     }
 
@@ -78,13 +77,19 @@ impl Product {
         }
     }
 
-    /// The cotangent of a side, given the result's and both operands.
+    /// The cotangent of a side, given the result's and both operands. Booleans have none.
     pub(crate) fn cotangent(&self, side: Side, ct: &Tensor, lhs: &Tensor, rhs: &Tensor) -> Tensor {
+        let of = if side == Side::Left { lhs } else { rhs };
+        if !of.dtype().is_float() {
+            return of.zeros_like();
+        }
+        // Convolutions take operands of one type.
+        let number = |t: &Tensor| if t.dtype().is_float() { t.clone() } else { t.convert(ct.dtype()) };
         match (self, side) {
             (Product::Dot(dot), Side::Left) => dot.dims.lhs_cotangent(ct, lhs, rhs),
             (Product::Dot(dot), Side::Right) => dot.dims.rhs_cotangent(ct, lhs, rhs),
-            (Product::Conv(conv), Side::Left) => conv.input_cotangent(ct, lhs, rhs, lhs.dtype()),
-            (Product::Conv(conv), Side::Right) => conv.kernel_cotangent(ct, lhs, rhs, rhs.dtype()),
+            (Product::Conv(conv), Side::Left) => conv.input_cotangent(ct, lhs, &number(rhs), lhs.dtype()),
+            (Product::Conv(conv), Side::Right) => conv.kernel_cotangent(ct, &number(lhs), rhs, rhs.dtype()),
         }
     }
 
@@ -104,25 +109,4 @@ impl Product {
 
 fn free(rank: usize, contract: &[usize]) -> Vec<usize> {
     (0..rank).filter(|axis| !contract.contains(axis)).collect()
-}
-
-/// A tile of a contracted axis below this is not worth a product of its own: dequantize first (qwix's threshold).
-const SMALLEST_TILE: usize = 128;
-
-/// Whether products can be formed from the stored values, and scales applied to their sums: integers with integers, floats
-/// with floats (no unit multiplies one with the other), not the numbers of levels, tiles that are large enough.
-pub(crate) fn sums_stored_values(lhs: &QTensor, rhs: &QTensor) -> bool {
-    let large =
-        |q: &QTensor| q.tiles.is_none_or(|(axis, count)| count == 1 || q.values.dims()[axis] / count >= SMALLEST_TILE);
-    let same_kind = lhs.values.dtype().is_float() == rhs.values.dtype().is_float();
-    let uniform = lhs.qtype.is_uniform() && rhs.qtype.is_uniform();
-    same_kind && uniform && large(lhs) && large(rhs)
-}
-
-/// The type in which products of two stored types are summed.
-pub(crate) fn accumulator(lhs: &QTensor, rhs: &QTensor) -> DType {
-    match lhs.values.dtype().is_integer() && rhs.values.dtype().is_integer() {
-        true => DType::S32,
-        false => DType::F32,
-    }
 }

@@ -1,6 +1,6 @@
 //! A quantized tensor: values, scales, zero points, tiles. Knows nothing of operations on it.
 
-use spiq_hlo::Tensor;
+use spiq_hlo::{DType, Tensor};
 
 use super::calibration::{Method, Range};
 use super::qtype::QType;
@@ -18,7 +18,8 @@ pub(crate) struct How {
     pub(crate) tiles: Option<(usize, usize)>,
 }
 
-/// Values and what turns them back: `x ≈ (values - zero_point) * scale`, scales repeated over their tiles.
+/// Values and what turns them back: `x ≈ (values - zero_point) * scale`, scales repeated over their tiles. The values are of the
+/// type's storage, or booleans where the tensor was boolean.
 #[derive(Clone, Debug)]
 pub(crate) struct QTensor {
     pub(crate) values: Tensor,
@@ -64,6 +65,14 @@ impl QTensor {
             scale: self.scale.stop_gradient(),
             zero_point: self.zero_point.as_ref().map(Tensor::stop_gradient),
             ..self.clone()
+        }
+    }
+
+    /// The values in the type's storage, for an operation that takes no booleans.
+    pub(crate) fn stored(&self) -> Tensor {
+        match self.values.dtype() == DType::Pred {
+            true => self.values.convert(self.qtype.storage()).optimization_barrier(),
+            false => self.values.clone(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use spiq_hlo::DType;
 
+use super::refusal::Refusal;
 use crate::error::{Error, Result};
 use crate::fields::nearest;
 
@@ -80,6 +81,11 @@ impl QType {
             let hint = guess.map(|g| format!("; did you mean `{g}`?")).unwrap_or_default();
             Error::input(format!("unknown quantized type `{name}`{hint} (known: {})", names.join(", ")))
         })
+    }
+
+    /// The type that a field of a rule names, if it names one.
+    pub(super) fn of_field(field: &'static str, name: Option<&str>) -> std::result::Result<Option<QType>, Refusal> {
+        name.map(QType::parse).transpose().map_err(|error| Refusal::of(field, error))
     }
 
     /// What a symmetric range is divided by to give the scale. Integers reach half a step beyond their largest value,

@@ -5,12 +5,13 @@ use std::fmt;
 use spiq_hlo::DType;
 
 use super::operand::Operand;
-use super::product::{Product, accumulator, sums_stored_values};
-use crate::display::Table;
+use super::product::Product;
+use super::sums::{accumulator, sums_stored_values};
+use crate::table::Table;
 
-/// One side of an operation.
+/// What one operand became.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Side {
+pub struct OperandReport {
     /// Type before, for example `f32[8,32]`.
     pub from: String,
     /// Quantized type, or `None` where the side stays as it is.
@@ -31,7 +32,7 @@ pub struct Row {
     /// Number of the rule that decided, from 1; `None` where none matched.
     pub rule: Option<usize>,
     /// Left and right operand.
-    pub sides: [Side; 2],
+    pub sides: [OperandReport; 2],
     /// What the operation became, for example `s8 x s8 -> s32`.
     pub became: String,
     /// What computes that on a processor: `native s8`, or `emulated: …` where nothing has products of the type. What a
@@ -49,17 +50,17 @@ pub struct Report {
 impl Row {
     /// What became of a product with these sides, decided on by the rule with this index.
     pub(super) fn new(path: &str, product: &Product, rule: Option<usize>, sides: [&Operand; 2]) -> Row {
-        let original = sides[0].original.dtype();
+        let original = product.out();
         let (became, unit) = match (sides[0].q(), sides[1].q()) {
             (Some(l), Some(r)) if sums_stored_values(l, r) => {
-                let (left, right) = (l.values.dtype(), r.values.dtype());
+                let (left, right) = (l.qtype.storage(), r.qtype.storage());
                 (format!("{left} x {right} -> {}", accumulator(l, r)), unit(left, right))
             }
             (None, None) => ("as it was".to_owned(), format!("native {original}")),
             _ => ("dequantized, then float".to_owned(), format!("emulated: dequantized {original}")),
         };
         let rule = rule.map(|index| index + 1);
-        Row { path: path.to_owned(), op: product.name(), rule, sides: sides.map(Side::new), became, unit }
+        Row { path: path.to_owned(), op: product.name(), rule, sides: sides.map(OperandReport::new), became, unit }
     }
 }
 
@@ -72,10 +73,10 @@ fn unit(left: DType, right: DType) -> String {
     }
 }
 
-impl Side {
-    fn new(operand: &Operand) -> Side {
+impl OperandReport {
+    fn new(operand: &Operand) -> OperandReport {
         let scale = operand.q().map(|q| format!("{:?}", q.scale.dims()).replace(' ', ""));
-        Side {
+        OperandReport {
             from: operand.original.ty().to_string(),
             qtype: operand.q().map(|q| q.qtype.to_string()),
             scale: scale.unwrap_or_default(),

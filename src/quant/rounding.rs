@@ -24,6 +24,11 @@ const NF4: [f32; 16] = [
     1.0,
 ];
 
+/// A tensor as floats, in which ranges are measured and values are rounded: booleans become f32.
+pub(crate) fn as_float(x: &Tensor) -> Tensor {
+    if x.dtype() == DType::Pred { x.convert(DType::F32) } else { x.clone() }
+}
+
 /// Scaled values as the type stores them: the nearest, ties to even, saturating.
 pub(crate) fn round_to(scaled: &Tensor, qtype: QType) -> Tensor {
     let (low, high) = qtype.range();

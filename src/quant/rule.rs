@@ -1,17 +1,18 @@
-//! Rules, ready to match: compiled paths, parsed types and methods. Knows nothing of graphs.
+//! One rule, checked and compiled: a path, types, methods. Invariant: knows nothing of graphs.
 
 use regex::Regex;
 
-use super::backward::BackwardRule;
+use super::backward_rule::BackwardRule;
 use super::calibration::Method;
 use super::product::Product;
 use super::qtype::QType;
+use super::refusal::Refusal;
 use crate::config::{RuleConfig, TileSize};
-use crate::error::{Error, Result};
 
 /// One rule, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
+    /// As it is written.
     pub(crate) config: RuleConfig,
     path: Regex,
     pub(crate) weight: Option<(QType, Method)>,
@@ -21,80 +22,34 @@ pub(crate) struct Rule {
     pub(crate) backward: Option<BackwardRule>,
 }
 
-/// A list of rules; the first that matches an operation decides on it.
-///
-/// ```
-/// use spiq::quant::{Rules, linear_only_rules};
-/// let rules = Rules::new(&linear_only_rules("int8", "int8"))?;
-/// assert_eq!(rules.len(), 1);
-/// # Ok::<(), spiq::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Rules(Vec<Rule>);
-
-impl Rules {
-    /// Checks rules and compiles their paths.
+impl Rule {
+    /// A rule as it is meant.
     ///
     /// # Errors
-    /// Of kind `Input`, naming the rule: a path that is no regular expression, an unknown type, method or operation, a
-    /// field that is not supported yet.
-    pub fn new(configs: &[RuleConfig]) -> Result<Rules> {
-        let rule = |(number, config): (usize, &RuleConfig)| {
-            Rule::new(config).map_err(|e| Error::input(format!("rule {number}: {e}")))
-        };
-        Ok(Rules((1..).zip(configs).map(rule).collect::<Result<_>>()?))
-    }
-
-    /// Number of rules.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is no rule: nothing is quantized.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn get(&self, index: usize) -> &Rule {
-        &self.0[index]
-    }
-
-    /// Index of the first rule for an operation under a path.
-    pub(crate) fn find(&self, path: &str, op: &str) -> Option<usize> {
-        self.0.iter().position(|rule| rule.matches(path, op))
-    }
-}
-
-impl Rule {
-    fn new(config: &RuleConfig) -> Result<Rule> {
+    /// A path that is no regular expression, an unknown type, method, noise or operation, fields that do not go together.
+    pub(super) fn new(config: &RuleConfig) -> Result<Rule, Refusal> {
         if let Some(op) = config.op_names.iter().find(|op| !Product::NAMES.contains(&op.as_str())) {
-            return Err(Error::input(format!(
-                "op_names: no operation `{op}` is quantized (known: {})",
-                Product::NAMES.join(", ")
-            )));
+            let known = Product::NAMES.join(", ");
+            let message = format!("op_names: no operation `{op}` is quantized (known: {known})");
+            return Err(Refusal::of("op_names", message));
         }
-        let side = |qtype: &Option<String>, method: &str| -> Result<Option<(QType, Method)>> {
-            let Some(name) = qtype else { return Ok(None) };
-            calibrated(name, method).map(Some)
-        };
+        let path = path_regex(&config.module_path)?;
         check_read(config)?;
+        let weight = side(
+            ("weight_qtype", config.weight_qtype.as_deref()),
+            ("weight_calibration_method", &config.weight_calibration_method),
+        )?;
         let act_method = config.act_calibration_method.as_deref().unwrap_or("absmax");
-        let weight = side(&config.weight_qtype, &config.weight_calibration_method)?;
-        let act = side(&config.act_qtype, act_method)?;
+        let act = side(("act_qtype", config.act_qtype.as_deref()), ("act_calibration_method", act_method))?;
         let moves = act.is_none_or(|(qtype, method)| qtype != QType::Binary && !method.is_fixed());
         if config.act_static_scale == Some(true) && !moves {
-            return Err(Error::input(
+            return Err(Refusal::of(
+                "act_static_scale",
                 "act_static_scale averages ranges, but that of the activations is the same for all; leave it out",
             ));
         }
-        Ok(Rule {
-            path: config.path_regex()?,
-            tile_size: tile_size(config.tile_size, [weight, act].map(|side| side.map(|(qtype, _)| qtype)))?,
-            weight,
-            act,
-            backward: BackwardRule::new(config)?,
-            config: config.clone(),
-        })
+        let tile_size = tile_size(config.tile_size, [weight, act].map(|side| side.map(|(qtype, _)| qtype)))?;
+        Ok(Rule { path, tile_size, weight, act, backward: BackwardRule::new(config)?, config: config.clone() })
     }
 
     /// The axes over which an activation's statistics are averaged; `None` where each call has its own range.
@@ -113,12 +68,35 @@ impl Rule {
     }
 }
 
+/// `module_path`, compiled so that it matches whole paths only.
+fn path_regex(path: &str) -> Result<Regex, Refusal> {
+    // Compiled alone first: around a broken expression, the anchors could close what it left open.
+    let compiled = Regex::new(path).and_then(|_| Regex::new(&format!(r"\A(?:{path})\z")));
+    compiled.map_err(|error| {
+        let text = error.to_string();
+        let reason = text.rsplit("error: ").next().unwrap_or(&text).trim().replace('\n', " ");
+        Refusal::of("module_path", format!("the module_path `{path}` is not a regular expression: {reason}"))
+    })
+}
+
+/// The type of one side and the method beside it, each given with the field that names it.
+fn side(
+    (of_type, qtype): (&'static str, Option<&str>),
+    (of_method, method): (&'static str, &str),
+) -> Result<Option<(QType, Method)>, Refusal> {
+    let method = Method::of_field(of_method, method)?;
+    let Some(qtype) = QType::of_field(of_type, qtype)? else { return Ok(None) };
+    let method = method.beside(qtype).map_err(|error| Refusal::of(of_method, error))?;
+    Ok(Some((qtype, method)))
+}
+
 /// Refuses fields that nothing would read, because the field that they belong to is not there; qwix passes over them.
-fn check_read(config: &RuleConfig) -> Result<()> {
+fn check_read(config: &RuleConfig) -> Result<(), Refusal> {
     let default = RuleConfig::default();
     let is_static = config.act_static_scale == Some(true);
     let weights = "a weight_qtype: a rule without one leaves its operations as they are";
     let activations = "an act_qtype, the type of the activations";
+    let backward = "a bwd_qtype, the type of the gradients";
     let (weight, act) = (config.weight_qtype.is_some(), config.act_qtype.is_some());
     let (gradients, noise) = (config.bwd_qtype.is_some(), config.bwd_stochastic_rounding.is_some());
     let fields = [
@@ -139,8 +117,10 @@ fn check_read(config: &RuleConfig) -> Result<()> {
             "bwd_calibration_method",
             config.bwd_calibration_method != default.bwd_calibration_method,
             gradients,
-            "a bwd_qtype, the type of the gradients",
+            backward,
         ),
+        ("bwd_weight_grad_tile_size", config.bwd_weight_grad_tile_size.is_some(), gradients, backward),
+        ("bwd_stochastic_rounding", noise, gradients, backward),
         (
             "channelwise_noise_axes",
             config.channelwise_noise_axes != default.channelwise_noise_axes,
@@ -149,28 +129,23 @@ fn check_read(config: &RuleConfig) -> Result<()> {
         ),
     ];
     match fields.iter().find(|(_, is_set, is_read, _)| *is_set && !is_read) {
-        Some((field, _, _, needed)) => Err(Error::input(format!("{field} needs {needed}"))),
+        Some((field, _, _, needed)) => Err(Refusal::of(field, format!("{field} needs {needed}"))),
         None => Ok(()),
     }
 }
 
 /// The tiles of both sides: those that a type consists of, where one does. Spyx fills in the same for its presets.
-fn tile_size(given: Option<TileSize>, qtypes: [Option<QType>; 2]) -> Result<Option<TileSize>> {
+fn tile_size(given: Option<TileSize>, qtypes: [Option<QType>; 2]) -> Result<Option<TileSize>, Refusal> {
+    let refuse = |message: String| Err(Refusal::of("tile_size", message));
     qtypes.into_iter().flatten().try_fold(given, |tiles, qtype| match (tiles, qtype.tile()) {
         (_, None) => Ok(tiles),
         (None, Some(size)) => Ok(Some(TileSize::Elements(size))),
         (Some(TileSize::Elements(given)), Some(size)) if given == size => Ok(tiles),
-        (Some(TileSize::Elements(other)), Some(size)) => Err(Error::input(format!(
+        (Some(TileSize::Elements(other)), Some(size)) => refuse(format!(
             "{qtype} consists of tiles of {size}, but the rule's tile_size, or its other type, makes them {other}"
-        ))),
+        )),
         (Some(TileSize::Fraction(_)), Some(size)) => {
-            Err(Error::input(format!("{qtype} consists of tiles of {size}; leave tile_size out")))
+            refuse(format!("{qtype} consists of tiles of {size}; leave tile_size out"))
         }
     })
-}
-
-/// A type and a method that go together.
-pub(super) fn calibrated(qtype: &str, method: &str) -> Result<(QType, Method)> {
-    let qtype = QType::parse(qtype)?;
-    Ok((qtype, Method::parse(method)?.beside(qtype)?))
 }

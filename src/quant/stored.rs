@@ -47,7 +47,7 @@ impl Op for Mark {
     fn is_pure_data(&self) -> bool {
         false
     }
-    fn is_stablehlo(&self) -> bool {
+    fn is_stablehlo(&self, _: &[TensorType]) -> bool {
         false
     }
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {

@@ -33,8 +33,8 @@ pub(crate) fn straight_through(
             let read = |operand: &Operand| if rounded { operand.dequantized() } else { operand.unrounded() };
             // The side that a gradient is of only lends it its type.
             let narrow = |t: &Tensor| match arithmetic.gradients {
-                Gradients::Full => t.clone(),
-                Gradients::Bf16 => t.convert(DType::BF16),
+                Gradients::Bf16 if t.dtype().is_float() => t.convert(DType::BF16),
+                Gradients::Full | Gradients::Bf16 => t.clone(),
             };
             let (dl, dr) = match backward {
                 Some(backward) => backward.cotangents(product, [&lhs, &rhs], ct),

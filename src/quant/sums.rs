@@ -1,13 +1,34 @@
-//! How many products of stored integers a sum in s32 holds, and sums of more in parts. Knows neither dot products nor
-//! convolutions.
+//! Sums of products of stored values: where there are such, in which type, how many of them s32 holds, and sums of more in parts.
+//! Knows neither dot products nor convolutions.
 
 use std::ops::Range;
 
 use spiq_hlo::{DType, Tensor, Violation};
 
 use super::numerics::Numerics;
-use super::product::accumulator;
 use super::qtensor::QTensor;
+
+/// A tile of a contracted axis below this is not worth a product of its own: dequantize first (qwix's threshold).
+const SMALLEST_TILE: usize = 128;
+
+/// Whether products can be formed from the stored values, and scales applied to their sums: integers with integers, floats
+/// with floats (no unit multiplies one with the other), not the numbers of levels, tiles that are large enough.
+pub(crate) fn sums_stored_values(lhs: &QTensor, rhs: &QTensor) -> bool {
+    let large =
+        |q: &QTensor| q.tiles.is_none_or(|(axis, count)| count == 1 || q.values.dims()[axis] / count >= SMALLEST_TILE);
+    let same_kind = lhs.qtype.storage().is_float() == rhs.qtype.storage().is_float();
+    let uniform = lhs.qtype.is_uniform() && rhs.qtype.is_uniform();
+    let known = !lhs.values.is_poison() && !rhs.values.is_poison();
+    known && same_kind && uniform && large(lhs) && large(rhs)
+}
+
+/// The type in which products of two stored types are summed.
+pub(crate) fn accumulator(lhs: &QTensor, rhs: &QTensor) -> DType {
+    match lhs.qtype.storage().is_integer() && rhs.qtype.storage().is_integer() {
+        true => DType::S32,
+        false => DType::F32,
+    }
+}
 
 /// How many products of two sides a sum in s32 holds for certain. `None`: as many as there are, since they are summed as floats,
 /// or since qwix lets such sums wrap.

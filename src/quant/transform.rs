@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use spiq_hlo::{DType, Function, Graph, Node, Tensor, TensorType, Violation};
 
-use super::backward::{Backward, BackwardRule};
+use super::backward::Backward;
+use super::backward_rule::BackwardRule;
 use super::calibration::Method;
 use super::numerics::{Arithmetic, Gradients, Numerics};
 use super::operand::Operand;
@@ -13,7 +14,9 @@ use super::product::{Product, Side};
 use super::qtensor::{How, QTensor, tile_count};
 use super::qtype::QType;
 use super::report::{Report, Row};
-use super::rule::{Rule, Rules};
+use super::rounding::as_float;
+use super::rule::Rule;
+use super::rules::Rules;
 use super::statistics::Statistics;
 use super::stored::mark;
 use super::straight_through::straight_through;
@@ -117,7 +120,8 @@ impl Pass<'_> {
     fn visit(&mut self, node: &Node, operands: &[Tensor]) -> Option<Vec<Tensor>> {
         let product = Product::of(&*node.op)?;
         let id = self.id(node, &product);
-        let quantizable = operands.iter().all(|t| t.dtype().is_float() && !t.is_poison());
+        let is_usable = |t: &Tensor| !t.is_poison() && (t.dtype().is_float() || t.dtype() == DType::Pred);
+        let quantizable = operands.iter().all(is_usable) && operands.iter().any(|t| t.dtype().is_float());
         if !quantizable {
             return None;
         }
@@ -232,7 +236,7 @@ fn quantize_side(
         false => product.channels(*side, operand.rank()),
     };
     let how = How { qtype, method, channelwise, tiles };
-    let x = operand.stop_gradient();
+    let x = as_float(operand).stop_gradient();
     let range = QTensor::calibrate(&x, &how);
     let varies = !is_weight && !method.is_fixed() && qtype != QType::Binary;
     let range = match rule.static_axes().filter(|_| varies) {

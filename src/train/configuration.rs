@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::rules_to_toml;
 use crate::data::replace_file;
 use crate::error::Result;
 use crate::network::Network;
@@ -16,6 +15,6 @@ pub(super) fn leave(network: &Network, folder: &Path) -> Result<Vec<PathBuf>> {
         drop(std::fs::remove_file(&rules));
         return Ok(vec![model]);
     }
-    replace_file(&rules, rules_to_toml(network.rules()).as_bytes())?;
+    replace_file(&rules, network.rules().to_toml().as_bytes())?;
     Ok(vec![model, rules])
 }

@@ -19,7 +19,7 @@ type Function = Arc<dyn Fn(&Outputs, &Named) -> Tensor + Send + Sync>;
 /// use spiq::train::Loss;
 /// let own = Loss::new("integral_crossentropy + 0.1 sparsity_reg(20)", |outputs, labels| {
 ///     let counts: Vec<_> = outputs.states.values().cloned().collect(); // of layers `ActivityRegularization`
-///     integral_crossentropy(&outputs.traces, labels) + 0.1 * spiq::nn::sparsity_reg(&counts, 20.0)
+///     integral_crossentropy(&outputs.traces, labels) + 0.1 * sparsity_reg(&counts, 20.0)
 /// });
 /// assert_eq!(Loss::named("mse_spikerate")?.description(), "mse_spikerate");
 /// # Ok::<(), spiq::Error>(())
@@ -84,18 +84,19 @@ impl Default for Loss {
 pub struct Metric {
     name: String,
     function: Function,
+    is_accuracy: bool,
 }
 
-/// The name of the default metric.
-const ACCURACY: &str = "integral_accuracy";
-
 impl Metric {
+    /// The name of the default metric.
+    pub(super) const ACCURACY: &str = "integral_accuracy";
+
     /// A metric of one's own. Its name says all that decides what it computes, and is its key in `metrics.jsonl`.
     pub fn new(
         name: impl Into<String>,
         function: impl Fn(&Outputs, &Named) -> Tensor + Send + Sync + 'static,
     ) -> Metric {
-        Metric { name: name.into(), function: Arc::new(function) }
+        Metric { name: name.into(), function: Arc::new(function), is_accuracy: false }
     }
 
     /// What it is called in files.
@@ -105,7 +106,7 @@ impl Metric {
 
     /// Whether it is the part of samples that are classified correctly.
     pub fn is_accuracy(&self) -> bool {
-        self.name == ACCURACY
+        self.is_accuracy
     }
 
     pub(super) fn of(&self, outputs: &Outputs, labels: &Named) -> Tensor {
@@ -116,10 +117,11 @@ impl Metric {
 impl Default for Metric {
     /// `integral_accuracy`: 1 for a sample whose largest sum over time is that of its label, else 0.
     fn default() -> Metric {
-        Metric::new(ACCURACY, |outputs, labels| {
+        let accuracy = Metric::new(Metric::ACCURACY, |outputs, labels| {
             let predicted = integral_accuracy(&outputs.traces, labels).1.into_tensor();
             predicted.eq(labels.tensor()).convert(DType::F32)
-        })
+        });
+        Metric { is_accuracy: true, ..accuracy }
     }
 }
 

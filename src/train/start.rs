@@ -8,6 +8,7 @@ use spiq_hlo::{Array, TensorType};
 use super::checkpoint::Checkpoint;
 use super::journal::Journal;
 use super::model::Model;
+use super::objective::Metric;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -21,8 +22,8 @@ pub(super) const PARAMS: &str = "params.safetensors";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
 
-/// Names of metrics.jsonl that a metric cannot have.
-const RECORDED: [&str; 6] = ["step", "loss", "epoch", "train_loss", "test_accuracy", "spike_rates"];
+/// Names that a metric of one's own cannot have: metrics.jsonl has them for something else.
+const RECORDED: [&str; 7] = ["step", "loss", "epoch", "train_loss", "test_accuracy", "spike_rates", Metric::ACCURACY];
 
 /// What the names of an optimizer's state start with.
 const OPTIMIZER: &str = "optimizer";
@@ -176,7 +177,7 @@ pub(super) fn provenance(
     };
     let (name, learning_rate, schedule) = match options.optimizer.names() {
         Some(ByName { optimizer, learning_rate, schedule }) => {
-            (optimizer.clone(), Some(*learning_rate), Some(schedule.clone()))
+            (optimizer.to_owned(), Some(learning_rate), Some(schedule.to_owned()))
         }
         None => (optimizer.describe(), None, None),
     };

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use spiq::ErrorKind;
-use spiq::config::{ModelConfig, RuleConfig, TileSize, load_rules, parse_rules, rules_to_toml};
+use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::nn::{If, Layer, Li, Lif, Linear, Surrogate};
+use spiq::quant::{Method, Rules};
 
 const TUTORIAL: &str = r#"
 name = "core"
@@ -48,7 +49,7 @@ fn layer_error(lines: &str) -> String {
 
 #[track_caller]
 fn rule_error(lines: &str) -> String {
-    let error = parse_rules(&format!("[[rules]]\n{lines}"), "r.toml").unwrap_err();
+    let error = Rules::parse(&format!("[[rules]]\n{lines}"), "r.toml").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
     assert!(!error.to_string().contains('\n'), "{error}");
     error.to_string()
@@ -198,31 +199,43 @@ op_names = ["dot_general"]
 weight_qtype = "int8"
 act_qtype = "int8"
 tile_size = 32
-bwd_stochastic_rounding = "uniform"
+act_static_scale = true
 act_batch_axes = [0, 1]
+bwd_qtype = "int8"
+bwd_stochastic_rounding = "uniform"
 
 [[rules]]
+weight_qtype = "nf4"
 tile_size = 0.25
 "#;
-    let rules = parse_rules(text, "r.toml").unwrap();
+    let rules = Rules::parse(text, "r.toml").unwrap();
     let first = RuleConfig {
         module_path: "core/layers/[02]".into(),
         op_names: vec!["dot_general".into()],
         weight_qtype: Some("int8".into()),
         act_qtype: Some("int8".into()),
         tile_size: Some(TileSize::Elements(32)),
-        bwd_stochastic_rounding: Some("uniform".into()),
+        act_static_scale: Some(true),
         act_batch_axes: vec![0, 1],
+        bwd_qtype: Some("int8".into()),
+        bwd_stochastic_rounding: Some("uniform".into()),
         ..RuleConfig::default()
     };
-    assert_eq!(rules, [first, RuleConfig { tile_size: Some(TileSize::Fraction(0.25)), ..RuleConfig::default() }]);
-    assert_eq!(parse_rules(&rules_to_toml(&rules), "again").unwrap(), rules);
+    let second = RuleConfig {
+        weight_qtype: Some("nf4".into()),
+        tile_size: Some(TileSize::Fraction(0.25)),
+        ..RuleConfig::default()
+    };
+    assert_eq!(rules.configs().collect::<Vec<_>>(), [&first, &second]);
+    assert_eq!(Rules::new(&[first, second]).unwrap(), rules);
+    assert_eq!(Rules::parse(&rules.to_toml(), "again").unwrap(), rules);
 }
 
 #[test]
 fn a_path_is_matched_whole() {
     let matches = |pattern: &str, path: &str| {
-        RuleConfig { module_path: pattern.into(), ..RuleConfig::default() }.path_regex().unwrap().is_match(path)
+        let rule = RuleConfig { module_path: pattern.into(), ..RuleConfig::default() };
+        Rules::new(&[rule]).unwrap().find(path, "dot_general").is_some()
     };
     assert!(matches(".*", "core/layers/0") && matches("a|ab", "ab") && matches("(?P<n>core)/.+", "core/x"));
     assert!(!matches("core", "core/layers/0") && !matches("layers", "core/layers") && !matches("a", "a\n"));
@@ -247,14 +260,16 @@ fn a_bad_rule_is_refused_with_its_line() {
             "r.toml:2: `tile_size` of rule 1 is 1.5, but must be a whole number from 1 up or a fraction between 0 and 1",
         ),
         (
-            "bwd_stochastic_rounding = 'gaussian'",
-            "r.toml:2: `bwd_stochastic_rounding` of rule 1 is \"gaussian\", but must be \"uniform\" or \"low_bit_uniform\"",
+            "\nmodule_path = 'core/('",
+            "r.toml:3: rule 1: the module_path `core/(` is not a regular expression: unclosed group",
         ),
-        ("\nmodule_path = 'core/('", "r.toml:3: the module_path `core/(` is not a regular expression: unclosed group"),
-        ("module_path = 'a)(?:b'", "r.toml:2: the module_path `a)(?:b` is not a regular expression: unopened group"),
+        (
+            "module_path = 'a)(?:b'",
+            "r.toml:2: rule 1: the module_path `a)(?:b` is not a regular expression: unopened group",
+        ),
         (
             "module_path = '(?!core).*'",
-            "r.toml:2: the module_path `(?!core).*` is not a regular expression: look-around, including look-ahead and \
+            "r.toml:2: rule 1: the module_path `(?!core).*` is not a regular expression: look-around, including look-ahead and \
              look-behind, is not supported",
         ),
     ] {
@@ -262,9 +277,71 @@ fn a_bad_rule_is_refused_with_its_line() {
     }
     assert!(rule_error("module_path = '(a{1000}){1000}'").contains("size limit"));
     assert_eq!(
-        parse_rules("", "r.toml").unwrap_err().to_string(),
+        Rules::parse("", "r.toml").unwrap_err().to_string(),
         "r.toml:1: the file needs at least one [[rules]] table"
     );
+}
+
+/// A rule is refused for the same reason wherever it comes from: as data, by its number; in a file, at the line of the field that is
+/// wrong as well, and not at that of a field that it goes with.
+#[test]
+fn what_a_rule_means_is_checked_at_the_line_of_the_field_that_is_wrong() {
+    const INT8: &str = "weight_qtype = 'int8'\nact_qtype = 'int8'\nbwd_qtype = 'int8'";
+    for (field, line, beside, message) in [
+        ("weight_qtype", "weight_qtype = 'itn8'", "", "unknown quantized type `itn8`; did you mean `int8`?"),
+        ("act_qtype", "act_qtype = 'real'", "weight_qtype = 'int8'", "unknown quantized type `real` (known: int1, "),
+        ("bwd_qtype", "bwd_qtype = 'mxfp8'", "weight_qtype = 'int8'", "bwd_qtype: gradients in mxfp8"),
+        ("op_names", "op_names = ['dot_general', 'conv']", "", "op_names: no operation `conv` is quantized (known: "),
+        ("weight_calibration_method", "weight_calibration_method = 'most'", INT8, "calibration method `most`: unknown"),
+        ("act_calibration_method", "act_calibration_method = 'rms'", INT8, "calibration method `rms`: wants a factor"),
+        ("bwd_calibration_method", "bwd_calibration_method = 'absmax,0'", INT8, "calibration method `absmax,0`: its"),
+        (
+            "bwd_stochastic_rounding",
+            "bwd_stochastic_rounding = 'gaussian'",
+            INT8,
+            "bwd_stochastic_rounding: unknown noise `gaussian` (known: uniform, low_bit_uniform)",
+        ),
+        ("tile_size", "tile_size = 7", "weight_qtype = 'mxfp4'", "mxfp4 consists of tiles of 32, but"),
+        ("tile_size", "tile_size = 7", "", "tile_size needs a weight_qtype"),
+        ("act_static_scale", "act_static_scale = true", "weight_qtype = 'int8'", "act_static_scale needs an act_qtype"),
+        (
+            "act_static_scale",
+            "act_static_scale = true",
+            "weight_qtype = 'int8'\nact_qtype = 'binary'",
+            "act_static_scale averages ranges",
+        ),
+        (
+            "weight_calibration_method",
+            "weight_calibration_method = 'minmax'",
+            "weight_qtype = 'int5'",
+            "int5 has no zero point",
+        ),
+    ] {
+        let before = if beside.is_empty() { 0 } else { beside.lines().count() };
+        let of_second = format!("[[rules]]\nmodule_path = 'a'\n[[rules]]\n{beside}\n{line}");
+        let error = Rules::parse(&of_second, "r.toml").unwrap_err().to_string();
+        let at = 4 + before.max(1);
+        assert!(error.starts_with(&format!("r.toml:{at}: rule 2: {message}")), "{field}: {error}");
+        assert!(!error.contains('\n'), "{field}: {error}");
+    }
+    let absent = Rules::parse("[[rules]]\n\nweight_qtype = 'int8'\nact_static_scale = true", "r.toml").unwrap_err();
+    assert!(absent.to_string().starts_with("r.toml:4: rule 1: act_static_scale needs"), "{absent}");
+}
+
+#[test]
+fn every_method_is_printed_as_it_is_read() {
+    let methods =
+        ["absmax", "absmax,0.9", "minmax,2", "rms,7", "fixed,-1,2", "fixed,3", "absmean", "percentile,99.9", "mse"];
+    for text in methods {
+        let method = Method::parse(text).unwrap();
+        assert_eq!(Method::parse(&method.to_string()).unwrap(), method, "{text} as {method}");
+    }
+    let error = Method::parse("most").unwrap_err().to_string();
+    let known = error.split_once("known: ").unwrap().1.trim_end_matches(')');
+    assert_eq!(known, "absmax, minmax, rms, fixed, absmean, percentile, mse");
+    for name in known.split(", ") {
+        assert!(methods.iter().any(|method| method.split(',').next() == Some(name)), "{name} is not tried here");
+    }
 }
 
 #[test]
@@ -273,7 +350,7 @@ fn a_missing_file_and_one_that_is_not_text_are_file_errors() {
     let path = folder.path().join("m.toml");
     assert_eq!(ModelConfig::load(&path).unwrap_err().kind(), ErrorKind::File);
     std::fs::write(&path, [0xff, 0xfe]).unwrap();
-    let error = load_rules(&path).unwrap_err();
+    let error = Rules::load(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::File);
     assert!(!error.to_string().contains('\n'), "{error}");
 }
@@ -315,6 +392,6 @@ proptest! {
         let place = (0..=cut % TUTORIAL.len()).rev().find(|at| TUTORIAL.is_char_boundary(*at)).unwrap();
         let text = format!("{}{insert}{}", &TUTORIAL[..place], &TUTORIAL[place..]);
         _ = ModelConfig::parse(&text, "m.toml");
-        _ = parse_rules(&text, "m.toml");
+        _ = Rules::parse(&text, "m.toml");
     }
 }

@@ -9,10 +9,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
-use spiq::config::{ModelConfig, parse_rules};
+use spiq::config::ModelConfig;
 use spiq::network::{Network, Pass};
 use spiq::nn::{Axes, integral_crossentropy};
-use spiq::quant::{Gradients, Mode, Numerics};
+use spiq::quant::{Gradients, Mode, Numerics, Rules};
 use spiq::random::Key;
 use spiq::signature::Role;
 use spiq::{Array, DType, Error, ErrorKind, Function, TensorType, trace, value_and_grad};
@@ -290,8 +290,8 @@ fn in_the_graph(errors: GraphErrors) -> Error {
 
 impl Case {
     fn network(&self) -> spiq::Result<Network> {
-        let rules = if self.rules.is_empty() { Vec::new() } else { parse_rules(&self.rules, "rules.toml")? };
-        let network = Network::new(ModelConfig::parse(&self.model, "model.toml")?, rules)?;
+        let rules = if self.rules.is_empty() { Rules::default() } else { Rules::parse(&self.rules, "rules.toml")? };
+        let network = Network::with_rules(ModelConfig::parse(&self.model, "model.toml")?, rules);
         Ok(network.with_numerics(self.numerics).with_gradients(self.gradients))
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Coding, Encoder};
 use spiq::provenance::{Digest, Init, Kernels, Length, ModelText, Order, Provenance, Tile, key};
-use spiq::quant::{Gradients, Numerics, linear_only_rules};
+use spiq::quant::{Gradients, Numerics, Rules, linear_only_rules};
 use spiq::random::Key;
 use spiq::{Array, ErrorKind};
 
@@ -33,16 +33,19 @@ fn model(key: Key) -> ModelText {
     ModelText::of(&ModelConfig::parse(&text, "drawn").expect("a model"))
 }
 
-fn rules(key: Key) -> Vec<RuleConfig> {
+fn rules(key: Key) -> Rules {
     let fraction = number(key).abs().fract().max(1e-9);
     let rule = RuleConfig {
         module_path: "core/layers/[02]|\"'\\\\n".into(),
         weight_qtype: Some("int4".into()),
+        act_qtype: Some("int8".into()),
+        act_static_scale: Some(true),
         tile_size: one(key, &[None, Some(TileSize::Elements(8)), Some(TileSize::Fraction(fraction))]),
         act_batch_axes: vec![0, -1],
         ..RuleConfig::default()
     };
-    one(key.fold_in(1), &[vec![], vec![rule.clone()], [linear_only_rules("int8", "mxfp8"), vec![rule]].concat()])
+    let lists = [vec![], vec![rule.clone()], [linear_only_rules("int8", "mxfp8"), vec![rule]].concat()];
+    Rules::new(&one(key.fold_in(1), &lists)).expect("rules")
 }
 
 /// A provenance in which everything is drawn.
@@ -213,7 +216,7 @@ fn damaged_metadata_do_no_harm() {
 fn a_run_of_an_earlier_version_had_the_only_loss() {
     let whole = drawn(Key::new(4));
     let mut old = metadata(&whole);
-    (old.remove(key::loss), old.remove(key::metric));
+    old.retain(|name, _| ![key::loss, key::metric].contains(&name.as_str()));
     let read = Provenance::read(&old, "P").expect("our own metadata");
     assert_eq!(read.loss.as_deref(), Some("integral_crossentropy"));
     assert_eq!(read.metric.as_deref(), Some("integral_accuracy"));

@@ -556,11 +556,6 @@ fn files_of_earlier_versions_are_read_with_a_note() {
         .extend([("spiq", "9.9.9"), ("numerics", "newton")].map(|(key, value)| (key.to_owned(), value.to_owned())));
     file.write(&folder.path("foreign.safetensors")).expect("a file");
     folder.refuses(predict, "say that `numerics` is `newton`, which this version of spiq does not understand");
-    // An optimizer may be anybody's: one can predict with it, and not go on.
-    file.metadata = folder.metadata("run/checkpoint.safetensors");
-    file.metadata.insert(key::optimizer.into(), "newton".into());
-    file.write(&folder.path("run/checkpoint.safetensors")).expect("a file");
-    folder.refuses("train --resume --out run", "there is no optimizer `newton`; known are lion, adam, adamw, sgd");
 }
 
 /// A run of the library with names of the tables is one of the command.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use spiq::config::{ModelConfig, parse_rules};
+use spiq::config::ModelConfig;
 use spiq::network::{Network, Pass};
 use spiq::quant::{Mode, Numerics, Rules, quantize, weights_only_rules};
 use spiq::{DType, Program, TensorType, trace};
@@ -12,8 +12,8 @@ use spiq::{DType, Program, TensorType, trace};
 /// predictions; or why it is refused.
 fn program(model: &str, rules: &str, sample: &[usize]) -> Result<String, String> {
     let text = |e: spiq::Error| e.to_string();
-    let rules = if rules.is_empty() { Vec::new() } else { parse_rules(rules, "rules").map_err(text)? };
-    let network = Network::new(ModelConfig::parse(model, "model").map_err(text)?, rules).map_err(text)?;
+    let rules = if rules.is_empty() { Rules::default() } else { Rules::parse(rules, "rules").map_err(text)? };
+    let network = Network::with_rules(ModelConfig::parse(model, "model").map_err(text)?, rules);
     let x = TensorType::new(DType::F32, [&[3, 4], sample].concat());
     let printed = |function| Program::named("settings").text(function).map_err(text);
     let pass = Pass { mode: Mode::Qat, training: true, spike_rates: false };
@@ -383,7 +383,7 @@ const KEYS: &[Key] = &[
 
 #[test]
 fn every_key_of_every_rule_acts_or_is_refused() {
-    let unknown = parse_rules("[[rules]]\nqqqqqqqqqqqqqqqqqqqqqqqqqqqq = 1", "rules").expect_err("no such key");
+    let unknown = Rules::parse("[[rules]]\nqqqqqqqqqqqqqqqqqqqqqqqqqqqq = 1", "rules").expect_err("no such key");
     assert_eq!(KEYS.iter().map(|key| key.key.to_owned()).collect::<BTreeSet<_>>(), listed(&unknown.to_string()));
     for Key { key, beside, value, act, refused, needs } in KEYS {
         let rule = |beside: &str, value: &str| format!("[[rules]]\n{beside}\n{key} = {value}");

@@ -424,12 +424,13 @@ fn a_chain_with_an_own_loss_and_metric_resumes_to_the_same_bits() {
     for stop_at in [1, 44, 59] {
         assert!(go(&own(parts.path(), stop_at > 1), Some(stop_at)).expect("a part of a run").interrupted);
     }
-    let changes: [(&str, &dyn Fn(&mut Options)); 5] = [
-        ("optimizer", &|o| o.optimizer = clipped(0.6, 5e-3)),
-        ("optimizer", &|o| o.optimizer = clipped(0.5, 4e-3)),
-        ("optimizer", &|o| o.optimizer = optimizer("adam", 5e-3, "cosine")),
-        ("loss", &|o| o.loss = smoothed(0.2)),
-        ("metric", &|o| o.metric = Metric::default()),
+    type Change = fn(&mut Options);
+    let changes: [(&str, Change); 5] = [
+        ("optimizer", |o| o.optimizer = clipped(0.6, 5e-3)),
+        ("optimizer", |o| o.optimizer = clipped(0.5, 4e-3)),
+        ("optimizer", |o| o.optimizer = optimizer("adam", 5e-3, "cosine")),
+        ("loss", |o| o.loss = smoothed(0.2)),
+        ("metric", |o| o.metric = Metric::default()),
     ];
     for (name, change) in changes {
         let mut options = own(parts.path(), true);
@@ -575,10 +576,14 @@ fn a_loss_reads_counts_of_spikes() {
 
 #[test]
 fn objectives_that_do_not_fit_are_refused_before_anything_is_written() {
-    refused(
-        |o| o.metric = Metric::new("spike_rates", |outputs, _| margin(outputs)),
-        "`spike_rates` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one",
-    );
+    for name in ["spike_rates", "integral_accuracy"] {
+        refused(
+            |o| o.metric = Metric::new(name, |outputs, _| margin(outputs)),
+            &format!(
+                "`{name}` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one"
+            ),
+        );
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let scalar = Metric::new("margin", |outputs, _| margin(outputs).mean());
     let error = go(&Options { metric: scalar, ..options(folder.path(), 2) }, None).expect_err("a refusal");

@@ -269,17 +269,38 @@ fn sums_of_fractions_are_close() {
     check_products(&function.unwrap(), &values, 2, 1e-6);
 }
 
-/// A product is read from the bytes that spikes already are, whatever they became in between.
+/// A product takes spikes in the byte that they are, forward and for the gradient of weights: nothing is converted for a kernel, and
+/// without one the numbers are those of converted spikes, bit for bit.
 #[test]
 fn spikes_are_read_as_bytes() {
-    let inputs = [("s", TensorType::new(DType::Pred, [6, 7, 9])), ("w", f32(&[9, 17]))];
-    let function = trace(&inputs, |x| {
-        let spikes = x[0].convert(DType::S8).optimization_barrier().convert(DType::F32).reshape(&[42, 9]);
-        vec![spikes.dot(&x[1])]
-    })
-    .unwrap();
-    let text = Program::named("kernel").text_for(cpu(), &function).unwrap();
-    assert!(!text.contains("stablehlo.convert") && !text.contains("optimization_barrier"), "{text}");
+    for (dtype, bytes) in
+        [(DType::F32, false), (DType::F32, true), (DType::BF16, false), (DType::BF16, true), (DType::S8, false)]
+    {
+        let out = if dtype == DType::S8 { DType::S32 } else { DType::F32 };
+        let types = [
+            ("s", TensorType::new(DType::Pred, [6, 7, 9])),
+            ("w", TensorType::new(dtype, [9, 17])),
+            ("y", TensorType::new(dtype, [42, 17])),
+        ];
+        let products = |spikes: &Tensor, x: &[Tensor]| {
+            let spikes = spikes.reshape(&[42, 9]);
+            let gradient = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
+            let sums = spikes.dot_general(&x[1], &DotDims::matmul(2), out);
+            vec![sums, spikes.dot_general(&x[2], &gradient, out)]
+        };
+        let kept = |x: &Tensor| if bytes { x.convert(DType::S8).optimization_barrier() } else { x.clone() };
+        let function = trace(&types, |x| products(&kept(&x[0]), x)).unwrap();
+        let text = Program::named("kernel").text_for(cpu(), &function).unwrap();
+        assert_eq!(text.matches("stablehlo.convert").count(), usize::from(bytes), "{text}");
+        assert_eq!(text.matches(PRODUCT).count(), 2);
+        let converted = trace(&types, |x| products(&x[0].convert(dtype), x)).unwrap();
+        let drawn = Array::from_f64(types[0].1.clone(), &spikes(1, &types[0].1, 0.3).to_f64()).unwrap();
+        let values = [drawn, whole(2, &types[1].1), whole(3, &types[2].1)];
+        let plain = Program { without_kernels: true, ..Program::named("plain") };
+        let [ours, theirs] = [&function, &converted].map(|function| run(cpu(), &plain, function, &values));
+        assert_eq!(ours, theirs, "{dtype} bytes {bytes}");
+        compare(cpu(), &function, &values, 0.0);
+    }
 }
 
 /// What may be anything else than 0 and 1, pairs axes or has spikes on the right stays a product.

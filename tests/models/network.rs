@@ -8,7 +8,7 @@ use crate::reference::{Case, Reference};
 use spiq::config::{ModelConfig, RuleConfig};
 use spiq::network::Network;
 use spiq::optim::{adam, lion};
-use spiq::quant::{Mode, Numerics, Rules, quantize};
+use spiq::quant::{Mode, Numerics, quantize};
 use spiq::{Array, DType, Function, TensorType, trace, value_and_grad};
 
 /// Layers of these sizes with LIF (triangular) between and LI at the end.
@@ -148,12 +148,8 @@ fn loss_and_grads(network: &Network, tile: usize, x: &TensorType) -> Function {
     let traced = network.trace(x).expect("a trace");
     let is_weight = |name: &str| name != "x";
     let quantized = match network.rules() {
-        [] => traced,
-        rules => {
-            quantize(&traced, &Rules::new(rules).expect("rules"), Mode::Qat, Numerics::Qwix, is_weight)
-                .expect("quantizes")
-                .function
-        }
+        rules if rules.is_empty() => traced,
+        rules => quantize(&traced, rules, Mode::Qat, Numerics::Qwix, is_weight).expect("quantizes").function,
     };
     let cut = quantized.split_time(tile).expect("cuts");
     cut.verify().expect("a sound function");

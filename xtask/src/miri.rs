@@ -6,7 +6,7 @@ use crate::jupyter::finish;
 use crate::project::{Result, root};
 
 /// Tests of calls through a plugin's table and of calls that XLA makes, with the kernels that it calls.
-const TESTS: [&str; 4] = ["pjrt::api", "pjrt::buffer", "pjrt::ffi", "kernel_calls"];
+const TESTS: [&str; 4] = ["pjrt::abi", "pjrt::buffer", "pjrt::ffi", "kernel_calls"];
 /// Tests with threads, which run in several orders.
 const RACES: [&str; 1] = ["pjrt::ffi::pool"];
 

@@ -154,13 +154,13 @@ pub trait Op: SameAs + fmt::Debug + Any + Send + Sync {
         None
     }
 
-    /// Whether StableHLO has this operation; if not, [`lower`](Op::lower) says it in operations that it has.
-    fn is_stablehlo(&self) -> bool {
+    /// Whether StableHLO has this operation, of operands of these types; if not, [`lower`](Op::lower) says it in operations that it has.
+    fn is_stablehlo(&self, _operands: &[TensorType]) -> bool {
         true
     }
 
     /// Whether it waits with that until nothing else is left to say: a loop can be narrowed no more afterwards.
-    fn lowers_last(&self) -> bool {
+    fn lowers_last(&self, _operands: &[TensorType]) -> bool {
         false
     }
 

@@ -100,6 +100,22 @@ impl Tensor {
         self.value.and_then(|value| self.graph.range(value))
     }
 
+    /// Whether every element is known to be 0 or 1: as a boolean, or from the operations that it comes from.
+    ///
+    /// ```
+    /// use spiq_hlo::{trace, DType, TensorType};
+    /// trace(&[("v", TensorType::new(DType::F32, [4]))], |x| {
+    ///     let spikes = x[0].gt(1.0).convert(DType::F32);
+    ///     assert!(spikes.is_boolean() && spikes.convert(DType::S8).is_boolean());
+    ///     assert!(!x[0].is_boolean() && !(&spikes + &spikes).is_boolean());
+    ///     vec![]
+    /// })?;
+    /// # Ok::<(), spiq_hlo::GraphErrors>(())
+    /// ```
+    pub fn is_boolean(&self) -> bool {
+        self.range().is_some_and(|range| range.is_within(Range { low: 0, high: 1 }))
+    }
+
     /// Element type and shape. Poison says `f32[]`.
     pub fn ty(&self) -> &TensorType {
         &self.ty

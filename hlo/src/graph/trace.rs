@@ -254,6 +254,16 @@ impl Graph {
 
     /// Runs `f` to see whether it can be done: where it gives nothing, or makes a wrong call, nothing is kept of its errors and the
     /// answer is `None`.
+    ///
+    /// ```
+    /// use spiq_hlo::{DType, TensorType, trace};
+    /// let f = trace(&[("x", TensorType::new(DType::F32, [2]))], |x| {
+    ///     let three = x[0].graph().attempt(|| Some(x[0].reshape(&[3])));
+    ///     vec![three.unwrap_or_else(|| x[0].negate())]
+    /// })?;
+    /// assert_eq!(f.result_types()[0].to_string(), "f32[2]");
+    /// # Ok::<(), spiq_hlo::GraphErrors>(())
+    /// ```
     pub fn attempt<T>(&self, f: impl FnOnce() -> Option<T>) -> Option<T> {
         let before = self.0.shared.errors.borrow().len();
         let found = f();

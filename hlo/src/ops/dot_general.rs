@@ -95,25 +95,36 @@ fn free(rank: usize, batch: &[usize], contract: &[usize]) -> Vec<usize> {
     (0..rank).filter(|a| !batch.contains(a) && !contract.contains(a)).collect()
 }
 
-/// A general dot product; the operands may differ from the result in element type.
+/// A general dot product; the operands may differ from the result in element type. One of them may be booleans beside numbers, which
+/// count as 0 and 1, or bytes (`s8`) beside floats; it is converted when the product is lowered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DotGeneral {
     /// Which axes are paired.
     pub dims: DotDims,
     /// Element type of the result, in which products are summed.
     pub out: DType,
-    /// Whether it is what an [`einsum`](crate::einsum) comes to: JAX tells these apart by name.
-    pub of_einsum: bool,
+    /// The name of the call that it is, or is part of, as a user wrote it: `dot_general` or another function of this crate that
+    /// comes to dot products. It changes nothing of what is computed.
+    pub call: &'static str,
 }
+
+impl DotGeneral {
+    /// A dot product that is called as such.
+    pub fn new(dims: DotDims, out: DType) -> DotGeneral {
+        DotGeneral { dims, out, call: NAME }
+    }
+}
+
+const NAME: &str = "dot_general";
 
 impl Op for DotGeneral {
     fn name(&self) -> &'static str {
-        "dot_general"
+        NAME
     }
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let (lhs, rhs) = (&operands[0], &operands[1]);
         self.dims.check(lhs, rhs)?;
-        if lhs.dtype.is_float() != rhs.dtype.is_float() {
+        if promoted(operands).is_none() && lhs.dtype.is_float() != rhs.dtype.is_float() {
             return Err(Violation::new("C13", format!("lhs {lhs} and rhs {rhs} mix floats and integers")));
         }
         let mut dims: Vec<usize> = self.dims.lhs_batch.iter().map(|&a| lhs.dims[a]).collect();
@@ -130,9 +141,10 @@ impl Op for DotGeneral {
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let (ct, lhs, rhs) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1]);
+        let needs = |i: usize| reverse.needs[i] && reverse.ins[i].dtype().is_float();
         vec![
-            reverse.needs[0].then(|| self.dims.lhs_cotangent(ct, lhs, rhs)),
-            reverse.needs[1].then(|| self.dims.rhs_cotangent(ct, lhs, rhs)),
+            needs(0).then(|| self.dims.lhs_cotangent(ct, lhs, rhs)),
+            needs(1).then(|| self.dims.rhs_cotangent(ct, lhs, rhs)),
         ]
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
@@ -141,6 +153,32 @@ impl Op for DotGeneral {
     fn recompute(&self) -> Recompute {
         Recompute::Costly
     }
+    fn is_stablehlo(&self, operands: &[TensorType]) -> bool {
+        promoted(operands).is_none()
+    }
+    // Until then a kernel can read the operand in its bytes.
+    fn lowers_last(&self, operands: &[TensorType]) -> bool {
+        promoted(operands).is_some()
+    }
+    fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+        let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
+        let narrow = promoted(&types)?;
+        let mut numbers = operands.to_vec();
+        numbers[narrow] = as_numbers(&operands[narrow], types[1 - narrow].dtype);
+        Some(vec![self.on(&numbers[0], &numbers[1], self.dims.clone())])
+    }
+}
+
+/// The operand that counts as numbers of the other one's type, if there is such.
+fn promoted(operands: &[TensorType]) -> Option<usize> {
+    [0, 1].into_iter().find(|&i| promotion::gives_way(operands[i].dtype, operands[1 - i].dtype))
+}
+
+/// An operand of a product in this element type. What is converted to 8 bits stands behind a barrier: a conversion that a compiler
+/// fuses into a product keeps it from the units for such operands (on TPU).
+fn as_numbers(operand: &Tensor, dtype: DType) -> Tensor {
+    let numbers = operand.convert(dtype);
+    if dtype.bits() <= 8 { numbers.optimization_barrier() } else { numbers }
 }
 
 fn shifted(axes: &[usize]) -> Vec<usize> {
@@ -162,8 +200,8 @@ impl DotGeneral {
         match (mapped.mapped[0], mapped.mapped[1]) {
             // The new axis is the first free axis of its operand: it stands behind the batch axes, or behind those
             // and the left's free axes, and moves to the front.
-            (true, false) => to_front(self.on(lhs, rhs, left), batches),
-            (false, true) => to_front(self.on(lhs, rhs, right), lhs_rank - d.lhs_contract.len()),
+            (true, false) => self.on(lhs, rhs, left).move_axis(batches as isize, 0),
+            (false, true) => self.on(lhs, rhs, right).move_axis((lhs_rank - d.lhs_contract.len()) as isize, 0),
             _ => {
                 let axis = |axes: &[usize]| std::iter::once(0).chain(shifted(axes)).collect();
                 let both = DotDims {
@@ -208,11 +246,6 @@ fn contract_leading(lhs: &Tensor, rhs: &Tensor, dims: &DotDims, out: DType) -> T
     };
     let one = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
     merged(lhs).dot_general(&merged(rhs), &one, out)
-}
-
-fn to_front(tensor: Tensor, axis: usize) -> Tensor {
-    let order: Vec<usize> = std::iter::once(axis).chain((0..tensor.rank()).filter(|&a| a != axis)).collect();
-    tensor.transpose(&order)
 }
 
 impl DotDims {
@@ -278,25 +311,24 @@ impl Tensor {
     /// Products over the contracting axes, summed in `out`. Spec: dot_general.
     #[track_caller]
     pub fn dot_general(&self, rhs: &Tensor, dims: &DotDims, out: DType) -> Tensor {
-        self.graph().apply(DotGeneral { dims: dims.clone(), out, of_einsum: false }, &[self, rhs])
+        self.graph().apply(DotGeneral::new(dims.clone(), out), &[self, rhs])
     }
 
-    /// A dot product in this tensor's element type, on behalf of an einsum.
+    /// A dot product in this tensor's element type (beside booleans, in that of the numbers), which is part of a call of another function.
     #[track_caller]
-    pub(crate) fn dot_of_einsum(&self, rhs: &Tensor, dims: DotDims) -> Tensor {
-        if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty()) {
-            return self.fail("einsum", violation);
+    pub(crate) fn dot_in(&self, call: &'static str, rhs: &Tensor, dims: DotDims) -> Tensor {
+        let out = promotion::multiplied(self.dtype(), rhs.dtype());
+        if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty(), out) {
+            return self.fail(call, violation);
         }
-        self.graph().apply(DotGeneral { dims, out: self.dtype(), of_einsum: true }, &[self, rhs])
+        self.graph().apply(DotGeneral { dims, out, call }, &[self, rhs])
     }
 
-    /// The last axis of this tensor against the first of `rhs`, in this tensor's element type: `x @ w`.
+    /// The last axis of this tensor against the first of `rhs`, in this tensor's element type, or, where this one is boolean, in
+    /// that of `rhs`: `x @ w`.
     #[track_caller]
     pub fn dot(&self, rhs: &Tensor) -> Tensor {
-        if let Err(violation) = promotion::holds_products(self.ty(), rhs.ty()) {
-            return self.fail("dot_general", violation);
-        }
-        self.dot_general(rhs, &DotDims::matmul(self.rank()), self.dtype())
+        self.dot_in(NAME, rhs, DotDims::matmul(self.rank()))
     }
 }
 
@@ -317,6 +349,30 @@ pub(crate) fn samples() -> Vec<Sample> {
         })
         .input(f, [2, 3, 4, 5], -1.0, 1.0)
         .input(f, [3, 5, 6, 2], -1.0, 1.0),
+        Sample::new("dot_general of booleans and floats", |x| {
+            let mask = x[0].gt(0.0);
+            let gradient = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
+            vec![mask.dot(&x[1]), x[2].dot_general(&mask, &gradient, DType::F64)]
+        })
+        .input(f, [4, 3], -1.0, 1.0)
+        .input(f, [3, 5], -1.0, 1.0)
+        .input(f, [4, 2], -1.0, 1.0),
+        Sample::new("dot_general of s8 and floats", |x| {
+            let bytes = x[0].convert(DType::S8);
+            let gradient = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
+            let out = DType::F64;
+            vec![bytes.dot_general(&x[1], &DotDims::matmul(2), out), x[2].dot_general(&bytes, &gradient, out)]
+        })
+        .input(f, [4, 3], -9.0, 9.0)
+        .input(f, [3, 5], -1.0, 1.0)
+        .input(f, [4, 2], -1.0, 1.0)
+        .forward_only(),
+        Sample::new("dot_general of booleans and s8", |x| {
+            vec![x[0].ne(0.0).dot_general(&x[1], &DotDims::matmul(2), DType::S32)]
+        })
+        .input(DType::S8, [2, 40], 0.0, 1.0)
+        .input(DType::S8, [40, 3], -128.0, 127.0)
+        .forward_only(),
         Sample::new("dot_general s8 to s32", |x| vec![x[0].dot_general(&x[1], &DotDims::matmul(2), DType::S32)])
             .input(DType::S8, [2, 40], -128.0, 127.0)
             .input(DType::S8, [40, 3], -128.0, 127.0)

@@ -33,9 +33,11 @@ pub fn einsum(subscripts: &str, lhs: &Tensor, rhs: &Tensor) -> Tensor {
     }
     match Subscripts::parse(subscripts, lhs.ty(), rhs.ty()) {
         Ok(names) => names.product(lhs, rhs),
-        Err(message) => lhs.fail("einsum", Violation::new("", format!("`{subscripts}`: {message}"))),
+        Err(message) => lhs.fail(NAME, Violation::new("", format!("`{subscripts}`: {message}"))),
     }
 }
+
+const NAME: &str = "einsum";
 
 /// Names of the axes of both operands and of the result.
 struct Subscripts {
@@ -175,7 +177,7 @@ impl Named {
             lhs_contract: at(self, contract),
             rhs_contract: at(other, contract),
         };
-        self.tensor.dot_of_einsum(&other.tensor, dims)
+        self.tensor.dot_in(NAME, &other.tensor, dims)
     }
 }
 

@@ -41,7 +41,7 @@ impl Op for Identity {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Identity { stop: self.stop })
     }
-    fn is_stablehlo(&self) -> bool {
+    fn is_stablehlo(&self, _: &[TensorType]) -> bool {
         false
     }
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
@@ -192,7 +192,7 @@ impl Op for CustomVjp {
     fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
         Some(Arc::new(CustomVjp { forward: change(&self.forward), backward: change(&self.backward), ..*self }))
     }
-    fn is_stablehlo(&self) -> bool {
+    fn is_stablehlo(&self, _: &[TensorType]) -> bool {
         false
     }
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {

@@ -10,6 +10,7 @@
 //! | sums and products over axes, sums of windows | integers below 32 bits, booleans | s32, u32 for unsigned ones | the same |
 //! | means | integers, booleans | f32 | the same |
 //! | `dot`, `einsum` | integers below 32 bits | error: name a type with `dot_general` | wraps |
+//! | `dot`, `einsum` | booleans beside numbers; `s8` beside floats of 16 bits or more | the numbers' type; the floats' | the same |
 //! | `iota` | integers that do not reach the last index | error | wraps |
 //! | two tensors | different types | error | promotes |
 //! | `/`, `%` | integers | the tensors' type, rounded toward zero (as Rust's `/`) | `lax.div`, `lax.rem` the same; `jnp`'s `/` gives f32 |
@@ -49,15 +50,29 @@ pub(crate) fn holds(dtype: DType, number: f64) -> Result<(), Violation> {
     Err(Violation::new("", message))
 }
 
-/// Whether sums of products of a type may be of the same type.
-pub(crate) fn holds_products(lhs: &TensorType, rhs: &TensorType) -> Result<(), Violation> {
-    let narrow = lhs.dtype.is_integer() && lhs.dtype.bits() < 32;
+/// Whether an operand of a product counts as numbers of the other one's type, which holds all of its own: booleans beside numbers, bytes
+/// beside floats.
+pub(crate) fn gives_way(dtype: DType, other: DType) -> bool {
+    match dtype {
+        DType::Pred => other != DType::Pred,
+        DType::S8 => other.is_float() && other.bits() > 8,
+        _ => false,
+    }
+}
+
+/// The type in which products of two types are summed: that of the left operand, or of the right one where the left gives way.
+pub(crate) fn multiplied(lhs: DType, rhs: DType) -> DType {
+    if gives_way(lhs, rhs) { rhs } else { lhs }
+}
+
+/// Whether sums of products of these types may be of type `out`.
+pub(crate) fn holds_products(lhs: &TensorType, rhs: &TensorType, out: DType) -> Result<(), Violation> {
+    let narrow = out.is_integer() && out.bits() < 32;
     if !narrow {
         return Ok(());
     }
     let message = format!(
-        "sums of products of {lhs} and {rhs} may leave {}; name the type of the sums, as in dot_general(…, DType::S32)",
-        lhs.dtype
+        "sums of products of {lhs} and {rhs} may leave {out}; name the type of the sums, as in dot_general(…, DType::S32)"
     );
     Err(Violation::new("", message))
 }

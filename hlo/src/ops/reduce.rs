@@ -161,7 +161,8 @@ impl Tensor {
         self.reduce(Reducer::Max, axes)
     }
 
-    /// Largest magnitude over `axes`. Spec: reduce.
+    /// Largest magnitude over `axes`, in one reduction: an operation of ours, as `reduce` of the specification with a body of
+    /// our own.
     #[track_caller]
     pub fn reduce_absmax(&self, axes: &[usize]) -> Tensor {
         let count: usize = axes.iter().filter_map(|&axis| self.dims().get(axis)).product();

@@ -13,9 +13,9 @@ pub(super) enum Reducer {
     Sum,
     Product,
     Max,
-    /// The larger magnitude, from 0 on: one pass over memory where `abs` and a maximum would be two. Its start is no
-    /// identity (0 beside x gives |x|), and a compiler may pass over the start where there is nothing to combine; so it is
-    /// for two elements or more.
+    /// The larger magnitude, from 0 on: the operation `reduce_absmax`, one of ours, which reads its operand once. Its start is
+    /// no identity (0 beside x gives |x|), and a compiler may leave the start out where there is nothing to combine; so it is for
+    /// two elements or more.
     AbsMax,
     Min,
     And,

@@ -203,6 +203,40 @@ impl Tensor {
         self.reshape(&dims)
     }
 
+    /// The tensor with two axes (negative: counted from the end) in each other's place. JAX: `jnp.swapaxes`.
+    #[track_caller]
+    pub fn swap_axes(&self, first: isize, second: isize) -> Tensor {
+        match (self.axis(first), self.axis(second)) {
+            (Ok(first), Ok(second)) => {
+                let mut permutation: Vec<usize> = (0..self.rank()).collect();
+                permutation.swap(first, second);
+                self.transpose(&permutation)
+            }
+            (Err(violation), _) | (_, Err(violation)) => self.fail("swap_axes", violation),
+        }
+    }
+
+    /// The tensor with axis `from` (negative: counted from the end) at the place of axis `to`, the others in their order. JAX:
+    /// `jnp.moveaxis`.
+    ///
+    /// ```
+    /// use spiq_hlo::{trace, DType, TensorType};
+    /// let f = trace(&[("x", TensorType::new(DType::F32, [2, 3, 5]))], |x| vec![x[0].move_axis(-1, 0), x[0].swap_axes(-1, 0)])?;
+    /// assert_eq!(f.result_types().map(|ty| ty.to_string()).collect::<Vec<_>>(), ["f32[5,2,3]", "f32[5,3,2]"]);
+    /// # Ok::<(), spiq_hlo::GraphErrors>(())
+    /// ```
+    #[track_caller]
+    pub fn move_axis(&self, from: isize, to: isize) -> Tensor {
+        match (self.axis(from), self.axis(to)) {
+            (Ok(from), Ok(to)) => {
+                let mut permutation: Vec<usize> = (0..self.rank()).filter(|&axis| axis != from).collect();
+                permutation.insert(to, from);
+                self.transpose(&permutation)
+            }
+            (Err(violation), _) | (_, Err(violation)) => self.fail("move_axis", violation),
+        }
+    }
+
     /// Swaps the last two axes.
     #[track_caller]
     pub fn t(&self) -> Tensor {

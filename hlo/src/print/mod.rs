@@ -93,7 +93,7 @@ impl Printer<'_> {
         let regions = node.op.regions(&operand_types);
         let count = node.types.len();
         let _ = write!(self.text, "{indent}{name}{} = ", if count > 1 { format!(":{count}") } else { String::new() });
-        let dialect = if node.op.is_stablehlo() { "stablehlo" } else { "spiq" };
+        let dialect = if node.op.is_stablehlo(&operand_types) { "stablehlo" } else { "spiq" };
         let mnemonic = format!("{dialect}.{}", node.op.name());
         let same = !operand_types.is_empty() && count == 1 && operand_types.iter().all(|t| *t == node.types[0]);
         // A choice between booleans has operands of one type by chance, and no short form for that.

@@ -73,7 +73,7 @@ impl Op for Checkpoint {
     fn map_bodies(&self, change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
         Some(Arc::new(Checkpoint { body: change(&self.body) }))
     }
-    fn is_stablehlo(&self) -> bool {
+    fn is_stablehlo(&self, _: &[TensorType]) -> bool {
         false
     }
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {

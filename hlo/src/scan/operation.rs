@@ -158,10 +158,10 @@ impl Op for Scan {
     fn narrow(&self, read: &[bool]) -> Option<Narrowed> {
         self.without_unread(read)
     }
-    fn is_stablehlo(&self) -> bool {
+    fn is_stablehlo(&self, _: &[TensorType]) -> bool {
         false
     }
-    fn lowers_last(&self) -> bool {
+    fn lowers_last(&self, _: &[TensorType]) -> bool {
         true
     }
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
@@ -309,12 +309,6 @@ fn check_sequences(carry: &[Tensor], sequences: &[Tensor]) -> Result<usize, Tens
     }
 }
 
-/// The first two axes in each other's place.
-pub(crate) fn swap_front(tensor: &Tensor) -> Tensor {
-    let order: Vec<usize> = [1, 0].into_iter().chain(2..tensor.rank()).collect();
-    tensor.transpose(&order)
-}
-
 impl Scan {
     /// The scan over one more axis: its slices and carries have that axis in front.
     fn map_over(&self, mapped: &Mapped) -> Vec<Tensor> {
@@ -324,7 +318,7 @@ impl Scan {
         let spread = |i: usize| if flags[i] { mapped.operand(i) } else { mapped.ins[i].clone() };
         let init: Vec<Tensor> = (self.consts..self.consts + self.carries).map(spread).collect();
         let first = self.consts + self.carries;
-        let slices = |i: usize| if flags[i] { swap_front(&mapped.ins[i]) } else { mapped.ins[i].clone() };
+        let slices = |i: usize| if flags[i] { mapped.ins[i].swap_axes(0, 1) } else { mapped.ins[i].clone() };
         let xs: Vec<Tensor> = (first..flags.len()).map(slices).collect();
         let wide = |result| Mapped::wide(mapped.size, result);
         let outputs = scan_raw(&init, &xs, self.length, self.reverse, consts, |graph, carry, x| {
@@ -337,7 +331,7 @@ impl Scan {
         let front = |(i, t): (usize, Tensor)| match flag.carries.get(i) {
             _ if t.is_poison() => t,
             Some(carried) => wide((t, *carried)),
-            None => swap_front(&t),
+            None => t.swap_axes(0, 1),
         };
         outputs.into_iter().enumerate().map(front).collect()
     }

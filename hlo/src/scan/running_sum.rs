@@ -66,7 +66,7 @@ impl Op for RunningSum {
     fn is_pure_data(&self) -> bool {
         false
     }
-    fn is_stablehlo(&self) -> bool {
+    fn is_stablehlo(&self, _: &[TensorType]) -> bool {
         false
     }
     /// Where nothing is kept, each addition is the first.

@@ -15,7 +15,7 @@ impl Function {
     /// None for a function that was traced without errors.
     pub fn lower(&self) -> Result<Function, GraphErrors> {
         let loops = self.lower_to_loops()?;
-        if loops.every_op(&|op| op.is_stablehlo()) {
+        if loops.every_op(&|op, types| op.is_stablehlo(types)) {
             return Ok(loops);
         }
         // What nobody reads of a loop must go while the loop still says what it carries: after the custom gradients, which
@@ -28,19 +28,22 @@ impl Function {
     /// # Errors
     /// None for a function that was traced without errors.
     pub fn lower_to_loops(&self) -> Result<Function, GraphErrors> {
-        if self.every_op(&|op| op.is_stablehlo() || op.lowers_last()) {
+        if self.every_op(&|op, types| op.is_stablehlo(types) || op.lowers_last(types)) {
             return Ok(self.clone());
         }
-        let lower = |op: &dyn Op, operands: &[Tensor]| if op.lowers_last() { None } else { op.lower(operands) };
+        let lower = |op: &dyn Op, operands: &[Tensor]| {
+            let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
+            if op.lowers_last(&types) { None } else { op.lower(operands) }
+        };
         let lowered = self.simplify().transform(&mut |node, operands| lower(node.op.as_ref(), operands))?;
         lowered.lower_to_loops()
     }
 
-    /// Whether something holds for every operation, in bodies too.
-    fn every_op(&self, holds: &dyn Fn(&dyn Op) -> bool) -> bool {
+    /// Whether something holds for every operation with the types of its operands, in bodies too.
+    fn every_op(&self, holds: &dyn Fn(&dyn Op, &[TensorType]) -> bool) -> bool {
         self.nodes.iter().all(|node| {
             let operands: Vec<TensorType> = node.operands.iter().map(|&v| self.ty(v).clone()).collect();
-            holds(node.op.as_ref()) && node.op.regions(&operands).iter().all(|body| body.every_op(holds))
+            holds(node.op.as_ref(), &operands) && node.op.regions(&operands).iter().all(|body| body.every_op(holds))
         })
     }
 

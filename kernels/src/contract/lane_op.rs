@@ -5,7 +5,13 @@ use spiq_hlo::LaneFn;
 use crate::instructions::instructions;
 
 macro_rules! lane_ops {
-    ($($(#[$doc:meta])* $number:literal $op:ident $name:literal [$($function:ident)?] |$($operand:ident),*| $value:expr,
+    (@truth truth) => {
+        true
+    };
+    (@truth number) => {
+        false
+    };
+    ($($(#[$doc:meta])* $number:literal $op:ident $name:literal $gives:ident [$($function:ident)?] |$($operand:ident),*| $value:expr,
         $triton:expr;)*) => {
         /// What an instruction does. Each but the exponential rounds once, as IEEE 754 says.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +36,11 @@ macro_rules! lane_ops {
                 match self { $(LaneOp::$op => $name,)* }
             }
 
+            /// Whether the result is 1 or 0, whatever the operands.
+            pub const fn is_truth(self) -> bool {
+                match self { $(LaneOp::$op => lane_ops!(@truth $gives),)* }
+            }
+
             /// The instruction with this number, if there is one.
             pub const fn from_number(number: i64) -> Option<LaneOp> {
                 match number { $($number => Some(LaneOp::$op),)* _ => None }
@@ -50,11 +61,5 @@ impl LaneOp {
     /// The instruction with this name, if there is one.
     pub fn from_name(name: &str) -> Option<LaneOp> {
         LaneOp::ALL.iter().copied().find(|op| op.name() == name)
-    }
-
-    /// Whether the result is 1 or 0, whatever the operands.
-    pub const fn is_truth(self) -> bool {
-        use LaneOp::{And, Equal, Greater, GreaterEqual, Less, LessEqual, Not, NotEqual, Or, Xor};
-        matches!(self, Equal | NotEqual | GreaterEqual | Greater | LessEqual | Less | And | Or | Xor | Not)
     }
 }

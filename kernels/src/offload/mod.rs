@@ -2,6 +2,8 @@
 //!
 //! Invariant: depends on nothing that computes them.
 
+mod body;
+mod convert_inside;
 mod optimize;
 mod products;
 mod products_in_scans;

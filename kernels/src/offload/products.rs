@@ -1,7 +1,7 @@
 //! Finds the products in which one factor is 0 or 1, sums of rows of the other, and turns them into calls of one kernel. The one
 //! file that knows dot products and such calls.
 
-use spiq_hlo::{CustomCall, DType, DotGeneral, Function, GraphErrors, Mapped, Node, Range, Tensor, TensorType};
+use spiq_hlo::{CustomCall, DType, DotGeneral, Function, GraphErrors, Mapped, Node, Tensor, TensorType};
 
 use crate::contract::call::KernelCall;
 use crate::contract::masked_product::MaskedProduct;
@@ -9,7 +9,7 @@ use crate::contract::masked_product::MaskedProduct;
 /// The same function with each product of a mask with a matrix in one call of a kernel: integers exactly as the product, floats
 /// added in another order. Where the mask is 0, the matrix is not read: an infinity there stays without effect.
 ///
-/// A mask is what is proven to be 0 or 1, on the left side. Custom gradients become their forward functions.
+/// A mask is what is known to be 0 or 1, on the left side. Custom gradients become their forward functions.
 ///
 /// # Errors
 /// None for a function that was traced without errors.
@@ -27,7 +27,7 @@ fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor>
         (rhs.dtype(), ty.dtype),
         (DType::S8, DType::S32) | (DType::F32, DType::F32) | (DType::BF16, DType::F32)
     );
-    if !adds || !is_mask(lhs) || !dot.dims.lhs_batch.is_empty() {
+    if !adds || !dot.dims.lhs_batch.is_empty() {
         return None;
     }
     let count = dot.dims.lhs_contract.len();
@@ -44,11 +44,12 @@ fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor>
     let kept = lhs.ty().count() / summed.max(1);
     let (rows, columns) = if over_rows { (summed, kept) } else { (kept, summed) };
     let product = MaskedProduct { rows, columns, width: ty.count() / kept.max(1), over_rows };
-    (ty.count() > 0 && summed > 0).then(|| {
-        let mask = as_bytes(lhs).reshape(&[rows, columns]);
-        let matrix = rhs.reshape(&[summed, product.width]);
-        call(product, ty.dtype, &mask, &matrix).reshape(&ty.dims)
-    })
+    if ty.count() == 0 || summed == 0 {
+        return None;
+    }
+    let mask = in_bytes(lhs)?.reshape(&[rows, columns]);
+    let matrix = rhs.reshape(&[summed, product.width]);
+    Some(call(product, ty.dtype, &mask, &matrix).reshape(&ty.dims))
 }
 
 fn call(product: MaskedProduct, out: DType, mask: &Tensor, matrix: &Tensor) -> Tensor {
@@ -60,31 +61,8 @@ fn call(product: MaskedProduct, out: DType, mask: &Tensor, matrix: &Tensor) -> T
     call.on(mask.graph(), &[mask.clone(), matrix.clone()]).swap_remove(0)
 }
 
-fn is_mask(tensor: &Tensor) -> bool {
-    tensor.range().is_some_and(|range| range.is_within(Range { low: 0, high: 1 }))
-}
-
-/// The same mask in bytes: as it was before it became anything else, if it was such.
-fn as_bytes(mask: &Tensor) -> Tensor {
-    let is_bytes = |tensor: &Tensor| matches!(tensor.dtype(), DType::S8 | DType::Pred) && is_mask(tensor);
-    let mut source = mask.clone();
-    let mut found = is_bytes(mask).then(|| mask.clone());
-    while let Some(before) = unchanged_from(&source) {
-        if is_bytes(&before) {
-            found = Some(before.clone());
-        }
-        source = before;
-    }
-    found.unwrap_or_else(|| mask.convert(DType::S8))
-}
-
-/// The value that an operation passes on in another type or shape, with elements in the same order.
-fn unchanged_from(tensor: &Tensor) -> Option<Tensor> {
-    let origin = tensor.origin();
-    let operand = match origin.op.name() {
-        "convert" | "reshape" => 0,
-        "optimization_barrier" => origin.output,
-        _ => return None,
-    };
-    Some(origin.operands[operand].clone())
+/// What is known to be 0 or 1, in bytes.
+fn in_bytes(tensor: &Tensor) -> Option<Tensor> {
+    let is_bytes = matches!(tensor.dtype(), DType::Pred | DType::S8);
+    tensor.is_boolean().then(|| if is_bytes { tensor.clone() } else { tensor.convert(DType::S8) })
 }

@@ -42,7 +42,7 @@ macro_rules! loops {
     (@loop $to:ident [$x:ident $y:ident $z:ident] |$a:ident, $b:ident, $c:ident| $value:expr) => {
         three($to, $x, $y, $z, |$a: f32, $b: f32, $c: f32| $value)
     };
-    ($($(#[$doc:meta])* $number:literal $op:ident $name:literal [$($function:ident)?] |$($operand:ident),*| $value:expr,
+    ($($(#[$doc:meta])* $number:literal $op:ident $name:literal $gives:ident [$($function:ident)?] |$($operand:ident),*| $value:expr,
         $triton:expr;)*) => {
         /// One instruction for a block of `W` lanes. The number is known to the compiler, which then needs no tests and no tails.
         #[inline(always)]

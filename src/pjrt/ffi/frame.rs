@@ -1,7 +1,7 @@
 //! A call of XLA's: its operands, results and attributes.
 
-use super::super::api::slice;
-use super::super::extension;
+use super::super::abi::api::slice;
+use super::super::abi::extension;
 use super::host::Host;
 use super::layout::{self, CallFrame, Text};
 use super::memory::{self, Read, Write};

@@ -4,7 +4,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::super::extension::Extension;
+use super::super::abi::extension::Extension;
 
 /// The plugin's extension for foreign functions.
 pub const EXTENSION: c_int = 5;
@@ -14,7 +14,7 @@ pub struct FfiExtension {
     pub base: Extension,
     type_id_register: *const c_void,
     user_data_add: *const c_void,
-    pub register_handler: Option<unsafe extern "C" fn(*mut RegisterHandler) -> *mut super::super::sys::Error>,
+    pub register_handler: Option<unsafe extern "C" fn(*mut RegisterHandler) -> *mut super::super::abi::sys::Error>,
 }
 
 #[repr(C)]

@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use super::super::api;
+use super::super::abi::api;
 use super::layout::{self, Buffer};
 
 /// An operand. `pred` is bytes, and so is `bf16` pairs of them: every pattern of bits is a value of these types.

@@ -23,7 +23,7 @@ pub use vector::Work;
 
 use frame::Frame;
 
-use super::api::Api;
+use super::abi::api::Api;
 use crate::error::{Error, Result};
 
 /// Code that a program calls.
@@ -98,7 +98,7 @@ unsafe extern "C" fn handle<H: Handler>(frame: *mut layout::CallFrame) -> *mut l
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake as fake_plugin;
+    use super::super::abi::fake as fake_plugin;
     use super::fake::{Memory, TOLD, asked};
     use super::*;
 

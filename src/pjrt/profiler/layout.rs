@@ -4,7 +4,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::super::extension::Extension;
+use super::super::abi::extension::Extension;
 
 /// The plugin's extension for profiles.
 pub const EXTENSION: c_int = 1;

@@ -11,9 +11,9 @@ use std::sync::{Mutex, TryLockError};
 
 pub use profile::{Operation, Profile};
 
-use super::api::{self, Api};
-use super::platform::Platform;
-use super::proto::Writer;
+use super::abi::api::{self, Api};
+use super::abi::platform::Platform;
+use super::abi::proto::Writer;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What records where the time of a plugin's programs goes.

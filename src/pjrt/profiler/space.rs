@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::proto::{Value, fields};
+use super::super::abi::proto::{Value, fields};
 use super::profile::Profile;
 
 /// What ran on the devices; where none was recorded, the operations of the processor.
@@ -138,7 +138,7 @@ fn text(bytes: &[u8]) -> &str {
 mod tests {
     use std::time::Duration;
 
-    use super::super::super::proto::Writer;
+    use super::super::super::abi::proto::Writer;
     use super::super::profile::Operation;
     use super::*;
 

@@ -5,7 +5,7 @@ use crate::contract::lane_op::LaneOp;
 use crate::instructions::instructions;
 
 macro_rules! texts {
-    ($($(#[$doc:meta])* $number:literal $op:ident $name:literal [$($function:ident)?] |$($operand:ident),*| $value:expr,
+    ($($(#[$doc:meta])* $number:literal $op:ident $name:literal $gives:ident [$($function:ident)?] |$($operand:ident),*| $value:expr,
         $triton:expr;)*) => {
         /// Writes an instruction on values that are there already.
         pub(super) fn write(text: &mut Text, op: LaneOp, operands: &[Value]) -> Value {

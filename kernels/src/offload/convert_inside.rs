@@ -1,0 +1,71 @@
+//! Moves conversions behind a scan into it.
+
+use std::collections::HashMap;
+
+use spiq_hlo::{DType, Function, Node, Op, Scan, Value};
+
+use super::body::{program_of, stores};
+
+/// What is converted behind a scan is converted in it: the scan writes few bytes instead of many that are read again.
+pub(super) fn convert_inside(function: &Function) -> Function {
+    let inner = |node: &Node| Node {
+        op: node.op.map_bodies(&convert_inside).unwrap_or_else(|| node.op.clone()),
+        ..node.clone()
+    };
+    let mut nodes: Vec<Node> = function.nodes().iter().map(inner).collect();
+    let mut stands_for: HashMap<Value, Value> = HashMap::new();
+    let mut widened: HashMap<(Value, DType), Value> = HashMap::new();
+    for index in 0..nodes.len() {
+        if nodes[index].op.name() != "convert" {
+            continue;
+        }
+        let (value, reshape) = behind_reshape(&nodes, nodes[index].operands[0]);
+        let to = nodes[index].types[0].dtype;
+        let known = widened.get(&(value, to)).copied();
+        let Some(output) = known.or_else(|| widen(&mut nodes, value, index)) else { continue };
+        widened.insert((value, to), output);
+        match reshape {
+            Some(reshape) => {
+                nodes[index] = Node { op: nodes[reshape].op.clone(), operands: vec![output], ..nodes[index].clone() };
+            }
+            None => _ = stands_for.insert(Value { node: index, output: 0 }, output),
+        }
+    }
+    let follow = |value: &mut Value| *value = stands_for.get(value).copied().unwrap_or(*value);
+    nodes.iter_mut().flat_map(|node| &mut node.operands).for_each(follow);
+    let mut results = function.results().to_vec();
+    results.iter_mut().for_each(follow);
+    Function::from_parts(nodes, function.input_names().to_vec(), results).simplify()
+}
+
+/// The value that is reshaped to `value`, if it is, and the node that does it.
+fn behind_reshape(nodes: &[Node], value: Value) -> (Value, Option<usize>) {
+    match nodes[value.node].op.name() {
+        "reshape" => (nodes[value.node].operands[0], Some(value.node)),
+        _ => (value, None),
+    }
+}
+
+/// Gives a scan one more output: a stacked one of it, converted as the node at `convert` does. `None`: there is no such scan.
+fn widen(nodes: &mut [Node], value: Value, convert: usize) -> Option<Value> {
+    let (node, convert) = (nodes[value.node].clone(), nodes[convert].clone());
+    let scan = node.op.downcast::<Scan>()?;
+    let to = convert.types[0].dtype;
+    if value.output < scan.carries() || !stores(to) || program_of(scan).is_none() {
+        return None;
+    }
+    let stacked = node.types[value.output].with_dtype(to);
+    let op = scan.map_bodies(&|body| converting(body, value.output, &convert))?;
+    nodes[value.node] = Node { op, types: [node.types.clone(), vec![stacked]].concat(), ..node.clone() };
+    Some(Value { node: value.node, output: node.types.len() })
+}
+
+/// A body with one more result: one of its results, converted as the node `convert` does.
+fn converting(body: &Function, result: usize, convert: &Node) -> Function {
+    let (mut nodes, mut results) = (body.nodes().to_vec(), body.results().to_vec());
+    let source = results[result];
+    let types = vec![body.ty(source).with_dtype(convert.types[0].dtype)];
+    results.push(Value { node: nodes.len(), output: 0 });
+    nodes.push(Node { operands: vec![source], types, ..convert.clone() });
+    Function::from_parts(nodes, body.input_names().to_vec(), results)
+}

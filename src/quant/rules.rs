@@ -1,0 +1,129 @@
+//! A list of rules: read from a file or given as data, checked and compiled once.
+
+use std::path::Path;
+
+use super::refusal::Refusal;
+use super::rule::Rule;
+use crate::config::RuleConfig;
+use crate::error::{Error, Result};
+use crate::fields::{Fields, Source, read_text};
+
+/// A list of rules; the first that matches an operation decides on it. Two lists are equal where they are written alike.
+///
+/// ```
+/// use spiq::quant::{Rules, linear_only_rules};
+/// let rules = Rules::new(&linear_only_rules("int8", "int8"))?;
+/// assert_eq!(rules.len(), 1);
+/// # Ok::<(), spiq::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Rules(Vec<Rule>);
+
+impl Rules {
+    /// Checks rules and compiles their paths.
+    ///
+    /// # Errors
+    /// Of kind `Input`, naming the rule: a path that is no regular expression, an unknown type, method or operation, fields
+    /// that do not go together.
+    pub fn new(configs: &[RuleConfig]) -> Result<Rules> {
+        let rule = |(number, config): (usize, &RuleConfig)| {
+            Rule::new(config).map_err(|refusal| Error::input(refusal.of_rule(number)))
+        };
+        Ok(Rules((1..).zip(configs).map(rule).collect::<Result<_>>()?))
+    }
+
+    /// Reads a file of `[[rules]]`.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be read; of kind `Input`, as [`parse`](Rules::parse).
+    pub fn load(path: &Path) -> Result<Rules> {
+        Rules::parse(&read_text(path)?, &path.display().to_string())
+    }
+
+    /// Reads the text of a file of `[[rules]]`. `source` names it in messages.
+    ///
+    /// # Errors
+    /// Of kind `Input`, with the line: bad TOML, no rule at all, an unknown key, a value of the wrong type, and what
+    /// [`new`](Rules::new) refuses.
+    ///
+    /// ```
+    /// use spiq::quant::Rules;
+    /// let rules = Rules::parse("[[rules]]\nweight_qtype = \"int8\"\ntile_size = 0.5", "rules.toml")?;
+    /// assert_eq!(Rules::parse(&rules.to_toml(), "again")?, rules);
+    /// let error = Rules::parse("[[rules]]\nweight_qtype = \"itn8\"", "rules.toml").expect_err("no such type");
+    /// assert!(error.to_string().starts_with("rules.toml:2: rule 1: unknown quantized type `itn8`; did you mean `int8`?"));
+    /// # Ok::<(), spiq::Error>(())
+    /// ```
+    pub fn parse(text: &str, source: &str) -> Result<Rules> {
+        let source = Source { name: source, text };
+        let table = source.parse()?;
+        let tables = Fields::new(source, &table, "the file", 0, &["rules"])?.tables("rules")?;
+        let rule = |(number, (table, span)): (usize, (_, std::ops::Range<usize>))| {
+            let fields = Fields::new(source, table, format!("rule {number}"), span.start, RuleConfig::KEYS)?;
+            let config = RuleConfig::read(&fields)?;
+            Rule::new(&config).map_err(|refusal| fields.error_at(refusal.field, refusal.of_rule(number)))
+        };
+        Ok(Rules((1..).zip(tables).map(rule).collect::<Result<_>>()?))
+    }
+
+    /// The text of a file that gives these rules, every default written out.
+    pub fn to_toml(&self) -> String {
+        RuleConfig::file_of(&self.configs().collect::<Vec<_>>())
+    }
+
+    /// The rules as they are written.
+    pub fn configs(&self) -> impl Iterator<Item = &RuleConfig> {
+        self.0.iter().map(|rule| &rule.config)
+    }
+
+    /// Number of rules.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no rule: nothing is quantized.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Index of the first rule for an operation under a path: it decides on that operation.
+    ///
+    /// ```
+    /// use spiq::config::RuleConfig;
+    /// use spiq::quant::Rules;
+    /// let rules = Rules::new(&[RuleConfig { module_path: "core/layers/[02]".into(), ..RuleConfig::default() }])?;
+    /// assert_eq!(rules.find("core/layers/2", "dot_general"), Some(0));
+    /// assert_eq!(rules.find("core/layers/20", "dot_general"), None);
+    /// # Ok::<(), spiq::Error>(())
+    /// ```
+    pub fn find(&self, path: &str, op: &str) -> Option<usize> {
+        self.0.iter().position(|rule| rule.matches(path, op))
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &Rule {
+        &self.0[index]
+    }
+
+    /// Whether a rule takes scales from statistics.
+    pub(crate) fn have_static_scales(&self) -> bool {
+        self.static_axes().next().is_some()
+    }
+
+    /// The axes over which each rule with static scales averages its statistics.
+    pub(crate) fn static_axes(&self) -> impl Iterator<Item = &[i64]> {
+        self.0.iter().filter_map(Rule::static_axes)
+    }
+}
+
+impl PartialEq for Rules {
+    fn eq(&self, other: &Rules) -> bool {
+        self.configs().eq(other.configs())
+    }
+}
+
+impl Refusal {
+    /// The refusal of the rule with this number, from 1.
+    fn of_rule(&self, number: usize) -> String {
+        format!("rule {number}: {}", self.message)
+    }
+}
