@@ -222,7 +222,7 @@ impl Tensor {
     /// ```
     /// use spiq_hlo::{trace, DType, TensorType};
     /// let f = trace(&[("x", TensorType::new(DType::F32, [2, 3, 5]))], |x| vec![x[0].move_axis(-1, 0), x[0].swap_axes(-1, 0)])?;
-    /// assert_eq!(f.result_types().map(|ty| ty.to_string()).collect::<Vec<_>>(), ["f32[5,2,3]", "f32[5,3,2]"]);
+    /// assert_eq!(f.result_types().iter().map(|ty| ty.to_string()).collect::<Vec<_>>(), ["f32[5,2,3]", "f32[5,3,2]"]);
     /// # Ok::<(), spiq_hlo::GraphErrors>(())
     /// ```
     #[track_caller]
