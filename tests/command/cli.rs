@@ -584,7 +584,7 @@ fn models_and_rules_that_are_wrong_are_refused_with_their_line() {
         folder.refuses(&format!("{TRAIN} --rules bad.toml"), expected);
         folder.refuses("inspect --model model.toml --rules bad.toml --stage quantize", expected);
     };
-    rules("[[rules]]\nmodule_path = \"(\"", "bad.toml:2: the module_path `(` is not a regular expression");
+    rules("[[rules]]\nmodule_path = \"(\"", "bad.toml:2: rule 1: the module_path `(` is not a regular expression");
     rules("[[rules]]\nweight_qtyp = \"int8\"", "did you mean `weight_qtype`?");
     rules("[[rules]]\nweight_qtype = \"int9\"", "unknown quantized type `int9`");
     rules("[[rules]]\nmodule_path = \"core/layer/0\"\nweight_qtype = \"int8\"", "the nearest path is `core/layers/0`");
