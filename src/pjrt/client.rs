@@ -1,9 +1,9 @@
 //! A client: a plugin at work on this machine's devices. Knows nothing of what programs compute, nor of the code that they call.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use spiq_hlo::Array;
 
@@ -62,7 +62,33 @@ struct Inner {
     context: String,
     store: Option<Store>,
     calls_handlers: bool,
-    compiled: Mutex<HashMap<Key, Arc<Loaded>>>,
+    compiled: Mutex<Compiled>,
+}
+
+/// Programs of a client: the latest, and those that somebody holds. Others give their memory back: a process may map 65,530 pieces of
+/// memory by default, and some thousand programs reach that.
+#[derive(Default)]
+struct Compiled {
+    by_key: HashMap<Key, Weak<Loaded>>,
+    latest: VecDeque<Arc<Loaded>>,
+}
+
+/// Programs that a client holds although nobody else does.
+const LATEST: usize = 64;
+
+impl Compiled {
+    fn find(&self, key: &Key) -> Option<Arc<Loaded>> {
+        self.by_key.get(key).and_then(Weak::upgrade)
+    }
+
+    fn keep(&mut self, key: Key, loaded: &Arc<Loaded>) {
+        self.latest.push_back(loaded.clone());
+        if self.latest.len() > LATEST {
+            self.latest.pop_front();
+        }
+        self.by_key.retain(|_, held| held.strong_count() > 0);
+        self.by_key.insert(key, Arc::downgrade(loaded));
+    }
 }
 
 impl Client {
@@ -142,7 +168,7 @@ impl Client {
         outputs.iter().map(Buffer::to_array).collect()
     }
 
-    /// Compiles StableHLO text, or finds the program compiled already: in this client, which keeps it, then on disk.
+    /// Compiles StableHLO text, or finds the program compiled already: among this client's last ones and those that somebody holds, then on disk.
     ///
     /// # Errors
     /// Of PJRT when the text is not a valid program or a flag is unknown.
@@ -151,11 +177,11 @@ impl Client {
             return Ok(Executable::new(Loaded::compile(&self.0.raw, text, options)?));
         }
         let key = Key::new(text, options, &self.0.raw.flags, self.xla_flags(), &self.0.context);
-        if let Some(loaded) = self.compiled().get(&key) {
-            return Ok(Executable::from_shared(loaded.clone()));
+        if let Some(loaded) = self.compiled().find(&key) {
+            return Ok(Executable::from_shared(loaded));
         }
         let loaded = Arc::new(self.load_or_compile(&key, text, options)?);
-        self.compiled().insert(key, loaded.clone());
+        self.compiled().keep(key, &loaded);
         Ok(Executable::from_shared(loaded))
     }
 
@@ -188,7 +214,7 @@ impl Client {
         self.0.store.as_ref().map(Store::folder)
     }
 
-    fn compiled(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Loaded>>> {
+    fn compiled(&self) -> std::sync::MutexGuard<'_, Compiled> {
         self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
