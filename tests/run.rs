@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use spiq::Array;
 use spiq::compile::{self, Destination, Stage};
-use spiq::pjrt::{CompileOptions, Executable, Input};
+use spiq::pjrt::{CompileOptions, Executable, Input, Value};
 use spiq_hlo::Function;
 
 use crate::device::client;
@@ -33,8 +33,9 @@ impl Program {
     }
 
     fn compile(text: &str) -> Result<Program, String> {
-        // Each run of a test asks the compiler anew.
+        // Each run of a test asks the compiler anew. These programs are small, and what they mean is tested, not how fast they are.
         let options = CompileOptions { cache: false, ..CompileOptions::default() };
+        let options = options.with_flag("xla_backend_optimization_level", Value::Int(0));
         client().compile(text, &options).map(Program).map_err(|e| format!("{e}\n{text}"))
     }
 
