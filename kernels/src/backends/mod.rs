@@ -1,4 +1,5 @@
-//! The back ends, and the table of them. A new one is a file here with its `impl Backend`, its `mod` and its row.
+//! The back ends, and the table of them. A new one is a file here with its `impl Backend`, its `mod` and its row; it is chosen where a
+//! plugin's platform has a name that it serves.
 
 mod processor;
 mod triton;

@@ -41,13 +41,14 @@ impl Workspace {
         for name in modules {
             match self.child(&at, name).or_else(|| self.exporter(&at, name, MOST_EXPORTS)) {
                 Some(next) => at = next,
-                // A variant or an associated function of an item.
-                None => return self.exporter(&at, name, MOST_EXPORTS).into_iter().collect(),
+                // A variant or an associated function of an item that a macro writes here.
+                None => return vec![at],
             }
         }
         match last.as_str() {
             "*" => vec![at],
-            last => self.child(&at, last).or_else(|| self.exporter(&at, last, MOST_EXPORTS)).into_iter().collect(),
+            // Where no file defines it in its own words, a macro does, in the last file that hands it on.
+            last => vec![self.child(&at, last).or_else(|| self.exporter(&at, last, MOST_EXPORTS)).unwrap_or(at)],
         }
     }
 

@@ -230,6 +230,13 @@ mod tests {
     }
 
     #[test]
+    fn an_import_of_what_a_macro_defines_is_found() {
+        let roof = ("high/roof.rs", "build! { pub struct Roof; }");
+        let faults = house(&[("low/mod.rs", "use crate::high::Roof;"), HIGH, roof], "`high`").faults();
+        assert!(faults.len() == 1 && faults[0].contains("high/roof.rs"), "{faults:?}");
+    }
+
+    #[test]
     fn unit_tests_may_import_anything() {
         let text = "#[cfg(test)]\nmod tests { use crate::high::Roof; }";
         assert!(house(&[("low/mod.rs", text), HIGH, ROOF], "`high`").faults().is_empty());
