@@ -20,22 +20,31 @@ type Compiled = Arc<OnceLock<Result<Program, String>>>;
 impl Program {
     /// Lowers, prints and compiles a function; the message of a refusal holds the text.
     pub fn new(function: &Function) -> Result<Program, String> {
-        Program::compile(&text(function)?)
+        Program::compile(&text(function)?, CompileOptions::default())
     }
 
-    /// The same for functions that several tests run: each is compiled once.
+    /// The same in a third less time, where it matters what the program means: its last bits may be others than those of a program as users
+    /// run it, whose products and sums are fused.
+    pub fn unoptimized(function: &Function) -> Result<Program, String> {
+        Program::compile_unoptimized(&text(function)?)
+    }
+
+    /// The same, for functions that several tests run: each is compiled once.
     pub fn shared(function: &Function) -> Result<Program, String> {
         static PROGRAMS: Mutex<BTreeMap<String, Compiled>> = Mutex::new(BTreeMap::new());
         let text = text(function)?;
         let one = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner).entry(text.clone()).or_default().clone();
         // The lock is free by now: other programs are compiled at the same time.
-        one.get_or_init(|| Program::compile(&text)).clone()
+        one.get_or_init(|| Program::compile_unoptimized(&text)).clone()
     }
 
-    fn compile(text: &str) -> Result<Program, String> {
-        // Each run of a test asks the compiler anew. These programs are small, and what they mean is tested, not how fast they are.
-        let options = CompileOptions { cache: false, ..CompileOptions::default() };
-        let options = options.with_flag("xla_backend_optimization_level", Value::Int(0));
+    fn compile_unoptimized(text: &str) -> Result<Program, String> {
+        Program::compile(text, CompileOptions::default().with_flag("xla_backend_optimization_level", Value::Int(0)))
+    }
+
+    fn compile(text: &str, options: CompileOptions) -> Result<Program, String> {
+        // Each run of a test asks the compiler anew.
+        let options = CompileOptions { cache: false, ..options };
         client().compile(text, &options).map(Program).map_err(|e| format!("{e}\n{text}"))
     }
 

@@ -186,7 +186,7 @@ impl Findings {
             names = all;
             tensors
         });
-        let outputs = Program::new(&function.map_err(|e| e.to_string())?)?.run(&inputs)?;
+        let outputs = Program::unoptimized(&function.map_err(|e| e.to_string())?)?.run(&inputs)?;
         names.iter().zip(&outputs).for_each(|(name, got)| self.compare(case, name, got));
         Ok(())
     }
@@ -221,7 +221,7 @@ fn slopes_at_zero() {
         let x = Array::new([x.len()], x).expect("a vector");
         let function =
             trace(&[("x", x.ty().clone())], |x| vec![spiq::grad(&x[0], f)]).unwrap_or_else(|e| panic!("{e}"));
-        Program::new(&function).unwrap().run(&[x]).unwrap()[0].to_f64()
+        Program::unoptimized(&function).unwrap().run(&[x]).unwrap()[0].to_f64()
     };
     assert_eq!(slope(&[2.0, 0.0, 3.0, 4.0], |x| x.reduce_product(&[0])), [0.0, 24.0, 0.0, 0.0]);
     assert_eq!(slope(&[0.0, 1.0, 2.0], |x| x.zeros_like().pow(x).sum()), [0.0; 3]);
@@ -255,7 +255,7 @@ fn a_branch_that_is_not_taken_has_no_slope() {
             };
             vec![grad(&x[0], chosen)]
         });
-        let program = Program::new(&function.expect("traced")).expect("compiled");
+        let program = Program::unoptimized(&function.expect("traced")).expect("compiled");
         program.run(&[x]).expect("run")[0].to_f64()
     };
     let formulas: [(Branch, [f64; 2]); 3] = [

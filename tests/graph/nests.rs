@@ -26,7 +26,7 @@ type Outcome<T> = Result<T, String>;
 
 fn compiled(inputs: &[Array], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Outcome<Program> {
     let types: Vec<(&str, TensorType)> = inputs.iter().map(|x| ("", x.ty().clone())).collect();
-    Program::new(&trace(&types, f).map_err(|e| e.to_string())?)
+    Program::unoptimized(&trace(&types, f).map_err(|e| e.to_string())?)
 }
 
 fn values(program: &Program, inputs: &[Array]) -> Outcome<Vec<Vec<f64>>> {

@@ -134,7 +134,7 @@ fn check_second_gradient(sample: &Sample) -> Check {
     let first = reverse(sample, &outputs)?;
     let inputs = [draw.inputs(sample), draw_cotangents(&mut draw, &outputs)].concat();
     let seconds = draw_cotangents(&mut draw, &first.result_types());
-    let second = Program::new(&gradient_of(&first)?)?;
+    let second = Program::unoptimized(&gradient_of(&first)?)?;
     let grads = second.run(&[&inputs[..], &seconds].concat())?;
     check_differences(&inputs, &seconds, &Program::shared(&first)?, &grads)
 }
@@ -182,7 +182,7 @@ fn check_mappings(sample: &Sample, program: &Program, ways: &[Vec<bool>]) -> Che
         types(mapped).iter().zip(domains).map(|(ty, d)| draw.array(ty, d.low, d.high)).collect::<Vec<_>>()
     };
     let inputs: Vec<Vec<Array>> = ways.iter().map(drawn).collect();
-    let results = Program::new(&wide)?.run(&inputs.concat())?;
+    let results = Program::unoptimized(&wide)?.run(&inputs.concat())?;
     let got = results.chunks(results.len() / ways.len());
     for ((mapped, inputs), got) in ways.iter().zip(&inputs).zip(got) {
         check_slices(program, mapped, inputs, got)?;
@@ -295,7 +295,7 @@ fn every_elementwise_sample_gives_what_the_host_gives() {
 #[track_caller]
 fn check_values(f: impl FnOnce(&[Tensor]) -> Tensor, inputs: &[Array], wanted: &[f64]) {
     let types: Vec<TensorType> = inputs.iter().map(|x| x.ty().clone()).collect();
-    let program = Program::new(&traced(&types, |x| vec![f(x)]).unwrap()).unwrap();
+    let program = Program::unoptimized(&traced(&types, |x| vec![f(x)]).unwrap()).unwrap();
     assert_eq!(program.run(inputs).unwrap()[0].to_f64(), wanted);
 }
 
@@ -357,7 +357,7 @@ fn constant_arrives(dtype: DType) -> Check {
     // The plugin does not return sub-byte floats; as numbers they are exact in f32.
     let shown = if dtype.is_float() && dtype.bits() < 8 { DType::F32 } else { dtype };
     let function = traced(&[TensorType::scalar(DType::F32)], |x| vec![x[0].graph().constant(&array).convert(shown)])?;
-    let got = Program::new(&function)?.run(&[Array::scalar(0f32)])?.swap_remove(0);
+    let got = Program::unoptimized(&function)?.run(&[Array::scalar(0f32)])?.swap_remove(0);
     let (got, wanted) = (got.to_f64(), array.to_f64());
     let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
     if got.iter().zip(&wanted).all(same) { Ok(()) } else { Err(format!("{dtype}: {got:?}, not {wanted:?}")) }
