@@ -40,7 +40,7 @@ fn is_named(file: &Path) -> bool {
 /// A file that no `mod` names is not compiled, and nobody would miss its tests.
 #[test]
 fn every_file_of_tests_is_a_part_of_this_program() {
-    for tests in ["tests", "hlo/tests"] {
+    for tests in ["tests", "hlo/tests", "kernels/tests"] {
         let mut files = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(tests));
         files.retain(|file| !is_named(file));
         assert!(files.is_empty(), "no `mod` names {files:?}");

@@ -1,4 +1,6 @@
-//! A traced graph of StableHLO operations. Knows nothing of PJRT, files, threads, kernels, spikes or quantization.
+//! A traced graph of StableHLO operations: shape inference, differentiation, scans, printing.
+//!
+//! Invariant: does not depend on PJRT, files, threads, kernels, spikes or quantization.
 #![forbid(unsafe_code)]
 
 mod graph;

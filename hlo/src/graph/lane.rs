@@ -43,7 +43,7 @@ pub enum Lane {
     Number(f32),
     /// The value in another element type.
     Convert(Box<Lane>, DType),
-    /// The value, rounded before anyone reads it: it is not merged with what it is computed from.
+    /// The value behind a barrier: it is rounded to its type, and never fused with the operation that computes it.
     Barrier(Box<Lane>),
     /// A function of values.
     Apply(LaneFn, Vec<Lane>),

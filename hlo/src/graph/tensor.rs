@@ -38,7 +38,7 @@ pub struct Tensor {
 pub struct Origin {
     /// The operation with its attributes.
     pub op: Arc<dyn Op>,
-    /// What it was applied to.
+    /// Its operands.
     pub operands: Vec<Tensor>,
     /// Which of its outputs the tensor is.
     pub output: usize,
