@@ -14,9 +14,10 @@ pub struct Package {
 }
 
 /// The crates of the workspace, those that are imported first.
-pub const PACKAGES: [Package; 4] = [
+pub const PACKAGES: [Package; 5] = [
     Package { name: "spiq_hlo", sources: "hlo/src" },
     Package { name: "spiq_kernels", sources: "kernels/src" },
+    Package { name: "spiq_events", sources: "events/src" },
     Package { name: "spiq", sources: "src" },
     Package { name: "xtask", sources: "xtask/src" },
 ];

@@ -1,0 +1,52 @@
+//! Events of one recording, and the sensor that they come from.
+
+/// Events in the order of their times, one array a field, all equally long: the columns of tonic's structured arrays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// Times in microseconds.
+    pub t: Vec<i64>,
+    /// Columns of the sensor, or channels of a cochlea.
+    pub x: Vec<u16>,
+    /// Rows of the sensor; 0 where it has one row.
+    pub y: Vec<u16>,
+    /// Whether the brightness rose; true where there is one polarity.
+    pub p: Vec<bool>,
+}
+
+impl Events {
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.t.len()
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.t.is_empty()
+    }
+
+    /// Adds an event behind the others.
+    pub fn push(&mut self, t: i64, x: u16, y: u16, p: bool) {
+        self.t.push(t);
+        self.x.push(x);
+        self.y.push(y);
+        self.p.push(p);
+    }
+}
+
+/// What a recording comes from. Events lie within it: `x < width`, `y < height`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sensor {
+    /// Columns, or channels of a cochlea.
+    pub width: u16,
+    /// Rows; 1 for a cochlea.
+    pub height: u16,
+    /// 1 or 2.
+    pub polarities: u8,
+}
+
+impl Sensor {
+    /// A cochlea with so many channels.
+    pub fn cochlea(channels: u16) -> Sensor {
+        Sensor { width: channels, height: 1, polarities: 1 }
+    }
+}

@@ -1,0 +1,21 @@
+//! Recordings of event cameras and cochleas: reads the field's files, transforms events under tonic's names, sums them into
+//! frames, turns sound into spikes.
+//!
+//! A [`Collection`] yields one [`Sample`] after the other, so that a data set larger than memory can be read;
+//! [`pack`] makes frames of them.
+
+mod binning;
+mod calls;
+mod collection;
+mod error;
+mod events;
+mod readers;
+mod transforms;
+
+pub use binning::{Binning, Dropped, Packed, pack};
+pub use calls::{Call, calls};
+pub use collection::{Collection, Description, Sample};
+pub use error::{Error, Result};
+pub use events::{Events, Sensor};
+pub use readers::open;
+pub use transforms::Pipeline;
