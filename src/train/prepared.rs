@@ -52,7 +52,8 @@ impl<'a> Prepared<'a> {
 
     /// The program of its steps.
     pub(super) fn steps(&self) -> Result<(Program, Function, Kept)> {
-        programs::steps(&self.plan, (self.optimizer.as_ref(), &self.options.loss), self.options.shift, self.most)
+        let loss = self.options.loss.on(&self.options.train);
+        programs::steps(&self.plan, (self.optimizer.as_ref(), &loss), self.options.shift, self.most)
     }
 }
 

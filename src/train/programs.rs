@@ -3,7 +3,7 @@
 use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
 use super::model::{Given, Model, Purpose};
-use super::objective::{Loss, Metric};
+use super::objective::{Metric, Objective};
 use super::resident::Resident;
 use super::start::Kept;
 use crate::by_path::Tensors;
@@ -40,7 +40,7 @@ pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
 /// There is one loop for any number of steps, so that their results are the same bits however they are divided.
 pub(crate) fn steps(
     plan: &Plan,
-    (optimizer, loss): (&dyn GradientTransformation, &Loss),
+    (optimizer, loss): (&dyn GradientTransformation, &Objective),
     shift: f64,
     most: usize,
 ) -> Result<(Program, Function, Kept)> {

@@ -8,10 +8,11 @@ use spiq_hlo::{Array, TensorType};
 use super::checkpoint::Checkpoint;
 use super::journal::Journal;
 use super::model::Model;
-use super::objective::Metric;
+use super::objective::check_class_weights;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::network::Network;
+use crate::nn::READOUTS;
 use crate::optim::{ByName, GradientTransformation};
 use crate::pjrt::Client;
 use crate::provenance::{Digest, Init, Length, ModelText, Order, Provenance, Tile};
@@ -23,7 +24,7 @@ pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
 
 /// Names that a metric of one's own cannot have: metrics.jsonl has them for something else.
-const RECORDED: [&str; 7] = ["step", "loss", "epoch", "train_loss", "test_accuracy", "spike_rates", Metric::ACCURACY];
+const RECORDED: [&str; 6] = ["step", "loss", "epoch", "train_loss", "test_accuracy", "spike_rates"];
 
 /// What the names of an optimizer's state start with.
 const OPTIMIZER: &str = "optimizer";
@@ -39,7 +40,8 @@ pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
             options.out.display()
         )));
     }
-    if !options.metric.is_accuracy() && RECORDED.contains(&options.metric.name()) {
+    let taken = RECORDED.into_iter().chain(READOUTS.iter().map(|row| row.name));
+    if !options.metric.is_accuracy() && taken.into_iter().any(|name| name == options.metric.name()) {
         return Err(Error::input(format!(
             "`{}` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one",
             options.metric.name()
@@ -67,6 +69,7 @@ fn check_network(network: &Network, options: &Options<dyn Model>) -> Result<()> 
             labels - 1
         )));
     }
+    check_class_weights(&options.loss, classes)?;
     let layers = &network.config().layers;
     match layers.iter().position(|layer| layer.is_for_a_loss()).filter(|_| !options.loss.reads_states()) {
         Some(place) => Err(Error::input(format!(

@@ -8,7 +8,7 @@ use crate::device::cpu;
 use spiq::config::{ModelConfig, RuleConfig};
 use spiq::data::Dataset;
 use spiq::network::Network;
-use spiq::nn::{self, Axes, IntegralCrossentropy, Sequential};
+use spiq::nn::{self, Axes, IntegralCrossentropy, SampleLoss, Sequential};
 use spiq::optim::{self, GradientTransformation};
 use spiq::pjrt::{Client, ClientOptions};
 use spiq::predict;

@@ -3,7 +3,7 @@
 use crate::evaluate::{check_close, evaluate};
 use crate::reference::{Case, Reference};
 use spiq::nn::{
-    Axes, IntegralCrossentropy, MseSpikerate, Named, integral_accuracy, integral_crossentropy, mse_spikerate,
+    Axes, IntegralCrossentropy, MseSpikerate, Named, SampleLoss, integral_accuracy, integral_crossentropy, mse_spikerate,
 };
 use spiq::{DType, TensorType};
 use spiq_hlo::{Tensor, trace, value_and_grad};
