@@ -15,6 +15,7 @@ mod profile;
 mod progress;
 mod quantize;
 mod recipe;
+mod recordings;
 mod screen;
 mod step;
 mod train;

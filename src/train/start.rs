@@ -15,7 +15,7 @@ use crate::network::Network;
 use crate::nn::READOUTS;
 use crate::optim::{ByName, GradientTransformation};
 use crate::pjrt::Client;
-use crate::provenance::{Digest, Init, Length, ModelText, Order, Provenance, Tile};
+use crate::provenance::{Digest, Init, Length, ModelText, Order, Provenance, Tile, absolute};
 use crate::record::{Metrics, Record, read_records};
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -198,8 +198,8 @@ pub(super) fn provenance(
         length: Some(Length::Steps(total)),
         order: Some(if options.shuffle { Order::Shuffled } else { Order::File }),
         shift: Some(options.shift),
-        data_file: options.train.file().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned())),
-        ..model.or(Provenance::of_client(client))
+        data_file: options.train.file().map(absolute),
+        ..model.or(Provenance::of_client(client)).or(Provenance::of_reading(options.train.reading()))
     }
 }
 
