@@ -42,7 +42,15 @@ pub struct Settings {
 impl Default for Settings {
     /// Batches of 64, 32 time steps, seed 0 for each sample by itself, samples as their file says, QAT, classes by sums over time.
     fn default() -> Settings {
-        Settings { batch_size: 64, time_steps: 32, seed: 0, test_part: None, coding: None, mode: Mode::Qat, readout: Readout::Sum }
+        Settings {
+            batch_size: 64,
+            time_steps: 32,
+            seed: 0,
+            test_part: None,
+            coding: None,
+            mode: Mode::Qat,
+            readout: Readout::Sum,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod client;
 mod doctor;
 mod failure;
 mod inspect;
+mod learning;
 mod plan;
 mod plugin;
 mod predict;

@@ -7,7 +7,6 @@ use spiq_hlo::{DType, Tensor};
 
 use super::model::Outputs;
 use crate::choice::{NumbersOr, POSITIVE, chosen_one, find};
-use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nn::{LOSSES, Named, READOUTS, Readout, SampleLoss};
 
@@ -87,22 +86,27 @@ impl Loss {
         }
     }
 
-    /// The loss as it is computed where these are the training samples.
-    pub(super) fn on(&self, train: &Dataset) -> Objective {
+    /// The loss of a batch. Balanced weights are those of `samples`, labels of all training samples.
+    #[track_caller]
+    pub(super) fn on(&self, samples: &[i32], outputs: &Outputs, labels: &Named) -> Tensor {
         match &self.kind {
-            Kind::Own(function) => Objective(function.clone()),
-            Kind::Named { loss, weights, .. } => {
-                let (loss, weights, labels) = (loss.clone(), weights.clone(), train.labels().to_vec());
-                Objective(Arc::new(move |outputs: &Outputs, classes: &Named| match &weights {
-                    None => loss.loss(&outputs.traces, classes),
-                    Some(NumbersOr::Numbers(weights)) => loss.weighted(&outputs.traces, classes, weights),
-                    Some(NumbersOr::Word) => {
-                        let count = outputs.traces.tensor().dims().last().copied().unwrap_or_default();
-                        loss.weighted(&outputs.traces, classes, &balanced(&labels, count))
-                    }
-                }))
+            Kind::Own(function) => function(outputs, labels),
+            Kind::Named { loss, weights: None, .. } => loss.loss(&outputs.traces, labels),
+            Kind::Named { loss, weights: Some(NumbersOr::Numbers(weights)), .. } => {
+                loss.weighted(&outputs.traces, labels, weights)
+            }
+            Kind::Named { loss, weights: Some(NumbersOr::Word), .. } => {
+                let classes = outputs.traces.tensor().dims().last().copied().unwrap_or_default();
+                loss.weighted(&outputs.traces, labels, &balanced(samples, classes))
             }
         }
+    }
+
+    /// The loss of a batch, a scalar, as a training step computes it; but balanced class weights, which depend on the training
+    /// samples, are all 1.
+    #[track_caller]
+    pub fn of(&self, outputs: &Outputs, labels: &Named) -> Tensor {
+        self.on(&[], outputs, labels)
     }
 }
 
@@ -114,15 +118,6 @@ fn balanced(labels: &[i32], classes: usize) -> Vec<f64> {
     let present = counts.iter().filter(|count| **count > 0).count();
     let mean = labels.len() as f64 / present.max(1) as f64;
     counts.into_iter().map(|count| if count == 0 { 1.0 } else { mean / count as f64 }).collect()
-}
-
-/// A loss, ready to be recorded.
-pub(crate) struct Objective(Function);
-
-impl Objective {
-    pub(super) fn of(&self, outputs: &Outputs, labels: &Named) -> Tensor {
-        (self.0)(outputs, labels)
-    }
 }
 
 impl Default for Loss {

@@ -42,7 +42,7 @@ impl<'a> Prepared<'a> {
         Ok(Prepared {
             options,
             plan: Plan { model: &options.model, encoding, resident, batch: options.batch_size },
-            optimizer: options.optimizer.for_steps(total),
+            optimizer: options.optimizer.for_run(total, per_epoch),
             train,
             per_epoch,
             total,
@@ -52,8 +52,8 @@ impl<'a> Prepared<'a> {
 
     /// The program of its steps.
     pub(super) fn steps(&self) -> Result<(Program, Function, Kept)> {
-        let loss = self.options.loss.on(&self.options.train);
-        programs::steps(&self.plan, (self.optimizer.as_ref(), &loss), self.options.shift, self.most)
+        let Options { loss, train, shift, .. } = self.options;
+        programs::steps(&self.plan, (self.optimizer.as_ref(), loss, train.labels()), *shift, self.most)
     }
 }
 

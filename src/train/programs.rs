@@ -3,7 +3,7 @@
 use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
 use super::model::{Given, Model, Purpose};
-use super::objective::{Metric, Objective};
+use super::objective::{Loss, Metric};
 use super::resident::Resident;
 use super::start::Kept;
 use crate::by_path::Tensors;
@@ -37,10 +37,12 @@ pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
 /// each step's batch and its key, to parameters, statistics, state, losses f32[most]. The first three stay where they are on
 /// the device.
 ///
+/// `all` are the labels of all training samples.
+///
 /// There is one loop for any number of steps, so that their results are the same bits however they are divided.
 pub(crate) fn steps(
     plan: &Plan,
-    (optimizer, loss): (&dyn GradientTransformation, &Objective),
+    (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
     shift: f64,
     most: usize,
 ) -> Result<(Program, Function, Kept)> {
@@ -74,7 +76,7 @@ pub(crate) fn steps(
                 let loss = |params: &Tensors| {
                     let given = Given { params, statistics: &seen, x: &x, keys: Some([&model, &noise]) };
                     let outputs = pass.record(&given);
-                    (loss.of(&outputs, &labels.named("B")), outputs.statistics)
+                    (loss.on(all, &outputs, &labels.named("B")), outputs.statistics)
                 };
                 let (now, seen, old, loss) = update(optimizer, &now, &old, loss);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
@@ -89,7 +91,11 @@ pub(crate) fn steps(
         ]
     })?;
     let [params, statistics, slots] = [Role::Parameter, Role::Statistic, Role::State].map(|role| signature.types(role));
-    Ok((in_place("train_steps", &signature), function, Kept { params, statistics, slots }))
+    Ok((
+        in_place("train_steps", &signature),
+        function,
+        Kept { params, statistics, slots, average: optimizer.average() },
+    ))
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
@@ -132,7 +138,7 @@ fn update(
     loss: impl FnOnce(&Tensors) -> (Tensor, Tensors),
 ) -> (Tensors, Tensors, Tensors, Tensor) {
     let ((loss, statistics), grads) = value_and_grad(now, loss);
-    let (updates, new) = optimizer.update(&grads, old, now);
+    let (updates, new) = optimizer.update_with_value(&grads, old, now, &loss);
     (apply_updates(now, &updates), statistics, new, loss)
 }
 

@@ -144,7 +144,7 @@ const BEGUN: &str = "train --model model.toml --data data.safetensors --rules ru
                      --epochs 2 --shift 0.1 --seed 7";
 
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
-const CHANGED: [(&str, &str, &str); 20] = [
+const CHANGED: [(&str, &str, &str); 28] = [
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "another data (--data: sha256:"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
@@ -152,6 +152,14 @@ const CHANGED: [(&str, &str, &str); 20] = [
     ("--recipe", "--recipe spyx", "another optimizer (--optimizer: adamw there, adam here)"),
     ("--optimizer", "--optimizer sgd", "another optimizer (--optimizer: adamw there, sgd here)"),
     ("--loss", "--loss mse_spikerate", "another loss (--loss: integral_crossentropy there, mse_spikerate here)"),
+    ("--metric", "--metric max_accuracy", "another metric (--metric: integral_accuracy there, max_accuracy here)"),
+    ("--loss", "--loss integral_crossentropy(smoothing=0.2)", "another loss (--loss: "),
+    ("--optimizer", "--optimizer adamw(b2=0.99)", "another optimizer (--optimizer: "),
+    ("--schedule", "--schedule cosine(alpha=0.5)", "another schedule (--schedule: "),
+    ("--group", "--group group(path='beta',learning_rate=0.1)", "another groups of parameters (--group: none there, "),
+    ("--clip", "--clip 1", "another cut of gradients (--clip: none there, clip_by_global_norm(max_norm = 1.0) here)"),
+    ("--accumulate", "--accumulate 2", "another number of batches a step (--accumulate: 1 there, 2 here)"),
+    ("--ema", "--ema 0.9", "another average of parameters (--ema: 0 there, 0.9 here)"),
     ("--schedule", "--schedule constant", "another schedule (--schedule: cosine there, constant here)"),
     ("--numerics", "--numerics exact", "another numerics (--numerics: qwix there, exact here)"),
     ("--grad-dtype", "--grad-dtype f32", "another type of gradients' products (--grad-dtype: bf16 there, f32 here)"),
