@@ -53,6 +53,8 @@ pub struct Packed {
     pub labels: Vec<u32>,
     /// The speaker of each sample; empty where the file has none.
     pub speakers: Vec<u32>,
+    /// How they were summed, with the number of frames and their duration as they came out.
+    pub binning: Binning,
     /// The collection.
     pub description: Description,
     /// Number of events read, those dropped included.

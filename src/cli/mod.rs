@@ -16,6 +16,7 @@ mod profile;
 mod progress;
 mod quantize;
 mod recipe;
+mod recordings;
 mod screen;
 mod step;
 mod train;
