@@ -81,17 +81,6 @@ impl From<GraphErrors> for Error {
     }
 }
 
-/// The errors of recordings. The sentence of each names its file already.
-impl From<spiq_events::Error> for Error {
-    fn from(error: spiq_events::Error) -> Error {
-        let kind = match &error {
-            spiq_events::Error::File { .. } => ErrorKind::File,
-            _ => ErrorKind::Input,
-        };
-        Error::new(kind, error.to_string())
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;

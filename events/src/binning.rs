@@ -8,6 +8,9 @@ use super::error::{Error, Result};
 use super::events::{Events, Sensor};
 use super::transforms::Pipeline;
 
+/// What random transforms draw from, together with the number of the sample.
+const SEED: u64 = 0;
+
 /// How events become frames.
 ///
 /// Times count from 0, the start of the recording. With `bins` and `dt` a frame lasts `dt` seconds and there are `bins` of them;
@@ -25,8 +28,6 @@ pub struct Binning {
     pub channels: Option<usize>,
     /// Whether an element is 1 for any number of events, instead of their number (at most 255).
     pub presence: bool,
-    /// The seed of what transforms draw.
-    pub seed: u64,
 }
 
 /// Events that are in no frame.
@@ -47,8 +48,6 @@ pub struct Packed {
     pub frames: Vec<u8>,
     /// The shape of `frames`.
     pub dims: Vec<usize>,
-    /// Seconds of a frame.
-    pub dt: f64,
     /// The class of each sample; empty where the file has none.
     pub labels: Vec<u32>,
     /// The speaker of each sample; empty where the file has none.
@@ -80,10 +79,9 @@ pub fn pack(
     let count = description.count;
     let sensor = pipeline.sensor(description.sensor)?;
     let passes = 1 + usize::from(binning.needs_longest());
-    let seed = binning.seed;
     let mut longest = 0;
     if binning.needs_longest() {
-        for_each(&mut *collection, pipeline, seed, |place, sample| {
+        for_each(&mut *collection, pipeline, |place, sample| {
             longest = longest.max(sample.events.t.last().copied().unwrap_or(0));
             progress(place + 1, passes * count);
             Ok(())
@@ -93,7 +91,7 @@ pub fn pack(
     let grid = Grid::new(binning, sensor, longest)?;
     let mut packed = grid.packed(description, binning)?;
     let size = grid.size();
-    for_each(&mut *collection, pipeline, seed, |place, sample| {
+    for_each(&mut *collection, pipeline, |place, sample| {
         let frames = packed.frames.get_mut(place * size..(place + 1) * size);
         let frames =
             frames.ok_or_else(|| Error::input(format!("there are more samples than the {count} announced")))?;
@@ -116,7 +114,6 @@ pub fn pack(
 fn for_each(
     collection: &mut dyn Collection,
     pipeline: &Pipeline,
-    seed: u64,
     mut each: impl FnMut(usize, Sample) -> Result<()>,
 ) -> Result<()> {
     let sensor = collection.description().sensor;
@@ -126,7 +123,7 @@ fn for_each(
         scope.spawn(move || {
             for (place, sample) in collection.enumerate() {
                 let sample = sample.map(|mut sample| {
-                    pipeline.apply(&mut sample.events, sensor, seed, place as u64);
+                    pipeline.apply(&mut sample.events, sensor, SEED, place as u64);
                     sample
                 });
                 let ends = sample.is_err();
@@ -149,6 +146,7 @@ impl Binning {
 /// Which element of a sample's frames an event belongs to.
 struct Grid {
     bins: usize,
+    seconds: f64,
     /// Microseconds of a frame.
     dt: f64,
     /// Where in a frame a column and a row begin.
@@ -162,16 +160,14 @@ struct Grid {
 
 impl Grid {
     fn new(binning: &Binning, sensor: Sensor, longest: i64) -> Result<Grid> {
-        let dt = match binning.dt {
-            None => None,
-            Some(dt) if dt.is_finite() && dt > 0.0 => Some(microseconds(dt)),
-            Some(dt) => return Err(Error::input(format!("a frame cannot last {dt} s; give a number above 0"))),
-        };
-        let (bins, dt) = match (binning.bins, dt) {
+        if let Some(dt) = binning.dt.filter(|dt| !dt.is_finite() || *dt <= 0.0) {
+            return Err(Error::input(format!("a frame cannot last {dt} s; give a number above 0")));
+        }
+        let (bins, seconds) = match (binning.bins, binning.dt) {
             (Some(0), _) => return Err(Error::input("0 bins hold nothing; give 1 at least")),
             (Some(bins), Some(dt)) => (bins, dt),
-            (Some(bins), None) => (bins, (longest + 1) as f64 / bins as f64),
-            (None, Some(dt)) => ((longest as f64 / dt) as usize + 1, dt),
+            (Some(bins), None) => (bins, (longest + 1) as f64 / bins as f64 / 1e6),
+            (None, Some(dt)) => ((longest as f64 / microseconds(dt)) as usize + 1, dt),
             (None, None) => {
                 return Err(Error::input("events need frames: say how many (bins), how long each is (dt), or both"));
             }
@@ -188,7 +184,8 @@ impl Grid {
         };
         Ok(Grid {
             bins,
-            dt,
+            seconds,
+            dt: microseconds(seconds),
             columns: of(sensor.width, width, polarities),
             rows: of(sensor.height, height, width * polarities),
             frame: width * height * polarities,
@@ -220,9 +217,9 @@ impl Grid {
         Ok(Packed {
             frames: vec![0; size],
             dims: [&[count], self.dims.as_slice()].concat(),
-            dt: self.dt / 1e6,
             labels: Vec::new(),
             speakers: Vec::new(),
+            binning: Binning { bins: Some(bins), dt: Some(self.seconds), ..binning.clone() },
             description,
             events: 0,
             dropped: Dropped::default(),

@@ -39,7 +39,7 @@ fn bins_alone_divide_the_longest_recording_and_dt_alone_covers_it() {
     let bins = packed(Binning { bins: Some(3), ..Binning::default() }).unwrap();
     assert_eq!((bins.dims.as_slice(), bins.dropped.late), ([3, 3, 10].as_slice(), 0));
     // The last event, at 0.75 s, is the last of the last frame.
-    assert_eq!(bins.dt, 750_001.0 / 3.0 / 1e6);
+    assert_eq!(bins.binning.dt, Some(750_001.0 / 3.0 / 1e6));
     assert_eq!(bins.frames[2 * 30 + 2 * 10 + 9], 1);
     let dt = packed(Binning { dt: Some(0.25), ..Binning::default() }).unwrap();
     assert_eq!((dt.dims.as_slice(), dt.dropped.late), ([3, 4, 10].as_slice(), 0));
@@ -47,7 +47,7 @@ fn bins_alone_divide_the_longest_recording_and_dt_alone_covers_it() {
 
 #[test]
 fn presence_is_one_and_wrong_binnings_are_refused() {
-    let binning = Binning { bins: Some(2), dt: Some(0.25), channels: Some(5), presence: true, seed: 0 };
+    let binning = Binning { bins: Some(2), dt: Some(0.25), channels: Some(5), presence: true };
     assert_eq!(packed(binning.clone()).unwrap().frames[0], 1);
     let sentence = |binning| packed(binning).unwrap_err().to_string();
     assert_eq!(sentence(Binning::default()), "events need frames: say how many (bins), how long each is (dt), or both");
