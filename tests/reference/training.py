@@ -39,7 +39,7 @@ def snntorch_losses(cases):
         ("mse_count_loss", {}),
         ("mse_count_loss", {"correct_rate": 0.8, "incorrect_rate": 0.2}),
         ("mse_membrane_loss", {}),
-        ("mse_membrane_loss", {"on_target": 2.0, "off_target": -0.5}),
+        ("mse_membrane_loss", {"on_target": 2.0, "off_target": 0.5}),
     )
     number = 0
     for name, arguments in table:

@@ -66,7 +66,7 @@ impl SampleLoss for MseCount {
 }
 
 /// Squared distance of the outputs at each step from `on_target` of the right class and `off_target` of the others, averaged
-/// over classes and steps. Source: `snntorch.functional.mse_membrane_loss`.
+/// over classes and steps. Source: `snntorch.functional.mse_membrane_loss`, which takes an `off_target` below 0 for 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MseMembrane {
     /// The value wanted of the right class.
