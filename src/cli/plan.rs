@@ -62,6 +62,11 @@ impl Plan {
     /// What may change the bits and no flag decides, and in what the network is another than the one that parameters were
     /// trained in.
     pub fn notes(&self, client: &Client) -> Vec<String> {
+        let left_out = self.options.train.note().map(str::to_owned);
+        left_out.into_iter().chain(self.notes_on_the_start(client)).collect()
+    }
+
+    fn notes_on_the_start(&self, client: &Client) -> Vec<String> {
         let now = Provenance { time_steps: Some(self.time_steps()), ..Provenance::of(&self.options.model, client) };
         let Some(Trained { provenance, source }) = self.begun.as_ref().or(self.init.as_ref()) else {
             return Vec::new();

@@ -7,6 +7,7 @@ mod display;
 mod property;
 mod provenance;
 mod reading;
+mod recordings;
 mod resume;
 mod settings;
 mod train;
