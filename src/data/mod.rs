@@ -6,6 +6,7 @@ mod dataset;
 mod encode;
 mod encoder;
 mod inputs;
+mod part;
 mod replace_file;
 
 pub use array_file::ArrayFile;
