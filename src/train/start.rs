@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::optim::{ByName, GradientTransformation};
 use crate::pjrt::Client;
-use crate::provenance::{Best, Digest, Init, Length, ModelText, Order, Patience, Provenance, Tile, Validation};
+use crate::provenance::{
+    Best, Digest, Init, Length, ModelText, Order, Patience, Provenance, Tile, Validation, absolute,
+};
 use crate::record::{Metrics, Record, read_records};
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -225,8 +227,8 @@ pub(super) fn provenance(
         shift: Some(options.shift),
         validation: Some(options.validation),
         patience: Some(options.patience),
-        data_file: options.train.file().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned())),
-        ..model.or(Provenance::of_client(client))
+        data_file: options.train.file().map(absolute),
+        ..model.or(Provenance::of_client(client)).or(Provenance::of_reading(options.train.reading()))
     }
 }
 

@@ -7,6 +7,7 @@ mod display;
 mod judged;
 mod property;
 mod provenance;
+mod reading;
 mod resume;
 mod settings;
 mod train;

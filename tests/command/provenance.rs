@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Coding, Encoder};
 use spiq::provenance::{
-    Best, Digest, Init, Kernels, Length, ModelText, Order, Patience, Provenance, Tile, Validation, key,
+    Best, Digest, Elements, Init, Kernels, Length, ModelText, Order, Patience, Provenance, Tile, Validation, key,
 };
 use spiq::quant::{Gradients, Numerics, Rules, linear_only_rules};
 use spiq::random::Key;
@@ -72,6 +72,11 @@ fn drawn(key: Key) -> Provenance {
         numerics: Some(one(next(), &[Numerics::Exact, Numerics::Qwix])),
         time_steps: Some(count(next())),
         coding: Some(one(next(), &codings)),
+        bins: Some(count(next())),
+        dt: Some(number(next())),
+        channels: Some(count(next())),
+        elements: Some(one(next(), &[Elements::Counts, Elements::Presence])),
+        transforms: Some(text(next())),
         time_tile: Some(one(next(), &[Tile::All, Tile::Steps(count(next()))])),
         grad_dtype: Some(one(next(), &[Gradients::Full, Gradients::Bf16])),
         data: Some(digest(next())),
@@ -88,6 +93,7 @@ fn drawn(key: Key) -> Provenance {
         shift: Some(number(next())),
         validation: Some(one(next(), &validations)),
         patience: Some(one(next(), &[Patience::None, Patience::Epochs(count(next()))])),
+        test_speaker: Some(text(next())),
         step: Some(next().bits64(1)[0]),
         best: Some(Best {
             epoch: count(next()),
@@ -95,6 +101,7 @@ fn drawn(key: Key) -> Provenance {
             test_accuracy: number(next()) as f32,
         }),
         data_file: Some(text(next()).into()),
+        test_file: Some(text(next()).into()),
     }
 }
 
