@@ -157,7 +157,7 @@ impl Data {
         let reading = Reading { binning: read.binning.unwrap_or_default(), ..reading };
         let (file, note, reading) = (read.file, read.note, Provenance::of_reading(Some(&reading)));
         let inputs = Inputs::from_file(&file, &source)?;
-        let test_part = Dataset::train_part(&file, &inputs, &source)?.unwrap_or(0);
+        let test_part = Dataset::test_start(&file, &inputs, &source)?.unwrap_or(0);
         if !file.arrays.contains_key("labels") {
             return Ok(Data { inputs, labelled: None, test_part, reading, note });
         }
