@@ -238,6 +238,12 @@ impl Provenance {
         }
     }
 
+    /// The same without the paths of data: files of parameters are given away, and where their data once lay is nobody's business.
+    #[must_use]
+    pub fn without_places(self) -> Provenance {
+        Provenance { data_file: None, test_file: None, ..self }
+    }
+
     /// Adds what is known to the metadata of a file.
     pub fn write(&self, metadata: &mut BTreeMap<String, String>) {
         let known = self.rows().into_iter().filter_map(|row| Some((row.name.to_owned(), row.text?)));

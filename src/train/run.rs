@@ -310,7 +310,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     fn save_best(&self, best: Best, arrays: &BTreeMap<String, Array>) -> Result<()> {
         let step = Some((best.epoch * self.per_epoch) as u64);
         let mut metadata = BTreeMap::new();
-        Provenance { step, best: Some(best), data_file: None, ..self.provenance.clone() }.write(&mut metadata);
+        Provenance { step, best: Some(best), ..self.provenance.clone().without_places() }.write(&mut metadata);
         Checkpoint { arrays: arrays.clone(), metadata }.save(&self.options.out.join(BEST))
     }
 
@@ -368,8 +368,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     /// Writes what a run leaves behind.
     fn leave(&self, test_accuracy: f32, interrupted: bool) -> Result<Vec<PathBuf>> {
         let [params, svg, metrics] = [PARAMS, PICTURE, METRICS].map(|name| self.options.out.join(name));
-        // Parameters are given away, and where their data once lay is nobody's business.
-        let metadata = self.metadata(Provenance { data_file: None, best: None, ..self.provenance.clone() });
+        let metadata = self.metadata(Provenance { best: None, ..self.provenance.clone().without_places() });
         Checkpoint { arrays: self.arrays(false)?, metadata }.save(&params)?;
         let checkpoint = self.save()?;
         let state =
