@@ -1,7 +1,7 @@
 //! Flags that say what training makes small, and how. Knows nothing of models and data.
 
 use clap::Args;
-use spiq::nn::{LOSSES, READOUTS};
+use spiq::nn::{LOSSES, READOUTS, REGULARIZERS, Regularizer};
 use spiq::optim::{CLIPS, OPTIMIZERS, SCHEDULES};
 use spiq::provenance::Provenance;
 use spiq::train::{Loss, Metric, Optimizer};
@@ -16,6 +16,9 @@ pub struct Learning {
     /// What training makes small; each also takes class_weights, \"balanced\" or a list [default: integral_crossentropy]
     #[arg(long, value_name = "LOSS", value_parser = calls(LOSSES, |text| Loss::named(text).map(drop)))]
     loss: Option<String>,
+    /// Keep spike rates where they are wanted, by terms of the loss, divided by commas [default: none]
+    #[arg(long, value_name = "TERMS", value_parser = calls(REGULARIZERS, |text| Regularizer::parse(text).map(drop)))]
+    regularize: Option<String>,
     /// What the test measures [default: as the loss reads the outputs]
     #[arg(long, value_name = "METRIC", value_parser = names(READOUTS))]
     metric: Option<String>,
@@ -58,6 +61,7 @@ impl Learning {
     pub fn provenance(&self) -> Provenance {
         Provenance {
             loss: self.loss.clone(),
+            regularize: self.regularize.clone(),
             metric: self.metric.clone(),
             optimizer: self.optimizer.clone(),
             learning_rate: self.learning_rate,
@@ -89,7 +93,7 @@ impl Chosen {
     pub fn of(said: &Provenance) -> Result<Chosen> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let none = "none".to_owned();
-        let loss = Loss::named(&text(&said.loss))?;
+        let loss = Loss::named(&text(&said.loss))?.with_regularizers(said.regularize.as_ref().unwrap_or(&none))?;
         let metric = match &said.metric {
             Some(name) => Metric::named(name)?,
             None => Metric::accuracy(loss.readout().unwrap_or_default()),

@@ -1,10 +1,10 @@
 //! What is other for some parameters than for the rest, as a command line gives it.
 
-use super::multi_transform::PathPattern;
 use super::optimizer::check_rate;
 use super::schedule::Schedule;
 use super::table::{OPTIMIZERS, OfRate};
 use super::transformation::GradientTransformation;
+use crate::by_path::PathPattern;
 use crate::choice::{Arguments, Choice, NOT_NEGATIVE, chosen, chosen_one};
 use crate::error::{Error, Result};
 
@@ -50,7 +50,7 @@ impl Groups {
         // The group's own text: once more, with the keys of the optimizer known.
         (row.make)(&mut group)?;
         self.text.push(group.finish()?);
-        self.groups.push(Group { pattern: PathPattern::new(&path)?, learning_rate, make });
+        self.groups.push(Group { pattern: PathPattern::new(&path).map_err(Error::input)?, learning_rate, make });
         Ok(())
     }
 

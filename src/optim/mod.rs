@@ -43,13 +43,14 @@ mod table;
 mod transformation;
 mod tree;
 
+pub use crate::by_path::PathPattern;
 pub use adam::{Adam, adam, adamw};
 pub use average::{AverageParams, Ema, average_params, ema};
 pub use chain::{Chain, chain};
 pub use clip::{CLIPS, Clip, ClipByGlobalNorm, ClipOf, MakeClip, clip, clip_by_global_norm};
 pub use lion::{Lion, lion};
 pub use multi_steps::{MultiSteps, multi_steps};
-pub use multi_transform::{MultiTransform, PathPattern, multi_transform};
+pub use multi_transform::{MultiTransform, multi_transform};
 pub use optimizer::{Around, ByName, Optimizer};
 pub use plateau::{ReduceOnPlateau, reduce_on_plateau};
 pub use schedule::*;

@@ -2,46 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
 use spiq_hlo::{Array, Tensor, TensorType};
 
 use super::transformation::{GradientTransformation, step};
 use super::tree::{of_folder, under};
-use crate::by_path::{Tensors, Types};
-use crate::error::{Error, Result};
-
-/// A pattern of paths: a regular expression that matches a whole path, or its last parts: `beta` matches `core/layers/1/beta`,
-/// `layers/[02]/.*` all that layers 0 and 2 hold.
-#[derive(Clone, Debug)]
-pub struct PathPattern {
-    text: String,
-    regex: Regex,
-}
-
-impl PathPattern {
-    /// The pattern of this text.
-    ///
-    /// # Errors
-    /// Of kind `Input` for text that is no regular expression.
-    pub fn new(text: &str) -> Result<PathPattern> {
-        let regex = Regex::new(&format!("^(?:.*/)?(?:{text})$")).map_err(|error| {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Error::input(format!("the path `{text}` is no regular expression: {reason}"))
-        })?;
-        Ok(PathPattern { text: text.to_owned(), regex })
-    }
-
-    /// Whether a path is one of these.
-    pub fn matches(&self, path: &str) -> bool {
-        self.regex.is_match(path)
-    }
-
-    /// The text.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
+use crate::by_path::{PathPattern, Tensors, Types};
 
 /// A transformation for each group of parameters, and one for the rest; a parameter belongs to the first group whose pattern
 /// matches its path. The state of group `i` stands under `i/`, that of the rest under the number of groups. Source:

@@ -8,7 +8,7 @@ use spiq_hlo::{DType, Tensor};
 use super::model::Outputs;
 use crate::choice::{NumbersOr, POSITIVE, chosen_one, find};
 use crate::error::{Error, Result};
-use crate::nn::{LOSSES, Named, READOUTS, Readout, SampleLoss};
+use crate::nn::{Axis, LOSSES, Named, READOUTS, Readout, Regularizer, SampleLoss};
 
 type Function = Arc<dyn Fn(&Outputs, &Named) -> Tensor + Send + Sync>;
 
@@ -29,6 +29,7 @@ type Function = Arc<dyn Fn(&Outputs, &Named) -> Tensor + Send + Sync>;
 pub struct Loss {
     description: String,
     kind: Kind,
+    regularizers: Vec<Regularizer>,
 }
 
 #[derive(Clone)]
@@ -37,6 +38,9 @@ enum Kind {
     Named { loss: Arc<dyn SampleLoss>, readout: Readout, weights: Option<NumbersOr> },
 }
 
+/// The text of no regularizer.
+const NONE: &str = "none";
+
 impl Loss {
     /// A loss of one's own. The description says all that decides what it computes, its numbers too: files of a run keep it,
     /// and a run resumes with the same text only.
@@ -44,7 +48,7 @@ impl Loss {
         description: impl Into<String>,
         function: impl Fn(&Outputs, &Named) -> Tensor + Send + Sync + 'static,
     ) -> Loss {
-        Loss { description: description.into(), kind: Kind::Own(Arc::new(function)) }
+        Loss { description: description.into(), kind: Kind::Own(Arc::new(function)), regularizers: Vec::new() }
     }
 
     /// The loss of this name of [`LOSSES`], with its arguments: `ce_max_membrane_loss(smoothing = 0.1)`. Each takes
@@ -57,7 +61,41 @@ impl Loss {
         let (row, mut arguments) = chosen_one("loss", LOSSES, text)?;
         let (loss, readout) = (row.make)(&mut arguments)?;
         let weights = arguments.numbers_or("class_weights", POSITIVE, "balanced")?;
-        Ok(Loss { description: arguments.finish()?, kind: Kind::Named { loss, readout, weights } })
+        let kind = Kind::Named { loss, readout, weights };
+        Ok(Loss { description: arguments.finish()?, kind, regularizers: Vec::new() })
+    }
+
+    /// The same loss with terms for spike rates: names of [`REGULARIZERS`](crate::nn::REGULARIZERS) with their arguments, divided by
+    /// commas; `none` for none.
+    ///
+    /// # Errors
+    /// As [`Regularizer::parse`].
+    pub fn with_regularizers(self, text: &str) -> Result<Loss> {
+        let regularizers = if text == NONE { Vec::new() } else { Regularizer::parse(text)? };
+        Ok(Loss { regularizers, ..self })
+    }
+
+    /// The texts of its terms for spike rates; `none` where there are none.
+    pub fn regularizers(&self) -> String {
+        let texts: Vec<&str> = self.regularizers.iter().map(Regularizer::text).collect();
+        if texts.is_empty() { NONE.to_owned() } else { texts.join(", ") }
+    }
+
+    /// Whether it reads the numbers of spikes.
+    pub(super) fn counts_spikes(&self) -> bool {
+        !self.regularizers.is_empty()
+    }
+
+    /// Refuses terms that are about none of the layers whose spikes are counted.
+    pub(super) fn check_layers(&self, counted: &[String]) -> Result<()> {
+        match self.regularizers.iter().find(|term| !counted.iter().any(|path| term.is_of(path))) {
+            Some(term) => Err(Error::input(format!(
+                "no layer that fires is what `{}` is about; there are {}",
+                term.text(),
+                if counted.is_empty() { NONE.to_owned() } else { counted.join(", ") }
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// What it is called in files.
@@ -89,6 +127,13 @@ impl Loss {
     /// The loss of a batch. Balanced weights are those of `samples`, labels of all training samples.
     #[track_caller]
     pub(super) fn on(&self, samples: &[i32], outputs: &Outputs, labels: &Named) -> Tensor {
+        let steps = outputs.traces.size(Axis::Time).unwrap_or_default();
+        let terms = self.regularizers.iter().filter_map(|term| term.term(&outputs.spike_counts, steps));
+        terms.fold(self.without_terms(samples, outputs, labels), |loss, term| loss + term)
+    }
+
+    #[track_caller]
+    fn without_terms(&self, samples: &[i32], outputs: &Outputs, labels: &Named) -> Tensor {
         match &self.kind {
             Kind::Own(function) => function(outputs, labels),
             Kind::Named { loss, weights: None, .. } => loss.loss(&outputs.traces, labels),
@@ -141,6 +186,7 @@ pub struct Metric {
     name: String,
     function: Function,
     is_accuracy: bool,
+    less_is_better: bool,
 }
 
 impl Metric {
@@ -149,7 +195,18 @@ impl Metric {
         name: impl Into<String>,
         function: impl Fn(&Outputs, &Named) -> Tensor + Send + Sync + 'static,
     ) -> Metric {
-        Metric { name: name.into(), function: Arc::new(function), is_accuracy: false }
+        Metric { name: name.into(), function: Arc::new(function), is_accuracy: false, less_is_better: false }
+    }
+
+    /// The same, of which less is better, as of an error: it decides which epoch is the best.
+    #[must_use]
+    pub fn less_is_better(self) -> Metric {
+        Metric { less_is_better: true, ..self }
+    }
+
+    /// Whether a value of it is better than another one; what is no number never is.
+    pub(super) fn is_better(&self, value: f32, than: f32) -> bool {
+        if self.less_is_better { value < than } else { value > than }
     }
 
     /// The accuracy of this name of [`READOUTS`].

@@ -2,7 +2,7 @@
 
 use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
-use super::model::{Given, Model, Purpose};
+use super::model::{ForwardPass, Given, Model, Purpose};
 use super::objective::{Loss, Metric};
 use super::resident::Resident;
 use super::start::Kept;
@@ -50,7 +50,7 @@ pub(crate) fn steps(
         plan.encoding.image()?;
     }
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
-    let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Training)?;
+    let pass = training_pass(plan, loss)?;
     let inputs = Signature::default()
         .with(Role::Parameter, params.clone())
         .with(Role::Statistic, pass.statistics().clone())
@@ -96,6 +96,17 @@ pub(crate) fn steps(
         function,
         Kept { params, statistics, slots, average: optimizer.average() },
     ))
+}
+
+/// The forward pass of a step, with what the loss asks for.
+fn training_pass<'a>(plan: &Plan<'a>, loss: &Loss) -> Result<ForwardPass<'a>> {
+    let x = plan.encoding.x_type(plan.batch);
+    if !loss.counts_spikes() {
+        return plan.model.pass(&x, Purpose::Training);
+    }
+    let pass = plan.model.watched_pass(&x, false)?;
+    loss.check_layers(pass.counted())?;
+    Ok(pass)
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
