@@ -8,6 +8,7 @@ use spiq::train::{Loss, Metric, Optimizer};
 use spiq::{Error, Result};
 
 use super::argument::{self, calls, names};
+use super::choice::Precision;
 
 /// What training makes small, and how.
 #[derive(Args, Clone, Debug, Default)]
@@ -45,6 +46,28 @@ pub struct Learning {
     /// Test, and leave as parameters, their moving average, of which each step keeps this share: 0.999 [default: 0, no average]
     #[arg(long, value_name = "F", value_parser = decay)]
     ema: Option<f64>,
+}
+
+/// What is computed in which type, beside the rules.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Arithmetic")]
+pub struct Arithmetic {
+    /// First step in which the rules quantize; the steps before are in full precision, and gather what static scales come from
+    /// [default: 0]
+    #[arg(long, value_name = "N")]
+    rules_from_step: Option<u64>,
+    /// Element type of the products that no rule quantizes, forward and backward; parameters, neurons and sums stay in f32
+    /// [default: f32]
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
+}
+
+impl Arithmetic {
+    /// What the flags say.
+    pub fn provenance(&self) -> Provenance {
+        let (rules_from, precision) = (self.rules_from_step, self.precision.map(Into::into));
+        Provenance { rules_from, precision, ..Provenance::default() }
+    }
 }
 
 fn of(optimizer: &str, schedule: &str) -> Result<Optimizer> {

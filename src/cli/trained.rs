@@ -49,7 +49,8 @@ impl Trained {
         let numerics = numerics.map(Into::into).or(provenance.numerics).unwrap_or_default();
         let tile = provenance.time_tile.and_then(Tile::steps);
         let network = Network::with_rules(model, rules).with_numerics(numerics).with_time_tile(tile);
-        Ok(network.with_gradients(provenance.grad_dtype.unwrap_or_default()))
+        let network = network.with_gradients(provenance.grad_dtype.unwrap_or_default());
+        Ok(network.with_precision(provenance.precision.unwrap_or_default()))
     }
 
     /// Notes in what `now` is another than the training was, and which of the entries that no flag gives the file does not say.

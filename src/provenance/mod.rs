@@ -14,7 +14,7 @@ use crate::data::Coding;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::pjrt::Client;
-use crate::quant::{Gradients, Numerics, Rules};
+use crate::quant::{Gradients, Numerics, Precision, Rules};
 
 pub use difference::{Difference, Scope};
 pub use digest::Digest;
@@ -111,6 +111,8 @@ provenance! {
     rules: Rules, Outputs, "rules", "--rules";
     /// How numbers are rounded.
     numerics: Numerics, Outputs, "numerics", "--numerics";
+    /// Element type of the products that no rule quantizes.
+    precision: Precision, Outputs, "type of products", "--precision";
     /// Time steps of a sample.
     time_steps: usize, Outputs, "number of time steps", "--time-steps";
     /// As what samples are shown to the network.
@@ -129,6 +131,8 @@ provenance! {
     time_tile: Tile, Outputs, "time tile", "--time-tile";
     /// Element type of the products that give the gradients.
     grad_dtype: Gradients, Run, "type of gradients' products", "--grad-dtype";
+    /// The first step in which rules quantize.
+    rules_from: u64, Run, "step from which rules count", "--rules-from-step";
     /// The samples, their labels and their parts.
     data: Digest, Run, "data", "--data";
     /// Where the run started.
@@ -184,7 +188,9 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 9] = [
+const ONLY_CHOICE: [(&str, &str); 11] = [
+    (key::precision, "f32"),
+    (key::rules_from, "0"),
     (key::loss, "integral_crossentropy"),
     (key::metric, "integral_accuracy"),
     (key::regularize, "none"),
@@ -249,6 +255,7 @@ impl Provenance {
             rules: Some(network.rules().clone()),
             numerics: Some(network.numerics()),
             grad_dtype: Some(network.gradients()),
+            precision: Some(network.precision()),
             ..Provenance::default()
         }
     }

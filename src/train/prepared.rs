@@ -12,8 +12,10 @@ use super::start::Kept;
 use super::validation;
 use crate::compile::Program;
 use crate::data::{Dataset, Encoding};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::network::Network;
 use crate::optim::GradientTransformation;
+use crate::signature::Signature;
 
 /// Steps a call at most, where the options do not say.
 const MOST_STEPS: usize = 32;
@@ -21,6 +23,8 @@ const MOST_STEPS: usize = 32;
 /// The sizes of a run, its optimizer, and how its samples are kept.
 pub(super) struct Prepared<'a> {
     options: &'a Options<dyn Model>,
+    /// The network in which nothing is quantized, where the rules begin later.
+    full: Option<Network>,
     pub(super) plan: Plan<'a>,
     pub(super) optimizer: Arc<dyn GradientTransformation>,
     /// Samples and labels of the training data's file.
@@ -40,12 +44,14 @@ impl<'a> Prepared<'a> {
         let (train, validation) = validation::parts(options)?;
         let per_epoch = train.training_order(options.batch_size, None)?.len() / options.batch_size;
         let total = programs::total_steps(options.length, per_epoch);
+        let full = unquantized(options, total)?;
         let inputs = options.train.inputs();
         let sample = options.model.sample_shape(inputs.features())?;
         let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);
         let (resident, kept) = Resident::of(&options.train);
         Ok(Prepared {
             options,
+            full,
             plan: Plan { model: &options.model, encoding, resident, batch: options.batch_size },
             optimizer: options.optimizer.for_run(total, per_epoch),
             kept,
@@ -57,10 +63,42 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// The program that looks at one of its steps.
+    pub(super) fn check(&self, step: usize) -> Result<(Program, Function, Signature)> {
+        let Options { loss, shift, rules_from, .. } = self.options;
+        let full = self.full.as_ref().filter(|_| step < *rules_from);
+        programs::check(&self.plan, full, (self.optimizer.as_ref(), loss, self.train.labels()), *shift)
+    }
+
     /// The program of its steps.
     pub(super) fn steps(&self) -> Result<(Program, Function, Kept)> {
+        self.steps_of(None)
+    }
+
+    /// That of the steps before the rules begin, where there are any.
+    pub(super) fn first_steps(&self) -> Result<Option<(Program, Function)>> {
+        let Some(full) = &self.full else { return Ok(None) };
+        let (program, function, _) = self.steps_of(Some(full))?;
+        Ok(Some((Program { name: "first_steps".to_owned(), ..program }, function)))
+    }
+
+    fn steps_of(&self, full: Option<&Network>) -> Result<(Program, Function, Kept)> {
         let Options { loss, shift, .. } = self.options;
-        programs::steps(&self.plan, (self.optimizer.as_ref(), loss, self.train.labels()), *shift, self.most)
+        programs::steps(&self.plan, full, (self.optimizer.as_ref(), loss, self.train.labels()), *shift, self.most)
+    }
+}
+
+/// The network without its rules, where they begin later than the run.
+fn unquantized(options: &Options<dyn Model>, total: usize) -> Result<Option<Network>> {
+    let from = options.rules_from;
+    let network = options.model.network().filter(|network| !network.rules().is_empty());
+    match network {
+        _ if from == 0 => Ok(None),
+        None => Err(Error::input(format!("there are no rules that could begin at step {from}; give some, or 0"))),
+        Some(_) if from >= total => Err(Error::input(format!(
+            "the rules would begin at step {from}, but the run has only {total} steps; let them begin earlier"
+        ))),
+        Some(network) => Ok(Some(network.clone().without_rules())),
     }
 }
 

@@ -144,7 +144,7 @@ const BEGUN: &str = "train --model model.toml --data data.safetensors --rules ru
                      --epochs 2 --shift 0.1 --seed 7 --validation 0.2 --patience 9";
 
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
-const CHANGED: [(&str, &str, &str); 33] = [
+const CHANGED: [(&str, &str, &str); 35] = [
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "another data (--data: sha256:"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
@@ -161,6 +161,12 @@ const CHANGED: [(&str, &str, &str); 33] = [
         "--regularize",
         "--regularize silence(min=0.1)",
         "another regularizers (--regularize: none there, silence(min = 0.1) here)",
+    ),
+    ("--precision", "--precision bf16", "another type of products (--precision: f32 there, bf16 here)"),
+    (
+        "--rules-from-step",
+        "--rules-from-step 2",
+        "another step from which rules count (--rules-from-step: 0 there, 2 here)",
     ),
     ("--clip", "--clip 1", "another cut of gradients (--clip: none there, clip_by_global_norm(max_norm = 1.0) here)"),
     ("--accumulate", "--accumulate 2", "another number of batches a step (--accumulate: 1 there, 2 here)"),

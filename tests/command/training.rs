@@ -49,6 +49,7 @@ fn options(out: &Path, steps: usize) -> Options {
         metric: Metric::default(),
         batch_size: 32,
         length: Length::Steps(steps),
+        rules_from: 0,
         time_steps: 8,
         shift: 0.1,
         steps_per_call: Some(1),
