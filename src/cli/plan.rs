@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use spiq::augment::Augmentation;
 use spiq::config::ModelConfig;
 use spiq::data::Dataset;
 use spiq::network::Network;
@@ -122,6 +123,7 @@ fn flags(arguments: &Arguments) -> Result<Provenance> {
         length: arguments.steps.map(Length::Steps).or(arguments.epochs.map(Length::Epochs)),
         order: arguments.no_shuffle.then_some(Order::File),
         shift: arguments.shift,
+        augment: arguments.augment.clone(),
         data_file: arguments.data.clone(),
         ..Provenance::default()
     })
@@ -141,6 +143,7 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     }
     if own_run {
         (rest.schedule, rest.shift) = (Some(CONSTANT.to_owned()), Some(0.0));
+        rest.augment = Some(Augmentation::default());
     }
     chosen.or(rest)
 }
@@ -196,6 +199,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         length: chosen.length.unwrap_or(default.length),
         time_steps: chosen.time_steps.unwrap_or(default.time_steps),
         shift: chosen.shift.unwrap_or(default.shift),
+        augment: chosen.augment.unwrap_or_default(),
         steps_per_call: arguments.steps_per_call,
         shuffle: chosen.order.is_none_or(|order| order == Order::Shuffled),
         seed: chosen.seed.unwrap_or(default.seed),

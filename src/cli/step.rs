@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use spiq::augment::Augmentation;
 use spiq::compile::Program;
 use spiq::data::{ArrayFile, Dataset};
 use spiq::network::Network;
@@ -13,7 +14,12 @@ use spiq::{Array, DType, Function, Result, TensorType};
 ///
 /// # Errors
 /// Of kind `Input` or `File` for data that are not usable or do not fit the network.
-pub fn program(network: &Network, x: &TensorType, data: Option<&Path>, optimizer: &str) -> Result<(Program, Function)> {
+pub fn program(
+    network: &Network,
+    x: &TensorType,
+    data: Option<&Path>,
+    (optimizer, augment): (&str, &Augmentation),
+) -> Result<(Program, Function)> {
     let data = match data {
         None => {
             // What does not fit or is too large is refused before it is made.
@@ -29,6 +35,7 @@ pub fn program(network: &Network, x: &TensorType, data: Option<&Path>, optimizer
         optimizer: Optimizer::named(optimizer, 1e-3, "constant")?,
         batch_size: x.dims[1],
         time_steps: x.dims[0],
+        augment: augment.clone(),
         ..Options::new(network.clone(), train, test, "")
     })
 }

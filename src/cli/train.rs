@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use spiq::augment::{Augment, Augmentation};
 use spiq::nn::LOSSES;
 use spiq::optim::{OPTIMIZERS, SCHEDULES};
 use spiq::table;
 use spiq::train::{self, Event, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
+use spiq_events::Described;
 
 use super::argument::names;
 use super::choice::{Device, GradDtype, Numerics};
@@ -32,12 +34,20 @@ Left in DIR: params.safetensors (what `spiq predict` reads), model.toml and rule
 --resume reads), metrics.jsonl, training.svg. Parameters and checkpoint say how they were trained; a new run takes away
 those of an older one before it begins.";
 
+/// The examples, and the tables that flags name rows of.
+fn after_help() -> String {
+    let augment = Described::help(Augment::TABLE);
+    format!(
+        "{EXAMPLES}\n\nChanges of training samples for --augment, divided by commas, each with its arguments and their defaults:\n{augment}"
+    )
+}
+
 /// Train a network with quantization in the loop
 ///
 /// Without flags: handwritten digits, which are built in, with weights and activations in int8. A recipe gives what no flag
 /// says.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = after_help())]
 pub struct Arguments {
     /// The network [default: that of --init, if it says it, else the recipe's]
     #[arg(long, value_name = "M.toml")]
@@ -94,6 +104,10 @@ pub struct Arguments {
     /// with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "F")]
     pub(super) shift: Option<f64>,
+    /// Changes of training samples in the compiled step, such as 'TimeShift(max = 5), DropEvent(p = 0.1)'; the table below names
+    /// them [default: the recipe's; none with --model, --data, --optimizer or --learning-rate]
+    #[arg(long, value_name = "CHANGES | none", value_parser = Augmentation::parse)]
+    pub(super) augment: Option<Augmentation>,
     /// Steps that the device does in one call, without the host; the results are the same for any number [default: as many as
     /// take a tenth of a second, up to 32]
     #[arg(long, value_name = "K", value_parser = argument::count)]

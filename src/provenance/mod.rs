@@ -8,6 +8,7 @@ mod entry;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::augment::Augmentation;
 use crate::data::Coding;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -139,6 +140,8 @@ provenance! {
     order: Order, Run, "order of samples", "--no-shuffle";
     /// Probability of moving an image.
     shift: f64, Run, "shift", "--shift";
+    /// Changes of training samples.
+    augment: Augmentation, Run, "augmentation", "--augment";
     /// Steps that are done.
     step: u64, Place, "step", "";
     /// The file of the data; `None` for the built-in digits. Only a checkpoint says it.
@@ -150,7 +153,8 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 2] = [(key::loss, "integral_crossentropy"), (key::metric, "integral_accuracy")];
+const ONLY_CHOICE: [(&str, &str); 3] =
+    [(key::loss, "integral_crossentropy"), (key::metric, "integral_accuracy"), (key::augment, "none")];
 
 /// The metadata of a run, with what its version left no choice of.
 fn with_the_only_choice(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {

@@ -6,7 +6,7 @@ use spiq_hlo::{Array, Function};
 
 use super::model::Model;
 use super::options::Options;
-use super::programs::{self, Plan};
+use super::programs::{self, Changes, Plan};
 use super::resident::Resident;
 use super::start::Kept;
 use crate::compile::Program;
@@ -52,7 +52,8 @@ impl<'a> Prepared<'a> {
 
     /// The program of its steps.
     pub(super) fn steps(&self) -> Result<(Program, Function, Kept)> {
-        programs::steps(&self.plan, (self.optimizer.as_ref(), &self.options.loss), self.options.shift, self.most)
+        let changes = Changes { shift: self.options.shift, augment: &self.options.augment };
+        programs::steps(&self.plan, (self.optimizer.as_ref(), &self.options.loss), &changes, self.most)
     }
 }
 

@@ -195,6 +195,7 @@ pub(super) fn provenance(
         length: Some(Length::Steps(total)),
         order: Some(if options.shuffle { Order::Shuffled } else { Order::File }),
         shift: Some(options.shift),
+        augment: Some(options.augment.clone()),
         data_file: options.train.file().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned())),
         ..model.or(Provenance::of_client(client))
     }

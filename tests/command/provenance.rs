@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Coding, Encoder};
 use spiq::provenance::{Digest, Init, Kernels, Length, ModelText, Order, Provenance, Tile, key};
@@ -22,6 +23,10 @@ fn number(key: Key) -> f64 {
 
 fn digest(key: Key) -> Digest {
     Digest::of_arrays(&[("x".to_owned(), Array::scalar(key.bits32(1)[0]))].into())
+}
+
+fn augmentation(text: &str) -> Augmentation {
+    Augmentation::parse(text).expect("an augmentation")
 }
 
 fn model(key: Key) -> ModelText {
@@ -81,6 +86,7 @@ fn drawn(key: Key) -> Provenance {
         length: Some(one(next(), &[Length::Epochs(count(next())), Length::Steps(count(next()))])),
         order: Some(one(next(), &[Order::Shuffled, Order::File])),
         shift: Some(number(next())),
+        augment: Some(one(next(), &["none", "TimeShift(max = 5), Blend(p = 0.25)"].map(augmentation))),
         step: Some(next().bits64(1)[0]),
         data_file: Some(text(next()).into()),
     }
@@ -179,6 +185,7 @@ fn entries_that_are_none_are_refused_by_name() {
         ("length", "3 days"),
         ("order", "any"),
         ("shift", "inf"),
+        ("augment", "TimeShift"),
         ("step", "-1"),
     ] {
         let mut metadata = good.clone();

@@ -141,10 +141,10 @@ fn a_run(folder: &Folder) {
 /// Nothing is as it would be without flags.
 const BEGUN: &str = "train --model model.toml --data data.safetensors --rules rules.toml --numerics qwix --optimizer adamw \
                      --learning-rate 0.003 --schedule cosine --grad-dtype bf16 --time-tile 2 --time-steps 5 --batch-size 25 \
-                     --epochs 2 --shift 0.1 --seed 7";
+                     --epochs 2 --shift 0.1 --augment DropEvent(p=0.1) --seed 7";
 
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
-const CHANGED: [(&str, &str, &str); 20] = [
+const CHANGED: [(&str, &str, &str); 22] = [
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "another data (--data: sha256:"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
@@ -163,6 +163,12 @@ const CHANGED: [(&str, &str, &str); 20] = [
     ("--steps", "--steps 21", "another length (--epochs or --steps: 20 steps there, 21 steps here)"),
     ("--time-steps", "--time-steps 6", "another number of time steps (--time-steps: 5 there, 6 here)"),
     ("--shift", "--shift 0", "another shift (--shift: 0.1 there, 0 here)"),
+    ("--augment", "--augment none", "another augmentation (--augment: DropEvent(p = 0.1) there, none here)"),
+    (
+        "--augment",
+        "--augment DropEvent(p=0.2)",
+        "another augmentation (--augment: DropEvent(p = 0.1) there, DropEvent(p = 0.2)",
+    ),
     ("--no-shuffle", "--no-shuffle", "another order of samples (--no-shuffle: shuffled there, that of the file here)"),
     ("--seed", "--seed 8", "another seed (--seed: 7 there, 8 here)"),
 ];
