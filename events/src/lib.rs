@@ -13,13 +13,15 @@ mod events;
 mod nearest;
 mod readers;
 mod transforms;
+mod writers;
 
 pub use arguments::{Argument, Arguments, Described, Span};
 pub use binning::{Binning, Dropped, Packed, pack};
 pub use calls::{Call, calls};
-pub use collection::{Collection, Description, Sample};
+pub use collection::{Collection, Description, Mended, Sample};
 pub use error::{Error, Result};
 pub use events::{Events, Sensor};
 pub use nearest::nearest;
 pub use readers::open;
 pub use transforms::Pipeline;
+pub use writers::{MadeUp, Names, Spikes, write_spikes};

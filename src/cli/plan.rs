@@ -9,13 +9,14 @@ use spiq::config::ModelConfig;
 use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::pjrt::Client;
-use spiq::provenance::{ModelText, Order, Provenance, Scope, Tile};
+use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
 use spiq::quant::Rules;
 use spiq::train::{Checkpoint, Length, Loss, Optimizer, Options, checkpoint_in};
 use spiq::{Error, ErrorKind, Result};
 
 use super::choice::Device;
 use super::recipe::{CONSTANT, Name, Recipe};
+use super::recordings;
 use super::train::Arguments;
 use super::trained::{Trained, named_rules};
 
@@ -62,6 +63,11 @@ impl Plan {
     /// What may change the bits and no flag decides, and in what the network is another than the one that parameters were
     /// trained in.
     pub fn notes(&self, client: &Client) -> Vec<String> {
+        let left_out = self.options.train.note().map(str::to_owned);
+        left_out.into_iter().chain(self.notes_on_the_start(client)).collect()
+    }
+
+    fn notes_on_the_start(&self, client: &Client) -> Vec<String> {
         let now = Provenance { time_steps: Some(self.time_steps()), ..Provenance::of(&self.options.model, client) };
         let Some(Trained { provenance, source }) = self.begun.as_ref().or(self.init.as_ref()) else {
             return Vec::new();
@@ -124,9 +130,17 @@ fn flags(arguments: &Arguments) -> Result<Provenance> {
         order: arguments.no_shuffle.then_some(Order::File),
         shift: arguments.shift,
         augment: arguments.augment.clone(),
+        validation: validation(arguments),
+        patience: arguments.patience.map(Patience::Epochs),
         data_file: arguments.data.clone(),
-        ..Provenance::default()
+        ..arguments.recordings.provenance().or(arguments.test_samples.provenance())
     })
+}
+
+/// The samples for validation that flags name.
+fn validation(arguments: &Arguments) -> Option<Validation> {
+    let fold = arguments.fold.zip(arguments.folds).map(|(number, of)| Validation::Fold { number, of });
+    fold.or(arguments.validation)
 }
 
 /// With the recipe for all that is still open.
@@ -173,12 +187,13 @@ fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {
 /// The options of a run that is told this much.
 fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, out: PathBuf) -> Result<Options> {
     let source = begun.map_or_else(|| "the model".to_owned(), |begun| format!("the model in {}", begun.source));
-    let model = chosen.model.expect("the recipe has a model").model(&source)?;
-    let network = Network::with_rules(model, chosen.rules.unwrap_or_default())
+    let model = chosen.model.as_ref().expect("the recipe has a model").model(&source)?;
+    let network = Network::with_rules(model, chosen.rules.clone().unwrap_or_default())
         .with_numerics(chosen.numerics.unwrap_or_default())
         .with_gradients(chosen.grad_dtype.unwrap_or_default())
         .with_time_tile(chosen.time_tile.and_then(Tile::steps));
-    let (train, test) = dataset(arguments, chosen.data_file.as_deref(), &network)?.split()?;
+    let (train, test) = dataset(arguments, &chosen, &network)?.split()?;
+    let own = if train.own_validation().is_some() { Validation::Own } else { Validation::None };
     let default = Options::new(network, train, test, out);
     let by_name = |error: Error| match begun {
         Some(Trained { source, .. }) => Error::input(format!(
@@ -200,6 +215,8 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         time_steps: chosen.time_steps.unwrap_or(default.time_steps),
         shift: chosen.shift.unwrap_or(default.shift),
         augment: chosen.augment.unwrap_or_default(),
+        validation: chosen.validation.unwrap_or(own),
+        patience: chosen.patience.unwrap_or_default(),
         steps_per_call: arguments.steps_per_call,
         shuffle: chosen.order.is_none_or(|order| order == Order::Shuffled),
         seed: chosen.seed.unwrap_or(default.seed),
@@ -210,12 +227,12 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
 }
 
 /// The data, which must be of the model's sizes.
-fn dataset(arguments: &Arguments, file: Option<&Path>, network: &Network) -> Result<Dataset> {
+fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Result<Dataset> {
     let own_model = arguments.model.is_some() || arguments.resume;
-    let (data, source) = match file {
+    let (data, source) = match chosen.data_file.as_deref() {
         // The labels are checked against the classes of a model that the user has chosen, else after the features.
         Some(path) => {
-            let read = Dataset::load(path, own_model.then(|| network.classes()));
+            let read = recordings::dataset(path, &chosen.reading()?, own_model.then(|| network.classes()));
             let moved = |error: &Error| error.kind() == ErrorKind::File && arguments.data.is_none();
             match read {
                 Err(error) if moved(&error) => {

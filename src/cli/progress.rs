@@ -1,4 +1,4 @@
-//! Progress of installations, training runs and measurements: bars on a terminal, lines elsewhere. Knows nothing of what goes on.
+//! Progress of installations, readings, training runs and measurements: bars on a terminal, lines elsewhere. Knows nothing of what goes on.
 
 use std::io::{IsTerminal, stderr};
 use std::time::Instant;
@@ -56,6 +56,26 @@ fn message(progress: &pjrt::Progress) -> String {
     format!("{doing} {} {}", progress.package, progress.version)
 }
 
+/// Shows how many samples are read: a bar on a terminal, nothing elsewhere.
+#[derive(Default)]
+pub struct Samples {
+    bar: Option<ProgressBar>,
+}
+
+impl Samples {
+    /// Shows how far it is.
+    pub fn update(&mut self, done: usize, total: usize) {
+        let bar = self.bar.get_or_insert_with(|| bar(total as u64, "reading [{bar:30}] {pos}/{len} samples"));
+        bar.set_position(done as u64);
+    }
+}
+
+impl Drop for Samples {
+    fn drop(&mut self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
 /// Shows a training run: a bar on a terminal, and a line for each epoch.
 #[derive(Default)]
 pub struct Training {
@@ -75,9 +95,14 @@ impl Training {
         match event {
             Event::Compiling => self.line("compiling the training step"),
             Event::Step { done, total, loss } => self.step(done, total, loss),
-            Event::Epoch { epoch, train_loss, test_accuracy } => {
+            Event::Epoch { epoch, train_loss, test_accuracy, validation_accuracy, is_best } => {
                 let accuracy = 100.0 * test_accuracy;
-                self.line(&format!("epoch {epoch:>3}  train loss {train_loss:.4}  test accuracy {accuracy:.2} %"));
+                let validation =
+                    validation_accuracy.map(|accuracy| format!("validation accuracy {:.2} %  ", 100.0 * accuracy));
+                let (validation, best) = (validation.unwrap_or_default(), if is_best { "  best" } else { "" });
+                self.line(&format!(
+                    "epoch {epoch:>3}  train loss {train_loss:.4}  {validation}test accuracy {accuracy:.2} %{best}"
+                ));
             }
         }
     }

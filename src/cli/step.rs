@@ -7,8 +7,11 @@ use spiq::compile::Program;
 use spiq::data::{ArrayFile, Dataset};
 use spiq::network::Network;
 use spiq::optim::Optimizer;
+use spiq::provenance::Provenance;
 use spiq::train::{self, Options};
 use spiq::{Array, DType, Function, Result, TensorType};
+
+use super::recordings::{self, Recordings};
 
 /// The program of a run's steps. Without a data set it is for as many samples as `x`, [T, B, …], has, of its type.
 ///
@@ -17,7 +20,7 @@ use spiq::{Array, DType, Function, Result, TensorType};
 pub fn program(
     network: &Network,
     x: &TensorType,
-    data: Option<&Path>,
+    data: Option<(&Path, &Recordings)>,
     (optimizer, augment): (&str, &Augmentation),
 ) -> Result<(Program, Function)> {
     let data = match data {
@@ -26,8 +29,11 @@ pub fn program(
             network.trace(x)?;
             made_up(x)?
         }
-        Some(name) if name.as_os_str() == "digits" => Dataset::digits(),
-        Some(file) => Dataset::load(file, Some(network.classes()))?,
+        Some((name, _)) if name.as_os_str() == "digits" => Dataset::digits(),
+        Some((path, flags)) => {
+            let reading = flags.reading(path, &Provenance::default())?;
+            recordings::dataset(path, &reading, Some(network.classes()))?
+        }
     };
     let (train, test) = data.split()?;
     train::steps(&Options {

@@ -4,6 +4,8 @@
 mod difference;
 mod digest;
 mod entry;
+mod judged;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,9 +19,11 @@ use crate::quant::{Gradients, Numerics, Rules};
 
 pub use difference::{Difference, Scope};
 pub use digest::Digest;
-pub use entry::{Init, Kernels, Length, ModelText, Order, Tile};
+pub use entry::{Elements, Init, Kernels, Length, ModelText, Order, Tile};
+pub use judged::{Best, Patience, Validation};
 
 use entry::Entry;
+pub(crate) use reading::absolute;
 
 /// The version of this library, which files of earlier versions do not name.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -112,6 +116,16 @@ provenance! {
     time_steps: usize, Outputs, "number of time steps", "--time-steps";
     /// As what samples are shown to the network.
     coding: Coding, Outputs, "coding of samples", "--data";
+    /// Frames of a recording of events.
+    bins: usize, Outputs, "number of bins", "--bins";
+    /// Seconds of a frame.
+    dt: f64, Outputs, "duration of a bin", "--dt";
+    /// Channels that those of the sensor are summed into.
+    channels: usize, Outputs, "number of channels", "--channels";
+    /// What an element of a frame says of its events.
+    elements: Elements, Outputs, "elements of frames", "--presence";
+    /// The transforms of events before they are summed.
+    transforms: String, Outputs, "transforms of events", "--transform";
     /// Time steps of a tile.
     time_tile: Tile, Outputs, "time tile", "--time-tile";
     /// Element type of the products that give the gradients.
@@ -142,10 +156,20 @@ provenance! {
     shift: f64, Run, "shift", "--shift";
     /// Changes of training samples.
     augment: Augmentation, Run, "augmentation", "--augment";
+    /// Which of the training samples choose the best epoch.
+    validation: Validation, Run, "validation", "--validation or --folds";
+    /// Epochs without a better one after which the run ends.
+    patience: Patience, Run, "patience", "--patience";
+    /// The speaker whose samples test.
+    test_speaker: String, Run, "test speaker", "--test-speaker";
     /// Steps that are done.
     step: u64, Place, "step", "";
+    /// The best epoch so far.
+    best: Best, Place, "best epoch", "";
     /// The file of the data; `None` for the built-in digits. Only a checkpoint says it.
     data_file: PathBuf, Place, "data file", "--data";
+    /// The file of the test samples, where it is another one. Only a checkpoint says it.
+    test_file: PathBuf, Place, "test file", "--test-data";
 }
 
 /// What files of every version say. Others may use such names for something else, so that only a file that says which version
@@ -153,8 +177,13 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 3] =
-    [(key::loss, "integral_crossentropy"), (key::metric, "integral_accuracy"), (key::augment, "none")];
+const ONLY_CHOICE: [(&str, &str); 5] = [
+    (key::loss, "integral_crossentropy"),
+    (key::metric, "integral_accuracy"),
+    (key::augment, "none"),
+    (key::validation, "none"),
+    (key::patience, "none"),
+];
 
 /// The metadata of a run, with what its version left no choice of.
 fn with_the_only_choice(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -211,6 +240,12 @@ impl Provenance {
             grad_dtype: Some(network.gradients()),
             ..Provenance::default()
         }
+    }
+
+    /// The same without the paths of data: files of parameters are given away, and where their data once lay is nobody's business.
+    #[must_use]
+    pub fn without_places(self) -> Provenance {
+        Provenance { data_file: None, test_file: None, ..self }
     }
 
     /// Adds what is known to the metadata of a file.

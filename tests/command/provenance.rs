@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Coding, Encoder};
-use spiq::provenance::{Digest, Init, Kernels, Length, ModelText, Order, Provenance, Tile, key};
+use spiq::provenance::{
+    Best, Digest, Elements, Init, Kernels, Length, ModelText, Order, Patience, Provenance, Tile, Validation, key,
+};
 use spiq::quant::{Gradients, Numerics, Rules, linear_only_rules};
 use spiq::random::Key;
 use spiq::{Array, ErrorKind};
@@ -61,6 +63,9 @@ fn drawn(key: Key) -> Provenance {
     let text = |key: Key| format!("{:x} \"ü\"\n\ttwo lines", key.bits32(1)[0]);
     let max = (number(next()).abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
     let codings = [Coding::Images(Encoder::Rate { max }), Coding::Spikes, Coding::Counts, Coding::Reals];
+    let fold = Validation::Fold { number: count(next()), of: count(next()) };
+    let share = Validation::Share(next().uniform(1, 0.01, 0.99)[0].into());
+    let validations = [Validation::None, Validation::Own, share, Validation::Samples(count(next())), fold];
     Provenance {
         spiq: Some(text(next())),
         plugin: Some(text(next())),
@@ -72,6 +77,11 @@ fn drawn(key: Key) -> Provenance {
         numerics: Some(one(next(), &[Numerics::Exact, Numerics::Qwix])),
         time_steps: Some(count(next())),
         coding: Some(one(next(), &codings)),
+        bins: Some(count(next())),
+        dt: Some(number(next())),
+        channels: Some(count(next())),
+        elements: Some(one(next(), &[Elements::Counts, Elements::Presence])),
+        transforms: Some(text(next())),
         time_tile: Some(one(next(), &[Tile::All, Tile::Steps(count(next()))])),
         grad_dtype: Some(one(next(), &[Gradients::Full, Gradients::Bf16])),
         data: Some(digest(next())),
@@ -87,8 +97,17 @@ fn drawn(key: Key) -> Provenance {
         order: Some(one(next(), &[Order::Shuffled, Order::File])),
         shift: Some(number(next())),
         augment: Some(one(next(), &["none", "TimeShift(max = 5), Blend(p = 0.25)"].map(augmentation))),
+        validation: Some(one(next(), &validations)),
+        patience: Some(one(next(), &[Patience::None, Patience::Epochs(count(next()))])),
+        test_speaker: Some(text(next())),
         step: Some(next().bits64(1)[0]),
+        best: Some(Best {
+            epoch: count(next()),
+            validation_accuracy: number(next()) as f32,
+            test_accuracy: number(next()) as f32,
+        }),
         data_file: Some(text(next()).into()),
+        test_file: Some(text(next()).into()),
     }
 }
 
@@ -207,7 +226,7 @@ fn damaged_metadata_do_no_harm() {
         for (number, text) in metadata.values_mut().enumerate() {
             let [place, byte] = [0, 1].map(|part| key.fold_in(1000 + number as u32).bits32(2)[part] as usize);
             let mut letters: Vec<char> = text.chars().collect();
-            if !letters.is_empty() && place % 4 == 0 {
+            if !letters.is_empty() && place % 16 == 0 {
                 let at = place % letters.len();
                 letters[at] = char::from(byte as u8);
                 *text = letters.into_iter().collect();
