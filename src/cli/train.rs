@@ -6,16 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use spiq::augment::{Augment, Augmentation};
-use spiq::nn::LOSSES;
-use spiq::optim::{OPTIMIZERS, SCHEDULES};
 use spiq::provenance::{Best, Validation};
 use spiq::table;
 use spiq::train::{self, Event, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
 use spiq_events::Described;
 
-use super::argument::names;
 use super::choice::{Device, GradDtype, Numerics};
+use super::learning::Learning;
 use super::plan::Plan;
 use super::progress::Training;
 use super::recordings::{Recordings, TestSamples};
@@ -71,16 +69,6 @@ pub struct Arguments {
     /// Where everything else comes from [default: digits]
     #[arg(long, value_enum)]
     pub(super) recipe: Option<recipe::Name>,
-    /// Optimizer, with optax's defaults [default: the recipe's, adam]
-    #[arg(long, value_name = "OPTIMIZER", value_parser = names(OPTIMIZERS))]
-    pub(super) optimizer: Option<String>,
-    /// How the learning rate goes on from its start [default: the recipe's; constant with --model, --data, --optimizer or
-    /// --learning-rate]
-    #[arg(long, value_name = "SCHEDULE", value_parser = names(SCHEDULES))]
-    pub(super) schedule: Option<String>,
-    /// What training makes small [default: integral_crossentropy]
-    #[arg(long, value_name = "LOSS", value_parser = names(LOSSES))]
-    pub(super) loss: Option<String>,
     /// How numbers are rounded [default: as in the training of --init, if it says it, else exact]
     #[arg(long, value_enum)]
     pub(super) numerics: Option<Numerics>,
@@ -90,9 +78,6 @@ pub struct Arguments {
     /// Time steps of a tile, for which each layer computes its products at once [default: all of them]
     #[arg(long, value_name = "K", value_parser = argument::count)]
     pub(super) time_tile: Option<usize>,
-    /// Learning rate at the start [default: the recipe's, 0.004]
-    #[arg(long, value_name = "F", value_parser = argument::positive)]
-    pub(super) learning_rate: Option<f64>,
     /// Samples a step [default: the recipe's, 32]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     pub(super) batch_size: Option<usize>,
@@ -149,6 +134,8 @@ pub struct Arguments {
     /// Where it runs; the CPU's plugin is installed at the first use [default: cpu]
     #[arg(long, value_enum)]
     pub(super) device: Option<Device>,
+    #[command(flatten)]
+    pub(super) learning: Learning,
     #[command(flatten)]
     pub(super) recordings: Recordings,
     #[command(flatten)]

@@ -142,10 +142,20 @@ provenance! {
     learning_rate: f64, Run, "learning rate", "--learning-rate";
     /// How it goes on, by name.
     schedule: String, Run, "schedule", "--schedule";
+    /// What is other for some parameters; `none` where nothing is.
+    groups: String, Run, "groups of parameters", "--group";
+    /// How gradients are cut; `none` where they are not.
+    clip: String, Run, "cut of gradients", "--clip";
+    /// Batches of an optimizer's step.
+    accumulate: usize, Run, "number of batches a step", "--accumulate";
+    /// The share of the parameters' average that a step keeps; 0 where there is no average.
+    ema: f64, Run, "average of parameters", "--ema";
     /// The loss.
     loss: String, Run, "loss", "--loss";
+    /// Its terms for spike rates; `none` where there are none.
+    regularize: String, Run, "regularizers", "--regularize";
     /// What the test measures.
-    metric: String, Run, "metric", "";
+    metric: String, Run, "metric", "--metric";
     /// Samples a step.
     batch_size: usize, Run, "batch size", "--batch-size";
     /// Steps in all: schedule and random numbers depend on it.
@@ -177,9 +187,14 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 5] = [
+const ONLY_CHOICE: [(&str, &str); 10] = [
     (key::loss, "integral_crossentropy"),
     (key::metric, "integral_accuracy"),
+    (key::regularize, "none"),
+    (key::groups, "none"),
+    (key::clip, "none"),
+    (key::accumulate, "1"),
+    (key::ema, "0"),
     (key::augment, "none"),
     (key::validation, "none"),
     (key::patience, "none"),

@@ -47,7 +47,7 @@ impl<'a> Prepared<'a> {
         Ok(Prepared {
             options,
             plan: Plan { model: &options.model, encoding, resident, batch: options.batch_size },
-            optimizer: options.optimizer.for_steps(total),
+            optimizer: options.optimizer.for_run(total, per_epoch),
             kept,
             train,
             validation,
@@ -59,8 +59,9 @@ impl<'a> Prepared<'a> {
 
     /// The program of its steps.
     pub(super) fn steps(&self) -> Result<(Program, Function, Kept)> {
-        let changes = Changes { shift: self.options.shift, augment: &self.options.augment };
-        programs::steps(&self.plan, (self.optimizer.as_ref(), &self.options.loss), &changes, self.most)
+        let Options { loss, shift, augment, .. } = self.options;
+        let changes = Changes { shift: *shift, augment };
+        programs::steps(&self.plan, (self.optimizer.as_ref(), loss, self.train.labels()), &changes, self.most)
     }
 }
 

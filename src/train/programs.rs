@@ -2,7 +2,7 @@
 
 use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
-use super::model::{Given, Model, Purpose};
+use super::model::{ForwardPass, Given, Model, Purpose};
 use super::objective::{Loss, Metric};
 use super::resident::Resident;
 use super::start::Kept;
@@ -60,16 +60,18 @@ impl Changes<'_> {
 /// each step's batch and its key, to parameters, statistics, state, losses f32[most]. The first three stay where they are on
 /// the device.
 ///
+/// `all` are the labels of all training samples.
+///
 /// There is one loop for any number of steps, so that their results are the same bits however they are divided.
 pub(crate) fn steps(
     plan: &Plan,
-    (optimizer, loss): (&dyn GradientTransformation, &Loss),
+    (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
     changes: &Changes,
     most: usize,
 ) -> Result<(Program, Function, Kept)> {
     let layout = changes.check(&plan.encoding)?;
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
-    let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Training)?;
+    let pass = training_pass(plan, loss)?;
     let inputs = Signature::default()
         .with(Role::Parameter, params.clone())
         .with(Role::Statistic, pass.statistics().clone())
@@ -101,7 +103,7 @@ pub(crate) fn steps(
                 let loss = |params: &Tensors| {
                     let given = Given { params, statistics: &seen, x: &x, keys: Some([&model, &noise]) };
                     let outputs = pass.record(&given);
-                    (loss.of(&outputs, &labels.named("B")), outputs.statistics)
+                    (loss.on(all, &outputs, &labels.named("B")), outputs.statistics)
                 };
                 let (now, seen, old, loss) = update(optimizer, &now, &old, loss);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
@@ -116,7 +118,22 @@ pub(crate) fn steps(
         ]
     })?;
     let [params, statistics, slots] = [Role::Parameter, Role::Statistic, Role::State].map(|role| signature.types(role));
-    Ok((in_place("train_steps", &signature), function, Kept { params, statistics, slots }))
+    Ok((
+        in_place("train_steps", &signature),
+        function,
+        Kept { params, statistics, slots, average: optimizer.average() },
+    ))
+}
+
+/// The forward pass of a step, with what the loss asks for.
+fn training_pass<'a>(plan: &Plan<'a>, loss: &Loss) -> Result<ForwardPass<'a>> {
+    let x = plan.encoding.x_type(plan.batch);
+    if !loss.counts_spikes() {
+        return plan.model.pass(&x, Purpose::Training);
+    }
+    let pass = plan.model.watched_pass(&x, false)?;
+    loss.check_layers(pass.counted())?;
+    Ok(pass)
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
@@ -159,7 +176,7 @@ fn update(
     loss: impl FnOnce(&Tensors) -> (Tensor, Tensors),
 ) -> (Tensors, Tensors, Tensors, Tensor) {
     let ((loss, statistics), grads) = value_and_grad(now, loss);
-    let (updates, new) = optimizer.update(&grads, old, now);
+    let (updates, new) = optimizer.update_with_value(&grads, old, now, &loss);
     (apply_updates(now, &updates), statistics, new, loss)
 }
 

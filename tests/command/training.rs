@@ -9,7 +9,7 @@ use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig};
 use spiq::data::Dataset;
 use spiq::network::Network;
-use spiq::nn::{self, Axes, IntegralCrossentropy, Sequential};
+use spiq::nn::{self, Axes, IntegralCrossentropy, SampleLoss, Sequential};
 use spiq::optim::{self, GradientTransformation};
 use spiq::pjrt::{Client, ClientOptions};
 use spiq::predict;

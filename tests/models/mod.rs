@@ -8,3 +8,4 @@ mod nn;
 mod one_forward;
 mod optim;
 mod sizes;
+mod steps;
