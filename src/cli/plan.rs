@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use spiq::augment::Augmentation;
 use spiq::config::ModelConfig;
 use spiq::data::Dataset;
 use spiq::network::Network;
@@ -125,6 +126,7 @@ fn flags(arguments: &Arguments) -> Result<Provenance> {
         length: arguments.steps.map(Length::Steps).or(arguments.epochs.map(Length::Epochs)),
         order: arguments.no_shuffle.then_some(Order::File),
         shift: arguments.shift,
+        augment: arguments.augment.clone(),
         validation: validation(arguments),
         patience: arguments.patience.map(Patience::Epochs),
         data_file: arguments.data.clone(),
@@ -159,6 +161,7 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     }
     if own_run {
         (rest.schedule, rest.shift) = (Some(CONSTANT.to_owned()), Some(0.0));
+        rest.augment = Some(Augmentation::default());
     }
     chosen.or(rest)
 }
@@ -210,6 +213,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         rules_from: chosen.rules_from.and_then(|step| usize::try_from(step).ok()).unwrap_or(default.rules_from),
         time_steps: chosen.time_steps.unwrap_or(default.time_steps),
         shift: chosen.shift.unwrap_or(default.shift),
+        augment: chosen.augment.unwrap_or_default(),
         validation: chosen.validation.unwrap_or(own),
         patience: chosen.patience.unwrap_or_default(),
         steps_per_call: arguments.steps_per_call,

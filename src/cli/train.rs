@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use spiq::augment::{Augment, Augmentation};
 use spiq::provenance::{Best, Validation};
 use spiq::table;
 use spiq::train::{self, Event, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
+use spiq_events::Described;
 
 use super::choice::{Device, GradDtype, Numerics};
 use super::learning::{Arithmetic, Learning};
@@ -35,12 +37,20 @@ Left in DIR: params.safetensors (what `spiq predict` reads), best.safetensors (t
 --resume reads), metrics.jsonl, training.svg. Parameters and checkpoint say how they were trained; a new run takes away
 those of an older one before it begins.";
 
+/// The examples, and the tables that flags name rows of.
+fn after_help() -> String {
+    let augment = Described::help(Augment::TABLE);
+    format!(
+        "{EXAMPLES}\n\nChanges of training samples for --augment, divided by commas, each with its arguments and their defaults:\n{augment}"
+    )
+}
+
 /// Train a network with quantization in the loop
 ///
 /// Without flags: handwritten digits, which are built in, with weights and activations in int8. A recipe gives what no flag
 /// says.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = after_help())]
 pub struct Arguments {
     /// The network [default: that of --init, if it says it, else the recipe's]
     #[arg(long, value_name = "M.toml")]
@@ -49,9 +59,9 @@ pub struct Arguments {
     /// digits]
     #[arg(long, value_name = "DATA")]
     pub(super) data: Option<PathBuf>,
-    /// What is quantized and how; `none` for full precision [default: the recipe's, int8 weights and activations; with
-    /// another model than the recipe's nothing]
-    #[arg(long, help_heading = "Arithmetic", value_name = "R.toml | none")]
+    /// What is quantized and how: a file; `int8`, or `int4,int8`, for all weights and activations; `none` for full precision
+    /// [default: the recipe's, int8; with another model than the recipe's nothing]
+    #[arg(long, help_heading = "Arithmetic", value_name = "R.toml | W,A | none")]
     pub(super) rules: Option<PathBuf>,
     /// Start from these parameters [default: drawn at random, as flax and Spyx do]
     #[arg(long, value_name = "P.safetensors")]
@@ -85,6 +95,10 @@ pub struct Arguments {
     /// with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "F")]
     pub(super) shift: Option<f64>,
+    /// Changes of training samples in the compiled step, such as 'TimeShift(max = 5), DropEvent(p = 0.1)'; the table below names
+    /// them [default: the recipe's; none with --model, --data, --optimizer or --learning-rate]
+    #[arg(long, value_name = "CHANGES | none", value_parser = Augmentation::parse)]
+    pub(super) augment: Option<Augmentation>,
     /// Steps that the device does in one call, without the host; the results are the same for any number [default: as many as
     /// take a tenth of a second, up to 32]
     #[arg(long, value_name = "K", value_parser = argument::count)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Digest;
+use crate::augment::Augmentation;
 use crate::config::ModelConfig;
 use crate::data::Coding;
 use crate::error::Result;
@@ -253,5 +254,6 @@ displayed! {
     Gradients: Gradients::from_name;
     Precision: Precision::from_name;
     Coding: Coding::from_name;
+    Augmentation: |text| Augmentation::parse(text).ok();
     Digest: Digest::parse;
 }

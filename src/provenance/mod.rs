@@ -10,6 +10,7 @@ mod reading;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::augment::Augmentation;
 use crate::data::Coding;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -167,6 +168,8 @@ provenance! {
     order: Order, Run, "order of samples", "--no-shuffle";
     /// Probability of moving an image.
     shift: f64, Run, "shift", "--shift";
+    /// Changes of training samples.
+    augment: Augmentation, Run, "augmentation", "--augment";
     /// Which of the training samples choose the best epoch.
     validation: Validation, Run, "validation", "--validation or --folds";
     /// Epochs without a better one after which the run ends.
@@ -188,7 +191,7 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 11] = [
+const ONLY_CHOICE: [(&str, &str); 12] = [
     (key::precision, "f32"),
     (key::rules_from, "0"),
     (key::loss, "integral_crossentropy"),
@@ -198,6 +201,7 @@ const ONLY_CHOICE: [(&str, &str); 11] = [
     (key::clip, "none"),
     (key::accumulate, "1"),
     (key::ema, "0"),
+    (key::augment, "none"),
     (key::validation, "none"),
     (key::patience, "none"),
 ];

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use spiq_hlo::{Array, Function};
 
 use super::model::Model;
+use super::objective::Loss;
 use super::options::Options;
-use super::programs::{self, Plan};
+use super::programs::{self, Changes, Plan};
 use super::resident::Resident;
 use super::start::Kept;
 use super::validation;
@@ -65,9 +66,8 @@ impl<'a> Prepared<'a> {
 
     /// The program that looks at one of its steps.
     pub(super) fn check(&self, step: usize) -> Result<(Program, Function, Signature)> {
-        let Options { loss, shift, rules_from, .. } = self.options;
-        let full = self.full.as_ref().filter(|_| step < *rules_from);
-        programs::check(&self.plan, full, (self.optimizer.as_ref(), loss, self.train.labels()), *shift)
+        let full = self.full.as_ref().filter(|_| step < self.options.rules_from);
+        programs::check(&self.plan, full, self.learning(), &self.changes())
     }
 
     /// The program of its steps.
@@ -83,8 +83,17 @@ impl<'a> Prepared<'a> {
     }
 
     fn steps_of(&self, full: Option<&Network>) -> Result<(Program, Function, Kept)> {
-        let Options { loss, shift, .. } = self.options;
-        programs::steps(&self.plan, full, (self.optimizer.as_ref(), loss, self.train.labels()), *shift, self.most)
+        programs::steps(&self.plan, full, self.learning(), &self.changes(), self.most)
+    }
+
+    /// How it learns: the optimizer, the loss, the labels of all training samples.
+    fn learning(&self) -> (&dyn GradientTransformation, &Loss, &[i32]) {
+        (self.optimizer.as_ref(), &self.options.loss, self.train.labels())
+    }
+
+    /// What a step changes in its samples.
+    fn changes(&self) -> Changes<'_> {
+        Changes { shift: self.options.shift, augment: &self.options.augment }
     }
 }
 

@@ -6,6 +6,7 @@ use super::model::{ForwardPass, Given, Model, Purpose};
 use super::objective::{Loss, Metric};
 use super::resident::Resident;
 use super::start::Kept;
+use crate::augment::{Augmentation, Layout};
 use crate::by_path::Tensors;
 use crate::compile::Program;
 use crate::data::Encoding;
@@ -33,6 +34,28 @@ pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
     }
 }
 
+/// How the samples of a step are changed before they are trained on.
+pub(crate) struct Changes<'a> {
+    /// Probability of moving an image.
+    pub(crate) shift: f64,
+    pub(crate) augment: &'a Augmentation,
+}
+
+impl Changes<'_> {
+    /// That the samples can be changed so; gives their layout.
+    fn check(&self, encoding: &Encoding) -> Result<Option<Layout>> {
+        if self.shift > 0.0 {
+            encoding.image()?;
+        }
+        if self.augment.is_empty() {
+            return Ok(None);
+        }
+        let layout = encoding.layout()?;
+        self.augment.check_for(encoding.time_steps(), layout)?;
+        Ok(Some(layout))
+    }
+}
+
 /// Several training steps: parameters, statistics of static scales, optimizer state, the data set, how many steps, the rows of
 /// each step's batch and its key, to parameters, statistics, state, losses f32[most]. The first three stay where they are on
 /// the device.
@@ -46,12 +69,10 @@ pub(crate) fn steps(
     plan: &Plan,
     full: Option<&Network>,
     (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
-    shift: f64,
+    changes: &Changes,
     most: usize,
 ) -> Result<(Program, Function, Kept)> {
-    if shift > 0.0 {
-        plan.encoding.image()?;
-    }
+    let layout = changes.check(&plan.encoding)?;
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
     let pass = training_pass(plan, full, |model, x| asked(model, x, loss))?;
     loss.check_layers(pass.counted())?;
@@ -73,7 +94,7 @@ pub(crate) fn steps(
             &(graph.scalar(DType::S32, 0.0), kept, losses),
             |(i, ..)| i.lt(steps),
             |(i, (now, seen, old), losses)| {
-                let batch = Batch::of(plan, shift, [samples, classes], &row(rows, &i), &row(keys, &i));
+                let batch = Batch::of(plan, changes, layout, [samples, classes], &row(rows, &i), &row(keys, &i));
                 let loss = |params: &Tensors| {
                     let outputs = pass.record(&batch.given(params, &seen));
                     (loss.on(all, &outputs, &batch.labels.named("B")), outputs.statistics)
@@ -107,9 +128,22 @@ struct Batch {
 }
 
 impl Batch {
-    fn of(plan: &Plan, shift: f64, [samples, classes]: [&Tensor; 2], rows: &Tensor, key: &Tensor) -> Batch {
+    fn of(
+        plan: &Plan,
+        changes: &Changes,
+        layout: Option<Layout>,
+        [samples, classes]: [&Tensor; 2],
+        rows: &Tensor,
+        key: &Tensor,
+    ) -> Batch {
         let (stored, labels) = plan.resident.take(samples, classes, rows);
-        let x = plan.encoding.encode(key, &augmented(&plan.encoding, key, &stored, shift));
+        let stored = shifted(&plan.encoding, key, &stored, changes.shift);
+        let x = match layout {
+            None => plan.encoding.encode(key, &stored),
+            Some(layout) => plan
+                .encoding
+                .encode_changed(key, &stored, |x| changes.augment.apply(&derived(key, AUGMENT), layout, x, &labels)),
+        };
         let [model, noise] = [MODEL, NOISE].map(|purpose| derived(key, purpose));
         Batch { x, labels, model, noise }
     }
@@ -125,8 +159,9 @@ pub(crate) fn check(
     plan: &Plan,
     full: Option<&Network>,
     (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
-    shift: f64,
+    changes: &Changes,
 ) -> Result<(Program, Function, Signature)> {
+    let layout = changes.check(&plan.encoding)?;
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
     let pass = training_pass(plan, full, |model, x| model.watched_pass(x, true))?;
     let inputs = Signature::default()
@@ -140,7 +175,7 @@ pub(crate) fn check(
         let [samples, classes, rows, keys] =
             ["samples", "classes", "rows", "keys"].map(|name| given.one(Role::Given, name));
         let first = rows.graph().scalar(DType::S32, 0.0);
-        let batch = Batch::of(plan, shift, [samples, classes], &row(rows, &first), &row(keys, &first));
+        let batch = Batch::of(plan, changes, layout, [samples, classes], &row(rows, &first), &row(keys, &first));
         let (now, seen, old) = (given.of(Role::Parameter), given.of(Role::Statistic), given.of(Role::State));
         let ((loss, broken), grads) = value_and_grad(&now, |params| {
             let outputs = pass.record(&batch.given(params, &seen));
@@ -233,18 +268,20 @@ fn in_place(name: &str, signature: &Signature) -> Program {
     Program { donated: signature.in_place(), ..Program::named(name) }
 }
 
-/// What a step's key is for beside spikes: shifts, what the model draws (as dropout does), the noise that rounds gradients.
+/// What a step's key is for beside spikes: shifts, what the model draws (as dropout does), the noise that rounds gradients,
+/// augmentation.
 /// Each has a key of its own, so that the spikes are those that a run without it would draw.
 const SHIFTS: u32 = 1;
 const MODEL: u32 = 2;
 const NOISE: u32 = 3;
+const AUGMENT: u32 = 4;
 
 fn derived(key: &Tensor, purpose: u32) -> Tensor {
     GraphKey::new(key).fold_in(&key.graph().scalar(DType::U32, f64::from(purpose))).to_tensor()
 }
 
-/// A stored batch as it is trained on.
-fn augmented(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> Tensor {
+/// A stored batch of images, moved.
+fn shifted(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> Tensor {
     if shift == 0.0 {
         return stored.clone();
     }

@@ -260,6 +260,7 @@ pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: u
         length: Some(Length::Steps(total)),
         order: Some(if options.shuffle { Order::Shuffled } else { Order::File }),
         shift: Some(options.shift),
+        augment: Some(options.augment.clone()),
         validation: Some(options.validation),
         patience: Some(options.patience),
         data_file: options.train.file().map(absolute),

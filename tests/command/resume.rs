@@ -141,10 +141,10 @@ fn a_run(folder: &Folder) {
 /// Nothing is as it would be without flags.
 const BEGUN: &str = "train --model model.toml --data data.safetensors --rules rules.toml --numerics qwix --optimizer adamw \
                      --learning-rate 0.003 --schedule cosine --grad-dtype bf16 --time-tile 2 --time-steps 5 --batch-size 25 \
-                     --epochs 2 --shift 0.1 --seed 7 --validation 0.2 --patience 9";
+                     --epochs 2 --shift 0.1 --augment DropEvent(p=0.1) --seed 7 --validation 0.2 --patience 9";
 
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
-const CHANGED: [(&str, &str, &str); 35] = [
+const CHANGED: &[(&str, &str, &str)] = &[
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "another data (--data: sha256:"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
@@ -182,6 +182,12 @@ const CHANGED: [(&str, &str, &str); 35] = [
     ("--steps", "--steps 21", "another length (--epochs or --steps: 16 steps there, 21 steps here)"),
     ("--time-steps", "--time-steps 6", "another number of time steps (--time-steps: 5 there, 6 here)"),
     ("--shift", "--shift 0", "another shift (--shift: 0.1 there, 0 here)"),
+    ("--augment", "--augment none", "another augmentation (--augment: DropEvent(p = 0.1) there, none here)"),
+    (
+        "--augment",
+        "--augment DropEvent(p=0.2)",
+        "another augmentation (--augment: DropEvent(p = 0.1) there, DropEvent(p = 0.2)",
+    ),
     ("--no-shuffle", "--no-shuffle", "another order of samples (--no-shuffle: shuffled there, that of the file here)"),
     ("--validation", "--validation 30", "another validation (--validation or --folds: 0.2 there, 30 here)"),
     ("--folds", "--folds 4 --fold 1", "another validation (--validation or --folds: 0.2 there, fold 1 of 4 here)"),
@@ -207,7 +213,7 @@ fn every_flag_of_train_that_is_changed_is_refused_by_name() {
     assert_eq!(flags, known, "each flag is refused, or free for a reason");
     folder.write("other.toml", MODEL.replace("hidden_shape = 24", "hidden_shape = 24, threshold = 0.9"));
     digits(1..301, Some(250)).write(&folder.path("other.safetensors")).expect("a file");
-    for (flag, change, expected) in CHANGED {
+    for (flag, change, expected) in CHANGED.iter().copied() {
         let error = folder.refusal(&mut folder.command(&format!("train --resume --out out {change}")));
         assert!(error.contains("out/checkpoint.safetensors is of a run with "), "{flag}: {error}");
         assert!(error.contains(expected), "{flag}: {error}");
@@ -342,6 +348,8 @@ fn predictions_have_the_accuracy_that_training_printed() {
         "--numerics qwix --rules rules.toml",
         "--recipe spyx --optimizer lion --learning-rate 1e-3",
         "--time-tile 2 --grad-dtype bf16 --seed 5",
+        "--loss ce_max_membrane_loss --ema 0.9 --learning-rate 2e-3",
+        "--rules none --precision bf16 --metric last_step_accuracy",
     ] {
         let steps = if flags.contains("--time-steps") { "" } else { "--time-steps 5" };
         let trained = folder.succeeds(&format!("train --epochs 2 --batch-size 64 --out run {steps} {flags}")).0;

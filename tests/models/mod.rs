@@ -1,5 +1,6 @@
 //! Layers, losses, optimizers and whole networks.
 
+mod augment;
 mod layers;
 mod losses;
 mod network;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::device::cpu;
+use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig};
 use spiq::data::Dataset;
 use spiq::network::Network;
@@ -45,6 +46,7 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         rules_from: 0,
         time_steps: 4,
         shift: 0.0,
+        augment: Augmentation::default(),
         steps_per_call: Some(1),
         shuffle: true,
         seed: 1,
