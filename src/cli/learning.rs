@@ -14,7 +14,7 @@ use super::choice::Precision;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Loss and optimizer (a name takes arguments: 'NAME(key = value, …)')")]
 pub struct Learning {
-    /// What training makes small; each also takes class_weights, \"balanced\" or a list [default: integral_crossentropy]
+    /// What training makes small; each also takes class_weights, "balanced" or a list [default: integral_crossentropy]
     #[arg(long, value_name = "LOSS", value_parser = calls(LOSSES, |text| Loss::named(text).map(drop)))]
     loss: Option<String>,
     /// Keep spike rates where they are wanted, by terms of the loss, divided by commas [default: none]
@@ -33,8 +33,8 @@ pub struct Learning {
     /// recipe's; constant with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "SCHEDULE", value_parser = calls(SCHEDULES, |text| of("sgd", text).map(drop)))]
     schedule: Option<String>,
-    /// Another learning rate, or other arguments of the optimizer, for the parameters whose path matches: 'group(path = \"beta\",
-    /// learning_rate = 0.01), group(path = \"layers/0/.*\", weight_decay = 0)'; the first match counts
+    /// Another learning rate, or other arguments of the optimizer, for the parameters whose path matches: 'group(path = "beta",
+    /// learning_rate = 0.01), group(path = "layers/0/.*", weight_decay = 0)'; the first match counts
     #[arg(long, value_name = "GROUPS")]
     group: Option<String>,
     /// Cut the gradients: a largest norm of all together, or one of these [default: none]

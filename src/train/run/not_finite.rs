@@ -3,6 +3,8 @@
 
 use std::cmp::Ordering;
 
+use spiq_hlo::Array;
+
 use super::{CHECKPOINT, Run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::{Buffer, Executable, Input};
@@ -35,34 +37,50 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Error::new(ErrorKind::NotFinite, format!("{met}, so training stopped: {began}; {advice}; {left}"))
     }
 
-    /// Does the steps again up to this one, and looks at the last two.
+    /// Does the steps again up to this one, some at a time, and looks at each of those among which parameters or the loss went wrong.
     fn find(&mut self, last: usize) -> Result<Option<Beginning>> {
         let (first, values) = self.good.clone();
-        self.state = values.iter().map(|array| self.client.to_device(array)).collect::<Result<_>>()?;
-        self.done = first;
-        let from = last.saturating_sub(1).max(first);
-        while self.done < from {
-            self.again(from)?;
+        self.restore(first, &values)?;
+        while self.done <= last {
+            let (before, values) = (self.done, self.state.iter().map(Buffer::to_array).collect::<Result<Vec<_>>>()?);
+            self.again(last + 1)?;
+            if self.done > last || self.arrays(false).is_err() {
+                let after = self.done;
+                self.restore(before, &values)?;
+                return self.find_among(after);
+            }
         }
+        Ok(None)
+    }
+
+    fn restore(&mut self, done: usize, values: &[Array]) -> Result<()> {
+        self.state = values.iter().map(|array| self.client.to_device(array)).collect::<Result<_>>()?;
+        self.done = done;
+        Ok(())
+    }
+
+    /// Looks at the steps from here to this one, which is left out.
+    fn find_among(&mut self, end: usize) -> Result<Option<Beginning>> {
         let prepared = Prepared::of(self.options)?;
-        for step in from..=last {
-            let (program, function, signature) = prepared.check(step)?;
-            // The second one is the same as a rule, and comes from the cache.
+        while self.done < end {
+            let (program, function, signature) = prepared.check(self.done)?;
             let program = program.compile(self.client, &function)?;
             let results: Vec<(Role, &str)> =
                 signature.results().iter().map(|port| (port.role, port.name.as_str())).collect();
             let mut places: Vec<usize> = (0..results.len()).collect();
             places.sort_by(|a, b| order(results[*a], results[*b]));
-            let outputs = self.look(&program)?;
-            let broken: Vec<bool> = outputs
-                .iter()
-                .map(|output| Ok(output.to_array()?.to_f64().first().is_some_and(|value| *value > 0.0)))
-                .collect::<Result<_>>()?;
-            if let Some(place) = places.iter().find(|place| broken[**place]) {
-                let (role, path) = results[*place];
-                return Ok(Some(Beginning { step, role, path: path.to_owned() }));
+            let program_end = self.done.saturating_add(self.of_one_program()).min(end);
+            while self.done < program_end {
+                let outputs = self.look(&program)?;
+                let is_broken =
+                    |output: &Buffer| Ok(output.to_array()?.to_f64().first().is_some_and(|value| *value > 0.0));
+                let broken: Vec<bool> = outputs.iter().map(is_broken).collect::<Result<_>>()?;
+                if let Some(place) = places.iter().find(|place| broken[**place]) {
+                    let (role, path) = results[*place];
+                    return Ok(Some(Beginning { step: self.done, role, path: path.to_owned() }));
+                }
+                self.again(self.done + 1)?;
             }
-            self.again(step + 1)?;
         }
         Ok(None)
     }
