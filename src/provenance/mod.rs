@@ -191,8 +191,7 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 12] = [
-    (key::precision, "f32"),
+const ONLY_CHOICE: [(&str, &str); 11] = [
     (key::rules_from, "0"),
     (key::loss, "integral_crossentropy"),
     (key::metric, "integral_accuracy"),
@@ -210,7 +209,10 @@ const ONLY_CHOICE: [(&str, &str); 12] = [
 fn with_the_only_choice(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut whole = metadata.clone();
     if metadata.contains_key(key::step) {
-        ONLY_CHOICE.iter().for_each(|(name, only)| _ = whole.entry((*name).into()).or_insert_with(|| (*only).into()));
+        // What is no network of the library's says nothing of its products.
+        let of_network = metadata.contains_key(key::rules).then_some((key::precision, "f32"));
+        let only = ONLY_CHOICE.into_iter().chain(of_network);
+        only.for_each(|(name, only)| _ = whole.entry(name.into()).or_insert_with(|| only.into()));
     }
     whole
 }

@@ -238,7 +238,8 @@ pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: u
         Some(ByName { optimizer, learning_rate, schedule, groups }) => {
             (Some(optimizer), Some(learning_rate), Some(schedule), Some(groups))
         }
-        None => (options.optimizer.own_text(total), None, None, None),
+        // Its groups are its own, so that there are none of a flag's.
+        None => (options.optimizer.own_text(total), None, None, Some("none".to_owned())),
     };
     Provenance {
         time_steps: Some(time_steps),

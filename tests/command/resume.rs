@@ -199,6 +199,10 @@ const CHANGED: &[(&str, &str, &str)] = &[
 /// Flags that change no bit: where results go, how many steps a call has. The device is another test's.
 const FREE: [&str; 5] = ["--out", "--resume", "--steps-per-call", "--help", "--device"];
 
+/// Flags that say how recordings are read, which are another test's (`recordings.rs`).
+const OF_RECORDINGS: [&str; 7] =
+    ["--bins", "--channels", "--dt", "--presence", "--test-data", "--test-speaker", "--transform"];
+
 #[test]
 fn every_flag_of_train_that_is_changed_is_refused_by_name() {
     let folder = Folder::new();
@@ -209,7 +213,7 @@ fn every_flag_of_train_that_is_changed_is_refused_by_name() {
         .filter_map(|line| line.trim_start().trim_start_matches("-h, ").strip_prefix("--").map(|_| line.trim()))
         .map(|line| line.trim_start_matches("-h, ").split([' ', '=']).next().expect("a flag"))
         .collect();
-    let known: BTreeSet<&str> = CHANGED.iter().map(|(flag, ..)| *flag).chain(FREE).collect();
+    let known: BTreeSet<&str> = CHANGED.iter().map(|(flag, ..)| *flag).chain(FREE).chain(OF_RECORDINGS).collect();
     assert_eq!(flags, known, "each flag is refused, or free for a reason");
     folder.write("other.toml", MODEL.replace("hidden_shape = 24", "hidden_shape = 24, threshold = 0.9"));
     digits(1..301, Some(250)).write(&folder.path("other.safetensors")).expect("a file");
