@@ -45,7 +45,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Train(train::Arguments),
+    // Much larger than the others.
+    Train(Box<train::Arguments>),
     Predict(predict::Arguments),
     Quantize(quantize::Arguments),
     Inspect(inspect::Arguments),
