@@ -1,7 +1,7 @@
 //! Definitions that are chosen by name, as a command line does: one row each, in a table beside the definitions.
 
 use crate::error::{Error, Result};
-use crate::fields::nearest;
+pub use crate::fields::nearest;
 
 /// One row: a name, and what it makes.
 #[derive(Clone, Copy, Debug)]

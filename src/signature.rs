@@ -32,6 +32,8 @@ pub enum Role {
     LossState,
     /// The mean number of spikes a neuron and step, `f32[B]`, by the layer's path.
     SpikeRate,
+    /// What the synapses of a layer are multiplied with, [T, B, …], by the layer's path.
+    Driven,
     /// What training makes small.
     Loss,
     /// The gradient of the loss by the parameter of this path.

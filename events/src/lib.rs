@@ -14,7 +14,7 @@ mod transforms;
 mod writers;
 
 pub use binning::{Binning, Dropped, Packed, pack};
-pub use calls::{Call, calls};
+pub use calls::{Call, calls, split};
 pub use collection::{Collection, Description, Mended, Sample};
 pub use error::{Error, Result};
 pub use events::{Events, Sensor};

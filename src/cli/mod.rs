@@ -6,6 +6,7 @@ mod choice;
 mod client;
 mod data;
 mod doctor;
+mod evaluate;
 mod failure;
 mod inspect;
 mod plan;
@@ -18,7 +19,9 @@ mod quantize;
 mod recipe;
 mod recordings;
 mod screen;
+mod several;
 mod step;
+mod sweep;
 mod train;
 mod trained;
 
@@ -45,6 +48,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Arguments),
+    Sweep(sweep::Arguments),
+    Evaluate(evaluate::Arguments),
     Predict(predict::Arguments),
     Quantize(quantize::Arguments),
     Inspect(inspect::Arguments),
@@ -62,6 +67,8 @@ pub fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
+        Command::Sweep(arguments) => sweep::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Quantize(arguments) => quantize::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),

@@ -3,6 +3,6 @@
 mod nearest;
 mod reader;
 
-pub(crate) use nearest::nearest;
+pub use nearest::nearest;
 pub use reader::LARGEST;
 pub(crate) use reader::{Field, Fields, Source, in_f32, read_text};

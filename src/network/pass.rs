@@ -11,11 +11,13 @@ pub struct Pass {
     pub training: bool,
     /// Whether the spike rates of the layers are computed.
     pub spike_rates: bool,
+    /// Whether it is given what synapses are multiplied with.
+    pub driven: bool,
 }
 
 impl From<Mode> for Pass {
     /// A pass that is not random and gives the traces only.
     fn from(mode: Mode) -> Pass {
-        Pass { mode, training: false, spike_rates: false }
+        Pass { mode, training: false, spike_rates: false, driven: false }
     }
 }

@@ -23,7 +23,7 @@ impl Network {
     }
 
     fn with_state(&self, x: &TensorType, training: bool) -> Result<Forward> {
-        let pass = Pass { mode: Mode::Qat, training, spike_rates: false };
+        let pass = Pass { mode: Mode::Qat, training, spike_rates: false, driven: false };
         self.pass(x, pass, Statistics::Kept)?.cut(self.time_tile.unwrap_or(x.dims[0]))
     }
 }

@@ -84,6 +84,7 @@ pub struct Run<'a> {
     state: Option<&'a Tensors>,
     key: Option<&'a Tensor>,
     spike_rates: bool,
+    driven: bool,
 }
 
 /// What a run gives.
@@ -96,12 +97,15 @@ pub struct Outcome {
     /// For each layer that fires, by its path, the mean number of spikes a neuron and step of each sample, `[B]`; empty
     /// where it was not asked for.
     pub spike_rates: BTreeMap<String, Tensor>,
+    /// For each layer with [synapses](Layer::synapses), by its path, what they are multiplied with in all steps, [T, B, …]; empty where
+    /// it was not asked for.
+    pub driven: BTreeMap<String, Tensor>,
 }
 
 impl<'a> Run<'a> {
     /// A run from a state of zeros, not for training.
     pub fn new(model: &'a Sequential, params: &'a BTreeMap<String, Tensor>) -> Run<'a> {
-        Run { model, params, state: None, key: None, spike_rates: false }
+        Run { model, params, state: None, key: None, spike_rates: false, driven: false }
     }
 
     /// The run from this state, by path.
@@ -119,6 +123,11 @@ impl<'a> Run<'a> {
         Run { spike_rates: true, ..self }
     }
 
+    /// The run with what all synapses are multiplied with.
+    pub fn with_driven(self) -> Run<'a> {
+        Run { driven: true, ..self }
+    }
+
     /// The run on this input.
     ///
     /// # Errors
@@ -133,15 +142,21 @@ impl<'a> Run<'a> {
             let poison = failed(x.tensor(), "run", violation);
             let traces = Named::new(&poison, x.axes().to_vec());
             let state = state.into_keys().map(|path| (path, poison.clone())).collect();
-            return Outcome { traces, state, spike_rates: Tensors::new() };
+            return Outcome { traces, state, spike_rates: Tensors::new(), driven: Tensors::new() };
         }
         // What the model does not declare is not carried.
         let first: Tensors = state.into_iter().filter(|(path, _)| types.contains_key(path)).collect();
         let xs = (x.tensor().clone(), self.step_keys(x));
-        let (state, (traces, rates)) = scan(&first, &xs, |states, (x, key)| self.step(states, &x, key.as_ref()));
+        let (state, (traces, rates, driven)) =
+            scan(&first, &xs, |states, (x, key)| self.step(states, &x, key.as_ref()));
         let axes = if traces.rank() == x.axes().len() { x.axes().to_vec() } else { Axis::of_rank(traces.rank()) };
         let over_time = |(path, rate): (String, Tensor)| (path, rate.reduce_mean(&[0]));
-        Outcome { traces: Named::new(&traces, axes), state, spike_rates: rates.into_iter().map(over_time).collect() }
+        Outcome {
+            traces: Named::new(&traces, axes),
+            state,
+            spike_rates: rates.into_iter().map(over_time).collect(),
+            driven,
+        }
     }
 
     /// A key for each step, [T, 2], where something draws.
@@ -154,7 +169,7 @@ impl<'a> Run<'a> {
     }
 
     #[track_caller]
-    fn step(&self, states: Tensors, x: &Tensor, key: Option<&Tensor>) -> (Tensors, (Tensor, Tensors)) {
+    fn step(&self, states: Tensors, x: &Tensor, key: Option<&Tensor>) -> (Tensors, (Tensor, Tensors, Tensors)) {
         let (graph, path) = (x.graph().clone(), self.model.name().to_owned());
         let mut step = ModelStep {
             parameters: self.params.clone(),
@@ -162,12 +177,13 @@ impl<'a> Run<'a> {
             key: key.map(GraphKey::new),
             drawn: 0,
             rates: self.spike_rates.then(Tensors::new),
+            driven: self.driven.then(Tensors::new),
         };
         let mut at = Step { graph: graph.clone(), path, model: &mut step };
         // Booleans go on as they are to the first layer that computes with numbers.
         let x = if x.dtype() == DType::Pred { x.clone() } else { x.convert(DType::F32) };
         let y = graph.scope(self.model.name(), || numbers(&self.model.step(&mut at, &x)));
-        (step.states, (y, step.rates.unwrap_or_default()))
+        (step.states, (y, step.rates.unwrap_or_default(), step.driven.unwrap_or_default()))
     }
 }
 

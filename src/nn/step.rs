@@ -24,6 +24,8 @@ pub(super) struct ModelStep {
     pub drawn: u32,
     /// For each layer that fires, the share of its neurons that do, [B]; where rates are wanted.
     pub rates: Option<Tensors>,
+    /// What synapses are multiplied with, by the path of their layer; where it is wanted.
+    pub driven: Option<Tensors>,
 }
 
 impl Step<'_> {
@@ -79,6 +81,13 @@ impl Step<'_> {
         if let Some(rates) = &mut self.model.rates {
             let axes: Vec<usize> = (1..spikes.rank()).collect();
             rates.insert(self.path.clone(), spikes.reduce_mean(&axes));
+        }
+    }
+
+    /// Notes what synapses are multiplied with, where that is wanted.
+    pub(super) fn note_driven(&mut self, by: &Tensor) {
+        if let Some(driven) = &mut self.model.driven {
+            driven.insert(self.path.clone(), by.clone());
         }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Wanted {
     pub states: bool,
     /// Spike rates.
     pub rates: bool,
+    /// What synapses are multiplied with.
+    pub driven: bool,
 }
 
 /// A traced run.
@@ -74,7 +76,8 @@ impl Sequential {
         if let Some(key) = &key {
             run = run.training(key);
         }
-        let outcome = if wanted.rates { run.with_spike_rates() } else { run }.on(&x);
+        let run = if wanted.rates { run.with_spike_rates() } else { run };
+        let outcome = if wanted.driven { run.with_driven() } else { run }.on(&x);
         let read = |path: &String| wanted.states && self.is_for_a_loss_at(path);
         let states: Tensors = outcome.state.into_iter().filter(|(path, _)| read(path)).collect();
         let types = |tensors: &Tensors| -> Types { tensors.iter().map(|(n, t)| (n.clone(), t.ty().clone())).collect() };
@@ -82,8 +85,9 @@ impl Sequential {
         let signature = signature
             .giving(Role::Traces, [(TRACES, traces.ty().clone())])
             .giving(Role::LossState, types(&states))
-            .giving(Role::SpikeRate, types(&outcome.spike_rates));
-        let beside = states.into_values().chain(outcome.spike_rates.into_values());
+            .giving(Role::SpikeRate, types(&outcome.spike_rates))
+            .giving(Role::Driven, types(&outcome.driven));
+        let beside = states.into_values().chain(outcome.spike_rates.into_values()).chain(outcome.driven.into_values());
         let function = graph.finish(&std::iter::once(traces).chain(beside).collect::<Vec<_>>())?;
         Ok(Traced { function, signature })
     }

@@ -183,7 +183,7 @@ fn training(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
 }
 
 fn test(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
-    let pass = network::Pass { mode: Mode::Ptq, training: false, spike_rates: true };
+    let pass = network::Pass { mode: Mode::Ptq, training: false, spike_rates: true, driven: false };
     Ok(recorded(network.forward(x, pass)?, |_| "T B C".to_owned()))
 }
 
@@ -217,7 +217,7 @@ impl Model for Sequential {
     fn pass(&self, x: &TensorType, purpose: Purpose) -> Result<ForwardPass<'_>> {
         let training = purpose == Purpose::Training;
         let takes_key = training && self.draws();
-        let traced = self.trace_with(x, Wanted { key: takes_key, states: training, rates: !training });
+        let traced = self.trace_with(x, Wanted { key: takes_key, states: training, rates: !training, driven: false });
         let Traced { function, signature } = traced.map_err(|errors| Error::input(errors.to_string()))?;
         let whole = Forward { function, signature, report: Report::default() };
         Ok(recorded(whole.cut(x.dims.first().copied().unwrap_or_default())?, |rank| letters(&Axis::of_rank(rank))))
