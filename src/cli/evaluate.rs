@@ -8,6 +8,7 @@ use serde::Serialize;
 use spiq::data::{Dataset, replace_file};
 use spiq::display::confusion;
 use spiq::network::Network;
+use spiq::pjrt::Client;
 use spiq::provenance::{Digest, Provenance};
 use spiq::ptq::quantize_weights;
 use spiq::train::{Checkpoint, Encoded, Evaluated, Operations, evaluate};
@@ -68,36 +69,77 @@ pub struct Arguments {
 /// # Errors
 /// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let path = params_of(&arguments.run, &arguments.params)?;
-    let checkpoint = Checkpoint::load(&path)?;
-    let trained = Trained::read(&checkpoint.metadata, path.display().to_string())?;
-    let network = trained.network(None, None, None)?;
-    let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
-    params.extend(checkpoint.statistics());
-    let Data { data, source } = data(arguments, &trained.provenance, &network)?;
-    let classes = network.classes();
+    let subject = Subject::new(&arguments.run, &arguments.params, arguments.data.as_deref(), &arguments.recordings)?;
+    let classes = subject.network.classes();
     if let Some(k) = arguments.top_k.filter(|k| *k > classes) {
         return Err(Error::input(format!("--top-k is {k}, but there are {classes} classes")));
     }
     arguments.picture.as_deref().map(check_folder).transpose()?;
     let client = client::open(arguments.device)?;
-    let test = data.split()?.1;
-    let then = &trained.provenance;
-    let encoded =
-        Encoded { time_steps: then.time_steps.unwrap_or(32), seed: then.seed.unwrap_or(0), coding: then.coding };
-    let evaluated = evaluate(&client, &network, &params, &test, encoded)?;
-    trained.note(&Provenance { time_steps: None, ..Provenance::of(&network, &client) }, &[]);
-    let memory = Memory::of(&client, &network, &params)?;
+    let Examined { evaluated, memory, on } = subject.examine(&client)?;
+    let Subject { trained, network, .. } = &subject;
+    trained.note(&Provenance { time_steps: None, ..Provenance::of(network, &client) }, &[]);
     if let Some(picture) = &arguments.picture {
         let title = format!("{:.1} % of {} samples right", 100.0 * evaluated.accuracy(), evaluated.count());
         replace_file(picture, confusion(&evaluated.confusion, &title).svg().as_bytes())?;
     }
-    let part = if data.has_test_part() { "test samples" } else { "samples" };
-    let on = format!("{} {part} of {source}", evaluated.count());
     screen::print(&match arguments.json {
-        true => format!("{}\n", json_of(&evaluated, &memory, arguments.top_k, &trained, &on)),
-        false => text_of(&evaluated, &memory, arguments.top_k, &trained, &network, &on),
+        true => format!("{}\n", json_of(&evaluated, &memory, arguments.top_k, trained, &on)),
+        false => text_of(&evaluated, &memory, arguments.top_k, trained, network, &on),
     })
+}
+
+/// A trained network and the samples that it is evaluated on.
+pub struct Subject {
+    /// What its parameters say of their training.
+    pub trained: Trained,
+    network: Network,
+    params: BTreeMap<String, Array>,
+    data: Data,
+}
+
+/// What a network does on its samples.
+pub struct Examined {
+    /// What it does.
+    pub evaluated: Evaluated,
+    /// What its parameters take up.
+    pub memory: Memory,
+    /// The samples, in words.
+    pub on: String,
+}
+
+impl Subject {
+    /// The parameters in the folder of a run that are named so, on these data, or else on those of the run.
+    ///
+    /// # Errors
+    /// Of kind `Input` or `File`: files that are not usable or do not fit each other.
+    pub fn new(run: &Path, params: &Path, data: Option<&Path>, recordings: &Recordings) -> Result<Subject> {
+        let path = params_of(run, params)?;
+        let checkpoint = Checkpoint::load(&path)?;
+        let trained = Trained::read(&checkpoint.metadata, path.display().to_string())?;
+        let network = trained.network(None, None, None)?;
+        let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
+        params.extend(checkpoint.statistics());
+        let data = Data::read((run, data, recordings), &trained.provenance, &network)?;
+        Ok(Subject { trained, network, params, data })
+    }
+
+    /// Evaluates it.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn examine(&self, client: &Client) -> Result<Examined> {
+        let Subject { trained, network, params, data: Data { data, source } } = self;
+        let test = data.split()?.1;
+        let then = &trained.provenance;
+        let encoded =
+            Encoded { time_steps: then.time_steps.unwrap_or(32), seed: then.seed.unwrap_or(0), coding: then.coding };
+        let evaluated = evaluate(client, network, params, &test, encoded)?;
+        let memory = Memory::of(client, network, params)?;
+        let part = if data.has_test_part() { "test samples" } else { "samples" };
+        let on = format!("{} {part} of {source}", evaluated.count());
+        Ok(Examined { evaluated, memory, on })
+    }
 }
 
 /// The file of parameters in the folder of a run that a word names; anything else is a file itself.
@@ -132,47 +174,55 @@ struct Data {
     source: String,
 }
 
-/// The samples that are named, else those of the run.
-fn data(arguments: &Arguments, trained: &Provenance, network: &Network) -> Result<Data> {
-    let classes = Some(network.classes());
-    if let Some(path) = &arguments.data {
-        let source = path.display().to_string();
-        let mut read = recordings::file(path, &arguments.recordings.reading(path, trained)?)?;
-        if let Some(speaker) = &trained.test_speaker {
-            // Other data need not know this speaker.
-            _ = read.test_on(speaker, path);
+impl Data {
+    /// The samples that are named, else those of the run.
+    fn read(
+        (run, named, recordings): (&Path, Option<&Path>, &Recordings),
+        trained: &Provenance,
+        network: &Network,
+    ) -> Result<Data> {
+        let classes = Some(network.classes());
+        if let Some(path) = named {
+            let source = path.display().to_string();
+            let mut read = recordings::file(path, &recordings.reading(path, trained)?)?;
+            if let Some(speaker) = &trained.test_speaker {
+                // Other data need not know this speaker.
+                _ = read.test_on(speaker, path);
+            }
+            return Ok(Data { data: Dataset::from_file(&read.file, &source, classes)?, source });
         }
-        return Ok(Data { data: Dataset::from_file(&read.file, &source, classes)?, source });
-    }
-    let path = arguments.run.join("checkpoint.safetensors");
-    let of_run =
-        Checkpoint::load(&path).map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
-    let then = Provenance::read(&of_run.metadata, &path.display().to_string())?;
-    let found = match &then.data_file {
-        None => Data { data: Dataset::digits(), source: "the built-in digits".to_owned() },
-        Some(file) => {
-            let read = recordings::dataset(file, &then.reading()?, classes);
-            let data = read.map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
-            Data { data, source: file.display().to_string() }
+        let path = run.join("checkpoint.safetensors");
+        let of_run =
+            Checkpoint::load(&path).map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
+        let then = Provenance::read(&of_run.metadata, &path.display().to_string())?;
+        let found = match &then.data_file {
+            None => Data { data: Dataset::digits(), source: "the built-in digits".to_owned() },
+            Some(file) => {
+                let read = recordings::dataset(file, &then.reading()?, classes);
+                let data = read.map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
+                Data { data, source: file.display().to_string() }
+            }
+        };
+        let (train, test) = found.data.split()?;
+        if then.data.is_some_and(|digest| digest != Digest::of_data(&train, &test)) {
+            screen::note(&format!("note: {} is no longer as it was in training", found.source));
         }
-    };
-    let (train, test) = found.data.split()?;
-    if then.data.is_some_and(|digest| digest != Digest::of_data(&train, &test)) {
-        screen::note(&format!("note: {} is no longer as it was in training", found.source));
+        Ok(found)
     }
-    Ok(found)
 }
 
 /// What the parameters take up.
-struct Memory {
-    parameters: usize,
-    bytes: usize,
+pub struct Memory {
+    /// Their number.
+    pub parameters: usize,
+    /// Bytes of them.
+    pub bytes: usize,
     /// The same, with weights stored quantized.
-    stored: usize,
+    pub stored: usize,
 }
 
 impl Memory {
-    fn of(client: &spiq::pjrt::Client, network: &Network, params: &BTreeMap<String, Array>) -> Result<Memory> {
+    fn of(client: &Client, network: &Network, params: &BTreeMap<String, Array>) -> Result<Memory> {
         let types = network.parameter_types();
         let parameters = types.values().map(|ty| ty.dims.iter().product::<usize>()).sum();
         let bytes = types.keys().map(|path| params[path].bytes().len()).sum();
@@ -186,7 +236,7 @@ impl Memory {
 }
 
 /// Sums over all layers: (dense, effective ACs, effective MACs).
-fn sums(synapses: &BTreeMap<String, Operations>) -> [f64; 3] {
+pub fn sums(synapses: &BTreeMap<String, Operations>) -> [f64; 3] {
     let effective = |accumulates| {
         synapses.values().filter(|layer| layer.accumulates == accumulates).map(|layer| layer.effective).sum::<f64>()
     };

@@ -9,6 +9,7 @@ mod doctor;
 mod evaluate;
 mod failure;
 mod inspect;
+mod page;
 mod plan;
 mod plugin;
 mod predict;
@@ -18,6 +19,8 @@ mod progress;
 mod quantize;
 mod recipe;
 mod recordings;
+mod report;
+mod reproduce;
 mod screen;
 mod several;
 mod step;
@@ -50,6 +53,7 @@ enum Command {
     Train(train::Arguments),
     Sweep(sweep::Arguments),
     Evaluate(evaluate::Arguments),
+    Report(report::Arguments),
     Predict(predict::Arguments),
     Quantize(quantize::Arguments),
     Inspect(inspect::Arguments),
@@ -69,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(arguments),
         Command::Sweep(arguments) => sweep::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Quantize(arguments) => quantize::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),

@@ -172,7 +172,7 @@ const CHANGED: [(&str, &str, &str); 24] = [
 ];
 
 /// Flags that change no bit: where results go, how many steps a call has. The device is another test's.
-const FREE: [&str; 5] = ["--out", "--resume", "--steps-per-call", "--help", "--device"];
+const FREE: [&str; 7] = ["--out", "--resume", "--steps-per-call", "--help", "--device", "--seeds", "--tensorboard"];
 
 #[test]
 fn every_flag_of_train_that_is_changed_is_refused_by_name() {
