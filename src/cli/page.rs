@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use spiq::display::{Curve, Picture, confusion, curves};
+use spiq::display::{Curve, Picture, confusion, curves_by_epoch};
 use spiq::provenance::key;
 use spiq::train::Record;
 
@@ -20,10 +20,10 @@ p{margin:.3rem 0 .8rem;color:var(--faint)}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{color:var(--faint);font-weight:600}
+th{color:var(--faint);font-weight:600;white-space:normal;vertical-align:bottom}th:first-child,td:first-child,th.text{text-align:left}
 td.text{text-align:left;white-space:pre-wrap;max-width:26rem;overflow-wrap:anywhere}
 td.best{color:var(--best);font-weight:600}
-.pictures{display:flex;flex-wrap:wrap;gap:1rem}.pictures>div{flex:1 1 22rem;max-width:44rem;min-width:0}
+.pictures{display:flex;flex-wrap:wrap;gap:1rem}.pictures>div{min-width:0}.curves>div{flex:1 1 32rem;max-width:44rem}.matrices>div{flex:1 1 22rem;max-width:30rem}
 svg{max-width:100%;height:auto}
 pre{background:var(--shade);padding:.7rem .9rem;border-radius:.4rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85rem}
 summary{cursor:pointer;color:var(--faint)}";
@@ -63,7 +63,12 @@ const LAYERS: &str = "Spikes a neuron and step, and effective of all synaptic op
 
 /// A table; a row's first cell is its name.
 fn table(head: &[String], rows: &[Vec<Cell>]) -> String {
-    let head: String = head.iter().map(|cell| format!("<th>{}</th>", escaped(cell))).collect();
+    let is_text = |column: usize| {
+        rows.first().and_then(|row| row.get(column)).is_some_and(|cell| matches!(cell.kind, Kind::Text))
+    };
+    let class = |column: usize| if is_text(column) { " class=\"text\"" } else { "" };
+    let head: String =
+        head.iter().enumerate().map(|(i, cell)| format!("<th{}>{}</th>", class(i), escaped(cell))).collect();
     let cell = |cell: &Cell| {
         let class = match cell.kind {
             Kind::Plain => "",
@@ -129,11 +134,11 @@ fn results(runs: &[Run]) -> String {
     let test = |run: &Run| run.summary.as_ref().map(|summary| summary.test_accuracy).or(last(run, 1));
     let columns: Vec<(&str, Vec<Cell>)> = vec![
         ("run", runs.iter().map(|run| plain(&run.name)).collect()),
-        ("test, at the end", percents(&test)),
-        ("validation, at the end", percents(&|run| last(run, 2))),
         ("best epoch", text(&|run| best(run).map(|best| best.epoch.to_string()))),
-        ("validation there", percents(&|run| best(run).map(|best| best.validation_accuracy))),
-        ("test there", percents(&|run| best(run).map(|best| best.test_accuracy))),
+        ("validation, best epoch", percents(&|run| best(run).map(|best| best.validation_accuracy))),
+        ("test, best epoch", percents(&|run| best(run).map(|best| best.test_accuracy))),
+        ("test, last epoch", percents(&test)),
+        ("validation, last epoch", percents(&|run| last(run, 2))),
         ("train loss", text(&|run| last(run, 0).map(|loss| format!("{loss:.4}")))),
         ("epochs", text(&|run| Some(epochs(run).count().to_string()))),
         ("seconds", text(&|run| run.summary.as_ref().map(|summary| format!("{:.1}", summary.seconds)))),
@@ -180,19 +185,19 @@ fn pictures(runs: &[Run]) -> String {
             Curve::new(&run.name, points.collect::<Vec<_>>())
         };
         let all: Vec<Curve> = runs.iter().map(curve).filter(|curve| !curve.points.is_empty()).collect();
-        (!all.is_empty()).then(|| curves(title, "epoch", y, &all))
+        (!all.is_empty()).then(|| curves_by_epoch(title, y, &all))
     };
     let panels = [
         panel("Training loss", "mean of an epoch", 0, 1.0),
         panel("Validation accuracy", "correct samples, %", 2, 100.0),
         panel("Test accuracy", "correct samples, %", 1, 100.0),
     ];
-    side_by_side(panels.into_iter().flatten())
+    side_by_side("curves", panels.into_iter().flatten())
 }
 
-fn side_by_side(pictures: impl Iterator<Item = Picture>) -> String {
+fn side_by_side(class: &str, pictures: impl Iterator<Item = Picture>) -> String {
     let pictures: String = pictures.map(|picture| format!("<div>{}</div>", picture.svg())).collect();
-    if pictures.is_empty() { pictures } else { format!("<div class=\"pictures\">{pictures}</div>") }
+    if pictures.is_empty() { pictures } else { format!("<div class=\"pictures {class}\">{pictures}</div>") }
 }
 
 /// Entries that say how far a run is, or where something lies.
@@ -274,7 +279,7 @@ fn confusions(runs: &[Run]) -> String {
         let accuracy = trained::percent(examined.evaluated.accuracy());
         confusion(&examined.evaluated.confusion, &format!("{}, {accuracy}", run.name))
     };
-    side_by_side(evaluated(runs).into_iter().map(picture))
+    side_by_side("matrices", evaluated(runs).into_iter().map(picture))
 }
 
 fn layers(runs: &[Run]) -> String {

@@ -53,14 +53,16 @@ fn losses(records: &[Record]) -> Points {
     records.iter().filter_map(point).collect()
 }
 
-/// The mean loss of each epoch, at the step with which it ended.
+/// The mean loss of each epoch, at its middle.
 fn epoch_losses(records: &[Record]) -> Points {
-    let (mut last, mut points) = (0, Points::new());
+    let (mut first, mut last, mut points) = (0.0, 0.0, Points::new());
     for record in records {
         match record {
-            Record::Step { step, .. } => last = *step,
-            Record::Epoch { train_loss: Some(loss), .. } => points.push((last as f64, f64::from(*loss))),
-            Record::Epoch { .. } => {}
+            Record::Step { step, .. } => last = *step as f64,
+            Record::Epoch { train_loss, .. } => {
+                points.extend(train_loss.map(|loss| ((first + last) / 2.0, f64::from(loss))));
+                first = last + 1.0;
+            }
         }
     }
     points
@@ -124,7 +126,7 @@ fn by_epoch(values: &Points, colour: &str, name: &str) -> Vec<Plot> {
 }
 
 /// An axis of epochs, which are whole.
-fn of_epochs(layout: Layout, values: &Points) -> Layout {
+pub(super) fn of_epochs(layout: Layout, values: &[(f64, f64)]) -> Layout {
     const TICKS: f64 = 8.0;
     let last = values.last().map_or(1.0, |(epoch, _)| *epoch);
     let steps = [1.0, 2.0, 5.0].into_iter();

@@ -22,7 +22,7 @@ mod traces;
 
 pub use crate::table::Table;
 pub use confusion::confusion;
-pub use curves::{Curve, curves};
+pub use curves::{Curve, curves, curves_by_epoch};
 pub use describe::{describe, parameters};
 pub use heat_map::heat_map;
 pub use history::history;
