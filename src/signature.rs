@@ -34,6 +34,10 @@ pub enum Role {
     SpikeRate,
     /// What the synapses of a layer are multiplied with, [T, B, …], by the layer's path.
     Driven,
+    /// How many spikes each neuron fired, [B, …], by the layer's path.
+    SpikeCount,
+    /// 1 where one of a layer's outputs or states is not finite, else 0, by the layer's path.
+    Broken,
     /// What training makes small.
     Loss,
     /// The gradient of the loss by the parameter of this path.

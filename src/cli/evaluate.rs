@@ -8,10 +8,11 @@ use serde::Serialize;
 use spiq::data::{Dataset, replace_file};
 use spiq::display::confusion;
 use spiq::network::Network;
+use spiq::nn::Readout;
 use spiq::pjrt::Client;
 use spiq::provenance::{Digest, Provenance};
 use spiq::ptq::quantize_weights;
-use spiq::train::{Checkpoint, Encoded, Evaluated, Operations, evaluate};
+use spiq::train::{Checkpoint, Conditions, Evaluated, Operations, evaluate};
 use spiq::{Array, Error, Result, table};
 
 use super::choice::Device;
@@ -132,9 +133,14 @@ impl Subject {
         let Subject { trained, network, params, data: Data { data, source } } = self;
         let test = data.split()?.1;
         let then = &trained.provenance;
-        let encoded =
-            Encoded { time_steps: then.time_steps.unwrap_or(32), seed: then.seed.unwrap_or(0), coding: then.coding };
-        let evaluated = evaluate(client, network, params, &test, encoded)?;
+        let conditions = Conditions {
+            time_steps: then.time_steps.unwrap_or(32),
+            seed: then.seed.unwrap_or(0),
+            coding: then.coding,
+            // A metric of one's own says nothing of classes.
+            readout: then.metric.as_deref().and_then(Readout::of_accuracy).unwrap_or_default(),
+        };
+        let evaluated = evaluate(client, network, params, &test, conditions)?;
         let memory = Memory::of(client, network, params)?;
         let part = if data.has_test_part() { "test samples" } else { "samples" };
         let on = format!("{} {part} of {source}", evaluated.count());

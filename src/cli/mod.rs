@@ -9,6 +9,7 @@ mod doctor;
 mod evaluate;
 mod failure;
 mod inspect;
+mod learning;
 mod page;
 mod plan;
 mod plugin;

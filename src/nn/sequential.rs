@@ -140,7 +140,9 @@ impl Layer for Sequential {
                 }
                 if layer.fires() {
                     at.note_rate(&y);
+                    at.note_spikes(&y);
                 }
+                at.note_broken(&y);
                 y
             })
         };

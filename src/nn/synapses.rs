@@ -39,6 +39,8 @@ fn of_layer(layer: &dyn Layer, synapses: Synapses, path: &str, weights: &Tensors
         key: None,
         drawn: 0,
         rates: None,
+        spikes: None,
+        broken: None,
         driven: None,
     };
     let mut at = Step { graph: counts.graph().clone(), path: path.to_owned(), model: &mut step };

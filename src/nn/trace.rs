@@ -27,6 +27,10 @@ pub(crate) struct Wanted {
     pub rates: bool,
     /// What synapses are multiplied with.
     pub driven: bool,
+    /// Numbers of spikes.
+    pub counts: bool,
+    /// Which layers give numbers that are not finite.
+    pub broken: bool,
 }
 
 /// A traced run.
@@ -77,6 +81,8 @@ impl Sequential {
             run = run.training(key);
         }
         let run = if wanted.rates { run.with_spike_rates() } else { run };
+        let run = if wanted.counts { run.with_spike_counts() } else { run };
+        let run = if wanted.broken { run.with_broken() } else { run };
         let outcome = if wanted.driven { run.with_driven() } else { run }.on(&x);
         let read = |path: &String| wanted.states && self.is_for_a_loss_at(path);
         let states: Tensors = outcome.state.into_iter().filter(|(path, _)| read(path)).collect();
@@ -86,8 +92,14 @@ impl Sequential {
             .giving(Role::Traces, [(TRACES, traces.ty().clone())])
             .giving(Role::LossState, types(&states))
             .giving(Role::SpikeRate, types(&outcome.spike_rates))
+            .giving(Role::SpikeCount, types(&outcome.spike_counts))
+            .giving(Role::Broken, types(&outcome.broken))
             .giving(Role::Driven, types(&outcome.driven));
-        let beside = states.into_values().chain(outcome.spike_rates.into_values()).chain(outcome.driven.into_values());
+        let beside = states.into_values().chain(outcome.spike_rates.into_values());
+        let beside = beside
+            .chain(outcome.spike_counts.into_values())
+            .chain(outcome.broken.into_values())
+            .chain(outcome.driven.into_values());
         let function = graph.finish(&std::iter::once(traces).chain(beside).collect::<Vec<_>>())?;
         Ok(Traced { function, signature })
     }

@@ -11,31 +11,33 @@ use crate::compile::Program;
 use crate::data::{Coding, Dataset, Encoding, TEST_GROUP, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::{Network, Pass};
-use crate::nn::integral_accuracy;
+use crate::nn::Readout;
 use crate::pjrt::{Buffer, Client, Executable, Input};
 use crate::quant::Mode;
 use crate::signature::{Role, Signature};
 
-/// What a run says of how its samples become spikes.
+/// What a run says of its test.
 #[derive(Clone, Copy, Debug)]
-pub struct Encoded {
+pub struct Conditions {
     /// Time steps that images are encoded over; spike trains keep their own.
     pub time_steps: usize,
     /// The seed of the run, from which its test draws the spikes of images.
     pub seed: i64,
     /// As what samples the network was [trained](crate::provenance::Provenance::coding).
     pub coding: Option<Coding>,
+    /// How outputs over time become a score for each class.
+    pub readout: Readout,
 }
 
 /// What a network does on labelled samples.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluated {
-    /// How many samples there are of a class (rows) that were taken for a class (columns), the first of equal sums.
+    /// How many samples there are of a class (rows) that were taken for a class (columns), the first of equal scores.
     pub confusion: Vec<Vec<u64>>,
-    /// For each sample, how many classes have a larger sum of outputs over time than its own, or the same and come before it.
+    /// For each sample, how many classes have a larger score than its own, or the same and come before it.
     pub ranks: Vec<usize>,
-    /// The mean cross-entropy of the sums over time, as `integral_crossentropy` without smoothing.
+    /// The mean cross-entropy of the scores: of sums over time what `integral_crossentropy` is without smoothing.
     pub cross_entropy: f64,
     /// For each layer that fires, by its path, the mean number of spikes a neuron and step.
     pub spike_rates: BTreeMap<String, f32>,
@@ -76,7 +78,7 @@ impl Evaluated {
         self.confusion.iter().enumerate().map(part).collect()
     }
 
-    /// The part of samples whose class is among the `k` with the largest sums.
+    /// The part of samples whose class is among the `k` with the largest scores.
     pub fn top_k(&self, k: usize) -> f32 {
         let among = self.ranks.iter().filter(|rank| **rank < k).count();
         (among as f64 / self.count() as f64) as f32
@@ -94,8 +96,8 @@ impl Evaluated {
 /// let layers = "layers = [{ type = \"Linear\", in_features = 64, out_features = 10 }, { type = \"LI\", layer_shape = 10 }]";
 /// let network = Network::new(ModelConfig::parse(layers, "model.toml")?, vec![])?;
 /// let (_, test) = Dataset::digits().split()?;
-/// let encoded = train::Encoded { time_steps: 4, seed: 0, coding: None };
-/// let evaluated = train::evaluate(&Client::cpu()?, &network, &network.init(0), &test, encoded)?;
+/// let conditions = train::Conditions { time_steps: 4, seed: 0, coding: None, readout: Default::default() };
+/// let evaluated = train::evaluate(&Client::cpu()?, &network, &network.init(0), &test, conditions)?;
 /// assert_eq!((evaluated.count(), evaluated.top_k(10)), (360, 1.0));
 /// assert_eq!(evaluated.synapses["core/layers/0"].dense, 4.0 * 64.0 * 10.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -105,25 +107,25 @@ pub fn evaluate(
     network: &Network,
     params: &BTreeMap<String, Array>,
     data: &Dataset,
-    encoded: Encoded,
+    conditions: Conditions,
 ) -> Result<Evaluated> {
     if data.classes() > network.classes() {
         let (classes, outputs) = (data.classes(), network.classes());
         return Err(Error::input(format!("there are {classes} classes, but the model has {outputs} outputs")));
     }
     let inputs = data.inputs();
-    let coding = encoded.coding.map_or(inputs.coding(), |trained| inputs.coding_for(trained));
+    let coding = conditions.coding.map_or(inputs.coding(), |trained| inputs.coding_for(trained));
     let sample = network.sample_shape(inputs.features())?;
-    let encoding = Encoding::coded(inputs, coding, encoded.time_steps).shaped(sample);
+    let encoding = Encoding::coded(inputs, coding, conditions.time_steps).shaped(sample);
     let (resident, kept) = Resident::of(data);
     let plan = Plan { model: network, encoding, resident, batch: TEST_GROUP.min(data.count()) };
     let on = On {
         client,
         data,
-        seed: encoded.seed,
+        seed: conditions.seed,
         kept: kept.iter().map(|array| client.to_device(array)).collect::<Result<_>>()?,
     };
-    let mut evaluated = answers(&plan, &on, params)?;
+    let mut evaluated = answers(&plan, &on, params, conditions.readout)?;
     evaluated.synapses = synapses(&plan, network, &on, params)?;
     Ok(evaluated)
 }
@@ -174,12 +176,12 @@ impl On<'_> {
 }
 
 /// All but the operations.
-fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>) -> Result<Evaluated> {
+fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>, readout: Readout) -> Result<Evaluated> {
     let (program, function, Reads { paths, rates }) = programs::examined(plan, |outputs, labels| {
         // The names are those of the order in which they are read.
-        let predicted = integral_accuracy(&outputs.traces, labels).1.into_tensor();
-        let sums = outputs.traces.tensor().reduce_sum(&[0]);
-        [("0 predicted".to_owned(), predicted), ("1 sums".to_owned(), sums)].into()
+        let predicted = readout.accuracy_of(&outputs.traces, labels).1.into_tensor();
+        let scores = readout.scores(outputs.traces.tensor());
+        [("0 predicted".to_owned(), predicted), ("1 scores".to_owned(), scores)].into()
     })?;
     let program = program.compile(on.client, &function)?;
     let classes = plan.model.network().map_or(on.data.classes(), Network::classes);
@@ -193,12 +195,12 @@ fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>) -> Result<Eva
     let mut fired = vec![0.0; rates.len()];
     let labels = on.data.labels();
     on.run(&program, &on.arrays(paths.iter(), params)?, plan.batch, |count, outputs| {
-        let (predicted, sums) = (outputs[0].to_f64(), outputs[1].to_f64());
-        for (predicted, sums) in predicted.iter().zip(sums.chunks(classes)).take(count) {
+        let (predicted, scores) = (outputs[0].to_f64(), outputs[1].to_f64());
+        for (predicted, scores) in predicted.iter().zip(scores.chunks(classes)).take(count) {
             let label = labels[evaluated.ranks.len()] as usize;
             evaluated.confusion[label][*predicted as usize] += 1;
-            evaluated.ranks.push(rank(sums, label));
-            evaluated.cross_entropy += cross_entropy(sums, label);
+            evaluated.ranks.push(rank(scores, label));
+            evaluated.cross_entropy += cross_entropy(scores, label);
         }
         for (sum, rate) in fired.iter_mut().zip(&outputs[2..]) {
             *sum += rate.to_f64().iter().take(count).sum::<f64>();
@@ -211,7 +213,7 @@ fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>) -> Result<Eva
     Ok(evaluated)
 }
 
-/// How many classes come before one, the largest sum first.
+/// How many classes come before one, the largest score first.
 fn rank(sums: &[f64], label: usize) -> usize {
     let own = sums[label];
     sums.iter().enumerate().filter(|(class, sum)| **sum > own || (**sum == own && *class < label)).count()
@@ -229,7 +231,7 @@ fn synapses(
     on: &On,
     params: &BTreeMap<String, Array>,
 ) -> Result<BTreeMap<String, Operations>> {
-    let pass = Pass { mode: Mode::Ptq, training: false, spike_rates: false, driven: true };
+    let pass = Pass { driven: true, ..Mode::Ptq.into() };
     let forward = network.forward(&plan.encoding.x_type(plan.batch), pass)?;
     let inputs = Signature::default()
         .taking(forward.signature.arrays())

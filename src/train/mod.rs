@@ -61,7 +61,7 @@ pub use crate::optim::Optimizer;
 pub use crate::provenance::{Best, Length, Patience, Validation};
 pub use crate::record::{Metrics, Record, TensorBoard, read_records};
 pub use checkpoint::{Checkpoint, prepare_folder};
-pub use evaluate::{Encoded, Evaluated, Operations, evaluate};
+pub use evaluate::{Conditions, Evaluated, Operations, evaluate};
 pub use model::{ForwardPass, Given, Model, Outputs, Purpose};
 pub use objective::{Loss, Metric};
 pub use options::{Event, Options, Summary};

@@ -11,7 +11,7 @@ use spiq::config::ModelConfig;
 use spiq::data::{ArrayFile, Dataset};
 use spiq::network::Network;
 use spiq::quant::linear_only_rules;
-use spiq::train::{Encoded, Evaluated, evaluate, read_records};
+use spiq::train::{Conditions, Evaluated, evaluate, read_records};
 use tempfile::TempDir;
 
 /// Runs the command in a folder; gives its exit code, what it prints and what it notes.
@@ -57,7 +57,14 @@ fn recorded(folder: &Path, key: &str) -> Value {
 fn the_numbers_are_those_of_the_training() {
     let folder = folder();
     let folder = folder.path();
-    for flags in ["", "--seed 3 --rules none", "--numerics qwix --validation 0.2", "--time-tile 2 --no-shuffle"] {
+    for flags in [
+        "",
+        "--seed 3 --rules none",
+        "--numerics qwix --validation 0.2",
+        "--time-tile 2 --no-shuffle",
+        "--metric max_accuracy",
+        "--ema 0.9 --accumulate 2 --validation 0.1",
+    ] {
         let said = succeeds(folder, &format!("{TRAIN} {flags}"));
         let found = json(folder, "evaluate run --json");
         assert_eq!(found["accuracy"], recorded(folder, "test_accuracy"), "{flags}");
@@ -165,8 +172,8 @@ fn examined(layers: &str, change: &[(&str, Array)], samples: Array) -> (Evaluate
     let labels = Array::new([count], vec![0i32; count]).expect("labels");
     let arrays = [("inputs".to_owned(), samples), ("labels".to_owned(), labels)].into();
     let data = Dataset::from_file(&ArrayFile { arrays, ..ArrayFile::default() }, "test", Some(network.classes()));
-    let encoded = Encoded { time_steps: 1, seed: 0, coding: None };
-    (evaluate(cpu(), &network, &params, &data.expect("a data set"), encoded).expect("an evaluation"), params)
+    let conditions = Conditions { time_steps: 1, seed: 0, coding: None, readout: Default::default() };
+    (evaluate(cpu(), &network, &params, &data.expect("a data set"), conditions).expect("an evaluation"), params)
 }
 
 fn close(left: f64, right: f64) -> bool {
