@@ -115,10 +115,10 @@ fn plan(member: &Member) -> Result<Plan> {
     let mut arguments = member.arguments.clone();
     let checkpoint = arguments.out.as_ref().map(|out| out.join("checkpoint.safetensors"));
     arguments.resume &= checkpoint.is_some_and(|checkpoint| checkpoint.exists());
-    Plan::new(&arguments).map_err(|error| {
-        let kind = error.kind();
-        Error::new(kind, format!("{}: {error}", member.name))
-    })
+    let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", member.name));
+    let plan = Plan::new(&arguments).map_err(named)?;
+    train::check_options(&plan.options).map_err(named)?;
+    Ok(plan)
 }
 
 /// One run, shown on the way.

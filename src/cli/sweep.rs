@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use spiq::random::Key;
 use spiq::train::Summary;
 use spiq::{Error, Result, table};
@@ -46,7 +47,44 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     draw_seed: i64,
     #[command(flatten)]
-    train: train::Arguments,
+    train: Base,
+}
+
+/// The flags of `spiq train` that are the same for each run.
+#[derive(Debug)]
+struct Base {
+    arguments: train::Arguments,
+    /// Those of them that take no value, as they were typed: reading more flags into the arguments would take them back.
+    switches: Vec<String>,
+}
+
+impl Args for Base {
+    fn augment_args(command: Command) -> Command {
+        train::Arguments::augment_args(command)
+    }
+    fn augment_args_for_update(command: Command) -> Command {
+        train::Arguments::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Base {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Base, clap::Error> {
+        let typed = |argument: &clap::Arg| {
+            let long = argument.get_long().filter(|_| !argument.get_action().takes_values())?;
+            let source = matches
+                .try_contains_id(argument.get_id().as_str())
+                .ok()?
+                .then(|| matches.value_source(argument.get_id().as_str()))?;
+            (source == Some(ValueSource::CommandLine)).then(|| long.to_owned())
+        };
+        let command = train::Arguments::augment_args(Command::new("train"));
+        let switches = command.get_arguments().filter_map(typed).collect();
+        Ok(Base { arguments: train::Arguments::from_arg_matches(matches)?, switches })
+    }
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+        *self = Base::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Flags that are no settings: where results go, and what makes several runs of one.
@@ -57,20 +95,21 @@ const NO_SETTINGS: [&str; 7] = ["out", "resume", "seeds", "folds", "fold", "devi
 /// # Errors
 /// Of kind `Input` for settings or values that are none; those of the runs.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    if arguments.train.are_several() {
+    let Base { arguments: base, switches } = &arguments.train;
+    if base.are_several() {
         return Err(Error::input(
             "a sweep trains each choice once: leave --seeds out (--grid seed=0,1 is a setting like any other), and name the fold of --folds",
         ));
     }
     let space = space(arguments)?;
     let choices = choices(&space, arguments)?;
-    let out = arguments.train.out.clone().unwrap_or_else(|| Path::new("runs").join("sweep"));
+    let out = base.out.clone().unwrap_or_else(|| Path::new("runs").join("sweep"));
     let width = choices.len().to_string().len().max(2);
     let members = choices.into_iter().enumerate().map(|(number, settings)| {
         let name = format!("run {:0width$}", number + 1);
         let folder = out.join(format!("run-{:0width$}", number + 1));
-        let base = train::Arguments { out: Some(folder), ..arguments.train.clone() };
-        Ok(Member { arguments: set(base, &settings)?, name, settings })
+        let base = train::Arguments { out: Some(folder), ..base.clone() };
+        Ok(Member { arguments: set(base, switches, &settings)?, name, settings })
     });
     let members = members.collect::<Result<Vec<_>>>()?;
     std::fs::create_dir_all(&out).map_err(|cause| Error::file(&out, "make the folder", cause))?;
@@ -291,10 +330,16 @@ fn choices(space: &[(String, Values)], arguments: &Arguments) -> Result<Vec<Choi
     Ok(found)
 }
 
-/// The arguments of a run with these settings.
-fn set(mut arguments: train::Arguments, settings: &[(String, String)]) -> Result<train::Arguments> {
+/// The arguments of a run with these settings. `switches` are the flags without a value that each run has.
+fn set(
+    mut arguments: train::Arguments,
+    switches: &[String],
+    settings: &[(String, String)],
+) -> Result<train::Arguments> {
     let flags = flags();
-    let mut words = Vec::new();
+    let is_set = |switch: &&String| settings.iter().any(|(name, _)| flags[name].0 == **switch);
+    let mut words: Vec<String> =
+        switches.iter().filter(|switch| !is_set(switch)).map(|switch| format!("--{switch}")).collect();
     for (name, value) in settings {
         let (flag, takes) = &flags[name];
         match (takes, value.as_str()) {
@@ -386,8 +431,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn flags_without_a_value_stay_as_they_are() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            sweep: Arguments,
+        }
+        let command = train::Arguments::augment_args(Command::new("train"));
+        let switches =
+            command.get_arguments().filter(|a| !a.get_action().takes_values()).filter_map(clap::Arg::get_long);
+        let setting = [("batch_size".to_owned(), "7".to_owned())];
+        for switch in switches.filter(|switch| *switch != "help") {
+            let line =
+                <Line as clap::Parser>::try_parse_from(["sweep", &format!("--{switch}"), "--grid", "batch_size=7"]);
+            let Base { arguments, switches } = line.expect("arguments").sweep.train;
+            let before = format!("{arguments:?}").replace("batch_size: None", "batch_size: Some(7)");
+            let after = set(arguments, &switches, &setting).expect("arguments");
+            assert_eq!(format!("{after:?}"), before, "{switch}");
+        }
+    }
+
+    #[test]
     fn values_are_drawn_within_their_ends() {
-        let parse = |text: &str| Distribution::parse(text).and_then(Result::ok);
+        let parse = |text: &str| Distribution::parse(text).and_then(|parsed| parsed.ok());
         assert_eq!(parse("uniform(low = 1, high = 3)").map(|d| d.at(0.5)), Some("2".to_owned()));
         assert_eq!(parse("loguniform(low = 1e-4, high = 1e-2)").map(|d| d.at(0.5)), Some("0.001".to_owned()));
         let of = |drawn| parse("randint(low = 2, high = 4)").map(|d| d.at(drawn));

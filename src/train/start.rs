@@ -204,6 +204,15 @@ fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<
     Ok(Start { values, done, provenance: now.or(then), best })
 }
 
+/// Refuses options that do not fit each other or the data, as a run of them would.
+///
+/// # Errors
+/// Of kind `Input`.
+pub fn check_options(options: &Options<dyn Model>) -> Result<()> {
+    check(options)?;
+    Prepared::of(options).map(drop)
+}
+
 /// How a run ended that these options begin, if the folder of the options has its end.
 ///
 /// # Errors
