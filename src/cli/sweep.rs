@@ -259,17 +259,16 @@ fn setting(name: &str) -> Result<String> {
 }
 
 fn values(name: &str, texts: Vec<String>, draws: bool) -> Result<Values> {
-    if let [text] = &texts[..] {
-        if let Some(distribution) = Distribution::parse(text) {
-            let distribution =
-                distribution.map_err(|reason| Error::input(format!("the setting `{name}`: {reason}")))?;
-            if !draws {
-                return Err(Error::input(format!(
-                    "the setting `{name}` is drawn from `{text}`; say with --random N how many choices to draw"
-                )));
-            }
-            return Ok(Values::Drawn(distribution));
+    if let [text] = &texts[..]
+        && let Some(distribution) = Distribution::parse(text)
+    {
+        let distribution = distribution.map_err(|reason| Error::input(format!("the setting `{name}`: {reason}")))?;
+        if !draws {
+            return Err(Error::input(format!(
+                "the setting `{name}` is drawn from `{text}`; say with --random N how many choices to draw"
+            )));
         }
+        return Ok(Values::Drawn(distribution));
     }
     if texts.is_empty() {
         return Err(Error::input(format!("the setting `{name}` has no values")));
