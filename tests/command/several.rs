@@ -316,9 +316,9 @@ fn a_page_compares_runs() {
         assert!(!without.contains(part), "{part}");
     }
     // The command on the page trains the same again.
-    let line = page.lines().find(|line| line.contains("runs/fp32-again")).expect("a line");
-    let start = line.find("spiq train --model runs/fp32").expect("a command");
-    let command = &line[start..][..line[start..].find('<').expect("its end")];
+    let end = page.find("--out runs/fp32-again").expect("a folder") + "--out runs/fp32-again".len();
+    let start = page[..end].rfind("spiq train").expect("a command");
+    let command = &page[start..end];
     succeeds(folder, command.trim_start_matches("spiq "));
     let arrays = |name: &str| spiq::train::Checkpoint::load(&folder.join(name)).expect("a file").arrays;
     assert_eq!(arrays("runs/fp32/params.safetensors"), arrays("runs/fp32-again/params.safetensors"));
