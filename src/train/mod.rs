@@ -60,7 +60,7 @@ mod validation;
 pub use crate::optim::Optimizer;
 pub use crate::provenance::{Best, Length, Patience, Validation};
 pub use crate::record::{Metrics, Record, TensorBoard, read_records};
-pub use checkpoint::{Checkpoint, prepare_folder};
+pub use checkpoint::{Checkpoint, check_finite, prepare_folder};
 pub use evaluate::{Conditions, Evaluated, Operations, evaluate};
 pub use model::{ForwardPass, Given, Model, Outputs, Purpose};
 pub use objective::{Loss, Metric};

@@ -6,6 +6,7 @@ mod data;
 mod display;
 mod evaluated;
 mod judged;
+mod learning;
 mod property;
 mod provenance;
 mod reading;
