@@ -59,6 +59,7 @@ pub fn options(out: &Path, steps: usize) -> Options {
         shuffle: true,
         seed: 1,
         init: None,
+        tensorboard: false,
         out: out.to_owned(),
         resume: false,
     }
