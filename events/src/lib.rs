@@ -18,6 +18,6 @@ pub use calls::{Call, calls};
 pub use collection::{Collection, Description, Mended, Sample};
 pub use error::{Error, Result};
 pub use events::{Events, Sensor};
-pub use readers::open;
+pub use readers::{Archive, KNOWN, Known, open};
 pub use transforms::Pipeline;
 pub use writers::{MadeUp, Names, Spikes, write_spikes};

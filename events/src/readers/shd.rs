@@ -11,14 +11,13 @@ use rust_hdf5::{ByteOrder, DatatypeMessage, H5Dataset, H5File};
 
 use super::heap::{Damage, Reference, Walk};
 use super::order;
+use super::time::{NO_TIME, to_microseconds};
 use crate::collection::{Collection, Description, Mended, Sample};
 use crate::error::{Error, Result};
 use crate::events::{Events, Sensor};
 
 /// Channels of SHD and SSC.
 const CHANNELS: u16 = 700;
-/// Stands for a time that is none.
-const NO_TIME: i64 = -1;
 
 /// The samples of one file.
 pub struct Shd {
@@ -203,14 +202,6 @@ impl Collection for Shd {
     fn restart(&mut self) -> Result<()> {
         self.next = 0;
         Ok(())
-    }
-}
-
-/// Rounded to whole microseconds; [`NO_TIME`] for NaN, infinity and what is before 0.
-fn to_microseconds(seconds: f64) -> i64 {
-    match seconds * 1e6 {
-        time if time.is_finite() && time > -0.5 => time.round() as i64,
-        _ => NO_TIME,
     }
 }
 
