@@ -59,7 +59,7 @@ fn literal(rest: &mut &str, depth: usize) -> Option<Literal> {
 
 /// A quoted text without escapes: names of fields and types have none.
 fn text(rest: &mut &str) -> Option<String> {
-    let quote = rest.chars().next()?;
+    let quote = rest.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
     let (text, behind) = rest[1..].split_once(quote)?;
     *rest = behind;
     (!text.contains('\\')).then(|| text.to_owned())
@@ -136,6 +136,8 @@ mod tests {
             "99999999999999999999",
             "(1,)x",
             "ä",
+            "{ä: 1}",
+            "{1: 1}",
             deep.as_str(),
         ] {
             assert_eq!(Literal::parse(text), None, "{text:.20}");
