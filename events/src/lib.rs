@@ -10,6 +10,7 @@ mod collection;
 mod error;
 mod events;
 mod readers;
+mod survey;
 mod transforms;
 mod writers;
 
@@ -19,5 +20,6 @@ pub use collection::{Collection, Description, Mended, Sample};
 pub use error::{Error, Result};
 pub use events::{Events, Sensor};
 pub use readers::{Archive, KNOWN, Known, open};
+pub use survey::{Spread, Survey, Surveyed, survey};
 pub use transforms::Pipeline;
 pub use writers::{MadeUp, Names, Spikes, write_spikes};

@@ -1,7 +1,9 @@
 //! `spiq data`: recordings of event cameras and cochleas. One file a subcommand.
 
+mod convert;
 mod info;
 mod make;
+mod show;
 
 use clap::{Args, Subcommand};
 use spiq::Result;
@@ -9,9 +11,15 @@ use spiq::Result;
 const EXAMPLES: &str = "\
 Examples:
   spiq data make --output made.h5 --samples 500
-  spiq data info made.h5";
+  spiq data info made.h5 --picture made.svg
+  spiq data show made.h5 --sample 3
+  spiq data convert made.h5 --output made.safetensors --bins 100 --dt 0.01 --channels 140
 
-/// Look at recordings, convert them, make them, fetch them
+What is read: HDF5 in the layout of SHD and SSC (.h5), N-MNIST (folders 0 to 9 of .bin), DVS Gesture (.npy, AEDAT 3.1),
+AEDAT 4, NumPy's .npy and .npz with (x, y, p, t) or (t, unit); a folder of any of them, whose folders are the classes.
+`spiq train --data` reads them too.";
+
+/// Recordings of events: look at them, convert them, make them up
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -22,6 +30,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     Info(info::Arguments),
+    Show(show::Arguments),
+    Convert(convert::Arguments),
     Make(make::Arguments),
 }
 
@@ -32,6 +42,8 @@ enum Action {
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
         Action::Info(arguments) => info::run(arguments),
+        Action::Show(arguments) => show::run(arguments),
+        Action::Convert(arguments) => convert::run(arguments),
         Action::Make(arguments) => make::run(arguments),
     }
 }
