@@ -150,7 +150,7 @@ impl Data {
         }
         let file = read.file;
         let inputs = Inputs::from_file(&file, &source)?;
-        let test_part = Dataset::train_part(&file, &inputs, &source)?.unwrap_or(0);
+        let test_part = Dataset::test_start(&file, &inputs, &source)?.unwrap_or(0);
         if !file.arrays.contains_key("labels") {
             return Ok(Data { inputs, labelled: None, test_part });
         }

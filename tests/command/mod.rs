@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod data;
 mod display;
+mod judged;
 mod property;
 mod provenance;
 mod reading;
