@@ -2,6 +2,7 @@
 
 mod aedat4;
 mod bad_inputs;
+mod fetch;
 mod mutations;
 mod packing;
 mod readers;

@@ -48,8 +48,10 @@ fn raster(events: &Events, sensor: Sensor, title: &str) -> Picture {
     let layout = layout.with_x_axis_min(0.0).with_x_axis_max(end);
     let layout = layout.with_y_axis_min(0.0).with_y_axis_max(f64::from(sensor.width));
     let mut scene = render_multiple(plots, layout);
+    // Few marks are seen when they are larger.
+    let thick = if events.len() < 3000 { 2.0 } else { 1.2 };
     let row = (RASTER_HEIGHT - 90.0) / f64::from(sensor.width);
-    scene.elements.iter_mut().for_each(|element| upright(element, (0.8 * row).clamp(1.5, 14.0), 1.2));
+    scene.elements.iter_mut().for_each(|element| upright(element, (0.8 * row).clamp(thick, 14.0), thick));
     Picture::new(scene)
 }
 
@@ -62,7 +64,8 @@ fn strip(events: &Events, sensor: Sensor, title: &str) -> Picture {
     scene.background_color = Some(theme().background);
     scene.text_color = Some(theme().text_color);
     scene.font_family = theme().font_family;
-    scene.elements.push(text(WIDTH / 2.0, 24.0, 15, title));
+    let colours = if sensor.polarities == 2 { " (blue: brighter, red: darker)" } else { "" };
+    scene.elements.push(text(WIDTH / 2.0, 24.0, 15, &format!("{title}{colours}")));
     let end = events.t.last().copied().unwrap_or(0) + 1;
     for frame in 0..FRAMES {
         let limit = |frame: usize| (end as i128 * frame as i128 / FRAMES as i128) as i64;

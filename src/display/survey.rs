@@ -62,10 +62,21 @@ fn classes(survey: &Survey) -> Panel {
 
 fn histogram(values: Vec<f64>, title: &str, x: &str) -> Panel {
     let (low, high) = values.iter().fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(*v), high.max(*v)));
-    // Equal values are one bar of some width.
-    let (low, high) = if low < high { (low, high) } else { (high - 0.5, high + 0.5) };
+    // From one tick to another, with some width where all values are equal.
+    let tick = round((high - low) / 3.0);
+    let (low, high) = ((low / tick).floor() * tick, ((high / tick).floor() + 1.0) * tick);
     let histogram = Histogram::new().with_data(values).with_bins(BINS).with_range((low, high)).with_color(GREEN.light);
-    panel(Plot::Histogram(histogram), title, x, "samples")
+    let (plots, layout) = panel(Plot::Histogram(histogram), title, x, "samples");
+    (plots, layout.with_x_axis_min(low).with_x_axis_max(high).with_x_tick_step(tick))
+}
+
+/// The number 1, 2 or 5, or one of these by a power of ten, that is next above.
+fn round(value: f64) -> f64 {
+    if !value.is_finite() || value <= 0.0 {
+        return 1.0;
+    }
+    let power = 10f64.powf(value.log10().floor());
+    [1.0, 2.0, 5.0].into_iter().map(|digit| digit * power).find(|round| *round >= value).unwrap_or(10.0 * power)
 }
 
 fn lengths(survey: &Survey) -> Panel {

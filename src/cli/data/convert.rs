@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use spiq::data::{holds_arrays, read_recordings};
+use spiq::data::{Reading, holds_arrays};
+use spiq::provenance::Provenance;
 use spiq::{Error, Result};
 
 use super::super::recordings::{self, Recordings, TestSamples};
@@ -44,8 +45,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let said = arguments.recordings.provenance().or(arguments.test.provenance());
     let mut read = recordings::file(path, &said.reading()?)?;
-    let made = Provenance::of_reading(read.binning.map(|binning| Reading { binning, ..said.reading()? }).as_ref());
-    read.file.metadata.extend(made.metadata());
+    let reading = Reading { binning: read.binning.take().unwrap_or_default(), ..said.reading()? };
+    Provenance::of_reading(Some(&reading)).write(&mut read.file.metadata);
     read.file.write(&arguments.output)?;
     let inputs = read.file.arrays.get("inputs").map_or_else(String::new, |array| array.ty().to_string());
     screen::print(&format!("wrote {inputs} to {}\n", arguments.output.display()))

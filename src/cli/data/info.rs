@@ -130,7 +130,7 @@ fn group(survey: &Survey, head: &str, names: &[String], of: Of) -> String {
 /// With three or four digits that mean something.
 fn number(value: f64) -> String {
     match value.abs() {
-        0.0 => "0".into(),
+        size if size == size.round() && size < 1e15 => format!("{value:.0}"),
         size if size < 10.0 => format!("{value:.3}"),
         size if size < 1000.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),

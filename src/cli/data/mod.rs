@@ -1,6 +1,7 @@
 //! `spiq data`: recordings of event cameras and cochleas. One file a subcommand.
 
 mod convert;
+mod fetch;
 mod info;
 mod make;
 mod show;
@@ -10,6 +11,7 @@ use spiq::Result;
 
 const EXAMPLES: &str = "\
 Examples:
+  spiq data fetch shd
   spiq data make --output made.h5 --samples 500
   spiq data info made.h5 --picture made.svg
   spiq data show made.h5 --sample 3
@@ -19,7 +21,7 @@ What is read: HDF5 in the layout of SHD and SSC (.h5), N-MNIST (folders 0 to 9 o
 AEDAT 4, NumPy's .npy and .npz with (x, y, p, t) or (t, unit); a folder of any of them, whose folders are the classes.
 `spiq train --data` reads them too.";
 
-/// Recordings of events: look at them, convert them, make them up
+/// Recordings of events: look at them, convert them, make them up, download them
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -33,6 +35,7 @@ enum Action {
     Show(show::Arguments),
     Convert(convert::Arguments),
     Make(make::Arguments),
+    Fetch(fetch::Arguments),
 }
 
 /// Runs the command.
@@ -45,5 +48,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Action::Show(arguments) => show::run(arguments),
         Action::Convert(arguments) => convert::run(arguments),
         Action::Make(arguments) => make::run(arguments),
+        Action::Fetch(arguments) => fetch::run(arguments),
     }
 }

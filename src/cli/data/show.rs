@@ -49,10 +49,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let number = number?;
         Some(names.get(number as usize).map_or_else(|| format!("{what} {number}"), String::clone))
     };
-    let names = [
-        named(sample.label, &description.classes, "class"),
-        named(sample.speaker, &description.speakers, "speaker"),
-    ];
+    let names =
+        [named(sample.label, &description.classes, "class"), named(sample.speaker, &description.speakers, "speaker")];
     let names: String = names.into_iter().flatten().map(|name| format!(", {name}")).collect();
     let seconds = sample.events.t.last().map_or(0.0, |t| *t as f64 / 1e6);
     let title = format!("sample {number}{names}: {} events in {seconds:.3} s", sample.events.len());
