@@ -8,6 +8,7 @@ mod judged;
 mod property;
 mod provenance;
 mod reading;
+mod recordings;
 mod resume;
 mod settings;
 mod train;
