@@ -4,23 +4,27 @@
 //! A [`Collection`] yields one [`Sample`] after the other, so that a data set larger than memory can be read;
 //! [`pack`] makes frames of them.
 
+pub mod arguments;
 mod binning;
 mod calls;
 mod collection;
 mod error;
 mod events;
 mod fetch;
+mod nearest;
 mod readers;
 mod survey;
 mod transforms;
 mod writers;
 
+pub use arguments::{Argument, Arguments, Described, Span};
 pub use binning::{Binning, Dropped, Packed, pack};
 pub use calls::{Call, calls};
 pub use collection::{Collection, Description, Mended, Sample};
 pub use error::{Error, Result};
 pub use events::{Events, Sensor};
 pub use fetch::{Progress, Step, fetch};
+pub use nearest::nearest;
 pub use readers::{Archive, KNOWN, Known, open};
 pub use survey::{Spread, Survey, Surveyed, survey};
 pub use transforms::Pipeline;

@@ -1,6 +1,7 @@
 //! Recipes for `spiq train`: what it does where no flag says otherwise, as data. Knows nothing of how it is done.
 
 use clap::ValueEnum;
+use spiq::augment::Augmentation;
 use spiq::config::ModelConfig;
 use spiq::provenance::{ModelText, Provenance};
 use spiq::quant::{Rules, linear_only_rules};
@@ -40,6 +41,8 @@ pub struct Recipe {
     pub time_steps: usize,
     /// Probability of moving a training image by a pixel, in each direction.
     pub shift: f64,
+    /// Changes of training samples, as `--augment` takes them.
+    pub augment: &'static str,
 }
 
 impl Name {
@@ -69,6 +72,7 @@ const SPYX: Recipe = Recipe {
     epochs: 20,
     time_steps: 32,
     shift: 0.0,
+    augment: "none",
 };
 
 /// The schedule of a run that is not the recipe's.
@@ -89,6 +93,7 @@ impl Recipe {
             length: Some(Length::Epochs(self.epochs)),
             time_steps: Some(self.time_steps),
             shift: Some(self.shift),
+            augment: Some(Augmentation::parse(self.augment).expect("the recipe's augmentation")),
             ..Provenance::default()
         }
     }

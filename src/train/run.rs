@@ -138,8 +138,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let Prepared { plan, optimizer, kept: file, train: train_part, validation, per_epoch, total, most, .. } =
             prepared;
         let encoding = plan.encoding;
-        let now = start::provenance(options, optimizer.as_ref(), client, total);
-        let Start { values, done, provenance, best } = start::start(options, &kept, now)?;
+        let now = start::provenance(options, client, total);
+        let Start { values, done, provenance, best } = start::start(options, optimizer.as_ref(), &kept, now)?;
         prepare_folder(&options.out)?;
         events(Event::Compiling);
         let steps = program.compile(client, &function)?;
@@ -310,7 +310,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     fn save_best(&self, best: Best, arrays: &BTreeMap<String, Array>) -> Result<()> {
         let step = Some((best.epoch * self.per_epoch) as u64);
         let mut metadata = BTreeMap::new();
-        Provenance { step, best: Some(best), data_file: None, ..self.provenance.clone() }.write(&mut metadata);
+        Provenance { step, best: Some(best), ..self.provenance.clone().without_places() }.write(&mut metadata);
         Checkpoint { arrays: arrays.clone(), metadata }.save(&self.options.out.join(BEST))
     }
 
@@ -344,8 +344,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Parameters and statistics, and with `state` the optimizer's state, from the device.
     fn arrays(&self, state: bool) -> Result<BTreeMap<String, Array>> {
-        let count = if state { self.state.len() } else { self.kept.read() };
-        self.kept.paths().zip(&self.state).take(count).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
+        let wanted = self.kept.paths().zip(&self.state).filter(|(path, _)| state || self.kept.is_read(path));
+        wanted.map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
     }
 
     /// What a file of this run says of it.
@@ -368,8 +368,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     /// Writes what a run leaves behind.
     fn leave(&self, test_accuracy: f32, interrupted: bool) -> Result<Vec<PathBuf>> {
         let [params, svg, metrics] = [PARAMS, PICTURE, METRICS].map(|name| self.options.out.join(name));
-        // Parameters are given away, and where their data once lay is nobody's business.
-        let metadata = self.metadata(Provenance { data_file: None, best: None, ..self.provenance.clone() });
+        let metadata = self.metadata(Provenance { best: None, ..self.provenance.clone().without_places() });
         Checkpoint { arrays: self.arrays(false)?, metadata }.save(&params)?;
         let checkpoint = self.save()?;
         let state =

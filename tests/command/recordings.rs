@@ -1,115 +1,95 @@
-//! `spiq data`, as it is typed.
+//! The command on recordings of events: a run remembers how it read them.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use serde_json::Value;
-use spiq::data::{Binning, Dataset, Reading};
+use spiq::provenance::{Elements, Provenance};
+use spiq::train::Checkpoint;
+use spiq_events::MadeUp;
 use tempfile::TempDir;
 
-fn spiq(folder: &TempDir, line: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
-    command.args(line.split_whitespace()).current_dir(folder.path()).stdin(Stdio::null());
-    command.output().expect("the command starts")
-}
+const MODEL: &str = r#"layers = [
+    { type = "Linear", in_features = 14, out_features = 6 },
+    { type = "LIF", hidden_shape = 6 },
+    { type = "Linear", in_features = 6, out_features = 3 },
+    { type = "LI", layer_shape = 3 },
+]"#;
 
-#[track_caller]
-fn printed(folder: &TempDir, line: &str) -> String {
-    let output = spiq(folder, line);
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What goes to standard error with exit code 2.
-#[track_caller]
-fn refused(folder: &TempDir, line: &str) -> String {
-    let output = spiq(folder, line);
-    assert_eq!(output.status.code(), Some(2), "{line}");
-    String::from_utf8(output.stderr).unwrap().trim_end().to_owned()
-}
-
-fn made() -> TempDir {
+/// A folder with a model and 40 recordings of 28 channels, of which 30 train.
+fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let line = "data make --output made.h5 --samples 20 --events 100 --classes 3 --channels 40 --seed 1";
-    assert_eq!(printed(&folder, line), "wrote 20 samples to made.h5\n");
+    std::fs::write(folder.path().join("m.toml"), MODEL).unwrap();
+    let made = MadeUp { samples: 40, events: 60, classes: 3, channels: 28, train: 30, seed: 1 };
+    made.write(&folder.path().join("made.h5")).unwrap();
     folder
 }
 
-#[test]
-fn a_converted_file_is_what_the_recordings_are() {
-    let folder = made();
-    let flags = "--bins 10 --dt 0.1 --channels 20";
-    let said = printed(&folder, &format!("data convert made.h5 --output made.safetensors {flags}"));
-    assert_eq!(said, "wrote u8[20,10,20] to made.safetensors\n");
-    let load = |name: &str, reading| {
-        Dataset::read(&folder.path().join(name), &reading, None, &mut |_, _| ()).unwrap().split().unwrap()
-    };
-    let binning = Binning { bins: Some(10), dt: Some(0.1), channels: Some(20), ..Binning::default() };
-    let recordings = load("made.h5", Reading { binning, ..Reading::default() });
-    assert!(recordings == load("made.safetensors", Reading::default()), "other samples, labels or parts");
-    assert_eq!([recordings.0.count(), recordings.1.count()], [16, 4]);
-    let again = refused(&folder, "data convert made.safetensors --output again.safetensors --bins 3");
-    assert_eq!(again, "error: made.safetensors holds arrays already; there is nothing to convert");
+fn spiq(folder: &TempDir, line: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
+    command.args(line.split_whitespace()).current_dir(folder.path()).output().expect("the command starts")
+}
+
+#[track_caller]
+fn succeeds(folder: &TempDir, line: &str) -> (String, String) {
+    let Output { status, stdout, stderr } = spiq(folder, line);
+    let [out, error] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8"));
+    assert!(status.success(), "{line}: {error}");
+    (out, error)
+}
+
+#[track_caller]
+fn refuses(folder: &TempDir, line: &str, expected: &str) {
+    let Output { status, stderr, .. } = spiq(folder, line);
+    let error = String::from_utf8(stderr).expect("UTF-8");
+    assert_eq!((status.code(), error.lines().count()), (Some(2), 1), "{error}");
+    assert!(error.contains(expected), "{error}");
+}
+
+fn provenance(path: &Path) -> Provenance {
+    Provenance::read(&Checkpoint::load(path).unwrap().metadata, "P").unwrap()
+}
+
+/// The line of a table that starts with `name`.
+#[track_caller]
+fn row(table: &str, name: &str) -> String {
+    let row = table.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {table}"));
+    row.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
-fn the_same_seed_makes_the_same_file() {
-    let folder = made();
-    let read = |name| std::fs::read(folder.path().join(name)).unwrap();
-    let again = "data make --samples 20 --events 100 --classes 3 --channels 40";
-    printed(&folder, &format!("{again} --seed 1 -o same.h5"));
-    printed(&folder, &format!("{again} --seed 2 -o other.h5"));
-    assert!(read("made.h5") == read("same.h5") && read("made.h5") != read("other.h5"));
+fn a_run_remembers_how_it_read_recordings() {
+    let folder = folder();
+    let train =
+        "train --model m.toml --data made.h5 --bins 12 --channels 14 --presence --steps 4 --batch-size 8 --out r";
+    let (trained, _) = succeeds(&folder, train);
+    let remembered = provenance(&folder.path().join("r/params.safetensors"));
+    // With bins alone, they last as long as the longest recording needs.
+    let dt = remembered.dt.expect("a duration");
+    assert!(12.0 * dt > 0.5 && 12.0 * dt < 1.1, "{dt}");
+    let said = (remembered.bins, remembered.channels, remembered.elements, remembered.time_steps);
+    assert_eq!(said, (Some(12), Some(14), Some(Elements::Presence), Some(12)));
+
+    let predict = "predict --params r/params.safetensors --data made.h5 --output o.safetensors";
+    let (predicted, notes) = succeeds(&folder, predict);
+    assert_eq!(row(&predicted, "test accuracy"), row(&trained, "test accuracy"));
+    assert_eq!(notes, "");
+    let (_, notes) = succeeds(&folder, &format!("{predict} --bins 10 --dt 0.05"));
+    assert!(notes.contains("another number of bins (--bins: 12 there, 10 here)"), "{notes}");
+
+    succeeds(&folder, "train --resume --out r");
+    refuses(&folder, "train --resume --out r --dt 0.01", "another duration of a bin (--dt: ");
+    refuses(&folder, "train --resume --out r --channels 7", "Linear");
 }
 
 #[test]
-fn info_counts_what_is_there() {
-    let folder = made();
-    let object: Value = serde_json::from_str(&printed(&folder, "data info made.h5 --json --picture info.svg")).unwrap();
-    assert_eq!(
-        (object["format"].as_str(), object["samples"].as_u64(), object["train"].as_u64()),
-        (Some("SHD"), Some(20), Some(16))
-    );
-    let sum = |list: &str, of: &dyn Fn(&Value) -> Option<u64>| {
-        object[list].as_array().unwrap().iter().filter_map(of).sum::<u64>()
-    };
-    assert_eq!(sum("classes", &|class| class["samples"].as_u64()), 20);
-    assert_eq!(sum("speakers", &|speaker| speaker["samples"].as_u64()), 20);
-    assert_eq!(Some(sum("events_by_channel", &Value::as_u64)), object["events"].as_u64());
-    let longest = object["seconds_of_a_sample"]["max"].as_f64().unwrap();
-    assert!((0.5..=1.0).contains(&longest), "{longest}");
-    let drawn = std::fs::read_to_string(folder.path().join("info.svg")).unwrap();
-    assert!(drawn.contains("Events by channel") && drawn.contains("Samples of each class"));
-    let text = printed(&folder, "data info made.h5");
-    assert!(
-        text.starts_with("made.h5: SHD, 20 samples (16 to train, 4 to test)\n40 channels, 3 classes, 10 speakers\n"),
-        "{text}"
-    );
-}
-
-#[test]
-fn a_recording_is_drawn() {
-    let folder = made();
-    let said = printed(&folder, "data show made.h5 --sample 3");
-    assert!(said.starts_with("sample 3, class ") && said.ends_with("40 channels\nwrote sample-3.svg\n"), "{said}");
-    let raster = std::fs::read_to_string(folder.path().join("sample-3.svg")).unwrap();
-    assert!(raster.contains("sample 3, class "));
-    let camera = Path::new(env!("CARGO_MANIFEST_DIR")).join("events/tests/reference/sample_nmnist.bin");
-    printed(&folder, &format!("data show {} --picture strip.svg", camera.display()));
-    let strip = std::fs::read_to_string(folder.path().join("strip.svg")).unwrap();
-    assert!(strip.contains("4325 events in 0.311 s (blue: brighter, red: darker)") && strip.contains("272 to 311 ms"));
-    assert_eq!(refused(&folder, "data show made.h5 --sample 20"), "error: made.h5 has no sample 20: it has 20, from 0");
-}
-
-#[test]
-fn what_is_wrong_is_said_in_a_line() {
-    let folder = made();
-    let said = refused(&folder, "data info shd");
-    assert!(said.starts_with("error: the data set shd is not at shd: `spiq data fetch shd` downloads it, or put there shd_train.h5 (from "), "{said}");
-    let said = refused(&folder, "data fetch shd --url http://127.0.0.1:1/none");
-    assert!(said.contains("cannot download http://127.0.0.1:1/none/shd_train.h5.zip: "), "{said}");
-    assert_eq!(refused(&folder, "data make -o a.h5 --train 501"), "error: --train 501 is more than the 500 samples");
-    let said = refused(&folder, "data convert made.h5 -o a.safetensors --channels 41");
-    assert_eq!(said, "error: channels are summed into fewer: 41 is not between 1 and the 40 there are");
-    assert!(!folder.path().join("a.safetensors").exists());
+fn recordings_that_do_not_fit_are_refused() {
+    let folder = folder();
+    let train = "train --model m.toml --data made.h5 --steps 1";
+    refuses(&folder, train, "28");
+    refuses(&folder, &format!("{train} --channels 29"), "29");
+    refuses(&folder, &format!("{train} --channels 14 --transform Denois(filter_time=1)"), "Denois");
+    refuses(&folder, &format!("{train} --channels 14 --test-speaker joe"), "has no speaker `joe`; known are speaker 0");
+    refuses(&folder, &format!("{train} --channels 14 --test-data m.toml"), "m.toml");
+    refuses(&folder, "train --data none.h5 --model m.toml", "none.h5");
+    assert!(!folder.path().join("runs").exists());
 }
