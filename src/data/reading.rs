@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use spiq_events::{Binning, Packed, Pipeline};
+use spiq_events::{Binning, Known, Packed, Pipeline};
 use spiq_hlo::{Array, DType, TensorType};
 
 use super::array_file::ArrayFile;
@@ -121,7 +121,9 @@ impl ReadFile {
 
 /// Whether a path is for [`ArrayFile`], which also says what is wrong with what is no file; else it is for recordings.
 pub fn holds_arrays(path: &Path) -> bool {
-    if path.is_dir() {
+    // A data set of the field that is not there is asked for by its name.
+    let is_missing = Known::named(&path.to_string_lossy()).is_some() && !path.exists();
+    if path.is_dir() || is_missing {
         return false;
     }
     let mut start = [0; 9];

@@ -53,7 +53,9 @@ fn classes(survey: &Survey) -> Panel {
         let bars: Vec<(&str, f64)> = names.iter().map(String::as_str).zip(counts).collect();
         let bar = BarPlot::new().with_bars(bars).with_color(BLUE.light);
         let (plots, layout) = panel(Plot::Bar(bar), "Samples of each class", "", "samples");
-        return (plots, layout.with_x_tick_rotate(-60.0));
+        // Long names beside each other are turned.
+        let wide = names.iter().map(|name| name.chars().count()).sum::<usize>() > 40;
+        return (plots, if wide { layout.with_x_tick_rotate(-60.0) } else { layout });
     }
     let points: Vec<(f64, f64)> = counts.into_iter().enumerate().map(|(class, count)| (class as f64, count)).collect();
     let line = LinePlot::new().with_data(points).with_color(BLUE.light).with_stroke_width(2.0);
