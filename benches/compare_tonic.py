@@ -65,15 +65,16 @@ def with_numpy(source, target, channels):
     np.savez(target, inputs=packed, labels=labels)
 
 
-def run(command):
-    """Seconds and peak memory in GB."""
+def run(command, shown=False):
+    """Seconds, those of the processor (which other programs on the machine change less), and peak memory in GB."""
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=None if shown else subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command} failed")
-    return time.perf_counter() - begin, usage.ru_maxrss / 1e6
+    # A process counts what the one that started it had in memory, so that this one imports nothing large.
+    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e6
 
 
 def frames_of_spiq(path):
@@ -85,20 +86,21 @@ def frames_of_spiq(path):
     return np.memmap(path, np.uint8, "r", 8 + length + entry["data_offsets"][0], tuple(entry["shape"]))
 
 
-def differing(ours, theirs):
+def compare(ours, theirs, _):
     """How many elements differ, and the sums of both."""
     import numpy as np
 
+    ours, theirs = frames_of_spiq(ours), np.load(theirs)["inputs"]
     count = sums = other = 0
     for start in range(0, len(ours), 256):
         a, b = ours[start : start + 256], theirs[start : start + 256]
         count, sums, other = count + int((a != b).sum()), sums + int(a.sum(dtype=np.int64)), other + int(b.sum(dtype=np.int64))
-    return f"{count} of {ours.size} elements differ; {sums} and {other} events"
+    print(f"  {count} of {ours.size} elements differ; {sums} and {other} events")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spiq", help="the command, or `tonic` or `numpy` for one side")
+    parser.add_argument("spiq", help="the command")
     parser.add_argument("--samples", type=int, default=8156)
     parser.add_argument("--events", type=int, default=8000)
     parser.add_argument("--channels", type=int, default=700)
@@ -106,32 +108,30 @@ def main():
     parser.add_argument("--files", nargs=2, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.files:
-        side = {"tonic": with_tonic, "numpy": with_numpy}[arguments.spiq]
+        side = {"tonic": with_tonic, "numpy": with_numpy, "compare": compare}[arguments.spiq]
         return side(*arguments.files, arguments.channels)
-
-    import numpy as np
 
     channels = str(arguments.channels)
     with tempfile.TemporaryDirectory() as folder:
         source, ours, theirs = (Path(folder) / name for name in ["made.h5", "spiq.safetensors", "theirs.npz"])
         make = [arguments.spiq, "data", "make", "--output", source, "--samples", str(arguments.samples), "--events", str(arguments.events)]
-        print(f"made in %.1f s with %.2f GB at most" % run(make), f"({source.stat().st_size / 1e6:.0f} MB)")
+        print(f"made in %.1f s (%.1f s of the processor) with %.2f GB at most" % run(make), f"({source.stat().st_size / 1e6:.0f} MB)")
         convert = [arguments.spiq, "data", "convert", source, "--output", ours, "--bins", str(BINS), "--dt", str(DT)]
         sides = {"spiq": convert + ([] if arguments.channels == 700 else ["--channels", channels])}
-        for side in ["numpy", "tonic"]:
-            sides[side] = [sys.executable, __file__, side, "--files", source, theirs, "--channels", channels]
-        times = {side: [] for side in sides}
+        side = lambda name, files: [sys.executable, __file__, name, "--files", *files, "--channels", channels]
+        sides |= {name: side(name, [source, theirs]) for name in ["numpy", "tonic"]}
+        runs = {name: [] for name in sides}
         for turn in range(arguments.rounds):
-            for side, command in sides.items():
-                times[side].append(run(command))
-                if side != "spiq" and turn == 0:
-                    print(f"spiq and {side}:", differing(frames_of_spiq(ours), np.load(theirs, mmap_mode="r")["inputs"]))
-        best = {side: min(seconds for seconds, _ in runs) for side, runs in times.items()}
-        print(f"{arguments.samples} samples of {arguments.events} events, {BINS} bins of {DT} s, {channels} channels, {os.cpu_count()} cores")
-        for side, runs in times.items():
-            seconds = ", ".join(f"{seconds:.1f}" for seconds, _ in runs)
-            memory = max(memory for _, memory in runs)
-            print(f"{side:6} {seconds} s  {memory:.2f} GB at most  {best[side] / best['spiq']:.1f} times spiq's time")
+            for name, command in sides.items():
+                runs[name].append(run(command))
+                if name != "spiq" and turn == 0:
+                    print(f"spiq and {name}:", flush=True)
+                    run(side("compare", [ours, theirs]), shown=True)
+        best = {name: [min(column) for column in zip(*found)] for name, found in runs.items()}
+        print(f"{arguments.samples} samples of {arguments.events} events, {BINS} bins of {DT} s, {channels} channels, {os.cpu_count()} cores, best of {arguments.rounds}")
+        for name, (wall, cpu, memory) in best.items():
+            ratios = f"{wall / best['spiq'][0]:.1f} and {cpu / best['spiq'][1]:.1f} times spiq's"
+            print(f"{name:6} {wall:6.1f} s  {cpu:6.1f} s of the processor  {memory:.2f} GB at most  {ratios}", flush=True)
 
 
 if __name__ == "__main__":

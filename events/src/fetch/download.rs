@@ -101,5 +101,5 @@ fn length(head: &Path) -> Option<u64> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     });
-    lengths.last()
+    lengths.reduce(|_, last| last)
 }
