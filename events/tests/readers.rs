@@ -171,3 +171,35 @@ fn a_training_and_a_test_file_are_one_collection() {
     read.restart().unwrap();
     assert_eq!(labels(&mut read), [1, 0, 1, 0, 0, 1]);
 }
+
+/// The bytes that h5py was shown, which reads from them what is written here (`recordings.py`, `written`).
+#[test]
+fn the_layout_that_is_written_is_the_one_that_h5py_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("written.h5");
+    let names = Names {
+        channels: 40,
+        classes: vec!["null".into(), "fünf".into()],
+        speakers: vec!["ann".into()],
+        train: Some(2),
+    };
+    let spikes = |count: u16, label| {
+        let times = (0..count).map(|spike| f32::from(spike) / 1024.0).collect();
+        Ok(Spikes { times, units: (0..count).map(|spike| spike % 40).collect(), label, speaker: 0 })
+    };
+    // Heaps of several samples, of one, and of the rest.
+    write_spikes(&path, &names, [spikes(3, 0), spikes(0, 1), spikes(1000, 1), spikes(2, 0)]).unwrap();
+    assert!(
+        fs::read(&path).unwrap() == fs::read(reference("written.h5")).unwrap(),
+        "written otherwise: show it to h5py"
+    );
+    let read = samples(&path);
+    assert_eq!(read.iter().map(|sample| sample.events.len()).collect::<Vec<_>>(), [3, 0, 1000, 2]);
+    assert_eq!((read[2].events.t[999], read[2].events.x[999]), (975_586, 39));
+    let read = open(&path).unwrap();
+    assert_eq!((read.description().classes.as_slice(), read.description().train), (names.classes.as_slice(), Some(2)));
+    assert_eq!(
+        (read.description().speakers.as_slice(), read.description().sensor),
+        (names.speakers.as_slice(), Sensor::cochlea(40))
+    );
+}

@@ -1,7 +1,10 @@
 //! `spiq data`, as it is typed.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use spiq::data::{Binning, Dataset, Reading};
@@ -112,4 +115,45 @@ fn what_is_wrong_is_said_in_a_line() {
     let said = refused(&folder, "data convert made.h5 -o a.safetensors --channels 41");
     assert_eq!(said, "error: channels are summed into fewer: 41 is not between 1 and the 40 there are");
     assert!(!folder.path().join("a.safetensors").exists());
+}
+
+/// The heads of a request.
+fn request(stream: &TcpStream) -> Vec<String> {
+    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    lines.map_while(|line| line.ok().filter(|line| !line.is_empty())).collect()
+}
+
+#[test]
+fn a_download_goes_on_after_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let line = format!("data fetch shd --url http://{}", listener.local_addr().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
+    let mut running = command.args(line.split(' ')).current_dir(folder.path()).stderr(Stdio::null()).spawn().unwrap();
+    // A thousand bytes of a million come, and no more.
+    let (mut stream, _) = listener.accept().unwrap();
+    request(&stream);
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
+    stream.write_all(&[7; 1000]).unwrap();
+    let part = folder.path().join("shd/shd_train.h5.zip.part");
+    let begin = Instant::now();
+    while std::fs::metadata(&part).map_or(0, |part| part.len()) < 1000 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the bytes do not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let asked = request(&stream);
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        // It begins from the start where a server refuses to go on.
+        let (mut stream, _) = listener.accept().unwrap();
+        request(&stream);
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        asked
+    });
+    let said = refused(&folder, &line);
+    assert!(said.ends_with("error: 404; 1000 bytes are kept, fetch it again to go on"), "{said}");
+    assert!(asked.join().unwrap().contains(&"Range: bytes=1000-".to_owned()));
 }

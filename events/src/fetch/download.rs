@@ -78,7 +78,7 @@ fn attempt(path: &Path, url: &str, begun: u64, said: &mut Said) -> Result<Outcom
 
 fn start(url: &str, begun: u64, head: &Path) -> Result<Child> {
     let mut curl = Command::new("curl");
-    curl.args(["--fail", "--location", "--silent", "--show-error", "--connect-timeout", "30"]);
+    curl.args(["--fail", "--location", "--silent", "--show-error", "--no-buffer", "--connect-timeout", "30"]);
     // A connection that stands still for a minute is dead.
     curl.args(["--speed-limit", "1", "--speed-time", "60", "--dump-header"]).arg(head);
     if begun > 0 {

@@ -73,7 +73,20 @@ def aedat3():
     shown("user01_led.aedat", t - t[0], x, p)
 
 
+def written():
+    """What tests/readers.rs writes; it is kept once this has passed."""
+    with h5py.File(FOLDER / "written.h5") as file:
+        counts = [3, 0, 1000, 2]
+        for sample, count in enumerate(counts):
+            np.testing.assert_array_equal(file["spikes/times"][sample], (np.arange(count) / 1024).astype(np.float16))
+            np.testing.assert_array_equal(file["spikes/units"][sample], np.arange(count) % 40)
+        assert file["labels"][:].tolist() == [0, 1, 1, 0] and file["extra/speaker"][:].tolist() == [0] * 4
+        assert file["extra/keys"].asstr()[:].tolist() == ["null", "fünf"] and file["extra/speakers"].asstr()[:].tolist() == ["ann"]
+        assert (file.attrs["channels"], file.attrs["train"]) == (b"40", b"2"), dict(file.attrs)
+
+
 if __name__ == "__main__":
+    written()
     shd("earliest.h5", np.float16, libver="earliest")
     shd("latest.h5", np.float32, libver="latest")
     shd("chunked.h5", np.float64, chunks=(4,))
