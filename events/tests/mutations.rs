@@ -15,6 +15,7 @@ static FILES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
         "latest.h5",
         "chunked.h5",
         "untidy.h5",
+        "written.h5",
         "rows.npy",
         "fields.npy",
         "camera.npz",
