@@ -14,7 +14,7 @@ fn write(folder: &TempDir, name: &str, samples: std::ops::Range<u8>, speakers: O
     file.arrays.insert("inputs".into(), Array::new([labels.len(), 4, 3], values).unwrap());
     file.arrays.insert("labels".into(), Array::new([labels.len()], labels).unwrap());
     if let Some((of, names)) = speakers {
-        file.arrays.insert("speakers".into(), Array::new([of.len()], of.to_vec()).unwrap());
+        file.arrays.insert("speakers".into(), Array::new([of.len()], of).unwrap());
         file.metadata.insert("speakers".into(), names.into());
     }
     let path = folder.path().join(name);
