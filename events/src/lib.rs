@@ -15,7 +15,7 @@ mod readers;
 mod transforms;
 mod writers;
 
-pub use arguments::{Argument, Arguments, Described, Span};
+pub use arguments::{Argument, Arguments, Described, Pair, Span};
 pub use binning::{Binning, Dropped, Packed, pack};
 pub use calls::{Call, calls};
 pub use collection::{Collection, Description, Mended, Sample};
@@ -23,5 +23,5 @@ pub use error::{Error, Result};
 pub use events::{Events, Sensor};
 pub use nearest::nearest;
 pub use readers::open;
-pub use transforms::Pipeline;
+pub use transforms::{Pipeline, Transform};
 pub use writers::{MadeUp, Names, Spikes, write_spikes};
