@@ -4,7 +4,9 @@
 //! A [`Collection`] yields one [`Sample`] after the other, so that a data set larger than memory can be read;
 //! [`pack`] makes frames of them.
 
+#[macro_use]
 pub mod arguments;
+
 mod binning;
 mod calls;
 mod collection;

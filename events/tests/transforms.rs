@@ -6,7 +6,7 @@ use toml::{Table, Value};
 const SENSOR: Sensor = Sensor { width: 34, height: 34, polarities: 2 };
 
 /// One real recording of N-MNIST (Orchard and others 2015), CC BY-SA 4.0: 5 bytes an event.
-const NMNIST: &[u8] = include_bytes!("reference/nmnist.bin");
+const NMNIST: &[u8] = include_bytes!("reference/sample_nmnist.bin");
 
 pub fn reference() -> Table {
     toml::from_str(include_str!("reference/transforms.toml")).expect("the numbers of tonic")
@@ -346,4 +346,93 @@ fn a_file_says_what_a_text_says() {
         assert_eq!(Pipeline::from_toml(file, "p.toml").unwrap_err().to_string(), message);
     }
     assert!(Pipeline::from_toml("[[", "p.toml").unwrap_err().to_string().starts_with("p.toml: it is no TOML:"));
+}
+
+/// Frames of the real sensor [T, 34 * 34 * 2] as lists.
+fn frames(text: &str, events: Events) -> Vec<Vec<i64>> {
+    let numbered = applied(text, events, SENSOR, 0);
+    let count = Pipeline::parse(text).unwrap().frames().expect("frames");
+    let last = numbered.t.last().map_or(0, |t| *t as usize + 1);
+    let mut frames = vec![vec![0; 34 * 34 * 2]; count.unwrap_or(last)];
+    for (((t, x), y), p) in numbered.t.iter().zip(&numbered.x).zip(&numbered.y).zip(&numbered.p) {
+        frames[*t as usize][(usize::from(*y) * 34 + usize::from(*x)) * 2 + usize::from(*p)] += 1;
+    }
+    frames
+}
+
+/// Bins reach to the last event, which tonic's never do: the last frame has those events, too. tonic's empty last frames are none.
+#[test]
+fn frames_are_tonics_but_for_events_that_it_loses() {
+    let reference = reference();
+    let cases = reference["frames"].as_array().unwrap();
+    assert_eq!(cases.len(), 10);
+    for case in cases {
+        let text = case["transform"].as_str().unwrap();
+        for (name, events) in [("drawn", drawn(&reference)), ("nmnist", nmnist())] {
+            let count = events.len() as i64;
+            let frames = frames(text, events);
+            let sums: Vec<i64> = frames.iter().map(|frame| frame.iter().sum()).collect();
+            let mut theirs = integers(&case[format!("{name}_sums")]);
+            let bins = text.contains("bins");
+            let checked = if bins { frames.len() - 1 } else { frames.len() };
+            if bins {
+                assert_eq!(
+                    (sums.iter().sum::<i64>(), sums.len()),
+                    (count, theirs.len()),
+                    "{text} {name}: no event is lost"
+                );
+                assert!(theirs.iter().sum::<i64>() < count || name == "drawn", "tonic loses some");
+            } else {
+                while theirs.last() == Some(&0) {
+                    theirs.pop();
+                }
+                assert_eq!(sums, theirs, "{text} {name}");
+            }
+            let checksums = case[format!("{name}_checksums")].as_array().unwrap();
+            for (frame, theirs) in frames.into_iter().zip(checksums).take(checked) {
+                assert_eq!(checksum(frame), theirs.as_str().unwrap(), "{text} {name}");
+            }
+        }
+    }
+}
+
+/// Events at these times.
+fn at(times: impl IntoIterator<Item = i64>) -> Events {
+    let mut events = Events::default();
+    times.into_iter().for_each(|t| events.push(t, 1, 1, true));
+    events
+}
+
+fn counts(text: &str, events: Events) -> Vec<i64> {
+    frames(text, events).iter().map(|frame| frame.iter().sum()).collect()
+}
+
+/// tonic's overlap moves the bins together, so that the end of the recording is in none; its own text says that bins get longer.
+#[test]
+fn an_overlap_makes_bins_longer() {
+    let even = || at((0..100).map(|i| i * 10));
+    assert_eq!(counts("ToFrame(n_time_bins = 4, overlap = 0.2)", even()), [30, 30, 30, 25]);
+    assert_eq!(counts("ToFrame(n_event_bins = 4, overlap = 0.2)", even()), [30, 30, 30, 25]);
+}
+
+#[test]
+fn edges_of_slices() {
+    // tonic's windows end before an event on the edge, even where what is incomplete is wanted.
+    assert_eq!(counts("ToFrame(time_window = 100, include_incomplete = true)", at([0, 50, 100, 200])), [2, 1, 1]);
+    assert_eq!(counts("ToFrame(time_window = 100)", at([0, 50, 100, 200])), [2, 1]);
+    assert_eq!(counts("ToFrame(time_window = 1000)", at([0, 50])), [2]);
+    // Fewer microseconds or events than bins: all are in one, tonic has empty frames.
+    assert_eq!(counts("ToFrame(n_time_bins = 5)", at([7, 8, 9])), [1, 1, 0, 1, 0]);
+    assert_eq!(counts("ToFrame(n_event_bins = 5)", at([7, 8, 9])).iter().sum::<i64>(), 3);
+    assert_eq!(counts("ToFrame(n_time_bins = 1)", at([7])), [1]);
+    let refused = |text: &str| Pipeline::parse(text).unwrap_err().to_string();
+    assert!(refused("ToFrame").contains("give one of `time_window`"));
+    assert!(refused("ToFrame(n_time_bins = 3, event_count = 2)").contains("give one of"));
+    assert!(refused("ToFrame(n_time_bins = 3), MergePolarities").ends_with("must be the last transform"));
+    for text in ["time_window = 0", "event_count = 2, overlap = 2", "n_time_bins = 0", "n_event_bins = 3, overlap = 1"]
+    {
+        refused(&format!("ToFrame({text})"));
+    }
+    refused("ToFrame(n_time_bins = 3, include_incomplete = true)");
+    refused("ToFrame(event_count = 3, end_time = 5)");
 }

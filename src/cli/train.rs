@@ -10,7 +10,7 @@ use spiq::provenance::{Best, Validation};
 use spiq::table;
 use spiq::train::{self, Event, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
-use spiq_events::Described;
+use spiq_events::{Described, Transform};
 
 use super::choice::{Device, GradDtype, Numerics};
 use super::learning::Learning;
@@ -39,9 +39,11 @@ those of an older one before it begins.";
 
 /// The examples, and the tables that flags name rows of.
 fn after_help() -> String {
-    let augment = Described::help(Augment::TABLE);
+    let [augment, transforms] = [Augment::TABLE, Transform::TABLE].map(Described::help);
     format!(
-        "{EXAMPLES}\n\nChanges of training samples for --augment, divided by commas, each with its arguments and their defaults:\n{augment}"
+        "{EXAMPLES}\n\n\
+         Changes of training samples for --augment, divided by commas, each with its arguments and their defaults:\n{augment}\n\n\
+         Transforms of recordings for --transform likewise; times are microseconds:\n{transforms}"
     )
 }
 

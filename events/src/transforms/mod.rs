@@ -6,6 +6,7 @@
 mod draws;
 mod drop;
 mod filter;
+mod slices;
 mod space;
 mod table;
 mod time;
@@ -16,6 +17,7 @@ use super::calls::{Call, calls};
 use super::error::{Error, Result};
 use super::events::{Events, Sensor};
 use draws::Draws;
+use slices::Slicing;
 
 /// Transforms, one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,7 +39,7 @@ impl Pipeline {
     /// # Ok::<(), spiq_events::Error>(())
     /// ```
     pub fn parse(text: &str) -> Result<Pipeline> {
-        calls(text)?.iter().map(read).collect::<Result<Vec<_>>>().map(|transforms| Pipeline { transforms })
+        Pipeline::of(&calls(text)?)
     }
 
     /// The transforms of a file: `[[transforms]]` with a `type` each and its arguments. `source` names it in messages.
@@ -70,8 +72,22 @@ impl Pipeline {
             _ => Err(refused(format!("transform {} is no table; write `[[transforms]]` before each", place + 1))),
         };
         let calls = rows.into_iter().enumerate().map(call).collect::<Result<Vec<Call>>>()?;
-        let transforms: Result<Vec<_>> = calls.iter().map(read).collect();
-        transforms.map(|transforms| Pipeline { transforms }).map_err(|error| refused(error.to_string()))
+        Pipeline::of(&calls).map_err(|error| refused(error.to_string()))
+    }
+
+    fn of(calls: &[Call]) -> Result<Pipeline> {
+        let transforms = calls.iter().map(read).collect::<Result<Vec<Transform>>>()?;
+        let before_last = transforms.iter().rev().skip(1);
+        match before_last.into_iter().find(|transform| matches!(transform, Transform::ToFrame { .. })) {
+            None => Ok(Pipeline { transforms }),
+            Some(early) => Err(Error::input(format!("`{}` must be the last transform", early.text()))),
+        }
+    }
+
+    /// Whether it ends with `ToFrame`, so that times are numbers of frames; and how many frames each recording has then, where
+    /// that is no matter of the recording.
+    pub fn frames(&self) -> Option<Option<usize>> {
+        self.transforms.last().and_then(|last| Slicing::of(last).ok()).map(|slicing| slicing.count())
     }
 
     /// The text from which [`parse`](Pipeline::parse) makes it again.
@@ -212,6 +228,11 @@ impl Transform {
                 }
             }
             Transform::MergePolarities {} => events.p.fill(true),
+            Transform::ToFrame { .. } => {
+                if let Ok(slicing) = Slicing::of(self) {
+                    slices::number(events, &slicing);
+                }
+            }
             Transform::UniformNoise { n } => drop::noise(events, sensor, draws.of_span(n) as usize, draws),
         }
     }

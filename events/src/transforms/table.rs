@@ -1,8 +1,8 @@
 //! The transforms by name, with their arguments, and what these may be. Knows nothing of what they do.
 
+use super::slices::Slicing;
 use crate::arguments::{Pair, Span};
 use crate::error::{Error, Result};
-use crate::named;
 
 named! {
     /// A transform of events, with tonic's name and arguments; those for the sensor's size are left out, as it is known. Times are
@@ -136,6 +136,26 @@ named! {
         /// How many.
         n: Span,
     }
+    /// Cuts each recording into slices, one a frame, and gives each event the number of its slice for a time. One of the first
+    /// four arguments says how: by time, by number of events, or into so many slices. It is the last transform.
+    ToFrame {
+        /// Microseconds of a slice.
+        time_window: Option<f64>,
+        /// Events of a slice.
+        event_count: Option<usize>,
+        /// Number of slices, equally long.
+        n_time_bins: Option<usize>,
+        /// Number of slices, with as many events each.
+        n_event_bins: Option<usize>,
+        /// What a slice shares with the next one: microseconds, events, or a part of a bin.
+        overlap: f64 = 0,
+        /// Whether what does not fill a slice at the end is one, too.
+        include_incomplete: bool = false,
+        /// Where the first slice of `time_window` begins, microseconds; without it at the first event.
+        start_time: Option<f64>,
+        /// Where its last slice ends; without it at the last event.
+        end_time: Option<f64>,
+    }
 }
 
 impl Transform {
@@ -180,6 +200,7 @@ impl Transform {
                 "0 or more, and `sigma_xy`² at most `var_x` · `var_y`",
             ),
             Transform::UniformNoise { n } => self.wants("n", n.is_within(0.0, 1e8), "from 0 to 100 million"),
+            Transform::ToFrame { .. } => Slicing::of(self).map(|_| ()),
             Transform::EventDrop {} | Transform::TimeAlignment {} | Transform::MergePolarities {} => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 """What tonic 1.7 makes of events, for tests/transforms.rs: python transforms.py > transforms.toml
 
-Two recordings: nmnist.bin beside this file, and events that are drawn here. A case has the text of a transform, how much later than
+Two recordings: sample_nmnist.bin beside this file, and events that are drawn here. A case has the text of a transform, how much later than
 in the recording its events are, and what comes out: of the drawn events all columns, of the real ones their number and a checksum.
 """
 
@@ -15,7 +15,7 @@ FIELDS = [("x", int), ("y", int), ("t", int), ("p", int)]
 
 
 def nmnist():
-    raw = np.frombuffer((pathlib.Path(__file__).parent / "nmnist.bin").read_bytes(), np.uint8).reshape(-1, 5).astype(int)
+    raw = np.frombuffer((pathlib.Path(__file__).parent / "sample_nmnist.bin").read_bytes(), np.uint8).reshape(-1, 5).astype(int)
     events = np.zeros(len(raw), FIELDS)
     events["x"], events["y"], events["p"] = raw[:, 0], raw[:, 1], raw[:, 2] >> 7
     events["t"] = ((raw[:, 2] & 127) << 16) | (raw[:, 3] << 8) | raw[:, 4]
