@@ -285,8 +285,8 @@ macro_rules! named {
         pub enum $Enum:ident, $what:literal;
         $($(#[doc = $about:literal])* $Name:ident { $($(#[doc = $key_about:literal])* $key:ident: $Ty:ty $(= $default:expr)?),* $(,)? })*
     ) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
+        $(#[$doc])*
         pub enum $Enum {
             $($(#[doc = $about])* $Name { $($(#[doc = $key_about])* $key: $Ty),* },)*
         }

@@ -41,7 +41,7 @@ impl<'a> Prepared<'a> {
         let per_epoch = train.training_order(options.batch_size, None)?.len() / options.batch_size;
         let total = programs::total_steps(options.length, per_epoch);
         let inputs = options.train.inputs();
-        let sample = options.model.sample_shape(inputs.features())?;
+        let sample = options.model.sample_shape(&inputs.encoded_features())?;
         let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);
         let (resident, kept) = Resident::of(&options.train);
         Ok(Prepared {

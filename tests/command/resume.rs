@@ -144,7 +144,7 @@ const BEGUN: &str = "train --model model.toml --data data.safetensors --rules ru
                      --epochs 2 --shift 0.1 --augment DropEvent(p=0.1) --seed 7 --validation 0.2 --patience 9";
 
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
-const CHANGED: [(&str, &str, &str); 35] = [
+const CHANGED: [(&str, &str, &str); 36] = [
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "another data (--data: sha256:"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
@@ -176,6 +176,7 @@ const CHANGED: [(&str, &str, &str); 35] = [
     ("--steps", "--steps 21", "another length (--epochs or --steps: 16 steps there, 21 steps here)"),
     ("--time-steps", "--time-steps 6", "another number of time steps (--time-steps: 5 there, 6 here)"),
     ("--shift", "--shift 0", "another shift (--shift: 0.1 there, 0 here)"),
+    ("--encode", "--encode Latency(tau=2)", "another coding of samples (--data or --encode: images, rate 1 at "),
     ("--augment", "--augment none", "another augmentation (--augment: DropEvent(p = 0.1) there, none here)"),
     (
         "--augment",
@@ -448,7 +449,9 @@ fn trains_of_spikes_are_tested_as_in_training() {
     trains(DType::U8, 1, 50, None).write(&folder.path("spikes.safetensors")).expect("a file");
     folder.succeeds("train --model model.toml --data spikes.safetensors --batch-size 10 --epochs 1 --out run");
     let line = "predict --params run/params.safetensors --data data.safetensors --output o.safetensors";
-    assert!(folder.succeeds(line).1.contains("another coding of samples (--data: spikes there, counts here)"));
+    assert!(
+        folder.succeeds(line).1.contains("another coding of samples (--data or --encode: spikes there, counts here)")
+    );
 }
 
 #[test]
