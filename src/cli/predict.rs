@@ -10,7 +10,7 @@ use spiq::predict::{Predictions, Settings, Weights, predictions};
 use spiq::provenance::{Provenance, key};
 use spiq::ptq::{is_quantized, read_weights};
 use spiq::quant::Mode;
-use spiq::train::Checkpoint;
+use spiq::train::{Checkpoint, check_finite};
 use spiq::{Error, Result, table};
 
 use super::choice::{Device, Numerics, Rounding};
@@ -97,6 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         false => {
             let checkpoint = Checkpoint { arrays: file.arrays, metadata: file.metadata };
             let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
+            check_finite(&params, &trained.source)?;
             params.extend(checkpoint.statistics());
             params
         }

@@ -14,7 +14,7 @@ use spiq::{Error, ErrorKind, Result};
 use spiq_events::{Described, Transform};
 
 use super::choice::{Device, GradDtype, Numerics};
-use super::learning::Learning;
+use super::learning::{Arithmetic, Learning};
 use super::plan::Plan;
 use super::progress::Training;
 use super::recordings::{Recordings, TestSamples};
@@ -63,9 +63,9 @@ pub struct Arguments {
     /// digits]
     #[arg(long, value_name = "DATA")]
     pub(super) data: Option<PathBuf>,
-    /// What is quantized and how; `none` for full precision [default: the recipe's, int8 weights and activations; with
-    /// another model than the recipe's nothing]
-    #[arg(long, value_name = "R.toml | none")]
+    /// What is quantized and how: a file; `int8`, or `int4,int8`, for all weights and activations; `none` for full precision
+    /// [default: the recipe's, int8; with another model than the recipe's nothing]
+    #[arg(long, help_heading = "Arithmetic", value_name = "R.toml | W,A | none")]
     pub(super) rules: Option<PathBuf>,
     /// Start from these parameters [default: drawn at random, as flax and Spyx do]
     #[arg(long, value_name = "P.safetensors")]
@@ -74,13 +74,13 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     pub(super) recipe: Option<recipe::Name>,
     /// How numbers are rounded [default: as in the training of --init, if it says it, else exact]
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = "Arithmetic", value_enum)]
     pub(super) numerics: Option<Numerics>,
     /// Element type of the products that give the gradients [default: f32]
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = "Arithmetic", value_enum)]
     pub(super) grad_dtype: Option<GradDtype>,
     /// Time steps of a tile, for which each layer computes its products at once [default: all of them]
-    #[arg(long, value_name = "K", value_parser = argument::count)]
+    #[arg(long, help_heading = "Arithmetic", value_name = "K", value_parser = argument::count)]
     pub(super) time_tile: Option<usize>,
     /// Samples a step [default: the recipe's, 32]
     #[arg(long, value_name = "N", value_parser = argument::count)]
@@ -142,6 +142,8 @@ pub struct Arguments {
     /// Where it runs; the CPU's plugin is installed at the first use [default: cpu]
     #[arg(long, value_enum)]
     pub(super) device: Option<Device>,
+    #[command(flatten)]
+    pub(super) arithmetic: Arithmetic,
     #[command(flatten)]
     pub(super) learning: Learning,
     #[command(flatten)]

@@ -18,7 +18,7 @@ use spiq_hlo::{Array, TensorType};
 use crate::config::{ModelConfig, RuleConfig};
 use crate::error::Result;
 use crate::nn::Sequential;
-use crate::quant::{Arithmetic, Gradients, Numerics, Rules};
+use crate::quant::{Arithmetic, Gradients, Numerics, Precision, Rules};
 use crate::random::Rngs;
 
 /// A model and the rules it is quantized by.
@@ -41,6 +41,7 @@ pub struct Network {
     config: ModelConfig,
     rules: Rules,
     arithmetic: Arithmetic,
+    precision: Precision,
     time_tile: Option<usize>,
     model: Sequential,
 }
@@ -57,7 +58,7 @@ impl Network {
     /// A network from a model and rules that are checked already, as those of a file are.
     pub fn with_rules(config: ModelConfig, rules: Rules) -> Network {
         let model = Sequential::from(&config);
-        Network { config, rules, arithmetic: Arithmetic::default(), time_tile: None, model }
+        Network { config, rules, arithmetic: Arithmetic::default(), precision: Precision::F32, time_tile: None, model }
     }
 
     /// The same network with this rounding; a new one has [`Numerics::default`].
@@ -70,6 +71,18 @@ impl Network {
     #[must_use]
     pub fn with_gradients(self, gradients: Gradients) -> Network {
         Network { arithmetic: Arithmetic { gradients, ..self.arithmetic }, ..self }
+    }
+
+    /// The same network with products of this width where no rule quantizes them; a new one has [`Precision::default`].
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Network {
+        Network { precision, ..self }
+    }
+
+    /// The same network in which nothing is quantized.
+    #[must_use]
+    pub fn without_rules(self) -> Network {
+        Network { rules: Rules::default(), ..self }
     }
 
     /// The same network cut along time into tiles of so many steps; `None` takes all steps for one tile.
@@ -96,6 +109,11 @@ impl Network {
     /// The width of the products on the way back.
     pub fn gradients(&self) -> Gradients {
         self.arithmetic.gradients
+    }
+
+    /// The width of the products that no rule quantizes.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Time steps of a tile; `None` where all are one.

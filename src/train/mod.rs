@@ -59,7 +59,7 @@ mod validation;
 pub use crate::optim::Optimizer;
 pub use crate::provenance::{Best, Length, Patience, Validation};
 pub use crate::record::{Metrics, Record, read_records};
-pub use checkpoint::{Checkpoint, prepare_folder};
+pub use checkpoint::{Checkpoint, check_finite, prepare_folder};
 pub use model::{ForwardPass, Given, Model, Outputs, Purpose};
 pub use objective::{Loss, Metric};
 pub use options::{Event, Options, Summary};

@@ -62,16 +62,20 @@ impl Changes<'_> {
 ///
 /// `all` are the labels of all training samples.
 ///
+/// With `full` the steps are those of this network, which is not quantized, with the statistics of the plan's.
+///
 /// There is one loop for any number of steps, so that their results are the same bits however they are divided.
 pub(crate) fn steps(
     plan: &Plan,
+    full: Option<&Network>,
     (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
     changes: &Changes,
     most: usize,
 ) -> Result<(Program, Function, Kept)> {
     let layout = changes.check(&plan.encoding)?;
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
-    let pass = training_pass(plan, loss)?;
+    let pass = training_pass(plan, full, |model, x| asked(model, x, loss))?;
+    loss.check_layers(pass.counted())?;
     let inputs = Signature::default()
         .with(Role::Parameter, params.clone())
         .with(Role::Statistic, pass.statistics().clone())
@@ -90,20 +94,10 @@ pub(crate) fn steps(
             &(graph.scalar(DType::S32, 0.0), kept, losses),
             |(i, ..)| i.lt(steps),
             |(i, (now, seen, old), losses)| {
-                let (key, rows) = (row(keys, &i), row(rows, &i));
-                let (stored, labels) = plan.resident.take(samples, classes, &rows);
-                let stored = shifted(&plan.encoding, &key, &stored, changes.shift);
-                let x = match layout {
-                    None => plan.encoding.encode(&key, &stored),
-                    Some(layout) => plan.encoding.encode_changed(&key, &stored, |x| {
-                        changes.augment.apply(&derived(&key, AUGMENT), layout, x, &labels)
-                    }),
-                };
-                let [model, noise] = [MODEL, NOISE].map(|purpose| derived(&key, purpose));
+                let batch = Batch::of(plan, changes, layout, [samples, classes], &row(rows, &i), &row(keys, &i));
                 let loss = |params: &Tensors| {
-                    let given = Given { params, statistics: &seen, x: &x, keys: Some([&model, &noise]) };
-                    let outputs = pass.record(&given);
-                    (loss.on(all, &outputs, &labels.named("B")), outputs.statistics)
+                    let outputs = pass.record(&batch.given(params, &seen));
+                    (loss.on(all, &outputs, &batch.labels.named("B")), outputs.statistics)
                 };
                 let (now, seen, old, loss) = update(optimizer, &now, &old, loss);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
@@ -125,15 +119,104 @@ pub(crate) fn steps(
     ))
 }
 
-/// The forward pass of a step, with what the loss asks for.
-fn training_pass<'a>(plan: &Plan<'a>, loss: &Loss) -> Result<ForwardPass<'a>> {
-    let x = plan.encoding.x_type(plan.batch);
-    if !loss.counts_spikes() {
-        return plan.model.pass(&x, Purpose::Training);
+/// The samples of a step, and what it draws from.
+struct Batch {
+    x: Tensor,
+    labels: Tensor,
+    model: Tensor,
+    noise: Tensor,
+}
+
+impl Batch {
+    fn of(
+        plan: &Plan,
+        changes: &Changes,
+        layout: Option<Layout>,
+        [samples, classes]: [&Tensor; 2],
+        rows: &Tensor,
+        key: &Tensor,
+    ) -> Batch {
+        let (stored, labels) = plan.resident.take(samples, classes, rows);
+        let stored = shifted(&plan.encoding, key, &stored, changes.shift);
+        let x = match layout {
+            None => plan.encoding.encode(key, &stored),
+            Some(layout) => plan
+                .encoding
+                .encode_changed(key, &stored, |x| changes.augment.apply(&derived(key, AUGMENT), layout, x, &labels)),
+        };
+        let [model, noise] = [MODEL, NOISE].map(|purpose| derived(key, purpose));
+        Batch { x, labels, model, noise }
     }
-    let pass = plan.model.watched_pass(&x, false)?;
-    loss.check_layers(pass.counted())?;
-    Ok(pass)
+
+    fn given<'a>(&'a self, params: &'a Tensors, statistics: &'a Tensors) -> Given<'a> {
+        Given { params, statistics, x: &self.x, keys: Some([&self.model, &self.noise]) }
+    }
+}
+
+/// One training step that is looked at: parameters, statistics, optimizer state, the data set, the row and the key of a batch, to
+/// numbers that are above 0 for what is not finite: each layer, the loss, each gradient, each parameter after the update.
+pub(crate) fn check(
+    plan: &Plan,
+    full: Option<&Network>,
+    (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
+    changes: &Changes,
+) -> Result<(Program, Function, Signature)> {
+    let layout = changes.check(&plan.encoding)?;
+    let (params, batch) = (plan.model.parameter_types(), plan.batch);
+    let pass = training_pass(plan, full, |model, x| model.watched_pass(x, true))?;
+    let inputs = Signature::default()
+        .with(Role::Parameter, params.clone())
+        .with(Role::Statistic, pass.statistics().clone())
+        .with(Role::State, optimizer.state_types(&params))
+        .with(Role::Given, plan.resident.inputs())
+        .with(Role::Given, [("rows", TensorType::new(DType::S32, [1, batch]))])
+        .with(Role::Given, [("keys", TensorType::new(DType::U32, [1, 2]))]);
+    let (function, signature) = inputs.trace(|given| {
+        let [samples, classes, rows, keys] =
+            ["samples", "classes", "rows", "keys"].map(|name| given.one(Role::Given, name));
+        let first = rows.graph().scalar(DType::S32, 0.0);
+        let batch = Batch::of(plan, changes, layout, [samples, classes], &row(rows, &first), &row(keys, &first));
+        let (now, seen, old) = (given.of(Role::Parameter), given.of(Role::Statistic), given.of(Role::State));
+        let ((loss, broken), grads) = value_and_grad(&now, |params| {
+            let outputs = pass.record(&batch.given(params, &seen));
+            (loss.on(all, &outputs, &batch.labels.named("B")), outputs.broken)
+        });
+        let (updates, _) = optimizer.update_with_value(&grads, &old, &now, &loss);
+        let flags =
+            |tensors: Tensors| -> Tensors { tensors.iter().map(|(path, t)| (path.clone(), not_finite(t))).collect() };
+        vec![
+            (Role::Broken, broken),
+            (Role::Loss, flags([("loss".to_owned(), loss)].into())),
+            (Role::Gradient, flags(grads)),
+            (Role::Parameter, flags(apply_updates(&now, &updates))),
+        ]
+    })?;
+    Ok((Program::named("checked_step"), function, signature))
+}
+
+/// 1 where an element is not finite, else 0, f32.
+fn not_finite(tensor: &Tensor) -> Tensor {
+    let axes: Vec<usize> = (0..tensor.rank()).collect();
+    tensor.is_finite().not().convert(DType::F32).reduce_max(&axes)
+}
+
+/// The forward pass of a step, of the model or, where `full` is given, of that network, with the statistics of the model.
+fn training_pass<'a>(
+    plan: &Plan<'a>,
+    full: Option<&'a Network>,
+    pass: impl Fn(&'a dyn Model, &TensorType) -> Result<ForwardPass<'a>>,
+) -> Result<ForwardPass<'a>> {
+    let x = plan.encoding.x_type(plan.batch);
+    let own = pass(plan.model, &x)?;
+    match full {
+        None => Ok(own),
+        Some(full) => pass(full, &x).map(|full| full.calibrating(own)),
+    }
+}
+
+/// The pass of a training step with what the loss asks for.
+fn asked<'a>(model: &'a dyn Model, x: &TensorType, loss: &Loss) -> Result<ForwardPass<'a>> {
+    if loss.counts_spikes() { model.watched_pass(x, false) } else { model.pass(x, Purpose::Training) }
 }
 
 /// The row with this number, an s32 scalar, of a matrix.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use spiq_hlo::{Array, TensorType};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, check_finite};
 use super::journal::Journal;
 use super::model::Model;
 use super::objective::check_class_weights;
@@ -167,7 +167,11 @@ pub(super) fn start(
     kept: &Kept,
     now: Provenance,
 ) -> Result<Start> {
-    let read = |path: &PathBuf| Checkpoint::load(path)?.select(&kept.params, &path.display().to_string());
+    let read = |path: &PathBuf| {
+        let source = path.display().to_string();
+        let values = Checkpoint::load(path)?.select(&kept.params, &source)?;
+        check_finite(&values, &source).map(|()| values)
+    };
     let initial = options.init.as_ref().map(read).transpose()?;
     let init = initial.as_ref().map(|values| Init::From(Digest::of_arrays(values)));
     if options.resume {
@@ -234,13 +238,15 @@ pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: u
         Some(ByName { optimizer, learning_rate, schedule, groups }) => {
             (Some(optimizer), Some(learning_rate), Some(schedule), Some(groups))
         }
-        None => (options.optimizer.own_text(total), None, None, None),
+        // Its groups are its own, so that there are none of a flag's.
+        None => (options.optimizer.own_text(total), None, None, Some("none".to_owned())),
     };
     Provenance {
         time_steps: Some(time_steps),
         coding: Some(inputs.coding()),
         data: Some(Digest::of_data(&options.train, &options.test)),
         seed: Some(options.seed),
+        rules_from: Some(options.rules_from as u64),
         optimizer,
         learning_rate,
         schedule,

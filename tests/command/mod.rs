@@ -5,6 +5,7 @@ mod config;
 mod data;
 mod display;
 mod judged;
+mod learning;
 mod property;
 mod provenance;
 mod reading;

@@ -43,6 +43,7 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         metric: Metric::default(),
         batch_size: 32,
         length: Length::Steps(2),
+        rules_from: 0,
         time_steps: 4,
         shift: 0.0,
         augment: Augmentation::default(),
