@@ -104,11 +104,17 @@ impl Inputs {
 
     /// What the samples are: what their file says, else what its values are. Spikes that are stored as f32 count as reals.
     pub fn coding(&self) -> Coding {
-        if let Some(code) = self.code {
-            return Coding::Values(code);
-        }
-        match (self.encoder, self.largest()) {
+        match (self.encoder, self.code) {
             (Some(encoder), _) => Coding::Images(encoder),
+            (None, Some(code)) => Coding::Values(code),
+            (None, None) => self.stored_coding(),
+        }
+    }
+
+    /// What they are before a code is chosen for them.
+    pub(crate) fn stored_coding(&self) -> Coding {
+        match (self.encoder, self.largest()) {
+            (Some(Encoder { max, .. }), _) => Coding::Images(Encoder::rate(max)),
             (None, Some(0 | 1)) => Coding::Spikes,
             (None, Some(2..=127)) => Coding::Counts,
             (None, _) => Coding::Reals,

@@ -533,7 +533,7 @@ fn what_contradicts_the_training_is_noted() {
         ("--numerics qwix", "(--numerics: exact there, qwix here)"),
         ("--model model.toml", "(--model: threshold = 1.0 there, threshold = 0.9 here)"),
         ("--seed 1", "spikes are drawn from --seed 1"),
-        ("--data bright.safetensors", "(--data: images, rate 1 at 16 there, images, rate 1 at 20 here)"),
+        ("--data bright.safetensors", "(--data or --encode: images, rate 1 at 16 there, images, rate 1 at 20 here)"),
     ] {
         let data = if flags.contains("--data") { "" } else { "--data test.safetensors" };
         let noted = folder.succeeds(&format!("{line} {data} {flags}")).1;
