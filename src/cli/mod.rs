@@ -6,9 +6,11 @@ mod choice;
 mod client;
 mod data;
 mod doctor;
+mod evaluate;
 mod failure;
 mod inspect;
 mod learning;
+mod page;
 mod plan;
 mod plugin;
 mod predict;
@@ -18,8 +20,12 @@ mod progress;
 mod quantize;
 mod recipe;
 mod recordings;
+mod report;
+mod reproduce;
 mod screen;
+mod several;
 mod step;
+mod sweep;
 mod train;
 mod trained;
 
@@ -45,7 +51,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Train(train::Arguments),
+    // Much larger than the others.
+    Train(Box<train::Arguments>),
+    Sweep(sweep::Arguments),
+    Evaluate(evaluate::Arguments),
+    Report(report::Arguments),
     Predict(predict::Arguments),
     Quantize(quantize::Arguments),
     Inspect(inspect::Arguments),
@@ -63,6 +73,9 @@ pub fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
+        Command::Sweep(arguments) => sweep::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Quantize(arguments) => quantize::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),

@@ -220,6 +220,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         shuffle: chosen.order.is_none_or(|order| order == Order::Shuffled),
         seed: chosen.seed.unwrap_or(default.seed),
         init: arguments.init.clone(),
+        tensorboard: arguments.tensorboard,
         resume: arguments.resume,
         ..default
     })
@@ -264,7 +265,8 @@ fn encoded(data: Dataset, arguments: &Arguments, chosen: &Provenance) -> Result<
     }
 }
 
-fn default_folder(data: Option<&Path>) -> PathBuf {
+/// Where the results of a data file go.
+pub fn default_folder(data: Option<&Path>) -> PathBuf {
     let name = data.and_then(Path::file_stem).unwrap_or("digits".as_ref());
     Path::new("runs").join(name)
 }

@@ -65,6 +65,7 @@ impl Network {
             rates: pass.spike_rates,
             counts: pass.spike_counts,
             broken: pass.broken,
+            driven: pass.driven,
         };
         let traced = self.model.trace_with(x, wanted);
         traced.map_err(|errors| Error::input(errors.to_string()))

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{Array, TensorType};
 
+use crate::by_path::Tensors;
 use crate::config::{ModelConfig, RuleConfig};
 use crate::error::Result;
 use crate::nn::Sequential;
@@ -124,6 +125,12 @@ impl Network {
     /// Types of the parameters by path.
     pub fn parameter_types(&self) -> BTreeMap<String, TensorType> {
         self.model.parameter_types()
+    }
+
+    /// How many weights meet an input that is not zero; see the model's own.
+    #[track_caller]
+    pub(crate) fn operations(&self, weights: &Tensors, counts: &Tensors) -> Tensors {
+        self.model.operations(weights, counts)
     }
 
     /// Initial parameters by path: those of flax and Spyx for this seed.

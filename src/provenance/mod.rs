@@ -279,6 +279,11 @@ impl Provenance {
         metadata.entry(key::spiq.to_owned()).or_insert_with(|| VERSION.to_owned());
     }
 
+    /// What is known, in the order of the entries: name, flag (empty where none sets it), text.
+    pub fn entries(&self) -> Vec<(&'static str, &'static str, String)> {
+        self.rows().into_iter().filter_map(|row| Some((row.name, row.flag, row.text?))).collect()
+    }
+
     /// In what `now` is another than this, in the order of the entries; what one of them does not know is left out.
     pub fn differences(&self, now: &Provenance) -> Vec<Difference> {
         let pairs = self.rows().into_iter().zip(now.rows());

@@ -133,7 +133,7 @@ impl From<Named> for Outputs {
 
 impl From<Outcome> for Outputs {
     fn from(outcome: Outcome) -> Outputs {
-        let Outcome { traces, state: states, spike_rates, spike_counts, broken } = outcome;
+        let Outcome { traces, state: states, spike_rates, spike_counts, broken, driven: _ } = outcome;
         Outputs { states, spike_rates, spike_counts, broken, ..Outputs::from(traces) }
     }
 }

@@ -52,6 +52,8 @@ pub struct Options<M: ?Sized = Network> {
     pub seed: i64,
     /// Initial parameters from here instead of drawn ones.
     pub init: Option<PathBuf>,
+    /// Whether the history is also written for TensorBoard.
+    pub tensorboard: bool,
     /// Where the results go.
     pub out: PathBuf,
     /// Whether to go on from the checkpoint in `out`, to bitwise the same end as an uninterrupted run. Everything that decides
@@ -86,6 +88,7 @@ impl<M: Model> Options<M> {
             shuffle: true,
             seed: 0,
             init: None,
+            tensorboard: false,
             out: out.into(),
             resume: false,
         }

@@ -2,7 +2,7 @@
 
 use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
-use super::model::{ForwardPass, Given, Model, Purpose};
+use super::model::{ForwardPass, Given, Model, Outputs, Purpose};
 use super::objective::{Loss, Metric};
 use super::resident::Resident;
 use super::start::Kept;
@@ -12,7 +12,7 @@ use crate::compile::Program;
 use crate::data::Encoding;
 use crate::error::{Error, Result};
 use crate::network::{Forward, Network};
-use crate::nn::{Axes, integral_crossentropy};
+use crate::nn::{Axes, Named, integral_crossentropy};
 use crate::optim::{GradientTransformation, apply_updates};
 use crate::provenance::Length;
 use crate::random::GraphKey;
@@ -299,6 +299,25 @@ pub(crate) struct Reads {
 /// How a model does on a batch: parameters, statistics of static scales, the data set, the batch's rows, a key, to the metric of
 /// each sample, f32 [B], and then, for each of the layers that are named, its mean number of spikes a neuron and step, f32 [B].
 pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function, Reads)> {
+    let (program, function, reads) = examined(plan, |outputs, labels| {
+        [("measured".to_owned(), metric.of(outputs, labels).convert(DType::F32))].into()
+    })?;
+    let measured = function.result_types().into_iter().next().expect("the metric comes first");
+    if measured.dims != [plan.batch] {
+        return Err(Error::input(format!(
+            "the metric `{}` gives {measured} for {} samples; it must give a number for each sample, [B]",
+            metric.name(),
+            plan.batch
+        )));
+    }
+    Ok((program, function, reads))
+}
+
+/// What `examine` makes of a model's outputs for a batch and its labels, in the order of the names; else like [`answers`].
+pub(crate) fn examined(
+    plan: &Plan,
+    examine: impl FnOnce(&Outputs, &Named) -> Tensors,
+) -> Result<(Program, Function, Reads)> {
     let batch = plan.batch;
     let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Test)?;
     let inputs = Signature::default()
@@ -314,15 +333,8 @@ pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function
         let x = plan.encoding.encode(key, &stored);
         let (params, statistics) = (given.of(Role::Parameter), given.of(Role::Statistic));
         let outputs = pass.record(&Given { params: &params, statistics: &statistics, x: &x, keys: None });
-        let measured = metric.of(&outputs, &labels.named("B")).convert(DType::F32);
-        vec![(Role::Given, [("measured".to_owned(), measured)].into()), (Role::SpikeRate, outputs.spike_rates)]
+        vec![(Role::Given, examine(&outputs, &labels.named("B"))), (Role::SpikeRate, outputs.spike_rates)]
     })?;
-    if let Some(Port { ty, .. }) = signature.results_of(Role::Given).find(|port| port.ty.dims != [batch]) {
-        return Err(Error::input(format!(
-            "the metric `{}` gives {ty} for {batch} samples; it must give a number for each sample, [B]",
-            metric.name()
-        )));
-    }
     let (paths, rates) = (names(signature.arrays()), names(signature.results_of(Role::SpikeRate)));
     Ok((Program::named("answers"), function, Reads { paths, rates }))
 }

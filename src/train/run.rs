@@ -17,7 +17,7 @@ use super::model::Model;
 use super::options::{Event, Options, Summary};
 use super::prepared::Prepared;
 use super::resident::Resident;
-use super::start::{self, BEST, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, Start};
+use super::start::{self, BEST, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, SUMMARY, Start};
 use super::validation::Judge;
 use crate::data::{Dataset, replace_file, test_key};
 use crate::display::history;
@@ -36,8 +36,8 @@ const IN_FLIGHT: usize = 2;
 /// Where the options do not say, a call takes about this long: so long may Ctrl-C have to wait.
 const CALL: Duration = Duration::from_millis(100);
 
-/// Trains a model and leaves `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl` and `training.svg` in the folder of
-/// the options, and, for `spiq predict`, `model.toml` and `rules.toml` of a network. `events` hears what happens. When `stop`
+/// Trains a model and leaves `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl`, `summary.json` (once it has
+/// ended) and `training.svg` in the folder of the options, and, for `spiq predict`, `model.toml` and `rules.toml` of a network. `events` hears what happens. When `stop`
 /// becomes true, the run saves what it has and ends.
 ///
 /// The order of epoch e is drawn from `fold_in(PRNGKey(seed), e)`, the spikes of step s from
@@ -92,7 +92,7 @@ fn to_the_end<'s, 'a: 's>(
     let Tested { metric: test_accuracy, spike_rates } = test.wait()?;
     let validation_accuracy = validation.map(|answers| answers.wait()).transpose()?.map(|tested| tested.metric);
     let files = run.leave(test_accuracy, interrupted)?;
-    Ok(Summary {
+    let summary = Summary {
         test_accuracy,
         validation_accuracy,
         best: run.judge.as_ref().and_then(Judge::best),
@@ -103,7 +103,13 @@ fn to_the_end<'s, 'a: 's>(
         steps_per_second: (run.done - run.first) as f64 / stepping.max(1e-9),
         interrupted,
         files,
-    })
+    };
+    let path = run.options.out.join(SUMMARY);
+    // One who only looks at the end again has not trained.
+    if !interrupted && (summary.steps > 0 || !path.exists()) {
+        replace_file(&path, &serde_json::to_vec_pretty(&summary).expect("numbers"))?;
+    }
+    Ok(summary)
 }
 
 /// A program of its own for validation, where the test samples lie in another file.

@@ -9,7 +9,8 @@ use super::checkpoint::{Checkpoint, check_finite};
 use super::journal::Journal;
 use super::model::Model;
 use super::objective::check_class_weights;
-use super::options::Options;
+use super::options::{Options, Summary};
+use super::prepared::Prepared;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::nn::READOUTS;
@@ -18,11 +19,12 @@ use crate::pjrt::Client;
 use crate::provenance::{
     Best, Digest, Init, Length, ModelText, Order, Patience, Provenance, Tile, Validation, absolute,
 };
-use crate::record::{Metrics, Record, read_records};
+use crate::record::{Metrics, Record, TENSORBOARD, read_records};
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 pub(super) const PARAMS: &str = "params.safetensors";
 pub(super) const BEST: &str = "best.safetensors";
+pub(super) const SUMMARY: &str = "summary.json";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
 
@@ -206,6 +208,34 @@ fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<
     Ok(Start { values, done, provenance: now.or(then), best })
 }
 
+/// Refuses options that do not fit each other or the data, as a run of them would.
+///
+/// # Errors
+/// Of kind `Input`.
+pub fn check_options(options: &Options<dyn Model>) -> Result<()> {
+    check(options)?;
+    Prepared::of(options).map(drop)
+}
+
+/// How a run ended that these options begin, if the folder of the options has its end.
+///
+/// # Errors
+/// Of kind `Input`: the run there is another one, or its files are damaged.
+pub fn finished(client: &Client, options: &Options<dyn Model>) -> Result<Option<Summary>> {
+    let path = options.out.join(SUMMARY);
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    check(options)?;
+    let prepared = Prepared::of(options)?;
+    let now = provenance(options, client, prepared.total);
+    let checkpoint = checkpoint_in(&options.out)?;
+    let source = options.out.join(CHECKPOINT).display().to_string();
+    Provenance::read(&checkpoint.metadata, &source)?.check_same_run(&now, &source)?;
+    let summary = serde_json::from_str(&text);
+    summary
+        .map(Some)
+        .map_err(|cause| Error::input(format!("{} is not a summary of a run", path.display())).because(cause))
+}
+
 /// The checkpoint of the run whose results are in a folder. Its metadata say all that decides the bits of the run
 /// ([`Provenance`]).
 ///
@@ -275,7 +305,7 @@ pub(super) fn clear(options: &Options<dyn Model>) -> Result<()> {
     if options.resume {
         return Ok(());
     }
-    for name in [CHECKPOINT, PARAMS, BEST, PICTURE] {
+    for name in [CHECKPOINT, PARAMS, BEST, PICTURE, SUMMARY, TENSORBOARD] {
         let path = options.out.join(name);
         if is_init(options, name) {
             continue;
@@ -306,6 +336,10 @@ pub(super) fn journal(options: &Options<dyn Model>, done: usize, per_epoch: usiz
     let metrics = match options.resume {
         true => Metrics::resume(&path, |record| before(record, done, per_epoch))?,
         false => Metrics::create(&path)?,
+    };
+    let metrics = match options.tensorboard {
+        true => metrics.with_tensorboard(&options.out.join(TENSORBOARD), &read_records(&path)?)?,
+        false => metrics,
     };
     Ok(Journal::new(metrics, options.metric.clone(), losses_of_epoch(&path, done, per_epoch)?))
 }

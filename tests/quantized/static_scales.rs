@@ -51,6 +51,7 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         shuffle: true,
         seed: 1,
         init: None,
+        tensorboard: false,
         out: out.to_owned(),
         resume: false,
     }
