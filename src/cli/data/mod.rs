@@ -1,17 +1,27 @@
 //! `spiq data`: recordings of event cameras and cochleas. One file a subcommand.
 
+mod convert;
+mod fetch;
 mod info;
 mod make;
+mod show;
 
 use clap::{Args, Subcommand};
 use spiq::Result;
 
 const EXAMPLES: &str = "\
 Examples:
+  spiq data fetch shd
   spiq data make --output made.h5 --samples 500
-  spiq data info made.h5";
+  spiq data info made.h5 --picture made.svg
+  spiq data show made.h5 --sample 3
+  spiq data convert made.h5 --output made.safetensors --bins 100 --dt 0.01 --channels 140
 
-/// Look at recordings, convert them, make them, fetch them
+What is read: HDF5 in the layout of SHD and SSC (.h5), N-MNIST (folders 0 to 9 of .bin), DVS Gesture (.npy, AEDAT 3.1),
+AEDAT 4, NumPy's .npy and .npz with (x, y, p, t) or (t, unit); a folder of any of them, whose folders are the classes.
+`spiq train --data` reads them too.";
+
+/// Recordings of events: look at them, convert them, make them up, download them
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -22,7 +32,10 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     Info(info::Arguments),
+    Show(show::Arguments),
+    Convert(convert::Arguments),
     Make(make::Arguments),
+    Fetch(fetch::Arguments),
 }
 
 /// Runs the command.
@@ -32,6 +45,9 @@ enum Action {
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
         Action::Info(arguments) => info::run(arguments),
+        Action::Show(arguments) => show::run(arguments),
+        Action::Convert(arguments) => convert::run(arguments),
         Action::Make(arguments) => make::run(arguments),
+        Action::Fetch(arguments) => fetch::run(arguments),
     }
 }
