@@ -8,7 +8,7 @@ use spiq_hlo::{Array, DType, Function, Tensor, TensorType, vmap};
 use crate::by_path::Tensors;
 use crate::compile::Program;
 use crate::data::{Coding, Inputs};
-use crate::data::{Encoding, TEST_GROUP, group_key, test_key};
+use crate::data::{Encoding, TEST_GROUP, encoded_features, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::{Forward, Network};
 use crate::nn::{Axes, Readout};
@@ -250,8 +250,8 @@ struct Batch {
 
 impl Plan<'_> {
     fn new<'a>(network: &Network, inputs: &'a Inputs, settings: &Settings) -> Result<Plan<'a>> {
-        let sample = network.sample_shape(inputs.features())?;
         let coding = settings.coding.map_or(inputs.coding(), |trained| inputs.coding_for(trained));
+        let sample = network.sample_shape(&encoded_features(inputs, coding))?;
         let encoding = Encoding::coded(inputs, coding, settings.time_steps).shaped(sample);
         let test = match settings.test_part {
             Some(first) if first >= inputs.count() => {

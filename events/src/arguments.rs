@@ -158,6 +158,30 @@ impl Argument for Span {
     }
 }
 
+/// A number for columns and one for rows, or one for both.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair<T> {
+    /// Along columns.
+    pub x: T,
+    /// Along rows.
+    pub y: T,
+}
+
+impl<T: Argument + Copy + PartialEq> Argument for Pair<T> {
+    const WANTED: &'static str = "a number or two, `[x, y]`";
+
+    fn read(value: &Value) -> Option<Pair<T>> {
+        let Some(both) = value.as_array() else { return T::read(value).map(|both| Pair { x: both, y: both }) };
+        let [x, y] = both.as_slice() else { return None };
+        Some(Pair { x: T::read(x)?, y: T::read(y)? })
+    }
+
+    fn text(&self) -> Option<String> {
+        let (x, y) = (self.x.text()?, self.y.text()?);
+        Some(if self.x == self.y { x } else { format!("[{x}, {y}]") })
+    }
+}
+
 /// The arguments of a call, taken one after the other.
 pub struct Arguments<'a> {
     call: &'a Call,
@@ -261,8 +285,8 @@ macro_rules! named {
         pub enum $Enum:ident, $what:literal;
         $($(#[doc = $about:literal])* $Name:ident { $($(#[doc = $key_about:literal])* $key:ident: $Ty:ty $(= $default:expr)?),* $(,)? })*
     ) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
+        $(#[$doc])*
         pub enum $Enum {
             $($(#[doc = $about])* $Name { $($(#[doc = $key_about])* $key: $Ty),* },)*
         }

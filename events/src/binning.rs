@@ -79,6 +79,7 @@ pub fn pack(
     let description = collection.description().clone();
     let count = description.count;
     let sensor = pipeline.sensor(description.sensor)?;
+    let binning = &binning.of_frames(pipeline);
     let passes = 1 + usize::from(binning.needs_longest());
     let mut longest = 0;
     if binning.needs_longest() {
@@ -140,6 +141,15 @@ fn for_each(
 }
 
 impl Binning {
+    /// The binning after these transforms. Where they cut recordings into frames themselves, an event's time is the number of its
+    /// frame.
+    fn of_frames(&self, pipeline: &Pipeline) -> Binning {
+        match pipeline.frames() {
+            None => self.clone(),
+            Some(count) => Binning { bins: count.or(self.bins), dt: Some(1e-6), ..self.clone() },
+        }
+    }
+
     fn needs_longest(&self) -> bool {
         self.bins.is_none() || self.dt.is_none()
     }

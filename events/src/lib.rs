@@ -4,7 +4,9 @@
 //! A [`Collection`] yields one [`Sample`] after the other, so that a data set larger than memory can be read;
 //! [`pack`] makes frames of them.
 
+#[macro_use]
 pub mod arguments;
+
 mod binning;
 mod calls;
 mod collection;
@@ -17,7 +19,7 @@ mod survey;
 mod transforms;
 mod writers;
 
-pub use arguments::{Argument, Arguments, Described, Span};
+pub use arguments::{Argument, Arguments, Described, Pair, Span};
 pub use binning::{Binning, Dropped, Packed, pack};
 pub use calls::{Call, calls, split};
 pub use collection::{Collection, Description, Mended, Sample};
@@ -27,5 +29,5 @@ pub use fetch::{Progress, Step, fetch};
 pub use nearest::nearest;
 pub use readers::{Archive, KNOWN, Known, open};
 pub use survey::{Spread, Survey, Surveyed, survey};
-pub use transforms::Pipeline;
+pub use transforms::{Pipeline, Transform};
 pub use writers::{MadeUp, Names, Spikes, write_spikes};

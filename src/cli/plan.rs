@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use spiq::augment::Augmentation;
 use spiq::config::ModelConfig;
-use spiq::data::Dataset;
+use spiq::data::{Coding, Dataset};
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
@@ -105,8 +105,8 @@ fn init(path: &Path) -> Result<Trained> {
 
 /// What stays as it was where a new run starts from parameters: the network that they belong to, but for its rules.
 fn of_network(init: &Trained) -> Provenance {
-    let Provenance { model, numerics, precision, time_steps, .. } = init.provenance.clone();
-    Provenance { model, numerics, precision, time_steps, ..Provenance::default() }
+    let Provenance { model, numerics, precision, time_steps, coding, .. } = init.provenance.clone();
+    Provenance { model, numerics, precision, time_steps, coding, ..Provenance::default() }
 }
 
 /// What the flags say.
@@ -243,8 +243,9 @@ fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Res
         }
         None => (Dataset::digits(), "the built-in digits".to_owned()),
     };
+    let data = encoded(data, arguments, chosen)?;
     let (classes, outputs) = (data.classes(), network.classes());
-    let refused = match network.sample_shape(data.inputs().features()) {
+    let refused = match network.sample_shape(&data.inputs().encoded_features()) {
         Ok(_) if classes <= outputs => return Ok(data),
         Ok(_) => format!("there are {classes} classes, but the model has {outputs} outputs"),
         Err(error) => error.to_string(),
@@ -253,6 +254,15 @@ fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Res
         true => format!("{source}: {refused}"),
         false => format!("{source}: {refused}; the model is the recipe's, give another one with --model"),
     }))
+}
+
+/// The data with the encoder of the flag, else that of before, where it is one for such data.
+fn encoded(data: Dataset, arguments: &Arguments, chosen: &Provenance) -> Result<Dataset> {
+    match (arguments.encode, chosen.coding.and_then(Coding::code)) {
+        (Some(code), _) => data.encoded(code),
+        (None, Some(code)) if data.inputs().takes(code) => data.encoded(code),
+        (None, _) => Ok(data),
+    }
 }
 
 /// Where the results of a data file go.

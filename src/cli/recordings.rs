@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
-use spiq::Result;
-use spiq::data::{Dataset, ReadFile, Reading, holds_arrays};
+use spiq::data::{Dataset, Pipeline, ReadFile, Reading, holds_arrays};
 use spiq::provenance::{Elements, Provenance};
+use spiq::{Error, Result};
 
 use super::argument;
 use super::progress::Samples;
@@ -27,9 +27,23 @@ pub struct Recordings {
     /// Whether an element is 1 for any number of events, instead of their number
     #[arg(long)]
     presence: bool,
-    /// Transforms of the events before they are summed, under tonic's names: 'Denoise(filter_time = 10000), MergePolarities'
-    #[arg(long, value_name = "TRANSFORMS")]
+    /// Transforms of the events before they are summed, under tonic's names: 'Denoise(filter_time = 10000), MergePolarities', or a
+    /// file of them (`[[transforms]]`, a `type` and arguments each); a table is at the end of `spiq train --help`
+    #[arg(long, value_name = "TRANSFORMS | P.toml", value_parser = transforms)]
     transform: Option<String>,
+}
+
+/// The text of transforms, whichever way they are said.
+fn transforms(said: &str) -> Result<String> {
+    let is_file = !said.contains('(') && Path::new(said).extension().is_some_and(|end| end == "toml");
+    let read = match is_file {
+        true => Pipeline::from_toml(
+            &std::fs::read_to_string(said).map_err(|cause| Error::file(Path::new(said), "read", cause))?,
+            said,
+        ),
+        false => Pipeline::parse(said),
+    };
+    read.map(|pipeline| pipeline.text()).map_err(|error| Error::input(error.to_string()))
 }
 
 impl Recordings {

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use spiq::augment::{Augment, Augmentation};
+use spiq::data::Code;
 use spiq::provenance::{Best, Validation};
 use spiq::table;
 use spiq::train::{Options, Summary};
 use spiq::{Error, ErrorKind, Result};
-use spiq_events::Described;
+use spiq_events::{Described, Transform};
 
 use super::choice::{Device, GradDtype, Numerics};
 use super::learning::{Arithmetic, Learning};
@@ -41,9 +42,12 @@ those of an older one before it begins.";
 
 /// The examples, and the tables that flags name rows of.
 fn after_help() -> String {
-    let augment = Described::help(Augment::TABLE);
+    let [encode, augment, transforms] = [Code::TABLE, Augment::TABLE, Transform::TABLE].map(Described::help);
     format!(
-        "{EXAMPLES}\n\nChanges of training samples for --augment, divided by commas, each with its arguments and their defaults:\n{augment}"
+        "{EXAMPLES}\n\n\
+         Encoders for --encode, with their arguments and defaults:\n{encode}\n\n\
+         Changes of training samples for --augment, divided by commas, each with its arguments and their defaults:\n{augment}\n\n\
+         Transforms of recordings for --transform likewise; times are microseconds:\n{transforms}"
     )
 }
 
@@ -93,6 +97,10 @@ pub struct Arguments {
     /// it, else the recipe's, 32]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     pub(super) time_steps: Option<usize>,
+    /// How samples become spikes, such as 'Latency(tau = 5)': the table below names the encoders [default: as in the training of
+    /// --init, if it says it; else Rate for images, none for data with a time axis]
+    #[arg(long, value_name = "ENCODER", value_parser = Code::parse)]
+    pub(super) encode: Option<Code>,
     /// Probability with which a training image is moved by a pixel, in each of four directions [default: the recipe's; 0
     /// with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "F")]

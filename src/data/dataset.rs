@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use spiq_hlo::Array;
 
 use super::array_file::ArrayFile;
-use super::encoder::Encoder;
+use super::encoder::{Code, Encoder};
 use super::inputs::{Inputs, missing};
 use super::part::{Part, fold, held_out};
 use super::reading::{ReadFile, Reading};
@@ -234,6 +234,14 @@ impl Dataset {
     /// What was left out of recordings, in a sentence.
     pub fn note(&self) -> Option<&str> {
         self.origin.as_ref()?.note.as_deref()
+    }
+
+    /// The same data set, of whose samples this code makes spikes.
+    ///
+    /// # Errors
+    /// As [`Inputs::encoded`].
+    pub fn encoded(self, code: Code) -> Result<Dataset> {
+        Ok(Dataset { inputs: self.inputs.encoded(code)?, ..self })
     }
 
     /// Whether some samples are kept for the test alone.

@@ -1,8 +1,8 @@
 //! From a batch as it is stored to spikes over time, inside the compiled step. Knows nothing of models.
 
-use spiq_hlo::{DType, Tensor, TensorType};
+use spiq_hlo::{Array, DType, Tensor, TensorType};
 
-use super::{Coding, Encoder, Inputs};
+use super::{Code, Coding, Encoder, Inputs};
 use crate::augment::Layout;
 use crate::error::{Error, Result};
 use crate::random::{GraphKey, Key};
@@ -11,6 +11,10 @@ use crate::random::{GraphKey, Key};
 #[derive(Clone, Debug)]
 pub(crate) struct Encoding {
     encoder: Option<Encoder>,
+    /// What makes spikes of values over time.
+    code: Option<Code>,
+    /// Neurons that a value becomes.
+    neurons: usize,
     time_steps: usize,
     /// Shape of a stored sample at one time step.
     features: Vec<usize>,
@@ -34,13 +38,18 @@ impl Encoding {
                 Coding::Images(encoder) => Some(encoder),
                 _ => None,
             },
+            code: match coding {
+                Coding::Values(code) => Some(code),
+                _ => None,
+            },
+            neurons: coding.neurons().unwrap_or(1),
             time_steps: inputs.steps().unwrap_or(time_steps),
             features: inputs.features().to_vec(),
-            sample: inputs.features().to_vec(),
+            sample: encoded_features(inputs, coding),
             dtype: inputs.samples().dtype(),
             x_dtype: match coding {
-                Coding::Images(_) | Coding::Spikes => DType::Pred,
-                Coding::Counts => DType::S8,
+                Coding::Values(Code::Delta { off_spike: true, .. }) | Coding::Counts => DType::S8,
+                Coding::Images(_) | Coding::Spikes | Coding::Values(_) => DType::Pred,
                 Coding::Reals => DType::F32,
             },
         }
@@ -95,15 +104,21 @@ impl Encoding {
         Ok(moved(&rows, 2, &draws.index_axis(0, 1), probability).reshape(stored.dims()))
     }
 
-    /// Rows, columns and polarities of the samples, which those of images show.
+    /// Rows, columns and polarities of the samples, which those of images show. Neurons of a value count as polarities.
     ///
     /// # Errors
-    /// Of kind `Input` for samples of more axes.
+    /// Of kind `Input` for samples of more axes, and for spikes below 0.
     pub(crate) fn layout(&self) -> Result<Layout> {
-        match self.image() {
-            Ok((rows, columns)) => Ok(Layout { rows, columns, polarities: 1 }),
-            Err(_) => Layout::of(&self.features),
+        if let Some(code @ Code::Delta { off_spike: true, .. }) = self.code {
+            return Err(Error::input(format!(
+                "spikes of `{code}` may be -1, which cannot be augmented; leave one of both out"
+            )));
         }
+        let layout = match self.image() {
+            Ok((rows, columns)) => Layout { rows, columns, polarities: 1 },
+            Err(_) => Layout::of(&self.features)?,
+        };
+        Ok(Layout { polarities: layout.polarities * self.neurons, ..layout })
     }
 
     /// Spikes x [T, B, …] from a stored batch; `key` u32[2] is what a random code draws from.
@@ -111,12 +126,12 @@ impl Encoding {
     pub(crate) fn encode(&self, key: &Tensor, stored: &Tensor) -> Tensor {
         match self.encoder {
             Some(encoder) => self.of_images(encoder, key, stored),
-            None => self.in_time(&self.typed(stored)),
+            None => self.typed(stored).swap_axes(0, 1),
         }
     }
 
     /// As [`encode`](Encoding::encode), of samples that are changed before: `change` takes and gives a batch [B, T, …] in the
-    /// type of x, with the stored features.
+    /// type of x, of the elements of the [layout](Encoding::layout).
     #[track_caller]
     pub(crate) fn encode_changed(
         &self,
@@ -128,31 +143,39 @@ impl Encoding {
             Some(encoder) => self.of_images(encoder, key, stored).swap_axes(0, 1),
             None => self.typed(stored),
         };
-        let stored_shape = [&whole.dims()[..2], &self.features].concat();
-        self.in_time(&change(&whole.reshape(&stored_shape)).reshape(whole.dims()))
+        change(&whole).reshape(whole.dims()).swap_axes(0, 1)
     }
 
     /// A stored batch [B, T, …] in the type and the features of x.
     #[track_caller]
     fn typed(&self, stored: &Tensor) -> Tensor {
-        stored.reshape(&[&stored.dims()[..2], &self.sample].concat()).convert(self.x_dtype)
-    }
-
-    /// [T, B, …] from [B, T, …].
-    #[track_caller]
-    fn in_time(&self, batch: &Tensor) -> Tensor {
-        let order: Vec<usize> = [1, 0].into_iter().chain(2..batch.rank()).collect();
-        batch.transpose(&order)
+        let dims = [&stored.dims()[..2], &self.sample].concat();
+        match self.code {
+            None => stored.reshape(&dims).convert(self.x_dtype),
+            Some(code) => code.over_time(&stored.convert(DType::F32)).reshape(&dims),
+        }
     }
 
     /// Spikes [T, B, …] of images [B, …].
     #[track_caller]
     fn of_images(&self, encoder: Encoder, key: &Tensor, stored: &Tensor) -> Tensor {
-        let stored = stored.reshape(&[&stored.dims()[..1], &self.sample].concat());
-        let Encoder::Rate { max } = encoder;
-        let dims = [&[self.time_steps], stored.dims()].concat();
-        GraphKey::new(key).bernoulli(&dims, stored.convert(DType::F32) / f64::from(max))
+        let values = match encoder.code {
+            Code::Rate { .. } => stored.convert(DType::F32) / f64::from(encoder.max),
+            // A compiler divides by a constant as by its reciprocal, which moves a spike whose time is just between two steps.
+            _ => {
+                let parts: Vec<f32> = (0..=u8::MAX).map(|byte| f32::from(byte) / encoder.max).collect();
+                let parts = stored.graph().constant(&Array::new([parts.len()], parts).expect("a part for each byte"));
+                parts.take(&stored.convert(DType::S32), 0)
+            }
+        };
+        let spikes = encoder.code.spikes(&GraphKey::new(key), &values, self.time_steps);
+        spikes.reshape(&[&[self.time_steps], &stored.dims()[..1], &self.sample].concat())
     }
+}
+
+/// The shape of a sample at one time step after this coding, of stored ones.
+pub(crate) fn encoded_features(inputs: &Inputs, coding: Coding) -> Vec<usize> {
+    inputs.features().iter().copied().chain(coding.neurons()).collect()
 }
 
 /// Samples whose spikes are drawn together in a test: those of sample n depend on the others' number.

@@ -7,7 +7,8 @@ use spiq_hlo::{Array, DType};
 use super::array_file::ArrayFile;
 use super::coding::Coding;
 use super::dataset::Dataset;
-use super::encoder::Encoder;
+use super::encode::encoded_features;
+use super::encoder::{Code, Encoder};
 use crate::error::{Error, Result};
 
 /// The name of the tensor with spikes over time.
@@ -21,6 +22,8 @@ pub(super) const INPUTS: &str = "inputs";
 pub struct Inputs {
     samples: Array,
     encoder: Option<Encoder>,
+    /// What makes spikes of values over time.
+    code: Option<Code>,
     /// Whether the file says how images are encoded, or their contents do.
     says_encoder: bool,
 }
@@ -49,13 +52,13 @@ impl Inputs {
             }
             (Some(inputs), None) => {
                 checked(INPUTS, inputs, &[DType::U8, DType::F32], "[N, T, …]", 3)?;
-                Ok(Inputs { samples: inputs.clone(), encoder: None, says_encoder: true })
+                Ok(Inputs { samples: inputs.clone(), encoder: None, code: None, says_encoder: true })
             }
             (None, Some(images)) => {
                 checked("images", images, &[DType::U8], "[N, …]", 2)?;
                 let said = if Dataset::are_digits(images) { Some(Encoder::DIGITS) } else { encoder(file, source)? };
                 let (encoder, says_encoder) = (said.unwrap_or(Encoder::BYTES), said.is_some());
-                Ok(Inputs { samples: images.clone(), encoder: Some(encoder), says_encoder })
+                Ok(Inputs { samples: images.clone(), encoder: Some(encoder), code: None, says_encoder })
             }
             (None, None) => Err(missing("`inputs` or `images`", file, source)),
         }
@@ -81,23 +84,55 @@ impl Inputs {
         self.encoder
     }
 
+    /// The same samples, of which this code makes spikes.
+    ///
+    /// # Errors
+    /// Of kind `Input` for a code that is not for such samples.
+    pub fn encoded(self, code: Code) -> Result<Inputs> {
+        match self.encoder {
+            Some(encoder) if self.takes(code) => Ok(Inputs { encoder: Some(Encoder { code, ..encoder }), ..self }),
+            Some(_) => Err(Error::input(format!("`{code}` is for values over time, but these are images"))),
+            None if self.takes(code) => Ok(Inputs { code: Some(code), ..self }),
+            None => Err(Error::input(format!("`{code}` is for images, but these samples have a time axis already"))),
+        }
+    }
+
+    /// Whether a code is for such samples: images, or values with a time axis.
+    pub fn takes(&self, code: Code) -> bool {
+        if self.encoder.is_some() { code.is_for_images() } else { code.is_for_time() }
+    }
+
     /// What the samples are: what their file says, else what its values are. Spikes that are stored as f32 count as reals.
     pub fn coding(&self) -> Coding {
-        match (self.encoder, self.largest()) {
+        match (self.encoder, self.code) {
             (Some(encoder), _) => Coding::Images(encoder),
+            (None, Some(code)) => Coding::Values(code),
+            (None, None) => self.stored_coding(),
+        }
+    }
+
+    /// What they are before a code is chosen for them.
+    pub(crate) fn stored_coding(&self) -> Coding {
+        match (self.encoder, self.largest()) {
+            (Some(Encoder { max, .. }), _) => Coding::Images(Encoder::rate(max)),
             (None, Some(0 | 1)) => Coding::Spikes,
             (None, Some(2..=127)) => Coding::Counts,
             (None, _) => Coding::Reals,
         }
     }
 
-    /// What the samples are to a network that was trained on such: the same, where they can be. Images whose file does not say
-    /// how they are encoded are encoded so; numbers that are spikes or counts may be taken for such, and those for numbers.
+    /// What the samples are to a network that was trained on such: the same, where they can be. Images are encoded so, from the
+    /// largest value that their file says, if it does; numbers that are spikes or counts may be taken for such, and those for numbers.
     pub fn coding_for(&self, trained: Coding) -> Coding {
         let own = self.coding();
         let fits = match (own, trained) {
-            (Coding::Images(_), Coding::Images(_)) => !self.says_encoder,
+            (Coding::Images(own), Coding::Images(trained)) => {
+                let max = if self.says_encoder { own.max } else { trained.max };
+                return Coding::Images(Encoder { max, ..trained });
+            }
             (Coding::Images(_), _) | (_, Coding::Images(_)) => false,
+            (_, Coding::Values(_)) => true,
+            (Coding::Values(_), _) => false,
             (_, Coding::Reals) => true,
             (_, Coding::Counts) => self.are_integers_to(127.0),
             (_, Coding::Spikes) => self.are_integers_to(1.0),
@@ -118,9 +153,15 @@ impl Inputs {
         self.encoder.is_none().then(|| self.samples.dims()[1])
     }
 
-    /// Shape of one sample at one time step.
+    /// Shape of one sample at one time step, as it is stored.
     pub fn features(&self) -> &[usize] {
         &self.samples.dims()[if self.encoder.is_some() { 1 } else { 2 }..]
+    }
+
+    /// Shape of one sample at one time step as the network sees it: with an axis more where the code makes several neurons of a
+    /// value.
+    pub fn encoded_features(&self) -> Vec<usize> {
+        encoded_features(self, self.coding())
     }
 
     /// The samples at these places, in this order, as one array [B, …] of the samples' own type.
@@ -170,7 +211,7 @@ fn check(array: &Array, types: &[DType], axes: &str, least: usize) -> std::resul
 fn encoder(file: &ArrayFile, source: &str) -> Result<Option<Encoder>> {
     let Some(text) = file.metadata.get("max") else { return Ok(None) };
     match text.parse::<f32>() {
-        Ok(max) if max.is_finite() && max > 0.0 => Ok(Some(Encoder::Rate { max })),
+        Ok(max) if max.is_finite() && max > 0.0 => Ok(Some(Encoder::rate(max))),
         _ => Err(Error::input(format!("{source}: the metadata entry `max` is `{text}`, not a positive number"))),
     }
 }

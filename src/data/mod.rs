@@ -1,6 +1,7 @@
 //! Data sets and the files that hold arrays. Knows nothing of training, models or devices.
 
 mod array_file;
+mod codes;
 mod coding;
 mod dataset;
 mod encode;
@@ -13,8 +14,8 @@ mod replace_file;
 pub use array_file::ArrayFile;
 pub use coding::Coding;
 pub use dataset::Dataset;
-pub(crate) use encode::{Encoding, TEST_GROUP, group_key, test_key};
-pub use encoder::Encoder;
+pub(crate) use encode::{Encoding, TEST_GROUP, encoded_features, group_key, test_key};
+pub use encoder::{Code, Encoder};
 pub use inputs::Inputs;
 pub use reading::{DEFAULT_BINS, ReadFile, Reading, array_file, holds_arrays};
 pub use replace_file::replace_file;

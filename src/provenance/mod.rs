@@ -117,7 +117,7 @@ provenance! {
     /// Time steps of a sample.
     time_steps: usize, Outputs, "number of time steps", "--time-steps";
     /// As what samples are shown to the network.
-    coding: Coding, Outputs, "coding of samples", "--data";
+    coding: Coding, Outputs, "coding of samples", "--data or --encode";
     /// Frames of a recording of events.
     bins: usize, Outputs, "number of bins", "--bins";
     /// Seconds of a frame.

@@ -47,7 +47,7 @@ impl<'a> Prepared<'a> {
         let total = programs::total_steps(options.length, per_epoch);
         let full = unquantized(options, total)?;
         let inputs = options.train.inputs();
-        let sample = options.model.sample_shape(inputs.features())?;
+        let sample = options.model.sample_shape(&inputs.encoded_features())?;
         let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);
         let (resident, kept) = Resident::of(&options.train);
         Ok(Prepared {

@@ -80,10 +80,7 @@ fn spike_trains_have_steps_and_images_do_not() {
     assert_eq!(Inputs::from_file(&images, "d").unwrap().encoder(), Some(Encoder::BYTES));
     images.metadata.insert("max".into(), "7".into());
     let inputs = Inputs::from_file(&images, "d").unwrap();
-    assert_eq!(
-        (inputs.encoder(), inputs.steps(), inputs.features()),
-        (Some(Encoder::Rate { max: 7.0 }), None, &[4, 4][..])
-    );
+    assert_eq!((inputs.encoder(), inputs.steps(), inputs.features()), (Some(Encoder::rate(7.0)), None, &[4, 4][..]));
     images.metadata.insert("max".into(), "NaN".into());
     assert!(Inputs::from_file(&images, "d").is_err());
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
-use spiq::data::{Coding, Encoder};
+use spiq::data::{Code, Coding, Encoder};
 use spiq::provenance::{
     Best, Digest, Elements, Init, Kernels, Length, ModelText, Order, Patience, Provenance, Tile, Validation, key,
 };
@@ -62,7 +62,15 @@ fn drawn(key: Key) -> Provenance {
     let count = |key: Key| 1 + key.bits32(1)[0] as usize % (i32::MAX as usize);
     let text = |key: Key| format!("{:x} \"ü\"\n\ttwo lines", key.bits32(1)[0]);
     let max = (number(next()).abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
-    let codings = [Coding::Images(Encoder::Rate { max }), Coding::Spikes, Coding::Counts, Coding::Reals];
+    let code = |text| Code::parse(text).expect("a code");
+    let codings = [
+        Coding::Images(Encoder::rate(max)),
+        Coding::Images(Encoder { max, code: code("Latency(tau = 0.1, clip = true)") }),
+        Coding::Spikes,
+        Coding::Counts,
+        Coding::Reals,
+        Coding::Values(code("Delta(threshold = 1e-9)")),
+    ];
     let fold = Validation::Fold { number: count(next()), of: count(next()) };
     let share = Validation::Share(next().uniform(1, 0.01, 0.99)[0].into());
     let validations = [Validation::None, Validation::Own, share, Validation::Samples(count(next())), fold];

@@ -182,6 +182,7 @@ const CHANGED: &[(&str, &str, &str)] = &[
     ("--steps", "--steps 21", "another length (--epochs or --steps: 16 steps there, 21 steps here)"),
     ("--time-steps", "--time-steps 6", "another number of time steps (--time-steps: 5 there, 6 here)"),
     ("--shift", "--shift 0", "another shift (--shift: 0.1 there, 0 here)"),
+    ("--encode", "--encode Latency(tau=2)", "another coding of samples (--data or --encode: images, rate 1 at "),
     ("--augment", "--augment none", "another augmentation (--augment: DropEvent(p = 0.1) there, none here)"),
     (
         "--augment",
@@ -460,7 +461,9 @@ fn trains_of_spikes_are_tested_as_in_training() {
     trains(DType::U8, 1, 50, None).write(&folder.path("spikes.safetensors")).expect("a file");
     folder.succeeds("train --model model.toml --data spikes.safetensors --batch-size 10 --epochs 1 --out run");
     let line = "predict --params run/params.safetensors --data data.safetensors --output o.safetensors";
-    assert!(folder.succeeds(line).1.contains("another coding of samples (--data: spikes there, counts here)"));
+    assert!(
+        folder.succeeds(line).1.contains("another coding of samples (--data or --encode: spikes there, counts here)")
+    );
 }
 
 #[test]
@@ -530,7 +533,7 @@ fn what_contradicts_the_training_is_noted() {
         ("--numerics qwix", "(--numerics: exact there, qwix here)"),
         ("--model model.toml", "(--model: threshold = 1.0 there, threshold = 0.9 here)"),
         ("--seed 1", "spikes are drawn from --seed 1"),
-        ("--data bright.safetensors", "(--data: images, rate 1 at 16 there, images, rate 1 at 20 here)"),
+        ("--data bright.safetensors", "(--data or --encode: images, rate 1 at 16 there, images, rate 1 at 20 here)"),
     ] {
         let data = if flags.contains("--data") { "" } else { "--data test.safetensors" };
         let noted = folder.succeeds(&format!("{line} {data} {flags}")).1;

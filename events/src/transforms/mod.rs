@@ -1,27 +1,98 @@
 //! Transforms of events under tonic's names.
+//!
+//! Those that are deterministic give what tonic 1.6 gives, event by event, but where tonic is wrong; each such place says so, and a
+//! test shows it. Those that are random draw from the same distributions.
 
+mod draws;
+mod drop;
+mod filter;
+mod slices;
+mod space;
+mod table;
+mod time;
+
+pub use table::Transform;
+
+use super::calls::{Call, calls};
 use super::error::{Error, Result};
 use super::events::{Events, Sensor};
+use draws::Draws;
+use slices::Slicing;
 
 /// Transforms, one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Pipeline {}
+pub struct Pipeline {
+    transforms: Vec<Transform>,
+}
 
 impl Pipeline {
     /// The transforms of a text such as `Denoise(filter_time = 1e4), MergePolarities`.
     ///
     /// # Errors
-    /// `Input` for a name or an argument that is not there.
+    /// `Input` for a name or an argument that is not there, with the nearest that is; for a value that cannot be.
+    ///
+    /// ```
+    /// use spiq_events::Pipeline;
+    /// let pipeline = Pipeline::parse("Denoise(filter_time = 1e4), MergePolarities")?;
+    /// assert_eq!(pipeline.text(), "Denoise(filter_time = 10000), MergePolarities");
+    /// assert!(Pipeline::parse("Denoize(filter_time = 1e4)").unwrap_err().to_string().contains("did you mean `Denoise`?"));
+    /// # Ok::<(), spiq_events::Error>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Pipeline> {
-        match text.trim() {
-            "" => Ok(Pipeline::default()),
-            _ => Err(Error::input(format!("there is no transform `{text}`"))),
+        Pipeline::of(&calls(text)?)
+    }
+
+    /// The transforms of a file: `[[transforms]]` with a `type` each and its arguments. `source` names it in messages.
+    ///
+    /// # Errors
+    /// `Input` for text that is no such TOML, and as [`parse`](Pipeline::parse).
+    ///
+    /// ```
+    /// use spiq_events::Pipeline;
+    /// let file = "[[transforms]]\ntype = \"Denoise\"\nfilter_time = 10000\n\n[[transforms]]\ntype = \"MergePolarities\"\n";
+    /// assert_eq!(Pipeline::from_toml(file, "pipeline.toml")?, Pipeline::parse("Denoise(filter_time = 1e4), MergePolarities")?);
+    /// # Ok::<(), spiq_events::Error>(())
+    /// ```
+    pub fn from_toml(text: &str, source: &str) -> Result<Pipeline> {
+        let refused = |reason: String| Error::input(format!("{source}: {reason}"));
+        let mut file: toml::Table = toml::from_str(text)
+            .map_err(|error| refused(format!("it is no TOML: {}", error.to_string().trim_end())))?;
+        let rows = file.remove("transforms").unwrap_or(toml::Value::Array(Vec::new()));
+        if let Some(key) = file.keys().next() {
+            return Err(refused(format!("there is no key `{key}`; a file of transforms holds `[[transforms]]`")));
         }
+        let toml::Value::Array(rows) = rows else {
+            return Err(refused("`transforms` is no list; write `[[transforms]]` before each".into()));
+        };
+        let call = |(place, row): (usize, toml::Value)| match row {
+            toml::Value::Table(mut arguments) => match arguments.remove("type") {
+                Some(toml::Value::String(name)) => Ok(Call { name, arguments }),
+                _ => Err(refused(format!("transform {} has no `type = \"NAME\"`", place + 1))),
+            },
+            _ => Err(refused(format!("transform {} is no table; write `[[transforms]]` before each", place + 1))),
+        };
+        let calls = rows.into_iter().enumerate().map(call).collect::<Result<Vec<Call>>>()?;
+        Pipeline::of(&calls).map_err(|error| refused(error.to_string()))
+    }
+
+    fn of(calls: &[Call]) -> Result<Pipeline> {
+        let transforms = calls.iter().map(read).collect::<Result<Vec<Transform>>>()?;
+        let before_last = transforms.iter().rev().skip(1);
+        match before_last.into_iter().find(|transform| matches!(transform, Transform::ToFrame { .. })) {
+            None => Ok(Pipeline { transforms }),
+            Some(early) => Err(Error::input(format!("`{}` must be the last transform", early.text()))),
+        }
+    }
+
+    /// Whether it ends with `ToFrame`, so that times are numbers of frames; and how many frames each recording has then, where
+    /// that is no matter of the recording.
+    pub fn frames(&self) -> Option<Option<usize>> {
+        self.transforms.last().and_then(|last| Slicing::of(last).ok()).map(|slicing| slicing.count())
     }
 
     /// The text from which [`parse`](Pipeline::parse) makes it again.
     pub fn text(&self) -> String {
-        String::new()
+        self.transforms.iter().map(Transform::text).collect::<Vec<_>>().join(", ")
     }
 
     /// The sensor of what it makes of events of a sensor.
@@ -29,10 +100,174 @@ impl Pipeline {
     /// # Errors
     /// `Input` where a transform does not fit the sensor.
     pub fn sensor(&self, sensor: Sensor) -> Result<Sensor> {
-        Ok(sensor)
+        self.transforms.iter().try_fold(sensor, |sensor, transform| transform.sensor(sensor))
     }
 
-    /// Applies all of them in turn. What is random is drawn from `seed` and the number of the sample alone, so that samples may be
-    /// read in any order.
-    pub fn apply(&self, _events: &mut Events, _sensor: Sensor, _seed: u64, _sample: u64) {}
+    /// Applies all of them in turn to events of a sensor that [`sensor`](Pipeline::sensor) accepts. What is random is drawn from
+    /// `seed` and the number of the sample alone, so that samples may be read in any order.
+    pub fn apply(&self, events: &mut Events, sensor: Sensor, seed: u64, sample: u64) {
+        let mut draws = Draws::of(seed, sample);
+        self.transforms.iter().fold(sensor, |sensor, transform| {
+            let after = transform.sensor(sensor).unwrap_or(sensor);
+            // As tonic's `Compose`: nothing is done to nothing.
+            if !events.is_empty() {
+                transform.apply(events, (sensor, after), &mut draws);
+            }
+            after
+        });
+    }
+}
+
+/// The transform of a call.
+fn read(call: &Call) -> Result<Transform> {
+    let transform = Transform::of(call)?;
+    transform.check().map(|()| transform)
+}
+
+impl Transform {
+    /// The sensor of what it makes of events of a sensor.
+    fn sensor(&self, sensor: Sensor) -> Result<Sensor> {
+        let Sensor { width, height, polarities } = sensor;
+        match self {
+            Transform::Downsample { spatial_factor, target_size, .. } => {
+                let factor = space::factor(*spatial_factor, *target_size, sensor);
+                let side = |side: u16, factor: f64| {
+                    let last = f64::from(side - 1) * factor;
+                    let fits = last < f64::from(u16::MAX);
+                    fits.then_some(last as u16 + 1)
+                };
+                match (side(width, factor.x), side(height, factor.y)) {
+                    (Some(width), Some(height)) => Ok(Sensor { width, height, polarities }),
+                    _ => Err(Error::input(format!(
+                        "`{}` makes a sensor of {width} x {height} larger than 65535; give a smaller factor",
+                        self.text()
+                    ))),
+                }
+            }
+            Transform::CenterCrop { size } => {
+                // A cochlea has one row, which is not cropped.
+                let rows = if height == 1 { 1 } else { size.y as u16 };
+                Ok(Sensor { width: size.x as u16, height: rows, polarities })
+            }
+            Transform::RandomCrop { target_size } => {
+                let (columns, rows) = (target_size.x as u16, if height == 1 { 1 } else { target_size.y as u16 });
+                if columns > width || rows > height {
+                    return Err(Error::input(format!(
+                        "`{}` cuts more than there is out of a sensor of {width} x {height}; give a smaller `target_size`",
+                        self.text()
+                    )));
+                }
+                Ok(Sensor { width: columns, height: rows, polarities })
+            }
+            Transform::MergePolarities {} => Ok(Sensor { polarities: 1, ..sensor }),
+            Transform::RandomFlipPolarity { .. } if polarities < 2 => Err(Error::input(format!(
+                "`{}` is for sensors with two polarities; these events have one, leave it out",
+                self.text()
+            ))),
+            Transform::RandomFlipUD { .. } if height < 2 => Err(Error::input(format!(
+                "`{}` is for sensors with rows; these events have channels, leave it out",
+                self.text()
+            ))),
+            _ => Ok(sensor),
+        }
+    }
+
+    /// Applies it to events, of which there are some, of a sensor that it makes another one.
+    fn apply(&self, events: &mut Events, (sensor, after): (Sensor, Sensor), draws: &mut Draws) {
+        match *self {
+            Transform::Denoise { filter_time } => filter::denoise(events, sensor, filter_time),
+            Transform::Decimation { n } => filter::decimate(events, sensor, n),
+            Transform::RefractoryPeriod { delta } => {
+                let delta = draws.of_span(delta);
+                filter::refractory(events, sensor, if delta.is_finite() { delta as i64 } else { i64::MAX });
+            }
+            Transform::DropPixel { ref coordinates, hot_pixel_frequency } => match (coordinates, hot_pixel_frequency) {
+                (Some(pixels), _) => filter::drop_pixels(events, sensor, pixels),
+                (None, frequency) => filter::drop_hot(events, sensor, frequency.unwrap_or(f64::INFINITY)),
+            },
+            Transform::RandomDropPixel { p } => drop::pixels(events, sensor, p, draws),
+            Transform::DropEvent { p } => drop::part(events, draws.of_span(p), draws),
+            Transform::DropEventByTime { duration_ratio } => drop::span(events, draws.of_span(duration_ratio), draws),
+            Transform::DropEventByArea { area_ratio } => drop::area(events, sensor, draws.of_span(area_ratio), draws),
+            Transform::EventDrop {} => drop::one_of_four(events, sensor, draws),
+            Transform::CropTime { min, max } => {
+                events.keep(|events, i| (min..=max.unwrap_or(i64::MAX)).contains(&events.t[i]));
+            }
+            Transform::TimeAlignment {} => time::align(events),
+            Transform::TimeSkew { coefficient, offset } => {
+                time::skew(events, draws.of_span(coefficient), draws.of_span(offset));
+            }
+            Transform::TimeJitter { std, clip_negative } => time::jitter(events, std, clip_negative, draws),
+            Transform::RandomTimeReversal { p, flip_polarities } => {
+                if draws.happens(p) {
+                    time::reverse(events, flip_polarities && sensor.polarities == 2);
+                }
+            }
+            Transform::Downsample { time_factor, spatial_factor, target_size } => {
+                time::skew(events, time_factor, 0.0);
+                space::downsample(events, space::factor(spatial_factor, target_size, sensor));
+            }
+            Transform::CenterCrop { .. } => space::crop_centre(events, sensor, after),
+            Transform::RandomCrop { .. } => space::crop_anywhere(events, sensor, after, draws),
+            Transform::SpatialJitter { var_x, var_y, sigma_xy, clip_outliers } => {
+                space::jitter(events, sensor, [var_x, var_y, sigma_xy], clip_outliers, draws);
+            }
+            Transform::RandomFlipLR { p } => {
+                if draws.happens(p) {
+                    events.x.iter_mut().for_each(|x| *x = sensor.width - 1 - *x);
+                }
+            }
+            Transform::RandomFlipUD { p } => {
+                if draws.happens(p) {
+                    events.y.iter_mut().for_each(|y| *y = sensor.height - 1 - *y);
+                }
+            }
+            Transform::RandomFlipPolarity { p } => {
+                if draws.happens(p) {
+                    events.p.iter_mut().for_each(|p| *p = !*p);
+                }
+            }
+            Transform::MergePolarities {} => events.p.fill(true),
+            Transform::ToFrame { .. } => {
+                if let Ok(slicing) = Slicing::of(self) {
+                    slices::number(events, &slicing);
+                }
+            }
+            Transform::UniformNoise { n } => drop::noise(events, sensor, draws.of_span(n) as usize, draws),
+        }
+    }
+}
+
+impl Events {
+    /// Keeps those of which this says so, in their order.
+    fn keep(&mut self, mut wanted: impl FnMut(&Events, usize) -> bool) {
+        let mut kept = 0;
+        for i in 0..self.len() {
+            if wanted(self, i) {
+                (self.t[kept], self.x[kept], self.y[kept], self.p[kept]) = (self.t[i], self.x[i], self.y[i], self.p[i]);
+                kept += 1;
+            }
+        }
+        self.truncate(kept);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.t.truncate(len);
+        self.x.truncate(len);
+        self.y.truncate(len);
+        self.p.truncate(len);
+    }
+
+    /// Puts them in the order of their times; those of one time stay in theirs.
+    fn sort(&mut self) {
+        if self.t.is_sorted() {
+            return;
+        }
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|i| self.t[*i]);
+        let Events { t, x, y, p } = std::mem::take(self);
+        for i in order {
+            self.push(t[i], x[i], y[i], p[i]);
+        }
+    }
 }
