@@ -126,6 +126,10 @@ pub fn holds_arrays(path: &Path) -> bool {
     if path.is_dir() || is_missing {
         return false;
     }
+    // A pipe need never begin; what is no file is refused there.
+    if path.metadata().is_ok_and(|meta| !meta.is_file()) {
+        return true;
+    }
     let mut start = [0; 9];
     let begins_as_json = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start[8] == b'{';
     begins_as_json || path.extension().is_none_or(|extension| extension == "safetensors")
