@@ -10,6 +10,7 @@ mod collection;
 mod error;
 mod events;
 mod readers;
+pub mod sound;
 mod transforms;
 
 pub use binning::{Binning, Dropped, Packed, pack};
