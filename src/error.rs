@@ -63,6 +63,16 @@ impl Error {
     }
 }
 
+/// What is wrong with recordings, in the same words.
+impl From<spiq_events::Error> for Error {
+    fn from(error: spiq_events::Error) -> Error {
+        match error {
+            spiq_events::Error::File { action, path, cause } => Error::file(&path, action, cause),
+            other => Error::input(other.to_string()),
+        }
+    }
+}
+
 /// The errors of a trace as one error, of kind [`Graph`](ErrorKind::Graph).
 impl From<GraphErrors> for Error {
     fn from(errors: GraphErrors) -> Error {

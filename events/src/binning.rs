@@ -1,21 +1,30 @@
 //! Events summed into frames, and a whole collection of them in one array.
 
-use super::collection::{Collection, Description};
-use super::error::Result;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use super::collection::{Collection, Description, Sample};
+use super::error::{Error, Result};
+use super::events::{Events, Sensor};
 use super::transforms::Pipeline;
+
+/// What random transforms draw from, together with the number of the sample.
+const SEED: u64 = 0;
 
 /// How events become frames.
 ///
 /// Times count from 0, the start of the recording. With `bins` and `dt` a frame lasts `dt` seconds and there are `bins` of them;
-/// with `bins` alone the longest recording is divided into so many; with `dt` alone there are as many as the longest recording needs.
-/// Later events are dropped and counted.
+/// with `bins` alone the longest recording is divided into so many, which reads the collection twice; with `dt` alone there are as
+/// many as the longest recording needs, which reads it twice too. Later events are dropped and counted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Binning {
     /// Number of frames.
     pub bins: Option<usize>,
     /// Seconds of a frame.
     pub dt: Option<f64>,
-    /// Channels to sum neighbours into: 700 to 140 sums groups of 5. Of a sensor with rows, these are columns and rows both.
+    /// Channels to sum neighbours into: 700 to 140 sums groups of 5. Where it does not divide them, channel `x` of `width` goes to
+    /// `x * channels / width`, rounded down, so that groups differ by one: 700 to 128 sums groups of 5 and 6. Of a sensor with rows,
+    /// these are columns, and rows are summed alike: 346 x 260 to 173 gives 173 x 130.
     pub channels: Option<usize>,
     /// Whether an element is 1 for any number of events, instead of their number (at most 255).
     pub presence: bool,
@@ -43,21 +52,234 @@ pub struct Packed {
     pub labels: Vec<u32>,
     /// The speaker of each sample; empty where the file has none.
     pub speakers: Vec<u32>,
+    /// How they were summed, with the number of frames and their duration as they came out.
+    pub binning: Binning,
     /// The collection.
     pub description: Description,
+    /// Number of events read, those dropped included.
+    pub events: u64,
     /// What is in no frame.
     pub dropped: Dropped,
+    /// How many samples the reader had to put in the order of their times.
+    pub sorted: usize,
 }
 
 /// Reads all samples, applies the transforms and sums their events into frames. `progress` hears how many of how many samples are done.
+/// Samples are read and transformed on a thread of their own. Takes the memory of the frames and of a few samples.
 ///
 /// # Errors
 /// Those of the collection; `Input` for a binning that does not fit it.
 pub fn pack(
-    _collection: Box<dyn Collection>,
-    _pipeline: &Pipeline,
-    _binning: &Binning,
-    _progress: &mut dyn FnMut(usize, usize),
+    mut collection: Box<dyn Collection>,
+    pipeline: &Pipeline,
+    binning: &Binning,
+    progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Packed> {
-    todo!("the readers come first")
+    let description = collection.description().clone();
+    let count = description.count;
+    let sensor = pipeline.sensor(description.sensor)?;
+    let passes = 1 + usize::from(binning.needs_longest());
+    let mut longest = 0;
+    if binning.needs_longest() {
+        for_each(&mut *collection, pipeline, |place, sample| {
+            longest = longest.max(sample.events.t.last().copied().unwrap_or(0));
+            progress(place + 1, passes * count);
+            Ok(())
+        })?;
+        collection.restart()?;
+    }
+    let grid = Grid::new(binning, sensor, longest)?;
+    let mut packed = grid.packed(description, binning)?;
+    let size = grid.size();
+    for_each(&mut *collection, pipeline, |place, sample| {
+        let frames = packed.frames.get_mut(place * size..(place + 1) * size);
+        let frames =
+            frames.ok_or_else(|| Error::input(format!("there are more samples than the {count} announced")))?;
+        let dropped = &mut packed.dropped;
+        packed.events += sample.events.len() as u64 + sample.mended.without_time;
+        dropped.without_time += sample.mended.without_time;
+        packed.sorted += usize::from(sample.mended.sorted);
+        grid.sum(&sample.events, frames, dropped);
+        packed.labels.extend(sample.label);
+        packed.speakers.extend(sample.speaker);
+        progress((passes - 1) * count + place + 1, passes * count);
+        Ok(())
+    })?;
+    // Labels of some samples are the labels of none.
+    [&mut packed.labels, &mut packed.speakers].into_iter().filter(|all| all.len() < count).for_each(Vec::clear);
+    Ok(packed)
+}
+
+/// Reads and transforms on another thread, so that the samples before are dealt with meanwhile.
+fn for_each(
+    collection: &mut dyn Collection,
+    pipeline: &Pipeline,
+    mut each: impl FnMut(usize, Sample) -> Result<()>,
+) -> Result<()> {
+    let sensor = collection.description().sensor;
+    // Enough that neither waits for the other at each sample.
+    let (sender, receiver) = sync_channel(8);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for (place, sample) in collection.enumerate() {
+                let sample = sample.map(|mut sample| {
+                    pipeline.apply(&mut sample.events, sensor, SEED, place as u64);
+                    sample
+                });
+                let ends = sample.is_err();
+                // An error of the receiver is the end of its interest.
+                if sender.send(sample).is_err() || ends {
+                    return;
+                }
+            }
+        });
+        receiver.into_iter().enumerate().try_for_each(|(place, sample)| each(place, sample?))
+    })
+}
+
+impl Binning {
+    fn needs_longest(&self) -> bool {
+        self.bins.is_none() || self.dt.is_none()
+    }
+}
+
+/// Which element of a sample's frames an event belongs to.
+struct Grid {
+    bins: usize,
+    seconds: f64,
+    /// Microseconds of a frame.
+    dt: f64,
+    /// Where in a frame a column and a row begin.
+    columns: Vec<u32>,
+    rows: Vec<u32>,
+    frame: usize,
+    dims: Vec<usize>,
+    polarities: u8,
+    presence: bool,
+}
+
+impl Grid {
+    fn new(binning: &Binning, sensor: Sensor, longest: i64) -> Result<Grid> {
+        if let Some(dt) = binning.dt.filter(|dt| !dt.is_finite() || *dt <= 0.0) {
+            return Err(Error::input(format!("a frame cannot last {dt} s; give a number above 0")));
+        }
+        let (bins, seconds) = match (binning.bins, binning.dt) {
+            (Some(0), _) => return Err(Error::input("0 bins hold nothing; give 1 at least")),
+            (Some(bins), Some(dt)) => (bins, dt),
+            (Some(bins), None) => (bins, (longest + 1) as f64 / bins as f64 / 1e6),
+            (None, Some(dt)) => ((longest as f64 / microseconds(dt)) as usize + 1, dt),
+            (None, None) => {
+                return Err(Error::input("events need frames: say how many (bins), how long each is (dt), or both"));
+            }
+        };
+        let (width, height) = channels(binning.channels, sensor)?;
+        let polarities = usize::from(sensor.polarities);
+        let of = |from: u16, to: usize, stride: usize| {
+            let group = move |x| (x * to / usize::from(from) * stride) as u32;
+            (0..usize::from(from)).map(group).collect::<Vec<u32>>()
+        };
+        let dims = match (height, polarities) {
+            (1, 1) => vec![bins, width],
+            _ => vec![bins, height, width, polarities],
+        };
+        Ok(Grid {
+            bins,
+            seconds,
+            dt: microseconds(seconds),
+            columns: of(sensor.width, width, polarities),
+            rows: of(sensor.height, height, width * polarities),
+            frame: width * height * polarities,
+            dims,
+            polarities: sensor.polarities,
+            presence: binning.presence,
+        })
+    }
+
+    /// Elements of one sample.
+    fn size(&self) -> usize {
+        self.bins * self.frame
+    }
+
+    /// Frames without events.
+    fn packed(&self, description: Description, binning: &Binning) -> Result<Packed> {
+        let (count, bins) = (description.count, self.bins);
+        let size = bins.checked_mul(self.frame).and_then(|size| size.checked_mul(count));
+        let fits = size.filter(|size| Vec::<u8>::new().try_reserve_exact(*size).is_ok());
+        let Some(size) = fits else {
+            let gigabytes = bins as f64 * self.frame as f64 * count as f64 / 1e9;
+            let hint = if binning.bins.is_some() { "fewer bins" } else { "a longer dt" };
+            let message = format!(
+                "{count} samples of {bins} frames of {} bytes take {gigabytes:.0} GB; give {hint} or fewer channels",
+                self.frame
+            );
+            return Err(Error::input(message));
+        };
+        Ok(Packed {
+            frames: vec![0; size],
+            dims: [&[count], self.dims.as_slice()].concat(),
+            labels: Vec::new(),
+            speakers: Vec::new(),
+            binning: Binning { bins: Some(bins), dt: Some(self.seconds), ..binning.clone() },
+            description,
+            events: 0,
+            dropped: Dropped::default(),
+            sorted: 0,
+        })
+    }
+
+    /// Adds a recording's events to its frames.
+    fn sum(&self, events: &Events, frames: &mut [u8], dropped: &mut Dropped) {
+        let two = self.polarities == 2;
+        let places = events.x.iter().zip(&events.y).zip(&events.p);
+        for (t, ((x, y), p)) in events.t.iter().zip(places) {
+            let frame = (*t as f64 / self.dt) as usize;
+            if *t < 0 || frame >= self.bins {
+                dropped.without_time += u64::from(*t < 0);
+                dropped.late += u64::from(*t >= 0);
+                continue;
+            }
+            let place = self.columns[usize::from(*x)] + self.rows[usize::from(*y)] + u32::from(two & p);
+            let element = &mut frames[frame * self.frame + place as usize];
+            if self.presence {
+                *element = 1;
+            } else if *element == u8::MAX {
+                dropped.saturated += 1;
+            } else {
+                *element += 1;
+            }
+        }
+    }
+}
+
+/// Of seconds. What a decimal number of seconds loses in binary is made up for, so that 0.0014 s are 1400 us.
+fn microseconds(seconds: f64) -> f64 {
+    let dt = seconds * 1e6;
+    let whole = dt.round();
+    if whole > 0.0 && (dt - whole).abs() < 1e-9 * whole { whole } else { dt }
+}
+
+/// Columns and rows of a frame.
+fn channels(channels: Option<usize>, sensor: Sensor) -> Result<(usize, usize)> {
+    let (width, height) = (usize::from(sensor.width), usize::from(sensor.height));
+    match channels {
+        None => Ok((width, height)),
+        Some(channels) if (1..=width).contains(&channels) => Ok((channels, (height * channels).div_ceil(width))),
+        Some(channels) => Err(Error::input(format!(
+            "channels are summed into fewer: {channels} is not between 1 and the {width} there are"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_duration_of_a_frame_is_what_was_typed() {
+        let typed =
+            [(0.0014, 1400.0), (0.01, 1e4), (0.001, 1e3), (1e-6, 1.0), (0.0025, 2500.0), (1.0 / 3.0, 1e6 / 3.0)];
+        for (seconds, expected) in typed {
+            assert_eq!(microseconds(seconds), expected);
+        }
+    }
 }

@@ -12,6 +12,17 @@ pub struct Sample {
     pub label: Option<u32>,
     /// Who speaks or moves, a number below that of [speakers](Description::speakers).
     pub speaker: Option<u32>,
+    /// What the reader did to the events of the file.
+    pub mended: Mended,
+}
+
+/// What a reader does to events, so that they are as [`Events`] promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Events left out, since their time is NaN, infinite or before 0.
+    pub without_time: u64,
+    /// Whether the file does not have them in the order of their times; they are put in order, those of one time as they were.
+    pub sorted: bool,
 }
 
 /// What is known of a collection before its samples are read.
@@ -35,4 +46,10 @@ pub struct Description {
 pub trait Collection: Iterator<Item = Result<Sample>> + Send {
     /// What is known before they are read.
     fn description(&self) -> &Description;
+
+    /// Goes back to the first sample.
+    ///
+    /// # Errors
+    /// `File` when it cannot be read any more.
+    fn restart(&mut self) -> Result<()>;
 }

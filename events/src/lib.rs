@@ -12,11 +12,13 @@ mod events;
 mod readers;
 pub mod sound;
 mod transforms;
+mod writers;
 
 pub use binning::{Binning, Dropped, Packed, pack};
 pub use calls::{Call, calls};
-pub use collection::{Collection, Description, Sample};
+pub use collection::{Collection, Description, Mended, Sample};
 pub use error::{Error, Result};
 pub use events::{Events, Sensor};
 pub use readers::open;
 pub use transforms::Pipeline;
+pub use writers::{MadeUp, Names, Spikes, write_spikes};

@@ -1,1 +1,3 @@
 //! The tests of recordings: readers, transforms, frames.
+
+mod packing;

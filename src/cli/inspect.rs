@@ -13,6 +13,7 @@ use spiq::{DType, Error, Function, Result, TensorType};
 
 use super::argument::names;
 use super::choice::{Device, GradDtype, Numerics, Rounding};
+use super::recordings::Recordings;
 use super::{argument, client, screen, step};
 
 const EXAMPLES: &str = "\
@@ -54,7 +55,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "forward")]
     step: bool,
     /// The data set of --step [default: numbers, or with --spikes spikes, of --time-steps steps, as many as --batch-size]
-    #[arg(long, value_name = "D.safetensors | digits", requires = "step")]
+    #[arg(long, value_name = "DATA | digits", requires = "step")]
     data: Option<PathBuf>,
     /// The optimizer of --step, with optax's defaults
     #[arg(long, value_name = "OPTIMIZER", value_parser = names(OPTIMIZERS), default_value = "adam", requires = "step")]
@@ -86,6 +87,8 @@ pub struct Arguments {
     /// Whose program it is: its kernels, and its compiler in the stage hlo [default: any; cpu for kernels and hlo]
     #[arg(long, value_enum)]
     device: Option<Device>,
+    #[command(flatten)]
+    recordings: Recordings,
 }
 
 /// Runs the command.
@@ -136,7 +139,8 @@ fn training_step(arguments: &Arguments, network: &Network) -> Result<(Program, F
         ));
     }
     let made_up = x_type(arguments, network);
-    step::program(network, &made_up, arguments.data.as_deref(), &arguments.optimizer)
+    let data = arguments.data.as_deref().map(|path| (path, &arguments.recordings));
+    step::program(network, &made_up, data, &arguments.optimizer)
 }
 
 fn text(arguments: &Arguments, source: Source<'_>, program: &Program, stage: Stage) -> Result<String> {

@@ -4,6 +4,7 @@ mod argument;
 mod bench;
 mod choice;
 mod client;
+mod data;
 mod doctor;
 mod failure;
 mod inspect;
@@ -15,6 +16,7 @@ mod profile;
 mod progress;
 mod quantize;
 mod recipe;
+mod recordings;
 mod screen;
 mod step;
 mod train;
@@ -49,6 +51,7 @@ enum Command {
     Bench(bench::Arguments),
     Doctor(doctor::Arguments),
     Plugin(plugin::Arguments),
+    Data(data::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Plugin(arguments) => plugin::run(arguments),
+        Command::Data(arguments) => data::run(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

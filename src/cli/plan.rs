@@ -15,6 +15,7 @@ use spiq::{Error, ErrorKind, Result};
 
 use super::choice::Device;
 use super::recipe::{CONSTANT, Name, Recipe};
+use super::recordings;
 use super::train::Arguments;
 use super::trained::{Trained, named_rules};
 
@@ -123,7 +124,7 @@ fn flags(arguments: &Arguments) -> Result<Provenance> {
         order: arguments.no_shuffle.then_some(Order::File),
         shift: arguments.shift,
         data_file: arguments.data.clone(),
-        ..Provenance::default()
+        ..arguments.recordings.provenance().or(arguments.test_samples.provenance())
     })
 }
 
@@ -170,12 +171,12 @@ fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {
 /// The options of a run that is told this much.
 fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, out: PathBuf) -> Result<Options> {
     let source = begun.map_or_else(|| "the model".to_owned(), |begun| format!("the model in {}", begun.source));
-    let model = chosen.model.expect("the recipe has a model").model(&source)?;
-    let network = Network::with_rules(model, chosen.rules.unwrap_or_default())
+    let model = chosen.model.as_ref().expect("the recipe has a model").model(&source)?;
+    let network = Network::with_rules(model, chosen.rules.clone().unwrap_or_default())
         .with_numerics(chosen.numerics.unwrap_or_default())
         .with_gradients(chosen.grad_dtype.unwrap_or_default())
         .with_time_tile(chosen.time_tile.and_then(Tile::steps));
-    let (train, test) = dataset(arguments, chosen.data_file.as_deref(), &network)?.split()?;
+    let (train, test) = dataset(arguments, &chosen, &network)?.split()?;
     let default = Options::new(network, train, test, out);
     let by_name = |error: Error| match begun {
         Some(Trained { source, .. }) => Error::input(format!(
@@ -206,12 +207,12 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
 }
 
 /// The data, which must be of the model's sizes.
-fn dataset(arguments: &Arguments, file: Option<&Path>, network: &Network) -> Result<Dataset> {
+fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Result<Dataset> {
     let own_model = arguments.model.is_some() || arguments.resume;
-    let (data, source) = match file {
+    let (data, source) = match chosen.data_file.as_deref() {
         // The labels are checked against the classes of a model that the user has chosen, else after the features.
         Some(path) => {
-            let read = Dataset::load(path, own_model.then(|| network.classes()));
+            let read = recordings::dataset(path, &chosen.reading()?, own_model.then(|| network.classes()));
             let moved = |error: &Error| error.kind() == ErrorKind::File && arguments.data.is_none();
             match read {
                 Err(error) if moved(&error) => {

@@ -13,6 +13,7 @@ use spiq::train::Checkpoint;
 use spiq::{Error, Result, table};
 
 use super::choice::{Device, Numerics, Rounding};
+use super::recordings::{self, Recordings};
 use super::trained::{self, Trained};
 use super::{argument, client, screen};
 
@@ -41,8 +42,8 @@ pub struct Arguments {
     /// Its parameters, as `spiq train` leaves them, or its quantized weights, as `spiq quantize` does
     #[arg(long, value_name = "P.safetensors")]
     params: PathBuf,
-    /// Samples
-    #[arg(long, value_name = "D.safetensors")]
+    /// Samples: a safetensors file, or recordings of events
+    #[arg(long, value_name = "DATA")]
     data: PathBuf,
     /// What is quantized and how; `none` for full precision [default: as it was trained; nothing, if the parameters do not
     /// say it]
@@ -72,6 +73,8 @@ pub struct Arguments {
     /// Where it runs; the CPU's plugin is installed at the first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
+    #[command(flatten)]
+    recordings: Recordings,
 }
 
 /// Runs the command.
@@ -97,7 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             params
         }
     };
-    let data = Data::load(&arguments.data, &network)?;
+    let data = Data::load(arguments, &trained.provenance, &network)?;
     check_folder(&arguments.output)?;
     let settings = settings(arguments, &trained.provenance, &data);
     let client = client::open(arguments.device)?;
@@ -137,9 +140,15 @@ struct Data {
 }
 
 impl Data {
-    fn load(path: &Path, network: &Network) -> Result<Data> {
+    fn load(arguments: &Arguments, trained: &Provenance, network: &Network) -> Result<Data> {
+        let path = &arguments.data;
         let source = path.display().to_string();
-        let file = ArrayFile::read(path)?;
+        let mut read = recordings::file(path, &arguments.recordings.reading(path, trained)?)?;
+        if let Some(speaker) = &trained.test_speaker {
+            // Other data need not know this speaker.
+            _ = read.test_on(speaker, path);
+        }
+        let file = read.file;
         let inputs = Inputs::from_file(&file, &source)?;
         let test_part = Dataset::train_part(&file, &inputs, &source)?.unwrap_or(0);
         if !file.arrays.contains_key("labels") {

@@ -1,4 +1,4 @@
-//! Progress of installations, training runs and measurements: bars on a terminal, lines elsewhere. Knows nothing of what goes on.
+//! Progress of installations, readings, training runs and measurements: bars on a terminal, lines elsewhere. Knows nothing of what goes on.
 
 use std::io::{IsTerminal, stderr};
 use std::time::Instant;
@@ -54,6 +54,26 @@ fn message(progress: &pjrt::Progress) -> String {
         pjrt::Step::Unpack => "unpacking",
     };
     format!("{doing} {} {}", progress.package, progress.version)
+}
+
+/// Shows how many samples are read: a bar on a terminal, nothing elsewhere.
+#[derive(Default)]
+pub struct Samples {
+    bar: Option<ProgressBar>,
+}
+
+impl Samples {
+    /// Shows how far it is.
+    pub fn update(&mut self, done: usize, total: usize) {
+        let bar = self.bar.get_or_insert_with(|| bar(total as u64, "reading [{bar:30}] {pos}/{len} samples"));
+        bar.set_position(done as u64);
+    }
+}
+
+impl Drop for Samples {
+    fn drop(&mut self) {
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
+    }
 }
 
 /// Shows a training run: a bar on a terminal, and a line for each epoch.

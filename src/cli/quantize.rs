@@ -15,6 +15,7 @@ use spiq::train::Checkpoint;
 use spiq::{Array, Result, table};
 
 use super::choice::{Device, Numerics};
+use super::recordings::{self, Recordings};
 use super::trained::Trained;
 use super::{argument, client, screen};
 
@@ -46,8 +47,9 @@ pub struct Arguments {
     /// What is quantized and how [default: as it was trained, if the parameters say it]
     #[arg(long, value_name = "R.toml")]
     rules: Option<PathBuf>,
-    /// Samples that static scales are taken from, in whole batches [default: the statistics beside the parameters]
-    #[arg(long, value_name = "D.safetensors")]
+    /// Samples that static scales are taken from, in whole batches: a safetensors file, or recordings of events, read as in
+    /// training [default: the statistics beside the parameters]
+    #[arg(long, value_name = "DATA")]
     calibrate: Option<PathBuf>,
     /// How numbers are rounded [default: as they were in training]
     #[arg(long, value_enum)]
@@ -68,6 +70,8 @@ pub struct Arguments {
     /// Where it runs; the CPU's plugin is installed at the first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
+    #[command(flatten)]
+    recordings: Recordings,
 }
 
 /// Runs the command.
@@ -80,7 +84,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let network = trained.network(arguments.model.as_deref(), arguments.rules.as_deref(), arguments.numerics)?;
     let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
     params.extend(checkpoint.statistics());
-    let inputs = arguments.calibrate.as_deref().map(Inputs::load).transpose()?;
+    let inputs =
+        arguments.calibrate.as_deref().map(|path| inputs(path, &arguments.recordings, &trained)).transpose()?;
     super::predict::check_folder(&arguments.output)?;
     let client = client::open(arguments.device)?;
     if let Some(inputs) = inputs {
@@ -94,6 +99,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
     trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) }, open);
     screen::print(&shown(&quantization, &arguments.output))
+}
+
+fn inputs(path: &Path, flags: &Recordings, trained: &Trained) -> Result<Inputs> {
+    let read = recordings::file(path, &flags.reading(path, &trained.provenance)?)?;
+    Inputs::from_file(&read.file, &path.display().to_string())
 }
 
 fn calibrated(

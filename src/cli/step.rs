@@ -6,22 +6,33 @@ use spiq::compile::Program;
 use spiq::data::{ArrayFile, Dataset};
 use spiq::network::Network;
 use spiq::optim::Optimizer;
+use spiq::provenance::Provenance;
 use spiq::train::{self, Options};
 use spiq::{Array, DType, Function, Result, TensorType};
+
+use super::recordings::{self, Recordings};
 
 /// The program of a run's steps. Without a data set it is for as many samples as `x`, [T, B, …], has, of its type.
 ///
 /// # Errors
 /// Of kind `Input` or `File` for data that are not usable or do not fit the network.
-pub fn program(network: &Network, x: &TensorType, data: Option<&Path>, optimizer: &str) -> Result<(Program, Function)> {
+pub fn program(
+    network: &Network,
+    x: &TensorType,
+    data: Option<(&Path, &Recordings)>,
+    optimizer: &str,
+) -> Result<(Program, Function)> {
     let data = match data {
         None => {
             // What does not fit or is too large is refused before it is made.
             network.trace(x)?;
             made_up(x)?
         }
-        Some(name) if name.as_os_str() == "digits" => Dataset::digits(),
-        Some(file) => Dataset::load(file, Some(network.classes()))?,
+        Some((name, _)) if name.as_os_str() == "digits" => Dataset::digits(),
+        Some((path, flags)) => {
+            let reading = flags.reading(path, &Provenance::default())?;
+            recordings::dataset(path, &reading, Some(network.classes()))?
+        }
     };
     let (train, test) = data.split()?;
     train::steps(&Options {

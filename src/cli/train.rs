@@ -15,6 +15,7 @@ use super::argument::names;
 use super::choice::{Device, GradDtype, Numerics};
 use super::plan::Plan;
 use super::progress::Training;
+use super::recordings::{Recordings, TestSamples};
 use super::{argument, client, recipe, screen, trained};
 
 const EXAMPLES: &str = "\
@@ -22,6 +23,7 @@ Examples:
   spiq train                                                   the built-in digits, int8 weights and activations
   spiq train --rules none --out runs/fp32                      the same in full precision
   spiq train --model model.toml --data spikes.safetensors --rules rules.toml --epochs 50
+  spiq train --model model.toml --data shd_train.h5 --test-data shd_test.h5 --bins 100 --dt 0.01 --channels 140
   spiq train --resume --out runs/fp32                          go on after Ctrl-C; all else is in the checkpoint
 
 Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
@@ -42,8 +44,9 @@ pub struct Arguments {
     /// The network [default: that of --init, if it says it, else the recipe's]
     #[arg(long, value_name = "M.toml")]
     pub(super) model: Option<PathBuf>,
-    /// Samples and labels [default: the built-in digits]
-    #[arg(long, value_name = "D.safetensors")]
+    /// Samples and labels: a safetensors file, or recordings of events (SHD, SSC, N-MNIST, DVS Gesture, …) [default: the built-in
+    /// digits]
+    #[arg(long, value_name = "DATA")]
     pub(super) data: Option<PathBuf>,
     /// What is quantized and how; `none` for full precision [default: the recipe's, int8 weights and activations; with
     /// another model than the recipe's nothing]
@@ -115,6 +118,10 @@ pub struct Arguments {
     /// Where it runs; the CPU's plugin is installed at the first use [default: cpu]
     #[arg(long, value_enum)]
     pub(super) device: Option<Device>,
+    #[command(flatten)]
+    pub(super) recordings: Recordings,
+    #[command(flatten)]
+    pub(super) test_samples: TestSamples,
 }
 
 /// Runs the command.

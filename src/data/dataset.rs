@@ -8,6 +8,7 @@ use spiq_hlo::Array;
 use super::array_file::ArrayFile;
 use super::encoder::Encoder;
 use super::inputs::{Inputs, missing};
+use super::reading::{ReadFile, Reading};
 use crate::error::{Error, Result};
 use crate::random::Key;
 
@@ -16,7 +17,17 @@ const DIGITS: &[u8] = include_bytes!("../../data/digits.safetensors");
 /// The digits' first images, by other writers than the last ones.
 const DIGITS_TRAIN: usize = 1437;
 /// The metadata entry that says how many of the first samples train.
-const TRAIN: &str = "train";
+pub(super) const TRAIN: &str = "train";
+/// The name of the tensor with classes.
+pub(super) const LABELS: &str = "labels";
+
+/// Where samples come from.
+#[derive(Clone, Debug)]
+struct Origin {
+    file: PathBuf,
+    reading: Reading,
+    note: Option<String>,
+}
 
 /// Samples with the class of each: a safetensors file with [`Inputs`] and `labels`, integers of shape `[N]`.
 ///
@@ -28,8 +39,8 @@ const TRAIN: &str = "train";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The file it was read from.
-    file: Option<PathBuf>,
+    /// The file it was read from, and how.
+    origin: Option<Origin>,
     inputs: Inputs,
     labels: Vec<i32>,
     classes: usize,
@@ -48,8 +59,24 @@ impl Dataset {
     /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or its tensors are missing, empty, of
     /// the wrong type, shape or number, or a label is out of range.
     pub fn load(path: &Path, classes: Option<usize>) -> Result<Dataset> {
-        let read = Dataset::from_file(&ArrayFile::read(path)?, &path.display().to_string(), classes)?;
-        Ok(Dataset { file: Some(path.to_owned()), ..read })
+        Dataset::read(path, &Reading::default(), classes, &mut |_, _| {})
+    }
+
+    /// Reads a file of arrays as [`load`](Dataset::load) does, or recordings of events, as frames. `progress` hears how many of
+    /// how many recordings are done.
+    ///
+    /// # Errors
+    /// As [`load`](Dataset::load) and [`Reading::read`].
+    pub fn read(
+        path: &Path,
+        reading: &Reading,
+        classes: Option<usize>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Dataset> {
+        let ReadFile { file, binning, note } = reading.read(path, progress)?;
+        let reading = Reading { binning: binning.unwrap_or_default(), ..reading.clone() };
+        let origin = Origin { file: path.to_owned(), reading, note };
+        Ok(Dataset { origin: Some(origin), ..Dataset::from_file(&file, &path.display().to_string(), classes)? })
     }
 
     /// The data set of a file already read. `source` names it in messages.
@@ -58,13 +85,13 @@ impl Dataset {
     /// Of kind `Input`, as [`Dataset::load`].
     pub fn from_file(file: &ArrayFile, source: &str, classes: Option<usize>) -> Result<Dataset> {
         let inputs = Inputs::from_file(file, source)?;
-        let array = file.arrays.get("labels").ok_or_else(|| missing("`labels`", file, source))?;
+        let array = file.arrays.get(LABELS).ok_or_else(|| missing("`labels`", file, source))?;
         let read = labels(array, inputs.count(), classes);
         let labels = read.map_err(|reason| Error::input(format!("{source}: `labels` {reason}")))?;
         let largest = labels.iter().max().map_or(0, |label| *label as usize);
         let count = inputs.count();
         let train = Dataset::train_part(file, &inputs, source)?;
-        Ok(Dataset { file: None, inputs, labels, classes: classes.unwrap_or(largest + 1), part: 0..count, train })
+        Ok(Dataset { origin: None, inputs, labels, classes: classes.unwrap_or(largest + 1), part: 0..count, train })
     }
 
     /// How many of the first samples of a file train, for which labels are not needed; `None` where there is no test part.
@@ -114,9 +141,19 @@ impl Dataset {
         Ok((part(0..train), part(train..self.inputs.count())))
     }
 
-    /// The file that [`load`](Dataset::load) read it from.
+    /// The file that it was read from.
     pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+        self.origin.as_ref().map(|origin| origin.file.as_path())
+    }
+
+    /// How it was read from there, with the duration of a frame where that was taken from the recordings.
+    pub fn reading(&self) -> Option<&Reading> {
+        self.origin.as_ref().map(|origin| &origin.reading)
+    }
+
+    /// What was left out of recordings, in a sentence.
+    pub fn note(&self) -> Option<&str> {
+        self.origin.as_ref()?.note.as_deref()
     }
 
     /// Whether some samples are kept for the test alone.

@@ -10,6 +10,9 @@ use super::dataset::Dataset;
 use super::encoder::Encoder;
 use crate::error::{Error, Result};
 
+/// The name of the tensor with spikes over time.
+pub(super) const INPUTS: &str = "inputs";
+
 /// What a network is shown: spike trains as they are, or images with the code that makes spikes of them.
 ///
 /// A file holds either `inputs`, u8 or f32 of shape [N, T, …], or `images`, u8 of shape [N, …] whose largest value the
@@ -40,12 +43,12 @@ impl Inputs {
         let checked = |name, array, types, axes, least| {
             check(array, types, axes, least).map_err(|reason| Error::input(format!("{source}: `{name}` {reason}")))
         };
-        match (file.arrays.get("inputs"), file.arrays.get("images")) {
+        match (file.arrays.get(INPUTS), file.arrays.get("images")) {
             (Some(_), Some(_)) => {
                 Err(Error::input(format!("{source} has both `inputs` and `images`; keep one of them")))
             }
             (Some(inputs), None) => {
-                checked("inputs", inputs, &[DType::U8, DType::F32], "[N, T, …]", 3)?;
+                checked(INPUTS, inputs, &[DType::U8, DType::F32], "[N, T, …]", 3)?;
                 Ok(Inputs { samples: inputs.clone(), encoder: None, says_encoder: true })
             }
             (None, Some(images)) => {

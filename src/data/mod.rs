@@ -6,6 +6,7 @@ mod dataset;
 mod encode;
 mod encoder;
 mod inputs;
+mod reading;
 mod replace_file;
 
 pub use array_file::ArrayFile;
@@ -14,4 +15,6 @@ pub use dataset::Dataset;
 pub(crate) use encode::{Encoding, TEST_GROUP, group_key, test_key};
 pub use encoder::Encoder;
 pub use inputs::Inputs;
+pub use reading::{DEFAULT_BINS, ReadFile, Reading, array_file, holds_arrays};
 pub use replace_file::replace_file;
+pub use spiq_events::{Binning, Pipeline};

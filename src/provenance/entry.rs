@@ -127,6 +127,13 @@ choices! {
         /// XLA alone.
         Xla = "XLA alone",
     }
+    /// What an element of a frame says of its events.
+    Elements {
+        /// How many there are.
+        Counts = "counts",
+        /// Whether there is one.
+        Presence = "presence",
+    }
     /// The order of the samples in each epoch.
     Order {
         /// Another one in each, drawn from the seed.

@@ -4,6 +4,7 @@
 mod difference;
 mod digest;
 mod entry;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,9 +17,10 @@ use crate::quant::{Gradients, Numerics, Rules};
 
 pub use difference::{Difference, Scope};
 pub use digest::Digest;
-pub use entry::{Init, Kernels, Length, ModelText, Order, Tile};
+pub use entry::{Elements, Init, Kernels, Length, ModelText, Order, Tile};
 
 use entry::Entry;
+pub(crate) use reading::absolute;
 
 /// The version of this library, which files of earlier versions do not name.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -111,6 +113,16 @@ provenance! {
     time_steps: usize, Outputs, "number of time steps", "--time-steps";
     /// As what samples are shown to the network.
     coding: Coding, Outputs, "coding of samples", "--data";
+    /// Frames of a recording of events.
+    bins: usize, Outputs, "number of bins", "--bins";
+    /// Seconds of a frame.
+    dt: f64, Outputs, "duration of a bin", "--dt";
+    /// Channels that those of the sensor are summed into.
+    channels: usize, Outputs, "number of channels", "--channels";
+    /// What an element of a frame says of its events.
+    elements: Elements, Outputs, "elements of frames", "--presence";
+    /// The transforms of events before they are summed.
+    transforms: String, Outputs, "transforms of events", "--transform";
     /// Time steps of a tile.
     time_tile: Tile, Outputs, "time tile", "--time-tile";
     /// Element type of the products that give the gradients.
@@ -139,10 +151,14 @@ provenance! {
     order: Order, Run, "order of samples", "--no-shuffle";
     /// Probability of moving an image.
     shift: f64, Run, "shift", "--shift";
+    /// The speaker whose samples test.
+    test_speaker: String, Run, "test speaker", "--test-speaker";
     /// Steps that are done.
     step: u64, Place, "step", "";
     /// The file of the data; `None` for the built-in digits. Only a checkpoint says it.
     data_file: PathBuf, Place, "data file", "--data";
+    /// The file of the test samples, where it is another one. Only a checkpoint says it.
+    test_file: PathBuf, Place, "test file", "--test-data";
 }
 
 /// What files of every version say. Others may use such names for something else, so that only a file that says which version

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::optim::{ByName, GradientTransformation};
 use crate::pjrt::Client;
-use crate::provenance::{Digest, Init, Length, ModelText, Order, Provenance, Tile};
+use crate::provenance::{Digest, Init, Length, ModelText, Order, Provenance, Tile, absolute};
 use crate::record::{Metrics, Record, read_records};
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -195,8 +195,8 @@ pub(super) fn provenance(
         length: Some(Length::Steps(total)),
         order: Some(if options.shuffle { Order::Shuffled } else { Order::File }),
         shift: Some(options.shift),
-        data_file: options.train.file().map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned())),
-        ..model.or(Provenance::of_client(client))
+        data_file: options.train.file().map(absolute),
+        ..model.or(Provenance::of_client(client)).or(Provenance::of_reading(options.train.reading()))
     }
 }
 

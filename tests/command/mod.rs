@@ -6,6 +6,7 @@ mod data;
 mod display;
 mod property;
 mod provenance;
+mod reading;
 mod resume;
 mod settings;
 mod train;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Coding, Encoder};
-use spiq::provenance::{Digest, Init, Kernels, Length, ModelText, Order, Provenance, Tile, key};
+use spiq::provenance::{Digest, Elements, Init, Kernels, Length, ModelText, Order, Provenance, Tile, key};
 use spiq::quant::{Gradients, Numerics, Rules, linear_only_rules};
 use spiq::random::Key;
 use spiq::{Array, ErrorKind};
@@ -67,6 +67,11 @@ fn drawn(key: Key) -> Provenance {
         numerics: Some(one(next(), &[Numerics::Exact, Numerics::Qwix])),
         time_steps: Some(count(next())),
         coding: Some(one(next(), &codings)),
+        bins: Some(count(next())),
+        dt: Some(number(next())),
+        channels: Some(count(next())),
+        elements: Some(one(next(), &[Elements::Counts, Elements::Presence])),
+        transforms: Some(text(next())),
         time_tile: Some(one(next(), &[Tile::All, Tile::Steps(count(next()))])),
         grad_dtype: Some(one(next(), &[Gradients::Full, Gradients::Bf16])),
         data: Some(digest(next())),
@@ -81,8 +86,10 @@ fn drawn(key: Key) -> Provenance {
         length: Some(one(next(), &[Length::Epochs(count(next())), Length::Steps(count(next()))])),
         order: Some(one(next(), &[Order::Shuffled, Order::File])),
         shift: Some(number(next())),
+        test_speaker: Some(text(next())),
         step: Some(next().bits64(1)[0]),
         data_file: Some(text(next()).into()),
+        test_file: Some(text(next()).into()),
     }
 }
 

@@ -12,9 +12,9 @@ use zip::ZipArchive;
 
 use super::cochlea::Cochlea;
 use super::wav::Sound;
-use crate::collection::{Collection, Description, Sample};
+use crate::collection::{Collection, Description, Mended, Sample};
 use crate::error::{Error, Result};
-use crate::events::{Events, Sensor};
+use crate::events::Sensor;
 
 /// Where recordings are.
 enum Place {
@@ -122,6 +122,7 @@ impl Recordings {
             events: cochlea.spikes(&self.sound(number)?)?,
             label: place(&self.classes, &recording.label),
             speaker: recording.speaker.as_ref().and_then(|(speaker, _)| place(&self.speakers, speaker)),
+            mended: Mended::default(),
         })
     }
 }
@@ -240,5 +241,10 @@ impl Iterator for SpikeTrains {
 impl Collection for SpikeTrains {
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        (self.next, self.ready) = (0, Vec::new().into_iter());
+        Ok(())
     }
 }

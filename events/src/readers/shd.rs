@@ -1,0 +1,319 @@
+//! The Spiking Heidelberg Digits and Spiking Speech Commands: HDF5 with `spikes/times` (variable-length f16 or f32, seconds),
+//! `spikes/units` (variable-length u16), `labels`, `extra/keys`, `extra/speaker` (Cramer and others 2020).
+//!
+//! Read from the attributes of the root, where they are: `channels` (700 else) and `train` (how many of the first samples train).
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use rust_hdf5::{ByteOrder, DatatypeMessage, H5Dataset, H5File};
+
+use super::heap::{Damage, Reference, Walk};
+use super::order;
+use crate::collection::{Collection, Description, Mended, Sample};
+use crate::error::{Error, Result};
+use crate::events::{Events, Sensor};
+
+/// Channels of SHD and SSC.
+const CHANNELS: u16 = 700;
+/// Stands for a time that is none.
+const NO_TIME: i64 = -1;
+
+/// The samples of one file.
+pub struct Shd {
+    path: PathBuf,
+    file: File,
+    /// Where addresses count from.
+    base: u64,
+    times: Column,
+    units: Column,
+    kind: TimeKind,
+    labels: Option<Vec<u32>>,
+    speakers: Option<Vec<u32>>,
+    description: Description,
+    next: usize,
+}
+
+struct Column {
+    references: Vec<Reference>,
+    walk: Walk,
+    bytes: Vec<u8>,
+}
+
+enum TimeKind {
+    /// The microseconds of each of the 65,536 numbers.
+    Half(Box<[i64]>),
+    Single,
+    Double,
+}
+
+impl TimeKind {
+    fn bytes(&self) -> usize {
+        match self {
+            TimeKind::Half(_) => 2,
+            TimeKind::Single => 4,
+            TimeKind::Double => 8,
+        }
+    }
+}
+
+impl Shd {
+    /// Opens a file and reads all but its spikes.
+    ///
+    /// # Errors
+    /// `File` when it cannot be read, `Input` when it is damaged or of another layout.
+    pub fn open(path: &Path) -> Result<Shd> {
+        let file = File::open(path).map_err(|cause| Error::file("read", path, cause))?;
+        let refused = |reason: String| Error::input(format!("{} cannot be read as SHD: {reason}", path.display()));
+        let hdf5 = H5File::open(path).map_err(|error| refused(format!("it is no whole HDF5 file ({error})")))?;
+        let (times, kind) = times(&hdf5).map_err(refused)?;
+        let units = units(&hdf5).map_err(refused)?;
+        let count = times.references.len();
+        if units.references.len() != count {
+            return Err(refused(format!("it has times of {count} samples and units of {}", units.references.len())));
+        }
+        let labels = numbers(&hdf5, "labels", count).map_err(refused)?;
+        let speakers = numbers(&hdf5, "extra/speaker", count).map_err(refused)?;
+        let description = Description {
+            format: "SHD",
+            sensor: Sensor::cochlea(
+                attribute(&hdf5, "channels", 1..=usize::from(u16::MAX))
+                    .map_err(refused)?
+                    .map_or(CHANNELS, |n| n as u16),
+            ),
+            count,
+            classes: texts(&hdf5, "extra/keys").map_err(refused)?,
+            speakers: texts(&hdf5, "extra/speakers").map_err(refused)?,
+            train: attribute(&hdf5, "train", 0..=count).map_err(refused)?,
+        };
+        let shd = Shd {
+            path: path.to_owned(),
+            file,
+            base: hdf5.userblock_size(),
+            times,
+            units,
+            kind,
+            labels,
+            speakers,
+            description,
+            next: 0,
+        };
+        shd.check_labels()?;
+        Ok(shd)
+    }
+
+    fn check_labels(&self) -> Result<()> {
+        let classes = self.description.classes.len();
+        let beyond =
+            self.labels.iter().flatten().enumerate().find(|(_, label)| classes > 0 && **label as usize >= classes);
+        match beyond {
+            Some((sample, label)) => {
+                Err(self.refused(sample, &format!("its label is {label}, but there are {classes} classes")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn refused(&self, sample: usize, reason: &str) -> Error {
+        Error::input(format!("sample {sample} of {} cannot be read: {reason}", self.path.display()))
+    }
+
+    fn damage(&self, sample: usize, damage: Damage) -> Error {
+        match damage {
+            Damage::Io(cause) => Error::file("read", &self.path, cause),
+            Damage::Heap(reason) => self.refused(sample, reason),
+        }
+    }
+
+    fn read(&mut self, sample: usize) -> Result<Sample> {
+        let (times, units) = (self.times.references[sample].items, self.units.references[sample].items);
+        if times != units {
+            return Err(self.refused(sample, &format!("it has {times} times and {units} units")));
+        }
+        let read = self.times.read(&mut self.file, self.base, sample, self.kind.bytes());
+        read.map_err(|damage| self.damage(sample, damage))?;
+        let read = self.units.read(&mut self.file, self.base, sample, 2);
+        read.map_err(|damage| self.damage(sample, damage))?;
+        let mut t = self.microseconds();
+        let mut x: Vec<u16> = self.units.bytes.as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
+        let width = self.description.sensor.width;
+        if let Some(unit) = x.iter().copied().max().filter(|unit| *unit >= width) {
+            return Err(self.refused(
+                sample,
+                &format!("it has a spike in channel {unit}, but there are {width} channels (0 to {})", width - 1),
+            ));
+        }
+        let without_time = drop_untimed(&mut t, &mut x);
+        let count = t.len();
+        let mut events = Events { t, x, y: vec![0; count], p: vec![true; count] };
+        let sorted = order::sort(&mut events);
+        Ok(Sample {
+            events,
+            label: self.labels.as_ref().map(|labels| labels[sample]),
+            speaker: self.speakers.as_ref().map(|speakers| speakers[sample]),
+            mended: Mended { without_time, sorted },
+        })
+    }
+
+    /// The times just read.
+    fn microseconds(&self) -> Vec<i64> {
+        let bytes = &self.times.bytes;
+        match &self.kind {
+            TimeKind::Half(table) => {
+                bytes.as_chunks().0.iter().map(|b| table[usize::from(u16::from_le_bytes(*b))]).collect()
+            }
+            TimeKind::Single => {
+                bytes.as_chunks().0.iter().map(|b| to_microseconds(f32::from_le_bytes(*b).into())).collect()
+            }
+            TimeKind::Double => bytes.as_chunks().0.iter().map(|b| to_microseconds(f64::from_le_bytes(*b))).collect(),
+        }
+    }
+}
+
+impl Column {
+    fn read(&mut self, file: &mut File, base: u64, sample: usize, item: usize) -> std::result::Result<(), Damage> {
+        let reference = self.references[sample];
+        self.walk.read(file, base, reference, u64::from(reference.items) * item as u64, &mut self.bytes)
+    }
+}
+
+impl Iterator for Shd {
+    type Item = Result<Sample>;
+
+    fn next(&mut self) -> Option<Result<Sample>> {
+        let sample = self.next;
+        (sample < self.description.count).then(|| {
+            self.next += 1;
+            self.read(sample)
+        })
+    }
+
+    fn nth(&mut self, skipped: usize) -> Option<Result<Sample>> {
+        self.next = self.next.saturating_add(skipped);
+        self.next()
+    }
+}
+
+impl Collection for Shd {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        self.next = 0;
+        Ok(())
+    }
+}
+
+/// Rounded to whole microseconds; [`NO_TIME`] for NaN, infinity and what is before 0.
+fn to_microseconds(seconds: f64) -> i64 {
+    match seconds * 1e6 {
+        time if time.is_finite() && time > -0.5 => time.round() as i64,
+        _ => NO_TIME,
+    }
+}
+
+fn half_table() -> Box<[i64]> {
+    (0..=u16::MAX).map(|bits| to_microseconds(f16::from_bits(bits).into())).collect()
+}
+
+/// Leaves out the events without a time; says how many.
+fn drop_untimed(t: &mut Vec<i64>, x: &mut Vec<u16>) -> u64 {
+    let before = t.len();
+    if t.contains(&NO_TIME) {
+        let mut kept = t.iter().map(|time| *time != NO_TIME);
+        x.retain(|_| kept.next().unwrap_or(false));
+        t.retain(|time| *time != NO_TIME);
+    }
+    (before - t.len()) as u64
+}
+
+fn times(file: &H5File) -> std::result::Result<(Column, TimeKind), String> {
+    let (column, item) = column(file, "spikes/times")?;
+    let kind = match &item {
+        DatatypeMessage::FloatingPoint { size: 2, byte_order: ByteOrder::LittleEndian, .. } => {
+            TimeKind::Half(half_table())
+        }
+        DatatypeMessage::FloatingPoint { size: 4, byte_order: ByteOrder::LittleEndian, .. } => TimeKind::Single,
+        DatatypeMessage::FloatingPoint { size: 8, byte_order: ByteOrder::LittleEndian, .. } => TimeKind::Double,
+        other => {
+            return Err(format!(
+                "`spikes/times` holds {other}, but must hold f16, f32 or f64 (little-endian), in seconds"
+            ));
+        }
+    };
+    Ok((column, kind))
+}
+
+fn units(file: &H5File) -> std::result::Result<Column, String> {
+    let (column, item) = column(file, "spikes/units")?;
+    match item {
+        DatatypeMessage::FixedPoint { size: 2, byte_order: ByteOrder::LittleEndian, .. } => Ok(column),
+        other => Err(format!("`spikes/units` holds {other}, but must hold u16 (little-endian)")),
+    }
+}
+
+/// A data set of variable-length elements, and the type of their items.
+fn column(file: &H5File, name: &str) -> std::result::Result<(Column, DatatypeMessage), String> {
+    let data = dataset(file, name)?.ok_or(format!("it has no data set `{name}`"))?;
+    let item = match data.datatype() {
+        Ok(DatatypeMessage::VarLenSequence { base }) => *base,
+        Ok(other) => return Err(format!("`{name}` is {other}, but must be of variable length")),
+        Err(error) => return Err(format!("the type of `{name}` is damaged ({error})")),
+    };
+    let bytes = data.read_raw_bytes().map_err(|error| format!("`{name}` is damaged ({error})"))?;
+    let (references, rest) = bytes.as_chunks();
+    if data.element_size() != Reference::BYTES || !rest.is_empty() {
+        return Err(format!("`{name}` has addresses of another size than 8 bytes"));
+    }
+    let references = references.iter().map(Reference::parse).collect();
+    Ok((Column { references, walk: Walk::default(), bytes: Vec::new() }, item))
+}
+
+/// A data set, if it is there.
+fn dataset(file: &H5File, name: &str) -> std::result::Result<Option<H5Dataset>, String> {
+    match file.dataset(name) {
+        Ok(data) => Ok(Some(data)),
+        Err(rust_hdf5::Hdf5Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(format!("`{name}` is damaged ({error})")),
+    }
+}
+
+/// A number for each sample.
+fn numbers(file: &H5File, name: &str, count: usize) -> std::result::Result<Option<Vec<u32>>, String> {
+    let Some(data) = dataset(file, name)? else { return Ok(None) };
+    let numbers: Vec<i64> = data.read_numeric_as().map_err(|error| format!("`{name}` holds no integers ({error})"))?;
+    if numbers.len() != count {
+        return Err(format!("`{name}` has {} elements for {count} samples", numbers.len()));
+    }
+    let beyond = |number: i64| format!("`{name}` holds {number}, but its numbers must lie between 0 and 2^32 - 1");
+    numbers
+        .into_iter()
+        .map(|number| u32::try_from(number).map_err(|_| beyond(number)))
+        .collect::<std::result::Result<_, _>>()
+        .map(Some)
+}
+
+fn texts(file: &H5File, name: &str) -> std::result::Result<Vec<String>, String> {
+    let Some(data) = dataset(file, name)? else { return Ok(Vec::new()) };
+    data.read_strings_lossy().map_err(|error| format!("`{name}` holds no texts ({error})"))
+}
+
+/// A whole number of the root.
+fn attribute(
+    file: &H5File,
+    name: &str,
+    range: std::ops::RangeInclusive<usize>,
+) -> std::result::Result<Option<usize>, String> {
+    if !file.attr_names().is_ok_and(|names| names.iter().any(|one| one == name)) {
+        return Ok(None);
+    }
+    let text = file.attr_string(name).map_err(|error| format!("the attribute `{name}` is no text ({error})"))?;
+    let number = text.trim().parse().ok().filter(|number| range.contains(number));
+    number.map(Some).ok_or(format!(
+        "the attribute `{name}` is {text:?}, but must be a number from {} to {}",
+        range.start(),
+        range.end()
+    ))
+}

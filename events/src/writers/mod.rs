@@ -1,0 +1,7 @@
+//! Writes recordings in the field's formats.
+
+mod made_up;
+mod shd;
+
+pub use made_up::MadeUp;
+pub use shd::{Names, Spikes, write_spikes};

@@ -1,0 +1,66 @@
+//! `spiq data make`: a made-up data set in the layout of SHD.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use spiq::{Error, Result};
+use spiq_events::MadeUp;
+
+use super::super::screen;
+
+const EXAMPLES: &str = "\
+Examples:
+  spiq data make --output made.h5 --samples 500
+  spiq data make --output large.h5 --samples 8156 --events 8000      as large as SHD's training part";
+
+/// Make a data set up, in the layout of the Spiking Heidelberg Digits
+///
+/// Each class has tones that rise and fall in its own way; spikes lie around them, others anywhere. A network can learn it.
+/// The same seed gives the same file.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The HDF5 file to write
+    #[arg(long, short, value_name = "F.h5")]
+    output: PathBuf,
+    /// Number of samples
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    samples: usize,
+    /// Spikes of a sample, on average
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    events: usize,
+    /// Number of classes
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    classes: u16,
+    /// Number of channels
+    #[arg(long, default_value_t = 700, value_name = "N")]
+    channels: u16,
+    /// How many of the first samples train; four fifths where it is not given
+    #[arg(long, value_name = "N")]
+    train: Option<usize>,
+    /// Seed of all that is random
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Of kind `Input` for sizes that make no data set, of kind `File` when it cannot be written.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let samples = arguments.samples;
+    let train = arguments.train.unwrap_or(samples * 4 / 5);
+    if train > samples {
+        return Err(Error::input(format!("--train {train} is more than the {samples} samples")));
+    }
+    let made = MadeUp {
+        samples,
+        events: arguments.events,
+        classes: arguments.classes,
+        channels: arguments.channels,
+        train,
+        seed: arguments.seed,
+    };
+    made.write(&arguments.output)?;
+    screen::print(&format!("wrote {samples} samples to {}\n", arguments.output.display()))
+}

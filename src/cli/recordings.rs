@@ -1,0 +1,98 @@
+//! Flags that say how recordings of events are read, and the reading with its progress.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use spiq::Result;
+use spiq::data::{Dataset, ReadFile, Reading, holds_arrays};
+use spiq::provenance::{Elements, Provenance};
+
+use super::progress::Samples;
+use super::{argument, screen};
+
+/// How recordings become frames, and which samples test. A run remembers it.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Recordings of events")]
+pub struct Recordings {
+    /// Frames of a recording [default: as in training; else as many as --dt says, or 100]
+    #[arg(long, value_name = "N", value_parser = argument::count)]
+    bins: Option<usize>,
+    /// Seconds of a frame; later events are left out [default: as in training; else the longest recording divided by the bins]
+    #[arg(long, value_name = "S", value_parser = argument::positive)]
+    dt: Option<f64>,
+    /// Channels to sum neighbours into: 700 to 140 sums groups of 5 [default: as in training; else those of the sensor]
+    #[arg(long, value_name = "N", value_parser = argument::count)]
+    channels: Option<usize>,
+    /// Whether an element is 1 for any number of events, instead of their number
+    #[arg(long)]
+    presence: bool,
+    /// Transforms of the events before they are summed, under tonic's names: 'Denoise(filter_time = 10000), MergePolarities'
+    #[arg(long, value_name = "TRANSFORMS")]
+    transform: Option<String>,
+}
+
+impl Recordings {
+    /// What the flags say.
+    pub fn provenance(&self) -> Provenance {
+        Provenance {
+            bins: self.bins,
+            dt: self.dt,
+            channels: self.channels,
+            elements: self.presence.then_some(Elements::Presence),
+            transforms: self.transform.clone(),
+            ..Provenance::default()
+        }
+    }
+
+    /// How a file is read that is shown to a trained network: recordings as flags say, else as in its training.
+    ///
+    /// # Errors
+    /// Of kind `Input` for transforms that are not known.
+    pub fn reading(&self, path: &Path, trained: &Provenance) -> Result<Reading> {
+        let flags = self.provenance();
+        let whole = if holds_arrays(path) { flags } else { flags.or(trained.clone()) };
+        Ok(Reading { test_file: None, test_speaker: None, ..whole.reading()? })
+    }
+}
+
+/// Which samples test.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Recordings of events")]
+pub struct TestSamples {
+    /// Test on the samples of another file; all of --data train
+    #[arg(long, value_name = "F", conflicts_with = "test_speaker")]
+    test_data: Option<PathBuf>,
+    /// Test on the samples of this speaker; those of all others train
+    #[arg(long, value_name = "NAME")]
+    test_speaker: Option<String>,
+}
+
+impl TestSamples {
+    /// What the flags say.
+    pub fn provenance(&self) -> Provenance {
+        let (test_file, test_speaker) = (self.test_data.clone(), self.test_speaker.clone());
+        Provenance { test_file, test_speaker, ..Provenance::default() }
+    }
+}
+
+/// The data set of a path, with a progress bar while recordings are read.
+///
+/// # Errors
+/// As [`Dataset::read`].
+pub fn dataset(path: &Path, reading: &Reading, classes: Option<usize>) -> Result<Dataset> {
+    let mut progress = Samples::default();
+    let data = Dataset::read(path, reading, classes, &mut |done, total| progress.update(done, total))?;
+    data.note().into_iter().for_each(screen::note);
+    Ok(data)
+}
+
+/// The arrays of a path, with a progress bar while recordings are read.
+///
+/// # Errors
+/// As [`Reading::read`].
+pub fn file(path: &Path, reading: &Reading) -> Result<ReadFile> {
+    let mut progress = Samples::default();
+    let read = reading.read(path, &mut |done, total| progress.update(done, total))?;
+    read.note.iter().for_each(|note| screen::note(note));
+    Ok(read)
+}

@@ -1,0 +1,226 @@
+//! From the files that are named to the arrays of a data set: arrays as they are, recordings summed into frames, a test file
+//! behind a training file, a speaker's samples at the end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use spiq_events::{Binning, Packed, Pipeline};
+use spiq_hlo::{Array, TensorType};
+
+use super::array_file::ArrayFile;
+use super::dataset::{LABELS, TRAIN};
+use super::inputs::INPUTS;
+use crate::error::{Error, Result};
+
+/// The name of the tensor with the speaker of each sample, and of the metadata entry with the names of speakers.
+const SPEAKERS: &str = "speakers";
+/// The metadata entry with the names of classes.
+const CLASSES: &str = "classes";
+/// Between names in a metadata entry.
+const COMMA: &str = ", ";
+
+/// How the arrays of a data set are made of what its path names.
+///
+/// ```no_run
+/// use spiq::data::{Binning, Dataset, Reading};
+/// let binning = Binning { bins: Some(100), dt: Some(0.01), channels: Some(140), ..Binning::default() };
+/// let reading = Reading { binning, test_file: Some("shd_test.h5".into()), ..Reading::default() };
+/// let data = Dataset::read("shd_train.h5".as_ref(), &reading, None, &mut |_, _| {})?;
+/// # Ok::<(), spiq::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Transforms of the events of each recording, before they are summed.
+    pub transforms: Pipeline,
+    /// How recordings become frames; without bins and a duration [`DEFAULT_BINS`] of them.
+    pub binning: Binning,
+    /// Another file whose samples test; all of the first one train.
+    pub test_file: Option<PathBuf>,
+    /// The speaker whose samples test; all others train.
+    pub test_speaker: Option<String>,
+}
+
+/// Frames of a recording where neither their number nor their duration is given.
+pub const DEFAULT_BINS: usize = 100;
+
+/// What was read.
+#[derive(Debug)]
+pub struct ReadFile {
+    /// The arrays: `inputs` or `images`, and `labels` and `speakers` where they are known.
+    pub file: ArrayFile,
+    /// How recordings were read, the duration of a frame included where it was taken from them; `None` for files of arrays.
+    pub binning: Option<Binning>,
+    /// What was left out, in a sentence.
+    pub note: Option<String>,
+}
+
+impl Reading {
+    /// Reads what a path names: a safetensors file, or recordings. `progress` hears how many of how many recordings are done.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, of no known format, or does not fit what is wanted.
+    pub fn read(&self, path: &Path, progress: &mut dyn FnMut(usize, usize)) -> Result<ReadFile> {
+        let mut read = self.one(path, &self.binning, progress)?;
+        if let Some(test) = &self.test_file {
+            // The test's frames last as long as those of training.
+            let binning = read.binning.clone().unwrap_or_default();
+            let other = self.one(test, &binning, progress)?;
+            append(&mut read.file, other.file, [path, test])?;
+            read.note = read.note.or(other.note);
+        }
+        if let Some(speaker) = &self.test_speaker {
+            read.test_on(speaker, path)?;
+        }
+        Ok(read)
+    }
+
+    fn one(&self, path: &Path, binning: &Binning, progress: &mut dyn FnMut(usize, usize)) -> Result<ReadFile> {
+        if holds_arrays(path) {
+            self.refuse_for_arrays(path)?;
+            return Ok(ReadFile { file: ArrayFile::read(path)?, binning: None, note: None });
+        }
+        let bins = binning.bins.or(binning.dt.is_none().then_some(DEFAULT_BINS));
+        let binning = Binning { bins, ..binning.clone() };
+        let packed = spiq_events::pack(spiq_events::open(path)?, &self.transforms, &binning, progress)?;
+        let (binning, note) = (packed.binning.clone(), dropped(&packed, path));
+        Ok(ReadFile { file: array_file(packed)?, binning: Some(binning), note })
+    }
+
+    /// What only recordings can be told.
+    fn refuse_for_arrays(&self, path: &Path) -> Result<()> {
+        let Binning { bins, dt, channels, presence } = &self.binning;
+        let events = [
+            (bins.is_some(), "--bins"),
+            (dt.is_some(), "--dt"),
+            (channels.is_some(), "--channels"),
+            (*presence, "--presence"),
+            (self.transforms != Pipeline::default(), "--transform"),
+        ];
+        match events.iter().find(|(given, _)| *given) {
+            None => Ok(()),
+            Some((_, flag)) => Err(Error::input(format!(
+                "{} holds arrays, not recordings of events; leave {flag} out",
+                path.display()
+            ))),
+        }
+    }
+}
+
+impl ReadFile {
+    /// Moves the samples of a speaker behind all others, as the test part. `path` names the file in messages.
+    ///
+    /// # Errors
+    /// Of kind `Input` where the file does not say who speaks, or all or none of its samples are of this speaker.
+    pub fn test_on(&mut self, speaker: &str, path: &Path) -> Result<()> {
+        move_to_the_end(&mut self.file, speaker, path)
+    }
+}
+
+/// Whether a path is for [`ArrayFile`], which also says what is wrong with what is no file; else it is for recordings.
+pub fn holds_arrays(path: &Path) -> bool {
+    if path.is_dir() {
+        return false;
+    }
+    let mut start = [0; 9];
+    let begins_as_json = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start[8] == b'{';
+    begins_as_json || path.extension().is_none_or(|extension| extension == "safetensors")
+}
+
+/// A collection's frames under the names that [`Dataset`](super::Dataset) and [`Inputs`](super::Inputs) read.
+///
+/// # Errors
+/// Of kind `Input` for frames that are no whole array.
+pub fn array_file(packed: Packed) -> Result<ArrayFile> {
+    let Packed { frames, dims, labels, speakers, description, .. } = packed;
+    let array = |dims: Vec<usize>, values: Vec<u8>| {
+        Array::new(dims, values).map_err(|error| Error::input(format!("the recordings are not usable: {error}")))
+    };
+    let mut file = ArrayFile::default();
+    file.arrays.insert(INPUTS.into(), array(dims, frames)?);
+    for (name, numbers) in [(LABELS, labels), (SPEAKERS, speakers)] {
+        if !numbers.is_empty() {
+            let numbers: Vec<i32> =
+                numbers.into_iter().map(|number| i32::try_from(number).unwrap_or(i32::MAX)).collect();
+            file.arrays.insert(name.into(), Array::new([numbers.len()], numbers).expect("a number a sample"));
+        }
+    }
+    for (name, names) in [(CLASSES, description.classes), (SPEAKERS, description.speakers)] {
+        if !names.is_empty() {
+            file.metadata.insert(name.into(), names.join(COMMA));
+        }
+    }
+    let train = description.train.map(|train| (TRAIN.to_owned(), train.to_string()));
+    file.metadata.extend(train);
+    Ok(file)
+}
+
+/// What is in no frame, in a sentence; `None` where that is nothing.
+fn dropped(packed: &Packed, path: &Path) -> Option<String> {
+    let dropped = packed.dropped;
+    let parts = [
+        (dropped.late, "behind the last bin"),
+        (dropped.without_time, "without a usable time"),
+        (dropped.saturated, "beyond 255 in one element"),
+    ];
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    (!parts.is_empty()).then(|| format!("note: {}: events left out: {}", path.display(), parts.join(", ")))
+}
+
+/// Puts the samples of another file behind those of a file, which train.
+fn append(file: &mut ArrayFile, other: ArrayFile, paths: [&Path; 2]) -> Result<()> {
+    let [first, second] = paths.map(|path| path.display());
+    let train = file.arrays.values().next().map_or(0, |array| array.dims().first().copied().unwrap_or(0));
+    let mut arrays = BTreeMap::new();
+    for (name, array) in &file.arrays {
+        let Some(more) = other.arrays.get(name) else {
+            return Err(Error::input(format!("{first} has `{name}`, but the test data {second} have not")));
+        };
+        let sample = |array: &Array| array.dims().get(1..).map(<[usize]>::to_vec);
+        if sample(array) != sample(more) || array.dtype() != more.dtype() {
+            let (is, others) = (array.ty(), more.ty());
+            return Err(Error::input(format!(
+                "`{name}` of {first} is {is}, but that of the test data {second} is {others}"
+            )));
+        }
+        let dims = [&[array.dims()[0] + more.dims()[0]], &array.dims()[1..]].concat();
+        let bytes = [array.bytes(), more.bytes()].concat();
+        arrays.insert(name.clone(), Array::from_bytes(array.ty().with_dims(dims), bytes).expect("whole samples"));
+    }
+    file.arrays = arrays;
+    file.metadata.insert(TRAIN.into(), train.to_string());
+    Ok(())
+}
+
+/// Moves the samples of a speaker behind all others, and makes them the test part.
+fn move_to_the_end(file: &mut ArrayFile, speaker: &str, path: &Path) -> Result<()> {
+    let source = path.display();
+    let (Some(speakers), Some(names)) = (file.arrays.get(SPEAKERS), file.metadata.get(SPEAKERS)) else {
+        return Err(Error::input(format!("{source} does not say who speaks; leave --test-speaker out")));
+    };
+    let Some(wanted) = names.split(COMMA).position(|name| name == speaker) else {
+        return Err(Error::input(format!("{source} has no speaker `{speaker}`; known are {names}")));
+    };
+    let of: Vec<f64> = speakers.to_f64();
+    let (tests, trains): (Vec<usize>, Vec<usize>) = (0..of.len()).partition(|place| of[*place] == wanted as f64);
+    if tests.is_empty() || trains.is_empty() {
+        return Err(Error::input(format!("{source}: either none or all of the samples are of `{speaker}`")));
+    }
+    let order = [trains.as_slice(), &tests].concat();
+    for array in file.arrays.values_mut().filter(|array| array.dims().first() == Some(&of.len())) {
+        *array = ordered(array, &order);
+    }
+    file.metadata.insert(TRAIN.into(), trains.len().to_string());
+    Ok(())
+}
+
+/// The samples of an array in another order.
+fn ordered(array: &Array, order: &[usize]) -> Array {
+    let size = array.bytes().len() / array.dims()[0];
+    let mut bytes = Vec::with_capacity(array.bytes().len());
+    order.iter().for_each(|place| bytes.extend_from_slice(&array.bytes()[place * size..(place + 1) * size]));
+    let ty: TensorType = array.ty().clone();
+    Array::from_bytes(ty, bytes).expect("the same samples")
+}
