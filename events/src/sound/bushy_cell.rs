@@ -2,62 +2,54 @@
 
 use super::{LANES, Lanes};
 
-/// What bushy cells are, all times in seconds.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Neuron {
-    pub(super) membrane: f64,
-    pub(super) synapse: f64,
-    pub(super) refractory: f64,
-    /// How far a rate of one spike a second lifts the potential in the end.
-    pub(super) weight: f64,
-    /// How far each spike lifts the threshold, and how long that lasts.
-    pub(super) fatigue: f64,
-    pub(super) recovery: f64,
-}
+/// Seconds in which the potential, and the current of a synapse, falls to 1/e.
+const MEMBRANE: f64 = 1e-3;
+const SYNAPSE: f64 = 0.5e-3;
+/// Seconds for which a cell does not hear after its spike.
+const REFRACTORY: f64 = 1e-3;
+/// Potential, in thresholds, to which fibres lift a cell that fire once a second each: lauscher's weight of 13,000 a second for all 40
+/// fibres together, times both time constants.
+const WEIGHT: f64 = 13e3 * MEMBRANE * SYNAPSE;
 
-/// Leaky integrate-and-fire neurons of neighbouring channels.
+/// Leaky integrate-and-fire neurons of neighbouring channels, as in lauscher.
 pub(super) struct BushyCells {
     current: Lanes,
     potential: Lanes,
-    fatigue: Lanes,
-    /// Samples for which a neuron is still deaf.
+    /// Samples for which a cell does not hear yet.
     deaf: Lanes,
-    weight: Lanes,
-    keeps: [f32; 3],
-    gain: f32,
-    tired: f32,
+    weights: Lanes,
+    current_kept: f32,
+    potential_kept: f32,
     deaf_after_spike: f32,
 }
 
 impl BushyCells {
-    pub(super) fn new(neuron: &Neuron, sensitivity: Lanes, rate: f64) -> BushyCells {
-        let keep = |tau: f64| (-1.0 / (tau * rate)).exp();
+    /// Cells at rest, for so many samples a second. A sensitivity of 1 is lauscher's.
+    pub(super) fn new(sensitivities: &Lanes, rate: f64) -> BushyCells {
+        let kept = |seconds: f64| (-1.0 / (seconds * rate)).exp();
+        // What comes in is scaled so that a constant rate lifts the potential to the weight times that rate.
+        let scale = WEIGHT * (1.0 - kept(SYNAPSE)) * (1.0 - kept(MEMBRANE));
         BushyCells {
             current: [0.0; LANES],
             potential: [0.0; LANES],
-            fatigue: [0.0; LANES],
             deaf: [0.0; LANES],
-            weight: sensitivity.map(|s| (f64::from(s) * neuron.weight * (1.0 - keep(neuron.synapse))) as f32),
-            keeps: [neuron.synapse, neuron.membrane, neuron.recovery].map(|tau| keep(tau) as f32),
-            gain: (1.0 - keep(neuron.membrane)) as f32,
-            tired: neuron.fatigue as f32,
-            deaf_after_spike: (neuron.refractory * rate).round() as f32,
+            weights: sensitivities.map(|sensitivity| (f64::from(sensitivity) * scale) as f32),
+            current_kept: kept(SYNAPSE) as f32,
+            potential_kept: kept(MEMBRANE) as f32,
+            deaf_after_spike: (REFRACTORY * rate).round() as f32,
         }
     }
 
-    /// Which channels fire, a bit each, when their fibres fire at these rates.
+    /// Which cells fire, a bit each, when their fibres fire so many times a second.
     #[inline]
     pub(super) fn step(&mut self, rates: &Lanes) -> u32 {
-        let [synapse, membrane, recovery] = self.keeps;
         let mut fires = [false; LANES];
         for lane in 0..LANES {
-            self.current[lane] = self.current[lane] * synapse + rates[lane] * self.weight[lane];
-            let raised = self.potential[lane] * membrane + self.current[lane] * self.gain;
+            self.current[lane] = self.current[lane] * self.current_kept + rates[lane] * self.weights[lane];
+            let raised = self.potential[lane] * self.potential_kept + self.current[lane];
             let potential = if self.deaf[lane] > 0.0 { 0.0 } else { raised };
-            let fatigue = self.fatigue[lane] * recovery;
-            let fire = potential >= 1.0 + fatigue;
+            let fire = potential >= 1.0;
             self.potential[lane] = if fire { 0.0 } else { potential };
-            self.fatigue[lane] = if fire { fatigue + self.tired } else { fatigue };
             self.deaf[lane] = if fire { self.deaf_after_spike } else { self.deaf[lane] - 1.0 };
             fires[lane] = fire;
         }

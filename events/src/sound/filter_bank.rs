@@ -7,6 +7,9 @@ use super::{LANES, Lanes};
 /// One-pole filters in a row, one behind the other: a gammatone filter of that order.
 const ORDER: usize = 4;
 
+/// How wide filters are, in widths of an ear's: narrower ones tell the harmonics of a voice apart.
+const WIDTH: f64 = 0.7;
+
 /// Gammatone filters of neighbouring channels: complex one-pole filters in a row, of which the real part is the membrane's motion.
 ///
 /// Source: V. Hohmann, "Frequency analysis and synthesis using a Gammatone filterbank", Acta Acustica 88, 2002.
@@ -18,9 +21,10 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    /// Filters around these frequencies, `widths` times as wide as an ear's, for so many samples a second.
-    pub(super) fn new(frequencies: &[f64; LANES], width: f64, rate: f64) -> Filters {
-        let radius = frequencies.map(|f| (-TAU * width * 1.019 * bandwidth(f) / rate).exp());
+    /// Filters around these frequencies, in Hz, for so many samples a second.
+    pub(super) fn new(frequencies: &[f64; LANES], rate: f64) -> Filters {
+        // A filter of this order is 1.019 times less wide than its poles.
+        let radius = frequencies.map(|f| (-TAU * WIDTH * 1.019 * bandwidth(f) / rate).exp());
         let pole = |part: fn(f64) -> f64| {
             std::array::from_fn(|lane| (radius[lane] * part(TAU * frequencies[lane] / rate)) as f32)
         };

@@ -6,13 +6,17 @@
 
 mod bushy_cell;
 mod cochlea;
+mod compact;
 mod filter_bank;
 mod hair_cell;
 mod recordings;
+mod speech;
 mod wav;
 
 pub use cochlea::Cochlea;
+pub use compact::{Compact, TICK, compact};
 pub use recordings::{Recordings, SpikeTrains};
+pub use speech::{speech, speech_cochlea};
 pub use wav::Sound;
 
 /// Channels that are computed side by side: the compiler makes vector instructions of loops over them.

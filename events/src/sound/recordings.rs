@@ -83,16 +83,20 @@ impl Recordings {
     }
 
     /// Their spikes, computed by all processors.
-    pub fn spikes(self, cochlea: Cochlea) -> SpikeTrains {
+    ///
+    /// # Errors
+    /// `Input` for a cochlea whose channels do not fit each other.
+    pub fn spikes(self, cochlea: Cochlea) -> Result<SpikeTrains> {
+        cochlea.check()?;
         let description = Description {
             format: "WAV",
-            sensor: Sensor::cochlea(cochlea.channels as u16),
+            sensor: Sensor::cochlea(cochlea.channels),
             count: self.count(),
             classes: self.classes.clone(),
             speakers: self.speakers.clone(),
             train: self.train,
         };
-        SpikeTrains { recordings: self, cochlea, description, next: 0, ready: Vec::new().into_iter() }
+        Ok(SpikeTrains { recordings: self, cochlea, description, next: 0, ready: Vec::new().into_iter() })
     }
 
     /// The sound of the recording with this number.
