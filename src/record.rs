@@ -21,7 +21,7 @@ pub enum Record {
         loss: Option<f32>,
     },
     /// `{"epoch": 1, "train_loss": 1.5, "test_accuracy": 0.9, "spike_rates": {"core/layers/1": 0.2}}`: after an epoch. A metric
-    /// other than the accuracy has its name in the place of `test_accuracy`.
+    /// other than the accuracy has its name in the place of `test_accuracy`, and `validation_NAME` in that of `validation_accuracy`.
     Epoch {
         /// Which epoch.
         epoch: u64,
@@ -30,6 +30,9 @@ pub enum Record {
         /// Fraction of the test samples that are classified correctly, from 0 to 1; `None` where another metric is measured.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         test_accuracy: Option<f32>,
+        /// That of the validation samples; `None` where there are none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        validation_accuracy: Option<f32>,
         /// For each layer that fires, by its path, the mean number of spikes a neuron and step over the test samples.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         spike_rates: BTreeMap<String, Option<f32>>,
@@ -48,7 +51,14 @@ impl Record {
     /// The record of an epoch, without spike rates.
     pub fn epoch(epoch: u64, train_loss: f32, test_accuracy: f32) -> Record {
         let (train_loss, test_accuracy) = (finite(train_loss), finite(test_accuracy));
-        Record::Epoch { epoch, train_loss, test_accuracy, spike_rates: BTreeMap::new(), metric: BTreeMap::new() }
+        Record::Epoch {
+            epoch,
+            train_loss,
+            test_accuracy,
+            validation_accuracy: None,
+            spike_rates: BTreeMap::new(),
+            metric: BTreeMap::new(),
+        }
     }
 
     /// The record of an epoch whose test measured another metric than the accuracy.
@@ -57,6 +67,7 @@ impl Record {
             epoch,
             train_loss: finite(train_loss),
             test_accuracy: None,
+            validation_accuracy: None,
             spike_rates: BTreeMap::new(),
             metric: [(metric.to_owned(), finite(value))].into(),
         }
@@ -65,15 +76,30 @@ impl Record {
     /// The record of an epoch with the spike rates of its test, by the paths of the layers.
     #[must_use]
     pub fn with_spike_rates(self, rates: &BTreeMap<String, f32>) -> Record {
-        let spike_rates = rates.iter().map(|(path, rate)| (path.clone(), finite(*rate))).collect();
-        match self {
-            Record::Epoch { epoch, train_loss, test_accuracy, metric, .. } => {
-                Record::Epoch { epoch, train_loss, test_accuracy, spike_rates, metric }
-            }
-            step => step,
+        let of_test = rates.iter().map(|(path, rate)| (path.clone(), finite(*rate))).collect();
+        let mut record = self;
+        if let Record::Epoch { spike_rates, .. } = &mut record {
+            *spike_rates = of_test;
         }
+        record
+    }
+
+    /// The record of an epoch with what its validation measured: the accuracy, or the metric of its record.
+    #[must_use]
+    pub fn with_validation(self, value: f32) -> Record {
+        let mut record = self;
+        if let Record::Epoch { validation_accuracy, metric, .. } = &mut record {
+            match metric.keys().next().cloned() {
+                Some(name) => _ = metric.insert(format!("{VALIDATION}{name}"), finite(value)),
+                None => *validation_accuracy = finite(value),
+            }
+        }
+        record
     }
 }
+
+/// What the name of a metric over the validation samples starts with.
+pub(crate) const VALIDATION: &str = "validation_";
 
 fn finite(number: f32) -> Option<f32> {
     number.is_finite().then_some(number)

@@ -3,11 +3,18 @@
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use spiq::choice::Choice;
 use spiq::config::LARGEST;
+use spiq::provenance::Validation;
 
 /// A count of at least one.
 pub fn count(text: &str) -> Result<usize, String> {
     let fits = text.parse().ok().filter(|count| (1..=LARGEST).contains(count));
     fits.ok_or_else(|| format!("it must be a whole number from 1 to {LARGEST}"))
+}
+
+/// Which samples are for validation.
+pub fn validation(text: &str) -> Result<Validation, String> {
+    let named = Validation::parse(text).filter(|read| !matches!(read, Validation::Fold { .. }));
+    named.ok_or_else(|| "it must be a share above 0 and below 1, a number of samples, `own` or `none`".to_owned())
 }
 
 /// A positive, finite number.

@@ -8,7 +8,7 @@ use spiq::config::ModelConfig;
 use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::pjrt::Client;
-use spiq::provenance::{ModelText, Order, Provenance, Scope, Tile};
+use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
 use spiq::quant::Rules;
 use spiq::train::{Checkpoint, Length, Loss, Optimizer, Options, checkpoint_in};
 use spiq::{Error, ErrorKind, Result};
@@ -62,6 +62,11 @@ impl Plan {
     /// What may change the bits and no flag decides, and in what the network is another than the one that parameters were
     /// trained in.
     pub fn notes(&self, client: &Client) -> Vec<String> {
+        let left_out = self.options.train.note().map(str::to_owned);
+        left_out.into_iter().chain(self.notes_on_the_start(client)).collect()
+    }
+
+    fn notes_on_the_start(&self, client: &Client) -> Vec<String> {
         let now = Provenance { time_steps: Some(self.time_steps()), ..Provenance::of(&self.options.model, client) };
         let Some(Trained { provenance, source }) = self.begun.as_ref().or(self.init.as_ref()) else {
             return Vec::new();
@@ -123,9 +128,17 @@ fn flags(arguments: &Arguments) -> Result<Provenance> {
         length: arguments.steps.map(Length::Steps).or(arguments.epochs.map(Length::Epochs)),
         order: arguments.no_shuffle.then_some(Order::File),
         shift: arguments.shift,
+        validation: validation(arguments),
+        patience: arguments.patience.map(Patience::Epochs),
         data_file: arguments.data.clone(),
         ..arguments.recordings.provenance().or(arguments.test_samples.provenance())
     })
+}
+
+/// The samples for validation that flags name.
+fn validation(arguments: &Arguments) -> Option<Validation> {
+    let fold = arguments.fold.zip(arguments.folds).map(|(number, of)| Validation::Fold { number, of });
+    fold.or(arguments.validation)
 }
 
 /// With the recipe for all that is still open.
@@ -177,6 +190,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         .with_gradients(chosen.grad_dtype.unwrap_or_default())
         .with_time_tile(chosen.time_tile.and_then(Tile::steps));
     let (train, test) = dataset(arguments, &chosen, &network)?.split()?;
+    let own = if train.own_validation().is_some() { Validation::Own } else { Validation::None };
     let default = Options::new(network, train, test, out);
     let by_name = |error: Error| match begun {
         Some(Trained { source, .. }) => Error::input(format!(
@@ -197,6 +211,8 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         length: chosen.length.unwrap_or(default.length),
         time_steps: chosen.time_steps.unwrap_or(default.time_steps),
         shift: chosen.shift.unwrap_or(default.shift),
+        validation: chosen.validation.unwrap_or(own),
+        patience: chosen.patience.unwrap_or_default(),
         steps_per_call: arguments.steps_per_call,
         shuffle: chosen.order.is_none_or(|order| order == Order::Shuffled),
         seed: chosen.seed.unwrap_or(default.seed),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spiq::data::{ArrayFile, Coding, Dataset, Inputs};
+use spiq::data::{ArrayFile, Coding, Dataset, Inputs, Reading};
 use spiq::network::Network;
 use spiq::predict::{Predictions, Settings, Weights, predictions};
 use spiq::provenance::{Provenance, key};
@@ -109,7 +109,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let said = said(&predicted, &data, &network, &arguments.output);
     let file = ArrayFile { arrays: [("outputs".to_owned(), predicted.outputs)].into(), ..ArrayFile::default() };
     file.write(&arguments.output)?;
-    note(arguments, &trained, &now(&network, &client, &data.inputs, &settings), &data.inputs);
+    data.note.iter().for_each(|note| screen::note(note));
+    note(arguments, &trained, &now(&network, &client, &data, &settings), &data.inputs);
     screen::print(&said)
 }
 
@@ -137,22 +138,28 @@ struct Data {
     labelled: Option<Dataset>,
     /// The sample with which the test part starts; a file that names none is one.
     test_part: usize,
+    /// How recordings were read.
+    reading: Provenance,
+    /// What was left out of them.
+    note: Option<String>,
 }
 
 impl Data {
     fn load(arguments: &Arguments, trained: &Provenance, network: &Network) -> Result<Data> {
         let path = &arguments.data;
         let source = path.display().to_string();
-        let mut read = recordings::file(path, &arguments.recordings.reading(path, trained)?)?;
+        let reading = arguments.recordings.reading(path, trained)?;
+        let mut read = recordings::file(path, &reading)?;
         if let Some(speaker) = &trained.test_speaker {
             // Other data need not know this speaker.
             _ = read.test_on(speaker, path);
         }
-        let file = read.file;
+        let reading = Reading { binning: read.binning.unwrap_or_default(), ..reading };
+        let (file, note, reading) = (read.file, read.note, Provenance::of_reading(Some(&reading)));
         let inputs = Inputs::from_file(&file, &source)?;
-        let test_part = Dataset::train_part(&file, &inputs, &source)?.unwrap_or(0);
+        let test_part = Dataset::test_start(&file, &inputs, &source)?.unwrap_or(0);
         if !file.arrays.contains_key("labels") {
-            return Ok(Data { inputs, labelled: None, test_part });
+            return Ok(Data { inputs, labelled: None, test_part, reading, note });
         }
         // Outputs need no labels, so that bad ones are no reason to refuse them.
         let labelled = match Dataset::from_file(&file, &source, Some(network.classes())) {
@@ -162,7 +169,7 @@ impl Data {
                 None
             }
         };
-        Ok(Data { inputs, labelled, test_part })
+        Ok(Data { inputs, labelled, test_part, reading, note })
     }
 }
 
@@ -183,7 +190,8 @@ fn settings(arguments: &Arguments, trained: &Provenance, data: &Data) -> Setting
 }
 
 /// What decides the outputs now.
-fn now(network: &Network, client: &spiq::pjrt::Client, inputs: &Inputs, settings: &Settings) -> Provenance {
+fn now(network: &Network, client: &spiq::pjrt::Client, data: &Data, settings: &Settings) -> Provenance {
+    let inputs = &data.inputs;
     let own = inputs.coding();
     let time_steps = inputs.steps().unwrap_or(settings.time_steps);
     Provenance {
@@ -191,7 +199,7 @@ fn now(network: &Network, client: &spiq::pjrt::Client, inputs: &Inputs, settings
         coding: Some(settings.coding.map_or(own, |trained: Coding| inputs.coding_for(trained))),
         // Of images alone something is drawn.
         seed: inputs.encoder().map(|_| settings.seed),
-        ..Provenance::of(network, client)
+        ..Provenance::of(network, client).or(data.reading.clone())
     }
 }
 

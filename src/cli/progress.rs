@@ -95,9 +95,14 @@ impl Training {
         match event {
             Event::Compiling => self.line("compiling the training step"),
             Event::Step { done, total, loss } => self.step(done, total, loss),
-            Event::Epoch { epoch, train_loss, test_accuracy } => {
+            Event::Epoch { epoch, train_loss, test_accuracy, validation_accuracy, is_best } => {
                 let accuracy = 100.0 * test_accuracy;
-                self.line(&format!("epoch {epoch:>3}  train loss {train_loss:.4}  test accuracy {accuracy:.2} %"));
+                let validation =
+                    validation_accuracy.map(|accuracy| format!("validation accuracy {:.2} %  ", 100.0 * accuracy));
+                let (validation, best) = (validation.unwrap_or_default(), if is_best { "  best" } else { "" });
+                self.line(&format!(
+                    "epoch {epoch:>3}  train loss {train_loss:.4}  {validation}test accuracy {accuracy:.2} %{best}"
+                ));
             }
         }
     }

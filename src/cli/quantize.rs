@@ -103,6 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn inputs(path: &Path, flags: &Recordings, trained: &Trained) -> Result<Inputs> {
     let read = recordings::file(path, &flags.reading(path, &trained.provenance)?)?;
+    read.note.iter().for_each(|note| screen::note(note));
     Inputs::from_file(&read.file, &path.display().to_string())
 }
 

@@ -7,8 +7,8 @@ use spiq::Result;
 use spiq::data::{Dataset, ReadFile, Reading, holds_arrays};
 use spiq::provenance::{Elements, Provenance};
 
+use super::argument;
 use super::progress::Samples;
-use super::{argument, screen};
 
 /// How recordings become frames, and which samples test. A run remembers it.
 #[derive(Args, Clone, Debug, Default)]
@@ -81,9 +81,7 @@ impl TestSamples {
 /// As [`Dataset::read`].
 pub fn dataset(path: &Path, reading: &Reading, classes: Option<usize>) -> Result<Dataset> {
     let mut progress = Samples::default();
-    let data = Dataset::read(path, reading, classes, &mut |done, total| progress.update(done, total))?;
-    data.note().into_iter().for_each(screen::note);
-    Ok(data)
+    Dataset::read(path, reading, classes, &mut |done, total| progress.update(done, total))
 }
 
 /// The arrays of a path, with a progress bar while recordings are read.
@@ -92,7 +90,5 @@ pub fn dataset(path: &Path, reading: &Reading, classes: Option<usize>) -> Result
 /// As [`Reading::read`].
 pub fn file(path: &Path, reading: &Reading) -> Result<ReadFile> {
     let mut progress = Samples::default();
-    let read = reading.read(path, &mut |done, total| progress.update(done, total))?;
-    read.note.iter().for_each(|note| screen::note(note));
-    Ok(read)
+    reading.read(path, &mut |done, total| progress.update(done, total))
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use spiq::nn::LOSSES;
 use spiq::optim::{OPTIMIZERS, SCHEDULES};
+use spiq::provenance::{Best, Validation};
 use spiq::table;
 use spiq::train::{self, Event, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
@@ -25,12 +26,14 @@ Examples:
   spiq train --model model.toml --data spikes.safetensors --rules rules.toml --epochs 50
   spiq train --model model.toml --data shd_train.h5 --test-data shd_test.h5 --bins 100 --dt 0.01 --channels 140
   spiq train --resume --out runs/fp32                          go on after Ctrl-C; all else is in the checkpoint
+  spiq train --validation 0.1 --patience 5                     keep the best epoch, and stop when none is better for 5
 
 Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
 [N, …] (u8, encoded as spikes; the metadata entry `max` gives the largest value, 255 by default). The metadata entry
-`train` says how many of the first samples train, the others test; without it all train and all test.
+`train` says how many of the first samples train, the others test; without it all train and all test. The metadata entry
+`validation` says how many of those after the training samples choose the best epoch.
 
-Left in DIR: params.safetensors (what `spiq predict` reads), model.toml and rules.toml, checkpoint.safetensors (what
+Left in DIR: params.safetensors (what `spiq predict` reads), best.safetensors (that of the best epoch, with validation), model.toml and rules.toml, checkpoint.safetensors (what
 --resume reads), metrics.jsonl, training.svg. Parameters and checkpoint say how they were trained; a new run takes away
 those of an older one before it begins.";
 
@@ -101,6 +104,20 @@ pub struct Arguments {
     /// take a tenth of a second, up to 32]
     #[arg(long, value_name = "K", value_parser = argument::count)]
     pub(super) steps_per_call: Option<usize>,
+    /// Training samples that do not train, but choose the best epoch: a share (0.1) or a number of them, as many of each class
+    /// as its share asks for; `own` for the part that the data file keeps for it, `none` for none [default: own, if the file has
+    /// one, else none]
+    #[arg(long, value_name = "F | N", value_parser = argument::validation, conflicts_with = "folds")]
+    pub(super) validation: Option<Validation>,
+    /// Divide the training samples into K folds, of which --fold I is for validation
+    #[arg(long, value_name = "K", value_parser = argument::count, requires = "fold")]
+    pub(super) folds: Option<usize>,
+    /// Which of the folds is for validation, from 1
+    #[arg(long, value_name = "I", value_parser = argument::count, requires = "folds")]
+    pub(super) fold: Option<usize>,
+    /// End the run when for N epochs none was better on the validation samples than the best one [default: run to the end]
+    #[arg(long, value_name = "N", value_parser = argument::count)]
+    pub(super) patience: Option<usize>,
     /// Take the samples in the order of the file, in every epoch
     #[arg(long)]
     pub(super) no_shuffle: bool,
@@ -176,12 +193,27 @@ fn table(summary: &Summary, options: &Options) -> String {
     // Without a test part the accuracy says nothing about samples that were never seen.
     let of = if options.test.has_test_part() { "test accuracy" } else { "accuracy on the training samples" };
     let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let mut rows = vec![
-        row(&trained::accuracy_of(of, &options.model), trained::percent(summary.test_accuracy)),
+    let mut rows = vec![row(&trained::accuracy_of(of, &options.model), trained::percent(summary.test_accuracy))];
+    if let Some(accuracy) = summary.validation_accuracy {
+        rows.push(row("validation accuracy", trained::percent(accuracy)));
+    }
+    if let Some(Best { epoch, validation_accuracy, test_accuracy }) = summary.best {
+        let of_both = format!(
+            "{} on validation, {} on test",
+            trained::percent(validation_accuracy),
+            trained::percent(test_accuracy)
+        );
+        rows.push(row("best epoch", format!("{epoch}: {of_both}")));
+    }
+    if summary.stopped_early {
+        let waited = "ended early, as no later epoch was better";
+        rows.push(row("", waited.to_owned()));
+    }
+    rows.extend([
         row("seconds", format!("{:.2}", summary.seconds)),
         row("steps", summary.steps.to_string()),
         row("steps per second", format!("{:.0}", summary.steps_per_second)),
-    ];
+    ]);
     for (path, rate) in &summary.spike_rates {
         rows.push(row(&format!("spikes a neuron and step, {path}"), format!("{rate:.4}")));
     }

@@ -1,6 +1,5 @@
 //! Labelled samples and their split into training and test. Knows nothing of how they are encoded or learned.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use spiq_hlo::Array;
@@ -8,6 +7,7 @@ use spiq_hlo::Array;
 use super::array_file::ArrayFile;
 use super::encoder::Encoder;
 use super::inputs::{Inputs, missing};
+use super::part::{Part, fold, held_out};
 use super::reading::{ReadFile, Reading};
 use crate::error::{Error, Result};
 use crate::random::Key;
@@ -18,6 +18,8 @@ const DIGITS: &[u8] = include_bytes!("../../data/digits.safetensors");
 const DIGITS_TRAIN: usize = 1437;
 /// The metadata entry that says how many of the first samples train.
 pub(super) const TRAIN: &str = "train";
+/// The metadata entry that says how many of those after them are for validation.
+pub(super) const VALIDATION: &str = "validation";
 /// The name of the tensor with classes.
 pub(super) const LABELS: &str = "labels";
 
@@ -45,15 +47,18 @@ pub struct Dataset {
     labels: Vec<i32>,
     classes: usize,
     /// The samples of this part of the file. Parts share their arrays.
-    part: Range<usize>,
-    /// Where the test part starts; `None` where the file does not say.
+    part: Part,
+    /// How many of the first samples train; `None` where the file names no test part.
     train: Option<usize>,
+    /// How many of those after them are for validation.
+    validation: usize,
 }
 
 impl Dataset {
     /// Reads a file. Labels must be below `classes`; without it, there are as many classes as the largest label needs.
     /// The metadata entry `train` says how many of the first samples train, the others test; without it there is no test
-    /// part. The built-in digits are known again in any file, with their scale and their test part.
+    /// part. The metadata entry `validation` says how many of those after them are for validation, and the others test. The
+    /// built-in digits are known again in any file, with their scale and their test part.
     ///
     /// # Errors
     /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or its tensors are missing, empty, of
@@ -91,7 +96,10 @@ impl Dataset {
         let largest = labels.iter().max().map_or(0, |label| *label as usize);
         let count = inputs.count();
         let train = Dataset::train_part(file, &inputs, source)?;
-        Ok(Dataset { origin: None, inputs, labels, classes: classes.unwrap_or(largest + 1), part: 0..count, train })
+        let validation =
+            validation_part(file, train, count).map_err(|reason| Error::input(format!("{source}: {reason}")))?;
+        let (classes, part) = (classes.unwrap_or(largest + 1), Part::Stretch(0..count));
+        Ok(Dataset { origin: None, inputs, labels, classes, part, train, validation })
     }
 
     /// How many of the first samples of a file train, for which labels are not needed; `None` where there is no test part.
@@ -109,6 +117,17 @@ impl Dataset {
                 Ok(digits.then_some(DIGITS_TRAIN))
             }
         }
+    }
+
+    /// With which sample the test part of a file starts, for which labels are not needed; `None` where there is none.
+    ///
+    /// # Errors
+    /// Of kind `Input` for metadata entries that leave nothing to train on or to test.
+    pub fn test_start(file: &ArrayFile, inputs: &Inputs, source: &str) -> Result<Option<usize>> {
+        let train = Dataset::train_part(file, inputs, source)?;
+        let validation = validation_part(file, train, inputs.count())
+            .map_err(|reason| Error::input(format!("{source}: {reason}")))?;
+        Ok(train.map(|train| train + validation))
     }
 
     /// 1797 images of handwritten digits, 8×8 u8 pixels from 0 to 16, in 10 classes. The first 1437 train, the
@@ -133,12 +152,73 @@ impl Dataset {
     /// # Errors
     /// Of kind `Input` when this is a part already.
     pub fn split(&self) -> Result<(Dataset, Dataset)> {
-        if self.part != (0..self.inputs.count()) {
+        if self.part != Part::Stretch(0..self.inputs.count()) {
             return Err(Error::input("only a whole data set can be split into training and test"));
         }
-        let part = |part: Range<usize>| Dataset { part, ..self.clone() };
         let Some(train) = self.train else { return Ok((self.clone(), self.clone())) };
-        Ok((part(0..train), part(train..self.inputs.count())))
+        let test = train + self.validation..self.inputs.count();
+        Ok((self.with_part(Part::Stretch(0..train)), self.with_part(Part::Stretch(test))))
+    }
+
+    /// The part that the file itself keeps for validation, between training and test; `None` where it has none.
+    pub fn own_validation(&self) -> Option<Dataset> {
+        let train = self.train.filter(|_| self.validation > 0)?;
+        Some(self.with_part(Part::Stretch(train..train + self.validation)))
+    }
+
+    /// `count` samples of this part, as many of each class as its share asks for, and the others. Which ones is drawn with the key.
+    ///
+    /// # Errors
+    /// Of kind `Input` where one of both would have no samples.
+    ///
+    /// ```
+    /// use spiq::{data::Dataset, random::Key};
+    /// let (train, _) = Dataset::digits().split()?;
+    /// let (validation, rest) = train.held_out(144, Key::new(0))?;
+    /// assert_eq!((validation.count(), rest.count()), (144, 1293));
+    /// # Ok::<(), spiq::Error>(())
+    /// ```
+    pub fn held_out(&self, count: usize, key: Key) -> Result<(Dataset, Dataset)> {
+        if count == 0 || count >= self.count() {
+            return Err(Error::input(format!(
+                "{count} of the {} training samples cannot be kept for validation; it must be from 1 to {}",
+                self.count(),
+                self.count().saturating_sub(1)
+            )));
+        }
+        Ok(self.divided(held_out(self.labels(), count, key)))
+    }
+
+    /// Fold `number` of `of`, counted from 0, of this part, and the others: folds are drawn with the key, do not overlap, and have all
+    /// classes in the same shares.
+    ///
+    /// # Errors
+    /// Of kind `Input`: fewer than two folds, more than samples, no such fold.
+    pub fn fold(&self, number: usize, of: usize, key: Key) -> Result<(Dataset, Dataset)> {
+        if of < 2 || of > self.count() {
+            return Err(Error::input(format!(
+                "the number of folds is {of}, but must be from 2 to the {} training samples there are",
+                self.count()
+            )));
+        }
+        if number >= of {
+            return Err(Error::input(format!("there is no fold {} of {of}", number + 1)));
+        }
+        Ok(self.divided(fold(self.labels(), number, of, key)))
+    }
+
+    /// The samples at these places, and those at the others.
+    fn divided(&self, (held, rest): (Vec<usize>, Vec<usize>)) -> (Dataset, Dataset) {
+        let rows = |places: Vec<usize>| {
+            let rows: Vec<usize> = places.into_iter().map(|place| self.row(place)).collect();
+            let labels: Vec<i32> = rows.iter().map(|row| self.labels[*row]).collect();
+            self.with_part(Part::Rows { rows: rows.into(), labels: labels.into() })
+        };
+        (rows(held), rows(rest))
+    }
+
+    fn with_part(&self, part: Part) -> Dataset {
+        Dataset { part, ..self.clone() }
     }
 
     /// The file that it was read from.
@@ -163,7 +243,7 @@ impl Dataset {
 
     /// Number of samples in this part.
     pub fn count(&self) -> usize {
-        self.part.len()
+        self.part.count()
     }
 
     /// Number of classes; every label is below it.
@@ -187,14 +267,25 @@ impl Dataset {
         bytes(self) == bytes(other) && self.labels == other.labels
     }
 
-    /// The sample of the file with which this part starts.
-    pub(crate) fn first(&self) -> usize {
-        self.part.start
+    /// Which rows of the file these are, as text: equal parts have equal texts.
+    pub(crate) fn rows(&self) -> String {
+        match &self.part {
+            Part::Stretch(range) => format!("{} from {}", range.len(), range.start),
+            Part::Rows { rows, .. } => format!("{rows:?}"),
+        }
+    }
+
+    /// The row of the file at a place of this part.
+    pub(crate) fn row(&self, place: usize) -> usize {
+        self.part.row(place)
     }
 
     /// The class of each sample of this part.
     pub fn labels(&self) -> &[i32] {
-        &self.labels[self.part.clone()]
+        match &self.part {
+            Part::Stretch(range) => &self.labels[range.clone()],
+            Part::Rows { labels, .. } => labels,
+        }
     }
 
     /// The places in this part of the samples of one epoch of training, in the order of the file or shuffled with a key, cut into
@@ -232,7 +323,7 @@ impl Dataset {
         if let Some(place) = places.iter().find(|place| **place >= self.count()) {
             return Err(Error::input(format!("there is no sample {place}; there are {}", self.count())));
         }
-        let rows: Vec<usize> = places.iter().map(|place| self.part.start + place).collect();
+        let rows: Vec<usize> = places.iter().map(|place| self.row(*place)).collect();
         let labels: Vec<i32> = rows.iter().map(|row| self.labels[*row]).collect();
         Ok((self.inputs.gather(&rows)?, Array::new([labels.len()], labels).expect("a label for each place")))
     }
@@ -241,7 +332,7 @@ impl Dataset {
 /// Data sets are equal when their samples are, whatever file they are from.
 impl PartialEq for Dataset {
     fn eq(&self, other: &Dataset) -> bool {
-        let parts = |data: &Dataset| (data.classes, data.part.clone(), data.train);
+        let parts = |data: &Dataset| (data.classes, data.part.clone(), data.train, data.validation);
         parts(self) == parts(other) && self.labels == other.labels && self.inputs == other.inputs
     }
 }
@@ -249,6 +340,20 @@ impl PartialEq for Dataset {
 fn parse_train(text: &str, count: usize) -> std::result::Result<usize, String> {
     text.parse().ok().filter(|train| (1..count).contains(train)).ok_or_else(|| {
         format!("the metadata entry `{TRAIN}` is {text:?}, but must be a number from 1 to {}", count.saturating_sub(1))
+    })
+}
+
+/// How many samples after the training part a file keeps for validation.
+fn validation_part(file: &ArrayFile, train: Option<usize>, count: usize) -> std::result::Result<usize, String> {
+    let Some(text) = file.metadata.get(VALIDATION) else { return Ok(0) };
+    let train = train.ok_or_else(|| {
+        format!(
+            "the metadata entry `{VALIDATION}` counts samples after those that train; say with `{TRAIN}` how many do"
+        )
+    })?;
+    let most = count - train;
+    text.parse().ok().filter(|validation| *validation < most).ok_or_else(|| {
+        format!("the metadata entry `{VALIDATION}` is {text:?}, but must be a number below the {most} samples after those that train")
     })
 }
 

@@ -6,6 +6,7 @@ mod dataset;
 mod encode;
 mod encoder;
 mod inputs;
+mod part;
 mod reading;
 mod replace_file;
 

@@ -10,7 +10,7 @@ use spiq_events::{Binning, Packed, Pipeline};
 use spiq_hlo::{Array, TensorType};
 
 use super::array_file::ArrayFile;
-use super::dataset::{LABELS, TRAIN};
+use super::dataset::{LABELS, TRAIN, VALIDATION};
 use super::inputs::INPUTS;
 use crate::error::{Error, Result};
 
@@ -190,6 +190,7 @@ fn append(file: &mut ArrayFile, other: ArrayFile, paths: [&Path; 2]) -> Result<(
         arrays.insert(name.clone(), Array::from_bytes(array.ty().with_dims(dims), bytes).expect("whole samples"));
     }
     file.arrays = arrays;
+    file.metadata.remove(VALIDATION);
     file.metadata.insert(TRAIN.into(), train.to_string());
     Ok(())
 }
@@ -212,6 +213,7 @@ fn move_to_the_end(file: &mut ArrayFile, speaker: &str, path: &Path) -> Result<(
     for array in file.arrays.values_mut().filter(|array| array.dims().first() == Some(&of.len())) {
         *array = ordered(array, &order);
     }
+    file.metadata.remove(VALIDATION);
     file.metadata.insert(TRAIN.into(), trains.len().to_string());
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod difference;
 mod digest;
 mod entry;
+mod judged;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::quant::{Gradients, Numerics, Rules};
 pub use difference::{Difference, Scope};
 pub use digest::Digest;
 pub use entry::{Elements, Init, Kernels, Length, ModelText, Order, Tile};
+pub use judged::{Best, Patience, Validation};
 
 use entry::Entry;
 pub(crate) use reading::absolute;
@@ -151,10 +153,16 @@ provenance! {
     order: Order, Run, "order of samples", "--no-shuffle";
     /// Probability of moving an image.
     shift: f64, Run, "shift", "--shift";
+    /// Which of the training samples choose the best epoch.
+    validation: Validation, Run, "validation", "--validation or --folds";
+    /// Epochs without a better one after which the run ends.
+    patience: Patience, Run, "patience", "--patience";
     /// The speaker whose samples test.
     test_speaker: String, Run, "test speaker", "--test-speaker";
     /// Steps that are done.
     step: u64, Place, "step", "";
+    /// The best epoch so far.
+    best: Best, Place, "best epoch", "";
     /// The file of the data; `None` for the built-in digits. Only a checkpoint says it.
     data_file: PathBuf, Place, "data file", "--data";
     /// The file of the test samples, where it is another one. Only a checkpoint says it.
@@ -166,7 +174,12 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 2] = [(key::loss, "integral_crossentropy"), (key::metric, "integral_accuracy")];
+const ONLY_CHOICE: [(&str, &str); 4] = [
+    (key::loss, "integral_crossentropy"),
+    (key::metric, "integral_accuracy"),
+    (key::validation, "none"),
+    (key::patience, "none"),
+];
 
 /// The metadata of a run, with what its version left no choice of.
 fn with_the_only_choice(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -223,6 +236,12 @@ impl Provenance {
             grad_dtype: Some(network.gradients()),
             ..Provenance::default()
         }
+    }
+
+    /// The same without the paths of data: files of parameters are given away, and where their data once lay is nobody's business.
+    #[must_use]
+    pub fn without_places(self) -> Provenance {
+        Provenance { data_file: None, test_file: None, ..self }
     }
 
     /// Adds what is known to the metadata of a file.

@@ -1,6 +1,7 @@
-//! The test of a run: a metric of each sample, computed on the device, read when it is there. Knows nothing of training.
+//! Tests of a run: a metric of each sample, computed on the device, read when it is there. Knows nothing of training.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
 use spiq_hlo::Array;
@@ -10,36 +11,56 @@ use super::options::Options;
 use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
 use crate::data::Dataset;
-use crate::data::{Encoding, TEST_GROUP, group_key, test_key};
+use crate::data::{Encoding, TEST_GROUP, group_key};
 use crate::error::{Error, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
 use crate::random::Key;
 
-/// The test samples on the device, and the program that measures.
+/// The program that measures.
 pub(super) struct Evaluation<'s, 'a> {
     client: &'a Client,
-    data: &'a Dataset,
-    key: Key,
+    /// Samples of a call.
+    size: usize,
     program: Program<'s>,
 }
 
+/// Samples that something is measured on, on the device.
+pub(super) struct Examined {
+    data: Dataset,
+    /// What their spikes are drawn from.
+    key: Key,
+    /// The arrays of their file.
+    kept: Arc<[Buffer; 2]>,
+}
+
+impl Examined {
+    pub(super) fn new(data: Dataset, key: Key, kept: Arc<[Buffer; 2]>) -> Examined {
+        Examined { data, key, kept }
+    }
+
+    /// The row of the file at a place; the last one fills up the last batch.
+    fn row(&self, place: usize) -> i32 {
+        self.data.row(place.min(self.data.count() - 1)) as i32
+    }
+}
+
 impl<'s, 'a: 's> Evaluation<'s, 'a> {
-    /// Starts to compile the program. It is compiled beside the first training steps, which leave a core free.
+    /// Starts to compile the program for samples in a file like that of `data`. It is compiled beside the first training steps, which leave a core free.
     pub(super) fn start(
         scope: &'s Scope<'s, 'a>,
         client: &'a Client,
         options: &'a Options<dyn Model>,
+        data: &Dataset,
         encoding: &Encoding,
         resident: &Resident,
     ) -> Self {
-        let data = &options.test;
-        let plan =
-            Plan { model: &options.model, encoding: encoding.clone(), resident: resident.clone(), batch: batch(data) };
+        let size = TEST_GROUP.min(data.count());
+        let plan = Plan { model: &options.model, encoding: encoding.clone(), resident: resident.clone(), batch: size };
         let program = Program::Compiling(scope.spawn(move || {
             let (program, function, Reads { paths, rates }) = programs::answers(&plan, &options.metric)?;
             Ok(Compiled { program: program.compile(client, &function)?, read: paths, rates })
         }));
-        Evaluation { client, data, key: test_key(options.seed), program }
+        Evaluation { client, size, program }
     }
 
     /// Whether nothing has to be waited for before a test.
@@ -52,35 +73,29 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
         self.program.get().map(drop)
     }
 
-    /// Starts the test with these parameters and statistics, by path, without waiting for it. `kept` are the arrays of the
-    /// data set's file. A test may read less than a step: what it takes exactly needs no statistics.
-    pub(super) fn begin(&mut self, params: &BTreeMap<String, &Buffer>, kept: &[Buffer; 2]) -> Result<Answers> {
-        let (compiled, size, of) = (self.program.get()?, batch(self.data), self.data.count());
+    /// Starts to measure with these parameters and statistics, by path, without waiting for it. A test may read less than a
+    /// step: what it takes exactly needs no statistics.
+    pub(super) fn begin(&mut self, params: &BTreeMap<String, &Buffer>, on: &Examined) -> Result<Answers> {
+        let (compiled, size, of) = (self.program.get()?, self.size, on.data.count());
         let read: Vec<&Buffer> = compiled.read.iter().map(|path| params[path]).collect();
         let mut batches = Vec::new();
         for (number, start) in (0..of).step_by(size).enumerate() {
             let count = size.min(of - start);
-            let rows: Vec<i32> = (start..start + size).map(|place| self.row(place)).collect();
-            let key = group_key(self.key, number).to_array();
+            let rows: Vec<i32> = (start..start + size).map(|place| on.row(place)).collect();
+            let key = group_key(on.key, number).to_array();
             let given = [Array::new([size], rows).expect("a row a sample"), key];
             let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
-            let inputs =
-                read.iter().copied().chain(kept).map(Input::Borrow).chain(given.into_iter().map(Input::Donate));
+            let inputs = read
+                .iter()
+                .copied()
+                .chain(on.kept.iter())
+                .map(Input::Borrow)
+                .chain(given.into_iter().map(Input::Donate));
             let outputs = compiled.program.execute(inputs.collect())?;
             batches.push((count, outputs.iter().map(Buffer::start_to_host).collect::<Result<_>>()?));
         }
         Ok(Answers { batches, rates: compiled.rates, of })
     }
-
-    /// The row of the file at a place of the test samples; the last one fills up the last batch.
-    fn row(&self, place: usize) -> i32 {
-        (self.data.first() + place.min(self.data.count() - 1)) as i32
-    }
-}
-
-/// Samples of one call of the test program.
-fn batch(data: &Dataset) -> usize {
-    TEST_GROUP.min(data.count())
 }
 
 /// A test under way.

@@ -19,19 +19,30 @@ pub(super) struct Journal {
     /// Losses of the epoch under way.
     epoch: Vec<f32>,
     latest: Option<f32>,
+    /// What the latest test and validation measured.
+    tested: Option<Measured>,
+}
+
+/// What was measured after an epoch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub(super) epoch: usize,
+    pub(super) train_loss: f32,
+    pub(super) test: f32,
+    pub(super) validation: Option<f32>,
 }
 
 enum Pending {
     /// Those of steps from `first` on, `count` of them.
     Losses { first: usize, count: usize, losses: PendingArray },
     /// The test after an epoch.
-    Test { epoch: usize, answers: Answers },
+    Test { epoch: usize, test: Answers, validation: Option<Answers> },
 }
 
 impl Journal {
     /// A journal that goes on with these metrics; `epoch` are the losses of the epoch under way.
     pub(super) fn new(metrics: Metrics, metric: Metric, epoch: Vec<f32>) -> Journal {
-        Journal { metrics, metric, pending: VecDeque::new(), epoch, latest: None }
+        Journal { metrics, metric, pending: VecDeque::new(), epoch, latest: None, tested: None }
     }
 
     /// The latest loss that has arrived.
@@ -45,8 +56,13 @@ impl Journal {
     }
 
     /// Expects the test after an epoch, counted from 1.
-    pub(super) fn expect_test(&mut self, epoch: usize, answers: Answers) {
-        self.pending.push_back(Pending::Test { epoch, answers });
+    pub(super) fn expect_test(&mut self, epoch: usize, test: Answers, validation: Option<Answers>) {
+        self.pending.push_back(Pending::Test { epoch, test, validation });
+    }
+
+    /// What was measured after the latest epoch, once.
+    pub(super) fn take_measured(&mut self) -> Option<Measured> {
+        self.tested.take()
     }
 
     /// Waits until no more than `keep` entries are still to come.
@@ -57,16 +73,23 @@ impl Journal {
                     let losses = losses.wait()?.to_f64();
                     (first..).zip(&losses[..count]).try_for_each(|(step, loss)| self.step(step, *loss as f32))?;
                 }
-                Pending::Test { epoch, answers } => {
+                Pending::Test { epoch, test, validation } => {
                     let losses = std::mem::take(&mut self.epoch);
                     let train_loss = losses.iter().sum::<f32>() / losses.len().max(1) as f32;
-                    let Tested { metric: test_accuracy, spike_rates } = answers.wait()?;
+                    let Tested { metric: test_accuracy, spike_rates } = test.wait()?;
+                    let validation = validation.map(|answers| answers.wait()).transpose()?.map(|tested| tested.metric);
                     let record = match self.metric.is_accuracy() {
                         true => Record::epoch(epoch as u64, train_loss, test_accuracy),
                         false => Record::measured(epoch as u64, train_loss, self.metric.name(), test_accuracy),
                     };
-                    self.metrics.write(record.with_spike_rates(&spike_rates))?;
-                    events(Event::Epoch { epoch, train_loss, test_accuracy });
+                    let record = record.with_spike_rates(&spike_rates);
+                    self.metrics.write(validation.map_or(record.clone(), |value| record.with_validation(value)))?;
+                    let measured = Measured { epoch, train_loss, test: test_accuracy, validation };
+                    match validation {
+                        // Whether it is the best one is told by whom it is judged by.
+                        Some(_) => self.tested = Some(measured),
+                        None => events(measured.event(false)),
+                    }
                 }
             }
         }
@@ -77,5 +100,12 @@ impl Journal {
         self.latest = Some(loss);
         self.epoch.push(loss);
         self.metrics.write(Record::step(step as u64, loss))
+    }
+}
+
+impl Measured {
+    pub(super) fn event(self, is_best: bool) -> Event {
+        let Measured { epoch, train_loss, test, validation } = self;
+        Event::Epoch { epoch, train_loss, test_accuracy: test, validation_accuracy: validation, is_best }
     }
 }

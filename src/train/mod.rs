@@ -54,9 +54,10 @@ mod programs;
 mod resident;
 mod run;
 mod start;
+mod validation;
 
 pub use crate::optim::Optimizer;
-pub use crate::provenance::Length;
+pub use crate::provenance::{Best, Length, Patience, Validation};
 pub use crate::record::{Metrics, Record, read_records};
 pub use checkpoint::{Checkpoint, prepare_folder};
 pub use model::{ForwardPass, Given, Model, Outputs, Purpose};

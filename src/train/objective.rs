@@ -85,6 +85,7 @@ pub struct Metric {
     name: String,
     function: Function,
     is_accuracy: bool,
+    less_is_better: bool,
 }
 
 impl Metric {
@@ -96,7 +97,18 @@ impl Metric {
         name: impl Into<String>,
         function: impl Fn(&Outputs, &Named) -> Tensor + Send + Sync + 'static,
     ) -> Metric {
-        Metric { name: name.into(), function: Arc::new(function), is_accuracy: false }
+        Metric { name: name.into(), function: Arc::new(function), is_accuracy: false, less_is_better: false }
+    }
+
+    /// The same, of which less is better, as of an error: it decides which epoch is the best.
+    #[must_use]
+    pub fn less_is_better(self) -> Metric {
+        Metric { less_is_better: true, ..self }
+    }
+
+    /// Whether a value of it is better than another one; what is no number never is.
+    pub(super) fn is_better(&self, value: f32, than: f32) -> bool {
+        if self.less_is_better { value < than } else { value > than }
     }
 
     /// What it is called in files.

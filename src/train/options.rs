@@ -8,7 +8,7 @@ use super::objective::{Loss, Metric};
 use crate::data::Dataset;
 use crate::network::Network;
 use crate::optim::Optimizer;
-use crate::provenance::Length;
+use crate::provenance::{Best, Length, Patience, Validation};
 
 /// A training run of a network, or of another [`Model`]. Built as `Options { length, ..Options::new(…) }`.
 #[derive(Clone, Debug)]
@@ -17,6 +17,10 @@ pub struct Options<M: ?Sized = Network> {
     pub train: Dataset,
     /// Test samples.
     pub test: Dataset,
+    /// Which training samples do not train, but choose the best epoch.
+    pub validation: Validation,
+    /// After how many epochs without a better one the run ends; it needs a [validation](Options::validation).
+    pub patience: Patience,
     /// The optimizer, or any gradient transformation.
     pub optimizer: Optimizer,
     /// What training makes small.
@@ -60,6 +64,8 @@ impl<M: Model> Options<M> {
             model,
             train,
             test,
+            validation: Validation::None,
+            patience: Patience::None,
             optimizer: Optimizer::named("adam", 2e-3, "constant").expect("both are in their tables"),
             loss: Loss::default(),
             metric: Metric::default(),
@@ -100,16 +106,26 @@ pub enum Event {
         /// The mean of the [metric](Options::metric) over the test samples: the part that is classified correctly, unless
         /// another metric is given.
         test_accuracy: f32,
+        /// That over the validation samples, where there are some.
+        validation_accuracy: Option<f32>,
+        /// Whether it is the best epoch so far by these.
+        is_best: bool,
     },
 }
 
 /// How a run ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// The mean of the [metric](Options::metric) over the test samples, by the quantized network: the part that is classified
     /// correctly, unless another metric is given.
     pub test_accuracy: f32,
+    /// That over the validation samples, where there are some.
+    pub validation_accuracy: Option<f32>,
+    /// The best epoch by these, whose parameters are in `best.safetensors`; `None` without validation, or before the first epoch ended.
+    pub best: Option<Best>,
+    /// Whether it ended early, since no epoch was better than the best one for [so long](Options::patience).
+    pub stopped_early: bool,
     /// For each layer that fires, by its path, the mean number of spikes a neuron and step over the test samples.
     pub spike_rates: BTreeMap<String, f32>,
     /// Steps done in this run.
@@ -120,6 +136,7 @@ pub struct Summary {
     pub steps_per_second: f64,
     /// Whether it was stopped before its end; what was done is saved.
     pub interrupted: bool,
-    /// The files written: parameters, checkpoint, metrics, picture; of a network its model and rules.
+    /// The files written: parameters, the best epoch's, checkpoint, metrics, picture; of a network its model and rules.
+    #[serde(skip)]
     pub files: Vec<PathBuf>,
 }

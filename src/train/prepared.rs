@@ -9,8 +9,9 @@ use super::options::Options;
 use super::programs::{self, Plan};
 use super::resident::Resident;
 use super::start::Kept;
+use super::validation;
 use crate::compile::Program;
-use crate::data::Encoding;
+use crate::data::{Dataset, Encoding};
 use crate::error::Result;
 use crate::optim::GradientTransformation;
 
@@ -23,7 +24,10 @@ pub(super) struct Prepared<'a> {
     pub(super) plan: Plan<'a>,
     pub(super) optimizer: Arc<dyn GradientTransformation>,
     /// Samples and labels of the training data's file.
-    pub(super) train: [Array; 2],
+    pub(super) kept: [Array; 2],
+    /// The samples that train, and those that choose the best epoch.
+    pub(super) train: Dataset,
+    pub(super) validation: Option<Dataset>,
     /// Steps of an epoch, and in all.
     pub(super) per_epoch: usize,
     pub(super) total: usize,
@@ -33,17 +37,20 @@ pub(super) struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     pub(super) fn of(options: &'a Options<dyn Model>) -> Result<Prepared<'a>> {
-        let per_epoch = options.train.training_order(options.batch_size, None)?.len() / options.batch_size;
+        let (train, validation) = validation::parts(options)?;
+        let per_epoch = train.training_order(options.batch_size, None)?.len() / options.batch_size;
         let total = programs::total_steps(options.length, per_epoch);
         let inputs = options.train.inputs();
         let sample = options.model.sample_shape(inputs.features())?;
         let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);
-        let (resident, train) = Resident::of(&options.train);
+        let (resident, kept) = Resident::of(&options.train);
         Ok(Prepared {
             options,
             plan: Plan { model: &options.model, encoding, resident, batch: options.batch_size },
             optimizer: options.optimizer.for_steps(total),
+            kept,
             train,
+            validation,
             per_epoch,
             total,
             most: options.steps_per_call.unwrap_or(MOST_STEPS).min(per_epoch),

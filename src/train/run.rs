@@ -11,18 +11,19 @@ use spiq_hlo::Array;
 
 use super::checkpoint::{Checkpoint, prepare_folder};
 use super::configuration;
-use super::evaluation::{Answers, Evaluation, Tested};
+use super::evaluation::{Answers, Evaluation, Examined, Tested};
 use super::journal::Journal;
 use super::model::Model;
 use super::options::{Event, Options, Summary};
 use super::prepared::Prepared;
 use super::resident::Resident;
-use super::start::{self, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, Start};
-use crate::data::replace_file;
+use super::start::{self, BEST, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, Start};
+use super::validation::Judge;
+use crate::data::{Dataset, replace_file, test_key};
 use crate::display::history;
 use crate::error::Result;
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
-use crate::provenance::Provenance;
+use crate::provenance::{Best, Provenance};
 use crate::random::Key;
 use crate::record::read_records;
 
@@ -42,6 +43,10 @@ const CALL: Duration = Duration::from_millis(100);
 /// The order of epoch e is drawn from `fold_in(PRNGKey(seed), e)`, the spikes of step s from
 /// `fold_in(PRNGKey(seed), epochs + s)`, those of the test from `PRNGKey(seed + 1000)`; initial parameters are those of
 /// flax and Spyx for `Rngs(seed)`.
+///
+/// With [validation](Options::validation), whose samples are drawn from `fold_in(PRNGKey(seed), 2^32 - 1)`, the parameters of the
+/// best epoch are left in `best.safetensors`, those of the last one in `params.safetensors`. Spikes of validation are drawn from
+/// `fold_in(PRNGKey(seed + 1000), 2^32 - 2)`.
 ///
 /// # Errors
 /// Of kind `Input` or `File` before anything is written: options that do not fit each other or the data, a folder that
@@ -69,10 +74,15 @@ fn whole_run<'s, 'a>(
     let stepping = Instant::now();
     let interrupted = run.train(stop, events)?;
     let stepping = stepping.elapsed().saturating_sub(run.idle).as_secs_f64();
-    let Tested { metric: test_accuracy, spike_rates } = run.begin_test()?.wait()?;
+    let (test, validation) = run.begin_test()?;
+    let Tested { metric: test_accuracy, spike_rates } = test.wait()?;
+    let validation_accuracy = validation.map(|answers| answers.wait()).transpose()?.map(|tested| tested.metric);
     let files = run.leave(test_accuracy, interrupted)?;
     Ok(Summary {
         test_accuracy,
+        validation_accuracy,
+        best: run.judge.as_ref().and_then(Judge::best),
+        stopped_early: run.has_waited(),
         spike_rates,
         steps: run.done - run.first,
         seconds: started.elapsed().as_secs_f64(),
@@ -82,15 +92,21 @@ fn whole_run<'s, 'a>(
     })
 }
 
+/// A program of its own for validation, where the test samples lie in another file.
+type Validating<'s, 'a> = Option<Evaluation<'s, 'a>>;
+
 struct Run<'s, 'a> {
     client: &'a Client,
     options: &'a Options<dyn Model>,
     key: Key,
     steps: Executable,
     evaluation: Evaluation<'s, 'a>,
-    /// The files of the training and of the test samples.
+    /// The samples that train, and their file.
+    train_part: Dataset,
     train: Arc<[Buffer; 2]>,
-    test: Arc<[Buffer; 2]>,
+    test: Examined,
+    validation: Option<(Examined, Validating<'s, 'a>)>,
+    judge: Option<Judge>,
     /// What is carried from step to step, on the device.
     state: Vec<Buffer>,
     kept: Kept,
@@ -119,15 +135,23 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     ) -> Result<Run<'s, 'a>> {
         let prepared = Prepared::of(options)?;
         let (program, function, kept) = prepared.steps()?;
-        let Prepared { plan, optimizer, train, per_epoch, total, most, .. } = prepared;
+        let Prepared { plan, optimizer, kept: file, train: train_part, validation, per_epoch, total, most, .. } =
+            prepared;
         let encoding = plan.encoding;
         let now = start::provenance(options, optimizer.as_ref(), client, total);
-        let Start { values, done, provenance } = start::start(options, &kept, now)?;
+        let Start { values, done, provenance, best } = start::start(options, &kept, now)?;
         prepare_folder(&options.out)?;
         events(Event::Compiling);
         let steps = program.compile(client, &function)?;
-        let train = Arc::new(on_device(client, &train)?);
-        let (resident, test) = match options.test.shares_file(&options.train) {
+        let train = Arc::new(on_device(client, &file)?);
+        let test_key = test_key(options.seed);
+        let one_file = options.test.shares_file(&options.train);
+        let validation = validation.map(|data| {
+            // One program for both, where it can be.
+            let own = (!one_file).then(|| Evaluation::start(scope, client, options, &data, &encoding, &plan.resident));
+            (Examined::new(data, test_key.fold_in(u32::MAX - 1), train.clone()), own)
+        });
+        let (resident, test) = match one_file {
             true => (plan.resident, train.clone()),
             false => {
                 let (resident, test) = Resident::of(&options.test);
@@ -135,14 +159,17 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             }
         };
         start::clear(options)?;
-        Ok(Run {
+        let run = Run {
             client,
             options,
             key: Key::new(options.seed),
             steps,
-            evaluation: Evaluation::start(scope, client, options, &encoding, &resident),
+            evaluation: Evaluation::start(scope, client, options, &options.test, &encoding, &resident),
+            train_part,
             train,
-            test,
+            test: Examined::new(options.test.clone(), test_key, test),
+            judge: validation.is_some().then(|| Judge::new(options, best)),
+            validation,
             state: values.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?,
             kept,
             provenance,
@@ -155,15 +182,17 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             most,
             pace: options.steps_per_call.map(|_| most),
             idle: Duration::ZERO,
-        })
+        };
+        run.restore_best()?;
+        Ok(run)
     }
 
     /// Runs to the end, or until `stop`; says which.
     fn train(&mut self, stop: &AtomicBool, events: &mut dyn FnMut(Event)) -> Result<bool> {
-        while self.done < self.total {
+        while self.done < self.total && !self.has_waited() {
             let epoch = self.done / self.per_epoch;
             let shuffle = self.options.shuffle.then(|| self.key.fold_in(epoch as u32));
-            let order = self.options.train.training_order(self.options.batch_size, shuffle)?;
+            let order = self.train_part.training_order(self.options.batch_size, shuffle)?;
             let end = self.total.min((epoch + 1) * self.per_epoch);
             while self.done < end {
                 if stop.load(Ordering::Relaxed) {
@@ -209,8 +238,9 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Hands the device the next `count` steps; gives their losses, which are on their way.
     fn dispatch(&mut self, count: usize, order: &[usize]) -> Result<PendingArray> {
-        let (batch, most, first) = (self.options.batch_size, self.most, self.options.train.first());
-        let mut rows: Vec<i32> = order[..count * batch].iter().map(|place| (first + place) as i32).collect();
+        let (batch, most) = (self.options.batch_size, self.most);
+        let mut rows: Vec<i32> =
+            order[..count * batch].iter().map(|place| self.train_part.row(*place) as i32).collect();
         let mut keys: Vec<u32> = (self.done..self.done + count).flat_map(|step| self.step_key(step).words()).collect();
         rows.resize(most * batch, 0);
         keys.resize(most * 2, 0);
@@ -241,10 +271,18 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             self.journal.read(0, events)?;
             let waiting = Instant::now();
             self.evaluation.ready()?;
+            if let Some((_, Some(own))) = &mut self.validation {
+                own.ready()?;
+            }
             self.idle += waiting.elapsed();
         }
-        let answers = self.begin_test()?;
-        self.journal.expect_test(epoch, answers);
+        let (test, validation) = self.begin_test()?;
+        self.journal.expect_test(epoch, test, validation);
+        if self.judge.is_some() {
+            // The next step would take the parameters away.
+            self.journal.read(0, events)?;
+            self.judge(events)?;
+        }
         if self.saved.elapsed() > CHECKPOINT_EVERY {
             // A checkpoint must not be ahead of the metrics.
             self.journal.read(0, events)?;
@@ -254,10 +292,54 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(())
     }
 
-    /// Starts the test of the parameters as they are now.
-    fn begin_test(&mut self) -> Result<Answers> {
+    /// Keeps the parameters as they are now, if they are the best so far.
+    fn judge(&mut self, events: &mut dyn FnMut(Event)) -> Result<()> {
+        let (Some(judge), Some(measured)) = (&self.judge, self.journal.take_measured()) else { return Ok(()) };
+        let better = judge.better(measured);
+        if let Some(best) = better {
+            let arrays = self.arrays(false)?;
+            self.save_best(best, &arrays)?;
+            if let Some(judge) = &mut self.judge {
+                judge.keep(best, arrays);
+            }
+        }
+        events(measured.event(better.is_some()));
+        Ok(())
+    }
+
+    fn save_best(&self, best: Best, arrays: &BTreeMap<String, Array>) -> Result<()> {
+        let step = Some((best.epoch * self.per_epoch) as u64);
+        let mut metadata = BTreeMap::new();
+        Provenance { step, best: Some(best), ..self.provenance.clone().without_places() }.write(&mut metadata);
+        Checkpoint { arrays: arrays.clone(), metadata }.save(&self.options.out.join(BEST))
+    }
+
+    /// Makes the file of the best epoch that of the checkpoint: a run that was killed may have left a later one, which this run comes
+    /// to again.
+    fn restore_best(&self) -> Result<()> {
+        let Some(judge) = self.judge.as_ref().filter(|_| self.options.resume) else { return Ok(()) };
+        match (judge.best(), judge.arrays()) {
+            (Some(best), Some(arrays)) => self.save_best(best, arrays),
+            _ => start::remove(&self.options.out.join(BEST)),
+        }
+    }
+
+    /// Whether the run has waited long enough for a better epoch.
+    fn has_waited(&self) -> bool {
+        let epochs = self.done / self.per_epoch;
+        self.done.is_multiple_of(self.per_epoch) && self.judge.as_ref().is_some_and(|judge| judge.has_waited(epochs))
+    }
+
+    /// Starts the test and the validation of the parameters as they are now.
+    fn begin_test(&mut self) -> Result<(Answers, Option<Answers>)> {
         let params = self.kept.paths().zip(&self.state).collect();
-        self.evaluation.begin(&params, &self.test)
+        let test = self.evaluation.begin(&params, &self.test)?;
+        let validation = match &mut self.validation {
+            Some((samples, Some(own))) => Some(own.begin(&params, samples)?),
+            Some((samples, None)) => Some(self.evaluation.begin(&params, samples)?),
+            None => None,
+        };
+        Ok((test, validation))
     }
 
     /// Parameters and statistics, and with `state` the optimizer's state, from the device.
@@ -275,15 +357,18 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     fn save(&self) -> Result<PathBuf> {
         let path = self.options.out.join(CHECKPOINT);
-        Checkpoint { arrays: self.arrays(true)?, metadata: self.metadata(self.provenance.clone()) }.save(&path)?;
+        let mut arrays = self.arrays(true)?;
+        let best = self.judge.as_ref().and_then(Judge::best);
+        arrays.extend(self.judge.iter().filter_map(Judge::arrays).flat_map(start::as_of_best));
+        let metadata = self.metadata(Provenance { best, ..self.provenance.clone() });
+        Checkpoint { arrays, metadata }.save(&path)?;
         Ok(path)
     }
 
     /// Writes what a run leaves behind.
     fn leave(&self, test_accuracy: f32, interrupted: bool) -> Result<Vec<PathBuf>> {
         let [params, svg, metrics] = [PARAMS, PICTURE, METRICS].map(|name| self.options.out.join(name));
-        // Parameters are given away, and where their data once lay is nobody's business.
-        let metadata = self.metadata(Provenance { data_file: None, ..self.provenance.clone() });
+        let metadata = self.metadata(Provenance { best: None, ..self.provenance.clone().without_places() });
         Checkpoint { arrays: self.arrays(false)?, metadata }.save(&params)?;
         let checkpoint = self.save()?;
         let state =
@@ -296,7 +381,14 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         replace_file(&svg, history(&read_records(&metrics)?, &title).svg().as_bytes())?;
         let configuration =
             self.options.model.network().map(|network| configuration::leave(network, &self.options.out));
-        Ok([vec![params, checkpoint, metrics, svg], configuration.transpose()?.unwrap_or_default()].concat())
+        let best = self.judge.as_ref().and_then(Judge::best).map(|_| self.options.out.join(BEST));
+        Ok([
+            vec![params],
+            best.into_iter().collect(),
+            vec![checkpoint, metrics, svg],
+            configuration.transpose()?.unwrap_or_default(),
+        ]
+        .concat())
     }
 }
 

@@ -14,19 +14,26 @@ use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::optim::{ByName, GradientTransformation};
 use crate::pjrt::Client;
-use crate::provenance::{Digest, Init, Length, ModelText, Order, Provenance, Tile, absolute};
+use crate::provenance::{
+    Best, Digest, Init, Length, ModelText, Order, Patience, Provenance, Tile, Validation, absolute,
+};
 use crate::record::{Metrics, Record, read_records};
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 pub(super) const PARAMS: &str = "params.safetensors";
+pub(super) const BEST: &str = "best.safetensors";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
 
 /// Names that a metric of one's own cannot have: metrics.jsonl has them for something else.
-const RECORDED: [&str; 7] = ["step", "loss", "epoch", "train_loss", "test_accuracy", "spike_rates", Metric::ACCURACY];
+const RECORDED: [&str; 8] =
+    ["step", "loss", "epoch", "train_loss", "test_accuracy", "validation_accuracy", "spike_rates", Metric::ACCURACY];
 
 /// What the names of an optimizer's state start with.
 const OPTIMIZER: &str = "optimizer";
+
+/// What the names of the best epoch's parameters and statistics start with.
+const OF_BEST: &str = "best/";
 
 /// Refuses options that do not fit each other or the data.
 pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
@@ -54,6 +61,11 @@ pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
     let none = [Some(options.time_steps), options.steps_per_call].contains(&Some(0));
     if none || matches!(options.length, Length::Epochs(0) | Length::Steps(0)) {
         return Err(Error::input("the numbers of epochs, steps, steps a call and time steps must be at least 1"));
+    }
+    if options.patience != Patience::None && options.validation == Validation::None {
+        return Err(Error::input(
+            "a patience needs samples that judge the epochs: keep some for validation (--validation 0.1, or --folds)",
+        ));
     }
     Ok(())
 }
@@ -110,6 +122,20 @@ pub(super) struct Start {
     pub(super) done: usize,
     /// What decides the bits of the run.
     pub(super) provenance: Provenance,
+    /// The best epoch so far, with its parameters and statistics.
+    pub(super) best: Option<(Best, BTreeMap<String, Array>)>,
+}
+
+/// Names of the best epoch's arrays in a checkpoint.
+pub(super) fn as_of_best(arrays: &BTreeMap<String, Array>) -> impl Iterator<Item = (String, Array)> {
+    arrays.iter().map(|(path, array)| (format!("{OF_BEST}{path}"), array.clone()))
+}
+
+fn best_in(checkpoint: &Checkpoint, kept: &Kept, source: &str) -> Result<BTreeMap<String, Array>> {
+    let types = kept.params.iter().chain(&kept.statistics);
+    let wanted = types.map(|(path, ty)| (format!("{OF_BEST}{path}"), ty.clone())).collect();
+    let arrays = checkpoint.select(&wanted, source)?.into_iter();
+    Ok(arrays.map(|(path, array)| (path[OF_BEST.len()..].to_owned(), array)).collect())
 }
 
 /// Initial parameters, or those of a checkpoint that this run goes on from.
@@ -123,7 +149,7 @@ pub(super) fn start(options: &Options<dyn Model>, kept: &Kept, now: Provenance) 
     let values = initial.unwrap_or_else(|| options.model.init(options.seed));
     let zeros = kept.statistics.values().chain(kept.slots.values()).map(|ty| Array::zeros(ty.clone()));
     let values = values.into_values().chain(zeros).collect();
-    Ok(Start { values, done: 0, provenance: Provenance { init: init.or(Some(Init::Drawn)), ..now } })
+    Ok(Start { values, done: 0, provenance: Provenance { init: init.or(Some(Init::Drawn)), ..now }, best: None })
 }
 
 fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<Start> {
@@ -140,7 +166,11 @@ fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<
     for wanted in [&kept.params, &kept.statistics, &wanted] {
         values.extend(checkpoint.select(wanted, &source)?.into_values());
     }
-    Ok(Start { values, done, provenance: now.or(then) })
+    let best = match then.best {
+        Some(best) => Some((best, best_in(&checkpoint, kept, &source)?)),
+        None => None,
+    };
+    Ok(Start { values, done, provenance: now.or(then), best })
 }
 
 /// The checkpoint of the run whose results are in a folder. Its metadata say all that decides the bits of the run
@@ -195,6 +225,8 @@ pub(super) fn provenance(
         length: Some(Length::Steps(total)),
         order: Some(if options.shuffle { Order::Shuffled } else { Order::File }),
         shift: Some(options.shift),
+        validation: Some(options.validation),
+        patience: Some(options.patience),
         data_file: options.train.file().map(absolute),
         ..model.or(Provenance::of_client(client)).or(Provenance::of_reading(options.train.reading()))
     }
@@ -206,19 +238,22 @@ pub(super) fn clear(options: &Options<dyn Model>) -> Result<()> {
     if options.resume {
         return Ok(());
     }
-    for name in [CHECKPOINT, PARAMS, PICTURE] {
+    for name in [CHECKPOINT, PARAMS, BEST, PICTURE] {
         let path = options.out.join(name);
         if is_init(options, name) {
             continue;
         }
-        match std::fs::remove_file(&path) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::file(&path, "remove", cause));
-            }
-            _ => {}
-        }
+        remove(&path)?;
     }
     Ok(())
+}
+
+/// Takes a file away, if it is there.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::file(path, "remove", cause)),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a run starts from this file in the folder of its results.

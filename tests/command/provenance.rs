@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Coding, Encoder};
-use spiq::provenance::{Digest, Elements, Init, Kernels, Length, ModelText, Order, Provenance, Tile, key};
+use spiq::provenance::{
+    Best, Digest, Elements, Init, Kernels, Length, ModelText, Order, Patience, Provenance, Tile, Validation, key,
+};
 use spiq::quant::{Gradients, Numerics, Rules, linear_only_rules};
 use spiq::random::Key;
 use spiq::{Array, ErrorKind};
@@ -56,6 +58,9 @@ fn drawn(key: Key) -> Provenance {
     let text = |key: Key| format!("{:x} \"ü\"\n\ttwo lines", key.bits32(1)[0]);
     let max = (number(next()).abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
     let codings = [Coding::Images(Encoder::Rate { max }), Coding::Spikes, Coding::Counts, Coding::Reals];
+    let fold = Validation::Fold { number: count(next()), of: count(next()) };
+    let share = Validation::Share(next().uniform(1, 0.01, 0.99)[0].into());
+    let validations = [Validation::None, Validation::Own, share, Validation::Samples(count(next())), fold];
     Provenance {
         spiq: Some(text(next())),
         plugin: Some(text(next())),
@@ -86,8 +91,15 @@ fn drawn(key: Key) -> Provenance {
         length: Some(one(next(), &[Length::Epochs(count(next())), Length::Steps(count(next()))])),
         order: Some(one(next(), &[Order::Shuffled, Order::File])),
         shift: Some(number(next())),
+        validation: Some(one(next(), &validations)),
+        patience: Some(one(next(), &[Patience::None, Patience::Epochs(count(next()))])),
         test_speaker: Some(text(next())),
         step: Some(next().bits64(1)[0]),
+        best: Some(Best {
+            epoch: count(next()),
+            validation_accuracy: number(next()) as f32,
+            test_accuracy: number(next()) as f32,
+        }),
         data_file: Some(text(next()).into()),
         test_file: Some(text(next()).into()),
     }

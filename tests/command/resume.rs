@@ -141,10 +141,10 @@ fn a_run(folder: &Folder) {
 /// Nothing is as it would be without flags.
 const BEGUN: &str = "train --model model.toml --data data.safetensors --rules rules.toml --numerics qwix --optimizer adamw \
                      --learning-rate 0.003 --schedule cosine --grad-dtype bf16 --time-tile 2 --time-steps 5 --batch-size 25 \
-                     --epochs 2 --shift 0.1 --seed 7";
+                     --epochs 2 --shift 0.1 --seed 7 --validation 0.2 --patience 9";
 
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
-const CHANGED: [(&str, &str, &str); 20] = [
+const CHANGED: [(&str, &str, &str); 24] = [
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "another data (--data: sha256:"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
@@ -159,11 +159,15 @@ const CHANGED: [(&str, &str, &str); 20] = [
     ("--time-tile", "--time-tile 5", "another time tile (--time-tile: 2 there, all here)"),
     ("--learning-rate", "--learning-rate 0.004", "another learning rate (--learning-rate: 0.003 there, 0.004 here)"),
     ("--batch-size", "--batch-size 50", "another batch size (--batch-size: 25 there, 50 here)"),
-    ("--epochs", "--epochs 3", "another length (--epochs or --steps: 20 steps there, 30 steps here)"),
-    ("--steps", "--steps 21", "another length (--epochs or --steps: 20 steps there, 21 steps here)"),
+    ("--epochs", "--epochs 3", "another length (--epochs or --steps: 16 steps there, 24 steps here)"),
+    ("--steps", "--steps 21", "another length (--epochs or --steps: 16 steps there, 21 steps here)"),
     ("--time-steps", "--time-steps 6", "another number of time steps (--time-steps: 5 there, 6 here)"),
     ("--shift", "--shift 0", "another shift (--shift: 0.1 there, 0 here)"),
     ("--no-shuffle", "--no-shuffle", "another order of samples (--no-shuffle: shuffled there, that of the file here)"),
+    ("--validation", "--validation 30", "another validation (--validation or --folds: 0.2 there, 30 here)"),
+    ("--folds", "--folds 4 --fold 1", "another validation (--validation or --folds: 0.2 there, fold 1 of 4 here)"),
+    ("--fold", "--folds 4 --fold 2", "another validation (--validation or --folds: 0.2 there, fold 2 of 4 here)"),
+    ("--patience", "--patience 8", "another patience (--patience: 9 there, 8 here)"),
     ("--seed", "--seed 8", "another seed (--seed: 7 there, 8 here)"),
 ];
 

@@ -42,6 +42,8 @@ fn options(out: &Path, steps: usize) -> Options {
         model: Network::new(model, linear_only_rules("int8", "int8")).expect("a network"),
         train,
         test,
+        validation: train::Validation::None,
+        patience: train::Patience::None,
         optimizer: optimizer("adam", 5e-3, "cosine"),
         loss: Loss::default(),
         metric: Metric::default(),

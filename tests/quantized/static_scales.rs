@@ -10,7 +10,7 @@ use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::predict::{Settings, outputs};
 use spiq::quant::{Numerics, linear_only_rules};
-use spiq::train::{Checkpoint, Event, Length, Loss, Metric, Optimizer, Options, run};
+use spiq::train::{Checkpoint, Event, Length, Loss, Metric, Optimizer, Options, Patience, Validation, run};
 
 const DROPOUT: &str = "
 layers = [
@@ -35,6 +35,8 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         model: Network::new(model, rules).expect("a network").with_numerics(numerics),
         train,
         test,
+        validation: Validation::None,
+        patience: Patience::None,
         optimizer: Optimizer::named("sgd", 0.1, "constant").expect("names of the tables"),
         loss: Loss::default(),
         metric: Metric::default(),
