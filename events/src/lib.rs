@@ -19,6 +19,6 @@ pub use calls::{Call, calls};
 pub use collection::{Collection, Description, Mended, Sample};
 pub use error::{Error, Result};
 pub use events::{Events, Sensor};
-pub use readers::open;
+pub use readers::{SPEECH, open};
 pub use transforms::Pipeline;
 pub use writers::{MadeUp, Names, Spikes, write_spikes};

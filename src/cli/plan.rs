@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use spiq::config::ModelConfig;
-use spiq::data::Dataset;
+use spiq::data::{Dataset, holds_arrays};
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
@@ -39,7 +39,7 @@ impl Plan {
     /// # Errors
     /// Of kind `Input` or `File`: files that are not usable or do not fit each other.
     pub fn new(arguments: &Arguments) -> Result<Plan> {
-        let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments.data.as_deref()));
+        let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments));
         let begun = arguments.resume.then(|| begun(&out)).transpose()?;
         let init = arguments.init.as_deref().map(init).transpose()?;
         // Whoever names a recipe means all of it: the checkpoint is compared with it, nothing is taken from there.
@@ -153,6 +153,10 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     if own_model {
         rest.rules = Some(Rules::default());
     }
+    if arguments.data.as_deref().is_some_and(holds_arrays) {
+        // Arrays are frames already.
+        (rest.bins, rest.dt, rest.elements) = (None, None, None);
+    }
     if own_run {
         (rest.schedule, rest.shift) = (Some(CONSTANT.to_owned()), Some(0.0));
     }
@@ -251,7 +255,8 @@ fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Res
     }))
 }
 
-fn default_folder(data: Option<&Path>) -> PathBuf {
-    let name = data.and_then(Path::file_stem).unwrap_or("digits".as_ref());
-    Path::new("runs").join(name)
+fn default_folder(arguments: &Arguments) -> PathBuf {
+    let of_recipe = arguments.recipe.and_then(|recipe| recipe.recipe().provenance().data_file);
+    let data = arguments.data.as_deref().or(of_recipe.as_deref());
+    Path::new("runs").join(data.and_then(Path::file_stem).unwrap_or("digits".as_ref()))
 }

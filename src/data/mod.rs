@@ -12,7 +12,7 @@ mod replace_file;
 
 pub use array_file::ArrayFile;
 pub use coding::Coding;
-pub use dataset::Dataset;
+pub use dataset::{Dataset, SPEECH_BINNING};
 pub(crate) use encode::{Encoding, TEST_GROUP, group_key, test_key};
 pub use encoder::Encoder;
 pub use inputs::Inputs;

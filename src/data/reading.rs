@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use spiq_events::{Binning, Packed, Pipeline};
+use spiq_events::{Binning, Packed, Pipeline, SPEECH};
 use spiq_hlo::{Array, TensorType};
 
 use super::array_file::ArrayFile;
@@ -120,7 +120,7 @@ impl ReadFile {
 
 /// Whether a path is for [`ArrayFile`], which also says what is wrong with what is no file; else it is for recordings.
 pub fn holds_arrays(path: &Path) -> bool {
-    if path.is_dir() {
+    if path.is_dir() || path.as_os_str() == SPEECH {
         return false;
     }
     let mut start = [0; 9];
