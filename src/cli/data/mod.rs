@@ -1,5 +1,6 @@
 //! `spiq data`: recordings of event cameras and cochleas. One file a subcommand.
 
+mod cochlea;
 mod info;
 mod make;
 
@@ -8,6 +9,7 @@ use spiq::Result;
 
 const EXAMPLES: &str = "\
 Examples:
+  spiq data cochlea recordings.zip --output spoken.h5
   spiq data make --output made.h5 --samples 500
   spiq data info made.h5";
 
@@ -21,6 +23,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    Cochlea(cochlea::Arguments),
     Info(info::Arguments),
     Make(make::Arguments),
 }
@@ -31,6 +34,7 @@ enum Action {
 /// Those of the subcommand.
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
+        Action::Cochlea(arguments) => cochlea::run(arguments),
         Action::Info(arguments) => info::run(arguments),
         Action::Make(arguments) => make::run(arguments),
     }
