@@ -1,3 +1,4 @@
 //! The tests of recordings: readers, transforms, frames.
 
 mod packing;
+mod sound;

@@ -111,8 +111,8 @@ impl Recordings {
             Place::Archive(archive) => {
                 let mut archive = archive.lock().expect("no thread panics while it reads");
                 let mut bytes = Vec::new();
-                let mut file = archive.by_name(path).map_err(|cause| unreadable(cause.into()))?;
-                file.read_to_end(&mut bytes).map_err(unreadable)?;
+                let file = archive.by_name(path).map_err(|cause| unreadable(cause.into()))?;
+                file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
                 bytes
             }
         };
@@ -201,6 +201,9 @@ pub struct SpikeTrains {
     next: usize,
     ready: std::vec::IntoIter<Result<Sample>>,
 }
+
+/// An archive of few bytes could unfold to any number: what is longer is cut off, and so refused.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// Recordings computed ahead by each processor.
 const AHEAD: usize = 16;
