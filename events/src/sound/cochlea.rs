@@ -73,9 +73,7 @@ impl Cochlea {
     pub fn check(&self) -> Result<()> {
         let Cochlea { channels, low, high } = self;
         if !(1..=MOST_CHANNELS).contains(channels) {
-            return Err(Error::input(format!(
-                "a cochlea has from 1 to {MOST_CHANNELS} channels, not {channels}"
-            )));
+            return Err(Error::input(format!("a cochlea has from 1 to {MOST_CHANNELS} channels, not {channels}")));
         }
         if !(0.0 < *low && low < high && high.is_finite()) {
             return Err(Error::input(format!(
@@ -85,11 +83,29 @@ impl Cochlea {
         Ok(())
     }
 
-    /// The spikes of a recording, times from its start. Silence gives none.
+    /// What goes on in one channel: each stage, sample by sample.
     ///
     /// # Errors
-    /// `Input` for channels that do not fit each other, or that listen to what the sound's rate cannot hold.
-    pub fn spikes(&self, sound: &Sound) -> Result<Events> {
+    /// `Input` as for [`spikes`](Cochlea::spikes), and for a channel that is not there.
+    pub fn channel(&self, sound: &Sound, channel: u16) -> Result<Channel> {
+        let rate = self.check_rate(sound)?;
+        if channel >= self.channels {
+            return Err(Error::input(format!("there is no channel {channel}; there are {}", self.channels)));
+        }
+        let (first, lane) = (channel / LANES as u16 * LANES as u16, usize::from(channel) % LANES);
+        let mut group = Group::new(self, first, rate);
+        let mut inside = Channel { sound: heard(sound), ..Channel::default() };
+        for sample in &inside.sound {
+            let (motion, rates, fire) = group.step(*sample);
+            inside.motion.push(motion[lane]);
+            inside.rates.push(rates[lane]);
+            inside.fires.push(fire >> lane & 1 == 1);
+        }
+        Ok(inside)
+    }
+
+    /// The sound's samples a second, where they suffice for the channels.
+    fn check_rate(&self, sound: &Sound) -> Result<f64> {
         self.check()?;
         let rate = f64::from(sound.rate);
         if self.high >= rate / 2.0 {
@@ -99,10 +115,26 @@ impl Cochlea {
                 self.high
             )));
         }
+        Ok(rate)
+    }
+
+    /// The spikes of a recording, times from its start. Silence gives none.
+    ///
+    /// # Errors
+    /// `Input` for channels that do not fit each other, or that listen to what the sound's rate cannot hold.
+    pub fn spikes(&self, sound: &Sound) -> Result<Events> {
+        let rate = self.check_rate(sound)?;
         let heard = heard(sound);
         let mut spikes = Vec::new();
-        for (block, frequencies) in (0..).zip(self.frequencies().chunks(LANES)) {
-            spikes_of(block * LANES as u16, frequencies, &heard, rate, &mut spikes);
+        for first in (0..self.channels).step_by(LANES) {
+            let mut group = Group::new(self, first, rate);
+            for (place, sample) in (0..).zip(&heard) {
+                let (_, _, mut fire) = group.step(*sample);
+                while fire != 0 {
+                    spikes.push((place, first + fire.trailing_zeros() as u16));
+                    fire &= fire - 1;
+                }
+            }
         }
         // From channels one after the other to times one after the other.
         spikes.sort_unstable();
@@ -112,6 +144,19 @@ impl Cochlea {
         }
         Ok(events)
     }
+}
+
+/// What goes on in a channel of a cochlea, a number for each sample of the sound.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Channel {
+    /// The sound as it comes to the membrane: equally loud for all recordings.
+    pub sound: Vec<f32>,
+    /// The membrane's motion at the channel's place, in the hair cells' units.
+    pub motion: Vec<f32>,
+    /// How often each fibre of the hair cell fires a second.
+    pub rates: Vec<f32>,
+    /// Whether the bushy cell fires.
+    pub fires: Vec<bool>,
 }
 
 /// Sound as it comes to the membrane.
@@ -126,21 +171,34 @@ fn heard(sound: &Sound) -> Vec<f32> {
     heard
 }
 
-/// Adds the spikes of some neighbouring channels, each as its place in the sound and its channel.
-fn spikes_of(first: u16, frequencies: &[f64], heard: &[f32], rate: f64, spikes: &mut Vec<(u32, u16)>) {
-    let known = |lane: usize| frequencies.get(lane).copied();
-    // Lanes without a channel are computed, too, and not looked at.
-    let present = (1u32 << frequencies.len()) - 1;
-    let sensitivity = |lane: usize| SENSITIVITIES[(usize::from(first) + lane) % SENSITIVITIES.len()] as f32;
-    let sensitivities: Lanes = std::array::from_fn(sensitivity);
-    let mut filters = Filters::new(&std::array::from_fn(|lane| known(lane).unwrap_or(frequencies[0])), rate);
-    let mut hair_cells = HairCells::new(rate);
-    let mut bushy_cells = BushyCells::new(&sensitivities, rate);
-    for (place, sample) in (0..).zip(heard) {
-        let mut fire = bushy_cells.step(&hair_cells.step(&filters.step(*sample))) & present;
-        while fire != 0 {
-            spikes.push((place, first + fire.trailing_zeros() as u16));
-            fire &= fire - 1;
+/// The stages of some neighbouring channels.
+struct Group {
+    filters: Filters,
+    hair_cells: HairCells,
+    bushy_cells: BushyCells,
+    /// A bit for each lane that is a channel; the others are computed, too, and not looked at.
+    channels: u32,
+}
+
+impl Group {
+    /// The channels from `first` on, for so many samples a second.
+    fn new(cochlea: &Cochlea, first: u16, rate: f64) -> Group {
+        let frequencies = &cochlea.frequencies()[first.into()..];
+        let frequency = |lane: usize| frequencies.get(lane).copied().unwrap_or(frequencies[0]);
+        let sensitivity = |lane: usize| SENSITIVITIES[(usize::from(first) + lane) % SENSITIVITIES.len()] as f32;
+        Group {
+            filters: Filters::new(&std::array::from_fn(frequency), rate),
+            hair_cells: HairCells::new(rate),
+            bushy_cells: BushyCells::new(&std::array::from_fn(sensitivity), rate),
+            channels: (1 << frequencies.len().min(LANES)) - 1,
         }
+    }
+
+    /// What the next sample of sound does: the membrane's motion, the fibres' spikes a second, and which channels fire, a bit each.
+    #[inline]
+    fn step(&mut self, sound: f32) -> (Lanes, Lanes, u32) {
+        let motion = self.filters.step(sound);
+        let rates = self.hair_cells.step(&motion);
+        (motion, rates, self.bushy_cells.step(&rates) & self.channels)
     }
 }

@@ -13,7 +13,7 @@ mod recordings;
 mod speech;
 mod wav;
 
-pub use cochlea::Cochlea;
+pub use cochlea::{Channel, Cochlea};
 pub use compact::{Compact, TICK, compact};
 pub use recordings::{Recordings, SpikeTrains};
 pub use speech::{speech, speech_cochlea};

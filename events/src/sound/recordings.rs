@@ -62,7 +62,8 @@ impl Recordings {
             let names = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
             (Place::Archive(Mutex::new(archive)), names)
         };
-        let mut recordings = names.into_iter().filter(|name| is_wav(name)).map(Recording::named).collect::<Result<Vec<_>>>()?;
+        let mut recordings =
+            names.into_iter().filter(|name| is_wav(name)).map(Recording::named).collect::<Result<Vec<_>>>()?;
         if recordings.is_empty() {
             return Err(Error::input(format!("{} has no WAV files in it", path.display())));
         }
@@ -139,7 +140,8 @@ impl Recording {
                 "{path} has no label: a label is the file's name up to the first `_`, as in `seven_01.wav`"
             )));
         };
-        let speaker = rest.rsplit_once('_').and_then(|(speaker, index)| Some((speaker.to_owned(), index.parse().ok()?)));
+        let speaker =
+            rest.rsplit_once('_').and_then(|(speaker, index)| Some((speaker.to_owned(), index.parse().ok()?)));
         Ok(Recording { label: label.to_owned(), speaker: speaker.filter(|(speaker, _)| !speaker.is_empty()), path })
     }
 

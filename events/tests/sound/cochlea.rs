@@ -39,7 +39,8 @@ fn spikes_are_locked_to_the_phase_of_low_tones() {
         let events = cochlea().spikes(&tone(frequency, 8000)).unwrap();
         let nearest = cochlea().frequencies().iter().position(|f| *f > f64::from(frequency)).unwrap();
         let phases = events.t.iter().zip(&events.x).filter(|(_, x)| usize::from(**x).abs_diff(nearest) <= 1);
-        let phases: Vec<f64> = phases.map(|(t, _)| *t as f64 * 1e-6 * f64::from(frequency) * std::f64::consts::TAU).collect();
+        let phases: Vec<f64> =
+            phases.map(|(t, _)| *t as f64 * 1e-6 * f64::from(frequency) * std::f64::consts::TAU).collect();
         assert!(phases.len() > 100, "{} spikes at {frequency} Hz", phases.len());
         let (x, y) = phases.iter().fold((0.0, 0.0), |(x, y), phase| (x + phase.cos(), y + phase.sin()));
         f64::hypot(x, y) / phases.len() as f64
@@ -117,4 +118,19 @@ fn what_cannot_be_heard_is_refused() {
         assert!(refused(cochlea).contains(sentence), "{sentence}");
     }
     assert_eq!(Cochlea { channels: 1, ..default() }.frequencies().len(), 1);
+}
+
+#[test]
+fn a_channel_is_what_the_whole_cochlea_has_in_it() {
+    let sound = tone(900.0, 2000);
+    let all = cochlea().spikes(&sound).unwrap();
+    for channel in [0, 15, 16, 75, 139] {
+        let inside = cochlea().channel(&sound, channel).unwrap();
+        let fires = (0u16..).zip(&inside.fires).filter(|(_, fires)| **fires);
+        let times: Vec<i64> = fires.map(|(place, _)| i64::from(place) * 125).collect();
+        let own = all.t.iter().zip(&all.x).filter(|(_, x)| **x == channel);
+        assert_eq!(times, own.map(|(t, _)| *t).collect::<Vec<_>>(), "channel {channel}");
+        assert!(inside.rates.iter().all(|rate| *rate >= 0.0) && inside.motion.len() == 2000);
+    }
+    assert!(cochlea().channel(&sound, 140).is_err());
 }

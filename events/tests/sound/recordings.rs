@@ -36,13 +36,15 @@ fn cochlea() -> Cochlea {
 
 #[test]
 fn names_say_label_speaker_and_part() {
-    let folder = folder(&["in/7_ann_5.wav", "in/3_bob_4.WAV", "3_ann_12.wav", "7_bob_0.wav", "notes.txt", "in/._3_ann_1.wav"]);
+    let folder =
+        folder(&["in/7_ann_5.wav", "in/3_bob_4.WAV", "3_ann_12.wav", "7_bob_0.wav", "notes.txt", "in/._3_ann_1.wav"]);
     let spikes = Recordings::open(folder.path()).unwrap().spikes(cochlea()).unwrap();
     let description = spikes.description().clone();
     assert_eq!((description.count, description.train), (4, Some(2)));
     assert_eq!(description.classes, ["0", "1", "2", "3", "4", "5", "6", "7"]);
     assert_eq!(description.speakers, ["ann", "bob"]);
-    let who: Vec<(u32, u32)> = spikes.map(|sample| sample.unwrap()).map(|s| (s.label.unwrap(), s.speaker.unwrap())).collect();
+    let who: Vec<(u32, u32)> =
+        spikes.map(|sample| sample.unwrap()).map(|s| (s.label.unwrap(), s.speaker.unwrap())).collect();
     assert_eq!(who, [(7, 0), (3, 0), (7, 1), (3, 1)]);
 }
 
@@ -51,7 +53,10 @@ fn words_are_numbered_in_the_order_of_the_alphabet() {
     let folder = folder(&["yes_1.wav", "no_2.wav", "no_of_course_not.wav"]);
     let spikes = Recordings::open(folder.path()).unwrap().spikes(cochlea()).unwrap();
     let description = spikes.description().clone();
-    assert_eq!((description.classes, description.speakers, description.train), (vec!["no".into(), "yes".into()], vec![], None));
+    assert_eq!(
+        (description.classes, description.speakers, description.train),
+        (vec!["no".into(), "yes".into()], vec![], None)
+    );
     assert_eq!(spikes.filter_map(|sample| sample.unwrap().label).collect::<Vec<_>>(), [0, 0, 1]);
 }
 

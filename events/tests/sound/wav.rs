@@ -42,7 +42,10 @@ fn bad_files_are_refused_in_a_sentence() {
         (good[..good.len() - 51].to_vec(), "a.wav ends before its last sample; copy it again"),
         (good[..20].to_vec(), "a.wav ends before its last sample; copy it again"),
         (Vec::new(), "a.wav ends before its last sample; copy it again"),
-        (b"MP3 is not WAV, whatever its name".to_vec(), "a.wav is no usable WAV file (no RIFF tag found); save it as 16-bit PCM"),
+        (
+            b"MP3 is not WAV, whatever its name".to_vec(),
+            "a.wav is no usable WAV file (no RIFF tag found); save it as 16-bit PCM",
+        ),
         (wav(spec(), |_| {}), "a.wav has no sound in it; take it away or record it again"),
         (wav(nan, |writer| writer.write_sample(f32::NAN).unwrap()), "a.wav holds NaN as sample 0; record it again"),
     ] {
@@ -52,7 +55,8 @@ fn bad_files_are_refused_in_a_sentence() {
 
 #[test]
 fn no_damage_makes_it_panic() {
-    let good = wav(WavSpec { channels: 2, ..spec() }, |writer| (0..20i16).for_each(|x| writer.write_sample(x).unwrap()));
+    let good =
+        wav(WavSpec { channels: 2, ..spec() }, |writer| (0..20i16).for_each(|x| writer.write_sample(x).unwrap()));
     for place in 0..good.len() {
         for value in [0, 1, 2, 3, 7, 33, 127, 128, 254, 255] {
             let mut bytes = good.clone();
