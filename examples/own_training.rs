@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use spiq::nn::{Init, IntegralCrossentropy, Layer, Parameter, Step};
+use spiq::nn::{Init, IntegralCrossentropy, Layer, Parameter, SampleLoss, Step};
 use spiq::optim::{Optimizer, adam, chain, clip_by_global_norm, cosine_decay_schedule};
 use spiq::prelude::*;
 use spiq::train::{Length, Loss, Metric, Options, Summary};

@@ -96,6 +96,7 @@
 //! | [`optim`] | optax's optimizers and schedules |
 //! | [`network`], [`config`] | a model and its rules as files |
 //! | [`data`], [`train`], [`predict`] | samples, the training loop, outputs of a data set |
+//! | [`augment`] | changes of training samples, in the compiled step |
 //! | [`provenance`] | what decided the bits of a file's arrays, as its metadata |
 //! | [`display`], [`notebook`] | pictures and tables; what a Rust notebook shows |
 //! | [`native`], [`bench`](mod@bench) | which units of a chip a program reaches; how fast it is |
@@ -106,6 +107,7 @@
 //!
 //! The folder `notebooks/` teaches all this with pictures, and `spiq --help` does it from the command line.
 
+pub mod augment;
 pub mod bench;
 mod by_path;
 pub mod choice;
@@ -136,6 +138,8 @@ pub mod train;
 
 pub use compile::{Jit, Program, jit, trace};
 pub use error::{Error, ErrorKind, Result};
+/// Recordings: readers, transforms, frames, sound to spikes.
+pub use spiq_events as events;
 pub use spiq_hlo::{
     Array, ArrayError, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphErrors, PrintOptions,
     Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, value_and_grad, vjp, vmap,

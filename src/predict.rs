@@ -11,7 +11,7 @@ use crate::data::{Coding, Inputs};
 use crate::data::{Encoding, TEST_GROUP, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::{Forward, Network};
-use crate::nn::{Axes, integral_accuracy};
+use crate::nn::{Axes, Readout};
 use crate::pjrt::{Buffer, Client, Executable, Input};
 use crate::ptq::StoredNetwork;
 use crate::quant::{Mode, check_counted, missing};
@@ -35,12 +35,22 @@ pub struct Settings {
     pub coding: Option<Coding>,
     /// Whether rules quantize as in training or after it; the outputs are the same.
     pub mode: Mode,
+    /// How outputs become a class.
+    pub readout: Readout,
 }
 
 impl Default for Settings {
-    /// Batches of 64, 32 time steps, seed 0 for each sample by itself, samples as their file says, QAT.
+    /// Batches of 64, 32 time steps, seed 0 for each sample by itself, samples as their file says, QAT, classes by sums over time.
     fn default() -> Settings {
-        Settings { batch_size: 64, time_steps: 32, seed: 0, test_part: None, coding: None, mode: Mode::Qat }
+        Settings {
+            batch_size: 64,
+            time_steps: 32,
+            seed: 0,
+            test_part: None,
+            coding: None,
+            mode: Mode::Qat,
+            readout: Readout::Sum,
+        }
     }
 }
 
@@ -58,8 +68,8 @@ pub enum Weights<'a> {
 pub struct Predictions {
     /// Its outputs, f32 [N, T, …].
     pub outputs: Array,
-    /// The class of each sample: that with the largest sum of outputs over time, the first of equals. Empty where outputs are
-    /// not [N, T, C].
+    /// The class of each sample, by the [readout](Settings::readout): with the default that with the largest sum of outputs over
+    /// time, the first of equals. Empty where outputs are not [N, T, C].
     pub classes: Vec<i32>,
 }
 
@@ -132,7 +142,7 @@ pub fn predictions(
     };
     check_counted(params)?;
     let params = on_device(client, params, forward.signature.arrays())?;
-    let function = plan.program(&forward.signature, |given, x| answered(&forward, given, x))?;
+    let function = plan.program(&forward.signature, |given, x| answered(&forward, settings.readout, given, x))?;
     let program = Program::named("predict").compile(client, &function)?;
     let mut bytes = vec![Vec::new(); function.result_types().len()];
     for batch in plan.batches() {
@@ -150,13 +160,12 @@ pub fn predictions(
 }
 
 /// The outputs [B, T, …] of a pass and, where they are [B, T, C], the classes that they mean.
-fn answered(forward: &Forward, given: &Values, x: &Tensor) -> Vec<(Role, Tensors)> {
+fn answered(forward: &Forward, readout: Readout, given: &Values, x: &Tensor) -> Vec<(Role, Tensors)> {
     let pass = forward.call(&given.arrays(), x);
     let traces = pass.only(Role::Traces);
     let mut results = vec![(Role::Traces, [("traces".to_owned(), traces.swap_axes(0, 1))].into())];
     if traces.rank() == 3 {
-        let labels = x.graph().zeros(TensorType::new(DType::S32, [traces.dims()[1]]));
-        let classes = integral_accuracy(&traces.named("T B C"), &labels.named("B")).1.into_tensor();
+        let classes = readout.classes(&traces.named("T B C")).into_tensor();
         results.push((Role::Given, [("classes".to_owned(), classes)].into()));
     }
     results

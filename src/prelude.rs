@@ -17,8 +17,8 @@ pub use crate::native;
 pub use crate::network::Network;
 pub use crate::nn::{
     self, ActivityRegularization, Alif, AvgPool, Axes, Conv, CuBaLif, Dropout, Flatten, If, LayerNorm, Li, Lif, Linear,
-    MaxPool, Padding, PopulationCode, PsuLif, RCuBaLif, Rif, Rlif, Sequential, SumPool, Surrogate, integral_accuracy,
-    integral_crossentropy, mse_spikerate, silence_reg, sparsity_reg,
+    MaxPool, Padding, PopulationCode, PsuLif, RCuBaLif, Readout, Rif, Rlif, SampleLoss, Sequential, SumPool, Surrogate,
+    integral_accuracy, integral_crossentropy, mse_spikerate, silence_reg, sparsity_reg,
 };
 pub use crate::notebook::{self, Show};
 pub use crate::optim::{GradientTransformation, adam, adamw, apply_updates, lion, sgd};

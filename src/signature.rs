@@ -32,6 +32,10 @@ pub enum Role {
     LossState,
     /// The mean number of spikes a neuron and step, `f32[B]`, by the layer's path.
     SpikeRate,
+    /// How many spikes each neuron fired, [B, …], by the layer's path.
+    SpikeCount,
+    /// 1 where one of a layer's outputs or states is not finite, else 0, by the layer's path.
+    Broken,
     /// What training makes small.
     Loss,
     /// The gradient of the loss by the parameter of this path.

@@ -4,21 +4,25 @@
 //! A [`Collection`] yields one [`Sample`] after the other, so that a data set larger than memory can be read;
 //! [`pack`] makes frames of them.
 
+pub mod arguments;
 mod binning;
 mod calls;
 mod collection;
 mod error;
 mod events;
+mod nearest;
 mod readers;
 pub mod sound;
 mod transforms;
 mod writers;
 
+pub use arguments::{Argument, Arguments, Described, Span};
 pub use binning::{Binning, Dropped, Packed, pack};
 pub use calls::{Call, calls};
 pub use collection::{Collection, Description, Mended, Sample};
 pub use error::{Error, Result};
 pub use events::{Events, Sensor};
+pub use nearest::nearest;
 pub use readers::{SPEECH, open};
 pub use transforms::Pipeline;
 pub use writers::{MadeUp, Names, Spikes, write_spikes};

@@ -104,7 +104,7 @@ impl Subject {
         let zeros: Vec<Array> = optimizer.init(&types).into_values().collect();
         let ptq = forward(arithmetic, shape, Mode::Ptq.into(), tile)?;
         let qat = forward(arithmetic, shape, Mode::Qat.into(), tile)?;
-        let counting = Pass { mode: Mode::Ptq, training: false, spike_rates: true };
+        let counting = Pass { spike_rates: true, ..Mode::Ptq.into() };
         let counting = forward(arithmetic, shape, counting, tile)?;
         let (program, step) = train::step_from_spikes(&network, &qat, &optimizer)?;
         Ok(Subject {

@@ -1,6 +1,9 @@
 //! Numbers as they are typed, checked while the arguments are read. Knows nothing of what they are for.
 
-use clap::builder::{PossibleValue, PossibleValuesParser};
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use spiq::choice::Choice;
 use spiq::config::LARGEST;
 use spiq::provenance::Validation;
@@ -25,9 +28,49 @@ pub fn positive(text: &str) -> Result<f64, String> {
 
 /// Accepts the names of a table, with their help texts.
 pub fn names<T>(table: &'static [Choice<T>]) -> PossibleValuesParser {
-    let value = |row: &'static Choice<T>| match row.about {
+    PossibleValuesParser::new(table.iter().map(possible))
+}
+
+fn possible<T>(row: &'static Choice<T>) -> PossibleValue {
+    match row.about {
         "" => PossibleValue::new(row.name),
         about => PossibleValue::new(row.name).help(about),
-    };
-    PossibleValuesParser::new(table.iter().map(value))
+    }
+}
+
+/// Accepts what `check` does, and shows the names of a table with their help texts: names that take arguments.
+pub fn calls<T: Sync>(table: &'static [Choice<T>], check: fn(&str) -> spiq::Result<()>) -> Calls<T> {
+    Calls { table, check }
+}
+
+/// See [`calls`].
+pub struct Calls<T: 'static> {
+    table: &'static [Choice<T>],
+    check: fn(&str) -> spiq::Result<()>,
+}
+
+impl<T> Clone for Calls<T> {
+    fn clone(&self) -> Calls<T> {
+        Calls { ..*self }
+    }
+}
+
+impl<T: Sync + 'static> TypedValueParser for Calls<T> {
+    type Value = String;
+
+    fn parse_ref(&self, command: &clap::Command, of: Option<&clap::Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        let text = value.to_str().ok_or_else(|| clap::Error::new(ErrorKind::InvalidUtf8).with_cmd(command))?;
+        match (self.check)(text) {
+            Ok(()) => Ok(text.to_owned()),
+            Err(reason) => {
+                let flag = of.map(ToString::to_string).unwrap_or_default();
+                let flag = flag.split(' ').next().unwrap_or_default();
+                Err(clap::Error::raw(ErrorKind::ValueValidation, format!("{flag}: {reason}\n")).with_cmd(command))
+            }
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.table.iter().map(possible)))
+    }
 }

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use spiq::augment::Augmentation;
 use spiq::compile::{Destination, Pipeline, Program, STAGES, Source, Stage};
 use spiq::config::ModelConfig;
 use spiq::native::{self, Target};
 use spiq::network::{Network, Pass};
-use spiq::optim::OPTIMIZERS;
+use spiq::optim::{OPTIMIZERS, Optimizer};
 use spiq::quant::{Mode, Rules};
 use spiq::{DType, Error, Function, Result, TensorType};
 
-use super::argument::names;
+use super::argument::{calls, names};
 use super::choice::{Device, GradDtype, Numerics, Rounding};
 use super::recordings::Recordings;
 use super::{argument, client, screen, step};
@@ -58,8 +59,11 @@ pub struct Arguments {
     #[arg(long, value_name = "DATA | digits", requires = "step")]
     data: Option<PathBuf>,
     /// The optimizer of --step, with optax's defaults
-    #[arg(long, value_name = "OPTIMIZER", value_parser = names(OPTIMIZERS), default_value = "adam", requires = "step")]
+    #[arg(long, value_name = "OPTIMIZER", value_parser = calls(OPTIMIZERS, |text| Optimizer::named(text, 1.0, "constant").map(drop)), default_value = "adam", requires = "step")]
     optimizer: String,
+    /// Changes of the samples of --step, as `spiq train` takes them
+    #[arg(long, value_name = "CHANGES | none", value_parser = Augmentation::parse, default_value = "none", requires = "step")]
+    augment: Augmentation,
     /// Whether rules round for training (qat) or after it (ptq, which has no gradient)
     #[arg(long, value_enum, default_value = "qat")]
     mode: Rounding,
@@ -140,7 +144,7 @@ fn training_step(arguments: &Arguments, network: &Network) -> Result<(Program, F
     }
     let made_up = x_type(arguments, network);
     let data = arguments.data.as_deref().map(|path| (path, &arguments.recordings));
-    step::program(network, &made_up, data, &arguments.optimizer)
+    step::program(network, &made_up, data, (&arguments.optimizer, &arguments.augment))
 }
 
 fn text(arguments: &Arguments, source: Source<'_>, program: &Program, stage: Stage) -> Result<String> {

@@ -8,6 +8,7 @@ mod data;
 mod doctor;
 mod failure;
 mod inspect;
+mod learning;
 mod plan;
 mod plugin;
 mod predict;

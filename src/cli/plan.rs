@@ -4,16 +4,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use spiq::augment::Augmentation;
 use spiq::config::ModelConfig;
 use spiq::data::{Dataset, holds_arrays};
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
 use spiq::quant::Rules;
-use spiq::train::{Checkpoint, Length, Loss, Optimizer, Options, checkpoint_in};
+use spiq::train::{Checkpoint, Length, Options, checkpoint_in};
 use spiq::{Error, ErrorKind, Result};
 
 use super::choice::Device;
+use super::learning::Chosen;
 use super::recipe::{CONSTANT, Name, Recipe};
 use super::recordings;
 use super::train::Arguments;
@@ -120,18 +122,15 @@ fn flags(arguments: &Arguments) -> Result<Provenance> {
         time_tile: arguments.time_tile.map(Tile::Steps),
         grad_dtype: arguments.grad_dtype.map(Into::into),
         seed: arguments.seed,
-        optimizer: arguments.optimizer.clone(),
-        learning_rate: arguments.learning_rate,
-        schedule: arguments.schedule.clone(),
-        loss: arguments.loss.clone(),
         batch_size: arguments.batch_size,
         length: arguments.steps.map(Length::Steps).or(arguments.epochs.map(Length::Epochs)),
         order: arguments.no_shuffle.then_some(Order::File),
         shift: arguments.shift,
+        augment: arguments.augment.clone(),
         validation: validation(arguments),
         patience: arguments.patience.map(Patience::Epochs),
         data_file: arguments.data.clone(),
-        ..arguments.recordings.provenance().or(arguments.test_samples.provenance())
+        ..arguments.learning.provenance().or(arguments.recordings.provenance()).or(arguments.test_samples.provenance())
     })
 }
 
@@ -147,8 +146,10 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     let its_model = recipe.provenance().model;
     let own_model =
         arguments.model.is_some() || chosen.model.as_ref().is_some_and(|model| Some(model) != its_model.as_ref());
-    let own_run =
-        own_model || arguments.data.is_some() || arguments.optimizer.is_some() || arguments.learning_rate.is_some();
+    let own_run = own_model
+        || arguments.data.is_some()
+        || arguments.learning.optimizer.is_some()
+        || arguments.learning.learning_rate.is_some();
     let mut rest = recipe.provenance();
     if own_model {
         rest.rules = Some(Rules::default());
@@ -159,6 +160,7 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     }
     if own_run {
         (rest.schedule, rest.shift) = (Some(CONSTANT.to_owned()), Some(0.0));
+        rest.augment = Some(Augmentation::default());
     }
     chosen.or(rest)
 }
@@ -196,25 +198,19 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
     let (train, test) = dataset(arguments, &chosen, &network)?.split()?;
     let own = if train.own_validation().is_some() { Validation::Own } else { Validation::None };
     let default = Options::new(network, train, test, out);
-    let by_name = |error: Error| match begun {
-        Some(Trained { source, .. }) => Error::input(format!(
-            "{source} is of a run that the command line cannot go on with: {error}; resume it with the program that began it"
-        )),
-        None => error,
+    let Chosen { loss, metric, optimizer } = match begun {
+        Some(Trained { source, .. }) => Chosen::of_checkpoint(&chosen, source)?,
+        None => Chosen::of(&chosen)?,
     };
-    let (optimizer, loss) = (chosen.optimizer.unwrap_or_default(), chosen.loss.unwrap_or_default());
     Ok(Options {
-        optimizer: Optimizer::named(
-            &optimizer,
-            chosen.learning_rate.unwrap_or_default(),
-            &chosen.schedule.unwrap_or_default(),
-        )
-        .map_err(by_name)?,
-        loss: Loss::named(&loss).map_err(by_name)?,
+        optimizer,
+        loss,
+        metric,
         batch_size: chosen.batch_size.unwrap_or(default.batch_size),
         length: chosen.length.unwrap_or(default.length),
         time_steps: chosen.time_steps.unwrap_or(default.time_steps),
         shift: chosen.shift.unwrap_or(default.shift),
+        augment: chosen.augment.unwrap_or_default(),
         validation: chosen.validation.unwrap_or(own),
         patience: chosen.patience.unwrap_or_default(),
         steps_per_call: arguments.steps_per_call,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use spiq::data::{ArrayFile, Coding, Dataset, Inputs, Reading};
 use spiq::network::Network;
+use spiq::nn::Readout;
 use spiq::predict::{Predictions, Settings, Weights, predictions};
 use spiq::provenance::{Provenance, key};
 use spiq::ptq::{is_quantized, read_weights};
@@ -186,6 +187,8 @@ fn settings(arguments: &Arguments, trained: &Provenance, data: &Data) -> Setting
         test_part: as_in_test.then_some(data.test_part),
         coding: trained.coding,
         mode: arguments.mode.into(),
+        // A metric of one's own says nothing of classes.
+        readout: trained.metric.as_deref().and_then(Readout::of_accuracy).unwrap_or_default(),
     }
 }
 

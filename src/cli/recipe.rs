@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use spiq::augment::Augmentation;
 use spiq::config::ModelConfig;
 use spiq::data::SPEECH_BINNING;
 use spiq::provenance::{Elements, ModelText, Provenance};
@@ -47,6 +48,8 @@ pub struct Recipe {
     pub time_steps: usize,
     /// Probability of moving a training image by a pixel, in each direction.
     pub shift: f64,
+    /// Changes of training samples, as `--augment` takes them.
+    pub augment: &'static str,
 }
 
 /// Data sets that the library holds, with 10 classes each.
@@ -122,6 +125,7 @@ const SPYX: Recipe = Recipe {
     epochs: 20,
     time_steps: 32,
     shift: 0.0,
+    augment: "none",
 };
 
 /// The schedule of a run that is not the recipe's.
@@ -142,6 +146,7 @@ impl Recipe {
             length: Some(Length::Epochs(self.epochs)),
             time_steps: Some(self.time_steps),
             shift: Some(self.shift),
+            augment: Some(Augmentation::parse(self.augment).expect("the recipe's augmentation")),
             ..self.data.provenance()
         }
     }

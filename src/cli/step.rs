@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use spiq::augment::Augmentation;
 use spiq::compile::Program;
 use spiq::data::{ArrayFile, Dataset};
 use spiq::network::Network;
@@ -20,7 +21,7 @@ pub fn program(
     network: &Network,
     x: &TensorType,
     data: Option<(&Path, &Recordings)>,
-    optimizer: &str,
+    (optimizer, augment): (&str, &Augmentation),
 ) -> Result<(Program, Function)> {
     let data = match data {
         None => {
@@ -40,6 +41,7 @@ pub fn program(
         optimizer: Optimizer::named(optimizer, 1e-3, "constant")?,
         batch_size: x.dims[1],
         time_steps: x.dims[0],
+        augment: augment.clone(),
         ..Options::new(network.clone(), train, test, "")
     })
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use spiq::nn::LOSSES;
-use spiq::optim::{OPTIMIZERS, SCHEDULES};
+use spiq::augment::{Augment, Augmentation};
 use spiq::provenance::{Best, Validation};
 use spiq::table;
 use spiq::train::{self, Event, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
+use spiq_events::Described;
 
-use super::argument::names;
 use super::choice::{Device, GradDtype, Numerics};
+use super::learning::Learning;
 use super::plan::Plan;
 use super::progress::Training;
 use super::recordings::{Recordings, TestSamples};
@@ -37,12 +37,20 @@ Left in DIR: params.safetensors (what `spiq predict` reads), best.safetensors (t
 --resume reads), metrics.jsonl, training.svg. Parameters and checkpoint say how they were trained; a new run takes away
 those of an older one before it begins.";
 
+/// The examples, and the tables that flags name rows of.
+fn after_help() -> String {
+    let augment = Described::help(Augment::TABLE);
+    format!(
+        "{EXAMPLES}\n\nChanges of training samples for --augment, divided by commas, each with its arguments and their defaults:\n{augment}"
+    )
+}
+
 /// Train a network with quantization in the loop
 ///
 /// Without flags: handwritten digits, which are built in, with weights and activations in int8. A recipe gives what no flag
 /// says.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = after_help())]
 pub struct Arguments {
     /// The network [default: that of --init, if it says it, else the recipe's]
     #[arg(long, value_name = "M.toml")]
@@ -61,16 +69,6 @@ pub struct Arguments {
     /// Where everything else comes from [default: digits]
     #[arg(long, value_enum)]
     pub(super) recipe: Option<recipe::Name>,
-    /// Optimizer, with optax's defaults [default: the recipe's, adam]
-    #[arg(long, value_name = "OPTIMIZER", value_parser = names(OPTIMIZERS))]
-    pub(super) optimizer: Option<String>,
-    /// How the learning rate goes on from its start [default: the recipe's; constant with --model, --data, --optimizer or
-    /// --learning-rate]
-    #[arg(long, value_name = "SCHEDULE", value_parser = names(SCHEDULES))]
-    pub(super) schedule: Option<String>,
-    /// What training makes small [default: integral_crossentropy]
-    #[arg(long, value_name = "LOSS", value_parser = names(LOSSES))]
-    pub(super) loss: Option<String>,
     /// How numbers are rounded [default: as in the training of --init, if it says it, else exact]
     #[arg(long, value_enum)]
     pub(super) numerics: Option<Numerics>,
@@ -80,9 +78,6 @@ pub struct Arguments {
     /// Time steps of a tile, for which each layer computes its products at once [default: all of them]
     #[arg(long, value_name = "K", value_parser = argument::count)]
     pub(super) time_tile: Option<usize>,
-    /// Learning rate at the start [default: the recipe's, 0.004]
-    #[arg(long, value_name = "F", value_parser = argument::positive)]
-    pub(super) learning_rate: Option<f64>,
     /// Samples a step [default: the recipe's, 32]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     pub(super) batch_size: Option<usize>,
@@ -100,6 +95,10 @@ pub struct Arguments {
     /// with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "F")]
     pub(super) shift: Option<f64>,
+    /// Changes of training samples in the compiled step, such as 'TimeShift(max = 5), DropEvent(p = 0.1)'; the table below names
+    /// them [default: the recipe's; none with --model, --data, --optimizer or --learning-rate]
+    #[arg(long, value_name = "CHANGES | none", value_parser = Augmentation::parse)]
+    pub(super) augment: Option<Augmentation>,
     /// Steps that the device does in one call, without the host; the results are the same for any number [default: as many as
     /// take a tenth of a second, up to 32]
     #[arg(long, value_name = "K", value_parser = argument::count)]
@@ -135,6 +134,8 @@ pub struct Arguments {
     /// Where it runs; the CPU's plugin is installed at the first use [default: cpu]
     #[arg(long, value_enum)]
     pub(super) device: Option<Device>,
+    #[command(flatten)]
+    pub(super) learning: Learning,
     #[command(flatten)]
     pub(super) recordings: Recordings,
     #[command(flatten)]

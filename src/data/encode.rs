@@ -3,6 +3,7 @@
 use spiq_hlo::{DType, Tensor, TensorType};
 
 use super::{Coding, Encoder, Inputs};
+use crate::augment::Layout;
 use crate::error::{Error, Result};
 use crate::random::{GraphKey, Key};
 
@@ -50,6 +51,11 @@ impl Encoding {
         Encoding { sample, ..self }
     }
 
+    /// Time steps of a sample.
+    pub(crate) fn time_steps(&self) -> usize {
+        self.time_steps
+    }
+
     /// The type of a stored batch: [B, …] without, [B, T, …] with a time axis.
     pub(crate) fn stored_type(&self, batch: usize) -> TensorType {
         let time = self.encoder.is_none().then_some(self.time_steps);
@@ -89,15 +95,61 @@ impl Encoding {
         Ok(moved(&rows, 2, &draws.index_axis(0, 1), probability).reshape(stored.dims()))
     }
 
+    /// Rows, columns and polarities of the samples, which those of images show.
+    ///
+    /// # Errors
+    /// Of kind `Input` for samples of more axes.
+    pub(crate) fn layout(&self) -> Result<Layout> {
+        match self.image() {
+            Ok((rows, columns)) => Ok(Layout { rows, columns, polarities: 1 }),
+            Err(_) => Layout::of(&self.features),
+        }
+    }
+
     /// Spikes x [T, B, …] from a stored batch; `key` u32[2] is what a random code draws from.
     #[track_caller]
     pub(crate) fn encode(&self, key: &Tensor, stored: &Tensor) -> Tensor {
-        let outer = stored.rank() - self.features.len();
-        let stored = stored.reshape(&[&stored.dims()[..outer], &self.sample].concat());
-        let Some(Encoder::Rate { max }) = self.encoder else {
-            let order: Vec<usize> = [1, 0].into_iter().chain(2..stored.rank()).collect();
-            return stored.convert(self.x_dtype).transpose(&order);
+        match self.encoder {
+            Some(encoder) => self.of_images(encoder, key, stored),
+            None => self.in_time(&self.typed(stored)),
+        }
+    }
+
+    /// As [`encode`](Encoding::encode), of samples that are changed before: `change` takes and gives a batch [B, T, …] in the
+    /// type of x, with the stored features.
+    #[track_caller]
+    pub(crate) fn encode_changed(
+        &self,
+        key: &Tensor,
+        stored: &Tensor,
+        change: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Tensor {
+        let whole = match self.encoder {
+            Some(encoder) => self.of_images(encoder, key, stored).swap_axes(0, 1),
+            None => self.typed(stored),
         };
+        let stored_shape = [&whole.dims()[..2], &self.features].concat();
+        self.in_time(&change(&whole.reshape(&stored_shape)).reshape(whole.dims()))
+    }
+
+    /// A stored batch [B, T, …] in the type and the features of x.
+    #[track_caller]
+    fn typed(&self, stored: &Tensor) -> Tensor {
+        stored.reshape(&[&stored.dims()[..2], &self.sample].concat()).convert(self.x_dtype)
+    }
+
+    /// [T, B, …] from [B, T, …].
+    #[track_caller]
+    fn in_time(&self, batch: &Tensor) -> Tensor {
+        let order: Vec<usize> = [1, 0].into_iter().chain(2..batch.rank()).collect();
+        batch.transpose(&order)
+    }
+
+    /// Spikes [T, B, …] of images [B, …].
+    #[track_caller]
+    fn of_images(&self, encoder: Encoder, key: &Tensor, stored: &Tensor) -> Tensor {
+        let stored = stored.reshape(&[&stored.dims()[..1], &self.sample].concat());
+        let Encoder::Rate { max } = encoder;
         let dims = [&[self.time_steps], stored.dims()].concat();
         GraphKey::new(key).bernoulli(&dims, stored.convert(DType::F32) / f64::from(max))
     }

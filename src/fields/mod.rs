@@ -1,8 +1,7 @@
 //! Reads TOML tables key by key, with complaints that name file and line. Depends on no particular key.
 
-mod nearest;
 mod reader;
 
-pub(crate) use nearest::nearest;
 pub use reader::LARGEST;
 pub(crate) use reader::{Field, Fields, Source, in_f32, read_text};
+pub(crate) use spiq_events::nearest;

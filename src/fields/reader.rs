@@ -6,8 +6,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::nearest::nearest;
 use crate::error::{Error, Result};
+use spiq_events::nearest;
 
 /// A file's text and the name by which messages call it.
 #[derive(Clone, Copy)]

@@ -59,7 +59,13 @@ impl Network {
 
     fn traced(&self, x: &TensorType, pass: Pass) -> Result<Traced> {
         self.check_sizes(x)?;
-        let wanted = Wanted { key: self.takes_key(pass), states: pass.training, rates: pass.spike_rates };
+        let wanted = Wanted {
+            key: self.takes_key(pass),
+            states: pass.training,
+            rates: pass.spike_rates,
+            counts: pass.spike_counts,
+            broken: pass.broken,
+        };
         let traced = self.model.trace_with(x, wanted);
         traced.map_err(|errors| Error::input(errors.to_string()))
     }

@@ -17,7 +17,7 @@ impl Network {
     pub fn statistics_types(&self, x: &TensorType) -> Result<BTreeMap<String, TensorType>> {
         match self.rules.have_static_scales() {
             true => {
-                let step = Pass { mode: Mode::Qat, training: true, spike_rates: false };
+                let step = Pass { training: true, ..Mode::Qat.into() };
                 Ok(self.quantized(x, step)?.function.sums().into_iter().collect())
             }
             false => Ok(BTreeMap::new()),

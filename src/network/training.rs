@@ -14,16 +14,24 @@ impl Network {
     /// # Errors
     /// As [`quantized`](Network::quantized).
     pub fn training(&self, x: &TensorType) -> Result<Forward> {
-        self.with_state(x, true)
+        self.with_state(x, Pass { training: true, ..Mode::Qat.into() })
+    }
+
+    /// Like [`training`](Network::training), with all that a loss may ask for: the spikes of each neuron, counted, and, where
+    /// `broken`, which layers give numbers that are not finite.
+    ///
+    /// # Errors
+    /// As [`quantized`](Network::quantized).
+    pub fn training_with_counts(&self, x: &TensorType, broken: bool) -> Result<Forward> {
+        self.with_state(x, Pass { training: true, spike_counts: true, broken, ..Mode::Qat.into() })
     }
 
     /// Like [`training`](Network::training), but nothing is random: for statistics of a network that is not trained on.
     pub(crate) fn seeing(&self, x: &TensorType) -> Result<Forward> {
-        self.with_state(x, false)
+        self.with_state(x, Mode::Qat.into())
     }
 
-    fn with_state(&self, x: &TensorType, training: bool) -> Result<Forward> {
-        let pass = Pass { mode: Mode::Qat, training, spike_rates: false };
+    fn with_state(&self, x: &TensorType, pass: Pass) -> Result<Forward> {
         self.pass(x, pass, Statistics::Kept)?.cut(self.time_tile.unwrap_or(x.dims[0]))
     }
 }

@@ -84,6 +84,8 @@ pub struct Run<'a> {
     state: Option<&'a Tensors>,
     key: Option<&'a Tensor>,
     spike_rates: bool,
+    spike_counts: bool,
+    broken: bool,
 }
 
 /// What a run gives.
@@ -96,12 +98,17 @@ pub struct Outcome {
     /// For each layer that fires, by its path, the mean number of spikes a neuron and step of each sample, `[B]`; empty
     /// where it was not asked for.
     pub spike_rates: BTreeMap<String, Tensor>,
+    /// For each layer that fires, by its path, how many spikes each neuron fired, [B, …]; empty where it was not asked for.
+    pub spike_counts: BTreeMap<String, Tensor>,
+    /// For each layer, by its path, 1 where one of its outputs or states is not finite at some step, else 0; empty where it was not
+    /// asked for.
+    pub broken: BTreeMap<String, Tensor>,
 }
 
 impl<'a> Run<'a> {
     /// A run from a state of zeros, not for training.
     pub fn new(model: &'a Sequential, params: &'a BTreeMap<String, Tensor>) -> Run<'a> {
-        Run { model, params, state: None, key: None, spike_rates: false }
+        Run { model, params, state: None, key: None, spike_rates: false, spike_counts: false, broken: false }
     }
 
     /// The run from this state, by path.
@@ -119,6 +126,16 @@ impl<'a> Run<'a> {
         Run { spike_rates: true, ..self }
     }
 
+    /// The run with the number of spikes of each neuron.
+    pub fn with_spike_counts(self) -> Run<'a> {
+        Run { spike_counts: true, ..self }
+    }
+
+    /// The run with which layers give numbers that are not finite.
+    pub fn with_broken(self) -> Run<'a> {
+        Run { broken: true, ..self }
+    }
+
     /// The run on this input.
     ///
     /// # Errors
@@ -133,15 +150,24 @@ impl<'a> Run<'a> {
             let poison = failed(x.tensor(), "run", violation);
             let traces = Named::new(&poison, x.axes().to_vec());
             let state = state.into_keys().map(|path| (path, poison.clone())).collect();
-            return Outcome { traces, state, spike_rates: Tensors::new() };
+            let none = Tensors::new;
+            return Outcome { traces, state, spike_rates: none(), spike_counts: none(), broken: none() };
         }
         // What the model does not declare is not carried.
         let first: Tensors = state.into_iter().filter(|(path, _)| types.contains_key(path)).collect();
         let xs = (x.tensor().clone(), self.step_keys(x));
-        let (state, (traces, rates)) = scan(&first, &xs, |states, (x, key)| self.step(states, &x, key.as_ref()));
+        let (state, (traces, (rates, spikes, broken))) =
+            scan(&first, &xs, |states, (x, key)| self.step(states, &x, key.as_ref()));
         let axes = if traces.rank() == x.axes().len() { x.axes().to_vec() } else { Axis::of_rank(traces.rank()) };
-        let over_time = |(path, rate): (String, Tensor)| (path, rate.reduce_mean(&[0]));
-        Outcome { traces: Named::new(&traces, axes), state, spike_rates: rates.into_iter().map(over_time).collect() }
+        let over_time =
+            |of: Tensors, sum: fn(&Tensor) -> Tensor| of.iter().map(|(path, t)| (path.clone(), sum(t))).collect();
+        Outcome {
+            traces: Named::new(&traces, axes),
+            state,
+            spike_rates: over_time(rates, |rate| rate.reduce_mean(&[0])),
+            spike_counts: over_time(spikes, |spikes| spikes.reduce_sum(&[0])),
+            broken: over_time(broken, |broken| broken.reduce_max(&[0])),
+        }
     }
 
     /// A key for each step, [T, 2], where something draws.
@@ -154,7 +180,7 @@ impl<'a> Run<'a> {
     }
 
     #[track_caller]
-    fn step(&self, states: Tensors, x: &Tensor, key: Option<&Tensor>) -> (Tensors, (Tensor, Tensors)) {
+    fn step(&self, states: Tensors, x: &Tensor, key: Option<&Tensor>) -> (Tensors, (Tensor, Noted)) {
         let (graph, path) = (x.graph().clone(), self.model.name().to_owned());
         let mut step = ModelStep {
             parameters: self.params.clone(),
@@ -162,14 +188,20 @@ impl<'a> Run<'a> {
             key: key.map(GraphKey::new),
             drawn: 0,
             rates: self.spike_rates.then(Tensors::new),
+            spikes: self.spike_counts.then(Tensors::new),
+            broken: self.broken.then(Tensors::new),
         };
         let mut at = Step { graph: graph.clone(), path, model: &mut step };
         // Booleans go on as they are to the first layer that computes with numbers.
         let x = if x.dtype() == DType::Pred { x.clone() } else { x.convert(DType::F32) };
         let y = graph.scope(self.model.name(), || numbers(&self.model.step(&mut at, &x)));
-        (step.states, (y, step.rates.unwrap_or_default()))
+        let noted = [step.rates, step.spikes, step.broken].map(Option::unwrap_or_default);
+        (step.states, (y, noted.into()))
     }
 }
+
+/// What a step notes of its layers: rates, spikes, what is not finite.
+type Noted = (Tensors, Tensors, Tensors);
 
 /// Everything about a run that can be wrong before its first step.
 fn check(model: &Sequential, params: &Tensors, state: &Tensors, x: &Named) -> Result<(), Violation> {

@@ -135,7 +135,9 @@ impl Layer for Sequential {
                 let y = layer.step(at, &x);
                 if layer.fires() {
                     at.note_rate(&y);
+                    at.note_spikes(&y);
                 }
+                at.note_broken(&y);
                 y
             })
         };

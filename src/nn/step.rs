@@ -24,6 +24,10 @@ pub(super) struct ModelStep {
     pub drawn: u32,
     /// For each layer that fires, the share of its neurons that do, [B]; where rates are wanted.
     pub rates: Option<Tensors>,
+    /// For each layer that fires, its spikes, [B, …]; where they are to be counted.
+    pub spikes: Option<Tensors>,
+    /// For each layer, 1 where it gives or keeps a number that is not finite, else 0; where that is wanted.
+    pub broken: Option<Tensors>,
 }
 
 impl Step<'_> {
@@ -54,6 +58,7 @@ impl Step<'_> {
 
     /// Leaves the state of this name to the next step.
     pub fn set_state(&mut self, name: &str, value: Tensor) {
+        self.note_broken(&value);
         self.model.states.insert(format!("{}/{name}", self.path), value);
     }
 
@@ -80,6 +85,24 @@ impl Step<'_> {
             let axes: Vec<usize> = (1..spikes.rank()).collect();
             rates.insert(self.path.clone(), spikes.reduce_mean(&axes));
         }
+    }
+
+    /// Notes this layer's spikes, where they are counted.
+    pub(super) fn note_spikes(&mut self, spikes: &Tensor) {
+        if let Some(all) = &mut self.model.spikes {
+            all.insert(self.path.clone(), spikes.clone());
+        }
+    }
+
+    /// Notes whether all of this is finite, where that is wanted.
+    pub(super) fn note_broken(&mut self, given: &Tensor) {
+        let Some(all) = self.model.broken.as_mut().filter(|_| given.is_poison() || given.dtype().is_float()) else {
+            return;
+        };
+        let axes: Vec<usize> = (0..given.rank()).collect();
+        let broken = given.is_finite().not().convert(DType::F32).reduce_max(&axes);
+        let broken = all.get(&self.path).map_or_else(|| broken.clone(), |before| before.maximum(&broken));
+        all.insert(self.path.clone(), broken);
     }
 
     #[track_caller]

@@ -25,6 +25,10 @@ pub(crate) struct Wanted {
     pub states: bool,
     /// Spike rates.
     pub rates: bool,
+    /// Numbers of spikes.
+    pub counts: bool,
+    /// Which layers give numbers that are not finite.
+    pub broken: bool,
 }
 
 /// A traced run.
@@ -74,7 +78,9 @@ impl Sequential {
         if let Some(key) = &key {
             run = run.training(key);
         }
-        let outcome = if wanted.rates { run.with_spike_rates() } else { run }.on(&x);
+        let run = if wanted.rates { run.with_spike_rates() } else { run };
+        let run = if wanted.counts { run.with_spike_counts() } else { run };
+        let outcome = if wanted.broken { run.with_broken() } else { run }.on(&x);
         let read = |path: &String| wanted.states && self.is_for_a_loss_at(path);
         let states: Tensors = outcome.state.into_iter().filter(|(path, _)| read(path)).collect();
         let types = |tensors: &Tensors| -> Types { tensors.iter().map(|(n, t)| (n.clone(), t.ty().clone())).collect() };
@@ -82,8 +88,11 @@ impl Sequential {
         let signature = signature
             .giving(Role::Traces, [(TRACES, traces.ty().clone())])
             .giving(Role::LossState, types(&states))
-            .giving(Role::SpikeRate, types(&outcome.spike_rates));
+            .giving(Role::SpikeRate, types(&outcome.spike_rates))
+            .giving(Role::SpikeCount, types(&outcome.spike_counts))
+            .giving(Role::Broken, types(&outcome.broken));
         let beside = states.into_values().chain(outcome.spike_rates.into_values());
+        let beside = beside.chain(outcome.spike_counts.into_values()).chain(outcome.broken.into_values());
         let function = graph.finish(&std::iter::once(traces).chain(beside).collect::<Vec<_>>())?;
         Ok(Traced { function, signature })
     }

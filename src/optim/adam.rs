@@ -1,12 +1,12 @@
 //! Adam, with or without weight decay. Knows nothing of other optimizers.
 
-use spiq_hlo::{DType, Tensor};
+use spiq_hlo::Tensor;
 
 use super::descent::descend;
 use super::describe::described;
 use super::schedule::Schedule;
 use super::transformation::GradientTransformation;
-use super::tree::{COUNT, count, count_type, increment, map, moment, under, zip};
+use super::tree::{COUNT, count, count_type, increment, moment, unbiased, under, zip};
 use crate::by_path::{Tensors, Types};
 
 /// Adam. State: `count`, `mu/…` (moving average of gradients), `nu/…` (of their squares).
@@ -70,7 +70,7 @@ impl GradientTransformation for Adam {
         (updates, next)
     }
     fn describe(&self) -> String {
-        let default = adam(self.learning_rate);
+        let default = adam(self.learning_rate.clone());
         described!(self, Adam = "adam"(learning_rate; b1, b2, eps, eps_root, weight_decay, nesterov), default)
     }
 }
@@ -84,11 +84,4 @@ impl Adam {
         let (ahead, now) = (unbiased(mu, self.b1, &increment(count)), unbiased(grads, self.b1, count));
         zip("adam", &ahead, &now, "", |m, g| self.b1 * m + (1.0 - self.b1) * g)
     }
-}
-
-/// Moving averages after `count` steps, without the bias of having started at zero.
-fn unbiased(moments: &Tensors, decay: f64, count: &Tensor) -> Tensors {
-    let steps = count.convert(DType::F32);
-    let weight = 1.0 - steps.full_like(decay).pow(&steps);
-    map(moments, |m| m / weight.convert(m.dtype()))
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::transformation::GradientTransformation;
-use super::tree::under;
+use spiq_hlo::{Array, Tensor, TensorType};
+
+use super::transformation::{GradientTransformation, step};
+use super::tree::{of_folder, under};
 use crate::by_path::{Tensors, Types};
 
 /// Transformations one after the other; the state of the `i`-th stands under `i/`. Source: `optax.chain`.
@@ -29,10 +31,17 @@ impl<G: GradientTransformation + 'static> From<G> for Box<dyn GradientTransforma
     }
 }
 
-/// What stands in `map` under the folder of a part.
-fn of_part<T: Clone>(map: &BTreeMap<String, T>, index: usize) -> BTreeMap<String, T> {
-    let folder = format!("{index}/");
-    map.iter().filter_map(|(path, value)| Some((path.strip_prefix(&folder)?.to_owned(), value.clone()))).collect()
+impl Chain {
+    fn step(&self, grads: &Tensors, state: &Tensors, params: &Tensors, value: Option<&Tensor>) -> (Tensors, Tensors) {
+        let (mut updates, mut next) = (grads.clone(), Tensors::new());
+        for (i, part) in self.0.iter().enumerate() {
+            let folder = i.to_string();
+            let (changed, after) = step(&**part, &updates, &of_folder(&folder, state), params, value);
+            updates = changed;
+            next.extend(under(&folder, &after));
+        }
+        (updates, next)
+    }
 }
 
 impl GradientTransformation for Chain {
@@ -40,14 +49,24 @@ impl GradientTransformation for Chain {
         let each = self.0.iter().enumerate();
         each.flat_map(|(i, part)| under(&i.to_string(), &part.state_types(params))).collect()
     }
+    fn init(&self, params: &BTreeMap<String, TensorType>) -> BTreeMap<String, Array> {
+        let each = self.0.iter().enumerate();
+        each.flat_map(|(i, part)| under(&i.to_string(), &part.init(params))).collect()
+    }
     fn update(&self, grads: &Tensors, state: &Tensors, params: &Tensors) -> (Tensors, Tensors) {
-        let (mut updates, mut next) = (grads.clone(), Tensors::new());
-        for (i, part) in self.0.iter().enumerate() {
-            let (changed, after) = part.update(&updates, &of_part(state, i), params);
-            updates = changed;
-            next.extend(under(&i.to_string(), &after));
-        }
-        (updates, next)
+        self.step(grads, state, params, None)
+    }
+    fn update_with_value(
+        &self,
+        grads: &Tensors,
+        state: &Tensors,
+        params: &Tensors,
+        value: &Tensor,
+    ) -> (Tensors, Tensors) {
+        self.step(grads, state, params, Some(value))
+    }
+    fn average(&self) -> Option<String> {
+        self.0.iter().enumerate().find_map(|(i, part)| Some(format!("{i}/{}", part.average()?)))
     }
     fn describe(&self) -> String {
         let parts: Vec<String> = self.0.iter().map(|part| part.describe()).collect();

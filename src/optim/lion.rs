@@ -47,6 +47,6 @@ impl GradientTransformation for Lion {
         (updates, next)
     }
     fn describe(&self) -> String {
-        described!(self, Lion = "lion"(learning_rate; b1, b2, weight_decay), lion(self.learning_rate))
+        described!(self, Lion = "lion"(learning_rate; b1, b2, weight_decay), lion(self.learning_rate.clone()))
     }
 }

@@ -26,36 +26,35 @@
 //! ```
 
 mod adam;
+mod average;
 mod chain;
 mod clip;
 mod descent;
 mod describe;
+mod groups;
 mod lion;
+mod multi_steps;
+mod multi_transform;
 mod optimizer;
+mod plateau;
 mod schedule;
 mod sgd;
+mod table;
 mod transformation;
 mod tree;
 
+pub use crate::by_path::PathPattern;
 pub use adam::{Adam, adam, adamw};
+pub use average::{AverageParams, Ema, average_params, ema};
 pub use chain::{Chain, chain};
-pub use clip::{ClipByGlobalNorm, clip_by_global_norm};
+pub use clip::{CLIPS, Clip, ClipByGlobalNorm, ClipOf, MakeClip, clip, clip_by_global_norm};
 pub use lion::{Lion, lion};
-pub use optimizer::{ByName, Optimizer};
+pub use multi_steps::{MultiSteps, multi_steps};
+pub use multi_transform::{MultiTransform, multi_transform};
+pub use optimizer::{Around, ByName, Optimizer};
+pub use plateau::{ReduceOnPlateau, reduce_on_plateau};
 pub use schedule::*;
 pub use sgd::{Sgd, sgd};
+pub use table::{MakeOptimizer, OPTIMIZERS, OfRate};
 pub use transformation::{GradientTransformation, apply_updates};
 pub use tree::global_norm;
-
-use crate::choice::Choice;
-
-/// An optimizer of its learning rate.
-pub type MakeOptimizer = fn(Schedule) -> Box<dyn GradientTransformation>;
-
-/// The optimizers by name, with optax's defaults but for the learning rate.
-pub const OPTIMIZERS: &[Choice<MakeOptimizer>] = &[
-    Choice { name: "lion", about: "", make: |rate| lion(rate).into() },
-    Choice { name: "adam", about: "", make: |rate| adam(rate).into() },
-    Choice { name: "adamw", about: "", make: |rate| adamw(rate).into() },
-    Choice { name: "sgd", about: "", make: |rate| sgd(rate).into() },
-];

@@ -48,6 +48,6 @@ impl GradientTransformation for Sgd {
         (descend("sgd", &direction, params, 0.0, &self.learning_rate, &count), next)
     }
     fn describe(&self) -> String {
-        described!(self, Sgd = "sgd"(learning_rate; momentum, nesterov), sgd(self.learning_rate))
+        described!(self, Sgd = "sgd"(learning_rate; momentum, nesterov), sgd(self.learning_rate.clone()))
     }
 }

@@ -18,6 +18,12 @@ pub(super) fn under<T: Clone>(folder: &str, map: &BTreeMap<String, T>) -> BTreeM
     map.iter().map(|(path, value)| (join(folder, path), value.clone())).collect()
 }
 
+/// What stands in `map` under `folder`.
+pub(super) fn of_folder<T: Clone>(folder: &str, map: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+    let folder = format!("{folder}/");
+    map.iter().filter_map(|(path, value)| Some((path.strip_prefix(&folder)?.to_owned(), value.clone()))).collect()
+}
+
 fn join(folder: &str, path: &str) -> String {
     if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
 }
@@ -61,6 +67,13 @@ pub(super) fn map(tensors: &Tensors, mut f: impl FnMut(&Tensor) -> Tensor) -> Te
 #[track_caller]
 pub(super) fn moment(op: &str, grads: &Tensors, state: &Tensors, folder: &str, decay: f64) -> Tensors {
     zip(op, grads, state, folder, |g, m| (1.0 - decay) * g + decay * m)
+}
+
+/// Moving averages after `count` steps, without the bias of having started at zero.
+pub(super) fn unbiased(moments: &Tensors, decay: f64, count: &Tensor) -> Tensors {
+    let steps = count.convert(DType::F32);
+    let weight = 1.0 - steps.full_like(decay).pow(&steps);
+    map(moments, |m| m / weight.convert(m.dtype()))
 }
 
 /// The step count of a state, s32. `None` where there is no tensor to make a trace of.

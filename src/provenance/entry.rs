@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Digest;
+use crate::augment::Augmentation;
 use crate::config::ModelConfig;
 use crate::data::Coding;
 use crate::error::Result;
@@ -252,5 +253,6 @@ displayed! {
     Numerics: Numerics::from_name;
     Gradients: Gradients::from_name;
     Coding: Coding::from_name;
+    Augmentation: |text| Augmentation::parse(text).ok();
     Digest: Digest::parse;
 }

@@ -10,6 +10,7 @@ mod reading;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::augment::Augmentation;
 use crate::data::Coding;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -141,10 +142,20 @@ provenance! {
     learning_rate: f64, Run, "learning rate", "--learning-rate";
     /// How it goes on, by name.
     schedule: String, Run, "schedule", "--schedule";
+    /// What is other for some parameters; `none` where nothing is.
+    groups: String, Run, "groups of parameters", "--group";
+    /// How gradients are cut; `none` where they are not.
+    clip: String, Run, "cut of gradients", "--clip";
+    /// Batches of an optimizer's step.
+    accumulate: usize, Run, "number of batches a step", "--accumulate";
+    /// The share of the parameters' average that a step keeps; 0 where there is no average.
+    ema: f64, Run, "average of parameters", "--ema";
     /// The loss.
     loss: String, Run, "loss", "--loss";
+    /// Its terms for spike rates; `none` where there are none.
+    regularize: String, Run, "regularizers", "--regularize";
     /// What the test measures.
-    metric: String, Run, "metric", "";
+    metric: String, Run, "metric", "--metric";
     /// Samples a step.
     batch_size: usize, Run, "batch size", "--batch-size";
     /// Steps in all: schedule and random numbers depend on it.
@@ -153,6 +164,8 @@ provenance! {
     order: Order, Run, "order of samples", "--no-shuffle";
     /// Probability of moving an image.
     shift: f64, Run, "shift", "--shift";
+    /// Changes of training samples.
+    augment: Augmentation, Run, "augmentation", "--augment";
     /// Which of the training samples choose the best epoch.
     validation: Validation, Run, "validation", "--validation or --folds";
     /// Epochs without a better one after which the run ends.
@@ -174,9 +187,15 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 4] = [
+const ONLY_CHOICE: [(&str, &str); 10] = [
     (key::loss, "integral_crossentropy"),
     (key::metric, "integral_accuracy"),
+    (key::regularize, "none"),
+    (key::groups, "none"),
+    (key::clip, "none"),
+    (key::accumulate, "1"),
+    (key::ema, "0"),
+    (key::augment, "none"),
     (key::validation, "none"),
     (key::patience, "none"),
 ];

@@ -50,6 +50,16 @@ pub trait Model: fmt::Debug + Send + Sync {
     /// Of kind `Input`: an input that the model does not fit.
     fn pass(&self, x: &TensorType, purpose: Purpose) -> Result<ForwardPass<'_>>;
 
+    /// The forward pass of a training step that also gives what a regularizer asks for, [`Outputs::spike_counts`], and, where it can,
+    /// [`Outputs::broken`], by which a run says where a number began that is not finite; this only where `broken`.
+    ///
+    /// # Errors
+    /// Of kind `Input`: an input that the model does not fit.
+    fn watched_pass(&self, x: &TensorType, broken: bool) -> Result<ForwardPass<'_>> {
+        let _ = broken;
+        self.pass(x, Purpose::Training)
+    }
+
     /// All that decides what it computes, as text: files of a run keep it, and a run resumes with the same text only.
     ///
     /// Without one of its own it is the `Debug` text, which names every field where it is derived.
@@ -106,32 +116,39 @@ pub struct Outputs {
     pub statistics: BTreeMap<String, Tensor>,
     /// Of a test, the mean number of spikes a neuron and step of each sample, `[B]`, for each layer that fires.
     pub spike_rates: BTreeMap<String, Tensor>,
+    /// Of a [watched](Model::watched_pass) training step, the spikes of each neuron over all time, [B, …], for each layer that fires.
+    pub spike_counts: BTreeMap<String, Tensor>,
+    /// Of such a step, a number above 0 for each layer, by its path, of which an output or a state is not finite, else 0.
+    pub broken: BTreeMap<String, Tensor>,
 }
 
 impl From<Named> for Outputs {
     /// Traces alone.
     fn from(traces: Named) -> Outputs {
         let none = BTreeMap::new;
-        Outputs { traces, states: none(), statistics: none(), spike_rates: none() }
+        let (spike_counts, broken) = (none(), none());
+        Outputs { traces, states: none(), statistics: none(), spike_rates: none(), spike_counts, broken }
     }
 }
 
 impl From<Outcome> for Outputs {
     fn from(outcome: Outcome) -> Outputs {
-        Outputs { states: outcome.state, spike_rates: outcome.spike_rates, ..Outputs::from(outcome.traces) }
+        let Outcome { traces, state: states, spike_rates, spike_counts, broken } = outcome;
+        Outputs { states, spike_rates, spike_counts, broken, ..Outputs::from(traces) }
     }
 }
 
 /// A forward pass, ready to be recorded.
 pub struct ForwardPass<'a> {
     statistics: Types,
+    counted: Vec<String>,
     record: Box<dyn Fn(&Given<'_>) -> Outputs + 'a>,
 }
 
 impl<'a> ForwardPass<'a> {
     /// The pass that this function records.
     pub fn new(record: impl Fn(&Given<'_>) -> Outputs + 'a) -> ForwardPass<'a> {
-        ForwardPass { statistics: Types::new(), record: Box::new(record) }
+        ForwardPass { statistics: Types::new(), counted: Vec::new(), record: Box::new(record) }
     }
 
     /// The same, with statistics that are kept beside the parameters, by path. They start as zeros; a pass of a training
@@ -139,6 +156,17 @@ impl<'a> ForwardPass<'a> {
     #[must_use]
     pub fn with_statistics(self, statistics: BTreeMap<String, TensorType>) -> ForwardPass<'a> {
         ForwardPass { statistics, ..self }
+    }
+
+    /// The same, of which [`Outputs::spike_counts`] are of the layers at these paths.
+    #[must_use]
+    pub fn with_counted(self, counted: impl IntoIterator<Item = String>) -> ForwardPass<'a> {
+        ForwardPass { counted: counted.into_iter().collect(), ..self }
+    }
+
+    /// Paths of the layers whose spikes are counted.
+    pub(super) fn counted(&self) -> &[String] {
+        &self.counted
     }
 
     /// Types of the statistics by path.
@@ -170,6 +198,9 @@ impl Model for Network {
             Purpose::Test => test(self, x),
         }
     }
+    fn watched_pass(&self, x: &TensorType, broken: bool) -> Result<ForwardPass<'_>> {
+        Ok(recorded(self.training_with_counts(x, broken)?, |_| "T B C".to_owned()))
+    }
     fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
         Network::sample_shape(self, features)
     }
@@ -183,13 +214,14 @@ fn training(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
 }
 
 fn test(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
-    let pass = network::Pass { mode: Mode::Ptq, training: false, spike_rates: true };
+    let pass = network::Pass { spike_rates: true, ..Mode::Ptq.into() };
     Ok(recorded(network.forward(x, pass)?, |_| "T B C".to_owned()))
 }
 
 /// A pass of a network or of layers; `axes` names those of traces of a rank.
 fn recorded(pass: Forward, axes: fn(usize) -> String) -> ForwardPass<'static> {
     let statistics = pass.signature.types(Role::Statistic);
+    let counted: Vec<String> = pass.signature.results_of(Role::SpikeCount).map(|port| port.name.clone()).collect();
     let record = move |given: &Given<'_>| {
         let keys = given.keys.map(|keys| [MODEL_KEY, NOISE_KEY].into_iter().zip(keys));
         let keys = keys.into_iter().flatten().map(|(name, key)| (name.to_owned(), key.clone()));
@@ -200,10 +232,19 @@ fn recorded(pass: Forward, axes: fn(usize) -> String) -> ForwardPass<'static> {
             states: values.of(Role::LossState),
             statistics: values.of(Role::Statistic),
             spike_rates: values.of(Role::SpikeRate),
+            spike_counts: values.of(Role::SpikeCount),
+            broken: values.of(Role::Broken),
             ..traces.named(&axes(traces.rank())).into()
         }
     };
-    ForwardPass::new(record).with_statistics(statistics)
+    ForwardPass::new(record).with_statistics(statistics).with_counted(counted)
+}
+
+fn of_layers(model: &Sequential, x: &TensorType, wanted: Wanted) -> Result<ForwardPass<'static>> {
+    let traced = model.trace_with(x, wanted);
+    let Traced { function, signature } = traced.map_err(|errors| Error::input(errors.to_string()))?;
+    let whole = Forward { function, signature, report: Report::default() };
+    Ok(recorded(whole.cut(x.dims.first().copied().unwrap_or_default())?, |rank| letters(&Axis::of_rank(rank))))
 }
 
 /// A model of layers that no file can name, in full precision, cut along time as a network is.
@@ -216,11 +257,12 @@ impl Model for Sequential {
     }
     fn pass(&self, x: &TensorType, purpose: Purpose) -> Result<ForwardPass<'_>> {
         let training = purpose == Purpose::Training;
-        let takes_key = training && self.draws();
-        let traced = self.trace_with(x, Wanted { key: takes_key, states: training, rates: !training });
-        let Traced { function, signature } = traced.map_err(|errors| Error::input(errors.to_string()))?;
-        let whole = Forward { function, signature, report: Report::default() };
-        Ok(recorded(whole.cut(x.dims.first().copied().unwrap_or_default())?, |rank| letters(&Axis::of_rank(rank))))
+        let key = training && self.draws();
+        of_layers(self, x, Wanted { key, states: training, rates: !training, ..Wanted::default() })
+    }
+    fn watched_pass(&self, x: &TensorType, broken: bool) -> Result<ForwardPass<'_>> {
+        let key = self.draws();
+        of_layers(self, x, Wanted { key, states: true, counts: true, broken, ..Wanted::default() })
     }
     fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
         self.output(features).map(|_| features.to_vec()).map_err(|reason| {

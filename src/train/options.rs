@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::model::Model;
 use super::objective::{Loss, Metric};
+use crate::augment::Augmentation;
 use crate::data::Dataset;
 use crate::network::Network;
 use crate::optim::Optimizer;
@@ -36,6 +37,9 @@ pub struct Options<M: ?Sized = Network> {
     /// Probability with which a training image is moved by one pixel to the left, likewise to the right, up and down; 0
     /// leaves images where they are. From 0 to 0.5.
     pub shift: f64,
+    /// Changes of training samples in the compiled step, drawn from the step's key: of a batch with a time axis as it is stored,
+    /// of images after their encoding.
+    pub augment: Augmentation,
     /// Steps that the device does in one call, without the host; at the end of an epoch there may be fewer. `None`: as many
     /// as take a tenth of a second, up to 32. The results are the same bits for any number.
     pub steps_per_call: Option<usize>,
@@ -57,7 +61,7 @@ pub struct Options<M: ?Sized = Network> {
 
 impl<M: Model> Options<M> {
     /// A run that leaves its results in the folder `out`: adam with a constant rate of 2e-3 on the integral cross-entropy, batches
-    /// of 64 in an order of their own each epoch, 20 epochs, images over 32 time steps and not shifted, seed 0. Its test
+    /// of 64 in an order of their own each epoch, 20 epochs, images over 32 time steps, nothing shifted or augmented, seed 0. Its test
     /// measures the accuracy.
     pub fn new(model: M, train: Dataset, test: Dataset, out: impl Into<PathBuf>) -> Options<M> {
         Options {
@@ -73,6 +77,7 @@ impl<M: Model> Options<M> {
             length: Length::Epochs(20),
             time_steps: 32,
             shift: 0.0,
+            augment: Augmentation::default(),
             steps_per_call: None,
             shuffle: true,
             seed: 0,

@@ -6,7 +6,7 @@ use spiq_hlo::{Array, Function};
 
 use super::model::Model;
 use super::options::Options;
-use super::programs::{self, Plan};
+use super::programs::{self, Changes, Plan};
 use super::resident::Resident;
 use super::start::Kept;
 use super::validation;
@@ -47,7 +47,7 @@ impl<'a> Prepared<'a> {
         Ok(Prepared {
             options,
             plan: Plan { model: &options.model, encoding, resident, batch: options.batch_size },
-            optimizer: options.optimizer.for_steps(total),
+            optimizer: options.optimizer.for_run(total, per_epoch),
             kept,
             train,
             validation,
@@ -59,7 +59,9 @@ impl<'a> Prepared<'a> {
 
     /// The program of its steps.
     pub(super) fn steps(&self) -> Result<(Program, Function, Kept)> {
-        programs::steps(&self.plan, (self.optimizer.as_ref(), &self.options.loss), self.options.shift, self.most)
+        let Options { loss, shift, augment, .. } = self.options;
+        let changes = Changes { shift: *shift, augment };
+        programs::steps(&self.plan, (self.optimizer.as_ref(), loss, self.train.labels()), &changes, self.most)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
-use super::model::{Given, Model, Purpose};
+use super::model::{ForwardPass, Given, Model, Purpose};
 use super::objective::{Loss, Metric};
 use super::resident::Resident;
 use super::start::Kept;
+use crate::augment::{Augmentation, Layout};
 use crate::by_path::Tensors;
 use crate::compile::Program;
 use crate::data::Encoding;
@@ -33,22 +34,44 @@ pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
     }
 }
 
+/// How the samples of a step are changed before they are trained on.
+pub(crate) struct Changes<'a> {
+    /// Probability of moving an image.
+    pub(crate) shift: f64,
+    pub(crate) augment: &'a Augmentation,
+}
+
+impl Changes<'_> {
+    /// That the samples can be changed so; gives their layout.
+    fn check(&self, encoding: &Encoding) -> Result<Option<Layout>> {
+        if self.shift > 0.0 {
+            encoding.image()?;
+        }
+        if self.augment.is_empty() {
+            return Ok(None);
+        }
+        let layout = encoding.layout()?;
+        self.augment.check_for(encoding.time_steps(), layout)?;
+        Ok(Some(layout))
+    }
+}
+
 /// Several training steps: parameters, statistics of static scales, optimizer state, the data set, how many steps, the rows of
 /// each step's batch and its key, to parameters, statistics, state, losses f32[most]. The first three stay where they are on
 /// the device.
 ///
+/// `all` are the labels of all training samples.
+///
 /// There is one loop for any number of steps, so that their results are the same bits however they are divided.
 pub(crate) fn steps(
     plan: &Plan,
-    (optimizer, loss): (&dyn GradientTransformation, &Loss),
-    shift: f64,
+    (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
+    changes: &Changes,
     most: usize,
 ) -> Result<(Program, Function, Kept)> {
-    if shift > 0.0 {
-        plan.encoding.image()?;
-    }
+    let layout = changes.check(&plan.encoding)?;
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
-    let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Training)?;
+    let pass = training_pass(plan, loss)?;
     let inputs = Signature::default()
         .with(Role::Parameter, params.clone())
         .with(Role::Statistic, pass.statistics().clone())
@@ -69,12 +92,18 @@ pub(crate) fn steps(
             |(i, (now, seen, old), losses)| {
                 let (key, rows) = (row(keys, &i), row(rows, &i));
                 let (stored, labels) = plan.resident.take(samples, classes, &rows);
-                let x = plan.encoding.encode(&key, &augmented(&plan.encoding, &key, &stored, shift));
+                let stored = shifted(&plan.encoding, &key, &stored, changes.shift);
+                let x = match layout {
+                    None => plan.encoding.encode(&key, &stored),
+                    Some(layout) => plan.encoding.encode_changed(&key, &stored, |x| {
+                        changes.augment.apply(&derived(&key, AUGMENT), layout, x, &labels)
+                    }),
+                };
                 let [model, noise] = [MODEL, NOISE].map(|purpose| derived(&key, purpose));
                 let loss = |params: &Tensors| {
                     let given = Given { params, statistics: &seen, x: &x, keys: Some([&model, &noise]) };
                     let outputs = pass.record(&given);
-                    (loss.of(&outputs, &labels.named("B")), outputs.statistics)
+                    (loss.on(all, &outputs, &labels.named("B")), outputs.statistics)
                 };
                 let (now, seen, old, loss) = update(optimizer, &now, &old, loss);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
@@ -89,7 +118,22 @@ pub(crate) fn steps(
         ]
     })?;
     let [params, statistics, slots] = [Role::Parameter, Role::Statistic, Role::State].map(|role| signature.types(role));
-    Ok((in_place("train_steps", &signature), function, Kept { params, statistics, slots }))
+    Ok((
+        in_place("train_steps", &signature),
+        function,
+        Kept { params, statistics, slots, average: optimizer.average() },
+    ))
+}
+
+/// The forward pass of a step, with what the loss asks for.
+fn training_pass<'a>(plan: &Plan<'a>, loss: &Loss) -> Result<ForwardPass<'a>> {
+    let x = plan.encoding.x_type(plan.batch);
+    if !loss.counts_spikes() {
+        return plan.model.pass(&x, Purpose::Training);
+    }
+    let pass = plan.model.watched_pass(&x, false)?;
+    loss.check_layers(pass.counted())?;
+    Ok(pass)
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
@@ -132,7 +176,7 @@ fn update(
     loss: impl FnOnce(&Tensors) -> (Tensor, Tensors),
 ) -> (Tensors, Tensors, Tensors, Tensor) {
     let ((loss, statistics), grads) = value_and_grad(now, loss);
-    let (updates, new) = optimizer.update(&grads, old, now);
+    let (updates, new) = optimizer.update_with_value(&grads, old, now, &loss);
     (apply_updates(now, &updates), statistics, new, loss)
 }
 
@@ -141,18 +185,20 @@ fn in_place(name: &str, signature: &Signature) -> Program {
     Program { donated: signature.in_place(), ..Program::named(name) }
 }
 
-/// What a step's key is for beside spikes: shifts, what the model draws (as dropout does), the noise that rounds gradients.
+/// What a step's key is for beside spikes: shifts, what the model draws (as dropout does), the noise that rounds gradients,
+/// augmentation.
 /// Each has a key of its own, so that the spikes are those that a run without it would draw.
 const SHIFTS: u32 = 1;
 const MODEL: u32 = 2;
 const NOISE: u32 = 3;
+const AUGMENT: u32 = 4;
 
 fn derived(key: &Tensor, purpose: u32) -> Tensor {
     GraphKey::new(key).fold_in(&key.graph().scalar(DType::U32, f64::from(purpose))).to_tensor()
 }
 
-/// A stored batch as it is trained on.
-fn augmented(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> Tensor {
+/// A stored batch of images, moved.
+fn shifted(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> Tensor {
     if shift == 0.0 {
         return stored.clone();
     }

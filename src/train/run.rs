@@ -138,8 +138,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let Prepared { plan, optimizer, kept: file, train: train_part, validation, per_epoch, total, most, .. } =
             prepared;
         let encoding = plan.encoding;
-        let now = start::provenance(options, optimizer.as_ref(), client, total);
-        let Start { values, done, provenance, best } = start::start(options, &kept, now)?;
+        let now = start::provenance(options, client, total);
+        let Start { values, done, provenance, best } = start::start(options, optimizer.as_ref(), &kept, now)?;
         prepare_folder(&options.out)?;
         events(Event::Compiling);
         let steps = program.compile(client, &function)?;
@@ -344,8 +344,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Parameters and statistics, and with `state` the optimizer's state, from the device.
     fn arrays(&self, state: bool) -> Result<BTreeMap<String, Array>> {
-        let count = if state { self.state.len() } else { self.kept.read() };
-        self.kept.paths().zip(&self.state).take(count).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
+        let wanted = self.kept.paths().zip(&self.state).filter(|(path, _)| state || self.kept.is_read(path));
+        wanted.map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
     }
 
     /// What a file of this run says of it.

@@ -8,10 +8,11 @@ use spiq_hlo::{Array, TensorType};
 use super::checkpoint::Checkpoint;
 use super::journal::Journal;
 use super::model::Model;
-use super::objective::Metric;
+use super::objective::check_class_weights;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::network::Network;
+use crate::nn::READOUTS;
 use crate::optim::{ByName, GradientTransformation};
 use crate::pjrt::Client;
 use crate::provenance::{
@@ -26,8 +27,8 @@ pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
 
 /// Names that a metric of one's own cannot have: metrics.jsonl has them for something else.
-const RECORDED: [&str; 8] =
-    ["step", "loss", "epoch", "train_loss", "test_accuracy", "validation_accuracy", "spike_rates", Metric::ACCURACY];
+const RECORDED: [&str; 7] =
+    ["step", "loss", "epoch", "train_loss", "test_accuracy", "validation_accuracy", "spike_rates"];
 
 /// What the names of an optimizer's state start with.
 const OPTIMIZER: &str = "optimizer";
@@ -40,13 +41,15 @@ pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
     if let Some(network) = options.model.network() {
         check_network(network, options)?;
     }
+    options.optimizer.check_groups(options.model.parameter_types().keys())?;
     if !options.resume && is_init(options, CHECKPOINT) {
         return Err(Error::input(format!(
             "the initial parameters are the checkpoint in {}, which the run replaces; let it leave its results elsewhere",
             options.out.display()
         )));
     }
-    if !options.metric.is_accuracy() && RECORDED.contains(&options.metric.name()) {
+    let taken = RECORDED.into_iter().chain(READOUTS.iter().map(|row| row.name));
+    if !options.metric.is_accuracy() && taken.into_iter().any(|name| name == options.metric.name()) {
         return Err(Error::input(format!(
             "`{}` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one",
             options.metric.name()
@@ -79,6 +82,7 @@ fn check_network(network: &Network, options: &Options<dyn Model>) -> Result<()> 
             labels - 1
         )));
     }
+    check_class_weights(&options.loss, classes)?;
     let layers = &network.config().layers;
     match layers.iter().position(|layer| layer.is_for_a_loss()).filter(|_| !options.loss.reads_states()) {
         Some(place) => Err(Error::input(format!(
@@ -99,18 +103,36 @@ pub(super) struct Kept {
     pub(super) statistics: BTreeMap<String, TensorType>,
     /// The optimizer's state.
     pub(super) slots: BTreeMap<String, TensorType>,
+    /// The folder of that state in which an average of the parameters stands. It takes their place in tests and files.
+    pub(super) average: Option<String>,
 }
 
+/// What the names of parameters start with in a checkpoint, where their average has their names.
+const RAW: &str = "trained";
+
 impl Kept {
-    /// How many of them predictions read: parameters and statistics.
-    pub(super) fn read(&self) -> usize {
-        self.params.len() + self.statistics.len()
+    /// Where each stands in a checkpoint. Where there is an average of the parameters, it has their names.
+    pub(super) fn paths(&self) -> impl Iterator<Item = String> {
+        let raw = |path: &String| match self.average {
+            Some(_) => format!("{RAW}/{path}"),
+            None => path.clone(),
+        };
+        let averaged = |slot: &str| {
+            let path = slot.strip_prefix(self.average.as_deref()?)?.strip_prefix('/')?;
+            self.params.contains_key(path).then(|| path.to_owned())
+        };
+        let slot = move |slot: &String| averaged(slot).unwrap_or_else(|| format!("{OPTIMIZER}/{slot}"));
+        self.params.keys().map(raw).chain(self.statistics.keys().cloned()).chain(self.slots.keys().map(slot))
     }
 
-    /// Where each stands in a checkpoint.
-    pub(super) fn paths(&self) -> impl Iterator<Item = String> {
-        let slots = self.slots.keys().map(|slot| format!("{OPTIMIZER}/{slot}"));
-        self.params.keys().chain(self.statistics.keys()).cloned().chain(slots)
+    /// Types of all, in the same order.
+    fn types(&self) -> impl Iterator<Item = &TensorType> {
+        self.params.values().chain(self.statistics.values()).chain(self.slots.values())
+    }
+
+    /// Whether predictions read what stands at this path of a checkpoint.
+    pub(super) fn is_read(&self, path: &str) -> bool {
+        self.params.contains_key(path) || self.statistics.contains_key(path)
     }
 }
 
@@ -139,7 +161,12 @@ fn best_in(checkpoint: &Checkpoint, kept: &Kept, source: &str) -> Result<BTreeMa
 }
 
 /// Initial parameters, or those of a checkpoint that this run goes on from.
-pub(super) fn start(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<Start> {
+pub(super) fn start(
+    options: &Options<dyn Model>,
+    optimizer: &dyn GradientTransformation,
+    kept: &Kept,
+    now: Provenance,
+) -> Result<Start> {
     let read = |path: &PathBuf| Checkpoint::load(path)?.select(&kept.params, &path.display().to_string());
     let initial = options.init.as_ref().map(read).transpose()?;
     let init = initial.as_ref().map(|values| Init::From(Digest::of_arrays(values)));
@@ -147,8 +174,13 @@ pub(super) fn start(options: &Options<dyn Model>, kept: &Kept, now: Provenance) 
         return resume(options, kept, Provenance { init, ..now });
     }
     let values = initial.unwrap_or_else(|| options.model.init(options.seed));
-    let zeros = kept.statistics.values().chain(kept.slots.values()).map(|ty| Array::zeros(ty.clone()));
-    let values = values.into_values().chain(zeros).collect();
+    let mut slots = optimizer.init(&kept.params);
+    if let Some(folder) = &kept.average {
+        // Before the first step the parameters are their own average.
+        slots.extend(values.iter().map(|(path, value)| (format!("{folder}/{path}"), value.clone())));
+    }
+    let zeros = kept.statistics.values().map(|ty| Array::zeros(ty.clone())).collect::<Vec<_>>();
+    let values = values.into_values().chain(zeros).chain(slots.into_values()).collect();
     Ok(Start { values, done: 0, provenance: Provenance { init: init.or(Some(Init::Drawn)), ..now }, best: None })
 }
 
@@ -160,12 +192,9 @@ fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<
     let done = then.step.and_then(|step| usize::try_from(step).ok()).ok_or_else(|| {
         Error::input(format!("{source} does not say how many steps were done, so it is not a checkpoint of a run"))
     })?;
-    let wanted: BTreeMap<String, TensorType> =
-        kept.slots.iter().map(|(slot, ty)| (format!("{OPTIMIZER}/{slot}"), ty.clone())).collect();
-    let mut values = Vec::new();
-    for wanted in [&kept.params, &kept.statistics, &wanted] {
-        values.extend(checkpoint.select(wanted, &source)?.into_values());
-    }
+    let wanted: BTreeMap<String, TensorType> = kept.paths().zip(kept.types().cloned()).collect();
+    let mut found = checkpoint.select(&wanted, &source)?;
+    let values = kept.paths().map(|path| found.remove(&path).expect("one of those wanted")).collect();
     let best = match then.best {
         Some(best) => Some((best, best_in(&checkpoint, kept, &source)?)),
         None => None,
@@ -191,12 +220,7 @@ pub fn checkpoint_in(folder: &Path) -> Result<Checkpoint> {
 }
 
 /// What decides the bits of a run of so many steps, but for its initial parameters.
-pub(super) fn provenance(
-    options: &Options<dyn Model>,
-    optimizer: &dyn GradientTransformation,
-    client: &Client,
-    total: usize,
-) -> Provenance {
+pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: usize) -> Provenance {
     let inputs = options.train.inputs();
     let time_steps = inputs.steps().unwrap_or(options.time_steps);
     let model = match options.model.network() {
@@ -205,26 +229,33 @@ pub(super) fn provenance(
         }
         None => Provenance { model: Some(ModelText::described(options.model.describe())), ..Provenance::default() },
     };
-    let (name, learning_rate, schedule) = match options.optimizer.names() {
-        Some(ByName { optimizer, learning_rate, schedule }) => {
-            (optimizer.to_owned(), Some(learning_rate), Some(schedule.to_owned()))
+    let (names, around) = (options.optimizer.names(), options.optimizer.around());
+    let (optimizer, learning_rate, schedule, groups) = match names {
+        Some(ByName { optimizer, learning_rate, schedule, groups }) => {
+            (Some(optimizer), Some(learning_rate), Some(schedule), Some(groups))
         }
-        None => (optimizer.describe(), None, None),
+        None => (options.optimizer.own_text(total), None, None, None),
     };
     Provenance {
         time_steps: Some(time_steps),
         coding: Some(inputs.coding()),
         data: Some(Digest::of_data(&options.train, &options.test)),
         seed: Some(options.seed),
-        optimizer: Some(name),
+        optimizer,
         learning_rate,
         schedule,
+        groups,
+        clip: Some(around.clip),
+        accumulate: Some(around.accumulate),
+        ema: Some(around.ema),
         loss: Some(options.loss.description().to_owned()),
+        regularize: Some(options.loss.regularizers()),
         metric: Some(options.metric.name().to_owned()),
         batch_size: Some(options.batch_size),
         length: Some(Length::Steps(total)),
         order: Some(if options.shuffle { Order::Shuffled } else { Order::File }),
         shift: Some(options.shift),
+        augment: Some(options.augment.clone()),
         validation: Some(options.validation),
         patience: Some(options.patience),
         data_file: options.train.file().map(absolute),

@@ -247,11 +247,15 @@ struct Case {
 }
 
 fn case(layers: BoxedStrategy<Vec<Draw>>, shape: BoxedStrategy<Vec<usize>>) -> impl Strategy<Value = Case> {
-    let pass = (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(qat, training, spike_rates)| Pass {
-        mode: if qat { Mode::Qat } else { Mode::Ptq },
-        training,
-        spike_rates,
-    });
+    let noted = (any::<bool>(), prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    let pass =
+        (any::<bool>(), any::<bool>(), noted).prop_map(|(qat, training, (spike_rates, spike_counts, broken))| Pass {
+            mode: if qat { Mode::Qat } else { Mode::Ptq },
+            training,
+            spike_rates,
+            spike_counts,
+            broken,
+        });
     let numerics = select(&[Numerics::Qwix, Numerics::Exact][..]);
     let gradients = select(&[Gradients::Full, Gradients::Full, Gradients::Bf16][..]);
     let cut = (1..=4usize, prop::option::weighted(0.3, 1..=3usize));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Coding, Encoder};
 use spiq::provenance::{
@@ -24,6 +25,10 @@ fn number(key: Key) -> f64 {
 
 fn digest(key: Key) -> Digest {
     Digest::of_arrays(&[("x".to_owned(), Array::scalar(key.bits32(1)[0]))].into())
+}
+
+fn augmentation(text: &str) -> Augmentation {
+    Augmentation::parse(text).expect("an augmentation")
 }
 
 fn model(key: Key) -> ModelText {
@@ -85,12 +90,18 @@ fn drawn(key: Key) -> Provenance {
         optimizer: Some(one(next(), &["adam", "lion", "chain(clip_by_global_norm(1), adam(0.002))"]).to_owned()),
         learning_rate: Some(number(next())),
         schedule: Some(one(next(), &["constant", "cosine"]).to_owned()),
+        groups: Some(text(next())),
+        regularize: Some(text(next())),
+        clip: Some(text(next())),
+        accumulate: Some(count(next())),
+        ema: Some(number(next())),
         loss: Some(text(next())),
         metric: Some(text(next())),
         batch_size: Some(count(next())),
         length: Some(one(next(), &[Length::Epochs(count(next())), Length::Steps(count(next()))])),
         order: Some(one(next(), &[Order::Shuffled, Order::File])),
         shift: Some(number(next())),
+        augment: Some(one(next(), &["none", "TimeShift(max = 5), Blend(p = 0.25)"].map(augmentation))),
         validation: Some(one(next(), &validations)),
         patience: Some(one(next(), &[Patience::None, Patience::Epochs(count(next()))])),
         test_speaker: Some(text(next())),
@@ -198,6 +209,7 @@ fn entries_that_are_none_are_refused_by_name() {
         ("length", "3 days"),
         ("order", "any"),
         ("shift", "inf"),
+        ("augment", "TimeShift"),
         ("step", "-1"),
     ] {
         let mut metadata = good.clone();
@@ -219,7 +231,7 @@ fn damaged_metadata_do_no_harm() {
         for (number, text) in metadata.values_mut().enumerate() {
             let [place, byte] = [0, 1].map(|part| key.fold_in(1000 + number as u32).bits32(2)[part] as usize);
             let mut letters: Vec<char> = text.chars().collect();
-            if !letters.is_empty() && place % 4 == 0 {
+            if !letters.is_empty() && place % 16 == 0 {
                 let at = place % letters.len();
                 letters[at] = char::from(byte as u8);
                 *text = letters.into_iter().collect();

@@ -141,10 +141,10 @@ fn a_run(folder: &Folder) {
 /// Nothing is as it would be without flags.
 const BEGUN: &str = "train --model model.toml --data data.safetensors --rules rules.toml --numerics qwix --optimizer adamw \
                      --learning-rate 0.003 --schedule cosine --grad-dtype bf16 --time-tile 2 --time-steps 5 --batch-size 25 \
-                     --epochs 2 --shift 0.1 --seed 7 --validation 0.2 --patience 9";
+                     --epochs 2 --shift 0.1 --augment DropEvent(p=0.1) --seed 7 --validation 0.2 --patience 9";
 
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
-const CHANGED: [(&str, &str, &str); 24] = [
+const CHANGED: [(&str, &str, &str); 35] = [
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "another data (--data: sha256:"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
@@ -152,6 +152,19 @@ const CHANGED: [(&str, &str, &str); 24] = [
     ("--recipe", "--recipe spyx", "another optimizer (--optimizer: adamw there, adam here)"),
     ("--optimizer", "--optimizer sgd", "another optimizer (--optimizer: adamw there, sgd here)"),
     ("--loss", "--loss mse_spikerate", "another loss (--loss: integral_crossentropy there, mse_spikerate here)"),
+    ("--metric", "--metric max_accuracy", "another metric (--metric: integral_accuracy there, max_accuracy here)"),
+    ("--loss", "--loss integral_crossentropy(smoothing=0.2)", "another loss (--loss: "),
+    ("--optimizer", "--optimizer adamw(b2=0.99)", "another optimizer (--optimizer: "),
+    ("--schedule", "--schedule cosine(alpha=0.5)", "another schedule (--schedule: "),
+    ("--group", "--group group(path='beta',learning_rate=0.1)", "another groups of parameters (--group: none there, "),
+    (
+        "--regularize",
+        "--regularize silence(min=0.1)",
+        "another regularizers (--regularize: none there, silence(min = 0.1) here)",
+    ),
+    ("--clip", "--clip 1", "another cut of gradients (--clip: none there, clip_by_global_norm(max_norm = 1.0) here)"),
+    ("--accumulate", "--accumulate 2", "another number of batches a step (--accumulate: 1 there, 2 here)"),
+    ("--ema", "--ema 0.9", "another average of parameters (--ema: 0 there, 0.9 here)"),
     ("--schedule", "--schedule constant", "another schedule (--schedule: cosine there, constant here)"),
     ("--numerics", "--numerics exact", "another numerics (--numerics: qwix there, exact here)"),
     ("--grad-dtype", "--grad-dtype f32", "another type of gradients' products (--grad-dtype: bf16 there, f32 here)"),
@@ -163,6 +176,12 @@ const CHANGED: [(&str, &str, &str); 24] = [
     ("--steps", "--steps 21", "another length (--epochs or --steps: 16 steps there, 21 steps here)"),
     ("--time-steps", "--time-steps 6", "another number of time steps (--time-steps: 5 there, 6 here)"),
     ("--shift", "--shift 0", "another shift (--shift: 0.1 there, 0 here)"),
+    ("--augment", "--augment none", "another augmentation (--augment: DropEvent(p = 0.1) there, none here)"),
+    (
+        "--augment",
+        "--augment DropEvent(p=0.2)",
+        "another augmentation (--augment: DropEvent(p = 0.1) there, DropEvent(p = 0.2)",
+    ),
     ("--no-shuffle", "--no-shuffle", "another order of samples (--no-shuffle: shuffled there, that of the file here)"),
     ("--validation", "--validation 30", "another validation (--validation or --folds: 0.2 there, 30 here)"),
     ("--folds", "--folds 4 --fold 1", "another validation (--validation or --folds: 0.2 there, fold 1 of 4 here)"),
@@ -600,8 +619,9 @@ fn a_run_of_the_library_is_gone_on_with_and_predicted_with() {
     folder.succeeds(&predict.replace("parts", "own"));
     folder.refuses(
         "train --resume --out own",
-        "own/checkpoint.safetensors is of a run that the command line cannot go on with: there is no optimizer \
-         `chain(clip_by_global_norm(1), sgd(0.1))`; known are lion, adam, adamw, sgd; resume it with the program that began it",
+        "own/checkpoint.safetensors is of a run that the command line cannot go on with: the optimizer: the arguments of `chain` are \
+         `clip_by_global_norm(1), sgd(0.1)`; give them as `key = value, …`, texts in quotes; resume it with the program that began \
+         it",
     );
     let expected = "another optimizer (--optimizer: chain(clip_by_global_norm(1), sgd(0.1)) there, adam here)";
     folder.refuses("train --resume --out own --optimizer adam", expected);

@@ -16,7 +16,7 @@ fn program(model: &str, rules: &str, sample: &[usize]) -> Result<String, String>
     let network = Network::with_rules(ModelConfig::parse(model, "model").map_err(text)?, rules);
     let x = TensorType::new(DType::F32, [&[3, 4], sample].concat());
     let printed = |function| Program::named("settings").text(function).map_err(text);
-    let pass = Pass { mode: Mode::Qat, training: true, spike_rates: false };
+    let pass = Pass { training: true, ..Mode::Qat.into() };
     let step = network.training(&x).map_err(text)?;
     let parts = [
         format!("{:?}", network.init(1)),

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::device::cpu;
+use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig};
 use spiq::data::Dataset;
 use spiq::network::Network;
-use spiq::nn::{self, Axes, IntegralCrossentropy, Sequential};
+use spiq::nn::{self, Axes, IntegralCrossentropy, SampleLoss, Sequential};
 use spiq::optim::{self, GradientTransformation};
 use spiq::pjrt::{Client, ClientOptions};
 use spiq::predict;
@@ -51,6 +52,7 @@ fn options(out: &Path, steps: usize) -> Options {
         length: Length::Steps(steps),
         time_steps: 8,
         shift: 0.1,
+        augment: Augmentation::default(),
         steps_per_call: Some(1),
         shuffle: true,
         seed: 1,
@@ -139,7 +141,7 @@ fn an_option_that_is_changed_does_not_resume() {
     type Change = Box<dyn Fn(&mut Options)>;
     let change = |change: fn(&mut Options)| -> Change { Box::new(change) };
     let network = |change: fn(Network) -> Network| -> Change { Box::new(move |o| o.model = change(o.model.clone())) };
-    let changes: [(&str, Change); 19] = [
+    let changes: [(&str, Change); 20] = [
         ("numerics", network(|n| n.with_numerics(Numerics::Qwix))),
         ("type of gradients' products", network(|n| n.with_gradients(Gradients::Bf16))),
         ("time tile", network(|n| n.with_time_tile(Some(3)))),
@@ -159,6 +161,7 @@ fn an_option_that_is_changed_does_not_resume() {
         ("length", change(|o| o.length = Length::Epochs(1))),
         ("number of time steps", change(|o| o.time_steps = 9)),
         ("shift", change(|o| o.shift = 0.1000001)),
+        ("augmentation", change(|o| o.augment = Augmentation::parse("TimeShift(max = 1)").expect("an augmentation"))),
         ("order of samples", change(|o| o.shuffle = false)),
         ("seed", change(|o| o.seed = 2)),
         ("start", Box::new(move |o| o.init = Some(init.clone()))),

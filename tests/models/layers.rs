@@ -395,7 +395,7 @@ fn convolutions_and_pools_stand_outside_of_all_loops() {
     for rules in [vec![], linear_only_rules("int8", "int8")] {
         let network = Network::new(config(&text), rules).expect("a network");
         let x = TensorType::new(DType::F32, [6, 2, 6, 6, 1]);
-        let pass = Pass { mode: Mode::Qat, training: true, spike_rates: true };
+        let pass = Pass { training: true, spike_rates: true, ..Mode::Qat.into() };
         let plain = network.forward_in_tiles(&x, pass, 1).expect("a pass");
         let whole = network.forward(&x, pass).expect("a pass");
         let outside = |name: &str| whole.function.nodes().iter().filter(|n| n.op.name() == name).count();

@@ -3,9 +3,11 @@
 use crate::evaluate::{check_close, evaluate};
 use crate::reference::{Case, Reference};
 use spiq::nn::{
-    Axes, IntegralCrossentropy, MseSpikerate, Named, integral_accuracy, integral_crossentropy, mse_spikerate,
+    Axes, IntegralCrossentropy, MseSpikerate, Named, Readout, SampleLoss, integral_accuracy, integral_crossentropy,
+    mse_spikerate,
 };
-use spiq::{DType, TensorType};
+use spiq::train::Loss;
+use spiq::{Array, DType, TensorType};
 use spiq_hlo::{Tensor, trace, value_and_grad};
 
 fn axes(case: &Case<'_>) -> &'static str {
@@ -36,6 +38,80 @@ fn losses_are_spyx_losses() {
         check_close(&format!("{}/value", case.name), &got[0], case.array("value"), 1e-6);
         check_close(&format!("{}/gradient", case.name), &got[1], case.array("gradient"), 1e-6);
     }
+}
+
+/// By name, as a run takes them: those of snnTorch as it computes them, the others as JAX does.
+#[test]
+fn losses_by_name_are_those_of_snntorch_and_of_the_papers() {
+    let file = Reference::load("training");
+    for case in file.cases("loss").chain(file.cases("other_loss")) {
+        let arguments = case.arguments().as_object().expect("arguments");
+        let keys = arguments.iter().filter(|(key, _)| *key != "type");
+        let keys: Vec<String> = keys.map(|(key, value)| format!("{key} = {value}")).collect();
+        let text = format!("{}({})", case.get("type").as_str().expect("a name"), keys.join(", "));
+        let loss = Loss::named(&text).expect("a loss");
+        let got = evaluate(&[case.array("traces"), case.array("targets")], |x| {
+            let labels = x[1].named("B");
+            let ((value, ()), gradient) =
+                value_and_grad(&x[0], |traces| (loss.of(&traces.named("T B C").into(), &labels), ()));
+            vec![value, gradient]
+        });
+        check_close(&format!("{} {text} value", case.name), &got[0], case.array("value"), 1e-6);
+        check_close(&format!("{} {text} gradient", case.name), &got[1], case.array("gradient"), 1e-6);
+    }
+}
+
+/// The text of a loss, as files keep it, and what is refused.
+#[test]
+fn losses_are_described_by_what_is_not_the_default() {
+    for (typed, text) in [
+        ("integral_crossentropy", "integral_crossentropy"),
+        ("integral_crossentropy(smoothing=0.3)", "integral_crossentropy"),
+        ("tet_loss(phi=0.5,lambda=0.05)", "tet_loss(lambda = 0.05, phi = 0.5)"),
+        ("ce_rate_loss(class_weights = [1, 2])", "ce_rate_loss(class_weights = [1.0, 2.0])"),
+    ] {
+        assert_eq!(Loss::named(typed).expect(typed).description(), text);
+    }
+    for (typed, expected) in [
+        (
+            "ce_rate_los",
+            "there is no loss `ce_rate_los`; did you mean `ce_rate_loss`? known are integral_crossentropy, ",
+        ),
+        ("tet_loss(lamda = 1)", "the loss `tet_loss` has no argument `lamda`; did you mean `lambda`?"),
+        ("tet_loss(lambda = 2)", "`lambda` of the loss `tet_loss` is 2, but must be a number from 0 to 1"),
+        (
+            "ce_count_loss(class_weights = [0])",
+            "`class_weights` of the loss `ce_count_loss` is [0], but must be \"balanced\" or a list of numbers, each of which \
+             must be a positive number",
+        ),
+        ("ce_count_loss, tet_loss", "one loss is wanted, but `ce_count_loss, tet_loss` names 2"),
+    ] {
+        let said = Loss::named(typed).expect_err(typed).to_string();
+        assert!(said.starts_with(expected), "{typed}: {said}");
+    }
+}
+
+/// What each way to read outputs says of samples that are made for it.
+#[test]
+fn readouts_read_what_they_are_called() {
+    // [T 3, B 1, C 3]: the sum is largest in class 0, the largest value in 1, the last step in 2; softmax saturates.
+    let traces = Array::new([3, 1, 3], [3.0f32, 0.0, 0.0, 3.0, 5.0, 0.0, 0.0, 0.0, 0.5]).unwrap();
+    let class = |readout: Readout| {
+        evaluate(&[&traces], |x| vec![readout.classes(&x[0].named("T B C")).into_tensor()])[0].to_vec::<i32>().unwrap()
+            [0]
+    };
+    let classes = [Readout::Sum, Readout::Max, Readout::LastStep, Readout::SoftmaxSum].map(class);
+    assert_eq!(classes, [0, 1, 2, 0]);
+    let rare = Array::new([2, 1, 2], [9.0f32, 0.0, 0.0, 1.5]).unwrap();
+    let read = |readout: Readout| {
+        let scores = evaluate(&[&rare], |x| vec![readout.scores(&x[0])]);
+        scores[0].to_vec::<f32>().unwrap()
+    };
+    // By hand: softmax([9, 0]) + softmax([0, 1.5]).
+    let soft = |x: f32| 1.0 / (1.0 + (-x).exp());
+    let scores = read(Readout::SoftmaxSum);
+    assert!((scores[0] - (soft(9.0) + soft(-1.5))).abs() < 1e-6 && (scores[1] - (soft(-9.0) + soft(1.5))).abs() < 1e-6);
+    assert_eq!(read(Readout::Sum), [9.0, 1.5]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Layers, losses, optimizers and whole networks.
 
+mod augment;
 mod layers;
 mod losses;
 mod network;
@@ -7,3 +8,4 @@ mod nn;
 mod one_forward;
 mod optim;
 mod sizes;
+mod steps;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::device::cpu;
+use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig};
 use spiq::data::Dataset;
 use spiq::network::Network;
@@ -44,6 +45,7 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         length: Length::Steps(2),
         time_steps: 4,
         shift: 0.0,
+        augment: Augmentation::default(),
         steps_per_call: Some(1),
         shuffle: true,
         seed: 1,

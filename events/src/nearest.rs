@@ -1,7 +1,7 @@
 //! The known word that a misspelt one was meant to be. Knows nothing of files.
 
 /// The candidate with the fewest edits to `word`, if they change at most half of it.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let scored = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
     let (edits, best) = scored.min_by_key(|(edits, _)| *edits)?;
     (edits * 2 <= word.chars().count().max(best.chars().count())).then_some(best)

@@ -1,12 +1,19 @@
 //! Numbers that change with the step count, such as a learning rate. Knows nothing of optimizers.
 
+mod decay;
+mod onecycle;
+mod table;
+
 use std::f64::consts::PI;
 use std::fmt;
 
 use spiq_hlo::{DType, Tensor, Violation};
 
 use super::describe::described;
-use crate::choice::Choice;
+
+pub use decay::{ExponentialDecay, PiecewiseConstant, exponential_decay, piecewise_constant_schedule};
+pub use onecycle::{CosineOnecycle, LinearOnecycle, cosine_onecycle_schedule, linear_onecycle_schedule};
+pub use table::{Course, MakeSchedule, Planned, SCHEDULES, Steps};
 
 /// A number as a function of the step count; a plain number is a constant one.
 ///
@@ -15,7 +22,7 @@ use crate::choice::Choice;
 /// let constant: Schedule = 1e-3.into();
 /// let cosine: Schedule = WarmupCosineDecay { end_value: 1e-5, ..warmup_cosine_decay_schedule(0.0, 1e-3, 100, 2000) }.into();
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Schedule {
     /// The same at every step. Source: `optax.constant_schedule`.
@@ -26,6 +33,14 @@ pub enum Schedule {
     WarmupConstant(WarmupConstant),
     /// See [`WarmupCosineDecay`].
     WarmupCosineDecay(WarmupCosineDecay),
+    /// See [`ExponentialDecay`].
+    ExponentialDecay(ExponentialDecay),
+    /// See [`PiecewiseConstant`].
+    PiecewiseConstant(PiecewiseConstant),
+    /// See [`CosineOnecycle`].
+    CosineOnecycle(CosineOnecycle),
+    /// See [`LinearOnecycle`].
+    LinearOnecycle(LinearOnecycle),
 }
 
 impl Schedule {
@@ -41,22 +56,13 @@ impl Schedule {
             Schedule::CosineDecay(schedule) => schedule.at(count),
             Schedule::WarmupConstant(schedule) => schedule.at(count),
             Schedule::WarmupCosineDecay(schedule) => schedule.at(count),
+            Schedule::ExponentialDecay(schedule) => schedule.at(count),
+            Schedule::PiecewiseConstant(schedule) => schedule.at(count),
+            Schedule::CosineOnecycle(schedule) => schedule.at(count),
+            Schedule::LinearOnecycle(schedule) => schedule.at(count),
         }
     }
 }
-
-/// A schedule from its start and the number of steps in all.
-pub type MakeSchedule = fn(f64, u32) -> Schedule;
-
-/// How a learning rate may go on from its start, by name.
-pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
-    Choice { name: "constant", about: "the same all along", make: |rate, _| rate.into() },
-    Choice {
-        name: "cosine",
-        about: "down to zero along half a cosine",
-        make: |rate, steps| cosine_decay_schedule(rate, steps).into(),
-    },
-];
 
 /// `0.002`, `cosine(0.002, 440)`: all that decides its values.
 impl fmt::Display for Schedule {
@@ -66,6 +72,10 @@ impl fmt::Display for Schedule {
             Schedule::CosineDecay(schedule) => f.write_str(&schedule.describe()),
             Schedule::WarmupConstant(schedule) => f.write_str(&schedule.describe()),
             Schedule::WarmupCosineDecay(schedule) => f.write_str(&schedule.describe()),
+            Schedule::ExponentialDecay(schedule) => f.write_str(&schedule.describe()),
+            Schedule::PiecewiseConstant(schedule) => f.write_str(&schedule.describe()),
+            Schedule::CosineOnecycle(schedule) => f.write_str(&schedule.describe()),
+            Schedule::LinearOnecycle(schedule) => f.write_str(&schedule.describe()),
         }
     }
 }
@@ -86,7 +96,15 @@ macro_rules! into_schedule {
     )*};
 }
 
-into_schedule!(CosineDecay, WarmupConstant, WarmupCosineDecay);
+into_schedule!(
+    CosineDecay,
+    WarmupConstant,
+    WarmupCosineDecay,
+    ExponentialDecay,
+    PiecewiseConstant,
+    CosineOnecycle,
+    LinearOnecycle
+);
 
 /// From `init_value` down to `alpha` of it, along half a cosine. Source: Loshchilov and Hutter 2016, arXiv:1608.03983;
 /// `optax.cosine_decay_schedule`.

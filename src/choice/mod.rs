@@ -1,4 +1,10 @@
-//! Definitions that are chosen by name, as a command line does: one row each, in a table beside the definitions.
+//! Definitions that are chosen by name, as a command line does: one row each, in a table beside the definitions; and the
+//! arguments that a name may take.
+
+mod arguments;
+
+pub use arguments::{Arguments, BETWEEN, FINITE, NOT_NEGATIVE, NumbersOr, POSITIVE, SHARE, Span};
+pub(crate) use arguments::{chosen, chosen_one};
 
 use crate::error::{Error, Result};
 use crate::fields::nearest;

@@ -1,0 +1,75 @@
+//! Events that are lost or added: by chance, in a span of time, in an area, everywhere. Knows nothing of moves.
+
+use spiq_events::Span;
+use spiq_hlo::{DType, Tensor};
+
+use super::frames::{COLUMNS, Frames, POLARITY, ROWS, TIME, held};
+use crate::random::GraphKey;
+
+impl Frames {
+    pub(super) fn drop_event(&self, key: &GraphKey, p: Span) -> Tensor {
+        let (of_samples, of_events) = key.pair();
+        self.thinned(&of_events, &self.drawn(&of_samples, p))
+    }
+
+    pub(super) fn drop_by_time(&self, key: &GraphKey, ratio: Span) -> Tensor {
+        let (length, place) = key.pair();
+        self.without(&self.span(&place, TIME, &self.drawn(&length, ratio)))
+    }
+
+    pub(super) fn drop_by_area(&self, key: &GraphKey, ratio: Span) -> Tensor {
+        let (size, place) = key.pair();
+        self.without(&self.area(&place, &self.drawn(&size, ratio)))
+    }
+
+    /// One of four for each sample.
+    pub(super) fn event_drop(&self, key: &GraphKey) -> Tensor {
+        let keys = key.split(5);
+        let batch = [self.size(0)];
+        let choice = held(&keys[0].randint(DType::S32, &batch, 0, 4));
+        // As in tonic: whole tenths from 0.1 to 0.9, twentieths from 0.05 to 0.25.
+        let steps =
+            |key: &GraphKey, end: i128, of: f64| key.randint(DType::S32, &batch, 1, end).convert(DType::F32) / of;
+        let [tenths, twentieths] = [steps(&keys[1], 10, 10.0), steps(&keys[1], 6, 20.0)].map(|drawn| held(&drawn));
+        let chosen = |number: f64| self.each(&choice.eq(number));
+        let in_time = self.span(&keys[2], TIME, &tenths).and(chosen(1.0));
+        let in_area = self.area(&keys[3], &twentieths).and(chosen(2.0));
+        let left = Frames::new(self.without(&in_time.or(in_area)));
+        let p = choice.eq(3.0).select(&tenths, &tenths.zeros_like());
+        left.thinned(&keys[4], &p)
+    }
+
+    pub(super) fn drop_pixel(&self, key: &GraphKey, p: f64) -> Tensor {
+        self.without(&held(&key.bernoulli(&self.mask(&[0, ROWS, COLUMNS]), p)))
+    }
+
+    pub(super) fn noise(&self, key: &GraphKey, rate: Span) -> Tensor {
+        let (of_samples, of_elements) = key.pair();
+        let rate = self.each(&self.drawn(&of_samples, rate));
+        self.union(&held(&of_elements.bernoulli(self.x.dims(), &rate)).convert(self.x.dtype()))
+    }
+
+    /// A mask of a span along an axis for each sample, as long as a part of the axis, f32 [B], rounded down as in tonic.
+    fn span(&self, key: &GraphKey, axis: usize, part: &Tensor) -> Tensor {
+        let size = self.size(axis) as f64;
+        // A ratio that is no binary fraction must not lose a place.
+        let length = (part * size + 1e-4).floor();
+        let start = (key.uniform(&[self.size(0)], 0.0, 1.0) * (size + 1.0 - &length)).floor();
+        let places = self.places(axis).convert(DType::F32);
+        let (start, length) = (self.each(&held(&start)), self.each(&length));
+        places.ge(&start).and(places.lt(&start + &length))
+    }
+
+    /// A mask of a block of pixels for each sample, each of its sides a part of the sensor's.
+    fn area(&self, key: &GraphKey, part: &Tensor) -> Tensor {
+        let (columns, rows) = key.pair();
+        let block = self.span(&columns, COLUMNS, part);
+        // A cochlea has one row, which is no side.
+        if self.size(ROWS) == 1 { block } else { block.and(self.span(&rows, ROWS, part)) }
+    }
+
+    /// Whether there are two polarities.
+    pub(super) fn has_polarities(&self) -> bool {
+        self.size(POLARITY) == 2
+    }
+}

@@ -1,0 +1,90 @@
+//! How outputs over time become one score a class, and which class a sample is of. Knows no loss.
+
+use spiq_hlo::{DType, Tensor};
+
+use super::matched;
+use crate::choice::Choice;
+use crate::nn::axes::{Axis, Named, failed};
+
+/// How the outputs of all steps become one score a class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readout {
+    /// Their sum over time: of spikes, their number.
+    #[default]
+    Sum,
+    /// Their largest value over time.
+    Max,
+    /// That of the last step.
+    LastStep,
+    /// The sum over time of their softmax over classes.
+    SoftmaxSum,
+}
+
+/// The readouts, by the name of the accuracy that they give.
+pub const READOUTS: &[Choice<Readout>] = &[
+    Choice { name: "integral_accuracy", about: "the class with the largest sum over time", make: Readout::Sum },
+    Choice { name: "max_accuracy", about: "the class with the largest value over time", make: Readout::Max },
+    Choice {
+        name: "last_step_accuracy",
+        about: "the class with the largest value at the last step",
+        make: Readout::LastStep,
+    },
+    Choice {
+        name: "softmax_sum_accuracy",
+        about: "the class with the largest sum over time of softmax",
+        make: Readout::SoftmaxSum,
+    },
+];
+
+impl Readout {
+    /// The name of the accuracy that it gives.
+    pub fn accuracy(self) -> &'static str {
+        READOUTS.iter().find(|row| row.make == self).expect("a row each").name
+    }
+
+    /// The readout whose accuracy has this name.
+    pub fn of_accuracy(name: &str) -> Option<Readout> {
+        READOUTS.iter().find(|row| row.name == name).map(|row| row.make)
+    }
+
+    /// The scores [B, C] of outputs [T, B, C].
+    #[track_caller]
+    pub fn scores(self, traces: &Tensor) -> Tensor {
+        match self {
+            Readout::Sum => traces.reduce_sum(&[0]),
+            Readout::Max => traces.reduce_max(&[0]),
+            Readout::LastStep => traces.index_axis(0, traces.dims().first().map_or(0, |steps| steps.saturating_sub(1))),
+            Readout::SoftmaxSum => traces.log_softmax(-1).exp().reduce_sum(&[0]),
+        }
+    }
+
+    /// The class of each sample, s32 `[B]`: that of the largest score, the first of equals. Traces have the axes T, B and C in
+    /// any order.
+    ///
+    /// # Errors
+    /// Kept in the trace: axes that are missing or left over.
+    #[track_caller]
+    pub fn classes(self, traces: &Named) -> Named {
+        let batch = traces.size(Axis::Batch).unwrap_or_default();
+        let labels = traces.tensor().graph().zeros(spiq_hlo::TensorType::new(DType::S32, [batch]));
+        self.accuracy_of(traces, &Named::new(&labels, vec![Axis::Batch])).1
+    }
+
+    /// The share of the batch that is of the class of its label (f32 scalar), and the classes predicted, s32 `[B]`.
+    ///
+    /// # Errors
+    /// Kept in the trace, as for [`integral_accuracy`](super::integral_accuracy).
+    #[track_caller]
+    pub fn accuracy_of(self, traces: &Named, labels: &Named) -> (Tensor, Named) {
+        let (traces, labels) = match matched(traces, labels) {
+            Ok(pair) => pair,
+            Err(violation) => {
+                let poison = failed(traces.tensor(), self.accuracy(), violation);
+                return (poison.clone(), Named::new(&poison, vec![Axis::Batch]));
+            }
+        };
+        let predictions = self.scores(&traces).argmax(-1);
+        let hits = predictions.eq(labels.convert(DType::S32)).convert(DType::F32);
+        (hits.mean(), Named::new(&predictions, vec![Axis::Batch]))
+    }
+}

@@ -1,0 +1,107 @@
+//! Terms of a loss that keep spike rates where they are wanted, by name. Knows no neuron.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::Tensor;
+
+use super::activity::{silence_reg, sparsity_reg};
+use crate::by_path::PathPattern;
+use crate::choice::{Arguments, Choice, NOT_NEGATIVE, chosen};
+use crate::error::{Error, Result};
+
+/// What a layer's spikes are charged, of counts [B, …] over so many steps.
+type Charge = fn(&Tensor, target: f64, steps: f64) -> Tensor;
+
+/// A term of a loss, of the spikes of some layers.
+#[derive(Clone, Debug)]
+pub struct Regularizer {
+    text: String,
+    charge: Charge,
+    target: f64,
+    weight: f64,
+    layers: Option<PathPattern>,
+}
+
+/// A regularizer of its arguments.
+pub type MakeRegularizer = fn(&mut Arguments) -> Result<(Charge, f64, f64)>;
+
+/// The regularizers by name. Each takes `path` as well, a pattern of the layers' paths; without it all layers that fire count.
+pub const REGULARIZERS: &[Choice<MakeRegularizer>] = &[
+    Choice {
+        name: "silence",
+        about: "for neurons that fire less than min spikes a step: the square of the spikes that a sample lacks, summed over neurons \
+                (min, weight = 0.001, path)",
+        make: |a| {
+            let charge: Charge = |counts, min, steps| silence_reg(counts, min * steps);
+            Ok((charge, a.required("min", NOT_NEGATIVE)?, a.number("weight", 1e-3, NOT_NEGATIVE)?))
+        },
+    },
+    Choice {
+        name: "sparsity",
+        about: "for samples of which a layer's neurons fire more than max spikes a step on average: the Huber loss of the spikes \
+                above, summed over samples (max, weight = 0.001, path)",
+        make: |a| {
+            let charge: Charge = |counts, max, steps| sparsity_reg(counts, max * steps);
+            Ok((charge, a.required("max", NOT_NEGATIVE)?, a.number("weight", 1e-3, NOT_NEGATIVE)?))
+        },
+    },
+    Choice {
+        name: "rate",
+        about: "for a layer's mean rate: the square of its distance from target spikes a neuron and step (target, weight = 1, path)",
+        make: |a| Ok((rate as Charge, a.required("target", NOT_NEGATIVE)?, a.number("weight", 1.0, NOT_NEGATIVE)?)),
+    },
+];
+
+fn rate(counts: &Tensor, target: f64, steps: f64) -> Tensor {
+    let off = counts.mean() / steps - target;
+    &off * &off
+}
+
+impl Regularizer {
+    /// The regularizers of a text: `silence(min = 0.05), sparsity(max = 0.2, path = "core/layers/1")`.
+    ///
+    /// # Errors
+    /// Of kind `Input`: a name or an argument that is not there.
+    ///
+    /// ```
+    /// use spiq::nn::Regularizer;
+    /// let two = Regularizer::parse("silence(min=0.05), rate(target=0.1, path='layers/[13]')")?;
+    /// assert_eq!(two[1].text(), "rate(target = 0.1, path = \"layers/[13]\")");
+    /// # Ok::<(), spiq::Error>(())
+    /// ```
+    pub fn parse(text: &str) -> Result<Vec<Regularizer>> {
+        let all = chosen("regularizer", REGULARIZERS, text)?.into_iter().map(|(row, mut arguments)| {
+            let (charge, target, weight) = (row.make)(&mut arguments)?;
+            let layers = arguments.text("path")?.map(|path| PathPattern::new(&path)).transpose();
+            Ok(Regularizer { layers: layers.map_err(Error::input)?, text: arguments.finish()?, charge, target, weight })
+        });
+        let all = all.collect::<Result<Vec<_>>>()?;
+        match all.is_empty() {
+            true => {
+                Err(Error::input(format!("`{text}` names no regularizer: write silence(min = …), sparsity(max = …)")))
+            }
+            false => Ok(all),
+        }
+    }
+
+    /// The text that gives it again.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is about the layer at this path.
+    pub fn is_of(&self, layer: &str) -> bool {
+        self.layers.as_ref().is_none_or(|pattern| pattern.matches(layer))
+    }
+
+    /// Its term, of the spikes of each layer over all time, [B, …], by path; `None` where it is about none of them.
+    ///
+    /// Of `silence` and `sparsity` it is [`silence_reg`] and [`sparsity_reg`] of the target times the number of steps, times the
+    /// weight.
+    #[track_caller]
+    pub fn term(&self, counts: &BTreeMap<String, Tensor>, steps: usize) -> Option<Tensor> {
+        let own = counts.iter().filter(|(path, _)| self.is_of(path));
+        let charges = own.map(|(_, counts)| (self.charge)(counts, self.target, steps as f64));
+        charges.reduce(|a, b| a + b).map(|sum| self.weight * sum)
+    }
+}

@@ -1,0 +1,86 @@
+//! What is other for some parameters than for the rest, as a command line gives it.
+
+use super::optimizer::check_rate;
+use super::schedule::Schedule;
+use super::table::{OPTIMIZERS, OfRate};
+use super::transformation::GradientTransformation;
+use crate::by_path::PathPattern;
+use crate::choice::{Arguments, Choice, NOT_NEGATIVE, chosen, chosen_one};
+use crate::error::{Error, Result};
+
+/// Groups of parameters, and their optimizers.
+#[derive(Clone, Default)]
+pub(super) struct Groups {
+    text: Vec<String>,
+    groups: Vec<Group>,
+}
+
+#[derive(Clone)]
+struct Group {
+    pattern: PathPattern,
+    learning_rate: Option<f64>,
+    make: OfRate,
+}
+
+/// The one name that there is.
+const GROUPS: &[Choice<()>] = &[Choice { name: "group", about: "", make: () }];
+
+impl Groups {
+    /// Groups for this optimizer, the text of a call.
+    pub(super) fn parse(text: &str, optimizer: &str) -> Result<Groups> {
+        let mut all = Groups::default();
+        for (_, group) in chosen("group", GROUPS, text)? {
+            all.add(group, optimizer)?;
+        }
+        match all.groups.is_empty() {
+            true => Err(Error::input(format!("`{text}` names no group: write group(path = \"…\", learning_rate = …)"))),
+            false => Ok(all),
+        }
+    }
+
+    fn add(&mut self, mut group: Arguments, optimizer: &str) -> Result<()> {
+        let path =
+            group.text("path")?.ok_or_else(|| group.error("needs `path`, a pattern of the parameters' paths"))?;
+        let learning_rate = group.optional("learning_rate", NOT_NEGATIVE)?;
+        learning_rate.map_or(Ok(()), check_rate)?;
+        let (row, whole) = chosen_one("optimizer", OPTIMIZERS, optimizer)?;
+        let mut whole = whole.overridden(&group);
+        let make = (row.make)(&mut whole)?;
+        whole.finish()?;
+        // The group's own text: once more, with the keys of the optimizer known.
+        (row.make)(&mut group)?;
+        self.text.push(group.finish()?);
+        self.groups.push(Group { pattern: PathPattern::new(&path).map_err(Error::input)?, learning_rate, make });
+        Ok(())
+    }
+
+    /// As files keep them; `None` where there are none.
+    pub(super) fn text(&self) -> Option<String> {
+        (!self.text.is_empty()).then(|| self.text.join(", "))
+    }
+
+    /// The groups with the schedules of their rates.
+    pub(super) fn parts(
+        &self,
+        schedule: impl Fn(Option<f64>) -> Schedule,
+    ) -> Vec<(PathPattern, Box<dyn GradientTransformation>)> {
+        let part = |group: &Group| (group.pattern.clone(), (group.make)(schedule(group.learning_rate)));
+        self.groups.iter().map(part).collect()
+    }
+
+    /// Refuses groups to which none of these paths belongs.
+    pub(super) fn check(&self, paths: &[&String]) -> Result<()> {
+        for (i, group) in self.groups.iter().enumerate() {
+            let first = |path: &str| self.groups.iter().position(|group| group.pattern.matches(path)) == Some(i);
+            if !paths.iter().any(|path| first(path)) {
+                let known: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
+                return Err(Error::input(format!(
+                    "no parameter belongs to the group of `{}`; there are {}",
+                    group.pattern.text(),
+                    known.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! How a learning rate goes on from its start, by name.
+
+use std::sync::Arc;
+
+use super::super::plateau::{ReduceOnPlateau, reduce_on_plateau};
+use super::{
+    CosineDecay, CosineOnecycle, ExponentialDecay, LinearOnecycle, Schedule, WarmupCosineDecay, cosine_decay_schedule,
+    cosine_onecycle_schedule, exponential_decay, linear_onecycle_schedule, piecewise_constant_schedule,
+    warmup_constant_schedule, warmup_cosine_decay_schedule,
+};
+use crate::choice::{Arguments, BETWEEN, Choice, FINITE, NOT_NEGATIVE, POSITIVE, SHARE, Span};
+use crate::error::Result;
+
+/// Steps of an optimizer in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// All of them.
+    pub total: u32,
+    /// Those of an epoch.
+    pub of_epoch: u32,
+}
+
+/// How a learning rate goes on, for a run.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// By the number of steps.
+    pub schedule: Schedule,
+    /// By the loss.
+    pub plateau: Option<ReduceOnPlateau>,
+}
+
+impl From<Schedule> for Course {
+    fn from(schedule: Schedule) -> Course {
+        Course { schedule, plateau: None }
+    }
+}
+
+/// How a learning rate goes on from its start, whatever run it is for.
+pub type Planned = Arc<dyn Fn(f64, Steps) -> Course + Send + Sync>;
+
+/// A schedule of its arguments.
+pub type MakeSchedule = fn(&mut Arguments) -> Result<Planned>;
+
+/// The schedules by name. Arguments that are numbers of steps may be shares of all, written with a point.
+pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
+    Choice { name: "constant", about: "the same all along", make: |_| planned(|rate, _| Schedule::Constant(rate)) },
+    Choice {
+        name: "cosine",
+        about: "down along half a cosine to alpha of the start (alpha = 0, exponent = 1)",
+        make: |a| {
+            let (alpha, exponent) = (a.number("alpha", 0.0, SHARE)?, a.number("exponent", 1.0, POSITIVE)?);
+            planned(move |rate, steps| {
+                CosineDecay { alpha, exponent, ..cosine_decay_schedule(rate, steps.total) }.into()
+            })
+        },
+    },
+    Choice {
+        name: "warmup_constant",
+        about: "up from init_value in a line, then the same (warmup = 0.1, init_value = 0)",
+        make: |a| {
+            let (warmup, init) = (warmup(a)?, a.number("init_value", 0.0, NOT_NEGATIVE)?);
+            planned(move |rate, steps| match warmup.of(steps.total) {
+                // optax would keep `init_value` here.
+                0 => rate.into(),
+                over => warmup_constant_schedule(init, rate, over).into(),
+            })
+        },
+    },
+    Choice {
+        name: "warmup_cosine",
+        about: "up from init_value in a line, down to end_value along half a cosine (warmup = 0.1, init_value = 0, end_value = 0, \
+                exponent = 1)",
+        make: |a| {
+            let (warmup, init) = (warmup(a)?, a.number("init_value", 0.0, NOT_NEGATIVE)?);
+            let (end_value, exponent) =
+                (a.number("end_value", 0.0, NOT_NEGATIVE)?, a.number("exponent", 1.0, POSITIVE)?);
+            planned(move |rate, steps| {
+                // There is a step left to go down in.
+                let over = warmup.of(steps.total).min(steps.total.saturating_sub(1));
+                let default = warmup_cosine_decay_schedule(init, rate, over, steps.total.max(1));
+                WarmupCosineDecay { end_value, exponent, ..default }.into()
+            })
+        },
+    },
+    Choice {
+        name: "cosine_onecycle",
+        about: "up and down along cosines; the learning rate is the largest (pct_start = 0.3, div_factor = 25, \
+                final_div_factor = 10000)",
+        make: |a| {
+            let (pct_start, [div_factor, final_div_factor]) = (a.number("pct_start", 0.3, SHARE)?, divisors(a)?);
+            planned(move |rate, steps| {
+                let default = cosine_onecycle_schedule(steps.total.max(1), rate);
+                CosineOnecycle { pct_start, div_factor, final_div_factor, ..default }.into()
+            })
+        },
+    },
+    Choice {
+        name: "linear_onecycle",
+        about: "up and down in lines; the learning rate is the largest (pct_start = 0.3, pct_final = 0.85, div_factor = 25, \
+                final_div_factor = 10000)",
+        make: |a| {
+            let [pct_start, pct_final] = [a.number("pct_start", 0.3, SHARE)?, a.number("pct_final", 0.85, SHARE)?];
+            let [div_factor, final_div_factor] = divisors(a)?;
+            planned(move |rate, steps| {
+                let default = linear_onecycle_schedule(steps.total.max(1), rate);
+                LinearOnecycle { pct_start, pct_final, div_factor, final_div_factor, ..default }.into()
+            })
+        },
+    },
+    Choice {
+        name: "exponential",
+        about: "by the factor decay_rate in transition_steps (decay_rate = 0.01, transition_steps = 1.0, staircase = false, \
+                end_value)",
+        make: |a| {
+            let (decay_rate, over) =
+                (a.number("decay_rate", 0.01, POSITIVE)?, a.span("transition_steps", Span::Share(1.0))?);
+            let (staircase, end_value) = (a.flag("staircase", false)?, a.optional("end_value", NOT_NEGATIVE)?);
+            planned(move |rate, steps| {
+                let default = exponential_decay(rate, over.of(steps.total).max(1), decay_rate);
+                ExponentialDecay { staircase, end_value, ..default }.into()
+            })
+        },
+    },
+    Choice {
+        name: "piecewise",
+        about: "times a scale at each boundary (boundaries = [0.5, 0.75], scales = [0.1, 0.1])",
+        make: |a| {
+            let boundaries = a.spans("boundaries", &[Span::Share(0.5), Span::Share(0.75)])?;
+            let scales = a.numbers("scales", &[0.1, 0.1], NOT_NEGATIVE)?;
+            if boundaries.len() != scales.len() {
+                let (some, others) = (boundaries.len(), scales.len());
+                return Err(a.error(format!("has {some} boundaries and {others} scales; give as many of each")));
+            }
+            planned(move |rate, steps| {
+                let at = boundaries.iter().map(|boundary| boundary.of(steps.total));
+                piecewise_constant_schedule(rate, at.zip(scales.iter().copied())).into()
+            })
+        },
+    },
+    Choice {
+        name: "plateau",
+        about: "times factor where the mean training loss of accumulation_size steps was not the best for patience times (factor = \
+                0.1, patience = 10, rtol = 0.0001, atol = 0, cooldown = 0, accumulation_size: those of an epoch, min_scale = 0)",
+        make: plateau,
+    },
+];
+
+fn plateau(a: &mut Arguments) -> Result<Planned> {
+    let default = reduce_on_plateau();
+    let given = ReduceOnPlateau {
+        factor: a.number("factor", default.factor, BETWEEN)?,
+        patience: a.count("patience", default.patience)?,
+        rtol: a.number("rtol", default.rtol, SHARE)?,
+        atol: a.number("atol", default.atol, NOT_NEGATIVE)?,
+        cooldown: a.natural("cooldown", default.cooldown)?,
+        min_scale: a.number("min_scale", default.min_scale, SHARE)?,
+        accumulation_size: 1,
+    };
+    let size = a.optional_count("accumulation_size")?;
+    if given.rtol == 0.0 && given.atol == 0.0 {
+        return Err(a.error("takes any loss for a better one where both rtol and atol are 0; give one of them"));
+    }
+    Ok(Arc::new(move |rate, steps| {
+        let accumulation_size = size.unwrap_or(steps.of_epoch.max(1));
+        Course { schedule: rate.into(), plateau: Some(ReduceOnPlateau { accumulation_size, ..given.clone() }) }
+    }))
+}
+
+fn planned(schedule: impl Fn(f64, Steps) -> Schedule + Send + Sync + 'static) -> Result<Planned> {
+    Ok(Arc::new(move |rate, steps| schedule(rate, steps).into()))
+}
+
+fn warmup(arguments: &mut Arguments) -> Result<Span> {
+    arguments.span("warmup", Span::Share(0.1))
+}
+
+fn divisors(arguments: &mut Arguments) -> Result<[f64; 2]> {
+    let at_least_one = 1.0..=*FINITE.end();
+    Ok([
+        arguments.number("div_factor", 25.0, at_least_one.clone())?,
+        arguments.number("final_div_factor", 1e4, at_least_one)?,
+    ])
+}
