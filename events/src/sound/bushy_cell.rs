@@ -3,15 +3,15 @@
 use super::{LANES, Lanes};
 
 /// Seconds in which the potential, and the current of a synapse, falls to 1/e.
-const MEMBRANE: f64 = 1e-3;
+const MEMBRANE: f64 = 3e-3;
 const SYNAPSE: f64 = 0.5e-3;
 /// Seconds for which a cell does not hear after its spike.
 const REFRACTORY: f64 = 1e-3;
 /// Potential, in thresholds, to which fibres lift a cell that fire once a second each: lauscher's weight of 13,000 a second for all 40
-/// fibres together, times both time constants.
-const WEIGHT: f64 = 13e3 * MEMBRANE * SYNAPSE;
+/// fibres together, times its time constants of 1 and 0.5 ms.
+const WEIGHT: f64 = 13e3 * 1e-3 * 0.5e-3;
 
-/// Leaky integrate-and-fire neurons of neighbouring channels, as in lauscher.
+/// Leaky integrate-and-fire neurons of neighbouring channels, as in lauscher but for a slower membrane.
 pub(super) struct BushyCells {
     current: Lanes,
     potential: Lanes,

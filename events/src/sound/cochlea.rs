@@ -24,14 +24,16 @@ const MOST_CHANNELS: u16 = 700;
 ///
 /// 1. *Loudness.* All recordings are made equally loud, as lauscher's `RmsNormalizer` does. Before that each sample loses 0.95 of the one
 ///    before it, for outer and middle ear, which lauscher leaves to its membrane. Recordings are not faded in and out.
-/// 2. *Basilar membrane.* Gammatone filters (Hohmann 2002), equally far apart on the scale of Glasberg and Moore 1990 and 0.7 times as
-///    wide as theirs, in place of the hydrodynamic model of Sieroka et al. 2006.
+/// 2. *Basilar membrane.* Gammatone filters (Hohmann 2002), as wide as an ear's and equally far apart on its scale (Glasberg and Moore
+///    1990), in place of the hydrodynamic model of Sieroka et al. 2006.
 /// 3. *Hair cells.* Meddis 1988 with lauscher's constants; stepped implicitly, which holds for sound of 8 kHz, too. They adapt: sound
 ///    that sets in is heard best.
-/// 4. *Bushy cells.* Leaky integrate-and-fire neurons with lauscher's constants: membrane 1 ms, synapses 0.5 ms, refractory for 1 ms. In
-///    place of 40 fibres that fire at random, each hears how often they fire on average. One threshold would leave a cell silent for
-///    one half of speech and at its highest rate for the other, and there are no random fibres to soften that; so the sensitivities of
-///    neighbours differ (0.6, 1 and 1.6 in turn), as those of the nerve's fibres do (Liberman 1978).
+/// 4. *Bushy cells.* Leaky integrate-and-fire neurons with lauscher's constants (synapses 0.5 ms, refractory for 1 ms, weights) but for
+///    the membrane: 3 ms in place of 1 ms, which follows the pitch of a voice less, so that a network trained on some speakers knows
+///    more of what others say. In place of 40 fibres that fire at random, each cell hears how often they fire on average. With one
+///    threshold for all it would be silent for one half of speech and at its highest rate for the other, as there are no random
+///    fibres to soften that; so the sensitivities of neighbours differ (0.6, 1 and 1.6 in turn), as those of the nerve's fibres do
+///    (Liberman 1978).
 ///
 /// ```
 /// use spiq_events::sound::{Cochlea, Sound};

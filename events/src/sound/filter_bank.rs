@@ -7,9 +7,6 @@ use super::{LANES, Lanes};
 /// One-pole filters in a row, one behind the other: a gammatone filter of that order.
 const ORDER: usize = 4;
 
-/// How wide filters are, in widths of an ear's: narrower ones tell the harmonics of a voice apart.
-const WIDTH: f64 = 0.7;
-
 /// Gammatone filters of neighbouring channels: complex one-pole filters in a row, of which the real part is the membrane's motion.
 ///
 /// Source: V. Hohmann, "Frequency analysis and synthesis using a Gammatone filterbank", Acta Acustica 88, 2002.
@@ -24,7 +21,7 @@ impl Filters {
     /// Filters around these frequencies, in Hz, for so many samples a second.
     pub(super) fn new(frequencies: &[f64; LANES], rate: f64) -> Filters {
         // A filter of this order is 1.019 times less wide than its poles.
-        let radius = frequencies.map(|f| (-TAU * WIDTH * 1.019 * bandwidth(f) / rate).exp());
+        let radius = frequencies.map(|f| (-TAU * 1.019 * bandwidth(f) / rate).exp());
         let pole = |part: fn(f64) -> f64| {
             std::array::from_fn(|lane| (radius[lane] * part(TAU * frequencies[lane] / rate)) as f32)
         };
