@@ -11,5 +11,6 @@ mod reading;
 mod recordings;
 mod resume;
 mod settings;
+mod speech;
 mod train;
 mod training;

@@ -99,7 +99,11 @@ fn columns(sample: &Sample) -> Spikes {
 fn check_place(output: &Path) -> Result<()> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        return Err(Error::input(format!("cannot write {}: there is no folder {}", output.display(), folder.display())));
+        return Err(Error::input(format!(
+            "cannot write {}: there is no folder {}",
+            output.display(),
+            folder.display()
+        )));
     }
     if output.is_dir() {
         return Err(Error::input(format!("cannot write {}: it is a folder", output.display())));
