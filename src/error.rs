@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Plugin,
     /// PJRT answered with an error; the number is its status code.
     Pjrt(i32),
+    /// Training met a number that is infinite or NaN.
+    NotFinite,
     /// Ctrl-C: the work was saved and stopped.
     Interrupted,
 }

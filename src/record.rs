@@ -1,5 +1,7 @@
 //! A run's history as JSON lines, one record a line, readable while the run goes on. Knows nothing of what trains.
 
+mod tensorboard;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -8,6 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+pub(crate) use tensorboard::TENSORBOARD;
+pub use tensorboard::TensorBoard;
 
 /// One line of `metrics.jsonl`. A number that is not finite is `null` in the file and `None` when read back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,6 +130,7 @@ fn finite(number: f32) -> Option<f32> {
 pub struct Metrics {
     file: File,
     path: PathBuf,
+    tensorboard: Option<TensorBoard>,
 }
 
 impl Metrics {
@@ -134,7 +140,17 @@ impl Metrics {
     /// Of kind `File` when it cannot be written.
     pub fn create(path: &Path) -> Result<Metrics> {
         let file = File::create(path).map_err(|cause| Error::file(path, "write", cause))?;
-        Ok(Metrics { file, path: path.to_owned() })
+        Ok(Metrics { file, path: path.to_owned(), tensorboard: None })
+    }
+
+    /// The same, which writes for TensorBoard, too: what was recorded before, then each record.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be written.
+    pub fn with_tensorboard(self, path: &Path, before: &[Record]) -> Result<Metrics> {
+        let mut tensorboard = TensorBoard::create(path)?;
+        before.iter().try_for_each(|record| tensorboard.write(record))?;
+        Ok(Metrics { tensorboard: Some(tensorboard), ..self })
     }
 
     /// Goes on with a file, which may be missing, after the records at its start for which `keep` is true. The first
@@ -149,7 +165,7 @@ impl Metrics {
         let bytes = std::fs::read(path).map_err(failed)?;
         let kept = records(&bytes).take_while(|(_, record)| keep(record)).map(|(end, _)| end).last().unwrap_or(0);
         file.set_len(kept as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
-        Ok(Metrics { file, path: path.to_owned() })
+        Ok(Metrics { file, path: path.to_owned(), tensorboard: None })
     }
 
     /// Appends one record.
@@ -157,6 +173,9 @@ impl Metrics {
     /// # Errors
     /// Of kind `File` when it cannot be written.
     pub fn write(&mut self, record: Record) -> Result<()> {
+        if let Some(tensorboard) = &mut self.tensorboard {
+            tensorboard.write(&record)?;
+        }
         let mut line = serde_json::to_vec(&record).expect("numbers");
         line.push(b'\n');
         // One call for the whole line, so that a reader sees all of it or nothing.

@@ -32,6 +32,8 @@ pub enum Role {
     LossState,
     /// The mean number of spikes a neuron and step, `f32[B]`, by the layer's path.
     SpikeRate,
+    /// What the synapses of a layer are multiplied with, [T, B, …], by the layer's path.
+    Driven,
     /// How many spikes each neuron fired, [B, …], by the layer's path.
     SpikeCount,
     /// 1 where one of a layer's outputs or states is not finite, else 0, by the layer's path.

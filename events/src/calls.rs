@@ -48,8 +48,11 @@ fn call(text: &str) -> Result<Call> {
     Ok(Call { name: name.to_owned(), arguments })
 }
 
-/// The text of each call: commas and semicolons outside of brackets and quotes divide them.
-fn split(text: &str) -> Result<Vec<&str>> {
+/// The parts of a text: commas and semicolons outside of brackets and quotes divide them. Empty parts are left out.
+///
+/// # Errors
+/// `Input` for a bracket or quote without its partner.
+pub fn split(text: &str) -> Result<Vec<&str>> {
     let (mut parts, mut start, mut depth, mut quote) = (Vec::new(), 0, 0, None);
     for (place, letter) in text.char_indices() {
         match (quote, letter) {

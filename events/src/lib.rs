@@ -18,7 +18,7 @@ mod writers;
 
 pub use arguments::{Argument, Arguments, Described, Span};
 pub use binning::{Binning, Dropped, Packed, pack};
-pub use calls::{Call, calls};
+pub use calls::{Call, calls, split};
 pub use collection::{Collection, Description, Mended, Sample};
 pub use error::{Error, Result};
 pub use events::{Events, Sensor};

@@ -7,7 +7,7 @@ pub use arguments::{Arguments, BETWEEN, FINITE, NOT_NEGATIVE, NumbersOr, POSITIV
 pub(crate) use arguments::{chosen, chosen_one};
 
 use crate::error::{Error, Result};
-use crate::fields::nearest;
+pub use crate::fields::nearest;
 
 /// One row: a name, and what it makes.
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,29 @@ pub fn count(text: &str) -> Result<usize, String> {
     fits.ok_or_else(|| format!("it must be a whole number from 1 to {LARGEST}"))
 }
 
+/// Several seeds, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seeds(pub Vec<i64>);
+
+/// A list of seeds, or how many from 0 on.
+pub fn seeds(text: &str) -> Result<Seeds, String> {
+    let wrong = || "it must be seeds divided by commas, each once, or how many there are".to_owned();
+    let read: Vec<i64> =
+        text.split(',').map(|seed| seed.trim().parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
+    let read = match read[..] {
+        [count] if (1..=10_000).contains(&count) => (0..count).collect(),
+        [_] => return Err(wrong()),
+        _ => read,
+    };
+    let different: std::collections::BTreeSet<&i64> = read.iter().collect();
+    if different.len() == read.len() { Ok(Seeds(read)) } else { Err(wrong()) }
+}
+
+/// The word that a misspelt one was meant to be.
+pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    spiq::choice::nearest(word, words)
+}
+
 /// Which samples are for validation.
 pub fn validation(text: &str) -> Result<Validation, String> {
     let named = Validation::parse(text).filter(|read| !matches!(read, Validation::Fold { .. }));

@@ -62,6 +62,24 @@ impl From<GradDtype> for quant::Gradients {
     }
 }
 
+/// The element type of the products that no rule quantizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// that of the parameters
+    F32,
+    /// operands in bf16, sums in f32
+    Bf16,
+}
+
+impl From<Precision> for quant::Precision {
+    fn from(precision: Precision) -> quant::Precision {
+        match precision {
+            Precision::F32 => quant::Precision::F32,
+            Precision::Bf16 => quant::Precision::Bf16,
+        }
+    }
+}
+
 /// What rules do to the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Rounding {

@@ -16,7 +16,7 @@ pub fn of_run(error: &Error) -> ExitCode {
 fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Input | ErrorKind::File | ErrorKind::Graph | ErrorKind::Plugin => 2,
-        ErrorKind::Pjrt(_) => 1,
+        ErrorKind::Pjrt(_) | ErrorKind::NotFinite => 1,
         ErrorKind::Interrupted => 130,
     }
 }

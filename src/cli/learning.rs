@@ -8,12 +8,13 @@ use spiq::train::{Loss, Metric, Optimizer};
 use spiq::{Error, Result};
 
 use super::argument::{self, calls, names};
+use super::choice::Precision;
 
 /// What training makes small, and how.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Loss and optimizer (a name takes arguments: 'NAME(key = value, …)')")]
 pub struct Learning {
-    /// What training makes small; each also takes class_weights, \"balanced\" or a list [default: integral_crossentropy]
+    /// What training makes small; each also takes class_weights, "balanced" or a list [default: integral_crossentropy]
     #[arg(long, value_name = "LOSS", value_parser = calls(LOSSES, |text| Loss::named(text).map(drop)))]
     loss: Option<String>,
     /// Keep spike rates where they are wanted, by terms of the loss, divided by commas [default: none]
@@ -32,8 +33,8 @@ pub struct Learning {
     /// recipe's; constant with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "SCHEDULE", value_parser = calls(SCHEDULES, |text| of("sgd", text).map(drop)))]
     schedule: Option<String>,
-    /// Another learning rate, or other arguments of the optimizer, for the parameters whose path matches: 'group(path = \"beta\",
-    /// learning_rate = 0.01), group(path = \"layers/0/.*\", weight_decay = 0)'; the first match counts
+    /// Another learning rate, or other arguments of the optimizer, for the parameters whose path matches: 'group(path = "beta",
+    /// learning_rate = 0.01), group(path = "layers/0/.*", weight_decay = 0)'; the first match counts
     #[arg(long, value_name = "GROUPS")]
     group: Option<String>,
     /// Cut the gradients: a largest norm of all together, or one of these [default: none]
@@ -45,6 +46,28 @@ pub struct Learning {
     /// Test, and leave as parameters, their moving average, of which each step keeps this share: 0.999 [default: 0, no average]
     #[arg(long, value_name = "F", value_parser = decay)]
     ema: Option<f64>,
+}
+
+/// What is computed in which type, beside the rules.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Arithmetic")]
+pub struct Arithmetic {
+    /// First step in which the rules quantize; the steps before are in full precision, and gather what static scales come from
+    /// [default: 0]
+    #[arg(long, value_name = "N")]
+    rules_from_step: Option<u64>,
+    /// Element type of the products that no rule quantizes, forward and backward; parameters, neurons and sums stay in f32
+    /// [default: f32]
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
+}
+
+impl Arithmetic {
+    /// What the flags say.
+    pub fn provenance(&self) -> Provenance {
+        let (rules_from, precision) = (self.rules_from_step, self.precision.map(Into::into));
+        Provenance { rules_from, precision, ..Provenance::default() }
+    }
 }
 
 fn of(optimizer: &str, schedule: &str) -> Result<Optimizer> {

@@ -6,9 +6,11 @@ mod choice;
 mod client;
 mod data;
 mod doctor;
+mod evaluate;
 mod failure;
 mod inspect;
 mod learning;
+mod page;
 mod plan;
 mod plugin;
 mod predict;
@@ -18,8 +20,12 @@ mod progress;
 mod quantize;
 mod recipe;
 mod recordings;
+mod report;
+mod reproduce;
 mod screen;
+mod several;
 mod step;
+mod sweep;
 mod train;
 mod trained;
 
@@ -33,7 +39,7 @@ Examples:
   spiq doctor                        see what this machine has, and what is missing
   spiq inspect --model model.toml --rules rules.toml --stage quantize --report
 
-Exit codes: 0 done · 1 the plugin reported an error · 2 an input, a file or a plugin is not usable · 130 stopped by Ctrl-C";
+Exit codes: 0 done · 1 the plugin reported an error, or training met a number that is not finite · 2 an input, a file or a plugin is not usable · 130 stopped by Ctrl-C";
 
 /// Quantization-aware training of spiking neural networks, compiled by XLA.
 #[derive(Debug, Parser)]
@@ -46,6 +52,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Arguments),
+    Sweep(sweep::Arguments),
+    Evaluate(evaluate::Arguments),
+    Report(report::Arguments),
     Predict(predict::Arguments),
     Quantize(quantize::Arguments),
     Inspect(inspect::Arguments),
@@ -63,6 +72,9 @@ pub fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
+        Command::Sweep(arguments) => sweep::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
         Command::Predict(arguments) => predict::run(arguments),
         Command::Quantize(arguments) => quantize::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),

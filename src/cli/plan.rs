@@ -105,8 +105,8 @@ fn init(path: &Path) -> Result<Trained> {
 
 /// What stays as it was where a new run starts from parameters: the network that they belong to, but for its rules.
 fn of_network(init: &Trained) -> Provenance {
-    let Provenance { model, numerics, time_steps, .. } = init.provenance.clone();
-    Provenance { model, numerics, time_steps, ..Provenance::default() }
+    let Provenance { model, numerics, precision, time_steps, .. } = init.provenance.clone();
+    Provenance { model, numerics, precision, time_steps, ..Provenance::default() }
 }
 
 /// What the flags say.
@@ -130,7 +130,12 @@ fn flags(arguments: &Arguments) -> Result<Provenance> {
         validation: validation(arguments),
         patience: arguments.patience.map(Patience::Epochs),
         data_file: arguments.data.clone(),
-        ..arguments.learning.provenance().or(arguments.recordings.provenance()).or(arguments.test_samples.provenance())
+        ..arguments
+            .arithmetic
+            .provenance()
+            .or(arguments.learning.provenance())
+            .or(arguments.recordings.provenance())
+            .or(arguments.test_samples.provenance())
     })
 }
 
@@ -194,6 +199,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
     let network = Network::with_rules(model, chosen.rules.clone().unwrap_or_default())
         .with_numerics(chosen.numerics.unwrap_or_default())
         .with_gradients(chosen.grad_dtype.unwrap_or_default())
+        .with_precision(chosen.precision.unwrap_or_default())
         .with_time_tile(chosen.time_tile.and_then(Tile::steps));
     let (train, test) = dataset(arguments, &chosen, &network)?.split()?;
     let own = if train.own_validation().is_some() { Validation::Own } else { Validation::None };
@@ -208,6 +214,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         metric,
         batch_size: chosen.batch_size.unwrap_or(default.batch_size),
         length: chosen.length.unwrap_or(default.length),
+        rules_from: chosen.rules_from.and_then(|step| usize::try_from(step).ok()).unwrap_or(default.rules_from),
         time_steps: chosen.time_steps.unwrap_or(default.time_steps),
         shift: chosen.shift.unwrap_or(default.shift),
         augment: chosen.augment.unwrap_or_default(),
@@ -217,6 +224,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         shuffle: chosen.order.is_none_or(|order| order == Order::Shuffled),
         seed: chosen.seed.unwrap_or(default.seed),
         init: arguments.init.clone(),
+        tensorboard: arguments.tensorboard,
         resume: arguments.resume,
         ..default
     })
@@ -251,7 +259,8 @@ fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Res
     }))
 }
 
-fn default_folder(arguments: &Arguments) -> PathBuf {
+/// Where the results of a run go that names no folder: by its data.
+pub fn default_folder(arguments: &Arguments) -> PathBuf {
     let of_recipe = arguments.recipe.and_then(|recipe| recipe.recipe().provenance().data_file);
     let data = arguments.data.as_deref().or(of_recipe.as_deref());
     Path::new("runs").join(data.and_then(Path::file_stem).unwrap_or("digits".as_ref()))

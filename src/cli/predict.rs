@@ -10,10 +10,11 @@ use spiq::predict::{Predictions, Settings, Weights, predictions};
 use spiq::provenance::{Provenance, key};
 use spiq::ptq::{is_quantized, read_weights};
 use spiq::quant::Mode;
-use spiq::train::Checkpoint;
+use spiq::train::{Checkpoint, check_finite};
 use spiq::{Error, Result, table};
 
 use super::choice::{Device, Numerics, Rounding};
+use super::evaluate::params_of;
 use super::recordings::{self, Recordings};
 use super::trained::{self, Trained};
 use super::{argument, client, screen};
@@ -40,9 +41,13 @@ pub struct Arguments {
     /// The network [default: as it was trained, if the parameters say it]
     #[arg(long, value_name = "M.toml")]
     model: Option<PathBuf>,
-    /// Its parameters, as `spiq train` leaves them, or its quantized weights, as `spiq quantize` does
-    #[arg(long, value_name = "P.safetensors")]
-    params: PathBuf,
+    /// Its parameters, as `spiq train` leaves them, or its quantized weights, as `spiq quantize` does; with --run also the word
+    /// `last` or `best`, for the epoch [default with --run: last]
+    #[arg(long, value_name = "P.safetensors", required_unless_present = "run")]
+    params: Option<PathBuf>,
+    /// The folder of a run's results, of which --params are
+    #[arg(long, value_name = "RUN_DIR")]
+    run: Option<PathBuf>,
     /// Samples: a safetensors file, or recordings of events
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
@@ -83,8 +88,12 @@ pub struct Arguments {
 /// # Errors
 /// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let source = arguments.params.display().to_string();
-    let file = ArrayFile::read(&arguments.params)?;
+    let path = match (&arguments.run, &arguments.params) {
+        (Some(run), which) => params_of(run, which.as_deref().unwrap_or(Path::new("last")))?,
+        (None, params) => params.clone().unwrap_or_default(),
+    };
+    let source = path.display().to_string();
+    let file = ArrayFile::read(&path)?;
     let stored = is_quantized(&file);
     let mode: Mode = arguments.mode.into();
     if stored && mode != Mode::Ptq {
@@ -97,6 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         false => {
             let checkpoint = Checkpoint { arrays: file.arrays, metadata: file.metadata };
             let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
+            check_finite(&params, &trained.source)?;
             params.extend(checkpoint.statistics());
             params
         }

@@ -11,7 +11,7 @@ use spiq::pjrt::Client;
 use spiq::predict::{Settings, calibrate};
 use spiq::provenance::{Provenance, key};
 use spiq::ptq::{Quantization, quantize_weights};
-use spiq::train::Checkpoint;
+use spiq::train::{Checkpoint, check_finite};
 use spiq::{Array, Result, table};
 
 use super::choice::{Device, Numerics};
@@ -83,6 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let trained = Trained::read(&checkpoint.metadata, arguments.params.display().to_string())?;
     let network = trained.network(arguments.model.as_deref(), arguments.rules.as_deref(), arguments.numerics)?;
     let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
+    check_finite(&params, &trained.source)?;
     params.extend(checkpoint.statistics());
     let inputs =
         arguments.calibrate.as_deref().map(|path| inputs(path, &arguments.recordings, &trained)).transpose()?;

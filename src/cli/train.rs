@@ -8,25 +8,29 @@ use clap::Args;
 use spiq::augment::{Augment, Augmentation};
 use spiq::provenance::{Best, Validation};
 use spiq::table;
-use spiq::train::{self, Event, Options, Summary};
+use spiq::train::{Options, Summary};
 use spiq::{Error, ErrorKind, Result};
 use spiq_events::Described;
 
 use super::choice::{Device, GradDtype, Numerics};
-use super::learning::Learning;
-use super::plan::Plan;
-use super::progress::Training;
+use super::learning::{Arithmetic, Learning};
+use super::plan::{Plan, default_folder};
 use super::recordings::{Recordings, TestSamples};
+use super::several::{self, Member};
 use super::{argument, client, recipe, screen, trained};
 
 const EXAMPLES: &str = "\
 Examples:
   spiq train                                                   the built-in digits, int8 weights and activations
   spiq train --rules none --out runs/fp32                      the same in full precision
+  spiq train --recipe speech                                   the built-in spoken digits, as spikes of a cochlea
+  spiq train --recipe speech --test-speaker theo               tested on a voice that is not heard in training
   spiq train --model model.toml --data spikes.safetensors --rules rules.toml --epochs 50
   spiq train --model model.toml --data shd_train.h5 --test-data shd_test.h5 --bins 100 --dt 0.01 --channels 140
   spiq train --resume --out runs/fp32                          go on after Ctrl-C; all else is in the checkpoint
   spiq train --validation 0.1 --patience 5                     keep the best epoch, and stop when none is better for 5
+  spiq train --seeds 5 --out runs/five                         once with each of the seeds 0 to 4: mean and spread
+  spiq train --folds 5 --out runs/folds                        cross-validation
 
 Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
 [N, …] (u8, encoded as spikes; the metadata entry `max` gives the largest value, 255 by default). The metadata entry
@@ -34,7 +38,7 @@ Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u
 `validation` says how many of those after the training samples choose the best epoch.
 
 Left in DIR: params.safetensors (what `spiq predict` reads), best.safetensors (that of the best epoch, with validation), model.toml and rules.toml, checkpoint.safetensors (what
---resume reads), metrics.jsonl, training.svg. Parameters and checkpoint say how they were trained; a new run takes away
+--resume reads), metrics.jsonl, training.svg, summary.json once it has ended. Parameters and checkpoint say how they were trained; a new run takes away
 those of an older one before it begins.";
 
 /// The examples, and the tables that flags name rows of.
@@ -49,19 +53,19 @@ fn after_help() -> String {
 ///
 /// Without flags: handwritten digits, which are built in, with weights and activations in int8. A recipe gives what no flag
 /// says.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(after_help = after_help())]
 pub struct Arguments {
     /// The network [default: that of --init, if it says it, else the recipe's]
     #[arg(long, value_name = "M.toml")]
     pub(super) model: Option<PathBuf>,
-    /// Samples and labels: a safetensors file, or recordings of events (SHD, SSC, N-MNIST, DVS Gesture, …) [default: the built-in
-    /// digits]
+    /// Samples and labels: a safetensors file, recordings of events (SHD, SSC, N-MNIST, DVS Gesture, …), or `speech`, the built-in
+    /// spoken digits [default: the recipe's, the built-in digits]
     #[arg(long, value_name = "DATA")]
     pub(super) data: Option<PathBuf>,
-    /// What is quantized and how; `none` for full precision [default: the recipe's, int8 weights and activations; with
-    /// another model than the recipe's nothing]
-    #[arg(long, value_name = "R.toml | none")]
+    /// What is quantized and how: a file; `int8`, or `int4,int8`, for all weights and activations; `none` for full precision
+    /// [default: the recipe's, int8; with another model than the recipe's nothing]
+    #[arg(long, help_heading = "Arithmetic", value_name = "R.toml | W,A | none")]
     pub(super) rules: Option<PathBuf>,
     /// Start from these parameters [default: drawn at random, as flax and Spyx do]
     #[arg(long, value_name = "P.safetensors")]
@@ -70,13 +74,13 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     pub(super) recipe: Option<recipe::Name>,
     /// How numbers are rounded [default: as in the training of --init, if it says it, else exact]
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = "Arithmetic", value_enum)]
     pub(super) numerics: Option<Numerics>,
     /// Element type of the products that give the gradients [default: f32]
-    #[arg(long, value_enum)]
+    #[arg(long, help_heading = "Arithmetic", value_enum)]
     pub(super) grad_dtype: Option<GradDtype>,
     /// Time steps of a tile, for which each layer computes its products at once [default: all of them]
-    #[arg(long, value_name = "K", value_parser = argument::count)]
+    #[arg(long, help_heading = "Arithmetic", value_name = "K", value_parser = argument::count)]
     pub(super) time_tile: Option<usize>,
     /// Samples a step [default: the recipe's, 32]
     #[arg(long, value_name = "N", value_parser = argument::count)]
@@ -108,8 +112,9 @@ pub struct Arguments {
     /// one, else none]
     #[arg(long, value_name = "F | N", value_parser = argument::validation, conflicts_with = "folds")]
     pub(super) validation: Option<Validation>,
-    /// Divide the training samples into K folds, of which --fold I is for validation
-    #[arg(long, value_name = "K", value_parser = argument::count, requires = "fold")]
+    /// Divide the training samples into K folds, of which one is for validation: that of --fold; without it, train once with each of them,
+    /// each in a folder of its own in DIR, and show mean and spread
+    #[arg(long, value_name = "K", value_parser = argument::count)]
     pub(super) folds: Option<usize>,
     /// Which of the folds is for validation, from 1
     #[arg(long, value_name = "I", value_parser = argument::count, requires = "folds")]
@@ -123,8 +128,15 @@ pub struct Arguments {
     /// What initial parameters, order and encoding are drawn from [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(super) seed: Option<i64>,
+    /// Train once with each of these seeds (`0,1,2`), or with so many from 0 on (`3`), each in a folder of its own in DIR, and show mean
+    /// and spread. With --resume those that have ended are not trained again
+    #[arg(long, value_name = "LIST | N", value_parser = argument::seeds, conflicts_with = "seed")]
+    pub(super) seeds: Option<argument::Seeds>,
+    /// Write the history for TensorBoard, too
+    #[arg(long)]
+    pub(super) tensorboard: bool,
     /// Folder of the results, made if it is missing; results of an earlier run there are replaced [default: runs/digits,
-    /// or runs/NAME for a data file NAME.safetensors]
+    /// runs/speech, or runs/NAME for a data file NAME.safetensors]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// Go on from the checkpoint in the folder of the results; the end is bit for bit that of a run without interruption. What no
@@ -134,6 +146,8 @@ pub struct Arguments {
     /// Where it runs; the CPU's plugin is installed at the first use [default: cpu]
     #[arg(long, value_enum)]
     pub(super) device: Option<Device>,
+    #[command(flatten)]
+    pub(super) arithmetic: Arithmetic,
     #[command(flatten)]
     pub(super) learning: Learning,
     #[command(flatten)]
@@ -145,22 +159,16 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Interrupted` after Ctrl-C; those of [`train::run`].
+/// Of kind `Interrupted` after Ctrl-C; those of [`spiq::train::run`].
 pub fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.are_several() {
+        return run_several(arguments);
+    }
     let plan = Plan::new(arguments)?;
     let stop = stop_at_ctrl_c();
     let client = client::open(plan.device)?;
     let (notes, options) = (plan.notes(&client), plan.options);
-    let mut display = Training::default();
-    let outcome = train::run(&client, &options, &stop, &mut |event| {
-        // What is refused is refused in one line.
-        if matches!(event, Event::Compiling) {
-            notes.iter().for_each(|note| screen::note(note));
-        }
-        display.update(event);
-    });
-    display.end();
-    let summary = outcome?;
+    let summary = several::shown_run(&client, &options, &notes, &stop)?;
     screen::print(&table(&summary, &options))?;
     match summary.interrupted {
         true => Err(interrupted(&options.out)),
@@ -168,8 +176,46 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
+impl Arguments {
+    /// Whether they are of several runs.
+    pub(super) fn are_several(&self) -> bool {
+        self.seeds.is_some() || (self.folds.is_some() && self.fold.is_none())
+    }
+}
+
+/// A run for each seed and each fold.
+fn run_several(arguments: &Arguments) -> Result<()> {
+    let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments));
+    let seeds: Vec<Option<i64>> = match &arguments.seeds {
+        Some(seeds) => seeds.0.iter().copied().map(Some).collect(),
+        None => vec![arguments.seed],
+    };
+    let folds: Vec<Option<usize>> = match (arguments.folds, arguments.fold) {
+        (Some(of), None) => (1..=of).map(Some).collect(),
+        (_, fold) => vec![fold],
+    };
+    let mut members = Vec::new();
+    for seed in seeds {
+        for fold in &folds {
+            let seed_setting = arguments.seeds.as_ref().and(seed).map(|seed| ("seed".to_owned(), seed.to_string()));
+            let fold_setting = arguments.fold.is_none().then_some(*fold).flatten();
+            let fold_setting = fold_setting.map(|fold| ("fold".to_owned(), fold.to_string()));
+            let settings: Vec<(String, String)> = seed_setting.into_iter().chain(fold_setting).collect();
+            let words: Vec<String> = settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            let folder = out.join(words.join("-").replace(' ', "-"));
+            let arguments = Arguments { seed, seeds: None, fold: *fold, out: Some(folder), ..arguments.clone() };
+            members.push(Member { name: words.join(", "), settings, arguments });
+        }
+    }
+    std::fs::create_dir_all(&out).map_err(|cause| Error::file(&out, "make the folder", cause))?;
+    let lines = out.join("runs.jsonl");
+    let done = several::run(members, &lines)?;
+    screen::print(&format!("{}\n{}\n", several::table(&done), lines.display()))?;
+    if done.interrupted { Err(several::interrupted()) } else { Ok(()) }
+}
+
 /// A flag that Ctrl-C sets. The second one ends the process, in case a device no longer answers.
-fn stop_at_ctrl_c() -> Arc<AtomicBool> {
+pub(super) fn stop_at_ctrl_c() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     let set = ctrlc::set_handler(move || {

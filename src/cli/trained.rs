@@ -6,7 +6,7 @@ use std::path::Path;
 use spiq::config::ModelConfig;
 use spiq::network::Network;
 use spiq::provenance::{Provenance, Tile};
-use spiq::quant::Rules;
+use spiq::quant::{Rules, linear_only_rules};
 use spiq::{Error, Result};
 
 use super::choice::Numerics;
@@ -49,7 +49,8 @@ impl Trained {
         let numerics = numerics.map(Into::into).or(provenance.numerics).unwrap_or_default();
         let tile = provenance.time_tile.and_then(Tile::steps);
         let network = Network::with_rules(model, rules).with_numerics(numerics).with_time_tile(tile);
-        Ok(network.with_gradients(provenance.grad_dtype.unwrap_or_default()))
+        let network = network.with_gradients(provenance.grad_dtype.unwrap_or_default());
+        Ok(network.with_precision(provenance.precision.unwrap_or_default()))
     }
 
     /// Notes in what `now` is another than the training was, and which of the entries that no flag gives the file does not say.
@@ -66,12 +67,20 @@ impl Trained {
     }
 }
 
-/// The rules of a file; `none` for no rules.
+/// The rules of a file; `none` for no rules; `int8`, or `int4,int8`, for the types of all weights and activations.
 ///
 /// # Errors
 /// As [`Rules::load`].
 pub fn named_rules(path: &Path) -> Result<Rules> {
-    if path == Path::new("none") { Ok(Rules::default()) } else { Rules::load(path) }
+    if path == Path::new("none") {
+        return Ok(Rules::default());
+    }
+    let text = path.to_str().filter(|_| !path.exists()).unwrap_or_default();
+    let (weights, activations) = text.split_once(',').unwrap_or((text, text));
+    match Rules::new(&linear_only_rules(weights.trim(), activations.trim())) {
+        Ok(rules) => Ok(rules),
+        Err(_) => Rules::load(path),
+    }
 }
 
 /// What an accuracy is of, and in which arithmetic.

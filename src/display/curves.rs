@@ -5,6 +5,7 @@ use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 
+use super::history::of_epochs;
 use super::palette::SERIES;
 use super::picture::{Picture, WIDTH, styled};
 
@@ -44,8 +45,19 @@ impl Curve {
 /// assert!(curves("Powers", "x", "y", &[square]).svg().contains("Powers"));
 /// ```
 pub fn curves(title: &str, x_label: &str, y_label: &str, curves: &[Curve]) -> Picture {
+    drawn(curves, |layout| styled(layout, title, x_label, y_label))
+}
+
+/// Curves over epochs, which are whole.
+pub fn curves_by_epoch(title: &str, y_label: &str, curves: &[Curve]) -> Picture {
+    let longest =
+        curves.iter().map(|curve| curve.points.as_slice()).max_by_key(|points| points.len()).unwrap_or_default();
+    drawn(curves, |layout| of_epochs(styled(layout, title, "epoch", y_label), longest))
+}
+
+fn drawn(curves: &[Curve], style: impl FnOnce(Layout) -> Layout) -> Picture {
     let plots: Vec<Plot> = curves.iter().enumerate().map(|(index, curve)| curve.plot(index)).collect();
     let layout = Layout::auto_from_plots(&plots).with_width(WIDTH).with_height(340.0);
     let layout = layout.with_legend_position(LegendPosition::OutsideRightTop);
-    Picture::new(render_multiple(plots, styled(layout, title, x_label, y_label)))
+    Picture::new(render_multiple(plots, style(layout)))
 }

@@ -8,7 +8,7 @@ use kuva::render::figure::Figure;
 use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
 
-use super::palette::{BLUE, GREEN, PALE, theme};
+use super::palette::{BLUE, GREEN, ORANGE, PALE, RED, theme};
 use super::picture::{Picture, WIDTH, styled};
 use crate::record::Record;
 
@@ -20,8 +20,8 @@ const HEIGHT: f64 = 320.0;
 
 type Points = Vec<(f64, f64)>;
 
-/// A run's records under `title`: the loss of each step with its moving average, and, once there is an epoch, the test
-/// accuracy or the metric that was measured instead.
+/// A run's records under `title`: the loss of each step with its moving average and the mean of each epoch, and, once there is an epoch,
+/// the accuracies of test and validation with the best epoch marked, or the metrics that were measured instead.
 ///
 /// ```
 /// use spiq::{display, train::Record};
@@ -29,10 +29,10 @@ type Points = Vec<(f64, f64)>;
 /// assert!(display::history(&records, "digits, int8").svg().starts_with("<svg"));
 /// ```
 pub fn history(records: &[Record], title: &str) -> Picture {
-    let (losses, accuracies) = (losses(records), accuracies(records));
-    let mut panels = vec![loss_panel(&losses)];
-    if !accuracies.is_empty() {
-        panels.push(accuracy_panel(&accuracies));
+    let mut panels = vec![loss_panel(&losses(records), &epoch_losses(records))];
+    let [test, validation] = [accuracies(records, of_test), accuracies(records, of_validation)];
+    if !test.is_empty() || !validation.is_empty() {
+        panels.push(accuracy_panel(&test, &validation));
     }
     panels.extend(metrics(records).iter().map(|(name, values)| metric_panel(name, values)));
     let columns = panels.len();
@@ -53,12 +53,35 @@ fn losses(records: &[Record]) -> Points {
     records.iter().filter_map(point).collect()
 }
 
-fn accuracies(records: &[Record]) -> Points {
+/// The mean loss of each epoch, at its middle.
+fn epoch_losses(records: &[Record]) -> Points {
+    let (mut first, mut last, mut points) = (0.0, 0.0, Points::new());
+    for record in records {
+        match record {
+            Record::Step { step, .. } => last = *step as f64,
+            Record::Epoch { train_loss, .. } => {
+                points.extend(train_loss.map(|loss| ((first + last) / 2.0, f64::from(loss))));
+                first = last + 1.0;
+            }
+        }
+    }
+    points
+}
+
+fn accuracies(records: &[Record], of: fn(&Record) -> Option<f32>) -> Points {
     let point = |record: &Record| match record {
-        Record::Epoch { epoch, test_accuracy: Some(accuracy), .. } => Some((*epoch as f64, f64::from(*accuracy))),
-        _ => None,
+        Record::Epoch { epoch, .. } => Some((*epoch as f64, f64::from(of(record)?))),
+        Record::Step { .. } => None,
     };
     records.iter().filter_map(point).collect()
+}
+
+fn of_test(record: &Record) -> Option<f32> {
+    if let Record::Epoch { test_accuracy, .. } = record { *test_accuracy } else { None }
+}
+
+fn of_validation(record: &Record) -> Option<f32> {
+    if let Record::Epoch { validation_accuracy, .. } = record { *validation_accuracy } else { None }
 }
 
 /// Metrics other than the accuracy, by name.
@@ -73,7 +96,7 @@ fn metrics(records: &[Record]) -> BTreeMap<&str, Points> {
     found
 }
 
-fn loss_panel(losses: &Points) -> (Vec<Plot>, Layout) {
+fn loss_panel(losses: &Points, epochs: &Points) -> (Vec<Plot>, Layout) {
     let logarithmic = spread(losses) > LOG_RATIO;
     // On a logarithmic axis the mean of the logarithms, or a single large loss would lift the whole window.
     let mean = if logarithmic {
@@ -84,31 +107,60 @@ fn loss_panel(losses: &Points) -> (Vec<Plot>, Layout) {
     };
     let raw = LinePlot::new().with_data(thinned(losses)).with_color(PALE.light).with_stroke_width(1.0);
     let mean = LinePlot::new().with_data(thinned(&mean)).with_color(BLUE.light).with_stroke_width(2.5);
-    let plots = vec![Plot::Line(raw.with_legend("each batch")), Plot::Line(mean.with_legend("moving average"))];
+    let mut plots = vec![Plot::Line(raw.with_legend("each batch")), Plot::Line(mean.with_legend("moving average"))];
+    if !epochs.is_empty() && !losses.is_empty() {
+        let dots = ScatterPlot::new().with_data(thinned(epochs)).with_color(BLUE.light).with_size(3.0);
+        plots.push(Plot::Scatter(dots.with_legend("mean of an epoch")));
+    }
     let layout = styled(Layout::auto_from_plots(&plots), "Training loss", "step", "loss");
     let layout = layout.with_legend_position(LegendPosition::InsideTopRight);
     (plots, if logarithmic { layout.with_log_y() } else { layout })
 }
 
 /// The values of epochs, as a line with a dot each.
-fn by_epoch(values: &Points) -> Vec<Plot> {
-    let line = LinePlot::new().with_data(thinned(values)).with_color(GREEN.light).with_stroke_width(2.0);
-    let dots = ScatterPlot::new().with_data(thinned(values)).with_color(GREEN.light).with_size(3.5);
+fn by_epoch(values: &Points, colour: &str, name: &str) -> Vec<Plot> {
+    let line = LinePlot::new().with_data(thinned(values)).with_color(colour).with_stroke_width(2.0);
+    let line = if name.is_empty() { line } else { line.with_legend(name) };
+    let dots = ScatterPlot::new().with_data(thinned(values)).with_color(colour).with_size(3.5);
     vec![Plot::Line(line), Plot::Scatter(dots)]
 }
 
-fn metric_panel(name: &str, values: &Points) -> (Vec<Plot>, Layout) {
-    let (plots, last) = (by_epoch(values), values.last().map_or(0.0, |(_, value)| *value));
-    let layout = styled(Layout::auto_from_plots(&plots), &format!("{name}, {last:.4} at the end"), "epoch", name);
-    (plots, layout)
+/// An axis of epochs, which are whole.
+pub(super) fn of_epochs(layout: Layout, values: &[(f64, f64)]) -> Layout {
+    const TICKS: f64 = 8.0;
+    let last = values.last().map_or(1.0, |(epoch, _)| *epoch);
+    let steps = [1.0, 2.0, 5.0].into_iter();
+    let step = (0..16).flat_map(|power| steps.clone().map(move |step| step * 10f64.powi(power)));
+    let step = step.into_iter().find(|step| last / step <= TICKS).unwrap_or(last);
+    layout.with_x_tick_step(step)
 }
 
-fn accuracy_panel(accuracies: &Points) -> (Vec<Plot>, Layout) {
-    let plots = by_epoch(accuracies);
-    let last = accuracies.last().map_or(0.0, |(_, accuracy)| *accuracy);
-    let title = format!("Test accuracy, {:.1} % at the end", 100.0 * last);
-    let layout = styled(Layout::auto_from_plots(&plots), &title, "epoch", "correct test samples, %");
-    (plots, layout.with_y_tick_format(TickFormat::Custom(Arc::new(percent))))
+fn metric_panel(name: &str, values: &Points) -> (Vec<Plot>, Layout) {
+    let (plots, last) = (by_epoch(values, GREEN.light, ""), values.last().map_or(0.0, |(_, value)| *value));
+    let layout = styled(Layout::auto_from_plots(&plots), &format!("{name}, {last:.4} at the end"), "epoch", name);
+    (plots, of_epochs(layout, values))
+}
+
+/// The accuracy of the test beside that of validation, the epoch that this chooses marked.
+fn accuracy_panel(test: &Points, validation: &Points) -> (Vec<Plot>, Layout) {
+    let best = validation.iter().copied().reduce(|best, point| if point.1 > best.1 { point } else { best });
+    let named = if validation.is_empty() { ["", ""] } else { ["test", "validation"] };
+    let mut plots = by_epoch(test, GREEN.light, named[0]);
+    plots.extend(by_epoch(validation, ORANGE.light, named[1]));
+    if let Some(best) = best {
+        let ring = ScatterPlot::new().with_data([best]).with_color(RED.light).with_size(6.5);
+        plots.push(Plot::Scatter(ring.with_legend(format!("best epoch, {}", best.0))));
+    }
+    let at_end = |values: &Points| values.last().map_or(0.0, |(_, accuracy)| 100.0 * accuracy);
+    let title = match best {
+        None => format!("Test accuracy, {:.1} % at the end", at_end(test)),
+        Some((epoch, accuracy)) => format!("Accuracy; best epoch {epoch}: {:.1} %", 100.0 * accuracy),
+    };
+    let label = if validation.is_empty() { "correct test samples, %" } else { "correct samples, %" };
+    let layout = styled(Layout::auto_from_plots(&plots), &title, "epoch", label);
+    let layout = layout.with_legend_position(LegendPosition::InsideBottomRight);
+    let longest = if test.len() < validation.len() { validation } else { test };
+    (plots, of_epochs(layout.with_y_tick_format(TickFormat::Custom(Arc::new(percent))), longest))
 }
 
 /// A fraction in percent, with as many digits as it needs and at most two after the point.

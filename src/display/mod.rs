@@ -9,6 +9,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod confusion;
 mod curves;
 mod describe;
 mod heat_map;
@@ -20,7 +21,8 @@ mod raster;
 mod traces;
 
 pub use crate::table::Table;
-pub use curves::{Curve, curves};
+pub use confusion::confusion;
+pub use curves::{Curve, curves, curves_by_epoch};
 pub use describe::{describe, parameters};
 pub use heat_map::heat_map;
 pub use history::history;

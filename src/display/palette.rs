@@ -20,17 +20,15 @@ pub(super) const GRID: Colour = colour("#dfe3e8", "#363c44");
 pub(super) const BLUE: Colour = colour("#1f5fa8", "#6cabf0");
 pub(super) const PALE: Colour = colour("#a9c4e4", "#3f5f85");
 pub(super) const GREEN: Colour = colour("#2a7f3f", "#63c07c");
+pub(super) const ORANGE: Colour = colour("#c4561c", "#f09a62");
 pub(super) const RED: Colour = colour("#b8323c", "#f0808a");
 
 /// Colours of curves, in their order: told apart by those who see few colours, too.
-pub(super) const SERIES: [Colour; 6] = [
-    BLUE,
-    colour("#c4561c", "#f09a62"),
-    GREEN,
-    colour("#7a4aa8", "#bd97e6"),
-    colour("#8a6d0f", "#d9bd55"),
-    colour("#11808a", "#56c5cf"),
-];
+pub(super) const SERIES: [Colour; 6] =
+    [BLUE, ORANGE, GREEN, colour("#7a4aa8", "#bd97e6"), colour("#8a6d0f", "#d9bd55"), colour("#11808a", "#56c5cf")];
+
+/// The fonts of all text.
+pub(super) const FONTS: &str = "system-ui, 'DejaVu Sans', sans-serif";
 
 /// Axes, grid and text in these colours.
 pub(super) fn theme() -> Theme {
@@ -44,7 +42,7 @@ pub(super) fn theme() -> Theme {
         legend_bg: PAPER.light.into(),
         legend_border: GRID.light.into(),
         colorbar_border: ink(),
-        font_family: Some("system-ui, 'DejaVu Sans', sans-serif".into()),
+        font_family: Some(FONTS.into()),
         ..Theme::light()
     }
 }

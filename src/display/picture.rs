@@ -28,6 +28,16 @@ impl Picture {
         &self.svg
     }
 
+    /// A picture of this size in pixels, of elements in colours of the palette.
+    pub(super) fn of([width, height]: [f64; 2], body: &str) -> Picture {
+        let head = format!(
+            "<svg class=\"spiq\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
+             height=\"{height:.0}\" style=\"max-width:100%;height:auto\" font-family=\"{}\">",
+            palette::FONTS
+        );
+        Picture { svg: format!("{head}{}{body}</svg>", palette::dark_style()) }
+    }
+
     /// A picture of what was drawn, in colours of the palette.
     pub(super) fn new(mut scene: Scene) -> Picture {
         scene.elements = scene.elements.into_iter().flat_map(compact).collect();

@@ -4,4 +4,4 @@ mod reader;
 
 pub use reader::LARGEST;
 pub(crate) use reader::{Field, Fields, Source, in_f32, read_text};
-pub(crate) use spiq_events::nearest;
+pub use spiq_events::nearest;

@@ -7,7 +7,7 @@ use super::{Network, Pass};
 use crate::by_path::Tensors;
 use crate::error::{Error, Result};
 use crate::nn::{self, Layer, Traced, Wanted, X};
-use crate::quant::{self, Mode, Quantized, Report, quantize};
+use crate::quant::{self, Mode, Precision, Quantized, Report, products_in_bf16, quantize};
 use crate::signature::{Role, Signature, Values};
 
 /// The name of the key that a model draws from in training.
@@ -65,6 +65,7 @@ impl Network {
             rates: pass.spike_rates,
             counts: pass.spike_counts,
             broken: pass.broken,
+            driven: pass.driven,
         };
         let traced = self.model.trace_with(x, wanted);
         traced.map_err(|errors| Error::input(errors.to_string()))
@@ -130,6 +131,10 @@ impl Network {
         let (function, signature) = match statistics {
             Statistics::Read => (function.read_sums()?, signature),
             Statistics::Kept => (function.keep_sums()?, signature.giving(Role::Statistic, function.sums())),
+        };
+        let function = match self.precision() {
+            Precision::F32 => function,
+            Precision::Bf16 => products_in_bf16(&function)?,
         };
         Ok(Forward { function: signature.arrange(&function)?, signature, report })
     }

@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{Array, TensorType};
 
+use crate::by_path::Tensors;
 use crate::config::{ModelConfig, RuleConfig};
 use crate::error::Result;
 use crate::nn::Sequential;
-use crate::quant::{Arithmetic, Gradients, Numerics, Rules};
+use crate::quant::{Arithmetic, Gradients, Numerics, Precision, Rules};
 use crate::random::Rngs;
 
 /// A model and the rules it is quantized by.
@@ -41,6 +42,7 @@ pub struct Network {
     config: ModelConfig,
     rules: Rules,
     arithmetic: Arithmetic,
+    precision: Precision,
     time_tile: Option<usize>,
     model: Sequential,
 }
@@ -57,7 +59,7 @@ impl Network {
     /// A network from a model and rules that are checked already, as those of a file are.
     pub fn with_rules(config: ModelConfig, rules: Rules) -> Network {
         let model = Sequential::from(&config);
-        Network { config, rules, arithmetic: Arithmetic::default(), time_tile: None, model }
+        Network { config, rules, arithmetic: Arithmetic::default(), precision: Precision::F32, time_tile: None, model }
     }
 
     /// The same network with this rounding; a new one has [`Numerics::default`].
@@ -70,6 +72,18 @@ impl Network {
     #[must_use]
     pub fn with_gradients(self, gradients: Gradients) -> Network {
         Network { arithmetic: Arithmetic { gradients, ..self.arithmetic }, ..self }
+    }
+
+    /// The same network with products of this width where no rule quantizes them; a new one has [`Precision::default`].
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Network {
+        Network { precision, ..self }
+    }
+
+    /// The same network in which nothing is quantized.
+    #[must_use]
+    pub fn without_rules(self) -> Network {
+        Network { rules: Rules::default(), ..self }
     }
 
     /// The same network cut along time into tiles of so many steps; `None` takes all steps for one tile.
@@ -98,6 +112,11 @@ impl Network {
         self.arithmetic.gradients
     }
 
+    /// The width of the products that no rule quantizes.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Time steps of a tile; `None` where all are one.
     pub fn time_tile(&self) -> Option<usize> {
         self.time_tile
@@ -106,6 +125,12 @@ impl Network {
     /// Types of the parameters by path.
     pub fn parameter_types(&self) -> BTreeMap<String, TensorType> {
         self.model.parameter_types()
+    }
+
+    /// How many weights meet an input that is not zero; see the model's own.
+    #[track_caller]
+    pub(crate) fn operations(&self, weights: &Tensors, counts: &Tensors) -> Tensors {
+        self.model.operations(weights, counts)
     }
 
     /// Initial parameters by path: those of flax and Spyx for this seed.

@@ -11,6 +11,8 @@ pub struct Pass {
     pub training: bool,
     /// Whether the spike rates of the layers are computed.
     pub spike_rates: bool,
+    /// Whether it is given what synapses are multiplied with.
+    pub driven: bool,
     /// Whether the spikes of each neuron are counted, for a loss.
     pub spike_counts: bool,
     /// Whether it says which layers give numbers that are not finite.
@@ -20,6 +22,6 @@ pub struct Pass {
 impl From<Mode> for Pass {
     /// A pass that is not random and gives the traces only.
     fn from(mode: Mode) -> Pass {
-        Pass { mode, training: false, spike_rates: false, spike_counts: false, broken: false }
+        Pass { mode, training: false, spike_rates: false, spike_counts: false, broken: false, driven: false }
     }
 }

@@ -3,7 +3,7 @@
 use spiq_hlo::{ConvDims, Convolution, Tensor};
 
 use super::arguments::{described, layer};
-use super::layer::Layer;
+use super::layer::{Layer, Synapses};
 use super::padding::{Padding, places};
 use super::parameter::{Init, Parameter};
 use super::step::Step;
@@ -133,6 +133,9 @@ impl Layer for Conv {
         let kernel = Parameter::new("kernel", [&self.kernel_size, &features[..]].concat(), Init::LecunNormal);
         let bias = Parameter::new("bias", [self.out_features], Init::Zeros);
         if self.use_bias { vec![kernel, bias] } else { vec![kernel] }
+    }
+    fn synapses(&self) -> Option<Synapses> {
+        Some(Synapses::OfInput)
     }
     fn takes(&self) -> Vec<usize> {
         [vec![0; self.kernel_size.len()], vec![self.in_features]].concat()

@@ -78,6 +78,11 @@ pub trait Layer: fmt::Debug + Send + Sync {
         false
     }
 
+    /// What the layer's weights are multiplied with, where it has synapses: a matrix or a window of them.
+    fn synapses(&self) -> Option<Synapses> {
+        None
+    }
+
     /// Whether a step of training draws random numbers.
     fn draws(&self) -> bool {
         false
@@ -95,6 +100,15 @@ pub trait Layer: fmt::Debug + Send + Sync {
 
     /// One time step: reads parameters and state, sets the next state, returns the output. Axis 0 of `x` is the batch.
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor;
+}
+
+/// What the weights of a layer's synapses are multiplied with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synapses {
+    /// Its input. The layer is linear in it, and its parameters `kernel` and, perhaps, `bias`.
+    OfInput,
+    /// The spikes that it fires, all of them with the parameter of this name, [hidden_shape…, hidden_shape…].
+    OfOwnSpikes(&'static str),
 }
 
 /// The output shape of a layer that keeps the shape it wants.

@@ -3,7 +3,7 @@
 use spiq_hlo::Tensor;
 
 use super::arguments::{described, layer};
-use super::layer::{Layer, before_features};
+use super::layer::{Layer, Synapses, before_features};
 use super::parameter::{Init, Parameter};
 use super::step::Step;
 
@@ -60,6 +60,9 @@ impl Layer for Linear {
     }
     fn takes_booleans(&self) -> bool {
         true
+    }
+    fn synapses(&self) -> Option<Synapses> {
+        Some(Synapses::OfInput)
     }
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         let y = x.dot(&at.parameter("kernel"));

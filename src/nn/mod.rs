@@ -48,6 +48,7 @@ mod run;
 mod sequential;
 mod step;
 mod surrogate;
+mod synapses;
 mod trace;
 
 pub use activity::{ActivityRegularization, huber_loss, silence_reg, sparsity_reg, sparsity_reg_with};
@@ -59,7 +60,7 @@ pub use current_based::CuBaLif;
 pub use dropout::Dropout;
 pub use flatten::{Flatten, PopulationCode};
 pub use integrate_and_fire::If;
-pub use layer::Layer;
+pub use layer::{Layer, Synapses};
 pub use layer_norm::{AxisList, LayerNorm};
 pub use leaky_integrate::Li;
 pub use leaky_integrate_and_fire::Lif;

@@ -4,7 +4,7 @@ use spiq_hlo::{DotDims, Tensor};
 
 use super::arguments::{described_neuron, layer};
 use super::decay::{check_decays, decay, decay_parameter};
-use super::layer::Layer;
+use super::layer::{Layer, Synapses};
 use super::parameter::{Init, Parameter, State};
 use super::step::Step;
 use super::surrogate::Surrogate;
@@ -118,9 +118,12 @@ impl RCuBaLif {
     }
 }
 
+/// The name of the weights.
+const RECURRENT: &str = "recurrent_w";
+
 /// Weights from each neuron to each.
 fn recurrent_parameter(shape: &[usize]) -> Parameter {
-    Parameter::new("recurrent_w", [shape, shape].concat(), Init::TruncatedNormal(0.01))
+    Parameter::new(RECURRENT, [shape, shape].concat(), Init::TruncatedNormal(0.01))
 }
 
 /// What the layer's own spikes add to its input: all axes of a sample against the first half of the weights'. (Spyx's
@@ -129,13 +132,16 @@ fn recurrent_parameter(shape: &[usize]) -> Parameter {
 fn feedback(at: &Step<'_>, spikes: &Tensor) -> Tensor {
     let axes = spikes.rank().saturating_sub(1);
     let dims = DotDims { lhs_contract: (1..=axes).collect(), rhs_contract: (0..axes).collect(), ..DotDims::default() };
-    spikes.dot_general(&at.parameter("recurrent_w"), &dims, spikes.dtype())
+    spikes.dot_general(&at.parameter(RECURRENT), &dims, spikes.dtype())
 }
 
 impl Layer for Rif {
     described_neuron!();
     fn parameters(&self) -> Vec<Parameter> {
         vec![recurrent_parameter(&self.hidden_shape)]
+    }
+    fn synapses(&self) -> Option<Synapses> {
+        Some(Synapses::OfOwnSpikes(RECURRENT))
     }
     fn states(&self) -> Vec<State> {
         vec![State::new("potential", self.hidden_shape.as_slice())]
@@ -158,6 +164,9 @@ impl Layer for Rlif {
         let beta = decay_parameter("beta", self.beta, &self.hidden_shape);
         vec![recurrent_parameter(&self.hidden_shape), beta]
     }
+    fn synapses(&self) -> Option<Synapses> {
+        Some(Synapses::OfOwnSpikes(RECURRENT))
+    }
     fn states(&self) -> Vec<State> {
         vec![State::new("potential", self.hidden_shape.as_slice())]
     }
@@ -179,6 +188,9 @@ impl Layer for RCuBaLif {
         let [alpha, beta] = [("alpha", self.alpha), ("beta", self.beta)]
             .map(|(name, value)| decay_parameter(name, value, &self.hidden_shape));
         vec![recurrent_parameter(&self.hidden_shape), alpha, beta]
+    }
+    fn synapses(&self) -> Option<Synapses> {
+        Some(Synapses::OfOwnSpikes(RECURRENT))
     }
     fn states(&self) -> Vec<State> {
         ["potential", "current"].map(|name| State::new(name, self.hidden_shape.as_slice())).to_vec()

@@ -84,6 +84,7 @@ pub struct Run<'a> {
     state: Option<&'a Tensors>,
     key: Option<&'a Tensor>,
     spike_rates: bool,
+    driven: bool,
     spike_counts: bool,
     broken: bool,
 }
@@ -98,6 +99,9 @@ pub struct Outcome {
     /// For each layer that fires, by its path, the mean number of spikes a neuron and step of each sample, `[B]`; empty
     /// where it was not asked for.
     pub spike_rates: BTreeMap<String, Tensor>,
+    /// For each layer with [synapses](Layer::synapses), by its path, what they are multiplied with in all steps, [T, B, …]; empty where
+    /// it was not asked for.
+    pub driven: BTreeMap<String, Tensor>,
     /// For each layer that fires, by its path, how many spikes each neuron fired, [B, …]; empty where it was not asked for.
     pub spike_counts: BTreeMap<String, Tensor>,
     /// For each layer, by its path, 1 where one of its outputs or states is not finite at some step, else 0; empty where it was not
@@ -108,7 +112,16 @@ pub struct Outcome {
 impl<'a> Run<'a> {
     /// A run from a state of zeros, not for training.
     pub fn new(model: &'a Sequential, params: &'a BTreeMap<String, Tensor>) -> Run<'a> {
-        Run { model, params, state: None, key: None, spike_rates: false, spike_counts: false, broken: false }
+        Run {
+            model,
+            params,
+            state: None,
+            key: None,
+            spike_rates: false,
+            spike_counts: false,
+            broken: false,
+            driven: false,
+        }
     }
 
     /// The run from this state, by path.
@@ -124,6 +137,11 @@ impl<'a> Run<'a> {
     /// The run with the spike rates of all layers.
     pub fn with_spike_rates(self) -> Run<'a> {
         Run { spike_rates: true, ..self }
+    }
+
+    /// The run with what all synapses are multiplied with.
+    pub fn with_driven(self) -> Run<'a> {
+        Run { driven: true, ..self }
     }
 
     /// The run with the number of spikes of each neuron.
@@ -151,12 +169,19 @@ impl<'a> Run<'a> {
             let traces = Named::new(&poison, x.axes().to_vec());
             let state = state.into_keys().map(|path| (path, poison.clone())).collect();
             let none = Tensors::new;
-            return Outcome { traces, state, spike_rates: none(), spike_counts: none(), broken: none() };
+            return Outcome {
+                traces,
+                state,
+                spike_rates: none(),
+                spike_counts: none(),
+                broken: none(),
+                driven: none(),
+            };
         }
         // What the model does not declare is not carried.
         let first: Tensors = state.into_iter().filter(|(path, _)| types.contains_key(path)).collect();
         let xs = (x.tensor().clone(), self.step_keys(x));
-        let (state, (traces, (rates, spikes, broken))) =
+        let (state, (traces, (rates, spikes, broken, driven))) =
             scan(&first, &xs, |states, (x, key)| self.step(states, &x, key.as_ref()));
         let axes = if traces.rank() == x.axes().len() { x.axes().to_vec() } else { Axis::of_rank(traces.rank()) };
         let over_time =
@@ -167,6 +192,7 @@ impl<'a> Run<'a> {
             spike_rates: over_time(rates, |rate| rate.reduce_mean(&[0])),
             spike_counts: over_time(spikes, |spikes| spikes.reduce_sum(&[0])),
             broken: over_time(broken, |broken| broken.reduce_max(&[0])),
+            driven,
         }
     }
 
@@ -188,6 +214,7 @@ impl<'a> Run<'a> {
             key: key.map(GraphKey::new),
             drawn: 0,
             rates: self.spike_rates.then(Tensors::new),
+            driven: self.driven.then(Tensors::new),
             spikes: self.spike_counts.then(Tensors::new),
             broken: self.broken.then(Tensors::new),
         };
@@ -195,13 +222,13 @@ impl<'a> Run<'a> {
         // Booleans go on as they are to the first layer that computes with numbers.
         let x = if x.dtype() == DType::Pred { x.clone() } else { x.convert(DType::F32) };
         let y = graph.scope(self.model.name(), || numbers(&self.model.step(&mut at, &x)));
-        let noted = [step.rates, step.spikes, step.broken].map(Option::unwrap_or_default);
+        let noted = [step.rates, step.spikes, step.broken, step.driven].map(Option::unwrap_or_default);
         (step.states, (y, noted.into()))
     }
 }
 
-/// What a step notes of its layers: rates, spikes, what is not finite.
-type Noted = (Tensors, Tensors, Tensors);
+/// What a step notes of its layers: rates, spikes, what is not finite, what synapses are multiplied with.
+type Noted = (Tensors, Tensors, Tensors, Tensors);
 
 /// Everything about a run that can be wrong before its first step.
 fn check(model: &Sequential, params: &Tensors, state: &Tensors, x: &Named) -> Result<(), Violation> {

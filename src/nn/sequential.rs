@@ -7,7 +7,7 @@ use std::sync::Arc;
 use spiq_hlo::{Array, DType, Tensor, TensorType};
 
 use super::arguments::check_numbers;
-use super::layer::Layer;
+use super::layer::{Layer, Synapses};
 use super::parameter::{Parameter, State};
 use super::step::Step;
 use crate::random::Rngs;
@@ -133,6 +133,11 @@ impl Layer for Sequential {
             at.inside(&part(i), |at| {
                 let x = if layer.takes_booleans() { x } else { numbers(&x) };
                 let y = layer.step(at, &x);
+                match layer.synapses() {
+                    Some(Synapses::OfInput) => at.note_driven(&x),
+                    Some(Synapses::OfOwnSpikes(_)) => at.note_driven(&y),
+                    None => {}
+                }
                 if layer.fires() {
                     at.note_rate(&y);
                     at.note_spikes(&y);

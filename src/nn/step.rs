@@ -24,6 +24,8 @@ pub(super) struct ModelStep {
     pub drawn: u32,
     /// For each layer that fires, the share of its neurons that do, [B]; where rates are wanted.
     pub rates: Option<Tensors>,
+    /// What synapses are multiplied with, by the path of their layer; where it is wanted.
+    pub driven: Option<Tensors>,
     /// For each layer that fires, its spikes, [B, …]; where they are to be counted.
     pub spikes: Option<Tensors>,
     /// For each layer, 1 where it gives or keeps a number that is not finite, else 0; where that is wanted.
@@ -84,6 +86,13 @@ impl Step<'_> {
         if let Some(rates) = &mut self.model.rates {
             let axes: Vec<usize> = (1..spikes.rank()).collect();
             rates.insert(self.path.clone(), spikes.reduce_mean(&axes));
+        }
+    }
+
+    /// Notes what synapses are multiplied with, where that is wanted.
+    pub(super) fn note_driven(&mut self, by: &Tensor) {
+        if let Some(driven) = &mut self.model.driven {
+            driven.insert(self.path.clone(), by.clone());
         }
     }
 

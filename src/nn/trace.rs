@@ -25,6 +25,8 @@ pub(crate) struct Wanted {
     pub states: bool,
     /// Spike rates.
     pub rates: bool,
+    /// What synapses are multiplied with.
+    pub driven: bool,
     /// Numbers of spikes.
     pub counts: bool,
     /// Which layers give numbers that are not finite.
@@ -80,7 +82,8 @@ impl Sequential {
         }
         let run = if wanted.rates { run.with_spike_rates() } else { run };
         let run = if wanted.counts { run.with_spike_counts() } else { run };
-        let outcome = if wanted.broken { run.with_broken() } else { run }.on(&x);
+        let run = if wanted.broken { run.with_broken() } else { run };
+        let outcome = if wanted.driven { run.with_driven() } else { run }.on(&x);
         let read = |path: &String| wanted.states && self.is_for_a_loss_at(path);
         let states: Tensors = outcome.state.into_iter().filter(|(path, _)| read(path)).collect();
         let types = |tensors: &Tensors| -> Types { tensors.iter().map(|(n, t)| (n.clone(), t.ty().clone())).collect() };
@@ -90,9 +93,13 @@ impl Sequential {
             .giving(Role::LossState, types(&states))
             .giving(Role::SpikeRate, types(&outcome.spike_rates))
             .giving(Role::SpikeCount, types(&outcome.spike_counts))
-            .giving(Role::Broken, types(&outcome.broken));
+            .giving(Role::Broken, types(&outcome.broken))
+            .giving(Role::Driven, types(&outcome.driven));
         let beside = states.into_values().chain(outcome.spike_rates.into_values());
-        let beside = beside.chain(outcome.spike_counts.into_values()).chain(outcome.broken.into_values());
+        let beside = beside
+            .chain(outcome.spike_counts.into_values())
+            .chain(outcome.broken.into_values())
+            .chain(outcome.driven.into_values());
         let function = graph.finish(&std::iter::once(traces).chain(beside).collect::<Vec<_>>())?;
         Ok(Traced { function, signature })
     }

@@ -45,11 +45,10 @@ impl Groups {
         learning_rate.map_or(Ok(()), check_rate)?;
         let (row, whole) = chosen_one("optimizer", OPTIMIZERS, optimizer)?;
         let mut whole = whole.overridden(&group);
-        let make = (row.make)(&mut whole)?;
-        whole.finish()?;
-        // The group's own text: once more, with the keys of the optimizer known.
-        (row.make)(&mut group)?;
+        // The group by itself need not make sense: only its keys must be known.
+        let _ = (row.make)(&mut group);
         self.text.push(group.finish()?);
+        let make = (row.make)(&mut whole)?;
         self.groups.push(Group { pattern: PathPattern::new(&path).map_err(Error::input)?, learning_rate, make });
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::data::Coding;
 use crate::error::Result;
 use crate::fields::LARGEST;
 use crate::network::Network;
-use crate::quant::{Gradients, Numerics, Rules};
+use crate::quant::{Gradients, Numerics, Precision, Rules};
 
 /// A value with a text of its own: equal values have equal texts, and the text gives the value again.
 pub(super) trait Entry: Sized {
@@ -252,6 +252,7 @@ displayed! {
     f64: |text| text.parse().ok().filter(|number: &f64| number.is_finite());
     Numerics: Numerics::from_name;
     Gradients: Gradients::from_name;
+    Precision: Precision::from_name;
     Coding: Coding::from_name;
     Augmentation: |text| Augmentation::parse(text).ok();
     Digest: Digest::parse;

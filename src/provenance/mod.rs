@@ -15,7 +15,7 @@ use crate::data::Coding;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::pjrt::Client;
-use crate::quant::{Gradients, Numerics, Rules};
+use crate::quant::{Gradients, Numerics, Precision, Rules};
 
 pub use difference::{Difference, Scope};
 pub use digest::Digest;
@@ -112,6 +112,8 @@ provenance! {
     rules: Rules, Outputs, "rules", "--rules";
     /// How numbers are rounded.
     numerics: Numerics, Outputs, "numerics", "--numerics";
+    /// Element type of the products that no rule quantizes.
+    precision: Precision, Outputs, "type of products", "--precision";
     /// Time steps of a sample.
     time_steps: usize, Outputs, "number of time steps", "--time-steps";
     /// As what samples are shown to the network.
@@ -130,6 +132,8 @@ provenance! {
     time_tile: Tile, Outputs, "time tile", "--time-tile";
     /// Element type of the products that give the gradients.
     grad_dtype: Gradients, Run, "type of gradients' products", "--grad-dtype";
+    /// The first step in which rules quantize.
+    rules_from: u64, Run, "step from which rules count", "--rules-from-step";
     /// The samples, their labels and their parts.
     data: Digest, Run, "data", "--data";
     /// Where the run started.
@@ -187,7 +191,8 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 10] = [
+const ONLY_CHOICE: [(&str, &str); 11] = [
+    (key::rules_from, "0"),
     (key::loss, "integral_crossentropy"),
     (key::metric, "integral_accuracy"),
     (key::regularize, "none"),
@@ -204,7 +209,10 @@ const ONLY_CHOICE: [(&str, &str); 10] = [
 fn with_the_only_choice(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut whole = metadata.clone();
     if metadata.contains_key(key::step) {
-        ONLY_CHOICE.iter().for_each(|(name, only)| _ = whole.entry((*name).into()).or_insert_with(|| (*only).into()));
+        // What is no network of the library's says nothing of its products.
+        let of_network = metadata.contains_key(key::rules).then_some((key::precision, "f32"));
+        let only = ONLY_CHOICE.into_iter().chain(of_network);
+        only.for_each(|(name, only)| _ = whole.entry(name.into()).or_insert_with(|| only.into()));
     }
     whole
 }
@@ -253,6 +261,7 @@ impl Provenance {
             rules: Some(network.rules().clone()),
             numerics: Some(network.numerics()),
             grad_dtype: Some(network.gradients()),
+            precision: Some(network.precision()),
             ..Provenance::default()
         }
     }
@@ -268,6 +277,11 @@ impl Provenance {
         let known = self.rows().into_iter().filter_map(|row| Some((row.name.to_owned(), row.text?)));
         metadata.extend(known);
         metadata.entry(key::spiq.to_owned()).or_insert_with(|| VERSION.to_owned());
+    }
+
+    /// What is known, in the order of the entries: name, flag (empty where none sets it), text.
+    pub fn entries(&self) -> Vec<(&'static str, &'static str, String)> {
+        self.rows().into_iter().filter_map(|row| Some((row.name, row.flag, row.text?))).collect()
     }
 
     /// In what `now` is another than this, in the order of the entries; what one of them does not know is left out.

@@ -1,9 +1,37 @@
 //! Products in bf16, forward and backward: half precision without rules and scales. Knows nothing of quantized types.
 
+use std::fmt;
+
 use spiq_hlo::{DType, Function, Node, Tensor, custom_vjp};
 
 use super::product::{Product, Side};
 use crate::error::{Error, Result};
+
+/// The element type of the products that no rule quantizes, forward and backward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// That of the parameters, f32.
+    #[default]
+    F32,
+    /// Operands in bf16, sums in f32: [`products_in_bf16`]. Parameters, neurons and the optimizer stay in f32.
+    Bf16,
+}
+
+impl Precision {
+    /// The precision of this name, `f32` or `bf16`.
+    pub fn from_name(name: &str) -> Option<Precision> {
+        [Precision::F32, Precision::Bf16].into_iter().find(|precision| precision.to_string() == name)
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        })
+    }
+}
 
 /// The same function with the operands of each product of f32 tensors rounded to bf16, and so on the way back; sums and
 /// everything else stay in f32. JAX: `preferred_element_type = float32` of bf16 operands.

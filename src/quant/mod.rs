@@ -27,7 +27,7 @@ mod straight_through;
 mod sums;
 mod transform;
 
-pub use bfloat16::products_in_bf16;
+pub use bfloat16::{Precision, products_in_bf16};
 pub use calibration::Method;
 pub use noise::rounding_noise;
 pub use numerics::{Arithmetic, Gradients, Numerics};

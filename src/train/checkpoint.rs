@@ -81,6 +81,32 @@ impl Checkpoint {
     }
 }
 
+/// The first of these whose numbers are not all finite.
+pub(super) fn first_not_finite<'a>(arrays: impl IntoIterator<Item = (&'a String, &'a Array)>) -> Option<&'a String> {
+    let broken = |array: &Array| array.dtype().is_float() && array.to_f64().iter().any(|number| !number.is_finite());
+    arrays.into_iter().find(|(_, array)| broken(array)).map(|(path, _)| path)
+}
+
+/// Refuses parameters that hold a number that is not finite, as those of a run that went wrong. `source` names their file.
+///
+/// # Errors
+/// Of kind `Input`, with the first of them.
+///
+/// ```
+/// use spiq::{Array, train::check_finite};
+/// let arrays = [("core/layers/1/beta".to_owned(), Array::scalar(f32::NAN))].into();
+/// let error = check_finite(&arrays, "P.safetensors").unwrap_err().to_string();
+/// assert_eq!(error, "P.safetensors: `core/layers/1/beta` holds numbers that are infinite or NaN; take parameters of a run that went well");
+/// ```
+pub fn check_finite(arrays: &BTreeMap<String, Array>, source: &str) -> Result<()> {
+    match first_not_finite(arrays) {
+        Some(path) => Err(Error::input(format!(
+            "{source}: `{path}` holds numbers that are infinite or NaN; take parameters of a run that went well"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Makes the folder for a run's results, with those above it, and tries to write in it, so that a run does not fail at
 /// its first checkpoint.
 ///

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::evaluation::{Answers, Tested};
 use super::objective::Metric;
 use super::options::Event;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::PendingArray;
 use crate::record::{Metrics, Record};
 
@@ -19,6 +19,8 @@ pub(super) struct Journal {
     /// Losses of the epoch under way.
     epoch: Vec<f32>,
     latest: Option<f32>,
+    /// The first step whose loss is not finite, and that loss.
+    broken: Option<(usize, f32)>,
     /// What the latest test and validation measured.
     tested: Option<Measured>,
 }
@@ -42,7 +44,7 @@ enum Pending {
 impl Journal {
     /// A journal that goes on with these metrics; `epoch` are the losses of the epoch under way.
     pub(super) fn new(metrics: Metrics, metric: Metric, epoch: Vec<f32>) -> Journal {
-        Journal { metrics, metric, pending: VecDeque::new(), epoch, latest: None, tested: None }
+        Journal { metrics, metric, pending: VecDeque::new(), epoch, latest: None, broken: None, tested: None }
     }
 
     /// The latest loss that has arrived.
@@ -66,6 +68,9 @@ impl Journal {
     }
 
     /// Waits until no more than `keep` entries are still to come.
+    ///
+    /// # Errors
+    /// Of kind `NotFinite` at the first loss that is not finite.
     pub(super) fn read(&mut self, keep: usize, events: &mut dyn FnMut(Event)) -> Result<()> {
         while self.pending.len() > keep {
             match self.pending.pop_front().expect("more than `keep`") {
@@ -99,7 +104,19 @@ impl Journal {
     fn step(&mut self, step: usize, loss: f32) -> Result<()> {
         self.latest = Some(loss);
         self.epoch.push(loss);
-        self.metrics.write(Record::step(step as u64, loss))
+        self.metrics.write(Record::step(step as u64, loss))?;
+        match loss.is_finite() {
+            true => Ok(()),
+            false => {
+                self.broken = Some((step, loss));
+                Err(Error::new(ErrorKind::NotFinite, format!("the loss of step {step} is {loss}")))
+            }
+        }
+    }
+
+    /// The first step whose loss is not finite, and that loss.
+    pub(super) fn broken(&self) -> Option<(usize, f32)> {
+        self.broken
     }
 }
 

@@ -44,6 +44,7 @@
 
 mod checkpoint;
 mod configuration;
+mod evaluate;
 mod evaluation;
 mod journal;
 mod model;
@@ -58,12 +59,13 @@ mod validation;
 
 pub use crate::optim::Optimizer;
 pub use crate::provenance::{Best, Length, Patience, Validation};
-pub use crate::record::{Metrics, Record, read_records};
-pub use checkpoint::{Checkpoint, prepare_folder};
+pub use crate::record::{Metrics, Record, TensorBoard, read_records};
+pub use checkpoint::{Checkpoint, check_finite, prepare_folder};
+pub use evaluate::{Conditions, Evaluated, Operations, evaluate};
 pub use model::{ForwardPass, Given, Model, Outputs, Purpose};
 pub use objective::{Loss, Metric};
 pub use options::{Event, Options, Summary};
 pub use prepared::steps;
 pub(crate) use programs::step_from_spikes;
 pub use run::run;
-pub use start::checkpoint_in;
+pub use start::{check_options, checkpoint_in, finished};

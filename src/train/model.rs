@@ -5,7 +5,7 @@ use std::fmt;
 
 use spiq_hlo::{Array, Tensor, TensorType};
 
-use crate::by_path::Types;
+use crate::by_path::{Tensors, Types};
 use crate::error::{Error, Result};
 use crate::network::{self, Forward, MODEL_KEY, NOISE_KEY, Network};
 use crate::nn::{Axes, Axis, Layer, Named, Outcome, Sequential, Traced, Wanted, letters};
@@ -133,7 +133,7 @@ impl From<Named> for Outputs {
 
 impl From<Outcome> for Outputs {
     fn from(outcome: Outcome) -> Outputs {
-        let Outcome { traces, state: states, spike_rates, spike_counts, broken } = outcome;
+        let Outcome { traces, state: states, spike_rates, spike_counts, broken, driven: _ } = outcome;
         Outputs { states, spike_rates, spike_counts, broken, ..Outputs::from(traces) }
     }
 }
@@ -162,6 +162,19 @@ impl<'a> ForwardPass<'a> {
     #[must_use]
     pub fn with_counted(self, counted: impl IntoIterator<Item = String>) -> ForwardPass<'a> {
         ForwardPass { counted: counted.into_iter().collect(), ..self }
+    }
+
+    /// This pass, with the statistics that another would gather of the same.
+    pub(super) fn calibrating(self, other: ForwardPass<'a>) -> ForwardPass<'a> {
+        if other.statistics.is_empty() {
+            return self;
+        }
+        let (statistics, counted) = (other.statistics.clone(), self.counted.clone());
+        let record = move |given: &Given<'_>| {
+            let seen = other.record(given).statistics;
+            Outputs { statistics: seen, ..self.record(&Given { statistics: &Tensors::new(), ..*given }) }
+        };
+        ForwardPass { statistics, counted, record: Box::new(record) }
     }
 
     /// Paths of the layers whose spikes are counted.

@@ -32,6 +32,9 @@ pub struct Options<M: ?Sized = Network> {
     pub batch_size: usize,
     /// How long.
     pub length: Length,
+    /// The first step in which the rules of the network quantize; before it nothing is quantized, and statistics of static scales
+    /// are gathered. The test is of the quantized network all along. 0: from the start.
+    pub rules_from: usize,
     /// Time steps that images are encoded over; data that have a time axis of their own keep that.
     pub time_steps: usize,
     /// Probability with which a training image is moved by one pixel to the left, likewise to the right, up and down; 0
@@ -49,6 +52,8 @@ pub struct Options<M: ?Sized = Network> {
     pub seed: i64,
     /// Initial parameters from here instead of drawn ones.
     pub init: Option<PathBuf>,
+    /// Whether the history is also written for TensorBoard.
+    pub tensorboard: bool,
     /// Where the results go.
     pub out: PathBuf,
     /// Whether to go on from the checkpoint in `out`, to bitwise the same end as an uninterrupted run. Everything that decides
@@ -75,6 +80,7 @@ impl<M: Model> Options<M> {
             metric: Metric::default(),
             batch_size: 64,
             length: Length::Epochs(20),
+            rules_from: 0,
             time_steps: 32,
             shift: 0.0,
             augment: Augmentation::default(),
@@ -82,6 +88,7 @@ impl<M: Model> Options<M> {
             shuffle: true,
             seed: 0,
             init: None,
+            tensorboard: false,
             out: out.into(),
             resume: false,
         }

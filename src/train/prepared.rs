@@ -5,6 +5,7 @@ use std::sync::Arc;
 use spiq_hlo::{Array, Function};
 
 use super::model::Model;
+use super::objective::Loss;
 use super::options::Options;
 use super::programs::{self, Changes, Plan};
 use super::resident::Resident;
@@ -12,8 +13,10 @@ use super::start::Kept;
 use super::validation;
 use crate::compile::Program;
 use crate::data::{Dataset, Encoding};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::network::Network;
 use crate::optim::GradientTransformation;
+use crate::signature::Signature;
 
 /// Steps a call at most, where the options do not say.
 const MOST_STEPS: usize = 32;
@@ -21,6 +24,8 @@ const MOST_STEPS: usize = 32;
 /// The sizes of a run, its optimizer, and how its samples are kept.
 pub(super) struct Prepared<'a> {
     options: &'a Options<dyn Model>,
+    /// The network in which nothing is quantized, where the rules begin later.
+    full: Option<Network>,
     pub(super) plan: Plan<'a>,
     pub(super) optimizer: Arc<dyn GradientTransformation>,
     /// Samples and labels of the training data's file.
@@ -40,12 +45,14 @@ impl<'a> Prepared<'a> {
         let (train, validation) = validation::parts(options)?;
         let per_epoch = train.training_order(options.batch_size, None)?.len() / options.batch_size;
         let total = programs::total_steps(options.length, per_epoch);
+        let full = unquantized(options, total)?;
         let inputs = options.train.inputs();
         let sample = options.model.sample_shape(inputs.features())?;
         let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);
         let (resident, kept) = Resident::of(&options.train);
         Ok(Prepared {
             options,
+            full,
             plan: Plan { model: &options.model, encoding, resident, batch: options.batch_size },
             optimizer: options.optimizer.for_run(total, per_epoch),
             kept,
@@ -57,11 +64,50 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// The program that looks at one of its steps.
+    pub(super) fn check(&self, step: usize) -> Result<(Program, Function, Signature)> {
+        let full = self.full.as_ref().filter(|_| step < self.options.rules_from);
+        programs::check(&self.plan, full, self.learning(), &self.changes())
+    }
+
     /// The program of its steps.
     pub(super) fn steps(&self) -> Result<(Program, Function, Kept)> {
-        let Options { loss, shift, augment, .. } = self.options;
-        let changes = Changes { shift: *shift, augment };
-        programs::steps(&self.plan, (self.optimizer.as_ref(), loss, self.train.labels()), &changes, self.most)
+        self.steps_of(None)
+    }
+
+    /// That of the steps before the rules begin, where there are any.
+    pub(super) fn first_steps(&self) -> Result<Option<(Program, Function)>> {
+        let Some(full) = &self.full else { return Ok(None) };
+        let (program, function, _) = self.steps_of(Some(full))?;
+        Ok(Some((Program { name: "first_steps".to_owned(), ..program }, function)))
+    }
+
+    fn steps_of(&self, full: Option<&Network>) -> Result<(Program, Function, Kept)> {
+        programs::steps(&self.plan, full, self.learning(), &self.changes(), self.most)
+    }
+
+    /// How it learns: the optimizer, the loss, the labels of all training samples.
+    fn learning(&self) -> (&dyn GradientTransformation, &Loss, &[i32]) {
+        (self.optimizer.as_ref(), &self.options.loss, self.train.labels())
+    }
+
+    /// What a step changes in its samples.
+    fn changes(&self) -> Changes<'_> {
+        Changes { shift: self.options.shift, augment: &self.options.augment }
+    }
+}
+
+/// The network without its rules, where they begin later than the run.
+fn unquantized(options: &Options<dyn Model>, total: usize) -> Result<Option<Network>> {
+    let from = options.rules_from;
+    let network = options.model.network().filter(|network| !network.rules().is_empty());
+    match network {
+        _ if from == 0 => Ok(None),
+        None => Err(Error::input(format!("there are no rules that could begin at step {from}; give some, or 0"))),
+        Some(_) if from >= total => Err(Error::input(format!(
+            "the rules would begin at step {from}, but the run has only {total} steps; let them begin earlier"
+        ))),
+        Some(network) => Ok(Some(network.clone().without_rules())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
-use super::model::{ForwardPass, Given, Model, Purpose};
+use super::model::{ForwardPass, Given, Model, Outputs, Purpose};
 use super::objective::{Loss, Metric};
 use super::resident::Resident;
 use super::start::Kept;
@@ -12,7 +12,7 @@ use crate::compile::Program;
 use crate::data::Encoding;
 use crate::error::{Error, Result};
 use crate::network::{Forward, Network};
-use crate::nn::{Axes, integral_crossentropy};
+use crate::nn::{Axes, Named, integral_crossentropy};
 use crate::optim::{GradientTransformation, apply_updates};
 use crate::provenance::Length;
 use crate::random::GraphKey;
@@ -62,16 +62,20 @@ impl Changes<'_> {
 ///
 /// `all` are the labels of all training samples.
 ///
+/// With `full` the steps are those of this network, which is not quantized, with the statistics of the plan's.
+///
 /// There is one loop for any number of steps, so that their results are the same bits however they are divided.
 pub(crate) fn steps(
     plan: &Plan,
+    full: Option<&Network>,
     (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
     changes: &Changes,
     most: usize,
 ) -> Result<(Program, Function, Kept)> {
     let layout = changes.check(&plan.encoding)?;
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
-    let pass = training_pass(plan, loss)?;
+    let pass = training_pass(plan, full, |model, x| asked(model, x, loss))?;
+    loss.check_layers(pass.counted())?;
     let inputs = Signature::default()
         .with(Role::Parameter, params.clone())
         .with(Role::Statistic, pass.statistics().clone())
@@ -90,20 +94,10 @@ pub(crate) fn steps(
             &(graph.scalar(DType::S32, 0.0), kept, losses),
             |(i, ..)| i.lt(steps),
             |(i, (now, seen, old), losses)| {
-                let (key, rows) = (row(keys, &i), row(rows, &i));
-                let (stored, labels) = plan.resident.take(samples, classes, &rows);
-                let stored = shifted(&plan.encoding, &key, &stored, changes.shift);
-                let x = match layout {
-                    None => plan.encoding.encode(&key, &stored),
-                    Some(layout) => plan.encoding.encode_changed(&key, &stored, |x| {
-                        changes.augment.apply(&derived(&key, AUGMENT), layout, x, &labels)
-                    }),
-                };
-                let [model, noise] = [MODEL, NOISE].map(|purpose| derived(&key, purpose));
+                let batch = Batch::of(plan, changes, layout, [samples, classes], &row(rows, &i), &row(keys, &i));
                 let loss = |params: &Tensors| {
-                    let given = Given { params, statistics: &seen, x: &x, keys: Some([&model, &noise]) };
-                    let outputs = pass.record(&given);
-                    (loss.on(all, &outputs, &labels.named("B")), outputs.statistics)
+                    let outputs = pass.record(&batch.given(params, &seen));
+                    (loss.on(all, &outputs, &batch.labels.named("B")), outputs.statistics)
                 };
                 let (now, seen, old, loss) = update(optimizer, &now, &old, loss);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
@@ -125,15 +119,104 @@ pub(crate) fn steps(
     ))
 }
 
-/// The forward pass of a step, with what the loss asks for.
-fn training_pass<'a>(plan: &Plan<'a>, loss: &Loss) -> Result<ForwardPass<'a>> {
-    let x = plan.encoding.x_type(plan.batch);
-    if !loss.counts_spikes() {
-        return plan.model.pass(&x, Purpose::Training);
+/// The samples of a step, and what it draws from.
+struct Batch {
+    x: Tensor,
+    labels: Tensor,
+    model: Tensor,
+    noise: Tensor,
+}
+
+impl Batch {
+    fn of(
+        plan: &Plan,
+        changes: &Changes,
+        layout: Option<Layout>,
+        [samples, classes]: [&Tensor; 2],
+        rows: &Tensor,
+        key: &Tensor,
+    ) -> Batch {
+        let (stored, labels) = plan.resident.take(samples, classes, rows);
+        let stored = shifted(&plan.encoding, key, &stored, changes.shift);
+        let x = match layout {
+            None => plan.encoding.encode(key, &stored),
+            Some(layout) => plan
+                .encoding
+                .encode_changed(key, &stored, |x| changes.augment.apply(&derived(key, AUGMENT), layout, x, &labels)),
+        };
+        let [model, noise] = [MODEL, NOISE].map(|purpose| derived(key, purpose));
+        Batch { x, labels, model, noise }
     }
-    let pass = plan.model.watched_pass(&x, false)?;
-    loss.check_layers(pass.counted())?;
-    Ok(pass)
+
+    fn given<'a>(&'a self, params: &'a Tensors, statistics: &'a Tensors) -> Given<'a> {
+        Given { params, statistics, x: &self.x, keys: Some([&self.model, &self.noise]) }
+    }
+}
+
+/// One training step that is looked at: parameters, statistics, optimizer state, the data set, the row and the key of a batch, to
+/// numbers that are above 0 for what is not finite: each layer, the loss, each gradient, each parameter after the update.
+pub(crate) fn check(
+    plan: &Plan,
+    full: Option<&Network>,
+    (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
+    changes: &Changes,
+) -> Result<(Program, Function, Signature)> {
+    let layout = changes.check(&plan.encoding)?;
+    let (params, batch) = (plan.model.parameter_types(), plan.batch);
+    let pass = training_pass(plan, full, |model, x| model.watched_pass(x, true))?;
+    let inputs = Signature::default()
+        .with(Role::Parameter, params.clone())
+        .with(Role::Statistic, pass.statistics().clone())
+        .with(Role::State, optimizer.state_types(&params))
+        .with(Role::Given, plan.resident.inputs())
+        .with(Role::Given, [("rows", TensorType::new(DType::S32, [1, batch]))])
+        .with(Role::Given, [("keys", TensorType::new(DType::U32, [1, 2]))]);
+    let (function, signature) = inputs.trace(|given| {
+        let [samples, classes, rows, keys] =
+            ["samples", "classes", "rows", "keys"].map(|name| given.one(Role::Given, name));
+        let first = rows.graph().scalar(DType::S32, 0.0);
+        let batch = Batch::of(plan, changes, layout, [samples, classes], &row(rows, &first), &row(keys, &first));
+        let (now, seen, old) = (given.of(Role::Parameter), given.of(Role::Statistic), given.of(Role::State));
+        let ((loss, broken), grads) = value_and_grad(&now, |params| {
+            let outputs = pass.record(&batch.given(params, &seen));
+            (loss.on(all, &outputs, &batch.labels.named("B")), outputs.broken)
+        });
+        let (updates, _) = optimizer.update_with_value(&grads, &old, &now, &loss);
+        let flags =
+            |tensors: Tensors| -> Tensors { tensors.iter().map(|(path, t)| (path.clone(), not_finite(t))).collect() };
+        vec![
+            (Role::Broken, broken),
+            (Role::Loss, flags([("loss".to_owned(), loss)].into())),
+            (Role::Gradient, flags(grads)),
+            (Role::Parameter, flags(apply_updates(&now, &updates))),
+        ]
+    })?;
+    Ok((Program::named("checked_step"), function, signature))
+}
+
+/// 1 where an element is not finite, else 0, f32.
+fn not_finite(tensor: &Tensor) -> Tensor {
+    let axes: Vec<usize> = (0..tensor.rank()).collect();
+    tensor.is_finite().not().convert(DType::F32).reduce_max(&axes)
+}
+
+/// The forward pass of a step, of the model or, where `full` is given, of that network, with the statistics of the model.
+fn training_pass<'a>(
+    plan: &Plan<'a>,
+    full: Option<&'a Network>,
+    pass: impl Fn(&'a dyn Model, &TensorType) -> Result<ForwardPass<'a>>,
+) -> Result<ForwardPass<'a>> {
+    let x = plan.encoding.x_type(plan.batch);
+    let own = pass(plan.model, &x)?;
+    match full {
+        None => Ok(own),
+        Some(full) => pass(full, &x).map(|full| full.calibrating(own)),
+    }
+}
+
+/// The pass of a training step with what the loss asks for.
+fn asked<'a>(model: &'a dyn Model, x: &TensorType, loss: &Loss) -> Result<ForwardPass<'a>> {
+    if loss.counts_spikes() { model.watched_pass(x, false) } else { model.pass(x, Purpose::Training) }
 }
 
 /// The row with this number, an s32 scalar, of a matrix.
@@ -216,6 +299,25 @@ pub(crate) struct Reads {
 /// How a model does on a batch: parameters, statistics of static scales, the data set, the batch's rows, a key, to the metric of
 /// each sample, f32 [B], and then, for each of the layers that are named, its mean number of spikes a neuron and step, f32 [B].
 pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function, Reads)> {
+    let (program, function, reads) = examined(plan, |outputs, labels| {
+        [("measured".to_owned(), metric.of(outputs, labels).convert(DType::F32))].into()
+    })?;
+    let measured = function.result_types().into_iter().next().expect("the metric comes first");
+    if measured.dims != [plan.batch] {
+        return Err(Error::input(format!(
+            "the metric `{}` gives {measured} for {} samples; it must give a number for each sample, [B]",
+            metric.name(),
+            plan.batch
+        )));
+    }
+    Ok((program, function, reads))
+}
+
+/// What `examine` makes of a model's outputs for a batch and its labels, in the order of the names; else like [`answers`].
+pub(crate) fn examined(
+    plan: &Plan,
+    examine: impl FnOnce(&Outputs, &Named) -> Tensors,
+) -> Result<(Program, Function, Reads)> {
     let batch = plan.batch;
     let pass = plan.model.pass(&plan.encoding.x_type(batch), Purpose::Test)?;
     let inputs = Signature::default()
@@ -231,15 +333,8 @@ pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function
         let x = plan.encoding.encode(key, &stored);
         let (params, statistics) = (given.of(Role::Parameter), given.of(Role::Statistic));
         let outputs = pass.record(&Given { params: &params, statistics: &statistics, x: &x, keys: None });
-        let measured = metric.of(&outputs, &labels.named("B")).convert(DType::F32);
-        vec![(Role::Given, [("measured".to_owned(), measured)].into()), (Role::SpikeRate, outputs.spike_rates)]
+        vec![(Role::Given, examine(&outputs, &labels.named("B"))), (Role::SpikeRate, outputs.spike_rates)]
     })?;
-    if let Some(Port { ty, .. }) = signature.results_of(Role::Given).find(|port| port.ty.dims != [batch]) {
-        return Err(Error::input(format!(
-            "the metric `{}` gives {ty} for {batch} samples; it must give a number for each sample, [B]",
-            metric.name()
-        )));
-    }
     let (paths, rates) = (names(signature.arrays()), names(signature.results_of(Role::SpikeRate)));
     Ok((Program::named("answers"), function, Reads { paths, rates }))
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use spiq_hlo::Array;
 
-use super::checkpoint::{Checkpoint, prepare_folder};
+use super::checkpoint::{Checkpoint, first_not_finite, prepare_folder};
 use super::configuration;
 use super::evaluation::{Answers, Evaluation, Examined, Tested};
 use super::journal::Journal;
@@ -17,11 +17,11 @@ use super::model::Model;
 use super::options::{Event, Options, Summary};
 use super::prepared::Prepared;
 use super::resident::Resident;
-use super::start::{self, BEST, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, Start};
+use super::start::{self, BEST, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, SUMMARY, Start};
 use super::validation::Judge;
 use crate::data::{Dataset, replace_file, test_key};
 use crate::display::history;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
 use crate::provenance::{Best, Provenance};
 use crate::random::Key;
@@ -36,8 +36,8 @@ const IN_FLIGHT: usize = 2;
 /// Where the options do not say, a call takes about this long: so long may Ctrl-C have to wait.
 const CALL: Duration = Duration::from_millis(100);
 
-/// Trains a model and leaves `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl` and `training.svg` in the folder of
-/// the options, and, for `spiq predict`, `model.toml` and `rules.toml` of a network. `events` hears what happens. When `stop`
+/// Trains a model and leaves `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl`, `summary.json` (once it has
+/// ended) and `training.svg` in the folder of the options, and, for `spiq predict`, `model.toml` and `rules.toml` of a network. `events` hears what happens. When `stop`
 /// becomes true, the run saves what it has and ends.
 ///
 /// The order of epoch e is drawn from `fold_in(PRNGKey(seed), e)`, the spikes of step s from
@@ -62,6 +62,8 @@ pub fn run(
     std::thread::scope(|scope| whole_run(scope, client, options, stop, events))
 }
 
+mod not_finite;
+
 fn whole_run<'s, 'a>(
     scope: &'s Scope<'s, 'a>,
     client: &'a Client,
@@ -71,6 +73,18 @@ fn whole_run<'s, 'a>(
 ) -> Result<Summary> {
     let started = Instant::now();
     let mut run = Run::prepare(scope, client, options, events)?;
+    match to_the_end(&mut run, started, stop, events) {
+        Err(error) if error.kind() == ErrorKind::NotFinite => Err(run.where_it_began(&error)),
+        outcome => outcome,
+    }
+}
+
+fn to_the_end<'s, 'a: 's>(
+    run: &mut Run<'s, 'a>,
+    started: Instant,
+    stop: &AtomicBool,
+    events: &mut dyn FnMut(Event),
+) -> Result<Summary> {
     let stepping = Instant::now();
     let interrupted = run.train(stop, events)?;
     let stepping = stepping.elapsed().saturating_sub(run.idle).as_secs_f64();
@@ -78,7 +92,7 @@ fn whole_run<'s, 'a>(
     let Tested { metric: test_accuracy, spike_rates } = test.wait()?;
     let validation_accuracy = validation.map(|answers| answers.wait()).transpose()?.map(|tested| tested.metric);
     let files = run.leave(test_accuracy, interrupted)?;
-    Ok(Summary {
+    let summary = Summary {
         test_accuracy,
         validation_accuracy,
         best: run.judge.as_ref().and_then(Judge::best),
@@ -89,7 +103,13 @@ fn whole_run<'s, 'a>(
         steps_per_second: (run.done - run.first) as f64 / stepping.max(1e-9),
         interrupted,
         files,
-    })
+    };
+    let path = run.options.out.join(SUMMARY);
+    // One who only looks at the end again has not trained.
+    if !interrupted && (summary.steps > 0 || !path.exists()) {
+        replace_file(&path, &serde_json::to_vec_pretty(&summary).expect("numbers"))?;
+    }
+    Ok(summary)
 }
 
 /// A program of its own for validation, where the test samples lie in another file.
@@ -100,6 +120,8 @@ struct Run<'s, 'a> {
     options: &'a Options<dyn Model>,
     key: Key,
     steps: Executable,
+    /// The program of the steps before the rules begin, and which is the first that it is not for.
+    before: Option<(Executable, usize)>,
     evaluation: Evaluation<'s, 'a>,
     /// The samples that train, and their file.
     train_part: Dataset,
@@ -117,6 +139,8 @@ struct Run<'s, 'a> {
     first: usize,
     done: usize,
     journal: Journal,
+    /// Steps that were done when all was known to be finite, and what was carried then: where a failed step is looked for from.
+    good: (usize, Vec<Array>),
     saved: Instant,
     /// Steps a call at most, for which the program has room.
     most: usize,
@@ -135,6 +159,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     ) -> Result<Run<'s, 'a>> {
         let prepared = Prepared::of(options)?;
         let (program, function, kept) = prepared.steps()?;
+        let first_steps = prepared.first_steps()?;
         let Prepared { plan, optimizer, kept: file, train: train_part, validation, per_epoch, total, most, .. } =
             prepared;
         let encoding = plan.encoding;
@@ -143,6 +168,10 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         prepare_folder(&options.out)?;
         events(Event::Compiling);
         let steps = program.compile(client, &function)?;
+        let before = match first_steps {
+            Some((program, function)) => Some((program.compile(client, &function)?, options.rules_from)),
+            None => None,
+        };
         let train = Arc::new(on_device(client, &file)?);
         let test_key = test_key(options.seed);
         let one_file = options.test.shares_file(&options.train);
@@ -164,12 +193,14 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             options,
             key: Key::new(options.seed),
             steps,
+            before,
             evaluation: Evaluation::start(scope, client, options, &options.test, &encoding, &resident),
             train_part,
             train,
             test: Examined::new(options.test.clone(), test_key, test),
             judge: validation.is_some().then(|| Judge::new(options, best)),
             validation,
+            good: (done, values.clone()),
             state: values.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?,
             kept,
             provenance,
@@ -191,8 +222,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     fn train(&mut self, stop: &AtomicBool, events: &mut dyn FnMut(Event)) -> Result<bool> {
         while self.done < self.total && !self.has_waited() {
             let epoch = self.done / self.per_epoch;
-            let shuffle = self.options.shuffle.then(|| self.key.fold_in(epoch as u32));
-            let order = self.train_part.training_order(self.options.batch_size, shuffle)?;
+            let order = self.order(epoch)?;
             let end = self.total.min((epoch + 1) * self.per_epoch);
             while self.done < end {
                 if stop.load(Ordering::Relaxed) {
@@ -212,10 +242,16 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(false)
     }
 
+    /// The places of an epoch's samples among those that train.
+    fn order(&self, epoch: usize) -> Result<Vec<usize>> {
+        let shuffle = self.options.shuffle.then(|| self.key.fold_in(epoch as u32));
+        self.train_part.training_order(self.options.batch_size, shuffle)
+    }
+
     /// One call, of at most `left` steps on samples in this order.
     fn call(&mut self, left: usize, order: &[usize]) -> Result<()> {
         let Some(pace) = self.pace else { return self.first_calls(order) };
-        let count = pace.min(left);
+        let count = pace.min(left).min(self.of_one_program());
         let losses = self.dispatch(count, order)?;
         self.journal.expect_losses(self.done, count, losses);
         self.done += count;
@@ -238,25 +274,37 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Hands the device the next `count` steps; gives their losses, which are on their way.
     fn dispatch(&mut self, count: usize, order: &[usize]) -> Result<PendingArray> {
-        let (batch, most) = (self.options.batch_size, self.most);
+        let given = self.of_steps(count, self.most, order);
+        let given = given.iter().map(|a| self.client.to_device(a).map(Input::Donate)).collect::<Result<Vec<_>>>()?;
+        let kept = self.train.clone();
+        let state = self.state.drain(..).map(Input::Donate);
+        let inputs = state.chain(kept.iter().map(Input::Borrow)).chain(given).collect();
+        let program = self.before.iter().find(|(_, end)| self.done < *end).map_or(&self.steps, |(program, _)| program);
+        let mut outputs = program.execute(inputs)?;
+        let losses = outputs.pop().expect("the losses are the last output");
+        self.state = outputs;
+        losses.start_to_host()
+    }
+
+    /// How many of the next steps are of one program.
+    fn of_one_program(&self) -> usize {
+        let before = self.before.iter().map(|(_, end)| *end).find(|end| self.done < *end);
+        before.map_or(usize::MAX, |end| end - self.done)
+    }
+
+    /// How many steps come next, the rows of their samples and their keys, for a program with room for `most`.
+    fn of_steps(&self, count: usize, most: usize, order: &[usize]) -> [Array; 3] {
+        let batch = self.options.batch_size;
         let mut rows: Vec<i32> =
             order[..count * batch].iter().map(|place| self.train_part.row(*place) as i32).collect();
         let mut keys: Vec<u32> = (self.done..self.done + count).flat_map(|step| self.step_key(step).words()).collect();
         rows.resize(most * batch, 0);
         keys.resize(most * 2, 0);
-        let given = [
+        [
             Array::scalar(count as i32),
             Array::new([most, batch], rows).expect("a row a sample"),
             Array::new([most, 2], keys).expect("two words a key"),
-        ];
-        let given = given.iter().map(|a| self.client.to_device(a).map(Input::Donate)).collect::<Result<Vec<_>>>()?;
-        let kept = self.train.clone();
-        let state = self.state.drain(..).map(Input::Donate);
-        let inputs = state.chain(kept.iter().map(Input::Borrow)).chain(given).collect();
-        let mut outputs = self.steps.execute(inputs)?;
-        let losses = outputs.pop().expect("the losses are the last output");
-        self.state = outputs;
-        losses.start_to_host()
+        ]
     }
 
     /// What the spikes of a step are drawn from.
@@ -287,6 +335,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             // A checkpoint must not be ahead of the metrics.
             self.journal.read(0, events)?;
             self.save()?;
+            self.good = (self.done, self.state.iter().map(Buffer::to_array).collect::<Result<_>>()?);
             self.saved = Instant::now();
         }
         Ok(())
@@ -345,7 +394,15 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     /// Parameters and statistics, and with `state` the optimizer's state, from the device.
     fn arrays(&self, state: bool) -> Result<BTreeMap<String, Array>> {
         let wanted = self.kept.paths().zip(&self.state).filter(|(path, _)| state || self.kept.is_read(path));
-        wanted.map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
+        let arrays: BTreeMap<String, Array> =
+            wanted.map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect::<Result<_>>()?;
+        match first_not_finite(arrays.iter().filter(|(path, _)| self.kept.is_read(path))) {
+            Some(path) => {
+                let message = format!("`{path}` is not finite after step {}", self.done.saturating_sub(1));
+                Err(Error::new(ErrorKind::NotFinite, message))
+            }
+            None => Ok(arrays),
+        }
     }
 
     /// What a file of this run says of it.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use spiq_hlo::{Array, TensorType};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, check_finite};
 use super::journal::Journal;
 use super::model::Model;
 use super::objective::check_class_weights;
-use super::options::Options;
+use super::options::{Options, Summary};
+use super::prepared::Prepared;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::nn::READOUTS;
@@ -18,11 +19,12 @@ use crate::pjrt::Client;
 use crate::provenance::{
     Best, Digest, Init, Length, ModelText, Order, Patience, Provenance, Tile, Validation, absolute,
 };
-use crate::record::{Metrics, Record, read_records};
+use crate::record::{Metrics, Record, TENSORBOARD, read_records};
 
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 pub(super) const PARAMS: &str = "params.safetensors";
 pub(super) const BEST: &str = "best.safetensors";
+pub(super) const SUMMARY: &str = "summary.json";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
 
@@ -167,7 +169,11 @@ pub(super) fn start(
     kept: &Kept,
     now: Provenance,
 ) -> Result<Start> {
-    let read = |path: &PathBuf| Checkpoint::load(path)?.select(&kept.params, &path.display().to_string());
+    let read = |path: &PathBuf| {
+        let source = path.display().to_string();
+        let values = Checkpoint::load(path)?.select(&kept.params, &source)?;
+        check_finite(&values, &source).map(|()| values)
+    };
     let initial = options.init.as_ref().map(read).transpose()?;
     let init = initial.as_ref().map(|values| Init::From(Digest::of_arrays(values)));
     if options.resume {
@@ -202,6 +208,34 @@ fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<
     Ok(Start { values, done, provenance: now.or(then), best })
 }
 
+/// Refuses options that do not fit each other or the data, as a run of them would.
+///
+/// # Errors
+/// Of kind `Input`.
+pub fn check_options(options: &Options<dyn Model>) -> Result<()> {
+    check(options)?;
+    Prepared::of(options).map(drop)
+}
+
+/// How a run ended that these options begin, if the folder of the options has its end.
+///
+/// # Errors
+/// Of kind `Input`: the run there is another one, or its files are damaged.
+pub fn finished(client: &Client, options: &Options<dyn Model>) -> Result<Option<Summary>> {
+    let path = options.out.join(SUMMARY);
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    check(options)?;
+    let prepared = Prepared::of(options)?;
+    let now = provenance(options, client, prepared.total);
+    let checkpoint = checkpoint_in(&options.out)?;
+    let source = options.out.join(CHECKPOINT).display().to_string();
+    Provenance::read(&checkpoint.metadata, &source)?.check_same_run(&now, &source)?;
+    let summary = serde_json::from_str(&text);
+    summary
+        .map(Some)
+        .map_err(|cause| Error::input(format!("{} is not a summary of a run", path.display())).because(cause))
+}
+
 /// The checkpoint of the run whose results are in a folder. Its metadata say all that decides the bits of the run
 /// ([`Provenance`]).
 ///
@@ -234,13 +268,15 @@ pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: u
         Some(ByName { optimizer, learning_rate, schedule, groups }) => {
             (Some(optimizer), Some(learning_rate), Some(schedule), Some(groups))
         }
-        None => (options.optimizer.own_text(total), None, None, None),
+        // Its groups are its own, so that there are none of a flag's.
+        None => (options.optimizer.own_text(total), None, None, Some("none".to_owned())),
     };
     Provenance {
         time_steps: Some(time_steps),
         coding: Some(inputs.coding()),
         data: Some(Digest::of_data(&options.train, &options.test)),
         seed: Some(options.seed),
+        rules_from: Some(options.rules_from as u64),
         optimizer,
         learning_rate,
         schedule,
@@ -269,7 +305,7 @@ pub(super) fn clear(options: &Options<dyn Model>) -> Result<()> {
     if options.resume {
         return Ok(());
     }
-    for name in [CHECKPOINT, PARAMS, BEST, PICTURE] {
+    for name in [CHECKPOINT, PARAMS, BEST, PICTURE, SUMMARY, TENSORBOARD] {
         let path = options.out.join(name);
         if is_init(options, name) {
             continue;
@@ -300,6 +336,10 @@ pub(super) fn journal(options: &Options<dyn Model>, done: usize, per_epoch: usiz
     let metrics = match options.resume {
         true => Metrics::resume(&path, |record| before(record, done, per_epoch))?,
         false => Metrics::create(&path)?,
+    };
+    let metrics = match options.tensorboard {
+        true => metrics.with_tensorboard(&options.out.join(TENSORBOARD), &read_records(&path)?)?,
+        false => metrics,
     };
     Ok(Journal::new(metrics, options.metric.clone(), losses_of_epoch(&path, done, per_epoch)?))
 }

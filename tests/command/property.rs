@@ -255,6 +255,7 @@ fn case(layers: BoxedStrategy<Vec<Draw>>, shape: BoxedStrategy<Vec<usize>>) -> i
             spike_rates,
             spike_counts,
             broken,
+            driven: false,
         });
     let numerics = select(&[Numerics::Qwix, Numerics::Exact][..]);
     let gradients = select(&[Gradients::Full, Gradients::Full, Gradients::Bf16][..]);

@@ -8,7 +8,7 @@ use spiq::data::{Coding, Encoder};
 use spiq::provenance::{
     Best, Digest, Elements, Init, Kernels, Length, ModelText, Order, Patience, Provenance, Tile, Validation, key,
 };
-use spiq::quant::{Gradients, Numerics, Rules, linear_only_rules};
+use spiq::quant::{Gradients, Numerics, Precision, Rules, linear_only_rules};
 use spiq::random::Key;
 use spiq::{Array, ErrorKind};
 
@@ -90,6 +90,8 @@ fn drawn(key: Key) -> Provenance {
         optimizer: Some(one(next(), &["adam", "lion", "chain(clip_by_global_norm(1), adam(0.002))"]).to_owned()),
         learning_rate: Some(number(next())),
         schedule: Some(one(next(), &["constant", "cosine"]).to_owned()),
+        precision: Some(one(next(), &[Precision::F32, Precision::Bf16])),
+        rules_from: Some(next().bits64(1)[0]),
         groups: Some(text(next())),
         regularize: Some(text(next())),
         clip: Some(text(next())),

@@ -144,7 +144,7 @@ const BEGUN: &str = "train --model model.toml --data data.safetensors --rules ru
                      --epochs 2 --shift 0.1 --augment DropEvent(p=0.1) --seed 7 --validation 0.2 --patience 9";
 
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
-const CHANGED: [(&str, &str, &str); 35] = [
+const CHANGED: &[(&str, &str, &str)] = &[
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "another data (--data: sha256:"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
@@ -161,6 +161,12 @@ const CHANGED: [(&str, &str, &str); 35] = [
         "--regularize",
         "--regularize silence(min=0.1)",
         "another regularizers (--regularize: none there, silence(min = 0.1) here)",
+    ),
+    ("--precision", "--precision bf16", "another type of products (--precision: f32 there, bf16 here)"),
+    (
+        "--rules-from-step",
+        "--rules-from-step 2",
+        "another step from which rules count (--rules-from-step: 0 there, 2 here)",
     ),
     ("--clip", "--clip 1", "another cut of gradients (--clip: none there, clip_by_global_norm(max_norm = 1.0) here)"),
     ("--accumulate", "--accumulate 2", "another number of batches a step (--accumulate: 1 there, 2 here)"),
@@ -191,7 +197,11 @@ const CHANGED: [(&str, &str, &str); 35] = [
 ];
 
 /// Flags that change no bit: where results go, how many steps a call has. The device is another test's.
-const FREE: [&str; 5] = ["--out", "--resume", "--steps-per-call", "--help", "--device"];
+const FREE: [&str; 7] = ["--out", "--resume", "--steps-per-call", "--help", "--device", "--seeds", "--tensorboard"];
+
+/// Flags that say how recordings are read, which are another test's (`recordings.rs`).
+const OF_RECORDINGS: [&str; 7] =
+    ["--bins", "--channels", "--dt", "--presence", "--test-data", "--test-speaker", "--transform"];
 
 #[test]
 fn every_flag_of_train_that_is_changed_is_refused_by_name() {
@@ -203,11 +213,11 @@ fn every_flag_of_train_that_is_changed_is_refused_by_name() {
         .filter_map(|line| line.trim_start().trim_start_matches("-h, ").strip_prefix("--").map(|_| line.trim()))
         .map(|line| line.trim_start_matches("-h, ").split([' ', '=']).next().expect("a flag"))
         .collect();
-    let known: BTreeSet<&str> = CHANGED.iter().map(|(flag, ..)| *flag).chain(FREE).collect();
+    let known: BTreeSet<&str> = CHANGED.iter().map(|(flag, ..)| *flag).chain(FREE).chain(OF_RECORDINGS).collect();
     assert_eq!(flags, known, "each flag is refused, or free for a reason");
     folder.write("other.toml", MODEL.replace("hidden_shape = 24", "hidden_shape = 24, threshold = 0.9"));
     digits(1..301, Some(250)).write(&folder.path("other.safetensors")).expect("a file");
-    for (flag, change, expected) in CHANGED {
+    for (flag, change, expected) in CHANGED.iter().copied() {
         let error = folder.refusal(&mut folder.command(&format!("train --resume --out out {change}")));
         assert!(error.contains("out/checkpoint.safetensors is of a run with "), "{flag}: {error}");
         assert!(error.contains(expected), "{flag}: {error}");
@@ -342,6 +352,8 @@ fn predictions_have_the_accuracy_that_training_printed() {
         "--numerics qwix --rules rules.toml",
         "--recipe spyx --optimizer lion --learning-rate 1e-3",
         "--time-tile 2 --grad-dtype bf16 --seed 5",
+        "--loss ce_max_membrane_loss --ema 0.9 --learning-rate 2e-3",
+        "--rules none --precision bf16 --metric last_step_accuracy",
     ] {
         let steps = if flags.contains("--time-steps") { "" } else { "--time-steps 5" };
         let trained = folder.succeeds(&format!("train --epochs 2 --batch-size 64 --out run {steps} {flags}")).0;

@@ -43,6 +43,7 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         metric: Metric::default(),
         batch_size: 32,
         length: Length::Steps(2),
+        rules_from: 0,
         time_steps: 4,
         shift: 0.0,
         augment: Augmentation::default(),
@@ -50,6 +51,7 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         shuffle: true,
         seed: 1,
         init: None,
+        tensorboard: false,
         out: out.to_owned(),
         resume: false,
     }

@@ -1,0 +1,156 @@
+//! `spiq report`: runs compared on one page. Gathers what their folders say, and evaluates them; knows nothing of HTML.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use spiq::data::replace_file;
+use spiq::provenance::Provenance;
+use spiq::train::{Checkpoint, Record, Summary, read_records};
+use spiq::{Error, Result};
+
+use super::choice::Device;
+use super::evaluate::{Examined, Subject};
+use super::predict::check_folder;
+use super::recordings::Recordings;
+use super::{client, page, screen};
+
+const EXAMPLES: &str = "\
+Examples:
+  spiq report runs/int8 runs/fp32 --output report.html
+  spiq report runs/five --output report.html         all runs in a folder, as --seeds and spiq sweep leave them
+
+The page is one file that needs no network: open it in any browser. It has the curves, the last and the best accuracies, accuracy by
+class, confusion, spike rates and synaptic operations, the settings in which the runs differ, and the command that trains each again.";
+
+/// Compare runs on one page
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Folders of runs' results, or of several of them
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// The file to write
+    #[arg(long, value_name = "REPORT.html")]
+    output: PathBuf,
+    /// Which parameters are evaluated: those of the last epoch, or of the best one
+    #[arg(long, value_name = "last | best", default_value = "last", value_parser = ["last", "best"])]
+    params: String,
+    /// Leave out what has to be computed: accuracy by class, confusion, synaptic operations
+    #[arg(long)]
+    no_evaluation: bool,
+    /// What the page is called
+    #[arg(long, value_name = "TEXT", default_value = "Runs compared")]
+    title: String,
+    /// Where networks are evaluated; the CPU's plugin is installed at the first use
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: Device,
+}
+
+/// What is known of a run.
+pub struct Run {
+    /// What it is called on the page.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its history.
+    pub records: Vec<Record>,
+    /// What decided its bits.
+    pub provenance: Provenance,
+    /// How it ended; `None` where it has not.
+    pub summary: Option<Summary>,
+    /// What its network does, or why that is not known.
+    pub examined: std::result::Result<Examined, String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Of kind `Input` or `File`: folders without runs, files that are not usable.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let folders = folders(&arguments.runs)?;
+    check_folder(&arguments.output)?;
+    let names = names(&folders);
+    let client = if arguments.no_evaluation { None } else { Some(client::open(arguments.device)?) };
+    let mut runs = Vec::new();
+    for (folder, name) in folders.into_iter().zip(names) {
+        let examined = match &client {
+            None => Err("left out (--no-evaluation)".to_owned()),
+            Some(client) => {
+                screen::note(&format!("evaluating {name}"));
+                let subject = Subject::new(&folder, Path::new(&arguments.params), None, &Recordings::default());
+                subject.and_then(|subject| subject.examine(client)).map_err(|error| error.to_string())
+            }
+        };
+        runs.push(Run::read(folder, name, examined)?);
+    }
+    replace_file(&arguments.output, page::of(&runs, &arguments.title, &arguments.params).as_bytes())?;
+    let failed = runs.iter().filter(|run| run.examined.is_err() && client.is_some());
+    for run in failed {
+        let reason = run.examined.as_ref().err().map_or("", String::as_str);
+        screen::note(&format!("note: {} is not evaluated: {reason}", run.name));
+    }
+    screen::print(&format!("{}: {} runs\n", arguments.output.display(), runs.len()))
+}
+
+impl Run {
+    fn read(folder: PathBuf, name: String, examined: std::result::Result<Examined, String>) -> Result<Run> {
+        let records = read_records(&folder.join(METRICS))?;
+        let source = ["checkpoint.safetensors", "params.safetensors"].map(|name| folder.join(name));
+        let source = source.into_iter().find(|path| path.exists());
+        let provenance = match &source {
+            Some(path) => Provenance::read(&Checkpoint::load(path)?.metadata, &path.display().to_string())?,
+            None => Provenance::default(),
+        };
+        let summary = std::fs::read_to_string(folder.join("summary.json")).ok();
+        let summary = summary.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(Run { name, folder, records, provenance, summary, examined })
+    }
+}
+
+const METRICS: &str = "metrics.jsonl";
+
+/// The folders of runs: those that are named, and those in the ones that are named.
+fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in named {
+        if path.join(METRICS).is_file() {
+            found.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).map_err(|cause| Error::file(path, "read the folder", cause))?;
+        let inside = entries.flatten().map(|entry| entry.path()).filter(|inner| inner.join(METRICS).is_file());
+        let mut inside: Vec<PathBuf> = inside.collect();
+        if inside.is_empty() {
+            return Err(Error::input(format!(
+                "there is no run in {}: neither it nor a folder in it has a {METRICS}",
+                path.display()
+            )));
+        }
+        inside.sort();
+        found.extend(inside);
+    }
+    let mut different = Vec::new();
+    for path in found {
+        if !different.contains(&path) {
+            different.push(path);
+        }
+    }
+    Ok(different)
+}
+
+/// What runs are called: the end of their paths, as much of it as tells them apart.
+fn names(folders: &[PathBuf]) -> Vec<String> {
+    let end = |path: &PathBuf, parts: usize| {
+        let all: Vec<String> = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+        all[all.len().saturating_sub(parts)..].join("/")
+    };
+    let most = folders.iter().map(|path| path.components().count()).max().unwrap_or(1);
+    for parts in 1..=most {
+        let names: Vec<String> = folders.iter().map(|path| end(path, parts)).collect();
+        let different: std::collections::BTreeSet<&String> = names.iter().collect();
+        if different.len() == names.len() {
+            return names;
+        }
+    }
+    folders.iter().map(|path| path.display().to_string()).collect()
+}

@@ -1,0 +1,90 @@
+//! The command that trains a run again, from what its files say. Knows nothing of how it is run.
+
+use std::path::Path;
+
+use spiq::provenance::{Provenance, Validation, key};
+
+/// The command, and what no flag can say.
+pub struct Command {
+    /// A line for a shell.
+    pub line: String,
+    /// What has to be done beside it.
+    pub notes: Vec<String>,
+}
+
+/// The command that trains the run in a folder again; its results go beside it.
+pub fn command(folder: &Path, run: &Provenance) -> Command {
+    let mut words = vec!["spiq train".to_owned()];
+    let mut notes = Vec::new();
+    let file = |name: &str| quoted(&folder.join(name).display().to_string());
+    for (name, flag, text) in run.entries() {
+        match name {
+            key::model => words.push(format!("--model {}", file("model.toml"))),
+            key::rules if text == "none" => words.push("--rules none".to_owned()),
+            key::rules => words.push(format!("--rules {}", file("rules.toml"))),
+            key::length => words.extend(text.split_once(' ').map(|(count, unit)| format!("--{unit} {count}"))),
+            key::order if text != "shuffled" => words.push("--no-shuffle".to_owned()),
+            key::elements if text == "presence" => words.push("--presence".to_owned()),
+            key::time_tile if text == "all" => {}
+            key::init if text != "drawn" => notes.push(format!("with --init and the parameters {text}")),
+            key::validation => words.extend(match run.validation {
+                Some(Validation::Fold { number, of }) => Some(format!("--folds {of} --fold {number}")),
+                _ => Some(format!("--validation {text}")),
+            }),
+            key::patience if text == "none" => {}
+            key::data_file | key::test_file => words.push(format!("{flag} {}", quoted(&text))),
+            // What other entries say already, and what is no flag.
+            key::order | key::elements | key::init | key::kernels | key::data | key::coding | key::xla_flags => {}
+            key::plugin | key::spiq | key::step | key::best | key::metric => {}
+            // Spike trains keep their own steps.
+            key::time_steps if run.bins.is_some() => {}
+            _ if flag.starts_with("--") => words.push(format!("{flag} {}", quoted(&text))),
+            _ => notes.push(format!("{name}: {text}")),
+        }
+    }
+    words.push(format!("--out {}", quoted(&format!("{}-again", folder.display()))));
+    Command { line: words.join(" "), notes }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=+:,%@".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spiq::provenance::{Length, Order};
+
+    #[test]
+    fn a_command_has_the_flags_that_decide_a_run() {
+        let run = Provenance {
+            seed: Some(-3),
+            length: Some(Length::Steps(20)),
+            order: Some(Order::File),
+            validation: Some(Validation::Fold { number: 2, of: 5 }),
+            loss: Some("mse_spikerate".into()),
+            transforms: Some("Denoise(filter_time = 10.0)".into()),
+            data_file: Some("it's.h5".into()),
+            ..Provenance::default()
+        };
+        let line = command(Path::new("runs/a"), &run).line;
+        for part in [
+            "--seed -3",
+            "--steps 20",
+            "--no-shuffle",
+            "--folds 5 --fold 2",
+            "--loss mse_spikerate",
+            "--transform 'Denoise(filter_time = 10.0)'",
+            "--data 'it'\\''s.h5'",
+            "--out runs/a-again",
+        ] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+}

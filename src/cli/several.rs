@@ -1,0 +1,256 @@
+//! Several runs in one command: one after the other, each in its own folder, with a table and lines of JSON at the end. Those that have
+//! ended are not run again. Knows nothing of why there are several.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use spiq::data::replace_file;
+use spiq::pjrt::Client;
+use spiq::train::{self, Event, Options, Summary};
+use spiq::{Error, ErrorKind, Result, table};
+
+use super::plan::Plan;
+use super::progress::Training;
+use super::train::{Arguments, stop_at_ctrl_c};
+use super::{client, screen, trained};
+
+/// One of several runs.
+pub struct Member {
+    /// What it is called: `seed 1`.
+    pub name: String,
+    /// In what it is another than the others, by name.
+    pub settings: Vec<(String, String)>,
+    /// What it is told; its folder is among it.
+    pub arguments: Arguments,
+}
+
+/// How a run ended.
+pub struct Ended {
+    /// Which one.
+    pub name: String,
+    /// In what it is another than the others.
+    pub settings: Vec<(String, String)>,
+    /// Where its results are.
+    pub folder: PathBuf,
+    /// What came out, or why nothing did.
+    pub outcome: std::result::Result<Summary, String>,
+}
+
+/// The runs that a command has done.
+pub struct Done {
+    /// Those that have ended, in their order.
+    pub ended: Vec<Ended>,
+    /// Whether Ctrl-C stopped the others.
+    pub interrupted: bool,
+    /// Whether the test part is one that no run trained on.
+    pub has_test_part: bool,
+}
+
+/// Runs all of them. After each, `file` holds a line for every one that has ended. A run that fails on its way does not keep the others
+/// from going on.
+///
+/// # Errors
+/// Of kind `Input` or `File`, before anything is trained, for what one of them is told; where all fail, the error of the first.
+pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
+    let resume = members.iter().any(|member| member.arguments.resume);
+    // Whatever is wrong with one of them is said before hours are spent on the others.
+    let plans = members.iter().map(plan).collect::<Result<Vec<_>>>()?;
+    let stop = stop_at_ctrl_c();
+    let Some(device) = plans.first().map(|plan| plan.device) else {
+        return Err(Error::input("there is nothing to train"));
+    };
+    let client = client::open(device)?;
+    let count = members.len();
+    let mut done = Done { ended: Vec::new(), interrupted: false, has_test_part: true };
+    let mut first_error = None;
+    for (number, (member, plan)) in members.into_iter().zip(plans).enumerate() {
+        let Member { name, settings, .. } = member;
+        done.has_test_part &= plan.options.test.has_test_part();
+        let finished = if resume { train::finished(&client, &plan.options)? } else { None };
+        let said = finished.as_ref().map_or("", |_| ", which has ended before");
+        screen::note(&format!("{name}{}{said} ({} of {count})", shown(&name, &settings), number + 1));
+        let folder = plan.options.out.clone();
+        let outcome = match finished {
+            Some(summary) => Ok(summary),
+            None => one(plan, &client, &stop),
+        };
+        match &outcome {
+            Ok(summary) if summary.interrupted => {
+                done.interrupted = true;
+                break;
+            }
+            Err(error) => screen::note(&format!("{name} failed: {error}")),
+            Ok(_) => {}
+        }
+        let outcome = outcome.map_err(|error| {
+            let said = error.to_string();
+            first_error.get_or_insert(error);
+            said
+        });
+        done.ended.push(Ended { name, settings, folder, outcome });
+        write(&done.ended, file)?;
+        if stop.load(Ordering::Relaxed) {
+            done.interrupted = number + 1 < count;
+            break;
+        }
+    }
+    match first_error {
+        Some(error) if done.ended.iter().all(|ended| ended.outcome.is_err()) => Err(error),
+        _ => Ok(done),
+    }
+}
+
+/// The settings of a run, where its name does not say them.
+fn shown(name: &str, settings: &[(String, String)]) -> String {
+    let said = |(key, value): &(String, String)| name.contains(key.as_str()) && name.ends_with(value.as_str());
+    let parts: Vec<String> =
+        settings.iter().filter(|one| !said(one)).map(|(key, value)| format!("{key} = {value}")).collect();
+    if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
+}
+
+/// What a member is told. One that has begun goes on, one that has not begins.
+fn plan(member: &Member) -> Result<Plan> {
+    let mut arguments = member.arguments.clone();
+    let checkpoint = arguments.out.as_ref().map(|out| out.join("checkpoint.safetensors"));
+    arguments.resume &= checkpoint.is_some_and(|checkpoint| checkpoint.exists());
+    let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", member.name));
+    let plan = Plan::new(&arguments).map_err(named)?;
+    train::check_options(&plan.options).map_err(named)?;
+    Ok(plan)
+}
+
+/// One run, shown on the way.
+///
+/// # Errors
+/// Those of [`train::run`].
+pub fn one(plan: Plan, client: &Client, stop: &AtomicBool) -> Result<Summary> {
+    let (notes, options) = (plan.notes(client), plan.options);
+    shown_run(client, &options, &notes, stop)
+}
+
+/// A run whose notes are shown once nothing is refused any more.
+pub fn shown_run(client: &Client, options: &Options, notes: &[String], stop: &AtomicBool) -> Result<Summary> {
+    let mut display = Training::default();
+    let outcome = train::run(client, options, stop, &mut |event| {
+        // What is refused is refused in one line.
+        if matches!(event, Event::Compiling) {
+            notes.iter().for_each(|note| screen::note(note));
+        }
+        display.update(event);
+    });
+    display.end();
+    outcome
+}
+
+/// A line of JSON for a run that has ended.
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    settings: BTreeMap<&'a str, &'a str>,
+    folder: &'a Path,
+    #[serde(flatten)]
+    summary: Option<&'a Summary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a String>,
+}
+
+/// A line for each run that has ended.
+fn write(ended: &[Ended], file: &Path) -> Result<()> {
+    let line = |ended: &Ended| {
+        let line = Line {
+            name: &ended.name,
+            settings: ended.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+            folder: &ended.folder,
+            summary: ended.outcome.as_ref().ok(),
+            error: ended.outcome.as_ref().err(),
+        };
+        format!("{}\n", serde_json::to_string(&line).expect("numbers and texts"))
+    };
+    replace_file(file, ended.iter().map(line).collect::<String>().as_bytes())
+}
+
+/// Mean and spread (the standard deviation of a sample; 0 of a single one).
+fn spread(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 })
+}
+
+/// The results of runs that differ in nothing that matters, with their mean and spread.
+pub fn table(done: &Done) -> String {
+    let summaries: Vec<&Summary> = done.ended.iter().filter_map(|ended| ended.outcome.as_ref().ok()).collect();
+    let validated = summaries.iter().any(|summary| summary.best.is_some());
+    let test = if done.has_test_part { "test accuracy" } else { "accuracy on the training samples" };
+    let mut head = vec!["", test];
+    if validated {
+        head.extend(["validation", "best epoch", "validation there", "test there"]);
+    }
+    head.extend(["steps", "seconds"]);
+    let mut rows: Vec<Vec<String>> = done
+        .ended
+        .iter()
+        .map(|ended| match &ended.outcome {
+            Ok(summary) => [vec![ended.name.clone()], cells(summary, validated)].concat(),
+            Err(error) => vec![ended.name.clone(), error.clone()],
+        })
+        .collect();
+    if summaries.len() > 1 {
+        let over = |of: &dyn Fn(&Summary) -> Option<f32>| {
+            let values: Vec<f64> = summaries.iter().filter_map(|summary| of(summary)).map(f64::from).collect();
+            if values.is_empty() {
+                return String::new();
+            }
+            let (mean, spread) = spread(&values);
+            format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * spread)
+        };
+        let mut row = vec!["mean ± spread".to_owned(), over(&|summary| Some(summary.test_accuracy))];
+        if validated {
+            row.extend([
+                over(&|summary| summary.validation_accuracy),
+                String::new(),
+                over(&|summary| summary.best.map(|best| best.validation_accuracy)),
+                over(&|summary| summary.best.map(|best| best.test_accuracy)),
+            ]);
+        }
+        rows.push(row);
+    }
+    format!("\n{}", table::aligned(&head, &rows))
+}
+
+/// What a table says of a run.
+pub fn cells(summary: &Summary, validated: bool) -> Vec<String> {
+    let mut cells = vec![trained::percent(summary.test_accuracy)];
+    if validated {
+        cells.push(summary.validation_accuracy.map(trained::percent).unwrap_or_default());
+        cells.extend(match summary.best {
+            Some(best) => [
+                best.epoch.to_string(),
+                trained::percent(best.validation_accuracy),
+                trained::percent(best.test_accuracy),
+            ],
+            None => [String::new(), String::new(), String::new()],
+        });
+    }
+    cells.extend([summary.steps.to_string(), format!("{:.1}", summary.seconds)]);
+    cells
+}
+
+/// The error of a command that Ctrl-C stopped.
+pub fn interrupted() -> Error {
+    let message = "stopped by Ctrl-C and saved; to go on, give the same command with --resume";
+    Error::new(ErrorKind::Interrupted, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn the_spread_is_that_of_a_sample() {
+        assert_eq!(spread(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]), (5.0, (32.0f64 / 7.0).sqrt()));
+        assert_eq!(spread(&[3.0]), (3.0, 0.0));
+    }
+}

@@ -1,0 +1,333 @@
+//! What a trained network does on labelled samples: accuracy by class, confusion, spike rates, synaptic operations. Trains nothing.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::{Array, DType, TensorType, trace};
+
+use super::programs::{self, Plan, Reads};
+use super::resident::Resident;
+use crate::by_path::Tensors;
+use crate::compile::Program;
+use crate::data::{Coding, Dataset, Encoding, TEST_GROUP, group_key, test_key};
+use crate::error::{Error, Result};
+use crate::network::{Network, Pass};
+use crate::nn::Readout;
+use crate::pjrt::{Buffer, Client, Executable, Input};
+use crate::quant::Mode;
+use crate::signature::{Role, Signature};
+
+/// What a run says of its test.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions {
+    /// Time steps that images are encoded over; spike trains keep their own.
+    pub time_steps: usize,
+    /// The seed of the run, from which its test draws the spikes of images.
+    pub seed: i64,
+    /// As what samples the network was [trained](crate::provenance::Provenance::coding).
+    pub coding: Option<Coding>,
+    /// How outputs over time become a score for each class.
+    pub readout: Readout,
+}
+
+/// What a network does on labelled samples.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Evaluated {
+    /// How many samples there are of a class (rows) that were taken for a class (columns), the first of equal scores.
+    pub confusion: Vec<Vec<u64>>,
+    /// For each sample, how many classes have a larger score than its own, or the same and come before it.
+    pub ranks: Vec<usize>,
+    /// The mean cross-entropy of the scores: of sums over time what `integral_crossentropy` is without smoothing.
+    pub cross_entropy: f64,
+    /// For each layer that fires, by its path, the mean number of spikes a neuron and step.
+    pub spike_rates: BTreeMap<String, f32>,
+    /// The operations of each layer with synapses, by its path.
+    pub synapses: BTreeMap<String, Operations>,
+}
+
+/// How many operations the synapses of a layer do for one sample, on average. Counted as NeuroBench does
+/// (`neurobench.metrics`, SynapticOperations): products of a weight with an input, without biases.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Operations {
+    /// All of them: those with zeros, too.
+    pub dense: f64,
+    /// Those in which neither the weight nor the input is zero.
+    pub effective: f64,
+    /// Whether every input was 0, 1 or -1, so that a product is an accumulation (AC); else it is a multiplication, too (MAC).
+    pub accumulates: bool,
+}
+
+impl Evaluated {
+    /// Number of samples.
+    pub fn count(&self) -> usize {
+        self.ranks.len()
+    }
+
+    /// The part of samples that are classified correctly: to the last bit what the test of a run says of the same.
+    pub fn accuracy(&self) -> f32 {
+        let right: u64 = self.confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
+        (right as f64 / self.count() as f64) as f32
+    }
+
+    /// The same for each class; `None` for one without samples.
+    pub fn per_class(&self) -> Vec<Option<f32>> {
+        let part = |(class, row): (usize, &Vec<u64>)| {
+            let count: u64 = row.iter().sum();
+            (count > 0).then(|| (row[class] as f64 / count as f64) as f32)
+        };
+        self.confusion.iter().enumerate().map(part).collect()
+    }
+
+    /// The part of samples whose class is among the `k` with the largest scores.
+    pub fn top_k(&self, k: usize) -> f32 {
+        let among = self.ranks.iter().filter(|rank| **rank < k).count();
+        (among as f64 / self.count() as f64) as f32
+    }
+}
+
+/// How a network does on samples, as the test of a run whose seed and time steps these are. `params` holds parameters and the statistics
+/// of static scales, by path.
+///
+/// # Errors
+/// Of kind `Input`: parameters or samples that do not fit the network, outputs that are no classes; what PJRT says.
+///
+/// ```
+/// use spiq::prelude::*;
+/// let layers = "layers = [{ type = \"Linear\", in_features = 64, out_features = 10 }, { type = \"LI\", layer_shape = 10 }]";
+/// let network = Network::new(ModelConfig::parse(layers, "model.toml")?, vec![])?;
+/// let (_, test) = Dataset::digits().split()?;
+/// let conditions = train::Conditions { time_steps: 4, seed: 0, coding: None, readout: Default::default() };
+/// let evaluated = train::evaluate(&Client::cpu()?, &network, &network.init(0), &test, conditions)?;
+/// assert_eq!((evaluated.count(), evaluated.top_k(10)), (360, 1.0));
+/// assert_eq!(evaluated.synapses["core/layers/0"].dense, 4.0 * 64.0 * 10.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn evaluate(
+    client: &Client,
+    network: &Network,
+    params: &BTreeMap<String, Array>,
+    data: &Dataset,
+    conditions: Conditions,
+) -> Result<Evaluated> {
+    if data.classes() > network.classes() {
+        let (classes, outputs) = (data.classes(), network.classes());
+        return Err(Error::input(format!("there are {classes} classes, but the model has {outputs} outputs")));
+    }
+    let inputs = data.inputs();
+    let coding = conditions.coding.map_or(inputs.coding(), |trained| inputs.coding_for(trained));
+    let sample = network.sample_shape(inputs.features())?;
+    let encoding = Encoding::coded(inputs, coding, conditions.time_steps).shaped(sample);
+    let (resident, kept) = Resident::of(data);
+    let plan = Plan { model: network, encoding, resident, batch: TEST_GROUP.min(data.count()) };
+    let on = On {
+        client,
+        data,
+        seed: conditions.seed,
+        kept: kept.iter().map(|array| client.to_device(array)).collect::<Result<_>>()?,
+    };
+    let mut evaluated = answers(&plan, &on, params, conditions.readout)?;
+    evaluated.synapses = synapses(&plan, network, &on, params)?;
+    Ok(evaluated)
+}
+
+/// Samples on a device.
+struct On<'a> {
+    client: &'a Client,
+    data: &'a Dataset,
+    seed: i64,
+    kept: Vec<Buffer>,
+}
+
+impl On<'_> {
+    /// Runs a program of arrays, the data set, rows and a key on all samples. `read` takes what it gives of each batch: how many samples
+    /// count, and the results.
+    fn run(
+        &self,
+        program: &Executable,
+        arrays: &[Buffer],
+        batch: usize,
+        mut read: impl FnMut(usize, Vec<Array>) -> Result<()>,
+    ) -> Result<()> {
+        let of = self.data.count();
+        for (number, start) in (0..of).step_by(batch).enumerate() {
+            // What fills up the last batch does not count.
+            let rows: Vec<i32> = (start..start + batch).map(|place| self.data.row(place.min(of - 1)) as i32).collect();
+            let key = group_key(test_key(self.seed), number).to_array();
+            let given = [Array::new([batch], rows).expect("a row a sample"), key];
+            let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
+            let outputs =
+                program.execute(arrays.iter().chain(&self.kept).chain(&given).map(Input::Borrow).collect())?;
+            read(batch.min(of - start), outputs.iter().map(Buffer::to_array).collect::<Result<_>>()?)?;
+        }
+        Ok(())
+    }
+
+    fn arrays<'n>(
+        &self,
+        names: impl Iterator<Item = &'n String>,
+        params: &BTreeMap<String, Array>,
+    ) -> Result<Vec<Buffer>> {
+        let array = |name: &String| match params.get(name) {
+            Some(array) => self.client.to_device(array),
+            None => Err(Error::input(format!("there is no `{name}` among the parameters"))),
+        };
+        names.map(array).collect()
+    }
+}
+
+/// All but the operations.
+fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>, readout: Readout) -> Result<Evaluated> {
+    let (program, function, Reads { paths, rates }) = programs::examined(plan, |outputs, labels| {
+        // The names are those of the order in which they are read.
+        let predicted = readout.accuracy_of(&outputs.traces, labels).1.into_tensor();
+        let scores = readout.scores(outputs.traces.tensor());
+        [("0 predicted".to_owned(), predicted), ("1 scores".to_owned(), scores)].into()
+    })?;
+    let program = program.compile(on.client, &function)?;
+    let classes = plan.model.network().map_or(on.data.classes(), Network::classes);
+    let mut evaluated = Evaluated {
+        confusion: vec![vec![0; classes]; classes],
+        ranks: Vec::new(),
+        cross_entropy: 0.0,
+        spike_rates: BTreeMap::new(),
+        synapses: BTreeMap::new(),
+    };
+    let mut fired = vec![0.0; rates.len()];
+    let labels = on.data.labels();
+    on.run(&program, &on.arrays(paths.iter(), params)?, plan.batch, |count, outputs| {
+        let (predicted, scores) = (outputs[0].to_f64(), outputs[1].to_f64());
+        for (predicted, scores) in predicted.iter().zip(scores.chunks(classes)).take(count) {
+            let label = labels[evaluated.ranks.len()] as usize;
+            evaluated.confusion[label][*predicted as usize] += 1;
+            evaluated.ranks.push(rank(scores, label));
+            evaluated.cross_entropy += cross_entropy(scores, label);
+        }
+        for (sum, rate) in fired.iter_mut().zip(&outputs[2..]) {
+            *sum += rate.to_f64().iter().take(count).sum::<f64>();
+        }
+        Ok(())
+    })?;
+    let count = on.data.count() as f64;
+    evaluated.cross_entropy /= count;
+    evaluated.spike_rates = rates.into_iter().zip(fired.into_iter().map(|sum| (sum / count) as f32)).collect();
+    Ok(evaluated)
+}
+
+/// How many classes come before one, the largest score first.
+fn rank(sums: &[f64], label: usize) -> usize {
+    let own = sums[label];
+    sums.iter().enumerate().filter(|(class, sum)| **sum > own || (**sum == own && *class < label)).count()
+}
+
+fn cross_entropy(sums: &[f64], label: usize) -> f64 {
+    let largest = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    largest + sums.iter().map(|sum| (sum - largest).exp()).sum::<f64>().ln() - sums[label]
+}
+
+/// The operations of each layer, a sample.
+fn synapses(
+    plan: &Plan,
+    network: &Network,
+    on: &On,
+    params: &BTreeMap<String, Array>,
+) -> Result<BTreeMap<String, Operations>> {
+    let pass = Pass { driven: true, ..Mode::Ptq.into() };
+    let forward = network.forward(&plan.encoding.x_type(plan.batch), pass)?;
+    let inputs = Signature::default()
+        .taking(forward.signature.arrays())
+        .with(Role::Given, plan.resident.inputs())
+        .with(Role::Given, [("rows", TensorType::new(DType::S32, [plan.batch]))])
+        .with(Role::Given, [("key", TensorType::new(DType::U32, [2]))]);
+    let (function, signature) = inputs.trace(|given| {
+        let [samples, classes, rows, key] =
+            ["samples", "classes", "rows", "key"].map(|name| given.one(Role::Given, name));
+        let (stored, _) = plan.resident.take(samples, classes, rows);
+        let driven = forward.call(&given.arrays(), &plan.encoding.encode(key, &stored)).of(Role::Driven);
+        // A row that stands again only fills up the last batch. Rows of a data set differ.
+        let batch = rows.dims()[0];
+        let wide = [batch, batch];
+        let again = rows.broadcast_in_dim(&wide, &[0]).eq(rows.broadcast_in_dim(&wide, &[1]));
+        let earlier = {
+            let place = |axis| rows.graph().iota(TensorType::new(DType::S32, wide), axis);
+            place(1).lt(place(0))
+        };
+        let counted = again.and(earlier).convert(DType::F32).reduce_max(&[1]).eq(0.0).convert(DType::F32);
+        let (mut counts, mut graded) = (Tensors::new(), Tensors::new());
+        for (path, by) in driven {
+            let by = by.convert(DType::F32);
+            let of_batch = counted.broadcast_in_dim(by.dims(), &[1]);
+            let nonzero = by.ne(0.0).convert(DType::F32) * &of_batch;
+            let is_graded = by.ne(0.0).and(by.abs().ne(1.0)).convert(DType::F32) * &of_batch;
+            counts.insert(path.clone(), nonzero.reduce_sum(&[0, 1]));
+            let axes: Vec<usize> = (0..by.rank()).collect();
+            graded.insert(path, is_graded.reduce_max(&axes));
+        }
+        vec![(Role::Driven, counts), (Role::Given, graded)]
+    })?;
+    let paths: Vec<String> = signature.results_of(Role::Driven).map(|port| port.name.clone()).collect();
+    if paths.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let program = Program::named("synapses").compile(on.client, &function)?;
+    let arrays: Vec<String> = signature.arrays().map(|port| port.name.clone()).collect();
+    let mut sums: Vec<Vec<f64>> = vec![Vec::new(); paths.len()];
+    let mut graded = vec![false; paths.len()];
+    on.run(&program, &on.arrays(arrays.iter(), params)?, plan.batch, |_, outputs| {
+        let (counts, kinds) = outputs.split_at(paths.len());
+        for (sums, counts) in sums.iter_mut().zip(counts) {
+            sums.resize(counts.to_f64().len(), 0.0);
+            sums.iter_mut().zip(counts.to_f64()).for_each(|(sum, count)| *sum += count);
+        }
+        graded.iter_mut().zip(kinds).for_each(|(graded, kind)| *graded |= kind.to_f64()[0] > 0.0);
+        Ok(())
+    })?;
+    let samples = on.data.count() as f64;
+    let shapes = signature.results_of(Role::Driven).map(|port| port.ty.dims.clone());
+    let mut counts = BTreeMap::new();
+    for ((path, sums), dims) in paths.iter().zip(sums).zip(shapes) {
+        let means: Vec<f32> = sums.into_iter().map(|sum| (sum / samples) as f32).collect();
+        counts.insert(path.clone(), Array::new([&[1], &dims[..]].concat(), means).expect("a count an element"));
+    }
+    let steps = plan.encoding.x_type(plan.batch).dims[0];
+    let operations = operations(network, on.client, params, &counts, steps)?;
+    let kind = |path: &String| !graded[paths.iter().position(|other| other == path).expect("a path of ours")];
+    Ok(operations
+        .into_iter()
+        .map(|(path, [effective, dense])| {
+            let accumulates = kind(&path);
+            (path, Operations { dense, effective, accumulates })
+        })
+        .collect())
+}
+
+/// For each layer, effective and dense operations of a sample. `counts` says how often each input of a layer was not zero.
+fn operations(
+    network: &Network,
+    client: &Client,
+    params: &BTreeMap<String, Array>,
+    counts: &BTreeMap<String, Array>,
+    steps: usize,
+) -> Result<BTreeMap<String, [f64; 2]>> {
+    let types = network.parameter_types();
+    let inputs: Vec<(&str, TensorType)> = types
+        .iter()
+        .map(|(path, ty)| (path.as_str(), ty.clone()))
+        .chain(counts.iter().map(|(path, counts)| (path.as_str(), counts.ty().clone())))
+        .collect();
+    let mut paths = Vec::new();
+    let function = trace(&inputs, |values| {
+        let (weights, counted) = values.split_at(types.len());
+        let weights: Tensors = types.keys().cloned().zip(weights.iter().cloned()).collect();
+        let counted: Tensors = counts.keys().cloned().zip(counted.iter().cloned()).collect();
+        let ones = weights.iter().map(|(path, weight)| (path.clone(), weight.zeros_like() + 1.0)).collect();
+        let always = counted.iter().map(|(path, counts)| (path.clone(), counts.zeros_like() + steps as f64)).collect();
+        let (effective, dense) = (network.operations(&weights, &counted), network.operations(&ones, &always));
+        paths = effective.keys().cloned().collect();
+        effective.into_values().chain(dense.into_values()).collect()
+    })?;
+    let program = Program::named("operations").compile(client, &function)?;
+    let values: Vec<&Array> = types.keys().map(|path| &params[path]).chain(counts.values()).collect();
+    let sums: Vec<f64> = client.run(&program, values)?.iter().map(|outputs| outputs.to_f64().iter().sum()).collect();
+    let (effective, dense) = sums.split_at(paths.len());
+    Ok(paths.into_iter().zip(effective.iter().zip(dense)).map(|(path, (e, d))| (path, [*e, *d])).collect())
+}
