@@ -70,7 +70,7 @@ pub struct Arguments {
     /// Start from these parameters [default: drawn at random, as flax and Spyx do]
     #[arg(long, value_name = "P.safetensors")]
     pub(super) init: Option<PathBuf>,
-    /// Where everything else comes from [default: digits]
+    /// Where everything else comes from [default: digits; speech with --data speech]
     #[arg(long, value_enum)]
     pub(super) recipe: Option<recipe::Name>,
     /// How numbers are rounded [default: as in the training of --init, if it says it, else exact]

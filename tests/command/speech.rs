@@ -62,6 +62,9 @@ fn its_recipe_trains_and_is_remembered() {
     // A folder of that name is none of its business.
     std::fs::create_dir(folder.path().join("speech")).unwrap();
     let trained = succeeds(&folder, &["train", "--recipe", "speech", "--steps", "3", "--batch-size", "16"]);
+    // The data's name is enough.
+    let by_data =
+        succeeds(&folder, &["train", "--data", "speech", "--steps", "3", "--batch-size", "16", "--out", "again"]);
     let params = folder.path().join("runs/speech/params.safetensors");
     let said = Provenance::read(&Checkpoint::load(&params).unwrap().metadata, "P").unwrap();
     let reading = (said.bins, said.dt, said.elements);
@@ -76,6 +79,9 @@ fn its_recipe_trains_and_is_remembered() {
         line.split_whitespace().rev().nth(1).expect("a number").to_owned()
     };
     assert_eq!(accuracy(&predicted), accuracy(&trained), "{predicted}{trained}");
+    let files =
+        ["runs/speech", "again"].map(|run| std::fs::read(folder.path().join(run).join("params.safetensors")).unwrap());
+    assert!(files[0] == files[1], "{by_data}");
     let resumed = succeeds(&folder, &["train", "--resume", "--out", "runs/speech"]);
     assert_eq!(accuracy(&resumed), accuracy(&trained));
     refuses(&folder, &["train", "--resume", "--out", "runs/speech", "--dt", "0.01"], "another duration of a bin");
