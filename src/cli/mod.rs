@@ -51,7 +51,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Train(train::Arguments),
+    // Much larger than the others.
+    Train(Box<train::Arguments>),
     Sweep(sweep::Arguments),
     Evaluate(evaluate::Arguments),
     Report(report::Arguments),

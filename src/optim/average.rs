@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{Array, Tensor, TensorType};
 
-use super::transformation::{GradientTransformation, apply_updates, step};
+use super::transformation::{GradientTransformation, apply_updates, step, updates_by_step};
 use super::tree::{COUNT, count, count_type, increment, map, moment, of_folder, unbiased, under, zip};
 use crate::by_path::{Tensors, Types};
 
@@ -93,18 +93,7 @@ impl GradientTransformation for AverageParams {
         let zeros = self.state_types(params).into_iter().map(|(path, ty)| (path, Array::zeros(ty)));
         zeros.chain(under(INNER, &self.inner.init(params))).collect()
     }
-    fn update(&self, grads: &Tensors, state: &Tensors, params: &Tensors) -> (Tensors, Tensors) {
-        self.step(grads, state, params, None)
-    }
-    fn update_with_value(
-        &self,
-        grads: &Tensors,
-        state: &Tensors,
-        params: &Tensors,
-        value: &Tensor,
-    ) -> (Tensors, Tensors) {
-        self.step(grads, state, params, Some(value))
-    }
+    updates_by_step!();
     fn average(&self) -> Option<String> {
         Some(AVERAGE.to_owned())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{Array, Tensor, TensorType};
 
-use super::transformation::{GradientTransformation, step};
+use super::transformation::{GradientTransformation, step, updates_by_step};
 use super::tree::{of_folder, under};
 use crate::by_path::{Tensors, Types};
 
@@ -53,18 +53,7 @@ impl GradientTransformation for Chain {
         let each = self.0.iter().enumerate();
         each.flat_map(|(i, part)| under(&i.to_string(), &part.init(params))).collect()
     }
-    fn update(&self, grads: &Tensors, state: &Tensors, params: &Tensors) -> (Tensors, Tensors) {
-        self.step(grads, state, params, None)
-    }
-    fn update_with_value(
-        &self,
-        grads: &Tensors,
-        state: &Tensors,
-        params: &Tensors,
-        value: &Tensor,
-    ) -> (Tensors, Tensors) {
-        self.step(grads, state, params, Some(value))
-    }
+    updates_by_step!();
     fn average(&self) -> Option<String> {
         self.0.iter().enumerate().find_map(|(i, part)| Some(format!("{i}/{}", part.average()?)))
     }

@@ -3,6 +3,10 @@
 //! An optimizer is plain data. It turns gradients into updates inside a trace; its state is a map from path (`count`,
 //! `mu/core/layers/0/kernel`) to tensor, next to the parameters' own.
 //!
+//! Around an optimizer stand [`chain`], [`clip`] and [`clip_by_global_norm`], [`multi_transform`] (other rates for some parameters),
+//! [`multi_steps`] (a step for several batches), [`average_params`] (a moving average that is tested and kept),
+//! [`reduce_on_plateau`]. [`Optimizer`] puts them together from texts, as the command line does.
+//!
 //! ```
 //! use std::collections::BTreeMap;
 //! use spiq::optim::{Adam, GradientTransformation, adam, apply_updates};

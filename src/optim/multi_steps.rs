@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{Array, DType, Tensor, TensorType, Violation};
 
-use super::transformation::{GradientTransformation, step};
+use super::transformation::{GradientTransformation, step, updates_by_step};
 use super::tree::{increment, map, of_folder, under, zip};
 use crate::by_path::{Tensors, Types};
 
@@ -65,18 +65,7 @@ impl GradientTransformation for MultiSteps {
         let zeros = self.state_types(params).into_iter().map(|(path, ty)| (path, Array::zeros(ty)));
         zeros.chain(under(INNER, &self.inner.init(params))).collect()
     }
-    fn update(&self, grads: &Tensors, state: &Tensors, params: &Tensors) -> (Tensors, Tensors) {
-        self.step(grads, state, params, None)
-    }
-    fn update_with_value(
-        &self,
-        grads: &Tensors,
-        state: &Tensors,
-        params: &Tensors,
-        value: &Tensor,
-    ) -> (Tensors, Tensors) {
-        self.step(grads, state, params, Some(value))
-    }
+    updates_by_step!();
     fn average(&self) -> Option<String> {
         self.inner.average().map(|folder| format!("{INNER}/{folder}"))
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{Array, Tensor, TensorType};
 
-use super::transformation::{GradientTransformation, step};
+use super::transformation::{GradientTransformation, step, updates_by_step};
 use super::tree::{of_folder, under};
 use crate::by_path::{PathPattern, Tensors, Types};
 
@@ -82,18 +82,7 @@ impl GradientTransformation for MultiTransform {
         }
         state
     }
-    fn update(&self, grads: &Tensors, state: &Tensors, params: &Tensors) -> (Tensors, Tensors) {
-        self.step(grads, state, params, None)
-    }
-    fn update_with_value(
-        &self,
-        grads: &Tensors,
-        state: &Tensors,
-        params: &Tensors,
-        value: &Tensor,
-    ) -> (Tensors, Tensors) {
-        self.step(grads, state, params, Some(value))
-    }
+    updates_by_step!();
     fn describe(&self) -> String {
         let groups: Vec<String> =
             self.groups.iter().map(|(pattern, part)| format!("\"{}\": {}", pattern.text(), part.describe())).collect();

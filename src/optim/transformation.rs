@@ -94,6 +94,26 @@ impl<G: GradientTransformation + ?Sized> GradientTransformation for Arc<G> {
     }
 }
 
+/// The two ways to update, of a transformation around others that has one `step` for both.
+macro_rules! updates_by_step {
+    () => {
+        fn update(&self, grads: &Tensors, state: &Tensors, params: &Tensors) -> (Tensors, Tensors) {
+            self.step(grads, state, params, None)
+        }
+        fn update_with_value(
+            &self,
+            grads: &Tensors,
+            state: &Tensors,
+            params: &Tensors,
+            value: &Tensor,
+        ) -> (Tensors, Tensors) {
+            self.step(grads, state, params, Some(value))
+        }
+    };
+}
+
+pub(super) use updates_by_step;
+
 /// A step with the loss, where it is known.
 #[track_caller]
 pub(super) fn step(

@@ -12,7 +12,7 @@ use spiq::quant::{Precision, linear_only_rules, products_in_bf16};
 use spiq::train::{self, Checkpoint, Loss, Metric, Model, Options, Record, read_records};
 use spiq::{Array, DType, ErrorKind, Tensor, TensorType};
 
-use super::training::{LEFT, arrays, go, optimizer, options};
+use super::training::{LEFT, MODEL, arrays, go, optimizer, options};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
@@ -125,16 +125,6 @@ fn a_regularizer_is_that_of_spyx() {
         assert!((named - own).abs() <= 1e-5 * own.abs(), "{text}: {named} {own}");
     }
 }
-
-/// The model of the runs here, as `options` has it.
-const MODEL: &str = r#"
-layers = [
-    { type = "Linear", in_features = 64, out_features = 32 },
-    { type = "LIF", hidden_shape = 32, activation = { type = "triangular" } },
-    { type = "Linear", in_features = 32, out_features = 10, use_bias = false },
-    { type = "LI", layer_shape = 10 },
-]
-"#;
 
 fn around() -> Optimizer {
     optimizer("adamw(b2 = 0.99)", 5e-3, "plateau(factor = 0.5, patience = 1, accumulation_size = 3)")

@@ -22,7 +22,8 @@ use spiq::train::{
 };
 use spiq::{Array, DType, ErrorKind, Program, Tensor, TensorType, trace};
 
-const MODEL: &str = r#"
+/// The model of `options`.
+pub const MODEL: &str = r#"
 layers = [
     { type = "Linear", in_features = 64, out_features = 32 },
     { type = "LIF", hidden_shape = 32, activation = { type = "triangular" } },
