@@ -103,9 +103,11 @@ impl Recordings {
     /// The sound of the recording with this number.
     ///
     /// # Errors
-    /// `File` when it cannot be read, `Input` when it is not usable.
+    /// `File` when it cannot be read, `Input` when it is not usable or not there.
     pub fn sound(&self, number: usize) -> Result<Sound> {
-        let path = &self.recordings[number].path;
+        let Some(Recording { path, .. }) = self.recordings.get(number) else {
+            return Err(Error::input(format!("there is no recording {number}; there are {}", self.count())));
+        };
         let unreadable = |cause| Error::file("read", Path::new(path), cause);
         let bytes = match &self.place {
             Place::Folder => fs::read(path).map_err(unreadable)?,
@@ -186,8 +188,10 @@ fn in_folder(folder: &Path) -> Result<Vec<String>> {
     let unreadable = |cause| Error::file("read", folder, cause);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path: PathBuf = entry.map_err(unreadable)?.path();
-        match path.is_dir() {
+        let entry = entry.map_err(unreadable)?;
+        let path: PathBuf = entry.path();
+        // Links to folders are not followed: they may lead back here.
+        match entry.file_type().map_err(unreadable)?.is_dir() {
             true => names.extend(in_folder(&path)?),
             false => names.push(path.to_string_lossy().into_owned()),
         }
