@@ -1,5 +1,6 @@
 //! Events summed into frames, and a whole collection of them in one array.
 
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
@@ -45,7 +46,7 @@ pub struct Dropped {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packed {
     /// Row by row: `[N, T, C]` for a sensor of one row and polarity, else `[N, T, height, width, polarity]`.
-    pub frames: Vec<u8>,
+    pub frames: Arc<[u8]>,
     /// The shape of `frames`.
     pub dims: Vec<usize>,
     /// The class of each sample; empty where the file has none.
@@ -91,8 +92,9 @@ pub fn pack(
     let grid = Grid::new(binning, sensor, longest)?;
     let mut packed = grid.packed(description, binning)?;
     let size = grid.size();
+    let all = Arc::get_mut(&mut packed.frames).expect("nobody else has them yet");
     for_each(&mut *collection, pipeline, |place, sample| {
-        let frames = packed.frames.get_mut(place * size..(place + 1) * size);
+        let frames = all.get_mut(place * size..(place + 1) * size);
         let frames =
             frames.ok_or_else(|| Error::input(format!("there are more samples than the {count} announced")))?;
         let dropped = &mut packed.dropped;
@@ -215,7 +217,8 @@ impl Grid {
             return Err(Error::input(message));
         };
         Ok(Packed {
-            frames: vec![0; size],
+            // Shared from the start: what keeps it need not copy it.
+            frames: std::iter::repeat_n(0, size).collect(),
             dims: [&[count], self.dims.as_slice()].concat(),
             labels: Vec::new(),
             speakers: Vec::new(),

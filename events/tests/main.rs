@@ -1,4 +1,16 @@
 //! The tests of recordings: readers, transforms, frames.
 
+mod aedat4;
+mod bad_inputs;
+mod fetch;
+mod mutations;
 mod packing;
+mod readers;
 mod sound;
+
+use std::path::{Path, PathBuf};
+
+/// A recording kept with the tests; `recordings.py` beside it made it.
+fn reference(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
+}

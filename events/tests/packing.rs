@@ -24,7 +24,7 @@ fn events_are_summed_in_time_and_channels() {
     let packed = packed(Binning { bins: Some(2), dt: Some(0.25), channels: Some(5), ..Binning::default() }).unwrap();
     assert_eq!(packed.dims, [3, 2, 5]);
     #[rustfmt::skip]
-    assert_eq!(packed.frames, [
+    assert_eq!(*packed.frames, [
         2, 0, 0, 0, 0,  0, 0, 0, 0, 1,
         0, 0, 0, 0, 0,  0, 0, 0, 0, 0,
         0, 0, 0, 0, 1,  0, 0, 0, 0, 0,

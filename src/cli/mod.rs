@@ -51,9 +51,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    // Much larger than the others.
+    // These two are much larger than the others.
     Train(Box<train::Arguments>),
-    Sweep(sweep::Arguments),
+    Sweep(Box<sweep::Arguments>),
     Evaluate(evaluate::Arguments),
     Report(report::Arguments),
     Predict(predict::Arguments),

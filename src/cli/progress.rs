@@ -76,6 +76,51 @@ impl Drop for Samples {
     }
 }
 
+/// Shows a download of a data set on standard error, step by step.
+#[derive(Default)]
+pub struct Fetching {
+    shown: Option<(spiq_events::Step, &'static str, ProgressBar)>,
+}
+
+impl Fetching {
+    /// Shows how far it is.
+    pub fn update(&mut self, progress: spiq_events::Progress) {
+        let shown = self.shown.as_ref().map(|(step, archive, _)| (*step, *archive));
+        if shown != Some((progress.step, progress.archive)) {
+            self.end();
+            let (doing, template) = match progress.step {
+                spiq_events::Step::Download => {
+                    ("downloading", "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}")
+                }
+                spiq_events::Step::Verify => ("verifying", "{msg} [{bar:30}]"),
+                spiq_events::Step::Unpack => ("unpacking", "{msg} [{bar:30}]"),
+            };
+            let bar = bar(progress.total.unwrap_or(0), template);
+            bar.set_message(format!("{doing} {}", progress.archive));
+            if bar.is_hidden() && progress.step == spiq_events::Step::Download {
+                let size = progress.total.map_or_else(String::new, |total| format!(" ({})", screen::bytes(total)));
+                screen::note(&format!("downloading {}{size}", progress.archive));
+            }
+            self.shown = Some((progress.step, progress.archive, bar));
+        }
+        if let Some((.., bar)) = &self.shown {
+            bar.set_position(progress.done);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some((.., bar)) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// Shows a training run: a bar on a terminal, and a line for each epoch.
 #[derive(Default)]
 pub struct Training {

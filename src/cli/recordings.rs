@@ -1,6 +1,7 @@
 //! Flags that say how recordings of events are read, and the reading with its progress.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
 use spiq::Result;
@@ -75,13 +76,36 @@ impl TestSamples {
     }
 }
 
+/// A data set, and what it was read from.
+struct Read {
+    path: PathBuf,
+    reading: Reading,
+    classes: Option<usize>,
+    data: Dataset,
+}
+
+/// What was read last. The runs of one command mostly share their data: it is read and held once.
+static LAST: Mutex<Option<Read>> = Mutex::new(None);
+
+impl Read {
+    fn is_of(&self, path: &Path, reading: &Reading, classes: Option<usize>) -> bool {
+        self.path == path && self.reading == *reading && self.classes == classes
+    }
+}
+
 /// The data set of a path, with a progress bar while recordings are read.
 ///
 /// # Errors
 /// As [`Dataset::read`].
 pub fn dataset(path: &Path, reading: &Reading, classes: Option<usize>) -> Result<Dataset> {
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(Read { data, .. }) = last.as_ref().filter(|read| read.is_of(path, reading, classes)) {
+        return Ok(data.clone());
+    }
     let mut progress = Samples::default();
-    Dataset::read(path, reading, classes, &mut |done, total| progress.update(done, total))
+    let data = Dataset::read(path, reading, classes, &mut |done, total| progress.update(done, total))?;
+    *last = Some(Read { path: path.to_owned(), reading: reading.clone(), classes, data: data.clone() });
+    Ok(data)
 }
 
 /// The arrays of a path, with a progress bar while recordings are read.

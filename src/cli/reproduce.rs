@@ -31,7 +31,8 @@ pub fn command(folder: &Path, run: &Provenance) -> Command {
                 Some(Validation::Fold { number, of }) => Some(format!("--folds {of} --fold {number}")),
                 _ => Some(format!("--validation {text}")),
             }),
-            key::patience if text == "none" => {}
+            // What is not there needs no flag.
+            _ if text == "none" => {}
             key::data_file | key::test_file => words.push(format!("{flag} {}", quoted(&text))),
             // What other entries say already, and what is no flag.
             key::order | key::elements | key::init | key::kernels | key::data | key::coding | key::xla_flags => {}

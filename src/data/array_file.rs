@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use spiq_hlo::{Array, DType, Kind, TensorType};
 
-use super::replace_file::replace_file;
+use super::replace_file::replace_file_with;
 use crate::error::{Error, Result};
 
 /// Arrays by name, and strings by name beside them: what a safetensors file holds.
@@ -71,15 +71,20 @@ impl ArrayFile {
 
     /// The file's contents.
     pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write_to(&mut bytes).expect("memory takes what is written");
+        bytes
+    }
+
+    fn write_to(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let mut metadata = self.metadata.clone();
         let narrow = self.arrays.iter().filter(|(_, array)| array.dtype().bits() < 8);
         metadata.extend(narrow.map(|(name, array)| (dtype_key(name), array.dtype().name().to_owned())));
         let mut order: Vec<(&String, &Array)> = self.arrays.iter().collect();
         // Wide elements first, so that each array starts at a multiple of its element's size.
         order.sort_by_key(|(_, array)| std::cmp::Reverse(array.dtype().host_bytes()));
-        let mut bytes = header(&order, metadata);
-        order.iter().for_each(|(_, array)| bytes.extend_from_slice(&stored_bytes(array)));
-        bytes
+        out.write_all(&header(&order, metadata))?;
+        order.iter().try_for_each(|(_, array)| out.write_all(&stored_bytes(array)))
     }
 
     /// Writes the file whole or not at all.
@@ -90,7 +95,8 @@ impl ArrayFile {
         if self.arrays.contains_key(METADATA) {
             return Err(Error::input(format!("cannot write {}: no array may be named {METADATA}", path.display())));
         }
-        replace_file(path, &self.to_bytes())
+        // Array by array: all of them together need not fit into memory twice.
+        replace_file_with(path, |out| self.write_to(out))
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use spiq_events::{Binning, Packed, Pipeline, SPEECH};
-use spiq_hlo::{Array, TensorType};
+use spiq_events::{Binning, Known, Packed, Pipeline, SPEECH};
+use spiq_hlo::{Array, DType, TensorType};
 
 use super::array_file::ArrayFile;
 use super::dataset::{LABELS, TRAIN, VALIDATION};
@@ -120,7 +121,9 @@ impl ReadFile {
 
 /// Whether a path is for [`ArrayFile`], which also says what is wrong with what is no file; else it is for recordings.
 pub fn holds_arrays(path: &Path) -> bool {
-    if path.is_dir() || path.as_os_str() == SPEECH {
+    // A data set of the field that is not there is asked for by its name.
+    let is_missing = Known::named(&path.to_string_lossy()).is_some() && !path.exists();
+    if path.is_dir() || is_missing || path.as_os_str() == SPEECH {
         return false;
     }
     let mut start = [0; 9];
@@ -134,8 +137,10 @@ pub fn holds_arrays(path: &Path) -> bool {
 /// Of kind `Input` for frames that are no whole array.
 pub fn array_file(packed: Packed) -> Result<ArrayFile> {
     let Packed { frames, dims, labels, speakers, description, .. } = packed;
-    let array = |dims: Vec<usize>, values: Vec<u8>| {
-        Array::new(dims, values).map_err(|error| Error::input(format!("the recordings are not usable: {error}")))
+    let array = |dims: Vec<usize>, values: Arc<[u8]>| {
+        // The array takes the frames as they are, without a copy.
+        Array::from_bytes(TensorType::new(DType::U8, dims), values)
+            .map_err(|error| Error::input(format!("the recordings are not usable: {error}")))
     };
     let mut file = ArrayFile::default();
     file.arrays.insert(INPUTS.into(), array(dims, frames)?);
@@ -151,7 +156,9 @@ pub fn array_file(packed: Packed) -> Result<ArrayFile> {
             file.metadata.insert(name.into(), names.join(COMMA));
         }
     }
-    let train = description.train.map(|train| (TRAIN.to_owned(), train.to_string()));
+    // A file whose samples all train, or all test, has no two parts.
+    let train = description.train.filter(|train| (1..description.count).contains(train));
+    let train = train.map(|train| (TRAIN.to_owned(), train.to_string()));
     file.metadata.extend(train);
     Ok(file)
 }

@@ -20,16 +20,24 @@ use crate::error::{Error, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_file_with(path, |file| file.write_all(bytes))
+}
+
+/// As [`replace_file`], with contents that are written piece by piece.
+///
+/// # Errors
+/// As [`replace_file`], those of `write` included.
+pub(super) fn replace_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    write_beside(folder, path, bytes).map_err(|cause| Error::file(path, "write", cause))
+    write_beside(folder, path, write).map_err(|cause| Error::file(path, "write", cause))
 }
 
-fn write_beside(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_beside(folder: &Path, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut file = builder().tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|failed| failed.error)?;
     // The new name is only safe once the folder is written. Not every file system lets a folder be opened or synced;

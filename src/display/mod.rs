@@ -18,6 +18,8 @@ mod nodes;
 mod palette;
 mod picture;
 mod raster;
+mod recording;
+mod survey;
 mod traces;
 
 pub use crate::table::Table;
@@ -29,4 +31,6 @@ pub use history::history;
 pub use nodes::nodes;
 pub use picture::Picture;
 pub use raster::raster;
+pub use recording::recording;
+pub use survey::survey;
 pub use traces::traces;

@@ -41,19 +41,19 @@ pub fn raster(spikes: &Array) -> Result<Picture> {
     let layout = layout.with_y_axis_min(-0.7).with_y_axis_max(units as f64 - 0.3);
     let mut scene = render_multiple(plots, layout);
     let row = (HEIGHT - 90.0) / units as f64;
-    scene.elements.iter_mut().for_each(|element| upright(element, (0.8 * row).clamp(1.5, 14.0)));
+    scene.elements.iter_mut().for_each(|element| upright(element, (0.8 * row).clamp(1.5, 14.0), 2.0));
     Ok(Picture::new(scene))
 }
 
-/// Dots as upright marks of this height, all in one path.
-fn upright(element: &mut Primitive, height: f64) {
+/// Dots as upright marks of this height and width, all in one path.
+pub(super) fn upright(element: &mut Primitive, height: f64, width: f64) {
     if let Primitive::CircleBatch { cx, cy, fill, .. } = element {
         let mut d = String::new();
         for (x, y) in cx.iter().zip(cy) {
             let _ = write!(d, "M{x:.1} {:.1}v{height:.1}", *y - height / 2.0);
         }
         let stroke = fill.clone();
-        let path = PathData { d, fill: None, stroke, stroke_width: 2.0, opacity: None, stroke_dasharray: None };
+        let path = PathData { d, fill: None, stroke, stroke_width: width, opacity: None, stroke_dasharray: None };
         *element = Primitive::Path(Box::new(path));
     }
 }

@@ -22,7 +22,7 @@ use crate::by_path::{PathPattern, Tensors, Types};
 ///     state.keys().collect::<Vec<_>>(),
 ///     ["0/count", "1/count", "1/mu/core/layers/0/kernel", "1/nu/core/layers/0/kernel"]
 /// );
-/// # Ok::<(), spiq::Error>(())
+/// # Ok::<(), String>(())
 /// ```
 #[derive(Debug)]
 pub struct MultiTransform {

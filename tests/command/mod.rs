@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod data;
+mod data_command;
 mod display;
 mod evaluated;
 mod judged;

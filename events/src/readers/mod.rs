@@ -1,36 +1,117 @@
 //! One file a format, and which format a path is of.
 
+mod aedat3;
+mod aedat4;
+mod files;
 mod heap;
+mod joined;
+mod known;
+mod nmnist;
+mod numpy;
 mod order;
+mod python;
+mod recording;
 mod shd;
+mod time;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::collection::Collection;
 use super::error::{Error, Result};
 use super::sound;
+use recording::Format;
+
+pub use known::{Archive, KNOWN, Known};
 
 /// What an HDF5 file begins with.
 const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+/// Ends of the names of files and folders that are parts of one data set, in the order of their samples.
+const PARTS: [&[&str]; 3] = [&["train"], &["valid", "validation"], &["test"]];
+const FORMATS: &str =
+    "HDF5 in the layout of SHD (.h5), N-MNIST (.bin), NumPy (.npy, .npz), AEDAT 3.1 and 4 (.aedat, .aedat4)";
 
 /// The name of the built-in spoken digits where a path is wanted; a file of that name is `./speech`.
 pub const SPEECH: &str = "speech";
 
-/// The collection at a path: a file or a folder, whose contents say the format; or the built-in one that is named [`SPEECH`].
+/// The collection at a path: a file, or a folder of them, whose contents say the format; or the built-in one that is named [`SPEECH`].
+///
+/// | path | samples |
+/// |---|---|
+/// | HDF5 | one a row of `spikes/times`, as SHD and SSC have them |
+/// | `.bin` `.npy` `.npz` `.aedat` `.aedat4` | one |
+/// | folder with `…train.h5` and `…test.h5` | of both; the first train |
+/// | folder with folders `Train` and `Test` | of both; the first train |
+/// | folder of folders of recordings | one a file; the folders are the classes |
+/// | folder of `user01_fluorescent`… | the gestures as tonic keeps them |
+/// | folder of `.aedat` and `_labels.csv` | the gestures of each recording |
+/// | folder of recordings | one a file, without classes |
 ///
 /// # Errors
-/// `File` when it cannot be read, `Input` when it is of no known format or damaged.
+/// `File` when it cannot be read, `Input` when it is of no known format or damaged. Where a data set of the field is named that is
+/// not there, the message says where it comes from.
 pub fn open(path: &Path) -> Result<Box<dyn Collection>> {
     if path.as_os_str() == SPEECH {
         return Ok(Box::new(sound::speech()));
     }
+    match Known::named(&path.to_string_lossy()) {
+        Some(known) if !path.exists() => Err(Error::input(known.missing(path))),
+        _ if path.is_dir() => folder(path),
+        _ => file(path),
+    }
+}
+
+fn file(path: &Path) -> Result<Box<dyn Collection>> {
     let mut start = Vec::new();
     let opened = File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
     opened.map_err(|cause| Error::file("read", path, cause))?;
     if start == HDF5 {
         return Ok(Box::new(shd::Shd::open(path)?));
     }
-    Err(Error::input(format!("{} is of no format that is read here", path.display())))
+    if let Some(format) = Format::of(path)? {
+        return Ok(Box::new(files::single(path, format)?));
+    }
+    let hdf5 = path.extension().is_some_and(|extension| extension == "h5" || extension == "hdf5");
+    Err(Error::input(match hdf5 {
+        true => format!(
+            "{} is no HDF5 file, as its first bytes show; was it downloaded whole, and unpacked?",
+            path.display()
+        ),
+        false => format!("{} is of no format that is read here: {FORMATS}", path.display()),
+    }))
+}
+
+fn folder(path: &Path) -> Result<Box<dyn Collection>> {
+    let entries = files::entries(path)?;
+    let hdf5 = parts(&entries, |path| path.is_file() && path.extension().is_some_and(|extension| extension == "h5"));
+    if !hdf5.is_empty() {
+        let parts = hdf5.into_iter().map(|part| Ok(Box::new(shd::Shd::open(part)?) as Box<dyn Collection>));
+        return Ok(Box::new(joined::Joined::new(parts.collect::<Result<_>>()?)?));
+    }
+    let folders = parts(&entries, |path| path.is_dir());
+    // One alone may be a class that is called so.
+    let roots = if folders.len() < 2 { vec![path] } else { folders };
+    let attempts = [files::users(&roots), files::class_folders(&roots), files::labelled(path), files::loose(path)];
+    for attempt in attempts {
+        if let Some(files) = attempt? {
+            return Ok(Box::new(files));
+        }
+    }
+    Err(match Known::named(&files::name(path)) {
+        Some(known) => Error::input(known.missing(path)),
+        None => {
+            Error::input(format!("the folder {} holds no recordings that are read here: {FORMATS}", path.display()))
+        }
+    })
+}
+
+/// The parts of one data set among files, those that train first.
+fn parts(entries: &[PathBuf], wanted: impl Fn(&Path) -> bool) -> Vec<&Path> {
+    let is = |path: &Path, ends: &[&str]| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        ends.iter().any(|end| stem.ends_with(end))
+    };
+    let of = |ends: &&[&str]| entries.iter().find(|path| wanted(path) && is(path, ends)).map(PathBuf::as_path);
+    PARTS.iter().filter_map(of).collect()
 }

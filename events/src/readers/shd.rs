@@ -4,6 +4,7 @@
 //! Read from the attributes of the root, where they are: `channels` (700 else) and `train` (how many of the first samples train).
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -11,14 +12,13 @@ use rust_hdf5::{ByteOrder, DatatypeMessage, H5Dataset, H5File};
 
 use super::heap::{Damage, Reference, Walk};
 use super::order;
+use super::time::{NO_TIME, to_microseconds};
 use crate::collection::{Collection, Description, Mended, Sample};
 use crate::error::{Error, Result};
 use crate::events::{Events, Sensor};
 
 /// Channels of SHD and SSC.
 const CHANNELS: u16 = 700;
-/// Stands for a time that is none.
-const NO_TIME: i64 = -1;
 
 /// The samples of one file.
 pub struct Shd {
@@ -66,6 +66,7 @@ impl Shd {
     pub fn open(path: &Path) -> Result<Shd> {
         let file = File::open(path).map_err(|cause| Error::file("read", path, cause))?;
         let refused = |reason: String| Error::input(format!("{} cannot be read as SHD: {reason}", path.display()));
+        check_length(&file, path)?;
         let hdf5 = H5File::open(path).map_err(|error| refused(format!("it is no whole HDF5 file ({error})")))?;
         let (times, kind) = times(&hdf5).map_err(refused)?;
         let units = units(&hdf5).map_err(refused)?;
@@ -206,11 +207,26 @@ impl Collection for Shd {
     }
 }
 
-/// Rounded to whole microseconds; [`NO_TIME`] for NaN, infinity and what is before 0.
-fn to_microseconds(seconds: f64) -> i64 {
-    match seconds * 1e6 {
-        time if time.is_finite() && time > -0.5 => time.round() as i64,
-        _ => NO_TIME,
+/// A file that is cut off says so itself: its head holds its length. libhdf5 refuses such files too.
+fn check_length(file: &File, path: &Path) -> Result<()> {
+    let cannot = |cause| Error::file("read", path, cause);
+    let mut head = Vec::new();
+    file.take(64).read_to_end(&mut head).map_err(cannot)?;
+    let length = file.metadata().map_err(cannot)?.len();
+    // Where the address of the end stands, by the version of the head (HDF5 file format specification, II.A).
+    let place = match head.get(8) {
+        Some(0) => 40,
+        Some(1) => 44,
+        _ => 28,
+    };
+    let sizes = if place > 28 { head.get(13) } else { head.get(9) };
+    let end = head.get(place..).and_then(|rest| rest.first_chunk()).map(|end| u64::from_le_bytes(*end));
+    match end.filter(|end| sizes == Some(&8) && *end > length) {
+        None => Ok(()),
+        Some(end) => Err(Error::input(format!(
+            "{} is cut off: its head says that it has {end} bytes, but it has {length}; download it again",
+            path.display()
+        ))),
     }
 }
 
@@ -283,6 +299,9 @@ fn dataset(file: &H5File, name: &str) -> std::result::Result<Option<H5Dataset>, 
 /// A number for each sample.
 fn numbers(file: &H5File, name: &str, count: usize) -> std::result::Result<Option<Vec<u32>>, String> {
     let Some(data) = dataset(file, name)? else { return Ok(None) };
+    if let Ok(other @ (DatatypeMessage::FloatingPoint { .. } | DatatypeMessage::FixedString { .. })) = data.datatype() {
+        return Err(format!("`{name}` holds {other}, but must hold integers"));
+    }
     let numbers: Vec<i64> = data.read_numeric_as().map_err(|error| format!("`{name}` holds no integers ({error})"))?;
     if numbers.len() != count {
         return Err(format!("`{name}` has {} elements for {count} samples", numbers.len()));

@@ -1,5 +1,6 @@
 //! Writes recordings in the field's formats.
 
+mod hdf5;
 mod made_up;
 mod shd;
 

@@ -1,11 +1,12 @@
 //! Writes the layout of the Spiking Heidelberg Digits: an HDF5 file with `spikes/times` (variable-length f16, seconds),
 //! `spikes/units` (variable-length u16), `labels`, `extra/speaker` and `extra/keys`.
 
+use std::io::{self, BufWriter, Seek, Write};
 use std::path::Path;
 
 use half::f16;
-use rust_hdf5::{DatatypeMessage, H5File, H5Type};
 
+use super::hdf5::{Reference, Type, Writer};
 use crate::error::{Error, Result};
 
 /// One recording of a cochlea.
@@ -34,7 +35,7 @@ pub struct Names {
     pub train: Option<usize>,
 }
 
-/// Writes the samples whole or not at all, in their order. Times are rounded to f16 as in SHD: to 0.5 ms between 0.5 and 1 s.
+/// Writes the samples whole or not at all, in their order, each as it comes. Times are rounded to f16 as in SHD: to 0.5 ms between 0.5 and 1 s.
 ///
 /// # Errors
 /// `Input` for a sample with as many times as it has not units, or a unit, label or speaker beyond `names`; `File` when the file
@@ -52,19 +53,19 @@ pub struct Names {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_spikes(path: &Path, names: &Names, samples: impl IntoIterator<Item = Result<Spikes>>) -> Result<()> {
-    let mut columns = Columns::default();
-    for (place, spikes) in samples.into_iter().enumerate() {
-        let spikes = spikes?;
-        check(place, &spikes, names)?;
-        columns.push(spikes);
-    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let cannot = |cause| Error::file("write", path, cause);
     let beside = builder().tempfile_in(folder).map_err(cannot)?;
-    columns.write(beside.path(), names).map_err(|error| cannot(std::io::Error::other(error)))?;
+    let mut file = File::new(BufWriter::new(beside.as_file())).map_err(cannot)?;
+    for (place, spikes) in samples.into_iter().enumerate() {
+        let spikes = spikes?;
+        check(place, &spikes, names)?;
+        file.push(&spikes).map_err(cannot)?;
+    }
+    file.finish(names).map_err(cannot)?;
     beside.as_file().sync_all().map_err(cannot)?;
     beside.persist(path).map_err(|failed| cannot(failed.error))?;
     Ok(())
@@ -99,60 +100,62 @@ fn check(place: usize, spikes: &Spikes, names: &Names) -> Result<()> {
     Ok(())
 }
 
-/// An f16 as HDF5 knows it.
-#[derive(Clone, Copy)]
-struct Half(#[expect(dead_code, reason = "written as bytes")] f16);
-
-impl H5Type for Half {
-    fn hdf5_type() -> DatatypeMessage {
-        DatatypeMessage::f16_type()
-    }
-
-    fn element_size() -> usize {
-        2
-    }
+/// The file that is being written. Of each sample stays where its spikes are.
+struct File<W> {
+    writer: Writer<W>,
+    times: Vec<Reference>,
+    units: Vec<Reference>,
+    labels: Vec<u8>,
+    speakers: Vec<u8>,
 }
 
-#[derive(Default)]
-struct Columns {
-    times: Vec<Vec<Half>>,
-    units: Vec<Vec<u16>>,
-    labels: Vec<u16>,
-    speakers: Vec<u16>,
-}
-
-impl Columns {
-    fn push(&mut self, spikes: Spikes) {
-        self.times.push(spikes.times.iter().map(|time| Half(f16::from_f32(*time))).collect());
-        self.units.push(spikes.units);
-        self.labels.push(spikes.label);
-        self.speakers.push(spikes.speaker);
+impl<W: Write + Seek> File<W> {
+    fn new(out: W) -> io::Result<File<W>> {
+        let (times, units, labels, speakers) = Default::default();
+        Ok(File { writer: Writer::new(out)?, times, units, labels, speakers })
     }
 
-    fn write(&self, path: &Path, names: &Names) -> rust_hdf5::Result<()> {
-        let file = H5File::create(path)?;
-        let root = file.root_group();
-        let spikes = root.create_group("spikes")?;
-        spikes.write_vlen_numeric("times", &slices(&self.times))?;
-        spikes.write_vlen_numeric("units", &slices(&self.units))?;
-        let count = [self.labels.len()];
-        file.new_dataset::<u16>().shape(count).create("labels")?.write_raw(&self.labels)?;
-        let extra = root.create_group("extra")?;
-        extra.new_dataset::<u16>().shape(count).create("speaker")?.write_raw(&self.speakers)?;
-        for (name, texts) in [("keys", &names.classes), ("speakers", &names.speakers)] {
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            if !texts.is_empty() {
-                extra.write_vlen_strings(name, &texts)?;
-            }
+    fn push(&mut self, spikes: &Spikes) -> io::Result<()> {
+        let items = u32::try_from(spikes.times.len()).map_err(io::Error::other)?;
+        let times: Vec<u8> = spikes.times.iter().flat_map(|time| f16::from_f32(*time).to_le_bytes()).collect();
+        self.times.push(self.writer.element(items, &times)?);
+        let units: Vec<u8> = spikes.units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        self.units.push(self.writer.element(items, &units)?);
+        self.labels.extend(spikes.label.to_le_bytes());
+        self.speakers.extend(spikes.speaker.to_le_bytes());
+        Ok(())
+    }
+
+    fn finish(mut self, names: &Names) -> io::Result<()> {
+        let count = self.times.len();
+        let times = self.writer.variable(Type::F16, &self.times)?;
+        let units = self.writer.variable(Type::U16, &self.units)?;
+        let (spikes, tables) = self.writer.group(&[("times", times, None), ("units", units, None)])?;
+        let labels = self.writer.data(Type::U16, count, &self.labels)?;
+        // In the order of their names, as links of a group are.
+        let mut extra = Vec::new();
+        if !names.classes.is_empty() {
+            extra.push(("keys", self.texts(&names.classes)?, None));
         }
-        file.set_attr_string("channels", &names.channels.to_string())?;
-        if let Some(train) = names.train {
-            file.set_attr_string("train", &train.to_string())?;
+        extra.push(("speaker", self.writer.data(Type::U16, count, &self.speakers)?, None));
+        if !names.speakers.is_empty() {
+            extra.push(("speakers", self.texts(&names.speakers)?, None));
         }
-        file.close()
+        let (extra, extra_tables) = self.writer.group(&extra)?;
+        let mut attributes = vec![("channels", names.channels.to_string())];
+        attributes.extend(names.train.map(|train| ("train", train.to_string())));
+        let links = [("extra", extra, Some(extra_tables)), ("labels", labels, None), ("spikes", spikes, Some(tables))];
+        self.writer.finish(&links, &attributes).map(drop)
     }
-}
 
-fn slices<T>(columns: &[Vec<T>]) -> Vec<&[T]> {
-    columns.iter().map(Vec::as_slice).collect()
+    /// Texts as long as the longest.
+    fn texts(&mut self, texts: &[String]) -> io::Result<u64> {
+        let length = texts.iter().map(String::len).max().unwrap_or(0).max(1);
+        let mut bytes = Vec::new();
+        for text in texts {
+            bytes.extend(text.as_bytes());
+            bytes.resize(bytes.len() + length - text.len(), 0);
+        }
+        self.writer.data(Type::Text(length as u32), texts.len(), &bytes)
+    }
 }

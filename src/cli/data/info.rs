@@ -1,26 +1,174 @@
 //! `spiq data info`: what a data set holds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spiq::Result;
+use serde_json::{Value, json};
+use spiq::data::replace_file;
+use spiq::{Result, display, table};
+use spiq_events::{Sensor, Spread, Survey};
 
+use super::super::progress::Samples;
 use super::super::screen;
 
-/// Show what a data set holds: samples, classes, lengths, rates
+/// Show what a data set of recordings holds: samples, classes, lengths, rates, events by channel
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// A file or a folder of recordings
     path: PathBuf,
+    /// Print a JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Draw it too: samples by class, lengths, events by sample and by channel
+    #[arg(long, value_name = "F.svg")]
+    picture: Option<PathBuf>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// Those of reading.
+/// Those of reading; of kind `File` when the picture cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let mut collection = spiq_events::open(&arguments.path)?;
-    let events = collection.try_fold(0, |sum, sample| sample.map(|sample| sum + sample.events.len()))?;
-    let description = collection.description();
-    screen::print(&format!("{}: {} samples, {events} events\n", description.format, description.count))
+    let mut progress = Samples::default();
+    let collection = spiq_events::open(&arguments.path)?;
+    let survey = spiq_events::survey(collection, &mut |done, total| progress.update(done, total))?;
+    drop(progress);
+    if let Some(picture) = &arguments.picture {
+        let name = arguments.path.file_name().unwrap_or_default().display();
+        let drawn = display::survey(&survey, &format!("{name}: {}", heading(&survey)));
+        replace_file(picture, drawn.svg().as_bytes())?;
+    }
+    let text = if arguments.json { as_json(&survey) } else { as_text(&survey, &arguments.path) };
+    screen::print(&text)
+}
+
+fn heading(survey: &Survey) -> String {
+    let description = &survey.description;
+    let train = description.train.map_or_else(String::new, |train| {
+        format!(" ({train} to train, {} to test)", description.count.saturating_sub(train))
+    });
+    format!("{}, {} samples{train}", description.format, description.count)
+}
+
+/// A sensor in words.
+pub fn sensor(sensor: Sensor) -> String {
+    let polarities = if sensor.polarities == 2 { ", 2 polarities" } else { "" };
+    match sensor.height {
+        1 => format!("{} channels{polarities}", sensor.width),
+        height => format!("{} x {height} pixels{polarities}", sensor.width),
+    }
+}
+
+fn as_text(survey: &Survey, path: &Path) -> String {
+    let description = &survey.description;
+    let mut text = format!("{}: {}\n", path.display(), heading(survey));
+    let counted = [(description.classes.len(), "classes"), (description.speakers.len(), "speakers")];
+    let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+    text += &format!("{}{}\n\n", sensor(description.sensor), counted.collect::<String>());
+    let row = |(name, spread): (&str, Spread)| {
+        let numbers = [spread.min, spread.median, spread.mean, spread.max].map(number);
+        [vec![name.to_owned()], numbers.to_vec()].concat()
+    };
+    let rows: Vec<Vec<String>> = spreads(survey).map(row).to_vec();
+    text += &table::aligned(&["", "smallest", "median", "mean", "largest"], &rows);
+    let silent = survey.by_channel.iter().filter(|events| **events == 0).count();
+    let rises = percent(survey.rises as f64 / survey.events().max(1) as f64);
+    text += &format!("\n{} events; {silent} of {} channels have none", survey.events(), survey.by_channel.len());
+    text += &if description.sensor.polarities == 2 { format!("; {rises} rise\n") } else { "\n".to_owned() };
+    if survey.without_time > 0 {
+        text += &format!("{} events left out, since their time is NaN, infinite or before 0\n", survey.without_time);
+    }
+    if survey.sorted > 0 {
+        text += &format!("{} samples were not in the order of their times, and were sorted\n", survey.sorted);
+    }
+    for (head, names, of) in groups(survey) {
+        text += &format!("\n{}", group(survey, head, names, of));
+    }
+    text
+}
+
+/// Numbers of each sample, or of each channel.
+fn spreads(survey: &Survey) -> [(&'static str, Spread); 4] {
+    let samples = || survey.samples.iter();
+    let rates = samples().filter(|sample| sample.seconds > 0.0).map(|sample| sample.events as f64 / sample.seconds);
+    let count = survey.samples.len().max(1) as f64;
+    [
+        ("seconds of a sample", Spread::of(samples().map(|sample| sample.seconds))),
+        ("events of a sample", Spread::of(samples().map(|sample| sample.events as f64))),
+        ("events a second", Spread::of(rates)),
+        ("events of a channel in a sample", Spread::of(survey.by_channel.iter().map(|events| *events as f64 / count))),
+    ]
+}
+
+type Of = fn(&spiq_events::Surveyed) -> Option<u32>;
+
+/// What samples are grouped by.
+fn groups(survey: &Survey) -> Vec<(&'static str, &[String], Of)> {
+    let description = &survey.description;
+    let all: [(&str, &[String], Of); 2] = [
+        ("class", &description.classes, |sample| sample.label),
+        ("speaker", &description.speakers, |sample| sample.speaker),
+    ];
+    all.into_iter().filter(|(_, names, _)| !names.is_empty()).collect()
+}
+
+fn group(survey: &Survey, head: &str, names: &[String], of: Of) -> String {
+    let row = |(place, name): (usize, &String)| {
+        let own = || survey.samples.iter().filter(|sample| of(sample) == Some(place as u32));
+        let train = survey.description.train.unwrap_or(0);
+        let trains = survey.samples.iter().take(train).filter(|sample| of(sample) == Some(place as u32)).count();
+        let count = own().count();
+        let mean = |value: fn(&spiq_events::Surveyed) -> f64| own().map(value).sum::<f64>() / count.max(1) as f64;
+        let means = [mean(|sample| sample.events as f64), mean(|sample| sample.seconds)].map(number);
+        let counts = [count, trains].map(|count| count.to_string());
+        [vec![name.clone()], counts.to_vec(), means.to_vec()].concat()
+    };
+    let rows: Vec<Vec<String>> = names.iter().enumerate().map(row).collect();
+    table::aligned(&[head, "samples", "to train", "mean events", "mean seconds"], &rows)
+}
+
+/// With three or four digits that mean something.
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size == size.round() && size < 1e15 => format!("{value:.0}"),
+        size if size < 10.0 => format!("{value:.3}"),
+        size if size < 1000.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn as_json(survey: &Survey) -> String {
+    let description = &survey.description;
+    let Sensor { width, height, polarities } = description.sensor;
+    let spread = |(_, spread): (&str, Spread)| json!({ "min": spread.min, "median": spread.median, "mean": spread.mean, "max": spread.max });
+    let [seconds, events, rate, channel] = spreads(survey).map(spread);
+    let grouped = |names: &[String], of: Of| -> Value {
+        let entry = |(place, name): (usize, &String)| {
+            let own = || survey.samples.iter().filter(|sample| of(sample) == Some(place as u32));
+            json!({ "name": name, "samples": own().count(), "events": own().map(|sample| sample.events).sum::<u64>() })
+        };
+        names.iter().enumerate().map(entry).collect()
+    };
+    let object = json!({
+        "format": description.format,
+        "samples": description.count,
+        "train": description.train,
+        "sensor": { "width": width, "height": height, "polarities": polarities },
+        "classes": grouped(&description.classes, |sample| sample.label),
+        "speakers": grouped(&description.speakers, |sample| sample.speaker),
+        "events": survey.events(),
+        "rises": survey.rises,
+        "without_time": survey.without_time,
+        "sorted_samples": survey.sorted,
+        "seconds_of_a_sample": seconds,
+        "events_of_a_sample": events,
+        "events_a_second": rate,
+        "events_of_a_channel_in_a_sample": channel,
+        "events_by_channel": survey.by_channel,
+    });
+    format!("{}\n", serde_json::to_string_pretty(&object).expect("strings and numbers"))
 }

@@ -1,8 +1,11 @@
 //! `spiq data`: recordings of event cameras and cochleas. One file a subcommand.
 
 mod cochlea;
+mod convert;
+mod fetch;
 mod info;
 mod make;
+mod show;
 
 use clap::{Args, Subcommand};
 use spiq::Result;
@@ -10,10 +13,17 @@ use spiq::Result;
 const EXAMPLES: &str = "\
 Examples:
   spiq data cochlea recordings.zip --output spoken.h5
+  spiq data fetch shd
   spiq data make --output made.h5 --samples 500
-  spiq data info made.h5";
+  spiq data info made.h5 --picture made.svg
+  spiq data show made.h5 --sample 3
+  spiq data convert made.h5 --output made.safetensors --bins 100 --dt 0.01 --channels 140
 
-/// Look at recordings, convert them, make them, fetch them
+What is read: HDF5 in the layout of SHD and SSC (.h5), N-MNIST (folders 0 to 9 of .bin), DVS Gesture (.npy, AEDAT 3.1),
+AEDAT 4, NumPy's .npy and .npz with (x, y, p, t) or (t, unit); a folder of any of them, whose folders are the classes.
+`spiq train --data` reads them too.";
+
+/// Recordings of events: look at them, convert them, make them up, download them
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -25,7 +35,10 @@ pub struct Arguments {
 enum Action {
     Cochlea(cochlea::Arguments),
     Info(info::Arguments),
+    Show(show::Arguments),
+    Convert(convert::Arguments),
     Make(make::Arguments),
+    Fetch(fetch::Arguments),
 }
 
 /// Runs the command.
@@ -36,6 +49,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
         Action::Cochlea(arguments) => cochlea::run(arguments),
         Action::Info(arguments) => info::run(arguments),
+        Action::Show(arguments) => show::run(arguments),
+        Action::Convert(arguments) => convert::run(arguments),
         Action::Make(arguments) => make::run(arguments),
+        Action::Fetch(arguments) => fetch::run(arguments),
     }
 }

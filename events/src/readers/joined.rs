@@ -1,0 +1,63 @@
+//! Several files as one collection: the training part, then the others.
+
+use crate::collection::{Collection, Description, Sample};
+use crate::error::{Error, Result};
+
+/// Collections one after the other.
+pub struct Joined {
+    parts: Vec<Box<dyn Collection>>,
+    description: Description,
+    /// The part that is read.
+    part: usize,
+}
+
+impl Joined {
+    /// Of parts with the same sensor, classes and speakers; the first trains where there are several.
+    ///
+    /// # Errors
+    /// `Input` where they do not fit, or there is none.
+    pub fn new(parts: Vec<Box<dyn Collection>>) -> Result<Joined> {
+        let mut descriptions = parts.iter().map(|part| part.description());
+        let mut description =
+            descriptions.next().cloned().ok_or_else(|| Error::input("no part of a data set is there"))?;
+        for other in descriptions {
+            if other.sensor != description.sensor || other.classes != description.classes {
+                return Err(Error::input(
+                    "the training and the test file differ in their sensors or classes; name one of them",
+                ));
+            }
+            if description.speakers.len() < other.speakers.len() {
+                description.speakers.clone_from(&other.speakers);
+            }
+        }
+        if parts.len() > 1 {
+            description.train = Some(description.count);
+            description.count = parts.iter().map(|part| part.description().count).sum();
+        }
+        Ok(Joined { parts, description, part: 0 })
+    }
+}
+
+impl Iterator for Joined {
+    type Item = Result<Sample>;
+
+    fn next(&mut self) -> Option<Result<Sample>> {
+        loop {
+            match self.parts.get_mut(self.part)?.next() {
+                Some(sample) => return Some(sample),
+                None => self.part += 1,
+            }
+        }
+    }
+}
+
+impl Collection for Joined {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        self.part = 0;
+        self.parts.iter_mut().try_for_each(|part| part.restart())
+    }
+}

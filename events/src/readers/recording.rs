@@ -1,0 +1,132 @@
+//! One recording a file: which format a file is of, by its name and first bytes, and its events.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use super::{aedat3, aedat4, nmnist, numpy, order};
+use crate::collection::Mended;
+use crate::error::{Error, Result};
+use crate::events::{Events, Sensor};
+
+/// A format with one recording a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// N-MNIST's `.bin`.
+    Nmnist,
+    /// `.npy` or `.npz`.
+    NumPy,
+    /// AEDAT 3.1.
+    Aedat3,
+    /// AEDAT 4.
+    Aedat4,
+}
+
+/// The events of a file, in order.
+#[derive(Debug)]
+pub struct Recording {
+    pub events: Events,
+    /// What the file says of its sensor.
+    pub sensor: Option<Sensor>,
+    pub mended: Mended,
+}
+
+/// What a reader makes of bytes: events as they come, and the sensor where the file says it; or the end of a sentence.
+pub type Read1 = std::result::Result<(Events, Option<Sensor>), String>;
+
+impl Format {
+    /// The format of a file, by its extension; AEDAT's two by their first line.
+    ///
+    /// # Errors
+    /// `File` when it cannot be read.
+    pub fn of(path: &Path) -> Result<Option<Format>> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        match extension.to_ascii_lowercase().as_str() {
+            "bin" => Ok(Some(Format::Nmnist)),
+            "npy" | "npz" => Ok(Some(Format::NumPy)),
+            "aedat" | "aedat4" => {
+                let mut start = Vec::new();
+                let read = File::open(path).and_then(|file| file.take(12).read_to_end(&mut start));
+                read.map_err(|cause| Error::file("read", path, cause))?;
+                Ok(Some(if start == *aedat4::MAGIC { Format::Aedat4 } else { Format::Aedat3 }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Nmnist => "N-MNIST",
+            Format::NumPy => "NumPy",
+            Format::Aedat3 => "AEDAT 3.1",
+            Format::Aedat4 => "AEDAT 4",
+        }
+    }
+
+    /// Reads a file whole. Its events lie within the sensor that it names, or within `sensor`.
+    ///
+    /// # Errors
+    /// `File` when it cannot be read, `Input` when it is damaged.
+    pub fn read(self, path: &Path, sensor: Option<Sensor>) -> Result<Recording> {
+        let refused =
+            |reason: String| Error::input(format!("{} cannot be read as {}: {reason}", path.display(), self.name()));
+        let file = File::open(path).map_err(|cause| Error::file("read", path, cause))?;
+        let mut file = BufReader::new(file);
+        let read = match self {
+            Format::Nmnist => nmnist::read(&mut file),
+            Format::NumPy => numpy::read(file),
+            Format::Aedat3 => aedat3::read(&mut file),
+            Format::Aedat4 => aedat4::read(&mut file),
+        };
+        let (mut events, named) = read.map_err(refused)?;
+        if let Some(sensor) = named.or(sensor) {
+            check_within(&events, sensor).map_err(refused)?;
+        }
+        let mended = Mended { without_time: drop_untimed(&mut events), sorted: order::sort(&mut events) };
+        Ok(Recording { events, sensor: named, mended })
+    }
+}
+
+/// Leaves out the events before 0; says how many there were.
+fn drop_untimed(events: &mut Events) -> u64 {
+    let before = events.len();
+    if events.t.iter().any(|t| *t < 0) {
+        let mut kept = Events::default();
+        for place in (0..before).filter(|place| events.t[*place] >= 0) {
+            kept.push(events.t[place], events.x[place], events.y[place], events.p[place]);
+        }
+        *events = kept;
+    }
+    (before - events.len()) as u64
+}
+
+fn check_within(events: &Events, sensor: Sensor) -> std::result::Result<(), String> {
+    let Sensor { width, height, .. } = sensor;
+    match events.x.iter().zip(&events.y).position(|(x, y)| *x >= width || *y >= height) {
+        None => Ok(()),
+        Some(place) if height == 1 => Err(format!(
+            "event {place} is in channel {}, but there are {width} channels (0 to {})",
+            events.x[place],
+            width - 1
+        )),
+        Some(place) => Err(format!(
+            "event {place} is at x = {}, y = {}, but the sensor has {width} columns and {height} rows",
+            events.x[place], events.y[place]
+        )),
+    }
+}
+
+/// The smallest sensor of which events can be.
+pub fn sensor_of(events: &Events) -> Sensor {
+    let beyond = |places: &[u16]| places.iter().max().map_or(1, |largest| largest.saturating_add(1));
+    let polarities = if events.p.contains(&false) { 2 } else { 1 };
+    Sensor { width: beyond(&events.x), height: beyond(&events.y), polarities }
+}
+
+/// The bytes of a file; they grow with what there is.
+pub fn all(file: &mut impl Read) -> std::result::Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|cause| cause.to_string())?;
+    Ok(bytes)
+}

@@ -1,0 +1,117 @@
+//! What a collection holds: how long its recordings are, how many events they have, and where.
+
+use super::collection::{Collection, Description, Mended};
+use super::error::Result;
+use super::events::{Events, Sensor};
+
+/// Counts over all samples of a collection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Survey {
+    /// The collection.
+    pub description: Description,
+    /// Each sample, in the order of the file.
+    pub samples: Vec<Surveyed>,
+    /// Events of each channel, of both polarities; of a sensor with rows, row by row.
+    pub by_channel: Vec<u64>,
+    /// Events at which the brightness rose.
+    pub rises: u64,
+    /// Events that were left out since they have no time.
+    pub without_time: u64,
+    /// Samples that were not in the order of their times.
+    pub sorted: u64,
+}
+
+/// What is counted of one sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Surveyed {
+    /// The class.
+    pub label: Option<u32>,
+    /// Who speaks or moves.
+    pub speaker: Option<u32>,
+    /// Number of events.
+    pub events: u64,
+    /// Seconds from 0 to the last event.
+    pub seconds: f64,
+}
+
+/// A few numbers for many. All are 0 where there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spread {
+    /// The smallest.
+    pub min: f64,
+    /// As many are above as below.
+    pub median: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of these numbers.
+    pub fn of(numbers: impl IntoIterator<Item = f64>) -> Spread {
+        let mut sorted: Vec<f64> = numbers.into_iter().collect();
+        sorted.sort_by(f64::total_cmp);
+        let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else { return Spread::default() };
+        let middle = |back: usize| sorted[(sorted.len() - back) / 2];
+        let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
+        Spread { min: *min, median: (middle(0).min(*max) + middle(1)) / 2.0, mean, max: *max }
+    }
+}
+
+/// Reads all samples of a collection. `progress` hears how many of how many are done.
+///
+/// # Errors
+/// Those of the collection.
+pub fn survey(mut collection: Box<dyn Collection>, progress: &mut dyn FnMut(usize, usize)) -> Result<Survey> {
+    let description = collection.description().clone();
+    let (count, sensor) = (description.count, description.sensor);
+    let channels = usize::from(sensor.width) * usize::from(sensor.height);
+    let mut survey = Survey {
+        description,
+        samples: Vec::new(),
+        by_channel: vec![0; channels],
+        rises: 0,
+        without_time: 0,
+        sorted: 0,
+    };
+    for (place, sample) in collection.by_ref().enumerate() {
+        let sample = sample?;
+        let seconds = sample.events.t.last().map_or(0.0, |t| *t as f64 / 1e6);
+        let events = sample.events.len() as u64;
+        survey.samples.push(Surveyed { label: sample.label, speaker: sample.speaker, events, seconds });
+        survey.add(&sample.events, sensor, sample.mended);
+        progress(place + 1, count);
+    }
+    Ok(survey)
+}
+
+impl Survey {
+    fn add(&mut self, events: &Events, sensor: Sensor, mended: Mended) {
+        let width = usize::from(sensor.width);
+        for (x, y) in events.x.iter().zip(&events.y) {
+            self.by_channel[usize::from(*y) * width + usize::from(*x)] += 1;
+        }
+        self.rises += events.p.iter().filter(|rises| **rises).count() as u64;
+        self.without_time += mended.without_time;
+        self.sorted += u64::from(mended.sorted);
+    }
+
+    /// Number of all events.
+    pub fn events(&self) -> u64 {
+        self.samples.iter().map(|sample| sample.events).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { min: 1.0, median: 2.0, mean: 2.0, max: 3.0 });
+        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).median, 2.5);
+        assert_eq!(Spread::of([7.0]), Spread { min: 7.0, median: 7.0, mean: 7.0, max: 7.0 });
+        assert_eq!(Spread::of([]), Spread::default());
+    }
+}

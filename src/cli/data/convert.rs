@@ -1,0 +1,53 @@
+//! `spiq data convert`: recordings as one file of frames.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use spiq::data::{Reading, holds_arrays};
+use spiq::provenance::Provenance;
+use spiq::{Error, Result};
+
+use super::super::recordings::{self, Recordings, TestSamples};
+use super::super::screen;
+
+const EXAMPLES: &str = "\
+Examples:
+  spiq data convert shd --output shd.safetensors --bins 100 --dt 0.01 --channels 140
+  spiq data convert nmnist --output nmnist.safetensors --bins 10 --transform 'Denoise(filter_time = 10000)'
+  spiq train --data shd.safetensors";
+
+/// Sum recordings into frames, and write them as one file that `spiq train --data` reads
+///
+/// The file holds `inputs` (u8 [samples, bins, …]), `labels`, `speakers` where they are known, and says how it was made. Training on
+/// it gives what training on the recordings with the same flags gives, and begins at once.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// A file or a folder of recordings
+    path: PathBuf,
+    /// The file to write
+    #[arg(long, short, value_name = "F.safetensors")]
+    output: PathBuf,
+    #[command(flatten)]
+    recordings: Recordings,
+    #[command(flatten)]
+    test: TestSamples,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of reading; of kind `Input` for a file that holds frames already; of kind `File` when the output cannot be written.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let path = &arguments.path;
+    if holds_arrays(path) && path.exists() {
+        return Err(Error::input(format!("{} holds arrays already; there is nothing to convert", path.display())));
+    }
+    let said = arguments.recordings.provenance().or(arguments.test.provenance());
+    let mut read = recordings::file(path, &said.reading()?)?;
+    let reading = Reading { binning: read.binning.take().unwrap_or_default(), ..said.reading()? };
+    Provenance::of_reading(Some(&reading)).write(&mut read.file.metadata);
+    read.file.write(&arguments.output)?;
+    let inputs = read.file.arrays.get("inputs").map_or_else(String::new, |array| array.ty().to_string());
+    screen::print(&format!("wrote {inputs} to {}\n", arguments.output.display()))
+}
