@@ -138,6 +138,8 @@ pub mod train;
 
 pub use compile::{Jit, Program, jit, trace};
 pub use error::{Error, ErrorKind, Result};
+/// Recordings: readers, transforms, frames, sound to spikes.
+pub use spiq_events as events;
 pub use spiq_hlo::{
     Array, ArrayError, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphErrors, PrintOptions,
     Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, value_and_grad, vjp, vmap,

@@ -6,6 +6,7 @@ mod fetch;
 mod mutations;
 mod packing;
 mod readers;
+mod sound;
 mod transforms;
 
 use std::path::{Path, PathBuf};

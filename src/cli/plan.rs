@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use spiq::augment::Augmentation;
 use spiq::config::ModelConfig;
-use spiq::data::{Coding, Dataset};
+use spiq::data::{Coding, Dataset, holds_arrays};
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
@@ -41,14 +41,14 @@ impl Plan {
     /// # Errors
     /// Of kind `Input` or `File`: files that are not usable or do not fit each other.
     pub fn new(arguments: &Arguments) -> Result<Plan> {
-        let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments.data.as_deref()));
+        let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments));
         let begun = arguments.resume.then(|| begun(&out)).transpose()?;
         let init = arguments.init.as_deref().map(init).transpose()?;
         // Whoever names a recipe means all of it: the checkpoint is compared with it, nothing is taken from there.
         let resumed = begun.as_ref().filter(|_| arguments.recipe.is_none()).map(|begun| begun.provenance.clone());
         let chosen = flags(arguments)?.or(resumed.unwrap_or_default());
         let chosen = chosen.or(init.as_ref().filter(|_| begun.is_none()).map(of_network).unwrap_or_default());
-        let recipe = arguments.recipe.unwrap_or(Name::Digits).recipe();
+        let recipe = recipe(arguments).recipe();
         let chosen = in_full(chosen, &recipe, arguments);
         let missing = begun.as_ref().and_then(|begun| missing(begun, &chosen));
         let device = device(&chosen, begun.as_ref())?;
@@ -145,19 +145,29 @@ fn validation(arguments: &Arguments) -> Option<Validation> {
     fold.or(arguments.validation)
 }
 
+/// The recipe that is named, or the one for the data that are.
+fn recipe(arguments: &Arguments) -> Name {
+    let of_data = |name: &&Name| arguments.data.is_some() && name.recipe().provenance().data_file == arguments.data;
+    let of_data = Name::value_variants().iter().find(of_data).copied();
+    arguments.recipe.or(of_data).unwrap_or(Name::Digits)
+}
+
 /// With the recipe for all that is still open.
 fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Provenance {
     // The recipe's rules belong to its model, its schedule and shifts to its model, data and optimizer together.
     let its_model = recipe.provenance().model;
     let own_model =
         arguments.model.is_some() || chosen.model.as_ref().is_some_and(|model| Some(model) != its_model.as_ref());
-    let own_run = own_model
-        || arguments.data.is_some()
-        || arguments.learning.optimizer.is_some()
-        || arguments.learning.learning_rate.is_some();
+    let own_data = arguments.data.is_some() && arguments.data != recipe.provenance().data_file;
+    let own_run =
+        own_model || own_data || arguments.learning.optimizer.is_some() || arguments.learning.learning_rate.is_some();
     let mut rest = recipe.provenance();
     if own_model {
         rest.rules = Some(Rules::default());
+    }
+    if arguments.data.as_deref().is_some_and(holds_arrays) {
+        // Arrays are frames already.
+        (rest.bins, rest.dt, rest.elements) = (None, None, None);
     }
     if own_run {
         (rest.schedule, rest.shift) = (Some(CONSTANT.to_owned()), Some(0.0));
@@ -265,8 +275,9 @@ fn encoded(data: Dataset, arguments: &Arguments, chosen: &Provenance) -> Result<
     }
 }
 
-/// Where the results of a data file go.
-pub fn default_folder(data: Option<&Path>) -> PathBuf {
-    let name = data.and_then(Path::file_stem).unwrap_or("digits".as_ref());
-    Path::new("runs").join(name)
+/// Where the results of a run go that names no folder: by its data.
+pub fn default_folder(arguments: &Arguments) -> PathBuf {
+    let of_recipe = recipe(arguments).recipe().provenance().data_file;
+    let data = arguments.data.as_deref().or(of_recipe.as_deref());
+    Path::new("runs").join(data.and_then(Path::file_stem).unwrap_or("digits".as_ref()))
 }

@@ -24,6 +24,8 @@ const EXAMPLES: &str = "\
 Examples:
   spiq train                                                   the built-in digits, int8 weights and activations
   spiq train --rules none --out runs/fp32                      the same in full precision
+  spiq train --recipe speech                                   the built-in spoken digits, as spikes of a cochlea
+  spiq train --recipe speech --test-speaker theo               tested on a voice that is not heard in training
   spiq train --model model.toml --data spikes.safetensors --rules rules.toml --epochs 50
   spiq train --model model.toml --data shd_train.h5 --test-data shd_test.h5 --bins 100 --dt 0.01 --channels 140
   spiq train --resume --out runs/fp32                          go on after Ctrl-C; all else is in the checkpoint
@@ -61,8 +63,8 @@ pub struct Arguments {
     /// The network [default: that of --init, if it says it, else the recipe's]
     #[arg(long, value_name = "M.toml")]
     pub(super) model: Option<PathBuf>,
-    /// Samples and labels: a safetensors file, or recordings of events (SHD, SSC, N-MNIST, DVS Gesture, …) [default: the built-in
-    /// digits]
+    /// Samples and labels: a safetensors file, recordings of events (SHD, SSC, N-MNIST, DVS Gesture, …), or `speech`, the built-in
+    /// spoken digits [default: the recipe's, the built-in digits]
     #[arg(long, value_name = "DATA")]
     pub(super) data: Option<PathBuf>,
     /// What is quantized and how: a file; `int8`, or `int4,int8`, for all weights and activations; `none` for full precision
@@ -72,7 +74,7 @@ pub struct Arguments {
     /// Start from these parameters [default: drawn at random, as flax and Spyx do]
     #[arg(long, value_name = "P.safetensors")]
     pub(super) init: Option<PathBuf>,
-    /// Where everything else comes from [default: digits]
+    /// Where everything else comes from [default: digits; speech with --data speech]
     #[arg(long, value_enum)]
     pub(super) recipe: Option<recipe::Name>,
     /// How numbers are rounded [default: as in the training of --init, if it says it, else exact]
@@ -142,7 +144,7 @@ pub struct Arguments {
     #[arg(long)]
     pub(super) tensorboard: bool,
     /// Folder of the results, made if it is missing; results of an earlier run there are replaced [default: runs/digits,
-    /// or runs/NAME for a data file NAME.safetensors]
+    /// runs/speech, or runs/NAME for a data file NAME.safetensors]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// Go on from the checkpoint in the folder of the results; the end is bit for bit that of a run without interruption. What no
@@ -191,7 +193,7 @@ impl Arguments {
 
 /// A run for each seed and each fold.
 fn run_several(arguments: &Arguments) -> Result<()> {
-    let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments.data.as_deref()));
+    let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments));
     let seeds: Vec<Option<i64>> = match &arguments.seeds {
         Some(seeds) => seeds.0.iter().copied().map(Some).collect(),
         None => vec![arguments.seed],

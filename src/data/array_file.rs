@@ -107,11 +107,11 @@ fn dtype_key(name: &str) -> String {
 }
 
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    // A device or a pipe need never end.
-    if !file.metadata()?.is_file() {
+    // A device or a pipe need never end, and opening one need not either.
+    if !path.metadata()?.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));
     }
+    let mut file = File::open(path)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use spiq_events::{Binning, SPEECH};
 use spiq_hlo::Array;
 
 use super::array_file::ArrayFile;
@@ -16,6 +17,8 @@ use crate::random::Key;
 const DIGITS: &[u8] = include_bytes!("../../data/digits.safetensors");
 /// The digits' first images, by other writers than the last ones.
 const DIGITS_TRAIN: usize = 1437;
+/// Frames of 14 ms, in which a neuron hears a word as it hears a gesture; all but a spike in ten thousand lies in 64 of them.
+pub const SPEECH_BINNING: Binning = Binning { bins: Some(64), dt: Some(0.014), channels: None, presence: false };
 /// The metadata entry that says how many of the first samples train.
 pub(super) const TRAIN: &str = "train";
 /// The metadata entry that says how many of those after them are for validation.
@@ -137,6 +140,16 @@ impl Dataset {
     pub fn digits() -> Dataset {
         let file = ArrayFile::parse(DIGITS, "the built-in digits").expect("the built-in digits are whole");
         Dataset::from_file(&file, "the built-in digits", Some(10)).expect("the built-in digits are valid")
+    }
+
+    /// 2,500 recordings of the spoken digits 0 to 9 by five speakers, as counts of spikes in 140 channels and [`SPEECH_BINNING`]'s
+    /// frames: 10 classes. The first 2,250 train, the last 250 test. `Dataset::read("speech", …)` takes other frames, or keeps a
+    /// speaker for the test.
+    ///
+    /// Source: Jakobovski et al., Free Spoken Digit Dataset, through [`spiq_events::sound::speech_cochlea`]; CC BY-SA 4.0.
+    pub fn speech() -> Dataset {
+        let reading = Reading { binning: SPEECH_BINNING, ..Reading::default() };
+        Dataset::read(SPEECH.as_ref(), &reading, Some(10), &mut |_, _| {}).expect("the built-in spikes are valid")
     }
 
     /// Whether these are the built-in images, whichever file they came from.

@@ -13,7 +13,7 @@ mod replace_file;
 
 pub use array_file::ArrayFile;
 pub use coding::Coding;
-pub use dataset::Dataset;
+pub use dataset::{Dataset, SPEECH_BINNING};
 pub(crate) use encode::{Encoding, TEST_GROUP, encoded_features, group_key, test_key};
 pub use encoder::{Code, Encoder};
 pub use inputs::Inputs;

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use spiq_events::{Binning, Known, Packed, Pipeline};
+use spiq_events::{Binning, Known, Packed, Pipeline, SPEECH};
 use spiq_hlo::{Array, DType, TensorType};
 
 use super::array_file::ArrayFile;
@@ -123,7 +123,7 @@ impl ReadFile {
 pub fn holds_arrays(path: &Path) -> bool {
     // A data set of the field that is not there is asked for by its name.
     let is_missing = Known::named(&path.to_string_lossy()).is_some() && !path.exists();
-    if path.is_dir() || is_missing {
+    if path.is_dir() || is_missing || path.as_os_str() == SPEECH {
         return false;
     }
     // A pipe need never begin; what is no file is refused there.

@@ -42,7 +42,10 @@ impl Provenance {
     }
 }
 
-/// The path from anywhere.
+/// The path from anywhere; built-in data have a name.
 pub(crate) fn absolute(path: &Path) -> std::path::PathBuf {
+    if path.as_os_str() == spiq_events::SPEECH {
+        return path.to_owned();
+    }
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

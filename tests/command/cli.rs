@@ -464,7 +464,7 @@ fn wrong_flags_are_refused() {
         ("train --learning-rate NaN", "positive number"),
         ("train --learning-rate 0", "positive number"),
         ("train --shift 0.7", "from 0 to 0.5"),
-        ("train --optimizer sg", "possible values: lion, adam, adamw, sgd"),
+        ("train --optimizer sg", "did you mean `sgd`? known are lion, adam, adamw, sgd"),
         ("train --numerics none", "possible values: exact, qwix"),
         ("train --device abacus", "possible values: cpu, cuda, tpu"),
         ("train --seed one", "--seed"),
@@ -501,7 +501,7 @@ fn unusable_array_files_are_refused() {
         folder.refuses(&format!("{TRAIN} --init {file}"), &file);
     }
     folder.refuses(&PREDICT.replace("data.safetensors", "missing.safetensors"), "cannot read missing.safetensors");
-    folder.refuses(&PREDICT.replace("data.safetensors", "."), "not a regular file");
+    folder.refuses(&PREDICT.replace("data.safetensors", "."), "holds no recordings");
 }
 
 #[test]

@@ -15,5 +15,6 @@ mod recordings;
 mod resume;
 mod settings;
 mod several;
+mod speech;
 mod train;
 mod training;

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use super::collection::Collection;
 use super::error::{Error, Result};
+use super::sound;
 use recording::Format;
 
 pub use known::{Archive, KNOWN, Known};
@@ -31,7 +32,10 @@ const PARTS: [&[&str]; 3] = [&["train"], &["valid", "validation"], &["test"]];
 const FORMATS: &str =
     "HDF5 in the layout of SHD (.h5), N-MNIST (.bin), NumPy (.npy, .npz), AEDAT 3.1 and 4 (.aedat, .aedat4)";
 
-/// The collection at a path: a file, or a folder of them, whose contents say the format.
+/// The name of the built-in spoken digits where a path is wanted; a file of that name is `./speech`.
+pub const SPEECH: &str = "speech";
+
+/// The collection at a path: a file, or a folder of them, whose contents say the format; or the built-in one that is named [`SPEECH`].
 ///
 /// | path | samples |
 /// |---|---|
@@ -48,6 +52,9 @@ const FORMATS: &str =
 /// `File` when it cannot be read, `Input` when it is of no known format or damaged. Where a data set of the field is named that is
 /// not there, the message says where it comes from.
 pub fn open(path: &Path) -> Result<Box<dyn Collection>> {
+    if path.as_os_str() == SPEECH {
+        return Ok(Box::new(sound::speech()));
+    }
     match Known::named(&path.to_string_lossy()) {
         Some(known) if !path.exists() => Err(Error::input(known.missing(path))),
         _ if path.is_dir() => folder(path),
@@ -57,7 +64,12 @@ pub fn open(path: &Path) -> Result<Box<dyn Collection>> {
 
 fn file(path: &Path) -> Result<Box<dyn Collection>> {
     let mut start = Vec::new();
-    let opened = File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
+    // Opening a pipe need never end.
+    let is_file = path.metadata().and_then(|meta| match meta.is_file() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    });
+    let opened = is_file.and_then(|()| File::open(path)).and_then(|file| file.take(8).read_to_end(&mut start));
     opened.map_err(|cause| Error::file("read", path, cause))?;
     if start == HDF5 {
         return Ok(Box::new(shd::Shd::open(path)?));

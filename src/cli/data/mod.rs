@@ -1,5 +1,6 @@
 //! `spiq data`: recordings of event cameras and cochleas. One file a subcommand.
 
+mod cochlea;
 mod convert;
 mod fetch;
 mod info;
@@ -11,6 +12,7 @@ use spiq::Result;
 
 const EXAMPLES: &str = "\
 Examples:
+  spiq data cochlea recordings.zip --output spoken.h5
   spiq data fetch shd
   spiq data make --output made.h5 --samples 500
   spiq data info made.h5 --picture made.svg
@@ -31,6 +33,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    Cochlea(cochlea::Arguments),
     Info(info::Arguments),
     Show(show::Arguments),
     Convert(convert::Arguments),
@@ -44,6 +47,7 @@ enum Action {
 /// Those of the subcommand.
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
+        Action::Cochlea(arguments) => cochlea::run(arguments),
         Action::Info(arguments) => info::run(arguments),
         Action::Show(arguments) => show::run(arguments),
         Action::Convert(arguments) => convert::run(arguments),

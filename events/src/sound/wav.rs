@@ -1,0 +1,63 @@
+//! WAV files. Knows nothing of spikes.
+
+use std::io::Cursor;
+
+use hound::{SampleFormat, WavReader};
+
+use crate::error::{Error, Result};
+
+/// One channel of sound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sound {
+    /// The samples, from -1 to 1.
+    pub samples: Vec<f32>,
+    /// Samples a second.
+    pub rate: u32,
+}
+
+impl Sound {
+    /// The sound of a WAV file's contents: integers of 8 to 32 bits or floats of 32, several channels as their mean. `source`
+    /// names it in messages.
+    ///
+    /// # Errors
+    /// `Input` for contents that are no such WAV file, are cut off, have no samples, or samples that are not finite.
+    pub fn parse(bytes: &[u8], source: &str) -> Result<Sound> {
+        let broken = |cause: hound::Error| Error::input(format!("{source} {}", reason(&cause)));
+        let mut reader = WavReader::new(Cursor::new(bytes)).map_err(broken)?;
+        let spec = reader.spec();
+        let wide: std::result::Result<Vec<f32>, _> = match spec.sample_format {
+            SampleFormat::Float => reader.samples::<f32>().collect(),
+            SampleFormat::Int => {
+                let scale = 2f32.powi(1 - i32::from(spec.bits_per_sample));
+                reader.samples::<i32>().map(|sample| sample.map(|sample| sample as f32 * scale)).collect()
+            }
+        };
+        let wide = wide.map_err(broken)?;
+        if wide.is_empty() || spec.sample_rate == 0 {
+            return Err(Error::input(format!("{source} has no sound in it; take it away or record it again")));
+        }
+        if let Some(place) = wide.iter().position(|sample| !sample.is_finite()) {
+            return Err(Error::input(format!("{source} holds {} as sample {place}; record it again", wide[place])));
+        }
+        let channels = usize::from(spec.channels);
+        let mean = |frame: &[f32]| frame.iter().sum::<f32>() / channels as f32;
+        Ok(Sound { samples: wide.chunks_exact(channels).map(mean).collect(), rate: spec.sample_rate })
+    }
+
+    /// Seconds.
+    pub fn duration(&self) -> f64 {
+        self.samples.len() as f64 / f64::from(self.rate)
+    }
+}
+
+/// What is wrong with a file, as the end of a sentence.
+fn reason(cause: &hound::Error) -> String {
+    match cause {
+        hound::Error::IoError(_) => "ends before its last sample; copy it again".to_owned(),
+        hound::Error::Unsupported | hound::Error::TooWide => {
+            "is coded in a way that is not read here; save it as 16-bit PCM".to_owned()
+        }
+        hound::Error::FormatError(what) => format!("is no usable WAV file ({what}); save it as 16-bit PCM"),
+        other => format!("is no usable WAV file ({other}); save it as 16-bit PCM"),
+    }
+}
