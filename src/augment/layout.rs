@@ -14,7 +14,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// That of features [channels], [height, width] or [height, width, polarity], as recordings are packed.
+    /// That of features `[channels]`, `[height, width]` or `[height, width, polarity]`, as recordings are packed.
     ///
     /// # Errors
     /// Of kind `Input` for more axes.

@@ -78,8 +78,8 @@ impl Augmentation {
         checked.map_err(|error| Error::input(error.to_string()))
     }
 
-    /// A batch [B, T, …] of booleans, s8 from 0 or f32 after all of them; the features are of this layout. `labels` are s32 [B],
-    /// the key is u32 [2]. It is as [`check_for`](Augmentation::check_for) accepts it.
+    /// A batch `[B, T, …]` of booleans, s8 from 0 or f32 after all of them; the features are of this layout. `labels` are `s32[B]`,
+    /// the key is `u32[2]`. It is as [`check_for`](Augmentation::check_for) accepts it.
     #[track_caller]
     pub fn apply(&self, key: &Tensor, layout: Layout, x: &Tensor, labels: &Tensor) -> Tensor {
         let key = GraphKey::new(key);

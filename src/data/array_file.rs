@@ -90,7 +90,7 @@ impl ArrayFile {
     /// Writes the file whole or not at all.
     ///
     /// # Errors
-    /// Of kind `File`, as [`replace_file`]; of kind `Input` for an array named `__metadata__`.
+    /// Of kind `File`, as [`replace_file`](super::replace_file()); of kind `Input` for an array named `__metadata__`.
     pub fn write(&self, path: &Path) -> Result<()> {
         if self.arrays.contains_key(METADATA) {
             return Err(Error::input(format!("cannot write {}: no array may be named {METADATA}", path.display())));
