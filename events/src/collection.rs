@@ -40,6 +40,8 @@ pub struct Description {
     pub speakers: Vec<String>,
     /// How many of the first samples train, the others test; `None` where the file does not say.
     pub train: Option<usize>,
+    /// How many of those after them are for validation; the others test.
+    pub validation: usize,
 }
 
 /// Samples in the order of the file. Each is read when it is asked for.

@@ -164,7 +164,8 @@ fn a_training_and_a_test_file_are_one_collection() {
     write("ssc_valid.h5", &[0, 0]);
     write("ssc_train.h5", &[1, 0, 1]);
     let mut read = open(folder.path()).unwrap();
-    assert_eq!((read.description().count, read.description().train), (6, Some(3)));
+    let description = read.description();
+    assert_eq!((description.count, description.train, description.validation), (6, Some(3), 2));
     let labels =
         |read: &mut Box<dyn Collection>| read.by_ref().map(|sample| sample.unwrap().label.unwrap()).collect::<Vec<_>>();
     assert_eq!(labels(&mut read), [1, 0, 1, 0, 0, 1]);

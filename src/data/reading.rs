@@ -162,8 +162,12 @@ pub fn array_file(packed: Packed) -> Result<ArrayFile> {
     }
     // A file whose samples all train, or all test, has no two parts.
     let train = description.train.filter(|train| (1..description.count).contains(train));
-    let train = train.map(|train| (TRAIN.to_owned(), train.to_string()));
-    file.metadata.extend(train);
+    if let Some(train) = train {
+        file.metadata.insert(TRAIN.into(), train.to_string());
+        if description.validation > 0 {
+            file.metadata.insert(VALIDATION.into(), description.validation.to_string());
+        }
+    }
     Ok(file)
 }
 

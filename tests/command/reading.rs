@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use spiq::data::{ArrayFile, Binning, Dataset, Reading};
 use spiq::{Array, Error, ErrorKind};
+use spiq_events::MadeUp;
 use tempfile::TempDir;
 
 /// Writes samples [N, 4, 3] whose elements say which sample they are, with the same numbers as labels.
@@ -93,4 +94,17 @@ fn arrays_have_no_bins() {
     let binning = Binning { channels: Some(2), ..Binning::default() };
     let message = refused(&path, &Reading { binning, ..Reading::default() });
     assert!(message.ends_with("holds arrays, not recordings of events; leave --channels out"), "{message}");
+}
+
+#[test]
+fn three_files_train_validate_and_test() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, samples) in [("ssc_train.h5", 10), ("ssc_valid.h5", 4), ("ssc_test.h5", 3)] {
+        let made = MadeUp { samples, events: 20, classes: 2, channels: 6, train: samples, seed: 0 };
+        made.write(&folder.path().join(name)).unwrap();
+    }
+    let data = read(folder.path(), &Reading::default()).unwrap();
+    let (train, test) = data.split().unwrap();
+    let validation = train.own_validation().expect("a part for validation");
+    assert_eq!([train.count(), validation.count(), test.count()], [10, 4, 3]);
 }

@@ -63,6 +63,7 @@ impl Plan {
             classes: self.classes,
             speakers: self.speakers,
             train: self.train,
+            validation: 0,
         };
         Ok(Files { entries: self.entries, description, scale: self.scale.unwrap_or(1), next: 0, last: None })
     }

@@ -32,6 +32,8 @@ impl Joined {
         }
         if parts.len() > 1 {
             description.train = Some(description.count);
+            // Three parts are those of SSC: for training, validation and the test.
+            description.validation = if parts.len() > 2 { parts[1].description().count } else { 0 };
             description.count = parts.iter().map(|part| part.description().count).sum();
         }
         Ok(Joined { parts, description, part: 0 })

@@ -87,6 +87,7 @@ impl Shd {
             classes: texts(&hdf5, "extra/keys").map_err(refused)?,
             speakers: texts(&hdf5, "extra/speakers").map_err(refused)?,
             train: attribute(&hdf5, "train", 0..=count).map_err(refused)?,
+            validation: 0,
         };
         let shd = Shd {
             path: path.to_owned(),

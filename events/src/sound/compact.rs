@@ -111,7 +111,8 @@ impl Compact {
             take_number(&bytes, &mut gaps).ok_or_else(broken)?;
         }
         let sensor = Sensor::cochlea(channels);
-        let description = Description { format: "spoken digits", sensor, count, classes, speakers, train };
+        let description =
+            Description { format: "spoken digits", sensor, count, classes, speakers, train, validation: 0 };
         let first = [spoken.end, gaps];
         Ok(Compact { description, bytes, counts: first[0], gaps, labels, speakers: spoken, next: 0, first })
     }

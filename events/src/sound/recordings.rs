@@ -96,6 +96,7 @@ impl Recordings {
             classes: self.classes.clone(),
             speakers: self.speakers.clone(),
             train: self.train,
+            validation: 0,
         };
         Ok(SpikeTrains { recordings: self, cochlea, description, next: 0, ready: Vec::new().into_iter() })
     }
