@@ -16,10 +16,9 @@ use spiq::train::{Checkpoint, Conditions, Evaluated, Operations, evaluate};
 use spiq::{Array, Error, Result, table};
 
 use super::choice::Device;
-use super::predict::check_folder;
 use super::recordings::{self, Recordings};
 use super::trained::{self, Trained};
-use super::{argument, client, screen};
+use super::{argument, client, output, screen};
 
 const EXAMPLES: &str = "\
 Examples, after `spiq train --out runs/digits`:
@@ -75,7 +74,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(k) = arguments.top_k.filter(|k| *k > classes) {
         return Err(Error::input(format!("--top-k is {k}, but there are {classes} classes")));
     }
-    arguments.picture.as_deref().map(check_folder).transpose()?;
+    if let Some(picture) = &arguments.picture {
+        output::check(picture, arguments.data.as_deref())?;
+        output::check_beside_runs(picture, [arguments.run.as_path()])?;
+    }
     let client = client::open(arguments.device)?;
     let Examined { evaluated, memory, on } = subject.examine(&client)?;
     let Subject { trained, network, .. } = &subject;
@@ -195,6 +197,7 @@ impl Data {
                 // Other data need not know this speaker.
                 _ = read.test_on(speaker, path);
             }
+            read.note.iter().for_each(|note| screen::note(note));
             return Ok(Data { data: Dataset::from_file(&read.file, &source, classes)?, source });
         }
         let path = run.join("checkpoint.safetensors");

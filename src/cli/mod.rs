@@ -10,6 +10,7 @@ mod evaluate;
 mod failure;
 mod inspect;
 mod learning;
+mod output;
 mod page;
 mod plan;
 mod plugin;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use spiq::augment::Augmentation;
 use spiq::config::ModelConfig;
-use spiq::data::{Coding, Dataset, holds_arrays};
+use spiq::data::{Coding, Dataset, Reading, holds_arrays};
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
@@ -239,7 +239,8 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
 /// The data, which must be of the model's sizes.
 fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Result<Dataset> {
     let own_model = arguments.model.is_some() || arguments.resume;
-    let (data, source) = match chosen.data_file.as_deref() {
+    let named = chosen.data_file.as_deref().filter(|path| path.as_os_str() != DIGITS || path.exists());
+    let (data, source) = match named {
         // The labels are checked against the classes of a model that the user has chosen, else after the features.
         Some(path) => {
             let read = recordings::dataset(path, &chosen.reading()?, own_model.then(|| network.classes()));
@@ -251,7 +252,10 @@ fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Res
                 read => (read?, path.display().to_string()),
             }
         }
-        None => (Dataset::digits(), "the built-in digits".to_owned()),
+        None => {
+            check_no_reading(chosen)?;
+            (Dataset::digits(), "the built-in digits".to_owned())
+        }
     };
     let data = encoded(data, arguments, chosen)?;
     let (classes, outputs) = (data.classes(), network.classes());
@@ -264,6 +268,20 @@ fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Res
         true => format!("{source}: {refused}"),
         false => format!("{source}: {refused}; the model is the recipe's, give another one with --model"),
     }))
+}
+
+/// The name of the built-in images where a path is wanted; a file of that name is `./digits`.
+const DIGITS: &str = "digits";
+
+/// The built-in digits are no recordings, and all of them have their part.
+fn check_no_reading(chosen: &Provenance) -> Result<()> {
+    match chosen.reading()? == Reading::default() {
+        true => Ok(()),
+        false => Err(Error::input(
+            "the built-in digits are images with a test part of their own; --bins, --dt, --channels, --presence, --transform, \
+             --test-data and --test-speaker want recordings: name them with --data",
+        )),
+    }
 }
 
 /// The data with the encoder of the flag, else that of before, where it is one for such data.

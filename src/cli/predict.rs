@@ -17,7 +17,7 @@ use super::choice::{Device, Numerics, Rounding};
 use super::evaluate::params_of;
 use super::recordings::{self, Recordings};
 use super::trained::{self, Trained};
-use super::{argument, client, screen};
+use super::{argument, client, output, screen};
 
 const EXAMPLES: &str = "\
 Example, after `spiq train`:
@@ -112,7 +112,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     let data = Data::load(arguments, &trained.provenance, &network)?;
-    check_folder(&arguments.output)?;
+    let read = [Some(&arguments.data), arguments.params.as_ref(), arguments.model.as_ref(), arguments.rules.as_ref()];
+    output::check(&arguments.output, read.into_iter().flatten().map(PathBuf::as_path))?;
+    output::check_beside_runs(&arguments.output, arguments.run.as_deref())?;
     let settings = settings(arguments, &trained.provenance, &data);
     let client = client::open(arguments.device)?;
     let weights = if stored { Weights::Stored(&params) } else { Weights::Trained(&params) };
@@ -230,14 +232,4 @@ fn said(predicted: &Predictions, data: &Data, network: &Network, output: &Path) 
         false => vec![row("accuracy", predicted.accuracy(labels, 0))],
     };
     format!("{written}{}", table::aligned(&[], &rows))
-}
-
-/// Finds out before the work whether its result can be written.
-pub(super) fn check_folder(output: &Path) -> Result<()> {
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let cannot = |cause| Error::file(output, "write", cause);
-    if output.is_dir() {
-        return Err(cannot(std::io::ErrorKind::IsADirectory.into()));
-    }
-    tempfile::NamedTempFile::new_in(folder).map(drop).map_err(cannot)
 }

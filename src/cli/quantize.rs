@@ -17,7 +17,7 @@ use spiq::{Array, Result, table};
 use super::choice::{Device, Numerics};
 use super::recordings::{self, Recordings};
 use super::trained::Trained;
-use super::{argument, client, screen};
+use super::{argument, client, output, screen};
 
 const EXAMPLES: &str = "\
 Example, after `spiq train`:
@@ -87,7 +87,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     params.extend(checkpoint.statistics());
     let inputs =
         arguments.calibrate.as_deref().map(|path| inputs(path, &arguments.recordings, &trained)).transpose()?;
-    super::predict::check_folder(&arguments.output)?;
+    let read = [
+        Some(arguments.params.as_path()),
+        arguments.model.as_deref(),
+        arguments.rules.as_deref(),
+        arguments.calibrate.as_deref(),
+    ];
+    output::check(&arguments.output, read.into_iter().flatten())?;
     let client = client::open(arguments.device)?;
     if let Some(inputs) = inputs {
         params.extend(calibrated(arguments, &trained.provenance, &client, &network, &params, &inputs)?);

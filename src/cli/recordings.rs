@@ -19,7 +19,7 @@ pub struct Recordings {
     #[arg(long, value_name = "N", value_parser = argument::count)]
     bins: Option<usize>,
     /// Seconds of a frame; later events are left out [default: as in training; else the longest recording divided by the bins]
-    #[arg(long, value_name = "S", value_parser = argument::positive)]
+    #[arg(long, value_name = "S", value_parser = argument::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
     /// Channels to sum neighbours into: 700 to 140 sums groups of 5 [default: as in training; else those of the sensor]
     #[arg(long, value_name = "N", value_parser = argument::count)]
@@ -83,6 +83,11 @@ pub struct TestSamples {
 }
 
 impl TestSamples {
+    /// The other file.
+    pub fn file(&self) -> Option<&Path> {
+        self.test_data.as_deref()
+    }
+
     /// What the flags say.
     pub fn provenance(&self) -> Provenance {
         let (test_file, test_speaker) = (self.test_data.clone(), self.test_speaker.clone());

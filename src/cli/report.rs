@@ -10,9 +10,8 @@ use spiq::{Error, Result};
 
 use super::choice::Device;
 use super::evaluate::{Examined, Subject};
-use super::predict::check_folder;
 use super::recordings::Recordings;
-use super::{client, page, screen};
+use super::{client, output, page, screen};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,7 +67,7 @@ pub struct Run {
 /// Of kind `Input` or `File`: folders without runs, files that are not usable.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let folders = folders(&arguments.runs)?;
-    check_folder(&arguments.output)?;
+    output::check_beside_runs(&arguments.output, folders.iter().map(AsRef::as_ref))?;
     let names = names(&folders);
     let client = if arguments.no_evaluation { None } else { Some(client::open(arguments.device)?) };
     let mut runs = Vec::new();

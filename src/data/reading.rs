@@ -79,7 +79,9 @@ impl Reading {
 
     fn one(&self, path: &Path, binning: &Binning, progress: &mut dyn FnMut(usize, usize)) -> Result<ReadFile> {
         if holds_arrays(path) {
-            self.refuse_for_arrays(path)?;
+            if path.exists() {
+                self.refuse_for_arrays(path)?;
+            }
             return Ok(ReadFile { file: ArrayFile::read(path)?, binning: None, note: None });
         }
         let bins = binning.bins.or(binning.dt.is_none().then_some(DEFAULT_BINS));
@@ -132,7 +134,7 @@ pub fn holds_arrays(path: &Path) -> bool {
     }
     let mut start = [0; 9];
     let begins_as_json = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start[8] == b'{';
-    begins_as_json || path.extension().is_none_or(|extension| extension == "safetensors")
+    begins_as_json || !path.exists() || path.extension().is_some_and(|extension| extension == "safetensors")
 }
 
 /// A collection's frames under the names that [`Dataset`](super::Dataset) and [`Inputs`](super::Inputs) read.

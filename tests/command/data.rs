@@ -211,11 +211,14 @@ fn every_cut_of_a_file_is_refused() {
 #[test]
 fn missing_files_and_folders_are_file_errors() {
     let folder = tempfile::tempdir().unwrap();
-    for path in [folder.path().to_owned(), folder.path().join("none.safetensors")] {
-        let error = Dataset::load(&path, None).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::File);
-        assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
-    }
+    let refused = |path: &std::path::Path| Dataset::load(path, None).unwrap_err();
+    let path = folder.path().join("none.safetensors");
+    let error = refused(&path);
+    assert_eq!(error.kind(), ErrorKind::File);
+    assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
+    let error = refused(folder.path());
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains("holds no recordings that are read here"), "{error}");
 }
 
 #[test]

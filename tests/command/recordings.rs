@@ -93,3 +93,25 @@ fn recordings_that_do_not_fit_are_refused() {
     refuses(&folder, "train --data none.h5 --model m.toml", "none.h5");
     assert!(!folder.path().join("runs").exists());
 }
+
+#[test]
+fn flags_for_recordings_want_recordings() {
+    let folder = folder();
+    for flags in ["--bins 5", "--test-speaker x", "--test-data made.h5", "--presence"] {
+        refuses(&folder, &format!("train --epochs 1 {flags}"), "want recordings: name them with --data");
+    }
+    refuses(&folder, "train --model m.toml --data none.h5 --bins 5", "cannot read none.h5");
+    refuses(&folder, "train --model m.toml --data made.h5 --dt -1", "positive number");
+}
+
+#[test]
+fn what_is_read_is_not_written() {
+    let folder = folder();
+    let before = std::fs::read(folder.path().join("made.h5")).unwrap();
+    refuses(&folder, "data convert made.h5 --output made.h5", "cannot write made.h5: it is read");
+    refuses(&folder, "data show made.h5 --picture made.h5", "cannot write made.h5: it is read");
+    refuses(&folder, "data info made.h5 --picture made.h5", "cannot write made.h5: it is read");
+    assert_eq!(std::fs::read(folder.path().join("made.h5")).unwrap(), before);
+    let (_, note) = succeeds(&folder, "data convert made.h5 --output c.safetensors --bins 3 --dt 0.01");
+    assert!(note.contains("events left out: ") && note.contains(" behind the last bin"), "{note}");
+}

@@ -8,7 +8,7 @@ use spiq::provenance::Provenance;
 use spiq::{Error, Result};
 
 use super::super::recordings::{self, Recordings, TestSamples};
-use super::super::screen;
+use super::super::{output, screen};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,11 +43,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if holds_arrays(path) && path.exists() {
         return Err(Error::input(format!("{} holds arrays already; there is nothing to convert", path.display())));
     }
+    output::check(&arguments.output, [Some(path.as_path()), arguments.test.file()].into_iter().flatten())?;
     let said = arguments.recordings.provenance().or(arguments.test.provenance());
     let mut read = recordings::file(path, &said.reading()?)?;
     let reading = Reading { binning: read.binning.take().unwrap_or_default(), ..said.reading()? };
     Provenance::of_reading(Some(&reading)).write(&mut read.file.metadata);
     read.file.write(&arguments.output)?;
+    read.note.iter().for_each(|note| screen::note(note));
     let inputs = read.file.arrays.get("inputs").map_or_else(String::new, |array| array.ty().to_string());
     screen::print(&format!("wrote {inputs} to {}\n", arguments.output.display()))
 }

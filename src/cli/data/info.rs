@@ -9,7 +9,7 @@ use spiq::{Result, display, table};
 use spiq_events::{Sensor, Spread, Survey};
 
 use super::super::progress::Samples;
-use super::super::screen;
+use super::super::{output, screen};
 
 /// Show what a data set of recordings holds: samples, classes, lengths, rates, events by channel
 #[derive(Args, Debug)]
@@ -29,6 +29,9 @@ pub struct Arguments {
 /// # Errors
 /// Those of reading; of kind `File` when the picture cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(picture) = &arguments.picture {
+        output::check(picture, [arguments.path.as_path()])?;
+    }
     let mut progress = Samples::default();
     let collection = spiq_events::open(&arguments.path)?;
     let survey = spiq_events::survey(collection, &mut |done, total| progress.update(done, total))?;

@@ -6,7 +6,7 @@ use clap::Args;
 use spiq::{Error, Result};
 use spiq_events::MadeUp;
 
-use super::super::screen;
+use super::super::{output, screen};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,6 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         train,
         seed: arguments.seed,
     };
+    output::check(&arguments.output, [])?;
     made.write(&arguments.output)?;
     screen::print(&format!("wrote {samples} samples to {}\n", arguments.output.display()))
 }

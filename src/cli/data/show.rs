@@ -6,7 +6,7 @@ use clap::Args;
 use spiq::data::{Pipeline, replace_file};
 use spiq::{Error, Result, display};
 
-use super::super::screen;
+use super::super::{output, screen};
 use super::info;
 
 const EXAMPLES: &str = "\
@@ -55,6 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let seconds = sample.events.t.last().map_or(0.0, |t| *t as f64 / 1e6);
     let title = format!("sample {number}{names}: {} events in {seconds:.3} s", sample.events.len());
     let path = arguments.picture.clone().unwrap_or_else(|| format!("sample-{number}.svg").into());
+    output::check(&path, [arguments.path.as_path()])?;
     replace_file(&path, display::recording(&sample.events, sensor, &title).svg().as_bytes())?;
     screen::print(&format!("{title}, {}\nwrote {}\n", info::sensor(sensor), path.display()))
 }
