@@ -24,6 +24,7 @@ use super::sound;
 use recording::Format;
 
 pub use known::{Archive, KNOWN, Known};
+pub(crate) use time::LATEST;
 
 /// What an HDF5 file begins with.
 const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";

@@ -9,6 +9,7 @@ use spiq_events::{Collection, Names, Sample, Spikes, write_spikes};
 
 use super::super::progress::Samples;
 use super::super::{argument, screen};
+use super::stop::Stop;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,14 +75,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Writes the spikes and tells their number.
 fn write(trains: &mut SpikeTrains, output: &Path, names: &Names) -> Result<usize> {
+    let stop = Stop::at_ctrl_c();
     let (count, mut progress, mut spikes) = (trains.description().count, Samples::default(), 0);
     let counted = (1..).zip(trains).map(|(done, sample)| {
+        stop.check()?;
         progress.update(done, count);
         let sample = columns(&sample?);
         spikes += sample.times.len();
         Ok(sample)
     });
-    write_spikes(output, names, counted)?;
+    stop.outcome(write_spikes(output, names, counted))?;
     Ok(spikes)
 }
 

@@ -76,7 +76,10 @@ fn as_text(survey: &Survey, path: &Path) -> String {
     text += &format!("\n{} events; {silent} of {} channels have none", survey.events(), survey.by_channel.len());
     text += &if description.sensor.polarities == 2 { format!("; {rises} rise\n") } else { "\n".to_owned() };
     if survey.without_time > 0 {
-        text += &format!("{} events left out, since their time is NaN, infinite or before 0\n", survey.without_time);
+        text += &format!(
+            "{} events left out, since their time is NaN, infinite, before 0 or after 4e9 s\n",
+            survey.without_time
+        );
     }
     if survey.sorted > 0 {
         text += &format!("{} samples were not in the order of their times, and were sorted\n", survey.sorted);
