@@ -129,6 +129,8 @@ impl From<std::io::Error> for Damage {
     fn from(cause: std::io::Error) -> Damage {
         match cause.kind() {
             std::io::ErrorKind::UnexpectedEof => Damage::Heap(CUT_OFF),
+            // A place beyond any file.
+            std::io::ErrorKind::InvalidInput => Damage::Heap("the file is damaged; download it again"),
             _ => Damage::Io(cause),
         }
     }
