@@ -73,7 +73,7 @@ pub struct Packed {
 /// Samples are read and transformed on a thread of their own. Takes the memory of the frames and of a few samples.
 ///
 /// # Errors
-/// Those of the collection; `Input` for a binning that does not fit it.
+/// Those of the collection; `Input` for a binning that does not fit it, and where there are no samples.
 pub fn pack(
     mut collection: Box<dyn Collection>,
     pipeline: &Pipeline,
@@ -82,6 +82,9 @@ pub fn pack(
 ) -> Result<Packed> {
     let description = collection.description().clone();
     let count = description.count;
+    if count == 0 {
+        return Err(Error::input("the data set holds no samples"));
+    }
     let sensor = pipeline.sensor(description.sensor)?;
     let binning = &binning.of_frames(pipeline);
     let passes = 1 + usize::from(binning.needs_longest());

@@ -334,6 +334,38 @@ fn folders_and_paths() {
     check(&table);
 }
 
+#[test]
+fn folders_of_hdf5() {
+    let folder = tempfile::tempdir().unwrap();
+    let class = folder.path().join("a");
+    fs::create_dir(&class).unwrap();
+    fs::copy(reference("sample_nmnist.bin"), class.join("1.bin")).unwrap();
+    fs::write(folder.path().join("beside.h5"), "").unwrap();
+    let beside = said(folder.path());
+    fs::write(class.join("2.h5"), "").unwrap();
+    let reason =
+        "holds HDF5 files that are no parts of one data set (…train.h5, …valid.h5, …test.h5); name one of them";
+    fs::write(class.join("3.hdf5"), "").unwrap();
+    let within = said(folder.path());
+    fs::remove_file(class.join("1.bin")).unwrap();
+    let table = [
+        ("beside folders of classes", beside, "it was read".to_owned()),
+        ("among recordings of a class", within, format!("the folder PATH {reason}: PATH/a/2.h5")),
+        ("alone", said(&class), format!("the folder PATH {reason}: PATH/2.h5")),
+    ];
+    check(&table);
+}
+
+#[test]
+fn a_data_set_without_samples_is_not_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    write_spikes(&path, &Names { channels: 3, ..Names::default() }, []).unwrap();
+    let binning = Binning { bins: Some(2), ..Binning::default() };
+    let refused = pack(open(&path).unwrap(), &Pipeline::default(), &binning, &mut |_, _| ()).unwrap_err();
+    assert_eq!(refused.to_string(), "the data set holds no samples");
+}
+
 /// A million events of one channel in one bin: 255 are counted, and those beyond are counted as lost.
 #[test]
 fn a_million_events_in_one_bin() {
@@ -371,6 +403,8 @@ fn what_cannot_be_written() {
     ];
     check(&table);
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing is left behind");
+    let missing = write_spikes(Path::new("nodir/a.h5"), &names, []).unwrap_err().to_string();
+    assert_eq!(missing, "cannot write nodir/a.h5: there is no folder nodir; make it first");
 }
 
 fn check<T: AsRef<str>>(table: &[(&str, String, T)]) {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spiq::{Error, Result};
+use spiq::Result;
 use spiq_events::sound::{Cochlea, Recordings, SpikeTrains};
-use spiq_events::{Collection, Names, Sample, Spikes, write_spikes};
+use spiq_events::{Collection, Names, Sample, Spikes, check_place, write_spikes};
 
 use super::super::progress::Samples;
 use super::super::{argument, screen};
@@ -96,20 +96,4 @@ fn columns(sample: &Sample) -> Spikes {
         label: number(sample.label),
         speaker: number(sample.speaker),
     }
-}
-
-/// Before much is computed, whether a file could be written there.
-fn check_place(output: &Path) -> Result<()> {
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return Err(Error::input(format!(
-            "cannot write {}: there is no folder {}",
-            output.display(),
-            folder.display()
-        )));
-    }
-    if output.is_dir() {
-        return Err(Error::input(format!("cannot write {}: it is a folder", output.display())));
-    }
-    Ok(())
 }
