@@ -7,16 +7,20 @@ use std::thread;
 use super::collection::{Collection, Description, Sample};
 use super::error::{Error, Result};
 use super::events::{Events, Sensor};
+use super::readers::LATEST;
 use super::transforms::Pipeline;
 
 /// What random transforms draw from, together with the number of the sample.
 const SEED: u64 = 0;
+/// Seconds of the shortest frame.
+const SHORTEST: f64 = 1e-6;
 
 /// How events become frames.
 ///
 /// Times count from 0, the start of the recording. With `bins` and `dt` a frame lasts `dt` seconds and there are `bins` of them;
 /// with `bins` alone the longest recording is divided into so many, which reads the collection twice; with `dt` alone there are as
-/// many as the longest recording needs, which reads it twice too. Later events are dropped and counted.
+/// many as the longest recording needs, which reads it twice too. Later events are dropped and counted. A frame lasts a microsecond at
+/// least, the resolution of times.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Binning {
     /// Number of frames.
@@ -36,7 +40,7 @@ pub struct Binning {
 pub struct Dropped {
     /// Behind the last frame.
     pub late: u64,
-    /// With a time that is NaN or infinite, or before 0.
+    /// With a time that is NaN or infinite, before 0 or after 4e9 s.
     pub without_time: u64,
     /// Beyond 255 in one element.
     pub saturated: u64,
@@ -69,7 +73,7 @@ pub struct Packed {
 /// Samples are read and transformed on a thread of their own. Takes the memory of the frames and of a few samples.
 ///
 /// # Errors
-/// Those of the collection; `Input` for a binning that does not fit it.
+/// Those of the collection; `Input` for a binning that does not fit it, and where there are no samples.
 pub fn pack(
     mut collection: Box<dyn Collection>,
     pipeline: &Pipeline,
@@ -78,6 +82,9 @@ pub fn pack(
 ) -> Result<Packed> {
     let description = collection.description().clone();
     let count = description.count;
+    if count == 0 {
+        return Err(Error::input("the data set holds no samples"));
+    }
     let sensor = pipeline.sensor(description.sensor)?;
     let binning = &binning.of_frames(pipeline);
     let passes = 1 + usize::from(binning.needs_longest());
@@ -168,17 +175,22 @@ struct Grid {
     dims: Vec<usize>,
     polarities: u8,
     presence: bool,
+    /// Whether the last frame ends behind the last event.
+    holds_all: bool,
 }
 
 impl Grid {
     fn new(binning: &Binning, sensor: Sensor, longest: i64) -> Result<Grid> {
-        if let Some(dt) = binning.dt.filter(|dt| !dt.is_finite() || *dt <= 0.0) {
-            return Err(Error::input(format!("a frame cannot last {dt} s; give a number above 0")));
+        let longest_frame = LATEST as f64 / 1e6;
+        if let Some(dt) = binning.dt.filter(|dt| !(SHORTEST..=longest_frame).contains(dt)) {
+            return Err(Error::input(format!(
+                "a frame cannot last {dt:e} s; give a number from {SHORTEST} (times are microseconds) to {longest_frame:e}"
+            )));
         }
         let (bins, seconds) = match (binning.bins, binning.dt) {
             (Some(0), _) => return Err(Error::input("0 bins hold nothing; give 1 at least")),
             (Some(bins), Some(dt)) => (bins, dt),
-            (Some(bins), None) => (bins, (longest + 1) as f64 / bins as f64 / 1e6),
+            (Some(bins), None) => (bins, ((longest as f64 + 1.0) / bins as f64 / 1e6).max(SHORTEST)),
             (None, Some(dt)) => ((longest as f64 / microseconds(dt)) as usize + 1, dt),
             (None, None) => {
                 return Err(Error::input("events need frames: say how many (bins), how long each is (dt), or both"));
@@ -204,6 +216,7 @@ impl Grid {
             dims,
             polarities: sensor.polarities,
             presence: binning.presence,
+            holds_all: binning.needs_longest(),
         })
     }
 
@@ -245,7 +258,11 @@ impl Grid {
         let two = self.polarities == 2;
         let places = events.x.iter().zip(&events.y).zip(&events.p);
         for (t, ((x, y), p)) in events.t.iter().zip(places) {
-            let frame = (*t as f64 / self.dt) as usize;
+            let mut frame = (*t as f64 / self.dt) as usize;
+            // The division may round up to the number of frames.
+            if self.holds_all {
+                frame = frame.min(self.bins - 1);
+            }
             if *t < 0 || frame >= self.bins {
                 dropped.without_time += u64::from(*t < 0);
                 dropped.late += u64::from(*t >= 0);

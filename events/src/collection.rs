@@ -19,7 +19,7 @@ pub struct Sample {
 /// What a reader does to events, so that they are as [`Events`] promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mended {
-    /// Events left out, since their time is NaN, infinite or before 0.
+    /// Events left out, since their time is NaN, infinite, before 0 or after 4e9 s.
     pub without_time: u64,
     /// Whether the file does not have them in the order of their times; they are put in order, those of one time as they were.
     pub sorted: bool,

@@ -67,7 +67,7 @@ fn hdf5() {
         (
             "float units",
             said_of_shd::<f32, f32, u16>(two, &[&[1.0, 2.0], &[3.0]], &[0, 1]),
-            "PATH cannot be read as SHD: `spikes/units` holds f32, but must hold u16 (little-endian)",
+            "PATH cannot be read as SHD: `spikes/units` holds f32, but must hold u16; write it with dtype 'u2'",
         ),
         (
             "float labels",
@@ -97,11 +97,34 @@ fn hdf5() {
         (
             "a channel out of range",
             said_of_shd::<f32, u16, u16>(two, &[&[1, 700], &[3]], &[0, 1]),
-            "sample 0 of PATH cannot be read: it has a spike in channel 700, but there are 700 channels (0 to 699)",
+            "sample 0 of PATH cannot be read: it has a spike in channel 700, but there are 700 channels (0 to 699); \
+             where there are more, say so in h5py: f.attrs['channels'] = '701'",
+        ),
+        ("integers of four bytes", said_of_shd::<f32, i32, u16>(two, &[&[1, 699], &[3]], &[0, 1]), "it was read"),
+        (
+            "a channel below 0",
+            said_of_shd::<f32, i64, u16>(two, &[&[1, -2], &[3]], &[0, 1]),
+            "sample 0 of PATH cannot be read: it has a spike in channel -2, but there are 700 channels (0 to 699)",
         ),
         ("empty samples", said_of_shd::<f32, u16, u16>([&[], &[]], &[&[], &[]], &[0, 1]), "it was read"),
     ];
     check(&table);
+}
+
+/// As h5py writes `f.attrs['channels'] = 1000`, where a text is wanted.
+#[test]
+fn a_number_as_an_attribute() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    let file = H5File::create(&path).unwrap();
+    let spikes = file.root_group().create_group("spikes").unwrap();
+    spikes.write_vlen_numeric::<f32>("times", &[&[0.5]]).unwrap();
+    spikes.write_vlen_numeric::<u16>("units", &[&[1]]).unwrap();
+    file.set_attr_numeric("channels", &1000i64).unwrap();
+    file.close().unwrap();
+    let expected = "PATH cannot be read as SHD: the attribute `channels` must be a text with a number from 1 to 65535; \
+                    write it in h5py as f.attrs['channels'] = '1000'";
+    check(&[("a number", said(&path), expected)]);
 }
 
 #[test]
@@ -229,12 +252,12 @@ fn aedat() {
         (
             "another version",
             said_of("a.aedat", &other),
-            "PATH cannot be read as AEDAT 3.1: its first line is \"#!AER-DAT2.0\", but must be `#!AER-DAT3.1`",
+            "PATH cannot be read as AEDAT 3.1: its first line is \"#!AER-DAT2.0\", but must be `#!AER-DAT3.1` or `#!AER-DAT4.0`",
         ),
         (
             "something else",
             said_of("a.aedat", b"events"),
-            "PATH cannot be read as AEDAT 3.1: it does not begin with `#!AER-DAT3.1`",
+            "PATH cannot be read as AEDAT 3.1: it does not begin with `#!AER-DAT3.1` or `#!AER-DAT4.0`",
         ),
         (
             "outside of the sensor",
@@ -311,6 +334,38 @@ fn folders_and_paths() {
     check(&table);
 }
 
+#[test]
+fn folders_of_hdf5() {
+    let folder = tempfile::tempdir().unwrap();
+    let class = folder.path().join("a");
+    fs::create_dir(&class).unwrap();
+    fs::copy(reference("sample_nmnist.bin"), class.join("1.bin")).unwrap();
+    fs::write(folder.path().join("beside.h5"), "").unwrap();
+    let beside = said(folder.path());
+    fs::write(class.join("2.h5"), "").unwrap();
+    let reason =
+        "holds HDF5 files that are no parts of one data set (…train.h5, …valid.h5, …test.h5); name one of them";
+    fs::write(class.join("3.hdf5"), "").unwrap();
+    let within = said(folder.path());
+    fs::remove_file(class.join("1.bin")).unwrap();
+    let table = [
+        ("beside folders of classes", beside, "it was read".to_owned()),
+        ("among recordings of a class", within, format!("the folder PATH {reason}: PATH/a/2.h5")),
+        ("alone", said(&class), format!("the folder PATH {reason}: PATH/2.h5")),
+    ];
+    check(&table);
+}
+
+#[test]
+fn a_data_set_without_samples_is_not_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    write_spikes(&path, &Names { channels: 3, ..Names::default() }, []).unwrap();
+    let binning = Binning { bins: Some(2), ..Binning::default() };
+    let refused = pack(open(&path).unwrap(), &Pipeline::default(), &binning, &mut |_, _| ()).unwrap_err();
+    assert_eq!(refused.to_string(), "the data set holds no samples");
+}
+
 /// A million events of one channel in one bin: 255 are counted, and those beyond are counted as lost.
 #[test]
 fn a_million_events_in_one_bin() {
@@ -348,6 +403,8 @@ fn what_cannot_be_written() {
     ];
     check(&table);
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing is left behind");
+    let missing = write_spikes(Path::new("nodir/a.h5"), &names, []).unwrap_err().to_string();
+    assert_eq!(missing, "cannot write nodir/a.h5: there is no folder nodir; make it first");
 }
 
 fn check<T: AsRef<str>>(table: &[(&str, String, T)]) {

@@ -1,6 +1,6 @@
 //! Frames of recordings.
 
-use spiq_events::{Binning, Names, Packed, Pipeline, Spikes, open, pack, write_spikes};
+use spiq_events::{Binning, Error, MadeUp, Names, Packed, Pipeline, Spikes, open, pack, write_spikes};
 
 /// Three samples of 10 channels, of which the second is empty.
 fn packed(binning: Binning) -> spiq_events::Result<Packed> {
@@ -54,8 +54,12 @@ fn presence_is_one_and_wrong_binnings_are_refused() {
     assert_eq!(sentence(Binning { bins: Some(0), ..binning.clone() }), "0 bins hold nothing; give 1 at least");
     assert_eq!(
         sentence(Binning { dt: Some(f64::NAN), ..binning.clone() }),
-        "a frame cannot last NaN s; give a number above 0"
+        "a frame cannot last NaN s; give a number from 0.000001 (times are microseconds) to 4e9"
     );
+    for dt in ["1e-300", "1e-12", "1e300"] {
+        let refused = sentence(Binning { dt: dt.parse().ok(), ..binning.clone() });
+        assert!(refused.starts_with(&format!("a frame cannot last {dt} s; give a number from ")), "{refused}");
+    }
     assert_eq!(
         sentence(Binning { channels: Some(11), ..binning.clone() }),
         "channels are summed into fewer: 11 is not between 1 and the 10 there are"
@@ -64,4 +68,61 @@ fn presence_is_one_and_wrong_binnings_are_refused() {
         sentence(Binning { bins: Some(usize::MAX / 8), ..binning }),
         "3 samples of 2305843009213693951 frames of 5 bytes take 34587645138 GB; give fewer bins or fewer channels"
     );
+}
+
+/// Writes times of f64 as a `.npz` would hold them: one event a row, the second column its channel.
+fn array(rows: &[[f64; 2]]) -> Vec<u8> {
+    let head = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, 2), }}\n", rows.len());
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((head.len() as u16).to_le_bytes());
+    bytes.extend(head.bytes());
+    bytes.extend(rows.iter().flatten().flat_map(|number| number.to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn times_beyond_what_is_a_time_are_counted_and_long_recordings_keep_their_last_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npy");
+    let pack = |rows: &[[f64; 2]]| {
+        std::fs::write(&path, array(rows)).unwrap();
+        let binning = Binning { bins: Some(4), ..Binning::default() };
+        pack(open(&path).unwrap(), &Pipeline::default(), &binning, &mut |_, _| ()).unwrap()
+    };
+    let packed = pack(&[[0.5, 0.0], [1e30, 0.0], [1e12, 0.0], [0.8, 1.0]]);
+    assert_eq!((packed.dropped.without_time, packed.dropped.late, packed.events), (2, 0, 4));
+    assert_eq!(packed.binning.dt, Some(800_001.0 / 4.0 / 1e6));
+    for seconds in [4e9, 3_999_999_999.999_999, 1e9, 123_456_789.0] {
+        let packed = pack(&[[0.0, 0.0], [seconds, 0.0]]);
+        assert_eq!((packed.dropped.late, &*packed.frames), (0, [1, 0, 0, 1].as_slice()), "{seconds} s");
+    }
+}
+
+#[test]
+fn what_is_made_up_has_limits_and_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    let made = MadeUp { samples: 10, events: 5, classes: 2, channels: 4, train: 0, seed: 0 };
+    let said = |made: MadeUp| made.write(&path).unwrap_err().to_string();
+    let trillion = 1_000_000_000_000;
+    assert_eq!(
+        said(MadeUp { events: trillion, ..made.clone() }),
+        "1000000000000 events of a sample cannot be made; give 1000000 at most"
+    );
+    for samples in [0, trillion] {
+        let sentence = format!("{samples} samples cannot be made; give a number from 1 to 1000000");
+        assert_eq!(said(MadeUp { samples, ..made.clone() }), sentence);
+    }
+    assert_eq!(
+        said(MadeUp { samples: 100_000, events: 1_000_000, ..made.clone() }),
+        "100000 samples of 1000000 events take 400 GB; give fewer samples, or 100000 events at most"
+    );
+    assert_eq!(said(MadeUp { train: 11, ..made.clone() }), "11 samples to train are more than the 10 there are");
+    let mut left = 3;
+    let stopped = made.write_while(&path, || {
+        left -= 1;
+        if left == 0 { Err(Error::input("stopped")) } else { Ok(()) }
+    });
+    assert_eq!(stopped.unwrap_err().to_string(), "stopped");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -39,6 +39,8 @@ fn hdf5_of_each_layout_and_type_is_read_as_h5py_reads_it() {
         let read = open(&reference(name)).unwrap();
         assert_eq!(read.description().classes, ["null", "eins", "zwei"]);
         assert_eq!((read.description().sensor, read.description().train), (Sensor::cochlea(700), None));
+        // Speakers that have numbers only are called by them.
+        assert_eq!(read.description().speakers, ["0", "1", "2"]);
     }
 }
 

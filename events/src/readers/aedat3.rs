@@ -54,7 +54,10 @@ fn header(file: &mut impl BufRead) -> std::result::Result<Option<Sensor>, String
         file.take(1 << 16).read_until(b'\n', &mut line).map_err(|cause| cause.to_string())?;
         let text = String::from_utf8_lossy(&line);
         if first && !text.starts_with("#!AER-DAT3.1") {
-            return Err(format!("its first line is {:?}, but must be `#!AER-DAT3.1`", text.trim_end()));
+            return Err(format!(
+                "its first line is {:?}, but must be `#!AER-DAT3.1` or `#!AER-DAT4.0`",
+                text.trim_end()
+            ));
         }
         first = false;
         let camera = CAMERAS.iter().find(|(name, ..)| text.starts_with("#Source") && text.contains(name));
@@ -65,7 +68,7 @@ fn header(file: &mut impl BufRead) -> std::result::Result<Option<Sensor>, String
             return Ok(sensor);
         }
     }
-    if first { Err("it does not begin with `#!AER-DAT3.1`".into()) } else { Ok(sensor) }
+    if first { Err("it does not begin with `#!AER-DAT3.1` or `#!AER-DAT4.0`".into()) } else { Ok(sensor) }
 }
 
 struct Packet {

@@ -5,7 +5,7 @@ mod gestures;
 
 use std::path::{Path, PathBuf};
 
-use super::recording::{Format, Recording, sensor_of};
+use super::recording::{Format, Recording, drop_untimed, sensor_of};
 use crate::collection::{Collection, Description, Sample};
 use crate::error::{Error, Result};
 use crate::events::{Events, Sensor};
@@ -99,7 +99,7 @@ impl Files {
     fn read(&mut self, place: usize) -> Result<Sample> {
         let entry = self.entries[place].clone();
         let recording = self.recording(&entry)?;
-        let (mut events, mended) = match entry.cut {
+        let (mut events, mut mended) = match entry.cut {
             None => (recording.events, recording.mended),
             Some(cut) => {
                 let part = between(&recording.events, cut);
@@ -117,6 +117,7 @@ impl Files {
         let scale = self.scale;
         if begins != 0 || scale != 1 {
             events.t.iter_mut().for_each(|t| *t = (*t - begins).saturating_mul(scale));
+            mended.without_time += drop_untimed(&mut events);
         }
         Ok(Sample { events, label: entry.label, speaker: entry.speaker, mended })
     }

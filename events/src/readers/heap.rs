@@ -129,6 +129,8 @@ impl From<std::io::Error> for Damage {
     fn from(cause: std::io::Error) -> Damage {
         match cause.kind() {
             std::io::ErrorKind::UnexpectedEof => Damage::Heap(CUT_OFF),
+            // A place beyond any file.
+            std::io::ErrorKind::InvalidInput => Damage::Heap("the file is damaged; download it again"),
             _ => Damage::Io(cause),
         }
     }
@@ -144,4 +146,17 @@ fn head(file: &mut File, place: u64) -> Result<[u8; HEAD as usize], Damage> {
 fn size(head: &[u8; HEAD as usize]) -> u64 {
     let [.., a, b, c, d, e, f, g, h] = *head;
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_beyond_any_file_is_damage() {
+        let mut file = tempfile::tempfile().unwrap();
+        let reference = Reference { items: 1, address: 1 << 63, object: 1 };
+        let damage = Walk::default().read(&mut file, 0, reference, 2, &mut Vec::new()).unwrap_err();
+        assert!(matches!(damage, Damage::Heap("the file is damaged; download it again")), "{damage:?}");
+    }
 }

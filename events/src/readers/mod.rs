@@ -24,6 +24,7 @@ use super::sound;
 use recording::Format;
 
 pub use known::{Archive, KNOWN, Known};
+pub(crate) use time::LATEST;
 
 /// What an HDF5 file begins with.
 const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
@@ -97,6 +98,7 @@ fn folder(path: &Path) -> Result<Box<dyn Collection>> {
     let folders = parts(&entries, |path| path.is_dir());
     // One alone may be a class that is called so.
     let roots = if folders.len() < 2 { vec![path] } else { folders };
+    refuse_hdf5(path, &entries)?;
     let attempts = [files::users(&roots), files::class_folders(&roots), files::labelled(path), files::loose(path)];
     for attempt in attempts {
         if let Some(files) = attempt? {
@@ -109,6 +111,30 @@ fn folder(path: &Path) -> Result<Box<dyn Collection>> {
             Error::input(format!("the folder {} holds no recordings that are read here: {FORMATS}", path.display()))
         }
     })
+}
+
+/// An HDF5 file holds many samples and their classes, so a folder's name says nothing of it: refused, instead of left out.
+///
+/// # Errors
+/// `Input` where one lies in a folder among these, or where there are no other files or folders beside those that lie here.
+fn refuse_hdf5(path: &Path, entries: &[PathBuf]) -> Result<()> {
+    let is = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        matches!(extension.to_ascii_lowercase().as_str(), "h5" | "hdf5") && path.is_file()
+    };
+    let mut found = entries.iter().find(|_| entries.iter().all(is)).cloned();
+    for folder in entries.iter().filter(|path| path.is_dir()) {
+        found = found.or(files::entries(folder)?.into_iter().find(is));
+    }
+    match found {
+        None => Ok(()),
+        Some(found) => Err(Error::input(format!(
+            "the folder {} holds HDF5 files that are no parts of one data set (…train.h5, …valid.h5, …test.h5); name one \
+             of them: {}",
+            path.display(),
+            found.display()
+        ))),
+    }
 }
 
 /// The parts of one data set among files, those that train first.

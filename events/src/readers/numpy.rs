@@ -106,7 +106,7 @@ fn events(columns: &[(Role, Column)], seconds: bool) -> Result<Events, String> {
     let mut events = Events::default();
     for event in 0..t.count {
         let time = match t.get(event) {
-            Number::Integer(value) => i64::try_from(value).map_err(|_| beyond(event, "t", value))?,
+            Number::Integer(value) => i64::try_from(value).unwrap_or(NO_TIME),
             Number::Float(value) if seconds => to_microseconds(value),
             Number::Float(value) if value.is_finite() => value.round() as i64,
             Number::Float(_) => NO_TIME,

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use super::time::is_time;
 use super::{aedat3, aedat4, nmnist, numpy, order};
 use crate::collection::Mended;
 use crate::error::{Error, Result};
@@ -88,12 +89,12 @@ impl Format {
     }
 }
 
-/// Leaves out the events before 0; says how many there were.
-fn drop_untimed(events: &mut Events) -> u64 {
+/// Leaves out the events whose time is none; says how many there were.
+pub fn drop_untimed(events: &mut Events) -> u64 {
     let before = events.len();
-    if events.t.iter().any(|t| *t < 0) {
+    if events.t.iter().any(|t| !is_time(*t)) {
         let mut kept = Events::default();
-        for place in (0..before).filter(|place| events.t[*place] >= 0) {
+        for place in (0..before).filter(|place| is_time(events.t[*place])) {
             kept.push(events.t[place], events.x[place], events.y[place], events.p[place]);
         }
         *events = kept;

@@ -1,7 +1,8 @@
 //! The Spiking Heidelberg Digits and Spiking Speech Commands: HDF5 with `spikes/times` (variable-length f16 or f32, seconds),
-//! `spikes/units` (variable-length u16), `labels`, `extra/keys`, `extra/speaker` (Cramer and others 2020).
+//! `spikes/units` (variable-length u16; other integers too), `labels`, `extra/keys`, `extra/speaker` (Cramer and others 2020).
 //!
-//! Read from the attributes of the root, where they are: `channels` (700 else) and `train` (how many of the first samples train).
+//! Read from the attributes of the root, where they are: `channels` (700 else) and `train` (how many of the first samples train). Both
+//! are texts: `rust-hdf5` gives no numbers of the root.
 
 use std::fs::File;
 use std::io::Read;
@@ -28,6 +29,9 @@ pub struct Shd {
     base: u64,
     times: Column,
     units: Column,
+    unit_kind: UnitKind,
+    /// Whether the file says how many channels there are.
+    says_channels: bool,
     kind: TimeKind,
     labels: Option<Vec<u32>>,
     speakers: Option<Vec<u32>>,
@@ -39,6 +43,13 @@ struct Column {
     references: Vec<Reference>,
     walk: Walk,
     bytes: Vec<u8>,
+}
+
+/// The integers that units are.
+#[derive(Clone, Copy)]
+struct UnitKind {
+    bytes: usize,
+    signed: bool,
 }
 
 enum TimeKind {
@@ -69,23 +80,24 @@ impl Shd {
         check_length(&file, path)?;
         let hdf5 = H5File::open(path).map_err(|error| refused(format!("it is no whole HDF5 file ({error})")))?;
         let (times, kind) = times(&hdf5).map_err(refused)?;
-        let units = units(&hdf5).map_err(refused)?;
+        let (units, unit_kind) = units(&hdf5).map_err(refused)?;
         let count = times.references.len();
         if units.references.len() != count {
             return Err(refused(format!("it has times of {count} samples and units of {}", units.references.len())));
         }
         let labels = numbers(&hdf5, "labels", count).map_err(refused)?;
         let speakers = numbers(&hdf5, "extra/speaker", count).map_err(refused)?;
+        let channels = attribute(&hdf5, "channels", 1..=usize::from(u16::MAX)).map_err(refused)?;
+        let mut names = texts(&hdf5, "extra/speakers").map_err(refused)?;
+        if names.is_empty() {
+            names = speakers.as_deref().map(numbered).unwrap_or_default();
+        }
         let description = Description {
             format: "SHD",
-            sensor: Sensor::cochlea(
-                attribute(&hdf5, "channels", 1..=usize::from(u16::MAX))
-                    .map_err(refused)?
-                    .map_or(CHANNELS, |n| n as u16),
-            ),
+            sensor: Sensor::cochlea(channels.map_or(CHANNELS, |n| n as u16)),
             count,
             classes: texts(&hdf5, "extra/keys").map_err(refused)?,
-            speakers: texts(&hdf5, "extra/speakers").map_err(refused)?,
+            speakers: names,
             train: attribute(&hdf5, "train", 0..=count).map_err(refused)?,
             validation: 0,
         };
@@ -95,6 +107,8 @@ impl Shd {
             base: hdf5.userblock_size(),
             times,
             units,
+            unit_kind,
+            says_channels: channels.is_some(),
             kind,
             labels,
             speakers,
@@ -135,17 +149,10 @@ impl Shd {
         }
         let read = self.times.read(&mut self.file, self.base, sample, self.kind.bytes());
         read.map_err(|damage| self.damage(sample, damage))?;
-        let read = self.units.read(&mut self.file, self.base, sample, 2);
+        let read = self.units.read(&mut self.file, self.base, sample, self.unit_kind.bytes);
         read.map_err(|damage| self.damage(sample, damage))?;
         let mut t = self.microseconds();
-        let mut x: Vec<u16> = self.units.bytes.as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
-        let width = self.description.sensor.width;
-        if let Some(unit) = x.iter().copied().max().filter(|unit| *unit >= width) {
-            return Err(self.refused(
-                sample,
-                &format!("it has a spike in channel {unit}, but there are {width} channels (0 to {})", width - 1),
-            ));
-        }
+        let mut x = self.channels(sample)?;
         let without_time = drop_untimed(&mut t, &mut x);
         let count = t.len();
         let mut events = Events { t, x, y: vec![0; count], p: vec![true; count] };
@@ -156,6 +163,32 @@ impl Shd {
             speaker: self.speakers.as_ref().map(|speakers| speakers[sample]),
             mended: Mended { without_time, sorted },
         })
+    }
+
+    /// The units just read.
+    fn channels(&self, sample: usize) -> Result<Vec<u16>> {
+        let (bytes, width) = (&self.units.bytes, self.description.sensor.width);
+        let beyond = |unit: i128| {
+            let remedy = match self.says_channels {
+                true => String::new(),
+                false => format!("; where there are more, say so in h5py: f.attrs['channels'] = '{}'", unit + 1),
+            };
+            let reason =
+                format!("it has a spike in channel {unit}, but there are {width} channels (0 to {})", width - 1);
+            self.refused(sample, &format!("{reason}{}", if unit < 0 { "" } else { remedy.as_str() }))
+        };
+        if let UnitKind { bytes: 2, signed: false } = self.unit_kind {
+            let x: Vec<u16> = bytes.as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
+            return match x.iter().copied().max().filter(|unit| *unit >= width) {
+                None => Ok(x),
+                Some(unit) => Err(beyond(unit.into())),
+            };
+        }
+        let unit = |item| match self.unit_kind.number(item) {
+            unit if (0..i128::from(width)).contains(&unit) => Ok(unit as u16),
+            unit => Err(beyond(unit)),
+        };
+        bytes.chunks_exact(self.unit_kind.bytes).map(unit).collect()
     }
 
     /// The times just read.
@@ -170,6 +203,16 @@ impl Shd {
             }
             TimeKind::Double => bytes.as_chunks().0.iter().map(|b| to_microseconds(f64::from_le_bytes(*b))).collect(),
         }
+    }
+}
+
+impl UnitKind {
+    /// Of at most eight bytes, little-endian.
+    fn number(self, item: &[u8]) -> i128 {
+        let negative = self.signed && item.last().is_some_and(|last| last & 0x80 != 0);
+        let mut bytes = [if negative { 0xff } else { 0 }; 16];
+        bytes[..item.len()].copy_from_slice(item);
+        i128::from_le_bytes(bytes)
     }
 }
 
@@ -254,6 +297,9 @@ fn times(file: &H5File) -> std::result::Result<(Column, TimeKind), String> {
         }
         DatatypeMessage::FloatingPoint { size: 4, byte_order: ByteOrder::LittleEndian, .. } => TimeKind::Single,
         DatatypeMessage::FloatingPoint { size: 8, byte_order: ByteOrder::LittleEndian, .. } => TimeKind::Double,
+        DatatypeMessage::FloatingPoint { size, byte_order: ByteOrder::BigEndian, .. } => {
+            return Err(format!("`spikes/times` is big-endian; write it as '<f{size}'"));
+        }
         other => {
             return Err(format!(
                 "`spikes/times` holds {other}, but must hold f16, f32 or f64 (little-endian), in seconds"
@@ -263,11 +309,14 @@ fn times(file: &H5File) -> std::result::Result<(Column, TimeKind), String> {
     Ok((column, kind))
 }
 
-fn units(file: &H5File) -> std::result::Result<Column, String> {
+fn units(file: &H5File) -> std::result::Result<(Column, UnitKind), String> {
     let (column, item) = column(file, "spikes/units")?;
     match item {
-        DatatypeMessage::FixedPoint { size: 2, byte_order: ByteOrder::LittleEndian, .. } => Ok(column),
-        other => Err(format!("`spikes/units` holds {other}, but must hold u16 (little-endian)")),
+        DatatypeMessage::FixedPoint { size: size @ (1 | 2 | 4 | 8), byte_order, signed, .. } => match byte_order {
+            ByteOrder::LittleEndian => Ok((column, UnitKind { bytes: size as usize, signed })),
+            ByteOrder::BigEndian => Err("`spikes/units` is big-endian; write it as '<u2'".into()),
+        },
+        other => Err(format!("`spikes/units` holds {other}, but must hold u16; write it with dtype 'u2'")),
     }
 }
 
@@ -320,6 +369,14 @@ fn texts(file: &H5File, name: &str) -> std::result::Result<Vec<String>, String> 
     data.read_strings_lossy().map_err(|error| format!("`{name}` holds no texts ({error})"))
 }
 
+/// Names of speakers that have numbers only. One speaker of all is none: so files say that it is not known who speaks.
+fn numbered(speakers: &[u32]) -> Vec<String> {
+    match speakers.iter().max() {
+        Some(largest @ 1..=0xffff) => (0..=*largest).map(|number| number.to_string()).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// A whole number of the root.
 fn attribute(
     file: &H5File,
@@ -332,8 +389,9 @@ fn attribute(
     let text = file.attr_string(name).map_err(|error| format!("the attribute `{name}` is no text ({error})"))?;
     let number = text.trim().parse().ok().filter(|number| range.contains(number));
     number.map(Some).ok_or(format!(
-        "the attribute `{name}` is {text:?}, but must be a number from {} to {}",
+        "the attribute `{name}` must be a text with a number from {} to {}; write it in h5py as f.attrs['{name}'] = '{}'",
         range.start(),
-        range.end()
+        range.end(),
+        range.end().min(&1000)
     ))
 }

@@ -2,13 +2,20 @@
 
 /// Stands for a time that is none. Events are left out and counted whose time is below 0.
 pub const NO_TIME: i64 = -1;
+/// The latest time: 4e9 s, 126 years, so that microseconds since 1970 are times. f64 holds all times up to it exactly, and twice it.
+pub const LATEST: i64 = 4_000_000_000_000_000;
 
-/// Rounded to whole microseconds; [`NO_TIME`] for NaN, infinity and what is before 0.
+/// Whether it lies between 0 and [`LATEST`].
+pub fn is_time(microseconds: i64) -> bool {
+    (0..=LATEST).contains(&microseconds)
+}
+
+/// Rounded to whole microseconds; [`NO_TIME`] for NaN, infinity, what is before 0 and what is after [`LATEST`].
 ///
 /// tonic rounds towards 0, so that times of f32 may come out a microsecond lower there: 0.7 s as 699,999.
 pub fn to_microseconds(seconds: f64) -> i64 {
     match seconds * 1e6 {
-        time if time.is_finite() && time > -0.5 => time.round() as i64,
+        time if time > -0.5 && time <= LATEST as f64 => time.round() as i64,
         _ => NO_TIME,
     }
 }
@@ -21,5 +28,7 @@ mod tests {
     fn seconds_are_rounded_and_what_is_no_time_is_marked() {
         assert_eq!([0.0, 0.7f32.into(), 1.5e-6, -1e-9].map(to_microseconds), [0, 700_000, 2, 0]);
         assert_eq!([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e-6].map(to_microseconds), [NO_TIME; 4]);
+        assert_eq!([1e30, 1e12, 4.1e9].map(to_microseconds), [NO_TIME; 3]);
+        assert_eq!(to_microseconds(4e9), LATEST);
     }
 }

@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 
 /// Speakers of what is made up.
 const SPEAKERS: u16 = 10;
+/// The most samples, and the most spikes of one and of all on average: a file of some 40 GB.
+const MOST: [u64; 3] = [1_000_000, 1_000_000, 10_000_000_000];
 /// Seconds of a recording, of the shortest and the longest.
 const SECONDS: [f32; 2] = [0.5, 1.0];
 
@@ -32,18 +34,49 @@ impl MadeUp {
     /// Writes them in the layout of SHD.
     ///
     /// # Errors
-    /// `Input` without classes or channels, or with more samples than 2^32; `File` when the file cannot be written.
+    /// `Input` without samples, classes or channels, with more samples or spikes than fit a disk, or with more samples that train
+    /// than there are; `File` when the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        if self.classes == 0 || self.channels == 0 {
-            return Err(Error::input("a data set needs a class and a channel at least"));
-        }
+        self.write_while(path, || Ok(()))
+    }
+
+    /// As [`write`](MadeUp::write), and asks before each sample whether to go on.
+    ///
+    /// # Errors
+    /// As [`write`](MadeUp::write); the first error of `go_on`, and then nothing is left of the file.
+    pub fn write_while(&self, path: &Path, mut go_on: impl FnMut() -> Result<()>) -> Result<()> {
+        self.check()?;
         let names = Names {
             channels: self.channels,
             classes: (0..self.classes).map(|class| format!("class {class}")).collect(),
             speakers: (0..SPEAKERS).map(|speaker| format!("speaker {speaker}")).collect(),
             train: Some(self.train),
         };
-        write_spikes(path, &names, (0..self.samples).map(|sample| Ok(self.sample(sample as u64))))
+        write_spikes(path, &names, (0..self.samples).map(|sample| go_on().map(|()| self.sample(sample as u64))))
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.classes == 0 || self.channels == 0 {
+            return Err(Error::input("a data set needs a class and a channel at least"));
+        }
+        let [samples, events, all] = MOST;
+        let (wanted, of_each) = (self.samples as u64, self.events as u64);
+        if !(1..=samples).contains(&wanted) {
+            return Err(Error::input(format!("{wanted} samples cannot be made; give a number from 1 to {samples}")));
+        }
+        if of_each > events {
+            return Err(Error::input(format!("{of_each} events of a sample cannot be made; give {events} at most")));
+        }
+        if wanted * of_each > all {
+            let (gigabytes, fewer) = (wanted * of_each * 4 / 1_000_000_000, all / wanted);
+            return Err(Error::input(format!(
+                "{wanted} samples of {of_each} events take {gigabytes} GB; give fewer samples, or {fewer} events at most"
+            )));
+        }
+        match self.train > self.samples {
+            true => Err(Error::input(format!("{} samples to train are more than the {wanted} there are", self.train))),
+            false => Ok(()),
+        }
     }
 
     fn sample(&self, number: u64) -> Spikes {

@@ -35,6 +35,27 @@ pub struct Names {
     pub train: Option<usize>,
 }
 
+/// Whether a file could be written at a path, before much is computed.
+///
+/// # Errors
+/// `Input` where its folder is not there, or the path is a folder.
+pub fn check_place(path: &Path) -> Result<()> {
+    let folder = folder(path);
+    let reason = match (folder.is_dir(), path.is_dir()) {
+        (false, _) => format!("there is no folder {}; make it first", folder.display()),
+        (true, true) => "it is a folder; name a file".into(),
+        (true, false) => return Ok(()),
+    };
+    Err(Error::input(format!("cannot write {}: {reason}", path.display())))
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes the samples whole or not at all, in their order, each as it comes. Times are rounded to f16 as in SHD: to 0.5 ms between 0.5 and 1 s.
 ///
 /// # Errors
@@ -53,12 +74,11 @@ pub struct Names {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_spikes(path: &Path, names: &Names, samples: impl IntoIterator<Item = Result<Spikes>>) -> Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    check_place(path)?;
     let cannot = |cause| Error::file("write", path, cause);
-    let beside = builder().tempfile_in(folder).map_err(cannot)?;
+    // Without the name of the temporary file, which is of no use to who reads it.
+    let nameless = |cause: io::Error| cannot(cause.kind().into());
+    let beside = builder().tempfile_in(folder(path)).map_err(nameless)?;
     let mut file = File::new(BufWriter::new(beside.as_file())).map_err(cannot)?;
     for (place, spikes) in samples.into_iter().enumerate() {
         let spikes = spikes?;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use spiq::Result;
 use spiq_events::sound::{Cochlea, Recordings, SpikeTrains};
-use spiq_events::{Collection, Names, Sample, Spikes, write_spikes};
+use spiq_events::{Collection, Names, Sample, Spikes, check_place, write_spikes};
 
 use super::super::output::check;
 use super::super::progress::Samples;
 use super::super::{argument, screen};
+use super::stop::Stop;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,14 +76,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Writes the spikes and tells their number.
 fn write(trains: &mut SpikeTrains, output: &Path, names: &Names) -> Result<usize> {
+    let stop = Stop::at_ctrl_c();
     let (count, mut progress, mut spikes) = (trains.description().count, Samples::default(), 0);
     let counted = (1..).zip(trains).map(|(done, sample)| {
+        stop.check()?;
         progress.update(done, count);
         let sample = columns(&sample?);
         spikes += sample.times.len();
         Ok(sample)
     });
-    write_spikes(output, names, counted)?;
+    stop.outcome(write_spikes(output, names, counted))?;
     Ok(spikes)
 }
 

@@ -50,7 +50,12 @@ fn heading(survey: &Survey) -> String {
     let train = description.train.map_or_else(String::new, |train| {
         format!(" ({train} to train, {} to test)", description.count.saturating_sub(train))
     });
-    format!("{}, {} samples{train}", description.format, description.count)
+    format!("{}, {}{train}", description.format, counted(description.count as u64, "sample"))
+}
+
+/// A number of things.
+fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A sensor in words.
@@ -65,9 +70,9 @@ pub fn sensor(sensor: Sensor) -> String {
 fn as_text(survey: &Survey, path: &Path) -> String {
     let description = &survey.description;
     let mut text = format!("{}: {}\n", path.display(), heading(survey));
-    let counted = [(description.classes.len(), "classes"), (description.speakers.len(), "speakers")];
-    let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
-    text += &format!("{}{}\n\n", sensor(description.sensor), counted.collect::<String>());
+    let named = [(description.classes.len(), "classes"), (description.speakers.len(), "speakers")];
+    let named = named.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+    text += &format!("{}{}\n\n", sensor(description.sensor), named.collect::<String>());
     let row = |(name, spread): (&str, Spread)| {
         let numbers = [spread.min, spread.median, spread.mean, spread.max].map(number);
         [vec![name.to_owned()], numbers.to_vec()].concat()
@@ -76,13 +81,21 @@ fn as_text(survey: &Survey, path: &Path) -> String {
     text += &table::aligned(&["", "smallest", "median", "mean", "largest"], &rows);
     let silent = survey.by_channel.iter().filter(|events| **events == 0).count();
     let rises = percent(survey.rises as f64 / survey.events().max(1) as f64);
-    text += &format!("\n{} events; {silent} of {} channels have none", survey.events(), survey.by_channel.len());
+    text +=
+        &format!("\n{}; {silent} of {} channels have none", counted(survey.events(), "event"), survey.by_channel.len());
     text += &if description.sensor.polarities == 2 { format!("; {rises} rise\n") } else { "\n".to_owned() };
+    let empty = survey.samples.iter().filter(|sample| sample.events == 0).count() as u64;
+    if empty > 0 {
+        text += &format!("{} without events\n", counted(empty, "sample"));
+    }
     if survey.without_time > 0 {
-        text += &format!("{} events left out, since their time is NaN, infinite or before 0\n", survey.without_time);
+        text += &format!(
+            "{} left out, since their time is NaN, infinite, before 0 or after 4e9 s\n",
+            counted(survey.without_time, "event")
+        );
     }
     if survey.sorted > 0 {
-        text += &format!("{} samples were not in the order of their times, and were sorted\n", survey.sorted);
+        text += &format!("{} not in the order of their times, sorted\n", counted(survey.sorted, "sample"));
     }
     for (head, names, of) in groups(survey) {
         text += &format!("\n{}", group(survey, head, names, of));
@@ -116,18 +129,21 @@ fn groups(survey: &Survey) -> Vec<(&'static str, &[String], Of)> {
 }
 
 fn group(survey: &Survey, head: &str, names: &[String], of: Of) -> String {
+    // Where a file does not say what trains, there is no such column.
+    let split = survey.description.train;
     let row = |(place, name): (usize, &String)| {
         let own = || survey.samples.iter().filter(|sample| of(sample) == Some(place as u32));
-        let train = survey.description.train.unwrap_or(0);
-        let trains = survey.samples.iter().take(train).filter(|sample| of(sample) == Some(place as u32)).count();
+        let trains = |train| survey.samples.iter().take(train).filter(|s| of(s) == Some(place as u32)).count();
         let count = own().count();
-        let mean = |value: fn(&spiq_events::Surveyed) -> f64| own().map(value).sum::<f64>() / count.max(1) as f64;
+        let mean = |value: fn(&spiq_events::Surveyed) -> f64| own().map(value).sum::<f64>() / count.max(1) as f64 + 0.0;
+        // The sum of no numbers is -0, which with 0 is 0.
         let means = [mean(|sample| sample.events as f64), mean(|sample| sample.seconds)].map(number);
-        let counts = [count, trains].map(|count| count.to_string());
-        [vec![name.clone()], counts.to_vec(), means.to_vec()].concat()
+        let counts = [Some(count), split.map(trains)].into_iter().flatten().map(|count| count.to_string());
+        [vec![name.clone()], counts.collect(), means.to_vec()].concat()
     };
     let rows: Vec<Vec<String>> = names.iter().enumerate().map(row).collect();
-    table::aligned(&[head, "samples", "to train", "mean events", "mean seconds"], &rows)
+    let heads = [Some(head), Some("samples"), split.map(|_| "to train"), Some("mean events"), Some("mean seconds")];
+    table::aligned(&heads.into_iter().flatten().collect::<Vec<_>>(), &rows)
 }
 
 /// With three or four digits that mean something.

@@ -7,6 +7,7 @@ use spiq::{Error, Result};
 use spiq_events::MadeUp;
 
 use super::super::{output, screen};
+use super::stop::Stop;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,10 +24,10 @@ pub struct Arguments {
     /// The HDF5 file to write
     #[arg(long, short, value_name = "F.h5")]
     output: PathBuf,
-    /// Number of samples
+    /// Number of samples, up to 1,000,000
     #[arg(long, default_value_t = 500, value_name = "N")]
     samples: usize,
-    /// Spikes of a sample, on average
+    /// Spikes of a sample, on average, up to 1,000,000
     #[arg(long, default_value_t = 1000, value_name = "N")]
     events: usize,
     /// Number of classes
@@ -46,10 +47,10 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` for sizes that make no data set, of kind `File` when it cannot be written.
+/// Of kind `Input` for sizes that make no data set, of kind `File` when it cannot be written, of kind `Interrupted` after Ctrl-C.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let samples = arguments.samples;
-    let train = arguments.train.unwrap_or(samples * 4 / 5);
+    let train = arguments.train.unwrap_or(samples - samples.div_ceil(5));
     if train > samples {
         return Err(Error::input(format!("--train {train} is more than the {samples} samples")));
     }
@@ -62,6 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         seed: arguments.seed,
     };
     output::check(&arguments.output, [])?;
-    made.write(&arguments.output)?;
+    let stop = Stop::at_ctrl_c();
+    stop.outcome(made.write_while(&arguments.output, || stop.check()))?;
     screen::print(&format!("wrote {samples} samples to {}\n", arguments.output.display()))
 }

@@ -6,6 +6,7 @@ mod fetch;
 mod info;
 mod make;
 mod show;
+mod stop;
 
 use clap::{Args, Subcommand};
 use spiq::Result;
