@@ -14,7 +14,7 @@ use spiq::{Error, ErrorKind, Result, table};
 use super::plan::Plan;
 use super::progress::Training;
 use super::train::{Arguments, stop_at_ctrl_c};
-use super::{client, screen, trained};
+use super::{client, earlier, screen, trained};
 
 /// One of several runs.
 pub struct Member {
@@ -62,6 +62,12 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
         return Err(Error::input("there is nothing to train"));
     };
     let client = client::open(device)?;
+    if resume {
+        check_one_experiment(&members, &plans, &client)?;
+    }
+    if !resume {
+        make_room(&members, &plans, file)?;
+    }
     let count = members.len();
     let mut done = Done { ended: Vec::new(), interrupted: false, has_test_part: true };
     let mut first_error = None;
@@ -119,6 +125,49 @@ fn plan(member: &Member) -> Result<Plan> {
     let plan = Plan::new(&arguments).map_err(named)?;
     train::check_options(&plan.options).map_err(named)?;
     Ok(plan)
+}
+
+/// Takes away what earlier commands left where these runs leave their results; nothing of it, where anything is refused.
+fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
+    let out = file.parent().unwrap_or(Path::new(""));
+    let folders: Vec<PathBuf> = plans.iter().map(|plan| plan.options.out.clone()).collect();
+    let stale = earlier::stale(out, &folders)?;
+    for (member, folder) in members.iter().zip(&folders) {
+        earlier::check_folder(folder, &member.arguments)?;
+        earlier::check_inputs(&stale, &member.arguments)?;
+        let init = member.arguments.init.as_ref().and_then(|path| path.canonicalize().ok());
+        let taken = stale.iter().filter_map(|path| path.canonicalize().ok());
+        if let Some(init) = init.filter(|init| taken.into_iter().any(|path| init.starts_with(path))) {
+            return Err(Error::input(format!(
+                "the initial parameters, {}, are of an earlier run, which these runs replace; give another --out",
+                init.display()
+            )));
+        }
+    }
+    earlier::remove(&stale)
+}
+
+/// Refuses flags with which the runs that have not begun would be another experiment than those that have: only these take from their
+/// checkpoints what no flag says.
+fn check_one_experiment(members: &[Member], plans: &[Plan], client: &Client) -> Result<()> {
+    let begun = || members.iter().zip(plans).filter(|(_, plan)| plan.options.resume);
+    let Some(new) = members.iter().zip(plans).find(|(_, plan)| !plan.options.resume) else { return Ok(()) };
+    for (member, plan) in begun() {
+        let anew = Plan::new(&Arguments { resume: false, ..member.arguments.clone() })?;
+        let differences = train::differences_from_checkpoint(client, &anew.options)?;
+        let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        if !differences.is_empty() {
+            return Err(Error::input(format!(
+                "{} would be trained as another experiment than the run in {}, which has {}; {} has not begun and takes nothing from \
+                 there, so give all flags of before, or another --out",
+                new.0.name,
+                plan.options.out.display(),
+                differences.join(" and "),
+                new.0.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// One run, shown on the way.

@@ -18,7 +18,7 @@ use super::learning::{Arithmetic, Learning};
 use super::plan::{Plan, default_folder};
 use super::recordings::{Recordings, TestSamples};
 use super::several::{self, Member};
-use super::{argument, client, recipe, screen, trained};
+use super::{argument, client, earlier, recipe, screen, trained};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -173,6 +173,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return run_several(arguments);
     }
     let plan = Plan::new(arguments)?;
+    earlier::check_folder(&plan.options.out, arguments)?;
     let stop = stop_at_ctrl_c();
     let client = client::open(plan.device)?;
     let (notes, options) = (plan.notes(&client), plan.options);
@@ -188,6 +189,17 @@ impl Arguments {
     /// Whether they are of several runs.
     pub(super) fn are_several(&self) -> bool {
         self.seeds.is_some() || (self.folds.is_some() && self.fold.is_none())
+    }
+
+    /// The files that a run is told to read, by flag. Initial parameters are not among them: a run keeps those until it replaces them.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let files = [
+            ("--model", self.model.clone()),
+            ("--rules", self.rules.clone()),
+            ("--data", self.data.clone()),
+            ("--test-data", self.test_samples.provenance().test_file),
+        ];
+        files.into_iter().filter_map(|(flag, path)| Some((flag, path?)))
     }
 }
 

@@ -89,6 +89,77 @@ fn folds_are_trained_one_after_the_other_and_resumed() {
 }
 
 #[test]
+fn runs_of_two_experiments_are_not_mixed() {
+    let folder = folder();
+    let folder = folder.path();
+    let began = "--time-steps 3 --steps 4 --batch-size 64 --rules none";
+    succeeds(folder, &format!("train {began} --learning-rate 0.01 --seeds 2 --out o"));
+    let expected = "seed 2 would be trained as another experiment than the run in o/seed-0, which has another learning rate \
+                    (--learning-rate: 0.01 there, 0.004 here)";
+    refuses(folder, &format!("train {began} --seeds 3 --resume --out o"), expected);
+    assert!(!folder.join("o/seed-2").exists());
+    // Those that have begun need no flag.
+    succeeds(folder, "train --seeds 2 --resume --out o");
+    succeeds(folder, &format!("train {began} --learning-rate 0.01 --seeds 3 --resume --out o"));
+    assert_eq!(lines(&folder.join("o/runs.jsonl")).len(), 3);
+    succeeds(folder, &format!("sweep {began} --grid learning_rate=0.01,0.02 --out s"));
+    let more = "--grid learning_rate=0.01,0.02,0.03 --resume --out s";
+    refuses(folder, &format!("sweep {more} --time-steps 3 --steps 4 --rules none"), "--batch-size: 64 there, 32 here");
+    succeeds(folder, &format!("sweep {began} {more}"));
+}
+
+#[test]
+fn earlier_results_do_not_stay_beside_new_ones() {
+    let folder = folder();
+    let folder = folder.path();
+    let short = "--time-steps 3 --steps 2 --batch-size 64 --rules none";
+    let report = |expected: &str| {
+        let said = succeeds(folder, "report o --output report.html --no-evaluation");
+        assert!(said.contains(expected), "{said}");
+    };
+    succeeds(folder, &format!("train {short} --out o"));
+    succeeds(folder, &format!("train {short} --seeds 3 --out o"));
+    assert!(!folder.join("o/metrics.jsonl").exists() && !folder.join("o/model.toml").exists());
+    report("3 runs");
+    // What the user put there is not taken away.
+    std::fs::write(folder.join("o/seed-2/notes.txt"), "mine").expect("a file");
+    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-2 is there from earlier");
+    assert!(folder.join("o/seed-2/params.safetensors").exists());
+    std::fs::remove_file(folder.join("o/seed-2/notes.txt")).expect("a file");
+    std::fs::write(folder.join("o/notes.txt"), "mine").expect("a file");
+    succeeds(folder, &format!("train {short} --seeds 2 --out o"));
+    assert!(!folder.join("o/seed-2").exists() && folder.join("o/notes.txt").exists());
+    succeeds(folder, &format!("sweep {short} --grid seed=5,6,7 --out o"));
+    assert!(!folder.join("o/seed-0").exists() && !folder.join("o/runs.jsonl").exists());
+    succeeds(folder, &format!("sweep {short} --grid seed=5,6 --out o"));
+    report("2 runs");
+    // A run that no list names is the user's.
+    succeeds(folder, &format!("train {short} --out o/seed-9"));
+    report("2 runs");
+    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-9 is there from earlier");
+}
+
+#[test]
+fn files_of_the_user_are_not_written_over() {
+    let folder = folder();
+    let folder = folder.path();
+    succeeds(folder, "train --time-steps 3 --steps 2 --out run");
+    for name in ["model.toml", "rules.toml"] {
+        std::fs::copy(folder.join("run").join(name), folder.join(name)).expect("a file");
+    }
+    let line = "train --time-steps 3 --steps 2 --out .";
+    refuses(
+        folder,
+        &format!("{line} --model model.toml"),
+        "--model is model.toml, which the run would replace or remove",
+    );
+    refuses(folder, &format!("{line} --rules ./rules.toml"), "--rules is ./rules.toml");
+    refuses(folder, line, "./model.toml is of no run, and a run would replace or remove it");
+    refuses(folder, "train --model run/model.toml --seeds 2 --out run", "--model is run/model.toml");
+    assert!(folder.join("run/model.toml").exists() && !folder.join("metrics.jsonl").exists());
+}
+
+#[test]
 fn a_sweep_tries_all_choices_and_sorts_them() {
     let folder = folder();
     let folder = folder.path();
