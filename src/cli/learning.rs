@@ -1,7 +1,7 @@
 //! Flags that say what training makes small, and how. Knows nothing of models and data.
 
 use clap::Args;
-use spiq::nn::{LOSSES, READOUTS, REGULARIZERS, Regularizer};
+use spiq::nn::{LOSSES, READOUTS, REGULARIZERS};
 use spiq::optim::{CLIPS, OPTIMIZERS, SCHEDULES};
 use spiq::provenance::Provenance;
 use spiq::train::{Loss, Metric, Optimizer};
@@ -18,7 +18,7 @@ pub struct Learning {
     #[arg(long, value_name = "LOSS", value_parser = calls(LOSSES, |text| Loss::named(text).map(drop)))]
     loss: Option<String>,
     /// Keep spike rates where they are wanted, by terms of the loss, divided by commas [default: none]
-    #[arg(long, value_name = "TERMS", value_parser = calls(REGULARIZERS, |text| Regularizer::parse(text).map(drop)))]
+    #[arg(long, value_name = "TERMS", value_parser = calls(REGULARIZERS, |text| Loss::default().with_regularizers(text).map(drop)))]
     regularize: Option<String>,
     /// What the test measures [default: as the loss reads the outputs]
     #[arg(long, value_name = "METRIC", value_parser = names(READOUTS))]

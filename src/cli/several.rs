@@ -46,6 +46,31 @@ pub struct Done {
     pub interrupted: bool,
     /// Whether the test part is one that no run trained on.
     pub has_test_part: bool,
+    /// The error of the first one that failed.
+    failed: Option<Error>,
+}
+
+impl Done {
+    /// The errors of the runs that failed, a line each: what stands below a table.
+    pub fn failures(&self) -> String {
+        let said = |ended: &Ended| Some(format!("{} failed: {}\n", ended.name, ended.outcome.as_ref().err()?));
+        self.ended.iter().filter_map(said).collect()
+    }
+
+    /// How the command ends.
+    ///
+    /// # Errors
+    /// Of kind `Interrupted` after Ctrl-C; of the kind of the first failure where runs failed.
+    pub fn end(self) -> Result<()> {
+        let failed = self.ended.iter().filter(|ended| ended.outcome.is_err()).count();
+        match self.failed {
+            _ if self.interrupted => Err(interrupted()),
+            Some(error) => {
+                Err(Error::new(error.kind(), format!("{failed} of {} runs failed: {error}", self.ended.len())))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Runs all of them. After each, `file` holds a line for every one that has ended. A run that fails on its way does not keep the others
@@ -56,7 +81,7 @@ pub struct Done {
 pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     let resume = members.iter().any(|member| member.arguments.resume);
     // Whatever is wrong with one of them is said before hours are spent on the others.
-    let plans = members.iter().map(plan).collect::<Result<Vec<_>>>()?;
+    let plans = plans(&members)?;
     let stop = stop_at_ctrl_c();
     let Some(device) = plans.first().map(|plan| plan.device) else {
         return Err(Error::input("there is nothing to train"));
@@ -69,7 +94,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
         make_room(&members, &plans, file)?;
     }
     let count = members.len();
-    let mut done = Done { ended: Vec::new(), interrupted: false, has_test_part: true };
+    let mut done = Done { ended: Vec::new(), interrupted: false, has_test_part: true, failed: None };
     let mut first_error = None;
     for (number, (member, plan)) in members.into_iter().zip(plans).enumerate() {
         let Member { name, settings, .. } = member;
@@ -104,7 +129,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     }
     match first_error {
         Some(error) if done.ended.iter().all(|ended| ended.outcome.is_err()) => Err(error),
-        _ => Ok(done),
+        failed => Ok(Done { failed, ..done }),
     }
 }
 
@@ -116,14 +141,30 @@ fn shown(name: &str, settings: &[(String, String)]) -> String {
     if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
 }
 
+/// What all of them are told.
+///
+/// # Errors
+/// The first one, with the name of its run unless all are told the same.
+fn plans(members: &[Member]) -> Result<Vec<Plan>> {
+    let plans: Vec<Result<Plan>> = members.iter().map(plan).collect();
+    let said = |plan: &Result<Plan>| plan.as_ref().err().map(ToString::to_string);
+    let common = plans.windows(2).all(|pair| said(&pair[0]) == said(&pair[1]));
+    let named = |(member, plan): (&Member, Result<Plan>)| {
+        plan.map_err(|error| match common {
+            true => error,
+            false => Error::new(error.kind(), format!("{}: {error}", member.name)),
+        })
+    };
+    members.iter().zip(plans).map(named).collect()
+}
+
 /// What a member is told. One that has begun goes on, one that has not begins.
 fn plan(member: &Member) -> Result<Plan> {
     let mut arguments = member.arguments.clone();
     let checkpoint = arguments.out.as_ref().map(|out| out.join("checkpoint.safetensors"));
     arguments.resume &= checkpoint.is_some_and(|checkpoint| checkpoint.exists());
-    let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", member.name));
-    let plan = Plan::new(&arguments).map_err(named)?;
-    train::check_options(&plan.options).map_err(named)?;
+    let plan = Plan::new(&arguments)?;
+    train::check_options(&plan.options)?;
     Ok(plan)
 }
 
@@ -243,7 +284,7 @@ pub fn table(done: &Done) -> String {
         .iter()
         .map(|ended| match &ended.outcome {
             Ok(summary) => [vec![ended.name.clone()], cells(summary, validated)].concat(),
-            Err(error) => vec![ended.name.clone(), error.clone()],
+            Err(_) => vec![ended.name.clone(), FAILED.to_owned()],
         })
         .collect();
     if summaries.len() > 1 {
@@ -266,7 +307,7 @@ pub fn table(done: &Done) -> String {
         }
         rows.push(row);
     }
-    format!("\n{}", table::aligned(&head, &rows))
+    format!("\n{}{}", table::aligned(&head, &rows), done.failures())
 }
 
 /// What a table says of a run.
@@ -287,8 +328,11 @@ pub fn cells(summary: &Summary, validated: bool) -> Vec<String> {
     cells
 }
 
+/// What a table says of a run that failed.
+pub const FAILED: &str = "failed";
+
 /// The error of a command that Ctrl-C stopped.
-pub fn interrupted() -> Error {
+fn interrupted() -> Error {
     let message = "stopped by Ctrl-C and saved; to go on, give the same command with --resume";
     Error::new(ErrorKind::Interrupted, message)
 }

@@ -231,7 +231,7 @@ fn run_several(arguments: &Arguments) -> Result<()> {
     let lines = out.join("runs.jsonl");
     let done = several::run(members, &lines)?;
     screen::print(&format!("{}\n{}\n", several::table(&done), lines.display()))?;
-    if done.interrupted { Err(several::interrupted()) } else { Ok(()) }
+    done.end()
 }
 
 /// A flag that Ctrl-C sets. The second one ends the process, in case a device no longer answers.

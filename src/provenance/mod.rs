@@ -287,7 +287,10 @@ impl Provenance {
     /// In what `now` is another than this, in the order of the entries; what one of them does not know is left out.
     pub fn differences(&self, now: &Provenance) -> Vec<Difference> {
         let pairs = self.rows().into_iter().zip(now.rows());
-        pairs.filter_map(|(then, now)| Difference::between(then, now)).collect()
+        let all: Vec<Difference> = pairs.filter_map(|(then, now)| Difference::between(then, now)).collect();
+        // That the samples are others says nothing more where it is known why.
+        let why = all.iter().any(|difference| difference::OF_SAMPLES.contains(&difference.name));
+        all.into_iter().filter(|difference| !(why && difference.name == difference::DATA)).collect()
     }
 
     /// Names of what this does not say, but `wanted` does.

@@ -160,6 +160,41 @@ fn files_of_the_user_are_not_written_over() {
 }
 
 #[test]
+fn a_run_that_fails_is_told_below_the_table_and_by_the_exit_code() {
+    let folder = folder();
+    let folder = folder.path();
+    let line = "sweep --time-steps 3 --steps 9 --rules none --optimizer sgd --grid learning_rate=0.01,1e38 --out s";
+    let (code, said, noted) = spiq(folder, line);
+    assert_eq!(code, 1, "{noted}");
+    assert!(noted.lines().last().is_some_and(|line| line.starts_with("error: 1 of 2 runs failed: ")), "{noted}");
+    let rows: Vec<&str> = said.lines().filter(|line| line.starts_with("run ")).collect();
+    assert!(rows.len() == 3 && rows[1].ends_with("failed") && rows[2].starts_with("run 02 failed: "), "{said}");
+    // What is asked of such folders is answered in a sentence.
+
+    refuses(folder, "evaluate s", "s holds several runs: name one of them, such as s/run-01");
+    refuses(folder, "evaluate s/run-02", "the run in s/run-02 stopped at a number that is not finite");
+    refuses(folder, "evaluate elsewhere", "there is no run in elsewhere");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_in_a_sentence() {
+    let folder = folder();
+    let folder = folder.path();
+    for (flags, expected) in [
+        (
+            "--accumulate 1000",
+            "a step of the optimizer is of 1000 batches, but the run has only 30, so that nothing would",
+        ),
+        ("--folds 1", "error: the number of folds is 1, but must be from 2"),
+        ("--batch-size 5000", "--batch-size 1437 or less"),
+    ] {
+        let short = SHORT.replace("--batch-size 64", if flags.starts_with("--batch") { "" } else { "--batch-size 64" });
+        refuses(folder, &format!("train {short} --out refused {flags}"), expected);
+    }
+    succeeds(folder, "train --time-steps 3 --steps 2 --regularize none --clip none --group none --out o");
+}
+
+#[test]
 fn a_sweep_tries_all_choices_and_sorts_them() {
     let folder = folder();
     let folder = folder.path();
