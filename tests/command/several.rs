@@ -185,6 +185,10 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
             "--accumulate 1000",
             "a step of the optimizer is of 1000 batches, but the run has only 30, so that nothing would",
         ),
+        ("--learning-rate -1", "it must be a positive number"),
+        ("--shift -0.5", "the probability of a shift is -0.5, but must be from 0 to 0.5"),
+        ("--patience -1", "it must be a whole number from 1"),
+        ("--clip -1", "must be a positive number"),
         ("--folds 1", "error: the number of folds is 1, but must be from 2"),
         ("--batch-size 5000", "--batch-size 1437 or less"),
     ] {
