@@ -287,10 +287,15 @@ impl Provenance {
     /// In what `now` is another than this, in the order of the entries; what one of them does not know is left out.
     pub fn differences(&self, now: &Provenance) -> Vec<Difference> {
         let pairs = self.rows().into_iter().zip(now.rows());
-        let all: Vec<Difference> = pairs.filter_map(|(then, now)| Difference::between(then, now)).collect();
-        // That the samples are others says nothing more where it is known why.
+        pairs.filter_map(|(then, now)| Difference::between(then, now)).collect()
+    }
+
+    /// Those differences that make `now` another run. That the data are others is left out where it is said why.
+    pub fn differences_of_run(&self, now: &Provenance) -> Vec<Difference> {
+        let mut all = self.differences(now);
         let why = all.iter().any(|difference| difference::OF_SAMPLES.contains(&difference.name));
-        all.into_iter().filter(|difference| !(why && difference.name == difference::DATA)).collect()
+        all.retain(|difference| difference.decides_a_run() && !(why && difference.name == difference::DATA));
+        all
     }
 
     /// Names of what this does not say, but `wanted` does.
@@ -305,8 +310,7 @@ impl Provenance {
     /// # Errors
     /// Of kind `Input`, with the name and both values of everything in which it does not.
     pub fn check_same_run(&self, now: &Provenance, source: &str) -> Result<()> {
-        let differences = self.differences(now);
-        let of_run: Vec<String> = differences.iter().filter(|d| d.decides_a_run()).map(ToString::to_string).collect();
+        let of_run: Vec<String> = self.differences_of_run(now).iter().map(ToString::to_string).collect();
         match of_run.is_empty() {
             true => Ok(()),
             false => Err(Error::input(format!(

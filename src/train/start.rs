@@ -255,8 +255,7 @@ pub fn differences_from_checkpoint(client: &Client, options: &Options<dyn Model>
         None => Init::Drawn,
     };
     let now = provenance(options, client, Prepared::of(options)?.total);
-    let all = then.differences(&Provenance { init: Some(init), ..now });
-    Ok(all.into_iter().filter(Difference::decides_a_run).collect())
+    Ok(then.differences_of_run(&Provenance { init: Some(init), ..now }))
 }
 
 /// The checkpoint of the run whose results are in a folder. Its metadata say all that decides the bits of the run
