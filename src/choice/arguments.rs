@@ -18,6 +18,8 @@ pub const NOT_NEGATIVE: RangeInclusive<f64> = 0.0..=f64::MAX;
 pub const POSITIVE: RangeInclusive<f64> = f64::MIN_POSITIVE..=f64::MAX;
 /// Numbers from 0 to 1.
 pub const SHARE: RangeInclusive<f64> = 0.0..=1.0;
+/// Numbers from 0 to below 1.
+pub const DECAY: RangeInclusive<f64> = 0.0..=BELOW_ONE;
 /// Numbers above 0 and below 1.
 pub const BETWEEN: RangeInclusive<f64> = f64::MIN_POSITIVE..=BELOW_ONE;
 const BELOW_ONE: f64 = 1.0 - f64::EPSILON / 2.0;
@@ -301,6 +303,8 @@ fn bounds(within: &RangeInclusive<f64>) -> String {
         (0.0, f64::MAX) => "must be a number of 0 or more".to_owned(),
         (f64::MIN_POSITIVE, f64::MAX) => "must be a positive number".to_owned(),
         (f64::MIN_POSITIVE, BELOW_ONE) => "must be a number above 0 and below 1".to_owned(),
+        (0.0, BELOW_ONE) => "must be a number from 0 to below 1".to_owned(),
+        (_, f64::MAX) => format!("must be a number of {low} or more"),
         _ => format!("must be a number from {low} to {high}"),
     }
 }

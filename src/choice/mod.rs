@@ -3,7 +3,7 @@
 
 mod arguments;
 
-pub use arguments::{Arguments, BETWEEN, FINITE, NOT_NEGATIVE, NumbersOr, POSITIVE, SHARE, Span};
+pub use arguments::{Arguments, BETWEEN, DECAY, FINITE, NOT_NEGATIVE, NumbersOr, POSITIVE, SHARE, Span};
 pub(crate) use arguments::{chosen, chosen_one};
 
 use crate::error::{Error, Result};

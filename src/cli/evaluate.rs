@@ -12,7 +12,7 @@ use spiq::nn::Readout;
 use spiq::pjrt::Client;
 use spiq::provenance::{Digest, Provenance};
 use spiq::ptq::quantize_weights;
-use spiq::train::{Checkpoint, Conditions, Evaluated, Operations, evaluate};
+use spiq::train::{Checkpoint, Conditions, Evaluated, Operations, Record, evaluate, read_records};
 use spiq::{Array, Error, Result, table};
 
 use super::choice::Device;
@@ -161,10 +161,20 @@ pub fn params_of(run: &Path, which: &Path) -> Result<PathBuf> {
         _ => return Ok(which.to_owned()),
     };
     let path = run.join(name);
-    if path.exists() || !run.is_dir() {
+    if path.exists() {
         return Ok(path);
     }
+    let metrics = run.join("metrics.jsonl");
+    if !metrics.is_file() && !run.join("params.safetensors").is_file() {
+        return Err(Error::input(without_a_run(run)));
+    }
+    let records = if metrics.is_file() { read_records(&metrics)? } else { Vec::new() };
     let run = run.display();
+    if records.iter().any(|record| matches!(record, Record::Step { loss: None, .. })) {
+        return Err(Error::input(format!(
+            "the run in {run} stopped at a number that is not finite, and has no {name}"
+        )));
+    }
     Err(Error::input(match name {
         "best.safetensors" => {
             format!(
@@ -175,6 +185,18 @@ pub fn params_of(run: &Path, which: &Path) -> Result<PathBuf> {
             "{run} has no {name}: the run there has not ended; let it end, with `spiq train --resume --out {run}`"
         ),
     }))
+}
+
+/// What is said of a folder that holds no run itself.
+fn without_a_run(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let inside = entries.map(|entry| entry.path()).filter(|inner| inner.join("metrics.jsonl").is_file());
+    match inside.min() {
+        Some(first) => {
+            format!("{} holds several runs: name one of them, such as {}", folder.display(), first.display())
+        }
+        None => format!("there is no run in {}", folder.display()),
+    }
 }
 
 struct Data {

@@ -1,7 +1,7 @@
 //! Flags that say what training makes small, and how. Knows nothing of models and data.
 
 use clap::Args;
-use spiq::nn::{LOSSES, READOUTS, REGULARIZERS, Regularizer};
+use spiq::nn::{LOSSES, READOUTS, REGULARIZERS};
 use spiq::optim::{CLIPS, OPTIMIZERS, SCHEDULES};
 use spiq::provenance::Provenance;
 use spiq::train::{Loss, Metric, Optimizer};
@@ -18,7 +18,7 @@ pub struct Learning {
     #[arg(long, value_name = "LOSS", value_parser = calls(LOSSES, |text| Loss::named(text).map(drop)))]
     loss: Option<String>,
     /// Keep spike rates where they are wanted, by terms of the loss, divided by commas [default: none]
-    #[arg(long, value_name = "TERMS", value_parser = calls(REGULARIZERS, |text| Regularizer::parse(text).map(drop)))]
+    #[arg(long, value_name = "TERMS", value_parser = calls(REGULARIZERS, |text| Loss::default().with_regularizers(text).map(drop)))]
     regularize: Option<String>,
     /// What the test measures [default: as the loss reads the outputs]
     #[arg(long, value_name = "METRIC", value_parser = names(READOUTS))]
@@ -27,7 +27,7 @@ pub struct Learning {
     #[arg(long, value_name = "OPTIMIZER", value_parser = calls(OPTIMIZERS, |text| of(text, "constant").map(drop)))]
     pub(super) optimizer: Option<String>,
     /// Learning rate at the start [default: the recipe's, 0.004]
-    #[arg(long, value_name = "F", value_parser = argument::positive)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = argument::positive)]
     pub(super) learning_rate: Option<f64>,
     /// How the learning rate goes on from its start; numbers of steps may be shares of all, written with a point [default: the
     /// recipe's; constant with --model, --data, --optimizer or --learning-rate]
@@ -38,13 +38,13 @@ pub struct Learning {
     #[arg(long, value_name = "GROUPS")]
     group: Option<String>,
     /// Cut the gradients: a largest norm of all together, or one of these [default: none]
-    #[arg(long, value_name = "F | CLIP", value_parser = calls(CLIPS, |text| of("sgd", "constant")?.with_clip(text).map(drop)))]
+    #[arg(long, value_name = "F | CLIP", allow_negative_numbers = true, value_parser = calls(CLIPS, |text| of("sgd", "constant")?.with_clip(text).map(drop)))]
     clip: Option<String>,
     /// Batches whose gradients are averaged for one step of the optimizer; its schedule counts its own steps [default: 1]
-    #[arg(long, value_name = "K", value_parser = argument::count)]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = argument::count)]
     accumulate: Option<usize>,
     /// Test, and leave as parameters, their moving average, of which each step keeps this share: 0.999 [default: 0, no average]
-    #[arg(long, value_name = "F", value_parser = decay)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = decay)]
     ema: Option<f64>,
 }
 
@@ -54,7 +54,7 @@ pub struct Learning {
 pub struct Arithmetic {
     /// First step in which the rules quantize; the steps before are in full precision, and gather what static scales come from
     /// [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     rules_from_step: Option<u64>,
     /// Element type of the products that no rule quantizes, forward and backward; parameters, neurons and sums stay in f32
     /// [default: f32]

@@ -6,6 +6,7 @@ mod choice;
 mod client;
 mod data;
 mod doctor;
+mod earlier;
 mod evaluate;
 mod failure;
 mod inspect;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use spiq::train::RUN_FILES;
 use spiq::{Error, Result};
 
 /// Finds out before the work whether its result can be written: into a folder that is there, in the place of no folder, link or device, and of
@@ -39,25 +40,12 @@ pub fn check<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> R
     })
 }
 
-/// What a run leaves in its folder.
-const OF_A_RUN: [&str; 9] = [
-    "params.safetensors",
-    "best.safetensors",
-    "checkpoint.safetensors",
-    "metrics.jsonl",
-    "summary.json",
-    "training.svg",
-    "model.toml",
-    "rules.toml",
-    "runs.jsonl",
-];
-
 /// As [`check`], where the results of these runs are read; other files may lie in their folders.
 ///
 /// # Errors
 /// As [`check`].
 pub fn check_beside_runs<'a>(output: &Path, runs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
-    let files: Vec<PathBuf> = runs.into_iter().flat_map(|run| OF_A_RUN.map(|name| run.join(name))).collect();
+    let files: Vec<PathBuf> = runs.into_iter().flat_map(|run| RUN_FILES.map(|name| run.join(name))).collect();
     check(output, files.iter().map(PathBuf::as_path))
 }
 

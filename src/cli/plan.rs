@@ -266,7 +266,11 @@ fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Res
     };
     Err(Error::input(match own_model {
         true => format!("{source}: {refused}"),
-        false => format!("{source}: {refused}; the model is the recipe's, give another one with --model"),
+        false => {
+            let of_recipe = recipe(arguments).recipe().provenance().model == chosen.model;
+            let whose = if of_recipe { "the recipe's" } else { "that of --init" };
+            format!("{source}: {refused}; the model is {whose}, give another one with --model")
+        }
     }))
 }
 

@@ -11,7 +11,7 @@ use spiq::{Error, Result};
 use super::choice::Device;
 use super::evaluate::{Examined, Subject};
 use super::recordings::Recordings;
-use super::{client, output, page, screen};
+use super::{client, earlier, output, page, screen};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -119,6 +119,11 @@ fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let entries = std::fs::read_dir(path).map_err(|cause| Error::file(path, "read the folder", cause))?;
         let inside = entries.flatten().map(|entry| entry.path()).filter(|inner| inner.join(METRICS).is_file());
         let mut inside: Vec<PathBuf> = inside.collect();
+        // What lists the runs of a command says which are its own.
+        let listed = earlier::listed(path);
+        if inside.iter().any(|folder| listed.contains(folder)) {
+            inside.retain(|folder| listed.contains(folder));
+        }
         if inside.is_empty() {
             return Err(Error::input(format!(
                 "there is no run in {}: neither it nor a folder in it has a {METRICS}",

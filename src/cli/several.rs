@@ -14,7 +14,7 @@ use spiq::{Error, ErrorKind, Result, table};
 use super::plan::Plan;
 use super::progress::Training;
 use super::train::{Arguments, stop_at_ctrl_c};
-use super::{client, screen, trained};
+use super::{client, earlier, screen, trained};
 
 /// One of several runs.
 pub struct Member {
@@ -46,6 +46,31 @@ pub struct Done {
     pub interrupted: bool,
     /// Whether the test part is one that no run trained on.
     pub has_test_part: bool,
+    /// The error of the first one that failed.
+    failed: Option<Error>,
+}
+
+impl Done {
+    /// The errors of the runs that failed, a line each: what stands below a table.
+    pub fn failures(&self) -> String {
+        let said = |ended: &Ended| Some(format!("{} failed: {}\n", ended.name, ended.outcome.as_ref().err()?));
+        self.ended.iter().filter_map(said).collect()
+    }
+
+    /// How the command ends.
+    ///
+    /// # Errors
+    /// Of kind `Interrupted` after Ctrl-C; of the kind of the first failure where runs failed.
+    pub fn end(self) -> Result<()> {
+        let failed = self.ended.iter().filter(|ended| ended.outcome.is_err()).count();
+        match self.failed {
+            _ if self.interrupted => Err(interrupted()),
+            Some(error) => {
+                Err(Error::new(error.kind(), format!("{failed} of {} runs failed: {error}", self.ended.len())))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Runs all of them. After each, `file` holds a line for every one that has ended. A run that fails on its way does not keep the others
@@ -56,14 +81,20 @@ pub struct Done {
 pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     let resume = members.iter().any(|member| member.arguments.resume);
     // Whatever is wrong with one of them is said before hours are spent on the others.
-    let plans = members.iter().map(plan).collect::<Result<Vec<_>>>()?;
+    let plans = plans(&members)?;
     let stop = stop_at_ctrl_c();
     let Some(device) = plans.first().map(|plan| plan.device) else {
         return Err(Error::input("there is nothing to train"));
     };
     let client = client::open(device)?;
+    if resume {
+        check_one_experiment(&members, &plans, &client)?;
+    }
+    if !resume {
+        make_room(&members, &plans, file)?;
+    }
     let count = members.len();
-    let mut done = Done { ended: Vec::new(), interrupted: false, has_test_part: true };
+    let mut done = Done { ended: Vec::new(), interrupted: false, has_test_part: true, failed: None };
     let mut first_error = None;
     for (number, (member, plan)) in members.into_iter().zip(plans).enumerate() {
         let Member { name, settings, .. } = member;
@@ -98,7 +129,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     }
     match first_error {
         Some(error) if done.ended.iter().all(|ended| ended.outcome.is_err()) => Err(error),
-        _ => Ok(done),
+        failed => Ok(Done { failed, ..done }),
     }
 }
 
@@ -110,15 +141,74 @@ fn shown(name: &str, settings: &[(String, String)]) -> String {
     if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
 }
 
+/// What all of them are told.
+///
+/// # Errors
+/// The first one, with the name of its run unless all are told the same.
+fn plans(members: &[Member]) -> Result<Vec<Plan>> {
+    let plans: Vec<Result<Plan>> = members.iter().map(plan).collect();
+    let said = |plan: &Result<Plan>| plan.as_ref().err().map(ToString::to_string);
+    let common = plans.windows(2).all(|pair| said(&pair[0]) == said(&pair[1]));
+    let named = |(member, plan): (&Member, Result<Plan>)| {
+        plan.map_err(|error| match common {
+            true => error,
+            false => Error::new(error.kind(), format!("{}: {error}", member.name)),
+        })
+    };
+    members.iter().zip(plans).map(named).collect()
+}
+
 /// What a member is told. One that has begun goes on, one that has not begins.
 fn plan(member: &Member) -> Result<Plan> {
     let mut arguments = member.arguments.clone();
     let checkpoint = arguments.out.as_ref().map(|out| out.join("checkpoint.safetensors"));
     arguments.resume &= checkpoint.is_some_and(|checkpoint| checkpoint.exists());
-    let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", member.name));
-    let plan = Plan::new(&arguments).map_err(named)?;
-    train::check_options(&plan.options).map_err(named)?;
+    let plan = Plan::new(&arguments)?;
+    train::check_options(&plan.options)?;
     Ok(plan)
+}
+
+/// Takes away what earlier commands left where these runs leave their results; nothing of it, where anything is refused.
+fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
+    let out = file.parent().unwrap_or(Path::new(""));
+    let folders: Vec<PathBuf> = plans.iter().map(|plan| plan.options.out.clone()).collect();
+    let stale = earlier::stale(out, &folders)?;
+    for (member, folder) in members.iter().zip(&folders) {
+        earlier::check_folder(folder, &member.arguments)?;
+        earlier::check_inputs(&stale, &member.arguments)?;
+        let init = member.arguments.init.as_ref().and_then(|path| path.canonicalize().ok());
+        let taken = stale.iter().filter_map(|path| path.canonicalize().ok());
+        if let Some(init) = init.filter(|init| taken.into_iter().any(|path| init.starts_with(path))) {
+            return Err(Error::input(format!(
+                "the initial parameters, {}, are of an earlier run, which these runs replace; give another --out",
+                init.display()
+            )));
+        }
+    }
+    earlier::remove(&stale)
+}
+
+/// Refuses flags with which the runs that have not begun would be another experiment than those that have: only these take from their
+/// checkpoints what no flag says.
+fn check_one_experiment(members: &[Member], plans: &[Plan], client: &Client) -> Result<()> {
+    let begun = || members.iter().zip(plans).filter(|(_, plan)| plan.options.resume);
+    let Some(new) = members.iter().zip(plans).find(|(_, plan)| !plan.options.resume) else { return Ok(()) };
+    for (member, plan) in begun() {
+        let anew = Plan::new(&Arguments { resume: false, ..member.arguments.clone() })?;
+        let differences = train::differences_from_checkpoint(client, &anew.options)?;
+        let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        if !differences.is_empty() {
+            return Err(Error::input(format!(
+                "{} would be trained as another experiment than the run in {}, which has {}; {} has not begun and takes nothing from \
+                 there, so give all flags of before, or another --out",
+                new.0.name,
+                plan.options.out.display(),
+                differences.join(" and "),
+                new.0.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// One run, shown on the way.
@@ -194,7 +284,7 @@ pub fn table(done: &Done) -> String {
         .iter()
         .map(|ended| match &ended.outcome {
             Ok(summary) => [vec![ended.name.clone()], cells(summary, validated)].concat(),
-            Err(error) => vec![ended.name.clone(), error.clone()],
+            Err(_) => vec![ended.name.clone(), FAILED.to_owned()],
         })
         .collect();
     if summaries.len() > 1 {
@@ -217,7 +307,7 @@ pub fn table(done: &Done) -> String {
         }
         rows.push(row);
     }
-    format!("\n{}", table::aligned(&head, &rows))
+    format!("\n{}{}", table::aligned(&head, &rows), done.failures())
 }
 
 /// What a table says of a run.
@@ -238,8 +328,11 @@ pub fn cells(summary: &Summary, validated: bool) -> Vec<String> {
     cells
 }
 
+/// What a table says of a run that failed.
+pub const FAILED: &str = "failed";
+
 /// The error of a command that Ctrl-C stopped.
-pub fn interrupted() -> Error {
+fn interrupted() -> Error {
     let message = "stopped by Ctrl-C and saved; to go on, give the same command with --resume";
     Error::new(ErrorKind::Interrupted, message)
 }

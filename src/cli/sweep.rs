@@ -10,7 +10,7 @@ use spiq::random::Key;
 use spiq::train::Summary;
 use spiq::{Error, Result, table};
 
-use super::several::{self, Ended, Member};
+use super::several::{self, Done, Ended, Member};
 use super::{argument, screen, train, trained};
 
 const EXAMPLES: &str = "\
@@ -115,8 +115,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&out).map_err(|cause| Error::file(&out, "make the folder", cause))?;
     let lines = out.join("sweep.jsonl");
     let done = several::run(members, &lines)?;
-    screen::print(&shown(&done.ended, &space, done.has_test_part, &lines))?;
-    if done.interrupted { Err(several::interrupted()) } else { Ok(()) }
+    screen::print(&shown(&done, &space, &lines))?;
+    done.end()
 }
 
 /// The values of a setting.
@@ -368,12 +368,13 @@ fn set(
 }
 
 /// The runs, the best one first.
-fn shown(ended: &[Ended], space: &[(String, Values)], has_test_part: bool, lines: &Path) -> String {
+fn shown(done: &Done, space: &[(String, Values)], lines: &Path) -> String {
+    let ended = &done.ended;
     let validated = ended.iter().filter_map(|ended| ended.outcome.as_ref().ok()).any(|summary| summary.best.is_some());
     let score = |ended: &Ended| ended.outcome.as_ref().map_or(f32::NEG_INFINITY, |summary| score(summary, validated));
     let mut order: Vec<&Ended> = ended.iter().collect();
     order.sort_by(|a, b| score(b).total_cmp(&score(a)));
-    let test = if has_test_part { "test accuracy" } else { "accuracy on the training samples" };
+    let test = if done.has_test_part { "test accuracy" } else { "accuracy on the training samples" };
     let mut head: Vec<&str> = vec![""];
     head.extend(space.iter().map(|(name, _)| name.as_str()));
     if validated {
@@ -388,7 +389,7 @@ fn shown(ended: &[Ended], space: &[(String, Values)], has_test_part: bool, lines
             let settings = ended.settings.iter().map(|(_, value)| value.clone());
             let results = match &ended.outcome {
                 Ok(summary) => results(summary, validated),
-                Err(error) => vec![error.clone()],
+                Err(_) => vec![several::FAILED.to_owned()],
             };
             std::iter::once(ended.name.clone()).chain(settings).chain(results).collect()
         })
@@ -397,7 +398,7 @@ fn shown(ended: &[Ended], space: &[(String, Values)], has_test_part: bool, lines
         true => String::new(),
         false => "sorted by the accuracy of the test, as there is no validation (--validation 0.1): the best one is a little too good\n".to_owned(),
     };
-    format!("\n{}\n{note}{}\n", table::aligned(&head, &rows), lines.display())
+    format!("\n{}{}\n{note}{}\n", table::aligned(&head, &rows), done.failures(), lines.display())
 }
 
 /// What decides the order: validation, or the test where there is none.

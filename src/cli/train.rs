@@ -18,7 +18,7 @@ use super::learning::{Arithmetic, Learning};
 use super::plan::{Plan, default_folder};
 use super::recordings::{Recordings, TestSamples};
 use super::several::{self, Member};
-use super::{argument, client, recipe, screen, trained};
+use super::{argument, client, earlier, recipe, screen, trained};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,20 +84,20 @@ pub struct Arguments {
     #[arg(long, help_heading = "Arithmetic", value_enum)]
     pub(super) grad_dtype: Option<GradDtype>,
     /// Time steps of a tile, for which each layer computes its products at once [default: all of them]
-    #[arg(long, help_heading = "Arithmetic", value_name = "K", value_parser = argument::count)]
+    #[arg(long, help_heading = "Arithmetic", value_name = "K", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) time_tile: Option<usize>,
     /// Samples a step [default: the recipe's, 32]
-    #[arg(long, value_name = "N", value_parser = argument::count)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) batch_size: Option<usize>,
     /// Times through the training samples [default: the recipe's, 30]
-    #[arg(long, value_name = "N", value_parser = argument::count, conflicts_with = "steps")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count, conflicts_with = "steps")]
     pub(super) epochs: Option<usize>,
     /// Training steps, instead of epochs
-    #[arg(long, value_name = "N", value_parser = argument::count)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) steps: Option<usize>,
     /// Time steps that images are encoded over; spike trains keep their own [default: as in the training of --init, if it says
     /// it, else the recipe's, 32]
-    #[arg(long, value_name = "N", value_parser = argument::count)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) time_steps: Option<usize>,
     /// How samples become spikes, such as 'Latency(tau = 5)': the table below names the encoders [default: as in the training of
     /// --init, if it says it; else Rate for images, none for data with a time axis]
@@ -105,7 +105,7 @@ pub struct Arguments {
     pub(super) encode: Option<Code>,
     /// Probability with which a training image is moved by a pixel, in each of four directions [default: the recipe's; 0
     /// with --model, --data, --optimizer or --learning-rate]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub(super) shift: Option<f64>,
     /// Changes of training samples in the compiled step, such as 'TimeShift(max = 5), DropEvent(p = 0.1)'; the table below names
     /// them [default: the recipe's; none with --model, --data, --optimizer or --learning-rate]
@@ -113,22 +113,22 @@ pub struct Arguments {
     pub(super) augment: Option<Augmentation>,
     /// Steps that the device does in one call, without the host; the results are the same for any number [default: as many as
     /// take a tenth of a second, up to 32]
-    #[arg(long, value_name = "K", value_parser = argument::count)]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) steps_per_call: Option<usize>,
     /// Training samples that do not train, but choose the best epoch: a share (0.1) or a number of them, as many of each class
     /// as its share asks for; `own` for the part that the data file keeps for it, `none` for none [default: own, if the file has
     /// one, else none]
-    #[arg(long, value_name = "F | N", value_parser = argument::validation, conflicts_with = "folds")]
+    #[arg(long, value_name = "F | N", allow_negative_numbers = true, value_parser = argument::validation, conflicts_with = "folds")]
     pub(super) validation: Option<Validation>,
     /// Divide the training samples into K folds, of which one is for validation: that of --fold; without it, train once with each of them,
     /// each in a folder of its own in DIR, and show mean and spread
-    #[arg(long, value_name = "K", value_parser = argument::count)]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) folds: Option<usize>,
     /// Which of the folds is for validation, from 1
-    #[arg(long, value_name = "I", value_parser = argument::count, requires = "folds")]
+    #[arg(long, value_name = "I", allow_negative_numbers = true, value_parser = argument::count, requires = "folds")]
     pub(super) fold: Option<usize>,
     /// End the run when for N epochs none was better on the validation samples than the best one [default: run to the end]
-    #[arg(long, value_name = "N", value_parser = argument::count)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) patience: Option<usize>,
     /// Take the samples in the order of the file, in every epoch
     #[arg(long)]
@@ -173,6 +173,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return run_several(arguments);
     }
     let plan = Plan::new(arguments)?;
+    earlier::check_folder(&plan.options.out, arguments)?;
     let stop = stop_at_ctrl_c();
     let client = client::open(plan.device)?;
     let (notes, options) = (plan.notes(&client), plan.options);
@@ -188,6 +189,17 @@ impl Arguments {
     /// Whether they are of several runs.
     pub(super) fn are_several(&self) -> bool {
         self.seeds.is_some() || (self.folds.is_some() && self.fold.is_none())
+    }
+
+    /// The files that a run is told to read, by flag. Initial parameters are not among them: a run keeps those until it replaces them.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
+        let files = [
+            ("--model", self.model.clone()),
+            ("--rules", self.rules.clone()),
+            ("--data", self.data.clone()),
+            ("--test-data", self.test_samples.provenance().test_file),
+        ];
+        files.into_iter().filter_map(|(flag, path)| Some((flag, path?)))
     }
 }
 
@@ -219,7 +231,7 @@ fn run_several(arguments: &Arguments) -> Result<()> {
     let lines = out.join("runs.jsonl");
     let done = several::run(members, &lines)?;
     screen::print(&format!("{}\n{}\n", several::table(&done), lines.display()))?;
-    if done.interrupted { Err(several::interrupted()) } else { Ok(()) }
+    done.end()
 }
 
 /// A flag that Ctrl-C sets. The second one ends the process, in case a device no longer answers.

@@ -327,7 +327,7 @@ impl Dataset {
     pub fn training_order(&self, size: usize, shuffle: Option<Key>) -> Result<Vec<usize>> {
         if size == 0 || size > self.count() {
             return Err(Error::input(format!(
-                "the batch size is {size}, but must be between 1 and the {} samples there are",
+                "the batch size is {size}, but must be between 1 and the {0} samples there are; give --batch-size {0} or less",
                 self.count()
             )));
         }

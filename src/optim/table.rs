@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::schedule::Schedule;
 use super::transformation::GradientTransformation;
 use super::{Adam, Lion, Sgd, adam, adamw, lion, sgd};
-use crate::choice::{Arguments, Choice, NOT_NEGATIVE, SHARE};
+use crate::choice::{Arguments, Choice, DECAY, NOT_NEGATIVE, SHARE};
 use crate::error::Result;
 
 /// An optimizer of its learning rate.
@@ -63,7 +63,7 @@ fn of_rate<G: GradientTransformation + 'static>(
 
 /// What both kinds of Adam take.
 fn moments(a: &mut Arguments) -> Result<impl Fn(Adam) -> Adam + Send + Sync + use<>> {
-    let [b1, b2] = [a.number("b1", 0.9, SHARE)?, a.number("b2", 0.999, SHARE)?];
+    let [b1, b2] = [a.number("b1", 0.9, DECAY)?, a.number("b2", 0.999, DECAY)?];
     let [eps, eps_root] = [a.number("eps", 1e-8, NOT_NEGATIVE)?, a.number("eps_root", 0.0, NOT_NEGATIVE)?];
     let nesterov = a.flag("nesterov", false)?;
     Ok(move |adam: Adam| Adam { b1, b2, eps, eps_root, nesterov, ..adam })

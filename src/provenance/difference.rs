@@ -55,9 +55,19 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Difference { words, flag, then, now, .. } = self;
         let flag = if flag.is_empty() { String::new() } else { format!("{flag}: ") };
+        // A digest tells nobody anything.
+        if self.name == DATA {
+            return write!(f, "other {words} ({})", self.flag);
+        }
         write!(f, "another {words} ({flag}{then} there, {now} here)")
     }
 }
+
+/// The entry that is a digest of samples.
+pub(super) const DATA: &str = "data";
+
+/// What makes other samples of the same file.
+pub(super) const OF_SAMPLES: [&str; 6] = ["bins", "dt", "channels", "elements", "transforms", "test_speaker"];
 
 /// Of two texts of many lines, such as models, those where they part.
 fn first_lines_that_differ<'a>(then: &'a str, now: &'a str) -> (&'a str, &'a str) {

@@ -290,6 +290,14 @@ impl Provenance {
         pairs.filter_map(|(then, now)| Difference::between(then, now)).collect()
     }
 
+    /// Those differences that make `now` another run. That the data are others is left out where it is said why.
+    pub fn differences_of_run(&self, now: &Provenance) -> Vec<Difference> {
+        let mut all = self.differences(now);
+        let why = all.iter().any(|difference| difference::OF_SAMPLES.contains(&difference.name));
+        all.retain(|difference| difference.decides_a_run() && !(why && difference.name == difference::DATA));
+        all
+    }
+
     /// Names of what this does not say, but `wanted` does.
     pub fn missing(&self, wanted: &Provenance) -> Vec<&'static str> {
         let pairs = self.rows().into_iter().zip(wanted.rows());
@@ -302,8 +310,7 @@ impl Provenance {
     /// # Errors
     /// Of kind `Input`, with the name and both values of everything in which it does not.
     pub fn check_same_run(&self, now: &Provenance, source: &str) -> Result<()> {
-        let differences = self.differences(now);
-        let of_run: Vec<String> = differences.iter().filter(|d| d.decides_a_run()).map(ToString::to_string).collect();
+        let of_run: Vec<String> = self.differences_of_run(now).iter().map(ToString::to_string).collect();
         match of_run.is_empty() {
             true => Ok(()),
             false => Err(Error::input(format!(

@@ -68,4 +68,4 @@ pub use options::{Event, Options, Summary};
 pub use prepared::steps;
 pub(crate) use programs::step_from_spikes;
 pub use run::run;
-pub use start::{check_options, checkpoint_in, finished};
+pub use start::{RUN_FILES, check_options, checkpoint_in, differences_from_checkpoint, finished};

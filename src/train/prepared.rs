@@ -46,6 +46,13 @@ impl<'a> Prepared<'a> {
         let per_epoch = train.training_order(options.batch_size, None)?.len() / options.batch_size;
         let total = programs::total_steps(options.length, per_epoch);
         let full = unquantized(options, total)?;
+        let accumulate = options.optimizer.around().accumulate;
+        if accumulate > total {
+            return Err(Error::input(format!(
+                "a step of the optimizer is of {accumulate} batches, but the run has only {total}, so that nothing would be learned; \
+                 accumulate fewer (--accumulate), or train longer"
+            )));
+        }
         let inputs = options.train.inputs();
         let sample = options.model.sample_shape(&inputs.encoded_features())?;
         let encoding = Encoding::of(inputs, options.time_steps).shaped(sample);

@@ -17,7 +17,7 @@ use crate::nn::READOUTS;
 use crate::optim::{ByName, GradientTransformation};
 use crate::pjrt::Client;
 use crate::provenance::{
-    Best, Digest, Init, Length, ModelText, Order, Patience, Provenance, Tile, Validation, absolute,
+    Best, Difference, Digest, Init, Length, ModelText, Order, Patience, Provenance, Tile, Validation, absolute,
 };
 use crate::record::{Metrics, Record, TENSORBOARD, read_records};
 
@@ -27,6 +27,10 @@ pub(super) const BEST: &str = "best.safetensors";
 pub(super) const SUMMARY: &str = "summary.json";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
+
+/// The files that a run leaves in its folder.
+pub const RUN_FILES: [&str; 9] =
+    [CHECKPOINT, PARAMS, BEST, SUMMARY, METRICS, PICTURE, TENSORBOARD, "model.toml", "rules.toml"];
 
 /// Names that a metric of one's own cannot have: metrics.jsonl has them for something else.
 const RECORDED: [&str; 7] =
@@ -234,6 +238,24 @@ pub fn finished(client: &Client, options: &Options<dyn Model>) -> Result<Option<
     summary
         .map(Some)
         .map_err(|cause| Error::input(format!("{} is not a summary of a run", path.display())).because(cause))
+}
+
+/// In what a run that these options begin would be another than the one whose checkpoint is in their folder.
+///
+/// # Errors
+/// Of kind `Input` or `File`: there is none, it is damaged, the options do not fit each other.
+pub fn differences_from_checkpoint(client: &Client, options: &Options<dyn Model>) -> Result<Vec<Difference>> {
+    let source = options.out.join(CHECKPOINT).display().to_string();
+    let then = Provenance::read(&checkpoint_in(&options.out)?.metadata, &source)?;
+    let init = match &options.init {
+        Some(path) => {
+            let types = options.model.parameter_types();
+            Init::From(Digest::of_arrays(&Checkpoint::load(path)?.select(&types, &path.display().to_string())?))
+        }
+        None => Init::Drawn,
+    };
+    let now = provenance(options, client, Prepared::of(options)?.total);
+    Ok(then.differences_of_run(&Provenance { init: Some(init), ..now }))
 }
 
 /// The checkpoint of the run whose results are in a folder. Its metadata say all that decides the bits of the run

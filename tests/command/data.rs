@@ -159,7 +159,10 @@ fn places_are_those_of_a_part() {
 fn impossible_batches_are_refused() {
     let (_, test) = Dataset::digits().split().unwrap();
     let message = test.training_order(361, None).unwrap_err().to_string();
-    assert_eq!(message, "the batch size is 361, but must be between 1 and the 360 samples there are");
+    assert_eq!(
+        message,
+        "the batch size is 361, but must be between 1 and the 360 samples there are; give --batch-size 360 or less"
+    );
     assert!(test.training_order(0, None).is_err());
     assert!(test.inputs().gather(&[1797]).is_err());
 }

@@ -110,7 +110,7 @@ fn the_best_epoch_and_other_data_can_be_named() {
     assert!(said.contains(&shown), "{said}");
     refuses(folder, "predict --data all.safetensors --output o.safetensors", "--params");
     refuses(folder, "evaluate run --data nowhere.safetensors", "cannot read nowhere.safetensors");
-    refuses(folder, "evaluate nowhere", "cannot read nowhere/params.safetensors");
+    refuses(folder, "evaluate nowhere", "there is no run in nowhere");
     refuses(folder, "evaluate run --top-k 11", "--top-k is 11, but there are 10 classes");
     std::fs::remove_file(folder.join("run/best.safetensors")).expect("a file");
     refuses(folder, "evaluate run --params best", "run has no best epoch");

@@ -170,7 +170,8 @@ fn each_entry_is_compared_under_its_name() {
                     error.starts_with(&format!("P is of a run with {shown}; ")) && !shown.contains('\n'),
                     "{error}"
                 );
-                assert!(shown.starts_with("another ") && shown.contains(" there, "), "{shown}");
+                let both = shown.starts_with("another ") && shown.contains(" there, ");
+                assert!(both || shown == "other data (--data)", "{shown}");
             }
             *seen.entry(difference.name).or_default() += 1;
         }
@@ -278,4 +279,17 @@ fn a_difference_at_the_end_of_a_long_text_is_shown() {
         difference,
         "another optimizer (--optimizer: …l_norm(3), adam(0.002)) there, …l_norm(3), adam(0.003)) here)"
     );
+}
+
+/// A digest tells nobody anything, and nothing at all where it is known why samples are others.
+#[test]
+fn other_data_are_named_once() {
+    let of = |number: f32, bins: usize| {
+        let arrays = BTreeMap::from([("inputs".to_owned(), Array::scalar(number))]);
+        Provenance { data: Some(Digest::of_arrays(&arrays)), bins: Some(bins), ..Provenance::default() }
+    };
+    let said =
+        |then: Provenance, now| then.differences_of_run(&now).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(said(of(1.0, 100), of(2.0, 100)), ["other data (--data)"]);
+    assert_eq!(said(of(1.0, 100), of(2.0, 50)), ["another number of bins (--bins: 100 there, 50 here)"]);
 }

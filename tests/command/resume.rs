@@ -146,7 +146,7 @@ const BEGUN: &str = "train --model model.toml --data data.safetensors --rules ru
 /// What a changed flag must be refused with; a flag that is missing here fails the test below.
 const CHANGED: &[(&str, &str, &str)] = &[
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
-    ("--data", "--data other.safetensors", "another data (--data: sha256:"),
+    ("--data", "--data other.safetensors", "other data (--data)"),
     ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
     ("--init", "--init out/params.safetensors", "another start (--init: drawn there, sha256:"),
     ("--recipe", "--recipe spyx", "another optimizer (--optimizer: adamw there, adam here)"),
@@ -223,7 +223,9 @@ fn every_flag_of_train_that_is_changed_is_refused_by_name() {
         assert!(error.contains("out/checkpoint.safetensors is of a run with "), "{flag}: {error}");
         assert!(error.contains(expected), "{flag}: {error}");
         if flag != "--recipe" {
-            assert_eq!(error.matches(" there, ").count(), 1, "{flag} alone is another: {error}");
+            // A digest is not shown.
+            let named = error.matches(" there, ").count() + error.matches("other data (").count();
+            assert_eq!(named, 1, "{flag} alone is another: {error}");
         }
     }
     // The device is refused before it is looked for.
@@ -261,7 +263,7 @@ fn a_run_is_resumed_without_any_flag_and_with_all_of_them() {
     // It is where they are from now on.
     folder.succeeds("train --resume --out out");
     digits(0..300, Some(251)).write(&folder.path("moved.safetensors")).expect("a file");
-    folder.refuses("train --resume --out out", "another data (--data: sha256:");
+    folder.refuses("train --resume --out out", "other data (--data)");
     ["out/params.safetensors", "out/metrics.jsonl"].into_iter().for_each(unchanged);
 }
 

@@ -89,6 +89,116 @@ fn folds_are_trained_one_after_the_other_and_resumed() {
 }
 
 #[test]
+fn runs_of_two_experiments_are_not_mixed() {
+    let folder = folder();
+    let folder = folder.path();
+    let began = "--time-steps 3 --steps 4 --batch-size 64 --rules none";
+    succeeds(folder, &format!("train {began} --learning-rate 0.01 --seeds 2 --out o"));
+    let expected = "seed 2 would be trained as another experiment than the run in o/seed-0, which has another learning rate \
+                    (--learning-rate: 0.01 there, 0.004 here)";
+    refuses(folder, &format!("train {began} --seeds 3 --resume --out o"), expected);
+    assert!(!folder.join("o/seed-2").exists());
+    // Those that have begun need no flag.
+    succeeds(folder, "train --seeds 2 --resume --out o");
+    succeeds(folder, &format!("train {began} --learning-rate 0.01 --seeds 3 --resume --out o"));
+    assert_eq!(lines(&folder.join("o/runs.jsonl")).len(), 3);
+    succeeds(folder, &format!("sweep {began} --grid learning_rate=0.01,0.02 --out s"));
+    let more = "--grid learning_rate=0.01,0.02,0.03 --resume --out s";
+    refuses(folder, &format!("sweep {more} --time-steps 3 --steps 4 --rules none"), "--batch-size: 64 there, 32 here");
+    succeeds(folder, &format!("sweep {began} {more}"));
+}
+
+#[test]
+fn earlier_results_do_not_stay_beside_new_ones() {
+    let folder = folder();
+    let folder = folder.path();
+    let short = "--time-steps 3 --steps 2 --batch-size 64 --rules none";
+    let report = |expected: &str| {
+        let said = succeeds(folder, "report o --output report.html --no-evaluation");
+        assert!(said.contains(expected), "{said}");
+    };
+    succeeds(folder, &format!("train {short} --out o"));
+    succeeds(folder, &format!("train {short} --seeds 3 --out o"));
+    assert!(!folder.join("o/metrics.jsonl").exists() && !folder.join("o/model.toml").exists());
+    report("3 runs");
+    // What the user put there is not taken away.
+    std::fs::write(folder.join("o/seed-2/notes.txt"), "mine").expect("a file");
+    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-2 is there from earlier");
+    assert!(folder.join("o/seed-2/params.safetensors").exists());
+    std::fs::remove_file(folder.join("o/seed-2/notes.txt")).expect("a file");
+    std::fs::write(folder.join("o/notes.txt"), "mine").expect("a file");
+    succeeds(folder, &format!("train {short} --seeds 2 --out o"));
+    assert!(!folder.join("o/seed-2").exists() && folder.join("o/notes.txt").exists());
+    succeeds(folder, &format!("sweep {short} --grid seed=5,6,7 --out o"));
+    assert!(!folder.join("o/seed-0").exists() && !folder.join("o/runs.jsonl").exists());
+    succeeds(folder, &format!("sweep {short} --grid seed=5,6 --out o"));
+    report("2 runs");
+    // A run that no list names is the user's.
+    succeeds(folder, &format!("train {short} --out o/seed-9"));
+    report("2 runs");
+    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-9 is there from earlier");
+}
+
+#[test]
+fn files_of_the_user_are_not_written_over() {
+    let folder = folder();
+    let folder = folder.path();
+    succeeds(folder, "train --time-steps 3 --steps 2 --out run");
+    for name in ["model.toml", "rules.toml"] {
+        std::fs::copy(folder.join("run").join(name), folder.join(name)).expect("a file");
+    }
+    let line = "train --time-steps 3 --steps 2 --out .";
+    refuses(
+        folder,
+        &format!("{line} --model model.toml"),
+        "--model is model.toml, which the run would replace or remove",
+    );
+    refuses(folder, &format!("{line} --rules ./rules.toml"), "--rules is ./rules.toml");
+    refuses(folder, line, "./model.toml is of no run, and a run would replace or remove it");
+    refuses(folder, "train --model run/model.toml --seeds 2 --out run", "--model is run/model.toml");
+    assert!(folder.join("run/model.toml").exists() && !folder.join("metrics.jsonl").exists());
+}
+
+#[test]
+fn a_run_that_fails_is_told_below_the_table_and_by_the_exit_code() {
+    let folder = folder();
+    let folder = folder.path();
+    let line = "sweep --time-steps 3 --steps 9 --rules none --optimizer sgd --grid learning_rate=0.01,1e38 --out s";
+    let (code, said, noted) = spiq(folder, line);
+    assert_eq!(code, 1, "{noted}");
+    assert!(noted.lines().last().is_some_and(|line| line.starts_with("error: 1 of 2 runs failed: ")), "{noted}");
+    let rows: Vec<&str> = said.lines().filter(|line| line.starts_with("run ")).collect();
+    assert!(rows.len() == 3 && rows[1].ends_with("failed") && rows[2].starts_with("run 02 failed: "), "{said}");
+    // What is asked of such folders is answered in a sentence.
+
+    refuses(folder, "evaluate s", "s holds several runs: name one of them, such as s/run-01");
+    refuses(folder, "evaluate s/run-02", "the run in s/run-02 stopped at a number that is not finite");
+    refuses(folder, "evaluate elsewhere", "there is no run in elsewhere");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_in_a_sentence() {
+    let folder = folder();
+    let folder = folder.path();
+    for (flags, expected) in [
+        (
+            "--accumulate 1000",
+            "a step of the optimizer is of 1000 batches, but the run has only 30, so that nothing would",
+        ),
+        ("--learning-rate -1", "it must be a positive number"),
+        ("--shift -0.5", "the probability of a shift is -0.5, but must be from 0 to 0.5"),
+        ("--patience -1", "it must be a whole number from 1"),
+        ("--clip -1", "must be a positive number"),
+        ("--folds 1", "error: the number of folds is 1, but must be from 2"),
+        ("--batch-size 5000", "--batch-size 1437 or less"),
+    ] {
+        let short = SHORT.replace("--batch-size 64", if flags.starts_with("--batch") { "" } else { "--batch-size 64" });
+        refuses(folder, &format!("train {short} --out refused {flags}"), expected);
+    }
+    succeeds(folder, "train --time-steps 3 --steps 2 --regularize none --clip none --group none --out o");
+}
+
+#[test]
 fn a_sweep_tries_all_choices_and_sorts_them() {
     let folder = folder();
     let folder = folder.path();

@@ -243,6 +243,23 @@ fn what_is_wrong_around_an_optimizer_is_said() {
             "the schedule `piecewise` has 2 boundaries and 1 scales; give as many of each",
         ),
         (
+            Optimizer::named("adam(b1 = 1)", 0.1, "constant").map(drop),
+            "`b1` of the optimizer `adam` is 1, but must be a number from 0 to below 1",
+        ),
+        (
+            Optimizer::named("sgd", 0.1, "piecewise(boundaries = [0.75, 0.5])").map(drop),
+            "the schedule `piecewise` has boundaries that do not go up; give them in their order, each once",
+        ),
+        (
+            Optimizer::named("sgd", 0.1, "linear_onecycle(pct_start = 0.5, pct_final = 0.4)").map(drop),
+            "the schedule `linear_onecycle` goes up until pct_start = 0.5, and cannot be down at pct_final = 0.4; give a larger \
+             pct_final",
+        ),
+        (
+            Optimizer::named("sgd", 0.1, "linear_onecycle(div_factor = 0.5)").map(drop),
+            "`div_factor` of the schedule `linear_onecycle` is 0.5, but must be a number of 1 or more",
+        ),
+        (
             Optimizer::named("sgd", 0.1, "plateau(factor = 1)").map(drop),
             "`factor` of the schedule `plateau` is 1, but must be a number above 0 and below 1",
         ),

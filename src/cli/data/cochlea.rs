@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use spiq::Result;
 use spiq_events::sound::{Cochlea, Recordings, SpikeTrains};
-use spiq_events::{Collection, Names, Sample, Spikes, check_place, write_spikes};
+use spiq_events::{Collection, Names, Sample, Spikes, write_spikes};
 
 use super::super::output::check;
 use super::super::progress::Samples;

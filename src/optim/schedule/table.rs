@@ -101,6 +101,11 @@ pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
         make: |a| {
             let [pct_start, pct_final] = [a.number("pct_start", 0.3, SHARE)?, a.number("pct_final", 0.85, SHARE)?];
             let [div_factor, final_div_factor] = divisors(a)?;
+            if pct_final <= pct_start {
+                return Err(a.error(format!(
+                    "goes up until pct_start = {pct_start}, and cannot be down at pct_final = {pct_final}; give a larger pct_final"
+                )));
+            }
             planned(move |rate, steps| {
                 let default = linear_onecycle_schedule(steps.total.max(1), rate);
                 LinearOnecycle { pct_start, pct_final, div_factor, final_div_factor, ..default }.into()
@@ -130,6 +135,9 @@ pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
             if boundaries.len() != scales.len() {
                 let (some, others) = (boundaries.len(), scales.len());
                 return Err(a.error(format!("has {some} boundaries and {others} scales; give as many of each")));
+            }
+            if !boundaries.windows(2).all(goes_up) {
+                return Err(a.error("has boundaries that do not go up; give them in their order, each once"));
             }
             planned(move |rate, steps| {
                 let at = boundaries.iter().map(|boundary| boundary.of(steps.total));
@@ -164,6 +172,15 @@ fn plateau(a: &mut Arguments) -> Result<Planned> {
         let accumulation_size = size.unwrap_or(steps.of_epoch.max(1));
         Course { schedule: rate.into(), plateau: Some(ReduceOnPlateau { accumulation_size, ..given.clone() }) }
     }))
+}
+
+/// Whether the later of two boundaries is the larger one. A share and a number of steps are compared by no run but their own.
+fn goes_up(pair: &[Span]) -> bool {
+    match pair {
+        [Span::Share(one), Span::Share(next)] => one < next,
+        [Span::Steps(one), Span::Steps(next)] => one < next,
+        _ => true,
+    }
 }
 
 fn planned(schedule: impl Fn(f64, Steps) -> Schedule + Send + Sync + 'static) -> Result<Planned> {
