@@ -7,7 +7,7 @@ use std::thread;
 use super::collection::{Collection, Description, Sample};
 use super::error::{Error, Result};
 use super::events::{Events, Sensor};
-use super::readers::LATEST;
+use super::time::LATEST;
 use super::transforms::Pipeline;
 
 /// What random transforms draw from, together with the number of the sample.

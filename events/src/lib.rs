@@ -17,6 +17,7 @@ mod nearest;
 mod readers;
 pub mod sound;
 mod survey;
+mod time;
 mod transforms;
 mod writers;
 

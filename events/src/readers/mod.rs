@@ -12,7 +12,6 @@ mod order;
 mod python;
 mod recording;
 mod shd;
-mod time;
 
 use std::fs::File;
 use std::io::Read;
@@ -24,7 +23,6 @@ use super::sound;
 use recording::Format;
 
 pub use known::{Archive, KNOWN, Known};
-pub(crate) use time::LATEST;
 
 /// What an HDF5 file begins with.
 const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";

@@ -8,8 +8,8 @@ use std::io::{Read, Seek};
 
 use super::python::Literal;
 use super::recording::Read1;
-use super::time::{NO_TIME, to_microseconds};
 use crate::events::{Events, Sensor};
+use crate::time::{NO_TIME, to_microseconds};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// What columns are called.

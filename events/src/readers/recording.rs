@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::time::is_time;
 use super::{aedat3, aedat4, nmnist, numpy, order};
 use crate::collection::Mended;
 use crate::error::{Error, Result};
 use crate::events::{Events, Sensor};
+use crate::time::is_time;
 
 /// A format with one recording a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

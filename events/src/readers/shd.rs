@@ -13,10 +13,10 @@ use rust_hdf5::{ByteOrder, DatatypeMessage, H5Dataset, H5File};
 
 use super::heap::{Damage, Reference, Walk};
 use super::order;
-use super::time::{NO_TIME, to_microseconds};
 use crate::collection::{Collection, Description, Mended, Sample};
 use crate::error::{Error, Result};
 use crate::events::{Events, Sensor};
+use crate::time::{NO_TIME, to_microseconds};
 
 /// Channels of SHD and SSC.
 const CHANNELS: u16 = 700;
