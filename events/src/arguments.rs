@@ -18,7 +18,7 @@ pub trait Argument: Sized {
     /// As it is written; [`read`](Argument::read) gives it again. `None` where it is left out.
     fn text(&self) -> Option<String>;
 
-    /// What it is where it is left out; `None` where it must not be.
+    /// The default value; `None` if the argument is required.
     fn absent() -> Option<Self> {
         None
     }
@@ -239,7 +239,7 @@ pub(crate) fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'stat
 pub struct Described {
     /// The name.
     pub name: &'static str,
-    /// What it does.
+    /// The help text.
     pub about: &'static [&'static str],
     /// Its arguments as they are typed, a default behind each that has one: `p = 0.5`.
     pub arguments: &'static [&'static str],

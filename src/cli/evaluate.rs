@@ -103,7 +103,7 @@ pub struct Subject {
 
 /// What a network does on its samples.
 pub struct Examined {
-    /// What it does.
+    /// The results of the evaluation.
     pub evaluated: Evaluated,
     /// What its parameters take up.
     pub memory: Memory,

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use spiq_events::result_builder;
+
 use crate::error::{Error, Result};
 
 /// Puts `bytes` where `path` says, replacing what was there. A reader, or a crash at any moment, sees either the old
@@ -36,7 +38,7 @@ pub(super) fn replace_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) 
 }
 
 fn write_beside(folder: &Path, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut file = builder().tempfile_in(folder)?;
+    let mut file = result_builder().tempfile_in(folder)?;
     write(&mut file)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|failed| failed.error)?;
@@ -44,16 +46,4 @@ fn write_beside(folder: &Path, path: &Path, write: impl FnOnce(&mut dyn Write) -
     // the contents are whole either way.
     _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
-}
-
-fn builder() -> tempfile::Builder<'static, 'static> {
-    #[allow(unused_mut, reason = "changed on Unix only")]
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        // A temporary file is private by default, but this one becomes a result: the user's umask decides.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder
 }

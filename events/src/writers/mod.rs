@@ -5,4 +5,4 @@ mod made_up;
 mod shd;
 
 pub use made_up::MadeUp;
-pub use shd::{Names, Spikes, check_place, write_spikes};
+pub use shd::{Names, Spikes, check_place, result_builder, write_spikes};

@@ -59,7 +59,7 @@ fn folder(path: &Path) -> &Path {
 /// Writes the samples whole or not at all, in their order, each as it comes. Times are rounded to f16 as in SHD: to 0.5 ms between 0.5 and 1 s.
 ///
 /// # Errors
-/// `Input` for a sample with as many times as it has not units, or a unit, label or speaker beyond `names`; `File` when the file
+/// `Input` for a sample whose times and units differ in number, or for a unit, label or speaker beyond `names`; `File` when the file
 /// cannot be written; the first error of `samples`.
 ///
 /// ```
@@ -78,7 +78,7 @@ pub fn write_spikes(path: &Path, names: &Names, samples: impl IntoIterator<Item 
     let cannot = |cause| Error::file("write", path, cause);
     // Without the name of the temporary file, which is of no use to who reads it.
     let nameless = |cause: io::Error| cannot(cause.kind().into());
-    let beside = builder().tempfile_in(folder(path)).map_err(nameless)?;
+    let beside = result_builder().tempfile_in(folder(path)).map_err(nameless)?;
     let mut file = File::new(BufWriter::new(beside.as_file())).map_err(cannot)?;
     for (place, spikes) in samples.into_iter().enumerate() {
         let spikes = spikes?;
@@ -91,7 +91,8 @@ pub fn write_spikes(path: &Path, names: &Names, samples: impl IntoIterator<Item 
     Ok(())
 }
 
-fn builder() -> tempfile::Builder<'static, 'static> {
+/// Builds a temporary file that is renamed to a result: with the rights of any new file, not those of a private one.
+pub fn result_builder() -> tempfile::Builder<'static, 'static> {
     #[allow(unused_mut, reason = "changed on Unix only")]
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
