@@ -26,12 +26,15 @@ mod activity;
 mod adaptive_threshold;
 mod arguments;
 mod axes;
+mod batch_norm;
 mod conv;
 mod current_based;
 mod decay;
+mod delays;
 mod dropout;
 mod flatten;
 mod integrate_and_fire;
+mod join;
 mod layer;
 mod layer_norm;
 mod leaky_integrate;
@@ -50,16 +53,20 @@ mod step;
 mod surrogate;
 mod synapses;
 mod trace;
+mod wiring;
 
 pub use activity::{ActivityRegularization, huber_loss, silence_reg, sparsity_reg, sparsity_reg_with};
 pub use adaptive_threshold::Alif;
 pub(crate) use axes::letters;
 pub use axes::{Axes, Axis, Named};
+pub use batch_norm::BatchNorm;
 pub use conv::Conv;
 pub use current_based::CuBaLif;
+pub use delays::{Delay, DelayedLinear};
 pub use dropout::Dropout;
 pub use flatten::{Flatten, PopulationCode};
 pub use integrate_and_fire::If;
+pub use join::{Add, Concatenate};
 pub use layer::{Layer, Synapses};
 pub use layer_norm::{AxisList, LayerNorm};
 pub use leaky_integrate::Li;
@@ -74,22 +81,28 @@ pub use recurrent::{RCuBaLif, Rif, Rlif};
 pub use regularizers::{MakeRegularizer, REGULARIZERS, Regularizer};
 pub use run::{Outcome, Run, constants, run, run_from};
 pub use sequential::Sequential;
-pub(crate) use sequential::{Misfit, shapes, shown};
 pub use step::Step;
 pub use surrogate::Surrogate;
 pub(crate) use trace::{KEY, Traced, Wanted, X};
+pub use wiring::{Source, Wiring};
+pub(crate) use wiring::{Misfit, shapes, shown};
 
 use arguments::Kind;
 
 /// The layers that a file may name, in the order in which a message lists them.
-pub(crate) const KINDS: [Kind; 20] = [
+pub(crate) const KINDS: [Kind; 25] = [
     Linear::KIND,
+    DelayedLinear::KIND,
+    Delay::KIND,
     Conv::KIND,
     SumPool::KIND,
     AvgPool::KIND,
     MaxPool::KIND,
     Flatten::KIND,
     LayerNorm::KIND,
+    BatchNorm::KIND,
+    Add::KIND,
+    Concatenate::KIND,
     Dropout::KIND,
     ActivityRegularization::KIND,
     PopulationCode::KIND,
