@@ -152,7 +152,9 @@ impl ModelConfig {
         let Misfit { place, reason, given } = misfit;
         let layer = |place: usize| format!("layer {} ({})", place + 1, self.layers[place].kind());
         let known = given.iter().filter_map(|(source, shape)| match source {
-            nn::Source::Input => None,
+            // What the first layer takes is what the input is.
+            nn::Source::Input if *place == 0 => None,
+            nn::Source::Input => Some(format!("the model's input is {}", shown(shape))),
             nn::Source::Layer(from) => Some(format!("{} gives {}", layer(*from), shown(shape))),
         });
         let known: Vec<String> = known.collect();

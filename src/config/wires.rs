@@ -87,7 +87,7 @@ pub(super) fn wiring(
 
 /// The lines of a file that wire a layer, where it does not just read the one before it.
 pub(super) fn written(wiring: &Wiring, names: &[Option<String>], layer: usize) -> Vec<String> {
-    let name = |layer: usize| names.get(layer).cloned().flatten().unwrap_or_else(|| format!("layer{layer}"));
+    let name = |layer: usize| names.get(layer).cloned().flatten().unwrap_or_else(|| own_name(names, layer));
     let quoted = |text: String| toml::Value::String(text).to_string();
     let inputs = wiring.inputs(layer);
     let read = |source: &Source| match source {
@@ -102,4 +102,13 @@ pub(super) fn written(wiring: &Wiring, names: &[Option<String>], layer: usize) -
     let list = inputs.iter().map(read).collect::<Vec<_>>().join(", ");
     let inputs = (inputs != [Wiring::before(layer)]).then(|| format!("inputs = [{list}]"));
     own.into_iter().chain(inputs).collect()
+}
+
+/// A name for a layer without one, which no other has.
+fn own_name(names: &[Option<String>], layer: usize) -> String {
+    let mut name = format!("layer{layer}");
+    while names.iter().flatten().any(|other| *other == name) {
+        name += "_";
+    }
+    name
 }

@@ -141,6 +141,8 @@ pub trait Layer: fmt::Debug + Send + Sync {
 pub enum Synapses {
     /// Its input. The layer is linear in it, and its parameters `kernel` and, perhaps, `bias`.
     OfInput,
+    /// Its input at each of some lags, side by side along the last axis, which it notes itself: [`step`](Layer::step) takes that.
+    OfPastInputs,
     /// The spikes that it fires, all of them with the parameter of this name, [hidden_shape…, hidden_shape…].
     OfOwnSpikes(&'static str),
 }

@@ -151,7 +151,7 @@ impl Sequential {
             match layer.synapses() {
                 Some(Synapses::OfInput) => at.note_driven(&inputs[0]),
                 Some(Synapses::OfOwnSpikes(_)) => at.note_driven(&y),
-                None => {}
+                Some(Synapses::OfPastInputs) | None => {}
             }
             if layer.fires() {
                 at.note_rate(&y);
@@ -243,8 +243,9 @@ impl Layer for Sequential {
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
         let shapes = self.shapes(input).map_err(|misfit| {
-            let Misfit { place, reason, .. } = &misfit;
-            format!("{}: {} {reason}, got {}", part(*place), self.layers[*place].kind(), misfit.shapes())
+            let Misfit { place, reason, given } = &misfit;
+            let got = if given.is_empty() { String::new() } else { format!(", got {}", misfit.shapes()) };
+            format!("{}: {} {reason}{got}", part(*place), self.layers[*place].kind())
         })?;
         Ok(shapes.last().map_or(input, Vec::as_slice).to_vec())
     }

@@ -29,14 +29,23 @@ impl Sequential {
 #[track_caller]
 fn of_layer(layer: &dyn Layer, synapses: Synapses, path: &str, weights: &Tensors, counts: &Tensor) -> Tensor {
     let own = weights.iter().filter(|(name, _)| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')));
-    let parameters = own.map(|(name, weight)| {
-        let counted = if name.ends_with("/bias") { weight.zeros_like() } else { weight.ne(0.0).convert(DType::F32) };
+    let weight_name = match synapses {
+        Synapses::OfInput | Synapses::OfPastInputs => "kernel",
+        Synapses::OfOwnSpikes(name) => name,
+    };
+    let parameters = own.map(|(name, parameter)| {
+        let counted = match name[path.len() + 1..] {
+            ref part if part == weight_name => parameter.ne(0.0).convert(DType::F32),
+            ref part if part == "bias" => parameter.zeros_like(),
+            // What says which input a weight meets, as a delay does.
+            _ => parameter.clone(),
+        };
         (name.clone(), counted)
     });
     let mut step = ModelStep { parameters: parameters.collect(), ..ModelStep::default() };
     let mut at = Step { graph: counts.graph().clone(), path: path.to_owned(), model: &mut step };
     match synapses {
-        Synapses::OfInput => layer.step(&mut at, counts),
+        Synapses::OfInput | Synapses::OfPastInputs => layer.step(&mut at, counts),
         Synapses::OfOwnSpikes(name) => {
             let axes = counts.rank().saturating_sub(1);
             let dims =

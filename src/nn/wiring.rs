@@ -105,7 +105,7 @@ pub(crate) struct Misfit {
     pub place: usize,
     /// What it takes instead.
     pub reason: String,
-    /// What it reads, and of which shape that is.
+    /// What it reads, and of which shape that is; nothing where that is not known.
     pub given: Vec<(Source, Vec<usize>)>,
 }
 
@@ -128,13 +128,17 @@ pub(crate) fn shapes(
             Source::Input => (*source, input.to_vec()),
             Source::Layer(at) => (*source, all.get(*at).cloned().unwrap_or_default()),
         };
+        if wiring.misplaced() == Some(place) {
+            let reason = match wiring.inputs(place).contains(&Source::Layer(place)) {
+                true => "reads its own output; a layer reads what comes before it",
+                false => "reads a layer that comes after it; move it behind all that it reads",
+            };
+            return Err(Misfit { place, reason: reason.to_owned(), given: Vec::new() });
+        }
         let given: Vec<(Source, Vec<usize>)> = wiring.inputs(place).iter().map(shape).collect();
-        let usable = match wiring.misplaced() == Some(place) {
-            true => Err("reads a layer that comes after it; move it behind all that it reads".to_owned()),
-            false => check_numbers(layer.as_ref())
-                .and_then(|()| layer.check())
-                .map_err(|(argument, reason)| format!("has a `{argument}` that {reason}")),
-        };
+        let usable = check_numbers(layer.as_ref())
+            .and_then(|()| layer.check())
+            .map_err(|(argument, reason)| format!("has a `{argument}` that {reason}"));
         let inputs: Vec<Vec<usize>> = given.iter().map(|(_, shape)| shape.clone()).collect();
         match usable.and_then(|()| layer.output_of(&inputs)) {
             Ok(shape) => all.push(shape),

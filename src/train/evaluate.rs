@@ -46,7 +46,8 @@ pub struct Evaluated {
 }
 
 /// How many operations the synapses of a layer do for one sample, on average. Counted as NeuroBench does
-/// (`neurobench.metrics`, SynapticOperations): products of a weight with an input, without biases.
+/// (`neurobench.metrics`, SynapticOperations): products of a weight with an input, without biases. A weight with a delay meets an input
+/// where its product arrives before the last step; one that comes too late does not count.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Operations {
     /// All of them: those with zeros, too.
@@ -283,13 +284,15 @@ fn synapses(
     })?;
     let samples = on.data.count() as f64;
     let shapes = signature.results_of(Role::Driven).map(|port| port.ty.dims.clone());
+    // A layer may have more steps than the samples.
+    let steps: BTreeMap<String, usize> =
+        forward.signature.results_of(Role::Driven).map(|port| (port.name.clone(), port.ty.dims[0])).collect();
     let mut counts = BTreeMap::new();
     for ((path, sums), dims) in paths.iter().zip(sums).zip(shapes) {
         let means: Vec<f32> = sums.into_iter().map(|sum| (sum / samples) as f32).collect();
         counts.insert(path.clone(), Array::new([&[1], &dims[..]].concat(), means).expect("a count an element"));
     }
-    let steps = plan.encoding.x_type(plan.batch).dims[0];
-    let operations = operations(network, on.client, params, &counts, steps)?;
+    let operations = operations(network, on.client, params, &counts, &steps)?;
     let kind = |path: &String| !graded[paths.iter().position(|other| other == path).expect("a path of ours")];
     Ok(operations
         .into_iter()
@@ -300,13 +303,14 @@ fn synapses(
         .collect())
 }
 
-/// For each layer, effective and dense operations of a sample. `counts` says how often each input of a layer was not zero.
+/// For each layer, effective and dense operations of a sample. `counts` says how often each input of a layer was not zero, in so many
+/// `steps`.
 fn operations(
     network: &Network,
     client: &Client,
     params: &BTreeMap<String, Array>,
     counts: &BTreeMap<String, Array>,
-    steps: usize,
+    steps: &BTreeMap<String, usize>,
 ) -> Result<BTreeMap<String, [f64; 2]>> {
     let types = network.parameter_types();
     let inputs: Vec<(&str, TensorType)> = types
@@ -320,7 +324,7 @@ fn operations(
         let weights: Tensors = types.keys().cloned().zip(weights.iter().cloned()).collect();
         let counted: Tensors = counts.keys().cloned().zip(counted.iter().cloned()).collect();
         let ones = weights.iter().map(|(path, weight)| (path.clone(), weight.zeros_like() + 1.0)).collect();
-        let always = counted.iter().map(|(path, counts)| (path.clone(), counts.zeros_like() + steps as f64)).collect();
+        let always = counted.iter().map(|(path, counts)| (path.clone(), counts.zeros_like() + steps[path] as f64)).collect();
         let (effective, dense) = (network.operations(&weights, &counted), network.operations(&ones, &always));
         paths = effective.keys().cloned().collect();
         effective.into_values().chain(dense.into_values()).collect()

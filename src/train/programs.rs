@@ -263,14 +263,23 @@ fn update(
     loss: impl FnOnce(&Tensors) -> (Tensor, Tensors),
 ) -> (Tensors, Tensors, Tensors, Tensor) {
     let ((loss, statistics), grads) = value_and_grad(now, loss);
-    let (updates, new) = optimizer.update_with_value(&grads, old, now, &loss);
+    let (updates, mut new) = optimizer.update_with_value(&grads, old, now, &loss);
     let mut next = apply_updates(now, &updates);
-    for (path, (low, high)) in limits {
-        if let Some(parameter) = next.get_mut(path) {
-            *parameter = parameter.maximum(*low).minimum(*high);
-        }
+    keep_within(limits, "", &mut next);
+    if let Some(folder) = optimizer.average() {
+        // It is of parameters as the optimizer left them, and is what a test reads.
+        keep_within(limits, &format!("{folder}/"), &mut new);
     }
     (next, statistics, new, loss)
+}
+
+/// Cuts the tensors that stand for limited parameters, in a folder of their names, to the limits.
+fn keep_within(limits: &BTreeMap<String, (f64, f64)>, folder: &str, tensors: &mut Tensors) {
+    for (path, (low, high)) in limits {
+        if let Some(tensor) = tensors.get_mut(&format!("{folder}{path}")) {
+            *tensor = tensor.maximum(*low).minimum(*high);
+        }
+    }
 }
 
 /// A program whose results take over the memory of what they are the next values of.

@@ -118,8 +118,8 @@ fn a_bad_layer_is_refused_with_its_line() {
         ("", "m.toml:1: layer 1 lacks the key `type`"),
         (
             "type = 'lif'",
-            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, Conv, SumPool, \
-             AvgPool, MaxPool, Flatten, LayerNorm, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, \
+            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, DelayedLinear, Delay, \
+             Conv, SumPool, AvgPool, MaxPool, Flatten, LayerNorm, BatchNorm, Add, Concatenate, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, \
              CuBaLIF, RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF",
         ),
         ("type = 'LIF'", "m.toml:1: layer 1 (LIF) lacks the key `hidden_shape`"),
@@ -129,7 +129,8 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'IF'\nhidden_shape = 4\nbeta = 0.5",
-            "m.toml:4: unknown key `beta` in layer 1 (IF); it takes type, hidden_shape, threshold, activation",
+            "m.toml:4: unknown key `beta` in layer 1 (IF); it takes type, hidden_shape, threshold, activation, \
+             name, inputs",
         ),
         (
             "type = 'Linear'\nin_features = '64'",

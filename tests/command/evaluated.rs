@@ -158,7 +158,7 @@ fn confusion_classes_and_ranks_add_up() {
 }
 
 /// A network of layers, with these parameters in place of those drawn, on samples [N, T, …].
-fn examined(layers: &str, change: &[(&str, Array)], samples: Array) -> (Evaluated, BTreeMap<String, Array>) {
+pub fn examined(layers: &str, change: &[(&str, Array)], samples: Array) -> (Evaluated, BTreeMap<String, Array>) {
     let model = ModelConfig::parse(&format!("layers = [{layers}]"), "test").expect("a model");
     let network = Network::new(model, linear_only_rules("int8", "int8")).expect("a network");
     let mut params = network.init(0);
@@ -176,7 +176,7 @@ fn examined(layers: &str, change: &[(&str, Array)], samples: Array) -> (Evaluate
     (evaluate(cpu(), &network, &params, &data.expect("a data set"), conditions).expect("an evaluation"), params)
 }
 
-fn close(left: f64, right: f64) -> bool {
+pub fn close(left: f64, right: f64) -> bool {
     (left - right).abs() <= 1e-5 * right.abs().max(1.0)
 }
 

@@ -19,14 +19,14 @@ fn folder() -> tempfile::TempDir {
 }
 
 /// The losses of a run's steps.
-fn losses(out: &Path) -> Vec<f32> {
+pub(super) fn losses(out: &Path) -> Vec<f32> {
     let step = |record| if let Record::Step { loss, .. } = record { Some(loss.unwrap_or(f32::NAN)) } else { None };
     read_records(&out.join("metrics.jsonl")).expect("metrics").into_iter().filter_map(step).collect()
 }
 
 /// Stops at these steps and goes on; the end must be bit for bit that of a run without a stop, which is left in a folder.
 #[track_caller]
-fn resumes(stops: &[usize], of: impl Fn(&Path) -> Options) -> tempfile::TempDir {
+pub(super) fn resumes(stops: &[usize], of: impl Fn(&Path) -> Options) -> tempfile::TempDir {
     let (whole, parts) = (folder(), folder());
     go(&of(whole.path()), None).expect("a run");
     for (i, stop_at) in stops.iter().enumerate() {

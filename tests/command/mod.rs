@@ -13,6 +13,7 @@ mod provenance;
 mod reading;
 mod recordings;
 mod resume;
+mod sequences;
 mod settings;
 mod several;
 mod speech;

@@ -64,6 +64,31 @@ const LAYERS: &[Layer] = &[
         keys: &[("in_features", "8", &["7"]), ("out_features", "8", &["7"]), ("use_bias", "true", &["false"])],
     },
     Layer {
+        kind: "DelayedLinear",
+        sample: &[8],
+        keys: &[
+            ("in_features", "8", &["7"]),
+            ("out_features", "8", &["7"]),
+            ("max_delay", "3", &["5", "0", "2000000"]),
+            ("use_bias", "false", &["true"]),
+            ("sigma_start", "", &["2.0", "0.0", "-1.0"]),
+            ("sigma_end", "0.23", &["0.5", "0.0"]),
+            ("sigma_steps", "1000", &["10", "0"]),
+            ("extra_steps", "", &["2"]),
+            ("learn", "true", &["false"]),
+        ],
+    },
+    Layer {
+        kind: "Delay",
+        sample: &[8],
+        keys: &[
+            ("channels", "8", &["7"]),
+            ("max_delay", "3", &["5", "0", "2000000"]),
+            ("initial", "", &["2.0", "3.5", "-1.0", "nan"]),
+            ("learn", "true", &["false"]),
+        ],
+    },
+    Layer {
         kind: "Conv",
         sample: IMAGE,
         keys: &[
@@ -121,6 +146,22 @@ const LAYERS: &[Layer] = &[
             ("use_fast_variance", "true", &["false"]),
         ],
     },
+    Layer {
+        kind: "BatchNorm",
+        sample: IMAGE,
+        keys: &[
+            ("num_features", "4", &["3"]),
+            ("momentum", "0.99", &["0.5", "0.0", "1.0", "1.5", "-0.1", "nan"]),
+            ("epsilon", "1e-5", &["1e-3", "0.0", "-1.0", "1e308", "1e-60"]),
+            ("use_bias", "true", &["false"]),
+            ("use_scale", "true", &["false"]),
+            ("use_fast_variance", "true", &["false"]),
+            // The programs have three time steps.
+            ("time_steps", "", &["3", "4", "0"]),
+        ],
+    },
+    Layer { kind: "Add", sample: &[8], keys: &[] },
+    Layer { kind: "Concatenate", sample: &[8], keys: &[] },
     Layer {
         kind: "Dropout",
         sample: IMAGE,
@@ -201,7 +242,9 @@ fn every_key_of_every_layer_acts_or_is_refused() {
     let (mut acted, mut refused, mut idle) = (0, 0, Vec::new());
     for layer in LAYERS {
         let keys = keys(layer.kind);
-        let walked = layer.keys.iter().map(|(key, ..)| (*key).to_owned()).chain(["type".to_owned()]);
+        // How layers are wired is another test's (`models::branches`).
+        let wired = ["type", "name", "inputs"].map(str::to_owned);
+        let walked = layer.keys.iter().map(|(key, ..)| (*key).to_owned()).chain(wired);
         assert_eq!(walked.collect::<BTreeSet<_>>(), keys, "{}", layer.kind);
         let plain = program(&layer.model(None), "", layer.sample);
         assert!(plain.is_ok(), "{}: {plain:?}", layer.kind);

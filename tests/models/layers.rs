@@ -35,7 +35,7 @@ fn toml(value: &Value) -> String {
 }
 
 /// The table of the layer that a case describes; arguments that only a parameter can hold are left out.
-fn table(case: &Case<'_>) -> String {
+pub(super) fn table(case: &Case<'_>) -> String {
     let Value::Object(arguments) = case.arguments() else { panic!("{} has arguments", case.name) };
     let is_list = |key: &str, value: &Value| ["alpha", "beta", "gamma"].contains(&key) && value.is_array();
     let given = arguments.iter().filter(|(key, value)| *key != "seed" && !is_list(key, value));
@@ -43,16 +43,16 @@ fn table(case: &Case<'_>) -> String {
     format!("[[layers]]\n{}\n", lines.join("\n"))
 }
 
-fn config(text: &str) -> ModelConfig {
+pub(super) fn config(text: &str) -> ModelConfig {
     ModelConfig::parse(text, "test").unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
-fn letters(rank: usize) -> String {
+pub(super) fn letters(rank: usize) -> String {
     Axis::of_rank(rank).iter().map(|axis| axis.letter().to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// Parameters by their paths in a model of one layer, from a case that holds them by name.
-fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<String, Array> {
+pub(super) fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<String, Array> {
     let at = |path: String| {
         let name = path.rsplit('/').next().expect("a path").to_owned();
         (path, case.array(&name).clone())

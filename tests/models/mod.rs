@@ -1,11 +1,13 @@
 //! Layers, losses, optimizers and whole networks.
 
 mod augment;
+mod branches;
 mod layers;
 mod losses;
 mod network;
 mod nn;
 mod one_forward;
 mod optim;
+mod sequences;
 mod sizes;
 mod steps;

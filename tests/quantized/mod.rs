@@ -9,4 +9,5 @@ mod quant_backward;
 mod quant_defects;
 mod quant_model;
 mod quant_types;
+mod sequences;
 mod static_scales;

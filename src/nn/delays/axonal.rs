@@ -2,7 +2,7 @@
 
 use spiq_hlo::{Tensor, custom_vjp, grad};
 
-use super::shift::{PAST, behind_its_past, shifted};
+use super::shift::{PAST, behind_its_past, shifted, within_limits};
 use crate::nn::arguments::{described, layer};
 use crate::nn::layer::{Layer, before_features};
 use crate::nn::parameter::{Init, Parameter, State};
@@ -86,7 +86,7 @@ impl Layer for Delay {
     fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         let most = self.max_delay;
         let known = behind_its_past(at, x, most + 1, 0);
-        let delay = at.parameter("delay").maximum(0.0).minimum(most as f64);
+        let delay = within_limits(&at.parameter("delay"), most);
         let whole = |known: &Tensor, delay: &Tensor| near(known, &delay.round_nearest_even(), most);
         if !self.learn || !x.dtype().is_float() {
             return whole(&known, &delay.stop_gradient());

@@ -28,6 +28,14 @@ pub(super) fn behind_its_past(at: &mut Step<'_>, x: &Tensor, steps: usize, extra
     concatenate(&[&known, &x.graph().zeros(after)], 0)
 }
 
+/// Delays from 0 to `most`. One on a limit has its whole gradient, which leads back from there; one beyond counts as the limit, without
+/// a gradient.
+#[track_caller]
+pub(super) fn within_limits(delay: &Tensor, most: usize) -> Tensor {
+    let inside = delay.ge(0.0).and(delay.le(most as f64));
+    inside.select(delay, &delay.maximum(0.0).minimum(most as f64).stop_gradient())
+}
+
 /// `known` [most + T, B, …, C], each channel later by its own whole number of steps, from 0 to `most`: [T, B, …, C].
 ///
 /// A shift by each power of two is taken or left: as many selections as a number up to `most` has bits, forward and on the way back,

@@ -3,7 +3,7 @@
 use spiq_hlo::{DType, Tensor, TensorType, concatenate};
 
 use super::axonal::check_max_delay;
-use super::shift::{PAST, behind_its_past};
+use super::shift::{PAST, behind_its_past, within_limits};
 use crate::nn::arguments::{described, layer};
 use crate::nn::layer::{Layer, Synapses, before_features};
 use crate::nn::parameter::{Init, Parameter, State};
@@ -70,7 +70,7 @@ impl DelayedLinear {
     /// How much of a weight acts at each lag, [max_delay + 1, in_features, out_features].
     #[track_caller]
     fn shares(&self, at: &mut Step<'_>) -> Tensor {
-        let delay = at.parameter("delay").maximum(0.0).minimum(self.max_delay as f64);
+        let delay = within_limits(&at.parameter("delay"), self.max_delay);
         let delay = if self.learn { delay } else { delay.stop_gradient() };
         let dims = [self.max_delay + 1, self.in_features, self.out_features];
         let lags = at.graph().iota(TensorType::new(DType::F32, dims), 0);
@@ -124,14 +124,16 @@ impl Layer for DelayedLinear {
         true
     }
     fn synapses(&self) -> Option<Synapses> {
-        Some(Synapses::OfInput)
+        Some(Synapses::OfPastInputs)
     }
     fn spans_time(&self) -> bool {
         true
     }
-    /// Without time, as where weights are counted: each weight acts at once.
+    /// The inputs of one step are those at each lag, side by side: [B, (max_delay + 1) · in_features].
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
-        let y = x.dot(&at.parameter("kernel"));
+        let shares = self.shares(at);
+        let kernel = at.parameter("kernel").broadcast_in_dim(shares.dims(), &[1, 2]) * shares;
+        let y = x.dot(&kernel.reshape(&[(self.max_delay + 1) * self.in_features, self.out_features]));
         if self.use_bias { y + at.parameter("bias") } else { y }
     }
     fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
@@ -143,9 +145,7 @@ impl Layer for DelayedLinear {
         let lag = |lag: usize| known.slice_axis(0, self.max_delay - lag, self.max_delay - lag + length);
         let lags: Vec<Tensor> = (0..=self.max_delay).map(lag).collect();
         let inputs = concatenate(&lags.iter().collect::<Vec<_>>(), -1);
-        let shares = self.shares(at);
-        let kernel = at.parameter("kernel").broadcast_in_dim(shares.dims(), &[1, 2]) * shares;
-        let y = inputs.dot(&kernel.reshape(&[(self.max_delay + 1) * self.in_features, self.out_features]));
-        if self.use_bias { y + at.parameter("bias") } else { y }
+        at.note_driven(&inputs);
+        self.step(at, &inputs)
     }
 }
