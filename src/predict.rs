@@ -203,7 +203,8 @@ pub fn calibrate(
         vec![(Role::Statistic, pass.of(Role::Statistic))]
     })?;
     let program = Program::named("calibrate").compile(client, &function)?;
-    let params = on_device(client, params, seen.signature.of(Role::Parameter))?;
+    let given = [Role::Parameter, Role::Running].into_iter().flat_map(|role| seen.signature.of(role));
+    let params = on_device(client, params, given)?;
     let zeros = statistics.values().map(|ty| client.to_device(&Array::zeros(ty.clone())));
     let mut now: Vec<Buffer> = zeros.collect::<Result<_>>()?;
     for batch in plan.batches().iter().filter(|batch| batch.counted.len() == plan.batch_size) {

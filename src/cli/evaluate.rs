@@ -121,7 +121,7 @@ impl Subject {
         let checkpoint = Checkpoint::load(&path)?;
         let trained = Trained::read(&checkpoint.metadata, path.display().to_string())?;
         let network = trained.network(None, None, None)?;
-        let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
+        let mut params = checkpoint.select(&network.array_types(), &trained.source)?;
         params.extend(checkpoint.statistics());
         let data = Data::read((run, data, recordings), &trained.provenance, &network)?;
         Ok(Subject { trained, network, params, data })
@@ -246,7 +246,7 @@ impl Data {
 pub struct Memory {
     /// Their number.
     pub parameters: usize,
-    /// Bytes of them.
+    /// Bytes of them and of running statistics.
     pub bytes: usize,
     /// The same, with weights stored quantized.
     pub stored: usize,
@@ -254,9 +254,8 @@ pub struct Memory {
 
 impl Memory {
     fn of(client: &Client, network: &Network, params: &BTreeMap<String, Array>) -> Result<Memory> {
-        let types = network.parameter_types();
-        let parameters = types.values().map(|ty| ty.dims.iter().product::<usize>()).sum();
-        let bytes = types.keys().map(|path| params[path].bytes().len()).sum();
+        let parameters = network.parameter_types().values().map(spiq::TensorType::count).sum();
+        let bytes = network.array_types().keys().map(|path| params[path].bytes().len()).sum();
         let stored = match network.rules().is_empty() {
             true => bytes,
             // Rules may quantize activations alone.

@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let checkpoint = Checkpoint::load(&arguments.params)?;
     let trained = Trained::read(&checkpoint.metadata, arguments.params.display().to_string())?;
     let network = trained.network(arguments.model.as_deref(), arguments.rules.as_deref(), arguments.numerics)?;
-    let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
+    let mut params = checkpoint.select(&network.array_types(), &trained.source)?;
     check_finite(&params, &trained.source)?;
     params.extend(checkpoint.statistics());
     let inputs =

@@ -229,7 +229,7 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
         "m.toml:3: layer 2 (Linear) takes 7 features, but the model's input is [4]"
     );
     let images = "{ type = 'Conv', in_features = 1, out_features = 2, kernel_size = [3, 3], name = 'images' }";
-    let pooled = "{ type = 'SumPool', window_shape = 2, strides = 2, name = 'pooled' }";
+    let pooled = "{ type = 'SumPool', window_shape = 2, strides = 2, padding = 'SAME', name = 'pooled' }";
     let error = refused(&[images, "{ type = 'Flatten' }", "{ type = 'Concatenate', inputs = ['images', 'layer'] }", pooled]);
     assert!(error.starts_with("m.toml:4: layer 3: `inputs` names \"layer\", but no layer has that `name`"), "{error}");
 }

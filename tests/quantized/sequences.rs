@@ -94,5 +94,6 @@ fn rules_reach_the_product_of_delayed_weights() {
         let text = report.to_string();
         let line = text.lines().find(|line| line.contains("core/layers/4")).unwrap_or_else(|| panic!("{text}"));
         assert!(line.contains("int8"), "{line}");
+        println!("{text}");
     }
 }

@@ -1,9 +1,10 @@
 //! A weight and a delay for each synapse.
 
-use spiq_hlo::{DType, Tensor, TensorType, concatenate};
+use spiq_hlo::{DType, Tensor, TensorType, concatenate, scan};
 
 use super::axonal::check_max_delay;
 use super::shift::{PAST, behind_its_past, within_limits};
+use crate::by_path::Tensors;
 use crate::nn::arguments::{described, layer};
 use crate::nn::layer::{Layer, Synapses, before_features};
 use crate::nn::parameter::{Init, Parameter, State};
@@ -88,6 +89,22 @@ impl DelayedLinear {
     }
 }
 
+impl DelayedLinear {
+    /// The weights at all lags, one after the other, [(max_delay + 1) · in_features, out_features].
+    #[track_caller]
+    fn spread_kernel(&self, at: &mut Step<'_>) -> Tensor {
+        let shares = self.shares(at);
+        let kernel = at.parameter("kernel").broadcast_in_dim(shares.dims(), &[1, 2]) * shares;
+        kernel.reshape(&[(self.max_delay + 1) * self.in_features, self.out_features])
+    }
+
+    #[track_caller]
+    fn product(&self, at: &Step<'_>, inputs: &Tensor, kernel: &Tensor) -> Tensor {
+        let y = inputs.dot(kernel);
+        if self.use_bias { y + at.parameter("bias") } else { y }
+    }
+}
+
 impl Layer for DelayedLinear {
     described!();
     fn check(&self) -> Result<(), (&'static str, String)> {
@@ -131,10 +148,8 @@ impl Layer for DelayedLinear {
     }
     /// The inputs of one step are those at each lag, side by side: [B, (max_delay + 1) · in_features].
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
-        let shares = self.shares(at);
-        let kernel = at.parameter("kernel").broadcast_in_dim(shares.dims(), &[1, 2]) * shares;
-        let y = x.dot(&kernel.reshape(&[(self.max_delay + 1) * self.in_features, self.out_features]));
-        if self.use_bias { y + at.parameter("bias") } else { y }
+        let kernel = self.spread_kernel(at);
+        self.product(at, x, &kernel)
     }
     fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         let known = behind_its_past(at, x, self.max_delay, self.extra_steps.unwrap_or_default());
@@ -146,6 +161,9 @@ impl Layer for DelayedLinear {
         let lags: Vec<Tensor> = (0..=self.max_delay).map(lag).collect();
         let inputs = concatenate(&lags.iter().collect::<Vec<_>>(), -1);
         at.note_driven(&inputs);
-        self.step(at, &inputs)
+        let kernel = self.spread_kernel(at);
+        // A step at a time, since to a rule of quantization axis 0 of a product is the batch. Nothing goes from step to step, so
+        // that one product of all steps is computed in the end.
+        scan(&Tensors::new(), &inputs, |none, inputs| (none, self.product(at, &inputs, &kernel))).1
     }
 }
