@@ -225,7 +225,7 @@ fn a_run_is_evaluated_quantized_and_predicted() {
     assert_eq!(found["spike_rates"], last["spike_rates"]);
     let layers = found["synops"]["layers"].as_object().expect("layers");
     assert_eq!(layers.keys().collect::<Vec<_>>(), ["core/layers/0", "core/layers/5", "core/layers/8"]);
-    succeeds(at, "quantize run/params.safetensors --output q.safetensors");
+    succeeds(at, "quantize --params run/params.safetensors --output q.safetensors");
     for (from, to) in [("--params run/params.safetensors", "a.safetensors"), ("--params q.safetensors", "b.safetensors")] {
         succeeds(at, &format!("predict {from} --data digits --output {to}"));
     }
