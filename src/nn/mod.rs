@@ -33,6 +33,7 @@ mod decay;
 mod delays;
 mod dropout;
 mod flatten;
+mod identity;
 mod integrate_and_fire;
 mod join;
 mod layer;
@@ -62,9 +63,10 @@ pub use axes::{Axes, Axis, Named};
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
 pub use current_based::CuBaLif;
-pub use delays::{Delay, DelayedLinear};
+pub use delays::{Delay, DelayedLinear, TemporalConv};
 pub use dropout::Dropout;
 pub use flatten::{Flatten, PopulationCode};
+pub use identity::Identity;
 pub use integrate_and_fire::If;
 pub use join::{Add, Concatenate};
 pub use layer::{Layer, Synapses};
@@ -90,9 +92,10 @@ pub(crate) use wiring::{Misfit, shapes, shown};
 use arguments::Kind;
 
 /// The layers that a file may name, in the order in which a message lists them.
-pub(crate) const KINDS: [Kind; 25] = [
+pub(crate) const KINDS: [Kind; 27] = [
     Linear::KIND,
     DelayedLinear::KIND,
+    TemporalConv::KIND,
     Delay::KIND,
     Conv::KIND,
     SumPool::KIND,
@@ -103,6 +106,7 @@ pub(crate) const KINDS: [Kind; 25] = [
     BatchNorm::KIND,
     Add::KIND,
     Concatenate::KIND,
+    Identity::KIND,
     Dropout::KIND,
     ActivityRegularization::KIND,
     PopulationCode::KIND,
