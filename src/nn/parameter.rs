@@ -40,12 +40,16 @@ pub enum Init {
     SpyxBeta,
     /// [`truncated_normal`] of this deviation, Spyx's default for recurrent weights. Takes a key.
     TruncatedNormal(f32),
+    /// Evenly distributed from the first number up to the second. Takes a key.
+    Uniform(f32, f32),
     /// All zeros, flax's default for biases. Takes a key and ignores it.
     Zeros,
     /// All ones. Takes a key and ignores it.
     Ones,
     /// One number everywhere. Takes no key.
     Constant(f64),
+    /// 0, this number, twice this number, … Takes no key.
+    Multiples(f64),
 }
 
 impl Init {
@@ -55,6 +59,14 @@ impl Init {
             Init::LecunNormal => lecun_normal(rngs.params(), dims),
             Init::SpyxBeta => spyx_beta(rngs.params(), dims),
             Init::TruncatedNormal(deviation) => truncated_normal(rngs.params(), dims, deviation),
+            Init::Uniform(low, high) => {
+                let values = rngs.params().uniform(dims.iter().product(), low, high);
+                Array::new(dims, values).expect("as many values as elements")
+            }
+            Init::Multiples(of) => {
+                let values: Vec<f32> = (0..dims.iter().product()).map(|i| (of * i as f64) as f32).collect();
+                Array::new(dims, values).expect("as many values as elements")
+            }
             Init::Zeros => {
                 rngs.params();
                 zeros(dims)
