@@ -48,7 +48,7 @@ neuron! {
     /// Constrained adaptive LIF neurons: [`AdLif`] with alpha from 0.36 to 0.96, beta from 0.96 to 0.99, a from 0 to 1 and b from
     /// 0 to 2, within which its two variables cannot grow.
     ///
-    /// Source: Deckers et al. 2024, doi:10.3389/fnins.2024.1360300; these ranges are those of the code of Fabre et al. 2025,
+    /// Source: Deckers et al. 2024, arXiv:2311.16112; these ranges are those of the code of Fabre et al. 2025,
     /// github.com/Maxtimer97/SSM-inspired-LIF.
     ///
     /// ```
