@@ -165,7 +165,8 @@ fn a_bad_layer_is_refused_with_its_line() {
         (
             "type = 'LIF'\nhidden_shape = 4\nactivation = { type = 'relu' }",
             "m.toml:4: `type` of the activation of layer 1 (LIF) is \"relu\", but must be one of tanh, boxcar, \
-             triangular, arctan, superspike",
+             triangular, arctan, superspike, \
+             atan, slayer, double_gaussian",
         ),
         (
             "type = 'LIF'\nhidden_shape = 4\nactivation = { type = 'tanh', width = 1 }",

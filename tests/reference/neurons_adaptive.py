@@ -278,7 +278,7 @@ PAPERS = (
 PACKAGES = (
     *((LEAKY | {"reset": reset} if reset != "none" else {k: v for k, v in LEAKY.items() if k != "detach_reset"} | {"reset": "none"}, snntorch_leaky, BETA, 1.0) for reset in ("subtract", "zero", "none")),
     (LEAKY | {"learn_threshold": True}, snntorch_leaky, BETA | THRESHOLD, 1.0),
-    (LEAKY | {"recurrent": True, "reset": "zero"}, snntorch_leaky, BETA | HEARD, 1.0),
+    (LEAKY | {"recurrent": True}, snntorch_leaky, BETA | HEARD, 1.0),
     (JELLY | {"reset": "zero", "decay_input": True, "beta": 0.6}, spikingjelly_lif, {}, 3.0),
     (JELLY | {"reset": "zero", "beta": 0.6}, spikingjelly_lif, {}, 1.0),
 )
