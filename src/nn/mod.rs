@@ -25,9 +25,13 @@
 mod activity;
 mod arguments;
 mod axes;
+mod batch_norm;
 mod conv;
+mod delays;
 mod dropout;
 mod flatten;
+mod identity;
+mod join;
 mod layer;
 mod layer_norm;
 mod linear;
@@ -42,13 +46,18 @@ mod sequential;
 mod step;
 mod synapses;
 mod trace;
+mod wiring;
 
 pub use activity::{ActivityRegularization, huber_loss, silence_reg, sparsity_reg, sparsity_reg_with};
 pub(crate) use axes::letters;
 pub use axes::{Axes, Axis, Named};
+pub use batch_norm::BatchNorm;
 pub use conv::Conv;
+pub use delays::{Delay, DelayedLinear, TemporalConv};
 pub use dropout::Dropout;
 pub use flatten::{Flatten, PopulationCode};
+pub use identity::Identity;
+pub use join::{Add, Concatenate};
 pub use layer::{Layer, Synapses};
 pub use layer_norm::{AxisList, LayerNorm};
 pub use linear::Linear;
@@ -63,21 +72,29 @@ pub use pool::{AvgPool, MaxPool, SumPool};
 pub use regularizers::{MakeRegularizer, REGULARIZERS, Regularizer};
 pub use run::{Outcome, Run, constants, run, run_from};
 pub use sequential::Sequential;
-pub(crate) use sequential::{Misfit, shapes, shown};
 pub use step::Step;
 pub(crate) use trace::{KEY, Traced, Wanted, X};
+pub(crate) use wiring::{Misfit, shapes, shown};
+pub use wiring::{Source, Wiring};
 
 use arguments::Kind;
 
 /// The layers that a file may name, in the order in which a message lists them.
-pub(crate) const KINDS: [Kind; 29] = [
+pub(crate) const KINDS: [Kind; 36] = [
     Linear::KIND,
+    DelayedLinear::KIND,
+    TemporalConv::KIND,
+    Delay::KIND,
     Conv::KIND,
     SumPool::KIND,
     AvgPool::KIND,
     MaxPool::KIND,
     Flatten::KIND,
     LayerNorm::KIND,
+    BatchNorm::KIND,
+    Add::KIND,
+    Concatenate::KIND,
+    Identity::KIND,
     Dropout::KIND,
     ActivityRegularization::KIND,
     PopulationCode::KIND,

@@ -74,7 +74,7 @@ pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<St
             arrays.insert(name.clone(), wanted((name, ty))?);
         }
     }
-    let before = network.parameter_types().keys().filter_map(|path| params.get(path)).map(|a| a.bytes().len()).sum();
+    let before = network.array_types().keys().filter_map(|path| params.get(path)).map(|a| a.bytes().len()).sum();
     let file = encode(network, &stored, arrays);
     for row in &mut weights {
         let own = format!("{}/", row.path);

@@ -74,7 +74,7 @@ fn a_model_is_read_with_the_defaults_of_flax_and_spyx() {
 
 /// A model called `core`.
 fn model_of(layers: impl IntoIterator<Item = Box<dyn Layer>>) -> ModelConfig {
-    ModelConfig { name: "core".into(), layers: layers.into_iter().map(Arc::from).collect() }
+    ModelConfig::chain("core", layers.into_iter().map(Arc::from).collect())
 }
 
 #[test]
@@ -118,9 +118,9 @@ fn a_bad_layer_is_refused_with_its_line() {
         ("", "m.toml:1: layer 1 lacks the key `type`"),
         (
             "type = 'lif'",
-            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, Conv, SumPool, \
-             AvgPool, MaxPool, Flatten, LayerNorm, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, \
-             CuBaLIF, RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF, adLIF, cAdLIF, SE_adLIF, SiLIF, CSiLIF, RF, BRF, RFSSM, \
+            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, DelayedLinear, \
+             TemporalConv, Delay, Conv, SumPool, AvgPool, MaxPool, Flatten, LayerNorm, BatchNorm, Add, Concatenate, \
+             Identity, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, CuBaLIF, RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF, adLIF, cAdLIF, SE_adLIF, SiLIF, CSiLIF, RF, BRF, RFSSM, \
              ParallelResetLIF",
         ),
         ("type = 'LIF'", "m.toml:1: layer 1 (LIF) lacks the key `hidden_shape`"),
@@ -386,7 +386,7 @@ proptest! {
             layers.push(Arc::new(If { threshold, activation: activation.clone(), ..If::new(shape(size)) }));
             before = size;
         }
-        let model = ModelConfig { name, layers };
+        let model = ModelConfig::chain(name, layers);
         prop_assert_eq!(ModelConfig::parse(&model.to_toml(), "again").unwrap().to_toml(), model.to_toml());
     }
 

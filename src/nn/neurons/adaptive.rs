@@ -163,8 +163,7 @@ impl Neuron for SiLif {
     }
     fn own_parameters(&self) -> Vec<Parameter> {
         let shape = self.hidden_shape.as_slice();
-        let log =
-            |name, low: f64, high: f64| Parameter::new(name, shape, Init::Uniform(low.ln() as f32, high.ln() as f32));
+        let log = |name, low: f64, high: f64| Parameter::new(name, shape, Init::Uniform(low.ln(), high.ln()));
         vec![
             Parameter::new("dt", shape, Init::Constant(self.dt.ln())),
             log("alpha", 10.0, 250.0),

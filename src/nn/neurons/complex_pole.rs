@@ -71,7 +71,7 @@ fn check_steps(low: f64, high: f64) -> Result<(), (&'static str, String)> {
 }
 
 fn log_dt(low: f64, high: f64, shape: &[usize]) -> Parameter {
-    Parameter::new("log_dt", shape, Init::Uniform(low.ln() as f32, high.ln() as f32))
+    Parameter::new("log_dt", shape, Init::Uniform(low.ln(), high.ln()))
 }
 
 /// Real and imaginary part of a number after one step, with a real drive and an imaginary one: z times

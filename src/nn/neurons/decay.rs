@@ -59,7 +59,7 @@ impl Ranged {
     pub fn parameter(self, value: Option<f64>, shape: &[usize]) -> Parameter {
         match value {
             Some(value) => Parameter::new(self.name, [], Init::Constant(value)),
-            None => Parameter::new(self.name, shape, Init::Uniform(self.low as f32, self.high as f32)),
+            None => Parameter::new(self.name, shape, Init::Uniform(self.low, self.high)),
         }
     }
 

@@ -95,7 +95,7 @@ macro_rules! oscillators {
 
             fn drawn(&self) -> Vec<Parameter> {
                 let between = |name, low, high| {
-                    Parameter::new(name, self.hidden_shape.as_slice(), Init::Uniform(low as f32, high as f32))
+                    Parameter::new(name, self.hidden_shape.as_slice(), Init::Uniform(low, high))
                 };
                 vec![between("omega", self.omega_min, self.omega_max), between("b_offset", self.b_min, self.b_max)]
             }

@@ -2,10 +2,9 @@
 
 use spiq_hlo::Tensor;
 
-use super::decay::Ranged;
 use super::neuron::{Moment, Neuron, Shared, neuron};
 use super::surrogate::Surrogate;
-use crate::nn::parameter::Parameter;
+use crate::nn::parameter::{Init, Parameter};
 
 neuron! {
     /// Adaptive LIF neurons discretized by the symplectic Euler method: `u ← alpha u + (1 - alpha) (x - w)`,
@@ -16,9 +15,8 @@ neuron! {
     ///
     /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (u before its reset) and `adaptation`
     /// (w as it was for this step's u) likewise; parameters `tau_u`, `tau_w`, `a` and `b` [hidden_shape…]: where between their
-    /// least (0) and greatest (1) value the time constants lie, and a and b from 0 to 1 and 0 to 2. All are drawn uniformly and
-    /// clipped to those ranges in use (the paper's code clips what is stored, after each update). Units: time constants in
-    /// steps, alpha = e^(-1/tau_u), beta = e^(-1/tau_w). Source: Baronig et al. 2024, arXiv:2408.07517, and its code,
+    /// least (0) and greatest (1) value the time constants lie, and a and b from 0 to 1 and 0 to 2. All are drawn uniformly, and
+    /// training keeps them in those ranges. Units: time constants in steps, alpha = e^(-1/tau_u), beta = e^(-1/tau_w). Source: Baronig et al. 2024, arXiv:2408.07517, and its code,
     /// github.com/IGITUGraz/SE-adlif, whose defaults for SHD these are. There the neurons are `recurrent`, with orthogonal first
     /// weights.
     ///
@@ -45,10 +43,8 @@ neuron! {
     defaults { fires After, reset Zero, detached true, surrogate Surrogate::slayer() }
 }
 
-const TAU_U: Ranged = Ranged::new("tau_u", 0.0, 1.0);
-const TAU_W: Ranged = Ranged::new("tau_w", 0.0, 1.0);
-const A: Ranged = Ranged::new("a", 0.0, 1.0);
-const B: Ranged = Ranged::new("b", 0.0, 2.0);
+/// The parameters and the greatest value of each; the least is 0.
+const RANGES: [(&str, f64); 4] = [("tau_u", 1.0), ("tau_w", 1.0), ("a", 1.0), ("b", 2.0)];
 
 impl Neuron for SeAdLif {
     const STATES: &'static [&'static str] = &["potential", "adaptation"];
@@ -71,7 +67,10 @@ impl Neuron for SeAdLif {
         Ok(())
     }
     fn own_parameters(&self) -> Vec<Parameter> {
-        [TAU_U, TAU_W, A, B].map(|range| range.parameter(None, &self.hidden_shape)).to_vec()
+        let drawn = |(name, high)| {
+            Parameter::new(name, self.hidden_shape.as_slice(), Init::Uniform(0.0, high)).within(0.0, high)
+        };
+        RANGES.map(drawn).to_vec()
     }
     #[track_caller]
     fn advance(&self, now: &Moment<'_, '_>) -> Vec<Tensor> {
@@ -79,11 +78,11 @@ impl Neuron for SeAdLif {
             let tau = high * &share + low * (1.0 - &share);
             (-1.0 / tau).exp()
         };
-        let alpha = decay(TAU_U.of(now), self.tau_u_min, self.tau_u_max);
-        let beta = decay(TAU_W.of(now), self.tau_w_min, self.tau_w_max);
+        let alpha = decay(now.parameter("tau_u"), self.tau_u_min, self.tau_u_max);
+        let beta = decay(now.parameter("tau_w"), self.tau_w_min, self.tau_w_max);
         let u = now.after_reset(&now.states[0], None);
         let before = &now.states[1];
-        let w = &beta * before + (1.0 - &beta) * (A.of(now) * &u + B.of(now) * &now.spikes) * self.q;
+        let w = &beta * before + (1.0 - &beta) * (now.parameter("a") * &u + now.parameter("b") * &now.spikes) * self.q;
         let heard = if self.symplectic { &w } else { before };
         let u = &alpha * u + (1.0 - &alpha) * (now.input() - heard);
         vec![u, w]
