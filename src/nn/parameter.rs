@@ -58,6 +58,8 @@ pub enum Init {
     Ones,
     /// One number everywhere. Takes no key.
     Constant(f64),
+    /// 0, this number, twice this number, … Takes no key.
+    Multiples(f64),
 }
 
 impl Init {
@@ -73,6 +75,10 @@ impl Init {
                 Array::new(dims, values).expect("as many values as elements")
             }
             Init::HeUniform => he_uniform(rngs.params(), dims),
+            Init::Multiples(of) => {
+                let values: Vec<f32> = (0..dims.iter().product()).map(|i| (of * i as f64) as f32).collect();
+                Array::new(dims, values).expect("as many values as elements")
+            }
             Init::Zeros => {
                 rngs.params();
                 zeros(dims)

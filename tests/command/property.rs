@@ -37,8 +37,27 @@ fn draw(kinds: &'static [&'static str]) -> impl Strategy<Value = Draw> {
         .prop_map(|(kind, sizes, options, fits)| Draw { kind, sizes, options, fits })
 }
 
-const NEURONS: &[&str] =
-    &["LIF", "IF", "LI", "ALIF", "CuBaLIF", "RIF", "RLIF", "RCuBaLIF", "PSU_LIF", "AssociativeLIF"];
+const NEURONS: &[&str] = &[
+    "LIF",
+    "IF",
+    "LI",
+    "ALIF",
+    "CuBaLIF",
+    "RIF",
+    "RLIF",
+    "RCuBaLIF",
+    "PSU_LIF",
+    "AssociativeLIF",
+    "ParallelResetLIF",
+    "adLIF",
+    "cAdLIF",
+    "SE_adLIF",
+    "SiLIF",
+    "CSiLIF",
+    "RF",
+    "BRF",
+    "RFSSM",
+];
 const DENSE: &[&str] = &["Linear", "Linear", "Linear", "LayerNorm", "Dropout", "PopulationCode"];
 const IMAGES: &[&str] =
     &["Conv", "Conv", "Conv", "SumPool", "AvgPool", "MaxPool", "Dropout", "LayerNorm", "LIF", "ALIF", "Linear"];
@@ -64,7 +83,15 @@ fn layer(draw: &Draw, shape: &[usize]) -> String {
         1 => format!("{name} = 1.0\n"),
         _ => String::new(),
     };
-    let surrogates = ["triangular", "superspike", "tanh", "boxcar", "arctan"];
+    let surrogates = ["triangular", "superspike", "tanh", "boxcar", "arctan", "atan", "slayer", "double_gaussian"];
+    // Options of neurons, with the first of which nothing is said.
+    let more = match options[3] {
+        1 => "reset = \"zero\"\ndetach_reset = true\n",
+        2 => "reset = \"none\"\ndetach_reset = false\nfires = \"after\"\n",
+        3 => "learn_threshold = true\nrefractory = 2\n",
+        4 => "fires = \"before\"\nlearn_threshold = true\n",
+        _ => "",
+    };
     let activation = format!("activation = {{ type = {:?} }}\n", pick(&surrogates, options[2]));
     let arguments = match *kind {
         "Linear" => {
@@ -89,12 +116,20 @@ fn layer(draw: &Draw, shape: &[usize]) -> String {
         "ActivityRegularization" => format!("hidden_shape = {whole:?}\n"),
         "PopulationCode" => format!("num_classes = {}\n", if features.is_multiple_of(2) { 2 } else { 1 }),
         "LI" => format!("layer_shape = {whole:?}\n{}", decay("beta", options[0])),
-        "IF" | "RIF" => format!("hidden_shape = {whole:?}\n{activation}"),
-        "ALIF" => format!("hidden_shape = {whole:?}\n{}{}", decay("beta", options[0]), decay("gamma", options[1])),
-        "CuBaLIF" | "RCuBaLIF" => {
-            format!("hidden_shape = {whole:?}\n{}{}{activation}", decay("beta", options[0]), decay("alpha", options[1]))
+        "PSU_LIF" | "AssociativeLIF" => format!("hidden_shape = {whole:?}\n{}{activation}", decay("beta", options[0])),
+        "IF" | "RIF" => format!("hidden_shape = {whole:?}\n{activation}{more}"),
+        "ALIF" => {
+            format!("hidden_shape = {whole:?}\n{}{}{more}", decay("beta", options[0]), decay("gamma", options[1]))
         }
-        _ => format!("hidden_shape = {whole:?}\n{}{activation}", decay("beta", options[0])),
+        "adLIF" | "cAdLIF" | "SE_adLIF" | "SiLIF" | "CSiLIF" | "RF" | "BRF" | "RFSSM" => {
+            let recurrent = if options[0] < 2 { "recurrent = true\n" } else { "" };
+            format!("hidden_shape = {whole:?}\n{activation}{more}{recurrent}")
+        }
+        "CuBaLIF" | "RCuBaLIF" => {
+            let decays = decay("beta", options[0]) + &decay("alpha", options[1]);
+            format!("hidden_shape = {whole:?}\n{decays}{activation}{more}")
+        }
+        _ => format!("hidden_shape = {whole:?}\n{}{activation}{more}", decay("beta", options[0])),
     };
     format!("[[layers]]\ntype = {kind:?}\n{arguments}")
 }

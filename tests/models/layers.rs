@@ -35,7 +35,7 @@ fn toml(value: &Value) -> String {
 }
 
 /// The table of the layer that a case describes; arguments that only a parameter can hold are left out.
-fn table(case: &Case<'_>) -> String {
+pub(super) fn table(case: &Case<'_>) -> String {
     let Value::Object(arguments) = case.arguments() else { panic!("{} has arguments", case.name) };
     let is_list = |key: &str, value: &Value| ["alpha", "beta", "gamma"].contains(&key) && value.is_array();
     let given = arguments.iter().filter(|(key, value)| *key != "seed" && !is_list(key, value));
@@ -43,7 +43,7 @@ fn table(case: &Case<'_>) -> String {
     format!("[[layers]]\n{}\n", lines.join("\n"))
 }
 
-fn config(text: &str) -> ModelConfig {
+pub(super) fn config(text: &str) -> ModelConfig {
     ModelConfig::parse(text, "test").unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
@@ -52,7 +52,7 @@ fn letters(rank: usize) -> String {
 }
 
 /// Parameters by their paths in a model of one layer, from a case that holds them by name.
-fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<String, Array> {
+pub(super) fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<String, Array> {
     let at = |path: String| {
         let name = path.rsplit('/').next().expect("a path").to_owned();
         (path, case.array(&name).clone())
@@ -62,7 +62,12 @@ fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<String, Array>
 
 /// Outputs of a run, its last states along the last axis, and the gradients of the weighted outputs and all states: those of
 /// x and then those of the parameters.
-fn run_with_gradients(model: &Sequential, params: &BTreeMap<String, Array>, x: &Array, weights: &Array) -> Vec<Array> {
+pub(super) fn run_with_gradients(
+    model: &Sequential,
+    params: &BTreeMap<String, Array>,
+    x: &Array,
+    weights: &Array,
+) -> Vec<Array> {
     let paths: Vec<String> = params.keys().cloned().collect();
     let inputs: Vec<&Array> = params.values().chain([x, weights]).collect();
     evaluate(&inputs, |values| {
@@ -128,7 +133,7 @@ fn start_of(case: &Case<'_>, network: &Network) -> BTreeMap<String, Array> {
 
 /// Trains the model of a case as it was trained there.
 #[track_caller]
-fn check_training(case: &Case<'_>, network: &Network) {
+pub(super) fn check_training(case: &Case<'_>, network: &Network) {
     let start = start_of(case, network);
     let (x, targets) = (case.array("x"), case.array("targets"));
     let forward = network.forward(x.ty(), Mode::Qat).expect("a forward pass");

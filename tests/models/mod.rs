@@ -4,6 +4,7 @@ mod augment;
 mod layers;
 mod losses;
 mod network;
+mod neurons;
 mod nn;
 mod one_forward;
 mod optim;

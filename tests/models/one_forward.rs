@@ -31,7 +31,7 @@ const fn features(layer: &'static str) -> Subject {
 
 /// Every kind of layer that neither draws random numbers nor is for a loss of one's own, with the arguments that change how
 /// it computes.
-const SUBJECTS: [Subject; 39] = [
+const SUBJECTS: [Subject; 54] = [
     features("type = 'Linear', in_features = 13, out_features = 9"),
     features("type = 'Linear', in_features = 13, out_features = 9, use_bias = false"),
     images("type = 'Conv', in_features = 3, out_features = 4, kernel_size = [3, 3]"),
@@ -69,6 +69,23 @@ const SUBJECTS: [Subject; 39] = [
     features("type = 'RCuBaLIF', hidden_shape = 13, threshold = 0.4"),
     features("type = 'PSU_LIF', hidden_shape = 13, threshold = 0.4"),
     features("type = 'AssociativeLIF', hidden_shape = 13, beta = 0.8, threshold = 0.4"),
+    features(
+        "type = 'LIF', hidden_shape = 13, threshold = 0.4, reset = 'zero', detach_reset = true, fires = 'after', recurrent = true",
+    ),
+    features("type = 'LIF', hidden_shape = 13, threshold = 0.4, refractory = 2, learn_threshold = true"),
+    features("type = 'LIF', hidden_shape = 13, threshold = 0.4, decay_input = true, activation = { type = 'atan' }"),
+    features("type = 'IF', hidden_shape = 13, reset = 'none', fires = 'after', activation = { type = 'slayer' }"),
+    features("type = 'CuBaLIF', hidden_shape = 13, threshold = 0.4, reset = 'zero', refractory = 1"),
+    features("type = 'adLIF', hidden_shape = 13, threshold = 0.1"),
+    features("type = 'cAdLIF', hidden_shape = 13, threshold = 0.1, a = 0.5"),
+    features("type = 'SE_adLIF', hidden_shape = 13, threshold = 0.1, q = 5.0"),
+    features("type = 'SE_adLIF', hidden_shape = 13, threshold = 0.1, symplectic = false, recurrent = true"),
+    features("type = 'SiLIF', hidden_shape = 13, threshold = 0.1"),
+    features("type = 'CSiLIF', hidden_shape = 13, threshold = 0.4"),
+    features("type = 'RF', hidden_shape = 13, threshold = 0.01"),
+    features("type = 'BRF', hidden_shape = 13, threshold = 0.01"),
+    features("type = 'RFSSM', hidden_shape = 13, threshold = 0.4, reset_init = 0.1"),
+    features("type = 'ParallelResetLIF', hidden_shape = 13, threshold = 0.4"),
     features("type = 'LI', layer_shape = 13"),
     features("type = 'LI', layer_shape = 13, beta = 0.3"),
 ];
