@@ -16,9 +16,10 @@ pub use crate::display::{self, Curve};
 pub use crate::native;
 pub use crate::network::Network;
 pub use crate::nn::{
-    self, ActivityRegularization, Alif, AvgPool, Axes, Conv, CuBaLif, Dropout, Flatten, If, LayerNorm, Li, Lif, Linear,
-    MaxPool, Padding, PopulationCode, PsuLif, RCuBaLif, Readout, Rif, Rlif, SampleLoss, Sequential, SumPool, Surrogate,
-    integral_accuracy, integral_crossentropy, mse_spikerate, silence_reg, sparsity_reg,
+    self, ActivityRegularization, Alif, AvgPool, Axes, Conv, CuBaLif, Dropout, Embed, Flatten, GroupNorm, If,
+    LayerNorm, Li, Lif, Linear, MaxPool, Padding, PopulationCode, PsuLif, RCuBaLif, Readout, Reshape, Rif, Rlif,
+    RmsNorm, SampleLoss, Sequential, SumPool, Surrogate, integral_accuracy, integral_crossentropy, mse_spikerate,
+    silence_reg, sparsity_reg,
 };
 pub use crate::notebook::{self, Show};
 pub use crate::optim::{GradientTransformation, adam, adamw, apply_updates, lion, sgd};

@@ -30,7 +30,9 @@ mod conv;
 mod current_based;
 mod decay;
 mod dropout;
+mod embed;
 mod flatten;
+mod group_norm;
 mod integrate_and_fire;
 mod layer;
 mod layer_norm;
@@ -38,12 +40,15 @@ mod leaky_integrate;
 mod leaky_integrate_and_fire;
 mod linear;
 mod losses;
+mod normalization;
 mod padding;
 mod parallel_spiking_unit;
 mod parameter;
 mod pool;
 mod recurrent;
 mod regularizers;
+mod reshape;
+mod rms_norm;
 mod run;
 mod sequential;
 mod step;
@@ -58,20 +63,25 @@ pub use axes::{Axes, Axis, Named};
 pub use conv::Conv;
 pub use current_based::CuBaLif;
 pub use dropout::Dropout;
+pub use embed::Embed;
 pub use flatten::{Flatten, PopulationCode};
+pub use group_norm::GroupNorm;
 pub use integrate_and_fire::If;
 pub use layer::{Layer, Synapses};
-pub use layer_norm::{AxisList, LayerNorm};
+pub use layer_norm::LayerNorm;
 pub use leaky_integrate::Li;
 pub use leaky_integrate_and_fire::Lif;
 pub use linear::Linear;
 pub use losses::*;
+pub use normalization::AxisList;
 pub use padding::Padding;
 pub use parallel_spiking_unit::PsuLif;
 pub use parameter::{Init, Parameter, State};
 pub use pool::{AvgPool, MaxPool, SumPool};
 pub use recurrent::{RCuBaLif, Rif, Rlif};
 pub use regularizers::{MakeRegularizer, REGULARIZERS, Regularizer};
+pub use reshape::Reshape;
+pub use rms_norm::RmsNorm;
 pub use run::{Outcome, Run, constants, run, run_from};
 pub use sequential::Sequential;
 pub(crate) use sequential::{Misfit, shapes, shown};
@@ -82,14 +92,18 @@ pub(crate) use trace::{KEY, Traced, Wanted, X};
 use arguments::Kind;
 
 /// The layers that a file may name, in the order in which a message lists them.
-pub(crate) const KINDS: [Kind; 20] = [
+pub(crate) const KINDS: [Kind; 24] = [
     Linear::KIND,
     Conv::KIND,
     SumPool::KIND,
     AvgPool::KIND,
     MaxPool::KIND,
     Flatten::KIND,
+    Reshape::KIND,
+    Embed::KIND,
     LayerNorm::KIND,
+    GroupNorm::KIND,
+    RmsNorm::KIND,
     Dropout::KIND,
     ActivityRegularization::KIND,
     PopulationCode::KIND,

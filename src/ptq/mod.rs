@@ -21,4 +21,4 @@ mod quantize;
 
 pub use file::{is_quantized, read_weights};
 pub use program::StoredNetwork;
-pub use quantize::{Quantization, WeightReport, quantize_weights};
+pub use quantize::{Quantization, WeightReport, quantize_weights, rounded_weights};

@@ -35,7 +35,7 @@ fn toml(value: &Value) -> String {
 }
 
 /// The table of the layer that a case describes; arguments that only a parameter can hold are left out.
-fn table(case: &Case<'_>) -> String {
+pub(super) fn table(case: &Case<'_>) -> String {
     let Value::Object(arguments) = case.arguments() else { panic!("{} has arguments", case.name) };
     let is_list = |key: &str, value: &Value| ["alpha", "beta", "gamma"].contains(&key) && value.is_array();
     let given = arguments.iter().filter(|(key, value)| *key != "seed" && !is_list(key, value));
@@ -43,16 +43,16 @@ fn table(case: &Case<'_>) -> String {
     format!("[[layers]]\n{}\n", lines.join("\n"))
 }
 
-fn config(text: &str) -> ModelConfig {
+pub(super) fn config(text: &str) -> ModelConfig {
     ModelConfig::parse(text, "test").unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
-fn letters(rank: usize) -> String {
+pub(super) fn letters(rank: usize) -> String {
     Axis::of_rank(rank).iter().map(|axis| axis.letter().to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// Parameters by their paths in a model of one layer, from a case that holds them by name.
-fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<String, Array> {
+pub(super) fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<String, Array> {
     let at = |path: String| {
         let name = path.rsplit('/').next().expect("a path").to_owned();
         (path, case.array(&name).clone())
@@ -62,7 +62,12 @@ fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<String, Array>
 
 /// Outputs of a run, its last states along the last axis, and the gradients of the weighted outputs and all states: those of
 /// x and then those of the parameters.
-fn run_with_gradients(model: &Sequential, params: &BTreeMap<String, Array>, x: &Array, weights: &Array) -> Vec<Array> {
+pub(super) fn run_with_gradients(
+    model: &Sequential,
+    params: &BTreeMap<String, Array>,
+    x: &Array,
+    weights: &Array,
+) -> Vec<Array> {
     let paths: Vec<String> = params.keys().cloned().collect();
     let inputs: Vec<&Array> = params.values().chain([x, weights]).collect();
     evaluate(&inputs, |values| {
@@ -121,14 +126,14 @@ fn layers_without_state_are_those_of_flax_and_spyx() {
 }
 
 /// The initial parameters of a case, for the network's paths.
-fn start_of(case: &Case<'_>, network: &Network) -> BTreeMap<String, Array> {
+pub(super) fn start_of(case: &Case<'_>, network: &Network) -> BTreeMap<String, Array> {
     let at = |path: String| (path.clone(), case.array(&format!("params/{path}")).clone());
     network.parameter_types().into_keys().map(at).collect()
 }
 
 /// Trains the model of a case as it was trained there.
 #[track_caller]
-fn check_training(case: &Case<'_>, network: &Network) {
+pub(super) fn check_training(case: &Case<'_>, network: &Network) {
     let start = start_of(case, network);
     let (x, targets) = (case.array("x"), case.array("targets"));
     let forward = network.forward(x.ty(), Mode::Qat).expect("a forward pass");
@@ -434,7 +439,7 @@ fn spike_rates_are_means_over_neurons_and_steps() {
 }
 
 /// What a model with these layers says to a sample of this shape.
-fn misfit(layers: &str, sample: &[usize]) -> String {
+pub(super) fn misfit(layers: &str, sample: &[usize]) -> String {
     let network = Network::new(config(layers), vec![]).expect("a network");
     let x = TensorType::new(DType::F32, [&[4, 2], sample].concat());
     network.forward(&x, Mode::Qat).expect_err("a misfit").to_string()

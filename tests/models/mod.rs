@@ -5,6 +5,7 @@ mod layers;
 mod losses;
 mod network;
 mod nn;
+mod norms;
 mod one_forward;
 mod optim;
 mod sizes;
