@@ -14,6 +14,8 @@ pub enum Role {
     Parameter,
     /// A statistic that static scales come from, by its path; among the results, what has become of it.
     Statistic,
+    /// A running statistic of a layer, such as the mean of BatchNorm, by its path; among the results, what has become of it.
+    Running,
     /// A part of a weight that is stored quantized, by its path.
     Stored,
     /// A part of an optimizer's state.
@@ -47,7 +49,7 @@ pub enum Role {
 impl Role {
     /// Whether files hold it.
     fn is_array(self) -> bool {
-        matches!(self, Role::Parameter | Role::Statistic | Role::Stored)
+        matches!(self, Role::Parameter | Role::Statistic | Role::Running | Role::Stored)
     }
 }
 

@@ -44,7 +44,7 @@ impl Shape {
             linear(self.hidden, self.classes),
             Arc::new(Li::new([self.classes])),
         ];
-        ModelConfig { name: "core".to_owned(), layers }
+        ModelConfig::chain("core", layers)
     }
 
     /// Refuses sizes whose arrays nobody could mean.

@@ -4,6 +4,7 @@
 mod model;
 mod open_sizes;
 mod rule;
+mod wires;
 
 pub use crate::fields::LARGEST;
 pub use model::ModelConfig;

@@ -1,4 +1,4 @@
-//! `model.toml`: a name and a chain of layers whose sizes fit. Knows nothing of what a layer computes.
+//! `model.toml`: a name and layers whose sizes fit, in a chain or in branches.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,11 +7,13 @@ use toml::Value;
 use toml::de::DeTable;
 
 use super::open_sizes::filled;
+use super::wires::{self, Wire};
 use crate::error::Result;
 use crate::fields::{Fields, Source, read_text};
-use crate::nn::{KINDS, Layer, Misfit, Sequential, shapes, shown};
+use crate::nn::{self, KINDS, Layer, Misfit, Sequential, Wiring, shown};
 
-/// A network as plain data: layers one after the other, under a name that starts the paths of their parameters.
+/// A network as plain data: layers in their order, under a name that starts the paths of their parameters. A layer reads the one
+/// before it, or those that its `inputs` name.
 ///
 /// ```
 /// use spiq::config::ModelConfig;
@@ -36,9 +38,19 @@ pub struct ModelConfig {
     pub name: String,
     /// The layers in order, at least one.
     pub layers: Vec<Arc<dyn Layer>>,
+    /// What each of them reads.
+    pub wiring: Wiring,
+    /// What the file calls each of them, where others name it.
+    pub names: Vec<Option<String>>,
 }
 
 impl ModelConfig {
+    /// A model of layers that each read the one before.
+    pub fn chain(name: impl Into<String>, layers: Vec<Arc<dyn Layer>>) -> ModelConfig {
+        let (wiring, names) = (Wiring::chain(layers.len()), vec![None; layers.len()]);
+        ModelConfig { name: name.into(), layers, wiring, names }
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -61,9 +73,11 @@ impl ModelConfig {
             return Err(fields.value_error("name", format!("is {name:?}, but must be one part of a path")));
         }
         let tables = fields.tables("layers")?;
-        let layers: Result<Vec<Arc<dyn Layer>>> =
+        let layers: Result<Vec<(Arc<dyn Layer>, Wire)>> =
             (1..).zip(&tables).map(|(number, (table, span))| read(source, table, span.start, number)).collect();
-        let model = ModelConfig { name, layers: layers? };
+        let (layers, read): (Vec<Arc<dyn Layer>>, Vec<Wire>) = layers?.into_iter().unzip();
+        let wiring = wires::wiring(&read, source, &tables)?;
+        let model = ModelConfig { name, layers, wiring, names: read.into_iter().map(|wire| wire.name).collect() };
         match model.known_input() {
             Ok(_) => Ok(model),
             Err(misfit) => Err(source.error(tables[misfit.place].1.start, model.describe(&misfit))),
@@ -75,8 +89,9 @@ impl ModelConfig {
     pub fn to_toml(&self) -> String {
         let text = |text: &str| Value::String(text.to_owned());
         let mut lines = vec![format!("name = {}", text(&self.name))];
-        for layer in &self.layers {
+        for (number, layer) in self.layers.iter().enumerate() {
             lines.push(format!("\n[[layers]]\ntype = {}", text(layer.kind())));
+            lines.extend(wires::written(&self.wiring, &self.names, number));
             lines.extend(layer.arguments().into_iter().map(|(name, value)| format!("{name} = {value}")));
         }
         lines.join("\n") + "\n"
@@ -91,13 +106,14 @@ impl ModelConfig {
     /// axes where that fits, else of different sizes.
     pub fn input_shape(&self) -> Vec<usize> {
         let open = self.known_input().unwrap_or_else(|_| self.first_takes());
-        filled(&self.layers, &open).unwrap_or_else(|| open.iter().map(|&known| known.max(1)).collect())
+        filled(&|shape| self.shapes(shape).is_ok(), &open)
+            .unwrap_or_else(|| open.iter().map(|&known| known.max(1)).collect())
     }
 
     /// Size of the last axis of the last layer's output: for a classifier, the number of classes.
     pub fn outputs(&self) -> usize {
         let of = |input: &[usize]| {
-            let shapes = shapes(&self.layers, input).unwrap_or_default();
+            let shapes = self.shapes(input).unwrap_or_default();
             shapes.last().and_then(|shape| shape.last()).copied().unwrap_or_default()
         };
         // Most models end in a layer that names it, whatever the sample's axes are.
@@ -115,7 +131,7 @@ impl ModelConfig {
         let attempts = (0..=AXES_BEFORE).map(|before| [vec![0; before], last_axes.clone()].concat());
         let mut farthest: Option<Misfit> = None;
         for shape in attempts {
-            match shapes(&self.layers, &shape) {
+            match self.shapes(&shape) {
                 Ok(_) => return Ok(shape),
                 Err(misfit) if farthest.as_ref().is_none_or(|far| far.place < misfit.place) => farthest = Some(misfit),
                 Err(_) => {}
@@ -128,32 +144,46 @@ impl ModelConfig {
         self.layers.first().map_or(Vec::new(), |layer| layer.takes())
     }
 
+    /// The shape of one sample after each layer.
+    fn shapes(&self, input: &[usize]) -> std::result::Result<Vec<Vec<usize>>, Misfit> {
+        nn::shapes(&self.layers, &self.wiring, input)
+    }
+
     fn describe(&self, misfit: &Misfit) -> String {
         let Misfit { place, reason, given } = misfit;
         let layer = |place: usize| format!("layer {} ({})", place + 1, self.layers[place].kind());
-        match place {
-            0 => format!("{} {reason}", layer(0)),
-            _ => format!("{} {reason}, but {} gives {}", layer(*place), layer(place - 1), shown(given)),
+        let known = given.iter().filter_map(|(source, shape)| match source {
+            nn::Source::Input => None,
+            nn::Source::Layer(from) => Some(format!("{} gives {}", layer(*from), shown(shape))),
+        });
+        let known: Vec<String> = known.collect();
+        match known.is_empty() {
+            true => format!("{} {reason}", layer(*place)),
+            false => format!("{} {reason}, but {}", layer(*place), known.join(" and ")),
         }
     }
 }
 
 impl From<&ModelConfig> for Sequential {
     fn from(config: &ModelConfig) -> Sequential {
-        Sequential::shared(&config.name, config.layers.clone())
+        Sequential::shared(&config.name, config.layers.clone(), config.wiring.clone())
     }
 }
 
 /// Axes that a later layer may name before those of the first layer.
 const AXES_BEFORE: usize = 3;
 
-/// The layer in a table at `place`; `number` counts from 1.
-fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, number: usize) -> Result<Arc<dyn Layer>> {
-    let every: Vec<&str> = KINDS.iter().flat_map(|kind| kind.keys).copied().collect();
+/// The layer in a table at `place`, and what it reads; `number` counts from 1.
+fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, number: usize) -> Result<(Arc<dyn Layer>, Wire)> {
+    let known = |keys: &[&'static str]| [keys, &wires::KEYS].concat();
+    let every: Vec<&str> = known(&KINDS.iter().flat_map(|kind| kind.keys).copied().collect::<Vec<_>>());
     let name: String = Fields::new(source, table, format!("layer {number}"), place, &every)?.require("type")?;
     let what = format!("layer {number} ({name})");
     match KINDS.iter().find(|kind| kind.name == name) {
-        Some(kind) => (kind.read)(&Fields::new(source, table, what, place, kind.keys)?),
+        Some(kind) => {
+            let fields = Fields::new(source, table, what, place, &known(kind.keys))?;
+            Ok(((kind.read)(&fields)?, Wire::read(&fields)?))
+        }
         None => {
             let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
             let message = format!("is \"{name}\", but must be one of {}", known.join(", "));

@@ -1,9 +1,5 @@
 //! The sizes of a sample that no layer of a model names: the smallest that all layers take. Knows no particular layer.
 
-use std::sync::Arc;
-
-use crate::nn::{Layer, shapes};
-
 /// The largest size that is tried for an axis: a signal of 23 seconds.
 const LARGEST: usize = 1 << 20;
 
@@ -13,9 +9,8 @@ const LARGEST_OF_SEVERAL: usize = 1 << 12;
 /// How many shapes are tried for axes of different sizes.
 const TRIES: usize = 1 << 18;
 
-/// `open` with a size for each 0. Axes are of one size where that fits, else of several.
-pub(super) fn filled(layers: &[Arc<dyn Layer>], open: &[usize]) -> Option<Vec<usize>> {
-    let fits = |shape: &[usize]| shapes(layers, shape).is_ok();
+/// `open` with a size for each 0 with which a model fits. Axes are of one size where that fits, else of several.
+pub(super) fn filled(fits: &dyn Fn(&[usize]) -> bool, open: &[usize]) -> Option<Vec<usize>> {
     let mut least = open.to_vec();
     let mut free = Vec::new();
     for axis in (0..open.len()).filter(|&axis| open[axis] == 0) {
@@ -27,7 +22,7 @@ pub(super) fn filled(layers: &[Arc<dyn Layer>], open: &[usize]) -> Option<Vec<us
             free.push(axis);
         }
     }
-    equal(&least, &free, &fits).or_else(|| unequal(&least, &free, &fits))
+    equal(&least, &free, fits).or_else(|| unequal(&least, &free, fits))
 }
 
 /// Free axes of one size, or of the least one that an axis takes.

@@ -4,7 +4,7 @@ use spiq_hlo::{DType, Function, Tensor, TensorType};
 
 use super::statistics::check_sums;
 use super::{Network, Pass};
-use crate::by_path::Tensors;
+use crate::by_path::{Tensors, Types};
 use crate::error::{Error, Result};
 use crate::nn::{self, Layer, Traced, Wanted, X};
 use crate::quant::{self, Mode, Precision, Quantized, Report, products_in_bf16, quantize};
@@ -20,8 +20,8 @@ pub const NOISE_KEY: &str = quant::NOISE_KEY;
 pub struct Forward {
     /// The function, which may be replaced by another one of the same signature.
     pub function: Function,
-    /// It takes parameters, statistics where a rule wants static scales, keys where the pass draws from them, and x [T, B, …];
-    /// it gives the traces [T, B, C] and, as the pass asks, spike rates and the next statistics.
+    /// It takes parameters, running statistics of layers, statistics where a rule wants static scales, keys where the pass draws from them, and x [T, B, …];
+    /// it gives the traces [T, B, C] and, as the pass asks, spike rates and the next statistics of both kinds.
     pub signature: Signature,
     /// What the rules did.
     pub report: Report,
@@ -60,6 +60,7 @@ impl Network {
     fn traced(&self, x: &TensorType, pass: Pass) -> Result<Traced> {
         self.check_sizes(x)?;
         let wanted = Wanted {
+            training: pass.training,
             key: self.takes_key(pass),
             states: pass.training,
             rates: pass.spike_rates,
@@ -84,7 +85,8 @@ impl Network {
     }
 
     fn quantized_pass(&self, x: &TensorType, pass: Pass) -> Result<(Quantized, Signature)> {
-        let paths = self.parameter_types();
+        // A weight that running statistics take part in is one, too.
+        let paths: Types = self.parameter_types().into_iter().chain(self.running_types()).collect();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
         let quantize = |function| quantize(function, &self.rules, pass.mode, self.arithmetic, is_weight);
@@ -123,6 +125,7 @@ impl Network {
         let noise_key = (noise_key && statistics == Statistics::Kept).then(|| TensorType::new(DType::U32, [2]));
         let signature = Signature::default()
             .taking(traced.of(Role::Parameter))
+            .taking(traced.of(Role::Running))
             .with(Role::Statistic, function.sums())
             .taking(traced.of(Role::ModelKey))
             .with(Role::NoiseKey, noise_key.map(|ty| (NOISE_KEY, ty)))

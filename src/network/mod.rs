@@ -127,6 +127,16 @@ impl Network {
         self.model.parameter_types()
     }
 
+    /// The smallest and largest value that training leaves parameters that have such limits, by path.
+    pub fn limits(&self) -> BTreeMap<String, (f64, f64)> {
+        self.model.limits()
+    }
+
+    /// Types of the running statistics of layers by path.
+    pub fn running_types(&self) -> BTreeMap<String, TensorType> {
+        self.model.statistic_types()
+    }
+
     /// How many weights meet an input that is not zero; see the model's own.
     #[track_caller]
     pub(crate) fn operations(&self, weights: &Tensors, counts: &Tensors) -> Tensors {
@@ -153,7 +163,7 @@ impl Network {
         found
     }
 
-    /// Initial parameters by path: those of flax and Spyx for this seed.
+    /// Initial parameters and running statistics by path: those of flax and Spyx for this seed.
     pub fn init(&self, seed: i64) -> BTreeMap<String, Array> {
         self.model.init(&mut Rngs::new(seed))
     }

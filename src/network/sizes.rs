@@ -5,7 +5,7 @@ use spiq_hlo::TensorType;
 use super::Network;
 use crate::error::{Error, Result};
 use crate::fields::LARGEST;
-use crate::nn::{Layer, shapes};
+use crate::nn::Layer;
 
 impl Network {
     /// The shape that a sample with these axes goes into the model with: its own, or that of an image of one channel where
@@ -42,7 +42,7 @@ impl Network {
         }
         let (outer, sample) = x.dims.split_at(x.rank().min(2));
         // Shapes that do not fit are the trace's to report.
-        let after = shapes(self.model.layers(), sample).unwrap_or_default();
+        let after = self.model.shapes(sample).unwrap_or_default();
         match after.iter().position(|shape| !usable(&[outer, shape].concat())) {
             Some(layer) => Err(Error::input(format!(
                 "the output of {}/layers/{layer} for an input {x} (time, batch, features) is too large",

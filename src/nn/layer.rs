@@ -61,6 +61,12 @@ pub trait Layer: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Running statistics: arrays that a training step moves and every other pass only reads (flax's `BatchStat`). They are read as
+    /// parameters are, and no gradient is taken by them.
+    fn statistics(&self) -> Vec<Parameter> {
+        Vec::new()
+    }
+
     /// The last axes of one sample's input, as far as the arguments tell; 0 stands for a size that they leave open.
     fn takes(&self) -> Vec<usize> {
         Vec::new()
@@ -98,8 +104,36 @@ pub trait Layer: fmt::Debug + Send + Sync {
         false
     }
 
+    /// The shape of one sample's output, given those of its inputs. A layer has one input, unless this says something else.
+    ///
+    /// # Errors
+    /// Says what is wanted instead: `takes one input`.
+    fn output_of(&self, inputs: &[Vec<usize>]) -> Result<Vec<usize>, String> {
+        match inputs {
+            [input] => self.output(input),
+            _ => Err("takes one input".to_owned()),
+        }
+    }
+
+    /// Whether it needs all time steps at once; then [`sequence`](Layer::sequence) is called, and [`step`](Layer::step) is not.
+    fn spans_time(&self) -> bool {
+        false
+    }
+
     /// One time step: reads parameters and state, sets the next state, returns the output. Axis 0 of `x` is the batch.
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor;
+
+    /// One time step of a layer with any number of inputs.
+    fn step_of(&self, at: &mut Step<'_>, inputs: &[Tensor]) -> Tensor {
+        self.step(at, &inputs[0])
+    }
+
+    /// All time steps: x [T, B, …] to [T, B, …], where the number of steps may become another one. States are those before
+    /// the first step, and are set to those after the last one.
+    fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
+        let _ = at;
+        x.clone()
+    }
 }
 
 /// What the weights of a layer's synapses are multiplied with.

@@ -26,14 +26,17 @@ mod activity;
 mod adaptive_threshold;
 mod arguments;
 mod axes;
+mod batch_norm;
 mod conv;
 mod current_based;
 mod decay;
+mod delays;
 mod dropout;
 mod embed;
 mod flatten;
 mod group_norm;
 mod integrate_and_fire;
+mod join;
 mod layer;
 mod layer_norm;
 mod leaky_integrate;
@@ -55,18 +58,22 @@ mod step;
 mod surrogate;
 mod synapses;
 mod trace;
+mod wiring;
 
 pub use activity::{ActivityRegularization, huber_loss, silence_reg, sparsity_reg, sparsity_reg_with};
 pub use adaptive_threshold::Alif;
 pub(crate) use axes::letters;
 pub use axes::{Axes, Axis, Named};
+pub use batch_norm::BatchNorm;
 pub use conv::Conv;
 pub use current_based::CuBaLif;
+pub use delays::{Delay, DelayedLinear};
 pub use dropout::Dropout;
 pub use embed::Embed;
 pub use flatten::{Flatten, PopulationCode};
 pub use group_norm::GroupNorm;
 pub use integrate_and_fire::If;
+pub use join::{Add, Concatenate};
 pub use layer::{Layer, Synapses};
 pub use layer_norm::LayerNorm;
 pub use leaky_integrate::Li;
@@ -84,16 +91,19 @@ pub use reshape::Reshape;
 pub use rms_norm::RmsNorm;
 pub use run::{Outcome, Run, constants, run, run_from};
 pub use sequential::Sequential;
-pub(crate) use sequential::{Misfit, shapes, shown};
 pub use step::Step;
 pub use surrogate::Surrogate;
 pub(crate) use trace::{KEY, Traced, Wanted, X};
+pub(crate) use wiring::{Misfit, shapes, shown};
+pub use wiring::{Source, Wiring};
 
 use arguments::Kind;
 
 /// The layers that a file may name, in the order in which a message lists them.
-pub(crate) const KINDS: [Kind; 24] = [
+pub(crate) const KINDS: [Kind; 29] = [
     Linear::KIND,
+    DelayedLinear::KIND,
+    Delay::KIND,
     Conv::KIND,
     SumPool::KIND,
     AvgPool::KIND,
@@ -104,6 +114,9 @@ pub(crate) const KINDS: [Kind; 24] = [
     LayerNorm::KIND,
     GroupNorm::KIND,
     RmsNorm::KIND,
+    BatchNorm::KIND,
+    Add::KIND,
+    Concatenate::KIND,
     Dropout::KIND,
     ActivityRegularization::KIND,
     PopulationCode::KIND,

@@ -2,7 +2,7 @@
 
 use spiq_hlo::{Array, DType, TensorType};
 
-use crate::random::{Rngs, embedding_normal, lecun_normal, ones, spyx_beta, truncated_normal, zeros};
+use crate::random::{Rngs, embedding_normal, he_uniform, lecun_normal, ones, spyx_beta, truncated_normal, zeros};
 
 /// A parameter of a layer: a name, a shape, initial values.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,12 +13,20 @@ pub struct Parameter {
     pub dims: Vec<usize>,
     /// How it starts.
     pub init: Init,
+    /// The smallest and largest value that training leaves it; a step that would go beyond ends there.
+    pub limits: Option<(f64, f64)>,
 }
 
 impl Parameter {
     /// A parameter from its parts.
     pub fn new(name: impl Into<String>, dims: impl Into<Vec<usize>>, init: Init) -> Parameter {
-        Parameter { name: name.into(), dims: dims.into(), init }
+        Parameter { name: name.into(), dims: dims.into(), init, limits: None }
+    }
+
+    /// The same, which training keeps from `low` to `high`.
+    #[must_use]
+    pub fn within(self, low: f64, high: f64) -> Parameter {
+        Parameter { limits: Some((low, high)), ..self }
     }
 
     /// Element type and shape.
@@ -42,6 +50,10 @@ pub enum Init {
     SpyxBeta,
     /// [`truncated_normal`] of this deviation, Spyx's default for recurrent weights. Takes a key.
     TruncatedNormal(f32),
+    /// Between two bounds, all values alike (`jax.random.uniform`). Takes a key.
+    Uniform(f64, f64),
+    /// [`he_uniform`], PyTorch's `kaiming_uniform_` for ReLU. Takes a key.
+    HeUniform,
     /// All zeros, flax's default for biases. Takes a key and ignores it.
     Zeros,
     /// All ones. Takes a key and ignores it.
@@ -58,6 +70,12 @@ impl Init {
             Init::EmbeddingNormal => embedding_normal(rngs.params(), dims),
             Init::SpyxBeta => spyx_beta(rngs.params(), dims),
             Init::TruncatedNormal(deviation) => truncated_normal(rngs.params(), dims, deviation),
+            Init::Uniform(low, high) => {
+                let count = dims.iter().product();
+                let values = rngs.params().uniform(count, low as f32, high as f32);
+                Array::new(dims, values).expect("as many values as elements")
+            }
+            Init::HeUniform => he_uniform(rngs.params(), dims),
             Init::Zeros => {
                 rngs.params();
                 zeros(dims)

@@ -1,8 +1,8 @@
-//! A model over time, as one scan. Knows no particular layer.
+//! A model over time: loops over the steps, and between them the layers that see all steps at once.
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, DType, Graph, Tensor, TensorType, Violation, scan, vmap};
+use spiq_hlo::{Array, DType, Graph, Tensor, TensorType, Violation};
 
 use super::axes::{Axis, Named, failed};
 use super::layer::Layer;
@@ -82,6 +82,7 @@ pub struct Run<'a> {
     model: &'a Sequential,
     params: &'a Tensors,
     state: Option<&'a Tensors>,
+    training: bool,
     key: Option<&'a Tensor>,
     spike_rates: bool,
     driven: bool,
@@ -96,6 +97,8 @@ pub struct Outcome {
     pub traces: Named,
     /// The last state by path, [B, …].
     pub state: BTreeMap<String, Tensor>,
+    /// Of a run for training, the next running statistics by path.
+    pub statistics: BTreeMap<String, Tensor>,
     /// For each layer that fires, by its path, the mean number of spikes a neuron and step of each sample, `[B]`; empty
     /// where it was not asked for.
     pub spike_rates: BTreeMap<String, Tensor>,
@@ -116,6 +119,7 @@ impl<'a> Run<'a> {
             model,
             params,
             state: None,
+            training: false,
             key: None,
             spike_rates: false,
             spike_counts: false,
@@ -129,9 +133,14 @@ impl<'a> Run<'a> {
         Run { state: Some(state), ..self }
     }
 
-    /// The run for training: what is random draws from this key, `u32[2]`.
+    /// The run for training: what is random draws from this key, `u32[2]`, and running statistics move.
     pub fn training(self, key: &'a Tensor) -> Run<'a> {
-        Run { key: Some(key), ..self }
+        Run { training: true, key: Some(key), ..self }
+    }
+
+    /// The run for training of a model that draws nothing: running statistics move.
+    pub fn training_without_key(self) -> Run<'a> {
+        Run { training: true, ..self }
     }
 
     /// The run with the spike rates of all layers.
@@ -166,69 +175,55 @@ impl<'a> Run<'a> {
         let state = self.state.cloned().unwrap_or_else(zeros);
         if let Err(violation) = check(self.model, self.params, &state, x) {
             let poison = failed(x.tensor(), "run", violation);
-            let traces = Named::new(&poison, x.axes().to_vec());
             let state = state.into_keys().map(|path| (path, poison.clone())).collect();
-            let none = Tensors::new;
-            return Outcome {
-                traces,
-                state,
-                spike_rates: none(),
-                spike_counts: none(),
-                broken: none(),
-                driven: none(),
-            };
+            return Outcome { state, ..Outcome::of(Named::new(&poison, x.axes().to_vec())) };
         }
-        // What the model does not declare is not carried.
-        let first: Tensors = state.into_iter().filter(|(path, _)| types.contains_key(path)).collect();
-        let xs = (x.tensor().clone(), self.step_keys(x));
-        let (state, (traces, (rates, spikes, broken, driven))) =
-            scan(&first, &xs, |states, (x, key)| self.step(states, &x, key.as_ref()));
-        let axes = if traces.rank() == x.axes().len() { x.axes().to_vec() } else { Axis::of_rank(traces.rank()) };
-        let over_time =
-            |of: Tensors, sum: fn(&Tensor) -> Tensor| of.iter().map(|(path, t)| (path.clone(), sum(t))).collect();
-        Outcome {
-            traces: Named::new(&traces, axes),
-            state,
-            spike_rates: over_time(rates, |rate| rate.reduce_mean(&[0])),
-            spike_counts: over_time(spikes, |spikes| spikes.reduce_sum(&[0])),
-            broken: over_time(broken, |broken| broken.reduce_max(&[0])),
-            driven,
-        }
-    }
-
-    /// A key for each step, [T, 2], where something draws.
-    #[track_caller]
-    fn step_keys(&self, x: &Named) -> Option<Tensor> {
-        let key = GraphKey::new(self.key.filter(|_| self.model.draws())?);
-        let steps = x.size(Axis::Time).unwrap_or_default();
-        let times = x.tensor().graph().iota(TensorType::new(DType::U32, [steps]), 0);
-        Some(vmap(&times, |time| key.fold_in(&time).to_tensor()))
-    }
-
-    #[track_caller]
-    fn step(&self, states: Tensors, x: &Tensor, key: Option<&Tensor>) -> (Tensors, (Tensor, Noted)) {
-        let (graph, path) = (x.graph().clone(), self.model.name().to_owned());
-        let mut step = ModelStep {
+        let wanted = |wanted: bool| wanted.then(Tensors::new);
+        let mut all = ModelStep {
+            whole: true,
             parameters: self.params.clone(),
-            states,
-            key: key.map(GraphKey::new),
+            // What the model does not declare is not carried.
+            states: state.into_iter().filter(|(path, _)| types.contains_key(path)).collect(),
+            statistics: wanted(self.training),
+            key: self.key.filter(|_| self.model.draws()).map(GraphKey::new),
             drawn: 0,
-            rates: self.spike_rates.then(Tensors::new),
-            driven: self.driven.then(Tensors::new),
-            spikes: self.spike_counts.then(Tensors::new),
-            broken: self.broken.then(Tensors::new),
+            rates: wanted(self.spike_rates),
+            driven: wanted(self.driven),
+            spikes: wanted(self.spike_counts),
+            broken: wanted(self.broken),
         };
-        let mut at = Step { graph: graph.clone(), path, model: &mut step };
-        // Booleans go on as they are to the first layer that computes with numbers.
-        let x = if x.dtype() == DType::Pred { x.clone() } else { x.convert(DType::F32) };
-        let y = graph.scope(self.model.name(), || numbers(&self.model.step(&mut at, &x)));
-        let noted = [step.rates, step.spikes, step.broken, step.driven].map(Option::unwrap_or_default);
-        (step.states, (y, noted.into()))
+        let mut at = Step { graph: graph.clone(), path: self.model.name().to_owned(), model: &mut all };
+        let traces = graph.scope(self.model.name(), || numbers(&self.model.sequence(&mut at, x.tensor())));
+        let axes = if traces.rank() == x.axes().len() { x.axes().to_vec() } else { Axis::of_rank(traces.rank()) };
+        let (spike_rates, spike_counts, broken, driven) = all.noted();
+        let statistics = all.statistics.unwrap_or_default();
+        Outcome {
+            state: all.states,
+            statistics,
+            spike_rates,
+            spike_counts,
+            broken,
+            driven,
+            ..Outcome::of(Named::new(&traces, axes))
+        }
     }
 }
 
-/// What a step notes of its layers: rates, spikes, what is not finite, what synapses are multiplied with.
-type Noted = (Tensors, Tensors, Tensors, Tensors);
+impl Outcome {
+    /// Traces alone.
+    fn of(traces: Named) -> Outcome {
+        let none = Tensors::new;
+        Outcome {
+            traces,
+            state: none(),
+            statistics: none(),
+            spike_rates: none(),
+            driven: none(),
+            spike_counts: none(),
+            broken: none(),
+        }
+    }
+}
 
 /// Everything about a run that can be wrong before its first step.
 fn check(model: &Sequential, params: &Tensors, state: &Tensors, x: &Named) -> Result<(), Violation> {
@@ -248,6 +243,7 @@ fn check(model: &Sequential, params: &Tensors, state: &Tensors, x: &Named) -> Re
         return Err(Violation::new("", format!("{}/{reason}, from x {x}", model.name())));
     }
     check_types("parameter", &model.parameter_types(), params)?;
+    check_types("running statistic", &model.statistic_types(), params)?;
     check_types("state", &model.state_types(dims[1], DType::F32), state)
 }
 

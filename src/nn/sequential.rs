@@ -1,21 +1,25 @@
-//! Layers one after the other. Knows nothing of what they compute.
+//! A model of layers: a chain, or a graph of branches that join again. Does not depend on what layers compute.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use spiq_hlo::{Array, DType, Tensor, TensorType};
+use spiq_hlo::{Array, DType, Tensor, TensorType, scan};
 
-use super::arguments::check_numbers;
 use super::layer::{Layer, Synapses};
 use super::parameter::{Parameter, State};
 use super::step::Step;
-use crate::random::Rngs;
+use super::wiring::{Group, Misfit, Source, Wiring, shapes};
+use crate::by_path::Tensors;
+use crate::random::{GraphKey, Rngs};
 
-/// Layers one after the other, each fed with the output of the one before, at each time step.
+/// Layers in the order in which they are computed, each fed with the output of the one before, at each time step.
 ///
 /// The layer `i` of a model called `core` has its parameters under `core/layers/i`. A `Sequential` is a layer itself; its
 /// name counts where it is the whole model. Source: `spyx.nn.Sequential`.
+///
+/// [`wired`](Sequential::wired) gives a layer other inputs: branches, and connections around layers.
 ///
 /// ```
 /// use spiq::nn::{Lif, Linear, Sequential};
@@ -28,6 +32,7 @@ use crate::random::Rngs;
 pub struct Sequential {
     name: String,
     layers: Vec<Arc<dyn Layer>>,
+    wiring: Wiring,
 }
 
 impl<L: Layer + 'static> From<L> for Box<dyn Layer> {
@@ -39,12 +44,27 @@ impl<L: Layer + 'static> From<L> for Box<dyn Layer> {
 impl Sequential {
     /// A model of this name from its layers, the first one first.
     pub fn new(name: impl Into<String>, layers: impl IntoIterator<Item = Box<dyn Layer>>) -> Sequential {
-        Sequential { name: name.into(), layers: layers.into_iter().map(Arc::from).collect() }
+        let layers: Vec<Arc<dyn Layer>> = layers.into_iter().map(Arc::from).collect();
+        let wiring = Wiring::chain(layers.len());
+        Sequential { name: name.into(), layers, wiring }
     }
 
     /// A model of layers that others hold as well.
-    pub(crate) fn shared(name: &str, layers: Vec<Arc<dyn Layer>>) -> Sequential {
-        Sequential { name: name.to_owned(), layers }
+    pub(crate) fn shared(name: &str, layers: Vec<Arc<dyn Layer>>, wiring: Wiring) -> Sequential {
+        Sequential { name: name.to_owned(), layers, wiring }
+    }
+
+    /// The same model in which the layer with this number, counted from 0, reads these instead of the layer before it.
+    ///
+    /// ```
+    /// use spiq::nn::{Add, Layer, Lif, Linear, Sequential, Source};
+    /// let block = Sequential::new("core", [Linear::new(8, 8).into(), Lif::new([8]).into(), Add::new().into()])
+    ///     .wired(2, [Source::Input, Source::Layer(1)]);
+    /// assert_eq!(block.output(&[8]), Ok(vec![8]));
+    /// ```
+    #[must_use]
+    pub fn wired(self, layer: usize, inputs: impl IntoIterator<Item = Source>) -> Sequential {
+        Sequential { wiring: self.wiring.with_inputs(layer, inputs), ..self }
     }
 
     /// The path of the model.
@@ -57,15 +77,37 @@ impl Sequential {
         &self.layers
     }
 
-    /// Initial values of all parameters by path, drawn in the order of the layers: the same seed gives flax's bits.
+    /// What each layer reads.
+    pub fn wiring(&self) -> &Wiring {
+        &self.wiring
+    }
+
+    /// The shape of one sample after each layer.
+    pub(crate) fn shapes(&self, input: &[usize]) -> Result<Vec<Vec<usize>>, Misfit> {
+        shapes(&self.layers, &self.wiring, input)
+    }
+
+    /// Initial values of all parameters and running statistics by path, drawn in the order of the layers: the same seed gives
+    /// flax's bits.
     pub fn init(&self, rngs: &mut Rngs) -> BTreeMap<String, Array> {
         let draw = |p: Parameter| (self.at(&p.name), p.init.draw(rngs, &p.dims));
-        self.parameters().into_iter().map(draw).collect()
+        let all = self.of_each(|layer| [layer.parameters(), layer.statistics()].concat(), |p| &mut p.name);
+        all.into_iter().map(draw).collect()
     }
 
     /// The types of all parameters by path.
     pub fn parameter_types(&self) -> BTreeMap<String, TensorType> {
         self.parameters().into_iter().map(|p| (self.at(&p.name), p.ty())).collect()
+    }
+
+    /// The smallest and largest value that training leaves parameters that have such limits, by path.
+    pub fn limits(&self) -> BTreeMap<String, (f64, f64)> {
+        self.parameters().into_iter().filter_map(|p| Some((self.at(&p.name), p.limits?))).collect()
+    }
+
+    /// The types of all running statistics by path.
+    pub fn statistic_types(&self) -> BTreeMap<String, TensorType> {
+        self.statistics().into_iter().map(|p| (self.at(&p.name), p.ty())).collect()
     }
 
     /// The types of the state by path, for a batch of this size. It starts as zeros.
@@ -95,6 +137,82 @@ impl Sequential {
         }
         all
     }
+
+    /// One layer, at one step or, where it spans time, over all of them.
+    fn one(&self, at: &mut Step<'_>, number: usize, inputs: &[Tensor], call: Call) -> Tensor {
+        let layer = &self.layers[number];
+        at.inside(&part(number), |at| {
+            let inputs: Vec<Tensor> =
+                inputs.iter().map(|x| if layer.takes_booleans() { x.clone() } else { numbers(x) }).collect();
+            let y = match call {
+                Call::Step => layer.step_of(at, &inputs),
+                Call::Sequence => layer.sequence(at, &inputs[0]),
+            };
+            match layer.synapses() {
+                Some(Synapses::OfInput) => at.note_driven(&inputs[0]),
+                Some(Synapses::OfOwnSpikes(_)) => at.note_driven(&y),
+                None => {}
+            }
+            if layer.fires() {
+                at.note_rate(&y);
+                at.note_spikes(&y);
+            }
+            at.note_broken(&y);
+            y
+        })
+    }
+
+    /// One time step of some layers, given what they read from outside, to the outputs of all of them.
+    fn steps(&self, at: &mut Step<'_>, layers: &Range<usize>, outside: &[(Source, Tensor)]) -> Vec<Tensor> {
+        let mut outputs: Vec<Tensor> = Vec::new();
+        for number in layers.clone() {
+            let read = |source: &Source| match source {
+                Source::Layer(at) if layers.contains(at) => outputs[at - layers.start].clone(),
+                _ => outside.iter().find(|(given, _)| given == source).expect("all that is read is given").1.clone(),
+            };
+            let inputs: Vec<Tensor> = self.wiring.inputs(number).iter().map(read).collect();
+            let output = self.one(at, number, &inputs, Call::Step);
+            outputs.push(output);
+        }
+        outputs
+    }
+
+    /// Some layers in one loop over time: sequences [T, B, …] to those of the outputs that later layers read.
+    fn looped(&self, at: &mut Step<'_>, layers: &Range<usize>, outside: &[(Source, Tensor)]) -> Vec<(Source, Tensor)> {
+        let (graph, path) = (at.graph.clone(), at.path.clone());
+        let own = |path: &&String| {
+            let rest = path.strip_prefix(&at.path).unwrap_or_default();
+            layers.clone().any(|layer| rest.starts_with(&format!("/{}/", part(layer))))
+        };
+        let states: Tensors =
+            at.model.states.iter().filter(|(path, _)| own(path)).map(|(p, t)| (p.clone(), t.clone())).collect();
+        let (sources, sequences): (Vec<Source>, Vec<Tensor>) = outside.iter().cloned().unzip();
+        let written = self.wiring.read_after(layers);
+        let (drawn, keys) = (at.model.drawn, at.step_keys(sequences.first()));
+        let model = &*at.model;
+        let mut now_drawn = drawn;
+        let (states, (outputs, noted)) = scan(&states, &(sequences, keys), |states, (slices, key)| {
+            let mut step = model.of_one_step(states, key.as_ref().map(GraphKey::new));
+            let mut inner = Step { graph: graph.clone(), path: path.clone(), model: &mut step };
+            let given: Vec<(Source, Tensor)> = sources.iter().copied().zip(slices.iter().map(entering)).collect();
+            let all = self.steps(&mut inner, layers, &given);
+            let outputs: Vec<Tensor> = written.iter().map(|layer| all[layer - layers.start].clone()).collect();
+            now_drawn = step.drawn;
+            let noted = step.noted();
+            (step.states, (outputs, noted))
+        });
+        at.model.drawn = now_drawn;
+        at.model.states.extend(states);
+        at.model.note_all(noted);
+        written.into_iter().map(Source::Layer).zip(outputs).collect()
+    }
+}
+
+/// How a layer is called.
+#[derive(Clone, Copy)]
+enum Call {
+    Step,
+    Sequence,
 }
 
 /// The path of a layer from its container.
@@ -109,6 +227,9 @@ impl Layer for Sequential {
     fn parameters(&self) -> Vec<Parameter> {
         self.of_each(|layer| layer.parameters(), |parameter| &mut parameter.name)
     }
+    fn statistics(&self) -> Vec<Parameter> {
+        self.of_each(|layer| layer.statistics(), |parameter| &mut parameter.name)
+    }
     fn states(&self) -> Vec<State> {
         self.of_each(|layer| layer.states(), |state| &mut state.name)
     }
@@ -116,9 +237,9 @@ impl Layer for Sequential {
         self.layers.first().map_or(Vec::new(), |layer| layer.takes())
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        let shapes = shapes(&self.layers, input).map_err(|misfit| {
-            let Misfit { place, reason, given } = misfit;
-            format!("{}: {} {reason}, got {}", part(place), self.layers[place].kind(), shown(&given))
+        let shapes = self.shapes(input).map_err(|misfit| {
+            let Misfit { place, reason, .. } = &misfit;
+            format!("{}: {} {reason}, got {}", part(*place), self.layers[*place].kind(), misfit.shapes())
         })?;
         Ok(shapes.last().map_or(input, Vec::as_slice).to_vec())
     }
@@ -128,26 +249,39 @@ impl Layer for Sequential {
     fn takes_booleans(&self) -> bool {
         true
     }
-    fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
-        let one = |x: Tensor, (i, layer): (usize, &Arc<dyn Layer>)| {
-            at.inside(&part(i), |at| {
-                let x = if layer.takes_booleans() { x } else { numbers(&x) };
-                let y = layer.step(at, &x);
-                match layer.synapses() {
-                    Some(Synapses::OfInput) => at.note_driven(&x),
-                    Some(Synapses::OfOwnSpikes(_)) => at.note_driven(&y),
-                    None => {}
-                }
-                if layer.fires() {
-                    at.note_rate(&y);
-                    at.note_spikes(&y);
-                }
-                at.note_broken(&y);
-                y
-            })
-        };
-        self.layers.iter().enumerate().fold(x.clone(), one)
+    fn spans_time(&self) -> bool {
+        self.layers.iter().any(|layer| layer.spans_time())
     }
+    fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
+        let all = self.steps(at, &(0..self.layers.len()), &[(Source::Input, x.clone())]);
+        all.last().unwrap_or(x).clone()
+    }
+    fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
+        let mut values = vec![(Source::Input, x.clone())];
+        for group in self.wiring.groups(&self.layers) {
+            let given = |sources: &[Source]| -> Vec<(Source, Tensor)> {
+                values.iter().filter(|(source, _)| sources.contains(source)).cloned().collect()
+            };
+            match group {
+                Group::Steps(layers) => {
+                    let outputs = self.looped(at, &layers, &given(&self.wiring.read_by(&layers)));
+                    values.extend(outputs);
+                }
+                Group::Whole(layer) => {
+                    let inputs: Vec<Tensor> =
+                        given(self.wiring.inputs(layer)).iter().map(|(_, tensor)| entering(tensor)).collect();
+                    let output = self.one(at, layer, &inputs, Call::Sequence);
+                    values.push((Source::Layer(layer), output));
+                }
+            }
+        }
+        values.pop().expect("the input at least").1
+    }
+}
+
+/// What layers are given of a sequence: f32, or booleans, which go on as they are to the first layer that computes with numbers.
+fn entering(x: &Tensor) -> Tensor {
+    if x.dtype() == DType::Pred { x.clone() } else { x.convert(DType::F32) }
 }
 
 /// Booleans as the numbers 0 and 1.
@@ -155,44 +289,13 @@ pub(super) fn numbers(x: &Tensor) -> Tensor {
     if x.dtype() == DType::Pred { x.convert(DType::F32) } else { x.clone() }
 }
 
-/// The first layer that does not take what the one before it gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Misfit {
-    /// Which layer, from 0.
-    pub place: usize,
-    /// What it takes instead.
-    pub reason: String,
-    /// The shape it was given.
-    pub given: Vec<usize>,
-}
-
-/// The shape of one sample after each layer; sizes of 0 are not known yet.
-pub(crate) fn shapes(layers: &[Arc<dyn Layer>], input: &[usize]) -> Result<Vec<Vec<usize>>, Misfit> {
-    let mut given = input.to_vec();
-    let mut all = Vec::new();
-    for (place, layer) in layers.iter().enumerate() {
-        let usable = check_numbers(layer.as_ref())
-            .and_then(|()| layer.check())
-            .map_err(|(argument, reason)| format!("has a `{argument}` that {reason}"));
-        match usable.and_then(|()| layer.output(&given)) {
-            Ok(shape) => given = shape,
-            Err(reason) => return Err(Misfit { place, reason, given }),
-        }
-        all.push(given.clone());
-    }
-    Ok(all)
-}
-
-/// A shape as messages show it: `[?, ?, 3]`.
-pub(crate) fn shown(shape: &[usize]) -> String {
-    let sizes: Vec<String> =
-        shape.iter().map(|size| if *size == 0 { "?".to_owned() } else { size.to_string() }).collect();
-    format!("[{}]", sizes.join(", "))
-}
-
 impl fmt::Debug for Sequential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.name)?;
-        f.debug_list().entries(&self.layers).finish()
+        f.debug_list().entries(&self.layers).finish()?;
+        match self.wiring == Wiring::chain(self.layers.len()) {
+            true => Ok(()),
+            false => write!(f, " {:?}", self.wiring),
+        }
     }
 }

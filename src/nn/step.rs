@@ -1,11 +1,11 @@
-//! What a layer sees during one time step: parameters and state under its own path. Knows no particular layer.
+//! What a layer sees while it computes: parameters, running statistics and state under its own path.
 
-use spiq_hlo::{DType, Graph, Tensor, Violation};
+use spiq_hlo::{DType, Graph, Tensor, TensorType, Violation, vmap};
 
 use crate::by_path::Tensors;
 use crate::random::GraphKey;
 
-/// One time step of one layer: its path, and what stands under it.
+/// One layer at one time step, or over all of them: its path, and what stands under it.
 #[derive(Debug)]
 pub struct Step<'a> {
     pub(super) graph: Graph,
@@ -13,12 +13,17 @@ pub struct Step<'a> {
     pub(super) model: &'a mut ModelStep,
 }
 
-/// One time step of the whole model.
-#[derive(Debug)]
+/// What a model computes with, at one time step or over all of them.
+#[derive(Debug, Default)]
 pub(super) struct ModelStep {
+    /// Whether these are all steps at once: then tensors have time as axis 0, and states are those of the border.
+    pub whole: bool,
+    /// Parameters and running statistics.
     pub parameters: Tensors,
     pub states: Tensors,
-    /// What this step draws from, in training.
+    /// The next running statistics, where the model is trained.
+    pub statistics: Option<Tensors>,
+    /// What is drawn from, in training: the key of the step, or of all steps that of the run.
     pub key: Option<GraphKey>,
     /// How many keys were handed out.
     pub drawn: u32,
@@ -32,7 +37,55 @@ pub(super) struct ModelStep {
     pub broken: Option<Tensors>,
 }
 
+/// What is noted of layers: rates, spikes, what is not finite, what synapses are multiplied with.
+pub(super) type Noted = (Tensors, Tensors, Tensors, Tensors);
+
+impl ModelStep {
+    /// One of these steps, with the same wishes.
+    pub fn of_one_step(&self, states: Tensors, key: Option<GraphKey>) -> ModelStep {
+        let again = |wanted: &Option<Tensors>| wanted.as_ref().map(|_| Tensors::new());
+        ModelStep {
+            whole: false,
+            parameters: self.parameters.clone(),
+            states,
+            statistics: again(&self.statistics),
+            key,
+            drawn: self.drawn,
+            rates: again(&self.rates),
+            driven: again(&self.driven),
+            spikes: again(&self.spikes),
+            broken: again(&self.broken),
+        }
+    }
+
+    /// What was noted.
+    pub fn noted(&mut self) -> Noted {
+        let [rates, spikes, broken, driven] = [&mut self.rates, &mut self.spikes, &mut self.broken, &mut self.driven]
+            .map(|noted| noted.take().unwrap_or_default());
+        (rates, spikes, broken, driven)
+    }
+
+    /// Notes what steps noted, each with time as axis 0.
+    pub fn note_all(&mut self, (rates, spikes, broken, driven): Noted) {
+        let add = |all: &mut Option<Tensors>, noted: Tensors, over_time: fn(&Tensor) -> Tensor| {
+            let noted = noted.iter().map(|(path, steps)| (path.clone(), over_time(steps)));
+            if let Some(all) = all {
+                all.extend(noted);
+            }
+        };
+        add(&mut self.rates, rates, |rate| rate.reduce_mean(&[0]));
+        add(&mut self.spikes, spikes, |spikes| spikes.reduce_sum(&[0]));
+        add(&mut self.broken, broken, |broken| broken.reduce_max(&[0]));
+        add(&mut self.driven, driven, Tensor::clone);
+    }
+}
+
 impl Step<'_> {
+    /// The graph that is recorded into.
+    pub fn graph(&self) -> Graph {
+        self.graph.clone()
+    }
+
     /// The layer's path, for example `core/layers/0`.
     pub fn path(&self) -> &str {
         &self.path
@@ -64,14 +117,48 @@ impl Step<'_> {
         self.model.states.insert(format!("{}/{name}", self.path), value);
     }
 
+    /// Whether the model is trained, not only used.
+    pub fn is_training(&self) -> bool {
+        self.model.statistics.is_some()
+    }
+
+    /// The running statistic of this name, as the training step before left it.
+    ///
+    /// # Errors
+    /// Kept in the trace where there is none.
+    #[track_caller]
+    pub fn statistic(&self, name: &str) -> Tensor {
+        self.parameter(name).stop_gradient()
+    }
+
+    /// Leaves the running statistic of this name to the next training step; without effect where the model is not trained.
+    pub fn set_statistic(&mut self, name: &str, value: &Tensor) {
+        let path = format!("{}/{name}", self.path);
+        if let Some(all) = &mut self.model.statistics {
+            all.insert(path, value.stop_gradient());
+        }
+    }
+
     /// A key of one's own for this step of training; `None` where the model is not trained, only used.
     ///
-    /// The n-th call of time step t gives `fold_in(fold_in(key, t), n)`, with the key of the run.
+    /// The n-th call of time step t gives `fold_in(fold_in(key, t), n)`, with the key of the run; a call of a layer that sees all
+    /// steps at once counts as one of the last step that there can be, 2³² - 1.
     #[track_caller]
     pub fn key(&mut self) -> Option<GraphKey> {
-        let count = self.graph.scalar(DType::U32, f64::from(self.model.drawn));
+        let [last, count] = [u32::MAX, self.model.drawn].map(|number| self.graph.scalar(DType::U32, f64::from(number)));
         self.model.drawn += 1;
-        self.model.key.as_ref().map(|key| key.fold_in(&count))
+        let key = self.model.key.as_ref()?;
+        let key = if self.model.whole { key.fold_in(&last) } else { key.clone() };
+        Some(key.fold_in(&count))
+    }
+
+    /// The key of each of the steps of a sequence [T, …], u32[T, 2], where something draws.
+    #[track_caller]
+    pub(super) fn step_keys(&self, sequence: Option<&Tensor>) -> Option<Tensor> {
+        let key = self.model.key.as_ref()?;
+        let steps = sequence?.dims().first().copied().unwrap_or_default();
+        let times = self.graph.iota(TensorType::new(DType::U32, [steps]), 0);
+        Some(vmap(&times, |time| key.fold_in(&time).to_tensor()))
     }
 
     /// Runs `f` as a part of this layer: under `name`, in paths and in the module path of what is recorded.
@@ -84,7 +171,8 @@ impl Step<'_> {
     /// Notes the share of ones in this layer's output, where rates are wanted.
     pub(super) fn note_rate(&mut self, spikes: &Tensor) {
         if let Some(rates) = &mut self.model.rates {
-            let axes: Vec<usize> = (1..spikes.rank()).collect();
+            let first = usize::from(self.model.whole);
+            let axes: Vec<usize> = (0..spikes.rank()).filter(|axis| *axis != first).collect();
             rates.insert(self.path.clone(), spikes.reduce_mean(&axes));
         }
     }
@@ -99,7 +187,8 @@ impl Step<'_> {
     /// Notes this layer's spikes, where they are counted.
     pub(super) fn note_spikes(&mut self, spikes: &Tensor) {
         if let Some(all) = &mut self.model.spikes {
-            all.insert(self.path.clone(), spikes.clone());
+            let spikes = if self.model.whole { spikes.reduce_sum(&[0]) } else { spikes.clone() };
+            all.insert(self.path.clone(), spikes);
         }
     }
 

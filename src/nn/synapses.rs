@@ -52,16 +52,7 @@ fn of_layer(layer: &dyn Layer, synapses: Synapses, path: &str, weights: &Tensors
         let counted = if name.ends_with("/bias") { weight.zeros_like() } else { weight.ne(0.0).convert(DType::F32) };
         (name.clone(), counted)
     });
-    let mut step = ModelStep {
-        parameters: parameters.collect(),
-        states: Tensors::new(),
-        key: None,
-        drawn: 0,
-        rates: None,
-        spikes: None,
-        broken: None,
-        driven: None,
-    };
+    let mut step = ModelStep { parameters: parameters.collect(), ..ModelStep::default() };
     let mut at = Step { graph: counts.graph().clone(), path: path.to_owned(), model: &mut step };
     match synapses {
         Synapses::OfInput => layer.step(&mut at, counts),

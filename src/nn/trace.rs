@@ -19,6 +19,8 @@ const TRACES: &str = "traces";
 /// What a run takes and gives beside parameters, x and traces.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted {
+    /// Whether the model is trained: running statistics move.
+    pub training: bool,
     /// A key, for training.
     pub key: bool,
     /// The last states of layers that only leave one for a loss.
@@ -36,7 +38,8 @@ pub(crate) struct Wanted {
 /// A traced run.
 pub(crate) struct Traced {
     pub function: Function,
-    /// Parameters, a key where it is for training, x [T, B, …], to the traces [T, B, …], the states for a loss, the spike rates.
+    /// Parameters, running statistics, a key where it is for training, x [T, B, …], to the traces [T, B, …], the states for a loss,
+    /// the spike rates, and so on as is wanted.
     pub signature: Signature,
 }
 
@@ -70,13 +73,17 @@ impl Sequential {
         let key = TensorType::new(DType::U32, [2]);
         let signature = Signature::default()
             .with(Role::Parameter, self.parameter_types())
+            .with(Role::Running, self.statistic_types())
             .with(Role::ModelKey, wanted.key.then(|| (KEY, key.clone())))
             .with(Role::X, [(X, x.clone())]);
-        let types = self.parameter_types();
-        let parameters = types.into_iter().map(|(path, ty)| (path.clone(), graph.input(path, ty))).collect();
+        let types = self.parameter_types().into_iter().chain(self.statistic_types());
+        let parameters = types.map(|(path, ty)| (path.clone(), graph.input(path, ty))).collect();
         let key = wanted.key.then(|| graph.input(KEY, key));
         let x = graph.input(X, x.clone()).named(&letters(&Axis::of_rank(x.rank())));
         let mut run = Run::new(self, &parameters);
+        if wanted.training {
+            run = run.training_without_key();
+        }
         if let Some(key) = &key {
             run = run.training(key);
         }
@@ -90,12 +97,14 @@ impl Sequential {
         let traces = outcome.traces.into_tensor();
         let signature = signature
             .giving(Role::Traces, [(TRACES, traces.ty().clone())])
+            .giving(Role::Running, types(&outcome.statistics))
             .giving(Role::LossState, types(&states))
             .giving(Role::SpikeRate, types(&outcome.spike_rates))
             .giving(Role::SpikeCount, types(&outcome.spike_counts))
             .giving(Role::Broken, types(&outcome.broken))
             .giving(Role::Driven, types(&outcome.driven));
-        let beside = states.into_values().chain(outcome.spike_rates.into_values());
+        let beside = outcome.statistics.into_values().chain(states.into_values());
+        let beside = beside.chain(outcome.spike_rates.into_values());
         let beside = beside
             .chain(outcome.spike_counts.into_values())
             .chain(outcome.broken.into_values())

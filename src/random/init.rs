@@ -25,6 +25,22 @@ pub fn lecun_normal(key: Key, dims: &[usize]) -> Array {
     scaled(key, dims, |x| x * scale)
 }
 
+/// Between two bounds, all values alike, of variance 2 / fan-in, which keeps the variance through layers with ReLU.
+///
+/// Shape: f32 of `dims`. Source: He et al. 2015, arXiv:1502.01852; `jax.nn.initializers.he_uniform`.
+///
+/// ```
+/// use spiq::random::{Key, he_uniform};
+/// let largest = he_uniform(Key::new(0), &[24, 8]).to_f64().into_iter().fold(0.0, f64::max);
+/// assert!(0.4 < largest && largest < 0.5);
+/// ```
+pub fn he_uniform(key: Key, dims: &[usize]) -> Array {
+    let inputs: usize = dims.iter().rev().skip(1).product();
+    let bound = (3.0 * (2.0 / inputs as f64) as f32).sqrt();
+    let values: Vec<f32> = key.uniform(dims.iter().product(), -1.0, 1.0).into_iter().map(|x| x * bound).collect();
+    Array::new(dims, values).expect("as many values as elements")
+}
+
 /// Normal values times `deviation`, cut at two of them either side of zero. The deviation is that before the cut.
 ///
 /// Shape: f32 of `dims`. Source: `jax.nn.initializers.truncated_normal(stddev)`.

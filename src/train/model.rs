@@ -5,7 +5,7 @@ use std::fmt;
 
 use spiq_hlo::{Array, Tensor, TensorType};
 
-use crate::by_path::{Tensors, Types};
+use crate::by_path::Types;
 use crate::error::{Error, Result};
 use crate::network::{self, Forward, MODEL_KEY, NOISE_KEY, Network};
 use crate::nn::{Axes, Axis, Layer, Named, Outcome, Sequential, Traced, Wanted, letters};
@@ -41,8 +41,13 @@ pub trait Model: fmt::Debug + Send + Sync {
     /// Types of the parameters by path.
     fn parameter_types(&self) -> BTreeMap<String, TensorType>;
 
-    /// Initial parameters by path.
+    /// Initial parameters by path. Where statistics of a pass start as something else than zeros, these have initial values here, too.
     fn init(&self, seed: i64) -> BTreeMap<String, Array>;
+
+    /// The smallest and largest value that a training step leaves each parameter of these paths; the others may be any.
+    fn limits(&self) -> BTreeMap<String, (f64, f64)> {
+        BTreeMap::new()
+    }
 
     /// The forward pass for inputs of type `x`, [T, B, …]: spikes are `pred`, small counts of events `s8`, all else is f32.
     ///
@@ -133,8 +138,8 @@ impl From<Named> for Outputs {
 
 impl From<Outcome> for Outputs {
     fn from(outcome: Outcome) -> Outputs {
-        let Outcome { traces, state: states, spike_rates, spike_counts, broken, driven: _ } = outcome;
-        Outputs { states, spike_rates, spike_counts, broken, ..Outputs::from(traces) }
+        let Outcome { traces, state: states, statistics, spike_rates, spike_counts, broken, driven: _ } = outcome;
+        Outputs { states, statistics, spike_rates, spike_counts, broken, ..Outputs::from(traces) }
     }
 }
 
@@ -151,8 +156,8 @@ impl<'a> ForwardPass<'a> {
         ForwardPass { statistics: Types::new(), counted: Vec::new(), record: Box::new(record) }
     }
 
-    /// The same, with statistics that are kept beside the parameters, by path. They start as zeros; a pass of a training
-    /// step gives the next ones, that of a test reads those it names.
+    /// The same, with statistics that are kept beside the parameters, by path. They start as zeros, or as what [`Model::init`] says;
+    /// a pass of a training step gives the next ones, that of a test reads those it names.
     #[must_use]
     pub fn with_statistics(self, statistics: BTreeMap<String, TensorType>) -> ForwardPass<'a> {
         ForwardPass { statistics, ..self }
@@ -171,8 +176,10 @@ impl<'a> ForwardPass<'a> {
         }
         let (statistics, counted) = (other.statistics.clone(), self.counted.clone());
         let record = move |given: &Given<'_>| {
-            let seen = other.record(given).statistics;
-            Outputs { statistics: seen, ..self.record(&Given { statistics: &Tensors::new(), ..*given }) }
+            let (seen, own) = (other.record(given).statistics, self.record(given));
+            // What both gather, as the averages of layers, is that of the pass that is trained.
+            let statistics = seen.into_iter().chain(own.statistics.clone()).collect();
+            Outputs { statistics, ..own }
         };
         ForwardPass { statistics, counted, record: Box::new(record) }
     }
@@ -205,6 +212,9 @@ impl Model for Network {
     fn init(&self, seed: i64) -> BTreeMap<String, Array> {
         Network::init(self, seed)
     }
+    fn limits(&self) -> BTreeMap<String, (f64, f64)> {
+        Network::limits(self)
+    }
     fn pass(&self, x: &TensorType, purpose: Purpose) -> Result<ForwardPass<'_>> {
         match purpose {
             Purpose::Training => training(self, x),
@@ -231,9 +241,12 @@ fn test(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
     Ok(recorded(network.forward(x, pass)?, |_| "T B C".to_owned()))
 }
 
+/// What is kept beside parameters: what layers average, and what static scales come from.
+const STATISTICS: [Role; 2] = [Role::Running, Role::Statistic];
+
 /// A pass of a network or of layers; `axes` names those of traces of a rank.
 fn recorded(pass: Forward, axes: fn(usize) -> String) -> ForwardPass<'static> {
-    let statistics = pass.signature.types(Role::Statistic);
+    let statistics = STATISTICS.iter().flat_map(|role| pass.signature.types(*role)).collect();
     let counted: Vec<String> = pass.signature.results_of(Role::SpikeCount).map(|port| port.name.clone()).collect();
     let record = move |given: &Given<'_>| {
         let keys = given.keys.map(|keys| [MODEL_KEY, NOISE_KEY].into_iter().zip(keys));
@@ -243,7 +256,7 @@ fn recorded(pass: Forward, axes: fn(usize) -> String) -> ForwardPass<'static> {
         let traces = values.only(Role::Traces);
         Outputs {
             states: values.of(Role::LossState),
-            statistics: values.of(Role::Statistic),
+            statistics: STATISTICS.iter().flat_map(|role| values.of(*role)).collect(),
             spike_rates: values.of(Role::SpikeRate),
             spike_counts: values.of(Role::SpikeCount),
             broken: values.of(Role::Broken),
@@ -268,14 +281,17 @@ impl Model for Sequential {
     fn init(&self, seed: i64) -> BTreeMap<String, Array> {
         Sequential::init(self, &mut Rngs::new(seed))
     }
+    fn limits(&self) -> BTreeMap<String, (f64, f64)> {
+        Sequential::limits(self)
+    }
     fn pass(&self, x: &TensorType, purpose: Purpose) -> Result<ForwardPass<'_>> {
         let training = purpose == Purpose::Training;
         let key = training && self.draws();
-        of_layers(self, x, Wanted { key, states: training, rates: !training, ..Wanted::default() })
+        of_layers(self, x, Wanted { training, key, states: training, rates: !training, ..Wanted::default() })
     }
     fn watched_pass(&self, x: &TensorType, broken: bool) -> Result<ForwardPass<'_>> {
         let key = self.draws();
-        of_layers(self, x, Wanted { key, states: true, counts: true, broken, ..Wanted::default() })
+        of_layers(self, x, Wanted { training: true, key, states: true, counts: true, broken, ..Wanted::default() })
     }
     fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
         self.output(features).map(|_| features.to_vec()).map_err(|reason| {

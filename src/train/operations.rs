@@ -81,6 +81,22 @@ struct Sums {
     graded: BTreeMap<String, bool>,
     /// How many spikes each neuron fired, by path.
     spikes: BTreeMap<String, Vec<f64>>,
+    /// Mean numbers of spikes a neuron and step, of all samples together, by path.
+    rates: BTreeMap<String, Vec<f64>>,
+}
+
+impl Sums {
+    /// The part of the outputs of neurons that are zero. `steps` are those of the input: a layer may have more, behind one that lets
+    /// more steps follow, and then its spikes and its rate tell how many.
+    fn activation_sparsity(&self, steps: usize, samples: f64) -> Option<f64> {
+        let outputs = |(path, spikes): (&String, &Vec<f64>)| {
+            let (neurons, rate) = (spikes.len() as f64, self.rates[path][0]);
+            let own = if rate > 0.0 { (spikes.iter().sum::<f64>() / (rate * neurons)).round() } else { steps as f64 };
+            neurons * own * samples
+        };
+        let all: f64 = self.spikes.iter().map(outputs).sum();
+        (all > 0.0).then(|| 1.0 - self.spikes.values().flatten().sum::<f64>() / all)
+    }
 }
 
 /// Counts a network on all samples.
@@ -88,7 +104,7 @@ pub(super) fn counted(plan: &Plan, network: &Network, on: &On, params: &BTreeMap
     let mut weights: BTreeMap<String, Array> =
         network.parameter_types().into_keys().map(|path| (path.clone(), params[&path].clone())).collect();
     weights.extend(rounded_weights(on.client, network, params)?);
-    let (sums, shapes) = summed(plan, network, on, params)?;
+    let (sums, (shapes, lengths)) = summed(plan, network, on, params)?;
     let (samples, steps) = (on.data.count() as f64, plan.encoding.x_type(plan.batch).dims[0]);
     let means = |(path, sums): (&String, &Vec<f64>)| {
         let means: Vec<f32> = sums.iter().map(|sum| (sum / samples) as f32).collect();
@@ -96,16 +112,14 @@ pub(super) fn counted(plan: &Plan, network: &Network, on: &On, params: &BTreeMap
         (path.clone(), Array::new(dims, means).expect("a count an element"))
     };
     let driven = sums.driven.iter().map(means).collect();
-    let operations = operations(network, on.client, &weights, &driven, steps)?;
+    let operations = operations(network, on.client, &weights, &driven, &lengths)?;
     let synapses = operations.into_iter().map(|(path, [effective, dense])| {
         let accumulates = !sums.graded[&path];
         (path, Operations { dense, effective, accumulates })
     });
-    let neurons: usize = sums.spikes.values().map(Vec::len).sum();
-    let fired: f64 = sums.spikes.values().flatten().sum();
     Ok(Counted {
         synapses: synapses.collect(),
-        activation_sparsity: (neurons > 0).then(|| 1.0 - fired / (neurons as f64 * steps as f64 * samples)),
+        activation_sparsity: sums.activation_sparsity(steps, samples),
         connection_sparsity: zeros(network.synaptic_weights().iter().map(|path| &weights[path])),
         spikes: sums.spikes.into_iter().map(|(path, spikes)| (path, spikes.iter().sum::<f64>() / samples)).collect(),
     })
@@ -122,14 +136,12 @@ fn zeros<'a>(arrays: impl Iterator<Item = &'a Array>) -> Option<f64> {
     (all > 0).then(|| zeros as f64 / all as f64)
 }
 
-/// The sums, and the shape of what synapses are multiplied with, by path.
-fn summed(
-    plan: &Plan,
-    network: &Network,
-    on: &On,
-    params: &BTreeMap<String, Array>,
-) -> Result<(Sums, BTreeMap<String, Vec<usize>>)> {
-    let pass = Pass { driven: true, spike_counts: true, ..Mode::Ptq.into() };
+/// By path, the shape of what synapses are multiplied with at a step, and of how many steps.
+type Shapes = (BTreeMap<String, Vec<usize>>, BTreeMap<String, usize>);
+
+/// The sums, and shapes.
+fn summed(plan: &Plan, network: &Network, on: &On, params: &BTreeMap<String, Array>) -> Result<(Sums, Shapes)> {
+    let pass = Pass { driven: true, spike_counts: true, spike_rates: true, ..Mode::Ptq.into() };
     let forward = network.forward(&plan.encoding.x_type(plan.batch), pass)?;
     let inputs = Signature::default()
         .taking(forward.signature.arrays())
@@ -156,10 +168,18 @@ fn summed(
             let of_batch = counted.broadcast_in_dim(spikes.dims(), &[0]);
             (path, (spikes * of_batch).reduce_sum(&[0]))
         });
-        vec![(Role::Driven, counts), (Role::Given, graded), (Role::SpikeCount, spikes.collect())]
+        let rates = found.of(Role::SpikeRate).into_iter().map(|(path, rates)| (path, (rates * &counted).sum()));
+        vec![
+            (Role::Driven, counts),
+            (Role::Given, graded),
+            (Role::SpikeCount, spikes.collect()),
+            (Role::SpikeRate, rates.collect()),
+        ]
     })?;
     let ports: Vec<(Role, String)> = signature.results().iter().map(|port| (port.role, port.name.clone())).collect();
     let shapes = signature.results_of(Role::Driven).map(|port| (port.name.clone(), port.ty.dims.to_vec())).collect();
+    let driven = forward.signature.results_of(Role::Driven);
+    let shapes = (shapes, driven.map(|port| (port.name.clone(), port.ty.dims[0])).collect());
     let mut sums = Sums::default();
     if ports.is_empty() {
         return Ok((sums, shapes));
@@ -172,6 +192,7 @@ fn summed(
             match role {
                 Role::Given => *sums.graded.entry(path.clone()).or_default() |= values[0] > 0.0,
                 Role::Driven => add(sums.driven.entry(path.clone()).or_default(), &values),
+                Role::SpikeRate => add(sums.rates.entry(path.clone()).or_default(), &values),
                 _ => add(sums.spikes.entry(path.clone()).or_default(), &values),
             }
         }
@@ -196,13 +217,14 @@ fn first_of_each(rows: &Tensor) -> Tensor {
     again.and(earlier).convert(DType::F32).reduce_max(&[1]).eq(0.0).convert(DType::F32)
 }
 
-/// For each layer, effective and dense operations of a sample. `counts` says how often each input of a layer was not zero.
+/// For each layer, effective and dense operations of a sample. `counts` says how often each input of a layer was not zero, `lengths` for
+/// how many steps it has any.
 fn operations(
     network: &Network,
     client: &Client,
     params: &BTreeMap<String, Array>,
     counts: &BTreeMap<String, Array>,
-    steps: usize,
+    lengths: &BTreeMap<String, usize>,
 ) -> Result<BTreeMap<String, [f64; 2]>> {
     let types = network.parameter_types();
     let inputs: Vec<(&str, TensorType)> = types
@@ -216,7 +238,8 @@ fn operations(
         let weights: Tensors = types.keys().cloned().zip(weights.iter().cloned()).collect();
         let counted: Tensors = counts.keys().cloned().zip(counted.iter().cloned()).collect();
         let ones = weights.iter().map(|(path, weight)| (path.clone(), weight.zeros_like() + 1.0)).collect();
-        let always = counted.iter().map(|(path, counts)| (path.clone(), counts.zeros_like() + steps as f64)).collect();
+        let always =
+            counted.iter().map(|(path, counts)| (path.clone(), counts.zeros_like() + lengths[path] as f64)).collect();
         let (effective, dense) = (network.operations(&weights, &counted), network.operations(&ones, &always));
         paths = effective.keys().cloned().collect();
         effective.into_values().chain(dense.into_values()).collect()

@@ -1,5 +1,7 @@
 //! The programs of a training run: some steps, and the answers to a batch. Knows nothing of files and loops.
 
+use std::collections::BTreeMap;
+
 use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
 
 use super::model::{ForwardPass, Given, Model, Outputs, Purpose};
@@ -76,6 +78,7 @@ pub(crate) fn steps(
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
     let pass = training_pass(plan, full, |model, x| asked(model, x, loss))?;
     loss.check_layers(pass.counted())?;
+    let limits = plan.model.limits();
     let inputs = Signature::default()
         .with(Role::Parameter, params.clone())
         .with(Role::Statistic, pass.statistics().clone())
@@ -99,7 +102,7 @@ pub(crate) fn steps(
                     let outputs = pass.record(&batch.given(params, &seen));
                     (loss.on(all, &outputs, &batch.labels.named("B")), outputs.statistics)
                 };
-                let (now, seen, old, loss) = update(optimizer, &now, &old, loss);
+                let (now, seen, old, loss) = update(optimizer, &limits, &now, &old, loss);
                 let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
                 (i + 1.0, (now, seen, old), losses)
             },
@@ -244,7 +247,8 @@ pub(crate) fn step_from_spikes(
             let pass = forward.call(params, x);
             (integral_crossentropy(&pass.only(Role::Traces).named("T B C"), &labels.named("B")), Tensors::new())
         };
-        let (next, _, new, loss) = update(optimizer, &given.of(Role::Parameter), &given.of(Role::State), loss);
+        let (next, _, new, loss) =
+            update(optimizer, &Model::limits(network), &given.of(Role::Parameter), &given.of(Role::State), loss);
         let loss = [("loss".to_owned(), loss)].into();
         vec![(Role::Parameter, next), (Role::State, new), (Role::Loss, loss)]
     })?;
@@ -254,13 +258,20 @@ pub(crate) fn step_from_spikes(
 /// The next parameters, statistics and optimizer state, and the loss. `loss` gives it with the statistics.
 fn update(
     optimizer: &dyn GradientTransformation,
+    limits: &BTreeMap<String, (f64, f64)>,
     now: &Tensors,
     old: &Tensors,
     loss: impl FnOnce(&Tensors) -> (Tensor, Tensors),
 ) -> (Tensors, Tensors, Tensors, Tensor) {
     let ((loss, statistics), grads) = value_and_grad(now, loss);
     let (updates, new) = optimizer.update_with_value(&grads, old, now, &loss);
-    (apply_updates(now, &updates), statistics, new, loss)
+    let mut next = apply_updates(now, &updates);
+    for (path, (low, high)) in limits {
+        if let Some(parameter) = next.get_mut(path) {
+            *parameter = parameter.maximum(*low).minimum(*high);
+        }
+    }
+    (next, statistics, new, loss)
 }
 
 /// A program whose results take over the memory of what they are the next values of.

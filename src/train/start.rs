@@ -1,7 +1,7 @@
 //! Where a run starts: checked options, initial parameters or a checkpoint, the metrics so far. Runs nothing.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use spiq_hlo::{Array, TensorType};
 
@@ -173,25 +173,31 @@ pub(super) fn start(
     kept: &Kept,
     now: Provenance,
 ) -> Result<Start> {
-    let read = |path: &PathBuf| {
-        let source = path.display().to_string();
-        let values = Checkpoint::load(path)?.select(&kept.params, &source)?;
-        check_finite(&values, &source).map(|()| values)
-    };
-    let initial = options.init.as_ref().map(read).transpose()?;
+    let initial = options.init.as_deref().map(|path| initial_in(options, path)).transpose()?;
     let init = initial.as_ref().map(|values| Init::From(Digest::of_arrays(values)));
     if options.resume {
         return resume(options, kept, Provenance { init, ..now });
     }
-    let values = initial.unwrap_or_else(|| options.model.init(options.seed));
+    let mut values = initial.unwrap_or_else(|| options.model.init(options.seed));
+    let beginning =
+        |(path, ty): (&String, &TensorType)| values.remove(path).unwrap_or_else(|| Array::zeros(ty.clone()));
+    let statistics = kept.statistics.iter().map(beginning).collect::<Vec<_>>();
     let mut slots = optimizer.init(&kept.params);
     if let Some(folder) = &kept.average {
         // Before the first step the parameters are their own average.
         slots.extend(values.iter().map(|(path, value)| (format!("{folder}/{path}"), value.clone())));
     }
-    let zeros = kept.statistics.values().map(|ty| Array::zeros(ty.clone())).collect::<Vec<_>>();
-    let values = values.into_values().chain(zeros).chain(slots.into_values()).collect();
+    let values = values.into_values().chain(statistics).chain(slots.into_values()).collect();
     Ok(Start { values, done: 0, provenance: Provenance { init: init.or(Some(Init::Drawn)), ..now }, best: None })
+}
+
+/// The parameters of a file that a run starts from, with what else the model says initial values of.
+fn initial_in(options: &Options<dyn Model>, path: &Path) -> Result<BTreeMap<String, Array>> {
+    let source = path.display().to_string();
+    let mut types = options.model.parameter_types();
+    types.extend(options.model.init(options.seed).into_iter().map(|(path, array)| (path, array.ty().clone())));
+    let values = Checkpoint::load(path)?.select(&types, &source)?;
+    check_finite(&values, &source).map(|()| values)
 }
 
 fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<Start> {
@@ -248,10 +254,7 @@ pub fn differences_from_checkpoint(client: &Client, options: &Options<dyn Model>
     let source = options.out.join(CHECKPOINT).display().to_string();
     let then = Provenance::read(&checkpoint_in(&options.out)?.metadata, &source)?;
     let init = match &options.init {
-        Some(path) => {
-            let types = options.model.parameter_types();
-            Init::From(Digest::of_arrays(&Checkpoint::load(path)?.select(&types, &path.display().to_string())?))
-        }
+        Some(path) => Init::From(Digest::of_arrays(&initial_in(options, path)?)),
         None => Init::Drawn,
     };
     let now = provenance(options, client, Prepared::of(options)?.total);

@@ -74,7 +74,7 @@ fn a_model_is_read_with_the_defaults_of_flax_and_spyx() {
 
 /// A model called `core`.
 fn model_of(layers: impl IntoIterator<Item = Box<dyn Layer>>) -> ModelConfig {
-    ModelConfig { name: "core".into(), layers: layers.into_iter().map(Arc::from).collect() }
+    ModelConfig::chain("core", layers.into_iter().map(Arc::from).collect())
 }
 
 #[test]
@@ -383,7 +383,7 @@ proptest! {
             layers.push(Arc::new(If { hidden_shape: shape(size), threshold, activation: activation.clone() }));
             before = size;
         }
-        let model = ModelConfig { name, layers };
+        let model = ModelConfig::chain(name, layers);
         prop_assert_eq!(ModelConfig::parse(&model.to_toml(), "again").unwrap().to_toml(), model.to_toml());
     }
 

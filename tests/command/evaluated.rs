@@ -284,6 +284,25 @@ fn params_beside(params: &BTreeMap<String, Array>) -> usize {
     params.iter().filter(|(path, _)| !path.ends_with("/kernel")).map(|(_, array)| array.to_f64().len()).sum()
 }
 
+/// A layer with delays lets two steps follow the three of its input, in which the layers behind it go on.
+#[test]
+fn layers_behind_more_steps_are_counted_in_all_of_them() {
+    let layers = "{ type = 'DelayedLinear', in_features = 2, out_features = 3, max_delay = 1, extra_steps = 2 },
+                  { type = 'LIF', hidden_shape = 3, beta = 0.0, threshold = 0.3 },
+                  { type = 'Linear', in_features = 3, out_features = 2 }, { type = 'LI', layer_shape = 2 }";
+    let change = [
+        ("core/layers/0/kernel", Array::new([2, 3], [1f32; 6]).expect("a kernel")),
+        ("core/layers/0/delay", Array::new([2, 3], [0f32; 6]).expect("delays")),
+    ];
+    let samples = Array::new([1, 3, 2], [1u8, 0, 1, 1, 0, 0]).expect("spikes");
+    let (found, _) = examined_by(layers, vec![], &change, samples);
+    let counted = found.counted;
+    assert_eq!(counted.dense(), 3.0 * 6.0 + 5.0 * 6.0);
+    // Each neuron is given 1, 2, and nothing, and fires twice.
+    assert_eq!((counted.spikes_per_sample(), counted.effective_acs()), (6.0, 3.0 * 3.0 + 6.0 * 2.0));
+    assert!(close(counted.activation_sparsity.expect("neurons"), 1.0 - 6.0 / 15.0), "{counted:?}");
+}
+
 /// A norm makes numbers of spikes, so that the products after it are multiplications; its own are not counted.
 #[test]
 fn products_behind_a_norm_are_multiplications() {

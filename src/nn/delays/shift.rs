@@ -1,0 +1,58 @@
+//! Sequences moved along time.
+
+use spiq_hlo::{DType, Tensor, concatenate};
+
+use crate::nn::step::Step;
+
+/// The name of the state: the last steps of the input, the latest one last, [B, steps, …].
+pub(super) const PAST: &str = "past";
+
+/// The input x [T, B, …] behind its last `steps` steps of before and in front of `extra` steps of zeros; the state is left as the next
+/// call wants it.
+#[track_caller]
+pub(super) fn behind_its_past(at: &mut Step<'_>, x: &Tensor, steps: usize, extra: usize) -> Tensor {
+    let past = at.state(PAST);
+    if x.is_poison() || past.is_poison() {
+        return x.clone();
+    }
+    let past = past.swap_axes(0, 1);
+    let past = if x.dtype() == DType::Pred { past.ne(0.0) } else { past };
+    let known = concatenate(&[&past, x], 0);
+    let last = known.slice_axis(0, known.dims()[0] - steps, known.dims()[0]).swap_axes(0, 1);
+    at.set_state(PAST, last.convert(DType::F32));
+    if extra == 0 {
+        return known;
+    }
+    let mut after = known.ty().clone();
+    after.dims[0] = extra;
+    concatenate(&[&known, &x.graph().zeros(after)], 0)
+}
+
+/// `known` [most + T, B, …, C], each channel later by its own whole number of steps, from 0 to `most`: [T, B, …, C].
+///
+/// A shift by each power of two is taken or left: as many selections as a number up to `most` has bits, forward and on the way back,
+/// and no gather or scatter, which processors and accelerators do element by element.
+#[track_caller]
+pub(super) fn shifted(known: &Tensor, steps: &Tensor, most: usize) -> Tensor {
+    let Some(highest) = most.checked_ilog2() else { return known.clone() };
+    // The largest shift is what the smaller ones lack.
+    let (largest, smaller) = (most - ((1 << highest) - 1), 1 << highest);
+    let steps = steps.convert(DType::S32);
+    let is_large = steps.ge(f64::from(smaller));
+    let mut rest = &steps - is_large.convert(DType::S32) * largest as f64;
+    let mut now = later_where(known, &is_large, largest);
+    for bit in (0..highest).rev() {
+        let by = f64::from(1u32 << bit);
+        let is_set = rest.ge(by);
+        rest = &rest - is_set.convert(DType::S32) * by;
+        now = later_where(&now, &is_set, 1 << bit);
+    }
+    now
+}
+
+/// A sequence less its first `by` steps, but where `chosen` by so much later.
+fn later_where(sequence: &Tensor, chosen: &Tensor, by: usize) -> Tensor {
+    let length = sequence.dims().first().map_or(0, |steps| steps.saturating_sub(by));
+    let (later, same) = (sequence.slice_axis(0, 0, length), sequence.slice_axis(0, by, by + length));
+    chosen.broadcast_to(later.dims()).select(&later, &same)
+}

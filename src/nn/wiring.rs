@@ -1,0 +1,148 @@
+//! Where each layer of a model reads from, and how layers are grouped when a model runs over time.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::arguments::check_numbers;
+use super::layer::Layer;
+
+/// Where an input of a layer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The model's input.
+    Input,
+    /// The output of the layer with this number, counted from 0.
+    Layer(usize),
+}
+
+/// For each layer, in their order, what it reads.
+///
+/// Layers are computed in their order, so that a layer reads the model's input and layers before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wiring(Vec<Vec<Source>>);
+
+/// Layers that run one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    /// One loop over time, whose step goes through all of these.
+    Steps(Range<usize>),
+    /// A layer that sees all time steps at once.
+    Whole(usize),
+}
+
+impl Wiring {
+    /// So many layers, each of which reads the one before it.
+    pub fn chain(layers: usize) -> Wiring {
+        Wiring((0..layers).map(|layer| vec![Wiring::before(layer)]).collect())
+    }
+
+    /// What a layer reads that names no inputs.
+    pub(crate) fn before(layer: usize) -> Source {
+        layer.checked_sub(1).map_or(Source::Input, Source::Layer)
+    }
+
+    /// The same, but for the inputs of a layer. One that is not there has none.
+    #[must_use]
+    pub fn with_inputs(mut self, layer: usize, inputs: impl IntoIterator<Item = Source>) -> Wiring {
+        if let Some(own) = self.0.get_mut(layer) {
+            *own = inputs.into_iter().collect();
+        }
+        self
+    }
+
+    /// What a layer reads, in the order of its inputs.
+    pub fn inputs(&self, layer: usize) -> &[Source] {
+        self.0.get(layer).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first layer that reads one that is not before it.
+    pub(crate) fn misplaced(&self) -> Option<usize> {
+        let late = |layer: usize| self.inputs(layer).iter().any(|source| *source >= Source::Layer(layer));
+        (0..self.0.len()).find(|&layer| late(layer))
+    }
+
+    /// The first layer whose output nothing reads and that is not the last.
+    pub(crate) fn unread(&self) -> Option<usize> {
+        let last = self.0.len().saturating_sub(1);
+        (0..last).find(|&layer| !self.0.iter().flatten().any(|source| *source == Source::Layer(layer)))
+    }
+
+    /// The sources outside of these layers that they read, each once.
+    pub(super) fn read_by(&self, layers: &Range<usize>) -> Vec<Source> {
+        let inside = |source: &Source| matches!(source, Source::Layer(at) if layers.contains(at));
+        let all = layers.clone().flat_map(|layer| self.inputs(layer)).copied();
+        let mut read: Vec<Source> = all.filter(|source| !inside(source)).collect();
+        read.sort_unstable();
+        read.dedup();
+        read
+    }
+
+    /// Which of these layers are read after them; the last layer of all is the model's output.
+    pub(super) fn read_after(&self, layers: &Range<usize>) -> Vec<usize> {
+        let later = self.0.iter().skip(layers.end);
+        let read = |layer: &usize| later.clone().flatten().any(|source| *source == Source::Layer(*layer));
+        layers.clone().filter(|layer| layer + 1 == self.0.len() || read(layer)).collect()
+    }
+
+    /// The layers in groups that run one after the other: those that see all time steps by themselves, all others together.
+    pub(super) fn groups(&self, layers: &[Arc<dyn Layer>]) -> Vec<Group> {
+        let mut groups = Vec::new();
+        for (at, layer) in layers.iter().enumerate() {
+            match groups.last_mut() {
+                _ if layer.spans_time() => groups.push(Group::Whole(at)),
+                Some(Group::Steps(range)) => range.end = at + 1,
+                _ => groups.push(Group::Steps(at..at + 1)),
+            }
+        }
+        groups
+    }
+}
+
+/// The first layer that does not take what it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// Which layer, from 0.
+    pub place: usize,
+    /// What it takes instead.
+    pub reason: String,
+    /// What it reads, and of which shape that is.
+    pub given: Vec<(Source, Vec<usize>)>,
+}
+
+impl Misfit {
+    /// The shapes that it was given: `[64] and [32]`.
+    pub fn shapes(&self) -> String {
+        self.given.iter().map(|(_, shape)| shown(shape)).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// The shape of one sample after each layer; sizes of 0 are not known yet.
+pub(crate) fn shapes(layers: &[Arc<dyn Layer>], wiring: &Wiring, input: &[usize]) -> Result<Vec<Vec<usize>>, Misfit> {
+    let mut all: Vec<Vec<usize>> = Vec::new();
+    for (place, layer) in layers.iter().enumerate() {
+        let shape = |source: &Source| match source {
+            Source::Input => (*source, input.to_vec()),
+            Source::Layer(at) => (*source, all.get(*at).cloned().unwrap_or_default()),
+        };
+        let given: Vec<(Source, Vec<usize>)> = wiring.inputs(place).iter().map(shape).collect();
+        let usable = match wiring.misplaced() == Some(place) {
+            true => Err("reads a layer that comes after it; move it behind all that it reads".to_owned()),
+            false => check_numbers(layer.as_ref())
+                .and_then(|()| layer.check())
+                .map_err(|(argument, reason)| format!("has a `{argument}` that {reason}")),
+        };
+        let inputs: Vec<Vec<usize>> = given.iter().map(|(_, shape)| shape.clone()).collect();
+        match usable.and_then(|()| layer.output_of(&inputs)) {
+            Ok(shape) => all.push(shape),
+            Err(reason) => return Err(Misfit { place, reason, given }),
+        }
+    }
+    Ok(all)
+}
+
+/// A shape as messages show it: `[?, ?, 3]`.
+pub(crate) fn shown(shape: &[usize]) -> String {
+    let sizes: Vec<String> =
+        shape.iter().map(|size| if *size == 0 { "?".to_owned() } else { size.to_string() }).collect();
+    format!("[{}]", sizes.join(", "))
+}
