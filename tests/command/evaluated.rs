@@ -168,8 +168,10 @@ fn confusion_classes_and_ranks_add_up() {
     assert_eq!(number(&found["effective_macs"]), sum(&["MAC"], "effective"));
     let spikes = number(&found["spikes_per_sample"]);
     let rates = found["spike_rates"].as_object().expect("rates");
-    let [rate] = rates.values().map(number).collect::<Vec<_>>()[..] else { panic!("one layer fires: {rates:?}") };
-    assert!(close(number(&found["activation_sparsity"]), 1.0 - rate), "{found}");
+    let rates: Vec<f64> = rates.values().map(number).collect();
+    let [least, most] = [f64::min, f64::max].map(|of| rates.iter().copied().reduce(of).expect("layers that fire"));
+    let active = 1.0 - number(&found["activation_sparsity"]);
+    assert!((least..=most).contains(&active) && least < most, "{active}: {rates:?}");
     assert!(spikes > 0.0 && table.contains(&format!("{spikes:.1}")), "{spikes}: {table}");
 }
 
