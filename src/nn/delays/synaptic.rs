@@ -49,7 +49,7 @@ layer! {
             /// Training steps from the first deviation to the last.
             sigma_steps: usize = 1000,
             /// Steps that follow the last one of the input, in which what is on its way arrives.
-            extra_steps: usize = 0,
+            extra_steps: Option<usize> = None,
             /// Whether training changes the delays.
             learn: bool = true,
         }
@@ -135,7 +135,7 @@ impl Layer for DelayedLinear {
         if self.use_bias { y + at.parameter("bias") } else { y }
     }
     fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
-        let known = behind_its_past(at, x, self.max_delay, self.extra_steps);
+        let known = behind_its_past(at, x, self.max_delay, self.extra_steps.unwrap_or_default());
         if known.is_poison() {
             return known;
         }
