@@ -49,7 +49,7 @@ pub struct Operations {
 impl Counted {
     /// Operations of all layers (Dense).
     pub fn dense(&self) -> f64 {
-        self.synapses.values().map(|layer| layer.dense).sum()
+        self.synapses.values().fold(0.0, |sum, layer| sum + layer.dense)
     }
 
     /// Effective accumulations of all layers (Effective_ACs).
@@ -64,11 +64,13 @@ impl Counted {
 
     /// Spikes of all layers.
     pub fn spikes_per_sample(&self) -> f64 {
-        self.spikes.values().sum()
+        self.spikes.values().fold(0.0, |sum, spikes| sum + spikes)
     }
 
     fn effective(&self, accumulates: bool) -> f64 {
-        self.synapses.values().filter(|layer| layer.accumulates == accumulates).map(|layer| layer.effective).sum()
+        let layers = self.synapses.values().filter(|layer| layer.accumulates == accumulates);
+        // Not `sum`, which gives -0 where there are none.
+        layers.fold(0.0, |sum, layer| sum + layer.effective)
     }
 }
 

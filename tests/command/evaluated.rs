@@ -315,6 +315,7 @@ fn products_behind_a_norm_are_multiplications() {
     assert_eq!((found.counted.effective_acs(), found.counted.dense()), (0.0, 6.0 * 10.0));
     assert!(found.counted.effective_macs() > 0.0 && found.counted.effective_macs() < 60.0);
     assert_eq!((found.counted.spikes_per_sample(), found.counted.activation_sparsity), (0.0, None));
+    assert!(found.counted.effective_acs().is_sign_positive(), "no -0 in a table");
 }
 
 #[test]

@@ -241,10 +241,6 @@ fn arguments_that_make_no_norm_or_shape_are_refused() {
             "`group_size` of layer 1 (GroupNorm) is given beside num_groups",
         ),
         (
-            "type = 'GroupNorm'\nnum_features = 12\nnum_groups = 0",
-            "`num_groups` of layer 1 (GroupNorm) is 0, but must divide",
-        ),
-        (
             "type = 'RMSNorm'\nnum_features = 12\nepsilon = -1",
             "`epsilon` of layer 1 (RMSNorm) is -1, but must be 0 or more",
         ),
