@@ -125,7 +125,7 @@ impl Subject {
         let checkpoint = Checkpoint::load(&path)?;
         let trained = Trained::read(&checkpoint.metadata, path.display().to_string())?;
         let network = trained.network(None, None, None)?;
-        let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
+        let mut params = checkpoint.select(&network.array_types(), &trained.source)?;
         params.extend(checkpoint.statistics());
         let data = Data::read((run, data, recordings), &trained.provenance, &network)?;
         Ok(Subject { trained, network, params, data })

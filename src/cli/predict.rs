@@ -105,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         true => read_weights(&file, &network, &trained.source)?,
         false => {
             let checkpoint = Checkpoint { arrays: file.arrays, metadata: file.metadata };
-            let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
+            let mut params = checkpoint.select(&network.array_types(), &trained.source)?;
             check_finite(&params, &trained.source)?;
             params.extend(checkpoint.statistics());
             params

@@ -32,6 +32,9 @@ four bits and fewer packed into U8, the first value in the lowest bits), scales 
 everything else as it is. Its metadata say the model, the rules and the type of each weight (qtype:PATH), and what those of the
 parameters say of their training.
 
+Normalization becomes a part of the weights before it (its factor of their scales, the rest a bias), as networks on a chip have it;
+an Identity stands where it was. --no-fold keeps it.
+
 Rules with act_static_scale need statistics: those that training left with the parameters, or new ones with --calibrate.";
 
 /// Quantize a network's weights and store them so
@@ -51,6 +54,9 @@ pub struct Arguments {
     /// training [default: the statistics beside the parameters]
     #[arg(long, value_name = "DATA")]
     calibrate: Option<PathBuf>,
+    /// Keep normalization as layers of its own, instead of taking it into the weights before it
+    #[arg(long)]
+    no_fold: bool,
     /// How numbers are rounded [default: as they were in training]
     #[arg(long, value_enum)]
     numerics: Option<Numerics>,
@@ -82,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let checkpoint = Checkpoint::load(&arguments.params)?;
     let trained = Trained::read(&checkpoint.metadata, arguments.params.display().to_string())?;
     let network = trained.network(arguments.model.as_deref(), arguments.rules.as_deref(), arguments.numerics)?;
-    let mut params = checkpoint.select(&network.parameter_types(), &trained.source)?;
+    let mut params = checkpoint.select(&network.array_types(), &trained.source)?;
     check_finite(&params, &trained.source)?;
     params.extend(checkpoint.statistics());
     let inputs =
@@ -98,13 +104,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(inputs) = inputs {
         params.extend(calibrated(arguments, &trained.provenance, &client, &network, &params, &inputs)?);
     }
+    // Rules are what one quantizes by, and folding is what this command does.
+    let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
+    trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) }, open);
+    let (network, params) = match arguments.no_fold {
+        true => (network, params),
+        false => {
+            let (network, folded) = network.folded(&params);
+            for (gone, into) in &folded.pairs {
+                screen::note(&format!("{gone} became a part of {into}"));
+            }
+            (network, folded.params)
+        }
+    };
     let mut quantization = quantize_weights(&client, &network, &params)?;
     // The network is as it is now; how its parameters came about stays as it was.
     Provenance::of_network(&network).or(trained.provenance.clone()).write(&mut quantization.file.metadata);
     quantization.file.write(&arguments.output)?;
-    // Rules are what one quantizes by.
-    let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
-    trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) }, open);
     screen::print(&shown(&quantization, &arguments.output))
 }
 

@@ -4,7 +4,7 @@ use spiq_hlo::{DType, Function, Tensor, TensorType};
 
 use super::statistics::check_sums;
 use super::{Network, Pass};
-use crate::by_path::{Tensors, Types};
+use crate::by_path::Tensors;
 use crate::error::{Error, Result};
 use crate::nn::{self, Layer, Traced, Wanted, X};
 use crate::quant::{self, Mode, Precision, Quantized, Report, products_in_bf16, quantize};
@@ -86,7 +86,7 @@ impl Network {
 
     fn quantized_pass(&self, x: &TensorType, pass: Pass) -> Result<(Quantized, Signature)> {
         // A weight that running statistics take part in is one, too.
-        let paths: Types = self.parameter_types().into_iter().chain(self.running_types()).collect();
+        let paths = self.array_types();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
         let quantize = |function| quantize(function, &self.rules, pass.mode, self.arithmetic, is_weight);

@@ -1,6 +1,7 @@
 //! A model with its rules, as a program: from the two files a user writes to the function that is compiled. Knows nothing
 //! of training.
 
+mod fold;
 mod forward;
 mod gradient;
 mod pass;
@@ -8,6 +9,7 @@ mod sizes;
 mod statistics;
 mod training;
 
+pub use fold::{Folded, fold};
 pub use forward::{Forward, MODEL_KEY, NOISE_KEY};
 pub use pass::Pass;
 
@@ -80,6 +82,15 @@ impl Network {
         Network { precision, ..self }
     }
 
+    /// The same network with each normalization taken into the weights before it, where that is possible; see [`fold`].
+    /// `params` holds parameters and running statistics by path; what else it holds stays.
+    #[must_use]
+    pub fn folded(self, params: &BTreeMap<String, Array>) -> (Network, Folded) {
+        let folded = fold(&self.config, params);
+        let (config, model) = (folded.model.clone(), Sequential::from(&folded.model));
+        (Network { config, model, ..self }, folded)
+    }
+
     /// The same network in which nothing is quantized.
     #[must_use]
     pub fn without_rules(self) -> Network {
@@ -130,6 +141,11 @@ impl Network {
     /// The smallest and largest value that training leaves parameters that have such limits, by path.
     pub fn limits(&self) -> BTreeMap<String, (f64, f64)> {
         self.model.limits()
+    }
+
+    /// Types of all arrays that a network is: parameters, and running statistics of layers, by path.
+    pub fn array_types(&self) -> BTreeMap<String, TensorType> {
+        self.parameter_types().into_iter().chain(self.running_types()).collect()
     }
 
     /// Types of the running statistics of layers by path.

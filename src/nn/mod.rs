@@ -35,6 +35,7 @@ mod dropout;
 mod embed;
 mod flatten;
 mod group_norm;
+mod identity;
 mod integrate_and_fire;
 mod join;
 mod layer;
@@ -67,11 +68,12 @@ pub use axes::{Axes, Axis, Named};
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
 pub use current_based::CuBaLif;
-pub use delays::{Delay, DelayedLinear};
+pub use delays::{Delay, DelayedLinear, TemporalConv};
 pub use dropout::Dropout;
 pub use embed::Embed;
 pub use flatten::{Flatten, PopulationCode};
 pub use group_norm::GroupNorm;
+pub use identity::Identity;
 pub use integrate_and_fire::If;
 pub use join::{Add, Concatenate};
 pub use layer::{Layer, Synapses};
@@ -100,9 +102,10 @@ pub use wiring::{Source, Wiring};
 use arguments::Kind;
 
 /// The layers that a file may name, in the order in which a message lists them.
-pub(crate) const KINDS: [Kind; 29] = [
+pub(crate) const KINDS: [Kind; 31] = [
     Linear::KIND,
     DelayedLinear::KIND,
+    TemporalConv::KIND,
     Delay::KIND,
     Conv::KIND,
     SumPool::KIND,
@@ -117,6 +120,7 @@ pub(crate) const KINDS: [Kind; 29] = [
     BatchNorm::KIND,
     Add::KIND,
     Concatenate::KIND,
+    Identity::KIND,
     Dropout::KIND,
     ActivityRegularization::KIND,
     PopulationCode::KIND,

@@ -71,7 +71,7 @@ pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<St
             arrays.insert(name.clone(), wanted((name, ty))?);
         }
     }
-    let before = network.parameter_types().keys().filter_map(|path| params.get(path)).map(|a| a.bytes().len()).sum();
+    let before = network.array_types().keys().filter_map(|path| params.get(path)).map(|a| a.bytes().len()).sum();
     let file = encode(network, &stored, arrays);
     for row in &mut weights {
         let own = format!("{}/", row.path);
@@ -81,7 +81,8 @@ pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<St
     Ok(Quantization { file, weights, before, after })
 }
 
-/// The weights that a network's rules quantize, by path, as the numbers that it multiplies with; empty where they quantize none.
+/// The parameters that a network's rules quantize as weights, by path, as the numbers that it multiplies with; empty where they quantize
+/// none. A weight that a layer makes of several parameters is not among them.
 ///
 /// # Errors
 /// As [`quantize_weights`], but for rules that quantize no weight.
@@ -109,7 +110,18 @@ pub fn rounded_weights(
     })?;
     let given: Vec<Array> = inputs.iter().map(|(name, ty)| checked(params, name, ty)).collect::<Result<_>>()?;
     let rounded = if stored.weights.is_empty() { Vec::new() } else { run(client, &rounded, &given)? };
-    Ok(stored.weights.iter().map(|weight| weight.path.clone()).zip(rounded).collect())
+    // A layer may multiply with its kernel in another shape, or with what it makes of several parameters, which is none of them.
+    let types = network.parameter_types();
+    let as_parameter = |(weight, rounded): (&StoredWeight, Array)| {
+        let ty = types.get(&weight.path)?;
+        (ty.count() == rounded.ty().count()).then(|| (weight.path.clone(), reshaped(&rounded, ty)))
+    };
+    Ok(stored.weights.iter().zip(rounded).filter_map(as_parameter).collect())
+}
+
+/// The elements of an array in their order, in a shape of as many.
+fn reshaped(array: &Array, ty: &TensorType) -> Array {
+    Array::from_bytes(array.ty().with_dims(ty.dims.as_slice()), array.bytes().to_vec()).expect("as many elements")
 }
 
 /// A parameter of this type.

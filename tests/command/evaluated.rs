@@ -305,6 +305,20 @@ fn layers_behind_more_steps_are_counted_in_all_of_them() {
     assert!(close(counted.activation_sparsity.expect("neurons"), 1.0 - 6.0 / 15.0), "{counted:?}");
 }
 
+/// A kernel over time is stored in the shape of a matrix; its zeros are those of the kernel.
+#[test]
+fn a_quantized_kernel_over_time_is_counted() {
+    let layers = "{ type = 'TemporalConv', in_features = 1, out_features = 2, kernel_size = 2, use_bias = false },
+                  { type = 'LI', layer_shape = 2 }";
+    // Of the four weights two are zero as int8 with a scale for each output.
+    let kernel = Array::new([2, 1, 2], [1.0f32, 0.5, 0.001, -0.0001]).expect("a kernel");
+    let samples = Array::new([1, 3, 1], [1u8, 0, 1]).expect("spikes");
+    let rule = RuleConfig { weight_qtype: Some("int8".into()), ..RuleConfig::default() };
+    let (found, _) = examined_by(layers, vec![rule], &[("core/layers/0/kernel", kernel)], samples);
+    assert_eq!(found.counted.connection_sparsity, Some(0.5));
+    assert_eq!((found.counted.dense(), found.counted.effective_acs()), (3.0 * 4.0, 2.0 * 2.0));
+}
+
 /// A norm makes numbers of spikes, so that the products after it are multiplications; its own are not counted.
 #[test]
 fn products_behind_a_norm_are_multiplications() {

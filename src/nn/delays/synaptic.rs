@@ -1,9 +1,11 @@
 //! A weight and a delay for each synapse.
 
-use spiq_hlo::{DType, Tensor, TensorType, concatenate};
+use std::sync::Arc;
+
+use spiq_hlo::{DType, Tensor, TensorType};
 
 use super::axonal::check_max_delay;
-use super::shift::{PAST, behind_its_past};
+use super::shift::{PAST, at_lags, behind_its_past};
 use crate::nn::arguments::{described, layer};
 use crate::nn::layer::{Layer, Synapses, before_features};
 use crate::nn::parameter::{Init, Parameter, State};
@@ -129,6 +131,9 @@ impl Layer for DelayedLinear {
     fn spans_time(&self) -> bool {
         true
     }
+    fn with_bias(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(DelayedLinear { use_bias: true, ..self.clone() }))
+    }
     /// Without time, as where weights are counted: each weight acts at once.
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         let y = x.dot(&at.parameter("kernel"));
@@ -139,10 +144,7 @@ impl Layer for DelayedLinear {
         if known.is_poison() {
             return known;
         }
-        let length = known.dims()[0] - self.max_delay;
-        let lag = |lag: usize| known.slice_axis(0, self.max_delay - lag, self.max_delay - lag + length);
-        let lags: Vec<Tensor> = (0..=self.max_delay).map(lag).collect();
-        let inputs = concatenate(&lags.iter().collect::<Vec<_>>(), -1);
+        let inputs = at_lags(&known, self.max_delay, 1);
         let shares = self.shares(at);
         let kernel = at.parameter("kernel").broadcast_in_dim(shares.dims(), &[1, 2]) * shares;
         let y = inputs.dot(&kernel.reshape(&[(self.max_delay + 1) * self.in_features, self.out_features]));
