@@ -28,7 +28,8 @@ Example, after `spiq train`:
 The outputs of the second are those of the parameters themselves with the same rules, bit for bit.
 
 The file holds, for each weight that a rule quantizes, its values (PATH/qvalue: int8 in I8, float8 in F8_E4M3 or F8_E5M2, types of
-four bits and fewer packed into U8, the first value in the lowest bits), scales (PATH/scale) and zero points (PATH/zero_point);
+four bits and fewer packed into U8, the first value in the lowest bits; where that is smaller, only those that are not 0, with the
+number of zeros before each in PATH/gaps, 255 for as many zeros and no value), scales (PATH/scale) and zero points (PATH/zero_point);
 everything else as it is. Its metadata say the model, the rules and the type of each weight (qtype:PATH), and what those of the
 parameters say of their training.
 

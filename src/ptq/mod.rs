@@ -18,6 +18,7 @@ mod file;
 mod pack;
 mod program;
 mod quantize;
+mod sparse;
 
 pub use file::{is_quantized, read_weights};
 pub use program::StoredNetwork;
