@@ -82,7 +82,7 @@ pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<St
 }
 
 /// The parameters that a network's rules quantize as weights, by path, as the numbers that it multiplies with; empty where they quantize
-/// none. A weight that a layer makes of several parameters is not among them.
+/// none. What a layer makes of a parameter and multiplies with is the sum over its copies.
 ///
 /// # Errors
 /// As [`quantize_weights`], but for rules that quantize no weight.
@@ -110,18 +110,22 @@ pub fn rounded_weights(
     })?;
     let given: Vec<Array> = inputs.iter().map(|(name, ty)| checked(params, name, ty)).collect::<Result<_>>()?;
     let rounded = if stored.weights.is_empty() { Vec::new() } else { run(client, &rounded, &given)? };
-    // A layer may multiply with its kernel in another shape, or with what it makes of several parameters, which is none of them.
     let types = network.parameter_types();
     let as_parameter = |(weight, rounded): (&StoredWeight, Array)| {
-        let ty = types.get(&weight.path)?;
-        (ty.count() == rounded.ty().count()).then(|| (weight.path.clone(), reshaped(&rounded, ty)))
+        Some((weight.path.clone(), as_parameter(&rounded, types.get(&weight.path)?)?))
     };
     Ok(stored.weights.iter().zip(rounded).filter_map(as_parameter).collect())
 }
 
-/// The elements of an array in their order, in a shape of as many.
-fn reshaped(array: &Array, ty: &TensorType) -> Array {
-    Array::from_bytes(array.ty().with_dims(ty.dims.as_slice()), array.bytes().to_vec()).expect("as many elements")
+/// A weight in the shape of its parameter: a layer may multiply with a matrix of the same elements, or with one matrix for each delay, of
+/// which each element stands in one.
+fn as_parameter(weight: &Array, ty: &TensorType) -> Option<Array> {
+    let (values, count) = (weight.to_f64(), ty.count());
+    if count == 0 || !values.len().is_multiple_of(count) {
+        return None;
+    }
+    let sum = |place: usize| values[place..].iter().step_by(count).sum::<f64>() as f32;
+    Array::new(ty.dims.as_slice(), (0..count).map(sum).collect::<Vec<_>>()).ok()
 }
 
 /// A parameter of this type.

@@ -118,9 +118,9 @@ fn a_bad_layer_is_refused_with_its_line() {
         ("", "m.toml:1: layer 1 lacks the key `type`"),
         (
             "type = 'lif'",
-            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, Conv, SumPool, \
-             AvgPool, MaxPool, Flatten, LayerNorm, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, \
-             CuBaLIF, RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF",
+            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, DelayedLinear, \
+             TemporalConv, Delay, Conv, SumPool, AvgPool, MaxPool, Flatten, Reshape, Embed, LayerNorm, GroupNorm, RMSNorm, \
+             BatchNorm, Add, Concatenate, Identity, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, CuBaLIF, RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF",
         ),
         ("type = 'LIF'", "m.toml:1: layer 1 (LIF) lacks the key `hidden_shape`"),
         (

@@ -314,7 +314,17 @@ fn a_quantized_kernel_over_time_is_counted() {
     let kernel = Array::new([2, 1, 2], [1.0f32, 0.5, 0.001, -0.0001]).expect("a kernel");
     let samples = Array::new([1, 3, 1], [1u8, 0, 1]).expect("spikes");
     let rule = RuleConfig { weight_qtype: Some("int8".into()), ..RuleConfig::default() };
-    let (found, _) = examined_by(layers, vec![rule], &[("core/layers/0/kernel", kernel)], samples);
+    let (found, _) = examined_by(layers, vec![rule.clone()], &[("core/layers/0/kernel", kernel)], samples);
+    assert_eq!(found.counted.connection_sparsity, Some(0.5));
+    assert_eq!((found.counted.dense(), found.counted.effective_acs()), (3.0 * 4.0, 2.0 * 2.0));
+    // With a delay for each weight there is a matrix for each delay, in one of which the weight stands.
+    let layers = "{ type = 'DelayedLinear', in_features = 2, out_features = 2, max_delay = 2 }, { type = 'LI', layer_shape = 2 }";
+    let change = [
+        ("core/layers/0/kernel", Array::new([2, 2], [1.0f32, 0.5, 0.001, -0.0001]).expect("a kernel")),
+        ("core/layers/0/delay", Array::new([2, 2], [0.0f32, 1.0, 2.0, 0.0]).expect("delays")),
+    ];
+    let samples = Array::new([1, 3, 2], [1u8, 0, 0, 1, 1, 1]).expect("spikes");
+    let (found, _) = examined_by(layers, vec![rule], &change, samples);
     assert_eq!(found.counted.connection_sparsity, Some(0.5));
     assert_eq!((found.counted.dense(), found.counted.effective_acs()), (3.0 * 4.0, 2.0 * 2.0));
 }

@@ -249,10 +249,6 @@ fn arguments_that_make_no_norm_or_shape_are_refused() {
             "`feature_axes` of layer 1 (RMSNorm) is of the scale",
         ),
         (
-            "type = 'Embed'\nnum_embeddings = 0\nfeatures = 2",
-            "`num_embeddings` of layer 1 (Embed) is 0, but must be 1 or more",
-        ),
-        (
             "type = 'Reshape'\nshape = [-1, -1]",
             "`shape` of layer 1 (Reshape) is [-1, -1], but must be sizes from 1 up, one of them -1 at most",
         ),
