@@ -170,7 +170,8 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     let its_model = recipe.provenance().model;
     let own_model =
         arguments.model.is_some() || chosen.model.as_ref().is_some_and(|model| Some(model) != its_model.as_ref());
-    let own_data = recipe.data.is_built_in() && arguments.data.is_some() && arguments.data != recipe.provenance().data_file;
+    let own_data =
+        recipe.data.is_built_in() && arguments.data.is_some() && arguments.data != recipe.provenance().data_file;
     let own_run =
         own_model || own_data || arguments.learning.optimizer.is_some() || arguments.learning.learning_rate.is_some();
     let mut rest = recipe.provenance();

@@ -10,7 +10,7 @@ use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::predict::{Settings, calibrate};
 use spiq::provenance::{Provenance, key};
-use spiq::ptq::{Quantization, quantize_weights};
+use spiq::ptq::{Quantization, WeightReport, quantize_weights};
 use spiq::train::{Checkpoint, check_finite};
 use spiq::{Array, Result, table};
 
@@ -151,7 +151,7 @@ fn calibrated(
 
 fn shown(quantization: &Quantization, output: &Path) -> String {
     let size = |bytes: usize| screen::bytes(bytes as u64);
-    let row = |row: &spiq::ptq::WeightReport| {
+    let row = |row: &WeightReport| {
         vec![
             row.path.clone(),
             row.qtype.to_string(),
@@ -162,6 +162,13 @@ fn shown(quantization: &Quantization, output: &Path) -> String {
         ]
     };
     let mut rows: Vec<Vec<String>> = quantization.weights.iter().map(row).collect();
+    let [before, after] = [|row: &WeightReport| row.before, |row: &WeightReport| row.after]
+        .map(|of| quantization.weights.iter().map(of).sum::<usize>());
+    if quantization.after > after {
+        // Biases, decays, parameters of norms; and the statistics of static scales.
+        let rest = [quantization.before - before, quantization.after - after].map(size);
+        rows.push(vec!["all others, as they were".into(), String::new(), rest[0].clone(), rest[1].clone()]);
+    }
     rows.push(vec!["all arrays".into(), String::new(), size(quantization.before), size(quantization.after)]);
     let head = ["weight", "type", "before", "after", "largest error", "error (rms, relative)"];
     format!("{}\n{}: {} written\n", table::aligned(&head, &rows), output.display(), size(quantization.after))

@@ -64,13 +64,13 @@ pub enum Data {
     /// The built-in handwritten digits.
     Digits,
     /// The built-in spoken digits, in these frames.
-    Speech(Binning),
+    Speech(&'static Binning),
     /// Files that the user names, in these frames.
     Files {
         /// What they are called.
         called: &'static str,
         /// How events become frames.
-        frames: Binning,
+        frames: &'static Binning,
     },
 }
 
@@ -82,7 +82,7 @@ impl Data {
 
     /// What a run says of such data.
     fn provenance(self) -> Provenance {
-        let (data_file, Binning { bins, dt, channels, .. }) = match self {
+        let (data_file, &Binning { bins, dt, channels, .. }) = match self {
             // They are what is taken where nothing is named.
             Data::Digits => return Provenance::default(),
             Data::Speech(frames) => (Some(PathBuf::from("speech")), frames),
@@ -120,7 +120,7 @@ const DIGITS: Recipe = Recipe {
 
 /// Found by trying, on recordings 5 to 14 of each digit and speaker, which are none of the test's.
 const SPEECH: Recipe = Recipe {
-    data: Data::Speech(SPEECH_BINNING),
+    data: Data::Speech(&SPEECH_BINNING),
     model: include_str!("recipes/speech.toml"),
     epochs: 40,
     shift: 0.0,
@@ -151,7 +151,7 @@ const SHD_FRAMES: Binning = Binning { bins: Some(100), dt: Some(0.01), channels:
 
 /// Adaptive neurons, normalization, and a learned delay for each neuron's output: a hundredth of the products of synaptic delays.
 const SHD: Recipe = Recipe {
-    data: Data::Files { called: "SHD", frames: SHD_FRAMES },
+    data: Data::Files { called: "SHD", frames: &SHD_FRAMES },
     model: include_str!("recipes/shd.toml"),
     optimizer: "adamw(weight_decay = 1e-5)",
     learning_rate: 5e-3,
@@ -167,7 +167,7 @@ const SHD: Recipe = Recipe {
 
 /// As SHD's, wider, for 35 words and nine times the samples.
 const SSC: Recipe = Recipe {
-    data: Data::Files { called: "SSC", frames: SHD_FRAMES },
+    data: Data::Files { called: "SSC", frames: &SHD_FRAMES },
     model: include_str!("recipes/ssc.toml"),
     epochs: 40,
     ..SHD

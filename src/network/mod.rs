@@ -159,6 +159,26 @@ impl Network {
         self.model.operations(weights, counts)
     }
 
+    /// The paths of the weights of synapses, biases not among them.
+    pub(crate) fn synaptic_weights(&self) -> Vec<String> {
+        self.model.synaptic_weights()
+    }
+
+    /// What stays f32 whatever the rules say, by the path of its layer: the kind of the layer, and which of its parameters are of no
+    /// product, as biases, decays, and all parameters of norms are.
+    pub fn beside_products(&self) -> BTreeMap<String, (&'static str, Vec<String>)> {
+        let weights = self.synaptic_weights();
+        let mut found = BTreeMap::new();
+        for (path, layer) in self.model.paths() {
+            let names = layer.parameters().into_iter().map(|parameter| parameter.name);
+            let beside: Vec<String> = names.filter(|name| !weights.contains(&format!("{path}/{name}"))).collect();
+            if !beside.is_empty() {
+                found.insert(path, (layer.kind(), beside));
+            }
+        }
+        found
+    }
+
     /// Initial parameters and running statistics by path: those of flax and Spyx for this seed.
     pub fn init(&self, seed: i64) -> BTreeMap<String, Array> {
         self.model.init(&mut Rngs::new(seed))

@@ -29,7 +29,9 @@ mod batch_norm;
 mod conv;
 mod delays;
 mod dropout;
+mod embed;
 mod flatten;
+mod group_norm;
 mod identity;
 mod join;
 mod layer;
@@ -37,10 +39,13 @@ mod layer_norm;
 mod linear;
 mod losses;
 mod neurons;
+mod normalization;
 mod padding;
 mod parameter;
 mod pool;
 mod regularizers;
+mod reshape;
+mod rms_norm;
 mod run;
 mod sequential;
 mod step;
@@ -55,21 +60,26 @@ pub use batch_norm::BatchNorm;
 pub use conv::Conv;
 pub use delays::{Delay, DelayedLinear, TemporalConv};
 pub use dropout::Dropout;
+pub use embed::Embed;
 pub use flatten::{Flatten, PopulationCode};
+pub use group_norm::GroupNorm;
 pub use identity::Identity;
 pub use join::{Add, Concatenate};
 pub use layer::{Layer, Synapses};
-pub use layer_norm::{AxisList, LayerNorm};
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use losses::*;
 pub use neurons::{
     AdLif, Alif, Brf, CAdLif, CSiLif, CuBaLif, Fires, If, Li, Lif, PsuLif, RCuBaLif, RecurrentInit, Reset, Rf, RfSsm,
     Rif, Rlif, SeAdLif, SiLif, Surrogate,
 };
+pub use normalization::AxisList;
 pub use padding::Padding;
 pub use parameter::{Init, Parameter, State};
 pub use pool::{AvgPool, MaxPool, SumPool};
 pub use regularizers::{MakeRegularizer, REGULARIZERS, Regularizer};
+pub use reshape::Reshape;
+pub use rms_norm::RmsNorm;
 pub use run::{Outcome, Run, constants, run, run_from};
 pub use sequential::Sequential;
 pub use step::Step;
@@ -80,7 +90,7 @@ pub use wiring::{Source, Wiring};
 use arguments::Kind;
 
 /// The layers that a file may name, in the order in which a message lists them.
-pub(crate) const KINDS: [Kind; 36] = [
+pub(crate) const KINDS: [Kind; 40] = [
     Linear::KIND,
     DelayedLinear::KIND,
     TemporalConv::KIND,
@@ -90,7 +100,11 @@ pub(crate) const KINDS: [Kind; 36] = [
     AvgPool::KIND,
     MaxPool::KIND,
     Flatten::KIND,
+    Reshape::KIND,
+    Embed::KIND,
     LayerNorm::KIND,
+    GroupNorm::KIND,
+    RmsNorm::KIND,
     BatchNorm::KIND,
     Add::KIND,
     Concatenate::KIND,

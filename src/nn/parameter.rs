@@ -2,7 +2,9 @@
 
 use spiq_hlo::{Array, DType, TensorType};
 
-use crate::random::{Rngs, he_uniform, lecun_normal, ones, orthogonal, spyx_beta, truncated_normal, zeros};
+use crate::random::{
+    Rngs, embedding_normal, he_uniform, lecun_normal, ones, orthogonal, spyx_beta, truncated_normal, zeros,
+};
 
 /// A parameter of a layer: a name, a shape, initial values.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +46,8 @@ impl Parameter {
 pub enum Init {
     /// [`lecun_normal`], flax's default for kernels. Takes a key.
     LecunNormal,
+    /// [`embedding_normal`], flax's default for embeddings. Takes a key.
+    EmbeddingNormal,
     /// [`spyx_beta`], Spyx's default for decays. Takes a key.
     SpyxBeta,
     /// [`truncated_normal`] of this deviation, Spyx's default for recurrent weights. Takes a key.
@@ -69,6 +73,7 @@ impl Init {
     pub fn draw(self, rngs: &mut Rngs, dims: &[usize]) -> Array {
         match self {
             Init::LecunNormal => lecun_normal(rngs.params(), dims),
+            Init::EmbeddingNormal => embedding_normal(rngs.params(), dims),
             Init::SpyxBeta => spyx_beta(rngs.params(), dims),
             Init::TruncatedNormal(deviation) => truncated_normal(rngs.params(), dims, deviation),
             Init::Orthogonal => orthogonal(rngs.params(), dims),

@@ -53,7 +53,12 @@ impl Groups {
         let _ = (row.make)(&mut group);
         self.text.push(group.finish()?);
         let make = (row.make)(&mut whole)?;
-        self.groups.push(Group { pattern: PathPattern::new(&path).map_err(Error::input)?, learning_rate, schedule, make });
+        self.groups.push(Group {
+            pattern: PathPattern::new(&path).map_err(Error::input)?,
+            learning_rate,
+            schedule,
+            make,
+        });
         Ok(())
     }
 

@@ -112,12 +112,7 @@ fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, A
 }
 
 /// The values of a weight as the program takes them, or what is wrong with them, as the end of a sentence.
-fn values(
-    array: &Array,
-    gaps: Option<&Array>,
-    ty: &TensorType,
-    qtype: QType,
-) -> std::result::Result<Array, String> {
+fn values(array: &Array, gaps: Option<&Array>, ty: &TensorType, qtype: QType) -> std::result::Result<Array, String> {
     let all: usize = ty.dims.iter().product();
     let gaps = match gaps {
         Some(gaps) if gaps.dtype() == DType::U8 && gaps.dims().len() == 1 => Some(gaps.bytes()),
@@ -135,7 +130,9 @@ fn values(
         }
     };
     let bytes = match gaps {
-        Some(gaps) => expand(&bytes, gaps, all).ok_or_else(|| format!("has gaps that lead beyond its {all} elements"))?,
+        Some(gaps) => {
+            expand(&bytes, gaps, all).ok_or_else(|| format!("has gaps that lead beyond its {all} elements"))?
+        }
         None => bytes,
     };
     let array = match packed_bits(qtype) {

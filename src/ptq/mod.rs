@@ -22,4 +22,4 @@ mod sparse;
 
 pub use file::{is_quantized, read_weights};
 pub use program::StoredNetwork;
-pub use quantize::{Quantization, WeightReport, quantize_weights};
+pub use quantize::{Quantization, WeightReport, quantize_weights, rounded_weights};

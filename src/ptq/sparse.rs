@@ -50,7 +50,11 @@ mod tests {
             elements[place] = value;
         }
         let (kept, gaps) = compress(&elements);
-        assert_eq!((kept.len(), followed(&gaps), gaps.len()), (5, 5, 8), "254 zeros are one gap, 255 are two, 510 three");
+        assert_eq!(
+            (kept.len(), followed(&gaps), gaps.len()),
+            (5, 5, 8),
+            "254 zeros are one gap, 255 are two, 510 three"
+        );
         assert_eq!(expand(&kept, &gaps, 1200), Some(elements));
         assert_eq!(expand(&kept, &gaps, 1023), None, "too many elements");
         assert_eq!(expand(&kept[1..], &gaps, 1200), None, "too few elements");

@@ -197,7 +197,8 @@ impl Pass<'_> {
     /// layer, the one called `kernel` stands for all, as for a weight and its delay.
     fn stored_path(&mut self, sources: &BTreeSet<String>, place: &Place) -> String {
         let layer = |path: &str| path.rsplit_once('/').map(|(layer, _)| layer.to_owned());
-        let of_one_layer = sources.iter().all(|path| layer(path) == layer(&sources.first().cloned().unwrap_or_default()));
+        let of_one_layer =
+            sources.iter().all(|path| layer(path) == layer(&sources.first().cloned().unwrap_or_default()));
         let own = match sources.len() {
             1 => sources.first(),
             _ => sources.iter().find(|path| of_one_layer && path.ends_with("/kernel")),

@@ -86,6 +86,20 @@ pub fn orthogonal(key: Key, dims: &[usize]) -> Array {
     Array::new(dims, values).expect("as many values as elements")
 }
 
+/// A table of vectors: normal, with variance 1 / features.
+///
+/// Shape: f32 of `dims`, [tokens, features]. Source: the default `embedding_init` of `flax.nnx.Embed`.
+///
+/// ```
+/// use spiq::random::{Key, embedding_normal};
+/// assert_eq!(embedding_normal(Key::new(0), &[5, 3]).ty().to_string(), "f32[5,3]");
+/// ```
+pub fn embedding_normal(key: Key, dims: &[usize]) -> Array {
+    let variance = (1.0 / dims.last().copied().unwrap_or(1) as f64) as f32;
+    let values: Vec<f32> = key.normal(dims.iter().product()).into_iter().map(|x| x * variance.sqrt()).collect();
+    Array::new(dims, values).expect("as many values as elements")
+}
+
 /// A neuron's decay per time step, around one half: `truncated_normal(0.25) + 0.5`.
 ///
 /// Shape: f32 of `dims`. Values lie in (0, 1). Source: the default `beta` of Spyx's LIF.

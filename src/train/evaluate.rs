@@ -1,20 +1,17 @@
-//! What a trained network does on labelled samples: accuracy by class, confusion, spike rates, synaptic operations. Trains nothing.
+//! What a trained network does on labelled samples: accuracy by class, confusion, spike rates. Trains nothing.
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, DType, TensorType, trace};
+use spiq_hlo::Array;
 
+use super::operations::{Counted, counted};
 use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
-use crate::by_path::Tensors;
-use crate::compile::Program;
 use crate::data::{Coding, Dataset, Encoding, TEST_GROUP, group_key, test_key};
 use crate::error::{Error, Result};
-use crate::network::{Network, Pass};
+use crate::network::Network;
 use crate::nn::Readout;
 use crate::pjrt::{Buffer, Client, Executable, Input};
-use crate::quant::Mode;
-use crate::signature::{Role, Signature};
 
 /// What a run says of its test.
 #[derive(Clone, Copy, Debug)]
@@ -41,20 +38,8 @@ pub struct Evaluated {
     pub cross_entropy: f64,
     /// For each layer that fires, by its path, the mean number of spikes a neuron and step.
     pub spike_rates: BTreeMap<String, f32>,
-    /// The operations of each layer with synapses, by its path.
-    pub synapses: BTreeMap<String, Operations>,
-}
-
-/// How many operations the synapses of a layer do for one sample, on average. Counted as NeuroBench does
-/// (`neurobench.metrics`, SynapticOperations): products of a weight with an input, without biases.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Operations {
-    /// All of them: those with zeros, too.
-    pub dense: f64,
-    /// Those in which neither the weight nor the input is zero.
-    pub effective: f64,
-    /// Whether every input was 0, 1 or -1, so that a product is an accumulation (AC); else it is a multiplication, too (MAC).
-    pub accumulates: bool,
+    /// How often what happens when the network runs.
+    pub counted: Counted,
 }
 
 impl Evaluated {
@@ -99,7 +84,7 @@ impl Evaluated {
 /// let conditions = train::Conditions { time_steps: 4, seed: 0, coding: None, readout: Default::default() };
 /// let evaluated = train::evaluate(&Client::cpu()?, &network, &network.init(0), &test, conditions)?;
 /// assert_eq!((evaluated.count(), evaluated.top_k(10)), (360, 1.0));
-/// assert_eq!(evaluated.synapses["core/layers/0"].dense, 4.0 * 64.0 * 10.0);
+/// assert_eq!(evaluated.counted.synapses["core/layers/0"].dense, 4.0 * 64.0 * 10.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn evaluate(
@@ -126,14 +111,14 @@ pub fn evaluate(
         kept: kept.iter().map(|array| client.to_device(array)).collect::<Result<_>>()?,
     };
     let mut evaluated = answers(&plan, &on, params, conditions.readout)?;
-    evaluated.synapses = synapses(&plan, network, &on, params)?;
+    evaluated.counted = counted(&plan, network, &on, params)?;
     Ok(evaluated)
 }
 
 /// Samples on a device.
-struct On<'a> {
-    client: &'a Client,
-    data: &'a Dataset,
+pub(super) struct On<'a> {
+    pub(super) client: &'a Client,
+    pub(super) data: &'a Dataset,
     seed: i64,
     kept: Vec<Buffer>,
 }
@@ -141,7 +126,7 @@ struct On<'a> {
 impl On<'_> {
     /// Runs a program of arrays, the data set, rows and a key on all samples. `read` takes what it gives of each batch: how many samples
     /// count, and the results.
-    fn run(
+    pub(super) fn run(
         &self,
         program: &Executable,
         arrays: &[Buffer],
@@ -162,7 +147,7 @@ impl On<'_> {
         Ok(())
     }
 
-    fn arrays<'n>(
+    pub(super) fn arrays<'n>(
         &self,
         names: impl Iterator<Item = &'n String>,
         params: &BTreeMap<String, Array>,
@@ -190,7 +175,7 @@ fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>, readout: Read
         ranks: Vec::new(),
         cross_entropy: 0.0,
         spike_rates: BTreeMap::new(),
-        synapses: BTreeMap::new(),
+        counted: Counted::default(),
     };
     let mut fired = vec![0.0; rates.len()];
     let labels = on.data.labels();
@@ -222,112 +207,4 @@ fn rank(sums: &[f64], label: usize) -> usize {
 fn cross_entropy(sums: &[f64], label: usize) -> f64 {
     let largest = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     largest + sums.iter().map(|sum| (sum - largest).exp()).sum::<f64>().ln() - sums[label]
-}
-
-/// The operations of each layer, a sample.
-fn synapses(
-    plan: &Plan,
-    network: &Network,
-    on: &On,
-    params: &BTreeMap<String, Array>,
-) -> Result<BTreeMap<String, Operations>> {
-    let pass = Pass { driven: true, ..Mode::Ptq.into() };
-    let forward = network.forward(&plan.encoding.x_type(plan.batch), pass)?;
-    let inputs = Signature::default()
-        .taking(forward.signature.arrays())
-        .with(Role::Given, plan.resident.inputs())
-        .with(Role::Given, [("rows", TensorType::new(DType::S32, [plan.batch]))])
-        .with(Role::Given, [("key", TensorType::new(DType::U32, [2]))]);
-    let (function, signature) = inputs.trace(|given| {
-        let [samples, classes, rows, key] =
-            ["samples", "classes", "rows", "key"].map(|name| given.one(Role::Given, name));
-        let (stored, _) = plan.resident.take(samples, classes, rows);
-        let driven = forward.call(&given.arrays(), &plan.encoding.encode(key, &stored)).of(Role::Driven);
-        // A row that stands again only fills up the last batch. Rows of a data set differ.
-        let batch = rows.dims()[0];
-        let wide = [batch, batch];
-        let again = rows.broadcast_in_dim(&wide, &[0]).eq(rows.broadcast_in_dim(&wide, &[1]));
-        let earlier = {
-            let place = |axis| rows.graph().iota(TensorType::new(DType::S32, wide), axis);
-            place(1).lt(place(0))
-        };
-        let counted = again.and(earlier).convert(DType::F32).reduce_max(&[1]).eq(0.0).convert(DType::F32);
-        let (mut counts, mut graded) = (Tensors::new(), Tensors::new());
-        for (path, by) in driven {
-            let by = by.convert(DType::F32);
-            let of_batch = counted.broadcast_in_dim(by.dims(), &[1]);
-            let nonzero = by.ne(0.0).convert(DType::F32) * &of_batch;
-            let is_graded = by.ne(0.0).and(by.abs().ne(1.0)).convert(DType::F32) * &of_batch;
-            counts.insert(path.clone(), nonzero.reduce_sum(&[0, 1]));
-            let axes: Vec<usize> = (0..by.rank()).collect();
-            graded.insert(path, is_graded.reduce_max(&axes));
-        }
-        vec![(Role::Driven, counts), (Role::Given, graded)]
-    })?;
-    let paths: Vec<String> = signature.results_of(Role::Driven).map(|port| port.name.clone()).collect();
-    if paths.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let program = Program::named("synapses").compile(on.client, &function)?;
-    let arrays: Vec<String> = signature.arrays().map(|port| port.name.clone()).collect();
-    let mut sums: Vec<Vec<f64>> = vec![Vec::new(); paths.len()];
-    let mut graded = vec![false; paths.len()];
-    on.run(&program, &on.arrays(arrays.iter(), params)?, plan.batch, |_, outputs| {
-        let (counts, kinds) = outputs.split_at(paths.len());
-        for (sums, counts) in sums.iter_mut().zip(counts) {
-            sums.resize(counts.to_f64().len(), 0.0);
-            sums.iter_mut().zip(counts.to_f64()).for_each(|(sum, count)| *sum += count);
-        }
-        graded.iter_mut().zip(kinds).for_each(|(graded, kind)| *graded |= kind.to_f64()[0] > 0.0);
-        Ok(())
-    })?;
-    let samples = on.data.count() as f64;
-    let shapes = signature.results_of(Role::Driven).map(|port| port.ty.dims.clone());
-    let mut counts = BTreeMap::new();
-    for ((path, sums), dims) in paths.iter().zip(sums).zip(shapes) {
-        let means: Vec<f32> = sums.into_iter().map(|sum| (sum / samples) as f32).collect();
-        counts.insert(path.clone(), Array::new([&[1], &dims[..]].concat(), means).expect("a count an element"));
-    }
-    let steps = plan.encoding.x_type(plan.batch).dims[0];
-    let operations = operations(network, on.client, params, &counts, steps)?;
-    let kind = |path: &String| !graded[paths.iter().position(|other| other == path).expect("a path of ours")];
-    Ok(operations
-        .into_iter()
-        .map(|(path, [effective, dense])| {
-            let accumulates = kind(&path);
-            (path, Operations { dense, effective, accumulates })
-        })
-        .collect())
-}
-
-/// For each layer, effective and dense operations of a sample. `counts` says how often each input of a layer was not zero.
-fn operations(
-    network: &Network,
-    client: &Client,
-    params: &BTreeMap<String, Array>,
-    counts: &BTreeMap<String, Array>,
-    steps: usize,
-) -> Result<BTreeMap<String, [f64; 2]>> {
-    let types = network.parameter_types();
-    let inputs: Vec<(&str, TensorType)> = types
-        .iter()
-        .map(|(path, ty)| (path.as_str(), ty.clone()))
-        .chain(counts.iter().map(|(path, counts)| (path.as_str(), counts.ty().clone())))
-        .collect();
-    let mut paths = Vec::new();
-    let function = trace(&inputs, |values| {
-        let (weights, counted) = values.split_at(types.len());
-        let weights: Tensors = types.keys().cloned().zip(weights.iter().cloned()).collect();
-        let counted: Tensors = counts.keys().cloned().zip(counted.iter().cloned()).collect();
-        let ones = weights.iter().map(|(path, weight)| (path.clone(), weight.zeros_like() + 1.0)).collect();
-        let always = counted.iter().map(|(path, counts)| (path.clone(), counts.zeros_like() + steps as f64)).collect();
-        let (effective, dense) = (network.operations(&weights, &counted), network.operations(&ones, &always));
-        paths = effective.keys().cloned().collect();
-        effective.into_values().chain(dense.into_values()).collect()
-    })?;
-    let program = Program::named("operations").compile(client, &function)?;
-    let values: Vec<&Array> = types.keys().map(|path| &params[path]).chain(counts.values()).collect();
-    let sums: Vec<f64> = client.run(&program, values)?.iter().map(|outputs| outputs.to_f64().iter().sum()).collect();
-    let (effective, dense) = sums.split_at(paths.len());
-    Ok(paths.into_iter().zip(effective.iter().zip(dense)).map(|(path, (e, d))| (path, [*e, *d])).collect())
 }

@@ -47,7 +47,7 @@ pub(super) fn config(text: &str) -> ModelConfig {
     ModelConfig::parse(text, "test").unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
-fn letters(rank: usize) -> String {
+pub(super) fn letters(rank: usize) -> String {
     Axis::of_rank(rank).iter().map(|axis| axis.letter().to_string()).collect::<Vec<_>>().join(" ")
 }
 
@@ -126,7 +126,7 @@ fn layers_without_state_are_those_of_flax_and_spyx() {
 }
 
 /// The initial parameters of a case, for the network's paths.
-fn start_of(case: &Case<'_>, network: &Network) -> BTreeMap<String, Array> {
+pub(super) fn start_of(case: &Case<'_>, network: &Network) -> BTreeMap<String, Array> {
     let at = |path: String| (path.clone(), case.array(&format!("params/{path}")).clone());
     network.parameter_types().into_keys().map(at).collect()
 }
@@ -439,7 +439,7 @@ fn spike_rates_are_means_over_neurons_and_steps() {
 }
 
 /// What a model with these layers says to a sample of this shape.
-fn misfit(layers: &str, sample: &[usize]) -> String {
+pub(super) fn misfit(layers: &str, sample: &[usize]) -> String {
     let network = Network::new(config(layers), vec![]).expect("a network");
     let x = TensorType::new(DType::F32, [&[4, 2], sample].concat());
     network.forward(&x, Mode::Qat).expect_err("a misfit").to_string()

@@ -6,6 +6,7 @@ mod losses;
 mod network;
 mod neurons;
 mod nn;
+mod norms;
 mod one_forward;
 mod optim;
 mod sizes;
