@@ -70,8 +70,8 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use losses::*;
 pub use neurons::{
-    AdLif, Alif, Brf, CAdLif, CSiLif, CuBaLif, Fires, If, Li, Lif, PsuLif, RCuBaLif, Reset, Rf, RfSsm, Rif, Rlif,
-    SeAdLif, SiLif, Surrogate,
+    AdLif, Alif, Brf, CAdLif, CSiLif, CuBaLif, Fires, If, Li, Lif, PsuLif, RCuBaLif, RecurrentInit, Reset, Rf, RfSsm,
+    Rif, Rlif, SeAdLif, SiLif, Surrogate,
 };
 pub use normalization::AxisList;
 pub use padding::Padding;

@@ -2,7 +2,9 @@
 
 use spiq_hlo::{Array, DType, TensorType};
 
-use crate::random::{Rngs, embedding_normal, he_uniform, lecun_normal, ones, spyx_beta, truncated_normal, zeros};
+use crate::random::{
+    Rngs, embedding_normal, he_uniform, lecun_normal, ones, orthogonal, spyx_beta, truncated_normal, zeros,
+};
 
 /// A parameter of a layer: a name, a shape, initial values.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +52,8 @@ pub enum Init {
     SpyxBeta,
     /// [`truncated_normal`] of this deviation, Spyx's default for recurrent weights. Takes a key.
     TruncatedNormal(f32),
+    /// [`orthogonal`], flax's and PyTorch's. Takes a key.
+    Orthogonal,
     /// Between two bounds, all values alike (`jax.random.uniform`). Takes a key.
     Uniform(f64, f64),
     /// [`he_uniform`], PyTorch's `kaiming_uniform_` for ReLU. Takes a key.
@@ -72,6 +76,7 @@ impl Init {
             Init::EmbeddingNormal => embedding_normal(rngs.params(), dims),
             Init::SpyxBeta => spyx_beta(rngs.params(), dims),
             Init::TruncatedNormal(deviation) => truncated_normal(rngs.params(), dims, deviation),
+            Init::Orthogonal => orthogonal(rngs.params(), dims),
             Init::Uniform(low, high) => {
                 let count = dims.iter().product();
                 let values = rngs.params().uniform(count, low as f32, high as f32);

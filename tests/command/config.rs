@@ -132,7 +132,8 @@ fn a_bad_layer_is_refused_with_its_line() {
         (
             "type = 'IF'\nhidden_shape = 4\nbeta = 0.5",
             "m.toml:4: unknown key `beta` in layer 1 (IF); it takes type, hidden_shape, recurrent, \
-             threshold, activation, reset, detach_reset, learn_threshold, refractory, fires, name, inputs",
+             threshold, activation, reset, detach_reset, learn_threshold, refractory, recurrent_init, fires, \
+             name, inputs",
         ),
         (
             "type = 'Linear'\nin_features = '64'",

@@ -62,6 +62,7 @@ const THRESHOLDS: (&str, &str, &[&str]) = ("learn_threshold", "false", &["true",
 const RESTS: (&str, &str, &[&str]) = ("refractory", "", &["1", "3", "0", "-1", "20000000"]);
 const WHEN: (&str, &str, &[&str]) = ("fires", "'before'", &["'after'", "'now'"]);
 const WHEN_AFTER: (&str, &str, &[&str]) = ("fires", "'after'", &["'before'", "'now'"]);
+const STARTS: (&str, &str, &[&str]) = ("recurrent_init", "'small'", &["'orthogonal'", "'large'"]);
 const HEARS: (&str, &str, &[&str]) = ("recurrent", "false", &["true", "1"]);
 const SCALES: (&str, &str, &[&str]) = ("decay_input", "false", &["true", "0"]);
 const STEP: (&str, &str, &[&str]) = ("dt", "0.01", &["0.02", "0.0", "-1.0", "nan"]);
@@ -149,30 +150,38 @@ const LAYERS: &[Layer] = &[
     Layer {
         kind: "LIF",
         sample: &[8],
-        keys: &[HIDDEN, BETA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, WHEN, HEARS],
+        keys: &[HIDDEN, BETA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
     },
-    Layer { kind: "IF", sample: &[8], keys: &[HIDDEN, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, WHEN, HEARS] },
+    Layer {
+        kind: "IF",
+        sample: &[8],
+        keys: &[HIDDEN, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
+    },
     Layer { kind: "LI", sample: &[8], keys: &[("layer_shape", "8", &["7"]), BETA] },
     Layer {
         kind: "ALIF",
         sample: &[8],
-        keys: &[HIDDEN, BETA, GAMMA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, WHEN, HEARS],
+        keys: &[HIDDEN, BETA, GAMMA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
     },
     Layer {
         kind: "CuBaLIF",
         sample: &[8],
-        keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, WHEN, HEARS],
+        keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
     },
-    Layer { kind: "RIF", sample: &[8], keys: &[HIDDEN, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, WHEN] },
+    Layer {
+        kind: "RIF",
+        sample: &[8],
+        keys: &[HIDDEN, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN],
+    },
     Layer {
         kind: "RLIF",
         sample: &[8],
-        keys: &[HIDDEN, BETA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, WHEN],
+        keys: &[HIDDEN, BETA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN],
     },
     Layer {
         kind: "RCuBaLIF",
         sample: &[8],
-        keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, WHEN],
+        keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN],
     },
     Layer { kind: "PSU_LIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
     Layer { kind: "AssociativeLIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
@@ -191,6 +200,7 @@ const LAYERS: &[Layer] = &[
             DETACHES,
             THRESHOLDS,
             RESTS,
+            STARTS,
             WHEN_AFTER,
             HEARS,
         ],
@@ -210,6 +220,7 @@ const LAYERS: &[Layer] = &[
             DETACHES,
             THRESHOLDS,
             RESTS,
+            STARTS,
             WHEN_AFTER,
             HEARS,
         ],
@@ -231,6 +242,7 @@ const LAYERS: &[Layer] = &[
             DETACHES,
             THRESHOLDS,
             RESTS,
+            STARTS,
             WHEN_AFTER,
             HEARS,
         ],
@@ -238,7 +250,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         kind: "SiLIF",
         sample: &[8],
-        keys: &[HIDDEN, STEP, A, B, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, WHEN_AFTER, HEARS],
+        keys: &[HIDDEN, STEP, A, B, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN_AFTER, HEARS],
     },
     Layer {
         kind: "CSiLIF",
@@ -253,6 +265,7 @@ const LAYERS: &[Layer] = &[
             DETACHES,
             THRESHOLDS,
             RESTS,
+            STARTS,
             WHEN_AFTER,
             HEARS,
         ],
@@ -273,6 +286,7 @@ const LAYERS: &[Layer] = &[
             DETACHES,
             THRESHOLDS,
             RESTS,
+            STARTS,
             WHEN_AFTER,
             HEARS,
         ],
@@ -293,6 +307,7 @@ const LAYERS: &[Layer] = &[
             DETACHES,
             THRESHOLDS,
             RESTS,
+            STARTS,
             WHEN_AFTER,
             HEARS,
         ],
@@ -311,6 +326,7 @@ const LAYERS: &[Layer] = &[
             DETACHES,
             THRESHOLDS,
             RESTS,
+            STARTS,
             WHEN_AFTER,
             HEARS,
         ],
@@ -318,7 +334,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         kind: "ParallelResetLIF",
         sample: &[8],
-        keys: &[HIDDEN, BETA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, WHEN, HEARS],
+        keys: &[HIDDEN, BETA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
     },
 ];
 

@@ -9,7 +9,7 @@ use crate::reference::{Case, Reference};
 use spiq::config::ModelConfig;
 use spiq::network::Network;
 use spiq::nn::{self, AdLif, Axes, Lif, Reset, RfSsm, Sequential, Surrogate};
-use spiq::random::{Key, Rngs};
+use spiq::random::{Key, Rngs, orthogonal};
 use spiq::{Array, DType, Tensor, TensorType, trace, value_and_grad};
 
 const FILE: &str = "neurons_adaptive";
@@ -133,6 +133,24 @@ fn numbers_that_are_drawn_lie_in_their_ranges() {
     }
 }
 
+#[test]
+fn orthogonal_weights_are_those_of_jax() {
+    let text = "[[layers]]\ntype = 'SE_adLIF'\nhidden_shape = [2, 2]\nrecurrent = true\nrecurrent_init = 'orthogonal'";
+    let mut rngs = Rngs::new(3);
+    let key = Rngs::new(3).params();
+    let got = &Sequential::from(&config(text)).init(&mut rngs)["core/layers/0/recurrent_w"];
+    assert_eq!(got.dims(), [2, 2, 2, 2]);
+    assert_eq!(got.to_f64(), orthogonal(key, &[4, 4]).to_f64());
+    // jax.nn.initializers.orthogonal()(jax.random.PRNGKey(7), (4, 4))
+    let wanted = [
+        [0.258_607_98, 0.606_673_12, 0.449_891_7, 0.602_218_45],
+        [0.352_748_27, -0.037_108_913, -0.800_159_63, 0.483_669_37],
+        [-0.846_801_34, -0.111_227_006, -0.055_536_06, 0.517_176_7],
+        [0.302_684_5, -0.786_256_43, 0.392_756_58, 0.368_680_36f32],
+    ];
+    check_close("q", &orthogonal(Key::new(7), &[4, 4]), &Array::new([4, 4], wanted.concat()).expect("q"), 1e-5);
+}
+
 /// What these neurons give for one neuron that is driven by these inputs.
 fn spikes(layer: Lif, inputs: &[f32]) -> Vec<f64> {
     let model = Sequential::new("core", [layer.into()]);
@@ -176,6 +194,10 @@ fn what_options_cannot_do_is_refused_with_its_line() {
         (
             "type = 'LIF'\nrefractory = 20000000",
             "`refractory` of layer 1 (LIF) is 20000000, but must be a number of steps",
+        ),
+        (
+            "type = 'LIF'\nrecurrent_init = 'orthogonal'",
+            "`recurrent_init` of layer 1 (LIF) says how weights start that are not there; set recurrent = true",
         ),
         ("type = 'RLIF'\nrecurrent = true", "unknown key `recurrent` in layer 1 (RLIF)"),
         ("type = 'adLIF'\na = 2.0", "`a` of layer 1 (adLIF) is 2, but must be from -1 to 1"),

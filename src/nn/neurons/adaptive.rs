@@ -23,7 +23,7 @@ neuron! {
     /// Ranges, over which they are drawn and to which they are clipped in use: alpha from e^(-1/5) to e^(-1/25), beta from
     /// e^(-1/30) to e^(-1/120), a from -1 to 1, b from 0 to 2. Units: alpha and beta are what is left after one time step.
     /// Source: Bittar and Garner 2022, doi:10.3389/fnins.2022.865897, and its code, github.com/idiap/sparch; with
-    /// `recurrent = true` its RadLIF, but for the first weights and the weights of neurons to themselves, which are zero there.
+    /// `recurrent = true` and `recurrent_init = "orthogonal"` its RadLIF, but for the weights of neurons to themselves, zero there.
     ///
     /// ```
     /// use spiq::nn::{AdLif, Layer};

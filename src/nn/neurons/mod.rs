@@ -28,7 +28,7 @@ pub use current_based::{CuBaLif, RCuBaLif};
 pub use integrate_and_fire::{If, Rif};
 pub use leaky_integrate::Li;
 pub use leaky_integrate_and_fire::{Lif, Rlif};
-pub use options::{Fires, Reset};
+pub use options::{Fires, RecurrentInit, Reset};
 pub use parallel_spiking_unit::PsuLif;
 pub use resonate_and_fire::{Brf, Rf};
 pub use surrogate::Surrogate;

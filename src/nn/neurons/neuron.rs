@@ -3,7 +3,7 @@
 
 use spiq_hlo::Tensor;
 
-use super::options::{Fires, Reset};
+use super::options::{Fires, RecurrentInit, Reset};
 use super::recurrence::{feedback, recurrent_parameter};
 use super::surrogate::Surrogate;
 use crate::nn::parameter::{Init, Parameter, State};
@@ -27,6 +27,7 @@ pub(super) struct Shared<'a> {
     pub refractory: Option<usize>,
     pub fires: Fires,
     pub recurrent: bool,
+    pub recurrent_init: RecurrentInit,
 }
 
 /// What sets one kind of neuron apart.
@@ -138,13 +139,17 @@ pub(super) fn check(neuron: &impl Neuron) -> Result<(), (&'static str, String)> 
     if let Some(steps) = shared.refractory.filter(|steps| !(1..=LONGEST).contains(steps)) {
         return Err(("refractory", format!("is {steps}, but must be a number of steps from 1 to {LONGEST}")));
     }
+    if !shared.recurrent && shared.recurrent_init != RecurrentInit::Small {
+        let reason = "says how weights start that are not there; set recurrent = true, or leave it out";
+        return Err(("recurrent_init", reason.into()));
+    }
     neuron.own_check()
 }
 
 /// The parameters: recurrent weights first, which draw a key, thresholds last, which draw none.
 pub(super) fn parameters(neuron: &impl Neuron) -> Vec<Parameter> {
     let shared = neuron.shared();
-    let recurrent = shared.recurrent.then(|| recurrent_parameter(shared.shape));
+    let recurrent = shared.recurrent.then(|| recurrent_parameter(shared.shape, shared.recurrent_init));
     let learned = || Parameter::new(THRESHOLD, shared.shape, Init::Constant(shared.threshold));
     recurrent.into_iter().chain(neuron.own_parameters()).chain(shared.learn_threshold.then(learned)).collect()
 }
@@ -268,6 +273,9 @@ macro_rules! neuron {
                     /// For how many steps after a spike a neuron rests: it does not fire and its potential stays as it is,
                     /// though other states go on. As with Norse's `LIFRefrac`, but that the count carries no gradient.
                     refractory: Option<usize> = None,
+                    /// How recurrent weights start.
+                    recurrent_init: $crate::nn::neurons::options::RecurrentInit =
+                        $crate::nn::neurons::options::RecurrentInit::Small,
                     /// Which potential a spike answers.
                     fires: $crate::nn::neurons::options::Fires = $crate::nn::neurons::options::Fires::$fires,
                 }
@@ -292,6 +300,7 @@ macro_rules! neuron {
                     refractory: self.refractory,
                     fires: self.fires,
                     recurrent: $recurrent,
+                    recurrent_init: self.recurrent_init,
                 }
             }
         }

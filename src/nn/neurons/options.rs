@@ -58,3 +58,13 @@ choice! {
         After = "after",
     }
 }
+
+choice! {
+    /// How the weights start by which neurons hear each other.
+    RecurrentInit: "\"small\" or \"orthogonal\"" {
+        /// Normal of deviation 0.01, cut at two of them: hardly there. Spyx's.
+        Small = "small",
+        /// An orthogonal matrix: as strong as the spikes themselves. That of sparch and SE-adLIF.
+        Orthogonal = "orthogonal",
+    }
+}

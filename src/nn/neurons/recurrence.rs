@@ -2,6 +2,7 @@
 
 use spiq_hlo::{DotDims, Tensor};
 
+use super::options::RecurrentInit;
 use crate::nn::parameter::{Init, Parameter};
 use crate::nn::step::Step;
 
@@ -9,8 +10,12 @@ use crate::nn::step::Step;
 pub(super) const RECURRENT: &str = "recurrent_w";
 
 /// Weights from each neuron to each.
-pub(super) fn recurrent_parameter(shape: &[usize]) -> Parameter {
-    Parameter::new(RECURRENT, [shape, shape].concat(), Init::TruncatedNormal(0.01))
+pub(super) fn recurrent_parameter(shape: &[usize], init: RecurrentInit) -> Parameter {
+    let init = match init {
+        RecurrentInit::Small => Init::TruncatedNormal(0.01),
+        RecurrentInit::Orthogonal => Init::Orthogonal,
+    };
+    Parameter::new(RECURRENT, [shape, shape].concat(), init)
 }
 
 /// What the layer's own spikes add to its input: all axes of a sample against the first half of the weights'. (Spyx's

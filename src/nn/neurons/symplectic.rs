@@ -17,8 +17,8 @@ neuron! {
     /// (w as it was for this step's u) likewise; parameters `tau_u`, `tau_w`, `a` and `b` [hidden_shape…]: where between their
     /// least (0) and greatest (1) value the time constants lie, and a and b from 0 to 1 and 0 to 2. All are drawn uniformly, and
     /// training keeps them in those ranges. Units: time constants in steps, alpha = e^(-1/tau_u), beta = e^(-1/tau_w). Source: Baronig et al. 2024, arXiv:2408.07517, and its code,
-    /// github.com/IGITUGraz/SE-adlif, whose defaults for SHD these are. There the neurons are `recurrent`, with orthogonal first
-    /// weights.
+    /// github.com/IGITUGraz/SE-adlif, whose defaults for SHD these are. There the neurons are `recurrent`, with
+    /// `recurrent_init = "orthogonal"`.
     ///
     /// ```
     /// use spiq::nn::{Layer, SeAdLif};
