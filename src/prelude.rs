@@ -16,9 +16,11 @@ pub use crate::display::{self, Curve};
 pub use crate::native;
 pub use crate::network::Network;
 pub use crate::nn::{
-    self, ActivityRegularization, Alif, AvgPool, Axes, Conv, CuBaLif, Dropout, Flatten, If, LayerNorm, Li, Lif, Linear,
-    MaxPool, Padding, PopulationCode, PsuLif, RCuBaLif, Readout, Rif, Rlif, SampleLoss, Sequential, SumPool, Surrogate,
-    integral_accuracy, integral_crossentropy, mse_spikerate, silence_reg, sparsity_reg,
+    self, ActivityRegularization, AdLif, Alif, AvgPool, Axes, BatchNorm, Brf, CAdLif, CSiLif, Conv, CuBaLif, Delay,
+    DelayedLinear, Dropout, Embed, Fires, Flatten, GroupNorm, If, LayerNorm, Li, Lif, Linear, MaxPool, Padding,
+    PopulationCode, PsuLif, RCuBaLif, Readout, RecurrentInit, Reset, Reshape, Rf, RfSsm, Rif, Rlif, RmsNorm,
+    SampleLoss, SeAdLif, Sequential, SiLif, Source, SumPool, Surrogate, TemporalConv, integral_accuracy,
+    integral_crossentropy, mse_spikerate, silence_reg, sparsity_reg,
 };
 pub use crate::notebook::{self, Show};
 pub use crate::optim::{GradientTransformation, adam, adamw, apply_updates, lion, sgd};

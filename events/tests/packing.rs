@@ -102,7 +102,7 @@ fn times_beyond_what_is_a_time_are_counted_and_long_recordings_keep_their_last_e
 fn what_is_made_up_has_limits_and_can_be_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.h5");
-    let made = MadeUp { samples: 10, events: 5, classes: 2, channels: 4, train: 0, seed: 0 };
+    let made = MadeUp { samples: 10, events: 5, classes: 2, channels: 4, train: 0, first: 0, seed: 0 };
     let said = |made: MadeUp| made.write(&path).unwrap_err().to_string();
     let trillion = 1_000_000_000_000;
     assert_eq!(
@@ -125,4 +125,19 @@ fn what_is_made_up_has_limits_and_can_be_stopped() {
     });
     assert_eq!(stopped.unwrap_err().to_string(), "stopped");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Files of one seed go together, as those of SHD do: other samples of the same classes.
+#[test]
+fn made_up_samples_from_another_number_are_those_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |first: usize, samples: usize| {
+        let path = folder.path().join(format!("{first}.h5"));
+        let made = MadeUp { samples, events: 50, classes: 3, channels: 40, train: samples, first, seed: 7 };
+        made.write(&path).unwrap();
+        open(&path).unwrap().map(|sample| sample.unwrap()).map(|s| (s.label, s.speaker, s.events)).collect::<Vec<_>>()
+    };
+    let whole = of(0, 12);
+    assert_eq!(of(5, 7), whole[5..]);
+    assert_ne!(whole[0], whole[5]);
 }

@@ -19,6 +19,8 @@ impl Augment {
             Augment::DropEventByArea { area_ratio } => frames.drop_by_area(key, area_ratio),
             Augment::EventDrop {} => frames.event_drop(key),
             Augment::RandomDropPixel { p } => frames.drop_pixel(key, p),
+            Augment::LowCut { max } => frames.low_cut(key, max),
+            Augment::SpectralDrop { p, max, knots } => frames.spectral_drop(key, p, max, knots),
             Augment::RandomFlipLR { p } => frames.flip(key, &[COLUMNS], p),
             Augment::RandomFlipUD { p } => frames.flip(key, &[ROWS], p),
             Augment::RandomFlipPolarity { p } => frames.flip(key, &[POLARITY], p),

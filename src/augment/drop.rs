@@ -1,7 +1,7 @@
 //! Events that are lost or added: by chance, in a span of time, in an area, everywhere. Knows nothing of moves.
 
 use spiq_events::Span;
-use spiq_hlo::{DType, Tensor};
+use spiq_hlo::{DType, Tensor, TensorType};
 
 use super::frames::{COLUMNS, Frames, POLARITY, ROWS, TIME, held};
 use crate::random::GraphKey;
@@ -41,6 +41,27 @@ impl Frames {
 
     pub(super) fn drop_pixel(&self, key: &GraphKey, p: f64) -> Tensor {
         self.without(&held(&key.bernoulli(&self.mask(&[0, ROWS, COLUMNS]), p)))
+    }
+
+    pub(super) fn low_cut(&self, key: &GraphKey, max: usize) -> Tensor {
+        let (whether, place) = key.pair();
+        let below = self.each(&held(&place.randint(DType::S32, &[self.size(0)], 1, max as i128 + 1)));
+        self.without(&self.places(COLUMNS).lt(&below).and(self.some(&whether, 0.5)))
+    }
+
+    pub(super) fn spectral_drop(&self, key: &GraphKey, p: f64, max: f64, knots: usize) -> Tensor {
+        let keys = key.split(3);
+        let heights = held(&keys[0].uniform(&[self.size(0), knots], 0.0, max as f32));
+        // How much of each knot is in each channel: 1 at its own, 0 at its neighbours' and beyond.
+        let columns = TensorType::new(DType::F32, [knots, self.size(COLUMNS)]);
+        let graph = self.x.graph();
+        let apart = (knots - 1) as f64 / self.size(COLUMNS).saturating_sub(1).max(1) as f64;
+        let distance = graph.iota(columns.clone(), 1) * apart - graph.iota(columns, 0);
+        let shares = (1.0 - distance.abs()).maximum(0.0);
+        let lost = heights.dot(&shares).reshape(&self.mask(&[0, COLUMNS]));
+        let draws = keys[1].uniform(self.x.dims(), 0.0, 1.0);
+        let thinned = self.without(&held(&draws.lt(held(&lost).broadcast_to(self.x.dims()))));
+        self.or_else(&self.some(&keys[2], p), &thinned)
     }
 
     pub(super) fn noise(&self, key: &GraphKey, rate: Span) -> Tensor {

@@ -46,6 +46,22 @@ named! {
         /// Probability.
         p: f64,
     }
+    /// In half of the samples the channels (columns) below one of the first `max` lose all events, as behind a microphone that passes
+    /// no low tones. Each sample draws where from all channels alike.
+    LowCut {
+        /// Channels, at most.
+        max: usize,
+    }
+    /// With probability p a sample loses elements with a probability that changes smoothly over channels (columns): on straight lines
+    /// between `knots` channels, for each of which it is drawn from 0 to `max`.
+    SpectralDrop {
+        /// Probability.
+        p: f64 = 0.5,
+        /// The largest probability that an element is lost.
+        max: f64 = 0.8,
+        /// Channels between which it is a straight line.
+        knots: usize = 6,
+    }
     /// Columns (channels) of a sample are reversed with probability p.
     RandomFlipLR {
         /// Probability.
@@ -126,6 +142,12 @@ impl Augment {
             | Augment::RandomFlipPolarity { p }
             | Augment::RandomTimeReversal { p, .. }
             | Augment::Blend { p } => self.wants("p", (0.0..=1.0).contains(p), "from 0 to 1"),
+            Augment::LowCut { max } => self.wants("max", *max >= 1, "at least 1"),
+            Augment::SpectralDrop { p, max, knots } => {
+                self.wants("p", (0.0..=1.0).contains(p), "from 0 to 1")?;
+                self.wants("max", (0.0..=1.0).contains(max), "from 0 to 1")?;
+                self.wants("knots", (2..=64).contains(knots), "from 2 to 64")
+            }
             Augment::TimeJitter { std } => {
                 self.wants("std", *std > 0.0 && *std <= LARGEST_DEVIATION, "above 0 and at most 10")
             }
@@ -146,6 +168,9 @@ impl Augment {
         match self {
             Augment::TimeShift { max } => self.stays(*max, time_steps, "time steps"),
             Augment::ChannelShift { max } => self.stays(*max, layout.columns, "channels"),
+            Augment::LowCut { max } => {
+                self.wants("max", *max < layout.columns, &format!("below the {} channels", layout.columns))
+            }
             Augment::SpatialShift { max } => {
                 self.has(layout.rows > 1, "rows and columns")?;
                 self.stays(*max, layout.rows.min(layout.columns), "pixels a side")

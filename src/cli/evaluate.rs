@@ -12,7 +12,7 @@ use spiq::nn::Readout;
 use spiq::pjrt::Client;
 use spiq::provenance::{Digest, Provenance};
 use spiq::ptq::quantize_weights;
-use spiq::train::{Checkpoint, Conditions, Evaluated, Operations, Record, evaluate, read_records};
+use spiq::train::{Checkpoint, Conditions, Counted, Evaluated, Operations, Record, evaluate, read_records};
 use spiq::{Array, Error, Result, table};
 
 use super::choice::Device;
@@ -28,12 +28,16 @@ Examples, after `spiq train --out runs/digits`:
 
 Samples are those of the data's test part; where it has none, all of them. The accuracy is the one that training printed.
 
-Synaptic operations are counted for each sample as NeuroBench does: products of a weight with an input, over all time steps, without
-biases. Where every input was 0, 1 or -1 they are accumulations (AC), else multiplications and accumulations (MAC). Dense are all
-of them, effective those in which neither weight nor input is zero.
+What is counted, and its names, are NeuroBench's. Synaptic operations are products of a weight with an input for a sample, over all
+time steps, without biases. Where every input of a layer was 0, 1 or -1 they are accumulations (AC), else multiplications and
+accumulations (MAC). Dense are all of them, effective those in which neither the weight, as the rules quantize it, nor the input is
+zero. Bytes are those of `spiq quantize`: int8 a byte, int4 half of one, ternary and int2 a quarter (2 bits), scales beside them,
+everything that no rule quantizes in f32.
 
-With --json: accuracy, per_class, confusion (rows: the class, columns: what it was taken for), spike_rates and synops by layer, count,
-cross_entropy, top_k, parameters, bits and bytes of them as they are stored.";
+With --json: accuracy, per_class, confusion (rows: the class, columns: what it was taken for), spike_rates by layer, count,
+cross_entropy, top_k; for a sample, spikes_per_sample, effective_macs, effective_acs, dense, and synops by layer;
+activation_sparsity, connection_sparsity: the parts of neurons' outputs and of weights that are zero; parameters, bits and bytes of
+them as they are stored, bytes_as_trained.";
 
 /// Tell how a trained network does: accuracy by class, confusion, spike rates, synaptic operations
 #[derive(Args, Debug)]
@@ -265,14 +269,6 @@ impl Memory {
     }
 }
 
-/// Sums over all layers: (dense, effective ACs, effective MACs).
-pub fn sums(synapses: &BTreeMap<String, Operations>) -> [f64; 3] {
-    let effective = |accumulates| {
-        synapses.values().filter(|layer| layer.accumulates == accumulates).map(|layer| layer.effective).sum::<f64>()
-    };
-    [synapses.values().map(|layer| layer.dense).sum(), effective(true), effective(false)]
-}
-
 /// What `--json` prints. Numbers of single precision have no more digits than they need, as in metrics.jsonl.
 #[derive(Serialize)]
 struct Printed<'a> {
@@ -284,10 +280,17 @@ struct Printed<'a> {
     top_k: Option<TopK>,
     cross_entropy: f64,
     spike_rates: &'a BTreeMap<String, f32>,
+    spikes_per_sample: f64,
+    activation_sparsity: Option<f64>,
+    connection_sparsity: Option<f64>,
+    effective_macs: f64,
+    effective_acs: f64,
+    dense: f64,
     synops: Synops<'a>,
     parameters: usize,
     bits: usize,
     bytes: usize,
+    bytes_as_trained: usize,
     params_file: &'a str,
     data: &'a str,
 }
@@ -300,9 +303,6 @@ struct TopK {
 
 #[derive(Serialize)]
 struct Synops<'a> {
-    dense: f64,
-    effective_acs: f64,
-    effective_macs: f64,
     layers: BTreeMap<&'a str, LayerSynops>,
 }
 
@@ -319,9 +319,9 @@ fn kind(layer: &Operations) -> &'static str {
 }
 
 fn json_of(evaluated: &Evaluated, memory: &Memory, top_k: Option<usize>, trained: &Trained, on: &str) -> String {
-    let [dense, effective_acs, effective_macs] = sums(&evaluated.synapses);
+    let counted = &evaluated.counted;
     let layer = |layer: &Operations| LayerSynops { kind: kind(layer), dense: layer.dense, effective: layer.effective };
-    let layers = evaluated.synapses.iter().map(|(path, ops)| (path.as_str(), layer(ops))).collect();
+    let layers = counted.synapses.iter().map(|(path, ops)| (path.as_str(), layer(ops))).collect();
     let printed = Printed {
         accuracy: evaluated.accuracy(),
         count: evaluated.count(),
@@ -330,10 +330,17 @@ fn json_of(evaluated: &Evaluated, memory: &Memory, top_k: Option<usize>, trained
         top_k: top_k.map(|k| TopK { k, accuracy: evaluated.top_k(k) }),
         cross_entropy: evaluated.cross_entropy,
         spike_rates: &evaluated.spike_rates,
-        synops: Synops { dense, effective_acs, effective_macs, layers },
+        spikes_per_sample: counted.spikes_per_sample(),
+        activation_sparsity: counted.activation_sparsity,
+        connection_sparsity: counted.connection_sparsity,
+        effective_macs: counted.effective_macs(),
+        effective_acs: counted.effective_acs(),
+        dense: counted.dense(),
+        synops: Synops { layers },
         parameters: memory.parameters,
         bits: 8 * memory.stored,
         bytes: memory.stored,
+        bytes_as_trained: memory.bytes,
         params_file: &trained.source,
         data: on,
     };
@@ -361,10 +368,16 @@ fn text_of(
     rows.extend([
         row("cross-entropy", format!("{:.4}", evaluated.cross_entropy)),
         row("parameters", format!("{}, {stored}", memory.parameters)),
-        row("of", trained.source.clone()),
-        row("on", on.to_owned()),
     ]);
-    let parts = [table::aligned(&[], &rows), by_class(evaluated), rates(evaluated), operations(evaluated)];
+    let zeros = |name: &str, part: Option<f64>| part.map(|part| row(name, trained::percent(part as f32)));
+    let counted = &evaluated.counted;
+    rows.extend(zeros("weights that are zero", counted.connection_sparsity));
+    rows.extend(zeros("outputs of neurons that are zero", counted.activation_sparsity));
+    if !counted.spikes.is_empty() {
+        rows.push(row("spikes a sample", format!("{:.1}", counted.spikes_per_sample())));
+    }
+    rows.extend([row("of", trained.source.clone()), row("on", on.to_owned())]);
+    let parts = [table::aligned(&[], &rows), by_class(evaluated), rates(evaluated), operations(counted)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -422,16 +435,15 @@ fn rates(evaluated: &Evaluated) -> String {
     if rows.is_empty() { String::new() } else { table::aligned(&["layer", "spikes a neuron and step"], &rows) }
 }
 
-fn operations(evaluated: &Evaluated) -> String {
+fn operations(counted: &Counted) -> String {
     let row = |name: &str, kind: &str, dense: f64, effective: f64| {
         let part = if dense > 0.0 { trained::percent((effective / dense) as f32) } else { "-".to_owned() };
         vec![name.to_owned(), kind.to_owned(), format!("{dense:.0}"), format!("{effective:.0}"), part]
     };
     let mut rows: Vec<Vec<String>> =
-        evaluated.synapses.iter().map(|(path, ops)| row(path, kind(ops), ops.dense, ops.effective)).collect();
+        counted.synapses.iter().map(|(path, ops)| row(path, kind(ops), ops.dense, ops.effective)).collect();
     if rows.len() > 1 {
-        let [dense, acs, macs] = sums(&evaluated.synapses);
-        rows.push(row("all", "", dense, acs + macs));
+        rows.push(row("all", "", counted.dense(), counted.effective_acs() + counted.effective_macs()));
     }
     if rows.is_empty() {
         String::new()

@@ -10,7 +10,7 @@ use spiq::native::{self, Target};
 use spiq::network::{Network, Pass};
 use spiq::optim::{OPTIMIZERS, Optimizer};
 use spiq::quant::{Mode, Rules};
-use spiq::{DType, Error, Function, Result, TensorType};
+use spiq::{DType, Error, Function, Result, TensorType, table};
 
 use super::argument::{calls, names};
 use super::choice::{Device, GradDtype, Numerics, Rounding};
@@ -107,7 +107,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .with_time_tile(arguments.time_tile);
     if arguments.report {
         let pass = Mode::from(arguments.mode);
-        return screen::print(&network.quantized(&x_type(arguments, &network), pass)?.report.to_string());
+        let report = network.quantized(&x_type(arguments, &network), pass)?.report;
+        return screen::print(&format!("{report}{}", beside_products(&network)));
     }
     let stage = arguments.stage.as_deref().map(Stage::named).transpose()?;
     let trains = arguments.step && stage.is_none_or(|stage| stage >= Stage::Grad);
@@ -128,6 +129,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (Some(target), _) => native::report_program(&Target::parse(target)?, &program, &source.whole()?)?.to_string(),
         (None, stage) => text(arguments, source, &program, stage.unwrap_or(Stage::Stablehlo))?,
     })
+}
+
+/// The parameters that no rule can quantize.
+fn beside_products(network: &Network) -> String {
+    let row = |(path, (kind, names)): (String, (&str, Vec<String>))| vec![path, kind.to_owned(), names.join(", ")];
+    let rows: Vec<Vec<String>> = network.beside_products().into_iter().map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\nf32 whatever the rules, since no product takes them:\n{}", table::aligned(&[], &rows))
 }
 
 /// The type of the input.
@@ -160,7 +171,7 @@ fn text(arguments: &Arguments, source: Source<'_>, program: &Program, stage: Sta
         }
         (Stage::Quantize, Source::Network { network, x, pass, .. }) => {
             // As comments, so that the whole is still a program.
-            let report = network.quantized(x, pass)?.report.to_string();
+            let report = format!("{}{}", network.quantized(x, pass)?.report, beside_products(network));
             let report: String = report.lines().map(|line| format!("// {line}\n")).collect();
             Ok(format!("{report}{}", pipeline.text(stage, arguments.locations)?))
         }

@@ -33,8 +33,9 @@ pub struct Learning {
     /// recipe's; constant with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "SCHEDULE", value_parser = calls(SCHEDULES, |text| of("sgd", text).map(drop)))]
     schedule: Option<String>,
-    /// Another learning rate, or other arguments of the optimizer, for the parameters whose path matches: 'group(path = "beta",
-    /// learning_rate = 0.01), group(path = "layers/0/.*", weight_decay = 0)'; the first match counts
+    /// Another learning rate, another schedule of it, or other arguments of the optimizer, for the parameters whose path matches:
+    /// 'group(path = "beta", learning_rate = 0.01, schedule = "cosine"), group(path = "layers/0/.*", weight_decay = 0)'; the first
+    /// match counts
     #[arg(long, value_name = "GROUPS")]
     group: Option<String>,
     /// Cut the gradients: a largest norm of all together, or one of these [default: none]

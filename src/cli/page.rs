@@ -7,7 +7,7 @@ use spiq::display::{Curve, Picture, confusion, curves_by_epoch};
 use spiq::provenance::key;
 use spiq::train::Record;
 
-use super::evaluate::{Examined, sums};
+use super::evaluate::Examined;
 use super::report::Run;
 use super::{reproduce, screen, trained};
 
@@ -163,7 +163,8 @@ fn results(runs: &[Run]) -> String {
         (
             "operations a sample",
             text(&|run| {
-                let [_, acs, macs] = sums(&run.examined.as_ref().ok()?.evaluated.synapses);
+                let counted = &run.examined.as_ref().ok()?.evaluated.counted;
+                let (acs, macs) = (counted.effective_acs(), counted.effective_macs());
                 let parts = [(acs, "AC"), (macs, "MAC")].into_iter().filter(|(count, _)| *count > 0.0);
                 Some(parts.map(|(count, kind)| format!("{count:.0} {kind}")).collect::<Vec<_>>().join(" + "))
             }),
@@ -286,7 +287,7 @@ fn layers(runs: &[Run]) -> String {
     let found = evaluated(runs);
     let mut paths = BTreeSet::new();
     for (_, examined) in &found {
-        paths.extend(examined.evaluated.spike_rates.keys().chain(examined.evaluated.synapses.keys()));
+        paths.extend(examined.evaluated.spike_rates.keys().chain(examined.evaluated.counted.synapses.keys()));
     }
     if paths.is_empty() {
         return String::new();
@@ -295,7 +296,7 @@ fn layers(runs: &[Run]) -> String {
         std::iter::once("layer".to_owned()).chain(found.iter().map(|(run, _)| run.name.clone())).collect();
     let cell = |path: &String, examined: &Examined| {
         let rate = examined.evaluated.spike_rates.get(path).map(|rate| format!("{rate:.4} spikes"));
-        let operations = examined.evaluated.synapses.get(path).map(|layer| {
+        let operations = examined.evaluated.counted.synapses.get(path).map(|layer| {
             let kind = if layer.accumulates { "AC" } else { "MAC" };
             format!("{:.0} of {:.0} {kind}", layer.effective, layer.dense)
         });

@@ -16,7 +16,7 @@ use spiq::{Error, ErrorKind, Result};
 
 use super::choice::Device;
 use super::learning::Chosen;
-use super::recipe::{CONSTANT, Name, Recipe};
+use super::recipe::{CONSTANT, Data, Name, Recipe};
 use super::recordings;
 use super::train::Arguments;
 use super::trained::{Trained, named_rules};
@@ -49,6 +49,7 @@ impl Plan {
         let chosen = flags(arguments)?.or(resumed.unwrap_or_default());
         let chosen = chosen.or(init.as_ref().filter(|_| begun.is_none()).map(of_network).unwrap_or_default());
         let recipe = recipe(arguments).recipe();
+        check_data(&recipe, &chosen)?;
         let chosen = in_full(chosen, &recipe, arguments);
         let missing = begun.as_ref().and_then(|begun| missing(begun, &chosen));
         let device = device(&chosen, begun.as_ref())?;
@@ -152,13 +153,25 @@ fn recipe(arguments: &Arguments) -> Name {
     arguments.recipe.or(of_data).unwrap_or(Name::Digits)
 }
 
+/// A recipe for files wants them named.
+fn check_data(recipe: &Recipe, chosen: &Provenance) -> Result<()> {
+    match recipe.data {
+        Data::Files { called, .. } if chosen.data_file.is_none() => Err(Error::input(format!(
+            "this recipe is for recordings in the layout of {called}: name those to train with --data and those to test with \
+             --test-data; `spiq data fetch` says how to get them"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// With the recipe for all that is still open.
 fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Provenance {
     // The recipe's rules belong to its model, its schedule and shifts to its model, data and optimizer together.
     let its_model = recipe.provenance().model;
     let own_model =
         arguments.model.is_some() || chosen.model.as_ref().is_some_and(|model| Some(model) != its_model.as_ref());
-    let own_data = arguments.data.is_some() && arguments.data != recipe.provenance().data_file;
+    let own_data =
+        recipe.data.is_built_in() && arguments.data.is_some() && arguments.data != recipe.provenance().data_file;
     let own_run =
         own_model || own_data || arguments.learning.optimizer.is_some() || arguments.learning.learning_rate.is_some();
     let mut rest = recipe.provenance();

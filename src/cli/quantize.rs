@@ -10,7 +10,7 @@ use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::predict::{Settings, calibrate};
 use spiq::provenance::{Provenance, key};
-use spiq::ptq::{Quantization, quantize_weights};
+use spiq::ptq::{Quantization, WeightReport, quantize_weights};
 use spiq::train::{Checkpoint, check_finite};
 use spiq::{Array, Result, table};
 
@@ -28,9 +28,13 @@ Example, after `spiq train`:
 The outputs of the second are those of the parameters themselves with the same rules, bit for bit.
 
 The file holds, for each weight that a rule quantizes, its values (PATH/qvalue: int8 in I8, float8 in F8_E4M3 or F8_E5M2, types of
-four bits and fewer packed into U8, the first value in the lowest bits), scales (PATH/scale) and zero points (PATH/zero_point);
+four bits and fewer packed into U8, the first value in the lowest bits; where that is smaller, only those that are not 0, with the
+number of zeros before each in PATH/gaps, 255 for as many zeros and no value), scales (PATH/scale) and zero points (PATH/zero_point);
 everything else as it is. Its metadata say the model, the rules and the type of each weight (qtype:PATH), and what those of the
 parameters say of their training.
+
+Normalization becomes a part of the weights before it (its factor of their scales, the rest a bias), as networks on a chip have it;
+an Identity stands where it was. --no-fold keeps it.
 
 Rules with act_static_scale need statistics: those that training left with the parameters, or new ones with --calibrate.";
 
@@ -51,6 +55,9 @@ pub struct Arguments {
     /// training [default: the statistics beside the parameters]
     #[arg(long, value_name = "DATA")]
     calibrate: Option<PathBuf>,
+    /// Keep normalization as layers of its own, instead of taking it into the weights before it
+    #[arg(long)]
+    no_fold: bool,
     /// How numbers are rounded [default: as they were in training]
     #[arg(long, value_enum)]
     numerics: Option<Numerics>,
@@ -98,13 +105,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(inputs) = inputs {
         params.extend(calibrated(arguments, &trained.provenance, &client, &network, &params, &inputs)?);
     }
+    // Rules are what one quantizes by, and folding is what this command does.
+    let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
+    trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) }, open);
+    let (network, params) = match arguments.no_fold {
+        true => (network, params),
+        false => {
+            let (network, folded) = network.folded(&params);
+            for (gone, into) in &folded.pairs {
+                screen::note(&format!("{gone} became a part of {into}"));
+            }
+            (network, folded.params)
+        }
+    };
     let mut quantization = quantize_weights(&client, &network, &params)?;
     // The network is as it is now; how its parameters came about stays as it was.
     Provenance::of_network(&network).or(trained.provenance.clone()).write(&mut quantization.file.metadata);
     quantization.file.write(&arguments.output)?;
-    // Rules are what one quantizes by.
-    let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
-    trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) }, open);
     screen::print(&shown(&quantization, &arguments.output))
 }
 
@@ -134,7 +151,7 @@ fn calibrated(
 
 fn shown(quantization: &Quantization, output: &Path) -> String {
     let size = |bytes: usize| screen::bytes(bytes as u64);
-    let row = |row: &spiq::ptq::WeightReport| {
+    let row = |row: &WeightReport| {
         vec![
             row.path.clone(),
             row.qtype.to_string(),
@@ -145,6 +162,13 @@ fn shown(quantization: &Quantization, output: &Path) -> String {
         ]
     };
     let mut rows: Vec<Vec<String>> = quantization.weights.iter().map(row).collect();
+    let [before, after] = [|row: &WeightReport| row.before, |row: &WeightReport| row.after]
+        .map(|of| quantization.weights.iter().map(of).sum::<usize>());
+    if quantization.after > after {
+        // Biases, decays, parameters of norms; and the statistics of static scales.
+        let rest = [quantization.before - before, quantization.after - after].map(size);
+        rows.push(vec!["all others, as they were".into(), String::new(), rest[0].clone(), rest[1].clone()]);
+    }
     rows.push(vec!["all arrays".into(), String::new(), size(quantization.before), size(quantization.after)]);
     let head = ["weight", "type", "before", "after", "largest error", "error (rms, relative)"];
     format!("{}\n{}: {} written\n", table::aligned(&head, &rows), output.display(), size(quantization.after))

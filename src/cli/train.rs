@@ -279,7 +279,7 @@ fn table(summary: &Summary, options: &Options) -> String {
     rows.extend([
         row("seconds", format!("{:.2}", summary.seconds)),
         row("steps", summary.steps.to_string()),
-        row("steps per second", format!("{:.0}", summary.steps_per_second)),
+        row("steps per second", per_second(summary.steps_per_second)),
     ]);
     for (path, rate) in &summary.spike_rates {
         rows.push(row(&format!("spikes a neuron and step, {path}"), format!("{rate:.4}")));
@@ -288,4 +288,9 @@ fn table(summary: &Summary, options: &Options) -> String {
         rows.push(row(if i == 0 { "files" } else { "" }, file.display().to_string()));
     }
     format!("\n{}", table::aligned(&[], &rows))
+}
+
+/// Whole numbers, but of slow steps two digits after the point.
+fn per_second(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.2}") } else { format!("{rate:.0}") }
 }

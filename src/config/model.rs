@@ -106,7 +106,8 @@ impl ModelConfig {
     /// axes where that fits, else of different sizes.
     pub fn input_shape(&self) -> Vec<usize> {
         let open = self.known_input().unwrap_or_else(|_| self.first_takes());
-        filled(&|shape| self.shapes(shape).is_ok(), &open).unwrap_or_else(|| open.iter().map(|&known| known.max(1)).collect())
+        filled(&|shape| self.shapes(shape).is_ok(), &open)
+            .unwrap_or_else(|| open.iter().map(|&known| known.max(1)).collect())
     }
 
     /// Size of the last axis of the last layer's output: for a classifier, the number of classes.

@@ -1,6 +1,7 @@
 //! A model with its rules, as a program: from the two files a user writes to the function that is compiled. Knows nothing
 //! of training.
 
+mod fold;
 mod forward;
 mod gradient;
 mod pass;
@@ -8,6 +9,7 @@ mod sizes;
 mod statistics;
 mod training;
 
+pub use fold::{Folded, fold};
 pub use forward::{Forward, MODEL_KEY, NOISE_KEY};
 pub use pass::Pass;
 
@@ -80,6 +82,15 @@ impl Network {
         Network { precision, ..self }
     }
 
+    /// The same network with each normalization taken into the weights before it, where that is possible; see [`fold`].
+    /// `params` holds parameters and running statistics by path; what else it holds stays.
+    #[must_use]
+    pub fn folded(self, params: &BTreeMap<String, Array>) -> (Network, Folded) {
+        let folded = fold(&self.config, params);
+        let (config, model) = (folded.model.clone(), Sequential::from(&folded.model));
+        (Network { config, model, ..self }, folded)
+    }
+
     /// The same network in which nothing is quantized.
     #[must_use]
     pub fn without_rules(self) -> Network {
@@ -132,6 +143,11 @@ impl Network {
         self.model.limits()
     }
 
+    /// Types of all arrays that a network is: parameters, and running statistics of layers, by path.
+    pub fn array_types(&self) -> BTreeMap<String, TensorType> {
+        self.parameter_types().into_iter().chain(self.running_types()).collect()
+    }
+
     /// Types of the running statistics of layers by path.
     pub fn running_types(&self) -> BTreeMap<String, TensorType> {
         self.model.statistic_types()
@@ -146,6 +162,26 @@ impl Network {
     #[track_caller]
     pub(crate) fn operations(&self, weights: &Tensors, counts: &Tensors) -> Tensors {
         self.model.operations(weights, counts)
+    }
+
+    /// The paths of the weights of synapses, biases not among them.
+    pub(crate) fn synaptic_weights(&self) -> Vec<String> {
+        self.model.synaptic_weights()
+    }
+
+    /// What stays f32 whatever the rules say, by the path of its layer: the kind of the layer, and which of its parameters are of no
+    /// product, as biases, decays, and all parameters of norms are.
+    pub fn beside_products(&self) -> BTreeMap<String, (&'static str, Vec<String>)> {
+        let weights = self.synaptic_weights();
+        let mut found = BTreeMap::new();
+        for (path, layer) in self.model.paths() {
+            let names = layer.parameters().into_iter().map(|parameter| parameter.name);
+            let beside: Vec<String> = names.filter(|name| !weights.contains(&format!("{path}/{name}"))).collect();
+            if !beside.is_empty() {
+                found.insert(path, (layer.kind(), beside));
+            }
+        }
+        found
     }
 
     /// Initial parameters and running statistics by path: those of flax and Spyx for this seed.

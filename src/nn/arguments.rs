@@ -94,7 +94,7 @@ macro_rules! layer {
         }
 
         impl $Name {
-            pub(in crate::nn) const KIND: $crate::nn::arguments::Kind = $crate::nn::arguments::Kind {
+            pub(crate) const KIND: $crate::nn::arguments::Kind = $crate::nn::arguments::Kind {
                 name: $kind,
                 keys: &["type", $($(stringify!($needed),)*)? $($(stringify!($taken),)*)?],
                 read: |fields| {

@@ -99,13 +99,31 @@ impl Layer for BatchNorm {
         scale.into_iter().chain(bias).collect()
     }
     fn statistics(&self) -> Vec<Parameter> {
-        [("mean", 0.0), ("var", 1.0)].map(|(name, start)| Parameter::new(name, self.dims(), Init::Constant(start))).to_vec()
+        [("mean", 0.0), ("var", 1.0)]
+            .map(|(name, start)| Parameter::new(name, self.dims(), Init::Constant(start)))
+            .to_vec()
     }
     fn takes(&self) -> Vec<usize> {
         vec![self.num_features]
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
         Ok([before_features(self.num_features, input)?, &[self.num_features]].concat())
+    }
+    fn affine(&self, of: &dyn Fn(&str) -> Option<Vec<f32>>) -> Option<[Vec<f32>; 2]> {
+        if self.time_steps.is_some() {
+            return None;
+        }
+        let given = |wanted: bool, name: &str, absent: f32| match wanted {
+            true => of(name),
+            false => Some(vec![absent; self.num_features]),
+        };
+        let [mean, variance] = [of("mean")?, of("var")?];
+        let (scale, bias) = (given(self.use_scale, "scale", 1.0)?, given(self.use_bias, "bias", 0.0)?);
+        let deviation = |variance: &f32| (variance + self.epsilon as f32).sqrt();
+        let factor: Vec<f32> =
+            variance.iter().zip(scale).map(|(variance, scale)| scale / deviation(variance)).collect();
+        let summand = factor.iter().zip(mean).zip(bias).map(|((factor, mean), bias)| bias - mean * factor).collect();
+        Some([factor, summand])
     }
     fn spans_time(&self) -> bool {
         true

@@ -1,5 +1,7 @@
 //! Convolutions over one or two axes. Knows nothing of time and neurons.
 
+use std::sync::Arc;
+
 use spiq_hlo::{ConvDims, Convolution, Tensor};
 
 use super::arguments::{described, layer};
@@ -133,6 +135,9 @@ impl Layer for Conv {
         let kernel = Parameter::new("kernel", [&self.kernel_size, &features[..]].concat(), Init::LecunNormal);
         let bias = Parameter::new("bias", [self.out_features], Init::Zeros);
         if self.use_bias { vec![kernel, bias] } else { vec![kernel] }
+    }
+    fn with_bias(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Conv { use_bias: true, ..self.clone() }))
     }
     fn synapses(&self) -> Option<Synapses> {
         Some(Synapses::OfInput)

@@ -9,7 +9,7 @@ use super::step::Step;
 layer! {
     /// Sets elements to zero at random and divides the others by the probability to stay; only while training.
     ///
-    /// Each time step draws anew, from a key of its own ([`Step::key`]). Shapes: x [B, …] to the same. Source:
+    /// Each time step draws anew, from a key of its own ([`Step::key`]), unless all steps are to be the same. Shapes: x [B, …] to the same. Source:
     /// `flax.nnx.Dropout`, whose mask this is for the same key. (flax's layer takes a key of the parameters' stream when it is
     /// made with `rngs`; this one takes none, so initial values are those of a model whose dropout is made without.)
     ///
@@ -25,6 +25,8 @@ layer! {
         takes {
             /// Axes along which all elements share their fate, the batch being axis 0; from the end if negative.
             broadcast_dims: Vec<i64> = Vec::new(),
+            /// Whether all time steps of a sample lose the same elements, as SpikingJelly's layer has it.
+            same_for_all_steps: bool = false,
         }
     }
 }
@@ -60,14 +62,23 @@ impl Layer for Dropout {
     fn draws(&self) -> bool {
         self.rate > 0.0
     }
+    fn spans_time(&self) -> bool {
+        self.same_for_all_steps
+    }
+    fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
+        self.step(at, x)
+    }
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
-        let (Some(axes), true) = (axes_of(&self.broadcast_dims, x.rank()), self.draws()) else { return x.clone() };
+        let rank = x.rank() - usize::from(self.same_for_all_steps && !x.is_poison());
+        let (Some(axes), true) = (axes_of(&self.broadcast_dims, rank), self.draws()) else { return x.clone() };
         let Some(key) = at.key() else { return x.clone() };
         if self.rate == 1.0 {
             return x.zeros_like();
         }
+        // Time stands before the axes of a step.
+        let first = usize::from(self.same_for_all_steps);
         let mut dims = x.dims().to_vec();
-        axes.into_iter().for_each(|axis| dims[axis] = 1);
+        axes.into_iter().map(|axis| axis + first).chain(0..first).for_each(|axis| dims[axis] = 1);
         let stays = 1.0 - self.rate;
         key.bernoulli(&dims, stays).broadcast_to(x.dims()).select(&(x / stays), &x.zeros_like())
     }

@@ -1,6 +1,7 @@
 //! What a layer is: declared parameters and state, shapes, one step. Knows no particular layer.
 
 use std::fmt;
+use std::sync::Arc;
 
 use spiq_hlo::Tensor;
 
@@ -86,6 +87,18 @@ pub trait Layer: fmt::Debug + Send + Sync {
 
     /// What the layer's weights are multiplied with, where it has synapses: a matrix or a window of them.
     fn synapses(&self) -> Option<Synapses> {
+        None
+    }
+
+    /// The same layer with a bias, where it multiplies with a parameter `kernel` whose last axis is that of its output.
+    fn with_bias(&self) -> Option<Arc<dyn Layer>> {
+        None
+    }
+
+    /// A factor and a summand for each feature, `[features]` each, where all that the layer does after training is
+    /// `x * factor + summand`. `of` gives its parameters and running statistics by name.
+    fn affine(&self, of: &dyn Fn(&str) -> Option<Vec<f32>>) -> Option<[Vec<f32>; 2]> {
+        let _ = of;
         None
     }
 

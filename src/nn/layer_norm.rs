@@ -1,15 +1,12 @@
 //! Normalization over the features of each sample. Knows nothing of time and neurons.
 
 use spiq_hlo::Tensor;
-use toml::Value;
-use toml::de::DeValue;
 
-use super::arguments::{Argument, described, layer};
-use super::dropout::axes_of;
+use super::arguments::{described, layer};
 use super::layer::Layer;
+use super::normalization::{AxisList, Moments, NormAxes, check_epsilon, sizes_of};
 use super::parameter::{Init, Parameter};
 use super::step::Step;
-use crate::fields::Field;
 
 layer! {
     /// Each sample less its mean, divided by its deviation, then scaled and shifted by learnt numbers for each feature.
@@ -44,44 +41,21 @@ layer! {
     }
 }
 
-/// One axis or several; in a file a number or a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AxisList(pub Vec<i64>);
-
-impl Field for AxisList {
-    const WHAT: &'static str = "the number of an axis or a list of them";
-    fn read(value: &DeValue<'_>) -> Option<AxisList> {
-        i64::read(value).map(|axis| vec![axis]).or_else(|| Vec::read(value)).map(AxisList)
-    }
-}
-
-impl Argument for AxisList {
-    fn write(&self) -> Option<Value> {
-        self.0.write()
-    }
-}
-
 impl LayerNorm {
     /// A layer with flax's defaults.
     pub fn new(num_features: usize) -> LayerNorm {
         LayerNorm::with_defaults(num_features)
     }
 
-    /// The axes to reduce and those of the features in a batch of this rank; `None` when they are no axes of it.
-    fn axes(&self, rank: usize) -> Option<(Vec<usize>, Vec<usize>)> {
-        let axes = (axes_of(&self.reduction_axes.0, rank)?, axes_of(&self.feature_axes.0, rank)?);
-        let once = |axes: &[usize]| axes.iter().enumerate().all(|(i, axis)| !axes[..i].contains(axis));
-        let of_samples = !axes.0.contains(&0) && !axes.1.contains(&0);
-        (of_samples && once(&axes.0) && once(&axes.1) && axes.1.is_sorted()).then_some(axes)
+    fn axes(&self) -> NormAxes<'_> {
+        NormAxes { reduced: &self.reduction_axes, features: &self.feature_axes, num_features: self.num_features }
     }
 }
 
 impl Layer for LayerNorm {
     described!();
     fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.epsilon < 0.0 {
-            return Err(("epsilon", format!("is {}, but must be 0 or more", self.epsilon)));
-        }
+        check_epsilon(self.epsilon)?;
         if !self.use_scale && !self.use_bias && self.feature_axes.0 != [-1] {
             return Err(("feature_axes", "is of scale and bias, and the layer has neither; leave it out".to_owned()));
         }
@@ -93,36 +67,15 @@ impl Layer for LayerNorm {
         scale.into_iter().chain(bias).collect()
     }
     fn takes(&self) -> Vec<usize> {
-        if self.feature_axes.0 == [-1] { vec![self.num_features] } else { Vec::new() }
+        self.axes().takes()
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        let Some((_, features)) = self.axes(input.len() + 1) else {
-            let (reduced, features) = (&self.reduction_axes.0, &self.feature_axes.0);
-            return Err(format!(
-                "takes samples with the axes {reduced:?} and, in this order, {features:?}, each once, not the batch"
-            ));
-        };
-        let sizes: Vec<usize> = features.iter().map(|axis| input[axis - 1]).collect();
-        let count = sizes.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-        match count == Some(self.num_features) || count == Some(0) {
-            true => Ok(input.to_vec()),
-            false => Err(format!("takes {} features", self.num_features)),
-        }
+        self.axes().output(input)
     }
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
-        let Some((reduced, features)) = self.axes(x.rank()) else { return x.clone() };
-        let kept = |axes: &[usize]| -> Vec<usize> {
-            x.dims().iter().enumerate().map(|(axis, &size)| if axes.contains(&axis) { 1 } else { size }).collect()
-        };
-        let mean_of = |t: &Tensor| t.reduce_mean(&reduced).reshape(&kept(&reduced));
-        let mean = mean_of(x);
-        let centred = x - &mean;
-        let variance = match self.use_fast_variance {
-            true => (mean_of(&(x * x)) - &mean * &mean).maximum(0.0),
-            false => mean_of(&(&centred * &centred)),
-        };
-        let others: Vec<usize> = (0..x.rank()).filter(|axis| !features.contains(axis)).collect();
-        let learnt = |name: &str| at.parameter(name).reshape(&kept(&others));
+        let Some((reduced, features)) = self.axes().of_rank(x.rank()) else { return x.clone() };
+        let Moments { centred, variance } = Moments::of(x, &reduced, self.use_fast_variance);
+        let learnt = |name: &str| at.parameter(name).reshape(&sizes_of(x, &features));
         let factor = (variance + self.epsilon).rsqrt();
         let y = if self.use_scale { centred * (factor * learnt("scale")) } else { centred * factor };
         if self.use_bias { y + learnt("bias") } else { y }

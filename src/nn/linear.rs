@@ -1,5 +1,7 @@
 //! A matrix product with an optional bias. Knows nothing of time and neurons.
 
+use std::sync::Arc;
+
 use spiq_hlo::Tensor;
 
 use super::arguments::{described, layer};
@@ -60,6 +62,9 @@ impl Layer for Linear {
     }
     fn takes_booleans(&self) -> bool {
         true
+    }
+    fn with_bias(&self) -> Option<Arc<dyn Layer>> {
+        Some(Arc::new(Linear { use_bias: true, ..self.clone() }))
     }
     fn synapses(&self) -> Option<Synapses> {
         Some(Synapses::OfInput)

@@ -23,86 +23,92 @@
 //! ```
 
 mod activity;
-mod adaptive_threshold;
 mod arguments;
 mod axes;
 mod batch_norm;
 mod conv;
-mod current_based;
-mod decay;
 mod delays;
 mod dropout;
+mod embed;
 mod flatten;
-mod integrate_and_fire;
+mod group_norm;
+mod identity;
 mod join;
 mod layer;
 mod layer_norm;
-mod leaky_integrate;
-mod leaky_integrate_and_fire;
 mod linear;
 mod losses;
+mod neurons;
+mod normalization;
 mod padding;
-mod parallel_spiking_unit;
 mod parameter;
 mod pool;
-mod recurrent;
 mod regularizers;
+mod reshape;
+mod rms_norm;
 mod run;
 mod sequential;
 mod step;
-mod surrogate;
 mod synapses;
 mod trace;
 mod wiring;
 
 pub use activity::{ActivityRegularization, huber_loss, silence_reg, sparsity_reg, sparsity_reg_with};
-pub use adaptive_threshold::Alif;
 pub(crate) use axes::letters;
 pub use axes::{Axes, Axis, Named};
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
-pub use current_based::CuBaLif;
-pub use delays::{Delay, DelayedLinear};
+pub use delays::{Delay, DelayedLinear, TemporalConv};
 pub use dropout::Dropout;
+pub use embed::Embed;
 pub use flatten::{Flatten, PopulationCode};
-pub use integrate_and_fire::If;
+pub use group_norm::GroupNorm;
+pub use identity::Identity;
 pub use join::{Add, Concatenate};
 pub use layer::{Layer, Synapses};
-pub use layer_norm::{AxisList, LayerNorm};
-pub use leaky_integrate::Li;
-pub use leaky_integrate_and_fire::Lif;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use losses::*;
+pub use neurons::{
+    AdLif, Alif, Brf, CAdLif, CSiLif, CuBaLif, Fires, If, Li, Lif, PsuLif, RCuBaLif, RecurrentInit, Reset, Rf, RfSsm,
+    Rif, Rlif, SeAdLif, SiLif, Surrogate,
+};
+pub use normalization::AxisList;
 pub use padding::Padding;
-pub use parallel_spiking_unit::PsuLif;
 pub use parameter::{Init, Parameter, State};
 pub use pool::{AvgPool, MaxPool, SumPool};
-pub use recurrent::{RCuBaLif, Rif, Rlif};
 pub use regularizers::{MakeRegularizer, REGULARIZERS, Regularizer};
+pub use reshape::Reshape;
+pub use rms_norm::RmsNorm;
 pub use run::{Outcome, Run, constants, run, run_from};
 pub use sequential::Sequential;
 pub use step::Step;
-pub use surrogate::Surrogate;
 pub(crate) use trace::{KEY, Traced, Wanted, X};
-pub use wiring::{Source, Wiring};
 pub(crate) use wiring::{Misfit, shapes, shown};
+pub use wiring::{Source, Wiring};
 
 use arguments::Kind;
 
 /// The layers that a file may name, in the order in which a message lists them.
-pub(crate) const KINDS: [Kind; 25] = [
+pub(crate) const KINDS: [Kind; 40] = [
     Linear::KIND,
     DelayedLinear::KIND,
+    TemporalConv::KIND,
     Delay::KIND,
     Conv::KIND,
     SumPool::KIND,
     AvgPool::KIND,
     MaxPool::KIND,
     Flatten::KIND,
+    Reshape::KIND,
+    Embed::KIND,
     LayerNorm::KIND,
+    GroupNorm::KIND,
+    RmsNorm::KIND,
     BatchNorm::KIND,
     Add::KIND,
     Concatenate::KIND,
+    Identity::KIND,
     Dropout::KIND,
     ActivityRegularization::KIND,
     PopulationCode::KIND,
@@ -117,4 +123,14 @@ pub(crate) const KINDS: [Kind; 25] = [
     PsuLif::KIND,
     // Spyx's other name for the same neuron.
     Kind { name: "AssociativeLIF", ..PsuLif::KIND },
+    AdLif::KIND,
+    CAdLif::KIND,
+    SeAdLif::KIND,
+    SiLif::KIND,
+    CSiLif::KIND,
+    Rf::KIND,
+    Brf::KIND,
+    RfSsm::KIND,
+    // Step by step it is that neuron.
+    Kind { name: "ParallelResetLIF", ..Lif::KIND },
 ];

@@ -2,7 +2,9 @@
 
 use spiq_hlo::{Array, DType, TensorType};
 
-use crate::random::{Rngs, he_uniform, lecun_normal, ones, spyx_beta, truncated_normal, zeros};
+use crate::random::{
+    Rngs, embedding_normal, he_uniform, lecun_normal, ones, orthogonal, spyx_beta, truncated_normal, zeros,
+};
 
 /// A parameter of a layer: a name, a shape, initial values.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,10 +46,14 @@ impl Parameter {
 pub enum Init {
     /// [`lecun_normal`], flax's default for kernels. Takes a key.
     LecunNormal,
+    /// [`embedding_normal`], flax's default for embeddings. Takes a key.
+    EmbeddingNormal,
     /// [`spyx_beta`], Spyx's default for decays. Takes a key.
     SpyxBeta,
     /// [`truncated_normal`] of this deviation, Spyx's default for recurrent weights. Takes a key.
     TruncatedNormal(f32),
+    /// [`orthogonal`], flax's and PyTorch's. Takes a key.
+    Orthogonal,
     /// Between two bounds, all values alike (`jax.random.uniform`). Takes a key.
     Uniform(f64, f64),
     /// [`he_uniform`], PyTorch's `kaiming_uniform_` for ReLU. Takes a key.
@@ -58,6 +64,8 @@ pub enum Init {
     Ones,
     /// One number everywhere. Takes no key.
     Constant(f64),
+    /// 0, this number, twice this number, … Takes no key.
+    Multiples(f64),
 }
 
 impl Init {
@@ -65,14 +73,20 @@ impl Init {
     pub fn draw(self, rngs: &mut Rngs, dims: &[usize]) -> Array {
         match self {
             Init::LecunNormal => lecun_normal(rngs.params(), dims),
+            Init::EmbeddingNormal => embedding_normal(rngs.params(), dims),
             Init::SpyxBeta => spyx_beta(rngs.params(), dims),
             Init::TruncatedNormal(deviation) => truncated_normal(rngs.params(), dims, deviation),
+            Init::Orthogonal => orthogonal(rngs.params(), dims),
             Init::Uniform(low, high) => {
                 let count = dims.iter().product();
                 let values = rngs.params().uniform(count, low as f32, high as f32);
                 Array::new(dims, values).expect("as many values as elements")
             }
             Init::HeUniform => he_uniform(rngs.params(), dims),
+            Init::Multiples(of) => {
+                let values: Vec<f32> = (0..dims.iter().product()).map(|i| (of * i as f64) as f32).collect();
+                Array::new(dims, values).expect("as many values as elements")
+            }
             Init::Zeros => {
                 rngs.params();
                 zeros(dims)

@@ -178,12 +178,7 @@ impl Sequential {
     }
 
     /// Some layers in one loop over time: sequences [T, B, …] to those of the outputs that later layers read.
-    fn looped(
-        &self,
-        at: &mut Step<'_>,
-        layers: &Range<usize>,
-        outside: &[(Source, Tensor)],
-    ) -> Vec<(Source, Tensor)> {
+    fn looped(&self, at: &mut Step<'_>, layers: &Range<usize>, outside: &[(Source, Tensor)]) -> Vec<(Source, Tensor)> {
         let (graph, path) = (at.graph.clone(), at.path.clone());
         let own = |path: &&String| {
             let rest = path.strip_prefix(&at.path).unwrap_or_default();

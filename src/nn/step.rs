@@ -145,8 +145,7 @@ impl Step<'_> {
     /// steps at once counts as one of the last step that there can be, 2³² - 1.
     #[track_caller]
     pub fn key(&mut self) -> Option<GraphKey> {
-        let [last, count] =
-            [u32::MAX, self.model.drawn].map(|number| self.graph.scalar(DType::U32, f64::from(number)));
+        let [last, count] = [u32::MAX, self.model.drawn].map(|number| self.graph.scalar(DType::U32, f64::from(number)));
         self.model.drawn += 1;
         let key = self.model.key.as_ref()?;
         let key = if self.model.whole { key.fold_in(&last) } else { key.clone() };

@@ -16,13 +16,32 @@ impl Sequential {
     #[track_caller]
     pub(crate) fn operations(&self, weights: &Tensors, counts: &Tensors) -> Tensors {
         let mut operations = BTreeMap::new();
-        for (i, layer) in self.layers().iter().enumerate() {
-            let path = format!("{}/layers/{i}", self.name());
-            if let (Some(synapses), Some(counts)) = (layer.synapses(), counts.get(&path)) {
-                operations.insert(path.clone(), of_layer(layer.as_ref(), synapses, &path, weights, counts));
+        for (path, layer, synapses) in self.with_synapses() {
+            if let Some(counts) = counts.get(&path) {
+                operations.insert(path.clone(), of_layer(layer, synapses, &path, weights, counts));
             }
         }
         operations
+    }
+
+    /// The paths of the weights of synapses, biases not among them.
+    pub(crate) fn synaptic_weights(&self) -> Vec<String> {
+        let of = |(path, _, synapses): (String, &dyn Layer, Synapses)| match synapses {
+            Synapses::OfInput => format!("{path}/kernel"),
+            Synapses::OfOwnSpikes(name) => format!("{path}/{name}"),
+        };
+        self.with_synapses().map(of).collect()
+    }
+
+    /// The layers with synapses and their paths.
+    fn with_synapses(&self) -> impl Iterator<Item = (String, &dyn Layer, Synapses)> {
+        self.paths().filter_map(|(path, layer)| Some((path, layer, layer.synapses()?)))
+    }
+
+    /// The layers and their paths.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (String, &dyn Layer)> {
+        let layers = self.layers().iter().enumerate();
+        layers.map(|(i, layer)| (format!("{}/layers/{i}", self.name()), layer.as_ref()))
     }
 }
 

@@ -117,11 +117,7 @@ impl Misfit {
 }
 
 /// The shape of one sample after each layer; sizes of 0 are not known yet.
-pub(crate) fn shapes(
-    layers: &[Arc<dyn Layer>],
-    wiring: &Wiring,
-    input: &[usize],
-) -> Result<Vec<Vec<usize>>, Misfit> {
+pub(crate) fn shapes(layers: &[Arc<dyn Layer>], wiring: &Wiring, input: &[usize]) -> Result<Vec<Vec<usize>>, Misfit> {
     let mut all: Vec<Vec<usize>> = Vec::new();
     for (place, layer) in layers.iter().enumerate() {
         let shape = |source: &Source| match source {

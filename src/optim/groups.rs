@@ -1,7 +1,7 @@
 //! What is other for some parameters than for the rest, as a command line gives it.
 
-use super::optimizer::check_rate;
-use super::schedule::Schedule;
+use super::optimizer::{check_rate, scheduled};
+use super::schedule::{Planned, Steps};
 use super::table::{OPTIMIZERS, OfRate};
 use super::transformation::GradientTransformation;
 use crate::by_path::PathPattern;
@@ -19,6 +19,8 @@ pub(super) struct Groups {
 struct Group {
     pattern: PathPattern,
     learning_rate: Option<f64>,
+    /// How its rate goes on, where it is not as the others do.
+    schedule: Option<Planned>,
     make: OfRate,
 }
 
@@ -43,13 +45,20 @@ impl Groups {
             group.text("path")?.ok_or_else(|| group.error("needs `path`, a pattern of the parameters' paths"))?;
         let learning_rate = group.optional("learning_rate", NOT_NEGATIVE)?;
         learning_rate.map_or(Ok(()), check_rate)?;
+        let schedule = group.text("schedule")?.map(|text| scheduled(&text)).transpose()?;
+        let schedule = schedule.map(|(_, plan)| plan);
         let (row, whole) = chosen_one("optimizer", OPTIMIZERS, optimizer)?;
         let mut whole = whole.overridden(&group);
         // The group by itself need not make sense: only its keys must be known.
         let _ = (row.make)(&mut group);
         self.text.push(group.finish()?);
         let make = (row.make)(&mut whole)?;
-        self.groups.push(Group { pattern: PathPattern::new(&path).map_err(Error::input)?, learning_rate, make });
+        self.groups.push(Group {
+            pattern: PathPattern::new(&path).map_err(Error::input)?,
+            learning_rate,
+            schedule,
+            make,
+        });
         Ok(())
     }
 
@@ -58,12 +67,17 @@ impl Groups {
         (!self.text.is_empty()).then(|| self.text.join(", "))
     }
 
-    /// The groups with the schedules of their rates.
+    /// The groups for a run of so many steps. The pair is the learning rate of all other parameters, and how it goes on.
     pub(super) fn parts(
         &self,
-        schedule: impl Fn(Option<f64>) -> Schedule,
+        (rate, plan): (f64, &Planned),
+        steps: Steps,
     ) -> Vec<(PathPattern, Box<dyn GradientTransformation>)> {
-        let part = |group: &Group| (group.pattern.clone(), (group.make)(schedule(group.learning_rate)));
+        let part = |group: &Group| {
+            let plan = group.schedule.as_ref().unwrap_or(plan);
+            let schedule = plan(group.learning_rate.unwrap_or(rate), steps).schedule;
+            (group.pattern.clone(), (group.make)(schedule))
+        };
         self.groups.iter().map(part).collect()
     }
 

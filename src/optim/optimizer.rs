@@ -90,9 +90,7 @@ impl Optimizer {
         let (row, mut arguments) = chosen_one("optimizer", OPTIMIZERS, optimizer)?;
         let make = (row.make)(&mut arguments)?;
         let optimizer = (arguments.finish()?, make);
-        let (row, mut arguments) = chosen_one("schedule", SCHEDULES, schedule)?;
-        let plan = (row.make)(&mut arguments)?;
-        let schedule = (arguments.finish()?, plan);
+        let schedule = scheduled(schedule)?;
         check_rate(learning_rate)?;
         Ok(Optimizer::of(Kind::Named { optimizer, learning_rate, schedule, groups: Groups::default() }))
     }
@@ -104,7 +102,7 @@ impl Optimizer {
 
     /// The same optimizer with something else for some parameters: `group(path = "beta", learning_rate = 0.01, weight_decay = 0)`,
     /// several of them divided by commas. Each takes `path`, a [`PathPattern`](super::PathPattern) of parameters, `learning_rate`
-    /// at the start, of which 0 keeps them as they are, and the arguments of the optimizer. The first that matches counts.
+    /// at the start, of which 0 keeps them as they are, `schedule`, and the arguments of the optimizer. The first that matches counts.
     ///
     /// # Errors
     /// Of kind `Input`: text that is no such call; groups for an optimizer of one's own.
@@ -173,7 +171,7 @@ impl Optimizer {
             Kind::Named { optimizer: (_, make), learning_rate, schedule: (_, plan), groups } => {
                 let Course { schedule, plateau } = plan(*learning_rate, steps);
                 let rest = make(schedule);
-                let groups = groups.parts(|rate| plan(rate.unwrap_or(*learning_rate), steps).schedule);
+                let groups = groups.parts((*learning_rate, plan), steps);
                 (if groups.is_empty() { rest } else { multi_transform(groups, rest).into() }, plateau)
             }
         };
@@ -233,6 +231,13 @@ impl Optimizer {
             Kind::Own(_) => Ok(()),
         }
     }
+}
+
+/// The schedule of a text, a call, and that text in full.
+pub(super) fn scheduled(text: &str) -> Result<(String, Planned)> {
+    let (row, mut arguments) = chosen_one("schedule", SCHEDULES, text)?;
+    let plan = (row.make)(&mut arguments)?;
+    Ok((arguments.finish()?, plan))
 }
 
 /// That a learning rate is usable.

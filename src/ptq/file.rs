@@ -7,6 +7,7 @@ use spiq_hlo::{Array, ArrayError, DType, Kind, TensorType};
 
 use super::pack::{pack, packed_bits, packed_len, unpack};
 use super::program::StoredNetwork;
+use super::sparse::{compress, expand, followed};
 use crate::data::ArrayFile;
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -34,9 +35,17 @@ pub(super) fn encode(network: &Network, stored: &StoredNetwork, mut arrays: BTre
     Provenance::of_network(network).write(&mut metadata);
     for weight in &stored.stored.weights {
         metadata.insert(qtype_key(&weight.path), weight.qtype.to_string());
-        if let Some((values, bits)) = arrays.get_mut(&values_path(weight)).zip(packed_bits(weight.qtype)) {
-            let packed = pack(narrowed(values, weight.qtype).bytes(), bits);
-            *values = Array::new([packed.len()], packed).expect("one axis of bytes");
+        let Some(values) = arrays.get_mut(&values_path(weight)) else { continue };
+        let (elements, bits) = (narrowed(values, weight.qtype), packed_bits(weight.qtype));
+        let packed = |elements: &[u8]| bits.map_or_else(|| elements.to_vec(), |bits| pack(elements, bits));
+        let in_bytes = |bytes: Vec<u8>| Array::new([bytes.len()], bytes).expect("one axis of bytes");
+        let (dense, (kept, gaps)) = (packed(elements.bytes()), compress(elements.bytes()));
+        let sparse = packed(&kept);
+        if sparse.len() + gaps.len() < dense.len() {
+            *values = in_bytes(sparse);
+            arrays.insert(gaps_path(weight), in_bytes(gaps));
+        } else if bits.is_some() {
+            *values = in_bytes(dense);
         }
     }
     ArrayFile { arrays, metadata }
@@ -44,6 +53,11 @@ pub(super) fn encode(network: &Network, stored: &StoredNetwork, mut arrays: BTre
 
 fn values_path(weight: &StoredWeight) -> String {
     format!("{}/qvalue", weight.path)
+}
+
+/// Where the zeros between the values of a weight are counted, if it is stored sparse.
+fn gaps_path(weight: &StoredWeight) -> String {
+    format!("{}/gaps", weight.path)
 }
 
 /// What the network's forward pass from stored weights takes, by path, out of the file of a [`Quantization`](super::Quantization).
@@ -77,7 +91,7 @@ fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, A
         let of = |part: &str| weights.iter().find(|weight| *name == format!("{}/{part}", weight.path));
         let wrong = |reason: String| Error::input(format!("`{name}` {reason}"));
         let array = match of("qvalue") {
-            Some(weight) => values(array, ty, weight.qtype).map_err(wrong)?,
+            Some(weight) => values(array, file.arrays.get(&gaps_path(weight)), ty, weight.qtype).map_err(wrong)?,
             None => same_type(array, ty).map_err(wrong)?,
         };
         if let Some(weight) = of("scale") {
@@ -98,16 +112,32 @@ fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, A
 }
 
 /// The values of a weight as the program takes them, or what is wrong with them, as the end of a sentence.
-fn values(array: &Array, ty: &TensorType, qtype: QType) -> std::result::Result<Array, String> {
-    let array = match packed_bits(qtype) {
-        None => same_type(array, ty)?,
-        Some(bits) => {
-            let count = ty.dims.iter().product();
+fn values(array: &Array, gaps: Option<&Array>, ty: &TensorType, qtype: QType) -> std::result::Result<Array, String> {
+    let all: usize = ty.dims.iter().product();
+    let gaps = match gaps {
+        Some(gaps) if gaps.dtype() == DType::U8 && gaps.dims().len() == 1 => Some(gaps.bytes()),
+        Some(gaps) => return Err(format!("has gaps of the type {}, but they are bytes, u8[N]", gaps.ty())),
+        None => None,
+    };
+    let count = gaps.map_or(all, followed);
+    let bytes = match (packed_bits(qtype), gaps) {
+        (None, None) => return same_type(array, ty).and_then(|array| in_range(&array, qtype).map(|()| array)),
+        (None, Some(_)) => same_type(array, &TensorType::new(DType::U8, [count]))?.bytes().to_vec(),
+        (Some(bits), _) => {
             let packed = same_type(array, &TensorType::new(DType::U8, [packed_len(count, bits)]))?;
             let signed = ty.dtype.kind() == Kind::Signed && qtype.range().0 < 0.0;
-            let bytes = unpack(packed.bytes(), bits, count, signed);
-            widened(bytes, ty, qtype).map_err(|e| e.to_string())?
+            unpack(packed.bytes(), bits, count, signed)
         }
+    };
+    let bytes = match gaps {
+        Some(gaps) => {
+            expand(&bytes, gaps, all).ok_or_else(|| format!("has gaps that lead beyond its {all} elements"))?
+        }
+        None => bytes,
+    };
+    let array = match packed_bits(qtype) {
+        Some(_) => widened(bytes, ty, qtype).map_err(|e| e.to_string())?,
+        None => Array::from_bytes(ty.clone(), bytes).map_err(|e| e.to_string())?,
     };
     in_range(&array, qtype)?;
     Ok(array)

@@ -18,7 +18,8 @@ mod file;
 mod pack;
 mod program;
 mod quantize;
+mod sparse;
 
 pub use file::{is_quantized, read_weights};
 pub use program::StoredNetwork;
-pub use quantize::{Quantization, WeightReport, quantize_weights};
+pub use quantize::{Quantization, WeightReport, quantize_weights, rounded_weights};

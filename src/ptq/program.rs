@@ -23,8 +23,7 @@ impl StoredNetwork {
     /// # Errors
     /// Of kind `Input`: an input that the model does not fit, a rule that decides on nothing, rules that quantize no weight.
     pub fn new(network: &Network, x: &TensorType) -> Result<StoredNetwork> {
-        let whole = network.whole(x, Mode::Ptq)?;
-        let stored = split_stored(&whole.function);
+        let (stored, whole) = split(network, x)?;
         if stored.weights.is_empty() {
             return Err(Error::input(
                 "the rules quantize no weight, so there is nothing to store; give rules with weight_qtype",
@@ -45,12 +44,26 @@ impl StoredNetwork {
     /// # Errors
     /// As [`new`](StoredNetwork::new).
     pub(super) fn of(network: &Network) -> Result<StoredNetwork> {
-        let dims = [vec![1, 1], network.config().input_shape()].concat();
-        StoredNetwork::new(network, &TensorType::new(DType::F32, dims))
+        StoredNetwork::new(network, &one_step(network))
     }
 
     /// What the forward pass takes beside x.
     pub(super) fn inputs(&self) -> impl Iterator<Item = &Port> {
         self.forward.signature.arrays()
     }
+}
+
+/// A network split at its quantized weights, of which there may be none, for one sample and one step; and its whole forward pass.
+pub(super) fn stored_of(network: &Network) -> Result<(Stored, Forward)> {
+    split(network, &one_step(network))
+}
+
+fn split(network: &Network, x: &TensorType) -> Result<(Stored, Forward)> {
+    let whole = network.whole(x, Mode::Ptq)?;
+    Ok((split_stored(&whole.function), whole))
+}
+
+/// The input of one sample and one step.
+fn one_step(network: &Network) -> TensorType {
+    TensorType::new(DType::F32, [vec![1, 1], network.config().input_shape()].concat())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spiq_hlo::{Array, Function, Tensor, TensorType, trace};
 
 use super::file::encode;
-use super::program::StoredNetwork;
+use super::program::{StoredNetwork, stored_of};
 use crate::compile::Program;
 use crate::data::ArrayFile;
 use crate::error::Result;
@@ -53,10 +53,7 @@ pub struct WeightReport {
 pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<String, Array>) -> Result<Quantization> {
     let stored = StoredNetwork::of(network)?;
     check_counted(params)?;
-    let wanted = |(name, ty): (&String, &TensorType)| match params.get(name) {
-        Some(array) if array.ty() == ty => Ok(array.clone()),
-        _ => Err(missing(name, ty)),
-    };
+    let wanted = |(name, ty): (&String, &TensorType)| checked(params, name, ty);
     let prepare = &stored.stored.prepare;
     let given: Vec<Array> =
         prepare.input_names().iter().zip(&prepare.input_types()).map(wanted).collect::<Result<_>>()?;
@@ -82,6 +79,61 @@ pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<St
     }
     let after = file.arrays.values().map(|a| a.bytes().len()).sum();
     Ok(Quantization { file, weights, before, after })
+}
+
+/// The parameters that a network's rules quantize as weights, by path, as the numbers that it multiplies with; empty where they quantize
+/// none. What a layer makes of a parameter and multiplies with is the sum over its copies.
+///
+/// # Errors
+/// As [`quantize_weights`], but for rules that quantize no weight.
+pub fn rounded_weights(
+    client: &Client,
+    network: &Network,
+    params: &BTreeMap<String, Array>,
+) -> Result<BTreeMap<String, Array>> {
+    let stored = match network.rules().is_empty() {
+        true => return Ok(BTreeMap::new()),
+        false => stored_of(network)?.0,
+    };
+    let prepare = &stored.prepare;
+    let inputs: Vec<(&str, TensorType)> =
+        prepare.input_names().iter().map(String::as_str).zip(prepare.input_types()).collect();
+    let rounded = trace(&inputs, |given: &[Tensor]| {
+        let Some(first) = given.first() else { return Vec::new() };
+        let mut results = prepare.call(first.graph(), given).into_iter();
+        let mut of = |weight: &StoredWeight| {
+            // The original, and then its parts.
+            let parts: Vec<Tensor> = results.by_ref().take(1 + weight.parts).collect();
+            weight.dequantize(&parts[1], &parts[2], parts.get(3))
+        };
+        stored.weights.iter().map(&mut of).collect()
+    })?;
+    let given: Vec<Array> = inputs.iter().map(|(name, ty)| checked(params, name, ty)).collect::<Result<_>>()?;
+    let rounded = if stored.weights.is_empty() { Vec::new() } else { run(client, &rounded, &given)? };
+    let types = network.parameter_types();
+    let as_parameter = |(weight, rounded): (&StoredWeight, Array)| {
+        Some((weight.path.clone(), as_parameter(&rounded, types.get(&weight.path)?)?))
+    };
+    Ok(stored.weights.iter().zip(rounded).filter_map(as_parameter).collect())
+}
+
+/// A weight in the shape of its parameter: a layer may multiply with a matrix of the same elements, or with one matrix for each delay, of
+/// which each element stands in one.
+fn as_parameter(weight: &Array, ty: &TensorType) -> Option<Array> {
+    let (values, count) = (weight.to_f64(), ty.count());
+    if count == 0 || !values.len().is_multiple_of(count) {
+        return None;
+    }
+    let sum = |place: usize| values[place..].iter().step_by(count).sum::<f64>() as f32;
+    Array::new(ty.dims.as_slice(), (0..count).map(sum).collect::<Vec<_>>()).ok()
+}
+
+/// A parameter of this type.
+fn checked(params: &BTreeMap<String, Array>, name: &str, ty: &TensorType) -> Result<Array> {
+    match params.get(name) {
+        Some(array) if array.ty() == ty => Ok(array.clone()),
+        _ => Err(missing(name, ty)),
+    }
 }
 
 fn run(client: &Client, function: &Function, inputs: &[Array]) -> Result<Vec<Array>> {

@@ -193,9 +193,16 @@ impl Pass<'_> {
         Operand { original: operand.clone(), quantized, is_weight }
     }
 
-    /// Where a weight is stored: at its parameter, or at the operation if it has several or is stored already.
+    /// Where a weight is stored: at its parameter, or at the operation if it has several or is stored already. Of several of one
+    /// layer, the one called `kernel` stands for all, as for a weight and its delay.
     fn stored_path(&mut self, sources: &BTreeSet<String>, place: &Place) -> String {
-        let own = sources.first().filter(|_| sources.len() == 1);
+        let layer = |path: &str| path.rsplit_once('/').map(|(layer, _)| layer.to_owned());
+        let of_one_layer =
+            sources.iter().all(|path| layer(path) == layer(&sources.first().cloned().unwrap_or_default()));
+        let own = match sources.len() {
+            1 => sources.first(),
+            _ => sources.iter().find(|path| of_one_layer && path.ends_with("/kernel")),
+        };
         let path = own.filter(|path| !self.stored.contains(*path)).unwrap_or(&place.path).clone();
         self.stored.insert(path.clone());
         path

@@ -54,6 +54,52 @@ pub fn truncated_normal(key: Key, dims: &[usize], deviation: f32) -> Array {
     scaled(key, dims, |x| x * deviation)
 }
 
+/// A square matrix of columns that are orthogonal and of length 1: the first factor of the QR decomposition of normal values,
+/// whose second has a positive diagonal. The first half of the axes are its rows.
+///
+/// Shape: f32 of `dims`, whose halves have as many elements. Source: `jax.nn.initializers.orthogonal`, to rounding.
+///
+/// ```
+/// use spiq::random::{Key, orthogonal};
+/// let q = orthogonal(Key::new(7), &[4, 4]).to_f64();
+/// // As JAX has it.
+/// assert!((q[0] - 0.258608).abs() < 1e-6 && (q[1] - 0.606673).abs() < 1e-6 && (q[14] - 0.392757).abs() < 1e-6);
+/// ```
+pub fn orthogonal(key: Key, dims: &[usize]) -> Array {
+    let size: usize = dims[..dims.len() / 2].iter().product();
+    let drawn = key.normal(size * size);
+    let mut columns: Vec<Vec<f64>> =
+        (0..size).map(|column| (0..size).map(|row| f64::from(drawn[row * size + column])).collect()).collect();
+    let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    for column in 0..size {
+        let (done, rest) = columns.split_at_mut(column);
+        let (now, _) = rest.split_first_mut().expect("a column");
+        // Twice: once leaves what rounding left of the others.
+        for other in done.iter().chain(done.iter()) {
+            let share = dot(now, other);
+            now.iter_mut().zip(other).for_each(|(x, o)| *x -= share * o);
+        }
+        let length = dot(now, now).sqrt();
+        now.iter_mut().for_each(|x| *x /= length);
+    }
+    let values: Vec<f32> = (0..size * size).map(|i| columns[i % size][i / size] as f32).collect();
+    Array::new(dims, values).expect("as many values as elements")
+}
+
+/// A table of vectors: normal, with variance 1 / features.
+///
+/// Shape: f32 of `dims`, [tokens, features]. Source: the default `embedding_init` of `flax.nnx.Embed`.
+///
+/// ```
+/// use spiq::random::{Key, embedding_normal};
+/// assert_eq!(embedding_normal(Key::new(0), &[5, 3]).ty().to_string(), "f32[5,3]");
+/// ```
+pub fn embedding_normal(key: Key, dims: &[usize]) -> Array {
+    let variance = (1.0 / dims.last().copied().unwrap_or(1) as f64) as f32;
+    let values: Vec<f32> = key.normal(dims.iter().product()).into_iter().map(|x| x * variance.sqrt()).collect();
+    Array::new(dims, values).expect("as many values as elements")
+}
+
 /// A neuron's decay per time step, around one half: `truncated_normal(0.25) + 0.5`.
 ///
 /// Shape: f32 of `dims`. Values lie in (0, 1). Source: the default `beta` of Spyx's LIF.

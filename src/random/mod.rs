@@ -23,7 +23,7 @@ mod sample;
 pub mod special;
 
 pub use graph::GraphKey;
-pub use init::{he_uniform, lecun_normal, ones, spyx_beta, truncated_normal, zeros};
+pub use init::{embedding_normal, he_uniform, lecun_normal, ones, orthogonal, spyx_beta, truncated_normal, zeros};
 pub use integer::RandomInteger;
 pub use key::Key;
 pub use rngs::Rngs;

@@ -1,20 +1,17 @@
-//! What a trained network does on labelled samples: accuracy by class, confusion, spike rates, synaptic operations. Trains nothing.
+//! What a trained network does on labelled samples: accuracy by class, confusion, spike rates. Trains nothing.
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, DType, TensorType, trace};
+use spiq_hlo::Array;
 
+use super::operations::{Counted, counted};
 use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
-use crate::by_path::Tensors;
-use crate::compile::Program;
 use crate::data::{Coding, Dataset, Encoding, TEST_GROUP, group_key, test_key};
 use crate::error::{Error, Result};
-use crate::network::{Network, Pass};
+use crate::network::Network;
 use crate::nn::Readout;
 use crate::pjrt::{Buffer, Client, Executable, Input};
-use crate::quant::Mode;
-use crate::signature::{Role, Signature};
 
 /// What a run says of its test.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +38,7 @@ pub struct Evaluated {
     pub cross_entropy: f64,
     /// For each layer that fires, by its path, the mean number of spikes a neuron and step.
     pub spike_rates: BTreeMap<String, f32>,
+<<<<<<< HEAD
     /// The operations of each layer with synapses, by its path.
     pub synapses: BTreeMap<String, Operations>,
 }
@@ -56,6 +54,10 @@ pub struct Operations {
     pub effective: f64,
     /// Whether every input was 0, 1 or -1, so that a product is an accumulation (AC); else it is a multiplication, too (MAC).
     pub accumulates: bool,
+=======
+    /// How often what happens when the network runs.
+    pub counted: Counted,
+>>>>>>> main
 }
 
 impl Evaluated {
@@ -100,7 +102,7 @@ impl Evaluated {
 /// let conditions = train::Conditions { time_steps: 4, seed: 0, coding: None, readout: Default::default() };
 /// let evaluated = train::evaluate(&Client::cpu()?, &network, &network.init(0), &test, conditions)?;
 /// assert_eq!((evaluated.count(), evaluated.top_k(10)), (360, 1.0));
-/// assert_eq!(evaluated.synapses["core/layers/0"].dense, 4.0 * 64.0 * 10.0);
+/// assert_eq!(evaluated.counted.synapses["core/layers/0"].dense, 4.0 * 64.0 * 10.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn evaluate(
@@ -127,14 +129,14 @@ pub fn evaluate(
         kept: kept.iter().map(|array| client.to_device(array)).collect::<Result<_>>()?,
     };
     let mut evaluated = answers(&plan, &on, params, conditions.readout)?;
-    evaluated.synapses = synapses(&plan, network, &on, params)?;
+    evaluated.counted = counted(&plan, network, &on, params)?;
     Ok(evaluated)
 }
 
 /// Samples on a device.
-struct On<'a> {
-    client: &'a Client,
-    data: &'a Dataset,
+pub(super) struct On<'a> {
+    pub(super) client: &'a Client,
+    pub(super) data: &'a Dataset,
     seed: i64,
     kept: Vec<Buffer>,
 }
@@ -142,7 +144,7 @@ struct On<'a> {
 impl On<'_> {
     /// Runs a program of arrays, the data set, rows and a key on all samples. `read` takes what it gives of each batch: how many samples
     /// count, and the results.
-    fn run(
+    pub(super) fn run(
         &self,
         program: &Executable,
         arrays: &[Buffer],
@@ -163,7 +165,7 @@ impl On<'_> {
         Ok(())
     }
 
-    fn arrays<'n>(
+    pub(super) fn arrays<'n>(
         &self,
         names: impl Iterator<Item = &'n String>,
         params: &BTreeMap<String, Array>,
@@ -191,7 +193,7 @@ fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>, readout: Read
         ranks: Vec::new(),
         cross_entropy: 0.0,
         spike_rates: BTreeMap::new(),
-        synapses: BTreeMap::new(),
+        counted: Counted::default(),
     };
     let mut fired = vec![0.0; rates.len()];
     let labels = on.data.labels();
@@ -224,6 +226,7 @@ fn cross_entropy(sums: &[f64], label: usize) -> f64 {
     let largest = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     largest + sums.iter().map(|sum| (sum - largest).exp()).sum::<f64>().ln() - sums[label]
 }
+<<<<<<< HEAD
 
 /// The operations of each layer, a sample.
 fn synapses(
@@ -335,3 +338,5 @@ fn operations(
     let (effective, dense) = sums.split_at(paths.len());
     Ok(paths.into_iter().zip(effective.iter().zip(dense)).map(|(path, (e, d))| (path, [*e, *d])).collect())
 }
+=======
+>>>>>>> main

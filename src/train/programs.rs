@@ -247,7 +247,8 @@ pub(crate) fn step_from_spikes(
             let pass = forward.call(params, x);
             (integral_crossentropy(&pass.only(Role::Traces).named("T B C"), &labels.named("B")), Tensors::new())
         };
-        let (next, _, new, loss) = update(optimizer, &Model::limits(network), &given.of(Role::Parameter), &given.of(Role::State), loss);
+        let (next, _, new, loss) =
+            update(optimizer, &Model::limits(network), &given.of(Role::Parameter), &given.of(Role::State), loss);
         let loss = [("loss".to_owned(), loss)].into();
         vec![(Role::Parameter, next), (Role::State, new), (Role::Loss, loss)]
     })?;

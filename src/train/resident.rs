@@ -52,27 +52,30 @@ fn packed(inputs: &Inputs) -> Option<Array> {
         return None;
     }
     let width = inputs.features().iter().product::<usize>();
-    let spikes = spikes(samples)?;
-    let bytes: Vec<u8> = spikes.chunks_exact(width).flat_map(|step| step.chunks(BITS).map(byte)).collect();
-    let dims = [samples.dims()[0], samples.dims()[1], width.div_ceil(BITS)];
-    Some(Array::new(dims, bytes).expect("whole steps"))
-}
-
-/// Whether each element is a spike; `None` where one is neither 0 nor 1.
-fn spikes(samples: &Array) -> Option<Vec<bool>> {
-    /// Zero with its sign, as a minus would be lost.
-    fn of(bits: u32, one: u32) -> Option<bool> {
-        (bits == 0 || bits == one).then_some(bits == one)
-    }
-    match samples.dtype() {
-        DType::F32 => samples.to_vec::<f32>().ok()?.into_iter().map(|x| of(x.to_bits(), 1f32.to_bits())).collect(),
-        DType::U8 => samples.bytes().iter().map(|x| of(u32::from(*x), 1)).collect(),
+    // Zero with its sign, as a minus would be lost.
+    let bytes = match samples.dtype() {
+        DType::F32 => bits(&samples.to_vec::<f32>().ok()?, width, |x| {
+            [0.0, 1.0].map(f32::to_bits).iter().position(|bits| *bits == x.to_bits()).map(|bit| bit as u8)
+        }),
+        DType::U8 => bits(samples.bytes(), width, |x| (x <= 1).then_some(x)),
         _ => None,
-    }
+    };
+    let dims = [samples.dims()[0], samples.dims()[1], width.div_ceil(BITS)];
+    Some(Array::new(dims, bytes?).expect("whole steps"))
 }
 
-fn byte(spikes: &[bool]) -> u8 {
-    spikes.iter().enumerate().map(|(i, spike)| u8::from(*spike) << i).sum()
+/// Elements as bits, each step of so many in bytes of its own; `None` where one is no bit. Not by way of all bits: they take eight times
+/// as much memory.
+fn bits<T: Copy>(samples: &[T], width: usize, bit: impl Fn(T) -> Option<u8>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(samples.len() / width * width.div_ceil(BITS));
+    for part in samples.chunks_exact(width).flat_map(|step| step.chunks(BITS)) {
+        let mut byte = 0;
+        for (place, sample) in part.iter().enumerate() {
+            byte |= bit(*sample)? << place;
+        }
+        bytes.push(byte);
+    }
+    Some(bytes)
 }
 
 /// Booleans [B, …] from bytes [B, T, W]; `dims` is the shape of one sample.

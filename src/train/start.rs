@@ -179,7 +179,8 @@ pub(super) fn start(
         return resume(options, kept, Provenance { init, ..now });
     }
     let mut values = initial.unwrap_or_else(|| options.model.init(options.seed));
-    let beginning = |(path, ty): (&String, &TensorType)| values.remove(path).unwrap_or_else(|| Array::zeros(ty.clone()));
+    let beginning =
+        |(path, ty): (&String, &TensorType)| values.remove(path).unwrap_or_else(|| Array::zeros(ty.clone()));
     let statistics = kept.statistics.iter().map(beginning).collect::<Vec<_>>();
     let mut slots = optimizer.init(&kept.params);
     if let Some(folder) = &kept.average {

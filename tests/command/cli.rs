@@ -377,7 +377,13 @@ fn every_stage_is_printed() {
         let text = inspect(&format!("--stage {stage}"));
         assert!(text.contains(word), "{stage}: {text}");
     }
-    assert!(inspect("--stage quantize --report").starts_with("path "));
+    let report = inspect("--stage quantize --report");
+    assert!(report.starts_with("path "), "{report}");
+    let beside = report.split_once("f32 whatever the rules, since no product takes them:\n").expect("what stays").1;
+    assert!(beside.lines().any(|line| line.starts_with("core/layers/1  LIF ") && line.ends_with(" beta")), "{beside}");
+    assert!(!beside.contains("kernel"), "{beside}");
+    let commented = inspect("--stage quantize");
+    assert!(commented.contains("// core/layers/1  LIF "), "{commented}");
     assert!(!inspect("--stage stablehlo --forward").contains("%arg7: tensor<8xi32>"));
     assert!(inspect("--stage trace --locations").contains("loc(\"core/layers/0\""));
     // A device's own text calls its kernels; without one it is a program for any device.

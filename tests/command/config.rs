@@ -118,9 +118,17 @@ fn a_bad_layer_is_refused_with_its_line() {
         ("", "m.toml:1: layer 1 lacks the key `type`"),
         (
             "type = 'lif'",
+<<<<<<< HEAD
             "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, DelayedLinear, Delay, \
              Conv, SumPool, AvgPool, MaxPool, Flatten, LayerNorm, BatchNorm, Add, Concatenate, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, \
              CuBaLIF, RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF",
+=======
+            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, DelayedLinear, \
+             TemporalConv, Delay, Conv, SumPool, AvgPool, MaxPool, Flatten, Reshape, Embed, LayerNorm, GroupNorm, RMSNorm, \
+             BatchNorm, Add, Concatenate, Identity, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, CuBaLIF, \
+             RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF, adLIF, cAdLIF, SE_adLIF, SiLIF, CSiLIF, RF, BRF, RFSSM, \
+             ParallelResetLIF",
+>>>>>>> main
         ),
         ("type = 'LIF'", "m.toml:1: layer 1 (LIF) lacks the key `hidden_shape`"),
         (
@@ -129,7 +137,12 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'IF'\nhidden_shape = 4\nbeta = 0.5",
+<<<<<<< HEAD
             "m.toml:4: unknown key `beta` in layer 1 (IF); it takes type, hidden_shape, threshold, activation, \
+=======
+            "m.toml:4: unknown key `beta` in layer 1 (IF); it takes type, hidden_shape, recurrent, \
+             threshold, activation, reset, detach_reset, learn_threshold, refractory, recurrent_init, fires, \
+>>>>>>> main
              name, inputs",
         ),
         (
@@ -164,7 +177,8 @@ fn a_bad_layer_is_refused_with_its_line() {
         (
             "type = 'LIF'\nhidden_shape = 4\nactivation = { type = 'relu' }",
             "m.toml:4: `type` of the activation of layer 1 (LIF) is \"relu\", but must be one of tanh, boxcar, \
-             triangular, arctan, superspike",
+             triangular, arctan, superspike, \
+             atan, slayer, double_gaussian",
         ),
         (
             "type = 'LIF'\nhidden_shape = 4\nactivation = { type = 'tanh', width = 1 }",
@@ -380,8 +394,8 @@ proptest! {
         let mut before = 7;
         for size in sizes {
             layers.push(Arc::new(Linear { in_features: before, out_features: size, use_bias }));
-            layers.push(Arc::new(Lif { hidden_shape: shape(size), beta, threshold, activation: activation.clone() }));
-            layers.push(Arc::new(If { hidden_shape: shape(size), threshold, activation: activation.clone() }));
+            layers.push(Arc::new(Lif { beta, threshold, activation: activation.clone(), ..Lif::new(shape(size)) }));
+            layers.push(Arc::new(If { threshold, activation: activation.clone(), ..If::new(shape(size)) }));
             before = size;
         }
         let model = ModelConfig::chain(name, layers);

@@ -7,9 +7,10 @@ use std::process::{Command, Output};
 use crate::device::cpu;
 use serde_json::Value;
 use spiq::Array;
-use spiq::config::ModelConfig;
+use spiq::config::{ModelConfig, RuleConfig};
 use spiq::data::{ArrayFile, Dataset};
 use spiq::network::Network;
+use spiq::ptq::quantize_weights;
 use spiq::quant::linear_only_rules;
 use spiq::train::{Conditions, Evaluated, evaluate, read_records};
 use tempfile::TempDir;
@@ -155,12 +156,48 @@ fn confusion_classes_and_ranks_add_up() {
         (found["bytes"].as_u64().expect("bytes"), found["parameters"].as_u64().expect("a number"));
     assert!(bytes > parameters && bytes < 2 * parameters, "{bytes} bytes of {parameters}");
     assert_eq!(found["bits"].as_u64(), Some(8 * bytes));
+    assert_eq!(found["bytes_as_trained"].as_u64(), Some(4 * parameters));
+    // Sums of what the layers do.
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let layers = found["synops"]["layers"].as_object().expect("layers");
+    let sum = |kind: &[&str], what: &str| -> f64 {
+        layers.values().filter(|layer| kind.contains(&layer["kind"].as_str().unwrap())).map(|l| number(&l[what])).sum()
+    };
+    assert_eq!(number(&found["dense"]), sum(&["AC", "MAC"], "dense"));
+    assert_eq!(number(&found["effective_acs"]), sum(&["AC"], "effective"));
+    assert_eq!(number(&found["effective_macs"]), sum(&["MAC"], "effective"));
+    let spikes = number(&found["spikes_per_sample"]);
+    let rates = found["spike_rates"].as_object().expect("rates");
+    let rates: Vec<f64> = rates.values().map(number).collect();
+    let [least, most] = [f64::min, f64::max].map(|of| rates.iter().copied().reduce(of).expect("layers that fire"));
+    let active = 1.0 - number(&found["activation_sparsity"]);
+    assert!((least..=most).contains(&active) && least < most, "{active}: {rates:?}");
+    assert!(spikes > 0.0 && table.contains(&format!("{spikes:.1}")), "{spikes}: {table}");
 }
 
 /// A network of layers, with these parameters in place of those drawn, on samples [N, T, …].
+<<<<<<< HEAD
 pub fn examined(layers: &str, change: &[(&str, Array)], samples: Array) -> (Evaluated, BTreeMap<String, Array>) {
     let model = ModelConfig::parse(&format!("layers = [{layers}]"), "test").expect("a model");
     let network = Network::new(model, linear_only_rules("int8", "int8")).expect("a network");
+=======
+fn examined(layers: &str, change: &[(&str, Array)], samples: Array) -> (Evaluated, BTreeMap<String, Array>) {
+    examined_by(layers, linear_only_rules("int8", "int8"), change, samples)
+}
+
+fn model(layers: &str) -> ModelConfig {
+    ModelConfig::parse(&format!("layers = [{layers}]"), "test").expect("a model")
+}
+
+/// The same, quantized by these rules.
+fn examined_by(
+    layers: &str,
+    rules: Vec<RuleConfig>,
+    change: &[(&str, Array)],
+    samples: Array,
+) -> (Evaluated, BTreeMap<String, Array>) {
+    let network = Network::new(model(layers), rules).expect("a network");
+>>>>>>> main
     let mut params = network.init(0);
     for (path, array) in change {
         assert_eq!(
@@ -203,17 +240,112 @@ fn operations_are_products_without_zeros() {
         .filter(|(_, spike)| **spike > 0)
         .map(|(i, _)| kernel[i % 5 * 8..][..8].iter().filter(|weight| **weight != 0.0).count())
         .sum();
-    let first = found.synapses["core/layers/0"];
+    let first = found.counted.synapses["core/layers/0"];
     assert_eq!((first.dense, first.accumulates), (6.0 * 5.0 * 8.0, true));
     assert!(close(first.effective, wanted as f64 / 400.0), "{} {}", first.effective, wanted as f64 / 400.0);
     // Each spike of the second layer meets both of its neuron's weights.
-    let second = found.synapses["core/layers/2"];
+    let second = found.counted.synapses["core/layers/2"];
     let rate = f64::from(found.spike_rates["core/layers/1"]);
     assert!(rate > 0.0 && close(second.effective, rate * 8.0 * 6.0 * 2.0), "{} for {rate}", second.effective);
-    assert_eq!((second.dense, second.accumulates, found.synapses.len()), (6.0 * 8.0 * 2.0, true, 2));
+    assert_eq!((second.dense, second.accumulates, found.counted.synapses.len()), (6.0 * 8.0 * 2.0, true, 2));
     // Counts above one are multiplied.
     let (graded, _) = examined(layers, &[], spikes(3));
-    assert!(!graded.synapses["core/layers/0"].accumulates && graded.synapses["core/layers/2"].accumulates);
+    assert!(
+        !graded.counted.synapses["core/layers/0"].accumulates && graded.counted.synapses["core/layers/2"].accumulates
+    );
+}
+
+/// Two layers and three steps of one sample, counted by hand.
+///
+/// The inputs are [1, 0], [1, 1], [0, 0]. As ternary, the first kernel is [[+, 0, -], [0, +, 0]] times 0.45, 0.455, 0.46. Neurons of decay
+/// 0 and threshold 0.3 fire one step after what they are given: the first at step 1, the second at step 2.
+#[test]
+fn a_ternary_network_is_counted_by_its_stored_weights() {
+    let layers = "{ type = 'Linear', in_features = 2, out_features = 3, use_bias = false },
+                  { type = 'LIF', hidden_shape = 3, beta = 0.0, threshold = 0.3 },
+                  { type = 'Linear', in_features = 3, out_features = 2 }, { type = 'LI', layer_shape = 2 }";
+    let first = Array::new([2, 3], [0.9f32, 0.01, -0.9, 0.0, 0.9, 0.02]).expect("a kernel");
+    let second = Array::new([3, 2], [0.5f32; 6]).expect("a kernel");
+    let change = [("core/layers/0/kernel", first), ("core/layers/2/kernel", second)];
+    let samples = || Array::new([1, 3, 2], [1u8, 0, 1, 1, 0, 0]).expect("spikes");
+    let rule = RuleConfig { weight_qtype: Some("ternary".into()), ..RuleConfig::default() };
+    let (ternary, params) = examined_by(layers, vec![rule.clone()], &change, samples());
+    let (full, _) = examined_by(layers, vec![], &change, samples());
+    // Of the first spike two weights, of step 1 three; each spike of the neurons meets two.
+    assert_eq!((ternary.counted.effective_acs(), ternary.counted.effective_macs()), (2.0 + 3.0 + 2.0 * 2.0, 0.0));
+    assert_eq!((ternary.counted.dense(), full.counted.dense()), (3.0 * 12.0, 3.0 * 12.0));
+    assert_eq!(ternary.counted.spikes, [("core/layers/1".to_owned(), 2.0)].into());
+    assert_eq!(ternary.counted.connection_sparsity, Some(3.0 / 12.0));
+    assert!(close(ternary.counted.activation_sparsity.expect("neurons"), 1.0 - 2.0 / 9.0));
+    // As they were trained, five of the first six weights are not zero, and the first neuron fires once more.
+    assert_eq!(full.counted.effective_acs(), 3.0 + 5.0 + 3.0 * 2.0);
+    assert_eq!((full.counted.spikes_per_sample(), full.counted.connection_sparsity), (3.0, Some(1.0 / 12.0)));
+    // Two bits a weight, six of them in two bytes; a scale for each output; a bias and decays.
+    let network = Network::new(model(layers), vec![rule]).expect("a network");
+    let stored = quantize_weights(cpu(), &network, &params).expect("stored weights");
+    assert_eq!(stored.after, (2 + 4 * 3) + (2 + 4 * 2) + 4 * params_beside(&params));
+    assert_eq!(stored.before, 4 * (6 + 6) + 4 * params_beside(&params));
+}
+
+/// Elements of the parameters that are no kernel.
+fn params_beside(params: &BTreeMap<String, Array>) -> usize {
+    params.iter().filter(|(path, _)| !path.ends_with("/kernel")).map(|(_, array)| array.to_f64().len()).sum()
+}
+
+/// A layer with delays lets two steps follow the three of its input, in which the layers behind it go on.
+#[test]
+fn layers_behind_more_steps_are_counted_in_all_of_them() {
+    let layers = "{ type = 'DelayedLinear', in_features = 2, out_features = 3, max_delay = 1, extra_steps = 2 },
+                  { type = 'LIF', hidden_shape = 3, beta = 0.0, threshold = 0.3 },
+                  { type = 'Linear', in_features = 3, out_features = 2 }, { type = 'LI', layer_shape = 2 }";
+    let change = [
+        ("core/layers/0/kernel", Array::new([2, 3], [1f32; 6]).expect("a kernel")),
+        ("core/layers/0/delay", Array::new([2, 3], [0f32; 6]).expect("delays")),
+    ];
+    let samples = Array::new([1, 3, 2], [1u8, 0, 1, 1, 0, 0]).expect("spikes");
+    let (found, _) = examined_by(layers, vec![], &change, samples);
+    let counted = found.counted;
+    assert_eq!(counted.dense(), 3.0 * 6.0 + 5.0 * 6.0);
+    // Each neuron is given 1, 2, and nothing, and fires twice.
+    assert_eq!((counted.spikes_per_sample(), counted.effective_acs()), (6.0, 3.0 * 3.0 + 6.0 * 2.0));
+    assert!(close(counted.activation_sparsity.expect("neurons"), 1.0 - 6.0 / 15.0), "{counted:?}");
+}
+
+/// A kernel over time is stored in the shape of a matrix; its zeros are those of the kernel.
+#[test]
+fn a_quantized_kernel_over_time_is_counted() {
+    let layers = "{ type = 'TemporalConv', in_features = 1, out_features = 2, kernel_size = 2, use_bias = false },
+                  { type = 'LI', layer_shape = 2 }";
+    // Of the four weights two are zero as int8 with a scale for each output.
+    let kernel = Array::new([2, 1, 2], [1.0f32, 0.5, 0.001, -0.0001]).expect("a kernel");
+    let samples = Array::new([1, 3, 1], [1u8, 0, 1]).expect("spikes");
+    let rule = RuleConfig { weight_qtype: Some("int8".into()), ..RuleConfig::default() };
+    let (found, _) = examined_by(layers, vec![rule.clone()], &[("core/layers/0/kernel", kernel)], samples);
+    assert_eq!(found.counted.connection_sparsity, Some(0.5));
+    assert_eq!((found.counted.dense(), found.counted.effective_acs()), (3.0 * 4.0, 2.0 * 2.0));
+    // With a delay for each weight there is a matrix for each delay, in one of which the weight stands.
+    let layers = "{ type = 'DelayedLinear', in_features = 2, out_features = 2, max_delay = 2 }, { type = 'LI', layer_shape = 2 }";
+    let change = [
+        ("core/layers/0/kernel", Array::new([2, 2], [1.0f32, 0.5, 0.001, -0.0001]).expect("a kernel")),
+        ("core/layers/0/delay", Array::new([2, 2], [0.0f32, 1.0, 2.0, 0.0]).expect("delays")),
+    ];
+    let samples = Array::new([1, 3, 2], [1u8, 0, 0, 1, 1, 1]).expect("spikes");
+    let (found, _) = examined_by(layers, vec![rule], &change, samples);
+    assert_eq!(found.counted.connection_sparsity, Some(0.5));
+    assert_eq!((found.counted.dense(), found.counted.effective_acs()), (3.0 * 4.0, 2.0 * 2.0));
+}
+
+/// A norm makes numbers of spikes, so that the products after it are multiplications; its own are not counted.
+#[test]
+fn products_behind_a_norm_are_multiplications() {
+    let layers = "{ type = 'RMSNorm', num_features = 5 }, { type = 'Linear', in_features = 5, out_features = 2 },
+                  { type = 'LI', layer_shape = 2 }";
+    let (found, _) = examined_by(layers, vec![], &[], spikes(1));
+    assert_eq!(found.counted.synapses.keys().collect::<Vec<_>>(), ["core/layers/1"]);
+    assert_eq!((found.counted.effective_acs(), found.counted.dense()), (0.0, 6.0 * 10.0));
+    assert!(found.counted.effective_macs() > 0.0 && found.counted.effective_macs() < 60.0);
+    assert_eq!((found.counted.spikes_per_sample(), found.counted.activation_sparsity), (0.0, None));
+    assert!(found.counted.effective_acs().is_sign_positive(), "no -0 in a table");
 }
 
 #[test]
@@ -223,14 +355,14 @@ fn operations_of_windows_stop_at_the_border() {
     let ones = Array::new([2, 3, 4, 4, 1], vec![1u8; 2 * 3 * 16]).expect("images");
     let (found, _) = examined(layers, &[], ones);
     // Along an axis of 4 with a window of 3: 2 + 3 + 3 + 2 pairs.
-    let conv = found.synapses["core/layers/0"];
+    let conv = found.counted.synapses["core/layers/0"];
     assert_eq!((conv.dense, conv.effective, conv.accumulates), (3.0 * 100.0 * 2.0, 3.0 * 100.0 * 2.0, true));
-    assert!(!found.synapses["core/layers/2"].accumulates, "outputs of a convolution are no spikes");
+    assert!(!found.counted.synapses["core/layers/2"].accumulates, "outputs of a convolution are no spikes");
     // One pixel in a corner is seen by four windows, one in the middle by nine.
     for (pixel, seen) in [(0, 4.0), (5, 9.0)] {
         let one: Vec<u8> = (0..16).map(|place| u8::from(place == pixel)).collect();
         let (found, _) = examined(layers, &[], Array::new([1, 1, 4, 4, 1], one).expect("an image"));
-        assert_eq!(found.synapses["core/layers/0"].effective, 2.0 * seen);
+        assert_eq!(found.counted.synapses["core/layers/0"].effective, 2.0 * seen);
     }
 }
 
@@ -243,7 +375,7 @@ fn operations_of_recurrent_neurons_are_those_of_their_own_spikes() {
     let weights = params["core/layers/1/recurrent_w"].to_vec::<f32>().expect("weights");
     assert!(weights.iter().all(|weight| *weight != 0.0));
     let rate = f64::from(found.spike_rates["core/layers/1"]);
-    let recurrent = found.synapses["core/layers/1"];
+    let recurrent = found.counted.synapses["core/layers/1"];
     assert_eq!((recurrent.dense, recurrent.accumulates), (6.0 * 49.0, true));
     assert!(rate > 0.0 && close(recurrent.effective, rate * 7.0 * 6.0 * 7.0), "{} for {rate}", recurrent.effective);
 }

@@ -162,6 +162,22 @@ fn an_average_starts_at_the_parameters() {
     assert_eq!(arrays(out.path()), run.model.init(run.seed), "no step of the optimizer was made");
 }
 
+/// A group may follow a schedule of its own: after one that ends at once it stays, while the others go on.
+#[test]
+fn a_group_has_a_schedule_of_its_own() {
+    let text = "group(path = \"layers/0/.*\", schedule = \"piecewise(boundaries = [1], scales = [0])\")";
+    let run = |steps| {
+        let out = folder();
+        let optimizer = optimizer("sgd", 5e-3, "constant").with_groups(text).expect("a group");
+        go(&Options { optimizer, ..options(out.path(), steps) }, None).expect("a run");
+        arrays(out.path())
+    };
+    let (early, late) = (run(1), run(6));
+    for (path, array) in &late {
+        assert_eq!(early[path] == *array, path.starts_with("core/layers/0/"), "{path}");
+    }
+}
+
 /// A frozen group stays where it is; the others do not.
 #[test]
 fn a_group_with_a_rate_of_zero_is_kept() {

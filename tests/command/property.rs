@@ -37,11 +37,40 @@ fn draw(kinds: &'static [&'static str]) -> impl Strategy<Value = Draw> {
         .prop_map(|(kind, sizes, options, fits)| Draw { kind, sizes, options, fits })
 }
 
-const NEURONS: &[&str] =
-    &["LIF", "IF", "LI", "ALIF", "CuBaLIF", "RIF", "RLIF", "RCuBaLIF", "PSU_LIF", "AssociativeLIF"];
-const DENSE: &[&str] = &["Linear", "Linear", "Linear", "LayerNorm", "Dropout", "PopulationCode"];
+const NEURONS: &[&str] = &[
+    "LIF",
+    "IF",
+    "LI",
+    "ALIF",
+    "CuBaLIF",
+    "RIF",
+    "RLIF",
+    "RCuBaLIF",
+    "PSU_LIF",
+    "AssociativeLIF",
+    "ParallelResetLIF",
+    "adLIF",
+    "cAdLIF",
+    "SE_adLIF",
+    "SiLIF",
+    "CSiLIF",
+    "RF",
+    "BRF",
+    "RFSSM",
+];
+const DENSE: &[&str] = &[
+    "Linear",
+    "Linear",
+    "Linear",
+    "DelayedLinear",
+    "Delay",
+    "LayerNorm",
+    "BatchNorm",
+    "Dropout",
+    "PopulationCode",
+];
 const IMAGES: &[&str] =
-    &["Conv", "Conv", "Conv", "SumPool", "AvgPool", "MaxPool", "Dropout", "LayerNorm", "LIF", "ALIF", "Linear"];
+    &["Conv", "Conv", "Conv", "SumPool", "AvgPool", "MaxPool", "Dropout", "LayerNorm", "BatchNorm", "LIF", "ALIF", "Linear"];
 
 fn pick<T: Copy>(list: &[T], option: usize) -> T {
     list[option % list.len()]
@@ -64,13 +93,29 @@ fn layer(draw: &Draw, shape: &[usize]) -> String {
         1 => format!("{name} = 1.0\n"),
         _ => String::new(),
     };
-    let surrogates = ["triangular", "superspike", "tanh", "boxcar", "arctan"];
+    let surrogates = ["triangular", "superspike", "tanh", "boxcar", "arctan", "atan", "slayer", "double_gaussian"];
+    // Options of neurons, with the first of which nothing is said.
+    let more = match options[3] {
+        1 => "reset = \"zero\"\ndetach_reset = true\n",
+        2 => "reset = \"none\"\ndetach_reset = false\nfires = \"after\"\n",
+        3 => "learn_threshold = true\nrefractory = 2\n",
+        4 => "fires = \"before\"\nlearn_threshold = true\n",
+        _ => "",
+    };
     let activation = format!("activation = {{ type = {:?} }}\n", pick(&surrogates, options[2]));
     let arguments = match *kind {
         "Linear" => {
             let outputs = if options[1] < 2 { 32 } else { sizes[0] * 2 };
             format!("in_features = {features}\nout_features = {outputs}\nuse_bias = {}\n", yes(options[0]))
         }
+        "DelayedLinear" => {
+            let outputs = if options[1] < 2 { 32 } else { sizes[0] * 2 };
+            let extra = if options[2] == 1 { "extra_steps = 2\n" } else { "" };
+            let most = sizes[1];
+            format!("in_features = {features}\nout_features = {outputs}\nmax_delay = {most}\n{extra}use_bias = {}\n", yes(options[0]))
+        }
+        "Delay" => format!("channels = {features}\nmax_delay = {}\nlearn = {}\n", sizes[1] * 3, yes(options[0])),
+        "BatchNorm" => format!("num_features = {features}\nuse_fast_variance = {}\n", yes(options[0])),
         "Conv" => {
             let groups = if features.is_multiple_of(2) && options[2].is_multiple_of(3) { 2 } else { 1 };
             let dilation = if options[2] == 7 { 2 } else { 1 };
@@ -89,12 +134,20 @@ fn layer(draw: &Draw, shape: &[usize]) -> String {
         "ActivityRegularization" => format!("hidden_shape = {whole:?}\n"),
         "PopulationCode" => format!("num_classes = {}\n", if features.is_multiple_of(2) { 2 } else { 1 }),
         "LI" => format!("layer_shape = {whole:?}\n{}", decay("beta", options[0])),
-        "IF" | "RIF" => format!("hidden_shape = {whole:?}\n{activation}"),
-        "ALIF" => format!("hidden_shape = {whole:?}\n{}{}", decay("beta", options[0]), decay("gamma", options[1])),
-        "CuBaLIF" | "RCuBaLIF" => {
-            format!("hidden_shape = {whole:?}\n{}{}{activation}", decay("beta", options[0]), decay("alpha", options[1]))
+        "PSU_LIF" | "AssociativeLIF" => format!("hidden_shape = {whole:?}\n{}{activation}", decay("beta", options[0])),
+        "IF" | "RIF" => format!("hidden_shape = {whole:?}\n{activation}{more}"),
+        "ALIF" => {
+            format!("hidden_shape = {whole:?}\n{}{}{more}", decay("beta", options[0]), decay("gamma", options[1]))
         }
-        _ => format!("hidden_shape = {whole:?}\n{}{activation}", decay("beta", options[0])),
+        "adLIF" | "cAdLIF" | "SE_adLIF" | "SiLIF" | "CSiLIF" | "RF" | "BRF" | "RFSSM" => {
+            let recurrent = if options[0] < 2 { "recurrent = true\n" } else { "" };
+            format!("hidden_shape = {whole:?}\n{activation}{more}{recurrent}")
+        }
+        "CuBaLIF" | "RCuBaLIF" => {
+            let decays = decay("beta", options[0]) + &decay("alpha", options[1]);
+            format!("hidden_shape = {whole:?}\n{decays}{activation}{more}")
+        }
+        _ => format!("hidden_shape = {whole:?}\n{}{activation}{more}", decay("beta", options[0])),
     };
     format!("[[layers]]\ntype = {kind:?}\n{arguments}")
 }

@@ -100,7 +100,7 @@ fn arrays_have_no_bins() {
 fn three_files_train_validate_and_test() {
     let folder = tempfile::tempdir().unwrap();
     for (name, samples) in [("ssc_train.h5", 10), ("ssc_valid.h5", 4), ("ssc_test.h5", 3)] {
-        let made = MadeUp { samples, events: 20, classes: 2, channels: 6, train: samples, seed: 0 };
+        let made = MadeUp { samples, events: 20, classes: 2, channels: 6, train: samples, first: 0, seed: 0 };
         made.write(&folder.path().join(name)).unwrap();
     }
     let data = read(folder.path(), &Reading::default()).unwrap();

@@ -19,7 +19,7 @@ const MODEL: &str = r#"layers = [
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("m.toml"), MODEL).unwrap();
-    let made = MadeUp { samples: 40, events: 60, classes: 3, channels: 28, train: 30, seed: 1 };
+    let made = MadeUp { samples: 40, events: 60, classes: 3, channels: 28, train: 30, first: 0, seed: 1 };
     made.write(&folder.path().join("made.h5")).unwrap();
     folder
 }

@@ -48,10 +48,26 @@ const SURROGATE: &[&str] = &[
     "{ type = 'arctan' }",
     "{ type = 'superspike', k = 24.0 }",
     "{ type = 'superspike', width = 1.0 }",
+    "{ type = 'atan' }",
+    "{ type = 'slayer', c = 0.5 }",
+    "{ type = 'double_gaussian', p = 0.2 }",
 ];
 const HIDDEN: (&str, &str, &[&str]) = ("hidden_shape", "8", &["7", "[2, 4]", "0"]);
 const FIRES: (&str, &str, &[&str]) = ("threshold", "1.0", THRESHOLD);
 const LEARNS: (&str, &str, &[&str]) = ("activation", "{ type = 'superspike' }", SURROGATE);
+const RESET: (&str, &str, &[&str]) = ("reset", "'subtract'", &["'zero'", "'none'", "'hard'", "1"]);
+const NO_RESET: (&str, &str, &[&str]) = ("reset", "'none'", &["'zero'", "'subtract'", "'soft'"]);
+const DETACHES: (&str, &str, &[&str]) = ("detach_reset", "false", &["true", "1"]);
+const THRESHOLDS: (&str, &str, &[&str]) = ("learn_threshold", "false", &["true", "'per neuron'"]);
+const RESTS: (&str, &str, &[&str]) = ("refractory", "", &["1", "3", "0", "-1", "20000000"]);
+const WHEN: (&str, &str, &[&str]) = ("fires", "'before'", &["'after'", "'now'"]);
+const WHEN_AFTER: (&str, &str, &[&str]) = ("fires", "'after'", &["'before'", "'now'"]);
+const STARTS: (&str, &str, &[&str]) = ("recurrent_init", "'small'", &["'orthogonal'", "'large'"]);
+const HEARS: (&str, &str, &[&str]) = ("recurrent", "false", &["true", "1"]);
+const SCALES: (&str, &str, &[&str]) = ("decay_input", "false", &["true", "0"]);
+const STEP: (&str, &str, &[&str]) = ("dt", "0.01", &["0.02", "0.0", "-1.0", "nan"]);
+const A: (&str, &str, &[&str]) = ("a", "", &["0.5", "0.0", "1.5", "nan"]);
+const B: (&str, &str, &[&str]) = ("b", "", &["0.5", "0.0", "2.5", "-0.5"]);
 const BETA: (&str, &str, &[&str]) = ("beta", "", DECAY);
 const ALPHA: (&str, &str, &[&str]) = ("alpha", "", DECAY);
 const GAMMA: (&str, &str, &[&str]) = ("gamma", "", DECAY);
@@ -172,16 +188,195 @@ const LAYERS: &[Layer] = &[
     },
     Layer { kind: "ActivityRegularization", sample: &[8], keys: &[("hidden_shape", "8", &["7"])] },
     Layer { kind: "PopulationCode", sample: &[8], keys: &[("num_classes", "4", &["2", "3"])] },
-    Layer { kind: "LIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
-    Layer { kind: "IF", sample: &[8], keys: &[HIDDEN, FIRES, LEARNS] },
+    Layer {
+        kind: "LIF",
+        sample: &[8],
+        keys: &[HIDDEN, BETA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
+    },
+    Layer {
+        kind: "IF",
+        sample: &[8],
+        keys: &[HIDDEN, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
+    },
     Layer { kind: "LI", sample: &[8], keys: &[("layer_shape", "8", &["7"]), BETA] },
-    Layer { kind: "ALIF", sample: &[8], keys: &[HIDDEN, BETA, GAMMA, FIRES, LEARNS] },
-    Layer { kind: "CuBaLIF", sample: &[8], keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS] },
-    Layer { kind: "RIF", sample: &[8], keys: &[HIDDEN, FIRES, LEARNS] },
-    Layer { kind: "RLIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
-    Layer { kind: "RCuBaLIF", sample: &[8], keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS] },
+    Layer {
+        kind: "ALIF",
+        sample: &[8],
+        keys: &[HIDDEN, BETA, GAMMA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
+    },
+    Layer {
+        kind: "CuBaLIF",
+        sample: &[8],
+        keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
+    },
+    Layer {
+        kind: "RIF",
+        sample: &[8],
+        keys: &[HIDDEN, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN],
+    },
+    Layer {
+        kind: "RLIF",
+        sample: &[8],
+        keys: &[HIDDEN, BETA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN],
+    },
+    Layer {
+        kind: "RCuBaLIF",
+        sample: &[8],
+        keys: &[HIDDEN, ALPHA, BETA, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN],
+    },
     Layer { kind: "PSU_LIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
     Layer { kind: "AssociativeLIF", sample: &[8], keys: &[HIDDEN, BETA, FIRES, LEARNS] },
+    Layer {
+        kind: "adLIF",
+        sample: &[8],
+        keys: &[
+            HIDDEN,
+            ("alpha", "", &["0.9", "0.5", "0.97"]),
+            ("beta", "", &["0.98", "0.9", "0.995"]),
+            A,
+            B,
+            FIRES,
+            LEARNS,
+            RESET,
+            DETACHES,
+            THRESHOLDS,
+            RESTS,
+            STARTS,
+            WHEN_AFTER,
+            HEARS,
+        ],
+    },
+    Layer {
+        kind: "cAdLIF",
+        sample: &[8],
+        keys: &[
+            HIDDEN,
+            ("alpha", "", &["0.5", "0.3", "0.97"]),
+            ("beta", "", &["0.97", "0.9", "0.995"]),
+            A,
+            B,
+            FIRES,
+            LEARNS,
+            RESET,
+            DETACHES,
+            THRESHOLDS,
+            RESTS,
+            STARTS,
+            WHEN_AFTER,
+            HEARS,
+        ],
+    },
+    Layer {
+        kind: "SE_adLIF",
+        sample: &[8],
+        keys: &[
+            HIDDEN,
+            ("tau_u_min", "5.0", &["6.0", "0.0", "30.0"]),
+            ("tau_u_max", "25.0", &["26.0", "4.0", "inf"]),
+            ("tau_w_min", "60.0", &["50.0", "0.0", "301.0"]),
+            ("tau_w_max", "300.0", &["200.0", "50.0"]),
+            ("q", "120.0", &["1.0", "-1.0", "nan"]),
+            ("symplectic", "true", &["false", "1"]),
+            FIRES,
+            LEARNS,
+            RESET,
+            DETACHES,
+            THRESHOLDS,
+            RESTS,
+            STARTS,
+            WHEN_AFTER,
+            HEARS,
+        ],
+    },
+    Layer {
+        kind: "SiLIF",
+        sample: &[8],
+        keys: &[HIDDEN, STEP, A, B, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN_AFTER, HEARS],
+    },
+    Layer {
+        kind: "CSiLIF",
+        sample: &[8],
+        keys: &[
+            HIDDEN,
+            ("dt_min", "0.01", &["0.02", "0.0", "0.6"]),
+            ("dt_max", "0.5", &["0.4", "0.001"]),
+            FIRES,
+            LEARNS,
+            RESET,
+            DETACHES,
+            THRESHOLDS,
+            RESTS,
+            STARTS,
+            WHEN_AFTER,
+            HEARS,
+        ],
+    },
+    Layer {
+        kind: "RF",
+        sample: &[8],
+        keys: &[
+            HIDDEN,
+            STEP,
+            ("omega_min", "5.0", &["6.0", "11.0"]),
+            ("omega_max", "10.0", &["9.0", "4.0"]),
+            ("b_min", "0.0", &["1.0", "4.0"]),
+            ("b_max", "3.0", &["2.0", "-1.0"]),
+            FIRES,
+            LEARNS,
+            NO_RESET,
+            DETACHES,
+            THRESHOLDS,
+            RESTS,
+            STARTS,
+            WHEN_AFTER,
+            HEARS,
+        ],
+    },
+    Layer {
+        kind: "BRF",
+        sample: &[8],
+        keys: &[
+            HIDDEN,
+            STEP,
+            ("omega_min", "5.0", &["6.0", "11.0"]),
+            ("omega_max", "10.0", &["9.0", "4.0"]),
+            ("b_min", "0.0", &["1.0", "4.0"]),
+            ("b_max", "3.0", &["2.0", "-1.0"]),
+            FIRES,
+            LEARNS,
+            NO_RESET,
+            DETACHES,
+            THRESHOLDS,
+            RESTS,
+            STARTS,
+            WHEN_AFTER,
+            HEARS,
+        ],
+    },
+    Layer {
+        kind: "RFSSM",
+        sample: &[8],
+        keys: &[
+            HIDDEN,
+            ("dt_min", "0.001", &["0.002", "0.0", "0.2"]),
+            ("dt_max", "0.1", &["0.2", "0.0001"]),
+            ("reset_init", "0.0", &["0.5", "-0.5", "inf"]),
+            FIRES,
+            LEARNS,
+            NO_RESET,
+            DETACHES,
+            THRESHOLDS,
+            RESTS,
+            STARTS,
+            WHEN_AFTER,
+            HEARS,
+        ],
+    },
+    Layer {
+        kind: "ParallelResetLIF",
+        sample: &[8],
+        keys: &[HIDDEN, BETA, SCALES, FIRES, LEARNS, RESET, DETACHES, THRESHOLDS, RESTS, STARTS, WHEN, HEARS],
+    },
 ];
 
 impl Layer {

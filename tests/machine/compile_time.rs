@@ -184,7 +184,10 @@ fn every_layer_behind_an_encoder_compiles() {
             format!("layers = [{front}, {pool}, {neuron}, {end}, {rest}, {{ type = \"LI\", layer_shape = 10 }}]");
         trained(pools[i].to_owned(), network(&model, &rules, Numerics::Exact), 64);
     }
-    for neuron in ["ALIF", "CuBaLIF", "PSU_LIF", "RIF", "RLIF", "RCuBaLIF"] {
+    for neuron in [
+        "ALIF", "CuBaLIF", "PSU_LIF", "RIF", "RLIF", "RCuBaLIF", "adLIF", "SE_adLIF", "SiLIF", "CSiLIF", "RF", "BRF",
+        "RFSSM",
+    ] {
         let model = format!(
             "layers = [{{ type = \"Linear\", in_features = 16, out_features = 8 }}, \
              {{ type = \"{neuron}\", hidden_shape = 8 }}, {{ type = \"Linear\", in_features = 8, out_features = 20 }}, \

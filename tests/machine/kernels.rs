@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::device::cpu;
-use spiq::nn::{self, Alif, Axes, CuBaLif, If, Layer, Li, Lif, Sequential, Surrogate};
+use spiq::nn::{
+    self, AdLif, Alif, Axes, Brf, CAdLif, CSiLif, CuBaLif, Fires, If, Layer, Li, Lif, Reset, Rf, RfSsm, SeAdLif,
+    Sequential, SiLif, Surrogate,
+};
 use spiq::pjrt::{Client, CompileOptions, Input};
 use spiq::random::{Key, Rngs};
 use spiq::{Array, DType, DotDims, Function, Program, Tensor, TensorType, scan, trace, vjp, vmap};
@@ -109,6 +112,34 @@ fn neurons_give_the_same_bits_forward_and_backward() {
     }
 }
 
+/// Neurons of papers, and the options. What they compute of parameters alone stands outside of the loop.
+#[test]
+fn neurons_of_papers_and_options_run_in_kernels() {
+    for dims in [NARROW, WIDE] {
+        let h = dims[2];
+        let lif = || Lif { activation: Surrogate::triangular(), threshold: 0.4, ..Lif::new([h]) };
+        let layers: Vec<Box<dyn Layer>> = vec![
+            Lif { reset: Reset::Zero, detach_reset: true, fires: Fires::After, ..lif() }.into(),
+            Lif { reset: Reset::None, learn_threshold: true, decay_input: true, ..lif() }.into(),
+            Lif { refractory: Some(2), fires: Fires::After, ..lif() }.into(),
+            AdLif { threshold: 0.05, ..AdLif::new([h]) }.into(),
+            CAdLif { threshold: 0.05, ..CAdLif::new([h]) }.into(),
+            SiLif { threshold: 0.05, ..SiLif::new([h]) }.into(),
+            CSiLif { threshold: 0.4, ..CSiLif::new([h]) }.into(),
+            SeAdLif { threshold: 0.05, ..SeAdLif::new([h]) }.into(),
+            SeAdLif { threshold: 0.05, symplectic: false, ..SeAdLif::new([h]) }.into(),
+            Rf { threshold: 0.005, ..Rf::new([h]) }.into(),
+            Brf { threshold: 0.005, ..Brf::new([h]) }.into(),
+            RfSsm { threshold: 0.4, ..RfSsm::new([h]) }.into(),
+        ];
+        for layer in layers {
+            println!("{layer:?} {dims:?}");
+            let (function, inputs) = gradient(layer, dims);
+            check(&function, &inputs, 2, 1e-5);
+        }
+    }
+}
+
 #[test]
 fn surrogates_agree() {
     let all = [
@@ -117,6 +148,9 @@ fn surrogates_agree() {
         Surrogate::triangular(),
         Surrogate::arctan(),
         Surrogate::superspike(),
+        Surrogate::atan(),
+        Surrogate::slayer(),
+        Surrogate::double_gaussian(),
         Surrogate::custom(|v| v.full_like(1.0)),
     ];
     for activation in all {

@@ -367,3 +367,42 @@ fn what_cannot_be_is_refused() {
     }
     assert!(Layout::of(&[2, 3, 4, 5]).is_err());
 }
+
+/// Half of the samples keep all, the others all but the first channels, up to as many as said.
+#[test]
+fn a_low_cut_takes_the_first_channels() {
+    let x = array(DType::S8, &[400, 2, 12], |_| 3.0);
+    let kept = |sample: &[f64]| sample[..12].iter().filter(|x| **x == 3.0).count();
+    let changed = samples(&changed("LowCut(max = 5)", &x));
+    for sample in &changed {
+        let first = 12 - kept(sample);
+        assert!(first <= 5 && sample[..first].iter().all(|x| *x == 0.0) && sample[..12] == sample[12..], "{sample:?}");
+    }
+    let of = |kept_channels: usize| changed.iter().filter(|sample| kept(sample) == kept_channels).count();
+    assert!((160..=240).contains(&of(12)), "{} of 400 keep all", of(12));
+    assert!((7..12).all(|channels| of(channels) > 15), "each cut occurs");
+}
+
+/// A part of the samples lose elements, more in some channels than in others, at most the largest probability.
+#[test]
+fn a_spectral_drop_changes_smoothly_over_channels() {
+    let (time, channels) = (500, 31);
+    let x = array(DType::Pred, &[40, time, channels], |_| 1.0);
+    let changed = samples(&changed("SpectralDrop(p = 0.5, max = 0.6, knots = 4)", &x));
+    let lost = |sample: &Vec<f64>| -> Vec<f64> {
+        let rate = |channel| (0..time).filter(|t| sample[t * channels + channel] == 0.0).count() as f64 / time as f64;
+        (0..channels).map(rate).collect()
+    };
+    let rates: Vec<Vec<f64>> = changed.iter().map(lost).filter(|rates| rates.iter().any(|rate| *rate > 0.0)).collect();
+    assert!((10..=30).contains(&rates.len()), "{} of 40 lose something", rates.len());
+    for rates in &rates {
+        assert!(rates.iter().all(|rate| *rate < 0.6 + 0.08), "{rates:?}");
+        // Knots are 10 channels apart, so that neighbours differ by a tenth of 0.6 and the noise of 500 draws.
+        assert!(rates.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 0.06 + 0.1), "{rates:?}");
+        let middle = (rates[0] + rates[10]) / 2.0;
+        assert!((rates[5] - middle).abs() < 0.08, "between knots it is a straight line: {rates:?}");
+    }
+    let means: Vec<f64> = rates.iter().map(|rates| rates.iter().sum::<f64>() / channels as f64).collect();
+    let mean = means.iter().sum::<f64>() / means.len() as f64;
+    assert!((0.2..0.4).contains(&mean), "half of the largest on average: {mean}");
+}

@@ -62,7 +62,12 @@ pub(super) fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<Str
 
 /// Outputs of a run, its last states along the last axis, and the gradients of the weighted outputs and all states: those of
 /// x and then those of the parameters.
-fn run_with_gradients(model: &Sequential, params: &BTreeMap<String, Array>, x: &Array, weights: &Array) -> Vec<Array> {
+pub(super) fn run_with_gradients(
+    model: &Sequential,
+    params: &BTreeMap<String, Array>,
+    x: &Array,
+    weights: &Array,
+) -> Vec<Array> {
     let paths: Vec<String> = params.keys().cloned().collect();
     let inputs: Vec<&Array> = params.values().chain([x, weights]).collect();
     evaluate(&inputs, |values| {
@@ -121,14 +126,14 @@ fn layers_without_state_are_those_of_flax_and_spyx() {
 }
 
 /// The initial parameters of a case, for the network's paths.
-fn start_of(case: &Case<'_>, network: &Network) -> BTreeMap<String, Array> {
+pub(super) fn start_of(case: &Case<'_>, network: &Network) -> BTreeMap<String, Array> {
     let at = |path: String| (path.clone(), case.array(&format!("params/{path}")).clone());
     network.parameter_types().into_keys().map(at).collect()
 }
 
 /// Trains the model of a case as it was trained there.
 #[track_caller]
-fn check_training(case: &Case<'_>, network: &Network) {
+pub(super) fn check_training(case: &Case<'_>, network: &Network) {
     let start = start_of(case, network);
     let (x, targets) = (case.array("x"), case.array("targets"));
     let forward = network.forward(x.ty(), Mode::Qat).expect("a forward pass");
@@ -434,7 +439,7 @@ fn spike_rates_are_means_over_neurons_and_steps() {
 }
 
 /// What a model with these layers says to a sample of this shape.
-fn misfit(layers: &str, sample: &[usize]) -> String {
+pub(super) fn misfit(layers: &str, sample: &[usize]) -> String {
     let network = Network::new(config(layers), vec![]).expect("a network");
     let x = TensorType::new(DType::F32, [&[4, 2], sample].concat());
     network.forward(&x, Mode::Qat).expect_err("a misfit").to_string()

@@ -3,9 +3,10 @@
 use crate::evaluate::{check_close, evaluate};
 use crate::reference::{Case, Reference};
 use spiq::nn::{
-    Axes, IntegralCrossentropy, MseSpikerate, Named, Readout, SampleLoss, integral_accuracy, integral_crossentropy,
-    mse_spikerate,
+    self, Axes, Crossentropy, IntegralCrossentropy, Layer, Li, Lif, MseSpikerate, Named, Readout, SampleLoss,
+    Sequential, integral_accuracy, integral_crossentropy, mse_spikerate,
 };
+use spiq::random::Rngs;
 use spiq::train::Loss;
 use spiq::{Array, DType, TensorType};
 use spiq_hlo::{Tensor, trace, value_and_grad};
@@ -112,6 +113,77 @@ fn readouts_read_what_they_are_called() {
     let scores = read(Readout::SoftmaxSum);
     assert!((scores[0] - (soft(9.0) + soft(-1.5))).abs() < 1e-6 && (scores[1] - (soft(-9.0) + soft(1.5))).abs() < 1e-6);
     assert_eq!(read(Readout::Sum), [9.0, 1.5]);
+}
+
+/// Scores and classes of a last layer that fires and of one that does not, by hand. Of both the inputs are [T 4, B 1, C 3]; beta is 1/2,
+/// the threshold 1; a neuron fires the step after its potential has passed it.
+#[test]
+fn readouts_of_a_last_layer_that_fires_and_of_one_that_does_not() {
+    let inputs = [[1.5f32, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 2.0, 0.8], [0.0, 0.0, 0.9]];
+    let x = Array::new([4, 1, 3], inputs.concat()).unwrap();
+    let soft = |scores: [f64; 3]| {
+        let all: f64 = scores.iter().map(|score| score.exp()).sum();
+        scores.map(|score| score.exp() / all)
+    };
+    let check = |layer: Box<dyn Layer>, traces: [[f64; 3]; 4], wanted: [(Readout, [f64; 3], i32); 6]| {
+        let model = Sequential::new("core", [layer]);
+        let params = model.init(&mut Rngs::new(0));
+        let run = |read: &dyn Fn(&Named) -> Tensor| {
+            let got = evaluate(&[&x], |x| {
+                let params = nn::constants(x[0].graph(), &params);
+                vec![read(&nn::run(&model, &params, &x[0].named("T B C")).0)]
+            });
+            got[0].to_f64()
+        };
+        let near = |got: Vec<f64>, want: &[f64]| got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near(run(&|traces| traces.tensor().clone()), &traces.concat()));
+        for (readout, scores, class) in wanted {
+            let got = run(&|traces| readout.scores(traces.tensor()));
+            assert!(near(got.clone(), &scores), "{readout:?}: {got:?} for {scores:?}");
+            assert_eq!(run(&|traces| readout.classes(traces).into_tensor()), [f64::from(class)], "{readout:?}");
+        }
+        // A loss of each way is the cross-entropy of its scores.
+        for (readout, scores, _) in wanted.into_iter().filter(|(readout, ..)| *readout != Readout::FirstSpike) {
+            let got = run(&|traces| {
+                let label = traces.tensor().graph().constant(&Array::new([1], [1i32]).unwrap()).named("B");
+                Crossentropy { of: readout, smoothing: 0.0 }.loss(traces, &label)
+            });
+            assert!((got[0] + soft(scores)[1].ln()).abs() < 1e-6, "{readout:?}: {got:?}");
+        }
+    };
+    let e = 1f64.exp();
+    let (one, other) = (e / (e + 2.0), 1.0 / (e + 2.0));
+    check(
+        Lif { beta: Some(0.5), ..Lif::new([3]) }.into(),
+        [[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]],
+        [
+            (Readout::Sum, [1.0, 2.0, 0.0], 1),
+            (Readout::Mean, [0.25, 0.5, 0.0], 1),
+            (Readout::Max, [1.0, 1.0, 0.0], 0),
+            (Readout::LastStep, [0.0, 1.0, 0.0], 1),
+            (
+                Readout::SoftmaxSum,
+                [1.0 / 3.0 + one + 2.0 * other, 1.0 / 3.0 + other + 2.0 * one, 1.0 / 3.0 + 3.0 * other],
+                1,
+            ),
+            (Readout::FirstSpike, [3.0, 2.0, 0.0], 0),
+        ],
+    );
+    let potentials = [[1.5, 0.0, 0.0], [0.75, 2.0, 0.0], [0.375, 3.0, 0.8], [0.1875, 1.5, 1.3]];
+    let softmax: [f64; 3] = std::array::from_fn(|class| potentials.iter().map(|step| soft(*step)[class]).sum());
+    check(
+        Li { beta: Some(0.5), ..Li::new([3]) }.into(),
+        potentials,
+        [
+            (Readout::Sum, [2.8125, 6.5, 2.1], 1),
+            (Readout::Mean, [0.703125, 1.625, 0.525], 1),
+            (Readout::Max, [1.5, 3.0, 1.3], 1),
+            (Readout::LastStep, [0.1875, 1.5, 1.3], 1),
+            (Readout::SoftmaxSum, softmax, 1),
+            // A potential is above 0 as soon as anything comes in.
+            (Readout::FirstSpike, [4.0, 3.0, 2.0], 0),
+        ],
+    );
 }
 
 #[test]

@@ -30,8 +30,8 @@ const fn features(layer: &'static str) -> Subject {
 }
 
 /// Every kind of layer that neither draws random numbers nor is for a loss of one's own, with the arguments that change how
-/// it computes.
-const SUBJECTS: [Subject; 39] = [
+/// it computes. BatchNorm and DelayedLinear compute something else while training.
+const SUBJECTS: [Subject; 58] = [
     features("type = 'Linear', in_features = 13, out_features = 9"),
     features("type = 'Linear', in_features = 13, out_features = 9, use_bias = false"),
     images("type = 'Conv', in_features = 3, out_features = 4, kernel_size = [3, 3]"),
@@ -54,6 +54,10 @@ const SUBJECTS: [Subject; 39] = [
     features("type = 'LayerNorm', num_features = 13, use_fast_variance = false"),
     features("type = 'LayerNorm', num_features = 13, use_scale = false, use_bias = false"),
     images("type = 'LayerNorm', num_features = 3, reduction_axes = [1, 2, 3]"),
+    features("type = 'Delay', channels = 13, max_delay = 3"),
+    features("type = 'Delay', channels = 13, max_delay = 9, learn = false"),
+    features("type = 'Add'"),
+    features("type = 'Concatenate'"),
     features("type = 'Dropout', rate = 0.0"),
     features("type = 'PopulationCode', num_classes = 1"),
     features("type = 'LIF', hidden_shape = 13"),
@@ -69,6 +73,23 @@ const SUBJECTS: [Subject; 39] = [
     features("type = 'RCuBaLIF', hidden_shape = 13, threshold = 0.4"),
     features("type = 'PSU_LIF', hidden_shape = 13, threshold = 0.4"),
     features("type = 'AssociativeLIF', hidden_shape = 13, beta = 0.8, threshold = 0.4"),
+    features(
+        "type = 'LIF', hidden_shape = 13, threshold = 0.4, reset = 'zero', detach_reset = true, fires = 'after', recurrent = true",
+    ),
+    features("type = 'LIF', hidden_shape = 13, threshold = 0.4, refractory = 2, learn_threshold = true"),
+    features("type = 'LIF', hidden_shape = 13, threshold = 0.4, decay_input = true, activation = { type = 'atan' }"),
+    features("type = 'IF', hidden_shape = 13, reset = 'none', fires = 'after', activation = { type = 'slayer' }"),
+    features("type = 'CuBaLIF', hidden_shape = 13, threshold = 0.4, reset = 'zero', refractory = 1"),
+    features("type = 'adLIF', hidden_shape = 13, threshold = 0.1"),
+    features("type = 'cAdLIF', hidden_shape = 13, threshold = 0.1, a = 0.5"),
+    features("type = 'SE_adLIF', hidden_shape = 13, threshold = 0.1, q = 5.0"),
+    features("type = 'SE_adLIF', hidden_shape = 13, threshold = 0.1, symplectic = false, recurrent = true"),
+    features("type = 'SiLIF', hidden_shape = 13, threshold = 0.1"),
+    features("type = 'CSiLIF', hidden_shape = 13, threshold = 0.4"),
+    features("type = 'RF', hidden_shape = 13, threshold = 0.01"),
+    features("type = 'BRF', hidden_shape = 13, threshold = 0.01"),
+    features("type = 'RFSSM', hidden_shape = 13, threshold = 0.4, reset_init = 0.1"),
+    features("type = 'ParallelResetLIF', hidden_shape = 13, threshold = 0.4"),
     features("type = 'LI', layer_shape = 13"),
     features("type = 'LI', layer_shape = 13, beta = 0.3"),
 ];

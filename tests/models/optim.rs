@@ -281,7 +281,7 @@ fn names_that_are_wrong_are_refused_with_the_nearest() {
         (
             Loss::named("mse_spike_rate").unwrap_err(),
             "there is no loss `mse_spike_rate`; did you mean `mse_spikerate`? known are integral_crossentropy, mse_spikerate, \
-             ce_count_loss, ce_rate_loss, ce_max_membrane_loss, ce_softmax_sum_loss, ce_last_step_loss, mse_count_loss, \
+             ce_count_loss, ce_rate_loss, ce_mean_loss, ce_max_membrane_loss, ce_softmax_sum_loss, ce_last_step_loss, mse_count_loss, \
              mse_membrane_loss, tet_loss",
         ),
         (optimizer("adam", -1.0, "cosine"), "the learning rate is -1, but must be 0 or more"),

@@ -84,7 +84,10 @@ fn values(network: &Network, dims: &[usize], mode: Mode) -> (Array, Option<Vec<A
 /// Sample by sample and step by step is the same as all at once, for times, batches and features of 1.
 #[test]
 fn sizes_of_one_are_like_any_other() {
-    let neurons = ["LIF", "IF", "ALIF", "CuBaLIF", "RIF", "RLIF", "RCuBaLIF", "PSU_LIF", "LI"];
+    let neurons = [
+        "LIF", "IF", "ALIF", "CuBaLIF", "RIF", "RLIF", "RCuBaLIF", "PSU_LIF", "LI", "adLIF", "SE_adLIF", "SiLIF",
+        "CSiLIF", "BRF", "RFSSM",
+    ];
     let rules: [Vec<RuleConfig>; 2] = [Vec::new(), linear_only_rules("int8", "int8")];
     let mut programs = 0;
     for kind in neurons {

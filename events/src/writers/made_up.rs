@@ -26,6 +26,8 @@ pub struct MadeUp {
     pub channels: u16,
     /// How many of the first samples train.
     pub train: usize,
+    /// The number of the first sample: a file of those from 100 on has none in common with a file of the first 100.
+    pub first: usize,
     /// Seed of all that is random: the same gives the same samples.
     pub seed: u64,
 }
@@ -52,7 +54,12 @@ impl MadeUp {
             speakers: (0..SPEAKERS).map(|speaker| format!("speaker {speaker}")).collect(),
             train: Some(self.train),
         };
-        write_spikes(path, &names, (0..self.samples).map(|sample| go_on().map(|()| self.sample(sample as u64))))
+        write_spikes(
+            path,
+            &names,
+            (0..self.samples as u64)
+                .map(|sample| go_on().map(|()| self.sample((self.first as u64).wrapping_add(sample)))),
+        )
     }
 
     fn check(&self) -> Result<()> {
@@ -80,7 +87,7 @@ impl MadeUp {
     }
 
     fn sample(&self, number: u64) -> Spikes {
-        let mut random = Random::new(self.seed, 2 * number);
+        let mut random = Random::new(self.seed, number.wrapping_mul(2));
         let (label, speaker) = (random.below(self.classes.into()) as u16, random.below(SPEAKERS.into()) as u16);
         // The tones of a class are drawn from its number alone.
         let mut class = Random::new(self.seed, 2 * u64::from(label) + 1);

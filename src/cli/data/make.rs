@@ -12,7 +12,13 @@ use super::stop::Stop;
 const EXAMPLES: &str = "\
 Examples:
   spiq data make --output made.h5 --samples 500
-  spiq data make --output large.h5 --samples 8156 --events 8000      as large as SHD's training part";
+
+As large as the files of SHD (0.3 GB), and of SSC (3.4 GB), in folders that are there; `spiq train --data shd` reads all of one:
+  spiq data make --output shd/shd_train.h5 --samples 8156 --events 8000
+  spiq data make --output shd/shd_test.h5 --first 8156 --samples 2264 --events 8000
+  spiq data make --output ssc/ssc_train.h5 --samples 75466 --events 8000 --classes 35
+  spiq data make --output ssc/ssc_valid.h5 --first 75466 --samples 9981 --events 8000 --classes 35
+  spiq data make --output ssc/ssc_test.h5 --first 85447 --samples 20382 --events 8000 --classes 35";
 
 /// Make a data set up, in the layout of the Spiking Heidelberg Digits
 ///
@@ -39,6 +45,9 @@ pub struct Arguments {
     /// How many of the first samples train; four fifths where it is not given
     #[arg(long, value_name = "N")]
     train: Option<usize>,
+    /// Number of the first sample: files of the same seed with other numbers hold other samples of the same classes
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    first: usize,
     /// Seed of all that is random
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
@@ -60,6 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         classes: arguments.classes,
         channels: arguments.channels,
         train,
+        first: arguments.first,
         seed: arguments.seed,
     };
     output::check(&arguments.output, [])?;

@@ -1,8 +1,10 @@
-//! Delays: of each neuron's output, or of each synapse.
+//! Delays: of each neuron's output, of each synapse, or several fixed ones of every synapse.
 
 mod axonal;
 mod shift;
 mod synaptic;
+mod temporal_conv;
 
 pub use axonal::Delay;
 pub use synaptic::DelayedLinear;
+pub use temporal_conv::TemporalConv;

@@ -64,3 +64,13 @@ fn later_where(sequence: &Tensor, chosen: &Tensor, by: usize) -> Tensor {
     let (later, same) = (sequence.slice_axis(0, 0, length), sequence.slice_axis(0, by, by + length));
     chosen.broadcast_to(later.dims()).select(&later, &same)
 }
+
+/// What a sequence `known` [most + T, B, C] was 0, `apart`, 2 `apart`, … up to `most` steps ago, one after the other along the last
+/// axis: [T, B, C · (most / apart + 1)].
+#[track_caller]
+pub(super) fn at_lags(known: &Tensor, most: usize, apart: usize) -> Tensor {
+    let length = known.dims()[0] - most;
+    let lag = |lag: usize| known.slice_axis(0, most - lag, most - lag + length);
+    let lags: Vec<Tensor> = (0..=most).step_by(apart).map(lag).collect();
+    concatenate(&lags.iter().collect::<Vec<_>>(), -1)
+}

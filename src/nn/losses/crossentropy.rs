@@ -22,9 +22,11 @@ impl SampleLoss for Crossentropy {
     fn name(&self) -> &'static str {
         match self.of {
             Readout::Sum => "ce_count_loss",
+            Readout::Mean => "ce_mean_loss",
             Readout::Max => "ce_max_membrane_loss",
             Readout::LastStep => "ce_last_step_loss",
             Readout::SoftmaxSum => "ce_softmax_sum_loss",
+            Readout::FirstSpike => "ce_first_spike_loss",
         }
     }
     fn of_samples(&self, traces: &Tensor, labels: &Tensor) -> Tensor {

@@ -12,17 +12,26 @@ pub enum Readout {
     /// Their sum over time: of spikes, their number.
     #[default]
     Sum,
+    /// Their mean over time: the same class as of the sum, but smaller scores for a loss.
+    Mean,
     /// Their largest value over time.
     Max,
     /// That of the last step.
     LastStep,
     /// The sum over time of their softmax over classes.
     SoftmaxSum,
+    /// How many steps are left when they first are above 0, as spikes are; 0 where they never are. It has no gradient.
+    FirstSpike,
 }
 
 /// The readouts, by the name of the accuracy that they give.
 pub const READOUTS: &[Choice<Readout>] = &[
     Choice { name: "integral_accuracy", about: "the class with the largest sum over time", make: Readout::Sum },
+    Choice {
+        name: "mean_accuracy",
+        about: "the class with the largest mean over time, that of integral_accuracy",
+        make: Readout::Mean,
+    },
     Choice { name: "max_accuracy", about: "the class with the largest value over time", make: Readout::Max },
     Choice {
         name: "last_step_accuracy",
@@ -33,6 +42,11 @@ pub const READOUTS: &[Choice<Readout>] = &[
         name: "softmax_sum_accuracy",
         about: "the class with the largest sum over time of softmax",
         make: Readout::SoftmaxSum,
+    },
+    Choice {
+        name: "first_spike_accuracy",
+        about: "the class whose output is above 0 first, as snnTorch's accuracy_temporal; for a last layer that fires",
+        make: Readout::FirstSpike,
     },
 ];
 
@@ -52,9 +66,15 @@ impl Readout {
     pub fn scores(self, traces: &Tensor) -> Tensor {
         match self {
             Readout::Sum => traces.reduce_sum(&[0]),
+            Readout::Mean => traces.reduce_mean(&[0]),
             Readout::Max => traces.reduce_max(&[0]),
             Readout::LastStep => traces.index_axis(0, traces.dims().first().map_or(0, |steps| steps.saturating_sub(1))),
             Readout::SoftmaxSum => traces.log_softmax(-1).exp().reduce_sum(&[0]),
+            Readout::FirstSpike => {
+                let steps = traces.dims().first().copied().unwrap_or_default() as f64;
+                let left = steps - traces.graph().iota(traces.ty().clone(), 0);
+                traces.gt(0.0).select(&left, &left.zeros_like()).reduce_max(&[0])
+            }
         }
     }
 

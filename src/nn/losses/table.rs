@@ -35,6 +35,11 @@ pub const LOSSES: &[Choice<MakeLoss>] = &[
         make: |a| summed(CrossentropyOfSteps { smoothing: smoothing(a)? }),
     },
     Choice {
+        name: "ce_mean_loss",
+        about: "cross-entropy of the outputs' means over time (smoothing = 0)",
+        make: |a| crossentropy(a, Readout::Mean),
+    },
+    Choice {
         name: "ce_max_membrane_loss",
         about: "cross-entropy of the outputs' largest values over time (smoothing = 0)",
         make: |a| crossentropy(a, Readout::Max),

@@ -2,12 +2,12 @@
 
 use spiq_hlo::{Tensor, associative_scan};
 
-use super::arguments::{described_neuron, layer};
 use super::decay::{check_decays, clipped, decay, decay_parameter};
-use super::layer::Layer;
-use super::parameter::{Parameter, State};
-use super::step::Step;
 use super::surrogate::Surrogate;
+use crate::nn::arguments::{described_neuron, layer};
+use crate::nn::layer::Layer;
+use crate::nn::parameter::{Parameter, State};
+use crate::nn::step::Step;
 
 layer! {
     /// Leaky neurons that are not reset: `V ← beta V + x`, then `s = H(V - threshold)`.

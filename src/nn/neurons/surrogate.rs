@@ -8,16 +8,16 @@ use spiq_hlo::{Tensor, custom_vjp};
 use toml::de::DeValue;
 use toml::{Table, Value};
 
-use super::arguments::Argument;
 use crate::error::Result;
 use crate::fields::{Field, Fields};
+use crate::nn::arguments::Argument;
 
 /// The derivative of a spike by the distance from the threshold, a function of a tensor.
 type Derivative = Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>;
 
 /// A step (1 above zero, else 0) and the derivative that is used for it on the way back.
 ///
-/// Names, formulas and defaults are those of `spyx.axn`. The functions without arguments give the defaults; other values
+/// Names, formulas and defaults are those of `spyx.axn` where no other source is named. The functions without arguments give the defaults; other values
 /// are written out: `Surrogate::Triangular { k: 0.7 }`.
 ///
 /// ```
@@ -57,6 +57,30 @@ pub enum Surrogate {
         /// Slope.
         k: f64,
     },
+    /// `alpha / 2 / (1 + (π alpha x / 2)²)`: 1/2 alpha at its top. Source: `snntorch.surrogate.atan`, SpikingJelly's `ATan`.
+    Atan {
+        /// Slope, and twice the height.
+        alpha: f64,
+    },
+    /// `c alpha / (2 e^(alpha |x|))`. Source: Shrestha and Orchard 2018, SLAYER, as the code of Baronig et al. 2024 has it.
+    Slayer {
+        /// Slope.
+        alpha: f64,
+        /// Height, in halves of alpha.
+        c: f64,
+    },
+    /// `gamma ((1 + p) N(x; 0, sigma) - 2 p N(x; 0, scale sigma))`, with the normal density N: negative far from the threshold.
+    /// Source: the code of Higuchi et al. 2024 (`StepDoubleGaussianGrad`), after Yin et al. 2021.
+    DoubleGaussian {
+        /// Deviation of the inner density.
+        sigma: f64,
+        /// How many times as wide the outer one is.
+        scale: f64,
+        /// Share of the outer one.
+        p: f64,
+        /// Height of the whole.
+        gamma: f64,
+    },
     /// Any function of the distance from the threshold.
     Custom(Derivative),
 }
@@ -87,6 +111,21 @@ impl Surrogate {
         Surrogate::Superspike { k: 25.0 }
     }
 
+    /// The arc tangent of snnTorch and SpikingJelly, alpha 2.
+    pub fn atan() -> Surrogate {
+        Surrogate::Atan { alpha: 2.0 }
+    }
+
+    /// SLAYER, alpha 5 and c 0.4.
+    pub fn slayer() -> Surrogate {
+        Surrogate::Slayer { alpha: 5.0, c: 0.4 }
+    }
+
+    /// Two Gaussians, sigma 0.5, scale 6, p 0.15 and gamma 0.5.
+    pub fn double_gaussian() -> Surrogate {
+        Surrogate::DoubleGaussian { sigma: 0.5, scale: 6.0, p: 0.15, gamma: 0.5 }
+    }
+
     /// A derivative of your own, of the shape of its argument.
     pub fn custom(derivative: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Surrogate {
         Surrogate::Custom(Arc::new(derivative))
@@ -98,8 +137,16 @@ impl Surrogate {
         known.into_iter().find(|surrogate| surrogate.name() == name)
     }
 
-    const KNOWN: [fn() -> Surrogate; 5] =
-        [Surrogate::tanh, Surrogate::boxcar, Surrogate::triangular, Surrogate::arctan, Surrogate::superspike];
+    const KNOWN: [fn() -> Surrogate; 8] = [
+        Surrogate::tanh,
+        Surrogate::boxcar,
+        Surrogate::triangular,
+        Surrogate::arctan,
+        Surrogate::superspike,
+        Surrogate::atan,
+        Surrogate::slayer,
+        Surrogate::double_gaussian,
+    ];
 
     fn name(&self) -> &'static str {
         match self {
@@ -108,6 +155,9 @@ impl Surrogate {
             Surrogate::Triangular { .. } => "triangular",
             Surrogate::Arctan { .. } => "arctan",
             Surrogate::Superspike { .. } => "superspike",
+            Surrogate::Atan { .. } => "atan",
+            Surrogate::Slayer { .. } => "slayer",
+            Surrogate::DoubleGaussian { .. } => "double_gaussian",
             Surrogate::Custom(_) => "custom",
         }
     }
@@ -118,6 +168,11 @@ impl Surrogate {
             Surrogate::Boxcar { width, height } => vec![("width", width), ("height", height)],
             Surrogate::Tanh { k } | Surrogate::Triangular { k } | Surrogate::Arctan { k } => vec![("k", k)],
             Surrogate::Superspike { k } => vec![("k", k)],
+            Surrogate::Atan { alpha } => vec![("alpha", alpha)],
+            Surrogate::Slayer { alpha, c } => vec![("alpha", alpha), ("c", c)],
+            Surrogate::DoubleGaussian { sigma, scale, p, gamma } => {
+                vec![("sigma", sigma), ("scale", scale), ("p", p), ("gamma", gamma)]
+            }
             Surrogate::Custom(_) => Vec::new(),
         }
     }
@@ -140,6 +195,13 @@ impl Surrogate {
             Surrogate::Triangular { k } => (1.0 - (k * x).abs()).maximum(0.0),
             Surrogate::Arctan { k } => 1.0 / ((1.0 + square(k * PI * x)) * PI),
             Surrogate::Superspike { k } => 1.0 / square(1.0 + k * x.abs()),
+            Surrogate::Atan { alpha } => alpha / 2.0 / (1.0 + square(PI / 2.0 * alpha * x)),
+            Surrogate::Slayer { alpha, c } => c * alpha / (2.0 * (x.abs() * alpha).exp()),
+            Surrogate::DoubleGaussian { sigma, scale, p, gamma } => {
+                let density =
+                    |sigma: f64| 1.0 / (sigma * (2.0 * PI).sqrt()) * (-square(x.clone()) / (2.0 * sigma * sigma)).exp();
+                gamma * ((1.0 + p) * density(sigma) - 2.0 * p * density(scale * sigma))
+            }
             Surrogate::Custom(ref derivative) => derivative(x),
         }
     }
@@ -180,7 +242,9 @@ impl Field for Surrogate {
     }
     fn find(fields: &Fields<'_>, key: &str) -> Result<Option<Surrogate>> {
         let what = format!("the {key} of {}", fields.what());
-        let every = ["type", "k", "width", "height"];
+        let mut known = Surrogate::KNOWN.map(|known| known());
+        let numbers = known.iter_mut().flat_map(|known| known.numbers()).map(|(key, _)| key);
+        let every: Vec<&str> = std::iter::once("type").chain(numbers).collect();
         let Some(table) = fields.table(key, &what, &every)? else { return Ok(None) };
         let name: String = table.require("type")?;
         let Some(mut surrogate) = Surrogate::named(&name) else {

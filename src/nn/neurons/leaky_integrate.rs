@@ -2,11 +2,11 @@
 
 use spiq_hlo::Tensor;
 
-use super::arguments::{described, layer};
 use super::decay::{check_decays, decay, decay_parameter};
-use super::layer::{Layer, keeps};
-use super::parameter::{Init, Parameter, State};
-use super::step::Step;
+use crate::nn::arguments::{described, layer};
+use crate::nn::layer::{Layer, keeps};
+use crate::nn::parameter::{Init, Parameter, State};
+use crate::nn::step::Step;
 
 layer! {
     /// Leaky integrators: `V ← beta V + x`, and the output is V.

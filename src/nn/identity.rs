@@ -1,0 +1,41 @@
+//! A layer that does nothing.
+
+use spiq_hlo::Tensor;
+
+use super::arguments::{described, layer};
+use super::layer::Layer;
+use super::step::Step;
+
+layer! {
+    /// Gives what it is given: it keeps the number of a layer that was taken out, as where
+    /// [`BatchNorm`](super::BatchNorm) became part of the weights before it.
+    ///
+    /// Shapes: x [B, …] to the same. Source: `flax.nnx.identity`.
+    pub struct Identity = "Identity" {}
+}
+
+impl Identity {
+    /// The layer.
+    pub fn new() -> Identity {
+        Identity::with_defaults()
+    }
+}
+
+impl Default for Identity {
+    fn default() -> Identity {
+        Identity::new()
+    }
+}
+
+impl Layer for Identity {
+    described!();
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        Ok(input.to_vec())
+    }
+    fn takes_booleans(&self) -> bool {
+        true
+    }
+    fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
+        x.clone()
+    }
+}

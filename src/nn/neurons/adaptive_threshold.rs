@@ -1,0 +1,57 @@
+//! The neuron whose threshold rises with its own spikes. Knows nothing of other neurons.
+
+use spiq_hlo::Tensor;
+
+use super::decay::{check_decays, decay_of, decay_parameter};
+use super::neuron::{Moment, Neuron, Shared, neuron};
+use super::surrogate::Surrogate;
+use crate::nn::parameter::Parameter;
+
+neuron! {
+    /// Adaptive LIF neurons: `θ = threshold + T`, `s = H(V - θ)`, then `V ← beta V + x - s θ` and
+    /// `T ← gamma T + (1 - gamma) s`.
+    ///
+    /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` and `adaptation` (T) likewise;
+    /// parameters `beta` and `gamma` [hidden_shape…], or scalars where values are given. Units: beta and gamma are what is
+    /// left after one time step, clipped to [0, 1] in use. Source: Bellec et al. 2018, arXiv:1803.09574; `spyx.nn.ALIF`.
+    ///
+    /// ```
+    /// use spiq::nn::{Alif, Layer};
+    /// let layer = Alif { gamma: Some(0.9), ..Alif::new([64]) };
+    /// assert_eq!(layer.parameters().iter().map(|p| p.dims.len()).collect::<Vec<_>>(), [1, 0]);
+    /// ```
+    #[doc(alias = "ALIF")]
+    pub struct Alif = "ALIF" {
+        /// One decay of the potential for all neurons; `None` draws one for each around 0.5. Trained either way.
+        beta: Option<f64> = None,
+        /// One decay of the adaptation for all neurons; `None` draws one for each around 0.5. Trained either way.
+        gamma: Option<f64> = None,
+        /// Whether the input counts `1 - beta` times, so that a constant one is the potential in the end.
+        decay_input: bool = false,
+    }
+    defaults { fires Before, reset Subtract, detached false, surrogate Surrogate::default() }
+}
+
+impl Neuron for Alif {
+    const STATES: &'static [&'static str] = &["potential", "adaptation"];
+    fn shared(&self) -> Shared<'_> {
+        self.taken_by_all()
+    }
+    fn own_check(&self) -> Result<(), (&'static str, String)> {
+        check_decays(&[("beta", self.beta), ("gamma", self.gamma)])
+    }
+    fn own_parameters(&self) -> Vec<Parameter> {
+        let (beta, gamma) = (("beta", self.beta), ("gamma", self.gamma));
+        [beta, gamma].map(|(name, value)| decay_parameter(name, value, &self.hidden_shape)).to_vec()
+    }
+    #[track_caller]
+    fn level(&self, threshold: Tensor, states: &[Tensor]) -> Tensor {
+        threshold + &states[1]
+    }
+    #[track_caller]
+    fn advance(&self, now: &Moment<'_, '_>) -> Vec<Tensor> {
+        let (beta, gamma) = (decay_of(now, "beta"), decay_of(now, "gamma"));
+        let v = now.leaked(Some(&beta), self.decay_input);
+        vec![v, &gamma * &now.states[1] + (1.0 - &gamma) * &now.spikes]
+    }
+}

@@ -1,0 +1,28 @@
+//! Weights by which the neurons of a layer hear each other's spikes. Knows no neuron.
+
+use spiq_hlo::{DotDims, Tensor};
+
+use super::options::RecurrentInit;
+use crate::nn::parameter::{Init, Parameter};
+use crate::nn::step::Step;
+
+/// The name of the weights.
+pub(super) const RECURRENT: &str = "recurrent_w";
+
+/// Weights from each neuron to each.
+pub(super) fn recurrent_parameter(shape: &[usize], init: RecurrentInit) -> Parameter {
+    let init = match init {
+        RecurrentInit::Small => Init::TruncatedNormal(0.01),
+        RecurrentInit::Orthogonal => Init::Orthogonal,
+    };
+    Parameter::new(RECURRENT, [shape, shape].concat(), init)
+}
+
+/// What the layer's own spikes add to its input: all axes of a sample against the first half of the weights'. (Spyx's
+/// matrix product means this for layers of one axis, and something else for layers of more.)
+#[track_caller]
+pub(super) fn feedback(at: &Step<'_>, spikes: &Tensor) -> Tensor {
+    let axes = spikes.rank().saturating_sub(1);
+    let dims = DotDims { lhs_contract: (1..=axes).collect(), rhs_contract: (0..axes).collect(), ..DotDims::default() };
+    spikes.dot_general(&at.parameter(RECURRENT), &dims, spikes.dtype())
+}

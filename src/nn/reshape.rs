@@ -1,0 +1,84 @@
+//! The elements of a sample in another shape. Knows nothing of time and neurons.
+
+use spiq_hlo::Tensor;
+
+use super::arguments::{described, layer};
+use super::layer::Layer;
+use super::step::Step;
+
+layer! {
+    /// The elements of each sample, in their order, with axes of other sizes. With `shape = [-1, 1]` channels become a sequence of one
+    /// feature, over which a convolution moves: [B, C] to [B, C, 1].
+    ///
+    /// Shapes: x [B, …] to [B, shape…]. Errors, where the layer is used: samples of another number of elements. Source: `reshape`
+    /// of NumPy; flax has no such layer.
+    ///
+    /// ```
+    /// use spiq::nn::{Layer, Reshape};
+    /// assert_eq!(Reshape::new([-1, 1]).output(&[140]), Ok(vec![140, 1]));
+    /// assert_eq!(Reshape::new([28, 28, 1]).output(&[784]), Ok(vec![28, 28, 1]));
+    /// ```
+    #[derive(Eq)]
+    pub struct Reshape = "Reshape" {
+        needs {
+            /// Sizes of a sample's axes, without the batch; -1 once, for the size that the others leave.
+            shape: Vec<i64>,
+        }
+    }
+}
+
+impl Reshape {
+    /// Samples of this shape.
+    pub fn new(shape: impl Into<Vec<i64>>) -> Reshape {
+        Reshape::with_defaults(shape.into())
+    }
+
+    /// The shape, with this size in the place of -1.
+    fn with(&self, open: usize) -> Vec<usize> {
+        self.shape.iter().map(|&size| if size == -1 { open } else { size as usize }).collect()
+    }
+
+    /// The product of the sizes that are given.
+    fn known(&self) -> Option<usize> {
+        self.with(1).into_iter().try_fold(1usize, usize::checked_mul)
+    }
+}
+
+impl Layer for Reshape {
+    described!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let open = self.shape.iter().filter(|size| **size == -1).count();
+        let usable = self.shape.iter().all(|size| *size == -1 || *size > 0) && open <= 1 && !self.shape.is_empty();
+        match usable && self.known().is_some() {
+            true => Ok(()),
+            false => {
+                Err(("shape", format!("is {:?}, but must be sizes from 1 up, one of them -1 at most", self.shape)))
+            }
+        }
+    }
+    fn takes(&self) -> Vec<usize> {
+        vec![0]
+    }
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        let known = self.known().unwrap_or(usize::MAX);
+        let count = input.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
+        match (count, self.shape.contains(&-1)) {
+            (Some(count), true) if count.is_multiple_of(known) => Ok(self.with(count / known)),
+            (Some(count), false) if count == known || count == 0 => Ok(self.with(known)),
+            (_, true) => Err(format!("takes a multiple of {known} elements")),
+            (_, false) => Err(format!("takes {known} elements")),
+        }
+    }
+    fn takes_booleans(&self) -> bool {
+        true
+    }
+    fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
+        match x.dims().split_first() {
+            Some((&batch, sample)) => match self.output(sample) {
+                Ok(shape) => x.reshape(&[&[batch], &shape[..]].concat()),
+                Err(_) => x.clone(),
+            },
+            None => x.clone(),
+        }
+    }
+}
