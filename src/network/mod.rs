@@ -153,11 +153,6 @@ impl Network {
         self.model.statistic_types()
     }
 
-    /// Types of all that a file holds of it, by path: parameters and running statistics of layers.
-    pub fn array_types(&self) -> BTreeMap<String, TensorType> {
-        self.parameter_types().into_iter().chain(self.running_types()).collect()
-    }
-
     /// How many weights meet an input that is not zero; see the model's own.
     #[track_caller]
     pub(crate) fn operations(&self, weights: &Tensors, counts: &Tensors) -> Tensors {

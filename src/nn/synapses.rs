@@ -27,7 +27,7 @@ impl Sequential {
     /// The paths of the weights of synapses, biases not among them.
     pub(crate) fn synaptic_weights(&self) -> Vec<String> {
         let of = |(path, _, synapses): (String, &dyn Layer, Synapses)| match synapses {
-            Synapses::OfInput => format!("{path}/kernel"),
+            Synapses::OfInput | Synapses::OfPastInputs => format!("{path}/kernel"),
             Synapses::OfOwnSpikes(name) => format!("{path}/{name}"),
         };
         self.with_synapses().map(of).collect()

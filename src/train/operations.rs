@@ -32,13 +32,14 @@ pub struct Counted {
 }
 
 /// How many operations the synapses of a layer do for one sample, on average. Counted as NeuroBench does
-/// (`neurobench.metrics`, SynapticOperations): products of a weight with an input, without biases.
+/// (`neurobench.metrics`, SynapticOperations): products of a weight with an input, without biases. A weight with a delay meets an
+/// input where its product arrives before the last step; one that would come too late does not count.
 ///
 /// NeuroBench decides about accumulations anew for each batch and step, so that its sums of them depend on the size of the batch; here
 /// one input of a layer that is not 0, 1 or -1 makes all its operations multiplications.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Operations {
-    /// All of them: those with zeros, too.
+    /// All of them: those with zeros, too. Of a layer with delays, those of each step that it gives.
     pub dense: f64,
     /// Those in which neither the weight nor the input is zero.
     pub effective: f64,

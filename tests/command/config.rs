@@ -118,17 +118,11 @@ fn a_bad_layer_is_refused_with_its_line() {
         ("", "m.toml:1: layer 1 lacks the key `type`"),
         (
             "type = 'lif'",
-<<<<<<< HEAD
-            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, DelayedLinear, Delay, \
-             Conv, SumPool, AvgPool, MaxPool, Flatten, LayerNorm, BatchNorm, Add, Concatenate, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, \
-             CuBaLIF, RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF",
-=======
             "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, DelayedLinear, \
              TemporalConv, Delay, Conv, SumPool, AvgPool, MaxPool, Flatten, Reshape, Embed, LayerNorm, GroupNorm, RMSNorm, \
              BatchNorm, Add, Concatenate, Identity, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, CuBaLIF, \
              RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF, adLIF, cAdLIF, SE_adLIF, SiLIF, CSiLIF, RF, BRF, RFSSM, \
              ParallelResetLIF",
->>>>>>> main
         ),
         ("type = 'LIF'", "m.toml:1: layer 1 (LIF) lacks the key `hidden_shape`"),
         (
@@ -137,12 +131,8 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'IF'\nhidden_shape = 4\nbeta = 0.5",
-<<<<<<< HEAD
-            "m.toml:4: unknown key `beta` in layer 1 (IF); it takes type, hidden_shape, threshold, activation, \
-=======
             "m.toml:4: unknown key `beta` in layer 1 (IF); it takes type, hidden_shape, recurrent, \
              threshold, activation, reset, detach_reset, learn_threshold, refractory, recurrent_init, fires, \
->>>>>>> main
              name, inputs",
         ),
         (

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use spiq::Array;
 use spiq::config::ModelConfig;
 use spiq::data::ArrayFile;
 use spiq::network::Network;
 use spiq::quant::linear_only_rules;
 use spiq::train::{Checkpoint, Model, Options};
-use spiq::Array;
 use tempfile::TempDir;
 
 use super::evaluated::{close, examined, succeeds};
@@ -83,7 +83,8 @@ fn training_keeps_delays_within_their_limits() {
 #[test]
 fn an_average_of_the_parameters_leaves_statistics_as_they_are() {
     let averaged = |out: &Path| {
-        let optimizer = optimizer("adam", 1e-2, "cosine").averaging(0.9).and_then(|o| o.accumulating(2)).expect("texts");
+        let optimizer =
+            optimizer("adam", 1e-2, "cosine").averaging(0.9).and_then(|o| o.accumulating(2)).expect("texts");
         Options { optimizer, ..of(out, 46) }
     };
     let whole = resumes(&[3, 44], averaged);
@@ -127,7 +128,12 @@ fn a_run_starts_from_the_statistics_of_a_file() {
     let (first, second) = (folder(), folder());
     go(&of(first.path(), 20), None).expect("a run");
     let init = first.path().join("params.safetensors");
-    let again = Options { init: Some(init.clone()), seed: 5, optimizer: optimizer("sgd", 0.0, "constant"), ..of(second.path(), 1) };
+    let again = Options {
+        init: Some(init.clone()),
+        seed: 5,
+        optimizer: optimizer("sgd", 0.0, "constant"),
+        ..of(second.path(), 1)
+    };
     go(&again, None).expect("a run");
     let (before, after) = (arrays(first.path()), arrays(second.path()));
     for (path, array) in &before {
@@ -136,7 +142,8 @@ fn a_run_starts_from_the_statistics_of_a_file() {
             // A tenth of the way to those of the batch.
             (true, _) => {
                 assert_ne!(&after[path], array, "{path}");
-                let [now, then] = [&after[path], array].map(|array| array.to_f64().iter().map(|v| v.abs()).sum::<f64>());
+                let [now, then] =
+                    [&after[path], array].map(|array| array.to_f64().iter().map(|v| v.abs()).sum::<f64>());
                 assert!((now - then).abs() < 0.3 * then, "{path}: {now} {then}");
             }
             (false, true) => assert!(after[path].to_f64()[0] < array.to_f64()[0], "{path} goes on to shrink"),
@@ -173,7 +180,8 @@ fn a_run_that_is_killed_goes_on_to_the_same_bits() {
     let folder = folder();
     let at = folder.path();
     std::fs::write(at.join("model.toml"), MODEL).expect("a file");
-    let line = "train --model model.toml --rules none --time-steps 6 --batch-size 64 --epochs 12 --validation 0.1 --ema 0.9";
+    let line =
+        "train --model model.toml --rules none --time-steps 6 --batch-size 64 --epochs 12 --validation 0.1 --ema 0.9";
     succeeds(at, &format!("{line} --out whole"));
     let mut killed = 0;
     let begun = Instant::now();
@@ -226,7 +234,9 @@ fn a_run_is_evaluated_quantized_and_predicted() {
     let layers = found["synops"]["layers"].as_object().expect("layers");
     assert_eq!(layers.keys().collect::<Vec<_>>(), ["core/layers/0", "core/layers/5", "core/layers/8"]);
     succeeds(at, "quantize --params run/params.safetensors --output q.safetensors");
-    for (from, to) in [("--params run/params.safetensors", "a.safetensors"), ("--params q.safetensors", "b.safetensors")] {
+    for (from, to) in
+        [("--params run/params.safetensors", "a.safetensors"), ("--params q.safetensors", "b.safetensors")]
+    {
         succeeds(at, &format!("predict {from} --data digits --output {to}"));
     }
     let outputs = |name: &str| ArrayFile::read(&at.join(name)).expect("a file").arrays;
@@ -258,10 +268,10 @@ fn operations_of_delayed_weights_are_those_that_arrive() {
                 wanted += usize::from(kernel[weight] != 0.0 && step + lag < 6 + extra);
             }
         }
-        let first = found.synapses["core/layers/0"];
+        let first = found.counted.synapses["core/layers/0"];
         assert!(close(first.effective, wanted as f64 / 3.0), "{} for {}", first.effective, wanted as f64 / 3.0);
         assert_eq!((first.dense, first.accumulates), ((6 + extra) as f64 * 40.0, true));
         // The layers behind it have as many steps as it gives.
-        assert_eq!(found.synapses["core/layers/1"].dense, (6 + extra) as f64 * 16.0);
+        assert_eq!(found.counted.synapses["core/layers/1"].dense, (6 + extra) as f64 * 16.0);
     }
 }

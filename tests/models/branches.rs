@@ -204,7 +204,11 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
              gives [5]",
         ),
         (
-            &[linear, "{ type = 'Linear', in_features = 7, out_features = 2, inputs = ['input'] }", "{ type = 'Add', inputs = ['first', 'first'] }"],
+            &[
+                linear,
+                "{ type = 'Linear', in_features = 7, out_features = 2, inputs = ['input'] }",
+                "{ type = 'Add', inputs = ['first', 'first'] }",
+            ],
             "m.toml:3: layer 2: no layer reads its output; name it in the `inputs` of one that should, or leave it out",
         ),
         (
@@ -230,7 +234,8 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
     );
     let images = "{ type = 'Conv', in_features = 1, out_features = 2, kernel_size = [3, 3], name = 'images' }";
     let pooled = "{ type = 'SumPool', window_shape = 2, strides = 2, padding = 'SAME', name = 'pooled' }";
-    let error = refused(&[images, "{ type = 'Flatten' }", "{ type = 'Concatenate', inputs = ['images', 'layer'] }", pooled]);
+    let error =
+        refused(&[images, "{ type = 'Flatten' }", "{ type = 'Concatenate', inputs = ['images', 'layer'] }", pooled]);
     assert!(error.starts_with("m.toml:4: layer 3: `inputs` names \"layer\", but no layer has that `name`"), "{error}");
 }
 
@@ -241,10 +246,8 @@ fn a_model_inside_of_a_model_has_its_statistics() {
         vec![BatchNorm::new(6).into(), Lif::new([6]).into(), Delay::new(6, 2).into(), Dropout::new(0.3).into()]
     };
     let (first, last) = (Linear::new(5, 6), Linear::new(6, 2));
-    let nested = Sequential::new(
-        "core",
-        [first.clone().into(), Sequential::new("inner", inner()).into(), last.clone().into()],
-    );
+    let nested =
+        Sequential::new("core", [first.clone().into(), Sequential::new("inner", inner()).into(), last.clone().into()]);
     let flat = Sequential::new(
         "core",
         [first.into()].into_iter().chain(inner()).chain([last.into()]).collect::<Vec<Box<dyn Layer>>>(),

@@ -88,7 +88,12 @@ fn delayed_linear_is_that_of_dcls() {
             check_close(&format!("{} {name}", case.name), got, case.array(name), 2e-5);
         }
         // One tap a synapse, where DCLS divides it by 1 + 1e-7.
-        check_close(&format!("{} at test", case.name), &run_of(&case, false)["output"], case.array("test_output"), 1e-6);
+        check_close(
+            &format!("{} at test", case.name),
+            &run_of(&case, false)["output"],
+            case.array("test_output"),
+            1e-6,
+        );
     }
 }
 
@@ -287,7 +292,8 @@ fn extra_steps_follow_the_input() {
     let layer = "type = 'DelayedLinear', in_features = 1, out_features = 1, max_delay = 4";
     let model = Sequential::from(&config(&format!("layers = [{{ {layer}, extra_steps = 3 }}]")));
     let x = Array::new([2, 1, 1], vec![1f32, 2.0]).expect("an input");
-    for (delay, wanted) in [(0f32, [1.0, 2.0, 0.0, 0.0, 0.0]), (3.0, [0.0, 0.0, 0.0, 1.0, 2.0]), (4.4, [0.0, 0.0, 0.0, 0.0, 1.0])]
+    for (delay, wanted) in
+        [(0f32, [1.0, 2.0, 0.0, 0.0, 0.0]), (3.0, [0.0, 0.0, 0.0, 1.0, 2.0]), (4.4, [0.0, 0.0, 0.0, 0.0, 1.0])]
     {
         let one = |value: f32| Array::new([1, 1], vec![value]).expect("a number");
         let params: Arrays = [("delay", one(delay)), ("kernel", one(1.0)), ("sigma", Array::scalar(1f32))]
@@ -309,7 +315,8 @@ fn tiles_of_time_change_nothing() {
     let data = Array::new(x.dims.clone(), Key::new(8).normal(x.count())).expect("numbers");
     let labels = Array::new([4], vec![0i32, 1, 2, 0]).expect("labels");
     let drawn = network.init(4);
-    let of = |types: BTreeMap<String, TensorType>| types.into_keys().map(|path| drawn[&path].clone()).collect::<Vec<_>>();
+    let of =
+        |types: BTreeMap<String, TensorType>| types.into_keys().map(|path| drawn[&path].clone()).collect::<Vec<_>>();
     let optimizer = adam(0.01);
     let slots: Vec<Array> = optimizer.init(&network.parameter_types()).into_values().collect();
     let given = [of(network.parameter_types()), of(network.running_types()), slots, vec![data, labels]].concat();

@@ -1,7 +1,8 @@
 //! Sequences moved along time.
 
-use spiq_hlo::{DType, Tensor, concatenate};
+use spiq_hlo::{DType, Tensor, concatenate, scan};
 
+use crate::by_path::Tensors;
 use crate::nn::step::Step;
 
 /// The name of the state: the last steps of the input, the latest one last, [B, steps, …].
@@ -73,4 +74,23 @@ pub(super) fn at_lags(known: &Tensor, most: usize, apart: usize) -> Tensor {
     let lag = |lag: usize| known.slice_axis(0, most - lag, most - lag + length);
     let lags: Vec<Tensor> = (0..=most).step_by(apart).map(lag).collect();
     concatenate(&lags.iter().collect::<Vec<_>>(), -1)
+}
+
+/// The product of a sequence [T, B, K] with a matrix [K, C], and a bias where there is one: [T, B, C].
+///
+/// It is recorded a step at a time, since to a rule of quantization axis 0 of a product is the batch. Nothing goes from step to step,
+/// so that one product of all steps is computed in the end.
+#[track_caller]
+pub(super) fn product_of_each_step(inputs: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    scan(&Tensors::new(), inputs, |none, inputs| (none, product(&inputs, kernel, bias))).1
+}
+
+/// The same of one step.
+#[track_caller]
+pub(super) fn product(inputs: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    let y = inputs.dot(kernel);
+    match bias {
+        Some(bias) => y + bias,
+        None => y,
+    }
 }

@@ -1,19 +1,11 @@
 //! A weight and a delay for each synapse.
 
-<<<<<<< HEAD
-use spiq_hlo::{DType, Tensor, TensorType, concatenate, scan};
-
-use super::axonal::check_max_delay;
-use super::shift::{PAST, behind_its_past, within_limits};
-use crate::by_path::Tensors;
-=======
 use std::sync::Arc;
 
 use spiq_hlo::{DType, Tensor, TensorType};
 
 use super::axonal::check_max_delay;
-use super::shift::{PAST, at_lags, behind_its_past};
->>>>>>> main
+use super::shift::{PAST, at_lags, behind_its_past, product, product_of_each_step, within_limits};
 use crate::nn::arguments::{described, layer};
 use crate::nn::layer::{Layer, Synapses, before_features};
 use crate::nn::parameter::{Init, Parameter, State};
@@ -96,9 +88,7 @@ impl DelayedLinear {
         let sum = bell.reduce_sum(&[0]) + 1e-7;
         bell / sum.broadcast_in_dim(&dims, &[1, 2])
     }
-}
 
-impl DelayedLinear {
     /// The weights at all lags, one after the other, [(max_delay + 1) · in_features, out_features].
     #[track_caller]
     fn spread_kernel(&self, at: &mut Step<'_>) -> Tensor {
@@ -107,10 +97,8 @@ impl DelayedLinear {
         kernel.reshape(&[(self.max_delay + 1) * self.in_features, self.out_features])
     }
 
-    #[track_caller]
-    fn product(&self, at: &Step<'_>, inputs: &Tensor, kernel: &Tensor) -> Tensor {
-        let y = inputs.dot(kernel);
-        if self.use_bias { y + at.parameter("bias") } else { y }
+    fn bias(&self, at: &Step<'_>) -> Option<Tensor> {
+        self.use_bias.then(|| at.parameter("bias"))
     }
 }
 
@@ -155,39 +143,20 @@ impl Layer for DelayedLinear {
     fn spans_time(&self) -> bool {
         true
     }
-<<<<<<< HEAD
-    /// The inputs of one step are those at each lag, side by side: [B, (max_delay + 1) · in_features].
-=======
     fn with_bias(&self) -> Option<Arc<dyn Layer>> {
         Some(Arc::new(DelayedLinear { use_bias: true, ..self.clone() }))
     }
-    /// Without time, as where weights are counted: each weight acts at once.
->>>>>>> main
+    /// The inputs of one step are those at each lag, side by side: [B, (max_delay + 1) · in_features].
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
-        let kernel = self.spread_kernel(at);
-        self.product(at, x, &kernel)
+        product(x, &self.spread_kernel(at), self.bias(at).as_ref())
     }
     fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         let known = behind_its_past(at, x, self.max_delay, self.extra_steps.unwrap_or_default());
         if known.is_poison() {
             return known;
         }
-<<<<<<< HEAD
-        let length = known.dims()[0] - self.max_delay;
-        let lag = |lag: usize| known.slice_axis(0, self.max_delay - lag, self.max_delay - lag + length);
-        let lags: Vec<Tensor> = (0..=self.max_delay).map(lag).collect();
-        let inputs = concatenate(&lags.iter().collect::<Vec<_>>(), -1);
-        at.note_driven(&inputs);
-        let kernel = self.spread_kernel(at);
-        // A step at a time, since to a rule of quantization axis 0 of a product is the batch. Nothing goes from step to step, so
-        // that one product of all steps is computed in the end.
-        scan(&Tensors::new(), &inputs, |none, inputs| (none, self.product(at, &inputs, &kernel))).1
-=======
         let inputs = at_lags(&known, self.max_delay, 1);
-        let shares = self.shares(at);
-        let kernel = at.parameter("kernel").broadcast_in_dim(shares.dims(), &[1, 2]) * shares;
-        let y = inputs.dot(&kernel.reshape(&[(self.max_delay + 1) * self.in_features, self.out_features]));
-        if self.use_bias { y + at.parameter("bias") } else { y }
->>>>>>> main
+        at.note_driven(&inputs);
+        product_of_each_step(&inputs, &self.spread_kernel(at), self.bias(at).as_ref())
     }
 }

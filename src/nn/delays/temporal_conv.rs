@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use spiq_hlo::Tensor;
 
-use super::shift::{PAST, at_lags, behind_its_past};
+use super::shift::{PAST, at_lags, behind_its_past, product, product_of_each_step};
 use crate::nn::arguments::{described, layer};
 use crate::nn::layer::{Layer, Synapses, before_features};
 use crate::nn::parameter::{Init, Parameter, State};
@@ -55,6 +55,16 @@ impl TemporalConv {
     fn most(&self) -> usize {
         self.kernel_size.saturating_sub(1).saturating_mul(self.dilation)
     }
+
+    /// The weights of all delays, one after the other, [kernel_size · in_features, out_features].
+    #[track_caller]
+    fn matrix(&self, at: &Step<'_>) -> Tensor {
+        at.parameter("kernel").reshape(&[self.kernel_size * self.in_features, self.out_features])
+    }
+
+    fn bias(&self, at: &Step<'_>) -> Option<Tensor> {
+        self.use_bias.then(|| at.parameter("bias"))
+    }
 }
 
 /// The longest window, in steps.
@@ -94,7 +104,7 @@ impl Layer for TemporalConv {
         true
     }
     fn synapses(&self) -> Option<Synapses> {
-        Some(Synapses::OfInput)
+        Some(Synapses::OfPastInputs)
     }
     fn spans_time(&self) -> bool {
         true
@@ -102,18 +112,17 @@ impl Layer for TemporalConv {
     fn with_bias(&self) -> Option<Arc<dyn Layer>> {
         Some(Arc::new(TemporalConv { use_bias: true, ..self.clone() }))
     }
-    /// Without time, as where weights are counted: the weights of all delays act at once.
+    /// The inputs of one step are those at each delay, side by side: [B, kernel_size · in_features].
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
-        let y = x.dot(&at.parameter("kernel").reduce_sum(&[0]));
-        if self.use_bias { y + at.parameter("bias") } else { y }
+        product(x, &self.matrix(at), self.bias(at).as_ref())
     }
     fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         let known = behind_its_past(at, x, self.most(), 0);
         if known.is_poison() {
             return known;
         }
-        let kernel = at.parameter("kernel").reshape(&[self.kernel_size * self.in_features, self.out_features]);
-        let y = at_lags(&known, self.most(), self.dilation).dot(&kernel);
-        if self.use_bias { y + at.parameter("bias") } else { y }
+        let inputs = at_lags(&known, self.most(), self.dilation);
+        at.note_driven(&inputs);
+        product_of_each_step(&inputs, &self.matrix(at), self.bias(at).as_ref())
     }
 }
