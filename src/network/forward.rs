@@ -7,7 +7,7 @@ use super::{Network, Pass};
 use crate::by_path::Tensors;
 use crate::error::{Error, Result};
 use crate::nn::{self, Layer, Traced, Wanted, X};
-use crate::quant::{self, Mode, Precision, Quantized, Report, products_in_bf16, quantize};
+use crate::quant::{self, Mode, Precision, Quantized, Report, Spread, products_in_bf16, quantize_with};
 use crate::signature::{Role, Signature, Values};
 
 /// The name of the key that a model draws from in training.
@@ -89,7 +89,8 @@ impl Network {
         let paths = self.array_types();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
-        let quantize = |function| quantize(function, &self.rules, pass.mode, self.arithmetic, is_weight);
+        let spread = Spread::new(self.model.spread_paths(), !pass.training);
+        let quantize = |function| quantize_with(function, &self.rules, pass.mode, self.arithmetic, is_weight, &spread);
         let quantized = quantize(&traced.function)?;
         if self.rules.static_axes().any(|axes| !axes.contains(&0)) {
             let mut wider = x.clone();

@@ -90,6 +90,11 @@ pub trait Layer: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The parameters that it spreads over a larger matrix before it multiplies with them: rules round these, not the matrix.
+    fn spread(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The same layer with a bias, where it multiplies with a parameter `kernel` whose last axis is that of its output.
     fn with_bias(&self) -> Option<Arc<dyn Layer>> {
         None

@@ -1,6 +1,6 @@
 //! A model of layers: a chain, or a graph of branches that join again. Does not depend on what layers compute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -103,6 +103,15 @@ impl Sequential {
     /// The smallest and largest value that training leaves parameters that have such limits, by path.
     pub fn limits(&self) -> BTreeMap<String, (f64, f64)> {
         self.parameters().into_iter().filter_map(|p| Some((self.at(&p.name), p.limits?))).collect()
+    }
+
+    /// The paths of parameters that layers [spread](Layer::spread).
+    pub(crate) fn spread_paths(&self) -> BTreeSet<String> {
+        let of = |(i, layer): (usize, &Arc<dyn Layer>)| {
+            let path = self.at(&part(i));
+            layer.spread().iter().map(move |name| format!("{path}/{name}"))
+        };
+        self.layers.iter().enumerate().flat_map(of).collect()
     }
 
     /// The types of all running statistics by path.

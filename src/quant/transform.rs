@@ -18,6 +18,7 @@ use super::rounding::as_float;
 use super::rule::Rule;
 use super::rules::Rules;
 use super::statistics::Statistics;
+use super::spread::Spread;
 use super::stored::mark;
 use super::straight_through::straight_through;
 use crate::error::{Error, ErrorKind, Result};
@@ -70,8 +71,23 @@ pub fn quantize(
     arithmetic: impl Into<Arithmetic>,
     is_weight: impl Fn(&str) -> bool,
 ) -> Result<Quantized> {
+    quantize_with(function, rules, mode, arithmetic, is_weight, &Spread::default())
+}
+
+/// [`quantize`] of a function some of whose weights are spread before their product.
+pub(crate) fn quantize_with(
+    function: &Function,
+    rules: &Rules,
+    mode: Mode,
+    arithmetic: impl Into<Arithmetic>,
+    is_weight: impl Fn(&str) -> bool,
+    spread: &Spread,
+) -> Result<Quantized> {
     let graph = Graph::new();
-    let declare = |(name, ty): (&String, TensorType)| graph.input(name.as_str(), ty);
+    let declare = |(name, ty): (&String, TensorType)| {
+        let input = graph.input(name.as_str(), ty);
+        if spread.has(name) { spread.rounded(name, input, rules) } else { input }
+    };
     let inputs: Vec<Tensor> = function.input_names().iter().zip(function.input_types()).map(declare).collect();
     let noise_key = mode == Mode::Qat && (0..rules.len()).any(|i| rules.get(i).is_random());
     let key = noise_key.then(|| GraphKey::new(&graph.input(NOISE_KEY, TensorType::new(DType::U32, [2]))));
@@ -80,6 +96,7 @@ pub fn quantize(
         mode,
         arithmetic: arithmetic.into(),
         is_weight: &is_weight,
+        spread,
         report: Report::default(),
         key,
         drawn: 0,
@@ -98,6 +115,7 @@ struct Pass<'a> {
     mode: Mode,
     arithmetic: Arithmetic,
     is_weight: &'a dyn Fn(&str) -> bool,
+    spread: &'a Spread,
     report: Report,
     /// What noise is drawn from, and how many operations draw from it so far.
     key: Option<GraphKey>,
@@ -176,7 +194,8 @@ impl Pass<'_> {
     fn operand(&mut self, operand: &Tensor, place: &Place, rule: Option<&Rule>) -> Operand {
         let sources: BTreeSet<String> = operand.sources();
         let is_weight = !sources.is_empty() && sources.iter().all(|name| (self.is_weight)(name));
-        let chosen = rule.and_then(|r| if is_weight { r.weight } else { r.act }.map(|chosen| (r, chosen)));
+        let of_rule = |r: &Rule| if is_weight { self.spread.chosen(&sources, r) } else { r.act };
+        let chosen = rule.and_then(|r| of_rule(r).map(|chosen| (r, chosen)));
         let exact = chosen.filter(|_| !is_weight && self.arithmetic.numerics == Numerics::Exact);
         let exact = exact.and_then(|(_, (qtype, _))| QTensor::exact(operand, qtype));
         let quantized = match (exact, chosen) {

@@ -143,6 +143,9 @@ impl Layer for DelayedLinear {
     fn spans_time(&self) -> bool {
         true
     }
+    fn spread(&self) -> &'static [&'static str] {
+        &["kernel"]
+    }
     fn with_bias(&self) -> Option<Arc<dyn Layer>> {
         Some(Arc::new(DelayedLinear { use_bias: true, ..self.clone() }))
     }
