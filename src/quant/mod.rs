@@ -38,8 +38,8 @@ pub use presets::{
 pub use qtype::QType;
 pub use report::{OperandReport, Report, Row};
 pub use rules::Rules;
+pub(crate) use spread::Spread;
 pub(crate) use statistics::{check_counted, is_statistic, missing};
 pub use stored::{Stored, StoredWeight, split_stored};
-pub(crate) use spread::Spread;
-pub(crate) use transform::{NOISE_KEY, quantize_with};
 pub use transform::{Mode, Quantized, quantize};
+pub(crate) use transform::{NOISE_KEY, quantize_with};

@@ -95,6 +95,17 @@ const LAYERS: &[Layer] = &[
         ],
     },
     Layer {
+        kind: "TemporalConv",
+        sample: &[8],
+        keys: &[
+            ("in_features", "8", &["7"]),
+            ("out_features", "8", &["7"]),
+            ("kernel_size", "3", &["2", "0", "2000000"]),
+            ("dilation", "1", &["2", "0", "2000000"]),
+            ("use_bias", "true", &["false"]),
+        ],
+    },
+    Layer {
         kind: "Delay",
         sample: &[8],
         keys: &[
@@ -175,6 +186,42 @@ const LAYERS: &[Layer] = &[
             // The programs have three time steps.
             ("time_steps", "", &["3", "4", "0"]),
         ],
+    },
+    Layer {
+        kind: "GroupNorm",
+        sample: IMAGE,
+        keys: &[
+            ("num_features", "4", &["3"]),
+            ("num_groups", "2", &["4", "3", "0"]),
+            ("group_size", "", &["2"]),
+            ("epsilon", "1e-6", &["1e-5", "0.0", "-1.0", "1e308", "1e-60"]),
+            ("use_bias", "true", &["false"]),
+            ("use_scale", "true", &["false"]),
+            ("reduction_axes", "", &["-1", "[1, 3]", "0", "4", "[3, 3]"]),
+            ("use_fast_variance", "true", &["false"]),
+        ],
+    },
+    Layer {
+        kind: "RMSNorm",
+        sample: IMAGE,
+        keys: &[
+            ("num_features", "4", &["3"]),
+            ("epsilon", "1e-6", &["1e-5", "0.0", "-1.0", "1e308", "1e-60"]),
+            ("use_scale", "true", &["false"]),
+            ("reduction_axes", "-1", &["[1, 2, 3]", "2", "0", "4", "[1, 1]"]),
+            ("feature_axes", "-1", &["1", "[1, 3]", "0", "4"]),
+        ],
+    },
+    Layer {
+        kind: "Reshape",
+        sample: IMAGE,
+        keys: &[("shape", "[4, 36]", &["[36, 4]", "[-1, 5]", "[2, 2]", "[0]", "[-1, -1]"])],
+    },
+    Layer { kind: "Identity", sample: &[8], keys: &[] },
+    Layer {
+        kind: "Embed",
+        sample: &[6],
+        keys: &[("num_embeddings", "5", &["4", "0"]), ("features", "3", &["2", "0"])],
     },
     Layer { kind: "Add", sample: &[8], keys: &[] },
     Layer { kind: "Concatenate", sample: &[8], keys: &[] },

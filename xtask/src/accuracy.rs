@@ -62,8 +62,20 @@ const SPEAKERS: &[&str] = &[
 ];
 
 const SPLITS: &[Split] = &[
-    Split { title: "Spoken digits, the data set's own split", folder: "own", parts: &[""], rows: SPEECH, seeds: &[0, 1, 2] },
-    Split { title: "Spoken digits, unseen speakers", folder: "unseen", parts: SPEAKERS, rows: SPEECH, seeds: &[0, 1, 2] },
+    Split {
+        title: "Spoken digits, the data set's own split",
+        folder: "own",
+        parts: &[""],
+        rows: SPEECH,
+        seeds: &[0, 1, 2],
+    },
+    Split {
+        title: "Spoken digits, unseen speakers",
+        folder: "unseen",
+        parts: SPEAKERS,
+        rows: SPEECH,
+        seeds: &[0, 1, 2],
+    },
     Split { title: "Handwritten digits", folder: "digits", parts: &[""], rows: DIGITS, seeds: &[0, 1, 2] },
 ];
 
@@ -203,7 +215,8 @@ fn page() -> String {
 /// A row's line, with what its flags are; a row whose runs have not all ended says how many have.
 fn line(split: &Split, number: usize, row: &Row) -> String {
     let runs = split.runs_of(number);
-    let told: Vec<_> = runs.iter().filter_map(|run| Some((run.told("last")?, run.told("best")?, run.seconds()?))).collect();
+    let told: Vec<_> =
+        runs.iter().filter_map(|run| Some((run.told("last")?, run.told("best")?, run.seconds()?))).collect();
     if told.len() < runs.len() {
         return format!("| {}: {} of {} runs have ended | | | | | | | | | | |\n", row.name, told.len(), runs.len());
     }
@@ -217,7 +230,14 @@ fn line(split: &Split, number: usize, row: &Row) -> String {
     let counts = ["parameters", "bits", "bytes", "spikes_per_sample", "effective_macs", "effective_acs", "dense"];
     let counts: Vec<String> = counts.iter().map(|key| whole(key)).collect();
     let seconds = mean(&|run| told[run].2);
-    format!("| {} (`{}`) | {} | {} | {} | {seconds:.0} |\n", row.name, row.flags, accuracy(0), accuracy(1), counts.join(" | "))
+    format!(
+        "| {} (`{}`) | {} | {} | {} | {seconds:.0} |\n",
+        row.name,
+        row.flags,
+        accuracy(0),
+        accuracy(1),
+        counts.join(" | ")
+    )
 }
 
 fn number_of(told: &BTreeMap<String, Value>, key: &str) -> f64 {
