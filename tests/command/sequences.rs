@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use spiq::Array;
 use spiq::config::ModelConfig;
-use spiq::data::ArrayFile;
+use spiq::data::{ArrayFile, Dataset};
 use spiq::network::Network;
 use spiq::quant::linear_only_rules;
 use spiq::train::{Checkpoint, Model, Options};
@@ -233,11 +233,16 @@ fn a_run_is_evaluated_quantized_and_predicted() {
     assert_eq!(found["spike_rates"], last["spike_rates"]);
     let layers = found["synops"]["layers"].as_object().expect("layers");
     assert_eq!(layers.keys().collect::<Vec<_>>(), ["core/layers/0", "core/layers/5", "core/layers/8"]);
+    let digits = Dataset::digits();
+    let images = digits.inputs().gather(&(0..100).collect::<Vec<_>>()).expect("images");
+    let metadata = [("max".to_owned(), "16".to_owned())].into();
+    let file = ArrayFile { arrays: [("images".to_owned(), images)].into(), metadata };
+    file.write(&at.join("digits.safetensors")).expect("a file");
     succeeds(at, "quantize --params run/params.safetensors --no-fold --output q.safetensors");
     for (from, to) in
         [("--params run/params.safetensors", "a.safetensors"), ("--params q.safetensors", "b.safetensors")]
     {
-        succeeds(at, &format!("predict {from} --data digits --output {to}"));
+        succeeds(at, &format!("predict {from} --mode ptq --data digits.safetensors --output {to}"));
     }
     let outputs = |name: &str| ArrayFile::read(&at.join(name)).expect("a file").arrays;
     assert_eq!(outputs("a.safetensors"), outputs("b.safetensors"));

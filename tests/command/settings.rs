@@ -220,7 +220,7 @@ const LAYERS: &[Layer] = &[
     Layer { kind: "Identity", sample: &[8], keys: &[] },
     Layer {
         kind: "Embed",
-        sample: &[6],
+        sample: &[6, 1],
         keys: &[("num_embeddings", "5", &["4", "0"]), ("features", "3", &["2", "0"])],
     },
     Layer { kind: "Add", sample: &[8], keys: &[] },
@@ -231,6 +231,7 @@ const LAYERS: &[Layer] = &[
         keys: &[
             ("rate", "0.5", &["0.25", "1.0", "0.0", "1.5", "-0.1"]),
             ("broadcast_dims", "[]", &["[1]", "[-1]", "[4]"]),
+            ("same_for_all_steps", "false", &["true"]),
         ],
     },
     Layer { kind: "ActivityRegularization", sample: &[8], keys: &[("hidden_shape", "8", &["7"])] },
