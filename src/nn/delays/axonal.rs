@@ -94,8 +94,8 @@ impl Layer for Delay {
         custom_vjp(
             "delay",
             &(known, delay),
-            |(known, delay)| whole(&known, &delay),
-            |inputs, _, ct| grad(&inputs, |(known, delay)| (ct * between(&known, &delay, most)).sum()),
+            |(known, delay)| whole(known, delay),
+            |inputs, _, ct| grad(inputs, |(known, delay)| (ct * between(known, delay, most)).sum()),
         )
     }
 }
