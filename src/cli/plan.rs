@@ -172,10 +172,12 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
         arguments.model.is_some() || chosen.model.as_ref().is_some_and(|model| Some(model) != its_model.as_ref());
     let own_data =
         recipe.data.is_built_in() && arguments.data.is_some() && arguments.data != recipe.provenance().data_file;
-    let own_run =
-        own_model || own_data || arguments.learning.optimizer.is_some() || arguments.learning.learning_rate.is_some();
+    // Who names a recipe means all of it but for what flags say.
+    let is_named = arguments.recipe.is_some();
+    let own_run = !is_named
+        && (own_model || own_data || arguments.learning.optimizer.is_some() || arguments.learning.learning_rate.is_some());
     let mut rest = recipe.provenance();
-    if own_model {
+    if own_model && !is_named {
         rest.rules = Some(Rules::default());
     }
     if arguments.data.as_deref().is_some_and(holds_arrays) {

@@ -68,7 +68,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DATA")]
     pub(super) data: Option<PathBuf>,
     /// What is quantized and how: a file; `int8`, or `int4,int8`, for all weights and activations; `none` for full precision
-    /// [default: the recipe's, int8; with another model than the recipe's nothing]
+    /// [default: the recipe's, int8; with another model nothing, unless --recipe is named]
     #[arg(long, help_heading = "Arithmetic", value_name = "R.toml | W,A | none")]
     pub(super) rules: Option<PathBuf>,
     /// Start from these parameters [default: drawn at random, as flax and Spyx do]
@@ -104,11 +104,11 @@ pub struct Arguments {
     #[arg(long, value_name = "ENCODER", value_parser = Code::parse)]
     pub(super) encode: Option<Code>,
     /// Probability with which a training image is moved by a pixel, in each of four directions [default: the recipe's; 0
-    /// with --model, --data, --optimizer or --learning-rate]
+    /// with --model, --data, --optimizer or --learning-rate, unless --recipe is named]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub(super) shift: Option<f64>,
     /// Changes of training samples in the compiled step, such as 'TimeShift(max = 5), DropEvent(p = 0.1)'; the table below names
-    /// them [default: the recipe's; none with --model, --data, --optimizer or --learning-rate]
+    /// them [default: the recipe's; none with --model, --data, --optimizer or --learning-rate, unless --recipe is named]
     #[arg(long, value_name = "CHANGES | none", value_parser = Augmentation::parse)]
     pub(super) augment: Option<Augmentation>,
     /// Steps that the device does in one call, without the host; the results are the same for any number [default: as many as

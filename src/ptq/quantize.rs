@@ -63,7 +63,8 @@ pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<St
     for weight in &stored.stored.weights {
         let (original, parts) = (&rest[0], &rest[1..=weight.parts]);
         arrays.extend(names.take(weight.parts).cloned().zip(parts.iter().cloned()));
-        weights.push(report(client, weight, original, parts)?);
+        let taken = Taken { params, stored: &stored, path: &weight.path };
+        weights.push(WeightReport { before: taken.bytes(), ..report(client, weight, original, parts)? });
         rest = &rest[1 + weight.parts..];
     }
     for Port { name, ty, .. } in stored.inputs() {
@@ -133,6 +134,23 @@ fn checked(params: &BTreeMap<String, Array>, name: &str, ty: &TensorType) -> Res
     match params.get(name) {
         Some(array) if array.ty() == ty => Ok(array.clone()),
         _ => Err(missing(name, ty)),
+    }
+}
+
+/// What a stored weight takes the place of.
+struct Taken<'a> {
+    params: &'a BTreeMap<String, Array>,
+    stored: &'a StoredNetwork,
+    path: &'a str,
+}
+
+impl Taken<'_> {
+    /// Bytes of the parameters of its layer that the network does not read any more: of a weight with a delay, both.
+    fn bytes(&self) -> usize {
+        let layer = self.path.rsplit_once('/').map_or("", |(layer, _)| layer);
+        let is_read = |path: &String| self.stored.inputs().any(|port| port.name == *path);
+        let own = |path: &String| path.rsplit_once('/').is_some_and(|(own, _)| own == layer) && !is_read(path);
+        self.params.iter().filter(|(path, _)| own(path)).map(|(_, array)| array.bytes().len()).sum()
     }
 }
 
