@@ -253,7 +253,7 @@ fn a_run_is_evaluated_quantized_and_predicted() {
 fn operations_of_delayed_weights_are_those_that_arrive() {
     let kernel: Vec<f32> = (0..5 * 8).map(|i| if i % 3 == 0 { 0.0 } else { 0.7 }).collect();
     let delay: Vec<f32> = (0..5 * 8).map(|i| (i * 7 % 26) as f32 / 5.0).collect();
-    let array = |dims: [usize; 2], values: &[f32]| Array::new(dims, values.to_vec()).expect("numbers");
+    let array = |dims: [usize; 2], values: &[f32]| Array::new(dims, values).expect("numbers");
     let change = [("core/layers/0/kernel", array([5, 8], &kernel)), ("core/layers/0/delay", array([5, 8], &delay))];
     // Three samples of six steps and five channels.
     let bytes: Vec<u8> = (0..3 * 6 * 5).map(|i| u8::from(i * i % 7 < 3)).collect();
