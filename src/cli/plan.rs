@@ -175,7 +175,10 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     // Who names a recipe means all of it but for what flags say.
     let is_named = arguments.recipe.is_some();
     let own_run = !is_named
-        && (own_model || own_data || arguments.learning.optimizer.is_some() || arguments.learning.learning_rate.is_some());
+        && (own_model
+            || own_data
+            || arguments.learning.optimizer.is_some()
+            || arguments.learning.learning_rate.is_some());
     let mut rest = recipe.provenance();
     if own_model && !is_named {
         rest.rules = Some(Rules::default());
