@@ -58,22 +58,9 @@ const NEURONS: &[&str] = &[
     "BRF",
     "RFSSM",
 ];
-const DENSE: &[&str] =
-    &["Linear", "Linear", "Linear", "DelayedLinear", "Delay", "LayerNorm", "BatchNorm", "Dropout", "PopulationCode"];
-const IMAGES: &[&str] = &[
-    "Conv",
-    "Conv",
-    "Conv",
-    "SumPool",
-    "AvgPool",
-    "MaxPool",
-    "Dropout",
-    "LayerNorm",
-    "BatchNorm",
-    "LIF",
-    "ALIF",
-    "Linear",
-];
+const DENSE: &[&str] = &["Linear", "Linear", "Linear", "LayerNorm", "Dropout", "PopulationCode"];
+const IMAGES: &[&str] =
+    &["Conv", "Conv", "Conv", "SumPool", "AvgPool", "MaxPool", "Dropout", "LayerNorm", "LIF", "ALIF", "Linear"];
 
 fn pick<T: Copy>(list: &[T], option: usize) -> T {
     list[option % list.len()]
@@ -111,17 +98,6 @@ fn layer(draw: &Draw, shape: &[usize]) -> String {
             let outputs = if options[1] < 2 { 32 } else { sizes[0] * 2 };
             format!("in_features = {features}\nout_features = {outputs}\nuse_bias = {}\n", yes(options[0]))
         }
-        "DelayedLinear" => {
-            let outputs = if options[1] < 2 { 32 } else { sizes[0] * 2 };
-            let extra = if options[2] == 1 { "extra_steps = 2\n" } else { "" };
-            let most = sizes[1];
-            format!(
-                "in_features = {features}\nout_features = {outputs}\nmax_delay = {most}\n{extra}use_bias = {}\n",
-                yes(options[0])
-            )
-        }
-        "Delay" => format!("channels = {features}\nmax_delay = {}\nlearn = {}\n", sizes[1] * 3, yes(options[0])),
-        "BatchNorm" => format!("num_features = {features}\nuse_fast_variance = {}\n", yes(options[0])),
         "Conv" => {
             let groups = if features.is_multiple_of(2) && options[2].is_multiple_of(3) { 2 } else { 1 };
             let dilation = if options[2] == 7 { 2 } else { 1 };
