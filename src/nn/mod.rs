@@ -30,6 +30,7 @@ mod conv;
 mod delays;
 mod dropout;
 mod embed;
+mod equalize;
 mod flatten;
 mod group_norm;
 mod identity;
@@ -58,9 +59,10 @@ pub(crate) use axes::letters;
 pub use axes::{Axes, Axis, Named};
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
-pub use delays::{Delay, DelayedLinear, TemporalConv};
+pub use delays::{Delay, DelayedLinear, Lags, TemporalConv};
 pub use dropout::Dropout;
 pub use embed::Embed;
+pub use equalize::Equalize;
 pub use flatten::{Flatten, PopulationCode};
 pub use group_norm::GroupNorm;
 pub use identity::Identity;
@@ -90,11 +92,13 @@ pub use wiring::{Source, Wiring};
 use arguments::Kind;
 
 /// The layers that a file may name, in the order in which a message lists them.
-pub(crate) const KINDS: [Kind; 40] = [
+pub(crate) const KINDS: [Kind; 42] = [
     Linear::KIND,
     DelayedLinear::KIND,
     TemporalConv::KIND,
     Delay::KIND,
+    Lags::KIND,
+    Equalize::KIND,
     Conv::KIND,
     SumPool::KIND,
     AvgPool::KIND,

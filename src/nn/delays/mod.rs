@@ -1,10 +1,12 @@
 //! Delays: of each neuron's output, of each synapse, or several fixed ones of every synapse.
 
 mod axonal;
+mod lags;
 mod shift;
 mod synaptic;
 mod temporal_conv;
 
 pub use axonal::Delay;
+pub use lags::Lags;
 pub use synaptic::DelayedLinear;
 pub use temporal_conv::TemporalConv;

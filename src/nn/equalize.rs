@@ -1,0 +1,121 @@
+//! What a microphone and the distance from it do to a recording, taken out.
+
+use spiq_hlo::{Array, Tensor};
+
+use super::arguments::{described, layer};
+use super::layer::Layer;
+use super::step::Step;
+
+layer! {
+    /// Divides each channel of a sample by a power of its mean over time, and the whole sample so that its mean is 1: what is left of a
+    /// spoken word is less of the microphone, the distance and the voice, and more of the word.
+    ///
+    /// Means are over the steps in which there is anything, and are smoothed over channels by a Gaussian. While training, the power
+    /// of each sample is drawn from `exponent - vary` to `exponent + vary`. It looks at the whole sample: a network that has to answer
+    /// while the sample goes on cannot have it.
+    ///
+    /// Shapes: x [T, B, channels], not negative, to the same. A relative of the mean normalization of spectra in speech recognition
+    /// (Atal 1974), with a power, since the mean of a word is of the word, too.
+    ///
+    /// ```
+    /// use spiq::nn::{Equalize, Layer};
+    /// assert_eq!(Equalize::new(47).output(&[47]), Ok(vec![47]));
+    /// ```
+    pub struct Equalize = "Equalize" {
+        needs {
+            /// Size of the last axis.
+            channels: usize,
+        }
+        takes {
+            /// The power: 0 leaves the channels as they are, 1 makes their means equal.
+            exponent: f64 = 0.5,
+            /// How far from it a sample's power is at most, while training.
+            vary: f64 = 0.0,
+            /// The deviation of the Gaussian that smooths the means, in channels.
+            smoothing: f64 = 5.0,
+            /// How much of the mean of all channels is added to that of each.
+            floor: f64 = 0.3,
+        }
+    }
+}
+
+impl Equalize {
+    /// The layer with its defaults.
+    pub fn new(channels: usize) -> Equalize {
+        Equalize::with_defaults(channels)
+    }
+
+    /// The shares of neighbouring channels in a smoothed mean, [channels, channels], each column with the sum 1.
+    fn shares(&self) -> Array {
+        let bell = |from: usize, to: usize| (-0.5 * ((from as f64 - to as f64) / self.smoothing).powi(2)).exp();
+        let sum = |to: usize| (0..self.channels).map(|from| bell(from, to)).sum::<f64>();
+        let sums: Vec<f64> = (0..self.channels).map(sum).collect();
+        let places = (0..self.channels).flat_map(|from| (0..self.channels).map(move |to| (from, to)));
+        let shares: Vec<f32> = places.map(|(from, to)| (bell(from, to) / sums[to]) as f32).collect();
+        Array::new([self.channels, self.channels], shares).expect("a share a pair of channels")
+    }
+}
+
+impl Layer for Equalize {
+    described!();
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let numbers = [("exponent", self.exponent), ("vary", self.vary), ("floor", self.floor)];
+        match numbers.into_iter().find(|(_, number)| *number < 0.0) {
+            Some((name, number)) => Err((name, format!("is {number}, but must be 0 or more"))),
+            None if self.smoothing <= 0.0 => Err(("smoothing", format!("is {}, but must be above 0", self.smoothing))),
+            None if self.channels > MOST => {
+                Err(("channels", format!("is {}, but must be at most {MOST}", self.channels)))
+            }
+            None => Ok(()),
+        }
+    }
+    fn takes(&self) -> Vec<usize> {
+        vec![self.channels]
+    }
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        match input {
+            [size] if *size == self.channels || *size == 0 => Ok(vec![self.channels]),
+            _ => Err(format!("takes [{}]", self.channels)),
+        }
+    }
+    fn draws(&self) -> bool {
+        self.vary > 0.0
+    }
+    fn spans_time(&self) -> bool {
+        true
+    }
+    fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
+        x.clone()
+    }
+    fn sequence(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
+        if x.is_poison() {
+            return x.clone();
+        }
+        let batch = x.dims()[1];
+        let active = x.reduce_sum(&[2]).gt(0.0).convert(x.dtype()).reduce_sum(&[0]).reshape(&[batch, 1]);
+        let means = x.reduce_sum(&[0]) / (&active + 1e-3);
+        // A sum, not a product with a matrix: no rule of quantization is meant for it.
+        let wide = [batch, self.channels, self.channels];
+        let shares = x.graph().constant(&self.shares()).broadcast_in_dim(&wide, &[1, 2]);
+        let smooth = (means.broadcast_in_dim(&wide, &[0, 1]) * shares).reduce_sum(&[1]);
+        let all = smooth.reduce_mean(&[1]).reshape(&[batch, 1]);
+        // A sample in which there is nothing is divided by something, too.
+        let divisor = smooth + self.floor * all + 1e-2;
+        let drawn = if self.draws() { at.key() } else { None };
+        let powered = match drawn {
+            None => (divisor.log() * -self.exponent).exp(),
+            Some(key) => {
+                let (low, high) = (self.exponent - self.vary, self.exponent + self.vary);
+                let power = key.uniform(&[batch, 1], low as f32, high as f32);
+                (divisor.log() * power.negate()).exp()
+            }
+        };
+        let even = x * powered.reshape(&[1, batch, self.channels]);
+        let count = (active + 1.0) * self.channels as f64;
+        let loudness = count / (even.reduce_sum(&[0, 2]).reshape(&[batch, 1]) + 1.0);
+        even * loudness.reshape(&[1, batch, 1])
+    }
+}
+
+/// The shares of channels in each other's means are a matrix.
+const MOST: usize = 4096;
