@@ -119,7 +119,7 @@ fn a_bad_layer_is_refused_with_its_line() {
         (
             "type = 'lif'",
             "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, DelayedLinear, \
-             TemporalConv, Delay, Conv, SumPool, AvgPool, MaxPool, Flatten, Reshape, Embed, LayerNorm, GroupNorm, RMSNorm, \
+             TemporalConv, Delay, Lags, Equalize, Conv, SumPool, AvgPool, MaxPool, Flatten, Reshape, Embed, LayerNorm, GroupNorm, RMSNorm, \
              BatchNorm, Add, Concatenate, Identity, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, CuBaLIF, \
              RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF, adLIF, cAdLIF, SE_adLIF, SiLIF, CSiLIF, RF, BRF, RFSSM, \
              ParallelResetLIF",

@@ -105,6 +105,18 @@ const LAYERS: &[Layer] = &[
             ("use_bias", "true", &["false"]),
         ],
     },
+    Layer { kind: "Lags", sample: &[8], keys: &[("features", "8", &["7"]), ("steps", "3", &["2", "0", "100000"])] },
+    Layer {
+        kind: "Equalize",
+        sample: &[8],
+        keys: &[
+            ("channels", "8", &["7", "5000"]),
+            ("exponent", "0.5", &["0.25", "-1"]),
+            ("vary", "0.0", &["0.5", "-1"]),
+            ("smoothing", "5.0", &["2.5", "0"]),
+            ("floor", "0.3", &["0.5", "-1"]),
+        ],
+    },
     Layer {
         kind: "Delay",
         sample: &[8],

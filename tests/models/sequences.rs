@@ -335,3 +335,83 @@ fn tiles_of_time_change_nothing() {
     let test = |tile: usize| network.forward_in_tiles(&x, Mode::Ptq, tile).expect("a pass").function;
     assert_eq!(test(10).result_types(), test(3).result_types());
 }
+
+/// The outputs of a model of one layer on x, and its parameters for seed 0.
+fn outputs_of(layer: &str, x: &Array) -> (Vec<f64>, Arrays) {
+    let model = Sequential::from(&config(&format!("[[layers]]\n{layer}\n")));
+    let params = model.init(&mut Rngs::new(0));
+    let inputs: Vec<&Array> = params.values().chain([x]).collect();
+    let found = evaluate(&inputs, |values| {
+        let (own, x) = values.split_at(params.len());
+        let own = params.keys().cloned().zip(own.iter().cloned()).collect();
+        vec![nn::run(&model, &own, &x[0].named(&letters(x[0].rank()))).0.into_tensor()]
+    });
+    (found[0].to_f64(), params)
+}
+
+const STEPS: usize = 7;
+const SAMPLES: usize = 2;
+
+/// Numbers from 0 up, [STEPS, SAMPLES, features], and each of them by its place.
+fn counts(features: usize) -> (Array, impl Fn(usize, usize, usize) -> f64) {
+    let of = move |t: usize, b: usize, c: usize| ((t * 5 + b * 3 + c * 7) % 6) as f64 * f64::from(u8::from(t < 5));
+    let places = (0..STEPS).flat_map(|t| (0..SAMPLES).flat_map(move |b| (0..features).map(move |c| (t, b, c))));
+    let values: Vec<f32> = places.map(|(t, b, c)| of(t, b, c) as f32).collect();
+    (Array::new([STEPS, SAMPLES, features], values).expect("as many"), of)
+}
+
+/// By its definition: a weight for each lag, two steps apart.
+#[test]
+fn a_convolution_along_time_is_a_sum_over_lags() {
+    let (x, of) = counts(3);
+    let text =
+        "type = 'TemporalConv'\nin_features = 3\nout_features = 2\nkernel_size = 3\ndilation = 2\nuse_bias = false";
+    let (found, params) = outputs_of(text, &x);
+    let kernel = params["core/layers/0/kernel"].to_f64();
+    for (place, found) in found.iter().enumerate() {
+        let (t, b, o) = (place / (SAMPLES * 2), place / 2 % SAMPLES, place % 2);
+        let weighted = |lag: usize, c: usize| {
+            t.checked_sub(2 * lag).map_or(0.0, |before| of(before, b, c) * kernel[(lag * 3 + c) * 2 + o])
+        };
+        let sum: f64 = (0..3).flat_map(|lag| (0..3).map(move |c| (lag, c))).map(|(lag, c)| weighted(lag, c)).sum();
+        assert!((sum - found).abs() < 1e-5, "{t} {b} {o}: {sum} {found}");
+    }
+}
+
+#[test]
+fn lags_stand_beside_each_other() {
+    let (x, of) = counts(3);
+    let (found, _) = outputs_of("type = 'Lags'\nfeatures = 3\nsteps = 3", &x);
+    for (place, found) in found.iter().enumerate() {
+        let (t, b, c, lag) = (place / (SAMPLES * 9), place / 9 % SAMPLES, place / 3 % 3, place % 3);
+        assert_eq!(*found, t.checked_sub(lag).map_or(0.0, |before| of(before, b, c)), "{t} {b} {c} {lag}");
+    }
+}
+
+/// By its definition, in f64: means over the steps in which there is anything, smoothed over channels, to a power; then the mean is 1.
+#[test]
+fn an_equalizer_divides_channels_by_their_means() {
+    const CHANNELS: usize = 4;
+    let (x, of) = counts(CHANNELS);
+    let text = "type = 'Equalize'\nchannels = 4\nexponent = 0.7\nsmoothing = 1.5\nfloor = 0.2";
+    let (found, _) = outputs_of(text, &x);
+    for b in 0..SAMPLES {
+        let active = (0..STEPS).filter(|t| (0..CHANNELS).any(|c| of(*t, b, c) > 0.0)).count() as f64;
+        let mean = |c: usize| (0..STEPS).map(|t| of(t, b, c)).sum::<f64>() / (active + 1e-3);
+        let bell = |a: usize, c: usize| (-0.5 * ((a as f64 - c as f64) / 1.5).powi(2)).exp();
+        let smooth = |c: usize| {
+            let sum: f64 = (0..CHANNELS).map(|a| bell(a, c)).sum();
+            (0..CHANNELS).map(|a| mean(a) * bell(a, c)).sum::<f64>() / sum
+        };
+        let all = (0..CHANNELS).map(smooth).sum::<f64>() / CHANNELS as f64;
+        let even = |t: usize, c: usize| of(t, b, c) / (smooth(c) + 0.2 * all + 1e-2).powf(0.7);
+        let sum: f64 = (0..STEPS).flat_map(|t| (0..CHANNELS).map(move |c| (t, c))).map(|(t, c)| even(t, c)).sum();
+        let loudness = CHANNELS as f64 * (active + 1.0) / (sum + 1.0);
+        for (t, c) in (0..STEPS).flat_map(|t| (0..CHANNELS).map(move |c| (t, c))) {
+            let (wanted, found) = (even(t, c) * loudness, found[(t * SAMPLES + b) * CHANNELS + c]);
+            assert!((wanted - found).abs() < 1e-4, "{t} {b} {c}: {wanted} {found}");
+        }
+    }
+    let silence = Array::zeros(TensorType::new(DType::F32, [STEPS, SAMPLES, CHANNELS]));
+    assert!(outputs_of(text, &silence).0.iter().all(|x| *x == 0.0), "a sample in which there is nothing stays so");
+}

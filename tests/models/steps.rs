@@ -275,7 +275,7 @@ fn what_is_wrong_around_an_optimizer_is_said() {
         ),
         (
             adamw().with_groups("group(path = 'beta', momentum = 1)").map(drop),
-            "the group `group` has no argument `momentum`; it takes path, learning_rate, weight_decay, b1, b2, eps, eps_root, \
+            "the group `group` has no argument `momentum`; it takes path, learning_rate, schedule, weight_decay, b1, b2, eps, eps_root, \
              nesterov",
         ),
         (adamw().with_groups("group(path = '(')").map(drop), "the path `(` is no regular expression: unclosed group"),
