@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use spiq::augment::Augmentation;
 use spiq::config::ModelConfig;
-use spiq::data::{Coding, Dataset, Reading, holds_arrays};
+use spiq::data::{Binning, Coding, Dataset, Reading, SPEECH_BINNING, holds_arrays};
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
@@ -182,6 +182,11 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     let mut rest = recipe.provenance();
     if own_model && !is_named {
         rest.rules = Some(Rules::default());
+        if let Data::Speech(_) = recipe.data {
+            // The recipe's frames belong to its model; others get those of the data set.
+            let Binning { bins, dt, channels, .. } = SPEECH_BINNING;
+            (rest.bins, rest.dt, rest.channels) = (bins, dt, channels);
+        }
     }
     if arguments.data.as_deref().is_some_and(holds_arrays) {
         // Arrays are frames already.

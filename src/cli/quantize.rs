@@ -106,22 +106,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         params.extend(calibrated(arguments, &trained.provenance, &client, &network, &params, &inputs)?);
     }
     // Rules are what one quantizes by, and folding is what this command does.
-    let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
-    trained.note(&Provenance { rules: None, ..Provenance::of_network(&network) }, open);
-    let (network, params) = match arguments.no_fold {
-        true => (network, params),
+    let as_trained = Provenance { rules: None, ..Provenance::of_network(&network) };
+    let (network, params, taken_in) = match arguments.no_fold {
+        true => (network, params, Vec::new()),
         false => {
             let (network, folded) = network.folded(&params);
-            for (gone, into) in &folded.pairs {
-                screen::note(&format!("{gone} became a part of {into}"));
-            }
-            (network, folded.params)
+            (network, folded.params, folded.pairs)
         }
     };
     let mut quantization = quantize_weights(&client, &network, &params)?;
     // The network is as it is now; how its parameters came about stays as it was.
     Provenance::of_network(&network).or(trained.provenance.clone()).write(&mut quantization.file.metadata);
     quantization.file.write(&arguments.output)?;
+    let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
+    trained.note(&as_trained, open);
+    for (gone, into) in &taken_in {
+        screen::note(&format!("note: {gone} became a part of {into}"));
+    }
     screen::print(&shown(&quantization, &arguments.output))
 }
 

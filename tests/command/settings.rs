@@ -451,7 +451,8 @@ impl Layer {
             keys.filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!(", {key} = {value}")).collect();
         let layer = format!("{{ type = '{}'{} }}", self.kind, written.concat());
         let out = self.features(&layer).unwrap_or(8);
-        let flatten = if self.sample.len() > 1 && self.kind != "Flatten" { "{ type = 'Flatten' }, " } else { "" };
+        let has_axes = self.sample.len() > 1 && self.kind != "Flatten" || self.kind == "Lags";
+        let flatten = if has_axes { "{ type = 'Flatten' }, " } else { "" };
         // A derivative that stands in for a spike's matters to what is trained before it.
         let before = if self.sample == [8] { "{ type = 'Linear', in_features = 8, out_features = 8 }, " } else { "" };
         format!(

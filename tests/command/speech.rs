@@ -68,7 +68,7 @@ fn its_recipe_trains_and_is_remembered() {
     let params = folder.path().join("runs/speech/params.safetensors");
     let said = Provenance::read(&Checkpoint::load(&params).unwrap().metadata, "P").unwrap();
     let reading = (said.bins, said.dt, said.elements);
-    assert_eq!(reading, (Some(64), Some(0.014), Some(Elements::Counts)));
+    assert_eq!(reading, (Some(32), Some(0.028), Some(Elements::Counts)));
     assert!(said.rules.is_some_and(|rules| rules.to_toml().contains("int8")));
 
     let predict =
