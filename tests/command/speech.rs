@@ -89,6 +89,30 @@ fn its_recipe_trains_and_is_remembered() {
     refuses(&folder, &["train", "--recipe", "speech", "--channels", "70"], "give another one with --model");
 }
 
+/// Recipes for files train on what is in their layout, and say which data they want.
+#[test]
+fn recipes_for_files_train_on_a_file_in_that_layout() {
+    let folder = tempfile::tempdir().unwrap();
+    for (recipe, classes) in [("shd", "20"), ("ssc", "35"), ("shd-dcls", "20")] {
+        refuses(
+            &folder,
+            &["train", "--recipe", recipe],
+            "name those to train with --data and those to test with --test-data",
+        );
+        let make = ["data", "make", "--output", "made.h5", "--samples", "90", "--train", "80", "--events", "400"];
+        succeeds(&folder, &[&make[..], &["--classes", classes]].concat());
+        let small = ["--data", "made.h5", "--steps", "1", "--batch-size", "2", "--out", recipe];
+        let said = succeeds(&folder, &[&["train", "--recipe", recipe], &small[..]].concat());
+        assert!(said.contains("test accuracy"), "{said}");
+        let params = Checkpoint::load(&folder.path().join(recipe).join("params.safetensors")).unwrap();
+        let said = Provenance::read(&params.metadata, "P").unwrap();
+        assert_eq!((said.bins, said.dt, said.channels), (Some(100), Some(0.01), Some(140)), "{recipe}");
+        assert_eq!(said.rules.is_some_and(|rules| !rules.is_empty()), recipe != "shd-dcls", "{recipe}");
+        let delays = params.arrays.iter().filter(|(path, _)| path.ends_with("/delay")).count();
+        assert_eq!(delays, if recipe == "shd-dcls" { 3 } else { 2 }, "{recipe}");
+    }
+}
+
 #[test]
 fn recordings_become_an_shd_shaped_file() {
     let folder = tempfile::tempdir().unwrap();
