@@ -178,3 +178,11 @@ pub(super) fn before_features(features: usize, input: &[usize]) -> Result<&[usiz
         _ => Err(format!("takes {features} features")),
     }
 }
+
+/// That a sample is a vector of so many features, and has no other axes.
+pub(super) fn features_alone(features: usize, input: &[usize]) -> Result<(), String> {
+    match before_features(features, input)? {
+        [] => Ok(()),
+        _ => Err(format!("takes [{features}]; flatten other axes")),
+    }
+}

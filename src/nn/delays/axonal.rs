@@ -4,7 +4,7 @@ use spiq_hlo::{Tensor, custom_vjp, grad};
 
 use super::shift::{PAST, behind_its_past, shifted, within_limits};
 use crate::nn::arguments::{described, layer};
-use crate::nn::layer::{Layer, before_features};
+use crate::nn::layer::{Layer, features_alone};
 use crate::nn::parameter::{Init, Parameter, State};
 use crate::nn::step::Step;
 
@@ -69,10 +69,7 @@ impl Layer for Delay {
         vec![self.channels]
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        match before_features(self.channels, input)? {
-            [] => Ok(vec![self.channels]),
-            _ => Err(format!("takes [{}]; flatten other axes", self.channels)),
-        }
+        features_alone(self.channels, input).map(|()| vec![self.channels])
     }
     fn takes_booleans(&self) -> bool {
         true

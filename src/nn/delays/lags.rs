@@ -4,7 +4,7 @@ use spiq_hlo::{Tensor, concatenate};
 
 use super::shift::{PAST, behind_its_past};
 use crate::nn::arguments::{described, layer};
-use crate::nn::layer::{Layer, before_features};
+use crate::nn::layer::{Layer, features_alone};
 use crate::nn::parameter::State;
 use crate::nn::step::Step;
 
@@ -51,10 +51,7 @@ impl Layer for Lags {
         vec![self.features]
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        match before_features(self.features, input)? {
-            [] => Ok(vec![self.features, self.steps]),
-            _ => Err(format!("takes [{}]; flatten other axes", self.features)),
-        }
+        features_alone(self.features, input).map(|()| vec![self.features, self.steps])
     }
     fn takes_booleans(&self) -> bool {
         true

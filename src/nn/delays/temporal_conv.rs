@@ -6,7 +6,7 @@ use spiq_hlo::Tensor;
 
 use super::shift::{PAST, at_lags, behind_its_past, product, product_of_each_step};
 use crate::nn::arguments::{described, layer};
-use crate::nn::layer::{Layer, Synapses, before_features};
+use crate::nn::layer::{Layer, Synapses, features_alone};
 use crate::nn::parameter::{Init, Parameter, State};
 use crate::nn::step::Step;
 
@@ -95,10 +95,7 @@ impl Layer for TemporalConv {
         vec![self.in_features]
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        match before_features(self.in_features, input)? {
-            [] => Ok(vec![self.out_features]),
-            _ => Err(format!("takes [{}]; flatten other axes", self.in_features)),
-        }
+        features_alone(self.in_features, input).map(|()| vec![self.out_features])
     }
     fn takes_booleans(&self) -> bool {
         true
