@@ -222,6 +222,17 @@ proptest! {
 }
 
 #[test]
+fn sizes_that_the_encoding_cannot_hold_are_refused() {
+    let of_size = |lanes: &str| format!("loop of 1 steps, {lanes} lanes, forward").parse::<LaneProgram>();
+    let largest = of_size("9223372036854775807").expect("2^63 - 1");
+    assert_eq!(LaneProgram::decode(&largest.encode()), Some(largest));
+    for size in ["9223372036854775808", "18446744073709551615", "-1", "1e3", ""] {
+        let told = of_size(size).expect_err(size).to_string();
+        assert_eq!(told, format!("expected a whole number below 2^63, found `{size}`"));
+    }
+}
+
+#[test]
 fn slots_that_are_not_there_yet_are_refused() {
     let head = "loop of 1 steps, 1 lanes, forward\n  slice x0: f32\n";
     let reads = |line: &str| format!("{head}  {line}").parse::<LaneProgram>();

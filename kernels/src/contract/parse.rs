@@ -62,9 +62,12 @@ impl<'a> Words<'a> {
         Ok(text)
     }
 
-    /// A whole number up to `end`.
+    /// A size up to `end`: a whole number that the encoding can hold, which has words of 64 bits with a sign.
     pub(super) fn number(&mut self, end: &str) -> Result<usize, ParseError> {
-        self.value(end, "a whole number")
+        let text = self.until(end)?;
+        let size: Option<i64> = text.parse().ok();
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        size.ok_or_else(|| ParseError::new("a whole number below 2^63", text))
     }
 
     pub(super) fn value<T: FromStr>(&mut self, end: &str, wanted: &str) -> Result<T, ParseError> {
