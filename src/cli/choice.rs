@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use spiq::pjrt::Platform;
+use spiq::provenance;
 use spiq::quant::{self, Mode};
 
 /// Where programs run.
@@ -76,6 +77,27 @@ impl From<Precision> for quant::Precision {
         match precision {
             Precision::F32 => quant::Precision::F32,
             Precision::Bf16 => quant::Precision::Bf16,
+        }
+    }
+}
+
+/// What training does at a step of which a number is not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnNan {
+    /// say where the number began, and keep what was saved before
+    Stop,
+    /// leave parameters and the optimizer's state as they were before the step, and go on
+    Skip,
+    /// take no notice
+    Continue,
+}
+
+impl From<OnNan> for provenance::OnNan {
+    fn from(answer: OnNan) -> provenance::OnNan {
+        match answer {
+            OnNan::Stop => provenance::OnNan::Stop,
+            OnNan::Skip => provenance::OnNan::Skip,
+            OnNan::Continue => provenance::OnNan::Continue,
         }
     }
 }

@@ -12,11 +12,14 @@ use spiq::nn::Readout;
 use spiq::pjrt::Client;
 use spiq::provenance::{Digest, Provenance};
 use spiq::ptq::quantize_weights;
-use spiq::train::{Checkpoint, Conditions, Counted, Evaluated, Operations, Record, evaluate, read_records};
+use spiq::train::{
+    Checkpoint, Conditions, Counted, Evaluated, Operations, Record, check_finite, evaluate, read_records,
+};
 use spiq::{Array, Error, Result, table};
 
 use super::choice::Device;
 use super::recordings::{self, Recordings};
+use super::train::to_go_on;
 use super::trained::{self, Trained};
 use super::{argument, client, output, screen};
 
@@ -52,6 +55,9 @@ pub struct Arguments {
     /// Parameters of the last epoch, of the best one, or a file of them
     #[arg(long, value_name = "last | best | P.safetensors", default_value = "last")]
     params: PathBuf,
+    /// Take parameters that hold infinite numbers or NaN, too
+    #[arg(long)]
+    allow_nonfinite: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -73,7 +79,12 @@ pub struct Arguments {
 /// # Errors
 /// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let subject = Subject::new(&arguments.run, &arguments.params, arguments.data.as_deref(), &arguments.recordings)?;
+    let subject = Subject::new(
+        &arguments.run,
+        (&arguments.params, arguments.allow_nonfinite),
+        arguments.data.as_deref(),
+        &arguments.recordings,
+    )?;
     let classes = subject.network.classes();
     if let Some(k) = arguments.top_k.filter(|k| *k > classes) {
         return Err(Error::input(format!("--top-k is {k}, but there are {classes} classes")));
@@ -116,17 +127,26 @@ pub struct Examined {
 }
 
 impl Subject {
-    /// The parameters in the folder of a run that are named so, on these data, or else on those of the run.
+    /// The parameters in the folder of a run that are named so, which may hold numbers that are not finite where that is allowed, on
+    /// these data, or else on those of the run.
     ///
     /// # Errors
     /// Of kind `Input` or `File`: files that are not usable or do not fit each other.
-    pub fn new(run: &Path, params: &Path, data: Option<&Path>, recordings: &Recordings) -> Result<Subject> {
+    pub fn new(
+        run: &Path,
+        (params, allow_nonfinite): (&Path, bool),
+        data: Option<&Path>,
+        recordings: &Recordings,
+    ) -> Result<Subject> {
         let path = params_of(run, params)?;
         let checkpoint = Checkpoint::load(&path)?;
         let trained = Trained::read(&checkpoint.metadata, path.display().to_string())?;
         let network = trained.network(None, None, None)?;
         let mut params = checkpoint.select(&network.array_types(), &trained.source)?;
         params.extend(checkpoint.statistics());
+        if !allow_nonfinite {
+            check_finite(&params, &trained.source)?;
+        }
         let data = Data::read((run, data, recordings), &trained.provenance, &network)?;
         Ok(Subject { trained, network, params, data })
     }
@@ -173,7 +193,7 @@ pub fn params_of(run: &Path, which: &Path) -> Result<PathBuf> {
         return Err(Error::input(without_a_run(run)));
     }
     let records = if metrics.is_file() { read_records(&metrics)? } else { Vec::new() };
-    let run = run.display();
+    let (folder, run) = (run, run.display());
     if records.iter().any(|record| matches!(record, Record::Step { loss: None, .. })) {
         return Err(Error::input(format!(
             "the run in {run} stopped at a number that is not finite, and has no {name}"
@@ -185,9 +205,7 @@ pub fn params_of(run: &Path, which: &Path) -> Result<PathBuf> {
                 "{run} has no best epoch; train with samples for validation (--validation 0.1), or name --params last"
             )
         }
-        _ => format!(
-            "{run} has no {name}: the run there has not ended; let it end, with `spiq train --resume --out {run}`"
-        ),
+        _ => format!("{run} has no {name}: the run there has not ended; let it end, with `{}`", to_go_on(folder)),
     }))
 }
 

@@ -10,7 +10,12 @@ use super::screen;
 /// Shows an error of the work and gives the exit code.
 pub fn of_run(error: &Error) -> ExitCode {
     screen::note(&format!("error: {}", one_line(&error.to_string())));
-    ExitCode::from(code(error.kind()))
+    let code = code(error.kind());
+    if spiq::pjrt::is_compiling() {
+        // One that was given up still runs.
+        spiq::pjrt::end_process(code);
+    }
+    ExitCode::from(code)
 }
 
 fn code(kind: ErrorKind) -> u8 {

@@ -26,6 +26,7 @@ mod report;
 mod reproduce;
 mod screen;
 mod several;
+mod shell;
 mod step;
 mod sweep;
 mod train;

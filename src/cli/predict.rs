@@ -45,6 +45,9 @@ pub struct Arguments {
     /// `last` or `best`, for the epoch [default with --run: last]
     #[arg(long, value_name = "P.safetensors", required_unless_present = "run")]
     params: Option<PathBuf>,
+    /// Take parameters that hold infinite numbers or NaN, too
+    #[arg(long)]
+    allow_nonfinite: bool,
     /// The folder of a run's results, of which --params are
     #[arg(long, value_name = "RUN_DIR")]
     run: Option<PathBuf>,
@@ -106,8 +109,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         false => {
             let checkpoint = Checkpoint { arrays: file.arrays, metadata: file.metadata };
             let mut params = checkpoint.select(&network.array_types(), &trained.source)?;
-            check_finite(&params, &trained.source)?;
             params.extend(checkpoint.statistics());
+            if !arguments.allow_nonfinite {
+                check_finite(&params, &trained.source)?;
+            }
             params
         }
     };

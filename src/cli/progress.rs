@@ -1,11 +1,12 @@
 //! Progress of installations, readings, training runs and measurements: bars on a terminal, lines elsewhere. Knows nothing of what goes on.
 
 use std::io::{IsTerminal, stderr};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use spiq::bench;
-use spiq::pjrt;
+use spiq::pjrt::{self, CompileProgress, Compiling};
 use spiq::train::Event;
 
 use super::screen;
@@ -140,6 +141,13 @@ impl Training {
         match event {
             Event::Compiling => self.line("compiling the training step"),
             Event::Step { done, total, loss } => self.step(done, total, loss),
+            // The number of all stands in the table at the end.
+            Event::Skipped { step, skipped: 1 } => {
+                self.line(&format!(
+                    "step {step} was skipped, since a number of it is not finite; later ones are counted"
+                ));
+            }
+            Event::Skipped { .. } => {}
             Event::Epoch { epoch, train_loss, test_accuracy, validation_accuracy, is_best } => {
                 let accuracy = 100.0 * test_accuracy;
                 let validation =
@@ -177,6 +185,42 @@ impl Training {
             _ => screen::note(text),
         }
     }
+}
+
+/// After how long a compilation is worth a word.
+const LONG: Duration = Duration::from_secs(2);
+
+/// The same where every word stays, as in a file.
+const LONGER: Duration = Duration::from_secs(10);
+
+/// Shows how long a compilation takes that the command waits for: a line that counts on a terminal, one note elsewhere. What is compiled
+/// beside training is not shown: there is a bar.
+pub fn compiling() -> CompileProgress {
+    let shown: Mutex<Option<ProgressBar>> = Mutex::default();
+    Arc::new(move |Compiling { program, elapsed, ended }| {
+        if std::thread::current().name() != Some("main") {
+            return;
+        }
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended {
+            shown.take().iter().for_each(ProgressBar::finish_and_clear);
+            return;
+        }
+        let from = if stderr().is_terminal() { LONG } else { LONGER };
+        if elapsed < from {
+            return;
+        }
+        let new = shown.is_none();
+        let bar = shown.get_or_insert_with(|| bar(0, "{msg}"));
+        let seconds = elapsed.as_secs();
+        match bar.is_hidden() {
+            true if new => {
+                screen::note(&format!("{program} is still being compiled after {seconds} s; Ctrl-C stops it"))
+            }
+            true => {}
+            false => bar.set_message(format!("compiling {program}: {seconds} s (Ctrl-C stops it)")),
+        }
+    })
 }
 
 /// Shows a measurement: a bar on a terminal, nothing elsewhere.

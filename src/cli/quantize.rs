@@ -61,6 +61,9 @@ pub struct Arguments {
     /// How numbers are rounded [default: as they were in training]
     #[arg(long, value_enum)]
     numerics: Option<Numerics>,
+    /// Take parameters that hold infinite numbers or NaN, too
+    #[arg(long)]
+    allow_nonfinite: bool,
     /// Samples at a time, to calibrate
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "64")]
     batch_size: usize,
@@ -90,8 +93,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let trained = Trained::read(&checkpoint.metadata, arguments.params.display().to_string())?;
     let network = trained.network(arguments.model.as_deref(), arguments.rules.as_deref(), arguments.numerics)?;
     let mut params = checkpoint.select(&network.array_types(), &trained.source)?;
-    check_finite(&params, &trained.source)?;
     params.extend(checkpoint.statistics());
+    if !arguments.allow_nonfinite {
+        check_finite(&params, &trained.source)?;
+    }
     let inputs =
         arguments.calibrate.as_deref().map(|path| inputs(path, &arguments.recordings, &trained)).transpose()?;
     let read = [

@@ -76,7 +76,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             None => Err("left out (--no-evaluation)".to_owned()),
             Some(client) => {
                 screen::note(&format!("evaluating {name}"));
-                let subject = Subject::new(&folder, Path::new(&arguments.params), None, &Recordings::default());
+                let subject =
+                    Subject::new(&folder, (Path::new(&arguments.params), false), None, &Recordings::default());
                 subject.and_then(|subject| subject.examine(client)).map_err(|error| error.to_string())
             }
         };

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use spiq::provenance::{Provenance, Validation, key};
 
+use super::shell::{flag as flag_of, quoted};
+
 /// The command, and what no flag can say.
 pub struct Command {
     /// A line for a shell.
@@ -16,12 +18,11 @@ pub struct Command {
 pub fn command(folder: &Path, run: &Provenance) -> Command {
     let mut words = vec!["spiq train".to_owned()];
     let mut notes = Vec::new();
-    let file = |name: &str| quoted(&folder.join(name).display().to_string());
     for (name, flag, text) in run.entries() {
         match name {
-            key::model => words.push(format!("--model {}", file("model.toml"))),
+            key::model => words.push(flag_of("--model", folder.join("model.toml"))),
             key::rules if text == "none" => words.push("--rules none".to_owned()),
-            key::rules => words.push(format!("--rules {}", file("rules.toml"))),
+            key::rules => words.push(flag_of("--rules", folder.join("rules.toml"))),
             key::length => words.extend(text.split_once(' ').map(|(count, unit)| format!("--{unit} {count}"))),
             key::order if text != "shuffled" => words.push("--no-shuffle".to_owned()),
             key::elements if text == "presence" => words.push("--presence".to_owned()),
@@ -43,18 +44,10 @@ pub fn command(folder: &Path, run: &Provenance) -> Command {
             _ => notes.push(format!("{name}: {text}")),
         }
     }
-    words.push(format!("--out {}", quoted(&format!("{}-again", folder.display()))));
+    let mut again = folder.as_os_str().to_owned();
+    again.push("-again");
+    words.push(flag_of("--out", again));
     Command { line: words.join(" "), notes }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=+:,%@".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 #[cfg(test)]

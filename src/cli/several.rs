@@ -86,7 +86,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     let Some(device) = plans.first().map(|plan| plan.device) else {
         return Err(Error::input("there is nothing to train"));
     };
-    let client = client::open(device)?;
+    let client = client::open_until(device, &stop)?;
     if resume {
         check_one_experiment(&members, &plans, &client)?;
     }
@@ -109,6 +109,10 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
         };
         match &outcome {
             Ok(summary) if summary.interrupted => {
+                done.interrupted = true;
+                break;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
                 done.interrupted = true;
                 break;
             }

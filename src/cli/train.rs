@@ -13,12 +13,12 @@ use spiq::train::{Options, Summary};
 use spiq::{Error, ErrorKind, Result};
 use spiq_events::{Described, Transform};
 
-use super::choice::{Device, GradDtype, Numerics};
+use super::choice::{Device, GradDtype, Numerics, OnNan};
 use super::learning::{Arithmetic, Learning};
 use super::plan::{Plan, default_folder};
 use super::recordings::{Recordings, TestSamples};
 use super::several::{self, Member};
-use super::{argument, client, earlier, recipe, screen, trained};
+use super::{argument, client, earlier, recipe, screen, shell, trained};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,6 +74,9 @@ pub struct Arguments {
     /// Start from these parameters [default: drawn at random, as flax and Spyx do]
     #[arg(long, value_name = "P.safetensors")]
     pub(super) init: Option<PathBuf>,
+    /// Take parameters of --init that hold infinite numbers or NaN, too
+    #[arg(long, requires = "init")]
+    pub(super) allow_nonfinite: bool,
     /// Where everything else comes from [default: digits; speech with --data speech]
     #[arg(long, value_enum)]
     pub(super) recipe: Option<recipe::Name>,
@@ -130,6 +133,9 @@ pub struct Arguments {
     /// End the run when for N epochs none was better on the validation samples than the best one [default: run to the end]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) patience: Option<usize>,
+    /// What is done at a step whose loss, or of which a gradient, a parameter or a statistic is infinite or NaN [default: stop]
+    #[arg(long, value_enum)]
+    pub(super) on_nan: Option<OnNan>,
     /// Take the samples in the order of the file, in every epoch
     #[arg(long)]
     pub(super) no_shuffle: bool,
@@ -175,9 +181,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let plan = Plan::new(arguments)?;
     earlier::check_folder(&plan.options.out, arguments)?;
     let stop = stop_at_ctrl_c();
-    let client = client::open(plan.device)?;
+    let client = client::open_until(plan.device, &stop)?;
     let (notes, options) = (plan.notes(&client), plan.options);
-    let summary = several::shown_run(&client, &options, &notes, &stop)?;
+    let summary = several::shown_run(&client, &options, &notes, &stop).map_err(|error| match error.kind() {
+        ErrorKind::Interrupted => before_a_step(&error, &options),
+        _ => error,
+    })?;
     screen::print(&table(&summary, &options))?;
     match summary.interrupted {
         true => Err(interrupted(&options.out)),
@@ -240,7 +249,7 @@ pub(super) fn stop_at_ctrl_c() -> Arc<AtomicBool> {
     let flag = stop.clone();
     let set = ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            spiq::pjrt::end_process(130);
         }
         screen::note("stopping after this step to save it; Ctrl-C again stops at once");
     });
@@ -250,10 +259,22 @@ pub(super) fn stop_at_ctrl_c() -> Arc<AtomicBool> {
 }
 
 fn interrupted(out: &Path) -> Error {
-    let out = out.display().to_string();
-    let out = if out.contains(char::is_whitespace) { format!("'{out}'") } else { out };
-    let message = format!("stopped by Ctrl-C and saved; to go on: spiq train --resume --out {out}");
+    let message = format!("stopped by Ctrl-C and saved; to go on: {}", to_go_on(out));
     Error::new(ErrorKind::Interrupted, message)
+}
+
+/// The command that goes on with the run in a folder.
+pub(super) fn to_go_on(out: &Path) -> String {
+    format!("spiq train --resume {}", shell::flag("--out", out))
+}
+
+/// What is said of a run that did no step.
+fn before_a_step(error: &Error, options: &Options) -> Error {
+    let then = match options.resume {
+        true => format!("the run is as it was before; to go on: {}", to_go_on(&options.out)),
+        false => "no step was done, so that nothing is lost; to begin again, give the same command".to_owned(),
+    };
+    Error::new(ErrorKind::Interrupted, format!("{error}: {then}"))
 }
 
 fn table(summary: &Summary, options: &Options) -> String {
@@ -278,7 +299,7 @@ fn table(summary: &Summary, options: &Options) -> String {
     }
     rows.extend([
         row("seconds", format!("{:.2}", summary.seconds)),
-        row("steps", summary.steps.to_string()),
+        row("steps", steps_of(summary)),
         row("steps per second", per_second(summary.steps_per_second)),
     ]);
     for (path, rate) in &summary.spike_rates {
@@ -288,6 +309,14 @@ fn table(summary: &Summary, options: &Options) -> String {
         rows.push(row(if i == 0 { "files" } else { "" }, file.display().to_string()));
     }
     format!("\n{}", table::aligned(&[], &rows))
+}
+
+/// How many steps were done, and how many of them were skipped.
+fn steps_of(summary: &Summary) -> String {
+    match summary.skipped {
+        0 => summary.steps.to_string(),
+        skipped => format!("{}, {skipped} of them skipped, since a number was not finite", summary.steps),
+    }
 }
 
 /// Whole numbers, but of slow steps two digits after the point.

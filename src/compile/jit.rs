@@ -5,8 +5,9 @@ use std::sync::Mutex;
 
 use spiq_hlo::{Array, Function, GraphErrors, Tensor, TensorType};
 
+use super::debug_nans::{Wanted, first_nan};
 use super::program::Program;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::{Client, Executable};
 use crate::places;
 
@@ -35,6 +36,7 @@ pub struct Jit<F> {
     client: Client,
     function: F,
     compiled: Mutex<HashMap<Vec<TensorType>, Executable>>,
+    debugs: Option<Wanted>,
 }
 
 /// Makes a function of tensors callable on arrays.
@@ -47,17 +49,49 @@ pub struct Jit<F> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn jit<F: Fn(&[Tensor]) -> Vec<Tensor>>(client: &Client, function: F) -> Jit<F> {
-    Jit { client: client.clone(), function, compiled: Mutex::default() }
+    Jit { client: client.clone(), function, compiled: Mutex::default(), debugs: None }
 }
 
 impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
+    /// The same function, which looks for a NaN, or what else is wanted, in its results, and where one is, says where the first one
+    /// came about. JAX: `jax_debug_nans`.
+    ///
+    /// ```
+    /// use spiq::{Array, compile::Wanted, jit, pjrt::Client};
+    /// let root = jit(&Client::cpu()?, |x| vec![x[0].sqrt() * 2.0]).debugging_nans(Wanted::Nan);
+    /// assert_eq!(root.call(&[Array::new([1], [4.0f32])?])?[0].to_vec::<f32>()?, [4.0]);
+    /// let error = root.call(&[Array::new([1], [-4.0f32])?]).unwrap_err().to_string();
+    /// assert!(error.starts_with("the first NaN is a result of sqrt (f32[1]), made at src/"), "{error}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn debugging_nans(self, wanted: Wanted) -> Jit<F> {
+        Jit { debugs: Some(wanted), ..self }
+    }
+
     /// Runs the function on host arrays.
     ///
     /// # Errors
-    /// Of kind `Graph` with every wrong call of the function and its line, or what PJRT says.
+    /// Of kind `Graph` with every wrong call of the function and its line, or what PJRT says. Of kind `NotFinite` for what is
+    /// [looked for](Jit::debugging_nans).
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         let types: Vec<TensorType> = inputs.iter().map(|a| a.ty().clone()).collect();
-        self.client.run(&self.program(&types)?, inputs)
+        let results = self.client.run(&self.program(&types)?, inputs)?;
+        match self.debugs.filter(|wanted| results.iter().any(|result| wanted.is_in(result))) {
+            None => Ok(results),
+            Some(wanted) => match first_nan(&self.client, &self.traced(&types)?, inputs, wanted)? {
+                Some(found) => Err(Error::new(ErrorKind::NotFinite, found.to_string())),
+                None => Err(Error::new(
+                    ErrorKind::NotFinite,
+                    "a result is not finite, but when each value is looked at, all are: the compiler computes them otherwise then",
+                )),
+            },
+        }
+    }
+
+    fn traced(&self, types: &[TensorType]) -> Result<Function> {
+        let inputs: Vec<(&str, TensorType)> = types.iter().map(|ty| ("", ty.clone())).collect();
+        Ok(trace(&inputs, &self.function)?)
     }
 
     /// The program for inputs of these types, compiled if this is the first time.
@@ -69,8 +103,7 @@ impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
         if let Some(program) = compiled.get(types) {
             return Ok(program.clone());
         }
-        let inputs: Vec<(&str, TensorType)> = types.iter().map(|ty| ("", ty.clone())).collect();
-        let function = trace(&inputs, &self.function)?;
+        let function = self.traced(types)?;
         let program = Program::named("jit").compile(&self.client, &function)?;
         compiled.insert(types.to_vec(), program.clone());
         Ok(program)

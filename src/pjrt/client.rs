@@ -19,6 +19,7 @@ use super::plugin::Plugin;
 use super::program::CompiledMemory;
 use super::raw_client::RawClient;
 use super::store::{Key, Store};
+use super::watch::{Watch, name_of};
 use crate::error::{Error, Result};
 
 /// How a client is made.
@@ -55,7 +56,7 @@ impl Default for ClientOptions {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<Inner>, Watch);
 
 struct Inner {
     raw: Arc<RawClient>,
@@ -100,12 +101,24 @@ impl Client {
         let calls_handlers = plugin.register(handlers).is_ok();
         let raw = Arc::new(RawClient::create(plugin, options.cpu_devices, options.values.clone())?);
         let (context, store) = (raw.context(), Store::new(options.executables.clone()));
-        Ok(Client(Arc::new(Inner { raw, context, store, calls_handlers, compiled: Mutex::default() })))
+        let inner = Inner { raw, context, store, calls_handlers, compiled: Mutex::default() };
+        Ok(Client(Arc::new(inner), Watch::default()))
     }
 
     /// Whether programs may call the handlers.
     pub(crate) fn calls_handlers(&self) -> bool {
         self.0.calls_handlers
+    }
+
+    /// The same client, whose compilations are waited for so.
+    #[must_use]
+    pub fn watched(&self, watch: Watch) -> Client {
+        Client(self.0.clone(), watch)
+    }
+
+    /// How compilations are waited for.
+    pub fn watch(&self) -> &Watch {
+        &self.1
     }
 
     /// The plugin.
@@ -171,10 +184,11 @@ impl Client {
     /// Compiles StableHLO text, or finds the program compiled already: among this client's last ones and those that somebody holds, then on disk.
     ///
     /// # Errors
-    /// Of PJRT when the text is not a valid program or a flag is unknown.
+    /// Of PJRT when the text is not a valid program or a flag is unknown, or when it takes longer than `SPIQ_COMPILE_SECONDS` says; of
+    /// kind `Interrupted` where the [watch](Client::watched) stops.
     pub fn compile(&self, text: &str, options: &CompileOptions) -> Result<Executable> {
         if !options.cache {
-            return Ok(Executable::new(Loaded::compile(&self.0.raw, text, options)?));
+            return Ok(Executable::new(self.compile_anew(text, options)?));
         }
         let key = Key::new(text, options, &self.0.raw.flags, self.xla_flags(), &self.0.context);
         if let Some(loaded) = self.compiled().find(&key) {
@@ -206,7 +220,7 @@ impl Client {
     /// # Errors
     /// As [`Client::compile`].
     pub fn dump(&self, text: &str, options: &CompileOptions) -> Result<(Option<CompiledMemory>, Dump)> {
-        Dump::of(options, |options| Ok(Executable::new(Loaded::compile(&self.0.raw, text, options)?).memory().ok()))
+        Dump::of(options, |options| Ok(Executable::new(self.compile_anew(text, options)?).memory().ok()))
     }
 
     /// The folder of compiled programs, unless there is none (`SPIQ_NO_CACHE=1`, or no home folder).
@@ -218,14 +232,19 @@ impl Client {
         self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn compile_anew(&self, text: &str, options: &CompileOptions) -> Result<Loaded> {
+        let (raw, text, options) = (self.0.raw.clone(), text.to_owned(), options.clone());
+        self.1.wait(&name_of(&text), move || Loaded::compile(&raw, &text, &options))
+    }
+
     fn load_or_compile(&self, key: &Key, text: &str, options: &CompileOptions) -> Result<Loaded> {
-        let Some(store) = &self.0.store else { return Loaded::compile(&self.0.raw, text, options) };
+        let Some(store) = &self.0.store else { return self.compile_anew(text, options) };
         // Whatever is wrong with an entry, compiling replaces it.
         let stored = store.read(key).and_then(|bytes| Loaded::deserialize(&self.0.raw, &bytes).ok());
         if let Some(loaded) = stored {
             return Ok(loaded);
         }
-        let loaded = Loaded::compile(&self.0.raw, text, options)?;
+        let loaded = self.compile_anew(text, options)?;
         // A plugin that cannot serialize, or a full disk, costs time but nothing else.
         if let Ok(bytes) = loaded.serialize() {
             store.write(key, &bytes);

@@ -15,8 +15,8 @@
 //! since nothing says that this holds for others.
 //!
 //! An option of the program's own [`CompileOptions`](super::CompileOptions) wins over the one here. Options for LLVM are a map, which
-//! PJRT takes in its own way (`llvm`). Where `XLA_FLAGS` names `xla_backend_extra_options` already, or a file, none are added. All are a
-//! part of the compile cache's keys.
+//! PJRT takes in its own way (`llvm`). Each is added to those that `XLA_FLAGS`, or a file that it names, gives LLVM, unless it is one of
+//! them. All are a part of the compile cache's keys.
 //!
 //! Other options that change values have the same defaults in plugins and in JAX and are not set: `xla_cpu_enable_fast_math`
 //! `false`, `xla_allow_excess_precision` `true` (results of bf16 may keep more bits between operations), `xla_gpu_ftz` `false`.
@@ -56,12 +56,10 @@ pub(super) fn of_programs(platform: Option<Platform>, cuda_dir: Option<&str>) ->
     }
 }
 
-/// LLVM's options for each program of a platform, beside the user's `XLA_FLAGS`.
-pub(super) fn for_llvm(platform: Option<Platform>, flags: &str) -> ForLlvm {
-    // What does not start with a dash is the name of a file with flags.
-    let is_file = !flags.trim_start().is_empty() && !flags.trim_start().starts_with('-');
+/// LLVM's options for each program of a platform.
+pub(super) fn for_llvm(platform: Option<Platform>) -> ForLlvm {
     match platform {
-        Some(Platform::Cpu | Platform::Cuda) if !is_file && !flags.contains(LLVM) => FOR_LLVM,
+        Some(Platform::Cpu | Platform::Cuda) => FOR_LLVM,
         _ => &[],
     }
 }
@@ -72,14 +70,21 @@ pub(super) fn as_xla_flags(flags: &str, options: ForLlvm) -> String {
         true => (*name).to_owned(),
         false => format!("{name}={value}"),
     };
-    match options {
+    let missing: Vec<String> = options.iter().filter(|(name, _)| !of_user(flags, name)).map(option).collect();
+    match missing[..] {
         [] => flags.to_owned(),
         _ => {
-            let options: Vec<String> = options.iter().map(option).collect();
             let separator = if flags.is_empty() { "" } else { " " };
-            format!("{flags}{separator}--{LLVM}={}", options.join(","))
+            format!("{flags}{separator}--{LLVM}={}", missing.join(","))
         }
     }
+}
+
+/// Whether the user's flags name an option of LLVM's.
+fn of_user(flags: &str, name: &str) -> bool {
+    let lists =
+        flags.split_whitespace().filter_map(|flag| flag.trim_start_matches('-').strip_prefix(LLVM)?.strip_prefix('='));
+    lists.flat_map(|list| list.split(',')).any(|option| option.split('=').next() == Some(name))
 }
 
 #[cfg(test)]
@@ -87,7 +92,7 @@ mod tests {
     use super::*;
 
     fn becomes(platform: Platform, flags: &str) -> String {
-        as_xla_flags(flags, for_llvm(Some(platform), flags))
+        as_xla_flags(flags, for_llvm(Some(platform)))
     }
 
     #[test]
@@ -96,9 +101,15 @@ mod tests {
         assert_eq!(becomes(Platform::Cpu, ""), ours);
         assert_eq!(becomes(Platform::Cuda, "--xla_a=1"), format!("--xla_a=1 {ours}"));
         assert_eq!(becomes(Platform::Tpu, ""), "");
-        for kept in ["flags.txt", "--xla_backend_extra_options=-x", ours] {
-            assert_eq!(becomes(Platform::Cpu, kept), kept);
+        for kept in
+            ["flags.txt", "--xla_backend_extra_options=-x", "--xla_backend_extra_options=-nvptx-prec-divf32-not=2"]
+        {
+            assert_eq!(becomes(Platform::Cpu, kept), format!("{kept} {ours}"));
         }
+        let own = "--xla_backend_extra_options=-x,-nvptx-prec-divf32=1";
+        let all = format!("{own} --xla_backend_extra_options=-disable-loop-idiom-hashrecognize");
+        assert_eq!(becomes(Platform::Cpu, own), all);
+        assert_eq!(becomes(Platform::Cpu, ours), ours);
     }
 
     #[test]

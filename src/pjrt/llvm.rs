@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use super::abi::platform::Platform;
-use super::abi::proto::Writer;
+use super::abi::proto::{Writer, fields};
 use super::flags::{self, ForLlvm};
 use super::folders::variable;
 use super::options::CompileOptions;
@@ -30,7 +30,7 @@ const EXTRA_OPTIONS: u64 = 500;
 impl Llvm {
     pub fn new(platform: Option<Platform>) -> Llvm {
         let user = variable("XLA_FLAGS").map(|flags| flags.to_string_lossy().into_owned()).unwrap_or_default();
-        let options = flags::for_llvm(platform, &user);
+        let options = flags::for_llvm(platform);
         Llvm { options, xla_flags: flags::as_xla_flags(&user, options), base: OnceLock::new() }
     }
 
@@ -50,17 +50,40 @@ impl Llvm {
         }
         // A plugin that does not tell its options is not XLA's.
         let told = tell(NOTHING, &CompileOptions::default().encode(&[], &[]))?;
-        let base = told.map(|own| [own, extra(self.options)].concat()).unwrap_or_default();
+        let base = told.map(|own| with_extra(own, self.options)).unwrap_or_default();
         Ok(self.base.get_or_init(|| base))
     }
 }
 
-/// The end of a `xla.DebugOptions`.
-fn extra(options: ForLlvm) -> Vec<u8> {
+/// A `xla.DebugOptions` with these, too, but for those that it has already.
+fn with_extra(mut own: Vec<u8>, options: ForLlvm) -> Vec<u8> {
     let mut message = Writer::default();
-    for (name, value) in options {
+    for (name, value) in options.iter().filter(|(name, _)| !has(&own, name)) {
         let entry = Writer::default().bytes(1, name.as_bytes()).bytes(2, value.as_bytes()).finish();
         message.bytes(EXTRA_OPTIONS, &entry);
     }
-    message.finish()
+    own.extend(message.finish());
+    own
+}
+
+/// Whether a `xla.DebugOptions` has an option for LLVM of this name.
+fn has(own: &[u8], name: &str) -> bool {
+    let entries = fields(own).filter(|(field, _)| *field == EXTRA_OPTIONS);
+    let names = entries.flat_map(|(_, entry)| fields(entry.bytes()).filter(|(field, _)| *field == 1));
+    names.into_iter().any(|(_, own)| own.bytes() == name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_added_once_and_a_users_own_stays() {
+        let options: ForLlvm = &[("-a", ""), ("-b", "2")];
+        let both = with_extra(Vec::new(), options);
+        assert!(has(&both, "-a") && has(&both, "-b") && !has(&both, "2"));
+        assert_eq!(with_extra(both.clone(), options), both);
+        let own = with_extra(Vec::new(), &[("-b", "1"), ("-c", "")]);
+        assert_eq!(with_extra(own.clone(), options), [own, with_extra(Vec::new(), &[("-a", "")])].concat());
+    }
 }

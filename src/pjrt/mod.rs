@@ -11,6 +11,7 @@
 //! | `TPU_LIBRARY_PATH` | the TPU's plugin file |
 //! | `SPIQ_CACHE_DIR` | the folder of installed plugins and compiled programs |
 //! | `SPIQ_NO_CACHE` | `1`: no compiled programs on disk |
+//! | `SPIQ_COMPILE_SECONDS` | after how many seconds a compilation is given up; 3600 by default, `0`: never |
 //! | `SPIQ_NO_KERNELS` | `1`: XLA's own loops over time, no kernels of this library |
 //! | `XLA_PYTHON_CLIENT_PREALLOCATE`, `XLA_PYTHON_CLIENT_MEM_FRACTION`, `XLA_PYTHON_CLIENT_ALLOCATOR` | memory of an NVIDIA card, as JAX reads them |
 
@@ -40,6 +41,7 @@ mod retain;
 mod signature;
 mod store;
 mod topology;
+mod watch;
 
 pub use abi::api::Value;
 pub use abi::platform::Platform;
@@ -57,3 +59,4 @@ pub use plugin::Plugin;
 pub use profiler::{Operation, Profile, Profiler};
 pub use program::CompiledMemory;
 pub use topology::{Ahead, Topology};
+pub use watch::{Compiling, Progress as CompileProgress, Watch, end_process, is_compiling};

@@ -135,6 +135,15 @@ choices! {
         /// Whether there is one.
         Presence = "presence",
     }
+    /// What a training run does at a step of which a number is not finite: its loss, a gradient, a parameter or a statistic.
+    OnNan {
+        /// It stops, says where the number began, and leaves what was saved before.
+        Stop = "stop",
+        /// The step leaves parameters, statistics and the optimizer's state as they were, and the run goes on.
+        Skip = "skip",
+        /// It takes no notice.
+        Continue = "continue",
+    }
     /// The order of the samples in each epoch.
     Order {
         /// Another one in each, drawn from the seed.

@@ -19,7 +19,7 @@ use crate::quant::{Gradients, Numerics, Precision, Rules};
 
 pub use difference::{Difference, Scope};
 pub use digest::Digest;
-pub use entry::{Elements, Init, Kernels, Length, ModelText, Order, Tile};
+pub use entry::{Elements, Init, Kernels, Length, ModelText, OnNan, Order, Tile};
 pub use judged::{Best, Patience, Validation};
 
 use entry::Entry;
@@ -170,6 +170,8 @@ provenance! {
     shift: f64, Run, "shift", "--shift";
     /// Changes of training samples.
     augment: Augmentation, Run, "augmentation", "--augment";
+    /// What is done at a step of which a number is not finite.
+    on_nan: OnNan, Run, "answer to numbers that are not finite", "--on-nan";
     /// Which of the training samples choose the best epoch.
     validation: Validation, Run, "validation", "--validation or --folds";
     /// Epochs without a better one after which the run ends.
@@ -191,7 +193,7 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// What earlier versions do not say of a run, as there was no choice.
-const ONLY_CHOICE: [(&str, &str); 11] = [
+const ONLY_CHOICE: [(&str, &str); 12] = [
     (key::rules_from, "0"),
     (key::loss, "integral_crossentropy"),
     (key::metric, "integral_accuracy"),
@@ -201,6 +203,7 @@ const ONLY_CHOICE: [(&str, &str); 11] = [
     (key::accumulate, "1"),
     (key::ema, "0"),
     (key::augment, "none"),
+    (key::on_nan, "stop"),
     (key::validation, "none"),
     (key::patience, "none"),
 ];

@@ -13,7 +13,7 @@ use super::resident::Resident;
 use crate::data::Dataset;
 use crate::data::{Encoding, TEST_GROUP, group_key};
 use crate::error::{Error, Result};
-use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
+use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray, Watch};
 use crate::random::Key;
 
 /// The program that measures.
@@ -56,9 +56,11 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
     ) -> Self {
         let size = TEST_GROUP.min(data.count());
         let plan = Plan { model: &options.model, encoding: encoding.clone(), resident: resident.clone(), batch: size };
+        // A run that stops is tested all the same.
+        let patient = client.watched(Watch { stop: None, ..client.watch().clone() });
         let program = Program::Compiling(scope.spawn(move || {
             let (program, function, Reads { paths, rates }) = programs::answers(&plan, &options.metric)?;
-            Ok(Compiled { program: program.compile(client, &function)?, read: paths, rates })
+            Ok(Compiled { program: program.compile(&patient, &function)?, read: paths, rates })
         }));
         Evaluation { client, size, program }
     }

@@ -8,6 +8,7 @@ use super::objective::Metric;
 use super::options::Event;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::PendingArray;
+use crate::provenance::OnNan;
 use crate::record::{Metrics, Record};
 
 /// The history of a run, as far as it is known.
@@ -15,12 +16,16 @@ pub(super) struct Journal {
     metrics: Metrics,
     /// What tests measure.
     metric: Metric,
+    /// What is done at numbers that are not finite.
+    on_nan: OnNan,
     pending: VecDeque<Pending>,
     /// Losses of the epoch under way.
     epoch: Vec<f32>,
     latest: Option<f32>,
-    /// The first step whose loss is not finite, and that loss.
-    broken: Option<(usize, f32)>,
+    /// The first step of which a number is not finite, where the run stops at it.
+    broken: Option<usize>,
+    /// Steps that were skipped.
+    skipped: usize,
     /// What the latest test and validation measured.
     tested: Option<Measured>,
 }
@@ -35,7 +40,7 @@ pub(super) struct Measured {
 }
 
 enum Pending {
-    /// Those of steps from `first` on, `count` of them.
+    /// Those of steps from `first` on, `count` of them, and behind them which steps were broken: f32 [2, most].
     Losses { first: usize, count: usize, losses: PendingArray },
     /// The test after an epoch.
     Test { epoch: usize, test: Answers, validation: Option<Answers> },
@@ -43,8 +48,12 @@ enum Pending {
 
 impl Journal {
     /// A journal that goes on with these metrics; `epoch` are the losses of the epoch under way.
-    pub(super) fn new(metrics: Metrics, metric: Metric, epoch: Vec<f32>) -> Journal {
-        Journal { metrics, metric, pending: VecDeque::new(), epoch, latest: None, broken: None, tested: None }
+    pub(super) fn new(metrics: Metrics, metric: Metric, on_nan: OnNan, epoch: Vec<f32>) -> Journal {
+        let pending = VecDeque::new();
+        let mut journal =
+            Journal { metrics, metric, on_nan, pending, epoch, latest: None, broken: None, skipped: 0, tested: None };
+        journal.epoch.retain(|loss| on_nan != OnNan::Skip || loss.is_finite());
+        journal
     }
 
     /// The latest loss that has arrived.
@@ -70,13 +79,17 @@ impl Journal {
     /// Waits until no more than `keep` entries are still to come.
     ///
     /// # Errors
-    /// Of kind `NotFinite` at the first loss that is not finite.
+    /// Of kind `NotFinite` at the first step of which a number is not finite, unless it is skipped or goes on.
     pub(super) fn read(&mut self, keep: usize, events: &mut dyn FnMut(Event)) -> Result<()> {
         while self.pending.len() > keep {
             match self.pending.pop_front().expect("more than `keep`") {
                 Pending::Losses { first, count, losses } => {
-                    let losses = losses.wait()?.to_f64();
-                    (first..).zip(&losses[..count]).try_for_each(|(step, loss)| self.step(step, *loss as f32))?;
+                    let both = losses.wait()?.to_f64();
+                    let (losses, broken) = both.split_at(both.len() / 2);
+                    let steps = (first..).zip(losses).zip(broken).take(count);
+                    for ((step, loss), broken) in steps {
+                        self.step(step, *loss as f32, *broken != 0.0, events)?;
+                    }
                 }
                 Pending::Test { epoch, test, validation } => {
                     let losses = std::mem::take(&mut self.epoch);
@@ -101,22 +114,38 @@ impl Journal {
         Ok(())
     }
 
-    fn step(&mut self, step: usize, loss: f32) -> Result<()> {
+    fn step(&mut self, step: usize, loss: f32, broken: bool, events: &mut dyn FnMut(Event)) -> Result<()> {
         self.latest = Some(loss);
-        self.epoch.push(loss);
+        if self.on_nan != OnNan::Skip || loss.is_finite() {
+            self.epoch.push(loss);
+        }
         self.metrics.write(Record::step(step as u64, loss))?;
-        match loss.is_finite() {
-            true => Ok(()),
-            false => {
-                self.broken = Some((step, loss));
-                Err(Error::new(ErrorKind::NotFinite, format!("the loss of step {step} is {loss}")))
+        match self.on_nan {
+            OnNan::Stop if broken => {
+                self.broken = Some(step);
+                let what = match loss.is_finite() {
+                    true => format!("a gradient, a parameter or a statistic of step {step} is not finite"),
+                    false => format!("the loss of step {step} is {loss}"),
+                };
+                Err(Error::new(ErrorKind::NotFinite, what))
             }
+            OnNan::Skip if broken => {
+                self.skipped += 1;
+                events(Event::Skipped { step, skipped: self.skipped });
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
-    /// The first step whose loss is not finite, and that loss.
-    pub(super) fn broken(&self) -> Option<(usize, f32)> {
+    /// The first step of which a number is not finite, where the run stops at it.
+    pub(super) fn broken(&self) -> Option<usize> {
         self.broken
+    }
+
+    /// How many steps were skipped.
+    pub(super) fn skipped(&self) -> usize {
+        self.skipped
     }
 }
 

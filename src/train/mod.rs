@@ -46,6 +46,7 @@ mod checkpoint;
 mod configuration;
 mod evaluate;
 mod evaluation;
+mod finite;
 mod journal;
 mod model;
 mod objective;
@@ -59,7 +60,7 @@ mod start;
 mod validation;
 
 pub use crate::optim::Optimizer;
-pub use crate::provenance::{Best, Length, Patience, Validation};
+pub use crate::provenance::{Best, Length, OnNan, Patience, Validation};
 pub use crate::record::{Metrics, Record, TensorBoard, read_records};
 pub use checkpoint::{Checkpoint, check_finite, prepare_folder};
 pub use evaluate::{Conditions, Evaluated, evaluate};

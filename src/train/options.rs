@@ -9,7 +9,7 @@ use crate::augment::Augmentation;
 use crate::data::Dataset;
 use crate::network::Network;
 use crate::optim::Optimizer;
-use crate::provenance::{Best, Length, Patience, Validation};
+use crate::provenance::{Best, Length, OnNan, Patience, Validation};
 
 /// A training run of a network, or of another [`Model`]. Built as `Options { length, ..Options::new(…) }`.
 #[derive(Clone, Debug)]
@@ -43,6 +43,9 @@ pub struct Options<M: ?Sized = Network> {
     /// Changes of training samples in the compiled step, drawn from the step's key: of a batch with a time axis as it is stored,
     /// of images after their encoding.
     pub augment: Augmentation,
+    /// What is done at a step whose loss, or of which a gradient, a parameter or a statistic is not finite. Each step looks at its
+    /// own, but for [`OnNan::Continue`]; as long as all is finite, the results are the same bits for each of them.
+    pub on_nan: OnNan,
     /// Steps that the device does in one call, without the host; at the end of an epoch there may be fewer. `None`: as many
     /// as take a tenth of a second, up to 32. The results are the same bits for any number.
     pub steps_per_call: Option<usize>,
@@ -52,6 +55,8 @@ pub struct Options<M: ?Sized = Network> {
     pub seed: i64,
     /// Initial parameters from here instead of drawn ones.
     pub init: Option<PathBuf>,
+    /// Whether those may hold numbers that are infinite or NaN.
+    pub allow_nonfinite: bool,
     /// Whether the history is also written for TensorBoard.
     pub tensorboard: bool,
     /// Where the results go.
@@ -84,10 +89,12 @@ impl<M: Model> Options<M> {
             time_steps: 32,
             shift: 0.0,
             augment: Augmentation::default(),
+            on_nan: OnNan::Stop,
             steps_per_call: None,
             shuffle: true,
             seed: 0,
             init: None,
+            allow_nonfinite: false,
             tensorboard: false,
             out: out.into(),
             resume: false,
@@ -108,6 +115,13 @@ pub enum Event {
         total: usize,
         /// The latest loss that is known; it may be some steps old, since the device is not waited for.
         loss: Option<f32>,
+    },
+    /// A step was skipped, since a number of it was not finite ([`OnNan::Skip`]).
+    Skipped {
+        /// Which step, from 0.
+        step: usize,
+        /// How many this run has skipped with it.
+        skipped: usize,
     },
     /// An epoch is done.
     Epoch {
@@ -144,6 +158,9 @@ pub struct Summary {
     pub steps: usize,
     /// Seconds of training and testing, compilation included.
     pub seconds: f64,
+    /// How many of them were skipped, since a number was not finite ([`OnNan::Skip`]).
+    #[serde(default)]
+    pub skipped: usize,
     /// Training steps a second, with the tests after epochs, without compilation.
     pub steps_per_second: f64,
     /// Whether it was stopped before its end; what was done is saved.

@@ -90,7 +90,7 @@ impl<'a> Prepared<'a> {
     }
 
     fn steps_of(&self, full: Option<&Network>) -> Result<(Program, Function, Kept)> {
-        programs::steps(&self.plan, full, self.learning(), &self.changes(), self.most)
+        programs::steps(&self.plan, full, self.learning(), &self.changes(), (self.options.on_nan, self.most))
     }
 
     /// How it learns: the optimizer, the loss, the labels of all training samples.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{DType, Function, Tensor, TensorType, value_and_grad, while_loop};
+use spiq_hlo::{DType, Function, Tensor, TensorType, concatenate, value_and_grad, while_loop};
 
+use super::finite::{any_broken, choose, flag};
 use super::model::{ForwardPass, Given, Model, Outputs, Purpose};
 use super::objective::{Loss, Metric};
 use super::resident::Resident;
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::network::{Forward, Network};
 use crate::nn::{Axes, Named, integral_crossentropy};
 use crate::optim::{GradientTransformation, apply_updates};
-use crate::provenance::Length;
+use crate::provenance::{Length, OnNan};
 use crate::random::GraphKey;
 use crate::signature::{Port, Role, Signature};
 
@@ -59,8 +60,9 @@ impl Changes<'_> {
 }
 
 /// Several training steps: parameters, statistics of static scales, optimizer state, the data set, how many steps, the rows of
-/// each step's batch and its key, to parameters, statistics, state, losses f32[most]. The first three stay where they are on
-/// the device.
+/// each step's batch and its key, to parameters, statistics, state, and f32[2, most]: the losses, and below each 1 where a number of
+/// the step is not finite (its loss, a gradient, the next parameters or statistics), else 0. The first three stay where they are on
+/// the device. Whoever takes no notice of such numbers has zeros there.
 ///
 /// `all` are the labels of all training samples.
 ///
@@ -72,7 +74,7 @@ pub(crate) fn steps(
     full: Option<&Network>,
     (optimizer, loss, all): (&dyn GradientTransformation, &Loss, &[i32]),
     changes: &Changes,
-    most: usize,
+    (on_nan, most): (OnNan, usize),
 ) -> Result<(Program, Function, Kept)> {
     let layout = changes.check(&plan.encoding)?;
     let (params, batch) = (plan.model.parameter_types(), plan.batch);
@@ -91,7 +93,7 @@ pub(crate) fn steps(
         let [samples, classes, steps, rows, keys] =
             ["samples", "classes", "steps", "rows", "keys"].map(|name| given.one(Role::Given, name));
         let graph = steps.graph();
-        let losses = graph.zeros(TensorType::new(DType::F32, [most]));
+        let losses = graph.zeros(TensorType::new(DType::F32, [2, most]));
         let kept = (given.of(Role::Parameter), given.of(Role::Statistic), given.of(Role::State));
         let (_, (now, seen, old), losses) = while_loop(
             &(graph.scalar(DType::S32, 0.0), kept, losses),
@@ -102,9 +104,22 @@ pub(crate) fn steps(
                     let outputs = pass.record(&batch.given(params, &seen));
                     (loss.on(all, &outputs, &batch.labels.named("B")), outputs.statistics)
                 };
-                let (now, seen, old, loss) = update(optimizer, &limits, &now, &old, loss);
-                let losses = losses.dynamic_update_slice(&loss.reshape(&[1]), std::slice::from_ref(&i));
-                (i + 1.0, (now, seen, old), losses)
+                let Updated { params, statistics, state, loss, grads } = update(optimizer, &limits, &now, &old, loss);
+                let kept = (params, statistics, state);
+                let (kept, broken) = match on_nan {
+                    OnNan::Continue => (kept, loss.zeros_like()),
+                    OnNan::Stop | OnNan::Skip => {
+                        let broken = any_broken([&kept.0, &kept.1, &grads], &loss);
+                        let kept = match on_nan {
+                            OnNan::Skip => choose(&broken, &(now, seen, old), kept),
+                            _ => kept,
+                        };
+                        (kept, broken.convert(DType::F32))
+                    }
+                };
+                let column = concatenate(&[&loss.reshape(&[1, 1]), &broken.reshape(&[1, 1])], 0);
+                let losses = losses.dynamic_update_slice(&column, &[i.zeros_like(), i.clone()]);
+                (i + 1.0, kept, losses)
             },
         );
         vec![
@@ -185,8 +200,7 @@ pub(crate) fn check(
             (loss.on(all, &outputs, &batch.labels.named("B")), outputs.broken)
         });
         let (updates, _) = optimizer.update_with_value(&grads, &old, &now, &loss);
-        let flags =
-            |tensors: Tensors| -> Tensors { tensors.iter().map(|(path, t)| (path.clone(), not_finite(t))).collect() };
+        let flags = |tensors: Tensors| -> Tensors { tensors.iter().map(|(path, t)| (path.clone(), flag(t))).collect() };
         vec![
             (Role::Broken, broken),
             (Role::Loss, flags([("loss".to_owned(), loss)].into())),
@@ -195,12 +209,6 @@ pub(crate) fn check(
         ]
     })?;
     Ok((Program::named("checked_step"), function, signature))
-}
-
-/// 1 where an element is not finite, else 0, f32.
-fn not_finite(tensor: &Tensor) -> Tensor {
-    let axes: Vec<usize> = (0..tensor.rank()).collect();
-    tensor.is_finite().not().convert(DType::F32).reduce_max(&axes)
 }
 
 /// The forward pass of a step, of the model or, where `full` is given, of that network, with the statistics of the model.
@@ -247,22 +255,31 @@ pub(crate) fn step_from_spikes(
             let pass = forward.call(params, x);
             (integral_crossentropy(&pass.only(Role::Traces).named("T B C"), &labels.named("B")), Tensors::new())
         };
-        let (next, _, new, loss) =
+        let Updated { params, state, loss, .. } =
             update(optimizer, &Model::limits(network), &given.of(Role::Parameter), &given.of(Role::State), loss);
         let loss = [("loss".to_owned(), loss)].into();
-        vec![(Role::Parameter, next), (Role::State, new), (Role::Loss, loss)]
+        vec![(Role::Parameter, params), (Role::State, state), (Role::Loss, loss)]
     })?;
     Ok((in_place("train_step", &signature), function))
 }
 
-/// The next parameters, statistics and optimizer state, and the loss. `loss` gives it with the statistics.
+/// What a step makes of parameters, statistics and optimizer state.
+struct Updated {
+    params: Tensors,
+    statistics: Tensors,
+    state: Tensors,
+    loss: Tensor,
+    grads: Tensors,
+}
+
+/// One step. `loss` gives the loss with the statistics.
 fn update(
     optimizer: &dyn GradientTransformation,
     limits: &BTreeMap<String, (f64, f64)>,
     now: &Tensors,
     old: &Tensors,
     loss: impl FnOnce(&Tensors) -> (Tensor, Tensors),
-) -> (Tensors, Tensors, Tensors, Tensor) {
+) -> Updated {
     let ((loss, statistics), grads) = value_and_grad(now, loss);
     let (updates, mut new) = optimizer.update_with_value(&grads, old, now, &loss);
     let mut next = apply_updates(now, &updates);
@@ -271,7 +288,7 @@ fn update(
         // It is of parameters as the optimizer left them, and is what a test reads.
         keep_within(limits, &format!("{folder}/"), &mut new);
     }
-    (next, statistics, new, loss)
+    Updated { params: next, statistics, state: new, loss, grads }
 }
 
 /// Cuts the tensors that stand for limited parameters, in a folder of their names, to the limits.

@@ -23,7 +23,7 @@ use crate::data::{Dataset, replace_file, test_key};
 use crate::display::history;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
-use crate::provenance::{Best, Provenance};
+use crate::provenance::{Best, OnNan, Provenance};
 use crate::random::Key;
 use crate::record::read_records;
 
@@ -88,6 +88,10 @@ fn to_the_end<'s, 'a: 's>(
     let stepping = Instant::now();
     let interrupted = run.train(stop, events)?;
     let stepping = stepping.elapsed().saturating_sub(run.idle).as_secs_f64();
+    if interrupted {
+        // The test may still have to be compiled, and who stops need not wait for it.
+        run.save()?;
+    }
     let (test, validation) = run.begin_test()?;
     let Tested { metric: test_accuracy, spike_rates } = test.wait()?;
     let validation_accuracy = validation.map(|answers| answers.wait()).transpose()?.map(|tested| tested.metric);
@@ -99,6 +103,7 @@ fn to_the_end<'s, 'a: 's>(
         stopped_early: run.has_waited(),
         spike_rates,
         steps: run.done - run.first,
+        skipped: run.journal.skipped(),
         seconds: started.elapsed().as_secs_f64(),
         steps_per_second: (run.done - run.first) as f64 / stepping.max(1e-9),
         interrupted,
@@ -397,11 +402,11 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let arrays: BTreeMap<String, Array> =
             wanted.map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect::<Result<_>>()?;
         match first_not_finite(arrays.iter().filter(|(path, _)| self.kept.is_read(path))) {
-            Some(path) => {
-                let message = format!("`{path}` is not finite after step {}", self.done.saturating_sub(1));
+            Some(number) if self.options.on_nan != OnNan::Continue => {
+                let message = format!("after step {} {number}", self.done.saturating_sub(1));
                 Err(Error::new(ErrorKind::NotFinite, message))
             }
-            None => Ok(arrays),
+            _ => Ok(arrays),
         }
     }
 

@@ -197,7 +197,10 @@ fn initial_in(options: &Options<dyn Model>, path: &Path) -> Result<BTreeMap<Stri
     let mut types = options.model.parameter_types();
     types.extend(options.model.init(options.seed).into_iter().map(|(path, array)| (path, array.ty().clone())));
     let values = Checkpoint::load(path)?.select(&types, &source)?;
-    check_finite(&values, &source).map(|()| values)
+    match options.allow_nonfinite {
+        true => Ok(values),
+        false => check_finite(&values, &source).map(|()| values),
+    }
 }
 
 fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<Start> {
@@ -317,6 +320,7 @@ pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: u
         order: Some(if options.shuffle { Order::Shuffled } else { Order::File }),
         shift: Some(options.shift),
         augment: Some(options.augment.clone()),
+        on_nan: Some(options.on_nan),
         validation: Some(options.validation),
         patience: Some(options.patience),
         data_file: options.train.file().map(absolute),
@@ -366,7 +370,7 @@ pub(super) fn journal(options: &Options<dyn Model>, done: usize, per_epoch: usiz
         true => metrics.with_tensorboard(&options.out.join(TENSORBOARD), &read_records(&path)?)?,
         false => metrics,
     };
-    Ok(Journal::new(metrics, options.metric.clone(), losses_of_epoch(&path, done, per_epoch)?))
+    Ok(Journal::new(metrics, options.metric.clone(), options.on_nan, losses_of_epoch(&path, done, per_epoch)?))
 }
 
 /// Whether a record was written before a run had done so many steps.

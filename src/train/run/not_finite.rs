@@ -21,7 +21,7 @@ struct Beginning {
 impl<'s, 'a: 's> Run<'s, 'a> {
     /// The error of a run that met a number that is not finite: where it began, and what is left.
     pub(super) fn where_it_began(&mut self, met: &Error) -> Error {
-        let (last, _) = self.journal.broken().unwrap_or((self.done.saturating_sub(1), 0.0));
+        let last = self.journal.broken().unwrap_or(self.done.saturating_sub(1));
         let kept = self.good.0;
         let began = match self.find(last) {
             Ok(Some(beginning)) => self.said(&beginning),
