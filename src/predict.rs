@@ -8,7 +8,7 @@ use spiq_hlo::{Array, DType, Function, Tensor, TensorType, vmap};
 use crate::by_path::Tensors;
 use crate::compile::Program;
 use crate::data::{Coding, Inputs};
-use crate::data::{Encoding, TEST_GROUP, encoded_features, group_key, test_key};
+use crate::data::{Encoding, encoded_features, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::{Forward, Network};
 use crate::nn::{Axes, Readout};
@@ -258,7 +258,9 @@ impl Plan<'_> {
             Some(first) if first >= inputs.count() => {
                 return Err(Error::input(format!("there is no sample {first} for the test part to start with")));
             }
-            first => first.map(|first| (TEST_GROUP.min(inputs.count() - first), first)),
+            first => {
+                first.map(|first| (network.test_group(|size| encoding.x_type(size), inputs.count() - first), first))
+            }
         };
         let most = test.map_or(inputs.count(), |(group, _)| group);
         Ok(Plan { inputs, batch_size: settings.batch_size.min(most), encoding, seed: settings.seed, test })

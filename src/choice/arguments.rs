@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::{Choice, find};
 use crate::error::{Error, Result};
-use crate::fields::nearest;
+use crate::fields::{in_f32, nearest};
 
 /// Any finite number.
 pub const FINITE: RangeInclusive<f64> = f64::MIN..=f64::MAX;
@@ -96,7 +96,7 @@ impl Arguments {
     }
 
     fn value_error(&self, key: &str, message: impl fmt::Display) -> Error {
-        let given = self.given.get(key).map_or_else(String::new, |value| format!(" is {value}, but"));
+        let given = self.given.get(key).map_or_else(String::new, |value| format!(" is {}, but", shown(value)));
         Error::input(format!("`{key}` of the {} `{}`{given} {message}", self.kind, self.name))
     }
 
@@ -111,6 +111,7 @@ impl Arguments {
     ) -> Result<Option<T>> {
         self.known.push(key);
         let Some(value) = self.given.get(key) else { return Ok(None) };
+        let wanted = if is_out_of_f32(value) { F32 } else { wanted };
         let value = read(value).ok_or_else(|| self.value_error(key, wanted))?;
         if Some(&value) != default {
             self.changed.push(format!("{key} = {}", write(&value)));
@@ -149,7 +150,7 @@ impl Arguments {
         default: Option<f64>,
         within: RangeInclusive<f64>,
     ) -> Result<Option<f64>> {
-        let read = |value: &Value| float(value).filter(|number| within.contains(number));
+        let read = |value: &Value| float(value).filter(|number| fits(&within, *number));
         self.take(key, default.as_ref(), read, &bounds(&within), |number| format!("{number:?}"))
     }
 
@@ -207,7 +208,7 @@ impl Arguments {
         within: RangeInclusive<f64>,
         word: &str,
     ) -> Result<Option<NumbersOr>> {
-        let number = |value: &Value| float(value).filter(|number| within.contains(number));
+        let number = |value: &Value| float(value).filter(|number| fits(&within, *number));
         let read = |value: &Value| match value {
             Value::Array(values) => values.iter().map(number).collect::<Option<_>>().map(NumbersOr::Numbers),
             Value::String(text) => (text == word).then_some(NumbersOr::Word),
@@ -225,7 +226,7 @@ impl Arguments {
     /// # Errors
     /// As [`number`](Arguments::number).
     pub fn numbers(&mut self, key: &'static str, default: &[f64], within: RangeInclusive<f64>) -> Result<Vec<f64>> {
-        let number = |value: &Value| float(value).filter(|number| within.contains(number));
+        let number = |value: &Value| float(value).filter(|number| fits(&within, *number));
         let read = |value: &Value| value.as_array()?.iter().map(number).collect::<Option<Vec<f64>>>();
         let wanted = format!("must be a list of numbers, each of which {}", bounds(&within));
         let write = |numbers: &Vec<f64>| list(numbers, |number| format!("{number:?}"));
@@ -291,8 +292,38 @@ fn whole(value: &Value) -> Option<u32> {
     value.as_integer().and_then(|number| u32::try_from(number).ok())
 }
 
+/// A value in a message: large and small numbers with an exponent.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Float(number) => match number.to_string() {
+            plain if plain.len() > 20 => format!("{number:e}"),
+            _ => value.to_string(),
+        },
+        Value::Array(values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
 fn float(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|number| number as f64))
+}
+
+/// What is said of a number that programs, which compute in f32, cannot hold.
+const F32: &str = "must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size";
+
+/// Whether a value is a finite number, or a list with one, that f32 does not hold.
+fn is_out_of_f32(value: &Value) -> bool {
+    match value {
+        Value::Float(number) => number.is_finite() && !in_f32(*number),
+        Value::Array(values) => values.iter().any(is_out_of_f32),
+        _ => false,
+    }
+}
+
+/// Whether a number is within bounds, also as programs compute with it: what is below 1 must not be rounded to 1.
+fn fits(within: &RangeInclusive<f64>, number: f64) -> bool {
+    let below_one = *within.end() != BELOW_ONE || (number as f32) < 1.0;
+    within.contains(&number) && in_f32(number) && below_one
 }
 
 /// What a number must be, in words.
@@ -386,6 +417,10 @@ mod tests {
             ("warm(", "the schedule: `warm(` has a bracket or quote without its partner"),
             ("warm(rte = 1)", "the schedule `warm` has no argument `rte`; did you mean `rate`?"),
             ("warm(rate = 2)", "`rate` of the schedule `warm` is 2, but must be a number from 0 to 1"),
+            (
+                "warm(weights = [1.0, 1e39])",
+                "`weights` of the schedule `warm` is [1.0, 1e39], but must be a number that f32 holds: ",
+            ),
             ("warm(rate = nan)", "`rate` of the schedule `warm` is nan, but must be a number from 0 to 1"),
             ("warm(rate = 'x')", "`rate` of the schedule `warm` is \"x\", but must be a number from 0 to 1"),
             ("warm(every = 0)", "`every` of the schedule `warm` is 0, but must be a whole number of at least 1"),

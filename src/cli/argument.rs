@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use spiq::choice::Choice;
-use spiq::config::LARGEST;
+use spiq::config::{LARGEST, in_f32};
 use spiq::provenance::Validation;
 
 /// A count of at least one.
@@ -43,10 +43,10 @@ pub fn validation(text: &str) -> Result<Validation, String> {
     named.ok_or_else(|| "it must be a share above 0 and below 1, a number of samples, `own` or `none`".to_owned())
 }
 
-/// A positive, finite number.
+/// A positive number, which f32 holds.
 pub fn positive(text: &str) -> Result<f64, String> {
-    let fits = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    fits.ok_or_else(|| "it must be a positive number".to_owned())
+    let fits = text.parse().ok().filter(|number: &f64| in_f32(*number) && *number > 0.0);
+    fits.ok_or_else(|| "it must be a positive number, from 1.2e-38 to 3.4e38".to_owned())
 }
 
 /// Accepts the names of a table, with their help texts.

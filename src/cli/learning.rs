@@ -76,8 +76,8 @@ fn of(optimizer: &str, schedule: &str) -> Result<Optimizer> {
 }
 
 fn decay(text: &str) -> std::result::Result<f64, String> {
-    let fits = text.parse().ok().filter(|share: &f64| (0.0..1.0).contains(share));
-    fits.ok_or_else(|| "it must be a number from 0 to below 1".to_owned())
+    let fits = text.parse().ok().filter(|share: &f64| *share >= 0.0 && (*share as f32) < 1.0);
+    fits.ok_or_else(|| "it must be a number from 0 to below 1, in f32".to_owned())
 }
 
 impl Learning {

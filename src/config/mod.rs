@@ -6,6 +6,6 @@ mod open_sizes;
 mod rule;
 mod wires;
 
-pub use crate::fields::LARGEST;
+pub use crate::fields::{LARGEST, in_f32};
 pub use model::ModelConfig;
 pub use rule::{RuleConfig, TileSize};

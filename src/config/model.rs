@@ -73,6 +73,12 @@ impl ModelConfig {
             return Err(fields.value_error("name", format!("is {name:?}, but must be one part of a path")));
         }
         let tables = fields.tables("layers")?;
+        if tables.len() > MOST_LAYERS {
+            return Err(fields.error(format!(
+                "the model has {} layers, but at most {MOST_LAYERS} are taken: a program of more would not be compiled in days",
+                tables.len()
+            )));
+        }
         let layers: Result<Vec<(Arc<dyn Layer>, Wire)>> =
             (1..).zip(&tables).map(|(number, (table, span))| read(source, table, span.start, number)).collect();
         let (layers, read): (Vec<Arc<dyn Layer>>, Vec<Wire>) = layers?.into_iter().unzip();
@@ -171,6 +177,9 @@ impl From<&ModelConfig> for Sequential {
         Sequential::shared(&config.name, config.layers.clone(), config.wiring.clone())
     }
 }
+
+/// Layers of a model. Reading more takes longer than their number grows, and compiling them much longer: 2001 layers take minutes.
+const MOST_LAYERS: usize = 10_000;
 
 /// Axes that a later layer may name before those of the first layer.
 const AXES_BEFORE: usize = 3;

@@ -2,6 +2,6 @@
 
 mod reader;
 
-pub use reader::LARGEST;
-pub(crate) use reader::{Field, Fields, Source, in_f32, read_text};
+pub(crate) use reader::{Field, Fields, Source, read_text};
+pub use reader::{LARGEST, in_f32};
 pub use spiq_events::nearest;

@@ -176,7 +176,7 @@ impl Field for usize {
 }
 
 /// Whether a number is one in f32, too, in which programs compute: 0, or one with all the digits of f32.
-pub(crate) fn in_f32(number: f64) -> bool {
+pub fn in_f32(number: f64) -> bool {
     number == 0.0 || (number as f32).is_normal()
 }
 

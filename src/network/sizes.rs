@@ -3,9 +3,13 @@
 use spiq_hlo::TensorType;
 
 use super::Network;
+use crate::data::TEST_GROUP;
 use crate::error::{Error, Result};
 use crate::fields::LARGEST;
 use crate::nn::Layer;
+
+/// Elements of the largest array of a test that does not take a whole group at once: a gigabyte.
+const LARGEST_PART: usize = 1 << 28;
 
 impl Network {
     /// The shape that a sample with these axes goes into the model with: its own, or that of an image of one channel where
@@ -33,10 +37,25 @@ impl Network {
         }
     }
 
+    /// Samples that a test takes at once, of `count`: a whole group of those that are drawn together, where that is not too large, else
+    /// a part of one. `x` is the type of so many samples.
+    pub(crate) fn test_group(&self, x: impl Fn(usize) -> TensorType, count: usize) -> usize {
+        let whole = TEST_GROUP.min(count);
+        if self.check_sizes(&x(whole)).is_ok() {
+            return whole;
+        }
+        let mut halves = std::iter::successors(Some(whole), |size| (*size > 1).then(|| size.div_ceil(2)));
+        halves.find(|size| *size == 1 || self.are_within(&x(*size), LARGEST_PART).is_ok()).unwrap_or(1)
+    }
+
     /// Neither the input nor what a layer makes of it is too large.
     pub(super) fn check_sizes(&self, x: &TensorType) -> Result<()> {
+        self.are_within(x, LARGEST)
+    }
+
+    fn are_within(&self, x: &TensorType, most: usize) -> Result<()> {
         let count = |dims: &[usize]| dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-        let usable = |dims: &[usize]| count(dims).is_some_and(|count| (1..=LARGEST).contains(&count));
+        let usable = |dims: &[usize]| count(dims).is_some_and(|count| (1..=most).contains(&count));
         if !usable(&x.dims) {
             return Err(Error::input(format!("an input {x} (time, batch, features) is empty or too large")));
         }

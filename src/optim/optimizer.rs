@@ -11,6 +11,7 @@ use super::transformation::GradientTransformation;
 use super::{CLIPS, ClipOf, average_params, chain, multi_steps, multi_transform};
 use crate::choice::chosen_one;
 use crate::error::{Error, Result};
+use crate::fields::in_f32;
 
 /// An optimizer by name, as a command line gives it and files keep it.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +151,7 @@ impl Optimizer {
     /// # Errors
     /// Of kind `Input` for a share that is not below 1.
     pub fn averaging(self, decay: f64) -> Result<Optimizer> {
-        match (0.0..1.0).contains(&decay) {
+        match decay >= 0.0 && (decay as f32) < 1.0 {
             true => Ok(Optimizer { average: (decay > 0.0).then_some(decay), ..self }),
             false => Err(Error::input(format!(
                 "the share of the average that a step keeps is {decay}, but must be from 0 to below 1"
@@ -242,9 +243,19 @@ pub(super) fn scheduled(text: &str) -> Result<(String, Planned)> {
 
 /// That a learning rate is usable.
 pub(super) fn check_rate(learning_rate: f64) -> Result<()> {
-    match learning_rate.is_finite() && learning_rate >= 0.0 {
-        true => Ok(()),
-        false => Err(Error::input(format!("the learning rate is {learning_rate}, but must be 0 or more"))),
+    let wrong = match learning_rate {
+        rate if !rate.is_finite() || rate < 0.0 => "0 or more",
+        rate if !in_f32(rate) => "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38",
+        _ => return Ok(()),
+    };
+    Err(Error::input(format!("the learning rate is {}, but must be {wrong}", short(learning_rate))))
+}
+
+/// A number in few digits.
+fn short(number: f64) -> String {
+    match number.to_string() {
+        plain if plain.len() > 20 => format!("{number:e}"),
+        plain => plain,
     }
 }
 

@@ -7,7 +7,7 @@ use spiq_hlo::Array;
 use super::operations::{Counted, counted};
 use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
-use crate::data::{Coding, Dataset, Encoding, TEST_GROUP, group_key, test_key};
+use crate::data::{Coding, Dataset, Encoding, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::nn::Readout;
@@ -103,7 +103,8 @@ pub fn evaluate(
     let sample = network.sample_shape(inputs.features())?;
     let encoding = Encoding::coded(inputs, coding, conditions.time_steps).shaped(sample);
     let (resident, kept) = Resident::of(data);
-    let plan = Plan { model: network, encoding, resident, batch: TEST_GROUP.min(data.count()) };
+    let batch = network.test_group(|size| encoding.x_type(size), data.count());
+    let plan = Plan { model: network, encoding, resident, batch };
     let on = On {
         client,
         data,

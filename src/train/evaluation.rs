@@ -54,7 +54,10 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
         encoding: &Encoding,
         resident: &Resident,
     ) -> Self {
-        let size = TEST_GROUP.min(data.count());
+        let size = match options.model.network() {
+            Some(network) => network.test_group(|size| encoding.x_type(size), data.count()),
+            None => TEST_GROUP.min(data.count()),
+        };
         let plan = Plan { model: &options.model, encoding: encoding.clone(), resident: resident.clone(), batch: size };
         // A run that stops is tested all the same.
         let patient = client.watched(Watch { stop: None, ..client.watch().clone() });

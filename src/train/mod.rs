@@ -48,6 +48,7 @@ mod evaluate;
 mod evaluation;
 mod finite;
 mod journal;
+mod memory;
 mod model;
 mod objective;
 mod operations;

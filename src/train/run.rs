@@ -13,6 +13,7 @@ use super::checkpoint::{Checkpoint, first_not_finite, prepare_folder};
 use super::configuration;
 use super::evaluation::{Answers, Evaluation, Examined, Tested};
 use super::journal::Journal;
+use super::memory;
 use super::model::Model;
 use super::options::{Event, Options, Summary};
 use super::prepared::Prepared;
@@ -22,7 +23,7 @@ use super::validation::Judge;
 use crate::data::{Dataset, replace_file, test_key};
 use crate::display::history;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray};
+use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray, Platform};
 use crate::provenance::{Best, OnNan, Provenance};
 use crate::random::Key;
 use crate::record::read_records;
@@ -168,6 +169,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let Prepared { plan, optimizer, kept: file, train: train_part, validation, per_epoch, total, most, .. } =
             prepared;
         let encoding = plan.encoding;
+        memory::check(kept.params.values(), kept.types(), client.platform() == Some(Platform::Cpu))?;
         let now = start::provenance(options, client, total);
         let Start { values, done, provenance, best } = start::start(options, optimizer.as_ref(), &kept, now)?;
         prepare_folder(&options.out)?;

@@ -132,7 +132,7 @@ impl Kept {
     }
 
     /// Types of all, in the same order.
-    fn types(&self) -> impl Iterator<Item = &TensorType> {
+    pub(super) fn types(&self) -> impl Iterator<Item = &TensorType> {
         self.params.values().chain(self.statistics.values()).chain(self.slots.values())
     }
 

@@ -6,7 +6,7 @@ use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Code, Coding, Encoder};
 use spiq::provenance::{
-    Best, Digest, Elements, Init, Kernels, Length, ModelText, Order, Patience, Provenance, Tile, Validation, key,
+    Best, Digest, Elements, Init, Kernels, Length, ModelText, OnNan, Order, Patience, Provenance, Tile, Validation, key,
 };
 use spiq::quant::{Gradients, Numerics, Precision, Rules, linear_only_rules};
 use spiq::random::Key;
@@ -107,6 +107,7 @@ fn drawn(key: Key) -> Provenance {
         ema: Some(number(next())),
         loss: Some(text(next())),
         metric: Some(text(next())),
+        on_nan: Some(one(next(), &[OnNan::Stop, OnNan::Skip, OnNan::Continue])),
         batch_size: Some(count(next())),
         length: Some(one(next(), &[Length::Epochs(count(next())), Length::Steps(count(next()))])),
         order: Some(one(next(), &[Order::Shuffled, Order::File])),
@@ -220,6 +221,7 @@ fn entries_that_are_none_are_refused_by_name() {
         ("length", "3 days"),
         ("order", "any"),
         ("shift", "inf"),
+        ("on_nan", "ignore"),
         ("augment", "TimeShift"),
         ("step", "-1"),
     ] {

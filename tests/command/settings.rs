@@ -474,7 +474,7 @@ fn listed(error: &str) -> BTreeSet<String> {
 }
 
 /// The keys that a kind of layer takes.
-fn keys(kind: &str) -> BTreeSet<String> {
+pub(super) fn keys(kind: &str) -> BTreeSet<String> {
     let error = |key: &str| {
         let text = format!("layers = [{{ type = '{kind}', {key} = 1 }}]");
         ModelConfig::parse(&text, "model").err().map(|error| error.to_string())
@@ -486,7 +486,7 @@ fn keys(kind: &str) -> BTreeSet<String> {
 }
 
 /// The kinds of layers that a message lists.
-fn kinds() -> BTreeSet<String> {
+pub(super) fn kinds() -> BTreeSet<String> {
     let error = ModelConfig::parse("layers = [{ type = 'none' }]", "model").expect_err("no such layer").to_string();
     let (_, kinds) = error.split_once("must be one of ").expect("a list");
     kinds.split(", ").map(str::to_owned).collect()

@@ -286,6 +286,22 @@ fn names_that_are_wrong_are_refused_with_the_nearest() {
         ),
         (optimizer("adam", -1.0, "cosine"), "the learning rate is -1, but must be 0 or more"),
         (optimizer("adam", f64::NAN, "cosine"), "the learning rate is NaN, but must be 0 or more"),
+        (
+            optimizer("adam", 1e39, "cosine"),
+            "the learning rate is 1e39, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38",
+        ),
+        (
+            optimizer("adam", 1e-39, "cosine"),
+            "the learning rate is 1e-39, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38",
+        ),
+        (
+            optimizer("adam(b2 = 0.9999999999)", 1e-3, "cosine"),
+            "`b2` of the optimizer `adam` is 0.9999999999, but must be a number from 0 to below 1",
+        ),
+        (
+            optimizer("adam(eps = 1e40)", 1e-3, "cosine"),
+            "`eps` of the optimizer `adam` is 1e40, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size",
+        ),
     ] {
         assert_eq!(error.to_string(), expected);
         assert_eq!(error.kind(), ErrorKind::Input);

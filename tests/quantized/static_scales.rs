@@ -11,7 +11,7 @@ use spiq::data::Dataset;
 use spiq::network::Network;
 use spiq::predict::{Settings, outputs};
 use spiq::quant::{Numerics, linear_only_rules};
-use spiq::train::{Checkpoint, Event, Length, Loss, Metric, Optimizer, Options, Patience, Validation, run};
+use spiq::train::{Checkpoint, Event, Length, Loss, Metric, OnNan, Optimizer, Options, Patience, Validation, run};
 
 const DROPOUT: &str = "
 layers = [
@@ -47,10 +47,12 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         time_steps: 4,
         shift: 0.0,
         augment: Augmentation::default(),
+        on_nan: OnNan::Stop,
         steps_per_call: Some(1),
         shuffle: true,
         seed: 1,
         init: None,
+        allow_nonfinite: false,
         tensorboard: false,
         out: out.to_owned(),
         resume: false,
