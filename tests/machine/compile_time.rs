@@ -1,12 +1,17 @@
 //! Compiling ends: programs that draw random numbers (encoders, dropout, noise) beside quantized products, in every mode and for
 //! sizes at which LLVM once searched threefry's rounds for a checksum without end. Each is compiled anew, with a limit.
 
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::own_process::{own_process, passes};
+use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig};
-use spiq::data::{ArrayFile, Dataset};
+use spiq::data::{ArrayFile, Code, Dataset};
 use spiq::network::Network;
 use spiq::pjrt::{Client, ClientOptions, Platform};
 use spiq::quant::{Arithmetic, Gradients, Mode, Numerics};
@@ -47,6 +52,11 @@ fn images(pixels: usize) -> Dataset {
     let labels = Array::new([count], (0..count as i32).map(|i| i % 2).collect::<Vec<_>>()).unwrap();
     let arrays = [("images".to_owned(), images), ("labels".to_owned(), labels)].into();
     Dataset::from_file(&ArrayFile { arrays, ..ArrayFile::default() }, "images", None).unwrap()
+}
+
+/// The same with an encoder.
+fn images_of(pixels: usize, code: Code) -> Dataset {
+    images(pixels).encoded(code).unwrap()
 }
 
 /// Every way in which a product is computed: types of weights, activations and gradients, and whose numerics.
@@ -94,6 +104,10 @@ fn predicted(what: String, network: Network, pixels: usize) {
 }
 
 fn trained(what: String, network: Network, pixels: usize) {
+    trained_on(what, network, images(pixels), Augmentation::default());
+}
+
+fn trained_on(what: String, network: Network, data: Dataset, augment: Augmentation) {
     in_time(&what, move || {
         let folder = tempfile::tempdir().unwrap();
         let client = client(&folder);
@@ -102,7 +116,8 @@ fn trained(what: String, network: Network, pixels: usize) {
             length: Length::Steps(2),
             time_steps: 4,
             steps_per_call: Some(2),
-            ..Options::new(network, images(pixels), images(pixels), folder.path().join("run"))
+            augment,
+            ..Options::new(network, data.clone(), data, folder.path().join("run"))
         };
         run(&client, &options, &AtomicBool::new(false), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));
     });
@@ -194,5 +209,171 @@ fn every_layer_behind_an_encoder_compiles() {
              {{ type = \"PopulationCode\", num_classes = 10 }}, {{ type = \"LI\", layer_shape = 10 }}]"
         );
         trained(neuron.to_owned(), network(&model, &rules, Numerics::Exact), 16);
+    }
+}
+
+/// Every way in which samples become spikes, in each mode that LLVM saw differently: beside dropout in training, and alone.
+#[test]
+fn every_encoder_compiles() {
+    let images = [
+        "Rate",
+        "Rate(max_r = 0.5)",
+        "Latency(tau = 2, linear = true)",
+        "Population(neuron_count = 4, latency = false)",
+    ];
+    let codes = images.into_iter().chain(["Population(neuron_count = 4)", "Angle(neuron_count = 4)"]);
+    for code in codes {
+        let code = Code::parse(code).unwrap();
+        let data = images_of(16, code);
+        let neurons: usize = data.inputs().encoded_features().iter().product();
+        for (name, rules, numerics) in
+            modes().into_iter().filter(|(name, ..)| ["f32", "int8 as qwix", "int4"].contains(&&name[..]))
+        {
+            let what = format!("{code}, {name}");
+            let front = format!(
+                "layers = [{{ type = \"Flatten\" }}, {{ type = \"Linear\", in_features = {neurons}, out_features = 12 }}, \
+                 {{ type = \"LIF\", hidden_shape = 12 }}, {{ type = \"Dropout\", rate = 0.1 }}, \
+                 {{ type = \"Linear\", in_features = 12, out_features = 10 }}, {{ type = \"LI\", layer_shape = 10 }}]"
+            );
+            trained_on(what, network(&front, &rules, numerics), data.clone(), Augmentation::default());
+        }
+    }
+}
+
+/// Everything else that draws in a step: changes of samples, masks that all steps share, gains, gradients' noise.
+#[test]
+fn every_other_draw_compiles() {
+    let (_, int8, _) = modes().remove(1);
+    let model = "layers = [{ type = \"Linear\", in_features = 16, out_features = 12 }, { type = \"LIF\", hidden_shape = 12 }, \
+                 { type = \"Dropout\", rate = 0.3, same_for_all_steps = true }, { type = \"Linear\", in_features = 12, out_features = 10 }, \
+                 { type = \"LI\", layer_shape = 10 }]";
+    let changes = [
+        "TimeShift(max = 1)",
+        "ChannelShift(max = 2)",
+        "DropEvent(p = 0.1)",
+        "DropEventByTime(duration_ratio = 0.2)",
+        "EventDrop()",
+        "RandomTimeReversal(p = 0.5)",
+        "TimeJitter(std = 1)",
+        "UniformNoise(n = 3)",
+        "Blend()",
+    ];
+    let mut tried = 0;
+    for change in changes {
+        // Those that want other arguments or samples have tests of their own.
+        let Ok(augment) = Augmentation::parse(change) else { continue };
+        tried += 1;
+        let model = if tried % 2 == 0 { model.replace(", same_for_all_steps = true", "") } else { model.to_owned() };
+        trained_on(change.to_owned(), network(&model, &int8, Numerics::Exact), images(16), augment);
+    }
+    assert!(tried >= 6, "{tried}");
+}
+
+/// LLVM's options are beside those of the user, whatever `XLA_FLAGS` says: the program that hung in an exponential search.
+#[test]
+fn the_search_is_off_whatever_the_user_gives_llvm() {
+    let flags = "--xla_backend_extra_options=-nvptx-prec-divf32=1";
+    passes(own_process(module_path!(), "with_options_of_the_users").env("XLA_FLAGS", flags));
+}
+
+#[test]
+#[ignore = "in a process of its own"]
+fn with_options_of_the_users() {
+    let client = Client::cpu().expect("the processor's plugin");
+    let flags = client.xla_flags();
+    assert!(flags.starts_with("--xla_backend_extra_options=-nvptx-prec-divf32=1 "), "{flags}");
+    assert!(flags.contains("-disable-loop-idiom-hashrecognize"), "{flags}");
+    let (_, rules, numerics) = modes().remove(1);
+    trained("a user's option".to_owned(), network(&dropout(16, 32), &rules, numerics), 16);
+}
+
+/// A model that takes the compiler more than a few seconds.
+fn slow(folder: &Path) {
+    let pair = "[[layers]]\ntype = \"Linear\"\nin_features = 64\nout_features = 64\n[[layers]]\ntype = \"LIF\"\nhidden_shape = 64\n";
+    std::fs::write(folder.join("slow.toml"), pair.repeat(150)).expect("a file");
+}
+
+fn train_slowly(folder: &Path, out: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
+    command.args(["train", "--model", "slow.toml", "--steps", "2", "--time-steps", "4", &format!("--out={out}")]);
+    command.current_dir(folder).env("SPIQ_NO_CACHE", "1").stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_compilation_that_takes_too_long_is_given_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    slow(folder.path());
+    let output = train_slowly(folder.path(), "r").env("SPIQ_COMPILE_SECONDS", "1").output().expect("an end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: `train_steps` was not compiled after 1 s, so it was given up; "), "{said}");
+    assert!(last.contains("set SPIQ_COMPILE_SECONDS (4, or 0 for any time)"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path().join("r")).map_or(0, Iterator::count), 0, "something was left");
+    let output = train_slowly(folder.path(), "r").env("SPIQ_COMPILE_SECONDS", "soon").output().expect("an end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("SPIQ_COMPILE_SECONDS is `soon`, but must be"), "{said}");
+}
+
+/// The process ends while the compiler goes on, with the code of Ctrl-C, and leaves nothing that is half there.
+#[test]
+fn ctrl_c_ends_a_compilation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    slow(folder.path());
+    let mut child = train_slowly(folder.path(), "r").spawn().expect("the command starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    assert_eq!(first, "compiling the training step");
+    std::thread::sleep(Duration::from_millis(1500));
+    let begun = Instant::now();
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let status = child.wait().expect("an end");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(status.code(), Some(130), "{rest:?}");
+    let last = rest.last().expect("a line");
+    assert!(last.starts_with("error: stopped while `train_steps` was compiled: no step was done"), "{rest:?}");
+    assert_eq!(std::fs::read_dir(folder.path().join("r")).map_or(0, Iterator::count), 0, "something was left");
+}
+
+/// What is said after Ctrl-C is a command that a shell takes, whatever the folder is called.
+#[test]
+fn the_command_to_go_on_with_is_one() {
+    for out in ["it's mine", "a\n\"b\" $c `d` 'e'", "-r"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let model = readout(64).replace("= 12", "= 10");
+        std::fs::write(folder.path().join("slow.toml"), model).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
+        command.args([
+            "train",
+            "--model",
+            "slow.toml",
+            "--epochs",
+            "100000",
+            "--time-steps",
+            "2",
+            &format!("--out={out}"),
+        ]);
+        command.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the command starts");
+        let metrics = folder.path().join(out).join("metrics.jsonl");
+        let begun = Instant::now();
+        while std::fs::read(&metrics).unwrap_or_default().len() < 1000 {
+            assert!(begun.elapsed() < LIMIT, "no steps");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+        assert!(killed.success());
+        let mut said = String::new();
+        child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+        assert_eq!(child.wait().expect("an end").code(), Some(130), "{said}");
+        let (_, line) = said.trim_end().rsplit_once("to go on: ").unwrap_or_else(|| panic!("no command in {said}"));
+        // It is read as a shell does, and refused for what is added to it, after the checkpoint was found.
+        let line = line.replacen("spiq", &format!("exec {}", env!("CARGO_BIN_EXE_spiq")), 1);
+        let output = Command::new("bash").args(["-c", &format!("{line} --seed 9")]).current_dir(folder.path()).output();
+        let refused = String::from_utf8_lossy(&output.expect("bash").stderr).into_owned();
+        assert!(refused.contains("another seed"), "{line}: {refused}");
     }
 }
