@@ -218,16 +218,25 @@ impl Convolution {
             return ct.graph().zeros(TensorType::new(out, k.dims()));
         }
         let axes = &self.dims.input;
-        // Each group of features is a part of the batch, which sums apart.
-        let parted = part(x, axes.feature, self.groups);
-        let moved = |axis: usize| axis + usize::from(axis > axes.feature);
-        let turned = join(&parted, axes.feature, moved(axes.outer));
-        let padding = |w: usize| {
+        let padding = |w: usize, x: &Tensor| {
             let (input, kernel) = self.dilated(w, x.dims(), k.dims());
             let output = spread(ct.dims()[self.dims.output.window[w]], self.strides[w]);
             let before = self.padding[w].0;
             (before, output - input + kernel - before - 1)
         };
+        // Strides can leave elements at the end of an axis unread. They are cut off here: a convolution that cuts (by negative
+        // padding) is none of those that XLA computes fast on CPUs.
+        let read = (0..self.strides.len()).fold(x.clone(), |x, w| match padding(w, &x).1 {
+            after @ ..0 if self.input_dilation[w] == 1 => {
+                let axis = axes.window[w];
+                x.slice_axis(axis as isize, 0, x.dims()[axis] - after.unsigned_abs() as usize)
+            }
+            _ => x,
+        });
+        // Each group of features is a part of the batch, which sums apart.
+        let parted = part(&read, axes.feature, self.groups);
+        let moved = |axis: usize| axis + usize::from(axis > axes.feature);
+        let turned = join(&parted, axes.feature, moved(axes.outer));
         let op = Convolution {
             dims: ConvDims {
                 input: axes.swapped(),
@@ -235,7 +244,7 @@ impl Convolution {
                 output: self.dims.kernel.swapped(),
             },
             strides: self.kernel_dilation.clone(),
-            padding: (0..self.strides.len()).map(padding).collect(),
+            padding: (0..self.strides.len()).map(|w| padding(w, &read)).collect(),
             input_dilation: self.input_dilation.clone(),
             kernel_dilation: self.strides.clone(),
             groups: self.groups,
