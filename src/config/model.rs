@@ -75,7 +75,7 @@ impl ModelConfig {
         let tables = fields.tables("layers")?;
         if tables.len() > MOST_LAYERS {
             return Err(fields.error(format!(
-                "the model has {} layers, but at most {MOST_LAYERS} are taken: a program of more would not be compiled in days",
+                "the model has {} layers, but at most {MOST_LAYERS} are taken, as a program of more takes too long to compile",
                 tables.len()
             )));
         }
@@ -178,7 +178,7 @@ impl From<&ModelConfig> for Sequential {
     }
 }
 
-/// Layers of a model. Reading more takes longer than their number grows, and compiling them much longer: 2001 layers take minutes.
+/// Layers of a model. Reading more takes longer than their number grows, and compiling them much longer.
 const MOST_LAYERS: usize = 10_000;
 
 /// Axes that a later layer may name before those of the first layer.

@@ -18,6 +18,12 @@ use crate::network::Network;
 use crate::optim::GradientTransformation;
 use crate::signature::Signature;
 
+/// For how many steps a program of calls of at most `most` has room: never for one alone, since the compiler makes another program of
+/// a loop over one row, with other last bits.
+pub(super) fn room(most: usize) -> usize {
+    most.max(2)
+}
+
 /// Steps a call at most, where the options do not say.
 const MOST_STEPS: usize = 32;
 
@@ -36,7 +42,7 @@ pub(super) struct Prepared<'a> {
     /// Steps of an epoch, and in all.
     pub(super) per_epoch: usize,
     pub(super) total: usize,
-    /// Steps a call at most, for which the program has room.
+    /// Steps a call at most; the program has [`room`] for them.
     pub(super) most: usize,
 }
 
@@ -90,7 +96,7 @@ impl<'a> Prepared<'a> {
     }
 
     fn steps_of(&self, full: Option<&Network>) -> Result<(Program, Function, Kept)> {
-        programs::steps(&self.plan, full, self.learning(), &self.changes(), (self.options.on_nan, self.most))
+        programs::steps(&self.plan, full, self.learning(), &self.changes(), (self.options.on_nan, room(self.most)))
     }
 
     /// How it learns: the optimizer, the loss, the labels of all training samples.

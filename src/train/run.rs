@@ -16,7 +16,7 @@ use super::journal::Journal;
 use super::memory;
 use super::model::Model;
 use super::options::{Event, Options, Summary};
-use super::prepared::Prepared;
+use super::prepared::{Prepared, room};
 use super::resident::Resident;
 use super::start::{self, BEST, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, SUMMARY, Start};
 use super::validation::Judge;
@@ -148,7 +148,7 @@ struct Run<'s, 'a> {
     /// Steps that were done when all was known to be finite, and what was carried then: where a failed step is looked for from.
     good: (usize, Vec<Array>),
     saved: Instant,
-    /// Steps a call at most, for which the program has room.
+    /// Steps a call at most; the program has [`room`] for them.
     most: usize,
     /// Steps a call, once that is known.
     pace: Option<usize>,
@@ -281,7 +281,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Hands the device the next `count` steps; gives their losses, which are on their way.
     fn dispatch(&mut self, count: usize, order: &[usize]) -> Result<PendingArray> {
-        let given = self.of_steps(count, self.most, order);
+        let given = self.of_steps(count, room(self.most), order);
         let given = given.iter().map(|a| self.client.to_device(a).map(Input::Donate)).collect::<Result<Vec<_>>>()?;
         let kept = self.train.clone();
         let state = self.state.drain(..).map(Input::Donate);

@@ -290,7 +290,7 @@ fn with_options_of_the_users() {
 /// A model that takes the compiler more than a few seconds.
 fn slow(folder: &Path) {
     let pair = "[[layers]]\ntype = \"Linear\"\nin_features = 64\nout_features = 64\n[[layers]]\ntype = \"LIF\"\nhidden_shape = 64\n";
-    std::fs::write(folder.join("slow.toml"), pair.repeat(150)).expect("a file");
+    std::fs::write(folder.join("slow.toml"), pair.repeat(60)).expect("a file");
 }
 
 fn train_slowly(folder: &Path, out: &str) -> Command {
@@ -330,7 +330,7 @@ fn ctrl_c_ends_a_compilation() {
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
     assert!(killed.success());
     let status = child.wait().expect("an end");
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(status.code(), Some(130), "{rest:?}");
     let last = rest.last().expect("a line");
