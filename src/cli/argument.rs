@@ -14,6 +14,15 @@ pub fn count(text: &str) -> Result<usize, String> {
     fits.ok_or_else(|| format!("it must be a whole number from 1 to {LARGEST}"))
 }
 
+/// Runs of one command at most.
+const RUNS: usize = 10_000;
+
+/// A number of folds.
+pub fn folds(text: &str) -> Result<usize, String> {
+    let fits = text.parse().ok().filter(|count| (2..=RUNS).contains(count));
+    fits.ok_or_else(|| format!("it must be a whole number from 2 to {RUNS}"))
+}
+
 /// Several seeds, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seeds(pub Vec<i64>);
@@ -24,7 +33,7 @@ pub fn seeds(text: &str) -> Result<Seeds, String> {
     let read: Vec<i64> =
         text.split(',').map(|seed| seed.trim().parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
     let read = match read[..] {
-        [count] if (1..=10_000).contains(&count) => (0..count).collect(),
+        [count] if (1..=RUNS as i64).contains(&count) => (0..count).collect(),
         [_] => return Err(wrong()),
         _ => read,
     };

@@ -150,6 +150,14 @@ fn shown(name: &str, settings: &[(String, String)]) -> String {
 /// # Errors
 /// The first one, with the name of its run unless all are told the same.
 fn plans(members: &[Member]) -> Result<Vec<Plan>> {
+    // What is wrong with all of them is said without asking thousands.
+    const FEW: usize = 8;
+    let refusals: Option<Vec<Error>> = members.iter().take(FEW).map(|member| plan(member).err()).collect();
+    if let Some([first, others @ ..]) = refusals.as_deref()
+        && others.iter().all(|other| other.to_string() == first.to_string())
+    {
+        return Err(Error::new(first.kind(), first.to_string()));
+    }
     let plans: Vec<Result<Plan>> = members.iter().map(plan).collect();
     let said = |plan: &Result<Plan>| plan.as_ref().err().map(ToString::to_string);
     let common = plans.windows(2).all(|pair| said(&pair[0]) == said(&pair[1]));

@@ -125,7 +125,7 @@ pub struct Arguments {
     pub(super) validation: Option<Validation>,
     /// Divide the training samples into K folds, of which one is for validation: that of --fold; without it, train once with each of them,
     /// each in a folder of its own in DIR, and show mean and spread
-    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = argument::count)]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = argument::folds)]
     pub(super) folds: Option<usize>,
     /// Which of the folds is for validation, from 1
     #[arg(long, value_name = "I", allow_negative_numbers = true, value_parser = argument::count, requires = "folds")]
