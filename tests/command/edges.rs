@@ -190,8 +190,8 @@ fn spiq(folder: &Path, words: &[String]) -> (Option<i32>, String) {
 #[test]
 fn every_size_of_a_flag_is_taken_or_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let images = Array::from_f64(TensorType::new(DType::U8, [3, 12]), &[9.0; 36]).expect("images");
-    let labels = Array::new([3], vec![0, 1, 2]).expect("labels");
+    let images = Array::from_f64(TensorType::new(DType::U8, [66, 12]), &[9.0; 66 * 12]).expect("images");
+    let labels = Array::new([66], [0, 1, 2].repeat(22)).expect("labels");
     let arrays = [("images".to_owned(), images), ("labels".to_owned(), labels)].into();
     ArrayFile { arrays, ..ArrayFile::default() }.write(&folder.path().join("d.safetensors")).expect("a file");
     let model =
