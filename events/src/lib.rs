@@ -32,4 +32,7 @@ pub use nearest::nearest;
 pub use readers::{Archive, KNOWN, Known, SPEECH, open};
 pub use survey::{Spread, Survey, Surveyed, survey};
 pub use transforms::{Pipeline, Transform};
-pub use writers::{MadeUp, Names, Spikes, check_place, result_builder, write_spikes};
+pub use writers::{
+    MadeUp, Names, Spikes, check_place, file_beside, put_in_place, remove_leftovers, result_builder, sync_folder,
+    write_spikes,
+};

@@ -13,8 +13,8 @@ use spiq::{Error, ErrorKind, Result, table};
 
 use super::plan::Plan;
 use super::progress::Training;
-use super::train::{Arguments, stop_at_ctrl_c};
-use super::{client, earlier, screen, trained};
+use super::train::{Arguments, stop_at_signals};
+use super::{client, earlier, screen, signals, trained};
 
 /// One of several runs.
 pub struct Member {
@@ -42,7 +42,7 @@ pub struct Ended {
 pub struct Done {
     /// Those that have ended, in their order.
     pub ended: Vec<Ended>,
-    /// Whether Ctrl-C stopped the others.
+    /// Whether a signal stopped the others.
     pub interrupted: bool,
     /// Whether the test part is one that no run trained on.
     pub has_test_part: bool,
@@ -60,7 +60,7 @@ impl Done {
     /// How the command ends.
     ///
     /// # Errors
-    /// Of kind `Interrupted` after Ctrl-C; of the kind of the first failure where runs failed.
+    /// Of kind `Interrupted` after a signal; of the kind of the first failure where runs failed.
     pub fn end(self) -> Result<()> {
         let failed = self.ended.iter().filter(|ended| ended.outcome.is_err()).count();
         match self.failed {
@@ -82,7 +82,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     let resume = members.iter().any(|member| member.arguments.resume);
     // Whatever is wrong with one of them is said before hours are spent on the others.
     let plans = plans(&members)?;
-    let stop = stop_at_ctrl_c();
+    let stop = stop_at_signals();
     let Some(device) = plans.first().map(|plan| plan.device) else {
         return Err(Error::input("there is nothing to train"));
     };
@@ -331,9 +331,9 @@ pub fn cells(summary: &Summary, validated: bool) -> Vec<String> {
 /// What a table says of a run that failed.
 pub const FAILED: &str = "failed";
 
-/// The error of a command that Ctrl-C stopped.
+/// The error of a command that a signal stopped.
 fn interrupted() -> Error {
-    let message = "stopped by Ctrl-C and saved; to go on, give the same command with --resume";
+    let message = format!("stopped by {} and saved; to go on, give the same command with --resume", signals::name());
     Error::new(ErrorKind::Interrupted, message)
 }
 

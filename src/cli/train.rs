@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use spiq::augment::{Augment, Augmentation};
@@ -18,7 +18,7 @@ use super::learning::{Arithmetic, Learning};
 use super::plan::{Plan, default_folder};
 use super::recordings::{Recordings, TestSamples};
 use super::several::{self, Member};
-use super::{argument, client, earlier, recipe, screen, trained};
+use super::{argument, client, earlier, recipe, reproduce, screen, signals, trained};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -167,14 +167,14 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Interrupted` after Ctrl-C; those of [`spiq::train::run`].
+/// Of kind `Interrupted` after a signal; those of [`spiq::train::run`].
 pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.are_several() {
         return run_several(arguments);
     }
     let plan = Plan::new(arguments)?;
     earlier::check_folder(&plan.options.out, arguments)?;
-    let stop = stop_at_ctrl_c();
+    let stop = stop_at_signals();
     let client = client::open(plan.device)?;
     let (notes, options) = (plan.notes(&client), plan.options);
     let summary = several::shown_run(&client, &options, &notes, &stop)?;
@@ -234,25 +234,20 @@ fn run_several(arguments: &Arguments) -> Result<()> {
     done.end()
 }
 
-/// A flag that Ctrl-C sets. The second one ends the process, in case a device no longer answers.
-pub(super) fn stop_at_ctrl_c() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    let set = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        screen::note("stopping after this step to save it; Ctrl-C again stops at once");
-    });
-    // Without a handler Ctrl-C ends the process as it always does.
-    drop(set);
-    stop
+/// A flag that Ctrl-C, SIGTERM and SIGHUP set.
+pub(super) fn stop_at_signals() -> Arc<AtomicBool> {
+    signals::stop_flag(|| {
+        let name = signals::name();
+        screen::note(&format!(
+            "{name}: stopping after this step to save it; Ctrl-C {}stops at once",
+            if name == "Ctrl-C" { "again " } else { "" }
+        ));
+    })
 }
 
 fn interrupted(out: &Path) -> Error {
-    let out = out.display().to_string();
-    let out = if out.contains(char::is_whitespace) { format!("'{out}'") } else { out };
-    let message = format!("stopped by Ctrl-C and saved; to go on: spiq train --resume --out {out}");
+    let out = reproduce::quoted(&out.display().to_string());
+    let message = format!("stopped by {} and saved; to go on: spiq train --resume --out {out}", signals::name());
     Error::new(ErrorKind::Interrupted, message)
 }
 

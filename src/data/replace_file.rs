@@ -1,10 +1,9 @@
 //! Writes a file whole or not at all. Knows nothing of what is in it.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use spiq_events::result_builder;
+use spiq_events::{file_beside, put_in_place};
 
 use crate::error::{Error, Result};
 
@@ -38,12 +37,7 @@ pub(super) fn replace_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) 
 }
 
 fn write_beside(folder: &Path, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut file = result_builder().tempfile_in(folder)?;
+    let mut file = file_beside(folder)?;
     write(&mut file)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|failed| failed.error)?;
-    // The new name is only safe once the folder is written. Not every file system lets a folder be opened or synced;
-    // the contents are whole either way.
-    _ = File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
+    put_in_place(file, path)
 }
