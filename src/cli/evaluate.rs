@@ -12,7 +12,9 @@ use spiq::nn::Readout;
 use spiq::pjrt::Client;
 use spiq::provenance::{Digest, Provenance};
 use spiq::ptq::quantize_weights;
-use spiq::train::{Checkpoint, Conditions, Counted, Evaluated, Operations, Record, evaluate, read_records};
+use spiq::train::{
+    Checkpoint, Conditions, Counted, Evaluated, Operations, Record, checkpoint_in, evaluate, read_records,
+};
 use spiq::{Array, Error, Result, table};
 
 use super::choice::Device;
@@ -227,8 +229,7 @@ impl Data {
             return Ok(Data { data: Dataset::from_file(&read.file, &source, classes)?, source });
         }
         let path = run.join("checkpoint.safetensors");
-        let of_run =
-            Checkpoint::load(&path).map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
+        let of_run = checkpoint_in(run).map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
         let then = Provenance::read(&of_run.metadata, &path.display().to_string())?;
         let found = match &then.data_file {
             None => Data { data: Dataset::digits(), source: "the built-in digits".to_owned() },

@@ -138,6 +138,7 @@ impl Training {
     /// Shows what happened.
     pub fn update(&mut self, event: Event) {
         match event {
+            Event::Note(note) => self.line(&note),
             Event::Compiling => self.line("compiling the training step"),
             Event::Step { done, total, loss } => self.step(done, total, loss),
             Event::Epoch { epoch, train_loss, test_accuracy, validation_accuracy, is_best } => {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use spiq::data::replace_file;
 use spiq::pjrt::Client;
-use spiq::train::{self, Event, Options, Summary};
+use spiq::train::{self, Event, FolderLock, Options, Summary};
 use spiq::{Error, ErrorKind, Result, table};
 
 use super::plan::Plan;
@@ -87,7 +87,9 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
         return Err(Error::input("there is nothing to train"));
     };
     let client = client::open(device)?;
-    if resume {
+    // The lists of runs are this command's until its end, and so are the runs.
+    let _lock = FolderLock::take(list_folder(file))?;
+    if resume && !members.iter().any(|member| member.arguments.allow_changes) {
         check_one_experiment(&members, &plans, &client)?;
     }
     if !resume {
@@ -161,8 +163,8 @@ fn plans(members: &[Member]) -> Result<Vec<Plan>> {
 /// What a member is told. One that has begun goes on, one that has not begins.
 fn plan(member: &Member) -> Result<Plan> {
     let mut arguments = member.arguments.clone();
-    let checkpoint = arguments.out.as_ref().map(|out| out.join("checkpoint.safetensors"));
-    arguments.resume &= checkpoint.is_some_and(|checkpoint| checkpoint.exists());
+    arguments.resume &= arguments.out.as_deref().is_some_and(train::has_checkpoint);
+    arguments.allow_changes &= arguments.resume;
     let plan = Plan::new(&arguments)?;
     train::check_options(&plan.options)?;
     Ok(plan)
@@ -170,9 +172,14 @@ fn plan(member: &Member) -> Result<Plan> {
 
 /// Takes away what earlier commands left where these runs leave their results; nothing of it, where anything is refused.
 fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
-    let out = file.parent().unwrap_or(Path::new(""));
+    let out = list_folder(file);
     let folders: Vec<PathBuf> = plans.iter().map(|plan| plan.options.out.clone()).collect();
+    // Nobody's run is taken away while it goes on.
+    let runs = folders.iter().filter(|folder| folder.is_dir());
+    let locks = runs.map(|folder| FolderLock::take(folder)).collect::<Result<Vec<_>>>()?;
     let stale = earlier::stale(out, &folders)?;
+    let others = stale.iter().filter(|path| path.is_dir());
+    let others = others.map(|folder| FolderLock::take(folder)).collect::<Result<Vec<_>>>()?;
     for (member, folder) in members.iter().zip(&folders) {
         earlier::check_folder(folder, &member.arguments)?;
         earlier::check_inputs(&stale, &member.arguments)?;
@@ -185,7 +192,17 @@ fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
             )));
         }
     }
-    earlier::remove(&stale)
+    earlier::remove(&stale)?;
+    drop((locks, others));
+    Ok(())
+}
+
+/// The folder of the list of runs, in which those of the runs are.
+fn list_folder(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Refuses flags with which the runs that have not begun would be another experiment than those that have: only these take from their

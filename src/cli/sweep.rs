@@ -88,7 +88,8 @@ impl FromArgMatches for Base {
 }
 
 /// Flags that are no settings: where results go, and what makes several runs of one.
-const NO_SETTINGS: [&str; 7] = ["out", "resume", "seeds", "folds", "fold", "device", "help"];
+const NO_SETTINGS: [&str; 9] =
+    ["out", "resume", "allow-changes", "checkpoint-seconds", "seeds", "folds", "fold", "device", "help"];
 
 /// Runs the command.
 ///

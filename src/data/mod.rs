@@ -1,6 +1,7 @@
 //! Data sets and the files that hold arrays. Knows nothing of training, models or devices.
 
 mod array_file;
+mod checksum;
 mod codes;
 mod coding;
 mod dataset;

@@ -8,7 +8,7 @@ use super::objective::Metric;
 use super::options::Event;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::PendingArray;
-use crate::record::{Metrics, Record};
+use crate::record::{Metrics, Place, Record};
 
 /// The history of a run, as far as it is known.
 pub(super) struct Journal {
@@ -23,6 +23,8 @@ pub(super) struct Journal {
     broken: Option<(usize, f32)>,
     /// What the latest test and validation measured.
     tested: Option<Measured>,
+    /// How far the metrics were written when all before the latest mark was.
+    marked: Option<Place>,
 }
 
 /// What was measured after an epoch.
@@ -39,12 +41,23 @@ enum Pending {
     Losses { first: usize, count: usize, losses: PendingArray },
     /// The test after an epoch.
     Test { epoch: usize, test: Answers, validation: Option<Answers> },
+    /// Whether all before it is written.
+    Mark,
 }
 
 impl Journal {
     /// A journal that goes on with these metrics; `epoch` are the losses of the epoch under way.
     pub(super) fn new(metrics: Metrics, metric: Metric, epoch: Vec<f32>) -> Journal {
-        Journal { metrics, metric, pending: VecDeque::new(), epoch, latest: None, broken: None, tested: None }
+        Journal {
+            metrics,
+            metric,
+            pending: VecDeque::new(),
+            epoch,
+            latest: None,
+            broken: None,
+            tested: None,
+            marked: None,
+        }
     }
 
     /// The latest loss that has arrived.
@@ -60,6 +73,21 @@ impl Journal {
     /// Expects the test after an epoch, counted from 1.
     pub(super) fn expect_test(&mut self, epoch: usize, test: Answers, validation: Option<Answers>) {
         self.pending.push_back(Pending::Test { epoch, test, validation });
+    }
+
+    /// Marks what is expected until here.
+    pub(super) fn mark(&mut self) {
+        self.pending.push_back(Pending::Mark);
+    }
+
+    /// How far the metrics were written when all before the mark was, once.
+    pub(super) fn take_marked(&mut self) -> Option<Place> {
+        self.marked.take()
+    }
+
+    /// The metrics.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What was measured after the latest epoch, once.
@@ -78,6 +106,7 @@ impl Journal {
                     let losses = losses.wait()?.to_f64();
                     (first..).zip(&losses[..count]).try_for_each(|(step, loss)| self.step(step, *loss as f32))?;
                 }
+                Pending::Mark => self.marked = Some(self.metrics.place()),
                 Pending::Test { epoch, test, validation } => {
                     let losses = std::mem::take(&mut self.epoch);
                     let train_loss = losses.iter().sum::<f32>() / losses.len().max(1) as f32;

@@ -43,9 +43,11 @@
 //! `examples/own_training.rs` has a layer of its own as well.
 
 mod checkpoint;
+mod checkpoints;
 mod configuration;
 mod evaluate;
 mod evaluation;
+mod folder;
 mod journal;
 mod model;
 mod objective;
@@ -54,6 +56,7 @@ mod options;
 mod prepared;
 mod programs;
 mod resident;
+mod resume;
 mod run;
 mod start;
 mod validation;
@@ -61,13 +64,15 @@ mod validation;
 pub use crate::optim::Optimizer;
 pub use crate::provenance::{Best, Length, Patience, Validation};
 pub use crate::record::{Metrics, Record, TensorBoard, read_records};
-pub use checkpoint::{Checkpoint, check_finite, prepare_folder};
+pub use checkpoint::{Checkpoint, check_finite};
+pub use checkpoints::{checkpoint_in, has_checkpoint};
 pub use evaluate::{Conditions, Evaluated, evaluate};
+pub use folder::{FolderLock, LOCK, prepare_folder};
 pub use model::{ForwardPass, Given, Model, Outputs, Purpose};
 pub use objective::{Loss, Metric};
 pub use operations::{Counted, Operations};
-pub use options::{Event, Options, Summary};
+pub use options::{CHECKPOINT_EVERY, Event, Options, Summary};
 pub use prepared::steps;
 pub(crate) use programs::step_from_spikes;
 pub use run::run;
-pub use start::{RUN_FILES, check_options, checkpoint_in, differences_from_checkpoint, finished};
+pub use start::{RUN_FILES, check_options, differences_from_checkpoint, finished};

@@ -198,7 +198,17 @@ const CHANGED: &[(&str, &str, &str)] = &[
 ];
 
 /// Flags that change no bit: where results go, how many steps a call has. The device is another test's.
-const FREE: [&str; 7] = ["--out", "--resume", "--steps-per-call", "--help", "--device", "--seeds", "--tensorboard"];
+const FREE: [&str; 9] = [
+    "--out",
+    "--resume",
+    "--allow-changes",
+    "--checkpoint-seconds",
+    "--steps-per-call",
+    "--help",
+    "--device",
+    "--seeds",
+    "--tensorboard",
+];
 
 /// Flags that say how recordings are read, which are another test's (`recordings.rs`).
 const OF_RECORDINGS: [&str; 7] =
