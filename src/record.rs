@@ -183,10 +183,12 @@ impl Metrics {
     /// # Errors
     /// Of kind `File` when it cannot be read and written.
     pub fn resume(path: &Path, keep: impl Fn(&Record) -> bool) -> Result<Metrics> {
-        Metrics::resume_after(path, |bytes| {
-            Some(records(bytes).take_while(|(_, record)| keep(record)).map(|(end, _)| end).last().unwrap_or(0))
-        })
-        .map(|metrics| metrics.expect("some records, or none"))
+        let failed = |cause| Error::file(path, "go on with", cause);
+        // A missing file is an empty one.
+        OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+        let bytes = std::fs::read(path).map_err(failed)?;
+        let end = records(&bytes).take_while(|(_, record)| keep(record)).map(|(end, _)| end).last().unwrap_or(0);
+        Metrics::resume_after(path, &bytes[..end])
     }
 
     /// Goes on with a file at a place that it was once written to; what comes after it goes. `None` where that does not stand there.
@@ -194,22 +196,25 @@ impl Metrics {
     /// # Errors
     /// Of kind `File` when it cannot be read and written.
     pub(crate) fn resume_at(path: &Path, place: Place) -> Result<Option<Metrics>> {
-        Metrics::resume_after(path, |bytes| {
-            let end = usize::try_from(place.bytes).ok()?;
-            let before = bytes.get(..end)?;
-            (crc32fast::hash(before) == place.sum).then_some(end)
-        })
+        let bytes = match std::fs::read(path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(Error::file(path, "read", cause)),
+            read => read.unwrap_or_default(),
+        };
+        let before = usize::try_from(place.bytes).ok().and_then(|end| bytes.get(..end));
+        let same = before.filter(|before| crc32fast::hash(before) == place.sum);
+        same.map(|before| Metrics::resume_after(path, before)).transpose()
     }
 
-    /// Goes on with a file after so many of its bytes.
-    fn resume_after(path: &Path, end: impl FnOnce(&[u8]) -> Option<usize>) -> Result<Option<Metrics>> {
-        let failed = |cause| Error::file(path, "go on with", cause);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let mut file = open.map_err(failed)?;
-        let bytes = std::fs::read(path).map_err(failed)?;
-        let Some(end) = end(&bytes) else { return Ok(None) };
-        file.set_len(end as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
-        Ok(Some(Metrics::after(&bytes[..end], file, path)))
+    /// Goes on with a file that begins with these bytes, and ends with them from now on.
+    fn resume_after(path: &Path, bytes: &[u8]) -> Result<Metrics> {
+        let cut = || {
+            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            file.set_len(bytes.len() as u64)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        let file = cut().map_err(|cause| Error::file(path, "go on with", cause))?;
+        Ok(Metrics::after(bytes, file, path))
     }
 
     fn after(bytes: &[u8], file: File, path: &Path) -> Metrics {

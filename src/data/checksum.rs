@@ -35,8 +35,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<bool, &'static str> {
     match written == Some(&format!("{:08x}", sum.finalize())) {
         true => Ok(true),
         false => Err(
-            "is damaged, or was changed by another program: its bytes are not those of its checksum; take a copy of it, or, if it \
-                      was changed on purpose, leave the metadata entry `checksum` out",
+            "is damaged: its bytes have another checksum than it says (a program that changes it on purpose must leave out the \
+                      metadata entry `checksum`)",
         ),
     }
 }

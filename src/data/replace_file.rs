@@ -33,7 +33,13 @@ pub(super) fn replace_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) 
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    write_beside(folder, path, write).map_err(|cause| Error::file(path, "write", cause))
+    write_beside(folder, path, write).map_err(|cause| Error::file(path, "write", nameless(cause)))
+}
+
+/// Without the name of the temporary file, which is of no use to who reads it.
+pub(crate) fn nameless(cause: io::Error) -> io::Error {
+    let names_it = cause.get_ref().is_some_and(|own| own.to_string().contains(" at path "));
+    if names_it { cause.kind().into() } else { cause }
 }
 
 fn write_beside(folder: &Path, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {

@@ -6,7 +6,8 @@ use spiq_events::{file_beside, put_in_place};
 
 use super::checkpoint::Checkpoint;
 use super::start::METRICS;
-use crate::error::{Error, ErrorKind, Result};
+use crate::data::nameless;
+use crate::error::{Error, Result};
 use crate::provenance::key;
 
 /// The newer one.
@@ -90,18 +91,8 @@ pub(super) fn put(folder: &Path, checkpoint: &Checkpoint) -> Result<PathBuf> {
         keep_as_previous(folder);
         put_in_place(file, &path)
     };
-    write().map_err(|cause| {
-        Error::new(ErrorKind::File, format!("cannot write {}", path.display())).because(nameless(cause))
-    })?;
+    write().map_err(|cause| Error::file(&path, "write", nameless(cause)))?;
     Ok(path)
-}
-
-/// Without the name of the temporary file, which is of no use to who reads it.
-fn nameless(cause: std::io::Error) -> std::io::Error {
-    match cause.raw_os_error() {
-        Some(code) => std::io::Error::from_raw_os_error(code),
-        None => cause.kind().into(),
-    }
 }
 
 /// Gives the newer checkpoint the name of the older one beside its own.

@@ -147,6 +147,8 @@ struct Run<'s, 'a> {
     test: Examined,
     validation: Option<(Examined, Validating<'s, 'a>)>,
     judge: Option<Judge>,
+    /// Whether the file of the best epoch could not be written; the checkpoint has its parameters too.
+    best_is_owed: bool,
     /// What is carried from step to step, on the device.
     state: Vec<Buffer>,
     kept: Kept,
@@ -220,7 +222,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             }
         };
         start::clear(options)?;
-        let run = Run {
+        let mut run = Run {
             client,
             options,
             key: Key::new(options.seed),
@@ -232,6 +234,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             test: Examined::new(options.test.clone(), test_key, test),
             judge: validation.is_some().then(|| Judge::new(options, best)),
             validation,
+            best_is_owed: false,
             good: (done, values.clone()),
             state: values.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?,
             kept,
@@ -250,7 +253,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             pace: options.steps_per_call.map(|_| most),
             idle: Duration::ZERO,
         };
-        run.restore_best()?;
+        let restored = run.restore_best();
+        run.owe_best(restored, events)?;
         Ok(run)
     }
 
@@ -381,13 +385,27 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let better = judge.better(measured);
         if let Some(best) = better {
             let arrays = self.arrays(false)?;
-            self.save_best(best, &arrays)?;
+            let written = self.save_best(best, &arrays);
             if let Some(judge) = &mut self.judge {
                 judge.keep(best, arrays);
             }
+            self.owe_best(written, events)?;
         }
         events(measured.event(better.is_some()));
         Ok(())
+    }
+
+    /// A file of the best epoch that cannot be written does not end the run.
+    fn owe_best(&mut self, written: Result<()>, events: &mut dyn FnMut(Event)) -> Result<()> {
+        match written {
+            Err(error) if error.kind() == ErrorKind::File => {
+                if !std::mem::replace(&mut self.best_is_owed, true) {
+                    events(Event::Note(format!("{error}; training goes on, and it is written at the end")));
+                }
+                Ok(())
+            }
+            written => written.map(|()| self.best_is_owed = false),
+        }
     }
 
     fn save_best(&self, best: Best, arrays: &BTreeMap<String, Array>) -> Result<()> {
@@ -462,7 +480,11 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         replace_file(&svg, history(&read_records(&metrics)?, &title).svg().as_bytes())?;
         let configuration =
             self.options.model.network().map(|network| configuration::leave(network, &self.options.out));
-        let best = self.judge.as_ref().and_then(Judge::best).map(|_| self.options.out.join(BEST));
+        let judged = self.judge.as_ref().and_then(|judge| judge.best().zip(judge.arrays()));
+        if let Some((best, arrays)) = judged.filter(|_| self.best_is_owed) {
+            self.save_best(best, arrays)?;
+        }
+        let best = judged.map(|_| self.options.out.join(BEST));
         Ok([
             vec![params],
             best.into_iter().collect(),
