@@ -296,8 +296,9 @@ fn a_disk_that_is_full_costs_no_checkpoint() {
 #[test]
 fn several_runs_are_stopped_and_go_on() {
     let folder = Folder::new();
-    let line = LINE.replace("--seed 3", "--seeds 5,6 --checkpoint-seconds 0.02 --out many");
-    folder.succeeds(&format!("{line}-whole"));
+    // Long enough that the first run goes on while others are refused.
+    let line = LINE.replace("--seed 3", "--seeds 5,6 --checkpoint-seconds 0.02 --out many").replace("300", "2000");
+    folder.succeeds(&line.replace("--out many", "--out many-whole"));
     let child = folder.begin(&line);
     folder.wait_for("many/seed-5", 60);
     folder.refuses(&line, "many is in use by another run (process ");
