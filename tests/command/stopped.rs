@@ -332,4 +332,10 @@ fn a_data_set_that_is_stopped_leaves_nothing() {
         assert_eq!((status.code(), noted), (Some(code), format!("error: stopped by {said}; nothing was written\n")));
         assert_eq!(folder.names(""), ["model.toml"]);
     }
+    // One that is killed leaves its temporary file to the next command.
+    let mut child = folder.begin("data make --samples 100000 --events 2000 --output made.h5");
+    wait(|| folder.names("").iter().any(|name| name.ends_with(".tmp")));
+    kill(&mut child);
+    folder.succeeds("data make --samples 4 --output made.h5");
+    assert_eq!(folder.names(""), ["made.h5", "model.toml"]);
 }
