@@ -188,7 +188,7 @@ impl Metrics {
 /// # Errors
 /// Of kind `File` when it cannot be read.
 pub fn read_records(path: &Path) -> Result<Vec<Record>> {
-    let bytes = std::fs::read(path).map_err(|cause| Error::file(path, "read", cause))?;
+    let bytes = spiq_events::read_file(path).map_err(|cause| Error::file(path, "read", cause))?;
     Ok(records(&bytes).map(|(_, record)| record).collect())
 }
 

@@ -20,8 +20,8 @@ pub fn open(device: Device) -> Result<Client> {
     Client::open_with(device.into(), &ClientOptions::default(), &mut |progress| installation.update(progress))
 }
 
-/// Says which file will be the plugin of a platform, where it is not one that spiq installed with a pinned checksum but one that lies in an
-/// environment, and whose folder the cache is where it is not the user's. Says each once.
+/// Says which file will be the plugin of a platform, where it is one of an environment and not what spiq installed; and whose the cache
+/// folder is, where it is not the user's. Says each once.
 ///
 /// # Errors
 /// Where others may write to the cache folder; for a file that is no plugin at all.
@@ -33,7 +33,7 @@ pub fn name_plugin(platform: Platform) -> Result<()> {
         Source::Environment(variable) => format!("named by {variable}"),
         _ => "a Python package".to_owned(),
     };
-    once(format!("plugin for {platform}: {}, {from}, with no pinned checksum", found.path.display()));
+    once(format!("plugin for {platform}: {} ({from})", found.path.display()));
     Ok(())
 }
 

@@ -61,6 +61,7 @@ fn message(progress: &pjrt::Progress) -> String {
     let doing = match progress.step {
         pjrt::Step::Wait => return "waiting for another process that installs a plugin".to_owned(),
         pjrt::Step::Download => "downloading",
+        pjrt::Step::Copy => "copying",
         pjrt::Step::Unpack => "unpacking",
     };
     format!("{doing} {} {}", progress.package, progress.version)

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 use serde_json::Value;
+use spiq_events::read_file;
 use spiq_hlo::{Array, DType, Kind, TensorType};
 
 use super::replace_file::replace_file_with;
@@ -45,7 +45,7 @@ impl ArrayFile {
     /// Of kind `File` when it cannot be read; of kind `Input` when it is not whole and consistent safetensors, or holds
     /// an element type that [`DType`] lacks.
     pub fn read(path: &Path) -> Result<ArrayFile> {
-        let bytes = read_bytes(path).map_err(|cause| Error::file(path, "read", cause))?;
+        let bytes = read_file(path).map_err(|cause| Error::file(path, "read", cause))?;
         ArrayFile::parse(&bytes, &path.display().to_string())
     }
 
@@ -104,17 +104,6 @@ const METADATA: &str = "__metadata__";
 
 fn dtype_key(name: &str) -> String {
     format!("dtype:{name}")
-}
-
-fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    // A device or a pipe need never end, and opening one need not either.
-    if !path.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
-    }
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// The crate adds up the offsets of the header unchecked, so those that lie outside of the file are found before.

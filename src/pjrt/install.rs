@@ -31,8 +31,10 @@ pub struct Progress {
 pub enum Step {
     /// Another process installs a plugin, and this one waits for it. No bytes are counted.
     Wait,
-    /// pip fetches it, or it is copied from where it lies.
+    /// pip fetches it.
     Download,
+    /// It is copied from where it lies.
+    Copy,
     /// The files that are needed are unpacked.
     Unpack,
 }
@@ -197,7 +199,7 @@ impl Installation<'_> {
             if other_one_follows {
                 continue;
             }
-            progress(at(package, Step::Download, 0, wheel.bytes));
+            progress(at(package, Step::Copy, 0, wheel.bytes));
             let name = file.file_name().unwrap_or(package.name.as_ref());
             let copy = work.join(name);
             std::fs::copy(file, &copy).map_err(|e| Error::file(file, "copy", e))?;
@@ -254,5 +256,110 @@ fn remove_leftovers(plugins: &Path) {
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(WORK)) {
         // What cannot be removed is in nobody's way.
         drop(std::fs::remove_dir_all(entry.path()));
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Write;
+
+    use super::super::checksum;
+    use super::super::packages::Kept;
+    use super::*;
+
+    /// A package of one small file, and its wheel.
+    fn made_up(folder: &Path, contents: &str) -> (Bundle, PathBuf) {
+        fn forever<T>(value: T) -> &'static [T] {
+            Box::leak(Box::new([value]))
+        }
+        let path = folder.join(format!("{contents}.whl"));
+        let mut wheel = zip::ZipWriter::new(File::create(&path).expect("a file"));
+        wheel.start_file("inside/lib.so", zip::write::SimpleFileOptions::default()).expect("an entry");
+        wheel.write_all(contents.as_bytes()).expect("its bytes");
+        wheel.finish().expect("a wheel");
+        let file = folder.join(contents);
+        std::fs::write(&file, contents).expect("a file");
+        let sum = |path: &Path| &*checksum::of_file(path).expect("a readable file").leak();
+        let kept = forever(Kept { bytes: contents.len() as u64, sha256: sum(&file) });
+        let bytes = path.metadata().expect("a file").len();
+        let wheels = forever(Wheel { arch: std::env::consts::ARCH, tag: "any", sha256: sum(&path), bytes, kept });
+        let files = &[("inside/lib.so", "lib/lib.so")];
+        (Bundle(forever(Package { name: "made-up", version: "1", files, python: None, wheels })), path)
+    }
+
+    fn run(bundle: Bundle, cache: &Path, from: &[&Path]) -> std::result::Result<PathBuf, String> {
+        let wheels = Wheels::Files(from.iter().map(|path| path.to_path_buf()).collect());
+        Installation { platform: Platform::Cpu, bundle, cache }.run(&wheels, &mut |_| {}).map_err(|e| e.to_string())
+    }
+
+    /// All names in the folder of plugins.
+    fn names(cache: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(cache.join("plugins")).expect("the folder").flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_of_this_machine_is_installed_and_what_the_dead_left_is_removed() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, wheel) = made_up(folder.path(), "library");
+        let (cache, plugins) = (cache.path().join("new"), cache.path().join("new/plugins"));
+        create_private(&plugins.join(".installing-killed/xla")).expect("what a killed process left");
+        let installed = run(bundle, &cache, &[&wheel]).expect("installed");
+        assert_eq!(std::fs::read_to_string(&installed).expect("a file"), "library");
+        assert_eq!(names(&cache), ["lock", "made-up-1"]);
+        for place in [&cache, &plugins, &plugins.join("made-up-1"), &plugins.join("made-up-1/lib")] {
+            assert_eq!(place.metadata().expect("a folder").permissions().mode() & 0o777, 0o700, "{place:?}");
+        }
+        // It is there: nothing is read again, wherever it should come from.
+        assert_eq!(run(bundle, &cache, &[Path::new("/nowhere")]).as_ref(), Ok(&installed));
+    }
+
+    #[test]
+    fn another_file_is_not_unpacked() {
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, wheel) = made_up(folder.path(), "library");
+        let (_, same_size) = made_up(folder.path(), "lobrary");
+        let (_, longer) = made_up(folder.path(), "library!");
+        let refused = |from: &[&Path]| run(bundle, cache.path(), from).expect_err("another wheel");
+        let said = refused(&[&same_size]);
+        assert!(said.contains("lobrary.whl is not made-up 1") && said.contains("and not the pinned"), "{said}");
+        assert!(refused(&[&longer]).contains("bytes and not"));
+        assert!(refused(&[&longer, &longer]).contains("none of the files is the wheel of made-up 1"));
+        assert!(refused(&[Path::new("/dev/zero")]).contains("is not a regular file"));
+        assert!(refused(&[&folder.path().join("none.whl")]).contains("cannot read"));
+        assert_eq!(names(cache.path()), ["lock"]);
+        run(bundle, cache.path(), &[&longer, &same_size, &wheel]).expect("the right one is among them");
+    }
+
+    #[test]
+    fn a_changed_installation_is_replaced() {
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, wheel) = made_up(folder.path(), "library");
+        let installed = run(bundle, cache.path(), &[&wheel]).expect("installed");
+        std::fs::write(&installed, "lobrary").expect("another file");
+        let said = run(bundle, cache.path(), &[Path::new("/nowhere")]).expect_err("it is to be replaced");
+        assert!(said.contains("/nowhere"), "{said}");
+        run(bundle, cache.path(), &[&wheel]).expect("installed");
+        assert_eq!(std::fs::read_to_string(&installed).expect("a file"), "library");
+    }
+
+    #[test]
+    fn who_waits_for_another_says_so() {
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, wheel) = made_up(folder.path(), "library");
+        create_private(&cache.path().join("plugins")).expect("a folder");
+        let held = File::create(cache.path().join("plugins/lock")).expect("a file");
+        held.lock().expect("nobody else holds it");
+        let (mut held, mut steps) = (Some(held), Vec::new());
+        let installation = Installation { platform: Platform::Cpu, bundle, cache: cache.path() };
+        let done = installation.run(&Wheels::Files(vec![wheel]), &mut |progress| {
+            steps.push(progress.step);
+            held = None;
+        });
+        done.expect("installed");
+        assert_eq!(steps, [Step::Wait, Step::Copy, Step::Unpack]);
     }
 }

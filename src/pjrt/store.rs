@@ -218,6 +218,20 @@ mod tests {
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).expect("its mode");
     }
 
+    /// The same for root, who may write whatever modes say: nobody may write to a program that runs.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_entry_that_cannot_be_opened_for_writing_is_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let key = Key::new("x", &CompileOptions::default(), &[], "", "p");
+        let entry = folder.path().join(key.file_name());
+        std::fs::copy("/bin/sleep", &entry).expect("a copy");
+        let mut running = std::process::Command::new(&entry).arg("60").spawn().expect("a program");
+        let (writable, read) = (File::options().write(true).open(&entry).is_ok(), store(folder.path()).read(&key));
+        running.kill().and_then(|()| running.wait()).expect("it ends");
+        assert_eq!((writable, read), (false, std::fs::read("/bin/sleep").ok()));
+    }
+
     #[test]
     #[cfg(unix)]
     fn what_others_may_write_to_is_no_store() {

@@ -17,5 +17,7 @@ mod sequences;
 mod settings;
 mod several;
 mod speech;
+#[cfg(target_os = "linux")]
+mod supply;
 mod train;
 mod training;
