@@ -162,7 +162,7 @@ impl Metrics {
         let failed = |cause| Error::file(path, "go on with", cause);
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let mut file = open.map_err(failed)?;
-        let bytes = std::fs::read(path).map_err(failed)?;
+        let bytes = spiq_events::read_file(path).map_err(failed)?;
         let kept = records(&bytes).take_while(|(_, record)| keep(record)).map(|(end, _)| end).last().unwrap_or(0);
         file.set_len(kept as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
         Ok(Metrics { file, path: path.to_owned(), tensorboard: None })
