@@ -3,6 +3,7 @@
 mod differential;
 mod edges;
 mod einsum;
+mod mapped_gradients;
 mod nest;
 mod nests;
 mod ops;

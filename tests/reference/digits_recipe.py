@@ -1,9 +1,9 @@
 """The digits recipe on JAX, Spyx and qwix: how long it takes and what accuracy it reaches.
 
-    venv/bin/python digits_recipe.py --data digits.safetensors --seed 0 [--rules int8|int8_weights|int4_weights|fp32]
+    venv/bin/python digits_recipe.py --data digits.safetensors --seed 0 [--rules int8|int8_weights|int4_weights|fp32] [--train N]
 
 T 32, 64-128-128-10 LIF (triangular) and LI, adam(2e-3), batch 64, 20 epochs, a Bernoulli rate code of image / 16.
-The first 1437 images train, the last 360 test.
+The first 1437 images train, or N of them; the last 360 test.
 """
 
 import argparse
@@ -27,6 +27,7 @@ RULES = {
     "int8": INT8,
     "int8_weights": {"weight_qtype": "int8"},
     "int4_weights": {"weight_qtype": "int4"},
+    "int4_int8": {**INT8, "weight_qtype": "int4"},
     "fp32": None,
 }
 
@@ -62,6 +63,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rules", choices=RULES, default="int8")
+    parser.add_argument("--train", type=int, default=TRAIN)
     arguments = parser.parse_args()
 
     data = load_file(arguments.data)
@@ -81,8 +83,8 @@ def main():
     steps = 0
     clock("start")
     for epoch in range(EPOCHS):
-        order = jax.random.permutation(jax.random.fold_in(key, epoch), TRAIN)
-        for begin in range(0, TRAIN - BATCH + 1, BATCH):
+        order = jax.random.permutation(jax.random.fold_in(key, epoch), arguments.train)
+        for begin in range(0, arguments.train - BATCH + 1, BATCH):
             batch = order[begin : begin + BATCH]
             step_key = jax.random.fold_in(key, EPOCHS + steps)
             params, state, loss = step(params, state, step_key, images[batch], labels[batch])

@@ -5,6 +5,7 @@ use crate::graph::error::Violation;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::tensor::Tensor;
 use crate::ops::sample::Sample;
+use crate::ops::shape::Transpose;
 use crate::ops::window::{pairs, same_padding, spread};
 use crate::print::literal::array_i64;
 use crate::types::dtype::DType;
@@ -217,16 +218,25 @@ impl Convolution {
             return ct.graph().zeros(TensorType::new(out, k.dims()));
         }
         let axes = &self.dims.input;
-        // Each group of features is a part of the batch, which sums apart.
-        let parted = part(x, axes.feature, self.groups);
-        let moved = |axis: usize| axis + usize::from(axis > axes.feature);
-        let turned = join(&parted, axes.feature, moved(axes.outer));
-        let padding = |w: usize| {
+        let padding = |w: usize, x: &Tensor| {
             let (input, kernel) = self.dilated(w, x.dims(), k.dims());
             let output = spread(ct.dims()[self.dims.output.window[w]], self.strides[w]);
             let before = self.padding[w].0;
             (before, output - input + kernel - before - 1)
         };
+        // Strides can leave elements at the end of an axis unread. They are cut off here: a convolution that cuts (by negative
+        // padding) is none of those that XLA computes fast on CPUs.
+        let read = (0..self.strides.len()).fold(x.clone(), |x, w| match padding(w, &x).1 {
+            after @ ..0 if self.input_dilation[w] == 1 => {
+                let axis = axes.window[w];
+                x.slice_axis(axis as isize, 0, x.dims()[axis] - after.unsigned_abs() as usize)
+            }
+            _ => x,
+        });
+        // Each group of features is a part of the batch, which sums apart.
+        let parted = part(&read, axes.feature, self.groups);
+        let moved = |axis: usize| axis + usize::from(axis > axes.feature);
+        let turned = join(&parted, axes.feature, moved(axes.outer));
         let op = Convolution {
             dims: ConvDims {
                 input: axes.swapped(),
@@ -234,7 +244,7 @@ impl Convolution {
                 output: self.dims.kernel.swapped(),
             },
             strides: self.kernel_dilation.clone(),
-            padding: (0..self.strides.len()).map(padding).collect(),
+            padding: (0..self.strides.len()).map(|w| padding(w, &read)).collect(),
             input_dilation: self.input_dilation.clone(),
             kernel_dilation: self.strides.clone(),
             groups: self.groups,
@@ -262,6 +272,35 @@ fn join(t: &Tensor, from: usize, into: usize) -> Tensor {
     let groups = dims.remove(at);
     dims[at] *= groups;
     moved.reshape(&dims)
+}
+
+/// The sum over the slices of a convolution that was mapped over both of its operands, which are groups of features there: one
+/// convolution whose features are those of all slices. `None` if the tensor is no such convolution.
+///
+/// A compiler for CPUs computes few groups fast and many groups slowly.
+pub(crate) fn sum_of_slices(tensor: &Tensor) -> Option<Tensor> {
+    let graph = tensor.graph();
+    let (mut value, mut axis) = (tensor.value(), 0);
+    if let Some(Transpose(order)) = graph.node(value.node).op.downcast() {
+        axis = order[0];
+        // The slices came to the front, and the other axes kept their order.
+        order[1..].iter().copied().eq((0..order.len()).filter(|&other| other != axis)).then_some(())?;
+        value = graph.node(value.node).operands[0];
+    }
+    let slices = graph.tensor(value);
+    let parted = graph.node(value.node);
+    let whole = graph.tensor(*parted.operands.first()?);
+    let node = graph.node(whole.value().node);
+    let conv = node.op.downcast::<Convolution>()?;
+    let size = slices.dims()[axis];
+    let of_features = conv.dims.output.feature == axis && conv.groups == size && conv.out.is_float();
+    (of_features && parted.op.name() == "reshape" && part(&whole, axis, size).dims() == slices.dims()).then_some(())?;
+    let [x, k] = [0, 1].map(|i| graph.tensor(node.operands[i]));
+    let axes = &conv.dims.kernel;
+    // The kernel's output features begin with the slice; it becomes the first part of its input features.
+    let moved = axes.feature + usize::from(axes.feature >= axes.outer);
+    let kernel = join(&part(&k, axes.outer, size), axes.outer, moved);
+    Some(Convolution { groups: 1, ..conv.clone() }.on(&x, &kernel))
 }
 
 impl Op for Convolution {

@@ -216,20 +216,16 @@ impl DotGeneral {
     }
 }
 
-/// The sum over axis 0. Of a dot product that has a batch axis there, it is the dot product that contracts that axis.
-pub(crate) fn sum_front(tensor: Tensor) -> Tensor {
-    if tensor.is_poison() {
-        return tensor;
-    }
+/// The sum over the first batch axis of a dot product: the dot product that contracts it. `None` if the tensor is no such product.
+pub(crate) fn sum_of_products(tensor: &Tensor) -> Option<Tensor> {
     let node = tensor.graph().node(tensor.value().node);
-    let dot = node.op.downcast::<DotGeneral>().filter(|dot| !dot.dims.lhs_batch.is_empty());
-    let Some(dot) = dot else { return tensor.reduce_sum(&[0]) };
+    let dot = node.op.downcast::<DotGeneral>().filter(|dot| !dot.dims.lhs_batch.is_empty())?;
     let mut dims = dot.dims.clone();
     let (l, r) = (dims.lhs_batch.remove(0), dims.rhs_batch.remove(0));
     dims.lhs_contract.insert(0, l);
     dims.rhs_contract.insert(0, r);
     let [lhs, rhs] = [0, 1].map(|i| tensor.graph().tensor(node.operands[i]));
-    contract_leading(&lhs, &rhs, &dims, dot.out)
+    Some(contract_leading(&lhs, &rhs, &dims, dot.out))
 }
 
 /// The same dot product; where it contracts the leading axes of both operands, these become one axis first. A product of

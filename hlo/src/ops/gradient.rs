@@ -11,7 +11,8 @@ use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
 use crate::graph::tree::Tree;
-use crate::ops::dot_general::sum_front;
+use crate::ops::convolution::sum_of_slices;
+use crate::ops::dot_general::sum_of_products;
 use crate::ops::sample::Sample;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
@@ -254,6 +255,15 @@ pub fn custom_vjp<X: Tree, Y: Tree>(
     let (c, b) = (captures.len(), backward_captures.len());
     let op = CustomVjp { name, forward, backward, captures: c, backward_captures: b };
     y.with_leaves(graph.record(Arc::new(op), &[captures, backward_captures, operands].concat()))
+}
+
+/// The sum over axis 0, within the product or the convolution that the tensor comes from where that is possible.
+fn sum_front(tensor: Tensor) -> Tensor {
+    if tensor.is_poison() {
+        return tensor;
+    }
+    let within = sum_of_products(&tensor).or_else(|| sum_of_slices(&tensor));
+    within.unwrap_or_else(|| tensor.reduce_sum(&[0]))
 }
 
 /// Parameters that stand for `like`; poison stays poison.

@@ -37,7 +37,7 @@ impl Op for Reshape {
 }
 
 #[derive(Debug, PartialEq)]
-struct Transpose(Vec<usize>);
+pub(crate) struct Transpose(pub(crate) Vec<usize>);
 
 impl Op for Transpose {
     fn name(&self) -> &'static str {

@@ -1,7 +1,6 @@
 //! Reads printed programs word by word.
 
 use std::fmt;
-use std::str::FromStr;
 
 /// A printed program that is not one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +67,5 @@ impl<'a> Words<'a> {
         let size: Option<i64> = text.parse().ok();
         let size = size.and_then(|size| usize::try_from(size).ok());
         size.ok_or_else(|| ParseError::new("a whole number below 2^63", text))
-    }
-
-    pub(super) fn value<T: FromStr>(&mut self, end: &str, wanted: &str) -> Result<T, ParseError> {
-        let text = self.until(end)?;
-        text.parse().map_err(|_| ParseError::new(wanted, text))
     }
 }

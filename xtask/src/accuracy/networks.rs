@@ -1,0 +1,144 @@
+//! The networks of benches/ACCURACY.md: what they are trained on, with which flags.
+
+use super::trained::Run;
+
+/// A network on some data, in some bits.
+pub struct Row {
+    /// What it is called in the table.
+    pub name: &'static str,
+    /// Flags of `spiq train`, divided by spaces.
+    pub flags: &'static str,
+}
+
+/// Data, and how they are divided.
+pub struct Split {
+    /// The heading of its table.
+    pub title: &'static str,
+    /// How the command line calls it.
+    pub called: &'static str,
+    /// What its table shows, where that is not said by the title.
+    pub about: &'static str,
+    /// Flags, one set for each part; a row's number is the mean over all parts.
+    pub parts: &'static [&'static str],
+    rows: &'static [&'static [Row]],
+    /// The seeds of each part.
+    pub seeds: &'static [u64],
+}
+
+/// A network in four arithmetics.
+macro_rules! in_all_bits {
+    ($name:literal, $flags:literal) => {
+        [
+            Row { name: concat!($name, ", fp32"), flags: concat!($flags, " --rules none") },
+            Row { name: concat!($name, ", int8"), flags: concat!($flags, " --rules int8") },
+            Row { name: concat!($name, ", int4 weights"), flags: concat!($flags, " --rules int4,int8") },
+            Row { name: concat!($name, ", 1.58-bit weights"), flags: concat!($flags, " --rules ternary,int8") },
+        ]
+    };
+}
+
+const SPEECH: &[&[Row]] = &[
+    &in_all_bits!("with delays", "--recipe speech"),
+    &in_all_bits!("without delays", "--recipe speech --model benches/accuracy/speech-without-delays.toml"),
+];
+const DIGITS: &[&[Row]] = &[
+    &in_all_bits!("without delays", "--recipe digits"),
+    &in_all_bits!("with delays", "--recipe digits --model benches/accuracy/digits-with-delays.toml"),
+];
+
+/// The recipe `speech` with one thing taken away or put in the place of another. Those of [`SPEECH`] say what delays and bits do.
+const CHANGED: &[&[Row]] = &[&[
+    Row { name: "as it is, int8", flags: "--recipe speech --rules int8" },
+    Row {
+        name: "no delays",
+        flags: "--recipe speech --model benches/accuracy/speech-without-delays.toml --rules int8",
+    },
+    Row {
+        name: "no BatchNorm",
+        flags: "--recipe speech --model benches/accuracy/speech-without-norm.toml --rules int8",
+    },
+    Row {
+        name: "no Equalize",
+        flags: "--recipe speech --model benches/accuracy/speech-without-equalize.toml --rules int8",
+    },
+    Row {
+        name: "Equalize that does not vary",
+        flags: "--recipe speech --model benches/accuracy/speech-without-varied-sound.toml --rules int8",
+    },
+    Row { name: "no augmentation", flags: "--recipe speech --augment none --rules int8" },
+    Row {
+        name: "no dropout",
+        flags: "--recipe speech --model benches/accuracy/speech-without-dropout.toml --rules int8",
+    },
+    Row {
+        name: "surrogate arctan for triangular",
+        flags: "--recipe speech --model benches/accuracy/speech-arctan.toml --rules int8",
+    },
+    Row {
+        name: "adaptive neurons for LIF",
+        flags: "--recipe speech --model benches/accuracy/speech-adaptive.toml --rules int8",
+    },
+    Row { name: "fp32", flags: "--recipe speech --rules none" },
+    Row { name: "int4 weights", flags: "--recipe speech --rules int4,int8" },
+    Row { name: "1.58-bit weights", flags: "--recipe speech --rules ternary,int8" },
+]];
+
+const SPEAKERS: &[&str] = &[
+    "--test-speaker george",
+    "--test-speaker jackson",
+    "--test-speaker lucas",
+    "--test-speaker nicolas",
+    "--test-speaker theo",
+];
+
+/// All tables, in the order of the page.
+pub const SPLITS: &[Split] = &[
+    Split { title: "Handwritten digits", called: "digits", about: "", parts: &[""], rows: DIGITS, seeds: &[0, 1, 2] },
+    Split {
+        title: "Spoken digits, the data set's own split",
+        called: "own",
+        about: "",
+        parts: &[""],
+        rows: SPEECH,
+        seeds: &[0, 1, 2],
+    },
+    Split {
+        title: "Spoken digits, what is taken away",
+        called: "changed",
+        about: "Speakers that training did not hear: jackson and theo, on whom nothing was chosen.",
+        parts: &["--test-speaker jackson", "--test-speaker theo"],
+        rows: CHANGED,
+        seeds: &[0, 1, 2],
+    },
+    Split {
+        title: "Spoken digits, unseen speakers",
+        called: "unseen",
+        about: "Each of the five speakers in turn is left out of training. The network was chosen on george and lucas.",
+        parts: SPEAKERS,
+        rows: SPEECH,
+        seeds: &[0, 1, 2],
+    },
+];
+
+impl Split {
+    /// Its networks, in the order of the table.
+    pub fn rows(&self) -> Vec<&'static Row> {
+        self.rows.iter().copied().flatten().collect()
+    }
+
+    /// The runs of all rows.
+    pub fn runs(&self) -> Vec<Run> {
+        let rows = 0..self.rows().len();
+        rows.flat_map(|row| self.runs_of(row)).collect()
+    }
+
+    /// The runs of a row: each part with each seed.
+    pub fn runs_of(&self, row: usize) -> Vec<Run> {
+        let of = |part: usize, seed: u64| {
+            let words = self.rows()[row].flags.split_whitespace().chain(self.parts[part].split_whitespace());
+            Run::of(words.map(str::to_owned).chain(["--seed".to_owned(), seed.to_string()]).collect())
+        };
+        let parts = 0..self.parts.len();
+        parts.flat_map(|part| self.seeds.iter().map(move |seed| of(part, *seed))).collect()
+    }
+}

@@ -1,0 +1,56 @@
+//! The tables as Markdown.
+
+use std::fmt::Write as _;
+
+use super::networks::{Row, SPLITS, Split};
+use super::score::{Ended, number};
+
+const HEAD: &str = "\
+# Accuracy
+
+Written by `cargo xtask accuracy`, which trains every network of these tables with the seeds 0, 1 and 2 and evaluates it
+(`target/accuracy` keeps the runs). Each number is a mean over seeds, and over speakers where there are several, ± the standard
+deviation of the seeds. A tenth of the training samples does not train: they choose the best epoch. The test samples choose
+nothing. Operations are counted as NeuroBench counts them: a sample, on average, without products with zero; *dense* counts these,
+too. Bytes are those of the file that `spiq quantize` writes without its head, bits those that weights and all other parameters
+have. Seconds are those of one core, beside other runs.
+";
+
+/// The whole page.
+pub fn page() -> String {
+    let mut page = HEAD.to_owned();
+    for split in SPLITS {
+        let _ = write!(
+            page,
+            "\n## {}\n{}\n| network | last epoch, % | best epoch by validation, % | parameters | bits | bytes | spikes | MACs | ACs | \
+             dense | seconds |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+            split.title,
+            if split.about.is_empty() { String::new() } else { format!("\n{}\n", split.about) }
+        );
+        for (number, row) in split.rows().into_iter().enumerate() {
+            page.push_str(&line(split, number, row));
+        }
+    }
+    page
+}
+
+/// A row's line, with what its flags are and, where not all have ended, how many seeds.
+fn line(split: &Split, row_number: usize, row: &Row) -> String {
+    let ended = Ended::of(split, row_number);
+    let (count, wanted) = (ended.count(), split.seeds.len());
+    let seeds = if count < wanted { format!("; {count} of {wanted} seeds") } else { String::new() };
+    if count == 0 {
+        return format!("| {} (`{}`{seeds}) | | | | | | | | | | |\n", row.name, row.flags);
+    }
+    let counts = ["parameters", "bits", "bytes", "spikes_per_sample", "effective_macs", "effective_acs", "dense"];
+    let counts = counts.map(|key| format!("{:.0}", ended.score(|run| number(&run.last, key)).mean));
+    format!(
+        "| {} (`{}`{seeds}) | {} | {} | {} | {:.0} |\n",
+        row.name,
+        row.flags,
+        ended.last(),
+        ended.best(),
+        counts.join(" | "),
+        ended.score(|run| run.seconds).mean
+    )
+}

@@ -1,0 +1,89 @@
+//! One training: runs it, and reads what it came to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::project::{Result, root};
+
+/// What `spiq evaluate --json` said.
+pub type Figures = BTreeMap<String, Value>;
+
+/// What a run came to.
+pub struct Trained {
+    /// With the parameters of the last epoch.
+    pub last: Figures,
+    /// With those of the best epoch by validation.
+    pub best: Figures,
+    /// How long it trained.
+    pub seconds: f64,
+}
+
+/// One training, and where its results lie.
+pub struct Run {
+    flags: Vec<String>,
+    folder: PathBuf,
+}
+
+/// What a run's folder is called: its flags, so that tables share the runs that they have in common.
+fn folder_of(flags: &[String]) -> String {
+    let kept = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+    flags.join(" ").trim_start_matches('-').chars().map(kept).collect()
+}
+
+/// Which parameters of a run are looked at, by the name that `spiq evaluate` gives them.
+const LOOKED_AT: [&str; 2] = ["last", "best"];
+
+impl Run {
+    /// The run with these flags of `spiq train`.
+    pub fn of(flags: Vec<String>) -> Run {
+        let folder = root().join("target/accuracy").join(folder_of(&flags));
+        Run { flags, folder }
+    }
+
+    /// Trains on this core, with a tenth of the training samples to choose the best epoch, and evaluates the last epoch and the best.
+    pub fn train(&self, core: usize) -> Result<()> {
+        if LOOKED_AT.iter().all(|which| self.file(which).exists()) {
+            return Ok(());
+        }
+        println!("spiq train {} --out {}", self.flags.join(" "), self.folder.display());
+        let out = self.folder.display().to_string();
+        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        spiq(core, &[&["train", "--validation", "0.1", "--out", &out], &flags[..]].concat())?;
+        for which in LOOKED_AT {
+            let told = spiq(core, &["evaluate", &out, "--params", which, "--json"])?;
+            let file = self.file(which);
+            std::fs::write(&file, told).map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    fn file(&self, which: &str) -> PathBuf {
+        self.folder.join(format!("evaluated-{which}.json"))
+    }
+
+    /// What it came to, if it has ended.
+    pub fn result(&self) -> Option<Trained> {
+        let [last, best] = LOOKED_AT.map(|which| read(&self.file(which)));
+        let seconds = read(&self.folder.join("summary.json"))?.get("seconds")?.as_f64()?;
+        Some(Trained { last: last?, best: best?, seconds })
+    }
+}
+
+fn read(path: &Path) -> Option<Figures> {
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
+
+/// Runs the command on a core, and gives what it printed.
+fn spiq(core: usize, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &core.to_string()]).arg(root().join("target/release/spiq"));
+    let output = command.args(arguments).current_dir(root()).output();
+    let output = output.map_err(|error| format!("spiq: {error}"))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(format!("spiq {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr))),
+    }
+}
