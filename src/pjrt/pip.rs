@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::abi::platform::Platform;
 use super::folders::variable;
 use super::packages::{Package, Wheel};
-use super::python;
+use super::python::{self, Running};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Fetches the wheel of a package into a new folder under `work` and returns its path. `index` is the address of a package index in place
@@ -78,32 +78,19 @@ fn run(
     command.arg("--requirement").arg(list).arg("--dest").arg(folder);
     // pip's temporary files lie in `folder`, too, so its size tells how far the download is.
     command.env("TMPDIR", folder).env("PIP_REQUIRE_VIRTUALENV", "0");
-    let child = command.stdout(Stdio::null()).stderr(log_file).spawn();
-    let child = child.map_err(|e| {
+    command.stdout(Stdio::null()).stderr(log_file);
+    let mut running = Running::start(command).map_err(|e| {
         let how = "a wheel that lies on this machine can be named: `spiq plugin install NAME --from FILE`; or name a plugin file in \
                    SPIQ_PJRT_PLUGIN";
         Error::new(ErrorKind::Plugin, format!("python3 is needed to fetch a plugin ({how})")).because(e)
     })?;
-    let mut child = Running(child);
     loop {
-        match child.0.try_wait() {
+        match running.ended() {
             Ok(Some(status)) => return Ok(status),
             Ok(None) => report(size_of_files(folder)),
             Err(e) => return Err(Error::new(ErrorKind::Plugin, "cannot wait for pip").because(e)),
         }
         std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// Ended with what it is a part of, a panic of `report` included.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if !matches!(self.0.try_wait(), Ok(Some(_))) {
-            drop(self.0.kill());
-            drop(self.0.wait());
-        }
     }
 }
 

@@ -41,12 +41,15 @@ impl Plugin {
     /// when it is installed where others may write.
     pub fn open(path: &Path) -> Result<Plugin> {
         elf::check(path)?;
+        let given = path;
         let path = path.canonicalize().map_err(|e| Error::file(path, "read", e))?;
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plugin) = opened.get(&path) {
             return Ok(*plugin);
         }
-        if let (Some((platform, bundle)), Some(folder)) = (packages::installed_as(&path), path.parent()) {
+        // The cache folder, or one in it, may be a link.
+        let pinned = packages::installed_as(given).or_else(|| packages::installed_as(&path));
+        if let (Some((platform, bundle)), Some(folder)) = (pinned, path.parent()) {
             verify::check(platform, bundle, folder)?;
         }
         let api = load(&path)?;

@@ -1,7 +1,8 @@
 //! Runs the user's own `python3` such that nothing of the current folder runs with it, and nothing of it goes on after this process.
 
+use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// pip of the user's `python3`, run in `folder`, which must be empty of Python's files: what lies in the folder that it runs in, a
 /// `pip.py` for example, Python may take for its own. `flag` is `-I` (nothing from outside of the Python installation: no
@@ -9,7 +10,6 @@ use std::process::{Command, Stdio};
 pub fn pip(flag: &str, folder: &Path) -> Command {
     let mut command = Command::new("python3");
     command.args([flag, "-m", "pip"]).current_dir(folder).stdin(Stdio::null());
-    end_with_this_process(&mut command);
     command
 }
 
@@ -33,31 +33,63 @@ pub fn printed_by(line: &str) -> String {
     run.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
-/// A command that is killed when this process ends, however that happens. Linux alone can do that.
-fn end_with_this_process(command: &mut Command) {
-    #[cfg(target_os = "linux")]
-    {
-        use std::ffi::{c_int, c_ulong};
-        use std::os::unix::process::CommandExt;
+/// A process and those that it starts: `python3` may be a script that starts another one. They end with this process, however it
+/// ends, or when this is dropped.
+pub struct Running {
+    child: Child,
+    /// Waits for the end of this process, since one that is killed can do nothing more. There is none where there is no `/bin/sh`.
+    guard: Option<Child>,
+}
 
-        /// `PR_SET_PDEATHSIG` of `sys/prctl.h`.
-        const SIGNAL_OF_PARENTS_END: c_int = 1;
-        const KILL: c_ulong = 9;
-        unsafe extern "C" {
-            fn prctl(option: c_int, ...) -> c_int;
-            safe fn getppid() -> u32;
-        }
-        let this = std::process::id();
-        let ask = move || {
-            // SAFETY: the option takes one number.
-            unsafe { prctl(SIGNAL_OF_PARENTS_END, KILL) };
-            // Where this process ended before the call, no signal comes.
-            match getppid() == this {
-                true => Ok(()),
-                false => Err(std::io::ErrorKind::Interrupted.into()),
-            }
+/// Reads the number of a group of processes, waits until nobody can write to its input, and ends the group.
+const GUARD: &str = "read group && while read more; do :; done; kill -s KILL -- \"-$group\" 2>/dev/null";
+
+impl Running {
+    /// Starts a command.
+    pub fn start(mut command: Command) -> io::Result<Running> {
+        let group = |command: &mut Command| {
+            #[cfg(unix)]
+            std::os::unix::process::CommandExt::process_group(command, 0);
         };
-        // SAFETY: between fork and exec, two system calls and nothing that allocates.
-        unsafe { command.pre_exec(ask) };
+        let mut guard = Command::new("/bin/sh");
+        guard.args(["-c", GUARD]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // In groups of their own: Ctrl-C is for this process, whose end is theirs.
+        group(&mut guard);
+        group(&mut command);
+        let mut guard = if cfg!(unix) { guard.spawn().ok() } else { None };
+        let child = command.spawn();
+        if let (Some(input), Ok(child)) = (guard.as_mut().and_then(|guard| guard.stdin.as_mut()), &child) {
+            drop(writeln!(input, "{}", child.id()).and_then(|()| input.flush()));
+        }
+        match child {
+            Ok(child) => Ok(Running { child, guard }),
+            Err(error) => {
+                guard.into_iter().for_each(|mut guard| drop(guard.kill().and_then(|()| guard.wait())));
+                Err(error)
+            }
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+        if let Some(mut guard) = self.guard.take() {
+            // A group that has ended has given its number back.
+            if ended {
+                drop(guard.kill());
+            }
+            drop(guard.stdin.take());
+            drop(guard.wait());
+        }
+        if !ended {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
     }
 }

@@ -8,10 +8,16 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::skipped::skipped;
+
 /// Files of this machine and architecture: what the pinned packages say.
 const WHEEL_BYTES: u64 = if cfg!(target_arch = "x86_64") { 63_461_052 } else { 49_514_947 };
 const LIBRARY_BYTES: u64 = if cfg!(target_arch = "x86_64") { 259_284_552 } else { 200_328_224 };
 const INSTALL: &str = "plugin install cpu";
+const MODEL: &str = r#"
+name = "m"
+layers = [{ type = "Linear", in_features = 4, out_features = 2 }, { type = "LI", layer_shape = 2 }]
+"#;
 
 /// A folder to be in, with a `python3` in `bin`, and an empty cache.
 struct Place(TempDir);
@@ -156,7 +162,8 @@ fn what_pip_leaves_is_not_believed() {
 
 #[test]
 fn pip_ends_with_the_command_that_is_killed() {
-    let place = Place::new("echo $$ > \"$PLACE/pid.new\"; mv \"$PLACE/pid.new\" \"$PLACE/pid\"; exec sleep 600");
+    // The `python3` of some machines is a script that starts another one.
+    let place = Place::new("sleep 600 & echo $! > \"$PLACE/pid.new\"; mv \"$PLACE/pid.new\" \"$PLACE/pid\"; wait");
     let mut killed = place.command(INSTALL).stderr(Stdio::null()).spawn().expect("the command starts");
     soon("pip runs", || place.path("pid").exists());
     let pid = std::fs::read_to_string(place.path("pid")).expect("a number").trim().to_owned();
@@ -233,6 +240,11 @@ fn a_changed_library_is_not_opened() {
     let said = place.refused("train --out out");
     assert!(said.contains("the sha256 of") && said.contains("`spiq plugin install cpu` replaces it"), "{said}");
     assert!(!folder.join(".verified").exists() && !place.path("out").exists());
+    // So it is where the folder of plugins is a link.
+    let elsewhere = place.path("elsewhere");
+    std::fs::rename(place.cache().join("plugins"), &elsewhere).expect("another place");
+    std::os::unix::fs::symlink(&elsewhere, place.cache().join("plugins")).expect("a link");
+    assert!(place.refused("train --out out").contains("the sha256 of"));
     // Named by a variable it is no other file.
     let named =
         place.command("train --out out").env("SPIQ_PJRT_PLUGIN", &installed).output().expect("the command starts");
@@ -251,9 +263,85 @@ fn a_plugin_of_an_environment_is_named_once() {
         command.env("SPIQ_PJRT_PLUGIN", found);
         command
     };
-    std::fs::write(place.path("model.toml"), "name = \"m\"\n[[layers]]\ntype = \"Linear\"\nin_features = 4\nout_features = 2\n[[layers]]\ntype = \"LI\"\nlayer_shape = 2\n").expect("a file");
+    std::fs::write(place.path("model.toml"), MODEL).expect("a file");
     let output = command().output().expect("the command starts");
     let said = String::from_utf8_lossy(&output.stderr);
     let line = format!("plugin for cpu: {} (named by SPIQ_PJRT_PLUGIN)", found.display());
     assert_eq!(said.lines().filter(|one| *one == line).count(), 1, "{said}");
+}
+
+/// Files of strangers that need never end, or are as long as they like.
+#[test]
+fn what_need_not_end_is_not_read() {
+    let place = Place::new("exit 1");
+    let made = Command::new("mkfifo").arg(place.path("pipe")).status().expect("mkfifo");
+    assert!(made.success());
+    // As sparse files they take no room on the disk.
+    File::create(place.path("long.toml")).and_then(|file| file.set_len(1 << 40)).expect("a file");
+    File::create(place.path("long.safetensors")).and_then(|file| file.set_len(1 << 40)).expect("a file");
+    std::fs::write(place.path("m.toml"), MODEL).expect("a file");
+    for path in ["/dev/zero", "pipe", "."] {
+        for line in [
+            "train --out out --model PATH",
+            "train --out out --rules PATH",
+            "train --out out --data PATH",
+            "train --out out --init PATH",
+            "sweep --out out --space PATH",
+            "data info PATH",
+            "inspect --stage trace --model PATH",
+            "predict --model m.toml --params PATH --data m.toml --output p.safetensors",
+            "plugin install cpu --from PATH",
+        ] {
+            // Folders of recordings are data.
+            if path != "." || !line.contains("data") {
+                let said = place.refused(&line.replace("PATH", path));
+                assert!(
+                    said.contains("is not a regular file") || path == "." && said.contains("folder"),
+                    "{line}: {said}"
+                );
+            }
+        }
+    }
+    for line in [
+        "train --out out --model long.toml",
+        "inspect --stage trace --model long.toml",
+        "sweep --out out --space long.toml",
+    ] {
+        assert!(place.refused(line).contains("more than 64 MiB, too many for a text"), "{line}");
+    }
+    let said = place.refused("train --out out --data long.safetensors");
+    assert!(said.contains("is not a usable safetensors file"), "{said}");
+    assert!(!place.path("out").exists());
+}
+
+/// XLA goes on where it cannot write its program, and leaves an empty file or the half of one.
+#[test]
+fn a_full_disk_for_what_xla_writes_is_said() {
+    let place = Place::new("exit 1");
+    let found = spiq::pjrt::Client::cpu().expect("the processor's plugin").plugin().path();
+    std::fs::write(place.path("model.toml"), MODEL).expect("a file");
+    std::fs::create_dir(place.path("full")).expect("a folder");
+    // A disk of its own, which is gone with the process.
+    let on_a_disk_of = |size: &str| {
+        let script = format!(
+            "mount -t tmpfs -o size={size} none full && exec {} inspect --model model.toml --stage hlo",
+            env!("CARGO_BIN_EXE_spiq")
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", &script]).current_dir(place.0.path());
+        command.env("TMPDIR", place.path("full")).env("SPIQ_PJRT_PLUGIN", found).env("SPIQ_CACHE_DIR", place.cache());
+        command.output().expect("unshare")
+    };
+    let roomy = on_a_disk_of("64m");
+    if !roomy.status.success() {
+        return skipped("no disk can be mounted here");
+    }
+    assert!(String::from_utf8_lossy(&roomy.stdout).starts_with("HloModule"));
+    for (size, expected) in [("64k", "there is no room in"), ("1100k", "did not write its program in full")] {
+        let output = on_a_disk_of(size);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{size}: {said}");
+        let error = said.lines().last().unwrap_or_default();
+        assert!(error.starts_with("error: ") && error.contains(expected) && error.contains("TMPDIR"), "{size}: {said}");
+    }
 }
