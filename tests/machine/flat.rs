@@ -75,8 +75,8 @@ fn different_programs() {
     });
 }
 
-/// Paths of data sets of several formats.
-fn data_sets(folder: &Path) -> [PathBuf; 2] {
+/// Data sets of several formats: how each is read.
+fn data_sets(folder: &Path) -> [(PathBuf, Reading); 2] {
     let [arrays, events] = ["arrays.safetensors", "events.h5"].map(|name| folder.join(name));
     let mut file = ArrayFile::default();
     let inputs = Array::zeros(spiq::TensorType::new(DType::F32, [64, 100, 100]));
@@ -85,7 +85,8 @@ fn data_sets(folder: &Path) -> [PathBuf; 2] {
     file.write(&arrays).expect("a file");
     let made = MadeUp { samples: 20, events: 500, classes: 3, channels: 100, train: 20, first: 0, seed: 1 };
     made.write(&events).expect("a file");
-    [arrays, events]
+    let binning = Binning { bins: Some(20), ..Binning::default() };
+    [(arrays, Reading::default()), (events, Reading { binning, ..Reading::default() })]
 }
 
 #[test]
@@ -97,12 +98,11 @@ fn data_sets_come_and_go() {
 #[ignore = "a part of the test above"]
 fn opened_data_sets() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let paths = data_sets(folder.path());
-    let reading = Reading { binning: Binning { bins: Some(20), ..Binning::default() }, ..Reading::default() };
+    let data_sets = data_sets(folder.path());
     // The first holds 2.5 MB of numbers, the second 160 kB as frames.
     stays_flat("data sets of each of two formats", 20, rounds(200, 1000), 20_000, |_| {
-        for path in &paths {
-            let data = Dataset::read(path, &reading, None, &mut |_, _| {}).expect("a data set");
+        for (path, reading) in &data_sets {
+            let data = Dataset::read(path, reading, None, &mut |_, _| {}).expect("a data set");
             assert!(data.count() > 0);
         }
     });
