@@ -33,7 +33,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Download a plugin into the cache folder, unless it is there
+    /// Download a plugin into the cache folder, unless it is there and its files are the pinned ones
     Install {
         /// Which one
         plugin: Name,

@@ -111,8 +111,8 @@ fn failed(package: &Package, platform: Platform, log: &str) -> Error {
             "ProxyError",
         ]) =>
         {
-            "there is no connection to the package index; name a mirror (`--index URL`) or a wheel that lies on this machine \
-             (`--from FILE`); once there is one, "
+            "there is no connection to the package index; once there is one (or with `--index URL`, a mirror, or with `--from FILE`, a \
+             wheel that lies on this machine), "
                 .to_owned()
         }
         () => {
