@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod device;
+mod faults;
 mod jupyter;
 mod miri;
 mod notebook;
@@ -20,6 +21,7 @@ Chores of the project.
   cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail where one shows an error
   cargo xtask device                      build target/device: what a machine with an accelerator needs to check and measure
   cargo xtask accuracy [SPLIT…]           train the networks of benches/ACCURACY.md (digits, own, changed, unseen) and write it
+  cargo xtask faults [--long]             kill, signal, damage and fill up until something is lost: two minutes, or two hours with --long
   cargo xtask rooms                       print what each folder imports, fail where one imports what ARCHITECTURE.md bars
   cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, where it is installed
   cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
@@ -46,6 +48,8 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["jupyter"] => jupyter::install(),
         ["device"] => device::build(),
         ["accuracy", only @ ..] => accuracy::run(only),
+        ["faults"] => faults::run(false),
+        ["faults", "--long"] => faults::run(true),
         ["rooms"] => rooms::show(),
         ["miri"] => miri::run(),
         ["notebooks", rest @ ..] => {

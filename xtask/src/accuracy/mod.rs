@@ -8,11 +8,10 @@ mod picture;
 mod score;
 mod trained;
 
-use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-use crate::project::{Result, root};
+use crate::project::{Result, build_spiq, root};
 use networks::{SPLITS, Split};
 use trained::Run;
 
@@ -22,7 +21,7 @@ pub fn run(only: &[&str]) -> Result<()> {
         let known: Vec<&str> = SPLITS.iter().map(|split| split.called).collect();
         return Err(format!("unknown split {unknown}; there are {}", known.join(", ")));
     }
-    build()?;
+    build_spiq()?;
     let wanted = |split: &&Split| only.is_empty() || only.contains(&split.called);
     let runs: Vec<Run> = SPLITS.iter().filter(wanted).flat_map(Split::runs).collect();
     train_all(&runs)?;
@@ -55,12 +54,4 @@ fn write(file: &str, text: &str) -> Result<()> {
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     println!("{} written", path.display());
     Ok(())
-}
-
-fn build() -> Result<()> {
-    let status = Command::new("cargo").args(["build", "--release", "--bin", "spiq"]).current_dir(root()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        _ => Err("spiq does not build".to_owned()),
-    }
 }

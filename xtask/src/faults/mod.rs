@@ -1,0 +1,89 @@
+//! `cargo xtask faults`: what a machine does to a run. Kills, signals, a full disk, damaged files, two runs at once, a cache that is
+//! empty; of each, how many were tried and how many lost something.
+
+mod command;
+mod damage;
+mod disk;
+mod kills;
+mod together;
+mod training;
+
+use std::time::Instant;
+
+use crate::project::{Result, build_spiq};
+use command::Scratch;
+use training::Training;
+
+/// How often each fault is tried.
+#[derive(Clone, Copy)]
+struct Counts {
+    kills: usize,
+    signals: usize,
+    checkpoints: usize,
+    caches: usize,
+    disks: usize,
+    pairs: usize,
+    starts: usize,
+}
+
+/// Two minutes on two cores.
+const SHORT: Counts = Counts { kills: 10, signals: 6, checkpoints: 10, caches: 10, disks: 2, pairs: 2, starts: 1 };
+/// The table of the README.
+const LONG: Counts =
+    Counts { kills: 1000, signals: 150, checkpoints: 500, caches: 500, disks: 20, pairs: 30, starts: 10 };
+
+/// What became of the tries of a fault.
+#[derive(Default)]
+struct Outcome {
+    tried: usize,
+    /// What went wrong, a sentence each.
+    lost: Vec<String>,
+    /// Why it was not tried.
+    skipped: Option<String>,
+}
+
+impl Outcome {
+    /// Counts a try.
+    fn add(&mut self, result: Result<()>) {
+        self.tried += 1;
+        self.lost.extend(result.err());
+    }
+
+    fn skipped(why: impl Into<String>) -> Outcome {
+        Outcome { skipped: Some(why.into()), ..Outcome::default() }
+    }
+}
+
+/// Tries every fault and prints the table.
+pub fn run(long: bool) -> Result<()> {
+    build_spiq()?;
+    let counts = if long { LONG } else { SHORT };
+    let scratch = Scratch::new()?;
+    let training = Training::whole(&scratch)?;
+    println!("| fault | tried | lost | seconds |\n|---|---|---|---|");
+    let faults: [(&str, &dyn Fn() -> Outcome); 7] = [
+        ("killed (-9) at a random moment, then `--resume`", &|| kills::killed(&training, counts.kills)),
+        ("TERM, HUP or INT at a random moment, then `--resume`", &|| kills::signalled(&training, counts.signals)),
+        ("a checkpoint with damage, then `--resume`", &|| damage::checkpoints(&training, counts.checkpoints)),
+        ("a cache of compiled programs with damage", &|| damage::caches(&training, counts.caches)),
+        ("a disk that becomes full", &|| disk::full(&training, counts.disks)),
+        ("two runs in one folder", &|| together::two_runs(&training, counts.pairs)),
+        ("ten processes on an empty cache", &|| together::cold_starts(&training, counts.starts)),
+    ];
+    let outcomes = faults.map(|(name, fault)| told(name, fault));
+    let lost: usize = outcomes.iter().map(|outcome| outcome.lost.len()).sum();
+    if lost == 0 { Ok(()) } else { Err(format!("{lost} tries lost something")) }
+}
+
+/// Tries a fault, and prints its row and what was lost.
+fn told(name: &str, fault: &dyn Fn() -> Outcome) -> Outcome {
+    let start = Instant::now();
+    let outcome = fault();
+    let seconds = start.elapsed().as_secs_f64();
+    match &outcome.skipped {
+        Some(why) => println!("| {name} | SKIPPED: {why} | | |"),
+        None => println!("| {name} | {} | {} | {seconds:.0} |", outcome.tried, outcome.lost.len()),
+    }
+    outcome.lost.iter().for_each(|lost| eprintln!("{name}: {lost}"));
+    outcome
+}

@@ -1,0 +1,62 @@
+//! Processes beside each other.
+
+use std::fs;
+use std::process::Child;
+
+use super::Outcome;
+use super::command::{checked, start};
+use super::training::Training;
+use crate::project::Result;
+
+/// Begins two runs in one folder at the same time: one is refused, the other ends as if it were alone.
+pub fn two_runs(training: &Training, count: usize) -> Outcome {
+    let mut outcome = Outcome::default();
+    for _ in 0..count {
+        outcome.add(pair(training));
+    }
+    outcome
+}
+
+fn pair(training: &Training) -> Result<()> {
+    let folder = training.folder("shared");
+    _ = fs::remove_dir_all(&folder);
+    let children = [(); 2].map(|()| start(&mut training.begin(&folder)));
+    let mut refused = 0;
+    for child in children {
+        let output = waited(child?)?;
+        let printed = checked(&output, &[0, 2])?;
+        refused += usize::from(printed.contains("is in use by another run"));
+    }
+    match refused {
+        1 => training.check(&folder),
+        other => Err(format!("{other} of two runs were refused")),
+    }
+}
+
+/// Starts ten runs whose cache of compiled programs is empty: all end alike.
+pub fn cold_starts(training: &Training, count: usize) -> Outcome {
+    let mut outcome = Outcome::default();
+    for _ in 0..count {
+        outcome.add(ten(training));
+    }
+    outcome
+}
+
+fn ten(training: &Training) -> Result<()> {
+    let cache = training.folder("cold");
+    _ = fs::remove_dir_all(&cache);
+    let folders = [0; 10].iter().enumerate().map(|(number, _)| training.folder(&format!("cold-{number}")));
+    let folders: Vec<_> = folders.collect();
+    folders.iter().for_each(|folder| _ = fs::remove_dir_all(folder));
+    let children: Vec<_> = folders.iter().map(|folder| start(&mut training.begin_with(folder, &cache))).collect();
+    let outputs: Vec<_> = children.into_iter().map(|child| waited(child?)).collect();
+    for (folder, output) in folders.iter().zip(outputs) {
+        checked(&output?, &[0])?;
+        training.check(folder)?;
+    }
+    Ok(())
+}
+
+fn waited(child: Child) -> Result<std::process::Output> {
+    child.wait_with_output().map_err(|error| error.to_string())
+}
