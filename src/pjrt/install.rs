@@ -259,7 +259,8 @@ fn remove_leftovers(plugins: &Path) {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use std::io::Write;
 

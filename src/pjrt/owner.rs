@@ -57,7 +57,8 @@ fn is_own(user: u32) -> bool {
     user == 0 || user == geteuid()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
