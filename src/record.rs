@@ -186,7 +186,7 @@ impl Metrics {
         let failed = |cause| Error::file(path, "go on with", cause);
         // A missing file is an empty one.
         OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
-        let bytes = std::fs::read(path).map_err(failed)?;
+        let bytes = spiq_events::read_file(path).map_err(failed)?;
         let end = records(&bytes).take_while(|(_, record)| keep(record)).map(|(end, _)| end).last().unwrap_or(0);
         Metrics::resume_after(path, &bytes[..end])
     }
@@ -196,7 +196,7 @@ impl Metrics {
     /// # Errors
     /// Of kind `File` when it cannot be read and written.
     pub(crate) fn resume_at(path: &Path, place: Place) -> Result<Option<Metrics>> {
-        let bytes = match std::fs::read(path) {
+        let bytes = match spiq_events::read_file(path) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(Error::file(path, "read", cause)),
             read => read.unwrap_or_default(),
         };
@@ -266,7 +266,7 @@ fn create_anew(path: &Path) -> io::Result<File> {
 /// # Errors
 /// Of kind `File` when it cannot be read.
 pub fn read_records(path: &Path) -> Result<Vec<Record>> {
-    let bytes = std::fs::read(path).map_err(|cause| Error::file(path, "read", cause))?;
+    let bytes = spiq_events::read_file(path).map_err(|cause| Error::file(path, "read", cause))?;
     Ok(records(&bytes).map(|(_, record)| record).collect())
 }
 

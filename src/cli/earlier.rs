@@ -14,7 +14,7 @@ pub const LISTS: [&str; 2] = ["runs.jsonl", "sweep.jsonl"];
 
 /// The folders of the runs that the lists in a folder name, as they lie there now.
 pub fn listed(folder: &Path) -> Vec<PathBuf> {
-    let lists = LISTS.iter().filter_map(|name| std::fs::read_to_string(folder.join(name)).ok());
+    let lists = LISTS.iter().filter_map(|name| spiq_events::read_text(&folder.join(name)).ok());
     let named = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(folder.join(Path::new(line["folder"].as_str()?).file_name()?))

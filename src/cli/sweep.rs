@@ -191,7 +191,7 @@ fn space(arguments: &Arguments) -> Result<Vec<(String, Values)>> {
         Ok(())
     };
     if let Some(path) = &arguments.space {
-        let text = std::fs::read_to_string(path).map_err(|cause| Error::file(path, "read", cause))?;
+        let text = spiq_events::read_text(path).map_err(|cause| Error::file(path, "read", cause))?;
         let source = path.display();
         let table: toml::Table = toml::from_str(&text).map_err(|error| {
             let message: &toml::de::Error = &error;

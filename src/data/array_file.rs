@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 use serde_json::Value;
+use spiq_events::open_file;
 use spiq_hlo::{Array, DType, Kind, TensorType};
 
 use super::checksum;
@@ -51,8 +51,19 @@ impl ArrayFile {
 
     /// The same, and whether the file has a checksum.
     pub(crate) fn read_checked(path: &Path) -> Result<(ArrayFile, bool)> {
-        let bytes = read_bytes(path).map_err(|cause| Error::file(path, "read", cause))?;
-        ArrayFile::parse_checked(&bytes, &path.display().to_string())
+        let source = path.display().to_string();
+        let unread = |cause| Error::file(path, "read", cause);
+        let mut file = open_file(path).map_err(unread)?;
+        let size = file.metadata().map_err(unread)?.len();
+        let mut bytes = Vec::new();
+        (&file).take(8).read_to_end(&mut bytes).map_err(unread)?;
+        if let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) {
+            (&file).take(length.min(LONGEST_HEADER)).read_to_end(&mut bytes).map_err(unread)?;
+        }
+        // A file of many gigabytes that is none of arrays is refused before it takes as much memory.
+        check_header(&bytes, size).map_err(|reason| broken(&source, reason))?;
+        file.read_to_end(&mut bytes).map_err(unread)?;
+        ArrayFile::parse_checked(&bytes, &source)
     }
 
     /// Reads a file's contents. `source` names them in messages.
@@ -64,8 +75,8 @@ impl ArrayFile {
     }
 
     fn parse_checked(bytes: &[u8], source: &str) -> Result<(ArrayFile, bool)> {
-        let broken = |reason: String| Error::input(format!("{source} is not a usable safetensors file: {reason}"));
-        check_offsets(bytes).map_err(broken)?;
+        let broken = |reason: String| broken(source, reason);
+        check_header(bytes, bytes.len() as u64).map_err(broken)?;
         let is_checked = checksum::check(bytes).map_err(|reason| Error::input(format!("{source} {reason}")))?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(e.to_string()))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| broken(e.to_string()))?;
@@ -149,29 +160,29 @@ fn dtype_key(name: &str) -> String {
     format!("dtype:{name}")
 }
 
-fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    // A device or a pipe need never end, and opening one need not either.
-    if !path.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
-    }
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
+fn broken(source: &str, reason: String) -> Error {
+    Error::input(format!("{source} is not a usable safetensors file: {reason}"))
 }
 
-/// The crate adds up the offsets of the header unchecked, so those that lie outside of the file are found before.
-fn check_offsets(bytes: &[u8]) -> std::result::Result<(), String> {
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+/// The longest header that the crate takes.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// The crate adds up the offsets of the header unchecked, so those that lie outside of the file are found before. `start` holds the header
+/// of a file of `size` bytes, if it has one.
+fn check_header(start: &[u8], size: u64) -> std::result::Result<(), String> {
+    let Some((length, rest)) = start.split_first_chunk::<8>() else {
         return Err("it has fewer than the 8 bytes of a header's length".into());
     };
-    let length = u64::from_le_bytes(*length);
-    let Some(header) = usize::try_from(length).ok().and_then(|n| rest.get(..n)) else {
-        return Err(format!("its header should have {length} bytes, but {} follow", rest.len()));
+    let (length, follow) = (u64::from_le_bytes(*length), size.saturating_sub(8));
+    let Some(header) = usize::try_from(length).ok().and_then(|n| rest.get(..n)).filter(|_| length <= follow) else {
+        return Err(match length > follow {
+            true => format!("its header should have {length} bytes, but {follow} follow"),
+            false => format!("its header should have {length} bytes, and {LONGEST_HEADER} is the most"),
+        });
     };
-    let data = rest.len() - header.len();
+    let data = follow - length;
     let header: BTreeMap<String, Value> = serde_json::from_slice(header).map_err(|e| format!("its header: {e}"))?;
-    let fits = |end: &Value| end.as_u64().is_some_and(|end| end <= data as u64);
+    let fits = |end: &Value| end.as_u64().is_some_and(|end| end <= data);
     for (name, entry) in header.iter().filter(|(name, _)| *name != METADATA) {
         if !entry["data_offsets"].as_array().is_some_and(|ends| ends.iter().all(fits)) {
             return Err(format!("tensor `{name}` does not lie within the {data} bytes of data (is the file cut off?)"));

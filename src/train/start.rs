@@ -224,10 +224,14 @@ pub fn check_options(options: &Options<dyn Model>) -> Result<()> {
 /// How a run ended that these options begin, if the folder of the options has its end.
 ///
 /// # Errors
-/// Of kind `Input`: the run there is another one, or its files are damaged.
+/// Of kind `Input`: the run there is another one, or its files are damaged; of kind `File`: they cannot be read.
 pub fn finished(client: &Client, options: &Options<dyn Model>) -> Result<Option<Summary>> {
     let path = options.out.join(SUMMARY);
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    let text = match spiq_events::read_text(&path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(Error::file(&path, "read", cause)),
+    };
     check(options)?;
     let prepared = Prepared::of(options)?;
     let now = provenance(options, client, prepared.total);

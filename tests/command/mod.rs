@@ -19,5 +19,7 @@ mod settings;
 mod several;
 mod speech;
 mod stopped;
+#[cfg(target_os = "linux")]
+mod supply;
 mod train;
 mod training;
