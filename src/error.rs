@@ -21,7 +21,7 @@ pub enum ErrorKind {
     Pjrt(i32),
     /// Training met a number that is infinite or NaN.
     NotFinite,
-    /// Ctrl-C: the work was saved and stopped.
+    /// Ctrl-C or another signal: the work was saved and stopped.
     Interrupted,
 }
 

@@ -3,8 +3,9 @@
 mod tensorboard;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,29 @@ pub struct Metrics {
     file: File,
     path: PathBuf,
     tensorboard: Option<TensorBoard>,
+    place: Place,
+    /// The checksum of all before it.
+    sum: crc32fast::Hasher,
+}
+
+/// How far a file of records is written, and what stands there: so that it is known again. As text `BYTES crc32:SUM`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    bytes: u64,
+    sum: u32,
+}
+
+impl Place {
+    pub(crate) fn parse(text: &str) -> Option<Place> {
+        let (bytes, sum) = text.split_once(" crc32:")?;
+        Some(Place { bytes: bytes.parse().ok()?, sum: u32::from_str_radix(sum, 16).ok()? })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} crc32:{:08x}", self.bytes, self.sum)
+    }
 }
 
 impl Metrics {
@@ -139,8 +163,8 @@ impl Metrics {
     /// # Errors
     /// Of kind `File` when it cannot be written.
     pub fn create(path: &Path) -> Result<Metrics> {
-        let file = File::create(path).map_err(|cause| Error::file(path, "write", cause))?;
-        Ok(Metrics { file, path: path.to_owned(), tensorboard: None })
+        let file = create_anew(path).map_err(|cause| Error::file(path, "write", cause))?;
+        Ok(Metrics::after(&[], file, path))
     }
 
     /// The same, which writes for TensorBoard, too: what was recorded before, then each record.
@@ -160,12 +184,54 @@ impl Metrics {
     /// Of kind `File` when it cannot be read and written.
     pub fn resume(path: &Path, keep: impl Fn(&Record) -> bool) -> Result<Metrics> {
         let failed = |cause| Error::file(path, "go on with", cause);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let mut file = open.map_err(failed)?;
-        let bytes = std::fs::read(path).map_err(failed)?;
-        let kept = records(&bytes).take_while(|(_, record)| keep(record)).map(|(end, _)| end).last().unwrap_or(0);
-        file.set_len(kept as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
-        Ok(Metrics { file, path: path.to_owned(), tensorboard: None })
+        // A missing file is an empty one.
+        OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+        let bytes = spiq_events::read_file(path).map_err(failed)?;
+        let end = records(&bytes).take_while(|(_, record)| keep(record)).map(|(end, _)| end).last().unwrap_or(0);
+        Metrics::resume_after(path, &bytes[..end])
+    }
+
+    /// Goes on with a file at a place that it was once written to; what comes after it goes. `None` where that does not stand there.
+    ///
+    /// # Errors
+    /// Of kind `File` when it cannot be read and written.
+    pub(crate) fn resume_at(path: &Path, place: Place) -> Result<Option<Metrics>> {
+        let bytes = match spiq_events::read_file(path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(Error::file(path, "read", cause)),
+            read => read.unwrap_or_default(),
+        };
+        let before = usize::try_from(place.bytes).ok().and_then(|end| bytes.get(..end));
+        let same = before.filter(|before| crc32fast::hash(before) == place.sum);
+        same.map(|before| Metrics::resume_after(path, before)).transpose()
+    }
+
+    /// Goes on with a file that begins with these bytes, and ends with them from now on.
+    fn resume_after(path: &Path, bytes: &[u8]) -> Result<Metrics> {
+        let cut = || {
+            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            file.set_len(bytes.len() as u64)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        let file = cut().map_err(|cause| Error::file(path, "go on with", cause))?;
+        Ok(Metrics::after(bytes, file, path))
+    }
+
+    fn after(bytes: &[u8], file: File, path: &Path) -> Metrics {
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(bytes);
+        let place = Place { bytes: bytes.len() as u64, sum: sum.clone().finalize() };
+        Metrics { file, path: path.to_owned(), tensorboard: None, place, sum }
+    }
+
+    /// How far the file is written.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The file once more, so that another thread can wait until it is on the disk.
+    pub(crate) fn handle(&self) -> Option<File> {
+        self.file.try_clone().ok()
     }
 
     /// Appends one record.
@@ -179,8 +245,20 @@ impl Metrics {
         let mut line = serde_json::to_vec(&record).expect("numbers");
         line.push(b'\n');
         // One call for the whole line, so that a reader sees all of it or nothing.
-        self.file.write_all(&line).map_err(|cause| Error::file(&self.path, "write", cause))
+        self.file.write_all(&line).map_err(|cause| Error::file(&self.path, "write", cause))?;
+        self.sum.update(&line);
+        self.place = Place { bytes: self.place.bytes + line.len() as u64, sum: self.sum.clone().finalize() };
+        Ok(())
     }
+}
+
+/// Opens a new file, in place of any older one, and of a link itself: what that leads to stays as it is.
+fn create_anew(path: &Path) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+        _ => {}
+    }
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
 }
 
 /// All records of a file up to the first line that is none.
@@ -188,7 +266,7 @@ impl Metrics {
 /// # Errors
 /// Of kind `File` when it cannot be read.
 pub fn read_records(path: &Path) -> Result<Vec<Record>> {
-    let bytes = std::fs::read(path).map_err(|cause| Error::file(path, "read", cause))?;
+    let bytes = spiq_events::read_file(path).map_err(|cause| Error::file(path, "read", cause))?;
     Ok(records(&bytes).map(|(_, record)| record).collect())
 }
 

@@ -15,6 +15,7 @@ mod events;
 mod fetch;
 mod nearest;
 mod readers;
+mod regular_file;
 pub mod sound;
 mod survey;
 mod time;
@@ -30,6 +31,10 @@ pub use events::{Events, Sensor};
 pub use fetch::{Progress, Step, fetch};
 pub use nearest::nearest;
 pub use readers::{Archive, KNOWN, Known, SPEECH, open};
+pub use regular_file::{LONGEST_TEXT, open_file, read_file, read_text};
 pub use survey::{Spread, Survey, Surveyed, survey};
 pub use transforms::{Pipeline, Transform};
-pub use writers::{MadeUp, Names, Spikes, check_place, result_builder, write_spikes};
+pub use writers::{
+    MadeUp, Names, Spikes, check_place, file_beside, put_in_place, remove_leftovers, result_builder, sync_folder,
+    write_spikes,
+};

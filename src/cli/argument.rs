@@ -52,6 +52,13 @@ pub fn validation(text: &str) -> Result<Validation, String> {
     named.ok_or_else(|| "it must be a share above 0 and below 1, a number of samples, `own` or `none`".to_owned())
 }
 
+/// A duration in seconds, which may be none.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 1e9;
+    let fits = text.parse().ok().filter(|number: &f64| (0.0..=MOST).contains(number));
+    fits.ok_or_else(|| "it must be a number of seconds from 0 to 1e9".to_owned())
+}
+
 /// A positive number, which f32 holds.
 pub fn positive(text: &str) -> Result<f64, String> {
     let fits = text.parse().ok().filter(|number: &f64| in_f32(*number) && *number > 0.0);

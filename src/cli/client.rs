@@ -1,19 +1,22 @@
-//! Opens a device for a command, showing the installation of its plugin. Knows nothing of what runs there.
+//! Opens a device for a command: names a plugin that spiq did not install, shows the installation of one. Knows nothing of what runs there.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use spiq::Result;
-use spiq::pjrt::{Client, ClientOptions, Watch};
+use spiq::pjrt::{self, Client, ClientOptions, Platform, Source, Watch};
 
 use super::choice::Device;
 use super::progress::{Installation, compiling};
+use super::screen;
 
 /// A client of a device. Only the CPU's plugin is installed without being asked for.
 ///
 /// # Errors
 /// As [`Client::open_with`].
 pub fn open(device: Device) -> Result<Client> {
+    name_plugin(device.into())?;
     let mut installation = Installation::default();
     let client =
         Client::open_with(device.into(), &ClientOptions::default(), &mut |progress| installation.update(progress))?;
@@ -27,4 +30,30 @@ pub fn open(device: Device) -> Result<Client> {
 pub fn open_until(device: Device, stop: &Arc<AtomicBool>) -> Result<Client> {
     let client = open(device)?;
     Ok(client.watched(Watch { stop: Some(stop.clone()), ..client.watch().clone() }))
+}
+
+/// Says which file will be the plugin of a platform, where it is one of an environment and not what spiq installed; and whose the cache
+/// folder is, where it is not the user's. Says each once.
+///
+/// # Errors
+/// Where others may write to the cache folder; for a file that is no plugin at all.
+pub fn name_plugin(platform: Platform) -> Result<()> {
+    pjrt::check_cache()?.into_iter().for_each(|warning| once(format!("warning: {warning}")));
+    let Some(found) = pjrt::find(platform).filter(|found| found.source != Source::Cache) else { return Ok(()) };
+    found.check()?;
+    let from = match found.source {
+        Source::Environment(variable) => format!("named by {variable}"),
+        _ => "a Python package".to_owned(),
+    };
+    once(format!("plugin for {platform}: {} ({from})", found.path.display()));
+    Ok(())
+}
+
+fn once(line: String) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if !said.contains(&line) {
+        screen::note(&line);
+        said.insert(line);
+    }
 }

@@ -1,7 +1,6 @@
 //! `spiq doctor`: what this machine has for running programs, what is missing, and what to do. Changes nothing.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use clap::Args;
 use serde::Serialize;
@@ -175,15 +174,12 @@ fn advice(plugins: &[Plugin]) -> Vec<String> {
             advice.push(format!("the {platform} plugin that is used does not work (see its error): {hint}"));
         }
     }
-    if !advice.is_empty() && !has_pip() {
+    if !advice.is_empty() && !pjrt::has_pip() {
         advice.push("python3 with pip is missing: plugins are fetched with it (`python3 -m ensurepip`)".to_owned());
     }
+    match pjrt::check_cache() {
+        Ok(warning) => advice.extend(warning),
+        Err(error) => advice.push(error.to_string()),
+    }
     advice
-}
-
-fn has_pip() -> bool {
-    let quiet = |command: &mut Command| {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
-    };
-    quiet(Command::new("python3").args(["-m", "pip", "--version"]))
 }

@@ -1,9 +1,11 @@
 //! What earlier commands left in a folder that is to hold new results. Knows nothing of what is trained.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use spiq::train::RUN_FILES;
+use spiq::train::{LOCK, RUN_FILES, has_checkpoint};
 use spiq::{Error, Result};
+use spiq_events::remove_leftovers;
 
 use super::train::Arguments;
 
@@ -12,7 +14,7 @@ pub const LISTS: [&str; 2] = ["runs.jsonl", "sweep.jsonl"];
 
 /// The folders of the runs that the lists in a folder name, as they lie there now.
 pub fn listed(folder: &Path) -> Vec<PathBuf> {
-    let lists = LISTS.iter().filter_map(|name| std::fs::read_to_string(folder.join(name)).ok());
+    let lists = LISTS.iter().filter_map(|name| spiq_events::read_text(&folder.join(name)).ok());
     let named = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(folder.join(Path::new(line["folder"].as_str()?).file_name()?))
@@ -22,7 +24,7 @@ pub fn listed(folder: &Path) -> Vec<PathBuf> {
 
 /// Whether a folder holds a run.
 fn is_run(folder: &Path) -> bool {
-    ["metrics.jsonl", "checkpoint.safetensors"].iter().any(|name| folder.join(name).is_file())
+    folder.join("metrics.jsonl").is_file() || has_checkpoint(folder)
 }
 
 /// What has to go before several runs leave their results in `out`, each in one of `folders`: results of earlier commands, which would
@@ -44,6 +46,8 @@ pub fn stale(out: &Path, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
         if !ours || folders.contains(&folder) || !is_run(&folder) {
             continue;
         }
+        // What a killed run left half-written is nobody's.
+        remove_leftovers(&folder);
         if !listed.contains(&folder) || !holds_only_a_run(&folder) {
             return Err(Error::input(format!(
                 "{} is there from earlier, and would be taken for a run of this command; move it elsewhere, or give another --out",
@@ -57,7 +61,8 @@ pub fn stale(out: &Path, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 fn holds_only_a_run(folder: &Path) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.into_iter().all(|entry| RUN_FILES.iter().any(|name| entry.file_name() == *name) && entry.path().is_file())
+    let is_own = |name: &OsStr| RUN_FILES.iter().chain([&LOCK]).any(|own| name == *own);
+    entries.into_iter().all(|entry| is_own(&entry.file_name()) && entry.path().is_file())
 }
 
 /// Takes away what is [stale].

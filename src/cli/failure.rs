@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind as Usage;
 use spiq::{Error, ErrorKind};
 
-use super::screen;
+use super::{screen, signals};
 
 /// Shows an error of the work and gives the exit code.
 pub fn of_run(error: &Error) -> ExitCode {
@@ -22,7 +22,7 @@ fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Input | ErrorKind::File | ErrorKind::Graph | ErrorKind::Plugin => 2,
         ErrorKind::Pjrt(_) | ErrorKind::NotFinite => 1,
-        ErrorKind::Interrupted => 130,
+        ErrorKind::Interrupted => signals::exit_code(),
     }
 }
 

@@ -126,7 +126,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => Source::Network { network: &network, x: &x, pass: Pass::from(Mode::from(arguments.mode)), gradient },
     };
     screen::print(&match (&arguments.target, stage) {
-        (Some(target), _) => native::report_program(&Target::parse(target)?, &program, &source.whole()?)?.to_string(),
+        (Some(target), _) => {
+            let target = Target::parse(target)?;
+            client::name_plugin(target.platform())?;
+            native::report_program(&target, &program, &source.whole()?)?.to_string()
+        }
         (None, stage) => text(arguments, source, &program, stage.unwrap_or(Stage::Stablehlo))?,
     })
 }

@@ -27,6 +27,7 @@ mod reproduce;
 mod screen;
 mod several;
 mod shell;
+mod signals;
 mod step;
 mod sweep;
 mod train;
@@ -42,7 +43,7 @@ Examples:
   spiq doctor                        see what this machine has, and what is missing
   spiq inspect --model model.toml --rules rules.toml --stage quantize --report
 
-Exit codes: 0 done · 1 the plugin reported an error, or training met a number that is not finite · 2 an input, a file or a plugin is not usable · 130 stopped by Ctrl-C";
+Exit codes: 0 done · 1 the plugin reported an error, or training met a number that is not finite · 2 an input, a file or a plugin is not usable · 130, 143, 129 stopped by Ctrl-C, SIGTERM, SIGHUP";
 
 /// Quantization-aware training of spiking neural networks, compiled by XLA.
 #[derive(Debug, Parser)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use spiq::train::RUN_FILES;
 use spiq::{Error, Result};
+use spiq_events::{remove_leftovers, result_builder};
 
 /// Finds out before the work whether its result can be written: into a folder that is there, in the place of no folder, link or device, and of
 /// none of the files that the command reads, nor within a folder that it reads.
@@ -33,7 +34,9 @@ pub fn check<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> R
             false => refused("it is read; write to another file".to_owned()),
         };
     }
-    tempfile::NamedTempFile::new_in(folder).map(drop).map_err(|error| {
+    // What killed commands left half-written there is nobody's.
+    remove_leftovers(folder);
+    result_builder().tempfile_in(folder).map(drop).map_err(|error| {
         // The name of a file that was only tried means nothing to a reader.
         let cause = std::io::Error::from(error.kind());
         Error::file(output, "write", cause)

@@ -202,7 +202,7 @@ fn side_by_side(class: &str, pictures: impl Iterator<Item = Picture>) -> String 
 }
 
 /// Entries that say how far a run is, or where something lies.
-const NO_SETTINGS: [&str; 3] = [key::step, key::best, key::init];
+const NO_SETTINGS: [&str; 4] = [key::run, key::step, key::best, key::init];
 
 /// What decided the runs' bits, where it is not the same for all.
 fn settings(runs: &[Run]) -> String {

@@ -2,6 +2,7 @@
 //! recipe, in this order.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use spiq::augment::Augmentation;
@@ -53,7 +54,7 @@ impl Plan {
         let chosen = in_full(chosen, &recipe, arguments);
         let missing = begun.as_ref().and_then(|begun| missing(begun, &chosen));
         let device = device(&chosen, begun.as_ref())?;
-        if let Some(Trained { provenance, source }) = &begun {
+        if let Some(Trained { provenance, source }) = begun.as_ref().filter(|_| !arguments.allow_changes) {
             // The only thing that is needed before it could be compared with the rest.
             let device = Provenance { device: chosen.device.clone(), ..Provenance::default() };
             provenance.check_same_run(&device, source)?;
@@ -258,6 +259,8 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         init: arguments.init.clone(),
         tensorboard: arguments.tensorboard,
         resume: arguments.resume,
+        allow_changes: arguments.allow_changes,
+        checkpoint_every: arguments.checkpoint_seconds.map_or(default.checkpoint_every, Duration::from_secs_f64),
         ..default
     })
 }

@@ -1,8 +1,10 @@
 //! `spiq plugin`: installs plugins, lists those that were found. Knows nothing of how they are found.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use spiq::Result;
-use spiq::pjrt::{self, Platform};
+use spiq::pjrt::{self, Platform, Wheels};
 use spiq::table;
 
 use super::progress::Installation;
@@ -11,12 +13,17 @@ use super::screen;
 const EXAMPLES: &str = "\
 Examples:
   spiq plugin list
-  spiq plugin install cuda13        then: spiq train --device cuda";
+  spiq plugin install cuda13        then: spiq train --device cuda
+  spiq plugin install cpu --index https://mirror.example/simple
+
+Without a network: fetch the wheel on another machine (`spiq plugin wheels cpu` prints pip's command for each), copy it, and
+  spiq plugin install cpu --from FILE.whl";
 
 /// Install and list PJRT plugins: the libraries that compile programs and run them
 ///
-/// The CPU's plugin is installed by itself when it is first needed. Packages have pinned versions and checksums and are
-/// fetched by your own pip, so its index, proxy and certificates are used.
+/// The CPU's plugin is installed by itself when it is first needed. Packages are fetched by your own pip, so its index (PIP_INDEX_URL,
+/// too), proxy and certificates are used. Versions and checksums are pinned: spiq checks each package before it unpacks it, and the
+/// plugin before it is opened.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -26,8 +33,19 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Download a plugin into the cache folder, unless it is there
+    /// Download a plugin into the cache folder, unless it is there and its files are the pinned ones
     Install {
+        /// Which one
+        plugin: Name,
+        /// Fetch from this package index, a mirror for example
+        #[arg(long, value_name = "URL", conflicts_with = "from")]
+        index: Option<String>,
+        /// Take this wheel, and use no network; for each package of a plugin once
+        #[arg(long, value_name = "FILE")]
+        from: Vec<PathBuf>,
+    },
+    /// Print the commands that fetch a plugin's wheels on a machine with a network, for --from
+    Wheels {
         /// Which one
         plugin: Name,
     },
@@ -51,22 +69,39 @@ enum Name {
 /// # Errors
 /// Of kind `Plugin` when the package cannot be fetched.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    match arguments.action {
-        Action::Install { plugin } => install(plugin),
+    match &arguments.action {
+        Action::Install { plugin, index, from } => {
+            let wheels = match index {
+                Some(index) => Wheels::Mirror(index.clone()),
+                None if from.is_empty() => Wheels::Index,
+                None => Wheels::Files(from.clone()),
+            };
+            install((*plugin).into(), &wheels)
+        }
+        Action::Wheels { plugin } => commands((*plugin).into()),
         Action::List => list(),
     }
 }
 
-fn install(plugin: Name) -> Result<()> {
-    let platform = match plugin {
-        Name::Cpu => Platform::Cpu,
-        Name::Cuda13 => Platform::Cuda,
-        Name::Tpu => Platform::Tpu,
-    };
+impl From<Name> for Platform {
+    fn from(name: Name) -> Platform {
+        match name {
+            Name::Cpu => Platform::Cpu,
+            Name::Cuda13 => Platform::Cuda,
+            Name::Tpu => Platform::Tpu,
+        }
+    }
+}
+
+fn install(platform: Platform, wheels: &Wheels) -> Result<()> {
     let mut installation = Installation::default();
-    let path = pjrt::install(platform, &mut |progress| installation.update(progress))?;
+    let path = pjrt::install_from(platform, wheels, &mut |progress| installation.update(progress))?;
     drop(installation);
     screen::print(&format!("the {platform} plugin is installed: {}\n", path.display()))
+}
+
+fn commands(platform: Platform) -> Result<()> {
+    screen::print(&pjrt::wheel_commands(platform)?.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
 fn list() -> Result<()> {

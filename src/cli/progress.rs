@@ -24,15 +24,24 @@ impl Installation {
         let shown = self.shown.as_ref().map(|(package, step, _)| (*package, *step));
         if shown != Some(now) {
             self.end();
-            let bar = bar(progress.total, "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}");
+            let template = match progress.step {
+                pjrt::Step::Wait => "{msg} {elapsed}",
+                _ => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
+            };
+            let bar = bar(progress.total, template);
             bar.set_message(message(&progress));
-            if bar.is_hidden() && progress.step == pjrt::Step::Download {
-                screen::note(&format!("{} ({})", message(&progress), screen::bytes(progress.total)));
+            match progress.step {
+                pjrt::Step::Download if bar.is_hidden() => {
+                    screen::note(&format!("{} ({})", message(&progress), screen::bytes(progress.total)));
+                }
+                pjrt::Step::Wait if bar.is_hidden() => screen::note(&message(&progress)),
+                _ => {}
             }
             self.shown = Some((progress.package, progress.step, bar));
         }
         if let Some((_, _, bar)) = &self.shown {
             bar.set_position(progress.done);
+            bar.tick();
         }
     }
 
@@ -51,7 +60,9 @@ impl Drop for Installation {
 
 fn message(progress: &pjrt::Progress) -> String {
     let doing = match progress.step {
+        pjrt::Step::Wait => return "waiting for another process that installs a plugin".to_owned(),
         pjrt::Step::Download => "downloading",
+        pjrt::Step::Copy => "copying",
         pjrt::Step::Unpack => "unpacking",
     };
     format!("{doing} {} {}", progress.package, progress.version)
@@ -139,6 +150,7 @@ impl Training {
     /// Shows what happened.
     pub fn update(&mut self, event: Event) {
         match event {
+            Event::Note(note) => self.line(&note),
             Event::Compiling => self.line("compiling the training step"),
             Event::Step { done, total, loss } => self.step(done, total, loss),
             // The number of all stands in the table at the end.

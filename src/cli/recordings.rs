@@ -38,7 +38,7 @@ fn transforms(said: &str) -> Result<String> {
     let is_file = !said.contains('(') && Path::new(said).extension().is_some_and(|end| end == "toml");
     let read = match is_file {
         true => Pipeline::from_toml(
-            &std::fs::read_to_string(said).map_err(|cause| Error::file(Path::new(said), "read", cause))?,
+            &spiq_events::read_text(Path::new(said)).map_err(|cause| Error::file(Path::new(said), "read", cause))?,
             said,
         ),
         false => Pipeline::parse(said),

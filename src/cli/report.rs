@@ -101,9 +101,24 @@ impl Run {
             Some(path) => Provenance::read(&Checkpoint::load(path)?.metadata, &path.display().to_string())?,
             None => Provenance::default(),
         };
-        let summary = std::fs::read_to_string(folder.join("summary.json")).ok();
-        let summary = summary.and_then(|text| serde_json::from_str(&text).ok());
+        let summary = summary_in(&folder)?;
         Ok(Run { name, folder, records, provenance, summary, examined })
+    }
+}
+
+/// How a run ended, if it has.
+fn summary_in(folder: &Path) -> Result<Option<Summary>> {
+    let path = folder.join("summary.json");
+    match spiq_events::read_text(&path) {
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|cause| {
+            Error::input(format!(
+                "{} is not a summary of a run; remove it to report the run without it",
+                path.display()
+            ))
+            .because(cause)
+        }),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(Error::file(&path, "read", cause)),
     }
 }
 

@@ -37,7 +37,7 @@ pub fn command(folder: &Path, run: &Provenance) -> Command {
             key::data_file | key::test_file => words.push(format!("{flag} {}", quoted(&text))),
             // What other entries say already, and what is no flag.
             key::order | key::elements | key::init | key::kernels | key::data | key::coding | key::xla_flags => {}
-            key::plugin | key::spiq | key::step | key::best | key::metric => {}
+            key::plugin | key::spiq | key::run | key::step | key::best | key::metric => {}
             // Spike trains keep their own steps.
             key::time_steps if run.bins.is_some() => {}
             _ if flag.starts_with("--") => words.push(format!("{flag} {}", quoted(&text))),

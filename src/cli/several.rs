@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use spiq::data::replace_file;
 use spiq::pjrt::Client;
-use spiq::train::{self, Event, Options, Summary};
+use spiq::train::{self, Event, FolderLock, Options, Summary};
 use spiq::{Error, ErrorKind, Result, table};
 
 use super::plan::Plan;
 use super::progress::Training;
-use super::train::{Arguments, stop_at_ctrl_c};
-use super::{client, earlier, screen, trained};
+use super::train::{Arguments, stop_at_signals};
+use super::{client, earlier, screen, signals, trained};
 
 /// One of several runs.
 pub struct Member {
@@ -42,7 +42,7 @@ pub struct Ended {
 pub struct Done {
     /// Those that have ended, in their order.
     pub ended: Vec<Ended>,
-    /// Whether Ctrl-C stopped the others.
+    /// Whether a signal stopped the others.
     pub interrupted: bool,
     /// Whether the test part is one that no run trained on.
     pub has_test_part: bool,
@@ -60,7 +60,7 @@ impl Done {
     /// How the command ends.
     ///
     /// # Errors
-    /// Of kind `Interrupted` after Ctrl-C; of the kind of the first failure where runs failed.
+    /// Of kind `Interrupted` after a signal; of the kind of the first failure where runs failed.
     pub fn end(self) -> Result<()> {
         let failed = self.ended.iter().filter(|ended| ended.outcome.is_err()).count();
         match self.failed {
@@ -82,12 +82,14 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     let resume = members.iter().any(|member| member.arguments.resume);
     // Whatever is wrong with one of them is said before hours are spent on the others.
     let plans = plans(&members)?;
-    let stop = stop_at_ctrl_c();
+    let stop = stop_at_signals();
     let Some(device) = plans.first().map(|plan| plan.device) else {
         return Err(Error::input("there is nothing to train"));
     };
     let client = client::open_until(device, &stop)?;
-    if resume {
+    // The lists of runs are this command's until its end, and so are the runs.
+    let _lock = FolderLock::take(list_folder(file))?;
+    if resume && !members.iter().any(|member| member.arguments.allow_changes) {
         check_one_experiment(&members, &plans, &client)?;
     }
     if !resume {
@@ -173,8 +175,8 @@ fn plans(members: &[Member]) -> Result<Vec<Plan>> {
 /// What a member is told. One that has begun goes on, one that has not begins.
 fn plan(member: &Member) -> Result<Plan> {
     let mut arguments = member.arguments.clone();
-    let checkpoint = arguments.out.as_ref().map(|out| out.join("checkpoint.safetensors"));
-    arguments.resume &= checkpoint.is_some_and(|checkpoint| checkpoint.exists());
+    arguments.resume &= arguments.out.as_deref().is_some_and(train::has_checkpoint);
+    arguments.allow_changes &= arguments.resume;
     let plan = Plan::new(&arguments)?;
     train::check_options(&plan.options)?;
     Ok(plan)
@@ -182,9 +184,14 @@ fn plan(member: &Member) -> Result<Plan> {
 
 /// Takes away what earlier commands left where these runs leave their results; nothing of it, where anything is refused.
 fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
-    let out = file.parent().unwrap_or(Path::new(""));
+    let out = list_folder(file);
     let folders: Vec<PathBuf> = plans.iter().map(|plan| plan.options.out.clone()).collect();
+    // Nobody's run is taken away while it goes on.
+    let runs = folders.iter().filter(|folder| folder.is_dir());
+    let locks = runs.map(|folder| FolderLock::take(folder)).collect::<Result<Vec<_>>>()?;
     let stale = earlier::stale(out, &folders)?;
+    let others = stale.iter().filter(|path| path.is_dir());
+    let others = others.map(|folder| FolderLock::take(folder)).collect::<Result<Vec<_>>>()?;
     for (member, folder) in members.iter().zip(&folders) {
         earlier::check_folder(folder, &member.arguments)?;
         earlier::check_inputs(&stale, &member.arguments)?;
@@ -197,7 +204,17 @@ fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
             )));
         }
     }
-    earlier::remove(&stale)
+    earlier::remove(&stale)?;
+    drop((locks, others));
+    Ok(())
+}
+
+/// The folder of the list of runs, in which those of the runs are.
+fn list_folder(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Refuses flags with which the runs that have not begun would be another experiment than those that have: only these take from their
@@ -343,9 +360,9 @@ pub fn cells(summary: &Summary, validated: bool) -> Vec<String> {
 /// What a table says of a run that failed.
 pub const FAILED: &str = "failed";
 
-/// The error of a command that Ctrl-C stopped.
+/// The error of a command that a signal stopped.
 fn interrupted() -> Error {
-    let message = "stopped by Ctrl-C and saved; to go on, give the same command with --resume";
+    let message = format!("stopped by {} and saved; to go on, give the same command with --resume", signals::name());
     Error::new(ErrorKind::Interrupted, message)
 }
 

@@ -88,7 +88,8 @@ impl FromArgMatches for Base {
 }
 
 /// Flags that are no settings: where results go, and what makes several runs of one.
-const NO_SETTINGS: [&str; 7] = ["out", "resume", "seeds", "folds", "fold", "device", "help"];
+const NO_SETTINGS: [&str; 9] =
+    ["out", "resume", "allow-changes", "checkpoint-seconds", "seeds", "folds", "fold", "device", "help"];
 
 /// Runs the command.
 ///
@@ -190,7 +191,7 @@ fn space(arguments: &Arguments) -> Result<Vec<(String, Values)>> {
         Ok(())
     };
     if let Some(path) = &arguments.space {
-        let text = std::fs::read_to_string(path).map_err(|cause| Error::file(path, "read", cause))?;
+        let text = spiq_events::read_text(path).map_err(|cause| Error::file(path, "read", cause))?;
         let source = path.display();
         let table: toml::Table = toml::from_str(&text).map_err(|error| {
             let message: &toml::de::Error = &error;

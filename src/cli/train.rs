@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use spiq::augment::{Augment, Augmentation};
@@ -18,7 +18,7 @@ use super::learning::{Arithmetic, Learning};
 use super::plan::{Plan, default_folder};
 use super::recordings::{Recordings, TestSamples};
 use super::several::{self, Member};
-use super::{argument, client, earlier, recipe, screen, shell, trained};
+use super::{argument, client, earlier, recipe, screen, shell, signals, trained};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +28,8 @@ Examples:
   spiq train --recipe speech --test-speaker theo               tested on a voice that is not heard in training
   spiq train --model model.toml --data spikes.safetensors --rules rules.toml --epochs 50
   spiq train --model model.toml --data shd_train.h5 --test-data shd_test.h5 --bins 100 --dt 0.01 --channels 140
-  spiq train --resume --out runs/fp32                          go on after Ctrl-C; all else is in the checkpoint
+  spiq train --resume --out runs/fp32                          go on after Ctrl-C or a kill; all else is in the checkpoint
+  spiq train --resume --allow-changes --learning-rate 1e-4 --out runs/fp32
   spiq train --validation 0.1 --patience 5                     keep the best epoch, and stop when none is better for 5
   spiq train --seeds 5 --out runs/five                         once with each of the seeds 0 to 4: mean and spread
   spiq train --folds 5 --out runs/folds                        cross-validation
@@ -39,8 +40,8 @@ Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u
 `validation` says how many of those after the training samples choose the best epoch.
 
 Left in DIR: params.safetensors (what `spiq predict` reads), best.safetensors (that of the best epoch, with validation), model.toml and rules.toml, checkpoint.safetensors (what
---resume reads), metrics.jsonl, training.svg, summary.json once it has ended. Parameters and checkpoint say how they were trained; a new run takes away
-those of an older one before it begins.";
+--resume reads) and the one before it, metrics.jsonl, training.svg, summary.json once it has ended. Parameters and checkpoint say how they were trained; a
+new run takes away those of an older one before it begins. One run at a time writes in a folder. Ctrl-C, SIGTERM and SIGHUP save the run and end it.";
 
 /// The examples, and the tables that flags name rows of.
 fn after_help() -> String {
@@ -157,6 +158,14 @@ pub struct Arguments {
     /// flag says is taken from there, and a flag that says something else is refused
     #[arg(long)]
     pub(super) resume: bool,
+    /// With --resume: go on although flags, data or model are other than the run was begun with. A line says what is other, and the files of
+    /// the run say it from then on
+    #[arg(long, requires = "resume")]
+    pub(super) allow_changes: bool,
+    /// Steps of so many seconds at most are lost when the run is killed: so often a checkpoint is written beside the training, within
+    /// epochs as well; less often where that would slow it [default: 10]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::seconds)]
+    pub(super) checkpoint_seconds: Option<f64>,
     /// Where it runs; the CPU's plugin is installed at the first use [default: cpu]
     #[arg(long, value_enum)]
     pub(super) device: Option<Device>,
@@ -173,24 +182,25 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Interrupted` after Ctrl-C; those of [`spiq::train::run`].
+/// Of kind `Interrupted` after a signal; those of [`spiq::train::run`].
 pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.are_several() {
         return run_several(arguments);
     }
     let plan = Plan::new(arguments)?;
     earlier::check_folder(&plan.options.out, arguments)?;
-    let stop = stop_at_ctrl_c();
+    let stop = stop_at_signals();
     let client = client::open_until(plan.device, &stop)?;
     let (notes, options) = (plan.notes(&client), plan.options);
     let summary = several::shown_run(&client, &options, &notes, &stop).map_err(|error| match error.kind() {
         ErrorKind::Interrupted => before_a_step(&error, &options),
         _ => error,
     })?;
-    screen::print(&table(&summary, &options))?;
+    let printed = screen::print(&table(&summary, &options));
     match summary.interrupted {
+        // Whether a terminal that was closed can still be written to matters to nobody.
         true => Err(interrupted(&options.out)),
-        false => Ok(()),
+        false => printed,
     }
 }
 
@@ -243,23 +253,19 @@ fn run_several(arguments: &Arguments) -> Result<()> {
     done.end()
 }
 
-/// A flag that Ctrl-C sets. The second one ends the process, in case a device no longer answers.
-pub(super) fn stop_at_ctrl_c() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    let set = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            spiq::pjrt::end_process(130);
-        }
-        screen::note("stopping after this step to save it; Ctrl-C again stops at once");
-    });
-    // Without a handler Ctrl-C ends the process as it always does.
-    drop(set);
-    stop
+/// A flag that Ctrl-C, SIGTERM and SIGHUP set.
+pub(super) fn stop_at_signals() -> Arc<AtomicBool> {
+    signals::stop_flag(|| {
+        let name = signals::name();
+        screen::note(&format!(
+            "{name}: stopping after this step to save it; Ctrl-C {}stops at once",
+            if name == "Ctrl-C" { "again " } else { "" }
+        ));
+    })
 }
 
 fn interrupted(out: &Path) -> Error {
-    let message = format!("stopped by Ctrl-C and saved; to go on: {}", to_go_on(out));
+    let message = format!("stopped by {} and saved; to go on: {}", signals::name(), to_go_on(out));
     Error::new(ErrorKind::Interrupted, message)
 }
 

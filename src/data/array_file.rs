@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -10,8 +9,10 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 use serde_json::Value;
+use spiq_events::open_file;
 use spiq_hlo::{Array, DType, Kind, TensorType};
 
+use super::checksum;
 use super::replace_file::replace_file_with;
 use crate::error::{Error, Result};
 
@@ -45,8 +46,24 @@ impl ArrayFile {
     /// Of kind `File` when it cannot be read; of kind `Input` when it is not whole and consistent safetensors, or holds
     /// an element type that [`DType`] lacks.
     pub fn read(path: &Path) -> Result<ArrayFile> {
-        let bytes = read_bytes(path).map_err(|cause| Error::file(path, "read", cause))?;
-        ArrayFile::parse(&bytes, &path.display().to_string())
+        ArrayFile::read_checked(path).map(|(file, _)| file)
+    }
+
+    /// The same, and whether the file has a checksum.
+    pub(crate) fn read_checked(path: &Path) -> Result<(ArrayFile, bool)> {
+        let source = path.display().to_string();
+        let unread = |cause| Error::file(path, "read", cause);
+        let mut file = open_file(path).map_err(unread)?;
+        let size = file.metadata().map_err(unread)?.len();
+        let mut bytes = Vec::new();
+        (&file).take(8).read_to_end(&mut bytes).map_err(unread)?;
+        if let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) {
+            (&file).take(length.min(LONGEST_HEADER)).read_to_end(&mut bytes).map_err(unread)?;
+        }
+        // A file of many gigabytes that is none of arrays is refused before it takes as much memory.
+        check_header(&bytes, size).map_err(|reason| broken(&source, reason))?;
+        file.read_to_end(&mut bytes).map_err(unread)?;
+        ArrayFile::parse_checked(&bytes, &source)
     }
 
     /// Reads a file's contents. `source` names them in messages.
@@ -54,19 +71,27 @@ impl ArrayFile {
     /// # Errors
     /// As [`ArrayFile::read`].
     pub fn parse(bytes: &[u8], source: &str) -> Result<ArrayFile> {
-        let broken = |reason: String| Error::input(format!("{source} is not a usable safetensors file: {reason}"));
-        check_offsets(bytes).map_err(broken)?;
+        ArrayFile::parse_checked(bytes, source).map(|(file, _)| file)
+    }
+
+    fn parse_checked(bytes: &[u8], source: &str) -> Result<(ArrayFile, bool)> {
+        let broken = |reason: String| broken(source, reason);
+        check_header(bytes, bytes.len() as u64).map_err(broken)?;
+        let is_checked = checksum::check(bytes).map_err(|reason| Error::input(format!("{source} {reason}")))?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(e.to_string()))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| broken(e.to_string()))?;
         let mut metadata: BTreeMap<String, String> =
             header.metadata().clone().unwrap_or_default().into_iter().collect();
+        if is_checked {
+            metadata.remove(checksum::ENTRY);
+        }
         let mut arrays = BTreeMap::new();
         for (name, view) in tensors.iter() {
             let narrow = metadata.remove(&dtype_key(name));
             let array = to_array(&view, narrow.as_deref());
             arrays.insert(name.to_owned(), array.map_err(|reason| broken(format!("tensor `{name}` {reason}")))?);
         }
-        Ok(ArrayFile { arrays, metadata })
+        Ok((ArrayFile { arrays, metadata }, is_checked))
     }
 
     /// The file's contents.
@@ -77,14 +102,32 @@ impl ArrayFile {
     }
 
     fn write_to(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let (header, order) = self.parts(self.metadata.clone());
+        out.write_all(&header)?;
+        order.iter().try_for_each(|array| out.write_all(&stored_bytes(array)))
+    }
+
+    /// The same with a checksum of all bytes, as the metadata entry `checksum`, which whoever reads the file looks at.
+    pub(crate) fn write_checked_to(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let mut metadata = self.metadata.clone();
+        metadata.insert(checksum::ENTRY.to_owned(), checksum::NONE.to_owned());
+        let (mut header, order) = self.parts(metadata);
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&header);
+        order.iter().for_each(|array| sum.update(&stored_bytes(array)));
+        checksum::set(&mut header, sum.finalize());
+        out.write_all(&header)?;
+        order.iter().try_for_each(|array| out.write_all(&stored_bytes(array)))
+    }
+
+    /// The header of a file with this metadata, and the arrays in the order in which they follow.
+    fn parts(&self, mut metadata: BTreeMap<String, String>) -> (Vec<u8>, Vec<&Array>) {
         let narrow = self.arrays.iter().filter(|(_, array)| array.dtype().bits() < 8);
         metadata.extend(narrow.map(|(name, array)| (dtype_key(name), array.dtype().name().to_owned())));
         let mut order: Vec<(&String, &Array)> = self.arrays.iter().collect();
         // Wide elements first, so that each array starts at a multiple of its element's size.
         order.sort_by_key(|(_, array)| std::cmp::Reverse(array.dtype().host_bytes()));
-        out.write_all(&header(&order, metadata))?;
-        order.iter().try_for_each(|(_, array)| out.write_all(&stored_bytes(array)))
+        (header(&order, metadata), order.into_iter().map(|(_, array)| array).collect())
     }
 
     /// Writes the file whole or not at all.
@@ -92,11 +135,22 @@ impl ArrayFile {
     /// # Errors
     /// Of kind `File`, as [`replace_file`](super::replace_file()); of kind `Input` for an array named `__metadata__`.
     pub fn write(&self, path: &Path) -> Result<()> {
-        if self.arrays.contains_key(METADATA) {
-            return Err(Error::input(format!("cannot write {}: no array may be named {METADATA}", path.display())));
-        }
+        self.check_names(path)?;
         // Array by array: all of them together need not fit into memory twice.
         replace_file_with(path, |out| self.write_to(out))
+    }
+
+    /// The same with a checksum.
+    pub(crate) fn write_checked(&self, path: &Path) -> Result<()> {
+        self.check_names(path)?;
+        replace_file_with(path, |out| self.write_checked_to(out))
+    }
+
+    fn check_names(&self, path: &Path) -> Result<()> {
+        match self.arrays.contains_key(METADATA) {
+            true => Err(Error::input(format!("cannot write {}: no array may be named {METADATA}", path.display()))),
+            false => Ok(()),
+        }
     }
 }
 
@@ -106,29 +160,29 @@ fn dtype_key(name: &str) -> String {
     format!("dtype:{name}")
 }
 
-fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    // A device or a pipe need never end, and opening one need not either.
-    if !path.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
-    }
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
+fn broken(source: &str, reason: String) -> Error {
+    Error::input(format!("{source} is not a usable safetensors file: {reason}"))
 }
 
-/// The crate adds up the offsets of the header unchecked, so those that lie outside of the file are found before.
-fn check_offsets(bytes: &[u8]) -> std::result::Result<(), String> {
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+/// The longest header that the crate takes.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// The crate adds up the offsets of the header unchecked, so those that lie outside of the file are found before. `start` holds the header
+/// of a file of `size` bytes, if it has one.
+fn check_header(start: &[u8], size: u64) -> std::result::Result<(), String> {
+    let Some((length, rest)) = start.split_first_chunk::<8>() else {
         return Err("it has fewer than the 8 bytes of a header's length".into());
     };
-    let length = u64::from_le_bytes(*length);
-    let Some(header) = usize::try_from(length).ok().and_then(|n| rest.get(..n)) else {
-        return Err(format!("its header should have {length} bytes, but {} follow", rest.len()));
+    let (length, follow) = (u64::from_le_bytes(*length), size.saturating_sub(8));
+    let Some(header) = usize::try_from(length).ok().and_then(|n| rest.get(..n)).filter(|_| length <= follow) else {
+        return Err(match length > follow {
+            true => format!("its header should have {length} bytes, but {follow} follow"),
+            false => format!("its header should have {length} bytes, and {LONGEST_HEADER} is the most"),
+        });
     };
-    let data = rest.len() - header.len();
+    let data = follow - length;
     let header: BTreeMap<String, Value> = serde_json::from_slice(header).map_err(|e| format!("its header: {e}"))?;
-    let fits = |end: &Value| end.as_u64().is_some_and(|end| end <= data as u64);
+    let fits = |end: &Value| end.as_u64().is_some_and(|end| end <= data);
     for (name, entry) in header.iter().filter(|(name, _)| *name != METADATA) {
         if !entry["data_offsets"].as_array().is_some_and(|ends| ends.iter().all(fits)) {
             return Err(format!("tensor `{name}` does not lie within the {data} bytes of data (is the file cut off?)"));

@@ -1,6 +1,7 @@
 //! Data sets and the files that hold arrays. Knows nothing of training, models or devices.
 
 mod array_file;
+mod checksum;
 mod codes;
 mod coding;
 mod dataset;
@@ -18,5 +19,6 @@ pub(crate) use encode::{Encoding, TEST_GROUP, encoded_features, group_key, test_
 pub use encoder::{Code, Encoder};
 pub use inputs::Inputs;
 pub use reading::{DEFAULT_BINS, ReadFile, Reading, array_file, holds_arrays};
+pub(crate) use replace_file::nameless;
 pub use replace_file::replace_file;
 pub use spiq_events::{Binning, Pipeline};

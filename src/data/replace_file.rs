@@ -1,10 +1,9 @@
 //! Writes a file whole or not at all. Knows nothing of what is in it.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use spiq_events::result_builder;
+use spiq_events::{file_beside, put_in_place};
 
 use crate::error::{Error, Result};
 
@@ -34,16 +33,17 @@ pub(super) fn replace_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) 
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    write_beside(folder, path, write).map_err(|cause| Error::file(path, "write", cause))
+    write_beside(folder, path, write).map_err(|cause| Error::file(path, "write", nameless(cause)))
+}
+
+/// Without the name of the temporary file, which is of no use to who reads it.
+pub(crate) fn nameless(cause: io::Error) -> io::Error {
+    let names_it = cause.get_ref().is_some_and(|own| own.to_string().contains(" at path "));
+    if names_it { cause.kind().into() } else { cause }
 }
 
 fn write_beside(folder: &Path, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut file = result_builder().tempfile_in(folder)?;
+    let mut file = file_beside(folder)?;
     write(&mut file)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|failed| failed.error)?;
-    // The new name is only safe once the folder is written. Not every file system lets a folder be opened or synced;
-    // the contents are whole either way.
-    _ = File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
+    put_in_place(file, path)
 }

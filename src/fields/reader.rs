@@ -16,9 +16,9 @@ pub(crate) struct Source<'a> {
     pub text: &'a str,
 }
 
-/// The text of a configuration file.
+/// The text of a configuration file, which must be a regular one and not longer than a text that people write.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|cause| Error::file(path, "read", cause))
+    spiq_events::read_text(path).map_err(|cause| Error::file(path, "read", cause))
 }
 
 impl<'a> Source<'a> {

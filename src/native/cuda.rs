@@ -25,11 +25,11 @@ pub(super) fn report(card: &str, compiled: &Compiled) -> Result<Report> {
         .with_flag("xla_gpu_experimental_cost_model_gemm_tiling_default", Value::Bool(true))
         .with_flag("xla_dump_emitter_re", Value::Text("ptx".to_owned()));
     let (ahead, dump) = topology.dump(&compiled.text, &options)?;
-    let (hlo, assembly) = (dump.optimized_hlo()?, dump.ptx());
+    let (hlo, assembly) = (dump.optimized_hlo()?, dump.ptx()?);
     let module = Module::parse(&hlo);
     let kernels = kernels(&assembly);
     let rows = compiled.products.iter().map(|product| row(product, &module, &kernels)).collect();
-    let launches = dump.thunks().map(|text| thunks::count(&text, &loops(&hlo)));
+    let launches = dump.thunks()?.map(|text| thunks::count(&text, &loops(&hlo)));
     Ok(Report { target: card.name, rows, memory: ahead.memory().ok(), launches })
 }
 
@@ -143,7 +143,7 @@ mod tests {
             "func.func @main(%x: {f32}, %y: {f32}) -> {f32} {{ %z = stablehlo.divide %x, %y : {f32}\n return %z : {f32} }}"
         );
         let options = CompileOptions::default().with_flag("xla_dump_emitter_re", Value::Text("ptx".to_owned()));
-        let assembly = topology.dump(&text, &options).expect("compiled").1.ptx().concat();
+        let assembly = topology.dump(&text, &options).expect("compiled").1.ptx().expect("assembly").concat();
         assert!(assembly.contains("div.rn.f32") && !assembly.contains("div.full"), "{assembly}");
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::fields::nearest;
+use crate::pjrt::Platform;
 
 /// What a program is compiled for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,15 @@ const TPUS: [(&str, &str); 5] =
     [("v4", "v4:2x2x1"), ("v5e", "v5e:1x1"), ("v5p", "v5p:2x2x1"), ("v6e", "v6e:1x1"), ("tpu7x", "tpu7x:1x1x1")];
 
 impl Target {
+    /// Whose plugin compiles for it.
+    pub fn platform(&self) -> Platform {
+        match self {
+            Target::Cpu => Platform::Cpu,
+            Target::Tpu(_) => Platform::Tpu,
+            Target::Cuda(_) => Platform::Cuda,
+        }
+    }
+
     /// Reads `cpu`, `tpu:v5e` (v4, v5e, v5p, v6e, tpu7x) or `cuda:h100` (h100, h200, b200, a100, … as the plugin knows them).
     ///
     /// # Errors

@@ -18,7 +18,7 @@ const CYCLES: &str = "estimated_cycles";
 pub(super) fn report(name: &str, compiled: &Compiled) -> Result<Report> {
     let topology = Topology::new(Plugin::of(Platform::Tpu)?, name, &[])?;
     let (ahead, dump) = topology.dump(&compiled.text, &compiled.options)?;
-    let hlo = dump.after_codegen().map_or_else(|| dump.optimized_hlo(), Ok)?;
+    let hlo = dump.after_codegen()?.map_or_else(|| dump.optimized_hlo(), Ok)?;
     let module = Module::parse(&hlo);
     let mut alone = Alone { topology: &topology, known: HashMap::new() };
     let rows = compiled.products.iter().map(|product| row(product, &module, &mut alone)).collect::<Result<_>>()?;
@@ -89,7 +89,7 @@ impl Alone<'_> {
             return Ok(cycles);
         }
         let options = CompileOptions { inputs: Some(function.input_types()), ..CompileOptions::default() };
-        let hlo = self.topology.dump(&text, &options)?.1.after_codegen().unwrap_or_default();
+        let hlo = self.topology.dump(&text, &options)?.1.after_codegen()?.unwrap_or_default();
         let module = Module::parse(&hlo);
         let noted: Vec<u64> = module
             .instructions()

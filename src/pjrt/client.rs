@@ -96,11 +96,11 @@ impl Client {
     /// A client of an opened plugin, which is made to know these handlers, where it takes any.
     ///
     /// # Errors
-    /// Of PJRT, for example when the machine has no such device.
+    /// Of PJRT, for example when the machine has no such device; of kind `Input` when others may write to the folder of compiled programs.
     pub(crate) fn with_handlers(plugin: Plugin, options: &ClientOptions, handlers: &[Registration]) -> Result<Client> {
         let calls_handlers = plugin.register(handlers).is_ok();
         let raw = Arc::new(RawClient::create(plugin, options.cpu_devices, options.values.clone())?);
-        let (context, store) = (raw.context(), Store::new(options.executables.clone()));
+        let (context, store) = (raw.context(), Store::new(options.executables.clone())?);
         let inner = Inner { raw, context, store, calls_handlers, compiled: Mutex::default() };
         Ok(Client(Arc::new(inner), Watch::default()))
     }

@@ -21,6 +21,7 @@ impl Dump {
         compile: impl FnOnce(&CompileOptions) -> Result<T>,
     ) -> Result<(T, Dump)> {
         let folder = tempfile::tempdir().map_err(|e| Error::file(&std::env::temp_dir(), "write to", e))?;
+        check_room(folder.path())?;
         let place = Value::Text(folder.path().to_string_lossy().into_owned());
         let options =
             options.clone().with_flag("xla_dump_to", place).with_flag("xla_dump_hlo_as_text", Value::Bool(true));
@@ -31,33 +32,116 @@ impl Dump {
     /// The optimized program.
     ///
     /// # Errors
-    /// Of kind `Pjrt`, when the plugin does not write it.
+    /// Of kind `Pjrt`, when the plugin does not write it; of kind `File`, when it is not there in full.
     pub fn optimized_hlo(&self) -> Result<String> {
-        self.first("after_optimizations.txt")
+        self.program("after_optimizations.txt")?
             .ok_or_else(|| Error::new(ErrorKind::Pjrt(12), "this plugin does not give its optimized program"))
     }
 
-    /// The optimized program with the estimates that a TPU's compiler makes while it generates code.
-    pub fn after_codegen(&self) -> Option<String> {
-        self.first("after_codegen.txt")
+    /// The optimized program with the estimates that a TPU's compiler makes while it generates code, where the plugin gives it.
+    ///
+    /// # Errors
+    /// Of kind `File`, when it is not there in full.
+    pub fn after_codegen(&self) -> Result<Option<String>> {
+        self.program("after_codegen.txt")
     }
 
-    /// What an NVIDIA card is told to launch, in order, as XLA lists it.
-    pub fn thunks(&self) -> Option<String> {
+    /// What an NVIDIA card is told to launch, in order, as XLA lists it, where the plugin gives it.
+    ///
+    /// # Errors
+    /// Of kind `File`, when it is empty.
+    pub fn thunks(&self) -> Result<Option<String>> {
         self.first("thunk_sequence_after_thunk_passes.txt")
     }
 
     /// The assembly of each NVIDIA kernel, where the flag `xla_dump_emitter_re` names `ptx`.
-    pub fn ptx(&self) -> Vec<String> {
-        files(self.folder.path(), ".ptx").filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    ///
+    /// # Errors
+    /// Of kind `File`, when one is empty.
+    pub fn ptx(&self) -> Result<Vec<String>> {
+        files(self.folder.path(), ".ptx").map(|path| written(&path)).collect()
     }
 
-    fn first(&self, end: &str) -> Option<String> {
-        files(self.folder.path(), end).next().and_then(|path| std::fs::read_to_string(path).ok())
+    /// A program's text, whose last part, the one that is run, has an end.
+    fn program(&self, end: &str) -> Result<Option<String>> {
+        let text = self.first(end)?;
+        match text {
+            Some(text) if !is_whole(&text) => Err(cut_short(self.folder.path())),
+            text => Ok(text),
+        }
     }
+
+    fn first(&self, end: &str) -> Result<Option<String>> {
+        files(self.folder.path(), end).next().map(|path| written(&path)).transpose()
+    }
+}
+
+/// XLA goes on where it cannot write: it leaves a file that is empty, or ends somewhere.
+fn written(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, "read", e))?;
+    match text.trim().is_empty() {
+        true => Err(cut_short(path.parent().unwrap_or(path))),
+        false => Ok(text),
+    }
+}
+
+fn is_whole(text: &str) -> bool {
+    text.starts_with("HloModule") && text.contains("ENTRY ") && text.trim_end().ends_with("\n}")
+}
+
+fn cut_short(folder: &Path) -> Error {
+    let place = folder.parent().unwrap_or(folder).display();
+    Error::new(
+        ErrorKind::File,
+        format!(
+            "XLA did not write its program in full into {place}: make room there, or name another folder in TMPDIR"
+        ),
+    )
+}
+
+/// Whether the folder takes a file of some size. XLA would fill the screen with messages where it does not.
+fn check_room(folder: &Path) -> Result<()> {
+    const ROOM: usize = 1 << 20;
+    let path = folder.join("room");
+    let tried = std::fs::write(&path, vec![b'x'; ROOM]).and_then(|()| std::fs::remove_file(&path));
+    tried.map_err(|e| {
+        let place = folder.parent().unwrap_or(folder).display();
+        let message = format!("there is no room in {place} for what XLA writes while it compiles: make some, or name another folder in TMPDIR");
+        Error::new(ErrorKind::File, message).because(e)
+    })
 }
 
 fn files(folder: &Path, end: &str) -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.filter(move |path| path.to_string_lossy().ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a full disk leaves of a program is no program.
+    #[test]
+    fn a_program_that_ends_somewhere_is_refused() {
+        let whole = "HloModule m\n\n%f (a: f32[]) -> f32[] {\n  ROOT %a = f32[] parameter(0)\n}\n\nENTRY %main (a: f32[2]) -> f32[2] {\n  \
+                     ROOT %a = f32[2]{0} parameter(0)\n}\n\n";
+        let of = |contents: &str| {
+            let options = CompileOptions::default();
+            let (folder, dump) = Dump::of(&options, |options| {
+                let folder =
+                    options.flags.iter().find(|(name, _)| name == "xla_dump_to").map(|(_, value)| value.clone());
+                let Some(Value::Text(folder)) = folder else { panic!("{folder:?}") };
+                std::fs::write(Path::new(&folder).join("m.after_optimizations.txt"), contents).expect("a file");
+                Ok(folder)
+            })
+            .expect("a dump");
+            dump.optimized_hlo().map_err(|error| {
+                assert_eq!(error.kind(), ErrorKind::File);
+                assert!(error.to_string().contains("TMPDIR") && !error.to_string().contains(&folder), "{error}");
+            })
+        };
+        assert_eq!(of(whole).as_deref(), Ok(whole));
+        let end = whole.trim_end().len();
+        assert_eq!((0..end).find(|length| of(&whole[..*length]).is_ok()), None);
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use super::abi::platform::Platform;
 use super::folders::{cache_dir, variable};
-use super::packages;
+use super::{packages, python};
 
 /// Where a plugin was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,13 +142,9 @@ fn site_packages_under(prefix: &Path) -> Vec<PathBuf> {
 
 /// The folders that the user's `python3` searches for packages.
 fn asked_site_packages() -> Vec<PathBuf> {
-    let asked = Command::new("python3")
-        .args(["-c", "import sys; print('\\n'.join(sys.path))"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let text = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.lines().filter(|line| line.ends_with("-packages")).map(PathBuf::from).collect()
+    // One answer for a process: starting Python takes a while.
+    static ANSWER: LazyLock<String> = LazyLock::new(|| python::printed_by("import sys; print('\\n'.join(sys.path))"));
+    ANSWER.lines().filter(|line| line.ends_with("-packages")).map(PathBuf::from).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where this library keeps its files between runs. Knows nothing of what lies there.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -21,4 +21,17 @@ pub fn cache_dir() -> Result<PathBuf> {
 /// An environment variable that is set and not empty.
 pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Makes a folder, and those that it lies in, which nobody else may look into: what is kept there is code. A folder that is there stays as
+/// it is.
+///
+/// # Errors
+/// Of kind `File`.
+pub fn create_private(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|e| Error::file(folder, "create", e))
 }

@@ -1,14 +1,14 @@
-//! Installs plugins: the pinned packages through the user's own pip, unpacked into the cache folder. Prints nothing.
+//! Installs plugins: the pinned packages, fetched by the user's own pip or given as files, checked, unpacked into the cache folder. Prints
+//! nothing.
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::abi::platform::Platform;
-use super::folders::cache_dir;
+use super::folders::{cache_dir, create_private};
 use super::packages::{self, Bundle, Package, Wheel};
+use super::{owner, pip, verify, wheel};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How far an installation is.
@@ -29,48 +29,61 @@ pub struct Progress {
 /// The steps of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// pip fetches it and verifies its checksum.
+    /// Another process installs a plugin, and this one waits for it. No bytes are counted.
+    Wait,
+    /// pip fetches it.
     Download,
+    /// It is copied from where it lies.
+    Copy,
     /// The files that are needed are unpacked.
     Unpack,
+}
+
+/// Where the wheels of a plugin come from. From wherever they come, they must have the pinned checksums.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Wheels {
+    /// The package index that the user's pip is set to, by its configuration or by `PIP_INDEX_URL`.
+    #[default]
+    Index,
+    /// Another package index: its address.
+    Mirror(String),
+    /// Files of this machine, in any order. No network is used, nor Python.
+    Files(Vec<PathBuf>),
 }
 
 /// Installs the plugin of `platform` into the cache folder, unless it is there, and returns its file.
 ///
 /// Versions and checksums are pinned. `progress` is called about ten times a second. Two processes may do this at once: one
-/// waits for the other.
+/// waits for the other. What was left by a process that was killed meanwhile is removed by the next.
 ///
 /// # Errors
-/// [`ErrorKind::Plugin`] when there is no package for this machine, no `python3`, no pip, no network, or the checksum differs.
+/// [`ErrorKind::Plugin`] when there is no package for this machine, no `python3`, no pip, no network, or a checksum differs;
+/// [`ErrorKind::Input`] when others may write to the cache folder.
 pub fn install(platform: Platform, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
-    install_into(&cache_dir()?, platform, progress)
+    install_from(platform, &Wheels::Index, progress)
 }
 
-/// As [`install`], into another cache folder.
+/// As [`install`], from wheels that come from somewhere else. An installation whose files are not the pinned ones is replaced.
 ///
 /// # Errors
-/// As [`install`].
-pub fn install_into(cache: &Path, platform: Platform, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+/// As [`install`]; also when a file is none of the wheels, or one is missing.
+pub fn install_from(platform: Platform, wheels: &Wheels, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let bundle = packages::of(platform).ok_or_else(|| no_package(platform))?;
-    if let Some(plugin) = bundle.installed(cache) {
-        return Ok(plugin);
-    }
-    let plugins = cache.join("plugins");
-    std::fs::create_dir_all(&plugins).map_err(|e| Error::file(&plugins, "create", e))?;
-    let _lock = lock(&plugins)?;
-    // The one who held the lock may have done the work.
-    if let Some(plugin) = bundle.installed(cache) {
-        return Ok(plugin);
-    }
-    let work = tempfile::Builder::new().prefix(".installing-").tempdir_in(&plugins);
-    let work = work.map_err(|e| Error::file(&plugins, "write to", e))?;
-    let ready = work.path().join("ready");
-    for package in bundle.0 {
+    Installation { platform, bundle, cache: &cache_dir()? }.run(wheels, progress)
+}
+
+/// The commands by which pip fetches the wheels of a plugin for this kind of machine, on any machine with a network.
+///
+/// # Errors
+/// [`ErrorKind::Plugin`] when there is no package for this kind of machine.
+pub fn wheel_commands(platform: Platform) -> Result<Vec<String>> {
+    let bundle = packages::of(platform).ok_or_else(|| no_package(platform))?;
+    let command = |package: &'static Package| {
         let wheel = package.wheel().ok_or_else(|| no_package(platform))?;
-        let file = download(package, wheel, platform, work.path(), progress)?;
-        unpack(package, &file, &ready, progress)?;
-    }
-    put_in_place(bundle, &ready, cache)
+        let (name, version, options) = (package.name, package.version, pip::options(package, wheel).join(" "));
+        Ok(format!("python3 -m pip download {options} {name}=={version}"))
+    };
+    bundle.0.iter().map(command).collect()
 }
 
 fn no_package(platform: Platform) -> Error {
@@ -81,167 +94,273 @@ fn no_package(platform: Platform) -> Error {
     )
 }
 
-/// Held until dropped. On a file system without locks both may work: the renames at the end are atomic all the same.
-fn lock(plugins: &Path) -> Result<File> {
-    let path = plugins.join("lock");
-    let file = File::create(&path).map_err(|e| Error::file(&path, "create", e))?;
-    drop(file.lock());
-    Ok(file)
-}
-
-fn put_in_place(bundle: Bundle, ready: &Path, cache: &Path) -> Result<PathBuf> {
-    let folder = bundle.folder(cache);
-    if !bundle.complete(ready) {
-        return Err(Error::new(ErrorKind::Plugin, "the downloaded plugin package does not hold what was expected"));
-    }
-    if std::fs::rename(ready, &folder).is_err() && !bundle.complete(&folder) {
-        // What lies there is damaged: a complete installation is used, never replaced.
-        drop(std::fs::remove_dir_all(&folder));
-        std::fs::rename(ready, &folder).map_err(|e| Error::file(&folder, "create", e))?;
-    }
-    bundle.installed(cache).ok_or_else(|| Error::new(ErrorKind::Plugin, format!("{} is damaged", folder.display())))
-}
-
-/// Lets pip fetch one package, so that the user's own index, proxy and certificates are used.
-fn download(
-    package: &'static Package,
-    wheel: &'static Wheel,
+/// What is installed, and into which cache folder.
+struct Installation<'a> {
     platform: Platform,
-    work: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<PathBuf> {
-    let folder = work.join(package.name);
-    let list = work.join("requirements.txt");
-    let line = format!("{}=={} --hash=sha256:{}\n", package.name, package.version, wheel.sha256);
-    std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, "create", e))?;
-    std::fs::write(&list, line).map_err(|e| Error::file(&list, "write", e))?;
-    let log = work.join("pip.log");
-    let mut report = |done: u64| {
-        let (total, step) = (wheel.bytes, Step::Download);
-        progress(Progress { package: package.name, version: package.version, step, done: done.min(total), total });
-    };
-    let succeeded = run_pip(package, wheel, &list, &folder, &log, &mut report)?;
-    if !succeeded {
-        return Err(pip_failed(package, platform, &std::fs::read_to_string(&log).unwrap_or_default()));
+    bundle: Bundle,
+    cache: &'a Path,
+}
+
+/// What the folder is called in which an installation is made ready.
+const WORK: &str = ".installing-";
+
+impl Installation<'_> {
+    fn run(&self, wheels: &Wheels, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+        if let Some(plugin) = self.done()? {
+            return Ok(plugin);
+        }
+        let plugins = self.cache.join("plugins");
+        create_private(&plugins)?;
+        owner::check(self.cache)?;
+        owner::check(&plugins)?;
+        let _lock = self.lock(&plugins, progress)?;
+        // The one who held the lock may have done the work.
+        if let Some(plugin) = self.done()? {
+            return Ok(plugin);
+        }
+        let work = tempfile::Builder::new().prefix(WORK).tempdir_in(&plugins);
+        let work = work.map_err(|e| Error::file(&plugins, "write to", e))?;
+        let ready = work.path().join("ready");
+        for package in self.bundle.0 {
+            let wheel = package.wheel().ok_or_else(|| no_package(self.platform))?;
+            let file = match wheels {
+                Wheels::Index => self.fetch(package, wheel, None, work.path(), progress)?,
+                Wheels::Mirror(index) => self.fetch(package, wheel, Some(index), work.path(), progress)?,
+                Wheels::Files(files) => self.copy(package, wheel, files, work.path(), progress)?,
+            };
+            wheel::unpack(package, wheel.kept, &file, &ready, &mut |done, total| {
+                progress(at(package, Step::Unpack, done, total));
+            })?;
+        }
+        self.put_in_place(&ready)
     }
-    report(wheel.bytes);
-    downloaded(&folder).ok_or_else(|| pip_failed(package, platform, "pip downloaded nothing"))
-}
 
-fn run_pip(
-    package: &Package,
-    wheel: &Wheel,
-    list: &Path,
-    folder: &Path,
-    log: &Path,
-    report: &mut dyn FnMut(u64),
-) -> Result<bool> {
-    let log_file = File::create(log).map_err(|e| Error::file(log, "create", e))?;
-    let mut command = Command::new("python3");
-    command.args(["-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "2"]);
-    command.args(["--no-deps", "--only-binary=:all:", "--require-hashes", "--platform", wheel.tag]);
-    if let Some((version, abi)) = package.python {
-        command.args(["--python-version", version, "--implementation", "cp", "--abi", abi]);
+    /// The plugin's file, where the installation is whole.
+    fn done(&self) -> Result<Option<PathBuf>> {
+        let Some(plugin) = self.bundle.installed(self.cache) else { return Ok(None) };
+        match verify::check(self.platform, self.bundle, &self.bundle.folder(self.cache)) {
+            Ok(()) => Ok(Some(plugin)),
+            Err(other) if other.kind() == ErrorKind::Plugin => Ok(None),
+            Err(error) => Err(error),
+        }
     }
-    command.arg("--requirement").arg(list).arg("--dest").arg(folder);
-    // pip's temporary files lie in `folder`, too, so its size tells how far the download is.
-    command.env("TMPDIR", folder).env("PIP_REQUIRE_VIRTUALENV", "0");
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log_file).spawn();
-    let mut child = child.map_err(|e| {
-        Error::new(ErrorKind::Plugin, "python3 is needed to fetch a plugin (or name a plugin file in SPIQ_PJRT_PLUGIN)")
-            .because(e)
-    })?;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status.success()),
-            Ok(None) => report(size_of_files(folder)),
-            Err(e) => return Err(Error::new(ErrorKind::Plugin, "cannot wait for pip").because(e)),
+
+    /// Held until dropped. Whoever holds it is the only one at work: what lies there of others is of processes that ended before
+    /// they were done. On a file system without locks two may work at once: the renames at the end are atomic all the same.
+    fn lock(&self, plugins: &Path, progress: &mut dyn FnMut(Progress)) -> Result<File> {
+        let path = plugins.join("lock");
+        let file = File::create(&path).map_err(|e| Error::file(&path, "create", e))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break remove_leftovers(plugins),
+                Err(TryLockError::WouldBlock) => progress(at(&self.bundle.0[0], Step::Wait, 0, 0)),
+                Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(TryLockError::Error(_)) => break,
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
-        std::thread::sleep(Duration::from_millis(100));
+        Ok(file)
+    }
+
+    /// A wheel that pip fetched, checked.
+    fn fetch(
+        &self,
+        package: &'static Package,
+        wheel: &Wheel,
+        index: Option<&str>,
+        work: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PathBuf> {
+        let mut report = |done: u64| progress(at(package, Step::Download, done.min(wheel.bytes), wheel.bytes));
+        let file = pip::download(package, wheel, self.platform, index, work, &mut report)?;
+        report(wheel.bytes);
+        let come_from = "it was not unpacked; check which python3 and pip come first in PATH, and the package index";
+        wheel::check(package, wheel, &file, come_from)?;
+        Ok(file)
+    }
+
+    /// A copy of the file among `files` that is the wheel: what is checked is what is unpacked, whatever happens to the file meanwhile.
+    fn copy(
+        &self,
+        package: &'static Package,
+        wheel: &Wheel,
+        files: &[PathBuf],
+        work: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PathBuf> {
+        let mut last = None;
+        for file in files {
+            let meta = file.metadata().map_err(|e| Error::file(file, "read", e))?;
+            if !meta.is_file() {
+                return Err(Error::input(format!("{} is not a regular file; name the wheel itself", file.display())));
+            }
+            // Several files of a bundle are told apart by their size.
+            let other_one_follows = meta.len() != wheel.bytes && files.len() > 1;
+            if other_one_follows {
+                continue;
+            }
+            progress(at(package, Step::Copy, 0, wheel.bytes));
+            let name = file.file_name().unwrap_or(package.name.as_ref());
+            let copy = work.join(name);
+            std::fs::copy(file, &copy).map_err(|e| Error::file(file, "copy", e))?;
+            match wheel::check(package, wheel, &copy, "nothing was installed") {
+                Ok(()) => return Ok(copy),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            Error::new(
+                ErrorKind::Plugin,
+                format!(
+                    "none of the files is the wheel of {} {} for {} ({} bytes, sha256 {}); the {} plugin needs {}",
+                    package.name,
+                    package.version,
+                    wheel.arch,
+                    wheel.bytes,
+                    wheel.sha256,
+                    self.platform,
+                    self.needs()
+                ),
+            )
+        }))
+    }
+
+    /// The packages, for people.
+    fn needs(&self) -> String {
+        let names: Vec<String> = self.bundle.0.iter().map(|one| format!("{} {}", one.name, one.version)).collect();
+        names.join(", ")
+    }
+
+    fn put_in_place(&self, ready: &Path) -> Result<PathBuf> {
+        let (bundle, folder) = (self.bundle, self.bundle.folder(self.cache));
+        if !bundle.complete(ready) {
+            return Err(Error::new(ErrorKind::Plugin, "the plugin package does not hold what was expected"));
+        }
+        if std::fs::rename(ready, &folder).is_err() && self.done()?.is_none() {
+            // What lies there is damaged: an installation that is whole is used, never replaced.
+            drop(std::fs::remove_dir_all(&folder));
+            std::fs::rename(ready, &folder).map_err(|e| Error::file(&folder, "create", e))?;
+        }
+        // Leaves the stamp, too.
+        self.done()?.ok_or_else(|| Error::new(ErrorKind::Plugin, format!("{} is damaged", folder.display())))
     }
 }
 
-/// One sentence for pip's log.
-fn pip_failed(package: &Package, platform: Platform, log: &str) -> Error {
-    let what = format!("cannot fetch the {platform} plugin ({} {})", package.name, package.version);
-    let then = format!("run `spiq plugin install {platform}`, or name a plugin file in SPIQ_PJRT_PLUGIN");
-    let has = |words: &[&str]| words.iter().any(|word| log.contains(word));
-    let why = match () {
-        () if has(&["No module named pip"]) => {
-            "python3 has no pip; install it (`python3 -m ensurepip`), then ".to_owned()
-        }
-        () if has(&["DO NOT MATCH THE HASHES"]) => {
-            "its checksum differs from the pinned one; check the package index, then ".to_owned()
-        }
-        () if has(&[
-            "NewConnectionError",
-            "Temporary failure in name resolution",
-            "ConnectTimeoutError",
-            "ProxyError",
-        ]) =>
-        {
-            "there is no connection to the package index; once there is one, ".to_owned()
-        }
-        () => {
-            let line = log.lines().rev().find(|line| line.starts_with("ERROR")).or(log.lines().last());
-            format!("pip says `{}`; then ", line.unwrap_or("nothing").trim())
-        }
-    };
-    Error::new(ErrorKind::Plugin, format!("{what}: {why}{then}"))
+fn at(package: &'static Package, step: Step, done: u64, total: u64) -> Progress {
+    Progress { package: package.name, version: package.version, step, done, total }
 }
 
-fn downloaded(folder: &Path) -> Option<PathBuf> {
-    let files = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    files.into_iter().find(|path| path.extension().is_some_and(|e| e == "whl"))
-}
-
-/// Bytes of all files under a folder.
-fn size_of_files(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => size_of_files(&entry.path()),
-        Ok(meta) => meta.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
-}
-
-fn unpack(package: &'static Package, wheel: &Path, ready: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-    let broken = |e| Error::new(ErrorKind::Plugin, format!("cannot unpack {}", wheel.display())).because(e);
-    let file = File::open(wheel).map_err(|e| Error::file(wheel, "read", e))?;
-    let mut archive = zip::ZipArchive::new(file).map_err(broken)?;
-    for (inside, outside) in package.files {
-        let mut entry = archive.by_name(inside).map_err(broken)?;
-        let (target, total) = (ready.join(outside), entry.size());
-        let mut report = |done| {
-            let step = Step::Unpack;
-            progress(Progress { package: package.name, version: package.version, step, done, total });
-        };
-        copy(&mut entry, &target, &mut report).map_err(|e| Error::file(&target, "write", e))?;
+/// Removes what installations left that ended before they were done; some hundred megabytes each.
+fn remove_leftovers(plugins: &Path) {
+    let entries = std::fs::read_dir(plugins).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(WORK)) {
+        // What cannot be removed is in nobody's way.
+        drop(std::fs::remove_dir_all(entry.path()));
     }
-    Ok(())
 }
 
-fn copy(from: &mut impl Read, to: &Path, report: &mut dyn FnMut(u64)) -> std::io::Result<()> {
-    std::fs::create_dir_all(to.parent().unwrap_or(to))?;
-    let mut file = File::create(to)?;
-    let mut block = vec![0; 4 << 20];
-    let mut done = 0;
-    loop {
-        let read = from.read(&mut block)?;
-        if read == 0 {
-            break;
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::checksum;
+    use super::super::packages::Kept;
+    use super::*;
+
+    /// A package of one small file, and its wheel.
+    fn made_up(folder: &Path, contents: &str) -> (Bundle, PathBuf) {
+        fn forever<T>(value: T) -> &'static [T] {
+            Box::leak(Box::new([value]))
         }
-        file.write_all(&block[..read])?;
-        done += read as u64;
-        report(done);
+        let path = folder.join(format!("{contents}.whl"));
+        let mut wheel = zip::ZipWriter::new(File::create(&path).expect("a file"));
+        wheel.start_file("inside/lib.so", zip::write::SimpleFileOptions::default()).expect("an entry");
+        wheel.write_all(contents.as_bytes()).expect("its bytes");
+        wheel.finish().expect("a wheel");
+        let file = folder.join(contents);
+        std::fs::write(&file, contents).expect("a file");
+        let sum = |path: &Path| &*checksum::of_file(path).expect("a readable file").leak();
+        let kept = forever(Kept { bytes: contents.len() as u64, sha256: sum(&file) });
+        let bytes = path.metadata().expect("a file").len();
+        let wheels = forever(Wheel { arch: std::env::consts::ARCH, tag: "any", sha256: sum(&path), bytes, kept });
+        let files = &[("inside/lib.so", "lib/lib.so")];
+        (Bundle(forever(Package { name: "made-up", version: "1", files, python: None, wheels })), path)
     }
-    make_executable(&file)
-}
 
-/// `ptxas` is a program, and libraries are executable by custom.
-fn make_executable(file: &File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    file.sync_all()
+    fn run(bundle: Bundle, cache: &Path, from: &[&Path]) -> std::result::Result<PathBuf, String> {
+        let wheels = Wheels::Files(from.iter().map(|path| path.to_path_buf()).collect());
+        Installation { platform: Platform::Cpu, bundle, cache }.run(&wheels, &mut |_| {}).map_err(|e| e.to_string())
+    }
+
+    /// All names in the folder of plugins.
+    fn names(cache: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(cache.join("plugins")).expect("the folder").flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_of_this_machine_is_installed_and_what_the_dead_left_is_removed() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, wheel) = made_up(folder.path(), "library");
+        let (cache, plugins) = (cache.path().join("new"), cache.path().join("new/plugins"));
+        create_private(&plugins.join(".installing-killed/xla")).expect("what a killed process left");
+        let installed = run(bundle, &cache, &[&wheel]).expect("installed");
+        assert_eq!(std::fs::read_to_string(&installed).expect("a file"), "library");
+        assert_eq!(names(&cache), ["lock", "made-up-1"]);
+        for place in [&cache, &plugins, &plugins.join("made-up-1"), &plugins.join("made-up-1/lib")] {
+            assert_eq!(place.metadata().expect("a folder").permissions().mode() & 0o777, 0o700, "{place:?}");
+        }
+        // It is there: nothing is read again, wherever it should come from.
+        assert_eq!(run(bundle, &cache, &[Path::new("/nowhere")]).as_ref(), Ok(&installed));
+    }
+
+    #[test]
+    fn another_file_is_not_unpacked() {
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, wheel) = made_up(folder.path(), "library");
+        let (_, same_size) = made_up(folder.path(), "lobrary");
+        let (_, longer) = made_up(folder.path(), "library!");
+        let refused = |from: &[&Path]| run(bundle, cache.path(), from).expect_err("another wheel");
+        let said = refused(&[&same_size]);
+        assert!(said.contains("lobrary.whl is not made-up 1") && said.contains("and not the pinned"), "{said}");
+        assert!(refused(&[&longer]).contains("bytes and not"));
+        assert!(refused(&[&longer, &longer]).contains("none of the files is the wheel of made-up 1"));
+        assert!(refused(&[Path::new("/dev/zero")]).contains("is not a regular file"));
+        assert!(refused(&[&folder.path().join("none.whl")]).contains("cannot read"));
+        assert_eq!(names(cache.path()), ["lock"]);
+        run(bundle, cache.path(), &[&longer, &same_size, &wheel]).expect("the right one is among them");
+    }
+
+    #[test]
+    fn a_changed_installation_is_replaced() {
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, wheel) = made_up(folder.path(), "library");
+        let installed = run(bundle, cache.path(), &[&wheel]).expect("installed");
+        std::fs::write(&installed, "lobrary").expect("another file");
+        let said = run(bundle, cache.path(), &[Path::new("/nowhere")]).expect_err("it is to be replaced");
+        assert!(said.contains("/nowhere"), "{said}");
+        run(bundle, cache.path(), &[&wheel]).expect("installed");
+        assert_eq!(std::fs::read_to_string(&installed).expect("a file"), "library");
+    }
+
+    #[test]
+    fn who_waits_for_another_says_so() {
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, wheel) = made_up(folder.path(), "library");
+        create_private(&cache.path().join("plugins")).expect("a folder");
+        let held = File::create(cache.path().join("plugins/lock")).expect("a file");
+        held.lock().expect("nobody else holds it");
+        let (mut held, mut steps) = (Some(held), Vec::new());
+        let installation = Installation { platform: Platform::Cpu, bundle, cache: cache.path() };
+        let done = installation.run(&Wheels::Files(vec![wheel]), &mut |progress| {
+            steps.push(progress.step);
+            held = None;
+        });
+        done.expect("installed");
+        assert_eq!(steps, [Step::Wait, Step::Copy, Step::Unpack]);
+    }
 }

@@ -14,7 +14,7 @@ use super::ffi::Registration;
 use super::find::{Found, find};
 use super::install::{Progress, install};
 use super::profiler::Profiler;
-use super::{elf, environment, packages};
+use super::{elf, environment, packages, verify};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An opened plugin, cheap to copy. It stays open until the process ends: plugins keep threads and cannot be unloaded.
@@ -37,13 +37,20 @@ impl Plugin {
     ///
     /// # Errors
     /// [`ErrorKind::Plugin`] in one sentence: missing, not a shared library, cut short, for another machine, without PJRT,
-    /// with a PJRT that is too old.
+    /// with a PJRT that is too old; installed by this library, and not the file that its pinned checksum tells. [`ErrorKind::Input`]
+    /// when it is installed where others may write.
     pub fn open(path: &Path) -> Result<Plugin> {
         elf::check(path)?;
+        let given = path;
         let path = path.canonicalize().map_err(|e| Error::file(path, "read", e))?;
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plugin) = opened.get(&path) {
             return Ok(*plugin);
+        }
+        // The cache folder, or one in it, may be a link.
+        let pinned = packages::installed_as(given).or_else(|| packages::installed_as(&path));
+        if let (Some((platform, bundle)), Some(folder)) = (pinned, path.parent()) {
+            verify::check(platform, bundle, folder)?;
         }
         let api = load(&path)?;
         let (identity, cuda_dir) = (identity(&path), cuda_dir(&path));
@@ -144,12 +151,24 @@ impl fmt::Debug for Plugin {
 }
 
 impl Found {
+    /// Looks at the file before the dynamic linker does, and runs nothing of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Plugin`] for a file that is missing, no shared library, cut short, or for another machine.
+    pub fn check(&self) -> Result<()> {
+        elf::check(&self.path).map_err(|e| self.found_through(&e))
+    }
+
     /// Opens the plugin that was found.
     ///
     /// # Errors
     /// As [`Plugin::open`].
     pub fn open(&self) -> Result<Plugin> {
-        Plugin::open(&self.path).map_err(|e| Error::new(e.kind(), format!("{e} (found through: {})", self.source)))
+        Plugin::open(&self.path).map_err(|e| self.found_through(&e))
+    }
+
+    fn found_through(&self, error: &Error) -> Error {
+        Error::new(error.kind(), format!("{error} (found through: {})", self.source))
     }
 }
 

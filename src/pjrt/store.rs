@@ -9,8 +9,10 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use super::abi::api::Value;
-use super::folders::{cache_dir, variable};
+use super::folders::{cache_dir, create_private, variable};
 use super::options::CompileOptions;
+use super::owner;
+use crate::error::Result;
 
 /// Beyond this many bytes the entries that were not used for longest are deleted.
 const LIMIT: u64 = 512 << 20;
@@ -67,12 +69,21 @@ pub struct Store {
 
 impl Store {
     /// The store in `folder`, or in the cache folder; none where `SPIQ_NO_CACHE` says so or no folder is known.
-    pub fn new(folder: Option<PathBuf>) -> Option<Store> {
+    ///
+    /// # Errors
+    /// Of kind `Input`, where others may write to the folder: what lies there is code.
+    pub fn new(folder: Option<PathBuf>) -> Result<Option<Store>> {
         if variable("SPIQ_NO_CACHE").is_some_and(|value| value != "0") {
-            return None;
+            return Ok(None);
         }
-        let folder = folder.or_else(|| cache_dir().ok().map(|dir| dir.join("executables")))?;
-        Some(Store { folder })
+        if folder.is_none() {
+            owner::check_cache()?;
+        }
+        let Some(folder) = folder.or_else(|| cache_dir().ok().map(|dir| dir.join("executables"))) else {
+            return Ok(None);
+        };
+        owner::check(&folder)?;
+        Ok(Some(Store { folder }))
     }
 
     /// The folder; it may not exist yet.
@@ -80,12 +91,14 @@ impl Store {
         &self.folder
     }
 
-    /// The bytes under a key.
+    /// The bytes under a key. The folder need not be one that may be written to.
     pub fn read(&self, key: &Key) -> Option<Vec<u8>> {
-        let mut file = File::options().read(true).write(true).open(self.folder.join(key.file_name())).ok()?;
+        let path = self.folder.join(key.file_name());
+        // Opening a pipe need never end.
+        let mut file = path.metadata().ok().filter(std::fs::Metadata::is_file).and_then(|_| File::open(&path).ok())?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).ok()?;
-        // The time of change is the time of last use, for `trim`.
+        // The time of change is the time of last use, for `trim`. Where it cannot be set, nothing can be removed either.
         drop(file.set_modified(SystemTime::now()));
         Some(bytes)
     }
@@ -98,7 +111,7 @@ impl Store {
     }
 
     fn try_write(&self, key: &Key, bytes: &[u8]) -> std::io::Result<()> {
-        std::fs::create_dir_all(&self.folder)?;
+        create_private(&self.folder).map_err(std::io::Error::other)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(bytes)?;
         file.persist(self.folder.join(key.file_name()))?;
@@ -106,13 +119,15 @@ impl Store {
     }
 }
 
-/// Deletes the files that were not used for longest until the rest fits.
+/// Deletes the files that were not used for longest until the rest fits. What is no file, what another process removes meanwhile, and
+/// what cannot be removed is passed over.
 fn trim(folder: &Path, limit: u64) -> std::io::Result<()> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let meta = entry.metadata()?;
-        files.push((meta.modified()?, meta.len(), entry.path()));
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let meta = entry.metadata().ok().filter(std::fs::Metadata::is_file);
+        if let Some((modified, size)) = meta.and_then(|meta| Some((meta.modified().ok()?, meta.len()))) {
+            files.push((modified, size, entry.path()));
+        }
     }
     files.sort();
     let mut total: u64 = files.iter().map(|(_, size, _)| size).sum();
@@ -120,8 +135,9 @@ fn trim(folder: &Path, limit: u64) -> std::io::Result<()> {
         if total <= limit {
             break;
         }
-        std::fs::remove_file(path)?;
-        total -= size;
+        if std::fs::remove_file(path).is_ok() {
+            total -= size;
+        }
     }
     Ok(())
 }
@@ -161,5 +177,68 @@ mod tests {
         let left: Vec<_> =
             std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
         assert_eq!(left, ["new"]);
+    }
+
+    /// A folder older than all files, and one of a file's name that cannot be opened, end nothing.
+    #[test]
+    #[cfg(unix)]
+    fn what_cannot_be_removed_is_passed_over() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("sub")).expect("a folder");
+        std::os::unix::fs::symlink("/nowhere", folder.path().join("link")).expect("a link");
+        for (age, name) in ["new", "old"].iter().enumerate() {
+            let file = File::create(folder.path().join(name)).expect("a file");
+            file.set_len(100).expect("its size");
+            file.set_modified(SystemTime::now() - Duration::from_secs(60 * age as u64)).expect("its time");
+        }
+        let long_ago = SystemTime::now() - Duration::from_secs(9_000_000);
+        File::open(folder.path().join("sub")).and_then(|sub| sub.set_modified(long_ago)).expect("its time");
+        trim(folder.path(), 150).expect("a readable folder");
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).expect("the folder").flatten().map(|e| e.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["link", "new", "sub"]);
+    }
+
+    fn store(folder: &Path) -> Store {
+        Store { folder: folder.to_owned() }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_cache_that_may_only_be_read_is_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let key = Key::new("x", &CompileOptions::default(), &[], "", "p");
+        store(folder.path()).write(&key, b"a program");
+        let file = folder.path().join(key.file_name());
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o400)).expect("its mode");
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o500)).expect("its mode");
+        assert_eq!(store(folder.path()).read(&key).as_deref(), Some(&b"a program"[..]));
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).expect("its mode");
+    }
+
+    /// The same for root, who may write whatever modes say: nobody may write to a program that runs.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_entry_that_cannot_be_opened_for_writing_is_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let key = Key::new("x", &CompileOptions::default(), &[], "", "p");
+        let entry = folder.path().join(key.file_name());
+        std::fs::copy("/bin/sleep", &entry).expect("a copy");
+        let mut running = std::process::Command::new(&entry).arg("60").spawn().expect("a program");
+        let (writable, read) = (File::options().write(true).open(&entry).is_ok(), store(folder.path()).read(&key));
+        running.kill().and_then(|()| running.wait()).expect("it ends");
+        assert_eq!((writable, read), (false, std::fs::read("/bin/sleep").ok()));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_others_may_write_to_is_no_store() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).expect("its mode");
+        let refused = Store::new(Some(folder.path().to_owned())).err().expect("others may write");
+        assert!(refused.to_string().contains("chmod -R go-w"), "{refused}");
     }
 }

@@ -10,6 +10,8 @@ mod reading;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::augment::Augmentation;
 use crate::data::Coding;
 use crate::error::{Error, Result};
@@ -178,6 +180,10 @@ provenance! {
     patience: Patience, Run, "patience", "--patience";
     /// The speaker whose samples test.
     test_speaker: String, Run, "test speaker", "--test-speaker";
+    /// The [identity](Provenance::identity) of the run at its beginning, which all of its files have.
+    run: String, Place, "run", "";
+    /// What was changed when the run went on, and after which step; none where nothing was.
+    changes: String, Place, "changes on the way", "";
     /// Steps that are done.
     step: u64, Place, "step", "";
     /// The best epoch so far.
@@ -269,6 +275,17 @@ impl Provenance {
         }
     }
 
+    /// What tells this run from others: 16 hexadecimal digits of a hash of all that decides its bits, so that two runs of one identity are
+    /// the same bit for bit, last bits of other compilers aside.
+    pub fn identity(&self) -> String {
+        let mut sum = Sha256::new();
+        for Row { name, text, .. } in self.rows().iter().filter(|row| row.scope != Scope::Place) {
+            let text = text.as_deref().unwrap_or_default();
+            sum.update(format!("{name} {}\n{text}\n", text.len()));
+        }
+        sum.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The same without the paths of data: files of parameters are given away, and where their data once lay is nobody's business.
     #[must_use]
     pub fn without_places(self) -> Provenance {
@@ -318,7 +335,7 @@ impl Provenance {
             true => Ok(()),
             false => Err(Error::input(format!(
                 "{source} is of a run with {}; resume with what it was begun with (all that no flag says is taken from it), \
-                 or start anew elsewhere",
+                 go on with the changes by --allow-changes, or start anew elsewhere",
                 of_run.join(" and ")
             ))),
         }

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Record;
+use super::{Record, create_anew};
 use crate::error::{Error, Result};
 
 /// The file's name in the folder of a run; TensorBoard looks for `tfevents`.
@@ -42,7 +42,7 @@ impl TensorBoard {
     /// # Errors
     /// Of kind `File` when it cannot be written.
     pub fn create(path: &Path) -> Result<TensorBoard> {
-        let file = File::create(path).map_err(|cause| Error::file(path, "write", cause))?;
+        let file = create_anew(path).map_err(|cause| Error::file(path, "write", cause))?;
         let mut events = TensorBoard { file, path: path.to_owned(), steps: 0 };
         let version = field(FILE_VERSION, b"brain.Event:2");
         events.event(0, &version)?;

@@ -1,7 +1,8 @@
-//! Parameters and state of a run in one file, and the folder it goes to. Knows nothing of models and optimizers.
+//! Parameters and state of a run in one file. Knows nothing of models and optimizers.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::path::Path;
 
 use spiq_hlo::{Array, DType, TensorType};
@@ -12,7 +13,7 @@ use crate::quant::is_statistic;
 
 /// Arrays by path (`core/layers/0/kernel`) and strings beside them: the model, its rules, how far the run has come.
 ///
-/// On disk it is an [`ArrayFile`], written whole or not at all; the same checkpoint always gives the same bytes.
+/// On disk it is an [`ArrayFile`] with a checksum, written whole or not at all; the same checkpoint always gives the same bytes.
 ///
 /// ```
 /// use spiq::{Array, train::Checkpoint};
@@ -39,15 +40,30 @@ impl Checkpoint {
     /// # Errors
     /// Of kind `File` when the folder is missing or not writable, or the disk is full.
     pub fn save(&self, path: &Path) -> Result<()> {
-        ArrayFile { arrays: self.arrays.clone(), metadata: self.metadata.clone() }.write(path)
+        self.file().write_checked(path)
+    }
+
+    /// Writes the bytes of its file.
+    pub(super) fn write_to(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        self.file().write_checked_to(out)
+    }
+
+    fn file(&self) -> ArrayFile {
+        ArrayFile { arrays: self.arrays.clone(), metadata: self.metadata.clone() }
     }
 
     /// Reads a checkpoint, or any safetensors file of parameters.
     ///
     /// # Errors
-    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged.
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, which its checksum says, if it has one.
     pub fn load(path: &Path) -> Result<Checkpoint> {
-        ArrayFile::read(path).map(|file| Checkpoint { arrays: file.arrays, metadata: file.metadata })
+        Checkpoint::load_checked(path).map(|(checkpoint, _)| checkpoint)
+    }
+
+    /// The same, and whether the file has a checksum.
+    pub(super) fn load_checked(path: &Path) -> Result<(Checkpoint, bool)> {
+        let (ArrayFile { arrays, metadata }, is_checked) = ArrayFile::read_checked(path)?;
+        Ok((Checkpoint { arrays, metadata }, is_checked))
     }
 
     /// The arrays at these paths, which must be there with just these types. Other arrays of the checkpoint (an
@@ -145,25 +161,5 @@ pub fn check_finite(arrays: &BTreeMap<String, Array>, source: &str) -> Result<()
             "{source}: {number}; take parameters of a run that went well, or allow numbers that are not finite (--allow-nonfinite)"
         ))),
         None => Ok(()),
-    }
-}
-
-/// Makes the folder for a run's results, with those above it, and tries to write in it, so that a run does not fail at
-/// its first checkpoint.
-///
-/// # Errors
-/// Of kind `File` when it cannot be made or written to. A folder made on the way stays; no file does.
-///
-/// ```
-/// let folder = tempfile::tempdir()?;
-/// spiq::train::prepare_folder(&folder.path().join("runs/digits"))?;
-/// assert!(folder.path().join("runs/digits").is_dir());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn prepare_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|cause| Error::file(folder, "make the folder", cause))?;
-    match tempfile::NamedTempFile::new_in(folder) {
-        Ok(_) => Ok(()),
-        Err(cause) => Err(Error::file(folder, "write in the folder", cause)),
     }
 }

@@ -9,7 +9,7 @@ use super::options::Event;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::PendingArray;
 use crate::provenance::OnNan;
-use crate::record::{Metrics, Record};
+use crate::record::{Metrics, Place, Record};
 
 /// The history of a run, as far as it is known.
 pub(super) struct Journal {
@@ -28,6 +28,8 @@ pub(super) struct Journal {
     skipped: usize,
     /// What the latest test and validation measured.
     tested: Option<Measured>,
+    /// How far the metrics were written when all before the latest mark was.
+    marked: Option<Place>,
 }
 
 /// What was measured after an epoch.
@@ -44,16 +46,26 @@ enum Pending {
     Losses { first: usize, count: usize, losses: PendingArray },
     /// The test after an epoch.
     Test { epoch: usize, test: Answers, validation: Option<Answers> },
+    /// Whether all before it is written.
+    Mark,
 }
 
 impl Journal {
     /// A journal that goes on with these metrics; `epoch` are the losses of the epoch under way.
-    pub(super) fn new(metrics: Metrics, metric: Metric, on_nan: OnNan, epoch: Vec<f32>) -> Journal {
-        let pending = VecDeque::new();
-        let mut journal =
-            Journal { metrics, metric, on_nan, pending, epoch, latest: None, broken: None, skipped: 0, tested: None };
-        journal.epoch.retain(|loss| on_nan != OnNan::Skip || loss.is_finite());
-        journal
+    pub(super) fn new(metrics: Metrics, metric: Metric, on_nan: OnNan, mut epoch: Vec<f32>) -> Journal {
+        epoch.retain(|loss| on_nan != OnNan::Skip || loss.is_finite());
+        Journal {
+            metrics,
+            metric,
+            on_nan,
+            pending: VecDeque::new(),
+            epoch,
+            latest: None,
+            broken: None,
+            skipped: 0,
+            tested: None,
+            marked: None,
+        }
     }
 
     /// The latest loss that has arrived.
@@ -69,6 +81,21 @@ impl Journal {
     /// Expects the test after an epoch, counted from 1.
     pub(super) fn expect_test(&mut self, epoch: usize, test: Answers, validation: Option<Answers>) {
         self.pending.push_back(Pending::Test { epoch, test, validation });
+    }
+
+    /// Marks what is expected until here.
+    pub(super) fn mark(&mut self) {
+        self.pending.push_back(Pending::Mark);
+    }
+
+    /// How far the metrics were written when all before the mark was, once.
+    pub(super) fn take_marked(&mut self) -> Option<Place> {
+        self.marked.take()
+    }
+
+    /// The metrics.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What was measured after the latest epoch, once.
@@ -91,6 +118,7 @@ impl Journal {
                         self.step(step, *loss as f32, *broken != 0.0, events)?;
                     }
                 }
+                Pending::Mark => self.marked = Some(self.metrics.place()),
                 Pending::Test { epoch, test, validation } => {
                     let losses = std::mem::take(&mut self.epoch);
                     let train_loss = losses.iter().sum::<f32>() / losses.len().max(1) as f32;

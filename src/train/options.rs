@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::model::Model;
 use super::objective::{Loss, Metric};
@@ -10,6 +11,9 @@ use crate::data::Dataset;
 use crate::network::Network;
 use crate::optim::Optimizer;
 use crate::provenance::{Best, Length, OnNan, Patience, Validation};
+
+/// Where nothing else is said, a crash costs no more steps than are done in this time.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
 /// A training run of a network, or of another [`Model`]. Built as `Options { length, ..Options::new(…) }`.
 #[derive(Clone, Debug)]
@@ -65,6 +69,12 @@ pub struct Options<M: ?Sized = Network> {
     /// its bits must be as it was; [`Provenance`](crate::provenance::Provenance) reads it from the checkpoint. Initial parameters,
     /// if they are named again, must be those of before.
     pub resume: bool,
+    /// Whether a run that goes on may be another than it was begun as. What is other is told by an [event](Event::Note) and stands in the
+    /// files of the run from then on.
+    pub allow_changes: bool,
+    /// How much of a run's time a crash may cost: a checkpoint is written, beside the training, so often that one is in place before steps of
+    /// this long are done. Less often where that would take a fiftieth of the time from the training, or half of it from the disk.
+    pub checkpoint_every: Duration,
     /// The model: a network with its rules, or one of one's own.
     pub model: M,
 }
@@ -98,13 +108,18 @@ impl<M: Model> Options<M> {
             tensorboard: false,
             out: out.into(),
             resume: false,
+            allow_changes: false,
+            checkpoint_every: CHECKPOINT_EVERY,
         }
     }
 }
 
 /// What happens during a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Event {
+    /// Something that whoever watches the run should know, as a sentence: a checkpoint that cannot be written, one that is damaged, what
+    /// was changed.
+    Note(String),
     /// The training step is being compiled (or taken from the cache).
     Compiling,
     /// Steps are on their way to the device, or done.
@@ -165,6 +180,9 @@ pub struct Summary {
     pub steps_per_second: f64,
     /// Whether it was stopped before its end; what was done is saved.
     pub interrupted: bool,
+    /// What [tells the run from others](crate::provenance::Provenance::identity); `None` in files of earlier versions.
+    #[serde(default)]
+    pub run: Option<String>,
     /// The files written: parameters, the best epoch's, checkpoint, metrics, picture; of a network its model and rules.
     #[serde(skip)]
     pub files: Vec<PathBuf>,

@@ -9,27 +9,26 @@ use std::time::{Duration, Instant};
 
 use spiq_hlo::Array;
 
-use super::checkpoint::{Checkpoint, first_not_finite, prepare_folder};
+use super::checkpoint::Checkpoint;
+use super::checkpoints::{CHECKPOINT, restore_previous};
 use super::configuration;
 use super::evaluation::{Answers, Evaluation, Examined, Tested};
+use super::folder::{FolderLock, prepare_folder};
 use super::journal::Journal;
 use super::memory;
 use super::model::Model;
 use super::options::{Event, Options, Summary};
 use super::prepared::{Prepared, room};
 use super::resident::Resident;
-use super::start::{self, BEST, CHECKPOINT, Kept, METRICS, PARAMS, PICTURE, SUMMARY, Start};
+use super::start::{self, BEST, Kept, METRICS, PARAMS, PICTURE, SUMMARY, Start};
 use super::validation::Judge;
 use crate::data::{Dataset, replace_file, test_key};
 use crate::display::history;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray, Platform};
-use crate::provenance::{Best, OnNan, Provenance};
+use crate::provenance::{Best, Provenance};
 use crate::random::Key;
 use crate::record::read_records;
-
-/// A checkpoint is written after an epoch only when the last one is at least this old.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
 /// Calls and tests that the device has yet to finish while the host prepares the next one.
 const IN_FLIGHT: usize = 2;
@@ -39,7 +38,11 @@ const CALL: Duration = Duration::from_millis(100);
 
 /// Trains a model and leaves `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl`, `summary.json` (once it has
 /// ended) and `training.svg` in the folder of the options, and, for `spiq predict`, `model.toml` and `rules.toml` of a network. `events` hears what happens. When `stop`
-/// becomes true, the run saves what it has and ends.
+/// becomes true, the run saves what it has and ends: its checkpoint first, which is all that is needed to go on.
+///
+/// The folder is the run's [own](FolderLock). A checkpoint is written on the way, too, within epochs, [so often](Options::checkpoint_every); the
+/// last two are kept, and a run goes on from the older one where the newer one is damaged. One that cannot be written does not end the
+/// run: it is [told](Event::Note), and tried again.
 ///
 /// The order of epoch e is drawn from `fold_in(PRNGKey(seed), e)`, the spikes of step s from
 /// `fold_in(PRNGKey(seed), epochs + s)`, those of the test from `PRNGKey(seed + 1000)`; initial parameters are those of
@@ -64,6 +67,9 @@ pub fn run(
 }
 
 mod not_finite;
+mod saving;
+
+use saving::Saving;
 
 fn whole_run<'s, 'a>(
     scope: &'s Scope<'s, 'a>,
@@ -75,7 +81,16 @@ fn whole_run<'s, 'a>(
     let started = Instant::now();
     let mut run = Run::prepare(scope, client, options, events)?;
     match to_the_end(&mut run, started, stop, events) {
-        Err(error) if error.kind() == ErrorKind::NotFinite => Err(run.where_it_began(&error)),
+        Err(error) if error.kind() == ErrorKind::NotFinite => {
+            // What is being written is whole and finite, or else is not written.
+            drop(run.end_writing(events));
+            Err(run.where_it_began(&error))
+        }
+        Err(error) if error.kind() == ErrorKind::File => {
+            drop(run.end_writing(events));
+            let left = run.left();
+            Err(Error::new(ErrorKind::File, format!("{error}; {left}")))
+        }
         outcome => outcome,
     }
 }
@@ -88,11 +103,9 @@ fn to_the_end<'s, 'a: 's>(
 ) -> Result<Summary> {
     let stepping = Instant::now();
     let interrupted = run.train(stop, events)?;
+    // First of all: who is stopped from outside may have little time left.
+    run.save(events)?;
     let stepping = stepping.elapsed().saturating_sub(run.idle).as_secs_f64();
-    if interrupted {
-        // The test may still have to be compiled, and who stops need not wait for it.
-        run.save()?;
-    }
     let (test, validation) = run.begin_test()?;
     let Tested { metric: test_accuracy, spike_rates } = test.wait()?;
     let validation_accuracy = validation.map(|answers| answers.wait()).transpose()?.map(|tested| tested.metric);
@@ -108,6 +121,7 @@ fn to_the_end<'s, 'a: 's>(
         seconds: started.elapsed().as_secs_f64(),
         steps_per_second: (run.done - run.first) as f64 / stepping.max(1e-9),
         interrupted,
+        run: run.provenance.run.clone(),
         files,
     };
     let path = run.options.out.join(SUMMARY);
@@ -135,6 +149,8 @@ struct Run<'s, 'a> {
     test: Examined,
     validation: Option<(Examined, Validating<'s, 'a>)>,
     judge: Option<Judge>,
+    /// Whether the file of the best epoch could not be written; the checkpoint has its parameters too.
+    best_is_owed: bool,
     /// What is carried from step to step, on the device.
     state: Vec<Buffer>,
     kept: Kept,
@@ -147,7 +163,9 @@ struct Run<'s, 'a> {
     journal: Journal,
     /// Steps that were done when all was known to be finite, and what was carried then: where a failed step is looked for from.
     good: (usize, Vec<Array>),
-    saved: Instant,
+    saving: Saving,
+    /// Nobody else writes in the folder.
+    _lock: FolderLock,
     /// Steps a call at most; the program has [`room`] for them.
     most: usize,
     /// Steps a call, once that is known.
@@ -171,8 +189,20 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let encoding = plan.encoding;
         memory::check(kept.params.values(), kept.types(), client.platform() == Some(Platform::Cpu))?;
         let now = start::provenance(options, client, total);
-        let Start { values, done, provenance, best } = start::start(options, optimizer.as_ref(), &kept, now)?;
+        // Before anything is read that another run may be writing.
+        let lock = options.out.is_dir().then(|| FolderLock::take(&options.out)).transpose()?;
+        let Start { values, done, provenance, best, resumed } = start::start(options, optimizer.as_ref(), &kept, now)?;
         prepare_folder(&options.out)?;
+        let lock = match lock {
+            Some(lock) => lock,
+            None => FolderLock::take(&options.out)?,
+        };
+        let journal = resumed.as_ref().map(|resumed| start::journal(options, Some(resumed), done, per_epoch));
+        let journal = journal.transpose()?;
+        if resumed.as_ref().is_some_and(|resumed| resumed.is_previous) {
+            restore_previous(&options.out)?;
+        }
+        resumed.iter().flat_map(|resumed| &resumed.notes).for_each(|note| events(Event::Note(note.clone())));
         events(Event::Compiling);
         let steps = program.compile(client, &function)?;
         let before = match first_steps {
@@ -195,7 +225,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             }
         };
         start::clear(options)?;
-        let run = Run {
+        let mut run = Run {
             client,
             options,
             key: Key::new(options.seed),
@@ -207,6 +237,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             test: Examined::new(options.test.clone(), test_key, test),
             judge: validation.is_some().then(|| Judge::new(options, best)),
             validation,
+            best_is_owed: false,
             good: (done, values.clone()),
             state: values.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?,
             kept,
@@ -215,13 +246,18 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             total,
             first: done,
             done,
-            journal: start::journal(options, done, per_epoch)?,
-            saved: Instant::now(),
+            journal: match journal {
+                Some(journal) => journal,
+                None => start::journal(options, None, done, per_epoch)?,
+            },
+            saving: Saving::new(options.checkpoint_every, options.resume.then_some(done)),
+            _lock: lock,
             most,
             pace: options.steps_per_call.map(|_| most),
             idle: Duration::ZERO,
         };
-        run.restore_best()?;
+        let restored = run.restore_best();
+        run.owe_best(restored, events)?;
         Ok(run)
     }
 
@@ -239,7 +275,12 @@ impl<'s, 'a: 's> Run<'s, 'a> {
                 let place = self.done % self.per_epoch * self.options.batch_size;
                 self.call(end - self.done, &order[place..])?;
                 events(Event::Step { done: self.done, total: self.total, loss: self.journal.latest() });
+                // At the end of an epoch its test belongs to it.
+                if self.done < end {
+                    self.copy_if_due()?;
+                }
                 self.journal.read(IN_FLIGHT, events)?;
+                self.go_on_saving(events)?;
             }
             if self.done.is_multiple_of(self.per_epoch) {
                 self.end_epoch(epoch + 1, events)?;
@@ -338,14 +379,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             self.journal.read(0, events)?;
             self.judge(events)?;
         }
-        if self.saved.elapsed() > CHECKPOINT_EVERY {
-            // A checkpoint must not be ahead of the metrics.
-            self.journal.read(0, events)?;
-            self.save()?;
-            self.good = (self.done, self.state.iter().map(Buffer::to_array).collect::<Result<_>>()?);
-            self.saved = Instant::now();
-        }
-        Ok(())
+        self.copy_if_due()
     }
 
     /// Keeps the parameters as they are now, if they are the best so far.
@@ -354,13 +388,27 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let better = judge.better(measured);
         if let Some(best) = better {
             let arrays = self.arrays(false)?;
-            self.save_best(best, &arrays)?;
+            let written = self.save_best(best, &arrays);
             if let Some(judge) = &mut self.judge {
                 judge.keep(best, arrays);
             }
+            self.owe_best(written, events)?;
         }
         events(measured.event(better.is_some()));
         Ok(())
+    }
+
+    /// A file of the best epoch that cannot be written does not end the run.
+    fn owe_best(&mut self, written: Result<()>, events: &mut dyn FnMut(Event)) -> Result<()> {
+        match written {
+            Err(error) if error.kind() == ErrorKind::File => {
+                if !std::mem::replace(&mut self.best_is_owed, true) {
+                    events(Event::Note(format!("{error}; training goes on, and it is written at the end")));
+                }
+                Ok(())
+            }
+            written => written.map(|()| self.best_is_owed = false),
+        }
     }
 
     fn save_best(&self, best: Best, arrays: &BTreeMap<String, Array>) -> Result<()> {
@@ -403,13 +451,9 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let wanted = self.kept.paths().zip(&self.state).filter(|(path, _)| state || self.kept.is_read(path));
         let arrays: BTreeMap<String, Array> =
             wanted.map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect::<Result<_>>()?;
-        match first_not_finite(arrays.iter().filter(|(path, _)| self.kept.is_read(path))) {
-            Some(number) if self.options.on_nan != OnNan::Continue => {
-                let message = format!("after step {} {number}", self.done.saturating_sub(1));
-                Err(Error::new(ErrorKind::NotFinite, message))
-            }
-            _ => Ok(arrays),
-        }
+        let read = arrays.iter().filter(|(path, _)| self.kept.is_read(path));
+        saving::check(self.options.on_nan, self.done, read)?;
+        Ok(arrays)
     }
 
     /// What a file of this run says of it.
@@ -419,22 +463,12 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         metadata
     }
 
-    fn save(&self) -> Result<PathBuf> {
-        let path = self.options.out.join(CHECKPOINT);
-        let mut arrays = self.arrays(true)?;
-        let best = self.judge.as_ref().and_then(Judge::best);
-        arrays.extend(self.judge.iter().filter_map(Judge::arrays).flat_map(start::as_of_best));
-        let metadata = self.metadata(Provenance { best, ..self.provenance.clone() });
-        Checkpoint { arrays, metadata }.save(&path)?;
-        Ok(path)
-    }
-
     /// Writes what a run leaves behind.
     fn leave(&self, test_accuracy: f32, interrupted: bool) -> Result<Vec<PathBuf>> {
         let [params, svg, metrics] = [PARAMS, PICTURE, METRICS].map(|name| self.options.out.join(name));
         let metadata = self.metadata(Provenance { best: None, ..self.provenance.clone().without_places() });
         Checkpoint { arrays: self.arrays(false)?, metadata }.save(&params)?;
-        let checkpoint = self.save()?;
+        let checkpoint = self.options.out.join(CHECKPOINT);
         let state =
             if interrupted { format!("stopped at step {} of {}", self.done, self.total) } else { "done".into() };
         let measured = match self.options.metric.is_accuracy() {
@@ -445,7 +479,11 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         replace_file(&svg, history(&read_records(&metrics)?, &title).svg().as_bytes())?;
         let configuration =
             self.options.model.network().map(|network| configuration::leave(network, &self.options.out));
-        let best = self.judge.as_ref().and_then(Judge::best).map(|_| self.options.out.join(BEST));
+        let judged = self.judge.as_ref().and_then(|judge| judge.best().zip(judge.arrays()));
+        if let Some((best, arrays)) = judged.filter(|_| self.best_is_owed) {
+            self.save_best(best, arrays)?;
+        }
+        let best = judged.map(|_| self.options.out.join(BEST));
         Ok([
             vec![params],
             best.into_iter().collect(),

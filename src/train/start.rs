@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use spiq_events::sync_folder;
 use spiq_hlo::{Array, TensorType};
 
 use super::checkpoint::{Checkpoint, check_finite};
+use super::checkpoints::{CHECKPOINT, Latest, PREVIOUS, latest};
+use super::configuration;
 use super::journal::Journal;
 use super::model::Model;
 use super::objective::check_class_weights;
 use super::options::{Options, Summary};
 use super::prepared::Prepared;
+use super::resume;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::nn::READOUTS;
@@ -19,9 +23,8 @@ use crate::pjrt::Client;
 use crate::provenance::{
     Best, Difference, Digest, Init, Length, ModelText, Order, Patience, Provenance, Tile, Validation, absolute,
 };
-use crate::record::{Metrics, Record, TENSORBOARD, read_records};
+use crate::record::{Metrics, Place, Record, TENSORBOARD, read_records};
 
-pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 pub(super) const PARAMS: &str = "params.safetensors";
 pub(super) const BEST: &str = "best.safetensors";
 pub(super) const SUMMARY: &str = "summary.json";
@@ -29,18 +32,18 @@ pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
 
 /// The files that a run leaves in its folder.
-pub const RUN_FILES: [&str; 9] =
-    [CHECKPOINT, PARAMS, BEST, SUMMARY, METRICS, PICTURE, TENSORBOARD, "model.toml", "rules.toml"];
+pub const RUN_FILES: [&str; 10] =
+    [CHECKPOINT, PREVIOUS, PARAMS, BEST, SUMMARY, METRICS, PICTURE, TENSORBOARD, "model.toml", "rules.toml"];
 
 /// Names that a metric of one's own cannot have: metrics.jsonl has them for something else.
 const RECORDED: [&str; 7] =
     ["step", "loss", "epoch", "train_loss", "test_accuracy", "validation_accuracy", "spike_rates"];
 
 /// What the names of an optimizer's state start with.
-const OPTIMIZER: &str = "optimizer";
+pub(super) const OPTIMIZER: &str = "optimizer";
 
 /// What the names of the best epoch's parameters and statistics start with.
-const OF_BEST: &str = "best/";
+pub(super) const OF_BEST: &str = "best/";
 
 /// Refuses options that do not fit each other or the data.
 pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
@@ -48,7 +51,7 @@ pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
         check_network(network, options)?;
     }
     options.optimizer.check_groups(options.model.parameter_types().keys())?;
-    if !options.resume && is_init(options, CHECKPOINT) {
+    if !options.resume && [CHECKPOINT, PREVIOUS].into_iter().any(|name| is_init(options, name)) {
         return Err(Error::input(format!(
             "the initial parameters are the checkpoint in {}, which the run replaces; let it leave its results elsewhere",
             options.out.display()
@@ -114,7 +117,7 @@ pub(super) struct Kept {
 }
 
 /// What the names of parameters start with in a checkpoint, where their average has their names.
-const RAW: &str = "trained";
+pub(super) const RAW: &str = "trained";
 
 impl Kept {
     /// Where each stands in a checkpoint. Where there is an average of the parameters, it has their names.
@@ -152,18 +155,25 @@ pub(super) struct Start {
     pub(super) provenance: Provenance,
     /// The best epoch so far, with its parameters and statistics.
     pub(super) best: Option<(Best, BTreeMap<String, Array>)>,
+    /// What a run goes on from.
+    pub(super) resumed: Option<Resumed>,
+}
+
+/// What is known of the run that one goes on with.
+pub(super) struct Resumed {
+    /// The file of its checkpoint, in messages.
+    pub(super) source: String,
+    /// Whether that is the older one of two, as the newer one is damaged.
+    pub(super) is_previous: bool,
+    /// How far its metrics were written; earlier versions do not say it.
+    pub(super) metrics: Option<Place>,
+    /// What is to be said, in sentences.
+    pub(super) notes: Vec<String>,
 }
 
 /// Names of the best epoch's arrays in a checkpoint.
 pub(super) fn as_of_best(arrays: &BTreeMap<String, Array>) -> impl Iterator<Item = (String, Array)> {
     arrays.iter().map(|(path, array)| (format!("{OF_BEST}{path}"), array.clone()))
-}
-
-fn best_in(checkpoint: &Checkpoint, kept: &Kept, source: &str) -> Result<BTreeMap<String, Array>> {
-    let types = kept.params.iter().chain(&kept.statistics);
-    let wanted = types.map(|(path, ty)| (format!("{OF_BEST}{path}"), ty.clone())).collect();
-    let arrays = checkpoint.select(&wanted, source)?.into_iter();
-    Ok(arrays.map(|(path, array)| (path[OF_BEST.len()..].to_owned(), array)).collect())
 }
 
 /// Initial parameters, or those of a checkpoint that this run goes on from.
@@ -176,7 +186,7 @@ pub(super) fn start(
     let initial = options.init.as_deref().map(|path| initial_in(options, path)).transpose()?;
     let init = initial.as_ref().map(|values| Init::From(Digest::of_arrays(values)));
     if options.resume {
-        return resume(options, kept, Provenance { init, ..now });
+        return resume::resume(options, optimizer, kept, Provenance { init, ..now });
     }
     let mut values = initial.unwrap_or_else(|| options.model.init(options.seed));
     let beginning =
@@ -188,7 +198,9 @@ pub(super) fn start(
         slots.extend(values.iter().map(|(path, value)| (format!("{folder}/{path}"), value.clone())));
     }
     let values = values.into_values().chain(statistics).chain(slots.into_values()).collect();
-    Ok(Start { values, done: 0, provenance: Provenance { init: init.or(Some(Init::Drawn)), ..now }, best: None })
+    let now = Provenance { init: init.or(Some(Init::Drawn)), ..now };
+    let provenance = Provenance { run: Some(now.identity()), ..now };
+    Ok(Start { values, done: 0, provenance, best: None, resumed: None })
 }
 
 /// The parameters of a file that a run starts from, with what else the model says initial values of.
@@ -203,24 +215,6 @@ fn initial_in(options: &Options<dyn Model>, path: &Path) -> Result<BTreeMap<Stri
     }
 }
 
-fn resume(options: &Options<dyn Model>, kept: &Kept, now: Provenance) -> Result<Start> {
-    let checkpoint = checkpoint_in(&options.out)?;
-    let source = options.out.join(CHECKPOINT).display().to_string();
-    let then = Provenance::read(&checkpoint.metadata, &source)?;
-    then.check_same_run(&now, &source)?;
-    let done = then.step.and_then(|step| usize::try_from(step).ok()).ok_or_else(|| {
-        Error::input(format!("{source} does not say how many steps were done, so it is not a checkpoint of a run"))
-    })?;
-    let wanted: BTreeMap<String, TensorType> = kept.paths().zip(kept.types().cloned()).collect();
-    let mut found = checkpoint.select(&wanted, &source)?;
-    let values = kept.paths().map(|path| found.remove(&path).expect("one of those wanted")).collect();
-    let best = match then.best {
-        Some(best) => Some((best, best_in(&checkpoint, kept, &source)?)),
-        None => None,
-    };
-    Ok(Start { values, done, provenance: now.or(then), best })
-}
-
 /// Refuses options that do not fit each other or the data, as a run of them would.
 ///
 /// # Errors
@@ -233,20 +227,28 @@ pub fn check_options(options: &Options<dyn Model>) -> Result<()> {
 /// How a run ended that these options begin, if the folder of the options has its end.
 ///
 /// # Errors
-/// Of kind `Input`: the run there is another one, or its files are damaged.
+/// Of kind `Input`: the run there is another one, or its files are damaged; of kind `File`: they cannot be read.
 pub fn finished(client: &Client, options: &Options<dyn Model>) -> Result<Option<Summary>> {
     let path = options.out.join(SUMMARY);
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+    let text = match spiq_events::read_text(&path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(Error::file(&path, "read", cause)),
+    };
     check(options)?;
     let prepared = Prepared::of(options)?;
     let now = provenance(options, client, prepared.total);
-    let checkpoint = checkpoint_in(&options.out)?;
-    let source = options.out.join(CHECKPOINT).display().to_string();
-    Provenance::read(&checkpoint.metadata, &source)?.check_same_run(&now, &source)?;
-    let summary = serde_json::from_str(&text);
-    summary
-        .map(Some)
-        .map_err(|cause| Error::input(format!("{} is not a summary of a run", path.display())).because(cause))
+    let Latest { checkpoint, source, .. } = latest(&options.out)?;
+    let then = Provenance::read(&checkpoint.metadata, &source)?;
+    if options.allow_changes && !then.differences_of_run(&now).is_empty() {
+        return Ok(None);
+    }
+    then.check_same_run(&now, &source)?;
+    let summary: Summary = serde_json::from_str(&text)
+        .map_err(|cause| Error::input(format!("{} is not a summary of a run", path.display())).because(cause))?;
+    // A summary of another run says nothing of this one.
+    let is_other = summary.run.is_some() && then.run.is_some() && summary.run != then.run;
+    Ok((!is_other).then_some(summary))
 }
 
 /// In what a run that these options begin would be another than the one whose checkpoint is in their folder.
@@ -254,31 +256,14 @@ pub fn finished(client: &Client, options: &Options<dyn Model>) -> Result<Option<
 /// # Errors
 /// Of kind `Input` or `File`: there is none, it is damaged, the options do not fit each other.
 pub fn differences_from_checkpoint(client: &Client, options: &Options<dyn Model>) -> Result<Vec<Difference>> {
-    let source = options.out.join(CHECKPOINT).display().to_string();
-    let then = Provenance::read(&checkpoint_in(&options.out)?.metadata, &source)?;
+    let Latest { checkpoint, source, .. } = latest(&options.out)?;
+    let then = Provenance::read(&checkpoint.metadata, &source)?;
     let init = match &options.init {
         Some(path) => Init::From(Digest::of_arrays(&initial_in(options, path)?)),
         None => Init::Drawn,
     };
     let now = provenance(options, client, Prepared::of(options)?.total);
     Ok(then.differences_of_run(&Provenance { init: Some(init), ..now }))
-}
-
-/// The checkpoint of the run whose results are in a folder. Its metadata say all that decides the bits of the run
-/// ([`Provenance`]).
-///
-/// # Errors
-/// Of kind `File` or `Input`: there is none, as where a run ended before its first one; it is damaged.
-pub fn checkpoint_in(folder: &Path) -> Result<Checkpoint> {
-    let path = folder.join(CHECKPOINT);
-    // A new run takes away the checkpoint of an older one, so that it is never taken for its own.
-    if !path.exists() && folder.join(METRICS).exists() {
-        return Err(Error::input(format!(
-            "there is no {}: the run in this folder ended before its first checkpoint; start it anew, without --resume",
-            path.display()
-        )));
-    }
-    Checkpoint::load(&path)
 }
 
 /// What decides the bits of a run of so many steps, but for its initial parameters.
@@ -329,19 +314,22 @@ pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: u
 }
 
 /// Takes away what an older run left in the folder, before a new one leaves anything: a run that is stopped early must not
-/// be taken for the older one. What the new run starts from stays until it is replaced.
+/// be taken for the older one. What the new run starts from stays until it is replaced. The files of the network become the new run's.
 pub(super) fn clear(options: &Options<dyn Model>) -> Result<()> {
     if options.resume {
         return Ok(());
     }
-    for name in [CHECKPOINT, PARAMS, BEST, PICTURE, SUMMARY, TENSORBOARD] {
+    for name in [SUMMARY, CHECKPOINT, PREVIOUS, PARAMS, BEST, METRICS, PICTURE, TENSORBOARD] {
         let path = options.out.join(name);
         if is_init(options, name) {
             continue;
         }
         remove(&path)?;
     }
-    Ok(())
+    // Not even a crash of the machine brings them back.
+    sync_folder(&options.out);
+    let configuration = options.model.network().map(|network| configuration::leave(network, &options.out));
+    configuration.transpose().map(drop)
 }
 
 /// Takes a file away, if it is there.
@@ -360,11 +348,16 @@ fn is_init(options: &Options<dyn Model>, name: &str) -> bool {
 }
 
 /// The journal of a run that has done so many steps.
-pub(super) fn journal(options: &Options<dyn Model>, done: usize, per_epoch: usize) -> Result<Journal> {
+pub(super) fn journal(
+    options: &Options<dyn Model>,
+    resumed: Option<&Resumed>,
+    done: usize,
+    per_epoch: usize,
+) -> Result<Journal> {
     let path = options.out.join(METRICS);
-    let metrics = match options.resume {
-        true => Metrics::resume(&path, |record| before(record, done, per_epoch))?,
-        false => Metrics::create(&path)?,
+    let metrics = match resumed {
+        Some(resumed) => resume::metrics(options, resumed, &path, |record| before(record, done, per_epoch))?,
+        None => Metrics::create(&path)?,
     };
     let metrics = match options.tensorboard {
         true => metrics.with_tensorboard(&options.out.join(TENSORBOARD), &read_records(&path)?)?,

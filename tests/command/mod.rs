@@ -10,6 +10,7 @@ mod evaluated;
 mod judged;
 mod learning;
 mod not_finite;
+mod owned;
 mod property;
 mod provenance;
 mod reading;
@@ -19,5 +20,8 @@ mod sequences;
 mod settings;
 mod several;
 mod speech;
+mod stopped;
+#[cfg(target_os = "linux")]
+mod supply;
 mod train;
 mod training;

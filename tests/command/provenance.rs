@@ -116,6 +116,8 @@ fn drawn(key: Key) -> Provenance {
         validation: Some(one(next(), &validations)),
         patience: Some(one(next(), &[Patience::None, Patience::Epochs(count(next()))])),
         test_speaker: Some(text(next())),
+        run: Some(text(next())),
+        changes: Some(text(next())),
         step: Some(next().bits64(1)[0]),
         best: Some(Best {
             epoch: count(next()),

@@ -198,7 +198,17 @@ const CHANGED: &[(&str, &str, &str)] = &[
 ];
 
 /// Flags that change no bit: where results go, how many steps a call has. The device is another test's.
-const FREE: [&str; 7] = ["--out", "--resume", "--steps-per-call", "--help", "--device", "--seeds", "--tensorboard"];
+const FREE: [&str; 9] = [
+    "--out",
+    "--resume",
+    "--allow-changes",
+    "--checkpoint-seconds",
+    "--steps-per-call",
+    "--help",
+    "--device",
+    "--seeds",
+    "--tensorboard",
+];
 
 /// Flags that say how recordings are read, which are another test's (`recordings.rs`).
 const OF_RECORDINGS: [&str; 7] =
@@ -577,8 +587,8 @@ fn files_of_earlier_versions_are_read_with_a_note() {
         noted.starts_with("note: run/checkpoint.safetensors does not say its ") && noted.contains("optimizer"),
         "{noted}"
     );
-    // It is of this version again; only where it started nobody knows.
-    assert_eq!(folder.provenance("run/params.safetensors"), Provenance { init: None, ..before });
+    // It is of this version again; only where it started nobody knows, nor its identity.
+    assert_eq!(folder.provenance("run/params.safetensors"), Provenance { init: None, run: None, ..before });
     folder.age("run/checkpoint.safetensors");
     folder.refuses(&format!("{line} --resume --rules none"), "another rules");
     // Metadata of another program are none of ours.

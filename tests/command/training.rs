@@ -64,6 +64,8 @@ pub fn options(out: &Path, steps: usize) -> Options {
         tensorboard: false,
         out: out.to_owned(),
         resume: false,
+        allow_changes: false,
+        checkpoint_every: train::CHECKPOINT_EVERY,
     }
 }
 

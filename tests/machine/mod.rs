@@ -2,6 +2,8 @@
 
 mod compile_time;
 mod device_script;
+#[cfg(target_os = "linux")]
+mod flat;
 mod kernel_values;
 mod kernels;
 mod lane_model;

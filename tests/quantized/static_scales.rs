@@ -56,6 +56,8 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         tensorboard: false,
         out: out.to_owned(),
         resume: false,
+        allow_changes: false,
+        checkpoint_every: spiq::train::CHECKPOINT_EVERY,
     }
 }
 

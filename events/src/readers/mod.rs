@@ -13,12 +13,12 @@ mod python;
 mod recording;
 mod shd;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::collection::Collection;
 use super::error::{Error, Result};
+use super::regular_file::open_file;
 use super::sound;
 use recording::Format;
 
@@ -63,12 +63,7 @@ pub fn open(path: &Path) -> Result<Box<dyn Collection>> {
 
 fn file(path: &Path) -> Result<Box<dyn Collection>> {
     let mut start = Vec::new();
-    // Opening a pipe need never end.
-    let is_file = path.metadata().and_then(|meta| match meta.is_file() {
-        true => Ok(()),
-        false => Err(std::io::Error::other("it is not a regular file")),
-    });
-    let opened = is_file.and_then(|()| File::open(path)).and_then(|file| file.take(8).read_to_end(&mut start));
+    let opened = open_file(path).and_then(|file| file.take(8).read_to_end(&mut start));
     opened.map_err(|cause| Error::file("read", path, cause))?;
     if start == HDF5 {
         return Ok(Box::new(shd::Shd::open(path)?));

@@ -1,6 +1,5 @@
 //! One recording a file: which format a file is of, by its name and first bytes, and its events.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use super::{aedat3, aedat4, nmnist, numpy, order};
 use crate::collection::Mended;
 use crate::error::{Error, Result};
 use crate::events::{Events, Sensor};
+use crate::regular_file::open_file;
 use crate::time::is_time;
 
 /// A format with one recording a file.
@@ -47,7 +47,7 @@ impl Format {
             "npy" | "npz" => Ok(Some(Format::NumPy)),
             "aedat" | "aedat4" => {
                 let mut start = Vec::new();
-                let read = File::open(path).and_then(|file| file.take(12).read_to_end(&mut start));
+                let read = open_file(path).and_then(|file| file.take(12).read_to_end(&mut start));
                 read.map_err(|cause| Error::file("read", path, cause))?;
                 Ok(Some(if start == *aedat4::MAGIC { Format::Aedat4 } else { Format::Aedat3 }))
             }
@@ -72,7 +72,7 @@ impl Format {
     pub fn read(self, path: &Path, sensor: Option<Sensor>) -> Result<Recording> {
         let refused =
             |reason: String| Error::input(format!("{} cannot be read as {}: {reason}", path.display(), self.name()));
-        let file = File::open(path).map_err(|cause| Error::file("read", path, cause))?;
+        let file = open_file(path).map_err(|cause| Error::file("read", path, cause))?;
         let mut file = BufReader::new(file);
         let read = match self {
             Format::Nmnist => nmnist::read(&mut file),

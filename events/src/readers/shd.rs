@@ -16,6 +16,7 @@ use super::order;
 use crate::collection::{Collection, Description, Mended, Sample};
 use crate::error::{Error, Result};
 use crate::events::{Events, Sensor};
+use crate::regular_file::open_file;
 use crate::time::{NO_TIME, to_microseconds};
 
 /// Channels of SHD and SSC.
@@ -75,7 +76,7 @@ impl Shd {
     /// # Errors
     /// `File` when it cannot be read, `Input` when it is damaged or of another layout.
     pub fn open(path: &Path) -> Result<Shd> {
-        let file = File::open(path).map_err(|cause| Error::file("read", path, cause))?;
+        let file = open_file(path).map_err(|cause| Error::file("read", path, cause))?;
         let refused = |reason: String| Error::input(format!("{} cannot be read as SHD: {reason}", path.display()));
         check_length(&file, path)?;
         let hdf5 = H5File::open(path).map_err(|error| refused(format!("it is no whole HDF5 file ({error})")))?;

@@ -15,6 +15,7 @@ use super::wav::Sound;
 use crate::collection::{Collection, Description, Mended, Sample};
 use crate::error::{Error, Result};
 use crate::events::Sensor;
+use crate::regular_file::{open_file, read_file};
 
 /// Where recordings are.
 enum Place {
@@ -55,7 +56,7 @@ impl Recordings {
         let (place, names) = if fs::metadata(path).map_err(unreadable)?.is_dir() {
             (Place::Folder, in_folder(path)?)
         } else {
-            let file = BufReader::new(File::open(path).map_err(unreadable)?);
+            let file = BufReader::new(open_file(path).map_err(unreadable)?);
             let archive = ZipArchive::new(file).map_err(|cause| {
                 Error::input(format!("{} is no folder and no usable zip archive: {cause}", path.display()))
             })?;
@@ -111,7 +112,7 @@ impl Recordings {
         };
         let unreadable = |cause| Error::file("read", Path::new(path), cause);
         let bytes = match &self.place {
-            Place::Folder => fs::read(path).map_err(unreadable)?,
+            Place::Folder => read_file(Path::new(path)).map_err(unreadable)?,
             Place::Archive(archive) => {
                 let mut archive = archive.lock().expect("no thread panics while it reads");
                 let mut bytes = Vec::new();

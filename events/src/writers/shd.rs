@@ -6,6 +6,7 @@ use std::path::Path;
 
 use half::f16;
 
+use super::beside::{file_beside, put_in_place};
 use super::hdf5::{Reference, Type, Writer};
 use crate::error::{Error, Result};
 
@@ -78,7 +79,7 @@ pub fn write_spikes(path: &Path, names: &Names, samples: impl IntoIterator<Item 
     let cannot = |cause| Error::file("write", path, cause);
     // Without the name of the temporary file, which is of no use to who reads it.
     let nameless = |cause: io::Error| cannot(cause.kind().into());
-    let beside = result_builder().tempfile_in(folder(path)).map_err(nameless)?;
+    let beside = file_beside(folder(path)).map_err(nameless)?;
     let mut file = File::new(BufWriter::new(beside.as_file())).map_err(cannot)?;
     for (place, spikes) in samples.into_iter().enumerate() {
         let spikes = spikes?;
@@ -86,22 +87,7 @@ pub fn write_spikes(path: &Path, names: &Names, samples: impl IntoIterator<Item 
         file.push(&spikes).map_err(cannot)?;
     }
     file.finish(names).map_err(cannot)?;
-    beside.as_file().sync_all().map_err(cannot)?;
-    beside.persist(path).map_err(|failed| cannot(failed.error))?;
-    Ok(())
-}
-
-/// Builds a temporary file that is renamed to a result: with the rights of any new file, not those of a private one.
-pub fn result_builder() -> tempfile::Builder<'static, 'static> {
-    #[allow(unused_mut, reason = "changed on Unix only")]
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        // A temporary file is private by default, but this one becomes a result: the user's umask decides.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder
+    put_in_place(beside, path).map_err(cannot)
 }
 
 fn check(place: usize, spikes: &Spikes, names: &Names) -> Result<()> {

@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Writes the spikes and tells their number.
 fn write(trains: &mut SpikeTrains, output: &Path, names: &Names) -> Result<usize> {
-    let stop = Stop::at_ctrl_c();
+    let stop = Stop::at_signals();
     let (count, mut progress, mut spikes) = (trains.description().count, Samples::default(), 0);
     let counted = (1..).zip(trains).map(|(done, sample)| {
         stop.check()?;

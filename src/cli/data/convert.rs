@@ -49,8 +49,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut read = recordings::file(path, &said.reading()?)?;
     let reading = Reading { binning: read.binning.take().unwrap_or_default(), ..said.reading()? };
     Provenance::of_reading(Some(&reading)).write(&mut read.file.metadata);
-    // Ctrl-C waits for the file, so that no part of it stays.
-    let _stop = Stop::at_ctrl_c();
+    // A signal waits for the file, so that no part of it stays.
+    let _stop = Stop::at_signals();
     read.file.write(&arguments.output)?;
     read.note.iter().for_each(|note| screen::note(note));
     let inputs = read.file.arrays.get("inputs").map_or_else(String::new, |array| array.ty().to_string());

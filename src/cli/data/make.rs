@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         seed: arguments.seed,
     };
     output::check(&arguments.output, [])?;
-    let stop = Stop::at_ctrl_c();
+    let stop = Stop::at_signals();
     stop.outcome(made.write_while(&arguments.output, || stop.check()))?;
     screen::print(&format!("wrote {samples} samples to {}\n", arguments.output.display()))
 }

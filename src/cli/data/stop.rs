@@ -1,44 +1,40 @@
-//! Ctrl-C while a file is written: nothing half-written stays.
+//! A signal while a file is written: nothing half-written stays.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use spiq::{Error, ErrorKind, Result};
 
-/// A flag that Ctrl-C sets, so that the temporary file is removed before the process ends. The second one ends it at once.
+use crate::cli::signals;
+
+/// A flag that Ctrl-C and other signals set, so that the temporary file is removed before the process ends. A second Ctrl-C ends it at once.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Listens from now on.
-    pub fn at_ctrl_c() -> Stop {
-        let stop = Stop(Arc::new(AtomicBool::new(false)));
-        let flag = stop.0.clone();
-        let set = ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        });
-        // Without a handler Ctrl-C ends the process as it always does.
-        drop(set);
-        stop
+    pub fn at_signals() -> Stop {
+        Stop(signals::stop_flag(|| {}))
     }
 
     /// Whether to go on. The error only ends the writing: [`outcome`](Stop::outcome) has the one that is shown.
     pub fn check(&self) -> spiq_events::Result<()> {
         match self.0.load(Ordering::Relaxed) {
-            true => Err(spiq_events::Error::input("stopped by Ctrl-C")),
+            true => Err(spiq_events::Error::input("stopped")),
             false => Ok(()),
         }
     }
 
-    /// What writing came to. A file that was whole before Ctrl-C was heard stays.
+    /// What writing came to. A file that was whole before a signal was heard stays.
     ///
     /// # Errors
-    /// Of kind `Interrupted` after Ctrl-C; else those of writing.
+    /// Of kind `Interrupted` after a signal; else those of writing.
     pub fn outcome<T>(&self, written: spiq_events::Result<T>) -> Result<T> {
         match (written, self.check()) {
-            (Err(_), Err(_)) => Err(Error::new(ErrorKind::Interrupted, "stopped by Ctrl-C; nothing was written")),
+            (Err(_), Err(_)) => {
+                let message = format!("stopped by {}; nothing was written", signals::name());
+                Err(Error::new(ErrorKind::Interrupted, message))
+            }
             (written, _) => Ok(written?),
         }
     }

@@ -8,6 +8,7 @@ use super::folders::{entries, name};
 use super::{Entry, Files, Plan};
 use crate::error::{Error, Result};
 use crate::events::Sensor;
+use crate::regular_file::read_text;
 
 const NAME: &str = "DVS Gesture";
 const SENSOR: Sensor = Sensor { width: 128, height: 128, polarities: 2 };
@@ -128,7 +129,7 @@ fn class(path: &Path) -> Option<u32> {
 /// The names of files that a list holds; `None` where there is no list.
 fn trials(root: &Path, list: &str) -> Result<Option<Vec<String>>> {
     let path = root.join(list);
-    match std::fs::read_to_string(&path) {
+    match read_text(&path) {
         Ok(text) => Ok(Some(text.lines().map(|line| line.trim().to_owned()).collect())),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(Error::file("read", &path, cause)),
@@ -137,7 +138,7 @@ fn trials(root: &Path, list: &str) -> Result<Option<Vec<String>>> {
 
 /// Class, begin and end of each gesture. Classes count from 1 in the file.
 fn gestures(path: &Path) -> Result<Vec<(u32, [i64; 2])>> {
-    let text = std::fs::read_to_string(path).map_err(|cause| Error::file("read", path, cause))?;
+    let text = read_text(path).map_err(|cause| Error::file("read", path, cause))?;
     let lines = text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {

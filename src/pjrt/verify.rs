@@ -1,0 +1,159 @@
+//! Whether an installation is, byte for byte, what its packages' pinned checksums say. Opens no plugin.
+//!
+//! Reading hundreds of megabytes before each run would be slow. So a stamp beside the files says how they were when they were read:
+//! size, times of change, place on the disk. The time of a file's own entry (`ctime`) cannot be set, so a file that was changed
+//! since has another stamp, and is read again. A stamp in a folder of another user's is not believed.
+
+use std::fs::Metadata;
+use std::io::Write;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use super::abi::platform::Platform;
+use super::packages::{Bundle, Kept};
+use super::{checksum, owner};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The stamp's file in the folder of an installation.
+const STAMP: &str = ".verified";
+
+/// Checks the installation of a bundle in `folder`.
+///
+/// # Errors
+/// Of kind `Plugin` for a file with another checksum than the pinned one; of kind `Input` where others may write to the folder.
+pub fn check(platform: Platform, bundle: Bundle, folder: &Path) -> Result<()> {
+    let files: Vec<_> = bundle.kept().collect();
+    check_files(&files, folder).map_err(|wrong| match wrong {
+        Wrong::Folder(error) => error,
+        Wrong::File(what) => Error::new(
+            ErrorKind::Plugin,
+            format!("the installed {platform} plugin cannot be trusted: {what}; `spiq plugin install {platform}` replaces it"),
+        ),
+    })
+}
+
+/// What is wrong with an installation.
+#[derive(Debug)]
+enum Wrong {
+    Folder(Error),
+    File(String),
+}
+
+/// A file of an installation by its path in it.
+type File<'a> = (&'a str, &'a Kept);
+
+fn check_files(files: &[File<'_>], folder: &Path) -> std::result::Result<(), Wrong> {
+    let places = files.iter().filter_map(|(file, _)| folder.join(file).parent().map(Path::to_owned));
+    let mut own = true;
+    for place in places.chain([folder.to_owned()]) {
+        own &= owner::check(&place).map_err(Wrong::Folder)?.is_none();
+    }
+    let found = stamp(files, folder)?;
+    if own && std::fs::read(folder.join(STAMP)).is_ok_and(|known| known == found.as_bytes()) {
+        return Ok(());
+    }
+    for (file, kept) in files {
+        let path = folder.join(file);
+        let sum = checksum::of_file(&path).map_err(|e| cannot_read(&path, &e))?;
+        if sum != kept.sha256 {
+            return Err(Wrong::File(format!(
+                "the sha256 of {} is {sum} and not the pinned {}",
+                path.display(),
+                kept.sha256
+            )));
+        }
+    }
+    // Without a stamp the next run reads the files again: in a folder that may only be read, for example.
+    if own {
+        drop(write(&found, folder));
+    }
+    Ok(())
+}
+
+fn cannot_read(path: &Path, cause: &std::io::Error) -> Wrong {
+    Wrong::File(format!("{} cannot be read ({cause})", path.display()))
+}
+
+fn stamp(files: &[File<'_>], folder: &Path) -> std::result::Result<String, Wrong> {
+    let line = |(file, kept): &File<'_>| {
+        let path = folder.join(file);
+        let meta = std::fs::metadata(&path).map_err(|e| cannot_read(&path, &e))?;
+        Ok(format!("{} {} {file}\n", kept.sha256, state(&meta)))
+    };
+    files.iter().map(line).collect()
+}
+
+fn state(meta: &Metadata) -> String {
+    let modified = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let portable = format!("{} {}", meta.len(), modified.map_or(0, |time| time.as_nanos()));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        format!("{portable} {}.{:09} {} {}", meta.ctime(), meta.ctime_nsec(), meta.dev(), meta.ino())
+    }
+    #[cfg(not(unix))]
+    portable
+}
+
+fn write(text: &str, folder: &Path) -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(folder.join(STAMP))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::FileTimes;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    const ABC: Kept = Kept { bytes: 3, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" };
+
+    fn check_abc(folder: &Path) -> std::result::Result<(), String> {
+        check_files(&[("lib.so", &ABC)], folder).map_err(|wrong| format!("{wrong:?}"))
+    }
+
+    #[test]
+    fn another_file_of_the_same_size_and_time_is_found() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (folder, file) = (folder.path(), folder.path().join("lib.so"));
+        std::fs::write(&file, "abc").expect("a file");
+        check_abc(folder).expect("the right file");
+        assert!(folder.join(STAMP).exists());
+        check_abc(folder).expect("the stamp fits");
+
+        let time = file.metadata().and_then(|meta| meta.modified()).expect("its time");
+        std::fs::write(&file, "abd").expect("another file");
+        let opened = std::fs::File::options().write(true).open(&file).expect("the file");
+        opened.set_times(FileTimes::new().set_modified(time)).expect("its time");
+        assert_eq!(file.metadata().and_then(|meta| meta.modified()).expect("its time"), time);
+        if cfg!(unix) {
+            assert!(check_abc(folder).expect_err("another file").contains("and not the pinned ba7816bf"));
+        }
+    }
+
+    /// So that a stamp is of use: with one that fits, the file is not read.
+    #[test]
+    fn a_stamp_that_fits_is_believed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path();
+        std::fs::write(folder.join("lib.so"), "abd").expect("a file");
+        check_abc(folder).expect_err("another file");
+        assert!(!folder.join(STAMP).exists());
+        let found = stamp(&[("lib.so", &ABC)], folder).expect("its state");
+        std::fs::write(folder.join(STAMP), found).expect("a forged stamp");
+        check_abc(folder).expect("believed");
+        let later = SystemTime::now() + std::time::Duration::from_secs(5);
+        let opened = std::fs::File::options().write(true).open(folder.join("lib.so")).expect("the file");
+        opened.set_modified(later).expect("its time");
+        check_abc(folder).expect_err("the stamp no longer fits");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_said() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert!(check_abc(folder.path()).expect_err("nothing there").contains("cannot be read"));
+    }
+}

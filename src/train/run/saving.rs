@@ -1,0 +1,217 @@
+//! Checkpoints on the way: what is carried is copied from the device while it goes on, and written by another thread once the metrics up to
+//! there are written. Knows nothing of what a step computes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use spiq_hlo::Array;
+
+use super::Run;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pjrt::{Buffer, PendingArray};
+use crate::provenance::{Best, OnNan, Provenance};
+use crate::record::Place;
+use crate::train::checkpoint::{Checkpoint, first_not_finite};
+use crate::train::checkpoints::{CHECKPOINT, put};
+use crate::train::options::Event;
+use crate::train::resume::WRITTEN;
+use crate::train::start;
+
+/// The training waits for its checkpoints at most one part of so many of its time.
+const MOST_WAITING: u32 = 50;
+
+/// When checkpoints are written, and the one that is being written.
+pub(super) struct Saving {
+    every: Duration,
+    /// When what the latest checkpoint holds was copied.
+    begun: Instant,
+    /// How long the latest one took from then until it was in place, and for how long the training waited for it.
+    took: Duration,
+    waited: Duration,
+    /// What is copied, and waits for the metrics.
+    copied: Option<Copied>,
+    writing: Option<Writing>,
+    /// The step of the checkpoint that is in place.
+    in_place: Option<usize>,
+    /// Whether the latest one could not be written.
+    failed: bool,
+}
+
+struct Copied {
+    step: usize,
+    at: Instant,
+    values: Vec<PendingArray>,
+    best: Option<(Best, BTreeMap<String, Array>)>,
+}
+
+struct Writing {
+    step: usize,
+    at: Instant,
+    values: Vec<Array>,
+    thread: JoinHandle<Result<PathBuf>>,
+}
+
+impl Saving {
+    /// From now on; `in_place` is the step of a checkpoint that is there.
+    pub(super) fn new(every: Duration, in_place: Option<usize>) -> Saving {
+        Saving {
+            every,
+            begun: Instant::now(),
+            took: Duration::ZERO,
+            waited: Duration::ZERO,
+            copied: None,
+            writing: None,
+            in_place,
+            failed: false,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        // What is written is in place before the time is over; the disk rests for as long as it works.
+        let wanted = self.every.saturating_sub(self.took.min(self.every / 2));
+        let least = (self.waited * MOST_WAITING).max(self.took * 2);
+        self.copied.is_none() && self.writing.is_none() && self.begun.elapsed() >= wanted.max(least)
+    }
+}
+
+impl<'s, 'a: 's> Run<'s, 'a> {
+    /// Starts to copy what is carried, if a checkpoint is due. What the next step does is no part of it.
+    pub(super) fn copy_if_due(&mut self) -> Result<()> {
+        if !self.saving.is_due() {
+            return Ok(());
+        }
+        let at = Instant::now();
+        let values = self.state.iter().map(Buffer::start_to_host).collect::<Result<_>>()?;
+        let best = self.judge.as_ref().and_then(|judge| Some((judge.best()?, judge.arrays()?.clone())));
+        self.saving.copied = Some(Copied { step: self.done, at, values, best });
+        self.saving.begun = at;
+        self.saving.waited = at.elapsed();
+        // A checkpoint must not be ahead of the metrics.
+        self.journal.mark();
+        Ok(())
+    }
+
+    /// Goes on with what is under way, without waiting for it: what is copied is written once the metrics are, what is written is said to
+    /// be there.
+    pub(super) fn go_on_saving(&mut self, events: &mut dyn FnMut(Event)) -> Result<()> {
+        if self.saving.writing.as_ref().is_some_and(|writing| writing.thread.is_finished()) {
+            self.end_writing(events)?;
+        }
+        if let Some(place) = self.journal.take_marked()
+            && let Some(copied) = self.saving.copied.take()
+        {
+            let waiting = Instant::now();
+            self.write(copied, place)?;
+            self.saving.waited += waiting.elapsed();
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, copied: Copied, place: Place) -> Result<()> {
+        let Copied { step, at, values, best } = copied;
+        let values: Vec<Array> = values.into_iter().map(PendingArray::wait).collect::<Result<_>>()?;
+        let checkpoint = self.checkpoint(step, &values, best.as_ref(), place);
+        let read: Vec<String> = checkpoint.arrays.keys().filter(|path| self.kept.is_read(path)).cloned().collect();
+        let (folder, metrics) = (self.options.out.clone(), self.journal.metrics().handle());
+        let on_nan = self.options.on_nan;
+        let work = move || {
+            check(on_nan, step, read.iter().filter_map(|path| checkpoint.arrays.get_key_value(path)))?;
+            // After a crash of the machine the metrics must reach as far.
+            _ = metrics.map(|file| file.sync_data());
+            put(&folder, &checkpoint)
+        };
+        let spawned = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(work);
+        let thread = spawned.map_err(|cause| Error::file(&self.options.out.join(CHECKPOINT), "write", cause))?;
+        self.saving.writing = Some(Writing { step, at, values, thread });
+        Ok(())
+    }
+
+    /// Waits for the checkpoint that is being written. One that cannot be written does not end the run.
+    ///
+    /// # Errors
+    /// Of kind `NotFinite`: what it would hold is not.
+    pub(super) fn end_writing(&mut self, events: &mut dyn FnMut(Event)) -> Result<()> {
+        let Some(Writing { step, at, values, thread }) = self.saving.writing.take() else { return Ok(()) };
+        let outcome = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.saving.took = at.elapsed();
+        match outcome {
+            Ok(_) => {
+                self.saving.in_place = Some(step);
+                self.good = (step, values);
+                if std::mem::take(&mut self.saving.failed) {
+                    events(Event::Note(format!("checkpoints can be written again; that of step {step} is in place")));
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::File => {
+                if !std::mem::replace(&mut self.saving.failed, true) {
+                    let left = self.left();
+                    events(Event::Note(format!("{error}; {left}; training goes on, and tries again")));
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Which checkpoint is in place, in words.
+    pub(super) fn left(&self) -> String {
+        match self.saving.in_place {
+            Some(step) => format!("the checkpoint of step {step} stays as it is"),
+            None => "there is no checkpoint yet".to_owned(),
+        }
+    }
+
+    /// Writes a checkpoint of all that is done, and waits for it.
+    pub(super) fn save(&mut self, events: &mut dyn FnMut(Event)) -> Result<()> {
+        self.journal.read(0, events)?;
+        self.saving.copied = None;
+        self.journal.take_marked();
+        self.end_writing(events)?;
+        let values: Vec<Array> = self.state.iter().map(Buffer::to_array).collect::<Result<_>>()?;
+        let best = self.judge.as_ref().and_then(|judge| Some((judge.best()?, judge.arrays()?.clone())));
+        let checkpoint = self.checkpoint(self.done, &values, best.as_ref(), self.journal.metrics().place());
+        check(self.options.on_nan, self.done, checkpoint.arrays.iter().filter(|(path, _)| self.kept.is_read(path)))?;
+        _ = self.journal.metrics().handle().map(|file| file.sync_data());
+        put(&self.options.out, &checkpoint)?;
+        self.saving.in_place = Some(self.done);
+        self.good = (self.done, values);
+        Ok(())
+    }
+
+    /// The checkpoint of these values, with which the metrics end there.
+    fn checkpoint(
+        &self,
+        step: usize,
+        values: &[Array],
+        best: Option<&(Best, BTreeMap<String, Array>)>,
+        place: Place,
+    ) -> Checkpoint {
+        let mut arrays: BTreeMap<String, Array> = self.kept.paths().zip(values.iter().cloned()).collect();
+        arrays.extend(best.into_iter().flat_map(|(_, arrays)| start::as_of_best(arrays)));
+        let provenance = Provenance { best: best.map(|(best, _)| *best), ..self.provenance.clone() };
+        let mut metadata = BTreeMap::from([(WRITTEN.to_owned(), place.to_string())]);
+        Provenance { step: Some(step as u64), ..provenance }.write(&mut metadata);
+        Checkpoint { arrays, metadata }
+    }
+}
+
+/// That what predictions read is finite, unless nobody wants to know.
+pub(super) fn check<'a>(
+    on_nan: OnNan,
+    step: usize,
+    arrays: impl IntoIterator<Item = (&'a String, &'a Array)>,
+) -> Result<()> {
+    if on_nan == OnNan::Continue {
+        return Ok(());
+    }
+    match first_not_finite(arrays) {
+        Some(number) => {
+            let message = format!("after step {} {number}", step.saturating_sub(1));
+            Err(Error::new(ErrorKind::NotFinite, message))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,111 @@
+//! What long work holds: memory, files and mappings stay as they are, however many programs and data sets come and go. In a process of
+//! its own, for other tests take memory, too. `SPIQ_LONG_TESTS=1` makes it long: 2,000 programs.
+
+use std::path::{Path, PathBuf};
+
+use spiq::data::{ArrayFile, Binning, Dataset, Reading};
+use spiq::pjrt::{Client, ClientOptions, CompileOptions, Platform};
+use spiq::{Array, DType};
+use spiq_events::MadeUp;
+
+use crate::own_process::{own_process, passes};
+
+/// What this process holds.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    bytes: usize,
+    files: usize,
+    mappings: usize,
+    threads: usize,
+}
+
+fn held() -> Held {
+    let text = |file: &str| std::fs::read_to_string(file).expect("Linux tells it");
+    let entries = |folder: &str| std::fs::read_dir(folder).expect("Linux tells it").count();
+    let pages = text("/proc/self/statm").split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    Held {
+        bytes: pages.expect("a number") * 4096,
+        files: entries("/proc/self/fd"),
+        mappings: text("/proc/self/maps").lines().count(),
+        threads: entries("/proc/self/task"),
+    }
+}
+
+/// How often something is done.
+fn rounds(short: usize, long: usize) -> usize {
+    if std::env::var_os("SPIQ_LONG_TESTS").is_some_and(|value| value == "1") { long } else { short }
+}
+
+/// Does something so often that what is kept on purpose is there, and then `rounds` times: no file or thread may stay, nor a mapping of
+/// every fifth time, nor `bytes` of each.
+#[track_caller]
+fn stays_flat(what: &str, first: usize, rounds: usize, bytes: usize, mut work: impl FnMut(usize)) {
+    (0..first).for_each(&mut work);
+    let before = held();
+    (first..first + rounds).for_each(&mut work);
+    let after = held();
+    println!("{rounds} {what}: {before:?} became {after:?}");
+    assert!(after.bytes <= before.bytes + rounds * bytes, "{rounds} {what}: {before:?} became {after:?}");
+    assert!(after.mappings <= before.mappings + rounds / 5, "{rounds} {what}: {before:?} became {after:?}");
+    assert_eq!(after.files, before.files, "{rounds} {what}");
+    // One that has just ended is still told.
+    assert!(after.threads <= before.threads + 4, "{rounds} {what}: {before:?} became {after:?}");
+}
+
+#[test]
+fn programs_come_and_go() {
+    passes(&mut own_process(module_path!(), "different_programs"));
+}
+
+#[test]
+#[ignore = "a part of the test above"]
+fn different_programs() {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let options = ClientOptions { executables: Some(cache.path().to_owned()), ..ClientOptions::default() };
+    let client = Client::open_with(Platform::Cpu, &options, &mut |_| {}).expect("the processor's plugin");
+    // A client keeps its last 64 programs. One that was kept although nobody holds it would be 130 kB.
+    stays_flat("programs", 150, rounds(150, 2000), 40_000, |number| {
+        let text = format!(
+            "func.func @main(%x: tensor<64xf32>) -> tensor<64xf32> {{
+                 %c = stablehlo.constant dense<{number}.0> : tensor<64xf32>
+                 %y = stablehlo.multiply %x, %c : tensor<64xf32>
+                 %z = stablehlo.tanh %y : tensor<64xf32>
+                 return %z : tensor<64xf32>
+             }}"
+        );
+        drop(client.compile(&text, &CompileOptions::default()).expect("a program"));
+    });
+}
+
+/// Data sets of several formats: how each is read.
+fn data_sets(folder: &Path) -> [(PathBuf, Reading); 2] {
+    let [arrays, events] = ["arrays.safetensors", "events.h5"].map(|name| folder.join(name));
+    let mut file = ArrayFile::default();
+    let inputs = Array::zeros(spiq::TensorType::new(DType::F32, [64, 100, 100]));
+    file.arrays.insert("inputs".into(), inputs);
+    file.arrays.insert("labels".into(), Array::new([64], vec![0i32; 64]).expect("labels"));
+    file.write(&arrays).expect("a file");
+    let made = MadeUp { samples: 20, events: 500, classes: 3, channels: 100, train: 20, first: 0, seed: 1 };
+    made.write(&events).expect("a file");
+    let binning = Binning { bins: Some(20), ..Binning::default() };
+    [(arrays, Reading::default()), (events, Reading { binning, ..Reading::default() })]
+}
+
+#[test]
+fn data_sets_come_and_go() {
+    passes(&mut own_process(module_path!(), "opened_data_sets"));
+}
+
+#[test]
+#[ignore = "a part of the test above"]
+fn opened_data_sets() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data_sets = data_sets(folder.path());
+    // The first holds 2.5 MB of numbers, the second 160 kB as frames.
+    stays_flat("data sets of each of two formats", 20, rounds(200, 1000), 20_000, |_| {
+        for (path, reading) in &data_sets {
+            let data = Dataset::read(path, reading, None, &mut |_, _| {}).expect("a data set");
+            assert!(data.count() > 0);
+        }
+    });
+}
