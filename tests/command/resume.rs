@@ -193,15 +193,17 @@ const CHANGED: &[(&str, &str, &str)] = &[
     ("--validation", "--validation 30", "another validation (--validation or --folds: 0.2 there, 30 here)"),
     ("--folds", "--folds 4 --fold 1", "another validation (--validation or --folds: 0.2 there, fold 1 of 4 here)"),
     ("--fold", "--folds 4 --fold 2", "another validation (--validation or --folds: 0.2 there, fold 2 of 4 here)"),
+    ("--on-nan", "--on-nan skip", "another answer to numbers that are not finite (--on-nan: stop there, skip here)"),
     ("--patience", "--patience 8", "another patience (--patience: 9 there, 8 here)"),
     ("--seed", "--seed 8", "another seed (--seed: 7 there, 8 here)"),
 ];
 
 /// Flags that change no bit: where results go, how many steps a call has. The device is another test's.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "--out",
     "--resume",
     "--allow-changes",
+    "--allow-nonfinite",
     "--checkpoint-seconds",
     "--steps-per-call",
     "--help",
