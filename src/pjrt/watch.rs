@@ -191,7 +191,7 @@ mod tests {
         let watch = Watch { stop: Some(stop), progress: Some(progress) };
         let (open, opened) = mpsc::channel::<()>();
         let start = Instant::now();
-        let error = watch.wait("`a`", move || Ok(drop(opened.recv()))).expect_err("it stops");
+        let error = watch.wait("`a`", move || opened.recv().or(Ok(()))).expect_err("it stops");
         assert_eq!(
             (error.kind(), error.to_string().as_str()),
             (ErrorKind::Interrupted, "stopped while `a` was compiled")
