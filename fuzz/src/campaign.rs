@@ -62,7 +62,7 @@ impl Campaign {
         let mut outcome = Outcome::default();
         let end = Instant::now() + self.time;
         let watch = Watch::new(target.name);
-        while let Some(input) = first.next().or_else(|| (Instant::now() < end).then(|| mutator.next())) {
+        while let Some(input) = first.next().or_else(|| (Instant::now() < end).then(|| mutator.input())) {
             outcome.add(target, &input, &watch);
         }
         outcome

@@ -67,7 +67,7 @@ impl Mutator {
     }
 
     /// The next input: one of the corpus with one to eight changes.
-    pub fn next(&mut self) -> Vec<u8> {
+    pub fn input(&mut self) -> Vec<u8> {
         let mut input = self.rng.choice(&self.corpus).cloned().unwrap_or_default();
         for _ in 0..1 << self.rng.usize(0..4) {
             self.change(&mut input);

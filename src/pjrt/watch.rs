@@ -191,13 +191,7 @@ mod tests {
         let watch = Watch { stop: Some(stop), progress: Some(progress) };
         let (open, opened) = mpsc::channel::<()>();
         let start = Instant::now();
-        let error = watch
-            .wait("`a`", move || {
-                // Until the test ends.
-                _ = opened.recv();
-                Ok(())
-            })
-            .expect_err("it stops");
+        let error = watch.wait("`a`", move || opened.recv().or(Ok(()))).expect_err("it stops");
         assert_eq!(
             (error.kind(), error.to_string().as_str()),
             (ErrorKind::Interrupted, "stopped while `a` was compiled")

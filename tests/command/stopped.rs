@@ -146,7 +146,7 @@ fn a_run_that_is_killed_again_and_again_goes_on_to_the_same_bits() {
         let now = step(&checkpoint);
         assert!(now >= reached, "from {reached} back to {now}");
         reached = now;
-        within += usize::from(now % 40 != 0);
+        within += usize::from(!now.is_multiple_of(40));
     }
     assert!(within > 0, "no checkpoint was within an epoch");
     // A write that was killed leaves a temporary file.

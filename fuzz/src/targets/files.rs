@@ -39,8 +39,8 @@ const METRICS_LINES: &str = r#"{"step":0,"loss":2.5728412}
 
 /// Four small images and their labels.
 fn samples() -> Vec<u8> {
-    let images = Array::new(&[4, 2, 3], (0..24).collect::<Vec<u8>>()).expect("24 values");
-    let labels = Array::new(&[4], vec![0_i32, 1, 2, 1]).expect("4 values");
+    let images = Array::new([4, 2, 3], (0..24).collect::<Vec<u8>>()).expect("24 values");
+    let labels = Array::new([4], vec![0_i32, 1, 2, 1]).expect("4 values");
     let arrays = [("images".to_owned(), images), ("labels".to_owned(), labels)].into();
     as_file("samples.safetensors", &[], |path| {
         ArrayFile { arrays, metadata: [("name".to_owned(), "samples".to_owned())].into() }.write(path).expect("room");

@@ -27,7 +27,7 @@ struct Counts {
 }
 
 /// Two minutes on two cores.
-const SHORT: Counts = Counts { kills: 10, signals: 6, checkpoints: 10, caches: 10, disks: 2, pairs: 2, starts: 1 };
+const SHORT: Counts = Counts { kills: 8, signals: 4, checkpoints: 4, caches: 2, disks: 2, pairs: 1, starts: 1 };
 /// The table of the README.
 const LONG: Counts =
     Counts { kills: 1000, signals: 150, checkpoints: 500, caches: 500, disks: 20, pairs: 30, starts: 10 };
