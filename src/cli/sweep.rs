@@ -443,8 +443,14 @@ mod tests {
             command.get_arguments().filter(|a| !a.get_action().takes_values()).filter_map(clap::Arg::get_long);
         let setting = [("batch_size".to_owned(), "7".to_owned())];
         for switch in switches.filter(|switch| *switch != "help") {
-            let line =
-                <Line as clap::Parser>::try_parse_from(["sweep", &format!("--{switch}"), "--grid", "batch_size=7"]);
+            let needed = match switch {
+                "allow-nonfinite" => Some("--init=params.safetensors"),
+                "allow-changes" => Some("--resume"),
+                _ => None,
+            };
+            let flag = format!("--{switch}");
+            let line = ["sweep", &flag, "--grid", "batch_size=7"].into_iter().chain(needed);
+            let line = <Line as clap::Parser>::try_parse_from(line);
             let Base { arguments, switches } = line.expect("arguments").sweep.train;
             let before = format!("{arguments:?}").replace("batch_size: None", "batch_size: Some(7)");
             let after = set(arguments, &switches, &setting).expect("arguments");
