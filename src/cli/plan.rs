@@ -225,6 +225,10 @@ fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {
 
 /// The options of a run that is told this much.
 fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, out: PathBuf) -> Result<Options> {
+    // Not left to clap: a sweep reads its switches without the flags that take values.
+    if arguments.allow_nonfinite && arguments.init.is_none() {
+        return Err(Error::input("--allow-nonfinite is about the parameters of --init, which is missing"));
+    }
     let source = begun.map_or_else(|| "the model".to_owned(), |begun| format!("the model in {}", begun.source));
     let model = chosen.model.as_ref().expect("the recipe has a model").model(&source)?;
     let network = Network::with_rules(model, chosen.rules.clone().unwrap_or_default())

@@ -443,11 +443,7 @@ mod tests {
             command.get_arguments().filter(|a| !a.get_action().takes_values()).filter_map(clap::Arg::get_long);
         let setting = [("batch_size".to_owned(), "7".to_owned())];
         for switch in switches.filter(|switch| *switch != "help") {
-            let needed = match switch {
-                "allow-nonfinite" => Some("--init=params.safetensors"),
-                "allow-changes" => Some("--resume"),
-                _ => None,
-            };
+            let needed = (switch == "allow-changes").then_some("--resume");
             let flag = format!("--{switch}");
             let line = ["sweep", &flag, "--grid", "batch_size=7"].into_iter().chain(needed);
             let line = <Line as clap::Parser>::try_parse_from(line);

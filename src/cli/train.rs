@@ -76,7 +76,7 @@ pub struct Arguments {
     #[arg(long, value_name = "P.safetensors")]
     pub(super) init: Option<PathBuf>,
     /// Take parameters of --init that hold infinite numbers or NaN, too
-    #[arg(long, requires = "init")]
+    #[arg(long)]
     pub(super) allow_nonfinite: bool,
     /// Where everything else comes from [default: digits; speech with --data speech]
     #[arg(long, value_enum)]

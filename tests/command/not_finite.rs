@@ -165,6 +165,14 @@ fn commands_refuse_parameters_that_are_not_finite_unless_told() {
     }
 }
 
+#[test]
+fn parameters_that_are_not_named_are_not_allowed_to_be_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = spiq(folder.path(), "train --allow-nonfinite --steps 1 --out r");
+    let wanted = "error: --allow-nonfinite is about the parameters of --init, which is missing";
+    assert_eq!((code, said.trim()), (Some(2), wanted));
+}
+
 /// Numbers that f32 does not hold are refused in the sentence of their flag and key, before anything is done.
 #[test]
 fn numbers_beyond_f32_are_refused_by_flag_and_key() {
