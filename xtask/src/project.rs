@@ -11,9 +11,10 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project").to_owned()
 }
 
-/// Builds the command.
+/// Builds the command, with the features that the tests of the workspace have built already.
 pub fn build_spiq() -> Result<()> {
-    let status = Command::new("cargo").args(["build", "--release", "--bin", "spiq"]).current_dir(root()).status();
+    let arguments = ["build", "--release", "--workspace", "--bin", "spiq"];
+    let status = Command::new("cargo").args(arguments).current_dir(root()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         _ => Err("spiq does not build".to_owned()),
