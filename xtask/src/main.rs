@@ -21,6 +21,7 @@ Chores of the project.
   cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail where one shows an error
   cargo xtask device                      build target/device: what a machine with an accelerator needs to check and measure
   cargo xtask accuracy [SPLIT…]           train the networks of benches/ACCURACY.md (digits, tutorial, own, changed, unseen) and write it
+  cargo xtask accuracy --page             write it from the runs that have ended
   cargo xtask faults [--long]             kill, signal, damage and fill up until something is lost: two minutes, or two hours with --long
   cargo xtask rooms                       print what each folder imports, fail where one imports what ARCHITECTURE.md bars
   cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, where it is installed
@@ -47,6 +48,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["jupyter"] => jupyter::install(),
         ["device"] => device::build(),
+        ["accuracy", "--page"] => accuracy::write_page(),
         ["accuracy", only @ ..] => accuracy::run(only),
         ["faults"] => faults::run(false),
         ["faults", "--long"] => faults::run(true),

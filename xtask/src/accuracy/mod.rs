@@ -15,6 +15,15 @@ use crate::project::{Result, build_spiq, root};
 use networks::{SPLITS, Split};
 use trained::Run;
 
+/// Writes the tables of what is trained already.
+pub fn write_page() -> Result<()> {
+    write("benches/ACCURACY.md", &page::page())?;
+    match picture::changed() {
+        Some(picture) => write("docs/accuracy.svg", &picture),
+        None => Ok(()),
+    }
+}
+
 /// Trains what is not trained yet, and writes the tables. `only` names splits by what they are called; without any all are meant.
 pub fn run(only: &[&str]) -> Result<()> {
     if let Some(unknown) = only.iter().find(|name| SPLITS.iter().all(|split| split.called != **name)) {
@@ -25,11 +34,7 @@ pub fn run(only: &[&str]) -> Result<()> {
     let wanted = |split: &&Split| only.is_empty() || only.contains(&split.called);
     let runs: Vec<Run> = SPLITS.iter().filter(wanted).flat_map(Split::runs).collect();
     train_all(&runs)?;
-    write("benches/ACCURACY.md", &page::page())?;
-    match picture::changed() {
-        Some(picture) => write("docs/accuracy.svg", &picture),
-        None => Ok(()),
-    }
+    write_page()
 }
 
 /// Trains on all cores, a network on each: two cores that share a step wait for each other.
