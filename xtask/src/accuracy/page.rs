@@ -13,7 +13,7 @@ Written by `cargo xtask accuracy`, which trains every network of these tables wi
 deviation of the seeds. A tenth of the training samples does not train: they choose the best epoch. The test samples choose
 nothing. Operations are counted as NeuroBench counts them: a sample, on average, without products with zero; *dense* counts these,
 too. Bytes are those of the file that `spiq quantize` writes without its head, bits those that weights and all other parameters
-have. Seconds are those of one core, beside other runs.
+have.
 ";
 
 /// The whole page.
@@ -23,7 +23,7 @@ pub fn page() -> String {
         let _ = write!(
             page,
             "\n## {}\n{}\n| network | last epoch, % | best epoch by validation, % | parameters | bits | bytes | spikes | MACs | ACs | \
-             dense | seconds |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+             dense |\n|---|---|---|---|---|---|---|---|---|---|\n",
             split.title,
             if split.about.is_empty() { String::new() } else { format!("\n{}\n", split.about) }
         );
@@ -40,17 +40,16 @@ fn line(split: &Split, row_number: usize, row: &Row) -> String {
     let (count, wanted) = (ended.count(), split.seeds.len());
     let seeds = if count < wanted { format!("; {count} of {wanted} seeds") } else { String::new() };
     if count == 0 {
-        return format!("| {} (`{}`{seeds}) | | | | | | | | | | |\n", row.name, row.flags);
+        return format!("| {} (`{}`{seeds}) | | | | | | | | | |\n", row.name, row.flags);
     }
     let counts = ["parameters", "bits", "bytes", "spikes_per_sample", "effective_macs", "effective_acs", "dense"];
     let counts = counts.map(|key| format!("{:.0}", ended.score(|run| number(&run.last, key)).mean));
     format!(
-        "| {} (`{}`{seeds}) | {} | {} | {} | {:.0} |\n",
+        "| {} (`{}`{seeds}) | {} | {} | {} |\n",
         row.name,
         row.flags,
         ended.last(),
         ended.best(),
-        counts.join(" | "),
-        ended.score(|run| run.seconds).mean
+        counts.join(" | ")
     )
 }

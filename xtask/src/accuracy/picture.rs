@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::networks::SPLITS;
+use super::networks::{Row, SPLITS};
 use super::score::{Ended, Score};
 
 /// Height of a row, in pixels.
@@ -19,15 +19,15 @@ const STYLE: &str = "<style>text{font:13px system-ui,'DejaVu Sans',sans-serif;fi
     stroke-width:2}.dot{fill:#1f5fa8}.whole{stroke:#c4561c;stroke-dasharray:4 4}@media (prefers-color-scheme:dark){text{fill:#e3e6ea}\
     .grid{stroke:#363c44}.bar{stroke:#6cabf0}.dot{fill:#6cabf0}.whole{stroke:#f09a62}}</style>";
 
-/// A point with its deviation for each row of the table `changed` that has ended; `None` while the first has not.
+/// A point with its deviation for each row of the table `changed`; `None` while a row has no run that has ended.
 pub fn changed() -> Option<String> {
     let split = SPLITS.iter().find(|split| split.called == "changed")?;
-    let rows: Vec<(&str, Score)> = (split.rows().into_iter().enumerate())
-        .map(|(number, row)| (row.name, Ended::of(split, number)))
-        .filter(|(_, ended)| ended.count() > 0)
-        .map(|(name, ended)| (name, ended.last()))
-        .collect();
-    let whole = rows.first().filter(|(name, _)| *name == split.rows()[0].name)?.1;
+    let of_row = |(number, row): (usize, &'static Row)| {
+        let ended = Ended::of(split, number);
+        (ended.count() > 0).then(|| (row.name, ended.last()))
+    };
+    let rows: Vec<(&str, Score)> = split.rows().into_iter().enumerate().map(of_row).collect::<Option<_>>()?;
+    let whole = rows.first()?.1;
     Some(drawn(&rows, whole))
 }
 

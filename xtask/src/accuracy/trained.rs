@@ -17,8 +17,6 @@ pub struct Trained {
     pub last: Figures,
     /// With those of the best epoch by validation.
     pub best: Figures,
-    /// How long it trained.
-    pub seconds: f64,
 }
 
 /// One training, and where its results lie.
@@ -67,8 +65,7 @@ impl Run {
     /// What it came to, if it has ended.
     pub fn result(&self) -> Option<Trained> {
         let [last, best] = LOOKED_AT.map(|which| read(&self.file(which)));
-        let seconds = read(&self.folder.join("summary.json"))?.get("seconds")?.as_f64()?;
-        Some(Trained { last: last?, best: best?, seconds })
+        Some(Trained { last: last?, best: best? })
     }
 }
 
