@@ -6,6 +6,7 @@ pub use super::calls::Call;
 use super::error::Error;
 pub use super::error::Result;
 use super::nearest::nearest;
+use crate::numbers::{HELD_BY_F32, in_f32, is_out_of_f32, shown};
 
 /// A value that an argument can have.
 pub trait Argument: Sized {
@@ -36,23 +37,6 @@ impl Argument for f64 {
         Some(number(*self))
     }
 }
-
-/// Whether a number is one in f32, too, in which frames and spikes are computed: 0, or one with all the digits of f32.
-fn in_f32(number: f64) -> bool {
-    number == 0.0 || (number as f32).is_normal()
-}
-
-/// Whether a value is a finite number, or a list with one, that f32 does not hold.
-fn is_out_of_f32(value: &Value) -> bool {
-    match value {
-        Value::Float(number) => number.is_finite() && !in_f32(*number),
-        Value::Array(values) => values.iter().any(is_out_of_f32),
-        _ => false,
-    }
-}
-
-/// What such numbers must be.
-const F32: &str = "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size";
 
 /// Shortest text of a number, which TOML reads.
 fn number(x: f64) -> String {
@@ -230,7 +214,7 @@ impl<'a> Arguments<'a> {
         debug_assert!(self.known.contains(&key), "a key that `of` refuses");
         let name = &self.call.name;
         if let Some(value) = self.call.arguments.get(key) {
-            let wanted = if is_out_of_f32(value) { F32 } else { T::WANTED };
+            let wanted = if is_out_of_f32(value) { HELD_BY_F32 } else { T::WANTED };
             return T::read(value)
                 .ok_or_else(|| Error::input(format!("`{key}` of `{name}` is {}, but must be {wanted}", shown(value))));
         }
@@ -238,18 +222,6 @@ impl<'a> Arguments<'a> {
         default
             .or_else(T::absent)
             .ok_or_else(|| Error::input(format!("`{name}` needs `{key}`, {}: `{name}({key} = …)`", T::WANTED)))
-    }
-}
-
-/// A value in a message: large and small numbers with an exponent.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Float(number) => match number.to_string() {
-            plain if plain.len() > 20 => format!("{number:e}"),
-            _ => value.to_string(),
-        },
-        Value::Array(values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", ")),
-        other => other.to_string(),
     }
 }
 

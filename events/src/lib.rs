@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod fetch;
 mod nearest;
+pub mod numbers;
 mod readers;
 mod regular_file;
 pub mod sound;

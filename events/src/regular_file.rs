@@ -1,4 +1,4 @@
-//! Files as strangers may send them: opened only where they are regular ones, read only as far as a limit. Knows nothing of what is in them.
+//! Opens regular files alone, and reads texts up to a limit, so that a file from a stranger cannot block a reader or fill the memory.
 
 use std::fs::File;
 use std::io::{Error, Read, Result};

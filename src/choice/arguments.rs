@@ -4,11 +4,12 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use spiq_events::numbers::{HELD_BY_F32, in_f32, is_out_of_f32, shown};
 use toml::{Table, Value};
 
 use super::{Choice, find};
 use crate::error::{Error, Result};
-use crate::fields::{in_f32, nearest};
+use crate::fields::nearest;
 
 /// Any finite number.
 pub const FINITE: RangeInclusive<f64> = f64::MIN..=f64::MAX;
@@ -111,7 +112,8 @@ impl Arguments {
     ) -> Result<Option<T>> {
         self.known.push(key);
         let Some(value) = self.given.get(key) else { return Ok(None) };
-        let wanted = if is_out_of_f32(value) { F32 } else { wanted };
+        let held = format!("must be {HELD_BY_F32}");
+        let wanted = if is_out_of_f32(value) { &held } else { wanted };
         let value = read(value).ok_or_else(|| self.value_error(key, wanted))?;
         if Some(&value) != default {
             self.changed.push(format!("{key} = {}", write(&value)));
@@ -292,32 +294,8 @@ fn whole(value: &Value) -> Option<u32> {
     value.as_integer().and_then(|number| u32::try_from(number).ok())
 }
 
-/// A value in a message: large and small numbers with an exponent.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Float(number) => match number.to_string() {
-            plain if plain.len() > 20 => format!("{number:e}"),
-            _ => value.to_string(),
-        },
-        Value::Array(values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", ")),
-        other => other.to_string(),
-    }
-}
-
 fn float(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|number| number as f64))
-}
-
-/// What is said of a number that programs, which compute in f32, cannot hold.
-const F32: &str = "must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size";
-
-/// Whether a value is a finite number, or a list with one, that f32 does not hold.
-fn is_out_of_f32(value: &Value) -> bool {
-    match value {
-        Value::Float(number) => number.is_finite() && !in_f32(*number),
-        Value::Array(values) => values.iter().any(is_out_of_f32),
-        _ => false,
-    }
 }
 
 /// Whether a number is within bounds, also as programs compute with it: what is below 1 must not be rounded to 1.

@@ -1,4 +1,4 @@
-//! Opens a device for a command: names a plugin that spiq did not install, shows the installation of one. Knows nothing of what runs there.
+//! Opens a device for a command: names a plugin that spiq did not install, and shows progress while one is installed.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;

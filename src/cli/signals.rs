@@ -1,5 +1,5 @@
 //! Being stopped: by Ctrl-C, by SIGTERM (a batch system or container whose time is over), by SIGHUP (a terminal that was closed).
-//! All of them are heard alike, so that what is done can be saved. Knows nothing of what that is.
+//! Each of them asks the command to save its work and end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};

@@ -162,8 +162,8 @@ pub struct Arguments {
     /// the run say it from then on
     #[arg(long, requires = "resume")]
     pub(super) allow_changes: bool,
-    /// Steps of so many seconds at most are lost when the run is killed: so often a checkpoint is written beside the training, within
-    /// epochs as well; less often where that would slow it [default: 10]
+    /// Write a checkpoint so often, within epochs too, that a kill loses at most the steps of N seconds; less often where writing would
+    /// slow the training [default: 10]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::seconds)]
     pub(super) checkpoint_seconds: Option<f64>,
     /// Where it runs; the CPU's plugin is installed at the first use [default: cpu]

@@ -1,5 +1,5 @@
 //! A safetensors file that says by itself whether it is damaged: an entry of its metadata holds the CRC-32 of all its bytes, taken while that
-//! entry was zero. Knows nothing of what is in the file.
+//! entry was zero.
 
 /// The entry of the metadata.
 pub(super) const ENTRY: &str = "checksum";

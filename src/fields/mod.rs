@@ -2,6 +2,7 @@
 
 mod reader;
 
+pub use reader::LARGEST;
 pub(crate) use reader::{Field, Fields, Source, read_text};
-pub use reader::{LARGEST, in_f32};
 pub use spiq_events::nearest;
+pub use spiq_events::numbers::in_f32;

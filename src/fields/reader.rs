@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result};
 use spiq_events::nearest;
+use spiq_events::numbers::in_f32;
 
 /// A file's text and the name by which messages call it.
 #[derive(Clone, Copy)]
@@ -173,11 +174,6 @@ impl Field for usize {
     fn read(value: &DeValue<'_>) -> Option<usize> {
         usize::try_from(i64::read(value)?).ok().filter(|size| (1..=LARGEST).contains(size))
     }
-}
-
-/// Whether a number is one in f32, too, in which programs compute: 0, or one with all the digits of f32.
-pub fn in_f32(number: f64) -> bool {
-    number == 0.0 || (number as f32).is_normal()
 }
 
 impl Field for f64 {

@@ -37,8 +37,8 @@ impl Network {
         }
     }
 
-    /// Samples that a test takes at once, of `count`: a whole group of those that are drawn together, where that is not too large, else
-    /// a part of one. `x` is the type of so many samples.
+    /// How many of `count` samples a test takes at once: a whole group of those drawn together, or part of one where a whole group is too
+    /// large. `x` gives the input's type for a number of samples.
     pub(crate) fn test_group(&self, x: impl Fn(usize) -> TensorType, count: usize) -> usize {
         let whole = TEST_GROUP.min(count);
         if self.check_sizes(&x(whole)).is_ok() {

@@ -28,7 +28,7 @@ struct Counts {
 
 /// Two minutes on two cores.
 const SHORT: Counts = Counts { kills: 8, signals: 4, checkpoints: 4, caches: 2, disks: 2, pairs: 1, starts: 1 };
-/// The table of the README.
+/// The long form.
 const LONG: Counts =
     Counts { kills: 1000, signals: 150, checkpoints: 500, caches: 500, disks: 20, pairs: 30, starts: 10 };
 
