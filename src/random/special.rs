@@ -5,6 +5,8 @@
 //! sample drawn here has the bits that JAX draws on a CPU with such an instruction. The same formulas written in a graph
 //! are compared with these.
 
+use spiq_hlo::{ERF_CLAMP, ERF_DENOMINATOR, ERF_NUMERATOR};
+
 /// The error function.
 ///
 /// A rational function of the argument clamped to ±3.74, where the result is ±1 in f32 (Eigen's `perf` coefficients).
@@ -13,16 +15,11 @@
 /// assert_eq!(spiq::random::special::erf(0.5), 0.5204999);
 /// ```
 pub fn erf(x: f32) -> f32 {
-    const CLAMP: f32 = 3.743_921_3;
-    #[allow(clippy::approx_constant, reason = "a fitted coefficient, one unit in the last place below 2/√π")]
-    const NUMERATOR: [f32; 5] = [0.000_229_050_65, 0.003_408_291, 0.050_955_694, 0.185_208_32, 1.128_379_1];
-    const DENOMINATOR: [f32; 7] =
-        [-1.179_160_3e-7, 2.354_796_6e-5, 0.001_017_962_6, 0.014_070_47, 0.110_985_05, 0.497_469_25, 1.0];
-    if x.abs() >= CLAMP {
+    if x.abs() >= ERF_CLAMP {
         return 1f32.copysign(x);
     }
     let square = x * x;
-    x * horner(square, &NUMERATOR) / horner(square, &DENOMINATOR)
+    x * horner(square, &ERF_NUMERATOR) / horner(square, &ERF_DENOMINATOR)
 }
 
 /// [`erf_inv`]'s polynomial below w = 5, highest power first.

@@ -1,5 +1,6 @@
 //! A trace in progress and a finished one: tensors, functions, the `Op` trait with what its rules work with, errors.
 
+pub(crate) mod axes;
 pub(crate) mod batch;
 pub(crate) mod dependence;
 pub(crate) mod error;

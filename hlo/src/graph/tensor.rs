@@ -136,19 +136,6 @@ impl Tensor {
         self.ty.rank()
     }
 
-    /// The axis that `axis` names: counted from the end where it is negative, as in numpy.
-    ///
-    /// # Errors
-    /// Names the axis and the type where there is no such axis.
-    pub(crate) fn axis(&self, axis: isize) -> Result<usize, Violation> {
-        let rank = self.rank() as isize;
-        let index = if axis < 0 { axis + rank } else { axis };
-        if (0..rank).contains(&index) {
-            return Ok(index as usize);
-        }
-        Err(Violation::new("", format!("axis {axis} is not an axis of {}", self.ty)))
-    }
-
     /// Keeps an error of the caller and yields poison.
     #[track_caller]
     pub(crate) fn fail(&self, op: &str, violation: Violation) -> Tensor {

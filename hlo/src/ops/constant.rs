@@ -140,15 +140,29 @@ impl Operand for &Tensor {
     }
 }
 
-impl Operand for f64 {
-    #[track_caller]
-    fn beside(&self, tensor: &Tensor) -> Tensor {
-        match promotion::holds(tensor.dtype(), *self) {
-            Ok(()) => tensor.full_like(*self),
-            Err(violation) => tensor.fail("number", violation),
+macro_rules! operands {
+    ($($number:ty)*) => {$(
+        impl Operand for $number {
+            #[track_caller]
+            fn beside(&self, tensor: &Tensor) -> Tensor {
+                let number = *self as f64;
+                if number.fract() == 0.0 && number.abs() > EXACT && number as i128 != *self as i128 {
+                    let message = format!("{self} is beyond 2^53, up to which numbers beside a tensor are exact; use Graph::constant");
+                    return tensor.fail("number", Violation::new("", message));
+                }
+                match promotion::holds(tensor.dtype(), number) {
+                    Ok(()) => tensor.full_like(number),
+                    Err(violation) => tensor.fail("number", violation),
+                }
+            }
         }
-    }
+    )*};
 }
+
+/// Up to this magnitude f64 holds every integer.
+const EXACT: f64 = (1i64 << 53) as f64;
+
+operands! { f64 f32 i8 i16 i32 i64 isize u8 u16 u32 u64 usize }
 
 pub(crate) fn samples() -> Vec<Sample> {
     let ramp = Array::new([2, 2], [1.0f64, -0.5, 0.25, f64::MIN_POSITIVE]).expect("four values");

@@ -427,20 +427,6 @@ macro_rules! operators {
                 Tensor::$method(&self, other)
             }
         }
-        impl std::ops::$trait<&Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $function(self, other: &Tensor) -> Tensor {
-                self.beside(other).$method(other)
-            }
-        }
-        impl std::ops::$trait<Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $function(self, other: Tensor) -> Tensor {
-                self.beside(&other).$method(&other)
-            }
-        }
     )*};
 }
 
@@ -451,6 +437,35 @@ operators! {
     Div div div;
     Rem rem rem;
 }
+
+/// `number op tensor`, for one type of float and one of integer: with more, Rust could not infer the type of `1.0` in `(1.0 - x).abs()`.
+macro_rules! numbers_before {
+    ($($number:ty)*) => {
+        numbers_before! { @of Add add [$($number)*] }
+        numbers_before! { @of Sub sub [$($number)*] }
+        numbers_before! { @of Mul mul [$($number)*] }
+        numbers_before! { @of Div div [$($number)*] }
+        numbers_before! { @of Rem rem [$($number)*] }
+    };
+    (@of $trait:ident $function:ident [$($number:ty)*]) => {$(
+        impl std::ops::$trait<&Tensor> for $number {
+            type Output = Tensor;
+            #[track_caller]
+            fn $function(self, other: &Tensor) -> Tensor {
+                self.beside(other).$function(other)
+            }
+        }
+        impl std::ops::$trait<Tensor> for $number {
+            type Output = Tensor;
+            #[track_caller]
+            fn $function(self, other: Tensor) -> Tensor {
+                self.beside(&other).$function(&other)
+            }
+        }
+    )*};
+}
+
+numbers_before! { f64 i32 }
 
 impl std::ops::Neg for &Tensor {
     type Output = Tensor;
