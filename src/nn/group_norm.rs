@@ -44,7 +44,7 @@ layer! {
             /// Whether the result is scaled.
             use_scale: bool = true,
             /// The axes over which mean and variance are taken; the batch is axis 0, and negative numbers count from the end.
-            /// The feature axis, the last one, comes last. By default all axes of a sample.
+            /// Must end with the feature axis, the last one. By default all axes of a sample.
             reduction_axes: Option<AxisList> = None,
             /// Whether the variance is the mean of squares minus the squared mean: one pass, but less precise.
             use_fast_variance: bool = true,

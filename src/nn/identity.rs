@@ -7,8 +7,8 @@ use super::layer::Layer;
 use super::step::Step;
 
 layer! {
-    /// Returns its input. It keeps the index of a layer that was removed, for example when [`BatchNorm`](super::BatchNorm) was
-    /// folded into the weights before it.
+    /// Returns its input. It replaces a removed layer, so that the others keep their numbers: for example
+    /// [`BatchNorm`](super::BatchNorm) that was folded into the weights before it.
     ///
     /// Shapes: x [B, …] to the same. Source: `flax.nnx.identity`.
     pub struct Identity = "Identity" {}

@@ -9,10 +9,10 @@ use super::{
 use crate::choice::{Arguments, Choice, FINITE, SHARE};
 use crate::error::Result;
 
-/// A loss of its arguments, and how the outputs are read that it trains.
+/// Makes a loss from its arguments, with the readout that it trains.
 pub type MakeLoss = fn(&mut Arguments) -> Result<(Arc<dyn SampleLoss>, Readout)>;
 
-/// The losses by name. Each takes `smoothing`, the share of a label that is spread over all classes.
+/// The losses by name. Each takes `smoothing`, the fraction of a label that is spread over all classes.
 pub const LOSSES: &[Choice<MakeLoss>] = &[
     Choice {
         name: "integral_crossentropy",
@@ -91,7 +91,7 @@ fn crossentropy(arguments: &mut Arguments, of: Readout) -> Result<(Arc<dyn Sampl
     Ok((Arc::new(Crossentropy { of, smoothing: smoothing(arguments)? }), of))
 }
 
-/// A loss of outputs whose sums over time are read.
+/// A loss for outputs that are read by their sums over time.
 fn summed(loss: impl SampleLoss + 'static) -> Result<(Arc<dyn SampleLoss>, Readout)> {
     Ok((Arc::new(loss), Readout::Sum))
 }
