@@ -208,8 +208,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// An outcome with traces only.
-    /// Traces alone.
+impl Outcome {
+    /// An outcome with traces only.
     fn of(traces: Named) -> Outcome {
         let none = Tensors::new;
         Outcome {

@@ -18,12 +18,12 @@ const TRACES: &str = "traces";
 
 /// Requested inputs and results of a run, besides parameters, x and traces.
 #[derive(Clone, Copy, Debug, Default)]
-/// Whether the model is trained: running statistics are updated.
-    /// Whether the model is trained: running statistics move.
+pub(crate) struct Wanted {
+    /// Whether the model is trained: running statistics are updated.
     pub training: bool,
     /// A key, for training.
+    pub key: bool,
     /// The final states of layers that only leave one for a loss.
-    /// The last states of layers that only leave one for a loss.
     pub states: bool,
     /// Spike rates.
     pub rates: bool,

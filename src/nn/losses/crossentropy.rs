@@ -5,12 +5,12 @@ use spiq_hlo::Tensor;
 use super::readout::Readout;
 use super::{SampleLoss, smooth_labels};
 
-/// Cross-entropy of one score a class.
 /// Cross-entropy of one score per class.
 ///
 /// With the [sum over time](Readout::Sum) it is `spyx.fn.integral_crossentropy` and `snntorch.functional.ce_count_loss`, with
 /// the [largest value](Readout::Max) `ce_max_membrane_loss`; the [sum of softmax](Readout::SoftmaxSum) is that of Bittar and
-/// Garner 2022, which passes through the softmax of the cross-entropy once more, as in their code.
+/// Garner 2022, which passes through the softmax of the cross-entropy once more, as in that paper.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Crossentropy {
     /// How outputs become scores.
     pub of: Readout,
