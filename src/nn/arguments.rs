@@ -56,7 +56,7 @@ pub(super) fn check_numbers(layer: &dyn Layer) -> std::result::Result<(), (&'sta
     for (name, value) in layer.arguments() {
         let parts = value.as_table().into_iter().flat_map(|table| table.values());
         if let Some(number) = parts.chain([&value]).find_map(beyond) {
-            return Err((name, format!("is {number:e}, which f32 does not hold")));
+            return Err((name, format!("is {number:e}, which is out of range for f32")));
         }
     }
     Ok(())

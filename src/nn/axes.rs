@@ -100,7 +100,7 @@ fn parse(names: &str) -> Result<Vec<Axis>, Violation> {
             Some(_) => return Err(Violation::new("", format!("{names:?} names the axis {name} twice"))),
             None => {
                 let known = Axis::ALL.map(|a| format!("{} ({a:?})", a.letter())).join(", ");
-                return Err(Violation::new("", format!("{names:?}: {name:?} is no axis; there are {known}")));
+                return Err(Violation::new("", format!("{names:?}: {name:?} is not an axis; the axes are {known}")));
             }
         }
     }
@@ -161,8 +161,7 @@ impl Named {
         };
         let order: Vec<usize> = axes.iter().filter_map(|&axis| self.position(axis)).collect();
         if order.len() != self.axes.len() || axes.len() != self.axes.len() {
-            let message =
-                format!("{self} does not have the axes {names:?}; the same names are wanted in another order");
+            let message = format!("{self} does not have the axes {names:?}; give the same names in another order");
             return self.fail("to_axes", Violation::new("", message));
         }
         Named { tensor: self.tensor.transpose(&order), axes }

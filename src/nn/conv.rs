@@ -118,7 +118,7 @@ impl Layer for Conv {
         self.padding.check(axes).map_err(|reason| ("padding", reason))?;
         // As in JAX: SAME has no settled meaning here.
         if self.input_dilation.iter().any(|&apart| apart != 1) && !matches!(self.padding, Padding::Explicit(_)) {
-            return Err(("padding", format!("is {:?}, but an input_dilation wants it in numbers", self.padding)));
+            return Err(("padding", format!("is {:?}, but must be numbers beside an input_dilation", self.padding)));
         }
         let groups = self.feature_group_count;
         if groups == 0 || !self.in_features.is_multiple_of(groups) || !self.out_features.is_multiple_of(groups) {

@@ -52,7 +52,7 @@ impl Equalize {
         let sums: Vec<f64> = (0..self.channels).map(sum).collect();
         let places = (0..self.channels).flat_map(|from| (0..self.channels).map(move |to| (from, to)));
         let shares: Vec<f32> = places.map(|(from, to)| (bell(from, to) / sums[to]) as f32).collect();
-        Array::new([self.channels, self.channels], shares).expect("a share a pair of channels")
+        Array::new([self.channels, self.channels], shares).expect("one share per pair of channels")
     }
 }
 

@@ -79,7 +79,7 @@ impl Layer for PopulationCode {
         match input {
             // 0, an unknown size, is a multiple of everything.
             [units] if self.num_classes > 0 && units.is_multiple_of(self.num_classes) => Ok(vec![self.num_classes]),
-            _ => Err(format!("takes units of which {} classes have equally many", self.num_classes)),
+            _ => Err(format!("takes a multiple of {} units", self.num_classes)),
         }
     }
     fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {

@@ -63,7 +63,10 @@ impl GroupNorm {
         let features = self.num_features;
         let (name, parts) = match (self.num_groups, self.group_size) {
             (Some(_), Some(_)) => {
-                return Err(("group_size", "is given beside num_groups, but one follows from the other".to_owned()));
+                return Err((
+                    "group_size",
+                    "is given together with num_groups, which determines it; leave one out".to_owned(),
+                ));
             }
             (None, Some(size)) => ("group_size", size),
             (groups, None) => ("num_groups", groups.unwrap_or(GROUPS)),
@@ -106,7 +109,7 @@ impl Layer for GroupNorm {
             Some(_) => Ok(input.to_vec()),
             None => {
                 let axes = self.reduction_axes.as_ref().map_or(&[][..], |list| &list.0);
-                Err(format!("takes samples with the axes {axes:?}, each once, not the batch, the features last"))
+                Err(format!("takes samples that have the axes {axes:?}: each once, without the batch, features last"))
             }
         }
     }

@@ -80,7 +80,7 @@ impl Layer for Add {
         Ok(input.to_vec())
     }
     fn output_of(&self, inputs: &[Vec<usize>]) -> Result<Vec<usize>, String> {
-        let (first, rest) = inputs.split_first().ok_or("takes an input at least")?;
+        let (first, rest) = inputs.split_first().ok_or("takes at least one input")?;
         let sum = rest.iter().try_fold(first.clone(), |shape, input| same(&shape, input));
         sum.ok_or_else(|| format!("takes inputs of one shape, such as {}", shown(first)))
     }
@@ -88,7 +88,7 @@ impl Layer for Add {
         x.clone()
     }
     fn step_of(&self, _: &mut Step<'_>, inputs: &[Tensor]) -> Tensor {
-        inputs.iter().cloned().reduce(|sum, x| sum + x).expect("an input at least")
+        inputs.iter().cloned().reduce(|sum, x| sum + x).expect("at least one input")
     }
 }
 
@@ -98,14 +98,14 @@ impl Layer for Concatenate {
         Ok(input.to_vec())
     }
     fn output_of(&self, inputs: &[Vec<usize>]) -> Result<Vec<usize>, String> {
-        let (first, rest) = inputs.split_first().ok_or("takes an input at least")?;
+        let (first, rest) = inputs.split_first().ok_or("takes at least one input")?;
         let all = rest.iter().try_fold(first.clone(), |shape, input| {
             let ((last, before), (more, others)) = (shape.split_last()?, input.split_last()?);
             // If either size is unknown, so is their sum.
             let sum = if *last == 0 || *more == 0 { 0 } else { last + more };
             Some([same(before, others)?, vec![sum]].concat())
         });
-        all.ok_or_else(|| format!("takes inputs that differ in their last axis alone, such as {}", shown(first)))
+        all.ok_or_else(|| format!("takes inputs that differ only in their last axis, such as {}", shown(first)))
     }
     fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
         x.clone()

@@ -57,7 +57,10 @@ impl Layer for LayerNorm {
     fn check(&self) -> Result<(), (&'static str, String)> {
         check_epsilon(self.epsilon)?;
         if !self.use_scale && !self.use_bias && self.feature_axes.0 != [-1] {
-            return Err(("feature_axes", "is of scale and bias, and the layer has neither; leave it out".to_owned()));
+            return Err((
+                "feature_axes",
+                "applies to scale and bias, and the layer has neither; leave it out".to_owned(),
+            ));
         }
         Ok(())
     }

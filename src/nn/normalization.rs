@@ -13,7 +13,7 @@ use crate::fields::Field;
 pub struct AxisList(pub Vec<i64>);
 
 impl Field for AxisList {
-    const WHAT: &'static str = "the number of an axis or a list of them";
+    const WHAT: &'static str = "an axis number or a list of axis numbers";
     fn read(value: &DeValue<'_>) -> Option<AxisList> {
         i64::read(value).map(|axis| vec![axis]).or_else(|| Vec::read(value)).map(AxisList)
     }
@@ -50,7 +50,7 @@ impl NormAxes<'_> {
         let Some((_, features)) = self.of_rank(input.len() + 1) else {
             let (reduced, features) = (&self.reduced.0, &self.features.0);
             return Err(format!(
-                "takes samples with the axes {reduced:?} and, in this order, {features:?}, each once, not the batch"
+                "takes samples that have the axes {reduced:?} and, in this order, {features:?}: each once, without the batch"
             ));
         };
         let sizes: Vec<usize> = features.iter().map(|axis| input[axis - 1]).collect();

@@ -151,10 +151,10 @@ impl Pool<'_> {
         let counts = |list: &[usize]| list.len() == 1 || list.len() == moved.len();
         if moved.is_empty() || !(1..rank as i64).contains(&channels) || !counts(self.sizes) || !counts(self.strides) {
             let axes = self.sizes.len().max(self.strides.len());
-            return Err(format!("takes features and as many axes as its window, {axes}"));
+            return Err(format!("takes features and as many other axes as its window has, {axes}"));
         }
         if self.padding.check(moved.len()).is_err() {
-            return Err("takes as many axes, the features aside, as its padding has pairs".to_owned());
+            return Err("takes as many axes besides the features as its padding has pairs".to_owned());
         }
         let mut window = Window::new(vec![1; rank]);
         for (i, &axis) in moved.iter().enumerate() {
@@ -238,8 +238,7 @@ fn reciprocals(window: &Window, dims: &[usize], places: &[usize]) -> Array {
         products.iter().flat_map(|product| counts.iter().map(move |count| product * count)).collect()
     };
     let counts = of_axes.iter().fold(vec![1], with_axis);
-    Array::new(sizes, counts.into_iter().map(|count| 1.0 / count as f32).collect::<Vec<_>>())
-        .expect("one for each place")
+    Array::new(sizes, counts.into_iter().map(|count| 1.0 / count as f32).collect::<Vec<_>>()).expect("one per position")
 }
 
 /// The largest window of a maximum, in elements: its gradient takes one pass per element.

@@ -30,8 +30,8 @@ pub type MakeRegularizer = fn(&mut Arguments) -> Result<(Charge, f64, f64)>;
 pub const REGULARIZERS: &[Choice<MakeRegularizer>] = &[
     Choice {
         name: "silence",
-        about: "for neurons that fire less than min spikes a step: the square of the spikes that a sample lacks, summed over neurons \
-                (min, weight = 0.001, path)",
+        about: "for neurons that fire fewer than min spikes per step: the squared shortfall in spikes per sample, summed over \
+                neurons (min, weight = 0.001, path)",
         make: |a| {
             let charge: Charge = |counts, min, steps| silence_reg(counts, min * steps);
             Ok((charge, a.required("min", NOT_NEGATIVE)?, a.number("weight", 1e-3, NOT_NEGATIVE)?))
@@ -39,8 +39,8 @@ pub const REGULARIZERS: &[Choice<MakeRegularizer>] = &[
     },
     Choice {
         name: "sparsity",
-        about: "for samples of which a layer's neurons fire more than max spikes a step on average: the Huber loss of the spikes \
-                above, summed over samples (max, weight = 0.001, path)",
+        about: "for samples in which a layer's neurons fire more than max spikes per step on average: the Huber loss of the \
+                excess, summed over samples (max, weight = 0.001, path)",
         make: |a| {
             let charge: Charge = |counts, max, steps| sparsity_reg(counts, max * steps);
             Ok((charge, a.required("max", NOT_NEGATIVE)?, a.number("weight", 1e-3, NOT_NEGATIVE)?))
@@ -48,7 +48,7 @@ pub const REGULARIZERS: &[Choice<MakeRegularizer>] = &[
     },
     Choice {
         name: "rate",
-        about: "for a layer's mean rate: the square of its distance from target spikes a neuron and step (target, weight = 1, path)",
+        about: "for a layer's mean rate: its squared distance from target spikes per neuron and step (target, weight = 1, path)",
         make: |a| Ok((rate as Charge, a.required("target", NOT_NEGATIVE)?, a.number("weight", 1.0, NOT_NEGATIVE)?)),
     },
 ];

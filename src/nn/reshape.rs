@@ -52,7 +52,7 @@ impl Layer for Reshape {
         match usable && self.known().is_some() {
             true => Ok(()),
             false => {
-                Err(("shape", format!("is {:?}, but must be sizes from 1 up, one of them -1 at most", self.shape)))
+                Err(("shape", format!("is {:?}, but must be sizes from 1 up, at most one of them -1", self.shape)))
             }
         }
     }

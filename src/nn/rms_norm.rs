@@ -55,7 +55,7 @@ impl Layer for RmsNorm {
     fn check(&self) -> Result<(), (&'static str, String)> {
         check_epsilon(self.epsilon)?;
         match !self.use_scale && self.feature_axes.0 != [-1] {
-            true => Err(("feature_axes", "is of the scale, and the layer has none; leave it out".to_owned())),
+            true => Err(("feature_axes", "applies to the scale, and the layer has none; leave it out".to_owned())),
             false => Ok(()),
         }
     }

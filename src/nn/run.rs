@@ -234,7 +234,7 @@ fn check(model: &Sequential, params: &Tensors, state: &Tensors, x: &Named) -> Re
     // Parameters are f32, and the operands of an operation share their dtype.
     if !matches!(tensor.dtype(), DType::F32 | DType::Pred | DType::S8) {
         let message =
-            format!("wants f32 elements, or spikes as pred or s8, got {}; call .convert(DType::F32)", tensor.ty());
+            format!("expects f32 elements, or spikes as pred or s8, got {}; call .convert(DType::F32)", tensor.ty());
         return Err(Violation::new("", message));
     }
     let dims = tensor.dims();
@@ -258,15 +258,15 @@ fn check_axes(x: &Named) -> Result<(), Violation> {
     } else {
         String::new()
     };
-    Err(Violation::new("", format!("wants time first, then the batch: {names:?}, got {x}{remedy}")))
+    Err(Violation::new("", format!("expects time first, then the batch: {names:?}, got {x}{remedy}")))
 }
 
 fn check_types(what: &str, wanted: &BTreeMap<String, TensorType>, given: &Tensors) -> Result<(), Violation> {
     for (path, ty) in wanted {
         let message = match given.get(path) {
             Some(tensor) if tensor.is_poison() || tensor.ty() == ty => continue,
-            Some(tensor) => format!("the {what} {path} is {}, but the model wants {ty}", tensor.ty()),
-            None => format!("there is no {what} {path}; the model wants {ty}"),
+            Some(tensor) => format!("the {what} {path} is {}, but the model expects {ty}", tensor.ty()),
+            None => format!("there is no {what} {path}; the model expects {ty}"),
         };
         return Err(Violation::new("", message));
     }

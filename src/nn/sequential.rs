@@ -177,7 +177,7 @@ impl Sequential {
         for number in layers.clone() {
             let read = |source: &Source| match source {
                 Source::Layer(at) if layers.contains(at) => outputs[at - layers.start].clone(),
-                _ => outside.iter().find(|(given, _)| given == source).expect("all that is read is given").1.clone(),
+                _ => outside.iter().find(|(given, _)| given == source).expect("every source is given").1.clone(),
             };
             let inputs: Vec<Tensor> = self.wiring.inputs(number).iter().map(read).collect();
             let output = self.one(at, number, &inputs, Call::Step);
@@ -285,7 +285,7 @@ impl Layer for Sequential {
                 }
             }
         }
-        values.pop().expect("the input at least").1
+        values.pop().expect("at least the input").1
     }
 }
 

@@ -127,7 +127,7 @@ pub(crate) fn shapes(layers: &[Arc<dyn Layer>], wiring: &Wiring, input: &[usize]
         if wiring.misplaced() == Some(place) {
             let reason = match wiring.inputs(place).contains(&Source::Layer(place)) {
                 true => "reads its own output; a layer reads what comes before it",
-                false => "reads a layer that comes after it; move it behind all that it reads",
+                false => "reads a layer that comes after it; move it after all layers that it reads",
             };
             return Err(Misfit { place, reason: reason.to_owned(), given: Vec::new() });
         }

@@ -77,7 +77,7 @@ impl Layer for TemporalConv {
         match (self.kernel_size, self.most()) {
             (0, _) => Err(("kernel_size", "is 0, but must be at least 1".to_owned())),
             (size, most) if most > LONGEST => {
-                let reason = format!("is {size}, with which the window is longer than {LONGEST} time steps");
+                let reason = format!("is {size}, which makes the window longer than {LONGEST} time steps");
                 Err(("kernel_size", reason))
             }
             _ => Ok(()),

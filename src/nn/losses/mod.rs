@@ -70,7 +70,7 @@ pub trait SampleLoss: fmt::Debug + Send + Sync {
         }
         let losses = self.of_samples(&traces, &labels);
         let weights = weights.iter().map(|weight| *weight as f32).collect::<Vec<_>>();
-        let weights = traces.graph().constant(&Array::new([classes], weights).expect("a weight a class"));
+        let weights = traces.graph().constant(&Array::new([classes], weights).expect("one weight per class"));
         (weights.take(&labels, 0).convert(losses.dtype()) * losses).mean()
     }
 }
@@ -138,11 +138,11 @@ fn matched(traces: &Named, labels: &Named) -> Result<(Tensor, Tensor), Violation
     let wanted = [Axis::Time, Axis::Batch, Axis::Channel];
     let order: Vec<usize> = wanted.iter().filter_map(|axis| traces.position(*axis)).collect();
     let problem = if order.len() != 3 || traces.axes().len() != 3 {
-        format!("wants traces with the axes {:?} in any order, got {traces}", letters(&wanted))
+        format!("expects traces with the axes {:?} in any order, got {traces}", letters(&wanted))
     } else if labels.axes() != [Axis::Batch] || traces.size(Axis::Batch) != labels.size(Axis::Batch) {
         format!("traces {traces} and labels {labels} do not have the same batch")
     } else if !labels.tensor().dtype().is_integer() {
-        format!("wants class numbers as labels, got {}", labels.tensor().ty())
+        format!("expects class numbers as labels, got {}", labels.tensor().ty())
     } else {
         return Ok((traces.tensor().transpose(&order), labels.tensor().clone()));
     };

@@ -29,7 +29,7 @@ pub const READOUTS: &[Choice<Readout>] = &[
     Choice { name: "integral_accuracy", about: "the class with the largest sum over time", make: Readout::Sum },
     Choice {
         name: "mean_accuracy",
-        about: "the class with the largest mean over time, that of integral_accuracy",
+        about: "the class with the largest mean over time, the same as with integral_accuracy",
         make: Readout::Mean,
     },
     Choice { name: "max_accuracy", about: "the class with the largest value over time", make: Readout::Max },
@@ -40,12 +40,12 @@ pub const READOUTS: &[Choice<Readout>] = &[
     },
     Choice {
         name: "softmax_sum_accuracy",
-        about: "the class with the largest sum over time of softmax",
+        about: "the class with the largest sum of softmax over time",
         make: Readout::SoftmaxSum,
     },
     Choice {
         name: "first_spike_accuracy",
-        about: "the class whose output is above 0 first, as snnTorch's accuracy_temporal; for a last layer that fires",
+        about: "the class whose output is first above 0, as in snnTorch's accuracy_temporal; for a last layer that fires",
         make: Readout::FirstSpike,
     },
 ];
@@ -53,7 +53,7 @@ pub const READOUTS: &[Choice<Readout>] = &[
 impl Readout {
     /// The name of the accuracy with this readout.
     pub fn accuracy(self) -> &'static str {
-        READOUTS.iter().find(|row| row.make == self).expect("a row each").name
+        READOUTS.iter().find(|row| row.make == self).expect("one row per readout").name
     }
 
     /// The readout whose accuracy has this name.

@@ -21,12 +21,12 @@ pub const LOSSES: &[Choice<MakeLoss>] = &[
     },
     Choice {
         name: "mse_spikerate",
-        about: "squared distance of the outputs' means over time from a rate for each class (sparsity = 0.25, smoothing = 0)",
+        about: "squared distance of the outputs' means over time from a target rate for each class (sparsity = 0.25, smoothing = 0)",
         make: |a| summed(MseSpikerate { sparsity: a.number("sparsity", 0.25, FINITE)?, smoothing: smoothing(a)? }),
     },
     Choice {
         name: "ce_count_loss",
-        about: "cross-entropy of the outputs' sums over time, as snnTorch's (smoothing = 0)",
+        about: "cross-entropy of the outputs' sums over time, as in snnTorch (smoothing = 0)",
         make: |a| crossentropy(a, Readout::Sum),
     },
     Choice {
@@ -56,7 +56,7 @@ pub const LOSSES: &[Choice<MakeLoss>] = &[
     },
     Choice {
         name: "mse_count_loss",
-        about: "squared distance of the outputs' sums over time from spikes wanted (correct_rate = 1, incorrect_rate = 0, \
+        about: "squared distance of the outputs' sums over time from target counts (correct_rate = 1, incorrect_rate = 0, \
                 smoothing = 0)",
         make: |a| {
             let [correct_rate, incorrect_rate] =
@@ -66,7 +66,7 @@ pub const LOSSES: &[Choice<MakeLoss>] = &[
     },
     Choice {
         name: "mse_membrane_loss",
-        about: "squared distance of each step's outputs from values wanted (on_target = 1, off_target = 0, smoothing = 0)",
+        about: "squared distance of each step's outputs from target values (on_target = 1, off_target = 0, smoothing = 0)",
         make: |a| {
             let [on_target, off_target] = [a.number("on_target", 1.0, FINITE)?, a.number("off_target", 0.0, FINITE)?];
             summed(MseMembrane { on_target, off_target, smoothing: smoothing(a)? })

@@ -159,7 +159,7 @@ impl Neuron for SiLif {
     }
     fn own_check(&self) -> Result<(), (&'static str, String)> {
         if self.dt <= 0.0 {
-            return Err(("dt", format!("is {}, but must be above 0: seconds a time step", self.dt)));
+            return Err(("dt", format!("is {}, but must be above 0: seconds per time step", self.dt)));
         }
         A.check(self.a).and_then(|()| B.check(self.b))
     }

@@ -62,10 +62,10 @@ const STATES: &[&str] = &["potential", "imaginary"];
 
 fn check_steps(low: f64, high: f64) -> Result<(), (&'static str, String)> {
     if low <= 0.0 {
-        return Err(("dt_min", format!("is {low}, but must be above 0: a step of time")));
+        return Err(("dt_min", format!("is {low}, but must be above 0: a time step")));
     }
     if high < low {
-        return Err(("dt_max", format!("is {high}, but must be dt_min ({low}) at least")));
+        return Err(("dt_max", format!("is {high}, but must be at least dt_min ({low})")));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(super) fn decay_parameter(name: &str, value: Option<f64>, shape: &[usize]) -
 pub(super) fn check_decays(decays: &[(&'static str, Option<f64>)]) -> Result<(), (&'static str, String)> {
     for &(name, decay) in decays {
         if let Some(decay) = decay.filter(|decay| !(0.0..=1.0).contains(decay)) {
-            return Err((name, format!("is {decay}, but must be from 0 to 1: the share that a step leaves")));
+            return Err((name, format!("is {decay}, but must be from 0 to 1: the fraction left after one step")));
         }
     }
     Ok(())

@@ -139,7 +139,8 @@ pub(super) fn check(neuron: &impl Neuron) -> Result<(), (&'static str, String)> 
         return Err(("refractory", format!("is {steps}, but must be a number of steps from 1 to {LONGEST}")));
     }
     if !shared.recurrent && shared.recurrent_init != RecurrentInit::Small {
-        let reason = "says how weights start that are not there; set recurrent = true, or leave it out";
+        let reason =
+            "initializes recurrent weights, which the layer does not have; set recurrent = true, or leave it out";
         return Err(("recurrent_init", reason.into()));
     }
     neuron.own_check()

@@ -79,13 +79,11 @@ impl Lif {
         let plain = self.reset == Reset::Subtract && self.fires == Fires::Before;
         let none = !self.recurrent && !self.learn_threshold && self.refractory.is_none() && !self.detach_reset;
         if !(plain && none) || self.decay_input {
-            return Err(
-                "computes all steps at once only for neurons with a reset that subtracts and no other option; \
+            return Err("computes all steps at once only for neurons with a subtracting reset and no other option; \
                         run these step by step"
-                    .into(),
-            );
+                .into());
         }
-        if rounds == 0 { Err("wants at least one round".into()) } else { Ok(()) }
+        if rounds == 0 { Err("needs at least one round".into()) } else { Ok(()) }
     }
 }
 

@@ -80,14 +80,14 @@ macro_rules! oscillators {
         impl $Name {
             fn check_ranges(&self) -> Result<(), (&'static str, String)> {
                 if self.dt <= 0.0 {
-                    return Err(("dt", format!("is {}, but must be above 0: seconds a time step", self.dt)));
+                    return Err(("dt", format!("is {}, but must be above 0: seconds per time step", self.dt)));
                 }
                 if self.omega_max < self.omega_min {
-                    let reason = format!("is {}, but must be omega_min ({}) at least", self.omega_max, self.omega_min);
+                    let reason = format!("is {}, but must be at least omega_min ({})", self.omega_max, self.omega_min);
                     return Err(("omega_max", reason));
                 }
                 if self.b_max < self.b_min {
-                    let reason = format!("is {}, but must be b_min ({}) at least", self.b_max, self.b_min);
+                    let reason = format!("is {}, but must be at least b_min ({})", self.b_max, self.b_min);
                     return Err(("b_max", reason));
                 }
                 Ok(())
@@ -137,7 +137,7 @@ impl Neuron for Brf {
         self.check_ranges()?;
         let largest = self.omega_max.abs().max(self.omega_min.abs());
         if largest >= LARGEST_OMEGA / self.dt {
-            let reason = format!("is {}, so that omega must be below {} in size", self.dt, LARGEST_OMEGA / self.dt);
+            let reason = format!("is {}, so omega must be below {} in magnitude", self.dt, LARGEST_OMEGA / self.dt);
             return Err(("dt", reason));
         }
         Ok(())

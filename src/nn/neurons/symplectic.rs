@@ -61,7 +61,7 @@ impl Neuron for SeAdLif {
                 return Err((least, format!("is {low}, but must be above 0: a time constant in steps")));
             }
             if high < low {
-                return Err((greatest, format!("is {high}, but must be {least} ({low}) at least")));
+                return Err((greatest, format!("is {high}, but must be at least {least} ({low})")));
             }
         }
         Ok(())
