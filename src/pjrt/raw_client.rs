@@ -85,7 +85,7 @@ impl RawClient {
         }
     }
 
-    /// The inputs of compilation besides the program's text and options.
+    /// Everything that a compiled program depends on besides its text and options.
     pub fn context(&self) -> String {
         let kinds: Vec<&str> = self.devices.iter().map(|d| d.kind.as_str()).collect();
         format!("{} {} {} {kinds:?}", self.plugin.identity(), self.platform, self.version)
@@ -104,7 +104,7 @@ impl Drop for RawClient {
 /// # Safety
 /// `raw` is a device of a client of this plugin that is alive.
 unsafe fn describe(api: Api, raw: *mut sys::Device) -> Result<Described> {
-    // SAFETY: the caller's promise; the texts live as long as the client.
+    // SAFETY: guaranteed by the caller; the texts live as long as the client.
     unsafe {
         let description = api.call::<sys::DeviceGetDescription>(|a| a.device = raw)?.description;
         let id = api.call::<sys::DeviceDescriptionId>(|a| a.description = description)?.id;

@@ -32,7 +32,7 @@ pub fn check(platform: Platform, bundle: Bundle, folder: &Path) -> Result<()> {
     })
 }
 
-/// What is wrong with an installation.
+/// A fault in an installation.
 #[derive(Debug)]
 enum Wrong {
     Folder(Error),

@@ -191,10 +191,7 @@ mod tests {
         let (open, opened) = mpsc::channel::<()>();
         let start = Instant::now();
         let error = watch.wait("`a`", move || opened.recv().or(Ok(()))).expect_err("it stops");
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (ErrorKind::Interrupted, "stopped while compiling `a`")
-        );
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Interrupted, "stopped while compiling `a`"));
         assert!(start.elapsed() < Duration::from_secs(5) && is_compiling());
         assert_eq!(hears.iter().next(), Some(true));
         drop(open);

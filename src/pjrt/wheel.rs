@@ -55,8 +55,7 @@ pub fn unpack(
         let sum = copy(&mut entry, &target, &mut |done| report(done, kept.bytes));
         let sum = sum.map_err(|e| Error::file(&target, "write", e))?;
         if sum != kept.sha256 {
-            let what =
-                format!("the sha256 of {inside} in {} is {sum}, not the pinned {}", package.name, kept.sha256);
+            let what = format!("the sha256 of {inside} in {} is {sum}, not the pinned {}", package.name, kept.sha256);
             return Err(Error::new(ErrorKind::Plugin, what));
         }
     }

@@ -98,7 +98,7 @@ impl Profiler {
         Error::new(ErrorKind::Plugin, format!("the plugin's profiler recorded no operations{needs}{said}"))
     }
 
-    /// What to record, as XLA's `ProfileOptions`.
+    /// The recording settings, as XLA's `ProfileOptions`.
     fn options(self) -> Vec<u8> {
         const VERSION: u64 = 5;
         const HOST_TRACER_LEVEL: u64 = 2;
