@@ -21,7 +21,7 @@ pub enum Source<'a> {
         x: &'a TensorType,
         /// The pass.
         pass: Pass,
-        /// Whether the stages after [`Stage::Grad`] include the gradient of the loss, or only the forward pass.
+        /// Whether the stages after [`Stage::Grad`] compute the loss and its gradient, or only the pass.
         gradient: bool,
     },
     /// A traced function, such as a training step. It starts at [`Stage::Grad`]: earlier stages return it unchanged.

@@ -96,7 +96,8 @@ impl Client {
     /// A client of an opened plugin. Registers these handlers where the plugin supports handlers.
     ///
     /// # Errors
-    /// Errors from PJRT, for example when the machine has no such device; kind `Input` when others may write to the folder of compiled programs.
+    /// Errors from PJRT, for example when the machine has no such device; kind `Input` when others may write to the folder of compiled
+    /// programs.
     pub(crate) fn with_handlers(plugin: Plugin, options: &ClientOptions, handlers: &[Registration]) -> Result<Client> {
         let calls_handlers = plugin.register(handlers).is_ok();
         let raw = Arc::new(RawClient::create(plugin, options.cpu_devices, options.values.clone())?);
@@ -181,7 +182,8 @@ impl Client {
         outputs.iter().map(Buffer::to_array).collect()
     }
 
-    /// Compiles StableHLO text, or returns the program from this client's memory (recent or still referenced programs) or from the disk cache.
+    /// Compiles StableHLO text, or returns the program from this client's memory (recent or still referenced programs) or from the disk
+    /// cache.
     ///
     /// # Errors
     /// Errors from PJRT when the text is not a valid program, a flag is unknown, or the compilation exceeds `SPIQ_COMPILE_SECONDS`; kind

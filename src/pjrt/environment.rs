@@ -84,7 +84,7 @@ pub fn prepare(path: &Path) -> Result<()> {
     if tpu_is_here() { Ok(()) } else { Err(Error::new(ErrorKind::Plugin, message)) }
 }
 
-/// Variables for libtpu without a TPU. Compiling for a TPU needs none; by default libtpu would search for one, and lock out other processes.
+/// Variables for libtpu without a TPU. Compiling for a TPU needs none; by default libtpu would search for one, locking out other processes.
 const FOR_NO_TPU: [(&str, &str); 2] = [("TPU_SKIP_MDS_QUERY", "1"), ("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")];
 
 /// The variables that plugins expect.

@@ -10,7 +10,8 @@ pub struct Event {
     raw: *mut sys::Event,
 }
 
-// SAFETY: pjrt_c_api.h binds a `PJRT_Event` to no thread: it fires on one of the plugin's threads, and any thread may wait for it or poll it.
+// SAFETY: pjrt_c_api.h binds a `PJRT_Event` to no thread: it fires on one of the plugin's threads, and any thread may wait for it or
+// poll it.
 unsafe impl Send for Event {}
 // SAFETY: as above.
 unsafe impl Sync for Event {}

@@ -1,8 +1,8 @@
 //! Verifies that an installation matches the pinned checksums of its packages.
 //!
 //! Reading hundreds of megabytes before each run would be slow, so a stamp next to the files records their state when they were last
-//! read: size, times of change, location on disk. A file's `ctime` cannot be set, so a file changed since then has another stamp
-//! and is read again. A stamp in a folder of another user is not trusted.
+//! read: size, modification and change times, location on disk. A file's `ctime` cannot be set, so a file changed since then has
+//! another stamp and is read again. A stamp in a folder of another user is not trusted.
 
 use std::fs::Metadata;
 use std::io::Write;
