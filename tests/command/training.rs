@@ -605,13 +605,13 @@ fn objectives_that_do_not_fit_are_refused_before_anything_is_written() {
         refused(
             |o| o.metric = Metric::new(name, |outputs, _| margin(outputs)),
             &format!(
-                "`{name}` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one"
+                "`{name}` cannot be the name of a metric, since metrics.jsonl uses it for something else; give another name"
             ),
         );
     }
     let folder = tempfile::tempdir().expect("a folder");
     let scalar = Metric::new("margin", |outputs, _| margin(outputs).mean());
     let error = go(&Options { metric: scalar, ..options(folder.path(), 2) }, None).expect_err("a refusal");
-    let expected = "the metric `margin` gives f32[] for 360 samples; it must give a number for each sample, [B]";
+    let expected = "the metric `margin` returns f32[] for 360 samples; it must return one number per sample, [B]";
     assert_eq!((error.kind(), error.to_string()), (ErrorKind::Input, expected.to_owned()));
 }
