@@ -66,7 +66,7 @@ impl ArrayFile {
         ArrayFile::parse_checked(&bytes, &source)
     }
 
-    /// Reads a file's contents. `source` names them in messages.
+    /// Parses a file's contents. `source` names the file in messages.
     ///
     /// # Errors
     /// As [`ArrayFile::read`].
@@ -97,7 +97,7 @@ impl ArrayFile {
     /// The file's contents.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.write_to(&mut bytes).expect("memory takes what is written");
+        self.write_to(&mut bytes).expect("writing to memory succeeds");
         bytes
     }
 

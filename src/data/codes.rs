@@ -136,7 +136,7 @@ fn beside(values: &Tensor) -> Tensor {
 fn neurons(values: &Tensor, numbers: Vec<f32>) -> Tensor {
     let mut dims = vec![1; values.rank()];
     dims.push(numbers.len());
-    values.graph().constant(&Array::new(dims, numbers).expect("a number a neuron"))
+    values.graph().constant(&Array::new(dims, numbers).expect("one number per neuron"))
 }
 
 #[cfg(test)]

@@ -345,7 +345,7 @@ impl Dataset {
         }
         let rows: Vec<usize> = places.iter().map(|place| self.row(*place)).collect();
         let labels: Vec<i32> = rows.iter().map(|row| self.labels[*row]).collect();
-        Ok((self.inputs.gather(&rows)?, Array::new([labels.len()], labels).expect("a label for each place")))
+        Ok((self.inputs.gather(&rows)?, Array::new([labels.len()], labels).expect("one label per place")))
     }
 }
 

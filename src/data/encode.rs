@@ -165,7 +165,7 @@ impl Encoding {
             // between two steps.
             _ => {
                 let parts: Vec<f32> = (0..=u8::MAX).map(|byte| f32::from(byte) / encoder.max).collect();
-                let parts = stored.graph().constant(&Array::new([parts.len()], parts).expect("a part for each byte"));
+                let parts = stored.graph().constant(&Array::new([parts.len()], parts).expect("one value per byte"));
                 parts.take(&stored.convert(DType::S32), 0)
             }
         };

@@ -154,7 +154,7 @@ pub fn array_file(packed: Packed) -> Result<ArrayFile> {
         if !numbers.is_empty() {
             let numbers: Vec<i32> =
                 numbers.into_iter().map(|number| i32::try_from(number).unwrap_or(i32::MAX)).collect();
-            file.arrays.insert(name.into(), Array::new([numbers.len()], numbers).expect("a number a sample"));
+            file.arrays.insert(name.into(), Array::new([numbers.len()], numbers).expect("one number per sample"));
         }
     }
     for (name, names) in [(CLASSES, description.classes), (SPEAKERS, description.speakers)] {

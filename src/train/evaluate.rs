@@ -139,7 +139,7 @@ impl On<'_> {
             // The padding of the last batch does not count.
             let rows: Vec<i32> = (start..start + batch).map(|place| self.data.row(place.min(of - 1)) as i32).collect();
             let key = group_key(test_key(self.seed), number).to_array();
-            let given = [Array::new([batch], rows).expect("a row a sample"), key];
+            let given = [Array::new([batch], rows).expect("one row per sample"), key];
             let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
             let outputs =
                 program.execute(arrays.iter().chain(&self.kept).chain(&given).map(Input::Borrow).collect())?;

@@ -89,7 +89,7 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
             let count = size.min(of - start);
             let rows: Vec<i32> = (start..start + size).map(|place| on.row(place)).collect();
             let key = group_key(on.key, number).to_array();
-            let given = [Array::new([size], rows).expect("a row a sample"), key];
+            let given = [Array::new([size], rows).expect("one row per sample"), key];
             let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
             let inputs = read
                 .iter()

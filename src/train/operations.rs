@@ -111,7 +111,7 @@ pub(super) fn counted(plan: &Plan, network: &Network, on: &On, params: &BTreeMap
     let means = |(path, sums): (&String, &Vec<f64>)| {
         let means: Vec<f32> = sums.iter().map(|sum| (sum / samples) as f32).collect();
         let dims = [&[1], &shapes[path][..]].concat();
-        (path.clone(), Array::new(dims, means).expect("a count an element"))
+        (path.clone(), Array::new(dims, means).expect("one count per element"))
     };
     let driven = sums.driven.iter().map(means).collect();
     let operations = operations(network, on.client, &weights, &driven, &lengths)?;

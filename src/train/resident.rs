@@ -24,7 +24,7 @@ impl Resident {
             Some(packed) => (packed, Some(inputs.samples().dims()[1..].to_vec())),
             None => (inputs.samples().clone(), None),
         };
-        let labels = Array::new([labels.len()], labels).expect("a label a sample");
+        let labels = Array::new([labels.len()], labels).expect("one label per sample");
         (Resident { samples: samples.ty().clone(), labels: labels.ty().clone(), bits }, [samples, labels])
     }
 
@@ -140,9 +140,9 @@ mod tests {
         assert_eq!(check("inputs", of(1.0).unwrap()), 3 * 2, "14 spikes are two bytes");
         assert_eq!(check("inputs", Array::new(dims, bytes.clone()).unwrap()), 3 * 2);
         let more: Vec<u8> = bytes.iter().map(|s| s * 2).collect();
-        assert_eq!(check("inputs", Array::new(dims, more).unwrap()), 3 * 14, "counts are no spikes");
+        assert_eq!(check("inputs", Array::new(dims, more).unwrap()), 3 * 14, "counts are not spikes");
         assert_eq!(check("inputs", of(0.5).unwrap()), 3 * 14 * 4);
-        assert_eq!(check("inputs", of(-1.0).unwrap()), 3 * 14 * 4, "a zero may have a minus");
+        assert_eq!(check("inputs", of(-1.0).unwrap()), 3 * 14 * 4, "zeros may be negative");
         assert_eq!(check("images", Array::new(dims, bytes).unwrap()), 3 * 14);
     }
 }

@@ -71,7 +71,7 @@ fn said(changes: &[Difference]) -> String {
 fn as_they_were(checkpoint: &Checkpoint, kept: &Kept, source: &str) -> Result<Vec<Array>> {
     let wanted: BTreeMap<String, TensorType> = kept.paths().zip(kept.types().cloned()).collect();
     let mut found = checkpoint.select(&wanted, source)?;
-    Ok(kept.paths().map(|path| found.remove(&path).expect("one of those wanted")).collect())
+    Ok(kept.paths().map(|path| found.remove(&path).expect("it was selected")).collect())
 }
 
 /// The carry of a run whose state may have changed: the parameters must match; optimizer state and statistics that do not match start anew.
@@ -96,7 +96,7 @@ fn as_far_as_they_fit(
         let wanted = || checkpoint.select(&[(path.clone(), ty.clone())].into(), source);
         values.push(match trained(path, ty) {
             Some(value) => value,
-            None => wanted()?.remove(path).expect("the one that is wanted"),
+            None => wanted()?.remove(path).expect("it was selected"),
         });
     }
     for (path, ty) in &kept.statistics {
@@ -139,8 +139,8 @@ pub(super) fn metrics(
         Some(metrics) => Ok(metrics),
         None if options.allow_changes => Metrics::resume(path, keep),
         None => Err(Error::input(format!(
-            "{} does not match {}: records of the run are missing or were changed; restore the file, start a new run without --resume, or resume \
-             with what matches by --allow-changes",
+            "{} does not match {}: records of the run are missing or were changed; restore the file, start a new run without --resume, or \
+             resume with what matches by --allow-changes",
             path.display(),
             resumed.source
         ))),

@@ -41,8 +41,8 @@ const CALL: Duration = Duration::from_millis(100);
 /// receives the progress. When `stop` becomes true, the run saves its progress and ends. It writes the checkpoint first, which is all that
 /// is needed to resume.
 ///
-/// The folder is [locked](FolderLock) by the run. Checkpoints are also written during training, within epochs, [at
-/// intervals](Options::checkpoint_every); the last two are kept, and a run resumes from the older one if the newer one is damaged. A failed
+/// The folder is [locked](FolderLock) by the run. Checkpoints are also written during training, within epochs, at
+/// [intervals](Options::checkpoint_every); the last two are kept, and a run resumes from the older one if the newer one is damaged. A failed
 /// write does not end the run: it is [reported](Event::Note) and retried.
 ///
 /// The order of epoch e is drawn from `fold_in(PRNGKey(seed), e)`, the spikes of step s from `fold_in(PRNGKey(seed), epochs + s)`, those of
@@ -352,8 +352,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         keys.resize(most * 2, 0);
         [
             Array::scalar(count as i32),
-            Array::new([most, batch], rows).expect("a row a sample"),
-            Array::new([most, 2], keys).expect("two words a key"),
+            Array::new([most, batch], rows).expect("one row per sample"),
+            Array::new([most, 2], keys).expect("two words per key"),
         ]
     }
 

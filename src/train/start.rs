@@ -75,9 +75,7 @@ pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
         return Err(Error::input("the numbers of epochs, steps, steps per call and time steps must be at least 1"));
     }
     if options.patience != Patience::None && options.validation == Validation::None {
-        return Err(Error::input(
-            "patience needs validation samples: hold some out (--validation 0.1, or --folds)",
-        ));
+        return Err(Error::input("patience needs validation samples: hold some out (--validation 0.1, or --folds)"));
     }
     Ok(())
 }

@@ -304,7 +304,9 @@ fn a_step_that_is_too_large_is_found_in_its_update() {
     let too_large = Optimizer::of_steps(|_| optim::sgd(1e39));
     let run = Options { optimizer: too_large, ..options(out.path(), 50) };
     let said = stops(&run, "after the update of step 0");
-    assert!(said.contains("; its gradient is finite; try a smaller learning rate, or clip gradients (--clip 1); no checkpoint was saved"));
+    assert!(said.contains(
+        "; its gradient is finite; try a smaller learning rate, or clip gradients (--clip 1); no checkpoint was saved"
+    ));
     // The loss of that step is there, and is finite; it is the last one.
     let losses = losses(out.path());
     assert!(losses.len() == 1 && losses[0].is_finite(), "{losses:?}");

@@ -181,10 +181,7 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
     let folder = folder();
     let folder = folder.path();
     for (flags, expected) in [
-        (
-            "--accumulate 1000",
-            "an optimizer step takes 1000 batches, but the run has only 30, so nothing would",
-        ),
+        ("--accumulate 1000", "an optimizer step takes 1000 batches, but the run has only 30, so nothing would"),
         ("--learning-rate -1", "it must be a positive number"),
         ("--shift -0.5", "the probability of a shift is -0.5, but must be from 0 to 0.5"),
         ("--patience -1", "it must be a whole number from 1"),

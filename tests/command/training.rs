@@ -392,11 +392,11 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     );
     refused(
         |o| o.length = Length::Steps(0),
-        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+        "the numbers of epochs, steps, steps per call and time steps must be at least 1",
     );
     refused(
         |o| o.steps_per_call = Some(0),
-        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+        "the numbers of epochs, steps, steps per call and time steps must be at least 1",
     );
     refused(|o| o.shift = 0.7, "the probability of a shift is 0.7, but must be from 0 to 0.5");
     let small = MODEL.replace("out_features = 10", "out_features = 4").replace("layer_shape = 10", "layer_shape = 4");

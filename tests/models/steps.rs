@@ -284,10 +284,7 @@ fn what_is_wrong_around_an_optimizer_is_said() {
             "no parameter belongs to the group of `delay`; there are core/layers/0/kernel, core/layers/1/beta",
         ),
         (adamw().accumulating(0).map(drop), "a step takes 0 batches, but must take at least 1"),
-        (
-            adamw().averaging(1.0).map(drop),
-            "the decay of the parameter average is 1, but must be from 0 to below 1",
-        ),
+        (adamw().averaging(1.0).map(drop), "the decay of the parameter average is 1, but must be from 0 to below 1"),
     ] {
         assert_eq!(error.expect_err(expected).to_string(), expected);
     }

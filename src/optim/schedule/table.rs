@@ -43,7 +43,11 @@ pub type MakeSchedule = fn(&mut Arguments) -> Result<Planned>;
 
 /// The schedules by name. Arguments that count steps may be fractions of the total, written with a decimal point.
 pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
-    Choice { name: "constant", about: "the same value throughout", make: |_| planned(|rate, _| Schedule::Constant(rate)) },
+    Choice {
+        name: "constant",
+        about: "the same value throughout",
+        make: |_| planned(|rate, _| Schedule::Constant(rate)),
+    },
     Choice {
         name: "cosine",
         about: "decays along half a cosine to alpha times the initial rate (alpha = 0, exponent = 1)",

@@ -141,7 +141,9 @@ impl<'s, 'a: 's> Run<'s, 'a> {
                 self.saving.in_place = Some(step);
                 self.good = (step, values);
                 if std::mem::take(&mut self.saving.failed) {
-                    events(Event::Note(format!("checkpoints can be written again; the checkpoint of step {step} is in place")));
+                    events(Event::Note(format!(
+                        "checkpoints can be written again; the checkpoint of step {step} is in place"
+                    )));
                 }
                 Ok(())
             }
