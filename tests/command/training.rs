@@ -392,11 +392,11 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     );
     refused(
         |o| o.length = Length::Steps(0),
-        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+        "the numbers of epochs, steps, steps per call and time steps must be at least 1",
     );
     refused(
         |o| o.steps_per_call = Some(0),
-        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+        "the numbers of epochs, steps, steps per call and time steps must be at least 1",
     );
     refused(|o| o.shift = 0.7, "the probability of a shift is 0.7, but must be from 0 to 0.5");
     let small = MODEL.replace("out_features = 10", "out_features = 4").replace("layer_shape = 10", "layer_shape = 4");
@@ -605,13 +605,13 @@ fn objectives_that_do_not_fit_are_refused_before_anything_is_written() {
         refused(
             |o| o.metric = Metric::new(name, |outputs, _| margin(outputs)),
             &format!(
-                "`{name}` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one"
+                "`{name}` cannot be the name of a metric, since metrics.jsonl uses it for something else; give another name"
             ),
         );
     }
     let folder = tempfile::tempdir().expect("a folder");
     let scalar = Metric::new("margin", |outputs, _| margin(outputs).mean());
     let error = go(&Options { metric: scalar, ..options(folder.path(), 2) }, None).expect_err("a refusal");
-    let expected = "the metric `margin` gives f32[] for 360 samples; it must give a number for each sample, [B]";
+    let expected = "the metric `margin` returns f32[] for 360 samples; it must return one number per sample, [B]";
     assert_eq!((error.kind(), error.to_string()), (ErrorKind::Input, expected.to_owned()));
 }
