@@ -1,9 +1,8 @@
-//! Which element type a result has where the operands' own may not hold it: JAX's promotion, or an error with the line. Knows
-//! no operation by its meaning.
+//! Result types where the operands' own type may not represent the result: JAX's promotion, or an error with the source line.
 //!
 //! | operation | elements | result | JAX |
 //! |---|---|---|---|
-//! | a number beside a tensor | floats | the tensor's type, the number rounded to it | the same |
+//! | number with a tensor | floats | the tensor's type, the number rounded to it | the same |
 //! | a number beside a tensor | integers, booleans; the type holds the number | the tensor's type | the same for a Python `int`; f32 for a `float` |
 //! | a number beside a tensor | integers, booleans; a fraction, NaN, too large | error | f32, or an error for an `int` |
 //! | `+`, `-`, `*` with a number | integers below 32 bits, unsigned ones for `-`; the result may leave the type | error | wraps for an `int`, f32 for a `float` |
@@ -25,7 +24,7 @@ use crate::ops::constant::Constant;
 use crate::types::dtype::{DType, Kind};
 use crate::types::tensor_type::TensorType;
 
-/// The type in which many elements of a type are summed or multiplied. JAX: `jnp.sum`.
+/// The accumulator type of sums and products over axes. JAX: `jnp.sum`.
 pub(crate) fn summed(dtype: DType) -> DType {
     match dtype.kind() {
         Kind::Pred => DType::S32,
@@ -40,7 +39,7 @@ pub(crate) fn averaged(dtype: DType) -> DType {
     if dtype.is_float() { dtype } else { DType::F32 }
 }
 
-/// Whether a type holds a number that stands beside a tensor of it.
+/// Whether a tensor's element type can represent a number used with it.
 pub(crate) fn holds(dtype: DType, number: f64) -> Result<(), Violation> {
     let Some((low, high)) = dtype.integer_range() else { return Ok(()) };
     if number.fract() == 0.0 && low as f64 <= number && number <= high as f64 {
@@ -50,8 +49,8 @@ pub(crate) fn holds(dtype: DType, number: f64) -> Result<(), Violation> {
     Err(Violation::new("", message))
 }
 
-/// Whether an operand of a product counts as numbers of the other one's type, which holds all of its own: booleans beside numbers, bytes
-/// beside floats.
+/// Whether an operand of a product is promoted to the other one's type, which represents all its values: booleans with numbers, `s8`
+/// with floats.
 pub(crate) fn gives_way(dtype: DType, other: DType) -> bool {
     match dtype {
         DType::Pred => other != DType::Pred,
@@ -60,12 +59,12 @@ pub(crate) fn gives_way(dtype: DType, other: DType) -> bool {
     }
 }
 
-/// The type in which products of two types are summed: that of the left operand, or of the right one where the left gives way.
+/// The accumulator type of a product: that of the left operand, or of the right one if the left is promoted.
 pub(crate) fn multiplied(lhs: DType, rhs: DType) -> DType {
     if gives_way(lhs, rhs) { rhs } else { lhs }
 }
 
-/// Whether sums of products of these types may be of type `out`.
+/// Whether products of these types may be accumulated in type `out`.
 pub(crate) fn holds_products(lhs: &TensorType, rhs: &TensorType, out: DType) -> Result<(), Violation> {
     let narrow = out.is_integer() && out.bits() < 32;
     if !narrow {
@@ -77,7 +76,7 @@ pub(crate) fn holds_products(lhs: &TensorType, rhs: &TensorType, out: DType) -> 
     Err(Violation::new("", message))
 }
 
-/// Whether a type holds the result of arithmetic with a number, which lies in `range` where nothing wraps.
+/// Whether a type can represent the result of arithmetic with a number, whose unwrapped range is `range`.
 pub(crate) fn stays(operation: &str, operands: [&Tensor; 2], range: Option<Range>) -> Result<(), Violation> {
     let dtype = operands[0].dtype();
     let wraps_easily = dtype.bits() < 32 || dtype.kind() == Kind::Unsigned && operation == "subtract";
@@ -97,7 +96,7 @@ pub(crate) fn stays(operation: &str, operands: [&Tensor; 2], range: Option<Range
     }
 }
 
-/// Whether all elements are the same number, known here.
+/// Whether all elements are the same constant.
 fn is_number(tensor: &Tensor) -> bool {
     let node = tensor.graph().node(tensor.value().node);
     node.op.downcast::<Constant>().is_some_and(|constant| constant.value.dims().is_empty())

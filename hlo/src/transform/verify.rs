@@ -1,14 +1,13 @@
-//! An independent check of a finished function. Knows no particular op.
+//! An independent check of a finished function.
 
 use crate::graph::function::{Function, Parameter, Value};
 use crate::types::tensor_type::TensorType;
 
 impl Function {
-    /// Checks that every node follows its operands, that types are what shape inference says, and that results exist;
-    /// in bodies too.
+    /// Checks that every node follows its operands, that its types match shape inference, and that results exist, also in bodies.
     ///
     /// # Errors
-    /// One sentence about the first node that is wrong. A function that was traced without errors passes.
+    /// One sentence about the first invalid node. A function that was traced without errors passes.
     pub fn verify(&self) -> Result<(), String> {
         for index in 0..self.nodes.len() {
             self.verify_node(index).map_err(|e| format!("node {index} ({}): {e}", self.nodes[index].op.name()))?;
