@@ -238,11 +238,11 @@ fn slots_that_are_not_there_yet_are_refused() {
     let reads = |line: &str| format!("{head}  {line}").parse::<LaneProgram>();
     assert!(reads("r0 = abs(x0)").is_ok());
     for (line, message) in [
-        ("r0 = abs(r0)", "expected slots that are there when they are read, found"),
-        ("r0 = abs(x1)", "expected slots that are there when they are read, found"),
+        ("r0 = abs(r0)", "expected slots that are defined before they are read, found"),
+        ("r0 = abs(x1)", "expected slots that are defined before they are read, found"),
         ("r1 = abs(x0)", "expected number 0, found `1`"),
         ("r0 = abs(x0, x0)", "expected 1 operands of abs, found `abs(x0, x0)`"),
-        ("r0 = abbs(x0)", "expected the name of an instruction, found `abbs`"),
+        ("r0 = abbs(x0)", "expected an instruction name, found `abbs`"),
         ("r0 = abs(y0)", "expected a slot (c0, s0, x0, r0) or a number, found `y0`"),
         ("write y0: f33 = x0", "expected an element type, found `f33`"),
     ] {

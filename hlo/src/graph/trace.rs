@@ -429,7 +429,7 @@ impl Graph {
     pub fn finish(&self, results: &[Tensor]) -> Result<Function, GraphErrors> {
         let lifted = self.lift_results(results);
         if lifted.is_none() && self.0.shared.errors.borrow().is_empty() {
-            let message = "a result is the outcome of a wrong call in another trace";
+            let message = "a result comes from an invalid call in another trace";
             self.fail_results("return", Violation::new("", message));
         }
         let errors = self.0.shared.errors.borrow();

@@ -57,7 +57,7 @@ impl Op for Iota {
         }
         let last = self.ty.dims[self.dimension].saturating_sub(1);
         if self.ty.dtype.is_integer() && self.ty.dtype.integer_range().is_some_and(|(_, high)| last as i128 > high) {
-            return Err(Violation::new("", format!("{} cannot count to {last}", self.ty.dtype)));
+            return Err(Violation::new("", format!("{} cannot represent the index {last}", self.ty.dtype)));
         }
         Ok(vec![self.ty.clone()])
     }

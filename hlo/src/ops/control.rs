@@ -30,11 +30,11 @@ impl Op for While {
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let results = self.body.result_types();
         if let Some((before, after)) = operands.iter().zip(&results).find(|(b, a)| b != a) {
-            return Err(Violation::new("C2", format!("a part of the state starts as {before} and becomes {after}")));
+            return Err(Violation::new("C2", format!("a part of the state changes type from {before} to {after}")));
         }
         match self.condition.result_types().as_slice() {
             [ty] if *ty == TensorType::scalar(DType::Pred) => Ok(results),
-            other => Err(Violation::new("C1", format!("the condition gives ({}), not one pred[]", list(other)))),
+            other => Err(Violation::new("C1", format!("the condition returns ({}), not one pred[]", list(other)))),
         }
     }
     fn regions(&self, _: &[TensorType]) -> Vec<Function> {
@@ -42,7 +42,7 @@ impl Op for While {
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         // A loop is rejected even if only part of its state is differentiated (for example beside a counter).
-        let message = "has no reverse rule, since its number of steps is known only while running; use scan";
+        let message = "has no reverse rule, because its number of steps is known only at run time; use scan";
         reverse.outs[0].graph().fail("while", Violation::new("", message));
         vec![None; reverse.ins.len()]
     }
@@ -197,7 +197,7 @@ impl Op for Case {
         let results = self.branches[0].result_types();
         match self.branches.iter().map(Function::result_types).find(|types| *types != results) {
             Some(other) => {
-                let message = format!("branches give ({}) and ({})", list(&results), list(&other));
+                let message = format!("branches return different types: ({}) and ({})", list(&results), list(&other));
                 Err(Violation::new("C3", message))
             }
             None => Ok(results),

@@ -146,14 +146,20 @@ impl Convolution {
             ("C18", proper(&dims.kernel), format!("{:?} are not the axes of {k}", dims.kernel.all())),
             ("C19", dims.output.window.len() == window, lists(&dims.output.window, "result's window")),
             ("C20", proper(&dims.output), format!("{:?} are not {rank} axes", dims.output.all())),
-            ("C21", self.groups > 0, "there are 0 groups of features".to_owned()),
-            ("C11", features % groups == 0, format!("{features} features of {x} form {groups} groups")),
+            ("C21", self.groups > 0, "the number of feature groups is 0".to_owned()),
+            ("C11", features % groups == 0, format!("{features} features of {x} do not divide into {groups} groups")),
             (
                 "C14",
                 kernel_features == features / groups,
-                format!("{kernel_features} features of {k} meet {features} of {x} in {groups} groups"),
+                format!(
+                    "{kernel_features} input features of {k} do not match {features} features of {x} in {groups} groups"
+                ),
             ),
-            ("C16", outputs % groups == 0, format!("{outputs} output features of {k} form {groups} groups")),
+            (
+                "C16",
+                outputs % groups == 0,
+                format!("{outputs} output features of {k} do not divide into {groups} groups"),
+            ),
             ("C27", x.dtype == k.dtype, format!("the input {x} and the kernel {k} differ in element type")),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {

@@ -52,7 +52,7 @@ impl Subscripts {
             text.split_once("->").map_or((text.as_str(), None), |(named, result)| (named, Some(result)));
         let parts: Vec<&str> = named.split(',').collect();
         let [left, right] = parts[..] else {
-            return Err("two operands want their names with one comma between them".to_owned());
+            return Err("expected the subscripts of two operands, separated by one comma".to_owned());
         };
         let operands = [axes(left, lhs)?, axes(right, rhs)?];
         let all = operands.concat();
@@ -67,7 +67,7 @@ impl Subscripts {
             return Err(format!("no operand has the axis `{name}` of the result"));
         }
         if (1..result.len()).any(|i| result[..i].contains(&result[i])) {
-            return Err("the result has an axis twice".to_owned());
+            return Err("the result names an axis twice".to_owned());
         }
         let names = Subscripts { operands, result };
         names.check_sizes([lhs, rhs])?;
@@ -88,7 +88,7 @@ impl Subscripts {
             if let Some((_, other, _)) = all[i + 1..].iter().find(clashes) {
                 let shown = if name >= UNNAMED { "...".to_owned() } else { name.to_string() };
                 let [lhs, rhs] = types;
-                return Err(format!("the axis `{shown}` of {lhs} and {rhs} is one of {size} and one of {other}"));
+                return Err(format!("the axis `{shown}` of {lhs} and {rhs} has sizes {size} and {other}"));
             }
         }
         Ok(())
@@ -201,7 +201,7 @@ fn axes(text: &str, ty: &TensorType) -> Result<Vec<char>, String> {
 fn expand(text: &str, unnamed: &[char]) -> Result<Vec<char>, String> {
     let parts: Vec<&str> = text.split("...").collect();
     if parts.len() > 2 {
-        return Err("`...` stands twice in one place".to_owned());
+        return Err("`...` occurs twice in one term".to_owned());
     }
     if let Some(wrong) = parts.concat().chars().find(|c| !c.is_ascii_alphabetic()) {
         return Err(format!("`{wrong}` is not a letter"));

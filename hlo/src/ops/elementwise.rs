@@ -29,7 +29,7 @@ impl Class {
             Class::Bits => !ty.dtype.is_float(),
             Class::Any => true,
         };
-        if fits { Ok(()) } else { Err(Violation::new("I1", format!("wants {}, got {ty}", self.wanted()))) }
+        if fits { Ok(()) } else { Err(Violation::new("I1", format!("requires {}, got {ty}", self.wanted()))) }
     }
 
     fn wanted(self) -> &'static str {

@@ -73,7 +73,7 @@ impl WindowDims {
         let ascending = |axes: &[usize]| axes.is_sorted();
         let below = |axes: &[usize], rank: usize| axes.iter().all(|&a| a < rank);
         let rules: [(bool, String); 17] = [
-            (parts == rank, format!("{parts} axes are accounted for in {operand}")),
+            (parts == rank, format!("the dimension numbers cover {parts} axes of {operand}")),
             (self.index_axis <= indices_rank, format!("axis {} is not an axis of {indices}", self.index_axis)),
             (self.start.len() == components, format!("{:?} is addressed by {components} components", self.start)),
             (ascending(&self.window) && distinct(&self.window), format!("{:?} does not ascend", self.window)),
@@ -176,7 +176,10 @@ impl Op for Gather {
         check_indices(indices, "I2")?;
         self.dims.check(&GATHER, x, indices)?;
         if self.sizes.len() != x.rank() {
-            return Err(Violation::new("C20", format!("{:?} does not size each axis of {x}", self.sizes)));
+            return Err(Violation::new(
+                "C20",
+                format!("the window sizes {:?} do not have one entry per axis of {x}", self.sizes),
+            ));
         }
         if (0..x.rank()).any(|a| self.sizes[a] > x.dims[a]) {
             return Err(Violation::new("C21", format!("a window of {:?} does not fit into {x}", self.sizes)));
@@ -272,7 +275,7 @@ impl Op for Scatter {
             false => updates.dims[a] == largest[a],
         };
         if updates.rank() != largest.len() || !(0..largest.len()).all(fits) {
-            let message = format!("the updates {updates} are no windows of {x} at {places:?} places");
+            let message = format!("the updates {updates} do not match windows of {x} at {places:?} positions");
             return Err(Violation::new("C4", message));
         }
         Ok(vec![x.clone()])

@@ -140,8 +140,8 @@ impl Op for CustomVjp {
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         if let Some(lost) = (0..self.captures).find(|&i| reverse.needs[i]) {
             let message = format!(
-                "its forward function reads {} from outside, of which its backward function gives no cotangent; make it an \
-                 input, or a constant by stop_gradient",
+                "its forward function captures {}, for which its backward function returns no cotangent; make it an \
+                 input, or a constant with stop_gradient",
                 reverse.ins[lost].ty()
             );
             reverse.outs[0].graph().fail(self.name, Violation::new("", message));

@@ -45,7 +45,9 @@ pub(crate) fn holds(dtype: DType, number: f64) -> Result<(), Violation> {
     if number.fract() == 0.0 && low as f64 <= number && number <= high as f64 {
         return Ok(());
     }
-    let message = format!("{number} is no {dtype}; convert the tensor first, as with convert(DType::F32)");
+    let message = format!(
+        "{number} is not representable in {dtype}; convert the tensor first, for example with convert(DType::F32)"
+    );
     Err(Violation::new("", message))
 }
 
@@ -71,7 +73,7 @@ pub(crate) fn holds_products(lhs: &TensorType, rhs: &TensorType, out: DType) -> 
         return Ok(());
     }
     let message = format!(
-        "sums of products of {lhs} and {rhs} may leave {out}; name the type of the sums, as in dot_general(…, DType::S32)"
+        "sums of products of {lhs} and {rhs} may overflow {out}; specify the type of the sums, as in dot_general(…, DType::S32)"
     );
     Err(Violation::new("", message))
 }
@@ -84,7 +86,7 @@ pub(crate) fn stays(operation: &str, operands: [&Tensor; 2], range: Option<Range
     match range {
         Some(range) if checked && !range.is_exact_in(dtype) => {
             let message = format!(
-                "{} may become {} to {} here, which {dtype} does not hold; convert the tensor first, as with \
+                "{} may range from {} to {} here, which overflows {dtype}; convert the tensor first, for example with \
                  convert(DType::S32)",
                 operands[0].ty(),
                 range.low,

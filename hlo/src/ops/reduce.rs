@@ -231,7 +231,7 @@ impl Tensor {
             Err(violation) => return self.fail("argmax", violation),
         };
         if self.dims()[axis] == 0 {
-            let message = format!("axis {axis} of {} has no element, so none is the largest", self.ty());
+            let message = format!("axis {axis} of {} has no elements", self.ty());
             return self.fail("argmax", Violation::new("", message));
         }
         let size = self.dims()[axis] as f64;

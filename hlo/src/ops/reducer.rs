@@ -27,10 +27,10 @@ impl Reducer {
         let kind = ty.dtype.kind();
         let wanted = match self {
             Reducer::And | Reducer::Or => (kind != Kind::Float).then_some(()).ok_or("integers or booleans"),
-            Reducer::AbsMax => matches!(kind, Kind::Signed | Kind::Float).then_some(()).ok_or("numbers with a sign"),
+            Reducer::AbsMax => matches!(kind, Kind::Signed | Kind::Float).then_some(()).ok_or("signed numbers"),
             _ => Ok(()),
         };
-        wanted.map_err(|wanted| Violation::new("C6", format!("wants {wanted}, got {ty}")))
+        wanted.map_err(|wanted| Violation::new("C6", format!("requires {wanted}, got {ty}")))
     }
 
     pub(super) fn combine(self, a: &Tensor, b: &Tensor) -> Tensor {

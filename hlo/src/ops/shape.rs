@@ -20,7 +20,7 @@ impl Op for Reshape {
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let ty = operands[0].with_dims(self.0.clone());
         if ty.count() != operands[0].count() {
-            return Err(Violation::new("C2", format!("{} has another number of elements than {ty}", operands[0])));
+            return Err(Violation::new("C2", format!("{} and {ty} differ in number of elements", operands[0])));
         }
         Ok(vec![ty])
     }
@@ -83,7 +83,7 @@ impl Op for BroadcastInDim {
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let (from, to) = (&operands[0], operands[0].with_dims(self.dims.clone()));
         if self.axes.len() != from.rank() {
-            return Err(Violation::new("C2", format!("{} axes are named for {from}", self.axes.len())));
+            return Err(Violation::new("C2", format!("{} axes are given for {from}", self.axes.len())));
         }
         if let Some(axis) = self.axes.iter().find(|&&a| a >= to.rank()) {
             return Err(Violation::new("C3", format!("axis {axis} is not an axis of {to}")));
@@ -196,7 +196,8 @@ impl Tensor {
         let rank = self.rank() as isize;
         let at = if axis < 0 { axis + rank + 1 } else { axis };
         if !(0..=rank).contains(&at) {
-            return self.fail("expand_dims", Violation::new("", format!("no axis {axis} fits into {}", self.ty())));
+            return self
+                .fail("expand_dims", Violation::new("", format!("axis {axis} is out of range for {}", self.ty())));
         }
         let mut dims = self.dims().to_vec();
         dims.insert(at as usize, 1);
@@ -242,7 +243,7 @@ impl Tensor {
     pub fn t(&self) -> Tensor {
         let mut permutation: Vec<usize> = (0..self.rank()).collect();
         if self.rank() < 2 {
-            return self.fail("t", Violation::new("", format!("{} has no two axes to swap", self.ty())));
+            return self.fail("t", Violation::new("", format!("{} has fewer than two axes", self.ty())));
         }
         permutation.swap(self.rank() - 2, self.rank() - 1);
         self.transpose(&permutation)

@@ -28,7 +28,7 @@ impl Op for Slice {
         if [&self.start, &self.limit, &self.stride].iter().any(|v| v.len() != x.rank()) {
             return Err(Violation::new(
                 "C2",
-                format!("{:?} to {:?} does not name each axis of {x}", self.start, self.limit),
+                format!("{:?} to {:?} does not have one entry per axis of {x}", self.start, self.limit),
             ));
         }
         let inside = |i: usize| self.start[i] <= self.limit[i] && self.limit[i] <= x.dims[i];
@@ -93,7 +93,7 @@ impl Op for Pad {
             return Err(Violation::new("C1", format!("the padding value {value} does not fit {x}")));
         }
         if self.low.len() != x.rank() || self.high.len() != x.rank() || self.interior.len() != x.rank() {
-            return Err(Violation::new("C2", format!("the padding does not name each axis of {x}")));
+            return Err(Violation::new("C2", format!("the padding does not have one entry per axis of {x}")));
         }
         let size = |i: usize| {
             let d = x.dims[i] as i64;

@@ -45,7 +45,7 @@ pub fn associative_scan<X: Tree>(xs: &X, reverse: bool, f: impl Fn(&X, &X) -> X)
     let length = leaves[0].dims().first().copied();
     let Some(length) = length.filter(|n| leaves.iter().all(|t| t.dims().first() == Some(n))) else {
         let all: Vec<String> = leaves.iter().map(|t| t.ty().to_string()).collect();
-        let message = format!("wants sequences of one length along axis 0, got [{}]", all.join(", "));
+        let message = format!("requires sequences of equal length along axis 0, got [{}]", all.join(", "));
         let poison = leaves[0].fail("associative_scan", Violation::new("", message));
         return xs.map(|_| poison.clone());
     };
@@ -98,7 +98,7 @@ fn combine<X: Tree>(a: &X, b: &X, f: &impl Fn(&X, &X) -> X) -> Option<X> {
     if before_types == after_types {
         return Some(y);
     }
-    let message = format!("its function makes ({after_types}) of two ({before_types})");
+    let message = format!("its function returns ({after_types}) for two ({before_types})");
     before[0].fail("associative_scan", Violation::new("", message));
     None
 }

@@ -179,7 +179,7 @@ impl Scan {
         }
         if segment == 0 {
             return vec![
-                operands[0].fail("scan_checkpointed", Violation::new("", "a segment has 0 steps, wants 1 or more")),
+                operands[0].fail("scan_checkpointed", Violation::new("", "a segment must have at least 1 step, got 0")),
             ];
         }
         if segment >= self.length {

@@ -109,7 +109,7 @@ impl Op for Scan {
         let results = self.body.result_types();
         let (after, ys) = results.split_at(self.carries);
         if let Some((before, after)) = parts.carries.iter().zip(after).find(|(b, a)| b != a) {
-            return Err(Violation::new("", format!("a carry starts as {before} and becomes {after}")));
+            return Err(Violation::new("", format!("a carry changes type from {before} to {after}")));
         }
         Ok(after.iter().cloned().chain(ys.iter().map(|y| stacked_type(y, self.length))).collect())
     }
@@ -223,7 +223,7 @@ fn check_ranges(graph: &Graph, ranges: &[Option<Range>], after: &[Tensor]) {
         !after.is_poison() && range.as_ref().is_some_and(|range| !stays(range))
     };
     if let Some((_, after)) = ranges.iter().zip(after).find(leaves) {
-        let message = format!("a rewrite gives the carry {} values that it could not have before", after.ty());
+        let message = format!("a rewrite moves the carry {} out of its previous range", after.ty());
         graph.fail_results("scan", Violation::new("", message));
     }
 }
@@ -301,7 +301,7 @@ fn check_sequences(carry: &[Tensor], sequences: &[Tensor]) -> Result<usize, Tens
         Some(length) => Ok(length),
         None => {
             let all: Vec<String> = sequences.iter().map(|x| x.ty().to_string()).collect();
-            let message = format!("wants sequences of one length along axis 0, got [{}]", all.join(", "));
+            let message = format!("requires sequences of equal length along axis 0, got [{}]", all.join(", "));
             let any = carry.iter().chain(sequences).next().expect("a scan has a carry or a sequence");
             Err(any.fail("scan", Violation::new("", message)))
         }

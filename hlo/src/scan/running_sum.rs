@@ -85,7 +85,7 @@ impl Op for RunningSum {
 #[track_caller]
 pub fn running_sum(graph: &Graph, name: &str, values: &[(&str, &Tensor)]) -> (Tensor, Vec<Tensor>) {
     if values.is_empty() {
-        let poison = graph.fail("running_sum", Violation::new("", "wants at least one tensor"));
+        let poison = graph.fail("running_sum", Violation::new("", "requires at least one tensor"));
         return (poison, Vec::new());
     }
     let op =
@@ -187,7 +187,7 @@ fn thread_bodies(node: &Node, graph: &Graph, operands: &[Tensor], state: &mut St
         return None;
     }
     let Some(scan) = node.op.downcast::<Scan>() else {
-        let message = "a running sum stands in one of its functions, where no state is kept";
+        let message = "one of its functions contains a running sum, which only a scan can carry";
         return Some(vec![graph.fail(node.op.name(), Violation::new("", message))]);
     };
     Some(thread_scan(scan, operands, state, &names, add))

@@ -203,7 +203,7 @@ pub fn value_and_grad<P: Tree, A: Tree>(at: &P, f: impl FnOnce(&P) -> (Tensor, A
     let fresh = at.map(Tensor::identity);
     let (value, aux) = f(&fresh);
     if !value.is_poison() && (value.rank() != 0 || !value.dtype().is_float()) {
-        let message = format!("wants a float scalar to differentiate, got {}; sum or average it", value.ty());
+        let message = format!("requires a float scalar to differentiate, got {}; sum or average it", value.ty());
         let poison = value.fail("grad", Violation::new("", message));
         let grads = at.map(|_| poison.clone());
         return ((poison, aux), grads);

@@ -26,7 +26,7 @@ impl Function {
         let node = &self.nodes[index];
         let is_parameter = node.op.downcast::<Parameter>().is_some();
         if is_parameter != (index < self.inputs.len()) {
-            return Err("parameters stand first, and only parameters".to_owned());
+            return Err("parameters must precede all other nodes".to_owned());
         }
         if is_parameter {
             return Ok(());
@@ -37,7 +37,7 @@ impl Function {
         let operands: Vec<TensorType> = node.operands.iter().map(|&v| self.ty(v).clone()).collect();
         let types = node.op.infer(&operands).map_err(|v| format!("{} [{}]", v.message, v.constraint))?;
         if types != node.types {
-            return Err(format!("its types are {:?}, inference says {types:?}", node.types));
+            return Err(format!("its types are {:?}, but inference returns {types:?}", node.types));
         }
         node.op.regions(&operands).iter().try_for_each(Function::verify)
     }

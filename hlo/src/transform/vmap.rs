@@ -21,7 +21,7 @@ pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     let size = sizes[0].filter(|_| sizes.iter().all(|s| *s == sizes[0]));
     let (Some(size), None) = (size, &poison) else {
         let all: Vec<String> = leaves.iter().map(|t| t.ty().to_string()).collect();
-        let message = format!("wants axis 0 of one size in all inputs, got [{}]", all.join(", "));
+        let message = format!("requires axis 0 to have the same size in all inputs, got [{}]", all.join(", "));
         let poison = match poison {
             Some(poison) => poison,
             None => graph.fail("vmap", Violation::new("", message)),

@@ -66,7 +66,7 @@ impl FromStr for Instruction {
     fn from_str(text: &str) -> Result<Instruction, ParseError> {
         let mut words = Words::of(text);
         let name = words.until("(")?;
-        let op = LaneOp::from_name(name).ok_or_else(|| ParseError::new("the name of an instruction", name))?;
+        let op = LaneOp::from_name(name).ok_or_else(|| ParseError::new("an instruction name", name))?;
         let listed = words.until(")")?;
         let operands = listed.split(", ").map(Slot::from_str).collect::<Result<Vec<Slot>, _>>()?;
         if operands.len() != op.operands() || !words.rest().is_empty() {
@@ -109,7 +109,7 @@ impl FromStr for LaneProgram {
         }
         match program.is_sound() {
             true => Ok(program),
-            false => Err(ParseError::new("slots that are there when they are read", text)),
+            false => Err(ParseError::new("slots that are defined before they are read", text)),
         }
     }
 }

@@ -53,9 +53,9 @@ pub fn run_scan(
     mut outputs: Vec<Write>,
     pool: &impl Pool,
 ) -> Result<(), String> {
-    let program = LaneProgram::decode(words).ok_or("a kernel was given a program that it cannot read")?;
-    let misfit = || "a kernel was given memory that does not fit its program".to_owned();
-    let products = FusedProduct::decode(products).ok_or("a kernel was given products that it cannot read")?;
+    let program = LaneProgram::decode(words).ok_or("a kernel received an invalid program")?;
+    let misfit = || "a kernel received buffers that do not match its program".to_owned();
+    let products = FusedProduct::decode(products).ok_or("a kernel received invalid products")?;
     let elements = program.steps.checked_mul(program.lanes).ok_or_else(misfit)?;
     let carries = program.carries.len();
     if inputs.len() < program.consts.len() + carries || outputs.len() < carries {
@@ -97,8 +97,8 @@ fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize
 /// # Errors
 /// As for [`run_scan`].
 pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: &impl Pool) -> Result<(), String> {
-    let product = MaskedProduct::decode(words).ok_or("a kernel was given a product that it cannot read")?;
-    let misfit = || "a kernel was given memory that does not fit its product".to_owned();
+    let product = MaskedProduct::decode(words).ok_or("a kernel received an invalid product")?;
+    let misfit = || "a kernel received buffers that do not match its product".to_owned();
     let ([mask, matrix], [out]) = (inputs, outputs) else { return Err(misfit()) };
     let sizes = |count: usize, width: usize| count.checked_mul(width).ok_or_else(misfit);
     let fits = matches!(mask, Read::S8(_) | Read::Pred(_))

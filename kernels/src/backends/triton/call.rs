@@ -56,7 +56,7 @@ impl Op for TritonCall {
         ]
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
-        let message = "has no reverse rule; differentiate before kernels are called";
+        let message = "has no reverse rule; differentiate before inserting kernel calls";
         reverse.outs[0].graph().fail("custom_call", Violation::new("", message));
         vec![None; reverse.ins.len()]
     }
