@@ -1,4 +1,4 @@
-//! Wrong calls: the error of each constraint, named after it, as the user sees it.
+//! Invalid calls: the error message of each constraint; each test is named after its constraint.
 
 use expect_test::{Expect, expect};
 use spiq_hlo::{
@@ -7,7 +7,7 @@ use spiq_hlo::{
     switch, trace, vjp, vmap, while_loop,
 };
 
-/// Runs `build` on x f32[8,32], i s32[4], p pred[8] and s f32[], and compares the errors, line numbers left out.
+/// Runs `build` on x f32[8,32], i s32[4], p pred[8] and s f32[], and compares the errors without line numbers.
 #[track_caller]
 fn check(build: impl FnOnce(&[Tensor]) -> Vec<Tensor>, expected: Expect) {
     let inputs = [
@@ -23,7 +23,7 @@ fn check(build: impl FnOnce(&[Tensor]) -> Vec<Tensor>, expected: Expect) {
     expected.assert_eq(&without_numbers(&text));
 }
 
-/// `errors.rs:12:34` becomes `errors.rs:_`, so that tests may move.
+/// Replaces `errors.rs:12:34` by `errors.rs:_`, so that tests can move.
 fn without_numbers(text: &str) -> String {
     let (mut kept, mut rest) = (String::new(), text);
     while let Some(at) = rest.find("errors.rs:") {
@@ -41,13 +41,13 @@ fn dims(lhs_batch: &[usize], rhs_batch: &[usize], lhs_contract: &[usize], rhs_co
     DotDims { lhs_batch, rhs_batch, lhs_contract, rhs_contract }
 }
 
-/// x against itself with these axes.
+/// The product of x with itself along these axes.
 #[track_caller]
 fn check_dot(dims: DotDims, expected: Expect) {
     check(|x| vec![x[0].dot_general(&x[0], &dims, DType::F32)], expected);
 }
 
-/// Windows of x at i, with these numbers.
+/// Windows of x at i, with changed dimension numbers.
 #[track_caller]
 fn check_gather(change: impl FnOnce(&mut WindowDims), sizes: &[usize], expected: Expect) {
     let mut dims =
@@ -56,7 +56,7 @@ fn check_gather(change: impl FnOnce(&mut WindowDims), sizes: &[usize], expected:
     check(|x| vec![x[0].gather(&x[1], &dims, sizes)], expected);
 }
 
-/// Updates of this shape added to x at i, with these numbers.
+/// Updates of this shape added to x at i, with changed dimension numbers.
 #[track_caller]
 fn check_scatter(change: impl FnOnce(&mut WindowDims), updates: &[usize], expected: Expect) {
     let mut dims =
@@ -806,7 +806,7 @@ fn scatter_c6() {
     );
 }
 
-/// x as [2, 4, 32] against a kernel [1, 32, 2], with these numbers.
+/// x as [2, 4, 32] convolved with a kernel [1, 32, 2], with changed parameters.
 #[track_caller]
 fn check_convolution(change: impl FnOnce(&mut Convolution), expected: Expect) {
     let mut convolution = Convolution::new(ConvDims::features_last(3), DType::F32);
@@ -1043,7 +1043,7 @@ fn while_has_no_reverse_rule() {
     );
 }
 
-/// An operation from outside of this library, with the least that it must have.
+/// A user-defined operation with only the required methods.
 #[derive(Debug, PartialEq)]
 struct Foreign;
 
@@ -1223,7 +1223,7 @@ fn all_errors_come_back_and_poison_adds_none() {
     );
 }
 
-/// The backward function has no cotangent for it, so it would have a gradient of zero without a word.
+/// The backward function returns no cotangent for it, so its gradient would silently be zero.
 #[test]
 fn what_a_custom_gradient_reads_from_outside_is_not_differentiated() {
     let scaled = |x: &Tensor, w: &Tensor| {
@@ -1241,7 +1241,7 @@ fn what_a_custom_gradient_reads_from_outside_is_not_differentiated() {
             "scan: its body has no derivative: scaled: its forward function captures f32[], for which its backward function returns no cotangent; make it an input, or a constant with stop_gradient --> hlo/tests/errors.rs:_ --> hlo/tests/errors.rs:_"
         ],
     );
-    // By its inputs alone; with a constant; where only the backward function reads it.
+    // Allowed: differentiation by inputs only, a constant, a tensor that only the backward function reads.
     let sound = trace(&[("x", TensorType::new(DType::F32, [8])), ("w", TensorType::new(DType::F32, [8]))], |x| {
         let by_input = grad(&x[0], |y| scaled(y, &x[1].exp()).sum());
         let of_constant = grad(&x[1], |w| scaled(&x[0], &w.exp().stop_gradient()).sum());
@@ -1272,7 +1272,7 @@ fn a_tensor_of_another_trace_is_refused() {
     );
 }
 
-/// A tensor of a body that has ended belongs to no trace in progress.
+/// A tensor of a finished body belongs to no trace in progress.
 #[test]
 fn a_tensor_of_an_ended_body_is_refused() {
     check(
@@ -1339,7 +1339,7 @@ fn poison_of_another_trace_is_no_silent_result() {
     );
 }
 
-/// Constants belong to no trace in particular.
+/// Constants can be copied into any trace.
 #[test]
 fn a_constant_of_another_trace_is_taken() {
     let other = Graph::new();
@@ -1347,7 +1347,7 @@ fn a_constant_of_another_trace_is_taken() {
     check(|x| vec![&x[3] * &half], expect![["no error, but [TensorType { dtype: F32, dims: [] }]"]]);
 }
 
-/// The sum of windows of x, with these numbers.
+/// The window sums of x, with a changed window.
 #[track_caller]
 fn check_window(change: impl FnOnce(&mut Window), expected: Expect) {
     let mut window = Window::new([2, 2]);

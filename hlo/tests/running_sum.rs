@@ -1,4 +1,4 @@
-//! Sums that a program keeps from call to call: as state, as parameters, and where they cannot be either.
+//! Running sums across calls: as state, as parameters, and where neither is possible.
 
 use spiq_hlo::{DType, Function, Tensor, TensorType, custom_vjp, running_sum, scan, trace};
 
@@ -6,7 +6,7 @@ fn f32s(dims: &[usize]) -> TensorType {
     TensorType::new(DType::F32, dims)
 }
 
-/// The mean so far of the largest of each step, taken from what that step is divided by.
+/// Divides each step by the running mean of the steps' maxima.
 fn normalized() -> Function {
     let f = trace(&[("x", f32s(&[4, 3]))], |x| {
         let graph = x[0].graph();

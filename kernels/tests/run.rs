@@ -1,10 +1,10 @@
-//! The interpreter given what does not fit.
+//! The interpreter on invalid input.
 
 use spiq_hlo::DType;
 use spiq_kernels::run::{Pool, Read, Work, Write, run_product, run_scan};
 use spiq_kernels::{FusedProduct, LaneProgram, MaskedProduct, Slot};
 
-/// One thread.
+/// A single thread.
 struct Here;
 
 impl Pool for Here {
@@ -18,7 +18,7 @@ impl Pool for Here {
     }
 }
 
-/// Sizes whose product no number holds are refused, as any memory is that does not fit.
+/// Sizes whose product overflows are rejected, like any buffer of the wrong size.
 #[test]
 fn sizes_beyond_all_memory_are_refused() {
     let misfit = Err("a kernel received buffers that do not match its program".to_owned());
@@ -45,7 +45,7 @@ fn sizes_beyond_all_memory_are_refused() {
     assert_eq!(told, Err("a kernel received buffers that do not match its product".to_owned()));
 }
 
-/// A loop that adds what it reads, run for real: 2 steps of 3 lanes.
+/// A loop that accumulates its input, executed: 2 steps of 3 lanes.
 #[test]
 fn a_loop_runs() {
     let text =

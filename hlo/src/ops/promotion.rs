@@ -2,20 +2,20 @@
 //!
 //! | operation | elements | result | JAX |
 //! |---|---|---|---|
-//! | number with a tensor | floats | the tensor's type, the number rounded to it | the same |
-//! | a number beside a tensor | integers, booleans; the type holds the number | the tensor's type | the same for a Python `int`; f32 for a `float` |
-//! | a number beside a tensor | integers, booleans; a fraction, NaN, too large | error | f32, or an error for an `int` |
-//! | `+`, `-`, `*` with a number | integers below 32 bits, unsigned ones for `-`; the result may leave the type | error | wraps for an `int`, f32 for a `float` |
-//! | sums and products over axes, sums of windows | integers below 32 bits, booleans | s32, u32 for unsigned ones | the same |
+//! | number with a tensor | floats | the tensor's type; the number is rounded | the same |
+//! | number with a tensor | integers, booleans that can represent the number | the tensor's type | the same for a Python `int`; f32 for a `float` |
+//! | number with a tensor | integers, booleans; the number is a fraction, NaN or out of range | error | f32, or an error for an `int` |
+//! | `+`, `-`, `*` with a number | integers below 32 bits, or unsigned for `-`; the result may overflow | error | wraps for an `int`, f32 for a `float` |
+//! | sums and products over axes, sums of windows | integers below 32 bits, booleans | s32, or u32 for unsigned | the same |
 //! | means | integers, booleans | f32 | the same |
-//! | `dot`, `einsum` | integers below 32 bits | error: name a type with `dot_general` | wraps |
-//! | `dot`, `einsum` | booleans beside numbers; `s8` beside floats of 16 bits or more | the numbers' type; the floats' | the same |
-//! | `iota` | integers that do not reach the last index | error | wraps |
+//! | `dot`, `einsum` | integers below 32 bits | error: specify a type with `dot_general` | wraps |
+//! | `dot`, `einsum` | booleans with numbers; `s8` with floats of 16 bits or more | the type of the numbers or floats | the same |
+//! | `iota` | integers that cannot represent the last index | error | wraps |
 //! | two tensors | different types | error | promotes |
 //! | `/`, `%` | integers | the tensors' type, rounded toward zero (as Rust's `/`) | `lax.div`, `lax.rem` the same; `jnp`'s `/` gives f32 |
 //! | other arithmetic | integers | the tensors' type, wrapping | the same |
-//! | `convert` | any | the type named; what it cannot hold as the backend has it | the same |
-//! | quantized products (`spiq::quant`) | integers whose sums may leave s32 | summed in parts, or an error; as qwix has it in its numerics | qwix wraps |
+//! | `convert` | any | the given type; the backend defines the result for values out of range | the same |
+//! | quantized products (`spiq::quant`) | integers whose sums may overflow s32 | summed in parts, or an error; as in qwix with qwix numerics | qwix wraps |
 
 use crate::graph::error::Violation;
 use crate::graph::range::Range;
