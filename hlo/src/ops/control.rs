@@ -41,7 +41,7 @@ impl Op for While {
         vec![self.condition.clone(), self.body.clone()]
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
-        // A loop is rejected even if only part of its state is differentiated (for example beside a counter).
+        // A loop is rejected even if only part of its state is differentiated (for example if the rest is a counter).
         let message = "has no reverse rule, because its number of steps is known only at run time; use scan";
         reverse.outs[0].graph().fail("while", Violation::new("", message));
         vec![None; reverse.ins.len()]

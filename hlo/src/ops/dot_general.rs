@@ -321,7 +321,7 @@ impl Tensor {
     }
 
     /// Contracts the last axis of this tensor with the first of `rhs`, `x @ w`. The result has this tensor's element type, or that of
-    /// `rhs` if this tensor is boolean or holds `s8` beside floats.
+    /// `rhs` if this tensor is boolean, or `s8` with floats in `rhs`.
     #[track_caller]
     pub fn dot(&self, rhs: &Tensor) -> Tensor {
         self.dot_in(NAME, rhs, DotDims::matmul(self.rank()))

@@ -68,7 +68,7 @@ impl Op for Transpose {
     }
 }
 
-/// The operand broadcast to a larger shape; it is repeated along axes that correspond to none of its own.
+/// The operand broadcast to a larger shape, repeated along the axes that it lacks.
 #[derive(Debug, PartialEq)]
 pub struct BroadcastInDim {
     dims: Vec<usize>,

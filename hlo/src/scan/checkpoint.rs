@@ -107,7 +107,7 @@ fn checkpoint_raw(operands: &[Tensor], f: impl FnOnce(&Graph, &[Tensor]) -> Vec<
 /// ```
 /// use spiq_hlo::{checkpoint, grad, trace, DType, Tensor, TensorType};
 /// let f = trace(&[("x", TensorType::new(DType::F32, [8, 512]))], |x| {
-///     // Only x is kept for the way back, none of the three steps.
+///     // Only x is stored for the backward pass, none of the intermediate results.
 ///     vec![grad(&x[0], |x| checkpoint(x, |x: &Tensor| x.sin().exp().tanh()).sum())]
 /// })?;
 /// assert_eq!(f.result_types()[0].to_string(), "f32[8,512]");
