@@ -65,8 +65,8 @@ pub struct Function {
 pub type Rewrite<'a> = dyn FnMut(&Node, &[Tensor]) -> Option<Vec<Tensor>> + 'a;
 
 impl Function {
-    /// Builds a function from nodes of another one: first as many parameters as there are names, then the other nodes, each after its
-    /// operands. The inverse of a pass over [`nodes`](Function::nodes); [`verify`](Function::verify) checks the result.
+    /// Builds a function from the nodes of another one, for passes over [`nodes`](Function::nodes): first as many parameters as there
+    /// are names, then the other nodes, each after its operands. [`verify`](Function::verify) checks the result.
     pub fn from_parts(nodes: Vec<Node>, inputs: Vec<String>, results: Vec<Value>) -> Function {
         Function { nodes, inputs, results }
     }

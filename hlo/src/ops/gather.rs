@@ -125,7 +125,7 @@ impl WindowDims {
         indices.graph().constant(&limits).broadcast_in_dim(indices.dims(), axes)
     }
 
-    /// The numbers for a mapped operand, mapped indices, or both: the new axes and the result's lead.
+    /// The dimension numbers for a mapped operand, mapped indices, or both; the new axes are the leading ones.
     fn mapped(&self, operand: bool, indices: bool) -> WindowDims {
         let by = |axes: &[usize], more: bool| axes.iter().map(|a| a + usize::from(more)).collect::<Vec<_>>();
         let front = |axes: Vec<usize>, more: bool| [&vec![0; usize::from(more)][..], &axes].concat();

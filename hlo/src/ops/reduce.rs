@@ -175,13 +175,13 @@ impl Tensor {
         self.reduce(Reducer::Min, axes)
     }
 
-    /// Whether all elements over `axes` are true (bitwise and for integers). Spec: reduce.
+    /// Whether all elements over `axes` are true (bitwise `and` for integers). Spec: reduce.
     #[track_caller]
     pub fn reduce_and(&self, axes: &[usize]) -> Tensor {
         self.reduce(Reducer::And, axes)
     }
 
-    /// Whether any element over `axes` is true (bitwise or for integers). Spec: reduce.
+    /// Whether any element over `axes` is true (bitwise `or` for integers). Spec: reduce.
     #[track_caller]
     pub fn reduce_or(&self, axes: &[usize]) -> Tensor {
         self.reduce(Reducer::Or, axes)

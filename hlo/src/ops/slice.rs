@@ -373,8 +373,7 @@ impl Tensor {
     }
 
     /// The slice of size `sizes` that starts at the integer scalars `starts`, clamped to the bounds: a start below 0 counts as 0 (JAX
-    /// counts
-    /// it from the end). Spec: dynamic_slice.
+    /// counts it from the end). Spec: dynamic_slice.
     #[track_caller]
     pub fn dynamic_slice(&self, starts: &[Tensor], sizes: &[usize]) -> Tensor {
         let operands: Vec<&Tensor> = std::iter::once(self).chain(starts).collect();

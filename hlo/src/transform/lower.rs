@@ -18,8 +18,7 @@ impl Function {
             return Ok(loops);
         }
         // Unused results of a loop must be removed while it is still a scan with known carries, and after custom gradients are lowered:
-        // they
-        // have operands that only their backward pass reads.
+        // they have operands that only their backward pass reads.
         loops.simplify().transform(&mut |node, operands| node.op.lower(operands))?.lower()
     }
 

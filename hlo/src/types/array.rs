@@ -127,8 +127,8 @@ impl Array {
         Ok(Array { ty, bytes })
     }
 
-    /// An array of any element type from `f64` values: rounded to nearest even for floats, truncated and
-    /// saturated for integers, `!= 0` for `pred`.
+    /// An array of any element type from `f64` values: rounded to nearest even for floats, truncated and saturated for integers, `!= 0` for
+    /// `pred`.
     ///
     /// # Errors
     /// [`ArrayError::Count`] when the number of values does not match the type.
