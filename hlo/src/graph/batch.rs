@@ -47,7 +47,7 @@ impl Mapped<'_> {
         let graph = Graph::new();
         let inner = |(t, mapped): (&Tensor, &bool)| t.ty().with_dims(&t.dims()[usize::from(*mapped)..]);
         let inputs: Vec<Tensor> = self.ins.iter().zip(self.mapped).map(|i| graph.input("", inner(i))).collect();
-        let function = graph.finish(&f(&inputs)).expect("what an operation is in others fits its operands");
+        let function = graph.finish(&f(&inputs)).expect("its expression accepts the operands");
         let results = call_mapped(&function, self.ins[0].graph(), self.ins, self.mapped, self.size);
         Some(results.into_iter().map(|result| Mapped::wide(self.size, result)).collect())
     }

@@ -133,7 +133,7 @@ impl Function {
     }
 
     pub(crate) fn replay(&self, graph: &Graph, args: &[Tensor], rewrite: &mut Rewrite) -> Vec<Tensor> {
-        assert_eq!(args.len(), self.inputs.len(), "a function is replayed with one argument a parameter");
+        assert_eq!(args.len(), self.inputs.len(), "a function is replayed with one argument per parameter");
         let mut values: Vec<Vec<Tensor>> = args.iter().map(|a| vec![a.clone()]).collect();
         for node in &self.nodes[self.inputs.len()..] {
             let operands: Vec<Tensor> = node.operands.iter().map(|&v| pick(&values, v)).collect();

@@ -63,7 +63,7 @@ impl Tensor {
     }
 
     pub(crate) fn value(&self) -> Value {
-        self.value.expect("poison is sorted out before values are read")
+        self.value.expect("poison is handled before values are read")
     }
 
     /// The operation that computes it, its operands, and the index of this output. Must not be called on poison.

@@ -65,7 +65,7 @@ struct Shared {
 
 impl Graph {
     /// An empty trace.
-    #[expect(clippy::new_without_default, reason = "a trace is begun on purpose")]
+    #[expect(clippy::new_without_default, reason = "a trace must be started explicitly")]
     #[track_caller]
     pub fn new() -> Graph {
         let scope = RefCell::new(Arc::from(""));

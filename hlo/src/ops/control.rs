@@ -142,7 +142,7 @@ pub(crate) fn while_raw(
     let whole = |f: &dyn Fn(&Graph, &[Tensor]) -> Vec<Tensor>| {
         let graph = Graph::new();
         let inputs: Vec<Tensor> = types.iter().map(|ty| graph.input("", ty.clone())).collect();
-        graph.finish(&f(&graph, &inputs)).expect("what was traced once is traced again")
+        graph.finish(&f(&graph, &inputs)).expect("retracing a valid function succeeds")
     };
     let condition = whole(&|g, s| condition.call(g, &[&s[n..n + c], &s[..n]].concat()));
     let body = whole(&|g, s| [body.call(g, &[&s[n + c..], &s[..n]].concat()), s[n..].to_vec()].concat());
@@ -293,7 +293,7 @@ fn record_case(index: &Tensor, branches: Vec<Closed>) -> Vec<Tensor> {
         let inputs: Vec<Tensor> = captures.iter().map(|t| graph.input("", t.ty().clone())).collect();
         let results = branch.call(&graph, &inputs[at..at + own.len()]);
         at += own.len();
-        graph.finish(&results).expect("what was traced once is traced again")
+        graph.finish(&results).expect("retracing a valid function succeeds")
     };
     let branches = branches.iter().map(whole).collect();
     index.graph().record(Arc::new(Case { branches }), &[vec![index.clone()], captures].concat())

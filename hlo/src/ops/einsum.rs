@@ -179,7 +179,7 @@ impl Named {
 }
 
 fn place(names: &[char], name: char) -> usize {
-    names.iter().position(|n| *n == name).expect("a name among those at hand")
+    names.iter().position(|n| *n == name).expect("a known name")
 }
 
 fn without<T: Clone>(list: &[T], index: usize) -> Vec<T> {

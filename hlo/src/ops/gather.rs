@@ -368,7 +368,7 @@ impl Tensor {
 /// Index vectors as a constant, one per row.
 fn rows(like: &Tensor, rows: &[[i32; 2]]) -> Tensor {
     let flat: Vec<i32> = rows.iter().flatten().copied().collect();
-    like.graph().constant(&Array::new([rows.len(), 2], flat).expect("two components a row"))
+    like.graph().constant(&Array::new([rows.len(), 2], flat).expect("two components per row"))
 }
 
 pub(crate) fn samples() -> Vec<Sample> {

@@ -127,7 +127,7 @@ pub fn checkpoint<X: Tree, Y: Tree>(inputs: &X, f: impl FnOnce(&X) -> Y) -> Y {
         template = Some(y);
         leaves
     });
-    let y = template.expect("a function of sound operands is traced");
+    let y = template.expect("a function with valid operands is traced");
     // A failed function returns one poison for all its results.
     y.rebuild(&mut results.iter().chain(results.first().into_iter().cycle()).cloned())
 }

@@ -281,7 +281,7 @@ pub(crate) fn trace_scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl Fn
             template = Some(y);
             leaves
         });
-    (traced, template.expect("the body of a scan with sound operands is traced"))
+    (traced, template.expect("the body of a scan with valid operands is traced"))
 }
 
 /// A scan's outputs, carries first, as nests like the given ones; one poison stands for all outputs.

@@ -123,7 +123,7 @@ impl Step {
         let named: Vec<(Value, String)> = inputs.iter().map(|&v| (v, String::new())).collect();
         let function = Function::extract(&self.nodes, &named, results);
         let open = function.nodes[inputs.len()..].iter().any(|n| n.op.downcast::<Parameter>().is_some());
-        assert!(!open, "the values saved by a scan suffice for its way back");
+        assert!(!open, "a scan's residuals suffice for its backward pass");
         function
     }
 

@@ -247,7 +247,7 @@ mod with_ndarray {
     impl<T: Element, D: ndarray::Dimension> From<ndarray::Array<T, D>> for Array {
         fn from(array: ndarray::Array<T, D>) -> Array {
             let values: Vec<T> = array.iter().copied().collect();
-            Array::new(array.shape(), values).expect("an ndarray holds as many elements as its shape says")
+            Array::new(array.shape(), values).expect("an ndarray has as many elements as its shape")
         }
     }
 

@@ -29,7 +29,7 @@ const NUMBERS: &[(i64, DType)] = &[
 
 /// The number of an element type.
 pub fn number(dtype: DType) -> i64 {
-    NUMBERS.iter().find(|(_, of)| *of == dtype).expect("every type has a number, as a test says").0
+    NUMBERS.iter().find(|(_, of)| *of == dtype).expect("every type has a number").0
 }
 
 /// The element type with this number, if any.

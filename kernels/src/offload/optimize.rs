@@ -38,7 +38,7 @@ pub(super) fn without_unread(mut program: LaneProgram) -> LaneProgram {
         }
     };
     let mut kept = read.iter();
-    program.instructions.retain(|_| *kept.next().expect("one flag an instruction"));
+    program.instructions.retain(|_| *kept.next().expect("one flag per instruction"));
     program.instructions.iter_mut().flat_map(|i| &mut i.operands).for_each(moved);
     program.carries.iter_mut().chain(program.outputs.iter_mut().map(|(slot, _)| slot)).for_each(moved);
     program

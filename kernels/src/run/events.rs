@@ -77,7 +77,7 @@ fn each_set(mask: &Read, range: Range<usize>, found: impl FnMut(usize)) {
     match mask {
         Read::S8(bytes) => each_nonzero(&bytes[range], |byte| byte as u8, found),
         Read::Pred(bytes) => each_nonzero(&bytes[range], |byte| byte, found),
-        _ => unreachable!("a mask is bytes, as was checked"),
+        _ => unreachable!("a mask is bytes; types were checked before"),
     }
 }
 

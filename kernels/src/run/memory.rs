@@ -143,12 +143,12 @@ fn low_byte(x: f32) -> i8 {
 
 #[inline(always)]
 fn chunk<T, const W: usize>(array: &mut [T], first: usize) -> &mut [T; W] {
-    array[first..].first_chunk_mut().expect("memory fits the program, as was checked")
+    array[first..].first_chunk_mut().expect("sizes were checked before")
 }
 
 #[inline(always)]
 fn convert<A: Copy, B, const W: usize>(to: &mut [B; W], from: &[A], f: impl Fn(A) -> B) {
-    let from: &[A; W] = from.first_chunk().expect("memory fits the program, as was checked");
+    let from: &[A; W] = from.first_chunk().expect("sizes were checked before");
     for i in 0..W {
         to[i] = f(from[i]);
     }

@@ -135,5 +135,5 @@ fn operand<'v, const W: usize>(
 /// `W` elements starting at `first`.
 #[inline(always)]
 fn lanes<const W: usize>(array: &[f32], first: usize) -> &[f32; W] {
-    array[first..].first_chunk().expect("memory fits the program, as was checked")
+    array[first..].first_chunk().expect("sizes were checked before")
 }
