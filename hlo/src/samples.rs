@@ -1,8 +1,8 @@
-//! A sample of every operation, for tests that hold for each of them.
+//! Samples of every operation, for tests that must hold for all of them.
 
 pub use crate::ops::sample::{Domain, Sample};
 
-/// A sample of every operation, for tests that hold for each of them.
+/// At least one sample of every operation.
 pub fn samples() -> Vec<Sample> {
     let families = [
         crate::ops::elementwise::samples(),

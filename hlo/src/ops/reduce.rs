@@ -1,4 +1,4 @@
-//! Reductions over axes: sum, product, maximum, minimum, and, or. Knows nothing of windows.
+//! Reductions over axes: sum, product, maximum, minimum, and, or.
 
 use crate::graph::axes::{ReductionAxes, keepdims};
 use crate::graph::batch::Mapped;
@@ -17,7 +17,7 @@ use crate::transform::autodiff::vjp;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// `reduce` of one tensor; the initial value is the second operand.
+/// `reduce` of one tensor; the second operand is the initial value.
 #[derive(Debug, PartialEq)]
 struct Reduce {
     reducer: Reducer,
@@ -54,7 +54,7 @@ impl Op for Reduce {
         let spread = |t: &Tensor| self.spread(t, x.dims());
         let dx = match self.reducer {
             Reducer::Sum => spread(ct),
-            // Elements that share the extreme value share its cotangent, as in JAX.
+            // Elements that tie for the extreme value share its cotangent, as in JAX.
             Reducer::Max | Reducer::Min => {
                 let hit = x.eq(spread(y)).convert(x.dtype());
                 let count = hit.reduce_sum(&self.axes);
@@ -88,7 +88,7 @@ impl Op for Reduce {
         let count: i64 = self.axes.iter().map(|&a| of.types[0].dims[a] as i64).product();
         vec![of.ins[0].and_then(|x| match self.reducer {
             Reducer::Sum => x.times(count),
-            // The neutral element is left only where there is nothing to reduce.
+            // An empty reduction returns the neutral element.
             Reducer::Max | Reducer::Min => Some(x).filter(|_| count > 0),
             Reducer::AbsMax => x.magnitudes(),
             Reducer::Product | Reducer::And | Reducer::Or => None,
@@ -97,15 +97,15 @@ impl Op for Reduce {
 }
 
 impl Reduce {
-    /// Each element's factor is the product of all others: found without a division, which a zero would spoil, by going back
-    /// through a tree of products.
+    /// Each element's factor is the product of all others. Differentiating a tree of products finds it without a division, which would fail
+    /// for zeros.
     fn product_cotangent(&self, ct: &Tensor, x: &Tensor) -> Tensor {
         let leaves = x.identity();
         let root = self.product_tree(&leaves);
         vjp(&[root], &[Some(ct.clone())], &[leaves]).swap_remove(0)
     }
 
-    /// The product as a tree: the halves of what is left are multiplied with each other until one is left.
+    /// The product as a tree: the two halves are multiplied with each other until one element is left.
     fn product_tree(&self, x: &Tensor) -> Tensor {
         let kept: Vec<usize> = (0..x.rank()).filter(|a| !self.axes.contains(a)).collect();
         let kept_dims: Vec<usize> = kept.iter().map(|&a| x.dims()[a]).collect();
@@ -127,7 +127,7 @@ impl Reduce {
         left.reshape(&kept_dims)
     }
 
-    /// A reduced tensor repeated along the axes it was reduced over.
+    /// A reduced tensor broadcast along the axes it was reduced over.
     fn spread(&self, reduced: &Tensor, dims: &[usize]) -> Tensor {
         let kept: Vec<usize> = (0..dims.len()).filter(|a| !self.axes.contains(a)).collect();
         reduced.broadcast_in_dim(dims, &kept)
@@ -174,13 +174,13 @@ impl Tensor {
         (0..self.rank()).collect()
     }
 
-    /// Sum over `axes`: of integers below 32 bits and of booleans in 32 bits. Spec: reduce. JAX: `jnp.sum`.
+    /// Sum over `axes`; integers below 32 bits and booleans are summed in 32 bits. Spec: reduce. JAX: `jnp.sum`.
     #[track_caller]
     pub fn reduce_sum(&self, axes: impl ReductionAxes) -> Tensor {
         self.convert(promotion::summed(self.dtype())).over(Reducer::Sum, &axes)
     }
 
-    /// Product over `axes`, in the type of a sum. Spec: reduce.
+    /// Product over `axes`, in the same type as a sum. Spec: reduce.
     #[track_caller]
     pub fn reduce_product(&self, axes: impl ReductionAxes) -> Tensor {
         self.convert(promotion::summed(self.dtype())).over(Reducer::Product, &axes)
@@ -192,11 +192,10 @@ impl Tensor {
         self.over(Reducer::Max, &axes)
     }
 
-    /// Largest magnitude over `axes`, in one reduction: an operation of ours, as `reduce` of the specification with a body of
-    /// our own.
+    /// Largest magnitude over `axes`, in one reduction: the specification's `reduce` with a custom body.
     #[track_caller]
     pub fn reduce_absmax(&self, axes: impl ReductionAxes) -> Tensor {
-        // A compiler drops a reduction of one element, its function included.
+        // Compilers drop a reduction of one element together with its body.
         match self.count_over(&axes) {
             1 => self.abs().over(Reducer::Max, &axes),
             _ => self.over(Reducer::AbsMax, &axes),
@@ -209,13 +208,13 @@ impl Tensor {
         self.over(Reducer::Min, &axes)
     }
 
-    /// Whether all are true (bitwise and, for integers) over `axes`. Spec: reduce.
+    /// Whether all elements over `axes` are true (bitwise `and` for integers). Spec: reduce.
     #[track_caller]
     pub fn reduce_and(&self, axes: impl ReductionAxes) -> Tensor {
         self.over(Reducer::And, &axes)
     }
 
-    /// Whether any is true (bitwise or, for integers) over `axes`. Spec: reduce.
+    /// Whether any element over `axes` is true (bitwise `or` for integers). Spec: reduce.
     #[track_caller]
     pub fn reduce_or(&self, axes: impl ReductionAxes) -> Tensor {
         self.over(Reducer::Or, &axes)
@@ -227,7 +226,7 @@ impl Tensor {
         self.reduce_sum(self.all_axes())
     }
 
-    /// Mean over `axes`; of integers and booleans it is f32. JAX: `jnp.mean`.
+    /// Mean over `axes`; f32 for integers and booleans. JAX: `jnp.mean`.
     #[track_caller]
     pub fn reduce_mean(&self, axes: impl ReductionAxes) -> Tensor {
         let count = self.count_over(&axes);
@@ -253,11 +252,11 @@ impl Tensor {
         shifted - total
     }
 
-    /// Index of the largest element along `axis` as `s32`; the first of equals, and the first NaN where there is one. JAX:
+    /// Index of the largest element along `axis` as `s32`: the first of equal elements, and the first NaN if there is one. JAX:
     /// `jnp.argmax`.
     ///
     /// # Errors
-    /// Kept in the trace: no such axis, or none of its elements.
+    /// Recorded in the trace: no such axis, or an axis without elements.
     #[track_caller]
     pub fn argmax(&self, axis: isize) -> Tensor {
         self.index_of("argmax", Reducer::Max, axis)
@@ -281,7 +280,7 @@ impl Tensor {
             Err(violation) => return self.fail(name, violation),
         };
         if self.dims()[axis] == 0 {
-            let message = format!("axis {axis} of {} is empty, so {name} has no element to choose", self.ty());
+            let message = format!("axis {axis} of {} has no elements", self.ty());
             return self.fail(name, Violation::new("", message));
         }
         let size = self.dims()[axis] as f64;
