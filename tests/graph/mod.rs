@@ -1,5 +1,6 @@
 //! Operations and transforms: values, gradients, batches, errors.
 
+mod array_functions;
 mod differential;
 mod edges;
 mod einsum;

@@ -306,9 +306,9 @@ fn ints(dims: &[usize], values: &[i32]) -> Array {
 #[test]
 fn take_moves_indices_inside() {
     let table = ints(&[3, 2], &[1, 2, 3, 4, 5, 6]);
-    check_values(|x| x[0].take(&x[1], 0), &[table.clone(), ints(&[2], &[2, 0])], &[5.0, 6.0, 1.0, 2.0]);
-    check_values(|x| x[0].take(&x[1], 0), &[table.clone(), ints(&[2], &[-1, 7])], &[1.0, 2.0, 5.0, 6.0]);
-    check_values(|x| x[0].take(&x[1], -1), &[table, ints(&[], &[1])], &[2.0, 4.0, 6.0]);
+    check_values(|x| x[0].take_clipped(&x[1], 0), &[table.clone(), ints(&[2], &[2, 0])], &[5.0, 6.0, 1.0, 2.0]);
+    check_values(|x| x[0].take_clipped(&x[1], 0), &[table.clone(), ints(&[2], &[-1, 7])], &[1.0, 2.0, 5.0, 6.0]);
+    check_values(|x| x[0].take_clipped(&x[1], -1), &[table, ints(&[], &[1])], &[2.0, 4.0, 6.0]);
 }
 
 #[test]

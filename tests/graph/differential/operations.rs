@@ -59,7 +59,7 @@ fn moved(name: &str, x: &[Tensor], a: &Attributes) -> Option<Tensor> {
         "argsort" => first.argsort(a.axis()),
         "gather" => first.gather(&x[1], &windows(a), &a.sizes("sizes")),
         "scatter" => first.scatter(&x[1], &x[2], &windows(a)),
-        "take" => first.take(&x[1], a.axis()),
+        "take" => first.take_clipped(&x[1], a.axis()),
         _ => return None,
     })
 }
