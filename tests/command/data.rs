@@ -221,7 +221,7 @@ fn missing_files_and_folders_are_file_errors() {
     assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
     let error = refused(folder.path());
     assert_eq!(error.kind(), ErrorKind::Input);
-    assert!(error.to_string().contains("holds no recordings that are read here"), "{error}");
+    assert!(error.to_string().contains("has no recordings in a supported format"), "{error}");
 }
 
 #[test]

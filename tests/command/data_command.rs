@@ -108,12 +108,12 @@ fn a_recording_is_drawn() {
 fn what_is_wrong_is_said_in_a_line() {
     let folder = made();
     let said = refused(&folder, "data info shd");
-    assert!(said.starts_with("error: the data set shd is not at shd: `spiq data fetch shd` downloads it, or put there shd_train.h5 (from "), "{said}");
+    assert!(said.starts_with("error: the data set shd is not at shd: `spiq data fetch shd` downloads it, or place these files there: shd_train.h5 (from "), "{said}");
     let said = refused(&folder, "data fetch shd --url http://127.0.0.1:1/none");
     assert!(said.contains("cannot download http://127.0.0.1:1/none/shd_train.h5.zip: "), "{said}");
     assert_eq!(refused(&folder, "data make -o a.h5 --train 501"), "error: --train 501 is more than the 500 samples");
     let said = refused(&folder, "data convert made.h5 -o a.safetensors --channels 41");
-    assert_eq!(said, "error: channels are summed into fewer: 41 is not between 1 and the 40 there are");
+    assert_eq!(said, "error: channels can only be summed into fewer: 41 is not between 1 and 40");
     assert!(!folder.path().join("a.safetensors").exists());
 }
 
@@ -154,6 +154,6 @@ fn a_download_goes_on_after_kill_9() {
         asked
     });
     let said = refused(&folder, &line);
-    assert!(said.ends_with("error: 404; 1000 bytes are kept, fetch it again to go on"), "{said}");
+    assert!(said.ends_with("error: 404; 1000 bytes are kept, fetch it again to resume"), "{said}");
     assert!(asked.join().unwrap().contains(&"Range: bytes=1000-".to_owned()));
 }
