@@ -1,4 +1,4 @@
-//! The tables as Markdown.
+//! Writes the tables as Markdown.
 
 use std::fmt::Write as _;
 
@@ -8,12 +8,12 @@ use super::score::{Ended, number};
 const HEAD: &str = "\
 # Accuracy
 
-Written by `cargo xtask accuracy`, which trains every network of these tables with the seeds 0, 1 and 2 and evaluates it
-(`target/accuracy` keeps the runs). Each number is a mean over seeds, and over speakers where there are several, ± the standard
-deviation of the seeds. A tenth of the training samples does not train: they choose the best epoch. The test samples choose
-nothing. Operations are counted as NeuroBench counts them: a sample, on average, without products with zero; *dense* counts these,
-too. Bytes are those of the file that `spiq quantize` writes without its head, bits those that weights and all other parameters
-have.
+Written by `cargo xtask accuracy`, which trains every network below with seeds 0, 1 and 2 and evaluates it
+(`target/accuracy` keeps the runs). Each number is a mean over seeds, and over speakers if there are several, ± the standard
+deviation over seeds. A tenth of the training samples is held out to choose the best epoch; the test samples choose
+nothing. Operations are counted as in NeuroBench: the average per sample, without products with zero; *dense* includes those.
+Bytes are the size of the file that `spiq quantize` writes, without its header; bits are those of the weights and all other
+parameters.
 ";
 
 /// The whole page.
@@ -34,7 +34,7 @@ pub fn page() -> String {
     page
 }
 
-/// A row's line, with what its flags are and, where not all have ended, how many seeds.
+/// A row's line, with its flags and, if some runs are missing, the number of finished seeds.
 fn line(split: &Split, row_number: usize, row: &Row) -> String {
     let ended = Ended::of(split, row_number);
     let (count, wanted) = (ended.count(), split.seeds.len());
