@@ -1,4 +1,4 @@
-//! `spiq data`, as it is typed.
+//! `spiq data` on the command line.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ fn printed(folder: &TempDir, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What goes to standard error with exit code 2.
+/// The standard error of a command that must exit with code 2.
 #[track_caller]
 fn refused(folder: &TempDir, line: &str) -> String {
     let output = spiq(folder, line);
@@ -117,7 +117,7 @@ fn what_is_wrong_is_said_in_a_line() {
     assert!(!folder.path().join("a.safetensors").exists());
 }
 
-/// The heads of a request.
+/// The headers of a request.
 fn request(stream: &TcpStream) -> Vec<String> {
     let lines = BufReader::new(stream.try_clone().unwrap()).lines();
     lines.map_while(|line| line.ok().filter(|line| !line.is_empty())).collect()
@@ -130,7 +130,7 @@ fn a_download_goes_on_after_kill_9() {
     let line = format!("data fetch shd --url http://{}", listener.local_addr().unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
     let mut running = command.args(line.split(' ')).current_dir(folder.path()).stderr(Stdio::null()).spawn().unwrap();
-    // A thousand bytes of a million come, and no more.
+    // The server sends a thousand bytes of a million.
     let (mut stream, _) = listener.accept().unwrap();
     request(&stream);
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
@@ -147,7 +147,7 @@ fn a_download_goes_on_after_kill_9() {
         let (mut stream, _) = listener.accept().unwrap();
         let asked = request(&stream);
         stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
-        // It begins from the start where a server refuses to go on.
+        // The download restarts from the beginning if the server refuses to resume.
         let (mut stream, _) = listener.accept().unwrap();
         request(&stream);
         stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
