@@ -9,6 +9,7 @@ mod notebook;
 mod notebooks;
 mod project;
 mod rooms;
+mod words;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ Development tasks.
   cargo xtask accuracy --page             write it from the finished runs
   cargo xtask faults [--long]             inject faults (kills, signals, damaged files, full disks), fail if anything is lost: two minutes, two hours with --long
   cargo xtask rooms                       print what each folder imports, fail on imports that ARCHITECTURE.md forbids
+  cargo xtask words                       fail if comments or Markdown use a phrase that CONTRIBUTING.md replaces
   cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, if it is installed
   cargo xtask notebooks --update [NAME…]  the same, and write the outputs of the cells into the files
 
@@ -53,6 +55,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["faults"] => faults::run(false),
         ["faults", "--long"] => faults::run(true),
         ["rooms"] => rooms::show(),
+        ["words"] => words::check(),
         ["miri"] => miri::run(),
         ["notebooks", rest @ ..] => {
             let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));
