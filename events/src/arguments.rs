@@ -198,7 +198,7 @@ impl<'a> Arguments<'a> {
         match call.arguments.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(Arguments { call, known }),
             Some(key) if known.is_empty() => {
-                Err(Error::input(format!("`{}` takes no argument, but `{key}` is given", call.name)))
+                Err(Error::input(format!("`{}` takes no arguments, but `{key}` was given", call.name)))
             }
             Some(key) => {
                 Err(Error::input(unknown(&format!("argument of `{}`", call.name), key, known.iter().copied())))
@@ -233,7 +233,7 @@ fn value(text: &str) -> Option<Value> {
 /// The message for an unknown name; suggests the nearest known one.
 pub(crate) fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'static str> + Clone) -> String {
     let hint = nearest(name, known.clone()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
-    format!("there is no {what} `{name}`; {hint}known are {}", known.collect::<Vec<_>>().join(", "))
+    format!("there is no {what} `{name}`; {hint}available: {}", known.collect::<Vec<_>>().join(", "))
 }
 
 /// The entry of a named item in help texts.
@@ -381,19 +381,19 @@ mod tests {
             assert_eq!(read(&thing.text()).unwrap(), thing);
         }
         for number in ["1e-300", "1e300"] {
-            assert!(read(&format!("All(number = {number})")).unwrap_err().to_string().contains("f32 holds"));
+            assert!(read(&format!("All(number = {number})")).unwrap_err().to_string().contains("f32's range"));
         }
     }
 
     #[test]
     fn what_is_not_there_is_refused_with_the_nearest() {
         let refused = |text: &str| read(text).unwrap_err().to_string();
-        assert_eq!(refused("Al(number = 1)"), "there is no thing `Al`; did you mean `All`? known are All, Bare");
+        assert_eq!(refused("Al(number = 1)"), "there is no thing `Al`; did you mean `All`? available: All, Bare");
         assert_eq!(
             refused("All(nunber = 1)"),
-            "there is no argument of `All` `nunber`; did you mean `number`? known are number, span, count, maybe, whether"
+            "there is no argument of `All` `nunber`; did you mean `number`? available: number, span, count, maybe, whether"
         );
-        assert_eq!(refused("Bare(x = 1)"), "`Bare` takes no argument, but `x` is given");
+        assert_eq!(refused("Bare(x = 1)"), "`Bare` takes no arguments, but `x` was given");
         assert_eq!(refused("All"), "`All` needs `number`, a number: `All(number = …)`");
         assert_eq!(refused("All(number = true)"), "`number` of `All` is true, but must be a number");
         assert_eq!(

@@ -82,7 +82,7 @@ pub fn pack(
     let description = collection.description().clone();
     let count = description.count;
     if count == 0 {
-        return Err(Error::input("the data set holds no samples"));
+        return Err(Error::input("the data set has no samples"));
     }
     let sensor = pipeline.sensor(description.sensor)?;
     let binning = &binning.of_frames(pipeline);
@@ -191,7 +191,9 @@ impl Grid {
             (Some(bins), None) => (bins, ((longest as f64 + 1.0) / bins as f64 / 1e6).max(SHORTEST)),
             (None, Some(dt)) => ((longest as f64 / microseconds(dt)) as usize + 1, dt),
             (None, None) => {
-                return Err(Error::input("events need frames: say how many (bins), how long each is (dt), or both"));
+                return Err(Error::input(
+                    "events must be binned into frames: give their number (bins), their duration (dt), or both",
+                ));
             }
         };
         let (width, height) = channels(binning.channels, sensor)?;

@@ -69,7 +69,7 @@ pub fn split(text: &str) -> Result<Vec<&str>> {
         }
     }
     if depth != 0 || quote.is_some() {
-        return Err(Error::input(format!("`{text}` has a bracket or quote without its partner")));
+        return Err(Error::input(format!("`{text}` has an unmatched bracket or quote")));
     }
     parts.push(&text[start..]);
     Ok(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect())

@@ -17,7 +17,7 @@ pub fn is_out_of_f32(value: &Value) -> bool {
 }
 
 /// The requirement, for messages.
-pub const HELD_BY_F32: &str = "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size";
+pub const HELD_BY_F32: &str = "a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38";
 
 /// A value for a message: very large and small numbers in exponent notation.
 pub fn shown(value: &Value) -> String {

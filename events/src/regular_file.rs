@@ -41,7 +41,7 @@ fn text_of(file: File, longest: u64) -> Result<String> {
     // The file may grow after the system reported its length.
     file.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {
-        return Err(Error::other(format!("it has more than {} MiB, too many for a text", longest >> 20)));
+        return Err(Error::other(format!("it is larger than {} MiB, too large for a text file", longest >> 20)));
     }
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
@@ -64,12 +64,12 @@ mod tests {
         assert_eq!(read_text(file.path()).expect("a text"), "abc");
         let limited = |longest| text_of(File::open(file.path()).expect("the file"), longest);
         assert_eq!(limited(3).expect("as long as it may be"), "abc");
-        assert_eq!(refused(limited(2)), "it has more than 0 MiB, too many for a text");
+        assert_eq!(refused(limited(2)), "it is larger than 0 MiB, too large for a text file");
         std::fs::write(file.path(), b"ab\xff").expect("its bytes");
         assert_eq!(refused(read_text(file.path())), "it is not UTF-8 text (see byte 2)");
         // A sparse file with the full length.
         file.as_file().set_len(LONGEST_TEXT + 1).expect("its length");
-        assert_eq!(refused(read_text(file.path())), "it has more than 64 MiB, too many for a text");
+        assert_eq!(refused(read_text(file.path())), "it is larger than 64 MiB, too large for a text file");
     }
 
     #[test]

@@ -363,7 +363,7 @@ fn a_data_set_without_samples_is_not_packed() {
     write_spikes(&path, &Names { channels: 3, ..Names::default() }, []).unwrap();
     let binning = Binning { bins: Some(2), ..Binning::default() };
     let refused = pack(open(&path).unwrap(), &Pipeline::default(), &binning, &mut |_, _| ()).unwrap_err();
-    assert_eq!(refused.to_string(), "the data set holds no samples");
+    assert_eq!(refused.to_string(), "the data set has no samples");
 }
 
 /// A million events of one channel in one bin: 255 are counted, the excess is reported as lost.

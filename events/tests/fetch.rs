@@ -200,7 +200,7 @@ fn an_archive_without_the_data_set_is_refused() {
     let archive = zipped("../small.h5", b"");
     let known = known("small.h5.zip", "small.h5", md5(&archive));
     let (mirror, _) = server(archive, &[Answer::Whole]);
-    assert_eq!(fetched(&known, folder.path(), &mirror).unwrap_err(), "small.h5.zip does not hold small.h5");
+    assert_eq!(fetched(&known, folder.path(), &mirror).unwrap_err(), "small.h5.zip does not contain small.h5");
     assert_eq!(files(folder.path()), ["small.h5.zip.part"]);
     assert!(!folder.path().parent().unwrap().join("small.h5").exists());
 }

@@ -50,7 +50,10 @@ fn presence_is_one_and_wrong_binnings_are_refused() {
     let binning = Binning { bins: Some(2), dt: Some(0.25), channels: Some(5), presence: true };
     assert_eq!(packed(binning.clone()).unwrap().frames[0], 1);
     let sentence = |binning| packed(binning).unwrap_err().to_string();
-    assert_eq!(sentence(Binning::default()), "events need frames: say how many (bins), how long each is (dt), or both");
+    assert_eq!(
+        sentence(Binning::default()),
+        "events must be binned into frames: give their number (bins), their duration (dt), or both"
+    );
     assert_eq!(sentence(Binning { bins: Some(0), ..binning.clone() }), "0 bins hold nothing; give 1 at least");
     assert_eq!(
         sentence(Binning { dt: Some(f64::NAN), ..binning.clone() }),

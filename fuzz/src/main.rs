@@ -22,7 +22,9 @@ struct Arguments {
 
 fn known(name: &str) -> Result<String, String> {
     let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
-    targets::named(name).map(|target| target.name.to_owned()).ok_or_else(|| format!("the targets are {}", names.join(", ")))
+    targets::named(name)
+        .map(|target| target.name.to_owned())
+        .ok_or_else(|| format!("the targets are {}", names.join(", ")))
 }
 
 fn main() -> ExitCode {

@@ -472,7 +472,7 @@ fn wrong_flags_are_refused() {
         ("train --learning-rate NaN", "positive number"),
         ("train --learning-rate 0", "positive number"),
         ("train --shift 0.7", "from 0 to 0.5"),
-        ("train --optimizer sg", "did you mean `sgd`? known are lion, adam, adamw, sgd"),
+        ("train --optimizer sg", "did you mean `sgd`? available: lion, adam, adamw, sgd"),
         ("train --numerics none", "possible values: exact, qwix"),
         ("train --device abacus", "possible values: cpu, cuda, tpu"),
         ("train --seed one", "--seed"),

@@ -149,7 +149,7 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'LI'\nlayer_shape = 4\nbeta = nan",
-            "m.toml:4: `beta` of layer 1 (LI) is nan, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size",
+            "m.toml:4: `beta` of layer 1 (LI) is nan, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         ),
         (
             "type = 'LI'\nlayer_shape = []",

@@ -62,7 +62,7 @@ fn a_speaker_tests() {
     let on = |name: &str| Reading { test_speaker: Some(name.into()), ..Reading::default() };
     assert_eq!(parts(&read(&path, &on("bob")).unwrap()), [vec![0, 2, 4, 5], vec![1, 3]]);
     let message = refused(&path, &on("joe"));
-    assert!(message.ends_with("has no speaker `joe`; known are ann, bob, eve"), "{message}");
+    assert!(message.ends_with("has no speaker `joe`; available: ann, bob, eve"), "{message}");
 
     let path = write(&folder, "b.safetensors", 0..2, Some((&[1, 1], "ann, bob")));
     for name in ["ann", "bob"] {

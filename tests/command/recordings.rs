@@ -88,7 +88,11 @@ fn recordings_that_do_not_fit_are_refused() {
     refuses(&folder, train, "28");
     refuses(&folder, &format!("{train} --channels 29"), "29");
     refuses(&folder, &format!("{train} --channels 14 --transform Denois(filter_time=1)"), "Denois");
-    refuses(&folder, &format!("{train} --channels 14 --test-speaker joe"), "has no speaker `joe`; known are speaker 0");
+    refuses(
+        &folder,
+        &format!("{train} --channels 14 --test-speaker joe"),
+        "has no speaker `joe`; available: speaker 0",
+    );
     refuses(&folder, &format!("{train} --channels 14 --test-data m.toml"), "m.toml");
     refuses(&folder, "train --data none.h5 --model m.toml", "none.h5");
     assert!(!folder.path().join("runs").exists());

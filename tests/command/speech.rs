@@ -85,7 +85,7 @@ fn its_recipe_trains_and_is_remembered() {
     let resumed = succeeds(&folder, &["train", "--resume", "--out", "runs/speech"]);
     assert_eq!(accuracy(&resumed), accuracy(&trained));
     refuses(&folder, &["train", "--resume", "--out", "runs/speech", "--dt", "0.01"], "another duration of a bin");
-    refuses(&folder, &["train", "--recipe", "speech", "--test-speaker", "joe"], "known are george, jackson, lucas");
+    refuses(&folder, &["train", "--recipe", "speech", "--test-speaker", "joe"], "available: george, jackson, lucas");
     refuses(&folder, &["train", "--recipe", "speech", "--channels", "70"], "give another one with --model");
 }
 
@@ -150,7 +150,7 @@ fn what_is_no_recording_is_refused_before_anything_is_written() {
     };
     for (more, sentence) in [
         (["--output", "o.h5", "--channels", "701"], "a cochlea has from 1 to 700 channels, not 701"),
-        (["--output", "o.h5", "--high", "4000"], "8000 samples a second hold no tones above 4000 Hz"),
+        (["--output", "o.h5", "--high", "4000"], "at 8000 samples per second there are no tones above 4000 Hz"),
         (["--output", "o.h5", "--low", "5000"], "must rise from above 0"),
         (["--output", "away/o.h5", "--channels", "70"], "there is no folder away"),
     ] {

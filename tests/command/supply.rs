@@ -307,7 +307,7 @@ fn what_need_not_end_is_not_read() {
         "inspect --stage trace --model long.toml",
         "sweep --out out --space long.toml",
     ] {
-        assert!(place.refused(line).contains("more than 64 MiB, too many for a text"), "{line}");
+        assert!(place.refused(line).contains("larger than 64 MiB, too large for a text file"), "{line}");
     }
     let said = place.refused("train --out out --data long.safetensors");
     assert!(said.contains("is not a usable safetensors file"), "{said}");

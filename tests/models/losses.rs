@@ -76,7 +76,7 @@ fn losses_are_described_by_what_is_not_the_default() {
     for (typed, expected) in [
         (
             "ce_rate_los",
-            "there is no loss `ce_rate_los`; did you mean `ce_rate_loss`? known are integral_crossentropy, ",
+            "there is no loss `ce_rate_los`; did you mean `ce_rate_loss`? available: integral_crossentropy, ",
         ),
         ("tet_loss(lamda = 1)", "the loss `tet_loss` has no argument `lamda`; did you mean `lambda`?"),
         ("tet_loss(lambda = 2)", "`lambda` of the loss `tet_loss` is 2, but must be a number from 0 to 1"),

@@ -270,17 +270,17 @@ fn names_that_are_wrong_are_refused_with_the_nearest() {
     for (error, expected) in [
         (
             optimizer("lions", 0.1, "cosine"),
-            "there is no optimizer `lions`; did you mean `lion`? known are lion, adam, adamw, sgd",
+            "there is no optimizer `lions`; did you mean `lion`? available: lion, adam, adamw, sgd",
         ),
         (
             optimizer("adam", 0.1, "cosin"),
-            "there is no schedule `cosin`; did you mean `cosine`? known are constant, cosine, warmup_constant, warmup_cosine, \
+            "there is no schedule `cosin`; did you mean `cosine`? available: constant, cosine, warmup_constant, warmup_cosine, \
              cosine_onecycle, linear_onecycle, exponential, piecewise, plateau",
         ),
         (optimizer("adam", 0.1, "step-wise"), "the schedule: `step-wise` is not of the form `Name(key = value, …)`"),
         (
             Loss::named("mse_spike_rate").unwrap_err(),
-            "there is no loss `mse_spike_rate`; did you mean `mse_spikerate`? known are integral_crossentropy, mse_spikerate, \
+            "there is no loss `mse_spike_rate`; did you mean `mse_spikerate`? available: integral_crossentropy, mse_spikerate, \
              ce_count_loss, ce_rate_loss, ce_mean_loss, ce_max_membrane_loss, ce_softmax_sum_loss, ce_last_step_loss, mse_count_loss, \
              mse_membrane_loss, tet_loss",
         ),
@@ -288,11 +288,11 @@ fn names_that_are_wrong_are_refused_with_the_nearest() {
         (optimizer("adam", f64::NAN, "cosine"), "the learning rate is NaN, but must be 0 or more"),
         (
             optimizer("adam", 1e39, "cosine"),
-            "the learning rate is 1e39, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38",
+            "the learning rate is 1e39, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         ),
         (
             optimizer("adam", 1e-39, "cosine"),
-            "the learning rate is 1e-39, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38",
+            "the learning rate is 1e-39, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         ),
         (
             optimizer("adam(b2 = 0.9999999999)", 1e-3, "cosine"),
@@ -300,7 +300,7 @@ fn names_that_are_wrong_are_refused_with_the_nearest() {
         ),
         (
             optimizer("adam(eps = 1e40)", 1e-3, "cosine"),
-            "`eps` of the optimizer `adam` is 1e40, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size",
+            "`eps` of the optimizer `adam` is 1e40, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         ),
     ] {
         assert_eq!(error.to_string(), expected);

@@ -31,7 +31,7 @@ pub fn beside(packed: &Path, archive: &Archive, folder: &Path, said: &mut Said) 
     unpacked.map_err(|cause| Error::input(format!("{} cannot be unpacked: {cause}", archive.file)))?;
     match target.path().join(archive.holds).exists() {
         true => Ok(target),
-        false => Err(Error::input(format!("{} does not hold {}", archive.file, archive.holds))),
+        false => Err(Error::input(format!("{} does not contain {}", archive.file, archive.holds))),
     }
 }
 

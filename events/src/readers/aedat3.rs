@@ -90,7 +90,7 @@ fn packet(file: &mut impl Read) -> std::result::Result<Option<Packet>, String> {
     // The capacity is the packet's size in the file; its first `number` places hold events.
     let (capacity, number) = (word(16), word(20));
     if number > capacity {
-        return Err(format!("a packet says that {number} of its {capacity} places hold events"));
+        return Err(format!("a packet claims {number} events, but has only {capacity} places"));
     }
     Ok(Some(Packet {
         kind: u16::from_le_bytes([head[0], head[1]]),

@@ -18,8 +18,7 @@ impl Joined {
     /// `Input` if they do not match, or there are none.
     pub fn new(parts: Vec<Box<dyn Collection>>) -> Result<Joined> {
         let mut descriptions = parts.iter().map(|part| part.description());
-        let mut description =
-            descriptions.next().cloned().ok_or_else(|| Error::input("the data set has no parts"))?;
+        let mut description = descriptions.next().cloned().ok_or_else(|| Error::input("the data set has no parts"))?;
         for other in descriptions {
             if other.sensor != description.sensor || other.classes != description.classes {
                 return Err(Error::input(

@@ -96,7 +96,7 @@ fn events(columns: &[(Role, Column)], seconds: bool) -> Result<Events, String> {
     };
     let (y, p) = (column(Role::Y), column(Role::P));
     if let Some(other) = [Some(x), y, p].into_iter().flatten().find(|other| other.count != t.count) {
-        return Err(format!("it has {} times, but {} elements beside them", t.count, other.count));
+        return Err(format!("it has {} times, but another column has {} elements", t.count, other.count));
     }
     let place = |column: &Column, event: usize, name: &str| match column.get(event) {
         Number::Integer(value) => u16::try_from(value).map_err(|_| beyond(event, name, value)),
@@ -216,7 +216,7 @@ impl Array {
                         _ => &[],
                     };
                     let [Literal::Text(name), Literal::Text(text)] = pair else {
-                        return Err(format!("its type is not understood; save columns {WANTED}"));
+                        return Err(format!("its type is not supported; save columns {WANTED}"));
                     };
                     array.add(name.clone(), text)?;
                 }

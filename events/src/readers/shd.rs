@@ -332,7 +332,7 @@ fn column(file: &H5File, name: &str) -> std::result::Result<(Column, DatatypeMes
     let bytes = data.read_raw_bytes().map_err(|error| format!("`{name}` is damaged ({error})"))?;
     let (references, rest) = bytes.as_chunks();
     if data.element_size() != Reference::BYTES || !rest.is_empty() {
-        return Err(format!("`{name}` has addresses of another size than 8 bytes"));
+        return Err(format!("`{name}` has addresses that are not 8 bytes long"));
     }
     let references = references.iter().map(Reference::parse).collect();
     Ok((Column { references, walk: Walk::default(), bytes: Vec::new() }, item))

@@ -93,7 +93,7 @@ impl Cochlea {
     pub fn channel(&self, sound: &Sound, channel: u16) -> Result<Channel> {
         let rate = self.check_rate(sound)?;
         if channel >= self.channels {
-            return Err(Error::input(format!("there is no channel {channel}; there are {}", self.channels)));
+            return Err(Error::input(format!("there is no channel {channel}; the cochlea has {}", self.channels)));
         }
         let (first, lane) = (channel / LANES as u16 * LANES as u16, usize::from(channel) % LANES);
         let mut group = Group::new(self, first, rate);
@@ -113,7 +113,7 @@ impl Cochlea {
         let rate = f64::from(sound.rate);
         if self.high >= rate / 2.0 {
             return Err(Error::input(format!(
-                "{rate} samples a second hold no tones above {} Hz; the highest channel must be below that, not at {}",
+                "at {rate} samples per second there are no tones above {} Hz; the highest channel must be below that, not at {}",
                 rate / 2.0,
                 self.high
             )));

@@ -153,7 +153,7 @@ impl Transform {
                 let (columns, rows) = (target_size.x as u16, if height == 1 { 1 } else { target_size.y as u16 });
                 if columns > width || rows > height {
                     return Err(Error::input(format!(
-                        "`{}` cuts more than there is out of a sensor of {width} x {height}; give a smaller `target_size`",
+                        "`{}` is larger than the sensor of {width} x {height}; give a smaller `target_size`",
                         self.text()
                     )));
                 }

@@ -113,7 +113,7 @@ fn what_cannot_be_heard_is_refused() {
         (Cochlea { channels: 701, ..default() }, "a cochlea has from 1 to 700 channels, not 701"),
         (Cochlea { low: 4000.0, ..default() }, "the channels' frequencies go from 4000 to 3800 Hz, but must rise"),
         (Cochlea { low: f64::NAN, ..default() }, "the channels' frequencies go from NaN to 3800 Hz"),
-        (Cochlea { high: 4000.0, ..default() }, "8000 samples a second hold no tones above 4000 Hz"),
+        (Cochlea { high: 4000.0, ..default() }, "at 8000 samples per second there are no tones above 4000 Hz"),
     ] {
         assert!(refused(cochlea).contains(sentence), "{sentence}");
     }

@@ -29,7 +29,7 @@ pub fn write_page() -> Result<()> {
 pub fn run(only: &[&str]) -> Result<()> {
     if let Some(unknown) = only.iter().find(|name| SPLITS.iter().all(|split| split.called != **name)) {
         let known: Vec<&str> = SPLITS.iter().map(|split| split.called).collect();
-        return Err(format!("unknown split {unknown}; known are {}", known.join(", ")));
+        return Err(format!("unknown split {unknown}; available: {}", known.join(", ")));
     }
     build_spiq()?;
     let wanted = |split: &&Split| only.is_empty() || only.contains(&split.called);

@@ -77,10 +77,7 @@ const CHANGED: &[&[Row]] = &[&[
         name: "no dropout",
         flags: "--recipe speech --model benches/accuracy/speech-without-dropout.toml --rules int8",
     },
-    Row {
-        name: "arctan surrogate",
-        flags: "--recipe speech --model benches/accuracy/speech-arctan.toml --rules int8",
-    },
+    Row { name: "arctan surrogate", flags: "--recipe speech --model benches/accuracy/speech-arctan.toml --rules int8" },
     Row {
         name: "adaptive neurons",
         flags: "--recipe speech --model benches/accuracy/speech-adaptive.toml --rules int8",
