@@ -25,7 +25,7 @@ SHAPES = {
     "L": (96, 128, 700, 1024, 20),
     "X": (100, 256, 700, 512, 20),
 }
-# Minimum targets: speed-up of the step over Spyx fp32, and of the forward pass over Spyx fp32 and over its int8.
+# Minimum speed-ups: of the step over Spyx fp32, of the forward pass over Spyx fp32 and Spyx int8.
 WANTED = {"S": (2.5, None, None), "M": (1.5, 1.8, None), "L": (2.0, 3.8, 1.15), "X": (1.6, 3.8, 1.5)}
 SECONDS = 5.0
 
@@ -122,7 +122,7 @@ def table(rows):
         cells = [f"{step:.2f} / {forward:.2f}" for step, forward in (row[side] for side in sides)]
         lines.append([f"{name} {','.join(map(str, SHAPES[name]))}", *cells, *ratios(row, WANTED[name])])
     lines.insert(1, ["---"] * len(lines[0]))
-    note = "Milliseconds, training step / forward pass. Speed-ups are those of spiq's fastest mode, which is named beside them.\n\n"
+    note = "Milliseconds, training step / forward pass. Each speed-up is that of spiq's fastest mode, which is named after it.\n\n"
     return note + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
