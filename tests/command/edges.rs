@@ -160,7 +160,7 @@ fn sizes_of_a_pass_are_taken_or_refused() {
     assert!(taken > 10, "{taken}");
 }
 
-/// So many layers and rules that quadratic comparisons would take minutes.
+/// Enough layers and rules that quadratic comparisons would take minutes.
 #[test]
 fn many_layers_and_rules_end_in_time() {
     let pair = "[[layers]]\ntype = \"Linear\"\nin_features = 4\nout_features = 4\n[[layers]]\ntype = \"LIF\"\nhidden_shape = 4\n";

@@ -187,7 +187,7 @@ fn gradients_sum_over_many_too() {
     about(conv[1], wide);
 }
 
-/// Spikes and counts have a proven range, so many more of them fit.
+/// Spikes and counts have a proven range, which allows many more of them.
 #[test]
 fn a_window_that_no_part_fits_is_refused() {
     let inputs =

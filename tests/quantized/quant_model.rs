@@ -356,6 +356,6 @@ fn gradients_in_a_type() {
         }
     }
     println!("gradients: {} pairs, {} numbers, {} of them sharp", tally.pairs, tally.numbers, tally.sharp);
-    // The most negative number of a row lies between two integers, so many sums have two possible results.
+    // The most negative number of a row lies between two integers, which gives many sums two possible results.
     assert!(tally.pairs > 500 && tally.sharp * 2 > tally.numbers);
 }

@@ -239,7 +239,7 @@ impl Transform {
 }
 
 impl Events {
-    /// Keeps the events for which `wanted` is true, in order.
+    /// Keeps the events that satisfy the predicate, in order.
     fn keep(&mut self, mut wanted: impl FnMut(&Events, usize) -> bool) {
         let mut kept = 0;
         for i in 0..self.len() {
