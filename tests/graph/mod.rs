@@ -1,4 +1,4 @@
-//! Operations and transforms: values, gradients, batches, errors.
+//! Operations and transforms: values, gradients, batching, errors.
 
 mod array_functions;
 mod differential;
