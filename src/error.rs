@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use spiq_hlo::GraphErrors;
+use spiq_hlo::{ArrayError, GraphErrors};
 
 use crate::places;
 
@@ -80,6 +80,13 @@ impl From<GraphErrors> for Error {
     fn from(errors: GraphErrors) -> Error {
         places::name_cells();
         Error::new(ErrorKind::Graph, errors.to_string())
+    }
+}
+
+/// An array whose values do not fit its shape or type, of kind [`Input`](ErrorKind::Input).
+impl From<ArrayError> for Error {
+    fn from(error: ArrayError) -> Error {
+        Error::input(error.to_string())
     }
 }
 

@@ -147,7 +147,7 @@ pub use spiq_hlo::{
     scan_checkpointed, sort, stack, switch, value_and_grad, vjp, vmap, while_loop,
 };
 
-/// The README's example is compiled and run with the tests.
+/// The examples of docs/library.md are compiled and run with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/library.md")]
+struct LibraryPage;
