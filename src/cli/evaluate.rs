@@ -1,4 +1,4 @@
-//! `spiq evaluate`: what a trained network does on labelled samples, as a table or JSON. Knows nothing of how it is computed.
+//! `spiq evaluate`: evaluates a trained network on labelled samples and prints a table or JSON.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,32 +42,32 @@ cross_entropy, top_k; for a sample, spikes_per_sample, effective_macs, effective
 activation_sparsity, connection_sparsity: the parts of neurons' outputs and of weights that are zero; parameters, bits and bytes of
 them as they are stored, bytes_as_trained.";
 
-/// Tell how a trained network does: accuracy by class, confusion, spike rates, synaptic operations
+/// Evaluate a trained network: accuracy by class, confusion, spike rates, synaptic operations
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The folder of a run's results
+    /// Results folder of a run
     #[arg(value_name = "RUN_DIR")]
     run: PathBuf,
     /// Samples and labels [default: those of the run]
     #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
-    /// Parameters of the last epoch, of the best one, or a file of them
+    /// Parameters of the last or best epoch, or a parameter file
     #[arg(long, value_name = "last | best | P.safetensors", default_value = "last")]
     params: PathBuf,
-    /// Take parameters that hold infinite numbers or NaN, too
+    /// Accept parameters that contain NaN or infinite values
     #[arg(long)]
     allow_nonfinite: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Tell how often the class is among the K with the largest outputs, too
+    /// Also report how often the correct class is among the K largest outputs
     #[arg(long, value_name = "K", value_parser = argument::count)]
     top_k: Option<usize>,
-    /// Draw which class is taken for which
+    /// Draw the confusion matrix
     #[arg(long, value_name = "F.svg")]
     picture: Option<PathBuf>,
-    /// Where it runs; the CPU's plugin is installed at the first use
+    /// Device to run on; the CPU plugin is installed on first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
     #[command(flatten)]
@@ -77,7 +77,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
+/// Of kind `Input` or `File` for unusable or mismatched files; PJRT's errors.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let subject = Subject::new(
         &arguments.run,
@@ -107,31 +107,31 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     })
 }
 
-/// A trained network and the samples that it is evaluated on.
+/// A trained network and the samples to evaluate it on.
 pub struct Subject {
-    /// What its parameters say of their training.
+    /// The parameters' record of their training.
     pub trained: Trained,
     network: Network,
     params: BTreeMap<String, Array>,
     data: Data,
 }
 
-/// What a network does on its samples.
+/// The evaluation of a network.
 pub struct Examined {
     /// The results of the evaluation.
     pub evaluated: Evaluated,
-    /// What its parameters take up.
+    /// The size of its parameters.
     pub memory: Memory,
-    /// The samples, in words.
+    /// A description of the samples.
     pub on: String,
 }
 
 impl Subject {
-    /// The parameters in the folder of a run that are named so, which may hold numbers that are not finite where that is allowed, on
-    /// these data, or else on those of the run.
+    /// Loads the parameters that `params` names in a run's folder, and `data`, by default those of the run. Parameters that are not finite
+    /// are refused unless `allow_nonfinite`.
     ///
     /// # Errors
-    /// Of kind `Input` or `File`: files that are not usable or do not fit each other.
+    /// Of kind `Input` or `File`: unusable or mismatched files.
     pub fn new(
         run: &Path,
         (params, allow_nonfinite): (&Path, bool),
@@ -163,7 +163,7 @@ impl Subject {
             time_steps: then.time_steps.unwrap_or(32),
             seed: then.seed.unwrap_or(0),
             coding: then.coding,
-            // A metric of one's own says nothing of classes.
+            // A custom metric does not define a class.
             readout: then.metric.as_deref().and_then(Readout::of_accuracy).unwrap_or_default(),
         };
         let evaluated = evaluate(client, network, params, &test, conditions)?;
@@ -174,10 +174,10 @@ impl Subject {
     }
 }
 
-/// The file of parameters in the folder of a run that a word names; anything else is a file itself.
+/// Resolves `last` and `best` to a parameter file in a run's folder; any other value is a path.
 ///
 /// # Errors
-/// Of kind `Input` where the run has left none.
+/// Of kind `Input` if the run has no such file.
 pub fn params_of(run: &Path, which: &Path) -> Result<PathBuf> {
     let name = match which.to_str() {
         Some("last") => "params.safetensors",
@@ -209,7 +209,7 @@ pub fn params_of(run: &Path, which: &Path) -> Result<PathBuf> {
     }))
 }
 
-/// What is said of a folder that holds no run itself.
+/// The error for a folder that contains no run itself.
 fn without_a_run(folder: &Path) -> String {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let inside = entries.map(|entry| entry.path()).filter(|inner| inner.join("metrics.jsonl").is_file());
@@ -227,7 +227,7 @@ struct Data {
 }
 
 impl Data {
-    /// The samples that are named, else those of the run.
+    /// The given samples, else those of the run.
     fn read(
         (run, named, recordings): (&Path, Option<&Path>, &Recordings),
         trained: &Provenance,
@@ -238,7 +238,7 @@ impl Data {
             let source = path.display().to_string();
             let mut read = recordings::file(path, &recordings.reading(path, trained)?)?;
             if let Some(speaker) = &trained.test_speaker {
-                // Other data need not know this speaker.
+                // Other data may not contain this speaker.
                 _ = read.test_on(speaker, path);
             }
             read.note.iter().for_each(|note| screen::note(note));
@@ -263,11 +263,11 @@ impl Data {
     }
 }
 
-/// What the parameters take up.
+/// The size of a network's parameters.
 pub struct Memory {
-    /// Their number.
+    /// The number of parameters.
     pub parameters: usize,
-    /// Bytes of them and of running statistics.
+    /// Bytes of parameters and running statistics.
     pub bytes: usize,
     /// The same, with weights stored quantized.
     pub stored: usize,
@@ -279,14 +279,14 @@ impl Memory {
         let bytes = network.array_types().keys().map(|path| params[path].bytes().len()).sum();
         let stored = match network.rules().is_empty() {
             true => bytes,
-            // Rules may quantize activations alone.
+            // Rules may quantize activations only.
             false => quantize_weights(client, network, params).map_or(bytes, |quantization| quantization.after),
         };
         Ok(Memory { parameters, bytes, stored })
     }
 }
 
-/// What `--json` prints. Numbers of single precision have no more digits than they need, as in metrics.jsonl.
+/// The output of `--json`. f32 numbers have as few digits as represent them, as in metrics.jsonl.
 #[derive(Serialize)]
 struct Printed<'a> {
     accuracy: f32,
@@ -330,7 +330,7 @@ struct LayerSynops {
     effective: f64,
 }
 
-/// What a product is, where it is known of all inputs.
+/// The kind of a synaptic operation: AC if every input was 0, 1 or -1, else MAC.
 fn kind(layer: &Operations) -> &'static str {
     if layer.accumulates { "AC" } else { "MAC" }
 }
@@ -398,11 +398,11 @@ fn text_of(
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-/// Beyond these, a matrix does not fit a terminal; the classes that are taken for others most often are shown instead.
+/// With more classes, a matrix does not fit a terminal; the most frequent confusions are shown instead.
 const MOST_CLASSES: usize = 24;
 const MOST_CONFUSED: usize = 12;
 
-/// Accuracy of each class, and what its samples were taken for.
+/// Accuracy and confusion counts of each class.
 fn by_class(evaluated: &Evaluated) -> String {
     let classes = evaluated.confusion.len();
     let per_class = evaluated.per_class();

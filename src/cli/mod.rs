@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, and how errors are shown. The only part that prints; computes nothing.
+//! The command line: one file per subcommand, and error reporting. The only folder that prints; the library does all computation.
 
 mod argument;
 mod bench;
@@ -55,7 +55,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    // These two are much larger than the others.
+    // Boxed because they are much larger than the others.
     Train(Box<train::Arguments>),
     Sweep(Box<sweep::Arguments>),
     Evaluate(evaluate::Arguments),
@@ -69,7 +69,7 @@ enum Command {
     Data(data::Arguments),
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command given on the command line.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
