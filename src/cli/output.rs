@@ -43,7 +43,7 @@ pub fn check<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> R
     })
 }
 
-/// Same as [`check`], for a command that reads the results of these runs; other files in their folders may be overwritten.
+/// Same as [`check`], for a command that reads the results of these runs; the output may be any other file in their folders.
 ///
 /// # Errors
 /// As [`check`].

@@ -1,4 +1,4 @@
-//! `spiq data`: recordings of event cameras and cochleas. One file a subcommand.
+//! `spiq data`: recordings of event cameras and cochleas. One file per subcommand.
 
 mod cochlea;
 mod convert;
@@ -24,7 +24,7 @@ What is read: HDF5 in the layout of SHD and SSC (.h5), N-MNIST (folders 0 to 9 o
 AEDAT 4, NumPy's .npy and .npz with (x, y, p, t) or (t, unit); a folder of any of them, whose folders are the classes.
 `spiq train --data` reads them too.";
 
-/// Recordings of events: look at them, convert them, make them up, download them
+/// Inspect, convert, generate and download event recordings
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
