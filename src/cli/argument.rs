@@ -29,7 +29,7 @@ pub struct Seeds(pub Vec<i64>);
 
 /// A list of seeds, or a count N for seeds 0 to N-1.
 pub fn seeds(text: &str) -> Result<Seeds, String> {
-    let wrong = || "it must be seeds divided by commas, each once, or how many there are".to_owned();
+    let wrong = || "it must be distinct seeds separated by commas, or their number".to_owned();
     let read: Vec<i64> =
         text.split(',').map(|seed| seed.trim().parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
     let read = match read[..] {
@@ -49,7 +49,7 @@ pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Opti
 /// The samples used for validation.
 pub fn validation(text: &str) -> Result<Validation, String> {
     let named = Validation::parse(text).filter(|read| !matches!(read, Validation::Fold { .. }));
-    named.ok_or_else(|| "it must be a share above 0 and below 1, a number of samples, `own` or `none`".to_owned())
+    named.ok_or_else(|| "it must be a fraction between 0 and 1, a number of samples, `own` or `none`".to_owned())
 }
 
 /// A duration in seconds, zero included.

@@ -16,15 +16,15 @@ use super::{argument, client, screen};
 const EXAMPLES: &str = "\
 The network is Linear(IN, H) LIF Linear(H, H) LIF Linear(H, C) LI without bias, with a triangular surrogate; each input spikes with
 probability 0.1; the loss is integral cross-entropy, the optimizer lion with 1e-3. Spikes, parameters and optimizer state stay on the
-device, and every call is waited for.
+device, and every call is synchronous.
 
 Examples:
   spiq bench --shape 128,64,128,128,20
   spiq bench --shape 96,128,700,1024,20 --modes fp32,int8-qwix --json
   spiq bench --shape 96,128,700,1024,20 --modes int8+bf16 --device cuda --profile
 
-In JSON, times are milliseconds (medians; `_low` and `_high` are quartiles), memory is bytes, ratios are times faster than fp32.
-A profile is the mean of a training step. It needs a plugin with PJRT's profiler, as that for CUDA is, and there NVIDIA's CUPTI.";
+In JSON, times are in milliseconds (medians; `_low` and `_high` are quartiles), memory in bytes, ratios are speed-ups over fp32.
+A profile is the mean per training step. It needs a plugin with PJRT's profiler, such as the CUDA plugin with NVIDIA's CUPTI.";
 
 /// Measure training steps and forward passes in each arithmetic
 ///
@@ -138,7 +138,7 @@ impl Report {
 
     fn runs(&self) -> String {
         let runs = self.modes.first().map_or(0, |mode| mode.runs);
-        format!("medians and quartiles of {runs} runs; × is times as fast as fp32")
+        format!("medians and quartiles of {runs} runs; × is the speed-up over fp32")
     }
 }
 

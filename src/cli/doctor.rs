@@ -109,7 +109,7 @@ impl Report {
 
 impl Plugin {
     fn text(&self) -> String {
-        let used = if self.used { "" } else { ", not used: another one comes first" };
+        let used = if self.used { "" } else { ", not used: another one takes precedence" };
         let name = self.platform.unwrap_or("unknown platform");
         let mut lines = vec![format!("  {name} ({}{used})", self.source), format!("    {}", self.file.display())];
         if let Some(version) = &self.probe.pjrt {
@@ -167,7 +167,7 @@ fn advice(plugins: &[Plugin]) -> Vec<String> {
             _ => true,
         };
         if here && all.is_empty() {
-            let alone = if platform == "cpu" { " (`spiq train` and `spiq predict` do it by themselves)" } else { "" };
+            let alone = if platform == "cpu" { " (`spiq train` and `spiq predict` do this automatically)" } else { "" };
             advice.push(format!("the {platform} plugin is missing: run `spiq plugin install {package}`{alone}"));
         } else if here && !works {
             let hint = "remove it, or name another file in SPIQ_PJRT_PLUGIN";
@@ -175,7 +175,7 @@ fn advice(plugins: &[Plugin]) -> Vec<String> {
         }
     }
     if !advice.is_empty() && !pjrt::has_pip() {
-        advice.push("python3 with pip is missing: plugins are fetched with it (`python3 -m ensurepip`)".to_owned());
+        advice.push("python3 with pip is missing: it downloads the plugins (`python3 -m ensurepip`)".to_owned());
     }
     match pjrt::check_cache() {
         Ok(warning) => advice.extend(warning),

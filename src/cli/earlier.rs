@@ -49,7 +49,7 @@ pub fn stale(out: &Path, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
         remove_leftovers(&folder);
         if !listed.contains(&folder) || !holds_only_a_run(&folder) {
             return Err(Error::input(format!(
-                "{} is there from earlier, and would be taken for a run of this command; move it elsewhere, or give another --out",
+                "{} is from an earlier command, and would be mistaken for a run of this one; move it elsewhere, or give another --out",
                 folder.display()
             )));
         }
@@ -88,7 +88,7 @@ pub fn check_folder(out: &Path, arguments: &Arguments) -> Result<()> {
     let own = ["model.toml", "rules.toml"].map(|name| out.join(name)).into_iter().find(|path| path.is_file());
     match own.filter(|_| !is_run(out)) {
         Some(path) => Err(Error::input(format!(
-            "{} is of no run, and a run would replace or remove it; give another folder with --out",
+            "{} belongs to no run, and a run would replace or remove it; give another folder with --out",
             path.display()
         ))),
         None => Ok(()),

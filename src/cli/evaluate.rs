@@ -29,18 +29,18 @@ Examples, after `spiq train --out runs/digits`:
   spiq evaluate runs/digits --params best --json     the best epoch, with validation
   spiq evaluate runs/digits --data F.h5              other data, read as in training
 
-Samples are those of the data's test part; where it has none, all of them. The accuracy is the one that training printed.
+The samples are the test part of the data, or all samples if it has none. The accuracy is the one that training printed.
 
-What is counted, and its names, are NeuroBench's. Synaptic operations are products of a weight with an input for a sample, over all
-time steps, without biases. Where every input of a layer was 0, 1 or -1 they are accumulations (AC), else multiplications and
-accumulations (MAC). Dense are all of them, effective those in which neither the weight, as the rules quantize it, nor the input is
-zero. Bytes are those of `spiq quantize`: int8 a byte, int4 half of one, ternary and int2 a quarter (2 bits), scales beside them,
-everything that no rule quantizes in f32.
+Metrics and their names follow NeuroBench. Synaptic operations are products of a weight with an input, per sample over all time
+steps, without biases. If every input of a layer was 0, 1 or -1, they are accumulations (AC), else multiply-accumulates (MAC).
+Dense counts all of them; effective counts those where neither the weight, as the rules quantize it, nor the input is zero. Bytes
+are those of `spiq quantize`: int8 one byte, int4 half a byte, ternary and int2 a quarter (2 bits), plus scales; f32 for
+everything that no rule quantizes.
 
-With --json: accuracy, per_class, confusion (rows: the class, columns: what it was taken for), spike_rates by layer, count,
-cross_entropy, top_k; for a sample, spikes_per_sample, effective_macs, effective_acs, dense, and synops by layer;
-activation_sparsity, connection_sparsity: the parts of neurons' outputs and of weights that are zero; parameters, bits and bytes of
-them as they are stored, bytes_as_trained.";
+With --json: accuracy, per_class, confusion (rows: true class, columns: predicted class), spike_rates per layer, count,
+cross_entropy, top_k; per sample: spikes_per_sample, effective_macs, effective_acs, dense, and synops per layer;
+activation_sparsity, connection_sparsity: the fractions of neuron outputs and of weights that are zero; parameters, and their bits
+and bytes as stored, bytes_as_trained.";
 
 /// Evaluate a trained network: accuracy by class, confusion, spike rates, synaptic operations
 #[derive(Args, Debug)]
@@ -98,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let Subject { trained, network, .. } = &subject;
     trained.note(&Provenance { time_steps: None, ..Provenance::of(network, &client) }, &[]);
     if let Some(picture) = &arguments.picture {
-        let title = format!("{:.1} % of {} samples right", 100.0 * evaluated.accuracy(), evaluated.count());
+        let title = format!("{:.1} % of {} samples correct", 100.0 * evaluated.accuracy(), evaluated.count());
         replace_file(picture, confusion(&evaluated.confusion, &title).svg().as_bytes())?;
     }
     screen::print(&match arguments.json {
@@ -202,10 +202,10 @@ pub fn params_of(run: &Path, which: &Path) -> Result<PathBuf> {
     Err(Error::input(match name {
         "best.safetensors" => {
             format!(
-                "{run} has no best epoch; train with samples for validation (--validation 0.1), or name --params last"
+                "{run} has no best epoch; train with samples for validation (--validation 0.1), or use --params last"
             )
         }
-        _ => format!("{run} has no {name}: the run there has not ended; let it end, with `{}`", to_go_on(folder)),
+        _ => format!("{run} has no {name}: the run there has not finished; finish it with `{}`", to_go_on(folder)),
     }))
 }
 
@@ -257,7 +257,7 @@ impl Data {
         };
         let (train, test) = found.data.split()?;
         if then.data.is_some_and(|digest| digest != Digest::of_data(&train, &test)) {
-            screen::note(&format!("note: {} is no longer as it was in training", found.source));
+            screen::note(&format!("note: {} has changed since training", found.source));
         }
         Ok(found)
     }
@@ -375,7 +375,7 @@ fn text_of(
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![row(&trained::accuracy_of("accuracy", network), trained::percent(evaluated.accuracy()))];
     if let Some(k) = top_k {
-        rows.push(row(&format!("among the first {k}"), trained::percent(evaluated.top_k(k))));
+        rows.push(row(&format!("top-{k} accuracy"), trained::percent(evaluated.top_k(k))));
     }
     let size = |bytes: usize| screen::bytes(bytes as u64);
     let stored = match memory.stored == memory.bytes {
@@ -389,11 +389,11 @@ fn text_of(
     let zeros = |name: &str, part: Option<f64>| part.map(|part| row(name, trained::percent(part as f32)));
     let counted = &evaluated.counted;
     rows.extend(zeros("weights that are zero", counted.connection_sparsity));
-    rows.extend(zeros("outputs of neurons that are zero", counted.activation_sparsity));
+    rows.extend(zeros("neuron outputs that are zero", counted.activation_sparsity));
     if !counted.spikes.is_empty() {
-        rows.push(row("spikes a sample", format!("{:.1}", counted.spikes_per_sample())));
+        rows.push(row("spikes per sample", format!("{:.1}", counted.spikes_per_sample())));
     }
-    rows.extend([row("of", trained.source.clone()), row("on", on.to_owned())]);
+    rows.extend([row("file", trained.source.clone()), row("data", on.to_owned())]);
     let parts = [table::aligned(&[], &rows), by_class(evaluated), rates(evaluated), operations(counted)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -411,7 +411,7 @@ fn by_class(evaluated: &Evaluated) -> String {
     let wide = classes > MOST_CLASSES;
     let mut head = vec!["class".to_owned(), "accuracy".to_owned(), "samples".to_owned()];
     if !wide {
-        head.push("taken for".to_owned());
+        head.push("predicted as".to_owned());
         head.extend((0..classes).map(|class| class.to_string()));
     }
     let cell = |count: &u64| if *count == 0 { "·".to_owned() } else { count.to_string() };
@@ -443,13 +443,13 @@ fn most_confused(evaluated: &Evaluated) -> String {
         .take(MOST_CONFUSED)
         .map(|(count, class, taken)| vec![class.to_string(), taken.to_string(), count.to_string()])
         .collect();
-    table::aligned(&["class", "taken for", "samples"], &rows)
+    table::aligned(&["class", "predicted as", "samples"], &rows)
 }
 
 fn rates(evaluated: &Evaluated) -> String {
     let rows: Vec<Vec<String>> =
         evaluated.spike_rates.iter().map(|(path, rate)| vec![path.clone(), format!("{rate:.4}")]).collect();
-    if rows.is_empty() { String::new() } else { table::aligned(&["layer", "spikes a neuron and step"], &rows) }
+    if rows.is_empty() { String::new() } else { table::aligned(&["layer", "spikes per neuron and step"], &rows) }
 }
 
 fn operations(counted: &Counted) -> String {
@@ -465,6 +465,6 @@ fn operations(counted: &Counted) -> String {
     if rows.is_empty() {
         String::new()
     } else {
-        table::aligned(&["synapses", "kind", "operations a sample", "effective", ""], &rows)
+        table::aligned(&["synapses", "kind", "operations per sample", "effective", ""], &rows)
     }
 }

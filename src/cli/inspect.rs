@@ -18,15 +18,15 @@ use super::recordings::Recordings;
 use super::{argument, client, screen, step};
 
 const EXAMPLES: &str = "\
-A stage is a program for any device, without kernels, unless --device names one; the stages kernels and hlo are for the cpu
-without it. Only the stage hlo needs the device itself.
+Without --device, the program is device-independent and has no kernels, except in the stages kernels and hlo, whose default
+is the cpu. Only the stage hlo needs the device itself.
 
 Examples:
   spiq inspect --model model.toml --rules rules.toml --stage quantize --report
   spiq inspect --model model.toml --stage stablehlo --forward > model.mlir
-  spiq inspect --model model.toml --stage kernels --spikes                 each loop of neurons as the kernel's program
+  spiq inspect --model model.toml --stage kernels --spikes                 each neuron loop as its kernel's program
   spiq inspect --model model.toml --rules rules.toml --target cuda:h100    (spiq plugin install cuda13 fetches its compiler)
-  spiq inspect --model model.toml --target cuda:h100 --step --spikes       launches of the training step that spiq train runs";
+  spiq inspect --model model.toml --target cuda:h100 --step --spikes       launches in the training step of spiq train";
 
 /// Print a network's program after a stage of its compilation
 #[derive(Args, Debug)]
@@ -62,7 +62,7 @@ pub struct Arguments {
     #[arg(long, value_name = "OPTIMIZER", value_parser = calls(OPTIMIZERS, |text| Optimizer::named(text, 1.0, "constant").map(drop)), default_value = "adam", requires = "step")]
     optimizer: String,
     /// Augmentations in --step, in the form that `spiq train` accepts
-    #[arg(long, value_name = "CHANGES | none", value_parser = Augmentation::parse, default_value = "none", requires = "step")]
+    #[arg(long, value_name = "AUGMENTATIONS | none", value_parser = Augmentation::parse, default_value = "none", requires = "step")]
     augment: Augmentation,
     /// Round for training (qat) or after it (ptq, which has no gradient)
     #[arg(long, value_enum, default_value = "qat")]
@@ -142,7 +142,7 @@ fn beside_products(network: &Network) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    format!("\nf32 whatever the rules, since no product takes them:\n{}", table::aligned(&[], &rows))
+    format!("\nalways f32, because no product uses them:\n{}", table::aligned(&[], &rows))
 }
 
 /// The type of the input.

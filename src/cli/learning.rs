@@ -136,7 +136,7 @@ impl Chosen {
     pub fn of_checkpoint(said: &Provenance, source: &str) -> Result<Chosen> {
         Chosen::of(said).map_err(|error| {
             Error::input(format!(
-                "{source} is of a run that the command line cannot go on with: {error}; resume it with the program that began \
+                "{source} is of a run that the command line cannot continue: {error}; resume it with the program that started \
                  it"
             ))
         })

@@ -20,7 +20,7 @@ pub fn check<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> R
     match output.symlink_metadata() {
         Ok(meta) if meta.is_symlink() => return refused("it is a link; name the file itself".to_owned()),
         Ok(meta) if meta.is_dir() => return refused("it is a folder".to_owned()),
-        Ok(meta) if !meta.is_file() => return refused("it is no regular file".to_owned()),
+        Ok(meta) if !meta.is_file() => return refused("it is not a regular file".to_owned()),
         _ => {}
     }
     let place = folder.canonicalize().map(|folder| folder.join(output.file_name().unwrap_or_default()));
@@ -83,6 +83,6 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("elsewhere", &link).unwrap();
         assert!(check(&link, []).unwrap_err().to_string().ends_with("it is a link; name the file itself"));
-        assert!(check(Path::new("/dev/null"), []).unwrap_err().to_string().ends_with("it is no regular file"));
+        assert!(check(Path::new("/dev/null"), []).unwrap_err().to_string().ends_with("it is not a regular file"));
     }
 }

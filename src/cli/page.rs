@@ -41,9 +41,9 @@ pub fn of(runs: &[Run], title: &str, params: &str) -> String {
         ("Curves", "", pictures(runs)),
         ("Settings that differ", "", settings(runs)),
         ("Accuracy by class", "", by_class(runs)),
-        ("What is taken for what", "", confusions(runs)),
+        ("Confusion", "", confusions(runs)),
         ("Layers", LAYERS, layers(runs)),
-        ("To train each again", "", again(runs)),
+        ("Commands to repeat the runs", "", again(runs)),
     ];
     for (head, words, body) in sections {
         if !body.is_empty() {
@@ -56,10 +56,10 @@ pub fn of(runs: &[Run], title: &str, params: &str) -> String {
     page
 }
 
-const RESULTS: &str = "The best epoch is the first with the highest accuracy on the validation samples; the test chooses nothing. \
+const RESULTS: &str = "The best epoch is the first with the highest validation accuracy; test samples do not influence it. \
                        Sizes and operations are those of the PARAMS parameters.";
-const LAYERS: &str = "Spikes a neuron and step, and effective of all synaptic operations a sample (AC: accumulations, MAC: \
-                      multiplications and accumulations), of the PARAMS parameters.";
+const LAYERS: &str = "Spikes per neuron and step, and effective out of all synaptic operations per sample (AC: accumulations, MAC: \
+                      multiply-accumulates), with the PARAMS parameters.";
 
 /// A table; the first cell of a row is its name.
 fn table(head: &[String], rows: &[Vec<Cell>]) -> String {
@@ -161,7 +161,7 @@ fn results(runs: &[Run]) -> String {
             text(&|run| run.examined.as_ref().ok().map(|examined| screen::bytes(examined.memory.stored as u64))),
         ),
         (
-            "operations a sample",
+            "operations per sample",
             text(&|run| {
                 let counted = &run.examined.as_ref().ok()?.evaluated.counted;
                 let (acs, macs) = (counted.effective_acs(), counted.effective_macs());

@@ -78,7 +78,7 @@ impl Plan {
             let differences = provenance.differences(&now);
             let around = differences.iter().filter(|difference| difference.scope == Scope::Surroundings);
             let note =
-                |difference| format!("note: {source} was left by a run with {difference}; the last bits may be others");
+                |difference| format!("note: {source} is from a run with {difference}; results may differ in the last bits");
             return around.map(note).chain(self.missing.clone()).collect();
         }
         // Not compared: initial parameters are often trained further with other rules.
@@ -158,8 +158,8 @@ fn recipe(arguments: &Arguments) -> Name {
 fn check_data(recipe: &Recipe, chosen: &Provenance) -> Result<()> {
     match recipe.data {
         Data::Files { called, .. } if chosen.data_file.is_none() => Err(Error::input(format!(
-            "this recipe is for recordings in the layout of {called}: name those to train with --data and those to test with \
-             --test-data; `spiq data fetch` says how to get them"
+            "this recipe is for recordings in the layout of {called}: give the training files with --data and the test files with \
+             --test-data; `spiq data fetch` downloads them"
         ))),
         _ => Ok(()),
     }
@@ -206,7 +206,7 @@ fn missing(begun: &Trained, chosen: &Provenance) -> Option<String> {
     (!missing.is_empty()).then(|| {
         let names = missing.join(", ");
         format!(
-            "note: {} does not say its {names}; flags and defaults are taken, which must be those of before",
+            "note: {} does not record its {names}; using flags and defaults, which must match the original run",
             begun.source
         )
     })
@@ -217,7 +217,7 @@ fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {
     Device::from_str(name, true).map_err(|_| {
         let source = begun.map_or("the run", |begun| &begun.source);
         Error::input(format!(
-            "{source} is of the device `{name}`, which this version does not know; give one with --device"
+            "{source} names the device `{name}`, which this version does not support; give one with --device"
         ))
     })
 }
@@ -226,7 +226,7 @@ fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {
 fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, out: PathBuf) -> Result<Options> {
     // Checked here instead of by clap: a sweep parses its switches without the flags that take values.
     if arguments.allow_nonfinite && arguments.init.is_none() {
-        return Err(Error::input("--allow-nonfinite is about the parameters of --init, which is missing"));
+        return Err(Error::input("--allow-nonfinite applies to the parameters of --init, which is missing"));
     }
     let source = begun.map_or_else(|| "the model".to_owned(), |begun| format!("the model in {}", begun.source));
     let model = chosen.model.as_ref().expect("the recipe has a model").model(&source)?;
@@ -314,8 +314,8 @@ fn check_no_reading(chosen: &Provenance) -> Result<()> {
     match chosen.reading()? == Reading::default() {
         true => Ok(()),
         false => Err(Error::input(
-            "the built-in digits are images with a test part of their own; --bins, --dt, --channels, --presence, --transform, \
-             --test-data and --test-speaker want recordings: name them with --data",
+            "the built-in digits are images with their own test part; --bins, --dt, --channels, --presence, --transform, \
+             --test-data and --test-speaker require recordings: name them with --data",
         )),
     }
 }

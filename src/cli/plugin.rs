@@ -16,7 +16,7 @@ Examples:
   spiq plugin install cuda13        then: spiq train --device cuda
   spiq plugin install cpu --index https://mirror.example/simple
 
-Without a network: fetch the wheel on another machine (`spiq plugin wheels cpu` prints pip's command for each), copy it, and
+Without a network: download the wheel on another machine (`spiq plugin wheels cpu` prints the pip commands), copy it, and run
   spiq plugin install cpu --from FILE.whl";
 
 /// Install and list PJRT plugins: the libraries that compile and run programs
@@ -111,7 +111,7 @@ fn list() -> Result<()> {
     };
     let rows: Vec<Vec<String>> = pjrt::list().into_iter().map(row).collect();
     match rows.is_empty() {
-        true => screen::print("no plugin was found; `spiq plugin install cpu` installs the CPU's\n"),
+        true => screen::print("no plugin found; `spiq plugin install cpu` installs the CPU plugin\n"),
         false => screen::print(&table::aligned(&["platform", "source", "file"], &rows)),
     }
 }

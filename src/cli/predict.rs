@@ -24,15 +24,15 @@ Example, after `spiq train`:
   cd runs/digits
   spiq predict --params params.safetensors --data D.safetensors --output O.safetensors
 
-What no flag says is taken from the parameters: model, rules, rounding, time steps, the encoding of images. So the test
-accuracy is the one that training printed. A flag that says something else is followed, and noted.
+Settings not given as flags come from the parameters: model, rules, rounding, time steps, the encoding of images. The test
+accuracy is therefore the one that training printed. A flag that differs takes precedence, with a note.
 
-Data are a safetensors file with `inputs` [N, T, …] (u8 or f32) or `images` [N, …] (u8, encoded as spikes); with `labels`
-[N], the accuracy is printed, too. The output file holds `outputs`, f32 [N, T, C]: what the last layer gives at each time step.
+Data is a safetensors file with `inputs` [N, T, …] (u8 or f32) or `images` [N, …] (u8, encoded as spikes); with `labels`
+[N], the accuracy is printed as well. The output file holds `outputs`, f32 [N, T, C]: the last layer's output at each time step.
 
-The spikes of images are drawn as in the test of the training: the file's test part is taken as it was there. With --seed,
-and for parameters that do not say how they were trained, those of image n are drawn from fold_in(PRNGKey(seed), n) in JAX's
-terms, so they do not depend on the batch size.";
+The spikes of images are drawn as in the test of the training, which used the file's test part. With --seed, and for
+parameters that do not record their training, the spikes of image n are drawn from fold_in(PRNGKey(seed), n) in JAX's terms,
+so they do not depend on the batch size.";
 
 /// Compute a network's outputs for each sample of a file
 #[derive(Args, Debug)]
@@ -143,7 +143,7 @@ fn note(arguments: &Arguments, trained: &Trained, now: &Provenance, inputs: &Inp
     trained.note(now, &open);
     if let (Some(seed), Some(then), true) = (arguments.seed, trained.provenance.seed, images) {
         screen::note(&format!(
-            "note: spikes are drawn from --seed {seed}, each image's by themselves, not as in the test of the training (seed {then})"
+            "note: spikes are drawn with --seed {seed}, separately for each image, not as in the test of the training (seed {then})"
         ));
     }
 }
@@ -181,7 +181,7 @@ impl Data {
         let labelled = match Dataset::from_file(&file, &source, Some(network.classes())) {
             Ok(data) => Some(data),
             Err(error) => {
-                screen::note(&format!("note: there is no accuracy: {error}"));
+                screen::note(&format!("note: no accuracy: {error}"));
                 None
             }
         };

@@ -47,20 +47,20 @@ pub fn ask(plugin: &Path) -> Probe {
     });
     let mut child = match started {
         Ok(child) => child,
-        Err(cause) => return failed(format!("cannot be tried: {cause}")),
+        Err(cause) => return failed(format!("cannot be started: {cause}")),
     };
     if !ended(&mut child) {
         drop(child.kill());
         drop(child.wait());
-        return failed(format!("does not answer within {} seconds", PATIENCE.as_secs()));
+        return failed(format!("did not respond within {} seconds", PATIENCE.as_secs()));
     }
     let mut text = String::new();
     drop(child.stdout.take().map(|mut out| out.read_to_string(&mut text)));
     // A plugin may have written output of its own first.
     let answer = text.lines().next_back().and_then(|line| serde_json::from_str(line).ok());
     answer.unwrap_or_else(|| match child.wait() {
-        Ok(status) => failed(format!("crashes when it is opened ({status})")),
-        Err(cause) => failed(format!("cannot be tried: {cause}")),
+        Ok(status) => failed(format!("crashes when opened ({status})")),
+        Err(cause) => failed(format!("cannot be started: {cause}")),
     })
 }
 

@@ -156,7 +156,7 @@ impl Training {
             // The table at the end shows the total.
             Event::Skipped { step, skipped: 1 } => {
                 self.line(&format!(
-                    "step {step} was skipped, since a number of it is not finite; later ones are counted"
+                    "step {step} was skipped: a value is not finite; later skips are only counted"
                 ));
             }
             Event::Skipped { .. } => {}

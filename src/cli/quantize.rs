@@ -24,18 +24,18 @@ Example, after `spiq train`:
   spiq quantize --params params.safetensors --output Q.safetensors
   spiq predict --params Q.safetensors --mode ptq --data D.safetensors --output O.safetensors
 
-The outputs of the second are those of the parameters themselves with the same rules, bit for bit.
+The outputs of `spiq predict` are bit-identical to those of the original parameters with the same rules.
 
-The file holds, for each weight that a rule quantizes, its values (PATH/qvalue: int8 in I8, float8 in F8_E4M3 or F8_E5M2, types of
-four bits and fewer packed into U8, the first value in the lowest bits; where that is smaller, only those that are not 0, with the
-number of zeros before each in PATH/gaps, 255 for as many zeros and no value), scales (PATH/scale) and zero points (PATH/zero_point);
-everything else as it is. Its metadata say the model, the rules and the type of each weight (qtype:PATH), and what those of the
-parameters say of their training.
+For each weight that a rule quantizes, the file holds its values (PATH/qvalue: int8 in I8, float8 in F8_E4M3 or F8_E5M2, types of
+four bits and fewer packed into U8, the first value in the lowest bits; if that is smaller, only the nonzero values, with the number
+of zeros before each in PATH/gaps, where 255 means 255 zeros and no value), scales (PATH/scale) and zero points (PATH/zero_point).
+Everything else is stored unchanged. The metadata contains the model, the rules, the type of each weight (qtype:PATH), and the
+parameters' record of their training.
 
-Normalization becomes a part of the weights before it (its factor of their scales, the rest a bias), as networks on a chip have it;
-an Identity stands where it was. --no-fold keeps it.
+Normalization is folded into the preceding weights (its factor into their scales, the rest into a bias), as neuromorphic chips
+require; an Identity layer takes its position. --no-fold keeps it.
 
-Rules with act_static_scale need statistics: those that training left with the parameters, or new ones with --calibrate.";
+Rules with act_static_scale need statistics: those stored with the parameters by training, or new ones with --calibrate.";
 
 /// Quantize a network's weights and store them in that form
 #[derive(Args, Debug)]
@@ -125,7 +125,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
     trained.note(&as_trained, open);
     for (gone, into) in &taken_in {
-        screen::note(&format!("note: {gone} became a part of {into}"));
+        screen::note(&format!("note: {gone} was folded into {into}"));
     }
     screen::print(&shown(&quantization, &arguments.output))
 }
@@ -172,7 +172,7 @@ fn shown(quantization: &Quantization, output: &Path) -> String {
     if quantization.after > after {
         // Biases, decays, parameters of norms, and the statistics of static scales.
         let rest = [quantization.before - before, quantization.after - after].map(size);
-        rows.push(vec!["all others, as they were".into(), String::new(), rest[0].clone(), rest[1].clone()]);
+        rows.push(vec!["all others, unchanged".into(), String::new(), rest[0].clone(), rest[1].clone()]);
     }
     rows.push(vec!["all arrays".into(), String::new(), size(quantization.before), size(quantization.after)]);
     let head = ["weight", "type", "before", "after", "largest error", "error (rms, relative)"];

@@ -16,10 +16,10 @@ use super::{client, earlier, output, page, screen};
 const EXAMPLES: &str = "\
 Examples:
   spiq report runs/int8 runs/fp32 --output report.html
-  spiq report runs/five --output report.html         all runs in a folder, as --seeds and spiq sweep leave them
+  spiq report runs/five --output report.html         all runs in a folder, as written by --seeds and spiq sweep
 
-The page is one file that needs no network: open it in any browser. It has the curves, the last and the best accuracies, accuracy by
-class, confusion, spike rates and synaptic operations, the settings in which the runs differ, and the command that trains each again.";
+The page is a single file that works offline in any browser. It shows training curves, accuracies of the last and the best epoch,
+accuracy by class, confusion, spike rates and synaptic operations, the settings that differ, and the command that repeats each run.";
 
 /// Compare runs on one page
 #[derive(Args, Debug)]
@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(long)]
     no_evaluation: bool,
     /// Title of the page
-    #[arg(long, value_name = "TEXT", default_value = "Runs compared")]
+    #[arg(long, value_name = "TEXT", default_value = "Run comparison")]
     title: String,
     /// Device to evaluate on; the CPU plugin is installed on first use
     #[arg(long, value_enum, default_value = "cpu")]

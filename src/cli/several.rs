@@ -101,7 +101,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
         let Member { name, settings, .. } = member;
         done.has_test_part &= plan.options.test.has_test_part();
         let finished = if resume { train::finished(&client, &plan.options)? } else { None };
-        let said = finished.as_ref().map_or("", |_| ", which has ended before");
+        let said = finished.as_ref().map_or("", |_| ", already finished");
         screen::note(&format!("{name}{}{said} ({} of {count})", shown(&name, &settings), number + 1));
         let folder = plan.options.out.clone();
         let outcome = match finished {
@@ -198,7 +198,7 @@ fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
         let taken = stale.iter().filter_map(|path| path.canonicalize().ok());
         if let Some(init) = init.filter(|init| taken.into_iter().any(|path| init.starts_with(path))) {
             return Err(Error::input(format!(
-                "the initial parameters, {}, are of an earlier run, which these runs replace; give another --out",
+                "the initial parameters, {}, belong to an earlier run that these runs would replace; give another --out",
                 init.display()
             )));
         }
@@ -227,8 +227,8 @@ fn check_one_experiment(members: &[Member], plans: &[Plan], client: &Client) -> 
         let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
         if !differences.is_empty() {
             return Err(Error::input(format!(
-                "{} would be trained as another experiment than the run in {}, which has {}; {} has not begun and takes nothing from \
-                 there, so give all flags of before, or another --out",
+                "{} would differ from the run in {}, which has {}; {} has not started and takes no settings from \
+                 that run, so repeat all of its flags, or give another --out",
                 new.0.name,
                 plan.options.out.display(),
                 differences.join(" and "),
@@ -304,7 +304,7 @@ pub fn table(done: &Done) -> String {
     let test = if done.has_test_part { "test accuracy" } else { "accuracy on the training samples" };
     let mut head = vec!["", test];
     if validated {
-        head.extend(["validation", "best epoch", "validation there", "test there"]);
+        head.extend(["validation", "best epoch", "best validation", "test at best"]);
     }
     head.extend(["steps", "seconds"]);
     let mut rows: Vec<Vec<String>> = done
@@ -361,7 +361,7 @@ pub const FAILED: &str = "failed";
 
 /// The error of a command stopped by a signal.
 fn interrupted() -> Error {
-    let message = format!("stopped by {} and saved; to go on, give the same command with --resume", signals::name());
+    let message = format!("stopped by {} and saved; to continue, repeat the command with --resume", signals::name());
     Error::new(ErrorKind::Interrupted, message)
 }
 

@@ -19,16 +19,16 @@ Examples:
   spiq sweep --random 20 --grid 'learning_rate=loguniform(low = 1e-4, high = 1e-2)' --grid batch_size=32,64 --validation 0.1
   spiq sweep --space sweep.toml --model model.toml --data spikes.safetensors --validation 0.1 --patience 5
 
-A setting is a flag of `spiq train` without its dashes: learning_rate, batch_size, optimizer, schedule, loss, rules, model, seed, … All
-other flags are those of `spiq train`, and the same for each run. Values are divided by , or ; outside of brackets. With --random also
-uniform(low = …, high = …), loguniform(low = …, high = …) and randint(low = …, high = …), both ends included.
+A setting is a flag of `spiq train` with underscores: learning_rate, batch_size, optimizer, schedule, loss, rules, model, seed, … All
+other flags are those of `spiq train` and apply to every run. Values are separated by , or ; outside of brackets. With --random, a value
+can also be uniform(low = …, high = …), loguniform(low = …, high = …) or randint(low = …, high = …), both ends included.
 
-sweep.toml holds the same, a line a setting:
+sweep.toml has the same content, one setting per line:
   learning_rate = [1e-3, 2e-3]
   optimizer = [\"adam\", \"lion\"]
   shift = \"uniform(low = 0, high = 0.1)\"
 
-Left in DIR: a folder for each run, and sweep.jsonl, a line for each that has ended. With --resume those are not trained again.";
+Written to DIR: a folder per run, and sweep.jsonl with a line per finished run. With --resume, finished runs are not repeated.";
 
 /// Train once per combination of settings, from a grid or drawn at random, and compare
 #[derive(Args, Debug)]
@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let Base { arguments: base, switches } = &arguments.train;
     if base.are_several() {
         return Err(Error::input(
-            "a sweep trains each choice once: leave --seeds out (--grid seed=0,1 is a setting like any other), and name the fold of --folds",
+            "a sweep trains each combination once: remove --seeds (use --grid seed=0,1 instead), and choose one of --folds with --fold",
         ));
     }
     let space = space(arguments)?;
@@ -213,7 +213,7 @@ fn space(arguments: &Arguments) -> Result<Vec<(String, Values)>> {
     }
     if space.is_empty() {
         return Err(Error::input(
-            "there is nothing to choose from; name a setting and its values, as in --grid learning_rate=1e-3,2e-3",
+            "the sweep has no settings; give a setting and its values, as in --grid learning_rate=1e-3,2e-3",
         ));
     }
     Ok(space)
@@ -266,7 +266,7 @@ fn values(name: &str, texts: Vec<String>, draws: bool) -> Result<Values> {
         let distribution = distribution.map_err(|reason| Error::input(format!("the setting `{name}`: {reason}")))?;
         if !draws {
             return Err(Error::input(format!(
-                "the setting `{name}` is drawn from `{text}`; say with --random N how many choices to draw"
+                "the setting `{name}` is drawn from `{text}`; give the number of draws with --random N"
             )));
         }
         return Ok(Values::Drawn(distribution));
@@ -325,7 +325,7 @@ fn choices(space: &[(String, Values)], arguments: &Arguments) -> Result<Vec<Choi
         }
     }
     if found.len() < wanted {
-        screen::note(&format!("note: there are only {} different choices", found.len()));
+        screen::note(&format!("note: there are only {} distinct combinations", found.len()));
     }
     Ok(found)
 }
@@ -379,7 +379,7 @@ fn shown(done: &Done, space: &[(String, Values)], lines: &Path) -> String {
     let mut head: Vec<&str> = vec![""];
     head.extend(space.iter().map(|(name, _)| name.as_str()));
     if validated {
-        head.extend(["validation, best epoch", "test there", "epoch"]);
+        head.extend(["validation, best epoch", "test at best", "epoch"]);
     } else {
         head.push(test);
     }
@@ -397,7 +397,7 @@ fn shown(done: &Done, space: &[(String, Values)], lines: &Path) -> String {
         .collect();
     let note = match validated {
         true => String::new(),
-        false => "sorted by the accuracy of the test, as there is no validation (--validation 0.1): the best one is a little too good\n".to_owned(),
+        false => "sorted by test accuracy, as there is no validation (--validation 0.1): the best result is slightly optimistic\n".to_owned(),
     };
     format!("\n{}{}\n{note}{}\n", table::aligned(&head, &rows), done.failures(), lines.display())
 }

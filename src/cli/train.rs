@@ -25,23 +25,24 @@ Examples:
   spiq train                                                   the built-in digits, int8 weights and activations
   spiq train --rules none --out runs/fp32                      the same in full precision
   spiq train --recipe speech                                   the built-in spoken digits, as spikes of a cochlea
-  spiq train --recipe speech --test-speaker theo               tested on a voice that is not heard in training
+  spiq train --recipe speech --test-speaker theo               test on a voice that is not in the training data
   spiq train --model model.toml --data spikes.safetensors --rules rules.toml --epochs 50
   spiq train --model model.toml --data shd_train.h5 --test-data shd_test.h5 --bins 100 --dt 0.01 --channels 140
-  spiq train --resume --out runs/fp32                          go on after Ctrl-C or a kill; all else is in the checkpoint
+  spiq train --resume --out runs/fp32                          continue after Ctrl-C or a kill; the checkpoint has all settings
   spiq train --resume --allow-changes --learning-rate 1e-4 --out runs/fp32
-  spiq train --validation 0.1 --patience 5                     keep the best epoch, and stop when none is better for 5
-  spiq train --seeds 5 --out runs/five                         once with each of the seeds 0 to 4: mean and spread
+  spiq train --validation 0.1 --patience 5                     keep the best epoch; stop after 5 epochs without a better one
+  spiq train --seeds 5 --out runs/five                         one run per seed from 0 to 4: mean and spread
   spiq train --folds 5 --out runs/folds                        cross-validation
 
-Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
-[N, …] (u8, encoded as spikes; the metadata entry `max` gives the largest value, 255 by default). The metadata entry
-`train` says how many of the first samples train, the others test; without it all train and all test. The metadata entry
-`validation` says how many of those after the training samples choose the best epoch.
+Data is a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
+[N, …] (u8, encoded as spikes; the metadata entry `max` is the largest value, 255 by default). The metadata entry `train`
+is the number of leading samples for training, the others are for testing; without it, all samples are used for both. The
+metadata entry `validation` is the number of samples, after the training samples, that choose the best epoch.
 
-Left in DIR: params.safetensors (what `spiq predict` reads), best.safetensors (that of the best epoch, with validation), model.toml and rules.toml, checkpoint.safetensors (what
---resume reads) and the one before it, metrics.jsonl, training.svg, summary.json once it has ended. Parameters and checkpoint say how they were trained; a
-new run takes away those of an older one before it begins. One run at a time writes in a folder. Ctrl-C, SIGTERM and SIGHUP save the run and end it.";
+Written to DIR: params.safetensors (for `spiq predict`), best.safetensors (the same of the best epoch, with validation),
+model.toml, rules.toml, checkpoint.safetensors (for --resume) and the previous checkpoint, metrics.jsonl, training.svg, and
+summary.json at the end. Parameters and checkpoints record how they were trained; a new run first removes those of an older
+one. Only one run at a time can write to a folder. Ctrl-C, SIGTERM and SIGHUP save the run and end it.";
 
 /// The examples, and the tables of rows that flags name.
 fn after_help() -> String {
@@ -49,8 +50,8 @@ fn after_help() -> String {
     format!(
         "{EXAMPLES}\n\n\
          Encoders for --encode, with their arguments and defaults:\n{encode}\n\n\
-         Changes of training samples for --augment, divided by commas, each with its arguments and their defaults:\n{augment}\n\n\
-         Transforms of recordings for --transform likewise; times are microseconds:\n{transforms}"
+         Augmentations for --augment, separated by commas, with their arguments and defaults:\n{augment}\n\n\
+         Transforms for --transform, in the same form; times are in microseconds:\n{transforms}"
     )
 }
 
@@ -113,7 +114,7 @@ pub struct Arguments {
     pub(super) shift: Option<f64>,
     /// Augmentations of training samples in the compiled step, such as 'TimeShift(max = 5), DropEvent(p = 0.1)'; listed below [default: the
     /// recipe's; none with --model, --data, --optimizer or --learning-rate, unless --recipe is given]
-    #[arg(long, value_name = "CHANGES | none", value_parser = Augmentation::parse)]
+    #[arg(long, value_name = "AUGMENTATIONS | none", value_parser = Augmentation::parse)]
     pub(super) augment: Option<Augmentation>,
     /// Steps per device call, without the host in between; the results do not depend on it [default: as many as fit in 0.1 s, up to 32]
     #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = argument::count)]
@@ -263,7 +264,7 @@ pub(super) fn stop_at_signals() -> Arc<AtomicBool> {
 }
 
 fn interrupted(out: &Path) -> Error {
-    let message = format!("stopped by {} and saved; to go on: {}", signals::name(), to_go_on(out));
+    let message = format!("stopped by {} and saved; to continue: {}", signals::name(), to_go_on(out));
     Error::new(ErrorKind::Interrupted, message)
 }
 
@@ -275,8 +276,8 @@ pub(super) fn to_go_on(out: &Path) -> String {
 /// The error for a run that was stopped before its first step.
 fn before_a_step(error: &Error, options: &Options) -> Error {
     let then = match options.resume {
-        true => format!("the run is as it was before; to go on: {}", to_go_on(&options.out)),
-        false => "no step was done, so that nothing is lost; to begin again, give the same command".to_owned(),
+        true => format!("the run is unchanged; to continue: {}", to_go_on(&options.out)),
+        false => "no step was done, so nothing is lost; to start again, repeat the command".to_owned(),
     };
     Error::new(ErrorKind::Interrupted, format!("{error}: {then}"))
 }
@@ -298,7 +299,7 @@ fn table(summary: &Summary, options: &Options) -> String {
         rows.push(row("best epoch", format!("{epoch}: {of_both}")));
     }
     if summary.stopped_early {
-        let waited = "ended early, as no later epoch was better";
+        let waited = "stopped early: no later epoch was better";
         rows.push(row("", waited.to_owned()));
     }
     rows.extend([
@@ -307,7 +308,7 @@ fn table(summary: &Summary, options: &Options) -> String {
         row("steps per second", per_second(summary.steps_per_second)),
     ]);
     for (path, rate) in &summary.spike_rates {
-        rows.push(row(&format!("spikes a neuron and step, {path}"), format!("{rate:.4}")));
+        rows.push(row(&format!("spikes per neuron and step, {path}"), format!("{rate:.4}")));
     }
     for (i, file) in summary.files.iter().enumerate() {
         rows.push(row(if i == 0 { "files" } else { "" }, file.display().to_string()));
@@ -319,7 +320,7 @@ fn table(summary: &Summary, options: &Options) -> String {
 fn steps_of(summary: &Summary) -> String {
     match summary.skipped {
         0 => summary.steps.to_string(),
-        skipped => format!("{}, {skipped} of them skipped, since a number was not finite", summary.steps),
+        skipped => format!("{}, {skipped} of them skipped: a value was not finite", summary.steps),
     }
 }
 

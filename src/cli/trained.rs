@@ -39,7 +39,7 @@ impl Trained {
             (Some(path), _) => ModelConfig::load(path)?,
             (None, Some(text)) => text.model(&format!("the model in {source}"))?,
             (None, None) => {
-                return Err(Error::input(format!("{source} does not say of which model it is; give one with --model")));
+                return Err(Error::input(format!("{source} does not record its model; give one with --model")));
             }
         };
         let rules = match rules {
@@ -62,7 +62,7 @@ impl Trained {
         }
         let missing: Vec<&str> = provenance.missing(now).into_iter().filter(|name| open.contains(name)).collect();
         if !missing.is_empty() {
-            screen::note(&format!("note: {source} does not say its {}; defaults are taken", missing.join(", ")));
+            screen::note(&format!("note: {source} does not record its {}; using defaults", missing.join(", ")));
         }
     }
 }

@@ -18,7 +18,7 @@ const BELOW: f64 = 54.0;
 ///
 /// ```
 /// let svg = spiq::display::confusion(&[vec![9, 1], vec![0, 10]], "Test samples").svg().to_owned();
-/// assert!(svg.contains("Test samples") && svg.contains("taken for class") && svg.contains(">9</text>"));
+/// assert!(svg.contains("Test samples") && svg.contains("predicted class") && svg.contains(">9</text>"));
 /// ```
 pub fn confusion(matrix: &[Vec<u64>], title: &str) -> Picture {
     let classes = matrix.len().max(1);
@@ -61,7 +61,7 @@ pub fn confusion(matrix: &[Vec<u64>], title: &str) -> Picture {
         text(&mut body, [LEFT - 8.0, TOP + at + size * 0.36], size, "end", INK.light, &class.to_string());
         text(&mut body, [LEFT + at, TOP + side * classes as f64 + 16.0], size, "middle", INK.light, &class.to_string());
     }
-    text(&mut body, [centre, height - 12.0], 13.0, "middle", INK.light, "taken for class");
+    text(&mut body, [centre, height - 12.0], 13.0, "middle", INK.light, "predicted class");
     let middle = TOP + side * classes as f64 / 2.0;
     let turned = format!("<g transform='translate(18 {middle:.1}) rotate(-90)'>");
     body.push_str(&turned);

@@ -320,7 +320,7 @@ fn a_convolutional_model_trains_on_images_however_they_are_stored() {
         folder.arrays("images.safetensors", &[(name, samples), labels.clone()]);
         let flags = "--data images.safetensors --steps 2 --batch-size 2 --time-steps 3 --rules rules.toml --out run";
         let shown = folder.succeeds(&format!("train --model conv.toml {flags}"));
-        assert!(shown.contains("spikes a neuron and step, core/layers/1"), "{shown}");
+        assert!(shown.contains("spikes per neuron and step, core/layers/1"), "{shown}");
         let metrics = std::fs::read_to_string(folder.path("run/metrics.jsonl")).expect("metrics");
         assert!(metrics.contains(r#""spike_rates":{"core/layers/1":"#), "{metrics}");
         folder.succeeds(
@@ -381,7 +381,7 @@ fn every_stage_is_printed() {
     }
     let report = inspect("--stage quantize --report");
     assert!(report.starts_with("path "), "{report}");
-    let beside = report.split_once("f32 whatever the rules, since no product takes them:\n").expect("what stays").1;
+    let beside = report.split_once("always f32, because no product uses them:\n").expect("what stays").1;
     assert!(beside.lines().any(|line| line.starts_with("core/layers/1  LIF ") && line.ends_with(" beta")), "{beside}");
     assert!(!beside.contains("kernel"), "{beside}");
     let commented = inspect("--stage quantize");

@@ -52,7 +52,7 @@ fn a_converted_file_is_what_the_recordings_are() {
     assert!(recordings == load("made.safetensors", Reading::default()), "other samples, labels or parts");
     assert_eq!([recordings.0.count(), recordings.1.count()], [16, 4]);
     let again = refused(&folder, "data convert made.safetensors --output again.safetensors --bins 3");
-    assert_eq!(again, "error: made.safetensors holds arrays already; there is nothing to convert");
+    assert_eq!(again, "error: made.safetensors already holds arrays; there is nothing to convert");
 }
 
 #[test]

@@ -18,11 +18,11 @@ Examples:
   spiq train --data spoken.h5 --bins 64 --channels 140 --model model.toml
   spiq data cochlea words/ --output words.h5 --channels 140 --high 7600      for sound of 16 kHz
 
-The label of a recording is its file's name up to the first `_`. Where all names are `{label}_{speaker}_{index}.wav`, as in the
-Free Spoken Digit Dataset, speakers are kept, and indices 0 to 4 are the test part, that data set's own split.
+The label of a recording is its file name up to the first `_`. If all names are `{label}_{speaker}_{index}.wav`, as in the
+Free Spoken Digit Dataset, speakers are kept, and indices 0 to 4 are the test part, as in that data set's own split.
 
-The pipeline is that of the Heidelberg data sets (Cramer et al. 2020): loudness made equal, basilar membrane, hair cells, bushy
-cells. Sound of any rate is read: WAV files of 8 to 32 bits or floats; of several channels the mean is taken.";
+The pipeline is that of the Heidelberg data sets (Cramer et al. 2020): loudness normalization, basilar membrane, hair cells, bushy
+cells. Input is WAV at any sampling rate, with 8 to 32 bits or floats; several channels are averaged.";
 
 /// Convert sound recordings into spikes
 ///

@@ -42,7 +42,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = &arguments.path;
     if holds_arrays(path) && path.exists() {
-        return Err(Error::input(format!("{} holds arrays already; there is nothing to convert", path.display())));
+        return Err(Error::input(format!("{} already holds arrays; there is nothing to convert", path.display())));
     }
     output::check(&arguments.output, [Some(path.as_path()), arguments.test.file()].into_iter().flatten())?;
     let said = arguments.recordings.provenance().or(arguments.test.provenance());

@@ -16,7 +16,7 @@ Examples:
   spiq data fetch nmnist --folder ~/data/nmnist
   spiq data fetch ssc --url https://mirror.example.org/ssc
 
-A download that broke off goes on where it did. The machine's own curl is used, with its proxies and certificates.";
+An interrupted download continues where it stopped. It uses the machine's curl, with its proxies and certificates.";
 
 /// Download a published data set, verify and unpack it
 #[derive(Args, Debug)]
@@ -49,5 +49,5 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     spiq_events::fetch(known, &folder, arguments.url.as_deref(), &mut |progress| shown.update(progress))?;
     drop(shown);
     let place = folder.display();
-    screen::print(&format!("{name} is in {place}; look at it: spiq data info {place}\n"))
+    screen::print(&format!("{name} is in {place}; to inspect it: spiq data info {place}\n"))
 }

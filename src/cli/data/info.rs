@@ -90,12 +90,12 @@ fn as_text(survey: &Survey, path: &Path) -> String {
     }
     if survey.without_time > 0 {
         text += &format!(
-            "{} left out, since their time is NaN, infinite, before 0 or after 4e9 s\n",
+            "{} dropped: their time is NaN, infinite, before 0 or after 4e9 s\n",
             counted(survey.without_time, "event")
         );
     }
     if survey.sorted > 0 {
-        text += &format!("{} not in the order of their times, sorted\n", counted(survey.sorted, "sample"));
+        text += &format!("{} not in time order, sorted\n", counted(survey.sorted, "sample"));
     }
     for (head, names, of) in groups(survey) {
         text += &format!("\n{}", group(survey, head, names, of));
@@ -109,10 +109,10 @@ fn spreads(survey: &Survey) -> [(&'static str, Spread); 4] {
     let rates = samples().filter(|sample| sample.seconds > 0.0).map(|sample| sample.events as f64 / sample.seconds);
     let count = survey.samples.len().max(1) as f64;
     [
-        ("seconds of a sample", Spread::of(samples().map(|sample| sample.seconds))),
-        ("events of a sample", Spread::of(samples().map(|sample| sample.events as f64))),
-        ("events a second", Spread::of(rates)),
-        ("events of a channel in a sample", Spread::of(survey.by_channel.iter().map(|events| *events as f64 / count))),
+        ("seconds per sample", Spread::of(samples().map(|sample| sample.seconds))),
+        ("events per sample", Spread::of(samples().map(|sample| sample.events as f64))),
+        ("events per second", Spread::of(rates)),
+        ("events per channel and sample", Spread::of(survey.by_channel.iter().map(|events| *events as f64 / count))),
     ]
 }
 

@@ -13,7 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   spiq data make --output made.h5 --samples 500
 
-As large as the files of SHD (0.3 GB), and of SSC (3.4 GB), in folders that are there; `spiq train --data shd` reads all of one:
+The size of SHD's files (0.3 GB) and SSC's (3.4 GB), in existing folders; `spiq train --data shd` reads a whole folder:
   spiq data make --output shd/shd_train.h5 --samples 8156 --events 8000
   spiq data make --output shd/shd_test.h5 --first 8156 --samples 2264 --events 8000
   spiq data make --output ssc/ssc_train.h5 --samples 75466 --events 8000 --classes 35
