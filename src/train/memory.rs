@@ -1,4 +1,4 @@
-//! Whether a run fits into memory, before any of it is taken. Knows no program.
+//! Checks that a run fits into memory before allocating any.
 
 use std::fs;
 
@@ -6,9 +6,9 @@ use spiq_hlo::TensorType;
 
 use crate::error::{Error, Result};
 
-/// Refuses what the machine has no memory for: `params` and, with them, all that is `kept` from step to step. The host holds them once,
-/// and where the processor computes, it holds them and the gradients again. Where the system does not say what is free, nothing is
-/// refused.
+/// Refuses runs that exceed the free memory. `params` and everything that is `kept` from step to step, which includes them, are held once
+/// by the host; on the CPU, the device holds them again, plus the gradients. Accepts everything if the system does not report its free
+/// memory.
 pub(super) fn check<'a>(
     params: impl Iterator<Item = &'a TensorType>,
     kept: impl Iterator<Item = &'a TensorType>,
@@ -18,8 +18,8 @@ pub(super) fn check<'a>(
     let needed = if on_processor { kept.saturating_mul(2).saturating_add(params) } else { kept };
     match free() {
         Some(free) if needed > free => Err(Error::input(format!(
-            "training this model takes at least {} of memory (parameters of {}, the optimizer's state, gradients), but {} are free; \
-             train a smaller model, or on a machine with more",
+            "training this model takes at least {} of memory (parameters of {}, the optimizer's state, gradients), but only {} is free; \
+             train a smaller model, or use a machine with more memory",
             shown(needed),
             shown(params),
             shown(free)
@@ -28,7 +28,7 @@ pub(super) fn check<'a>(
     }
 }
 
-/// Bytes of all of these.
+/// Total bytes of these types.
 fn bytes<'a>(types: impl Iterator<Item = &'a TensorType>) -> u64 {
     let one = |ty: &TensorType| {
         let count = ty.dims.iter().fold(1u64, |count, size| count.saturating_mul(*size as u64));
@@ -37,7 +37,7 @@ fn bytes<'a>(types: impl Iterator<Item = &'a TensorType>) -> u64 {
     types.map(one).fold(0, u64::saturating_add)
 }
 
-/// Bytes that may still be taken: those of the machine, or of the control group that the process is in.
+/// Free bytes: those of the machine, or of the process's control group if fewer.
 fn free() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text))?;
     let group =
@@ -48,7 +48,7 @@ fn free() -> Option<u64> {
     }
 }
 
-/// What `/proc/meminfo` says is available.
+/// `MemAvailable` of `/proc/meminfo`, in bytes.
 fn available(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -221,7 +221,7 @@ fn a_file_may_have_a_part_for_validation() {
     let summary = go(&of(Validation::Own), None).expect("a run");
     assert!(summary.validation_accuracy.is_some_and(|accuracy| accuracy > 0.0));
     let refused = go(&Options { validation: Validation::Own, ..options(folder.path()) }, None).expect_err("no part");
-    assert!(refused.to_string().contains("has no validation part of its own"), "{refused}");
+    assert!(refused.to_string().contains("has no validation part"), "{refused}");
     for (train, validation) in [("1000", "797"), ("1000", "x"), ("1000", "-1")] {
         let error = file(train, validation).expect_err("no test samples").to_string();
         assert!(error.contains("the metadata entry `validation` is"), "{error}");
@@ -256,7 +256,7 @@ fn a_metric_of_which_less_is_better_chooses_the_smallest() {
 fn validation_that_does_not_fit_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases: [(Validation, Patience, &str); 6] = [
-        (Validation::None, Patience::Epochs(2), "a patience needs samples"),
+        (Validation::None, Patience::Epochs(2), "patience needs validation samples"),
         (Validation::Samples(1437), Patience::None, "1437 of the 1437 training samples"),
         (Validation::Share(1e-9), Patience::None, "0 of the 1437 training samples"),
         (Validation::Samples(1400), Patience::None, "the batch size is 97, but must be between 1 and the 37 samples"),

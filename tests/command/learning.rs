@@ -95,7 +95,7 @@ fn regularizers_move_spike_rates_to_their_targets() {
     let error = go(&Options { loss, ..options(folder().path(), 1) }, None).expect_err("a refusal").to_string();
     assert_eq!(
         error,
-        "no layer that fires is what `silence(min = 1.0, path = \"layers/3\")` is about; there are core/layers/1"
+        "`silence(min = 1.0, path = \"layers/3\")` applies to no layer that fires; there are core/layers/1"
     );
 }
 
@@ -235,10 +235,10 @@ fn rules_that_could_not_begin_are_refused() {
     let error = |run: Options| go(&run, None).expect_err("a refusal").to_string();
     let out = folder();
     let late = Options { rules_from: 30, ..options(out.path(), 30) };
-    assert_eq!(error(late), "the rules would begin at step 30, but the run has only 30 steps; let them begin earlier");
+    assert_eq!(error(late), "the rules start at step 30, but the run has only 30 steps; start them earlier");
     let none = options(out.path(), 30);
     let none = Options { model: none.model.clone().without_rules(), rules_from: 5, ..none };
-    assert_eq!(error(none), "there are no rules that could begin at step 5; give some, or 0");
+    assert_eq!(error(none), "there are no rules to start at step 5; give rules, or 0");
 }
 
 /// Trained in full precision first, then with rules: QAT starts from those parameters and soon is as good.
@@ -304,7 +304,9 @@ fn a_step_that_is_too_large_is_found_in_its_update() {
     let too_large = Optimizer::of_steps(|_| optim::sgd(1e39));
     let run = Options { optimizer: too_large, ..options(out.path(), 50) };
     let said = stops(&run, "after the update of step 0");
-    assert!(said.contains("; its gradient is finite; a smaller learning rate may help, or cut gradients (--clip 1); no parameters are left"));
+    assert!(said.contains(
+        "; its gradient is finite; try a smaller learning rate, or clip gradients (--clip 1); no checkpoint was saved"
+    ));
     // The loss of that step is there, and is finite; it is the last one.
     let losses = losses(out.path());
     assert!(losses.len() == 1 && losses[0].is_finite(), "{losses:?}");
@@ -346,7 +348,7 @@ fn the_first_layer_that_spoils_a_number_is_named() {
     };
     stops(
         &run,
-        "the first number that is not finite is an output or a state of layer `core/layers/1` in the forward pass of step ",
+        "the first non-finite value is an output or a state of layer `core/layers/1` in the forward pass of step ",
     );
 }
 
@@ -361,7 +363,7 @@ fn a_gradient_and_a_loss_that_are_not_finite_are_told_apart() {
     assert!(said.contains(" at step 0;"), "{said}");
     let loss = Loss::new("log", |outputs, _| (outputs.traces.tensor().abs().sum() * 0.0 - 1.0).log());
     let said = stops(&Options { loss, ..options(out.path(), 4) }, "the loss of step 0 is NaN, so training stopped: ");
-    assert!(said.contains("the first number that is not finite is the loss itself, at step 0;"), "{said}");
+    assert!(said.contains("the first non-finite value is the loss itself, at step 0;"), "{said}");
 }
 
 /// The last checkpoint stays, and a run from parameters that are not finite does not begin.
@@ -373,7 +375,7 @@ fn what_was_left_before_stays() {
     go(&begun(false), Some(2)).expect("a part of a run");
     let before = std::fs::read(out.path().join("checkpoint.safetensors")).expect("a checkpoint");
     let error = go(&begun(true), None).expect_err("it goes wrong").to_string();
-    assert!(error.ends_with("checkpoint.safetensors is left as it was after step 2"), "{error}");
+    assert!(error.ends_with("checkpoint.safetensors holds the state after step 2"), "{error}");
     assert!(std::fs::read(out.path().join("checkpoint.safetensors")).expect("a checkpoint") == before);
     let mut broken = options(out.path(), 1).model.init(0);
     broken.insert("core/layers/1/beta".to_owned(), Array::new([32], [f32::NAN; 32]).expect("numbers"));

@@ -135,7 +135,7 @@ fn commands_refuse_parameters_that_are_not_finite_unless_told() {
     let train = "train --rules none --optimizer sgd --learning-rate 1e38 --time-steps 4 --steps 3";
     let (code, said) = spiq(out.path(), &format!("{train} --out stopped"));
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.lines().last().is_some_and(|last| last.contains("the first number that is not finite is")), "{said}");
+    assert!(said.lines().last().is_some_and(|last| last.contains("the first non-finite value is")), "{said}");
     assert!(!out.path().join("stopped/params.safetensors").exists());
     let (code, said) = spiq(out.path(), &format!("{train} --on-nan continue --out r"));
     assert_eq!(code, Some(0), "{said}");

@@ -36,7 +36,7 @@ fn a_second_run_in_a_folder_is_refused() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let said = format!(
-        "run is in use by another run (process {}); wait for its end or stop it, or give another folder with --out",
+        "run is in use by another run (process {}); wait for it to end or stop it, or give another folder with --out",
         child.id()
     );
     refuses(folder, &format!("{LINE} --epochs 1 --seed 3 --out run"), &said);
@@ -111,7 +111,7 @@ fn the_files_of_a_run_belong_together() {
             Some(contents) => std::fs::write(folder.join("a/metrics.jsonl"), contents).expect("a file"),
             None => std::fs::remove_file(folder.join("a/metrics.jsonl")).expect("a file"),
         }
-        refuses(folder, "train --resume --out a", "a/metrics.jsonl is not that of a/checkpoint.safetensors");
+        refuses(folder, "train --resume --out a", "a/metrics.jsonl does not match a/checkpoint.safetensors");
     };
     lost(Some(&bytes(&folder.join("b/metrics.jsonl"))));
     lost(Some(&own[..own.len() - 1]));
@@ -138,7 +138,7 @@ fn changes_are_allowed_by_name_alone() {
     let note = noted.lines().next().unwrap_or_default();
     assert!(
         note.starts_with(
-            "note: going on after step 6 with another seed (--seed: 0 there, 5 here) and another learning rate"
+            "note: resuming after step 6 with another seed (--seed: 0 there, 5 here) and another learning rate"
         ),
         "{noted}"
     );

@@ -170,7 +170,7 @@ fn each_entry_is_compared_under_its_name() {
                 assert_eq!(error.kind(), ErrorKind::Input);
                 let (error, shown) = (error.to_string(), difference.to_string());
                 assert!(
-                    error.starts_with(&format!("P is of a run with {shown}; ")) && !shown.contains('\n'),
+                    error.starts_with(&format!("P belongs to a run with {shown}; ")) && !shown.contains('\n'),
                     "{error}"
                 );
                 let both = shown.starts_with("another ") && shown.contains(" there, ");

@@ -69,7 +69,7 @@ fn a_speaker_tests() {
         assert!(refused(&path, &on(name)).contains("either none or all of the samples"));
     }
     let path = write(&folder, "c.safetensors", 0..2, None);
-    assert!(refused(&path, &on("ann")).ends_with("does not say who speaks; leave --test-speaker out"));
+    assert!(refused(&path, &on("ann")).ends_with("does not name its speakers; leave --test-speaker out"));
 }
 
 #[test]

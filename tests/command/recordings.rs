@@ -113,5 +113,5 @@ fn what_is_read_is_not_written() {
     refuses(&folder, "data info made.h5 --picture made.h5", "cannot write made.h5: it is read");
     assert_eq!(std::fs::read(folder.path().join("made.h5")).unwrap(), before);
     let (_, note) = succeeds(&folder, "data convert made.h5 --output c.safetensors --bins 3 --dt 0.01");
-    assert!(note.contains("events left out: ") && note.contains(" behind the last bin"), "{note}");
+    assert!(note.contains("events left out: ") && note.contains(" after the last bin"), "{note}");
 }

@@ -147,8 +147,8 @@ const BEGUN: &str = "train --model model.toml --data data.safetensors --rules ru
 const CHANGED: &[(&str, &str, &str)] = &[
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "other data (--data)"),
-    ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
-    ("--init", "--init out/params.safetensors", "another start (--init: drawn there, sha256:"),
+    ("--rules", "--rules none", "another set of rules (--rules: [[rules]] there, none here)"),
+    ("--init", "--init out/params.safetensors", "another initialization (--init: drawn there, sha256:"),
     ("--recipe", "--recipe spyx", "another optimizer (--optimizer: adamw there, adam here)"),
     ("--optimizer", "--optimizer sgd", "another optimizer (--optimizer: adamw there, sgd here)"),
     ("--loss", "--loss mse_spikerate", "another loss (--loss: integral_crossentropy there, mse_spikerate here)"),
@@ -156,24 +156,32 @@ const CHANGED: &[(&str, &str, &str)] = &[
     ("--loss", "--loss integral_crossentropy(smoothing=0.2)", "another loss (--loss: "),
     ("--optimizer", "--optimizer adamw(b2=0.99)", "another optimizer (--optimizer: "),
     ("--schedule", "--schedule cosine(alpha=0.5)", "another schedule (--schedule: "),
-    ("--group", "--group group(path='beta',learning_rate=0.1)", "another groups of parameters (--group: none there, "),
+    (
+        "--group",
+        "--group group(path='beta',learning_rate=0.1)",
+        "another set of parameter groups (--group: none there, ",
+    ),
     (
         "--regularize",
         "--regularize silence(min=0.1)",
-        "another regularizers (--regularize: none there, silence(min = 0.1) here)",
+        "another set of regularizers (--regularize: none there, silence(min = 0.1) here)",
     ),
-    ("--precision", "--precision bf16", "another type of products (--precision: f32 there, bf16 here)"),
+    ("--precision", "--precision bf16", "another dtype of products (--precision: f32 there, bf16 here)"),
     (
         "--rules-from-step",
         "--rules-from-step 2",
-        "another step from which rules count (--rules-from-step: 0 there, 2 here)",
+        "another step at which rules start (--rules-from-step: 0 there, 2 here)",
     ),
-    ("--clip", "--clip 1", "another cut of gradients (--clip: none there, clip_by_global_norm(max_norm = 1.0) here)"),
-    ("--accumulate", "--accumulate 2", "another number of batches a step (--accumulate: 1 there, 2 here)"),
-    ("--ema", "--ema 0.9", "another average of parameters (--ema: 0 there, 0.9 here)"),
+    (
+        "--clip",
+        "--clip 1",
+        "another gradient-clipping setting (--clip: none there, clip_by_global_norm(max_norm = 1.0) here)",
+    ),
+    ("--accumulate", "--accumulate 2", "another number of batches per step (--accumulate: 1 there, 2 here)"),
+    ("--ema", "--ema 0.9", "another parameter average (--ema: 0 there, 0.9 here)"),
     ("--schedule", "--schedule constant", "another schedule (--schedule: cosine there, constant here)"),
-    ("--numerics", "--numerics exact", "another numerics (--numerics: qwix there, exact here)"),
-    ("--grad-dtype", "--grad-dtype f32", "another type of gradients' products (--grad-dtype: bf16 there, f32 here)"),
+    ("--numerics", "--numerics exact", "another choice of numerics (--numerics: qwix there, exact here)"),
+    ("--grad-dtype", "--grad-dtype f32", "another dtype of gradient products (--grad-dtype: bf16 there, f32 here)"),
     ("--time-tile", "--time-tile 3", "another time tile (--time-tile: 2 there, 3 here)"),
     ("--time-tile", "--time-tile 5", "another time tile (--time-tile: 2 there, all here)"),
     ("--learning-rate", "--learning-rate 0.004", "another learning rate (--learning-rate: 0.003 there, 0.004 here)"),
@@ -189,11 +197,11 @@ const CHANGED: &[(&str, &str, &str)] = &[
         "--augment DropEvent(p=0.2)",
         "another augmentation (--augment: DropEvent(p = 0.1) there, DropEvent(p = 0.2)",
     ),
-    ("--no-shuffle", "--no-shuffle", "another order of samples (--no-shuffle: shuffled there, that of the file here)"),
+    ("--no-shuffle", "--no-shuffle", "another sample order (--no-shuffle: shuffled there, that of the file here)"),
     ("--validation", "--validation 30", "another validation (--validation or --folds: 0.2 there, 30 here)"),
     ("--folds", "--folds 4 --fold 1", "another validation (--validation or --folds: 0.2 there, fold 1 of 4 here)"),
     ("--fold", "--folds 4 --fold 2", "another validation (--validation or --folds: 0.2 there, fold 2 of 4 here)"),
-    ("--on-nan", "--on-nan skip", "another answer to numbers that are not finite (--on-nan: stop there, skip here)"),
+    ("--on-nan", "--on-nan skip", "another handling of non-finite numbers (--on-nan: stop there, skip here)"),
     ("--patience", "--patience 8", "another patience (--patience: 9 there, 8 here)"),
     ("--seed", "--seed 8", "another seed (--seed: 7 there, 8 here)"),
 ];
@@ -232,7 +240,7 @@ fn every_flag_of_train_that_is_changed_is_refused_by_name() {
     digits(1..301, Some(250)).write(&folder.path("other.safetensors")).expect("a file");
     for (flag, change, expected) in CHANGED.iter().copied() {
         let error = folder.refusal(&mut folder.command(&format!("train --resume --out out {change}")));
-        assert!(error.contains("out/checkpoint.safetensors is of a run with "), "{flag}: {error}");
+        assert!(error.contains("out/checkpoint.safetensors belongs to a run with "), "{flag}: {error}");
         assert!(error.contains(expected), "{flag}: {error}");
         if flag != "--recipe" {
             // A digest is not shown.
@@ -336,7 +344,10 @@ fn a_run_from_parameters_keeps_their_network_and_says_where_it_started() {
     // Without --init the start is the checkpoint's; with it, it must be the same.
     folder.succeeds("train --resume --out tuned");
     folder.succeeds("train --resume --out tuned --init out/params.safetensors");
-    folder.refuses("train --resume --out tuned --init tuned/params.safetensors", "another start (--init: sha256:");
+    folder.refuses(
+        "train --resume --out tuned --init tuned/params.safetensors",
+        "another initialization (--init: sha256:",
+    );
     assert_eq!(folder.provenance("tuned/checkpoint.safetensors").init, now.init);
 }
 
@@ -592,7 +603,7 @@ fn files_of_earlier_versions_are_read_with_a_note() {
     // It is of this version again; only where it started nobody knows, nor its identity.
     assert_eq!(folder.provenance("run/params.safetensors"), Provenance { init: None, run: None, ..before });
     folder.age("run/checkpoint.safetensors");
-    folder.refuses(&format!("{line} --resume --rules none"), "another rules");
+    folder.refuses(&format!("{line} --resume --rules none"), "another set of rules");
     // Metadata of another program are none of ours.
     let mut file = ArrayFile::read(&folder.path("run/params.safetensors")).expect("a file");
     file.metadata = [("format", "pt"), ("model", "a network"), ("rules", "no TOML"), ("seed", "x"), ("data", "mine")]

@@ -49,7 +49,7 @@ fn seeds_are_runs_of_their_own_with_mean_and_spread() {
         ("--fold 1", "--folds"),
         ("--folds 3 --validation 0.1", "cannot be used with"),
         ("--validation 2.5", "a fraction between 0 and 1"),
-        ("--patience 2", "a patience needs samples"),
+        ("--patience 2", "patience needs validation samples"),
     ] {
         refuses(folder, &format!("train {SHORT} --out refused {flags}"), expected);
     }
@@ -181,10 +181,7 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
     let folder = folder();
     let folder = folder.path();
     for (flags, expected) in [
-        (
-            "--accumulate 1000",
-            "a step of the optimizer is of 1000 batches, but the run has only 30, so that nothing would",
-        ),
+        ("--accumulate 1000", "an optimizer step takes 1000 batches, but the run has only 30, so nothing would"),
         ("--learning-rate -1", "it must be a positive number"),
         ("--shift -0.5", "the probability of a shift is -0.5, but must be from 0 to 0.5"),
         ("--patience -1", "it must be a whole number from 1"),

@@ -230,7 +230,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
             let note = noted.lines().next().unwrap_or_default();
             assert!(note.starts_with("note: ") && note.contains("checkpoint.safetensors"), "{noted}");
             assert!(
-                note.contains("going on from the checkpoint before it, whole/checkpoint-previous.safetensors, of step"),
+                note.contains("resuming from the previous checkpoint, whole/checkpoint-previous.safetensors, at step"),
                 "{note}"
             );
             assert!(std::fs::read(&newer).expect("a file") == bytes);
@@ -271,8 +271,8 @@ fn a_disk_that_is_full_costs_no_checkpoint() {
     // Metrics have room, a checkpoint has none.
     let (status, noted) = end(limited(&folder, 48, &format!("{line} --resume --out parts")));
     assert_eq!(status.code(), Some(2), "{noted}");
-    let stays = format!("the checkpoint of step {at} stays as it is");
-    let told = noted.lines().filter(|line| line.contains("training goes on, and tries again")).collect::<Vec<_>>();
+    let stays = format!("the checkpoint of step {at} is still in place");
+    let told = noted.lines().filter(|line| line.contains("training continues and will retry")).collect::<Vec<_>>();
     assert!(
         told.len() == 1
             && told[0].starts_with("cannot write parts/checkpoint.safetensors: ")

@@ -145,7 +145,7 @@ fn pip_of_the_users_home_is_found() {
 #[test]
 fn what_pip_leaves_is_not_believed() {
     let wheel = "truncate -s SIZE \"$dest/xla_cpu_pjrt-0.0.1-py3-none-any.whl\"; exit 0";
-    for (size, expected) in [(1000, "it has 1000 bytes and not"), (WHEEL_BYTES, "its sha256 is ")] {
+    for (size, expected) in [(1000, "it has 1000 bytes, not"), (WHEEL_BYTES, "its sha256 is ")] {
         let place = Place::new(&wheel.replace("SIZE", &size.to_string()));
         let said = place.refused(INSTALL);
         assert!(said.contains(expected) && said.contains("it was not unpacked"), "{said}");

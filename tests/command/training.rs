@@ -157,8 +157,8 @@ fn an_option_that_is_changed_does_not_resume() {
     let change = |change: fn(&mut Options)| -> Change { Box::new(change) };
     let network = |change: fn(Network) -> Network| -> Change { Box::new(move |o| o.model = change(o.model.clone())) };
     let changes: [(&str, Change); 20] = [
-        ("numerics", network(|n| n.with_numerics(Numerics::Qwix))),
-        ("type of gradients' products", network(|n| n.with_gradients(Gradients::Bf16))),
+        ("choice of numerics", network(|n| n.with_numerics(Numerics::Qwix))),
+        ("dtype of gradient products", network(|n| n.with_gradients(Gradients::Bf16))),
         ("time tile", network(|n| n.with_time_tile(Some(3)))),
         ("data", change(|o| o.test = o.train.clone())),
         ("data", change(|o| o.train = o.test.clone())),
@@ -177,9 +177,9 @@ fn an_option_that_is_changed_does_not_resume() {
         ("number of time steps", change(|o| o.time_steps = 9)),
         ("shift", change(|o| o.shift = 0.1000001)),
         ("augmentation", change(|o| o.augment = Augmentation::parse("TimeShift(max = 1)").expect("an augmentation"))),
-        ("order of samples", change(|o| o.shuffle = false)),
+        ("sample order", change(|o| o.shuffle = false)),
         ("seed", change(|o| o.seed = 2)),
-        ("start", Box::new(move |o| o.init = Some(init.clone()))),
+        ("initialization", Box::new(move |o| o.init = Some(init.clone()))),
     ];
     for (name, change) in changes {
         let mut options = Options { resume: true, ..options(folder.path(), 6) };
@@ -188,7 +188,7 @@ fn an_option_that_is_changed_does_not_resume() {
         assert_eq!(error.kind(), ErrorKind::Input);
         let error = error.to_string();
         let expected = if name == "data" { "other data (--data)".to_owned() } else { format!("another {name} (") };
-        assert!(error.contains(&format!("is of a run with {expected}")), "{error}");
+        assert!(error.contains(&format!("belongs to a run with {expected}")), "{error}");
         let shown = usize::from(name != "data");
         assert_eq!(error.matches(" there, ").count(), shown, "{name} alone: {error}");
         assert!(LEFT.map(|file| std::fs::read(folder.path().join(file)).expect(file)) == before, "{name}");
@@ -366,12 +366,12 @@ fn another_model_or_other_rules_do_not_resume() {
     let model = |text: &str, rules| Network::new(ModelConfig::parse(text, "test").expect("a model"), rules);
     let leaky = MODEL.replace("layer_shape = 10", "layer_shape = 10, beta = 0.5");
     for (what, network) in
-        [("model", model(&leaky, linear_only_rules("int8", "int8"))), ("rules", model(MODEL, vec![]))]
+        [("model", model(&leaky, linear_only_rules("int8", "int8"))), ("set of rules", model(MODEL, vec![]))]
     {
         let network = network.expect("a network");
         let error =
             go(&Options { model: network, resume: true, ..options(folder.path(), 4) }, None).expect_err("a refusal");
-        assert!(error.to_string().contains(&format!("is of a run with another {what}")), "{error}");
+        assert!(error.to_string().contains(&format!("belongs to a run with another {what}")), "{error}");
     }
 }
 
@@ -392,11 +392,11 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     );
     refused(
         |o| o.length = Length::Steps(0),
-        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+        "the numbers of epochs, steps, steps per call and time steps must be at least 1",
     );
     refused(
         |o| o.steps_per_call = Some(0),
-        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+        "the numbers of epochs, steps, steps per call and time steps must be at least 1",
     );
     refused(|o| o.shift = 0.7, "the probability of a shift is 0.7, but must be from 0 to 0.5");
     let small = MODEL.replace("out_features = 10", "out_features = 4").replace("layer_shape = 10", "layer_shape = 4");
@@ -461,7 +461,7 @@ fn a_chain_with_an_own_loss_and_metric_resumes_to_the_same_bits() {
         let mut options = own(parts.path(), true);
         change(&mut options);
         let error = go(&options, None).expect_err("a refusal").to_string();
-        assert!(error.contains(&format!("is of a run with another {name} (")), "{error}");
+        assert!(error.contains(&format!("belongs to a run with another {name} (")), "{error}");
         assert_eq!(error.matches(" there, ").count(), 1, "{name} alone: {error}");
     }
     assert_eq!(go(&own(parts.path(), true), None).expect("the rest").steps, 1);
@@ -531,7 +531,7 @@ fn layers_train_as_the_network_that_has_them() {
     // Other layers do not go on with it.
     let other = of(Sequential::new("core", [nn::Linear::new(64, 10).into()]), &given, layers.path(), true);
     let error = go(&other, None).expect_err("a refusal").to_string();
-    assert!(error.contains("is of a run with another model (--model: "), "{error}");
+    assert!(error.contains("belongs to a run with another model (--model: "), "{error}");
 }
 
 /// A model of one's own that is recorded as it is, without a cut along time.
@@ -605,13 +605,13 @@ fn objectives_that_do_not_fit_are_refused_before_anything_is_written() {
         refused(
             |o| o.metric = Metric::new(name, |outputs, _| margin(outputs)),
             &format!(
-                "`{name}` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one"
+                "`{name}` cannot be the name of a metric, since metrics.jsonl uses it for something else; give another name"
             ),
         );
     }
     let folder = tempfile::tempdir().expect("a folder");
     let scalar = Metric::new("margin", |outputs, _| margin(outputs).mean());
     let error = go(&Options { metric: scalar, ..options(folder.path(), 2) }, None).expect_err("a refusal");
-    let expected = "the metric `margin` gives f32[] for 360 samples; it must give a number for each sample, [B]";
+    let expected = "the metric `margin` returns f32[] for 360 samples; it must return one number per sample, [B]";
     assert_eq!((error.kind(), error.to_string()), (ErrorKind::Input, expected.to_owned()));
 }

@@ -30,29 +30,33 @@ fn a_number_beside_integers_is_one_of_theirs() {
         for number in [0.5, f64::NAN, f64::INFINITY, high as f64 * 2.0 + 2.0, low as f64 - high as f64 - 2.0] {
             let result = trace(&[("x", TensorType::new(dtype, [2]))], |x| vec![x[0].maximum(number)]);
             let text = result.expect_err("no number of this type").to_string();
-            assert!(text.contains(&format!("{number} is no {dtype}")), "{text}");
+            assert!(text.contains(&format!("{number} is not representable in {dtype}")), "{text}");
         }
         for number in [0.0, 1.0, low as f64] {
             let result = trace(&[("x", TensorType::new(dtype, [2]))], |x| vec![x[0].maximum(number), x[0].eq(number)]);
             assert_eq!(result.unwrap().result_types()[0].dtype, dtype);
         }
     }
-    refused(DType::S32, |x| x + 0.5, "0.5 is no s32; convert the tensor first, as with convert(DType::F32)");
-    refused(DType::S32, |x| 0.5 * x, "0.5 is no s32");
-    refused(DType::S32, |x| x.gt(0.5), "0.5 is no s32");
-    refused(DType::S32, |x| x.clamp(0.0, 0.5), "0.5 is no s32");
-    refused(DType::Pred, |x| x.mul(2.0), "2 is no pred");
+    refused(
+        DType::S32,
+        |x| x + 0.5,
+        "0.5 is not representable in s32; convert the tensor first, for example with convert(DType::F32)",
+    );
+    refused(DType::S32, |x| 0.5 * x, "0.5 is not representable in s32");
+    refused(DType::S32, |x| x.gt(0.5), "0.5 is not representable in s32");
+    refused(DType::S32, |x| x.clamp(0.0, 0.5), "0.5 is not representable in s32");
+    refused(DType::Pred, |x| x.mul(2.0), "2 is not representable in pred");
     gives(DType::S32, &[7.0, -7.0], |x| x * 3.0 - 1.0, (DType::S32, &[20.0, -22.0]));
     gives(DType::BF16, &[1.0, 2.0], |x| x + 0.3, (DType::BF16, &[1.296_875, 2.296_875]));
 }
 
 #[test]
 fn arithmetic_with_a_number_does_not_wrap() {
-    refused(DType::U8, |x| x - 2.0, "u8[2] may become -2 to 253 here, which u8 does not hold");
+    refused(DType::U8, |x| x - 2.0, "u8[2] may range from -2 to 253 here, which overflows u8");
     refused(DType::U8, |x| 2.0 - x, "-253 to 2");
     refused(DType::U8, |x| x + 1.0, "1 to 256");
     refused(DType::S8, |x| x * 2.0, "-256 to 254");
-    refused(DType::U32, |x| x - 1.0, "u32 does not hold");
+    refused(DType::U32, |x| x - 1.0, "overflows u32");
     // Where what is known of the operand rules it out, nothing is refused.
     gives(DType::U8, &[200.0, 3.0], |x| x.minimum(100.0) * 2.0, (DType::U8, &[200.0, 6.0]));
     gives(DType::F32, &[2.0, 0.0], |x| x.gt(1.0).convert(DType::S8) - 1.0, (DType::S8, &[0.0, -1.0]));
@@ -97,10 +101,10 @@ fn sums_and_means_have_room() {
 
 #[test]
 fn sums_of_products_name_their_type() {
-    refused(DType::S8, |x| x.dot(x), "sums of products of s8[2] and s8[2] may leave s8");
-    refused(DType::U8, |x| spiq::einsum("i,i->", x, x), "name the type of the sums");
+    refused(DType::S8, |x| x.dot(x), "sums of products of s8[2] and s8[2] may overflow s8");
+    refused(DType::U8, |x| spiq::einsum("i,i->", x, x), "specify the type of the sums");
     gives(DType::S32, &[3.0, 4.0], |x| x.dot(x), (DType::S32, &[25.0]));
-    refused(DType::U8, |x| x.graph().iota(TensorType::new(DType::U8, [300]), 0), "u8 cannot count to 299");
+    refused(DType::U8, |x| x.graph().iota(TensorType::new(DType::U8, [300]), 0), "u8 cannot represent the index 299");
 }
 
 fn int8(backward: bool, method: &str) -> RuleConfig {

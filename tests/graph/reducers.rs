@@ -195,7 +195,7 @@ fn what_cannot_be_reduced_is_refused() {
     };
     assert!(refused(DType::F32, |x| x.reduce_and(&[1])).contains("integers or booleans, got f32[2,3]"));
     assert!(refused(DType::F32, |x| x.reduce_or(&[1])).contains("integers or booleans, got f32[2,3]"));
-    assert!(refused(DType::Pred, |x| x.reduce_absmax(&[1])).contains("numbers with a sign, got pred[2,3]"));
+    assert!(refused(DType::Pred, |x| x.reduce_absmax(&[1])).contains("signed numbers, got pred[2,3]"));
 }
 
 /// The gradient of a magnitude: the sign, for one element as for two.

@@ -118,7 +118,7 @@ fn a_loop_of_neurons_adds_the_rows_that_it_alone_reads() {
         let report = native::report_program(&Target::Cpu, program, &forward.function).expect("compiled");
         report.rows.iter().map(|row| (row.path.clone(), row.unit.clone())).collect::<Vec<_>>()
     };
-    let fused = "rows added where there are spikes, in the loop of neurons".to_owned();
+    let fused = "sparse row sums in the neuron loop".to_owned();
     let paths = ["core/layers/0", "core/layers/2", "core/layers/4"];
     assert_eq!(report(&Program::named("kernels")), paths.map(|path| (path.to_owned(), fused.clone())));
     let without = report(&Program { without_kernels: true, ..Program::named("none") });

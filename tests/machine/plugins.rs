@@ -52,7 +52,7 @@ fn libraries_that_are_not_plugins() {
     // The machine's number: 8 is MIPS.
     of_other_machine[18] = 8;
     std::fs::write(&path, of_other_machine).expect("a file");
-    refused(&path, "machines, and this one is");
+    refused(&path, "machines, but this machine is");
     for size in [64, 100, 1000, bytes.len() / 2] {
         std::fs::write(&path, &bytes[..size]).expect("a file");
         let sentence = Plugin::open(&path).expect_err("cut short").to_string();

@@ -8,7 +8,7 @@ use spiq::{Array, Error, ErrorKind};
 #[test]
 fn a_plugin_without_a_profiler_says_so() {
     let client = Client::cpu().expect("a CPU client");
-    fails(client.plugin().profiler(), ErrorKind::Plugin, " has no profiler; use one that has PJRT's extension for it");
+    fails(client.plugin().profiler(), ErrorKind::Plugin, " has no profiler; use one with PJRT's profiler extension");
 }
 
 /// Every call of the interface. Without a card a recording holds no kernel, and the error says what is needed.
@@ -28,7 +28,7 @@ fn the_plugin_for_cuda_records() {
             runs += 1;
             Ok(())
         };
-        fails(profiler.record(work), ErrorKind::Plugin, "recorded no operation; it needs NVIDIA's CUPTI");
+        fails(profiler.record(work), ErrorKind::Plugin, "recorded no operations; it needs NVIDIA's CUPTI");
     }
     assert_eq!(runs, 2);
     fails(profiler.record(|| Err(Error::input("the work failed"))), ErrorKind::Input, "the work failed");

@@ -351,7 +351,7 @@ fn what_cannot_be_is_refused() {
     let unfit = |text: &str| Augmentation::parse(text).unwrap().check_for(100, channels).unwrap_err().to_string();
     assert_eq!(
         unfit("TimeShift(max = 100)"),
-        "`TimeShift(max = 100)` moves samples of 100 time steps by all they have; give a smaller `max`"
+        "`TimeShift(max = 100)` moves samples of 100 time steps out completely; give a smaller `max`"
     );
     assert_eq!(
         unfit("RandomFlipUD"),

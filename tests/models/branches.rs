@@ -176,7 +176,7 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
         ),
         (
             &["{ type = 'Add', inputs = ['input', 'first'] }", linear],
-            "m.toml:2: layer 1 (Add) reads a layer that comes after it; move it behind all that it reads",
+            "m.toml:2: layer 1 (Add) reads a layer that comes after it; move it after all layers that it reads",
         ),
         (
             &[linear, "{ type = 'Add', name = 'own', inputs = ['first', 'own'] }"],

@@ -217,7 +217,7 @@ fn wrong_axes_are_errors() {
         "T C",
         labels(8),
         "B",
-        "wants traces with the axes \"T B C\" in any order, got [T 16, C 10]",
+        "expects traces with the axes \"T B C\" in any order, got [T 16, C 10]",
     );
     check_error(
         &[16, 8, 10],
@@ -234,7 +234,7 @@ fn wrong_axes_are_errors() {
         "traces [T 16, B 8, C 10] and labels [T 8] do not have the same batch",
     );
     let float = TensorType::new(DType::F32, [8]);
-    check_error(&[16, 8, 10], "T B C", float, "B", "wants class numbers as labels, got f32[8]");
+    check_error(&[16, 8, 10], "T B C", float, "B", "expects class numbers as labels, got f32[8]");
 }
 
 #[test]

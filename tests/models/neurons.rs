@@ -205,19 +205,19 @@ fn what_options_cannot_do_is_refused_with_its_line() {
         ),
         (
             "type = 'LIF'\nrecurrent_init = 'orthogonal'",
-            "`recurrent_init` of layer 1 (LIF) says how weights start that are not there; set recurrent = true",
+            "`recurrent_init` of layer 1 (LIF) initializes recurrent weights, which the layer does not have; set recurrent = true",
         ),
         ("type = 'RLIF'\nrecurrent = true", "unknown key `recurrent` in layer 1 (RLIF)"),
         ("type = 'adLIF'\na = 2.0", "`a` of layer 1 (adLIF) is 2, but must be from -1 to 1"),
         (
             "type = 'SE_adLIF'\ntau_u_min = 30.0",
-            "`tau_u_max` of layer 1 (SE_adLIF) is 25, but must be tau_u_min (30) at least",
+            "`tau_u_max` of layer 1 (SE_adLIF) is 25, but must be at least tau_u_min (30)",
         ),
         ("type = 'SE_adLIF'\ntau_w_min = 0.0", "`tau_w_min` of layer 1 (SE_adLIF) is 0, but must be above 0"),
         ("type = 'SiLIF'\ndt = 0.0", "`dt` of layer 1 (SiLIF) is 0, but must be above 0"),
-        ("type = 'BRF'\ndt = 0.2", "`dt` of layer 1 (BRF) is 0.2, so that omega must be below 4.995 in size"),
-        ("type = 'RF'\nb_max = -1.0", "`b_max` of layer 1 (RF) is -1, but must be b_min (0) at least"),
-        ("type = 'RFSSM'\ndt_min = 0.5", "`dt_max` of layer 1 (RFSSM) is 0.1, but must be dt_min (0.5) at least"),
+        ("type = 'BRF'\ndt = 0.2", "`dt` of layer 1 (BRF) is 0.2, so omega must be below 4.995 in magnitude"),
+        ("type = 'RF'\nb_max = -1.0", "`b_max` of layer 1 (RF) is -1, but must be at least b_min (0)"),
+        ("type = 'RFSSM'\ndt_min = 0.5", "`dt_max` of layer 1 (RFSSM) is 0.1, but must be at least dt_min (0.5)"),
     ] {
         let text = format!("[[layers]]\nhidden_shape = 4\n{lines}");
         let error = ModelConfig::parse(&text, "m.toml").expect_err(lines).to_string();
@@ -316,7 +316,7 @@ fn what_has_no_parallel_form_is_an_error() {
     };
     assert!(error(Lif { reset: Reset::Zero, ..Lif::new([5]) }, 3).contains("run these step by step"));
     assert!(error(Lif { refractory: Some(1), ..Lif::new([5]) }, 3).contains("run these step by step"));
-    assert!(error(Lif::new([5]), 0).contains("wants at least one round"));
+    assert!(error(Lif::new([5]), 0).contains("needs at least one round"));
 }
 
 /// Derivatives by differences, where a small step changes no spike: of the last potentials by a neuron's parameters. This

@@ -311,15 +311,15 @@ fn wrong_axes_are_errors() {
     check_error(
         &[8, 16, 32],
         "B T C",
-        "run: wants time first, then the batch: \"T B C\", got [B 8, T 16, C 32]; call .to_axes(\"T B C\")",
+        "run: expects time first, then the batch: \"T B C\", got [B 8, T 16, C 32]; call .to_axes(\"T B C\")",
     );
-    check_error(&[8, 32], "B C", "run: wants time first, then the batch: \"T B C\", got [B 8, C 32]");
+    check_error(&[8, 32], "B C", "run: expects time first, then the batch: \"T B C\", got [B 8, C 32]");
     check_error(&[16, 8, 32], "T B", "named: \"T B\" names 2 axes, but f32[16,8,32] has 3");
     check_error(&[16, 8, 32], "T B B", "named: \"T B B\" names the axis B twice");
     check_error(
         &[16, 8, 32],
         "T B X",
-        "named: \"T B X\": \"X\" is no axis; there are T (Time), B (Batch), C (Channel), H (Height), W (Width)",
+        "named: \"T B X\": \"X\" is not an axis; the axes are T (Time), B (Batch), C (Channel), H (Height), W (Width)",
     );
 }
 
@@ -345,12 +345,12 @@ fn missing_and_misshapen_parameters_are_errors() {
         errors.unwrap_err().0[0].violation.message.clone()
     };
     let missing = run(&|params| drop(params.remove("core/layers/1/beta")));
-    assert_eq!(missing, "there is no parameter core/layers/1/beta; the model wants f32[64]");
+    assert_eq!(missing, "there is no parameter core/layers/1/beta; the model expects f32[64]");
     let swapped = run(&|params| {
         let kernel = params["core/layers/0/kernel"].t();
         params.insert("core/layers/0/kernel".to_owned(), kernel);
     });
-    assert_eq!(swapped, "the parameter core/layers/0/kernel is f32[64,32], but the model wants f32[32,64]");
+    assert_eq!(swapped, "the parameter core/layers/0/kernel is f32[64,32], but the model expects f32[32,64]");
 }
 
 #[test]
@@ -358,7 +358,7 @@ fn an_input_that_is_not_f32_is_an_error() {
     let errors = traced(&[16, 8, 32], |params, x| {
         vec![nn::run(&network(), params, &x.convert(DType::U8).named("T B C")).0.into_tensor()]
     });
-    let message = "wants f32 elements, or spikes as pred or s8, got u8[16,8,32]; call .convert(DType::F32)";
+    let message = "expects f32 elements, or spikes as pred or s8, got u8[16,8,32]; call .convert(DType::F32)";
     assert_eq!(errors.unwrap_err().0[0].violation.message, message);
 }
 
@@ -367,6 +367,6 @@ fn to_axes_transposes() {
     let f = traced(&[16, 8, 32], |_, x| vec![x.named("T B C").to_axes("C T B").into_tensor()]).unwrap();
     assert_eq!(f.result_types()[0].to_string(), "f32[32,16,8]");
     let wrong = traced(&[16, 8, 32], |_, x| vec![x.named("T B C").to_axes("B T").into_tensor()]).unwrap_err();
-    let message = "[T 16, B 8, C 32] does not have the axes \"B T\"; the same names are wanted in another order";
+    let message = "[T 16, B 8, C 32] does not have the axes \"B T\"; give the same names in another order";
     assert_eq!(wrong.0[0].violation.message, message);
 }

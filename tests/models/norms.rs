@@ -238,7 +238,7 @@ fn arguments_that_make_no_norm_or_shape_are_refused() {
         ),
         (
             "type = 'GroupNorm'\nnum_features = 12\nnum_groups = 4\ngroup_size = 3",
-            "`group_size` of layer 1 (GroupNorm) is given beside num_groups",
+            "`group_size` of layer 1 (GroupNorm) is given together with num_groups",
         ),
         (
             "type = 'RMSNorm'\nnum_features = 12\nepsilon = -1",
@@ -246,11 +246,11 @@ fn arguments_that_make_no_norm_or_shape_are_refused() {
         ),
         (
             "type = 'RMSNorm'\nnum_features = 2\nuse_scale = false\nfeature_axes = -2",
-            "`feature_axes` of layer 1 (RMSNorm) is of the scale",
+            "`feature_axes` of layer 1 (RMSNorm) applies to the scale",
         ),
         (
             "type = 'Reshape'\nshape = [-1, -1]",
-            "`shape` of layer 1 (Reshape) is [-1, -1], but must be sizes from 1 up, one of them -1 at most",
+            "`shape` of layer 1 (Reshape) is [-1, -1], but must be sizes from 1 up, at most one of them -1",
         ),
         ("type = 'Reshape'\nshape = [0, 3]", "`shape` of layer 1 (Reshape) is [0, 3]"),
         ("type = 'Reshape'\nshape = []", "`shape` of layer 1 (Reshape) is []"),
@@ -264,7 +264,7 @@ fn arguments_that_make_no_norm_or_shape_are_refused() {
     // Its number of axes is known before any sample: the file is refused.
     let groups = refused("type = 'GroupNorm'\nnum_features = 12\nnum_groups = 3\nreduction_axes = [-1, -2]");
     assert!(
-        groups.ends_with("takes samples with the axes [-1, -2], each once, not the batch, the features last"),
+        groups.ends_with("takes samples that have the axes [-1, -2]: each once, without the batch, features last"),
         "{groups}"
     );
     assert_eq!(Reshape::new([28, 28]).output(&[0]), Ok(vec![28, 28]));

@@ -184,7 +184,7 @@ fn wrong_states_are_errors() {
     check_errors(&sgd(0.1), &count, f32s(&[4]), &unlike);
     let moments = ["lion: w f32[3] and mu/w f32[2] differ in type", "lion: w f32[3] and mu/w f32[2] differ in type"];
     check_errors(&lion(0.1), &[count[0].clone(), ("mu/w", f32s(&[2]))], f32s(&[3]), &moments);
-    let cosine = ["cosine_decay_schedule: wants at least one step to decay over (decay_steps, without the warmup)"];
+    let cosine = ["cosine_decay_schedule: needs at least one step to decay over (decay_steps, without the warmup)"];
     check_errors(&sgd(cosine_decay_schedule(0.1, 0)), &count, f32s(&[3]), &cosine);
 }
 

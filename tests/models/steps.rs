@@ -227,7 +227,7 @@ fn what_is_wrong_around_an_optimizer_is_said() {
         ),
         (
             Optimizer::named("sgd(nesterov = true)", 0.1, "constant").map(drop),
-            "the optimizer `sgd` looks ahead by its momentum, but has none; give `momentum` as well",
+            "the optimizer `sgd` cannot use nesterov without momentum; give `momentum` as well",
         ),
         (
             Optimizer::named("sgd", 0.1, "cosine(alpah = 0.1)").map(drop),
@@ -240,7 +240,7 @@ fn what_is_wrong_around_an_optimizer_is_said() {
         ),
         (
             Optimizer::named("sgd", 0.1, "piecewise(scales = [0.1])").map(drop),
-            "the schedule `piecewise` has 2 boundaries and 1 scales; give as many of each",
+            "the schedule `piecewise` has 2 boundaries and 1 scales; give one scale per boundary",
         ),
         (
             Optimizer::named("adam(b1 = 1)", 0.1, "constant").map(drop),
@@ -248,11 +248,11 @@ fn what_is_wrong_around_an_optimizer_is_said() {
         ),
         (
             Optimizer::named("sgd", 0.1, "piecewise(boundaries = [0.75, 0.5])").map(drop),
-            "the schedule `piecewise` has boundaries that do not go up; give them in their order, each once",
+            "the schedule `piecewise` has boundaries that do not increase; give them in order, each once",
         ),
         (
             Optimizer::named("sgd", 0.1, "linear_onecycle(pct_start = 0.5, pct_final = 0.4)").map(drop),
-            "the schedule `linear_onecycle` goes up until pct_start = 0.5, and cannot be down at pct_final = 0.4; give a larger \
+            "the schedule `linear_onecycle` rises until pct_start = 0.5, so it cannot be back down at pct_final = 0.4; give a larger \
              pct_final",
         ),
         (
@@ -283,11 +283,8 @@ fn what_is_wrong_around_an_optimizer_is_said() {
             missed.check_groups(paths.iter()),
             "no parameter belongs to the group of `delay`; there are core/layers/0/kernel, core/layers/1/beta",
         ),
-        (adamw().accumulating(0).map(drop), "a step is of 0 batches, but must be of at least 1"),
-        (
-            adamw().averaging(1.0).map(drop),
-            "the share of the average that a step keeps is 1, but must be from 0 to below 1",
-        ),
+        (adamw().accumulating(0).map(drop), "a step takes 0 batches, but must take at least 1"),
+        (adamw().averaging(1.0).map(drop), "the decay of the parameter average is 1, but must be from 0 to below 1"),
     ] {
         assert_eq!(error.expect_err(expected).to_string(), expected);
     }

@@ -9,6 +9,7 @@ mod notebook;
 mod notebooks;
 mod project;
 mod rooms;
+mod words;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ Chores of the project.
   cargo xtask accuracy --page             write it from the runs that have ended
   cargo xtask faults [--long]             kill, signal, damage and fill up until something is lost: two minutes, or two hours with --long
   cargo xtask rooms                       print what each folder imports, fail where one imports what ARCHITECTURE.md bars
+  cargo xtask words                       fail where comments or Markdown use a phrase that CONTRIBUTING.md replaces
   cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, where it is installed
   cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
 
@@ -53,6 +55,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["faults"] => faults::run(false),
         ["faults", "--long"] => faults::run(true),
         ["rooms"] => rooms::show(),
+        ["words"] => words::check(),
         ["miri"] => miri::run(),
         ["notebooks", rest @ ..] => {
             let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));

@@ -50,7 +50,7 @@ fn damaged_checkpoint(training: &Training, folder: &Path, rng: &mut Rng) -> Resu
     }
     let output = training.go_on(folder).output().map_err(|error| error.to_string())?;
     let printed = checked(&output, if both { &[2] } else { &[0] })?;
-    match (both, printed.contains("going on from the checkpoint before it")) {
+    match (both, printed.contains("resuming from the previous checkpoint")) {
         (true, _) => Ok(()),
         (false, true) => training.check(folder),
         (false, false) => Err("the damage was not noticed".to_owned()),
