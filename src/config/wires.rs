@@ -1,4 +1,4 @@
-//! `name` and `inputs` of the layers of a file: which layer reads which.
+//! Reads and writes `name` and `inputs` of a file's layers: which layer reads which.
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -7,25 +7,25 @@ use crate::error::Result;
 use crate::fields::{Fields, Source as Text, nearest};
 use crate::nn::{Source, Wiring};
 
-/// The keys of a layer that say how it is wired, whatever its type.
+/// The keys for the wiring of a layer, for any type.
 pub(super) const KEYS: [&str; 2] = ["name", "inputs"];
 
-/// What the model's input is called in `inputs`.
+/// The name of the model's input in `inputs`.
 const INPUT: &str = "input";
 
-/// How one layer of a file is wired.
+/// The wiring of one layer in a file.
 pub(super) struct Wire {
-    /// What others call it, if they name it.
+    /// The name that other layers use for it, if any.
     pub name: Option<String>,
-    /// What it reads; the layer before it where the file names nothing.
+    /// What it reads; the previous layer if not given.
     inputs: Option<Vec<String>>,
 }
 
 impl Wire {
-    /// The wire of the layer in a table of these fields.
+    /// Reads the wiring of the layer in a table with these fields.
     ///
     /// # Errors
-    /// Of kind `Input`: a value of the wrong type, an empty list, a name that stands for the model's input.
+    /// Of kind `Input`: a value of the wrong type, an empty list, a reserved name.
     pub fn read(fields: &Fields<'_>) -> Result<Wire> {
         let (name, inputs) = (fields.get::<String>("name")?, fields.get::<Vec<String>>("inputs")?);
         if let Some(name) = name.as_deref().filter(|name| name.is_empty() || *name == INPUT) {
@@ -42,7 +42,7 @@ impl Wire {
 /// The wiring of all layers.
 ///
 /// # Errors
-/// Of kind `Input`: a name that two layers have, or that none has; a layer whose output nothing reads.
+/// Of kind `Input`: a duplicate or unknown name; a layer whose output is not read.
 pub(super) fn wiring(
     wires: &[Wire],
     source: Text<'_>,
@@ -85,7 +85,7 @@ pub(super) fn wiring(
     }
 }
 
-/// The lines of a file that wire a layer, where it does not just read the one before it.
+/// The lines of a file for a layer's wiring, if it does not simply read the previous layer.
 pub(super) fn written(wiring: &Wiring, names: &[Option<String>], layer: usize) -> Vec<String> {
     let name = |layer: usize| names.get(layer).cloned().flatten().unwrap_or_else(|| own_name(names, layer));
     let quoted = |text: String| toml::Value::String(text).to_string();
@@ -104,7 +104,7 @@ pub(super) fn written(wiring: &Wiring, names: &[Option<String>], layer: usize) -
     own.into_iter().chain(inputs).collect()
 }
 
-/// A name for a layer without one, which no other has.
+/// A unique name for a layer without one.
 fn own_name(names: &[Option<String>], layer: usize) -> String {
     let mut name = format!("layer{layer}");
     while names.iter().flatten().any(|other| *other == name) {

@@ -1,20 +1,20 @@
-//! Which class was taken for which, as a picture. Knows nothing of networks.
+//! Draws a confusion matrix.
 
 use std::fmt::Write;
 
 use super::palette::{BLUE, INK, PAPER};
 use super::picture::{Picture, WIDTH};
 
-/// Classes that are few enough for the number of samples to stand in each cell.
+/// The largest number of classes for which counts fit into the cells.
 const FEW: usize = 24;
-/// Labels at most along an axis.
+/// Maximum number of labels along an axis.
 const MOST_LABELS: usize = 40;
-/// What stands to the left of the cells, above and below them.
+/// Margins to the left of, above and below the cells.
 const LEFT: f64 = 64.0;
 const TOP: f64 = 46.0;
 const BELOW: f64 = 54.0;
 
-/// How many samples of a class (rows, the first one at the top) were taken for a class (columns).
+/// The number of samples of each class (rows, the first at the top) by predicted class (columns).
 ///
 /// ```
 /// let svg = spiq::display::confusion(&[vec![9, 1], vec![0, 10]], "Test samples").svg().to_owned();
@@ -31,7 +31,7 @@ pub fn confusion(matrix: &[Vec<u64>], title: &str) -> Picture {
         let of_class = row.iter().sum::<u64>().max(1) as f64;
         for (taken, count) in row.iter().enumerate() {
             let (x, y) = (LEFT + side * taken as f64, TOP + side * class as f64);
-            // More quickly at first: a few samples that are taken for others are what one looks for.
+            // The square root emphasizes small counts: a few misclassified samples should be visible.
             let share = (*count as f64 / of_class).sqrt();
             let _ = write!(
                 body,

@@ -1,4 +1,4 @@
-//! Spikes over time: a mark for each. Knows nothing of the neurons that fire.
+//! Draws spikes over time as a raster.
 
 use std::fmt::Write;
 
@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 
 const HEIGHT: f64 = 340.0;
 
-/// A raster of spikes: time to the right, a row for each unit, a mark where a value is above zero.
+/// A raster of spikes: time on the x axis, one row per unit, and a mark wherever a value is positive.
 ///
-/// Shapes: `spikes` [T, C], or [T, B, C] of which the first sample is shown. Units: time in steps. The title says how
-/// many spikes there are and how often a unit fires in the mean.
+/// Shapes: `spikes` [T, C], or [T, B, C], of which the first sample is shown. Units: time in steps. The title gives the number of spikes
+/// and the mean firing rate.
 ///
 /// # Errors
 /// Of kind `Input`: another number of axes.
@@ -45,7 +45,7 @@ pub fn raster(spikes: &Array) -> Result<Picture> {
     Ok(Picture::new(scene))
 }
 
-/// Dots as upright marks of this height and width, all in one path.
+/// Replaces dots by upright marks of this height and width, all in one path.
 pub(super) fn upright(element: &mut Primitive, height: f64, width: f64) {
     if let Primitive::CircleBatch { cx, cy, fill, .. } = element {
         let mut d = String::new();
@@ -62,7 +62,7 @@ pub(super) fn upright(element: &mut Primitive, height: f64, width: f64) {
 pub(super) struct TimeByUnits {
     pub(super) steps: usize,
     pub(super) units: usize,
-    /// Row after row of units.
+    /// In row-major order, [steps, units].
     pub(super) values: Vec<f64>,
 }
 
