@@ -27,7 +27,7 @@ impl PathPattern {
         let regex = Regex::new(&format!("^(?:.*/)?(?:{text})$")).map_err(|error| {
             let reason = error.to_string();
             let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            format!("the path `{text}` is no regular expression: {reason}")
+            format!("the path `{text}` is not a regular expression: {reason}")
         })?;
         Ok(PathPattern { text: text.to_owned(), regex })
     }

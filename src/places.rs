@@ -28,7 +28,7 @@ fn name(place: &Location<'_>) -> Option<String> {
         return None;
     }
     let line = source_of(place).and_then(|source| line_of(&source, place.line()));
-    Some(line.map_or("a cell that ran before".to_owned(), |line| format!("this cell's `{line}`")))
+    Some(line.map_or("an earlier cell".to_owned(), |line| format!("this cell's `{line}`")))
 }
 
 /// The text of a line, truncated.

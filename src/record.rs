@@ -183,7 +183,7 @@ impl Metrics {
     /// # Errors
     /// Of kind `File` when it cannot be read and written.
     pub fn resume(path: &Path, keep: impl Fn(&Record) -> bool) -> Result<Metrics> {
-        let failed = |cause| Error::file(path, "go on with", cause);
+        let failed = |cause| Error::file(path, "continue", cause);
         // A missing file is an empty one.
         OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
         let bytes = spiq_events::read_file(path).map_err(failed)?;
@@ -213,7 +213,7 @@ impl Metrics {
             file.seek(SeekFrom::End(0))?;
             Ok(file)
         };
-        let file = cut().map_err(|cause| Error::file(path, "go on with", cause))?;
+        let file = cut().map_err(|cause| Error::file(path, "continue", cause))?;
         Ok(Metrics::after(bytes, file, path))
     }
 

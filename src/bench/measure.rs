@@ -83,7 +83,7 @@ pub struct StepProfile {
 /// plugin cannot record; PJRT's errors.
 pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) -> Result<Vec<Row>> {
     if options.arithmetics.is_empty() {
-        return Err(Error::input("there is nothing to measure; name a mode, such as fp32"));
+        return Err(Error::input("there is nothing to measure; give a mode, such as fp32"));
     }
     let profiler = options.profile.then(|| client.plugin().profiler()).transpose()?;
     let data = Data::new(client, &options.shape)?;

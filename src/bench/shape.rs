@@ -88,7 +88,7 @@ impl FromStr for Shape {
         match sizes.as_deref() {
             Some(&[time, batch, inputs, hidden, classes]) => Ok(Shape { time, batch, inputs, hidden, classes }),
             _ => Err(Error::input(format!(
-                "`{text}` is no shape: it must be five numbers from 1 to {LARGEST}, T,B,IN,H,C, as in 16,8,32,64,10"
+                "`{text}` is not a shape: it must be five numbers from 1 to {LARGEST}, T,B,IN,H,C, as in 16,8,32,64,10"
             ))),
         }
     }

@@ -75,7 +75,7 @@ impl fmt::Display for Span {
 }
 
 /// The error message for an invalid span.
-const SPAN: &str = "must be a number of steps, or a share of all steps from 0.0 to 1.0, written with a point";
+const SPAN: &str = "must be a number of steps, or a fraction of all steps from 0.0 to 1.0, written with a decimal point";
 
 impl Arguments {
     /// A definition without arguments.
@@ -346,7 +346,7 @@ pub(crate) fn chosen_one<T>(
     let mut chosen = chosen(kind, table, text)?;
     match chosen.len() {
         1 => Ok(chosen.remove(0)),
-        several => Err(Error::input(format!("one {kind} is wanted, but `{text}` names {several}"))),
+        several => Err(Error::input(format!("one {kind} is required, but `{text}` names {several}"))),
     }
 }
 
@@ -389,8 +389,8 @@ mod tests {
     fn what_is_wrong_is_said_with_its_key() {
         for (typed, expected) in [
             ("wram", "there is no schedule `wram`; did you mean `warm`? known are warm, cold"),
-            ("warm, cold", "one schedule is wanted, but `warm, cold` names 2"),
-            ("", "one schedule is wanted, but `` names 0"),
+            ("warm, cold", "one schedule is required, but `warm, cold` names 2"),
+            ("", "one schedule is required, but `` names 0"),
             ("warm(", "the schedule: `warm(` has a bracket or quote without its partner"),
             ("warm(rte = 1)", "the schedule `warm` has no argument `rte`; did you mean `rate`?"),
             ("warm(rate = 2)", "`rate` of the schedule `warm` is 2, but must be a number from 0 to 1"),

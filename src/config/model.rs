@@ -75,7 +75,7 @@ impl ModelConfig {
         let tables = fields.tables("layers")?;
         if tables.len() > MOST_LAYERS {
             return Err(fields.error(format!(
-                "the model has {} layers, but at most {MOST_LAYERS} are taken, as a program of more takes too long to compile",
+                "the model has {} layers, but at most {MOST_LAYERS} are supported, because larger programs take too long to compile",
                 tables.len()
             )));
         }

@@ -29,11 +29,11 @@ impl Wire {
     pub fn read(fields: &Fields<'_>) -> Result<Wire> {
         let (name, inputs) = (fields.get::<String>("name")?, fields.get::<Vec<String>>("inputs")?);
         if let Some(name) = name.as_deref().filter(|name| name.is_empty() || *name == INPUT) {
-            let reason = format!("is {name:?}, but must be a word of its own; {INPUT:?} stands for the model's input");
+            let reason = format!("is {name:?}, but must be another name; {INPUT:?} refers to the model's input");
             return Err(fields.value_error("name", reason));
         }
         if inputs.as_ref().is_some_and(Vec::is_empty) {
-            return Err(fields.value_error("inputs", "is empty; name the layers that it reads, or leave it out"));
+            return Err(fields.value_error("inputs", "is empty; name the layers that it reads, or remove it"));
         }
         Ok(Wire { name, inputs })
     }
@@ -58,7 +58,7 @@ pub(super) fn wiring(
     for (layer, wire) in wires.iter().enumerate() {
         if let Some(first) = wire.name.as_deref().and_then(named).filter(|first| *first < layer) {
             let name = wire.name.as_deref().unwrap_or_default();
-            return Err(error(layer, "name", format!("layer {} is called {name:?} already", first + 1)));
+            return Err(error(layer, "name", format!("layer {} is already called {name:?}", first + 1)));
         }
         let Some(inputs) = &wire.inputs else { continue };
         let mut sources = Vec::new();
@@ -78,7 +78,7 @@ pub(super) fn wiring(
     }
     match wiring.unread() {
         Some(layer) => {
-            let message = "no layer reads its output; name it in the `inputs` of one that should, or leave it out";
+            let message = "no layer reads its output; name it in the `inputs` of one that should, or remove it";
             Err(error(layer, "type", message.to_owned()))
         }
         None => Ok(wiring),

@@ -14,7 +14,7 @@ const SHOWN: usize = 6;
 /// ```
 /// use spiq::{Array, display};
 /// let text = display::describe(&Array::new([3], [1.0f32, -2.0, 4.0])?).to_string();
-/// assert!(text.contains("f32[3]  -2     4     1     1, -2, 4"));
+/// assert!(text.contains("f32[3]  -2   4    1     1, -2, 4"));
 /// # Ok::<(), spiq::ArrayError>(())
 /// ```
 pub fn describe(array: &Array) -> Table {
@@ -31,7 +31,7 @@ pub fn parameters(arrays: &BTreeMap<String, Array>) -> Table {
     table.caption(format!("{} arrays, {count} elements", arrays.len()))
 }
 
-const HEAD: [&str; 5] = ["type", "least", "most", "mean", "values"];
+const HEAD: [&str; 5] = ["type", "min", "max", "mean", "values"];
 
 fn cells(array: &Array) -> [String; 5] {
     let values = array.to_f64();

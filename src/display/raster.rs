@@ -33,7 +33,7 @@ pub fn raster(spikes: &Array) -> Result<Picture> {
     let fired = (0..values.len()).filter(|&i| values[i] > 0.0);
     let points: Vec<(f64, f64)> = fired.map(|i| ((i / units) as f64, (i % units) as f64)).collect();
     let rate = 100.0 * points.len() as f64 / values.len().max(1) as f64;
-    let title = format!("{} spikes of {units} units in {steps} steps ({rate:.1} % of what is possible)", points.len());
+    let title = format!("{} spikes of {units} units in {steps} steps ({rate:.1} % of the maximum)", points.len());
     let plots = vec![Plot::Scatter(ScatterPlot::new().with_data(points).with_color(BLUE.light).with_size(2.0))];
     let layout = Layout::auto_from_plots(&plots).with_width(WIDTH).with_height(HEIGHT);
     let layout = styled(layout, &title, "time step", "unit");
@@ -82,12 +82,12 @@ pub(super) fn time_by_units(what: &str, array: &Array) -> Result<TimeByUnits> {
         [steps, units] => (steps, 1, units),
         [steps, batch, units] => (steps, batch, units),
         _ => {
-            let message = format!("{what} are wanted as [T, C] or [T, B, C] (time, batch, units), got {}", array.ty());
+            let message = format!("{what} must be [T, C] or [T, B, C] (time, batch, units), got {}", array.ty());
             return Err(Error::input(message));
         }
     };
     if array.ty().count() == 0 {
-        return Err(Error::input(format!("{what} {} hold nothing to show", array.ty())));
+        return Err(Error::input(format!("{what} {} are empty", array.ty())));
     }
     let all = array.to_f64();
     let values = all.chunks_exact(batch * units).flat_map(|step| &step[..units]).copied().collect();

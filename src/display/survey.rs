@@ -52,14 +52,14 @@ fn classes(survey: &Survey) -> Panel {
     if names.len() <= FEW {
         let bars: Vec<(&str, f64)> = names.iter().map(String::as_str).zip(counts).collect();
         let bar = BarPlot::new().with_bars(bars).with_color(BLUE.light);
-        let (plots, layout) = panel(Plot::Bar(bar), "Samples of each class", "", "samples");
+        let (plots, layout) = panel(Plot::Bar(bar), "Samples per class", "", "samples");
         // Long labels are rotated.
         let wide = names.iter().map(|name| name.chars().count()).sum::<usize>() > 40;
         return (plots, if wide { layout.with_x_tick_rotate(-60.0) } else { layout });
     }
     let points: Vec<(f64, f64)> = counts.into_iter().enumerate().map(|(class, count)| (class as f64, count)).collect();
     let line = LinePlot::new().with_data(points).with_color(BLUE.light).with_stroke_width(2.0);
-    panel(Plot::Line(line), "Samples of each class", "class", "samples")
+    panel(Plot::Line(line), "Samples per class", "class", "samples")
 }
 
 fn histogram(values: Vec<f64>, title: &str, x: &str) -> Panel {
@@ -82,11 +82,11 @@ fn round(value: f64) -> f64 {
 }
 
 fn lengths(survey: &Survey) -> Panel {
-    histogram(survey.samples.iter().map(|sample| sample.seconds).collect(), "Length of a sample", "s")
+    histogram(survey.samples.iter().map(|sample| sample.seconds).collect(), "Sample length", "s")
 }
 
 fn events(survey: &Survey) -> Panel {
-    histogram(survey.samples.iter().map(|sample| sample.events as f64).collect(), "Events of a sample", "events")
+    histogram(survey.samples.iter().map(|sample| sample.events as f64).collect(), "Events per sample", "events")
 }
 
 fn channels(survey: &Survey) -> Vec<Panel> {
@@ -100,7 +100,7 @@ fn channels(survey: &Survey) -> Vec<Panel> {
         };
         let points: Vec<(f64, f64)> = sums.chunks(group).enumerate().map(point).collect();
         let line = LinePlot::new().with_data(points).with_color(BLUE.light).with_stroke_width(1.5);
-        panel(Plot::Line(line), title, x, "events a sample")
+        panel(Plot::Line(line), title, x, "events per sample")
     };
     let sum = |count: usize, of: &dyn Fn(usize) -> usize| {
         let mut sums = vec![0.0; count];

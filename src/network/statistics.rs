@@ -30,7 +30,7 @@ pub(super) fn check_sums(function: &Function, of_wider_batch: &Function) -> Resu
     let pairs = function.sums().into_iter().zip(of_wider_batch.sums());
     match pairs.into_iter().find(|((_, ty), (_, wider))| ty != wider) {
         Some(((path, ty), _)) => Err(Error::input(format!(
-            "the statistic `{path}` ({ty}) would have an axis of the batch's size; name that axis, 0, in act_batch_axes"
+            "the statistic `{path}` ({ty}) would have a batch axis; name that axis, 0, in act_batch_axes"
         ))),
         None => Ok(()),
     }

@@ -73,15 +73,15 @@ pub fn read_weights(file: &ArrayFile, network: &Network, source: &str) -> Result
 fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, Array>> {
     match file.metadata.get(FORMAT.0).map(String::as_str) {
         Some(format) if format == FORMAT.1 => {}
-        Some(other) => return Err(Error::input(format!("its format is `{other}`, but only `{}` is known", FORMAT.1))),
+        Some(other) => return Err(Error::input(format!("its format is `{other}`, but only `{}` is supported", FORMAT.1))),
         None => return Err(Error::input("it holds no quantized weights; `spiq quantize` writes them")),
     }
     let weights = &stored.stored.weights;
     for weight in weights {
         let (found, wanted) = (file.metadata.get(&qtype_key(&weight.path)), weight.qtype.to_string());
         if found != Some(&wanted) {
-            let found = found.map_or("of no known type", String::as_str);
-            return Err(Error::input(format!("`{}` is {found}, but the rules want {wanted}", weight.path)));
+            let found = found.map_or("of unknown type", String::as_str);
+            return Err(Error::input(format!("`{}` is {found}, but the rules require {wanted}", weight.path)));
         }
     }
     let mut arrays = BTreeMap::new();
@@ -130,7 +130,7 @@ fn values(array: &Array, gaps: Option<&Array>, ty: &TensorType, qtype: QType) ->
     };
     let bytes = match gaps {
         Some(gaps) => {
-            expand(&bytes, gaps, all).ok_or_else(|| format!("has gaps that lead beyond its {all} elements"))?
+            expand(&bytes, gaps, all).ok_or_else(|| format!("has gaps that do not fit its {all} elements"))?
         }
         None => bytes,
     };
@@ -184,6 +184,6 @@ fn in_range(array: &Array, qtype: QType) -> std::result::Result<(), String> {
     };
     match array.to_f64().iter().all(possible) {
         true => Ok(()),
-        false => Err(format!("has a value that {qtype} cannot have")),
+        false => Err(format!("has a value that {qtype} cannot represent")),
     }
 }

@@ -182,7 +182,7 @@ fn quantized_weights_predict_what_the_parameters_do() {
     folder.refuses(&predict, "holds quantized weights; add --mode ptq");
     folder.refuses(
         &format!("{predict} --mode ptq --rules int4.toml"),
-        "q.safetensors: `core/layers/0/kernel` is int8, but the rules want int4",
+        "q.safetensors: `core/layers/0/kernel` is int8, but the rules require int4",
     );
     folder.write("none.toml", "[[rules]]\nop_names = [\"dot_general\"]\n");
     folder.refuses(&QUANTIZE.replace("rules.toml", "none.toml"), "the rules quantize no weight");
@@ -661,7 +661,7 @@ fn bench_measures_each_mode() {
 #[test]
 fn bench_refuses_what_it_cannot_measure() {
     let folder = Folder::new();
-    folder.refuses("bench --shape 4,2,8", "`4,2,8` is no shape");
+    folder.refuses("bench --shape 4,2,8", "`4,2,8` is not a shape");
     folder.refuses("bench --shape 4,2,8,8,3 --modes int9", "there is no mode `int9` (known: fp32, ");
     folder.refuses("bench --shape 1048576,1048576,8,8,3", "are too many elements for one array");
     folder.refuses("bench --shape 4,2,8,8,3 --profile", "has no profiler");
