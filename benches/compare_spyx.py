@@ -25,7 +25,7 @@ SHAPES = {
     "L": (96, 128, 700, 1024, 20),
     "X": (100, 256, 700, 512, 20),
 }
-# What is wanted at least: of the step against Spyx fp32, of the forward pass against Spyx fp32 and its int8.
+# Minimum speed-ups: of the step over Spyx fp32, of the forward pass over Spyx fp32 and Spyx int8.
 WANTED = {"S": (2.5, None, None), "M": (1.5, 1.8, None), "L": (2.0, 3.8, 1.15), "X": (1.6, 3.8, 1.5)}
 SECONDS = 5.0
 
@@ -117,12 +117,12 @@ def table(rows):
     sides = list(dict.fromkeys(side for row in rows.values() for side in row))
     title = {"spyx fp32": "Spyx fp32", "spyx int8": "Spyx + qwix int8"}
     head = ["shape", *(title.get(side, f"spiq {side}") for side in sides)]
-    lines = [head + ["step, × Spyx fp32 (wanted)", "forward, × Spyx fp32 (wanted)", "forward, × Spyx int8 (wanted)"]]
+    lines = [head + ["step: speed-up over Spyx fp32 (target)", "forward: speed-up over Spyx fp32 (target)", "forward: speed-up over Spyx int8 (target)"]]
     for name, row in rows.items():
         cells = [f"{step:.2f} / {forward:.2f}" for step, forward in (row[side] for side in sides)]
         lines.append([f"{name} {','.join(map(str, SHAPES[name]))}", *cells, *ratios(row, WANTED[name])])
     lines.insert(1, ["---"] * len(lines[0]))
-    note = "Milliseconds, training step / forward pass. The ratios are those of spiq's fastest mode, which they name.\n\n"
+    note = "Milliseconds, training step / forward pass. Each speed-up is that of spiq's fastest mode, which is named after it.\n\n"
     return note + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

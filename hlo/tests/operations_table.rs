@@ -126,10 +126,10 @@ fn rows() -> BTreeMap<(bool, String), Row> {
 }
 
 fn table() -> String {
-    let mut text = String::from("| operation | of | gradient | second order | vmap | backward pass | samples |\n");
+    let mut text = String::from("| operation | dialect | gradient | second order | vmap | backward pass | samples |\n");
     text.push_str("|---|---|---|---|---|---|---|\n");
     for ((ours, name), row) in rows() {
-        let of = if ours { "ours" } else { "StableHLO" };
+        let of = if ours { "spiq" } else { "StableHLO" };
         // A sample's name begins with its main operation; other samples use the operation in passing.
         let about = row.samples.iter().filter(|sample| sample.split([' ', ',']).next() == Some(&*name)).count();
         let samples = if about == 0 { row.samples.len() } else { about };

@@ -55,7 +55,7 @@ const TUTORIAL: &[&[Row]] = &[&[
 
 /// The recipe `speech` with one thing taken away or put in the place of another. Those of [`SPEECH`] say what delays and bits do.
 const CHANGED: &[&[Row]] = &[&[
-    Row { name: "as it is, int8", flags: "--recipe speech --rules int8" },
+    Row { name: "unchanged, int8", flags: "--recipe speech --rules int8" },
     Row {
         name: "no delays",
         flags: "--recipe speech --model benches/accuracy/speech-without-delays.toml --rules int8",
@@ -69,7 +69,7 @@ const CHANGED: &[&[Row]] = &[&[
         flags: "--recipe speech --model benches/accuracy/speech-without-equalize.toml --rules int8",
     },
     Row {
-        name: "Equalize that does not vary",
+        name: "Equalize without variation",
         flags: "--recipe speech --model benches/accuracy/speech-without-varied-sound.toml --rules int8",
     },
     Row { name: "no augmentation", flags: "--recipe speech --augment none --rules int8" },
@@ -78,11 +78,11 @@ const CHANGED: &[&[Row]] = &[&[
         flags: "--recipe speech --model benches/accuracy/speech-without-dropout.toml --rules int8",
     },
     Row {
-        name: "surrogate arctan for triangular",
+        name: "arctan instead of triangular",
         flags: "--recipe speech --model benches/accuracy/speech-arctan.toml --rules int8",
     },
     Row {
-        name: "adaptive neurons for LIF",
+        name: "adaptive neurons instead of LIF",
         flags: "--recipe speech --model benches/accuracy/speech-adaptive.toml --rules int8",
     },
     Row { name: "fp32", flags: "--recipe speech --rules none" },
@@ -104,14 +104,14 @@ pub const SPLITS: &[Split] = &[
     Split {
         title: "Handwritten digits, the network of Spyx's tutorial",
         called: "tutorial",
-        about: "Spyx 1.0.0 with qwix 0.1.8 and JAX 0.10.2 on as many samples of the same data, with the same steps, seeds 0, 1 and 2, last epoch \
-                (`tests/reference/digits_recipe.py --train 1293`): fp32 93.1 ± 1.5, int8 92.6 ± 0.4, int4 weights 90.6 ± 1.6.",
+        about: "Spyx 1.0.0 with qwix 0.1.8 and JAX 0.10.2 on the same number of samples of the same data, with the same steps, seeds 0, 1 and 2, last \
+                epoch (`tests/reference/digits_recipe.py --train 1293`): fp32 93.1 ± 1.5, int8 92.6 ± 0.4, int4 weights 90.6 ± 1.6.",
         parts: &[""],
         rows: TUTORIAL,
         seeds: &[0, 1, 2],
     },
     Split {
-        title: "Spoken digits, the data set's own split",
+        title: "Spoken digits, the official split",
         called: "own",
         about: "",
         parts: &[""],
@@ -119,9 +119,9 @@ pub const SPLITS: &[Split] = &[
         seeds: &[0, 1, 2],
     },
     Split {
-        title: "Spoken digits, what is taken away",
+        title: "Spoken digits, ablation",
         called: "changed",
-        about: "Speakers that training did not hear: jackson and theo, on whom nothing was chosen.",
+        about: "Held-out speakers: jackson and theo, which did not influence any choice.",
         parts: &["--test-speaker jackson", "--test-speaker theo"],
         rows: CHANGED,
         seeds: &[0, 1, 2],
@@ -129,7 +129,7 @@ pub const SPLITS: &[Split] = &[
     Split {
         title: "Spoken digits, unseen speakers",
         called: "unseen",
-        about: "Each of the five speakers in turn is left out of training. The network was chosen on george and lucas.",
+        about: "Each of the five speakers in turn is held out of training. The architecture was selected on george and lucas.",
         parts: SPEAKERS,
         rows: SPEECH,
         seeds: &[0, 1, 2],

@@ -39,7 +39,7 @@ fn drawn(rows: &[(&str, Score)], whole: Score) -> String {
     let bottom = TOP + ROW * rows.len() as f64;
     let (width, height) = (NAMES + SCALE + 30.0, bottom + 30.0);
     let mut svg = format!("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img'>{STYLE}");
-    let _ = write!(svg, "<text x='{NAMES}' y='16'>accuracy on speakers that training did not hear, %</text>");
+    let _ = write!(svg, "<text x='{NAMES}' y='16'>accuracy on unseen speakers, %</text>");
     for mark in (low as usize..=high as usize).step_by(5) {
         let at = x(mark as f64);
         let _ = write!(svg, "<line class='grid' x1='{at:.1}' x2='{at:.1}' y1='{TOP}' y2='{bottom}'/>");
