@@ -412,7 +412,7 @@ fn the_training_step_is_printed_as_it_runs() {
     assert!(inputs(&inspect("--stage stablehlo --optimizer lion")) < inputs(&inspect("--stage stablehlo")));
     assert!(inspect("--stage split").contains("tensor<16x8x12xi8>"), "earlier stages are the pass's");
     assert!(inspect("--stage kernels --spikes").contains("// masked product of 128 rows"));
-    assert!(inspect("--target cpu --spikes").contains("in the loop of neurons"));
+    assert!(inspect("--target cpu --spikes").contains("in the neuron loop"));
     folder.refuses("inspect --model model.toml --stage grad --step --mode ptq", "--mode ptq has no gradient");
     folder.refuses("inspect --model model.toml --stage grad --step --data digits", "labels go up to 9");
     folder.refuses("inspect --model model.toml --stage grad --data digits", "--step");

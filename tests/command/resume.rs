@@ -310,7 +310,7 @@ fn a_new_run_takes_away_what_an_older_one_left() {
         &format!("{line} --epochs 1 {other} --resume"),
         "the run in this folder ended before its first checkpoint",
     );
-    folder.refuses("train --resume --out run", "start it anew, without --resume");
+    folder.refuses("train --resume --out run", "start a new run without --resume");
     folder.refuses("train --resume --out nowhere", "cannot read nowhere/checkpoint.safetensors");
 }
 
