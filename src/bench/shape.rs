@@ -22,9 +22,9 @@ pub struct Shape {
     pub time: usize,
     /// Samples in the batch B.
     pub batch: usize,
-    /// Features of the input IN.
+    /// Input features IN.
     pub inputs: usize,
-    /// Neurons in each of the two hidden layers H.
+    /// Neurons H in each of the two hidden layers.
     pub hidden: usize,
     /// Outputs C.
     pub classes: usize,

@@ -75,7 +75,8 @@ impl fmt::Display for Span {
 }
 
 /// The error message for an invalid span.
-const SPAN: &str = "must be a number of steps, or a fraction of all steps from 0.0 to 1.0, written with a decimal point";
+const SPAN: &str =
+    "must be a number of steps, or a fraction of all steps from 0.0 to 1.0, written with a decimal point";
 
 impl Arguments {
     /// A definition without arguments.

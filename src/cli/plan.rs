@@ -77,8 +77,9 @@ impl Plan {
         if self.options.resume {
             let differences = provenance.differences(&now);
             let around = differences.iter().filter(|difference| difference.scope == Scope::Surroundings);
-            let note =
-                |difference| format!("note: {source} is from a run with {difference}; results may differ in the last bits");
+            let note = |difference| {
+                format!("note: {source} is from a run with {difference}; results may differ in the last bits")
+            };
             return around.map(note).chain(self.missing.clone()).collect();
         }
         // Not compared: initial parameters are often trained further with other rules.

@@ -56,7 +56,7 @@ pub fn ask(plugin: &Path) -> Probe {
     }
     let mut text = String::new();
     drop(child.stdout.take().map(|mut out| out.read_to_string(&mut text)));
-    // A plugin may have written output of its own first.
+    // The plugin may have printed other lines before it.
     let answer = text.lines().next_back().and_then(|line| serde_json::from_str(line).ok());
     answer.unwrap_or_else(|| match child.wait() {
         Ok(status) => failed(format!("crashes when opened ({status})")),

@@ -155,9 +155,7 @@ impl Training {
             Event::Step { done, total, loss } => self.step(done, total, loss),
             // The table at the end shows the total.
             Event::Skipped { step, skipped: 1 } => {
-                self.line(&format!(
-                    "step {step} was skipped: a value is not finite; later skips are only counted"
-                ));
+                self.line(&format!("step {step} was skipped: a value is not finite; later skips are only counted"));
             }
             Event::Skipped { .. } => {}
             Event::Epoch { epoch, train_loss, test_accuracy, validation_accuracy, is_best } => {

@@ -36,7 +36,8 @@ pub fn heat_map(matrix: &Array) -> Result<Picture> {
     let &[rows, columns] = matrix.dims() else {
         return Err(Error::input(format!("a heat map shows a matrix [rows, columns], got {}", matrix.ty())));
     };
-    let (low, high) = range(matrix).ok_or_else(|| Error::input(format!("{} has no finite value to show", matrix.ty())))?;
+    let (low, high) =
+        range(matrix).ok_or_else(|| Error::input(format!("{} has no finite value to show", matrix.ty())))?;
     let (tall, wide) = (rows.div_ceil(MOST_CELLS), columns.div_ceil(MOST_CELLS));
     let cells = means(&matrix.to_f64(), columns, tall, wide);
     let mut title = format!("{}, from {} to {}", matrix.ty(), number(low), number(high));

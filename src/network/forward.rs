@@ -15,7 +15,7 @@ pub const MODEL_KEY: &str = nn::KEY;
 /// The name of the key for stochastic rounding of gradients.
 pub const NOISE_KEY: &str = quant::NOISE_KEY;
 
-/// A pass of a network as a function that is called by name.
+/// A pass of a network as a function with named inputs and results.
 #[derive(Clone, Debug)]
 pub struct Forward {
     /// The function; it may be replaced by another one with the same signature.

@@ -73,7 +73,9 @@ pub fn read_weights(file: &ArrayFile, network: &Network, source: &str) -> Result
 fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, Array>> {
     match file.metadata.get(FORMAT.0).map(String::as_str) {
         Some(format) if format == FORMAT.1 => {}
-        Some(other) => return Err(Error::input(format!("its format is `{other}`, but only `{}` is supported", FORMAT.1))),
+        Some(other) => {
+            return Err(Error::input(format!("its format is `{other}`, but only `{}` is supported", FORMAT.1)));
+        }
         None => return Err(Error::input("it holds no quantized weights; `spiq quantize` writes them")),
     }
     let weights = &stored.stored.weights;

@@ -278,7 +278,10 @@ fn what_is_wrong_around_an_optimizer_is_said() {
             "the group `group` has no argument `momentum`; it takes path, learning_rate, schedule, weight_decay, b1, b2, eps, eps_root, \
              nesterov",
         ),
-        (adamw().with_groups("group(path = '(')").map(drop), "the path `(` is not a regular expression: unclosed group"),
+        (
+            adamw().with_groups("group(path = '(')").map(drop),
+            "the path `(` is not a regular expression: unclosed group",
+        ),
         (
             missed.check_groups(paths.iter()),
             "no parameter belongs to the group of `delay`; there are core/layers/0/kernel, core/layers/1/beta",
