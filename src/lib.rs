@@ -141,8 +141,10 @@ pub use error::{Error, ErrorKind, Result};
 /// Recordings: readers, transforms, frames, sound to spikes.
 pub use spiq_events as events;
 pub use spiq_hlo::{
-    Array, ArrayError, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphErrors, PrintOptions,
-    Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, value_and_grad, vjp, vmap,
+    Array, ArrayError, Axes, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphError, GraphErrors,
+    Index, Keepdims, Operand, PrintOptions, ReductionAxes, Tensor, TensorType, Tree, Window, WindowDims,
+    associative_scan, checkpoint, concatenate, custom_vjp, einsum, grad, keepdims, same_padding, scan,
+    scan_checkpointed, sort, stack, switch, value_and_grad, vjp, vmap, while_loop,
 };
 
 /// Compiles and runs the README's example with the tests.

@@ -474,7 +474,7 @@ fn dot_general_c13() {
 #[test]
 fn gather_i2() {
     check(
-        |x| vec![x[0].take(&x[3], 0)],
+        |x| vec![x[0].take_clipped(&x[3], 0)],
         expect!["gather: the indices are f32[], not integers [I2] --> hlo/tests/errors.rs:_"],
     );
 }

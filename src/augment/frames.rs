@@ -95,7 +95,8 @@ impl Frames {
         let rows = self.x.reshape(&[&[batch * time], &self.x.dims()[TIME + 1..]].concat());
         let first = self.x.graph().iota(TensorType::new(DType::S32, [batch, time]), 0) * time as f64;
         let last = (time - 1) as f64;
-        let taken = rows.take(&(first + steps.clamp(0.0, last)).reshape(&[batch * time]), 0).reshape(self.x.dims());
+        let taken =
+            rows.take_clipped(&(first + steps.clamp(0.0, last)).reshape(&[batch * time]), 0).reshape(self.x.dims());
         let inside = steps.ge(0.0).and(steps.le(last)).reshape(&self.mask(&[0, TIME]));
         inside.broadcast_to(self.x.dims()).select(&taken, &taken.zeros_like())
     }

@@ -10,7 +10,7 @@ impl Frames {
         let keys = key.split(4);
         let (partner, has_one) = self.partner(&keys[0], labels);
         let own = Frames::new(held(&self.x));
-        let mut other = Frames::new(own.x.take(&held(&partner), 0));
+        let mut other = Frames::new(own.x.take_clipped(&held(&partner), 0));
         for axis in [TIME, ROWS, COLUMNS] {
             if self.size(axis) == 1 {
                 continue;

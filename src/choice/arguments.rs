@@ -389,15 +389,15 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_its_key() {
         for (typed, expected) in [
-            ("wram", "there is no schedule `wram`; did you mean `warm`? known are warm, cold"),
+            ("wram", "there is no schedule `wram`; did you mean `warm`? available: warm, cold"),
             ("warm, cold", "one schedule is required, but `warm, cold` names 2"),
             ("", "one schedule is required, but `` names 0"),
-            ("warm(", "the schedule: `warm(` has a bracket or quote without its partner"),
+            ("warm(", "the schedule: `warm(` has an unmatched bracket or quote"),
             ("warm(rte = 1)", "the schedule `warm` has no argument `rte`; did you mean `rate`?"),
             ("warm(rate = 2)", "`rate` of the schedule `warm` is 2, but must be a number from 0 to 1"),
             (
                 "warm(weights = [1.0, 1e39])",
-                "`weights` of the schedule `warm` is [1.0, 1e39], but must be a number that f32 holds: ",
+                "`weights` of the schedule `warm` is [1.0, 1e39], but must be a number in f32's range: ",
             ),
             ("warm(rate = nan)", "`rate` of the schedule `warm` is nan, but must be a number from 0 to 1"),
             ("warm(rate = 'x')", "`rate` of the schedule `warm` is \"x\", but must be a number from 0 to 1"),

@@ -29,6 +29,6 @@ pub(crate) fn find<T>(what: &str, table: &'static [Choice<T>], name: &str) -> Re
         let names: Vec<&str> = table.iter().map(|row| row.name).collect();
         let hint =
             nearest(name, names.iter().copied()).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
-        Error::input(format!("there is no {what} `{name}`; {hint}known are {}", names.join(", ")))
+        Error::input(format!("there is no {what} `{name}`; {hint}available: {}", names.join(", ")))
     })
 }

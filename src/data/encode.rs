@@ -166,7 +166,7 @@ impl Encoding {
             _ => {
                 let parts: Vec<f32> = (0..=u8::MAX).map(|byte| f32::from(byte) / encoder.max).collect();
                 let parts = stored.graph().constant(&Array::new([parts.len()], parts).expect("one value per byte"));
-                parts.take(&stored.convert(DType::S32), 0)
+                parts.take_clipped(&stored.convert(DType::S32), 0)
             }
         };
         let spikes = encoder.code.spikes(&GraphKey::new(key), &values, self.time_steps);

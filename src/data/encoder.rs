@@ -88,7 +88,7 @@ impl Code {
         match calls(text).map_err(refused)?.as_slice() {
             [call] => Code::of(call).map_err(refused)?.checked(),
             _ => Err(Error::input(format!(
-                "`{text}` is not a single encoder; known are {}",
+                "`{text}` is not a single encoder; available: {}",
                 Code::TABLE.iter().map(|row: &Described| row.name).collect::<Vec<_>>().join(", ")
             ))),
         }

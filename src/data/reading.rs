@@ -219,7 +219,7 @@ fn move_to_the_end(file: &mut ArrayFile, speaker: &str, path: &Path) -> Result<(
         return Err(Error::input(format!("{source} does not name its speakers; leave --test-speaker out")));
     };
     let Some(wanted) = names.split(COMMA).position(|name| name == speaker) else {
-        return Err(Error::input(format!("{source} has no speaker `{speaker}`; known are {names}")));
+        return Err(Error::input(format!("{source} has no speaker `{speaker}`; available: {names}")));
     };
     let of: Vec<f64> = speakers.to_f64();
     let (tests, trains): (Vec<usize>, Vec<usize>) = (0..of.len()).partition(|place| of[*place] == wanted as f64);

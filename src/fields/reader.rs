@@ -177,7 +177,7 @@ impl Field for usize {
 }
 
 impl Field for f64 {
-    const WHAT: &'static str = "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size";
+    const WHAT: &'static str = "a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38";
     fn read(value: &DeValue<'_>) -> Option<f64> {
         let number = match value.as_float() {
             Some(digits) => digits.as_str().parse().ok()?,

@@ -70,7 +70,7 @@ impl Layer for Embed {
         let known = x.floor().eq(x).and(number.ge(0.0)).and(number.lt(rows));
         // An invalid token must not become an index: the result of converting NaN depends on the device.
         let index = known.select(&number, &number.zeros_like()).convert(DType::S32);
-        let found = table.take(&index, 0);
+        let found = table.take_clipped(&index, 0);
         let known = known.broadcast_in_dim(&dims, &(0..rank).collect::<Vec<_>>());
         known.select(&found, &found.full_like(f64::NAN))
     }

@@ -84,7 +84,7 @@ impl Optimizer {
     ///
     /// ```
     /// let error = spiq::optim::Optimizer::named("adem", 2e-3, "constant").unwrap_err().to_string();
-    /// assert_eq!(error, "there is no optimizer `adem`; did you mean `adam`? known are lion, adam, adamw, sgd");
+    /// assert_eq!(error, "there is no optimizer `adem`; did you mean `adam`? available: lion, adam, adamw, sgd");
     /// ```
     pub fn named(optimizer: &str, learning_rate: f64, schedule: &str) -> Result<Optimizer> {
         let (row, mut arguments) = chosen_one("optimizer", OPTIMIZERS, optimizer)?;
@@ -243,7 +243,7 @@ pub(super) fn scheduled(text: &str) -> Result<(String, Planned)> {
 pub(super) fn check_rate(learning_rate: f64) -> Result<()> {
     let wrong = match learning_rate {
         rate if !rate.is_finite() || rate < 0.0 => "0 or more",
-        rate if !in_f32(rate) => "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38",
+        rate if !in_f32(rate) => "a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         _ => return Ok(()),
     };
     Err(Error::input(format!("the learning rate is {}, but must be {wrong}", short(learning_rate))))

@@ -306,5 +306,5 @@ fn smallest_error(x: &Tensor, axes: &[usize], qtype: QType) -> Tensor {
     let off = &each - levels(&round_to(&(&each * (1.0 / &scale)), qtype), qtype, x.dtype()) * &scale;
     let behind: Vec<usize> = axes.iter().map(|axis| axis + 1).collect();
     let best = (&off * &off).reduce_sum(&behind).negate().argmax(0);
-    parts.take(&best, 0) * largest
+    parts.take_clipped(&best, 0) * largest
 }

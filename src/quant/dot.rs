@@ -55,7 +55,7 @@ struct Tiled {
     rhs: Split,
 }
 
-/// How one operand is reshaped for a [`Tiled`] product.
+/// How one operand is reshaped for a tiled product.
 struct Split {
     tiles: Option<(usize, usize)>,
 }

@@ -47,7 +47,7 @@ pub(crate) fn levels(values: &Tensor, qtype: QType, dtype: DType) -> Tensor {
     match qtype {
         QType::Nf4 => {
             let table = Array::new([NF4.len()], NF4).expect("a list of its own length");
-            values.graph().constant(&table).take(&values.convert(DType::S32), 0).convert(dtype)
+            values.graph().constant(&table).take_clipped(&values.convert(DType::S32), 0).convert(dtype)
         }
         _ => values.convert(dtype),
     }

@@ -14,13 +14,16 @@
 //! assert_ne!(left.bits32(1), right.bits32(1));
 //! ```
 
+mod choice;
 mod graph;
+mod graph_choice;
 mod graph_sample;
 mod init;
 mod integer;
 mod key;
 mod rngs;
 mod sample;
+mod shaped;
 pub mod special;
 
 pub use graph::GraphKey;
@@ -28,3 +31,4 @@ pub use init::{embedding_normal, he_uniform, lecun_normal, ones, orthogonal, spy
 pub use integer::RandomInteger;
 pub use key::Key;
 pub use rngs::Rngs;
+pub use shaped::Shaped;

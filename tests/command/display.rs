@@ -1,4 +1,4 @@
-//! Pictures and tables: that they hold what is given, in every shape it comes in, and what a notebook shows of each type.
+//! Charts and tables: that they contain the given data for every input shape, and the notebook output of each type.
 
 use spiq::notebook::Show;
 use spiq::prelude::*;
@@ -7,7 +7,7 @@ fn array(dims: &[usize], values: impl IntoIterator<Item = f32>) -> Array {
     Array::new(dims, values.into_iter().collect::<Vec<f32>>()).expect("as many values as the shape says")
 }
 
-/// Well-formed as far as a test sees it: one root, every attribute once, dark colours for dark pages.
+/// Checks that an SVG is well-formed: one root, no repeated attribute, a style for dark pages.
 #[track_caller]
 fn check(picture: &display::Picture, holds: &[&str]) {
     let svg = picture.svg();
@@ -22,7 +22,7 @@ fn check(picture: &display::Picture, holds: &[&str]) {
 
 #[test]
 fn a_raster_marks_every_spike_of_the_first_sample() {
-    // [T 3, B 2, C 2]: the second sample's spikes are not shown.
+    // [T 3, B 2, C 2]: only the first sample is shown.
     let spikes = array(&[3, 2, 2], [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
     let picture = display::raster(&spikes).expect("three axes");
     check(&picture, &["3 spikes of 2 units in 3 steps (50.0 % of the maximum)", "time step", ">unit<"]);

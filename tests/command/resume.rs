@@ -1,4 +1,4 @@
-//! The built command on what a run remembers: what `--resume` refuses and needs, what `predict` takes from parameters.
+//! The built command and the settings a run records: what `--resume` refuses and requires, and what `predict` reads from parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use spiq::train::{self, Event, Length, Optimizer, Options};
 use spiq::{Array, DType, TensorType};
 use tempfile::TempDir;
 
-/// What the first versions wrote.
+/// The entries written by the first versions.
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// A folder in which the command runs.
@@ -47,7 +47,7 @@ impl Folder {
         command
     }
 
-    /// Runs a line that must succeed; gives what it prints and what it notes.
+    /// Runs a command line that must succeed; returns its standard output and standard error.
     #[track_caller]
     fn succeeds(&self, line: &str) -> (String, String) {
         let output = self.command(line).output().expect("the command starts");
@@ -58,7 +58,7 @@ impl Folder {
         (said, notes.join("\n"))
     }
 
-    /// Runs a command that must be refused with one line, and change no file; gives the line.
+    /// Runs a command that must fail with one line and change no file; returns the line.
     #[track_caller]
     fn refusal(&self, command: &mut Command) -> String {
         let before = self.files();
@@ -100,7 +100,7 @@ impl Folder {
         Provenance::read(&self.metadata(name), name).expect("a provenance")
     }
 
-    /// Leaves of a file's metadata what versions before this one wrote.
+    /// Removes metadata that early versions did not write.
     fn age(&self, name: &str) {
         let mut file = ArrayFile::read(&self.path(name)).expect("a file");
         file.metadata.retain(|key, _| EARLY.contains(&key.as_str()));
@@ -130,7 +130,7 @@ fn digits(rows: std::ops::Range<usize>, train: Option<usize>) -> ArrayFile {
     ArrayFile { arrays: arrays.into(), metadata: metadata.into_iter().chain([max]).collect() }
 }
 
-/// Files of a model, rules and data, and a finished run `out` of all of them.
+/// Files of a model, rules and data, and a finished run `out` that uses them.
 fn a_run(folder: &Folder) {
     folder.write("model.toml", MODEL);
     folder.write("rules.toml", RULES);
@@ -138,12 +138,12 @@ fn a_run(folder: &Folder) {
     folder.succeeds(&format!("{BEGUN} --out out"));
 }
 
-/// Nothing is as it would be without flags.
+/// Every setting differs from its default.
 const BEGUN: &str = "train --model model.toml --data data.safetensors --rules rules.toml --numerics qwix --optimizer adamw \
                      --learning-rate 0.003 --schedule cosine --grad-dtype bf16 --time-tile 2 --time-steps 5 --batch-size 25 \
                      --epochs 2 --shift 0.1 --augment DropEvent(p=0.1) --seed 7 --validation 0.2 --patience 9";
 
-/// What a changed flag must be refused with; a flag that is missing here fails the test below.
+/// The message that must refuse each changed flag; a flag missing here fails the test below.
 const CHANGED: &[(&str, &str, &str)] = &[
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "other data (--data)"),
@@ -206,7 +206,7 @@ const CHANGED: &[(&str, &str, &str)] = &[
     ("--seed", "--seed 8", "another seed (--seed: 7 there, 8 here)"),
 ];
 
-/// Flags that change no bit: where results go, how many steps a call has. The device is another test's.
+/// Flags that do not affect results: where files go, how many steps a call has. The device has a separate test.
 const FREE: [&str; 10] = [
     "--out",
     "--resume",
@@ -220,7 +220,7 @@ const FREE: [&str; 10] = [
     "--tensorboard",
 ];
 
-/// Flags that say how recordings are read, which are another test's (`recordings.rs`).
+/// Flags for reading recordings, tested in `recordings.rs`.
 const OF_RECORDINGS: [&str; 7] =
     ["--bins", "--channels", "--dt", "--presence", "--test-data", "--test-speaker", "--transform"];
 
@@ -248,11 +248,11 @@ fn every_flag_of_train_that_is_changed_is_refused_by_name() {
             assert_eq!(named, 1, "{flag} alone is another: {error}");
         }
     }
-    // The device is refused before it is looked for.
+    // The device is refused before it is opened.
     folder.refuses("train --resume --out out --device tpu", "another device (--device: cpu there, tpu here)");
     let error = folder.refusal(folder.command("train --resume --out out").env("SPIQ_NO_KERNELS", "1"));
     assert!(error.contains("SPIQ_NO_KERNELS: kernels of spiq there, XLA alone here"), "{error}");
-    // All differences are named at once.
+    // All differences are reported at once.
     let error = folder.refusal(&mut folder.command("train --epochs 4 --out out --resume --seed 5 --optimizer lion"));
     assert!(["--epochs", "--seed", "--optimizer"].iter().all(|flag| error.contains(flag)), "{error}");
 }
@@ -269,18 +269,18 @@ fn a_run_is_resumed_without_any_flag_and_with_all_of_them() {
         assert_eq!(noted, "", "{line}");
         ["out/params.safetensors", "out/checkpoint.safetensors", "out/metrics.jsonl"].into_iter().for_each(unchanged);
     }
-    // The data are found from another folder, too.
+    // The data are also found from another folder.
     std::fs::create_dir(folder.path("elsewhere")).expect("a folder");
     let output = folder.command("train --resume --out ../out").current_dir(folder.path("elsewhere")).output();
     assert!(output.expect("the command starts").status.success());
-    // The files that it was begun with are not read again, but for the data.
+    // The original files are not read again, except for the data.
     folder.write("model.toml", "");
     folder.write("rules.toml", "");
     folder.succeeds("train --resume --out out");
     std::fs::rename(folder.path("data.safetensors"), folder.path("moved.safetensors")).expect("a file");
     folder.refuses("train --resume --out out", "name the data of the run with --data");
     folder.succeeds("train --resume --out out --data moved.safetensors");
-    // It is where they are from now on.
+    // The new location is recorded.
     folder.succeeds("train --resume --out out");
     digits(0..300, Some(251)).write(&folder.path("moved.safetensors")).expect("a file");
     folder.refuses("train --resume --out out", "other data (--data)");
@@ -295,7 +295,7 @@ fn a_new_run_takes_away_what_an_older_one_left() {
     let other = "--seed 1 --learning-rate 0.02";
     let mut child =
         folder.command(&format!("{line} --epochs 4000 {other}")).stderr(Stdio::null()).spawn().expect("a run");
-    // The metrics of the older run have 44 steps.
+    // The older run's metrics have 44 steps.
     let begun = Instant::now();
     while std::fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap_or_default().lines().count() < 60 {
         assert!(begun.elapsed() < Duration::from_secs(120), "no steps");
@@ -324,7 +324,7 @@ fn parameters_in_the_folder_of_the_results_can_be_started_from() {
         &format!("{line} --init run/checkpoint.safetensors"),
         "the initial parameters are the checkpoint in run",
     );
-    // A run that is refused takes nothing away.
+    // A refused run removes nothing.
     folder.refuses(&format!("{line} --shift 0.9"), "from 0 to 0.5");
 }
 
@@ -341,7 +341,7 @@ fn a_run_from_parameters_keeps_their_network_and_says_where_it_started() {
     for expected in ["(--time-steps: 5 there, 6 here)", "(--numerics: qwix there, exact here)"] {
         assert!(noted.contains(expected), "{noted}");
     }
-    // Without --init the start is the checkpoint's; with it, it must be the same.
+    // Without --init, the start is the checkpoint's; with it, it must be the same.
     folder.succeeds("train --resume --out tuned");
     folder.succeeds("train --resume --out tuned --init out/params.safetensors");
     folder.refuses(
@@ -351,7 +351,7 @@ fn a_run_from_parameters_keeps_their_network_and_says_where_it_started() {
     assert_eq!(folder.provenance("tuned/checkpoint.safetensors").init, now.init);
 }
 
-/// The numbers of the lines that start with these words.
+/// The numbers in the lines that start with these words.
 fn accuracies(said: &str, words: &str) -> Vec<String> {
     let lines = said.lines().filter(|line| line.starts_with(words) && line.ends_with(" %"));
     lines.map(|line| line.split_whitespace().rev().nth(1).expect("a number").to_owned()).collect()
@@ -362,11 +362,11 @@ fn predictions_have_the_accuracy_that_training_printed() {
     let folder = Folder::new();
     digits(0..1797, None).write(&folder.path("all.safetensors")).expect("a file");
     digits(1437..1797, None).write(&folder.path("test.safetensors")).expect("a file");
-    // As a file that does not say how its images are encoded.
+    // Like a file whose metadata do not give the image encoding.
     let mut silent = digits(1437..1797, None);
     silent.metadata.clear();
     silent.write(&folder.path("silent.safetensors")).expect("a file");
-    // One scale for a whole batch: another division into batches gives other outputs.
+    // With one scale for a whole batch, another batch size gives different outputs.
     folder.write("rules.toml", RULES.to_owned() + "disable_channelwise_axes = true\n");
     let mut seen = BTreeSet::new();
     for flags in [
@@ -417,7 +417,7 @@ fn predictions_have_the_accuracy_that_training_printed() {
     assert!(seen.len() > 4, "accuracies that are all the same show nothing: {seen:?}");
 }
 
-/// Trains of spikes, events or numbers of which `train` samples train; the class is the place with most of them.
+/// Spikes, events or numbers, of which `train` samples train; the class is the position with the most.
 fn trains(dtype: DType, largest: u32, count: usize, train: Option<usize>) -> ArrayFile {
     let (steps, features) = (6, 12);
     let draws = Key::new(5).uniform(count * steps * features, 0.0, 1.0);
@@ -466,7 +466,7 @@ fn trains_of_spikes_are_tested_as_in_training() {
             assert_eq!((accuracies(&predicted, of), noted), (wanted, String::new()), "{dtype} {largest}: {predicted}");
         }
     }
-    // The same spikes are the same to a network that was trained on spikes, however they are stored.
+    // The same spikes give the same outputs whatever type they are stored in, if the network was trained on spikes.
     let outputs = || ArrayFile::read(&folder.path("o.safetensors")).expect("a file").arrays["outputs"].clone();
     for (trained, other) in [(DType::U8, DType::F32), (DType::F32, DType::U8)] {
         trains(trained, 1, 50, None).write(&folder.path("data.safetensors")).expect("a file");
@@ -494,7 +494,7 @@ fn trains_of_spikes_are_tested_as_in_training() {
 #[test]
 fn the_spikes_of_a_group_do_not_depend_on_the_batch_size() {
     let folder = Folder::new();
-    // A group of 360 samples and one of 120, after 300 that train.
+    // A group of 360 samples and one of 120, after 300 training samples.
     digits(0..780, Some(300)).write(&folder.path("data.safetensors")).expect("a file");
     let mut unlabelled = digits(0..780, Some(300));
     unlabelled.arrays.remove("labels");
@@ -517,7 +517,7 @@ fn the_spikes_of_a_group_do_not_depend_on_the_batch_size() {
             .zip(&all.to_f64())
             .filter(|p| far(*p))
             .count();
-        // A sum that is rounded otherwise may let a neuron fire a step later, rarely.
+        // A sum rounded differently may, rarely, make a neuron fire a step later.
         assert!(differ <= 40, "{size}: {differ} outputs are others");
     }
 }
@@ -600,11 +600,11 @@ fn files_of_earlier_versions_are_read_with_a_note() {
         noted.starts_with("note: run/checkpoint.safetensors does not record its ") && noted.contains("optimizer"),
         "{noted}"
     );
-    // It is of this version again; only where it started nobody knows, nor its identity.
+    // It now has this version's metadata, except for its start and its identity, which are unknown.
     assert_eq!(folder.provenance("run/params.safetensors"), Provenance { init: None, run: None, ..before });
     folder.age("run/checkpoint.safetensors");
     folder.refuses(&format!("{line} --resume --rules none"), "another set of rules");
-    // Metadata of another program are none of ours.
+    // Another program's metadata are ignored.
     let mut file = ArrayFile::read(&folder.path("run/params.safetensors")).expect("a file");
     file.metadata = [("format", "pt"), ("model", "a network"), ("rules", "no TOML"), ("seed", "x"), ("data", "mine")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -613,7 +613,7 @@ fn files_of_earlier_versions_are_read_with_a_note() {
     let predict = "predict --params foreign.safetensors --data test.safetensors --output o.safetensors --time-steps 5";
     folder.refuses(predict, "the model in foreign.safetensors");
     folder.succeeds(&format!("{predict} --model run/model.toml"));
-    // Of our own, what is not understood is refused.
+    // Unknown values in spiq's own metadata are refused.
     file.metadata = folder.metadata("run/checkpoint.safetensors");
     file.metadata
         .extend([("spiq", "9.9.9"), ("numerics", "newton")].map(|(key, value)| (key.to_owned(), value.to_owned())));
@@ -621,7 +621,7 @@ fn files_of_earlier_versions_are_read_with_a_note() {
     folder.refuses(predict, "say that `numerics` is `newton`, which this version of spiq does not understand");
 }
 
-/// A run of the library with names of the tables is one of the command.
+/// A library run with table names is equivalent to one of the command.
 #[test]
 fn a_run_of_the_library_is_gone_on_with_and_predicted_with() {
     let folder = Folder::new();
@@ -654,7 +654,7 @@ fn a_run_of_the_library_is_gone_on_with_and_predicted_with() {
     }
     let predict = "predict --params parts/params.safetensors --data test.safetensors --output o.safetensors";
     folder.succeeds(&format!("{predict} --model parts/model.toml --rules parts/rules.toml"));
-    // What no name stands for can be predicted with; only the program that began it goes on with it.
+    // Prediction works with user-defined parts; only the program that started the run can resume it.
     run("own", optim::chain([optim::clip_by_global_norm(1.0).into(), optim::sgd(0.1).into()]).into(), true);
     folder.succeeds(&predict.replace("parts", "own"));
     folder.refuses(

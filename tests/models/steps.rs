@@ -1,5 +1,4 @@
-//! Schedules, and what is done around an optimizer, by the texts of a command line against optax over some steps; their texts,
-//! states and errors.
+//! Schedules and optimizer wrappers, given as command-line texts and compared with optax over some steps; their texts, states and errors.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +17,7 @@ fn schedules_by_name_are_optax_schedules() {
     for case in file.cases("schedule") {
         let text = case.get("text").as_str().expect("a text");
         let optimizer = Optimizer::named("sgd", 0.1, text).expect(text).for_run(25, 5);
-        // One step of plain gradient descent against a gradient of -1 is the learning rate.
+        // One step of plain gradient descent with a gradient of -1 equals the learning rate.
         let w = BTreeMap::from([("w".to_owned(), TensorType::new(DType::F32, []))]);
         let program = batch(&*optimizer, &w);
         let (zero, minus) = (Array::scalar(0f32), Array::scalar(-1f32));
@@ -30,7 +29,7 @@ fn schedules_by_name_are_optax_schedules() {
     }
 }
 
-/// Every schedule has a case, so that none is added without one.
+/// Checks that every schedule has a case.
 #[test]
 fn every_schedule_is_compared() {
     let file = Reference::load("training");
@@ -41,7 +40,7 @@ fn every_schedule_is_compared() {
     }
 }
 
-/// One batch as a program: parameters, gradients, the loss, state, each in the order of paths, to parameters and state.
+/// One batch as a program: maps parameters, gradients, the loss and state, each in path order, to parameters and state.
 fn batch(optimizer: &dyn GradientTransformation, params: &BTreeMap<String, TensorType>) -> Function {
     let state: BTreeMap<String, TensorType> =
         optimizer.init(params).into_iter().map(|(path, array)| (path, array.ty().clone())).collect();
@@ -119,7 +118,7 @@ fn what_is_around_an_optimizer_is_what_optax_does() {
     }
 }
 
-/// A group's transformation sees its parameters alone, in the order of groups.
+/// A group's transformation receives only its own parameters; the first matching group applies.
 #[test]
 fn a_parameter_belongs_to_the_first_group_that_matches() {
     let groups = [("beta", 0.0), ("core/layers/1/.*", 1.0)];
@@ -136,7 +135,7 @@ fn a_parameter_belongs_to_the_first_group_that_matches() {
     assert_eq!(got, [2.0, 0.0, 1.0, 2.0]);
 }
 
-/// What reads the loss says so where nobody gives it one, through everything around it.
+/// A transformation that requires the loss reports its absence, through all wrappers.
 #[test]
 fn a_plateau_without_a_loss_is_an_error() {
     let optimizer = multi_steps(average_params(chain([sgd(0.1).into(), reduce_on_plateau().into()]), 0.5), 2);
@@ -159,7 +158,7 @@ fn a_plateau_starts_where_optax_does() {
     assert_eq!((&state["scale"], &state["best_value"]), (&Array::scalar(1f32), &Array::scalar(f32::INFINITY)));
 }
 
-/// All that decides what a run does is in the texts that files keep.
+/// The texts stored in files contain everything that affects a run.
 #[test]
 fn texts_of_an_optimizer_give_it_again() {
     let groups = "group(path='beta',learning_rate=1e-3,weight_decay=0), group(path = \"layers/0/.*\", b1 = 0.5)";
@@ -192,7 +191,7 @@ fn texts_of_an_optimizer_give_it_again() {
             rate("0.002")
         )
     );
-    // A run of one's own, with the same around it.
+    // A user-defined optimizer, with the same wrappers.
     let own = Optimizer::from(adam(0.1)).with_clip("clip(max_delta = 2)").expect("a clip");
     assert_eq!(own.for_steps(5).describe(), "chain(clip(2), adam(0.1))");
 }
@@ -293,7 +292,7 @@ fn what_is_wrong_around_an_optimizer_is_said() {
     }
 }
 
-/// A count of a group that holds no parameter would have no trace to live in.
+/// The step count of a group without parameters would have no trace to be recorded in.
 #[test]
 fn a_group_without_parameters_has_no_state() {
     let groups = [(PathPattern::new("delay").expect("a pattern"), adam(1.0).into())];

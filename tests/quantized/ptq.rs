@@ -1,4 +1,4 @@
-//! Weights that are stored quantized: the outputs are those of training, bit for bit; what is hostile is refused.
+//! Quantized stored weights: outputs are bit-identical to those of training; invalid files are refused.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ fn network(rule: RuleConfig) -> Network {
     Network::new(ModelConfig::parse(MODEL, "test").expect("a model"), vec![rule]).expect("a network")
 }
 
-/// The parameters of the reference model, whose biases are not 0.
+/// The reference model's parameters, with nonzero biases.
 fn params(network: &Network) -> BTreeMap<String, Array> {
     let file = Reference::load("model");
     let case = file.case("params");
@@ -108,7 +108,7 @@ fn outputs_from_stored_weights_are_those_of_training() {
 
 const PATHS: [&str; 2] = ["core/layers/0/kernel", "core/layers/2/kernel"];
 
-/// qwix's PTQ refuses a convolution of 4-bit weights with 8-bit activations, and of weights alone.
+/// qwix's PTQ refuses convolutions of 4-bit weights with 8-bit activations, and weight-only convolutions.
 #[test]
 fn convolutions_are_stored_as_well() {
     let client = cpu();
@@ -174,7 +174,7 @@ fn narrow_weights_are_packed() {
         let quantization = quantize_weights(client, &network, &params(&network)).expect(qtype);
         let values = &quantization.file.arrays["core/layers/0/kernel/qvalue"];
         assert_eq!(values.bytes().len(), bytes, "{qtype}");
-        // One scale for each output feature.
+        // One scale per output feature.
         assert_eq!(quantization.weights[0].after, bytes + 16 * 4, "{qtype}");
         assert_eq!(quantization.file.metadata["qtype:core/layers/0/kernel"], qtype);
     }

@@ -1,4 +1,4 @@
-//! Quantized dot products, forward and backward, against qwix; what rules choose; what they refuse.
+//! Quantized dot products, forward and backward, compared with qwix; the choices of rules; refusals.
 
 use crate::device::cpu;
 use crate::reference::{Case, Reference};

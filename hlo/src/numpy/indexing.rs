@@ -8,9 +8,34 @@ use crate::ops::sort::sort;
 use crate::types::dtype::{DType, Kind};
 
 impl Tensor {
+    /// Slices at the integer `indices` along `axis` (negative: counted from the end), whose axes replace `axis` in the result. A negative
+    /// index counts from the end; one out of bounds gives NaN, or the smallest number of an integer type. JAX: `jnp.take`.
+    ///
+    /// ```
+    /// use spiq_hlo::{DType, TensorType, trace};
+    /// let inputs = [("table", TensorType::new(DType::F32, [100, 8])), ("words", TensorType::new(DType::S32, [4, 5]))];
+    /// let f = trace(&inputs, |x| vec![x[0].take(&x[1], 0)])?;
+    /// assert_eq!(f.result_types()[0].to_string(), "f32[4,5,8]");
+    /// # Ok::<(), spiq_hlo::GraphErrors>(())
+    /// ```
+    #[track_caller]
+    pub fn take(&self, indices: &Tensor, axis: isize) -> Tensor {
+        let along = match self.axis(axis) {
+            Ok(along) => along,
+            Err(violation) => return self.fail("take", violation),
+        };
+        let inside = indices.from_end(self.dims()[along]);
+        let taken = self.take_clipped(&inside, axis);
+        if taken.is_poison() {
+            return taken;
+        }
+        let axes: Vec<usize> = (along..along + indices.rank()).collect();
+        taken.where_valid(&inside, self.dims()[along], &axes)
+    }
+
     /// For each index the element at it along `axis`, at the index's own place along all other axes: `indices` has this tensor's
-    /// shape but along `axis`. A negative index counts from the end; one beyond the end gives NaN, or the smallest number of an
-    /// integer type. JAX: `jnp.take_along_axis`.
+    /// shape but along `axis`. A negative index counts from the end; one out of bounds gives NaN, or the smallest number of
+    /// an integer type. JAX: `jnp.take_along_axis`.
     ///
     /// # Errors
     /// Kept in the trace: indices that are not integers or of another shape, no such axis.
@@ -41,8 +66,7 @@ impl Tensor {
             index_axis: self.rank(),
         };
         let taken = self.gather(&inside.expand_dims(-1), &dims, &vec![1; self.rank()]);
-        let valid = inside.ge(0.0).and(inside.lt(size as f64));
-        valid.select(&taken, &taken.out_of_bounds())
+        taken.where_valid(&inside, size, &(0..self.rank()).collect::<Vec<_>>())
     }
 
     /// The `k` largest elements along the last axis, largest first, and their indices (`s32`). Equal elements keep their order. JAX:
@@ -66,6 +90,16 @@ impl Tensor {
         (largest(&sorted[0]), largest(&sorted[1]))
     }
 
+    /// Elements taken at `indices`, along an axis of `size`, where those are in bounds. The axes of the indices are `axes` here.
+    #[track_caller]
+    fn where_valid(&self, indices: &Tensor, size: usize, axes: &[usize]) -> Tensor {
+        if indices.range().is_some_and(|range| range.low >= 0 && range.high < size as i64) {
+            return self.clone();
+        }
+        let valid = indices.ge(0).and(indices.lt(size));
+        valid.broadcast_in_dim(self.dims(), axes).select(self, &self.out_of_bounds())
+    }
+
     /// Indices along an axis of this size, with those below 0 counted from the end.
     #[track_caller]
     pub(crate) fn from_end(&self, size: usize) -> Tensor {
@@ -73,7 +107,7 @@ impl Tensor {
         if !signed || self.range().is_some_and(|range| range.low >= 0) {
             return self.clone();
         }
-        // The sum stays in the type: the index is negative.
+        // As a tensor: the sum with a number is refused where the type may overflow, which it does not below 0.
         let counted = self + self.graph().scalar(self.dtype(), size as f64);
         self.lt(0.0).select(&counted, self)
     }
@@ -94,6 +128,12 @@ impl Tensor {
 pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     vec![
+        Sample::new("take", |x| vec![x[0].take(&x[1], 1).exp()]).input(f, [2, 5, 3], -1.0, 1.0).input(
+            DType::S32,
+            [2, 2],
+            -5.0,
+            4.0,
+        ),
         Sample::new("take_along_axis", |x| vec![x[0].take_along_axis(&x[1], 1).exp()])
             .input(f, [3, 5], -1.0, 1.0)
             .input(DType::S32, [3, 2], -5.0, 4.0),

@@ -341,19 +341,12 @@ impl Tensor {
         Scatter { dims: dims.clone(), add: false }.on(self, indices, updates)
     }
 
-    /// Slices at the integer `indices` along `axis` (negative: counted from the end), like numpy's `take`.
+    /// Slices at the integer `indices` along `axis` (negative: counted from the end), whose axes replace `axis` in the result. JAX:
+    /// `jnp.take(mode="clip")`.
     ///
-    /// The axes of `indices` replace `axis` in the result. Indices below 0 are clamped to 0, those past the end to the last.
-    ///
-    /// ```
-    /// use spiq_hlo::{trace, DType, TensorType};
-    /// let inputs = [("table", TensorType::new(DType::F32, [100, 8])), ("words", TensorType::new(DType::S32, [4, 5]))];
-    /// let f = trace(&inputs, |x| vec![x[0].take(&x[1], 0)])?;
-    /// assert_eq!(f.result_types()[0].to_string(), "f32[4,5,8]");
-    /// # Ok::<(), spiq_hlo::GraphErrors>(())
-    /// ```
+    /// Indices below 0 are clamped to 0, those past the end to the last. [`take`](Tensor::take) counts negative ones from the end.
     #[track_caller]
-    pub fn take(&self, indices: &Tensor, axis: isize) -> Tensor {
+    pub fn take_clipped(&self, indices: &Tensor, axis: isize) -> Tensor {
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(violation) => return self.fail("take", violation),
@@ -395,7 +388,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         Sample::new("gather with batch", move |x| vec![x[0].gather(&x[1], &paired(), &[1, 1, 3]).exp()])
             .input(f, [2, 4, 3], -1.0, 1.0)
             .input(DType::S32, [2, 5], -1.0, 5.0),
-        Sample::new("take", |x| vec![x[0].take(&x[1], 1).exp()]).input(f, [2, 5, 3], -1.0, 1.0).input(
+        Sample::new("take_clipped", |x| vec![x[0].take_clipped(&x[1], 1).exp()]).input(f, [2, 5, 3], -1.0, 1.0).input(
             DType::S32,
             [2, 2],
             0.0,

@@ -98,7 +98,7 @@ fn precedes(pairs: &[(Tensor, Tensor)]) -> Tensor {
 ///
 /// ```
 /// use spiq_hlo::{sort, trace, DType, TensorType};
-/// Keys with values.
+/// // Keys with values.
 /// let inputs = [("x", TensorType::new(DType::F32, [8])), ("y", TensorType::new(DType::S32, [8]))];
 /// let f = trace(&inputs, |x| sort(&[&x[0], &x[1]], 0, 1))?;
 /// assert_eq!(f.result_types(), f.input_types());

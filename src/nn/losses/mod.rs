@@ -71,7 +71,7 @@ pub trait SampleLoss: fmt::Debug + Send + Sync {
         let losses = self.of_samples(&traces, &labels);
         let weights = weights.iter().map(|weight| *weight as f32).collect::<Vec<_>>();
         let weights = traces.graph().constant(&Array::new([classes], weights).expect("one weight per class"));
-        (weights.take(&labels, 0).convert(losses.dtype()) * losses).mean()
+        (weights.take_clipped(&labels, 0).convert(losses.dtype()) * losses).mean()
     }
 }
 

@@ -1,27 +1,27 @@
-//! The networks of benches/ACCURACY.md: what they are trained on, with which flags.
+//! The networks of benches/ACCURACY.md, with their data and flags.
 
 use super::trained::Run;
 
-/// A network on some data, in some bits.
+/// A network with its data and bit widths.
 pub struct Row {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub name: &'static str,
-    /// Flags of `spiq train`, divided by spaces.
+    /// Flags of `spiq train`, separated by spaces.
     pub flags: &'static str,
 }
 
-/// Data, and how they are divided.
+/// A data set and its split.
 pub struct Split {
     /// The heading of its table.
     pub title: &'static str,
-    /// How the command line calls it.
+    /// Its name on the command line.
     pub called: &'static str,
-    /// What its table shows, where that is not said by the title.
+    /// An explanation of the table beyond the title.
     pub about: &'static str,
-    /// Flags, one set for each part; a row's number is the mean over all parts.
+    /// Flags, one set per part; a row's number is the mean over all parts.
     pub parts: &'static [&'static str],
     rows: &'static [&'static [Row]],
-    /// The seeds of each part.
+    /// The seeds for each part.
     pub seeds: &'static [u64],
 }
 
@@ -46,14 +46,14 @@ const DIGITS: &[&[Row]] = &[
     &in_all_bits!("with delays", "--recipe digits --model benches/accuracy/digits-with-delays.toml"),
 ];
 
-/// The network and the training of Spyx's tutorial.
+/// The network and training of Spyx's tutorial.
 const TUTORIAL: &[&[Row]] = &[&[
     Row { name: "fp32", flags: "--recipe spyx --rules none" },
     Row { name: "int8", flags: "--recipe spyx --rules int8" },
     Row { name: "int4 weights", flags: "--recipe spyx --rules int4,int8" },
 ]];
 
-/// The recipe `speech` with one thing taken away or put in the place of another. Those of [`SPEECH`] say what delays and bits do.
+/// Ablations: the recipe `speech` with one component removed or replaced. [`SPEECH`] covers delays and bit widths.
 const CHANGED: &[&[Row]] = &[&[
     Row { name: "unchanged, int8", flags: "--recipe speech --rules int8" },
     Row {
@@ -98,7 +98,7 @@ const SPEAKERS: &[&str] = &[
     "--test-speaker theo",
 ];
 
-/// All tables, in the order of the page.
+/// All tables, in page order.
 pub const SPLITS: &[Split] = &[
     Split { title: "Handwritten digits", called: "digits", about: "", parts: &[""], rows: DIGITS, seeds: &[0, 1, 2] },
     Split {
@@ -137,7 +137,7 @@ pub const SPLITS: &[Split] = &[
 ];
 
 impl Split {
-    /// Its networks, in the order of the table.
+    /// Its networks, in table order.
     pub fn rows(&self) -> Vec<&'static Row> {
         self.rows.iter().copied().flatten().collect()
     }

@@ -1,4 +1,4 @@
-//! The tables as Markdown.
+//! Writes the tables as Markdown.
 
 use std::fmt::Write as _;
 
@@ -34,7 +34,7 @@ pub fn page() -> String {
     page
 }
 
-/// A row's line, with what its flags are and, where not all have ended, how many seeds.
+/// A row's line, with its flags and, if some runs are missing, the number of finished seeds.
 fn line(split: &Split, row_number: usize, row: &Row) -> String {
     let ended = Ended::of(split, row_number);
     let (count, wanted) = (ended.count(), split.seeds.len());
