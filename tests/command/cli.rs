@@ -509,7 +509,7 @@ fn unusable_array_files_are_refused() {
         folder.refuses(&format!("{TRAIN} --init {file}"), &file);
     }
     folder.refuses(&PREDICT.replace("data.safetensors", "missing.safetensors"), "cannot read missing.safetensors");
-    folder.refuses(&PREDICT.replace("data.safetensors", "."), "holds no recordings");
+    folder.refuses(&PREDICT.replace("data.safetensors", "."), "has no recordings");
 }
 
 #[test]
