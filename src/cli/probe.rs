@@ -29,7 +29,7 @@ pub struct Probe {
 pub struct Device {
     /// Its number.
     pub id: i32,
-    /// What it is.
+    /// Its model name.
     pub kind: String,
     /// Bytes of memory in use.
     pub memory_in_use: Option<i64>,

@@ -118,7 +118,7 @@ fn spreads(survey: &Survey) -> [(&'static str, Spread); 4] {
 
 type Of = fn(&spiq_events::Surveyed) -> Option<u32>;
 
-/// What samples are grouped by.
+/// The groupings of samples.
 fn groups(survey: &Survey) -> Vec<(&'static str, &[String], Of)> {
     let description = &survey.description;
     let all: [(&str, &[String], Of); 2] = [
