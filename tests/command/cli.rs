@@ -182,7 +182,7 @@ fn quantized_weights_predict_what_the_parameters_do() {
     folder.refuses(&predict, "holds quantized weights; add --mode ptq");
     folder.refuses(
         &format!("{predict} --mode ptq --rules int4.toml"),
-        "q.safetensors: `core/layers/0/kernel` is int8, but the rules want int4",
+        "q.safetensors: `core/layers/0/kernel` is int8, but the rules require int4",
     );
     folder.write("none.toml", "[[rules]]\nop_names = [\"dot_general\"]\n");
     folder.refuses(&QUANTIZE.replace("rules.toml", "none.toml"), "the rules quantize no weight");
@@ -320,7 +320,7 @@ fn a_convolutional_model_trains_on_images_however_they_are_stored() {
         folder.arrays("images.safetensors", &[(name, samples), labels.clone()]);
         let flags = "--data images.safetensors --steps 2 --batch-size 2 --time-steps 3 --rules rules.toml --out run";
         let shown = folder.succeeds(&format!("train --model conv.toml {flags}"));
-        assert!(shown.contains("spikes a neuron and step, core/layers/1"), "{shown}");
+        assert!(shown.contains("spikes per neuron and step, core/layers/1"), "{shown}");
         let metrics = std::fs::read_to_string(folder.path("run/metrics.jsonl")).expect("metrics");
         assert!(metrics.contains(r#""spike_rates":{"core/layers/1":"#), "{metrics}");
         folder.succeeds(
@@ -381,7 +381,7 @@ fn every_stage_is_printed() {
     }
     let report = inspect("--stage quantize --report");
     assert!(report.starts_with("path "), "{report}");
-    let beside = report.split_once("f32 whatever the rules, since no product takes them:\n").expect("what stays").1;
+    let beside = report.split_once("always f32, because no product uses them:\n").expect("what stays").1;
     assert!(beside.lines().any(|line| line.starts_with("core/layers/1  LIF ") && line.ends_with(" beta")), "{beside}");
     assert!(!beside.contains("kernel"), "{beside}");
     let commented = inspect("--stage quantize");
@@ -412,7 +412,7 @@ fn the_training_step_is_printed_as_it_runs() {
     assert!(inputs(&inspect("--stage stablehlo --optimizer lion")) < inputs(&inspect("--stage stablehlo")));
     assert!(inspect("--stage split").contains("tensor<16x8x12xi8>"), "earlier stages are the pass's");
     assert!(inspect("--stage kernels --spikes").contains("// masked product of 128 rows"));
-    assert!(inspect("--target cpu --spikes").contains("in the loop of neurons"));
+    assert!(inspect("--target cpu --spikes").contains("in the neuron loop"));
     folder.refuses("inspect --model model.toml --stage grad --step --mode ptq", "--mode ptq has no gradient");
     folder.refuses("inspect --model model.toml --stage grad --step --data digits", "labels go up to 9");
     folder.refuses("inspect --model model.toml --stage grad --data digits", "--step");
@@ -509,7 +509,7 @@ fn unusable_array_files_are_refused() {
         folder.refuses(&format!("{TRAIN} --init {file}"), &file);
     }
     folder.refuses(&PREDICT.replace("data.safetensors", "missing.safetensors"), "cannot read missing.safetensors");
-    folder.refuses(&PREDICT.replace("data.safetensors", "."), "holds no recordings");
+    folder.refuses(&PREDICT.replace("data.safetensors", "."), "has no recordings");
 }
 
 #[test]
@@ -661,7 +661,7 @@ fn bench_measures_each_mode() {
 #[test]
 fn bench_refuses_what_it_cannot_measure() {
     let folder = Folder::new();
-    folder.refuses("bench --shape 4,2,8", "`4,2,8` is no shape");
+    folder.refuses("bench --shape 4,2,8", "`4,2,8` is not a shape");
     folder.refuses("bench --shape 4,2,8,8,3 --modes int9", "there is no mode `int9` (known: fp32, ");
     folder.refuses("bench --shape 1048576,1048576,8,8,3", "are too many elements for one array");
     folder.refuses("bench --shape 4,2,8,8,3 --profile", "has no profiler");

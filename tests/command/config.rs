@@ -296,7 +296,12 @@ fn what_a_rule_means_is_checked_at_the_line_of_the_field_that_is_wrong() {
         ("weight_qtype", "weight_qtype = 'itn8'", "", "unknown quantized type `itn8`; did you mean `int8`?"),
         ("act_qtype", "act_qtype = 'real'", "weight_qtype = 'int8'", "unknown quantized type `real` (known: int1, "),
         ("bwd_qtype", "bwd_qtype = 'mxfp8'", "weight_qtype = 'int8'", "bwd_qtype: gradients in mxfp8"),
-        ("op_names", "op_names = ['dot_general', 'conv']", "", "op_names: no operation `conv` is quantized (known: "),
+        (
+            "op_names",
+            "op_names = ['dot_general', 'conv']",
+            "",
+            "op_names: operation `conv` cannot be quantized (known: ",
+        ),
         ("weight_calibration_method", "weight_calibration_method = 'most'", INT8, "calibration method `most`: unknown"),
         ("act_calibration_method", "act_calibration_method = 'rms'", INT8, "calibration method `rms`: wants a factor"),
         ("bwd_calibration_method", "bwd_calibration_method = 'absmax,0'", INT8, "calibration method `absmax,0`: its"),

@@ -52,7 +52,7 @@ fn a_converted_file_is_what_the_recordings_are() {
     assert!(recordings == load("made.safetensors", Reading::default()), "other samples, labels or parts");
     assert_eq!([recordings.0.count(), recordings.1.count()], [16, 4]);
     let again = refused(&folder, "data convert made.safetensors --output again.safetensors --bins 3");
-    assert_eq!(again, "error: made.safetensors holds arrays already; there is nothing to convert");
+    assert_eq!(again, "error: made.safetensors already holds arrays; there is nothing to convert");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn info_counts_what_is_there() {
     let longest = object["seconds_of_a_sample"]["max"].as_f64().unwrap();
     assert!((0.5..=1.0).contains(&longest), "{longest}");
     let drawn = std::fs::read_to_string(folder.path().join("info.svg")).unwrap();
-    assert!(drawn.contains("Events by channel") && drawn.contains("Samples of each class"));
+    assert!(drawn.contains("Events by channel") && drawn.contains("Samples per class"));
     let text = printed(&folder, "data info made.h5");
     assert!(
         text.starts_with("made.h5: SHD, 20 samples (16 to train, 4 to test)\n40 channels, 3 classes, 10 speakers\n"),

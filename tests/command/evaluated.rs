@@ -150,7 +150,7 @@ fn confusion_classes_and_ranks_add_up() {
     let wanted: Vec<String> =
         rows[3].iter().map(|count| if *count == 0 { "·".into() } else { count.to_string() }).collect();
     assert_eq!(numbers[numbers.len() - 10..], wanted, "{line}");
-    assert!(table.contains("among the first 3"), "{table}");
+    assert!(table.contains("top-3 accuracy"), "{table}");
     // A quarter of 32 bits, plus scales.
     let (bytes, parameters) =
         (found["bytes"].as_u64().expect("bytes"), found["parameters"].as_u64().expect("a number"));

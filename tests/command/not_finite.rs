@@ -169,7 +169,7 @@ fn commands_refuse_parameters_that_are_not_finite_unless_told() {
 fn parameters_that_are_not_named_are_not_allowed_to_be_anything() {
     let folder = tempfile::tempdir().unwrap();
     let (code, said) = spiq(folder.path(), "train --allow-nonfinite --steps 1 --out r");
-    let wanted = "error: --allow-nonfinite is about the parameters of --init, which is missing";
+    let wanted = "error: --allow-nonfinite applies to the parameters of --init, which is missing";
     assert_eq!((code, said.trim()), (Some(2), wanted));
 }
 

@@ -129,7 +129,7 @@ fn changes_are_allowed_by_name_alone() {
     succeeds(folder, &format!("{LINE} --steps 6 --out run"));
     let change = "train --resume --out run --steps 9 --seed 5 --learning-rate 0.01";
     refuses(folder, change, "another seed (--seed: 0 there, 5 here)");
-    refuses(folder, change, "go on with the changes by --allow-changes");
+    refuses(folder, change, "accept the changes with --allow-changes");
     let (code, _, noted) = spiq(folder, "train --allow-changes --out run");
     assert!(code == 2 && noted.contains("--resume"), "{noted}");
     let run = entry(&folder.join("run/params.safetensors"), key::run);

@@ -102,7 +102,7 @@ fn recordings_that_do_not_fit_are_refused() {
 fn flags_for_recordings_want_recordings() {
     let folder = folder();
     for flags in ["--bins 5", "--test-speaker x", "--test-data made.h5", "--presence"] {
-        refuses(&folder, &format!("train --epochs 1 {flags}"), "want recordings: name them with --data");
+        refuses(&folder, &format!("train --epochs 1 {flags}"), "require recordings: name them with --data");
     }
     refuses(&folder, "train --model m.toml --data none.h5 --bins 5", "cannot read none.h5");
     refuses(&folder, "train --model m.toml --data made.h5 --dt -1", "positive number");

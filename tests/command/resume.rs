@@ -310,7 +310,7 @@ fn a_new_run_takes_away_what_an_older_one_left() {
         &format!("{line} --epochs 1 {other} --resume"),
         "the run in this folder ended before its first checkpoint",
     );
-    folder.refuses("train --resume --out run", "start it anew, without --resume");
+    folder.refuses("train --resume --out run", "start a new run without --resume");
     folder.refuses("train --resume --out nowhere", "cannot read nowhere/checkpoint.safetensors");
 }
 
@@ -532,7 +532,7 @@ fn labels_that_are_not_usable_cost_the_accuracy_only() {
     let (said, noted) =
         folder.succeeds("predict --params run/params.safetensors --data data.safetensors --output o.safetensors");
     assert_eq!(said, "o.safetensors: outputs f32[20,4,10]\n");
-    assert!(noted.starts_with("note: there is no accuracy: data.safetensors: `labels` holds 12"), "{noted}");
+    assert!(noted.starts_with("note: no accuracy: data.safetensors: `labels` holds 12"), "{noted}");
 }
 
 #[test]
@@ -557,7 +557,7 @@ fn what_contradicts_the_training_is_noted() {
         ("--rules none", "(--rules: [[rules]] there, none here)"),
         ("--numerics qwix", "(--numerics: exact there, qwix here)"),
         ("--model model.toml", "(--model: threshold = 1.0 there, threshold = 0.9 here)"),
-        ("--seed 1", "spikes are drawn from --seed 1"),
+        ("--seed 1", "spikes are drawn with --seed 1"),
         ("--data bright.safetensors", "(--data or --encode: images, rate 1 at 16 there, images, rate 1 at 20 here)"),
     ] {
         let data = if flags.contains("--data") { "" } else { "--data test.safetensors" };
@@ -593,11 +593,11 @@ fn files_of_earlier_versions_are_read_with_a_note() {
     folder.age("run/checkpoint.safetensors");
     let predict = "predict --params run/params.safetensors --data test.safetensors --output o.safetensors";
     let noted = folder.succeeds(predict).1;
-    assert_eq!(noted, "note: run/params.safetensors does not say its time_steps, seed; defaults are taken");
+    assert_eq!(noted, "note: run/params.safetensors does not record its time_steps, seed; using defaults");
     assert_eq!(folder.succeeds(&format!("{predict} --time-steps 5 --seed 0")).1, "");
     let noted = folder.succeeds(&format!("{line} --resume")).1;
     assert!(
-        noted.starts_with("note: run/checkpoint.safetensors does not say its ") && noted.contains("optimizer"),
+        noted.starts_with("note: run/checkpoint.safetensors does not record its ") && noted.contains("optimizer"),
         "{noted}"
     );
     // It now has this version's metadata, except for its start and its identity, which are unknown.
@@ -659,8 +659,8 @@ fn a_run_of_the_library_is_gone_on_with_and_predicted_with() {
     folder.succeeds(&predict.replace("parts", "own"));
     folder.refuses(
         "train --resume --out own",
-        "own/checkpoint.safetensors is of a run that the command line cannot go on with: the optimizer: the arguments of `chain` are \
-         `clip_by_global_norm(1), sgd(0.1)`; give them as `key = value, …`, texts in quotes; resume it with the program that began \
+        "own/checkpoint.safetensors is of a run that the command line cannot continue: the optimizer: the arguments of `chain` are \
+         `clip_by_global_norm(1), sgd(0.1)`; give them as `key = value, …`, texts in quotes; resume it with the program that started \
          it",
     );
     let expected = "another optimizer (--optimizer: chain(clip_by_global_norm(1), sgd(0.1)) there, adam here)";

@@ -43,12 +43,12 @@ fn seeds_are_runs_of_their_own_with_mean_and_spread() {
     succeeds(folder, &format!("train {SHORT} --seeds 2 --out two"));
     assert!(folder.join("two/seed-0/summary.json").exists() && folder.join("two/seed-1/summary.json").exists());
     for (flags, expected) in [
-        ("--seeds 1,1", "seeds divided by commas, each once"),
-        ("--seeds 0", "seeds divided by commas, each once"),
+        ("--seeds 1,1", "distinct seeds separated by commas"),
+        ("--seeds 0", "distinct seeds separated by commas"),
         ("--seeds 2 --seed 1", "cannot be used with"),
         ("--fold 1", "--folds"),
         ("--folds 3 --validation 0.1", "cannot be used with"),
-        ("--validation 2.5", "a share above 0 and below 1"),
+        ("--validation 2.5", "a fraction between 0 and 1"),
         ("--patience 2", "patience needs validation samples"),
     ] {
         refuses(folder, &format!("train {SHORT} --out refused {flags}"), expected);
@@ -76,7 +76,7 @@ fn folds_are_trained_one_after_the_other_and_resumed() {
     let before = written("folds/fold-1").expect("a time");
     let (code, _, noted) = spiq(folder, &format!("{line} --resume"));
     assert_eq!(code, 0, "{noted}");
-    assert!(noted.contains("fold 1, which has ended before") && noted.contains("fold 2 (2 of 3)"), "{noted}");
+    assert!(noted.contains("fold 1, already finished") && noted.contains("fold 2 (2 of 3)"), "{noted}");
     assert_eq!(written("folds/fold-1").expect("a time"), before);
     assert!(bytes(&folder.join("folds/fold-2/best.safetensors")) == bytes(&folder.join("second/best.safetensors")));
     assert_eq!(lines(&folder.join("folds/runs.jsonl")), {
@@ -94,7 +94,7 @@ fn runs_of_two_experiments_are_not_mixed() {
     let folder = folder.path();
     let began = "--time-steps 3 --steps 4 --batch-size 64 --rules none";
     succeeds(folder, &format!("train {began} --learning-rate 0.01 --seeds 2 --out o"));
-    let expected = "seed 2 would be trained as another experiment than the run in o/seed-0, which has another learning rate \
+    let expected = "seed 2 would differ from the run in o/seed-0, which has another learning rate \
                     (--learning-rate: 0.01 there, 0.004 here)";
     refuses(folder, &format!("train {began} --seeds 3 --resume --out o"), expected);
     assert!(!folder.join("o/seed-2").exists());
@@ -123,7 +123,7 @@ fn earlier_results_do_not_stay_beside_new_ones() {
     report("3 runs");
     // User files are not deleted.
     std::fs::write(folder.join("o/seed-2/notes.txt"), "mine").expect("a file");
-    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-2 is there from earlier");
+    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-2 is from an earlier command");
     assert!(folder.join("o/seed-2/params.safetensors").exists());
     std::fs::remove_file(folder.join("o/seed-2/notes.txt")).expect("a file");
     std::fs::write(folder.join("o/notes.txt"), "mine").expect("a file");
@@ -136,7 +136,7 @@ fn earlier_results_do_not_stay_beside_new_ones() {
     // A run that no list contains is the user's.
     succeeds(folder, &format!("train {short} --out o/seed-9"));
     report("2 runs");
-    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-9 is there from earlier");
+    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-9 is from an earlier command");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn files_of_the_user_are_not_written_over() {
         "--model is model.toml, which the run would replace or remove",
     );
     refuses(folder, &format!("{line} --rules ./rules.toml"), "--rules is ./rules.toml");
-    refuses(folder, line, "./model.toml is of no run, and a run would replace or remove it");
+    refuses(folder, line, "./model.toml belongs to no run, and a run would replace or remove it");
     refuses(folder, "train --model run/model.toml --seeds 2 --out run", "--model is run/model.toml");
     assert!(folder.join("run/model.toml").exists() && !folder.join("metrics.jsonl").exists());
 }
@@ -222,7 +222,7 @@ fn a_sweep_tries_all_choices_and_sorts_them() {
     assert!(shown.starts_with(winner["name"].as_str().expect("a name")), "{said}");
     assert!(!said.contains("no validation"), "{said}");
     let (code, _, noted) = spiq(folder, &format!("{line} --resume"));
-    assert_eq!((code, noted.matches("which has ended before").count()), (0, 4), "{noted}");
+    assert_eq!((code, noted.matches("already finished").count()), (0, 4), "{noted}");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_sweep_draws_choices_and_reads_them_from_a_file() {
     .expect("a file");
     let line = "sweep --time-steps 3 --steps 4 --rules none --space space.toml --random 4 --out";
     let said = succeeds(folder, &format!("{line} a"));
-    assert!(said.contains("sorted by the accuracy of the test, as there is no validation"), "{said}");
+    assert!(said.contains("sorted by test accuracy, as there is no validation"), "{said}");
     succeeds(folder, &format!("{line} b"));
     let settings = |out: &str| -> Vec<Value> {
         lines(&folder.join(out).join("sweep.jsonl")).iter().map(|run| run["settings"].clone()).collect()
@@ -253,7 +253,7 @@ fn a_sweep_draws_choices_and_reads_them_from_a_file() {
     // A grid with fewer choices than requested.
     let (code, _, noted) =
         spiq(folder, "sweep --time-steps 3 --steps 2 --rules none --grid batch_size=32,64 --random 5 --out d");
-    assert!(code == 0 && noted.contains("there are only 2 different choices"), "{noted}");
+    assert!(code == 0 && noted.contains("there are only 2 distinct combinations"), "{noted}");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn what_cannot_be_swept_is_refused() {
     std::fs::write(folder.join("bad.toml"), "batch_size = { low = 1 }").expect("a file");
     std::fs::write(folder.join("worse.toml"), "batch_size = ").expect("a file");
     for (flags, expected) in [
-        ("", "there is nothing to choose from"),
+        ("", "the sweep has no settings"),
         ("--grid learning_rat=1", "there is no setting `learning_rat`; did you mean `learning_rate`?"),
         ("--grid out=a,b", "there is no setting `out`"),
         ("--grid batch_size", "must be of the form NAME=V1,V2"),
@@ -273,9 +273,9 @@ fn what_cannot_be_swept_is_refused() {
         ("--grid batch_size=32,many", "invalid value 'many' for '--batch-size"),
         ("--grid optimizer=adam,adamant", "adamant"),
         ("--grid no_shuffle=perhaps", "must be true or false"),
-        ("--grid learning_rate=uniform(low=1,high=2)", "say with --random N how many"),
+        ("--grid learning_rate=uniform(low=1,high=2)", "give the number of draws with --random N"),
         ("--grid learning_rate=uniform(1) --random 2", "is not of the form `uniform(low = 1, high = 2)`"),
-        ("--grid seed=1,2 --seeds 3", "a sweep trains each choice once"),
+        ("--grid seed=1,2 --seeds 3", "a sweep trains each combination once"),
         ("--grid batch_size=32,5000", "the batch size is 5000"),
         ("--space bad.toml", "bad.toml: the values of `batch_size` must be a list"),
         ("--space worse.toml", "worse.toml: "),
@@ -406,7 +406,7 @@ fn a_page_compares_runs() {
         "Validation accuracy",
         "Settings that differ",
         "Accuracy by class",
-        "taken for class",
+        "predicted class",
         "core/layers/3",
         "--seed 3",
         "--learning-rate 0.01",

@@ -97,7 +97,7 @@ fn recipes_for_files_train_on_a_file_in_that_layout() {
         refuses(
             &folder,
             &["train", "--recipe", recipe],
-            "name those to train with --data and those to test with --test-data",
+            "give the training files with --data and the test files with --test-data",
         );
         let make = ["data", "make", "--output", "made.h5", "--samples", "90", "--train", "80", "--events", "400"];
         succeeds(&folder, &[&make[..], &["--classes", classes]].concat());

@@ -174,7 +174,7 @@ fn every_signal_saves_a_run_within_an_epoch() {
         let (status, noted) = end(child);
         assert_eq!(status.code(), Some(code), "{noted}");
         let last = noted.lines().last().unwrap_or_default();
-        assert_eq!(last, format!("error: stopped by {said} and saved; to go on: spiq train --resume --out parts"));
+        assert_eq!(last, format!("error: stopped by {said} and saved; to continue: spiq train --resume --out parts"));
         assert!(step(&folder.path("parts/checkpoint.safetensors")) + 10 >= lines);
         resume = "--resume";
     }
@@ -307,7 +307,7 @@ fn several_runs_are_stopped_and_go_on() {
     let (status, noted) = end(child);
     assert_eq!(status.code(), Some(143), "{noted}");
     assert!(
-        noted.ends_with("stopped by SIGTERM and saved; to go on, give the same command with --resume\n"),
+        noted.ends_with("stopped by SIGTERM and saved; to continue, repeat the command with --resume\n"),
         "{noted}"
     );
     let mut child = folder.begin(&format!("{line} --resume"));

@@ -377,7 +377,7 @@ fn the_command_to_go_on_with_is_one() {
         let mut said = String::new();
         child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
         assert_eq!(child.wait().expect("an end").code(), Some(130), "{said}");
-        let (_, line) = said.trim_end().rsplit_once("to go on: ").unwrap_or_else(|| panic!("no command in {said}"));
+        let (_, line) = said.trim_end().rsplit_once("to continue: ").unwrap_or_else(|| panic!("no command in {said}"));
         // The shell parses it, and the added flag is refused, after the checkpoint was found.
         let line = line.replacen("spiq", &format!("exec {}", env!("CARGO_BIN_EXE_spiq")), 1);
         let output = Command::new("bash").args(["-c", &format!("{line} --seed 9")]).current_dir(folder.path()).output();

@@ -42,7 +42,7 @@ fn cpu_multiplies_s8_and_adds_rows_for_spikes() {
     let paths: Vec<&str> = report.rows.iter().map(|row| row.path.as_str()).collect();
     assert_eq!(paths, ["core/layers/0", "core/layers/2", "core/layers/4"]);
     // The input may be anything; neuron outputs are spikes.
-    let units = ["s8, ", "rows added", "rows added"];
+    let units = ["s8, ", "sparse row sums", "sparse row sums"];
     for (row, unit) in report.rows.iter().zip(units) {
         assert!(row.low_precision && row.unit.starts_with(unit), "{report}");
     }

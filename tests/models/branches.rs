@@ -187,7 +187,7 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
         ),
         (
             &[linear, "{ type = 'LIF', hidden_shape = 4, inputs = ['input'] }"],
-            "m.toml:2: layer 1: no layer reads its output; name it in the `inputs` of one that should, or leave it out",
+            "m.toml:2: layer 1: no layer reads its output; name it in the `inputs` of one that should, or remove it",
         ),
         (
             &[linear, "{ type = 'LIF', hidden_shape = 4, inputs = ['first', 'input'] }"],
@@ -208,15 +208,15 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
                 "{ type = 'Linear', in_features = 7, out_features = 2, inputs = ['input'] }",
                 "{ type = 'Add', inputs = ['first', 'first'] }",
             ],
-            "m.toml:3: layer 2: no layer reads its output; name it in the `inputs` of one that should, or leave it out",
+            "m.toml:3: layer 2: no layer reads its output; name it in the `inputs` of one that should, or remove it",
         ),
         (
             &[linear, "{ type = 'LI', layer_shape = 4, name = 'input' }"],
-            "m.toml:3: `name` of layer 2 (LI) is \"input\", but must be a word of its own; \"input\" stands for the model's input",
+            "m.toml:3: `name` of layer 2 (LI) is \"input\", but must be another name; \"input\" refers to the model's input",
         ),
         (
             &[linear, "{ type = 'LI', layer_shape = 4, inputs = [] }"],
-            "m.toml:3: `inputs` of layer 2 (LI) is empty; name the layers that it reads, or leave it out",
+            "m.toml:3: `inputs` of layer 2 (LI) is empty; name the layers that it reads, or remove it",
         ),
         (
             &[linear, "{ type = 'LI', layer_shape = 4, inputs = 'first' }"],

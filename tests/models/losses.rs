@@ -85,7 +85,7 @@ fn losses_are_described_by_what_is_not_the_default() {
             "`class_weights` of the loss `ce_count_loss` is [0], but must be \"balanced\" or a list of numbers, each of which \
              must be a positive number",
         ),
-        ("ce_count_loss, tet_loss", "one loss is wanted, but `ce_count_loss, tet_loss` names 2"),
+        ("ce_count_loss, tet_loss", "one loss is required, but `ce_count_loss, tet_loss` names 2"),
     ] {
         let said = Loss::named(typed).expect_err(typed).to_string();
         assert!(said.starts_with(expected), "{typed}: {said}");

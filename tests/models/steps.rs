@@ -234,8 +234,8 @@ fn what_is_wrong_around_an_optimizer_is_said() {
         ),
         (
             Optimizer::named("sgd", 0.1, "warmup_cosine(warmup = 1.5)").map(drop),
-            "`warmup` of the schedule `warmup_cosine` is 1.5, but must be a number of steps, or a share of all steps from 0.0 to \
-             1.0, written with a point",
+            "`warmup` of the schedule `warmup_cosine` is 1.5, but must be a number of steps, or a fraction of all steps from 0.0 to \
+             1.0, written with a decimal point",
         ),
         (
             Optimizer::named("sgd", 0.1, "piecewise(scales = [0.1])").map(drop),
@@ -277,7 +277,10 @@ fn what_is_wrong_around_an_optimizer_is_said() {
             "the group `group` has no argument `momentum`; it takes path, learning_rate, schedule, weight_decay, b1, b2, eps, eps_root, \
              nesterov",
         ),
-        (adamw().with_groups("group(path = '(')").map(drop), "the path `(` is no regular expression: unclosed group"),
+        (
+            adamw().with_groups("group(path = '(')").map(drop),
+            "the path `(` is not a regular expression: unclosed group",
+        ),
         (
             missed.check_groups(paths.iter()),
             "no parameter belongs to the group of `delay`; there are core/layers/0/kernel, core/layers/1/beta",

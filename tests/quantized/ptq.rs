@@ -227,8 +227,8 @@ fn hostile_files_are_refused_in_one_sentence() {
     said.push(refused(&float, &good, &|file| drop(put(file, "qvalue", nan.clone()))));
     let wanted = [
         "q: it holds no quantized weights; `spiq quantize` writes them",
-        "q: its format is `quantized 9`, but only `quantized 1` is known",
-        "q: `core/layers/0/kernel` is int8, but the rules want int4",
+        "q: its format is `quantized 9`, but only `quantized 1` is supported",
+        "q: `core/layers/0/kernel` is int8, but the rules require int4",
         "q: it lacks `core/layers/0/kernel/scale` (f32[1,16])",
         "q: `core/layers/0/kernel/qvalue` is u8[95], but the model and its rules need u8[96]",
         "q: `core/layers/0/kernel/qvalue` is s8[12,16], but the model and its rules need u8[96]",
@@ -236,9 +236,9 @@ fn hostile_files_are_refused_in_one_sentence() {
         "q: `core/layers/0/kernel/scale` has a scale that is not a positive number",
         "q: `core/layers/0/kernel/scale` has a scale that is not a positive number",
         "q: `core/layers/0/kernel/scale` has a scale that is not a positive number",
-        "q: `core/layers/0/kernel/zero_point` has a value that int4 cannot have",
-        "q: `core/layers/0/kernel/qvalue` has a value that int3 cannot have",
-        "q: `core/layers/0/kernel/qvalue` has a value that float8_e4m3fn cannot have",
+        "q: `core/layers/0/kernel/zero_point` has a value that int4 cannot represent",
+        "q: `core/layers/0/kernel/qvalue` has a value that int3 cannot represent",
+        "q: `core/layers/0/kernel/qvalue` has a value that float8_e4m3fn cannot represent",
     ];
     assert_eq!(said, wanted);
 }

@@ -371,7 +371,7 @@ fn methods_that_mean_nothing_are_refused() {
     };
     assert_eq!(
         refusal("int8", "percentile"),
-        "rule 1: calibration method `percentile`: wants percent above 0 and up to 100, as in `percentile,99.9`"
+        "rule 1: calibration method `percentile`: needs a percentage above 0 and up to 100, as in `percentile,99.9`"
     );
     assert_eq!(refusal("int8", "mse,2"), "rule 1: calibration method `mse,2`: takes no argument");
     assert_eq!(

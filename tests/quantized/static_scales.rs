@@ -112,7 +112,7 @@ fn refused(model: &str, rules: Vec<RuleConfig>, expected: &str) {
 fn statistics_of_each_sample_are_refused() {
     for axes in [vec![], vec![1]] {
         let rules = static_rules(|rule| rule.act_batch_axes = axes);
-        refused(DROPOUT, rules, "would have an axis of the batch's size; name that axis, 0, in act_batch_axes");
+        refused(DROPOUT, rules, "would have a batch axis; name that axis, 0, in act_batch_axes");
     }
     // A single scale has no such axis.
     let folder = tempfile::tempdir().expect("a folder");
