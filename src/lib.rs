@@ -147,11 +147,7 @@ pub use spiq_hlo::{
     scan_checkpointed, sort, stack, switch, value_and_grad, vjp, vmap, while_loop,
 };
 
-<<<<<<< HEAD
-/// The examples of docs/library.md are compiled and run with the tests.
-=======
-/// Compiles and runs the README's example with the tests.
->>>>>>> e4
+/// Compiles and runs the examples of docs/library.md with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/library.md")]
 struct LibraryPage;

@@ -7,7 +7,7 @@ use regex::Regex;
 use crate::project::{Result, root};
 
 /// Each phrase, as a regular expression, and what to write instead.
-const PHRASES: [(&str, &str); 13] = [
+const PHRASES: [(&str, &str); 12] = [
     (r"\bknows? (nothing|no)\b", "what the file does; an invariant about imports stays once per folder, in mod.rs"),
     (r"\bwanted\b", "requested, required, expected, or target"),
     (r"\bso many\b", "that many, or the number"),
@@ -19,7 +19,6 @@ const PHRASES: [(&str, &str); 13] = [
     (r"\b(is|are|was|were) told\b", "receives, is passed"),
     (r"\bthrough with\b", "ends, has finished"),
     (r"\bthat there (is|are)\b", "the existing …, or name the thing"),
-    (r"\b(is|are) meant\b", "means, refers to"),
     (r"^What (\w+ ){1,6}(is|are|was|were)\b", "a noun phrase that names the thing"),
 ];
 
@@ -37,12 +36,14 @@ fn faults(root: &Path) -> Result<Vec<String>> {
         let phrase = format!("(?i){phrase}");
         (Regex::new(&phrase).expect("the phrases are regular expressions"), better)
     });
+    let code = Regex::new("`[^`]*`").expect("a regular expression");
     let mut faults = Vec::new();
     for path in files(root)? {
         let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let shown = path.strip_prefix(root).unwrap_or(&path).display();
         for (number, line) in prose(&path, &text) {
-            let found = phrases.iter().filter_map(|(phrase, better)| Some((phrase.find(line)?.as_str(), better)));
+            let line = code.replace_all(line, "`…`");
+            let found = phrases.iter().filter_map(|(phrase, better)| Some((phrase.find(&line)?.as_str(), better)));
             faults.extend(found.map(|(found, better)| format!("{shown}:{number}: {found:?}; write: {better}")));
         }
     }
@@ -111,7 +112,7 @@ mod tests {
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
         write(
             "a.rs",
-            "//! What a file is.\n/// ```\n/// let wanted = 1; // wanted\n/// ```\n/// As wanted.\nlet wanted = \"wanted\";\n",
+            "//! What a file is.\n/// ```\n/// let wanted = 1; // wanted\n/// ```\n/// As wanted, `wanted`.\nlet wanted = \"wanted\";\n",
         );
         write("b.md", "The way back.\n```\nwanted\n```\nGood, too.\n");
         let faults = faults(folder.path()).expect("files that can be read");

@@ -112,7 +112,7 @@ impl Tensor {
         self.lt(0.0).select(&counted, self)
     }
 
-    /// What JAX gives in the place of an element that does not exist.
+    /// The value of an element that is out of bounds, as in JAX.
     #[track_caller]
     fn out_of_bounds(&self) -> Tensor {
         match self.dtype().integer_range() {
