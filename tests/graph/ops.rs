@@ -303,6 +303,18 @@ fn ints(dims: &[usize], values: &[i32]) -> Array {
     Array::new(dims, values).expect("as many values as elements")
 }
 
+/// The compiler folds comparisons of constants: it must know which ones are signed.
+#[test]
+fn comparisons_of_constants_are_signed() {
+    let compared = |x: &[Tensor]| {
+        let negative = x[0].graph().constant(&ints(&[4], &[0, -1, 3, -6]));
+        let below = negative.lt(0).select(&(&negative + 10), &negative);
+        &x[0] + below.convert(DType::F32) + below.ge(9).convert(DType::F32)
+    };
+    let zeros = Array::new([4], [0f32; 4]).unwrap();
+    check_values(compared, &[zeros], &[0.0, 10.0, 3.0, 4.0]);
+}
+
 #[test]
 fn take_moves_indices_inside() {
     let table = ints(&[3, 2], &[1, 2, 3, 4, 5, 6]);

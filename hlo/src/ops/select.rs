@@ -22,8 +22,20 @@ enum Direction {
     Lt,
 }
 
+/// How elements of a kind are compared, under StableHLO's names.
+fn comparison(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Signed => "SIGNED",
+        Kind::Unsigned | Kind::Pred => "UNSIGNED",
+        Kind::Float => "FLOAT",
+    }
+}
+
 #[derive(Debug, PartialEq)]
-struct Compare(Direction);
+struct Compare {
+    direction: Direction,
+    kind: Kind,
+}
 
 impl Op for Compare {
     fn name(&self) -> &'static str {
@@ -37,14 +49,19 @@ impl Op for Compare {
         Ok(vec![operands[0].with_dtype(DType::Pred)])
     }
     fn attrs(&self) -> Vec<(&'static str, String)> {
-        let direction = format!("{:?}", self.0).to_uppercase();
-        vec![("comparison_direction", format!("#stablehlo<comparison_direction {direction}>"))]
+        let direction = format!("{:?}", self.direction).to_uppercase();
+        // StableHLO allows a program to omit the type, but then XLA folds comparisons of signed constants as if they were unsigned
+        // (seen with the CPU plugin of PJRT 0.81).
+        vec![
+            ("compare_type", format!("#stablehlo<comparison_type {}>", comparison(self.kind))),
+            ("comparison_direction", format!("#stablehlo<comparison_direction {direction}>")),
+        ]
     }
     fn vjp(&self, _: &Reverse) -> Cotangents {
         vec![None, None]
     }
     fn lane(&self) -> Option<Lane> {
-        let function = match self.0 {
+        let function = match self.direction {
             Direction::Eq => LaneFn::Equal,
             Direction::Ne => LaneFn::NotEqual,
             Direction::Ge => LaneFn::GreaterEqual,
@@ -55,7 +72,7 @@ impl Op for Compare {
         Some(Lane::of(function, [Lane::Operand(0), Lane::Operand(1)]))
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
-        mapped.elementwise(Compare(self.0))
+        mapped.elementwise(Compare { direction: self.direction, kind: self.kind })
     }
 }
 
@@ -147,7 +164,7 @@ macro_rules! comparisons {
                 #[track_caller]
                 pub fn $method(&self, other: impl Operand) -> Tensor {
                     let (a, b) = self.broadcast_with(&other.beside(self), "compare");
-                    self.graph().apply(Compare(Direction::$direction), &[&a, &b])
+                    self.graph().apply(Compare { direction: Direction::$direction, kind: a.dtype().kind() }, &[&a, &b])
                 }
             )*
         }

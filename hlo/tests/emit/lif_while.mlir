@@ -7,7 +7,7 @@ module @lif_while {
     %4:6 = "stablehlo.while"(%2, %0, %3, %arg0, %1, %arg1) ({
     ^bb0(%arg5_0: tensor<i32>, %arg5_1: tensor<8x6xf32>, %arg5_2: tensor<16x8x6xf32>, %arg5_3: tensor<16x8x4xf32>, %arg5_4: tensor<8x6xf32>, %arg5_5: tensor<4x6xf32>):
       %6 = "stablehlo.constant"() {value = dense<16> : tensor<i32>} : () -> tensor<i32>
-      %7 = "stablehlo.compare"(%arg5_0, %6) {comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<i32>, tensor<i32>) -> tensor<i1>
+      %7 = "stablehlo.compare"(%arg5_0, %6) {compare_type = #stablehlo<comparison_type SIGNED>, comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<i32>, tensor<i32>) -> tensor<i1>
       stablehlo.return %7 : tensor<i1>
     }, {
     ^bb0(%arg8_0: tensor<i32>, %arg8_1: tensor<8x6xf32>, %arg8_2: tensor<16x8x6xf32>, %arg8_3: tensor<16x8x4xf32>, %arg8_4: tensor<8x6xf32>, %arg8_5: tensor<4x6xf32>):
@@ -17,7 +17,7 @@ module @lif_while {
       %12 = "stablehlo.constant"() {value = dense<1.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
       %13 = stablehlo.subtract %arg8_1, %12 : tensor<8x6xf32>
       %14 = "stablehlo.constant"() {value = dense<0.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
-      %15 = "stablehlo.compare"(%13, %14) {comparison_direction = #stablehlo<comparison_direction GT>} : (tensor<8x6xf32>, tensor<8x6xf32>) -> tensor<8x6xi1>
+      %15 = "stablehlo.compare"(%13, %14) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction GT>} : (tensor<8x6xf32>, tensor<8x6xf32>) -> tensor<8x6xi1>
       %16 = "stablehlo.convert"(%15) : (tensor<8x6xi1>) -> tensor<8x6xf32>
       %17 = stablehlo.multiply %arg8_1, %arg8_4 : tensor<8x6xf32>
       %18 = "stablehlo.dot_general"(%11, %arg8_5) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [1], rhs_contracting_dimensions = [0]>, precision_config = [#stablehlo<precision DEFAULT>, #stablehlo<precision DEFAULT>]} : (tensor<8x4xf32>, tensor<4x6xf32>) -> tensor<8x6xf32>
@@ -35,7 +35,7 @@ module @lif_while {
     %28:8 = "stablehlo.while"(%2, %0, %0, %27, %4#2, %arg0, %26, %1) ({
     ^bb0(%arg29_0: tensor<i32>, %arg29_1: tensor<8x6xf32>, %arg29_2: tensor<8x6xf32>, %arg29_3: tensor<4x6xf32>, %arg29_4: tensor<16x8x6xf32>, %arg29_5: tensor<16x8x4xf32>, %arg29_6: tensor<16x8x6xf32>, %arg29_7: tensor<8x6xf32>):
       %30 = "stablehlo.constant"() {value = dense<16> : tensor<i32>} : () -> tensor<i32>
-      %31 = "stablehlo.compare"(%arg29_0, %30) {comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<i32>, tensor<i32>) -> tensor<i1>
+      %31 = "stablehlo.compare"(%arg29_0, %30) {compare_type = #stablehlo<comparison_type SIGNED>, comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<i32>, tensor<i32>) -> tensor<i1>
       stablehlo.return %31 : tensor<i1>
     }, {
     ^bb0(%arg32_0: tensor<i32>, %arg32_1: tensor<8x6xf32>, %arg32_2: tensor<8x6xf32>, %arg32_3: tensor<4x6xf32>, %arg32_4: tensor<16x8x6xf32>, %arg32_5: tensor<16x8x4xf32>, %arg32_6: tensor<16x8x6xf32>, %arg32_7: tensor<8x6xf32>):

@@ -10,7 +10,7 @@ module @mapped_scan {
     %7:5 = "stablehlo.while"(%5, %2, %6, %3, %4) ({
     ^bb0(%arg8_0: tensor<i32>, %arg8_1: tensor<3x2xf32>, %arg8_2: tensor<5x3x2xf32>, %arg8_3: tensor<5x3x2xf32>, %arg8_4: tensor<3x2xf32>):
       %9 = "stablehlo.constant"() {value = dense<5> : tensor<i32>} : () -> tensor<i32>
-      %10 = "stablehlo.compare"(%arg8_0, %9) {comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<i32>, tensor<i32>) -> tensor<i1>
+      %10 = "stablehlo.compare"(%arg8_0, %9) {compare_type = #stablehlo<comparison_type SIGNED>, comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<i32>, tensor<i32>) -> tensor<i1>
       stablehlo.return %10 : tensor<i1>
     }, {
     ^bb0(%arg11_0: tensor<i32>, %arg11_1: tensor<3x2xf32>, %arg11_2: tensor<5x3x2xf32>, %arg11_3: tensor<5x3x2xf32>, %arg11_4: tensor<3x2xf32>):

@@ -52,8 +52,8 @@ module @perceptron {
     %41 = stablehlo.add %31, %40 : tensor<8x3xf32>
     %42 = "stablehlo.dot_general"(%41, %arg2) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [1], rhs_contracting_dimensions = [1]>, precision_config = [#stablehlo<precision DEFAULT>, #stablehlo<precision DEFAULT>]} : (tensor<8x3xf32>, tensor<16x3xf32>) -> tensor<8x16xf32>
     %43 = "stablehlo.dot_general"(%2, %41) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [0], rhs_contracting_dimensions = [0]>, precision_config = [#stablehlo<precision DEFAULT>, #stablehlo<precision DEFAULT>]} : (tensor<8x16xf32>, tensor<8x3xf32>) -> tensor<16x3xf32>
-    %44 = "stablehlo.compare"(%0, %1) {comparison_direction = #stablehlo<comparison_direction GT>} : (tensor<8x16xf32>, tensor<8x16xf32>) -> tensor<8x16xi1>
-    %45 = "stablehlo.compare"(%0, %1) {comparison_direction = #stablehlo<comparison_direction EQ>} : (tensor<8x16xf32>, tensor<8x16xf32>) -> tensor<8x16xi1>
+    %44 = "stablehlo.compare"(%0, %1) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction GT>} : (tensor<8x16xf32>, tensor<8x16xf32>) -> tensor<8x16xi1>
+    %45 = "stablehlo.compare"(%0, %1) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction EQ>} : (tensor<8x16xf32>, tensor<8x16xf32>) -> tensor<8x16xi1>
     %46 = "stablehlo.constant"() {value = dense<5.0e-1> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
     %47 = stablehlo.multiply %42, %46 : tensor<8x16xf32>
     %48 = stablehlo.multiply %42, %1 : tensor<8x16xf32>

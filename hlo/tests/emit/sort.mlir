@@ -3,18 +3,18 @@ module @sort {
     %0 = stablehlo.exponential %arg0 : tensor<4x5xf32>
     %1:2 = "stablehlo.sort"(%arg0, %0) ({
     ^bb0(%arg2_0: tensor<f32>, %arg2_1: tensor<f32>, %arg2_2: tensor<f32>, %arg2_3: tensor<f32>):
-      %3 = "stablehlo.compare"(%arg2_0, %arg2_1) {comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
-      %4 = "stablehlo.compare"(%arg2_0, %arg2_1) {comparison_direction = #stablehlo<comparison_direction EQ>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
-      %5 = "stablehlo.compare"(%arg2_0, %arg2_0) {comparison_direction = #stablehlo<comparison_direction NE>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
-      %6 = "stablehlo.compare"(%arg2_1, %arg2_1) {comparison_direction = #stablehlo<comparison_direction NE>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
+      %3 = "stablehlo.compare"(%arg2_0, %arg2_1) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
+      %4 = "stablehlo.compare"(%arg2_0, %arg2_1) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction EQ>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
+      %5 = "stablehlo.compare"(%arg2_0, %arg2_0) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction NE>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
+      %6 = "stablehlo.compare"(%arg2_1, %arg2_1) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction NE>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
       %7 = stablehlo.not %5 : tensor<i1>
       %8 = stablehlo.and %6, %7 : tensor<i1>
       %9 = stablehlo.or %3, %8 : tensor<i1>
       %10 = stablehlo.and %5, %6 : tensor<i1>
       %11 = stablehlo.or %4, %10 : tensor<i1>
-      %12 = "stablehlo.compare"(%arg2_2, %arg2_3) {comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
-      %13 = "stablehlo.compare"(%arg2_2, %arg2_2) {comparison_direction = #stablehlo<comparison_direction NE>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
-      %14 = "stablehlo.compare"(%arg2_3, %arg2_3) {comparison_direction = #stablehlo<comparison_direction NE>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
+      %12 = "stablehlo.compare"(%arg2_2, %arg2_3) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
+      %13 = "stablehlo.compare"(%arg2_2, %arg2_2) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction NE>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
+      %14 = "stablehlo.compare"(%arg2_3, %arg2_3) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction NE>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
       %15 = stablehlo.not %13 : tensor<i1>
       %16 = stablehlo.and %14, %15 : tensor<i1>
       %17 = stablehlo.or %12, %16 : tensor<i1>

@@ -10,7 +10,7 @@ module @while {
         %7 = stablehlo.add %arg6_0, %arg6_1 : tensor<f32>
         stablehlo.return %7 : tensor<f32>
       }) {dimensions = array<i64: 0>} : (tensor<3xf32>, tensor<f32>) -> tensor<f32>
-      %8 = "stablehlo.compare"(%5, %arg3_2) {comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
+      %8 = "stablehlo.compare"(%5, %arg3_2) {compare_type = #stablehlo<comparison_type FLOAT>, comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<f32>, tensor<f32>) -> tensor<i1>
       stablehlo.return %8 : tensor<i1>
     }, {
     ^bb0(%arg9_0: tensor<3xf32>, %arg9_1: tensor<i32>, %arg9_2: tensor<f32>, %arg9_3: tensor<3xf32>):
