@@ -1,7 +1,7 @@
 //! What a collection holds: how long its recordings are, how many events they have, and where.
 
 use super::collection::{Collection, Description, Mended};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::events::{Events, Sensor};
 
 /// Counts over all samples of a collection.
@@ -34,6 +34,9 @@ pub struct Surveyed {
     pub seconds: f64,
 }
 
+/// Pixels of the largest sensor of which events are counted by pixel.
+const MOST_CHANNELS: usize = 1 << 24;
+
 /// A few numbers for many. All are 0 where there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spread {
@@ -62,11 +65,17 @@ impl Spread {
 /// Reads all samples of a collection. `progress` hears how many of how many are done.
 ///
 /// # Errors
-/// Those of the collection.
+/// Those of the collection; `Input` for a sensor whose file cannot be right: larger than any that is built.
 pub fn survey(mut collection: Box<dyn Collection>, progress: &mut dyn FnMut(usize, usize)) -> Result<Survey> {
     let description = collection.description().clone();
     let (count, sensor) = (description.count, description.sensor);
     let channels = usize::from(sensor.width) * usize::from(sensor.height);
+    if channels > MOST_CHANNELS {
+        let Sensor { width, height, .. } = sensor;
+        return Err(Error::input(format!(
+            "a sensor of {width} x {height} pixels is too large to count its events by pixel; at most {MOST_CHANNELS} pixels are counted"
+        )));
+    }
     let mut survey = Survey {
         description,
         samples: Vec::new(),

@@ -6,11 +6,12 @@ use spiq_hlo::{Array, DType, Function, TensorType};
 
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
+use crate::capacity;
 use crate::compile::Program;
 use crate::error::Result;
 use crate::network::{Forward, Pass};
 use crate::optim::{self, GradientTransformation};
-use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
+use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input, Platform};
 use crate::quant::{Mode, products_in_bf16};
 use crate::random::Key;
 use crate::train;
@@ -98,6 +99,9 @@ impl Subject {
     ) -> Result<Subject> {
         let network = arithmetic.network(shape.model())?;
         let (optimizer, types) = (optim::lion(1e-3), network.parameter_types());
+        let on_processor = client.platform() == Some(Platform::Cpu);
+        // Lion keeps one number for each parameter.
+        capacity::check_training(types.values(), types.values().chain(types.values()), on_processor)?;
         let values: Vec<Array> = network.init(0).into_values().collect();
         let on_device = |arrays: &[Array]| arrays.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>();
         let params = on_device(&values)?;

@@ -13,7 +13,8 @@ use spiq::pjrt::Client;
 use spiq::provenance::{Digest, Provenance};
 use spiq::ptq::quantize_weights;
 use spiq::train::{
-    Checkpoint, Conditions, Counted, Evaluated, Operations, Record, check_finite, checkpoint_in, evaluate, read_records,
+    Checkpoint, Conditions, Counted, Evaluated, Operations, Record, check_finite, checkpoint_with_note, evaluate,
+    read_records,
 };
 use spiq::{Array, Error, Result, table};
 
@@ -245,7 +246,9 @@ impl Data {
             return Ok(Data { data: Dataset::from_file(&read.file, &source, classes)?, source });
         }
         let path = run.join("checkpoint.safetensors");
-        let of_run = checkpoint_in(run).map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
+        let of_run = checkpoint_with_note(run);
+        let (of_run, note) = of_run.map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
+        note.iter().for_each(|note| screen::note_once(note));
         let then = Provenance::read(&of_run.metadata, &path.display().to_string())?;
         let found = match &then.data_file {
             None => Data { data: Dataset::digits(), source: "the built-in digits".to_owned() },

@@ -1,8 +1,11 @@
 //! Being stopped: by Ctrl-C, by SIGTERM (a batch system or container whose time is over), by SIGHUP (a terminal that was closed).
 //! Each of them asks the command to save its work and end.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::screen;
 
 /// The signal that was heard first; 0 before.
 static HEARD: AtomicI32 = AtomicI32::new(0);
@@ -24,9 +27,48 @@ pub fn stop_flag(said: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
         flag.store(true, Ordering::Relaxed);
         if !again {
             said();
+            drop(std::thread::Builder::new().name("patience".to_owned()).spawn(end_unless_stopped));
         }
     });
     stop
+}
+
+/// How long a signal waits for the command to stop, before its first step. Tracing and lowering a large program take longer, and check no flag.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is printed where a signal ends the command because it has nothing to save; `None` while it has.
+static UNSAVED: Mutex<Option<String>> = Mutex::new(None);
+
+/// While it lives, the command has nothing to save: a signal that it does not obey in [`PATIENCE`] ends the process.
+pub struct Unsaved(());
+
+impl Unsaved {
+    /// From now on, with the sentence that a signal prints.
+    pub fn new(sentence: String) -> Unsaved {
+        *unsaved() = Some(sentence);
+        Unsaved(())
+    }
+}
+
+impl Drop for Unsaved {
+    fn drop(&mut self) {
+        *unsaved() = None;
+    }
+}
+
+fn unsaved() -> MutexGuard<'static, Option<String>> {
+    UNSAVED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the process after [`PATIENCE`], if it then has nothing to save.
+fn end_unless_stopped() {
+    std::thread::sleep(PATIENCE);
+    // Held until the end: no step begins meanwhile.
+    let unsaved = unsaved();
+    if let Some(sentence) = &*unsaved {
+        screen::note(&format!("error: stopped by {}: {sentence}", name()));
+        spiq::pjrt::end_process(exit_code());
+    }
 }
 
 /// What stopped the command, in words.

@@ -14,6 +14,7 @@ use spiq_hlo::{Array, DType, Kind, TensorType};
 
 use super::checksum;
 use super::replace_file::replace_file_with;
+use crate::capacity::Need;
 use crate::error::{Error, Result};
 
 /// Arrays by name, and strings by name beside them: what a safetensors file holds.
@@ -62,6 +63,8 @@ impl ArrayFile {
         }
         // A file of many gigabytes that is none of arrays is refused before it takes as much memory.
         check_header(&bytes, size).map_err(|reason| broken(&source, reason))?;
+        let doing = format!("reading {source}");
+        Need { doing: &doing, bytes: size, of: "all of its arrays", instead: "take a smaller file" }.check()?;
         file.read_to_end(&mut bytes).map_err(unread)?;
         ArrayFile::parse_checked(&bytes, &source)
     }

@@ -7,11 +7,12 @@ use spiq_hlo::Array;
 use super::operations::{Counted, counted};
 use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
+use crate::capacity;
 use crate::data::{Coding, Dataset, Encoding, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::nn::Readout;
-use crate::pjrt::{Buffer, Client, Executable, Input};
+use crate::pjrt::{Buffer, Client, Executable, Input, Platform};
 
 /// What a run says of its test.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +99,8 @@ pub fn evaluate(
         let (classes, outputs) = (data.classes(), network.classes());
         return Err(Error::input(format!("there are {classes} classes, but the model has {outputs} outputs")));
     }
+    let on_processor = client.platform() == Some(Platform::Cpu);
+    capacity::check_running("evaluating this model", network.array_types().values(), 0, on_processor)?;
     let inputs = data.inputs();
     let coding = conditions.coding.map_or(inputs.coding(), |trained| inputs.coding_for(trained));
     let sample = network.sample_shape(inputs.features())?;

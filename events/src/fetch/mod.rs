@@ -2,6 +2,7 @@
 //!
 //! Data travel through the machine's own `curl`, which has its proxies and certificates, so that no TLS library comes with this crate.
 
+mod alone;
 mod download;
 mod unpack;
 
@@ -41,13 +42,15 @@ pub struct Progress {
 /// Puts a data set into a folder: what it lacks is downloaded, verified and unpacked. `mirror` is the address of a folder with its
 /// archives, used instead of their own addresses.
 ///
-/// A download that breaks off leaves a file `….part`, with which the next call goes on. What does not have the right md5 is deleted.
+/// A download that breaks off leaves a file `….part`, with which the next call goes on. What does not have the right md5 is deleted, and
+/// so are the folders in which a killed call unpacked.
 ///
 /// # Errors
-/// `Input` where the download fails, the md5 is another, or the archive does not hold what it should; `File` where the disk is full
+/// `Input` where another process fetches into the folder, the download fails, the md5 is another, or the archive does not hold what it should; `File` where the disk is full
 /// or the folder cannot be written.
 pub fn fetch(known: &Known, folder: &Path, mirror: Option<&str>, progress: &mut dyn FnMut(Progress)) -> Result<()> {
     fs::create_dir_all(folder).map_err(|cause| Error::file("make", folder, cause))?;
+    let _lock = alone::take(folder)?;
     known.archives.iter().try_for_each(|archive| one(archive, folder, mirror, progress))
 }
 
