@@ -1,9 +1,11 @@
 //! The known word that a misspelt one was meant to be. Knows nothing of files.
 
-/// The candidate with the fewest edits to `word`, if they change at most half of it.
+/// The candidate with the fewest edits to `word`, if they change at most half of it. Capitals for small letters are no edits, but decide
+/// between equals.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
-    let (edits, best) = scored.min_by_key(|(edits, _)| *edits)?;
+    let small = word.to_lowercase();
+    let scored = candidates.into_iter().map(|candidate| (distance(&small, &candidate.to_lowercase()), candidate));
+    let (edits, best) = scored.min_by_key(|(edits, candidate)| (*edits, distance(word, candidate)))?;
     (edits * 2 <= word.chars().count().max(best.chars().count())).then_some(best)
 }
 

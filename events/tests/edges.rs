@@ -152,5 +152,8 @@ fn a_sensor_that_nobody_builds_is_not_surveyed() {
     };
     assert_eq!(survey(1280, 720).unwrap().by_channel.len(), 1280 * 720);
     let refused = survey(65_535, 65_535).unwrap_err().to_string();
-    assert!(refused.starts_with("a sensor of 65535 x 65535 pixels is too large to count its events by pixel"), "{refused}");
+    assert!(
+        refused.starts_with("a sensor of 65535 x 65535 pixels is too large to count its events by pixel"),
+        "{refused}"
+    );
 }

@@ -6,7 +6,7 @@ use spiq_hlo::{Array, DType, Function, TensorType};
 
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
-use crate::capacity;
+use crate::capacity::{self, Need};
 use crate::compile::Program;
 use crate::error::Result;
 use crate::network::{Forward, Pass};
@@ -30,6 +30,10 @@ impl Data {
     pub fn new(client: &Client, shape: &Shape) -> Result<Data> {
         shape.check()?;
         let dims = [shape.time, shape.batch, shape.inputs];
+        // A random word and a boolean each, and the copy on the device.
+        let bytes = 6 * dims.iter().product::<usize>() as u64;
+        Need { doing: "drawing the input", bytes, of: &format!("spikes {dims:?}"), instead: "give a smaller shape" }
+            .check()?;
         let spikes = Key::new(1).bernoulli(dims.iter().product(), 0.1);
         let labels = Key::new(2).randint::<i32>(shape.batch, 0, shape.classes as i128);
         let array = |array: std::result::Result<Array, spiq_hlo::ArrayError>| array.expect("a value for each element");

@@ -29,7 +29,7 @@ pub struct Seeds(pub Vec<i64>);
 
 /// A list of seeds, or how many from 0 on.
 pub fn seeds(text: &str) -> Result<Seeds, String> {
-    let wrong = || "it must be seeds divided by commas, each once, or how many there are".to_owned();
+    let wrong = || format!("it must be seeds divided by commas, each once, or their number, from 1 to {RUNS}");
     let read: Vec<i64> =
         text.split(',').map(|seed| seed.trim().parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
     let read = match read[..] {

@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     )?;
     let classes = subject.network.classes();
     if let Some(k) = arguments.top_k.filter(|k| *k > classes) {
-        return Err(Error::input(format!("--top-k is {k}, but there are {classes} classes")));
+        return Err(Error::input(format!("--top-k is {k}, but there are {classes} classes; give {classes} or fewer")));
     }
     if let Some(picture) = &arguments.picture {
         output::check(picture, arguments.data.as_deref())?;

@@ -20,7 +20,7 @@ use super::learning::Chosen;
 use super::recipe::{CONSTANT, Data, Name, Recipe};
 use super::recordings;
 use super::train::Arguments;
-use super::trained::{Trained, named_rules};
+use super::trained::{Trained, named_rules, note_many_layers};
 
 /// A training run, before it begins.
 pub struct Plan {
@@ -231,6 +231,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
     }
     let source = begun.map_or_else(|| "the model".to_owned(), |begun| format!("the model in {}", begun.source));
     let model = chosen.model.as_ref().expect("the recipe has a model").model(&source)?;
+    note_many_layers(&model);
     let network = Network::with_rules(model, chosen.rules.clone().unwrap_or_default())
         .with_numerics(chosen.numerics.unwrap_or_default())
         .with_gradients(chosen.grad_dtype.unwrap_or_default())

@@ -42,6 +42,7 @@ impl Trained {
                 return Err(Error::input(format!("{source} does not say of which model it is; give one with --model")));
             }
         };
+        note_many_layers(&model);
         let rules = match rules {
             Some(path) => named_rules(path)?,
             None => provenance.rules.clone().unwrap_or_default(),
@@ -64,6 +65,19 @@ impl Trained {
         if !missing.is_empty() {
             screen::note(&format!("note: {source} does not say its {}; defaults are taken", missing.join(", ")));
         }
+    }
+}
+
+/// Layers from which on compiling takes minutes: 500 take half a minute, 2,000 some minutes.
+const MANY_LAYERS: usize = 500;
+
+/// Prints, before anything is traced, that compiling a model takes long.
+pub fn note_many_layers(model: &ModelConfig) {
+    let count = model.layers.len();
+    if count >= MANY_LAYERS {
+        screen::note_once(&format!(
+            "note: the model has {count} layers, and its programs take minutes to compile; Ctrl-C stops it, and SPIQ_COMPILE_SECONDS limits it"
+        ));
     }
 }
 

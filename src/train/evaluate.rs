@@ -7,7 +7,7 @@ use spiq_hlo::Array;
 use super::operations::{Counted, counted};
 use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
-use crate::capacity;
+use crate::capacity::{self, Need};
 use crate::data::{Coding, Dataset, Encoding, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -174,6 +174,10 @@ fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>, readout: Read
     })?;
     let program = program.compile(on.client, &function)?;
     let classes = plan.model.network().map_or(on.data.classes(), Network::classes);
+    let confusion = (classes as u64).saturating_mul(classes as u64).saturating_mul(8);
+    let of = format!("how often each of {classes} classes is taken for each");
+    Need { doing: "evaluating this model", bytes: confusion, of: &of, instead: "take a model of fewer classes" }
+        .check()?;
     let mut evaluated = Evaluated {
         confusion: vec![vec![0; classes]; classes],
         ranks: Vec::new(),

@@ -4,11 +4,14 @@ mod accuracy;
 mod device;
 mod faults;
 mod jupyter;
+mod messages;
 mod miri;
 mod notebook;
 mod notebooks;
 mod project;
 mod rooms;
+mod soak;
+mod tsan;
 
 use std::process::ExitCode;
 
@@ -24,6 +27,9 @@ Chores of the project.
   cargo xtask accuracy --page             write it from the runs that have ended
   cargo xtask faults [--long]             kill, signal, damage and fill up until something is lost: two minutes, or two hours with --long
   cargo xtask rooms                       print what each folder imports, fail where one imports what ARCHITECTURE.md bars
+  cargo xtask soak [--steps N]            train for 100,000 steps and fail where memory, files, threads or mappings grow; target/soak
+  cargo xtask messages                    write docs/messages.md: what spiq prints for bad inputs of every kind
+  cargo xtask tsan                        run the tests of threads that need no plugin under ThreadSanitizer, where it is installed
   cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, where it is installed
   cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
 
@@ -54,6 +60,10 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["faults", "--long"] => faults::run(true),
         ["rooms"] => rooms::show(),
         ["miri"] => miri::run(),
+        ["tsan"] => tsan::run(),
+        ["soak"] => soak::run(None),
+        ["soak", "--steps", steps] => soak::run(Some(steps)),
+        ["messages"] => messages::update(),
         ["notebooks", rest @ ..] => {
             let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));
             match flags[..] {

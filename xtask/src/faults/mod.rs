@@ -1,7 +1,7 @@
 //! `cargo xtask faults`: what a machine does to a run. Kills, signals, a full disk, damaged files, two runs at once, a cache that is
 //! empty; of each, how many were tried and how many lost something.
 
-mod command;
+pub(crate) mod command;
 mod damage;
 mod disk;
 mod kills;
