@@ -12,7 +12,7 @@ use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
 use spiq::quant::Rules;
-use spiq::train::{Checkpoint, Length, Options, checkpoint_in};
+use spiq::train::{Checkpoint, Length, Options, checkpoint_in, has_checkpoint};
 use spiq::{Error, ErrorKind, Result};
 
 use super::choice::Device;
@@ -96,6 +96,12 @@ impl Plan {
 
 /// What the checkpoint in a folder says.
 fn begun(folder: &Path) -> Result<Trained> {
+    if !has_checkpoint(folder) && !folder.join("metrics.jsonl").exists() {
+        return Err(Error::input(format!(
+            "there is no run in {} to go on with; name its folder with --out, or start one without --resume",
+            folder.display()
+        )));
+    }
     let source = folder.join("checkpoint.safetensors").display().to_string();
     Trained::read(&checkpoint_in(folder)?.metadata, source)
 }

@@ -93,6 +93,9 @@ pub fn named_rules(path: &Path) -> Result<Rules> {
     let (weights, activations) = text.split_once(',').unwrap_or((text, text));
     match Rules::new(&linear_only_rules(weights.trim(), activations.trim())) {
         Ok(rules) => Ok(rules),
+        Err(error) if !text.is_empty() && path.extension().is_none() => {
+            Err(Error::input(format!("--rules {text} is no file and no type of weights and activations: {error}")))
+        }
         Err(_) => Rules::load(path),
     }
 }

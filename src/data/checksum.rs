@@ -35,8 +35,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<bool, &'static str> {
     match written == Some(&format!("{:08x}", sum.finalize())) {
         true => Ok(true),
         false => Err(
-            "is damaged: its bytes have another checksum than it says (a program that changes it on purpose must leave out the \
-                      metadata entry `checksum`)",
+            "is damaged: its bytes do not have the checksum that it holds; copy it again from where it is whole, or train anew (a \
+             program that changes it on purpose must leave out the metadata entry `checksum`)",
         ),
     }
 }

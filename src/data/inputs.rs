@@ -197,7 +197,7 @@ fn check(array: &Array, types: &[DType], axes: &str, least: usize) -> std::resul
         return Err(format!("is {}, but must have the axes {axes}", array.ty()));
     }
     if array.dims().contains(&0) {
-        return Err(format!("is {}, which is empty", array.ty()));
+        return Err(format!("is {}, which is empty: every axis needs an element", array.ty()));
     }
     // Only floats can fail to be finite, and a single NaN would spoil every parameter.
     let Ok(values) = array.to_vec::<f32>() else { return Ok(()) };
@@ -212,6 +212,6 @@ fn encoder(file: &ArrayFile, source: &str) -> Result<Option<Encoder>> {
     let Some(text) = file.metadata.get("max") else { return Ok(None) };
     match text.parse::<f32>() {
         Ok(max) if max.is_finite() && max > 0.0 => Ok(Some(Encoder::rate(max))),
-        _ => Err(Error::input(format!("{source}: the metadata entry `max` is `{text}`, not a positive number"))),
+        _ => Err(Error::input(format!("{source}: the metadata entry `max` is `{text}`, but must be a positive number, the largest value of an image, such as 255"))),
     }
 }

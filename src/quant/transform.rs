@@ -300,7 +300,8 @@ fn check_used(rules: &Rules, report: &Report) -> Result<()> {
     if let Some(row) = report.rows.iter().find(|row| rule.matches(&row.path, row.op)) {
         let earlier = row.rule.unwrap_or_default();
         return Err(Error::input(format!(
-            "rule {} (module_path `{named}`) is never reached: rule {earlier} comes first and matches all it would",
+            "rule {} (module_path `{named}`) is never reached: rule {earlier} comes first and matches all it would; put it \
+             before that one, or remove it",
             index + 1
         )));
     }

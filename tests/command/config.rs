@@ -129,7 +129,7 @@ fn a_bad_layer_is_refused_with_its_line() {
         ("type = 'LIF'", "m.toml:1: layer 1 (LIF) lacks the key `hidden_shape`"),
         (
             "type = 'LIF'\nhidden_shape = 4\ntreshold = 1",
-            "m.toml:4: unknown key `treshold` in layer 1 (LIF); did you mean `threshold`? it takes type, hidden_shape, beta, recurrent, \
+            "m.toml:4: unknown key `treshold` in layer 1 (LIF); did you mean `threshold`? it takes type, hidden_shape, beta, decay_input, recurrent, \
              threshold, activation, reset, detach_reset, learn_threshold, refractory, recurrent_init, fires, name, inputs",
         ),
         (
@@ -148,7 +148,7 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'Linear'\nin_features = 100_000\nout_features = 100_000",
-            "m.toml:1: layer 1 (Linear) has a kernel of more than 2147483647 elements",
+            "m.toml:1: layer 1 (Linear) has a kernel of more than 2147483647 elements; give smaller sizes",
         ),
         (
             "type = 'LI'\nlayer_shape = 4\nbeta = nan",
@@ -258,7 +258,7 @@ fn a_bad_rule_is_refused_with_its_line() {
             "r.toml:2: unknown key `weight_type` in rule 1; did you mean `weight_qtype`? it takes \
              module_path, op_names, weight_qtype, act_qtype, tile_size, act_static_scale, weight_calibration_method, \
              act_calibration_method, act_batch_axes, bwd_qtype, bwd_calibration_method, bwd_weight_grad_tile_size, \
-             disable_channelwise_axes, bwd_stochastic_rounding, channelwise_noise",
+             disable_channelwise_axes, bwd_stochastic_rounding, channelwise_noise_axes",
         ),
         (
             "op_names = 'dot_general'",

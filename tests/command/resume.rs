@@ -303,7 +303,7 @@ fn a_new_run_takes_away_what_an_older_one_left() {
         "the run in this folder ended before its first checkpoint",
     );
     folder.refuses("train --resume --out run", "start it anew, without --resume");
-    folder.refuses("train --resume --out nowhere", "cannot read nowhere/checkpoint.safetensors");
+    folder.refuses("train --resume --out nowhere", "there is no run in nowhere to go on with; name its folder with --out, or start one without --resume");
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn rules_that_decide_on_nothing_are_refused() {
     );
     refused(
         &[named(".*"), named("b")],
-        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all it would",
+        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all it would; put it before that one, or remove it",
     );
 }
 

@@ -208,9 +208,16 @@ const FLAGS: &[Case] = &[
 const PLUGINS: &[Case] = &[
     variable!("no such plugin", "evaluate run", "SPIQ_PJRT_PLUGIN" = "nothere.so"),
     variable!("a plugin that is no library", "evaluate run", "SPIQ_PJRT_PLUGIN" = "text.safetensors"),
-    case("a plugin that is none", "plugin install gpu"),
+    case("a plugin that is none", "plugin install npu"),
     case("a package that is not there", "plugin install cpu --from nothere.whl"),
-    case("a package that is another", "plugin install cpu --from text.safetensors"),
+    variable!(
+        "a package that is another",
+        "plugin install cpu --from text.safetensors",
+        "SPIQ_CACHE_DIR" = "empty-cache"
+    ),
     variable!("a cache that is a file", "evaluate run", "SPIQ_CACHE_DIR" = "model.toml"),
-    variable!("a limit that is no number", "evaluate run", "SPIQ_COMPILE_SECONDS" = "soon"),
+    Case {
+        environment: &[("SPIQ_COMPILE_SECONDS", "soon"), ("SPIQ_NO_CACHE", "1")],
+        ..case("a limit that is no number", "evaluate run")
+    },
 ];
