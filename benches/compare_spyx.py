@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""spiq beside Spyx and qwix on this machine: milliseconds of a training step and a forward pass, and their ratios.
+"""Compares spiq with Spyx and qwix on this machine: milliseconds of a training step and a forward pass, and speed-ups.
 
     python3 benches/compare_spyx.py [--shapes S,M,L,X] [--rounds 3] [--device cpu] [--python VENV/bin/python] [--spiq FILE]
 
 Both sides train Linear LIF Linear LIF Linear LI (no bias, triangular surrogate) with lion 1e-3 and integral cross-entropy, on
 inputs that spike with probability 0.1 and stay on the device. Each round runs Spyx in full precision, Spyx quantized by qwix,
-and `spiq bench`, one after the other, each in a process of its own: what qwix quantizes depends on what was compiled before in
-a process. The figures are medians over the rounds. Without --python the packages of tests/reference/requirements.txt are
+and `spiq bench`, one after the other, each in a separate process, because what qwix quantizes depends on earlier compilations
+in the process. The results are medians over the rounds. Without --python the packages of tests/reference/requirements.txt are
 installed into a virtual environment in the folder target; without --spiq the command is built first.
 """
 
@@ -25,7 +25,7 @@ SHAPES = {
     "L": (96, 128, 700, 1024, 20),
     "X": (100, 256, 700, 512, 20),
 }
-# What is wanted at least: of the step against Spyx fp32, of the forward pass against Spyx fp32 and its int8.
+# Minimum speed-ups: of the step over Spyx fp32, of the forward pass over Spyx fp32 and Spyx int8.
 WANTED = {"S": (2.5, None, None), "M": (1.5, 1.8, None), "L": (2.0, 3.8, 1.15), "X": (1.6, 3.8, 1.5)}
 SECONDS = 5.0
 
@@ -51,9 +51,9 @@ def parse():
     parser.add_argument("--shapes", default=",".join(SHAPES), help="some of S,M,L,X [default: all]")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu", help="cpu or cuda; the other side then needs JAX for CUDA (--python)")
-    parser.add_argument("--python", help="an interpreter that has the packages already")
-    parser.add_argument("--spiq", help="a command that is built already")
-    parser.add_argument("--modes", help="modes of spiq bench [default: all that the device is good for]")
+    parser.add_argument("--python", help="an interpreter with the packages already installed")
+    parser.add_argument("--spiq", help="an already built command")
+    parser.add_argument("--modes", help="modes of spiq bench [default: all that the device supports]")
     parser.add_argument("--worker", choices=("fp32", "int8"), help=argparse.SUPPRESS)
     parser.add_argument("--shape", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help=argparse.SUPPRESS)
@@ -63,11 +63,11 @@ def parse():
     return arguments
 
 
-# Both sides, from outside
+# Runs both sides as subprocesses
 
 
 def environment():
-    """An interpreter with the pinned packages, installed at the first use."""
+    """An interpreter with the pinned packages, which are installed on first use."""
     folder = ROOT / "target" / "spyx-venv"
     python = folder / "bin" / "python"
     done = folder / "installed"
@@ -101,7 +101,7 @@ def measure(name, python, spiq, arguments):
 
 
 def run(command, variables):
-    """What a command prints, read as JSON."""
+    """Parses a command's output as JSON."""
     done = subprocess.run(command, env=os.environ | variables, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
 
@@ -113,16 +113,16 @@ def machine():
 
 
 def table(rows):
-    """Markdown: a line for each shape, a column for each side, then the ratios."""
+    """Markdown: a row per shape, a column per side, then the speed-ups."""
     sides = list(dict.fromkeys(side for row in rows.values() for side in row))
     title = {"spyx fp32": "Spyx fp32", "spyx int8": "Spyx + qwix int8"}
     head = ["shape", *(title.get(side, f"spiq {side}") for side in sides)]
-    lines = [head + ["step, × Spyx fp32 (wanted)", "forward, × Spyx fp32 (wanted)", "forward, × Spyx int8 (wanted)"]]
+    lines = [head + ["step: speed-up over Spyx fp32 (target)", "forward: speed-up over Spyx fp32 (target)", "forward: speed-up over Spyx int8 (target)"]]
     for name, row in rows.items():
         cells = [f"{step:.2f} / {forward:.2f}" for step, forward in (row[side] for side in sides)]
         lines.append([f"{name} {','.join(map(str, SHAPES[name]))}", *cells, *ratios(row, WANTED[name])])
     lines.insert(1, ["---"] * len(lines[0]))
-    note = "Milliseconds, training step / forward pass. The ratios are those of spiq's fastest mode, which they name.\n\n"
+    note = "Milliseconds, training step / forward pass. Each speed-up is that of spiq's fastest mode, which is named after it.\n\n"
     return note + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -137,7 +137,7 @@ def ratios(row, wanted):
         yield f"{theirs[what] / ours[mode][what]:.2f}{asked}, {mode}"
 
 
-# Their side, in a process of its own
+# The Spyx side, in a separate process
 
 
 def measure_spyx(rules, shape, seconds):
@@ -159,7 +159,7 @@ def measure_spyx(rules, shape, seconds):
     if rules == "int8":
         model = spyx.quant.quantize(model, x)
     graph, params = nnx.split(model, nnx.Param)
-    # LI's beta is weakly typed at first: without this, the second and third step would compile again.
+    # LI's beta is initially weakly typed: without this, the second and third step would recompile.
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
     optimizer = optax.lion(1e-3)
 
@@ -184,7 +184,7 @@ def measure_spyx(rules, shape, seconds):
 
 
 def stand_in_for_hijax():
-    """Flax 0.12 names classes of an experimental module of JAX that newer JAX has renamed, for a feature that is off."""
+    """Flax 0.12 refers to classes of an experimental JAX module that newer JAX has renamed, for a disabled feature."""
     try:
         from jax.experimental import hijax
     except ImportError:

@@ -3,8 +3,8 @@
     python benches/compare_tonic.py target/release/spiq
     python benches/compare_tonic.py target/release/spiq --channels 140 --samples 1000
 
-Each reader is a process of its own that writes its frames to a file, so that the peak memory is its own; they take turns. Needs
-tonic 1.7, h5py and numpy.
+Each reader runs in a separate process and writes its frames to a file, so that its peak memory can be measured; they take turns.
+Needs tonic 1.7, h5py and numpy.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def with_tonic(source, target, channels):
 
 
 def with_numpy(source, target, channels):
-    """What a careful user writes: one open file, and a count of elements instead of a loop over events."""
+    """What a careful user would write: the file opened once, and vectorized counting instead of a loop over events."""
     import h5py
     import numpy as np
 
@@ -66,14 +66,14 @@ def with_numpy(source, target, channels):
 
 
 def run(command, shown=False):
-    """Seconds, those of the processor (which other programs on the machine change less), and peak memory in GB."""
+    """Wall-clock seconds, CPU seconds (less affected by other programs), and peak memory in GB."""
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=None if shown else subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command} failed")
-    # A process counts what the one that started it had in memory, so that this one imports nothing large.
+    # A child's peak memory includes what its parent had in memory at the fork, so this process imports nothing large.
     return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e6
 
 
@@ -87,7 +87,7 @@ def frames_of_spiq(path):
 
 
 def compare(ours, theirs, _):
-    """How many elements differ, and the sums of both."""
+    """Prints how many elements differ, and the sums of both."""
     import numpy as np
 
     ours, theirs = frames_of_spiq(ours), np.load(theirs)["inputs"]
@@ -115,7 +115,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         source, ours, theirs = (Path(folder) / name for name in ["made.h5", "spiq.safetensors", "theirs.npz"])
         make = [arguments.spiq, "data", "make", "--output", source, "--samples", str(arguments.samples), "--events", str(arguments.events)]
-        print(f"made in %.1f s (%.1f s of the processor) with %.2f GB at most" % run(make), f"({source.stat().st_size / 1e6:.0f} MB)")
+        print(f"made in %.1f s (%.1f s of CPU time), peak memory %.2f GB" % run(make), f"({source.stat().st_size / 1e6:.0f} MB)")
         convert = [arguments.spiq, "data", "convert", source, "--output", ours, "--bins", str(BINS), "--dt", str(DT)]
         sides = {"spiq": convert + ([] if arguments.channels == 700 else ["--channels", channels])}
         side = lambda name, files: [sys.executable, __file__, name, "--files", *files, "--channels", channels]
@@ -130,8 +130,8 @@ def main():
         best = {name: [min(column) for column in zip(*found)] for name, found in runs.items()}
         print(f"{arguments.samples} samples of {arguments.events} events, {BINS} bins of {DT} s, {channels} channels, {os.cpu_count()} cores, best of {arguments.rounds}")
         for name, (wall, cpu, memory) in best.items():
-            ratios = f"{wall / best['spiq'][0]:.1f} and {cpu / best['spiq'][1]:.1f} times spiq's"
-            print(f"{name:6} {wall:6.1f} s  {cpu:6.1f} s of the processor  {memory:.2f} GB at most  {ratios}", flush=True)
+            ratios = f"{wall / best['spiq'][0]:.1f} and {cpu / best['spiq'][1]:.1f} times those of spiq"
+            print(f"{name:6} {wall:6.1f} s  {cpu:6.1f} s of CPU time  {memory:.2f} GB peak  {ratios}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! What happens before the compiler: tracing, quantizing and cutting, differentiating, printing a network.
+//! Benchmarks of the stages before the compiler: tracing, quantizing and splitting, differentiating, and printing a network.
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
-//! Forward pass and training step of two networks in each arithmetic: what `spiq bench` measures, with criterion's memory of
-//! the time before.
+//! Forward pass and training step of two networks in each arithmetic: what `spiq bench` measures, with criterion's comparison to the
+//! previous run.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use spiq::bench::{Arithmetic, Data, Shape, Subject};

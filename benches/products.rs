@@ -1,13 +1,13 @@
-//! A matrix product in f32 and the same in int8 and bf16: what the native units give before anything else costs time.
+//! A matrix product in f32, int8 and bf16: the pure throughput of the native units.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use spiq::pjrt::{Client, Executable, Input};
 use spiq::random::Key;
 use spiq::{Array, DType, DotDims, Program, TensorType, trace};
 
-/// Rows, inner size, columns.
+/// Rows, inner dimension, columns.
 const SIZES: [[usize; 3]; 2] = [[512, 128, 128], [4096, 1024, 1024]];
-/// Element type of the operands and of the sum.
+/// Element types of the operands and of the sum.
 const TYPES: [(DType, DType); 3] = [(DType::F32, DType::F32), (DType::BF16, DType::F32), (DType::S8, DType::S32)];
 
 fn product(client: &Client, [rows, inner, columns]: [usize; 3], (operands, sum): (DType, DType)) -> Executable {
@@ -16,7 +16,7 @@ fn product(client: &Client, [rows, inner, columns]: [usize; 3], (operands, sum):
     Program::named("product").compile(client, &function.expect("a product")).expect("a program")
 }
 
-/// A matrix of small whole numbers, which every type holds.
+/// A matrix of small whole numbers, which are exact in every type.
 fn matrix(dtype: DType, dims: [usize; 2]) -> Array {
     let values: Vec<f64> = Key::new(0).bits8(dims[0] * dims[1]).iter().map(|byte| f64::from(byte % 8)).collect();
     Array::from_f64(TensorType::new(dtype, dims), &values).expect("a value for each element")

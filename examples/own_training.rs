@@ -1,4 +1,4 @@
-//! Training with everything of one's own: a layer, a chain of gradient transformations, a loss and a metric.
+//! Training with user-defined parts: a layer, a chain of gradient transformations, a loss and a metric.
 //!
 //! `cargo run --release --example own_training`
 
@@ -9,7 +9,7 @@ use spiq::optim::{Optimizer, adam, chain, clip_by_global_norm, cosine_decay_sche
 use spiq::prelude::*;
 use spiq::train::{Length, Loss, Metric, Options, Summary};
 
-/// Multiplies each feature by a number that is learned.
+/// Multiplies each feature by a learned number.
 #[derive(Debug)]
 struct Gain(usize);
 
@@ -41,7 +41,7 @@ pub fn train(out: &Path, epochs: usize) -> spiq::Result<Summary> {
             IntegralCrossentropy { smoothing: 0.1 }.loss(&outputs.traces, labels)
         }),
         metric: Metric::new("largest_sum", |outputs, _| {
-            outputs.traces.tensor().reduce_sum(&[0]).reduce_max(&[1]) // a number for each sample
+            outputs.traces.tensor().reduce_sum(&[0]).reduce_max(&[1]) // one number per sample
         }),
         length: Length::Epochs(epochs),
         ..Options::new(model, train, test, out)

@@ -1,4 +1,4 @@
-//! Spyx's tutorial on quantization-aware training, in Rust: the same model, keys and data, and the same figures.
+//! Spyx's tutorial on quantization-aware training, in Rust: the same model, keys and data, with the same results.
 //!
 //! `cargo run --release --example qat_tutorial`
 
@@ -37,14 +37,14 @@ fn classifier() -> Sequential {
     )
 }
 
-/// Spike trains [T, B, C] of rate 0.2.
+/// Spike trains [T, B, C] with a firing probability of 0.2 per step.
 fn spikes(seed: i64) -> Result<Array, Error> {
     let uniform = Key::new(seed).uniform(T * BATCH * INPUTS, 0.0, 1.0);
     let spikes: Vec<f32> = uniform.into_iter().map(|u| f32::from(u8::from(u < 0.2))).collect();
     Ok(Array::new([T, BATCH, INPUTS], spikes)?)
 }
 
-/// The forward pass: parameters, then x [T, B, C], to traces [B, T, C].
+/// The forward pass: maps parameters and x [T, B, C] to traces [B, T, C].
 fn forward(model: &Sequential) -> Result<Function, Error> {
     let types = model.parameter_types();
     let x = TensorType::new(DType::F32, [T, BATCH, INPUTS]);
@@ -65,7 +65,7 @@ fn run(client: &Client, function: &Function, params: &BTreeMap<String, Array>, x
     Ok(outputs[0].to_array()?)
 }
 
-/// One training step: parameters and momenta, x, targets to parameters and momenta, loss.
+/// One training step: maps parameters, momenta, x and targets to new parameters, new momenta and the loss.
 fn train_step(forward: &Function, types: &BTreeMap<String, TensorType>) -> Result<Function, Error> {
     let optimizer = lion(1e-3);
     let slots = optimizer.state_types(types);
@@ -89,7 +89,7 @@ fn train_step(forward: &Function, types: &BTreeMap<String, TensorType>) -> Resul
     })?)
 }
 
-/// Trains on one batch, to watch the loss of the quantized network fall; returns the loss of each step.
+/// Overfits one batch, to show that the quantized network trains; returns the loss of each step.
 fn overfit(client: &Client, model: &Sequential, forward: &Function, steps: usize) -> Result<Vec<f32>, Error> {
     let types = model.parameter_types();
     let step = train_step(forward, &types)?;

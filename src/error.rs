@@ -1,33 +1,33 @@
-//! The one error type outside the graph: a kind, one sentence, a cause. Knows nothing of how it is shown.
+//! The error type outside the graph: a kind, one sentence, a cause.
 
 use std::fmt;
 
-use spiq_hlo::GraphErrors;
+use spiq_hlo::{ArrayError, GraphErrors};
 
 use crate::places;
 
-/// What went wrong, coarsely: decides the exit code and lets a caller react.
+/// A coarse category: it determines the exit code and lets a caller react.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The user's input is not usable: an argument, a file's contents, a value out of range.
+    /// Unusable user input: an argument, a file's contents, a value out of range.
     Input,
     /// A file or folder could not be read or written.
     File,
-    /// A traced program is wrong; the message holds every error with its place.
+    /// A traced program is invalid; the message contains every error with its location.
     Graph,
     /// A PJRT plugin is missing, broken or for another machine.
     Plugin,
-    /// PJRT answered with an error; the number is its status code.
+    /// PJRT returned an error; the number is its status code.
     Pjrt(i32),
-    /// Training met a number that is infinite or NaN.
+    /// Training encountered an infinite value or NaN.
     NotFinite,
     /// Ctrl-C or another signal: the work was saved and stopped.
     Interrupted,
 }
 
-/// An error with one clear sentence and, behind it, its cause.
+/// An error with one clear sentence and an optional cause.
 ///
-/// `Debug` prints what `Display` does, as `unwrap` and `main` show an error by it.
+/// `Debug` prints the same as `Display`, because `unwrap` and `main` use it.
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -38,7 +38,7 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of `kind`. `message` is one sentence that says what is wrong and what to do.
+    /// An error of `kind`. `message` is one sentence with the problem and what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
         Error { kind, message: message.into(), cause: None }
     }
@@ -59,13 +59,13 @@ impl Error {
         self
     }
 
-    /// What went wrong, coarsely.
+    /// The error's category.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 }
 
-/// What is wrong with recordings, in the same words.
+/// An error of reading recordings, with the same message.
 impl From<spiq_events::Error> for Error {
     fn from(error: spiq_events::Error) -> Error {
         match error {
@@ -80,6 +80,13 @@ impl From<GraphErrors> for Error {
     fn from(errors: GraphErrors) -> Error {
         places::name_cells();
         Error::new(ErrorKind::Graph, errors.to_string())
+    }
+}
+
+/// An array whose values do not fit its shape or type, of kind [`Input`](ErrorKind::Input).
+impl From<ArrayError> for Error {
+    fn from(error: ArrayError) -> Error {
+        Error::input(error.to_string())
     }
 }
 

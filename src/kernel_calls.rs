@@ -1,5 +1,5 @@
-//! The processor's kernels as code that XLA's programs call, and clients that know them: the tie between [`pjrt`](crate::pjrt) and the
-//! kernels, of which neither knows the other.
+//! Registers the processor's kernels as handlers for XLA's custom calls, and opens clients with them. This is the only link between
+//! [`pjrt`](crate::pjrt) and the kernels; neither depends on the other.
 
 use spiq_kernels::run::{self, Pool};
 use spiq_kernels::{Backend, ELEMENTWISE_SCAN, MASKED_PRODUCT, PRODUCTS, PROGRAM};
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::pjrt::ffi::{self, Call, Handler, Registration, Threads};
 use crate::pjrt::{Client, ClientOptions, Platform, Plugin, Progress};
 
-/// The code that kernels' calls name.
+/// The handlers of the kernels' call targets.
 const HANDLERS: [Registration; 2] =
     [Registration::new::<Scan>(ELEMENTWISE_SCAN), Registration::new::<Product>(MASKED_PRODUCT)];
 
@@ -17,25 +17,24 @@ fn backend(platform: Option<Platform>) -> Option<&'static dyn Backend> {
     spiq_kernels::backend(platform?.name())
 }
 
-/// What the programs of a plugin call.
+/// The handlers for a plugin's programs.
 fn handlers(platform: Option<Platform>) -> Vec<Registration> {
     let targets = backend(platform).map_or(&[][..], |backend| backend.targets());
     HANDLERS.into_iter().filter(|handler| targets.contains(&handler.target())).collect()
 }
 
-/// Whether kernels are called at all: not with `SPIQ_NO_KERNELS=1`.
+/// Whether kernels are enabled: not with `SPIQ_NO_KERNELS=1`.
 fn are_wanted() -> bool {
     std::env::var_os("SPIQ_NO_KERNELS").is_none_or(|value| value.is_empty() || value == "0")
 }
 
-/// The kernels that programs of a platform may call, whose plugin need not be there.
+/// The kernels for programs of a platform; its plugin need not be present.
 pub(crate) fn kernels_of(platform: Platform) -> Option<&'static dyn Backend> {
     backend(Some(platform)).filter(|_| are_wanted())
 }
 
 impl Client {
-    /// A client of this machine's processor. Installs the plugin without a word where there is none; to show the progress,
-    /// use [`Client::open_with`].
+    /// A client of this machine's processor. Installs a missing plugin silently; to show the progress, use [`Client::open_with`].
     ///
     /// # Errors
     /// As [`Client::open_with`].
@@ -46,13 +45,13 @@ impl Client {
     /// A client of a platform whose plugin is found on this machine.
     ///
     /// # Errors
-    /// [`ErrorKind::Plugin`](crate::ErrorKind::Plugin) when there is no plugin or it cannot be opened; of PJRT when there is no such
+    /// [`ErrorKind::Plugin`](crate::ErrorKind::Plugin) when there is no plugin or it cannot be opened; PJRT's error when there is no such
     /// device.
     pub fn open(platform: Platform) -> Result<Client> {
         Client::new(Plugin::of(platform)?, &ClientOptions::default())
     }
 
-    /// A client of a platform. Only the CPU's plugin is installed by itself; `progress` hears of it.
+    /// A client of a platform. Only the CPU plugin is installed automatically; `progress` receives its progress.
     ///
     /// # Errors
     /// As [`Client::open`] and [`install`](crate::pjrt::install()).
@@ -71,14 +70,14 @@ impl Client {
     /// A client of an opened plugin.
     ///
     /// # Errors
-    /// Of PJRT, for example when the machine has no such device.
+    /// PJRT's errors, for example when the machine has no such device.
     pub fn new(plugin: Plugin, options: &ClientOptions) -> Result<Client> {
         Client::with_handlers(plugin, options, &handlers(plugin.platform()))
     }
 
-    /// The kernels of this library that programs may call; none with `SPIQ_NO_KERNELS=1`, nor where the plugin takes none.
+    /// This library's kernels that programs may call; none with `SPIQ_NO_KERNELS=1` or if the plugin does not support them.
     pub fn kernels(&self) -> Option<&'static dyn Backend> {
-        // A plugin that takes no handlers has loops of its own.
+        // A backend without call targets compiles its kernels into the program, so it needs no handlers.
         let callable = |backend: &&dyn Backend| backend.targets().is_empty() || self.calls_handlers();
         backend(self.plugin().platform()).filter(callable).filter(|_| are_wanted())
     }
@@ -110,7 +109,7 @@ fn program<'a>(call: &Call<'a>) -> std::result::Result<&'a [i64], &'static str> 
     call.attributes.numbers(PROGRAM).ok_or("a kernel was called without a program")
 }
 
-/// A call's memory in the kernels' words. The lists keep their places.
+/// Converts a call's memory to the kernels' types. The lists are converted in place.
 fn memory<'a>(inputs: Vec<ffi::Read<'a>>, outputs: Vec<ffi::Write<'a>>) -> (Vec<run::Read<'a>>, Vec<run::Write<'a>>) {
     macro_rules! same {
         ($list:ident, $kind:ident: $($ty:ident)*) => {
@@ -130,7 +129,7 @@ impl Pool for Threads<'_> {
     }
 }
 
-/// A part of a kernel's work. The lists of them keep their places, too.
+/// A part of a kernel's work. Lists of parts are converted in place as well.
 #[repr(transparent)]
 struct Part<W>(W);
 
@@ -149,7 +148,7 @@ mod tests {
     use super::*;
     use crate::pjrt::ffi::fake::{Memory, THREADS, call};
 
-    /// Under Miri: kernels write each element of a result before they read it, for nobody has written it before.
+    /// Under Miri: kernels must write each element of a result before reading it, because the memory is uninitialized.
     #[test]
     fn a_loop_over_time_sums_a_sequence() {
         let (steps, lanes) = (3, 5);

@@ -1,12 +1,12 @@
-//! Quantization-aware training of spiking neural networks, compiled by XLA through PJRT: what JAX, Flax, qwix and Spyx do
-//! together in Python, with their names and their results.
+//! Quantization-aware training of spiking neural networks, compiled by XLA through PJRT: what JAX, Flax, qwix and Spyx do together in
+//! Python, with the same names and results.
 //!
 //! # Five minutes
 //!
-//! One import has the common things, here and in a notebook: `use spiq::prelude::*;`.
+//! One import provides the most common items, here and in notebooks: `use spiq::prelude::*;`.
 //!
-//! **A network** is layers, written in TOML or in Rust ([`nn::Sequential`]). [`quant`]'s rules say which of its matrix products are
-//! computed in which type. The [report](quant::Report) says what became of each:
+//! **A network** consists of layers, written in TOML or in Rust ([`nn::Sequential`]). The rules of [`quant`] set the types of its matrix
+//! products. The [report](quant::Report) shows how each product is computed:
 //!
 //! ```
 //! use spiq::prelude::*;
@@ -26,8 +26,8 @@
 //! # Ok::<(), spiq::Error>(())
 //! ```
 //!
-//! **Training** takes samples, here the handwritten digits that the library holds, and leaves parameters, a checkpoint, metrics
-//! and a picture in a folder:
+//! **Training** takes samples, here the built-in handwritten digits, and writes parameters, a checkpoint, metrics and a picture to a
+//! folder:
 //!
 //! ```
 //! # use spiq::prelude::*;
@@ -50,7 +50,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **The trained network** answers for new samples, quantized as it was trained:
+//! **The trained network** predicts new samples, quantized as in training:
 //!
 //! ```
 //! # use spiq::prelude::*;
@@ -66,8 +66,8 @@
 //! # Ok::<(), spiq::Error>(())
 //! ```
 //!
-//! **A program of your own** is a Rust function of tensors. [`trace`] records what it does; what it gives can be
-//! [differentiated](value_and_grad), [quantized](quant::quantize), looked at ([`display::nodes`]), compiled and run:
+//! **A custom program** is a Rust function of tensors. [`trace`] records it; the result can be [differentiated](value_and_grad),
+//! [quantized](quant::quantize), inspected ([`display::nodes`]), compiled and run:
 //!
 //! ```
 //! use spiq::prelude::*;
@@ -85,27 +85,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A wrong call does not fail in the middle of a formula: the trace returns all errors at once, each with its line.
+//! A wrong call does not fail in the middle of a formula: tracing returns all errors at once, each with its line.
 //!
-//! # Where things are
+//! # Modules
 //!
 //! | | |
 //! |---|---|
-//! | [`nn`] | layers, neurons, surrogate gradients, losses, runs over time |
+//! | [`nn`] | layers, neurons, surrogate gradients, losses, running models over time |
 //! | [`quant`] | rules, types, calibration, the transform |
 //! | [`optim`] | optax's optimizers and schedules |
-//! | [`network`], [`config`] | a model and its rules as files |
+//! | [`network`], [`config`] | a model and its rules, from files |
 //! | [`data`], [`train`], [`predict`] | samples, the training loop, outputs of a data set |
-//! | [`augment`] | changes of training samples, in the compiled step |
-//! | [`provenance`] | what decided the bits of a file's arrays, as its metadata |
-//! | [`display`], [`notebook`] | pictures and tables; what a Rust notebook shows |
-//! | [`native`], [`bench`](mod@bench) | which units of a chip a program reaches; how fast it is |
+//! | [`augment`] | augmentations of training samples, in the compiled step |
+//! | [`provenance`] | the settings that determine the bits of a file's arrays, as its metadata |
+//! | [`display`], [`notebook`] | pictures and tables; display in Rust notebooks |
+//! | [`native`], [`bench`](mod@bench) | which units of a chip a program uses; how fast it is |
 //! | [`random`] | JAX's random numbers, bit for bit |
 //! | [`pjrt`] | devices, buffers, compiled programs |
-//! | [`compile`], [`jit`](fn@jit) | the stages of a program on its way to a device |
+//! | [`compile`], [`jit`](fn@jit) | the compilation stages of a program |
 //! | [`signature`] | inputs and results of a program by name |
 //!
-//! The folder `notebooks/` teaches all this with pictures, and `spiq --help` does it from the command line.
+//! The notebooks in `notebooks/` teach all this with pictures; `spiq --help` shows the command line.
 
 pub mod augment;
 pub mod bench;
@@ -142,11 +142,13 @@ pub use error::{Error, ErrorKind, Result};
 /// Recordings: readers, transforms, frames, sound to spikes.
 pub use spiq_events as events;
 pub use spiq_hlo::{
-    Array, ArrayError, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphErrors, PrintOptions,
-    Tensor, TensorType, Tree, custom_vjp, einsum, grad, scan, value_and_grad, vjp, vmap,
+    Array, ArrayError, Axes, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphError, GraphErrors,
+    Index, Keepdims, Operand, PrintOptions, ReductionAxes, Tensor, TensorType, Tree, Window, WindowDims,
+    associative_scan, checkpoint, concatenate, custom_vjp, einsum, grad, keepdims, same_padding, scan,
+    scan_checkpointed, sort, stack, switch, value_and_grad, vjp, vmap, while_loop,
 };
 
-/// The README's example is compiled and run with the tests.
+/// Compiles and runs the examples of docs/library.md with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/library.md")]
+struct LibraryPage;

@@ -1,11 +1,11 @@
-//! The `spiq` command. Knows only the command line; the library does the work.
+//! The `spiq` command.
 
 mod cli;
 mod memory;
 
 fn main() -> std::process::ExitCode {
     memory::keep_freed();
-    // Before the first thread.
+    // Must run before the first thread starts.
     spiq::pjrt::prepare_environment();
     cli::main()
 }

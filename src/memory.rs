@@ -1,8 +1,7 @@
-//! The command's memory: every allocation, the plugin's too, comes from mimalloc, which keeps what is freed. Knows nothing of
-//! who allocates.
+//! The command's allocator: mimalloc serves every allocation, including the plugin's, and keeps freed memory.
 //!
-//! XLA allocates what a run needs on every run, from any of its threads. The C library gives large blocks back to the system,
-//! so that every run pays for fresh, zeroed pages; threads that compile wait for each other there, too.
+//! XLA allocates a run's memory on every run, from any of its threads. The C library returns large blocks to the system, so that every run
+//! pays for fresh, zeroed pages; compiling threads also contend for its locks.
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 
@@ -12,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// `mi_option_purge_delay`: milliseconds after which freed memory goes back to the system.
 const PURGE_DELAY: mi_option_t = 15;
 
-/// From now on nothing that is freed goes back to the system before the end.
+/// Stops returning freed memory to the system.
 pub fn keep_freed() {
     const NEVER: std::ffi::c_long = -1;
     // SAFETY: the option exists, and may be set at any time.
@@ -23,7 +22,7 @@ pub fn keep_freed() {
 mod tests {
     use super::*;
 
-    /// An option has a number, not a name: this is the one whose default is a second.
+    /// Options have numbers, not names: this is the one whose default is one second.
     #[test]
     fn the_option_is_the_one_that_is_meant() {
         // SAFETY: reads a number.

@@ -1,18 +1,18 @@
-//! Which line of which cell a place is. Knows nothing of what is wrong there.
+//! Names a location by the text of its line in a notebook cell.
 //!
-//! A notebook compiles each cell as a library of its own, `src/lib.rs` in a temporary folder, with the items of earlier cells
-//! before it. A line number of that file tells a reader nothing, so a place is named by the text of its line.
+//! A notebook compiles each cell as a separate library, `src/lib.rs` in a temporary folder, preceded by the items of earlier cells. Line
+//! numbers of that file are meaningless to the user, so a location is named by the text of its line.
 
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-/// The file that a cell is compiled from, as places name it.
+/// The file that a cell is compiled from, as it appears in locations.
 const FILE: &str = "src/lib.rs";
-/// Letters of a line that are shown at most.
+/// Maximum number of characters shown of a line.
 const MOST_LETTERS: usize = 100;
 
-/// Makes errors name the line of the cell that is wrong, where cells are run. Each cell is linked with a copy of this library
-/// of its own, so everything that hands out such errors says it again.
+/// Makes errors quote the line of the cell that caused them, when running in a notebook. Each cell is linked with its own copy of this
+/// library, so everything that returns such errors must call this again.
 pub(crate) fn name_cells() {
     if std::env::var_os(RUNS_CELLS).is_some() {
         spiq_hlo::name_places(name);
@@ -22,16 +22,16 @@ pub(crate) fn name_cells() {
 /// Set in the process that runs the cells.
 const RUNS_CELLS: &str = "EVCXR_IS_RUNTIME";
 
-/// What a place in a cell is called; `None` for places elsewhere.
+/// The name of a location in a cell; `None` for other locations.
 fn name(place: &Location<'_>) -> Option<String> {
     if place.file() != FILE {
         return None;
     }
     let line = source_of(place).and_then(|source| line_of(&source, place.line()));
-    Some(line.map_or("a cell that ran before".to_owned(), |line| format!("this cell's `{line}`")))
+    Some(line.map_or("an earlier cell".to_owned(), |line| format!("this cell's `{line}`")))
 }
 
-/// The text of a line, shortened.
+/// The text of a line, truncated.
 fn line_of(source: &str, line: u32) -> Option<String> {
     let text = source.lines().nth(line as usize - 1)?.trim();
     Some(match text.char_indices().nth(MOST_LETTERS) {
@@ -40,8 +40,8 @@ fn line_of(source: &str, line: u32) -> Option<String> {
     })
 }
 
-/// The source of the cell that is being run, if `place` is of it: its library is the last one that was loaded, and its source
-/// is overwritten by the next.
+/// The source of the running cell, if it contains `place`: its library is the last one loaded, and its source is overwritten by the next
+/// cell.
 fn source_of(place: &Location<'_>) -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let address = std::ptr::from_ref(place).addr();
@@ -58,7 +58,7 @@ fn source_of(place: &Location<'_>) -> Option<String> {
     std::fs::read_to_string(folder.join(FILE)).ok()
 }
 
-/// The file of a line of the memory map, if its range holds the address.
+/// The file of a memory-map line, if its range contains the address.
 fn mapped(line: &str, address: usize) -> Option<PathBuf> {
     let (start, rest) = line.split_once('-')?;
     let end = rest.split_once(' ')?.0;

@@ -1,4 +1,4 @@
-//! A network's outputs for a whole data set, a batch at a time. Knows nothing of labels, losses and files.
+//! Computes a network's outputs for a whole data set, batch by batch. Invariant: does not depend on losses or files.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,26 +22,26 @@ use crate::signature::{Port, Role, Signature, Values};
 /// How outputs are computed.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Samples at a time, at most. The last batch is filled up with copies of the last sample, whose outputs are cut off.
+    /// Maximum batch size. The last batch is padded with copies of the last sample, whose outputs are dropped.
     pub batch_size: usize,
-    /// Time steps that images are encoded over; spike trains keep their own.
+    /// Time steps over which images are encoded; spike trains keep their own number.
     pub time_steps: usize,
-    /// What the encoding of images is drawn from.
+    /// Seed of the image encoding.
     pub seed: i64,
-    /// With which sample the test part starts, to draw the spikes of images as the test of a training run with this seed does,
-    /// and to take samples together as it does; `None`: those of sample n are drawn from `fold_in(PRNGKey(seed), n)`.
+    /// Index of the first test sample, to draw the spikes of images and form batches as in the test of a training run with this seed;
+    /// `None`: the spikes of sample n are drawn from `fold_in(PRNGKey(seed), n)`.
     pub test_part: Option<usize>,
-    /// As what samples the network was [trained](crate::provenance::Provenance::coding); they are taken for the same where
-    /// they [can be](Inputs::coding_for).
+    /// The kind of samples that the network was [trained](crate::provenance::Provenance::coding) on; inputs are interpreted in the same way
+    /// if they [can be](Inputs::coding_for).
     pub coding: Option<Coding>,
     /// Whether rules quantize as in training or after it; the outputs are the same.
     pub mode: Mode,
-    /// How outputs become a class.
+    /// How outputs are mapped to a class.
     pub readout: Readout,
 }
 
 impl Default for Settings {
-    /// Batches of 64, 32 time steps, seed 0 for each sample by itself, samples as their file says, QAT, classes by sums over time.
+    /// Batches of 64, 32 time steps, seed 0 for each sample separately, samples as described by their file, QAT, classes by sums over time.
     fn default() -> Settings {
         Settings {
             batch_size: 64,
@@ -58,24 +58,24 @@ impl Default for Settings {
 /// A network's parameters.
 #[derive(Clone, Copy, Debug)]
 pub enum Weights<'a> {
-    /// As they were trained, with the statistics of static scales.
+    /// As trained, with the statistics of static scales.
     Trained(&'a BTreeMap<String, Array>),
-    /// Stored quantized: what [`read_weights`](crate::ptq::read_weights) gives.
+    /// Stored quantized, as returned by [`read_weights`](crate::ptq::read_weights).
     Stored(&'a BTreeMap<String, Array>),
 }
 
-/// What a network gives for every sample.
+/// A network's outputs for all samples.
 #[derive(Clone, Debug)]
 pub struct Predictions {
     /// Its outputs, f32 [N, T, …].
     pub outputs: Array,
-    /// The class of each sample, by the [readout](Settings::readout): with the default that with the largest sum of outputs over
-    /// time, the first of equals. Empty where outputs are not [N, T, C].
+    /// The predicted class of each sample, by the [readout](Settings::readout): by default the one with the largest sum of outputs over
+    /// time, the first of equals. Empty if outputs are not [N, T, C].
     pub classes: Vec<i32>,
 }
 
 impl Predictions {
-    /// The part of samples, from one of them on, that are of the class that their label says.
+    /// The fraction of samples, starting at index `first`, whose predicted class equals their label.
     pub fn accuracy(&self, labels: &[i32], first: usize) -> f32 {
         let right = self.classes[first..].iter().zip(labels).filter(|(class, label)| class == label).count();
         (right as f64 / labels.len() as f64) as f32
@@ -84,11 +84,11 @@ impl Predictions {
 
 /// The outputs of a network for every sample: f32 [N, T, C].
 ///
-/// Images become spikes by their encoder: those of sample n are drawn from `fold_in(PRNGKey(seed), n)`, shape [T, 1, …], so
-/// that they do not depend on the batch size. With a [`test_part`](Settings::test_part) they are those of a training run's test.
+/// Images are encoded as spikes: those of sample n are drawn from `fold_in(PRNGKey(seed), n)`, shape [T, 1, …], so they do not depend on
+/// the batch size. With a [`test_part`](Settings::test_part), they are those of a training run's test.
 ///
 /// # Errors
-/// Of kind `Input`: parameters or inputs that do not fit the network, sizes that are zero or too large; what PJRT says.
+/// Of kind `Input`: parameters or inputs that do not fit the network, sizes that are zero or too large; PJRT's errors.
 ///
 /// ```
 /// use spiq::{config::ModelConfig, data::Dataset, network::Network, pjrt::Client, predict};
@@ -110,8 +110,8 @@ pub fn outputs(
     Ok(predictions(client, network, Weights::Trained(params), inputs, settings)?.outputs)
 }
 
-/// Like [`outputs`], but from weights that are stored quantized: what [`read_weights`](crate::ptq::read_weights) gives. They
-/// stay quantized on the device. The outputs are those of the network with the parameters they were made of, bit for bit.
+/// Like [`outputs`], but from weights stored quantized, as returned by [`read_weights`](crate::ptq::read_weights). They stay quantized on
+/// the device. The outputs are bit-identical to those of the network with the original parameters.
 ///
 /// # Errors
 /// As [`outputs`].
@@ -125,7 +125,7 @@ pub fn outputs_of_stored(
     Ok(predictions(client, network, Weights::Stored(weights), inputs, settings)?.outputs)
 }
 
-/// The outputs of a network for every sample, and the classes that they mean, as the test of a training run tells them.
+/// The outputs of a network for every sample, and the predicted classes, as in the test of a training run.
 ///
 /// # Errors
 /// As [`outputs`].
@@ -161,7 +161,7 @@ pub fn predictions(
     Ok(Predictions { outputs, classes: classes.unwrap_or_default() })
 }
 
-/// The outputs [B, T, …] of a pass and, where they are [B, T, C], the classes that they mean.
+/// The outputs [B, T, …] of a pass and, if they are [B, T, C], the predicted classes.
 fn answered(forward: &Forward, readout: Readout, given: &Values, x: &Tensor) -> Vec<(Role, Tensors)> {
     let pass = forward.call(&given.arrays(), x);
     let traces = pass.only(Role::Traces);
@@ -173,11 +173,11 @@ fn answered(forward: &Forward, readout: Readout, given: &Values, x: &Tensor) -> 
     results
 }
 
-/// The statistics that a network's static scales come from, by path, after a pass over samples in whole batches: what qwix
-/// would gather in as many calls of the model. Samples that fill no batch are left out.
+/// The statistics for a network's static scales, by path, from a pass over samples in whole batches: the same as qwix gathers in as many
+/// calls of the model. An incomplete last batch is ignored.
 ///
 /// # Errors
-/// Of kind `Input`: rules without static scales, parameters or inputs that do not fit the network; what PJRT says.
+/// Of kind `Input`: rules without static scales, parameters or inputs that do not fit the network; PJRT's errors.
 pub fn calibrate(
     client: &Client,
     network: &Network,
@@ -198,7 +198,7 @@ pub fn calibrate(
         }));
     }
     let function = plan.program(&seen.signature, |given, x| {
-        // No gradient is taken and nothing is dropped, so nothing is drawn from these keys.
+        // No gradient is computed and dropout is off, so nothing is drawn from these keys.
         let zeros = |port: &Port| (port.name.clone(), x.graph().zeros(port.ty.clone()));
         let keys = [Role::ModelKey, Role::NoiseKey].into_iter().flat_map(|role| seen.signature.of(role)).map(zeros);
         let pass = seen.call(&given.arrays().into_iter().chain(keys).collect(), x);
@@ -223,7 +223,7 @@ fn check_memory(client: &Client, doing: &str, pass: &Signature, results: u64) ->
     capacity::check_running(doing, pass.arrays().map(|port| &port.ty), results, on_processor)
 }
 
-/// The arrays that a program takes, on the device.
+/// The arrays that a program requires, on the device.
 fn on_device<'a>(
     client: &Client,
     arrays: &BTreeMap<String, Array>,
@@ -236,25 +236,25 @@ fn on_device<'a>(
     wanted.map(buffer).collect()
 }
 
-/// What is the same for all batches.
+/// The settings shared by all batches.
 struct Plan<'a> {
     inputs: &'a Inputs,
     batch_size: usize,
     encoding: Encoding,
     seed: i64,
-    /// In a run's test: the size of the groups whose spikes are drawn together, and where the first one starts.
+    /// In a run's test: the size of the groups whose spikes are drawn together, and the start of the first one.
     test: Option<(usize, usize)>,
 }
 
-/// Samples of which outputs are computed at once.
+/// Samples whose outputs are computed at once.
 struct Batch {
-    /// Those that are given to the program; the last one again where there are too few.
+    /// The samples passed to the program, padded with copies of the last one.
     places: Vec<usize>,
-    /// What their spikes are drawn from: a key a sample, or one for all.
+    /// The keys of their spikes: one per sample, or one for all.
     keys: Vec<Key>,
-    /// Which of those given are computed: as many as a batch holds, from here on.
+    /// The first of the passed samples to compute; a batch computes `batch_size` of them.
     start: usize,
-    /// Which results of the batch count.
+    /// The results of the batch to keep.
     counted: Range<usize>,
 }
 
@@ -279,13 +279,13 @@ impl Plan<'_> {
         self.encoding.x_type(self.batch_size)
     }
 
-    /// Samples that the program is given at once.
+    /// The number of samples passed to the program at once.
     fn given(&self) -> usize {
         self.test.map_or(self.batch_size, |(group, _)| group)
     }
 
-    /// A program of the arrays that `pass` takes, keys, samples as they are stored, and which of them come first. `f` sees
-    /// what is given, and x.
+    /// A program that takes the arrays of `pass`, keys, samples as stored, and the index of the first one to compute. `f` receives these
+    /// inputs and x.
     fn program(&self, pass: &Signature, f: impl FnOnce(&Values, &Tensor) -> Vec<(Role, Tensors)>) -> Result<Function> {
         let keys = if self.test.is_some() { 1 } else { self.batch_size };
         let given = [
@@ -300,7 +300,7 @@ impl Plan<'_> {
         Ok(function)
     }
 
-    /// Spikes [T, B, …] of samples: each encoded by itself, or some of those that are encoded together.
+    /// Spikes [T, B, …] of samples, each encoded separately, or a slice of those that are encoded together.
     fn encode(&self, keys: &Tensor, samples: &Tensor, start: &Tensor) -> Tensor {
         if self.test.is_some() {
             let all = self.encoding.encode(&keys.index_axis(0, 0), samples);
@@ -322,7 +322,7 @@ impl Plan<'_> {
         of_batch.saturating_mul(self.inputs.count().div_ceil(self.batch_size) as u64)
     }
 
-    /// All samples in their order, a batch at a time.
+    /// All samples in order, batch by batch.
     fn batches(&self) -> Vec<Batch> {
         let count = self.inputs.count();
         let Some((group, first)) = self.test else {
@@ -335,13 +335,13 @@ impl Plan<'_> {
             return (0..count).step_by(self.batch_size).map(batch).collect();
         };
         let mut batches = Vec::new();
-        // What stands before the test part is drawn from a key of its own.
+        // Samples before the test part are drawn from a separate key.
         let parts = [(0..first, test_key(self.seed).fold_in(u32::MAX)), (first..count, test_key(self.seed))];
         for (part, key) in parts {
             for (number, begin) in part.clone().step_by(group).enumerate() {
                 let members = group.min(part.end - begin);
                 for offset in (0..members).step_by(self.batch_size) {
-                    // The last batch of a group reaches back, where the group is not a multiple of it.
+                    // If the group size is not a multiple of the batch size, its last batch overlaps the previous one.
                     let start = offset.min(group - self.batch_size);
                     let counted = offset - start..(members - start).min(self.batch_size);
                     let keys = vec![group_key(key, number)];
@@ -352,7 +352,7 @@ impl Plan<'_> {
         batches
     }
 
-    /// What the program takes of a batch: keys, samples, which of them come first.
+    /// The program's inputs for a batch: keys, samples, index of the first one to compute.
     fn samples(&self, client: &Client, batch: &Batch) -> Result<[Buffer; 3]> {
         let keys: Vec<u32> = batch.keys.iter().flat_map(|key| key.words()).collect();
         let keys = Array::new([batch.keys.len(), 2], keys).expect("two words a key");
@@ -360,7 +360,7 @@ impl Plan<'_> {
         Ok([client.to_device(&keys)?, client.to_device(&samples)?, client.to_device(&start)?])
     }
 
-    /// The bytes of each result of a batch, without those that do not count.
+    /// The bytes of each result of a batch, without padding and overlap.
     fn run(&self, client: &Client, program: &Executable, params: &[Buffer], batch: &Batch) -> Result<Vec<Vec<u8>>> {
         let given = self.samples(client, batch)?;
         let arguments = params.iter().map(Input::Borrow).chain(given.map(Input::Donate)).collect();
@@ -373,7 +373,7 @@ impl Plan<'_> {
     }
 }
 
-/// So many places of a range, its last one again where there are too few.
+/// The indices of `size` samples from the start of a range, padded with its last one.
 fn filled(range: Range<usize>, size: usize) -> Vec<usize> {
     let last = range.end - 1;
     (range.start..range.start + size).map(|place| place.min(last)).collect()

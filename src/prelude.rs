@@ -1,4 +1,4 @@
-//! The common things in one import: `use spiq::prelude::*;`.
+//! The most common items in one import: `use spiq::prelude::*;`.
 //!
 //! ```
 //! use spiq::prelude::*;

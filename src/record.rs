@@ -1,4 +1,4 @@
-//! A run's history as JSON lines, one record a line, readable while the run goes on. Knows nothing of what trains.
+//! A run's history as JSON lines, one record per line, readable during the run. Invariant: does not depend on what trains.
 
 mod tensorboard;
 
@@ -15,34 +15,34 @@ use crate::error::{Error, Result};
 pub(crate) use tensorboard::TENSORBOARD;
 pub use tensorboard::TensorBoard;
 
-/// One line of `metrics.jsonl`. A number that is not finite is `null` in the file and `None` when read back.
+/// One line of `metrics.jsonl`. A number that is not finite is `null` in the file and `None` when read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Record {
     /// `{"step": 12, "loss": 1.5}`: after a training step.
     Step {
-        /// Which step, over the whole run.
+        /// The step, counted over the whole run.
         step: u64,
         /// Loss of its batch.
         loss: Option<f32>,
     },
-    /// `{"epoch": 1, "train_loss": 1.5, "test_accuracy": 0.9, "spike_rates": {"core/layers/1": 0.2}}`: after an epoch. A metric
-    /// other than the accuracy has its name in the place of `test_accuracy`, and `validation_NAME` in that of `validation_accuracy`.
+    /// `{"epoch": 1, "train_loss": 1.5, "test_accuracy": 0.9, "spike_rates": {"core/layers/1": 0.2}}`: after an epoch. Another metric than
+    /// accuracy appears under its own name instead of `test_accuracy`, and as `validation_NAME` instead of `validation_accuracy`.
     Epoch {
-        /// Which epoch.
+        /// The epoch.
         epoch: u64,
         /// Mean loss of its steps.
         train_loss: Option<f32>,
-        /// Fraction of the test samples that are classified correctly, from 0 to 1; `None` where another metric is measured.
+        /// Fraction of test samples classified correctly, from 0 to 1; `None` if another metric is measured.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         test_accuracy: Option<f32>,
-        /// That of the validation samples; `None` where there are none.
+        /// The same for the validation samples; `None` if there are none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         validation_accuracy: Option<f32>,
-        /// For each layer that fires, by its path, the mean number of spikes a neuron and step over the test samples.
+        /// Mean number of spikes per neuron and step over the test samples, for each layer that fires, by path.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         spike_rates: BTreeMap<String, Option<f32>>,
-        /// Another metric than the accuracy, by its name.
+        /// Another metric than accuracy, by name.
         #[serde(flatten)]
         metric: BTreeMap<String, Option<f32>>,
     },
@@ -67,7 +67,7 @@ impl Record {
         }
     }
 
-    /// The record of an epoch whose test measured another metric than the accuracy.
+    /// The record of an epoch with another test metric than accuracy.
     pub fn measured(epoch: u64, train_loss: f32, metric: &str, value: f32) -> Record {
         Record::Epoch {
             epoch,
@@ -79,7 +79,7 @@ impl Record {
         }
     }
 
-    /// The record of an epoch with the spike rates of its test, by the paths of the layers.
+    /// The record of an epoch with the spike rates of its test, by layer path.
     #[must_use]
     pub fn with_spike_rates(self, rates: &BTreeMap<String, f32>) -> Record {
         let of_test = rates.iter().map(|(path, rate)| (path.clone(), finite(*rate))).collect();
@@ -90,7 +90,7 @@ impl Record {
         record
     }
 
-    /// The record of an epoch with what its validation measured: the accuracy, or the metric of its record.
+    /// The record of an epoch with its validation result: the accuracy, or the record's metric.
     #[must_use]
     pub fn with_validation(self, value: f32) -> Record {
         let mut record = self;
@@ -104,14 +104,14 @@ impl Record {
     }
 }
 
-/// What the name of a metric over the validation samples starts with.
+/// The prefix of a metric's name for validation samples.
 pub(crate) const VALIDATION: &str = "validation_";
 
 fn finite(number: f32) -> Option<f32> {
     number.is_finite().then_some(number)
 }
 
-/// Appends records to a file. Each is written through to the operating system before the call returns.
+/// Appends records to a file. Each is written to the operating system before the call returns.
 ///
 /// ```
 /// use spiq::train::{Metrics, Record, read_records};
@@ -122,7 +122,7 @@ fn finite(number: f32) -> Option<f32> {
 /// metrics.write(Record::step(1, f32::NAN))?;
 /// assert_eq!(std::fs::read_to_string(&path)?, "{\"step\":0,\"loss\":2.3}\n{\"step\":1,\"loss\":null}\n");
 ///
-/// // A run that resumes from a checkpoint made after step 0 takes back what came later.
+/// A run that resumes from a checkpoint made after step 0 removes later records.
 /// Metrics::resume(&path, |record| matches!(record, Record::Step { step: 0, .. }))?;
 /// assert_eq!(read_records(&path)?, [Record::step(0, 2.3)]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -133,11 +133,11 @@ pub struct Metrics {
     path: PathBuf,
     tensorboard: Option<TensorBoard>,
     place: Place,
-    /// The checksum of all before it.
+    /// The checksum of everything before it.
     sum: crc32fast::Hasher,
 }
 
-/// How far a file of records is written, and what stands there: so that it is known again. As text `BYTES crc32:SUM`.
+/// A position in a file of records, with a checksum of the content before it, to recognize it later. As text: `BYTES crc32:SUM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     bytes: u64,
@@ -158,7 +158,7 @@ impl fmt::Display for Place {
 }
 
 impl Metrics {
-    /// Starts an empty file, in place of any older one.
+    /// Starts an empty file, replacing any older one.
     ///
     /// # Errors
     /// Of kind `File` when it cannot be written.
@@ -167,7 +167,7 @@ impl Metrics {
         Ok(Metrics::after(&[], file, path))
     }
 
-    /// The same, which writes for TensorBoard, too: what was recorded before, then each record.
+    /// Also writes for TensorBoard: the earlier records, then each new one.
     ///
     /// # Errors
     /// Of kind `File` when it cannot be written.
@@ -177,13 +177,13 @@ impl Metrics {
         Ok(Metrics { tensorboard: Some(tensorboard), ..self })
     }
 
-    /// Goes on with a file, which may be missing, after the records at its start for which `keep` is true. The first
-    /// other record, or line that is none (cut off by a crash), goes, and so does everything after it.
+    /// Continues a file, which may be missing, after its leading records for which `keep` returns true. The first other record, or
+    /// incomplete line (after a crash), and everything after it is removed.
     ///
     /// # Errors
     /// Of kind `File` when it cannot be read and written.
     pub fn resume(path: &Path, keep: impl Fn(&Record) -> bool) -> Result<Metrics> {
-        let failed = |cause| Error::file(path, "go on with", cause);
+        let failed = |cause| Error::file(path, "continue", cause);
         // A missing file is an empty one.
         OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
         let bytes = spiq_events::read_file(path).map_err(failed)?;
@@ -191,7 +191,7 @@ impl Metrics {
         Metrics::resume_after(path, &bytes[..end])
     }
 
-    /// Goes on with a file at a place that it was once written to; what comes after it goes. `None` where that does not stand there.
+    /// Continues a file at an earlier position and removes what follows. `None` if the content before it has changed.
     ///
     /// # Errors
     /// Of kind `File` when it cannot be read and written.
@@ -205,7 +205,7 @@ impl Metrics {
         same.map(|before| Metrics::resume_after(path, before)).transpose()
     }
 
-    /// Goes on with a file that begins with these bytes, and ends with them from now on.
+    /// Continues a file that starts with these bytes, after truncating it to them.
     fn resume_after(path: &Path, bytes: &[u8]) -> Result<Metrics> {
         let cut = || {
             let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -213,7 +213,7 @@ impl Metrics {
             file.seek(SeekFrom::End(0))?;
             Ok(file)
         };
-        let file = cut().map_err(|cause| Error::file(path, "go on with", cause))?;
+        let file = cut().map_err(|cause| Error::file(path, "continue", cause))?;
         Ok(Metrics::after(bytes, file, path))
     }
 
@@ -224,12 +224,12 @@ impl Metrics {
         Metrics { file, path: path.to_owned(), tensorboard: None, place, sum }
     }
 
-    /// How far the file is written.
+    /// The current position.
     pub(crate) fn place(&self) -> Place {
         self.place
     }
 
-    /// The file once more, so that another thread can wait until it is on the disk.
+    /// A second handle to the file, so that another thread can wait until it is on disk.
     pub(crate) fn handle(&self) -> Option<File> {
         self.file.try_clone().ok()
     }
@@ -244,7 +244,7 @@ impl Metrics {
         }
         let mut line = serde_json::to_vec(&record).expect("numbers");
         line.push(b'\n');
-        // One call for the whole line, so that a reader sees all of it or nothing.
+        // One write for the whole line, so that a reader sees all of it or nothing.
         self.file.write_all(&line).map_err(|cause| Error::file(&self.path, "write", cause))?;
         self.sum.update(&line);
         self.place = Place { bytes: self.place.bytes + line.len() as u64, sum: self.sum.clone().finalize() };
@@ -252,7 +252,7 @@ impl Metrics {
     }
 }
 
-/// Opens a new file, in place of any older one, and of a link itself: what that leads to stays as it is.
+/// Creates a new file, replacing any older one; a link is replaced itself, without touching its target.
 fn create_anew(path: &Path) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
@@ -261,7 +261,7 @@ fn create_anew(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).open(path)
 }
 
-/// All records of a file up to the first line that is none.
+/// All records of a file up to the first invalid line.
 ///
 /// # Errors
 /// Of kind `File` when it cannot be read.
@@ -270,7 +270,7 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
     Ok(records(&bytes).map(|(_, record)| record).collect())
 }
 
-/// The records of whole lines, each with the place where its line ends.
+/// The records of complete lines, each with the position of the end of its line.
 fn records(bytes: &[u8]) -> impl Iterator<Item = (usize, Record)> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n').take_while(|line| line.ends_with(b"\n"));
     let ends = lines.scan(0, |end, line| {

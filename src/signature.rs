@@ -6,48 +6,48 @@ use spiq_hlo::{Function, Graph, GraphErrors, Tensor, TensorType, Violation, trac
 
 use crate::by_path::{Tensors, Types};
 
-/// What an input or a result of a program is.
+/// The role of a program's input or result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
     /// A parameter of the model, by its path.
     Parameter,
-    /// A statistic that static scales come from, by its path; among the results, what has become of it.
+    /// A statistic for static scales, by path; among the results, its updated value.
     Statistic,
-    /// A running statistic of a layer, such as the mean of BatchNorm, by its path; among the results, what has become of it.
+    /// A running statistic of a layer, such as the mean of BatchNorm, by path; among the results, its updated value.
     Running,
-    /// A part of a weight that is stored quantized, by its path.
+    /// A part of a weight stored quantized, by path.
     Stored,
     /// A part of an optimizer's state.
     State,
-    /// What the model draws from, a key `u32[2]`.
+    /// The key of the model's randomness, `u32[2]`.
     ModelKey,
-    /// What the rounding of gradients draws from, a key `u32[2]`.
+    /// The key for stochastic rounding of gradients, `u32[2]`.
     NoiseKey,
     /// The input over time, [T, B, …].
     X,
-    /// What else a program is given: samples, labels, rows, keys.
+    /// Another input: samples, labels, rows, keys.
     Given,
     /// The outputs of the model, [T, B, …].
     Traces,
-    /// A state that the last step leaves for a loss to read, such as counts of spikes, by its path.
+    /// A state after the last step that a loss reads, such as spike counts, by path.
     LossState,
-    /// The mean number of spikes a neuron and step, `f32[B]`, by the layer's path.
+    /// The mean number of spikes per neuron and step, `f32[B]`, by layer path.
     SpikeRate,
-    /// What the synapses of a layer are multiplied with, [T, B, …], by the layer's path.
+    /// The inputs of a layer's synapses, [T, B, …], by layer path.
     Driven,
-    /// How many spikes each neuron fired, [B, …], by the layer's path.
+    /// The number of spikes of each neuron, [B, …], by layer path.
     SpikeCount,
-    /// 1 where one of a layer's outputs or states is not finite, else 0, by the layer's path.
+    /// 1 if one of a layer's outputs or states is not finite, else 0, by layer path.
     Broken,
-    /// What training makes small.
+    /// The loss to minimize.
     Loss,
-    /// The gradient of the loss by the parameter of this path.
+    /// The gradient of the loss with respect to the parameter of this path.
     Gradient,
 }
 
 impl Role {
-    /// Whether files hold it.
+    /// Whether files contain it.
     fn is_array(self) -> bool {
         matches!(self, Role::Parameter | Role::Statistic | Role::Running | Role::Stored)
     }
@@ -56,9 +56,9 @@ impl Role {
 /// An input or a result of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Its name; among inputs, and among results, there is none twice in one role.
+    /// Its name; unique within a role, among inputs and among results.
     pub name: String,
-    /// What it is.
+    /// Its role.
     pub role: Role,
     /// Its type.
     pub ty: TensorType,
@@ -86,27 +86,27 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// The same with these inputs after the others.
+    /// Appends these inputs.
     #[must_use]
     pub fn with<N: Into<String>>(mut self, role: Role, inputs: impl IntoIterator<Item = (N, TensorType)>) -> Signature {
         self.inputs.extend(ports(role, inputs));
         self
     }
 
-    /// The same with these inputs of another program after the others.
+    /// Appends these inputs of another program.
     #[must_use]
     pub(crate) fn taking<'a>(mut self, inputs: impl IntoIterator<Item = &'a Port>) -> Signature {
         self.inputs.extend(inputs.into_iter().cloned());
         self
     }
 
-    /// The same with what another program gives as its results.
+    /// Sets the results to those of another program.
     #[must_use]
     pub(crate) fn giving_as(self, other: &Signature) -> Signature {
         Signature { results: other.results.clone(), ..self }
     }
 
-    /// The same with these results after the others.
+    /// Appends these results.
     #[must_use]
     pub fn giving<N: Into<String>>(
         mut self,
@@ -117,22 +117,22 @@ impl Signature {
         self
     }
 
-    /// The inputs in their order.
+    /// The inputs in order.
     pub fn inputs(&self) -> &[Port] {
         &self.inputs
     }
 
-    /// The results in their order.
+    /// The results in order.
     pub fn results(&self) -> &[Port] {
         &self.results
     }
 
-    /// The inputs of a role, in their order.
+    /// The inputs of a role, in order.
     pub fn of(&self, role: Role) -> impl Iterator<Item = &Port> {
         self.inputs.iter().filter(move |port| port.role == role)
     }
 
-    /// The results of a role, in their order.
+    /// The results of a role, in order.
     pub fn results_of(&self, role: Role) -> impl Iterator<Item = &Port> {
         self.results.iter().filter(move |port| port.role == role)
     }
@@ -147,12 +147,12 @@ impl Signature {
         self.of(role).map(|port| (port.name.clone(), port.ty.clone())).collect()
     }
 
-    /// The inputs that files hold, by their path, in their order: parameters, statistics, stored weights.
+    /// The inputs that files contain, by path, in order: parameters, statistics, stored weights.
     pub fn arrays(&self) -> impl Iterator<Item = &Port> {
         self.inputs.iter().filter(|port| port.role.is_array())
     }
 
-    /// The function with its parameters in the order of these inputs. One that is not among them is zero.
+    /// The function with its parameters in the order of these inputs. Parameters that are not among them are set to zero.
     ///
     /// # Errors
     /// A parameter of another type.
@@ -163,7 +163,7 @@ impl Signature {
         function.with_inputs(&inputs)
     }
 
-    /// Traces a program of these inputs; what it gives, by role and name, is added to the results.
+    /// Traces a program with these inputs; its outputs, by role and name, are appended to the results.
     ///
     /// # Errors
     /// Every wrong call that `f` makes, each with its line.
@@ -190,8 +190,8 @@ impl Signature {
         Ok((function, self))
     }
 
-    /// Records a function of this signature with what is given by name. What it does not take is passed over; that it takes
-    /// something that is not given is an error of the trace.
+    /// Records a call of a function with this signature, with inputs given by name. Unused ones are ignored; a missing one is an error of
+    /// the trace.
     #[track_caller]
     pub(crate) fn call(&self, function: &Function, graph: &Graph, given: &Tensors) -> Values {
         let argument = |port: &Port| match given.get(&port.name) {
@@ -202,7 +202,7 @@ impl Signature {
         Values { ports: self.results.clone(), tensors: function.call(graph, &arguments) }
     }
 
-    /// Which inputs a result takes the memory of: those that it is the next value of. (input, result)
+    /// Pairs of (input, result) that share memory: each result is the updated value of its input.
     pub fn in_place(&self) -> Vec<(usize, usize)> {
         let of = |port: &Port| self.results.iter().position(|next| (next.role, &next.name) == (port.role, &port.name));
         self.inputs.iter().enumerate().filter_map(|(at, port)| Some((at, of(port)?))).collect()
@@ -213,7 +213,7 @@ fn ports<N: Into<String>>(role: Role, named: impl IntoIterator<Item = (N, Tensor
     named.into_iter().map(move |(name, ty)| Port { name: name.into(), role, ty })
 }
 
-/// Tensors of a program by name and role: what it is given, or what it gives.
+/// Tensors of a program by name and role: its inputs or its results.
 #[derive(Clone, Debug)]
 pub struct Values {
     ports: Vec<Port>,
@@ -240,7 +240,7 @@ impl Values {
         self.chosen(|own| own == role)
     }
 
-    /// What files hold, by path: parameters, statistics, stored weights.
+    /// The tensors that files contain, by path: parameters, statistics, stored weights.
     pub fn arrays(&self) -> Tensors {
         self.chosen(Role::is_array)
     }
@@ -248,7 +248,7 @@ impl Values {
     /// The one tensor of a role.
     ///
     /// # Panics
-    /// Where there is none: which roles there are is the program's to know.
+    /// If there is none: the caller must know the program's roles.
     #[track_caller]
     pub fn only(&self, role: Role) -> &Tensor {
         let found = self.pairs().find(|(port, _)| port.role == role);
@@ -258,7 +258,7 @@ impl Values {
     /// The tensor of this role and name.
     ///
     /// # Panics
-    /// Where there is none: which names there are is the program's to know.
+    /// If there is none: the caller must know the program's names.
     #[track_caller]
     pub fn one(&self, role: Role, name: &str) -> &Tensor {
         let found = self.pairs().find(|(port, _)| port.role == role && port.name == name);
@@ -291,7 +291,7 @@ mod tests {
         assert!(called.expect_err("a refusal").to_string().contains("`w` (f32[2]) is not given"));
     }
 
-    /// By role and name, wherever they stand: `count` is a statistic here and a part of the state there.
+    /// By role and name, at any position: `count` is both a statistic and a part of the state.
     #[test]
     fn next_values_take_the_place_of_what_they_follow() {
         let signature = Signature::default()

@@ -1,17 +1,16 @@
-//! The clients that tests compute on, each opened once: the processor's, and that of the platform that `SPIQ_TEST_DEVICE`
-//! names (`cuda`, `tpu`).
+//! The clients used by tests, each opened once: the CPU client, and the client of the platform in `SPIQ_TEST_DEVICE` (`cuda`, `tpu`).
 
 use std::sync::LazyLock;
 
 use spiq::pjrt::{Client, Platform};
 
-/// The processor's client.
+/// The CPU client.
 pub fn cpu() -> &'static Client {
     static CPU: LazyLock<Client> = LazyLock::new(|| Client::cpu().unwrap_or_else(|e| panic!("a client of cpu: {e}")));
     &CPU
 }
 
-/// A client of the chosen platform: without a choice, the processor's.
+/// The client of the chosen platform, by default the CPU.
 pub fn client() -> &'static Client {
     static CHOSEN: LazyLock<Client> = LazyLock::new(|| {
         let name = std::env::var("SPIQ_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());

@@ -1,18 +1,18 @@
-//! Runs a traced formula on the CPU and compares arrays. Knows nothing of what is tested.
+//! Runs a traced formula on the test device and compares arrays.
 
 use spiq::pjrt::Input;
 use spiq::{Array, Function, Program, Tensor, TensorType, trace};
 
 use crate::device::client;
 
-/// What `f` gives for these inputs.
+/// The results of `f` for these inputs.
 #[track_caller]
 pub fn evaluate(inputs: &[&Array], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Vec<Array> {
     let types: Vec<(&str, TensorType)> = inputs.iter().map(|a| ("", a.ty().clone())).collect();
     execute(&trace(&types, f).unwrap_or_else(|e| panic!("{e}")), inputs)
 }
 
-/// What a function gives for these inputs.
+/// The results of a function for these inputs.
 #[track_caller]
 pub fn execute(function: &Function, inputs: &[&Array]) -> Vec<Array> {
     let program = Program::named("test").compile(client(), function).unwrap_or_else(|e| panic!("{e}"));
@@ -21,7 +21,7 @@ pub fn execute(function: &Function, inputs: &[&Array]) -> Vec<Array> {
     outputs.iter().map(|b| b.to_array().expect("an array")).collect()
 }
 
-/// Equal to within `tolerance` of the larger of an element and the array's mean size.
+/// Checks equality to within `tolerance` of the larger of an element and the array's mean magnitude.
 #[track_caller]
 pub fn check_close(what: &str, got: &Array, want: &Array, tolerance: f64) {
     assert_eq!(got.ty(), want.ty(), "{what}");

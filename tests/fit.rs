@@ -1,4 +1,4 @@
-//! Training of a network on one batch, step by step. Knows nothing of what is expected.
+//! Trains a network on one batch, step by step.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use spiq::{Array, Function, Tensor, TensorType, trace, value_and_grad};
 
 use crate::evaluate::execute;
 
-/// Trains on one batch; returns the loss before each step, the first gradients, the last parameters.
+/// Trains on one batch; returns the loss before each step, the first gradients and the final parameters.
 pub fn train(
     network: &Network,
     start: &BTreeMap<String, Array>,

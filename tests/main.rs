@@ -1,5 +1,5 @@
-//! The tests of the public interface: one program, so that it is linked once. `cargo test --release --test all quantized::ptq` runs
-//! those of a file, or of a folder, by the path of the module. What needs a process of its own starts one (`own_process`).
+//! Tests of the public interface, in one binary, so that it is linked once. `cargo test --release --test all quantized::ptq` runs the
+//! tests of one file or folder, by its module path. Tests that need a separate process start one (`own_process`).
 
 mod command;
 mod device;
@@ -17,18 +17,18 @@ mod skipped;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The command's allocator, for the plugin too: a fifth of the time that compilers take was the C library's `malloc`.
+/// The command's allocator, which also serves the plugin: the C library's `malloc` took a fifth of XLA's compile time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The Rust files below a folder.
+/// The Rust files under a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder of tests").map(|entry| entry.expect("an entry").path());
     let files = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
     files.filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
 }
 
-/// Whether the file above it, `main.rs` or `mod.rs`, names a file as a module.
+/// Whether the file above, `main.rs` or `mod.rs`, declares a file as a module.
 fn is_named(file: &Path) -> bool {
     let module = if file.ends_with("mod.rs") { file.parent().expect("a folder") } else { file };
     let name = module.file_stem().expect("a name").to_string_lossy();
@@ -37,7 +37,7 @@ fn is_named(file: &Path) -> bool {
         || above.iter().flatten().any(|text| text.lines().any(|line| line == format!("mod {name};")))
 }
 
-/// A file that no `mod` names is not compiled, and nobody would miss its tests.
+/// A file without a `mod` declaration is not compiled, and its tests would silently be missing.
 #[test]
 fn every_file_of_tests_is_a_part_of_this_program() {
     for tests in ["tests", "hlo/tests", "kernels/tests"] {

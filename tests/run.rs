@@ -1,4 +1,4 @@
-//! Runs traced functions on the processor. Knows nothing of what they compute.
+//! Compiles and runs traced functions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,27 +14,27 @@ use crate::device::client;
 #[derive(Clone)]
 pub struct Program(Executable);
 
-/// What became of a program's text, once that is known.
+/// The result of compiling a program's text, once available.
 type Compiled = Arc<OnceLock<Result<Program, String>>>;
 
 impl Program {
-    /// Lowers, prints and compiles a function; the message of a refusal holds the text.
+    /// Lowers, prints and compiles a function; the error message includes the text.
     pub fn new(function: &Function) -> Result<Program, String> {
         Program::compile(&text(function)?, CompileOptions::default())
     }
 
-    /// The same in a third less time, where it matters what the program means: its last bits may be others than those of a program as users
-    /// run it, whose products and sums are fused.
+    /// The same with less optimization, in two thirds of the time, for tests of what a program means: its last bits may differ from
+    /// those of the program that users run, where products and sums are fused.
     pub fn unoptimized(function: &Function) -> Result<Program, String> {
         Program::compile_unoptimized(&text(function)?)
     }
 
-    /// The same, for functions that several tests run: each is compiled once.
+    /// The same for functions that several tests run: each is compiled once.
     pub fn shared(function: &Function) -> Result<Program, String> {
         static PROGRAMS: Mutex<BTreeMap<String, Compiled>> = Mutex::new(BTreeMap::new());
         let text = text(function)?;
         let one = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner).entry(text.clone()).or_default().clone();
-        // The lock is free by now: other programs are compiled at the same time.
+        // The lock is already released, so other programs compile concurrently.
         one.get_or_init(|| Program::compile_unoptimized(&text)).clone()
     }
 
@@ -43,12 +43,12 @@ impl Program {
     }
 
     fn compile(text: &str, options: CompileOptions) -> Result<Program, String> {
-        // Each run of a test asks the compiler anew.
+        // Disables the compilation cache, so that each test run exercises the compiler.
         let options = CompileOptions { cache: false, ..options };
         client().compile(text, &options).map(Program).map_err(|e| format!("{e}\n{text}"))
     }
 
-    /// One run.
+    /// Runs the program once.
     pub fn run(&self, inputs: &[Array]) -> Result<Vec<Array>, String> {
         let fail = |e: spiq::Error| e.to_string();
         let buffers: Vec<_> = inputs.iter().map(|x| client().to_device(x)).collect::<Result<_, _>>().map_err(fail)?;
@@ -57,7 +57,7 @@ impl Program {
     }
 }
 
-/// The text of a function as any program's, without kernels, which is verified before.
+/// The text of a verified function, like that of any program but without kernels.
 fn text(function: &Function) -> Result<String, String> {
     let program = compile::Program::named("test");
     let pipeline = program.pipeline(function, Destination::default());

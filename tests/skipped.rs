@@ -1,16 +1,16 @@
-//! Says what is left out on this machine. Tests that pass are silent, what they print included, so this does not print as they do.
+//! Reports what is skipped on this machine. The harness captures the output of passing tests, so this writes to stderr directly.
 
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-/// Says once that the test which calls it leaves something out, and why.
+/// Reports once that the calling test skips something, and why.
 pub fn skipped(why: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    // The harness names threads for their tests.
+    // The harness names threads after their tests.
     let line = format!("SKIPPED: {}: {why}\n", std::thread::current().name().unwrap_or("a test"));
     if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone()) {
-        // Unlike `eprintln`, this is not captured. Without a place to say it, nothing is lost but the line.
+        // Unlike `eprintln`, this is not captured. If stderr is unavailable, only the line is lost.
         _ = std::io::stderr().write_all(line.as_bytes());
     }
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Milliseconds of a training step and a forward pass of the networks of `spiq bench`, in JAX written by hand for speed.
+"""Milliseconds of a training step and a forward pass of the networks of `spiq bench`, in hand-optimized JAX.
 
     python3 jax_networks.py --shape T,B,IN,H,C [--modes fp32,bf16,int8]
 
-Each layer is one product over all time steps and one `lax.scan` over its neurons; spikes are booleans on the device. In bf16 the
-operands of all products are bf16, summed in f32. In int8 weights are rounded to s8 with a scale per output (straight-through
-gradient), spikes are s8, products are s8 x s8 -> s32; the products on the way back are those of bf16.
+Each layer is one product over all time steps and one `lax.scan` over its neurons; spikes are booleans on the device. In bf16, the
+operands of all products are bf16, summed in f32. In int8, weights are rounded to s8 with a scale per output (straight-through
+gradient), spikes are s8, and products are s8 x s8 -> s32; the backward pass uses the products of bf16.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def lion(grads, momentum, params, rate=1e-3, b1=0.9, b2=0.99, decay=1e-3):
 
 
 def integral_crossentropy(traces, labels, smoothing=0.3):
-    """Spyx's: cross-entropy of the sum over time, with smoothed labels."""
+    """Spyx's loss: cross-entropy of the sum over time, with smoothed labels."""
     classes = traces.shape[-1]
     wanted = jax.nn.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
     return -jnp.mean(jnp.sum(wanted * jax.nn.log_softmax(jnp.sum(traces, axis=0)), axis=-1))

@@ -1,4 +1,4 @@
-"""The timings: `spiq bench`, the same networks in hand-written JAX and in Spyx on the same device, one step's kernels."""
+"""Timings: `spiq bench`, the same networks in hand-written JAX and in Spyx on the same device, and the kernels of one step."""
 
 import importlib.metadata
 import json
@@ -36,7 +36,7 @@ def shapes(context):
 
 
 def each_shape(context, function):
-    """A figure for each shape; one that fails says why and leaves the others alone."""
+    """A result for each shape; a failure is recorded with its reason and does not stop the others."""
     found = {}
     for name, shape in shapes(context).items():
         try:
@@ -78,7 +78,7 @@ def jax_written_by_hand(context):
 
 
 def spyx(context):
-    """The same networks in Spyx, as its users write them."""
+    """The same networks in Spyx, written as its users would."""
     wheels = sorted((HERE / "wheels").glob("*.whl")) if (HERE / "wheels").is_dir() else []
     variables = platform(context)
     if wheels:
@@ -101,7 +101,7 @@ def platform(context):
 
 
 def profile(context):
-    """Time and launches of each kernel in a training step of L, the mean of a few: `spiq bench --profile`."""
+    """Time and launches of each kernel in a training step of L, averaged over a few steps: `spiq bench --profile`."""
     shape = SMALL["tiny"] if context.small else SHAPES["L"]
 
     def one(mode):
@@ -111,7 +111,7 @@ def profile(context):
         return {"step_ms": measured["train_step_ms"], **measured["profile"]}
 
     found = {}
-    # One process each: a fault of NVIDIA's recorder takes no other mode with it.
+    # One process per mode, so that a crash of NVIDIA's profiler does not affect the others.
     for mode in PROFILED:
         try:
             found[mode] = one(mode)
@@ -133,7 +133,7 @@ STEPS = {"bench": bench, "jax": jax_written_by_hand, "spyx": spyx, "profile": pr
 
 
 def table(results):
-    """What was measured, in Markdown."""
+    """The results as Markdown."""
     lines = [f"Card: {results.get('machine', {}).get('card', 'none')}", ""]
     lines += failures(results) + agreement(results.get("agreement", {})) + timings(results) + kernels(results)
     return "\n".join(lines) + "\n"

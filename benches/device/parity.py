@@ -1,4 +1,4 @@
-"""Losses and outputs of a device beside the processor's, for each arithmetic of `spiq train`."""
+"""Compares losses and outputs of a device with the CPU's, for each arithmetic of `spiq train`."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 INT4 = '[[rules]]\nop_names = ["dot_general"]\nweight_qtype = "int4"\nact_qtype = "int8"\n'
 FP8 = '[[rules]]\nop_names = ["dot_general"]\nweight_qtype = "float8_e4m3fn"\nact_qtype = "float8_e4m3fn"\n'
 
-# The flags of each mode, and the text of its rules where the recipe's int8 is not meant.
+# The flags of each mode, and its rules if they differ from the recipe's int8.
 MODES = {
     "fp32": (["--rules", "none"], None),
     "int8": ([], None),
@@ -19,7 +19,7 @@ MODES = {
 }
 STEPS, SMALL_STEPS = 20, 2
 
-# How far outputs may be from the processor's, in norm. Products of f32 are tf32 on NVIDIA cards; sums of s8 and of fp8 are exact.
+# Allowed distance in norm of the outputs from the CPU's. f32 products are tf32 on NVIDIA cards; sums of s8 and fp8 are exact.
 BOUNDS = dict.fromkeys(MODES, 1e-5) | {"fp32": 0.2}
 
 
@@ -38,7 +38,7 @@ def train(context, mode, folder):
 
 
 def predict(context, trained, output):
-    """Outputs for the parameters that the processor trained, so that only the forward pass differs."""
+    """Outputs for the parameters trained on the CPU, so that only the forward pass differs."""
     rules = trained / "rules.toml"
     flags = ["--rules", rules] if rules.exists() else []
     context.run([context.spiq, "predict", "--device", context.device, "--model", trained / "model.toml", "--params",
@@ -46,7 +46,7 @@ def predict(context, trained, output):
 
 
 def write(context):
-    """The processor's numbers of every mode, into the folder of the reference."""
+    """Writes the CPU's results of every mode into the reference folder."""
     folder = context.reference
     folder.mkdir(parents=True, exist_ok=True)
     write_samples(folder / "samples.safetensors")
@@ -59,7 +59,7 @@ def write(context):
 
 
 def compare(context, mode):
-    """How far losses and outputs of this device are from the processor's."""
+    """Distance of this device's losses and outputs from the CPU's."""
     reference = context.reference / mode
     here = context.scratch / f"parity-{mode}"
     train(context, mode, here)
@@ -74,7 +74,7 @@ def compare(context, mode):
 
 
 def write_samples(file, count=128, side=8):
-    """Images of random strokes, the same everywhere: what they show does not matter for a comparison."""
+    """Images of random strokes, the same on every machine; their content does not matter for a comparison."""
     state, pixels = 1, bytearray()
     for _ in range(count * side * side):
         state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
@@ -94,7 +94,7 @@ def losses(folder):
 
 
 def outputs(file):
-    """The array `outputs` of a safetensors file, f32, as numbers."""
+    """The f32 array `outputs` of a safetensors file, as numbers."""
     data = Path(file).read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8:8 + length])

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Checks and measures spiq on an accelerator: one script, a table, a JSON file.
+"""Tests and benchmarks spiq on an accelerator; writes a table and a JSON file.
 
     python3 run.py --device cuda --out DIR [--budget SECONDS] [--only STEP,…] [--small]
-    python3 run.py --device cpu --reference DIR        writes the processor's numbers, which other devices are compared with
+    python3 run.py --device cpu --reference DIR        writes the CPU's results, with which other devices are compared
 
-`cargo xtask device` builds the folder that this file runs in: the release binary `spiq`, the test program, the processor's numbers
-in `reference`, wheels of Spyx in `wheels`. Each step has a time limit; a step that fails or runs out of time is reported, and
-the script goes on. Only Python's own library is needed; the comparisons with JAX and Spyx say so where those are missing.
+`cargo xtask device` builds the folder that contains this file: the release binary `spiq`, the test program, the CPU's results
+in `reference`, wheels of Spyx in `wheels`. Each step has a time limit; a step that fails or times out is reported, and
+the script continues. Only Python's standard library is needed; the comparisons with JAX and Spyx report if those are missing.
 """
 
 import argparse
@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class Context:
-    """What every step needs: the device, the sizes, where things lie, how long is left."""
+    """The context of every step: device, sizes, paths, time left."""
 
     def __init__(self, arguments):
         self.device, self.small = arguments.device, arguments.small
@@ -42,7 +42,7 @@ class Context:
         self.binaries = unpacked(HERE / "binaries.tar.xz", self.scratch)
         self.spiq = arguments.spiq or str(self.binaries / "spiq")
         self.reference = Path(arguments.reference or HERE / "reference").resolve()
-        # Several processes share the card while results are compared.
+        # During the comparison, several processes share the card.
         self.environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "SPIQ_CACHE_DIR": str(self.scratch / "cache")}
         if self.device == "cpu":
             self.environment.pop("SPIQ_CACHE_DIR")
@@ -51,7 +51,7 @@ class Context:
         return self.end - time.monotonic()
 
     def run(self, command, limit, variables=None, check=True):
-        """What a command prints. Its errors go to the log."""
+        """Returns a command's output. Its errors go to the log."""
         limit = max(1.0, min(limit, self.left()))
         environment = self.environment | (variables or {})
         started = time.monotonic()
@@ -74,7 +74,7 @@ class Context:
 
 
 def unpacked(archive, folder):
-    """The folder of the binaries, which travel compressed."""
+    """The folder of the binaries, which are shipped compressed."""
     if archive.exists():
         with tarfile.open(archive) as packed:
             packed.extractall(folder / "bin", filter="data")
@@ -90,7 +90,7 @@ def clipped(text, most=20000):
     return text if len(text) <= most else f"{text[:most // 2]}\n… {len(text) - most} characters left out …\n{text[-most // 2:]}"
 
 
-# Steps: each takes the context and gives a dictionary for the results.
+# Steps: each takes the context and returns a dictionary for the results.
 
 
 def machine(context):
@@ -107,7 +107,7 @@ def machine(context):
 
 
 def libraries(context):
-    """The shared libraries that a client really opens, as the dynamic linker says."""
+    """The shared libraries that a client opens, as reported by the dynamic linker."""
     folder = context.scratch / "linker"
     folder.mkdir()
     command = [context.spiq, "bench", "--device", context.device, "--shape", "2,2,4,4,2", "--modes", "fp32", "--runs", "1",
@@ -126,7 +126,7 @@ def libraries(context):
 
 
 def smoke(context):
-    """A whole training on the built-in digits: accuracy and steps a second."""
+    """A complete training run on the built-in digits: accuracy and steps per second."""
     length = ["--steps", "20"] if context.small else []
     text = context.run([context.spiq, "train", "--device", context.device, "--out", context.scratch / "smoke", *length], 120)
     return {"summary": text.strip().splitlines()[-14:]}
@@ -152,7 +152,7 @@ def tests(context):
 
 
 def agreement(context):
-    """Losses and outputs of every mode beside the processor's; tests run at the same time."""
+    """Compares losses and outputs of every mode with the CPU's; tests run at the same time."""
     with ThreadPoolExecutor(8) as pool:
         checks = pool.submit(tests, context) if not context.small else None
         modes = parity.modes(context)
@@ -196,13 +196,13 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", help="cpu, cuda or tpu")
     parser.add_argument("--out", help="folder of results [default: a temporary one]")
-    parser.add_argument("--budget", type=float, default=480, help="seconds for everything")
+    parser.add_argument("--budget", type=float, default=480, help="total time limit in seconds")
     parser.add_argument("--only", help=f"some of {','.join(STEPS)}")
     parser.add_argument("--shapes", help=f"some of {','.join(measure.SHAPES)} [default: all]")
-    parser.add_argument("--small", action="store_true", help="small shapes and few steps, to try the script itself")
+    parser.add_argument("--small", action="store_true", help="small shapes and few steps, to test the script itself")
     parser.add_argument("--spiq", help="the command [default: the one beside this file]")
-    parser.add_argument("--reference", help="folder of the processor's numbers")
-    parser.add_argument("--write", action="store_true", help="compute the processor's numbers into --reference and end")
+    parser.add_argument("--reference", help="folder of the CPU's results")
+    parser.add_argument("--write", action="store_true", help="write the CPU's results to --reference and exit")
     arguments = parser.parse_args()
     if unknown := set((arguments.only or "machine").split(",")) - set(STEPS):
         parser.error(f"unknown steps {sorted(unknown)}; there are {','.join(STEPS)}")

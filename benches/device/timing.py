@@ -1,4 +1,4 @@
-"""Times of functions that are called in turn, as `spiq bench` takes them."""
+"""Times functions by calling them in turn, like `spiq bench`."""
 
 import statistics
 import time
@@ -7,7 +7,7 @@ LEAST_RUNS, RUN = 10, 0.01
 
 
 def in_turn(functions, seconds):
-    """Medians in milliseconds: runs of at least 10 ms, in turn, for so many seconds, after warming up."""
+    """Medians in milliseconds: after a warm-up, runs of at least 10 ms, in turn, until the given seconds have passed."""
 
     def timed(function, calls):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-//! Makes `data/speech.spikes` of the recordings of the Free Spoken Digit Dataset, as `data/README.md` says.
+//! Makes `data/speech.spikes` from the recordings of the Free Spoken Digit Dataset, as described in `data/README.md`.
 //!
 //! ```text
 //! cargo run --release -p spiq-events --example speech -- recordings.zip data/speech.spikes

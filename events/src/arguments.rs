@@ -1,4 +1,4 @@
-//! Things with a name and arguments, as enums: read from calls, written back, described. Knows none of them.
+//! Enums whose variants have named arguments: parsed from calls, written back as text, described in help texts.
 
 use toml::Value;
 
@@ -8,15 +8,15 @@ pub use super::error::Result;
 use super::nearest::nearest;
 use crate::numbers::{HELD_BY_F32, in_f32, is_out_of_f32, shown};
 
-/// A value that an argument can have.
+/// A type that an argument can have.
 pub trait Argument: Sized {
-    /// What such a value is, for messages: `a number`.
+    /// Describes such a value in messages: `a number`.
     const WANTED: &'static str;
 
-    /// The value, or `None` for another kind.
+    /// The value; `None` if `value` has another type.
     fn read(value: &Value) -> Option<Self>;
 
-    /// As it is written; [`read`](Argument::read) gives it again. `None` where it is left out.
+    /// The value as text, which [`read`](Argument::read) parses again; `None` for an argument that is left out.
     fn text(&self) -> Option<String>;
 
     /// The default value; `None` if the argument is required.
@@ -38,9 +38,9 @@ impl Argument for f64 {
     }
 }
 
-/// Shortest text of a number, which TOML reads.
+/// The shortest text of a number that TOML reads.
 fn number(x: f64) -> String {
-    // As an integer, a large one would overflow.
+    // Written as an integer, a large one would overflow.
     if x.fract() == 0.0 && x.abs() < 1e15 { format!("{x}") } else { format!("{x:?}") }
 }
 
@@ -48,7 +48,7 @@ impl Argument for usize {
     const WANTED: &'static str = "a whole number from 0";
 
     fn read(value: &Value) -> Option<usize> {
-        // Larger ones are mistakes, and sums of such fit.
+        // Anything above u32 is a mistake; with this limit, sums cannot overflow.
         value.as_integer().and_then(|whole| u32::try_from(whole).ok()).map(|whole| whole as usize)
     }
 
@@ -81,7 +81,7 @@ impl Argument for bool {
     }
 }
 
-/// An argument that may be left out.
+/// An optional argument.
 impl<T: Argument> Argument for Option<T> {
     const WANTED: &'static str = T::WANTED;
 
@@ -112,32 +112,32 @@ impl<T: Argument> Argument for Vec<T> {
     }
 }
 
-/// A number, or two between which one is drawn for each sample, as tonic's tuples.
+/// A number, or a range from which one is drawn per sample, like tonic's tuples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
-    /// The smallest.
+    /// The lower bound.
     pub low: f64,
-    /// The largest, which is not drawn itself.
+    /// The upper bound, exclusive when drawing.
     pub high: f64,
 }
 
 impl Span {
-    /// This number alone.
+    /// The single number `number`.
     pub const fn of(number: f64) -> Span {
         Span { low: number, high: number }
     }
 
-    /// Whether it is one number.
+    /// Whether the span is a single number.
     pub fn is_one(&self) -> bool {
         self.low == self.high
     }
 
-    /// The number at a part of it, from 0 to 1.
+    /// Linear interpolation: `low` at `part` = 0, `high` at 1.
     pub fn at(&self, part: f64) -> f64 {
         self.low + (self.high - self.low) * part
     }
 
-    /// Whether all of it lies between two numbers, these included.
+    /// Whether the span lies within `[low, high]`.
     pub fn is_within(&self, low: f64, high: f64) -> bool {
         low <= self.low && self.high <= high
     }
@@ -159,7 +159,7 @@ impl Argument for Span {
     }
 }
 
-/// A number for columns and one for rows, or one for both.
+/// One number for columns and one for rows; a single number applies to both.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair<T> {
     /// Along columns.
@@ -183,22 +183,22 @@ impl<T: Argument + Copy + PartialEq> Argument for Pair<T> {
     }
 }
 
-/// The arguments of a call, taken one after the other.
+/// The arguments of a call, taken one by one.
 pub struct Arguments<'a> {
     call: &'a Call,
     known: &'static [&'static str],
 }
 
 impl<'a> Arguments<'a> {
-    /// The arguments of a call to something with these keys. `what` calls such things: `transform`.
+    /// The arguments of a call that accepts the keys `known`.
     ///
     /// # Errors
-    /// `Input` for a key that is not among them; it says the nearest.
+    /// `Input` for a key outside `known`; the message suggests the nearest one.
     pub fn of(call: &'a Call, known: &'static [&'static str]) -> Result<Arguments<'a>> {
         match call.arguments.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(Arguments { call, known }),
             Some(key) if known.is_empty() => {
-                Err(Error::input(format!("`{}` takes no argument, but `{key}` is given", call.name)))
+                Err(Error::input(format!("`{}` takes no arguments, but `{key}` was given", call.name)))
             }
             Some(key) => {
                 Err(Error::input(unknown(&format!("argument of `{}`", call.name), key, known.iter().copied())))
@@ -206,10 +206,10 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The value of a key; without one the default, as text, if there is one.
+    /// The value of `key`, else `default` (as text), else the type's own default.
     ///
     /// # Errors
-    /// `Input` for a value of another kind, or none where there must be one.
+    /// `Input` for a value of another type, or if a required argument is missing.
     pub fn take<T: Argument>(&self, key: &'static str, default: Option<&'static str>) -> Result<T> {
         debug_assert!(self.known.contains(&key), "a key that `of` refuses");
         let name = &self.call.name;
@@ -225,35 +225,35 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// A value as TOML has it.
+/// Parses a TOML value.
 fn value(text: &str) -> Option<Value> {
     toml::from_str::<toml::Table>(&format!("value = {text}")).ok()?.remove("value")
 }
 
-/// The message for a name that is not among those known, with the nearest of them.
+/// The message for an unknown name; suggests the nearest known one.
 pub(crate) fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'static str> + Clone) -> String {
     let hint = nearest(name, known.clone()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
-    format!("there is no {what} `{name}`; {hint}known are {}", known.collect::<Vec<_>>().join(", "))
+    format!("there is no {what} `{name}`; {hint}available: {}", known.collect::<Vec<_>>().join(", "))
 }
 
-/// What can be named, for help texts.
+/// The entry of a named item in help texts.
 #[derive(Clone, Copy, Debug)]
 pub struct Described {
     /// The name.
     pub name: &'static str,
     /// The help text.
     pub about: &'static [&'static str],
-    /// Its arguments as they are typed, a default behind each that has one: `p = 0.5`.
+    /// The arguments as typed, with their defaults: `p = 0.5`.
     pub arguments: &'static [&'static str],
 }
 
 impl Described {
-    /// The message for a name that is in no row of a table. `what` calls its things: `transform`.
+    /// The error for a name that the table does not contain. `what` is the noun for its items: `transform`.
     pub fn no_such(what: &str, table: &'static [Described], name: &str) -> Error {
         Error::input(unknown(what, name, table.iter().map(|row| row.name)))
     }
 
-    /// The rows of a table as lines of a help text, none longer than the other ones of such a text.
+    /// The rows of a table as help text, wrapped to its line width.
     pub fn help(table: &[Described]) -> String {
         let line = |row: &Described| {
             let about: Vec<&str> = row.about.iter().map(|line| line.trim()).collect();
@@ -263,7 +263,7 @@ impl Described {
     }
 }
 
-/// Words in lines of at most so many letters, indented.
+/// Wraps text at 118 characters, indented.
 fn wrapped(text: &str) -> String {
     let mut lines = vec!["     ".to_owned()];
     for word in text.split_whitespace() {
@@ -278,8 +278,8 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-/// An enum of things with arguments: each row a variant with its doc, its fields the arguments, a default behind those that may be
-/// left out. Gives it `TABLE` (rows for help texts), `of` (from a [`Call`]) and `text` (back to text).
+/// Defines an enum of items with arguments: each row is a documented variant, its fields are the arguments, optionally with a default.
+/// Generates `TABLE` (rows for help texts), `of` (from a [`Call`]) and `text` (back to text).
 #[macro_export]
 macro_rules! named {
     (
@@ -294,17 +294,17 @@ macro_rules! named {
         }
 
         impl $Enum {
-            /// Names, what they do, and their arguments.
+            /// Names, descriptions and arguments.
             pub const TABLE: &'static [$crate::arguments::Described] = &[$($crate::arguments::Described {
                 name: stringify!($Name),
                 about: &[$($about),*],
                 arguments: &[$(concat!(stringify!($key) $(, " = ", stringify!($default))?)),*],
             }),*];
 
-            /// What a call names.
+            /// Parses a call.
             ///
             /// # Errors
-            /// `Input` for a name or a key that is not there, with the nearest that is; for a value of another kind.
+            /// `Input` for an unknown name or key (the message suggests the nearest), or for a value of another type.
             pub fn of(call: &$crate::arguments::Call) -> $crate::arguments::Result<$Enum> {
                 match call.name.as_str() {
                     $(stringify!($Name) => {
@@ -318,7 +318,7 @@ macro_rules! named {
                 }
             }
 
-            /// The text of a call that names it, all arguments written out.
+            /// The call as text, with all arguments written out.
             pub fn text(&self) -> String {
                 match self {
                     $($Enum::$Name { $($key),* } => {
@@ -344,7 +344,7 @@ mod tests {
     named! {
         /// Things of a test.
         pub enum Thing, "thing";
-        /// Has all kinds.
+        /// Has every type of argument.
         All {
             /// A number.
             number: f64,
@@ -381,19 +381,19 @@ mod tests {
             assert_eq!(read(&thing.text()).unwrap(), thing);
         }
         for number in ["1e-300", "1e300"] {
-            assert!(read(&format!("All(number = {number})")).unwrap_err().to_string().contains("f32 holds"));
+            assert!(read(&format!("All(number = {number})")).unwrap_err().to_string().contains("f32's range"));
         }
     }
 
     #[test]
     fn what_is_not_there_is_refused_with_the_nearest() {
         let refused = |text: &str| read(text).unwrap_err().to_string();
-        assert_eq!(refused("Al(number = 1)"), "there is no thing `Al`; did you mean `All`? known are All, Bare");
+        assert_eq!(refused("Al(number = 1)"), "there is no thing `Al`; did you mean `All`? available: All, Bare");
         assert_eq!(
             refused("All(nunber = 1)"),
-            "there is no argument of `All` `nunber`; did you mean `number`? known are number, span, count, maybe, whether"
+            "there is no argument of `All` `nunber`; did you mean `number`? available: number, span, count, maybe, whether"
         );
-        assert_eq!(refused("Bare(x = 1)"), "`Bare` takes no argument, but `x` is given");
+        assert_eq!(refused("Bare(x = 1)"), "`Bare` takes no arguments, but `x` was given");
         assert_eq!(refused("All"), "`All` needs `number`, a number: `All(number = …)`");
         assert_eq!(refused("All(number = true)"), "`number` of `All` is true, but must be a number");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Events summed into frames, and a whole collection of them in one array.
+//! Bins events into frames and packs a collection into one array.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -11,43 +11,42 @@ use super::free_memory::free_memory;
 use super::time::LATEST;
 use super::transforms::Pipeline;
 
-/// What random transforms draw from, together with the number of the sample.
+/// Seed of random transforms; the sample's index is the other half of the key.
 const SEED: u64 = 0;
-/// Seconds of the shortest frame.
+/// The shortest frame, in seconds.
 const SHORTEST: f64 = 1e-6;
 
-/// How events become frames.
+/// How events are binned into frames.
 ///
-/// Times count from 0, the start of the recording. With `bins` and `dt` a frame lasts `dt` seconds and there are `bins` of them;
-/// with `bins` alone the longest recording is divided into so many, which reads the collection twice; with `dt` alone there are as
-/// many as the longest recording needs, which reads it twice too. Later events are dropped and counted. A frame lasts a microsecond at
-/// least, the resolution of times.
+/// Time 0 is the start of the recording. With `bins` and `dt` there are `bins` frames of `dt` seconds each. With `bins` alone the
+/// longest recording is divided into that many; with `dt` alone there are as many as the longest recording needs; both read the
+/// collection twice. Later events are dropped and counted. A frame lasts at least a microsecond, the resolution of times.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Binning {
     /// Number of frames.
     pub bins: Option<usize>,
-    /// Seconds of a frame.
+    /// Duration of a frame in seconds.
     pub dt: Option<f64>,
-    /// Channels to sum neighbours into: 700 to 140 sums groups of 5. Where it does not divide them, channel `x` of `width` goes to
-    /// `x * channels / width`, rounded down, so that groups differ by one: 700 to 128 sums groups of 5 and 6. Of a sensor with rows,
-    /// these are columns, and rows are summed alike: 346 x 260 to 173 gives 173 x 130.
+    /// Number of channels after summing neighbours: 700 to 140 sums groups of 5. If it does not divide the width, channel `x` of
+    /// `width` goes to `x * channels / width`, rounded down, so group sizes differ by one: 700 to 128 sums groups of 5 and 6. For a
+    /// sensor with rows, these are columns, and rows are scaled alike: 346 x 260 to 173 gives 173 x 130.
     pub channels: Option<usize>,
-    /// Whether an element is 1 for any number of events, instead of their number (at most 255).
+    /// Whether an element is 1 for any number of events instead of the event count (at most 255).
     pub presence: bool,
 }
 
-/// Events that are in no frame.
+/// Events that are not in any frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// Behind the last frame.
+    /// After the last frame.
     pub late: u64,
     /// With a time that is NaN or infinite, before 0 or after 4e9 s.
     pub without_time: u64,
-    /// Beyond 255 in one element.
+    /// In excess of 255 in one element.
     pub saturated: u64,
 }
 
-/// All frames of a collection.
+/// The frames of a whole collection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packed {
     /// Row by row: `[N, T, C]` for a sensor of one row and polarity, else `[N, T, height, width, polarity]`.
@@ -58,23 +57,23 @@ pub struct Packed {
     pub labels: Vec<u32>,
     /// The speaker of each sample; empty where the file has none.
     pub speakers: Vec<u32>,
-    /// How they were summed, with the number of frames and their duration as they came out.
+    /// The binning used, with the resulting number of frames and their duration.
     pub binning: Binning,
     /// The collection.
     pub description: Description,
-    /// Number of events read, those dropped included.
+    /// Number of events read, including dropped ones.
     pub events: u64,
-    /// What is in no frame.
+    /// The dropped events.
     pub dropped: Dropped,
-    /// How many samples the reader had to put in the order of their times.
+    /// Number of samples that the reader had to sort by time.
     pub sorted: usize,
 }
 
-/// Reads all samples, applies the transforms and sums their events into frames. `progress` hears how many of how many samples are done.
-/// Samples are read and transformed on a thread of their own. Takes the memory of the frames and of a few samples.
+/// Reads all samples, applies the transforms and bins their events into frames. `progress` receives the number of samples done and the
+/// total. A separate thread reads and transforms the samples. Peak memory is the frames plus a few samples.
 ///
 /// # Errors
-/// Those of the collection; `Input` for a binning that does not fit it, and where there are no samples.
+/// The collection's errors; `Input` for a binning that does not fit it, or if there are no samples.
 pub fn pack(
     mut collection: Box<dyn Collection>,
     pipeline: &Pipeline,
@@ -84,7 +83,7 @@ pub fn pack(
     let description = collection.description().clone();
     let count = description.count;
     if count == 0 {
-        return Err(Error::input("the data set holds no samples"));
+        return Err(Error::input("the data set has no samples"));
     }
     let sensor = pipeline.sensor(description.sensor)?;
     let binning = &binning.of_frames(pipeline);
@@ -116,19 +115,19 @@ pub fn pack(
         progress((passes - 1) * count + place + 1, passes * count);
         Ok(())
     })?;
-    // Labels of some samples are the labels of none.
+    // Labels are all or nothing: if some samples lack one, they are dropped.
     [&mut packed.labels, &mut packed.speakers].into_iter().filter(|all| all.len() < count).for_each(Vec::clear);
     Ok(packed)
 }
 
-/// Reads and transforms on another thread, so that the samples before are dealt with meanwhile.
+/// Reads and transforms on another thread while this one processes earlier samples.
 fn for_each(
     collection: &mut dyn Collection,
     pipeline: &Pipeline,
     mut each: impl FnMut(usize, Sample) -> Result<()>,
 ) -> Result<()> {
     let sensor = collection.description().sensor;
-    // Enough that neither waits for the other at each sample.
+    // Deep enough that neither side stalls on every sample.
     let (sender, receiver) = sync_channel(8);
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -138,7 +137,7 @@ fn for_each(
                     sample
                 });
                 let ends = sample.is_err();
-                // An error of the receiver is the end of its interest.
+                // A send error means that the receiver has stopped.
                 if sender.send(sample).is_err() || ends {
                     return;
                 }
@@ -149,8 +148,7 @@ fn for_each(
 }
 
 impl Binning {
-    /// The binning after these transforms. Where they cut recordings into frames themselves, an event's time is the number of its
-    /// frame.
+    /// The binning after these transforms. If they already cut recordings into frames, an event's time is its frame number.
     fn of_frames(&self, pipeline: &Pipeline) -> Binning {
         match pipeline.frames() {
             None => self.clone(),
@@ -163,20 +161,20 @@ impl Binning {
     }
 }
 
-/// Which element of a sample's frames an event belongs to.
+/// Maps an event to an element of its sample's frames.
 struct Grid {
     bins: usize,
     seconds: f64,
     /// Microseconds of a frame.
     dt: f64,
-    /// Where in a frame a column and a row begin.
+    /// Offsets of columns and rows within a frame.
     columns: Vec<usize>,
     rows: Vec<usize>,
     frame: usize,
     dims: Vec<usize>,
     polarities: u8,
     presence: bool,
-    /// Whether the last frame ends behind the last event.
+    /// Whether the last frame extends past the last event.
     holds_all: bool,
 }
 
@@ -194,7 +192,9 @@ impl Grid {
             (Some(bins), None) => (bins, ((longest as f64 + 1.0) / bins as f64 / 1e6).max(SHORTEST)),
             (None, Some(dt)) => ((longest as f64 / microseconds(dt)) as usize + 1, dt),
             (None, None) => {
-                return Err(Error::input("events need frames: say how many (bins), how long each is (dt), or both"));
+                return Err(Error::input(
+                    "events must be binned into frames: give their number (bins), their duration (dt), or both",
+                ));
             }
         };
         let (width, height) = channels(binning.channels, sensor)?;
@@ -221,12 +221,12 @@ impl Grid {
         })
     }
 
-    /// Elements of one sample.
+    /// Number of elements per sample.
     fn size(&self) -> usize {
         self.bins * self.frame
     }
 
-    /// Frames without events.
+    /// Zeroed frames.
     fn packed(&self, description: Description, binning: &Binning) -> Result<Packed> {
         let (count, bins) = (description.count, self.bins);
         let size = bins.checked_mul(self.frame).and_then(|size| size.checked_mul(count));
@@ -242,7 +242,7 @@ impl Grid {
             return Err(Error::input(message));
         };
         Ok(Packed {
-            // Shared from the start: what keeps it need not copy it.
+            // Shared from the start, so that keeping them needs no copy.
             frames: std::iter::repeat_n(0, size).collect(),
             dims: [&[count], self.dims.as_slice()].concat(),
             labels: Vec::new(),
@@ -283,7 +283,7 @@ impl Grid {
     }
 }
 
-/// Of seconds. What a decimal number of seconds loses in binary is made up for, so that 0.0014 s are 1400 us.
+/// Seconds to microseconds. Undoes the rounding of decimal fractions in binary, so that 0.0014 s is 1400 us.
 fn microseconds(seconds: f64) -> f64 {
     let dt = seconds * 1e6;
     let whole = dt.round();
@@ -297,7 +297,7 @@ fn channels(channels: Option<usize>, sensor: Sensor) -> Result<(usize, usize)> {
         None => Ok((width, height)),
         Some(channels) if (1..=width).contains(&channels) => Ok((channels, (height * channels).div_ceil(width))),
         Some(channels) => Err(Error::input(format!(
-            "channels are summed into fewer: {channels} is not between 1 and the {width} there are"
+            "channels can only be summed into fewer: {channels} is not between 1 and {width}"
         ))),
     }
 }

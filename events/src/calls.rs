@@ -1,4 +1,4 @@
-//! Reads `Name(key = value, …)`, several of them in a line: how flags name things that take arguments.
+//! Parses lists of `Name(key = value, …)`, the syntax of flags that take arguments.
 
 use toml::Table;
 
@@ -9,14 +9,14 @@ use super::error::{Error, Result};
 pub struct Call {
     /// The name.
     pub name: String,
-    /// The arguments, values as TOML has them.
+    /// The arguments, as TOML values.
     pub arguments: Table,
 }
 
-/// The calls of a text, divided by commas or semicolons. Parentheses may be left out where there are no arguments.
+/// Parses calls separated by commas or semicolons. Parentheses are optional if there are no arguments.
 ///
 /// # Errors
-/// `Input` for text that is no call, or arguments that are no `key = value`.
+/// `Input` for text that is not a call, or arguments not of the form `key = value`.
 ///
 /// ```
 /// let calls = spiq_events::calls("Denoise(filter_time = 1e4), MergePolarities")?;
@@ -38,7 +38,7 @@ fn call(text: &str) -> Result<Call> {
     let (true, Some(arguments)) = (is_name, arguments) else {
         return Err(Error::input(format!("`{text}` is not of the form `Name(key = value, …)`")));
     };
-    // As an inline table the arguments are TOML already.
+    // An inline table makes the arguments valid TOML.
     let table: std::result::Result<Table, _> = toml::from_str(&format!("arguments = {{ {arguments} }}"));
     let Some(toml::Value::Table(arguments)) = table.ok().and_then(|mut table| table.remove("arguments")) else {
         let message =
@@ -48,10 +48,10 @@ fn call(text: &str) -> Result<Call> {
     Ok(Call { name: name.to_owned(), arguments })
 }
 
-/// The parts of a text: commas and semicolons outside of brackets and quotes divide them. Empty parts are left out.
+/// Splits a text at commas and semicolons outside brackets and quotes. Empty parts are dropped.
 ///
 /// # Errors
-/// `Input` for a bracket or quote without its partner.
+/// `Input` for an unmatched bracket or quote.
 pub fn split(text: &str) -> Result<Vec<&str>> {
     let (mut parts, mut start, mut depth, mut quote) = (Vec::new(), 0, 0, None);
     for (place, letter) in text.char_indices() {
@@ -69,7 +69,7 @@ pub fn split(text: &str) -> Result<Vec<&str>> {
         }
     }
     if depth != 0 || quote.is_some() {
-        return Err(Error::input(format!("`{text}` has a bracket or quote without its partner")));
+        return Err(Error::input(format!("`{text}` has an unmatched bracket or quote")));
     }
     parts.push(&text[start..]);
     Ok(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect())

@@ -1,4 +1,4 @@
-//! Samples of a data set one after the other, whatever file they come from.
+//! The samples of a data set as an iterator, independent of the file format.
 
 use super::error::Result;
 use super::events::{Events, Sensor};
@@ -8,24 +8,24 @@ use super::events::{Events, Sensor};
 pub struct Sample {
     /// The events.
     pub events: Events,
-    /// The class, below the number of [classes](Description::classes) where those are known; `None` where the file has none.
+    /// The class, below the number of [classes](Description::classes) if those are known; `None` if the file has none.
     pub label: Option<u32>,
-    /// Who speaks or moves, a number below that of [speakers](Description::speakers).
+    /// The speaker or subject, below the number of [speakers](Description::speakers).
     pub speaker: Option<u32>,
-    /// What the reader did to the events of the file.
+    /// What the reader repaired.
     pub mended: Mended,
 }
 
-/// What a reader does to events, so that they are as [`Events`] promises.
+/// Repairs that a reader made to satisfy the invariants of [`Events`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mended {
-    /// Events left out, since their time is NaN, infinite, before 0 or after 4e9 s.
+    /// Number of events dropped because their time is NaN, infinite, before 0 or after 4e9 s.
     pub without_time: u64,
-    /// Whether the file does not have them in the order of their times; they are put in order, those of one time as they were.
+    /// Whether the events were out of order in the file; they are sorted by time, stably.
     pub sorted: bool,
 }
 
-/// What is known of a collection before its samples are read.
+/// Facts about a collection that are available before its samples are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// The format: `SHD`, `N-MNIST`.
@@ -38,20 +38,20 @@ pub struct Description {
     pub classes: Vec<String>,
     /// Names of the speakers; empty where the file has none.
     pub speakers: Vec<String>,
-    /// How many of the first samples train, the others test; `None` where the file does not say.
+    /// The number of leading samples that train; the others test. `None` if the file does not define a split.
     pub train: Option<usize>,
-    /// How many of those after them are for validation; the others test.
+    /// The number of samples after those that are for validation; the others test.
     pub validation: usize,
 }
 
-/// Samples in the order of the file. Each is read when it is asked for.
+/// Samples in file order, each read on demand.
 pub trait Collection: Iterator<Item = Result<Sample>> + Send {
-    /// What is known before they are read.
+    /// Facts that are available before samples are read.
     fn description(&self) -> &Description;
 
-    /// Goes back to the first sample.
+    /// Restarts at the first sample.
     ///
     /// # Errors
-    /// `File` when it cannot be read any more.
+    /// `File` if it can no longer be read.
     fn restart(&mut self) -> Result<()>;
 }

@@ -2,21 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-/// What can go wrong with recordings.
+/// Errors of reading, converting and writing recordings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file cannot be opened, read or written.
     #[error("cannot {action} {}: {cause}", path.display())]
     File {
-        /// What was tried: `read`.
+        /// The attempted action: `read`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// Contents or options are not usable: one sentence that says what to do.
+    /// Unusable contents or options: one sentence with what to do.
     #[error("{0}")]
     Input(String),
 }
@@ -25,12 +25,12 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of what the user gave, in one sentence.
+    /// An error in the user's input, as one sentence.
     pub fn input(sentence: impl Into<String>) -> Error {
         Error::Input(sentence.into())
     }
 
-    /// An error of the system about a file.
+    /// A system error for a file.
     pub fn file(action: &'static str, path: &Path, cause: std::io::Error) -> Error {
         Error::File { action, path: path.to_owned(), cause }
     }

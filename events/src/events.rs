@@ -1,15 +1,15 @@
-//! Events of one recording, and the sensor that they come from.
+//! The events of one recording, and its sensor.
 
-/// Events in the order of their times, one array a field, all equally long: the columns of tonic's structured arrays.
+/// Events sorted by time, one array per field, all of the same length: the columns of tonic's structured arrays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
     /// Times in microseconds.
     pub t: Vec<i64>,
     /// Columns of the sensor, or channels of a cochlea.
     pub x: Vec<u16>,
-    /// Rows of the sensor; 0 where it has one row.
+    /// Rows of the sensor; 0 if it has one row.
     pub y: Vec<u16>,
-    /// Whether the brightness rose; true where there is one polarity.
+    /// Whether the brightness rose; true if there is one polarity.
     pub p: Vec<bool>,
 }
 
@@ -19,12 +19,12 @@ impl Events {
         self.t.len()
     }
 
-    /// Whether there is no event.
+    /// Whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.t.is_empty()
     }
 
-    /// Adds an event behind the others.
+    /// Appends an event.
     pub fn push(&mut self, t: i64, x: u16, y: u16, p: bool) {
         self.t.push(t);
         self.x.push(x);
@@ -33,7 +33,7 @@ impl Events {
     }
 }
 
-/// What a recording comes from. Events lie within it: `x < width`, `y < height`.
+/// The sensor of a recording. Events lie within it: `x < width`, `y < height`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sensor {
     /// Columns, or channels of a cochlea.
@@ -45,7 +45,7 @@ pub struct Sensor {
 }
 
 impl Sensor {
-    /// A cochlea with so many channels.
+    /// A cochlea with `channels` channels.
     pub fn cochlea(channels: u16) -> Sensor {
         Sensor { width: channels, height: 1, polarities: 1 }
     }

@@ -1,8 +1,7 @@
-//! Recordings of event cameras and cochleas: reads the field's files, transforms events under tonic's names, sums them into
-//! frames, turns sound into spikes.
+//! Event-camera and cochlea recordings: reads the field's files, applies tonic's transforms, bins events into frames, and encodes sound
+//! as spikes.
 //!
-//! A [`Collection`] yields one [`Sample`] after the other, so that a data set larger than memory can be read;
-//! [`pack`] makes frames of them.
+//! A [`Collection`] is an iterator of [`Sample`]s, so a data set need not fit into memory; [`pack`] bins one into frames.
 
 #[macro_use]
 pub mod arguments;

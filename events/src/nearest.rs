@@ -1,7 +1,7 @@
-//! The known word that a misspelt one was meant to be. Knows nothing of files.
+//! The nearest known word to a misspelt one.
 
-/// The candidate with the fewest edits to `word`, if they change at most half of it. Capitals for small letters are no edits, but decide
-/// between equals.
+/// The candidate with the smallest edit distance to `word`, if at most half of it changes. Upper and lower case count as equal, but
+/// break ties.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let small = word.to_lowercase();
     let scored = candidates.into_iter().map(|candidate| (distance(&small, &candidate.to_lowercase()), candidate));
@@ -9,7 +9,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     (edits * 2 <= word.chars().count().max(best.chars().count())).then_some(best)
 }
 
-/// Number of insertions, deletions and substitutions from one word to the other (Levenshtein).
+/// The Levenshtein distance: insertions, deletions and substitutions.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

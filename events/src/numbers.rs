@@ -1,13 +1,13 @@
-//! Numbers that users write: which of them f32 holds, and how messages show them.
+//! Numbers in user input: which ones fit into f32, and how messages print them.
 
 use toml::Value;
 
-/// Whether a number is one in f32, too, in which programs compute: 0, or one with all the digits of f32.
+/// Whether f32, in which programs compute, also holds the number: 0, or a normal number.
 pub fn in_f32(number: f64) -> bool {
     number == 0.0 || (number as f32).is_normal()
 }
 
-/// Whether a value is a finite number, or a list with one, that f32 does not hold.
+/// Whether a value is a finite number, or a list with one, that f32 cannot hold.
 pub fn is_out_of_f32(value: &Value) -> bool {
     match value {
         Value::Float(number) => number.is_finite() && !in_f32(*number),
@@ -16,10 +16,10 @@ pub fn is_out_of_f32(value: &Value) -> bool {
     }
 }
 
-/// What such numbers must be.
-pub const HELD_BY_F32: &str = "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size";
+/// The requirement, for messages.
+pub const HELD_BY_F32: &str = "a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38";
 
-/// A value in a message: large and small numbers with an exponent.
+/// A value for a message: very large and small numbers in exponent notation.
 pub fn shown(value: &Value) -> String {
     match value {
         Value::Float(number) => match number.to_string() {

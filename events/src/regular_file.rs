@@ -1,16 +1,16 @@
-//! Opens regular files alone, and reads texts up to a limit, so that a file from a stranger cannot block a reader or fill the memory.
+//! Opens regular files only and limits the size of texts, so that an untrusted file cannot block a reader or exhaust memory.
 
 use std::fs::File;
 use std::io::{Error, Read, Result};
 use std::path::Path;
 
-/// Bytes that a text which people write, such as that of a model or of rules, may have: some million lines.
+/// The largest text written by people, such as a model or rules, in bytes: about a million lines.
 pub const LONGEST_TEXT: u64 = 64 << 20;
 
 /// Opens a file for reading.
 ///
 /// # Errors
-/// Of the system; also where it is a folder, a device or a pipe: those need never end, and opening one need not either.
+/// Those of the system; also for a folder, a device or a pipe, as opening or reading those may never end.
 pub fn open_file(path: &Path) -> Result<File> {
     if !path.metadata()?.is_file() {
         return Err(Error::other("it is not a regular file"));
@@ -18,7 +18,7 @@ pub fn open_file(path: &Path) -> Result<File> {
     File::open(path)
 }
 
-/// The bytes of a file, of which there may be as many as memory holds.
+/// The bytes of a file, without a size limit.
 ///
 /// # Errors
 /// As [`open_file`].
@@ -28,24 +28,24 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a file that people write.
+/// The text of a file written by people.
 ///
 /// # Errors
-/// As [`open_file`]; also where it is longer than [`LONGEST_TEXT`], or not UTF-8.
+/// As [`open_file`]; also if it is longer than [`LONGEST_TEXT`], or not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     text_of(open_file(path)?, LONGEST_TEXT)
 }
 
 fn text_of(file: File, longest: u64) -> Result<String> {
     let mut bytes = Vec::new();
-    // The length that the system tells may be another one when it is read.
+    // The file may grow after the system reported its length.
     file.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {
-        return Err(Error::other(format!("it has more than {} MiB, too many for a text", longest >> 20)));
+        return Err(Error::other(format!("it is larger than {} MiB, too large for a text file", longest >> 20)));
     }
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
-        Error::other(format!("it is no text in UTF-8 (see byte {place})"))
+        Error::other(format!("it is not UTF-8 text (see byte {place})"))
     })
 }
 
@@ -64,12 +64,12 @@ mod tests {
         assert_eq!(read_text(file.path()).expect("a text"), "abc");
         let limited = |longest| text_of(File::open(file.path()).expect("the file"), longest);
         assert_eq!(limited(3).expect("as long as it may be"), "abc");
-        assert_eq!(refused(limited(2)), "it has more than 0 MiB, too many for a text");
+        assert_eq!(refused(limited(2)), "it is larger than 0 MiB, too large for a text file");
         std::fs::write(file.path(), b"ab\xff").expect("its bytes");
-        assert_eq!(refused(read_text(file.path())), "it is no text in UTF-8 (see byte 2)");
-        // A sparse file is as long as it says.
+        assert_eq!(refused(read_text(file.path())), "it is not UTF-8 text (see byte 2)");
+        // A sparse file with the full length.
         file.as_file().set_len(LONGEST_TEXT + 1).expect("its length");
-        assert_eq!(refused(read_text(file.path())), "it has more than 64 MiB, too many for a text");
+        assert_eq!(refused(read_text(file.path())), "it is larger than 64 MiB, too large for a text file");
     }
 
     #[test]

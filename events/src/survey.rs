@@ -1,4 +1,4 @@
-//! What a collection holds: how long its recordings are, how many events they have, and where.
+//! Statistics of a collection: durations, event counts, and events per channel.
 
 use super::collection::{Collection, Description, Mended};
 use super::error::{Error, Result};
@@ -9,24 +9,24 @@ use super::events::{Events, Sensor};
 pub struct Survey {
     /// The collection.
     pub description: Description,
-    /// Each sample, in the order of the file.
+    /// Each sample, in file order.
     pub samples: Vec<Surveyed>,
-    /// Events of each channel, of both polarities; of a sensor with rows, row by row.
+    /// Events per channel, summed over polarities; for a sensor with rows, in row-major order.
     pub by_channel: Vec<u64>,
-    /// Events at which the brightness rose.
+    /// Events with rising brightness.
     pub rises: u64,
-    /// Events that were left out since they have no time.
+    /// Events dropped because they have no valid time.
     pub without_time: u64,
-    /// Samples that were not in the order of their times.
+    /// Samples that were not sorted by time.
     pub sorted: u64,
 }
 
-/// What is counted of one sample.
+/// The counts of one sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Surveyed {
     /// The class.
     pub label: Option<u32>,
-    /// Who speaks or moves.
+    /// The speaker or subject.
     pub speaker: Option<u32>,
     /// Number of events.
     pub events: u64,
@@ -37,12 +37,12 @@ pub struct Surveyed {
 /// Pixels of the largest sensor of which events are counted by pixel.
 const MOST_CHANNELS: usize = 1 << 24;
 
-/// A few numbers for many. All are 0 where there are none.
+/// Summary statistics, all 0 for no numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spread {
     /// The smallest.
     pub min: f64,
-    /// As many are above as below.
+    /// The median.
     pub median: f64,
     /// The mean.
     pub mean: f64,
@@ -51,7 +51,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of these numbers.
+    /// The statistics of `numbers`.
     pub fn of(numbers: impl IntoIterator<Item = f64>) -> Spread {
         let mut sorted: Vec<f64> = numbers.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
@@ -62,10 +62,10 @@ impl Spread {
     }
 }
 
-/// Reads all samples of a collection. `progress` hears how many of how many are done.
+/// Surveys all samples of a collection. `progress` receives the number done and the total.
 ///
 /// # Errors
-/// Those of the collection; `Input` for a sensor whose file cannot be right: larger than any that is built.
+/// The collection's errors; `Input` for a sensor larger than any that is built.
 pub fn survey(mut collection: Box<dyn Collection>, progress: &mut dyn FnMut(usize, usize)) -> Result<Survey> {
     let description = collection.description().clone();
     let (count, sensor) = (description.count, description.sensor);
@@ -106,7 +106,7 @@ impl Survey {
         self.sorted += u64::from(mended.sorted);
     }
 
-    /// Number of all events.
+    /// Total number of events.
     pub fn events(&self) -> u64 {
         self.samples.iter().map(|sample| sample.events).sum()
     }

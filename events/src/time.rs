@@ -1,18 +1,18 @@
-//! Seconds of a file as microseconds.
+//! Converts seconds to microseconds.
 
-/// Stands for a time that is none. Events are left out and counted whose time is below 0.
+/// Marks an invalid time. Events with times below 0 are dropped and counted.
 pub const NO_TIME: i64 = -1;
-/// The latest time: 4e9 s, 126 years, so that microseconds since 1970 are times. f64 holds all times up to it exactly, and twice it.
+/// The latest time: 4e9 s, 126 years, so that microseconds since 1970 are valid times. f64 represents all times up to twice it exactly.
 pub const LATEST: i64 = 4_000_000_000_000_000;
 
-/// Whether it lies between 0 and [`LATEST`].
+/// Whether the time is between 0 and [`LATEST`].
 pub fn is_time(microseconds: i64) -> bool {
     (0..=LATEST).contains(&microseconds)
 }
 
-/// Rounded to whole microseconds; [`NO_TIME`] for NaN, infinity, what is before 0 and what is after [`LATEST`].
+/// Rounds to whole microseconds; [`NO_TIME`] for NaN, infinity, and times before 0 or after [`LATEST`].
 ///
-/// tonic rounds towards 0, so that times of f32 may come out a microsecond lower there: 0.7 s as 699,999.
+/// tonic rounds towards 0, so f32 times may be a microsecond lower there: 0.7 s becomes 699,999.
 pub fn to_microseconds(seconds: f64) -> i64 {
     match seconds * 1e6 {
         time if time > -0.5 && time <= LATEST as f64 => time.round() as i64,

@@ -1,12 +1,12 @@
-//! AEDAT 4 files, written here byte by byte: the format's own recorder needs a camera.
+//! AEDAT 4 files, written here byte by byte because the format's recorder needs a camera.
 
 use std::io::Write;
 
 use spiq_events::{Sensor, open};
 
-/// A FlatBuffer of a table with fields of these bytes each; those that are longer than 8 bytes are pointed at.
+/// A FlatBuffer of a table with these field contents; contents longer than 8 bytes are stored by reference.
 fn flat_buffer(identifier: &[u8; 4], fields: &[&[u8]]) -> Vec<u8> {
-    // Root offset, identifier, table of fields (length, size of the table, an offset each), table, what is pointed at.
+    // Root offset, identifier, vtable (its length, the table's size, an offset per field), table, referenced contents.
     let vtable = 8;
     let table = (vtable + 4 + 2 * fields.len()).next_multiple_of(8);
     let mut bytes = [&(table as u32).to_le_bytes(), identifier.as_slice()].concat();
@@ -37,7 +37,7 @@ fn with_length(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u32).to_le_bytes(), bytes].concat()
 }
 
-/// A file with the events in two packets, and between them one of another stream.
+/// A file with the events in two packets, separated by a packet of another stream.
 pub fn file(compression: u32, sensor: [u16; 2], events: &[(i64, i16, i16, bool)]) -> Vec<u8> {
     let [width, height] = sensor;
     let description = format!(
@@ -64,7 +64,7 @@ pub fn file(compression: u32, sensor: [u16; 2], events: &[(i64, i16, i16, bool)]
     let head = |end: i64| with_length(&flat_buffer(b"IOHE", &[&compression.to_le_bytes(), &end.to_le_bytes(), &text]));
     let magic = b"#!AER-DAT4.0\r\n";
     let end = magic.len() + head(0).len() + packets.len();
-    // Behind the packets stands a table, which is not read.
+    // The packets are followed by a table, which readers skip.
     [magic.as_slice(), &head(end as i64), &packets, b"table"].concat()
 }
 

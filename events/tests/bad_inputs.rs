@@ -1,4 +1,4 @@
-//! What each reader says of each bad input: one sentence, exactly.
+//! The exact message of each reader for each bad input, one sentence.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use spiq_events::{Binning, Error, Names, Packed, Pipeline, Spikes, open, pack, w
 
 use super::{aedat4, reference};
 
-/// Reads all of a path, which is called `PATH` in what comes back.
+/// Reads everything at a path and returns the message, with the path replaced by `PATH`.
 fn said(path: &Path) -> String {
     let read = || open(path)?.try_for_each(|sample| sample.map(drop));
     match read() {
@@ -28,7 +28,7 @@ fn bytes(name: &str) -> Vec<u8> {
     fs::read(reference(name)).unwrap()
 }
 
-/// A file of two samples with these columns.
+/// The message for an SHD file of two samples with these columns.
 fn said_of_shd<T: H5Type, U: H5Type, L: H5Type>(times: [&[T]; 2], units: &[&[U]], labels: &[L]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.h5");
@@ -52,12 +52,12 @@ fn hdf5() {
         (
             "cut in half",
             said_of("a.h5", &whole[..whole.len() / 2]),
-            "PATH is cut off: its head says that it has 9076 bytes, but it has 4538; download it again",
+            "PATH is cut off: according to its header it has 9076 bytes, but the file has 4538; download it again",
         ),
         (
             "something else",
             said_of("a.h5", b"<html>not found</html>"),
-            "PATH is no HDF5 file, as its first bytes show; was it downloaded whole, and unpacked?",
+            "PATH is not an HDF5 file (its first bytes differ); is the download complete and unpacked?",
         ),
         (
             "integer times",
@@ -98,7 +98,7 @@ fn hdf5() {
             "a channel out of range",
             said_of_shd::<f32, u16, u16>(two, &[&[1, 700], &[3]], &[0, 1]),
             "sample 0 of PATH cannot be read: it has a spike in channel 700, but there are 700 channels (0 to 699); \
-             where there are more, say so in h5py: f.attrs['channels'] = '701'",
+             if there are more, set in h5py f.attrs['channels'] = '701'",
         ),
         ("integers of four bytes", said_of_shd::<f32, i32, u16>(two, &[&[1, 699], &[3]], &[0, 1]), "it was read"),
         (
@@ -111,7 +111,7 @@ fn hdf5() {
     check(&table);
 }
 
-/// As h5py writes `f.attrs['channels'] = 1000`, where a text is wanted.
+/// As h5py writes `f.attrs['channels'] = 1000`, although a text is required.
 #[test]
 fn a_number_as_an_attribute() {
     let folder = tempfile::tempdir().unwrap();
@@ -176,7 +176,7 @@ fn numpy() {
         (
             "a cut archive",
             said_of("a.npz", &archive[..archive.len() / 2]),
-            "PATH cannot be read as NumPy: it is no whole zip file (is it cut off?)",
+            "PATH cannot be read as NumPy: it is not a complete zip file (is it cut off?)",
         ),
         (
             "no array",
@@ -207,17 +207,17 @@ fn numpy() {
         (
             "a channel below 0",
             said_of("a.npy", &array("'<f4'", "(2, 2)", &rows(&[0.0, 1.0, 0.5, -1.0]))),
-            "PATH cannot be read as NumPy: event 1 has x = -1, which is no whole number from 0 to 65535",
+            "PATH cannot be read as NumPy: event 1 has x = -1, which is not a whole number from 0 to 65535",
         ),
         (
             "half a channel",
             said_of("a.npy", &array("'<f4'", "(1, 2)", &rows(&[0.0, 1.5]))),
-            "PATH cannot be read as NumPy: event 0 has x = 1.5, which is no whole number from 0 to 65535",
+            "PATH cannot be read as NumPy: event 0 has x = 1.5, which is not a whole number from 0 to 65535",
         ),
         (
             "a shape beyond memory",
             said_of("a.npy", &array("'<f4'", "(4611686018427387904, 4)", &[])),
-            "PATH cannot be read as NumPy: its shape is beyond any memory",
+            "PATH cannot be read as NumPy: its array is too large for memory",
         ),
         (
             "a shape beyond the file",
@@ -267,12 +267,12 @@ fn aedat() {
         (
             "4, cut off",
             said_of("a.aedat4", &four[..four.len() - 30]),
-            "PATH cannot be read as AEDAT 4: its packets should end behind its end (is it cut off?)",
+            "PATH cannot be read as AEDAT 4: its packets end past the end of the file (is it cut off?)",
         ),
         (
             "4, its head cut off",
             said_of("a.aedat4", &four[..50]),
-            "PATH cannot be read as AEDAT 4: its head is cut off",
+            "PATH cannot be read as AEDAT 4: its header is cut off",
         ),
         (
             "4, outside of the sensor",
@@ -282,7 +282,7 @@ fn aedat() {
         (
             "4, on no sensor",
             said_of("a.aedat4", &aedat4::file(0, [9, 4], &[(0, -1, 3, true)])),
-            "PATH cannot be read as AEDAT 4: an event is at x = -1, y = 3, which is on no sensor",
+            "PATH cannot be read as AEDAT 4: an event is at x = -1, y = 3, which is outside any sensor",
         ),
         ("4, without events", said_of("a.aedat4", &aedat4::file(3, [9, 4], &[])), "it was read"),
     ];
@@ -305,7 +305,7 @@ fn folders_and_paths() {
     other([9, 5], "b.aedat4");
     let sensors = said(folder.path()).replace("PATH/", "");
     let table = [
-        ("an empty folder", empty, format!("the folder PATH holds no recordings that are read here: {formats}")),
+        ("an empty folder", empty, format!("the folder PATH has no recordings in a supported format: {formats}")),
         (
             "a class that is not there",
             line,
@@ -314,9 +314,9 @@ fn folders_and_paths() {
         (
             "two sensors",
             sensors,
-            "b.aedat4 is of a sensor of 9 x 5, but the files before are of one of 9 x 4; keep them in different folders".into(),
+            "b.aedat4 has a sensor of 9 x 5, but the earlier files have one of 9 x 4; keep them in different folders".into(),
         ),
-        ("another format", said_of("a.txt", b"1 2 3"), format!("PATH is of no format that is read here: {formats}")),
+        ("another format", said_of("a.txt", b"1 2 3"), format!("PATH is in none of the supported formats: {formats}")),
         (
             "a file that is not there",
             said(Path::new("nowhere/a.h5")),
@@ -325,7 +325,7 @@ fn folders_and_paths() {
         (
             "a data set that is not there",
             said(Path::new("shd")),
-            "the data set PATH is not at PATH: `spiq data fetch PATH` downloads it, or put there PATH_train.h5 \
+            "the data set PATH is not at PATH: `spiq data fetch PATH` downloads it, or place these files there: PATH_train.h5 \
              (from https://zenkelab.org/datasets/PATH_train.h5.zip, md5 f3252aeb598ac776c1b526422d90eecb), PATH_test.h5 \
              (from https://zenkelab.org/datasets/PATH_test.h5.zip, md5 1503a5064faa34311c398fb0a1ed0a6f)"
                 .into(),
@@ -344,7 +344,7 @@ fn folders_of_hdf5() {
     let beside = said(folder.path());
     fs::write(class.join("2.h5"), "").unwrap();
     let reason =
-        "holds HDF5 files that are no parts of one data set (…train.h5, …valid.h5, …test.h5); name one of them";
+        "holds HDF5 files that are not parts of one data set (…train.h5, …valid.h5, …test.h5); name one of them";
     fs::write(class.join("3.hdf5"), "").unwrap();
     let within = said(folder.path());
     fs::remove_file(class.join("1.bin")).unwrap();
@@ -363,10 +363,10 @@ fn a_data_set_without_samples_is_not_packed() {
     write_spikes(&path, &Names { channels: 3, ..Names::default() }, []).unwrap();
     let binning = Binning { bins: Some(2), ..Binning::default() };
     let refused = pack(open(&path).unwrap(), &Pipeline::default(), &binning, &mut |_, _| ()).unwrap_err();
-    assert_eq!(refused.to_string(), "the data set holds no samples");
+    assert_eq!(refused.to_string(), "the data set has no samples");
 }
 
-/// A million events of one channel in one bin: 255 are counted, and those beyond are counted as lost.
+/// A million events of one channel in one bin: 255 are counted, the excess is reported as lost.
 #[test]
 fn a_million_events_in_one_bin() {
     let folder = tempfile::tempdir().unwrap();

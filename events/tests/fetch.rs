@@ -1,4 +1,4 @@
-//! Downloads from a server on this machine, which breaks off, cannot go on in the middle, or has something else.
+//! Downloads from a local server that breaks off, does not support ranges, or has other contents.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,18 +10,18 @@ use std::thread;
 use md5::{Digest, Md5};
 use spiq_events::{Archive, Known, Names, Progress, Spikes, Step, fetch, open, write_spikes};
 
-/// What the server does with one request.
+/// The server's response to one request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Answer {
     Whole,
-    /// Ends the connection behind so many bytes.
+    /// Closes the connection after this many bytes.
     BreaksOff(usize),
-    /// As a server that knows no ranges.
+    /// Like a server without support for ranges.
     WithoutRanges,
     NotThere,
 }
 
-/// A server that answers one request after the other in these ways; the addresses and ranges that were asked for.
+/// A server that gives these answers in order; returns its address and the log of requested paths and ranges.
 fn server(contents: Vec<u8>, answers: &[Answer]) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/mirror/", listener.local_addr().unwrap());
@@ -29,7 +29,7 @@ fn server(contents: Vec<u8>, answers: &[Answer]) -> (String, Arc<Mutex<Vec<Strin
     let (log, answers) = (Arc::clone(&asked), answers.to_vec());
     thread::spawn(move || {
         for (stream, answer) in listener.incoming().zip(answers) {
-            // The client may be gone before all is sent.
+            // The client may disconnect early.
             _ = serve(stream.unwrap(), &contents, answer, &log);
         }
     });
@@ -67,7 +67,7 @@ fn md5(bytes: &[u8]) -> String {
     Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHD's layout with two samples, as bytes.
+/// The bytes of a file in SHD's layout with two samples.
 fn recordings() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.h5");
@@ -112,14 +112,14 @@ fn a_download_that_broke_off_goes_on_where_it_did() {
     for kept in [1000, 1500] {
         let said = fetched(&known, folder.path(), &mirror).unwrap_err();
         assert!(said.starts_with("cannot download MIRROR/small.h5.zip: "), "{said}");
-        assert!(said.ends_with(&format!("; {kept} bytes are kept, fetch it again to go on")), "{said}");
+        assert!(said.ends_with(&format!("; {kept} bytes are kept, fetch it again to resume")), "{said}");
         assert_eq!(files(folder.path()), ["small.h5.zip.part"]);
     }
     fetched(&known, folder.path(), &mirror).unwrap();
     assert_eq!(*asked.lock().unwrap(), [0, 1000, 1500].map(|from| format!("/mirror/small.h5.zip from {from}")));
     assert_eq!(files(folder.path()), ["small.h5"]);
     assert_eq!(open(&folder.path().join("small.h5")).unwrap().count(), 2);
-    // What is there is not asked for again.
+    // Existing files are not downloaded again.
     fetched(&known, folder.path(), &mirror).unwrap();
     assert_eq!(asked.lock().unwrap().len(), 3);
 }
@@ -129,7 +129,7 @@ fn a_server_without_ranges_begins_again() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = recordings();
     let archive = zipped("small.h5", &bytes);
-    // The md5 of the file in the archive is as good as that of the archive.
+    // The md5 of the file inside is accepted as well as that of the archive.
     let known = known("small.h5.zip", "small.h5", md5(&bytes));
     let (mirror, asked) = server(archive, &[Answer::BreaksOff(1000), Answer::WithoutRanges, Answer::WithoutRanges]);
     fetched(&known, folder.path(), &mirror).unwrap_err();
@@ -196,11 +196,11 @@ fn each_kind_of_archive_is_unpacked() {
 #[test]
 fn an_archive_without_the_data_set_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    // A name that leads out of the folder is not followed.
+    // A name that leads out of the folder is ignored.
     let archive = zipped("../small.h5", b"");
     let known = known("small.h5.zip", "small.h5", md5(&archive));
     let (mirror, _) = server(archive, &[Answer::Whole]);
-    assert_eq!(fetched(&known, folder.path(), &mirror).unwrap_err(), "small.h5.zip does not hold small.h5");
+    assert_eq!(fetched(&known, folder.path(), &mirror).unwrap_err(), "small.h5.zip does not contain small.h5");
     assert_eq!(files(folder.path()), ["small.h5.zip.part"]);
     assert!(!folder.path().parent().unwrap().join("small.h5").exists());
 }

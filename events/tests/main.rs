@@ -1,4 +1,4 @@
-//! The tests of recordings: readers, transforms, frames.
+//! Tests of recordings: readers, transforms, frames, sound.
 
 mod aedat4;
 mod bad_inputs;
@@ -12,7 +12,7 @@ mod transforms;
 
 use std::path::{Path, PathBuf};
 
-/// A recording kept with the tests; `recordings.py` beside it made it.
+/// A recording stored with the tests, made by `recordings.py` beside it.
 fn reference(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
 }

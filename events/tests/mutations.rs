@@ -1,4 +1,4 @@
-//! Files with bytes changed, left out and put in: a reader answers, without a panic and without more memory than a file can need.
+//! Mutated files: readers never panic, and never allocate more memory than a file can need.
 
 use std::fs;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use spiq_events::{Binning, Pipeline, open, pack};
 
 use super::{aedat4, reference};
 
-/// Small recordings of each format, with the name that says it.
+/// Small recordings of each format, with a name that identifies it.
 static FILES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     let names = [
         "earliest.h5",
@@ -43,7 +43,7 @@ proptest! {
         for (place, value, how) in changes {
             let at = place.index(bytes.len());
             match how {
-                // Lengths and offsets are in the first bytes of things; large ones end in 0xff.
+                // Lengths and offsets are in the leading bytes of structures; large ones end in 0xff.
                 0 => bytes[at] = 0xff,
                 1 => bytes[at] ^= 1 << (value % 8),
                 2 => bytes[at] = value,
@@ -56,7 +56,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
-        // What is read can be packed, or the binning is refused.
+        // A file that can be read can also be packed, unless the binning is refused.
         if let Ok(collection) = open(&path) {
             let binning = Binning { bins: Some(3), dt: Some(0.01), channels: Some(1), ..Binning::default() };
             _ = pack(collection, &Pipeline::default(), &binning, &mut |_, _| ());

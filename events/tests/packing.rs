@@ -1,8 +1,8 @@
-//! Frames of recordings.
+//! Packing recordings into frames.
 
 use spiq_events::{Binning, Error, MadeUp, Names, Packed, Pipeline, Spikes, open, pack, write_spikes};
 
-/// Three samples of 10 channels, of which the second is empty.
+/// Three samples with 10 channels; the second is empty.
 fn packed(binning: Binning) -> spiq_events::Result<Packed> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.h5");
@@ -38,7 +38,7 @@ fn events_are_summed_in_time_and_channels() {
 fn bins_alone_divide_the_longest_recording_and_dt_alone_covers_it() {
     let bins = packed(Binning { bins: Some(3), ..Binning::default() }).unwrap();
     assert_eq!((bins.dims.as_slice(), bins.dropped.late), ([3, 3, 10].as_slice(), 0));
-    // The last event, at 0.75 s, is the last of the last frame.
+    // The last event, at 0.75 s, is in the last frame.
     assert_eq!(bins.binning.dt, Some(750_001.0 / 3.0 / 1e6));
     assert_eq!(bins.frames[2 * 30 + 2 * 10 + 9], 1);
     let dt = packed(Binning { dt: Some(0.25), ..Binning::default() }).unwrap();
@@ -50,7 +50,10 @@ fn presence_is_one_and_wrong_binnings_are_refused() {
     let binning = Binning { bins: Some(2), dt: Some(0.25), channels: Some(5), presence: true };
     assert_eq!(packed(binning.clone()).unwrap().frames[0], 1);
     let sentence = |binning| packed(binning).unwrap_err().to_string();
-    assert_eq!(sentence(Binning::default()), "events need frames: say how many (bins), how long each is (dt), or both");
+    assert_eq!(
+        sentence(Binning::default()),
+        "events must be binned into frames: give their number (bins), their duration (dt), or both"
+    );
     assert_eq!(sentence(Binning { bins: Some(0), ..binning.clone() }), "0 bins hold nothing; give 1 at least");
     assert_eq!(
         sentence(Binning { dt: Some(f64::NAN), ..binning.clone() }),
@@ -62,7 +65,7 @@ fn presence_is_one_and_wrong_binnings_are_refused() {
     }
     assert_eq!(
         sentence(Binning { channels: Some(11), ..binning.clone() }),
-        "channels are summed into fewer: 11 is not between 1 and the 10 there are"
+        "channels can only be summed into fewer: 11 is not between 1 and 10"
     );
     assert_eq!(
         sentence(Binning { bins: Some(usize::MAX / 8), ..binning }),
@@ -70,7 +73,7 @@ fn presence_is_one_and_wrong_binnings_are_refused() {
     );
 }
 
-/// Writes times of f64 as a `.npz` would hold them: one event a row, the second column its channel.
+/// An array of f64 times as in a `.npz`: one event per row, the second column its channel.
 fn array(rows: &[[f64; 2]]) -> Vec<u8> {
     let head = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, 2), }}\n", rows.len());
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
@@ -117,7 +120,7 @@ fn what_is_made_up_has_limits_and_can_be_stopped() {
         said(MadeUp { samples: 100_000, events: 1_000_000, ..made.clone() }),
         "100000 samples of 1000000 events take 400 GB; give fewer samples, or 100000 events at most"
     );
-    assert_eq!(said(MadeUp { train: 11, ..made.clone() }), "11 samples to train are more than the 10 there are");
+    assert_eq!(said(MadeUp { train: 11, ..made.clone() }), "11 training samples are more than the 10 samples");
     let mut left = 3;
     let stopped = made.write_while(&path, || {
         left -= 1;
@@ -127,7 +130,7 @@ fn what_is_made_up_has_limits_and_can_be_stopped() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// Files of one seed go together, as those of SHD do: other samples of the same classes.
+/// Files with the same seed belong together, like those of SHD: different samples of the same classes.
 #[test]
 fn made_up_samples_from_another_number_are_those_behind() {
     let folder = tempfile::tempdir().unwrap();

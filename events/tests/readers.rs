@@ -1,4 +1,4 @@
-//! Readers beside what h5py, NumPy and tonic read from the same files.
+//! Readers compared with what h5py, NumPy and tonic read from the same files.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn samples(path: &Path) -> Vec<Sample> {
     open(path).unwrap().map(|sample| sample.unwrap()).collect()
 }
 
-/// Number of events, the sums of their times, channels and polarities.
+/// Number of events, and the sums of their times, channels and polarities.
 fn sums(samples: &[Sample]) -> [i64; 4] {
     let sum = |of: fn(&Sample) -> i64| samples.iter().map(of).sum();
     [
@@ -24,7 +24,7 @@ fn sums(samples: &[Sample]) -> [i64; 4] {
 
 #[test]
 fn hdf5_of_each_layout_and_type_is_read_as_h5py_reads_it() {
-    // f16 in the old layout, f32 in the newest, f64 in chunks.
+    // f16 in the oldest layout, f32 in the latest, f64 in chunks.
     let expected = [
         ("earliest.h5", [729, 357_160_904, 253_173, 729]),
         ("latest.h5", [729, 359_767_300, 259_025, 729]),
@@ -39,7 +39,7 @@ fn hdf5_of_each_layout_and_type_is_read_as_h5py_reads_it() {
         let read = open(&reference(name)).unwrap();
         assert_eq!(read.description().classes, ["null", "eins", "zwei"]);
         assert_eq!((read.description().sensor, read.description().train), (Sensor::cochlea(700), None));
-        // Speakers that have numbers only are called by them.
+        // Speakers that have only numbers are named by them.
         assert_eq!(read.description().speakers, ["0", "1", "2"]);
     }
 }
@@ -52,7 +52,7 @@ fn events_without_a_time_are_left_out_and_those_out_of_order_sorted() {
         ([250_000, 500_000].as_slice(), [7, 5].as_slice())
     );
     assert_eq!(read[0].mended, Mended { without_time: 3, sorted: true });
-    // Events of one time stay as they were.
+    // Simultaneous events keep their order.
     assert_eq!((read[1].events.x.as_slice(), read[1].mended), ([2, 1].as_slice(), Mended::default()));
 }
 
@@ -77,7 +77,7 @@ fn n_mnist_is_read_as_tonic_reads_it() {
     assert_eq!(sums(&[sample]), [4325, 690_487_405, 74_457, 2145]);
 }
 
-/// tonic adds 2^13 us to what follows an event in row 240.
+/// tonic adds 2^13 us to the events that follow one in row 240.
 #[test]
 fn the_clock_of_n_mnist_may_begin_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,7 +175,7 @@ fn a_training_and_a_test_file_are_one_collection() {
     assert_eq!(labels(&mut read), [1, 0, 1, 0, 0, 1]);
 }
 
-/// The bytes that h5py was shown, which reads from them what is written here (`recordings.py`, `written`).
+/// The bytes that were checked with h5py, which reads the data written here (`recordings.py`, `written`).
 #[test]
 fn the_layout_that_is_written_is_the_one_that_h5py_reads() {
     let folder = tempfile::tempdir().unwrap();
@@ -190,11 +190,11 @@ fn the_layout_that_is_written_is_the_one_that_h5py_reads() {
         let times = (0..count).map(|spike| f32::from(spike) / 1024.0).collect();
         Ok(Spikes { times, units: (0..count).map(|spike| spike % 40).collect(), label, speaker: 0 })
     };
-    // Heaps of several samples, of one, and of the rest.
+    // Heaps with several samples, with one, and with the rest.
     write_spikes(&path, &names, [spikes(3, 0), spikes(0, 1), spikes(1000, 1), spikes(2, 0)]).unwrap();
     assert!(
         fs::read(&path).unwrap() == fs::read(reference("written.h5")).unwrap(),
-        "written otherwise: show it to h5py"
+        "the written bytes changed: check them with h5py"
     );
     let read = samples(&path);
     assert_eq!(read.iter().map(|sample| sample.events.len()).collect::<Vec<_>>(), [3, 0, 1000, 2]);

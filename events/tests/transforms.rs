@@ -1,11 +1,12 @@
-//! Transforms beside tonic's numbers (reference/transforms.py), where those are wrong, and how often random ones do what.
+//! Transforms compared with tonic's numbers (reference/transforms.py), the cases where tonic is wrong, and the distributions of random
+//! transforms.
 
 use spiq_events::{Events, Pipeline, Sensor};
 use toml::{Table, Value};
 
 const SENSOR: Sensor = Sensor { width: 34, height: 34, polarities: 2 };
 
-/// One real recording of N-MNIST (Orchard and others 2015), CC BY-SA 4.0: 5 bytes an event.
+/// A real recording of N-MNIST (Orchard and others 2015), CC BY-SA 4.0: 5 bytes per event.
 const NMNIST: &[u8] = include_bytes!("reference/sample_nmnist.bin");
 
 pub fn reference() -> Table {
@@ -55,7 +56,7 @@ fn later(mut events: Events, by: i64) -> Events {
     events
 }
 
-/// What comes out lies within its sensor, in the order of its times.
+/// Applies transforms and checks that the output is sorted by time and within its sensor.
 #[track_caller]
 fn applied(text: &str, mut events: Events, sensor: Sensor, sample: u64) -> Events {
     let pipeline = Pipeline::parse(text).unwrap();
@@ -85,7 +86,7 @@ fn deterministic_transforms_are_tonics() {
     }
 }
 
-/// tonic begins as if each pixel had fired at time 0, and keeps all isolated events of the first filter_time.
+/// tonic starts as if each pixel had fired at time 0, and so keeps all isolated events in the first `filter_time`.
 #[test]
 fn nothing_has_fired_before_the_first_event() {
     let at = |t: i64| {
@@ -101,7 +102,7 @@ fn nothing_has_fired_before_the_first_event() {
     }
 }
 
-/// tonic drops a pixel's first event where its time is 0.
+/// tonic drops a pixel's first event if its time is 0.
 #[test]
 fn the_first_event_of_a_pixel_comes_after_none() {
     let mut events = Events::default();
@@ -109,7 +110,7 @@ fn the_first_event_of_a_pixel_comes_after_none() {
     assert_eq!(applied("RefractoryPeriod(delta = 1000)", events, SENSOR, 0).t, [0, 1600]);
 }
 
-/// tonic keeps the end of the first recording for all that follow.
+/// tonic keeps the end of the first recording for all later ones.
 #[test]
 fn a_crop_without_an_end_is_without_one_for_each_recording() {
     let pipeline = Pipeline::parse("CropTime(min = 5)").unwrap();
@@ -121,7 +122,7 @@ fn a_crop_without_an_end_is_without_one_for_each_recording() {
     }
 }
 
-/// One polarity is no zero here, so that frames of one polarity take all events.
+/// The merged polarity is 1, not 0, so that frames with one polarity include all events.
 #[test]
 fn merged_polarities_are_one() {
     let pipeline = Pipeline::parse("MergePolarities").unwrap();
@@ -131,7 +132,7 @@ fn merged_polarities_are_one() {
     assert!(after.p.iter().all(|p| *p));
 }
 
-/// Events of a small sensor, evenly in time and space.
+/// Events of a small sensor, evenly distributed in time and space.
 fn even(count: usize) -> Events {
     let mut events = Events::default();
     (0..count).for_each(|i| events.push(1_000_000 + i as i64 * 10, (i % 10) as u16, (i / 10 % 10) as u16, i % 3 == 0));
@@ -156,7 +157,7 @@ fn events_are_dropped_in_the_numbers_that_tonic_drops() {
     for (p, left) in [("0", 1000), ("0.25", 750), ("0.0004", 1000), ("0.0005", 999), ("1", 0)] {
         assert_eq!(applied(&format!("DropEvent(p = {p})"), even(1000), SMALL, 0).len(), left, "{p}");
     }
-    // Early and late ones alike.
+    // Early and late events are equally likely to be kept.
     let kept: usize = (0..200)
         .map(|sample| {
             applied("DropEvent(p = 0.5)", even(100), SMALL, sample).t.iter().filter(|t| **t < 1_000_500).count()
@@ -172,7 +173,7 @@ fn events_are_dropped_in_the_numbers_that_tonic_drops() {
     );
 }
 
-/// tonic's span lies between 0 and the end: here it would seldom meet an event.
+/// tonic's span is between 0 and the end, which would rarely contain an event here.
 #[test]
 fn a_span_is_dropped_within_the_recording() {
     for sample in 0..100 {
@@ -183,7 +184,7 @@ fn a_span_is_dropped_within_the_recording() {
     }
 }
 
-/// tonic's blocks never reach the last column and row; of a cochlea they drop nothing.
+/// tonic's blocks never reach the last column and row; for a cochlea they drop nothing.
 #[test]
 fn a_block_is_dropped_anywhere() {
     let mut corners = 0;
@@ -217,7 +218,7 @@ fn pixels_are_dropped_whole() {
 fn event_drop_draws_one_of_four() {
     let counts: Vec<usize> = (0..400).map(|sample| applied("EventDrop", even(1000), SMALL, sample).len()).collect();
     let part = |fits: fn(usize) -> bool| counts.iter().filter(|count| fits(**count)).count();
-    // Nothing, or an area of 0.05 of each side, which is no pixel of ten.
+    // Either nothing, or an area of 0.05 of each side, which is less than a pixel of ten.
     assert!((95..150).contains(&part(|n| n == 1000)), "{}", part(|n| n == 1000));
     assert!(part(|n| n < 300) > 30 && part(|n| (900..1000).contains(&n)) > 30);
 }
@@ -228,7 +229,7 @@ fn moments(x: &[f64]) -> (f64, f64) {
     (mean, x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64)
 }
 
-/// tonic cuts what is behind the point off: its events come half a unit early on average.
+/// tonic truncates: its events are half a unit early on average.
 #[test]
 fn jitter_is_normal_and_moves_nothing_on_average() {
     let mut events = Events::default();
@@ -248,7 +249,7 @@ fn jitter_is_normal_and_moves_nothing_on_average() {
     assert!((both - 3.0).abs() < 0.2, "{both}");
 }
 
-/// tonic leaves events at places that the sensor does not have, and out of order.
+/// tonic keeps events outside the sensor, and out of order.
 #[test]
 fn jitter_at_the_edges() {
     let mut events = Events::default();
@@ -271,7 +272,7 @@ fn flips_happen_as_often_as_they_should() {
     }
 }
 
-/// tonic never cuts out the last column and row.
+/// tonic never crops to the last column and row.
 #[test]
 fn a_block_is_cut_out_anywhere() {
     let pipeline = Pipeline::parse("RandomCrop(target_size = [8, 7])").unwrap();
@@ -338,14 +339,14 @@ fn a_file_says_what_a_text_says() {
     assert_eq!(Pipeline::parse(text).unwrap(), pipeline);
     for (file, message) in [
         ("transform = 1", "p.toml: there is no key `transform`; a file of transforms holds `[[transforms]]`"),
-        ("transforms = 1", "p.toml: `transforms` is no list; write `[[transforms]]` before each"),
-        ("transforms = [1]", "p.toml: transform 1 is no table; write `[[transforms]]` before each"),
+        ("transforms = 1", "p.toml: `transforms` is not a list; write `[[transforms]]` before each"),
+        ("transforms = [1]", "p.toml: transform 1 is not a table; write `[[transforms]]` before each"),
         ("[[transforms]]\nn = 1", "p.toml: transform 1 has no `type = \"NAME\"`"),
         ("[[transforms]]\ntype = \"Decimation\"\nn = 0", "p.toml: `n` of `Decimation(n = 0)` must be 1 or more"),
     ] {
         assert_eq!(Pipeline::from_toml(file, "p.toml").unwrap_err().to_string(), message);
     }
-    assert!(Pipeline::from_toml("[[", "p.toml").unwrap_err().to_string().starts_with("p.toml: it is no TOML:"));
+    assert!(Pipeline::from_toml("[[", "p.toml").unwrap_err().to_string().starts_with("p.toml: it is not TOML:"));
 }
 
 /// Frames of the real sensor [T, 34 * 34 * 2] as lists.
@@ -360,7 +361,7 @@ fn frames(text: &str, events: Events) -> Vec<Vec<i64>> {
     frames
 }
 
-/// Bins reach to the last event, which tonic's never do: the last frame has those events, too. tonic's empty last frames are none.
+/// Bins extend to the last event, unlike tonic's, so the last frame includes those events. tonic's trailing empty frames are omitted.
 #[test]
 fn frames_are_tonics_but_for_events_that_it_loses() {
     let reference = reference();
@@ -407,7 +408,8 @@ fn counts(text: &str, events: Events) -> Vec<i64> {
     frames(text, events).iter().map(|frame| frame.iter().sum()).collect()
 }
 
-/// tonic's overlap moves the bins together, so that the end of the recording is in none; its own text says that bins get longer.
+/// tonic's overlap moves bins closer together, so that the end of the recording is in none; its documentation says that bins get
+/// longer.
 #[test]
 fn an_overlap_makes_bins_longer() {
     let even = || at((0..100).map(|i| i * 10));
@@ -417,11 +419,11 @@ fn an_overlap_makes_bins_longer() {
 
 #[test]
 fn edges_of_slices() {
-    // tonic's windows end before an event on the edge, even where what is incomplete is wanted.
+    // tonic's windows end before an event on the edge, even with `include_incomplete`.
     assert_eq!(counts("ToFrame(time_window = 100, include_incomplete = true)", at([0, 50, 100, 200])), [2, 1, 1]);
     assert_eq!(counts("ToFrame(time_window = 100)", at([0, 50, 100, 200])), [2, 1]);
     assert_eq!(counts("ToFrame(time_window = 1000)", at([0, 50])), [2]);
-    // Fewer microseconds or events than bins: all are in one, tonic has empty frames.
+    // Fewer microseconds or events than bins: all are in some bin; tonic's frames are empty.
     assert_eq!(counts("ToFrame(n_time_bins = 5)", at([7, 8, 9])), [1, 1, 0, 1, 0]);
     assert_eq!(counts("ToFrame(n_event_bins = 5)", at([7, 8, 9])).iter().sum::<i64>(), 3);
     assert_eq!(counts("ToFrame(n_time_bins = 1)", at([7])), [1]);

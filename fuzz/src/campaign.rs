@@ -1,4 +1,4 @@
-//! Tries inputs on a target for some seconds.
+//! Runs inputs against a target for a given time.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
@@ -11,50 +11,50 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{ALLOCATED, Mutator, Target, corpus};
 
-/// Processor time that an input may take.
+/// Limit of an input's processor time.
 const TIME: Duration = Duration::from_secs(1);
-/// Time after which an input hangs: the process is ended. Other programs may have most of the processor meanwhile.
+/// Wall-clock time after which an input counts as hanging and the process exits; generous, since other programs may be using the processor.
 const HANG: Duration = Duration::from_secs(60);
-/// Bytes that a reader may need for a byte of its input, beside [`MEMORY`].
+/// Bytes that a reader may allocate per input byte, in addition to [`MEMORY`].
 const MEMORY_PER_BYTE: usize = 256;
-/// Bytes that a reader may need for any input.
+/// Bytes that a reader may allocate for any input.
 const MEMORY: usize = 256 << 20;
 
-/// How long, and which inputs.
+/// Duration and seed of a campaign.
 #[derive(Clone, Copy, Debug)]
 pub struct Campaign {
-    /// How long inputs are tried on each target.
+    /// Duration for each target.
     pub time: Duration,
-    /// Decides which inputs.
+    /// The seed of the inputs.
     pub seed: u64,
 }
 
-/// What became of the inputs of a target.
+/// The results for a target.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Inputs that were tried.
+    /// Number of inputs.
     pub tried: u64,
-    /// Of those, the ones that were taken; the others were refused.
+    /// Number of accepted inputs; the others were refused.
     pub taken: u64,
-    /// The most processor time of an input.
+    /// The largest processor time of an input.
     pub slowest: Duration,
-    /// The most memory of an input, in bytes.
+    /// The largest memory use of an input, in bytes.
     pub memory: usize,
-    /// Inputs that failed.
+    /// The inputs that failed.
     pub failures: Vec<Failure>,
 }
 
 /// An input that failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// How.
+    /// The reason.
     pub why: String,
-    /// Where it is kept.
+    /// The file in which it is kept.
     pub input: PathBuf,
 }
 
 impl Campaign {
-    /// Tries the inputs that failed once, the corpus as it is, and then mutations until the time is over.
+    /// Runs inputs that failed before, then the unmodified corpus, then mutations until the time is over.
     pub fn run(self, target: &Target) -> Outcome {
         let real = (target.corpus)();
         let mut first = [corpus::kept(target.name), real.clone()].concat().into_iter();
@@ -96,7 +96,7 @@ fn processor_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("processor time is not negative")
 }
 
-/// Writes an input that failed into target/fuzz, and says where.
+/// Writes a failing input into target/fuzz and returns its path.
 fn keep(target: &str, input: &[u8]) -> PathBuf {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/fuzz"));
     let number = input
@@ -108,7 +108,7 @@ fn keep(target: &str, input: &[u8]) -> PathBuf {
     path
 }
 
-/// Ends the process when an input hangs, and keeps the input.
+/// Ends the process if an input hangs, and keeps that input.
 struct Watch(mpsc::Sender<Option<Vec<u8>>>);
 
 impl Watch {

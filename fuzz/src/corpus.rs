@@ -1,22 +1,22 @@
-//! Real files of the repository, which mutations start from.
+//! Real files of the repository, the seeds of mutations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The repository.
+/// The repository's root.
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// A file of the repository.
+/// Reads a file of the repository.
 ///
 /// # Panics
-/// When it is not there.
+/// If the file does not exist.
 pub fn file(name: &str) -> Vec<u8> {
     fs::read(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The files of a folder whose names end so; none where there is no such folder.
+/// The files in a folder with this name ending; none if the folder does not exist.
 pub fn files(folder: &str, end: &str) -> Vec<Vec<u8>> {
     let Ok(entries) = fs::read_dir(root().join(folder)) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -25,7 +25,7 @@ pub fn files(folder: &str, end: &str) -> Vec<Vec<u8>> {
     paths.iter().filter_map(|path| fs::read(path).ok()).collect()
 }
 
-/// The inputs of a target that once failed.
+/// The kept inputs that once made a target fail.
 pub fn kept(target: &str) -> Vec<Vec<u8>> {
     files(&format!("fuzz/corpus/{target}"), "")
 }

@@ -1,14 +1,14 @@
-//! Damaged inputs for everything of spiq that reads what strangers wrote: models, rules, arrays, checkpoints, metrics, recordings,
-//! choices on the command line, kernels.
+//! Fuzzing of everything in spiq that reads untrusted input: models, rules, arrays, checkpoints, metrics, recordings, command-line
+//! choices, kernels.
 //!
-//! An input is taken or refused with an error. It fails when the reader panics, needs more than a second of processor time, or
-//! more memory than such an input can need; the input is then kept as a file.
+//! An input is accepted, or refused with an error. It fails if the reader panics, takes more than a second of processor time, or
+//! allocates more memory than its size justifies; failing inputs are kept as files.
 //!
-//! - `cargo test -p spiq-fuzz`: a few seconds of each target, on stable Rust, with mutations of real files ([`Mutator`]).
-//! - `cargo run --release -p spiq-fuzz -- --seconds 600`: the same for longer, and a table.
-//! - `SPIQ_FUZZ_TARGET=model cargo fuzz run --fuzz-dir fuzz/libfuzzer any`: a target under libFuzzer, which needs nightly Rust.
+//! - `cargo test -p spiq-fuzz`: a few seconds per target, on stable Rust, with mutations of real files ([`Mutator`]).
+//! - `cargo run --release -p spiq-fuzz -- --seconds 600`: the same for longer, with a table of results.
+//! - `SPIQ_FUZZ_TARGET=model cargo fuzz run --fuzz-dir fuzz/libfuzzer any`: one target under libFuzzer, which needs nightly Rust.
 //!
-//! `fuzz/corpus/TARGET` holds inputs that once failed; every campaign begins with them.
+//! `fuzz/corpus/TARGET` holds inputs that once failed; every campaign starts with them.
 
 mod campaign;
 mod corpus;
@@ -19,6 +19,6 @@ pub use campaign::{Campaign, Failure, Outcome};
 pub use mutator::Mutator;
 pub use targets::{TARGETS, Target};
 
-/// Counts what is allocated, so that a campaign sees what an input needed.
+/// Counts allocations, so that a campaign can measure each input's memory.
 #[global_allocator]
 static ALLOCATED: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;

@@ -1,8 +1,8 @@
-//! Changes of an input: bytes, stretches, numbers, words of other inputs.
+//! Mutations of an input: bytes, stretches, numbers, and words from other inputs.
 
 use fastrand::Rng;
 
-/// Numbers that readers stumble over.
+/// Numbers that often break readers.
 const NUMBERS: &[&str] = &[
     "0",
     "-0",
@@ -37,26 +37,26 @@ const NUMBERS: &[&str] = &[
     "01",
 ];
 
-/// Pieces of text that readers stumble over.
+/// Text fragments that often break readers.
 const PIECES: &[&str] = &[
     "", "[]", "[[]]", "{}", "\"\"", "''", "\"", "[", "]", "{", "}", "(", ")", ",", ";", "=", ":", "#", "\\", "/", "\0",
     "\n", "\r\n", "\u{feff}", "é", "𝄞", "\u{202e}", "true", "false", "none", "null", ".", "..", "*", ".*", "(a*)*",
     "[^a]", "%s", "$HOME", "\t",
 ];
 
-/// Makes inputs out of real ones.
+/// Mutates real inputs.
 pub struct Mutator {
     rng: Rng,
     corpus: Vec<Vec<u8>>,
-    /// Words that occur in the corpus: keys, names, types.
+    /// Words in the corpus: keys, names, types.
     words: Vec<Vec<u8>>,
 }
 
 impl Mutator {
-    /// Mutations of these inputs, in an order that the seed decides.
+    /// Mutations of these inputs, in an order given by the seed.
     ///
     /// # Panics
-    /// When there are none.
+    /// If `corpus` is empty.
     pub fn new(seed: u64, corpus: Vec<Vec<u8>>) -> Mutator {
         assert!(!corpus.is_empty(), "mutations start from at least one input");
         let mut words: Vec<Vec<u8>> =
@@ -66,7 +66,7 @@ impl Mutator {
         Mutator { rng: Rng::with_seed(seed), corpus, words }
     }
 
-    /// The next input: one of the corpus with one to eight changes.
+    /// The next input: one of the corpus with one to eight mutations.
     pub fn input(&mut self) -> Vec<u8> {
         let mut input = self.rng.choice(&self.corpus).cloned().unwrap_or_default();
         for _ in 0..1 << self.rng.usize(0..4) {
@@ -79,7 +79,7 @@ impl Mutator {
         match self.rng.usize(0..12) {
             0 => self.at(input, |rng, byte| *byte ^= 1 << rng.u8(0..8)),
             1 => self.at(input, |rng, byte| *byte = rng.u8(..)),
-            // Lengths and offsets are in the first bytes of things; large ones end in 0xff.
+            // Lengths and offsets are in the leading bytes of structures; large ones end in 0xff.
             2 => self.at(input, |rng, byte| *byte = *rng.choice(&[0x00, 0xff, 0x7f, 0x80]).unwrap_or(&0)),
             3 => self.replace(input, |rng, _| vec![rng.u8(..)]),
             4 => self.replace(input, |_, _| Vec::new()),
@@ -99,7 +99,7 @@ impl Mutator {
         }
     }
 
-    /// Puts something in the place of a stretch, which may be empty.
+    /// Replaces a stretch, which may be empty.
     fn replace(&mut self, input: &mut Vec<u8>, new: impl FnOnce(&mut Rng, &[u8]) -> Vec<u8>) {
         let from = self.rng.usize(0..=input.len());
         let longest = (input.len() - from).min(1 << self.rng.usize(0..8));
@@ -108,14 +108,14 @@ impl Mutator {
         input.splice(stretch, new);
     }
 
-    /// The beginning of this input and the end of another.
+    /// Joins the beginning of this input and the end of another.
     fn splice(&mut self, input: &mut Vec<u8>) {
         let other = self.rng.choice(&self.corpus).cloned().unwrap_or_default();
         input.truncate(self.rng.usize(0..=input.len()));
         input.extend(&other[self.rng.usize(0..=other.len())..]);
     }
 
-    /// Another word of the corpus in the place of a word.
+    /// Replaces a word with another word of the corpus.
     fn word(&mut self, input: &mut Vec<u8>) {
         let place = self.rng.choice(words(input).collect::<Vec<_>>());
         if let (Some(place), Some(word)) = (place, self.rng.choice(&self.words)) {
@@ -123,7 +123,7 @@ impl Mutator {
         }
     }
 
-    /// Another number in the place of one.
+    /// Replaces a number with another one.
     fn number(&mut self, input: &mut Vec<u8>) {
         let numbers = words(input).filter(|at| input[at.start].is_ascii_digit());
         let place = self.rng.choice(numbers.collect::<Vec<_>>());
@@ -133,7 +133,7 @@ impl Mutator {
     }
 }
 
-/// Where the words of an input are: letters, digits, `_` and `.`.
+/// The positions of an input's words: letters, digits, `_` and `.`.
 fn words(input: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> {
     let is_in = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
     let mut at = 0;

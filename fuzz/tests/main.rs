@@ -1,4 +1,4 @@
-//! The short form: a few seconds of each target. `SPIQ_FUZZ_SECONDS` says how many, `PROPTEST_RNG_SEED` which inputs.
+//! The short form: a few seconds per target. `SPIQ_FUZZ_SECONDS` sets the duration, `PROPTEST_RNG_SEED` the seed.
 
 use std::env;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ fn number(variable: &str, default: u64) -> u64 {
     env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-/// Campaigns that ran side by side would count each other's memory.
+/// Concurrent campaigns would count each other's memory.
 static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
@@ -25,11 +25,11 @@ fn damaged_inputs_are_taken_or_refused() {
         assert!(refused.is_empty(), "{}: real inputs are refused: {refused:#?}", target.name);
         let outcome = campaign.run(target);
         assert!(outcome.failures.is_empty(), "{}: {:#?}", target.name, outcome.failures);
-        assert!(outcome.taken < outcome.tried, "{}: every damaged input is taken", target.name);
+        assert!(outcome.taken < outcome.tried, "{}: every damaged input is accepted", target.name);
     }
 }
 
-/// A reader that does what a reader must not do.
+/// Runs a campaign against a misbehaving reader.
 fn broken(read: fn(&[u8]) -> bool) -> Vec<String> {
     let target = Target { name: "broken", read, corpus: || vec![b"a real input".to_vec()] };
     let outcome = Campaign { time: Duration::from_millis(200), seed: 0 }.run(&target);

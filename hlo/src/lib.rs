@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod graph;
+mod numpy;
 mod ops;
 mod print;
 mod samples;
@@ -11,6 +12,7 @@ mod scan;
 mod transform;
 mod types;
 
+pub use graph::axes::{Index, Keepdims, ReductionAxes, keepdims};
 pub use graph::batch::Mapped;
 pub use graph::error::{GraphError, GraphErrors, Violation, name_places, place_name};
 pub use graph::function::{Function, Node, Rewrite, Value};
@@ -20,6 +22,8 @@ pub use graph::range::{Range, Ranges};
 pub use graph::tensor::{Origin, Tensor};
 pub use graph::trace::{Graph, trace};
 pub use graph::tree::Tree;
+pub use numpy::arrange::stack;
+pub use numpy::erf::{ERF_CLAMP, ERF_DENOMINATOR, ERF_NUMERATOR};
 pub use ops::constant::{Constant, Operand};
 pub use ops::control::{switch, while_loop};
 pub use ops::convolution::{Axes, ConvDims, Convolution};

@@ -1,8 +1,8 @@
-//! A sample of every operation, for tests that hold for each of them.
+//! Samples of every operation, for tests that must hold for all of them.
 
 pub use crate::ops::sample::{Domain, Sample};
 
-/// A sample of every operation, for tests that hold for each of them.
+/// At least one sample of every operation.
 pub fn samples() -> Vec<Sample> {
     let families = [
         crate::ops::elementwise::samples(),
@@ -21,6 +21,12 @@ pub fn samples() -> Vec<Sample> {
         crate::ops::sort::samples(),
         crate::ops::gradient::samples(),
         crate::ops::control::samples(),
+        crate::numpy::activations::samples(),
+        crate::numpy::arrange::samples(),
+        crate::numpy::cumulative::samples(),
+        crate::numpy::erf::samples(),
+        crate::numpy::indexing::samples(),
+        crate::numpy::statistics::samples(),
         crate::scan::operation::samples(),
         crate::scan::associative::samples(),
         crate::scan::checkpoint::samples(),

@@ -1,4 +1,4 @@
-//! Printed programs, compared with those in `emit/`. `UPDATE_EXPECT=1` rewrites them; read the difference.
+//! Printed programs, compared with the files in `emit/`. `UPDATE_EXPECT=1` rewrites them; review the diff.
 
 use expect_test::expect_file;
 use spiq_hlo::{
@@ -16,7 +16,7 @@ fn f32(dims: &[usize]) -> TensorType {
     TensorType::new(DType::F32, dims)
 }
 
-/// The program as a compiler takes it.
+/// Compares the lowered program.
 #[track_caller]
 fn check(name: &str, inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) {
     let lowered = traced(inputs, f).lower().unwrap_or_else(|e| panic!("{e}")).simplify();
@@ -50,7 +50,7 @@ fn spike(v: &Tensor) -> Tensor {
     custom_vjp("spike", v, step, |v: &Tensor, _: &Tensor, ct: &Tensor| ct * (1.0 - v.abs()).maximum(0.0))
 }
 
-/// The gradient of the spike count of leaky integrate-and-fire neurons behind a dot product.
+/// The gradient of the spike count of leaky integrate-and-fire neurons after a dot product.
 fn lif_gradient() -> Function {
     let inputs = [("x", f32(&[16, 8, 4])), ("w", f32(&[4, 6])), ("beta", f32(&[6]))];
     traced(&inputs, |x| {
@@ -103,7 +103,7 @@ fn dots() {
     });
 }
 
-/// Numbers that are easily printed wrong.
+/// Numbers that are easy to print incorrectly.
 #[test]
 fn constants_of_all_types() {
     let float = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0, 0.1, -2.5, 448.0, 1e-3];
@@ -129,7 +129,7 @@ fn constants_of_all_types() {
 fn sorting_and_gathering() {
     check("sort", &[("x", f32(&[4, 5])), ("i", TensorType::new(DType::S32, [2]))], |x| {
         let sorted = sort(&[&x[0], &x[0].exp()], -1, 2);
-        vec![sorted[1].clone(), grad(&x[0], |x2| x2.take(&x[1], 0).sum())]
+        vec![sorted[1].clone(), grad(&x[0], |x2| x2.take_clipped(&x[1], 0).sum())]
     });
 }
 

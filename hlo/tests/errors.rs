@@ -1,4 +1,4 @@
-//! Wrong calls: the error of each constraint, named after it, as the user sees it.
+//! Invalid calls: the error message of each constraint; each test is named after its constraint.
 
 use expect_test::{Expect, expect};
 use spiq_hlo::{
@@ -7,7 +7,7 @@ use spiq_hlo::{
     switch, trace, vjp, vmap, while_loop,
 };
 
-/// Runs `build` on x f32[8,32], i s32[4], p pred[8] and s f32[], and compares the errors, line numbers left out.
+/// Runs `build` on x f32[8,32], i s32[4], p pred[8] and s f32[], and compares the errors without line numbers.
 #[track_caller]
 fn check(build: impl FnOnce(&[Tensor]) -> Vec<Tensor>, expected: Expect) {
     let inputs = [
@@ -23,7 +23,7 @@ fn check(build: impl FnOnce(&[Tensor]) -> Vec<Tensor>, expected: Expect) {
     expected.assert_eq(&without_numbers(&text));
 }
 
-/// `errors.rs:12:34` becomes `errors.rs:_`, so that tests may move.
+/// Replaces `errors.rs:12:34` by `errors.rs:_`, so that tests can move.
 fn without_numbers(text: &str) -> String {
     let (mut kept, mut rest) = (String::new(), text);
     while let Some(at) = rest.find("errors.rs:") {
@@ -41,13 +41,13 @@ fn dims(lhs_batch: &[usize], rhs_batch: &[usize], lhs_contract: &[usize], rhs_co
     DotDims { lhs_batch, rhs_batch, lhs_contract, rhs_contract }
 }
 
-/// x against itself with these axes.
+/// The product of x with itself along these axes.
 #[track_caller]
 fn check_dot(dims: DotDims, expected: Expect) {
     check(|x| vec![x[0].dot_general(&x[0], &dims, DType::F32)], expected);
 }
 
-/// Windows of x at i, with these numbers.
+/// Windows of x at i, with changed dimension numbers.
 #[track_caller]
 fn check_gather(change: impl FnOnce(&mut WindowDims), sizes: &[usize], expected: Expect) {
     let mut dims =
@@ -56,7 +56,7 @@ fn check_gather(change: impl FnOnce(&mut WindowDims), sizes: &[usize], expected:
     check(|x| vec![x[0].gather(&x[1], &dims, sizes)], expected);
 }
 
-/// Updates of this shape added to x at i, with these numbers.
+/// Updates of this shape added to x at i, with changed dimension numbers.
 #[track_caller]
 fn check_scatter(change: impl FnOnce(&mut WindowDims), updates: &[usize], expected: Expect) {
     let mut dims =
@@ -85,20 +85,20 @@ fn add_c1_element_types() {
 fn exponential_i1() {
     check(
         |x| vec![x[1].exp()],
-        expect!["exponential: wants floating-point elements, got s32[4] [I1] --> hlo/tests/errors.rs:_"],
+        expect!["exponential: requires floating-point elements, got s32[4] [I1] --> hlo/tests/errors.rs:_"],
     );
 }
 
 #[test]
 fn negate_i1() {
-    check(|x| vec![x[2].negate()], expect!["negate: wants numbers, got pred[8] [I1] --> hlo/tests/errors.rs:_"]);
+    check(|x| vec![x[2].negate()], expect!["negate: requires numbers, got pred[8] [I1] --> hlo/tests/errors.rs:_"]);
 }
 
 #[test]
 fn and_i1() {
     check(
         |x| vec![x[0].and(&x[0])],
-        expect!["and: wants integers or booleans, got f32[8,32] [I1] --> hlo/tests/errors.rs:_"],
+        expect!["and: requires integers or booleans, got f32[8,32] [I1] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -106,7 +106,7 @@ fn and_i1() {
 fn is_finite_i1() {
     check(
         |x| vec![x[1].is_finite()],
-        expect!["is_finite: wants floating-point elements, got s32[4] [I1] --> hlo/tests/errors.rs:_"],
+        expect!["is_finite: requires floating-point elements, got s32[4] [I1] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -162,7 +162,7 @@ fn iota_c1() {
 fn reshape_c2() {
     check(
         |x| vec![x[0].reshape(&[8, 31])],
-        expect!["reshape: f32[8,32] has another number of elements than f32[8,31] [C2] --> hlo/tests/errors.rs:_"],
+        expect!["reshape: f32[8,32] and f32[8,31] differ in number of elements [C2] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -178,7 +178,7 @@ fn transpose_c2() {
 fn broadcast_in_dim_c2() {
     check(
         |x| vec![x[0].broadcast_in_dim(&[8, 32], &[0])],
-        expect!["broadcast_in_dim: 1 axes are named for f32[8,32] [C2] --> hlo/tests/errors.rs:_"],
+        expect!["broadcast_in_dim: 1 axes are given for f32[8,32] [C2] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -220,20 +220,20 @@ fn broadcast_to_a_smaller_shape() {
 fn expand_dims_beyond_the_rank() {
     check(
         |x| vec![x[0].expand_dims(3)],
-        expect!["expand_dims: no axis 3 fits into f32[8,32] --> hlo/tests/errors.rs:_"],
+        expect!["expand_dims: axis 3 is out of range for f32[8,32] --> hlo/tests/errors.rs:_"],
     );
 }
 
 #[test]
 fn t_of_a_vector() {
-    check(|x| vec![x[1].t()], expect!["t: s32[4] has no two axes to swap --> hlo/tests/errors.rs:_"]);
+    check(|x| vec![x[1].t()], expect!["t: s32[4] has fewer than two axes --> hlo/tests/errors.rs:_"]);
 }
 
 #[test]
 fn slice_c2() {
     check(
         |x| vec![x[0].slice(&[0], &[1], &[1])],
-        expect!["slice: [0] to [1] does not name each axis of f32[8,32] [C2] --> hlo/tests/errors.rs:_"],
+        expect!["slice: [0] to [1] does not have one entry per axis of f32[8,32] [C2] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -265,7 +265,7 @@ fn pad_c1() {
 fn pad_c2() {
     check(
         |x| vec![x[0].pad(0.0, &[0], &[0, 0], &[0, 0])],
-        expect!["pad: the padding does not name each axis of f32[8,32] [C2] --> hlo/tests/errors.rs:_"],
+        expect!["pad: the padding does not have one entry per axis of f32[8,32] [C2] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -367,11 +367,11 @@ fn reduce_c4() {
 fn reduce_c6() {
     check(
         |x| vec![x[0].reduce_and(&[1])],
-        expect!["reduce: wants integers or booleans, got f32[8,32] [C6] --> hlo/tests/errors.rs:_"],
+        expect!["reduce: requires integers or booleans, got f32[8,32] [C6] --> hlo/tests/errors.rs:_"],
     );
     check(
         |x| vec![x[0].gt(0.0).reduce_absmax(&[1])],
-        expect!["reduce: wants numbers with a sign, got pred[8,32] [C6] --> hlo/tests/errors.rs:_"],
+        expect!["reduce: requires signed numbers, got pred[8,32] [C6] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -474,7 +474,7 @@ fn dot_general_c13() {
 #[test]
 fn gather_i2() {
     check(
-        |x| vec![x[0].take(&x[3], 0)],
+        |x| vec![x[0].take_clipped(&x[3], 0)],
         expect!["gather: the indices are f32[], not integers [I2] --> hlo/tests/errors.rs:_"],
     );
 }
@@ -484,7 +484,7 @@ fn gather_c1() {
     check_gather(
         |d| d.collapsed = vec![],
         &[1, 32],
-        expect!["gather: 1 axes are accounted for in f32[8,32] [C1] --> hlo/tests/errors.rs:_"],
+        expect!["gather: the dimension numbers cover 1 axes of f32[8,32] [C1] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -662,7 +662,9 @@ fn gather_c20() {
     check_gather(
         |_| (),
         &[1],
-        expect!["gather: [1] does not size each axis of f32[8,32] [C20] --> hlo/tests/errors.rs:_"],
+        expect![
+            "gather: the window sizes [1] do not have one entry per axis of f32[8,32] [C20] --> hlo/tests/errors.rs:_"
+        ],
     );
 }
 
@@ -680,7 +682,7 @@ fn scatter_c2() {
     check_scatter(
         |d| d.collapsed = vec![],
         &[4, 32],
-        expect!["scatter: 1 axes are accounted for in f32[8,32] [C2] --> hlo/tests/errors.rs:_"],
+        expect!["scatter: the dimension numbers cover 1 axes of f32[8,32] [C2] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -771,7 +773,7 @@ fn scatter_c4() {
         |_| (),
         &[5, 32],
         expect![
-            "scatter: the updates f32[5,32] are no windows of f32[8,32] at [4] places [C4] --> hlo/tests/errors.rs:_"
+            "scatter: the updates f32[5,32] do not match windows of f32[8,32] at [4] positions [C4] --> hlo/tests/errors.rs:_"
         ],
     );
 }
@@ -782,7 +784,7 @@ fn scatter_c4_window() {
         |_| (),
         &[4, 33],
         expect![
-            "scatter: the updates f32[4,33] are no windows of f32[8,32] at [4] places [C4] --> hlo/tests/errors.rs:_"
+            "scatter: the updates f32[4,33] do not match windows of f32[8,32] at [4] positions [C4] --> hlo/tests/errors.rs:_"
         ],
     );
 }
@@ -804,7 +806,7 @@ fn scatter_c6() {
     );
 }
 
-/// x as [2, 4, 32] against a kernel [1, 32, 2], with these numbers.
+/// x as [2, 4, 32] convolved with a kernel [1, 32, 2], with changed parameters.
 #[track_caller]
 fn check_convolution(change: impl FnOnce(&mut Convolution), expected: Expect) {
     let mut convolution = Convolution::new(ConvDims::features_last(3), DType::F32);
@@ -899,7 +901,7 @@ fn convolution_c8() {
 fn convolution_c11() {
     check_convolution(
         |c| c.groups = 3,
-        expect!["convolution: 32 features of f32[2,4,32] form 3 groups [C11] --> hlo/tests/errors.rs:_"],
+        expect!["convolution: 32 features of f32[2,4,32] do not divide into 3 groups [C11] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -924,7 +926,7 @@ fn convolution_c14() {
     check_convolution(
         |c| c.groups = 2,
         expect![
-            "convolution: 32 features of f32[1,32,2] meet 32 of f32[2,4,32] in 2 groups [C14] --> hlo/tests/errors.rs:_"
+            "convolution: 32 input features of f32[1,32,2] do not match 32 features of f32[2,4,32] in 2 groups [C14] --> hlo/tests/errors.rs:_"
         ],
     );
 }
@@ -935,7 +937,9 @@ fn convolution_c16() {
     let kernel = TensorType::new(DType::F32, [1, 16, 3]);
     check(
         |x| vec![x[0].reshape(&[2, 4, 32]).convolution(&x[0].graph().zeros(kernel), &convolution)],
-        expect!["convolution: 3 output features of f32[1,16,3] form 2 groups [C16] --> hlo/tests/errors.rs:_"],
+        expect![
+            "convolution: 3 output features of f32[1,16,3] do not divide into 2 groups [C16] --> hlo/tests/errors.rs:_"
+        ],
     );
 }
 
@@ -975,7 +979,7 @@ fn convolution_c20() {
 fn convolution_c21() {
     check_convolution(
         |c| c.groups = 0,
-        expect!["convolution: there are 0 groups of features [C21] --> hlo/tests/errors.rs:_"],
+        expect!["convolution: the number of feature groups is 0 [C21] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -1001,7 +1005,7 @@ fn sort_without_keys() {
 fn while_c1() {
     check(
         |x| vec![while_loop(&x[3], |s| s.clone(), |s| s)],
-        expect!["while: the condition gives (f32[]), not one pred[] [C1] --> hlo/tests/errors.rs:_"],
+        expect!["while: the condition returns (f32[]), not one pred[] [C1] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -1009,7 +1013,7 @@ fn while_c1() {
 fn while_c2() {
     check(
         |x| vec![while_loop(&x[3], |s| s.lt(9.0), |s| s.convert(DType::F64))],
-        expect!["while: a part of the state starts as f32[] and becomes f64[] [C2] --> hlo/tests/errors.rs:_"],
+        expect!["while: a part of the state changes type from f32[] to f64[] [C2] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -1025,7 +1029,7 @@ fn case_i1() {
 fn case_c3() {
     check(
         |x| vec![switch(&x[1].index_axis(0, 0), vec![Box::new(|| x[0].clone()), Box::new(|| x[1].clone())])],
-        expect!["case: branches give (f32[8,32]) and (s32[4]) [C3] --> hlo/tests/errors.rs:_"],
+        expect!["case: branches return different types: (f32[8,32]) and (s32[4]) [C3] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -1034,12 +1038,12 @@ fn while_has_no_reverse_rule() {
     check(
         |x| vec![grad(&x[3], |s| while_loop(s, |s| s.lt(9.0), |s| s * 2.0))],
         expect![
-            "while: has no reverse rule, since its number of steps is known only while running; use scan --> hlo/tests/errors.rs:_"
+            "while: has no reverse rule, because its number of steps is known only at run time; use scan --> hlo/tests/errors.rs:_"
         ],
     );
 }
 
-/// An operation from outside of this library, with the least that it must have.
+/// A user-defined operation with only the required methods.
 #[derive(Debug, PartialEq)]
 struct Foreign;
 
@@ -1067,7 +1071,9 @@ fn vmap_over_an_operation_without_a_rule() {
 fn vmap_over_different_sizes() {
     check(
         |x| vec![vmap(&(x[0].clone(), x[1].clone()), |(a, _): (Tensor, Tensor)| a)],
-        expect!["vmap: wants axis 0 of one size in all inputs, got [f32[8,32], s32[4]] --> hlo/tests/errors.rs:_"],
+        expect![
+            "vmap: requires axis 0 to have the same size in all inputs, got [f32[8,32], s32[4]] --> hlo/tests/errors.rs:_"
+        ],
     );
 }
 
@@ -1075,7 +1081,9 @@ fn vmap_over_different_sizes() {
 fn scan_over_different_lengths() {
     check(
         |x| vec![scan(&x[3], &(x[0].clone(), x[1].clone()), |c, (a, _)| (c, a)).1],
-        expect!["scan: wants sequences of one length along axis 0, got [f32[8,32], s32[4]] --> hlo/tests/errors.rs:_"],
+        expect![
+            "scan: requires sequences of equal length along axis 0, got [f32[8,32], s32[4]] --> hlo/tests/errors.rs:_"
+        ],
     );
 }
 
@@ -1084,7 +1092,7 @@ fn associative_scan_over_different_lengths() {
     check(
         |x| vec![associative_scan(&(x[0].clone(), x[1].clone()), false, |a, _| a.clone()).1],
         expect![
-            "associative_scan: wants sequences of one length along axis 0, got [f32[8,32], s32[4]] --> hlo/tests/errors.rs:_"
+            "associative_scan: requires sequences of equal length along axis 0, got [f32[8,32], s32[4]] --> hlo/tests/errors.rs:_"
         ],
     );
 }
@@ -1093,12 +1101,12 @@ fn associative_scan_over_different_lengths() {
 fn associative_scan_whose_function_changes_type() {
     check(
         |x| vec![associative_scan(&x[0], false, |a, _| a.reduce_sum(&[0]))],
-        expect!["associative_scan: its function makes (f32[32]) of two (f32[4,32]) --> hlo/tests/errors.rs:_"],
+        expect!["associative_scan: its function returns (f32[32]) for two (f32[4,32]) --> hlo/tests/errors.rs:_"],
     );
     check(
         |x| vec![associative_scan(&vec![x[0].clone(), x[0].clone()], false, |a, _| a[..1].to_vec()).swap_remove(1)],
         expect![
-            "associative_scan: its function makes (f32[4,32]) of two (f32[4,32], f32[4,32]) --> hlo/tests/errors.rs:_"
+            "associative_scan: its function returns (f32[4,32]) for two (f32[4,32], f32[4,32]) --> hlo/tests/errors.rs:_"
         ],
     );
 }
@@ -1115,7 +1123,7 @@ fn associative_scan_whose_function_fails() {
 fn scan_whose_carry_changes_type() {
     check(
         |x| vec![scan(&x[3], &x[0], |c, x| (x, c)).0],
-        expect!["scan: a carry starts as f32[] and becomes f32[32] --> hlo/tests/errors.rs:_"],
+        expect!["scan: a carry changes type from f32[] to f32[32] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -1123,7 +1131,7 @@ fn scan_whose_carry_changes_type() {
 fn scan_in_segments_of_no_steps() {
     check(
         |x| vec![scan_checkpointed(&x[3], &x[0], Some(0), |c, x| (&c + x.sum(), c)).0],
-        expect!["scan_checkpointed: a segment has 0 steps, wants 1 or more --> hlo/tests/errors.rs:_"],
+        expect!["scan_checkpointed: a segment must have at least 1 step, got 0 --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -1139,7 +1147,7 @@ fn errors_inside_a_checkpoint_show_the_line_in_it() {
 fn scan_over_a_scalar() {
     check(
         |x| vec![scan(&x[1], &x[3], |c, x| (c, x)).0],
-        expect!["scan: wants sequences of one length along axis 0, got [f32[]] --> hlo/tests/errors.rs:_"],
+        expect!["scan: requires sequences of equal length along axis 0, got [f32[]] --> hlo/tests/errors.rs:_"],
     );
 }
 
@@ -1148,7 +1156,7 @@ fn grad_of_a_vector() {
     check(
         |x| vec![grad(&x[0], |x| x * 2.0)],
         expect![
-            "grad: wants a float scalar to differentiate, got f32[8,32]; sum or average it --> hlo/tests/errors.rs:_"
+            "grad: requires a float scalar to differentiate, got f32[8,32]; sum or average it --> hlo/tests/errors.rs:_"
         ],
     );
 }
@@ -1210,12 +1218,12 @@ fn all_errors_come_back_and_poison_adds_none() {
         },
         expect![[r#"
             dot_general: lhs f32[8,32] and rhs f32[8,32] contract 32 with 8 [C10] --> hlo/tests/errors.rs:_
-            exponential: wants floating-point elements, got s32[4] [I1] --> hlo/tests/errors.rs:_
+            exponential: requires floating-point elements, got s32[4] [I1] --> hlo/tests/errors.rs:_
             log_softmax: axis 5 is not an axis of f32[8,32] --> hlo/tests/errors.rs:_"#]],
     );
 }
 
-/// The backward function has no cotangent for it, so it would have a gradient of zero without a word.
+/// The backward function returns no cotangent for it, so its gradient would silently be zero.
 #[test]
 fn what_a_custom_gradient_reads_from_outside_is_not_differentiated() {
     let scaled = |x: &Tensor, w: &Tensor| {
@@ -1224,16 +1232,16 @@ fn what_a_custom_gradient_reads_from_outside_is_not_differentiated() {
     check(
         |x| vec![grad(&x[0], |w| scaled(&x[0].exp(), &w.exp()).sum())],
         expect![
-            "scaled: its forward function reads f32[8,32] from outside, of which its backward function gives no cotangent; make it an input, or a constant by stop_gradient --> hlo/tests/errors.rs:_"
+            "scaled: its forward function captures f32[8,32], for which its backward function returns no cotangent; make it an input, or a constant with stop_gradient --> hlo/tests/errors.rs:_"
         ],
     );
     check(
         |x| vec![grad(&x[3], |w| scan(&x[3], &x[0], |c, row| (scaled(&c, w), row)).0.sum())],
         expect![
-            "scan: its body has no derivative: scaled: its forward function reads f32[] from outside, of which its backward function gives no cotangent; make it an input, or a constant by stop_gradient --> hlo/tests/errors.rs:_ --> hlo/tests/errors.rs:_"
+            "scan: its body has no derivative: scaled: its forward function captures f32[], for which its backward function returns no cotangent; make it an input, or a constant with stop_gradient --> hlo/tests/errors.rs:_ --> hlo/tests/errors.rs:_"
         ],
     );
-    // By its inputs alone; with a constant; where only the backward function reads it.
+    // Allowed: differentiation by inputs only, a constant, a tensor that only the backward function reads.
     let sound = trace(&[("x", TensorType::new(DType::F32, [8])), ("w", TensorType::new(DType::F32, [8]))], |x| {
         let by_input = grad(&x[0], |y| scaled(y, &x[1].exp()).sum());
         let of_constant = grad(&x[1], |w| scaled(&x[0], &w.exp().stop_gradient()).sum());
@@ -1264,7 +1272,7 @@ fn a_tensor_of_another_trace_is_refused() {
     );
 }
 
-/// A tensor of a body that has ended belongs to no trace in progress.
+/// A tensor of a finished body belongs to no trace in progress.
 #[test]
 fn a_tensor_of_an_ended_body_is_refused() {
     check(
@@ -1323,15 +1331,15 @@ fn poison_of_another_trace_is_no_silent_result() {
     let poison = other.input("x", TensorType::new(DType::S32, [2])).exp();
     check(
         |_| vec![poison.clone()],
-        expect!["return: a result is the outcome of a wrong call in another trace --> hlo/tests/errors.rs:_"],
+        expect!["return: a result comes from an invalid call in another trace --> hlo/tests/errors.rs:_"],
     );
     check(
         |x| vec![&x[3] + &poison],
-        expect!["return: a result is the outcome of a wrong call in another trace --> hlo/tests/errors.rs:_"],
+        expect!["return: a result comes from an invalid call in another trace --> hlo/tests/errors.rs:_"],
     );
 }
 
-/// Constants belong to no trace in particular.
+/// Constants can be copied into any trace.
 #[test]
 fn a_constant_of_another_trace_is_taken() {
     let other = Graph::new();
@@ -1339,7 +1347,7 @@ fn a_constant_of_another_trace_is_taken() {
     check(|x| vec![&x[3] * &half], expect![["no error, but [TensorType { dtype: F32, dims: [] }]"]]);
 }
 
-/// The sum of windows of x, with these numbers.
+/// The window sums of x, with a changed window.
 #[track_caller]
 fn check_window(change: impl FnOnce(&mut Window), expected: Expect) {
     let mut window = Window::new([2, 2]);
@@ -1447,13 +1455,13 @@ fn subscripts_that_do_not_fit_are_refused() {
             each.map(|subscripts| einsum(subscripts, &x[0], &x[0])).to_vec()
         },
         expect![[r#"
-            einsum: `ij`: two operands want their names with one comma between them --> hlo/tests/errors.rs:_
-            einsum: `ij,jk,kl`: two operands want their names with one comma between them --> hlo/tests/errors.rs:_
+            einsum: `ij`: expected the subscripts of two operands, separated by one comma --> hlo/tests/errors.rs:_
+            einsum: `ij,jk,kl`: expected the subscripts of two operands, separated by one comma --> hlo/tests/errors.rs:_
             einsum: `ijk,ij`: `ijk` names 3 axes, but f32[8,32] has 2 --> hlo/tests/errors.rs:_
             einsum: `i2,ij`: `2` is not a letter --> hlo/tests/errors.rs:_
             einsum: `ij,jk->im`: no operand has the axis `m` of the result --> hlo/tests/errors.rs:_
-            einsum: `ij,kl->ii`: the result has an axis twice --> hlo/tests/errors.rs:_
-            einsum: `ij,ji`: the axis `i` of f32[8,32] and f32[8,32] is one of 8 and one of 32 --> hlo/tests/errors.rs:_
+            einsum: `ij,kl->ii`: the result names an axis twice --> hlo/tests/errors.rs:_
+            einsum: `ij,ji`: the axis `i` of f32[8,32] and f32[8,32] has sizes 8 and 32 --> hlo/tests/errors.rs:_
             einsum: `ii,i`: `i` names 1 axes, but f32[8,32] has 2 --> hlo/tests/errors.rs:_
             einsum: `i..j,j`: `i..j` names 4 axes, but f32[8,32] has 2 --> hlo/tests/errors.rs:_"#]],
     );

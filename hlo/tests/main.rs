@@ -1,5 +1,5 @@
-//! The tests of the public interface that need no runtime: one program, so that it is linked once. `cargo test --release -p
-//! spiq-hlo --test all emit` runs those of a file.
+//! Tests of the public interface that need no runtime, in one binary so that it is linked once. `cargo test --release -p spiq-hlo
+//! --test all emit` runs the tests of one file.
 
 mod emit;
 mod errors;

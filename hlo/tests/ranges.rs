@@ -1,8 +1,8 @@
-//! Which integers values are known to hold. Nothing is run here.
+//! Static integer ranges of values. These tests execute nothing.
 
 use spiq_hlo::{DType, Graph, Range, Tensor, TensorType, Window, concatenate, custom_vjp, scan, trace};
 
-/// Traces `f` on v f32[4,6] and b pred[4,6], and compares what is known of its result.
+/// Traces `f` on v f32[4,6] and b pred[4,6], and compares the range of its result.
 #[track_caller]
 fn check(f: impl FnOnce(&Tensor, &Tensor) -> Tensor, expected: Option<(i64, i64)>) {
     let graph = Graph::new();
@@ -46,7 +46,7 @@ fn sums_and_products_widen_it() {
     check(|v, b| b.select(&spike(v), &v.full_like(-4.0)), Some((-4, 1)));
 }
 
-/// A sum that the element type cannot hold wraps, and one that it cannot hold exactly is rounded.
+/// A sum that overflows the element type wraps, and one that the type cannot represent exactly is rounded.
 #[test]
 fn what_a_type_cannot_hold_is_not_known() {
     check(|_, b| b.convert(DType::S8) * 100.0 + b.convert(DType::S8) * 100.0, Some((-128, 127)));
@@ -69,7 +69,7 @@ fn slices_of_a_sequence_are_as_the_sequence() {
     );
 }
 
-/// The last spikes are handed on: no step leaves [0, 1]. A count grows from step to step, and is given up.
+/// The last spikes are carried: every step stays within [0, 1]. A count grows in each step, so its range is dropped.
 #[test]
 fn carries_are_known_where_steps_stay_within_the_start() {
     let run = |v: &Tensor| {
@@ -84,7 +84,7 @@ fn carries_are_known_where_steps_stay_within_the_start() {
     check(|v, _| run(v).1.1, None);
 }
 
-/// A transform sees the ranges of what it rewrites, in loops and inside of custom gradients.
+/// A transform sees the ranges of the values it rewrites, in loops and in custom gradients.
 #[test]
 fn a_rewrite_is_told_of_spikes() {
     let inputs = [("x", TensorType::new(DType::F32, [5, 2, 3])), ("w", TensorType::new(DType::F32, [3, 3]))];
@@ -108,7 +108,7 @@ fn a_rewrite_is_told_of_spikes() {
     assert_eq!(seen, [None, Some((0, 1))]);
 }
 
-/// What was concluded from a carry's range would be wrong in the new loop.
+/// Conclusions from a carry's range would be wrong in the new loop.
 #[test]
 fn a_rewrite_that_leaves_a_carrys_range_is_refused() {
     let function = trace(&[("x", TensorType::new(DType::F32, [5, 3]))], |x| {
@@ -123,5 +123,5 @@ fn a_rewrite_that_leaves_a_carrys_range_is_refused() {
         (node.op.name() == "convert").then(|| vec![operands[0].convert(DType::F32) * 0.5])
     });
     let message = rewritten.map(drop).unwrap_err().to_string();
-    assert!(message.contains("a rewrite gives the carry f32[3] values that it could not have before"), "{message}");
+    assert!(message.contains("a rewrite moves the carry f32[3] out of its previous range"), "{message}");
 }

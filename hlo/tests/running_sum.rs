@@ -1,4 +1,4 @@
-//! Sums that a program keeps from call to call: as state, as parameters, and where they cannot be either.
+//! Running sums across calls: as state, as parameters, and where neither is possible.
 
 use spiq_hlo::{DType, Function, Tensor, TensorType, custom_vjp, running_sum, scan, trace};
 
@@ -6,7 +6,7 @@ fn f32s(dims: &[usize]) -> TensorType {
     TensorType::new(DType::F32, dims)
 }
 
-/// The mean so far of the largest of each step, taken from what that step is divided by.
+/// Divides each step by the running mean of the steps' maxima.
 fn normalized() -> Function {
     let f = trace(&[("x", f32s(&[4, 3]))], |x| {
         let graph = x[0].graph();
@@ -48,12 +48,12 @@ fn a_sum_in_a_function_that_keeps_no_state_is_refused() {
         vec![custom_vjp("added", &x[0], add, |_: &Tensor, _: &Tensor, ct: &Tensor| ct.clone())]
     });
     let error = f.expect("a program").keep_sums().expect_err("a refusal").to_string();
-    assert!(error.contains("a running sum stands in one of its functions, where no state is kept"), "{error}");
+    assert!(error.contains("one of its functions contains a running sum, which only a scan can carry"), "{error}");
     assert!(error.contains("tests/running_sum.rs"), "{error}");
 }
 
 #[test]
 fn a_sum_of_nothing_is_refused() {
     let error = trace(&[("x", f32s(&[]))], |x| vec![running_sum(x[0].graph(), "x", &[]).0]).expect_err("a refusal");
-    assert!(error.to_string().contains("wants at least one tensor"), "{error}");
+    assert!(error.to_string().contains("requires at least one tensor"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! What holds for every operation without running it: its sample traces, verifies, lowers, prints and differentiates.
+//! Checks of every operation without executing it: its sample traces, verifies, lowers, prints and differentiates.
 
 use spiq_hlo::{DType, Function, PrintOptions, Sample, Tensor, TensorType, samples, trace, vjp, vmap};
 
@@ -51,7 +51,8 @@ fn every_sample_maps() {
     }
 }
 
-/// Parameters in another order, one more among them and one left out: the text is that of a trace that calls the function so.
+/// Parameters in another order, with one added and one omitted: the printed text equals that of a trace that calls the function
+/// with these arguments.
 #[test]
 fn inputs_are_arranged_as_in_a_new_trace() {
     let mut compared = 0;

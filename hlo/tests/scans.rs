@@ -1,4 +1,4 @@
-//! What scans become when they are differentiated, mapped, rewritten and simplified. Nothing is run here.
+//! Scans after differentiation, mapping, rewriting and simplification. These tests execute nothing.
 
 use spiq_hlo::{
     Array, Cotangents, DType, Function, Infer, Node, Op, Reverse, Tensor, TensorType, checkpoint, custom_vjp, grad,
@@ -30,7 +30,7 @@ fn scans(function: &Function) -> Vec<&Node> {
     function.nodes().iter().filter(|n| n.op.name() == "scan").collect()
 }
 
-/// How often an operation stands in a function, bodies not counted.
+/// The number of occurrences of an operation in a function, excluding bodies.
 fn count(function: &Function, name: &str) -> usize {
     function.nodes().iter().filter(|n| n.op.name() == name).count()
 }
@@ -69,7 +69,7 @@ fn a_layer_of_neurons_saves_one_array() {
     let simple = function.simplify();
     let scans = scans(&simple);
     assert_eq!(scans.len(), 2);
-    // The last carry, which a scan always gives, and the membrane potential.
+    // The final carry, which a scan always returns, and the membrane potential.
     assert_eq!(types(&scans[0].types), ["f32[8,6]", "f32[16,8,6]"]);
 }
 
@@ -92,7 +92,7 @@ fn the_way_back_repeats_no_dot() {
     });
     let simple = function.simplify();
     let back = &bodies(scans(&simple)[1], &simple)[0];
-    // One dot gives the weights' gradient; that of the rows is not asked for.
+    // One dot computes the weights' gradient; the gradient of the rows is not requested.
     assert_eq!(count(back, "dot_general"), 1);
 }
 
@@ -119,7 +119,7 @@ fn captures_pass_through_two_scans() {
     });
     let outer = scans(&function)[0];
     let body = &bodies(outer, &function)[0];
-    // beta and w reach the inner scan as constants of the outer one, each once.
+    // beta and w are constants of the outer scan and reach the inner one from there, each once.
     assert_eq!(outer.operands.len(), 4);
     assert_eq!(scans(body)[0].operands.len(), 4);
 }
@@ -147,7 +147,7 @@ fn one_scan_is_differentiated_twice() {
         [first, second].concat()
     });
     assert_eq!(types(&function.result_types()), ["f32[4,6]", "f32[6]", "f32[16,8,4]"]);
-    // One loop forward, two back.
+    // One forward loop, two backward loops.
     assert_eq!(scans(&function.simplify()).len(), 3);
 }
 
@@ -165,7 +165,7 @@ fn what_nobody_reads_of_a_scan_goes() {
     let function = traced(&inputs(), |x| {
         let start = (x[2].clone(), x[2].clone(), x[2].clone());
         let step = |(a, b, c): (Tensor, Tensor, Tensor), (row, other): (Tensor, Tensor)| {
-            // a feeds itself, b feeds a, and c only the output that is not read.
+            // a depends on itself, b depends on a, and c is needed only by the unused output.
             let sum = &a + &b + row.sum();
             ((sum.clone(), b.exp(), &c * other.dot(&x[1]).sum()), (sum, c))
         };
@@ -175,7 +175,7 @@ fn what_nobody_reads_of_a_scan_goes() {
     let simple = function.simplify();
     let scan = scans(&simple)[0];
     assert_eq!(types(&scan.types), ["f32[6]", "f32[6]", "f32[16,6]"]);
-    // Two carries and one sequence; neither w nor the doubled rows.
+    // Two carries and one sequence; w and the doubled rows are gone.
     assert_eq!(scan.operands.len(), 3);
     assert_eq!(count(&simple, "multiply"), 0);
     simple.verify().unwrap();
@@ -199,7 +199,7 @@ fn a_mapped_scan_is_one_scan() {
     assert_eq!(types(&function.result_types()), ["f32[16,8,6]"]);
 }
 
-/// Potentials of the neurons of [`lif`] after `x`, whose steps are the segments of a checkpointed scan.
+/// Membrane potentials of the neurons of [`lif`] for `x`, with the steps in segments of a checkpointed scan.
 fn lif_in_segments(x: &[Tensor], segment: Option<usize>) -> Tensor {
     let start = x[0].graph().zeros(f32(&[8, 6]));
     let step = |v: Tensor, row: Tensor| {
@@ -209,7 +209,7 @@ fn lif_in_segments(x: &[Tensor], segment: Option<usize>) -> Tensor {
     scan_checkpointed(&start, &x[0], segment, step).0
 }
 
-/// Leading sizes of all stacked outputs of a function's loops, those in loops too.
+/// Leading sizes of all stacked outputs of a function's loops, including nested ones.
 fn kept(function: &Function) -> Vec<usize> {
     let stacks = |node: &&Node| node.types.iter().filter(|ty| ty.rank() == 3).map(|ty| ty.dims[0]).collect::<Vec<_>>();
     let inner = |node: &&Node| bodies(node, function).iter().flat_map(kept).collect::<Vec<_>>();
@@ -226,10 +226,10 @@ fn a_checkpointed_scan_keeps_the_square_root_of_its_steps() {
         });
         function.simplify()
     };
-    // Carries f32[8,6]: one at each eighth step, then those of the one segment that is run again.
+    // Carries f32[8,6]: one per eighth step, then those of the one segment that is rerun.
     assert_eq!(kept(&gradient(None)), [8, 8]);
     assert_eq!(kept(&gradient(Some(4))), [16, 4]);
-    // 64 steps are six segments of 10, kept by their first carry, and four steps more.
+    // 64 steps are six segments of 10, each stored by its first carry, and four more steps.
     assert_eq!(kept(&gradient(Some(10))), [6, 4, 10]);
     assert_eq!(kept(&gradient(Some(64))), [64]);
 }
@@ -247,7 +247,7 @@ fn a_whole_function_is_checkpointed_before_it_is_differentiated() {
 
 #[test]
 fn a_checkpoint_keeps_its_inputs_alone() {
-    // The way back of a step reads exp(v) and tanh(v . w), unless they are to be computed again.
+    // The backward pass of a step reads exp(v) and tanh(v . w), unless they are rematerialized.
     let saved = |again: bool| {
         let function = traced(&inputs(), |x| {
             let w = x[1].t().dot(&x[1]);
@@ -261,7 +261,7 @@ fn a_checkpoint_keeps_its_inputs_alone() {
     assert_eq!(saved(false).len(), 4, "{:?}", saved(false));
 }
 
-/// A carry with a cotangent that nothing differentiated reaches, beside a sequence that reaches nothing.
+/// A carry with a cotangent that reaches no differentiated value, and a sequence that reaches no output.
 #[test]
 fn a_scan_that_passes_no_cotangent_on_has_none() {
     let (c, xs) = (TensorType::new(DType::F32, []), TensorType::new(DType::F32, [3]));
@@ -269,7 +269,7 @@ fn a_scan_that_passes_no_cotangent_on_has_none() {
     assert_eq!(f.unwrap_or_else(|e| panic!("{e}")).result_types()[0].to_string(), "f32[3]");
 }
 
-/// The body of the second loop may lie in memory where that of the first one lay, and its constant at the same place in it.
+/// The body of the second loop may be allocated at the address of the first one, with its constant at the same index.
 #[test]
 fn constants_of_two_bodies_are_not_confused() {
     let function = traced(&inputs(), |x| {
@@ -287,7 +287,7 @@ fn constants_of_two_bodies_are_not_confused() {
     assert_eq!(count(&simple, "multiply"), 2);
 }
 
-/// The gradient of a step by an outer value: what is computed of outer values alone, forward and back, is computed once.
+/// The gradient of a step with respect to an outer value: operations on outer values alone, forward and backward, are computed once.
 #[test]
 fn what_a_gradient_in_a_body_does_to_outer_values_alone_is_recorded_outside() {
     let function = traced(&inputs(), |x| {
@@ -302,7 +302,7 @@ fn what_a_gradient_in_a_body_does_to_outer_values_alone_is_recorded_outside() {
     for name in ["tanh", "exponential", "subtract"] {
         assert_eq!((count(&simple, name), count(body, name)), (1, 0), "{name}");
     }
-    // The step's own product is not needed for its gradient; that of the gradient is.
+    // The product of the step is not needed for its gradient; the product of the gradient is.
     assert_eq!(count(body, "dot_general"), 1);
 }
 
@@ -333,7 +333,7 @@ fn types_of(function: &Function) -> Vec<String> {
     types(&function.result_types())
 }
 
-/// An operation of another library that holds an array and says nothing of how it is compared.
+/// An operation defined by another library that contains an array and does not implement comparison itself.
 #[derive(Debug, PartialEq)]
 struct Lookup(Array);
 
@@ -351,7 +351,7 @@ impl Op for Lookup {
 
 #[test]
 fn operations_that_differ_in_the_last_number_of_an_array_are_not_merged() {
-    // `Debug` of an array shows eight numbers.
+    // `Debug` of an array prints eight numbers.
     let table = |last: f32| Array::new([9], [[1.0; 8].as_slice(), &[last]].concat()).expect("nine numbers");
     let function = trace(&[("x", TensorType::new(DType::F32, [2]))], |x| {
         let graph = x[0].graph();

@@ -1,28 +1,28 @@
-//! What computes kernels on a platform.
+//! The `Backend` trait: the kernels of a platform.
 
 use std::fmt;
 
 use spiq_hlo::{Function, GraphErrors, Op};
 
-/// Puts calls of its kernels into functions.
+/// Replaces parts of functions by calls of its kernels.
 pub trait Backend: fmt::Debug + Sync {
-    /// Its name.
+    /// The name of the back end.
     fn name(&self) -> &'static str;
 
-    /// The platforms whose programs it is for, as plugins name them (`cpu`, `cuda`).
+    /// The platforms it serves, by the names that plugins report (`cpu`, `cuda`).
     fn platforms(&self) -> &'static [&'static str];
 
-    /// Names of the code that a runtime must have registered before a program calls it; none where a program holds its kernels.
+    /// Names of the code that must be registered with the runtime before a program calls it; empty if programs contain their kernels.
     fn targets(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// The function with calls of kernels in the place of what they compute.
+    /// The function with calls of kernels instead of the operations they compute.
     ///
     /// # Errors
     /// None for a function that was traced without errors.
     fn call(&self, function: &Function) -> Result<Function, GraphErrors>;
 
-    /// What the kernel that an operation calls computes, if it is a call of this back end.
+    /// A description of the kernel that an operation calls, if it is a call of this back end.
     fn describe(&self, op: &dyn Op) -> Option<String>;
 }

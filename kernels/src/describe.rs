@@ -1,10 +1,10 @@
-//! A function with what its kernels compute, to be read.
+//! Prints a function with the programs of its kernels, for reading.
 
 use spiq_hlo::{Function, PrintOptions};
 
 use crate::backends::BACKENDS;
 
-/// The function's text, with the program of each kernel that it calls below the call, in the place of its encoded form.
+/// The function's text, with the program of each kernel printed below its call instead of encoded in it.
 pub fn describe(function: &Function) -> String {
     let mut programs = Vec::new();
     function.each_node(&mut |node, _| {
@@ -21,7 +21,7 @@ pub fn describe(function: &Function) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
-/// The line of a call without the encoded program, and the program below it.
+/// The line of a call without the encoded program, followed by the program.
 fn with_program(line: &str, program: Option<String>) -> String {
     let Some(program) = program else { return line.to_owned() };
     let indent = &line[..line.len() - line.trim_start().len()];
@@ -29,7 +29,7 @@ fn with_program(line: &str, program: Option<String>) -> String {
     without_config(line) + &lines.collect::<String>()
 }
 
-/// A line without the attribute that holds the configuration, which ends where its braces do.
+/// A line without the `backend_config` attribute, which ends at the matching brace.
 fn without_config(line: &str) -> String {
     const KEY: &str = ", backend_config = {";
     let Some(at) = line.find(KEY) else { return line.to_owned() };

@@ -1,11 +1,11 @@
-//! The table of instructions: everything that is said of one stands in its row. The contract makes the `LaneOp` of it, the
+//! The table of instructions, with everything about an instruction in one row. The contract derives `LaneOp` from it, the
 //! interpreter its arithmetic, the Triton printer its text.
 //!
-//! A row: number, name in Rust, name in text, whether it gives numbers or truth (1 or 0, whatever the operands), the function of
-//! single elements that it computes (or nothing), its arithmetic on f32 (booleans are 0 and 1), its text for Triton (a function of `backends/triton/instruction.rs`). Numbers are kept for ever: programs
-//! with them lie in caches. A new row takes the next one.
+//! A row contains: number, name in Rust, name in text, whether the result is a number or a truth value (always 1 or 0), the corresponding
+//! `LaneFn` (if any), the arithmetic on f32 (booleans are 0 and 1), and the Triton text (a function of
+//! `backends/triton/instruction.rs`). Numbers never change, because caches contain programs with them. A new row takes the next number.
 
-/// Hands the table to a macro.
+/// Passes the table to a macro.
 macro_rules! instructions {
     ($with:ident) => {
         $with! {
@@ -15,7 +15,7 @@ macro_rules! instructions {
             1 Subtract "subtract" number [Subtract] |a, b| a - b, numbers("arith.subf");
             /// `a b`
             2 Multiply "multiply" number [Multiply] |a, b| a * b, numbers("arith.mulf");
-            /// `a / b`. Triton's plain division is approximate.
+            /// `a / b`. Triton's default division is approximate.
             3 Divide "divide" number [Divide] |a, b| a / b, numbers("tt.precise_divf");
             /// The larger, 0 above -0, NaN if one is.
             4 Maximum "maximum" number [Maximum] |a, b| maximum(a, b), numbers("arith.maximumf");
@@ -31,9 +31,9 @@ macro_rules! instructions {
             9 Abs "abs" number [Abs] |a| a.abs(), numbers("math.absf");
             /// `-a`
             10 Negate "negate" number [Negate] |a| -a, negate;
-            /// -1, 0 or 1 (0 and NaN stay as they are).
+            /// -1, 0 or 1 (0 and NaN are unchanged).
             11 Sign "sign" number [Sign] |a| sign(a), sign;
-            /// The square root. Triton's plain one is approximate.
+            /// The square root. Triton's default one is approximate.
             12 Sqrt "sqrt" number [Sqrt] |a| a.sqrt(), numbers("tt.precise_sqrt");
             /// `e^a`, to two units in the last place.
             13 Exponential "exponential" number [Exponential] |a| exp(a), numbers("math.exp");
@@ -45,7 +45,7 @@ macro_rules! instructions {
             16 RoundEven "round_even" number [RoundNearestEven] |a| a.round_ties_even(), round_even;
             /// The nearest bf16.
             17 RoundBf16 "round_bf16" number [] |a| round_bf16(a), round_bf16;
-            /// Toward zero and into the range of s8; NaN becomes 0. `as` saturates and takes NaN to 0.
+            /// Rounds toward zero and clamps to the range of s8; NaN becomes 0. `as` saturates and maps NaN to 0.
             18 TruncateS8 "truncate_s8" number [] |a| (a as i32).clamp(-128, 127) as f32, truncate_s8;
             /// `a == b` as 1 or 0.
             19 Equal "equal" truth [Equal] |a, b| one(a == b), compare("oeq");
@@ -59,13 +59,13 @@ macro_rules! instructions {
             23 LessEqual "less_equal" truth [LessEqual] |a, b| one(a <= b), compare("ole");
             /// `a < b` as 1 or 0.
             24 Less "less" truth [Less] |a, b| one(a < b), compare("olt");
-            /// Both, of booleans.
+            /// Logical and.
             25 And "and" truth [And] |a, b| a * b, booleans("arith.andi");
-            /// Either or both, of booleans.
+            /// Logical or.
             26 Or "or" truth [Or] |a, b| a + b - a * b, booleans("arith.ori");
-            /// Either but not both, of booleans.
+            /// Logical exclusive or.
             27 Xor "xor" truth [Xor] |a, b| one(a != b), booleans("arith.xori");
-            /// The other boolean.
+            /// Logical not.
             28 Not "not" truth [Not] |a| 1.0 - a, not;
             /// `b` where `a` is 1, else `c`.
             29 Select "select" number [Select] |a, b, c| if a != 0.0 { b } else { c }, select;

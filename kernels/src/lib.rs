@@ -1,8 +1,8 @@
-//! Elementwise loops over time and masked products as one call each: what such a kernel is ([`contract`]), how a function's are
-//! found ([`offload`]), what computes them on a processor ([`run`]) and on a card (text of Triton). A [`Backend`] is what a
-//! platform has of this.
+//! Elementwise loops over time and masked products as one kernel call each: their interface ([`contract`]), the passes that find them
+//! in a function ([`offload`]), and their execution on CPUs ([`run`]) and on GPUs (as Triton text). A [`Backend`] is a platform's set of
+//! kernels.
 //!
-//! Invariant: depends on no plugin, no file, no thread and no neuron.
+//! Invariant: does not depend on plugins, files, threads or neurons.
 #![forbid(unsafe_code)]
 
 mod backend;

@@ -1,11 +1,11 @@
-//! The numbers and names of the contract, which stay, and its two forms, which are read back.
+//! The permanent numbers and names of the contract, and round trips of its encoding and its text form.
 
 use proptest::prelude::*;
 use spiq_hlo::DType;
 use spiq_kernels::contract::element;
 use spiq_kernels::{FusedProduct, Instruction, KernelCall, LaneOp, LaneProgram, MaskedProduct, Slot};
 
-/// Programs with these numbers lie in compile caches: a row is added here, and never changed.
+/// Compile caches contain programs with these numbers, so rows may be added here but never changed.
 #[test]
 fn instructions_keep_their_numbers() {
     let names = [
@@ -49,7 +49,7 @@ fn instructions_keep_their_numbers() {
     assert_eq!((LaneOp::from_number(-1), LaneOp::from_number(names.len() as i64)), (None, None));
 }
 
-/// As [`instructions_keep_their_numbers`].
+/// Like [`instructions_keep_their_numbers`].
 #[test]
 fn element_types_keep_their_numbers() {
     let names = [
@@ -96,7 +96,7 @@ fn what_gives_truth_says_so() {
     assert_eq!(truth, (19..29).collect::<Vec<i64>>());
 }
 
-/// The whole words of a program, as they lie in caches.
+/// The encoded words of a program, as stored in caches.
 #[test]
 fn the_encoding_stays() {
     let program = LaneProgram {
@@ -133,12 +133,12 @@ fn dtypes() -> impl Strategy<Value = Vec<DType>> {
     prop::collection::vec(prop::sample::select(DType::ALL), 0..4)
 }
 
-/// Sizes as they are encoded: in 63 bits.
+/// Sizes that fit the encoding's 63 bits.
 fn size() -> impl Strategy<Value = usize> {
     prop_oneof![0usize..100, (0..=i64::MAX).prop_map(|size| size as usize)]
 }
 
-/// A slot among those that are there, chosen by numbers of any size.
+/// An existing slot, chosen by numbers of any size.
 fn slot(kind: u8, index: usize, bits: u32, there: [usize; 4]) -> Slot {
     let kinds: [fn(usize) -> Slot; 4] = [Slot::Const, Slot::Carry, Slot::Slice, Slot::Result];
     match (kinds.get(usize::from(kind)), there.get(usize::from(kind))) {
@@ -168,7 +168,7 @@ prop_compose! {
     }
 }
 
-/// Equal bit for bit: `==` knows no NaN, and -0 as 0.
+/// Bit-identical: `==` treats NaN as unequal and -0 as equal to 0.
 fn same(a: &LaneProgram, b: &LaneProgram) -> bool {
     a.encode() == b.encode() && a.instructions.len() == b.instructions.len()
 }
@@ -194,7 +194,7 @@ proptest! {
         prop_assert_eq!(fused.to_string().parse(), Ok(fused));
     }
 
-    /// A word or a letter that is changed gives another program or none, and no panic.
+    /// A changed word or letter yields another program or an error, and no panic.
     #[test]
     fn damage_is_refused_or_another_program(program in programs(), at: prop::sample::Index, by in 1i64..9, letter in "[ -~]") {
         let mut words = program.encode();
@@ -211,7 +211,7 @@ proptest! {
         }
     }
 
-    /// Words of any kind are decoded or refused, and need no more room than they are long.
+    /// Arbitrary words are decoded or rejected, without allocating more than their length.
     #[test]
     fn any_words_are_read_without_a_panic(words in prop::collection::vec(prop_oneof![0i64..40, any::<i64>()], 0..40)) {
         let with_version: Vec<i64> = [&[1], &words[..]].concat();
@@ -238,11 +238,11 @@ fn slots_that_are_not_there_yet_are_refused() {
     let reads = |line: &str| format!("{head}  {line}").parse::<LaneProgram>();
     assert!(reads("r0 = abs(x0)").is_ok());
     for (line, message) in [
-        ("r0 = abs(r0)", "expected slots that are there when they are read, found"),
-        ("r0 = abs(x1)", "expected slots that are there when they are read, found"),
+        ("r0 = abs(r0)", "expected slots that are defined before they are read, found"),
+        ("r0 = abs(x1)", "expected slots that are defined before they are read, found"),
         ("r1 = abs(x0)", "expected number 0, found `1`"),
         ("r0 = abs(x0, x0)", "expected 1 operands of abs, found `abs(x0, x0)`"),
-        ("r0 = abbs(x0)", "expected the name of an instruction, found `abbs`"),
+        ("r0 = abbs(x0)", "expected an instruction name, found `abbs`"),
         ("r0 = abs(y0)", "expected a slot (c0, s0, x0, r0) or a number, found `y0`"),
         ("write y0: f33 = x0", "expected an element type, found `f33`"),
     ] {

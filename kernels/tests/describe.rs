@@ -1,4 +1,4 @@
-//! A function with its kernels, to be read.
+//! Printed functions with the programs of their kernels.
 
 use spiq_hlo::{Tensor, scan};
 use spiq_kernels::{BACKENDS, backend, describe};

@@ -1,5 +1,5 @@
-//! Programs with calls of kernels, compared with those in `emit/`: what is called, and what each kernel is told, as it is read
-//! and as it is encoded. `UPDATE_EXPECT=1` rewrites them; read the difference.
+//! Programs with kernel calls, compared with the files in `emit/`: the calls, and each kernel's program as text and encoded.
+//! `UPDATE_EXPECT=1` rewrites them; review the diff.
 
 use expect_test::expect_file;
 use spiq_hlo::{DType, Function, GraphErrors, Tensor, TensorType, custom_vjp, scan, vjp};
@@ -28,7 +28,7 @@ fn spike(v: &Tensor) -> Tensor {
     custom_vjp("spike", v, step, |v: &Tensor, _: &Tensor, ct: &Tensor| ct * (1.0 - v.abs()).maximum(0.0))
 }
 
-/// The loops that a runtime's kernel takes over, with what the kernel is told.
+/// The loops that CPU kernels compute, with the kernels' programs.
 #[test]
 fn a_neuron_and_its_gradient_in_kernels() {
     let inputs = [("beta", f32(&[8, 6])), ("x", f32(&[16, 8, 6])), ("ct", f32(&[16, 8, 6]))];
@@ -45,7 +45,7 @@ fn a_neuron_and_its_gradient_in_kernels() {
     show("lif_kernel", call_elementwise_scans(&function));
 }
 
-/// A layer on spikes: its product in the loop of its neurons, the gradient of its weights as a sum of rows.
+/// A layer on spikes: its product is fused into the loop of its neurons, the gradient of its weights is a sum of rows.
 #[test]
 fn a_layer_and_its_gradient_in_kernels() {
     let inputs = [("s", TensorType::new(DType::Pred, [16, 8, 5])), ("w", f32(&[5, 6])), ("ct", f32(&[16, 8, 6]))];

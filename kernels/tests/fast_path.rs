@@ -1,5 +1,5 @@
-//! Which elementwise operations a loop may have and still be one call of a kernel. What is not among them takes a whole loop
-//! from the fast path, so it is said here with its reason.
+//! The elementwise operations that a kernel loop can contain. Any other operation takes its whole loop off the fast path, so each is
+//! listed here with the reason.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use spiq_hlo::{DType, Op, Tensor, TensorType, samples, scan, trace};
 
 use crate::{calls, f32, traced};
 
-/// Elementwise operations that no kernel computes, and why.
+/// Elementwise operations that no kernel computes, with the reason.
 const SLOW: &[(&str, &str)] = &[
     ("atan2", FUNCTION),
     ("bitcast_convert", BITS),
@@ -16,17 +16,14 @@ const SLOW: &[(&str, &str)] = &[
     ("cosine", FUNCTION),
     ("count_leading_zeros", BITS),
     ("exponential_minus_one", FUNCTION),
-    ("is_finite", "no neuron's step asks it; a comparison of the magnitude would be its lane"),
+    ("is_finite", "no neuron uses it; it could be a comparison of the magnitude"),
     ("log", FUNCTION),
     ("log_plus_one", FUNCTION),
-    (
-        "logistic",
-        "composed of an exponential and a division it rounds elsewhere than XLA; its bits have not been matched",
-    ),
+    ("logistic", "an exponential and a division would round at other places than XLA; its bits have not been matched"),
     ("popcnt", BITS),
     ("power", FUNCTION),
-    ("remainder", "a remainder is exact, and no instruction here gives that"),
-    ("round_nearest_afz", "no neuron rounds so, and no instruction here does"),
+    ("remainder", "a remainder is exact, and no instruction computes one"),
+    ("round_nearest_afz", "no neuron and no instruction rounds this way"),
     ("rsqrt", "a root and a division round twice; XLA's bits have not been matched"),
     ("shift_left", BITS),
     ("shift_right_arithmetic", BITS),
@@ -36,12 +33,12 @@ const SLOW: &[(&str, &str)] = &[
     ("tanh", FUNCTION),
 ];
 
-const FUNCTION: &str = "XLA has an approximation of its own, whose bits no instruction here gives";
-const BITS: &str = "it is of integers' bits, and lanes are f32";
+const FUNCTION: &str = "XLA uses its own approximation, whose bits no instruction reproduces";
+const BITS: &str = "it operates on the bits of integers, and lanes are f32";
 
-/// Elementwise operations of the samples, one of each name, with the number of their operands.
+/// The elementwise operations in samples, one per name, with their number of operands.
 fn elementwise() -> BTreeMap<&'static str, (Arc<dyn Op>, usize)> {
-    // These say of themselves only that they compare or read bits.
+    // These do not report `is_elementwise`.
     const ALSO: [&str; 4] = ["compare", "is_finite", "bitcast_convert", "optimization_barrier"];
     let mut found = BTreeMap::new();
     for sample in samples() {
@@ -57,7 +54,7 @@ fn elementwise() -> BTreeMap<&'static str, (Arc<dyn Op>, usize)> {
     found
 }
 
-/// Whether a loop with this operation in its step is one call of a kernel: on f32 or on booleans.
+/// Whether a loop with this operation in its step becomes one kernel call, on f32 or on booleans.
 fn is_fast(op: &Arc<dyn Op>, operands: usize) -> bool {
     [DType::F32, DType::Pred].into_iter().any(|dtype| {
         let condition = op.is_choice();
@@ -87,7 +84,7 @@ fn what_is_off_the_fast_path_says_why() {
     assert_eq!(slow, said, "operations without a lane, and those of which the reason is written here");
 }
 
-/// An operation without operands has no element type to look at: the loop stays with the compiler.
+/// An operation without operands has no operand type to check, so the loop is left to XLA.
 #[test]
 fn a_loop_that_counts_its_lanes_stays_a_loop() {
     let function = traced(&[("x", f32(&[5, 8]))], |x| {

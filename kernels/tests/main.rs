@@ -1,4 +1,4 @@
-//! The tests of the kernels that need no plugin.
+//! Tests of the kernels that need no plugin.
 
 mod contract;
 mod describe;
@@ -22,7 +22,7 @@ fn traced(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor
     function
 }
 
-/// What the kernels of a function are told, once they are called.
+/// The kernel calls of a function after conversion.
 #[track_caller]
 fn calls(function: &Function) -> Vec<KernelCall> {
     let called = call_kernels(function).unwrap_or_else(|e| panic!("{e}"));

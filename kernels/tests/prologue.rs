@@ -1,4 +1,4 @@
-//! What is computed for a loop before it, in the loop.
+//! Fusion of a loop's producers into the loop.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use spiq_kernels::{KernelCall, LaneProgram};
 
 use crate::{calls, f32, traced};
 
-/// The program of the one loop.
+/// The program of the only loop.
 #[track_caller]
 fn only(calls: &[KernelCall]) -> &LaneProgram {
     let [KernelCall::Loop(program, _)] = calls else { panic!("one loop, not {calls:?}") };
     program
 }
 
-/// A loop in a loop: of its sequences one is an outer tensor, one an inner, and both have the same number in their traces.
+/// A nested loop: one of its sequences comes from an outer tensor, the other from an inner one, with the same value index in their traces.
 #[test]
 fn sequences_of_two_traces_with_one_number_are_two() {
-    // The outer parameter 0, and the first parameter of the outer loop's body: its carry.
+    // Parameter 0 of the outer trace, and the first parameter of the outer loop's body: its carry.
     let function = traced(&[("a", f32(&[4, 8])), ("start", f32(&[4, 8])), ("x", f32(&[3, 8]))], |x| {
         let outer = |carry: Tensor, row: Tensor| {
             let sums = |v: Tensor, (a, b): (Tensor, Tensor)| (v + &a - &b, a);
@@ -44,7 +44,7 @@ fn a_sequence_that_is_read_twice_is_one() {
     assert_eq!(program.slices.len(), 1, "{program}");
 }
 
-/// A sum that is only there for matrices.
+/// A sum that accepts only matrices.
 #[derive(Debug, PartialEq)]
 struct OfMatrices;
 
@@ -66,7 +66,7 @@ impl Op for OfMatrices {
     }
 }
 
-/// What is tried for a kernel and cannot be done leaves no error: the loop reads what was computed before it.
+/// A failed attempt to fuse leaves no error: the loop reads the sequence computed before it.
 #[test]
 fn an_operation_that_takes_no_single_step_stays_before_the_loop() {
     let function = traced(&[("x", f32(&[5, 8]))], |x| {

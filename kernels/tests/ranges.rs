@@ -1,11 +1,11 @@
-//! What is known of a loop's values is known of those of its kernel.
+//! The ranges of a loop's results are preserved by its kernel.
 
 use spiq_hlo::{DType, Tensor, scan};
 use spiq_kernels::call_kernels;
 
 use crate::{f32, traced};
 
-/// A loop around a loop that a kernel runs: that its carry stays 0 holds of the kernel's result as well.
+/// A loop around a loop that becomes a kernel: the carry's constant range of 0 also holds for the kernel's result.
 #[test]
 fn a_kernels_results_are_as_known_as_the_loops() {
     let f = traced(&[("x", f32(&[2, 3]))], |x| {

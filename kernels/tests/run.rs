@@ -1,10 +1,10 @@
-//! The interpreter given what does not fit.
+//! The interpreter on invalid input.
 
 use spiq_hlo::DType;
 use spiq_kernels::run::{Pool, Read, Work, Write, run_product, run_scan};
 use spiq_kernels::{FusedProduct, LaneProgram, MaskedProduct, Slot};
 
-/// One thread.
+/// A single thread.
 struct Here;
 
 impl Pool for Here {
@@ -18,10 +18,10 @@ impl Pool for Here {
     }
 }
 
-/// Sizes whose product no number holds are refused, as any memory is that does not fit.
+/// Sizes whose product overflows are rejected, like any buffer of the wrong size.
 #[test]
 fn sizes_beyond_all_memory_are_refused() {
-    let misfit = Err("a kernel was given memory that does not fit its program".to_owned());
+    let misfit = Err("a kernel received buffers that do not match its program".to_owned());
     for (steps, lanes) in [(1 << 62, 8), (8, 1 << 62), (i64::MAX as usize, i64::MAX as usize), (1 << 32, 1 << 32)] {
         let program = LaneProgram {
             steps,
@@ -42,10 +42,10 @@ fn sizes_beyond_all_memory_are_refused() {
     let product = MaskedProduct { rows: 1 << 40, columns: 1 << 40, width: 1, over_rows: false };
     let told =
         run_product(&product.encode(), &[Read::Pred(&[1]), Read::F32(&[1.0])], &mut [Write::F32(&mut [0.0])], &Here);
-    assert_eq!(told, Err("a kernel was given memory that does not fit its product".to_owned()));
+    assert_eq!(told, Err("a kernel received buffers that do not match its product".to_owned()));
 }
 
-/// A loop that adds what it reads, run for real: 2 steps of 3 lanes.
+/// A loop that accumulates its input, executed: 2 steps of 3 lanes.
 #[test]
 fn a_loop_runs() {
     let text =

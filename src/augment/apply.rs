@@ -1,4 +1,4 @@
-//! Which augmentation does what to a batch. Knows nothing of names and texts.
+//! Dispatches each augmentation to the function that applies it to a batch.
 
 use spiq_hlo::Tensor;
 
@@ -7,7 +7,7 @@ use super::table::Augment;
 use crate::random::GraphKey;
 
 impl Augment {
-    /// A batch after it.
+    /// The batch after this augmentation.
     #[track_caller]
     pub(super) fn apply(&self, key: &GraphKey, frames: &Frames, labels: &Tensor) -> Tensor {
         match *self {

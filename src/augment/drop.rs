@@ -1,4 +1,4 @@
-//! Events that are lost or added: by chance, in a span of time, in an area, everywhere. Knows nothing of moves.
+//! Augmentations that drop or add events: at random, in a time span, in an area, or everywhere.
 
 use spiq_events::Span;
 use spiq_hlo::{DType, Tensor, TensorType};
@@ -22,12 +22,12 @@ impl Frames {
         self.without(&self.area(&place, &self.drawn(&size, ratio)))
     }
 
-    /// One of four for each sample.
+    /// Draws one of four options per sample.
     pub(super) fn event_drop(&self, key: &GraphKey) -> Tensor {
         let keys = key.split(5);
         let batch = [self.size(0)];
         let choice = held(&keys[0].randint(DType::S32, &batch, 0, 4));
-        // As in tonic: whole tenths from 0.1 to 0.9, twentieths from 0.05 to 0.25.
+        // As in tonic: multiples of 0.1 from 0.1 to 0.9, and of 0.05 from 0.05 to 0.25.
         let steps =
             |key: &GraphKey, end: i128, of: f64| key.randint(DType::S32, &batch, 1, end).convert(DType::F32) / of;
         let [tenths, twentieths] = [steps(&keys[1], 10, 10.0), steps(&keys[1], 6, 20.0)].map(|drawn| held(&drawn));
@@ -52,7 +52,7 @@ impl Frames {
     pub(super) fn spectral_drop(&self, key: &GraphKey, p: f64, max: f64, knots: usize) -> Tensor {
         let keys = key.split(3);
         let heights = held(&keys[0].uniform(&[self.size(0), knots], 0.0, max as f32));
-        // How much of each knot is in each channel: 1 at its own, 0 at its neighbours' and beyond.
+        // Linear interpolation weights: a knot has weight 1 at its own channel, falling to 0 at the neighbouring knots.
         let columns = TensorType::new(DType::F32, [knots, self.size(COLUMNS)]);
         let graph = self.x.graph();
         let apart = (knots - 1) as f64 / self.size(COLUMNS).saturating_sub(1).max(1) as f64;
@@ -70,10 +70,11 @@ impl Frames {
         self.union(&held(&of_elements.bernoulli(self.x.dims(), &rate)).convert(self.x.dtype()))
     }
 
-    /// A mask of a span along an axis for each sample, as long as a part of the axis, f32 [B], rounded down as in tonic.
+    /// A mask of one span per sample along an axis. `part` is the span's fraction of the axis, f32 [B]; its length is
+    /// rounded down as in tonic.
     fn span(&self, key: &GraphKey, axis: usize, part: &Tensor) -> Tensor {
         let size = self.size(axis) as f64;
-        // A ratio that is no binary fraction must not lose a place.
+        // A ratio that binary floating point cannot represent exactly must not lose a step.
         let length = (part * size + 1e-4).floor();
         let start = (key.uniform(&[self.size(0)], 0.0, 1.0) * (size + 1.0 - &length)).floor();
         let places = self.places(axis).convert(DType::F32);
@@ -81,11 +82,11 @@ impl Frames {
         places.ge(&start).and(places.lt(&start + &length))
     }
 
-    /// A mask of a block of pixels for each sample, each of its sides a part of the sensor's.
+    /// A mask of one block of pixels per sample, each side a fraction `part` of the sensor's.
     fn area(&self, key: &GraphKey, part: &Tensor) -> Tensor {
         let (columns, rows) = key.pair();
         let block = self.span(&columns, COLUMNS, part);
-        // A cochlea has one row, which is no side.
+        // A cochlea has a single row; only its columns form a span.
         if self.size(ROWS) == 1 { block } else { block.and(self.span(&rows, ROWS, part)) }
     }
 

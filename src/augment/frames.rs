@@ -1,4 +1,4 @@
-//! A batch of frames, and the moves, masks and sums that augmentations are made of. Knows none of them.
+//! A batch of frames, with the shifts, masks and sums that augmentations are built from.
 
 use spiq_events::Span;
 use spiq_hlo::{DType, Tensor, TensorType, WindowDims, while_loop};
@@ -11,7 +11,7 @@ pub(super) const ROWS: usize = 2;
 pub(super) const COLUMNS: usize = 3;
 pub(super) const POLARITY: usize = 4;
 
-/// The largest count of events.
+/// The largest event count in s8.
 const MOST: f64 = 127.0;
 
 /// A batch [B, T, rows, columns, polarities] of spikes (pred), counts (s8, from 0) or reals (f32).
@@ -29,12 +29,12 @@ impl Frames {
         self.x.dims()[axis]
     }
 
-    /// The dimensions of a mask that has all elements along these axes and one along the others.
+    /// The dimensions of a mask that is full-size along these axes and 1 along the others.
     pub(super) fn mask(&self, axes: &[usize]) -> Vec<usize> {
         (0..self.x.rank()).map(|axis| if axes.contains(&axis) { self.size(axis) } else { 1 }).collect()
     }
 
-    /// A number a sample, [B], as a mask [B, 1, 1, 1, 1].
+    /// One number per sample, [B], reshaped to a mask [B, 1, 1, 1, 1].
     #[track_caller]
     pub(super) fn each(&self, of_sample: &Tensor) -> Tensor {
         of_sample.reshape(&self.mask(&[0]))
@@ -46,19 +46,19 @@ impl Frames {
         self.x.graph().iota(TensorType::new(DType::S32, self.mask(&[axis])), axis)
     }
 
-    /// Without the elements of a mask.
+    /// The batch with the masked elements set to zero.
     #[track_caller]
     pub(super) fn without(&self, mask: &Tensor) -> Tensor {
         mask.broadcast_to(self.x.dims()).select(&self.x.zeros_like(), &self.x)
     }
 
-    /// `other` for the samples that a mask [B, 1, …] says, this for the rest.
+    /// `other` for the samples selected by a mask [B, 1, …], this batch for the rest.
     #[track_caller]
     pub(super) fn or_else(&self, mask: &Tensor, other: &Tensor) -> Tensor {
         mask.broadcast_to(self.x.dims()).select(other, &self.x)
     }
 
-    /// Events of both: a spike where either has one; counts up to the largest; sums of reals.
+    /// The events of both: logical or of spikes, sum of counts capped at 127, sum of reals.
     #[track_caller]
     pub(super) fn union(&self, other: &Tensor) -> Tensor {
         match self.x.dtype() {
@@ -68,7 +68,7 @@ impl Frames {
         }
     }
 
-    /// Each sample moved along an axis by its own number of places, s32 [B], none above `most`; zeros come in.
+    /// Shifts each sample along an axis by its own number of places, s32 [B], at most `most` in magnitude; zeros are shifted in.
     #[track_caller]
     pub(super) fn moved(&self, axis: usize, by: &Tensor, most: usize) -> Tensor {
         let rank = self.x.rank();
@@ -88,26 +88,27 @@ impl Frames {
         padded.gather(&(by.negate() + most as f64), &dims, &sizes)
     }
 
-    /// At each time step what the sample has at the step that `steps`, s32 [B, T], names; zeros where it has none such.
+    /// At each time step, the sample's frame at the step given by `steps`, s32 [B, T]; zeros where that step is out of range.
     #[track_caller]
     pub(super) fn at_steps(&self, steps: &Tensor) -> Tensor {
         let (batch, time) = (self.size(0), self.size(TIME));
         let rows = self.x.reshape(&[&[batch * time], &self.x.dims()[TIME + 1..]].concat());
         let first = self.x.graph().iota(TensorType::new(DType::S32, [batch, time]), 0) * time as f64;
         let last = (time - 1) as f64;
-        let taken = rows.take(&(first + steps.clamp(0.0, last)).reshape(&[batch * time]), 0).reshape(self.x.dims());
+        let taken =
+            rows.take_clipped(&(first + steps.clamp(0.0, last)).reshape(&[batch * time]), 0).reshape(self.x.dims());
         let inside = steps.ge(0.0).and(steps.le(last)).reshape(&self.mask(&[0, TIME]));
         inside.broadcast_to(self.x.dims()).select(&taken, &taken.zeros_like())
     }
 
-    /// Each element moved along an axis by its own number of places, s8 of the batch's shape, none above `most` or below `-most`.
+    /// Shifts each element along an axis by its own number of places, s8 of the batch's shape, from `-most` to `most`.
     #[track_caller]
     pub(super) fn scattered(&self, axis: usize, by: &Tensor, most: usize) -> Tensor {
         let (rank, graph) = (self.x.rank(), self.x.graph());
         let mut margin = vec![0; rank];
         margin[axis] = most as i64;
         let nothing = self.x.zeros_like();
-        // One pass a distance, over elements and distances that are in memory, as a loop's state is.
+        // One pass per distance. Elements and distances are loop state, so they are held in memory and not recomputed.
         let start = (graph.scalar(DType::S32, -(most as f64)), self.x.clone(), by.clone(), nothing.clone());
         let all = while_loop(
             &start,
@@ -123,10 +124,10 @@ impl Frames {
         all.3
     }
 
-    /// What is left where each event is lost with its sample's probability, f32 [B].
+    /// The batch after dropping each event with its sample's probability, f32 [B].
     ///
-    /// Of a count n the number of those lost is drawn from the binomial distribution, by inverting its cumulative
-    /// probabilities with one uniform number.
+    /// The number dropped from a count n is drawn from the binomial distribution, by inverting its cumulative distribution with one uniform
+    /// number.
     #[track_caller]
     pub(super) fn thinned(&self, key: &GraphKey, p: &Tensor) -> Tensor {
         let draws = key.uniform(self.x.dims(), 0.0, 1.0);
@@ -134,7 +135,7 @@ impl Frames {
         if self.x.dtype() != DType::S8 {
             return self.without(&held(&draws.lt(p.broadcast_to(self.x.dims()))));
         }
-        // Of the two outcomes the rarer one is counted, so that its first probability is no smaller than 2^-127.
+        // Counts the rarer of the two outcomes, so that the probability of zero occurrences is at least 2^-127.
         let many = p.gt(0.5);
         let rarer = many.select(&(1.0 - &p), &p);
         let counts = self.x.convert(DType::F32);
@@ -142,7 +143,7 @@ impl Frames {
         many.broadcast_to(self.x.dims()).select(&rare, &(&counts - &rare)).convert(DType::S8)
     }
 
-    /// A number of the span for each sample, f32 [B].
+    /// A number drawn from the span for each sample, f32 [B].
     #[track_caller]
     pub(super) fn drawn(&self, key: &GraphKey, span: Span) -> Tensor {
         let dims = [self.size(0)];
@@ -152,24 +153,24 @@ impl Frames {
         }
     }
 
-    /// For each sample, [B, 1, …], whether it is one of a part `p`.
+    /// Selects each sample with probability `p`: a mask [B, 1, …].
     #[track_caller]
     pub(super) fn some(&self, key: &GraphKey, p: f64) -> Tensor {
         held(&key.bernoulli(&self.mask(&[0]), p))
     }
 
-    /// A whole number from `-max` to `max` for each sample, s32 [B].
+    /// An integer drawn from `-max` to `max` for each sample, s32 [B].
     #[track_caller]
     pub(super) fn offsets(&self, key: &GraphKey, max: usize) -> Tensor {
         held(&key.randint(DType::S32, &[self.size(0)], -(max as i128), max as i128 + 1))
     }
 }
 
-/// The same tensor, computed once and kept in memory.
+/// The same tensor, materialized: computed once and kept in memory.
 ///
-/// Compilers put what is cheap by the operation, as random bits are, into whatever reads it: drawn for each sample, they would be
-/// drawn again for each of its elements, and barriers do not outlive the first passes. A loop's state does: this one turns the
-/// tensor over twice.
+/// Compilers fuse operations that are cheap per element, such as random bits, into their consumers: numbers drawn once per sample would be
+/// drawn again for each of its elements. Barriers do not survive the first passes, but loop state does: this loop reverses the tensor
+/// twice.
 #[track_caller]
 pub(super) fn held(x: &Tensor) -> Tensor {
     let axis = (0..x.rank()).max_by_key(|axis| x.dims()[*axis]).unwrap_or(0);
@@ -177,10 +178,10 @@ pub(super) fn held(x: &Tensor) -> Tensor {
     while_loop(&start, |(i, _)| i.lt(2.0), |(i, x)| (i + 1.0, x.reverse(&[axis]))).1
 }
 
-/// How many of `n` happen with probability `p` each, at most 1/2, of which `draws` are uniform numbers. All f32.
+/// Draws from the binomial distribution with `n` trials of probability `p`, at most 1/2, by inverting `draws`, uniform numbers. All f32.
 #[track_caller]
 fn binomial(draws: &Tensor, n: &Tensor, p: &Tensor) -> Tensor {
-    // Probabilities are kept 2^8 times as large: (1/2)^127 would be below the smallest normal number.
+    // Probabilities are scaled by 2^8: (1/2)^127 is below the smallest normal number.
     const SCALE: f64 = 256.0;
     let (odds, logarithm) = (p / (1.0 - p), (1.0 - p).log());
     let first = (n * &logarithm + SCALE.ln()).exp();

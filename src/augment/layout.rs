@@ -1,11 +1,11 @@
-//! Which of a sample's features are rows, columns and polarities. Knows nothing of what is done with them.
+//! The rows, columns and polarities of a sample's features.
 
 use crate::error::{Error, Result};
 
 /// The features of a time step: channels are columns of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Rows of a sensor; 1 where there are channels.
+    /// Rows of a sensor; 1 for channels.
     pub rows: usize,
     /// Columns of a sensor, or channels.
     pub columns: usize,
@@ -14,7 +14,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// That of features `[channels]`, `[height, width]` or `[height, width, polarity]`, as recordings are packed.
+    /// The layout of features `[channels]`, `[height, width]` or `[height, width, polarity]`, as recordings are packed.
     ///
     /// # Errors
     /// Of kind `Input` for more axes.

@@ -1,4 +1,4 @@
-//! Samples blended with others of their class. Knows nothing of other changes.
+//! Blends samples with others of the same class.
 
 use spiq_hlo::{DType, Tensor, TensorType};
 
@@ -10,7 +10,7 @@ impl Frames {
         let keys = key.split(4);
         let (partner, has_one) = self.partner(&keys[0], labels);
         let own = Frames::new(held(&self.x));
-        let mut other = Frames::new(own.x.take(&held(&partner), 0));
+        let mut other = Frames::new(own.x.take_clipped(&held(&partner), 0));
         for axis in [TIME, ROWS, COLUMNS] {
             if self.size(axis) == 1 {
                 continue;
@@ -23,7 +23,7 @@ impl Frames {
         own.or_else(&self.some(&keys[3], p).and(self.each(&has_one)), &blended)
     }
 
-    /// Another sample of the same class for each, s32 [B], and whether there is one.
+    /// The index of another sample of the same class for each sample, s32 [B], and whether there is one.
     fn partner(&self, key: &GraphKey, labels: &Tensor) -> (Tensor, Tensor) {
         let batch = self.size(0);
         let square = TensorType::new(DType::S32, [batch, batch]);
@@ -34,10 +34,10 @@ impl Frames {
         (scores.argmax(1), scores.reduce_max(&[1]).ge(0.0))
     }
 
-    /// Where the centre of a sample's mass lies along an axis, f32 [B]; 0 for one without events.
+    /// The sample's centre of mass along an axis, f32 [B]; 0 for a sample without events.
     fn centre(&self, axis: usize) -> Tensor {
         let others: Vec<usize> = (1..self.x.rank()).filter(|other| *other != axis).collect();
-        // Of numbers below zero, which have no mass, the magnitude is taken.
+        // Negative values count by their magnitude.
         let along = self.x.convert(DType::F32).abs().reduce_sum(&others);
         let places = self.x.graph().iota(along.ty().clone(), 1);
         let total = along.reduce_sum(&[1]);

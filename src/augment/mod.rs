@@ -1,8 +1,10 @@
-//! Changes of training samples as part of the compiled step, under tonic's names: each sample and step its own, drawn from the
-//! step's key. Knows nothing of files, models and the loop.
+//! Augmentations of training samples as part of the compiled step, under tonic's names. Every sample draws anew in every step, from the
+//! step's key.
 //!
-//! Samples are frames here, events already summed: what tonic does to single events is done to the elements of frames, which
-//! [`Augment`] describes one by one. Spikes stay spikes, counts stay counts of at most 127, labels stay as they are.
+//! Samples are frames, that is, events already summed: where tonic changes single events, these change elements of frames, as each
+//! [`Augment`] describes. Spikes remain spikes, counts remain at most 127, and labels are unchanged.
+//!
+//! Invariant: does not depend on files, models or the training loop.
 
 mod apply;
 mod drop;
@@ -25,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::random::GraphKey;
 use frames::Frames;
 
-/// Changes of training samples, one after the other.
+/// A sequence of augmentations, applied in order.
 ///
 /// ```
 /// use spiq::augment::Augmentation;
@@ -37,14 +39,14 @@ use frames::Frames;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Augmentation(Vec<Augment>);
 
-/// The text of no change, as on the command line.
+/// The text of an empty sequence, as on the command line.
 const NONE: &str = "none";
 
 impl Augmentation {
-    /// Those of a text such as `TimeShift(max = 5), DropEvent(p = 0.1)`; `none` for none.
+    /// Parses a text such as `TimeShift(max = 5), DropEvent(p = 0.1)`; `none` for no augmentation.
     ///
     /// # Errors
-    /// Of kind `Input` for a name, a key or a value that cannot be, with the nearest name.
+    /// Of kind `Input` for an unknown name (with the nearest one), an unknown key or an invalid value.
     pub fn parse(text: &str) -> Result<Augmentation> {
         if text.trim() == NONE {
             return Ok(Augmentation::default());
@@ -54,32 +56,32 @@ impl Augmentation {
         read.map(Augmentation).map_err(|error| Error::input(error.to_string()))
     }
 
-    /// These, one after the other.
+    /// These augmentations, in order.
     ///
     /// # Errors
-    /// Of kind `Input` for a value that cannot be.
+    /// Of kind `Input` for an invalid value.
     pub fn new(augments: impl Into<Vec<Augment>>) -> Result<Augmentation> {
         let augments = augments.into();
         augments.iter().try_for_each(Augment::check).map_err(|error| Error::input(error.to_string()))?;
         Ok(Augmentation(augments))
     }
 
-    /// Whether samples stay as they are.
+    /// Whether there are no augmentations.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// That they can be applied to samples of so many time steps and these features.
+    /// Checks that they apply to samples with `time_steps` steps and these features.
     ///
     /// # Errors
-    /// Of kind `Input`: one that needs rows, polarities or more steps than there are.
+    /// Of kind `Input`: an augmentation that needs rows, polarities or more steps than the samples have.
     pub fn check_for(&self, time_steps: usize, layout: Layout) -> Result<()> {
         let checked = self.0.iter().try_for_each(|augment| augment.check_for(time_steps, layout));
         checked.map_err(|error| Error::input(error.to_string()))
     }
 
-    /// A batch `[B, T, …]` of booleans, s8 from 0 or f32 after all of them; the features are of this layout. `labels` are `s32[B]`,
-    /// the key is `u32[2]`. It is as [`check_for`](Augmentation::check_for) accepts it.
+    /// Applies all of them to a batch `[B, T, …]` of booleans, non-negative s8 or f32, whose features have this layout. `labels` are
+    /// `s32[B]`, the key is `u32[2]`. The batch must pass [`check_for`](Augmentation::check_for).
     #[track_caller]
     pub fn apply(&self, key: &Tensor, layout: Layout, x: &Tensor, labels: &Tensor) -> Tensor {
         let key = GraphKey::new(key);

@@ -1,11 +1,11 @@
-//! Moves along channels, rows and columns, and flips. Knows nothing of time.
+//! Shifts along channels, rows and columns, jitter, and flips.
 
 use spiq_hlo::{DType, Tensor};
 
 use super::frames::{COLUMNS, Frames, ROWS, held};
 use crate::random::GraphKey;
 
-/// Standard deviations of jitter that are drawn at most.
+/// Jitter is clamped to this many standard deviations.
 pub(super) const DEVIATIONS: f64 = 3.0;
 
 impl Frames {
@@ -18,7 +18,7 @@ impl Frames {
         Frames::new(self.shift(&rows, ROWS, max)).shift(&columns, COLUMNS, max)
     }
 
-    /// Samples, a part `p` of them, reversed along these axes.
+    /// Reverses each sample along these axes with probability `p`.
     pub(super) fn flip(&self, key: &GraphKey, axes: &[usize], p: f64) -> Tensor {
         let both = Frames::new(held(&self.x));
         both.or_else(&self.some(key, p), &both.x.reverse(axes))
@@ -30,7 +30,7 @@ impl Frames {
         moved.jitter(&rows, ROWS, var_y.sqrt())
     }
 
-    /// Each element moved along an axis by a normally distributed number of places.
+    /// Shifts each element along an axis by a normally distributed number of places.
     pub(super) fn jitter(&self, key: &GraphKey, axis: usize, deviation: f64) -> Tensor {
         if deviation == 0.0 || self.size(axis) == 1 {
             return self.x.clone();

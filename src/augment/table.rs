@@ -1,128 +1,128 @@
-//! The augmentations by name, with their arguments, and what these may be. Knows nothing of graphs.
+//! The augmentations by name, their arguments and the valid ranges.
 
 use spiq_events::{Error, Result, Span, named};
 
 use super::layout::Layout;
 
 named! {
-    /// A change of training samples. Each sample of each step draws its own. Lengths are in time steps, channels and pixels.
+    /// An augmentation of training samples. Every sample draws anew in every step. Lengths are in time steps, channels and pixels.
     pub enum Augment, "augmentation";
-    /// Each sample is moved in time by up to `max` steps, forwards or backwards; what leaves is lost, zeros come in.
+    /// Shifts each sample in time by up to `max` steps in either direction; events shifted out are lost, zeros are shifted in.
     TimeShift {
         /// Steps.
         max: usize,
     }
-    /// Each sample is moved by up to `max` channels (columns); what leaves is lost, zeros come in.
+    /// Shifts each sample by up to `max` channels (columns); events shifted out are lost, zeros are shifted in.
     ChannelShift {
         /// Channels.
         max: usize,
     }
-    /// Each sample is moved by up to `max` pixels along rows and, independently, along columns.
+    /// Shifts each sample by up to `max` pixels along rows and, independently, along columns.
     SpatialShift {
         /// Pixels.
         max: usize,
     }
-    /// Each event is lost with probability p, each of a count by itself (tonic loses the part p of all events); a real number
-    /// becomes 0 as a whole. Of p = [low, high] each sample draws its own.
+    /// Drops each event with probability p, independently for each event of a count (tonic drops exactly the fraction p of all events); a
+    /// real number becomes 0 as a whole. For p = [low, high] each sample draws its own p.
     DropEvent {
         /// Probability.
         p: Span,
     }
-    /// Each sample loses all events of a span of time that is this part of its duration.
+    /// Drops all events in one time span of each sample, which is this fraction of its duration.
     DropEventByTime {
-        /// Part of the duration.
+        /// Fraction of the duration.
         duration_ratio: Span = 0.2,
     }
-    /// Each sample loses all events of a block of pixels or channels; its sides are this part of the sensor's.
+    /// Drops all events in one block of pixels or channels of each sample; each side is this fraction of the sensor's.
     DropEventByArea {
-        /// Part of each side.
+        /// Fraction of each side.
         area_ratio: Span = 0.2,
     }
-    /// Each sample draws one of four: unchanged; DropEventByTime with a ratio of 0.1 to 0.9; DropEventByArea with 0.05 to 0.25;
-    /// DropEvent with 0.1 to 0.9 (Gu and others 2021, in tonic's steps).
+    /// Draws one of four options for each sample: unchanged; DropEventByTime with a ratio of 0.1 to 0.9; DropEventByArea with 0.05 to 0.25;
+    /// DropEvent with 0.1 to 0.9 (Gu et al. 2021, in tonic's steps).
     EventDrop {}
-    /// Each sample loses all events of each pixel or channel with probability p.
+    /// Drops all events of each pixel or channel of a sample with probability p.
     RandomDropPixel {
         /// Probability.
         p: f64,
     }
-    /// In half of the samples the channels (columns) below one of the first `max` lose all events, as behind a microphone that passes
-    /// no low tones. Each sample draws where from all channels alike.
+    /// In half of the samples, drops all events of the channels (columns) below a cut-off, like a microphone that does not pick up low
+    /// tones. Each sample draws the cut-off uniformly from 1 to `max`.
     LowCut {
-        /// Channels, at most.
+        /// The largest cut-off, in channels.
         max: usize,
     }
-    /// With probability p a sample loses elements with a probability that changes smoothly over channels (columns): on straight lines
+    /// With probability p, drops elements of a sample with a probability that varies over channels (columns): it is interpolated linearly
     /// between `knots` channels, for each of which it is drawn from 0 to `max`.
     SpectralDrop {
         /// Probability.
         p: f64 = 0.5,
-        /// The largest probability that an element is lost.
+        /// The largest probability of dropping an element.
         max: f64 = 0.8,
-        /// Channels between which it is a straight line.
+        /// Channels between which the probability is interpolated.
         knots: usize = 6,
     }
-    /// Columns (channels) of a sample are reversed with probability p.
+    /// Reverses the columns (channels) of a sample with probability p.
     RandomFlipLR {
         /// Probability.
         p: f64 = 0.5,
     }
-    /// Rows of a sample are reversed with probability p.
+    /// Reverses the rows of a sample with probability p.
     RandomFlipUD {
         /// Probability.
         p: f64 = 0.5,
     }
-    /// The polarities of a sample are exchanged with probability p.
+    /// Swaps the polarities of a sample with probability p.
     RandomFlipPolarity {
         /// Probability.
         p: f64 = 0.5,
     }
-    /// Time runs backwards in a sample with probability p, its polarities exchanged where there are two.
+    /// Reverses the time of a sample with probability p and, if it has two polarities, swaps them.
     RandomTimeReversal {
         /// Probability.
         p: f64 = 0.5,
-        /// Whether polarities are exchanged as well.
+        /// Whether to swap polarities as well.
         flip_polarities: bool = true,
     }
-    /// Each event moves in time by a normally distributed number of steps, rounded, of at most three deviations; those of one
-    /// element move together, and what leaves is lost.
+    /// Shifts each event in time by a normally distributed number of steps, rounded and clamped to three standard deviations; the events of
+    /// one element move together, and events shifted out are lost.
     TimeJitter {
-        /// Deviation in steps.
+        /// Standard deviation in steps.
         std: f64,
     }
-    /// Each event moves along columns and rows likewise, by numbers with these variances.
+    /// Shifts each event along columns and rows in the same way, with these variances.
     SpatialJitter {
         /// Variance along columns.
         var_x: f64 = 1,
         /// Variance along rows.
         var_y: f64 = 1,
     }
-    /// The time of each sample is multiplied by a coefficient and moved by an offset in steps; each event comes into the step
-    /// that the middle of its own one moves to, and what leaves is lost.
+    /// Multiplies the time of each sample by a coefficient and adds an offset in steps; each event moves to the step that contains the new
+    /// midpoint of its old step, and events moved out are lost.
     TimeSkew {
         /// Factor.
         coefficient: Span,
         /// Steps.
         offset: Span = 0,
     }
-    /// Each element has one event more with probability `rate` (tonic adds a given number n).
+    /// Adds one event to each element with probability `rate` (tonic adds a given number n).
     UniformNoise {
         /// Probability.
         rate: Span,
     }
-    /// With probability p a sample is blended with another one of its class in the batch, moved so that their centres of mass
-    /// fall together: each event of both is kept with probability 1/2 (Nowotny and others 2022). The label stays.
+    /// With probability p, blends a sample with another one of its class in the batch, shifted so that their centres of mass coincide: each
+    /// event of both is kept with probability 1/2 (Nowotny et al. 2022). The label is unchanged.
     Blend {
         /// Probability.
         p: f64 = 0.5,
     }
 }
 
-/// More standard deviations of jitter cost more than they give: a pass over the samples each.
+/// A larger deviation costs more than it is worth: jitter makes one pass over the samples per distance.
 const LARGEST_DEVIATION: f64 = 10.0;
 
 impl Augment {
-    /// That the arguments can be, whatever the samples are.
+    /// Checks the arguments, independently of the samples.
     pub(super) fn check(&self) -> Result<()> {
         match self {
             Augment::TimeShift { max } | Augment::ChannelShift { max } | Augment::SpatialShift { max } => {
@@ -163,7 +163,7 @@ impl Augment {
         }
     }
 
-    /// That it can be applied to samples of so many time steps and this layout.
+    /// Checks that it applies to samples with `time_steps` steps and this layout.
     pub(super) fn check_for(&self, time_steps: usize, layout: Layout) -> Result<()> {
         match self {
             Augment::TimeShift { max } => self.stays(*max, time_steps, "time steps"),
@@ -197,7 +197,7 @@ impl Augment {
         let fits = max < size;
         fits.then_some(()).ok_or_else(|| {
             Error::input(format!(
-                "`{}` moves samples of {size} {what} by all they have; give a smaller `max`",
+                "`{}` moves samples of {size} {what} out completely; give a smaller `max`",
                 self.text()
             ))
         })

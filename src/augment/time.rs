@@ -1,4 +1,4 @@
-//! Time that is stretched or runs backwards. Knows nothing of space.
+//! Stretches or reverses time.
 
 use spiq_events::Span;
 use spiq_hlo::{DType, Tensor, TensorType};
@@ -12,14 +12,14 @@ impl Frames {
         self.flip(key, axes, p)
     }
 
-    /// Each step goes to the one that its middle moves to. For each step those are gathered that go there: as many as fit, at
-    /// the smallest coefficient, and one more on either side, since the first of them is known but for rounding.
+    /// Each step moves to the step that contains its new midpoint. Each target step gathers its source steps: as many as the smallest
+    /// coefficient allows, plus one on either side, since the first source step is exact only up to rounding.
     pub(super) fn time_skew(&self, key: &GraphKey, coefficient: Span, offset: Span) -> Tensor {
         let (factors, offsets) = key.pair();
         let one = |drawn: Tensor| drawn.reshape(&[self.size(0), 1]);
         let (factor, offset) = (one(self.drawn(&factors, coefficient)), one(self.drawn(&offsets, offset)));
         let steps = self.x.graph().iota(TensorType::new(DType::F32, [self.size(0), self.size(TIME)]), 1);
-        // Computed once: an event must neither be lost nor doubled between two roundings.
+        // Computed once: different roundings of the same step must not lose or duplicate an event.
         let goes = held(&((&steps + 0.5) * &factor + &offset).floor().convert(DType::S32));
         let (goes, all) = (Frames::new(goes.reshape(&self.mask(&[0, TIME]))), Frames::new(held(&self.x)));
         let first = ((&steps - &offset) / &factor - 0.5).ceil().convert(DType::S32);
@@ -34,7 +34,7 @@ impl Frames {
         (-1..=most).fold(self.x.zeros_like(), |sum, later| Frames::new(sum).union(&those(later)))
     }
 
-    /// Whether there is a step of this number, s32 [B, T], as a mask.
+    /// A mask of the step numbers, s32 [B, T], that are in range.
     fn within(&self, steps: &Tensor) -> Tensor {
         steps.ge(0.0).and(steps.lt(self.size(TIME) as f64)).reshape(&self.mask(&[0, TIME]))
     }

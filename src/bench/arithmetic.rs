@@ -1,4 +1,4 @@
-//! The arithmetics that are compared, by name, and the networks that compute in them. Knows nothing of time.
+//! The arithmetics to compare, by name, and their networks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,20 +16,20 @@ pub enum Arithmetic {
     Fp32,
     /// The operands of all products in bf16, forward and backward, summed in f32.
     Bf16,
-    /// Weights and activations in int8, rounded as qwix does.
+    /// Weights and activations in int8, with qwix's rounding.
     Int8Qwix,
-    /// Weights in int8; spikes are integers and stay as they are.
+    /// Weights in int8; spikes are exact integers.
     Int8,
-    /// Weights in int8, spikes as they are, and the products on the way back in bf16.
+    /// Weights in int8, exact spikes, and products of the backward pass in bf16.
     Int8Bf16,
-    /// Weights in int4; spikes stay as they are.
+    /// Weights in int4; exact spikes.
     Int4,
-    /// Weights in `float8_e4m3fn`; spikes stay as they are.
+    /// Weights in `float8_e4m3fn`; exact spikes.
     Fp8,
 }
 
 impl Arithmetic {
-    /// All of them, in the order of the table.
+    /// All arithmetics, in the order of the table.
     pub const ALL: [Arithmetic; 7] = [
         Arithmetic::Fp32,
         Arithmetic::Bf16,
@@ -40,7 +40,7 @@ impl Arithmetic {
         Arithmetic::Fp8,
     ];
 
-    /// Those that the client's devices have units for; a processor computes fp8 element by element.
+    /// The arithmetics that the client's devices have units for; a processor computes fp8 element by element.
     pub fn of(client: &Client) -> Vec<Arithmetic> {
         let all = Arithmetic::ALL.into_iter();
         all.filter(|one| *one != Arithmetic::Fp8 || client.platform_name() != "cpu").collect()

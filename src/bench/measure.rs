@@ -1,4 +1,4 @@
-//! The measurement: all programs compiled first, then rounds in which each runs once. Knows no particular arithmetic.
+//! The measurement: compiles all programs first, then runs each once per round.
 
 use std::time::{Duration, Instant};
 
@@ -9,81 +9,81 @@ use super::timing::Timing;
 use crate::error::{Error, Result};
 use crate::pjrt::{Client, Profile, Profiler};
 
-/// What is measured, and how long.
+/// What to measure, and for how long.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The sizes of the network.
     pub shape: Shape,
-    /// Which arithmetics; ratios are to [`Arithmetic::Fp32`] where it is one of them.
+    /// The arithmetics; ratios are relative to [`Arithmetic::Fp32`] if it is included.
     pub arithmetics: Vec<Arithmetic>,
-    /// Steps of a tile that the scan over time is cut into; `None` leaves the choice to the library.
+    /// Steps per tile of the scan over time; `None` leaves the choice to the library.
     pub time_tile: Option<usize>,
-    /// Rounds at least.
+    /// Minimum number of rounds.
     pub runs: usize,
-    /// After these seconds of rounds there are only as many further ones as `runs` asks for.
+    /// Minimum duration in seconds; longer if `runs` requires it.
     pub seconds: f64,
-    /// Whether a few training steps of each arithmetic are recorded after the timing.
+    /// Whether to profile a few training steps of each arithmetic after the timing.
     pub profile: bool,
 }
 
 impl Options {
-    /// These arithmetics, at least 10 rounds, 5 seconds of them.
+    /// These arithmetics, with at least 10 rounds and 5 seconds.
     pub fn new(shape: Shape, arithmetics: Vec<Arithmetic>) -> Options {
         Options { shape, arithmetics, time_tile: None, runs: 10, seconds: 5.0, profile: false }
     }
 }
 
-/// What happens during a measurement.
+/// Progress of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {
     /// The programs of an arithmetic are being compiled.
     Compiling(Arithmetic),
-    /// So many rounds are done.
+    /// This many rounds are done.
     Round(usize),
     /// Training steps of an arithmetic are being recorded.
     Profiling(Arithmetic),
 }
 
-/// The figures of one arithmetic.
+/// The results of one arithmetic.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Which.
+    /// The arithmetic.
     pub arithmetic: Arithmetic,
-    /// A forward pass: parameters and spikes on the device to traces [T, B, C].
+    /// A forward pass: from parameters and spikes on the device to traces [T, B, C].
     pub forward: Timing,
-    /// A training step: parameters and state to those after it, donated.
+    /// A training step: from parameters and state, which are donated, to their updated values.
     pub step: Timing,
-    /// Compilation of the forward pass, without any cache.
+    /// Compile time of the forward pass, without a cache.
     pub forward_compile: Duration,
-    /// Compilation of the training step, without any cache.
+    /// Compile time of the training step, without a cache.
     pub step_compile: Duration,
-    /// Bytes of a forward pass at its largest; `None` where the plugin does not tell.
+    /// Peak memory of a forward pass in bytes; `None` if the plugin does not report it.
     pub forward_peak: Option<u64>,
-    /// Bytes of a training step at its largest.
+    /// Peak memory of a training step in bytes.
     pub step_peak: Option<u64>,
-    /// How often a hidden neuron spikes, per time step, before training.
+    /// Mean spikes per hidden neuron and time step, before training.
     pub spike_rate: f64,
-    /// What training steps are made of, where [`Options::profile`] asks for it.
+    /// The profile of training steps, if requested by [`Options::profile`].
     pub profile: Option<StepProfile>,
 }
 
-/// What ran on the device during some training steps.
+/// The device operations of several training steps.
 #[derive(Clone, Debug)]
 pub struct StepProfile {
-    /// How many steps were recorded.
+    /// The number of recorded steps.
     pub steps: u32,
-    /// The operations of all of them.
+    /// The operations of all steps together.
     pub total: Profile,
 }
 
-/// Rows for all arithmetics, measured in turn so that what disturbs the machine disturbs all alike.
+/// Measures all arithmetics in alternation, so that other load on the machine affects all alike.
 ///
 /// # Errors
-/// Of kind `Input` for a shape that is too large or no arithmetic at all; of kind `Plugin` when a profile is asked for that the
-/// plugin cannot make; what PJRT says.
+/// Of kind `Input` for a shape that is too large or an empty list of arithmetics; of kind `Plugin` if a profile is requested that the
+/// plugin cannot record; PJRT's errors.
 pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) -> Result<Vec<Row>> {
     if options.arithmetics.is_empty() {
-        return Err(Error::input("there is nothing to measure; name a mode, such as fp32"));
+        return Err(Error::input("there is nothing to measure; give a mode, such as fp32"));
     }
     let profiler = options.profile.then(|| client.plugin().profiler()).transpose()?;
     let data = Data::new(client, &options.shape)?;
@@ -112,26 +112,25 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
     Ok(lanes.into_iter().map(Lane::row).collect())
 }
 
-/// An arithmetic with its times so far.
+/// An arithmetic and its times so far.
 struct Lane {
     arithmetic: Arithmetic,
     subject: Subject,
-    /// Calls of the forward pass and the training step that make one run.
+    /// The number of calls of the forward pass and of the training step per run.
     calls: [u32; 2],
     forward: Vec<Duration>,
     step: Vec<Duration>,
     profile: Option<StepProfile>,
 }
 
-/// A run lasts at least this long: a short program is called several times, so that each call but the first finds the
-/// caches as it left them.
+/// Minimum duration of a run: a short program is called several times, so that all calls but the first find warm caches.
 const RUN: Duration = Duration::from_millis(10);
 
 /// Training steps in a profile.
 const RECORDED: u32 = 5;
 
 impl Lane {
-    /// Runs each program until it is at its usual speed, and finds out how many calls make a run.
+    /// Runs each program until its speed is stable, and determines the number of calls per run.
     fn warm_up(&mut self, data: &Data) -> Result<()> {
         for calls in [2, 1] {
             let forward = self.time_forward(calls, data)?;
@@ -155,14 +154,14 @@ impl Lane {
         Ok(())
     }
 
-    /// The mean time of a call.
+    /// The mean duration of a call.
     fn time_forward(&mut self, calls: u32, data: &Data) -> Result<Duration> {
         let started = Instant::now();
         (0..calls).try_for_each(|_| self.subject.run_forward(data))?;
         Ok(started.elapsed() / calls)
     }
 
-    /// The mean time of a call.
+    /// The mean duration of a call.
     fn time_step(&mut self, calls: u32, data: &Data) -> Result<Duration> {
         let started = Instant::now();
         (0..calls).try_for_each(|_| self.subject.run_step(data))?;

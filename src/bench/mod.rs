@@ -1,4 +1,4 @@
-//! How fast a network of a given shape runs and learns in each arithmetic, all measured in one run. Prints nothing.
+//! Measures how fast a network of a given shape runs and trains in each arithmetic, all in one measurement. Prints nothing.
 //!
 //! ```
 //! use spiq::{bench::{self, Arithmetic, Options}, pjrt::Client};

@@ -1,4 +1,4 @@
-//! The sizes of the network that is measured, and how many products it takes. Knows nothing of arithmetic and devices.
+//! The sizes of the measured network, and its number of products.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,16 +22,16 @@ pub struct Shape {
     pub time: usize,
     /// Samples in the batch B.
     pub batch: usize,
-    /// Features of the input IN.
+    /// Input features IN.
     pub inputs: usize,
-    /// Neurons in each of the two hidden layers H.
+    /// Neurons H in each of the two hidden layers.
     pub hidden: usize,
     /// Outputs C.
     pub classes: usize,
 }
 
 impl Shape {
-    /// The network as a model file would say it, under the name `core`.
+    /// The network as in a model file, under the name `core`.
     pub fn model(&self) -> ModelConfig {
         let linear = |inputs, outputs| -> Arc<dyn Layer> { Arc::new(Linear::new(inputs, outputs).without_bias()) };
         let lif =
@@ -47,10 +47,10 @@ impl Shape {
         ModelConfig::chain("core", layers)
     }
 
-    /// Refuses sizes whose arrays nobody could mean.
+    /// Refuses empty and unreasonably large sizes.
     ///
     /// # Errors
-    /// Of kind `Input` for an array of no elements, or more than fit a 32-bit index.
+    /// Of kind `Input` for an array without elements, or with more than fit a 32-bit index.
     pub(super) fn check(&self) -> Result<()> {
         let widest = self.inputs.max(self.hidden).max(self.classes);
         for sizes in [[self.time, self.batch, widest], [1, self.inputs.max(self.hidden), self.hidden.max(self.classes)]]
@@ -63,14 +63,14 @@ impl Shape {
         Ok(())
     }
 
-    /// Multiply-accumulates of the dot products of one forward pass, as if no spike were zero.
+    /// Multiply-accumulates of one forward pass's dot products, ignoring the sparsity of spikes.
     pub fn forward_products(&self) -> u64 {
         let weights = self.inputs * self.hidden + self.hidden * self.hidden + self.hidden * self.classes;
         (self.time * self.batch) as u64 * weights as u64
     }
 
-    /// Those of one training step: forward, the gradients of all weights, and those of the inputs of all but the first
-    /// layer.
+    /// Multiply-accumulates of one training step: forward, the gradients of all weights, and the input gradients of all layers but the
+    /// first.
     pub fn step_products(&self) -> u64 {
         let first = (self.time * self.batch) as u64 * (self.inputs * self.hidden) as u64;
         3 * self.forward_products() - first
@@ -81,14 +81,14 @@ impl FromStr for Shape {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Shape> {
-        /// Beyond it a size is a mistake, and products would overflow.
+        /// A larger size is a mistake, and products would overflow.
         const LARGEST: usize = 1 << 20;
         let number = |part: &str| part.trim().parse().ok().filter(|size| (1..=LARGEST).contains(size));
         let sizes: Option<Vec<usize>> = text.split(',').map(number).collect();
         match sizes.as_deref() {
             Some(&[time, batch, inputs, hidden, classes]) => Ok(Shape { time, batch, inputs, hidden, classes }),
             _ => Err(Error::input(format!(
-                "`{text}` is no shape: it must be five numbers from 1 to {LARGEST}, T,B,IN,H,C, as in 16,8,32,64,10"
+                "`{text}` is not a shape: it must be five numbers from 1 to {LARGEST}, T,B,IN,H,C, as in 16,8,32,64,10"
             ))),
         }
     }

@@ -1,4 +1,4 @@
-//! The programs of one arithmetic on a device, ready to be timed. Knows nothing of rounds and statistics.
+//! The programs of one arithmetic on a device, ready to be timed.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::quant::{Mode, products_in_bf16};
 use crate::random::Key;
 use crate::train;
 
-/// What every arithmetic is measured on: spikes and labels on the device.
+/// The common data of all arithmetics: spikes and labels on the device.
 pub struct Data {
     x: Buffer,
     labels: Buffer,
@@ -26,7 +26,7 @@ impl Data {
     /// Spikes `pred[T, B, IN]`, each element with probability 0.1; labels `s32[B]`.
     ///
     /// # Errors
-    /// Of kind `Input` for a shape that is too large; of PJRT when memory is short.
+    /// Of kind `Input` for a shape that is too large; PJRT's errors, such as too little memory.
     pub fn new(client: &Client, shape: &Shape) -> Result<Data> {
         shape.check()?;
         let dims = [shape.time, shape.batch, shape.inputs];
@@ -42,12 +42,12 @@ impl Data {
     }
 }
 
-/// A compiled program, and what making it took.
+/// A compiled program, its compile time and memory.
 pub(super) struct Compiled {
     pub(super) program: Executable,
-    /// From the traced function to the program, nothing being taken from a cache.
+    /// From the traced function to the executable, without a cache.
     pub(super) time: Duration,
-    /// The most memory of a run; `None` where the plugin does not tell.
+    /// Peak memory of a run in bytes; `None` if the plugin does not report it.
     pub(super) peak: Option<u64>,
 }
 
@@ -60,15 +60,15 @@ impl Compiled {
     }
 }
 
-/// Bytes of a run at its largest, as the compiler counts them. The CPU's plugin leaves what lies between inputs and outputs
-/// out of its peak, and no run takes less than the largest of the counts.
+/// Peak memory of a run in bytes, as counted by the compiler. The CPU plugin's peak omits temporaries, so the larger of both counts is
+/// used.
 fn peak(program: &Executable) -> Option<u64> {
     let memory = program.memory().ok()?;
     let counted = memory.inputs + memory.outputs - memory.donated + memory.temporaries;
     u64::try_from(memory.peak.max(counted)).ok()
 }
 
-/// One arithmetic at work, for a harness of one's own. Its training goes on from call to call.
+/// One arithmetic, for a custom harness. Its training continues from call to call.
 ///
 /// ```
 /// use spiq::{bench::{Arithmetic, Data, Subject}, pjrt::Client};
@@ -81,7 +81,7 @@ fn peak(program: &Executable) -> Option<u64> {
 pub struct Subject {
     pub(super) forward: Compiled,
     pub(super) step: Compiled,
-    /// Mean over both hidden layers, all steps and samples, before any training.
+    /// Mean over both hidden layers, all steps and samples, before training.
     pub(super) spike_rate: f64,
     /// Parameters of the forward pass.
     params: Vec<Buffer>,
@@ -93,7 +93,7 @@ impl Subject {
     /// Compiles the programs of an arithmetic, without a cache; `tile` is as in [`Options`](super::Options).
     ///
     /// # Errors
-    /// What PJRT says.
+    /// PJRT's errors.
     pub fn new(
         client: &Client,
         shape: &Shape,
@@ -124,19 +124,19 @@ impl Subject {
         })
     }
 
-    /// One forward pass, waited for.
+    /// Runs one forward pass and waits for it.
     ///
     /// # Errors
-    /// What PJRT says.
+    /// PJRT's errors.
     pub fn run_forward(&self, data: &Data) -> Result<()> {
         let inputs = self.params.iter().chain([&data.x]).map(Input::Borrow).collect();
         wait(&self.forward.program.execute(inputs)?)
     }
 
-    /// One training step, waited for.
+    /// Runs one training step and waits for it.
     ///
     /// # Errors
-    /// What PJRT says.
+    /// PJRT's errors.
     pub fn run_step(&mut self, data: &Data) -> Result<()> {
         let state = self.state.drain(..).map(Input::Donate);
         let inputs = state.chain([&data.x, &data.labels].map(Input::Borrow)).collect();
@@ -152,7 +152,7 @@ fn wait(outputs: &[Buffer]) -> Result<()> {
     outputs.iter().try_for_each(Buffer::wait)
 }
 
-/// The forward pass in an arithmetic: parameters and spikes [T, B, IN] as booleans to traces [T, B, C] and what else the pass gives.
+/// The forward pass in an arithmetic: from parameters and spikes [T, B, IN] as booleans to traces [T, B, C] and the pass's other results.
 fn forward(arithmetic: Arithmetic, shape: &Shape, pass: Pass, tile: Option<usize>) -> Result<Forward> {
     let network = arithmetic.network(shape.model())?.with_time_tile(tile);
     let x = TensorType::new(DType::Pred, [shape.time, shape.batch, shape.inputs]);
@@ -163,11 +163,11 @@ fn forward(arithmetic: Arithmetic, shape: &Shape, pass: Pass, tile: Option<usize
     Ok(forward)
 }
 
-/// How often a hidden neuron spikes, per step.
+/// Mean spikes per hidden neuron and step.
 fn spike_rate(client: &Client, forward: &Forward, params: &[Buffer], data: &Data) -> Result<f64> {
     let program = Program::named("spike_rate").compile(client, &forward.function)?;
     let outputs = program.execute(params.iter().chain([&data.x]).map(Input::Borrow).collect())?;
-    // The traces come first; layers and samples are of equal size, so that the mean of means is the mean.
+    // The traces come first; layers and samples have equal sizes, so the mean of means is the mean.
     let rates = outputs[1..].iter().map(|rates| Ok(rates.to_array()?.to_f64())).collect::<Result<Vec<_>>>()?.concat();
     Ok(rates.iter().sum::<f64>() / rates.len() as f64)
 }

@@ -1,4 +1,4 @@
-//! A duration that was measured often: the middle and the spread. Knows nothing of what took the time.
+//! Statistics of a repeatedly measured duration.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use std::time::Duration;
 pub struct Timing {
     /// Half of the runs were faster, half slower.
     pub median: Duration,
-    /// A quarter of the runs was faster.
+    /// A quarter of the runs were faster.
     pub low: Duration,
-    /// A quarter of the runs was slower.
+    /// A quarter of the runs were slower.
     pub high: Duration,
-    /// How many runs there were.
+    /// The number of runs.
     pub runs: usize,
 }
 
 impl Timing {
-    /// The timing of these runs, in any order; of none, zeros.
+    /// The timing of these runs, in any order; zeros for an empty list.
     pub fn of(runs: &[Duration]) -> Timing {
         let mut runs = runs.to_vec();
         runs.sort_unstable();
         let Some(last) = runs.len().checked_sub(1) else { return Timing::default() };
         let at = |quarters: usize| {
-            // Between two runs it is their mean, weighted by distance.
+            // Interpolated linearly between neighbouring runs.
             let (whole, part) = (last * quarters / 4, (last * quarters % 4) as u32);
             (runs[whole] * (4 - part) + runs[(whole + 1).min(last)] * part) / 4
         };

@@ -1,5 +1,4 @@
-//! The arguments of a definition that is chosen by name: `adamw(b2 = 0.99)`. Each is read by its key, with its default; what is
-//! left over is refused. Knows no particular definition.
+//! The arguments of a definition selected by name: `adamw(b2 = 0.99)`. Each is read by key, with a default; unknown keys are refused.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -13,7 +12,7 @@ use crate::fields::nearest;
 
 /// Any finite number.
 pub const FINITE: RangeInclusive<f64> = f64::MIN..=f64::MAX;
-/// Finite numbers from 0.
+/// Finite numbers of at least 0.
 pub const NOT_NEGATIVE: RangeInclusive<f64> = 0.0..=f64::MAX;
 /// Finite numbers above 0.
 pub const POSITIVE: RangeInclusive<f64> = f64::MIN_POSITIVE..=f64::MAX;
@@ -25,31 +24,31 @@ pub const DECAY: RangeInclusive<f64> = 0.0..=BELOW_ONE;
 pub const BETWEEN: RangeInclusive<f64> = f64::MIN_POSITIVE..=BELOW_ONE;
 const BELOW_ONE: f64 = 1.0 - f64::EPSILON / 2.0;
 
-/// Arguments as they are typed, read one by one.
+/// Arguments as typed, read one by one.
 #[derive(Clone, Debug)]
 pub struct Arguments {
     /// The name of the definition.
     name: String,
-    /// What is chosen: `optimizer`.
+    /// The kind of definition: `optimizer`.
     kind: &'static str,
     given: Table,
-    /// The keys that were asked for.
+    /// The keys read so far.
     known: Vec<&'static str>,
-    /// Those that differ from their default, as they are written.
+    /// The arguments that differ from their defaults, as text.
     changed: Vec<String>,
 }
 
-/// A part of a run: so many steps, written as an integer, or a share of all, written with a point.
+/// A span of a run: a number of steps, written as an integer, or a fraction of all steps, written with a decimal point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Span {
-    /// A share of all steps, from 0 to 1.
+    /// A fraction of all steps, from 0 to 1.
     Share(f64),
-    /// So many steps.
+    /// A number of steps.
     Steps(u32),
 }
 
 impl Span {
-    /// How many steps this is of so many.
+    /// The number of steps in a run of `steps`.
     pub fn of(self, steps: u32) -> u32 {
         match self {
             Span::Share(share) => (share * f64::from(steps)).round() as u32,
@@ -75,23 +74,24 @@ impl fmt::Display for Span {
     }
 }
 
-/// What every reading of a span is told.
-const SPAN: &str = "must be a number of steps, or a share of all steps from 0.0 to 1.0, written with a point";
+/// The error message for an invalid span.
+const SPAN: &str =
+    "must be a number of steps, or a fraction of all steps from 0.0 to 1.0, written with a decimal point";
 
 impl Arguments {
-    /// A definition without arguments, to begin with.
+    /// A definition without arguments.
     pub fn none(kind: &'static str, name: &str) -> Arguments {
         Arguments { name: name.to_owned(), kind, given: Table::new(), known: Vec::new(), changed: Vec::new() }
     }
 
-    /// The same with the arguments that another has and did not read itself in place of its own.
+    /// Takes the arguments that `by` was given and did not read, replacing its own.
     pub(crate) fn overridden(mut self, by: &Arguments) -> Arguments {
         let unread = by.given.iter().filter(|(key, _)| !by.known.contains(&key.as_str()));
         unread.for_each(|(key, value)| _ = self.given.insert(key.clone(), value.clone()));
         self
     }
 
-    /// An error about what is chosen.
+    /// An error about the definition.
     pub fn error(&self, message: impl fmt::Display) -> Error {
         Error::input(format!("the {} `{}` {message}", self.kind, self.name))
     }
@@ -101,7 +101,7 @@ impl Arguments {
         Error::input(format!("`{key}` of the {} `{}`{given} {message}", self.kind, self.name))
     }
 
-    /// The value of a key as `read` understands it, noted where it is another than the default.
+    /// Reads the value of a key, and records it if it differs from the default.
     fn take<T: PartialEq>(
         &mut self,
         key: &'static str,
@@ -124,7 +124,7 @@ impl Arguments {
     /// A number within these bounds.
     ///
     /// # Errors
-    /// Of kind `Input` for anything else; so below.
+    /// Of kind `Input` for anything else; the same applies to the methods below.
     pub fn number(&mut self, key: &'static str, default: f64, within: RangeInclusive<f64>) -> Result<f64> {
         Ok(self.number_with(key, Some(default), within)?.unwrap_or(default))
     }
@@ -137,10 +137,10 @@ impl Arguments {
         self.number_with(key, None, within)
     }
 
-    /// A number within these bounds that must be there.
+    /// A required number within these bounds.
     ///
     /// # Errors
-    /// As [`number`](Arguments::number); also where it is missing.
+    /// As [`number`](Arguments::number); also if it is missing.
     pub fn required(&mut self, key: &'static str, within: RangeInclusive<f64>) -> Result<f64> {
         let number = self.optional(key, within)?;
         number.ok_or_else(|| self.error(format!("needs `{key}`: write {}({key} = …)", self.name)))
@@ -173,7 +173,7 @@ impl Arguments {
         self.take(key, None, |value| whole(value).filter(|n| *n > 0), COUNT, u32::to_string)
     }
 
-    /// A whole number, which may be 0.
+    /// A whole number, 0 included.
     ///
     /// # Errors
     /// As [`number`](Arguments::number).
@@ -182,7 +182,7 @@ impl Arguments {
         Ok(self.take(key, Some(&default), whole, wanted, u32::to_string)?.unwrap_or(default))
     }
 
-    /// Yes or no.
+    /// A boolean.
     ///
     /// # Errors
     /// As [`number`](Arguments::number).
@@ -200,7 +200,7 @@ impl Arguments {
         self.take(key, None, read, "must be a text in quotes", |text| Value::from(text.as_str()).to_string())
     }
 
-    /// Numbers within these bounds, or a word, that may be absent.
+    /// Numbers within these bounds, or a word; may be absent.
     ///
     /// # Errors
     /// As [`number`](Arguments::number).
@@ -235,7 +235,7 @@ impl Arguments {
         Ok(self.take(key, Some(&default.to_vec()), read, &wanted, write)?.unwrap_or_else(|| default.to_vec()))
     }
 
-    /// A part of a run.
+    /// A span of a run.
     ///
     /// # Errors
     /// As [`number`](Arguments::number).
@@ -243,7 +243,7 @@ impl Arguments {
         Ok(self.take(key, Some(&default), Span::read, SPAN, Span::to_string)?.unwrap_or(default))
     }
 
-    /// Parts of a run.
+    /// Spans of a run.
     ///
     /// # Errors
     /// As [`number`](Arguments::number).
@@ -254,10 +254,10 @@ impl Arguments {
         Ok(self.take(key, Some(&default.to_vec()), read, &wanted, write)?.unwrap_or_else(|| default.to_vec()))
     }
 
-    /// The call with all arguments that are not the default, which gives the same again.
+    /// The call with all arguments that differ from their defaults; parsing it gives the same definition.
     ///
     /// # Errors
-    /// Of kind `Input` for a key that nothing asked for.
+    /// Of kind `Input` for a key that was not read.
     pub fn finish(&self) -> Result<String> {
         if let Some(key) = self.given.keys().find(|key| !self.known.contains(&key.as_str())) {
             let hint = match nearest(key, self.known.iter().copied()) {
@@ -274,12 +274,12 @@ impl Arguments {
     }
 }
 
-/// A list of numbers, or the word that stands for one.
+/// A list of numbers, or a word that replaces one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NumbersOr {
     /// The word.
     Word,
-    /// These.
+    /// The numbers.
     Numbers(Vec<f64>),
 }
 
@@ -287,7 +287,7 @@ fn list<T>(values: &[T], write: impl Fn(&T) -> String) -> String {
     format!("[{}]", values.iter().map(write).collect::<Vec<_>>().join(", "))
 }
 
-/// What every reading of a count is told.
+/// The error message for an invalid count.
 const COUNT: &str = "must be a whole number of at least 1";
 
 fn whole(value: &Value) -> Option<u32> {
@@ -298,13 +298,13 @@ fn float(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|number| number as f64))
 }
 
-/// Whether a number is within bounds, also as programs compute with it: what is below 1 must not be rounded to 1.
+/// Whether a number is within bounds, also after rounding to f32: a number below 1 must not round to 1.
 fn fits(within: &RangeInclusive<f64>, number: f64) -> bool {
     let below_one = *within.end() != BELOW_ONE || (number as f32) < 1.0;
     within.contains(&number) && in_f32(number) && below_one
 }
 
-/// What a number must be, in words.
+/// A description of the bounds.
 fn bounds(within: &RangeInclusive<f64>) -> String {
     let (low, high) = (within.start(), within.end());
     match (*low, *high) {
@@ -318,10 +318,10 @@ fn bounds(within: &RangeInclusive<f64>) -> String {
     }
 }
 
-/// The rows that a text calls, each with its arguments, in their order.
+/// The rows called in a text, each with its arguments, in order.
 ///
 /// # Errors
-/// Of kind `Input`: text that is no call, a name that the table lacks.
+/// Of kind `Input`: invalid syntax, an unknown name.
 pub(crate) fn chosen<T>(
     kind: &'static str,
     table: &'static [Choice<T>],
@@ -335,10 +335,10 @@ pub(crate) fn chosen<T>(
     calls.into_iter().map(one).collect()
 }
 
-/// The one row that a text calls, with its arguments.
+/// The single row called in a text, with its arguments.
 ///
 /// # Errors
-/// As [`chosen`]; also for none and for several.
+/// As [`chosen`]; also for none or several.
 pub(crate) fn chosen_one<T>(
     kind: &'static str,
     table: &'static [Choice<T>],
@@ -347,7 +347,7 @@ pub(crate) fn chosen_one<T>(
     let mut chosen = chosen(kind, table, text)?;
     match chosen.len() {
         1 => Ok(chosen.remove(0)),
-        several => Err(Error::input(format!("one {kind} is wanted, but `{text}` names {several}"))),
+        several => Err(Error::input(format!("one {kind} is required, but `{text}` names {several}"))),
     }
 }
 
@@ -389,15 +389,15 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_its_key() {
         for (typed, expected) in [
-            ("wram", "there is no schedule `wram`; did you mean `warm`? known are warm, cold"),
-            ("warm, cold", "one schedule is wanted, but `warm, cold` names 2"),
-            ("", "one schedule is wanted, but `` names 0"),
-            ("warm(", "the schedule: `warm(` has a bracket or quote without its partner"),
+            ("wram", "there is no schedule `wram`; did you mean `warm`? available: warm, cold"),
+            ("warm, cold", "one schedule is required, but `warm, cold` names 2"),
+            ("", "one schedule is required, but `` names 0"),
+            ("warm(", "the schedule: `warm(` has an unmatched bracket or quote"),
             ("warm(rte = 1)", "the schedule `warm` has no argument `rte`; did you mean `rate`?"),
             ("warm(rate = 2)", "`rate` of the schedule `warm` is 2, but must be a number from 0 to 1"),
             (
                 "warm(weights = [1.0, 1e39])",
-                "`weights` of the schedule `warm` is [1.0, 1e39], but must be a number that f32 holds: ",
+                "`weights` of the schedule `warm` is [1.0, 1e39], but must be a number in f32's range: ",
             ),
             ("warm(rate = nan)", "`rate` of the schedule `warm` is nan, but must be a number from 0 to 1"),
             ("warm(rate = 'x')", "`rate` of the schedule `warm` is \"x\", but must be a number from 0 to 1"),

@@ -1,4 +1,4 @@
-//! Numbers as they are typed, checked while the arguments are read. Knows nothing of what they are for.
+//! Value parsers for command-line arguments.
 
 use std::ffi::OsStr;
 
@@ -14,7 +14,7 @@ pub fn count(text: &str) -> Result<usize, String> {
     fits.ok_or_else(|| format!("it must be a whole number from 1 to {LARGEST}"))
 }
 
-/// Runs of one command at most.
+/// Maximum number of runs of one command.
 const RUNS: usize = 10_000;
 
 /// A number of folds.
@@ -23,13 +23,13 @@ pub fn folds(text: &str) -> Result<usize, String> {
     fits.ok_or_else(|| format!("it must be a whole number from 1 to {RUNS}"))
 }
 
-/// Several seeds, each once.
+/// Distinct seeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seeds(pub Vec<i64>);
 
-/// A list of seeds, or how many from 0 on.
+/// A list of seeds, or a count N for seeds 0 to N-1.
 pub fn seeds(text: &str) -> Result<Seeds, String> {
-    let wrong = || format!("it must be seeds divided by commas, each once, or their number, from 1 to {RUNS}");
+    let wrong = || format!("it must be distinct seeds separated by commas, or their number, from 1 to {RUNS}");
     let read: Vec<i64> =
         text.split(',').map(|seed| seed.trim().parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
     let read = match read[..] {
@@ -41,31 +41,31 @@ pub fn seeds(text: &str) -> Result<Seeds, String> {
     if different.len() == read.len() { Ok(Seeds(read)) } else { Err(wrong()) }
 }
 
-/// The word that a misspelt one was meant to be.
+/// The closest word to a misspelt one.
 pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     spiq::choice::nearest(word, words)
 }
 
-/// Which samples are for validation.
+/// The samples used for validation.
 pub fn validation(text: &str) -> Result<Validation, String> {
     let named = Validation::parse(text).filter(|read| !matches!(read, Validation::Fold { .. }));
-    named.ok_or_else(|| "it must be a share above 0 and below 1, a number of samples, `own` or `none`".to_owned())
+    named.ok_or_else(|| "it must be a fraction between 0 and 1, a number of samples, `own` or `none`".to_owned())
 }
 
-/// A duration in seconds, which may be none.
+/// A duration in seconds, zero included.
 pub fn seconds(text: &str) -> Result<f64, String> {
     const MOST: f64 = 1e9;
     let fits = text.parse().ok().filter(|number: &f64| (0.0..=MOST).contains(number));
     fits.ok_or_else(|| "it must be a number of seconds from 0 to 1e9".to_owned())
 }
 
-/// A positive number, which f32 holds.
+/// A positive number that f32 can represent.
 pub fn positive(text: &str) -> Result<f64, String> {
     let fits = text.parse().ok().filter(|number: &f64| in_f32(*number) && *number > 0.0);
     fits.ok_or_else(|| "it must be a positive number, from 1.2e-38 to 3.4e38".to_owned())
 }
 
-/// Accepts the names of a table, with their help texts.
+/// Accepts the names in a table, with their help texts.
 pub fn names<T>(table: &'static [Choice<T>]) -> PossibleValuesParser {
     PossibleValuesParser::new(table.iter().map(possible))
 }
@@ -77,7 +77,7 @@ fn possible<T>(row: &'static Choice<T>) -> PossibleValue {
     }
 }
 
-/// Accepts what `check` does, and shows the names of a table with their help texts: names that take arguments.
+/// Accepts whatever `check` does, and shows the names in a table with their help texts; for names that take arguments.
 pub fn calls<T: Sync>(table: &'static [Choice<T>], check: fn(&str) -> spiq::Result<()>) -> Calls<T> {
     Calls { table, check }
 }

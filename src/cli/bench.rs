@@ -1,4 +1,4 @@
-//! `spiq bench`: how fast a network of a shape runs in each arithmetic, as a table or JSON. Knows nothing of how it is measured.
+//! `spiq bench`: measures the speed of a network of a given shape in each arithmetic and prints a table or JSON.
 
 use std::time::Duration;
 
@@ -16,45 +16,45 @@ use super::{argument, client, screen};
 const EXAMPLES: &str = "\
 The network is Linear(IN, H) LIF Linear(H, H) LIF Linear(H, C) LI without bias, with a triangular surrogate; each input spikes with
 probability 0.1; the loss is integral cross-entropy, the optimizer lion with 1e-3. Spikes, parameters and optimizer state stay on the
-device, and every call is waited for.
+device, and every call is synchronous.
 
 Examples:
   spiq bench --shape 128,64,128,128,20
   spiq bench --shape 96,128,700,1024,20 --modes fp32,int8-qwix --json
   spiq bench --shape 96,128,700,1024,20 --modes int8+bf16 --device cuda --profile
 
-In JSON, times are milliseconds (medians; `_low` and `_high` are quartiles), memory is bytes, ratios are times faster than fp32.
-A profile is the mean of a training step. It needs a plugin with PJRT's profiler, as that for CUDA is, and there NVIDIA's CUPTI.";
+In JSON, times are in milliseconds (medians; `_low` and `_high` are quartiles), memory in bytes, ratios are speed-ups over fp32.
+A profile is the mean per training step. It needs a plugin with PJRT's profiler, such as the CUDA plugin with NVIDIA's CUPTI.";
 
 /// Measure training steps and forward passes in each arithmetic
 ///
-/// All modes are measured in turn, round by round, so that what else the machine does slows all of them alike; ratios hold
-/// better than milliseconds.
+/// Modes are measured in alternation, round by round, so that other load on the machine slows all of them alike; ratios are more reliable
+/// than milliseconds.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Time steps, batch, inputs, hidden neurons, classes
+    /// Time steps, batch size, inputs, hidden neurons, classes
     #[arg(long, value_name = "T,B,IN,H,C")]
     shape: Shape,
-    /// What is measured [default: all that the device is good for]
+    /// Arithmetics to measure [default: all that the device runs well]
     #[arg(long, value_name = "MODE,…", value_delimiter = ',')]
     modes: Vec<Arithmetic>,
-    /// Time steps of a tile, for which each layer computes its products at once [default: all]
+    /// Time steps per tile; each layer computes its products for a whole tile at once [default: all time steps]
     #[arg(long, value_name = "K", value_parser = argument::count)]
     time_tile: Option<usize>,
-    /// Rounds at least
+    /// Minimum number of rounds
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "10")]
     runs: usize,
-    /// Seconds to fill with rounds, however few they need
+    /// Minimum measuring time in seconds
     #[arg(long, value_name = "S", value_parser = argument::positive, default_value = "5")]
     seconds: f64,
-    /// After the timing, record a few training steps and show what their time is spent on: kernels on a card
+    /// After timing, profile a few training steps and show where their time goes (on a GPU: its kernels)
     #[arg(long)]
     profile: bool,
-    /// Print the figures as JSON
+    /// Print the results as JSON
     #[arg(long)]
     json: bool,
-    /// Where it runs; the CPU's plugin is installed at the first use
+    /// Device to run on; the CPU plugin is installed on first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
 }
@@ -62,7 +62,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` for a shape that is too large; what PJRT says.
+/// Of kind `Input` for a shape that is too large; PJRT's errors.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let client = client::open(arguments.device)?;
     let arithmetics = match arguments.modes.as_slice() {
@@ -94,7 +94,7 @@ struct Report {
     modes: Vec<Mode>,
 }
 
-/// The figures of a mode; the names are those of the JSON.
+/// The results of a mode; field names are the JSON keys.
 #[derive(Debug, Serialize)]
 struct Mode {
     mode: &'static str,
@@ -138,7 +138,7 @@ impl Report {
 
     fn runs(&self) -> String {
         let runs = self.modes.first().map_or(0, |mode| mode.runs);
-        format!("medians and quartiles of {runs} runs; × is times as fast as fp32")
+        format!("medians and quartiles of {runs} runs; × is the speed-up over fp32")
     }
 }
 

@@ -1,19 +1,19 @@
-//! Choices by name that several commands offer. Knows nothing of what they lead to.
+//! Named choices that several commands offer as flags.
 
 use clap::ValueEnum;
 use spiq::pjrt::Platform;
 use spiq::provenance;
 use spiq::quant::{self, Mode};
 
-/// Where programs run.
+/// The device that runs programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Device {
     /// this machine's processor
     Cpu,
-    /// an NVIDIA graphics processor
+    /// an NVIDIA GPU
     #[value(alias = "gpu")]
     Cuda,
-    /// a tensor processor of Google's
+    /// a Google TPU
     Tpu,
 }
 
@@ -30,9 +30,9 @@ impl From<Device> for Platform {
 /// How numbers are rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Numerics {
-    /// by the rules; spikes are integers and stay as they are
+    /// according to the rules; spikes are integers and are never rounded
     Exact,
-    /// as qwix does, its rounding of spikes included
+    /// like qwix, which rounds spikes as well
     Qwix,
 }
 
@@ -45,12 +45,12 @@ impl From<Numerics> for quant::Numerics {
     }
 }
 
-/// The element type of the products on the way back.
+/// The element type of products in the backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GradDtype {
     /// that of the operands
     F32,
-    /// operands in bf16, sums in f32; spikes lose nothing by it
+    /// operands in bf16, sums in f32; exact for spikes
     Bf16,
 }
 
@@ -81,14 +81,14 @@ impl From<Precision> for quant::Precision {
     }
 }
 
-/// What training does at a step of which a number is not finite.
+/// What training does at a step with NaN or infinite values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnNan {
-    /// say where the number began, and keep what was saved before
+    /// report where the value first appeared, and keep what was saved before
     Stop,
-    /// leave parameters and the optimizer's state as they were before the step, and go on
+    /// undo the step, including the optimizer's state, and continue
     Skip,
-    /// take no notice
+    /// ignore it
     Continue,
 }
 
@@ -102,12 +102,12 @@ impl From<OnNan> for provenance::OnNan {
     }
 }
 
-/// What rules do to the gradient.
+/// How rules affect the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Rounding {
     /// quantization-aware training: gradients pass straight through the rounding
     Qat,
-    /// post-training quantization: the same outputs, no gradient
+    /// post-training quantization: same outputs, no gradient
     Ptq,
 }
 

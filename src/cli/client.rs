@@ -1,4 +1,4 @@
-//! Opens a device for a command: names a plugin that spiq did not install, and shows progress while one is installed.
+//! Opens a device for a command: names a plugin that spiq did not install, and shows the progress of an installation.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,7 +10,7 @@ use super::choice::Device;
 use super::progress::{Installation, compiling};
 use super::screen;
 
-/// A client of a device. Only the CPU's plugin is installed without being asked for.
+/// Opens a client of a device. Only the CPU plugin is installed automatically.
 ///
 /// # Errors
 /// As [`Client::open_with`].
@@ -22,7 +22,7 @@ pub fn open(device: Device) -> Result<Client> {
     Ok(client.watched(Watch { stop: None, progress: Some(compiling()) }))
 }
 
-/// The same, whose compilations end when `stop` becomes true.
+/// Same as [`open`]; compilations end when `stop` becomes true.
 ///
 /// # Errors
 /// As [`open`].
@@ -31,11 +31,11 @@ pub fn open_until(device: Device, stop: &Arc<AtomicBool>) -> Result<Client> {
     Ok(client.watched(Watch { stop: Some(stop.clone()), ..client.watch().clone() }))
 }
 
-/// Says which file will be the plugin of a platform, where it is one of an environment and not what spiq installed; and whose the cache
-/// folder is, where it is not the user's. Says each once.
+/// Prints, once each, the plugin file of a platform if it comes from the environment instead of spiq's cache, and a warning if the cache
+/// folder belongs to another user.
 ///
 /// # Errors
-/// Where others may write to the cache folder; for a file that is no plugin at all.
+/// If others may write to the cache folder; if the file is not a plugin.
 pub fn name_plugin(platform: Platform) -> Result<()> {
     pjrt::check_cache()?.into_iter().for_each(|warning| screen::note_once(&format!("warning: {warning}")));
     let Some(found) = pjrt::find(platform).filter(|found| found.source != Source::Cache) else { return Ok(()) };

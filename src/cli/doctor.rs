@@ -1,4 +1,4 @@
-//! `spiq doctor`: what this machine has for running programs, what is missing, and what to do. Changes nothing.
+//! `spiq doctor`: shows what this machine has for running programs, what is missing, and how to fix it. Changes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,13 @@ use super::screen;
 
 /// Show plugins, devices and the cache folder, and what is missing
 ///
-/// Every plugin is opened in a process of its own, so that a broken one shows its error and nothing more.
+/// Each plugin is opened in a separate process, so that a broken one only reports its error.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// Print it as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Open this plugin and say what it finds; the command calls itself with it
+    /// Open this plugin and print its devices; the command runs itself with this flag
     #[arg(long, hide = true, value_name = "FILE")]
     probe: Option<PathBuf>,
 }
@@ -38,7 +38,7 @@ struct Plugin {
     platform: Option<&'static str>,
     source: String,
     file: PathBuf,
-    /// Whether it is the one that its platform uses.
+    /// Whether it is the plugin that its platform uses.
     used: bool,
     #[serde(flatten)]
     probe: Probe,
@@ -54,7 +54,7 @@ struct Cache {
 /// Runs the command.
 ///
 /// # Errors
-/// Only when standard output cannot be written.
+/// If standard output cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(plugin) = &arguments.probe {
         return screen::print(&format!("\n{}\n", probe::answer(plugin)));
@@ -109,7 +109,7 @@ impl Report {
 
 impl Plugin {
     fn text(&self) -> String {
-        let used = if self.used { "" } else { ", not used: another one comes first" };
+        let used = if self.used { "" } else { ", not used: another one takes precedence" };
         let name = self.platform.unwrap_or("unknown platform");
         let mut lines = vec![format!("  {name} ({}{used})", self.source), format!("    {}", self.file.display())];
         if let Some(version) = &self.probe.pjrt {
@@ -145,7 +145,7 @@ fn cache() -> Option<Cache> {
     Some(Cache { folder, plugin_bytes, program_bytes })
 }
 
-/// Bytes of all files under a folder.
+/// Total bytes of all files under a folder.
 fn size(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let of = |entry: std::fs::DirEntry| match entry.file_type() {
@@ -167,7 +167,7 @@ fn advice(plugins: &[Plugin]) -> Vec<String> {
             _ => true,
         };
         if here && all.is_empty() {
-            let alone = if platform == "cpu" { " (`spiq train` and `spiq predict` do it by themselves)" } else { "" };
+            let alone = if platform == "cpu" { " (`spiq train` and `spiq predict` do this automatically)" } else { "" };
             advice.push(format!("the {platform} plugin is missing: run `spiq plugin install {package}`{alone}"));
         } else if here && !works {
             let hint = "remove it, or name another file in SPIQ_PJRT_PLUGIN";
@@ -175,7 +175,7 @@ fn advice(plugins: &[Plugin]) -> Vec<String> {
         }
     }
     if !advice.is_empty() && !pjrt::has_pip() {
-        advice.push("python3 with pip is missing: plugins are fetched with it (`python3 -m ensurepip`)".to_owned());
+        advice.push("python3 with pip is missing: it downloads the plugins (`python3 -m ensurepip`)".to_owned());
     }
     match pjrt::check_cache() {
         Ok(warning) => advice.extend(warning),

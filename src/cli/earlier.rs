@@ -1,4 +1,4 @@
-//! What earlier commands left in a folder that is to hold new results. Knows nothing of what is trained.
+//! Finds results of earlier commands in a folder, and protects or removes them before a new run.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use spiq_events::remove_leftovers;
 
 use super::train::Arguments;
 
-/// The files that list the runs of a command, one a line.
+/// The files that list the runs of a command, one per line.
 pub const LISTS: [&str; 2] = ["runs.jsonl", "sweep.jsonl"];
 
-/// The folders of the runs that the lists in a folder name, as they lie there now.
+/// The folders of the runs listed in `folder`, at their present location.
 pub fn listed(folder: &Path) -> Vec<PathBuf> {
     let lists = LISTS.iter().filter_map(|name| spiq_events::read_text(&folder.join(name)).ok());
     let named = |line: &str| {
@@ -22,16 +22,15 @@ pub fn listed(folder: &Path) -> Vec<PathBuf> {
     lists.flat_map(|text| text.lines().filter_map(named).collect::<Vec<_>>()).collect()
 }
 
-/// Whether a folder holds a run.
+/// Whether a folder contains a run.
 fn is_run(folder: &Path) -> bool {
     folder.join("metrics.jsonl").is_file() || has_checkpoint(folder)
 }
 
-/// What has to go before several runs leave their results in `out`, each in one of `folders`: results of earlier commands, which would
-/// be taken for theirs.
+/// Results of earlier commands in `out` that would be mistaken for those of the new runs in `folders`, and must be removed first.
 ///
 /// # Errors
-/// Of kind `Input` where that is not certain to be a command's own.
+/// Of kind `Input` if it is not certain that a command created them.
 pub fn stale(out: &Path, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let Ok(entries) = std::fs::read_dir(out) else { return Ok(Vec::new()) };
     let listed = listed(out);
@@ -46,11 +45,11 @@ pub fn stale(out: &Path, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
         if !ours || folders.contains(&folder) || !is_run(&folder) {
             continue;
         }
-        // What a killed run left half-written is nobody's.
+        // Remove temporary files of killed runs.
         remove_leftovers(&folder);
         if !listed.contains(&folder) || !holds_only_a_run(&folder) {
             return Err(Error::input(format!(
-                "{} is there from earlier, and would be taken for a run of this command; move it elsewhere, or give another --out",
+                "{} is from an earlier command, and would be mistaken for a run of this one; move it elsewhere, or give another --out",
                 folder.display()
             )));
         }
@@ -65,7 +64,7 @@ fn holds_only_a_run(folder: &Path) -> bool {
     entries.into_iter().all(|entry| is_own(&entry.file_name()) && entry.path().is_file())
 }
 
-/// Takes away what is [stale].
+/// Removes [stale] results.
 ///
 /// # Errors
 /// Of kind `File`.
@@ -77,7 +76,7 @@ pub fn remove(stale: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to write over files that a run reads, or that no run left.
+/// Refuses to overwrite files that the run reads or that no run created.
 ///
 /// # Errors
 /// Of kind `Input`, with the file's name.
@@ -89,14 +88,14 @@ pub fn check_folder(out: &Path, arguments: &Arguments) -> Result<()> {
     let own = ["model.toml", "rules.toml"].map(|name| out.join(name)).into_iter().find(|path| path.is_file());
     match own.filter(|_| !is_run(out)) {
         Some(path) => Err(Error::input(format!(
-            "{} is of no run, and a run would replace or remove it; give another folder with --out",
+            "{} belongs to no run, and a run would replace or remove it; give another folder with --out",
             path.display()
         ))),
         None => Ok(()),
     }
 }
 
-/// Refuses to write over, or to remove, what a run is told to read.
+/// Refuses to overwrite or remove files that the run reads.
 ///
 /// # Errors
 /// Of kind `Input`, with the file's name.

@@ -1,4 +1,4 @@
-//! `spiq evaluate`: what a trained network does on labelled samples, as a table or JSON. Knows nothing of how it is computed.
+//! `spiq evaluate`: evaluates a trained network on labelled samples and prints a table or JSON.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,45 +30,45 @@ Examples, after `spiq train --out runs/digits`:
   spiq evaluate runs/digits --params best --json     the best epoch, with validation
   spiq evaluate runs/digits --data F.h5              other data, read as in training
 
-Samples are those of the data's test part; where it has none, all of them. The accuracy is the one that training printed.
+The samples are the test part of the data, or all samples if it has none. The accuracy is the one that training printed.
 
-What is counted, and its names, are NeuroBench's. Synaptic operations are products of a weight with an input for a sample, over all
-time steps, without biases. Where every input of a layer was 0, 1 or -1 they are accumulations (AC), else multiplications and
-accumulations (MAC). Dense are all of them, effective those in which neither the weight, as the rules quantize it, nor the input is
-zero. Bytes are those of `spiq quantize`: int8 a byte, int4 half of one, ternary and int2 a quarter (2 bits), scales beside them,
-everything that no rule quantizes in f32.
+Metrics and their names follow NeuroBench. Synaptic operations are products of a weight with an input, per sample over all time
+steps, without biases. If every input of a layer was 0, 1 or -1, they are accumulations (AC), else multiply-accumulates (MAC).
+Dense counts all of them; effective counts those where neither the weight, as the rules quantize it, nor the input is zero. Bytes
+are those of `spiq quantize`: int8 one byte, int4 half a byte, ternary and int2 a quarter (2 bits), plus scales; f32 for
+everything that no rule quantizes.
 
-With --json: accuracy, per_class, confusion (rows: the class, columns: what it was taken for), spike_rates by layer, count,
-cross_entropy, top_k; for a sample, spikes_per_sample, effective_macs, effective_acs, dense, and synops by layer;
-activation_sparsity, connection_sparsity: the parts of neurons' outputs and of weights that are zero; parameters, bits and bytes of
-them as they are stored, bytes_as_trained.";
+With --json: accuracy, per_class, confusion (rows: true class, columns: predicted class), spike_rates per layer, count,
+cross_entropy, top_k; per sample: spikes_per_sample, effective_macs, effective_acs, dense, and synops per layer;
+activation_sparsity, connection_sparsity: the fractions of neuron outputs and of weights that are zero; parameters, and their bits
+and bytes as stored, bytes_as_trained.";
 
-/// Tell how a trained network does: accuracy by class, confusion, spike rates, synaptic operations
+/// Evaluate a trained network: accuracy by class, confusion, spike rates, synaptic operations
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The folder of a run's results
+    /// Results folder of a run
     #[arg(value_name = "RUN_DIR")]
     run: PathBuf,
     /// Samples and labels [default: those of the run]
     #[arg(long, value_name = "DATA")]
     data: Option<PathBuf>,
-    /// Parameters of the last epoch, of the best one, or a file of them
+    /// Parameters of the last or best epoch, or a parameter file
     #[arg(long, value_name = "last | best | P.safetensors", default_value = "last")]
     params: PathBuf,
-    /// Take parameters that hold infinite numbers or NaN, too
+    /// Accept parameters that contain NaN or infinite values
     #[arg(long)]
     allow_nonfinite: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Tell how often the class is among the K with the largest outputs, too
+    /// Also report how often the correct class is among the K largest outputs
     #[arg(long, value_name = "K", value_parser = argument::count)]
     top_k: Option<usize>,
-    /// Draw which class is taken for which
+    /// Draw the confusion matrix
     #[arg(long, value_name = "F.svg")]
     picture: Option<PathBuf>,
-    /// Where it runs; the CPU's plugin is installed at the first use
+    /// Device to run on; the CPU plugin is installed on first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
+/// Of kind `Input` or `File` for unusable or mismatched files; PJRT's errors.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let subject = Subject::new(
         &arguments.run,
@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let Subject { trained, network, .. } = &subject;
     trained.note(&Provenance { time_steps: None, ..Provenance::of(network, &client) }, &[]);
     if let Some(picture) = &arguments.picture {
-        let title = format!("{:.1} % of {} samples right", 100.0 * evaluated.accuracy(), evaluated.count());
+        let title = format!("{:.1} % of {} samples correct", 100.0 * evaluated.accuracy(), evaluated.count());
         replace_file(picture, confusion(&evaluated.confusion, &title).svg().as_bytes())?;
     }
     screen::print(&match arguments.json {
@@ -108,31 +108,31 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     })
 }
 
-/// A trained network and the samples that it is evaluated on.
+/// A trained network and the samples to evaluate it on.
 pub struct Subject {
-    /// What its parameters say of their training.
+    /// The parameters' record of their training.
     pub trained: Trained,
     network: Network,
     params: BTreeMap<String, Array>,
     data: Data,
 }
 
-/// What a network does on its samples.
+/// The evaluation of a network.
 pub struct Examined {
     /// The results of the evaluation.
     pub evaluated: Evaluated,
-    /// What its parameters take up.
+    /// The size of its parameters.
     pub memory: Memory,
-    /// The samples, in words.
+    /// A description of the samples.
     pub on: String,
 }
 
 impl Subject {
-    /// The parameters in the folder of a run that are named so, which may hold numbers that are not finite where that is allowed, on
-    /// these data, or else on those of the run.
+    /// Loads the parameters that `params` names in a run's folder, and `data`, by default those of the run. Parameters that are not finite
+    /// are refused unless `allow_nonfinite`.
     ///
     /// # Errors
-    /// Of kind `Input` or `File`: files that are not usable or do not fit each other.
+    /// Of kind `Input` or `File`: unusable or mismatched files.
     pub fn new(
         run: &Path,
         (params, allow_nonfinite): (&Path, bool),
@@ -164,7 +164,7 @@ impl Subject {
             time_steps: then.time_steps.unwrap_or(32),
             seed: then.seed.unwrap_or(0),
             coding: then.coding,
-            // A metric of one's own says nothing of classes.
+            // A custom metric does not define a class.
             readout: then.metric.as_deref().and_then(Readout::of_accuracy).unwrap_or_default(),
         };
         let evaluated = evaluate(client, network, params, &test, conditions)?;
@@ -175,10 +175,10 @@ impl Subject {
     }
 }
 
-/// The file of parameters in the folder of a run that a word names; anything else is a file itself.
+/// Resolves `last` and `best` to a parameter file in a run's folder; any other value is a path.
 ///
 /// # Errors
-/// Of kind `Input` where the run has left none.
+/// Of kind `Input` if the run has no such file.
 pub fn params_of(run: &Path, which: &Path) -> Result<PathBuf> {
     let name = match which.to_str() {
         Some("last") => "params.safetensors",
@@ -203,14 +203,14 @@ pub fn params_of(run: &Path, which: &Path) -> Result<PathBuf> {
     Err(Error::input(match name {
         "best.safetensors" => {
             format!(
-                "{run} has no best epoch; train with samples for validation (--validation 0.1), or name --params last"
+                "{run} has no best epoch; train with samples for validation (--validation 0.1), or use --params last"
             )
         }
-        _ => format!("{run} has no {name}: the run there has not ended; let it end, with `{}`", to_go_on(folder)),
+        _ => format!("{run} has no {name}: the run there has not finished; finish it with `{}`", to_go_on(folder)),
     }))
 }
 
-/// What is said of a folder that holds no run itself.
+/// The error for a folder that contains no run itself.
 fn without_a_run(folder: &Path) -> String {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let inside = entries.map(|entry| entry.path()).filter(|inner| inner.join("metrics.jsonl").is_file());
@@ -228,7 +228,7 @@ struct Data {
 }
 
 impl Data {
-    /// The samples that are named, else those of the run.
+    /// The given samples, else those of the run.
     fn read(
         (run, named, recordings): (&Path, Option<&Path>, &Recordings),
         trained: &Provenance,
@@ -239,7 +239,7 @@ impl Data {
             let source = path.display().to_string();
             let mut read = recordings::file(path, &recordings.reading(path, trained)?)?;
             if let Some(speaker) = &trained.test_speaker {
-                // Other data need not know this speaker.
+                // Other data may not contain this speaker.
                 _ = read.test_on(speaker, path);
             }
             read.note.iter().for_each(|note| screen::note(note));
@@ -260,17 +260,17 @@ impl Data {
         };
         let (train, test) = found.data.split()?;
         if then.data.is_some_and(|digest| digest != Digest::of_data(&train, &test)) {
-            screen::note(&format!("note: {} is no longer as it was in training", found.source));
+            screen::note(&format!("note: {} has changed since training", found.source));
         }
         Ok(found)
     }
 }
 
-/// What the parameters take up.
+/// The size of a network's parameters.
 pub struct Memory {
-    /// Their number.
+    /// The number of parameters.
     pub parameters: usize,
-    /// Bytes of them and of running statistics.
+    /// Bytes of parameters and running statistics.
     pub bytes: usize,
     /// The same, with weights stored quantized.
     pub stored: usize,
@@ -282,14 +282,14 @@ impl Memory {
         let bytes = network.array_types().keys().map(|path| params[path].bytes().len()).sum();
         let stored = match network.rules().is_empty() {
             true => bytes,
-            // Rules may quantize activations alone.
+            // Rules may quantize activations only.
             false => quantize_weights(client, network, params).map_or(bytes, |quantization| quantization.after),
         };
         Ok(Memory { parameters, bytes, stored })
     }
 }
 
-/// What `--json` prints. Numbers of single precision have no more digits than they need, as in metrics.jsonl.
+/// The output of `--json`. f32 numbers have as few digits as represent them, as in metrics.jsonl.
 #[derive(Serialize)]
 struct Printed<'a> {
     accuracy: f32,
@@ -333,7 +333,7 @@ struct LayerSynops {
     effective: f64,
 }
 
-/// What a product is, where it is known of all inputs.
+/// The kind of a synaptic operation: AC if every input was 0, 1 or -1, else MAC.
 fn kind(layer: &Operations) -> &'static str {
     if layer.accumulates { "AC" } else { "MAC" }
 }
@@ -378,7 +378,7 @@ fn text_of(
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![row(&trained::accuracy_of("accuracy", network), trained::percent(evaluated.accuracy()))];
     if let Some(k) = top_k {
-        rows.push(row(&format!("among the first {k}"), trained::percent(evaluated.top_k(k))));
+        rows.push(row(&format!("top-{k} accuracy"), trained::percent(evaluated.top_k(k))));
     }
     let size = |bytes: usize| screen::bytes(bytes as u64);
     let stored = match memory.stored == memory.bytes {
@@ -392,20 +392,20 @@ fn text_of(
     let zeros = |name: &str, part: Option<f64>| part.map(|part| row(name, trained::percent(part as f32)));
     let counted = &evaluated.counted;
     rows.extend(zeros("weights that are zero", counted.connection_sparsity));
-    rows.extend(zeros("outputs of neurons that are zero", counted.activation_sparsity));
+    rows.extend(zeros("neuron outputs that are zero", counted.activation_sparsity));
     if !counted.spikes.is_empty() {
-        rows.push(row("spikes a sample", format!("{:.1}", counted.spikes_per_sample())));
+        rows.push(row("spikes per sample", format!("{:.1}", counted.spikes_per_sample())));
     }
-    rows.extend([row("of", trained.source.clone()), row("on", on.to_owned())]);
+    rows.extend([row("file", trained.source.clone()), row("data", on.to_owned())]);
     let parts = [table::aligned(&[], &rows), by_class(evaluated), rates(evaluated), operations(counted)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-/// Beyond these, a matrix does not fit a terminal; the classes that are taken for others most often are shown instead.
+/// With more classes, a matrix does not fit a terminal; the most frequent confusions are shown instead.
 const MOST_CLASSES: usize = 24;
 const MOST_CONFUSED: usize = 12;
 
-/// Accuracy of each class, and what its samples were taken for.
+/// Accuracy and confusion counts of each class.
 fn by_class(evaluated: &Evaluated) -> String {
     let classes = evaluated.confusion.len();
     let per_class = evaluated.per_class();
@@ -414,7 +414,7 @@ fn by_class(evaluated: &Evaluated) -> String {
     let wide = classes > MOST_CLASSES;
     let mut head = vec!["class".to_owned(), "accuracy".to_owned(), "samples".to_owned()];
     if !wide {
-        head.push("taken for".to_owned());
+        head.push("predicted as".to_owned());
         head.extend((0..classes).map(|class| class.to_string()));
     }
     let cell = |count: &u64| if *count == 0 { "·".to_owned() } else { count.to_string() };
@@ -446,13 +446,13 @@ fn most_confused(evaluated: &Evaluated) -> String {
         .take(MOST_CONFUSED)
         .map(|(count, class, taken)| vec![class.to_string(), taken.to_string(), count.to_string()])
         .collect();
-    table::aligned(&["class", "taken for", "samples"], &rows)
+    table::aligned(&["class", "predicted as", "samples"], &rows)
 }
 
 fn rates(evaluated: &Evaluated) -> String {
     let rows: Vec<Vec<String>> =
         evaluated.spike_rates.iter().map(|(path, rate)| vec![path.clone(), format!("{rate:.4}")]).collect();
-    if rows.is_empty() { String::new() } else { table::aligned(&["layer", "spikes a neuron and step"], &rows) }
+    if rows.is_empty() { String::new() } else { table::aligned(&["layer", "spikes per neuron and step"], &rows) }
 }
 
 fn operations(counted: &Counted) -> String {
@@ -468,6 +468,6 @@ fn operations(counted: &Counted) -> String {
     if rows.is_empty() {
         String::new()
     } else {
-        table::aligned(&["synapses", "kind", "operations a sample", "effective", ""], &rows)
+        table::aligned(&["synapses", "kind", "operations per sample", "effective", ""], &rows)
     }
 }

@@ -1,4 +1,4 @@
-//! How an error ends the command: one line and an exit code. Knows nothing of where errors come from.
+//! Reports an error as one line and chooses the exit code.
 
 use std::process::ExitCode;
 
@@ -7,12 +7,12 @@ use spiq::{Error, ErrorKind};
 
 use super::{screen, signals};
 
-/// Shows an error of the work and gives the exit code.
+/// Prints an error of the run and returns the exit code.
 pub fn of_run(error: &Error) -> ExitCode {
     screen::note(&format!("error: {}", one_line(&error.to_string())));
     let code = code(error.kind());
     if spiq::pjrt::is_compiling() {
-        // One that was given up still runs.
+        // An abandoned compilation is still running.
         spiq::pjrt::end_process(code);
     }
     ExitCode::from(code)
@@ -26,7 +26,7 @@ fn code(kind: ErrorKind) -> u8 {
     }
 }
 
-/// Shows what is wrong with the arguments, or the help that was asked for, and gives the exit code.
+/// Prints a usage error, or the requested help, and returns the exit code.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
     match error.kind() {
         Usage::DisplayHelp | Usage::DisplayVersion => match screen::print(&error.render().to_string()) {
@@ -39,7 +39,7 @@ pub fn of_usage(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let text = error.render().to_string();
-            // The usage that follows is a page of its own; the line says how to see it.
+            // The usage that follows fills a page; the line points to --help instead.
             let said = text.split("\n\nUsage:").next().unwrap_or(&text);
             let said = said.split("\n\nFor more information").next().unwrap_or(said);
             screen::note(&format!("{} (see --help)", one_line(said)));
@@ -48,7 +48,7 @@ pub fn of_usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Paragraphs and lists as one line.
+/// Joins paragraphs and lists into one line.
 fn one_line(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(|paragraph| {
         let lines: Vec<&str> = paragraph.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

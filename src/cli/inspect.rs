@@ -1,4 +1,4 @@
-//! `spiq inspect`: prints a network's program after each stage on its way to the device, or what a compiler makes of it.
+//! `spiq inspect`: prints a network's program after each compilation stage, or a compiler's result.
 
 use std::path::PathBuf;
 
@@ -18,77 +18,77 @@ use super::recordings::Recordings;
 use super::{argument, client, screen, step};
 
 const EXAMPLES: &str = "\
-A stage is a program for any device, without kernels, unless --device names one; the stages kernels and hlo are for the cpu
-without it. Only the stage hlo needs the device itself.
+Without --device, the program is device-independent and has no kernels, except in the stages kernels and hlo, whose default
+is the cpu. Only the stage hlo needs the device itself.
 
 Examples:
   spiq inspect --model model.toml --rules rules.toml --stage quantize --report
   spiq inspect --model model.toml --stage stablehlo --forward > model.mlir
-  spiq inspect --model model.toml --stage kernels --spikes                 each loop of neurons as the kernel's program
+  spiq inspect --model model.toml --stage kernels --spikes                 each neuron loop as its kernel's program
   spiq inspect --model model.toml --rules rules.toml --target cuda:h100    (spiq plugin install cuda13 fetches its compiler)
-  spiq inspect --model model.toml --target cuda:h100 --step --spikes       launches of the training step that spiq train runs";
+  spiq inspect --model model.toml --target cuda:h100 --step --spikes       launches in the training step of spiq train";
 
-/// Print a network's program after a stage on its way to the device
+/// Print a network's program after a stage of its compilation
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The network
+    /// Model file
     #[arg(long, value_name = "M.toml")]
     model: PathBuf,
-    /// What is quantized and how [default: nothing]
+    /// Quantization rules [default: none]
     #[arg(long, value_name = "R.toml")]
     rules: Option<PathBuf>,
-    /// Up to where; each stage begins with what those before it did
+    /// Last stage to run; each stage starts from the result of those before it
     #[arg(long, value_parser = names(STAGES), required_unless_present = "target")]
     stage: Option<String>,
-    /// Compile for this chip, which need not be there, and print which of its units each product reaches: cpu, tpu:v5e,
-    /// tpu:v6e, cuda:h100, … It is the program that would run there, with its kernels and compile options
+    /// Compile for this chip, which need not be present, and print which of its units each product uses: cpu, tpu:v5e, tpu:v6e, cuda:h100,
+    /// … The program is the one that would run there, with its kernels and compile options
     #[arg(long, value_name = "CHIP", conflicts_with_all = ["stage", "report", "locations", "device"])]
     target: Option<String>,
-    /// Print only the table of what became of each operation
+    /// Print only the table of how each operation was quantized
     #[arg(long)]
     report: bool,
-    /// Leave the gradient out of later stages: the program that predicts
+    /// Omit the gradient from later stages: the program for prediction
     #[arg(long)]
     forward: bool,
-    /// The whole program that spiq train runs, from the stage grad on: encoder, loss, gradient and optimizer in the loop over
-    /// steps, on a data set in the device's memory, parameters and state donated
+    /// The whole training step of spiq train, from the stage grad on: encoder, loss, gradient and optimizer inside the loop over steps, on
+    /// a data set in device memory, with parameters and state donated
     #[arg(long, conflicts_with = "forward")]
     step: bool,
-    /// The data set of --step [default: numbers, or with --spikes spikes, of --time-steps steps, as many as --batch-size]
+    /// Data set for --step [default: generated samples, spikes with --spikes, of --time-steps steps, --batch-size of them]
     #[arg(long, value_name = "DATA | digits", requires = "step")]
     data: Option<PathBuf>,
-    /// The optimizer of --step, with optax's defaults
+    /// Optimizer of --step, with optax's defaults
     #[arg(long, value_name = "OPTIMIZER", value_parser = calls(OPTIMIZERS, |text| Optimizer::named(text, 1.0, "constant").map(drop)), default_value = "adam", requires = "step")]
     optimizer: String,
-    /// Changes of the samples of --step, as `spiq train` takes them
-    #[arg(long, value_name = "CHANGES | none", value_parser = Augmentation::parse, default_value = "none", requires = "step")]
+    /// Augmentations in --step, in the form that `spiq train` accepts
+    #[arg(long, value_name = "AUGMENTATIONS | none", value_parser = Augmentation::parse, default_value = "none", requires = "step")]
     augment: Augmentation,
-    /// Whether rules round for training (qat) or after it (ptq, which has no gradient)
+    /// Round for training (qat) or after it (ptq, which has no gradient)
     #[arg(long, value_enum, default_value = "qat")]
     mode: Rounding,
-    /// How numbers are rounded
+    /// Rounding: exact, or as qwix rounds
     #[arg(long, value_enum, default_value = "exact")]
     numerics: Numerics,
-    /// Element type of the products that give the gradients
+    /// Element type of the matrix products of the backward pass
     #[arg(long, value_enum, default_value = "f32")]
     grad_dtype: GradDtype,
-    /// Inputs are spikes, booleans, instead of numbers of which nothing is known
+    /// Inputs are spikes (booleans) instead of arbitrary numbers
     #[arg(long)]
     spikes: bool,
-    /// Time steps of a tile, for which each layer computes its products at once [default: all]
+    /// Time steps per tile; each layer computes its products for a whole tile at once [default: all time steps]
     #[arg(long, value_name = "K", value_parser = argument::count)]
     time_tile: Option<usize>,
-    /// Samples in the batch
+    /// Batch size
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "8")]
     batch_size: usize,
     /// Time steps
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "16")]
     time_steps: usize,
-    /// Add to each operation the layer and the source line that it comes from (not for kernels, stablehlo and hlo)
+    /// Annotate each operation with its layer and source line (not for kernels, stablehlo and hlo)
     #[arg(long)]
     locations: bool,
-    /// Whose program it is: its kernels, and its compiler in the stage hlo [default: any; cpu for kernels and hlo]
+    /// Target of the program: its kernels, and its compiler for the stage hlo [default: any; cpu for kernels and hlo]
     #[arg(long, value_enum)]
     device: Option<Device>,
     #[command(flatten)]
@@ -98,7 +98,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
+/// Of kind `Input` or `File` for unusable or mismatched files; PJRT's errors.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let rules = arguments.rules.as_deref().map_or(Ok(Rules::default()), Rules::load)?;
     let network = Network::with_rules(ModelConfig::load(&arguments.model)?, rules)
@@ -142,7 +142,7 @@ fn beside_products(network: &Network) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    format!("\nf32 whatever the rules, since no product takes them:\n{}", table::aligned(&[], &rows))
+    format!("\nalways f32, because no product uses them:\n{}", table::aligned(&[], &rows))
 }
 
 /// The type of the input.
@@ -174,7 +174,7 @@ fn text(arguments: &Arguments, source: Source<'_>, program: &Program, stage: Sta
             client.optimized_hlo(&pipeline.text(stage, false)?, &pipeline.options()?)
         }
         (Stage::Quantize, Source::Network { network, x, pass, .. }) => {
-            // As comments, so that the whole is still a program.
+            // As comments, so that the output is still a valid program.
             let report = format!("{}{}", network.quantized(x, pass)?.report, beside_products(network));
             let report: String = report.lines().map(|line| format!("// {line}\n")).collect();
             Ok(format!("{report}{}", pipeline.text(stage, arguments.locations)?))

@@ -1,4 +1,4 @@
-//! Flags that say what training makes small, and how. Knows nothing of models and data.
+//! Flags for the loss and the optimizer.
 
 use clap::Args;
 use spiq::nn::{LOSSES, READOUTS, REGULARIZERS};
@@ -10,61 +10,59 @@ use spiq::{Error, Result};
 use super::argument::{self, calls, names};
 use super::choice::Precision;
 
-/// What training makes small, and how.
+/// The loss and the optimizer.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Loss and optimizer (a name takes arguments: 'NAME(key = value, …)')")]
 pub struct Learning {
-    /// What training makes small; each also takes class_weights, "balanced" or a list [default: integral_crossentropy]
+    /// Loss to minimize; all accept class_weights, "balanced" or a list [default: integral_crossentropy]
     #[arg(long, value_name = "LOSS", value_parser = calls(LOSSES, |text| Loss::named(text).map(drop)))]
     loss: Option<String>,
-    /// Keep spike rates where they are wanted, by terms of the loss, divided by commas [default: none]
+    /// Terms added to the loss that keep spike rates near a target, separated by commas [default: none]
     #[arg(long, value_name = "TERMS", value_parser = calls(REGULARIZERS, |text| Loss::default().with_regularizers(text).map(drop)))]
     regularize: Option<String>,
-    /// What the test measures [default: as the loss reads the outputs]
+    /// Metric of the test [default: accuracy, with the readout that the loss uses]
     #[arg(long, value_name = "METRIC", value_parser = names(READOUTS))]
     metric: Option<String>,
     /// Optimizer, with optax's defaults [default: the recipe's, adam]
     #[arg(long, value_name = "OPTIMIZER", value_parser = calls(OPTIMIZERS, |text| of(text, "constant").map(drop)))]
     pub(super) optimizer: Option<String>,
-    /// Learning rate at the start [default: the recipe's, 0.004]
+    /// Initial learning rate [default: the recipe's, 0.004]
     #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = argument::positive)]
     pub(super) learning_rate: Option<f64>,
-    /// How the learning rate goes on from its start; numbers of steps may be shares of all, written with a point [default: the
-    /// recipe's; constant with --model, --data, --optimizer or --learning-rate]
+    /// Learning-rate schedule; a number of steps written with a decimal point is a fraction of all steps [default: the recipe's; constant
+    /// with --model, --data, --optimizer or --learning-rate]
     #[arg(long, value_name = "SCHEDULE", value_parser = calls(SCHEDULES, |text| of("sgd", text).map(drop)))]
     schedule: Option<String>,
-    /// Another learning rate, another schedule of it, or other arguments of the optimizer, for the parameters whose path matches:
-    /// 'group(path = "beta", learning_rate = 0.01, schedule = "cosine"), group(path = "layers/0/.*", weight_decay = 0)'; the first
-    /// match counts
+    /// Separate learning rate, schedule or optimizer arguments for parameters whose path matches: 'group(path = "beta", learning_rate =
+    /// 0.01, schedule = "cosine"), group(path = "layers/0/.*", weight_decay = 0)'; the first match applies
     #[arg(long, value_name = "GROUPS")]
     group: Option<String>,
-    /// Cut the gradients: a largest norm of all together, or one of these [default: none]
+    /// Gradient clipping: a maximum global norm, or one of these [default: none]
     #[arg(long, value_name = "F | CLIP", allow_negative_numbers = true, value_parser = calls(CLIPS, |text| of("sgd", "constant")?.with_clip(text).map(drop)))]
     clip: Option<String>,
-    /// Batches whose gradients are averaged for one step of the optimizer; its schedule counts its own steps [default: 1]
+    /// Batches whose gradients are averaged for one optimizer step; the schedule counts optimizer steps [default: 1]
     #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = argument::count)]
     accumulate: Option<usize>,
-    /// Test, and leave as parameters, their moving average, of which each step keeps this share: 0.999 [default: 0, no average]
+    /// Test and save a moving average of the parameters, with this decay per step, such as 0.999 [default: 0, no average]
     #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = decay)]
     ema: Option<f64>,
 }
 
-/// What is computed in which type, beside the rules.
+/// Element types, and the step at which the rules take effect.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Arithmetic")]
 pub struct Arithmetic {
-    /// First step in which the rules quantize; the steps before are in full precision, and gather what static scales come from
-    /// [default: 0]
+    /// First step in which the rules quantize; earlier steps run in full precision and gather the statistics for static scales [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     rules_from_step: Option<u64>,
-    /// Element type of the products that no rule quantizes, forward and backward; parameters, neurons and sums stay in f32
+    /// Element type of products that no rule quantizes, in the forward and backward pass; parameters, neurons and sums stay in f32
     /// [default: f32]
     #[arg(long, value_enum)]
     precision: Option<Precision>,
 }
 
 impl Arithmetic {
-    /// What the flags say.
+    /// The settings that the flags give.
     pub fn provenance(&self) -> Provenance {
         let (rules_from, precision) = (self.rules_from_step, self.precision.map(Into::into));
         Provenance { rules_from, precision, ..Provenance::default() }
@@ -81,7 +79,7 @@ fn decay(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl Learning {
-    /// What the flags say.
+    /// The settings that the flags give.
     pub fn provenance(&self) -> Provenance {
         Provenance {
             loss: self.loss.clone(),
@@ -99,21 +97,21 @@ impl Learning {
     }
 }
 
-/// What a run makes small, how, and what its test measures.
+/// The loss, optimizer and test metric of a run.
 pub struct Chosen {
-    /// What is made small.
+    /// The loss.
     pub loss: Loss,
-    /// What the test measures.
+    /// The metric of the test.
     pub metric: Metric,
-    /// How.
+    /// The optimizer.
     pub optimizer: Optimizer,
 }
 
 impl Chosen {
-    /// What this much says.
+    /// The choices that `said` records.
     ///
     /// # Errors
-    /// Of kind `Input`: a name or an argument that is not known.
+    /// Of kind `Input`: an unknown name or argument.
     pub fn of(said: &Provenance) -> Result<Chosen> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let none = "none".to_owned();
@@ -131,14 +129,14 @@ impl Chosen {
         Ok(Chosen { loss, metric, optimizer })
     }
 
-    /// The same for a checkpoint: it may be of a run that no flags can say.
+    /// Same for a checkpoint, whose settings may be ones that no flag can express.
     ///
     /// # Errors
     /// As [`of`](Chosen::of).
     pub fn of_checkpoint(said: &Provenance, source: &str) -> Result<Chosen> {
         Chosen::of(said).map_err(|error| {
             Error::input(format!(
-                "{source} is of a run that the command line cannot go on with: {error}; resume it with the program that began \
+                "{source} is of a run that the command line cannot continue: {error}; resume it with the program that started \
                  it"
             ))
         })

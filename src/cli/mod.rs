@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, and how errors are shown. The only part that prints; computes nothing.
+//! The command line: one file per subcommand, and error reporting. The only folder that prints; the library does all computation.
 
 mod argument;
 mod bench;
@@ -40,10 +40,10 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 const EXAMPLES: &str = "\
 Examples:
   spiq train                         train on the built-in digits, with int8 weights and activations
-  spiq doctor                        see what this machine has, and what is missing
+  spiq doctor                        show what this machine has, and what is missing
   spiq inspect --model model.toml --rules rules.toml --stage quantize --report
 
-Exit codes: 0 done · 1 the plugin reported an error, or training met a number that is not finite · 2 an input, a file or a plugin is not usable · 130, 143, 129 stopped by Ctrl-C, SIGTERM, SIGHUP";
+Exit codes: 0 success · 1 an error in the plugin, or a value in training that is not finite · 2 an unusable input, file or plugin · 130, 143, 129 stopped by Ctrl-C, SIGTERM, SIGHUP";
 
 /// Quantization-aware training of spiking neural networks, compiled by XLA.
 #[derive(Debug, Parser)]
@@ -55,7 +55,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    // These two are much larger than the others.
+    // Boxed because they are much larger than the others.
     Train(Box<train::Arguments>),
     Sweep(Box<sweep::Arguments>),
     Evaluate(evaluate::Arguments),
@@ -69,7 +69,7 @@ enum Command {
     Data(data::Arguments),
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command given on the command line.
 pub fn main() -> ExitCode {
     let parsed = negative_numbers(Cli::command()).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {

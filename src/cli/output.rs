@@ -1,4 +1,4 @@
-//! The file that a command writes: whether it can be written, and takes the place of nothing that is read.
+//! Checks, before the work starts, that a command can write its output file without overwriting its inputs.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,11 @@ use spiq::train::RUN_FILES;
 use spiq::{Error, Result};
 use spiq_events::{remove_leftovers, result_builder};
 
-/// Finds out before the work whether its result can be written: into a folder that is there, in the place of no folder, link or device, and of
-/// none of the files that the command reads, nor within a folder that it reads.
+/// Checks that `output` can be written: its folder exists; it is not a folder, link or device; it is none of the files that the command
+/// reads, nor inside a folder that it reads.
 ///
 /// # Errors
-/// Of kind `Input` or `File`, with what is in the way.
+/// Of kind `Input` or `File`, with the obstacle.
 pub fn check<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let refused = |why: String| Err(Error::input(format!("cannot write {}: {why}", output.display())));
@@ -20,7 +20,7 @@ pub fn check<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> R
     match output.symlink_metadata() {
         Ok(meta) if meta.is_symlink() => return refused("it is a link; name the file itself".to_owned()),
         Ok(meta) if meta.is_dir() => return refused("it is a folder".to_owned()),
-        Ok(meta) if !meta.is_file() => return refused("it is no regular file".to_owned()),
+        Ok(meta) if !meta.is_file() => return refused("it is not a regular file".to_owned()),
         _ => {}
     }
     let place = folder.canonicalize().map(|folder| folder.join(output.file_name().unwrap_or_default()));
@@ -34,16 +34,16 @@ pub fn check<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> R
             false => refused("it is read; write to another file".to_owned()),
         };
     }
-    // What killed commands left half-written there is nobody's.
+    // Remove temporary files of killed commands.
     remove_leftovers(folder);
     result_builder().tempfile_in(folder).map(drop).map_err(|error| {
-        // The name of a file that was only tried means nothing to a reader.
+        // Omit the name of the temporary file: it means nothing to the user.
         let cause = std::io::Error::from(error.kind());
         Error::file(output, "write", cause)
     })
 }
 
-/// As [`check`], where the results of these runs are read; other files may lie in their folders.
+/// Same as [`check`], for a command that reads the results of these runs; the output may be any other file in their folders.
 ///
 /// # Errors
 /// As [`check`].
@@ -83,6 +83,6 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("elsewhere", &link).unwrap();
         assert!(check(&link, []).unwrap_err().to_string().ends_with("it is a link; name the file itself"));
-        assert!(check(Path::new("/dev/null"), []).unwrap_err().to_string().ends_with("it is no regular file"));
+        assert!(check(Path::new("/dev/null"), []).unwrap_err().to_string().ends_with("it is not a regular file"));
     }
 }

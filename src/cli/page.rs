@@ -1,4 +1,4 @@
-//! The page of a report: HTML with its pictures inside, on light and dark screens. Knows nothing of where runs lie.
+//! Renders a report as one HTML page with inline pictures, for light and dark screens.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -28,7 +28,7 @@ svg{max-width:100%;height:auto}
 pre{background:var(--shade);padding:.7rem .9rem;border-radius:.4rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85rem}
 summary{cursor:pointer;color:var(--faint)}";
 
-/// The page that compares these runs. `params` says which of their parameters were evaluated.
+/// The page that compares these runs. `params` names the evaluated parameters.
 pub fn of(runs: &[Run], title: &str, params: &str) -> String {
     let title = escaped(title);
     let mut page = format!(
@@ -41,9 +41,9 @@ pub fn of(runs: &[Run], title: &str, params: &str) -> String {
         ("Curves", "", pictures(runs)),
         ("Settings that differ", "", settings(runs)),
         ("Accuracy by class", "", by_class(runs)),
-        ("What is taken for what", "", confusions(runs)),
+        ("Confusion", "", confusions(runs)),
         ("Layers", LAYERS, layers(runs)),
-        ("To train each again", "", again(runs)),
+        ("Commands to repeat the runs", "", again(runs)),
     ];
     for (head, words, body) in sections {
         if !body.is_empty() {
@@ -56,12 +56,12 @@ pub fn of(runs: &[Run], title: &str, params: &str) -> String {
     page
 }
 
-const RESULTS: &str = "The best epoch is the first with the highest accuracy on the validation samples; the test chooses nothing. \
+const RESULTS: &str = "The best epoch is the first with the highest validation accuracy; test samples do not influence it. \
                        Sizes and operations are those of the PARAMS parameters.";
-const LAYERS: &str = "Spikes a neuron and step, and effective of all synaptic operations a sample (AC: accumulations, MAC: \
-                      multiplications and accumulations), of the PARAMS parameters.";
+const LAYERS: &str = "Spikes per neuron and step, and effective out of all synaptic operations per sample (AC: accumulations, MAC: \
+                      multiply-accumulates), with the PARAMS parameters.";
 
-/// A table; a row's first cell is its name.
+/// A table; the first cell of a row is its name.
 fn table(head: &[String], rows: &[Vec<Cell>]) -> String {
     let is_text = |column: usize| {
         rows.first().and_then(|row| row.get(column)).is_some_and(|cell| matches!(cell.kind, Kind::Text))
@@ -97,7 +97,7 @@ fn plain(text: impl Into<String>) -> Cell {
     Cell { text: text.into(), kind: Kind::Plain }
 }
 
-/// Numbers as cells, the largest in bold where there are several.
+/// Numbers as cells, with the largest highlighted if there are several.
 fn compared(values: &[Option<f32>], show: impl Fn(f32) -> String) -> Vec<Cell> {
     let known: Vec<f32> = values.iter().flatten().copied().collect();
     let largest = known.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -110,7 +110,7 @@ fn compared(values: &[Option<f32>], show: impl Fn(f32) -> String) -> Vec<Cell> {
     values.iter().map(cell).collect()
 }
 
-/// (epoch, mean loss, accuracy of the test, of validation), as far as they are known.
+/// (epoch, mean training loss, test accuracy, validation accuracy), where known.
 fn epochs(run: &Run) -> impl Iterator<Item = (f64, [Option<f32>; 3])> {
     run.records.iter().filter_map(|record| match record {
         Record::Epoch { epoch, train_loss, test_accuracy, validation_accuracy, .. } => {
@@ -161,7 +161,7 @@ fn results(runs: &[Run]) -> String {
             text(&|run| run.examined.as_ref().ok().map(|examined| screen::bytes(examined.memory.stored as u64))),
         ),
         (
-            "operations a sample",
+            "operations per sample",
             text(&|run| {
                 let counted = &run.examined.as_ref().ok()?.evaluated.counted;
                 let (acs, macs) = (counted.effective_acs(), counted.effective_macs());
@@ -170,7 +170,7 @@ fn results(runs: &[Run]) -> String {
             }),
         ),
     ];
-    // What no run has is no column.
+    // Omit columns that are empty for all runs.
     let columns: Vec<(&str, Vec<Cell>)> =
         columns.into_iter().filter(|(_, cells)| cells.iter().any(|cell| cell.text != "–")).collect();
     let head: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -201,10 +201,10 @@ fn side_by_side(class: &str, pictures: impl Iterator<Item = Picture>) -> String 
     if pictures.is_empty() { pictures } else { format!("<div class=\"pictures {class}\">{pictures}</div>") }
 }
 
-/// Entries that say how far a run is, or where something lies.
+/// Entries for a run's progress or for locations, which are not settings.
 const NO_SETTINGS: [&str; 4] = [key::run, key::step, key::best, key::init];
 
-/// What decided the runs' bits, where it is not the same for all.
+/// The settings that differ between the runs.
 fn settings(runs: &[Run]) -> String {
     let mut names = Vec::new();
     let entries: Vec<Vec<(&str, &str, String)>> = runs.iter().map(|run| run.provenance.entries()).collect();
@@ -232,7 +232,7 @@ fn settings(runs: &[Run]) -> String {
     }
 }
 
-/// Texts without the lines that all of them have, such as those of models.
+/// Texts, such as models, without the lines that all of them share.
 fn own_lines(texts: &[Option<&str>]) -> Vec<String> {
     const MOST: usize = 12;
     let lines: Vec<BTreeSet<&str>> = texts.iter().map(|text| text.unwrap_or_default().lines().collect()).collect();
@@ -243,7 +243,7 @@ fn own_lines(texts: &[Option<&str>]) -> Vec<String> {
         }
         let own: Vec<&str> = text.lines().filter(|line| !lines.iter().all(|other| other.contains(line))).collect();
         let more = if own.len() > MOST { format!("\n… {} more lines", own.len() - MOST) } else { String::new() };
-        // Texts whose lines only stand in another order, or are more of the same.
+        // The texts differ only in the order or number of their lines.
         if own.is_empty() {
             format!("{} lines", text.lines().count())
         } else {
@@ -253,7 +253,7 @@ fn own_lines(texts: &[Option<&str>]) -> Vec<String> {
     texts.iter().map(own).collect()
 }
 
-/// The runs that were evaluated, with what came out.
+/// The runs that were evaluated, with their results.
 fn evaluated(runs: &[Run]) -> Vec<(&Run, &Examined)> {
     runs.iter().filter_map(|run| Some((run, run.examined.as_ref().ok()?))).collect()
 }

@@ -1,5 +1,4 @@
-//! What `spiq train` is told: by flags, by the checkpoint that it goes on from, by the parameters that it starts from, by a
-//! recipe, in this order.
+//! Resolves the settings of `spiq train`: from flags, the checkpoint to resume, the parameters to start from and a recipe, in this order.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,30 +21,30 @@ use super::recordings;
 use super::train::Arguments;
 use super::trained::{Trained, named_rules, note_many_layers};
 
-/// A training run, before it begins.
+/// A training run that has not started yet.
 pub struct Plan {
-    /// What the run is told.
+    /// The options of the run.
     pub options: Options,
-    /// Where it runs.
+    /// The device to run on.
     pub device: Device,
-    /// The checkpoint that it goes on from.
+    /// The checkpoint to resume from.
     begun: Option<Trained>,
-    /// The parameters that it starts from.
+    /// The parameters to start from.
     init: Option<Trained>,
-    /// A note on what the checkpoint does not say.
+    /// A note about settings that the checkpoint does not record.
     missing: Option<String>,
 }
 
 impl Plan {
-    /// What these arguments mean.
+    /// Resolves the arguments.
     ///
     /// # Errors
-    /// Of kind `Input` or `File`: files that are not usable or do not fit each other.
+    /// Of kind `Input` or `File`: unusable or mismatched files.
     pub fn new(arguments: &Arguments) -> Result<Plan> {
         let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments));
         let begun = arguments.resume.then(|| begun(&out)).transpose()?;
         let init = arguments.init.as_deref().map(init).transpose()?;
-        // Whoever names a recipe means all of it: the checkpoint is compared with it, nothing is taken from there.
+        // An explicit --recipe replaces all settings: the checkpoint is compared with it instead of supplying defaults.
         let resumed = begun.as_ref().filter(|_| arguments.recipe.is_none()).map(|begun| begun.provenance.clone());
         let chosen = flags(arguments)?.or(resumed.unwrap_or_default());
         let chosen = chosen.or(init.as_ref().filter(|_| begun.is_none()).map(of_network).unwrap_or_default());
@@ -55,7 +54,7 @@ impl Plan {
         let missing = begun.as_ref().and_then(|begun| missing(begun, &chosen));
         let device = device(&chosen, begun.as_ref())?;
         if let Some(Trained { provenance, source }) = begun.as_ref().filter(|_| !arguments.allow_changes) {
-            // The only thing that is needed before it could be compared with the rest.
+            // The only entry needed before the rest can be compared.
             let device = Provenance { device: chosen.device.clone(), ..Provenance::default() };
             provenance.check_same_run(&device, source)?;
         }
@@ -63,8 +62,8 @@ impl Plan {
         Ok(Plan { options, device, begun, init, missing })
     }
 
-    /// What may change the bits and no flag decides, and in what the network is another than the one that parameters were
-    /// trained in.
+    /// Notes on differences that may change the results' bits without being set by a flag, and on differences from the network that the
+    /// initial parameters were trained in.
     pub fn notes(&self, client: &Client) -> Vec<String> {
         let left_out = self.options.train.note().map(str::to_owned);
         left_out.into_iter().chain(self.notes_on_the_start(client)).collect()
@@ -78,11 +77,12 @@ impl Plan {
         if self.options.resume {
             let differences = provenance.differences(&now);
             let around = differences.iter().filter(|difference| difference.scope == Scope::Surroundings);
-            let note =
-                |difference| format!("note: {source} was left by a run with {difference}; the last bits may be others");
+            let note = |difference| {
+                format!("note: {source} is from a run with {difference}; results may differ in the last bits")
+            };
             return around.map(note).chain(self.missing.clone()).collect();
         }
-        // Rules are what one starts from parameters for.
+        // Not compared: initial parameters are often trained further with other rules.
         let known = Provenance { rules: None, ..provenance.clone() };
         let differences = known.differences(&now);
         let network = differences.iter().filter(|difference| difference.scope == Scope::Outputs);
@@ -94,11 +94,11 @@ impl Plan {
     }
 }
 
-/// What the checkpoint in a folder says.
+/// The settings that the checkpoint in a folder records.
 fn begun(folder: &Path) -> Result<Trained> {
     if !has_checkpoint(folder) && !folder.join("metrics.jsonl").exists() {
         return Err(Error::input(format!(
-            "there is no run in {} to go on with; name its folder with --out, or start one without --resume",
+            "there is no run in {} to resume; name its folder with --out, or start one without --resume",
             folder.display()
         )));
     }
@@ -106,18 +106,18 @@ fn begun(folder: &Path) -> Result<Trained> {
     Trained::read(&checkpoint_in(folder)?.metadata, source)
 }
 
-/// What a file of parameters says.
+/// The settings that a parameter file records.
 fn init(path: &Path) -> Result<Trained> {
     Trained::read(&Checkpoint::load(path)?.metadata, path.display().to_string())
 }
 
-/// What stays as it was where a new run starts from parameters: the network that they belong to, but for its rules.
+/// The settings a new run takes from its initial parameters: those of the network, except for its rules.
 fn of_network(init: &Trained) -> Provenance {
     let Provenance { model, numerics, precision, time_steps, coding, .. } = init.provenance.clone();
     Provenance { model, numerics, precision, time_steps, coding, ..Provenance::default() }
 }
 
-/// What the flags say.
+/// The settings that the flags give.
 fn flags(arguments: &Arguments) -> Result<Provenance> {
     let model = arguments.model.as_deref().map(ModelConfig::load).transpose()?;
     let device = arguments.device.and_then(|device| device.to_possible_value());
@@ -148,39 +148,39 @@ fn flags(arguments: &Arguments) -> Result<Provenance> {
     })
 }
 
-/// The samples for validation that flags name.
+/// The validation samples that the flags select.
 fn validation(arguments: &Arguments) -> Option<Validation> {
     let fold = arguments.fold.zip(arguments.folds).map(|(number, of)| Validation::Fold { number, of });
     fold.or(arguments.validation)
 }
 
-/// The recipe that is named, or the one for the data that are.
+/// The given recipe, or the one for the given data.
 fn recipe(arguments: &Arguments) -> Name {
     let of_data = |name: &&Name| arguments.data.is_some() && name.recipe().provenance().data_file == arguments.data;
     let of_data = Name::value_variants().iter().find(of_data).copied();
     arguments.recipe.or(of_data).unwrap_or(Name::Digits)
 }
 
-/// A recipe for files wants them named.
+/// Refuses a recipe for files if no file is given.
 fn check_data(recipe: &Recipe, chosen: &Provenance) -> Result<()> {
     match recipe.data {
         Data::Files { called, .. } if chosen.data_file.is_none() => Err(Error::input(format!(
-            "this recipe is for recordings in the layout of {called}: name those to train with --data and those to test with \
-             --test-data; `spiq data fetch` says how to get them"
+            "this recipe is for recordings in the layout of {called}: give the training files with --data and the test files with \
+             --test-data; `spiq data fetch` downloads them"
         ))),
         _ => Ok(()),
     }
 }
 
-/// With the recipe for all that is still open.
+/// Fills settings that are still open from the recipe.
 fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Provenance {
-    // The recipe's rules belong to its model, its schedule and shifts to its model, data and optimizer together.
+    // The recipe's rules belong to its model; its schedule and shifts belong to its model, data and optimizer together.
     let its_model = recipe.provenance().model;
     let own_model =
         arguments.model.is_some() || chosen.model.as_ref().is_some_and(|model| Some(model) != its_model.as_ref());
     let own_data =
         recipe.data.is_built_in() && arguments.data.is_some() && arguments.data != recipe.provenance().data_file;
-    // Who names a recipe means all of it but for what flags say.
+    // An explicit --recipe applies in full, except for explicit flags.
     let is_named = arguments.recipe.is_some();
     let own_run = !is_named
         && (own_model
@@ -191,13 +191,13 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     if own_model && !is_named {
         rest.rules = Some(Rules::default());
         if let Data::Speech(_) = recipe.data {
-            // The recipe's frames belong to its model; others get those of the data set.
+            // The recipe's binning belongs to its model; other models get the data set's.
             let Binning { bins, dt, channels, .. } = SPEECH_BINNING;
             (rest.bins, rest.dt, rest.channels) = (bins, dt, channels);
         }
     }
     if arguments.data.as_deref().is_some_and(holds_arrays) {
-        // Arrays are frames already.
+        // Arrays are already binned.
         (rest.bins, rest.dt, rest.elements) = (None, None, None);
     }
     if own_run {
@@ -207,13 +207,13 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
     chosen.or(rest)
 }
 
-/// What is taken on trust, since the checkpoint of an earlier version does not say it.
+/// A note about settings that the checkpoint of an earlier version does not record and that cannot be compared.
 fn missing(begun: &Trained, chosen: &Provenance) -> Option<String> {
     let missing = begun.provenance.missing(chosen);
     (!missing.is_empty()).then(|| {
         let names = missing.join(", ");
         format!(
-            "note: {} does not say its {names}; flags and defaults are taken, which must be those of before",
+            "note: {} does not record its {names}; using flags and defaults, which must match the original run",
             begun.source
         )
     })
@@ -224,16 +224,16 @@ fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {
     Device::from_str(name, true).map_err(|_| {
         let source = begun.map_or("the run", |begun| &begun.source);
         Error::input(format!(
-            "{source} is of the device `{name}`, which this version does not know; give one with --device"
+            "{source} names the device `{name}`, which this version does not support; give one with --device"
         ))
     })
 }
 
-/// The options of a run that is told this much.
+/// The options of a run with these settings.
 fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, out: PathBuf) -> Result<Options> {
-    // Not left to clap: a sweep reads its switches without the flags that take values.
+    // Checked here instead of by clap: a sweep parses its switches without the flags that take values.
     if arguments.allow_nonfinite && arguments.init.is_none() {
-        return Err(Error::input("--allow-nonfinite is about the parameters of --init, which is missing"));
+        return Err(Error::input("--allow-nonfinite applies to the parameters of --init, which is missing"));
     }
     let source = begun.map_or_else(|| "the model".to_owned(), |begun| format!("the model in {}", begun.source));
     let model = chosen.model.as_ref().expect("the recipe has a model").model(&source)?;
@@ -276,12 +276,12 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
     })
 }
 
-/// The data, which must be of the model's sizes.
+/// Loads the data and checks that its sizes match the model.
 fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Result<Dataset> {
     let own_model = arguments.model.is_some() || arguments.resume;
     let named = chosen.data_file.as_deref().filter(|path| path.as_os_str() != DIGITS || path.exists());
     let (data, source) = match named {
-        // The labels are checked against the classes of a model that the user has chosen, else after the features.
+        // With a model chosen by the user, labels are checked against its classes first; else after the features.
         Some(path) => {
             let read = recordings::dataset(path, &chosen.reading()?, own_model.then(|| network.classes()));
             let moved = |error: &Error| error.kind() == ErrorKind::File && arguments.data.is_none();
@@ -314,21 +314,21 @@ fn dataset(arguments: &Arguments, chosen: &Provenance, network: &Network) -> Res
     }))
 }
 
-/// The name of the built-in images where a path is wanted; a file of that name is `./digits`.
+/// The name of the built-in images where a path is expected; a file of that name is `./digits`.
 const DIGITS: &str = "digits";
 
-/// The built-in digits are no recordings, and all of them have their part.
+/// Refuses reading flags for the built-in digits, which are not recordings and have their own test part.
 fn check_no_reading(chosen: &Provenance) -> Result<()> {
     match chosen.reading()? == Reading::default() {
         true => Ok(()),
         false => Err(Error::input(
-            "the built-in digits are images with a test part of their own; --bins, --dt, --channels, --presence, --transform, \
-             --test-data and --test-speaker want recordings: name them with --data",
+            "the built-in digits are images with their own test part; --bins, --dt, --channels, --presence, --transform, \
+             --test-data and --test-speaker require recordings: name them with --data",
         )),
     }
 }
 
-/// The data with the encoder of the flag, else that of before, where it is one for such data.
+/// The data with the encoder that the flag names, else the recorded one if it applies to such data.
 fn encoded(data: Dataset, arguments: &Arguments, chosen: &Provenance) -> Result<Dataset> {
     match (arguments.encode, chosen.coding.and_then(Coding::code)) {
         (Some(code), _) => data.encoded(code),
@@ -337,7 +337,7 @@ fn encoded(data: Dataset, arguments: &Arguments, chosen: &Provenance) -> Result<
     }
 }
 
-/// Where the results of a run go that names no folder: by its data.
+/// The default results folder, named after the data.
 pub fn default_folder(arguments: &Arguments) -> PathBuf {
     let of_recipe = recipe(arguments).recipe().provenance().data_file;
     let data = arguments.data.as_deref().or(of_recipe.as_deref());

@@ -1,4 +1,4 @@
-//! `spiq plugin`: installs plugins, lists those that were found. Knows nothing of how they are found.
+//! `spiq plugin`: installs and lists plugins.
 
 use std::path::PathBuf;
 
@@ -16,14 +16,14 @@ Examples:
   spiq plugin install cuda13        then: spiq train --device cuda
   spiq plugin install cpu --index https://mirror.example/simple
 
-Without a network: fetch the wheel on another machine (`spiq plugin wheels cpu` prints pip's command for each), copy it, and
+Without a network: download the wheel on another machine (`spiq plugin wheels cpu` prints the pip commands), copy it, and run
   spiq plugin install cpu --from FILE.whl";
 
-/// Install and list PJRT plugins: the libraries that compile programs and run them
+/// Install and list PJRT plugins: the libraries that compile and run programs
 ///
-/// The CPU's plugin is installed by itself when it is first needed. Packages are fetched by your own pip, so its index (PIP_INDEX_URL,
-/// too), proxy and certificates are used. Versions and checksums are pinned: spiq checks each package before it unpacks it, and the
-/// plugin before it is opened.
+/// The CPU plugin is installed automatically on first use. Packages are downloaded with your own pip, so its index (including
+/// PIP_INDEX_URL), proxy and certificates apply. Versions and checksums are pinned: spiq checks each package before unpacking it, and the
+/// plugin before opening it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -33,23 +33,23 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Download a plugin into the cache folder, unless it is there and its files are the pinned ones
+    /// Download a plugin into the cache folder, unless it is there already with the pinned checksums
     Install {
-        /// Which one
+        /// Plugin to install
         plugin: Name,
-        /// Fetch from this package index, a mirror for example
+        /// Download from this package index, such as a mirror
         #[arg(long, value_name = "URL", conflicts_with = "from")]
         index: Option<String>,
-        /// Take this wheel, and use no network; for each package of a plugin once
+        /// Install from this wheel, without a network; repeat for each package of the plugin
         #[arg(long, value_name = "FILE")]
         from: Vec<PathBuf>,
     },
-    /// Print the commands that fetch a plugin's wheels on a machine with a network, for --from
+    /// Print the commands that download a plugin's wheels on a machine with a network, for --from
     Wheels {
-        /// Which one
+        /// Plugin whose wheels to list
         plugin: Name,
     },
-    /// List the plugins on this machine, in the order in which they are preferred
+    /// List the plugins on this machine, in order of preference
     List,
 }
 
@@ -57,17 +57,17 @@ enum Action {
 enum Name {
     /// this machine's processor
     Cpu,
-    /// NVIDIA graphics processors, with CUDA 13
+    /// NVIDIA GPUs, with CUDA 13
     #[value(alias = "cuda", alias = "gpu")]
     Cuda13,
-    /// Google's tensor processors
+    /// Google's TPUs
     Tpu,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Plugin` when the package cannot be fetched.
+/// Of kind `Plugin` when the package cannot be downloaded.
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
         Action::Install { plugin, index, from } => {
@@ -115,7 +115,7 @@ fn list() -> Result<()> {
     };
     let rows: Vec<Vec<String>> = pjrt::list().into_iter().map(row).collect();
     match rows.is_empty() {
-        true => screen::print("no plugin was found; `spiq plugin install cpu` installs the CPU's\n"),
+        true => screen::print("no plugin found; `spiq plugin install cpu` installs the CPU plugin\n"),
         false => screen::print(&table::aligned(&["platform", "source", "file"], &rows)),
     }
 }

@@ -1,4 +1,4 @@
-//! `spiq predict`: a network's outputs for a data set, as a file. Knows nothing of how they are computed.
+//! `spiq predict`: writes a network's outputs for a data set to a file.
 
 use std::path::{Path, PathBuf};
 
@@ -24,62 +24,60 @@ Example, after `spiq train`:
   cd runs/digits
   spiq predict --params params.safetensors --data D.safetensors --output O.safetensors
 
-What no flag says is taken from the parameters: model, rules, rounding, time steps, the encoding of images. So the test
-accuracy is the one that training printed. A flag that says something else is followed, and noted.
+Settings not given as flags come from the parameters: model, rules, rounding, time steps, the encoding of images. The test
+accuracy is therefore the one that training printed. A flag that differs takes precedence, with a note.
 
-Data are a safetensors file with `inputs` [N, T, …] (u8 or f32) or `images` [N, …] (u8, encoded as spikes); with `labels`
-[N], the accuracy is printed, too. The output file holds `outputs`, f32 [N, T, C]: what the last layer gives at each time step.
+Data is a safetensors file with `inputs` [N, T, …] (u8 or f32) or `images` [N, …] (u8, encoded as spikes); with `labels`
+[N], the accuracy is printed as well. The output file holds `outputs`, f32 [N, T, C]: the last layer's output at each time step.
 
-The spikes of images are drawn as in the test of the training: the file's test part is taken as it was there. With --seed,
-and for parameters that do not say how they were trained, those of image n are drawn from fold_in(PRNGKey(seed), n) in JAX's
-terms, so they do not depend on the batch size.";
+The spikes of images are drawn as in the test of the training, which used the file's test part. With --seed, and for
+parameters that do not record their training, the spikes of image n are drawn from fold_in(PRNGKey(seed), n) in JAX's terms,
+so they do not depend on the batch size.";
 
-/// Compute what a network gives for each sample of a file
+/// Compute a network's outputs for each sample of a file
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The network [default: as it was trained, if the parameters say it]
+    /// Model file [default: that of the training, if the parameters record it]
     #[arg(long, value_name = "M.toml")]
     model: Option<PathBuf>,
-    /// Its parameters, as `spiq train` leaves them, or its quantized weights, as `spiq quantize` does; with --run also the word
-    /// `last` or `best`, for the epoch [default with --run: last]
+    /// Parameter file written by `spiq train`, or quantized weights written by `spiq quantize`; with --run also `last` or `best`, for the
+    /// epoch [default with --run: last]
     #[arg(long, value_name = "P.safetensors", required_unless_present = "run")]
     params: Option<PathBuf>,
-    /// Take parameters that hold infinite numbers or NaN, too
+    /// Accept parameters that contain NaN or infinite values
     #[arg(long)]
     allow_nonfinite: bool,
-    /// The folder of a run's results, of which --params are
+    /// Results folder of the run to which --params refers
     #[arg(long, value_name = "RUN_DIR")]
     run: Option<PathBuf>,
-    /// Samples: a safetensors file, or recordings of events
+    /// Samples: a safetensors file, or event recordings
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
-    /// What is quantized and how; `none` for full precision [default: as it was trained; nothing, if the parameters do not
-    /// say it]
+    /// Quantization rules; `none` for full precision [default: those of the training; none, if the parameters do not record them]
     #[arg(long, value_name = "R.toml | none")]
     rules: Option<PathBuf>,
-    /// Whether rules round as in training (qat) or after it (ptq); the outputs are the same
+    /// Round as in training (qat) or as after it (ptq); the outputs are the same
     #[arg(long, value_enum, default_value = "qat")]
     mode: Rounding,
-    /// How numbers are rounded [default: as they were in training]
+    /// Rounding: exact, or as qwix rounds [default: as in training]
     #[arg(long, value_enum)]
     numerics: Option<Numerics>,
-    /// Samples at a time [default: as many as in the test of the training; 64, if the parameters do not say how they were
-    /// trained]
+    /// Batch size [default: that of the training's test; 64, if the parameters do not record their training]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     batch_size: Option<usize>,
-    /// Time steps that images are encoded over; spike trains keep their own [default: as in training; 32, if the parameters do
-    /// not say it]
+    /// Time steps over which images are encoded; spike trains keep their own number [default: as in training; 32, if the parameters do not
+    /// record it]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     time_steps: Option<usize>,
-    /// What the encoding of images is drawn from, each by itself [default: as in the test of the training; 0, if the parameters
-    /// do not say it]
+    /// Seed of the image encoding, drawn for each image separately [default: as in the test of the training; 0, if the parameters do not
+    /// record it]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<i64>,
-    /// The file to write, whole or not at all
+    /// Output file, written completely or not at all
     #[arg(long, value_name = "O.safetensors")]
     output: PathBuf,
-    /// Where it runs; the CPU's plugin is installed at the first use
+    /// Device to run on; the CPU plugin is installed on first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
     #[command(flatten)]
@@ -89,7 +87,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
+/// Of kind `Input` or `File` for unusable or mismatched files; PJRT's errors.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = match (&arguments.run, &arguments.params) {
         (Some(run), which) => params_of(run, which.as_deref().unwrap_or(Path::new("last")))?,
@@ -132,7 +130,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     screen::print(&said)
 }
 
-/// Notes in what outputs are not those of the training's test.
+/// Prints notes where the outputs are not those of the training's test.
 fn note(arguments: &Arguments, trained: &Trained, now: &Provenance, inputs: &Inputs) {
     let images = inputs.encoder().is_some();
     let open = [
@@ -145,20 +143,20 @@ fn note(arguments: &Arguments, trained: &Trained, now: &Provenance, inputs: &Inp
     trained.note(now, &open);
     if let (Some(seed), Some(then), true) = (arguments.seed, trained.provenance.seed, images) {
         screen::note(&format!(
-            "note: spikes are drawn from --seed {seed}, each image's by themselves, not as in the test of the training (seed {then})"
+            "note: spikes are drawn with --seed {seed}, separately for each image, not as in the test of the training (seed {then})"
         ));
     }
 }
 
-/// Samples, and labels where they are there.
+/// Samples, with labels if the file has them.
 struct Data {
     inputs: Inputs,
     labelled: Option<Dataset>,
-    /// The sample with which the test part starts; a file that names none is one.
+    /// The index of the first test sample; a file without a test part consists of test samples.
     test_part: usize,
     /// How recordings were read.
     reading: Provenance,
-    /// What was left out of them.
+    /// A note on events that were dropped.
     note: Option<String>,
 }
 
@@ -169,7 +167,7 @@ impl Data {
         let reading = arguments.recordings.reading(path, trained)?;
         let mut read = recordings::file(path, &reading)?;
         if let Some(speaker) = &trained.test_speaker {
-            // Other data need not know this speaker.
+            // Other data may not contain this speaker.
             _ = read.test_on(speaker, path);
         }
         let reading = Reading { binning: read.binning.unwrap_or_default(), ..reading };
@@ -179,11 +177,11 @@ impl Data {
         if !file.arrays.contains_key("labels") {
             return Ok(Data { inputs, labelled: None, test_part, reading, note });
         }
-        // Outputs need no labels, so that bad ones are no reason to refuse them.
+        // Outputs do not depend on labels, so bad ones are only noted.
         let labelled = match Dataset::from_file(&file, &source, Some(network.classes())) {
             Ok(data) => Some(data),
             Err(error) => {
-                screen::note(&format!("note: there is no accuracy: {error}"));
+                screen::note(&format!("note: no accuracy: {error}"));
                 None
             }
         };
@@ -191,10 +189,10 @@ impl Data {
     }
 }
 
-/// What flags say, else the training, else defaults.
+/// Settings from flags, else from the training, else defaults.
 fn settings(arguments: &Arguments, trained: &Provenance, data: &Data) -> Settings {
     let default = Settings::default();
-    // Each image by itself, where someone wants other spikes or nobody knows those of the test.
+    // Draw each image separately if the user gives a seed or the test's seed is unknown.
     let as_in_test = arguments.seed.is_none() && trained.seed.is_some();
     let batch_size = if as_in_test { usize::MAX } else { default.batch_size };
     Settings {
@@ -204,12 +202,12 @@ fn settings(arguments: &Arguments, trained: &Provenance, data: &Data) -> Setting
         test_part: as_in_test.then_some(data.test_part),
         coding: trained.coding,
         mode: arguments.mode.into(),
-        // A metric of one's own says nothing of classes.
+        // A custom metric does not define a class.
         readout: trained.metric.as_deref().and_then(Readout::of_accuracy).unwrap_or_default(),
     }
 }
 
-/// What decides the outputs now.
+/// The settings that determine the outputs now.
 fn now(network: &Network, client: &spiq::pjrt::Client, data: &Data, settings: &Settings) -> Provenance {
     let inputs = &data.inputs;
     let own = inputs.coding();
@@ -217,13 +215,13 @@ fn now(network: &Network, client: &spiq::pjrt::Client, data: &Data, settings: &S
     Provenance {
         time_steps: Some(time_steps),
         coding: Some(settings.coding.map_or(own, |trained: Coding| inputs.coding_for(trained))),
-        // Of images alone something is drawn.
+        // Only images are encoded at random.
         seed: inputs.encoder().map(|_| settings.seed),
         ..Provenance::of(network, client).or(data.reading.clone())
     }
 }
 
-/// What was written, and how many samples were classified rightly.
+/// The output file and, with labels, the accuracy.
 fn said(predicted: &Predictions, data: &Data, network: &Network, output: &Path) -> String {
     let written = format!("{}: outputs {}\n", output.display(), predicted.outputs.ty());
     let Some(labelled) = data.labelled.as_ref().filter(|_| !predicted.classes.is_empty()) else { return written };

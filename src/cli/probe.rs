@@ -1,4 +1,4 @@
-//! Opens one plugin in a process of its own: a broken one may crash, hang or write what it likes. Knows no other command.
+//! Opens a plugin in a separate process: a broken one may crash, hang or write arbitrary output.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use spiq::pjrt::{Client, ClientOptions, Plugin};
 
-/// A plugin that has not answered by then hangs.
+/// Time after which a plugin counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a plugin says.
+/// The result of opening a plugin.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Probe {
-    /// Version of PJRT, as in `0.81`.
+    /// PJRT API version, such as `0.81`.
     pub pjrt: Option<String>,
     /// Name and version of its platform.
     pub platform: Option<String>,
     /// Its devices on this machine.
     pub devices: Vec<Device>,
-    /// Why there is no more to say.
+    /// Why the result is incomplete.
     pub error: Option<String>,
 }
 
@@ -29,15 +29,15 @@ pub struct Probe {
 pub struct Device {
     /// Its number.
     pub id: i32,
-    /// What it is.
+    /// Its model name.
     pub kind: String,
     /// Bytes of memory in use.
     pub memory_in_use: Option<i64>,
-    /// Bytes of memory that may be used.
+    /// Bytes of memory available in total.
     pub memory_limit: Option<i64>,
 }
 
-/// Asks the plugin file, through this program's own hidden flag.
+/// Opens the plugin file in a child process, through this program's hidden flag.
 pub fn ask(plugin: &Path) -> Probe {
     let failed = |error: String| Probe { error: Some(error), ..Probe::default() };
     let started = std::env::current_exe().and_then(|program| {
@@ -47,20 +47,20 @@ pub fn ask(plugin: &Path) -> Probe {
     });
     let mut child = match started {
         Ok(child) => child,
-        Err(cause) => return failed(format!("cannot be tried: {cause}")),
+        Err(cause) => return failed(format!("cannot be started: {cause}")),
     };
     if !ended(&mut child) {
         drop(child.kill());
         drop(child.wait());
-        return failed(format!("does not answer within {} seconds", PATIENCE.as_secs()));
+        return failed(format!("did not respond within {} seconds", PATIENCE.as_secs()));
     }
     let mut text = String::new();
     drop(child.stdout.take().map(|mut out| out.read_to_string(&mut text)));
-    // A plugin may have written something before.
+    // The plugin may have printed other lines before it.
     let answer = text.lines().next_back().and_then(|line| serde_json::from_str(line).ok());
     answer.unwrap_or_else(|| match child.wait() {
-        Ok(status) => failed(format!("crashes when it is opened ({status})")),
-        Err(cause) => failed(format!("cannot be tried: {cause}")),
+        Ok(status) => failed(format!("crashes when opened ({status})")),
+        Err(cause) => failed(format!("cannot be started: {cause}")),
     })
 }
 
@@ -75,7 +75,7 @@ fn ended(child: &mut Child) -> bool {
     false
 }
 
-/// Opens the plugin in this process and says what it finds, as one line of JSON.
+/// Opens the plugin in this process and returns the result as one line of JSON.
 pub fn answer(plugin: &Path) -> String {
     let mut probe = Probe::default();
     if let Err(error) = look(plugin, &mut probe) {
@@ -89,7 +89,7 @@ fn look(plugin: &Path, probe: &mut Probe) -> spiq::Result<()> {
     let (major, minor) = plugin.version();
     probe.pjrt = Some(format!("{major}.{minor}"));
     let client = Client::new(plugin, &ClientOptions::default())?;
-    // A version of several lines has the important one first.
+    // The first line of a multi-line version is the important one.
     let version = client.platform_version().lines().next().unwrap_or_default().trim();
     probe.platform = Some(match client.platform_name() {
         name if name == version => name.to_owned(),

@@ -6,12 +6,12 @@ use serde::Serialize;
 use spiq::bench::StepProfile;
 use spiq::table;
 
-/// Operations in the table; what is left is summed up in a row.
+/// Operations listed in the table; the others are summed in one row.
 const ROWS: usize = 30;
-/// Characters of a name in the table: a matrix product's kernel can have hundreds.
+/// Maximum length of a name in the table: that of a matrix product kernel can have hundreds of characters.
 const WIDEST: usize = 90;
 
-/// Means of a training step; the names are those of the JSON.
+/// Means per training step; field names are the JSON keys.
 #[derive(Debug, Serialize)]
 pub struct Profile {
     steps: u32,
@@ -30,7 +30,7 @@ struct Operation {
 }
 
 impl Profile {
-    /// The means of what was recorded.
+    /// The means of a recorded profile.
     pub fn new(recorded: &StepProfile) -> Profile {
         let StepProfile { steps, total } = recorded;
         let (steps, all) = (*steps, total.time());
@@ -51,7 +51,7 @@ impl Profile {
         }
     }
 
-    /// A line about all beside the time of a step, a table of operations, and what the plugin says of the recording.
+    /// A summary line with the time of a step, a table of operations, and the plugin's warnings about the recording.
     pub fn text(&self, mode: &str, step_ms: f64) -> String {
         let (shown, left) = self.operations.split_at(self.operations.len().min(ROWS));
         let mut rows: Vec<Vec<String>> = shown.iter().map(Operation::cells).collect();
@@ -81,7 +81,7 @@ impl Operation {
     }
 }
 
-/// A mean of whole numbers: with a decimal only where it has one.
+/// Formats a mean of integers; with one decimal if it is not whole.
 fn count(mean: f64) -> String {
     if mean.fract() == 0.0 { format!("{mean}") } else { format!("{mean:.1}") }
 }

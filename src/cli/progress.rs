@@ -1,4 +1,4 @@
-//! Progress of installations, readings, training runs and measurements: bars on a terminal, lines elsewhere. Knows nothing of what goes on.
+//! Shows the progress of installations, reading, training and measurements: bars on a terminal, lines elsewhere.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Shows how far it is.
+    /// Updates the display.
     pub fn update(&mut self, progress: pjrt::Progress) {
         let now = (progress.package, progress.step);
         let shown = self.shown.as_ref().map(|(package, step, _)| (*package, *step));
@@ -68,14 +68,14 @@ fn message(progress: &pjrt::Progress) -> String {
     format!("{doing} {} {}", progress.package, progress.version)
 }
 
-/// Shows how many samples are read: a bar on a terminal, nothing elsewhere.
+/// Shows the number of samples read: a bar on a terminal, nothing elsewhere.
 #[derive(Default)]
 pub struct Samples {
     bar: Option<ProgressBar>,
 }
 
 impl Samples {
-    /// Shows how far it is.
+    /// Updates the display.
     pub fn update(&mut self, done: usize, total: usize) {
         let bar = self.bar.get_or_insert_with(|| bar(total as u64, "reading [{bar:30}] {pos}/{len} samples"));
         bar.set_position(done as u64);
@@ -88,14 +88,14 @@ impl Drop for Samples {
     }
 }
 
-/// Shows a download of a data set on standard error, step by step.
+/// Shows the download of a data set on standard error, stage by stage.
 #[derive(Default)]
 pub struct Fetching {
     shown: Option<(spiq_events::Step, &'static str, ProgressBar)>,
 }
 
 impl Fetching {
-    /// Shows how far it is.
+    /// Updates the display.
     pub fn update(&mut self, progress: spiq_events::Progress) {
         let shown = self.shown.as_ref().map(|(step, archive, _)| (*step, *archive));
         if shown != Some((progress.step, progress.archive)) {
@@ -139,7 +139,7 @@ pub struct Training {
     begun: Option<Begun>,
 }
 
-/// What is known from the first step on.
+/// State from the first step on.
 struct Begun {
     bar: ProgressBar,
     at: Instant,
@@ -147,17 +147,15 @@ struct Begun {
 }
 
 impl Training {
-    /// Shows what happened.
+    /// Displays an event.
     pub fn update(&mut self, event: Event) {
         match event {
             Event::Note(note) => self.line(&note),
             Event::Compiling => self.line("compiling the training step"),
             Event::Step { done, total, loss } => self.step(done, total, loss),
-            // The number of all stands in the table at the end.
+            // The table at the end shows the total.
             Event::Skipped { step, skipped: 1 } => {
-                self.line(&format!(
-                    "step {step} was skipped, since a number of it is not finite; later ones are counted"
-                ));
+                self.line(&format!("step {step} was skipped: a value is not finite; later skips are only counted"));
             }
             Event::Skipped { .. } => {}
             Event::Epoch { epoch, train_loss, test_accuracy, validation_accuracy, is_best } => {
@@ -172,7 +170,7 @@ impl Training {
         }
     }
 
-    /// Takes the bar away.
+    /// Clears the bar.
     pub fn end(&self) {
         if let Some(begun) = &self.begun {
             begun.bar.finish_and_clear();
@@ -199,14 +197,14 @@ impl Training {
     }
 }
 
-/// After how long a compilation is worth a word.
+/// Delay before a compilation is shown on a terminal.
 const LONG: Duration = Duration::from_secs(2);
 
-/// The same where every word stays, as in a file.
+/// The same when output is kept, as in a log file.
 const LONGER: Duration = Duration::from_secs(10);
 
-/// Shows how long a compilation takes that the command waits for: a line that counts on a terminal, one note elsewhere. What is compiled
-/// beside training is not shown: there is a bar.
+/// Shows the duration of compilations that the command waits for: a live line on a terminal, a single note elsewhere. Compilations on other
+/// threads, in parallel with training, are not shown.
 pub fn compiling() -> CompileProgress {
     let shown: Mutex<Option<ProgressBar>> = Mutex::default();
     Arc::new(move |Compiling { program, elapsed, ended }| {
@@ -241,12 +239,12 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Before a measurement of so many rounds at least.
+    /// Before a measurement of at least `rounds` rounds.
     pub fn new(rounds: usize) -> Measurement {
         Measurement { bar: bar(rounds as u64, "[{bar:30}] {msg}") }
     }
 
-    /// Shows what happened.
+    /// Displays an event.
     pub fn update(&mut self, event: bench::Event) {
         match event {
             bench::Event::Compiling(arithmetic) => self.bar.set_message(format!("compiling {arithmetic}")),
@@ -266,7 +264,7 @@ impl Drop for Measurement {
     }
 }
 
-/// A bar on standard error; hidden where that is no terminal.
+/// A bar on standard error; hidden unless that is a terminal.
 fn bar(total: u64, template: &str) -> ProgressBar {
     let target =
         if stderr().is_terminal() { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };

@@ -1,5 +1,4 @@
-//! `spiq quantize`: a network's weights, quantized, as a file, and a table of what that cost. Knows nothing of how it is
-//! done.
+//! `spiq quantize`: writes a network's quantized weights to a file and prints a table of the errors.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,59 +24,59 @@ Example, after `spiq train`:
   spiq quantize --params params.safetensors --output Q.safetensors
   spiq predict --params Q.safetensors --mode ptq --data D.safetensors --output O.safetensors
 
-The outputs of the second are those of the parameters themselves with the same rules, bit for bit.
+The outputs of `spiq predict` are bit-identical to those of the original parameters with the same rules.
 
-The file holds, for each weight that a rule quantizes, its values (PATH/qvalue: int8 in I8, float8 in F8_E4M3 or F8_E5M2, types of
-four bits and fewer packed into U8, the first value in the lowest bits; where that is smaller, only those that are not 0, with the
-number of zeros before each in PATH/gaps, 255 for as many zeros and no value), scales (PATH/scale) and zero points (PATH/zero_point);
-everything else as it is. Its metadata say the model, the rules and the type of each weight (qtype:PATH), and what those of the
-parameters say of their training.
+For each weight that a rule quantizes, the file holds its values (PATH/qvalue: int8 in I8, float8 in F8_E4M3 or F8_E5M2, types of
+four bits and fewer packed into U8, the first value in the lowest bits; if that is smaller, only the nonzero values, with the number
+of zeros before each in PATH/gaps, where 255 means 255 zeros and no value), scales (PATH/scale) and zero points (PATH/zero_point).
+Everything else is stored unchanged. The metadata contains the model, the rules, the type of each weight (qtype:PATH), and the
+parameters' record of their training.
 
-Normalization becomes a part of the weights before it (its factor of their scales, the rest a bias), as networks on a chip have it;
-an Identity stands where it was. --no-fold keeps it.
+Normalization is folded into the preceding weights (its factor into their scales, the rest into a bias), as neuromorphic chips
+require; an Identity layer takes its position. --no-fold keeps it.
 
-Rules with act_static_scale need statistics: those that training left with the parameters, or new ones with --calibrate.";
+Rules with act_static_scale need statistics: those stored with the parameters by training, or new ones with --calibrate.";
 
-/// Quantize a network's weights and store them so
+/// Quantize a network's weights and store them in that form
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The network [default: as it was trained, if the parameters say it]
+    /// Model file [default: that of the training, if the parameters record it]
     #[arg(long, value_name = "M.toml")]
     model: Option<PathBuf>,
-    /// Its parameters, as `spiq train` leaves them
+    /// Parameter file written by `spiq train`
     #[arg(long, value_name = "P.safetensors")]
     params: PathBuf,
-    /// What is quantized and how [default: as it was trained, if the parameters say it]
+    /// Quantization rules [default: those of the training, if the parameters record them]
     #[arg(long, value_name = "R.toml")]
     rules: Option<PathBuf>,
-    /// Samples that static scales are taken from, in whole batches: a safetensors file, or recordings of events, read as in
-    /// training [default: the statistics beside the parameters]
+    /// Samples from which to calibrate static scales, in whole batches: a safetensors file, or event recordings, read as in training
+    /// [default: the statistics stored with the parameters]
     #[arg(long, value_name = "DATA")]
     calibrate: Option<PathBuf>,
-    /// Keep normalization as layers of its own, instead of taking it into the weights before it
+    /// Keep normalization as separate layers instead of folding it into the preceding weights
     #[arg(long)]
     no_fold: bool,
-    /// How numbers are rounded [default: as they were in training]
+    /// Rounding: exact, or as qwix rounds [default: as in training]
     #[arg(long, value_enum)]
     numerics: Option<Numerics>,
-    /// Take parameters that hold infinite numbers or NaN, too
+    /// Accept parameters that contain NaN or infinite values
     #[arg(long)]
     allow_nonfinite: bool,
-    /// Samples at a time, to calibrate
+    /// Batch size for calibration
     #[arg(long, value_name = "N", value_parser = argument::count, default_value = "64")]
     batch_size: usize,
-    /// Time steps that images are encoded over, to calibrate; spike trains keep their own [default: as in training; 32, if the
-    /// parameters do not say it]
+    /// Time steps over which images are encoded for calibration; spike trains keep their own number [default: as in training; 32, if the
+    /// parameters do not record it]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     time_steps: Option<usize>,
-    /// What the encoding of images is drawn from, to calibrate
+    /// Seed of the image encoding for calibration
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: i64,
-    /// The file to write, whole or not at all
+    /// Output file, written completely or not at all
     #[arg(long, value_name = "Q.safetensors")]
     output: PathBuf,
-    /// Where it runs; the CPU's plugin is installed at the first use
+    /// Device to run on; the CPU plugin is installed on first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
     #[command(flatten)]
@@ -87,7 +86,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` or `File` for files that are not usable or do not fit each other; what PJRT says.
+/// Of kind `Input` or `File` for unusable or mismatched files; PJRT's errors.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let checkpoint = Checkpoint::load(&arguments.params)?;
     let trained = Trained::read(&checkpoint.metadata, arguments.params.display().to_string())?;
@@ -110,7 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(inputs) = inputs {
         params.extend(calibrated(arguments, &trained.provenance, &client, &network, &params, &inputs)?);
     }
-    // Rules are what one quantizes by, and folding is what this command does.
+    // Not compared: rules are chosen at quantization, and folding happens here.
     let as_trained = Provenance { rules: None, ..Provenance::of_network(&network) };
     let (network, params, taken_in) = match arguments.no_fold {
         true => (network, params, Vec::new()),
@@ -120,13 +119,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     let mut quantization = quantize_weights(&client, &network, &params)?;
-    // The network is as it is now; how its parameters came about stays as it was.
+    // Record the network as it is now, and the training as it was.
     Provenance::of_network(&network).or(trained.provenance.clone()).write(&mut quantization.file.metadata);
     quantization.file.write(&arguments.output)?;
     let open: &[&str] = if arguments.numerics.is_none() { &[key::numerics] } else { &[] };
     trained.note(&as_trained, open);
     for (gone, into) in &taken_in {
-        screen::note(&format!("note: {gone} became a part of {into}"));
+        screen::note(&format!("note: {gone} was folded into {into}"));
     }
     screen::print(&shown(&quantization, &arguments.output))
 }
@@ -171,9 +170,9 @@ fn shown(quantization: &Quantization, output: &Path) -> String {
     let [before, after] = [|row: &WeightReport| row.before, |row: &WeightReport| row.after]
         .map(|of| quantization.weights.iter().map(of).sum::<usize>());
     if quantization.after > after {
-        // Biases, decays, parameters of norms; and the statistics of static scales.
+        // Biases, decays, parameters of norms, and the statistics of static scales.
         let rest = [quantization.before - before, quantization.after - after].map(size);
-        rows.push(vec!["all others, as they were".into(), String::new(), rest[0].clone(), rest[1].clone()]);
+        rows.push(vec!["all others, unchanged".into(), String::new(), rest[0].clone(), rest[1].clone()]);
     }
     rows.push(vec!["all arrays".into(), String::new(), size(quantization.before), size(quantization.after)]);
     let head = ["weight", "type", "before", "after", "largest error", "error (rms, relative)"];

@@ -1,4 +1,4 @@
-//! Recipes for `spiq train`: what it does where no flag says otherwise, as data. Knows nothing of how it is done.
+//! Recipes for `spiq train`: defaults for the settings that no flag gives.
 
 use std::path::PathBuf;
 
@@ -21,16 +21,16 @@ pub enum Name {
     Spyx,
     /// for the Spiking Heidelberg Digits: adaptive neurons, BatchNorm, axonal delays
     Shd,
-    /// for the Spiking Speech Commands: the same, wider
+    /// for the Spiking Speech Commands: like shd, but wider
     Ssc,
     /// for the Spiking Heidelberg Digits: synaptic delays as published (DCLS), in full precision
     ShdDcls,
 }
 
-/// A model and how it is trained.
+/// A model and its training settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe {
-    /// The data that it is for.
+    /// The data it is for.
     pub data: Data,
     /// The text of its model.toml.
     pub model: &'static str,
@@ -40,34 +40,34 @@ pub struct Recipe {
     pub optimizer: &'static str,
     /// Its learning rate.
     pub learning_rate: f64,
-    /// How that goes on, by name.
+    /// The learning-rate schedule, by name.
     pub schedule: &'static str,
-    /// Parameters that are trained in another way, as `--group` takes them.
+    /// Parameter groups, in the form of `--group`.
     pub groups: &'static str,
     /// The loss, by name.
     pub loss: &'static str,
-    /// Samples a step.
+    /// Samples per step.
     pub batch_size: usize,
-    /// Times through the training samples.
+    /// Passes over the training set.
     pub epochs: usize,
-    /// Time steps that images are encoded over.
+    /// Time steps over which images are encoded.
     pub time_steps: usize,
-    /// Probability of moving a training image by a pixel, in each direction.
+    /// Probability of shifting a training image by one pixel, per direction.
     pub shift: f64,
-    /// Changes of training samples, as `--augment` takes them.
+    /// Augmentations, in the form of `--augment`.
     pub augment: &'static str,
 }
 
-/// Data that a recipe is for.
+/// The data of a recipe.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Data {
     /// The built-in handwritten digits.
     Digits,
-    /// The built-in spoken digits, in these frames.
+    /// The built-in spoken digits, with this binning.
     Speech(&'static Binning),
-    /// Files that the user names, in these frames.
+    /// User-supplied files, with this binning.
     Files {
-        /// What they are called.
+        /// The data set's name.
         called: &'static str,
         /// How events become frames.
         frames: &'static Binning,
@@ -75,15 +75,15 @@ pub enum Data {
 }
 
 impl Data {
-    /// Whether the library holds it.
+    /// Whether the data set is built in.
     pub fn is_built_in(self) -> bool {
         !matches!(self, Data::Files { .. })
     }
 
-    /// What a run says of such data.
+    /// The settings that a run on this data records.
     fn provenance(self) -> Provenance {
         let (data_file, &Binning { bins, dt, channels, .. }) = match self {
-            // They are what is taken where nothing is named.
+            // The digits are the default, so nothing is recorded.
             Data::Digits => return Provenance::default(),
             Data::Speech(frames) => (Some(PathBuf::from("speech")), frames),
             Data::Files { frames, .. } => (None, frames),
@@ -106,8 +106,8 @@ impl Name {
     }
 }
 
-/// Wider than the Python stack's, in smaller batches, with a rate that goes down to zero; images are moved a little, since
-/// the test's writers are others. Found by trying, on seeds 0 to 2: see benches/RESULTS.md.
+/// Wider than the Python stack's model, smaller batches, a learning rate that decays to zero, and small image shifts, because the test
+/// digits are by other writers. Tuned empirically on seeds 0 to 2: see benches/RESULTS.md.
 const DIGITS: Recipe = Recipe {
     model: include_str!("recipes/digits.toml"),
     learning_rate: 4e-3,
@@ -118,8 +118,8 @@ const DIGITS: Recipe = Recipe {
     ..SPYX
 };
 
-/// For voices that are not heard in training. The network was chosen by trying, on the speakers george and lucas left out: see
-/// benches/RESULTS.md. Channels are sums of three, which are one frequency at three sensitivities of the cochlea.
+/// For voices that are not in the training data. The architecture was chosen empirically, holding out the speakers george and lucas: see
+/// benches/RESULTS.md. Each channel sums three: one frequency at three sensitivities of the cochlea.
 const SPEECH: Recipe = Recipe {
     data: Data::Speech(&SPEECH_FRAMES),
     model: include_str!("recipes/speech.toml"),
@@ -151,13 +151,14 @@ const SPYX: Recipe = Recipe {
     augment: NONE,
 };
 
-/// No groups, no changes.
+/// No groups or augmentations.
 const NONE: &str = "none";
 
-/// Frames of 10 ms in 140 channels, sums of 5 of the 700: those of nearly all published results.
+/// Frames of 10 ms in 140 channels, each the sum of 5 of the 700, as in nearly all published results.
 const SHD_FRAMES: Binning = Binning { bins: Some(100), dt: Some(0.01), channels: Some(140), presence: false };
 
-/// Adaptive neurons, normalization, and a learned delay for each neuron's output: a hundredth of the products of synaptic delays.
+/// Adaptive neurons, normalization, and a learned delay of each neuron's output, which takes a hundredth of the products of synaptic
+/// delays.
 const SHD: Recipe = Recipe {
     data: Data::Files { called: "SHD", frames: &SHD_FRAMES },
     model: include_str!("recipes/shd.toml"),
@@ -173,7 +174,7 @@ const SHD: Recipe = Recipe {
     ..SPYX
 };
 
-/// As SHD's, wider, for 35 words and nine times the samples.
+/// Like SHD's, but wider, for 35 words and nine times as many samples.
 const SSC: Recipe = Recipe {
     data: Data::Files { called: "SSC", frames: &SHD_FRAMES },
     model: include_str!("recipes/ssc.toml"),
@@ -181,8 +182,8 @@ const SSC: Recipe = Recipe {
     ..SHD
 };
 
-/// What Hammouamri et al. 2023 (arXiv:2306.17670) publish for SHD: a learned delay for each synapse, all memory in the delays. Their
-/// weight decay is added to the gradient, here it acts by itself; the Gaussians shrink by the step, theirs by the epoch.
+/// The published setup of Hammouamri et al. 2023 (arXiv:2306.17670) for SHD: a learned delay per synapse, and all memory in the delays.
+/// Their weight decay is added to the gradient, here it is decoupled; the Gaussians shrink every step, theirs every epoch.
 const SHD_DCLS: Recipe = Recipe {
     model: include_str!("recipes/shd-dcls.toml"),
     rules: None,
@@ -192,11 +193,11 @@ const SHD_DCLS: Recipe = Recipe {
     ..SHD
 };
 
-/// The schedule of a run that is not the recipe's.
+/// The schedule of runs that do not follow the recipe.
 pub const CONSTANT: &str = "constant";
 
 impl Recipe {
-    /// The recipe as what decides a run.
+    /// The recipe as the settings that a run records.
     pub fn provenance(&self) -> Provenance {
         let model = ModelConfig::parse(self.model, "the recipe's model").expect("a model");
         let rules = self.rules.map_or_else(Vec::new, |(weights, activations)| linear_only_rules(weights, activations));

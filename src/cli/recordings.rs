@@ -1,4 +1,4 @@
-//! Flags that say how recordings of events are read, and the reading with its progress.
+//! Flags for reading event recordings, and reading with a progress bar.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -11,29 +11,29 @@ use spiq::{Error, Result};
 use super::argument;
 use super::progress::Samples;
 
-/// How recordings become frames, and which samples test. A run remembers it.
+/// How recordings become frames. A run records these settings.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Recordings of events")]
 pub struct Recordings {
-    /// Frames of a recording [default: as in training; else as many as --dt says, or 100]
+    /// Frames per recording [default: as in training; else as many as --dt gives, or 100]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     bins: Option<usize>,
-    /// Seconds of a frame; later events are left out [default: as in training; else the longest recording divided by the bins]
+    /// Seconds per frame; later events are dropped [default: as in training; else the longest recording divided by the bins]
     #[arg(long, value_name = "S", value_parser = argument::positive, allow_negative_numbers = true)]
     dt: Option<f64>,
-    /// Channels to sum neighbours into: 700 to 140 sums groups of 5 [default: as in training; else those of the sensor]
+    /// Channels after summing neighbours: from 700 to 140 sums groups of 5 [default: as in training; else those of the sensor]
     #[arg(long, value_name = "N", value_parser = argument::count)]
     channels: Option<usize>,
-    /// Whether an element is 1 for any number of events, instead of their number
+    /// Store 1 where there are events, instead of their number
     #[arg(long)]
     presence: bool,
-    /// Transforms of the events before they are summed, under tonic's names: 'Denoise(filter_time = 10000), MergePolarities', or a
-    /// file of them (`[[transforms]]`, a `type` and arguments each); a table is at the end of `spiq train --help`
+    /// Event transforms to apply before binning, under tonic's names: 'Denoise(filter_time = 10000), MergePolarities', or a TOML file
+    /// (`[[transforms]]`, each with a `type` and arguments); `spiq train --help` lists them
     #[arg(long, value_name = "TRANSFORMS | P.toml", value_parser = transforms)]
     transform: Option<String>,
 }
 
-/// The text of transforms, whichever way they are said.
+/// Parses transforms given inline or as a file, and returns their canonical text.
 fn transforms(said: &str) -> Result<String> {
     let is_file = !said.contains('(') && Path::new(said).extension().is_some_and(|end| end == "toml");
     let read = match is_file {
@@ -47,7 +47,7 @@ fn transforms(said: &str) -> Result<String> {
 }
 
 impl Recordings {
-    /// What the flags say.
+    /// The settings that the flags give.
     pub fn provenance(&self) -> Provenance {
         Provenance {
             bins: self.bins,
@@ -59,10 +59,10 @@ impl Recordings {
         }
     }
 
-    /// How a file is read that is shown to a trained network: recordings as flags say, else as in its training.
+    /// How to read a file for a trained network: as the flags say, else as in training.
     ///
     /// # Errors
-    /// Of kind `Input` for transforms that are not known.
+    /// Of kind `Input` for unknown transforms.
     pub fn reading(&self, path: &Path, trained: &Provenance) -> Result<Reading> {
         let flags = self.provenance();
         let whole = if holds_arrays(path) { flags } else { flags.or(trained.clone()) };
@@ -70,32 +70,32 @@ impl Recordings {
     }
 }
 
-/// Which samples test.
+/// The choice of test samples.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Recordings of events")]
 pub struct TestSamples {
-    /// Test on the samples of another file; all of --data train
+    /// Test on this file; all samples of --data are used for training
     #[arg(long, value_name = "F", conflicts_with = "test_speaker")]
     test_data: Option<PathBuf>,
-    /// Test on the samples of this speaker; those of all others train
+    /// Test on the samples of this speaker, train on those of all others
     #[arg(long, value_name = "NAME")]
     test_speaker: Option<String>,
 }
 
 impl TestSamples {
-    /// The other file.
+    /// The test file.
     pub fn file(&self) -> Option<&Path> {
         self.test_data.as_deref()
     }
 
-    /// What the flags say.
+    /// The settings that the flags give.
     pub fn provenance(&self) -> Provenance {
         let (test_file, test_speaker) = (self.test_data.clone(), self.test_speaker.clone());
         Provenance { test_file, test_speaker, ..Provenance::default() }
     }
 }
 
-/// A data set, and what it was read from.
+/// A data set and its source.
 struct Read {
     path: PathBuf,
     reading: Reading,
@@ -103,7 +103,7 @@ struct Read {
     data: Dataset,
 }
 
-/// What was read last. The runs of one command mostly share their data: it is read and held once.
+/// The data set read last. The runs of one command usually share their data, so it is read and held once.
 static LAST: Mutex<Option<Read>> = Mutex::new(None);
 
 impl Read {
@@ -112,7 +112,7 @@ impl Read {
     }
 }
 
-/// The data set of a path, with a progress bar while recordings are read.
+/// Reads the data set at a path, with a progress bar for recordings.
 ///
 /// # Errors
 /// As [`Dataset::read`].
@@ -127,7 +127,7 @@ pub fn dataset(path: &Path, reading: &Reading, classes: Option<usize>) -> Result
     Ok(data)
 }
 
-/// The arrays of a path, with a progress bar while recordings are read.
+/// Reads the arrays at a path, with a progress bar for recordings.
 ///
 /// # Errors
 /// As [`Reading::read`].

@@ -1,4 +1,4 @@
-//! `spiq report`: runs compared on one page. Gathers what their folders say, and evaluates them; knows nothing of HTML.
+//! `spiq report`: compares runs on one HTML page, from the files in their folders and an evaluation.
 
 use std::path::{Path, PathBuf};
 
@@ -16,55 +16,55 @@ use super::{client, earlier, output, page, screen};
 const EXAMPLES: &str = "\
 Examples:
   spiq report runs/int8 runs/fp32 --output report.html
-  spiq report runs/five --output report.html         all runs in a folder, as --seeds and spiq sweep leave them
+  spiq report runs/five --output report.html         all runs in a folder, as written by --seeds and spiq sweep
 
-The page is one file that needs no network: open it in any browser. It has the curves, the last and the best accuracies, accuracy by
-class, confusion, spike rates and synaptic operations, the settings in which the runs differ, and the command that trains each again.";
+The page is a single file that works offline in any browser. It shows training curves, accuracies of the last and the best epoch,
+accuracy by class, confusion, spike rates and synaptic operations, the settings that differ, and the command that repeats each run.";
 
 /// Compare runs on one page
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Folders of runs' results, or of several of them
+    /// Results folders of runs, or folders that contain several of them
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// The file to write
+    /// File to write
     #[arg(long, value_name = "REPORT.html")]
     output: PathBuf,
-    /// Which parameters are evaluated: those of the last epoch, or of the best one
+    /// Parameters to evaluate: those of the last or the best epoch
     #[arg(long, value_name = "last | best", default_value = "last", value_parser = ["last", "best"])]
     params: String,
-    /// Leave out what has to be computed: accuracy by class, confusion, synaptic operations
+    /// Skip the evaluation: accuracy by class, confusion, synaptic operations
     #[arg(long)]
     no_evaluation: bool,
-    /// What the page is called
-    #[arg(long, value_name = "TEXT", default_value = "Runs compared")]
+    /// Title of the page
+    #[arg(long, value_name = "TEXT", default_value = "Run comparison")]
     title: String,
-    /// Where networks are evaluated; the CPU's plugin is installed at the first use
+    /// Device to evaluate on; the CPU plugin is installed on first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
 }
 
-/// What is known of a run.
+/// The data of a run for the page.
 pub struct Run {
-    /// What it is called on the page.
+    /// Its name on the page.
     pub name: String,
     /// Its folder.
     pub folder: PathBuf,
     /// Its history.
     pub records: Vec<Record>,
-    /// What decided its bits.
+    /// The settings that determine its results bit for bit.
     pub provenance: Provenance,
-    /// How it ended; `None` where it has not.
+    /// Its summary; `None` if it has not finished.
     pub summary: Option<Summary>,
-    /// What its network does, or why that is not known.
+    /// Its evaluation, or why there is none.
     pub examined: std::result::Result<Examined, String>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` or `File`: folders without runs, files that are not usable.
+/// Of kind `Input` or `File`: folders without runs, unusable files.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let folders = folders(&arguments.runs)?;
     output::check_beside_runs(&arguments.output, folders.iter().map(AsRef::as_ref))?;
@@ -122,7 +122,7 @@ fn provenance_in(folder: &Path) -> Result<Provenance> {
     Provenance::read(&file.metadata, &path.display().to_string())
 }
 
-/// How a run ended, if it has.
+/// The summary of a finished run.
 fn summary_in(folder: &Path) -> Result<Option<Summary>> {
     let path = folder.join("summary.json");
     match spiq_events::read_text(&path) {
@@ -140,7 +140,7 @@ fn summary_in(folder: &Path) -> Result<Option<Summary>> {
 
 const METRICS: &str = "metrics.jsonl";
 
-/// The folders of runs: those that are named, and those in the ones that are named.
+/// The folders of runs: those given, and those inside given folders.
 fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in named {
@@ -151,7 +151,7 @@ fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let entries = std::fs::read_dir(path).map_err(|cause| Error::file(path, "read the folder", cause))?;
         let inside = entries.flatten().map(|entry| entry.path()).filter(|inner| inner.join(METRICS).is_file());
         let mut inside: Vec<PathBuf> = inside.collect();
-        // What lists the runs of a command says which are its own.
+        // If a list of runs exists, only the runs it names count.
         let listed = earlier::listed(path);
         if inside.iter().any(|folder| listed.contains(folder)) {
             inside.retain(|folder| listed.contains(folder));
@@ -174,7 +174,7 @@ fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(different)
 }
 
-/// What runs are called: the end of their paths, as much of it as tells them apart.
+/// Names of runs: the shortest ends of their paths that are distinct.
 fn names(folders: &[PathBuf]) -> Vec<String> {
     let end = |path: &PathBuf, parts: usize| {
         let all: Vec<String> = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();

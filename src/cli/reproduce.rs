@@ -1,4 +1,4 @@
-//! The command that trains a run again, from what its files say. Knows nothing of how it is run.
+//! Builds the command that repeats a run, from the settings in its files.
 
 use std::path::Path;
 
@@ -6,15 +6,15 @@ use spiq::provenance::{Provenance, Validation, key};
 
 use super::shell::{flag as flag_of, quoted};
 
-/// The command, and what no flag can say.
+/// A command, and notes on settings that no flag expresses.
 pub struct Command {
-    /// A line for a shell.
+    /// The shell command line.
     pub line: String,
-    /// What has to be done beside it.
+    /// What to do besides running it.
     pub notes: Vec<String>,
 }
 
-/// The command that trains the run in a folder again; its results go beside it.
+/// The command that repeats the run in a folder; its results go to a folder beside it.
 pub fn command(folder: &Path, run: &Provenance) -> Command {
     let mut words = vec!["spiq train".to_owned()];
     let mut notes = Vec::new();
@@ -32,13 +32,13 @@ pub fn command(folder: &Path, run: &Provenance) -> Command {
                 Some(Validation::Fold { number, of }) => Some(format!("--folds {of} --fold {number}")),
                 _ => Some(format!("--validation {text}")),
             }),
-            // What is not there needs no flag.
+            // An absent setting needs no flag.
             _ if text == "none" => {}
             key::data_file | key::test_file => words.push(format!("{flag} {}", quoted(&text))),
-            // What other entries say already, and what is no flag.
+            // Implied by other entries, or not a flag.
             key::order | key::elements | key::init | key::kernels | key::data | key::coding | key::xla_flags => {}
             key::plugin | key::spiq | key::run | key::step | key::best | key::metric => {}
-            // Spike trains keep their own steps.
+            // Spike trains keep their own time steps.
             key::time_steps if run.bins.is_some() => {}
             _ if flag.starts_with("--") => words.push(format!("{flag} {}", quoted(&text))),
             _ => notes.push(format!("{name}: {text}")),

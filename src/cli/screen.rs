@@ -1,4 +1,4 @@
-//! Text to the terminal or a pipe that may be closed at any time. Knows nothing of what is said.
+//! Writes text to a terminal or a pipe that may close at any time.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use spiq::{Error, Result};
 
-/// Writes a result to standard output. Who closed it (`| head`) has seen enough; that is no error.
+/// Writes a result to standard output. A closed pipe (`| head`) is not an error.
 ///
 /// # Errors
-/// Of kind `File` when it cannot be written for another reason, such as a full disk.
+/// Of kind `File` when writing fails for another reason, such as a full disk.
 pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -21,7 +21,7 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a line to standard error. That it cannot be written is nothing that could be said anywhere.
+/// Writes a line to standard error. A failed write is ignored: there is nowhere left to report it.
 pub fn note(line: &str) {
     drop(writeln!(io::stderr().lock(), "{line}"));
 }
@@ -34,7 +34,7 @@ pub fn note_once(line: &str) {
     }
 }
 
-/// A number of bytes for people.
+/// A human-readable number of bytes.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut value = count as f64;

@@ -1,5 +1,5 @@
-//! Several runs in one command: one after the other, each in its own folder, with a table and lines of JSON at the end. Those that have
-//! ended are not run again. Knows nothing of why there are several.
+//! Runs several trainings in one command: one after the other, each in its own folder, with a table and JSON lines at the end. Finished
+//! runs are not repeated.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,49 +19,49 @@ use super::{client, earlier, screen, signals, trained};
 
 /// One of several runs.
 pub struct Member {
-    /// What it is called: `seed 1`.
+    /// Its name, such as `seed 1`.
     pub name: String,
-    /// In what it is another than the others, by name.
+    /// The settings in which it differs from the others, by name.
     pub settings: Vec<(String, String)>,
-    /// What it is told; its folder is among it.
+    /// Its arguments, including its folder.
     pub arguments: Arguments,
 }
 
-/// How a run ended.
+/// The outcome of one run.
 pub struct Ended {
-    /// Which one.
+    /// The run's name.
     pub name: String,
-    /// In what it is another than the others.
+    /// The settings in which it differs from the others.
     pub settings: Vec<(String, String)>,
-    /// Where its results are.
+    /// The folder of its results.
     pub folder: PathBuf,
-    /// What came out, or why nothing did.
+    /// Its summary, or the error message.
     pub outcome: std::result::Result<Summary, String>,
 }
 
-/// The runs that a command has done.
+/// The outcome of all runs of a command.
 pub struct Done {
-    /// Those that have ended, in their order.
+    /// The finished runs, in order.
     pub ended: Vec<Ended>,
-    /// Whether a signal stopped the others.
+    /// Whether a signal prevented the others.
     pub interrupted: bool,
-    /// Whether the test part is one that no run trained on.
+    /// Whether the test part is separate from the training samples in all runs.
     pub has_test_part: bool,
-    /// The error of the first one that failed.
+    /// The error of the first failed run.
     failed: Option<Error>,
 }
 
 impl Done {
-    /// The errors of the runs that failed, a line each: what stands below a table.
+    /// The errors of failed runs, one line each, to print below a table.
     pub fn failures(&self) -> String {
         let said = |ended: &Ended| Some(format!("{} failed: {}\n", ended.name, ended.outcome.as_ref().err()?));
         self.ended.iter().filter_map(said).collect()
     }
 
-    /// How the command ends.
+    /// Returns the command's result.
     ///
     /// # Errors
-    /// Of kind `Interrupted` after a signal; of the kind of the first failure where runs failed.
+    /// Of kind `Interrupted` after a signal; of the kind of the first failure if runs failed.
     pub fn end(self) -> Result<()> {
         let failed = self.ended.iter().filter(|ended| ended.outcome.is_err()).count();
         match self.failed {
@@ -74,21 +74,20 @@ impl Done {
     }
 }
 
-/// Runs all of them. After each, `file` holds a line for every one that has ended. A run that fails on its way does not keep the others
-/// from going on.
+/// Runs all members. After each run, `file` holds one line per finished run. A failed run does not stop the others.
 ///
 /// # Errors
-/// Of kind `Input` or `File`, before anything is trained, for what one of them is told; where all fail, the error of the first.
+/// Of kind `Input` or `File`, before any training, for invalid arguments of any member; if all runs fail, the error of the first.
 pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     let resume = members.iter().any(|member| member.arguments.resume);
-    // Whatever is wrong with one of them is said before hours are spent on the others.
+    // Report errors in any member's arguments before spending hours on the others.
     let plans = plans(&members)?;
     let stop = stop_at_signals();
     let Some(device) = plans.first().map(|plan| plan.device) else {
         return Err(Error::input("there is nothing to train"));
     };
     let client = client::open_until(device, &stop)?;
-    // The lists of runs are this command's until its end, and so are the runs.
+    // Lock the folder of the list and the runs until the command ends.
     let _lock = FolderLock::take(list_folder(file))?;
     if resume && !members.iter().any(|member| member.arguments.allow_changes) {
         check_one_experiment(&members, &plans, &client)?;
@@ -103,7 +102,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
         let Member { name, settings, .. } = member;
         done.has_test_part &= plan.options.test.has_test_part();
         let finished = if resume { train::finished(&client, &plan.options)? } else { None };
-        let said = finished.as_ref().map_or("", |_| ", which has ended before");
+        let said = finished.as_ref().map_or("", |_| ", already finished");
         screen::note(&format!("{name}{}{said} ({} of {count})", shown(&name, &settings), number + 1));
         let folder = plan.options.out.clone();
         let outcome = match finished {
@@ -140,7 +139,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     }
 }
 
-/// The settings of a run, where its name does not say them.
+/// The settings of a run that its name does not contain.
 fn shown(name: &str, settings: &[(String, String)]) -> String {
     let said = |(key, value): &(String, String)| name.contains(key.as_str()) && name.ends_with(value.as_str());
     let parts: Vec<String> =
@@ -148,12 +147,12 @@ fn shown(name: &str, settings: &[(String, String)]) -> String {
     if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
 }
 
-/// What all of them are told.
+/// The plans of all members.
 ///
 /// # Errors
-/// The first one, with the name of its run unless all are told the same.
+/// The first error, prefixed with the run's name unless all errors are the same.
 fn plans(members: &[Member]) -> Result<Vec<Plan>> {
-    // What is wrong with all of them is said without asking thousands.
+    // Check a few members first: an error common to all is then reported without checking thousands.
     const FEW: usize = 8;
     let refusals: Option<Vec<Error>> = members.iter().take(FEW).map(|member| plan(member).err()).collect();
     if let Some([first, others @ ..]) = refusals.as_deref()
@@ -173,7 +172,7 @@ fn plans(members: &[Member]) -> Result<Vec<Plan>> {
     members.iter().zip(plans).map(named).collect()
 }
 
-/// What a member is told. One that has begun goes on, one that has not begins.
+/// The plan of a member. With --resume, members that have a checkpoint continue, the others start.
 fn plan(member: &Member) -> Result<Plan> {
     let mut arguments = member.arguments.clone();
     arguments.resume &= arguments.out.as_deref().is_some_and(train::has_checkpoint);
@@ -183,11 +182,11 @@ fn plan(member: &Member) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Takes away what earlier commands left where these runs leave their results; nothing of it, where anything is refused.
+/// Removes results of earlier commands from the folders of these runs; removes nothing if anything is refused.
 fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
     let out = list_folder(file);
     let folders: Vec<PathBuf> = plans.iter().map(|plan| plan.options.out.clone()).collect();
-    // Nobody's run is taken away while it goes on.
+    // Do not remove the folder of a run in progress.
     let runs = folders.iter().filter(|folder| folder.is_dir());
     let locks = runs.map(|folder| FolderLock::take(folder)).collect::<Result<Vec<_>>>()?;
     let stale = earlier::stale(out, &folders)?;
@@ -200,7 +199,7 @@ fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
         let taken = stale.iter().filter_map(|path| path.canonicalize().ok());
         if let Some(init) = init.filter(|init| taken.into_iter().any(|path| init.starts_with(path))) {
             return Err(Error::input(format!(
-                "the initial parameters, {}, are of an earlier run, which these runs replace; give another --out",
+                "the initial parameters, {}, belong to an earlier run that these runs would replace; give another --out",
                 init.display()
             )));
         }
@@ -210,7 +209,7 @@ fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder of the list of runs, in which those of the runs are.
+/// The folder that contains the list of runs and the run folders.
 fn list_folder(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -218,8 +217,8 @@ fn list_folder(file: &Path) -> &Path {
     }
 }
 
-/// Refuses flags with which the runs that have not begun would be another experiment than those that have: only these take from their
-/// checkpoints what no flag says.
+/// Refuses flags that would make the runs not yet started differ from those already started: only the latter take missing settings from
+/// their checkpoints.
 fn check_one_experiment(members: &[Member], plans: &[Plan], client: &Client) -> Result<()> {
     let begun = || members.iter().zip(plans).filter(|(_, plan)| plan.options.resume);
     let Some(new) = members.iter().zip(plans).find(|(_, plan)| !plan.options.resume) else { return Ok(()) };
@@ -229,8 +228,8 @@ fn check_one_experiment(members: &[Member], plans: &[Plan], client: &Client) -> 
         let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
         if !differences.is_empty() {
             return Err(Error::input(format!(
-                "{} would be trained as another experiment than the run in {}, which has {}; {} has not begun and takes nothing from \
-                 there, so give all flags of before, or another --out",
+                "{} would differ from the run in {}, which has {}; {} has not started and takes no settings from \
+                 that run, so repeat all of its flags, or give another --out",
                 new.0.name,
                 plan.options.out.display(),
                 differences.join(" and "),
@@ -241,7 +240,7 @@ fn check_one_experiment(members: &[Member], plans: &[Plan], client: &Client) -> 
     Ok(())
 }
 
-/// One run, shown on the way.
+/// One run, with progress output.
 ///
 /// # Errors
 /// Those of [`train::run`].
@@ -250,7 +249,7 @@ pub fn one(plan: Plan, client: &Client, stop: &AtomicBool) -> Result<Summary> {
     shown_run((client, stop), &options, &notes, GO_ON.to_owned())
 }
 
-/// A run whose notes are shown once nothing is refused any more; `unsaved` is what a signal prints before the first step.
+/// A run whose notes are printed once its options are accepted; `unsaved` is what a signal prints before the first step.
 pub fn shown_run(
     (client, stop): (&Client, &AtomicBool),
     options: &Options,
@@ -263,7 +262,7 @@ pub fn shown_run(
         if matches!(event, Event::Step { .. }) {
             unsaved = None;
         }
-        // What is refused is refused in one line.
+        // A refused run prints only the error.
         if matches!(event, Event::Compiling) {
             notes.iter().for_each(|note| screen::note(note));
         }
@@ -273,7 +272,7 @@ pub fn shown_run(
     outcome
 }
 
-/// A line of JSON for a run that has ended.
+/// The JSON line of a finished run.
 #[derive(Serialize)]
 struct Line<'a> {
     name: &'a str,
@@ -285,7 +284,7 @@ struct Line<'a> {
     error: Option<&'a String>,
 }
 
-/// A line for each run that has ended.
+/// Writes one line per finished run.
 fn write(ended: &[Ended], file: &Path) -> Result<()> {
     let line = |ended: &Ended| {
         let line = Line {
@@ -300,7 +299,7 @@ fn write(ended: &[Ended], file: &Path) -> Result<()> {
     replace_file(file, ended.iter().map(line).collect::<String>().as_bytes())
 }
 
-/// Mean and spread (the standard deviation of a sample; 0 of a single one).
+/// Mean and sample standard deviation (0 for a single value).
 fn spread(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
@@ -308,14 +307,14 @@ fn spread(values: &[f64]) -> (f64, f64) {
     (mean, if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 })
 }
 
-/// The results of runs that differ in nothing that matters, with their mean and spread.
+/// The results of runs that differ only in seed or fold, with mean and spread.
 pub fn table(done: &Done) -> String {
     let summaries: Vec<&Summary> = done.ended.iter().filter_map(|ended| ended.outcome.as_ref().ok()).collect();
     let validated = summaries.iter().any(|summary| summary.best.is_some());
     let test = if done.has_test_part { "test accuracy" } else { "accuracy on the training samples" };
     let mut head = vec!["", test];
     if validated {
-        head.extend(["validation", "best epoch", "validation there", "test there"]);
+        head.extend(["validation", "best epoch", "best validation", "test at best"]);
     }
     head.extend(["steps", "seconds"]);
     let mut rows: Vec<Vec<String>> = done
@@ -349,7 +348,7 @@ pub fn table(done: &Done) -> String {
     format!("\n{}{}", table::aligned(&head, &rows), done.failures())
 }
 
-/// What a table says of a run.
+/// The table cells of a run.
 pub fn cells(summary: &Summary, validated: bool) -> Vec<String> {
     let mut cells = vec![trained::percent(summary.test_accuracy)];
     if validated {
@@ -367,13 +366,13 @@ pub fn cells(summary: &Summary, validated: bool) -> Vec<String> {
     cells
 }
 
-/// What a table says of a run that failed.
+/// The table cell of a failed run.
 pub const FAILED: &str = "failed";
 
-/// How several runs go on.
-const GO_ON: &str = "to go on, give the same command with --resume";
+/// How several runs continue.
+const GO_ON: &str = "to continue, repeat the command with --resume";
 
-/// The error of a command that a signal stopped.
+/// The error of a command stopped by a signal.
 fn interrupted() -> Error {
     let message = format!("stopped by {} and saved; {GO_ON}", signals::name());
     Error::new(ErrorKind::Interrupted, message)

@@ -1,11 +1,11 @@
-//! Words of a command as a shell takes them. Knows no command.
+//! Quotes command-line words for a shell.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::Path;
 
-/// A word that means itself in a shell: as it is where that is possible, else in quotes; with `$'…'`, as bash, zsh and ksh read it,
-/// where it holds control characters or is no text.
+/// Quotes a word for a shell: unchanged if possible, else in single quotes, or as `$'…'` (bash, zsh and ksh) if it contains control
+/// characters or is not UTF-8.
 pub fn quoted(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref();
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=+:,%@".contains(letter);
@@ -23,7 +23,7 @@ pub fn flag(name: &str, value: impl AsRef<Path>) -> String {
     format!("{name}{divider}{}", quoted(value))
 }
 
-/// A word of any bytes.
+/// Quotes arbitrary bytes as `$'…'`.
 fn escaped(word: &[u8]) -> String {
     let mut text = String::from("$'");
     for chunk in word.utf8_chunks() {
@@ -42,7 +42,7 @@ fn escaped(word: &[u8]) -> String {
     text
 }
 
-/// A byte by its three octal digits, which no letter behind them lengthens.
+/// Appends a byte as three octal digits, which no following character can extend.
 fn push(text: &mut String, byte: u8) {
     write!(text, "\\{byte:03o}").expect("a text takes all");
 }

@@ -1,5 +1,5 @@
-//! Being stopped: by Ctrl-C, by SIGTERM (a batch system or container whose time is over), by SIGHUP (a terminal that was closed).
-//! Each of them asks the command to save its work and end.
+//! Handles Ctrl-C, SIGTERM (the time limit of a batch system or container) and SIGHUP (a closed terminal). Each asks the command to save
+//! its work and end.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use super::screen;
 
-/// The signal that was heard first; 0 before.
+/// The first signal received; 0 before.
 static HEARD: AtomicI32 = AtomicI32::new(0);
 
 /// Ctrl-C.
 const INTERRUPT: i32 = 2;
 
-/// A flag that becomes true at the first signal, when `said` is called too. Ctrl-C after that ends the process, in case a device no longer
-/// answers; other signals come twice without anybody's wish, as when a terminal is closed.
+/// Returns a flag that the first signal sets; that signal also calls `said`. A second Ctrl-C ends the process, in case a device no longer
+/// responds. Other signals do not: closing a terminal, for example, can send one twice.
 pub fn stop_flag(said: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     listen(move |signal| {
         let again = HEARD.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed).is_err();
         if again && signal == INTERRUPT {
-            // A compilation may still run, which an orderly exit would take the ground from.
+            // A compilation may still be running; an orderly exit would destroy what it uses.
             spiq::pjrt::end_process(130);
         }
         flag.store(true, Ordering::Relaxed);
@@ -71,7 +71,7 @@ fn end_unless_stopped() {
     }
 }
 
-/// What stopped the command, in words.
+/// The name of the signal that stopped the command.
 pub fn name() -> &'static str {
     match HEARD.load(Ordering::Relaxed) {
         15 => "SIGTERM",
@@ -80,13 +80,13 @@ pub fn name() -> &'static str {
     }
 }
 
-/// The exit code of a command that was stopped, as shells have it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+/// The conventional exit code of a stopped command: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 pub fn exit_code() -> u8 {
     let signal = HEARD.load(Ordering::Relaxed);
     128 + u8::try_from(signal).ok().filter(|signal| *signal > 0).unwrap_or(INTERRUPT as u8)
 }
 
-/// Calls `heard` with each signal, from a thread of its own. Without one signals end the process as they always do.
+/// Calls `heard` with each signal, on a separate thread. If the handler cannot be installed, signals end the process as usual.
 #[cfg(unix)]
 fn listen(heard: impl Fn(i32) + Send + 'static) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -103,7 +103,7 @@ fn listen(heard: impl Fn(i32) + Send + 'static) {
     drop(ctrlc::set_handler(move || heard(INTERRUPT)));
 }
 
-/// Whether who started the command wants it to go on after a signal, as `nohup` does. Only Linux says so without unsafe code.
+/// Whether the parent process had the command ignore a signal, as `nohup` does. Without unsafe code, only Linux exposes this.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

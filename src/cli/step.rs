@@ -1,4 +1,4 @@
-//! The training step that `spiq inspect` looks at: that of a run on a data set, or on samples that are made up.
+//! Builds the training step for `spiq inspect`, on a data set or on generated samples.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use spiq::{Array, DType, Function, Result, TensorType};
 
 use super::recordings::{self, Recordings};
 
-/// The program of a run's steps. Without a data set it is for as many samples as `x`, [T, B, …], has, of its type.
+/// The training step program of a run. Without a data set, it is built for as many samples as `x`, [T, B, …], has, of its type.
 ///
 /// # Errors
-/// Of kind `Input` or `File` for data that are not usable or do not fit the network.
+/// Of kind `Input` or `File` for data that is unusable or does not fit the network.
 pub fn program(
     network: &Network,
     x: &TensorType,
@@ -25,7 +25,7 @@ pub fn program(
 ) -> Result<(Program, Function)> {
     let data = match data {
         None => {
-            // What does not fit or is too large is refused before it is made.
+            // Refuse inputs that do not fit or are too large before generating them.
             network.trace(x)?;
             made_up(x)?
         }
@@ -37,7 +37,7 @@ pub fn program(
     };
     let (train, test) = data.split()?;
     train::steps(&Options {
-        // No number of the optimizer decides what its program is made of.
+        // No number in the optimizer's arguments changes the structure of its program.
         optimizer: Optimizer::named(optimizer, 1e-3, "constant")?,
         batch_size: x.dims[1],
         time_steps: x.dims[0],
@@ -46,7 +46,7 @@ pub fn program(
     })
 }
 
-/// Samples [B, T, …]: spikes, or numbers that are none.
+/// Generates samples [B, T, …]: all 1 for boolean inputs, else all 0.5.
 fn made_up(x: &TensorType) -> Result<Dataset> {
     let (time, batch) = (x.dims[0], x.dims[1]);
     let dims = [&[batch, time], &x.dims[2..]].concat();

@@ -1,5 +1,5 @@
-//! `spiq sweep`: a run for each choice of some settings, from a grid or drawn, and the table of what came out. Knows nothing of what the
-//! settings do: each is a flag of `spiq train`.
+//! `spiq sweep`: one run per combination of settings, from a grid or at random, and a table of the results. Each setting is a flag of `spiq
+//! train`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,42 +19,42 @@ Examples:
   spiq sweep --random 20 --grid 'learning_rate=loguniform(low = 1e-4, high = 1e-2)' --grid batch_size=32,64 --validation 0.1
   spiq sweep --space sweep.toml --model model.toml --data spikes.safetensors --validation 0.1 --patience 5
 
-A setting is a flag of `spiq train` without its dashes: learning_rate, batch_size, optimizer, schedule, loss, rules, model, seed, … All
-other flags are those of `spiq train`, and the same for each run. Values are divided by , or ; outside of brackets. With --random also
-uniform(low = …, high = …), loguniform(low = …, high = …) and randint(low = …, high = …), both ends included.
+A setting is a flag of `spiq train` with underscores: learning_rate, batch_size, optimizer, schedule, loss, rules, model, seed, … All
+other flags are those of `spiq train` and apply to every run. Values are separated by , or ; outside of brackets. With --random, a value
+can also be uniform(low = …, high = …), loguniform(low = …, high = …) or randint(low = …, high = …), both ends included.
 
-sweep.toml holds the same, a line a setting:
+sweep.toml has the same content, one setting per line:
   learning_rate = [1e-3, 2e-3]
   optimizer = [\"adam\", \"lion\"]
   shift = \"uniform(low = 0, high = 0.1)\"
 
-Left in DIR: a folder for each run, and sweep.jsonl, a line for each that has ended. With --resume those are not trained again.";
+Written to DIR: a folder per run, and sweep.jsonl with a line per finished run. With --resume, finished runs are not repeated.";
 
-/// Train once for each choice of settings, from a grid or drawn at random, and compare
+/// Train once per combination of settings, from a grid or drawn at random, and compare
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// A setting and its values; give it once for each setting
+    /// A setting and its values; repeat for each setting
     #[arg(long, value_name = "NAME=V1,V2")]
     grid: Vec<String>,
-    /// Settings and their values from a file
+    /// File with settings and their values
     #[arg(long, value_name = "S.toml")]
     space: Option<PathBuf>,
-    /// Draw N different choices instead of taking them all
+    /// Draw N distinct combinations instead of running all of them
     #[arg(long, value_name = "N", value_parser = argument::count)]
     random: Option<usize>,
-    /// What the choices of --random are drawn from
+    /// Seed for drawing the combinations of --random
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     draw_seed: i64,
     #[command(flatten)]
     train: Base,
 }
 
-/// The flags of `spiq train` that are the same for each run.
+/// The flags of `spiq train` shared by all runs.
 #[derive(Debug)]
 struct Base {
     arguments: train::Arguments,
-    /// Those of them that take no value, as they were typed: reading more flags into the arguments would take them back.
+    /// The switches among them, as given: parsing more flags into `arguments` would reset these.
     switches: Vec<String>,
 }
 
@@ -87,19 +87,19 @@ impl FromArgMatches for Base {
     }
 }
 
-/// Flags that are no settings: where results go, and what makes several runs of one.
+/// Flags that are not settings: where results go, and what turns one run into several.
 const NO_SETTINGS: [&str; 9] =
     ["out", "resume", "allow-changes", "checkpoint-seconds", "seeds", "folds", "fold", "device", "help"];
 
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` for settings or values that are none; those of the runs.
+/// Of kind `Input` for invalid settings or values; those of the runs.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Base { arguments: base, switches } = &arguments.train;
     if base.are_several() {
         return Err(Error::input(
-            "a sweep trains each choice once: leave --seeds out (--grid seed=0,1 is a setting like any other), and name the fold of --folds",
+            "a sweep trains each combination once: remove --seeds (use --grid seed=0,1 instead), and choose one of --folds with --fold",
         ));
     }
     let space = space(arguments)?;
@@ -126,7 +126,7 @@ enum Values {
     Drawn(Distribution),
 }
 
-/// A distribution that a value is drawn from.
+/// A distribution to draw a value from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Distribution {
     Uniform(f64, f64),
@@ -135,7 +135,7 @@ enum Distribution {
 }
 
 impl Distribution {
-    /// The value for a number drawn from [0, 1).
+    /// The value at quantile `drawn`, from [0, 1).
     fn at(self, drawn: f64) -> String {
         // No more digits than the draw has.
         let short = |value: f64| format!("{:.6e}", value).parse::<f64>().expect("a number").to_string();
@@ -146,7 +146,7 @@ impl Distribution {
         }
     }
 
-    /// The distribution that a text stands for; `None` for any other text.
+    /// Parses a distribution; `None` for text that does not name one.
     fn parse(text: &str) -> Option<std::result::Result<Distribution, String>> {
         let name = text.split('(').next().unwrap_or_default().trim();
         if !["uniform", "loguniform", "randint"].contains(&name) {
@@ -178,7 +178,7 @@ impl Distribution {
     }
 }
 
-/// The settings and their values, in the order in which they were given.
+/// The settings and their values, in the order given.
 fn space(arguments: &Arguments) -> Result<Vec<(String, Values)>> {
     let mut space: Vec<(String, Values)> = Vec::new();
     let mut add = |name: &str, texts: Vec<String>| {
@@ -213,13 +213,13 @@ fn space(arguments: &Arguments) -> Result<Vec<(String, Values)>> {
     }
     if space.is_empty() {
         return Err(Error::input(
-            "there is nothing to choose from; name a setting and its values, as in --grid learning_rate=1e-3,2e-3",
+            "the sweep has no settings; give a setting and its values, as in --grid learning_rate=1e-3,2e-3",
         ));
     }
     Ok(space)
 }
 
-/// A list of TOML, or a text that holds one, as texts.
+/// A TOML list, or a string that holds a list, as texts.
 fn texts(value: &toml::Value) -> Option<Vec<String>> {
     let one = |value: &toml::Value| match value {
         toml::Value::String(text) => Some(text.clone()),
@@ -233,7 +233,7 @@ fn texts(value: &toml::Value) -> Option<Vec<String>> {
     }
 }
 
-/// The flags of `spiq train` by the name that a setting has.
+/// The flags of `spiq train`, by setting name.
 fn flags() -> BTreeMap<String, (String, bool)> {
     let command = train::Arguments::augment_args(Command::new("train"));
     let flag = |argument: &clap::Arg| {
@@ -244,7 +244,7 @@ fn flags() -> BTreeMap<String, (String, bool)> {
     command.get_arguments().filter_map(flag).collect()
 }
 
-/// A setting by its name, which may be written as a flag, too.
+/// Resolves a setting's name, which may also be written as a flag.
 fn setting(name: &str) -> Result<String> {
     let name = name.trim().trim_start_matches("--").replace('-', "_");
     let flags = flags();
@@ -266,7 +266,7 @@ fn values(name: &str, texts: Vec<String>, draws: bool) -> Result<Values> {
         let distribution = distribution.map_err(|reason| Error::input(format!("the setting `{name}`: {reason}")))?;
         if !draws {
             return Err(Error::input(format!(
-                "the setting `{name}` is drawn from `{text}`; say with --random N how many choices to draw"
+                "the setting `{name}` is drawn from `{text}`; give the number of draws with --random N"
             )));
         }
         return Ok(Values::Drawn(distribution));
@@ -283,7 +283,7 @@ fn values(name: &str, texts: Vec<String>, draws: bool) -> Result<Values> {
 
 type Choice = Vec<(String, String)>;
 
-/// All choices in their order, or some that are drawn.
+/// All combinations in order, or those drawn at random.
 fn choices(space: &[(String, Values)], arguments: &Arguments) -> Result<Vec<Choice>> {
     let Some(wanted) = arguments.random else {
         let mut all: Vec<Choice> = vec![Vec::new()];
@@ -303,7 +303,7 @@ fn choices(space: &[(String, Values)], arguments: &Arguments) -> Result<Vec<Choi
     });
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     let key = Key::new(arguments.draw_seed);
-    // Where few are left, drawing the missing ones takes long; where integers are drawn, there may be none.
+    // The bound ends the loop: the last few combinations take many draws to find, and integer ranges may not have enough.
     let most = finite.map_or(100 * wanted, |all| 1000 * all.max(wanted));
     for draw in 0..most {
         if found.len() == wanted.min(finite.unwrap_or(wanted)) {
@@ -325,12 +325,12 @@ fn choices(space: &[(String, Values)], arguments: &Arguments) -> Result<Vec<Choi
         }
     }
     if found.len() < wanted {
-        screen::note(&format!("note: there are only {} different choices", found.len()));
+        screen::note(&format!("note: there are only {} distinct combinations", found.len()));
     }
     Ok(found)
 }
 
-/// The arguments of a run with these settings. `switches` are the flags without a value that each run has.
+/// The arguments of a run with these settings. `switches` are the valueless flags of every run.
 fn set(
     mut arguments: train::Arguments,
     switches: &[String],
@@ -350,7 +350,7 @@ fn set(
                 return Err(Error::input(format!("the setting `{name}` is {value:?}, but must be true or false")));
             }
         }
-        // The one replaces the other.
+        // `steps` and `epochs` exclude each other.
         match name.as_str() {
             "steps" => arguments.epochs = None,
             "epochs" => arguments.steps = None,
@@ -368,7 +368,7 @@ fn set(
     Ok(arguments)
 }
 
-/// The runs, the best one first.
+/// The table of runs, the best first.
 fn shown(done: &Done, space: &[(String, Values)], lines: &Path) -> String {
     let ended = &done.ended;
     let validated = ended.iter().filter_map(|ended| ended.outcome.as_ref().ok()).any(|summary| summary.best.is_some());
@@ -379,7 +379,7 @@ fn shown(done: &Done, space: &[(String, Values)], lines: &Path) -> String {
     let mut head: Vec<&str> = vec![""];
     head.extend(space.iter().map(|(name, _)| name.as_str()));
     if validated {
-        head.extend(["validation, best epoch", "test there", "epoch"]);
+        head.extend(["validation, best epoch", "test at best", "epoch"]);
     } else {
         head.push(test);
     }
@@ -397,12 +397,12 @@ fn shown(done: &Done, space: &[(String, Values)], lines: &Path) -> String {
         .collect();
     let note = match validated {
         true => String::new(),
-        false => "sorted by the accuracy of the test, as there is no validation (--validation 0.1): the best one is a little too good\n".to_owned(),
+        false => "sorted by test accuracy, as there is no validation (--validation 0.1): the best result is slightly optimistic\n".to_owned(),
     };
     format!("\n{}{}\n{note}{}\n", table::aligned(&head, &rows), done.failures(), lines.display())
 }
 
-/// What decides the order: validation, or the test where there is none.
+/// The sort key: validation accuracy, or test accuracy if there is no validation.
 fn score(summary: &Summary, validated: bool) -> f32 {
     match (validated, summary.best) {
         (true, Some(best)) => best.validation_accuracy,

@@ -1,4 +1,4 @@
-//! `spiq train`: from flags and a recipe to a training run, and the table at its end. Knows nothing of the loop.
+//! `spiq train`: turns flags and a recipe into a training run and prints the result table.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,148 +25,147 @@ Examples:
   spiq train                                                   the built-in digits, int8 weights and activations
   spiq train --rules none --out runs/fp32                      the same in full precision
   spiq train --recipe speech                                   the built-in spoken digits, as spikes of a cochlea
-  spiq train --recipe speech --test-speaker theo               tested on a voice that is not heard in training
+  spiq train --recipe speech --test-speaker theo               test on a voice that is not in the training data
   spiq train --model model.toml --data spikes.safetensors --rules rules.toml --epochs 50
   spiq train --model model.toml --data shd_train.h5 --test-data shd_test.h5 --bins 100 --dt 0.01 --channels 140
-  spiq train --resume --out runs/fp32                          go on after Ctrl-C or a kill; all else is in the checkpoint
+  spiq train --resume --out runs/fp32                          continue after Ctrl-C or a kill; the checkpoint has all settings
   spiq train --resume --allow-changes --learning-rate 1e-4 --out runs/fp32
-  spiq train --validation 0.1 --patience 5                     keep the best epoch, and stop when none is better for 5
-  spiq train --seeds 5 --out runs/five                         once with each of the seeds 0 to 4: mean and spread
+  spiq train --validation 0.1 --patience 5                     keep the best epoch; stop after 5 epochs without a better one
+  spiq train --seeds 5 --out runs/five                         one run per seed from 0 to 4: mean and spread
   spiq train --folds 5 --out runs/folds                        cross-validation
 
-Data are a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
-[N, …] (u8, encoded as spikes; the metadata entry `max` gives the largest value, 255 by default). The metadata entry
-`train` says how many of the first samples train, the others test; without it all train and all test. The metadata entry
-`validation` says how many of those after the training samples choose the best epoch.
+Data is a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
+[N, …] (u8, encoded as spikes; the metadata entry `max` is the largest value, 255 by default). The metadata entry `train`
+is the number of leading samples for training, the others are for testing; without it, all samples are used for both. The
+metadata entry `validation` is the number of samples, after the training samples, that choose the best epoch.
 
-Left in DIR: params.safetensors (what `spiq predict` reads), best.safetensors (that of the best epoch, with validation), model.toml and rules.toml, checkpoint.safetensors (what
---resume reads) and the one before it, metrics.jsonl, training.svg, summary.json once it has ended. Parameters and checkpoint say how they were trained; a
-new run takes away those of an older one before it begins. One run at a time writes in a folder. Ctrl-C, SIGTERM and SIGHUP save the run and end it.";
+Written to DIR: params.safetensors (for `spiq predict`), best.safetensors (the same of the best epoch, with validation),
+model.toml, rules.toml, checkpoint.safetensors (for --resume) and the previous checkpoint, metrics.jsonl, training.svg, and
+summary.json at the end. Parameters and checkpoints record how they were trained; a new run first removes those of an older
+one. Only one run at a time can write to a folder. Ctrl-C, SIGTERM and SIGHUP save the run and end it.";
 
-/// The examples, and the tables that flags name rows of.
+/// The examples, and the tables of rows that flags name.
 fn after_help() -> String {
     let [encode, augment, transforms] = [Code::TABLE, Augment::TABLE, Transform::TABLE].map(Described::help);
     format!(
         "{EXAMPLES}\n\n\
          Encoders for --encode, with their arguments and defaults:\n{encode}\n\n\
-         Changes of training samples for --augment, divided by commas, each with its arguments and their defaults:\n{augment}\n\n\
-         Transforms of recordings for --transform likewise; times are microseconds:\n{transforms}"
+         Augmentations for --augment, separated by commas, with their arguments and defaults:\n{augment}\n\n\
+         Transforms for --transform, in the same form; times are in microseconds:\n{transforms}"
     )
 }
 
 /// Train a network with quantization in the loop
 ///
-/// Without flags: handwritten digits, which are built in, with weights and activations in int8. A recipe gives what no flag
-/// says.
+/// Without flags: trains on the built-in handwritten digits, with weights and activations in int8. A recipe supplies every setting that no
+/// flag gives.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = after_help())]
 pub struct Arguments {
-    /// The network [default: that of --init, if it says it, else the recipe's]
+    /// Model file [default: the model stored with --init, if any, else the recipe's]
     #[arg(long, value_name = "M.toml")]
     pub(super) model: Option<PathBuf>,
-    /// Samples and labels: a safetensors file, recordings of events (SHD, SSC, N-MNIST, DVS Gesture, …), or `speech`, the built-in
-    /// spoken digits [default: the recipe's, the built-in digits]
+    /// Samples and labels: a safetensors file, event recordings (SHD, SSC, N-MNIST, DVS Gesture, …), or `speech` for the built-in spoken
+    /// digits [default: the recipe's; built-in digits]
     #[arg(long, value_name = "DATA")]
     pub(super) data: Option<PathBuf>,
-    /// What is quantized and how: a file; `int8`, or `int4,int8`, for all weights and activations; `none` for full precision
-    /// [default: the recipe's, int8; with another model nothing, unless --recipe is named]
+    /// Quantization rules: a file; `int8` or `int4,int8` for all weights and activations; `none` for full precision [default: the recipe's,
+    /// int8; none with another model, unless --recipe is given]
     #[arg(long, help_heading = "Arithmetic", value_name = "R.toml | W,A | none")]
     pub(super) rules: Option<PathBuf>,
-    /// Start from these parameters [default: drawn at random, as flax and Spyx do]
+    /// Start from these parameters [default: random initialization, as in flax and Spyx]
     #[arg(long, value_name = "P.safetensors")]
     pub(super) init: Option<PathBuf>,
-    /// Take parameters of --init that hold infinite numbers or NaN, too
+    /// Accept --init parameters that contain NaN or infinite values
     #[arg(long)]
     pub(super) allow_nonfinite: bool,
-    /// Where everything else comes from [default: digits; speech with --data speech]
+    /// Preset for all settings not given as flags [default: digits; speech with --data speech]
     #[arg(long, value_enum)]
     pub(super) recipe: Option<recipe::Name>,
-    /// How numbers are rounded [default: as in the training of --init, if it says it, else exact]
+    /// Rounding: exact, or as qwix rounds [default: that of --init's training, if recorded, else exact]
     #[arg(long, help_heading = "Arithmetic", value_enum)]
     pub(super) numerics: Option<Numerics>,
-    /// Element type of the products that give the gradients [default: f32]
+    /// Element type of the matrix products of the backward pass [default: f32]
     #[arg(long, help_heading = "Arithmetic", value_enum)]
     pub(super) grad_dtype: Option<GradDtype>,
-    /// Time steps of a tile, for which each layer computes its products at once [default: all of them]
+    /// Time steps per tile; each layer computes its products for a whole tile at once [default: all time steps]
     #[arg(long, help_heading = "Arithmetic", value_name = "K", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) time_tile: Option<usize>,
-    /// Samples a step [default: the recipe's, 32]
+    /// Samples per step [default: the recipe's, 32]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) batch_size: Option<usize>,
-    /// Times through the training samples [default: the recipe's, 30]
+    /// Passes over the training set [default: the recipe's, 30]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count, conflicts_with = "steps")]
     pub(super) epochs: Option<usize>,
     /// Training steps, instead of epochs
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) steps: Option<usize>,
-    /// Time steps that images are encoded over; spike trains keep their own [default: as in the training of --init, if it says
-    /// it, else the recipe's, 32]
+    /// Time steps over which images are encoded; spike trains keep their own number [default: that of --init's training, if recorded, else
+    /// the recipe's, 32]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) time_steps: Option<usize>,
-    /// How samples become spikes, such as 'Latency(tau = 5)': the table below names the encoders [default: as in the training of
-    /// --init, if it says it; else Rate for images, none for data with a time axis]
+    /// How samples are encoded as spikes, such as 'Latency(tau = 5)'; encoders are listed below [default: that of --init's training, if
+    /// recorded, else Rate for images, none for data with a time axis]
     #[arg(long, value_name = "ENCODER", value_parser = Code::parse)]
     pub(super) encode: Option<Code>,
-    /// Probability with which a training image is moved by a pixel, in each of four directions [default: the recipe's; 0
-    /// with --model, --data, --optimizer or --learning-rate, unless --recipe is named]
+    /// Probability of shifting a training image by one pixel, for each of the four directions [default: the recipe's; 0 with --model,
+    /// --data, --optimizer or --learning-rate, unless --recipe is given]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub(super) shift: Option<f64>,
-    /// Changes of training samples in the compiled step, such as 'TimeShift(max = 5), DropEvent(p = 0.1)'; the table below names
-    /// them [default: the recipe's; none with --model, --data, --optimizer or --learning-rate, unless --recipe is named]
-    #[arg(long, value_name = "CHANGES | none", value_parser = Augmentation::parse)]
+    /// Augmentations of training samples in the compiled step, such as 'TimeShift(max = 5), DropEvent(p = 0.1)'; listed below [default: the
+    /// recipe's; none with --model, --data, --optimizer or --learning-rate, unless --recipe is given]
+    #[arg(long, value_name = "AUGMENTATIONS | none", value_parser = Augmentation::parse)]
     pub(super) augment: Option<Augmentation>,
-    /// Steps that the device does in one call, without the host; the results are the same for any number [default: as many as
-    /// take a tenth of a second, up to 32]
+    /// Steps per device call, without the host in between; the results do not depend on it [default: as many as fit in 0.1 s, up to 32]
     #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) steps_per_call: Option<usize>,
-    /// Training samples that do not train, but choose the best epoch: a share (0.1) or a number of them, as many of each class
-    /// as its share asks for; `own` for the part that the data file keeps for it, `none` for none [default: own, if the file has
-    /// one, else none]
+    /// Training samples held out to choose the best epoch, stratified by class: a fraction (0.1) or a number; `own` for the data file's own
+    /// validation part; `none` for no validation [default: own, if the file has one, else none]
     #[arg(long, value_name = "F | N", allow_negative_numbers = true, value_parser = argument::validation, conflicts_with = "folds")]
     pub(super) validation: Option<Validation>,
-    /// Divide the training samples into K folds, of which one is for validation: that of --fold; without it, train once with each of them,
-    /// each in a folder of its own in DIR, and show mean and spread
+    /// Split the training samples into K folds and validate on the one that --fold names; without --fold, train once per fold, each run in
+    /// its own folder inside DIR, and show mean and spread
     #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = argument::folds)]
     pub(super) folds: Option<usize>,
-    /// Which of the folds is for validation, from 1
+    /// Fold used for validation, counted from 1
     #[arg(long, value_name = "I", allow_negative_numbers = true, value_parser = argument::count, requires = "folds")]
     pub(super) fold: Option<usize>,
-    /// End the run when for N epochs none was better on the validation samples than the best one [default: run to the end]
+    /// Stop after N epochs without a better validation result [default: never]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::count)]
     pub(super) patience: Option<usize>,
-    /// What is done at a step whose loss, or of which a gradient, a parameter or a statistic is infinite or NaN [default: stop]
+    /// Reaction to a step whose loss, gradients, parameters or statistics contain NaN or an infinity [default: stop]
     #[arg(long, value_enum)]
     pub(super) on_nan: Option<OnNan>,
-    /// Take the samples in the order of the file, in every epoch
+    /// Keep the samples in file order in every epoch
     #[arg(long)]
     pub(super) no_shuffle: bool,
-    /// What initial parameters, order and encoding are drawn from [default: 0]
+    /// Seed of initial parameters, sample order and encoding [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(super) seed: Option<i64>,
-    /// Train once with each of these seeds (`0,1,2`), or with so many from 0 on (`3`), each in a folder of its own in DIR, and show mean
-    /// and spread. With --resume those that have ended are not trained again
+    /// Train once per seed: a list (`0,1,2`), or a number N for seeds 0 to N-1 (`3`); each run gets its own folder inside DIR; shows mean
+    /// and spread. With --resume, finished runs are not repeated
     #[arg(long, value_name = "LIST | N", value_parser = argument::seeds, conflicts_with = "seed")]
     pub(super) seeds: Option<argument::Seeds>,
-    /// Write the history for TensorBoard, too
+    /// Also write the history for TensorBoard
     #[arg(long)]
     pub(super) tensorboard: bool,
-    /// Folder of the results, made if it is missing; results of an earlier run there are replaced [default: runs/digits,
-    /// runs/speech, or runs/NAME for a data file NAME.safetensors]
+    /// Folder for the results, created if missing; results of an earlier run there are replaced [default: runs/digits, runs/speech, or
+    /// runs/NAME for a data file NAME.safetensors]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// Go on from the checkpoint in the folder of the results; the end is bit for bit that of a run without interruption. What no
-    /// flag says is taken from there, and a flag that says something else is refused
+    /// Continue from the checkpoint in the results folder; the result is bit-identical to that of an uninterrupted run. Settings not given
+    /// as flags come from the checkpoint; a flag that contradicts it is an error
     #[arg(long)]
     pub(super) resume: bool,
-    /// With --resume: go on although flags, data or model are other than the run was begun with. A line says what is other, and the files of
-    /// the run say it from then on
+    /// With --resume: continue although flags, data or model differ from those of the run so far. A note lists the differences, and the
+    /// files of the run record them
     #[arg(long, requires = "resume")]
     pub(super) allow_changes: bool,
-    /// Write a checkpoint so often, within epochs too, that a kill loses at most the steps of N seconds; less often where writing would
-    /// slow the training [default: 10]
+    /// Write checkpoints, within epochs as well, so that a kill loses at most N seconds of training; less often where writing would slow
+    /// training down [default: 10]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argument::seconds)]
     pub(super) checkpoint_seconds: Option<f64>,
-    /// Where it runs; the CPU's plugin is installed at the first use [default: cpu]
+    /// Device to run on; the CPU plugin is installed on first use [default: cpu]
     #[arg(long, value_enum)]
     pub(super) device: Option<Device>,
     #[command(flatten)]
@@ -202,19 +201,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         })?;
     let printed = screen::print(&table(&summary, &options));
     match summary.interrupted {
-        // Whether a terminal that was closed can still be written to matters to nobody.
+        // If the terminal is closed, the failed print does not matter.
         true => Err(interrupted(&options.out)),
         false => printed,
     }
 }
 
 impl Arguments {
-    /// Whether they are of several runs.
+    /// Whether the arguments describe several runs.
     pub(super) fn are_several(&self) -> bool {
         self.seeds.is_some() || (self.folds.is_some() && self.fold.is_none())
     }
 
-    /// The files that a run is told to read, by flag. Initial parameters are not among them: a run keeps those until it replaces them.
+    /// The files that the run reads, by flag. Initial parameters are excluded: a run keeps that file until it replaces it.
     pub(super) fn inputs(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
         let files = [
             ("--model", self.model.clone()),
@@ -226,7 +225,7 @@ impl Arguments {
     }
 }
 
-/// A run for each seed and each fold.
+/// One run per seed and fold.
 fn run_several(arguments: &Arguments) -> Result<()> {
     let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments));
     let seeds: Vec<Option<i64>> = match &arguments.seeds {
@@ -257,7 +256,7 @@ fn run_several(arguments: &Arguments) -> Result<()> {
     done.end()
 }
 
-/// A flag that Ctrl-C, SIGTERM and SIGHUP set.
+/// A flag set by Ctrl-C, SIGTERM and SIGHUP.
 pub(super) fn stop_at_signals() -> Arc<AtomicBool> {
     signals::stop_flag(|| {
         let name = signals::name();
@@ -269,25 +268,25 @@ pub(super) fn stop_at_signals() -> Arc<AtomicBool> {
 }
 
 fn interrupted(out: &Path) -> Error {
-    let message = format!("stopped by {} and saved; to go on: {}", signals::name(), to_go_on(out));
+    let message = format!("stopped by {} and saved; to continue: {}", signals::name(), to_go_on(out));
     Error::new(ErrorKind::Interrupted, message)
 }
 
-/// The command that goes on with the run in a folder.
+/// The command that resumes the run in a folder.
 pub(super) fn to_go_on(out: &Path) -> String {
     format!("spiq train --resume {}", shell::flag("--out", out))
 }
 
-/// How a run that has done no step goes on.
+/// How a run that was stopped before its first step continues.
 fn nothing_done(options: &Options) -> String {
     match options.resume {
-        true => format!("the run is as it was before; to go on: {}", to_go_on(&options.out)),
-        false => "no step was done, so that nothing is lost; to begin again, give the same command".to_owned(),
+        true => format!("the run is unchanged; to continue: {}", to_go_on(&options.out)),
+        false => "no step was done, so nothing is lost; to start again, repeat the command".to_owned(),
     }
 }
 
 fn table(summary: &Summary, options: &Options) -> String {
-    // Without a test part the accuracy says nothing about samples that were never seen.
+    // Without a test part, the accuracy is measured on samples that the network was trained on.
     let of = if options.test.has_test_part() { "test accuracy" } else { "accuracy on the training samples" };
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![row(&trained::accuracy_of(of, &options.model), trained::percent(summary.test_accuracy))];
@@ -303,7 +302,7 @@ fn table(summary: &Summary, options: &Options) -> String {
         rows.push(row("best epoch", format!("{epoch}: {of_both}")));
     }
     if summary.stopped_early {
-        let waited = "ended early, as no later epoch was better";
+        let waited = "stopped early: no later epoch was better";
         rows.push(row("", waited.to_owned()));
     }
     rows.extend([
@@ -312,7 +311,7 @@ fn table(summary: &Summary, options: &Options) -> String {
         row("steps per second", per_second(summary.steps_per_second)),
     ]);
     for (path, rate) in &summary.spike_rates {
-        rows.push(row(&format!("spikes a neuron and step, {path}"), format!("{rate:.4}")));
+        rows.push(row(&format!("spikes per neuron and step, {path}"), format!("{rate:.4}")));
     }
     for (i, file) in summary.files.iter().enumerate() {
         rows.push(row(if i == 0 { "files" } else { "" }, file.display().to_string()));
@@ -320,15 +319,15 @@ fn table(summary: &Summary, options: &Options) -> String {
     format!("\n{}", table::aligned(&[], &rows))
 }
 
-/// How many steps were done, and how many of them were skipped.
+/// The number of steps, and how many of them were skipped.
 fn steps_of(summary: &Summary) -> String {
     match summary.skipped {
         0 => summary.steps.to_string(),
-        skipped => format!("{}, {skipped} of them skipped, since a number was not finite", summary.steps),
+        skipped => format!("{}, {skipped} of them skipped: a value was not finite", summary.steps),
     }
 }
 
-/// Whole numbers, but of slow steps two digits after the point.
+/// Rates of 10 and more without decimals, lower ones with two.
 fn per_second(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.2}") } else { format!("{rate:.0}") }
 }

@@ -1,4 +1,4 @@
-//! Defaults for flags, from what a file of parameters says of its training.
+//! Defaults for flags, from the training metadata of a parameter file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,11 +12,11 @@ use spiq::{Error, Result};
 use super::choice::Numerics;
 use super::screen;
 
-/// What a file of parameters says of their training.
+/// The training metadata of a parameter file.
 pub struct Trained {
-    /// What it says.
+    /// The settings it records.
     pub provenance: Provenance,
-    /// The file, in messages.
+    /// The file's name, for messages.
     pub source: String,
 }
 
@@ -29,17 +29,17 @@ impl Trained {
         Ok(Trained { provenance: Provenance::read(metadata, &source)?, source })
     }
 
-    /// The network of these flags; what they leave open is as it was trained.
+    /// The network that these flags select; open settings are those of its training.
     ///
     /// # Errors
-    /// Of kind `Input` or `File`: no model at all, files that are not usable.
+    /// Of kind `Input` or `File`: no model given or recorded, or unusable files.
     pub fn network(&self, model: Option<&Path>, rules: Option<&Path>, numerics: Option<Numerics>) -> Result<Network> {
         let Trained { provenance, source } = self;
         let model = match (model, &provenance.model) {
             (Some(path), _) => ModelConfig::load(path)?,
             (None, Some(text)) => text.model(&format!("the model in {source}"))?,
             (None, None) => {
-                return Err(Error::input(format!("{source} does not say of which model it is; give one with --model")));
+                return Err(Error::input(format!("{source} does not record its model; give one with --model")));
             }
         };
         note_many_layers(&model);
@@ -54,7 +54,7 @@ impl Trained {
         Ok(network.with_precision(provenance.precision.unwrap_or_default()))
     }
 
-    /// Notes in what `now` is another than the training was, and which of the entries that no flag gives the file does not say.
+    /// Prints how `now` differs from the training, and which entries named in `open` the file does not record.
     pub fn note(&self, now: &Provenance, open: &[&str]) {
         let Trained { provenance, source } = self;
         let differences = provenance.differences(now);
@@ -63,7 +63,7 @@ impl Trained {
         }
         let missing: Vec<&str> = provenance.missing(now).into_iter().filter(|name| open.contains(name)).collect();
         if !missing.is_empty() {
-            screen::note(&format!("note: {source} does not say its {}; defaults are taken", missing.join(", ")));
+            screen::note(&format!("note: {source} does not record its {}; using defaults", missing.join(", ")));
         }
     }
 }
@@ -81,7 +81,7 @@ pub fn note_many_layers(model: &ModelConfig) {
     }
 }
 
-/// The rules of a file; `none` for no rules; `int8`, or `int4,int8`, for the types of all weights and activations.
+/// The rules of a file; `none` for no rules; `int8` or `int4,int8` for the types of all weights and activations.
 ///
 /// # Errors
 /// As [`Rules::load`].
@@ -100,12 +100,12 @@ pub fn named_rules(path: &Path) -> Result<Rules> {
     }
 }
 
-/// What an accuracy is of, and in which arithmetic.
+/// The label of an accuracy, with the arithmetic it was measured in.
 pub fn accuracy_of(what: &str, network: &Network) -> String {
     format!("{what}, {}", if network.rules().is_empty() { "full precision" } else { "quantized" })
 }
 
-/// A part of the samples, as it is shown.
+/// A fraction as a percentage.
 pub fn percent(part: f32) -> String {
     format!("{:.2} %", 100.0 * part)
 }

@@ -1,4 +1,4 @@
-//! Where a function's first number came about that is not one: each value is looked at, loops step by step. Slow; knows no model.
+//! Finds the origin of a function's first NaN or infinity by checking every value, and loops step by step. Slow.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::pjrt::{Client, Executable};
 use crate::places;
 
-/// What is looked for.
+/// The values to look for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wanted {
     /// NaN, as `jax_debug_nans` does.
@@ -20,7 +20,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// Whether an array holds it.
+    /// Whether an array contains such a value.
     pub fn is_in(self, array: &Array) -> bool {
         let wanted = |number: &f64| match self {
             Wanted::Nan => number.is_nan(),
@@ -30,19 +30,19 @@ impl Wanted {
     }
 }
 
-/// The first value of a function that holds a NaN, or an infinity where that was looked for.
+/// The first value of a function that contains a NaN, or an infinity if that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FirstNan {
-    /// The operation that gave it, by its StableHLO name; `input` for an input of the function.
+    /// The operation that produced it, by its StableHLO name; `input` for an input of the function.
     pub op: String,
     /// The type of the value.
     pub ty: TensorType,
-    /// The name of the input, or the path of the module in which the operation was made (`core/layers/2`); may be empty.
+    /// The name of the input, or the path of the module that created the operation (`core/layers/2`); may be empty.
     pub path: String,
-    /// The line that made the operation; empty for an input.
+    /// The source line that created the operation; empty for an input.
     pub place: String,
-    /// The loops and branches around it, from the outermost one, each with the step or the branch that was taken: `step 3 of scan`.
+    /// The enclosing loops and branches, outermost first, each with its step or the branch taken: `step 3 of scan`.
     pub inside: Vec<String>,
     what: &'static str,
 }
@@ -64,15 +64,15 @@ impl fmt::Display for FirstNan {
 
 const INPUT: &str = "input";
 
-/// The first value of a traced function that holds what is wanted, in the order in which the function was traced; `None` if there is
-/// none. It computes all values of the function in one program, and then those of the loop that is found step by step, so that it
-/// takes much longer than a run. JAX: `jax_debug_nans`, which runs a function again operation by operation.
+/// Returns the first value of a traced function that matches `wanted`, in the order of the trace; `None` if there is none. Computes
+/// all values of the function in one program, and then those of the loop that contains the match step by step, so it takes much
+/// longer than a run. JAX: `jax_debug_nans`, which reruns a function operation by operation.
 ///
-/// A value counts whether or not a result depends on it: of `x.gt(0.0).select(&x.log(), &zero)` the logarithm is found where x is
-/// below zero.
+/// A value counts whether or not a result depends on it: in `x.gt(0.0).select(&x.log(), &zero)` the logarithm is found if x is
+/// negative.
 ///
 /// # Errors
-/// What PJRT says; of kind `Input` for inputs that are not the function's.
+/// Errors from PJRT; kind `Input` for inputs that do not match the function.
 ///
 /// ```
 /// use spiq::compile::{Wanted, first_nan};
@@ -108,7 +108,7 @@ impl Search<'_> {
         }
     }
 
-    /// Whether an element of a tensor is wanted: pred[].
+    /// Whether any element of a tensor matches: pred[].
     fn flag(&self, tensor: &Tensor) -> Tensor {
         let axes: Vec<usize> = (0..tensor.rank()).collect();
         match self.wanted {
@@ -117,14 +117,14 @@ impl Search<'_> {
         }
     }
 
-    /// The first value of a function of these inputs.
+    /// The first match in a function with these inputs.
     fn within(&self, function: &Function, inputs: &[Array]) -> Result<Option<FirstNan>> {
         let looked = self.looked(function)?;
         let Some(value) = looked.run(self.client, inputs)?.0 else { return Ok(None) };
         self.at(function, inputs, value).map(Some)
     }
 
-    /// A value of a function, or the one that it comes from in a loop or a branch.
+    /// Describes a matching value of a function, or the value inside a loop or branch that it comes from.
     fn at(&self, function: &Function, inputs: &[Array], value: Value) -> Result<FirstNan> {
         let node = &function.nodes()[value.node];
         let types: Vec<TensorType> = node.operands.iter().map(|operand| function.ty(*operand).clone()).collect();
@@ -159,7 +159,7 @@ impl Search<'_> {
         }
     }
 
-    /// The first value of the steps of a loop over time, with the step.
+    /// The first match in the steps of a scan, with the step.
     fn in_scan(&self, scan: &Scan, operands: &[Array]) -> Result<Option<(String, FirstNan)>> {
         let (parts, looked) = (scan.parts(operands), self.looked(scan.body())?);
         let mut carries = parts.carries.to_vec();
@@ -200,14 +200,14 @@ impl Search<'_> {
 
     fn in_case(&self, branches: &[Function], operands: &[Array]) -> Result<Option<(String, FirstNan)>> {
         let (index, inputs) = operands.split_first().expect("a case has an index");
-        // StableHLO takes the last branch for an index that is none.
+        // StableHLO takes the last branch for an index out of range.
         let index = index.to_f64()[0];
         let branch = if index < 0.0 { branches.len() - 1 } else { (index as usize).min(branches.len() - 1) };
         let found = self.within(&branches[branch], inputs)?;
         Ok(found.map(|found| (format!("branch {branch} of case"), found)))
     }
 
-    /// The program that looks at the values of a function.
+    /// The program that checks the values of a function.
     fn looked(&self, function: &Function) -> Result<Looked> {
         let inputs = function.input_names().len();
         let outputs = function.nodes().iter().enumerate().skip(inputs).flat_map(|(node, made)| {
@@ -231,14 +231,14 @@ impl Search<'_> {
     }
 }
 
-/// A program that gives which values hold what is wanted, and the results of a function.
+/// A program that returns which values match, and the results of the function.
 struct Looked {
     program: Executable,
     values: Vec<Value>,
 }
 
 impl Looked {
-    /// The first value that does, and the results.
+    /// The first match, and the results.
     fn run(&self, client: &Client, inputs: &[Array]) -> Result<(Option<Value>, Vec<Array>)> {
         let mut results = client.run(&self.program, inputs)?;
         if self.values.is_empty() {
@@ -249,7 +249,7 @@ impl Looked {
     }
 }
 
-/// The function that gives these values instead of its results.
+/// The function with these values as results.
 fn given(function: &Function, values: &[Value]) -> Function {
     let names = function.input_names().iter().enumerate();
     let inputs: Vec<(Value, String)> = names.map(|(index, name)| (function.input(index), name.clone())).collect();
@@ -260,7 +260,7 @@ fn compiled(client: &Client, function: &Function) -> Result<Executable> {
     Program::named("debug_nans").compile(client, function)
 }
 
-/// A slice of the first axis.
+/// A slice along the first axis.
 fn slice(array: &Array, at: usize) -> Array {
     let (dims, ty) = (array.dims(), array.ty());
     let size = array.bytes().len() / dims[0];

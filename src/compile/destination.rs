@@ -1,4 +1,4 @@
-//! What a program is compiled for: the kernels that it may call, the options of its platform.
+//! Compilation targets: available kernels and platform options.
 
 use spiq_hlo::Function;
 use spiq_kernels::Backend;
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::kernel_calls::kernels_of;
 use crate::pjrt::{Client, CompileOptions, Platform};
 
-/// What a program is compiled for. The default is no device in particular: a program without kernels.
+/// A compilation target. The default is no particular device: a program without kernels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Destination {
     platform: Option<Platform>,
@@ -20,33 +20,33 @@ impl Destination {
         Destination { platform: client.platform(), kernels: client.kernels() }
     }
 
-    /// Devices of a platform that need not be there: those whose plugin takes all kernels that there are for it.
+    /// Devices of a platform that need not be present, assumed to support all kernels for that platform.
     pub fn ahead(platform: Platform) -> Destination {
         Destination { platform: Some(platform), kernels: kernels_of(platform) }
     }
 
-    /// The same without kernels.
+    /// The same target without kernels.
     #[must_use]
     pub fn without_kernels(self) -> Destination {
         Destination { kernels: None, ..self }
     }
 
-    /// The function with calls of this destination's kernels in the place of what they compute.
+    /// The function with the operations that this target's kernels compute replaced by calls of the kernels.
     ///
     /// # Errors
-    /// Of kind `Graph`; none for a function that was traced without errors.
+    /// Kind `Graph`; none for a function that was traced without errors.
     pub(super) fn call_kernels(&self, function: &Function) -> Result<Function> {
         Ok(self.kernels.map_or_else(|| Ok(function.clone()), |kernels| kernels.call(function))?)
     }
 
-    /// What a function is compiled with here, beside options of its own.
+    /// The compile options of a function for this target, on top of its own options.
     pub(super) fn options(&self, function: &Function, own: &CompileOptions) -> CompileOptions {
         let options = CompileOptions { inputs: Some(function.input_types()), ..own.clone() };
         options.for_largest(self.platform, largest(function))
     }
 }
 
-/// Bytes of the largest array.
+/// Size of the largest array, in bytes.
 fn largest(function: &Function) -> usize {
     let mut largest = 0;
     function.each_node(&mut |node, _| {

@@ -1,4 +1,4 @@
-//! A function of tensors that is called on arrays: traced and compiled once per input types.
+//! Functions of tensors that are called on arrays: traced and compiled once for each combination of input types.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,10 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::{Client, Executable};
 use crate::places;
 
-/// Traces `f` on parameters of these names and types: [`spiq_hlo::trace`], whose errors name the lines of a notebook's cells.
+/// Traces `f` on parameters of these names and types, as [`spiq_hlo::trace`] does; errors name the lines of notebook cells.
 ///
 /// # Errors
-/// Every wrong call that `f` makes, each with its line.
+/// Every invalid call in `f`, each with its line.
 ///
 /// ```
 /// use spiq::{DType, TensorType, trace};
@@ -31,7 +31,7 @@ pub fn trace(
     spiq_hlo::trace(inputs, f)
 }
 
-/// A function that is traced and compiled when it is first called with inputs of some types. JAX: `jax.jit`.
+/// A function that is traced and compiled on the first call with inputs of given types. JAX: `jax.jit`.
 pub struct Jit<F> {
     client: Client,
     function: F,
@@ -53,8 +53,8 @@ pub fn jit<F: Fn(&[Tensor]) -> Vec<Tensor>>(client: &Client, function: F) -> Jit
 }
 
 impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
-    /// The same function, which looks for a NaN, or what else is wanted, in its results, and where one is, says where the first one
-    /// came about. JAX: `jax_debug_nans`.
+    /// The same function, which checks its results for NaN, or for the other values of `wanted`; if it finds one, the error names the
+    /// operation where the first one originated. JAX: `jax_debug_nans`.
     ///
     /// ```
     /// use spiq::{Array, compile::Wanted, jit, pjrt::Client};
@@ -72,7 +72,7 @@ impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
     /// Runs the function on host arrays.
     ///
     /// # Errors
-    /// Of kind `Graph` with every wrong call of the function and its line, or what PJRT says. Of kind `NotFinite` for what is
+    /// Kind `Graph` with every invalid call in the function and its line; errors from PJRT; kind `NotFinite` for a value that is
     /// [looked for](Jit::debugging_nans).
     pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
         let types: Vec<TensorType> = inputs.iter().map(|a| a.ty().clone()).collect();
@@ -83,7 +83,7 @@ impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
                 Some(found) => Err(Error::new(ErrorKind::NotFinite, found.to_string())),
                 None => Err(Error::new(
                     ErrorKind::NotFinite,
-                    "a result is not finite, but when each value is looked at, all are: the compiler computes them otherwise then",
+                    "a result is not finite, but all values are when each one is checked: the compiler then optimizes the program differently",
                 )),
             },
         }
@@ -94,7 +94,7 @@ impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
         Ok(trace(&inputs, &self.function)?)
     }
 
-    /// The program for inputs of these types, compiled if this is the first time.
+    /// The program for inputs of these types, compiled on first use.
     ///
     /// # Errors
     /// As [`call`](Jit::call).

@@ -1,7 +1,7 @@
-//! The one way of a program to a device: its [stages](Stage), what it is [compiled for](Destination), and how
-//! ([`Program`]); functions of tensors that are compiled when they are called ([`jit`](jit())); where a function's first NaN comes from ([`first_nan`]).
+//! Compiles programs for devices: their [stages](Stage), [targets](Destination) and settings ([`Program`]); functions of tensors that
+//! are compiled when they are called ([`jit`](jit())); the origin of a function's first NaN ([`first_nan`]).
 //!
-//! Invariant: every text that a plugin compiles is made here.
+//! Invariant: every text that a plugin compiles is created here.
 
 mod debug_nans;
 mod destination;

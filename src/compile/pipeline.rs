@@ -1,4 +1,4 @@
-//! The stages put together: from a network, or from a traced function, to the text that a plugin compiles.
+//! Runs the stages in order: from a network or a traced function to the text that a plugin compiles.
 
 use spiq_hlo::{Function, PrintOptions, TensorType};
 use spiq_kernels::describe;
@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::network::{Network, Pass};
 use crate::pjrt::CompileOptions;
 
-/// What a program is made of.
+/// The source of a program.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
-    /// A network's pass.
+    /// A pass of a network.
     Network {
         /// The network.
         network: &'a Network,
@@ -21,14 +21,14 @@ pub enum Source<'a> {
         x: &'a TensorType,
         /// The pass.
         pass: Pass,
-        /// Whether stages behind [`Stage::Grad`] are of the loss and its gradient, or of the pass alone.
+        /// Whether the stages after [`Stage::Grad`] compute the loss and its gradient, or only the pass.
         gradient: bool,
     },
-    /// A traced function, such as a training step, which begins with [`Stage::Grad`]: earlier stages are the same.
+    /// A traced function, such as a training step. It starts at [`Stage::Grad`]: earlier stages return it unchanged.
     Function(&'a Function),
 }
 
-/// A program's way to a destination.
+/// The compilation of a source for a destination.
 ///
 /// ```
 /// use spiq::compile::{Destination, Program, Stage};
@@ -41,20 +41,20 @@ pub enum Source<'a> {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Pipeline<'a> {
-    /// What it is made of.
+    /// The source.
     pub source: Source<'a>,
-    /// How it is compiled.
+    /// The settings of the program.
     pub program: &'a Program,
-    /// For what.
+    /// The target.
     pub destination: Destination,
 }
 
 impl Pipeline<'_> {
-    /// The function after a stage; after the last two it is only text that changes.
+    /// The function after a stage; the last two stages change only the text.
     ///
     /// # Errors
-    /// Of kind `Input`: an input that the network does not fit, a rule that decides on nothing. Of kind `Graph`: traces that have
-    /// no loss.
+    /// Kind `Input` for an input that does not fit the network, or a rule that never applies. Kind `Graph` for traces without a
+    /// loss.
     pub fn after(&self, stage: Stage) -> Result<Function> {
         match stage {
             Stage::Trace | Stage::Quantize | Stage::Split | Stage::Grad => self.source.after(stage),
@@ -64,8 +64,8 @@ impl Pipeline<'_> {
         }
     }
 
-    /// The program's text after a stage, for reading up to [`Stage::Simplify`], with the place of each operation where
-    /// `locations` are wanted, and then as it is compiled. What a plugin makes of it is the plugin's to say.
+    /// The program's text after a stage. Up to [`Stage::Simplify`] it is meant for reading, with the source location of each operation if
+    /// `locations` is set; after that it is the text that is compiled. The plugin's own optimizations are not included.
     ///
     /// # Errors
     /// As [`after`](Pipeline::after).
@@ -78,12 +78,12 @@ impl Pipeline<'_> {
         })
     }
 
-    /// The text of what [`after`](Pipeline::after) gave, with what is donated.
+    /// The text of a function returned by [`after`](Pipeline::after), with its donations.
     pub(crate) fn printed(&self, function: &Function, locations: bool) -> String {
         function.stablehlo(&self.program.name, &PrintOptions { locations, donated: self.program.donated.clone() })
     }
 
-    /// What the program is compiled with.
+    /// The compile options of the program.
     ///
     /// # Errors
     /// As [`after`](Pipeline::after).
@@ -103,7 +103,7 @@ impl Source<'_> {
         })
     }
 
-    /// The function in which kernels are looked for: all that is computed.
+    /// The complete function, in which kernels are searched for.
     ///
     /// # Errors
     /// As [`Pipeline::after`].

@@ -1,5 +1,5 @@
-//! What a user writes in `model.toml` and `rules.toml`, as data. Knows no particular layer, and nothing of quantization: what the
-//! words of a rule mean, [`quant::Rules`](crate::quant::Rules) knows, which reads its file.
+//! The contents of `model.toml` and `rules.toml`, as data. Invariant: does not depend on quantization;
+//! [`quant::Rules`](crate::quant::Rules) interprets the rules and reads their file.
 
 mod model;
 mod open_sizes;

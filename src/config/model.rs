@@ -1,4 +1,4 @@
-//! `model.toml`: a name and layers whose sizes fit, in a chain or in branches.
+//! `model.toml`: a name, and layers with matching sizes, in a chain or in branches.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::fields::{Fields, Source, read_text};
 use crate::nn::{self, KINDS, Layer, Misfit, Sequential, Wiring, shown};
 
-/// A network as plain data: layers in their order, under a name that starts the paths of their parameters. A layer reads the one
-/// before it, or those that its `inputs` name.
+/// A network as plain data: layers in order, under a name that starts their parameters' paths. A layer reads the previous one, or those
+/// named in its `inputs`.
 ///
 /// ```
 /// use spiq::config::ModelConfig;
@@ -35,33 +35,33 @@ use crate::nn::{self, KINDS, Layer, Misfit, Sequential, Wiring, shown};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
-    /// First part of each parameter's path, as in `core/layers/0/kernel`; `core` where a file gives none.
+    /// First part of each parameter's path, as in `core/layers/0/kernel`; `core` by default.
     pub name: String,
     /// The layers in order, at least one.
     pub layers: Vec<Arc<dyn Layer>>,
-    /// What each of them reads.
+    /// The inputs of each layer.
     pub wiring: Wiring,
-    /// What the file calls each of them, where others name it.
+    /// The layers' names, where the file gives them.
     pub names: Vec<Option<String>>,
 }
 
 impl ModelConfig {
-    /// A model of layers that each read the one before.
+    /// A model in which each layer reads the previous one.
     pub fn chain(name: impl Into<String>, layers: Vec<Arc<dyn Layer>>) -> ModelConfig {
         let (wiring, names) = (Wiring::chain(layers.len()), vec![None; layers.len()]);
         ModelConfig { name: name.into(), layers, wiring, names }
     }
 
-    /// Reads a file.
+    /// Reads a model file.
     ///
     /// # Errors
-    /// Of kind `File` when it cannot be read; of kind `Input`, with the line, for bad TOML, an unknown or missing key, a
-    /// value of the wrong type, or neighbouring layers whose sizes differ.
+    /// Of kind `File` when it cannot be read; of kind `Input`, with the line, for bad TOML, an unknown or missing key, a value of the wrong
+    /// type, or neighbouring layers whose sizes do not match.
     pub fn load(path: &Path) -> Result<ModelConfig> {
         ModelConfig::parse(&read_text(path)?, &path.display().to_string())
     }
 
-    /// Reads a file's text. `source` names it in messages.
+    /// Parses a file's text. `source` is the file's name in messages.
     ///
     /// # Errors
     /// Of kind `Input`, as [`ModelConfig::load`].
@@ -76,7 +76,7 @@ impl ModelConfig {
         let tables = fields.tables("layers")?;
         if tables.len() > MOST_LAYERS {
             return Err(fields.error(format!(
-                "the model has {} layers, but at most {MOST_LAYERS} are taken, as a program of more takes too long to compile",
+                "the model has {} layers, but at most {MOST_LAYERS} are supported, because larger programs take too long to compile",
                 tables.len()
             )));
         }
@@ -91,8 +91,7 @@ impl ModelConfig {
         }
     }
 
-    /// The text of a file that gives this model, every default written out. A layer that no file can name is written by its
-    /// kind alone.
+    /// The text of a file for this model, with every default written out. A custom layer is written as its kind only.
     pub fn to_toml(&self) -> String {
         let text = |text: &str| Value::String(text.to_owned());
         let mut lines = vec![format!("name = {}", text(&self.name))];
@@ -109,8 +108,8 @@ impl ModelConfig {
         self.input_shape().last().copied().unwrap_or_default()
     }
 
-    /// Shape of a sample at one time step. Sizes that no layer names are the smallest that all of them take: the same for all
-    /// axes where that fits, else of different sizes.
+    /// Shape of a sample at one time step. Sizes that no layer determines are the smallest that all layers accept: the same on all axes if
+    /// possible, else different ones.
     pub fn input_shape(&self) -> Vec<usize> {
         let open = self.known_input().unwrap_or_else(|_| self.first_takes());
         filled(&|shape| self.shapes(shape).is_ok(), &open)
@@ -123,18 +122,17 @@ impl ModelConfig {
             let shapes = self.shapes(input).unwrap_or_default();
             shapes.last().and_then(|shape| shape.last()).copied().unwrap_or_default()
         };
-        // Most models end in a layer that names it, whatever the sample's axes are.
+        // Most models end in a layer that determines it, whatever the sample's axes are.
         match self.known_input().map(|open| of(&open)) {
             Ok(named) if named > 0 => named,
             _ => of(&self.input_shape()),
         }
     }
 
-    /// The shape of a sample as far as the layers tell, 0 for a size that they leave open; or the first layer that does not
-    /// take what the one before it gives.
+    /// The shape of a sample as far as the layers determine it, with 0 for open sizes; or the first layer that does not accept its input.
     fn known_input(&self) -> std::result::Result<Vec<usize>, Misfit> {
         let last_axes = self.first_takes();
-        // A first layer such as Linear takes any axes before its own; a later one may name them.
+        // A first layer such as Linear accepts any leading axes; a later one may determine them.
         let attempts = (0..=AXES_BEFORE).map(|before| [vec![0; before], last_axes.clone()].concat());
         let mut farthest: Option<Misfit> = None;
         for shape in attempts {
@@ -160,7 +158,7 @@ impl ModelConfig {
         let Misfit { place, reason, given } = misfit;
         let layer = |place: usize| format!("layer {} ({})", place + 1, self.layers[place].kind());
         let known = given.iter().filter_map(|(source, shape)| match source {
-            // What the first layer takes is what the input is.
+            // The first layer's input is the model's input.
             nn::Source::Input if *place == 0 => None,
             nn::Source::Input => Some(format!("the model's input is {}", shown(shape))),
             nn::Source::Layer(from) => Some(format!("{} gives {}", layer(*from), shown(shape))),
@@ -179,13 +177,13 @@ impl From<&ModelConfig> for Sequential {
     }
 }
 
-/// Layers of a model. Reading more takes longer than their number grows, and compiling them much longer.
+/// Maximum number of layers. Reading time grows faster than linearly with it, and compile time much faster.
 const MOST_LAYERS: usize = 10_000;
 
-/// Axes that a later layer may name before those of the first layer.
+/// Maximum number of leading axes, before those of the first layer, that a later layer may determine.
 const AXES_BEFORE: usize = 3;
 
-/// The layer in a table at `place`, and what it reads; `number` counts from 1.
+/// Reads the layer in a table at `place`, and its inputs; `number` counts from 1.
 fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, number: usize) -> Result<(Arc<dyn Layer>, Wire)> {
     let any = Fields::any(source, table, format!("layer {number}"), place);
     let Some(name) = any.get::<String>("type")? else { return Err(without_type(&any)) };

@@ -1,23 +1,23 @@
-//! The sizes of a sample that no layer of a model names: the smallest that all layers take. Knows no particular layer.
+//! Finds sizes of a sample that no layer of a model determines: the smallest that all layers accept.
 
-/// The largest size that is tried for an axis: a signal of 23 seconds.
+/// The largest size tried for an axis: a signal of 23 seconds.
 const LARGEST: usize = 1 << 20;
 
-/// The largest size that is tried for the first of several axes of different sizes.
+/// The largest size tried for each of several axes.
 const LARGEST_OF_SEVERAL: usize = 1 << 12;
 
-/// How many shapes are tried for axes of different sizes.
+/// The number of shapes tried for axes of different sizes.
 const TRIES: usize = 1 << 18;
 
-/// `open` with a size for each 0 with which a model fits. Axes are of one size where that fits, else of several.
+/// Replaces each 0 in `open` with a size that fits the model: the same for all axes if possible, else different ones.
 pub(super) fn filled(fits: &dyn Fn(&[usize]) -> bool, open: &[usize]) -> Option<Vec<usize>> {
     let mut least = open.to_vec();
     let mut free = Vec::new();
     for axis in (0..open.len()).filter(|&axis| open[axis] == 0) {
-        // The axis by itself, while what is not known of the others fits everything.
+        // Each axis separately: open sizes of the other axes fit everything.
         let with = |size: usize| [&open[..axis], &[size], &open[axis + 1..]].concat();
         least[axis] = (1..=LARGEST).find(|&size| fits(&with(size)))?;
-        // A size that some layer names has an end.
+        // A size that some layer determines does not fit at the largest size.
         if fits(&with(LARGEST)) {
             free.push(axis);
         }
@@ -25,7 +25,7 @@ pub(super) fn filled(fits: &dyn Fn(&[usize]) -> bool, open: &[usize]) -> Option<
     equal(&least, &free, fits).or_else(|| unequal(&least, &free, fits))
 }
 
-/// Free axes of one size, or of the least one that an axis takes.
+/// Free axes of one common size, or of the smallest that an axis accepts.
 fn equal(least: &[usize], free: &[usize], fits: &dyn Fn(&[usize]) -> bool) -> Option<Vec<usize>> {
     let with = |size: usize| {
         let mut shape = least.to_vec();
@@ -40,7 +40,7 @@ fn equal(least: &[usize], free: &[usize], fits: &dyn Fn(&[usize]) -> bool) -> Op
     (1..=last).map(with).find(|shape| fits(shape))
 }
 
-/// Free axes of different sizes: of the last, for each of the one before.
+/// The last two free axes with different sizes: all sizes of the last one for each of the one before.
 fn unequal(least: &[usize], free: &[usize], fits: &dyn Fn(&[usize]) -> bool) -> Option<Vec<usize>> {
     let [.., first, second] = *free else { return None };
     let sizes = |axis: usize| least[axis]..=LARGEST_OF_SEVERAL;

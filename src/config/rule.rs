@@ -1,4 +1,4 @@
-//! A rule as it is written: plain data with the fields of qwix. Invariant: holds words and numbers, and knows no meaning of them.
+//! A rule as written: plain data with qwix's fields. Invariant: strings and numbers only, not interpreted here.
 
 use serde::Serialize;
 use toml::de::DeValue;
@@ -6,17 +6,17 @@ use toml::de::DeValue;
 use crate::error::Result;
 use crate::fields::{Field, Fields};
 
-/// How a contracted axis is cut into tiles, each with a scale of its own.
+/// How a contracted axis is cut into tiles, each with its own scale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum TileSize {
-    /// Elements in a tile.
+    /// Elements per tile.
     Elements(usize),
-    /// A tile's part of the axis: 1 / the number of tiles.
+    /// Fraction of the axis in a tile: 1 / the number of tiles.
     Fraction(f64),
 }
 
-/// One row a field: its documentation, its type, its default (qwix's). A key of `rules.toml` is the name of its field.
+/// One row per field: its documentation, type and default (qwix's). The keys of `rules.toml` are the field names.
 macro_rules! rule {
     ($(#[$attribute:meta])* { $($(#[$of_field:meta])* $name:ident: $ty:ty = $default:expr;)* }) => {
         $(#[$attribute])*
@@ -36,7 +36,7 @@ macro_rules! rule {
             /// The keys of a rule.
             pub(crate) const KEYS: &[&str] = &[$(stringify!($name),)*];
 
-            /// The rule in a table with these keys.
+            /// Reads the rule from a table with these keys.
             ///
             /// # Errors
             /// Of kind `Input`, with the line, for a value of the wrong type.
@@ -48,33 +48,33 @@ macro_rules! rule {
 }
 
 rule! {
-    /// Which operations to quantize, and how: `qwix.QuantizationRule` with the fields that `QtRule` adds.
+    /// Selects operations to quantize, and how: `qwix.QuantizationRule` with the fields that `QtRule` adds.
     ///
-    /// `module_path` is a regular expression that must match the whole path, as with Python's `re.fullmatch`. Of what qwix's
-    /// rules may say there, Rust's `regex` refuses look-around (`(?=…)`, `(?!…)`, `(?<=…)`), backreferences (`\1`,
-    /// `(?P=…)`), conditionals, atomic groups, comments, `\Z` (here `\z`) and a bare `{`; it reads possessive `a++` as
-    /// `(a+)+`, and `&&`, `--` and `~~` in a character class as operations on sets. The rest means the same.
+    /// `module_path` is a regular expression that must match the whole path, as with Python's `re.fullmatch`. Of what qwix's rules may
+    /// contain there, Rust's `regex` rejects look-around (`(?=…)`, `(?!…)`, `(?<=…)`), backreferences (`\1`, `(?P=…)`), conditionals,
+    /// atomic groups, comments, `\Z` (here `\z`) and a bare `{`; it reads possessive `a++` as `(a+)+`, and `&&`, `--` and `~~` in a
+    /// character class as set operations. Everything else has the same meaning.
     {
         /// Regular expression for the path of a layer, as in `core/layers/0`; `.*` by default.
         module_path: String = ".*".into();
-        /// The operations it applies to, as in `dot_general`; empty, the default, means all.
+        /// The operations it applies to, as in `dot_general`; empty by default, which means all.
         op_names: Vec<String> = Vec::new();
-        /// Type of the weights, a name of [`QType`](crate::quant::QType); without it the rule leaves its operations as they are.
+        /// Type of the weights, a name of [`QType`](crate::quant::QType); without it, the rule leaves its operations unquantized.
         #[serde(skip_serializing_if = "Option::is_none")]
         weight_qtype: Option<String> = None;
         /// Type of the activations.
         #[serde(skip_serializing_if = "Option::is_none")]
         act_qtype: Option<String> = None;
-        /// Tiles along the last contracted axis.
+        /// Tile size along the last contracted axis.
         #[serde(skip_serializing_if = "Option::is_none")]
         tile_size: Option<TileSize> = None;
-        /// Whether activations have a scale fixed by statistics rather than one per call.
+        /// Whether activations have a static scale from statistics instead of one per call.
         #[serde(skip_serializing_if = "Option::is_none")]
         act_static_scale: Option<bool> = None;
-        /// How weights get their range, as in `absmax` (the default), `rms,7`, `fixed,-1,1`, `percentile,99.9`: see
+        /// Calibration method of the weights, as in `absmax` (the default), `rms,7`, `fixed,-1,1`, `percentile,99.9`: see
         /// [`Method`](crate::quant::Method).
         weight_calibration_method: String = "absmax".into();
-        /// How activations get their range; `absmax` where absent.
+        /// Calibration method of the activations; `absmax` if absent.
         #[serde(skip_serializing_if = "Option::is_none")]
         act_calibration_method: Option<String> = None;
         /// Axes over which static statistics are averaged; `[0]` by default.
@@ -82,23 +82,23 @@ rule! {
         /// Type of the gradients in the backward pass.
         #[serde(skip_serializing_if = "Option::is_none")]
         bwd_qtype: Option<String> = None;
-        /// How gradients get their range; `absmax` by default.
+        /// Calibration method of the gradients; `absmax` by default.
         bwd_calibration_method: String = "absmax".into();
-        /// Tiles of the product that gives the weights' gradient.
+        /// Tile size of the product for a weight's gradient.
         #[serde(skip_serializing_if = "Option::is_none")]
         bwd_weight_grad_tile_size: Option<TileSize> = None;
-        /// Whether a scale is one for the whole array, in both directions; false by default.
+        /// Whether to use a single scale per array, in the forward and backward pass; false by default.
         disable_channelwise_axes: bool = false;
-        /// Noise that rounds gradients at random: `uniform` or `low_bit_uniform`.
+        /// Noise for stochastic rounding of gradients: `uniform` or `low_bit_uniform`.
         #[serde(skip_serializing_if = "Option::is_none")]
         bwd_stochastic_rounding: Option<String> = None;
-        /// Axes along which that noise differs; `[0]` by default.
+        /// Axes along which that noise varies; `[0]` by default.
         channelwise_noise_axes: Vec<i64> = vec![0];
     }
 }
 
 impl RuleConfig {
-    /// The text of a file of `[[rules]]` that gives these, every default written out.
+    /// The text of a file of `[[rules]]` with these rules, every default written out.
     pub(crate) fn file_of(rules: &[&RuleConfig]) -> String {
         #[derive(Serialize)]
         struct File<'a> {

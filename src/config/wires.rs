@@ -1,4 +1,4 @@
-//! `name` and `inputs` of the layers of a file: which layer reads which.
+//! Reads and writes `name` and `inputs` of a file's layers: which layer reads which.
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -7,33 +7,33 @@ use crate::error::Result;
 use crate::fields::{Fields, Source as Text, nearest};
 use crate::nn::{Source, Wiring};
 
-/// The keys of a layer that say how it is wired, whatever its type.
+/// The keys for the wiring of a layer, for any type.
 pub(super) const KEYS: [&str; 2] = ["name", "inputs"];
 
-/// What the model's input is called in `inputs`.
+/// The name of the model's input in `inputs`.
 const INPUT: &str = "input";
 
-/// How one layer of a file is wired.
+/// The wiring of one layer in a file.
 pub(super) struct Wire {
-    /// What others call it, if they name it.
+    /// The name that other layers use for it, if any.
     pub name: Option<String>,
-    /// What it reads; the layer before it where the file names nothing.
+    /// What it reads; the previous layer if not given.
     inputs: Option<Vec<String>>,
 }
 
 impl Wire {
-    /// The wire of the layer in a table of these fields.
+    /// Reads the wiring of the layer in a table with these fields.
     ///
     /// # Errors
-    /// Of kind `Input`: a value of the wrong type, an empty list, a name that stands for the model's input.
+    /// Of kind `Input`: a value of the wrong type, an empty list, a reserved name.
     pub fn read(fields: &Fields<'_>) -> Result<Wire> {
         let (name, inputs) = (fields.get::<String>("name")?, fields.get::<Vec<String>>("inputs")?);
         if let Some(name) = name.as_deref().filter(|name| name.is_empty() || *name == INPUT) {
-            let reason = format!("is {name:?}, but must be a word of its own; {INPUT:?} stands for the model's input");
+            let reason = format!("is {name:?}, but must be another name; {INPUT:?} refers to the model's input");
             return Err(fields.value_error("name", reason));
         }
         if inputs.as_ref().is_some_and(Vec::is_empty) {
-            return Err(fields.value_error("inputs", "is empty; name the layers that it reads, or leave it out"));
+            return Err(fields.value_error("inputs", "is empty; name the layers that it reads, or remove it"));
         }
         Ok(Wire { name, inputs })
     }
@@ -42,7 +42,7 @@ impl Wire {
 /// The wiring of all layers.
 ///
 /// # Errors
-/// Of kind `Input`: a name that two layers have, or that none has; a layer whose output nothing reads.
+/// Of kind `Input`: a duplicate or unknown name; a layer whose output is not read.
 pub(super) fn wiring(
     wires: &[Wire],
     source: Text<'_>,
@@ -58,7 +58,7 @@ pub(super) fn wiring(
     for (layer, wire) in wires.iter().enumerate() {
         if let Some(first) = wire.name.as_deref().and_then(named).filter(|first| *first < layer) {
             let name = wire.name.as_deref().unwrap_or_default();
-            return Err(error(layer, "name", format!("layer {} is called {name:?} already", first + 1)));
+            return Err(error(layer, "name", format!("layer {} is already called {name:?}", first + 1)));
         }
         let Some(inputs) = &wire.inputs else { continue };
         let mut sources = Vec::new();
@@ -78,14 +78,14 @@ pub(super) fn wiring(
     }
     match wiring.unread() {
         Some(layer) => {
-            let message = "no layer reads its output; name it in the `inputs` of one that should, or leave it out";
+            let message = "no layer reads its output; name it in the `inputs` of one that should, or remove it";
             Err(error(layer, "type", message.to_owned()))
         }
         None => Ok(wiring),
     }
 }
 
-/// The lines of a file that wire a layer, where it does not just read the one before it.
+/// The lines of a file for a layer's wiring, if it does not simply read the previous layer.
 pub(super) fn written(wiring: &Wiring, names: &[Option<String>], layer: usize) -> Vec<String> {
     let name = |layer: usize| names.get(layer).cloned().flatten().unwrap_or_else(|| own_name(names, layer));
     let quoted = |text: String| toml::Value::String(text).to_string();
@@ -104,7 +104,7 @@ pub(super) fn written(wiring: &Wiring, names: &[Option<String>], layer: usize) -
     own.into_iter().chain(inputs).collect()
 }
 
-/// A name for a layer without one, which no other has.
+/// A unique name for a layer without one.
 fn own_name(names: &[Option<String>], layer: usize) -> String {
     let mut name = format!("layer{layer}");
     while names.iter().flatten().any(|other| *other == name) {

@@ -1,4 +1,4 @@
-//! Named arrays in a safetensors file, read with distrust and written in one piece. Knows nothing of what they mean.
+//! Reads and writes safetensors files of named arrays: input is untrusted, output is replaced atomically.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ use super::replace_file::replace_file_with;
 use crate::capacity::Need;
 use crate::error::{Error, Result};
 
-/// Arrays by name, and strings by name beside them: what a safetensors file holds.
+/// The contents of a safetensors file: named arrays, plus metadata strings by name.
 ///
-/// The format has no element types below a byte. Such an array is stored as I8 or U8, one element a byte, and the metadata
-/// entry `dtype:NAME` says its type (`s4`). The same arrays and metadata always give the same bytes.
+/// The format has no element types below a byte. Such an array is stored as I8 or U8, one element per byte, and the metadata entry
+/// `dtype:NAME` gives its type (`s4`). The same arrays and metadata always produce the same bytes.
 ///
 /// ```
 /// use spiq::{Array, data::ArrayFile};
@@ -44,13 +44,13 @@ impl ArrayFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// Of kind `File` when it cannot be read; of kind `Input` when it is not whole and consistent safetensors, or holds
-    /// an element type that [`DType`] lacks.
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is not complete, consistent safetensors, or has an element type that
+    /// [`DType`] lacks.
     pub fn read(path: &Path) -> Result<ArrayFile> {
         ArrayFile::read_checked(path).map(|(file, _)| file)
     }
 
-    /// The same, and whether the file has a checksum.
+    /// Like [`read`](ArrayFile::read); also returns whether the file has a checksum.
     pub(crate) fn read_checked(path: &Path) -> Result<(ArrayFile, bool)> {
         let source = path.display().to_string();
         let unread = |cause| Error::file(path, "read", cause);
@@ -61,7 +61,7 @@ impl ArrayFile {
         if let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) {
             (&file).take(length.min(LONGEST_HEADER)).read_to_end(&mut bytes).map_err(unread)?;
         }
-        // A file of many gigabytes that is none of arrays is refused before it takes as much memory.
+        // Rejects a huge file of another format before reading it into memory.
         check_header(&bytes, size).map_err(|reason| broken(&source, reason))?;
         let doing = format!("reading {source}");
         Need { doing: &doing, bytes: size, of: "all of its arrays", instead: "take a smaller file" }.check()?;
@@ -69,7 +69,7 @@ impl ArrayFile {
         ArrayFile::parse_checked(&bytes, &source)
     }
 
-    /// Reads a file's contents. `source` names them in messages.
+    /// Parses a file's contents. `source` names the file in messages.
     ///
     /// # Errors
     /// As [`ArrayFile::read`].
@@ -100,7 +100,7 @@ impl ArrayFile {
     /// The file's contents.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.write_to(&mut bytes).expect("memory takes what is written");
+        self.write_to(&mut bytes).expect("writing to memory succeeds");
         bytes
     }
 
@@ -110,7 +110,7 @@ impl ArrayFile {
         order.iter().try_for_each(|array| out.write_all(&stored_bytes(array)))
     }
 
-    /// The same with a checksum of all bytes, as the metadata entry `checksum`, which whoever reads the file looks at.
+    /// Writes the contents with a checksum of all bytes in the metadata entry `checksum`, which readers verify.
     pub(crate) fn write_checked_to(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let mut metadata = self.metadata.clone();
         metadata.insert(checksum::ENTRY.to_owned(), checksum::NONE.to_owned());
@@ -123,27 +123,27 @@ impl ArrayFile {
         order.iter().try_for_each(|array| out.write_all(&stored_bytes(array)))
     }
 
-    /// The header of a file with this metadata, and the arrays in the order in which they follow.
+    /// The header of a file with this metadata, and the arrays in the order in which they follow it.
     fn parts(&self, mut metadata: BTreeMap<String, String>) -> (Vec<u8>, Vec<&Array>) {
         let narrow = self.arrays.iter().filter(|(_, array)| array.dtype().bits() < 8);
         metadata.extend(narrow.map(|(name, array)| (dtype_key(name), array.dtype().name().to_owned())));
         let mut order: Vec<(&String, &Array)> = self.arrays.iter().collect();
-        // Wide elements first, so that each array starts at a multiple of its element's size.
+        // Widest elements first, so that each array is aligned to its element size.
         order.sort_by_key(|(_, array)| std::cmp::Reverse(array.dtype().host_bytes()));
         (header(&order, metadata), order.into_iter().map(|(_, array)| array).collect())
     }
 
-    /// Writes the file whole or not at all.
+    /// Writes the file atomically: completely or not at all.
     ///
     /// # Errors
     /// Of kind `File`, as [`replace_file`](super::replace_file()); of kind `Input` for an array named `__metadata__`.
     pub fn write(&self, path: &Path) -> Result<()> {
         self.check_names(path)?;
-        // Array by array: all of them together need not fit into memory twice.
+        // Streams the arrays one by one, so that memory need not hold a second copy of them.
         replace_file_with(path, |out| self.write_to(out))
     }
 
-    /// The same with a checksum.
+    /// Like [`write`](ArrayFile::write), with a checksum.
     pub(crate) fn write_checked(&self, path: &Path) -> Result<()> {
         self.check_names(path)?;
         replace_file_with(path, |out| self.write_checked_to(out))
@@ -167,11 +167,11 @@ fn broken(source: &str, reason: String) -> Error {
     Error::input(format!("{source} is not a usable safetensors file: {reason}"))
 }
 
-/// The longest header that the crate takes.
+/// The longest header that the `safetensors` crate accepts.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// The crate adds up the offsets of the header unchecked, so those that lie outside of the file are found before. `start` holds the header
-/// of a file of `size` bytes, if it has one.
+/// Checks that the header's offsets lie within the file, since the crate adds them up unchecked. `start` begins with the header, if there
+/// is one, of a file of `size` bytes.
 fn check_header(start: &[u8], size: u64) -> std::result::Result<(), String> {
     let Some((length, rest)) = start.split_first_chunk::<8>() else {
         return Err("it has fewer than the 8 bytes of a header's length".into());
@@ -180,7 +180,7 @@ fn check_header(start: &[u8], size: u64) -> std::result::Result<(), String> {
     let Some(header) = usize::try_from(length).ok().and_then(|n| rest.get(..n)).filter(|_| length <= follow) else {
         return Err(match length > follow {
             true => format!("its header should have {length} bytes, but {follow} follow"),
-            false => format!("its header should have {length} bytes, and {LONGEST_HEADER} is the most"),
+            false => format!("its header should have {length} bytes, but at most {LONGEST_HEADER} are supported"),
         });
     };
     let data = follow - length;
@@ -194,7 +194,7 @@ fn check_header(start: &[u8], size: u64) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// The array of a view, or what is wrong with it, as the end of a sentence.
+/// The array of a view, or the reason it is invalid, as the end of a sentence.
 fn to_array(view: &TensorView<'_>, narrow: Option<&str>) -> std::result::Result<Array, String> {
     let stored = from_safetensors(view.dtype()).ok_or(format!("has the unsupported type {:?}", view.dtype()))?;
     let dtype = match narrow {
@@ -212,7 +212,7 @@ fn narrow_type(name: &str, stored: DType) -> Option<DType> {
     DType::from_name(name).filter(|dtype| dtype.bits() < 8 && storage(*dtype) == stored)
 }
 
-/// Whether each byte holds no more than the bits of its sub-byte element, a signed one's sign extended.
+/// Whether every byte fits its sub-byte element; signed elements must be sign-extended.
 fn in_range(array: &Array) -> bool {
     let bits = array.dtype().bits();
     match array.dtype().integer_range() {
@@ -221,7 +221,7 @@ fn in_range(array: &Array) -> bool {
     }
 }
 
-/// The array's bytes. The upper bits of a sub-byte element are not part of it and are made a copy of its sign.
+/// The array's bytes. The upper bits of a sub-byte element carry no information and are overwritten by sign or zero extension.
 fn stored_bytes(array: &Array) -> Cow<'_, [u8]> {
     let dtype = array.dtype();
     let spare = 8u32.saturating_sub(dtype.bits() as u32);
@@ -232,7 +232,7 @@ fn stored_bytes(array: &Array) -> Cow<'_, [u8]> {
     }
 }
 
-/// The byte-wide type that stores a sub-byte one, or the type itself.
+/// The byte-wide type that stores a sub-byte type; other types store themselves.
 fn storage(dtype: DType) -> DType {
     match dtype {
         DType::S2 | DType::S4 => DType::S8,
@@ -279,7 +279,7 @@ struct Header<'a> {
     entries: BTreeMap<&'a str, Entry<'a>>,
 }
 
-/// The length and the JSON of the header. Written here, since the crate's own order of the metadata is random.
+/// The length and the JSON of the header. Not the crate's own, which writes the metadata in random order.
 fn header(order: &[(&String, &Array)], metadata: BTreeMap<String, String>) -> Vec<u8> {
     let mut end = 0;
     let entries = order.iter().map(|(name, array)| {

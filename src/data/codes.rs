@@ -1,15 +1,15 @@
-//! Spike codes inside the compiled step: from values to spikes over time. Knows nothing of files and batches.
+//! Spike codes inside the compiled step: turns values into spikes over time.
 
 use spiq_hlo::{Array, DType, Tensor, TensorType};
 
 use super::encoder::Code;
 use crate::random::GraphKey;
 
-/// A positive number that snnTorch puts between values and the threshold, where the logarithm is infinite.
+/// snnTorch's margin between values and the threshold, where the logarithm is infinite.
 const EPSILON: f64 = 1e-7;
 
 impl Code {
-    /// Spikes [T, …] of values from 0 to 1, f32, which have as many axes, or one more of neurons.
+    /// Spikes [T, …] of values from 0 to 1, f32; codes with several neurons per value append an axis of neurons.
     #[track_caller]
     pub(super) fn spikes(self, key: &GraphKey, values: &Tensor, steps: usize) -> Tensor {
         let x = values.clamp(0.0, 1.0);
@@ -20,7 +20,7 @@ impl Code {
             }
             Code::Latency { clip, threshold, .. } => {
                 let spikes = at_steps(&self.latency(&x, steps), steps);
-                // As snnTorch: a value on the threshold is told apart from those below by `clip`, and by nothing else.
+                // As in snnTorch, only `clip` distinguishes a value at the threshold from those below it.
                 if clip { spikes.and(x.ge(threshold)) } else { spikes }
             }
             Code::Angle { neuron_count, min_val, max_val } => {
@@ -64,7 +64,7 @@ impl Code {
         }
     }
 
-    /// The step of each value's spike, not yet rounded, f32.
+    /// The step of each value's spike, before rounding, f32.
     fn latency(self, x: &Tensor, steps: usize) -> Tensor {
         let Code::Latency { tau, threshold, first_spike_time, normalize, linear, .. } = self else {
             unreachable!("a latency code")
@@ -81,26 +81,26 @@ impl Code {
         if !normalize {
             return time + first;
         }
-        // snnTorch divides by the latest time of the batch. Here it is that of a value below the threshold, whatever the batch
-        // holds: else the spikes of a sample would depend on the others.
+        // snnTorch divides by the latest time in the batch. This divides by the time of a value below the threshold, so that the spikes of
+        // a sample do not depend on the rest of the batch.
         let latest = after(&x.graph().scalar(DType::F32, threshold + EPSILON));
         time * room / latest + first
     }
 
-    /// How near each value is to that of each neuron, from 0 to 1: [..., neurons].
+    /// Each neuron's activation by each value, from 0 to 1, by distance from the neuron's centre: [..., neurons].
     fn activation(self, values: &Tensor) -> Tensor {
         let Code::Population { neuron_count, beta, min_val, max_val, .. } = self else {
             unreachable!("a population code")
         };
         let unit = (max_val - min_val) / (neuron_count - 2) as f64;
-        // Neuron i from 1: the first and the last centre lie outside of the range, by half a unit.
+        // Neurons are numbered from 1; the first and last centres lie half a unit outside the range.
         let centre = |i: usize| (min_val + (2.0 * i as f64 - 3.0) / 2.0 * unit) as f32;
         let away = (beside(values) - neurons(values, (1..=neuron_count).map(centre).collect())) * (beta / unit);
         (&away * &away * -0.5).exp()
     }
 }
 
-/// A spike of each element at the step to which its time is rounded, ties to even; none behind the last one. [T, …]
+/// Spikes of each element at the step nearest to its time, ties to even; no spike for times past the last step. [T, …]
 #[track_caller]
 fn at_steps(times: &Tensor, steps: usize) -> Tensor {
     let dims = [&[steps], times.dims()].concat();
@@ -108,35 +108,35 @@ fn at_steps(times: &Tensor, steps: usize) -> Tensor {
     step.eq(times.round_nearest_even())
 }
 
-/// Which of `count` parts of a range each value lies in; the last part begins at its end. [..., count]
+/// One-hot encoding of the part of a range, of `count`, that each value lies in; the last part begins at the end of the range. [..., count]
 #[track_caller]
 fn one_hot(values: &Tensor, count: usize, (low, high): (f32, f32)) -> Tensor {
-    // As jnp.linspace.
+    // Like `jnp.linspace`.
     let start = |i: usize| {
         let part = i as f32 / (count - 1) as f32;
         if i + 1 == count { high } else { low * (1.0 - part) + high * part }
     };
     let starts = neurons(values, (0..count).map(start).collect());
     let begun = beside(values).ge(&starts);
-    // The last that has begun; below the range the first, above it the last.
+    // The last part that has begun; clamped to the first part below the range and to the last part above it.
     let rank = values.rank();
     let part = (begun.convert(DType::S32).reduce_sum(&[rank]) - 1.0).maximum(0.0);
     let number = values.graph().iota(TensorType::new(DType::S32, begun.dims()), rank);
     beside(&part).eq(&number)
 }
 
-/// With an axis more.
+/// With a trailing axis of size 1.
 #[track_caller]
 fn beside(values: &Tensor) -> Tensor {
     values.expand_dims(-1)
 }
 
-/// A number a neuron, along an axis behind those of the values.
+/// One number per neuron, along an axis after those of the values.
 #[track_caller]
 fn neurons(values: &Tensor, numbers: Vec<f32>) -> Tensor {
     let mut dims = vec![1; values.rank()];
     dims.push(numbers.len());
-    values.graph().constant(&Array::new(dims, numbers).expect("a number a neuron"))
+    values.graph().constant(&Array::new(dims, numbers).expect("one number per neuron"))
 }
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
         ArrayFile::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/encoders.safetensors")).unwrap()
     }
 
-    /// Samples of a file as a network sees them, [T, N, …].
+    /// Samples of a file as the network sees them, [T, N, …].
     #[track_caller]
     fn encoded(name: &str, samples: Array, code: &str, steps: usize) -> Array {
         let arrays = [(name.to_owned(), samples)].into();
@@ -174,7 +174,7 @@ mod tests {
         client.run(&program, [&key, inputs.samples()]).unwrap().remove(0)
     }
 
-    /// One spike of 1 at most an element: those that snnTorch computes, of bytes as images.
+    /// Images of bytes and values over time give exactly the spikes of snnTorch and Spyx.
     #[test]
     fn codes_give_the_numbers_of_snntorch_and_spyx() {
         let file = reference();
@@ -184,14 +184,14 @@ mod tests {
             let stored = if kind == "x" { "images" } else { "inputs" };
             let samples = file.arrays[if kind == "x" { "images" } else { "values" }].clone();
             let code = match code {
-                // It is silent on the threshold itself, on which no byte lies.
+                // Spyx is silent at exactly the threshold, which no byte hits.
                 "spyx latency_code" => "Latency(linear = true, normalize = true, clip = true)",
                 code => code,
             };
             let (ours, theirs) = (encoded(stored, samples, code, 20).to_f64(), theirs.to_f64());
             let theirs = match ours.len() / theirs.len() {
                 1 => theirs,
-                // Spyx gives one step of it.
+                // Spyx returns a single step.
                 steps => theirs.repeat(steps),
             };
             let wrong: Vec<usize> = (0..ours.len()).filter(|i| ours[*i] != theirs[*i]).collect();
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(count, 16);
     }
 
-    /// snnTorch divides by the latest time in the batch: without a dark pixel, others would spike later.
+    /// snnTorch divides by the latest time in the batch: without a dark pixel, the other pixels would spike later.
     #[test]
     fn a_samples_latencies_do_not_depend_on_the_others() {
         let bright = Array::new([1, 2], [200u8, 100]).unwrap();
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_population_answers_around_its_centres() {
         let samples = Array::new([1, 3], [0u8, 127, 255]).unwrap();
-        // Centres of 5 neurons from 0 to 1: -1/6, 1/6, 1/2, 5/6, 7/6; a bell of deviation 1/3 / 1.5.
+        // Centres of 5 neurons from 0 to 1: -1/6, 1/6, 1/2, 5/6, 7/6; Gaussian with standard deviation 1/3 / 1.5.
         let activation = |x: f64, i: usize| {
             let away = (x / 255.0 - (2.0 * i as f64 - 1.0) / 6.0) * 4.5;
             (-away * away / 2.0).exp()

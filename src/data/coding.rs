@@ -1,26 +1,26 @@
-//! How samples are coded for a network: as images, spikes, counts or numbers.
+//! How samples are presented to a network: as images, spikes, counts or real numbers.
 
 use std::fmt;
 
 use super::encoder::{Code, Encoder};
 
-/// What the samples of a data set are to a network: it decides whether they are rounded, as integers never are.
+/// The kind of input that the samples of a data set are to a network. It decides whether they are quantized: integers never are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Coding {
-    /// Images, of which an encoder makes spikes.
+    /// Images, which an encoder turns into spikes.
     Images(Encoder),
     /// Trains of spikes: 0 or 1.
     Spikes,
-    /// Small counts of events: integers from 0 to 127.
+    /// Small event counts: integers from 0 to 127.
     Counts,
     /// Any numbers.
     Reals,
-    /// Numbers over time, of which a code makes spikes.
+    /// Numbers over time, which a code turns into spikes.
     Values(Code),
 }
 
 impl Coding {
-    /// The coding of this name, as it is displayed.
+    /// The coding with this name, as displayed.
     ///
     /// ```
     /// use spiq::data::{Code, Coding, Encoder};
@@ -46,7 +46,7 @@ impl Coding {
 }
 
 impl Coding {
-    /// Neurons that a value becomes; `None` where it stays one.
+    /// Neurons per value; `None` for one.
     pub(crate) fn neurons(self) -> Option<usize> {
         match self {
             Coding::Images(Encoder { code, .. }) | Coding::Values(code) => code.neurons(),
@@ -54,7 +54,7 @@ impl Coding {
         }
     }
 
-    /// The code that makes spikes of the samples; `None` where they are taken as they are.
+    /// The code that turns the samples into spikes; `None` if they are used unchanged.
     pub fn code(self) -> Option<Code> {
         match self {
             Coding::Images(Encoder { code, .. }) | Coding::Values(code) => Some(code),
@@ -63,12 +63,12 @@ impl Coding {
     }
 }
 
-/// What the name of a rate code starts with, before its largest value.
+/// Prefix of a rate code's name, before the largest value.
 const RATE: &str = "images, rate 1 at ";
 
-/// What the name of another code of images starts with, before its largest value and the code.
+/// Prefix of the name of any other image code, before the largest value and the code.
 const IMAGES: &str = "images, 1 at ";
-/// What that of a code of values over time starts with.
+/// Prefix of the name of a code for values over time.
 const VALUES: &str = "values, ";
 
 impl fmt::Display for Coding {

@@ -1,4 +1,4 @@
-//! Labelled samples and their split into training and test. Knows nothing of how they are encoded or learned.
+//! Labelled samples and their split into training, validation and test.
 
 use std::path::{Path, PathBuf};
 
@@ -13,20 +13,20 @@ use super::reading::{ReadFile, Reading};
 use crate::error::{Error, Result};
 use crate::random::Key;
 
-/// Handwritten digits, built in so that a first run needs no file. Source and licence: `data/README.md`.
+/// Handwritten digits, built in so that a first run needs no download. Source and licence: `data/README.md`.
 const DIGITS: &[u8] = include_bytes!("../../data/digits.safetensors");
-/// The digits' first images, by other writers than the last ones.
+/// The number of training images, which come first; the test images are by different writers.
 const DIGITS_TRAIN: usize = 1437;
-/// Frames of 14 ms, in which a neuron hears a word as it hears a gesture; all but a spike in ten thousand lies in 64 of them.
+/// 64 frames of 14 ms. At this scale neurons see words as they see gestures, and all but one spike in ten thousand is in a frame.
 pub const SPEECH_BINNING: Binning = Binning { bins: Some(64), dt: Some(0.014), channels: None, presence: false };
-/// The metadata entry that says how many of the first samples train.
+/// The metadata entry with the number of training samples, which come first.
 pub(super) const TRAIN: &str = "train";
-/// The metadata entry that says how many of those after them are for validation.
+/// The metadata entry with the number of validation samples, which follow the training samples.
 pub(super) const VALIDATION: &str = "validation";
-/// The name of the tensor with classes.
+/// The name of the tensor of classes.
 pub(super) const LABELS: &str = "labels";
 
-/// Where samples come from.
+/// The source of the samples.
 #[derive(Clone, Debug)]
 struct Origin {
     file: PathBuf,
@@ -34,7 +34,7 @@ struct Origin {
     note: Option<String>,
 }
 
-/// Samples with the class of each: a safetensors file with [`Inputs`] and `labels`, integers of shape `[N]`.
+/// Samples with a class each: a safetensors file with [`Inputs`] and `labels`, integers of shape `[N]`.
 ///
 /// ```
 /// let digits = spiq::data::Dataset::digits();
@@ -44,34 +44,34 @@ struct Origin {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The file it was read from, and how.
+    /// The file and how it was read.
     origin: Option<Origin>,
     inputs: Inputs,
     labels: Vec<i32>,
     classes: usize,
-    /// The samples of this part of the file. Parts share their arrays.
+    /// The part of the file that this is. Parts share the arrays.
     part: Part,
-    /// How many of the first samples train; `None` where the file names no test part.
+    /// Number of training samples, which come first; `None` if the file has no test part.
     train: Option<usize>,
-    /// How many of those after them are for validation.
+    /// Number of validation samples, which follow them.
     validation: usize,
 }
 
 impl Dataset {
-    /// Reads a file. Labels must be below `classes`; without it, there are as many classes as the largest label needs.
-    /// The metadata entry `train` says how many of the first samples train, the others test; without it there is no test
-    /// part. The metadata entry `validation` says how many of those after them are for validation, and the others test. The
-    /// built-in digits are known again in any file, with their scale and their test part.
+    /// Reads a file. Labels must be below `classes`; without it, the largest label determines the number of classes. The metadata entry
+    /// `train` gives the number of training samples, which come first; the others are the test part. Without the entry there is no test
+    /// part. The metadata entry `validation` gives the number of validation samples, which follow the training samples; the test part then
+    /// starts after them. The built-in digits are recognized in any file, with their scale and their test part.
     ///
     /// # Errors
-    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or its tensors are missing, empty, of
-    /// the wrong type, shape or number, or a label is out of range.
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or its tensors are missing, empty, or of the wrong type,
+    /// shape or number, or a label is out of range.
     pub fn load(path: &Path, classes: Option<usize>) -> Result<Dataset> {
         Dataset::read(path, &Reading::default(), classes, &mut |_, _| {})
     }
 
-    /// Reads a file of arrays as [`load`](Dataset::load) does, or recordings of events, as frames. `progress` hears how many of
-    /// how many recordings are done.
+    /// Reads a file of arrays as [`load`](Dataset::load) does, or recordings of events as frames. `progress` receives the number of
+    /// recordings done and the total.
     ///
     /// # Errors
     /// As [`load`](Dataset::load) and [`Reading::read`].
@@ -87,7 +87,7 @@ impl Dataset {
         Ok(Dataset { origin: Some(origin), ..Dataset::from_file(&file, &path.display().to_string(), classes)? })
     }
 
-    /// The data set of a file already read. `source` names it in messages.
+    /// Builds the data set from the contents of a file. `source` names the file in messages.
     ///
     /// # Errors
     /// Of kind `Input`, as [`Dataset::load`].
@@ -105,10 +105,10 @@ impl Dataset {
         Ok(Dataset { origin: None, inputs, labels, classes, part, train, validation })
     }
 
-    /// How many of the first samples of a file train, for which labels are not needed; `None` where there is no test part.
+    /// The number of training samples, which come first in a file; `None` if there is no test part. Labels are not needed.
     ///
     /// # Errors
-    /// Of kind `Input` for a metadata entry `train` that leaves nothing to train on or to test.
+    /// Of kind `Input` for a metadata entry `train` that leaves no training or no test samples.
     pub fn train_part(file: &ArrayFile, inputs: &Inputs, source: &str) -> Result<Option<usize>> {
         let count = inputs.count();
         match file.metadata.get(TRAIN) {
@@ -122,10 +122,10 @@ impl Dataset {
         }
     }
 
-    /// With which sample the test part of a file starts, for which labels are not needed; `None` where there is none.
+    /// The index of the first test sample in a file; `None` if there is no test part. Labels are not needed.
     ///
     /// # Errors
-    /// Of kind `Input` for metadata entries that leave nothing to train on or to test.
+    /// Of kind `Input` for metadata entries that leave no training or no test samples.
     pub fn test_start(file: &ArrayFile, inputs: &Inputs, source: &str) -> Result<Option<usize>> {
         let train = Dataset::train_part(file, inputs, source)?;
         let validation = validation_part(file, train, inputs.count())
@@ -133,8 +133,8 @@ impl Dataset {
         Ok(train.map(|train| train + validation))
     }
 
-    /// 1797 images of handwritten digits, 8×8 u8 pixels from 0 to 16, in 10 classes. The first 1437 train, the
-    /// last 360 test.
+    /// 1797 images of handwritten digits, 8×8 u8 pixels from 0 to 16, in 10 classes. The first 1437 are for training, the last 360 for
+    /// testing.
     ///
     /// Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998, test set; CC BY 4.0.
     pub fn digits() -> Dataset {
@@ -142,9 +142,9 @@ impl Dataset {
         Dataset::from_file(&file, "the built-in digits", Some(10)).expect("the built-in digits are valid")
     }
 
-    /// 2,500 recordings of the spoken digits 0 to 9 by five speakers, as counts of spikes in 140 channels and [`SPEECH_BINNING`]'s
-    /// frames: 10 classes. The first 2,250 train, the last 250 test. `Dataset::read("speech", …)` takes other frames, or keeps a
-    /// speaker for the test.
+    /// 2,500 recordings of the spoken digits 0 to 9 by five speakers, as spike counts in 140 channels and [`SPEECH_BINNING`]'s frames: 10
+    /// classes. The first 2,250 are for training, the last 250 for testing. `Dataset::read("speech", …)` accepts other binnings, or tests
+    /// on a held-out speaker.
     ///
     /// Source: Jakobovski et al., Free Spoken Digit Dataset, through [`spiq_events::sound::speech_cochlea`]; CC BY-SA 4.0.
     pub fn speech() -> Dataset {
@@ -152,18 +152,18 @@ impl Dataset {
         Dataset::read(SPEECH.as_ref(), &reading, Some(10), &mut |_, _| {}).expect("the built-in spikes are valid")
     }
 
-    /// Whether these are the built-in images, whichever file they came from.
+    /// Whether these are the built-in images, from whichever file.
     pub(super) fn are_digits(images: &Array) -> bool {
-        // The file ends with its images and, after them, its labels.
+        // The built-in file ends with its images followed by its labels.
         let (count, bytes) = (images.dims()[0], images.bytes());
         let start = DIGITS.len().checked_sub(count + bytes.len());
         images.dims() == [1797, 64] && start.is_some_and(|at| DIGITS[at..].starts_with(bytes))
     }
 
-    /// The training part and the test part. Where the file names no test part, both are the whole of it.
+    /// The training part and the test part. If the file has no test part, both are the whole data set.
     ///
     /// # Errors
-    /// Of kind `Input` when this is a part already.
+    /// Of kind `Input` when this is already a part.
     pub fn split(&self) -> Result<(Dataset, Dataset)> {
         if self.part != Part::Stretch(0..self.inputs.count()) {
             return Err(Error::input("only a whole data set can be split into training and test"));
@@ -173,16 +173,16 @@ impl Dataset {
         Ok((self.with_part(Part::Stretch(0..train)), self.with_part(Part::Stretch(test))))
     }
 
-    /// The part that the file itself keeps for validation, between training and test; `None` where it has none.
+    /// The file's own validation part, between training and test; `None` if it has none.
     pub fn own_validation(&self) -> Option<Dataset> {
         let train = self.train.filter(|_| self.validation > 0)?;
         Some(self.with_part(Part::Stretch(train..train + self.validation)))
     }
 
-    /// `count` samples of this part, as many of each class as its share asks for, and the others. Which ones is drawn with the key.
+    /// Holds out `count` samples of this part, stratified by class and drawn with the key. Returns them and the rest.
     ///
     /// # Errors
-    /// Of kind `Input` where one of both would have no samples.
+    /// Of kind `Input` if either would have no samples.
     ///
     /// ```
     /// use spiq::{data::Dataset, random::Key};
@@ -202,11 +202,10 @@ impl Dataset {
         Ok(self.divided(held_out(self.labels(), count, key)))
     }
 
-    /// Fold `number` of `of`, counted from 0, of this part, and the others: folds are drawn with the key, do not overlap, and have all
-    /// classes in the same shares.
+    /// Fold `number` of `of`, counted from 0, of this part, and the rest. Folds are drawn with the key, disjoint and stratified by class.
     ///
     /// # Errors
-    /// Of kind `Input`: fewer than two folds, more than samples, no such fold.
+    /// Of kind `Input` for fewer than two folds, more folds than samples, or a fold number out of range.
     pub fn fold(&self, number: usize, of: usize, key: Key) -> Result<(Dataset, Dataset)> {
         if of < 2 || of > self.count() {
             return Err(Error::input(format!(
@@ -220,7 +219,7 @@ impl Dataset {
         Ok(self.divided(fold(self.labels(), number, of, key)))
     }
 
-    /// The samples at these places, and those at the others.
+    /// The samples at these places, and the rest.
     fn divided(&self, (held, rest): (Vec<usize>, Vec<usize>)) -> (Dataset, Dataset) {
         let rows = |places: Vec<usize>| {
             let rows: Vec<usize> = places.into_iter().map(|place| self.row(place)).collect();
@@ -234,22 +233,22 @@ impl Dataset {
         Dataset { part, ..self.clone() }
     }
 
-    /// The file that it was read from.
+    /// The file it was read from.
     pub fn file(&self) -> Option<&Path> {
         self.origin.as_ref().map(|origin| origin.file.as_path())
     }
 
-    /// How it was read from there, with the duration of a frame where that was taken from the recordings.
+    /// How it was read, including the frame duration if that was derived from the recordings.
     pub fn reading(&self) -> Option<&Reading> {
         self.origin.as_ref().map(|origin| &origin.reading)
     }
 
-    /// What was left out of recordings, in a sentence.
+    /// What was left out of the recordings, as a sentence.
     pub fn note(&self) -> Option<&str> {
         self.origin.as_ref()?.note.as_deref()
     }
 
-    /// The same data set, of whose samples this code makes spikes.
+    /// The same data set with this code turning its samples into spikes.
     ///
     /// # Errors
     /// As [`Inputs::encoded`].
@@ -257,7 +256,7 @@ impl Dataset {
         Ok(Dataset { inputs: self.inputs.encoded(code)?, ..self })
     }
 
-    /// Whether some samples are kept for the test alone.
+    /// Whether some samples are reserved for testing.
     pub fn has_test_part(&self) -> bool {
         self.train.is_some()
     }
@@ -272,7 +271,7 @@ impl Dataset {
         self.classes
     }
 
-    /// The inputs of the whole file, of which this may be a part.
+    /// The inputs of the whole file, even if this is a part.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs
     }
@@ -282,13 +281,13 @@ impl Dataset {
         &self.labels
     }
 
-    /// Whether this and another data set are parts of one file, read once.
+    /// Whether this data set and another are parts of one file that was read once.
     pub(crate) fn shares_file(&self, other: &Dataset) -> bool {
         let bytes = |data: &Dataset| data.inputs.samples().bytes().as_ptr_range();
         bytes(self) == bytes(other) && self.labels == other.labels
     }
 
-    /// Which rows of the file these are, as text: equal parts have equal texts.
+    /// The rows of the file in this part, as text: equal parts have equal texts.
     pub(crate) fn rows(&self) -> String {
         match &self.part {
             Part::Stretch(range) => format!("{} from {}", range.len(), range.start),
@@ -296,7 +295,7 @@ impl Dataset {
         }
     }
 
-    /// The row of the file at a place of this part.
+    /// The row of the file for a place in this part.
     pub(crate) fn row(&self, place: usize) -> usize {
         self.part.row(place)
     }
@@ -309,9 +308,9 @@ impl Dataset {
         }
     }
 
-    /// The places in this part of the samples of one epoch of training, in the order of the file or shuffled with a key, cut into
-    /// batches of `size`. Samples that fill no whole batch are left out, others each time (as in Spyx's `shuffler`, whose order
-    /// for a key is this one).
+    /// The places in this part of one epoch's training samples, in file order or shuffled with a key, to be cut into batches of `size`.
+    /// Samples beyond the last full batch are left out; shuffling leaves out different ones each time (as in Spyx's `shuffler`, which gives
+    /// the same order for the same key).
     ///
     /// # Errors
     /// Of kind `Input` when `size` is 0 or above the number of samples.
@@ -336,7 +335,7 @@ impl Dataset {
         Ok(order)
     }
 
-    /// Inputs `[B, …]` of the samples' own type, without encoding, and labels `s32[B]` at these places of this part.
+    /// The stored inputs `[B, …]`, not encoded, and the labels `s32[B]` at these places of this part.
     ///
     /// # Errors
     /// Of kind `Input` for a place that is not below [`count`](Dataset::count).
@@ -346,11 +345,11 @@ impl Dataset {
         }
         let rows: Vec<usize> = places.iter().map(|place| self.row(*place)).collect();
         let labels: Vec<i32> = rows.iter().map(|row| self.labels[*row]).collect();
-        Ok((self.inputs.gather(&rows)?, Array::new([labels.len()], labels).expect("a label for each place")))
+        Ok((self.inputs.gather(&rows)?, Array::new([labels.len()], labels).expect("one label per place")))
     }
 }
 
-/// Data sets are equal when their samples are, whatever file they are from.
+/// Data sets are equal when their samples are, whatever files they were read from.
 impl PartialEq for Dataset {
     fn eq(&self, other: &Dataset) -> bool {
         let parts = |data: &Dataset| (data.classes, data.part.clone(), data.train, data.validation);
@@ -364,17 +363,17 @@ fn parse_train(text: &str, count: usize) -> std::result::Result<usize, String> {
     })
 }
 
-/// How many samples after the training part a file keeps for validation.
+/// The number of validation samples of a file, which follow the training samples.
 fn validation_part(file: &ArrayFile, train: Option<usize>, count: usize) -> std::result::Result<usize, String> {
     let Some(text) = file.metadata.get(VALIDATION) else { return Ok(0) };
     let train = train.ok_or_else(|| {
         format!(
-            "the metadata entry `{VALIDATION}` counts samples after those that train; say with `{TRAIN}` how many do"
+            "the metadata entry `{VALIDATION}` counts samples after the training samples; give their number as `{TRAIN}`"
         )
     })?;
     let most = count - train;
     text.parse().ok().filter(|validation| *validation < most).ok_or_else(|| {
-        format!("the metadata entry `{VALIDATION}` is {text:?}, but must be a number below the {most} samples after those that train")
+        format!("the metadata entry `{VALIDATION}` is {text:?}, but must be below {most}, the number of samples after the training samples")
     })
 }
 
@@ -385,7 +384,7 @@ fn labels(array: &Array, count: usize, classes: Option<usize>) -> std::result::R
     if array.dims() != [count] {
         return Err(format!("is {}, but the {count} samples need the shape [{count}]", array.ty()));
     }
-    // Classes index the axis of an output, so that 2^31 of them are beyond any use.
+    // Classes index an axis of the output; more than 2^31 are never useful.
     let limit = classes.map_or(f64::from(i32::MAX), |classes| classes as f64);
     let values = array.to_f64();
     match values.iter().position(|label| !(0.0..limit).contains(label)) {

@@ -1,4 +1,4 @@
-//! From a batch as it is stored to spikes over time, inside the compiled step. Knows nothing of models.
+//! Turns a stored batch into spikes over time, inside the compiled step.
 
 use spiq_hlo::{Array, DType, Tensor, TensorType};
 
@@ -7,31 +7,31 @@ use crate::augment::Layout;
 use crate::error::{Error, Result};
 use crate::random::{GraphKey, Key};
 
-/// How the samples of a data set become x [T, B, …].
+/// How the samples of a data set are encoded as x [T, B, …].
 #[derive(Clone, Debug)]
 pub(crate) struct Encoding {
     encoder: Option<Encoder>,
-    /// What makes spikes of values over time.
+    /// The code for values over time.
     code: Option<Code>,
-    /// Neurons that a value becomes.
+    /// Neurons per value.
     neurons: usize,
     time_steps: usize,
     /// Shape of a stored sample at one time step.
     features: Vec<usize>,
-    /// The shape with which it goes into the model: as many elements.
+    /// The sample shape that the model takes, with the same number of elements.
     sample: Vec<usize>,
     dtype: DType,
-    /// Element type of x: that of spikes where x is known to be spikes.
+    /// Element type of x: a spike type if x is known to be spikes.
     x_dtype: DType,
 }
 
 impl Encoding {
-    /// The encoding of these samples; `time_steps` counts where they have no time axis of their own.
+    /// The encoding of these samples; `time_steps` applies if they have no time axis.
     pub(crate) fn of(inputs: &Inputs, time_steps: usize) -> Encoding {
         Encoding::coded(inputs, inputs.coding(), time_steps)
     }
 
-    /// The encoding of these samples, taken as a coding that [fits](Inputs::coding_for) them.
+    /// The encoding of these samples under a coding that [fits](Inputs::coding_for) them.
     pub(crate) fn coded(inputs: &Inputs, coding: Coding, time_steps: usize) -> Encoding {
         Encoding {
             encoder: match coding {
@@ -55,7 +55,7 @@ impl Encoding {
         }
     }
 
-    /// The encoding for a model that takes samples of this shape, with as many elements.
+    /// The encoding for a model that takes samples of this shape, with the same number of elements.
     pub(crate) fn shaped(self, sample: Vec<usize>) -> Encoding {
         Encoding { sample, ..self }
     }
@@ -65,22 +65,22 @@ impl Encoding {
         self.time_steps
     }
 
-    /// The type of a stored batch: [B, …] without, [B, T, …] with a time axis.
+    /// The type of a stored batch: [B, T, …] with a time axis, else [B, …].
     pub(crate) fn stored_type(&self, batch: usize) -> TensorType {
         let time = self.encoder.is_none().then_some(self.time_steps);
         let dims = std::iter::once(batch).chain(time).chain(self.features.iter().copied());
         TensorType::new(self.dtype, dims.collect::<Vec<_>>())
     }
 
-    /// The type of x, [T, B, …]: `pred` for spikes, `s8` for small counts of events, f32 for anything else.
+    /// The type of x, [T, B, …]: `pred` for spikes, `s8` for small event counts, otherwise f32.
     pub(crate) fn x_type(&self, batch: usize) -> TensorType {
         TensorType::new(self.x_dtype, [&[self.time_steps, batch], &self.sample[..]].concat())
     }
 
-    /// Rows and columns of the images: two axes of features, or one of which the number is a square.
+    /// Rows and columns of the images: either two feature axes, or one whose size is a square number.
     ///
     /// # Errors
-    /// Of kind `Input` when the samples are no images.
+    /// Of kind `Input` when the samples are not images.
     pub(crate) fn image(&self) -> Result<(usize, usize)> {
         let side = self.features.iter().product::<usize>().isqrt();
         match (self.encoder, self.features.as_slice()) {
@@ -90,7 +90,7 @@ impl Encoding {
         }
     }
 
-    /// A stored batch of images, each moved by a pixel along either axis now and then; zeros move in.
+    /// A stored batch of images, each shifted at random by one pixel along either axis; zeros are shifted in.
     ///
     /// # Errors
     /// As [`image`](Encoding::image).
@@ -104,14 +104,14 @@ impl Encoding {
         Ok(moved(&rows, 2, &draws.index_axis(0, 1), probability).reshape(stored.dims()))
     }
 
-    /// Rows, columns and polarities of the samples, which those of images show. Neurons of a value count as polarities.
+    /// Rows, columns and polarities of the samples; for images, rows and columns. Neurons of a value count as polarities.
     ///
     /// # Errors
-    /// Of kind `Input` for samples of more axes, and for spikes below 0.
+    /// Of kind `Input` for samples with more axes, and for a code with spikes of -1.
     pub(crate) fn layout(&self) -> Result<Layout> {
         if let Some(code @ Code::Delta { off_spike: true, .. }) = self.code {
             return Err(Error::input(format!(
-                "spikes of `{code}` may be -1, which cannot be augmented; leave one of both out"
+                "spikes of `{code}` may be -1, which cannot be augmented; drop either the code or the augmentation"
             )));
         }
         let layout = match self.image() {
@@ -121,7 +121,7 @@ impl Encoding {
         Ok(Layout { polarities: layout.polarities * self.neurons, ..layout })
     }
 
-    /// Spikes x [T, B, …] from a stored batch; `key` u32[2] is what a random code draws from.
+    /// Spikes x [T, B, …] of a stored batch; a random code draws from `key`, u32[2].
     #[track_caller]
     pub(crate) fn encode(&self, key: &Tensor, stored: &Tensor) -> Tensor {
         match self.encoder {
@@ -130,8 +130,8 @@ impl Encoding {
         }
     }
 
-    /// As [`encode`](Encoding::encode), of samples that are changed before: `change` takes and gives a batch [B, T, …] in the
-    /// type of x, of the elements of the [layout](Encoding::layout).
+    /// Like [`encode`](Encoding::encode), with `change` applied to the samples first: it maps a batch [B, T, …] of x's type, with the
+    /// elements of the [layout](Encoding::layout), to another.
     #[track_caller]
     pub(crate) fn encode_changed(
         &self,
@@ -146,7 +146,7 @@ impl Encoding {
         change(&whole).reshape(whole.dims()).swap_axes(0, 1)
     }
 
-    /// A stored batch [B, T, …] in the type and the features of x.
+    /// A stored batch [B, T, …] converted to the type and features of x.
     #[track_caller]
     fn typed(&self, stored: &Tensor) -> Tensor {
         let dims = [&stored.dims()[..2], &self.sample].concat();
@@ -161,11 +161,12 @@ impl Encoding {
     fn of_images(&self, encoder: Encoder, key: &Tensor, stored: &Tensor) -> Tensor {
         let values = match encoder.code {
             Code::Rate { .. } => stored.convert(DType::F32) / f64::from(encoder.max),
-            // A compiler divides by a constant as by its reciprocal, which moves a spike whose time is just between two steps.
+            // A table, since compilers divide by a constant by multiplying with its reciprocal, which moves spikes whose time falls right
+            // between two steps.
             _ => {
                 let parts: Vec<f32> = (0..=u8::MAX).map(|byte| f32::from(byte) / encoder.max).collect();
-                let parts = stored.graph().constant(&Array::new([parts.len()], parts).expect("a part for each byte"));
-                parts.take(&stored.convert(DType::S32), 0)
+                let parts = stored.graph().constant(&Array::new([parts.len()], parts).expect("one value per byte"));
+                parts.take_clipped(&stored.convert(DType::S32), 0)
             }
         };
         let spikes = encoder.code.spikes(&GraphKey::new(key), &values, self.time_steps);
@@ -173,25 +174,25 @@ impl Encoding {
     }
 }
 
-/// The shape of a sample at one time step after this coding, of stored ones.
+/// The shape of a sample at one time step under this coding.
 pub(crate) fn encoded_features(inputs: &Inputs, coding: Coding) -> Vec<usize> {
     inputs.features().iter().copied().chain(coding.neurons()).collect()
 }
 
-/// Samples whose spikes are drawn together in a test: those of sample n depend on the others' number.
+/// Test samples whose spikes are drawn together: each sample's draw depends on the size of its group.
 pub(crate) const TEST_GROUP: usize = 360;
 
-/// What the spikes of the test of a run are drawn from.
+/// The key for the test spikes of a run.
 pub(crate) fn test_key(seed: i64) -> Key {
     Key::new(seed.wrapping_add(1000))
 }
 
-/// What those of the group with this number are drawn from.
+/// The key for the group with this number.
 pub(crate) fn group_key(key: Key, number: usize) -> Key {
     if number == 0 { key } else { key.fold_in(number as u32) }
 }
 
-/// Images [B, H, W] moved along `axis` by -1, 0 or 1, as a uniform draw [B, 1, 1] says.
+/// Images [B, H, W] shifted along `axis` by -1, 0 or 1, depending on a uniform draw [B, 1, 1].
 #[track_caller]
 fn moved(images: &Tensor, axis: usize, draw: &Tensor, probability: f64) -> Tensor {
     let by = |low: i64| {

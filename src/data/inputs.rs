@@ -1,4 +1,4 @@
-//! The inputs of a data set, read from a file and checked. Knows nothing of labels and batches.
+//! The inputs of a data set, read from a file and validated.
 
 use std::path::Path;
 
@@ -14,31 +14,31 @@ use crate::error::{Error, Result};
 /// The name of the tensor with spikes over time.
 pub(super) const INPUTS: &str = "inputs";
 
-/// What a network is shown: spike trains as they are, or images with the code that makes spikes of them.
+/// The inputs of a network: spike trains, or images with the code that turns them into spikes.
 ///
-/// A file holds either `inputs`, u8 or f32 of shape [N, T, …], or `images`, u8 of shape [N, …] whose largest value the
-/// metadata entry `max` may give (255 without one). N is the number of samples, T that of time steps.
+/// A file contains either `inputs`, u8 or f32 of shape [N, T, …], or `images`, u8 of shape [N, …], whose largest value the optional
+/// metadata entry `max` gives (default 255). N is the number of samples, T the number of time steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
     samples: Array,
     encoder: Option<Encoder>,
-    /// What makes spikes of values over time.
+    /// The code for values over time.
     code: Option<Code>,
-    /// Whether the file says how images are encoded, or their contents do.
+    /// Whether the encoding of images is given by the file or its contents, instead of a default.
     says_encoder: bool,
 }
 
 impl Inputs {
-    /// Reads the inputs of a file, whatever else it holds.
+    /// Reads the inputs of a file and ignores its other contents.
     ///
     /// # Errors
-    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or lacks inputs of the shape and type
-    /// above, or they are empty or not finite.
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or lacks inputs of the shape and type above, or they are
+    /// empty or not finite.
     pub fn load(path: &Path) -> Result<Inputs> {
         Inputs::from_file(&ArrayFile::read(path)?, &path.display().to_string())
     }
 
-    /// The inputs of a file already read. `source` names it in messages.
+    /// Takes the inputs from the contents of a file. `source` names the file in messages.
     ///
     /// # Errors
     /// Of kind `Input`, as [`Inputs::load`].
@@ -69,25 +69,25 @@ impl Inputs {
         self.samples.dims()[0]
     }
 
-    /// All samples: [N, T, …] of spikes, or [N, …] of images where there is an encoder.
+    /// All samples: images [N, …] if there is an encoder, else spikes [N, T, …].
     pub fn samples(&self) -> &Array {
         &self.samples
     }
 
-    /// The largest element of samples that are bytes.
+    /// The largest element, if samples are bytes.
     pub fn largest(&self) -> Option<u8> {
         self.samples.bytes().iter().copied().max().filter(|_| self.samples.dtype() == DType::U8)
     }
 
-    /// How spikes are made of the samples; `None` where they are spikes already.
+    /// How samples are encoded as spikes; `None` if they have a time axis.
     pub fn encoder(&self) -> Option<Encoder> {
         self.encoder
     }
 
-    /// The same samples, of which this code makes spikes.
+    /// The same samples with this code turning them into spikes.
     ///
     /// # Errors
-    /// Of kind `Input` for a code that is not for such samples.
+    /// Of kind `Input` for a code that does not apply to such samples.
     pub fn encoded(self, code: Code) -> Result<Inputs> {
         match self.encoder {
             Some(encoder) if self.takes(code) => Ok(Inputs { encoder: Some(Encoder { code, ..encoder }), ..self }),
@@ -97,12 +97,12 @@ impl Inputs {
         }
     }
 
-    /// Whether a code is for such samples: images, or values with a time axis.
+    /// Whether a code applies to such samples: images, or values with a time axis.
     pub fn takes(&self, code: Code) -> bool {
         if self.encoder.is_some() { code.is_for_images() } else { code.is_for_time() }
     }
 
-    /// What the samples are: what their file says, else what its values are. Spikes that are stored as f32 count as reals.
+    /// The kind of the samples, from the file's metadata or else from their values. Spikes stored as f32 count as reals.
     pub fn coding(&self) -> Coding {
         match (self.encoder, self.code) {
             (Some(encoder), _) => Coding::Images(encoder),
@@ -111,7 +111,7 @@ impl Inputs {
         }
     }
 
-    /// What they are before a code is chosen for them.
+    /// Their kind before a code is chosen.
     pub(crate) fn stored_coding(&self) -> Coding {
         match (self.encoder, self.largest()) {
             (Some(Encoder { max, .. }), _) => Coding::Images(Encoder::rate(max)),
@@ -121,8 +121,9 @@ impl Inputs {
         }
     }
 
-    /// What the samples are to a network that was trained on such: the same, where they can be. Images are encoded so, from the
-    /// largest value that their file says, if it does; numbers that are spikes or counts may be taken for such, and those for numbers.
+    /// The coding to use with a network that was trained on `trained`: that one if the samples fit it, else their own. Images use the
+    /// trained code, with their file's largest value if it gives one. Numbers whose values are all spikes or counts can be used as such,
+    /// and spikes and counts as numbers.
     pub fn coding_for(&self, trained: Coding) -> Coding {
         let own = self.coding();
         let fits = match (own, trained) {
@@ -140,7 +141,7 @@ impl Inputs {
         if fits { trained } else { own }
     }
 
-    /// Whether every element is an integer from 0 to this; a zero with a minus is none.
+    /// Whether every element is an integer from 0 to `most`; negative zero does not count as one.
     fn are_integers_to(&self, most: f32) -> bool {
         match self.samples.to_vec::<f32>() {
             Ok(values) => values.iter().all(|x| x.is_sign_positive() && (0.0..=most).contains(x) && x.fract() == 0.0),
@@ -148,23 +149,22 @@ impl Inputs {
         }
     }
 
-    /// Number of time steps T; `None` for images, which last as long as the recipe says.
+    /// Number of time steps T; `None` for images, whose duration is set by the recipe.
     pub fn steps(&self) -> Option<usize> {
         self.encoder.is_none().then(|| self.samples.dims()[1])
     }
 
-    /// Shape of one sample at one time step, as it is stored.
+    /// Shape of one stored sample at one time step.
     pub fn features(&self) -> &[usize] {
         &self.samples.dims()[if self.encoder.is_some() { 1 } else { 2 }..]
     }
 
-    /// Shape of one sample at one time step as the network sees it: with an axis more where the code makes several neurons of a
-    /// value.
+    /// Shape of one sample at one time step as the network sees it, with an extra axis if the code uses several neurons per value.
     pub fn encoded_features(&self) -> Vec<usize> {
         encoded_features(self, self.coding())
     }
 
-    /// The samples at these places, in this order, as one array [B, …] of the samples' own type.
+    /// The samples at these places, in this order, as one array [B, …] of the stored dtype.
     ///
     /// # Errors
     /// Of kind `Input` for a place that is not below [`Inputs::count`].
@@ -181,7 +181,7 @@ impl Inputs {
     }
 }
 
-/// The message for a tensor that a file lacks.
+/// The error for a tensor that a file lacks.
 pub(super) fn missing(wanted: &str, file: &ArrayFile, source: &str) -> Error {
     let names: Vec<String> = file.arrays.keys().map(|name| format!("`{name}`")).collect();
     let held = if names.is_empty() { "no tensor".into() } else { names.join(", ") };
@@ -199,7 +199,7 @@ fn check(array: &Array, types: &[DType], axes: &str, least: usize) -> std::resul
     if array.dims().contains(&0) {
         return Err(format!("is {}, which is empty: every axis needs an element", array.ty()));
     }
-    // Only floats can fail to be finite, and a single NaN would spoil every parameter.
+    // Only floats can be non-finite; a single NaN would corrupt every parameter.
     let Ok(values) = array.to_vec::<f32>() else { return Ok(()) };
     match values.iter().position(|v| !v.is_finite()) {
         Some(place) => Err(format!("holds {} in sample {}", values[place], place / (values.len() / array.dims()[0]))),
@@ -207,7 +207,7 @@ fn check(array: &Array, types: &[DType], axes: &str, least: usize) -> std::resul
     }
 }
 
-/// The encoder that a file names.
+/// The encoder that a file's metadata specifies.
 fn encoder(file: &ArrayFile, source: &str) -> Result<Option<Encoder>> {
     let Some(text) = file.metadata.get("max") else { return Ok(None) };
     match text.parse::<f32>() {

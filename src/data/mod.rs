@@ -1,4 +1,6 @@
-//! Data sets and the files that hold arrays. Knows nothing of training, models or devices.
+//! Data sets and array files.
+//!
+//! Invariant: does not depend on training, models or devices.
 
 mod array_file;
 mod checksum;

@@ -1,4 +1,4 @@
-//! Which samples of a file are a part of it: a stretch, or some drawn ones. Knows nothing of what they are.
+//! The samples of a file that belong to a part: a contiguous range, or a random selection.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use crate::random::Key;
 /// Samples of a file, by their rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// One after the other.
+    /// Contiguous.
     Stretch(Range<usize>),
-    /// Any, with the class of each.
+    /// Any rows, with the class of each.
     Rows { rows: Arc<[usize]>, labels: Arc<[i32]> },
 }
 
@@ -23,7 +23,7 @@ impl Part {
         }
     }
 
-    /// The row of the file at a place of the part.
+    /// The row of the file for a place in the part.
     pub(super) fn row(&self, place: usize) -> usize {
         match self {
             Part::Stretch(range) => range.start + place,
@@ -32,12 +32,11 @@ impl Part {
     }
 }
 
-/// Divides samples with these classes: `count` of them, as many of each class as its share asks for, against the rest. Both in the
-/// order in which they were given. Which ones is drawn with the key.
+/// Splits off `count` samples, stratified by class and drawn with the key, from the rest. Both are returned in their original order.
 pub(super) fn held_out(labels: &[i32], count: usize, key: Key) -> (Vec<usize>, Vec<usize>) {
     let classes = shuffled_classes(labels, key);
     let mut taken: Vec<usize> = classes.iter().map(|members| members.len() * count / labels.len().max(1)).collect();
-    // What rounding leaves over goes to the classes that lost the most by it, the first of equals.
+    // The remainder goes to the classes with the largest rounding loss, ties to the lower class.
     let mut by_loss: Vec<usize> = (0..classes.len()).collect();
     by_loss.sort_by_key(|class| std::cmp::Reverse(classes[*class].len() * count % labels.len().max(1)));
     let missing = count - taken.iter().sum::<usize>();
@@ -46,14 +45,14 @@ pub(super) fn held_out(labels: &[i32], count: usize, key: Key) -> (Vec<usize>, V
     divided(labels.len(), held)
 }
 
-/// Divides samples with these classes: fold `number` of `of`, counted from 0, against the rest. Folds do not overlap, and their sizes, as
-/// those of each class in them, differ by one at most.
+/// Splits off fold `number` of `of`, counted from 0, from the rest. Folds are disjoint; their sizes, in total and per class, differ by at
+/// most one.
 pub(super) fn fold(labels: &[i32], number: usize, of: usize, key: Key) -> (Vec<usize>, Vec<usize>) {
     let all = shuffled_classes(labels, key).concat();
     divided(labels.len(), all.into_iter().skip(number).step_by(of))
 }
 
-/// The places of each class, in an order drawn with the key.
+/// The places of each class, shuffled with the key.
 fn shuffled_classes(labels: &[i32], key: Key) -> Vec<Vec<usize>> {
     let classes = labels.iter().max().map_or(0, |largest| *largest as usize + 1);
     let mut members = vec![Vec::new(); classes];
@@ -63,7 +62,7 @@ fn shuffled_classes(labels: &[i32], key: Key) -> Vec<Vec<usize>> {
     members
 }
 
-/// The places that are held out and the others, each in their order.
+/// The held-out places and the others, each in ascending order.
 fn divided(count: usize, held: impl Iterator<Item = usize>) -> (Vec<usize>, Vec<usize>) {
     let mut is_held = vec![false; count];
     held.for_each(|place| is_held[place] = true);

@@ -1,5 +1,5 @@
-//! From the files that are named to the arrays of a data set: arrays as they are, recordings summed into frames, a test file
-//! behind a training file, a speaker's samples at the end.
+//! Builds the arrays of a data set from the given paths: loads array files, sums recordings into frames, appends a test file to a training
+//! file, and moves a test speaker's samples to the end.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,14 +15,14 @@ use super::dataset::{LABELS, TRAIN, VALIDATION};
 use super::inputs::INPUTS;
 use crate::error::{Error, Result};
 
-/// The name of the tensor with the speaker of each sample, and of the metadata entry with the names of speakers.
+/// The name of the tensor with each sample's speaker, and of the metadata entry with the names of speakers.
 const SPEAKERS: &str = "speakers";
 /// The metadata entry with the names of classes.
 const CLASSES: &str = "classes";
-/// Between names in a metadata entry.
+/// The separator of names in a metadata entry.
 const COMMA: &str = ", ";
 
-/// How the arrays of a data set are made of what its path names.
+/// How to build the arrays of a data set from its path.
 ///
 /// ```no_run
 /// use spiq::data::{Binning, Dataset, Reading};
@@ -33,39 +33,39 @@ const COMMA: &str = ", ";
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
-    /// Transforms of the events of each recording, before they are summed.
+    /// Transforms of each recording's events, applied before they are summed.
     pub transforms: Pipeline,
-    /// How recordings become frames; without bins and a duration [`DEFAULT_BINS`] of them.
+    /// How recordings become frames; [`DEFAULT_BINS`] frames if neither bins nor a duration is given.
     pub binning: Binning,
-    /// Another file whose samples test; all of the first one train.
+    /// Another file with the test samples; all samples of the first file are for training.
     pub test_file: Option<PathBuf>,
-    /// The speaker whose samples test; all others train.
+    /// The speaker whose samples are for testing; all others are for training.
     pub test_speaker: Option<String>,
 }
 
-/// Frames of a recording where neither their number nor their duration is given.
+/// Frames per recording if neither their number nor their duration is given.
 pub const DEFAULT_BINS: usize = 100;
 
-/// What was read.
+/// The result of reading.
 #[derive(Debug)]
 pub struct ReadFile {
-    /// The arrays: `inputs` or `images`, and `labels` and `speakers` where they are known.
+    /// The arrays: `inputs` or `images`, and `labels` and `speakers` if available.
     pub file: ArrayFile,
-    /// How recordings were read, the duration of a frame included where it was taken from them; `None` for files of arrays.
+    /// How recordings were read, including the frame duration if derived from them; `None` for files of arrays.
     pub binning: Option<Binning>,
-    /// What was left out, in a sentence.
+    /// What was left out, as a sentence.
     pub note: Option<String>,
 }
 
 impl Reading {
-    /// Reads what a path names: a safetensors file, or recordings. `progress` hears how many of how many recordings are done.
+    /// Reads a safetensors file or recordings. `progress` receives the number of recordings done and the total.
     ///
     /// # Errors
-    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, of no known format, or does not fit what is wanted.
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, of an unknown format, or does not match these settings.
     pub fn read(&self, path: &Path, progress: &mut dyn FnMut(usize, usize)) -> Result<ReadFile> {
         let mut read = self.one(path, &self.binning, progress)?;
         if let Some(test) = &self.test_file {
-            // The test's frames last as long as those of training.
+            // Test frames get the same duration as training frames.
             let binning = read.binning.clone().unwrap_or_default();
             let other = self.one(test, &binning, progress)?;
             append(&mut read.file, other.file, [path, test])?;
@@ -91,7 +91,7 @@ impl Reading {
         Ok(ReadFile { file: array_file(packed)?, binning: Some(binning), note })
     }
 
-    /// What only recordings can be told.
+    /// Rejects settings that apply only to recordings.
     fn refuse_for_arrays(&self, path: &Path) -> Result<()> {
         let Binning { bins, dt, channels, presence } = &self.binning;
         let events = [
@@ -112,23 +112,23 @@ impl Reading {
 }
 
 impl ReadFile {
-    /// Moves the samples of a speaker behind all others, as the test part. `path` names the file in messages.
+    /// Moves the samples of a speaker to the end, as the test part. `path` names the file in messages.
     ///
     /// # Errors
-    /// Of kind `Input` where the file does not say who speaks, or all or none of its samples are of this speaker.
+    /// Of kind `Input` if the file has no speakers, or all or none of its samples are by this one.
     pub fn test_on(&mut self, speaker: &str, path: &Path) -> Result<()> {
         move_to_the_end(&mut self.file, speaker, path)
     }
 }
 
-/// Whether a path is for [`ArrayFile`], which also says what is wrong with what is no file; else it is for recordings.
+/// Whether a path is to be read by [`ArrayFile`], which also reports unusable paths; otherwise it is for recordings.
 pub fn holds_arrays(path: &Path) -> bool {
-    // A data set of the field that is not there is asked for by its name.
+    // A known data set that has not been fetched is requested by its name.
     let is_missing = Known::named(&path.to_string_lossy()).is_some() && !path.exists();
     if path.is_dir() || is_missing || path.as_os_str() == SPEECH {
         return false;
     }
-    // A pipe need never begin; what is no file is refused there.
+    // Opening a pipe could block forever; [`ArrayFile`] rejects it and anything else that is not a regular file.
     if path.metadata().is_ok_and(|meta| !meta.is_file()) {
         return true;
     }
@@ -137,14 +137,14 @@ pub fn holds_arrays(path: &Path) -> bool {
     begins_as_json || !path.exists() || path.extension().is_some_and(|extension| extension == "safetensors")
 }
 
-/// A collection's frames under the names that [`Dataset`](super::Dataset) and [`Inputs`](super::Inputs) read.
+/// A collection's frames, under the names that [`Dataset`](super::Dataset) and [`Inputs`](super::Inputs) read.
 ///
 /// # Errors
-/// Of kind `Input` for frames that are no whole array.
+/// Of kind `Input` for frames that do not form a complete array.
 pub fn array_file(packed: Packed) -> Result<ArrayFile> {
     let Packed { frames, dims, labels, speakers, description, .. } = packed;
     let array = |dims: Vec<usize>, values: Arc<[u8]>| {
-        // The array takes the frames as they are, without a copy.
+        // Shares the frames' memory; no copy.
         Array::from_bytes(TensorType::new(DType::U8, dims), values)
             .map_err(|error| Error::input(format!("the recordings are not usable: {error}")))
     };
@@ -154,7 +154,7 @@ pub fn array_file(packed: Packed) -> Result<ArrayFile> {
         if !numbers.is_empty() {
             let numbers: Vec<i32> =
                 numbers.into_iter().map(|number| i32::try_from(number).unwrap_or(i32::MAX)).collect();
-            file.arrays.insert(name.into(), Array::new([numbers.len()], numbers).expect("a number a sample"));
+            file.arrays.insert(name.into(), Array::new([numbers.len()], numbers).expect("one number per sample"));
         }
     }
     for (name, names) in [(CLASSES, description.classes), (SPEAKERS, description.speakers)] {
@@ -162,7 +162,7 @@ pub fn array_file(packed: Packed) -> Result<ArrayFile> {
             file.metadata.insert(name.into(), names.join(COMMA));
         }
     }
-    // A file whose samples all train, or all test, has no two parts.
+    // Without samples on both sides there is no split.
     let train = description.train.filter(|train| (1..description.count).contains(train));
     if let Some(train) = train {
         file.metadata.insert(TRAIN.into(), train.to_string());
@@ -173,27 +173,27 @@ pub fn array_file(packed: Packed) -> Result<ArrayFile> {
     Ok(file)
 }
 
-/// What is in no frame, in a sentence; `None` where that is nothing.
+/// The events that are in no frame, as a sentence; `None` if there are none.
 fn dropped(packed: &Packed, path: &Path) -> Option<String> {
     let dropped = packed.dropped;
     let parts = [
-        (dropped.late, "behind the last bin"),
+        (dropped.late, "after the last bin"),
         (dropped.without_time, "without a usable time"),
-        (dropped.saturated, "beyond 255 in one element"),
+        (dropped.saturated, "above 255 in one element"),
     ];
     let parts: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     (!parts.is_empty()).then(|| format!("note: {}: events left out: {}", path.display(), parts.join(", ")))
 }
 
-/// Puts the samples of another file behind those of a file, which train.
+/// Appends the samples of another file; those of the first become the training part.
 fn append(file: &mut ArrayFile, other: ArrayFile, paths: [&Path; 2]) -> Result<()> {
     let [first, second] = paths.map(|path| path.display());
     let train = file.arrays.values().next().map_or(0, |array| array.dims().first().copied().unwrap_or(0));
     let mut arrays = BTreeMap::new();
     for (name, array) in &file.arrays {
         let Some(more) = other.arrays.get(name) else {
-            return Err(Error::input(format!("{first} has `{name}`, but the test data {second} have not")));
+            return Err(Error::input(format!("{first} has `{name}`, but the test data {second} does not")));
         };
         let sample = |array: &Array| array.dims().get(1..).map(<[usize]>::to_vec);
         if sample(array) != sample(more) || array.dtype() != more.dtype() {
@@ -212,19 +212,19 @@ fn append(file: &mut ArrayFile, other: ArrayFile, paths: [&Path; 2]) -> Result<(
     Ok(())
 }
 
-/// Moves the samples of a speaker behind all others, and makes them the test part.
+/// Moves the samples of a speaker to the end and makes them the test part.
 fn move_to_the_end(file: &mut ArrayFile, speaker: &str, path: &Path) -> Result<()> {
     let source = path.display();
     let (Some(speakers), Some(names)) = (file.arrays.get(SPEAKERS), file.metadata.get(SPEAKERS)) else {
-        return Err(Error::input(format!("{source} does not say who speaks; leave --test-speaker out")));
+        return Err(Error::input(format!("{source} does not name its speakers; leave --test-speaker out")));
     };
     let Some(wanted) = names.split(COMMA).position(|name| name == speaker) else {
-        return Err(Error::input(format!("{source} has no speaker `{speaker}`; known are {names}")));
+        return Err(Error::input(format!("{source} has no speaker `{speaker}`; available: {names}")));
     };
     let of: Vec<f64> = speakers.to_f64();
     let (tests, trains): (Vec<usize>, Vec<usize>) = (0..of.len()).partition(|place| of[*place] == wanted as f64);
     if tests.is_empty() || trains.is_empty() {
-        return Err(Error::input(format!("{source}: either none or all of the samples are of `{speaker}`")));
+        return Err(Error::input(format!("{source}: either none or all of the samples are by `{speaker}`")));
     }
     let order = [trains.as_slice(), &tests].concat();
     for array in file.arrays.values_mut().filter(|array| array.dims().first() == Some(&of.len())) {

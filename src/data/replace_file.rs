@@ -1,4 +1,4 @@
-//! Writes a file whole or not at all. Knows nothing of what is in it.
+//! Replaces a file atomically.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,7 +7,7 @@ use spiq_events::{file_beside, put_in_place};
 
 use crate::error::{Error, Result};
 
-/// Puts `bytes` where `path` says, replacing what was there. A reader, or a crash at any moment, sees either the old
+/// Writes `bytes` to `path`, replacing any old contents. A reader, or a crash at any moment, sees either the old
 /// contents or the new ones.
 ///
 /// # Errors
@@ -24,10 +24,10 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_file_with(path, |file| file.write_all(bytes))
 }
 
-/// As [`replace_file`], with contents that are written piece by piece.
+/// Like [`replace_file`], with contents written piece by piece.
 ///
 /// # Errors
-/// As [`replace_file`], those of `write` included.
+/// As for [`replace_file`], plus those of `write`.
 pub(super) fn replace_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -36,7 +36,7 @@ pub(super) fn replace_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) 
     write_beside(folder, path, write).map_err(|cause| Error::file(path, "write", nameless(cause)))
 }
 
-/// Without the name of the temporary file, which is of no use to who reads it.
+/// Removes the name of the temporary file from an error, which is of no use to the user.
 pub(crate) fn nameless(cause: io::Error) -> io::Error {
     let names_it = cause.get_ref().is_some_and(|own| own.to_string().contains(" at path "));
     if names_it { cause.kind().into() } else { cause }

@@ -1,24 +1,24 @@
-//! Which class was taken for which, as a picture. Knows nothing of networks.
+//! Draws a confusion matrix.
 
 use std::fmt::Write;
 
 use super::palette::{BLUE, INK, PAPER};
 use super::picture::{Picture, WIDTH};
 
-/// Classes that are few enough for the number of samples to stand in each cell.
+/// The largest number of classes for which counts fit into the cells.
 const FEW: usize = 24;
-/// Labels at most along an axis.
+/// Maximum number of labels along an axis.
 const MOST_LABELS: usize = 40;
-/// What stands to the left of the cells, above and below them.
+/// Margins to the left of, above and below the cells.
 const LEFT: f64 = 64.0;
 const TOP: f64 = 46.0;
 const BELOW: f64 = 54.0;
 
-/// How many samples of a class (rows, the first one at the top) were taken for a class (columns).
+/// The number of samples of each class (rows, the first at the top) by predicted class (columns).
 ///
 /// ```
 /// let svg = spiq::display::confusion(&[vec![9, 1], vec![0, 10]], "Test samples").svg().to_owned();
-/// assert!(svg.contains("Test samples") && svg.contains("taken for class") && svg.contains(">9</text>"));
+/// assert!(svg.contains("Test samples") && svg.contains("predicted class") && svg.contains(">9</text>"));
 /// ```
 pub fn confusion(matrix: &[Vec<u64>], title: &str) -> Picture {
     let classes = matrix.len().max(1);
@@ -31,7 +31,7 @@ pub fn confusion(matrix: &[Vec<u64>], title: &str) -> Picture {
         let of_class = row.iter().sum::<u64>().max(1) as f64;
         for (taken, count) in row.iter().enumerate() {
             let (x, y) = (LEFT + side * taken as f64, TOP + side * class as f64);
-            // More quickly at first: a few samples that are taken for others are what one looks for.
+            // The square root emphasizes small counts: a few misclassified samples should be visible.
             let share = (*count as f64 / of_class).sqrt();
             let _ = write!(
                 body,
@@ -61,7 +61,7 @@ pub fn confusion(matrix: &[Vec<u64>], title: &str) -> Picture {
         text(&mut body, [LEFT - 8.0, TOP + at + size * 0.36], size, "end", INK.light, &class.to_string());
         text(&mut body, [LEFT + at, TOP + side * classes as f64 + 16.0], size, "middle", INK.light, &class.to_string());
     }
-    text(&mut body, [centre, height - 12.0], 13.0, "middle", INK.light, "taken for class");
+    text(&mut body, [centre, height - 12.0], 13.0, "middle", INK.light, "predicted class");
     let middle = TOP + side * classes as f64 / 2.0;
     let turned = format!("<g transform='translate(18 {middle:.1}) rotate(-90)'>");
     body.push_str(&turned);

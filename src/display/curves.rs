@@ -1,4 +1,4 @@
-//! Curves over a common axis. Knows nothing of what they stand for.
+//! Draws curves over a common axis.
 
 use kuva::plot::{LegendPosition, LinePlot};
 use kuva::render::layout::Layout;
@@ -12,9 +12,9 @@ use super::picture::{Picture, WIDTH, styled};
 /// A named curve: its points from left to right.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// What the legend says.
+    /// The legend's label.
     pub name: String,
-    /// (x, y), x rising. Points that are not finite are left out.
+    /// (x, y), in ascending x. Points that are not finite are omitted.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -24,7 +24,7 @@ impl Curve {
         Curve { name: name.into(), points: points.into_iter().collect() }
     }
 
-    /// A curve of this name with y at x 0, 1, 2 and so on.
+    /// A curve of this name with y at x = 0, 1, 2, ….
     pub fn of_steps<Y: Into<f64>>(name: impl Into<String>, y: impl IntoIterator<Item = Y>) -> Curve {
         Curve::new(name, y.into_iter().enumerate().map(|(x, y)| (x as f64, y.into())))
     }
@@ -48,7 +48,7 @@ pub fn curves(title: &str, x_label: &str, y_label: &str, curves: &[Curve]) -> Pi
     drawn(curves, |layout| styled(layout, title, x_label, y_label))
 }
 
-/// Curves over epochs, which are whole.
+/// Curves over epochs, with integer ticks.
 pub fn curves_by_epoch(title: &str, y_label: &str, curves: &[Curve]) -> Picture {
     let longest =
         curves.iter().map(|curve| curve.points.as_slice()).max_by_key(|points| points.len()).unwrap_or_default();

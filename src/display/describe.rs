@@ -1,4 +1,4 @@
-//! Arrays in words: type, range, first values. Knows nothing of where they come from.
+//! Describes arrays in a table: type, range, first values.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use spiq_hlo::Array;
 
 use crate::table::Table;
 
-/// Values that a row shows.
+/// Number of values in a row.
 const SHOWN: usize = 6;
 
-/// A table of one array: its type, its range and mean, its first values.
+/// A table of one array: its type, range, mean and first values.
 ///
 /// ```
 /// use spiq::{Array, display};
 /// let text = display::describe(&Array::new([3], [1.0f32, -2.0, 4.0])?).to_string();
-/// assert!(text.contains("f32[3]  -2     4     1     1, -2, 4"));
+/// assert!(text.contains("f32[3]  -2   4    1     1, -2, 4"));
 /// # Ok::<(), spiq::ArrayError>(())
 /// ```
 pub fn describe(array: &Array) -> Table {
     Table::new(HEAD).row(cells(array))
 }
 
-/// A table of arrays by path, as a model's parameters are.
+/// A table of arrays by path, such as a model's parameters.
 pub fn parameters(arrays: &BTreeMap<String, Array>) -> Table {
     let mut table = Table::new(["path"].into_iter().chain(HEAD));
     for (path, array) in arrays {
@@ -31,7 +31,7 @@ pub fn parameters(arrays: &BTreeMap<String, Array>) -> Table {
     table.caption(format!("{} arrays, {count} elements", arrays.len()))
 }
 
-const HEAD: [&str; 5] = ["type", "least", "most", "mean", "values"];
+const HEAD: [&str; 5] = ["type", "min", "max", "mean", "values"];
 
 fn cells(array: &Array) -> [String; 5] {
     let values = array.to_f64();
@@ -43,13 +43,13 @@ fn cells(array: &Array) -> [String; 5] {
     [array.ty().to_string(), low, high, mean, format!("{}{more}", first.join(", "))]
 }
 
-/// The least and the greatest finite value.
+/// The smallest and largest finite value.
 pub(super) fn range(array: &Array) -> Option<(f64, f64)> {
     let finite = array.to_f64().into_iter().filter(|v| v.is_finite());
     finite.fold(None, |seen, v| Some(seen.map_or((v, v), |(low, high): (f64, f64)| (low.min(v), high.max(v)))))
 }
 
-/// A number in four digits, without zeros at its end.
+/// A number with four digits, without trailing zeros.
 pub(super) fn number(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return if value == 0.0 { "0".to_owned() } else { value.to_string() };

@@ -1,4 +1,4 @@
-//! A matrix as colours. Knows nothing of what it holds.
+//! Draws a matrix as a heat map.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use super::describe::{number, range};
 use super::picture::{Picture, WIDTH, styled};
 use crate::error::{Error, Result};
 
-/// Rows and columns of cells at most: more are smaller than the eye tells apart, and the file grows.
+/// Maximum number of rows and columns of cells: more are too small to see, and enlarge the file.
 const MOST_CELLS: usize = 64;
-/// Rows or columns that are few enough to number each.
+/// The largest number of rows or columns that are all numbered.
 const FEW: usize = 12;
-/// Different colours: more would not be told apart.
+/// Number of distinct colours; more would be indistinguishable.
 const LEVELS: f64 = 48.0;
 
-/// A heat map of a matrix [rows, columns]: row 0 at the top, from blue over white to red around zero where there are negative
-/// values, from dark to light where there are none. Beyond 64 rows or columns a cell is the mean of several.
+/// A heat map of a matrix [rows, columns], with row 0 at the top: blue, white, red around zero if there are negative values, else from dark
+/// to light. Beyond 64 rows or columns, a cell is the mean of several elements.
 ///
 /// # Errors
-/// Of kind `Input`: another number of axes, nothing to show.
+/// Of kind `Input`: another number of axes, no finite values.
 ///
 /// ```
 /// use spiq::{Array, display};
@@ -36,7 +36,8 @@ pub fn heat_map(matrix: &Array) -> Result<Picture> {
     let &[rows, columns] = matrix.dims() else {
         return Err(Error::input(format!("a heat map shows a matrix [rows, columns], got {}", matrix.ty())));
     };
-    let (low, high) = range(matrix).ok_or_else(|| Error::input(format!("{} holds no number to show", matrix.ty())))?;
+    let (low, high) =
+        range(matrix).ok_or_else(|| Error::input(format!("{} has no finite value to show", matrix.ty())))?;
     let (tall, wide) = (rows.div_ceil(MOST_CELLS), columns.div_ceil(MOST_CELLS));
     let cells = means(&matrix.to_f64(), columns, tall, wide);
     let mut title = format!("{}, from {} to {}", matrix.ty(), number(low), number(high));
@@ -45,7 +46,7 @@ pub fn heat_map(matrix: &Array) -> Result<Picture> {
     }
     let colours =
         if low < 0.0 { diverging(&cells) } else { ColorMap::Custom(Arc::new(|x| ColorMap::Viridis.map(level(x)))) };
-    // The axis goes up, rows go down: row r stands at -r, which its label does not show.
+    // The axis points up and rows go down, so row r is at -r; tick labels omit the sign.
     let right = (cells[0].len() * wide) as f64 - 0.5;
     let bottom = 0.5 - (cells.len() * tall) as f64;
     let map = Heatmap::new().with_data(cells.into_iter().rev()).with_color_map(colours).with_cell_size(1.0);
@@ -54,14 +55,14 @@ pub fn heat_map(matrix: &Array) -> Result<Picture> {
     let layout = Layout::auto_from_plots(&plots).with_width(WIDTH).with_height(height);
     let layout = styled(layout, &title, "column", "row").with_show_grid(false);
     let layout = layout.with_x_axis_min(-0.5).with_x_axis_max(right).with_y_axis_min(bottom).with_y_axis_max(0.5);
-    // Few rows or columns: a number for each, none between them.
+    // With few rows or columns, label each one.
     let layout = if columns <= FEW { layout.with_x_tick_step(1.0) } else { layout };
     let layout = if rows <= FEW { layout.with_y_tick_step(1.0) } else { layout };
     let layout = layout.with_y_tick_format(TickFormat::Custom(Arc::new(|y| (0.0 - y).to_string())));
     Ok(Picture::new(render_multiple(plots, layout)))
 }
 
-/// Means of blocks of `tall` rows and `wide` columns, those at the ends smaller.
+/// Means of blocks of `tall` rows and `wide` columns; the last blocks may be smaller.
 fn means(values: &[f64], columns: usize, tall: usize, wide: usize) -> Vec<Vec<f64>> {
     let rows: Vec<&[f64]> = values.chunks_exact(columns).collect();
     let block = |rows: &[&[f64]], first: usize| {
@@ -71,7 +72,7 @@ fn means(values: &[f64], columns: usize, tall: usize, wide: usize) -> Vec<Vec<f6
     rows.chunks(tall).map(|rows| (0..columns).step_by(wide).map(|first| block(rows, first)).collect()).collect()
 }
 
-/// From blue over white to red, white at zero, as far to either side as the larger of both ends.
+/// Blue, white, red, with white at zero and a symmetric range.
 fn diverging(cells: &[Vec<f64>]) -> ColorMap {
     let all = || cells.iter().flatten().copied();
     let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
@@ -83,7 +84,7 @@ fn diverging(cells: &[Vec<f64>]) -> ColorMap {
     }))
 }
 
-/// A share in steps, so that cells of nearly the same value have the same colour.
+/// A fraction rounded to a level, so that cells with similar values have the same colour.
 fn level(share: f64) -> f64 {
     (share * LEVELS).round() / LEVELS
 }

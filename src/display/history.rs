@@ -1,4 +1,4 @@
-//! The history of a training run: its loss by step and what its test measured by epoch. Knows nothing of files.
+//! Draws the history of a training run: loss by step and test metrics by epoch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use super::palette::{BLUE, GREEN, ORANGE, PALE, RED, theme};
 use super::picture::{Picture, WIDTH, styled};
 use crate::record::Record;
 
-/// Points drawn at most: beyond the picture's width in pixels, more only make it slow to open.
+/// Maximum number of points: more than the picture's width in pixels only make it slow to open.
 const MOST_POINTS: usize = 400;
-/// Loss from largest to smallest from which on the axis is logarithmic.
+/// The ratio of largest to smallest loss beyond which the axis is logarithmic.
 const LOG_RATIO: f64 = 50.0;
 const HEIGHT: f64 = 320.0;
 
 type Points = Vec<(f64, f64)>;
 
-/// A run's records under `title`: the loss of each step with its moving average and the mean of each epoch, and, once there is an epoch,
-/// the accuracies of test and validation with the best epoch marked, or the metrics that were measured instead.
+/// Draws a run's records under `title`: the loss of each step with its moving average and the mean of each epoch and, from the first epoch
+/// on, test and validation accuracies with the best epoch marked, or custom metrics instead.
 ///
 /// ```
 /// use spiq::{display, train::Record};
@@ -53,7 +53,7 @@ fn losses(records: &[Record]) -> Points {
     records.iter().filter_map(point).collect()
 }
 
-/// The mean loss of each epoch, at its middle.
+/// The mean loss of each epoch, at the middle of the epoch.
 fn epoch_losses(records: &[Record]) -> Points {
     let (mut first, mut last, mut points) = (0.0, 0.0, Points::new());
     for record in records {
@@ -84,7 +84,7 @@ fn of_validation(record: &Record) -> Option<f32> {
     if let Record::Epoch { validation_accuracy, .. } = record { *validation_accuracy } else { None }
 }
 
-/// Metrics other than the accuracy, by name.
+/// Custom metrics, by name.
 fn metrics(records: &[Record]) -> BTreeMap<&str, Points> {
     let mut found = BTreeMap::<&str, Points>::new();
     for record in records {
@@ -98,7 +98,7 @@ fn metrics(records: &[Record]) -> BTreeMap<&str, Points> {
 
 fn loss_panel(losses: &Points, epochs: &Points) -> (Vec<Plot>, Layout) {
     let logarithmic = spread(losses) > LOG_RATIO;
-    // On a logarithmic axis the mean of the logarithms, or a single large loss would lift the whole window.
+    // On a logarithmic axis, average the logarithms; otherwise one large loss would dominate the window.
     let mean = if logarithmic {
         let logs = losses.iter().map(|(x, y)| (*x, y.ln())).collect();
         smoothed(&logs).into_iter().map(|(x, y)| (x, y.exp())).collect()
@@ -117,7 +117,7 @@ fn loss_panel(losses: &Points, epochs: &Points) -> (Vec<Plot>, Layout) {
     (plots, if logarithmic { layout.with_log_y() } else { layout })
 }
 
-/// The values of epochs, as a line with a dot each.
+/// The values of epochs, as a line with dots.
 fn by_epoch(values: &Points, colour: &str, name: &str) -> Vec<Plot> {
     let line = LinePlot::new().with_data(thinned(values)).with_color(colour).with_stroke_width(2.0);
     let line = if name.is_empty() { line } else { line.with_legend(name) };
@@ -125,7 +125,7 @@ fn by_epoch(values: &Points, colour: &str, name: &str) -> Vec<Plot> {
     vec![Plot::Line(line), Plot::Scatter(dots)]
 }
 
-/// An axis of epochs, which are whole.
+/// An axis of epochs, with integer ticks.
 pub(super) fn of_epochs(layout: Layout, values: &[(f64, f64)]) -> Layout {
     const TICKS: f64 = 8.0;
     let last = values.last().map_or(1.0, |(epoch, _)| *epoch);
@@ -141,7 +141,7 @@ fn metric_panel(name: &str, values: &Points) -> (Vec<Plot>, Layout) {
     (plots, of_epochs(layout, values))
 }
 
-/// The accuracy of the test beside that of validation, the epoch that this chooses marked.
+/// Test and validation accuracy, with the best epoch marked.
 fn accuracy_panel(test: &Points, validation: &Points) -> (Vec<Plot>, Layout) {
     let best = validation.iter().copied().reduce(|best, point| if point.1 > best.1 { point } else { best });
     let named = if validation.is_empty() { ["", ""] } else { ["test", "validation"] };
@@ -163,13 +163,13 @@ fn accuracy_panel(test: &Points, validation: &Points) -> (Vec<Plot>, Layout) {
     (plots, of_epochs(layout.with_y_tick_format(TickFormat::Custom(Arc::new(percent))), longest))
 }
 
-/// A fraction in percent, with as many digits as it needs and at most two after the point.
+/// A fraction in percent, with at most two decimals.
 fn percent(fraction: f64) -> String {
     let text = format!("{:.2}", 100.0 * fraction);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Largest loss over smallest; 0 when one of them is not positive and a logarithm would lose it.
+/// The ratio of largest to smallest loss; 0 if the smallest is not positive, for which there is no logarithm.
 fn spread(points: &Points) -> f64 {
     let (low, high) = points.iter().fold((f64::INFINITY, 0f64), |(low, high), (_, y)| (low.min(*y), high.max(*y)));
     if low > 0.0 { high / low } else { 0.0 }
@@ -185,7 +185,7 @@ fn thinned(points: &Points) -> Points {
     chosen
 }
 
-/// Means over a window of a twentieth of the run around each point, cut off at the ends.
+/// Means over a window of a twentieth of the run around each point, truncated at both ends.
 fn smoothed(points: &Points) -> Points {
     let reach = points.len() / 40;
     let mut sums = vec![0.0];

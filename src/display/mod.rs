@@ -1,5 +1,4 @@
-//! Pictures and tables of what the library computes: as SVG, HTML and text, for notebooks, files and terminals. Knows nothing
-//! of how the values came about, and prints nothing.
+//! Pictures and tables of computed values as SVG, HTML and text, for notebooks, files and terminals. Prints nothing.
 //!
 //! ```
 //! use spiq::{Array, display};

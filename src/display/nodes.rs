@@ -1,17 +1,17 @@
-//! A traced function as a table of its nodes. Knows no particular operation.
+//! Lists a traced function as a table of its nodes.
 
 use spiq_hlo::{Function, Node, TensorType, Value};
 
 use crate::table::Table;
 
-/// Nodes that a table shows at most.
+/// Maximum number of nodes in a table.
 const MOST_NODES: usize = 60;
-/// Letters of an attribute's value at most: a constant may have thousands.
+/// Maximum length of an attribute's value: a constant may have thousands of characters.
 const MOST_LETTERS: usize = 110;
 
-/// A function's nodes in their order: what each computes, from which values, of which type, and under which layer.
+/// A function's nodes in order: operation, operands, type and layer of each.
 ///
-/// Parameters have their names; other values are numbered as they come.
+/// Parameters are shown by name; other values are numbered in order.
 ///
 /// ```
 /// use spiq::{DType, TensorType, display, trace};
@@ -30,7 +30,7 @@ pub fn nodes(function: &Function) -> Table {
     table.caption(format!("returns {}{more}", names.list(function.results())))
 }
 
-/// The rows of a function, those of an operation's own functions (the body of a loop) after the operation.
+/// Collects the rows of a function; those of nested functions (such as a loop body) follow their operation.
 fn collect(names: &Names, rows: &mut Vec<[String; 5]>) {
     let function = names.function;
     for (index, node) in function.nodes().iter().enumerate() {
@@ -46,7 +46,7 @@ fn collect(names: &Names, rows: &mut Vec<[String; 5]>) {
 
 fn operation(node: &Node) -> String {
     let attrs = node.op.attrs();
-    // An attribute that is as ever says nothing.
+    // Omit attributes with default values.
     let attrs = attrs.iter().filter(|(_, value)| !value.contains("DEFAULT"));
     let attrs = attrs.map(|(name, value)| format!(" {name}={}", shortened(value)));
     node.op.name().to_owned() + &attrs.collect::<String>()
@@ -59,10 +59,10 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// What the values of a function are called.
+/// The names of a function's values.
 struct Names<'a> {
     function: &'a Function,
-    /// The operation that the function is a part of.
+    /// The prefix for nested functions: the enclosing operation.
     prefix: String,
 }
 

@@ -1,10 +1,10 @@
-//! The colours of all pictures, each in a light and a dark form. Knows nothing of what is drawn in them.
+//! The colours of all pictures, each in a light and a dark variant.
 
 use std::fmt::Write;
 
 use kuva::render::theme::Theme;
 
-/// A colour on a light page and the one that takes its place on a dark page.
+/// A colour on a light page and its counterpart on a dark page.
 pub(super) struct Colour {
     pub(super) light: &'static str,
     dark: &'static str,
@@ -23,11 +23,11 @@ pub(super) const GREEN: Colour = colour("#2a7f3f", "#63c07c");
 pub(super) const ORANGE: Colour = colour("#c4561c", "#f09a62");
 pub(super) const RED: Colour = colour("#b8323c", "#f0808a");
 
-/// Colours of curves, in their order: told apart by those who see few colours, too.
+/// Colours of curves, in order; also distinguishable with colour vision deficiency.
 pub(super) const SERIES: [Colour; 6] =
     [BLUE, ORANGE, GREEN, colour("#7a4aa8", "#bd97e6"), colour("#8a6d0f", "#d9bd55"), colour("#11808a", "#56c5cf")];
 
-/// The fonts of all text.
+/// The font stack of all text.
 pub(super) const FONTS: &str = "system-ui, 'DejaVu Sans', sans-serif";
 
 /// Axes, grid and text in these colours.
@@ -47,8 +47,8 @@ pub(super) fn theme() -> Theme {
     }
 }
 
-/// Rules of style that turn the light colours into the dark ones where the reader's page is dark: by the system's setting,
-/// or by JupyterLab's own where the picture stands in its page.
+/// CSS rules that replace the light colours with the dark ones on dark pages: by the system's setting, or by JupyterLab's own if the
+/// picture is embedded in its page.
 pub(super) fn dark_style() -> String {
     let mut rules = String::new();
     let others = [PAPER, INK, GRID, PALE, RED];

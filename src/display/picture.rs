@@ -1,4 +1,4 @@
-//! A finished picture: SVG that is legible at a notebook's width, on light and on dark pages. Knows nothing of what it shows.
+//! A finished picture: SVG that is legible at a notebook's width, on light and dark pages.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -10,13 +10,13 @@ use kuva::render::render::{PathData, Primitive, Scene};
 
 use super::palette;
 
-/// Width of a notebook's page, in pixels.
+/// Width of a notebook page, in pixels.
 pub(super) const WIDTH: f64 = 700.0;
 const TITLE_SIZE: u32 = 15;
 const LABEL_SIZE: u32 = 13;
 const TICK_SIZE: u32 = 12;
 
-/// A picture as SVG text. A notebook shows it; [`svg`](Picture::svg) gives the text for a file.
+/// A picture as SVG text. Notebooks display it; [`svg`](Picture::svg) returns the text for a file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
     svg: String,
@@ -28,7 +28,7 @@ impl Picture {
         &self.svg
     }
 
-    /// A picture of this size in pixels, of elements in colours of the palette.
+    /// A picture of this size in pixels, with elements in the palette's colours.
     pub(super) fn of([width, height]: [f64; 2], body: &str) -> Picture {
         let head = format!(
             "<svg class=\"spiq\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
@@ -38,12 +38,12 @@ impl Picture {
         Picture { svg: format!("{head}{}{body}</svg>", palette::dark_style()) }
     }
 
-    /// A picture of what was drawn, in colours of the palette.
+    /// A picture of a rendered scene in the palette's colours.
     pub(super) fn new(mut scene: Scene) -> Picture {
         scene.elements = scene.elements.into_iter().flat_map(compact).collect();
         let drawn = SvgBackend::new().render_scene(&scene);
         let (width, height) = (scene.width, scene.height);
-        // A page narrower than the picture shrinks it, instead of cutting it off.
+        // On a narrower page, the picture is scaled down instead of clipped.
         let head =
             format!("<svg class=\"spiq\" viewBox=\"0 0 {width} {height}\" style=\"max-width:100%;height:auto\" ");
         let mut svg = drawn.replacen("<svg ", &head, 1);
@@ -59,7 +59,7 @@ impl fmt::Debug for Picture {
     }
 }
 
-/// What all panels have in common.
+/// The common style of all panels.
 pub(super) fn styled(layout: Layout, title: &str, x_label: &str, y_label: &str) -> Layout {
     let layout = layout.with_title(title).with_x_label(x_label).with_y_label(y_label);
     layout
@@ -69,7 +69,7 @@ pub(super) fn styled(layout: Layout, title: &str, x_label: &str, y_label: &str) 
         .with_tick_size(TICK_SIZE)
 }
 
-/// Many small cells as one path a colour: a tenth of the text.
+/// Merges many small cells into one path per colour, a tenth of the text.
 fn compact(element: Primitive) -> Vec<Primitive> {
     let Primitive::RectBatch { x, y, w, h, fills } = element else { return vec![element] };
     let mut paths: BTreeMap<String, String> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Spikes over time: a mark for each. Knows nothing of the neurons that fire.
+//! Draws spikes over time as a raster.
 
 use std::fmt::Write;
 
@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 
 const HEIGHT: f64 = 340.0;
 
-/// A raster of spikes: time to the right, a row for each unit, a mark where a value is above zero.
+/// A raster of spikes: time on the x axis, one row per unit, and a mark wherever a value is positive.
 ///
-/// Shapes: `spikes` [T, C], or [T, B, C] of which the first sample is shown. Units: time in steps. The title says how
-/// many spikes there are and how often a unit fires in the mean.
+/// Shapes: `spikes` [T, C], or [T, B, C], of which the first sample is shown. Units: time in steps. The title gives the number of spikes
+/// and the mean firing rate.
 ///
 /// # Errors
 /// Of kind `Input`: another number of axes.
@@ -33,7 +33,7 @@ pub fn raster(spikes: &Array) -> Result<Picture> {
     let fired = (0..values.len()).filter(|&i| values[i] > 0.0);
     let points: Vec<(f64, f64)> = fired.map(|i| ((i / units) as f64, (i % units) as f64)).collect();
     let rate = 100.0 * points.len() as f64 / values.len().max(1) as f64;
-    let title = format!("{} spikes of {units} units in {steps} steps ({rate:.1} % of what is possible)", points.len());
+    let title = format!("{} spikes of {units} units in {steps} steps ({rate:.1} % of the maximum)", points.len());
     let plots = vec![Plot::Scatter(ScatterPlot::new().with_data(points).with_color(BLUE.light).with_size(2.0))];
     let layout = Layout::auto_from_plots(&plots).with_width(WIDTH).with_height(HEIGHT);
     let layout = styled(layout, &title, "time step", "unit");
@@ -45,7 +45,7 @@ pub fn raster(spikes: &Array) -> Result<Picture> {
     Ok(Picture::new(scene))
 }
 
-/// Dots as upright marks of this height and width, all in one path.
+/// Replaces dots by upright marks of this height and width, all in one path.
 pub(super) fn upright(element: &mut Primitive, height: f64, width: f64) {
     if let Primitive::CircleBatch { cx, cy, fill, .. } = element {
         let mut d = String::new();
@@ -62,7 +62,7 @@ pub(super) fn upright(element: &mut Primitive, height: f64, width: f64) {
 pub(super) struct TimeByUnits {
     pub(super) steps: usize,
     pub(super) units: usize,
-    /// Row after row of units.
+    /// In row-major order, [steps, units].
     pub(super) values: Vec<f64>,
 }
 
@@ -82,12 +82,12 @@ pub(super) fn time_by_units(what: &str, array: &Array) -> Result<TimeByUnits> {
         [steps, units] => (steps, 1, units),
         [steps, batch, units] => (steps, batch, units),
         _ => {
-            let message = format!("{what} are wanted as [T, C] or [T, B, C] (time, batch, units), got {}", array.ty());
+            let message = format!("{what} must be [T, C] or [T, B, C] (time, batch, units), got {}", array.ty());
             return Err(Error::input(message));
         }
     };
     if array.ty().count() == 0 {
-        return Err(Error::input(format!("{what} {} hold nothing to show", array.ty())));
+        return Err(Error::input(format!("{what} {} are empty", array.ty())));
     }
     let all = array.to_f64();
     let values = all.chunks_exact(batch * units).flat_map(|step| &step[..units]).copied().collect();

@@ -1,4 +1,4 @@
-//! One recording of events: a raster where the sensor has one row, a strip of frames where it has several. Knows nothing of files.
+//! Draws one recording of events: a raster for a sensor with one row, else a strip of frames.
 
 use std::fmt::Write;
 
@@ -13,19 +13,19 @@ use super::picture::{Picture, WIDTH, styled};
 use super::raster::upright;
 
 const RASTER_HEIGHT: f64 = 380.0;
-/// Frames of a strip, in two rows.
+/// Frames in a strip, in two rows.
 const FRAMES: usize = 8;
 const COLUMNS: usize = 4;
 const GAP: f64 = 12.0;
-/// Cells of a frame's side at most: more are smaller than a pixel.
+/// Maximum number of cells along a frame's side: more are smaller than a pixel.
 const MOST_CELLS: usize = 128;
-/// Steps of opacity: more would not be told apart.
+/// Levels of opacity; more would be indistinguishable.
 const LEVELS: u64 = 4;
 
 /// The events of one recording under a title.
 ///
-/// Of a sensor with one row, time in seconds goes to the right, channels go up, and each event is a mark. Of a camera, eight frames
-/// of equal duration show where the brightness rose more often than it fell (blue) and where it fell (red), the stronger the more often.
+/// For a sensor with one row: time in seconds on the x axis, channels on the y axis, and a mark per event. For a camera: eight frames of
+/// equal duration show where brightness mostly rose (blue) or mostly fell (red), with opacity by frequency.
 ///
 /// ```
 /// use spiq_events::{Events, Sensor};
@@ -48,7 +48,7 @@ fn raster(events: &Events, sensor: Sensor, title: &str) -> Picture {
     let layout = layout.with_x_axis_min(0.0).with_x_axis_max(end);
     let layout = layout.with_y_axis_min(0.0).with_y_axis_max(f64::from(sensor.width));
     let mut scene = render_multiple(plots, layout);
-    // Few marks are seen when they are larger.
+    // Few marks are drawn larger to be visible.
     let thick = if events.len() < 3000 { 2.0 } else { 1.2 };
     let row = (RASTER_HEIGHT - 90.0) / f64::from(sensor.width);
     scene.elements.iter_mut().for_each(|element| upright(element, (0.8 * row).clamp(thick, 14.0), thick));
@@ -103,7 +103,7 @@ fn text(x: f64, y: f64, size: u32, content: &str) -> Primitive {
     }
 }
 
-/// Events of a while by place: those that rose less those that fell.
+/// Net events of a time window by position: rises minus falls.
 struct Frame {
     width: usize,
     height: usize,
@@ -125,7 +125,7 @@ impl Frame {
     }
 }
 
-/// A path for each colour and strength.
+/// One path per colour and opacity.
 fn cells(frame: &Frame, [left, top, width, height]: [f64; 4]) -> Vec<Primitive> {
     let largest = frame.values.iter().map(|value| value.unsigned_abs()).max().unwrap_or(0).max(1);
     let (w, h) = (width / frame.width as f64, height / frame.height as f64);
@@ -134,7 +134,7 @@ fn cells(frame: &Frame, [left, top, width, height]: [f64; 4]) -> Vec<Primitive> 
         for level in 1..=LEVELS {
             let mut d = String::new();
             for (place, value) in frame.values.iter().enumerate() {
-                // Few events are seen too: the square root lifts them.
+                // The square root makes small counts visible.
                 let share = (value.unsigned_abs() as f64 / largest as f64).sqrt();
                 if value.signum() == sign && (share * LEVELS as f64).ceil() as u64 == level {
                     let (x, y) = ((place % frame.width) as f64 * w, (place / frame.width) as f64 * h);

@@ -1,4 +1,4 @@
-//! What a collection of recordings holds: samples by class, events by sample, events by channel. Knows nothing of files.
+//! Draws statistics of a collection of recordings: samples per class, events per sample, events per channel.
 
 use kuva::plot::LinePlot;
 use kuva::plot::bar::BarPlot;
@@ -14,13 +14,13 @@ use super::picture::{Picture, WIDTH, styled};
 const HEIGHT: f64 = 260.0;
 /// Bars of a histogram.
 const BINS: usize = 30;
-/// Bars by class whose labels do not run into each other.
+/// The largest number of classes whose bar labels do not overlap.
 const FEW: usize = 24;
-/// Points of a curve: channels beyond are summed with their neighbours.
+/// Maximum number of points of a curve; with more channels, neighbours are averaged.
 const MOST_POINTS: usize = 350;
 
-/// How many samples each class has, how long the samples are, how many events they have, and in which channels (of a camera:
-/// columns and rows) those lie.
+/// Draws the number of samples per class, their lengths, their numbers of events, and the distribution of events over channels (for a
+/// camera: columns and rows).
 pub fn survey(survey: &Survey, title: &str) -> Picture {
     let mut panels = vec![lengths(survey), events(survey)];
     if !survey.description.classes.is_empty() {
@@ -52,19 +52,19 @@ fn classes(survey: &Survey) -> Panel {
     if names.len() <= FEW {
         let bars: Vec<(&str, f64)> = names.iter().map(String::as_str).zip(counts).collect();
         let bar = BarPlot::new().with_bars(bars).with_color(BLUE.light);
-        let (plots, layout) = panel(Plot::Bar(bar), "Samples of each class", "", "samples");
-        // Long names beside each other are turned.
+        let (plots, layout) = panel(Plot::Bar(bar), "Samples per class", "", "samples");
+        // Long labels are rotated.
         let wide = names.iter().map(|name| name.chars().count()).sum::<usize>() > 40;
         return (plots, if wide { layout.with_x_tick_rotate(-60.0) } else { layout });
     }
     let points: Vec<(f64, f64)> = counts.into_iter().enumerate().map(|(class, count)| (class as f64, count)).collect();
     let line = LinePlot::new().with_data(points).with_color(BLUE.light).with_stroke_width(2.0);
-    panel(Plot::Line(line), "Samples of each class", "class", "samples")
+    panel(Plot::Line(line), "Samples per class", "class", "samples")
 }
 
 fn histogram(values: Vec<f64>, title: &str, x: &str) -> Panel {
     let (low, high) = values.iter().fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(*v), high.max(*v)));
-    // From one tick to another, with some width where all values are equal.
+    // From tick to tick, with a nonzero width even if all values are equal.
     let tick = round((high - low) / 3.0);
     let (low, high) = ((low / tick).floor() * tick, ((high / tick).floor() + 1.0) * tick);
     let histogram = Histogram::new().with_data(values).with_bins(BINS).with_range((low, high)).with_color(GREEN.light);
@@ -72,7 +72,7 @@ fn histogram(values: Vec<f64>, title: &str, x: &str) -> Panel {
     (plots, layout.with_x_axis_min(low).with_x_axis_max(high).with_x_tick_step(tick))
 }
 
-/// The number 1, 2 or 5, or one of these by a power of ten, that is next above.
+/// The next number above of the form 1, 2 or 5 times a power of ten.
 fn round(value: f64) -> f64 {
     if !value.is_finite() || value <= 0.0 {
         return 1.0;
@@ -82,11 +82,11 @@ fn round(value: f64) -> f64 {
 }
 
 fn lengths(survey: &Survey) -> Panel {
-    histogram(survey.samples.iter().map(|sample| sample.seconds).collect(), "Length of a sample", "s")
+    histogram(survey.samples.iter().map(|sample| sample.seconds).collect(), "Sample length", "s")
 }
 
 fn events(survey: &Survey) -> Panel {
-    histogram(survey.samples.iter().map(|sample| sample.events as f64).collect(), "Events of a sample", "events")
+    histogram(survey.samples.iter().map(|sample| sample.events as f64).collect(), "Events per sample", "events")
 }
 
 fn channels(survey: &Survey) -> Vec<Panel> {
@@ -100,7 +100,7 @@ fn channels(survey: &Survey) -> Vec<Panel> {
         };
         let points: Vec<(f64, f64)> = sums.chunks(group).enumerate().map(point).collect();
         let line = LinePlot::new().with_data(points).with_color(BLUE.light).with_stroke_width(1.5);
-        panel(Plot::Line(line), title, x, "events a sample")
+        panel(Plot::Line(line), title, x, "events per sample")
     };
     let sum = |count: usize, of: &dyn Fn(usize) -> usize| {
         let mut sums = vec![0.0; count];

@@ -1,4 +1,4 @@
-//! Membrane potentials over time. Knows nothing of the neurons that have them.
+//! Draws membrane potentials over time.
 
 use kuva::plot::LegendPosition;
 use kuva::plot::annotations::ReferenceLine;
@@ -13,12 +13,12 @@ use super::picture::{Picture, WIDTH, styled};
 use super::raster::time_by_units;
 use crate::error::Result;
 
-/// Curves in one picture at most; more cannot be told apart.
+/// Maximum number of curves in one picture; more are hard to distinguish.
 const MOST_CURVES: usize = 6;
 
-/// Potentials over time: a curve for each of the first six units, and a line at the threshold where there is one.
+/// Potentials over time: a curve for each of the first six units, and a line at the threshold, if given.
 ///
-/// Shapes: `potentials` [T, C], or [T, B, C] of which the first sample is shown. Units: time in steps.
+/// Shapes: `potentials` [T, C], or [T, B, C], of which the first sample is shown. Units: time in steps.
 ///
 /// # Errors
 /// Of kind `Input`: another number of axes.
@@ -51,7 +51,7 @@ pub fn traces(potentials: &Array, threshold: Option<f64>) -> Result<Picture> {
     Ok(Picture::new(render_multiple(plots, layout)))
 }
 
-/// From the lowest to the highest value, with the threshold and some room.
+/// The range of the values and the threshold, with some margin.
 fn plots_range(values: &[f64], threshold: f64) -> (f64, f64) {
     let finite = values.iter().copied().filter(|v| v.is_finite());
     let (low, high) = finite.fold((threshold, threshold), |(low, high), v| (low.min(v), high.max(v)));

@@ -1,4 +1,4 @@
-//! Reads TOML tables key by key, with complaints that name file and line. Depends on no particular key.
+//! Reads TOML tables key by key; error messages contain file and line. Invariant: does not depend on particular keys.
 
 mod reader;
 

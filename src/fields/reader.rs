@@ -1,4 +1,4 @@
-//! Reads a TOML table key by key; every complaint is one sentence with the file and line. Knows no particular key.
+//! Reads a TOML table key by key; each error is one sentence with the file and line.
 
 use std::ops::Range;
 use std::path::Path;
@@ -10,14 +10,14 @@ use crate::error::{Error, Result};
 use spiq_events::nearest;
 use spiq_events::numbers::in_f32;
 
-/// A file's text and the name by which messages call it.
+/// A file's text and its name in messages.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub name: &'a str,
     pub text: &'a str,
 }
 
-/// The text of a configuration file, which must be a regular one and not longer than a text that people write.
+/// Reads a configuration file, which must be a regular file of limited size.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     spiq_events::read_text(path).map_err(|cause| Error::file(path, "read", cause))
 }
@@ -38,7 +38,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A table whose keys are all known.
+/// A table with only known keys.
 pub(crate) struct Fields<'a> {
     source: Source<'a>,
     table: &'a DeTable<'a>,
@@ -51,7 +51,7 @@ impl<'a> Fields<'a> {
     /// The table at `place`.
     ///
     /// # Errors
-    /// When it holds a key that is not among `known`.
+    /// If it contains a key that is not in `known`.
     pub fn new(
         source: Source<'a>,
         table: &'a DeTable<'a>,
@@ -86,7 +86,7 @@ impl<'a> Fields<'a> {
         self.source.error(self.place, message)
     }
 
-    /// An error about one key's value, which the message need not name.
+    /// An error about one key's value, for a message that need not name the key.
     pub fn error_at(&self, key: &str, message: impl std::fmt::Display) -> Error {
         let place = self.table.get(key).map_or(self.place, |value| value.span().start);
         self.source.error(place, message)
@@ -102,12 +102,12 @@ impl<'a> Fields<'a> {
         T::find(self, key)
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub fn require<T: Field>(&self, key: &str) -> Result<T> {
         self.get(key)?.ok_or_else(|| self.error(format!("{} lacks the key `{key}`", self.what)))
     }
 
-    /// The table under a key, of which these keys are known; `what` names it in messages.
+    /// The table under a key, with these allowed keys; `what` is its name in messages.
     pub fn table(&self, key: &str, what: &str, known: &[&str]) -> Result<Option<Fields<'a>>> {
         let Some(value) = self.table.get(key) else { return Ok(None) };
         let Some(table) = value.get_ref().as_table() else {
@@ -132,12 +132,12 @@ impl<'a> Fields<'a> {
 
 /// A type of value.
 pub(crate) trait Field: Sized {
-    /// What it is called in messages.
+    /// Its name in messages.
     const WHAT: &'static str;
     /// The value, if it is of this type.
     fn read(value: &DeValue<'_>) -> Option<Self>;
 
-    /// The value of a key that may be absent. Only a type whose values have parts of their own overrides it.
+    /// The value of a key that may be absent. Overridden only by types whose values have nested parts.
     fn find(fields: &Fields<'_>, key: &str) -> Result<Option<Self>> {
         let Some(value) = fields.table.get(key) else { return Ok(None) };
         let wrong = || fields.value_error(key, format!("is {}, but must be {}", shown(value.get_ref()), Self::WHAT));
@@ -145,7 +145,7 @@ pub(crate) trait Field: Sized {
     }
 }
 
-/// A value that may be left out.
+/// An optional value.
 impl<T: Field> Field for Option<T> {
     const WHAT: &'static str = T::WHAT;
     fn read(value: &DeValue<'_>) -> Option<Option<T>> {
@@ -175,7 +175,7 @@ impl Field for i64 {
     }
 }
 
-/// The largest count that is taken, of elements too: above it an array has no use, and products of sizes would overflow.
+/// The largest accepted count, also of elements: a larger array is of no use, and products of sizes could overflow.
 pub const LARGEST: usize = i32::MAX as usize;
 
 /// A size.
@@ -187,7 +187,7 @@ impl Field for usize {
 }
 
 impl Field for f64 {
-    const WHAT: &'static str = "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size";
+    const WHAT: &'static str = "a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38";
     fn read(value: &DeValue<'_>) -> Option<f64> {
         let number = match value.as_float() {
             Some(digits) => digits.as_str().parse().ok()?,
@@ -215,7 +215,7 @@ impl Field for Vec<i64> {
     }
 }
 
-/// A shape; a number stands for a shape of one axis.
+/// A shape; a single number is a shape of one axis.
 impl Field for Vec<usize> {
     const WHAT: &'static str = "a size or a list of sizes, whole numbers from 1 up with a product below 2147483648";
     fn read(value: &DeValue<'_>) -> Option<Vec<usize>> {

@@ -1,4 +1,4 @@
-//! What XLA:CPU makes of a program's products. Knows no other compiler.
+//! How XLA:CPU compiles a program's products.
 
 use super::hlo_text::Module;
 use super::product::{By, Product};
@@ -13,16 +13,16 @@ pub(super) fn report(client: &Client, compiled: &Compiled) -> Result<Report> {
     let module = Module::parse(&hlo);
     let flags = processor_flags();
     let rows = compiled.products.iter().map(|product| row(product, &module, &flags)).collect();
-    Ok(Report { target: "this machine's processor".to_owned(), rows, memory, launches: None })
+    Ok(Report { target: "this machine's CPU".to_owned(), rows, memory, launches: None })
 }
 
 fn row(product: &Product, module: &Module, flags: &str) -> Row {
     let found = if product.by == By::Compiler { module.product(&product.label) } else { None };
     let dtypes = found.map(|(place, i)| module.operand_dtypes(place, i)).unwrap_or_default();
     let (unit, native) = match (&product.by, dtypes.first()) {
-        (By::Kernel, _) => ("rows added where there are spikes".to_owned(), true),
-        (By::Loop, _) => ("rows added where there are spikes, in the loop of neurons".to_owned(), true),
-        (By::Compiler, None) => ("merged into another operation".to_owned(), true),
+        (By::Kernel, _) => ("sparse row sums".to_owned(), true),
+        (By::Loop, _) => ("sparse row sums in the neuron loop".to_owned(), true),
+        (By::Compiler, None) => ("fused into another operation".to_owned(), true),
         (By::Compiler, Some(&dtype)) => unit(dtype, flags),
     };
     let low_precision = product.is_low_precision();
@@ -43,7 +43,7 @@ fn row(product: &Product, module: &Module, flags: &str) -> Row {
     }
 }
 
-/// The instructions that this processor has for products of an element type.
+/// The CPU instructions used for products of an element type, and whether they are native to that type.
 fn unit(dtype: &str, flags: &str) -> (String, bool) {
     let has = |names: &[&str]| names.iter().any(|name| flags.split_whitespace().any(|flag| flag == *name));
     let (name, native) = match dtype {
@@ -57,7 +57,7 @@ fn unit(dtype: &str, flags: &str) -> (String, bool) {
     (format!("{dtype}, {name}"), native)
 }
 
-/// The processor's features as the kernel lists them; empty where it does not.
+/// The CPU features listed by the operating system's kernel; empty if it lists none.
 fn processor_flags() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("flags") || line.starts_with("Features"));

@@ -1,4 +1,4 @@
-//! The NVIDIA cards that a CUDA plugin can describe: XLA's own descriptions, which stand in the plugin file. Compiles nothing.
+//! The NVIDIA cards that a CUDA plugin can describe, read from XLA's descriptions embedded in the plugin file.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ pub(super) struct Card {
     pub(super) config: String,
 }
 
-/// The first whole card in the plugin file whose name holds `word`; slices of a card and PCIe cards only when named.
+/// The first full card in the plugin file whose name contains `word`; MIG slices and PCIe cards only if named.
 ///
 /// # Errors
-/// Of kind `File` when the plugin cannot be read; of kind `Input`, with the cards there are, when none fits.
+/// Kind `File` if the plugin cannot be read; kind `Input`, with the available cards, if none matches.
 pub(super) fn find(plugin: &Path, word: &str) -> Result<Card> {
     let bytes = std::fs::read(plugin).map_err(|e| Error::file(plugin, "read", e))?;
     let cards = cards(&bytes);
@@ -30,7 +30,7 @@ pub(super) fn find(plugin: &Path, word: &str) -> Result<Card> {
         .iter()
         .find(fits)
         .map(|card| Card { name: card.name.clone(), config: card.config.clone() })
-        .ok_or_else(|| Error::input(format!("the plugin knows no card `{word}`; it knows: {}", known.join(", "))))
+        .ok_or_else(|| Error::input(format!("the plugin has no card `{word}`; available: {}", known.join(", "))))
 }
 
 fn cards(bytes: &[u8]) -> Vec<Card> {

@@ -1,4 +1,4 @@
-//! Optimized HLO text, as far as the report reads it: who computes what, under which name. Knows no chip.
+//! A parser for the parts of optimized HLO text that the report needs.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use std::collections::HashMap;
 #[derive(Debug, PartialEq)]
 pub(super) struct Instruction<'a> {
     pub(super) name: &'a str,
-    /// Type without layout: `s32[12288,1024]`; the whole text of a tuple's type.
+    /// Type without layout: `s32[12288,1024]`; for a tuple, the whole text.
     pub(super) ty: &'a str,
     pub(super) opcode: &'a str,
     pub(super) operands: Vec<&'a str>,
-    /// Everything behind the operands.
+    /// Everything after the operands.
     pub(super) attributes: &'a str,
 }
 
@@ -38,35 +38,35 @@ impl<'a> Instruction<'a> {
         self.ty.split('[').next().unwrap_or_default()
     }
 
-    /// The name that the program's text gave the operation.
+    /// The name given to the operation in the program's text.
     pub(super) fn op_name(&self) -> &'a str {
         quoted(self.attributes, "op_name=\"").unwrap_or_default()
     }
 
-    /// The computation that a fusion stands for.
+    /// The computation that a fusion calls.
     pub(super) fn calls(&self) -> Option<&'a str> {
         let (_, rest) = self.attributes.split_once("calls=%")?;
         Some(rest.split([',', ' ']).next().unwrap_or(rest))
     }
 
-    /// A number among the compiler's notes, as in `"estimated_cycles":"150528"`.
+    /// A number in the compiler's annotations, as in `"estimated_cycles":"150528"`.
     pub(super) fn note(&self, key: &str) -> Option<u64> {
         quoted(self.attributes, &format!("\"{key}\":\""))?.parse().ok()
     }
 
-    /// The function that a custom call names.
+    /// The target function of a custom call.
     pub(super) fn target(&self) -> Option<&'a str> {
         quoted(self.attributes, "custom_call_target=\"")
     }
 }
 
-/// What stands between `before` and the next quotation mark.
+/// The text between `before` and the next quotation mark.
 fn quoted<'a>(text: &'a str, before: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(before)?;
     rest.split('"').next()
 }
 
-/// Where the type ends: at the first space, or behind a tuple's parenthesis.
+/// The end of the type: the first space, or after a tuple's parenthesis.
 fn type_end(text: &str) -> Option<usize> {
     match text.strip_prefix('(') {
         Some(inside) => Some(closing(inside)? + 2),
@@ -74,7 +74,7 @@ fn type_end(text: &str) -> Option<usize> {
     }
 }
 
-/// Where the parenthesis closes that was opened before `text`.
+/// The index of the parenthesis that closes the one before `text`.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 1;
     for (at, byte) in text.bytes().enumerate() {
@@ -105,27 +105,27 @@ impl<'a> Module<'a> {
         Module { computations }
     }
 
-    /// Every instruction, with the computation that holds it.
+    /// Every instruction, with its computation.
     pub(super) fn instructions(&self) -> impl Iterator<Item = (&'a str, &Instruction<'a>)> {
         self.computations.iter().flat_map(|(name, list)| list.iter().map(move |i| (*name, i)))
     }
 
-    /// The instruction of this name in a computation.
+    /// The instruction with this name in a computation.
     pub(super) fn find(&self, computation: &str, name: &str) -> Option<&Instruction<'a>> {
         self.computations.get(computation)?.iter().find(|i| i.name == name)
     }
 
-    /// The product that was written under this name, and the computation that holds it.
+    /// The product with this label, and its computation.
     pub(super) fn product(&self, label: &str) -> Option<(&'a str, &Instruction<'a>)> {
         self.instructions().find(|(_, i)| i.op_name() == label && matches!(i.opcode, "dot" | "convolution"))
     }
 
-    /// Whoever calls a computation.
+    /// The instruction that calls a computation.
     pub(super) fn caller(&self, computation: &str) -> Option<(&'a str, &Instruction<'a>)> {
         self.instructions().find(|(_, i)| i.calls() == Some(computation))
     }
 
-    /// Element types of an instruction's operands, as they reach it.
+    /// Element types of an instruction's operands.
     pub(super) fn operand_dtypes(&self, computation: &str, instruction: &Instruction<'a>) -> Vec<&'a str> {
         let dtype = |name: &&str| self.find(computation, name).map_or("", Instruction::dtype);
         instruction.operands.iter().map(dtype).collect()

@@ -1,4 +1,4 @@
-//! Which units of a chip a compiled program reaches: compiled ahead of time where the chip is not there. Runs nothing.
+//! Reports which hardware units a compiled program uses, without running it; if the chip is absent, compiles ahead of time.
 
 mod advice;
 mod cpu;
@@ -21,10 +21,10 @@ use crate::compile::{Destination, Program, Stage};
 use crate::error::Result;
 use crate::pjrt::{Client, CompileOptions, Platform};
 
-/// Compiles `function` for a target and says of each dot product and convolution what became of it.
+/// Compiles `function` for a target and reports how each dot product and convolution is computed.
 ///
 /// # Errors
-/// Of kind `Plugin` where the target's plugin is not installed; what PJRT says.
+/// Kind `Plugin` if the target's plugin is not installed; errors from PJRT.
 ///
 /// ```no_run
 /// use spiq::{DType, TensorType, native, trace};
@@ -37,7 +37,7 @@ pub fn report(target: &Target, function: &Function) -> Result<Report> {
     report_program(target, &Program::named("program"), function)
 }
 
-/// The same of a function that is compiled as this program: what it donates and its options count.
+/// As [`report`], for a function that is compiled with these settings: their donations and options apply.
 ///
 /// # Errors
 /// As [`report`].
@@ -56,10 +56,10 @@ pub fn report_program(target: &Target, program: &Program, function: &Function) -
     }
 }
 
-/// What is given to a compiler, with what to look for in its output.
+/// The input of a compiler, and the products to look for in its output.
 struct Compiled {
     products: Vec<Product>,
-    /// Each operation is named after its place.
+    /// Each operation is named after its location.
     text: String,
     options: CompileOptions,
 }

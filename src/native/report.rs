@@ -1,4 +1,4 @@
-//! What a compiler made of each product, as a table. Knows nothing of compilers.
+//! A table of how a compiler implements each product.
 
 use std::fmt;
 
@@ -8,60 +8,60 @@ use crate::table;
 /// One dot product or convolution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Module path, for example `core/layers/0`; empty outside of layers.
+    /// Module path, for example `core/layers/0`; empty outside layers.
     pub path: String,
-    /// StableHLO's name of the operation.
+    /// The operation's StableHLO name.
     pub op: &'static str,
     /// Types as written: `s8[128,64] x s8[64,10] -> s32`.
     pub written: String,
     /// The unit or kind of loop that computes it.
     pub unit: String,
-    /// The kernel, or the estimate of processor cycles; empty where the compiler does not tell.
+    /// The kernel, or the estimated number of cycles; empty if the compiler does not report it.
     pub cost: String,
-    /// Whether a product of low precision is computed at the rate of that precision. For others: whether a unit does it.
+    /// Whether a low-precision product is computed at the rate of that precision. For others: whether a hardware unit computes it.
     pub native: bool,
-    /// Whether both sides are of 8 bits or fewer, so that a unit for that is wanted.
+    /// Whether both operands have 8 bits or fewer, so that a unit for that precision is the target.
     pub low_precision: bool,
-    /// What to do about a product that misses its unit; empty where there is nothing.
+    /// Advice for a product that misses its unit; empty if there is none.
     pub advice: String,
 }
 
 /// The launches of a run on an NVIDIA card.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Launches {
-    /// Kernels, copies and calls of libraries; those of a loop as often as it turns.
+    /// Kernels, copies and library calls; those in a loop are counted once per iteration.
     pub launches: u64,
-    /// CUDA graphs that are launched; those of a loop outside graphs as often as it turns.
+    /// Launched CUDA graphs; those in a loop outside graphs are counted once per iteration.
     pub graphs: u64,
 }
 
 /// Every dot product and convolution of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What it was compiled for.
+    /// The target of the compilation.
     pub target: String,
-    /// In the order of the program.
+    /// In program order.
     pub rows: Vec<Row>,
-    /// Bytes that a run needs, where the compiler tells.
+    /// Memory that a run needs, in bytes, if the compiler reports it.
     pub memory: Option<CompiledMemory>,
-    /// What a run of the whole program launches, on targets that launch kernels.
+    /// The launches of a run of the whole program, on targets that launch kernels.
     pub launches: Option<Launches>,
 }
 
 impl Report {
-    /// The products of low precision that miss the unit for it.
+    /// The low-precision products that miss the unit for their precision.
     pub fn missed(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.low_precision && !row.native)
     }
 
-    /// How many of the products that want a unit of low precision reach it, as a sentence.
+    /// The number of low-precision products that run natively, as a sentence.
     pub fn summary(&self) -> String {
         let (wanted, missed) = (self.rows.iter().filter(|row| row.low_precision).count(), self.missed().count());
-        format!("{} of {wanted} products of 8 bits or fewer reach the unit for them", wanted - missed)
+        format!("{} of {wanted} products of 8 bits or fewer run natively", wanted - missed)
     }
 
-    /// The head of the table that [`cells`](Report::cells) fill.
-    pub const HEAD: [&'static str; 6] = ["path", "op", "as written", "became", "cost", "native"];
+    /// The header of the table whose rows are [`cells`](Report::cells).
+    pub const HEAD: [&'static str; 6] = ["path", "op", "as written", "compiled to", "cost", "native"];
 
     /// The rows as text, in the order of [`HEAD`](Report::HEAD).
     pub fn cells(&self) -> Vec<Vec<String>> {
@@ -87,7 +87,7 @@ impl fmt::Display for Report {
             let (inputs, outputs) = (mib(memory.inputs), mib(memory.outputs));
             writeln!(
                 f,
-                "memory: inputs {inputs}, outputs {outputs}, in between {}",
+                "memory: inputs {inputs}, outputs {outputs}, temporaries {}",
                 mib(memory.temporaries.max(memory.peak))
             )?;
         }

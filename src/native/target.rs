@@ -1,4 +1,4 @@
-//! The chips that programs are compiled for ahead of time, by name. Opens no plugin.
+//! The chips that programs can be compiled for ahead of time, by name.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use crate::error::{Error, Result};
 use crate::fields::nearest;
 use crate::pjrt::Platform;
 
-/// What a program is compiled for.
+/// The target of a compilation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// This machine's processor.
+    /// This machine's CPU.
     Cpu,
-    /// The smallest topology of a generation of TPUs, in libtpu's words (`v5e:1x1`).
+    /// The smallest topology of a TPU generation, under libtpu's name (`v5e:1x1`).
     Tpu(&'static str),
-    /// An NVIDIA card, as a word of its name (`h100`).
+    /// An NVIDIA card, as a word in its name (`h100`).
     Cuda(String),
 }
 
-/// Generations of TPUs, and the smallest topology that libtpu compiles for.
+/// TPU generations, and the smallest topology that libtpu compiles for.
 const TPUS: [(&str, &str); 5] =
     [("v4", "v4:2x2x1"), ("v5e", "v5e:1x1"), ("v5p", "v5p:2x2x1"), ("v6e", "v6e:1x1"), ("tpu7x", "tpu7x:1x1x1")];
 
 impl Target {
-    /// Whose plugin compiles for it.
+    /// The platform whose plugin compiles for it.
     pub fn platform(&self) -> Platform {
         match self {
             Target::Cpu => Platform::Cpu,
@@ -31,10 +31,10 @@ impl Target {
         }
     }
 
-    /// Reads `cpu`, `tpu:v5e` (v4, v5e, v5p, v6e, tpu7x) or `cuda:h100` (h100, h200, b200, a100, … as the plugin knows them).
+    /// Parses `cpu`, `tpu:v5e` (v4, v5e, v5p, v6e, tpu7x) or `cuda:h100` (h100, h200, b200, a100, …, depending on the plugin).
     ///
     /// # Errors
-    /// Of kind `Input`: no such target, and what there is.
+    /// Kind `Input` for an unknown target, with the known ones.
     pub fn parse(text: &str) -> Result<Target> {
         let (platform, chip) = text.split_once(':').unwrap_or((text, ""));
         match (platform, chip) {

@@ -1,4 +1,4 @@
-//! What an NVIDIA card is told to do in a run, counted from XLA's list of thunks: launches, and graphs that hold them.
+//! Counts the launches and CUDA graphs of a run from XLA's list of thunks.
 
 use super::report::Launches;
 
@@ -15,8 +15,8 @@ const STRUCTURE: [&str; 9] = [
     "kWhile",
 ];
 
-/// Counts the thunks of a list, which is indented by what holds what. `turns` are the lengths of its loops in order, 0 where one is
-/// not known: such a loop counts once, with its condition, which a loop of known length does not launch.
+/// Counts the thunks of a list whose indentation shows nesting. `turns` are the iteration counts of its loops in order, 0 if unknown:
+/// such a loop counts once, including its condition, which a loop of known length does not launch.
 pub(super) fn count(text: &str, turns: &[u64]) -> Launches {
     let mut turns = turns.iter().copied();
     let mut around: Vec<Around> = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn count(text: &str, turns: &[u64]) -> Launches {
     counted
 }
 
-/// A loop or graph that the lines below it belong to.
+/// An enclosing loop or graph.
 struct Around {
     indent: usize,
     times: u64,

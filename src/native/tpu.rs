@@ -1,4 +1,4 @@
-//! What a TPU's compiler makes of a program's products, judged by its own estimate of cycles. Knows no other compiler.
+//! How the TPU compiler compiles a program's products, judged by its cycle estimates.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::compile::Program;
 use crate::error::{Error, Result};
 use crate::pjrt::{CompileOptions, Platform, Plugin, Topology};
 
-/// The name under which the compiler notes its estimate.
+/// The key of the compiler's estimate.
 const CYCLES: &str = "estimated_cycles";
 
 pub(super) fn report(name: &str, compiled: &Compiled) -> Result<Report> {
@@ -30,7 +30,7 @@ fn row(product: &Product, module: &Module, alone: &mut Alone) -> Result<Row> {
     let cycles = found.and_then(|(place, i)| i.note(CYCLES).or_else(|| module.caller(place)?.1.note(CYCLES)));
     let low_precision = product.is_low_precision();
     let (unit, native, advice) = match (found, cycles) {
-        (None, _) => ("merged into another operation".to_owned(), true, String::new()),
+        (None, _) => ("fused into another operation".to_owned(), true, String::new()),
         (Some(_), None) => ("vector unit".to_owned(), !low_precision, advice::plain_loop(product)),
         (Some(_), Some(_)) if !low_precision => ("bf16".to_owned(), true, advice::full_precision(product)),
         (Some(_), Some(cycles)) => judge(product, cycles, alone)?,
@@ -47,31 +47,31 @@ fn row(product: &Product, module: &Module, alone: &mut Alone) -> Result<Row> {
     })
 }
 
-/// The types in the optimized program do not tell the rate at which a product runs, its cycles do: they are compared with
-/// those of the same product alone, with operands that come from memory, as it is written and in bf16.
+/// Judges the rate of a product by its cycles, since the types in the optimized program do not reveal it: compares them with those of
+/// the same product compiled alone, with operands from memory, as written and in bf16.
 fn judge(product: &Product, cycles: u64, alone: &mut Alone) -> Result<(String, bool, String)> {
     let (own, bf16) = (alone.cycles(product, false)?, alone.cycles(product, true)?);
     let dtype = product.lhs.dtype.name();
     let (Some(own), Some(bf16)) = (own, bf16) else {
         return Ok((dtype.to_owned(), true, String::new()));
     };
-    // A chip without the unit takes as long alone. Small products wait for memory, whatever their type.
+    // A chip without the unit takes as long in both types. Small products are memory-bound, whatever their type.
     let gains = own * 5 < bf16 * 4;
     let limit = if gains { (own as f64 * bf16 as f64).sqrt() } else { own as f64 * 1.25 };
     let native = (cycles as f64) < limit;
     let large = bf16 > SMALL;
     Ok(match (gains, native) {
         (true, true) => (dtype.to_owned(), true, String::new()),
-        (true, false) => (format!("{dtype} at the rate of bf16"), false, advice::materialize()),
+        (true, false) => (format!("{dtype} at the bf16 rate"), false, advice::materialize()),
         (false, _) if large && product.lhs.dtype.is_float() => {
-            (format!("{dtype} at the rate of bf16"), false, advice::other_float(product))
+            (format!("{dtype} at the bf16 rate"), false, advice::other_float(product))
         }
-        (false, true) => (format!("{dtype}, bound by memory"), true, String::new()),
+        (false, true) => (format!("{dtype}, memory-bound"), true, String::new()),
         (false, false) => (format!("{dtype}, slower than alone"), false, advice::materialize()),
     })
 }
 
-/// Cycles in bf16 below which a product is too small to tell units apart.
+/// Minimum number of bf16 cycles at which a product is large enough to distinguish units.
 const SMALL: u64 = 100_000;
 
 /// Cycles of products compiled alone.
@@ -102,7 +102,7 @@ impl Alone<'_> {
     }
 }
 
-/// A program of one product.
+/// A program with a single product.
 fn single(product: &Product, bf16: bool) -> Result<Function> {
     let side = |ty: &TensorType| if bf16 { ty.with_dtype(DType::BF16) } else { ty.clone() };
     let out = if bf16 { DType::BF16 } else { product.out.dtype };

@@ -1,4 +1,4 @@
-//! Normalization as a part of the weights before it: what deployed networks do instead of BatchNorm.
+//! Folds normalization into the preceding weights, as deployed networks do with BatchNorm.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use spiq_hlo::Array;
 use crate::config::ModelConfig;
 use crate::nn::{Identity, Source};
 
-/// A model without the normalization that could be taken into weights.
+/// A model with normalization folded into weights where possible.
 #[derive(Clone, Debug)]
 pub struct Folded {
-    /// The model: an [`Identity`] stands where a normalization was, so that all paths stay what they are.
+    /// The model: an [`Identity`] replaces each folded layer, so that all paths stay the same.
     pub model: ModelConfig,
     /// Its parameters and running statistics by path.
     pub params: BTreeMap<String, Array>,
-    /// The paths of the layers that were taken in, and of those that took them in.
+    /// The paths of the folded layers, each with that of the layer it was folded into.
     pub pairs: Vec<(String, String)>,
 }
 
-/// Takes each layer that is `x * factor + summand` after training, as [`BatchNorm`](crate::nn::BatchNorm) is, into the kernel and
-/// the bias of the layer that it alone reads, where nothing else reads that one.
+/// Folds each layer that is `x * factor + summand` after training, such as [`BatchNorm`](crate::nn::BatchNorm), into the kernel and bias of
+/// the layer before it, if that is its only input and has no other reader.
 ///
-/// The outputs are those of before but for rounding. Weights that are quantized with a scale for each output channel keep
-/// their integers: the factor goes into the scale.
+/// The outputs are the same up to rounding. Weights quantized with a scale per output channel keep their integers: the factor goes into the
+/// scale.
 pub fn fold(model: &ModelConfig, params: &BTreeMap<String, Array>) -> Folded {
     let mut folded = Folded { model: model.clone(), params: params.clone(), pairs: Vec::new() };
     for layer in 0..model.layers.len() {
@@ -34,7 +34,7 @@ pub fn fold(model: &ModelConfig, params: &BTreeMap<String, Array>) -> Folded {
     folded
 }
 
-/// Takes a layer into the one before it, where that is possible.
+/// Folds a layer into the one before it, if possible.
 fn take_in(folded: &mut Folded, before: usize, layer: usize) -> Option<()> {
     let model = &folded.model;
     let path = |layer: usize| format!("{}/layers/{layer}", model.name);

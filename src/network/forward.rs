@@ -1,4 +1,4 @@
-//! The forward pass: traced, quantized by the rules, its statistics read, cut along time. Knows nothing of training.
+//! The forward pass: traced, quantized by the rules, with its statistics read, and split along time.
 
 use spiq_hlo::{DType, Function, Tensor, TensorType};
 
@@ -12,24 +12,24 @@ use crate::signature::{Role, Signature, Values};
 
 /// The name of the key that a model draws from in training.
 pub const MODEL_KEY: &str = nn::KEY;
-/// The name of the key that the rounding of gradients draws from.
+/// The name of the key for stochastic rounding of gradients.
 pub const NOISE_KEY: &str = quant::NOISE_KEY;
 
-/// A pass of a network as a function that is called by name.
+/// A pass of a network as a function with named inputs and results.
 #[derive(Clone, Debug)]
 pub struct Forward {
-    /// The function, which may be replaced by another one of the same signature.
+    /// The function; it may be replaced by another one with the same signature.
     pub function: Function,
-    /// It takes parameters, running statistics of layers, statistics where a rule wants static scales, keys where the pass draws from them, and x [T, B, …];
-    /// it gives the traces [T, B, C] and, as the pass asks, spike rates and the next statistics of both kinds.
+    /// It takes parameters, running statistics of layers, statistics for rules with static scales, keys if the pass draws from them, and x
+    /// [T, B, …]; it returns the traces [T, B, C] and, as requested by the pass, spike rates and the updated statistics of both kinds.
     pub signature: Signature,
-    /// What the rules did.
+    /// The report of the quantization.
     pub report: Report,
 }
 
 impl Forward {
-    /// Records the pass over x with what else it takes by name: parameters and statistics by path, [`MODEL_KEY`] and
-    /// [`NOISE_KEY`]. Names that it does not take are passed over.
+    /// Records the pass over x with its other inputs by name: parameters and statistics by path, [`MODEL_KEY`] and [`NOISE_KEY`]. Unused
+    /// names are ignored.
     #[track_caller]
     pub fn call(&self, given: &Tensors, x: &Tensor) -> Values {
         let mut given = given.clone();
@@ -38,21 +38,20 @@ impl Forward {
     }
 }
 
-/// What a pass does with the statistics of static scales.
+/// How a pass uses the statistics of static scales.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Statistics {
-    /// It reads them; gradients are rounded with the noise of an arbitrary key.
+    /// It reads them; gradients are rounded with the noise of a constant key.
     Read,
-    /// It gives what has become of them; gradients are rounded with the noise of a key that it takes.
+    /// It returns their updated values; gradients are rounded with the noise of a key that is an input.
     Kept,
 }
 
 impl Network {
-    /// The traced forward pass for inputs of type `x`, [T, B, …] f32 (or spikes as `pred` or `s8`), as it stands before any
-    /// transform.
+    /// The traced forward pass for inputs of type `x`, [T, B, …] f32 (or spikes as `pred` or `s8`), before any transform.
     ///
     /// # Errors
-    /// Of kind `Input`: an input that the model does not fit.
+    /// Of kind `Input`: an input that does not fit the model.
     pub fn trace(&self, x: &TensorType) -> Result<Function> {
         Ok(self.traced(x, Mode::Qat.into())?.function)
     }
@@ -76,16 +75,16 @@ impl Network {
         pass.training && self.model.draws()
     }
 
-    /// The forward pass, quantized by the rules; its scans are still whole.
+    /// The forward pass, quantized by the rules, before its scans are split along time.
     ///
     /// # Errors
-    /// Of kind `Input`: an input that the model does not fit, a rule that decides on nothing.
+    /// Of kind `Input`: an input that does not fit the model, a rule that applies to nothing.
     pub fn quantized(&self, x: &TensorType, pass: impl Into<Pass>) -> Result<Quantized> {
         Ok(self.quantized_pass(x, pass.into())?.0)
     }
 
     fn quantized_pass(&self, x: &TensorType, pass: Pass) -> Result<(Quantized, Signature)> {
-        // A weight that running statistics take part in is one, too.
+        // Weights that depend on running statistics are also weights.
         let paths = self.array_types();
         let traced = self.traced(x, pass)?;
         let is_weight = |name: &str| paths.contains_key(name);
@@ -100,7 +99,7 @@ impl Network {
         Ok((quantized, traced.signature))
     }
 
-    /// The forward pass, quantized by the rules and cut along time. Static scales come from statistics, which it only reads.
+    /// The forward pass, quantized by the rules and split along time. Static scales come from statistics, which it only reads.
     ///
     /// # Errors
     /// As [`quantized`](Network::quantized).
@@ -108,7 +107,7 @@ impl Network {
         self.forward_in_tiles(x, pass, self.time_tile.unwrap_or(x.dims.first().copied().unwrap_or_default()))
     }
 
-    /// The forward pass, quantized by the rules and cut along time into tiles of so many steps.
+    /// The forward pass, quantized by the rules and split along time into tiles of `tile` steps.
     ///
     /// # Errors
     /// As [`quantized`](Network::quantized).
@@ -116,7 +115,7 @@ impl Network {
         self.whole(x, pass)?.cut(tile)
     }
 
-    /// The forward pass, quantized by the rules; its scans are still whole.
+    /// The forward pass, quantized by the rules, before its scans are split along time.
     pub(crate) fn whole(&self, x: &TensorType, pass: impl Into<Pass>) -> Result<Forward> {
         self.pass(x, pass.into(), Statistics::Read)
     }
@@ -145,7 +144,7 @@ impl Network {
 }
 
 impl Forward {
-    /// The pass cut along time into tiles of so many steps.
+    /// The pass split along time into tiles of `tile` steps.
     pub(crate) fn cut(self, tile: usize) -> Result<Forward> {
         Ok(Forward { function: self.function.split_time(tile)?, ..self })
     }

@@ -1,4 +1,4 @@
-//! The loss of a forward pass and its gradient, for those who look at a program. Training has its own step.
+//! The loss of a forward pass and its gradient, for inspecting a program. Training has its own step.
 
 use spiq_hlo::{DType, Function, TensorType, value_and_grad};
 
@@ -8,8 +8,8 @@ use crate::nn::{self, Axes};
 use crate::signature::{Role, Signature};
 
 impl Forward {
-    /// The loss of this pass (integral cross-entropy) and its gradient, as a function: what the pass takes and labels `s32[B]`
-    /// to the loss and the gradient of each parameter.
+    /// The loss of this pass (integral cross-entropy) and its gradient, as a function: it takes the pass's inputs and labels `s32[B]`, and
+    /// returns the loss and the gradient of each parameter.
     ///
     /// # Errors
     /// Of kind `Graph`: traces that are not [T, B, C].

@@ -1,5 +1,5 @@
-//! A model with its rules, as a program: from the two files a user writes to the function that is compiled. Knows nothing
-//! of training.
+//! A model with its rules, as a program: from the two files a user writes to the function that is compiled. Invariant: does not depend on
+//! training.
 
 mod fold;
 mod forward;
@@ -24,7 +24,7 @@ use crate::nn::Sequential;
 use crate::quant::{Arithmetic, Gradients, Numerics, Precision, Rules};
 use crate::random::Rngs;
 
-/// A model and the rules it is quantized by.
+/// A model and its quantization rules.
 ///
 /// ```
 /// use spiq::config::ModelConfig;
@@ -50,40 +50,40 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network from its parts. No rules: nothing is quantized.
+    /// A network from its parts. Without rules, nothing is quantized.
     ///
     /// # Errors
-    /// Of kind `Input`: a rule that is not usable.
+    /// Of kind `Input`: an invalid rule.
     pub fn new(config: ModelConfig, rules: Vec<RuleConfig>) -> Result<Network> {
         Ok(Network::with_rules(config, Rules::new(&rules)?))
     }
 
-    /// A network from a model and rules that are checked already, as those of a file are.
+    /// A network from a model and rules that are already validated, such as those of a file.
     pub fn with_rules(config: ModelConfig, rules: Rules) -> Network {
         let model = Sequential::from(&config);
         Network { config, rules, arithmetic: Arithmetic::default(), precision: Precision::F32, time_tile: None, model }
     }
 
-    /// The same network with this rounding; a new one has [`Numerics::default`].
+    /// The same network with this rounding; the default is [`Numerics::default`].
     #[must_use]
     pub fn with_numerics(self, numerics: Numerics) -> Network {
         Network { arithmetic: Arithmetic { numerics, ..self.arithmetic }, ..self }
     }
 
-    /// The same network with gradients of this width; a new one has [`Gradients::default`].
+    /// The same network with gradients of this precision; the default is [`Gradients::default`].
     #[must_use]
     pub fn with_gradients(self, gradients: Gradients) -> Network {
         Network { arithmetic: Arithmetic { gradients, ..self.arithmetic }, ..self }
     }
 
-    /// The same network with products of this width where no rule quantizes them; a new one has [`Precision::default`].
+    /// The same network with this precision for products that no rule quantizes; the default is [`Precision::default`].
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Network {
         Network { precision, ..self }
     }
 
-    /// The same network with each normalization taken into the weights before it, where that is possible; see [`fold`].
-    /// `params` holds parameters and running statistics by path; what else it holds stays.
+    /// The same network with each normalization folded into the preceding weights where possible; see [`fold`]. `params` holds parameters
+    /// and running statistics by path; other entries are kept.
     #[must_use]
     pub fn folded(self, params: &BTreeMap<String, Array>) -> (Network, Folded) {
         let folded = fold(&self.config, params);
@@ -91,19 +91,19 @@ impl Network {
         (Network { config, model, ..self }, folded)
     }
 
-    /// The same network in which nothing is quantized.
+    /// The same network without quantization.
     #[must_use]
     pub fn without_rules(self) -> Network {
         Network { rules: Rules::default(), ..self }
     }
 
-    /// The same network cut along time into tiles of so many steps; `None` takes all steps for one tile.
+    /// The same network split along time into tiles of this many steps; `None` uses a single tile.
     #[must_use]
     pub fn with_time_tile(self, time_tile: Option<usize>) -> Network {
         Network { time_tile, ..self }
     }
 
-    /// The model as it is written.
+    /// The model as written.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
@@ -113,22 +113,22 @@ impl Network {
         &self.rules
     }
 
-    /// Whose arithmetic quantization follows.
+    /// The rounding behaviour of quantization.
     pub fn numerics(&self) -> Numerics {
         self.arithmetic.numerics
     }
 
-    /// The width of the products on the way back.
+    /// The precision of products in the backward pass.
     pub fn gradients(&self) -> Gradients {
         self.arithmetic.gradients
     }
 
-    /// The width of the products that no rule quantizes.
+    /// The precision of products that no rule quantizes.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// Time steps of a tile; `None` where all are one.
+    /// Time steps per tile; `None` for a single tile.
     pub fn time_tile(&self) -> Option<usize> {
         self.time_tile
     }
@@ -138,12 +138,12 @@ impl Network {
         self.model.parameter_types()
     }
 
-    /// The smallest and largest value that training leaves parameters that have such limits, by path.
+    /// The minimum and maximum that training enforces for parameters with limits, by path.
     pub fn limits(&self) -> BTreeMap<String, (f64, f64)> {
         self.model.limits()
     }
 
-    /// Types of all arrays that a network is: parameters, and running statistics of layers, by path.
+    /// Types of all arrays of a network: parameters, and running statistics of layers, by path.
     pub fn array_types(&self) -> BTreeMap<String, TensorType> {
         self.parameter_types().into_iter().chain(self.running_types()).collect()
     }
@@ -153,19 +153,19 @@ impl Network {
         self.model.statistic_types()
     }
 
-    /// How many weights meet an input that is not zero; see the model's own.
+    /// The number of weights multiplied with a nonzero input; see the model's method.
     #[track_caller]
     pub(crate) fn operations(&self, weights: &Tensors, counts: &Tensors) -> Tensors {
         self.model.operations(weights, counts)
     }
 
-    /// The paths of the weights of synapses, biases not among them.
+    /// The paths of synaptic weights, excluding biases.
     pub(crate) fn synaptic_weights(&self) -> Vec<String> {
         self.model.synaptic_weights()
     }
 
-    /// What stays f32 whatever the rules say, by the path of its layer: the kind of the layer, and which of its parameters are of no
-    /// product, as biases, decays, and all parameters of norms are.
+    /// The parameters that stay f32 under any rules, by layer path: the kind of the layer, and the names of its parameters that no product
+    /// uses, such as biases, decays, and all parameters of norms.
     pub fn beside_products(&self) -> BTreeMap<String, (&'static str, Vec<String>)> {
         let weights = self.synaptic_weights();
         let mut found = BTreeMap::new();
@@ -179,7 +179,7 @@ impl Network {
         found
     }
 
-    /// Initial parameters and running statistics by path: those of flax and Spyx for this seed.
+    /// Initial parameters and running statistics by path, the same as in flax and Spyx for this seed.
     pub fn init(&self, seed: i64) -> BTreeMap<String, Array> {
         self.model.init(&mut Rngs::new(seed))
     }

@@ -1,26 +1,26 @@
-//! What a forward pass is for. Knows no network.
+//! Options of a forward pass.
 
 use crate::quant::Mode;
 
-/// What a forward pass is for.
+/// Options of a forward pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
     /// Whether rules quantize as in training or after it.
     pub mode: Mode,
-    /// Whether what is random while training is so.
+    /// Whether training-time randomness is active.
     pub training: bool,
-    /// Whether the spike rates of the layers are computed.
+    /// Whether to return the spike rates of the layers.
     pub spike_rates: bool,
-    /// Whether it is given what synapses are multiplied with.
+    /// Whether to return the inputs of the synapses.
     pub driven: bool,
-    /// Whether the spikes of each neuron are counted, for a loss.
+    /// Whether to count the spikes of each neuron, for a loss.
     pub spike_counts: bool,
-    /// Whether it says which layers give numbers that are not finite.
+    /// Whether to report which layers have outputs that are not finite.
     pub broken: bool,
 }
 
 impl From<Mode> for Pass {
-    /// A pass that is not random and gives the traces only.
+    /// A deterministic pass that only returns the traces.
     fn from(mode: Mode) -> Pass {
         Pass { mode, training: false, spike_rates: false, spike_counts: false, broken: false, driven: false }
     }

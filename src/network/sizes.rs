@@ -1,4 +1,4 @@
-//! Which inputs fit a model, and which of them are small enough to compute. Traces nothing.
+//! Checks which inputs fit a model and are small enough to compute.
 
 use spiq_hlo::TensorType;
 
@@ -8,15 +8,15 @@ use crate::error::{Error, Result};
 use crate::fields::LARGEST;
 use crate::nn::Layer;
 
-/// Elements of the largest array of a test that does not take a whole group at once: a gigabyte.
+/// Elements of the largest array of a test that does not process a whole group at once: a gigabyte.
 const LARGEST_PART: usize = 1 << 28;
 
 impl Network {
-    /// The shape that a sample with these axes goes into the model with: its own, or that of an image of one channel where
-    /// the channel is left out ([H, W] or, of a square image, [H W]).
+    /// The shape in which a sample with these axes enters the model: its own, or that of an image with one channel if the channel axis is
+    /// missing ([H, W] or, for a square image, [H W]).
     ///
     /// # Errors
-    /// Of kind `Input`: a sample that the model does not take.
+    /// Of kind `Input`: a sample that does not fit the model.
     pub fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
         let refused = match self.model.output(features) {
             Ok(_) => return Ok(features.to_vec()),
@@ -37,8 +37,8 @@ impl Network {
         }
     }
 
-    /// How many of `count` samples a test takes at once: a whole group of those drawn together, or part of one where a whole group is too
-    /// large. `x` gives the input's type for a number of samples.
+    /// How many of `count` samples a test processes at once: a whole group of samples drawn together, or part of one if that is too large.
+    /// `x` returns the input's type for a number of samples.
     pub(crate) fn test_group(&self, x: impl Fn(usize) -> TensorType, count: usize) -> usize {
         let whole = TEST_GROUP.min(count);
         if self.check_sizes(&x(whole)).is_ok() {
@@ -48,7 +48,7 @@ impl Network {
         halves.find(|size| *size == 1 || self.are_within(&x(*size), LARGEST_PART).is_ok()).unwrap_or(1)
     }
 
-    /// Neither the input nor what a layer makes of it is too large.
+    /// Checks that neither the input nor a layer's output is too large.
     pub(super) fn check_sizes(&self, x: &TensorType) -> Result<()> {
         self.are_within(x, LARGEST)
     }
@@ -61,7 +61,7 @@ impl Network {
             return Err(Error::input(format!("an input {x} (time, batch, features) {why}")));
         }
         let (outer, sample) = x.dims.split_at(x.rank().min(2));
-        // Shapes that do not fit are the trace's to report.
+        // Mismatched shapes are reported by the trace.
         let after = self.model.shapes(sample).unwrap_or_default();
         match after.iter().position(|shape| !usable(&[outer, shape].concat())) {
             Some(layer) => Err(Error::input(format!(

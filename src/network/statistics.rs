@@ -1,4 +1,4 @@
-//! The statistics that static scales come from: their types, and whether they fit every batch. Computes none.
+//! The statistics for static scales: their types, and whether they fit every batch size.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::quant::Mode;
 
 impl Network {
-    /// Types of the statistics that static scales come from, by path, for inputs of type `x`; none without such scales. A
-    /// training step may take some that predictions do not read: behind dropout, spikes are no integers.
+    /// Types of the statistics for static scales, by path, for inputs of type `x`; empty without such scales. A training step may have some
+    /// that predictions do not read: after dropout, spikes are not integers.
     ///
     /// # Errors
     /// As [`quantized`](Network::quantized).
@@ -25,12 +25,12 @@ impl Network {
     }
 }
 
-/// Refuses statistics that are not the same for batches of another size: no other batch could be computed from them.
+/// Refuses statistics whose shape depends on the batch size, since they could not be used for other batches.
 pub(super) fn check_sums(function: &Function, of_wider_batch: &Function) -> Result<()> {
     let pairs = function.sums().into_iter().zip(of_wider_batch.sums());
     match pairs.into_iter().find(|((_, ty), (_, wider))| ty != wider) {
         Some(((path, ty), _)) => Err(Error::input(format!(
-            "the statistic `{path}` ({ty}) would have an axis of the batch's size; name that axis, 0, in act_batch_axes"
+            "the statistic `{path}` ({ty}) would have a batch axis; name that axis, 0, in act_batch_axes"
         ))),
         None => Ok(()),
     }

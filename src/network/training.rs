@@ -1,4 +1,4 @@
-//! The forward pass of a training step, in which statistics are state. Knows no loss.
+//! The forward pass of a training step, with statistics as state.
 
 use spiq_hlo::TensorType;
 
@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::quant::Mode;
 
 impl Network {
-    /// The forward pass of a training step, quantized by the rules and cut along time. It gives the states for a loss and
-    /// what has become of the statistics, which start as zeros.
+    /// The forward pass of a training step, quantized by the rules and split along time. It returns the states for a loss and the updated
+    /// statistics, which start at zero.
     ///
     /// # Errors
     /// As [`quantized`](Network::quantized).
@@ -17,8 +17,8 @@ impl Network {
         self.with_state(x, Pass { training: true, ..Mode::Qat.into() })
     }
 
-    /// Like [`training`](Network::training), with all that a loss may ask for: the spikes of each neuron, counted, and, where
-    /// `broken`, which layers give numbers that are not finite.
+    /// Like [`training`](Network::training), with everything that a loss may read: the spike counts of each neuron and, if `broken`, which
+    /// layers have outputs that are not finite.
     ///
     /// # Errors
     /// As [`quantized`](Network::quantized).
@@ -26,7 +26,7 @@ impl Network {
         self.with_state(x, Pass { training: true, spike_counts: true, broken, ..Mode::Qat.into() })
     }
 
-    /// Like [`training`](Network::training), but nothing is random: for statistics of a network that is not trained on.
+    /// Like [`training`](Network::training), but deterministic: for collecting statistics without training.
     pub(crate) fn seeing(&self, x: &TensorType) -> Result<Forward> {
         self.with_state(x, Mode::Qat.into())
     }

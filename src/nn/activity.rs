@@ -1,4 +1,4 @@
-//! How many spikes each neuron fired, and penalties for too few or too many. Knows no neuron.
+//! Spike counts per neuron, and penalties on counts that are too low or too high.
 
 use spiq_hlo::{Tensor, Tree, concatenate};
 
@@ -8,10 +8,10 @@ use super::parameter::State;
 use super::step::Step;
 
 layer! {
-    /// Passes spikes on and counts them, for [`silence_reg`] and [`sparsity_reg`].
+    /// Passes spikes through and counts them, for [`silence_reg`] and [`sparsity_reg`].
     ///
     /// Shapes: x [B, hidden_shape…] to the same; state `spike_count` likewise, the sum over time so far. Source:
-    /// `spyx.nn.ActivityRegularization`, whose buffer's batch and type are here those of the input.
+    /// `spyx.nn.ActivityRegularization`; here the count has the batch size and dtype of the input.
     ///
     /// ```
     /// use spiq::nn::{ActivityRegularization, Layer};
@@ -26,7 +26,7 @@ layer! {
 }
 
 impl ActivityRegularization {
-    /// A counter for a layer of this shape.
+    /// A spike counter for a layer of this shape.
     pub fn new(hidden_shape: impl Into<Vec<usize>>) -> ActivityRegularization {
         ActivityRegularization::with_defaults(hidden_shape.into())
     }
@@ -53,10 +53,10 @@ impl Layer for ActivityRegularization {
     }
 }
 
-/// The penalty for neurons that fire less than `min_spikes` times on average over the batch: the square of what they lack,
-/// summed over neurons.
+/// The penalty for neurons that fire fewer than `min_spikes` times on average over the batch: the squared shortfall, summed
+/// over neurons.
 ///
-/// Shapes: each tensor of `counts` is [B, …], a layer's spikes over all time. Source: `spyx.fn.silence_reg`.
+/// Shapes: each tensor of `counts` is [B, …], a layer's spikes summed over time. Source: `spyx.fn.silence_reg`.
 ///
 /// ```
 /// use spiq::nn::silence_reg;
@@ -73,9 +73,9 @@ pub fn silence_reg(counts: &impl Tree, min_spikes: f64) -> Tensor {
 }
 
 /// The penalty for samples in which a layer's neurons fire more than `max_spikes` times on average: the Huber loss of the
-/// excess, with its edge at 1, summed over samples.
+/// excess with delta 1, summed over samples.
 ///
-/// Shapes: each tensor of `counts` is [B, …], a layer's spikes over all time. Source: `spyx.fn.sparsity_reg`.
+/// Shapes: each tensor of `counts` is [B, …], a layer's spikes summed over time. Source: `spyx.fn.sparsity_reg`.
 ///
 /// ```
 /// use spiq::nn::sparsity_reg;
@@ -88,13 +88,13 @@ pub fn sparsity_reg(counts: &impl Tree, max_spikes: f64) -> Tensor {
     sparsity_reg_with(counts, max_spikes, huber_loss)
 }
 
-/// [`sparsity_reg`] with a loss of one's own in place of Huber's, elementwise.
+/// [`sparsity_reg`] with a caller-supplied elementwise loss instead of Huber's.
 #[track_caller]
 pub fn sparsity_reg_with(counts: &impl Tree, max_spikes: f64, norm: impl Fn(&Tensor) -> Tensor) -> Tensor {
     penalty(counts, |count| norm(&(count.reduce_mean(&[1]) - max_spikes).maximum(0.0)))
 }
 
-/// Half the square up to 1, linear from there. Source: `optax.huber_loss`.
+/// The Huber loss with delta 1: half the square up to 1, linear beyond. Source: `optax.huber_loss`.
 #[track_caller]
 pub fn huber_loss(error: &Tensor) -> Tensor {
     let size = error.abs();
@@ -102,7 +102,7 @@ pub fn huber_loss(error: &Tensor) -> Tensor {
     0.5 * (&quadratic * &quadratic) + (size - quadratic)
 }
 
-/// The sum of what each layer's counts [B, neurons] are charged.
+/// The sum of `charge` over each layer's counts [B, neurons].
 #[track_caller]
 fn penalty(counts: &impl Tree, charge: impl Fn(&Tensor) -> Tensor) -> Tensor {
     let flat = |count: &Tensor| match count.dims().split_first() {

@@ -1,5 +1,4 @@
-//! The arguments of layers by name: how they are declared, read from `model.toml` and written there. Knows no particular
-//! layer.
+//! The arguments of layers by name: declared, read from `model.toml`, and written to it.
 
 use std::sync::Arc;
 
@@ -9,19 +8,19 @@ use super::layer::Layer;
 use crate::error::Result;
 use crate::fields::{Field, Fields, LARGEST, in_f32};
 
-/// A kind of layer that a file may name.
+/// A kind of layer that a file can use.
 pub(crate) struct Kind {
-    /// Its `type` in a file: Spyx's or flax's name.
+    /// Its `type` in a file: the name in Spyx or flax.
     pub name: &'static str,
-    /// The keys it takes, `type` among them.
+    /// The keys it accepts, including `type`.
     pub keys: &'static [&'static str],
-    /// A layer from a table of these keys.
+    /// Reads a layer from a table of these keys.
     pub read: fn(&Fields<'_>) -> Result<Arc<dyn Layer>>,
 }
 
 /// A type of argument.
 pub(crate) trait Argument: Field {
-    /// The value as it is written; `None` is left out.
+    /// The value as written to a file; `None` is left out.
     fn write(&self) -> Option<Value>;
 }
 
@@ -51,19 +50,19 @@ plain_arguments! {
     Vec<usize>: list => Value::Array(list.iter().map(|size| Value::Integer(*size as i64)).collect());
 }
 
-/// Whether each number among a layer's arguments is one in f32, too, as those of a file are.
+/// Checks that every number among a layer's arguments is in the range of f32, as those read from a file are.
 pub(super) fn check_numbers(layer: &dyn Layer) -> std::result::Result<(), (&'static str, String)> {
     let beyond = |value: &Value| value.as_float().filter(|number| !in_f32(*number));
     for (name, value) in layer.arguments() {
         let parts = value.as_table().into_iter().flat_map(|table| table.values());
         if let Some(number) = parts.chain([&value]).find_map(beyond) {
-            return Err((name, format!("is {number:e}, which f32 does not hold")));
+            return Err((name, format!("is {number:e}, which is out of range for f32")));
         }
     }
     Ok(())
 }
 
-/// A layer that was just read, once it has turned out to be usable.
+/// A layer just read from a file, if its arguments are usable and its parameters are not too large.
 pub(super) fn usable(layer: impl Layer + 'static, fields: &Fields<'_>) -> Result<Arc<dyn Layer>> {
     layer.check().map_err(|(argument, reason)| fields.value_error(argument, reason))?;
     for parameter in layer.parameters() {
@@ -76,8 +75,8 @@ pub(super) fn usable(layer: impl Layer + 'static, fields: &Fields<'_>) -> Result
     Ok(Arc::new(layer))
 }
 
-/// Declares a layer by its arguments: those it needs and those with a default. The names of the fields are the keys in a
-/// file. `described!()` in its `impl Layer` tells the rest of the program.
+/// Declares a layer by its arguments: the required ones and those with a default. Field names are the keys in a file.
+/// `described!()` in its `impl Layer` provides its name and arguments.
 macro_rules! layer {
     (
         $(#[$about:meta])*
@@ -106,7 +105,7 @@ macro_rules! layer {
                 },
             };
 
-            /// A layer with what it needs and every default.
+            /// A layer with these required arguments and every default.
             fn with_defaults($($($needed: $Needed),*)?) -> $Name {
                 $Name { $($($needed,)*)? $($($taken: $default,)*)? }
             }
@@ -122,7 +121,7 @@ macro_rules! layer {
     };
 }
 
-/// The name and the arguments of a layer declared with `layer!`.
+/// Implements the name and the arguments of a layer declared with `layer!`.
 macro_rules! described {
     () => {
         fn kind(&self) -> &'static str {
@@ -134,7 +133,7 @@ macro_rules! described {
     };
 }
 
-/// The same for a layer of neurons of `hidden_shape`, which keeps that shape and fires.
+/// The same for a layer of spiking neurons, whose input and output have the shape `hidden_shape`.
 macro_rules! described_neuron {
     () => {
         $crate::nn::arguments::described!();

@@ -1,10 +1,10 @@
-//! Tensors whose axes have names, so that time and batch cannot be mixed up. Knows nothing of layers.
+//! Tensors with named axes, so that time and batch cannot be mixed up.
 
 use std::fmt;
 
 use spiq_hlo::{Tensor, Violation};
 
-/// What an axis stands for; written as a letter.
+/// The meaning of an axis, written as a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Axis {
     /// `T`: time steps.
@@ -22,7 +22,7 @@ pub enum Axis {
 impl Axis {
     const ALL: [Axis; 5] = [Axis::Time, Axis::Batch, Axis::Channel, Axis::Height, Axis::Width];
 
-    /// The letter that stands for the axis.
+    /// The letter of the axis.
     pub fn letter(self) -> char {
         match self {
             Axis::Time => 'T',
@@ -33,8 +33,8 @@ impl Axis {
         }
     }
 
-    /// What the axes of a model's input or output of this rank are called: `T B C` for features, `T B W C` for sequences,
-    /// `T B H W C` for images.
+    /// The axes of a model's input or output of this rank: `T B C` for features, `T B W C` for sequences, `T B H W C` for
+    /// images.
     pub fn of_rank(rank: usize) -> Vec<Axis> {
         match rank {
             0..=2 => vec![Axis::Time, Axis::Batch][..rank].to_vec(),
@@ -44,25 +44,25 @@ impl Axis {
         }
     }
 
-    /// The axis that a letter stands for, if any.
+    /// The axis with this letter, if any.
     pub fn from_letter(letter: char) -> Option<Axis> {
         Axis::ALL.into_iter().find(|axis| axis.letter() == letter)
     }
 }
 
-/// A tensor with a name for each axis; printed as `[T 16, B 8, C 32]`. Made by [`Axes::named`].
+/// A tensor with a name for each axis; printed as `[T 16, B 8, C 32]`. Created by [`Axes::named`].
 #[derive(Clone, Debug)]
 pub struct Named {
     tensor: Tensor,
     axes: Vec<Axis>,
 }
 
-/// Gives names to the axes of a tensor.
+/// Names the axes of a tensor.
 pub trait Axes {
     /// The tensor with its axes named, outermost first: `x.named("T B C")`.
     ///
     /// # Errors
-    /// Kept in the trace: a letter that names no [`Axis`] or comes twice, another number of letters than of axes.
+    /// Recorded in the trace: a letter that names no [`Axis`] or appears twice, or a number of letters other than the rank.
     ///
     /// ```
     /// use spiq::nn::Axes;
@@ -84,7 +84,7 @@ impl Axes for Tensor {
     }
 }
 
-/// Keeps an error about `tensor`, unless that is poison already, and yields poison.
+/// Records an error about `tensor` and returns poison; poison is returned without a further error.
 #[track_caller]
 pub(super) fn failed(tensor: &Tensor, op: &str, violation: Violation) -> Tensor {
     if tensor.is_poison() { tensor.clone() } else { tensor.graph().fail(op, violation) }
@@ -100,7 +100,7 @@ fn parse(names: &str) -> Result<Vec<Axis>, Violation> {
             Some(_) => return Err(Violation::new("", format!("{names:?} names the axis {name} twice"))),
             None => {
                 let known = Axis::ALL.map(|a| format!("{} ({a:?})", a.letter())).join(", ");
-                return Err(Violation::new("", format!("{names:?}: {name:?} is no axis; there are {known}")));
+                return Err(Violation::new("", format!("{names:?}: {name:?} is not an axis; the axes are {known}")));
             }
         }
     }
@@ -139,7 +139,7 @@ impl Named {
         &self.axes
     }
 
-    /// Where an axis stands, if the tensor has it.
+    /// The position of an axis, if the tensor has it.
     pub fn position(&self, axis: Axis) -> Option<usize> {
         self.axes.iter().position(|a| *a == axis)
     }
@@ -152,7 +152,7 @@ impl Named {
     /// The tensor with its axes in another order: `traces.to_axes("B T C")`.
     ///
     /// # Errors
-    /// Kept in the trace: names that are not those of the tensor.
+    /// Recorded in the trace: names other than those of the tensor.
     #[track_caller]
     pub fn to_axes(&self, names: &str) -> Named {
         let axes = match parse(names) {
@@ -161,8 +161,7 @@ impl Named {
         };
         let order: Vec<usize> = axes.iter().filter_map(|&axis| self.position(axis)).collect();
         if order.len() != self.axes.len() || axes.len() != self.axes.len() {
-            let message =
-                format!("{self} does not have the axes {names:?}; the same names are wanted in another order");
+            let message = format!("{self} does not have the axes {names:?}; give the same names in another order");
             return self.fail("to_axes", Violation::new("", message));
         }
         Named { tensor: self.tensor.transpose(&order), axes }

@@ -8,16 +8,16 @@ use super::parameter::{Init, Parameter};
 use super::step::Step;
 
 layer! {
-    /// Each feature less its mean, divided by its deviation, then scaled and shifted by learned numbers.
+    /// Subtracts each feature's mean, divides by its standard deviation, then applies a learned scale and shift.
     ///
-    /// While training, mean and variance are those of the batch over all samples, time steps and axes but the last; elsewhere
+    /// In training, mean and variance are those of the batch, over all samples, time steps and axes except the last. Otherwise
     /// they are the running statistics `mean` and `var`, which each training step moves by `1 - momentum` of the difference.
-    /// With [`time_steps`](BatchNorm::time_steps) each step has statistics, scale and bias of its own, over the batch alone.
+    /// With [`time_steps`](BatchNorm::time_steps) each time step has its own statistics, scale and bias, over the batch alone.
     ///
     /// Shapes: x [T, B, …, num_features] to the same; parameters `scale` and `bias`, running statistics `mean` and `var`
-    /// `[num_features]`, or [time_steps, num_features]. Errors, where the layer is used: another number of steps. Source: Ioffe
-    /// and Szegedy 2015, arXiv:1502.03167; `flax.nnx.BatchNorm` on [T, B, …, C]; by step: Kim and Panda 2020, arXiv:2010.01729,
-    /// `snntorch.BatchNormTT1d`.
+    /// `[num_features]`, or [time_steps, num_features]. Errors, when applied: a different number of time steps. Source: Ioffe
+    /// and Szegedy 2015, arXiv:1502.03167; `flax.nnx.BatchNorm` on [T, B, …, C]; per time step: Kim and Panda 2020,
+    /// arXiv:2010.01729, `snntorch.BatchNormTT1d`.
     ///
     /// ```
     /// use spiq::nn::{BatchNorm, Layer};
@@ -31,17 +31,17 @@ layer! {
             num_features: usize,
         }
         takes {
-            /// The share of the running statistics that a training step leaves.
+            /// The fraction of the running statistics that a training step keeps.
             momentum: f64 = 0.99,
-            /// What is added to the variance, against division by zero.
+            /// Added to the variance to avoid division by zero.
             epsilon: f64 = 1e-5,
             /// Whether a bias is added.
             use_bias: bool = true,
             /// Whether the result is scaled.
             use_scale: bool = true,
-            /// Whether the variance is that of squares less the squared mean: one pass, but with less precision.
+            /// Whether the variance is the mean of squares minus the squared mean: one pass, but less precise.
             use_fast_variance: bool = true,
-            /// The number of time steps, where each is normalized by itself; else all of them are, together.
+            /// The number of time steps, if each is normalized separately; by default all are normalized together.
             time_steps: Option<usize> = None,
         }
     }
@@ -58,7 +58,7 @@ impl BatchNorm {
         self.time_steps.into_iter().chain([self.num_features]).collect()
     }
 
-    /// A parameter in a shape that goes with x: features last, and steps first where they have their own.
+    /// A parameter reshaped to broadcast against x: features last, and time steps first if each has its own.
     fn beside(&self, parameter: &Tensor, x: &Tensor) -> Tensor {
         let mut dims = vec![1; x.rank()];
         dims[0] = self.time_steps.unwrap_or(1);

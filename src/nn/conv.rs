@@ -1,4 +1,4 @@
-//! Convolutions over one or two axes. Knows nothing of time and neurons.
+//! Convolutions over one or two axes.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use super::parameter::{Init, Parameter};
 use super::step::Step;
 
 layer! {
-    /// A convolution of sequences or images with a learnt kernel.
+    /// A convolution of sequences or images with a learned kernel.
     ///
-    /// A list for the axes of the window with one element counts for all of them.
+    /// A one-element list for the window axes applies to all of them.
     ///
-    /// Shapes: x [B, W, C] or [B, H, W, C], features last, to the same axes; parameters `kernel` [kernel_size…,
-    /// in_features / feature_group_count, out_features] and `bias` `[out_features]`. Errors, where the layer is used: sizes
+    /// Shapes: x [B, W, C] or [B, H, W, C], features last, to the same axes; parameters `kernel`
+    /// [kernel_size…, in_features / feature_group_count, out_features] and `bias` `[out_features]`. Errors, when applied: sizes
     /// that do not fit. Source: `flax.nnx.Conv`.
     ///
     /// ```
@@ -29,23 +29,23 @@ layer! {
     /// ```
     pub struct Conv = "Conv" {
         needs {
-            /// Features that come in.
+            /// Number of input features.
             in_features: usize,
-            /// Features that go out.
+            /// Number of output features.
             out_features: usize,
-            /// Sizes of the window: one for sequences, two for images.
+            /// Window sizes: one for sequences, two for images.
             kernel_size: Vec<usize>,
         }
         takes {
-            /// Steps of the window.
+            /// Window strides.
             strides: Vec<usize> = vec![1],
-            /// What stands around an image.
+            /// Padding around the input.
             padding: Padding = Padding::Same,
-            /// Elements of the input stand this far apart, zeros between them (a transposed convolution).
+            /// Spacing of the input elements, with zeros between them (a transposed convolution).
             input_dilation: Vec<usize> = vec![1],
-            /// Elements of the kernel stand this far apart.
+            /// Spacing of the kernel elements.
             kernel_dilation: Vec<usize> = vec![1],
-            /// Groups of features that are convolved apart.
+            /// Number of feature groups that are convolved separately.
             feature_group_count: usize = 1,
             /// Whether a bias is added.
             use_bias: bool = true,
@@ -59,7 +59,7 @@ impl Conv {
         Conv::with_defaults(in_features, out_features, kernel_size.into())
     }
 
-    /// How the window moves along each of its axes, for an image of these sizes.
+    /// The window along each of its axes, for an image of these sizes.
     fn axes(&self, sizes: &[usize]) -> Vec<Axis> {
         let at = |list: &[usize], i: usize| list[if list.len() == 1 { 0 } else { i }];
         let axis = |(i, &size): (usize, &usize)| {
@@ -78,13 +78,13 @@ struct Axis {
     stride: usize,
     dilation: usize,
     input_dilation: usize,
-    /// Elements that the window covers.
+    /// Elements that the window spans, including its dilation.
     window: usize,
     padding: (usize, usize),
 }
 
 impl Axis {
-    /// Size of the result.
+    /// Size of the output.
     fn places(&self, padding: &Padding) -> usize {
         let (padded, around) = match padding.is_of_the_image() {
             true => (self.size + self.padding.0 + self.padding.1, 0),
@@ -116,9 +116,9 @@ impl Layer for Conv {
             }
         }
         self.padding.check(axes).map_err(|reason| ("padding", reason))?;
-        // As in JAX: what SAME would mean is not settled.
+        // As in JAX: SAME has no settled meaning here.
         if self.input_dilation.iter().any(|&apart| apart != 1) && !matches!(self.padding, Padding::Explicit(_)) {
-            return Err(("padding", format!("is {:?}, but an input_dilation wants it in numbers", self.padding)));
+            return Err(("padding", format!("is {:?}, but must be numbers beside an input_dilation", self.padding)));
         }
         let groups = self.feature_group_count;
         if groups == 0 || !self.in_features.is_multiple_of(groups) || !self.out_features.is_multiple_of(groups) {

@@ -1,4 +1,4 @@
-//! Random zeros while training. Knows nothing of time and neurons.
+//! Dropout.
 
 use spiq_hlo::Tensor;
 
@@ -7,11 +7,12 @@ use super::layer::Layer;
 use super::step::Step;
 
 layer! {
-    /// Sets elements to zero at random and divides the others by the probability to stay; only while training.
+    /// Sets elements to zero at random and divides the others by the probability of being kept; only in training.
     ///
-    /// Each time step draws anew, from a key of its own ([`Step::key`]), unless all steps are to be the same. Shapes: x [B, …] to the same. Source:
-    /// `flax.nnx.Dropout`, whose mask this is for the same key. (flax's layer takes a key of the parameters' stream when it is
-    /// made with `rngs`; this one takes none, so initial values are those of a model whose dropout is made without.)
+    /// Each time step draws a new mask from its own key ([`Step::key`]), unless `same_for_all_steps` is set. Shapes: x [B, …]
+    /// to the same. Source: `flax.nnx.Dropout`, with the same mask for the same key. (flax's layer takes a key of the
+    /// parameters' stream when it is constructed with `rngs`; this one takes none, so initial values match those of a model
+    /// whose dropout is constructed without.)
     ///
     /// ```
     /// use spiq::nn::{Dropout, Layer};
@@ -23,9 +24,10 @@ layer! {
             rate: f64,
         }
         takes {
-            /// Axes along which all elements share their fate, the batch being axis 0; from the end if negative.
+            /// Axes along which all elements are kept or dropped together; the batch is axis 0, and negative numbers count from
+            /// the end.
             broadcast_dims: Vec<i64> = Vec::new(),
-            /// Whether all time steps of a sample lose the same elements, as SpikingJelly's layer has it.
+            /// Whether all time steps of a sample drop the same elements, as in SpikingJelly's layer.
             same_for_all_steps: bool = false,
         }
     }
@@ -38,7 +40,7 @@ impl Dropout {
     }
 }
 
-/// Axes of a tensor by flax's numbers, from the end if negative; `None` when one is no axis.
+/// Axes of a tensor by flax's numbers, from the end if negative; `None` if one is out of range.
 pub(super) fn axes_of(list: &[i64], rank: usize) -> Option<Vec<usize>> {
     let rank = rank as i64;
     let axis = |&axis: &i64| Some(if axis < 0 { axis + rank } else { axis }).filter(|axis| (0..rank).contains(axis));
@@ -75,7 +77,7 @@ impl Layer for Dropout {
         if self.rate == 1.0 {
             return x.zeros_like();
         }
-        // Time stands before the axes of a step.
+        // The time axis precedes those of a step.
         let first = usize::from(self.same_for_all_steps);
         let mut dims = x.dims().to_vec();
         axes.into_iter().map(|axis| axis + first).chain(0..first).for_each(|axis| dims[axis] = 1);

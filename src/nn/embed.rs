@@ -1,4 +1,4 @@
-//! A learnt vector for each token. Knows nothing of time and neurons.
+//! A learned vector for each token.
 
 use spiq_hlo::{DType, Tensor};
 
@@ -8,15 +8,16 @@ use super::parameter::{Init, Parameter};
 use super::step::Step;
 
 layer! {
-    /// The row of a learnt table for each token number: an axis of features more.
+    /// Looks up each token number's row in a learned table; this adds a feature axis.
     ///
-    /// Tokens are whole numbers, in whatever type a data set holds them (u8 up to 127 reaches a network as s8, else f32, which is
-    /// exact to 2^24). -1 is the last row, as in flax. Any other number, and one that is not whole, gives NaN, which stops a run with the
-    /// layer's name; with a single row every number gives that row. Tokens have no gradient.
+    /// Tokens are integers, in whatever type a data set stores them (u8 up to 127 reaches a network as s8, otherwise as f32,
+    /// which is exact up to 2^24). Negative numbers count from the end, as in flax: -1 is the last row. A number out of range,
+    /// or not an integer, gives NaN, which stops a run with the layer's name; with a single row every number gives that row.
+    /// Tokens have no gradient.
     ///
-    /// Shapes: x [B, …] to [B, …, features]; for one token a step, [B, 1] to [B, 1, features], which [`Flatten`](super::Flatten) makes
-    /// [B, features]. Parameter `embedding` [num_embeddings, features]. A row is looked up, not multiplied, so that no rule quantizes
-    /// it. Source: `flax.nnx.Embed`.
+    /// Shapes: x [B, …] to [B, …, features]; with one token per step, [B, 1] to [B, 1, features], which
+    /// [`Flatten`](super::Flatten) turns into [B, features]. Parameter `embedding` [num_embeddings, features]. Rows are looked
+    /// up, not multiplied, so no rule quantizes the table. Source: `flax.nnx.Embed`.
     ///
     /// ```
     /// use spiq::nn::{Embed, Layer};
@@ -27,14 +28,14 @@ layer! {
         needs {
             /// Number of tokens.
             num_embeddings: usize,
-            /// Features of each.
+            /// Number of features per token.
             features: usize,
         }
     }
 }
 
 impl Embed {
-    /// A table of so many tokens and features.
+    /// A table with this many tokens and features.
     pub fn new(num_embeddings: usize, features: usize) -> Embed {
         Embed::with_defaults(num_embeddings, features)
     }
@@ -67,9 +68,9 @@ impl Layer for Embed {
         let from_the_end = x.lt(0.0);
         let number = from_the_end.select(&(x + rows), x);
         let known = x.floor().eq(x).and(number.ge(0.0)).and(number.lt(rows));
-        // A number that is no token must not become an index: what the conversion of NaN gives depends on the device.
+        // An invalid token must not become an index: the result of converting NaN depends on the device.
         let index = known.select(&number, &number.zeros_like()).convert(DType::S32);
-        let found = table.take(&index, 0);
+        let found = table.take_clipped(&index, 0);
         let known = known.broadcast_in_dim(&dims, &(0..rank).collect::<Vec<_>>());
         known.select(&found, &found.full_like(f64::NAN))
     }

@@ -1,4 +1,4 @@
-//! What a microphone and the distance from it do to a recording, taken out.
+//! Equalization: reduces the effect of the microphone and its distance on a recording.
 
 use spiq_hlo::{Array, Tensor};
 
@@ -7,15 +7,15 @@ use super::layer::Layer;
 use super::step::Step;
 
 layer! {
-    /// Divides each channel of a sample by a power of its mean over time, and the whole sample so that its mean is 1: what is left of a
-    /// spoken word is less of the microphone, the distance and the voice, and more of the word.
+    /// Divides each channel of a sample by a power of its mean over time, then scales the whole sample to a mean of 1. A spoken
+    /// word then depends less on the microphone, the distance and the voice, and more on the word.
     ///
-    /// Means are over the steps in which there is anything, and are smoothed over channels by a Gaussian. While training, the power
-    /// of each sample is drawn from `exponent - vary` to `exponent + vary`. It looks at the whole sample: a network that has to answer
-    /// while the sample goes on cannot have it.
+    /// Means are taken over the steps with any input and smoothed over channels by a Gaussian. In training, each sample's power
+    /// is drawn from `exponent - vary` to `exponent + vary`. The layer needs the whole sample: a network that has to answer
+    /// while the sample is still running cannot use it.
     ///
-    /// Shapes: x [T, B, channels], not negative, to the same. A relative of the mean normalization of spectra in speech recognition
-    /// (Atal 1974), with a power, since the mean of a word is of the word, too.
+    /// Shapes: x [T, B, channels], nonnegative, to the same. Related to the mean normalization of spectra in speech recognition
+    /// (Atal 1974), but with a power, since the mean of a word also depends on the word.
     ///
     /// ```
     /// use spiq::nn::{Equalize, Layer};
@@ -27,13 +27,13 @@ layer! {
             channels: usize,
         }
         takes {
-            /// The power: 0 leaves the channels as they are, 1 makes their means equal.
+            /// The power: 0 leaves the channels unchanged, 1 makes their means equal.
             exponent: f64 = 0.5,
-            /// How far from it a sample's power is at most, while training.
+            /// The largest distance of a sample's power from `exponent` in training.
             vary: f64 = 0.0,
-            /// The deviation of the Gaussian that smooths the means, in channels.
+            /// The standard deviation of the Gaussian that smooths the means, in channels.
             smoothing: f64 = 5.0,
-            /// How much of the mean of all channels is added to that of each.
+            /// The fraction of the mean over all channels that is added to each channel's mean.
             floor: f64 = 0.3,
         }
     }
@@ -45,14 +45,14 @@ impl Equalize {
         Equalize::with_defaults(channels)
     }
 
-    /// The shares of neighbouring channels in a smoothed mean, [channels, channels], each column with the sum 1.
+    /// The weights of neighbouring channels in a smoothed mean, [channels, channels]; each column sums to 1.
     fn shares(&self) -> Array {
         let bell = |from: usize, to: usize| (-0.5 * ((from as f64 - to as f64) / self.smoothing).powi(2)).exp();
         let sum = |to: usize| (0..self.channels).map(|from| bell(from, to)).sum::<f64>();
         let sums: Vec<f64> = (0..self.channels).map(sum).collect();
         let places = (0..self.channels).flat_map(|from| (0..self.channels).map(move |to| (from, to)));
         let shares: Vec<f32> = places.map(|(from, to)| (bell(from, to) / sums[to]) as f32).collect();
-        Array::new([self.channels, self.channels], shares).expect("a share a pair of channels")
+        Array::new([self.channels, self.channels], shares).expect("one share per pair of channels")
     }
 }
 
@@ -94,12 +94,12 @@ impl Layer for Equalize {
         let batch = x.dims()[1];
         let active = x.reduce_sum(&[2]).gt(0.0).convert(x.dtype()).reduce_sum(&[0]).reshape(&[batch, 1]);
         let means = x.reduce_sum(&[0]) / (&active + 1e-3);
-        // A sum, not a product with a matrix: no rule of quantization is meant for it.
+        // A sum instead of a matrix product, so that no quantization rule applies to it.
         let wide = [batch, self.channels, self.channels];
         let shares = x.graph().constant(&self.shares()).broadcast_in_dim(&wide, &[1, 2]);
         let smooth = (means.broadcast_in_dim(&wide, &[0, 1]) * shares).reduce_sum(&[1]);
         let all = smooth.reduce_mean(&[1]).reshape(&[batch, 1]);
-        // A sample in which there is nothing is divided by something, too.
+        // The constant avoids division by zero for a sample without input.
         let divisor = smooth + self.floor * all + 1e-2;
         let drawn = if self.draws() { at.key() } else { None };
         let powered = match drawn {
@@ -117,5 +117,5 @@ impl Layer for Equalize {
     }
 }
 
-/// The shares of channels in each other's means are a matrix.
+/// The largest number of channels: the smoothing weights are a matrix over pairs of channels.
 const MOST: usize = 4096;

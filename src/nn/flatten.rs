@@ -1,4 +1,4 @@
-//! All axes of a sample as one, and groups of its units as one class. Knows nothing of time and neurons.
+//! Flattening of a sample's axes, and classes read from groups of units.
 
 use spiq_hlo::Tensor;
 
@@ -7,9 +7,9 @@ use super::layer::Layer;
 use super::step::Step;
 
 layer! {
-    /// All axes of a sample as one.
+    /// Flattens all axes of a sample into one.
     ///
-    /// Shapes: x [B, …] to [B, the product of the rest]. Source: `spyx.nn.Flatten`.
+    /// Shapes: x [B, …] to [B, product of the other sizes]. Source: `spyx.nn.Flatten`.
     ///
     /// ```
     /// use spiq::nn::{Flatten, Layer};
@@ -20,11 +20,11 @@ layer! {
 }
 
 layer! {
-    /// Classes that many units vote for: the sum of equally many neighbouring units for each class.
+    /// Population coding: sums an equal number of neighbouring units for each class.
     ///
-    /// Shapes: x [B, N], N a multiple of num_classes, to [B, num_classes]; class c has the units from c N / num_classes on.
-    /// Source: `spyx.nn.PopulationCode`, whose argument is in truth the number of units a class, and which mixes the samples
-    /// of a batch: its `PopulationCode(N / num_classes)` of one sample gives what this one does.
+    /// Shapes: x [B, N], N a multiple of num_classes, to [B, num_classes]; the units of class c start at c N / num_classes.
+    /// Source: `spyx.nn.PopulationCode`, whose argument is actually the number of units per class, and which mixes the samples
+    /// of a batch: for a single sample, its `PopulationCode(N / num_classes)` returns what this one does.
     ///
     /// ```
     /// use spiq::nn::{Layer, PopulationCode};
@@ -40,14 +40,14 @@ layer! {
 }
 
 impl Flatten {
-    /// The layer, which has no arguments.
+    /// A flattening layer; it has no arguments.
     pub fn new() -> Flatten {
         Flatten::with_defaults()
     }
 }
 
 impl PopulationCode {
-    /// A code for so many classes.
+    /// A code for this many classes.
     pub fn new(num_classes: usize) -> PopulationCode {
         PopulationCode::with_defaults(num_classes)
     }
@@ -77,9 +77,9 @@ impl Layer for PopulationCode {
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
         match input {
-            // 0, a size not known yet, is a multiple of everything.
+            // 0, an unknown size, is a multiple of everything.
             [units] if self.num_classes > 0 && units.is_multiple_of(self.num_classes) => Ok(vec![self.num_classes]),
-            _ => Err(format!("takes units of which {} classes have equally many", self.num_classes)),
+            _ => Err(format!("takes a multiple of {} units", self.num_classes)),
         }
     }
     fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {

@@ -1,4 +1,4 @@
-//! Normalization over groups of the features of each sample. Knows nothing of time and neurons.
+//! Normalization over groups of the features of each sample.
 
 use spiq_hlo::Tensor;
 
@@ -9,18 +9,18 @@ use super::normalization::{AxisList, Moments, check_epsilon, once};
 use super::parameter::{Init, Parameter};
 use super::step::Step;
 
-/// Groups where neither their number nor their size is given.
+/// The number of groups if neither it nor their size is given.
 const GROUPS: usize = 32;
 
 layer! {
-    /// Each group of neighbouring features of each sample less its mean, divided by its deviation, then scaled and shifted by
-    /// learnt numbers for each feature.
+    /// Subtracts the mean of each group of neighbouring features of a sample, divides by its standard deviation, then applies a
+    /// learned scale and shift per feature.
     ///
-    /// Mean and variance of a group are taken over all axes of a sample, or over `reduction_axes`. Where these leave an axis of an
-    /// image out, each place along it has a mean of its own; flax then repeats the means along the wrong axis and mixes places up.
+    /// Mean and variance of a group are taken over all axes of a sample, or over `reduction_axes`. If these omit an axis of an
+    /// image, each position along it has its own mean; flax then repeats the means along the wrong axis and mixes up positions.
     ///
-    /// Shapes: x [B, …, num_features] to the same; parameters `scale` and `bias` `[num_features]`. Errors, where the layer is
-    /// used: features of another number. Source: Wu and He 2018, arXiv:1803.08494; `flax.nnx.GroupNorm`.
+    /// Shapes: x [B, …, num_features] to the same; parameters `scale` and `bias` `[num_features]`. Errors, when applied: a
+    /// different number of features. Source: Wu and He 2018, arXiv:1803.08494; `flax.nnx.GroupNorm`.
     ///
     /// ```
     /// use spiq::nn::{GroupNorm, Layer};
@@ -33,20 +33,20 @@ layer! {
             num_features: usize,
         }
         takes {
-            /// Number of groups; 32 where `group_size` is not given either.
+            /// Number of groups; 32 if `group_size` is not given either.
             num_groups: Option<usize> = None,
-            /// Features of a group, in place of the number of groups.
+            /// Number of features per group, instead of the number of groups.
             group_size: Option<usize> = None,
-            /// What is added to the variance, against division by zero.
+            /// Added to the variance to avoid division by zero.
             epsilon: f64 = 1e-6,
             /// Whether a bias is added.
             use_bias: bool = true,
             /// Whether the result is scaled.
             use_scale: bool = true,
-            /// The axes over which mean and variance are taken, the batch being axis 0; from the end if negative. The features, the
-            /// last axis, come last. Where it is not given, all axes of a sample.
+            /// The axes over which mean and variance are taken; the batch is axis 0, and negative numbers count from the end.
+            /// Must end with the feature axis, the last one. By default all axes of a sample.
             reduction_axes: Option<AxisList> = None,
-            /// Whether the variance is that of squares less the squared mean: one pass, but with less precision.
+            /// Whether the variance is the mean of squares minus the squared mean: one pass, but less precise.
             use_fast_variance: bool = true,
         }
     }
@@ -58,12 +58,15 @@ impl GroupNorm {
         GroupNorm::with_defaults(num_features)
     }
 
-    /// How many groups there are, with equally many features each.
+    /// The number of groups, which have the same number of features each.
     fn groups(&self) -> Result<usize, (&'static str, String)> {
         let features = self.num_features;
         let (name, parts) = match (self.num_groups, self.group_size) {
             (Some(_), Some(_)) => {
-                return Err(("group_size", "is given beside num_groups, but one follows from the other".to_owned()));
+                return Err((
+                    "group_size",
+                    "is given together with num_groups, which determines it; leave one out".to_owned(),
+                ));
             }
             (None, Some(size)) => ("group_size", size),
             (groups, None) => ("num_groups", groups.unwrap_or(GROUPS)),
@@ -74,7 +77,7 @@ impl GroupNorm {
         Ok(if name == "group_size" { features / parts } else { parts })
     }
 
-    /// The axes to reduce besides the features, in a batch of this rank; `None` when they are no axes of it.
+    /// The axes to reduce besides the features, for a batch of this rank; `None` if they are invalid.
     fn axes(&self, rank: usize) -> Option<Vec<usize>> {
         let Some(AxisList(list)) = &self.reduction_axes else { return Some((1..rank.checked_sub(1)?).collect()) };
         let axes = axes_of(list, rank)?;
@@ -106,7 +109,7 @@ impl Layer for GroupNorm {
             Some(_) => Ok(input.to_vec()),
             None => {
                 let axes = self.reduction_axes.as_ref().map_or(&[][..], |list| &list.0);
-                Err(format!("takes samples with the axes {axes:?}, each once, not the batch, the features last"))
+                Err(format!("takes samples that have the axes {axes:?}: each once, without the batch, features last"))
             }
         }
     }
@@ -114,7 +117,7 @@ impl Layer for GroupNorm {
         let (Some(axes), Ok(groups)) = (self.axes(x.rank()), self.groups()) else { return x.clone() };
         let size = self.num_features / groups;
         let places = &x.dims()[..x.rank() - 1];
-        // The features as groups of them: an axis more.
+        // Splits the feature axis into groups, which adds an axis.
         let grouped = x.reshape(&[places, &[groups, size]].concat());
         let reduced = [axes, vec![x.rank()]].concat();
         let Moments { centred, variance } = Moments::of(&grouped, &reduced, self.use_fast_variance);

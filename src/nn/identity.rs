@@ -1,4 +1,4 @@
-//! A layer that does nothing.
+//! The identity layer.
 
 use spiq_hlo::Tensor;
 
@@ -7,15 +7,15 @@ use super::layer::Layer;
 use super::step::Step;
 
 layer! {
-    /// Gives what it is given: it keeps the number of a layer that was taken out, as where
-    /// [`BatchNorm`](super::BatchNorm) became part of the weights before it.
+    /// Returns its input. It replaces a removed layer, so that the others keep their numbers: for example
+    /// [`BatchNorm`](super::BatchNorm) that was folded into the weights before it.
     ///
     /// Shapes: x [B, …] to the same. Source: `flax.nnx.identity`.
     pub struct Identity = "Identity" {}
 }
 
 impl Identity {
-    /// The layer.
+    /// An identity layer.
     pub fn new() -> Identity {
         Identity::with_defaults()
     }

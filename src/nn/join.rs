@@ -1,4 +1,4 @@
-//! Where branches of a model meet.
+//! Layers that join the branches of a model.
 
 use spiq_hlo::{Tensor, concatenate};
 
@@ -10,7 +10,7 @@ use super::wiring::shown;
 layer! {
     /// The sum of its inputs, as at the end of a residual block.
     ///
-    /// Shapes: inputs [B, …], all of one shape, to the same. In a file its `inputs` name what it adds; in code,
+    /// Shapes: inputs [B, …], all of the same shape, to that shape. In a file its `inputs` name the summands; in code,
     /// [`Sequential::wired`](super::Sequential::wired) does.
     ///
     /// ```
@@ -21,9 +21,9 @@ layer! {
 }
 
 layer! {
-    /// Its inputs one after the other along the last axis.
+    /// Concatenates its inputs along the last axis.
     ///
-    /// Shapes: inputs [B, …, C₁], [B, …, C₂] and so on, to [B, …, C₁ + C₂ + …].
+    /// Shapes: inputs [B, …, C₁], [B, …, C₂], …, to [B, …, C₁ + C₂ + …].
     ///
     /// ```
     /// use spiq::nn::{Concatenate, Layer};
@@ -58,7 +58,7 @@ impl Default for Concatenate {
     }
 }
 
-/// The size that stands for two that must be equal, where 0 is one that is not known yet.
+/// Unifies two sizes that must be equal; 0 is a size that is not known yet.
 fn joined(one: usize, other: usize) -> Option<usize> {
     match (one, other) {
         (0, size) | (size, 0) => Some(size),
@@ -66,7 +66,7 @@ fn joined(one: usize, other: usize) -> Option<usize> {
     }
 }
 
-/// The shape that stands for two that must be equal.
+/// Unifies two shapes that must be equal.
 fn same(one: &[usize], other: &[usize]) -> Option<Vec<usize>> {
     if one.len() != other.len() {
         return None;
@@ -80,7 +80,7 @@ impl Layer for Add {
         Ok(input.to_vec())
     }
     fn output_of(&self, inputs: &[Vec<usize>]) -> Result<Vec<usize>, String> {
-        let (first, rest) = inputs.split_first().ok_or("takes an input at least")?;
+        let (first, rest) = inputs.split_first().ok_or("takes at least one input")?;
         let sum = rest.iter().try_fold(first.clone(), |shape, input| same(&shape, input));
         sum.ok_or_else(|| format!("takes inputs of one shape, such as {}", shown(first)))
     }
@@ -88,7 +88,7 @@ impl Layer for Add {
         x.clone()
     }
     fn step_of(&self, _: &mut Step<'_>, inputs: &[Tensor]) -> Tensor {
-        inputs.iter().cloned().reduce(|sum, x| sum + x).expect("an input at least")
+        inputs.iter().cloned().reduce(|sum, x| sum + x).expect("at least one input")
     }
 }
 
@@ -98,14 +98,14 @@ impl Layer for Concatenate {
         Ok(input.to_vec())
     }
     fn output_of(&self, inputs: &[Vec<usize>]) -> Result<Vec<usize>, String> {
-        let (first, rest) = inputs.split_first().ok_or("takes an input at least")?;
+        let (first, rest) = inputs.split_first().ok_or("takes at least one input")?;
         let all = rest.iter().try_fold(first.clone(), |shape, input| {
             let ((last, before), (more, others)) = (shape.split_last()?, input.split_last()?);
-            // What is not known of one size is not known of the sum.
+            // If either size is unknown, so is their sum.
             let sum = if *last == 0 || *more == 0 { 0 } else { last + more };
             Some([same(before, others)?, vec![sum]].concat())
         });
-        all.ok_or_else(|| format!("takes inputs that differ in their last axis alone, such as {}", shown(first)))
+        all.ok_or_else(|| format!("takes inputs that differ only in their last axis, such as {}", shown(first)))
     }
     fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
         x.clone()

@@ -1,4 +1,4 @@
-//! Normalization over the features of each sample. Knows nothing of time and neurons.
+//! Normalization over the features of each sample.
 
 use spiq_hlo::Tensor;
 
@@ -9,10 +9,10 @@ use super::parameter::{Init, Parameter};
 use super::step::Step;
 
 layer! {
-    /// Each sample less its mean, divided by its deviation, then scaled and shifted by learnt numbers for each feature.
+    /// Subtracts each sample's mean, divides by its standard deviation, then applies a learned scale and shift per feature.
     ///
-    /// Shapes: x [B, …] to the same; parameters `scale` and `bias` `[num_features]`. Errors, where the layer is used: features
-    /// of another number. Source: Ba et al. 2016, arXiv:1607.06450; `flax.nnx.LayerNorm`.
+    /// Shapes: x [B, …] to the same; parameters `scale` and `bias` `[num_features]`. Errors, when applied: a different number
+    /// of features. Source: Ba et al. 2016, arXiv:1607.06450; `flax.nnx.LayerNorm`.
     ///
     /// ```
     /// use spiq::nn::{Layer, LayerNorm};
@@ -25,17 +25,17 @@ layer! {
             num_features: usize,
         }
         takes {
-            /// What is added to the variance, against division by zero.
+            /// Added to the variance to avoid division by zero.
             epsilon: f64 = 1e-6,
             /// Whether a bias is added.
             use_bias: bool = true,
             /// Whether the result is scaled.
             use_scale: bool = true,
-            /// The axes over which mean and variance are taken, the batch being axis 0; from the end if negative.
+            /// The axes over which mean and variance are taken; the batch is axis 0, and negative numbers count from the end.
             reduction_axes: AxisList = AxisList(vec![-1]),
-            /// The axes with a scale and a bias of their own; as many elements as there are features.
+            /// The axes with their own scale and bias, of `num_features` elements together.
             feature_axes: AxisList = AxisList(vec![-1]),
-            /// Whether the variance is that of squares less the squared mean: one pass, but with less precision.
+            /// Whether the variance is the mean of squares minus the squared mean: one pass, but less precise.
             use_fast_variance: bool = true,
         }
     }
@@ -57,7 +57,10 @@ impl Layer for LayerNorm {
     fn check(&self) -> Result<(), (&'static str, String)> {
         check_epsilon(self.epsilon)?;
         if !self.use_scale && !self.use_bias && self.feature_axes.0 != [-1] {
-            return Err(("feature_axes", "is of scale and bias, and the layer has neither; leave it out".to_owned()));
+            return Err((
+                "feature_axes",
+                "applies to scale and bias, and the layer has neither; leave it out".to_owned(),
+            ));
         }
         Ok(())
     }

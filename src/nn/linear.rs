@@ -1,4 +1,4 @@
-//! A matrix product with an optional bias. Knows nothing of time and neurons.
+//! A matrix product with an optional bias.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::parameter::{Init, Parameter};
 use super::step::Step;
 
 layer! {
-    /// `x · kernel + bias` over the last axis, with any axes before it.
+    /// `x · kernel + bias` over the last axis, with any leading axes.
     ///
     /// Shapes: x […, in_features] to […, out_features]; parameters `kernel` `[in_features, out_features]` and `bias`
     /// `[out_features]`. Source: `flax.nnx.Linear`.
@@ -23,9 +23,9 @@ layer! {
     /// ```
     pub struct Linear = "Linear" {
         needs {
-            /// Size of the last axis that comes in.
+            /// Size of the input's last axis.
             in_features: usize,
-            /// Size of the last axis that goes out.
+            /// Size of the output's last axis.
             out_features: usize,
         }
         takes {

@@ -1,8 +1,9 @@
-//! Layers, spiking neurons and their surrogate gradients, runs over time, losses. Knows nothing of quantization, data or
-//! devices.
+//! Layers, spiking neurons with surrogate gradients, runs over time, and losses.
 //!
-//! A model is plain data. Its parameters live apart from it, in a map from path to array or tensor; so does the state that
-//! neurons carry from step to step. Axes have names, and a wrong order is an error.
+//! A model is plain data. Its parameters are kept separately, in a map from path to array or tensor, and so is the state that
+//! neurons carry from step to step. Axes have names; axes in the wrong order are an error.
+//!
+//! Invariant: does not depend on quantization, data or devices.
 //!
 //! ```
 //! use spiq::nn::{self, Axes, Lif, Linear, Li, Sequential};
@@ -91,7 +92,7 @@ pub use wiring::{Source, Wiring};
 
 use arguments::Kind;
 
-/// The layers that a file may name, in the order in which a message lists them.
+/// The layers that a file can use, in the order in which messages list them.
 pub(crate) const KINDS: [Kind; 42] = [
     Linear::KIND,
     DelayedLinear::KIND,
@@ -125,7 +126,7 @@ pub(crate) const KINDS: [Kind; 42] = [
     Rlif::KIND,
     RCuBaLif::KIND,
     PsuLif::KIND,
-    // Spyx's other name for the same neuron.
+    // Spyx's alias for the same neuron.
     Kind { name: "AssociativeLIF", ..PsuLif::KIND },
     AdLif::KIND,
     CAdLif::KIND,
@@ -135,6 +136,6 @@ pub(crate) const KINDS: [Kind; 42] = [
     Rf::KIND,
     Brf::KIND,
     RfSsm::KIND,
-    // Step by step it is that neuron.
+    // Run step by step, it is a LIF neuron.
     Kind { name: "ParallelResetLIF", ..Lif::KIND },
 ];

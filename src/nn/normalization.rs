@@ -1,4 +1,4 @@
-//! What norms share: which axes they reduce, which have parameters, mean and variance. Knows no particular layer.
+//! Shared parts of the normalization layers: reduced axes, feature axes, mean and variance.
 
 use spiq_hlo::Tensor;
 use toml::Value;
@@ -13,7 +13,7 @@ use crate::fields::Field;
 pub struct AxisList(pub Vec<i64>);
 
 impl Field for AxisList {
-    const WHAT: &'static str = "the number of an axis or a list of them";
+    const WHAT: &'static str = "an axis number or a list of axis numbers";
     fn read(value: &DeValue<'_>) -> Option<AxisList> {
         i64::read(value).map(|axis| vec![axis]).or_else(|| Vec::read(value)).map(AxisList)
     }
@@ -25,7 +25,7 @@ impl Argument for AxisList {
     }
 }
 
-/// The axes of a norm as its arguments give them, the batch being axis 0.
+/// The axes of a normalization layer, as its arguments give them; the batch is axis 0.
 pub(super) struct NormAxes<'a> {
     pub reduced: &'a AxisList,
     pub features: &'a AxisList,
@@ -33,24 +33,24 @@ pub(super) struct NormAxes<'a> {
 }
 
 impl NormAxes<'_> {
-    /// The axes to reduce and those of the features in a batch of this rank; `None` when they are no axes of it.
+    /// The reduced axes and the feature axes for a batch of this rank; `None` if they are invalid.
     pub fn of_rank(&self, rank: usize) -> Option<(Vec<usize>, Vec<usize>)> {
         let axes = (axes_of(&self.reduced.0, rank)?, axes_of(&self.features.0, rank)?);
         let of_samples = !axes.0.contains(&0) && !axes.1.contains(&0);
         (of_samples && once(&axes.0) && once(&axes.1) && axes.1.is_sorted()).then_some(axes)
     }
 
-    /// The last axes of a sample, as far as the arguments tell.
+    /// The trailing axes of a sample, as far as the arguments determine them.
     pub fn takes(&self) -> Vec<usize> {
         if self.features.0 == [-1] { vec![self.num_features] } else { Vec::new() }
     }
 
-    /// The shape of one sample's output, which is that of its input.
+    /// The shape of one sample's output: that of its input.
     pub fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
         let Some((_, features)) = self.of_rank(input.len() + 1) else {
             let (reduced, features) = (&self.reduced.0, &self.features.0);
             return Err(format!(
-                "takes samples with the axes {reduced:?} and, in this order, {features:?}, each once, not the batch"
+                "takes samples that have the axes {reduced:?} and, in this order, {features:?}: each once, without the batch"
             ));
         };
         let sizes: Vec<usize> = features.iter().map(|axis| input[axis - 1]).collect();
@@ -62,12 +62,12 @@ impl NormAxes<'_> {
     }
 }
 
-/// Whether no axis comes twice.
+/// Whether no axis appears twice.
 pub(super) fn once(axes: &[usize]) -> bool {
     axes.iter().enumerate().all(|(i, axis)| !axes[..i].contains(axis))
 }
 
-/// Whether an `epsilon` can be added to a variance.
+/// Checks that `epsilon` can be added to a variance.
 pub(super) fn check_epsilon(epsilon: f64) -> Result<(), (&'static str, String)> {
     match epsilon < 0.0 {
         true => Err(("epsilon", format!("is {epsilon}, but must be 0 or more"))),
@@ -75,26 +75,27 @@ pub(super) fn check_epsilon(epsilon: f64) -> Result<(), (&'static str, String)> 
     }
 }
 
-/// The sizes of a tensor along these axes, 1 along the others: the shape in which parameters of these axes meet it.
+/// The sizes of a tensor along these axes and 1 along the others: the shape in which parameters of these axes broadcast against
+/// it.
 pub(super) fn sizes_of(x: &Tensor, axes: &[usize]) -> Vec<usize> {
     x.dims().iter().enumerate().map(|(axis, &size)| if axes.contains(&axis) { size } else { 1 }).collect()
 }
 
-/// The mean over these axes, which stay with size 1.
+/// The mean over these axes, which are kept with size 1.
 #[track_caller]
 pub(super) fn mean_over(x: &Tensor, axes: &[usize]) -> Tensor {
     let others: Vec<usize> = (0..x.rank()).filter(|axis| !axes.contains(axis)).collect();
     x.reduce_mean(axes).reshape(&sizes_of(x, &others))
 }
 
-/// Elements less their mean, and their variance.
+/// The centred elements and their variance.
 pub(super) struct Moments {
     pub centred: Tensor,
     pub variance: Tensor,
 }
 
 impl Moments {
-    /// Over these axes. Fast is the mean of squares less the squared mean: one pass, but with less precision.
+    /// Moments over these axes. `fast` takes the mean of squares minus the squared mean: one pass, but less precise.
     #[track_caller]
     pub fn of(x: &Tensor, axes: &[usize], fast: bool) -> Moments {
         let mean = mean_over(x, axes);

@@ -1,4 +1,4 @@
-//! What stands around an image when a window moves over it, and how many places the window has. Knows no layer.
+//! Padding around an image under a moving window, and the number of window positions.
 
 use spiq_hlo::{Tensor, concatenate, same_padding};
 use toml::Value;
@@ -7,20 +7,20 @@ use toml::de::DeValue;
 use super::arguments::Argument;
 use crate::fields::{Field, LARGEST};
 
-/// What stands around an image when a window moves over it, by flax's names.
+/// The padding around an image under a moving window, by flax's names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Padding {
-    /// So many zeros that the result is as large as the image, divided by the strides and rounded up.
+    /// Zeros, so that the output has the size of the image divided by the strides, rounded up.
     Same,
-    /// Nothing.
+    /// No padding.
     Valid,
-    /// The image again, as on a torus.
+    /// The image repeated, as on a torus.
     Circular,
     /// The image mirrored at its first and last element.
     Reflect,
-    /// Zeros before the image only, so that no element sees a later one. For one axis.
+    /// Zeros before the image only, so that no output depends on a later element. For one axis.
     Causal,
-    /// Zeros before and after each axis; a single pair counts for all axes.
+    /// This many zeros before and after each axis; a single pair applies to all axes.
     Explicit(Vec<(usize, usize)>),
 }
 
@@ -33,7 +33,7 @@ const NAMED: [(&str, Padding); 5] = [
 ];
 
 impl Padding {
-    /// Elements before and after axis `i` of the window's axes, which has this size; `window` counts with its dilation.
+    /// Padding before and after axis `i` of the window's axes, which has this size; `window` includes its dilation.
     pub(super) fn of_axis(&self, i: usize, size: usize, window: usize, stride: usize) -> (usize, usize) {
         match self {
             Padding::Same => {
@@ -47,7 +47,7 @@ impl Padding {
         }
     }
 
-    /// Whether it counts for a window over so many axes.
+    /// Checks that it is valid for a window over this many axes.
     pub(super) fn check(&self, axes: usize) -> Result<(), String> {
         match self {
             Padding::Causal if axes != 1 => Err(format!("is CAUSAL, which is for one axis, not {axes}")),
@@ -58,12 +58,12 @@ impl Padding {
         }
     }
 
-    /// Whether what stands around the image is made of the image.
+    /// Whether the padding repeats elements of the image.
     pub(super) fn is_of_the_image(&self) -> bool {
         matches!(self, Padding::Circular | Padding::Reflect)
     }
 
-    /// The largest padding at one end that an axis of this size can give.
+    /// The largest padding at one end that an axis of this size allows.
     pub(super) fn most(&self, size: usize) -> usize {
         match self {
             Padding::Circular => size,
@@ -72,7 +72,7 @@ impl Padding {
         }
     }
 
-    /// The image with copies of its own elements around an axis.
+    /// The image padded along an axis with copies of its own elements.
     #[track_caller]
     pub(super) fn around(&self, x: &Tensor, axis: usize, (low, high): (usize, usize)) -> Tensor {
         let size = x.dims()[axis];
@@ -88,7 +88,7 @@ impl Padding {
     }
 }
 
-/// Places of a window along an axis that is padded already.
+/// The number of positions of a window along an axis that is already padded.
 pub(super) fn places(size: usize, window: usize, stride: usize) -> usize {
     if size < window { 0 } else { (size - window) / stride + 1 }
 }
@@ -109,7 +109,7 @@ impl Field for Padding {
     }
 }
 
-/// A number that counts for both ends, or one for each.
+/// A number that applies to both ends, or one for each.
 fn pair(value: &DeValue<'_>) -> Option<(usize, usize)> {
     let count = |value: &DeValue<'_>| usize::try_from(i64::read(value)?).ok().filter(|count| *count <= LARGEST);
     match value.as_array() {

@@ -1,4 +1,4 @@
-//! What a layer declares: its parameters with their initial values, its state. Knows nothing of steps and graphs.
+//! Declarations of a layer: parameters with their initial values, and state.
 
 use spiq_hlo::{Array, DType, TensorType};
 
@@ -6,26 +6,26 @@ use crate::random::{
     Rngs, embedding_normal, he_uniform, lecun_normal, ones, orthogonal, spyx_beta, truncated_normal, zeros,
 };
 
-/// A parameter of a layer: a name, a shape, initial values.
+/// A parameter of a layer: its name, shape and initial values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// The last part of its path, or in a container the path from there: `kernel`, `layers/0/kernel`.
+    /// The last part of its path, or for a container the path within it: `kernel`, `layers/0/kernel`.
     pub name: String,
     /// Size of each axis; the elements are f32.
     pub dims: Vec<usize>,
-    /// How it starts.
+    /// Its initial values.
     pub init: Init,
-    /// The smallest and largest value that training leaves it; a step that would go beyond ends there.
+    /// The smallest and largest value allowed in training; updates are clipped to them.
     pub limits: Option<(f64, f64)>,
 }
 
 impl Parameter {
-    /// A parameter from its parts.
+    /// A parameter without limits.
     pub fn new(name: impl Into<String>, dims: impl Into<Vec<usize>>, init: Init) -> Parameter {
         Parameter { name: name.into(), dims: dims.into(), init, limits: None }
     }
 
-    /// The same, which training keeps from `low` to `high`.
+    /// The same parameter, which training keeps from `low` to `high`.
     #[must_use]
     pub fn within(self, low: f64, high: f64) -> Parameter {
         Parameter { limits: Some((low, high)), ..self }
@@ -39,8 +39,8 @@ impl Parameter {
 
 /// Initial values of a parameter.
 ///
-/// The initializers of flax take a key even where they do not use it, constants take none: who draws decides the keys of
-/// all parameters after it.
+/// flax's initializers take a key even if they do not use it; constants take none. This determines the keys of all later
+/// parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Init {
@@ -50,11 +50,11 @@ pub enum Init {
     EmbeddingNormal,
     /// [`spyx_beta`], Spyx's default for decays. Takes a key.
     SpyxBeta,
-    /// [`truncated_normal`] of this deviation, Spyx's default for recurrent weights. Takes a key.
+    /// [`truncated_normal`] with this standard deviation, Spyx's default for recurrent weights. Takes a key.
     TruncatedNormal(f32),
-    /// [`orthogonal`], flax's and PyTorch's. Takes a key.
+    /// [`orthogonal`], as in flax and PyTorch. Takes a key.
     Orthogonal,
-    /// Between two bounds, all values alike (`jax.random.uniform`). Takes a key.
+    /// Uniform between two bounds (`jax.random.uniform`). Takes a key.
     Uniform(f64, f64),
     /// [`he_uniform`], PyTorch's `kaiming_uniform_` for ReLU. Takes a key.
     HeUniform,
@@ -69,7 +69,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// The initial values in f32, with the next key of the stream `params` where one is taken.
+    /// The initial values in f32, drawn with the next key of the stream `params` if one is taken.
     pub fn draw(self, rngs: &mut Rngs, dims: &[usize]) -> Array {
         match self {
             Init::LecunNormal => lecun_normal(rngs.params(), dims),
@@ -103,22 +103,22 @@ impl Init {
     }
 }
 
-/// What a layer carries from step to step: a name and the shape for one sample. It starts as zeros.
+/// State that a layer carries from step to step: a name and the shape for one sample. It starts as zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The last part of its path, or in a container the path from there: `potential`, `layers/1/potential`.
+    /// The last part of its path, or for a container the path within it: `potential`, `layers/1/potential`.
     pub name: String,
     /// Size of each axis after the batch.
     pub dims: Vec<usize>,
 }
 
 impl State {
-    /// A state from its parts.
+    /// A state of this name and shape.
     pub fn new(name: impl Into<String>, dims: impl Into<Vec<usize>>) -> State {
         State { name: name.into(), dims: dims.into() }
     }
 
-    /// The type for a batch.
+    /// The type for a batch of this size.
     pub fn ty(&self, batch: usize, dtype: DType) -> TensorType {
         TensorType::new(dtype, [&[batch], self.dims.as_slice()].concat())
     }

@@ -1,4 +1,4 @@
-//! Pooling: one number for each place of a window, over sequences or images. Knows nothing of time and neurons.
+//! Pooling over windows of sequences or images.
 
 use spiq_hlo::{Array, Tensor, Window};
 
@@ -8,13 +8,12 @@ use super::padding::{Padding, places};
 use super::step::Step;
 
 layer! {
-    /// The sum of each place of a window: how many spikes it holds.
+    /// The sum over each window: the number of spikes in it.
     ///
-    /// A number for window_shape or strides counts for all axes that the window moves along: those of the image, not the
+    /// A single number for window_shape or strides applies to all axes that the window moves along: those of the image, not the
     /// features.
     ///
-    /// Shapes: x [B, …, C] to the same axes. Errors, where the layer is used: sizes that do not fit. Source:
-    /// `spyx.nn.SumPool`.
+    /// Shapes: x [B, …, C] to the same axes. Errors, when applied: sizes that do not fit. Source: `spyx.nn.SumPool`.
     ///
     /// ```
     /// use spiq::nn::{Layer, Padding, SumPool};
@@ -23,25 +22,25 @@ layer! {
     /// ```
     pub struct SumPool = "SumPool" {
         needs {
-            /// Sizes of the window.
+            /// Window sizes.
             window_shape: Vec<usize>,
-            /// Steps of the window.
+            /// Window strides.
             strides: Vec<usize>,
-            /// What stands around an image: `SAME` or `VALID`.
+            /// Padding around an image: `SAME` or `VALID`.
             padding: Padding,
         }
         takes {
-            /// The axis that the window leaves alone, the batch being axis 0; from the end if negative.
+            /// The axis that is not pooled; the batch is axis 0, and negative numbers count from the end.
             channel_axis: i64 = -1,
         }
     }
 }
 
 layer! {
-    /// The mean of each place of a window.
+    /// The mean over each window.
     ///
-    /// Lists as for [`SumPool`]. Shapes: x [B, …, C] to the same axes. Errors, where the layer is used: sizes that do not fit.
-    /// Source: `flax.nnx.avg_pool`.
+    /// Lists are as for [`SumPool`]. Shapes: x [B, …, C] to the same axes. Errors, when applied: sizes that do not fit. Source:
+    /// `flax.nnx.avg_pool`.
     ///
     /// ```
     /// use spiq::nn::{AvgPool, Layer};
@@ -50,25 +49,25 @@ layer! {
     /// ```
     pub struct AvgPool = "AvgPool" {
         needs {
-            /// Sizes of the window.
+            /// Window sizes.
             window_shape: Vec<usize>,
         }
         takes {
-            /// Steps of the window; 1 by default, as in flax.
+            /// Window strides; 1 by default, as in flax.
             strides: Vec<usize> = vec![1],
-            /// What stands around an image: `SAME`, `VALID` or numbers.
+            /// Padding around an image: `SAME`, `VALID` or numbers.
             padding: Padding = Padding::Valid,
-            /// Whether what was padded counts as elements of the window.
+            /// Whether padding counts as elements of the window.
             count_include_pad: bool = true,
         }
     }
 }
 
 layer! {
-    /// The largest element of each place of a window.
+    /// The largest element of each window.
     ///
-    /// Lists as for [`SumPool`]. Of equal elements the first has the gradient. Shapes: x [B, …, C] to the same axes. Errors,
-    /// where the layer is used: sizes that do not fit. Source: `flax.nnx.max_pool`.
+    /// Lists are as for [`SumPool`]. Of equal elements, the first receives the gradient. Shapes: x [B, …, C] to the same axes.
+    /// Errors, when applied: sizes that do not fit. Source: `flax.nnx.max_pool`.
     ///
     /// ```
     /// use spiq::nn::{Layer, MaxPool};
@@ -77,20 +76,20 @@ layer! {
     /// ```
     pub struct MaxPool = "MaxPool" {
         needs {
-            /// Sizes of the window.
+            /// Window sizes.
             window_shape: Vec<usize>,
         }
         takes {
-            /// Steps of the window; 1 by default, as in flax.
+            /// Window strides; 1 by default, as in flax.
             strides: Vec<usize> = vec![1],
-            /// What stands around an image: `SAME`, `VALID` or numbers.
+            /// Padding around an image: `SAME`, `VALID` or numbers.
             padding: Padding = Padding::Valid,
         }
     }
 }
 
 impl SumPool {
-    /// Sums, features on the last axis.
+    /// Sum pooling with features on the last axis.
     pub fn new(window_shape: impl Into<Vec<usize>>, strides: impl Into<Vec<usize>>, padding: Padding) -> SumPool {
         SumPool::with_defaults(window_shape.into(), strides.into(), padding)
     }
@@ -102,7 +101,7 @@ impl SumPool {
 }
 
 impl AvgPool {
-    /// Means at every place, without padding.
+    /// Mean pooling with stride 1, without padding.
     pub fn new(window_shape: impl Into<Vec<usize>>) -> AvgPool {
         AvgPool::with_defaults(window_shape.into())
     }
@@ -113,7 +112,7 @@ impl AvgPool {
 }
 
 impl MaxPool {
-    /// Largest elements at every place, without padding.
+    /// Max pooling with stride 1, without padding.
     pub fn new(window_shape: impl Into<Vec<usize>>) -> MaxPool {
         MaxPool::with_defaults(window_shape.into())
     }
@@ -144,7 +143,7 @@ impl Pool<'_> {
         }
     }
 
-    /// The window over a sample with axes of these sizes, the batch in front.
+    /// The window over a sample with axes of these sizes, with the batch axis in front.
     fn window(&self, sample: &[usize]) -> Result<Window, String> {
         let rank = sample.len() + 1;
         let channels = if self.channel_axis < 0 { self.channel_axis + rank as i64 } else { self.channel_axis };
@@ -152,10 +151,10 @@ impl Pool<'_> {
         let counts = |list: &[usize]| list.len() == 1 || list.len() == moved.len();
         if moved.is_empty() || !(1..rank as i64).contains(&channels) || !counts(self.sizes) || !counts(self.strides) {
             let axes = self.sizes.len().max(self.strides.len());
-            return Err(format!("takes features and as many axes as its window, {axes}"));
+            return Err(format!("takes features and as many other axes as its window has, {axes}"));
         }
         if self.padding.check(moved.len()).is_err() {
-            return Err("takes as many axes, the features aside, as its padding has pairs".to_owned());
+            return Err("takes as many axes besides the features as its padding has pairs".to_owned());
         }
         let mut window = Window::new(vec![1; rank]);
         for (i, &axis) in moved.iter().enumerate() {
@@ -215,11 +214,11 @@ impl Layer for AvgPool {
     }
 }
 
-/// One divided by the number of elements at each place of a window that are no padding, in f32; of size 1 along an axis on
-/// which all places have as many.
+/// The reciprocal of the number of window elements that are not padding, at each position of a window, in f32; of size 1 along
+/// an axis where the number is the same at all positions.
 ///
-/// Numbers in the program, and reciprocals of them: where counts are computed, a compiler divides by them in one program and
-/// multiplies in another, and training would not see the last digits that predictions have.
+/// Reciprocals, and constants of the program: if counts were computed, a compiler would divide by them in one program and
+/// multiply in another, and training and prediction would differ in the last digits.
 fn reciprocals(window: &Window, dims: &[usize], places: &[usize]) -> Array {
     let of_axis = |axis: usize| -> Vec<usize> {
         let inside = |place: usize| {
@@ -239,11 +238,10 @@ fn reciprocals(window: &Window, dims: &[usize], places: &[usize]) -> Array {
         products.iter().flat_map(|product| counts.iter().map(move |count| product * count)).collect()
     };
     let counts = of_axes.iter().fold(vec![1], with_axis);
-    Array::new(sizes, counts.into_iter().map(|count| 1.0 / count as f32).collect::<Vec<_>>())
-        .expect("one for each place")
+    Array::new(sizes, counts.into_iter().map(|count| 1.0 / count as f32).collect::<Vec<_>>()).expect("one per position")
 }
 
-/// Elements of the largest window of a maximum: its gradient takes a pass for each of them.
+/// The largest window of a maximum, in elements: its gradient takes one pass per element.
 const LARGEST_MAXIMUM: usize = 1024;
 
 impl Layer for MaxPool {
@@ -263,7 +261,7 @@ impl Layer for MaxPool {
     }
 }
 
-/// The pool of a batch; a batch that does not fit was refused before the first step.
+/// The pooled batch; a batch that does not fit was refused before the first step.
 #[track_caller]
 fn pooled(pool: &Pool<'_>, x: &Tensor, reduce: impl FnOnce(&Window) -> Tensor) -> Tensor {
     match pool.window(x.dims().get(1..).unwrap_or_default()) {

@@ -1,4 +1,4 @@
-//! Terms of a loss that keep spike rates where they are wanted, by name. Knows no neuron.
+//! Loss terms that keep spike rates near their targets, by name.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::by_path::PathPattern;
 use crate::choice::{Arguments, Choice, NOT_NEGATIVE, chosen};
 use crate::error::{Error, Result};
 
-/// What a layer's spikes are charged, of counts [B, …] over so many steps.
+/// The penalty on a layer's spike counts [B, …] over this many steps.
 type Charge = fn(&Tensor, target: f64, steps: f64) -> Tensor;
 
-/// A term of a loss, of the spikes of some layers.
+/// A term of a loss, computed from the spikes of some layers.
 #[derive(Clone, Debug)]
 pub struct Regularizer {
     text: String,
@@ -22,15 +22,16 @@ pub struct Regularizer {
     layers: Option<PathPattern>,
 }
 
-/// A regularizer of its arguments.
+/// Makes a regularizer from its arguments: charge, target and weight.
 pub type MakeRegularizer = fn(&mut Arguments) -> Result<(Charge, f64, f64)>;
 
-/// The regularizers by name. Each takes `path` as well, a pattern of the layers' paths; without it all layers that fire count.
+/// The regularizers by name. Each also takes `path`, a pattern for the layers' paths; without it, it applies to all layers that
+/// fire.
 pub const REGULARIZERS: &[Choice<MakeRegularizer>] = &[
     Choice {
         name: "silence",
-        about: "for neurons that fire less than min spikes a step: the square of the spikes that a sample lacks, summed over neurons \
-                (min, weight = 0.001, path)",
+        about: "for neurons that fire fewer than min spikes per step: the squared shortfall in spikes per sample, summed over \
+                neurons (min, weight = 0.001, path)",
         make: |a| {
             let charge: Charge = |counts, min, steps| silence_reg(counts, min * steps);
             Ok((charge, a.required("min", NOT_NEGATIVE)?, a.number("weight", 1e-3, NOT_NEGATIVE)?))
@@ -38,8 +39,8 @@ pub const REGULARIZERS: &[Choice<MakeRegularizer>] = &[
     },
     Choice {
         name: "sparsity",
-        about: "for samples of which a layer's neurons fire more than max spikes a step on average: the Huber loss of the spikes \
-                above, summed over samples (max, weight = 0.001, path)",
+        about: "for samples in which a layer's neurons fire more than max spikes per step on average: the Huber loss of the \
+                excess, summed over samples (max, weight = 0.001, path)",
         make: |a| {
             let charge: Charge = |counts, max, steps| sparsity_reg(counts, max * steps);
             Ok((charge, a.required("max", NOT_NEGATIVE)?, a.number("weight", 1e-3, NOT_NEGATIVE)?))
@@ -47,7 +48,7 @@ pub const REGULARIZERS: &[Choice<MakeRegularizer>] = &[
     },
     Choice {
         name: "rate",
-        about: "for a layer's mean rate: the square of its distance from target spikes a neuron and step (target, weight = 1, path)",
+        about: "for a layer's mean rate: its squared distance from target spikes per neuron and step (target, weight = 1, path)",
         make: |a| Ok((rate as Charge, a.required("target", NOT_NEGATIVE)?, a.number("weight", 1.0, NOT_NEGATIVE)?)),
     },
 ];
@@ -58,10 +59,10 @@ fn rate(counts: &Tensor, target: f64, steps: f64) -> Tensor {
 }
 
 impl Regularizer {
-    /// The regularizers of a text: `silence(min = 0.05), sparsity(max = 0.2, path = "core/layers/1")`.
+    /// Parses a list of regularizers: `silence(min = 0.05), sparsity(max = 0.2, path = "core/layers/1")`.
     ///
     /// # Errors
-    /// Of kind `Input`: a name or an argument that is not there.
+    /// Of kind `Input`: an unknown name or argument.
     ///
     /// ```
     /// use spiq::nn::Regularizer;
@@ -84,20 +85,20 @@ impl Regularizer {
         }
     }
 
-    /// The text that gives it again.
+    /// The text that parses to this regularizer.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is about the layer at this path.
+    /// Whether it applies to the layer at this path.
     pub fn is_of(&self, layer: &str) -> bool {
         self.layers.as_ref().is_none_or(|pattern| pattern.matches(layer))
     }
 
-    /// Its term, of the spikes of each layer over all time, [B, …], by path; `None` where it is about none of them.
+    /// Its term, given the spikes of each layer summed over time, [B, …], by path; `None` if it applies to none of them.
     ///
-    /// Of `silence` and `sparsity` it is [`silence_reg`] and [`sparsity_reg`] of the target times the number of steps, times the
-    /// weight.
+    /// For `silence` and `sparsity` it is [`silence_reg`] and [`sparsity_reg`] with the target times the number of steps,
+    /// multiplied by the weight.
     #[track_caller]
     pub fn term(&self, counts: &BTreeMap<String, Tensor>, steps: usize) -> Option<Tensor> {
         let own = counts.iter().filter(|(path, _)| self.is_of(path));

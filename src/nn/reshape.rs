@@ -1,4 +1,4 @@
-//! The elements of a sample in another shape. Knows nothing of time and neurons.
+//! Reshaping of a sample.
 
 use spiq_hlo::Tensor;
 
@@ -7,11 +7,11 @@ use super::layer::Layer;
 use super::step::Step;
 
 layer! {
-    /// The elements of each sample, in their order, with axes of other sizes. With `shape = [-1, 1]` channels become a sequence of one
-    /// feature, over which a convolution moves: [B, C] to [B, C, 1].
+    /// Gives each sample another shape, keeping the order of its elements. `shape = [-1, 1]` turns channels into a sequence of
+    /// one feature, over which a convolution can move: [B, C] to [B, C, 1].
     ///
-    /// Shapes: x [B, …] to [B, shape…]. Errors, where the layer is used: samples of another number of elements. Source: `reshape`
-    /// of NumPy; flax has no such layer.
+    /// Shapes: x [B, …] to [B, shape…]. Errors, when applied: samples with a different number of elements. Source: NumPy's
+    /// `reshape`; flax has no such layer.
     ///
     /// ```
     /// use spiq::nn::{Layer, Reshape};
@@ -21,24 +21,24 @@ layer! {
     #[derive(Eq)]
     pub struct Reshape = "Reshape" {
         needs {
-            /// Sizes of a sample's axes, without the batch; -1 once, for the size that the others leave.
+            /// Sizes of a sample's axes, without the batch; at most one is -1, and is inferred from the others.
             shape: Vec<i64>,
         }
     }
 }
 
 impl Reshape {
-    /// Samples of this shape.
+    /// Reshapes samples to this shape.
     pub fn new(shape: impl Into<Vec<i64>>) -> Reshape {
         Reshape::with_defaults(shape.into())
     }
 
-    /// The shape, with this size in the place of -1.
+    /// The shape, with this size instead of -1.
     fn with(&self, open: usize) -> Vec<usize> {
         self.shape.iter().map(|&size| if size == -1 { open } else { size as usize }).collect()
     }
 
-    /// The product of the sizes that are given.
+    /// The product of the given sizes.
     fn known(&self) -> Option<usize> {
         self.with(1).into_iter().try_fold(1usize, usize::checked_mul)
     }
@@ -52,7 +52,7 @@ impl Layer for Reshape {
         match usable && self.known().is_some() {
             true => Ok(()),
             false => {
-                Err(("shape", format!("is {:?}, but must be sizes from 1 up, one of them -1 at most", self.shape)))
+                Err(("shape", format!("is {:?}, but must be sizes from 1 up, at most one of them -1", self.shape)))
             }
         }
     }

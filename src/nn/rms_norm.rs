@@ -1,4 +1,4 @@
-//! Division by the root of the mean square over the features of each sample. Knows nothing of time and neurons.
+//! Root-mean-square normalization over the features of each sample.
 
 use spiq_hlo::Tensor;
 
@@ -9,12 +9,12 @@ use super::parameter::{Init, Parameter};
 use super::step::Step;
 
 layer! {
-    /// Each sample divided by the root of its mean square, then scaled by a learnt number for each feature.
+    /// Divides each sample by its root mean square, then applies a learned scale per feature.
     ///
-    /// flax's `use_fast_variance` is not an argument: without a mean there is one way to compute the square.
+    /// flax's `use_fast_variance` is not an argument: without a mean there is only one way to compute the mean square.
     ///
-    /// Shapes: x [B, …] to the same; parameter `scale` `[num_features]`. Errors, where the layer is used: features of another
-    /// number. Source: Zhang and Sennrich 2019, arXiv:1910.07467; `flax.nnx.RMSNorm`.
+    /// Shapes: x [B, …] to the same; parameter `scale` `[num_features]`. Errors, when applied: a different number of features.
+    /// Source: Zhang and Sennrich 2019, arXiv:1910.07467; `flax.nnx.RMSNorm`.
     ///
     /// ```
     /// use spiq::nn::{Layer, RmsNorm};
@@ -27,13 +27,13 @@ layer! {
             num_features: usize,
         }
         takes {
-            /// What is added to the mean square, against division by zero.
+            /// Added to the mean square to avoid division by zero.
             epsilon: f64 = 1e-6,
             /// Whether the result is scaled.
             use_scale: bool = true,
-            /// The axes over which the mean is taken, the batch being axis 0; from the end if negative.
+            /// The axes over which the mean is taken; the batch is axis 0, and negative numbers count from the end.
             reduction_axes: AxisList = AxisList(vec![-1]),
-            /// The axes with a scale of their own; as many elements as there are features.
+            /// The axes with their own scale, of `num_features` elements together.
             feature_axes: AxisList = AxisList(vec![-1]),
         }
     }
@@ -55,7 +55,7 @@ impl Layer for RmsNorm {
     fn check(&self) -> Result<(), (&'static str, String)> {
         check_epsilon(self.epsilon)?;
         match !self.use_scale && self.feature_axes.0 != [-1] {
-            true => Err(("feature_axes", "is of the scale, and the layer has none; leave it out".to_owned())),
+            true => Err(("feature_axes", "applies to the scale, and the layer has none; leave it out".to_owned())),
             false => Ok(()),
         }
     }

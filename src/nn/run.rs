@@ -1,4 +1,4 @@
-//! A model over time: loops over the steps, and between them the layers that see all steps at once.
+//! Runs a model over time: loops over the steps, and between them the layers that process all steps at once.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +11,29 @@ use super::step::{ModelStep, Step};
 use crate::by_path::Tensors;
 use crate::random::GraphKey;
 
-/// Parameters from host memory as constants of a trace: for a program that does not change them.
+/// Parameters from host memory as constants of a trace, for a program that does not update them.
 pub fn constants(graph: &Graph, params: &BTreeMap<String, Array>) -> BTreeMap<String, Tensor> {
     params.iter().map(|(path, array)| (path.clone(), graph.constant(array))).collect()
 }
 
-/// Runs a model over time, from a state of zeros; returns the outputs of all steps and the last state, by path.
+/// Runs a model over time from a zero state; returns the outputs of all steps and the final state, by path.
 ///
-/// Shapes: x [T, B, …] to traces [T, B, …]; state [B, …]. Spikes may be `pred`, and small counts of events `s8`: they take a
-/// quarter of the memory, and quantization knows that they need no rounding. Source: `spyx.nn.run`.
+/// Shapes: x [T, B, …] to traces [T, B, …]; state [B, …]. Spikes may be `pred`, and small event counts `s8`: they take a
+/// quarter of the memory, and quantization leaves them exact. Source: `spyx.nn.run`.
 ///
 /// # Errors
-/// Kept in the trace, under the caller's line: axes that do not start with T B, an input that the model does not fit
-/// or whose elements are neither f32 nor `pred` nor `s8`, parameters that are missing or of another type.
+/// Recorded in the trace, at the caller's line: axes that do not start with T B, an input that does not fit the model or whose
+/// elements are not f32, `pred` or `s8`, and parameters that are missing or of the wrong type.
 #[track_caller]
 pub fn run(model: &Sequential, params: &BTreeMap<String, Tensor>, x: &Named) -> (Named, BTreeMap<String, Tensor>) {
     let Outcome { traces, state, .. } = Run::new(model, params).on(x);
     (traces, state)
 }
 
-/// Like [`run`], but from a state of one's own, for instance the one that an earlier run ended with.
+/// Like [`run`], but from a given state, for example the final state of an earlier run.
 ///
 /// # Errors
-/// Kept in the trace, as for [`run`]; also a state that is missing or of another type.
+/// Recorded in the trace, as for [`run`]; also a state that is missing or of the wrong type.
 ///
 /// ```
 /// use spiq::nn::{self, Axes, Li, Sequential};
@@ -60,7 +60,7 @@ pub fn run_from(
     (traces, state)
 }
 
-/// A run with more than [`run`] has: a state to start from, training, spike rates.
+/// A [`run`] with options: an initial state, training, additional results.
 ///
 /// ```
 /// use spiq::nn::{Axes, Dropout, Lif, Run, Sequential};
@@ -90,30 +90,29 @@ pub struct Run<'a> {
     broken: bool,
 }
 
-/// What a run gives.
+/// The results of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The outputs of all steps, [T, B, …].
     pub traces: Named,
-    /// The last state by path, [B, …].
+    /// The final state by path, [B, …].
     pub state: BTreeMap<String, Tensor>,
-    /// Of a run for training, the next running statistics by path.
+    /// The next running statistics by path, in training; otherwise empty.
     pub statistics: BTreeMap<String, Tensor>,
-    /// For each layer that fires, by its path, the mean number of spikes a neuron and step of each sample, `[B]`; empty
-    /// where it was not asked for.
+    /// For each layer that fires, by path, the mean number of spikes per neuron and step of each sample, `[B]`; empty unless
+    /// requested.
     pub spike_rates: BTreeMap<String, Tensor>,
-    /// For each layer with [synapses](Layer::synapses), by its path, what they are multiplied with in all steps, [T, B, …]; empty where
-    /// it was not asked for.
+    /// For each layer with [synapses](Layer::synapses), by path, the operand of its weights at all steps, [T, B, …]; empty
+    /// unless requested.
     pub driven: BTreeMap<String, Tensor>,
-    /// For each layer that fires, by its path, how many spikes each neuron fired, [B, …]; empty where it was not asked for.
+    /// For each layer that fires, by path, the number of spikes of each neuron, [B, …]; empty unless requested.
     pub spike_counts: BTreeMap<String, Tensor>,
-    /// For each layer, by its path, 1 where one of its outputs or states is not finite at some step, else 0; empty where it was not
-    /// asked for.
+    /// For each layer, by path, 1 if one of its outputs or states is not finite at some step, else 0; empty unless requested.
     pub broken: BTreeMap<String, Tensor>,
 }
 
 impl<'a> Run<'a> {
-    /// A run from a state of zeros, not for training.
+    /// A run from a zero state, not in training.
     pub fn new(model: &'a Sequential, params: &'a BTreeMap<String, Tensor>) -> Run<'a> {
         Run {
             model,
@@ -128,45 +127,45 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The run from this state, by path.
+    /// Starts from this state, by path.
     pub fn from_state(self, state: &'a BTreeMap<String, Tensor>) -> Run<'a> {
         Run { state: Some(state), ..self }
     }
 
-    /// The run for training: what is random draws from this key, `u32[2]`, and running statistics move.
+    /// Runs in training: random numbers are drawn from this key, `u32[2]`, and running statistics are updated.
     pub fn training(self, key: &'a Tensor) -> Run<'a> {
         Run { training: true, key: Some(key), ..self }
     }
 
-    /// The run for training of a model that draws nothing: running statistics move.
+    /// Runs in training without a key, for a model that draws nothing: running statistics are updated.
     pub fn training_without_key(self) -> Run<'a> {
         Run { training: true, ..self }
     }
 
-    /// The run with the spike rates of all layers.
+    /// Also returns the spike rates of all layers.
     pub fn with_spike_rates(self) -> Run<'a> {
         Run { spike_rates: true, ..self }
     }
 
-    /// The run with what all synapses are multiplied with.
+    /// Also returns the operands of all synaptic weights.
     pub fn with_driven(self) -> Run<'a> {
         Run { driven: true, ..self }
     }
 
-    /// The run with the number of spikes of each neuron.
+    /// Also returns the number of spikes of each neuron.
     pub fn with_spike_counts(self) -> Run<'a> {
         Run { spike_counts: true, ..self }
     }
 
-    /// The run with which layers give numbers that are not finite.
+    /// Also returns which layers produce numbers that are not finite.
     pub fn with_broken(self) -> Run<'a> {
         Run { broken: true, ..self }
     }
 
-    /// The run on this input.
+    /// Runs on this input.
     ///
     /// # Errors
-    /// Kept in the trace, as for [`run`] and [`run_from`]; also a key that is not `u32[2]`.
+    /// Recorded in the trace, as for [`run`] and [`run_from`]; also a key that is not `u32[2]`.
     #[track_caller]
     pub fn on(&self, x: &Named) -> Outcome {
         let graph = x.tensor().graph();
@@ -182,7 +181,7 @@ impl<'a> Run<'a> {
         let mut all = ModelStep {
             whole: true,
             parameters: self.params.clone(),
-            // What the model does not declare is not carried.
+            // State that the model does not declare is not carried.
             states: state.into_iter().filter(|(path, _)| types.contains_key(path)).collect(),
             statistics: wanted(self.training),
             key: self.key.filter(|_| self.model.draws()).map(GraphKey::new),
@@ -210,7 +209,7 @@ impl<'a> Run<'a> {
 }
 
 impl Outcome {
-    /// Traces alone.
+    /// An outcome with traces only.
     fn of(traces: Named) -> Outcome {
         let none = Tensors::new;
         Outcome {
@@ -225,17 +224,17 @@ impl Outcome {
     }
 }
 
-/// Everything about a run that can be wrong before its first step.
+/// Checks everything that can be wrong about a run before its first step.
 fn check(model: &Sequential, params: &Tensors, state: &Tensors, x: &Named) -> Result<(), Violation> {
     let tensor = x.tensor();
     if tensor.is_poison() {
         return Ok(());
     }
     check_axes(x)?;
-    // Parameters are f32, and operands of one operation share their element type.
+    // Parameters are f32, and the operands of an operation share their dtype.
     if !matches!(tensor.dtype(), DType::F32 | DType::Pred | DType::S8) {
         let message =
-            format!("wants f32 elements, or spikes as pred or s8, got {}; call .convert(DType::F32)", tensor.ty());
+            format!("expects f32 elements, or spikes as pred or s8, got {}; call .convert(DType::F32)", tensor.ty());
         return Err(Violation::new("", message));
     }
     let dims = tensor.dims();
@@ -259,15 +258,15 @@ fn check_axes(x: &Named) -> Result<(), Violation> {
     } else {
         String::new()
     };
-    Err(Violation::new("", format!("wants time first, then the batch: {names:?}, got {x}{remedy}")))
+    Err(Violation::new("", format!("expects time first, then the batch: {names:?}, got {x}{remedy}")))
 }
 
 fn check_types(what: &str, wanted: &BTreeMap<String, TensorType>, given: &Tensors) -> Result<(), Violation> {
     for (path, ty) in wanted {
         let message = match given.get(path) {
             Some(tensor) if tensor.is_poison() || tensor.ty() == ty => continue,
-            Some(tensor) => format!("the {what} {path} is {}, but the model wants {ty}", tensor.ty()),
-            None => format!("there is no {what} {path}; the model wants {ty}"),
+            Some(tensor) => format!("the {what} {path} is {}, but the model expects {ty}", tensor.ty()),
+            None => format!("there is no {what} {path}; the model expects {ty}"),
         };
         return Err(Violation::new("", message));
     }

@@ -1,4 +1,4 @@
-//! A model of layers: a chain, or a graph of branches that join again. Does not depend on what layers compute.
+//! A model of layers: a chain, or a graph of branches that join again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,12 +14,12 @@ use super::wiring::{Group, Misfit, Source, Wiring, shapes};
 use crate::by_path::Tensors;
 use crate::random::{GraphKey, Rngs};
 
-/// Layers in the order in which they are computed, each fed with the output of the one before, at each time step.
+/// Layers in the order in which they are computed; at each time step, each receives the output of the one before.
 ///
-/// The layer `i` of a model called `core` has its parameters under `core/layers/i`. A `Sequential` is a layer itself; its
-/// name counts where it is the whole model. Source: `spyx.nn.Sequential`.
+/// Layer `i` of a model called `core` has its parameters under `core/layers/i`. A `Sequential` is itself a layer; its name
+/// matters only if it is the whole model. Source: `spyx.nn.Sequential`.
 ///
-/// [`wired`](Sequential::wired) gives a layer other inputs: branches, and connections around layers.
+/// [`wired`](Sequential::wired) gives a layer other inputs, for branches and skip connections.
 ///
 /// ```
 /// use spiq::nn::{Lif, Linear, Sequential};
@@ -42,19 +42,19 @@ impl<L: Layer + 'static> From<L> for Box<dyn Layer> {
 }
 
 impl Sequential {
-    /// A model of this name from its layers, the first one first.
+    /// A model of this name with these layers, in order.
     pub fn new(name: impl Into<String>, layers: impl IntoIterator<Item = Box<dyn Layer>>) -> Sequential {
         let layers: Vec<Arc<dyn Layer>> = layers.into_iter().map(Arc::from).collect();
         let wiring = Wiring::chain(layers.len());
         Sequential { name: name.into(), layers, wiring }
     }
 
-    /// A model of layers that others hold as well.
+    /// A model whose layers are shared with others.
     pub(crate) fn shared(name: &str, layers: Vec<Arc<dyn Layer>>, wiring: Wiring) -> Sequential {
         Sequential { name: name.to_owned(), layers, wiring }
     }
 
-    /// The same model in which the layer with this number, counted from 0, reads these instead of the layer before it.
+    /// The same model, except that the layer at this index, from 0, reads these inputs instead of the layer before it.
     ///
     /// ```
     /// use spiq::nn::{Add, Layer, Lif, Linear, Sequential, Source};
@@ -72,12 +72,12 @@ impl Sequential {
         &self.name
     }
 
-    /// The layers, the first one first.
+    /// The layers, in order.
     pub fn layers(&self) -> &[Arc<dyn Layer>] {
         &self.layers
     }
 
-    /// What each layer reads.
+    /// The inputs of each layer.
     pub fn wiring(&self) -> &Wiring {
         &self.wiring
     }
@@ -87,8 +87,8 @@ impl Sequential {
         shapes(&self.layers, &self.wiring, input)
     }
 
-    /// Initial values of all parameters and running statistics by path, drawn in the order of the layers: the same seed gives
-    /// flax's bits.
+    /// Initial values of all parameters and running statistics by path, drawn in the order of the layers: bit-identical to
+    /// flax's for the same seed.
     pub fn init(&self, rngs: &mut Rngs) -> BTreeMap<String, Array> {
         let draw = |p: Parameter| (self.at(&p.name), p.init.draw(rngs, &p.dims));
         let all = self.of_each(|layer| [layer.parameters(), layer.statistics()].concat(), |p| &mut p.name);
@@ -100,12 +100,12 @@ impl Sequential {
         self.parameters().into_iter().map(|p| (self.at(&p.name), p.ty())).collect()
     }
 
-    /// The smallest and largest value that training leaves parameters that have such limits, by path.
+    /// The smallest and largest value allowed in training, by path, of the parameters that have such limits.
     pub fn limits(&self) -> BTreeMap<String, (f64, f64)> {
         self.parameters().into_iter().filter_map(|p| Some((self.at(&p.name), p.limits?))).collect()
     }
 
-    /// The paths of parameters that layers [spread](Layer::spread).
+    /// The paths of the parameters that layers [spread](Layer::spread).
     pub(crate) fn spread_paths(&self) -> BTreeSet<String> {
         let of = |(i, layer): (usize, &Arc<dyn Layer>)| {
             let path = self.at(&part(i));
@@ -119,12 +119,12 @@ impl Sequential {
         self.statistics().into_iter().map(|p| (self.at(&p.name), p.ty())).collect()
     }
 
-    /// The types of the state by path, for a batch of this size. It starts as zeros.
+    /// The types of the state by path, for a batch of this size. The state starts as zeros.
     pub fn state_types(&self, batch: usize, dtype: DType) -> BTreeMap<String, TensorType> {
         self.states().into_iter().map(|s| (self.at(&s.name), s.ty(batch, dtype))).collect()
     }
 
-    /// Whether a state is of a layer that leaves it for a loss to read.
+    /// Whether a state belongs to a layer that leaves it for a loss to read.
     pub(super) fn is_for_a_loss_at(&self, path: &str) -> bool {
         let mut layers = self.layers.iter().enumerate().filter(|(_, layer)| layer.is_for_a_loss());
         layers.any(|(i, _)| path.starts_with(&format!("{}/", self.at(&part(i)))))
@@ -134,7 +134,7 @@ impl Sequential {
         format!("{}/{part}", self.name)
     }
 
-    /// What each layer names, under that layer's path.
+    /// The items that `list` returns for each layer, with that layer's path prepended to their names.
     fn of_each<T>(&self, list: impl Fn(&dyn Layer) -> Vec<T>, name: impl Fn(&mut T) -> &mut String) -> Vec<T> {
         let mut all = Vec::new();
         for (i, layer) in self.layers.iter().enumerate() {
@@ -147,7 +147,7 @@ impl Sequential {
         all
     }
 
-    /// One layer, at one step or, where it spans time, over all of them.
+    /// One layer, at one step or, if it spans time, over all steps.
     fn one(&self, at: &mut Step<'_>, number: usize, inputs: &[Tensor], call: Call) -> Tensor {
         let layer = &self.layers[number];
         at.inside(&part(number), |at| {
@@ -171,13 +171,13 @@ impl Sequential {
         })
     }
 
-    /// One time step of some layers, given what they read from outside, to the outputs of all of them.
+    /// One time step of a range of layers, given the values they read from outside it; returns the outputs of all of them.
     fn steps(&self, at: &mut Step<'_>, layers: &Range<usize>, outside: &[(Source, Tensor)]) -> Vec<Tensor> {
         let mut outputs: Vec<Tensor> = Vec::new();
         for number in layers.clone() {
             let read = |source: &Source| match source {
                 Source::Layer(at) if layers.contains(at) => outputs[at - layers.start].clone(),
-                _ => outside.iter().find(|(given, _)| given == source).expect("all that is read is given").1.clone(),
+                _ => outside.iter().find(|(given, _)| given == source).expect("every source is given").1.clone(),
             };
             let inputs: Vec<Tensor> = self.wiring.inputs(number).iter().map(read).collect();
             let output = self.one(at, number, &inputs, Call::Step);
@@ -186,7 +186,7 @@ impl Sequential {
         outputs
     }
 
-    /// Some layers in one loop over time: sequences [T, B, …] to those of the outputs that later layers read.
+    /// A range of layers in one loop over time: sequences [T, B, …] to those of the outputs that later layers read.
     fn looped(&self, at: &mut Step<'_>, layers: &Range<usize>, outside: &[(Source, Tensor)]) -> Vec<(Source, Tensor)> {
         let (graph, path) = (at.graph.clone(), at.path.clone());
         let own = |path: &&String| {
@@ -224,7 +224,7 @@ enum Call {
     Sequence,
 }
 
-/// The path of a layer from its container.
+/// The path of a layer within its container.
 fn part(index: usize) -> String {
     format!("layers/{index}")
 }
@@ -285,16 +285,16 @@ impl Layer for Sequential {
                 }
             }
         }
-        values.pop().expect("the input at least").1
+        values.pop().expect("at least the input").1
     }
 }
 
-/// What layers are given of a sequence: f32, or booleans, which go on as they are to the first layer that computes with numbers.
+/// A sequence as layers receive it: f32, or booleans, which stay boolean until the first layer that computes with numbers.
 fn entering(x: &Tensor) -> Tensor {
     if x.dtype() == DType::Pred { x.clone() } else { x.convert(DType::F32) }
 }
 
-/// Booleans as the numbers 0 and 1.
+/// Booleans converted to the numbers 0 and 1; other tensors unchanged.
 pub(super) fn numbers(x: &Tensor) -> Tensor {
     if x.dtype() == DType::Pred { x.convert(DType::F32) } else { x.clone() }
 }

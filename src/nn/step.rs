@@ -1,11 +1,11 @@
-//! What a layer sees while it computes: parameters, running statistics and state under its own path.
+//! The values a layer accesses while it computes: parameters, running statistics and state under its own path.
 
 use spiq_hlo::{DType, Graph, Tensor, TensorType, Violation, vmap};
 
 use crate::by_path::Tensors;
 use crate::random::GraphKey;
 
-/// One layer at one time step, or over all of them: its path, and what stands under it.
+/// One layer at one time step, or over all of them: its path and the values under it.
 #[derive(Debug)]
 pub struct Step<'a> {
     pub(super) graph: Graph,
@@ -13,35 +13,35 @@ pub struct Step<'a> {
     pub(super) model: &'a mut ModelStep,
 }
 
-/// What a model computes with, at one time step or over all of them.
+/// The values a model computes with, at one time step or over all of them.
 #[derive(Debug, Default)]
 pub(super) struct ModelStep {
-    /// Whether these are all steps at once: then tensors have time as axis 0, and states are those of the border.
+    /// Whether this covers all steps at once: tensors then have time as axis 0, and states are those at the boundary.
     pub whole: bool,
     /// Parameters and running statistics.
     pub parameters: Tensors,
     pub states: Tensors,
-    /// The next running statistics, where the model is trained.
+    /// The next running statistics, in training.
     pub statistics: Option<Tensors>,
-    /// What is drawn from, in training: the key of the step, or of all steps that of the run.
+    /// The key to draw from, in training: that of the step, or for all steps that of the run.
     pub key: Option<GraphKey>,
-    /// How many keys were handed out.
+    /// The number of keys drawn so far.
     pub drawn: u32,
-    /// For each layer that fires, the share of its neurons that do, [B]; where rates are wanted.
+    /// For each layer that fires, the fraction of its neurons that fire, [B]; if requested.
     pub rates: Option<Tensors>,
-    /// What synapses are multiplied with, by the path of their layer; where it is wanted.
+    /// The operands of the synaptic weights, by the path of their layer; if requested.
     pub driven: Option<Tensors>,
-    /// For each layer that fires, its spikes, [B, …]; where they are to be counted.
+    /// For each layer that fires, its spikes, [B, …]; if they are counted.
     pub spikes: Option<Tensors>,
-    /// For each layer, 1 where it gives or keeps a number that is not finite, else 0; where that is wanted.
+    /// For each layer, 1 if it outputs or keeps a number that is not finite, else 0; if requested.
     pub broken: Option<Tensors>,
 }
 
-/// What is noted of layers: rates, spikes, what is not finite, what synapses are multiplied with.
+/// Values noted about layers: rates, spikes, flags of non-finite numbers, operands of synaptic weights.
 pub(super) type Noted = (Tensors, Tensors, Tensors, Tensors);
 
 impl ModelStep {
-    /// One of these steps, with the same wishes.
+    /// One of these steps, with the same values requested.
     pub fn of_one_step(&self, states: Tensors, key: Option<GraphKey>) -> ModelStep {
         let again = |wanted: &Option<Tensors>| wanted.as_ref().map(|_| Tensors::new());
         ModelStep {
@@ -58,14 +58,14 @@ impl ModelStep {
         }
     }
 
-    /// What was noted.
+    /// Takes the noted values.
     pub fn noted(&mut self) -> Noted {
         let [rates, spikes, broken, driven] = [&mut self.rates, &mut self.spikes, &mut self.broken, &mut self.driven]
             .map(|noted| noted.take().unwrap_or_default());
         (rates, spikes, broken, driven)
     }
 
-    /// Notes what steps noted, each with time as axis 0.
+    /// Adds the values that the steps of a loop noted, each with time as axis 0.
     pub fn note_all(&mut self, (rates, spikes, broken, driven): Noted) {
         let add = |all: &mut Option<Tensors>, noted: Tensors, over_time: fn(&Tensor) -> Tensor| {
             let noted = noted.iter().map(|(path, steps)| (path.clone(), over_time(steps)));
@@ -81,7 +81,7 @@ impl ModelStep {
 }
 
 impl Step<'_> {
-    /// The graph that is recorded into.
+    /// The graph of the trace.
     pub fn graph(&self) -> Graph {
         self.graph.clone()
     }
@@ -94,44 +94,44 @@ impl Step<'_> {
     /// The parameter of this name.
     ///
     /// # Errors
-    /// Kept in the trace where there is none.
+    /// Recorded in the trace if there is none.
     #[track_caller]
     pub fn parameter(&self, name: &str) -> Tensor {
         let path = format!("{}/{name}", self.path);
         self.model.parameters.get(&path).cloned().unwrap_or_else(|| self.missing("parameter", &path))
     }
 
-    /// The state of this name, as the step before left it.
+    /// The state of this name, as the previous step left it.
     ///
     /// # Errors
-    /// Kept in the trace where there is none: the layer did not declare it.
+    /// Recorded in the trace if there is none: the layer did not declare it.
     #[track_caller]
     pub fn state(&self, name: &str) -> Tensor {
         let path = format!("{}/{name}", self.path);
         self.model.states.get(&path).cloned().unwrap_or_else(|| self.missing("state", &path))
     }
 
-    /// Leaves the state of this name to the next step.
+    /// Sets the state of this name for the next step.
     pub fn set_state(&mut self, name: &str, value: Tensor) {
         self.note_broken(&value);
         self.model.states.insert(format!("{}/{name}", self.path), value);
     }
 
-    /// Whether the model is trained, not only used.
+    /// Whether the model is being trained.
     pub fn is_training(&self) -> bool {
         self.model.statistics.is_some()
     }
 
-    /// The running statistic of this name, as the training step before left it.
+    /// The running statistic of this name, as the previous training step left it.
     ///
     /// # Errors
-    /// Kept in the trace where there is none.
+    /// Recorded in the trace if there is none.
     #[track_caller]
     pub fn statistic(&self, name: &str) -> Tensor {
         self.parameter(name).stop_gradient()
     }
 
-    /// Leaves the running statistic of this name to the next training step; without effect where the model is not trained.
+    /// Sets the running statistic of this name for the next training step; has no effect outside training.
     pub fn set_statistic(&mut self, name: &str, value: &Tensor) {
         let path = format!("{}/{name}", self.path);
         if let Some(all) = &mut self.model.statistics {
@@ -139,10 +139,10 @@ impl Step<'_> {
         }
     }
 
-    /// A key of one's own for this step of training; `None` where the model is not trained, only used.
+    /// A fresh key for this training step; `None` outside training.
     ///
-    /// The n-th call of time step t gives `fold_in(fold_in(key, t), n)`, with the key of the run; a call of a layer that sees all
-    /// steps at once counts as one of the last step that there can be, 2³² - 1.
+    /// The n-th call of time step t gives `fold_in(fold_in(key, t), n)`, with the key of the run; a call by a layer that
+    /// processes all steps at once counts as one of the last possible step, 2³² - 1.
     #[track_caller]
     pub fn key(&mut self) -> Option<GraphKey> {
         let [last, count] = [u32::MAX, self.model.drawn].map(|number| self.graph.scalar(DType::U32, f64::from(number)));
@@ -152,7 +152,7 @@ impl Step<'_> {
         Some(key.fold_in(&count))
     }
 
-    /// The key of each of the steps of a sequence [T, …], u32[T, 2], where something draws.
+    /// The keys of the steps of a sequence [T, …], u32[T, 2], if the model draws.
     #[track_caller]
     pub(super) fn step_keys(&self, sequence: Option<&Tensor>) -> Option<Tensor> {
         let key = self.model.key.as_ref()?;
@@ -161,14 +161,14 @@ impl Step<'_> {
         Some(vmap(&times, |time| key.fold_in(&time).to_tensor()))
     }
 
-    /// Runs `f` as a part of this layer: under `name`, in paths and in the module path of what is recorded.
+    /// Runs `f` as a part of this layer: under `name`, in paths and in the module path of the recorded operations.
     pub fn inside<R>(&mut self, name: &str, f: impl FnOnce(&mut Step<'_>) -> R) -> R {
         let (graph, path) = (self.graph.clone(), format!("{}/{name}", self.path));
         let mut part = Step { graph: graph.clone(), path, model: &mut *self.model };
         graph.scope(name, || f(&mut part))
     }
 
-    /// Notes the share of ones in this layer's output, where rates are wanted.
+    /// Notes the fraction of ones in this layer's output, if rates are requested.
     pub(super) fn note_rate(&mut self, spikes: &Tensor) {
         if let Some(rates) = &mut self.model.rates {
             let first = usize::from(self.model.whole);
@@ -177,14 +177,14 @@ impl Step<'_> {
         }
     }
 
-    /// Notes what synapses are multiplied with, where that is wanted.
+    /// Notes the operand of the synaptic weights, if requested.
     pub(super) fn note_driven(&mut self, by: &Tensor) {
         if let Some(driven) = &mut self.model.driven {
             driven.insert(self.path.clone(), by.clone());
         }
     }
 
-    /// Notes this layer's spikes, where they are counted.
+    /// Notes this layer's spikes, if they are counted.
     pub(super) fn note_spikes(&mut self, spikes: &Tensor) {
         if let Some(all) = &mut self.model.spikes {
             let spikes = if self.model.whole { spikes.reduce_sum(&[0]) } else { spikes.clone() };
@@ -192,7 +192,7 @@ impl Step<'_> {
         }
     }
 
-    /// Notes whether all of this is finite, where that is wanted.
+    /// Notes whether all elements are finite, if requested.
     pub(super) fn note_broken(&mut self, given: &Tensor) {
         let Some(all) = self.model.broken.as_mut().filter(|_| given.is_poison() || given.dtype().is_float()) else {
             return;

@@ -1,4 +1,4 @@
-//! How many operations the synapses of a model do. Counts, and knows no particular layer.
+//! Counts the synaptic operations of a model.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use super::step::{ModelStep, Step};
 use crate::by_path::Tensors;
 
 impl Sequential {
-    /// How many weights that are not zero meet an element that is not zero, for each output of each layer with
-    /// [synapses](Layer::synapses), by its path. `counts` says how often each element of what they are multiplied with was not zero
-    /// ([1, …], by path), `weights` holds the parameters. Biases do not count.
+    /// For each output of each layer with [synapses](Layer::synapses), by path, the number of nonzero weights that meet a
+    /// nonzero element. `counts` holds how often each element of the operand was nonzero ([1, …], by path), `weights` holds the
+    /// parameters. Biases do not count.
     #[track_caller]
     pub(crate) fn operations(&self, weights: &Tensors, counts: &Tensors) -> Tensors {
         let mut operations = BTreeMap::new();
@@ -24,7 +24,7 @@ impl Sequential {
         operations
     }
 
-    /// The paths of the weights of synapses, biases not among them.
+    /// The paths of the synaptic weights, without biases.
     pub(crate) fn synaptic_weights(&self) -> Vec<String> {
         let of = |(path, _, synapses): (String, &dyn Layer, Synapses)| match synapses {
             Synapses::OfInput | Synapses::OfPastInputs => format!("{path}/kernel"),
@@ -56,7 +56,7 @@ fn of_layer(layer: &dyn Layer, synapses: Synapses, path: &str, weights: &Tensors
         let counted = match name[path.len() + 1..] {
             ref part if part == weight_name => parameter.ne(0.0).convert(DType::F32),
             ref part if part == "bias" => parameter.zeros_like(),
-            // What says which input a weight meets, as a delay does.
+            // Determines which input a weight meets, as a delay does.
             _ => parameter.clone(),
         };
         (name.clone(), counted)

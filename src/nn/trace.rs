@@ -1,4 +1,4 @@
-//! A model over time as a function of parameters and input. Knows no particular layer.
+//! Traces a model over time as a function of parameters and input.
 
 use spiq_hlo::{DType, Function, Graph, GraphErrors, TensorType};
 
@@ -11,44 +11,44 @@ use crate::signature::{Role, Signature};
 
 /// The name of the input over time.
 pub(crate) const X: &str = "x";
-/// The name of the key that a model draws from in training.
+/// The name of the key from which a model draws in training.
 pub(crate) const KEY: &str = "key";
 /// The name of the outputs.
 const TRACES: &str = "traces";
 
-/// What a run takes and gives beside parameters, x and traces.
+/// Requested inputs and results of a run, besides parameters, x and traces.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted {
-    /// Whether the model is trained: running statistics move.
+    /// Whether the model is trained: running statistics are updated.
     pub training: bool,
     /// A key, for training.
     pub key: bool,
-    /// The last states of layers that only leave one for a loss.
+    /// The final states of layers that only leave one for a loss.
     pub states: bool,
     /// Spike rates.
     pub rates: bool,
-    /// What synapses are multiplied with.
+    /// The operands of synaptic weights.
     pub driven: bool,
-    /// Numbers of spikes.
+    /// Spike counts.
     pub counts: bool,
-    /// Which layers give numbers that are not finite.
+    /// Which layers produce numbers that are not finite.
     pub broken: bool,
 }
 
 /// A traced run.
 pub(crate) struct Traced {
     pub function: Function,
-    /// Parameters, running statistics, a key where it is for training, x [T, B, …], to the traces [T, B, …], the states for a loss,
-    /// the spike rates, and so on as is wanted.
+    /// From parameters, running statistics, a key (for training) and x [T, B, …] to the traces [T, B, …], the states for a
+    /// loss, the spike rates, and the other requested results.
     pub signature: Signature,
 }
 
 impl Sequential {
-    /// The model's [`run`](super::run()) over an input of type `x` as a function: the parameters in the order of their paths, then x
-    /// [T, B, …], to the traces [T, B, …].
+    /// The model's [`run`](super::run()) over an input of type `x` as a function: from the parameters in the order of their
+    /// paths and x [T, B, …] to the traces [T, B, …].
     ///
     /// # Errors
-    /// Those of [`run`](super::run()), under the caller's line.
+    /// Those of [`run`](super::run()), at the caller's line.
     ///
     /// ```
     /// use spiq::nn::{Li, Linear, Sequential};
@@ -64,11 +64,11 @@ impl Sequential {
         Ok(self.trace_with(x, Wanted::default())?.function)
     }
 
-    /// The same, with what is wanted beside.
+    /// The same, with the requested inputs and results.
     #[track_caller]
     pub(crate) fn trace_with(&self, x: &TensorType, wanted: Wanted) -> Result<Traced, GraphErrors> {
         places::name_cells();
-        // Not `spiq_hlo::trace`: its closure would be the caller of the run.
+        // Not `spiq_hlo::trace`: its closure would count as the caller of the run.
         let graph = Graph::new();
         let key = TensorType::new(DType::U32, [2]);
         let signature = Signature::default()

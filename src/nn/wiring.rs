@@ -1,4 +1,4 @@
-//! Where each layer of a model reads from, and how layers are grouped when a model runs over time.
+//! The inputs of each layer of a model, and the grouping of layers for a run over time.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,42 +6,42 @@ use std::sync::Arc;
 use super::arguments::check_numbers;
 use super::layer::Layer;
 
-/// Where an input of a layer comes from.
+/// The source of a layer's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// The model's input.
     Input,
-    /// The output of the layer with this number, counted from 0.
+    /// The output of the layer at this index, from 0.
     Layer(usize),
 }
 
-/// For each layer, in their order, what it reads.
+/// The inputs of each layer, in the order of the layers.
 ///
-/// Layers are computed in their order, so that a layer reads the model's input and layers before it.
+/// Layers are computed in order, so a layer reads the model's input and earlier layers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wiring(Vec<Vec<Source>>);
 
-/// Layers that run one after the other.
+/// Layers that are computed together in a run over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Group {
-    /// One loop over time, whose step goes through all of these.
+    /// One loop over time, whose step computes all of these.
     Steps(Range<usize>),
-    /// A layer that sees all time steps at once.
+    /// A layer that processes all time steps at once.
     Whole(usize),
 }
 
 impl Wiring {
-    /// So many layers, each of which reads the one before it.
+    /// A chain of this many layers, each of which reads the one before it.
     pub fn chain(layers: usize) -> Wiring {
         Wiring((0..layers).map(|layer| vec![Wiring::before(layer)]).collect())
     }
 
-    /// What a layer reads that names no inputs.
+    /// The input of a layer that names none.
     pub(crate) fn before(layer: usize) -> Source {
         layer.checked_sub(1).map_or(Source::Input, Source::Layer)
     }
 
-    /// The same, but for the inputs of a layer. One that is not there has none.
+    /// The same wiring with these inputs of a layer; unchanged if there is no such layer.
     #[must_use]
     pub fn with_inputs(mut self, layer: usize, inputs: impl IntoIterator<Item = Source>) -> Wiring {
         if let Some(own) = self.0.get_mut(layer) {
@@ -50,24 +50,24 @@ impl Wiring {
         self
     }
 
-    /// What a layer reads, in the order of its inputs.
+    /// The inputs of a layer, in order.
     pub fn inputs(&self, layer: usize) -> &[Source] {
         self.0.get(layer).map_or(&[], Vec::as_slice)
     }
 
-    /// The first layer that reads one that is not before it.
+    /// The first layer that reads itself or a later layer.
     pub(crate) fn misplaced(&self) -> Option<usize> {
         let late = |layer: usize| self.inputs(layer).iter().any(|source| *source >= Source::Layer(layer));
         (0..self.0.len()).find(|&layer| late(layer))
     }
 
-    /// The first layer whose output nothing reads and that is not the last.
+    /// The first layer, other than the last, whose output no layer reads.
     pub(crate) fn unread(&self) -> Option<usize> {
         let last = self.0.len().saturating_sub(1);
         (0..last).find(|&layer| !self.0.iter().flatten().any(|source| *source == Source::Layer(layer)))
     }
 
-    /// The sources outside of these layers that they read, each once.
+    /// The sources that these layers read from outside, each once.
     pub(super) fn read_by(&self, layers: &Range<usize>) -> Vec<Source> {
         let inside = |source: &Source| matches!(source, Source::Layer(at) if layers.contains(at));
         let all = layers.clone().flat_map(|layer| self.inputs(layer)).copied();
@@ -77,14 +77,14 @@ impl Wiring {
         read
     }
 
-    /// Which of these layers are read after them; the last layer of all is the model's output.
+    /// Those of these layers that are read after them; the last layer of all is the model's output.
     pub(super) fn read_after(&self, layers: &Range<usize>) -> Vec<usize> {
         let later = self.0.iter().skip(layers.end);
         let read = |layer: &usize| later.clone().flatten().any(|source| *source == Source::Layer(*layer));
         layers.clone().filter(|layer| layer + 1 == self.0.len() || read(layer)).collect()
     }
 
-    /// The layers in groups that run one after the other: those that see all time steps by themselves, all others together.
+    /// The layers in groups that run one after the other: each layer that spans time alone, consecutive others together.
     pub(super) fn groups(&self, layers: &[Arc<dyn Layer>]) -> Vec<Group> {
         let mut groups = Vec::new();
         for (at, layer) in layers.iter().enumerate() {
@@ -98,19 +98,19 @@ impl Wiring {
     }
 }
 
-/// The first layer that does not take what it is given.
+/// The first layer that does not accept its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misfit {
-    /// Which layer, from 0.
+    /// The index of the layer, from 0.
     pub place: usize,
-    /// What it takes instead.
+    /// What it requires instead.
     pub reason: String,
-    /// What it reads, and of which shape that is; nothing where that is not known.
+    /// Its inputs and their shapes; empty if they are not known.
     pub given: Vec<(Source, Vec<usize>)>,
 }
 
 impl Misfit {
-    /// The shapes that it was given: `[64] and [32]`.
+    /// The shapes of its inputs: `[64] and [32]`.
     pub fn shapes(&self) -> String {
         self.given.iter().map(|(_, shape)| shown(shape)).collect::<Vec<_>>().join(" and ")
     }
@@ -127,7 +127,7 @@ pub(crate) fn shapes(layers: &[Arc<dyn Layer>], wiring: &Wiring, input: &[usize]
         if wiring.misplaced() == Some(place) {
             let reason = match wiring.inputs(place).contains(&Source::Layer(place)) {
                 true => "reads its own output; a layer reads what comes before it",
-                false => "reads a layer that comes after it; move it behind all that it reads",
+                false => "reads a layer that comes after it; move it after all layers that it reads",
             };
             return Err(Misfit { place, reason: reason.to_owned(), given: Vec::new() });
         }

@@ -1,7 +1,7 @@
-//! Rust notebooks (evcxr in Jupyter): what a cell shows of its last value, and errors with the line of the cell. Besides the
-//! command line the only part that prints; knows nothing of how values are drawn.
+//! Rust notebooks (evcxr in Jupyter): displays the last value of a cell, and errors with the line of the cell. Besides the command line the
+//! only part that prints.
 //!
-//! A first cell is
+//! A first cell contains
 //!
 //! ```text
 //! :dep spiq = { path = ".." }
@@ -9,7 +9,7 @@
 //! notebook::start();
 //! ```
 //!
-//! From then on a cell that ends with an array, a function, a picture, a report or a `Result` of one shows it.
+//! From then on, a cell that ends with an array, a function, a picture, a report or a `Result` of one displays it.
 
 mod show;
 
@@ -19,7 +19,7 @@ use crate::places;
 
 pub use show::{Content, Show};
 
-/// Keeps a panic to one message with its line. Call it once, in the first cell; elsewhere it changes the panic message only.
+/// Reduces a panic to one message with its line. Call it once, in the first cell; outside of notebooks it only changes the panic message.
 pub fn start() {
     std::panic::set_hook(Box::new(|panic| {
         places::name_cells();
@@ -27,7 +27,7 @@ pub fn start() {
     }));
 }
 
-/// A panic's message and place, without a trace of the calls of the notebook itself.
+/// A panic's message and location, without a backtrace.
 fn message(panic: &PanicHookInfo) -> String {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied().or_else(|| Some(payload.downcast_ref::<String>()?.as_str()));

@@ -1,4 +1,4 @@
-//! What a notebook shows of each type. Knows nothing of how pictures and tables are made.
+//! Defines how a notebook displays each type.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use crate::native;
 use crate::quant::Report;
 use crate::train::Record;
 
-/// What is shown, in one or more forms of which the reader takes the richest: (media type, text).
+/// Displayed content in one or more forms, of which the notebook picks the richest: (media type, text).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content(Vec<(&'static str, String)>);
 
@@ -21,7 +21,7 @@ impl Content {
     }
 
     fn table(table: &Table) -> Content {
-        // Readers that do not trust a notebook show the text.
+        // Notebooks that are not trusted show the text.
         Content(vec![("text/html", table.html()), ("text/plain", table.to_string())])
     }
 
@@ -34,7 +34,7 @@ impl Content {
         &self.0
     }
 
-    /// In the lines that evcxr takes for content instead of output.
+    /// The form that evcxr recognizes as content instead of output.
     fn evcxr(&self) -> String {
         let form = |(media, text): &(&str, String)| {
             format!("EVCXR_BEGIN_CONTENT {media}\n{}\nEVCXR_END_CONTENT\n", text.trim_end())
@@ -43,7 +43,7 @@ impl Content {
     }
 }
 
-/// A value that a notebook shows as a picture or a table when a cell ends with it.
+/// A value that a notebook displays as a picture or table when a cell ends with it.
 ///
 /// ```
 /// use spiq::{Array, notebook::Show};
@@ -52,10 +52,10 @@ impl Content {
 /// # Ok::<(), spiq::ArrayError>(())
 /// ```
 pub trait Show {
-    /// What is shown.
+    /// The displayed content.
     fn content(&self) -> Content;
 
-    /// Shows it: prints it so that evcxr, which calls a method of this name, takes it for content.
+    /// Displays the value: prints it in the form that evcxr recognizes as content. evcxr calls the method of this name.
     fn evcxr_display(&self) {
         crate::places::name_cells();
         print!("{}", self.content().evcxr());
@@ -74,7 +74,7 @@ impl Show for Table {
     }
 }
 
-/// A matrix as a heat map, another array as a table of its type, range and first values.
+/// A matrix as a heat map, any other array as a table of its type, range and first values.
 impl Show for Array {
     fn content(&self) -> Content {
         match display::heat_map(self) {
@@ -105,7 +105,7 @@ impl Show for Function {
     }
 }
 
-/// The nodes that the tensor is computed by, or what is wrong with them.
+/// The nodes that compute the tensor, or their errors.
 impl Show for Tensor {
     fn content(&self) -> Content {
         self.graph().finish(std::slice::from_ref(self)).content()
@@ -118,7 +118,7 @@ impl Show for Report {
     }
 }
 
-/// Which units the products reach, as a table; the text has all that the compiler tells.
+/// Which units the products reach, as a table; the text contains the compiler's full report.
 impl Show for native::Report {
     fn content(&self) -> Content {
         let head = Table::new(native::Report::HEAD);
@@ -128,7 +128,7 @@ impl Show for native::Report {
     }
 }
 
-/// The curves of a run.
+/// The training curves of a run.
 impl Show for [Record] {
     fn content(&self) -> Content {
         Content::picture(&display::history(self, ""))
@@ -153,7 +153,7 @@ impl Show for Error {
     }
 }
 
-/// The value, or the error in its place.
+/// The value, or the error instead.
 impl<T: Show, E: Display> Show for std::result::Result<T, E> {
     fn content(&self) -> Content {
         match self {

@@ -1,4 +1,4 @@
-//! Adam, with or without weight decay. Knows nothing of other optimizers.
+//! Adam, with or without weight decay.
 
 use spiq_hlo::Tensor;
 
@@ -9,7 +9,7 @@ use super::transformation::GradientTransformation;
 use super::tree::{COUNT, count, count_type, increment, moment, unbiased, under, zip};
 use crate::by_path::{Tensors, Types};
 
-/// Adam. State: `count`, `mu/…` (moving average of gradients), `nu/…` (of their squares).
+/// Adam. State: `count`, `mu/…` (moving average of gradients), `nu/…` (moving average of squared gradients).
 ///
 /// Source: Kingma and Ba 2014, arXiv:1412.6980; `optax.adam`, `optax.adamw`.
 ///
@@ -22,17 +22,17 @@ use crate::by_path::{Tensors, Types};
 pub struct Adam {
     /// Step size.
     pub learning_rate: Schedule,
-    /// Decay of the gradients' average per step.
+    /// Decay of the gradient average per step.
     pub b1: f64,
-    /// Decay of the squares' average per step.
+    /// Decay of the squared-gradient average per step.
     pub b2: f64,
-    /// Added to the root.
+    /// Added to the square root.
     pub eps: f64,
-    /// Added below the root.
+    /// Added under the square root.
     pub eps_root: f64,
-    /// Share of a parameter that is taken from it at each step, times the learning rate.
+    /// Decoupled weight decay: each step subtracts this fraction of a parameter, times the learning rate.
     pub weight_decay: f64,
-    /// Whether the step looks ahead by one average (Dozat 2016).
+    /// Whether to use Nesterov momentum (Dozat 2016).
     pub nesterov: bool,
 }
 
@@ -76,7 +76,7 @@ impl GradientTransformation for Adam {
 }
 
 impl Adam {
-    /// The average gradient without the bias of its start.
+    /// The bias-corrected gradient average.
     fn mean(&self, grads: &Tensors, mu: &Tensors, count: &Tensor) -> Tensors {
         if !self.nesterov {
             return unbiased(mu, self.b1, count);

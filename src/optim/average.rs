@@ -1,4 +1,4 @@
-//! Moving averages: of updates, and of the parameters themselves. Knows no optimizer.
+//! Moving averages of updates and of the parameters.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use super::transformation::{GradientTransformation, apply_updates, step, updates
 use super::tree::{COUNT, count, count_type, increment, map, moment, of_folder, unbiased, under, zip};
 use crate::by_path::{Tensors, Types};
 
-/// Updates become their moving average. State: `count`, `ema/…`. Source: `optax.ema`.
+/// Replaces updates by their exponential moving average. State: `count`, `ema/…`. Source: `optax.ema`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ema {
-    /// The share of the average that a step keeps.
+    /// The fraction of the average that a step keeps.
     pub decay: f64,
-    /// Whether it is freed of the bias of having started at zero.
+    /// Whether to correct the bias from starting at zero.
     pub debias: bool,
 }
 
-/// An [`Ema`] without bias.
+/// A bias-corrected [`Ema`].
 pub fn ema(decay: f64) -> Ema {
     Ema { decay, debias: true }
 }
@@ -40,11 +40,11 @@ impl GradientTransformation for Ema {
     }
 }
 
-/// A transformation that keeps a moving average of the parameters beside it: after each step, [`Ema`] of the parameters that its
-/// updates make, without bias. The updates are not changed. State: `count`, `average/…`, `inner/…`.
+/// Wraps a transformation and keeps a moving average of the parameters: after each step, the bias-corrected [`Ema`] of the updated
+/// parameters. The updates are unchanged. State: `count`, `average/…`, `inner/…`.
 ///
-/// The average is kept as it is read, so that nothing is divided later: after step n it moves by
-/// `(1 - decay) / (1 - decay^n)` of what the parameters are off, which is what optax's average divided by its bias does.
+/// The stored average is already bias-corrected, so readers need not divide: in step n it moves by `(1 - decay) / (1 - decay^n)` of its
+/// distance from the parameters, which equals optax's average divided by its bias.
 ///
 /// ```
 /// use spiq::optim::{GradientTransformation, adam, average_params};
@@ -56,7 +56,7 @@ pub struct AverageParams {
     decay: f64,
 }
 
-/// An [`AverageParams`] beside this transformation; `decay` is the share of the average that a step keeps.
+/// An [`AverageParams`] around a transformation; `decay` is the fraction of the average that a step keeps.
 pub fn average_params(inner: impl Into<Box<dyn GradientTransformation>>, decay: f64) -> AverageParams {
     AverageParams { inner: inner.into(), decay }
 }

@@ -1,4 +1,4 @@
-//! Transformations one after the other. Knows nothing of what they do.
+//! Applies transformations in sequence.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::transformation::{GradientTransformation, step, updates_by_step};
 use super::tree::{of_folder, under};
 use crate::by_path::{Tensors, Types};
 
-/// Transformations one after the other; the state of the `i`-th stands under `i/`. Source: `optax.chain`.
+/// A sequence of transformations; the state of the `i`-th is under `i/`. Source: `optax.chain`.
 ///
 /// ```
 /// use spiq::optim::{GradientTransformation, adam, chain, clip_by_global_norm};
@@ -20,7 +20,7 @@ use crate::by_path::{Tensors, Types};
 #[derive(Debug)]
 pub struct Chain(Vec<Box<dyn GradientTransformation>>);
 
-/// A [`Chain`] of these parts, the first one first.
+/// A [`Chain`] of these parts, applied in order.
 pub fn chain(parts: impl IntoIterator<Item = Box<dyn GradientTransformation>>) -> Chain {
     Chain(parts.into_iter().collect())
 }

@@ -1,4 +1,4 @@
-//! Gradients cut to a largest norm, or each number to a largest size. Knows nothing of optimizers.
+//! Gradient clipping, by global norm or by element.
 
 use super::transformation::GradientTransformation;
 use super::tree::{global_norm, map};
@@ -6,12 +6,12 @@ use crate::by_path::{Tensors, Types};
 use crate::choice::{Arguments, Choice, POSITIVE};
 use crate::error::Result;
 
-/// Scales all gradients down together where their global norm exceeds `max_norm`. No state.
+/// Scales all gradients down together if their global norm exceeds `max_norm`. No state.
 ///
 /// Source: Pascanu et al. 2012, arXiv:1211.5063; `optax.clip_by_global_norm`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClipByGlobalNorm {
-    /// The largest norm that is left as it is.
+    /// The largest global norm that is left unchanged.
     pub max_norm: f64,
 }
 
@@ -38,10 +38,10 @@ impl GradientTransformation for ClipByGlobalNorm {
     }
 }
 
-/// Cuts each number of the gradients to the range from `-max_delta` to `max_delta`. No state. Source: `optax.clip`.
+/// Clamps each element of the gradients to the range from `-max_delta` to `max_delta`. No state. Source: `optax.clip`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clip {
-    /// The largest size that is left as it is.
+    /// The largest magnitude that is left unchanged.
     pub max_delta: f64,
 }
 
@@ -62,15 +62,15 @@ impl GradientTransformation for Clip {
     }
 }
 
-/// A way to cut gradients, of its arguments.
+/// Makes a clipping method from its arguments.
 pub type MakeClip = fn(&mut Arguments) -> Result<ClipOf>;
 
-/// A way to cut gradients.
+/// A clipping method.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ClipOf {
-    /// All together.
+    /// By global norm.
     Norm(ClipByGlobalNorm),
-    /// Each number by itself.
+    /// By element.
     Value(Clip),
 }
 
@@ -83,16 +83,16 @@ impl From<ClipOf> for Box<dyn GradientTransformation> {
     }
 }
 
-/// The ways to cut gradients, by name.
+/// The clipping methods by name.
 pub const CLIPS: &[Choice<MakeClip>] = &[
     Choice {
         name: "clip_by_global_norm",
-        about: "all together, to a largest norm (max_norm); a number alone means this",
+        about: "scales all gradients to a maximum global norm (max_norm); a plain number selects this",
         make: |a| Ok(ClipOf::Norm(clip_by_global_norm(a.required("max_norm", POSITIVE)?))),
     },
     Choice {
         name: "clip",
-        about: "each number by itself (max_delta)",
+        about: "clamps each element to a maximum magnitude (max_delta)",
         make: |a| Ok(ClipOf::Value(clip(a.required("max_delta", POSITIVE)?))),
     },
 ];

@@ -1,4 +1,4 @@
-//! The end that optimizers share: weight decay, then the learning rate. Knows nothing of how a direction was found.
+//! The final stage of every optimizer: weight decay, then the learning rate.
 
 use spiq_hlo::Tensor;
 
@@ -6,7 +6,7 @@ use super::schedule::Schedule;
 use super::tree::{map, zip};
 use crate::by_path::Tensors;
 
-/// Updates that go against `direction`, at the rate of this step (`count` steps were made before).
+/// Updates opposite to `direction`, scaled by the learning rate of this step (`count` steps precede it).
 ///
 /// Source: `optax.add_decayed_weights`, `optax.scale_by_learning_rate`.
 #[track_caller]

@@ -1,7 +1,7 @@
-//! A transformation or schedule as the call that makes it: `adam(0.002, b1=0.8)`. Depends on no particular one.
+//! Formats a transformation or schedule as the call that makes it: `adam(0.002, b1=0.8)`.
 
-/// The call of a constructor: its own arguments, then each field that is not the constructor's default. All fields are named
-/// here, so that one that is added is not forgotten.
+/// The call of a constructor: its arguments, then each field that differs from the constructor's default. The pattern lists all fields, so
+/// that a new one cannot be forgotten.
 macro_rules! described {
     ($of:expr, $ty:ident = $name:literal($($argument:ident),+; $($field:ident),*), $default:expr) => {{
         let ($ty { $($argument,)+ $($field),* }, default) = ($of, $default);

@@ -1,4 +1,4 @@
-//! What is other for some parameters than for the rest, as a command line gives it.
+//! Parameter groups with their own optimizer settings, parsed from the command line.
 
 use super::optimizer::{check_rate, scheduled};
 use super::schedule::{Planned, Steps};
@@ -8,7 +8,7 @@ use crate::by_path::PathPattern;
 use crate::choice::{Arguments, Choice, NOT_NEGATIVE, chosen, chosen_one};
 use crate::error::{Error, Result};
 
-/// Groups of parameters, and their optimizers.
+/// Groups of parameters and their optimizers.
 #[derive(Clone, Default)]
 pub(super) struct Groups {
     text: Vec<String>,
@@ -19,16 +19,16 @@ pub(super) struct Groups {
 struct Group {
     pattern: PathPattern,
     learning_rate: Option<f64>,
-    /// How its rate goes on, where it is not as the others do.
+    /// The group's schedule, if it differs from that of the rest.
     schedule: Option<Planned>,
     make: OfRate,
 }
 
-/// The one name that there is.
+/// The only name in the syntax.
 const GROUPS: &[Choice<()>] = &[Choice { name: "group", about: "", make: () }];
 
 impl Groups {
-    /// Groups for this optimizer, the text of a call.
+    /// Parses groups for an optimizer, given as the text of its call.
     pub(super) fn parse(text: &str, optimizer: &str) -> Result<Groups> {
         let mut all = Groups::default();
         for (_, group) in chosen("group", GROUPS, text)? {
@@ -49,7 +49,7 @@ impl Groups {
         let schedule = schedule.map(|(_, plan)| plan);
         let (row, whole) = chosen_one("optimizer", OPTIMIZERS, optimizer)?;
         let mut whole = whole.overridden(&group);
-        // The group by itself need not make sense: only its keys must be known.
+        // The group alone need not be valid: this only checks that its keys are known.
         let _ = (row.make)(&mut group);
         self.text.push(group.finish()?);
         let make = (row.make)(&mut whole)?;
@@ -62,12 +62,13 @@ impl Groups {
         Ok(())
     }
 
-    /// As files keep them; `None` where there are none.
+    /// The text that files store; `None` without groups.
     pub(super) fn text(&self) -> Option<String> {
         (!self.text.is_empty()).then(|| self.text.join(", "))
     }
 
-    /// The groups for a run of so many steps. The pair is the learning rate of all other parameters, and how it goes on.
+    /// The groups for a run of this many steps. The pair is the initial learning rate of all other parameters and its
+    /// schedule.
     pub(super) fn parts(
         &self,
         (rate, plan): (f64, &Planned),
@@ -81,7 +82,7 @@ impl Groups {
         self.groups.iter().map(part).collect()
     }
 
-    /// Refuses groups to which none of these paths belongs.
+    /// Refuses groups that match none of these paths.
     pub(super) fn check(&self, paths: &[&String]) -> Result<()> {
         for (i, group) in self.groups.iter().enumerate() {
             let first = |path: &str| self.groups.iter().position(|group| group.pattern.matches(path)) == Some(i);

@@ -1,4 +1,4 @@
-//! Lion: the sign of a moving average. Knows nothing of other optimizers.
+//! Lion: steps by the sign of a moving average.
 
 use super::descent::descend;
 use super::describe::described;
@@ -19,11 +19,11 @@ use crate::by_path::{Tensors, Types};
 pub struct Lion {
     /// Step size.
     pub learning_rate: Schedule,
-    /// Weight of the average against the gradient in a step's direction.
+    /// Weight of the average relative to the gradient in a step's direction.
     pub b1: f64,
     /// Decay of the average per step.
     pub b2: f64,
-    /// Share of a parameter that is taken from it at each step, times the learning rate.
+    /// Decoupled weight decay: each step subtracts this fraction of a parameter, times the learning rate.
     pub weight_decay: f64,
 }
 

@@ -1,11 +1,13 @@
-//! Optimizers and schedules with optax's names, defaults and results. Knows nothing of models, data or devices.
+//! Optimizers and schedules with optax's names, defaults and results.
 //!
 //! An optimizer is plain data. It turns gradients into updates inside a trace; its state is a map from path (`count`,
-//! `mu/core/layers/0/kernel`) to tensor, next to the parameters' own.
+//! `mu/core/layers/0/kernel`) to tensor, separate from the parameters.
 //!
-//! Around an optimizer stand [`chain`], [`clip`] and [`clip_by_global_norm`], [`multi_transform`] (other rates for some parameters),
-//! [`multi_steps`] (a step for several batches), [`average_params`] (a moving average that is tested and kept),
-//! [`reduce_on_plateau`]. [`Optimizer`] puts them together from texts, as the command line does.
+//! Optimizers can be wrapped with [`chain`], [`clip`] and [`clip_by_global_norm`], [`multi_transform`] (separate optimizers for parameter
+//! groups), [`multi_steps`] (gradient accumulation), [`average_params`] (a moving average that is tested and saved), and
+//! [`reduce_on_plateau`]. [`Optimizer`] builds them from texts, as the command line does.
+//!
+//! Invariant: does not depend on models, data or devices.
 //!
 //! ```
 //! use std::collections::BTreeMap;

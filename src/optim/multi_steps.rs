@@ -1,4 +1,4 @@
-//! One step of an optimizer for several batches. Knows no optimizer.
+//! Gradient accumulation: one optimizer step per several batches.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use super::transformation::{GradientTransformation, step, updates_by_step};
 use super::tree::{increment, map, of_folder, under, zip};
 use crate::by_path::{Tensors, Types};
 
-/// Gradients are averaged over `every` batches, of which the last one makes a step of the inner transformation; the updates of the
-/// others are zero. State: `mini_step`, `gradient_step`, `acc_grads/…`, `inner/…`. Source: `optax.MultiSteps`.
+/// Averages gradients over `every` batches; the last one makes a step of the inner transformation, the updates of the others are zero.
+/// State: `mini_step`, `gradient_step`, `acc_grads/…`, `inner/…`. Source: `optax.MultiSteps`.
 ///
 /// ```
 /// use spiq::optim::{GradientTransformation, adam, multi_steps};
@@ -21,7 +21,7 @@ pub struct MultiSteps {
     every: u32,
 }
 
-/// A [`MultiSteps`] of this transformation.
+/// A [`MultiSteps`] around a transformation.
 pub fn multi_steps(inner: impl Into<Box<dyn GradientTransformation>>, every: u32) -> MultiSteps {
     MultiSteps { inner: inner.into(), every }
 }

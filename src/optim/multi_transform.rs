@@ -1,4 +1,4 @@
-//! Another transformation for each group of parameters. Knows no optimizer.
+//! A separate transformation for each group of parameters.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,8 @@ use super::transformation::{GradientTransformation, step, updates_by_step};
 use super::tree::{of_folder, under};
 use crate::by_path::{PathPattern, Tensors, Types};
 
-/// A transformation for each group of parameters, and one for the rest; a parameter belongs to the first group whose pattern
-/// matches its path. The state of group `i` stands under `i/`, that of the rest under the number of groups. Source:
-/// `optax.multi_transform`.
+/// A transformation per group of parameters, and one for the rest; a parameter belongs to the first group whose pattern matches its path.
+/// The state of group `i` is under `i/`, that of the rest under the number of groups. Source: `optax.multi_transform`.
 ///
 /// ```
 /// use spiq::optim::{GradientTransformation, PathPattern, adam, multi_transform, sgd};
@@ -39,17 +38,17 @@ pub fn multi_transform(
 }
 
 impl MultiTransform {
-    /// The transformations in their order, the rest's last.
+    /// The transformations in order, that of the rest last.
     fn parts(&self) -> impl Iterator<Item = &dyn GradientTransformation> {
         self.groups.iter().map(|(_, part)| &**part).chain([&*self.rest])
     }
 
-    /// Which part a path belongs to.
+    /// The index of the part that a path belongs to.
     fn part(&self, path: &str) -> usize {
         self.groups.iter().position(|(pattern, _)| pattern.matches(path)).unwrap_or(self.groups.len())
     }
 
-    /// What belongs to a part.
+    /// The entries of a map that belong to a part.
     fn of_part<T: Clone>(&self, part: usize, map: &BTreeMap<String, T>) -> BTreeMap<String, T> {
         let own = map.iter().filter(|(path, _)| self.part(path) == part);
         own.map(|(path, value)| (path.clone(), value.clone())).collect()
@@ -75,7 +74,7 @@ impl GradientTransformation for MultiTransform {
         let mut state = BTreeMap::new();
         for (i, part) in self.parts().enumerate() {
             let own = self.of_part(i, params);
-            // Without a parameter there is no trace to count steps in.
+            // Without parameters there is no trace for the step count.
             if !own.is_empty() {
                 state.extend(under(&i.to_string(), &part.init(&own)));
             }

@@ -1,5 +1,4 @@
-//! The optimizer of a run whose length is not known yet: chosen by name, or a transformation of one's own; and what is done around
-//! it.
+//! The optimizer of a run whose length is not yet known: chosen by name or user-defined, plus its wrappers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,31 +12,31 @@ use crate::choice::chosen_one;
 use crate::error::{Error, Result};
 use crate::fields::in_f32;
 
-/// An optimizer by name, as a command line gives it and files keep it.
+/// An optimizer by name, as given on the command line and stored in files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ByName {
-    /// A name of [`OPTIMIZERS`] with the arguments that are not its defaults.
+    /// A name in [`OPTIMIZERS`], with the arguments that differ from its defaults.
     pub optimizer: String,
-    /// The learning rate at the start.
+    /// The initial learning rate.
     pub learning_rate: f64,
-    /// How it goes on: a name of [`SCHEDULES`] with the arguments that are not its defaults.
+    /// The schedule of the learning rate: a name in [`SCHEDULES`], with the arguments that differ from its defaults.
     pub schedule: String,
-    /// What is other for some parameters; `none` where nothing is.
+    /// Different settings for some parameters; `none` for no groups.
     pub groups: String,
 }
 
-/// What is done around an optimizer, as a command line gives it and files keep it.
+/// The wrappers of an optimizer, as given on the command line and stored in files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Around {
-    /// How gradients are cut; `none` where they are not.
+    /// The clipping method; `none` for no clipping.
     pub clip: String,
-    /// Batches of a step.
+    /// Batches per step.
     pub accumulate: usize,
-    /// The share of the parameters' average that a step keeps; 0 where there is no average.
+    /// The fraction of the parameter average that a step keeps; 0 for no average.
     pub ema: f64,
 }
 
-/// The gradient transformation of a training run, which schedules may make depend on the number of its steps.
+/// The gradient transformation of a training run; its schedules may depend on the number of steps.
 ///
 /// ```
 /// use spiq::optim::{Optimizer, adam, chain, clip_by_global_norm, cosine_decay_schedule};
@@ -49,7 +48,7 @@ pub struct Around {
 /// assert_eq!(fixed.for_steps(440).describe(), "adam(0.002)");
 /// assert_eq!(named.for_steps(440).describe(), "adam(cosine(0.002, 440), b2=0.99)");
 /// assert_eq!(own.for_steps(440).describe(), "chain(clip_by_global_norm(1), adam(cosine(0.002, 440)))");
-/// // Each as well with cut gradients, one step for 2 batches, an average of the parameters.
+/// // Any of them with gradient clipping, accumulation over 2 batches, and a parameter average.
 /// let around = named.with_clip("1.0")?.accumulating(2)?.averaging(0.99)?;
 /// let text = "multi_steps(average_params(chain(clip_by_global_norm(1), adam(cosine(0.002, 220), b2=0.99)), 0.99), 2)";
 /// assert_eq!(around.for_steps(440).describe(), text);
@@ -69,7 +68,7 @@ enum Kind {
     Own(Arc<dyn Fn(u32) -> Arc<dyn GradientTransformation> + Send + Sync>),
 }
 
-/// The text of nothing.
+/// The text for none.
 const NONE: &str = "none";
 
 impl Optimizer {
@@ -77,15 +76,15 @@ impl Optimizer {
         Optimizer { kind, clip: None, accumulate: 1, average: None }
     }
 
-    /// The optimizer of this name of [`OPTIMIZERS`], with its arguments, and optax's defaults but for the learning rate, which
-    /// starts here and follows the schedule of this name of [`SCHEDULES`], with its arguments.
+    /// The optimizer with this name in [`OPTIMIZERS`] and its arguments, with optax's defaults. The learning rate starts at `learning_rate`
+    /// and follows the schedule with this name in [`SCHEDULES`] and its arguments.
     ///
     /// # Errors
-    /// Of kind `Input`: a name or an argument that is not there, a learning rate that is negative or not finite.
+    /// Of kind `Input`: an unknown name or argument, a learning rate that is negative or not finite.
     ///
     /// ```
     /// let error = spiq::optim::Optimizer::named("adem", 2e-3, "constant").unwrap_err().to_string();
-    /// assert_eq!(error, "there is no optimizer `adem`; did you mean `adam`? known are lion, adam, adamw, sgd");
+    /// assert_eq!(error, "there is no optimizer `adem`; did you mean `adam`? available: lion, adam, adamw, sgd");
     /// ```
     pub fn named(optimizer: &str, learning_rate: f64, schedule: &str) -> Result<Optimizer> {
         let (row, mut arguments) = chosen_one("optimizer", OPTIMIZERS, optimizer)?;
@@ -96,17 +95,17 @@ impl Optimizer {
         Ok(Optimizer::of(Kind::Named { optimizer, learning_rate, schedule, groups: Groups::default() }))
     }
 
-    /// A transformation of one's own, made for the number of steps of the run.
+    /// A user-defined transformation, made for the number of steps of the run.
     pub fn of_steps<G: GradientTransformation + 'static>(make: impl Fn(u32) -> G + Send + Sync + 'static) -> Optimizer {
         Optimizer::of(Kind::Own(Arc::new(move |steps| Arc::new(make(steps)))))
     }
 
-    /// The same optimizer with something else for some parameters: `group(path = "beta", learning_rate = 0.01, weight_decay = 0)`,
-    /// several of them divided by commas. Each takes `path`, a [`PathPattern`](super::PathPattern) of parameters, `learning_rate`
-    /// at the start, of which 0 keeps them as they are, `schedule`, and the arguments of the optimizer. The first that matches counts.
+    /// The same optimizer with different settings for some parameters: `group(path = "beta", learning_rate = 0.01, weight_decay = 0)`,
+    /// several groups separated by commas. A group takes `path`, a [`PathPattern`](super::PathPattern) of parameters; the initial
+    /// `learning_rate`, where 0 freezes them; `schedule`; and the arguments of the optimizer. The first matching group applies.
     ///
     /// # Errors
-    /// Of kind `Input`: text that is no such call; groups for an optimizer of one's own.
+    /// Of kind `Input`: text that is not such a call; groups for a user-defined optimizer.
     pub fn with_groups(self, groups: &str) -> Result<Optimizer> {
         match self.kind {
             Kind::Named { optimizer, learning_rate, schedule, .. } => {
@@ -119,11 +118,10 @@ impl Optimizer {
         }
     }
 
-    /// The same optimizer on gradients that are cut first: a number for a largest global norm, a name of [`CLIPS`] with its
-    /// argument, or `none`.
+    /// The same optimizer with gradient clipping: a number as a maximum global norm, a name in [`CLIPS`] with its argument, or `none`.
     ///
     /// # Errors
-    /// Of kind `Input`: text that is none of these.
+    /// Of kind `Input`: any other text.
     pub fn with_clip(self, clip: &str) -> Result<Optimizer> {
         if clip == NONE {
             return Ok(Optimizer { clip: None, ..self });
@@ -135,36 +133,36 @@ impl Optimizer {
         Ok(Optimizer { clip: Some((arguments.finish()?, clip)), ..self })
     }
 
-    /// The same optimizer with one step for so many batches: [`multi_steps`].
+    /// The same optimizer with one step per `batches` batches: [`multi_steps`].
     ///
     /// # Errors
     /// Of kind `Input` for 0.
     pub fn accumulating(self, batches: usize) -> Result<Optimizer> {
         match u32::try_from(batches) {
             Ok(accumulate) if accumulate > 0 => Ok(Optimizer { accumulate, ..self }),
-            _ => Err(Error::input(format!("a step is of {batches} batches, but must be of at least 1"))),
+            _ => Err(Error::input(format!("a step takes {batches} batches, but must take at least 1"))),
         }
     }
 
     /// The same optimizer with a moving average of the parameters: [`average_params`]. 0 for none.
     ///
     /// # Errors
-    /// Of kind `Input` for a share that is not below 1.
+    /// Of kind `Input` for a decay outside the range from 0 to below 1.
     pub fn averaging(self, decay: f64) -> Result<Optimizer> {
         match decay >= 0.0 && (decay as f32) < 1.0 {
             true => Ok(Optimizer { average: (decay > 0.0).then_some(decay), ..self }),
             false => Err(Error::input(format!(
-                "the share of the average that a step keeps is {decay}, but must be from 0 to below 1"
+                "the decay of the parameter average is {decay}, but must be from 0 to below 1"
             ))),
         }
     }
 
-    /// The transformation for a run of so many batches, all of one epoch.
+    /// The transformation for a run of `steps` batches, all in one epoch.
     pub fn for_steps(&self, steps: usize) -> Arc<dyn GradientTransformation> {
         self.for_run(steps, steps)
     }
 
-    /// The transformation for a run of so many batches, of which an epoch has so many.
+    /// The transformation for a run of `batches` batches, with `of_epoch` batches per epoch.
     pub fn for_run(&self, batches: usize, of_epoch: usize) -> Arc<dyn GradientTransformation> {
         let steps = Steps { total: self.steps(batches), of_epoch: self.steps(of_epoch) };
         let (base, plateau) = match &self.kind {
@@ -187,7 +185,7 @@ impl Optimizer {
         if self.accumulate > 1 { multi_steps(whole, self.accumulate).into() } else { whole }.into()
     }
 
-    /// The names that it was chosen by; `None` for one of one's own.
+    /// The names by which it was chosen; `None` if it is user-defined.
     pub fn names(&self) -> Option<ByName> {
         match &self.kind {
             Kind::Own(_) => None,
@@ -200,7 +198,7 @@ impl Optimizer {
         }
     }
 
-    /// The text of one's own transformation for a run of so many batches, without what is done around it.
+    /// The text of a user-defined transformation for a run of `batches` batches, without its wrappers.
     pub(crate) fn own_text(&self, batches: usize) -> Option<String> {
         match &self.kind {
             Kind::Own(make) => Some(make(self.steps(batches)).describe()),
@@ -208,12 +206,12 @@ impl Optimizer {
         }
     }
 
-    /// Steps of so many batches.
+    /// Optimizer steps in this many batches.
     fn steps(&self, batches: usize) -> u32 {
         u32::try_from(batches / self.accumulate as usize).unwrap_or(u32::MAX).max(1)
     }
 
-    /// What is done around it.
+    /// Its wrappers.
     pub fn around(&self) -> Around {
         Around {
             clip: self.clip.as_ref().map_or_else(|| NONE.to_owned(), |(text, _)| text.clone()),
@@ -222,10 +220,10 @@ impl Optimizer {
         }
     }
 
-    /// Refuses groups that no parameter belongs to.
+    /// Refuses groups that match no parameter.
     ///
     /// # Errors
-    /// Of kind `Input`, with the paths that there are.
+    /// Of kind `Input`, listing the known paths.
     pub fn check_groups<'a>(&self, paths: impl Iterator<Item = &'a String>) -> Result<()> {
         match &self.kind {
             Kind::Named { groups, .. } => groups.check(&paths.collect::<Vec<_>>()),
@@ -234,24 +232,24 @@ impl Optimizer {
     }
 }
 
-/// The schedule of a text, a call, and that text in full.
+/// The schedule for the text of a call, and the canonical text.
 pub(super) fn scheduled(text: &str) -> Result<(String, Planned)> {
     let (row, mut arguments) = chosen_one("schedule", SCHEDULES, text)?;
     let plan = (row.make)(&mut arguments)?;
     Ok((arguments.finish()?, plan))
 }
 
-/// That a learning rate is usable.
+/// Checks that a learning rate is usable.
 pub(super) fn check_rate(learning_rate: f64) -> Result<()> {
     let wrong = match learning_rate {
         rate if !rate.is_finite() || rate < 0.0 => "0 or more",
-        rate if !in_f32(rate) => "a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38",
+        rate if !in_f32(rate) => "a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         _ => return Ok(()),
     };
     Err(Error::input(format!("the learning rate is {}, but must be {wrong}", short(learning_rate))))
 }
 
-/// A number in few digits.
+/// A number in a few digits.
 fn short(number: f64) -> String {
     match number.to_string() {
         plain if plain.len() > 20 => format!("{number:e}"),
@@ -260,7 +258,7 @@ fn short(number: f64) -> String {
 }
 
 impl<G: GradientTransformation + 'static> From<G> for Optimizer {
-    /// The same for runs of every length.
+    /// Uses the same transformation for runs of any length.
     fn from(transformation: G) -> Optimizer {
         let shared: Arc<dyn GradientTransformation> = Arc::new(transformation);
         Optimizer::of(Kind::Own(Arc::new(move |_| shared.clone())))

@@ -1,4 +1,4 @@
-//! Smaller updates where the loss no longer falls. Knows no optimizer.
+//! Scales updates down when the loss stops improving.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::transformation::GradientTransformation;
 use super::tree::{COUNT, count_type, increment, map};
 use crate::by_path::{Tensors, Types};
 
-/// Scales updates by a number that shrinks where the loss, on the mean over `accumulation_size` steps, has not been better than its
-/// best for `patience` times. State: `scale`, `best_value`, `plateau_count`, `cooldown_count`, `count`, `avg_value`.
+/// Scales updates by a factor that shrinks when the loss, averaged over `accumulation_size` steps, has not improved on its best `patience`
+/// times in a row. State: `scale`, `best_value`, `plateau_count`, `cooldown_count`, `count`, `avg_value`.
 ///
-/// It reads the loss, so that it is updated with [`update_with_value`](GradientTransformation::update_with_value). Source:
+/// It reads the loss, so it must be updated with [`update_with_value`](GradientTransformation::update_with_value). Source:
 /// `optax.contrib.reduce_on_plateau`.
 ///
 /// ```
@@ -22,17 +22,17 @@ use crate::by_path::{Tensors, Types};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReduceOnPlateau {
-    /// What the scale is multiplied by.
+    /// Multiplies the scale on a reduction.
     pub factor: f64,
-    /// How many means in a row may be no better than the best.
+    /// Number of means in a row without improvement before a reduction.
     pub patience: u32,
-    /// By which share of the best a mean must be better.
+    /// Relative improvement over the best that counts.
     pub rtol: f64,
-    /// And by how much more.
+    /// Absolute improvement that counts, in addition.
     pub atol: f64,
-    /// Means after a reduction that do not count.
+    /// Number of means after a reduction that are ignored.
     pub cooldown: u32,
-    /// Steps of a mean.
+    /// Number of steps averaged into a mean.
     pub accumulation_size: u32,
     /// The smallest scale.
     pub min_scale: f64,
@@ -66,7 +66,7 @@ impl GradientTransformation for ReduceOnPlateau {
         zeros.chain(own).collect()
     }
     fn update(&self, grads: &Tensors, _: &Tensors, _: &Tensors) -> (Tensors, Tensors) {
-        let message = "reads the loss: call update_with_value, on it and on what it is a part of";
+        let message = "reads the loss: call update_with_value on it and on every transformation that contains it";
         let fail = |g: &Tensor| g.graph().fail("reduce_on_plateau", Violation::new("", message));
         (map(grads, fail), Tensors::new())
     }
@@ -82,7 +82,7 @@ impl GradientTransformation for ReduceOnPlateau {
         let so_far = count.convert(DType::F32);
         let mean = (&so_far * mean + value.convert(DType::F32)) / next.convert(DType::F32);
         let whole = next.eq(f64::from(self.accumulation_size));
-        // What becomes of the state where a mean is whole.
+        // The next state, for a step that completes a mean.
         let better = mean.lt((1.0 - self.rtol) * &best - self.atol);
         let longer = better.select(&plateau.zeros_like(), &increment(&plateau));
         let waits = cooldown.gt(0.0);

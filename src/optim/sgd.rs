@@ -1,4 +1,4 @@
-//! Gradient descent, with or without momentum. Knows nothing of other optimizers.
+//! Stochastic gradient descent, with or without momentum.
 
 use super::descent::descend;
 use super::describe::described;
@@ -7,7 +7,7 @@ use super::transformation::GradientTransformation;
 use super::tree::{COUNT, count, count_type, increment, under, zip};
 use crate::by_path::{Tensors, Types};
 
-/// Gradient descent. State: `count`; with momentum also `trace/…`. Source: `optax.sgd`.
+/// Stochastic gradient descent. State: `count`; with momentum also `trace/…`. Source: `optax.sgd`.
 ///
 /// ```
 /// use spiq::optim::{Sgd, sgd};
@@ -17,9 +17,9 @@ use crate::by_path::{Tensors, Types};
 pub struct Sgd {
     /// Step size.
     pub learning_rate: Schedule,
-    /// The share of the last step's trace of gradients that is kept: `trace ← g + momentum · trace`.
+    /// The fraction of the previous gradient trace that is kept: `trace ← g + momentum · trace`.
     pub momentum: Option<f64>,
-    /// Whether the step looks ahead by one trace.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
 }
 

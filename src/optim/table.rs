@@ -8,13 +8,13 @@ use super::{Adam, Lion, Sgd, adam, adamw, lion, sgd};
 use crate::choice::{Arguments, Choice, DECAY, NOT_NEGATIVE, SHARE};
 use crate::error::Result;
 
-/// An optimizer of its learning rate.
+/// Makes an optimizer from its learning rate.
 pub type OfRate = Arc<dyn Fn(Schedule) -> Box<dyn GradientTransformation> + Send + Sync>;
 
-/// An optimizer of its arguments.
+/// Makes an optimizer from its arguments.
 pub type MakeOptimizer = fn(&mut Arguments) -> Result<OfRate>;
 
-/// The optimizers by name, with optax's defaults but for the learning rate.
+/// The optimizers by name, with optax's defaults except for the learning rate.
 pub const OPTIMIZERS: &[Choice<MakeOptimizer>] = &[
     Choice {
         name: "lion",
@@ -35,7 +35,7 @@ pub const OPTIMIZERS: &[Choice<MakeOptimizer>] = &[
     },
     Choice {
         name: "adamw",
-        about: "adam that takes a share of each parameter from it at each step (weight_decay = 0.0001, and those of adam)",
+        about: "adam with decoupled weight decay (weight_decay = 0.0001, and the arguments of adam)",
         make: |a| {
             let weight_decay = a.number("weight_decay", 1e-4, NOT_NEGATIVE)?;
             let with = moments(a)?;
@@ -44,11 +44,11 @@ pub const OPTIMIZERS: &[Choice<MakeOptimizer>] = &[
     },
     Choice {
         name: "sgd",
-        about: "the gradient, or a trace of gradients (momentum, nesterov = false)",
+        about: "gradient descent, optionally with momentum (momentum, nesterov = false)",
         make: |a| {
             let (momentum, nesterov) = (a.optional("momentum", SHARE)?, a.flag("nesterov", false)?);
             if nesterov && momentum.is_none() {
-                return Err(a.error("looks ahead by its momentum, but has none; give `momentum` as well"));
+                return Err(a.error("cannot use nesterov without momentum; give `momentum` as well"));
             }
             of_rate(move |rate| Sgd { momentum, nesterov, ..sgd(rate) })
         },
@@ -61,7 +61,7 @@ fn of_rate<G: GradientTransformation + 'static>(
     Ok(Arc::new(move |rate| Box::new(make(rate))))
 }
 
-/// What both kinds of Adam take.
+/// The arguments that adam and adamw share.
 fn moments(a: &mut Arguments) -> Result<impl Fn(Adam) -> Adam + Send + Sync + use<>> {
     let [b1, b2] = [a.number("b1", 0.9, DECAY)?, a.number("b2", 0.999, DECAY)?];
     let [eps, eps_root] = [a.number("eps", 1e-8, NOT_NEGATIVE)?, a.number("eps_root", 0.0, NOT_NEGATIVE)?];

@@ -1,4 +1,4 @@
-//! What an optimizer is: a change of gradients that keeps a state. Knows no particular optimizer.
+//! The optimizer trait: a stateful transformation of gradients.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,15 +9,14 @@ use spiq_hlo::{Array, Tensor, TensorType};
 use super::tree::zip;
 use crate::by_path::Tensors;
 
-/// A change of gradients into updates, with a state that is carried from step to step. Source:
-/// `optax.GradientTransformation`.
+/// Transforms gradients into updates, with a state carried from step to step. Source: `optax.GradientTransformation`.
 ///
-/// Gradients, updates and parameters are maps with the same paths and types; the state has paths of its own.
+/// Gradients, updates and parameters are maps with the same paths and types; the state has separate paths.
 pub trait GradientTransformation: fmt::Debug + Send + Sync {
     /// The types of the state, for parameters of these types.
     fn state_types(&self, params: &BTreeMap<String, TensorType>) -> BTreeMap<String, TensorType>;
 
-    /// The state before the first step: zeros, unless it says another one.
+    /// The state before the first step; zeros by default.
     fn init(&self, params: &BTreeMap<String, TensorType>) -> BTreeMap<String, Array> {
         self.state_types(params).into_iter().map(|(path, ty)| (path, Array::zeros(ty))).collect()
     }
@@ -34,9 +33,9 @@ pub trait GradientTransformation: fmt::Debug + Send + Sync {
         params: &BTreeMap<String, Tensor>,
     ) -> (BTreeMap<String, Tensor>, BTreeMap<String, Tensor>);
 
-    /// Like [`update`](GradientTransformation::update), for one that reads the loss as well, as
-    /// [`ReduceOnPlateau`](super::ReduceOnPlateau) does; others pass it over. `value` is the loss, a scalar. Training calls this
-    /// one. Source: `optax.GradientTransformationExtraArgs`.
+    /// Like [`update`](GradientTransformation::update), for transformations that also read the loss, such as
+    /// [`ReduceOnPlateau`](super::ReduceOnPlateau); others ignore it. `value` is the loss, a scalar. Training calls this method. Source:
+    /// `optax.GradientTransformationExtraArgs`.
     ///
     /// # Errors
     /// As for [`update`](GradientTransformation::update).
@@ -52,21 +51,21 @@ pub trait GradientTransformation: fmt::Debug + Send + Sync {
         self.update(grads, state, params)
     }
 
-    /// The folder of the state in which an average of the parameters stands, by their paths, that tests and files are to use in
-    /// their place; `None` where there is none.
+    /// The folder of the state with an average of the parameters, by their paths, which tests and files use instead of the parameters;
+    /// `None` without an average.
     fn average(&self) -> Option<String> {
         None
     }
 
-    /// All that decides what it computes, as text: files of a run keep it, and a run resumes with the same text only.
+    /// Everything that determines the result, as text. The files of a run store it, and a run can only be resumed with the same text.
     ///
-    /// Without one of its own it is the `Debug` text, which names every field where it is derived.
+    /// The default is the `Debug` text, which contains every field if derived.
     fn describe(&self) -> String {
         format!("{self:?}")
     }
 }
 
-/// The same, held by several.
+/// Forwards to the shared transformation.
 impl<G: GradientTransformation + ?Sized> GradientTransformation for Arc<G> {
     fn state_types(&self, params: &BTreeMap<String, TensorType>) -> BTreeMap<String, TensorType> {
         (**self).state_types(params)
@@ -94,7 +93,7 @@ impl<G: GradientTransformation + ?Sized> GradientTransformation for Arc<G> {
     }
 }
 
-/// The two ways to update, of a transformation around others that has one `step` for both.
+/// Implements both update methods by `step`, for a transformation that wraps others.
 macro_rules! updates_by_step {
     () => {
         fn update(&self, grads: &Tensors, state: &Tensors, params: &Tensors) -> (Tensors, Tensors) {
@@ -114,7 +113,7 @@ macro_rules! updates_by_step {
 
 pub(super) use updates_by_step;
 
-/// A step with the loss, where it is known.
+/// A step, with the loss if available.
 #[track_caller]
 pub(super) fn step(
     of: &dyn GradientTransformation,

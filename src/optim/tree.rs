@@ -1,4 +1,4 @@
-//! Arithmetic on maps of tensors: pairs by path, moments, norms, step counts. Knows no particular optimizer.
+//! Arithmetic on maps of tensors: zip by path, moments, norms, step counts.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ pub(super) fn count_type() -> (String, TensorType) {
     (COUNT.to_owned(), TensorType::scalar(DType::S32))
 }
 
-/// The paths of `map`, moved under `folder`.
+/// The entries of `map`, with `folder` prepended to their paths.
 pub(super) fn under<T: Clone>(folder: &str, map: &BTreeMap<String, T>) -> BTreeMap<String, T> {
     map.iter().map(|(path, value)| (join(folder, path), value.clone())).collect()
 }
 
-/// What stands in `map` under `folder`.
+/// The entries of `map` under `folder`, with the folder removed from their paths.
 pub(super) fn of_folder<T: Clone>(folder: &str, map: &BTreeMap<String, T>) -> BTreeMap<String, T> {
     let folder = format!("{folder}/");
     map.iter().filter_map(|(path, value)| Some((path.strip_prefix(&folder)?.to_owned(), value.clone()))).collect()
@@ -28,9 +28,9 @@ fn join(folder: &str, path: &str) -> String {
     if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
 }
 
-/// `f` of each tensor in `left` and the one in `right` that stands under the same path in `folder`, by path.
+/// Applies `f` to each tensor in `left` and the one in `right` under the same path in `folder`.
 ///
-/// One that is missing there or has another type is an error of `op`.
+/// A tensor that is missing there or has another type is an error of `op`.
 #[track_caller]
 pub(super) fn zip(
     op: &str,
@@ -58,7 +58,7 @@ fn fail(op: &str, near: &Tensor, message: String) -> Tensor {
     near.graph().fail(op, Violation::new("", message))
 }
 
-/// `f` of each tensor.
+/// Applies `f` to each tensor.
 pub(super) fn map(tensors: &Tensors, mut f: impl FnMut(&Tensor) -> Tensor) -> Tensors {
     tensors.iter().map(|(path, t)| (path.clone(), f(t))).collect()
 }
@@ -69,14 +69,14 @@ pub(super) fn moment(op: &str, grads: &Tensors, state: &Tensors, folder: &str, d
     zip(op, grads, state, folder, |g, m| (1.0 - decay) * g + decay * m)
 }
 
-/// Moving averages after `count` steps, without the bias of having started at zero.
+/// Moving averages after `count` steps, corrected for the bias from starting at zero.
 pub(super) fn unbiased(moments: &Tensors, decay: f64, count: &Tensor) -> Tensors {
     let steps = count.convert(DType::F32);
     let weight = 1.0 - steps.full_like(decay).pow(&steps);
     map(moments, |m| m / weight.convert(m.dtype()))
 }
 
-/// The step count of a state, s32. `None` where there is no tensor to make a trace of.
+/// The step count of a state, s32. `None` if there is no tensor to record an error on.
 #[track_caller]
 pub(super) fn count(op: &str, grads: &Tensors, state: &Tensors) -> Option<Tensor> {
     match state.get(COUNT) {
@@ -86,7 +86,7 @@ pub(super) fn count(op: &str, grads: &Tensors, state: &Tensors) -> Option<Tensor
     }
 }
 
-/// The count after this step; it stays at the largest number it can hold.
+/// The next count; it saturates at the largest s32.
 pub(super) fn increment(count: &Tensor) -> Tensor {
     count.minimum(f64::from(i32::MAX - 1)) + 1.0
 }

@@ -1,4 +1,4 @@
-//! A tensor in a device's memory, and its way there and back. Knows nothing of programs.
+//! Tensors in device memory, and their transfers from and to the host.
 
 use std::ffi::c_void;
 use std::fmt;
@@ -14,27 +14,27 @@ use super::event::Event;
 use super::raw_client::RawClient;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Up to this many bytes an array is copied during the call; larger ones are kept alive and copied beside it.
+/// Arrays of up to this many bytes are copied during the call; larger ones are kept alive and copied asynchronously.
 const COPIED_AT_ONCE: usize = 64 << 10;
 
-/// A tensor in a device's memory. It may still be being computed: what reads it waits, and reports what went wrong.
+/// A tensor in device memory. Its value may still be pending: reads wait for it, and report errors of its computation.
 pub struct Buffer {
     client: Arc<RawClient>,
     raw: *mut sys::Buffer,
     ty: TensorType,
 }
 
-// SAFETY: pjrt_c_api.h binds a `PJRT_Buffer` to no thread: programs on the plugin's own threads read it while others hold it, and a
-// deleted one may still be asked.
+// SAFETY: pjrt_c_api.h binds a `PJRT_Buffer` to no thread: programs on the plugin's threads read it while others hold it, and
+// queries of a deleted buffer are allowed.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// Takes over a buffer of a known type.
+    /// Takes ownership of a buffer of a known type.
     ///
     /// # Safety
-    /// `raw` is a buffer of this client and of this type that nobody else releases.
+    /// `raw` is a buffer of this client and of this type that nothing else releases.
     pub(super) unsafe fn new(client: Arc<RawClient>, raw: *mut sys::Buffer, ty: TensorType) -> Buffer {
         Buffer { client, raw, ty }
     }
@@ -43,7 +43,7 @@ impl Buffer {
         let client = device.client();
         let dims = signed(array.dims());
         let at_once = array.bytes().len() <= COPIED_AT_ONCE;
-        // SAFETY: the array holds as many bytes as its type says. They stay for the call, or else until the event below.
+        // SAFETY: the array holds the number of bytes that its type implies. They stay alive for the call, or else until the event below.
         let made = unsafe {
             client.api.call::<sys::ClientBufferFromHostBuffer>(|a| {
                 a.client = client.raw;
@@ -58,7 +58,7 @@ impl Buffer {
             })
         }?;
         let buffer = Buffer { client: client.clone(), raw: made.buffer, ty: array.ty().clone() };
-        // SAFETY: the event is null or handed to us.
+        // SAFETY: the event is null or owned by us.
         let read = (!made.done_with_host_buffer.is_null())
             .then(|| unsafe { Event::new(client.api, made.done_with_host_buffer) });
         if !at_once {
@@ -85,27 +85,27 @@ impl Buffer {
     /// Waits for the value and copies it to the host.
     ///
     /// # Errors
-    /// What went wrong while it was computed, or that it is deleted.
+    /// Errors of its computation; a deleted buffer.
     pub fn to_array(&self) -> Result<Array> {
         self.start_to_host()?.wait()
     }
 
-    /// Starts to copy the value to the host and returns at once.
+    /// Starts copying the value to the host and returns immediately.
     ///
     /// # Errors
-    /// That it is deleted; later errors come from [`PendingArray::wait`].
+    /// A deleted buffer; later errors come from [`PendingArray::wait`].
     pub fn start_to_host(&self) -> Result<PendingArray> {
         let size = self.ty.count() * self.ty.dtype.host_bytes();
         let mut bytes = Arc::<[u8]>::new_uninit_slice(size);
         let target = Arc::get_mut(&mut bytes).expect("nobody else holds it yet").as_mut_ptr();
-        // SAFETY: there is room for `size` bytes. Zeros make the room readable whatever the plugin writes.
+        // SAFETY: the slice has `size` bytes. Zeroing initializes them whatever the plugin writes.
         let (bytes, target) = unsafe {
             target.write_bytes(0, size);
             (bytes.assume_init(), target.cast::<c_void>())
         };
         let order: Vec<i64> = (0..self.ty.rank() as i64).rev().collect();
         let layout = row_major(&order);
-        // SAFETY: the target is as large as stated and stays until the event: `PendingArray` waits before it lets go of it.
+        // SAFETY: the target has the stated size and lives until the event: `PendingArray` waits before it frees it.
         let event = unsafe {
             let sent = self.client.api.call::<sys::BufferToHostBuffer>(|a| {
                 a.source = self.raw;
@@ -117,18 +117,18 @@ impl Buffer {
         Ok(PendingArray { event, ty: self.ty.clone(), bytes, arrived: false, _client: self.client.clone() })
     }
 
-    /// Waits until the value is there.
+    /// Waits until the value is available.
     ///
     /// # Errors
-    /// What went wrong while it was computed.
+    /// Errors of its computation.
     pub fn wait(&self) -> Result<()> {
         self.ready_event()?.wait()
     }
 
-    /// Whether the value is there.
+    /// Whether the value is available.
     ///
     /// # Errors
-    /// That the buffer is deleted.
+    /// A deleted buffer.
     pub fn is_ready(&self) -> Result<bool> {
         self.ready_event()?.is_ready()
     }
@@ -136,24 +136,24 @@ impl Buffer {
     /// The device that holds it.
     ///
     /// # Errors
-    /// Of PJRT.
+    /// Errors from PJRT.
     pub fn device(&self) -> Result<Device> {
-        // SAFETY: the buffer lives.
+        // SAFETY: the buffer is alive.
         let raw = unsafe { self.client.api.call::<sys::BufferDevice>(|a| a.buffer = self.raw) }?.device;
         let index = self.client.devices.iter().position(|device| device.raw == raw);
-        let index = index.ok_or_else(|| Error::new(ErrorKind::Pjrt(13), "a buffer lies on an unknown device"))?;
+        let index = index.ok_or_else(|| Error::new(ErrorKind::Pjrt(13), "a buffer is on an unknown device"))?;
         Ok(Device::new(self.client.clone(), index))
     }
 
     /// A copy on another device of the same client.
     ///
     /// # Errors
-    /// Of PJRT; also when the device is another client's.
+    /// Errors from PJRT; a device of another client.
     pub fn copy_to(&self, device: &Device) -> Result<Buffer> {
         if !Arc::ptr_eq(device.client(), &self.client) {
             return Err(Error::input("the device belongs to another client"));
         }
-        // SAFETY: buffer and device live and are of one client.
+        // SAFETY: buffer and device are alive and belong to the same client.
         let made = unsafe {
             self.client.api.call::<sys::BufferCopyToDevice>(|a| {
                 a.buffer = self.raw;
@@ -163,27 +163,27 @@ impl Buffer {
         Ok(Buffer { client: self.client.clone(), raw: made.copy, ty: self.ty.clone() })
     }
 
-    /// Bytes of device memory.
+    /// Size in device memory, in bytes.
     ///
     /// # Errors
-    /// That the buffer is deleted.
+    /// A deleted buffer.
     pub fn device_bytes(&self) -> Result<usize> {
-        // SAFETY: the buffer lives.
+        // SAFETY: the buffer is alive.
         Ok(unsafe { self.client.api.call::<sys::BufferOnDeviceSizeInBytes>(|a| a.buffer = self.raw) }?.size)
     }
 
-    /// Frees the device memory now; what still computes with it finishes first.
+    /// Frees the device memory now; programs that are using it finish first.
     ///
     /// # Errors
-    /// Of PJRT.
+    /// Errors from PJRT.
     pub fn delete(&self) -> Result<()> {
-        // SAFETY: the buffer lives; a deleted one may still be asked.
+        // SAFETY: the buffer is alive; deleting it twice is allowed.
         unsafe { self.client.api.call::<sys::BufferDelete>(|a| a.buffer = self.raw) }.map(drop)
     }
 
-    /// Whether its memory was freed or given away.
+    /// Whether its memory was freed or donated.
     pub fn is_deleted(&self) -> bool {
-        // SAFETY: the buffer lives.
+        // SAFETY: the buffer is alive.
         let asked = unsafe { self.client.api.call::<sys::BufferIsDeleted>(|a| a.buffer = self.raw) };
         asked.map_or(true, |a| a.is_deleted)
     }
@@ -197,7 +197,7 @@ impl Buffer {
     }
 
     fn ready_event(&self) -> Result<Event> {
-        // SAFETY: the buffer lives, and the event is handed to us.
+        // SAFETY: the buffer is alive, and we own the event.
         unsafe {
             let got = self.client.api.call::<sys::BufferReadyEvent>(|a| a.buffer = self.raw)?;
             Ok(Event::new(self.client.api, got.event))
@@ -207,7 +207,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: the buffer is ours and not used again; the plugin keeps what running programs need.
+        // SAFETY: we own the buffer and do not use it again; the plugin keeps memory that running programs need.
         unsafe { self.client.api.destroy::<sys::BufferDestroy>(|a| a.buffer = self.raw) };
     }
 }
@@ -218,9 +218,9 @@ impl fmt::Debug for Buffer {
     }
 }
 
-/// An array on its way to the host.
+/// An array in transfer to the host.
 pub struct PendingArray {
-    // The event's release comes before that of the client, as fields are dropped in order.
+    // Fields are dropped in order, so the event is released before the client.
     event: Event,
     ty: TensorType,
     bytes: Arc<[u8]>,
@@ -232,7 +232,7 @@ impl PendingArray {
     /// Waits for the array.
     ///
     /// # Errors
-    /// What went wrong while it was computed or copied.
+    /// Errors of its computation or of the copy.
     pub fn wait(mut self) -> Result<Array> {
         self.arrived = true;
         self.event.wait()?;
@@ -245,10 +245,10 @@ impl PendingArray {
         Ok(array.expect("as many bytes as the type says"))
     }
 
-    /// Whether the array is there.
+    /// Whether the array has arrived.
     ///
     /// # Errors
-    /// Of PJRT.
+    /// Errors from PJRT.
     pub fn is_ready(&self) -> Result<bool> {
         self.event.is_ready()
     }
@@ -257,7 +257,7 @@ impl PendingArray {
 impl Drop for PendingArray {
     fn drop(&mut self) {
         if !self.arrived {
-            // The plugin writes into `bytes` until the event, so they must stay; what went wrong interests nobody now.
+            // The plugin writes into `bytes` until the event fires, so they must stay alive; an error no longer matters.
             drop(self.event.wait());
         }
     }
@@ -269,24 +269,24 @@ impl fmt::Debug for PendingArray {
     }
 }
 
-/// PJRT leaves the upper bits of a signed sub-byte element zero; an [`Array`] holds the whole byte's value.
+/// Sign-extends a sub-byte element: PJRT leaves the upper bits zero, whereas an [`Array`] stores the byte's full value.
 fn sign_extended(byte: u8, spare: usize) -> u8 {
     ((byte << spare).cast_signed() >> spare).cast_unsigned()
 }
 
-/// Keeps an array until the plugin has read it, which `read` tells. A plugin that gives no event may still read: the array is kept
-/// until the copy is there, which `arrives` waits for.
+/// Keeps an array alive until the event `read`, which fires once the plugin has read it. A plugin without that event may still be
+/// reading: then the array is kept until the copy is complete, which `arrives` waits for.
 fn keep_until(read: Option<Event>, arrives: impl FnOnce() -> Result<()>, array: Array) -> Result<()> {
     match read {
         Some(read) => read.keep(array),
         None => arrives().inspect_err(|_| {
-            // Nobody knows what the plugin does now: leaking the array is safe, freeing it may not be.
+            // The plugin's state is unknown: leaking the array is safe, freeing it may not be.
             std::mem::forget(array);
         }),
     }
 }
 
-/// The host's layout, whatever the device's is.
+/// The host's row-major layout, whatever the device's layout is.
 fn row_major(order: &[i64]) -> Args<TiledLayout> {
     let mut layout = Args::<TiledLayout>::zeroed();
     layout.tiled_struct_size = 7 * size_of::<usize>();
@@ -315,7 +315,7 @@ mod tests {
     }
 
     unsafe extern "C" fn on_ready(args: *mut Args<sys::EventOnReady>) -> *mut sys::Error {
-        // SAFETY: the arguments are a call's.
+        // SAFETY: these are the arguments of a call.
         let args = unsafe { &*args };
         CALLBACK.set(Some((args.callback.expect("a callback"), args.user)));
         ptr::null_mut()
@@ -329,9 +329,9 @@ mod tests {
         Array::new([4], vec![1.0f32, 2.0, 3.0, 4.0]).expect("four elements")
     }
 
-    /// What a plugin does that reads late.
+    /// Reads the bytes late, as a plugin may.
     fn sum(bytes: *const c_char) -> c_int {
-        // SAFETY: the array has as many bytes, if it is still there: Miri tells.
+        // SAFETY: the array has 16 bytes if it is still alive; Miri checks that.
         (0..16).map(|i| unsafe { c_int::from(*bytes.add(i)) }).sum()
     }
 
@@ -340,7 +340,7 @@ mod tests {
         let api = fake::api(&[(9, on_ready as *const c_void), (5, destroy as *const c_void)]);
         let array = array();
         let (bytes, wanted) = (array.bytes().as_ptr().cast(), sum(array.bytes().as_ptr().cast()));
-        // SAFETY: the functions above look at no event.
+        // SAFETY: the functions above do not dereference the event.
         let event = unsafe { Event::new(api, ptr::dangling_mut()) };
         keep_until(Some(event), || unreachable!("there is an event"), array).expect("a callback");
         assert_eq!(sum(bytes), wanted);

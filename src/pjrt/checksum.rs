@@ -1,4 +1,4 @@
-//! The sha256 of a file's bytes. Knows no file's right one.
+//! SHA-256 checksums of files and byte streams.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// A checksum in the making.
+/// An incremental checksum.
 #[derive(Default)]
 pub struct Checksum(Sha256);
 
@@ -16,13 +16,13 @@ impl Checksum {
         self.0.update(bytes);
     }
 
-    /// In hexadecimal digits.
+    /// The checksum in hexadecimal digits.
     pub fn finish(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-/// The checksum of a file, read once in pieces.
+/// The checksum of a file, read once in blocks.
 pub fn of_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut sum = Checksum::default();
@@ -41,7 +41,7 @@ pub fn of_file(path: &Path) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    /// The checksum of "abc" is an example of the standard, FIPS 180-2.
+    /// The checksum of "abc" is an example in the standard, FIPS 180-2.
     #[test]
     fn the_standards_example() {
         let file = tempfile::NamedTempFile::new().expect("a file");

@@ -1,4 +1,4 @@
-//! A client: a plugin at work on this machine's devices. Knows nothing of what programs compute, nor of the code that they call.
+//! Clients: plugins running on this machine's devices.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -23,12 +23,12 @@ use super::watch::{Watch, name_of};
 use crate::capacity;
 use crate::error::{Error, Result};
 
-/// How a client is made.
+/// Options of a new client.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// How many devices the CPU plugin pretends to have. One is the fastest to start; it uses all cores all the same.
+    /// Number of devices that the CPU plugin presents. One starts fastest and still uses all cores.
     pub cpu_devices: usize,
-    /// Further options as the plugin names them.
+    /// Further options under the plugin's names.
     pub values: Vec<(String, Value)>,
     /// The folder of compiled programs; `None` is `executables` in the [`cache_dir`](super::cache_dir).
     pub executables: Option<PathBuf>,
@@ -40,7 +40,7 @@ impl Default for ClientOptions {
     }
 }
 
-/// A plugin at work; cheap to clone, usable from any thread.
+/// A running plugin; cheap to clone, usable from any thread.
 ///
 /// ```no_run
 /// use spiq::Array;
@@ -67,15 +67,15 @@ struct Inner {
     compiled: Mutex<Compiled>,
 }
 
-/// Programs of a client: the latest, and those that somebody holds. Others give their memory back: a process may map 65,530 pieces of
-/// memory by default, and some thousand programs reach that.
+/// A client's programs: the most recent ones, and those that are still referenced. Others are freed: by default a process may have
+/// 65,530 memory mappings, and a few thousand programs reach that limit.
 #[derive(Default)]
 struct Compiled {
     by_key: HashMap<Key, Weak<Loaded>>,
     latest: VecDeque<Arc<Loaded>>,
 }
 
-/// Programs that a client holds although nobody else does.
+/// Number of recent programs that a client keeps alive.
 const LATEST: usize = 64;
 
 impl Compiled {
@@ -94,10 +94,11 @@ impl Compiled {
 }
 
 impl Client {
-    /// A client of an opened plugin, which is made to know these handlers, where it takes any.
+    /// A client of an opened plugin. Registers these handlers where the plugin supports handlers.
     ///
     /// # Errors
-    /// Of PJRT, for example when the machine has no such device; of kind `Input` when others may write to the folder of compiled programs.
+    /// Errors from PJRT, for example when the machine has no such device; kind `Input` when others may write to the folder of compiled
+    /// programs.
     pub(crate) fn with_handlers(plugin: Plugin, options: &ClientOptions, handlers: &[Registration]) -> Result<Client> {
         let calls_handlers = plugin.register(handlers).is_ok();
         let raw = Arc::new(RawClient::create(plugin, options.cpu_devices, options.values.clone())?);
@@ -111,13 +112,13 @@ impl Client {
         self.0.calls_handlers
     }
 
-    /// The same client, whose compilations are waited for so.
+    /// The same client with another policy for waiting on compilations.
     #[must_use]
     pub fn watched(&self, watch: Watch) -> Client {
         Client(self.0.clone(), watch)
     }
 
-    /// How compilations are waited for.
+    /// The policy for waiting on compilations.
     pub fn watch(&self) -> &Watch {
         &self.1
     }
@@ -127,43 +128,43 @@ impl Client {
         self.0.raw.plugin
     }
 
-    /// The platform's name as the plugin gives it: `cpu`, `cuda`, `tpu`.
+    /// The plugin's name for the platform: `cpu`, `cuda`, `tpu`.
     pub fn platform_name(&self) -> &str {
         &self.0.raw.platform
     }
 
-    /// The platform, as far as the plugin's words tell.
+    /// The platform, where the plugin's name for it or its file name identifies it.
     pub fn platform(&self) -> Option<Platform> {
         Platform::guess(self.platform_name()).or(self.plugin().platform())
     }
 
-    /// The platform's version in the plugin's own words.
+    /// The platform's version as reported by the plugin.
     pub fn platform_version(&self) -> &str {
         &self.0.raw.version
     }
 
-    /// XLA's flags for every program as the variable `XLA_FLAGS` says them: the user's, and those for LLVM that are added to them.
+    /// XLA's flags for every program as a value of `XLA_FLAGS`: the user's flags plus the LLVM options added to them.
     pub fn xla_flags(&self) -> &str {
         self.0.raw.llvm.xla_flags()
     }
 
-    /// The devices of this machine.
+    /// The devices on this machine.
     pub fn devices(&self) -> Vec<Device> {
         (0..self.0.raw.devices.len()).map(|index| Device::new(self.0.raw.clone(), index)).collect()
     }
 
-    /// Copies an array to the first device. Returns before the copy is done.
+    /// Copies an array to the first device. Returns before the copy is complete.
     ///
     /// # Errors
-    /// Of PJRT, for example when memory is short.
+    /// Errors from PJRT, for example when memory is exhausted.
     pub fn to_device(&self, array: &Array) -> Result<Buffer> {
         Buffer::from_array(&Device::new(self.0.raw.clone(), 0), array)
     }
 
-    /// Copies an array to one of this client's devices. Returns before the copy is done.
+    /// Copies an array to one of this client's devices. Returns before the copy is complete.
     ///
     /// # Errors
-    /// As [`Client::to_device`]; also when the device is another client's.
+    /// As [`Client::to_device`]; a device of another client.
     pub fn to_device_on(&self, array: &Array, device: &Device) -> Result<Buffer> {
         if !Arc::ptr_eq(device.client(), &self.0.raw) {
             return Err(Error::input("the device belongs to another client"));
@@ -171,22 +172,23 @@ impl Client {
         Buffer::from_array(device, array)
     }
 
-    /// Runs a program on host arrays and waits for its results. Where arrays are used again, keep them on the device with
+    /// Runs a program on host arrays and waits for its results. To reuse arrays, keep them on the device with
     /// [`to_device`](Client::to_device) and call [`Executable::execute`].
     ///
     /// # Errors
-    /// As [`Executable::execute`], and what went wrong in the program.
+    /// As [`Executable::execute`], and errors of the program itself.
     pub fn run<'a>(&self, program: &Executable, inputs: impl IntoIterator<Item = &'a Array>) -> Result<Vec<Array>> {
         let inputs = inputs.into_iter().map(|array| self.to_device(array).map(Input::Donate));
         let outputs = program.execute(inputs.collect::<Result<_>>()?)?;
         outputs.iter().map(Buffer::to_array).collect()
     }
 
-    /// Compiles StableHLO text, or finds the program compiled already: among this client's last ones and those that somebody holds, then on disk.
+    /// Compiles StableHLO text, or returns the program from this client's memory (recent or still referenced programs) or from the disk
+    /// cache.
     ///
     /// # Errors
-    /// Of PJRT when the text is not a valid program or a flag is unknown, or when it takes longer than `SPIQ_COMPILE_SECONDS` says; of
-    /// kind `Interrupted` where the [watch](Client::watched) stops; of kind `Input` where the processor lacks the memory to run it.
+    /// Errors from PJRT when the text is not a valid program, a flag is unknown, or the compilation exceeds `SPIQ_COMPILE_SECONDS`; kind
+    /// `Interrupted` when the [watch](Client::watched) stops it; kind `Input` when the processor lacks the memory to run it.
     pub fn compile(&self, text: &str, options: &CompileOptions) -> Result<Executable> {
         let program = self.find_or_compile(text, options)?;
         self.check_memory(text, &program)?;
@@ -217,23 +219,23 @@ impl Client {
         capacity::check_program(&name_of(text), u64::try_from(taken).unwrap_or(0))
     }
 
-    /// Takes a program that [`Executable::serialize`] gave, of the same plugin on the same kind of machine.
+    /// Loads a program from the bytes of [`Executable::serialize`], made by the same plugin on the same kind of machine.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when the bytes are damaged; of PJRT when the plugin does not accept them.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when the bytes are damaged; errors from PJRT when the plugin rejects them.
     pub fn deserialize(&self, bytes: &[u8]) -> Result<Executable> {
         Ok(Executable::new(Loaded::deserialize(&self.0.raw, bytes)?))
     }
 
-    /// The text of the program as XLA optimizes it. Compiles it anew, for XLA writes the text while compiling.
+    /// The text of the program as optimized by XLA. Always recompiles it, because XLA writes the text during compilation.
     ///
     /// # Errors
-    /// As [`Client::compile`]; also when the plugin does not give the text.
+    /// As [`Client::compile`]; a plugin that does not write the text.
     pub fn optimized_hlo(&self, text: &str, options: &CompileOptions) -> Result<String> {
         self.dump(text, options)?.1.optimized_hlo()
     }
 
-    /// Compiles the text anew and keeps what XLA writes down meanwhile; also what a run needs, where the plugin tells.
+    /// Recompiles the text and keeps the files that XLA writes; also returns the memory that a run needs, where the plugin reports it.
     ///
     /// # Errors
     /// As [`Client::compile`].
@@ -241,7 +243,7 @@ impl Client {
         Dump::of(options, |options| Ok(Executable::new(self.compile_anew(text, options)?).memory().ok()))
     }
 
-    /// The folder of compiled programs, unless there is none (`SPIQ_NO_CACHE=1`, or no home folder).
+    /// The folder of compiled programs; `None` without one (`SPIQ_NO_CACHE=1`, or no home folder).
     pub fn executables_dir(&self) -> Option<&std::path::Path> {
         self.0.store.as_ref().map(Store::folder)
     }
@@ -257,13 +259,13 @@ impl Client {
 
     fn load_or_compile(&self, key: &Key, text: &str, options: &CompileOptions) -> Result<Loaded> {
         let Some(store) = &self.0.store else { return self.compile_anew(text, options) };
-        // Whatever is wrong with an entry, compiling replaces it.
+        // A damaged entry is replaced by compiling again.
         let stored = store.read(key).and_then(|bytes| Loaded::deserialize(&self.0.raw, &bytes).ok());
         if let Some(loaded) = stored {
             return Ok(loaded);
         }
         let loaded = self.compile_anew(text, options)?;
-        // A plugin that cannot serialize, or a full disk, costs time but nothing else.
+        // Without serialization, or with a full disk, the next run compiles again; nothing else is lost.
         if let Ok(bytes) = loaded.serialize() {
             store.write(key, &bytes);
         }
@@ -282,7 +284,7 @@ mod tests {
     use super::super::abi::proto::fields;
     use super::*;
 
-    /// What the program says that it was compiled with has all that it has without LLVM's options, and those.
+    /// The options reported by a program include those that it has without LLVM's options, plus LLVM's.
     #[test]
     fn llvm_is_told_with_the_program() {
         let client = Client::cpu().expect("the processor's plugin");

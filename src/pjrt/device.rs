@@ -1,4 +1,4 @@
-//! The devices of a client and their memory. Knows nothing of what runs on them.
+//! The devices of a client and their memory.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ pub struct Device {
     index: usize,
 }
 
-/// How much memory a device has and uses, in bytes. `None` is what the plugin does not tell.
+/// Memory size and usage of a device, in bytes. `None`: the plugin does not report the value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryStats {
     /// In use now.
     pub in_use: i64,
-    /// The most that was in use.
+    /// Peak usage.
     pub peak: Option<i64>,
-    /// What may be used at most.
+    /// The most that may be used.
     pub limit: Option<i64>,
-    /// Number of allocations in all.
+    /// Total number of allocations.
     pub allocations: Option<i64>,
     /// The largest allocation.
     pub largest: Option<i64>,
@@ -34,25 +34,25 @@ impl Device {
         Device { client, index }
     }
 
-    /// The number that [`CompileOptions::device`](super::CompileOptions::device) takes.
+    /// The id that [`CompileOptions::device`](super::CompileOptions::device) takes.
     pub fn id(&self) -> i32 {
         self.described().id
     }
 
-    /// What it is, for example `NVIDIA H200` or `cpu`.
+    /// The kind of device, for example `NVIDIA H200` or `cpu`.
     pub fn kind(&self) -> &str {
         &self.described().kind
     }
 
-    /// The plugin's own description.
+    /// The plugin's description.
     pub fn description(&self) -> &str {
         &self.described().description
     }
 
-    /// How much memory is used now.
+    /// Current memory usage.
     ///
     /// # Errors
-    /// Of PJRT: CPU plugins do not count their memory (`UNIMPLEMENTED`).
+    /// Errors from PJRT: CPU plugins do not track their memory (`UNIMPLEMENTED`).
     pub fn memory_stats(&self) -> Result<MemoryStats> {
         // SAFETY: the device lives as long as the client, which `self` holds.
         let got = unsafe { self.client.api.call::<sys::DeviceMemoryStats>(|a| a.device = self.raw()) }?;

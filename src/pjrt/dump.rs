@@ -1,4 +1,4 @@
-//! What XLA writes into a folder while it compiles: the optimized program, and code for the device. Knows nothing of clients.
+//! The files that XLA writes during a compilation: the optimized program, and code for the device.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Compiles with the flags that make XLA write its files. `compile` gets these options.
+    /// Compiles with the flags that make XLA write its files; `compile` receives the options with these flags.
     pub(super) fn of<T>(
         options: &CompileOptions,
         compile: impl FnOnce(&CompileOptions) -> Result<T>,
@@ -32,37 +32,37 @@ impl Dump {
     /// The optimized program.
     ///
     /// # Errors
-    /// Of kind `Pjrt`, when the plugin does not write it; of kind `File`, when it is not there in full.
+    /// Kind `Pjrt` when the plugin does not write it; kind `File` when the file is incomplete.
     pub fn optimized_hlo(&self) -> Result<String> {
         self.program("after_optimizations.txt")?
-            .ok_or_else(|| Error::new(ErrorKind::Pjrt(12), "this plugin does not give its optimized program"))
+            .ok_or_else(|| Error::new(ErrorKind::Pjrt(12), "this plugin does not return its optimized program"))
     }
 
-    /// The optimized program with the estimates that a TPU's compiler makes while it generates code, where the plugin gives it.
+    /// The optimized program with the estimates that a TPU compiler makes during code generation, where the plugin writes it.
     ///
     /// # Errors
-    /// Of kind `File`, when it is not there in full.
+    /// Kind `File` when the file is incomplete.
     pub fn after_codegen(&self) -> Result<Option<String>> {
         self.program("after_codegen.txt")
     }
 
-    /// What an NVIDIA card is told to launch, in order, as XLA lists it, where the plugin gives it.
+    /// The launch sequence of an NVIDIA card, as XLA lists it, where the plugin writes it.
     ///
     /// # Errors
-    /// Of kind `File`, when it is empty.
+    /// Kind `File` when the file is empty.
     pub fn thunks(&self) -> Result<Option<String>> {
         self.first("thunk_sequence_after_thunk_passes.txt")
     }
 
-    /// The assembly of each NVIDIA kernel, where the flag `xla_dump_emitter_re` names `ptx`.
+    /// The assembly (PTX) of each NVIDIA kernel, if the flag `xla_dump_emitter_re` includes `ptx`.
     ///
     /// # Errors
-    /// Of kind `File`, when one is empty.
+    /// Kind `File` when one is empty.
     pub fn ptx(&self) -> Result<Vec<String>> {
         files(self.folder.path(), ".ptx").map(|path| written(&path)).collect()
     }
 
-    /// A program's text, whose last part, the one that is run, has an end.
+    /// A program's text, checked to be complete up to the end of its entry computation.
     fn program(&self, end: &str) -> Result<Option<String>> {
         let text = self.first(end)?;
         match text {
@@ -76,7 +76,7 @@ impl Dump {
     }
 }
 
-/// XLA goes on where it cannot write: it leaves a file that is empty, or ends somewhere.
+/// Reads a file that XLA wrote. XLA ignores write errors and leaves an empty or truncated file.
 fn written(path: &Path) -> Result<String> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, "read", e))?;
     match text.trim().is_empty() {
@@ -94,19 +94,19 @@ fn cut_short(folder: &Path) -> Error {
     Error::new(
         ErrorKind::File,
         format!(
-            "XLA did not write its program in full into {place}: make room there, or name another folder in TMPDIR"
+            "XLA did not write its program in full to {place}: free some space there, or set TMPDIR to another folder"
         ),
     )
 }
 
-/// Whether the folder takes a file of some size. XLA would fill the screen with messages where it does not.
+/// Checks that the folder has space for a 1 MiB file. Without space XLA would flood the terminal with messages.
 fn check_room(folder: &Path) -> Result<()> {
     const ROOM: usize = 1 << 20;
     let path = folder.join("room");
     let tried = std::fs::write(&path, vec![b'x'; ROOM]).and_then(|()| std::fs::remove_file(&path));
     tried.map_err(|e| {
         let place = folder.parent().unwrap_or(folder).display();
-        let message = format!("there is no room in {place} for what XLA writes while it compiles: make some, or name another folder in TMPDIR");
+        let message = format!("there is no room in {place} for the files that XLA writes during compilation: free some space, or set TMPDIR to another folder");
         Error::new(ErrorKind::File, message).because(e)
     })
 }
@@ -120,7 +120,7 @@ fn files(folder: &Path, end: &str) -> impl Iterator<Item = PathBuf> {
 mod tests {
     use super::*;
 
-    /// What a full disk leaves of a program is no program.
+    /// A program truncated by a full disk is rejected.
     #[test]
     fn a_program_that_ends_somewhere_is_refused() {
         let whole = "HloModule m\n\n%f (a: f32[]) -> f32[] {\n  ROOT %a = f32[] parameter(0)\n}\n\nENTRY %main (a: f32[2]) -> f32[2] {\n  \

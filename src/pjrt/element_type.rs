@@ -1,4 +1,4 @@
-//! Element types as PJRT and as XLA's protocol buffers number them. Knows nothing of tensors.
+//! The numbers of element types in PJRT and in XLA's protocol buffers.
 
 use spiq_hlo::DType;
 
@@ -29,21 +29,21 @@ const NUMBERS: [(DType, i32, u64); 21] = [
     (DType::F4E2M1FN, 29, 32),
 ];
 
-/// PJRT's number of an element type.
+/// PJRT's number for an element type.
 pub fn to_pjrt(dtype: DType) -> i32 {
     NUMBERS.iter().find(|(own, ..)| *own == dtype).expect("every element type has a number").1
 }
 
-/// The element type of PJRT's number.
+/// The element type with this PJRT number.
 ///
 /// # Errors
-/// A complex number, a token or another type that this library does not know.
+/// A complex number, a token or another unsupported type.
 pub fn from_pjrt(number: i32) -> Result<DType> {
     let found = NUMBERS.iter().find(|(_, pjrt, _)| *pjrt == number).map(|(dtype, ..)| *dtype);
     found.ok_or_else(|| unknown(u64::try_from(number).unwrap_or_default()))
 }
 
-/// The element type of XLA's number.
+/// The element type with this XLA number.
 ///
 /// # Errors
 /// As [`from_pjrt`].
@@ -55,7 +55,7 @@ pub fn from_xla(number: u64) -> Result<DType> {
 fn unknown(number: u64) -> Error {
     Error::new(
         ErrorKind::Pjrt(12),
-        format!("a program takes or gives values of an unsupported element type (number {number})"),
+        format!("a program has inputs or outputs of an unsupported element type (number {number})"),
     )
 }
 

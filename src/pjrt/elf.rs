@@ -1,6 +1,6 @@
-//! Looks at a plugin file before the dynamic linker does, so that a wrong file gives a clear sentence. Loads nothing.
+//! Validates a plugin file before the dynamic linker loads it, so that a wrong file gives a clear error.
 //!
-//! A truncated library would not fail in the linker but later, with a bus error.
+//! A truncated library does not fail in the linker but later, with a bus error.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -11,10 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 const HEADER: usize = 64;
 const LOAD: u32 = 1;
 const SHARED_OBJECT: u16 = 3;
-/// The machine numbers that users may meet.
+/// Machine numbers that users may encounter.
 const MACHINES: [(u16, &str); 5] = [(3, "x86"), (40, "arm"), (62, "x86_64"), (183, "aarch64"), (243, "riscv64")];
 
-/// Whether the file looks like a shared library for this machine.
+/// Checks that the file looks like a shared library for this machine.
 ///
 /// # Errors
 /// [`ErrorKind::Plugin`] with one sentence: missing, a folder, empty, not a library, for another machine, cut short.
@@ -54,17 +54,17 @@ fn check_machine(header: &[u8; HEADER], path: &Path) -> Result<()> {
         return Err(fail(format!("the PJRT plugin {} is an ELF file but not a shared library", path.display())));
     }
     let here = std::env::consts::ARCH;
-    let name = MACHINES.iter().find(|(number, _)| *number == machine).map_or("another kind of", |(_, name)| name);
+    let name = MACHINES.iter().find(|(number, _)| *number == machine).map_or("other", |(_, name)| name);
     if header[4] == 2 && name == here {
         return Ok(());
     }
     Err(fail(format!(
-        "the PJRT plugin {} is for {name} machines, and this one is {here}; install the plugin of this machine",
+        "the PJRT plugin {} is for {name} machines, but this machine is {here}; install the plugin for {here}",
         path.display()
     )))
 }
 
-/// Where the last byte that the linker maps lies.
+/// The end of the last byte range that the linker maps.
 fn loaded_end(file: &mut File, header: &[u8; HEADER]) -> std::io::Result<u64> {
     let (offset, size, count) = (number::<8>(header, 32), number::<2>(header, 54), number::<2>(header, 56));
     if size < 56 || count == 0 {
@@ -94,7 +94,7 @@ mod tests {
     fn this_test_is_for_this_machine() {
         let own = std::env::current_exe().expect("a running program has a file");
         let text = check(&own).err().map(|e| e.to_string());
-        // A position-independent program is of the same ELF type as a library; other programs are refused as such.
+        // A position-independent executable has the same ELF type as a library; other executables are rejected.
         assert!(text.is_none() || text.expect("checked").contains("not a shared library"));
     }
 

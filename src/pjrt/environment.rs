@@ -1,5 +1,5 @@
-//! What plugins read from the environment while they are opened. What the user has set in variables stays. Sets nothing beside other
-//! threads.
+//! The environment variables that plugins read when they are opened. Variables that the user has set are kept, and none is set while
+//! other threads run.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use super::folders::variable;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Options of a CUDA client, from the variables that JAX reads: `XLA_PYTHON_CLIENT_PREALLOCATE` (true: most of the card's memory is
-/// taken at the start), `XLA_PYTHON_CLIENT_MEM_FRACTION` (how much of it, 0.75 by default) and `XLA_PYTHON_CLIENT_ALLOCATOR`.
+/// allocated at the start), `XLA_PYTHON_CLIENT_MEM_FRACTION` (the fraction of it, 0.75 by default) and `XLA_PYTHON_CLIENT_ALLOCATOR`.
 ///
 /// # Errors
-/// Of kind `Input` for a value that is neither a truth value nor a number.
+/// Kind `Input` for a value that is not a boolean, or not a number, where one is required.
 pub fn cuda_options() -> Result<Vec<(String, Value)>> {
     let read = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
     let mut options = Vec::new();
@@ -42,14 +42,14 @@ fn truth(name: &str, text: &str) -> Result<bool> {
     }
 }
 
-/// Sets the variables that plugins read while they are opened and that nothing but the environment can say, where the user has not:
-/// `TF_CPP_MIN_LOG_LEVEL=1` (warnings alone, no notices) and, on a machine without a TPU, `TPU_SKIP_MDS_QUERY=1` and
-/// `ALLOW_MULTIPLE_LIBTPU_LOAD=1` (libtpu compiles at once, where it would ask the network for a TPU for minutes). Returns whether all
-/// of them are set.
+/// Sets the variables that plugins read when they are opened and that have no equivalent option, unless the user has set them:
+/// `TF_CPP_MIN_LOG_LEVEL=1` (warnings, no notices) and, on a machine without a TPU, `TPU_SKIP_MDS_QUERY=1` and
+/// `ALLOW_MULTIPLE_LIBTPU_LOAD=1` (libtpu then compiles immediately instead of querying the network for a TPU for minutes). Returns
+/// whether all of them are set.
 ///
 /// Another thread may read the environment in C at any time, and setting a variable meanwhile would be undefined behaviour, so this
-/// sets none while the process has other threads. Call it first in `main`; each opening of a plugin calls it, too. Where none can be
-/// set, plugins print their notices, and opening libtpu without a TPU is an error. Results of programs depend on none of this.
+/// sets none while the process has other threads. Call it first in `main`; opening a plugin also calls it. If the variables cannot be
+/// set, plugins print their notices, and opening libtpu without a TPU is an error. Results of programs do not depend on them.
 pub fn prepare_environment() -> bool {
     let missing: Vec<_> = wanted().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
     if missing.is_empty() {
@@ -59,16 +59,16 @@ pub fn prepare_environment() -> bool {
         return false;
     }
     for (name, value) in missing {
-        // SAFETY: this thread is the only one, and starts none meanwhile, so nobody reads the environment.
+        // SAFETY: this is the only thread and it starts none meanwhile, so nothing else reads the environment.
         unsafe { std::env::set_var(name, value) };
     }
     true
 }
 
-/// [`prepare_environment`] for the plugin `path`.
+/// Calls [`prepare_environment`] for the plugin `path`.
 ///
 /// # Errors
-/// Of kind `Plugin` for libtpu without a TPU, where the variables that it needs are not set.
+/// Kind `Plugin` for libtpu on a machine without a TPU, if the required variables are not set.
 pub fn prepare(path: &Path) -> Result<()> {
     let is_tpu = path.file_name().and_then(|name| Platform::guess(&name.to_string_lossy())) == Some(Platform::Tpu);
     if prepare_environment() || !is_tpu || FOR_NO_TPU.iter().all(|(name, _)| std::env::var_os(name).is_some()) {
@@ -80,25 +80,25 @@ pub fn prepare(path: &Path) -> Result<()> {
          spiq::pjrt::prepare_environment() before it starts threads",
         set.join(" and ")
     );
-    // Without a TPU alone are these variables wanted.
+    // The variables are required only without a TPU.
     if tpu_is_here() { Ok(()) } else { Err(Error::new(ErrorKind::Plugin, message)) }
 }
 
-/// What libtpu reads. Compiling for a TPU needs none; by default it would look for one, and lock out other processes.
+/// Variables for libtpu without a TPU. Compiling for a TPU needs none; by default libtpu would search for one, locking out other processes.
 const FOR_NO_TPU: [(&str, &str); 2] = [("TPU_SKIP_MDS_QUERY", "1"), ("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")];
 
-/// The variables that a plugin should find.
+/// The variables that plugins expect.
 fn wanted() -> impl Iterator<Item = (&'static str, &'static str)> {
     let for_no_tpu = std::iter::once_with(|| if tpu_is_here() { &[][..] } else { &FOR_NO_TPU[..] });
     std::iter::once(("TF_CPP_MIN_LOG_LEVEL", "1")).chain(for_no_tpu.flatten().copied())
 }
 
-/// Whether this process has no other thread, as far as that can be known: Linux lists them.
+/// Whether this is the process's only thread, as listed by Linux; false where that is unknown.
 fn is_only_thread() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.take(2).count() == 1)
 }
 
-/// Whether a device of Google's is on the PCI bus.
+/// Whether a Google device is on the PCI bus.
 fn tpu_is_here() -> bool {
     let devices = std::fs::read_dir("/sys/bus/pci/devices").into_iter().flatten().flatten();
     let vendor = |device: std::fs::DirEntry| std::fs::read_to_string(device.path().join("vendor")).unwrap_or_default();
@@ -109,7 +109,7 @@ fn tpu_is_here() -> bool {
 mod tests {
     use super::*;
 
-    /// Tests run on threads of their own, so nothing may be set here.
+    /// Tests run on separate threads, so nothing may be set here.
     #[test]
     fn nothing_is_set_beside_other_threads() {
         let before: Vec<_> = std::env::vars_os().collect();

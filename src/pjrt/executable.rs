@@ -1,4 +1,4 @@
-//! A compiled program: what it takes and gives, and running it. Knows nothing of how its text was made.
+//! Compiled programs: their signature, and how they run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,10 +23,10 @@ pub struct Executable(Arc<Loaded>);
 /// An input of a run.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// The buffer stays as it is.
+    /// The buffer is unchanged.
     Borrow(&'a Buffer),
-    /// The buffer is given away. Where the program marks this input with `tf.aliasing_output`, the output takes over its
-    /// memory; otherwise its memory is freed after the run.
+    /// The buffer is donated. If the program marks this input with `tf.aliasing_output`, that output reuses its memory; otherwise the
+    /// memory is freed after the run.
     Donate(Buffer),
 }
 
@@ -48,7 +48,7 @@ impl Executable {
         Executable(loaded)
     }
 
-    /// The types of the inputs; `None` where neither the plugin nor [`CompileOptions::inputs`] tells them.
+    /// The types of the inputs; `None` where neither the plugin nor [`CompileOptions::inputs`] provides them.
     pub fn inputs(&self) -> Option<&[TensorType]> {
         self.0.signature.inputs.as_deref()
     }
@@ -58,35 +58,35 @@ impl Executable {
         &self.0.signature.outputs
     }
 
-    /// The inputs whose memory an output takes over when they are donated. Empty where the types of the inputs came from
-    /// [`CompileOptions::inputs`], as the compiled program is not looked at then.
+    /// The inputs that alias an output when they are donated. Empty where the types of the inputs came from
+    /// [`CompileOptions::inputs`], because the compiled program is not inspected then.
     pub fn donated(&self) -> &[usize] {
         &self.0.signature.donated
     }
 
-    /// Runs the program on its device. Returns at once; what goes wrong later is reported by the outputs when they are read.
+    /// Runs the program on its device. Returns immediately; later errors are reported when the outputs are read.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when number, element type or shape of an input is wrong or a buffer is another client's; of PJRT
-    /// when an input is deleted. Donated inputs are gone in any case.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) for a wrong number, element type or shape of inputs, or a buffer of another client; an error
+    /// from PJRT for a deleted input. Donated inputs are consumed in any case.
     pub fn execute(&self, inputs: Vec<Input<'_>>) -> Result<Vec<Buffer>> {
         self.0.check(&inputs)?;
         self.0.run(&inputs)
     }
 
     /// The compiled program as bytes, for [`Client::deserialize`](super::Client::deserialize) in a process with the same plugin
-    /// on the same kind of machine. They hold a checksum.
+    /// on the same kind of machine. The bytes include a checksum.
     ///
     /// # Errors
-    /// Of PJRT, when the plugin cannot.
+    /// Errors from PJRT, for example when the plugin cannot serialize.
     pub fn serialize(&self) -> Result<Vec<u8>> {
         self.0.serialize()
     }
 
-    /// What a run needs.
+    /// The memory that a run needs.
     ///
     /// # Errors
-    /// Of PJRT, when the plugin does not tell.
+    /// Errors from PJRT, for example when the plugin does not report it.
     pub fn memory(&self) -> Result<CompiledMemory> {
         self.0.program.memory()
     }
@@ -94,7 +94,7 @@ impl Executable {
     /// The compiler's estimates, such as `flops` and `bytes accessed`.
     ///
     /// # Errors
-    /// Of PJRT, when the plugin does not tell.
+    /// Errors from PJRT, for example when the plugin does not report them.
     pub fn cost_analysis(&self) -> Result<BTreeMap<String, f64>> {
         self.0.program.cost_analysis()
     }
@@ -108,12 +108,12 @@ impl fmt::Debug for Executable {
     }
 }
 
-/// PJRT's own executable, loaded on a device. Fields are dropped in order: the client last.
+/// PJRT's loaded executable. Fields are dropped in order: the client last.
 pub(super) struct Loaded {
     program: Program,
     raw: RawLoaded,
     signature: Signature,
-    /// Whether one list of inputs makes a run.
+    /// Whether it runs on exactly one device, with one list of inputs.
     single: bool,
     client: Arc<RawClient>,
 }
@@ -131,10 +131,10 @@ impl Loaded {
         Ok(loaded)
     }
 
-    /// Compiles with encoded options. The signature is still empty.
+    /// Compiles with encoded options. The signature is left empty.
     pub(super) fn compile_with(client: &Arc<RawClient>, text: &str, options: &[u8]) -> Result<Loaded> {
         let source = program::source(text);
-        // SAFETY: text and options outlive the call, and the executable is handed to us.
+        // SAFETY: text and options outlive the call, and we own the executable.
         unsafe {
             let made = client.api.call::<sys::ClientCompile>(|a| {
                 a.client = client.raw;
@@ -145,14 +145,14 @@ impl Loaded {
         }
     }
 
-    /// [`Program::debug_options`] where the plugin tells.
+    /// [`Program::debug_options`], where the plugin reports them.
     pub(super) fn debug_options(&self) -> Result<Option<Vec<u8>>> {
         self.program.debug_options()
     }
 
     pub(super) fn deserialize(client: &Arc<RawClient>, bytes: &[u8]) -> Result<Loaded> {
         let (signature, bytes) = signature::unpack(bytes)?;
-        // SAFETY: the bytes outlive the call, and their checksum says that they are what a plugin gave; the executable is handed to us.
+        // SAFETY: the bytes outlive the call, and their checksum shows that a plugin produced them; we own the executable.
         let loaded = unsafe {
             let made = client.api.call::<sys::ExecutableDeserializeAndLoad>(|a| {
                 a.client = client.raw;
@@ -167,14 +167,14 @@ impl Loaded {
         self.program.serialize(&self.signature)
     }
 
-    /// Takes over an executable. Its signature is still empty.
+    /// Takes ownership of an executable. Its signature is left empty.
     ///
     /// # Safety
-    /// `raw` is an executable of this client that nobody else releases.
+    /// `raw` is an executable of this client that nothing else releases.
     unsafe fn take(client: &Arc<RawClient>, raw: *mut sys::LoadedExecutable) -> Result<Loaded> {
-        // From here on dropping releases the executable, whatever fails.
+        // From here on, dropping releases the executable on any error.
         let raw = RawLoaded { api: client.api, raw };
-        // SAFETY: the executable lives; the program is handed to us.
+        // SAFETY: the executable is alive; we own the program.
         let (program, devices) = unsafe {
             let got = client.api.call::<sys::LoadedExecutableGetExecutable>(|a| a.loaded = raw.raw)?;
             let on = client.api.call::<sys::LoadedExecutableAddressableDevices>(|a| a.executable = raw.raw)?;
@@ -185,7 +185,7 @@ impl Loaded {
 
     fn check(&self, inputs: &[Input<'_>]) -> Result<()> {
         if !self.single {
-            return Err(Error::input("programs of several replicas or partitions cannot be run yet"));
+            return Err(Error::input("programs with several replicas or partitions cannot run yet"));
         }
         if let Some(i) = inputs.iter().position(|input| !Arc::ptr_eq(input.buffer().client(), &self.client)) {
             return Err(Error::input(format!("input {i} is a buffer of another client")));
@@ -201,7 +201,7 @@ impl Loaded {
         options.num_non_donatable_input_indices = kept.len();
         let mut outputs = vec![ptr::null_mut(); self.signature.outputs.len()];
         let (argument_list, output_list) = (arguments.as_ptr(), outputs.as_mut_ptr());
-        // SAFETY: the lists outlive the call; there is room for as many outputs as the program has.
+        // SAFETY: the lists outlive the call; the output list has one slot per output of the program.
         unsafe {
             self.client.api.call::<sys::LoadedExecutableExecute>(|a| {
                 a.executable = self.raw.raw;
@@ -212,25 +212,25 @@ impl Loaded {
             })
         }?;
         let typed = outputs.into_iter().zip(&self.signature.outputs);
-        // SAFETY: the outputs are handed to us, in the order of the types.
+        // SAFETY: we own the outputs, which are in the order of the types.
         Ok(typed.map(|(raw, ty)| unsafe { Buffer::new(self.client.clone(), raw, ty.clone()) }).collect())
     }
 }
 
-/// Releases the executable.
+/// Releases the executable when dropped.
 struct RawLoaded {
     api: Api,
     raw: *mut sys::LoadedExecutable,
 }
 
-// SAFETY: pjrt_c_api.h binds a `PJRT_LoadedExecutable` to no thread: it may be run from several at once, and is not changed by it.
+// SAFETY: pjrt_c_api.h binds a `PJRT_LoadedExecutable` to no thread: several may run it at once, and running does not change it.
 unsafe impl Send for RawLoaded {}
 // SAFETY: as above.
 unsafe impl Sync for RawLoaded {}
 
 impl Drop for RawLoaded {
     fn drop(&mut self) {
-        // SAFETY: the executable is ours and not used again; the plugin keeps what running programs need.
+        // SAFETY: we own the executable and do not use it again; the plugin keeps what running programs need.
         unsafe { self.api.destroy::<sys::LoadedExecutableDestroy>(|a| a.executable = self.raw) };
     }
 }

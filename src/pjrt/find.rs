@@ -1,4 +1,4 @@
-//! Which plugins this machine has, and which of them a platform uses. Opens none of them.
+//! Finds the plugins on this machine, and the one that a platform uses, without opening any.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use super::{packages, python};
 /// Where a plugin was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// An environment variable, this one, names it.
+    /// The environment variable with this name.
     Environment(&'static str),
-    /// This library installed it.
+    /// Installed by this library.
     Cache,
-    /// A Python package that is installed on this machine.
+    /// A Python package installed on this machine.
     Python,
 }
 
@@ -29,20 +29,20 @@ impl fmt::Display for Source {
     }
 }
 
-/// A plugin file that was found, not opened yet.
+/// A plugin file that was found but not opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// What it is for; `None` where its name does not say.
+    /// Its platform; `None` where the file name does not identify it.
     pub platform: Option<Platform>,
     /// Where it was found.
     pub source: Source,
-    /// The file. One named by a variable may not exist: opening it reports that.
+    /// The file. One named by a variable may not exist; opening it reports that.
     pub path: PathBuf,
 }
 
-/// Every plugin of this machine, in the order in which [`find`] prefers them.
+/// All plugins on this machine, in the order in which [`find`] prefers them.
 ///
-/// Asks `python3` for its folders, which takes some 50 ms.
+/// Runs `python3` to get its package folders, which takes about 50 ms.
 pub fn list() -> Vec<Found> {
     let mut found: Vec<Found> = Vec::new();
     let all = quick().chain(std::iter::once_with(asked_site_packages).flatten().flat_map(in_site_packages));
@@ -54,18 +54,18 @@ pub fn list() -> Vec<Found> {
     found
 }
 
-/// The plugin that `platform` uses: `SPIQ_PJRT_PLUGIN`, `PJRT_NAMES_AND_LIBRARY_PATHS` or `TPU_LIBRARY_PATH`, then the one
-/// installed by this library, then Python packages. `python3` is asked only when nothing else is found.
+/// The plugin for `platform`: from `SPIQ_PJRT_PLUGIN`, `PJRT_NAMES_AND_LIBRARY_PATHS` or `TPU_LIBRARY_PATH`, then the one
+/// installed by this library, then Python packages. `python3` runs only when nothing else is found.
 pub fn find(platform: Platform) -> Option<Found> {
     let fits = |found: &Found| match (found.platform, found.source) {
         (Some(own), _) => own == platform,
-        // The user names a file that does not say what it is for: believe that it is for what runs now.
+        // The user's file name does not identify a platform: assume that it is the requested one.
         (None, source) => source == Source::Environment("SPIQ_PJRT_PLUGIN"),
     };
     quick().find(fits).or_else(|| asked_site_packages().into_iter().flat_map(in_site_packages).find(fits))
 }
 
-/// What can be found without starting a program.
+/// Plugins that can be found without starting a process.
 fn quick() -> impl Iterator<Item = Found> {
     let later = |places: fn() -> Vec<Found>| std::iter::once_with(places).flatten();
     later(in_environment).chain(later(in_cache)).chain(later(in_known_site_packages))
@@ -94,7 +94,7 @@ fn guess_from(path: &Path) -> Option<Platform> {
     path.file_name().and_then(|name| Platform::guess(&name.to_string_lossy()))
 }
 
-/// JAX's `name:path,name:path`.
+/// Parses JAX's `name:path,name:path`.
 fn parse_names(list: &str) -> impl Iterator<Item = Found> {
     list.split(',').filter_map(|entry| entry.split_once(':')).map(|(name, path)| {
         let found = named("PJRT_NAMES_AND_LIBRARY_PATHS", PathBuf::from(path.trim()));
@@ -111,7 +111,7 @@ fn in_cache() -> Vec<Found> {
     installed.collect()
 }
 
-/// The plugins among one folder's Python packages.
+/// The plugins in one folder of Python packages.
 fn in_site_packages(folder: PathBuf) -> impl Iterator<Item = Found> {
     const FILES: [(Platform, &str); 4] = [
         (Platform::Cpu, "xla_plugins/xla_cpu_pjrt/xla_cpu_pjrt.so"),
@@ -131,7 +131,7 @@ fn in_known_site_packages() -> Vec<Found> {
     prefixes.flat_map(|prefix| site_packages_under(&prefix)).flat_map(in_site_packages).collect()
 }
 
-/// `lib/python*/{site,dist}-packages` under a prefix.
+/// `lib/python3*/{site,dist}-packages` under a prefix.
 fn site_packages_under(prefix: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(prefix.join("lib")) else { return Vec::new() };
     let names = entries.flatten().map(|entry| entry.path());
@@ -140,9 +140,9 @@ fn site_packages_under(prefix: &Path) -> Vec<PathBuf> {
     pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|name| python.join(name))).collect()
 }
 
-/// The folders that the user's `python3` searches for packages.
+/// The package folders on the search path of the user's `python3`.
 fn asked_site_packages() -> Vec<PathBuf> {
-    // One answer for a process: starting Python takes a while.
+    // Cached per process: starting Python is slow.
     static ANSWER: LazyLock<String> = LazyLock::new(|| python::printed_by("import sys; print('\\n'.join(sys.path))"));
     ANSWER.lines().filter(|line| line.ends_with("-packages")).map(PathBuf::from).collect()
 }

@@ -1,22 +1,22 @@
-//! XLA's options that every program of a platform is compiled with: all that change values or must be set, in this one place.
-//! What single programs need besides is in their own options.
+//! The XLA options for every program of a platform: all those that change values or must be set are defined here.
+//! Options for single programs are in their own [`CompileOptions`](super::CompileOptions).
 //!
 //! | plugin | option | value | passed | reason |
 //! |---|---|---|---|---|
-//! | CPU | `xla_cpu_enable_fast_min_max` | `false` | with the program | XLA's default lets a maximum or minimum drop NaN; StableHLO and JAX, which switches it off, too, give NaN |
+//! | CPU | `xla_cpu_enable_fast_min_max` | `false` | with the program | by default XLA's maximum and minimum may drop NaN; StableHLO and JAX, which also disables this, return NaN |
 //! | CUDA | `xla_gpu_enable_fast_min_max` | `false` | with the program | the same |
-//! | CUDA | `xla_gpu_cuda_data_dir` | beside the plugin | with the program | without NVIDIA's assembler and device library XLA compiles wrong code or crashes |
-//! | CUDA | `xla_gpu_enable_command_buffer` | all kinds | with the program | loops and conditions become parts of CUDA graphs: a training step is one launch instead of thousands; values stay |
-//! | CUDA | `xla_gpu_command_buffer_unroll_loops` | `true` | with the program | a graph takes in loops of a known length only so |
-//! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | with the program | LLVM's search for checksums in loops (HashRecognize) never ends on threefry, so on dropout and encoders |
-//! | CUDA | `xla_backend_extra_options` | `-nvptx-prec-divf32=2` | with the program | XLA divides f32 approximately on NVIDIA cards; a scale off by one unit in the last place decides ties of rounding otherwise than the processor, and with them whole levels of weights; divisions in kernels that XLA makes through Triton stay approximate |
+//! | CUDA | `xla_gpu_cuda_data_dir` | next to the plugin | with the program | without NVIDIA's assembler and device library XLA compiles wrong code or crashes |
+//! | CUDA | `xla_gpu_enable_command_buffer` | all kinds | with the program | loops and conditionals become parts of CUDA graphs: a training step is one launch instead of thousands; values are unchanged |
+//! | CUDA | `xla_gpu_command_buffer_unroll_loops` | `true` | with the program | required for graphs to include loops of a known length |
+//! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | with the program | LLVM's search for checksums in loops (HashRecognize) never terminates on threefry, which dropout and encoders use |
+//! | CUDA | `xla_backend_extra_options` | `-nvptx-prec-divf32=2` | with the program | XLA divides f32 approximately on NVIDIA cards; a scale that is off by one ulp breaks rounding ties differently from the CPU, which shifts weights by a whole quantization level; divisions in the kernels that XLA generates through Triton remain approximate |
 //!
-//! In the programs that are known to have compiled without end, exact maxima alone keep LLVM from that search, too; both are set,
-//! since nothing says that this holds for others.
+//! In the programs known to compile forever, exact maxima alone also keep LLVM from that search; both options are set because
+//! nothing guarantees this for other programs.
 //!
-//! An option of the program's own [`CompileOptions`](super::CompileOptions) wins over the one here. Options for LLVM are a map, which
-//! PJRT takes in its own way (`llvm`). Each is added to those that `XLA_FLAGS`, or a file that it names, gives LLVM, unless it is one of
-//! them. All are a part of the compile cache's keys.
+//! An option in the program's [`CompileOptions`](super::CompileOptions) overrides the one here. LLVM options are a map, which PJRT takes
+//! in a different way (see `llvm`). Each is added to the LLVM options from `XLA_FLAGS`, or from the file that it names, unless it is already
+//! there. All are part of the compile cache's keys.
 //!
 //! Other options that change values have the same defaults in plugins and in JAX and are not set: `xla_cpu_enable_fast_math`
 //! `false`, `xla_allow_excess_precision` `true` (results of bf16 may keep more bits between operations), `xla_gpu_ftz` `false`.
@@ -24,22 +24,22 @@
 use super::abi::api::Value;
 use super::abi::platform::Platform;
 
-/// Where XLA finds NVIDIA's tools.
+/// The folder where XLA finds NVIDIA's tools.
 const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
 
-/// Options for the back end's compiler, LLVM.
+/// Options for LLVM, the backends' compiler.
 const LLVM: &str = "xla_backend_extra_options";
 
 /// Names and values.
 pub(super) type ForLlvm = &'static [(&'static str, &'static str)];
 
-/// The same for all platforms: each ignores what it does not know.
+/// The same for all platforms: each ignores unknown options.
 const FOR_LLVM: ForLlvm = &[("-disable-loop-idiom-hashrecognize", ""), ("-nvptx-prec-divf32", "2")];
 
-/// What CUDA graphs may hold.
+/// The operations allowed in CUDA graphs.
 const IN_GRAPHS: &str = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL";
 
-/// Options of each program of a platform. `cuda_dir` is where XLA finds NVIDIA's tools.
+/// Options of each program of a platform. `cuda_dir` is the folder where XLA finds NVIDIA's tools.
 pub(super) fn of_programs(platform: Option<Platform>, cuda_dir: Option<&str>) -> Vec<(String, Value)> {
     let cuda_dir = cuda_dir.map(|dir| (CUDA_DIR.to_owned(), Value::Text(dir.to_owned())));
     let keep_nan = |name: &str| (name.to_owned(), Value::Bool(false));
@@ -56,7 +56,7 @@ pub(super) fn of_programs(platform: Option<Platform>, cuda_dir: Option<&str>) ->
     }
 }
 
-/// LLVM's options for each program of a platform.
+/// LLVM options of each program of a platform.
 pub(super) fn for_llvm(platform: Option<Platform>) -> ForLlvm {
     match platform {
         Some(Platform::Cpu | Platform::Cuda) => FOR_LLVM,
@@ -64,7 +64,7 @@ pub(super) fn for_llvm(platform: Option<Platform>) -> ForLlvm {
     }
 }
 
-/// What `XLA_FLAGS` would say for these options to be beside the user's `flags`.
+/// The value of `XLA_FLAGS` that adds these options to the user's `flags`.
 pub(super) fn as_xla_flags(flags: &str, options: ForLlvm) -> String {
     let option = |(name, value): &(&str, &str)| match value.is_empty() {
         true => (*name).to_owned(),
@@ -80,7 +80,7 @@ pub(super) fn as_xla_flags(flags: &str, options: ForLlvm) -> String {
     }
 }
 
-/// Whether the user's flags name an option of LLVM's.
+/// Whether the user's flags set this LLVM option.
 fn of_user(flags: &str, name: &str) -> bool {
     let lists =
         flags.split_whitespace().filter_map(|flag| flag.trim_start_matches('-').strip_prefix(LLVM)?.strip_prefix('='));

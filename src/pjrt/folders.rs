@@ -1,4 +1,4 @@
-//! Where this library keeps its files between runs. Knows nothing of what lies there.
+//! The folders where this library stores files between runs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,26 +8,25 @@ use crate::error::{Error, ErrorKind, Result};
 /// The folder of installed plugins and compiled programs: `SPIQ_CACHE_DIR`, else `spiq` under `XDG_CACHE_HOME` or `~/.cache`.
 ///
 /// # Errors
-/// [`ErrorKind::Input`](crate::ErrorKind::Input) when none of the variables nor `HOME` is set.
+/// [`ErrorKind::Input`](crate::ErrorKind::Input) when neither these variables nor `HOME` are set.
 pub fn cache_dir() -> Result<PathBuf> {
     let own = variable("SPIQ_CACHE_DIR").map(PathBuf::from);
     let shared = || variable("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("spiq"));
     let home = || variable("HOME").map(|dir| PathBuf::from(dir).join(".cache/spiq"));
     own.or_else(shared)
         .or_else(home)
-        .ok_or_else(|| Error::input("no home folder is known: set SPIQ_CACHE_DIR to a folder"))
+        .ok_or_else(|| Error::input("there is no home folder: set SPIQ_CACHE_DIR to a folder"))
 }
 
-/// An environment variable that is set and not empty.
+/// The value of an environment variable that is set and not empty.
 pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Makes a folder, and those that it lies in, which nobody else may look into: what is kept there is code. A folder that is there stays as
-/// it is.
+/// Creates a folder and its parents with access for the owner only, because they hold code. An existing folder is left unchanged.
 ///
 /// # Errors
-/// Of kind `File`.
+/// Kind `File`.
 pub fn create_private(folder: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

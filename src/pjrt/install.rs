@@ -1,5 +1,5 @@
-//! Installs plugins: the pinned packages, fetched by the user's own pip or given as files, checked, unpacked into the cache folder. Prints
-//! nothing.
+//! Installs plugins: takes the pinned packages, downloaded by the user's pip or given as files, checks them, and unpacks them into the
+//! cache folder.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use super::packages::{self, Bundle, Package, Wheel};
 use super::{owner, pip, verify, wheel};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How far an installation is.
+/// The progress of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The package that is worked on.
+    /// The current package.
     pub package: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// What is being done with it.
+    /// The current step.
     pub step: Step,
     /// Bytes done.
     pub done: u64,
@@ -29,32 +29,32 @@ pub struct Progress {
 /// The steps of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Another process installs a plugin, and this one waits for it. No bytes are counted.
+    /// Waiting for another process that is installing a plugin. No bytes are counted.
     Wait,
-    /// pip fetches it.
+    /// pip downloads it.
     Download,
-    /// It is copied from where it lies.
+    /// It is copied from a local file.
     Copy,
-    /// The files that are needed are unpacked.
+    /// The required files are unpacked.
     Unpack,
 }
 
-/// Where the wheels of a plugin come from. From wherever they come, they must have the pinned checksums.
+/// The source of a plugin's wheels. From any source, they must have the pinned checksums.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Wheels {
-    /// The package index that the user's pip is set to, by its configuration or by `PIP_INDEX_URL`.
+    /// The package index configured for the user's pip, in its configuration or by `PIP_INDEX_URL`.
     #[default]
     Index,
-    /// Another package index: its address.
+    /// The URL of another package index.
     Mirror(String),
-    /// Files of this machine, in any order. No network is used, nor Python.
+    /// Local files, in any order. Neither the network nor Python is used.
     Files(Vec<PathBuf>),
 }
 
-/// Installs the plugin of `platform` into the cache folder, unless it is there, and returns its file.
+/// Installs the plugin of `platform` into the cache folder, unless it is already there, and returns the path of its file.
 ///
-/// Versions and checksums are pinned. `progress` is called about ten times a second. Two processes may do this at once: one
-/// waits for the other. What was left by a process that was killed meanwhile is removed by the next.
+/// Versions and checksums are pinned. `progress` is called about ten times a second. Of two processes that do this at once, one
+/// waits for the other. Leftovers of a killed process are removed by the next installation.
 ///
 /// # Errors
 /// [`ErrorKind::Plugin`] when there is no package for this machine, no `python3`, no pip, no network, or a checksum differs;
@@ -63,16 +63,16 @@ pub fn install(platform: Platform, progress: &mut dyn FnMut(Progress)) -> Result
     install_from(platform, &Wheels::Index, progress)
 }
 
-/// As [`install`], from wheels that come from somewhere else. An installation whose files are not the pinned ones is replaced.
+/// As [`install`], from another source of wheels. An installation whose files differ from the pinned ones is replaced.
 ///
 /// # Errors
-/// As [`install`]; also when a file is none of the wheels, or one is missing.
+/// As [`install`]; a file that is not one of the wheels; a missing wheel.
 pub fn install_from(platform: Platform, wheels: &Wheels, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let bundle = packages::of(platform).ok_or_else(|| no_package(platform))?;
     Installation { platform, bundle, cache: &cache_dir()? }.run(wheels, progress)
 }
 
-/// The commands by which pip fetches the wheels of a plugin for this kind of machine, on any machine with a network.
+/// The pip commands that download a plugin's wheels for this kind of machine, on any machine with a network connection.
 ///
 /// # Errors
 /// [`ErrorKind::Plugin`] when there is no package for this kind of machine.
@@ -90,18 +90,18 @@ fn no_package(platform: Platform) -> Error {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     Error::new(
         ErrorKind::Plugin,
-        format!("there is no {platform} plugin package for {os} on {arch}; name a plugin file in SPIQ_PJRT_PLUGIN"),
+        format!("there is no {platform} plugin package for {os} on {arch}; set SPIQ_PJRT_PLUGIN to a plugin file"),
     )
 }
 
-/// What is installed, and into which cache folder.
+/// The plugin to install and its cache folder.
 struct Installation<'a> {
     platform: Platform,
     bundle: Bundle,
     cache: &'a Path,
 }
 
-/// What the folder is called in which an installation is made ready.
+/// Prefix of the temporary folder where an installation is prepared.
 const WORK: &str = ".installing-";
 
 impl Installation<'_> {
@@ -114,7 +114,7 @@ impl Installation<'_> {
         owner::check(self.cache)?;
         owner::check(&plugins)?;
         let _lock = self.lock(&plugins, progress)?;
-        // The one who held the lock may have done the work.
+        // The previous holder of the lock may have installed it.
         if let Some(plugin) = self.done()? {
             return Ok(plugin);
         }
@@ -135,7 +135,7 @@ impl Installation<'_> {
         self.put_in_place(&ready)
     }
 
-    /// The plugin's file, where the installation is whole.
+    /// The plugin's file, if the installation is complete and unmodified.
     fn done(&self) -> Result<Option<PathBuf>> {
         let Some(plugin) = self.bundle.installed(self.cache) else { return Ok(None) };
         match verify::check(self.platform, self.bundle, &self.bundle.folder(self.cache)) {
@@ -145,8 +145,8 @@ impl Installation<'_> {
         }
     }
 
-    /// Held until dropped. Whoever holds it is the only one at work: what lies there of others is of processes that ended before
-    /// they were done. On a file system without locks two may work at once: the renames at the end are atomic all the same.
+    /// Held until dropped. The holder is the only process at work: leftovers in the folder belong to processes that ended before
+    /// they finished. On a file system without locks two may work at once: the renames at the end are still atomic.
     fn lock(&self, plugins: &Path, progress: &mut dyn FnMut(Progress)) -> Result<File> {
         let path = plugins.join("lock");
         let file = File::create(&path).map_err(|e| Error::file(&path, "create", e))?;
@@ -162,7 +162,7 @@ impl Installation<'_> {
         Ok(file)
     }
 
-    /// A wheel that pip fetched, checked.
+    /// A wheel downloaded by pip, checked.
     fn fetch(
         &self,
         package: &'static Package,
@@ -179,7 +179,7 @@ impl Installation<'_> {
         Ok(file)
     }
 
-    /// A copy of the file among `files` that is the wheel: what is checked is what is unpacked, whatever happens to the file meanwhile.
+    /// A copy of the one of `files` that is the wheel. The copy is checked and unpacked, so later changes to the file do not matter.
     fn copy(
         &self,
         package: &'static Package,
@@ -194,7 +194,7 @@ impl Installation<'_> {
             if !meta.is_file() {
                 return Err(Error::input(format!("{} is not a regular file; name the wheel itself", file.display())));
             }
-            // Several files of a bundle are told apart by their size.
+            // The files of a bundle are distinguished by size.
             let other_one_follows = meta.len() != wheel.bytes && files.len() > 1;
             if other_one_follows {
                 continue;
@@ -225,7 +225,7 @@ impl Installation<'_> {
         }))
     }
 
-    /// The packages, for people.
+    /// The packages, for an error message.
     fn needs(&self) -> String {
         let names: Vec<String> = self.bundle.0.iter().map(|one| format!("{} {}", one.name, one.version)).collect();
         names.join(", ")
@@ -234,14 +234,14 @@ impl Installation<'_> {
     fn put_in_place(&self, ready: &Path) -> Result<PathBuf> {
         let (bundle, folder) = (self.bundle, self.bundle.folder(self.cache));
         if !bundle.complete(ready) {
-            return Err(Error::new(ErrorKind::Plugin, "the plugin package does not hold what was expected"));
+            return Err(Error::new(ErrorKind::Plugin, "the plugin package does not contain the expected files"));
         }
         if std::fs::rename(ready, &folder).is_err() && self.done()?.is_none() {
-            // What lies there is damaged: an installation that is whole is used, never replaced.
+            // The existing installation is damaged: a complete one is used, never replaced.
             drop(std::fs::remove_dir_all(&folder));
             std::fs::rename(ready, &folder).map_err(|e| Error::file(&folder, "create", e))?;
         }
-        // Leaves the stamp, too.
+        // Also writes the stamp.
         self.done()?.ok_or_else(|| Error::new(ErrorKind::Plugin, format!("{} is damaged", folder.display())))
     }
 }
@@ -250,11 +250,11 @@ fn at(package: &'static Package, step: Step, done: u64, total: u64) -> Progress 
     Progress { package: package.name, version: package.version, step, done, total }
 }
 
-/// Removes what installations left that ended before they were done; some hundred megabytes each.
+/// Removes leftovers of unfinished installations, a few hundred megabytes each.
 fn remove_leftovers(plugins: &Path) {
     let entries = std::fs::read_dir(plugins).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(WORK)) {
-        // What cannot be removed is in nobody's way.
+        // A leftover that cannot be removed does no harm.
         drop(std::fs::remove_dir_all(entry.path()));
     }
 }
@@ -314,7 +314,7 @@ mod tests {
         for place in [&cache, &plugins, &plugins.join("made-up-1"), &plugins.join("made-up-1/lib")] {
             assert_eq!(place.metadata().expect("a folder").permissions().mode() & 0o777, 0o700, "{place:?}");
         }
-        // It is there: nothing is read again, wherever it should come from.
+        // Already installed: the source is not read again.
         assert_eq!(run(bundle, &cache, &[Path::new("/nowhere")]).as_ref(), Ok(&installed));
     }
 
@@ -326,8 +326,8 @@ mod tests {
         let (_, longer) = made_up(folder.path(), "library!");
         let refused = |from: &[&Path]| run(bundle, cache.path(), from).expect_err("another wheel");
         let said = refused(&[&same_size]);
-        assert!(said.contains("lobrary.whl is not made-up 1") && said.contains("and not the pinned"), "{said}");
-        assert!(refused(&[&longer]).contains("bytes and not"));
+        assert!(said.contains("lobrary.whl is not made-up 1") && said.contains("not the pinned"), "{said}");
+        assert!(refused(&[&longer]).contains("bytes, not"));
         assert!(refused(&[&longer, &longer]).contains("none of the files is the wheel of made-up 1"));
         assert!(refused(&[Path::new("/dev/zero")]).contains("is not a regular file"));
         assert!(refused(&[&folder.path().join("none.whl")]).contains("cannot read"));

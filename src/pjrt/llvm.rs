@@ -1,8 +1,8 @@
-//! Options for LLVM, the back ends' compiler, which go with each program. Knows no client.
+//! Options for LLVM, the backends' compiler, which are passed with each program.
 //!
-//! PJRT takes XLA's options one by one and by name, but none that is a map, as LLVM's are. It takes all of XLA's options as one
-//! message, too, in which those that are missing are zero. So these are the plugin's own, as the first program that is compiled
-//! tells them, and LLVM's behind them.
+//! PJRT takes XLA's options by name, except for options that are maps, as LLVM's are. It also takes all of XLA's options as one
+//! message, in which missing options are zero. This message is therefore built from the plugin's own options, as reported by the first
+//! compiled program, followed by LLVM's.
 
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ use super::folders::variable;
 use super::options::CompileOptions;
 use crate::error::Result;
 
-/// LLVM's options for the programs of a client or of a topology.
+/// LLVM options for the programs of a client or of a topology.
 #[derive(Default)]
 pub struct Llvm {
     options: ForLlvm,
@@ -21,10 +21,10 @@ pub struct Llvm {
     base: OnceLock<Vec<u8>>,
 }
 
-/// A program of which nothing is to be compiled.
+/// A trivial program.
 const NOTHING: &str = "func.func @main(%x: tensor<f32>) -> tensor<f32> { return %x : tensor<f32> }";
 
-/// `xla_backend_extra_options` of `xla.DebugOptions`, a map of text.
+/// `xla_backend_extra_options` of `xla.DebugOptions`, a map of strings.
 const EXTRA_OPTIONS: u64 = 500;
 
 impl Llvm {
@@ -34,13 +34,13 @@ impl Llvm {
         Llvm { options, xla_flags: flags::as_xla_flags(&user, options), base: OnceLock::new() }
     }
 
-    /// What `XLA_FLAGS` would say for these options to be there.
+    /// The value of `XLA_FLAGS` that includes these options.
     pub fn xla_flags(&self) -> &str {
         &self.xla_flags
     }
 
-    /// The `base` of each program's options. `tell` compiles a text with encoded options, and gives the options that its program
-    /// says it was compiled with, if it does.
+    /// The `base` of each program's options. `tell` compiles a text with encoded options, and returns the options that its program
+    /// reports, if it reports any.
     pub fn base(&self, tell: impl FnOnce(&str, &[u8]) -> Result<Option<Vec<u8>>>) -> Result<&[u8]> {
         if self.options.is_empty() {
             return Ok(&[]);
@@ -48,14 +48,14 @@ impl Llvm {
         if let Some(base) = self.base.get() {
             return Ok(base);
         }
-        // A plugin that does not tell its options is not XLA's.
+        // A plugin that does not report its options is not XLA.
         let told = tell(NOTHING, &CompileOptions::default().encode(&[], &[]))?;
         let base = told.map(|own| with_extra(own, self.options)).unwrap_or_default();
         Ok(self.base.get_or_init(|| base))
     }
 }
 
-/// A `xla.DebugOptions` with these, too, but for those that it has already.
+/// An `xla.DebugOptions` with these options added, except for those that it already has.
 fn with_extra(mut own: Vec<u8>, options: ForLlvm) -> Vec<u8> {
     let mut message = Writer::default();
     for (name, value) in options.iter().filter(|(name, _)| !has(&own, name)) {
@@ -66,7 +66,7 @@ fn with_extra(mut own: Vec<u8>, options: ForLlvm) -> Vec<u8> {
     own
 }
 
-/// Whether a `xla.DebugOptions` has an option for LLVM of this name.
+/// Whether an `xla.DebugOptions` has an LLVM option of this name.
 fn has(own: &[u8], name: &str) -> bool {
     let entries = fields(own).filter(|(field, _)| *field == EXTRA_OPTIONS);
     let names = entries.flat_map(|(_, entry)| fields(entry.bytes()).filter(|(field, _)| *field == 1));

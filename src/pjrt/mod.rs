@@ -1,19 +1,20 @@
-//! PJRT: plugins found or installed, programs compiled and run. The only module of the library with `unsafe`; knows nothing of graphs, nor
-//! of the code that programs call.
+//! Finds and installs PJRT plugins; compiles and runs programs. The only module of the library with `unsafe`.
 //!
-//! A [`Plugin`] is a shared library for a [`Platform`]; a [`Client`] is a plugin at work. It compiles text to an
+//! Invariant: does not depend on graphs, or on the code that programs call.
+//!
+//! A [`Plugin`] is a shared library for a [`Platform`]; a [`Client`] is a running instance of a plugin. It compiles text to an
 //! [`Executable`] and holds [`Buffer`]s on its [`Device`]s. All of these may be shared between threads.
 //!
 //! | variable | meaning |
 //! |---|---|
 //! | `SPIQ_PJRT_PLUGIN` | the plugin file to use |
 //! | `PJRT_NAMES_AND_LIBRARY_PATHS` | `name:path,…`, as JAX reads it |
-//! | `TPU_LIBRARY_PATH` | the TPU's plugin file |
+//! | `TPU_LIBRARY_PATH` | the TPU plugin file |
 //! | `SPIQ_CACHE_DIR` | the folder of installed plugins and compiled programs |
-//! | `SPIQ_NO_CACHE` | `1`: no compiled programs on disk |
-//! | `SPIQ_COMPILE_SECONDS` | after how many seconds a compilation is given up; 3600 by default, `0`: never |
-//! | `SPIQ_NO_KERNELS` | `1`: XLA's own loops over time, no kernels of this library |
-//! | `XLA_PYTHON_CLIENT_PREALLOCATE`, `XLA_PYTHON_CLIENT_MEM_FRACTION`, `XLA_PYTHON_CLIENT_ALLOCATOR` | memory of an NVIDIA card, as JAX reads them |
+//! | `SPIQ_NO_CACHE` | `1`: do not cache compiled programs on disk |
+//! | `SPIQ_COMPILE_SECONDS` | time limit of a compilation in seconds; 3600 by default, `0`: no limit |
+//! | `SPIQ_NO_KERNELS` | `1`: XLA compiles the time loops; this library's kernels are disabled |
+//! | `XLA_PYTHON_CLIENT_PREALLOCATE`, `XLA_PYTHON_CLIENT_MEM_FRACTION`, `XLA_PYTHON_CLIENT_ALLOCATOR` | memory allocation on NVIDIA cards, as JAX reads them |
 
 mod abi;
 mod buffer;

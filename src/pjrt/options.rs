@@ -1,14 +1,14 @@
-//! How a program is compiled. Knows the message that PJRT wants, not the call.
+//! Compile options, and their encoding for PJRT.
 
 use super::abi::api::Value;
 use super::abi::platform::Platform;
 use super::abi::proto::Writer;
 use spiq_hlo::TensorType;
 
-/// Bytes of the largest array of a program that the processor runs one operation after the other.
+/// Size limit, in bytes, of the largest array of a program that the CPU executes sequentially.
 const IN_ORDER: usize = 1 << 15;
 
-/// How a program is compiled. The default is one replica on the first device, with both caches.
+/// Compile options. The default is one replica on the first device, with both caches.
 ///
 /// ```
 /// use spiq::pjrt::{CompileOptions, Value};
@@ -17,17 +17,17 @@ const IN_ORDER: usize = 1 << 15;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompileOptions {
-    /// Copies of the program that run on different data.
+    /// Number of copies of the program, which run on different data.
     pub replicas: usize,
-    /// Devices that share one copy.
+    /// Number of devices that share one copy.
     pub partitions: usize,
-    /// The id of the device to run on; `None` is the first one. Only for one replica and one partition.
+    /// The id of the device to run on; `None`: the first one. Only for one replica and one partition.
     pub device: Option<i32>,
-    /// XLA's flags for this program alone, without `--`, in this order.
+    /// XLA flags for this program only, without `--`, in this order.
     pub flags: Vec<(String, Value)>,
-    /// The types of the program's inputs, for plugins that do not tell them. Inputs are checked against them before each run.
+    /// The types of the program's inputs, for plugins that do not report them. Inputs are checked against them before each run.
     pub inputs: Option<Vec<TensorType>>,
-    /// Whether compiled programs are looked for and kept, in memory and on disk. `SPIQ_NO_CACHE=1` turns the disk off, too.
+    /// Whether compiled programs are cached, in memory and on disk. `SPIQ_NO_CACHE=1` also disables the disk cache.
     pub cache: bool,
 }
 
@@ -38,14 +38,14 @@ impl Default for CompileOptions {
 }
 
 impl CompileOptions {
-    /// The same options with one more XLA flag.
+    /// Adds an XLA flag.
     pub fn with_flag(mut self, name: impl Into<String>, value: Value) -> CompileOptions {
         self.flags.push((name.into(), value));
         self
     }
 
-    /// The same options for a program of a platform whose largest array has so many bytes. A small program runs one operation
-    /// after the other on the processor: handing operations to another thread costs more than they do.
+    /// Adapts the options to a platform and to the size in bytes of the program's largest array. The CPU executes a small program
+    /// sequentially: handing an operation to another thread would cost more than the operation.
     pub(crate) fn for_largest(self, platform: Option<Platform>, bytes: usize) -> CompileOptions {
         match platform == Some(Platform::Cpu) && bytes <= IN_ORDER {
             true => self.with_flag("xla_cpu_enable_concurrency_optimized_scheduler", Value::Bool(false)),
@@ -53,8 +53,8 @@ impl CompileOptions {
         }
     }
 
-    /// `xla.CompileOptionsProto`. `always` are the flags of every program, of which those that this one names itself are left out.
-    /// `base` are the options that all of these change (`xla.DebugOptions`); empty are the plugin's own.
+    /// Encodes an `xla.CompileOptionsProto`. `always` are the flags of every program; those that this program sets itself are left out.
+    /// `base` are the options that all of these modify (`xla.DebugOptions`); empty for the plugin's own.
     pub(super) fn encode(&self, always: &[(String, Value)], base: &[u8]) -> Vec<u8> {
         let mut build = Writer::default();
         build.number(4, self.replicas as u64).number(5, self.partitions as u64);

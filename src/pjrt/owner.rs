@@ -1,17 +1,16 @@
-//! Who may change what lies in a folder of this library's. Plugins and compiled programs are code: what others may put there, they may
-//! make the user run. Looks at nothing but folders.
+//! Checks who may write to this library's folders. Plugins and compiled programs are code: whoever can write them can run code as the
+//! user.
 
 use std::path::Path;
 
 use super::folders::cache_dir;
 use crate::error::{Error, Result};
 
-/// Refuses the folder of plugins and compiled programs ([`cache_dir`](super::cache_dir)) where it may be written to by everyone or by
-/// a group. Gives a warning in one sentence where it is another user's. A folder that is not there yet is fine: this library makes it
-/// with mode 0700.
+/// Refuses the folder of plugins and compiled programs ([`cache_dir`](super::cache_dir)) if everyone or a group may write to it.
+/// Returns a one-sentence warning if it belongs to another user. A missing folder is fine: this library creates it with mode 0700.
 ///
 /// # Errors
-/// Of kind `Input`, with the command that mends it.
+/// Kind `Input`, with the command that fixes it.
 pub fn check_cache() -> Result<Option<String>> {
     let Ok(cache) = cache_dir() else { return Ok(None) };
     let folders = [cache.join("plugins"), cache.join("executables"), cache];
@@ -23,20 +22,20 @@ pub fn check(folder: &Path) -> Result<Option<String>> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        // What is no folder is said where it is used.
+        // If it is not a folder, the code that uses it reports that.
         let Some(meta) = folder.metadata().ok().filter(|meta| meta.is_dir()) else { return Ok(None) };
         let shown = folder.display();
         if meta.mode() & OTHERS_WRITE != 0 {
             return Err(Error::input(format!(
-                "others may write to {shown} (mode {:04o}), where code is kept that runs in your name: run \
-                 `chmod -R go-w {shown}`, or name a folder of your own in SPIQ_CACHE_DIR",
+                "others may write to {shown} (mode {:04o}), but the code in it runs under your account: run \
+                 `chmod -R go-w {shown}`, or set SPIQ_CACHE_DIR to a folder that only you can write to",
                 meta.mode() & 0o7777
             )));
         }
         if !is_own(meta.uid()) {
             return Ok(Some(format!(
-                "{shown} belongs to another user (number {}), whose code may run in your name; a folder of your own can be named in \
-                 SPIQ_CACHE_DIR",
+                "{shown} belongs to another user (uid {}), whose code may run under your account; set SPIQ_CACHE_DIR to a folder \
+                 that you own",
                 meta.uid()
             )));
         }
@@ -44,11 +43,11 @@ pub fn check(folder: &Path) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// The bits of a mode by which the group and everyone may write.
+/// The mode bits that let the group and everyone write.
 #[cfg(unix)]
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Whether a user is this one, or the one who may do everything anyway.
+/// Whether a user is the current one or root.
 #[cfg(unix)]
 fn is_own(user: u32) -> bool {
     unsafe extern "C" {
@@ -81,7 +80,7 @@ mod tests {
         assert!(check(&folder.path().join("none")).expect("nothing there").is_none());
     }
 
-    /// Only root may give a folder away.
+    /// Only root can change the owner of a folder.
     #[test]
     fn folders_of_others_are_named() {
         let folder = tempfile::tempdir().expect("a temporary folder");

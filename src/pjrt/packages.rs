@@ -1,34 +1,34 @@
-//! The pinned packages that plugins are installed from, as data. Downloads nothing.
+//! The pinned packages of plugins, as data.
 
 use std::path::{Path, PathBuf};
 
 use super::abi::platform::Platform;
 
-/// One file of the package index, for one kind of machine.
+/// A file on the package index, for one kind of machine.
 #[derive(Debug)]
 pub struct Wheel {
-    /// `std::env::consts::ARCH` of the machines that it is for.
+    /// `std::env::consts::ARCH` of its machines.
     pub arch: &'static str,
     /// The platform tag that selects it.
     pub tag: &'static str,
-    /// The checksum of its bytes, which pip verifies, and this library before it unpacks anything.
+    /// The checksum of its bytes, verified by pip and, before unpacking, by this library.
     pub sha256: &'static str,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// The kept files, in the package's order: an installation is complete when their sizes fit, and used when their bytes do.
+    /// The kept files, in the package's order: an installation is complete if their sizes match, and is used only if their contents match.
     pub kept: &'static [Kept],
 }
 
-/// A file of an installation as it must be.
+/// The expected properties of an installed file.
 #[derive(Debug)]
 pub struct Kept {
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// The checksum of its bytes.
     pub sha256: &'static str,
 }
 
-/// A package at its pinned version and what is kept of it.
+/// A package at its pinned version, and the files kept from it.
 #[derive(Debug)]
 pub struct Package {
     /// Its name on the package index.
@@ -37,7 +37,7 @@ pub struct Package {
     pub version: &'static str,
     /// The kept files: the path inside the wheel, and the path inside the installation.
     pub files: &'static [(&'static str, &'static str)],
-    /// Python version and ABI tag where the wheel has one; any Python may fetch it.
+    /// Python version and ABI tag, if the wheel has them; any Python can download it.
     pub python: Option<(&'static str, &'static str)>,
     /// One for each kind of machine.
     pub wheels: &'static [Wheel],
@@ -63,7 +63,7 @@ impl Package {
     }
 }
 
-/// The packages of one platform; the first one holds the plugin as its first file.
+/// The packages of one platform; the plugin is the first file of the first package.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundle(pub &'static [Package]);
 
@@ -73,14 +73,13 @@ impl Bundle {
         cache.join("plugins").join(format!("{}-{}", self.0[0].name, self.0[0].version))
     }
 
-    /// The plugin file, where all files of the bundle are there and of the right size. What is in them is checked when the plugin
-    /// is opened.
+    /// The plugin file, if all files of the bundle exist with the right sizes. Their contents are checked when the plugin is opened.
     pub fn installed(self, cache: &Path) -> Option<PathBuf> {
         let folder = self.folder(cache);
         self.complete(&folder).then(|| folder.join(self.0[0].files[0].1))
     }
 
-    /// Whether `folder` holds all files of the bundle with their sizes.
+    /// Whether `folder` contains all files of the bundle with the right sizes.
     pub fn complete(self, folder: &Path) -> bool {
         self.0.iter().all(|package| package.complete(folder))
     }
@@ -96,7 +95,7 @@ impl Bundle {
     }
 }
 
-/// The platform and the bundle whose installation, by the names of its file and its folder, `plugin` belongs to.
+/// The platform and the bundle whose installation contains `plugin`, judging by the names of its file and folder.
 pub fn installed_as(plugin: &Path) -> Option<(Platform, Bundle)> {
     let folder = plugin.parent()?;
     let cache = folder.parent().filter(|plugins| plugins.ends_with("plugins"))?.parent()?;
@@ -143,7 +142,7 @@ const CPU: &[Package] = &[Package {
     ],
 }];
 
-// The two NVIDIA packages hold the assembler and the device library: without them f8 programs crash the compiler.
+// The two NVIDIA packages contain the assembler and the device library: without them f8 programs crash the compiler.
 const CUDA: &[Package] = &[
     Package {
         name: "jax-cuda13-pjrt",

@@ -1,5 +1,5 @@
-//! Lets the user's pip fetch a wheel, so that its index, proxy and certificates are used. Believes nothing of what pip says: whoever
-//! uses the file checks it.
+//! Downloads wheels with the user's pip, which uses its index, proxy and certificates. pip's result is not trusted: the caller checks
+//! the file.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use super::packages::{Package, Wheel};
 use super::python::{self, Running};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Fetches the wheel of a package into a new folder under `work` and returns its path. `index` is the address of a package index in place
-/// of the one that pip is set to. `report` hears of the bytes.
+/// Downloads the wheel of a package into a new folder under `work` and returns its path. `index` is the URL of a package index that
+/// replaces the one configured for pip. `report` receives the number of bytes downloaded.
 pub fn download(
     package: &Package,
     wheel: &Wheel,
@@ -42,7 +42,7 @@ pub fn download(
     Err(failed(package, platform, &said))
 }
 
-/// pip's options that select the wheel of this kind of machine.
+/// The pip options that select the wheel for this kind of machine.
 pub fn options(package: &Package, wheel: &Wheel) -> Vec<&'static str> {
     let mut options = vec!["--no-deps", "--only-binary=:all:", "--platform", wheel.tag];
     if let Some((version, abi)) = package.python {
@@ -51,10 +51,10 @@ pub fn options(package: &Package, wheel: &Wheel) -> Vec<&'static str> {
     options
 }
 
-/// What Python says where it has no pip.
+/// Python's message when pip is missing.
 const NO_PIP: &str = "No module named pip";
 
-#[expect(clippy::too_many_arguments, reason = "what a call of pip is made of")]
+#[expect(clippy::too_many_arguments, reason = "the parts of a pip command")]
 fn run(
     flag: &str,
     package: &Package,
@@ -69,19 +69,19 @@ fn run(
     let mut command = python::pip(flag, folder);
     command.args(["download", "--quiet", "--no-input", "--disable-pip-version-check", "--retries", "2"]);
     command.args(options(package, wheel)).arg("--require-hashes");
-    // What the variable says is passed on in words: a pip that is shut off from variables must know it, too.
+    // Passed as an argument, because a pip isolated from environment variables needs it as well.
     match (index, variable("PIP_INDEX_URL")) {
         (Some(index), _) => drop(command.args(["--index-url", index])),
         (None, Some(index)) => drop(command.arg("--index-url").arg(index)),
         (None, None) => {}
     }
     command.arg("--requirement").arg(list).arg("--dest").arg(folder);
-    // pip's temporary files lie in `folder`, too, so its size tells how far the download is.
+    // pip's temporary files are in `folder` as well, so its size shows the progress of the download.
     command.env("TMPDIR", folder).env("PIP_REQUIRE_VIRTUALENV", "0");
     command.stdout(Stdio::null()).stderr(log_file);
     let mut running = Running::start(command).map_err(|e| {
-        let how = "a wheel that lies on this machine can be named: `spiq plugin install NAME --from FILE`; or name a plugin file in \
-                   SPIQ_PJRT_PLUGIN";
+        let how = "to install from a local wheel, run `spiq plugin install NAME --from FILE`; or set SPIQ_PJRT_PLUGIN to a \
+                   plugin file";
         Error::new(ErrorKind::Plugin, format!("python3 is needed to fetch a plugin ({how})")).because(e)
     })?;
     loop {
@@ -94,10 +94,10 @@ fn run(
     }
 }
 
-/// One sentence for pip's log.
+/// Summarizes pip's log in one sentence.
 fn failed(package: &Package, platform: Platform, log: &str) -> Error {
     let what = format!("cannot fetch the {platform} plugin ({} {})", package.name, package.version);
-    let then = format!("run `spiq plugin install {platform}`, or name a plugin file in SPIQ_PJRT_PLUGIN");
+    let then = format!("run `spiq plugin install {platform}`, or set SPIQ_PJRT_PLUGIN to a plugin file");
     let has = |words: &[&str]| words.iter().any(|word| log.contains(word));
     let why = match () {
         () if has(&[NO_PIP]) => "python3 has no pip; install it (`python3 -m ensurepip`), then ".to_owned(),
@@ -111,8 +111,8 @@ fn failed(package: &Package, platform: Platform, log: &str) -> Error {
             "ProxyError",
         ]) =>
         {
-            "there is no connection to the package index; once there is one (or with `--index URL`, a mirror, or with `--from FILE`, a \
-             wheel that lies on this machine), "
+            "there is no connection to the package index; once connected (or with `--index URL` for a mirror, or `--from FILE` for a \
+             local wheel), "
                 .to_owned()
         }
         () => {
@@ -128,7 +128,7 @@ fn downloaded(folder: &Path) -> Option<PathBuf> {
     files.into_iter().find(|path| path.extension().is_some_and(|e| e == "whl"))
 }
 
-/// Bytes of all files under a folder.
+/// Total size of all files under a folder, in bytes.
 fn size_of_files(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let size = |entry: std::fs::DirEntry| match entry.metadata() {

@@ -1,4 +1,4 @@
-//! An opened plugin: a shared library that speaks PJRT. Knows nothing of clients.
+//! Opened plugins: shared libraries that implement PJRT.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,7 +26,7 @@ struct Opened {
     path: PathBuf,
     identity: String,
     cuda_dir: Option<String>,
-    /// The names of the handlers that it knows.
+    /// The names of the registered handlers.
     registered: Mutex<BTreeSet<&'static str>>,
 }
 
@@ -37,7 +37,7 @@ impl Plugin {
     ///
     /// # Errors
     /// [`ErrorKind::Plugin`] in one sentence: missing, not a shared library, cut short, for another machine, without PJRT,
-    /// with a PJRT that is too old; installed by this library, and not the file that its pinned checksum tells. [`ErrorKind::Input`]
+    /// with a PJRT version that is too old; installed by this library but with another checksum than the pinned one. [`ErrorKind::Input`]
     /// when it is installed where others may write.
     pub fn open(path: &Path) -> Result<Plugin> {
         elf::check(path)?;
@@ -63,13 +63,13 @@ impl Plugin {
     /// Opens the plugin that [`find`] finds for `platform`.
     ///
     /// # Errors
-    /// [`ErrorKind::Plugin`] when there is none (the sentence says how to get one), or as [`Plugin::open`].
+    /// [`ErrorKind::Plugin`] when there is none (the message says how to get one), or as [`Plugin::open`].
     pub fn of(platform: Platform) -> Result<Plugin> {
         let found = find(platform).ok_or_else(|| not_found(platform))?;
         found.open()
     }
 
-    /// As [`Plugin::of`], and installs the plugin first where there is none.
+    /// As [`Plugin::of`], but installs a missing plugin first.
     ///
     /// # Errors
     /// As [`Plugin::of`] and [`install`].
@@ -85,17 +85,17 @@ impl Plugin {
         &self.0.path
     }
 
-    /// What it is for, as its file name tells.
+    /// Its platform, if its file name identifies it.
     pub fn platform(self) -> Option<Platform> {
         is_for(&self.0.path)
     }
 
-    /// Major and minor version of PJRT that it speaks, for example (0, 81).
+    /// The major and minor version of its PJRT API, for example (0, 81).
     pub fn version(self) -> (i32, i32) {
         self.0.api.version()
     }
 
-    /// What the plugin says about itself, for example `stablehlo_current_version`. Empty where it says nothing.
+    /// The attributes that the plugin reports, for example `stablehlo_current_version`. Empty if it reports none.
     pub fn attributes(self) -> Vec<(String, Value)> {
         // SAFETY: the plugin fills in a list that lives as long as it does.
         unsafe {
@@ -104,7 +104,7 @@ impl Plugin {
         }
     }
 
-    /// What records where programs' time goes.
+    /// The profiler of the plugin's programs.
     ///
     /// # Errors
     /// [`ErrorKind::Plugin`] when the plugin has no profiler.
@@ -112,15 +112,15 @@ impl Plugin {
         Profiler::of(self.0.api, self.path(), self.platform())
     }
 
-    /// Where NVIDIA's assembler and device library lie beside the plugin, if they do.
+    /// The folder of NVIDIA's assembler and device library next to the plugin, if they are there.
     pub(super) fn cuda_dir(self) -> Option<&'static str> {
         self.0.cuda_dir.as_deref()
     }
 
-    /// Makes handlers known to the plugin, each once.
+    /// Registers handlers with the plugin, each once.
     ///
     /// # Errors
-    /// When it takes none.
+    /// A plugin that does not support handlers.
     pub(super) fn register(self, handlers: &[Registration]) -> Result<()> {
         let mut registered = self.0.registered.lock().unwrap_or_else(PoisonError::into_inner);
         for handler in handlers {
@@ -137,7 +137,7 @@ impl Plugin {
         self.0.api
     }
 
-    /// Tells this file from others and from its other versions: a part of compile-cache keys.
+    /// Identifies this file and its version; part of the compile-cache keys.
     pub(super) fn identity(self) -> &'static str {
         &self.0.identity
     }
@@ -151,15 +151,15 @@ impl fmt::Debug for Plugin {
 }
 
 impl Found {
-    /// Looks at the file before the dynamic linker does, and runs nothing of it.
+    /// Validates the file without loading it.
     ///
     /// # Errors
-    /// [`ErrorKind::Plugin`] for a file that is missing, no shared library, cut short, or for another machine.
+    /// [`ErrorKind::Plugin`] for a file that is missing, not a shared library, cut short, or for another machine.
     pub fn check(&self) -> Result<()> {
         elf::check(&self.path).map_err(|e| self.found_through(&e))
     }
 
-    /// Opens the plugin that was found.
+    /// Opens the plugin.
     ///
     /// # Errors
     /// As [`Plugin::open`].
@@ -175,11 +175,11 @@ impl Found {
 fn not_found(platform: Platform) -> Error {
     let how = match packages::of(platform) {
         Some(bundle) => format!("run `spiq plugin install {platform}` ({} MB)", bundle.megabytes()),
-        None => "there is no package of it for this kind of machine".to_owned(),
+        None => "there is no package for this kind of machine".to_owned(),
     };
     Error::new(
         ErrorKind::Plugin,
-        format!("no {platform} plugin is installed: {how}, or name a plugin file in SPIQ_PJRT_PLUGIN"),
+        format!("no {platform} plugin is installed: {how}, or set SPIQ_PJRT_PLUGIN to a plugin file"),
     )
 }
 
@@ -190,22 +190,22 @@ fn load(path: &Path) -> Result<Api> {
     // SAFETY: opening a library runs its initializers; the user chose this file as a plugin.
     let library = unsafe { libloading::Library::new(path) };
     let library = library.map_err(|e| fail(format!("the PJRT plugin {shown} cannot be opened")).because(e))?;
-    // Never unloaded: a plugin's threads run on.
+    // Never unloaded: the plugin's threads keep running.
     let library: &'static libloading::Library = Box::leak(Box::new(library));
-    // SAFETY: the name is PJRT's own; whoever exports it promises this signature.
+    // SAFETY: the name is PJRT's; a library that exports it promises this signature.
     let entry = unsafe { library.get::<sys::GetApi>(b"GetPjrtApi\0") };
     let entry =
         entry.map_err(|_| fail(format!("{shown} is a shared library but not a PJRT plugin (it has no GetPjrtApi)")))?;
-    // SAFETY: the function takes nothing.
+    // SAFETY: the function has no parameters.
     let table = NonNull::new(unsafe { entry() }.cast_mut());
-    let table = table.ok_or_else(|| fail(format!("the PJRT plugin {shown} gives no function table")))?;
+    let table = table.ok_or_else(|| fail(format!("the PJRT plugin {shown} returns no function table")))?;
     // SAFETY: the table is PJRT's, and lives as long as the library.
     let api = unsafe { Api::new(table) };
     let version = api.version();
     if version < sys::OLDEST {
         let ((major, minor), (least_major, least)) = (version, sys::OLDEST);
         return Err(fail(format!(
-            "the PJRT plugin {shown} speaks PJRT {major}.{minor}, and {least_major}.{least} is the least; install a newer one"
+            "the PJRT plugin {shown} implements PJRT {major}.{minor}, but at least {least_major}.{least} is required; install a newer one"
         )));
     }
     // SAFETY: no pointers are passed.
@@ -213,7 +213,7 @@ fn load(path: &Path) -> Result<Api> {
     Ok(api)
 }
 
-/// The folder with `nvvm/libdevice`: the plugin's own, as [`install`] makes it, or that of NVIDIA's Python packages.
+/// The folder that contains `nvvm/libdevice`: next to the plugin, as [`install`] creates it, or from NVIDIA's Python packages.
 fn cuda_dir(plugin: &Path) -> Option<String> {
     let own = plugin.parent()?;
     let packages = own.ancestors().nth(2).map(|site| site.join("nvidia/cu13"));
@@ -221,12 +221,12 @@ fn cuda_dir(plugin: &Path) -> Option<String> {
     places.find(|dir| dir.join("nvvm/libdevice").is_dir()).map(|dir| dir.to_string_lossy().into_owned())
 }
 
-/// The platform that a plugin's file name tells.
+/// The platform that a plugin's file name identifies.
 fn is_for(path: &Path) -> Option<Platform> {
     path.file_name().and_then(|name| Platform::guess(&name.to_string_lossy()))
 }
 
-/// Name, size and time of change.
+/// Path, size and modification time.
 fn identity(path: &Path) -> String {
     let meta = std::fs::metadata(path).ok();
     let changed = meta.as_ref().and_then(|m| m.modified().ok()).and_then(|t| t.duration_since(UNIX_EPOCH).ok());

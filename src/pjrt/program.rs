@@ -1,4 +1,4 @@
-//! A compiled program apart from any device: its types, costs and bytes. Runs nothing.
+//! Compiled programs independent of a device: types, costs and serialized bytes.
 
 use std::collections::BTreeMap;
 use std::ptr;
@@ -11,19 +11,19 @@ use super::element_type;
 use super::signature::{self, Signature};
 use crate::error::Result;
 
-/// PJRT's own executable. What made it, a client or a topology, must outlive it.
+/// PJRT's executable. The client or topology that created it must outlive it.
 pub struct Program {
     api: Api,
     raw: *mut sys::Executable,
 }
 
-// SAFETY: pjrt_c_api.h binds a `PJRT_Executable` to no thread. It is a description that is not changed: all functions called here
+// SAFETY: pjrt_c_api.h binds a `PJRT_Executable` to no thread. It is an immutable description: all functions called here only
 // read it.
 unsafe impl Send for Program {}
 // SAFETY: as above.
 unsafe impl Sync for Program {}
 
-/// What a run of a program needs, in bytes, as the compiler counts it.
+/// Memory that a run of a program needs, in bytes, as reported by the compiler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CompiledMemory {
     /// Machine code.
@@ -32,15 +32,15 @@ pub struct CompiledMemory {
     pub inputs: i64,
     /// All outputs.
     pub outputs: i64,
-    /// Outputs that lie in donated inputs' memory; counted in `inputs` and `outputs`, too.
+    /// Outputs that alias donated inputs; also counted in `inputs` and `outputs`.
     pub donated: i64,
-    /// Values in between.
+    /// Intermediate values.
     pub temporaries: i64,
-    /// The most at one time; zero where the plugin does not tell.
+    /// Peak usage; zero where the plugin does not report it.
     pub peak: i64,
 }
 
-/// StableHLO text as PJRT takes it; points into `text`.
+/// StableHLO text in the form that PJRT takes; points into `text`.
 pub fn source(text: &str) -> Args<sys::Program> {
     let mut program = Args::<sys::Program>::zeroed();
     (program.code, program.code_size) = (text.as_ptr().cast(), text.len());
@@ -49,21 +49,21 @@ pub fn source(text: &str) -> Args<sys::Program> {
 }
 
 impl Program {
-    /// Takes over an executable.
+    /// Takes ownership of an executable.
     ///
     /// # Safety
-    /// `raw` is an executable of this plugin that nobody else releases.
+    /// `raw` is an executable of this plugin that nothing else releases.
     pub unsafe fn new(api: Api, raw: *mut sys::Executable) -> Program {
         Program { api, raw }
     }
 
-    /// What the program takes and gives. `inputs` are believed; without them the optimized program is asked.
+    /// The types of inputs and outputs. `inputs` are trusted; without them, the input types are read from the optimized program.
     pub fn signature(&self, inputs: Option<&[TensorType]>) -> Result<Signature> {
         let mut signature = Signature { outputs: self.outputs()?, ..Signature::default() };
         match inputs {
             Some(inputs) => signature.inputs = Some(inputs.to_vec()),
             None => {
-                // A plugin that does not tell leaves the inputs unknown; PJRT itself then checks their number and sizes.
+                // Otherwise the input types stay unknown; PJRT itself then checks their number and sizes.
                 match self.optimized() {
                     Ok((program, format)) if format == "hlo_with_config" => signature.read_program(&program, true)?,
                     Ok((program, format)) if format == "hlo" => signature.read_program(&program, false)?,
@@ -76,7 +76,7 @@ impl Program {
 
     /// The types of the outputs.
     fn outputs(&self) -> Result<Vec<TensorType>> {
-        // SAFETY: the program lives, and its lists as long as it does.
+        // SAFETY: the program is alive, and its lists live as long.
         unsafe {
             let types = self.api.call::<sys::ExecutableOutputElementTypes>(|a| a.executable = self.raw)?;
             let shapes = self.api.call::<sys::ExecutableOutputDimensions>(|a| a.executable = self.raw)?;
@@ -90,26 +90,26 @@ impl Program {
         }
     }
 
-    /// XLA's options that the program was compiled with (`xla.DebugOptions`), where the plugin tells.
+    /// The XLA options (`xla.DebugOptions`) that the program was compiled with, where the plugin reports them.
     pub fn debug_options(&self) -> Result<Option<Vec<u8>>> {
         let (program, format) = self.optimized()?;
         Ok(if format == "hlo_with_config" { signature::debug_options(&program).map(<[u8]>::to_vec) } else { None })
     }
 
-    /// The optimized program as the plugin's bytes, and the name of their format.
+    /// The optimized program as serialized by the plugin, and the name of that format.
     fn optimized(&self) -> Result<(Vec<u8>, String)> {
         let mut program = Args::<sys::Program>::zeroed();
         self.fetch(&mut program)?;
         let mut code = vec![0u8; program.code_size];
         program.code = code.as_mut_ptr().cast();
         self.fetch(&mut program)?;
-        // SAFETY: the format is a text that lives as long as the plugin.
+        // SAFETY: the format is text that lives as long as the plugin.
         let format = unsafe { api::text(program.format, program.format_size) };
         Ok((code, format))
     }
 
     fn fetch(&self, program: &mut Args<sys::Program>) -> Result<()> {
-        // SAFETY: `code` is null, which asks for the size, or points to that many bytes.
+        // SAFETY: `code` is null, which requests the size, or points to that many bytes.
         let fetched = unsafe {
             self.api.call::<sys::ExecutableOptimizedProgram>(|a| {
                 a.executable = self.raw;
@@ -119,9 +119,9 @@ impl Program {
         fetched.map(drop)
     }
 
-    /// The program as bytes that [`signature::unpack`] reads.
+    /// The program in the format that [`signature::unpack`] reads.
     pub fn serialize(&self, signature: &Signature) -> Result<Vec<u8>> {
-        // SAFETY: the program lives; the bytes live until the deleter is called, once, at the end.
+        // SAFETY: the program is alive; the bytes live until the deleter runs, once, at the end.
         unsafe {
             let made = self.api.call::<sys::ExecutableSerialize>(|a| a.executable = self.raw)?;
             let bytes = signature::pack(signature, api::slice(made.bytes.cast(), made.bytes_size));
@@ -132,9 +132,9 @@ impl Program {
         }
     }
 
-    /// What a run needs.
+    /// The memory that a run needs.
     pub fn memory(&self) -> Result<CompiledMemory> {
-        // SAFETY: the program lives.
+        // SAFETY: the program is alive.
         let got = unsafe { self.api.call::<sys::ExecutableGetCompiledMemoryStats>(|a| a.executable = self.raw) }?;
         Ok(CompiledMemory {
             code: got.generated_code,
@@ -148,7 +148,7 @@ impl Program {
 
     /// The compiler's estimates.
     pub fn cost_analysis(&self) -> Result<BTreeMap<String, f64>> {
-        // SAFETY: the program lives, and its list as long as it does.
+        // SAFETY: the program is alive, and its list lives as long.
         let values = unsafe {
             let got = self.api.call::<sys::ExecutableGetCostAnalysis>(|a| a.executable = self.raw)?;
             api::read_named(got.properties, got.num_properties)
@@ -164,7 +164,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // SAFETY: the program is ours and not used again.
+        // SAFETY: we own the program and do not use it again.
         unsafe { self.api.destroy::<sys::ExecutableDestroy>(|a| a.executable = self.raw) };
     }
 }

@@ -1,22 +1,22 @@
-//! Runs the user's own `python3` such that nothing of the current folder runs with it, and nothing of it goes on after this process.
+//! Runs the user's `python3`, isolated from the current folder; its processes end with this process.
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-/// pip of the user's `python3`, run in `folder`, which must be empty of Python's files: what lies in the folder that it runs in, a
-/// `pip.py` for example, Python may take for its own. `flag` is `-I` (nothing from outside of the Python installation: no
-/// `PYTHONPATH`, no packages of the user's home) or `-E` (with those of the home).
+/// pip of the user's `python3`, run in `folder`, which must contain no Python files: Python may import modules from the current
+/// folder, for example a `pip.py`. `flag` is `-I` (isolated: no `PYTHONPATH`, no packages from the user's home) or `-E` (with
+/// packages from the home).
 pub fn pip(flag: &str, folder: &Path) -> Command {
     let mut command = Command::new("python3");
     command.args([flag, "-m", "pip"]).current_dir(folder).stdin(Stdio::null());
     command
 }
 
-/// How pip may be asked for, the strictest first: on some machines it is a package of the user's home.
+/// The flags to try for pip, strictest first: on some machines pip is a package in the user's home.
 pub const FLAGS: [&str; 2] = ["-I", "-E"];
 
-/// Whether the user's `python3` has a pip.
+/// Whether the user's `python3` has pip.
 pub fn has_pip() -> bool {
     let Ok(folder) = tempfile::tempdir() else { return false };
     let quiet = |mut command: Command| {
@@ -25,23 +25,22 @@ pub fn has_pip() -> bool {
     FLAGS.into_iter().any(|flag| quiet(pip(flag, folder.path())))
 }
 
-/// Runs a line of Python and gives what it prints. The folder is the root's: an entry of `PYTHONPATH` may be empty, which is the current
-/// one.
+/// Runs a line of Python and returns its output. Runs in `/` because an empty entry in `PYTHONPATH` means the current folder.
 pub fn printed_by(line: &str) -> String {
     let run =
         Command::new("python3").args(["-c", line]).current_dir("/").stdin(Stdio::null()).stderr(Stdio::null()).output();
     run.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
-/// A process and those that it starts: `python3` may be a script that starts another one. They end with this process, however it
-/// ends, or when this is dropped.
+/// A process and its children: `python3` may be a script that starts another process. They end when this is dropped or when this
+/// process ends, in whatever way.
 pub struct Running {
     child: Child,
-    /// Waits for the end of this process, since one that is killed can do nothing more. There is none where there is no `/bin/sh`.
+    /// Waits for the end of this process, because a killed process cannot clean up. `None` where there is no `/bin/sh`.
     guard: Option<Child>,
 }
 
-/// Reads the number of a group of processes, waits until nobody can write to its input, and ends the group.
+/// Reads a process group number, waits until all writers of its input have closed it, and kills the group.
 const GUARD: &str = "read group && while read more; do :; done; kill -s KILL -- \"-$group\" 2>/dev/null";
 
 impl Running {
@@ -53,7 +52,7 @@ impl Running {
         };
         let mut guard = Command::new("/bin/sh");
         guard.args(["-c", GUARD]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        // In groups of their own: Ctrl-C is for this process, whose end is theirs.
+        // Separate process groups: Ctrl-C goes to this process, and they end with it.
         group(&mut guard);
         group(&mut command);
         let mut guard = if cfg!(unix) { guard.spawn().ok() } else { None };
@@ -70,7 +69,7 @@ impl Running {
         }
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the process has ended.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
@@ -80,7 +79,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let ended = matches!(self.child.try_wait(), Ok(Some(_)));
         if let Some(mut guard) = self.guard.take() {
-            // A group that has ended has given its number back.
+            // The number of an ended group may have been reused.
             if ended {
                 drop(guard.kill());
             }

@@ -1,4 +1,4 @@
-//! PJRT's own client, and what it says about itself and its devices once. Compiles and runs nothing.
+//! PJRT's client, and the properties of the client and its devices that are read once.
 
 use super::abi::api::{self, Api, Value};
 use super::abi::platform::Platform;
@@ -8,27 +8,27 @@ use super::plugin::Plugin;
 use super::{environment, flags, retain};
 use crate::error::{Error, ErrorKind, Result};
 
-/// PJRT's own client. Buffers and executables hold it, so it is released after the last of them.
+/// PJRT's client. Buffers and executables hold it, so it is released after the last of them.
 pub struct RawClient {
     pub api: Api,
     pub plugin: Plugin,
     pub raw: *mut sys::Client,
     pub devices: Vec<Described>,
-    /// The compiler's flags for every program.
+    /// XLA flags for every program.
     pub flags: Vec<(String, Value)>,
-    /// LLVM's.
+    /// LLVM options.
     pub llvm: Llvm,
     pub platform: String,
     pub version: String,
 }
 
-// SAFETY: pjrt_c_api.h binds neither a `PJRT_Client` nor a `PJRT_Device` to a thread, and its users call them from many at once; what
-// is changed there is behind the plugin's locks. The fields here are not changed after `create`.
+// SAFETY: pjrt_c_api.h binds neither a `PJRT_Client` nor a `PJRT_Device` to a thread, and many threads call them at once; the plugin
+// guards its mutable state with locks. The fields here do not change after `create`.
 unsafe impl Send for RawClient {}
 // SAFETY: as above.
 unsafe impl Sync for RawClient {}
 
-/// What is read from a device once.
+/// The properties of a device, read once.
 pub struct Described {
     pub raw: *mut sys::Device,
     pub id: i32,
@@ -37,10 +37,10 @@ pub struct Described {
 }
 
 impl RawClient {
-    /// A client with these options, named as the plugin names them. `cpu_devices` are how many the CPU plugin pretends to have.
+    /// A client with these options, under the plugin's names. `cpu_devices` is the number of devices that the CPU plugin presents.
     pub fn create(plugin: Plugin, cpu_devices: usize, mut values: Vec<(String, Value)>) -> Result<RawClient> {
         let api = plugin.api();
-        // Plugins of other hardware refuse an option that they do not know.
+        // Plugins of other hardware reject unknown options.
         if plugin.platform() == Some(Platform::Cpu) {
             retain::freed_memory();
             values.push(("cpu_device_count".to_owned(), Value::Int(cpu_devices as i64)));
@@ -58,18 +58,18 @@ impl RawClient {
         }?;
         let (devices, flags, llvm) = (Vec::new(), Vec::new(), Llvm::default());
         let (platform, version) = (String::new(), String::new());
-        // From here on dropping releases the client, whatever fails.
+        // From here on, dropping releases the client on any error.
         let mut client = RawClient { api, plugin, raw: created.client, devices, flags, llvm, platform, version };
         client.describe()?;
         Ok(client)
     }
 
     fn describe(&mut self) -> Result<()> {
-        // SAFETY: the client lives; its lists and texts live as long.
+        // SAFETY: the client is alive; its lists and texts live as long.
         unsafe {
             let name = self.api.call::<sys::ClientPlatformName>(|a| a.client = self.raw)?;
             self.platform = api::text(name.name, name.name_size);
-            // What the plugin says of itself, since a file that the user names may be called anything.
+            // The plugin's own platform name comes first, because a file that the user names may be called anything.
             let platform = Platform::guess(&self.platform).or(self.plugin.platform());
             self.flags = flags::of_programs(platform, self.plugin.cuda_dir());
             self.llvm = Llvm::new(platform);
@@ -85,7 +85,7 @@ impl RawClient {
         }
     }
 
-    /// What a compiled program depends on besides its text and options.
+    /// Everything that a compiled program depends on besides its text and options.
     pub fn context(&self) -> String {
         let kinds: Vec<&str> = self.devices.iter().map(|d| d.kind.as_str()).collect();
         format!("{} {} {} {kinds:?}", self.plugin.identity(), self.platform, self.version)
@@ -99,12 +99,12 @@ impl Drop for RawClient {
     }
 }
 
-/// Reads what a device says about itself.
+/// Reads the properties of a device.
 ///
 /// # Safety
-/// `raw` is a device of a living client of this plugin.
+/// `raw` is a device of a client of this plugin that is alive.
 unsafe fn describe(api: Api, raw: *mut sys::Device) -> Result<Described> {
-    // SAFETY: the caller's promise; the texts live as long as the client.
+    // SAFETY: guaranteed by the caller; the texts live as long as the client.
     unsafe {
         let description = api.call::<sys::DeviceGetDescription>(|a| a.device = raw)?.description;
         let id = api.call::<sys::DeviceDescriptionId>(|a| a.description = description)?.id;

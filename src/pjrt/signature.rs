@@ -1,4 +1,4 @@
-//! What a compiled program takes and gives, and the bytes that a compiled program is kept as. Calls no plugin.
+//! Signatures of compiled programs, and their serialized format.
 
 use sha2::{Digest, Sha256};
 use spiq_hlo::{DType, TensorType};
@@ -10,23 +10,23 @@ use crate::error::{Error, Result};
 /// Inputs, outputs and donations of a compiled program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signature {
-    /// The types of the inputs; `None` where neither the plugin nor the caller tells them.
+    /// The types of the inputs; `None` where neither the plugin nor the caller provides them.
     pub inputs: Option<Vec<TensorType>>,
     /// The types of the outputs.
     pub outputs: Vec<TensorType>,
-    /// The inputs whose memory an output takes over when they are donated.
+    /// The inputs that alias an output when they are donated.
     pub donated: Vec<usize>,
 }
 
-/// Marks the format of [`pack`]; a change of it needs another mark.
+/// Identifies the format of [`pack`]; a change to the format needs a new mark.
 const MARK: &[u8; 8] = b"spiqexe1";
 const CHECKSUM: usize = 32;
 
 impl Signature {
-    /// Whether inputs of these types may be given.
+    /// Checks the types of inputs.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input): their number, or the first that differs.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) for a wrong number of inputs, or for the first one whose type differs.
     pub fn check<'a>(&self, given: impl ExactSizeIterator<Item = &'a TensorType>) -> Result<()> {
         let Some(wanted) = &self.inputs else { return Ok(()) };
         if wanted.len() != given.len() {
@@ -42,7 +42,7 @@ impl Signature {
         })
     }
 
-    /// Takes inputs and donations from an optimized program, `xla.HloModuleProtoWithConfig` or `xla.HloModuleProto`.
+    /// Reads inputs and donations from an optimized program, `xla.HloModuleProtoWithConfig` or `xla.HloModuleProto`.
     pub fn read_program(&mut self, program: &[u8], with_config: bool) -> Result<()> {
         let module = match with_config {
             true => find(program, 1).map_or(&[][..], Value::bytes),
@@ -58,12 +58,12 @@ impl Signature {
     }
 }
 
-/// The `xla.DebugOptions` in the configuration of a `xla.HloModuleProtoWithConfig`.
+/// The `xla.DebugOptions` in the configuration of an `xla.HloModuleProtoWithConfig`.
 pub fn debug_options(program: &[u8]) -> Option<&[u8]> {
     Some(find(find(program, 2)?.bytes(), 14)?.bytes())
 }
 
-/// `xla.ShapeProto`.
+/// Reads an `xla.ShapeProto`.
 fn read_shape(shape: &[u8]) -> Result<TensorType> {
     let dtype = element_type::from_xla(find(shape, 2).map_or(0, Value::number))?;
     let dims: Vec<usize> = all(shape, 3).flat_map(Value::numbers).map(|dim| dim as usize).collect();
@@ -78,9 +78,9 @@ fn all(message: &[u8], field: u64) -> impl Iterator<Item = Value<'_>> {
     proto::fields(message).filter(move |(number, _)| *number == field).map(|(_, value)| value)
 }
 
-/// A compiled program as bytes: a mark, a checksum, the signature, and what the plugin gave.
+/// A compiled program as bytes: a mark, a checksum, the signature, and the plugin's serialized executable.
 ///
-/// Plugins trust such bytes, so damaged ones must not reach them.
+/// Plugins trust these bytes, so damaged ones must not reach them.
 pub fn pack(signature: &Signature, program: &[u8]) -> Vec<u8> {
     let mut body = Writer::default();
     if let Some(inputs) = &signature.inputs {
@@ -100,7 +100,7 @@ pub fn pack(signature: &Signature, program: &[u8]) -> Vec<u8> {
 /// The reverse of [`pack`].
 ///
 /// # Errors
-/// [`ErrorKind::Input`](crate::ErrorKind::Input) when the bytes are damaged or of another format.
+/// [`ErrorKind::Input`](crate::ErrorKind::Input) when the bytes are damaged or in another format.
 pub fn unpack(bytes: &[u8]) -> Result<(Signature, &[u8])> {
     let damaged = || Error::input("these bytes are not a compiled program, or they are damaged");
     let (sum, body) = bytes.strip_prefix(MARK).and_then(|rest| rest.split_at_checked(CHECKSUM)).ok_or_else(damaged)?;

@@ -1,4 +1,4 @@
-//! Compiled programs on disk, under a key of all that they depend on. Knows nothing of what they are.
+//! The disk cache of compiled programs, keyed by everything that they depend on.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,15 +14,15 @@ use super::options::CompileOptions;
 use super::owner;
 use crate::error::Result;
 
-/// Beyond this many bytes the entries that were not used for longest are deleted.
+/// Size limit in bytes; beyond it the least recently used entries are deleted.
 const LIMIT: u64 = 512 << 20;
 
-/// All that a compiled program depends on, as a checksum.
+/// A checksum of everything that a compiled program depends on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// `always` and `xla_flags` are the flags of every program; `context` tells plugin and devices apart.
+    /// `always` and `xla_flags` are the flags of every program; `context` identifies plugin and devices.
     pub fn new(
         text: &str,
         options: &CompileOptions,
@@ -49,9 +49,9 @@ impl Key {
     }
 }
 
-/// This machine's processor: programs compiled for one may not run on another.
+/// This machine's CPU: programs compiled for one CPU may not run on another.
 static PROCESSOR: LazyLock<String> = LazyLock::new(|| {
-    // One processor's entry is enough, and the file is slow to read on machines with many.
+    // One core's entry is enough, and the file is slow to read on machines with many.
     let mut start = Vec::new();
     let read = File::open("/proc/cpuinfo").map(|file| file.take(8192).read_to_end(&mut start));
     drop(read);
@@ -68,10 +68,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store in `folder`, or in the cache folder; none where `SPIQ_NO_CACHE` says so or no folder is known.
+    /// The store in `folder`, or in the cache folder; `None` if `SPIQ_NO_CACHE` disables it or there is no cache folder.
     ///
     /// # Errors
-    /// Of kind `Input`, where others may write to the folder: what lies there is code.
+    /// Kind `Input` if others may write to the folder: it contains code.
     pub fn new(folder: Option<PathBuf>) -> Result<Option<Store>> {
         if variable("SPIQ_NO_CACHE").is_some_and(|value| value != "0") {
             return Ok(None);
@@ -91,20 +91,20 @@ impl Store {
         &self.folder
     }
 
-    /// The bytes under a key. The folder need not be one that may be written to.
+    /// The bytes stored under a key. The folder may be read-only.
     pub fn read(&self, key: &Key) -> Option<Vec<u8>> {
         let path = self.folder.join(key.file_name());
-        // Opening a pipe need never end.
+        // Opening a pipe could block forever.
         let mut file = path.metadata().ok().filter(std::fs::Metadata::is_file).and_then(|_| File::open(&path).ok())?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).ok()?;
-        // The time of change is the time of last use, for `trim`. Where it cannot be set, nothing can be removed either.
+        // The modification time records the last use, for `trim`. If it cannot be set, nothing can be removed either.
         drop(file.set_modified(SystemTime::now()));
         Some(bytes)
     }
 
-    /// Keeps bytes under a key: written beside their place and renamed, so that no reader sees half of them. An entry that
-    /// cannot be written costs time in the next run and nothing else, so errors are not reported.
+    /// Stores bytes under a key: writes a temporary file and renames it, so that no reader sees a partial entry. A failed write only
+    /// costs time in the next run, so errors are not reported.
     pub fn write(&self, key: &Key, bytes: &[u8]) {
         drop(self.try_write(key, bytes));
         drop(trim(&self.folder, LIMIT));
@@ -119,8 +119,8 @@ impl Store {
     }
 }
 
-/// Deletes the files that were not used for longest until the rest fits. What is no file, what another process removes meanwhile, and
-/// what cannot be removed is passed over.
+/// Deletes the least recently used files until the rest fits. Skips entries that are not files, that another process removes meanwhile,
+/// or that cannot be removed.
 fn trim(folder: &Path, limit: u64) -> std::io::Result<()> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)?.flatten() {
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(left, ["new"]);
     }
 
-    /// A folder older than all files, and one of a file's name that cannot be opened, end nothing.
+    /// A folder older than all files, and a dangling link, are skipped.
     #[test]
     #[cfg(unix)]
     fn what_cannot_be_removed_is_passed_over() {
@@ -218,7 +218,7 @@ mod tests {
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).expect("its mode");
     }
 
-    /// The same for root, who may write whatever modes say: nobody may write to a program that runs.
+    /// The same for root, for whom permissions do not matter: the executable of a running program cannot be opened for writing.
     #[test]
     #[cfg(target_os = "linux")]
     fn an_entry_that_cannot_be_opened_for_writing_is_read() {

@@ -1,4 +1,4 @@
-//! Hardware that is not there, to compile for. Runs nothing.
+//! Ahead-of-time compilation for described hardware that need not be present.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use super::program::{self, CompiledMemory, Program};
 use super::signature::Signature;
 use crate::error::Result;
 
-/// A described set of devices. CPU plugins have none.
+/// A description of a set of devices. CPU plugins have none.
 ///
-/// A TPU is named (`v5e:2x2`, `tpu7x:1x1x1`). For NVIDIA the name is empty, and the options are `topology` (`1x1x1`) and
+/// A TPU has a name (`v5e:2x2`, `tpu7x:1x1x1`). For NVIDIA the name is empty, and the options are `topology` (`1x1x1`) and
 /// `target_config` (a text protocol buffer).
 #[derive(Clone)]
 pub struct Topology {
@@ -30,15 +30,15 @@ pub struct Topology {
 pub struct Ahead {
     program: Program,
     signature: Signature,
-    // The program goes first.
+    // Dropped in order: the program first.
     _topology: Arc<Raw>,
 }
 
 impl Topology {
-    /// Describes devices in the plugin's own terms.
+    /// Describes devices by the plugin's names.
     ///
     /// # Errors
-    /// Of PJRT, when the plugin does not know them or cannot compile ahead of time.
+    /// Errors from PJRT when the plugin does not support these devices or cannot compile ahead of time.
     pub fn new(plugin: Plugin, name: &str, options: &[(String, Value)]) -> Result<Topology> {
         let (api, named) = (plugin.api(), api::write_named(options));
         // SAFETY: name and options outlive the call.
@@ -54,10 +54,10 @@ impl Topology {
     /// The kind of each device.
     ///
     /// # Errors
-    /// Of PJRT.
+    /// Errors from PJRT.
     pub fn kinds(&self) -> Result<Vec<String>> {
         let api = self.raw.api;
-        // SAFETY: the topology lives, and its lists and texts as long as it does.
+        // SAFETY: the topology is alive, and its lists and texts live as long.
         unsafe {
             let got = api.call::<sys::TopologyGetDeviceDescriptions>(|a| a.topology = self.raw.raw)?;
             let kind = |&description: &*mut sys::DeviceDescription| {
@@ -71,7 +71,7 @@ impl Topology {
     /// Compiles StableHLO text for the devices.
     ///
     /// # Errors
-    /// Of PJRT.
+    /// Errors from PJRT.
     pub fn compile(&self, text: &str, options: &CompileOptions) -> Result<Ahead> {
         let flags = flags::of_programs(self.plugin.platform(), self.plugin.cuda_dir());
         let base = self.raw.llvm.base(|text, options| self.compile_with(text, options)?.debug_options())?;
@@ -83,7 +83,7 @@ impl Topology {
     /// Compiles with encoded options.
     fn compile_with(&self, text: &str, options: &[u8]) -> Result<Program> {
         let (api, source) = (self.raw.api, program::source(text));
-        // SAFETY: text and options outlive the call; the program is handed to us.
+        // SAFETY: text and options outlive the call; we own the program.
         unsafe {
             let made = api.call::<sys::Compile>(|a| {
                 a.topology = self.raw.raw;
@@ -94,7 +94,7 @@ impl Topology {
         }
     }
 
-    /// Compiles StableHLO text for the devices, and keeps what XLA writes down meanwhile.
+    /// Compiles StableHLO text for the devices, and keeps the files that XLA writes.
     ///
     /// # Errors
     /// As [`Topology::compile`].
@@ -114,18 +114,18 @@ impl Ahead {
         &self.signature.outputs
     }
 
-    /// The compiled program as bytes, for [`Client::deserialize`](super::Client::deserialize) on such a device.
+    /// The compiled program as bytes, for [`Client::deserialize`](super::Client::deserialize) on a matching device.
     ///
     /// # Errors
-    /// Of PJRT.
+    /// Errors from PJRT.
     pub fn serialize(&self) -> Result<Vec<u8>> {
         self.program.serialize(&self.signature)
     }
 
-    /// What a run needs.
+    /// The memory that a run needs.
     ///
     /// # Errors
-    /// Of PJRT, when the plugin does not tell.
+    /// Errors from PJRT, for example when the plugin does not report it.
     pub fn memory(&self) -> Result<CompiledMemory> {
         self.program.memory()
     }
@@ -133,7 +133,7 @@ impl Ahead {
     /// The compiler's estimates.
     ///
     /// # Errors
-    /// Of PJRT, when the plugin does not tell.
+    /// Errors from PJRT, for example when the plugin does not report them.
     pub fn cost_analysis(&self) -> Result<BTreeMap<String, f64>> {
         self.program.cost_analysis()
     }
@@ -145,14 +145,14 @@ struct Raw {
     llvm: Llvm,
 }
 
-// SAFETY: pjrt_c_api.h binds a `PJRT_TopologyDescription` to no thread, and it is not changed after it is made.
+// SAFETY: pjrt_c_api.h binds a `PJRT_TopologyDescription` to no thread, and it does not change after it is created.
 unsafe impl Send for Raw {}
 // SAFETY: as above.
 unsafe impl Sync for Raw {}
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // SAFETY: the topology is ours: it was made here, not taken from a client.
+        // SAFETY: we own the topology: it was created here, not taken from a client.
         unsafe { self.api.destroy::<sys::TopologyDestroy>(|a| a.topology = self.raw) };
     }
 }

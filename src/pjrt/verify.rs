@@ -1,8 +1,8 @@
-//! Whether an installation is, byte for byte, what its packages' pinned checksums say. Opens no plugin.
+//! Verifies that an installation matches the pinned checksums of its packages.
 //!
-//! Reading hundreds of megabytes before each run would be slow. So a stamp beside the files says how they were when they were read:
-//! size, times of change, place on the disk. The time of a file's own entry (`ctime`) cannot be set, so a file that was changed
-//! since has another stamp, and is read again. A stamp in a folder of another user's is not believed.
+//! Reading hundreds of megabytes before each run would be slow, so a stamp next to the files records their state when they were last
+//! read: size, modification and change times, location on disk. A file's `ctime` cannot be set, so a file changed since then has
+//! another stamp and is read again. A stamp in a folder of another user is not trusted.
 
 use std::fs::Metadata;
 use std::io::Write;
@@ -14,13 +14,13 @@ use super::packages::{Bundle, Kept};
 use super::{checksum, owner};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The stamp's file in the folder of an installation.
+/// The name of the stamp file in an installation's folder.
 const STAMP: &str = ".verified";
 
 /// Checks the installation of a bundle in `folder`.
 ///
 /// # Errors
-/// Of kind `Plugin` for a file with another checksum than the pinned one; of kind `Input` where others may write to the folder.
+/// Kind `Plugin` for a file whose checksum differs from the pinned one; kind `Input` if others may write to the folder.
 pub fn check(platform: Platform, bundle: Bundle, folder: &Path) -> Result<()> {
     let files: Vec<_> = bundle.kept().collect();
     check_files(&files, folder).map_err(|wrong| match wrong {
@@ -32,14 +32,14 @@ pub fn check(platform: Platform, bundle: Bundle, folder: &Path) -> Result<()> {
     })
 }
 
-/// What is wrong with an installation.
+/// A fault in an installation.
 #[derive(Debug)]
 enum Wrong {
     Folder(Error),
     File(String),
 }
 
-/// A file of an installation by its path in it.
+/// A file of an installation and its path in it.
 type File<'a> = (&'a str, &'a Kept);
 
 fn check_files(files: &[File<'_>], folder: &Path) -> std::result::Result<(), Wrong> {
@@ -57,13 +57,13 @@ fn check_files(files: &[File<'_>], folder: &Path) -> std::result::Result<(), Wro
         let sum = checksum::of_file(&path).map_err(|e| cannot_read(&path, &e))?;
         if sum != kept.sha256 {
             return Err(Wrong::File(format!(
-                "the sha256 of {} is {sum} and not the pinned {}",
+                "the sha256 of {} is {sum}, not the pinned {}",
                 path.display(),
                 kept.sha256
             )));
         }
     }
-    // Without a stamp the next run reads the files again: in a folder that may only be read, for example.
+    // Without a stamp, as in a read-only folder, the next run reads the files again.
     if own {
         drop(write(&found, folder));
     }
@@ -130,11 +130,11 @@ mod tests {
         opened.set_times(FileTimes::new().set_modified(time)).expect("its time");
         assert_eq!(file.metadata().and_then(|meta| meta.modified()).expect("its time"), time);
         if cfg!(unix) {
-            assert!(check_abc(folder).expect_err("another file").contains("and not the pinned ba7816bf"));
+            assert!(check_abc(folder).expect_err("another file").contains("not the pinned ba7816bf"));
         }
     }
 
-    /// So that a stamp is of use: with one that fits, the file is not read.
+    /// A matching stamp is trusted without reading the file.
     #[test]
     fn a_stamp_that_fits_is_believed() {
         let folder = tempfile::tempdir().expect("a temporary folder");

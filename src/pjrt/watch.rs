@@ -1,7 +1,6 @@
-//! A compilation that is waited for: for a time, until somebody stops, with word of how long it has taken. Knows no program.
+//! Waits for compilations, with a time limit, cancellation and progress reports.
 //!
-//! PJRT has no way to end a compilation, so each runs on a thread of its own; one that is no longer waited for goes on there until the
-//! process ends.
+//! PJRT cannot cancel a compilation, so each runs on a separate thread; an abandoned one continues there until the process ends.
 
 use std::fmt;
 use std::panic;
@@ -13,44 +12,44 @@ use std::time::{Duration, Instant};
 use super::folders::variable;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The variable that says how many seconds a compilation may take; `0`: any number.
+/// The variable with the time limit of a compilation in seconds; `0`: no limit.
 const SECONDS: &str = "SPIQ_COMPILE_SECONDS";
 
-/// What a compilation may take where nobody says it: large programs for a card take some minutes.
+/// The default time limit: large programs for a card take several minutes.
 const DEFAULT: Duration = Duration::from_secs(3600);
 
-/// How often it is looked whether to go on waiting.
+/// How often the stop flag and the time limit are checked.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Memory for a compiler's calls of itself, which deep programs make many of; only what is used is taken.
+/// Stack size for the compiler's recursion, which is deep for deep programs; only the used part is committed.
 const STACK: usize = 64 << 20;
 
-/// PJRT's code of what took too long.
+/// PJRT's status code for an exceeded time limit.
 const DEADLINE_EXCEEDED: i32 = 4;
 
-/// Compilations that run now, those that nobody waits for included.
+/// Number of running compilations, including abandoned ones.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-/// A compilation under way, or just ended.
+/// A compilation that is running or has just ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Compiling<'a> {
     /// The program's name.
     pub program: &'a str,
-    /// How long it has taken so far.
+    /// The time since its start.
     pub elapsed: Duration,
     /// Whether it has ended.
     pub ended: bool,
 }
 
-/// Hears how a compilation goes on, some times a second and at its end, from the thread that waits for it.
+/// Receives the progress of a compilation, several times a second and at its end, on the thread that waits for it.
 pub type Progress = Arc<dyn Fn(Compiling<'_>) + Send + Sync>;
 
-/// How compilations are waited for. By default for what `SPIQ_COMPILE_SECONDS` says (an hour where it says nothing), without word.
+/// The policy for waiting on compilations. By default, up to the limit in `SPIQ_COMPILE_SECONDS` (one hour if unset), without progress.
 #[derive(Clone, Default)]
 pub struct Watch {
-    /// When this becomes true, a compilation is waited for no longer.
+    /// When this becomes true, waiting stops.
     pub stop: Option<Arc<AtomicBool>>,
-    /// Who hears of it.
+    /// Receives the progress.
     pub progress: Option<Progress>,
 }
 
@@ -64,8 +63,8 @@ impl Watch {
     /// Waits for a compilation.
     ///
     /// # Errors
-    /// Its own; of kind `Interrupted` when it is to stop; of kind `Pjrt` (deadline exceeded) after the limit; of kind `Input` for a
-    /// variable that says no number.
+    /// Those of `compile`; kind `Interrupted` when stopped; kind `Pjrt` (deadline exceeded) after the limit; kind `Input` if the variable
+    /// is not a number.
     pub(super) fn wait<T: Send + 'static>(
         &self,
         program: &str,
@@ -78,12 +77,12 @@ impl Watch {
             let running = Running;
             let made = compile();
             drop(running);
-            // Nobody may listen any more.
+            // The receiver may be gone.
             drop(send.send(made));
         });
         let thread = thread.map_err(|cause| {
             RUNNING.fetch_sub(1, Ordering::SeqCst);
-            Error::input("there is no thread left to compile on").because(cause)
+            Error::input("cannot start a thread to compile on").because(cause)
         })?;
         let start = Instant::now();
         let tell = |ended| {
@@ -101,7 +100,7 @@ impl Watch {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                break Err(Error::new(ErrorKind::Interrupted, format!("stopped while {program} was compiled")));
+                break Err(Error::new(ErrorKind::Interrupted, format!("stopped while compiling {program}")));
             }
             if limit.is_some_and(|limit| start.elapsed() >= limit) {
                 break Err(took_too_long(program, start.elapsed()));
@@ -113,7 +112,7 @@ impl Watch {
     }
 }
 
-/// Counts a compilation until it ends, however it does.
+/// Counts a running compilation until it is dropped.
 struct Running;
 
 impl Drop for Running {
@@ -127,15 +126,15 @@ fn took_too_long(program: &str, elapsed: Duration) -> Error {
     Error::new(
         ErrorKind::Pjrt(DEADLINE_EXCEEDED),
         format!(
-            "{program} was not compiled after {seconds} s, so it was given up; a shorter tile (--time-tile), fewer steps a call, \
-             fewer layers or smaller sizes make a program that is compiled faster; to allow more time, set {SECONDS} ({}, or 0 for \
-             any time)",
+            "{program} was still compiling after {seconds} s and was abandoned; a shorter tile (--time-tile), fewer steps per call, \
+             fewer layers or smaller sizes make a program that compiles faster; to allow more time, set {SECONDS} ({}, or 0 for \
+             no limit)",
             seconds.saturating_mul(4)
         ),
     )
 }
 
-/// What a compilation may take; `None`: any time.
+/// The time limit of a compilation; `None`: no limit.
 fn limit() -> Result<Option<Duration>> {
     let Some(text) = variable(SECONDS) else { return Ok(Some(DEFAULT)) };
     let seconds = text.to_str().and_then(|text| text.trim().parse::<u32>().ok());
@@ -143,7 +142,7 @@ fn limit() -> Result<Option<Duration>> {
         Some(0) => Ok(None),
         Some(seconds) => Ok(Some(Duration::from_secs(seconds.into()))),
         None => Err(Error::input(format!(
-            "{SECONDS} is `{}`, but must be a whole number of seconds, or 0 for any time",
+            "{SECONDS} is `{}`, but must be a whole number of seconds, or 0 for no limit",
             text.to_string_lossy()
         ))),
     }
@@ -155,13 +154,13 @@ pub(super) fn name_of(text: &str) -> String {
     named.filter(|name| !name.is_empty()).map_or_else(|| "the program".to_owned(), |name| format!("`{name}`"))
 }
 
-/// Whether a compilation is running that nobody waits for any more, or that another thread waits for.
+/// Whether a compilation is running, including abandoned ones and those that other threads wait for.
 pub fn is_compiling() -> bool {
     RUNNING.load(Ordering::SeqCst) > 0
 }
 
-/// Ends the process at once with this exit code. [`std::process::exit`] takes apart what a compilation still uses, which may hang or
-/// crash. Nothing that is not written yet will be.
+/// Ends the process immediately with this exit code. [`std::process::exit`] would destroy state that a running compilation still uses,
+/// which may hang or crash. Unwritten output is lost.
 pub fn end_process(code: u8) -> ! {
     unsafe extern "C" {
         safe fn _exit(code: std::ffi::c_int) -> !;
@@ -192,10 +191,7 @@ mod tests {
         let (open, opened) = mpsc::channel::<()>();
         let start = Instant::now();
         let error = watch.wait("`a`", move || opened.recv().or(Ok(()))).expect_err("it stops");
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (ErrorKind::Interrupted, "stopped while `a` was compiled")
-        );
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Interrupted, "stopped while compiling `a`"));
         assert!(start.elapsed() < Duration::from_secs(5) && is_compiling());
         assert_eq!(hears.iter().next(), Some(true));
         drop(open);

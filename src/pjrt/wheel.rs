@@ -1,4 +1,4 @@
-//! A wheel: its checksum, and the files that are kept of it. Fetches nothing.
+//! Checks wheels and unpacks the files kept from them.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,10 +9,10 @@ use super::folders::create_private;
 use super::packages::{Kept, Package, Wheel};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Whether a file is the pinned wheel.
+/// Checks that a file is the pinned wheel.
 ///
 /// # Errors
-/// Of kind `File` when it cannot be read; of kind `Plugin` when it is another file, with the two checksums or sizes.
+/// Kind `File` when it cannot be read; kind `Plugin` when it is another file, with both checksums or sizes.
 pub fn check(package: &Package, wheel: &Wheel, file: &Path, come_from: &str) -> Result<()> {
     let other = |what: String| {
         Error::new(
@@ -28,16 +28,16 @@ pub fn check(package: &Package, wheel: &Wheel, file: &Path, come_from: &str) -> 
     };
     let bytes = file.metadata().map_err(|e| Error::file(file, "read", e))?.len();
     if bytes != wheel.bytes {
-        return Err(other(format!("it has {bytes} bytes and not {}", wheel.bytes)));
+        return Err(other(format!("it has {bytes} bytes, not {}", wheel.bytes)));
     }
     let sum = checksum::of_file(file).map_err(|e| Error::file(file, "read", e))?;
     if sum != wheel.sha256 {
-        return Err(other(format!("its sha256 is {sum} and not the pinned {}", wheel.sha256)));
+        return Err(other(format!("its sha256 is {sum}, not the pinned {}", wheel.sha256)));
     }
     Ok(())
 }
 
-/// Unpacks the kept files of a checked wheel into `ready`, and checks them, too. `report` hears of bytes done and in all.
+/// Unpacks the kept files of a checked wheel into `ready`, and verifies them. `report` receives bytes done and total.
 pub fn unpack(
     package: &Package,
     kept: &[Kept],
@@ -55,15 +55,14 @@ pub fn unpack(
         let sum = copy(&mut entry, &target, &mut |done| report(done, kept.bytes));
         let sum = sum.map_err(|e| Error::file(&target, "write", e))?;
         if sum != kept.sha256 {
-            let what =
-                format!("the sha256 of {inside} in {} is {sum} and not the pinned {}", package.name, kept.sha256);
+            let what = format!("the sha256 of {inside} in {} is {sum}, not the pinned {}", package.name, kept.sha256);
             return Err(Error::new(ErrorKind::Plugin, what));
         }
     }
     Ok(())
 }
 
-/// Writes a file and gives its checksum.
+/// Copies to a file and returns its checksum.
 fn copy(from: &mut impl Read, to: &Path, report: &mut dyn FnMut(u64)) -> std::io::Result<String> {
     let mut file = File::create(to)?;
     let mut block = vec![0; 4 << 20];
@@ -82,7 +81,7 @@ fn copy(from: &mut impl Read, to: &Path, report: &mut dyn FnMut(u64)) -> std::io
     Ok(sum.finish())
 }
 
-/// `ptxas` is a program, and libraries are executable by custom.
+/// `ptxas` is a program; libraries are conventionally executable.
 fn make_executable(file: &File) -> std::io::Result<()> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))?;

@@ -1,29 +1,29 @@
-//! One entry in which two provenances differ, and what that means. Knows nothing of files.
+//! Differences between two provenances, and their significance.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::Row;
 
-/// What an entry decides.
+/// The effect of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Outputs of a network, and so the course of a run.
+    /// A network's outputs, and therefore the course of a run.
     Outputs,
-    /// The course of a run: with another value it would have ended elsewhere.
+    /// The course of a run: another value gives another result.
     Run,
-    /// Last bits, perhaps: who compiled the program.
+    /// Possibly the last bits: the compiler of the program.
     Surroundings,
-    /// Nothing: how far a run has come, where its data lie.
+    /// None: the progress of a run, the location of its data.
     Place,
 }
 
-/// An entry with another value than before.
+/// An entry whose value has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Its name, as in [`Provenance`](super::Provenance).
     pub name: &'static str,
-    /// What it decides.
+    /// Its effect.
     pub scope: Scope,
     words: &'static str,
     flag: &'static str,
@@ -40,12 +40,12 @@ impl Difference {
         Some(Difference { name, scope, words, flag, then: short(&then), now: short(&now) })
     }
 
-    /// Whether a run cannot go on with it to the same bits.
+    /// Whether the difference prevents a run from resuming bit-identically.
     pub fn decides_a_run(&self) -> bool {
         matches!(self.scope, Scope::Outputs | Scope::Run)
     }
 
-    /// Whether a network's outputs are others with it, or may be.
+    /// Whether the difference changes, or may change, a network's outputs.
     pub fn decides_outputs(&self) -> bool {
         matches!(self.scope, Scope::Outputs | Scope::Surroundings)
     }
@@ -55,7 +55,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Difference { words, flag, then, now, .. } = self;
         let flag = if flag.is_empty() { String::new() } else { format!("{flag}: ") };
-        // A digest tells nobody anything.
+        // A digest is meaningless to the user.
         if self.name == DATA {
             return write!(f, "other {words} ({})", self.flag);
         }
@@ -66,10 +66,10 @@ impl fmt::Display for Difference {
 /// The entry that is a digest of samples.
 pub(super) const DATA: &str = "data";
 
-/// What makes other samples of the same file.
+/// Entries that change the samples read from the same file.
 pub(super) const OF_SAMPLES: [&str; 6] = ["bins", "dt", "channels", "elements", "transforms", "test_speaker"];
 
-/// Of two texts of many lines, such as models, those where they part.
+/// The first lines in which two multi-line texts, such as models, differ.
 fn first_lines_that_differ<'a>(then: &'a str, now: &'a str) -> (&'a str, &'a str) {
     let (mut then_lines, mut now_lines) = (then.lines(), now.lines());
     loop {
@@ -81,7 +81,7 @@ fn first_lines_that_differ<'a>(then: &'a str, now: &'a str) -> (&'a str, &'a str
     }
 }
 
-/// Two lines as they are, or, where they would look alike once they are [short], from a little before the place where they part.
+/// The two lines; if they would look alike after [shortening](short), each from shortly before the first difference.
 fn from_where_they_part<'a>(then: &'a str, now: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
     const BEFORE: usize = 20;
     if then == now || short(then) != short(now) {
@@ -92,10 +92,10 @@ fn from_where_they_part<'a>(then: &'a str, now: &'a str) -> (Cow<'a, str>, Cow<'
     (tail(then).into(), tail(now).into())
 }
 
-/// Characters of the longest value that is shown in full.
+/// Maximum length in characters of a value that is shown in full.
 const LONGEST: usize = 60;
 
-/// A value that fits into a sentence.
+/// A value shortened to fit into a sentence.
 pub(super) fn short(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default().trim();
     match line.char_indices().nth(LONGEST) {

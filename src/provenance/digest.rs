@@ -1,4 +1,4 @@
-//! Checksums of arrays and data sets, by which they are known again. Knows nothing of where they are kept.
+//! Checksums that identify arrays and data sets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::data::Dataset;
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Of arrays by name: their types and values.
+    /// The digest of arrays by name: their types and values.
     ///
     /// ```
     /// use spiq::{Array, provenance::Digest};
@@ -30,7 +30,7 @@ impl Digest {
         parts.digest()
     }
 
-    /// Of the samples and labels that train and those that test: what a run sees of its data.
+    /// The digest of the training and test samples with their labels: the data that a run uses.
     pub fn of_data(train: &Dataset, test: &Dataset) -> Digest {
         let mut parts = Parts::default();
         for data in [train, test] {
@@ -62,7 +62,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Contents in parts, whose borders count.
+/// A hash of parts that includes their boundaries.
 #[derive(Default)]
 struct Parts(Sha256);
 

@@ -1,4 +1,4 @@
-//! Values as the text of a metadata entry, and back. Knows nothing of which entries there are.
+//! Conversion of values to and from the text of a metadata entry.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::fields::LARGEST;
 use crate::network::Network;
 use crate::quant::{Gradients, Numerics, Precision, Rules};
 
-/// A value with a text of its own: equal values have equal texts, and the text gives the value again.
+/// A value with a canonical text: equal values have equal texts, and parsing the text restores the value.
 pub(super) trait Entry: Sized {
     fn text(&self) -> String;
     fn parse(text: &str) -> Option<Self>;
 }
 
-/// The text of a model's file, every default written out. Layers that no file can name keep it from being read as a model, not
-/// from being compared.
+/// The text of a model's file, with every default written out. With layers that a file cannot express it can be compared, but not
+/// parsed as a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelText(String);
 
@@ -29,15 +29,15 @@ impl ModelText {
         ModelText(model.to_toml())
     }
 
-    /// The text of a model that no file can say, to be compared.
+    /// The text of a model that a file cannot express, for comparison.
     pub fn described(text: impl Into<String>) -> ModelText {
         ModelText(text.into())
     }
 
-    /// The model. `source` names the text in messages.
+    /// Parses the model. `source` names the text in messages.
     ///
     /// # Errors
-    /// Of kind `Input`, as [`ModelConfig::parse`].
+    /// Kind `Input`, as [`ModelConfig::parse`].
     pub fn model(&self, source: &str) -> Result<ModelConfig> {
         ModelConfig::parse(&self.0, source)
     }
@@ -49,7 +49,7 @@ impl Entry for ModelText {
     }
 
     fn parse(text: &str) -> Option<ModelText> {
-        // Another version may write out other defaults.
+        // Another version may have written other defaults.
         let known = ModelConfig::parse(text, "the metadata").map(|model| ModelText::of(&model));
         Some(known.unwrap_or_else(|_| ModelText(text.to_owned())))
     }
@@ -68,15 +68,15 @@ impl Entry for Rules {
     }
 }
 
-/// The text of no rules, as on the command line.
+/// The text of an empty list of rules, as on the command line.
 const NO_RULES: &str = "none";
 
-/// Where a run's parameters started.
+/// The initial parameters of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
-    /// At values drawn from the seed.
+    /// Drawn from the seed.
     Drawn,
-    /// At these values.
+    /// Given values with this digest.
     From(Digest),
 }
 
@@ -99,7 +99,7 @@ impl Entry for Init {
     }
 }
 
-/// A choice between two, by name.
+/// Enums that are stored by name.
 macro_rules! choices {
     ($($(#[$doc:meta])* $ty:ident { $($(#[$of:meta])* $choice:ident = $name:literal,)* })*) => {$(
         $(#[$doc])*
@@ -121,49 +121,49 @@ macro_rules! choices {
 }
 
 choices! {
-    /// What computes loops over time and products with spikes.
+    /// The code that computes time loops and spike products.
     Kernels {
-        /// The kernels of this library.
+        /// This library's kernels.
         Spiq = "kernels of spiq",
-        /// XLA alone.
+        /// XLA only.
         Xla = "XLA alone",
     }
-    /// What an element of a frame says of its events.
+    /// The meaning of a frame's elements.
     Elements {
-        /// How many there are.
+        /// Number of events.
         Counts = "counts",
-        /// Whether there is one.
+        /// Whether there is any event.
         Presence = "presence",
     }
-    /// What a training run does at a step of which a number is not finite: its loss, a gradient, a parameter or a statistic.
+    /// The handling of a training step with a non-finite number in its loss, a gradient, a parameter or a statistic.
     OnNan {
-        /// It stops, says where the number began, and leaves what was saved before.
+        /// The run stops, reports where the number originated, and keeps what was saved before.
         Stop = "stop",
-        /// The step leaves parameters, statistics and the optimizer's state as they were, and the run goes on.
+        /// The step leaves parameters, statistics and the optimizer's state unchanged, and the run continues.
         Skip = "skip",
-        /// It takes no notice.
+        /// The number is ignored.
         Continue = "continue",
     }
     /// The order of the samples in each epoch.
     Order {
-        /// Another one in each, drawn from the seed.
+        /// A different order in each epoch, drawn from the seed.
         Shuffled = "shuffled",
-        /// That of the file.
+        /// The order in the file.
         File = "that of the file",
     }
 }
 
-/// Time steps of a tile.
+/// Number of time steps in a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tile {
-    /// All there are.
+    /// All time steps.
     All,
-    /// So many, fewer than there are.
+    /// This number, fewer than all.
     Steps(usize),
 }
 
 impl Tile {
-    /// The tile of a network for samples of so many time steps.
+    /// The tile of a network for samples with this number of time steps.
     pub fn of(network: &Network, time_steps: usize) -> Tile {
         match network.time_tile() {
             Some(tile) if tile < time_steps => Tile::Steps(tile),
@@ -171,7 +171,7 @@ impl Tile {
         }
     }
 
-    /// As a network takes it.
+    /// The tile in the form that a network takes.
     pub fn steps(self) -> Option<usize> {
         match self {
             Tile::All => None,
@@ -190,10 +190,10 @@ impl Entry for Tile {
     }
 }
 
-/// How long a run is.
+/// The length of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// Times through the training samples.
+    /// Passes over the training samples.
     Epochs(usize),
     /// Training steps.
     Steps(usize),
@@ -217,7 +217,7 @@ impl Entry for Length {
     }
 }
 
-/// A count of at least one, as flags take them.
+/// A count of at least one, as accepted by flags.
 impl Entry for usize {
     fn text(&self) -> String {
         self.to_string()
@@ -238,7 +238,7 @@ impl Entry for PathBuf {
     }
 }
 
-/// Types that are displayed as they are read.
+/// Types whose `Display` output is their text.
 macro_rules! displayed {
     ($($ty:ty: $parse:expr;)*) => {$(
         impl Entry for $ty {

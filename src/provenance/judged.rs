@@ -1,30 +1,30 @@
-//! How a run is judged: samples for validation, patience, its best epoch. Knows nothing of how they are computed.
+//! How a run is judged: validation samples, patience, the best epoch.
 
 use super::entry::Entry;
 
-/// Which training samples a run does not train on, but chooses its best epoch with.
+/// The training samples that are held out to choose the best epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Validation {
-    /// None: all train, and no epoch is chosen.
+    /// None: all samples are used for training, and no epoch is chosen.
     #[default]
     None,
-    /// The part that the data set itself keeps for it.
+    /// The data set's own validation samples.
     Own,
-    /// This share of the training samples, above 0 and below 1.
+    /// This fraction of the training samples, above 0 and below 1.
     Share(f64),
-    /// So many of the training samples.
+    /// This number of training samples.
     Samples(usize),
     /// One of several folds of the training samples.
     Fold {
-        /// Which, from 1.
+        /// The number of the fold, from 1.
         number: usize,
-        /// How many there are.
+        /// Number of folds.
         of: usize,
     },
 }
 
 impl Validation {
-    /// What `--validation` and files call it: `none`, `own`, `0.1`, `144`, `fold 1 of 5`.
+    /// The text used by `--validation` and in files: `none`, `own`, `0.1`, `144`, `fold 1 of 5`.
     pub fn text(&self) -> String {
         match self {
             Validation::None => "none".to_owned(),
@@ -35,7 +35,7 @@ impl Validation {
         }
     }
 
-    /// What a text stands for; `None` where it stands for nothing.
+    /// Parses the text; `None` if it is invalid.
     pub fn parse(text: &str) -> Option<Validation> {
         let share = |text: &str| text.parse().ok().filter(|share: &f64| *share > 0.0 && *share < 1.0);
         match text {
@@ -62,13 +62,13 @@ impl Entry for Validation {
     }
 }
 
-/// How long a run waits for a better epoch.
+/// How long a run continues without a better epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Patience {
-    /// To its end.
+    /// Until its end.
     #[default]
     None,
-    /// So many epochs.
+    /// This number of epochs.
     Epochs(usize),
 }
 
@@ -85,14 +85,14 @@ impl Entry for Patience {
     }
 }
 
-/// The best epoch of a run so far, by the metric over the validation samples; the first of equals.
+/// The best epoch of a run so far, by the metric over the validation samples; the first one if several are equal.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Best {
-    /// Which epoch, from 1.
+    /// The epoch, from 1.
     pub epoch: usize,
     /// The mean of the metric over the validation samples: the accuracy, unless another metric is given.
     pub validation_accuracy: f32,
-    /// That over the test samples, which chooses nothing.
+    /// The mean over the test samples, which does not affect the choice.
     pub test_accuracy: f32,
 }
 

@@ -1,5 +1,5 @@
-//! Where the arrays of a file come from: all that decided their bits, as the file's metadata. Here it is written, read and
-//! compared, and nowhere else. Knows nothing of how anything is computed.
+//! The provenance of a file's arrays: everything that determined their bits, stored as the file's metadata. It is written, read and
+//! compared only here.
 
 mod difference;
 mod digest;
@@ -27,14 +27,14 @@ pub use judged::{Best, Patience, Validation};
 use entry::Entry;
 pub(crate) use reading::absolute;
 
-/// The version of this library, which files of earlier versions do not name.
+/// The version of this library, which files of earlier versions do not record.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// One row an entry: its name in the metadata, its type, what a difference means, how it is called and which flag sets it.
+/// One row per entry: its metadata key, its type, the effect of a difference, its name in messages and the flag that sets it.
 macro_rules! provenance {
     ($($(#[$doc:meta])* $name:ident: $ty:ty, $scope:ident, $words:literal, $flag:literal;)*) => {
-        /// What decided the bits of a run's arrays, as far as a file says it. An entry is `None` where it does not, as in files of
-        /// earlier versions or of other programs.
+        /// Everything that determined the bits of a run's arrays, as recorded in a file. An entry is `None` if it is not recorded, as in
+        /// files of earlier versions or of other programs.
         ///
         /// ```
         /// use spiq::provenance::Provenance;
@@ -60,16 +60,16 @@ macro_rules! provenance {
         }
 
         impl Provenance {
-            /// What the metadata of a file say. `source` names it in messages.
+            /// Reads the metadata of a file. `source` names it in messages.
             ///
             /// # Errors
-            /// Of kind `Input` for an entry that this version does not understand.
+            /// Kind `Input` for an entry that this version does not understand.
             pub fn read(metadata: &BTreeMap<String, String>, source: &str) -> Result<Provenance> {
                 let metadata = &with_the_only_choice(metadata);
                 Ok(Provenance { $($name: read_entry(metadata, key::$name, source)?,)* })
             }
 
-            /// What this says, and what another says where this does not.
+            /// These entries, with missing ones taken from another provenance.
             #[must_use]
             pub fn or(self, other: Provenance) -> Provenance {
                 Provenance { $($name: self.$name.or(other.$name),)* }
@@ -100,105 +100,105 @@ struct Row {
 provenance! {
     /// The version of this library.
     spiq: String, Surroundings, "version of spiq", "";
-    /// The compiler, in the plugin's own words.
+    /// The compiler, as reported by the plugin.
     plugin: String, Surroundings, "plugin", "SPIQ_PJRT_PLUGIN";
-    /// What the environment tells XLA beside what the program does.
+    /// The XLA flags from the environment, and those that the program adds to them.
     xla_flags: String, Surroundings, "XLA_FLAGS", "XLA_FLAGS";
     /// The platform: `cpu`, `cuda`, `tpu`.
     device: String, Outputs, "device", "--device";
-    /// What computes loops over time and products with spikes.
+    /// The code that computes time loops and spike products.
     kernels: Kernels, Outputs, "choice of kernels", "SPIQ_NO_KERNELS";
     /// The model.
     model: ModelText, Outputs, "model", "--model";
-    /// The rules; none where nothing is quantized.
-    rules: Rules, Outputs, "rules", "--rules";
+    /// The rules; none if nothing is quantized.
+    rules: Rules, Outputs, "set of rules", "--rules";
     /// How numbers are rounded.
-    numerics: Numerics, Outputs, "numerics", "--numerics";
-    /// Element type of the products that no rule quantizes.
-    precision: Precision, Outputs, "type of products", "--precision";
-    /// Time steps of a sample.
+    numerics: Numerics, Outputs, "choice of numerics", "--numerics";
+    /// Element type of products that no rule quantizes.
+    precision: Precision, Outputs, "dtype of products", "--precision";
+    /// Number of time steps in a sample.
     time_steps: usize, Outputs, "number of time steps", "--time-steps";
-    /// As what samples are shown to the network.
+    /// The encoding in which samples are presented to the network.
     coding: Coding, Outputs, "coding of samples", "--data or --encode";
-    /// Frames of a recording of events.
+    /// Number of frames in an event recording.
     bins: usize, Outputs, "number of bins", "--bins";
-    /// Seconds of a frame.
+    /// Duration of a frame in seconds.
     dt: f64, Outputs, "duration of a bin", "--dt";
-    /// Channels that those of the sensor are summed into.
+    /// Number of channels into which the sensor's channels are summed.
     channels: usize, Outputs, "number of channels", "--channels";
-    /// What an element of a frame says of its events.
-    elements: Elements, Outputs, "elements of frames", "--presence";
-    /// The transforms of events before they are summed.
-    transforms: String, Outputs, "transforms of events", "--transform";
-    /// Time steps of a tile.
+    /// The meaning of a frame's elements.
+    elements: Elements, Outputs, "kind of frame elements", "--presence";
+    /// Transforms applied to events before they are summed.
+    transforms: String, Outputs, "set of event transforms", "--transform";
+    /// Number of time steps in a tile.
     time_tile: Tile, Outputs, "time tile", "--time-tile";
-    /// Element type of the products that give the gradients.
-    grad_dtype: Gradients, Run, "type of gradients' products", "--grad-dtype";
-    /// The first step in which rules quantize.
-    rules_from: u64, Run, "step from which rules count", "--rules-from-step";
-    /// The samples, their labels and their parts.
+    /// Element type of the products that compute gradients.
+    grad_dtype: Gradients, Run, "dtype of gradient products", "--grad-dtype";
+    /// The first step at which rules quantize.
+    rules_from: u64, Run, "step at which rules start", "--rules-from-step";
+    /// The samples and labels, and how they are split.
     data: Digest, Run, "data", "--data";
-    /// Where the run started.
-    init: Init, Run, "start", "--init";
-    /// What initial parameters, order and spikes are drawn from.
+    /// The initial parameters.
+    init: Init, Run, "initialization", "--init";
+    /// The seed of initial parameters, sample order and spikes.
     seed: i64, Run, "seed", "--seed";
-    /// The optimizer: its name, or the [text](crate::optim::GradientTransformation::describe) of one that no name stands for.
+    /// The optimizer: its name, or the [text](crate::optim::GradientTransformation::describe) of one without a name.
     optimizer: String, Run, "optimizer", "--optimizer";
-    /// The learning rate at the start; an optimizer without a name says its own.
+    /// The initial learning rate; an optimizer without a name includes it in its text.
     learning_rate: f64, Run, "learning rate", "--learning-rate";
-    /// How it goes on, by name.
+    /// The learning-rate schedule, by name.
     schedule: String, Run, "schedule", "--schedule";
-    /// What is other for some parameters; `none` where nothing is.
-    groups: String, Run, "groups of parameters", "--group";
-    /// How gradients are cut; `none` where they are not.
-    clip: String, Run, "cut of gradients", "--clip";
-    /// Batches of an optimizer's step.
-    accumulate: usize, Run, "number of batches a step", "--accumulate";
-    /// The share of the parameters' average that a step keeps; 0 where there is no average.
-    ema: f64, Run, "average of parameters", "--ema";
+    /// Settings that differ for some parameters; `none` if there are none.
+    groups: String, Run, "set of parameter groups", "--group";
+    /// How gradients are clipped; `none` if they are not.
+    clip: String, Run, "gradient-clipping setting", "--clip";
+    /// Number of batches per optimizer step.
+    accumulate: usize, Run, "number of batches per step", "--accumulate";
+    /// The fraction of the parameter average that a step keeps; 0 without averaging.
+    ema: f64, Run, "parameter average", "--ema";
     /// The loss.
     loss: String, Run, "loss", "--loss";
-    /// Its terms for spike rates; `none` where there are none.
-    regularize: String, Run, "regularizers", "--regularize";
-    /// What the test measures.
+    /// Regularizers for spike rates; `none` if there are none.
+    regularize: String, Run, "set of regularizers", "--regularize";
+    /// The metric of the test.
     metric: String, Run, "metric", "--metric";
-    /// Samples a step.
+    /// Samples per step.
     batch_size: usize, Run, "batch size", "--batch-size";
-    /// Steps in all: schedule and random numbers depend on it.
+    /// Total length, on which schedule and random numbers depend.
     length: Length, Run, "length", "--epochs or --steps";
     /// The order of the samples in each epoch.
-    order: Order, Run, "order of samples", "--no-shuffle";
-    /// Probability of moving an image.
+    order: Order, Run, "sample order", "--no-shuffle";
+    /// Probability of shifting an image.
     shift: f64, Run, "shift", "--shift";
-    /// Changes of training samples.
+    /// Augmentation of training samples.
     augment: Augmentation, Run, "augmentation", "--augment";
-    /// What is done at a step of which a number is not finite.
-    on_nan: OnNan, Run, "answer to numbers that are not finite", "--on-nan";
-    /// Which of the training samples choose the best epoch.
+    /// The handling of steps with a non-finite number.
+    on_nan: OnNan, Run, "handling of non-finite numbers", "--on-nan";
+    /// The training samples that choose the best epoch.
     validation: Validation, Run, "validation", "--validation or --folds";
-    /// Epochs without a better one after which the run ends.
+    /// Number of epochs without improvement after which the run ends.
     patience: Patience, Run, "patience", "--patience";
-    /// The speaker whose samples test.
+    /// The speaker whose samples are the test set.
     test_speaker: String, Run, "test speaker", "--test-speaker";
-    /// The [identity](Provenance::identity) of the run at its beginning, which all of its files have.
+    /// The [identity](Provenance::identity) of the run at its start, the same in all of its files.
     run: String, Place, "run", "";
-    /// What was changed when the run went on, and after which step; none where nothing was.
-    changes: String, Place, "changes on the way", "";
-    /// Steps that are done.
+    /// The settings changed when the run was resumed, and after which step; none if nothing changed.
+    changes: String, Place, "list of changes", "";
+    /// Number of completed steps.
     step: u64, Place, "step", "";
     /// The best epoch so far.
     best: Best, Place, "best epoch", "";
-    /// The file of the data; `None` for the built-in digits. Only a checkpoint says it.
+    /// The data file; `None` for the built-in digits. Only in checkpoints.
     data_file: PathBuf, Place, "data file", "--data";
-    /// The file of the test samples, where it is another one. Only a checkpoint says it.
+    /// The file of test samples, if it is a separate one. Only in checkpoints.
     test_file: PathBuf, Place, "test file", "--test-data";
 }
 
-/// What files of every version say. Others may use such names for something else, so that only a file that says which version
-/// wrote it is asked for the rest.
+/// Entries in files of every version. Other programs may use these names for something else, so the remaining entries are read
+/// only from a file that records the version that wrote it.
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
-/// What earlier versions do not say of a run, as there was no choice.
+/// Entries that earlier versions did not record because there was only one choice.
 const ONLY_CHOICE: [(&str, &str); 12] = [
     (key::rules_from, "0"),
     (key::loss, "integral_crossentropy"),
@@ -214,11 +214,11 @@ const ONLY_CHOICE: [(&str, &str); 12] = [
     (key::patience, "none"),
 ];
 
-/// The metadata of a run, with what its version left no choice of.
+/// The metadata of a run, completed with the entries for which its version had only one choice.
 fn with_the_only_choice(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut whole = metadata.clone();
     if metadata.contains_key(key::step) {
-        // What is no network of the library's says nothing of its products.
+        // Only networks of this library have an entry for the precision of products.
         let of_network = metadata.contains_key(key::rules).then_some((key::precision, "f32"));
         let only = ONLY_CHOICE.into_iter().chain(of_network);
         only.for_each(|(name, only)| _ = whole.entry(name.into()).or_insert_with(|| only.into()));
@@ -226,7 +226,7 @@ fn with_the_only_choice(metadata: &BTreeMap<String, String>) -> BTreeMap<String,
     whole
 }
 
-/// A plugin in its own words.
+/// A plugin's description of itself.
 fn plugin(client: &Client) -> String {
     let (major, minor) = client.plugin().version();
     format!("PJRT {major}.{minor}, {}", client.platform_version())
@@ -246,12 +246,12 @@ fn read_entry<T: Entry>(metadata: &BTreeMap<String, String>, name: &str, source:
 }
 
 impl Provenance {
-    /// What a network and the device that computes it decide.
+    /// The entries determined by a network and the device that computes it.
     pub fn of(network: &Network, client: &Client) -> Provenance {
         Provenance::of_network(network).or(Provenance::of_client(client))
     }
 
-    /// What the device that computes decides.
+    /// The entries determined by the device.
     pub fn of_client(client: &Client) -> Provenance {
         Provenance {
             spiq: Some(VERSION.to_owned()),
@@ -263,7 +263,7 @@ impl Provenance {
         }
     }
 
-    /// What a network decides.
+    /// The entries determined by a network.
     pub fn of_network(network: &Network) -> Provenance {
         Provenance {
             model: Some(ModelText::of(network.config())),
@@ -275,8 +275,8 @@ impl Provenance {
         }
     }
 
-    /// What tells this run from others: 16 hexadecimal digits of a hash of all that decides its bits, so that two runs of one identity are
-    /// the same bit for bit, last bits of other compilers aside.
+    /// Identifies this run: 16 hexadecimal digits of a hash of everything that determines its bits. Two runs with the same identity are
+    /// bit-identical, apart from the last bits if the compilers differ.
     pub fn identity(&self) -> String {
         let mut sum = Sha256::new();
         for Row { name, text, .. } in self.rows().iter().filter(|row| row.scope != Scope::Place) {
@@ -286,31 +286,31 @@ impl Provenance {
         sum.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The same without the paths of data: files of parameters are given away, and where their data once lay is nobody's business.
+    /// The same without the paths of data: parameter files are shared, and should not reveal where the data was stored.
     #[must_use]
     pub fn without_places(self) -> Provenance {
         Provenance { data_file: None, test_file: None, ..self }
     }
 
-    /// Adds what is known to the metadata of a file.
+    /// Adds the recorded entries to the metadata of a file.
     pub fn write(&self, metadata: &mut BTreeMap<String, String>) {
         let known = self.rows().into_iter().filter_map(|row| Some((row.name.to_owned(), row.text?)));
         metadata.extend(known);
         metadata.entry(key::spiq.to_owned()).or_insert_with(|| VERSION.to_owned());
     }
 
-    /// What is known, in the order of the entries: name, flag (empty where none sets it), text.
+    /// The recorded entries, in order: name, flag (empty if none sets it), text.
     pub fn entries(&self) -> Vec<(&'static str, &'static str, String)> {
         self.rows().into_iter().filter_map(|row| Some((row.name, row.flag, row.text?))).collect()
     }
 
-    /// In what `now` is another than this, in the order of the entries; what one of them does not know is left out.
+    /// The entries in which `now` differs, in order; entries missing from either are skipped.
     pub fn differences(&self, now: &Provenance) -> Vec<Difference> {
         let pairs = self.rows().into_iter().zip(now.rows());
         pairs.filter_map(|(then, now)| Difference::between(then, now)).collect()
     }
 
-    /// Those differences that make `now` another run. That the data are others is left out where it is said why.
+    /// The differences that make `now` another run. A difference in the data is omitted if another entry explains it.
     pub fn differences_of_run(&self, now: &Provenance) -> Vec<Difference> {
         let mut all = self.differences(now);
         let why = all.iter().any(|difference| difference::OF_SAMPLES.contains(&difference.name));
@@ -318,24 +318,24 @@ impl Provenance {
         all
     }
 
-    /// Names of what this does not say, but `wanted` does.
+    /// Names of entries that are missing here but present in `wanted`.
     pub fn missing(&self, wanted: &Provenance) -> Vec<&'static str> {
         let pairs = self.rows().into_iter().zip(wanted.rows());
         let missing = pairs.filter(|(own, other)| own.text.is_none() && other.text.is_some());
         missing.filter(|(own, _)| matches!(own.scope, Scope::Run | Scope::Outputs)).map(|(own, _)| own.name).collect()
     }
 
-    /// That `now` goes on with the run that left this in the file `source`, to the same bits.
+    /// Checks that `now` continues, bit-identically, the run that left this in the file `source`.
     ///
     /// # Errors
-    /// Of kind `Input`, with the name and both values of everything in which it does not.
+    /// Kind `Input`, with the name and both values of every difference.
     pub fn check_same_run(&self, now: &Provenance, source: &str) -> Result<()> {
         let of_run: Vec<String> = self.differences_of_run(now).iter().map(ToString::to_string).collect();
         match of_run.is_empty() {
             true => Ok(()),
             false => Err(Error::input(format!(
-                "{source} is of a run with {}; resume with what it was begun with (all that no flag says is taken from it), \
-                 go on with the changes by --allow-changes, or start anew elsewhere",
+                "{source} belongs to a run with {}; resume with its original settings (those not given as flags are read from the file), \
+                 accept the changes with --allow-changes, or start a new run elsewhere",
                 of_run.join(" and ")
             ))),
         }

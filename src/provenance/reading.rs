@@ -1,4 +1,4 @@
-//! How recordings of events were read, as entries, and back.
+//! Conversion of the settings for reading event recordings to and from entries.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::data::{Binning, Pipeline, Reading};
 use crate::error::Result;
 
 impl Provenance {
-    /// What decides the frames of recordings, and which of them test. Nothing for data that are no recordings.
+    /// The entries that determine the frames of recordings and the choice of test recordings. Empty for data that are not recordings.
     pub fn of_reading(reading: Option<&Reading>) -> Provenance {
         let Some(Reading { transforms, binning, test_file, test_speaker }) = reading else {
             return Provenance::default();
@@ -27,10 +27,10 @@ impl Provenance {
         }
     }
 
-    /// How recordings are read to become what they were here.
+    /// The settings that read recordings as they were read here.
     ///
     /// # Errors
-    /// Of kind `Input` for transforms that are not known.
+    /// Kind `Input` for unknown transforms.
     pub fn reading(&self) -> Result<Reading> {
         let presence = self.elements == Some(Elements::Presence);
         Ok(Reading {
@@ -42,7 +42,7 @@ impl Provenance {
     }
 }
 
-/// The path from anywhere; built-in data have a name.
+/// The absolute path; built-in data keep their name.
 pub(crate) fn absolute(path: &Path) -> std::path::PathBuf {
     if path.as_os_str() == spiq_events::SPEECH {
         return path.to_owned();

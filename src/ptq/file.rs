@@ -1,5 +1,4 @@
-//! Quantized weights in a safetensors file: packed when written, distrusted when read. Knows nothing of how they are
-//! computed.
+//! Writes quantized weights to a safetensors file, packed, and reads them with validation.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +14,10 @@ use crate::provenance::Provenance;
 use crate::quant::{QType, StoredWeight, check_counted};
 use crate::signature::Port;
 
-/// The metadata entry that says that a file holds quantized weights, and its value.
+/// The metadata entry that marks a file of quantized weights, and its value.
 const FORMAT: (&str, &str) = ("weights", "quantized 1");
 
-/// The metadata entry with the type of the weight at a path.
+/// The metadata key for the type of the weight at a path.
 fn qtype_key(path: &str) -> String {
     format!("qtype:{path}")
 }
@@ -28,8 +27,8 @@ pub fn is_quantized(file: &ArrayFile) -> bool {
     file.metadata.contains_key(FORMAT.0)
 }
 
-/// The file of everything that a forward pass takes, by path. Beside the arrays it says the model, its rules, whose numerics
-/// they are meant for, and the type of each weight (`qtype:core/layers/0/kernel`).
+/// Builds the file of all inputs of a forward pass, by path. Besides the arrays it contains the model, its rules, the numerics they apply
+/// to, and the type of each weight (`qtype:core/layers/0/kernel`).
 pub(super) fn encode(network: &Network, stored: &StoredNetwork, mut arrays: BTreeMap<String, Array>) -> ArrayFile {
     let mut metadata = BTreeMap::from([(FORMAT.0.to_owned(), FORMAT.1.to_owned())]);
     Provenance::of_network(network).write(&mut metadata);
@@ -55,17 +54,17 @@ fn values_path(weight: &StoredWeight) -> String {
     format!("{}/qvalue", weight.path)
 }
 
-/// Where the zeros between the values of a weight are counted, if it is stored sparse.
+/// The path of the zero counts between the values of a weight, if it is stored sparse.
 fn gaps_path(weight: &StoredWeight) -> String {
     format!("{}/gaps", weight.path)
 }
 
-/// What the network's forward pass from stored weights takes, by path, out of the file of a [`Quantization`](super::Quantization).
-/// `source` names the file in messages.
+/// Reads the inputs of the network's forward pass from stored weights, by path, from the file of a [`Quantization`](super::Quantization).
+/// `source` is the file's name in messages.
 ///
 /// # Errors
-/// Of kind `Input` for a file that holds no quantized weights or does not fit the network and its rules: an array that is
-/// missing, of another type or shape, or with a value that its type or a scale cannot have.
+/// Of kind `Input` for a file without quantized weights or one that does not fit the network and its rules: an array that is missing, of
+/// another type or shape, or with a value that its type does not allow or a scale that is not positive.
 pub fn read_weights(file: &ArrayFile, network: &Network, source: &str) -> Result<BTreeMap<String, Array>> {
     let stored = StoredNetwork::of(network)?;
     decode(file, &stored).map_err(|error| Error::input(format!("{source}: {error}")))
@@ -74,15 +73,17 @@ pub fn read_weights(file: &ArrayFile, network: &Network, source: &str) -> Result
 fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, Array>> {
     match file.metadata.get(FORMAT.0).map(String::as_str) {
         Some(format) if format == FORMAT.1 => {}
-        Some(other) => return Err(Error::input(format!("its format is `{other}`, but only `{}` is known", FORMAT.1))),
+        Some(other) => {
+            return Err(Error::input(format!("its format is `{other}`, but only `{}` is supported", FORMAT.1)));
+        }
         None => return Err(Error::input("it holds no quantized weights; `spiq quantize` writes them")),
     }
     let weights = &stored.stored.weights;
     for weight in weights {
         let (found, wanted) = (file.metadata.get(&qtype_key(&weight.path)), weight.qtype.to_string());
         if found != Some(&wanted) {
-            let found = found.map_or("of no known type", String::as_str);
-            return Err(Error::input(format!("`{}` is {found}, but the rules want {wanted}", weight.path)));
+            let found = found.map_or("of unknown type", String::as_str);
+            return Err(Error::input(format!("`{}` is {found}, but the rules require {wanted}", weight.path)));
         }
     }
     let mut arrays = BTreeMap::new();
@@ -95,7 +96,7 @@ fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, A
             None => same_type(array, ty).map_err(wrong)?,
         };
         if let Some(weight) = of("scale") {
-            // Zeros in int1 have no values of their own, but the scale 0.
+            // An int1 weight has no value 0; all-zero weights have the scale 0 instead.
             let usable =
                 |scale: &f64| scale.is_finite() && (*scale > 0.0 || weight.qtype == QType::Int1 && *scale == 0.0);
             if !array.to_f64().iter().all(usable) {
@@ -111,7 +112,7 @@ fn decode(file: &ArrayFile, stored: &StoredNetwork) -> Result<BTreeMap<String, A
     Ok(arrays)
 }
 
-/// The values of a weight as the program takes them, or what is wrong with them, as the end of a sentence.
+/// The values of a weight in the form that the program takes, or the end of an error message.
 fn values(array: &Array, gaps: Option<&Array>, ty: &TensorType, qtype: QType) -> std::result::Result<Array, String> {
     let all: usize = ty.dims.iter().product();
     let gaps = match gaps {
@@ -131,7 +132,7 @@ fn values(array: &Array, gaps: Option<&Array>, ty: &TensorType, qtype: QType) ->
     };
     let bytes = match gaps {
         Some(gaps) => {
-            expand(&bytes, gaps, all).ok_or_else(|| format!("has gaps that lead beyond its {all} elements"))?
+            expand(&bytes, gaps, all).ok_or_else(|| format!("has gaps that do not fit its {all} elements"))?
         }
         None => bytes,
     };
@@ -143,12 +144,12 @@ fn values(array: &Array, gaps: Option<&Array>, ty: &TensorType, qtype: QType) ->
     Ok(array)
 }
 
-/// The elements of 4 bits of a type that the program keeps in wider ones.
+/// Whether the elements are 4-bit floats that the program stores in a wider type.
 fn narrow_float(qtype: QType) -> bool {
     matches!(qtype, QType::Mxfp4 | QType::Nvfp4)
 }
 
-/// Values whose low bits are those to pack.
+/// The values in a form whose low bits can be packed.
 fn narrowed(values: &Array, qtype: QType) -> Array {
     let ty = TensorType::new(DType::F4E2M1FN, values.dims());
     match narrow_float(qtype) {
@@ -157,7 +158,7 @@ fn narrowed(values: &Array, qtype: QType) -> Array {
     }
 }
 
-/// Unpacked bytes as the program takes them.
+/// Unpacked bytes in the form that the program takes.
 fn widened(bytes: Vec<u8>, ty: &TensorType, qtype: QType) -> std::result::Result<Array, ArrayError> {
     match narrow_float(qtype) {
         true => {
@@ -185,6 +186,6 @@ fn in_range(array: &Array, qtype: QType) -> std::result::Result<(), String> {
     };
     match array.to_f64().iter().all(possible) {
         true => Ok(()),
-        false => Err(format!("has a value that {qtype} cannot have")),
+        false => Err(format!("has a value that {qtype} cannot represent")),
     }
 }

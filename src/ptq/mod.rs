@@ -1,4 +1,4 @@
-//! Post-training quantization: weights quantized once, stored, and run from what is stored. Knows nothing of training.
+//! Post-training quantization: quantizes weights once, stores them, and runs from the stored form. Invariant: does not depend on training.
 //!
 //! ```
 //! use spiq::{config::ModelConfig, data::Dataset, network::Network, pjrt::Client, predict, ptq, quant::linear_only_rules};

@@ -1,9 +1,8 @@
-//! Elements of fewer than eight bits, several to a byte. Knows nothing of what they mean.
+//! Packs elements of fewer than eight bits into bytes.
 
 use crate::quant::QType;
 
-/// Bits of an element of this type in a file, where they are fewer than eight. They are those of two's complement, of a level's
-/// number (nf4), or of float4_e2m1fn.
+/// Bits per element of this type in a file, if fewer than eight: two's complement, a level index (nf4), or float4_e2m1fn.
 pub(super) fn packed_bits(qtype: QType) -> Option<usize> {
     match qtype {
         QType::Binary => Some(1),
@@ -13,19 +12,19 @@ pub(super) fn packed_bits(qtype: QType) -> Option<usize> {
     }
 }
 
-/// Bytes of so many elements.
+/// The number of bytes for `count` elements.
 pub(super) fn packed_len(count: usize, bits: usize) -> usize {
     count.div_ceil(8 / bits)
 }
 
-/// The low bits of each byte, the first element in the lowest bits.
+/// Packs the low bits of each byte, the first element in the lowest bits.
 pub(super) fn pack(bytes: &[u8], bits: usize) -> Vec<u8> {
     let mask = (1u8 << bits) - 1;
     let joined = |part: &[u8]| part.iter().enumerate().fold(0, |sum, (i, byte)| sum | (byte & mask) << (i * bits));
     bytes.chunks(8 / bits).map(joined).collect()
 }
 
-/// The first `count` elements again, one a byte; signed ones with their sign extended.
+/// Unpacks the first `count` elements, one per byte; signed ones are sign-extended.
 pub(super) fn unpack(bytes: &[u8], bits: usize, count: usize, signed: bool) -> Vec<u8> {
     let (per_byte, spare) = (8 / bits, 8 - bits);
     let element = |i: usize| {

@@ -1,4 +1,4 @@
-//! A network as a program that runs from stored weights. Knows nothing of files.
+//! A network as a program that runs from stored weights.
 
 use spiq_hlo::{DType, TensorType};
 
@@ -7,21 +7,21 @@ use crate::network::{Forward, Network};
 use crate::quant::{Mode, Stored, split_stored};
 use crate::signature::{Port, Role, Signature};
 
-/// A network in two programs: what quantizes its weights, and what runs from them.
+/// A network as two programs: one quantizes its weights, the other runs from them.
 #[derive(Clone, Debug)]
 pub struct StoredNetwork {
     /// The weights, and the program that quantizes them.
     pub stored: Stored,
-    /// The forward pass. It takes those parameters that stay as they are, statistics, and the parts of the stored weights
+    /// The forward pass. It takes the parameters that are not quantized, statistics, and the parts of the stored weights
     /// (`core/layers/0/kernel/qvalue`, `…/scale`).
     pub forward: Forward,
 }
 
 impl StoredNetwork {
-    /// The programs of a network for inputs of type `x`, [T, B, …] f32.
+    /// Builds the programs of a network for inputs of type `x`, [T, B, …] f32.
     ///
     /// # Errors
-    /// Of kind `Input`: an input that the model does not fit, a rule that decides on nothing, rules that quantize no weight.
+    /// Of kind `Input`: an input that does not fit the model, a rule that applies to nothing, rules that quantize no weight.
     pub fn new(network: &Network, x: &TensorType) -> Result<StoredNetwork> {
         let (stored, whole) = split(network, x)?;
         if stored.weights.is_empty() {
@@ -39,7 +39,7 @@ impl StoredNetwork {
         Ok(StoredNetwork { stored, forward: forward.cut(x.dims[0])? })
     }
 
-    /// The programs for one sample and one step: what is stored does not depend on these numbers.
+    /// The programs for one sample and one step; stored weights do not depend on these sizes.
     ///
     /// # Errors
     /// As [`new`](StoredNetwork::new).
@@ -47,13 +47,13 @@ impl StoredNetwork {
         StoredNetwork::new(network, &one_step(network))
     }
 
-    /// What the forward pass takes beside x.
+    /// The forward pass's inputs other than x.
     pub(super) fn inputs(&self) -> impl Iterator<Item = &Port> {
         self.forward.signature.arrays()
     }
 }
 
-/// A network split at its quantized weights, of which there may be none, for one sample and one step; and its whole forward pass.
+/// A network split at its quantized weights, if any, for one sample and one step; and its whole forward pass.
 pub(super) fn stored_of(network: &Network) -> Result<(Stored, Forward)> {
     split(network, &one_step(network))
 }
@@ -63,7 +63,7 @@ fn split(network: &Network, x: &TensorType) -> Result<(Stored, Forward)> {
     Ok((split_stored(&whole.function), whole))
 }
 
-/// The input of one sample and one step.
+/// The input type of one sample and one step.
 fn one_step(network: &Network) -> TensorType {
     TensorType::new(DType::F32, [vec![1, 1], network.config().input_shape()].concat())
 }

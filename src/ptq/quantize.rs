@@ -1,4 +1,4 @@
-//! A network's weights, quantized, and what that cost each of them. Knows nothing of where they are written.
+//! Quantizes a network's weights and reports the error of each.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use crate::pjrt::{Client, Input, Platform};
 use crate::quant::{QType, StoredWeight, check_counted, missing};
 use crate::signature::Port;
 
-/// Quantized weights, ready to be written, and what became of each.
+/// Quantized weights, ready to be written, and a report per weight.
 #[derive(Clone, Debug)]
 pub struct Quantization {
-    /// What [`read_weights`](super::read_weights) reads.
+    /// The file that [`read_weights`](super::read_weights) reads.
     pub file: ArrayFile,
-    /// One row a weight.
+    /// One row per weight.
     pub weights: Vec<WeightReport>,
     /// Bytes of all arrays before.
     pub before: usize,
@@ -28,29 +28,27 @@ pub struct Quantization {
     pub after: usize,
 }
 
-/// What quantization did to a weight.
+/// The result of quantizing a weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightReport {
     /// Its path, for example `core/layers/0/kernel`.
     pub path: String,
-    /// The type it has now.
+    /// Its quantized type.
     pub qtype: QType,
     /// Bytes before.
     pub before: usize,
-    /// Bytes after, scales and zero points counted.
+    /// Bytes after, including scales and zero points.
     pub after: usize,
-    /// The largest difference.
+    /// The largest absolute error.
     pub max_error: f64,
-    /// The root of the mean square of the differences, divided by that of the weight.
+    /// The RMS error, divided by the RMS of the weight.
     pub rms_error: f64,
 }
 
-/// Quantizes a network's weights by its rules. `params` holds the parameters by path, and the statistics that static scales
-/// come from.
+/// Quantizes a network's weights by its rules. `params` holds the parameters by path, and the statistics for static scales.
 ///
 /// # Errors
-/// Of kind `Input`: parameters or statistics that are missing or of another type, rules that quantize no weight; what PJRT
-/// says.
+/// Of kind `Input`: missing or mismatched parameters or statistics, rules that quantize no weight; PJRT's errors.
 pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<String, Array>) -> Result<Quantization> {
     let stored = StoredNetwork::of(network)?;
     check_counted(params)?;
@@ -83,11 +81,11 @@ pub fn quantize_weights(client: &Client, network: &Network, params: &BTreeMap<St
     Ok(Quantization { file, weights, before, after })
 }
 
-/// The parameters that a network's rules quantize as weights, by path, as the numbers that it multiplies with; empty where they quantize
-/// none. What a layer makes of a parameter and multiplies with is the sum over its copies.
+/// The dequantized values of the parameters that a network's rules quantize as weights, by path; empty if there are none. If a layer
+/// multiplies with several copies of a parameter, the value is their sum.
 ///
 /// # Errors
-/// As [`quantize_weights`], but for rules that quantize no weight.
+/// As [`quantize_weights`], except that rules may quantize no weight.
 pub fn rounded_weights(
     client: &Client,
     network: &Network,
@@ -104,7 +102,7 @@ pub fn rounded_weights(
         let Some(first) = given.first() else { return Vec::new() };
         let mut results = prepare.call(first.graph(), given).into_iter();
         let mut of = |weight: &StoredWeight| {
-            // The original, and then its parts.
+            // The original, followed by its parts.
             let parts: Vec<Tensor> = results.by_ref().take(1 + weight.parts).collect();
             weight.dequantize(&parts[1], &parts[2], parts.get(3))
         };
@@ -119,8 +117,8 @@ pub fn rounded_weights(
     Ok(stored.weights.iter().zip(rounded).filter_map(as_parameter).collect())
 }
 
-/// A weight in the shape of its parameter: a layer may multiply with a matrix of the same elements, or with one matrix for each delay, of
-/// which each element stands in one.
+/// A weight in the shape of its parameter. A layer may multiply with a matrix of the same elements, or with one matrix per delay, in which
+/// each element appears once.
 fn as_parameter(weight: &Array, ty: &TensorType) -> Option<Array> {
     let (values, count) = (weight.to_f64(), ty.count());
     if count == 0 || !values.len().is_multiple_of(count) {
@@ -130,7 +128,7 @@ fn as_parameter(weight: &Array, ty: &TensorType) -> Option<Array> {
     Array::new(ty.dims.as_slice(), (0..count).map(sum).collect::<Vec<_>>()).ok()
 }
 
-/// A parameter of this type.
+/// The parameter of this name, checked to be of this type.
 fn checked(params: &BTreeMap<String, Array>, name: &str, ty: &TensorType) -> Result<Array> {
     match params.get(name) {
         Some(array) if array.ty() == ty => Ok(array.clone()),
@@ -138,7 +136,7 @@ fn checked(params: &BTreeMap<String, Array>, name: &str, ty: &TensorType) -> Res
     }
 }
 
-/// What a stored weight takes the place of.
+/// The parameters that a stored weight replaces.
 struct Taken<'a> {
     params: &'a BTreeMap<String, Array>,
     stored: &'a StoredNetwork,
@@ -146,7 +144,7 @@ struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// Bytes of the parameters of its layer that the network does not read any more: of a weight with a delay, both.
+    /// Bytes of the layer's parameters that the network no longer reads: for a weight with a delay, both.
     fn bytes(&self) -> usize {
         let layer = self.path.rsplit_once('/').map_or("", |(layer, _)| layer);
         let is_read = |path: &String| self.stored.inputs().any(|port| port.name == *path);
@@ -165,7 +163,7 @@ fn run(client: &Client, function: &Function, inputs: &[Array]) -> Result<Vec<Arr
     outputs.iter().map(|buffer| buffer.to_array()).collect()
 }
 
-/// A weight's row; its bytes afterwards are known once it is packed.
+/// A weight's row; its size after quantization is only known once it is packed.
 fn report(client: &Client, weight: &StoredWeight, original: &Array, parts: &[Array]) -> Result<WeightReport> {
     let inputs: Vec<_> = parts.iter().map(|part| ("", part.ty().clone())).collect();
     let again = trace(&inputs, |parts: &[Tensor]| vec![weight.dequantize(&parts[0], &parts[1], parts.get(2))]);
@@ -178,7 +176,7 @@ fn report(client: &Client, weight: &StoredWeight, original: &Array, parts: &[Arr
         sum = square(sum, a - b);
     }
     let size = original_values.iter().fold(0.0, |sum, x| square(sum, *x));
-    // `max` passes over NaN, a sum does not.
+    // `max` ignores NaN; the sum propagates it.
     let max_error = if sum.is_nan() { f64::NAN } else { max_error };
     let rms_error = if size == 0.0 { sum.sqrt() } else { (sum / size).sqrt() };
     let before = original.bytes().len();

@@ -1,7 +1,7 @@
-//! Elements most of which are zero: those that are not, and how many zeros stand before each.
+//! Compresses mostly zero elements: stores the nonzero ones and the number of zeros before each.
 
-/// The elements that are not zero, a byte each, and the zeros before each of them; 255 stands for as many zeros and no element.
-/// Zeros at the end are left out.
+/// Returns the nonzero elements, one byte each, and the number of zeros before each; 255 means 255 zeros without an element. Trailing zeros
+/// are omitted.
 pub(super) fn compress(elements: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (mut kept, mut gaps, mut zeros) = (Vec::new(), Vec::new(), 0usize);
     for &element in elements {
@@ -17,15 +17,15 @@ pub(super) fn compress(elements: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (kept, gaps)
 }
 
-/// A gap that no element follows.
+/// A gap without a following element.
 const ONLY_ZEROS: u8 = u8::MAX;
 
-/// How many elements follow gaps.
+/// The number of elements that follow these gaps.
 pub(super) fn followed(gaps: &[u8]) -> usize {
     gaps.iter().filter(|gap| **gap != ONLY_ZEROS).count()
 }
 
-/// So many elements again; `None` where they are more, or where gaps and those that are kept do not go together.
+/// Restores `count` elements; `None` if there are more, or if gaps and elements do not match.
 pub(super) fn expand(kept: &[u8], gaps: &[u8], count: usize) -> Option<Vec<u8>> {
     let (mut elements, mut kept) = (vec![0; count], kept.iter());
     let mut at = 0usize;

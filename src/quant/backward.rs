@@ -1,5 +1,5 @@
-//! Gradients in low precision (`bwd_qtype`): what was quantized on the way forward is multiplied as it is stored, and its
-//! scale moves into the gradient, which is then quantized itself. Source: `dot_general_qt_bwd`, `conv_general_qt_bwd`.
+//! Gradients in low precision (`bwd_qtype`): the values quantized in the forward pass are multiplied as stored, and their scale moves into
+//! the gradient, which is then quantized itself. Source: `dot_general_qt_bwd`, `conv_general_qt_bwd`.
 
 use spiq_hlo::{Convolution, DType, DotDims, DotGeneral, Tensor, Violation};
 
@@ -13,16 +13,16 @@ use super::sums::{in_parts, most, sums_stored_values};
 use crate::config::TileSize;
 use crate::random::GraphKey;
 
-/// The gradients of one operation.
+/// The quantized backward pass of one operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Backward {
     pub(crate) rule: BackwardRule,
-    /// What noise is drawn from: the same for both operands' gradients, as in qwix.
+    /// The key of the noise, shared by the gradients of both operands, as in qwix.
     pub(crate) key: Option<GraphKey>,
     pub(crate) numerics: Numerics,
 }
 
-/// What a gradient is multiplied with, and the scale that the gradient takes over from it.
+/// The operand to multiply a gradient with, and the scale that moves from it into the gradient.
 struct Residual {
     operand: Operand,
     scale: Option<Tensor>,
@@ -36,14 +36,14 @@ impl Residual {
                 let whole = q.scale.ty().with_dims(vec![1; q.scale.rank()]);
                 let ones = QTensor { scale: q.scale.graph().full(whole, 1.0), tiles: None, ..q.clone() };
                 let levels = ones.dequantize();
-                // What cannot be multiplied as it is stored (a shifted integer, a code) becomes the numbers that it stands
-                // for; qwix asserts here.
+                // Values that cannot be multiplied as stored (a shifted integer, a code) are replaced by the numbers they represent; qwix
+                // asserts here.
                 let stored = q.zero_point.is_none() && sums_stored_values(&ones, &ones);
                 let quantized = stored.then_some((ones, *method));
                 let scale = Some(q.scale.clone());
                 Residual { operand: Operand { original: levels, quantized, ..operand.clone() }, scale }
             }
-            // The scales of tiles lie along an axis that the gradient lacks.
+            // The scales of tiles lie along an axis that the gradient does not have.
             _ => Residual { operand: Operand { quantized: None, ..operand.clone() }, scale: None },
         }
     }
@@ -88,7 +88,7 @@ impl Backward {
         product.forward(&gradient, &residual.operand, self.numerics)
     }
 
-    /// A gradient with a scale for each index of `channelwise`, unless the rule wants one for the whole.
+    /// Quantizes a gradient with one scale per index of `channelwise`, or a single one if the rule disables channelwise scales.
     fn quantized(&self, ct: &Tensor, channelwise: Vec<usize>, tiles: Option<(usize, usize)>) -> QTensor {
         let rule = &self.rule;
         let channelwise = if rule.channelwise { channelwise } else { Vec::new() };
@@ -108,12 +108,12 @@ impl Backward {
             return (poison.clone(), poison);
         }
         let (output, out) = (&conv.dims.output, ct.dtype());
-        // For the input: the kernel's scales lie along the output features, the batch keeps its own.
+        // Input gradient: the kernel's scales lie along the output features, and the batch axis keeps its own scales.
         let Convolved { residual, stored, scale, most } = self.convolved(ct, k, output.feature, output.outer);
         let (kernel, sum) = (&conv.dims.kernel, accumulator(&stored, out));
         let features = stored.dims()[output.feature];
         let window: usize = kernel.window.iter().map(|&axis| residual.dims()[axis]).product();
-        // Features of different groups are not summed: there, no axis can be cut.
+        // Features of different groups are not summed, so there is no axis to split.
         let size = if conv.groups == 1 { features } else { 1 };
         let input = in_parts(&stored, most, features / conv.groups * window, size, |part| match part.len() == size {
             true => conv.input_cotangent(&stored, &x.original, &residual, sum),
@@ -123,7 +123,7 @@ impl Backward {
             }
         });
         let dx = rescaled(input, scale, conv.dims.input.outer, out);
-        // For the kernel the other way round.
+        // Kernel gradient: the same with the roles swapped.
         let Convolved { residual, stored, scale, most } = self.convolved(ct, x, output.outer, output.feature);
         let (batch, sum) = (stored.dims()[output.outer], accumulator(&stored, out));
         let count = batch * output.window.iter().map(|&axis| stored.dims()[axis]).product::<usize>();
@@ -137,8 +137,8 @@ impl Backward {
         (dx, rescaled(kernel, scale, conv.dims.kernel.outer, out))
     }
 
-    /// What is convolved with a gradient, and the gradient with the scale of its result, if it is convolved as stored.
-    /// `taken` is the gradient's axis for the residual's scale, `kept` the one with scales of its own.
+    /// Prepares the operands of a convolution with a gradient; returns the gradient's scale if both are used as stored. `taken` is the
+    /// gradient axis that absorbs the residual's scale, `kept` the one that keeps its own scales.
     fn convolved(&self, ct: &Tensor, other: &Operand, taken: usize, kept: usize) -> Convolved {
         let residual = Residual::of(other);
         let ct = residual.scale.as_ref().map_or(ct.clone(), |scale| ct * along(scale, taken, ct.rank()));
@@ -159,35 +159,35 @@ impl Backward {
     }
 }
 
-/// Both sides of a convolution with a gradient.
+/// The operands of a convolution with a gradient.
 struct Convolved {
     residual: Tensor,
-    /// The gradient, as stored where the residual is.
+    /// The gradient: its stored values if the residual is stored, else its dequantized values.
     stored: Tensor,
-    /// The scale of the result, where the gradient is stored.
+    /// The scale of the result if the gradient is stored.
     scale: Option<Tensor>,
-    /// How many products their sums hold.
+    /// The maximum number of products in a sum.
     most: Option<usize>,
 }
 
-/// Keeps what a rule says wrongly of a gradient.
+/// Defers an error about a rule for a gradient.
 fn refused(gradient: &Tensor, message: &str) -> Tensor {
     let message = format!("the gradient {}: {message}", gradient.ty());
     gradient.graph().fail("quantize", Violation::new("", message))
 }
 
-/// The type in which products of a gradient are summed.
+/// The type that accumulates products of a gradient.
 fn accumulator(stored: &Tensor, out: DType) -> DType {
     if stored.dtype().is_integer() { DType::S32 } else { out }
 }
 
-/// A result times one scale for each index of `axis`, or one for all.
+/// A result times one scale per index of `axis`, or a single scale.
 fn rescaled(result: Tensor, scale: Option<Tensor>, axis: usize, out: DType) -> Tensor {
     let Some(scale) = scale.filter(|_| !result.is_poison()) else { return result };
     result.convert(out) * along(&scale, axis, result.rank())
 }
 
-/// The residual's scales along the axes of the cotangent, of this rank, that it is multiplied with.
+/// The residual's scales, arranged along the axes of a cotangent of this rank.
 fn placed(scale: &Tensor, dims: &DotDims, rank: usize) -> Tensor {
     let pairs: Vec<(usize, usize)> = (dims.lhs_batch.iter().zip(&dims.rhs_batch))
         .chain(dims.lhs_contract.iter().zip(&dims.rhs_contract))

@@ -1,4 +1,4 @@
-//! What a rule says of gradients, checked. Invariant: knows nothing of graphs.
+//! The part of a rule about gradients, validated. Invariant: does not depend on graphs.
 
 use super::calibration::Method;
 use super::noise::Distribution;
@@ -6,12 +6,12 @@ use super::qtype::QType;
 use super::refusal::Refusal;
 use crate::config::{RuleConfig, TileSize};
 
-/// What a rule says of gradients.
+/// The part of a rule about gradients.
 #[derive(Clone, Debug)]
 pub(crate) struct BackwardRule {
     pub(crate) qtype: QType,
     pub(crate) method: Method,
-    /// Tiles of the product that gives a weight's gradient, along its last contracted axis.
+    /// Tile size of the product for a weight's gradient, along its last contracted axis.
     pub(crate) weight_grad_tile: Option<TileSize>,
     pub(crate) channelwise: bool,
     /// The noise of stochastic rounding, and the axes along which it differs.
@@ -19,10 +19,10 @@ pub(crate) struct BackwardRule {
 }
 
 impl BackwardRule {
-    /// What a rule says of gradients; `None` where it leaves them as they are.
+    /// The gradient part of a rule; `None` if it does not quantize gradients.
     ///
     /// # Errors
-    /// An unknown type, method or noise, a type that gradients cannot have, noise for a type that is no integer.
+    /// An unknown type, method or noise, a type that gradients cannot have, noise for a type that is not an integer.
     pub(super) fn new(config: &RuleConfig) -> Result<Option<BackwardRule>, Refusal> {
         const NOISE: &str = "bwd_stochastic_rounding";
         let Some(qtype) = QType::of_field("bwd_qtype", config.bwd_qtype.as_deref())? else { return Ok(None) };

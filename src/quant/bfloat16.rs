@@ -1,4 +1,4 @@
-//! Products in bf16, forward and backward: half precision without rules and scales. Knows nothing of quantized types.
+//! Products in bf16, forward and backward: reduced precision without rules or scales.
 
 use std::fmt;
 
@@ -33,8 +33,8 @@ impl fmt::Display for Precision {
     }
 }
 
-/// The same function with the operands of each product of f32 tensors rounded to bf16, and so on the way back; sums and
-/// everything else stay in f32. JAX: `preferred_element_type = float32` of bf16 operands.
+/// Rounds the operands of each product of f32 tensors to bf16, in the forward and backward pass; sums and everything else stay in f32. JAX:
+/// `preferred_element_type = float32` with bf16 operands.
 ///
 /// # Errors
 /// None for a function that was traced without errors.
@@ -66,7 +66,7 @@ fn narrowed(product: &Product, lhs: &Tensor, rhs: &Tensor) -> Tensor {
         |(l, r)| product.apply(&narrow(l), &narrow(r), DType::F32),
         |(l, r), _, ct| {
             let ct = narrow(ct);
-            // The side that a gradient is of only lends it its type.
+            // The operand on the gradient's own side only provides its type.
             let left = product.cotangent(Side::Left, &ct, l, &narrow(r));
             let right = product.cotangent(Side::Right, &ct, &narrow(l), r);
             (left, right)

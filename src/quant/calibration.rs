@@ -1,4 +1,4 @@
-//! From a tensor's values to the range that is represented. Knows nothing of operations.
+//! Calibration: computes the represented range from a tensor's values.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::rounding::{levels, round_to};
 use crate::error::{Error, Result};
 
-/// How the represented range follows from the values: qwix's calibration methods with their arguments, and three of ours
+/// How the represented range follows from the values: qwix's calibration methods with their arguments, and three additional ones
 /// (`absmean`, `percentile`, `mse`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
@@ -21,24 +21,24 @@ pub enum Method {
     Rms(f64),
     /// `absmean[,k]`: symmetric, k · mean |x|.
     Absmean(f64),
-    /// `percentile,p`: symmetric; p percent of all magnitudes lie inside, interpolated between neighbours.
+    /// `percentile,p`: symmetric; contains p percent of all magnitudes, interpolated between neighbours.
     Percentile(f64),
-    /// `mse`: symmetric; of the ranges 1, 0.95, … 0.1 times max |x|, the one with the smallest squared error.
+    /// `mse`: symmetric; the range with the smallest squared error among 1, 0.95, … 0.1 times max |x|.
     Mse,
-    /// `fixed,a[,b]`: (-a, a) or (a, b), one for the whole tensor.
+    /// `fixed,a[,b]`: (-a, a) or (a, b), the same for the whole tensor.
     Fixed(f64, f64),
 }
 
-/// What a method is called and what it takes.
+/// A method's name and arguments.
 struct Kind {
     name: &'static str,
-    /// The method with these arguments, or what it wants instead.
+    /// The method with these arguments, or what it requires instead.
     read: fn(&[f64]) -> std::result::Result<Method, &'static str>,
-    /// The arguments of a method of this kind.
+    /// The arguments of a method, if it is of this kind.
     arguments: fn(Method) -> Option<Vec<f64>>,
 }
 
-/// Every kind of method: what is parsed, printed and named in messages.
+/// All kinds of methods, for parsing, printing and error messages.
 const KINDS: [Kind; 7] = [
     Kind {
         name: "absmax",
@@ -54,7 +54,7 @@ const KINDS: [Kind; 7] = [
         name: "rms",
         read: |given| match given {
             [k] => factor(*k).map(Method::Rms),
-            _ => Err("wants a factor, as in `rms,7`"),
+            _ => Err("needs a factor, as in `rms,7`"),
         },
         arguments: |method| if let Method::Rms(k) = method { Some(vec![k]) } else { None },
     },
@@ -63,7 +63,7 @@ const KINDS: [Kind; 7] = [
         read: |given| match *given {
             [a] if a > 0.0 => Ok(Method::Fixed(-a, a)),
             [a, b] if a <= 0.0 && b >= 0.0 && a < b => Ok(Method::Fixed(a, b)),
-            _ => Err("wants a range that contains 0, as in `fixed,1` or `fixed,-1,2`"),
+            _ => Err("needs a range that contains 0, as in `fixed,1` or `fixed,-1,2`"),
         },
         arguments: |method| if let Method::Fixed(a, b) = method { Some(vec![a, b]) } else { None },
     },
@@ -76,7 +76,7 @@ const KINDS: [Kind; 7] = [
         name: "percentile",
         read: |given| match *given {
             [p] if 0.0 < p && p <= 100.0 => Ok(Method::Percentile(p)),
-            _ => Err("wants percent above 0 and up to 100, as in `percentile,99.9`"),
+            _ => Err("needs a percentage above 0 and up to 100, as in `percentile,99.9`"),
         },
         arguments: |method| if let Method::Percentile(p) = method { Some(vec![p]) } else { None },
     },
@@ -100,7 +100,7 @@ fn factor(k: f64) -> std::result::Result<f64, &'static str> {
 }
 
 impl fmt::Display for Method {
-    /// As [`parse`](Method::parse) reads it.
+    /// The form that [`parse`](Method::parse) reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of_kind = |kind: &Kind| (kind.arguments)(*self).map(|arguments| (kind.name, arguments));
         let (name, arguments) = KINDS.iter().find_map(of_kind).expect("each method has a row");
@@ -135,16 +135,15 @@ impl Method {
         }
     }
 
-    /// The method that a field of a rule names.
+    /// The method given in a field of a rule.
     pub(super) fn of_field(field: &'static str, text: &str) -> std::result::Result<Method, Refusal> {
         Method::parse(text).map_err(|error| Refusal::of(field, error))
     }
 
-    /// The method as it stands beside a type: `ternary` and `int1` take the mean magnitude where nothing but the default,
-    /// absmax, is asked for.
+    /// The method to use with a type: `ternary` and `int1` use the mean magnitude unless another method than the default, absmax, is given.
     ///
     /// # Errors
-    /// Of kind `Input`: a type without a zero point for a range that is shifted, or without a range at all.
+    /// Of kind `Input`: an asymmetric range for a type without a zero point, or a method for a type without a range.
     pub(crate) fn beside(self, qtype: QType) -> Result<Method> {
         if self.is_asymmetric() && !qtype.has_zero_point() {
             return Err(Error::input(format!("{qtype} has no zero point, so use a symmetric method like absmax")));
@@ -161,7 +160,7 @@ impl Method {
         }
     }
 
-    /// Whether values can lie outside the range, so that gradients are cut there.
+    /// Whether values can lie outside the range, so that gradients are masked there.
     pub(crate) fn clips(self) -> bool {
         match self {
             Method::Absmax(k) | Method::Minmax(k) => k < 1.0,
@@ -169,7 +168,7 @@ impl Method {
         }
     }
 
-    /// Whether the range is known before any value.
+    /// Whether the range is independent of the values.
     pub(crate) fn is_fixed(self) -> bool {
         matches!(self, Method::Fixed(..))
     }
@@ -187,16 +186,16 @@ impl Method {
 /// The represented range of each scale; tensors of the scale's shape.
 #[derive(Clone, Debug)]
 pub(crate) enum Range {
-    /// From minus this to this.
+    /// From minus this value to this value.
     Symmetric(Tensor),
-    /// From the first to the second; contains 0.
+    /// From the first to the second value; contains 0.
     Asymmetric(Tensor, Tensor),
 }
 
 impl Range {
-    /// The range of `x` for a type, reduced over `axes`, given the shape that scales have.
+    /// The range of `x` for a type, reduced over `axes`; `scale_dims` is the shape of the scales.
     pub(crate) fn of(x: &Tensor, axes: &[usize], scale_dims: &[usize], method: Method, qtype: QType) -> Range {
-        // One range for the whole tensor, whatever the channels.
+        // One range for the whole tensor, regardless of channels.
         let full = |v: f64| x.graph().full(x.ty().with_dims(vec![1; scale_dims.len()]), v);
         if qtype == QType::Binary {
             return Range::Symmetric(full(1.0));
@@ -223,12 +222,12 @@ impl Range {
         }
     }
 
-    /// Scale, and zero point in the type's storage where the range is asymmetric.
+    /// The scale, and for asymmetric ranges the zero point in the type's storage.
     pub(crate) fn scale(&self, qtype: QType) -> (Tensor, Option<Tensor>) {
         match self {
             Range::Symmetric(absmax) => {
                 let bound = qtype.symmetric_bound();
-                // XLA divides a constant while it compiles, and multiplies anything else by the reciprocal.
+                // XLA divides constants at compile time, and multiplies everything else by the reciprocal.
                 let is_constant = absmax.sources().is_empty();
                 let scale = if is_constant { absmax / bound } else { absmax * (1.0 / bound) };
                 (scale_of(&scale, qtype), None)
@@ -243,22 +242,22 @@ impl Range {
     }
 }
 
-/// The root of the smallest f32 with all its digits.
+/// The square root of the smallest normal f32.
 const SMALLEST_SCALE: f64 = 1.084_202_172_485_504_4e-19;
 
-/// A scale too small to divide by becomes 1: everything it covers is as good as zero.
+/// Replaces a scale too small to divide by with 1: everything it covers is effectively zero.
 fn nonzero(scale: &Tensor) -> Tensor {
     scale.lt(SMALLEST_SCALE).select(&scale.full_like(1.0), scale)
 }
 
-/// The scale that the type can have, from the one that is asked for.
+/// Rounds a scale to one that the type supports.
 fn scale_of(scale: &Tensor, qtype: QType) -> Tensor {
     match qtype {
-        // Nothing is divided by it, and only 0 gives nothing but zeros back.
+        // Nothing is divided by this scale, and a scale of 0 correctly gives zeros.
         QType::Int1 => scale.clone(),
         QType::Mxfp8 | QType::Mxfp4 => next_power_of_two(&nonzero(scale)),
         QType::Nvfp4 => {
-            // What would be rounded to 0 becomes the smallest f8E4M3FN above it: qwix divides by 0 there.
+            // A scale that would round to 0 becomes the smallest f8E4M3FN above it; qwix divides by 0 there.
             let rounded = round_to(&nonzero(scale), QType::E4m3fn).convert(scale.dtype());
             rounded.maximum(2f64.powi(-9))
         }
@@ -266,14 +265,14 @@ fn scale_of(scale: &Tensor, qtype: QType) -> Tensor {
     }
 }
 
-/// 2^ceil(log2 x), exactly: the bits of an f32, counted up to a mantissa of zeros.
+/// 2^ceil(log2 x), exactly: rounds the bits of an f32 up to a zero mantissa.
 fn next_power_of_two(x: &Tensor) -> Tensor {
     let mantissa = f64::from((1 << 23) - 1);
     let bits = x.convert(DType::F32).bitcast_convert(DType::S32) + mantissa;
     bits.and(-1.0 - mantissa).bitcast_convert(DType::F32).convert(x.dtype())
 }
 
-/// The value below which `p` percent of the values over `axes` lie, between two neighbours by proportion (numpy's default).
+/// The value below which `p` percent of the values over `axes` lie, interpolated linearly between neighbours (numpy's default).
 fn percentile(x: &Tensor, axes: &[usize], p: f64) -> Tensor {
     let kept: Vec<usize> = (0..x.rank()).filter(|axis| !axes.contains(axis)).collect();
     let kept_dims: Vec<usize> = kept.iter().map(|&axis| x.dims()[axis]).collect();
@@ -287,15 +286,15 @@ fn percentile(x: &Tensor, axes: &[usize], p: f64) -> Tensor {
     low + way
 }
 
-/// The parts of the largest magnitude that `mse` tries, the largest first.
+/// The fractions of the largest magnitude that `mse` tries, the largest first.
 fn parts() -> Array {
     let parts: Vec<f32> = (2..=20).rev().map(|twentieths| twentieths as f32 / 20.0).collect();
     Array::new([parts.len()], parts).expect("a list of its own length")
 }
 
-/// That part of the largest magnitude over `axes` with which a type's squared error is smallest.
+/// The fraction of the largest magnitude over `axes` that minimizes a type's squared error.
 ///
-/// All parts are tried at once, along an axis in front: one reduction to compile, instead of one for each part.
+/// All fractions are tried at once, along a new leading axis: one reduction to compile, instead of one per fraction.
 fn smallest_error(x: &Tensor, axes: &[usize], qtype: QType) -> Tensor {
     let parts = x.graph().constant(&parts()).convert(x.dtype());
     let ones = vec![1; x.rank()];
@@ -307,5 +306,5 @@ fn smallest_error(x: &Tensor, axes: &[usize], qtype: QType) -> Tensor {
     let off = &each - levels(&round_to(&(&each * (1.0 / &scale)), qtype), qtype, x.dtype()) * &scale;
     let behind: Vec<usize> = axes.iter().map(|axis| axis + 1).collect();
     let best = (&off * &off).reduce_sum(&behind).negate().argmax(0);
-    parts.take(&best, 0) * largest
+    parts.take_clipped(&best, 0) * largest
 }

@@ -1,4 +1,4 @@
-//! Dot products of stored values, with zero points, scales and tiles settled on the output. Knows no rules.
+//! Dot products of stored values, with zero points, scales and tiles applied to the output.
 
 use spiq_hlo::{DType, DotDims, DotGeneral, Tensor};
 
@@ -6,7 +6,7 @@ use super::numerics::Numerics;
 use super::qtensor::{QTensor, split_dims};
 use super::sums::{accumulator, in_parts, most};
 
-/// Products of the stored values; zero points, scales and tiles are settled on their sums.
+/// Multiplies the stored values; zero points, scales and tiles are applied to the sums.
 pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral, numerics: Numerics) -> Tensor {
     let DotGeneral { dims, out, .. } = dot;
     let (tiled, accumulator) = (Tiled::new(lhs, rhs, dims), accumulator(lhs, rhs));
@@ -14,7 +14,7 @@ pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral, nume
     let most = most(lhs, rhs, numerics);
     let product = |l: &Tensor, r: &Tensor| summed(l, r, &tiled.dims, accumulator, most);
     let mut sum = product(&l, &r);
-    // At most one side is shifted; transform refuses rules that shift both.
+    // At most one side is asymmetric; the transform refuses rules with two.
     if let Some(zero) = &lhs.zero_point {
         sum = sum - product(&tiled.lhs.spread(zero, l.dims()), &r);
     }
@@ -32,7 +32,7 @@ pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral, nume
     scaled.reduce_sum(&(dims.lhs_batch.len()..batch).collect::<Vec<_>>()).convert(*out)
 }
 
-/// The products, summed; in parts of the longest axis that is summed over where there are more than `most`.
+/// The sums of products; split along the longest contracted axis if there are more than `most`.
 fn summed(l: &Tensor, r: &Tensor, dims: &DotDims, accumulator: DType, most: Option<usize>) -> Tensor {
     let pairs = || dims.lhs_contract.iter().copied().zip(dims.rhs_contract.iter().copied());
     let Some((left, right)) = pairs().max_by_key(|&(axis, _)| l.dims()[axis]) else {
@@ -48,14 +48,14 @@ fn summed(l: &Tensor, r: &Tensor, dims: &DotDims, accumulator: DType, most: Opti
     })
 }
 
-/// A dot product whose tiled contracting axis became a batch axis.
+/// A dot product with its tiled contracting axis turned into a batch axis.
 struct Tiled {
     dims: DotDims,
     lhs: Split,
     rhs: Split,
 }
 
-/// How one operand is reshaped for it.
+/// How one operand is reshaped for a tiled product.
 struct Split {
     tiles: Option<(usize, usize)>,
 }
@@ -87,7 +87,7 @@ impl Split {
         values.reshape(&split_dims(values.dims(), self.tiles))
     }
 
-    /// One value per scale, under the rank of the split operand.
+    /// Scales, reshaped to the rank of the split operand.
     fn per_scale(&self, scales: &Tensor) -> Tensor {
         let mut dims = scales.dims().to_vec();
         if let Some((axis, _)) = self.tiles {
@@ -96,12 +96,12 @@ impl Split {
         scales.reshape(&dims)
     }
 
-    /// Zero points, repeated over the split operand.
+    /// Zero points, broadcast over the split operand.
     fn spread(&self, zero: &Tensor, dims: &[usize]) -> Tensor {
         self.per_scale(zero).broadcast_to(dims)
     }
 
-    /// Scales with only the given axes of the split operand, in that order; the others have size 1.
+    /// Scales with only the given axes of the split operand, in that order; its other axes must have size 1.
     fn place(&self, scales: &Tensor, axes: &[usize]) -> Tensor {
         let scales = self.per_scale(scales);
         let rest = (0..scales.rank()).filter(|a| !axes.contains(a));

@@ -1,4 +1,4 @@
-//! Operands that need no rounding: integers that the quantized type holds as they are. Knows nothing of products.
+//! Operands that need no rounding: integers that the quantized type represents exactly.
 
 use spiq_hlo::{DType, Range, Tensor};
 
@@ -8,18 +8,17 @@ use super::qtype::QType;
 use super::rounding::{as_float, round_to};
 
 impl QTensor {
-    /// `x` in `qtype` with scale 1, where its elements are known to be integers that the type holds: spikes, and sums of a
-    /// few of them. Nothing is measured and nothing is rounded. Booleans stay
-    /// as they are, and so do products read them.
+    /// `x` in `qtype` with scale 1, if its elements are known to be integers that the type represents: spikes, and sums of a few of them.
+    /// It needs no calibration or rounding. Booleans stay booleans; products accept them.
     ///
-    /// Other values stand behind a barrier, since a comparison or conversion that a compiler fuses into a product keeps it
-    /// from the integer units (on TPU).
+    /// Other values go behind a barrier, because a comparison or conversion that a compiler fuses into a product keeps it from using
+    /// integer units (on TPU).
     pub(crate) fn exact(x: &Tensor, qtype: QType) -> Option<QTensor> {
         let range = x.range().filter(|range| qtype.holds(*range))?;
         let values = match qtype.is_uniform() {
             true if x.dtype() == DType::Pred => x.clone(),
             true => x.convert(qtype.storage()).optimization_barrier(),
-            // What is stored is not the value but the number of its level.
+            // Stored values are level indices, not the values themselves.
             false => round_to(&as_float(x), qtype).optimization_barrier(),
         };
         let values = values.stop_gradient();
@@ -39,16 +38,16 @@ impl QTensor {
 }
 
 impl QType {
-    /// Whether each of these integers is a value of the type.
+    /// Whether the type represents each of these integers.
     fn holds(self, range: Range) -> bool {
         let (low, high) = match self {
-            // A spike is one bit as it is.
+            // A spike is already one bit.
             QType::Int1 => (0, 1),
             QType::Int(_) | QType::Nf4 | QType::Ternary | QType::Binary => {
                 let (low, high) = self.range();
                 (low as i64, high as i64)
             }
-            // As many bits as the mantissa has, and the one before it; above, there are gaps: no 5 among the floats of 4 bits.
+            // Integers up to 2^(mantissa bits + 1); larger ones have gaps (4-bit floats have no 5).
             QType::E4m3fn | QType::Mxfp8 => (-16, 16),
             QType::E5m2 => (-8, 8),
             QType::Mxfp4 | QType::Nvfp4 => (-4, 4),

@@ -1,5 +1,5 @@
-//! Quantization as a transform of the graph: rules choose operations, operands are rounded, gradients pass straight
-//! through. Knows nothing of neurons.
+//! Quantization as a graph transform: rules select operations, operands are rounded, gradients pass straight through. Invariant: does not
+//! depend on neurons.
 
 mod axes;
 mod backward;

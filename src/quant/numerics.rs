@@ -1,22 +1,20 @@
-//! In which arithmetic quantized programs compute: whose rounding, and gradients of what width. Knows nothing of how either
-//! is done.
+//! The arithmetic of quantized programs: rounding behaviour and precision of gradients.
 
 use std::fmt;
 
-/// What to do where qwix's results are not what its rules say.
+/// The behaviour where qwix's results differ from its rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Numerics {
-    /// As qwix does, so that runs of the Python packages can be compared with: quantized values, scales and products of integers
-    /// to the last bit, sums of floats (gradients above all) in another order.
+    /// As in qwix, for comparison with runs of the Python packages: quantized values, scales and integer products are bit-identical; float
+    /// sums (mainly gradients) differ in order.
     Qwix,
-    /// What the rules say: spikes are integers and stay as they are, gradients of every operation pass straight through the
-    /// rounding.
+    /// As the rules specify: spikes are integers and stay unrounded, and gradients of every operation pass straight through the rounding.
     #[default]
     Exact,
 }
 
 impl Numerics {
-    /// The arithmetic of this name, as it is displayed.
+    /// The arithmetic of this name, in its displayed form.
     pub fn from_name(name: &str) -> Option<Numerics> {
         [Numerics::Qwix, Numerics::Exact].into_iter().find(|numerics| numerics.to_string() == name)
     }
@@ -31,18 +29,18 @@ impl fmt::Display for Numerics {
     }
 }
 
-/// The width of the products on the way back.
+/// The precision of products in the backward pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Gradients {
-    /// In the element type of the operands, as qwix computes them.
+    /// The element type of the operands, as in qwix.
     #[default]
     Full,
-    /// Operands in bf16, summed in the element type they had. Spikes lose nothing by that.
+    /// Operands in bf16, summed in their original element type. Exact for spikes.
     Bf16,
 }
 
 impl Gradients {
-    /// The width of this name, as it is displayed.
+    /// The precision of this name, in its displayed form.
     pub fn from_name(name: &str) -> Option<Gradients> {
         [Gradients::Full, Gradients::Bf16].into_iter().find(|gradients| gradients.to_string() == name)
     }
@@ -65,9 +63,9 @@ impl fmt::Display for Gradients {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Arithmetic {
-    /// Whose rounding.
+    /// The rounding behaviour.
     pub numerics: Numerics,
-    /// The products on the way back.
+    /// The precision of products in the backward pass.
     pub gradients: Gradients,
 }
 

@@ -1,4 +1,4 @@
-//! A side of a product: the operand, and its quantized form where a rule asked for one. Knows nothing of the product.
+//! One side of a product: the operand, and its quantized form if a rule selects it.
 
 use spiq_hlo::{DType, Tensor};
 
@@ -6,13 +6,13 @@ use super::calibration::Method;
 use super::qtensor::QTensor;
 use super::rounding::{as_float, levels};
 
-/// A side of a product.
+/// One side of a product.
 #[derive(Clone)]
 pub(crate) struct Operand {
     pub(crate) original: Tensor,
-    /// The quantized form, and the method that its range came from.
+    /// The quantized form, and the method that determined its range.
     pub(crate) quantized: Option<(QTensor, Method)>,
-    /// Whether it is computed from weights alone.
+    /// Whether it is computed only from weights.
     pub(crate) is_weight: bool,
 }
 
@@ -22,23 +22,22 @@ impl Operand {
         self.quantized.as_ref().map(|(q, _)| q)
     }
 
-    /// The same operand, its original read from elsewhere: the parameter of a body that has to stay closed.
+    /// The same operand with another tensor as its original: a parameter of a body that must not capture.
     pub(crate) fn read_from(&self, original: &Tensor) -> Operand {
         Operand { original: original.clone(), ..self.clone() }
     }
 
-    /// The same operand, its quantized form a constant to differentiation.
+    /// The same operand, with its quantized form constant under differentiation.
     pub(crate) fn held(&self) -> Operand {
         Operand { quantized: self.quantized.as_ref().map(|(q, method)| (q.held(), *method)), ..self.clone() }
     }
 
-    /// What the product sees: the rounded values, or the operand itself where it is not quantized.
+    /// The product's input: the rounded values, or the operand itself if it is not quantized.
     pub(crate) fn dequantized(&self) -> Tensor {
         self.q().map_or_else(|| self.original.clone(), QTensor::dequantize)
     }
 
-    /// The operand as it was before rounding. One that needed none is read as it is kept, in a byte an element: booleans and integers
-    /// as they are.
+    /// The operand before rounding. An exact one is read in its stored form, one byte per element: booleans and integers.
     pub(crate) fn unrounded(&self) -> Tensor {
         match self.q() {
             Some(q) if q.is_exact && matches!(q.values.dtype(), DType::Pred | DType::S8) => q.values.clone(),
@@ -47,7 +46,7 @@ impl Operand {
         }
     }
 
-    /// A gradient, cut where the original lay outside the represented range. Booleans have none.
+    /// Masks a gradient where the original is outside the represented range. Booleans have no gradient.
     pub(crate) fn masked(&self, gradient: Tensor) -> Tensor {
         match &self.quantized {
             _ if !self.original.dtype().is_float() => self.original.zeros_like(),

@@ -1,4 +1,4 @@
-//! Rules under the names that Spyx gives them (`spyx.quant`), and its check of spikes. Knows nothing of graphs.
+//! Presets of rules under Spyx's names (`spyx.quant`), and Spyx's check for spikes.
 
 use spiq_hlo::{Array, DType};
 
@@ -6,22 +6,22 @@ use super::qtype::QType;
 use crate::config::RuleConfig;
 use crate::error::{Error, Result};
 
-/// The operations of Linear and Conv. As in Spyx, einsums keep their precision: recurrent states pass through those.
+/// The operations of Linear and Conv. As in Spyx, einsums keep full precision: recurrent states pass through them.
 const FEEDFORWARD: [&str; 2] = ["dot_general", "conv_general_dilated"];
 
 /// One rule for all dot products and convolutions, weights and activations alike. Spyx: `linear_only_rules`.
 ///
-/// Types that consist of tiles (`mxfp8`, `mxfp4`, `nvfp4`) bring their tile size along.
+/// Types with built-in tiles (`mxfp8`, `mxfp4`, `nvfp4`) imply their tile size.
 pub fn linear_only_rules(weight_qtype: &str, act_qtype: &str) -> Vec<RuleConfig> {
     feedforward(weight_qtype, Some(act_qtype))
 }
 
-/// One rule for the weights of all dot products and convolutions; activations stay as they are. Spyx: `weights_only_rules`.
+/// One rule for the weights of all dot products and convolutions; activations are not quantized. Spyx: `weights_only_rules`.
 pub fn weights_only_rules(weight_qtype: &str) -> Vec<RuleConfig> {
     feedforward(weight_qtype, None)
 }
 
-/// The weights that spikes meet; spikes themselves need no rounding. Spyx: `spiking_feedforward_rules`.
+/// One rule for the weights that spikes are multiplied with; spikes themselves need no rounding. Spyx: `spiking_feedforward_rules`.
 ///
 /// ```
 /// use spiq::quant::spiking_feedforward_rules;
@@ -32,8 +32,8 @@ pub fn spiking_feedforward_rules(weight_qtype: &str) -> Vec<RuleConfig> {
     weights_only_rules(weight_qtype)
 }
 
-/// Weights of -1, 0 and 1 times their mean magnitude (BitNet b1.58), activations of a type, or as they are. Spyx:
-/// `bitnet_ternary_rules`, where the weights are int2 and can be -2 as well.
+/// Weights of -1, 0 and 1 times their mean magnitude (BitNet b1.58); activations of the given type, or unquantized. Spyx:
+/// `bitnet_ternary_rules`, where the weights are int2 and can also be -2.
 pub fn bitnet_ternary_rules(act_qtype: Option<&str>) -> Vec<RuleConfig> {
     feedforward("ternary", act_qtype)
 }
@@ -48,11 +48,11 @@ fn feedforward(weight_qtype: &str, act_qtype: Option<&str>) -> Vec<RuleConfig> {
     vec![rule]
 }
 
-/// The largest error that rounding activations to an integer type makes, on the grid of whole steps from the largest
-/// magnitude down: 0 where they are spikes, 0 or 1. Spyx: `binary_activation_error`.
+/// The largest error of rounding activations to an integer type, with the largest magnitude as the last step of the grid: 0 for spikes (0
+/// or 1). Spyx: `binary_activation_error`.
 ///
 /// # Errors
-/// Of kind `Input`: activations that are not f32, a type that is no integer of 2 bits or more.
+/// Of kind `Input`: activations that are not f32, a type that is not an integer of 2 bits or more.
 ///
 /// ```
 /// use spiq::Array;
@@ -63,10 +63,10 @@ fn feedforward(weight_qtype: &str, act_qtype: Option<&str>) -> Vec<RuleConfig> {
 /// ```
 pub fn binary_activation_error(activations: &Array, qtype: &str) -> Result<f64> {
     let QType::Int(bits) = QType::parse(qtype)? else {
-        return Err(Error::input(format!("spikes are checked against integers, as int8, not against {qtype}")));
+        return Err(Error::input(format!("spikes are checked against integers, such as int8, not against {qtype}")));
     };
     if activations.dtype() != DType::F32 {
-        return Err(Error::input(format!("activations are f32, not {}", activations.ty())));
+        return Err(Error::input(format!("activations must be f32, not {}", activations.ty())));
     }
     let values = activations.to_vec::<f32>().expect("f32");
     if values.iter().any(|x| x.is_nan()) {

@@ -1,5 +1,5 @@
-//! The operations that rules can name, dot products and convolutions, seen alike: two sides, scales along the axes that
-//! reach the result, a cotangent for each side. Knows no rules.
+//! A common interface to the operations that rules can select, dot products and convolutions: two sides, scales along the axes that reach
+//! the result, and a cotangent per side.
 
 use spiq_hlo::{Convolution, DType, DotGeneral, Op, Tensor};
 
@@ -8,7 +8,7 @@ use super::operand::Operand;
 use super::sums::sums_stored_values;
 use super::{conv, dot};
 
-/// An operation that multiplies its two operands and sums.
+/// An operation that multiplies two operands and sums.
 #[derive(Clone, Debug)]
 pub(crate) enum Product {
     Dot(DotGeneral),
@@ -23,7 +23,7 @@ pub(crate) enum Side {
 }
 
 impl Product {
-    /// The names under which rules know them (JAX's).
+    /// The names that rules use for them (JAX's).
     pub(crate) const NAMES: [&'static str; 3] = ["dot_general", "conv_general_dilated", "einsum"];
 
     /// The operation as a product, if it is one.
@@ -32,7 +32,7 @@ impl Product {
         dot.or_else(|| op.downcast::<Convolution>().map(|conv| Product::Conv(conv.clone())))
     }
 
-    /// The name under which rules know it.
+    /// The name that rules use for it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Product::Dot(dot) => dot.call,
@@ -40,8 +40,8 @@ impl Product {
         }
     }
 
-    /// The axes of a side, of this rank, that can have a scale per index: those that the product does not sum over. Of a
-    /// convolution these are the batch of the left side and the output features of the right.
+    /// The axes of a side, of this rank, that can have a scale per index: those that are not summed over. For a convolution, these are the
+    /// batch axis of the left side and the output features of the right.
     pub(crate) fn channels(&self, side: Side, rank: usize) -> Vec<usize> {
         match (self, side) {
             (Product::Dot(dot), Side::Left) => free(rank, &dot.dims.lhs_contract),
@@ -51,7 +51,7 @@ impl Product {
         }
     }
 
-    /// The axis of a side that tiles cut: the last contracted one. A convolution has none.
+    /// The axis of a side that is cut into tiles: the last contracted one. A convolution has none.
     pub(crate) fn tiled_axis(&self, side: Side) -> Option<usize> {
         match (self, side) {
             (Product::Dot(dot), Side::Left) => dot.dims.lhs_contract.last().copied(),
@@ -68,7 +68,7 @@ impl Product {
         }
     }
 
-    /// The plain operation, its products summed in `out`.
+    /// The plain operation, accumulating in `out`.
     #[track_caller]
     pub(crate) fn apply(&self, lhs: &Tensor, rhs: &Tensor, out: DType) -> Tensor {
         match self {
@@ -77,13 +77,13 @@ impl Product {
         }
     }
 
-    /// The cotangent of a side, given the result's and both operands. Booleans have none.
+    /// The cotangent of a side, given the result's cotangent and both operands. Zero for booleans.
     pub(crate) fn cotangent(&self, side: Side, ct: &Tensor, lhs: &Tensor, rhs: &Tensor) -> Tensor {
         let of = if side == Side::Left { lhs } else { rhs };
         if !of.dtype().is_float() {
             return of.zeros_like();
         }
-        // Convolutions take operands of one type.
+        // Convolutions require operands of one type.
         let number = |t: &Tensor| if t.dtype().is_float() { t.clone() } else { t.convert(ct.dtype()) };
         match (self, side) {
             (Product::Dot(dot), Side::Left) => dot.dims.lhs_cotangent(ct, lhs, rhs),
@@ -93,8 +93,8 @@ impl Product {
         }
     }
 
-    /// The product in low precision, without a gradient of its own: stored values first and scales on the output where that
-    /// is possible, or dequantized first.
+    /// The product in low precision, without a custom gradient: on stored values with scales applied to the output if possible, else on
+    /// dequantized values.
     #[track_caller]
     pub(crate) fn forward(&self, lhs: &Operand, rhs: &Operand, numerics: Numerics) -> Tensor {
         match (lhs.q(), rhs.q()) {

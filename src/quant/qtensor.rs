@@ -1,4 +1,4 @@
-//! A quantized tensor: values, scales, zero points, tiles. Knows nothing of operations on it.
+//! A quantized tensor: values, scales, zero points, tiles.
 
 use spiq_hlo::{DType, Tensor};
 
@@ -14,12 +14,12 @@ pub(crate) struct How {
     pub(crate) method: Method,
     /// Axes with a scale per index.
     pub(crate) channelwise: Vec<usize>,
-    /// An axis cut into this many tiles, each with a scale.
+    /// An axis cut into this many tiles, each with its own scale.
     pub(crate) tiles: Option<(usize, usize)>,
 }
 
-/// Values and what turns them back: `x ≈ (values - zero_point) * scale`, scales repeated over their tiles. The values are of the
-/// type's storage, or booleans where the tensor was boolean.
+/// Quantized values and their parameters: `x ≈ (values - zero_point) * scale`, with scales broadcast over their tiles. Values have the
+/// type's storage type, or are booleans if the tensor was boolean.
 #[derive(Clone, Debug)]
 pub(crate) struct QTensor {
     pub(crate) values: Tensor,
@@ -36,7 +36,7 @@ pub(crate) struct QTensor {
 /// Number of tiles that a tile size cuts an axis into.
 ///
 /// # Errors
-/// One sentence where the axis cannot be cut so.
+/// One sentence about an axis that is not divisible into such tiles.
 pub(crate) fn tile_count(axis_size: usize, tile: TileSize) -> Result<usize, String> {
     let size = match tile {
         TileSize::Elements(size) => size,
@@ -58,7 +58,7 @@ pub(crate) fn split_dims(dims: &[usize], tiles: Option<(usize, usize)>) -> Vec<u
 }
 
 impl QTensor {
-    /// The same, as constants to differentiation.
+    /// The same tensor, constant under differentiation.
     pub(crate) fn held(&self) -> QTensor {
         QTensor {
             values: self.values.stop_gradient(),
@@ -68,7 +68,7 @@ impl QTensor {
         }
     }
 
-    /// The values in the type's storage, for an operation that takes no booleans.
+    /// The values in the type's storage, for an operation that does not accept booleans.
     pub(crate) fn stored(&self) -> Tensor {
         match self.values.dtype() == DType::Pred {
             true => self.values.convert(self.qtype.storage()).optimization_barrier(),
@@ -76,11 +76,11 @@ impl QTensor {
         }
     }
 
-    /// The range of the values of `x`, one for each scale.
+    /// The range of the values of `x`, one per scale.
     pub(crate) fn calibrate(x: &Tensor, how: &How) -> Range {
         let split = x.reshape(&split_dims(x.dims(), how.tiles));
         let tiled = how.tiles.map(|(axis, _)| axis);
-        // After the split, what stands behind the tiled axis is one place further.
+        // After the split, axes after the tiled one are shifted by one.
         let shifted = |axis: usize| axis + usize::from(tiled.is_some_and(|t| axis >= t));
         let reduced = |axis: &usize| !how.channelwise.contains(axis);
         let axes: Vec<usize> = (0..x.rank()).filter(reduced).map(shifted).collect();
@@ -93,11 +93,11 @@ impl QTensor {
         Range::of(&split, &axes, &scale_dims, how.method, how.qtype)
     }
 
-    /// Quantizes `x` with a given range. Noise, of the rank of `x`, is added before integers are rounded.
+    /// Quantizes `x` with a given range. Noise, of the rank of `x`, is added before rounding to integers.
     pub(crate) fn with_range(x: &Tensor, how: &How, range: Range, noise: Option<&Tensor>) -> QTensor {
         let (scale, zero_point) = range.scale(how.qtype);
-        // A reciprocal per scale and a product per element, as XLA:CPU compiles qwix's division: it is faster, and
-        // written out it gives the same bits on every backend.
+        // A reciprocal per scale and a product per element, which is how XLA:CPU compiles qwix's division: faster, and bit-identical on
+        // every backend when written out.
         let mut scaled = over_tiles(x, &(1.0 / &scale), how.tiles, |x, inverse| x * inverse);
         if let Some(zero) = &zero_point {
             scaled = over_tiles(&scaled, &zero.convert(x.dtype()), how.tiles, |x, zero| x + zero);
@@ -109,12 +109,12 @@ impl QTensor {
         QTensor { values, scale, zero_point, range, qtype: how.qtype, tiles: how.tiles, is_exact: false }
     }
 
-    /// The values it stands for, in the element type of its scale.
+    /// The represented values, in the element type of the scale.
     pub(crate) fn dequantize(&self) -> Tensor {
         QTensor::dequantized(self.qtype, self.tiles, &self.values, &self.scale, self.zero_point.as_ref())
     }
 
-    /// What stored parts stand for, in the element type of the scale.
+    /// The values represented by stored parts, in the element type of the scale.
     pub(crate) fn dequantized(
         qtype: QType,
         tiles: Option<(usize, usize)>,
@@ -142,7 +142,7 @@ impl QTensor {
     }
 }
 
-/// An elementwise operation of a tensor with one value per scale.
+/// Applies an elementwise operation to a tensor and a tensor with one value per scale.
 fn over_tiles(
     x: &Tensor,
     per_scale: &Tensor,

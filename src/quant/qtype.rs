@@ -1,4 +1,4 @@
-//! The types a tensor can be quantized to: bounds, storage, names. Knows nothing of graphs.
+//! The types a tensor can be quantized to: bounds, storage, names.
 
 use std::fmt;
 
@@ -8,38 +8,38 @@ use super::refusal::Refusal;
 use crate::error::{Error, Result};
 use crate::fields::nearest;
 
-/// A logical type of quantized values, with qwix's names and bounds (`qwix._src.core.numerics`), and three of ours.
+/// A logical type of quantized values, with qwix's names and bounds (`qwix._src.core.numerics`), and three additional ones.
 ///
-/// No type needs anything of a backend beyond 8-bit integers and floats: narrower ones are kept in a wider element type
-/// with the same values ([`storage`](QType::storage)).
+/// No type requires more of a backend than 8-bit integers and floats: narrower types are stored in a wider element type with the same
+/// values ([`storage`](QType::storage)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QType {
     /// A signed integer of 2 to 8 bits: `int2` … `int8`.
     Int(u8),
-    /// `nf4`: the nearest of 16 levels that lie like the quantiles of a normal distribution.
+    /// `nf4`: the nearest of 16 levels, spaced like the quantiles of a normal distribution.
     Nf4,
     /// `float8_e4m3fn`, or `fp8`: 3 bits of mantissa, up to 448.
     E4m3fn,
     /// `float8_e5m2`: 2 bits of mantissa, up to 57344.
     E5m2,
-    /// `mxfp8`: float8_e4m3fn in tiles of 32, whose scale is a power of two.
+    /// `mxfp8`: float8_e4m3fn in tiles of 32, with power-of-two scales.
     Mxfp8,
-    /// `mxfp4`: float4_e2m1fn in tiles of 32, whose scale is a power of two.
+    /// `mxfp4`: float4_e2m1fn in tiles of 32, with power-of-two scales.
     Mxfp4,
-    /// `nvfp4`: float4_e2m1fn in tiles of 16, whose scale is a float8_e4m3fn.
+    /// `nvfp4`: float4_e2m1fn in tiles of 16, with float8_e4m3fn scales.
     Nvfp4,
-    /// `binary`: 0 or 1, unscaled, as spikes are. A spike stays exactly what it is. Other values are rounded to the nearer.
+    /// `binary`: 0 or 1, unscaled, for spikes, which it represents exactly. Other values are rounded to the nearer one.
     Binary,
-    /// `ternary`: -1, 0 or 1, times the mean magnitude, as in BitNet b1.58 (arXiv 2402.17764), with a mean for each
-    /// channel. qwix has none; Spyx's rules of that name take int2, which has a fourth value.
+    /// `ternary`: -1, 0 or 1, times the mean magnitude, as in BitNet b1.58 (arXiv 2402.17764), with one mean per channel. qwix has no such
+    /// type; Spyx's rules of that name use int2, which has a fourth value.
     Ternary,
-    /// `int1`: -1 or 1, times the mean magnitude, which makes the squared error smallest (XNOR-Net, arXiv 1603.05279). qwix
-    /// gives zeros. Spikes, which are one bit as they are, stay 0 and 1.
+    /// `int1`: -1 or 1, times the mean magnitude, which minimizes the squared error (XNOR-Net, arXiv 1603.05279). qwix gives zeros. Spikes,
+    /// which are already one bit, stay 0 and 1.
     Int1,
 }
 
 impl QType {
-    /// Every type, in the order in which messages list them.
+    /// All types, in the order used in messages.
     pub const ALL: [QType; 16] = [
         QType::Int1,
         QType::Int(2),
@@ -62,7 +62,7 @@ impl QType {
     /// The type with this name.
     ///
     /// # Errors
-    /// Of kind `Input`: names the type and the nearest one that exists.
+    /// Of kind `Input`, with the name and the nearest existing one.
     ///
     /// ```
     /// use spiq::quant::QType;
@@ -83,13 +83,13 @@ impl QType {
         })
     }
 
-    /// The type that a field of a rule names, if it names one.
+    /// The type given in a field of a rule, if any.
     pub(super) fn of_field(field: &'static str, name: Option<&str>) -> std::result::Result<Option<QType>, Refusal> {
         name.map(QType::parse).transpose().map_err(|error| Refusal::of(field, error))
     }
 
-    /// What a symmetric range is divided by to give the scale. Integers reach half a step beyond their largest value,
-    /// so that the outermost bucket is as wide as the others.
+    /// The divisor that turns a symmetric range into its scale. For integers it is half a step above the largest value, so that the
+    /// outermost bucket is as wide as the others.
     pub fn symmetric_bound(self) -> f64 {
         match self {
             QType::Int(bits) => 2f64.powi(i32::from(bits) - 1) - 0.5,
@@ -109,12 +109,12 @@ impl QType {
         }
     }
 
-    /// Whether it has a zero point to shift: `int4` and `int8`, as in qwix.
+    /// Whether it supports a zero point: `int4` and `int8`, as in qwix.
     pub fn has_zero_point(self) -> bool {
         matches!(self, QType::Int(4 | 8))
     }
 
-    /// Elements in a tile, for the types that consist of tiles.
+    /// Elements per tile, for types with built-in tiles.
     pub fn tile(self) -> Option<usize> {
         match self {
             QType::Mxfp8 | QType::Mxfp4 => Some(32),
@@ -123,20 +123,20 @@ impl QType {
         }
     }
 
-    /// Whether gradients are cut where a value lies outside the range. With a single level on a side of zero, half of all
-    /// values do; BitNet lets their gradients pass.
+    /// Whether gradients are masked where a value is outside the range. With a single level on each side of zero, that would be half of all
+    /// values; BitNet lets their gradients pass.
     pub(crate) fn cuts_gradients(self) -> bool {
         !matches!(self, QType::Binary | QType::Ternary | QType::Int1)
     }
 
-    /// Whether what is stored is the value before scaling, so that products of it mean something: not of level numbers.
+    /// Whether stored values are proportional to the represented ones, so that their products are meaningful; level indices are not.
     pub(crate) fn is_uniform(self) -> bool {
         self != QType::Nf4
     }
 
-    /// Element type in the graph. Integers below 8 bits are kept in `s8`, with the same values: a dot of `s4` operands
-    /// is refused on CPU and slow on GPU. Likewise the floats of 4 bits in `f8E4M3FN`, which has all their values. Levels of
-    /// nf4 are kept as their numbers, from 0, in `u8`.
+    /// Element type in the graph. Integers below 8 bits are stored in `s8`, with the same values: a dot of `s4` operands is unsupported on
+    /// CPU and slow on GPU. Likewise, 4-bit floats are stored in `f8E4M3FN`, which has all their values. nf4 levels are stored as indices
+    /// from 0, in `u8`.
     pub fn storage(self) -> DType {
         match self {
             QType::Int(_) | QType::Binary | QType::Ternary | QType::Int1 => DType::S8,

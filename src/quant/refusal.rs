@@ -1,18 +1,18 @@
-//! Why a rule is refused, and which of its fields says what is wrong: a file then names that field's line.
+//! Why a rule is refused, and the field responsible, so that messages can point to its line in a file.
 
 use std::fmt;
 
-/// A rule that is not usable.
+/// An invalid rule.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// The field that is wrong.
+    /// The invalid field.
     pub(super) field: &'static str,
-    /// Why, in one sentence.
+    /// The reason, in one sentence.
     pub(super) message: String,
 }
 
 impl Refusal {
-    /// A refusal of what this field says.
+    /// A refusal of this field's value.
     pub(super) fn of(field: &'static str, message: impl fmt::Display) -> Refusal {
         Refusal { field, message: message.to_string() }
     }

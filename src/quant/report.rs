@@ -1,4 +1,4 @@
-//! What quantization did to each operation, as a table. Knows nothing of how it is done.
+//! A table of how each operation was quantized.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use super::product::Product;
 use super::sums::{accumulator, sums_stored_values};
 use crate::table::Table;
 
-/// What one operand became.
+/// How one operand was quantized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperandReport {
     /// Type before, for example `f32[8,32]`.
     pub from: String,
-    /// Quantized type, or `None` where the side stays as it is.
+    /// Quantized type, or `None` if the operand is not quantized.
     pub qtype: Option<String>,
-    /// Shape of the scales, for example `[8,1]`; empty where the side stays as it is.
+    /// Shape of the scales, for example `[8,1]`; empty if the operand is not quantized.
     pub scale: String,
-    /// Whether it is computed from parameters alone.
+    /// Whether it is computed only from parameters.
     pub is_weight: bool,
 }
 
@@ -29,26 +29,26 @@ pub struct Row {
     pub path: String,
     /// Name of the operation.
     pub op: &'static str,
-    /// Number of the rule that decided, from 1; `None` where none matched.
+    /// Number of the rule that applied, from 1; `None` if none matched.
     pub rule: Option<usize>,
     /// Left and right operand.
     pub sides: [OperandReport; 2],
-    /// What the operation became, for example `s8 x s8 -> s32`.
+    /// How the operation is computed, for example `s8 x s8 -> s32`.
     pub became: String,
-    /// What computes that on a processor: `native s8`, or `emulated: …` where nothing has products of the type. What a
-    /// compiler reaches on other devices, `spiq inspect --target` tells.
+    /// How a processor computes it: `native s8`, or `emulated: …` if no hardware multiplies the type. `spiq inspect --target` shows what a
+    /// compiler achieves on other devices.
     pub unit: String,
 }
 
-/// Every operation that a rule could have named, in the order of the program.
+/// All operations that a rule could select, in program order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// One row an operation.
+    /// One row per operation.
     pub rows: Vec<Row>,
 }
 
 impl Row {
-    /// What became of a product with these sides, decided on by the rule with this index.
+    /// The row of a product with these sides, decided by the rule with this index.
     pub(super) fn new(path: &str, product: &Product, rule: Option<usize>, sides: [&Operand; 2]) -> Row {
         let original = product.out();
         let (became, unit) = match (sides[0].q(), sides[1].q()) {
@@ -56,7 +56,7 @@ impl Row {
                 let (left, right) = (l.qtype.storage(), r.qtype.storage());
                 (format!("{left} x {right} -> {}", accumulator(l, r)), unit(left, right))
             }
-            (None, None) => ("as it was".to_owned(), format!("native {original}")),
+            (None, None) => ("unchanged".to_owned(), format!("native {original}")),
             _ => ("dequantized, then float".to_owned(), format!("emulated: dequantized {original}")),
         };
         let rule = rule.map(|index| index + 1);
@@ -64,7 +64,7 @@ impl Row {
     }
 }
 
-/// What computes products of stored values on a processor: it has those of s8 (VNNI, AMX), but none of narrow floats.
+/// How a processor multiplies stored values: it has s8 instructions (VNNI, AMX), but none for narrow floats.
 fn unit(left: DType, right: DType) -> String {
     match (left, right) {
         (DType::S8, DType::S8) => "native s8".to_owned(),

@@ -1,4 +1,4 @@
-//! From scaled values to values of a type and back. Knows nothing of scales.
+//! Rounds scaled values to a type, and converts them back.
 
 use spiq_hlo::{Array, DType, Tensor};
 
@@ -24,12 +24,12 @@ const NF4: [f32; 16] = [
     1.0,
 ];
 
-/// A tensor as floats, in which ranges are measured and values are rounded: booleans become f32.
+/// A tensor as floats, for calibration and rounding: booleans become f32.
 pub(crate) fn as_float(x: &Tensor) -> Tensor {
     if x.dtype() == DType::Pred { x.convert(DType::F32) } else { x.clone() }
 }
 
-/// Scaled values as the type stores them: the nearest, ties to even, saturating.
+/// Rounds scaled values to the stored form of a type: nearest, ties to even, saturating.
 pub(crate) fn round_to(scaled: &Tensor, qtype: QType) -> Tensor {
     let (low, high) = qtype.range();
     let stored = match qtype {
@@ -42,18 +42,18 @@ pub(crate) fn round_to(scaled: &Tensor, qtype: QType) -> Tensor {
     stored.convert(qtype.storage())
 }
 
-/// Stored values as the numbers they stand for, before scaling.
+/// The numbers that stored values represent, before scaling.
 pub(crate) fn levels(values: &Tensor, qtype: QType, dtype: DType) -> Tensor {
     match qtype {
         QType::Nf4 => {
             let table = Array::new([NF4.len()], NF4).expect("a list of its own length");
-            values.graph().constant(&table).take(&values.convert(DType::S32), 0).convert(dtype)
+            values.graph().constant(&table).take_clipped(&values.convert(DType::S32), 0).convert(dtype)
         }
         _ => values.convert(dtype),
     }
 }
 
-/// The number of the nearest of nf4's levels: how many midpoints lie below.
+/// The index of the nearest nf4 level: the number of midpoints below.
 fn nearest_level(scaled: &Tensor) -> Tensor {
     let middles: Vec<f32> =
         NF4.windows(2).map(|pair| ((f64::from(pair[0]) + f64::from(pair[1])) / 2.0) as f32).collect();
@@ -62,8 +62,8 @@ fn nearest_level(scaled: &Tensor) -> Tensor {
     above.convert(DType::S32).reduce_sum(&[scaled.rank()])
 }
 
-/// The nearest multiple of 1/2 below 2, of 1 below 4, of 2 up to 6: the numbers of f4E2M1FN, which no CPU plugin has. Ties
-/// go to the even mantissa.
+/// The nearest multiple of 1/2 below 2, of 1 below 4, of 2 up to 6: the values of f4E2M1FN, which no CPU plugin supports. Ties go to the
+/// even mantissa.
 fn to_e2m1(scaled: &Tensor) -> Tensor {
     let magnitude = scaled.abs();
     let full = |value: f64| scaled.full_like(value);

@@ -1,4 +1,4 @@
-//! One rule, checked and compiled: a path, types, methods. Invariant: knows nothing of graphs.
+//! One rule, validated and compiled: a path, types, methods. Invariant: does not depend on graphs.
 
 use regex::Regex;
 
@@ -9,28 +9,28 @@ use super::qtype::QType;
 use super::refusal::Refusal;
 use crate::config::{RuleConfig, TileSize};
 
-/// One rule, checked.
+/// One rule, validated.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    /// As it is written.
+    /// The rule as written.
     pub(crate) config: RuleConfig,
     path: Regex,
     pub(crate) weight: Option<(QType, Method)>,
     pub(crate) act: Option<(QType, Method)>,
     pub(crate) tile_size: Option<TileSize>,
-    /// How gradients are quantized; `None` leaves them as they are.
+    /// How gradients are quantized; `None` leaves them unquantized.
     pub(crate) backward: Option<BackwardRule>,
 }
 
 impl Rule {
-    /// A rule as it is meant.
+    /// Validates and compiles a rule.
     ///
     /// # Errors
-    /// A path that is no regular expression, an unknown type, method, noise or operation, fields that do not go together.
+    /// A path that is not a regular expression, an unknown type, method, noise or operation, or fields that conflict.
     pub(super) fn new(config: &RuleConfig) -> Result<Rule, Refusal> {
         if let Some(op) = config.op_names.iter().find(|op| !Product::NAMES.contains(&op.as_str())) {
             let known = Product::NAMES.join(", ");
-            let message = format!("op_names: no operation `{op}` is quantized (known: {known})");
+            let message = format!("op_names: operation `{op}` cannot be quantized (known: {known})");
             return Err(Refusal::of("op_names", message));
         }
         let path = path_regex(&config.module_path)?;
@@ -45,19 +45,19 @@ impl Rule {
         if config.act_static_scale == Some(true) && !moves {
             return Err(Refusal::of(
                 "act_static_scale",
-                "act_static_scale averages ranges, but that of the activations is the same for all; leave it out",
+                "act_static_scale averages ranges, but the range of these activations is constant; leave it out",
             ));
         }
         let tile_size = tile_size(config.tile_size, [weight, act].map(|side| side.map(|(qtype, _)| qtype)))?;
         Ok(Rule { path, tile_size, weight, act, backward: BackwardRule::new(config)?, config: config.clone() })
     }
 
-    /// The axes over which an activation's statistics are averaged; `None` where each call has its own range.
+    /// The axes over which an activation's statistics are averaged; `None` if each call computes its own range.
     pub(crate) fn static_axes(&self) -> Option<&[i64]> {
         (self.config.act_static_scale == Some(true)).then_some(self.config.act_batch_axes.as_slice())
     }
 
-    /// Whether gradients are rounded at random.
+    /// Whether gradients are rounded stochastically.
     pub(crate) fn is_random(&self) -> bool {
         self.weight.is_some() && self.backward.as_ref().is_some_and(|rule| rule.noise.is_some())
     }
@@ -68,9 +68,9 @@ impl Rule {
     }
 }
 
-/// `module_path`, compiled so that it matches whole paths only.
+/// `module_path`, compiled so that it only matches whole paths.
 fn path_regex(path: &str) -> Result<Regex, Refusal> {
-    // Compiled alone first: around a broken expression, the anchors could close what it left open.
+    // First compiled alone: inside the anchors, an expression with unbalanced parentheses could become valid.
     let compiled = Regex::new(path).and_then(|_| Regex::new(&format!(r"\A(?:{path})\z")));
     compiled.map_err(|error| {
         let text = error.to_string();
@@ -79,7 +79,7 @@ fn path_regex(path: &str) -> Result<Regex, Refusal> {
     })
 }
 
-/// The type of one side and the method beside it, each given with the field that names it.
+/// The type and method of one side, each given with its field.
 fn side(
     (of_type, qtype): (&'static str, Option<&str>),
     (of_method, method): (&'static str, &str),
@@ -90,11 +90,11 @@ fn side(
     Ok(Some((qtype, method)))
 }
 
-/// Refuses fields that nothing would read, because the field that they belong to is not there; qwix passes over them.
+/// Refuses fields without effect because the field they depend on is missing; qwix ignores them.
 fn check_read(config: &RuleConfig) -> Result<(), Refusal> {
     let default = RuleConfig::default();
     let is_static = config.act_static_scale == Some(true);
-    let weights = "a weight_qtype: a rule without one leaves its operations as they are";
+    let weights = "a weight_qtype: a rule without one leaves its operations unchanged";
     let activations = "an act_qtype, the type of the activations";
     let backward = "a bwd_qtype, the type of the gradients";
     let (weight, act) = (config.weight_qtype.is_some(), config.act_qtype.is_some());
@@ -125,7 +125,7 @@ fn check_read(config: &RuleConfig) -> Result<(), Refusal> {
             "channelwise_noise_axes",
             config.channelwise_noise_axes != default.channelwise_noise_axes,
             noise,
-            "bwd_stochastic_rounding, whose noise it is about",
+            "bwd_stochastic_rounding, whose noise it describes",
         ),
     ];
     match fields.iter().find(|(_, is_set, is_read, _)| *is_set && !is_read) {
@@ -134,7 +134,7 @@ fn check_read(config: &RuleConfig) -> Result<(), Refusal> {
     }
 }
 
-/// The tiles of both sides: those that a type consists of, where one does. Spyx fills in the same for its presets.
+/// The tile size of both sides: that of a type with built-in tiles, if any. Spyx fills in the same values for its presets.
 fn tile_size(given: Option<TileSize>, qtypes: [Option<QType>; 2]) -> Result<Option<TileSize>, Refusal> {
     let refuse = |message: String| Err(Refusal::of("tile_size", message));
     qtypes.into_iter().flatten().try_fold(given, |tiles, qtype| match (tiles, qtype.tile()) {

@@ -1,4 +1,4 @@
-//! A list of rules: read from a file or given as data, checked and compiled once.
+//! A list of rules, read from a file or given as data, validated and compiled once.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::config::RuleConfig;
 use crate::error::{Error, Result};
 use crate::fields::{Fields, Source, read_text};
 
-/// A list of rules; the first that matches an operation decides on it. Two lists are equal where they are written alike.
+/// A list of rules; the first one that matches an operation applies. Two lists are equal if they are written alike.
 ///
 /// ```
 /// use spiq::quant::{Rules, linear_only_rules};
@@ -20,11 +20,11 @@ use crate::fields::{Fields, Source, read_text};
 pub struct Rules(Vec<Rule>);
 
 impl Rules {
-    /// Checks rules and compiles their paths.
+    /// Validates rules and compiles their paths.
     ///
     /// # Errors
-    /// Of kind `Input`, naming the rule: a path that is no regular expression, an unknown type, method or operation, fields
-    /// that do not go together.
+    /// Of kind `Input`, naming the rule: a path that is not a regular expression, an unknown type, method or operation, or fields that
+    /// conflict.
     pub fn new(configs: &[RuleConfig]) -> Result<Rules> {
         let rule = |(number, config): (usize, &RuleConfig)| {
             Rule::new(config).map_err(|refusal| Error::input(refusal.of_rule(number)))
@@ -40,11 +40,10 @@ impl Rules {
         Rules::parse(&read_text(path)?, &path.display().to_string())
     }
 
-    /// Reads the text of a file of `[[rules]]`. `source` names it in messages.
+    /// Parses the text of a file of `[[rules]]`. `source` is the file's name in messages.
     ///
     /// # Errors
-    /// Of kind `Input`, with the line: bad TOML, no rule at all, an unknown key, a value of the wrong type, and what
-    /// [`new`](Rules::new) refuses.
+    /// Of kind `Input`, with the line: bad TOML, no rules, an unknown key, a value of the wrong type, and what [`new`](Rules::new) refuses.
     ///
     /// ```
     /// use spiq::quant::Rules;
@@ -66,12 +65,12 @@ impl Rules {
         Ok(Rules((1..).zip(tables).map(rule).collect::<Result<_>>()?))
     }
 
-    /// The text of a file that gives these rules, every default written out.
+    /// The text of a file with these rules, every default written out.
     pub fn to_toml(&self) -> String {
         RuleConfig::file_of(&self.configs().collect::<Vec<_>>())
     }
 
-    /// The rules as they are written.
+    /// The rules as written.
     pub fn configs(&self) -> impl Iterator<Item = &RuleConfig> {
         self.0.iter().map(|rule| &rule.config)
     }
@@ -81,12 +80,12 @@ impl Rules {
         self.0.len()
     }
 
-    /// Whether there is no rule: nothing is quantized.
+    /// Whether there are no rules, so that nothing is quantized.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Index of the first rule for an operation under a path: it decides on that operation.
+    /// Index of the first rule that matches an operation under a path; it applies to that operation.
     ///
     /// ```
     /// use spiq::config::RuleConfig;
@@ -104,7 +103,7 @@ impl Rules {
         &self.0[index]
     }
 
-    /// Whether a rule takes scales from statistics.
+    /// Whether a rule uses static scales.
     pub(crate) fn have_static_scales(&self) -> bool {
         self.static_axes().next().is_some()
     }
@@ -122,7 +121,7 @@ impl PartialEq for Rules {
 }
 
 impl Refusal {
-    /// The refusal of the rule with this number, from 1.
+    /// The message for the rule with this number, from 1.
     fn of_rule(&self, number: usize) -> String {
         format!("rule {number}: {}", self.message)
     }

@@ -1,5 +1,5 @@
-//! Weights that a layer spreads over a larger matrix before it multiplies with them, as over the lags of a delay: they are rounded
-//! where they are parameters, so that a scale is that of the weights and not of the zeros between them.
+//! Weights that a layer spreads over a larger matrix before multiplying, for example over the lags of a delay. They are rounded as
+//! parameters, so that scales come from the weights and not from the zeros between them.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::rules::Rules;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spread {
     paths: BTreeSet<String>,
-    /// Whether each weight stays whole, at one place of the matrix; else parts of it stand at several, as while delays are learned.
+    /// Whether each weight is at a single position of the matrix; else it is distributed over several, as while delays are learned.
     whole: bool,
 }
 
@@ -25,8 +25,8 @@ impl Spread {
         Spread { paths, whole }
     }
 
-    /// A parameter as its product sees it: rounded by the rule for the products of its layer, where there is one that can. The
-    /// gradient passes straight through.
+    /// A parameter as its product uses it: rounded by the rule for its layer's products, if that rule can be applied early. The gradient
+    /// passes straight through.
     pub(super) fn rounded(&self, path: &str, weight: Tensor, rules: &Rules) -> Tensor {
         let layer = path.rsplit_once('/').map_or("", |(layer, _)| layer);
         let rule = rules.find(layer, "dot_general").map(|i| rules.get(i));
@@ -48,11 +48,10 @@ impl Spread {
         )
     }
 
-    /// How an operand of these sources is quantized by a rule, where a spread weight is among them: `None` where it is rounded
-    /// already and stays so.
+    /// How a rule quantizes an operand of these sources if it contains a spread weight: `None` if it is already rounded and stays so.
     pub(super) fn chosen(&self, sources: &BTreeSet<String>, rule: &Rule) -> Option<(QType, Method)> {
         match rule.weight {
-            // Rounded weights at their places are integers times their scale, which the largest of them tells.
+            // Rounded weights at single positions are integers times their scale, which follows from the largest one.
             Some((qtype, _)) if self.is_among(sources) && keeps(rule) => {
                 self.whole.then_some((qtype, Method::Absmax(1.0)))
             }
@@ -70,7 +69,7 @@ impl Spread {
     }
 }
 
-/// Whether rounding by this rule is known again from the rounded weights: zero stays zero, and the largest is the largest integer.
+/// Whether rounding again by this rule reproduces the rounded weights: zero stays zero, and the largest weight is the largest integer.
 fn keeps(rule: &Rule) -> bool {
     let known = match rule.weight {
         Some((QType::Int(_), method)) => method == Method::Absmax(1.0),

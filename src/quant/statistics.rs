@@ -1,5 +1,5 @@
-//! Ranges averaged over calls (`act_static_scale`): what an activation's range has been so far, not what it is now. Knows
-//! nothing of rules. Source: `qwix._src.averaging.SimpleMovingAverage`.
+//! Ranges averaged over calls (`act_static_scale`): a running mean of an activation's range instead of its current value. Source:
+//! `qwix._src.averaging.SimpleMovingAverage`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::axes::named_axes;
 use super::calibration::Range;
 use crate::error::{Error, Result};
 
-/// Where statistics are kept, beside the parameters. As in qwix.
+/// The collection of statistics, beside the parameters. As in qwix.
 const COLLECTION: &str = "quant_stats";
 
 /// Whether arrays with this path are statistics.
@@ -17,7 +17,7 @@ pub(crate) fn is_statistic(path: &str) -> bool {
     path.split('/').next() == Some(COLLECTION)
 }
 
-/// Where the statistics of an activation are kept, and what they are averaged over.
+/// Where an activation's statistics are stored, and the axes they average over.
 #[derive(Clone, Debug)]
 pub(crate) struct Statistics {
     /// As in qwix's collection: `quant_stats/core/layers/0/dot_general0_lhs`.
@@ -27,10 +27,10 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
-    /// Those of the operand with this path and rank.
+    /// The statistics of the operand with this path and rank.
     ///
     /// # Errors
-    /// One sentence about an axis that the operand lacks, or that is named twice. An axis below zero counts from the end.
+    /// One sentence about an axis that the operand does not have, or that is named twice. Negative axes count from the end.
     pub(crate) fn new(path: &str, batch_axes: &[i64], rank: usize) -> std::result::Result<Statistics, String> {
         let batch_axes = named_axes("act_batch_axes", batch_axes, rank)?;
         Ok(Statistics { path: format!("{COLLECTION}/{path}"), batch_axes })
@@ -62,7 +62,7 @@ impl Statistics {
     }
 }
 
-/// Finds statistics that were never taken, which a scale cannot come from.
+/// Refuses statistics that were never collected, which cannot give a scale.
 ///
 /// # Errors
 /// Of kind `Input`, with the path of the count that is 0.
@@ -74,7 +74,7 @@ pub(crate) fn check_counted(arrays: &BTreeMap<String, Array>) -> Result<()> {
     }
 }
 
-/// A parameter, or a statistic, that a program needs and is not given.
+/// The error for a parameter or statistic that a program needs but is not given.
 pub(crate) fn missing(path: &str, ty: &TensorType) -> Error {
     match is_statistic(path) {
         true => Error::input(format!("the rules need the statistic `{path}` ({ty}); {ADVICE}")),

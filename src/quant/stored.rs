@@ -1,5 +1,4 @@
-//! Weights apart from the program that uses them: what is computed once and stored, and what runs from it. Knows nothing
-//! of files.
+//! Splits a program at its quantized weights: one part computes and stores them once, the other runs from the stored values.
 
 use std::sync::Arc;
 
@@ -11,18 +10,18 @@ use super::qtype::QType;
 /// A weight that is stored quantized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredWeight {
-    /// Where it is kept: that of the parameter (`core/layers/0/kernel`), whose values stand under `…/qvalue`, scales under
-    /// `…/scale` and, where there are any, zero points under `…/zero_point`. qwix: `QArray`.
+    /// Its path: that of the parameter (`core/layers/0/kernel`), with values under `…/qvalue`, scales under `…/scale` and zero points, if
+    /// any, under `…/zero_point`. qwix: `QArray`.
     pub path: String,
     /// Its type.
     pub qtype: QType,
-    /// An axis cut into this many tiles, each with a scale.
+    /// An axis cut into this many tiles, each with its own scale.
     pub(crate) tiles: Option<(usize, usize)>,
-    /// Number of its parts: values, scales and, where there are any, zero points.
+    /// Number of parts: values, scales and zero points, if any.
     pub(crate) parts: usize,
 }
 
-/// Marks a quantized weight: the original, then its parts; yields the parts.
+/// Marks a quantized weight: takes the original and its parts, and returns the parts.
 #[derive(Clone, Debug, PartialEq)]
 struct Mark(StoredWeight);
 
@@ -55,7 +54,7 @@ impl Op for Mark {
     }
 }
 
-/// Marks a weight as one to store under `path`.
+/// Marks a weight to be stored under `path`.
 pub(crate) fn mark(original: &Tensor, q: QTensor, path: String) -> QTensor {
     let operands: Vec<Tensor> = [original, &q.values, &q.scale].into_iter().chain(&q.zero_point).cloned().collect();
     let weight = StoredWeight { path, qtype: q.qtype, tiles: q.tiles, parts: operands.len() - 1 };
@@ -67,22 +66,22 @@ pub(crate) fn mark(original: &Tensor, q: QTensor, path: String) -> QTensor {
 }
 
 impl StoredWeight {
-    /// What the stored parts stand for.
+    /// The values that the stored parts represent.
     pub fn dequantize(&self, values: &Tensor, scale: &Tensor, zero_point: Option<&Tensor>) -> Tensor {
         QTensor::dequantized(self.qtype, self.tiles, values, scale, zero_point)
     }
 }
 
-/// A program in two: what quantizes the weights, and what runs from them.
+/// A program in two parts: one quantizes the weights, the other runs from them.
 #[derive(Clone, Debug)]
 pub struct Stored {
     /// The weights, in the order of the results of `prepare`.
     pub weights: Vec<StoredWeight>,
-    /// From those parameters of the whole that are read to, for each weight, the original and its parts.
+    /// Takes the parameters it reads; returns, for each weight, the original and its parts.
     pub prepare: Function,
-    /// Names and types of the parts, in the order in which `run` takes them.
+    /// Names and types of the parts, in the order of `run`'s parameters.
     pub parts: Vec<(String, TensorType)>,
-    /// From those parameters of the whole that are read beside the weights, then the parts, to the results of the whole.
+    /// Takes the parameters it reads besides the weights, then the parts; returns the results of the whole program.
     pub run: Function,
 }
 
@@ -110,7 +109,7 @@ pub fn split_stored(function: &Function) -> Stored {
     }
 }
 
-/// The part of a function from those of its parameters that are read, then from `parts`, to `results`.
+/// The part of a function that computes `results`; its parameters are those of the function that it reads, then `parts`.
 fn part(function: &Function, inputs: &[(Value, String)], parts: &[(Value, String)], results: &[Value]) -> Function {
     let all = function.part(&[inputs, parts].concat(), results);
     let read = inputs.iter().enumerate().filter(|(i, _)| all.reads_input(*i)).map(|(_, input)| input.clone());

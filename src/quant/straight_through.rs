@@ -1,4 +1,4 @@
-//! The gradient of a quantized product: as if nothing had been rounded, or in low precision. Knows no rules.
+//! The gradient of a quantized product: straight-through, or in low precision.
 
 use spiq_hlo::{DType, Tensor, custom_vjp};
 
@@ -7,12 +7,12 @@ use super::numerics::{Arithmetic, Gradients, Numerics};
 use super::operand::Operand;
 use super::product::{Product, Side};
 
-/// A product in low precision whose gradients pass straight through: those of the product of the original operands (qwix's
-/// QAT with `bwd_qtype` unset), cut where an operand lay outside the represented range.
+/// A product in low precision with straight-through gradients: those of the product of the original operands (qwix's QAT with `bwd_qtype`
+/// unset), masked where an operand was outside the represented range.
 ///
-/// qwix differentiates a convolution at its rounded operands instead, and cuts nothing; [`Numerics::Qwix`] does so too.
+/// qwix instead differentiates convolutions at their rounded operands, without masking; so does [`Numerics::Qwix`].
 ///
-/// With `backward`, the gradients are those that it makes, cut likewise.
+/// With `backward`, it computes the gradients instead, masked in the same way.
 #[track_caller]
 pub(crate) fn straight_through(
     product: &Product,
@@ -21,7 +21,7 @@ pub(crate) fn straight_through(
     backward: Option<&Backward>,
     arithmetic: Arithmetic,
 ) -> Tensor {
-    // The gradient passes by the rounding and its scales.
+    // The gradient bypasses the rounding and its scales.
     let (lhs, rhs) = (lhs.held(), rhs.held());
     let rounded = arithmetic.numerics == Numerics::Qwix && matches!(product, Product::Conv(_));
     custom_vjp(
@@ -31,7 +31,7 @@ pub(crate) fn straight_through(
         |(l, r), _, ct| {
             let (lhs, rhs) = (lhs.read_from(l), rhs.read_from(r));
             let read = |operand: &Operand| if rounded { operand.dequantized() } else { operand.unrounded() };
-            // The side that a gradient is of only lends it its type.
+            // The operand on the gradient's own side only provides its type.
             let narrow = |t: &Tensor| match arithmetic.gradients {
                 Gradients::Bf16 if t.dtype().is_float() => t.convert(DType::BF16),
                 Gradients::Full | Gradients::Bf16 => t.clone(),

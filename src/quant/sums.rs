@@ -1,5 +1,4 @@
-//! Sums of products of stored values: where there are such, in which type, how many of them s32 holds, and sums of more in parts.
-//! Knows neither dot products nor convolutions.
+//! Sums of products of stored values: when they are possible, their accumulator type, and splitting of sums that could overflow s32.
 
 use std::ops::Range;
 
@@ -8,11 +7,11 @@ use spiq_hlo::{DType, Tensor, Violation};
 use super::numerics::Numerics;
 use super::qtensor::QTensor;
 
-/// A tile of a contracted axis below this is not worth a product of its own: dequantize first (qwix's threshold).
+/// Tiles of a contracted axis smaller than this are dequantized first, as a separate product does not pay off (qwix's threshold).
 const SMALLEST_TILE: usize = 128;
 
-/// Whether products can be formed from the stored values, and scales applied to their sums: integers with integers, floats
-/// with floats (no unit multiplies one with the other), not the numbers of levels, tiles that are large enough.
+/// Whether products can use the stored values, with scales applied to their sums: integers with integers, floats with floats (no unit mixes
+/// them), no level indices, and large enough tiles.
 pub(crate) fn sums_stored_values(lhs: &QTensor, rhs: &QTensor) -> bool {
     let large =
         |q: &QTensor| q.tiles.is_none_or(|(axis, count)| count == 1 || q.values.dims()[axis] / count >= SMALLEST_TILE);
@@ -22,7 +21,7 @@ pub(crate) fn sums_stored_values(lhs: &QTensor, rhs: &QTensor) -> bool {
     known && same_kind && uniform && large(lhs) && large(rhs)
 }
 
-/// The type in which products of two stored types are summed.
+/// The type that accumulates products of two stored types.
 pub(crate) fn accumulator(lhs: &QTensor, rhs: &QTensor) -> DType {
     match lhs.qtype.storage().is_integer() && rhs.qtype.storage().is_integer() {
         true => DType::S32,
@@ -30,13 +29,12 @@ pub(crate) fn accumulator(lhs: &QTensor, rhs: &QTensor) -> DType {
     }
 }
 
-/// How many products of two sides a sum in s32 holds for certain. `None`: as many as there are, since they are summed as floats,
-/// or since qwix lets such sums wrap.
+/// The number of products that an s32 sum can hold without overflow. `None` means no limit: the sum is in floats, or qwix lets it wrap.
 pub(super) fn most(lhs: &QTensor, rhs: &QTensor, numerics: Numerics) -> Option<usize> {
     if accumulator(lhs, rhs) != DType::S32 || numerics == Numerics::Qwix {
         return None;
     }
-    // The share of a zero point is as large as the sum, and is taken from it.
+    // The zero-point correction is as large as the sum, and is subtracted from it.
     let sums = if lhs.zero_point.is_some() || rhs.zero_point.is_some() { 2 } else { 1 };
     let largest = [lhs, rhs].map(|side| magnitude(side).max(1));
     Some((i32::MAX as usize) / (largest[0] * largest[1] * sums))
@@ -50,8 +48,8 @@ fn magnitude(side: &QTensor) -> usize {
     proven.min(of_type)
 }
 
-/// A sum of `count` products for each element of the result, that of `of_part` over all of an axis of `size`. Where there are
-/// more than `most`, parts of the axis are summed in s32 and those sums in s64.
+/// A sum of `count` products per result element, computed by `of_part` over an axis of `size`. If there are more than `most`, parts of the
+/// axis are summed in s32, and their sums in s64.
 pub(super) fn in_parts(
     operand: &Tensor,
     most: Option<usize>,
@@ -63,7 +61,7 @@ pub(super) fn in_parts(
     let part = most / (count / size.max(1)).max(1);
     if part == 0 {
         let message = format!(
-            "{}: sums of {count} products of these integers may leave s32, which holds {most} for certain; choose a type of \
+            "{}: sums of {count} products of these integers may overflow s32, which is safe for {most}; choose a type with \
              fewer bits for the rule of one side",
             operand.ty()
         );

@@ -1,4 +1,4 @@
-//! The transform: a program in, the same program with its products in low precision out. Knows nothing of layers.
+//! The transform: rewrites a program's products in low precision.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fields::nearest;
 use crate::random::GraphKey;
 
-/// The name of the parameter that noise is drawn from.
+/// The name of the parameter for the noise key.
 pub(crate) const NOISE_KEY: &str = "noise_key";
 
-/// What becomes of gradients.
+/// How gradients are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Quantization-aware training: gradients pass straight through the rounding.
@@ -37,33 +37,32 @@ pub enum Mode {
     Ptq,
 }
 
-/// A quantized program, and what was done to it.
+/// A quantized program and a report of the changes.
 #[derive(Clone, Debug)]
 pub struct Quantized {
-    /// The program, with the parameters and results of the original. With [`noise_key`](Quantized::noise_key) it has one
-    /// more parameter, the last.
+    /// The program, with the parameters and results of the original. If [`noise_key`](Quantized::noise_key) is set, it has one additional,
+    /// trailing parameter.
     pub function: Function,
-    /// Whether a rule rounds gradients at random. The last parameter is then what noise is drawn from, a key `u32[2]`: the
-    /// operation with index i, among those that draw, draws from `fold_in(key, i)`.
+    /// Whether a rule rounds gradients stochastically. The last parameter is then the noise key `u32[2]`: the i-th operation that draws
+    /// noise uses `fold_in(key, i)`.
     pub noise_key: bool,
-    /// What became of each operation. qwix has no such table.
+    /// How each operation was quantized. qwix has no such table.
     pub report: Report,
 }
 
-/// Quantizes the operations that `rules` choose, inside loops too. qwix: `quantize_model`.
+/// Quantizes the operations that `rules` select, including those inside loops. qwix: `quantize_model`.
 ///
-/// `is_weight` says of each of the function's parameters, by name, whether it is a weight; an operand computed from
-/// weights alone is one too, and is quantized once, outside of any loop. The first rule that matches an operation's
-/// module path and name decides; one without `weight_qtype` leaves the operation alone. `arithmetic` says what to do
-/// where qwix's results are not what its rules say, and how wide the products on the way back are, in operations that no
-/// rule chooses, too.
+/// `is_weight` reports for each of the function's parameters, by name, whether it is a weight; an operand computed only from weights is
+/// also a weight, and is quantized once, outside of any loop. The first rule that matches an operation's module path and name applies; one
+/// without `weight_qtype` leaves the operation unchanged. `arithmetic` selects the behaviour where qwix's results differ from its rules,
+/// and the precision of products in the backward pass, also for operations that no rule selects.
 ///
-/// Where a rule wants a static scale, the program holds running sums (`Function::keep_sums` makes them state): under
-/// `quant_stats/core/layers/0/dot_general0_lhs` the count of calls and the sums of the ranges seen, for the left side of the
+/// For rules with a static scale, the program holds running sums (`Function::keep_sums` makes them state):
+/// `quant_stats/core/layers/0/dot_general0_lhs` holds the number of calls and the sums of the observed ranges for the left side of the
 /// first such operation of the module `core/layers/0`.
 ///
 /// # Errors
-/// Of kind `Input`: a rule that decides on nothing (naming the nearest paths), an axis that tiles do not fit.
+/// Of kind `Input`: a rule that applies to nothing (naming the nearest paths), an axis that tiles do not fit.
 pub fn quantize(
     function: &Function,
     rules: &Rules,
@@ -74,7 +73,7 @@ pub fn quantize(
     quantize_with(function, rules, mode, arithmetic, is_weight, &Spread::default())
 }
 
-/// [`quantize`] of a function some of whose weights are spread before their product.
+/// [`quantize`] for a function with weights that are spread before their product.
 pub(crate) fn quantize_with(
     function: &Function,
     rules: &Rules,
@@ -117,16 +116,16 @@ struct Pass<'a> {
     is_weight: &'a dyn Fn(&str) -> bool,
     spread: &'a Spread,
     report: Report,
-    /// What noise is drawn from, and how many operations draw from it so far.
+    /// The noise key, and the number of operations that have drawn from it so far.
     key: Option<GraphKey>,
     drawn: u32,
-    /// Operations of each name so far, by module path.
+    /// Number of operations of each name so far, by module path.
     numbers: BTreeMap<(Arc<str>, &'static str), usize>,
-    /// Paths of the weights that are stored.
+    /// Paths of the stored weights.
     stored: BTreeSet<String>,
 }
 
-/// Where an operand stands.
+/// The position of an operand.
 struct Place<'a> {
     product: &'a Product,
     side: Side,
@@ -156,7 +155,7 @@ impl Pass<'_> {
         result.map(|t| vec![t])
     }
 
-    /// A name for the operation: `core/layers/0/dot_general0` for the first one of that module.
+    /// A name for the operation, such as `core/layers/0/dot_general0` for the first one of that module.
     fn id(&mut self, node: &Node, product: &Product) -> String {
         let count = self.numbers.entry((node.scope.clone(), product.name())).or_default();
         let number = std::mem::replace(count, *count + 1);
@@ -180,7 +179,7 @@ impl Pass<'_> {
     }
 
     fn backward(&mut self, rule: &BackwardRule, product: &Product) -> Backward {
-        // qwix rounds the gradients of convolutions to the nearest, whatever the rule says.
+        // qwix always rounds gradients of convolutions to the nearest.
         let draws =
             rule.noise.is_some() && (self.arithmetic.numerics == Numerics::Exact || matches!(product, Product::Dot(_)));
         let index = self.drawn;
@@ -212,8 +211,8 @@ impl Pass<'_> {
         Operand { original: operand.clone(), quantized, is_weight }
     }
 
-    /// Where a weight is stored: at its parameter, or at the operation if it has several or is stored already. Of several of one
-    /// layer, the one called `kernel` stands for all, as for a weight and its delay.
+    /// The path of a stored weight: that of its parameter, or of the operation if it has several parameters or is already stored. If
+    /// several belong to one layer, `kernel` represents them, for example for a weight and its delay.
     fn stored_path(&mut self, sources: &BTreeSet<String>, place: &Place) -> String {
         let layer = |path: &str| path.rsplit_once('/').map(|(layer, _)| layer.to_owned());
         let of_one_layer =
@@ -242,7 +241,7 @@ fn quantize_side(
     let tiles = match (rule.tile_size, product.tiled_axis(*side)) {
         (Some(_), None) => {
             let remedy = match qtype.tile() {
-                Some(_) => format!("choose a type for its rule that has none, unlike {qtype}"),
+                Some(_) => format!("choose a type without tiles for its rule instead of {qtype}"),
                 None => "leave tile_size out of its rule".to_owned(),
             };
             refuse(format!("{} has no axis to cut into tiles; {remedy}", product.name()));
@@ -278,8 +277,8 @@ fn quantize_side(
     Some((QTensor::with_range(&x, &how, range, None), method))
 }
 
-/// A rule that decides on nothing is a mistake in its path: say so, and which paths there are. One that decides on products
-/// of activations alone, and has no type for these, does nothing either.
+/// Refuses a rule that matches nothing, which is a mistake in its path, and lists the existing paths. Also refuses a rule that only matches
+/// products of activations but has no type for them.
 fn check_used(rules: &Rules, report: &Report) -> Result<()> {
     let of_rule = |i: usize| report.rows.iter().filter(move |row| row.rule == Some(i + 1));
     let is_idle = |i: &usize| of_rule(*i).flat_map(|row| &row.sides).all(|side| side.qtype.is_none());
@@ -288,7 +287,7 @@ fn check_used(rules: &Rules, report: &Report) -> Result<()> {
         let idle = (0..rules.len()).find(|i| rules.get(*i).weight.is_some() && is_idle(i));
         return idle.map_or(Ok(()), |i| {
             Err(Error::input(format!(
-                "rule {} (module_path `{}`) quantizes nothing: no operation that it decides on has a weight; give it an \
+                "rule {} (module_path `{}`) quantizes nothing: no operation that it applies to has a weight; give it an \
                  act_qtype, or leave it out",
                 i + 1,
                 rules.get(i).config.module_path
@@ -300,7 +299,7 @@ fn check_used(rules: &Rules, report: &Report) -> Result<()> {
     if let Some(row) = report.rows.iter().find(|row| rule.matches(&row.path, row.op)) {
         let earlier = row.rule.unwrap_or_default();
         return Err(Error::input(format!(
-            "rule {} (module_path `{named}`) is never reached: rule {earlier} comes first and matches all it would; put it \
+            "rule {} (module_path `{named}`) is never reached: rule {earlier} comes first and matches all its operations; put it \
              before that one, or remove it",
             index + 1
         )));

@@ -1,4 +1,4 @@
-//! Random numbers drawn inside a traced program: keys are `u32[2]` tensors. Knows the hash, not who draws.
+//! Random keys inside a traced program, as `u32[2]` tensors.
 
 use spiq_hlo::{Array, DType, Graph, Tensor, TensorType, Violation, concatenate};
 
@@ -6,8 +6,8 @@ use super::Key;
 
 /// A random key inside a traced program: [`Key`] as a tensor, with the same numbers.
 ///
-/// Draws give tensors of a shape; element i, in row-major order, has the bits that the [`Key`] of the same words draws
-/// i-th on the host. Wrong shapes wait in the trace like all errors.
+/// Draws return tensors of a given shape; element i, in row-major order, has the same bits as the i-th draw of the host [`Key`]
+/// with the same words. Wrong shapes are deferred errors of the trace.
 ///
 /// Shape: the key is `u32[2]`. Source: as [`Key`].
 ///
@@ -26,7 +26,7 @@ pub struct GraphKey {
 }
 
 impl GraphKey {
-    /// The key that a `u32[2]` tensor holds.
+    /// The key stored in a `u32[2]` tensor.
     #[track_caller]
     pub fn new(words: &Tensor) -> GraphKey {
         if !words.is_poison() && *words.ty() != TensorType::new(DType::U32, [2]) {
@@ -37,7 +37,7 @@ impl GraphKey {
         GraphKey { words: [words.index_axis(0, 0), words.index_axis(0, 1)] }
     }
 
-    /// A key known while tracing.
+    /// A key known at trace time.
     pub fn constant(graph: &Graph, key: Key) -> GraphKey {
         GraphKey { words: key.words().map(|word| graph.constant(&Array::scalar(word))) }
     }
@@ -49,7 +49,7 @@ impl GraphKey {
         concatenate(&[&high.reshape(&[1]), &low.reshape(&[1])], 0)
     }
 
-    /// `n` keys that are independent of one another and of this one (`jax.random.split`).
+    /// `n` keys that are independent of each other and of this one (`jax.random.split`).
     #[track_caller]
     pub fn split(&self, n: usize) -> Vec<GraphKey> {
         let [high, low] = self.blocks(&[n]);
@@ -76,7 +76,7 @@ impl GraphKey {
     pub fn bits(&self, dtype: DType, dims: &[usize]) -> Tensor {
         let [high, low] = self.blocks(dims);
         let bits = high.xor(&low);
-        // JAX keeps the low bits of each word; a conversion to fewer bits does just that.
+        // JAX keeps the low bits of each word, as this conversion does.
         bits.convert(dtype)
     }
 
@@ -90,13 +90,13 @@ impl GraphKey {
     fn blocks(&self, dims: &[usize]) -> [Tensor; 2] {
         let count: usize = dims.iter().product();
         let low = self.graph().iota(TensorType::new(DType::U32, [count]), 0);
-        // The upper word counts in steps of 2³², more elements than a program holds.
+        // The upper word is 0: a program has fewer than 2³² elements.
         let words = threefry2x32(&self.words, [low.zeros_like(), low]);
         words.map(|word| word.reshape(dims))
     }
 }
 
-/// The block cipher on tensors, as on the host (`key.rs`).
+/// The block cipher on tensors, identical to the host's (`key.rs`).
 #[track_caller]
 fn threefry2x32(key: &[Tensor; 2], count: [Tensor; 2]) -> [Tensor; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
@@ -109,7 +109,7 @@ fn threefry2x32(key: &[Tensor; 2], count: [Tensor; 2]) -> [Tensor; 2] {
             b = rotated(&b, rotation).xor(&a);
         }
         a = a + &schedule[(group + 1) % 3];
-        // The number joins the key's word before the sum: scalars are added once, not per element.
+        // The number is added to the key's scalar word first, so that each element needs only one sum.
         b = b + (&schedule[(group + 2) % 3] + (group as f64 + 1.0));
     }
     [a, b]

@@ -1,4 +1,4 @@
-//! Samples from a key inside a traced program: uniform, normal, Bernoulli, integers, permutations. Knows no hash.
+//! Samples from a key inside a traced program: uniform, normal, Bernoulli, integers, permutations.
 
 use std::f32::consts::SQRT_2;
 
@@ -9,8 +9,8 @@ use super::integer::{Range, Remainder};
 use super::sample::rounds;
 use super::special::{CENTRAL, TAIL, erf};
 
-/// Draws of `f32`, booleans and integers. Each is the tensor of what [`Key`](super::Key) draws on the host, but for the
-/// last place of the normal ones: XLA fuses products with sums as its plan for the whole program allows.
+/// Draws of `f32`, booleans and integers. The values equal those that [`Key`](super::Key) draws on the host, except in the last
+/// place of normal samples: XLA forms fused multiply-adds depending on the whole program.
 impl GraphKey {
     /// Numbers in [min, max) (`jax.random.uniform`).
     #[track_caller]
@@ -24,15 +24,15 @@ impl GraphKey {
         (unit * f64::from(max - min) + f64::from(min)).maximum(f64::from(min))
     }
 
-    /// Numbers of the standard normal distribution (`jax.random.normal`).
+    /// Samples from the standard normal distribution (`jax.random.normal`).
     #[track_caller]
     pub fn normal(&self, dims: &[usize]) -> Tensor {
-        // From just above -1: at -1 itself the inverse is infinite.
+        // Starts just above -1, where the inverse is infinite.
         erf_inv(&self.uniform(dims, (-1f32).next_up(), 1.0)) * f64::from(SQRT_2)
     }
 
-    /// Numbers of the standard normal distribution, restricted to the open interval from `lower` to `upper`
-    /// (`jax.random.truncated_normal`). NaN where the interval is empty.
+    /// Samples from the standard normal distribution truncated to the open interval from `lower` to `upper`
+    /// (`jax.random.truncated_normal`). NaN if the interval is empty.
     #[track_caller]
     pub fn truncated_normal(&self, dims: &[usize], lower: f32, upper: f32) -> Tensor {
         const RECIPROCAL: f32 = 1.0 / SQRT_2;
@@ -54,8 +54,7 @@ impl GraphKey {
 
     /// Integers from `min` up to but not including `max`, of a type of at most 32 bits (`jax.random.randint`).
     ///
-    /// Bounds outside the type are moved to its ends; one past its largest value is allowed for `max`. Where
-    /// `max <= min`, every draw is `min`.
+    /// Bounds are clamped to the type's range; `max` may be one past its largest value. If `max <= min`, every draw is `min`.
     #[track_caller]
     pub fn randint(&self, dtype: DType, dims: &[usize], min: i128, max: i128) -> Tensor {
         let ends = match dtype.integer_range() {
@@ -68,7 +67,7 @@ impl GraphKey {
         let [high, low] = [high, low].map(|key| modulo(&key.bits(DType::U32, dims), remainder.span));
         let drawn = modulo(&(high * remainder.multiplier as f64 + low), remainder.span);
         let shifted = drawn + f64::from(range.min as u32);
-        // The sum wraps; read as signed it is the value where that is negative.
+        // The sum wraps; reinterpreted as signed, it is the correct value if that is negative.
         let wide = if ends.0 < 0 { shifted.bitcast_convert(DType::S32) } else { shifted };
         wide.convert(dtype)
     }
@@ -92,13 +91,13 @@ impl GraphKey {
     }
 }
 
-/// The remainder, where 0 stands for the width of the type: the number itself.
+/// The remainder; a span of 0 means the width of the type, so the number is returned unchanged.
 #[track_caller]
 fn modulo(x: &Tensor, span: u128) -> Tensor {
     if span == 0 { x.clone() } else { x.rem(span as f64) }
 }
 
-/// The inverse error function of `f32`, as on the host (`special.rs`).
+/// The inverse error function in `f32`, identical to the host's (`special.rs`).
 #[track_caller]
 fn erf_inv(x: &Tensor) -> Tensor {
     let w = (x * x.negate()).log1p().negate();

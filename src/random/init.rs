@@ -1,4 +1,4 @@
-//! Initial values of parameters, as flax and Spyx draw them. Knows nothing of layers.
+//! Initial values of parameters, drawn as in Flax and Spyx.
 
 use spiq_hlo::{Array, DType, TensorType};
 
@@ -7,8 +7,8 @@ use super::key::Key;
 /// Standard deviation of the standard normal distribution restricted to [-2, 2].
 const TRUNCATED_DEVIATION: f32 = 0.879_625_7;
 
-/// A kernel with inputs on the last axis but one and outputs on the last: normal, cut at two standard deviations, with
-/// variance 1 / fan-in. Axes before those two are a convolution's window and count towards the fan-in.
+/// Truncated normal (at two standard deviations) with variance 1 / fan-in. Inputs are on the second-to-last axis and outputs on the
+/// last; earlier axes are a convolution's window and count towards the fan-in.
 ///
 /// Shape: f32 of `dims`; fewer than two axes count as a single input. Source: LeCun et al., "Efficient BackProp", 1998;
 /// `jax.nn.initializers.lecun_normal`.
@@ -25,7 +25,7 @@ pub fn lecun_normal(key: Key, dims: &[usize]) -> Array {
     scaled(key, dims, |x| x * scale)
 }
 
-/// Between two bounds, all values alike, of variance 2 / fan-in, which keeps the variance through layers with ReLU.
+/// Uniform between symmetric bounds, with variance 2 / fan-in, which preserves the variance through ReLU layers.
 ///
 /// Shape: f32 of `dims`. Source: He et al. 2015, arXiv:1502.01852; `jax.nn.initializers.he_uniform`.
 ///
@@ -41,7 +41,7 @@ pub fn he_uniform(key: Key, dims: &[usize]) -> Array {
     Array::new(dims, values).expect("as many values as elements")
 }
 
-/// Normal values times `deviation`, cut at two of them either side of zero. The deviation is that before the cut.
+/// Normal with standard deviation `deviation`, truncated at two deviations either side of zero. The deviation is that before truncation.
 ///
 /// Shape: f32 of `dims`. Source: `jax.nn.initializers.truncated_normal(stddev)`.
 ///
@@ -54,15 +54,15 @@ pub fn truncated_normal(key: Key, dims: &[usize], deviation: f32) -> Array {
     scaled(key, dims, |x| x * deviation)
 }
 
-/// A square matrix of columns that are orthogonal and of length 1: the first factor of the QR decomposition of normal values,
-/// whose second has a positive diagonal. The first half of the axes are its rows.
+/// A square matrix with orthonormal columns: the Q factor of the QR decomposition of normal values, for an R with positive diagonal.
+/// The first half of the axes are its rows.
 ///
-/// Shape: f32 of `dims`, whose halves have as many elements. Source: `jax.nn.initializers.orthogonal`, to rounding.
+/// Shape: f32 of `dims`, whose halves have equal numbers of elements. Source: `jax.nn.initializers.orthogonal`, to rounding.
 ///
 /// ```
 /// use spiq::random::{Key, orthogonal};
 /// let q = orthogonal(Key::new(7), &[4, 4]).to_f64();
-/// // As JAX has it.
+/// // As in JAX.
 /// assert!((q[0] - 0.258608).abs() < 1e-6 && (q[1] - 0.606673).abs() < 1e-6 && (q[14] - 0.392757).abs() < 1e-6);
 /// ```
 pub fn orthogonal(key: Key, dims: &[usize]) -> Array {
@@ -74,7 +74,7 @@ pub fn orthogonal(key: Key, dims: &[usize]) -> Array {
     for column in 0..size {
         let (done, rest) = columns.split_at_mut(column);
         let (now, _) = rest.split_first_mut().expect("a column");
-        // Twice: once leaves what rounding left of the others.
+        // Twice, because one pass leaves rounding errors along the other columns.
         for other in done.iter().chain(done.iter()) {
             let share = dot(now, other);
             now.iter_mut().zip(other).for_each(|(x, o)| *x -= share * o);
@@ -102,7 +102,7 @@ pub fn embedding_normal(key: Key, dims: &[usize]) -> Array {
 
 /// A neuron's decay per time step, around one half: `truncated_normal(0.25) + 0.5`.
 ///
-/// Shape: f32 of `dims`. Values lie in (0, 1). Source: the default `beta` of Spyx's LIF.
+/// Shape: f32 of `dims`. Values are in (0, 1). Source: the default `beta` of Spyx's LIF.
 ///
 /// ```
 /// use spiq::random::{Key, spyx_beta};

@@ -1,4 +1,4 @@
-//! Random integers of every width. Knows nothing of floating point.
+//! Random integers of every width.
 
 use super::key::Key;
 
@@ -37,8 +37,8 @@ integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 impl Key {
     /// `n` integers from `min` up to but not including `max` (`jax.random.randint`).
     ///
-    /// Bounds outside the type are moved to its ends; one past its largest value is allowed for `max`. Where
-    /// `max <= min`, every draw is `min`. The bias towards small values is below span / 2³² for types of up to 32 bits.
+    /// Bounds are clamped to the type's range; `max` may be one past its largest value. If `max <= min`, every draw is `min`.
+    /// The bias towards small values is below span / 2³² for types of up to 32 bits.
     ///
     /// ```
     /// let draw: Vec<i32> = spiq::random::Key::new(0).randint(5, 0, 10);
@@ -60,20 +60,20 @@ impl Key {
     }
 }
 
-/// Bounds as an integer type takes them.
+/// Bounds clamped to an integer type.
 pub(super) struct Range {
     /// Width in bits of the words drawn.
     pub(super) width: u32,
     /// Smallest value.
     pub(super) min: i128,
-    /// How many values there are; at least one.
+    /// Number of values; at least one.
     pub(super) span: u128,
 }
 
 impl Range {
-    /// The values from `min` up to but not including `max`, of a type of so many bits with these ends.
+    /// The values from `min` up to but not including `max`, of a type with this number of bits and these ends.
     pub(super) fn new(bits: u32, ends: (i128, i128), (min, max): (i128, i128)) -> Range {
-        // Narrow types are drawn as 32-bit integers, in which one past their largest value can be said.
+        // Narrow types are drawn as 32-bit integers, which can represent one past their largest value.
         let (lowest, highest) = if bits < 32 { (i128::from(i32::MIN), i128::from(i32::MAX)) } else { ends };
         let (min, max) = (min.clamp(ends.0, ends.1), max.clamp(ends.0, ends.1 + 1));
         let past = max > highest;
@@ -83,19 +83,19 @@ impl Range {
     }
 }
 
-/// The remainder of a double-width random number, in arithmetic that wraps at a single width, as JAX computes it.
+/// The remainder of a double-width random number, computed in single-width wrapping arithmetic as in JAX.
 pub(super) struct Remainder {
     mask: u128,
-    /// How many values there are; 0 for all of the width.
+    /// Number of values; 0 for the full width.
     pub(super) span: u128,
-    /// What the upper number counts for.
+    /// The weight of the upper word.
     pub(super) multiplier: u128,
 }
 
 impl Remainder {
     pub(super) fn new(width: u32, span: u128) -> Remainder {
         let mask = (1u128 << width) - 1;
-        // A span of the whole range wraps to 0, and a remainder by 0 is the number itself, in XLA.
+        // A span of the full range wraps to 0; in XLA a remainder by 0 is the number itself.
         let span = span & mask;
         let root = modulo(1 << (width / 2), span);
         Remainder { mask, span, multiplier: modulo((root * root) & mask, span) }

@@ -1,4 +1,4 @@
-//! The threefry2x32 hash and its keys: seeding, splitting, folding, raw bits. Knows nothing of distributions.
+//! The threefry2x32 hash and its keys: seeding, splitting, folding, raw bits.
 
 use spiq_hlo::Array;
 
@@ -18,8 +18,8 @@ use spiq_hlo::Array;
 pub struct Key([u32; 2]);
 
 impl Key {
-    /// The key of a seed. Only the low 32 bits of the seed count, as in JAX without 64-bit mode: seeds that differ by
-    /// a multiple of 2³² give the same key, and -1 is 2³² - 1.
+    /// The key of a seed. Only the low 32 bits of the seed are used, as in JAX without 64-bit mode: seeds that differ by
+    /// a multiple of 2³² give the same key, and -1 is equivalent to 2³² - 1.
     pub fn new(seed: i64) -> Key {
         Key([0, seed as u32])
     }
@@ -34,12 +34,12 @@ impl Key {
         self.0
     }
 
-    /// The key as `u32[2]`, the form in which a graph takes it.
+    /// The key as `u32[2]`, the form used in graphs.
     pub fn to_array(self) -> Array {
         Array::new([2], self.0).expect("two words")
     }
 
-    /// `n` keys that are independent of one another and of this one (`jax.random.split`).
+    /// `n` keys that are independent of each other and of this one (`jax.random.split`).
     pub fn split(self, n: usize) -> Vec<Key> {
         self.blocks(n).map(Key).collect()
     }
@@ -69,12 +69,12 @@ impl Key {
         self.words32(n).collect()
     }
 
-    /// `n` uniformly distributed 64-bit words (what JAX draws in 64-bit mode).
+    /// `n` uniformly distributed 64-bit words (as drawn by JAX in 64-bit mode).
     pub fn bits64(self, n: usize) -> Vec<u64> {
         self.blocks(n).map(|[high, low]| u64::from(high) << 32 | u64::from(low)).collect()
     }
 
-    /// The first `n` 32-bit words: each the exclusive or of one hash's two halves.
+    /// The first `n` 32-bit words: each is the exclusive or of the two halves of a hash.
     pub(super) fn words32(self, n: usize) -> impl Iterator<Item = u32> {
         self.blocks(n).map(|[a, b]| a ^ b)
     }
@@ -109,7 +109,7 @@ fn threefry2x32(key: [u32; 2], count: [u32; 2]) -> [u32; 2] {
 mod tests {
     use super::threefry2x32;
 
-    /// The known answers of the authors' library, Random123.
+    /// Known answers from the authors' library, Random123.
     #[test]
     fn threefry_gives_the_published_answers() {
         assert_eq!(threefry2x32([0, 0], [0, 0]), [0x6b20_0159, 0x99ba_4efe]);

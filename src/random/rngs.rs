@@ -1,13 +1,13 @@
-//! Named streams of keys. Knows nothing of who draws from them.
+//! Named streams of keys.
 
 use std::collections::BTreeMap;
 
 use super::key::Key;
 
-/// Named streams of random keys, one new key at each call (`flax.nnx.Rngs`).
+/// Named streams of random keys, with a new key on each call (`flax.nnx.Rngs`).
 ///
-/// A stream is a seed and a count; its next key is the seed's key with the count folded in. A name without a stream of
-/// its own draws from the default one and advances that one's count. The name itself does not enter the key.
+/// A stream is a seed and a count; its next key is the seed's key with the count folded in. A name without a separate stream
+/// draws from the default stream and advances its count. The name itself does not affect the key.
 ///
 /// ```
 /// use spiq::random::{Key, Rngs};
@@ -35,7 +35,7 @@ impl Stream {
 
     fn next(&mut self) -> Key {
         let key = self.key.fold_in(self.count);
-        // The count is 32 bits wide in flax too.
+        // The count has 32 bits in Flax as well.
         self.count = self.count.wrapping_add(1);
         key
     }
@@ -52,7 +52,7 @@ impl Rngs {
         Rngs { default: Stream::new(key), named: BTreeMap::new() }
     }
 
-    /// Gives one name a seed of its own; the name `default` is that of the default stream.
+    /// Adds a stream with its own seed; the name `default` replaces the default stream.
     #[must_use]
     pub fn with_stream(mut self, name: &str, seed: i64) -> Rngs {
         let stream = Stream::new(Key::new(seed));
@@ -63,7 +63,7 @@ impl Rngs {
         self
     }
 
-    /// The next key of the stream of this name, or else of the default stream.
+    /// The next key of the stream with this name, or of the default stream if there is none.
     pub fn key(&mut self, name: &str) -> Key {
         self.named.get_mut(name).unwrap_or(&mut self.default).next()
     }

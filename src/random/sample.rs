@@ -1,4 +1,4 @@
-//! Samples from a key: uniform, normal, Bernoulli, permutations. Knows nothing of shapes and parameters.
+//! Samples from a key: uniform, normal, Bernoulli, permutations.
 
 use std::f32::consts::SQRT_2;
 
@@ -18,25 +18,25 @@ impl Key {
         self.uniform_each(n, min, max).collect()
     }
 
-    /// `n` numbers of the standard normal distribution (`jax.random.normal`).
+    /// `n` samples from the standard normal distribution (`jax.random.normal`).
     ///
     /// ```
     /// assert_eq!(spiq::random::Key::new(0).normal(2), [1.6226422, 2.0252647]);
     /// ```
     pub fn normal(self, n: usize) -> Vec<f32> {
-        // From just above -1: at -1 itself the inverse is infinite.
+        // Starts just above -1, where the inverse is infinite.
         self.uniform_each(n, (-1f32).next_up(), 1.0).map(|u| SQRT_2 * erf_inv(u)).collect()
     }
 
-    /// `n` numbers of the standard normal distribution, restricted to the open interval from `lower` to `upper`
-    /// (`jax.random.truncated_normal`). NaN where the interval is empty.
+    /// `n` samples from the standard normal distribution truncated to the open interval from `lower` to `upper`
+    /// (`jax.random.truncated_normal`). NaN if the interval is empty.
     ///
     /// ```
     /// let draw = spiq::random::Key::new(0).truncated_normal(1000, -0.5, 0.5);
     /// assert!(draw.iter().all(|x| -0.5 < *x && *x < 0.5));
     /// ```
     pub fn truncated_normal(self, n: usize, lower: f32, upper: f32) -> Vec<f32> {
-        // XLA turns the division by √2 into this product.
+        // XLA rewrites the division by √2 to this product.
         const RECIPROCAL: f32 = 1.0 / SQRT_2;
         let (first, last) = (lower.next_up(), upper.next_down());
         let inside = move |x: f32| if lower < upper { x.max(first).min(last) } else { f32::NAN };
@@ -70,10 +70,10 @@ impl Key {
         order
     }
 
-    /// Puts the values in random order: [`Key::permutation`] applied to them.
+    /// Shuffles the values: applies [`Key::permutation`] to them.
     pub fn shuffle<T>(self, values: &mut Vec<T>) {
-        // Sorting by random 32-bit words, as often as it takes to make it unlikely that two values meet equal words
-        // every time; a sort keeps the order of equal ones, so it must be stable.
+        // Sorts by random 32-bit words, often enough that two values are unlikely to draw equal words every time. Equal words keep
+        // the order of their values, so the sort must be stable.
         let mut key = self;
         for _ in 0..rounds(values.len()) {
             let (next, words) = key.pair();
@@ -85,7 +85,7 @@ impl Key {
     }
 
     fn uniform_each(self, n: usize, min: f32, max: f32) -> impl Iterator<Item = f32> {
-        // The bits become the mantissa of a number in [1, 2). One fused step scales it, as in XLA's compiled code.
+        // The bits become the mantissa of a number in [1, 2). One fused multiply-add scales it, as in XLA's compiled code.
         let span = max - min;
         let unit = |bits: u32| f32::from_bits(bits >> 9 | 1f32.to_bits()) - 1.0;
         self.words32(n).map(move |bits| unit(bits).mul_add(span, min).max(min))

@@ -1,28 +1,25 @@
-//! Scalar `erf`, `erf_inv` and `log1p` in f32, step for step as XLA computes them. Knows nothing of keys or arrays.
+//! Scalar `erf`, `erf_inv` and `log1p` in f32, evaluated step by step as in XLA.
 //!
-//! A libm's `log1p` differs from XLA's in the last place, and from platform to platform. These follow the programs that
-//! XLA:CPU makes of `chlo.erf`, `chlo.erf_inv` and `stablehlo.log_plus_one`, its fused multiply-adds included, so that a
-//! sample drawn here has the bits that JAX draws on a CPU with such an instruction. The same formulas written in a graph
-//! are compared with these.
+//! A libm's `log1p` differs from XLA's in the last place, and between platforms. These functions follow the code that XLA:CPU
+//! generates for `chlo.erf`, `chlo.erf_inv` and `stablehlo.log_plus_one`, including its fused multiply-adds, so a sample drawn
+//! here has the same bits as in JAX on a CPU with that instruction. Tests compare the same formulas in a graph with these
+//! functions.
+
+use spiq_hlo::{ERF_CLAMP, ERF_DENOMINATOR, ERF_NUMERATOR};
 
 /// The error function.
 ///
-/// A rational function of the argument clamped to ±3.74, where the result is ±1 in f32 (Eigen's `perf` coefficients).
+/// A rational function of the argument clamped to ±3.74, beyond which the result is ±1 in f32 (Eigen's `perf` coefficients).
 ///
 /// ```
 /// assert_eq!(spiq::random::special::erf(0.5), 0.5204999);
 /// ```
 pub fn erf(x: f32) -> f32 {
-    const CLAMP: f32 = 3.743_921_3;
-    #[allow(clippy::approx_constant, reason = "a fitted coefficient, one unit in the last place below 2/√π")]
-    const NUMERATOR: [f32; 5] = [0.000_229_050_65, 0.003_408_291, 0.050_955_694, 0.185_208_32, 1.128_379_1];
-    const DENOMINATOR: [f32; 7] =
-        [-1.179_160_3e-7, 2.354_796_6e-5, 0.001_017_962_6, 0.014_070_47, 0.110_985_05, 0.497_469_25, 1.0];
-    if x.abs() >= CLAMP {
+    if x.abs() >= ERF_CLAMP {
         return 1f32.copysign(x);
     }
     let square = x * x;
-    x * horner(square, &NUMERATOR) / horner(square, &DENOMINATOR)
+    x * horner(square, &ERF_NUMERATOR) / horner(square, &ERF_DENOMINATOR)
 }
 
 /// [`erf_inv`]'s polynomial below w = 5, highest power first.
@@ -37,7 +34,7 @@ pub(super) const CENTRAL: [f32; 9] = [
     0.246_640_73,
     1.501_409_4,
 ];
-/// And above it.
+/// [`erf_inv`]'s polynomial above w = 5.
 pub(super) const TAIL: [f32; 9] = [
     -0.000_200_214_26,
     0.000_100_950_56,
@@ -67,9 +64,9 @@ pub fn erf_inv(x: f32) -> f32 {
     x * factor
 }
 
-/// The logarithm of `1 + x`, exact to a few units in the last place near zero too.
+/// The logarithm of `1 + x`, accurate to a few units in the last place, including near zero.
 ///
-/// Cephes' rational function below √2 - 1, the logarithm of the sum elsewhere.
+/// Cephes' rational function below √2 - 1, the logarithm of the sum otherwise.
 ///
 /// ```
 /// assert_eq!(spiq::random::special::log1p(1e-8), 1e-8);
@@ -86,13 +83,13 @@ pub fn log1p(x: f32) -> f32 {
     x + square.mul_add(-0.5, x * square * ratio)
 }
 
-/// The natural logarithm of a number that is not subnormal (a smaller one counts as the smallest normal number).
+/// The natural logarithm; a subnormal argument is treated as the smallest normal number.
 fn log(x: f32) -> f32 {
-    // Coefficients by residue modulo 3 of their power: XLA evaluates the polynomial as three interleaved ones.
+    // Coefficients grouped by power modulo 3: XLA evaluates the polynomial as three interleaved ones.
     const A: [f32; 3] = [0.070_376_836, -0.115_146_1, 0.116_769_984];
     const B: [f32; 3] = [-0.124_201_41, 0.142_493_23, -0.166_680_57];
     const C: [f32; 3] = [0.200_007_14, -0.249_999_94, 0.333_333_3];
-    // ln 2 as a short number, whose product with an exponent is exact, and the rest.
+    // ln 2 split into a short part, whose product with an exponent is exact, and the remainder.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -0.000_212_194_44;
     if x.is_nan() || x < 0.0 {
@@ -119,7 +116,7 @@ fn halves(x: f32) -> (f32, f32) {
     if low { (half - 1.0 + half, exponent - 1.0) } else { (half - 1.0, exponent) }
 }
 
-/// A polynomial, highest power first, each step one fused multiply-add.
+/// A polynomial, highest power first, one fused multiply-add per step.
 fn horner(x: f32, coefficients: &[f32]) -> f32 {
     coefficients.iter().copied().reduce(|sum, c| sum.mul_add(x, c)).unwrap_or(0.0)
 }
@@ -128,7 +125,7 @@ fn horner(x: f32, coefficients: &[f32]) -> f32 {
 mod tests {
     use super::erf_inv;
 
-    /// JAX's normal samples for every 61st of the 2^23 uniform samples there are, as one number. (All of them agree.)
+    /// Compares a checksum of the normal samples for every 61st of the 2^23 possible uniform samples with JAX's. (All of them agree.)
     #[test]
     fn erf_inv_has_xlas_bits_everywhere() {
         let lowest = (-1f32).next_up();

@@ -1,8 +1,7 @@
-//! A run's history as TensorBoard reads it: events in protocol buffers, each with its checksums. Reads nothing.
+//! Writes a run's history in TensorBoard's format: protocol-buffer events with checksums.
 //!
-//! The format is that of `tensorflow/core/util/event.proto` and `lib/io/record_writer.cc`. The crates that write it compile its
-//! description at every build, for which a compiler of protocol buffers must be installed; the four messages that scalars need are
-//! these few lines.
+//! The format is that of `tensorflow/core/util/event.proto` and `lib/io/record_writer.cc`. Existing crates compile its schema at
+//! every build, which requires an installed protocol-buffer compiler; the four messages that scalars need are encoded by hand here.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,11 +11,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Record, create_anew};
 use crate::error::{Error, Result};
 
-/// The file's name in the folder of a run; TensorBoard looks for `tfevents`.
+/// The name of the file in a run's folder; TensorBoard looks for `tfevents`.
 pub(crate) const TENSORBOARD: &str = "events.out.tfevents.spiq";
 
 /// Writes scalars for TensorBoard: `loss/step` at each step; at the end of each epoch `loss/train`, `accuracy/test`,
-/// `accuracy/validation`, `spike_rate/PATH`, and metrics of one's own as `metric/NAME`, at the number of steps done.
+/// `accuracy/validation`, `spike_rate/PATH`, and user-defined metrics as `metric/NAME`, at the number of completed steps.
 ///
 /// ```
 /// use spiq::train::{Record, TensorBoard};
@@ -32,15 +31,15 @@ pub(crate) const TENSORBOARD: &str = "events.out.tfevents.spiq";
 pub struct TensorBoard {
     file: File,
     path: PathBuf,
-    /// Steps done so far.
+    /// Number of completed steps.
     steps: u64,
 }
 
 impl TensorBoard {
-    /// Starts a file, in place of any older one.
+    /// Creates a file, replacing any older one.
     ///
     /// # Errors
-    /// Of kind `File` when it cannot be written.
+    /// Kind `File` if it cannot be written.
     pub fn create(path: &Path) -> Result<TensorBoard> {
         let file = create_anew(path).map_err(|cause| Error::file(path, "write", cause))?;
         let mut events = TensorBoard { file, path: path.to_owned(), steps: 0 };
@@ -49,10 +48,10 @@ impl TensorBoard {
         Ok(events)
     }
 
-    /// Appends what a record says. Numbers that are not finite are left out.
+    /// Appends a record. Numbers that are not finite are omitted.
     ///
     /// # Errors
-    /// Of kind `File` when it cannot be written.
+    /// Kind `File` if it cannot be written.
     pub fn write(&mut self, record: &Record) -> Result<()> {
         let mut values = Vec::new();
         let mut value = |tag: String, number: &Option<f32>| {
@@ -79,7 +78,7 @@ impl TensorBoard {
         if values.is_empty() { Ok(()) } else { self.event(step, &field(SUMMARY, &values)) }
     }
 
-    /// Appends an event of this content.
+    /// Appends an event with this content.
     fn event(&mut self, step: u64, content: &[u8]) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let mut event = vec![WALL_TIME << 3 | FIXED64];
@@ -92,23 +91,23 @@ impl TensorBoard {
         line.extend(masked(&length).to_le_bytes());
         line.extend(&event);
         line.extend(masked(&event).to_le_bytes());
-        // One call for the whole event, so that a reader sees all of it or nothing.
+        // One write for the whole event, so that a reader sees all of it or nothing.
         self.file.write_all(&line).map_err(|cause| Error::file(&self.path, "write", cause))
     }
 }
 
-/// Numbers of the fields of an event.
+/// Field numbers of an event.
 const WALL_TIME: u8 = 1;
 const STEP: u8 = 2;
 const FILE_VERSION: u8 = 3;
 const SUMMARY: u8 = 5;
-/// Of a summary.
+/// Field number of a summary.
 const VALUE: u8 = 1;
-/// Of its values.
+/// Field numbers of a summary's value.
 const TAG: u8 = 1;
 const SIMPLE_VALUE: u8 = 2;
 
-/// Kinds of fields.
+/// Wire types.
 const VARINT: u8 = 0;
 const FIXED64: u8 = 1;
 const BYTES: u8 = 2;
@@ -128,7 +127,7 @@ fn single(number: u8, value: f32) -> Vec<u8> {
     field
 }
 
-/// Seven bits a byte, the lowest first; the highest bit says that more follow.
+/// Seven bits per byte, lowest first; the highest bit marks that more bytes follow.
 fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
@@ -139,12 +138,12 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-/// CRC-32C as records hold it: turned and shifted, since a checksum of checksums says little.
+/// The masked CRC-32C of records: rotated and offset, because a CRC of data that contains CRCs is weak.
 fn masked(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// Castagnoli's checksum, bit by bit: events are short.
+/// The Castagnoli CRC, bit by bit: events are short.
 fn crc32c(bytes: &[u8]) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     let of_bit = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ POLYNOMIAL } else { crc >> 1 };
@@ -157,7 +156,7 @@ mod tests {
 
     #[test]
     fn checksums_are_those_of_the_standard() {
-        // RFC 3720, B.4, and the check value of the catalogue of CRCs.
+        // RFC 3720, B.4, and the check value in the catalogue of CRCs.
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
         assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);

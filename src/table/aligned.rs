@@ -1,6 +1,6 @@
-//! Rows of text as an aligned table. Knows nothing of what they say.
+//! Formats rows of text as an aligned table.
 
-/// Rows under a head (none where it is empty), columns two spaces apart, padded to their widest cell.
+/// Rows under a header (omitted if empty), in columns two spaces apart, padded to their widest cell.
 ///
 /// ```
 /// let rows = [vec!["a".to_owned(), "1".to_owned()], vec!["long".to_owned(), "2".to_owned()]];

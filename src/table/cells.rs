@@ -1,10 +1,10 @@
-//! Rows of cells, as text for a terminal and as HTML for a notebook. Knows nothing of what they say.
+//! Tables as text for a terminal and as HTML for a notebook.
 
 use std::fmt::{self, Write};
 
 use super::aligned;
 
-/// A table: a head, rows, perhaps a line below.
+/// A table: a header, rows, and an optional caption.
 ///
 /// ```
 /// use spiq::display::Table;
@@ -25,23 +25,23 @@ impl Table {
         Table { head: head.into_iter().map(Into::into).collect(), ..Table::default() }
     }
 
-    /// The table with one more row; cells that are missing stay empty.
+    /// Adds a row; missing cells stay empty.
     #[must_use]
     pub fn row<S: Into<String>>(mut self, cells: impl IntoIterator<Item = S>) -> Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The table with a line below it.
+    /// Sets the line below the table.
     #[must_use]
     pub fn caption(mut self, caption: impl Into<String>) -> Table {
         self.caption = caption.into();
         self
     }
 
-    /// The table as HTML, in the colours of the page that it stands in.
+    /// The table as HTML, in the colours of the surrounding page.
     pub fn html(&self) -> String {
-        // Notebooks set numbers, and so everything, to the right.
+        // Notebooks right-align cells by default.
         let cell = |tag: &str, text: &str| format!("<{tag} style=\"text-align:left\">{}</{tag}>", escaped(text));
         let line = |tag: &str, cells: &[String]| {
             let cells: String = cells.iter().map(|text| cell(tag, text)).collect();

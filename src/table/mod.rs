@@ -1,4 +1,6 @@
-//! Tables: aligned text for a terminal, HTML for a notebook. Depends on nothing that is shown in them.
+//! Tables: aligned text for a terminal, HTML for a notebook.
+//!
+//! Invariant: does not depend on the values shown.
 
 mod aligned;
 mod cells;

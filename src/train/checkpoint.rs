@@ -1,4 +1,4 @@
-//! Parameters and state of a run in one file. Knows nothing of models and optimizers.
+//! The parameters and state of a run in one file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,9 +12,9 @@ use crate::data::ArrayFile;
 use crate::error::{Error, Result};
 use crate::quant::is_statistic;
 
-/// Arrays by path (`core/layers/0/kernel`) and strings beside them: the model, its rules, how far the run has come.
+/// Arrays by path (`core/layers/0/kernel`) and metadata strings: the model, its rules, the progress of the run.
 ///
-/// On disk it is an [`ArrayFile`] with a checksum, written whole or not at all; the same checkpoint always gives the same bytes.
+/// On disk it is an [`ArrayFile`] with a checksum, written atomically; the same checkpoint always produces the same bytes.
 ///
 /// ```
 /// use spiq::{Array, train::Checkpoint};
@@ -36,7 +36,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint. An older one of that name stays as it is until the new one is complete.
+    /// Writes the checkpoint. An older file of the same name stays in place until the new one is complete.
     ///
     /// # Errors
     /// Of kind `File` when the folder is missing or not writable, or the disk is full.
@@ -44,7 +44,7 @@ impl Checkpoint {
         self.file().write_checked(path)
     }
 
-    /// Writes the bytes of its file.
+    /// Writes the bytes of the checkpoint's file.
     pub(super) fn write_to(&self, out: &mut dyn Write) -> std::io::Result<()> {
         self.file().write_checked_to(out)
     }
@@ -56,23 +56,23 @@ impl Checkpoint {
     /// Reads a checkpoint, or any safetensors file of parameters.
     ///
     /// # Errors
-    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, which its checksum says, if it has one.
+    /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, which the checksum detects if there is one.
     pub fn load(path: &Path) -> Result<Checkpoint> {
         let read = Checkpoint::load_checked(path).map(|(checkpoint, _)| checkpoint);
         read.map_err(|error| naming_the_older(error, path))
     }
 
-    /// The same, and whether the file has a checksum.
+    /// Like [`load`](Checkpoint::load); also returns whether the file has a checksum.
     pub(super) fn load_checked(path: &Path) -> Result<(Checkpoint, bool)> {
         let (ArrayFile { arrays, metadata }, is_checked) = ArrayFile::read_checked(path)?;
         Ok((Checkpoint { arrays, metadata }, is_checked))
     }
 
-    /// The arrays at these paths, which must be there with just these types. Other arrays of the checkpoint (an
-    /// optimizer's state) are not asked for. `source` names the checkpoint in messages.
+    /// The arrays at these paths, which must exist with exactly these types. Other arrays of the checkpoint (an optimizer's state) are
+    /// ignored. `source` names the checkpoint in messages.
     ///
     /// # Errors
-    /// Of kind `Input` for the first path that is missing or of another type.
+    /// Of kind `Input` for the first path that is missing or has another type.
     pub fn select(&self, wanted: &BTreeMap<String, TensorType>, source: &str) -> Result<BTreeMap<String, Array>> {
         let found = wanted.iter().map(|(path, ty)| match self.arrays.get(path) {
             Some(array) if array.ty() == ty => Ok((path.clone(), array.clone())),
@@ -82,13 +82,13 @@ impl Checkpoint {
         found.collect()
     }
 
-    /// The statistics that static scales come from (`quant_stats/…`), by path.
+    /// The statistics that static scales are computed from (`quant_stats/…`), by path.
     pub fn statistics(&self) -> BTreeMap<String, Array> {
         let kept = self.arrays.iter().filter(|(path, _)| is_statistic(path));
         kept.map(|(path, array)| (path.clone(), array.clone())).collect()
     }
 
-    /// What the checkpoint holds, for messages: a few names and the number of the others.
+    /// The contents of the checkpoint, for messages: a few names and the number of further arrays.
     fn held(&self) -> String {
         const SHOWN: usize = 5;
         let names: Vec<String> = self.arrays.keys().take(SHOWN).map(|name| format!("`{name}`")).collect();
@@ -100,7 +100,7 @@ impl Checkpoint {
     }
 }
 
-/// The first of these whose numbers are not all finite, and the first such number with its place.
+/// The first array with a non-finite value, and the position of its first such value.
 pub(super) fn first_not_finite<'a>(arrays: impl IntoIterator<Item = (&'a String, &'a Array)>) -> Option<NotFinite<'a>> {
     arrays.into_iter().filter(|(_, array)| array.dtype().is_float()).find_map(|(path, array)| {
         let (at, value) = not_finite_in(array)?;
@@ -108,8 +108,7 @@ pub(super) fn first_not_finite<'a>(arrays: impl IntoIterator<Item = (&'a String,
     })
 }
 
-/// The first number that is not finite, with its place in order. f32 is read as it lies there: a copy of large parameters as f64
-/// would take twice their memory.
+/// The first non-finite value and its linear index. f32 is read in place: converting large parameters to f64 would take twice their memory.
 fn not_finite_in(array: &Array) -> Option<(usize, f64)> {
     let found = |numbers: &mut dyn Iterator<Item = f64>| numbers.enumerate().find(|(_, number)| !number.is_finite());
     match array.dtype() {
@@ -121,9 +120,9 @@ fn not_finite_in(array: &Array) -> Option<(usize, f64)> {
     }
 }
 
-/// A number that is infinite or NaN.
+/// An infinite or NaN value.
 pub(super) struct NotFinite<'a> {
-    /// The array that holds it.
+    /// The array that contains it.
     pub(super) path: &'a str,
     value: f64,
     index: Vec<usize>,
@@ -136,7 +135,7 @@ impl fmt::Display for NotFinite<'_> {
     }
 }
 
-/// The index of an element of an array of these sizes, which is the `at`-th in order.
+/// The multi-dimensional index of the element with linear index `at` in an array of these sizes.
 fn index_of(mut at: usize, dims: &[usize]) -> Vec<usize> {
     let mut index = vec![0; dims.len()];
     for (place, size) in index.iter_mut().zip(dims).rev() {
@@ -145,10 +144,10 @@ fn index_of(mut at: usize, dims: &[usize]) -> Vec<usize> {
     index
 }
 
-/// Refuses parameters that hold a number that is not finite, as those of a run that went wrong. `source` names their file.
+/// Refuses parameters with non-finite values, as a failed run may leave. `source` names their file.
 ///
 /// # Errors
-/// Of kind `Input`, with the first of them.
+/// Of kind `Input`, naming the first such value.
 ///
 /// ```
 /// use spiq::{Array, train::check_finite};
@@ -160,7 +159,7 @@ fn index_of(mut at: usize, dims: &[usize]) -> Vec<usize> {
 pub fn check_finite(arrays: &BTreeMap<String, Array>, source: &str) -> Result<()> {
     match first_not_finite(arrays) {
         Some(number) => Err(Error::input(format!(
-            "{source}: {number}; take parameters of a run that went well, or allow numbers that are not finite (--allow-nonfinite)"
+            "{source}: {number}; use parameters of a run that stayed finite, or allow non-finite values (--allow-nonfinite)"
         ))),
         None => Ok(()),
     }

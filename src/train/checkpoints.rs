@@ -1,4 +1,4 @@
-//! The last two checkpoints in the folder of a run: the newer one is read unless it is damaged. Knows nothing of what is in them.
+//! The last two checkpoints in the folder of a run: the newer one is read unless it is damaged.
 
 use std::path::{Path, PathBuf};
 
@@ -10,58 +10,59 @@ use crate::data::nameless;
 use crate::error::{Error, Result};
 use crate::provenance::key;
 
-/// The newer one.
+/// The newer checkpoint.
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 
-/// The one before it.
+/// The previous checkpoint.
 pub(super) const PREVIOUS: &str = "checkpoint-previous.safetensors";
 
-/// The name under which the newer one becomes the older one; that of a temporary file, which is removed when nobody writes it.
+/// Intermediate name while the newer checkpoint becomes the previous one. It is named like a temporary file, so that it is removed if
+/// orphaned.
 const LINK: &str = ".spiq-before.tmp";
 
-/// The checkpoint that a run goes on from.
+/// The checkpoint to resume from.
 pub(super) struct Latest {
     pub(super) checkpoint: Checkpoint,
-    /// Its file, in messages.
+    /// The path of its file, for messages.
     pub(super) source: String,
     /// Why it is not the newer one, as a sentence.
     pub(super) note: Option<String>,
 }
 
-/// Whether there is one.
+/// Whether a folder has a checkpoint.
 pub fn has_checkpoint(folder: &Path) -> bool {
     [CHECKPOINT, PREVIOUS].iter().any(|name| folder.join(name).exists())
 }
 
-/// The checkpoint of the run whose results are in a folder: the newer one of the last two, or, where that is damaged or missing, the
-/// other. Its metadata say all that decides the bits of the run ([`Provenance`](crate::provenance::Provenance)).
+/// The checkpoint of the run whose results are in a folder: the newer of the last two or, if that is damaged or missing, the other. Its
+/// metadata contains everything that determines the bits of the run ([`Provenance`](crate::provenance::Provenance)).
 ///
 /// # Errors
-/// Of kind `File` or `Input`: there is none, as where a run ended before its first one; both are damaged.
+/// Of kind `File` or `Input`: there is none, for example because the run ended before its first one; both are damaged.
 pub fn checkpoint_in(folder: &Path) -> Result<Checkpoint> {
     checkpoint_with_note(folder).map(|(checkpoint, _)| checkpoint)
 }
 
-/// As [`checkpoint_in`], with a note where it is not the newer one.
+/// Like [`checkpoint_in`], with a note if it is the older one.
 ///
 /// # Errors
 /// As [`checkpoint_in`].
 pub fn checkpoint_with_note(folder: &Path) -> Result<(Checkpoint, Option<String>)> {
-    read(folder, "the checkpoint before it is read instead").map(|latest| (latest.checkpoint, latest.note))
+    read(folder, "reading the previous checkpoint instead").map(|latest| (latest.checkpoint, latest.note))
 }
 
-/// The checkpoint that a run goes on from.
+/// The checkpoint that a run resumes from.
 pub(super) fn latest(folder: &Path) -> Result<Latest> {
-    read(folder, "going on from the checkpoint before it")
+    read(folder, "resuming from the previous checkpoint")
 }
 
 /// The newer checkpoint, or the older one with a note that contains `instead`.
 fn read(folder: &Path, instead: &str) -> Result<Latest> {
     let [newer, older] = [CHECKPOINT, PREVIOUS].map(|name| folder.join(name));
-    // A new run takes away the checkpoints of an older one, so that they are never taken for its own.
+    // A new run removes the checkpoints of an older one, so that they cannot be mistaken for its own.
     if !has_checkpoint(folder) && folder.join(METRICS).exists() {
         return Err(Error::input(format!(
-            "there is no {}: the run in this folder ended before its first checkpoint; start it anew, without --resume",
+            "there is no {}: the run in this folder ended before its first checkpoint; start a new run without --resume",
             newer.display()
         )));
     }
@@ -73,7 +74,7 @@ fn read(folder: &Path, instead: &str) -> Result<Latest> {
     match whole(&older) {
         Ok(checkpoint) => {
             let step = checkpoint.metadata.get(key::step).map_or("?", String::as_str);
-            let note = format!("note: {error}; {instead}, {}, of step {step}", said(&older));
+            let note = format!("note: {error}; {instead}, {}, at step {step}", said(&older));
             Ok(Latest { checkpoint, source: said(&older), note: Some(note) })
         }
         Err(_) => Err(error),
@@ -84,25 +85,26 @@ fn read(folder: &Path, instead: &str) -> Result<Latest> {
 pub fn naming_the_older(error: Error, path: &Path) -> Error {
     let older = path.with_file_name(PREVIOUS);
     match path.file_name().is_some_and(|name| name == CHECKPOINT) && older.exists() {
-        true => Error::new(error.kind(), format!("{error}; the checkpoint before it is {}", older.display())),
+        true => Error::new(error.kind(), format!("{error}; the previous checkpoint is {}", older.display())),
         false => error,
     }
 }
 
-/// Reads a checkpoint all of which is as it was written.
+/// Reads a checkpoint and verifies that it is intact.
 fn whole(path: &Path) -> Result<Checkpoint> {
     let (checkpoint, is_checked) = Checkpoint::load_checked(path)?;
-    // Whatever names its run was written with a checksum.
+    // Every file that names its run was written with a checksum.
     match is_checked || !checkpoint.metadata.contains_key(key::run) {
         true => Ok(checkpoint),
         false => Err(Error::input(format!("{} is damaged: its checksum is missing", path.display()))),
     }
 }
 
-/// Makes a checkpoint the newer one, and the newer one the older. At each moment a whole one is there under one of the names.
+/// Stores a new checkpoint and keeps the newer one as the previous one. At every moment a complete checkpoint exists under one of the
+/// names.
 ///
 /// # Errors
-/// Of kind `File`: both are then as they were.
+/// Of kind `File`: both are then unchanged.
 pub(super) fn put(folder: &Path, checkpoint: &Checkpoint) -> Result<PathBuf> {
     let path = folder.join(CHECKPOINT);
     let write = || {
@@ -116,20 +118,20 @@ pub(super) fn put(folder: &Path, checkpoint: &Checkpoint) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Gives the newer checkpoint the name of the older one beside its own.
+/// Gives the newer checkpoint a second name, that of the previous one.
 fn keep_as_previous(folder: &Path) {
     let [newer, older, link] = [CHECKPOINT, PREVIOUS, LINK].map(|name| folder.join(name));
     _ = std::fs::remove_file(&link);
     match std::fs::hard_link(&newer, &link) {
         Ok(()) => _ = std::fs::rename(&link, &older),
-        // Not every file system has links. For a moment the newer one has only its new name.
+        // Not every file system supports hard links. Between the two renames, the checkpoint exists only under its new name.
         Err(_) => _ = std::fs::rename(&newer, &older),
     }
-    // Where both names were of one file already, renaming does nothing.
+    // If both names already refer to the same file, `rename` does nothing.
     _ = std::fs::remove_file(&link);
 }
 
-/// Makes the older checkpoint the newer one, in the place of one that is damaged, which would be taken for the older one next time.
+/// Makes the previous checkpoint the newer one, replacing a damaged one, which would otherwise become the previous one next time.
 ///
 /// # Errors
 /// Of kind `File`.

@@ -1,4 +1,4 @@
-//! What a trained network does on labelled samples: accuracy by class, confusion, spike rates. Trains nothing.
+//! Evaluates a trained network on labelled samples: accuracy by class, confusion, spike rates.
 
 use std::collections::BTreeMap;
 
@@ -14,32 +14,32 @@ use crate::network::Network;
 use crate::nn::Readout;
 use crate::pjrt::{Buffer, Client, Executable, Input, Platform};
 
-/// What a run says of its test.
+/// The conditions of a run's test.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions {
-    /// Time steps that images are encoded over; spike trains keep their own.
+    /// Time steps over which images are encoded; spike trains have their own.
     pub time_steps: usize,
     /// The seed of the run, from which its test draws the spikes of images.
     pub seed: i64,
-    /// As what samples the network was [trained](crate::provenance::Provenance::coding).
+    /// The coding of the samples that the network was [trained](crate::provenance::Provenance::coding) on.
     pub coding: Option<Coding>,
-    /// How outputs over time become a score for each class.
+    /// How outputs over time become a score per class.
     pub readout: Readout,
 }
 
-/// What a network does on labelled samples.
+/// The results of a network on labelled samples.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluated {
-    /// How many samples there are of a class (rows) that were taken for a class (columns), the first of equal scores.
+    /// Number of samples of each class (rows) that were classified as each class (columns); of equal scores the first wins.
     pub confusion: Vec<Vec<u64>>,
-    /// For each sample, how many classes have a larger score than its own, or the same and come before it.
+    /// For each sample, the number of classes with a larger score than its own, or the same score and a lower index.
     pub ranks: Vec<usize>,
-    /// The mean cross-entropy of the scores: of sums over time what `integral_crossentropy` is without smoothing.
+    /// The mean cross-entropy of the scores; for sums over time this is `integral_crossentropy` without smoothing.
     pub cross_entropy: f64,
-    /// For each layer that fires, by its path, the mean number of spikes a neuron and step.
+    /// For each layer that fires, by its path, the mean number of spikes per neuron and step.
     pub spike_rates: BTreeMap<String, f32>,
-    /// How often what happens when the network runs.
+    /// Operations and spikes of a run of the network.
     pub counted: Counted,
 }
 
@@ -49,13 +49,13 @@ impl Evaluated {
         self.ranks.len()
     }
 
-    /// The part of samples that are classified correctly: to the last bit what the test of a run says of the same.
+    /// The fraction of samples that are classified correctly; bit-identical to the result of the run's test on the same samples.
     pub fn accuracy(&self) -> f32 {
         let right: u64 = self.confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
         (right as f64 / self.count() as f64) as f32
     }
 
-    /// The same for each class; `None` for one without samples.
+    /// The accuracy for each class; `None` for a class without samples.
     pub fn per_class(&self) -> Vec<Option<f32>> {
         let part = |(class, row): (usize, &Vec<u64>)| {
             let count: u64 = row.iter().sum();
@@ -64,18 +64,18 @@ impl Evaluated {
         self.confusion.iter().enumerate().map(part).collect()
     }
 
-    /// The part of samples whose class is among the `k` with the largest scores.
+    /// The fraction of samples whose class is among the `k` with the largest scores.
     pub fn top_k(&self, k: usize) -> f32 {
         let among = self.ranks.iter().filter(|rank| **rank < k).count();
         (among as f64 / self.count() as f64) as f32
     }
 }
 
-/// How a network does on samples, as the test of a run whose seed and time steps these are. `params` holds parameters and the statistics
-/// of static scales, by path.
+/// Evaluates a network on samples, as the test of a run with this seed and these time steps. `params` contains parameters and the
+/// statistics of static scales, by path.
 ///
 /// # Errors
-/// Of kind `Input`: parameters or samples that do not fit the network, outputs that are no classes; what PJRT says.
+/// Of kind `Input`: parameters or samples that do not match the network, outputs that are not classes; errors of PJRT.
 ///
 /// ```
 /// use spiq::prelude::*;
@@ -128,7 +128,7 @@ pub(super) struct On<'a> {
 }
 
 impl On<'_> {
-    /// Runs a program of arrays, the data set, rows and a key on all samples. `read` takes what it gives of each batch: how many samples
+    /// Runs a program of arrays, the data set, rows and a key on all samples. `read` receives, for each batch, the number of samples that
     /// count, and the results.
     pub(super) fn run(
         &self,
@@ -139,10 +139,10 @@ impl On<'_> {
     ) -> Result<()> {
         let of = self.data.count();
         for (number, start) in (0..of).step_by(batch).enumerate() {
-            // What fills up the last batch does not count.
+            // The padding of the last batch does not count.
             let rows: Vec<i32> = (start..start + batch).map(|place| self.data.row(place.min(of - 1)) as i32).collect();
             let key = group_key(test_key(self.seed), number).to_array();
-            let given = [Array::new([batch], rows).expect("a row a sample"), key];
+            let given = [Array::new([batch], rows).expect("one row per sample"), key];
             let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
             let outputs =
                 program.execute(arrays.iter().chain(&self.kept).chain(&given).map(Input::Borrow).collect())?;
@@ -158,16 +158,16 @@ impl On<'_> {
     ) -> Result<Vec<Buffer>> {
         let array = |name: &String| match params.get(name) {
             Some(array) => self.client.to_device(array),
-            None => Err(Error::input(format!("there is no `{name}` among the parameters"))),
+            None => Err(Error::input(format!("the parameters lack `{name}`"))),
         };
         names.map(array).collect()
     }
 }
 
-/// All but the operations.
+/// Everything except the operation counts.
 fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>, readout: Readout) -> Result<Evaluated> {
     let (program, function, Reads { paths, rates }) = programs::examined(plan, |outputs, labels| {
-        // The names are those of the order in which they are read.
+        // The name prefixes fix the order in which the results are read.
         let predicted = readout.accuracy_of(&outputs.traces, labels).1.into_tensor();
         let scores = readout.scores(outputs.traces.tensor());
         [("0 predicted".to_owned(), predicted), ("1 scores".to_owned(), scores)].into()
@@ -206,7 +206,7 @@ fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>, readout: Read
     Ok(evaluated)
 }
 
-/// How many classes come before one, the largest score first.
+/// The number of classes that rank before `label`, by descending score.
 fn rank(sums: &[f64], label: usize) -> usize {
     let own = sums[label];
     sums.iter().enumerate().filter(|(class, sum)| **sum > own || (**sum == own && *class < label)).count()

@@ -1,4 +1,4 @@
-//! Tests of a run: a metric of each sample, computed on the device, read when it is there. Knows nothing of training.
+//! The tests of a run: a metric per sample, computed on the device and read when available.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use crate::error::{Error, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray, Watch};
 use crate::random::Key;
 
-/// The program that measures.
+/// The program that computes the metric.
 pub(super) struct Evaluation<'s, 'a> {
     client: &'a Client,
-    /// Samples of a call.
+    /// Samples per call.
     size: usize,
     program: Program<'s>,
 }
 
-/// Samples that something is measured on, on the device.
+/// Samples to measure on, on the device.
 pub(super) struct Examined {
     data: Dataset,
-    /// What their spikes are drawn from.
+    /// The key for their spikes.
     key: Key,
     /// The arrays of their file.
     kept: Arc<[Buffer; 2]>,
@@ -38,14 +38,15 @@ impl Examined {
         Examined { data, key, kept }
     }
 
-    /// The row of the file at a place; the last one fills up the last batch.
+    /// The row of the file for a place; the last place is repeated to pad the last batch.
     fn row(&self, place: usize) -> i32 {
         self.data.row(place.min(self.data.count() - 1)) as i32
     }
 }
 
 impl<'s, 'a: 's> Evaluation<'s, 'a> {
-    /// Starts to compile the program for samples in a file like that of `data`. It is compiled beside the first training steps, which leave a core free.
+    /// Starts compiling the program for samples in a file like that of `data`. Compilation runs concurrently with the first training steps,
+    /// which leave a core free.
     pub(super) fn start(
         scope: &'s Scope<'s, 'a>,
         client: &'a Client,
@@ -59,7 +60,7 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
             None => TEST_GROUP.min(data.count()),
         };
         let plan = Plan { model: &options.model, encoding: encoding.clone(), resident: resident.clone(), batch: size };
-        // A run that stops is tested all the same.
+        // A stopped run is still tested.
         let patient = client.watched(Watch { stop: None, ..client.watch().clone() });
         let program = Program::Compiling(scope.spawn(move || {
             let (program, function, Reads { paths, rates }) = programs::answers(&plan, &options.metric)?;
@@ -68,7 +69,7 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
         Evaluation { client, size, program }
     }
 
-    /// Whether nothing has to be waited for before a test.
+    /// Whether the program is compiled, so that a test starts without waiting.
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.program, Program::Ready(_))
     }
@@ -78,8 +79,8 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
         self.program.get().map(drop)
     }
 
-    /// Starts to measure with these parameters and statistics, by path, without waiting for it. A test may read less than a
-    /// step: what it takes exactly needs no statistics.
+    /// Starts measuring with these parameters and statistics, by path, without waiting for the result. A test may read fewer of them than a
+    /// step: operands in full precision need no statistics.
     pub(super) fn begin(&mut self, params: &BTreeMap<String, &Buffer>, on: &Examined) -> Result<Answers> {
         let (compiled, size, of) = (self.program.get()?, self.size, on.data.count());
         let read: Vec<&Buffer> = compiled.read.iter().map(|path| params[path]).collect();
@@ -88,7 +89,7 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
             let count = size.min(of - start);
             let rows: Vec<i32> = (start..start + size).map(|place| on.row(place)).collect();
             let key = group_key(on.key, number).to_array();
-            let given = [Array::new([size], rows).expect("a row a sample"), key];
+            let given = [Array::new([size], rows).expect("one row per sample"), key];
             let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
             let inputs = read
                 .iter()
@@ -103,19 +104,19 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
     }
 }
 
-/// A test under way.
+/// A test in progress.
 pub(super) struct Answers {
-    /// For each batch, how many samples count, and what the program gives.
+    /// For each batch, the number of samples that count, and the program's results.
     batches: Vec<(usize, Vec<PendingArray>)>,
     rates: Vec<String>,
     of: usize,
 }
 
-/// How a network does on the test samples.
+/// The results of a network on the test samples.
 pub(super) struct Tested {
     /// The mean of the metric.
     pub(super) metric: f32,
-    /// For each layer that fires, the mean number of spikes a neuron and step.
+    /// For each layer that fires, the mean number of spikes per neuron and step.
     pub(super) spike_rates: BTreeMap<String, f32>,
 }
 
@@ -126,7 +127,7 @@ impl Answers {
         let mut sums = vec![0.0; 1 + self.rates.len()];
         for (count, outputs) in self.batches {
             for (sum, output) in sums.iter_mut().zip(outputs) {
-                // What fills up the last batch does not count.
+                // The padding of the last batch does not count.
                 *sum += output.wait()?.to_f64().iter().take(count).sum::<f64>();
             }
         }
@@ -136,7 +137,7 @@ impl Answers {
     }
 }
 
-/// The program that measures, the paths of what it reads, and the layers whose spike rates it gives.
+/// The program, the paths of its inputs, and the layers whose spike rates it returns.
 #[derive(Clone)]
 struct Compiled {
     program: Executable,
@@ -144,7 +145,7 @@ struct Compiled {
     rates: Vec<String>,
 }
 
-/// That program, once it is there.
+/// The program, possibly still being compiled.
 enum Program<'s> {
     Compiling(ScopedJoinHandle<'s, Result<Compiled>>),
     Ready(Compiled),

@@ -1,11 +1,11 @@
-//! Whether a step's numbers are finite, in the compiled step. Knows nothing of what is done where they are not.
+//! Detects non-finite values of a step, inside the compiled step.
 
 use spiq_hlo::{DType, Tensor};
 
 use crate::by_path::Tensors;
 
-/// Whether a number of these, or of the loss, is infinite or NaN: pred[]. It reads what the step computes anyway, and nothing that
-/// is kept depends on it.
+/// Whether any of these tensors or the loss has an infinite or NaN element: pred[]. It reads only values that the step computes anyway, and
+/// no kept value depends on it.
 pub(super) fn any_broken(of: [&Tensors; 3], loss: &Tensor) -> Tensor {
     let tensors = of.into_iter().flat_map(Tensors::values).filter(|tensor| tensor.dtype().is_float());
     tensors.fold(not_finite(loss), |broken, tensor| broken.or(not_finite(tensor)))
@@ -22,10 +22,10 @@ pub(super) fn flag(tensor: &Tensor) -> Tensor {
     not_finite(tensor).convert(DType::F32)
 }
 
-/// What a step carries on: parameters, statistics, the optimizer's state.
+/// The carry of a step: parameters, statistics, the optimizer's state.
 type Carried = (Tensors, Tensors, Tensors);
 
-/// What was there before where `broken` (pred[]) is true, else what comes next.
+/// The carry from before the step where `broken` (pred[]) is true, else the next one.
 pub(super) fn choose(broken: &Tensor, before: &Carried, next: Carried) -> Carried {
     let each = |before: &Tensors, next: Tensors| -> Tensors {
         next.into_iter()

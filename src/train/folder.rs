@@ -1,4 +1,4 @@
-//! Whose a folder of results is: one process writes there at a time, and through no link. Knows nothing of what is written.
+//! Exclusive ownership of a results folder: one process writes to it at a time, and never through links.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -9,11 +9,11 @@ use spiq_events::{remove_leftovers, result_builder};
 use super::start::RUN_FILES;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The file that says that a process writes in a folder. It is locked for as long as the process lives, and removed at its end; where a
-/// process was killed it stays, and counts for nothing.
+/// The file that marks a folder as in use. It is locked for as long as the process lives, and removed at its end; a killed process leaves
+/// it behind unlocked, which has no effect.
 pub const LOCK: &str = ".spiq.lock";
 
-/// A folder of results in which no other process of spiq trains, until this is dropped. The lock ends with its process, however that ends.
+/// A results folder in which no other spiq process trains until this is dropped. The lock ends with its process, however that ends.
 ///
 /// ```
 /// use spiq::train::FolderLock;
@@ -28,17 +28,16 @@ pub const LOCK: &str = ".spiq.lock";
 #[derive(Debug)]
 pub struct FolderLock {
     path: PathBuf,
-    /// Locked until it is closed.
+    /// Locked until closed.
     _file: File,
 }
 
 impl FolderLock {
-    /// Takes a folder, which is there, and removes from it what killed processes left half-written. On a file system without locks it is
-    /// taken all the same.
+    /// Locks an existing folder and removes partial files that killed processes left in it. On a file system without locks it succeeds
+    /// without locking.
     ///
     /// # Errors
-    /// Of kind `Input`: another process has it, or a link lies in the place of a file that a run writes. Of kind `File`: it cannot be
-    /// written in.
+    /// Of kind `Input`: another process holds the lock, or a file that a run writes is a link. Of kind `File`: the folder is not writable.
     pub fn take(folder: &Path) -> Result<FolderLock> {
         check_no_links(folder)?;
         let path = folder.join(LOCK);
@@ -49,7 +48,7 @@ impl FolderLock {
                 Err(TryLockError::WouldBlock) => return Err(in_use(folder, file)),
                 Ok(()) | Err(TryLockError::Error(_)) => {}
             }
-            // Who had the lock may have removed the file in between: then this lock is one on nothing.
+            // The previous holder may have removed the file in between, which would leave this lock on an unlinked file.
             if is_at(&file, &path) {
                 break file;
             }
@@ -62,7 +61,7 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // Before the lock ends.
+        // Before the lock is released.
         _ = std::fs::remove_file(&self.path);
     }
 }
@@ -72,12 +71,12 @@ fn in_use(folder: &Path, mut lock: File) -> Error {
     _ = lock.read_to_string(&mut process);
     let process = process.trim().parse::<u32>().map_or_else(|_| String::new(), |id| format!(" (process {id})"));
     Error::input(format!(
-        "{} is in use by another run{process}; wait for its end or stop it, or give another folder with --out",
+        "{} is in use by another run{process}; wait for it to end or stop it, or give another folder with --out",
         folder.display()
     ))
 }
 
-/// Whether a file is still the one of that name.
+/// Whether an open file is still the one at this path.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -87,29 +86,29 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// An open file cannot be removed there.
+/// On these systems an open file cannot be removed, so the path still refers to it.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Refuses a folder in which a file that a run writes is a link: what it leads to is somebody else's.
+/// Refuses a folder in which a file that a run writes is a link, since its target may belong to something else.
 fn check_no_links(folder: &Path) -> Result<()> {
     let links = RUN_FILES.iter().copied().chain([LOCK]).map(|name| folder.join(name));
     match links.into_iter().find(|path| path.is_symlink()) {
         Some(link) => Err(Error::input(format!(
-            "{} is a link, and a run writes through none; remove it, or give another folder with --out",
+            "{} is a link, and a run never writes through links; remove it, or give another folder with --out",
             link.display()
         ))),
         None => Ok(()),
     }
 }
 
-/// Makes the folder for a run's results, with those above it, and tries to write in it, so that a run does not fail at
-/// its first checkpoint.
+/// Creates the folder for a run's results, including its parents, and tries to write to it, so that a run does not fail at its first
+/// checkpoint.
 ///
 /// # Errors
-/// Of kind `File` when it cannot be made or written to. A folder made on the way stays; no file does.
+/// Of kind `File` when it cannot be created or written to. Newly created parents stay; no file does.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;

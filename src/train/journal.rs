@@ -1,5 +1,4 @@
-//! What a run has yet to hear from its device: losses and tests, written down in their order as they arrive. Knows nothing
-//! of programs.
+//! Pending results of the device, losses and tests, recorded in order as they arrive.
 
 use std::collections::VecDeque;
 
@@ -11,28 +10,28 @@ use crate::pjrt::PendingArray;
 use crate::provenance::OnNan;
 use crate::record::{Metrics, Place, Record};
 
-/// The history of a run, as far as it is known.
+/// The history of a run, as far as it has arrived.
 pub(super) struct Journal {
     metrics: Metrics,
-    /// What tests measure.
+    /// The metric of tests.
     metric: Metric,
-    /// What is done at numbers that are not finite.
+    /// The response to non-finite values.
     on_nan: OnNan,
     pending: VecDeque<Pending>,
-    /// Losses of the epoch under way.
+    /// Losses of the current epoch.
     epoch: Vec<f32>,
     latest: Option<f32>,
-    /// The first step of which a number is not finite, where the run stops at it.
+    /// The first step with a non-finite value, if the run stops at it.
     broken: Option<usize>,
-    /// Steps that were skipped.
+    /// Number of skipped steps.
     skipped: usize,
-    /// What the latest test and validation measured.
+    /// The results of the latest test and validation.
     tested: Option<Measured>,
-    /// How far the metrics were written when all before the latest mark was.
+    /// The position in the metrics at the latest mark, once all entries before it were written.
     marked: Option<Place>,
 }
 
-/// What was measured after an epoch.
+/// The results after an epoch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measured {
     pub(super) epoch: usize,
@@ -42,16 +41,16 @@ pub(super) struct Measured {
 }
 
 enum Pending {
-    /// Those of steps from `first` on, `count` of them, and behind them which steps were broken: f32 [2, most].
+    /// The losses of `count` steps from `first`, followed by the flags of broken steps: f32 [2, most].
     Losses { first: usize, count: usize, losses: PendingArray },
     /// The test after an epoch.
     Test { epoch: usize, test: Answers, validation: Option<Answers> },
-    /// Whether all before it is written.
+    /// Marks that everything before it has been written.
     Mark,
 }
 
 impl Journal {
-    /// A journal that goes on with these metrics; `epoch` are the losses of the epoch under way.
+    /// A journal that continues these metrics; `epoch` contains the losses of the current epoch.
     pub(super) fn new(metrics: Metrics, metric: Metric, on_nan: OnNan, mut epoch: Vec<f32>) -> Journal {
         epoch.retain(|loss| on_nan != OnNan::Skip || loss.is_finite());
         Journal {
@@ -73,22 +72,22 @@ impl Journal {
         self.latest
     }
 
-    /// Expects the losses of a call.
+    /// Adds the losses of a call as pending.
     pub(super) fn expect_losses(&mut self, first: usize, count: usize, losses: PendingArray) {
         self.pending.push_back(Pending::Losses { first, count, losses });
     }
 
-    /// Expects the test after an epoch, counted from 1.
+    /// Adds the test after an epoch, counted from 1, as pending.
     pub(super) fn expect_test(&mut self, epoch: usize, test: Answers, validation: Option<Answers>) {
         self.pending.push_back(Pending::Test { epoch, test, validation });
     }
 
-    /// Marks what is expected until here.
+    /// Marks everything that is pending so far.
     pub(super) fn mark(&mut self) {
         self.pending.push_back(Pending::Mark);
     }
 
-    /// How far the metrics were written when all before the mark was, once.
+    /// The position in the metrics at the latest mark that was reached; returned once.
     pub(super) fn take_marked(&mut self) -> Option<Place> {
         self.marked.take()
     }
@@ -98,15 +97,15 @@ impl Journal {
         &self.metrics
     }
 
-    /// What was measured after the latest epoch, once.
+    /// The results after the latest epoch; returned once.
     pub(super) fn take_measured(&mut self) -> Option<Measured> {
         self.tested.take()
     }
 
-    /// Waits until no more than `keep` entries are still to come.
+    /// Waits until at most `keep` entries are pending.
     ///
     /// # Errors
-    /// Of kind `NotFinite` at the first step of which a number is not finite, unless it is skipped or goes on.
+    /// Of kind `NotFinite` at the first step with a non-finite value, unless such steps are skipped or ignored.
     pub(super) fn read(&mut self, keep: usize, events: &mut dyn FnMut(Event)) -> Result<()> {
         while self.pending.len() > keep {
             match self.pending.pop_front().expect("more than `keep`") {
@@ -132,7 +131,7 @@ impl Journal {
                     self.metrics.write(validation.map_or(record.clone(), |value| record.with_validation(value)))?;
                     let measured = Measured { epoch, train_loss, test: test_accuracy, validation };
                     match validation {
-                        // Whether it is the best one is told by whom it is judged by.
+                        // The event follows once the judge has decided whether it is the best epoch.
                         Some(_) => self.tested = Some(measured),
                         None => events(measured.event(false)),
                     }
@@ -166,12 +165,12 @@ impl Journal {
         }
     }
 
-    /// The first step of which a number is not finite, where the run stops at it.
+    /// The first step with a non-finite value, if the run stops at it.
     pub(super) fn broken(&self) -> Option<usize> {
         self.broken
     }
 
-    /// How many steps were skipped.
+    /// Number of skipped steps.
     pub(super) fn skipped(&self) -> usize {
         self.skipped
     }

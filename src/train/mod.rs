@@ -1,7 +1,7 @@
-//! Training: the loop, and what it leaves behind: checkpoints, metrics, a picture. Knows nothing of the command line.
+//! Training: the loop and its outputs, which are checkpoints, metrics and a plot.
 //!
 //! [`run`](run()) trains a [`Model`]: a [`Network`](crate::network::Network) with its rules, an [`nn::Sequential`](crate::nn::Sequential)
-//! with layers of your own, or anything that records a forward pass. Optimizer, loss and metric are chosen by name or your own:
+//! with custom layers, or anything that records a forward pass. Optimizer, loss and metric are chosen by name or user-defined:
 //!
 //! ```
 //! use spiq::optim::{Optimizer, adam, chain, clip_by_global_norm, cosine_decay_schedule};
@@ -20,16 +20,16 @@
 //! let folder = tempfile::tempdir()?;
 //! let (train_part, test_part) = Dataset::digits().split()?;
 //! let options = Options {
-//!     // The number of steps is known when the run begins.
+//!     // Receives the number of steps when the run begins.
 //!     optimizer: Optimizer::of_steps(|steps| {
 //!         chain([clip_by_global_norm(1.0).into(), adam(cosine_decay_schedule(4e-3, steps)).into()])
 //!     }),
-//!     // A description says all that decides the result: `resume` refuses another one.
+//!     // The description must contain everything that determines the result: `resume` refuses a different one.
 //!     loss: Loss::new("integral_crossentropy + 0.01 silence_reg(2)", |outputs, labels| {
 //!         let count = &outputs.states["core/layers/2/spike_count"];
 //!         integral_crossentropy(&outputs.traces, labels) + 0.01 * silence_reg(count, 2.0)
 //!     }),
-//!     // A number for each sample, of which the mean is taken.
+//!     // One number per sample; the test reports their mean.
 //!     metric: Metric::new("largest_sum", |outputs, _| outputs.traces.tensor().reduce_sum(&[0]).reduce_max(&[1])),
 //!     length: Length::Epochs(1),
 //!     time_steps: 8,
@@ -40,7 +40,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/own_training.rs` has a layer of its own as well.
+//! `examples/own_training.rs` also has a custom layer.
+//!
+//! Invariant: does not depend on the command line.
 
 mod checkpoint;
 mod checkpoints;

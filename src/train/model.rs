@@ -1,4 +1,4 @@
-//! What a run trains: a network of the library's, or a model of one's own.
+//! The model that a run trains: one of the library's networks, or a user-defined model.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::quant::{Mode, Report};
 use crate::random::Rngs;
 use crate::signature::Role;
 
-/// A model that [`run`](super::run()) trains: parameters, and how they become outputs.
+/// A model that [`run`](super::run()) trains: its parameters and forward pass.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -41,62 +41,62 @@ pub trait Model: fmt::Debug + Send + Sync {
     /// Types of the parameters by path.
     fn parameter_types(&self) -> BTreeMap<String, TensorType>;
 
-    /// Initial parameters by path. Where statistics of a pass start as something else than zeros, these have initial values here, too.
+    /// Initial parameters by path. Statistics of a pass that do not start at zero also have their initial values here.
     fn init(&self, seed: i64) -> BTreeMap<String, Array>;
 
-    /// The smallest and largest value that a training step leaves each parameter of these paths; the others may be any.
+    /// The smallest and largest value that a training step leaves in the parameters at these paths; the others are unbounded.
     fn limits(&self) -> BTreeMap<String, (f64, f64)> {
         BTreeMap::new()
     }
 
-    /// The forward pass for inputs of type `x`, [T, B, …]: spikes are `pred`, small counts of events `s8`, all else is f32.
+    /// The forward pass for inputs of type `x`, [T, B, …]: `pred` for spikes, `s8` for small event counts, f32 otherwise.
     ///
     /// # Errors
-    /// Of kind `Input`: an input that the model does not fit.
+    /// Of kind `Input`: an input that does not match the model.
     fn pass(&self, x: &TensorType, purpose: Purpose) -> Result<ForwardPass<'_>>;
 
-    /// The forward pass of a training step that also gives what a regularizer asks for, [`Outputs::spike_counts`], and, where it can,
-    /// [`Outputs::broken`], by which a run says where a number began that is not finite; this only where `broken`.
+    /// The forward pass of a training step that also returns [`Outputs::spike_counts`], which regularizers need, and, if `broken` is set
+    /// and the model supports it, [`Outputs::broken`], from which a run reports the origin of a non-finite value.
     ///
     /// # Errors
-    /// Of kind `Input`: an input that the model does not fit.
+    /// Of kind `Input`: an input that does not match the model.
     fn watched_pass(&self, x: &TensorType, broken: bool) -> Result<ForwardPass<'_>> {
         let _ = broken;
         self.pass(x, Purpose::Training)
     }
 
-    /// All that decides what it computes, as text: files of a run keep it, and a run resumes with the same text only.
+    /// Everything that determines the result, as text. The files of a run store it, and a run can only be resumed with the same text.
     ///
-    /// Without one of its own it is the `Debug` text, which names every field where it is derived.
+    /// The default is the `Debug` text, which contains every field if derived.
     fn describe(&self) -> String {
         format!("{self:?}")
     }
 
-    /// The shape in which a sample with these axes goes in: the same, unless it says another one with as many elements.
+    /// The shape in which the model takes a sample with these axes: the same by default, or another one with the same number of elements.
     ///
     /// # Errors
-    /// Of kind `Input`: a sample that the model does not take.
+    /// Of kind `Input`: a sample that the model does not accept.
     fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
         Ok(features.to_vec())
     }
 
-    /// The network with its rules that this is, where it is one: then a run leaves `model.toml` and `rules.toml` as well, and
-    /// its files say what decides the network's outputs.
+    /// The network with its rules, if the model is one: a run then also writes `model.toml` and `rules.toml`, and its files record what
+    /// determines the network's outputs.
     fn network(&self) -> Option<&Network> {
         None
     }
 }
 
-/// What a forward pass is for.
+/// The purpose of a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A training step, of which the gradient is taken: what is random while training is so.
+    /// A training step, which is differentiated; training-time randomness is active.
     Training,
     /// A test.
     Test,
 }
 
-/// What a forward pass takes.
+/// The inputs of a forward pass.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Given<'a> {
@@ -106,29 +106,29 @@ pub struct Given<'a> {
     pub statistics: &'a BTreeMap<String, Tensor>,
     /// The inputs, [T, B, …].
     pub x: &'a Tensor,
-    /// What a training step draws from: a key `u32[2]` for the model, another for noise that rounds gradients.
+    /// The keys of a training step: one `u32[2]` for the model, another for the noise of stochastic gradient rounding.
     pub keys: Option<[&'a Tensor; 2]>,
 }
 
-/// What a forward pass gives.
+/// The results of a forward pass.
 #[derive(Clone, Debug)]
 pub struct Outputs {
-    /// The outputs of all steps: [T, B, C] of a network.
+    /// The outputs of all steps: [T, B, C] for a network.
     pub traces: Named,
-    /// What else a loss may read, by path: states that the last step leaves, such as counts of spikes ([B, …]).
+    /// Further values that a loss may read, by path: states after the last step, such as spike counts ([B, …]).
     pub states: BTreeMap<String, Tensor>,
-    /// Of a training step, the next statistics by path.
+    /// In a training step, the next statistics by path.
     pub statistics: BTreeMap<String, Tensor>,
-    /// Of a test, the mean number of spikes a neuron and step of each sample, `[B]`, for each layer that fires.
+    /// In a test, for each layer that fires, the mean number of spikes per neuron and step of each sample, `[B]`.
     pub spike_rates: BTreeMap<String, Tensor>,
-    /// Of a [watched](Model::watched_pass) training step, the spikes of each neuron over all time, [B, …], for each layer that fires.
+    /// In a [watched](Model::watched_pass) training step, for each layer that fires, the spikes of each neuron over all time, [B, …].
     pub spike_counts: BTreeMap<String, Tensor>,
-    /// Of such a step, a number above 0 for each layer, by its path, of which an output or a state is not finite, else 0.
+    /// In such a step, for each layer by its path, a number above 0 if an output or a state is non-finite, else 0.
     pub broken: BTreeMap<String, Tensor>,
 }
 
 impl From<Named> for Outputs {
-    /// Traces alone.
+    /// Traces only.
     fn from(traces: Named) -> Outputs {
         let none = BTreeMap::new;
         let (spike_counts, broken) = (none(), none());
@@ -151,25 +151,25 @@ pub struct ForwardPass<'a> {
 }
 
 impl<'a> ForwardPass<'a> {
-    /// The pass that this function records.
+    /// A pass that is recorded by this function.
     pub fn new(record: impl Fn(&Given<'_>) -> Outputs + 'a) -> ForwardPass<'a> {
         ForwardPass { statistics: Types::new(), counted: Vec::new(), record: Box::new(record) }
     }
 
-    /// The same, with statistics that are kept beside the parameters, by path. They start as zeros, or as what [`Model::init`] says;
-    /// a pass of a training step gives the next ones, that of a test reads those it names.
+    /// The same pass with statistics that are kept beside the parameters, by path. They start at zero, or at the values from
+    /// [`Model::init`]; a pass of a training step returns the next ones, a pass of a test reads those that it declares.
     #[must_use]
     pub fn with_statistics(self, statistics: BTreeMap<String, TensorType>) -> ForwardPass<'a> {
         ForwardPass { statistics, ..self }
     }
 
-    /// The same, of which [`Outputs::spike_counts`] are of the layers at these paths.
+    /// The same pass with [`Outputs::spike_counts`] for the layers at these paths.
     #[must_use]
     pub fn with_counted(self, counted: impl IntoIterator<Item = String>) -> ForwardPass<'a> {
         ForwardPass { counted: counted.into_iter().collect(), ..self }
     }
 
-    /// This pass, with the statistics that another would gather of the same.
+    /// This pass, with the statistics that the other pass gathers from the same inputs.
     pub(super) fn calibrating(self, other: ForwardPass<'a>) -> ForwardPass<'a> {
         if other.statistics.is_empty() {
             return self;
@@ -177,7 +177,7 @@ impl<'a> ForwardPass<'a> {
         let (statistics, counted) = (other.statistics.clone(), self.counted.clone());
         let record = move |given: &Given<'_>| {
             let (seen, own) = (other.record(given).statistics, self.record(given));
-            // What both gather, as the averages of layers, is that of the pass that is trained.
+            // Statistics that both gather, such as running averages of layers, come from the trained pass.
             let statistics = seen.into_iter().chain(own.statistics.clone()).collect();
             Outputs { statistics, ..own }
         };
@@ -241,10 +241,10 @@ fn test(network: &Network, x: &TensorType) -> Result<ForwardPass<'static>> {
     Ok(recorded(network.forward(x, pass)?, |_| "T B C".to_owned()))
 }
 
-/// What is kept beside parameters: what layers average, and what static scales come from.
+/// State kept beside the parameters: running averages of layers, and statistics for static scales.
 const STATISTICS: [Role; 2] = [Role::Running, Role::Statistic];
 
-/// A pass of a network or of layers; `axes` names those of traces of a rank.
+/// A pass of a network or of layers; `axes` names the axes of traces of a given rank.
 fn recorded(pass: Forward, axes: fn(usize) -> String) -> ForwardPass<'static> {
     let statistics = STATISTICS.iter().flat_map(|role| pass.signature.types(*role)).collect();
     let counted: Vec<String> = pass.signature.results_of(Role::SpikeCount).map(|port| port.name.clone()).collect();
@@ -273,7 +273,7 @@ fn of_layers(model: &Sequential, x: &TensorType, wanted: Wanted) -> Result<Forwa
     Ok(recorded(whole.cut(x.dims.first().copied().unwrap_or_default())?, |rank| letters(&Axis::of_rank(rank))))
 }
 
-/// A model of layers that no file can name, in full precision, cut along time as a network is.
+/// A model of custom layers, in full precision, split along time like a network.
 impl Model for Sequential {
     fn parameter_types(&self) -> BTreeMap<String, TensorType> {
         Sequential::parameter_types(self)

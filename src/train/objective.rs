@@ -1,4 +1,4 @@
-//! What a run makes small and what its test measures: functions of outputs and labels.
+//! The objective of a run and the metric of its test: functions of outputs and labels.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::nn::{Axis, LOSSES, Named, READOUTS, Readout, Regularizer, SampleLoss}
 
 type Function = Arc<dyn Fn(&Outputs, &Named) -> Tensor + Send + Sync>;
 
-/// What training makes small: a scalar f32 of a batch's outputs and labels (`s32[B]`).
+/// The training loss: a scalar f32 of a batch's outputs and labels (`s32[B]`).
 ///
 /// ```
 /// use spiq::nn::{integral_crossentropy, sparsity_reg};
@@ -38,12 +38,12 @@ enum Kind {
     Named { loss: Arc<dyn SampleLoss>, readout: Readout, weights: Option<NumbersOr> },
 }
 
-/// The text of no regularizer.
+/// The text for no regularizer.
 const NONE: &str = "none";
 
 impl Loss {
-    /// A loss of one's own. The description says all that decides what it computes, its numbers too: files of a run keep it,
-    /// and a run resumes with the same text only.
+    /// A user-defined loss. The description must contain everything that determines the result, including its constants: the files of a run
+    /// store it, and a run can only be resumed with the same text.
     pub fn new(
         description: impl Into<String>,
         function: impl Fn(&Outputs, &Named) -> Tensor + Send + Sync + 'static,
@@ -51,12 +51,12 @@ impl Loss {
         Loss { description: description.into(), kind: Kind::Own(Arc::new(function)), regularizers: Vec::new() }
     }
 
-    /// The loss of this name of [`LOSSES`], with its arguments: `ce_max_membrane_loss(smoothing = 0.1)`. Each takes
-    /// `class_weights` as well, by which the loss of each sample is multiplied: a list, or `"balanced"` for the mean number of
-    /// training samples of a class, divided by that of its own.
+    /// The loss with this name in [`LOSSES`] and its arguments: `ce_max_membrane_loss(smoothing = 0.1)`. Every loss also takes
+    /// `class_weights`, which multiply the loss of each sample by its class: a list, or `"balanced"` for the mean number of training
+    /// samples per class divided by that of the sample's class.
     ///
     /// # Errors
-    /// Of kind `Input` for a name or an argument that is not there; it says the nearest.
+    /// Of kind `Input` for an unknown name or argument, with the nearest one.
     pub fn named(text: &str) -> Result<Loss> {
         let (row, mut arguments) = chosen_one("loss", LOSSES, text)?;
         let (loss, readout) = (row.make)(&mut arguments)?;
@@ -65,8 +65,8 @@ impl Loss {
         Ok(Loss { description: arguments.finish()?, kind, regularizers: Vec::new() })
     }
 
-    /// The same loss with terms for spike rates: names of [`REGULARIZERS`](crate::nn::REGULARIZERS) with their arguments, divided by
-    /// commas; `none` for none.
+    /// The same loss with spike-rate terms: names in [`REGULARIZERS`](crate::nn::REGULARIZERS) with their arguments, separated by commas;
+    /// `none` for none.
     ///
     /// # Errors
     /// As [`Regularizer::parse`].
@@ -75,22 +75,22 @@ impl Loss {
         Ok(Loss { regularizers, ..self })
     }
 
-    /// The texts of its terms for spike rates; `none` where there are none.
+    /// The texts of its spike-rate terms; `none` without any.
     pub fn regularizers(&self) -> String {
         let texts: Vec<&str> = self.regularizers.iter().map(Regularizer::text).collect();
         if texts.is_empty() { NONE.to_owned() } else { texts.join(", ") }
     }
 
-    /// Whether it reads the numbers of spikes.
+    /// Whether it reads spike counts.
     pub(super) fn counts_spikes(&self) -> bool {
         !self.regularizers.is_empty()
     }
 
-    /// Refuses terms that are about none of the layers whose spikes are counted.
+    /// Refuses terms that apply to none of the layers whose spikes are counted.
     pub(super) fn check_layers(&self, counted: &[String]) -> Result<()> {
         match self.regularizers.iter().find(|term| !counted.iter().any(|path| term.is_of(path))) {
             Some(term) => Err(Error::input(format!(
-                "no layer that fires is what `{}` is about; there are {}",
+                "`{}` applies to no layer that fires; there are {}",
                 term.text(),
                 if counted.is_empty() { NONE.to_owned() } else { counted.join(", ") }
             ))),
@@ -98,12 +98,12 @@ impl Loss {
         }
     }
 
-    /// What it is called in files.
+    /// Its name in files.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// How the outputs are read that it trains; `None` for one of one's own.
+    /// How the outputs that it trains are read out; `None` if user-defined.
     pub fn readout(&self) -> Option<Readout> {
         match self.kind {
             Kind::Named { readout, .. } => Some(readout),
@@ -111,12 +111,12 @@ impl Loss {
         }
     }
 
-    /// Whether it may read the states that layers leave for a loss: those by name do not.
+    /// Whether it may read states that layers provide for a loss; built-in losses do not.
     pub(super) fn reads_states(&self) -> bool {
         matches!(self.kind, Kind::Own(_))
     }
 
-    /// The number of its class weights, where they are given one by one.
+    /// The number of class weights, if given as a list.
     pub(super) fn class_weights(&self) -> Option<usize> {
         match &self.kind {
             Kind::Named { weights: Some(NumbersOr::Numbers(weights)), .. } => Some(weights.len()),
@@ -124,7 +124,7 @@ impl Loss {
         }
     }
 
-    /// The loss of a batch. Balanced weights are those of `samples`, labels of all training samples.
+    /// The loss of a batch. Balanced weights are computed from `samples`, the labels of all training samples.
     #[track_caller]
     pub(super) fn on(&self, samples: &[i32], outputs: &Outputs, labels: &Named) -> Tensor {
         let steps = outputs.traces.size(Axis::Time).unwrap_or_default();
@@ -147,7 +147,7 @@ impl Loss {
         }
     }
 
-    /// The loss of a batch, a scalar, as a training step computes it; but balanced class weights, which depend on the training
+    /// The loss of a batch, a scalar, as a training step computes it, except that balanced class weights, which depend on the training
     /// samples, are all 1.
     #[track_caller]
     pub fn of(&self, outputs: &Outputs, labels: &Named) -> Tensor {
@@ -155,8 +155,8 @@ impl Loss {
     }
 }
 
-/// For each class the mean number of samples of those that have any, divided by its own; 1 for one that has none. Source:
-/// `class_weight="balanced"` of scikit-learn.
+/// For each class, the mean number of samples over the classes that have any, divided by its own number; 1 for a class without samples.
+/// Source: `class_weight="balanced"` of scikit-learn.
 fn balanced(labels: &[i32], classes: usize) -> Vec<f64> {
     let count = |class: usize| labels.iter().filter(|label| **label as usize == class).count();
     let counts: Vec<usize> = (0..classes).map(count).collect();
@@ -172,7 +172,7 @@ impl Default for Loss {
     }
 }
 
-/// What a test measures: a number for each sample, `[B]`, of which the mean over the test samples is taken.
+/// The metric of a test: one number per sample, `[B]`, averaged over the test samples.
 ///
 /// ```
 /// use spiq::train::Metric;
@@ -190,7 +190,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// A metric of one's own. Its name says all that decides what it computes, and is its key in `metrics.jsonl`.
+    /// A user-defined metric. Its name must identify what it computes, and is its key in `metrics.jsonl`.
     pub fn new(
         name: impl Into<String>,
         function: impl Fn(&Outputs, &Named) -> Tensor + Send + Sync + 'static,
@@ -198,26 +198,26 @@ impl Metric {
         Metric { name: name.into(), function: Arc::new(function), is_accuracy: false, less_is_better: false }
     }
 
-    /// The same, of which less is better, as of an error: it decides which epoch is the best.
+    /// The same metric with lower values better, as for an error; this decides which epoch is best.
     #[must_use]
     pub fn less_is_better(self) -> Metric {
         Metric { less_is_better: true, ..self }
     }
 
-    /// Whether a value of it is better than another one; what is no number never is.
+    /// Whether a value is better than another; NaN never is.
     pub(super) fn is_better(&self, value: f32, than: f32) -> bool {
         if self.less_is_better { value < than } else { value > than }
     }
 
-    /// The accuracy of this name of [`READOUTS`].
+    /// The accuracy with this name in [`READOUTS`].
     ///
     /// # Errors
-    /// Of kind `Input` for a name that is not there; it says the nearest.
+    /// Of kind `Input` for an unknown name, with the nearest one.
     pub fn named(name: &str) -> Result<Metric> {
         Ok(Metric::accuracy(find("metric", READOUTS, name)?.make))
     }
 
-    /// The accuracy of outputs that are read like this: 1 for a sample whose class is that of its label, else 0.
+    /// The accuracy under a readout: 1 for a sample whose predicted class is its label, else 0.
     pub fn accuracy(readout: Readout) -> Metric {
         let accuracy = Metric::new(readout.accuracy(), move |outputs, labels| {
             let predicted = readout.accuracy_of(&outputs.traces, labels).1.into_tensor();
@@ -226,12 +226,12 @@ impl Metric {
         Metric { is_accuracy: true, ..accuracy }
     }
 
-    /// What it is called in files.
+    /// Its name in files.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is the part of samples that are classified correctly.
+    /// Whether it is the fraction of samples that are classified correctly.
     pub fn is_accuracy(&self) -> bool {
         self.is_accuracy
     }
@@ -248,7 +248,7 @@ impl Default for Metric {
     }
 }
 
-/// Refuses class weights of another number than the classes.
+/// Refuses class weights whose number differs from the number of classes.
 pub(super) fn check_class_weights(loss: &Loss, classes: usize) -> Result<()> {
     match loss.class_weights() {
         Some(weights) if weights != classes => Err(Error::input(format!(

@@ -1,4 +1,4 @@
-//! What the synapses and neurons of a trained network do for a sample, counted as NeuroBench does. Knows no loss and no class.
+//! Counts the synaptic operations and spikes of a trained network per sample, as NeuroBench does.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use crate::ptq::rounded_weights;
 use crate::quant::Mode;
 use crate::signature::{Role, Signature};
 
-/// How often what happens when a network runs on a sample, on average. Names and definitions are those of NeuroBench's metrics
-/// (`neurobench.metrics`, version 2.3), with weights as rules quantize them.
+/// Operations and spikes when a network runs on a sample, on average. Names and definitions follow NeuroBench's metrics
+/// (`neurobench.metrics`, version 2.3), with weights quantized by the rules.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Counted {
@@ -24,26 +24,25 @@ pub struct Counted {
     pub synapses: BTreeMap<String, Operations>,
     /// The spikes of each layer that fires, by its path.
     pub spikes: BTreeMap<String, f64>,
-    /// The part of the outputs of neurons that fire which are zero, over all layers, steps and samples (ActivationSparsity); `None`
-    /// where none fires.
+    /// The fraction of neuron outputs that are zero, over all layers that fire, all steps and all samples (ActivationSparsity); `None` if
+    /// no layer fires.
     pub activation_sparsity: Option<f64>,
-    /// The part of the weights of synapses that are zero (ConnectionSparsity); `None` where there are none.
+    /// The fraction of synaptic weights that are zero (ConnectionSparsity); `None` if there are none.
     pub connection_sparsity: Option<f64>,
 }
 
-/// How many operations the synapses of a layer do for one sample, on average. Counted as NeuroBench does
-/// (`neurobench.metrics`, SynapticOperations): products of a weight with an input, without biases. A weight with a delay meets an
-/// input where its product arrives before the last step; one that would come too late does not count.
+/// The synaptic operations of a layer for one sample, on average. Counted as NeuroBench does (`neurobench.metrics`, SynapticOperations):
+/// products of a weight with an input, without biases. With a delay, a product counts only if it arrives before the last step.
 ///
-/// NeuroBench decides about accumulations anew for each batch and step, so that its sums of them depend on the size of the batch; here
-/// one input of a layer that is not 0, 1 or -1 makes all its operations multiplications.
+/// NeuroBench classifies accumulations per batch and step, so that its sums depend on the batch size; here, a single input of a layer that
+/// is not 0, 1 or -1 makes all of its operations multiplications.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Operations {
-    /// All of them: those with zeros, too. Of a layer with delays, those of each step that it gives.
+    /// All of them, including those with zeros. For a layer with delays, those of each step that it outputs.
     pub dense: f64,
     /// Those in which neither the weight nor the input is zero.
     pub effective: f64,
-    /// Whether every input was 0, 1 or -1, so that a product is an accumulation (AC); else it is a multiplication, too (MAC).
+    /// Whether every input was 0, 1 or -1, so that a product is an accumulation (AC); otherwise it is a multiply-accumulate (MAC).
     pub accumulates: bool,
 }
 
@@ -58,7 +57,7 @@ impl Counted {
         self.effective(true)
     }
 
-    /// Effective multiplications and accumulations of all layers (Effective_MACs).
+    /// Effective multiply-accumulates of all layers (Effective_MACs).
     pub fn effective_macs(&self) -> f64 {
         self.effective(false)
     }
@@ -70,7 +69,7 @@ impl Counted {
 
     fn effective(&self, accumulates: bool) -> f64 {
         let layers = self.synapses.values().filter(|layer| layer.accumulates == accumulates);
-        // Not `sum`, which gives -0 where there are none.
+        // Not `sum`, which returns -0 for an empty iterator.
         layers.fold(0.0, |sum, layer| sum + layer.effective)
     }
 }
@@ -78,19 +77,19 @@ impl Counted {
 /// Sums over all samples.
 #[derive(Default)]
 struct Sums {
-    /// How often each element of what synapses are multiplied with was not zero, by path.
+    /// How often each element of the synapses' inputs was nonzero, by path.
     driven: BTreeMap<String, Vec<f64>>,
-    /// Whether one of them was neither 0 nor 1 nor -1, by path.
+    /// Whether any of them was not 0, 1 or -1, by path.
     graded: BTreeMap<String, bool>,
-    /// How many spikes each neuron fired, by path.
+    /// Number of spikes of each neuron, by path.
     spikes: BTreeMap<String, Vec<f64>>,
-    /// Mean numbers of spikes a neuron and step, of all samples together, by path.
+    /// Mean number of spikes per neuron and step, summed over all samples, by path.
     rates: BTreeMap<String, Vec<f64>>,
 }
 
 impl Sums {
-    /// The part of the outputs of neurons that are zero. `steps` are those of the input: a layer may have more, behind one that lets
-    /// more steps follow, and then its spikes and its rate tell how many.
+    /// The fraction of neuron outputs that are zero. `steps` is the number of input steps. A layer may have more, after one that appends
+    /// steps; then its spikes and rate determine the number.
     fn activation_sparsity(&self, steps: usize, samples: f64) -> Option<f64> {
         let outputs = |(path, spikes): (&String, &Vec<f64>)| {
             let (neurons, rate) = (spikes.len() as f64, self.rates[path][0]);
@@ -102,7 +101,7 @@ impl Sums {
     }
 }
 
-/// Counts a network on all samples.
+/// Counts the operations of a network on all samples.
 pub(super) fn counted(plan: &Plan, network: &Network, on: &On, params: &BTreeMap<String, Array>) -> Result<Counted> {
     let mut weights: BTreeMap<String, Array> =
         network.parameter_types().into_keys().map(|path| (path.clone(), params[&path].clone())).collect();
@@ -112,7 +111,7 @@ pub(super) fn counted(plan: &Plan, network: &Network, on: &On, params: &BTreeMap
     let means = |(path, sums): (&String, &Vec<f64>)| {
         let means: Vec<f32> = sums.iter().map(|sum| (sum / samples) as f32).collect();
         let dims = [&[1], &shapes[path][..]].concat();
-        (path.clone(), Array::new(dims, means).expect("a count an element"))
+        (path.clone(), Array::new(dims, means).expect("one count per element"))
     };
     let driven = sums.driven.iter().map(means).collect();
     let operations = operations(network, on.client, &weights, &driven, &lengths)?;
@@ -128,7 +127,7 @@ pub(super) fn counted(plan: &Plan, network: &Network, on: &On, params: &BTreeMap
     })
 }
 
-/// The part of the elements of arrays that are zero.
+/// The fraction of zeros in all elements of these arrays.
 fn zeros<'a>(arrays: impl Iterator<Item = &'a Array>) -> Option<f64> {
     let (mut zeros, mut all) = (0, 0);
     for array in arrays {
@@ -139,10 +138,10 @@ fn zeros<'a>(arrays: impl Iterator<Item = &'a Array>) -> Option<f64> {
     (all > 0).then(|| zeros as f64 / all as f64)
 }
 
-/// By path, the shape of what synapses are multiplied with at a step, and of how many steps.
+/// By path, the shape of the synapses' input at one step, and its number of steps.
 type Shapes = (BTreeMap<String, Vec<usize>>, BTreeMap<String, usize>);
 
-/// The sums, and shapes.
+/// The sums and the shapes.
 fn summed(plan: &Plan, network: &Network, on: &On, params: &BTreeMap<String, Array>) -> Result<(Sums, Shapes)> {
     let pass = Pass { driven: true, spike_counts: true, spike_rates: true, ..Mode::Ptq.into() };
     let forward = network.forward(&plan.encoding.x_type(plan.batch), pass)?;
@@ -209,8 +208,7 @@ fn add(sums: &mut Vec<f64>, values: &[f64]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }
 
-/// 1 for each row that stands in a batch for the first time, else 0: a row that stands again only fills up the last batch. Rows of a
-/// data set differ.
+/// 1 for the first occurrence of each row in a batch, else 0: a repeated row is padding of the last batch. Rows of a data set are distinct.
 fn first_of_each(rows: &Tensor) -> Tensor {
     let batch = rows.dims()[0];
     let wide = [batch, batch];
@@ -220,8 +218,8 @@ fn first_of_each(rows: &Tensor) -> Tensor {
     again.and(earlier).convert(DType::F32).reduce_max(&[1]).eq(0.0).convert(DType::F32)
 }
 
-/// For each layer, effective and dense operations of a sample. `counts` says how often each input of a layer was not zero, `lengths` for
-/// how many steps it has any.
+/// Effective and dense operations of a sample, by layer. `counts` gives how often each input of a layer was nonzero, `lengths` the number
+/// of its steps.
 fn operations(
     network: &Network,
     client: &Client,

@@ -1,4 +1,4 @@
-//! What a training run is told, and what it tells. Knows nothing of how it is typed or shown.
+//! The options of a training run, its events and its summary.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,77 +12,77 @@ use crate::network::Network;
 use crate::optim::Optimizer;
 use crate::provenance::{Best, Length, OnNan, Patience, Validation};
 
-/// Where nothing else is said, a crash costs no more steps than are done in this time.
+/// Default limit on the time that a crash may cost, for [`Options::checkpoint_every`].
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
-/// A training run of a network, or of another [`Model`]. Built as `Options { length, ..Options::new(…) }`.
+/// A training run of a network or of another [`Model`]. Built as `Options { length, ..Options::new(…) }`.
 #[derive(Clone, Debug)]
 pub struct Options<M: ?Sized = Network> {
     /// Training samples.
     pub train: Dataset,
     /// Test samples.
     pub test: Dataset,
-    /// Which training samples do not train, but choose the best epoch.
+    /// The training samples that are held out to choose the best epoch.
     pub validation: Validation,
-    /// After how many epochs without a better one the run ends; it needs a [validation](Options::validation).
+    /// Number of epochs without improvement after which the run ends; requires a [validation](Options::validation).
     pub patience: Patience,
     /// The optimizer, or any gradient transformation.
     pub optimizer: Optimizer,
-    /// What training makes small.
+    /// The training loss.
     pub loss: Loss,
-    /// What the test measures.
+    /// The metric of the test.
     pub metric: Metric,
-    /// Samples a step.
+    /// Samples per step.
     pub batch_size: usize,
-    /// How long.
+    /// The length of the run.
     pub length: Length,
-    /// The first step in which the rules of the network quantize; before it nothing is quantized, and statistics of static scales
-    /// are gathered. The test is of the quantized network all along. 0: from the start.
+    /// The first step in which the network's rules quantize; earlier steps are unquantized and gather the statistics of static scales.
+    /// Tests always use the quantized network. 0: from the start.
     pub rules_from: usize,
-    /// Time steps that images are encoded over; data that have a time axis of their own keep that.
+    /// Time steps over which images are encoded; data with a time axis keep their own.
     pub time_steps: usize,
-    /// Probability with which a training image is moved by one pixel to the left, likewise to the right, up and down; 0
-    /// leaves images where they are. From 0 to 0.5.
+    /// Probability with which a training image is shifted one pixel to the left, and likewise to the right, up and down; 0 never shifts.
+    /// From 0 to 0.5.
     pub shift: f64,
-    /// Changes of training samples in the compiled step, drawn from the step's key: of a batch with a time axis as it is stored,
-    /// of images after their encoding.
+    /// Augmentations of training samples in the compiled step, drawn from the step's key: applied to the stored batch if it has a time
+    /// axis, to images after encoding.
     pub augment: Augmentation,
-    /// What is done at a step whose loss, or of which a gradient, a parameter or a statistic is not finite. Each step looks at its
-    /// own, but for [`OnNan::Continue`]; as long as all is finite, the results are the same bits for each of them.
+    /// The response to a step with a non-finite loss, gradient, parameter or statistic. Every step checks its values, except with
+    /// [`OnNan::Continue`]; as long as all values are finite, the results are bit-identical for all choices.
     pub on_nan: OnNan,
-    /// Steps that the device does in one call, without the host; at the end of an epoch there may be fewer. `None`: as many
-    /// as take a tenth of a second, up to 32. The results are the same bits for any number.
+    /// Steps per device call, without involving the host; at the end of an epoch there may be fewer. `None`: as many as take a tenth of a
+    /// second, up to 32. The results are bit-identical for any number.
     pub steps_per_call: Option<usize>,
-    /// Whether each epoch has its own order.
+    /// Whether to shuffle the samples anew in each epoch.
     pub shuffle: bool,
-    /// What initial values, order and encoding are drawn from.
+    /// The seed of initial values, sample order and encoding.
     pub seed: i64,
-    /// Initial parameters from here instead of drawn ones.
+    /// A file with initial parameters to use instead of random ones.
     pub init: Option<PathBuf>,
-    /// Whether those may hold numbers that are infinite or NaN.
+    /// Whether these may contain infinite or NaN values.
     pub allow_nonfinite: bool,
-    /// Whether the history is also written for TensorBoard.
+    /// Whether to also write the history for TensorBoard.
     pub tensorboard: bool,
-    /// Where the results go.
+    /// The folder for the results.
     pub out: PathBuf,
-    /// Whether to go on from the checkpoint in `out`, to bitwise the same end as an uninterrupted run. Everything that decides
-    /// its bits must be as it was; [`Provenance`](crate::provenance::Provenance) reads it from the checkpoint. Initial parameters,
-    /// if they are named again, must be those of before.
+    /// Whether to resume from the checkpoint in `out`, with a result bit-identical to that of an uninterrupted run. Everything that
+    /// determines the bits must be unchanged; [`Provenance`](crate::provenance::Provenance) reads it from the checkpoint. Initial
+    /// parameters, if given again, must be the same as before.
     pub resume: bool,
-    /// Whether a run that goes on may be another than it was begun as. What is other is told by an [event](Event::Note) and stands in the
+    /// Whether a resumed run may differ from how it was started. Differences are reported as an [event](Event::Note) and recorded in the
     /// files of the run from then on.
     pub allow_changes: bool,
-    /// How much of a run's time a crash may cost: a checkpoint is written, beside the training, so often that one is in place before steps of
-    /// this long are done. Less often where that would take a fiftieth of the time from the training, or half of it from the disk.
+    /// The time that a crash may cost: checkpoints are written concurrently with training, often enough that one is in place before this
+    /// much training time has passed. They are less frequent if they would take more than a fiftieth of the training time, or half of the
+    /// disk's time.
     pub checkpoint_every: Duration,
-    /// The model: a network with its rules, or one of one's own.
+    /// The model: a network with its rules, or a user-defined one.
     pub model: M,
 }
 
 impl<M: Model> Options<M> {
-    /// A run that leaves its results in the folder `out`: adam with a constant rate of 2e-3 on the integral cross-entropy, batches
-    /// of 64 in an order of their own each epoch, 20 epochs, images over 32 time steps, nothing shifted or augmented, seed 0. Its test
-    /// measures the accuracy.
+    /// A run with its results in the folder `out`: adam with a constant learning rate of 2e-3 on the integral cross-entropy, batches of 64,
+    /// shuffled anew in each epoch, 20 epochs, images over 32 time steps, no shift or augmentation, seed 0. Its test measures the accuracy.
     pub fn new(model: M, train: Dataset, test: Dataset, out: impl Into<PathBuf>) -> Options<M> {
         Options {
             model,
@@ -114,76 +114,75 @@ impl<M: Model> Options<M> {
     }
 }
 
-/// What happens during a run.
+/// The events of a run.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Something that whoever watches the run should know, as a sentence: a checkpoint that cannot be written, one that is damaged, what
-    /// was changed.
+    /// A message for the user, as a sentence: a checkpoint that cannot be written or is damaged, or what was changed.
     Note(String),
     /// The training step is being compiled (or taken from the cache).
     Compiling,
-    /// Steps are on their way to the device, or done.
+    /// Steps were sent to the device, or are done.
     Step {
         /// Steps so far, counted from the start of the run.
         done: usize,
-        /// Steps in all.
+        /// Total number of steps.
         total: usize,
-        /// The latest loss that is known; it may be some steps old, since the device is not waited for.
+        /// The latest known loss; it may be several steps old, since the host does not wait for the device.
         loss: Option<f32>,
     },
-    /// A step was skipped, since a number of it was not finite ([`OnNan::Skip`]).
+    /// A step was skipped because one of its values was not finite ([`OnNan::Skip`]).
     Skipped {
-        /// Which step, from 0.
+        /// The step, from 0.
         step: usize,
-        /// How many this run has skipped with it.
+        /// Number of steps skipped in this run, including this one.
         skipped: usize,
     },
     /// An epoch is done.
     Epoch {
-        /// Which, from 1.
+        /// The epoch, from 1.
         epoch: usize,
         /// Mean loss of its steps.
         train_loss: f32,
-        /// The mean of the [metric](Options::metric) over the test samples: the part that is classified correctly, unless
-        /// another metric is given.
+        /// The mean of the [metric](Options::metric) over the test samples: by default the fraction that is classified correctly.
         test_accuracy: f32,
-        /// That over the validation samples, where there are some.
+        /// The same over the validation samples, if there are any.
         validation_accuracy: Option<f32>,
-        /// Whether it is the best epoch so far by these.
+        /// Whether it is the best epoch so far on the validation samples.
         is_best: bool,
     },
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Summary {
-    /// The mean of the [metric](Options::metric) over the test samples, by the quantized network: the part that is classified
-    /// correctly, unless another metric is given.
+    /// The mean of the [metric](Options::metric) over the test samples with the quantized network: by default the fraction that is
+    /// classified correctly.
     pub test_accuracy: f32,
-    /// That over the validation samples, where there are some.
+    /// The same over the validation samples, if there are any.
     pub validation_accuracy: Option<f32>,
-    /// The best epoch by these, whose parameters are in `best.safetensors`; `None` without validation, or before the first epoch ended.
+    /// The best epoch on the validation samples, whose parameters are in `best.safetensors`; `None` without validation, or before the end
+    /// of the first epoch.
     pub best: Option<Best>,
-    /// Whether it ended early, since no epoch was better than the best one for [so long](Options::patience).
+    /// Whether it ended early because no epoch improved on the best one within the [patience](Options::patience).
     pub stopped_early: bool,
-    /// For each layer that fires, by its path, the mean number of spikes a neuron and step over the test samples.
+    /// For each layer that fires, by its path, the mean number of spikes per neuron and step over the test samples.
     pub spike_rates: BTreeMap<String, f32>,
-    /// Steps done in this run.
+    /// Number of steps in this run.
     pub steps: usize,
-    /// Seconds of training and testing, compilation included.
+    /// Seconds of training and testing, including compilation.
     pub seconds: f64,
-    /// How many of them were skipped, since a number was not finite ([`OnNan::Skip`]).
+    /// Number of steps skipped because a value was not finite ([`OnNan::Skip`]).
     #[serde(default)]
     pub skipped: usize,
-    /// Training steps a second, with the tests after epochs, without compilation.
+    /// Training steps per second, including the tests after epochs but not compilation.
     pub steps_per_second: f64,
-    /// Whether it was stopped before its end; what was done is saved.
+    /// Whether it was stopped early; its progress is saved.
     pub interrupted: bool,
-    /// What [tells the run from others](crate::provenance::Provenance::identity); `None` in files of earlier versions.
+    /// The run's [identity](crate::provenance::Provenance::identity); `None` in files of earlier versions.
     #[serde(default)]
     pub run: Option<String>,
-    /// The files written: parameters, the best epoch's, checkpoint, metrics, picture; of a network its model and rules.
+    /// The files written: parameters, those of the best epoch, checkpoint, metrics, plot; for a network also its model and rules.
     #[serde(skip)]
     pub files: Vec<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! What the programs of a run are made from, before anything is compiled or written.
+//! Prepares what the programs of a run are built from, before anything is compiled or written.
 
 use std::sync::Arc;
 
@@ -18,31 +18,31 @@ use crate::network::Network;
 use crate::optim::GradientTransformation;
 use crate::signature::Signature;
 
-/// For how many steps a program of calls of at most `most` has room: never for one alone, since the compiler makes another program of
-/// a loop over one row, with other last bits.
+/// The number of steps that a program for calls of at most `most` steps is compiled for: at least two, since the compiler turns a loop over
+/// a single row into a different program, whose results differ in the last bits.
 pub(super) fn room(most: usize) -> usize {
     most.max(2)
 }
 
-/// Steps a call at most, where the options do not say.
+/// The largest number of steps per call, if the options give none.
 const MOST_STEPS: usize = 32;
 
-/// The sizes of a run, its optimizer, and how its samples are kept.
+/// The sizes of a run, its optimizer, and the layout of its samples on the device.
 pub(super) struct Prepared<'a> {
     options: &'a Options<dyn Model>,
-    /// The network in which nothing is quantized, where the rules begin later.
+    /// The unquantized network, if the rules start later.
     full: Option<Network>,
     pub(super) plan: Plan<'a>,
     pub(super) optimizer: Arc<dyn GradientTransformation>,
-    /// Samples and labels of the training data's file.
+    /// Samples and labels of the training file.
     pub(super) kept: [Array; 2],
-    /// The samples that train, and those that choose the best epoch.
+    /// The training samples, and those that choose the best epoch.
     pub(super) train: Dataset,
     pub(super) validation: Option<Dataset>,
-    /// Steps of an epoch, and in all.
+    /// Steps per epoch, and in total.
     pub(super) per_epoch: usize,
     pub(super) total: usize,
-    /// Steps a call at most; the program has [`room`] for them.
+    /// The largest number of steps per call; the program has [`room`] for them.
     pub(super) most: usize,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Prepared<'a> {
         let accumulate = options.optimizer.around().accumulate;
         if accumulate > total {
             return Err(Error::input(format!(
-                "a step of the optimizer is of {accumulate} batches, but the run has only {total}, so that nothing would be learned; \
+                "an optimizer step takes {accumulate} batches, but the run has only {total}, so nothing would be learned; \
                  accumulate fewer (--accumulate), or train longer"
             )));
         }
@@ -77,18 +77,18 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// The program that looks at one of its steps.
+    /// The program that checks one of the run's steps.
     pub(super) fn check(&self, step: usize) -> Result<(Program, Function, Signature)> {
         let full = self.full.as_ref().filter(|_| step < self.options.rules_from);
         programs::check(&self.plan, full, self.learning(), &self.changes())
     }
 
-    /// The program of its steps.
+    /// The program of the run's steps.
     pub(super) fn steps(&self) -> Result<(Program, Function, Kept)> {
         self.steps_of(None)
     }
 
-    /// That of the steps before the rules begin, where there are any.
+    /// The program of the steps before the rules start, if any.
     pub(super) fn first_steps(&self) -> Result<Option<(Program, Function)>> {
         let Some(full) = &self.full else { return Ok(None) };
         let (program, function, _) = self.steps_of(Some(full))?;
@@ -99,36 +99,36 @@ impl<'a> Prepared<'a> {
         programs::steps(&self.plan, full, self.learning(), &self.changes(), (self.options.on_nan, room(self.most)))
     }
 
-    /// How it learns: the optimizer, the loss, the labels of all training samples.
+    /// The optimizer, the loss, and the labels of all training samples.
     fn learning(&self) -> (&dyn GradientTransformation, &Loss, &[i32]) {
         (self.optimizer.as_ref(), &self.options.loss, self.train.labels())
     }
 
-    /// What a step changes in its samples.
+    /// The changes that a step makes to its samples.
     fn changes(&self) -> Changes<'_> {
         Changes { shift: self.options.shift, augment: &self.options.augment }
     }
 }
 
-/// The network without its rules, where they begin later than the run.
+/// The network without its rules, if they start after the run does.
 fn unquantized(options: &Options<dyn Model>, total: usize) -> Result<Option<Network>> {
     let from = options.rules_from;
     let network = options.model.network().filter(|network| !network.rules().is_empty());
     match network {
         _ if from == 0 => Ok(None),
-        None => Err(Error::input(format!("there are no rules that could begin at step {from}; give some, or 0"))),
+        None => Err(Error::input(format!("there are no rules to start at step {from}; give rules, or 0"))),
         Some(_) if from >= total => Err(Error::input(format!(
-            "the rules would begin at step {from}, but the run has only {total} steps; let them begin earlier"
+            "the rules start at step {from}, but the run has only {total} steps; start them earlier"
         ))),
         Some(network) => Ok(Some(network.clone().without_rules())),
     }
 }
 
-/// The program of a run's training steps, encoder and optimizer included, as [`run`](super::run()) compiles it: one loop, whose
-/// number of steps it is told.
+/// The program of a run's training steps, including encoder and optimizer, as [`run`](super::run()) compiles it: one loop, which takes its
+/// number of steps as an input.
 ///
 /// # Errors
-/// Of kind `Input`: options that do not fit each other or the data.
+/// Of kind `Input`: options that are inconsistent with each other or with the data.
 pub fn steps(options: &Options<dyn Model>) -> Result<(Program, Function)> {
     super::start::check(options)?;
     let (program, function, _) = Prepared::of(options)?.steps()?;

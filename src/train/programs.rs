@@ -1,4 +1,4 @@
-//! The programs of a training run: some steps, and the answers to a batch. Knows nothing of files and loops.
+//! The programs of a training run: one for training steps and one for the results on a batch.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::provenance::{Length, OnNan};
 use crate::random::GraphKey;
 use crate::signature::{Port, Role, Signature};
 
-/// What the programs of a run share: a model, how samples are kept and encoded, samples a batch.
+/// Shared by the programs of a run: the model, the storage and encoding of samples, and the batch size.
 pub(crate) struct Plan<'a> {
     pub(crate) model: &'a dyn Model,
     pub(crate) encoding: Encoding,
@@ -29,7 +29,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) batch: usize,
 }
 
-/// Steps in all, given the steps of an epoch.
+/// Total number of steps, given the steps per epoch.
 pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
     match length {
         Length::Epochs(epochs) => epochs * per_epoch,
@@ -37,15 +37,15 @@ pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
     }
 }
 
-/// How the samples of a step are changed before they are trained on.
+/// The changes to the samples of a training step.
 pub(crate) struct Changes<'a> {
-    /// Probability of moving an image.
+    /// Probability of shifting an image.
     pub(crate) shift: f64,
     pub(crate) augment: &'a Augmentation,
 }
 
 impl Changes<'_> {
-    /// That the samples can be changed so; gives their layout.
+    /// Checks that the samples can be changed in this way; returns their layout.
     fn check(&self, encoding: &Encoding) -> Result<Option<Layout>> {
         if self.shift > 0.0 {
             encoding.image()?;
@@ -59,16 +59,16 @@ impl Changes<'_> {
     }
 }
 
-/// Several training steps: parameters, statistics of static scales, optimizer state, the data set, how many steps, the rows of
-/// each step's batch and its key, to parameters, statistics, state, and f32[2, most]: the losses, and below each 1 where a number of
-/// the step is not finite (its loss, a gradient, the next parameters or statistics), else 0. The first three stay where they are on
-/// the device. Whoever takes no notice of such numbers has zeros there.
+/// Several training steps. Inputs are the parameters, statistics of static scales, optimizer state, the data set, the number of steps, and
+/// the rows and the key of each step's batch. Results are the parameters, statistics, state, and f32[2, most]: the losses, and below each 1
+/// if a value of the step is not finite (its loss, a gradient, the next parameters or statistics), else 0; always 0 with
+/// [`OnNan::Continue`]. Parameters, statistics and state are updated in place on the device.
 ///
 /// `all` are the labels of all training samples.
 ///
-/// With `full` the steps are those of this network, which is not quantized, with the statistics of the plan's.
+/// With `full`, the steps are those of this unquantized network, with the statistics of the plan's model.
 ///
-/// There is one loop for any number of steps, so that their results are the same bits however they are divided.
+/// The same loop handles any number of steps, so the results are bit-identical however the steps are divided into calls.
 pub(crate) fn steps(
     plan: &Plan,
     full: Option<&Network>,
@@ -137,7 +137,7 @@ pub(crate) fn steps(
     ))
 }
 
-/// The samples of a step, and what it draws from.
+/// The samples of a step, and the keys it draws from.
 struct Batch {
     x: Tensor,
     labels: Tensor,
@@ -171,8 +171,8 @@ impl Batch {
     }
 }
 
-/// One training step that is looked at: parameters, statistics, optimizer state, the data set, the row and the key of a batch, to
-/// numbers that are above 0 for what is not finite: each layer, the loss, each gradient, each parameter after the update.
+/// One checked training step. Inputs are the parameters, statistics, optimizer state, the data set, and the row and the key of a batch.
+/// Results are numbers, above 0 for anything non-finite: each layer, the loss, each gradient, each updated parameter.
 pub(crate) fn check(
     plan: &Plan,
     full: Option<&Network>,
@@ -211,7 +211,7 @@ pub(crate) fn check(
     Ok((Program::named("checked_step"), function, signature))
 }
 
-/// The forward pass of a step, of the model or, where `full` is given, of that network, with the statistics of the model.
+/// The forward pass of a step: that of the model or, if given, of `full` with the statistics of the model.
 fn training_pass<'a>(
     plan: &Plan<'a>,
     full: Option<&'a Network>,
@@ -225,18 +225,19 @@ fn training_pass<'a>(
     }
 }
 
-/// The pass of a training step with what the loss asks for.
+/// The pass of a training step, with the outputs that the loss needs.
 fn asked<'a>(model: &'a dyn Model, x: &TensorType, loss: &Loss) -> Result<ForwardPass<'a>> {
     if loss.counts_spikes() { model.watched_pass(x, false) } else { model.pass(x, Purpose::Training) }
 }
 
-/// The row with this number, an s32 scalar, of a matrix.
+/// The row of a matrix with this index, an s32 scalar.
 fn row(matrix: &Tensor, number: &Tensor) -> Tensor {
     let width = matrix.dims()[1];
     matrix.dynamic_slice(&[number.clone(), number.zeros_like()], &[1, width]).reshape(&[width])
 }
 
-/// One training step on spikes x [T, B, …] f32: parameters, optimizer state, x, labels to parameters, state, loss.
+/// One training step on spikes x [T, B, …] f32. Inputs are the parameters, optimizer state, x and labels; results are the parameters, state
+/// and loss.
 pub(crate) fn step_from_spikes(
     network: &Network,
     forward: &Forward,
@@ -263,7 +264,7 @@ pub(crate) fn step_from_spikes(
     Ok((in_place("train_step", &signature), function))
 }
 
-/// What a step makes of parameters, statistics and optimizer state.
+/// The results of a step.
 struct Updated {
     params: Tensors,
     statistics: Tensors,
@@ -272,7 +273,7 @@ struct Updated {
     grads: Tensors,
 }
 
-/// One step. `loss` gives the loss with the statistics.
+/// One optimizer step. `loss` returns the loss and the next statistics.
 fn update(
     optimizer: &dyn GradientTransformation,
     limits: &BTreeMap<String, (f64, f64)>,
@@ -285,13 +286,13 @@ fn update(
     let mut next = apply_updates(now, &updates);
     keep_within(limits, "", &mut next);
     if let Some(folder) = optimizer.average() {
-        // It is of parameters as the optimizer left them, and is what a test reads.
+        // The average is over parameters before clamping, and tests read it.
         keep_within(limits, &format!("{folder}/"), &mut new);
     }
     Updated { params: next, statistics, state: new, loss, grads }
 }
 
-/// Cuts the tensors that stand for limited parameters, in a folder of their names, to the limits.
+/// Clamps the tensors of limited parameters, in a folder of the map, to their limits.
 fn keep_within(limits: &BTreeMap<String, (f64, f64)>, folder: &str, tensors: &mut Tensors) {
     for (path, (low, high)) in limits {
         if let Some(tensor) = tensors.get_mut(&format!("{folder}{path}")) {
@@ -300,14 +301,13 @@ fn keep_within(limits: &BTreeMap<String, (f64, f64)>, folder: &str, tensors: &mu
     }
 }
 
-/// A program whose results take over the memory of what they are the next values of.
+/// A program whose results alias the memory of the inputs that they update.
 fn in_place(name: &str, signature: &Signature) -> Program {
     Program { donated: signature.in_place(), ..Program::named(name) }
 }
 
-/// What a step's key is for beside spikes: shifts, what the model draws (as dropout does), the noise that rounds gradients,
-/// augmentation.
-/// Each has a key of its own, so that the spikes are those that a run without it would draw.
+/// Purposes of keys derived from a step's key, other than spikes: shifts, the model's random draws (such as dropout), the noise of
+/// stochastic gradient rounding, augmentation. Separate keys leave the spikes the same with and without each of them.
 const SHIFTS: u32 = 1;
 const MODEL: u32 = 2;
 const NOISE: u32 = 3;
@@ -317,7 +317,7 @@ fn derived(key: &Tensor, purpose: u32) -> Tensor {
     GraphKey::new(key).fold_in(&key.graph().scalar(DType::U32, f64::from(purpose))).to_tensor()
 }
 
-/// A stored batch of images, moved.
+/// A stored batch of images, shifted.
 fn shifted(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> Tensor {
     if shift == 0.0 {
         return stored.clone();
@@ -325,7 +325,7 @@ fn shifted(encoding: &Encoding, key: &Tensor, stored: &Tensor, shift: f64) -> Te
     encoding.shifted(&derived(key, SHIFTS), stored, shift).expect("checked to be images before the trace")
 }
 
-/// What a test reads, and of what it gives spike rates.
+/// The inputs of a test, and the layers whose spike rates it returns.
 pub(crate) struct Reads {
     /// Paths of the parameters and statistics.
     pub(crate) paths: Vec<String>,
@@ -333,8 +333,9 @@ pub(crate) struct Reads {
     pub(crate) rates: Vec<String>,
 }
 
-/// How a model does on a batch: parameters, statistics of static scales, the data set, the batch's rows, a key, to the metric of
-/// each sample, f32 [B], and then, for each of the layers that are named, its mean number of spikes a neuron and step, f32 [B].
+/// The results of a model on a batch. Inputs are the parameters, statistics of static scales, the data set, the batch's rows and a key.
+/// Results are the metric of each sample, f32 [B], then, for each of the listed layers, the mean number of spikes per neuron and step of
+/// each sample, f32 [B].
 pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function, Reads)> {
     let (program, function, reads) = examined(plan, |outputs, labels| {
         [("measured".to_owned(), metric.of(outputs, labels).convert(DType::F32))].into()
@@ -342,7 +343,7 @@ pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function
     let measured = function.result_types().into_iter().next().expect("the metric comes first");
     if measured.dims != [plan.batch] {
         return Err(Error::input(format!(
-            "the metric `{}` gives {measured} for {} samples; it must give a number for each sample, [B]",
+            "the metric `{}` returns {measured} for {} samples; it must return one number per sample, [B]",
             metric.name(),
             plan.batch
         )));
@@ -350,7 +351,7 @@ pub(crate) fn answers(plan: &Plan, metric: &Metric) -> Result<(Program, Function
     Ok((program, function, reads))
 }
 
-/// What `examine` makes of a model's outputs for a batch and its labels, in the order of the names; else like [`answers`].
+/// Like [`answers`], with the results that `examine` computes from a model's outputs for a batch and its labels, ordered by name.
 pub(crate) fn examined(
     plan: &Plan,
     examine: impl FnOnce(&Outputs, &Named) -> Tensors,

@@ -1,39 +1,39 @@
-//! A data set in the device's memory, and the gathering of a batch inside a program. Knows nothing of models and steps.
+//! Keeps a data set in device memory and gathers batches inside a program.
 
 use spiq_hlo::{Array, DType, Tensor, TensorType};
 
 use crate::data::{Dataset, Inputs};
 
-/// How a whole data set is kept on the device: images as they are, spikes as one bit each.
+/// The storage of a whole data set on the device: images unchanged, spikes as one bit each.
 #[derive(Clone, Debug)]
 pub(crate) struct Resident {
     samples: TensorType,
     labels: TensorType,
-    /// The shape of one sample where an element is a bit.
+    /// The shape of one sample, if elements are stored as bits.
     bits: Option<Vec<usize>>,
 }
 
-/// Elements of a byte.
+/// Bits per byte.
 const BITS: usize = 8;
 
 impl Resident {
-    /// How the file of this data set is kept, and its arrays: samples and labels, row by row of the file.
+    /// The storage of this data set's file, and its arrays: samples and labels, row by row.
     pub(crate) fn of(data: &Dataset) -> (Resident, [Array; 2]) {
         let (inputs, labels) = (data.inputs(), data.all_labels());
         let (samples, bits) = match packed(inputs) {
             Some(packed) => (packed, Some(inputs.samples().dims()[1..].to_vec())),
             None => (inputs.samples().clone(), None),
         };
-        let labels = Array::new([labels.len()], labels).expect("a label a sample");
+        let labels = Array::new([labels.len()], labels).expect("one label per sample");
         (Resident { samples: samples.ty().clone(), labels: labels.ty().clone(), bits }, [samples, labels])
     }
 
-    /// Names and types of the arrays, as inputs of a program.
+    /// Names and types of the arrays, as program inputs.
     pub(crate) fn inputs(&self) -> [(String, TensorType); 2] {
         [("samples".to_owned(), self.samples.clone()), ("classes".to_owned(), self.labels.clone())]
     }
 
-    /// The samples in these rows, `s32[B]`, as the file holds them (bits as booleans), and their labels `s32[B]`.
+    /// The samples in these rows, `s32[B]`, in the file's type (bits as booleans), and their labels `s32[B]`.
     #[track_caller]
     pub(crate) fn take(&self, samples: &Tensor, labels: &Tensor, rows: &Tensor) -> (Tensor, Tensor) {
         let (taken, labels) = (samples.take(rows, 0), labels.take(rows, 0));
@@ -44,15 +44,15 @@ impl Resident {
     }
 }
 
-/// Spike trains [N, T, …] with the elements of each step packed into bytes, u8 [N, T, W], the first one in the lowest bit;
-/// `None` for images, and for inputs that are more than spikes.
+/// Spike trains [N, T, …] with the elements of each step packed into bytes, u8 [N, T, W], starting at the lowest bit; `None` for images,
+/// and for inputs with values other than 0 and 1.
 fn packed(inputs: &Inputs) -> Option<Array> {
     let samples = inputs.samples();
     if inputs.encoder().is_some() {
         return None;
     }
     let width = inputs.features().iter().product::<usize>();
-    // Zero with its sign, as a minus would be lost.
+    // Compares bit patterns, since packing would lose the sign of -0.
     let bytes = match samples.dtype() {
         DType::F32 => bits(&samples.to_vec::<f32>().ok()?, width, |x| {
             [0.0, 1.0].map(f32::to_bits).iter().position(|bits| *bits == x.to_bits()).map(|bit| bit as u8)
@@ -64,8 +64,8 @@ fn packed(inputs: &Inputs) -> Option<Array> {
     Some(Array::new(dims, bytes?).expect("whole steps"))
 }
 
-/// Elements as bits, each step of so many in bytes of its own; `None` where one is no bit. Not by way of all bits: they take eight times
-/// as much memory.
+/// Packs elements as bits; each step of `width` elements starts at a new byte. `None` if an element is not 0 or 1. Packs directly, since an
+/// intermediate array of bits would take eight times the memory.
 fn bits<T: Copy>(samples: &[T], width: usize, bit: impl Fn(T) -> Option<u8>) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(samples.len() / width * width.div_ceil(BITS));
     for part in samples.chunks_exact(width).flat_map(|step| step.chunks(BITS)) {
@@ -107,7 +107,8 @@ mod tests {
         Dataset::from_file(&ArrayFile { arrays, ..ArrayFile::default() }, "test", None).unwrap()
     }
 
-    /// Gathers on the device what the host gathers, in the host's element type; gives the bytes a sample takes up there.
+    /// Checks that the device gathers the same as the host, converted to the host's element type; returns the bytes per sample on the
+    /// device.
     #[track_caller]
     fn check(name: &str, samples: Array) -> usize {
         let data = dataset(name, samples);
@@ -139,9 +140,9 @@ mod tests {
         assert_eq!(check("inputs", of(1.0).unwrap()), 3 * 2, "14 spikes are two bytes");
         assert_eq!(check("inputs", Array::new(dims, bytes.clone()).unwrap()), 3 * 2);
         let more: Vec<u8> = bytes.iter().map(|s| s * 2).collect();
-        assert_eq!(check("inputs", Array::new(dims, more).unwrap()), 3 * 14, "counts are no spikes");
+        assert_eq!(check("inputs", Array::new(dims, more).unwrap()), 3 * 14, "counts are not spikes");
         assert_eq!(check("inputs", of(0.5).unwrap()), 3 * 14 * 4);
-        assert_eq!(check("inputs", of(-1.0).unwrap()), 3 * 14 * 4, "a zero may have a minus");
+        assert_eq!(check("inputs", of(-1.0).unwrap()), 3 * 14 * 4, "zeros may be negative");
         assert_eq!(check("images", Array::new(dims, bytes).unwrap()), 3 * 14);
     }
 }

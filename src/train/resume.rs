@@ -1,4 +1,4 @@
-//! How a run goes on from a checkpoint: as it was begun, or with changes that are allowed. Runs nothing.
+//! Resumes a run from a checkpoint, unchanged or with allowed changes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::optim::GradientTransformation;
 use crate::provenance::{Difference, Provenance, key};
 use crate::record::{Metrics, Place, Record};
 
-/// The entry of a checkpoint's metadata that says how far the metrics were written.
+/// The metadata entry of a checkpoint with the position reached in the metrics.
 pub(super) const WRITTEN: &str = "metrics";
 
-/// What a run starts from that goes on with the one in its folder.
+/// The starting point of a run that resumes the one in its folder.
 pub(super) fn resume(
     options: &Options<dyn Model>,
     optimizer: &dyn GradientTransformation,
@@ -32,20 +32,20 @@ pub(super) fn resume(
     }
     let changes = then.differences_of_run(&now);
     let done = then.step.and_then(|step| usize::try_from(step).ok()).ok_or_else(|| {
-        Error::input(format!("{source} does not say how many steps were done, so it is not a checkpoint of a run"))
+        Error::input(format!("{source} does not record how many steps were done, so it is not a checkpoint of a run"))
     })?;
     let values = match changes.is_empty() {
         true => as_they_were(&checkpoint, kept, &source)?,
         false => as_far_as_they_fit(&checkpoint, options, optimizer, kept, &source)?,
     };
-    // The best epoch of other samples, or by another measure, is none to compare with.
+    // A best epoch on other samples or by another metric is not comparable.
     let is_judged_anew = changes.iter().any(|change| [key::validation, key::metric, key::data].contains(&change.name));
     let best = match then.best.filter(|_| !is_judged_anew) {
         Some(best) => Some((best, best_in(&checkpoint, kept, &source)?)),
         None => None,
     };
     let change = said(&changes);
-    let changed = (!changes.is_empty()).then(|| format!("note: going on after step {done} with {change}"));
+    let changed = (!changes.is_empty()).then(|| format!("note: resuming after step {done} with {change}"));
     let resumed = Resumed {
         metrics: checkpoint.metadata.get(WRITTEN).and_then(|text| Place::parse(text)),
         is_previous: note.is_some(),
@@ -67,15 +67,14 @@ fn said(changes: &[Difference]) -> String {
     changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-/// All that a run carries, which must be there with just its types.
+/// The whole carry of a run, which must exist with exactly its types.
 fn as_they_were(checkpoint: &Checkpoint, kept: &Kept, source: &str) -> Result<Vec<Array>> {
     let wanted: BTreeMap<String, TensorType> = kept.paths().zip(kept.types().cloned()).collect();
     let mut found = checkpoint.select(&wanted, source)?;
-    Ok(kept.paths().map(|path| found.remove(&path).expect("one of those wanted")).collect())
+    Ok(kept.paths().map(|path| found.remove(&path).expect("it was selected")).collect())
 }
 
-/// The same, where changes may have left a run with other state: the parameters must fit; an optimizer's state begins anew where it does
-/// not, and so do statistics.
+/// The carry of a run whose state may have changed: the parameters must match; optimizer state and statistics that do not match start anew.
 fn as_far_as_they_fit(
     checkpoint: &Checkpoint,
     options: &Options<dyn Model>,
@@ -84,7 +83,7 @@ fn as_far_as_they_fit(
     source: &str,
 ) -> Result<Vec<Array>> {
     let there = |path: &str, ty: &TensorType| checkpoint.arrays.get(path).filter(|array| array.ty() == ty).cloned();
-    // With an average there are the parameters themselves beside it.
+    // With an average, the checkpoint also has the parameters themselves.
     let trained = |path: &str, ty: &TensorType| there(&format!("{RAW}/{path}"), ty).or_else(|| there(path, ty));
     let named = kept.paths().zip(kept.types()).collect::<Vec<_>>();
     let keeps =
@@ -93,11 +92,11 @@ fn as_far_as_they_fit(
     let mut initial = options.model.init(options.seed);
     let mut values = Vec::new();
     for (path, ty) in &kept.params {
-        // What is missing is said in the words of a run that may not differ.
+        // Missing parameters give the same error as without changes.
         let wanted = || checkpoint.select(&[(path.clone(), ty.clone())].into(), source);
         values.push(match trained(path, ty) {
             Some(value) => value,
-            None => wanted()?.remove(path).expect("the one that is wanted"),
+            None => wanted()?.remove(path).expect("it was selected"),
         });
     }
     for (path, ty) in &kept.statistics {
@@ -109,7 +108,7 @@ fn as_far_as_they_fit(
         let value = match path.starts_with(OPTIMIZER) {
             true if keeps => there(path, ty),
             true => fresh.remove(slot),
-            // The average of a parameter, which is the parameter where there was none.
+            // The average of a parameter, or the parameter itself if there was no average.
             false => there(path, ty),
         };
         values.push(value.unwrap_or_else(|| Array::zeros((*ty).clone())));
@@ -124,11 +123,11 @@ fn best_in(checkpoint: &Checkpoint, kept: &Kept, source: &str) -> Result<BTreeMa
     Ok(arrays.map(|(path, array)| (path[OF_BEST.len()..].to_owned(), array)).collect())
 }
 
-/// The metrics of the run, up to where its checkpoint was written; `keep` says which records are of before where the checkpoint does not
-/// say how far they came.
+/// The metrics of the run, up to the position at its checkpoint; if the checkpoint does not record one, `keep` selects the records from
+/// before.
 ///
 /// # Errors
-/// Of kind `Input`: they are not those of the checkpoint.
+/// Of kind `Input` if they do not match the checkpoint.
 pub(super) fn metrics(
     options: &Options<dyn Model>,
     resumed: &Resumed,
@@ -140,8 +139,8 @@ pub(super) fn metrics(
         Some(metrics) => Ok(metrics),
         None if options.allow_changes => Metrics::resume(path, keep),
         None => Err(Error::input(format!(
-            "{} is not that of {}: what the run had written there is missing or was changed; bring it back, start anew without --resume, or go \
-             on with what fits by --allow-changes",
+            "{} does not match {}: records of the run are missing or were changed; restore the file, start a new run without --resume, or \
+             resume with what matches by --allow-changes",
             path.display(),
             resumed.source
         ))),

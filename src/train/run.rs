@@ -1,4 +1,4 @@
-//! The training loop: several steps a call, none of them waited for, tests, checkpoints. Prints nothing.
+//! The training loop: asynchronous calls of several steps each, tests, checkpoints.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,31 +30,31 @@ use crate::provenance::{Best, Provenance};
 use crate::random::Key;
 use crate::record::read_records;
 
-/// Calls and tests that the device has yet to finish while the host prepares the next one.
+/// Calls and tests in flight on the device while the host prepares the next one.
 const IN_FLIGHT: usize = 2;
 
-/// Where the options do not say, a call takes about this long: so long may Ctrl-C have to wait.
+/// Target duration of a call if the options give no number of steps; Ctrl-C may have to wait this long.
 const CALL: Duration = Duration::from_millis(100);
 
-/// Trains a model and leaves `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl`, `summary.json` (once it has
-/// ended) and `training.svg` in the folder of the options, and, for `spiq predict`, `model.toml` and `rules.toml` of a network. `events` hears what happens. When `stop`
-/// becomes true, the run saves what it has and ends: its checkpoint first, which is all that is needed to go on.
+/// Trains a model and writes `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl`, `summary.json` (once it has ended) and
+/// `training.svg` to the folder of the options, and for a network also `model.toml` and `rules.toml`, which `spiq predict` reads. `events`
+/// receives the progress. When `stop` becomes true, the run saves its progress and ends. It writes the checkpoint first, which is all that
+/// is needed to resume.
 ///
-/// The folder is the run's [own](FolderLock). A checkpoint is written on the way, too, within epochs, [so often](Options::checkpoint_every); the
-/// last two are kept, and a run goes on from the older one where the newer one is damaged. One that cannot be written does not end the
-/// run: it is [told](Event::Note), and tried again.
+/// The folder is [locked](FolderLock) by the run. Checkpoints are also written during training, within epochs, at
+/// [intervals](Options::checkpoint_every); the last two are kept, and a run resumes from the older one if the newer one is damaged. A failed
+/// write does not end the run: it is [reported](Event::Note) and retried.
 ///
-/// The order of epoch e is drawn from `fold_in(PRNGKey(seed), e)`, the spikes of step s from
-/// `fold_in(PRNGKey(seed), epochs + s)`, those of the test from `PRNGKey(seed + 1000)`; initial parameters are those of
-/// flax and Spyx for `Rngs(seed)`.
+/// The order of epoch e is drawn from `fold_in(PRNGKey(seed), e)`, the spikes of step s from `fold_in(PRNGKey(seed), epochs + s)`, those of
+/// the test from `PRNGKey(seed + 1000)`; initial parameters are those of flax and Spyx for `Rngs(seed)`.
 ///
-/// With [validation](Options::validation), whose samples are drawn from `fold_in(PRNGKey(seed), 2^32 - 1)`, the parameters of the
-/// best epoch are left in `best.safetensors`, those of the last one in `params.safetensors`. Spikes of validation are drawn from
+/// With [validation](Options::validation), whose samples are drawn from `fold_in(PRNGKey(seed), 2^32 - 1)`, the parameters of the best
+/// epoch are saved in `best.safetensors`, those of the last one in `params.safetensors`. Validation spikes are drawn from
 /// `fold_in(PRNGKey(seed + 1000), 2^32 - 2)`.
 ///
 /// # Errors
-/// Of kind `Input` or `File` before anything is written: options that do not fit each other or the data, a folder that
-/// cannot be written. Later: of kind `File`, or what PJRT says.
+/// Of kind `Input` or `File` before anything is written: options that are inconsistent with each other or with the data, a folder that is
+/// not writable. Later: of kind `File`, or errors of PJRT.
 pub fn run(
     client: &Client,
     options: &Options<dyn Model>,
@@ -62,7 +62,7 @@ pub fn run(
     events: &mut dyn FnMut(Event),
 ) -> Result<Summary> {
     start::check(options)?;
-    // The test is compiled by another thread, which reads the options.
+    // The test program is compiled on another thread, which borrows the options.
     std::thread::scope(|scope| whole_run(scope, client, options, stop, events))
 }
 
@@ -82,7 +82,7 @@ fn whole_run<'s, 'a>(
     let mut run = Run::prepare(scope, client, options, events)?;
     match to_the_end(&mut run, started, stop, events) {
         Err(error) if error.kind() == ErrorKind::NotFinite => {
-            // What is being written is whole and finite, or else is not written.
+            // A checkpoint in progress is only written if it is complete and finite.
             drop(run.end_writing(events));
             Err(run.where_it_began(&error))
         }
@@ -103,7 +103,7 @@ fn to_the_end<'s, 'a: 's>(
 ) -> Result<Summary> {
     let stepping = Instant::now();
     let interrupted = run.train(stop, events)?;
-    // First of all: who is stopped from outside may have little time left.
+    // Saved first: a run stopped from outside may have little time left.
     run.save(events)?;
     let stepping = stepping.elapsed().saturating_sub(run.idle).as_secs_f64();
     let (test, validation) = run.begin_test()?;
@@ -125,14 +125,14 @@ fn to_the_end<'s, 'a: 's>(
         files,
     };
     let path = run.options.out.join(SUMMARY);
-    // One who only looks at the end again has not trained.
+    // Resuming a finished run only repeats the test; its summary is kept.
     if !interrupted && (summary.steps > 0 || !path.exists()) {
         replace_file(&path, &serde_json::to_vec_pretty(&summary).expect("numbers"))?;
     }
     Ok(summary)
 }
 
-/// A program of its own for validation, where the test samples lie in another file.
+/// A separate program for validation, if the test samples are in another file.
 type Validating<'s, 'a> = Option<Evaluation<'s, 'a>>;
 
 struct Run<'s, 'a> {
@@ -140,37 +140,38 @@ struct Run<'s, 'a> {
     options: &'a Options<dyn Model>,
     key: Key,
     steps: Executable,
-    /// The program of the steps before the rules begin, and which is the first that it is not for.
+    /// The program of the steps before the rules start, and the first step after them.
     before: Option<(Executable, usize)>,
     evaluation: Evaluation<'s, 'a>,
-    /// The samples that train, and their file.
+    /// The training samples, and the arrays of their file.
     train_part: Dataset,
     train: Arc<[Buffer; 2]>,
     test: Examined,
     validation: Option<(Examined, Validating<'s, 'a>)>,
     judge: Option<Judge>,
-    /// Whether the file of the best epoch could not be written; the checkpoint has its parameters too.
+    /// Whether the file of the best epoch still has to be written after a failure; the checkpoint also has its parameters.
     best_is_owed: bool,
-    /// What is carried from step to step, on the device.
+    /// The carry, on the device.
     state: Vec<Buffer>,
     kept: Kept,
-    /// What decides the bits of the run, but for how far it is.
+    /// Everything that determines the bits of the run, except its progress.
     provenance: Provenance,
     per_epoch: usize,
     total: usize,
     first: usize,
     done: usize,
     journal: Journal,
-    /// Steps that were done when all was known to be finite, and what was carried then: where a failed step is looked for from.
+    /// The number of steps after which all values were known to be finite, and the carry at that point: the search for a non-finite value
+    /// starts here.
     good: (usize, Vec<Array>),
     saving: Saving,
-    /// Nobody else writes in the folder.
+    /// Keeps other processes from writing to the folder.
     _lock: FolderLock,
-    /// Steps a call at most; the program has [`room`] for them.
+    /// The largest number of steps per call; the program has [`room`] for them.
     most: usize,
-    /// Steps a call, once that is known.
+    /// Steps per call, once known.
     pace: Option<usize>,
-    /// The time in which the device had nothing to do.
+    /// Time in which the device was idle.
     idle: Duration,
 }
 
@@ -189,7 +190,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let encoding = plan.encoding;
         capacity::check_training(kept.params.values(), kept.types(), client.platform() == Some(Platform::Cpu))?;
         let now = start::provenance(options, client, total);
-        // Before anything is read that another run may be writing.
+        // Taken before reading anything that another run may be writing.
         let lock = options.out.is_dir().then(|| FolderLock::take(&options.out)).transpose()?;
         let Start { values, done, provenance, best, resumed } = start::start(options, optimizer.as_ref(), &kept, now)?;
         prepare_folder(&options.out)?;
@@ -213,7 +214,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let test_key = test_key(options.seed);
         let one_file = options.test.shares_file(&options.train);
         let validation = validation.map(|data| {
-            // One program for both, where it can be.
+            // One program for both, if possible.
             let own = (!one_file).then(|| Evaluation::start(scope, client, options, &data, &encoding, &plan.resident));
             (Examined::new(data, test_key.fold_in(u32::MAX - 1), train.clone()), own)
         });
@@ -261,7 +262,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(run)
     }
 
-    /// Runs to the end, or until `stop`; says which.
+    /// Runs to the end or until `stop`; returns whether it was stopped.
     fn train(&mut self, stop: &AtomicBool, events: &mut dyn FnMut(Event)) -> Result<bool> {
         while self.done < self.total && !self.has_waited() {
             let epoch = self.done / self.per_epoch;
@@ -275,7 +276,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
                 let place = self.done % self.per_epoch * self.options.batch_size;
                 self.call(end - self.done, &order[place..])?;
                 events(Event::Step { done: self.done, total: self.total, loss: self.journal.latest() });
-                // At the end of an epoch its test belongs to it.
+                // At the end of an epoch, the test precedes the copy.
                 if self.done < end {
                     self.copy_if_due()?;
                 }
@@ -290,13 +291,13 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(false)
     }
 
-    /// The places of an epoch's samples among those that train.
+    /// The places of an epoch's samples within the training part.
     fn order(&self, epoch: usize) -> Result<Vec<usize>> {
         let shuffle = self.options.shuffle.then(|| self.key.fold_in(epoch as u32));
         self.train_part.training_order(self.options.batch_size, shuffle)
     }
 
-    /// One call, of at most `left` steps on samples in this order.
+    /// One call of at most `left` steps, on samples in this order.
     fn call(&mut self, left: usize, order: &[usize]) -> Result<()> {
         let Some(pace) = self.pace else { return self.first_calls(order) };
         let count = pace.min(left).min(self.of_one_program());
@@ -306,7 +307,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(())
     }
 
-    /// The first two steps go alone; the second one shows how many make a call. The results are the same for any number.
+    /// The first two steps are launched one by one; the second one determines the number of steps per call. The results do not depend on
+    /// that number.
     fn first_calls(&mut self, order: &[usize]) -> Result<()> {
         let started = Instant::now();
         let losses = self.dispatch(1, order)?;
@@ -320,7 +322,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(())
     }
 
-    /// Hands the device the next `count` steps; gives their losses, which are on their way.
+    /// Launches the next `count` steps; returns their pending losses.
     fn dispatch(&mut self, count: usize, order: &[usize]) -> Result<PendingArray> {
         let given = self.of_steps(count, room(self.most), order);
         let given = given.iter().map(|a| self.client.to_device(a).map(Input::Donate)).collect::<Result<Vec<_>>>()?;
@@ -334,13 +336,13 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         losses.start_to_host()
     }
 
-    /// How many of the next steps are of one program.
+    /// Number of upcoming steps that use the same program.
     fn of_one_program(&self) -> usize {
         let before = self.before.iter().map(|(_, end)| *end).find(|end| self.done < *end);
         before.map_or(usize::MAX, |end| end - self.done)
     }
 
-    /// How many steps come next, the rows of their samples and their keys, for a program with room for `most`.
+    /// The number of steps, the rows of their samples and their keys, for a program with room for `most`.
     fn of_steps(&self, count: usize, most: usize, order: &[usize]) -> [Array; 3] {
         let batch = self.options.batch_size;
         let mut rows: Vec<i32> =
@@ -350,12 +352,12 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         keys.resize(most * 2, 0);
         [
             Array::scalar(count as i32),
-            Array::new([most, batch], rows).expect("a row a sample"),
-            Array::new([most, 2], keys).expect("two words a key"),
+            Array::new([most, batch], rows).expect("one row per sample"),
+            Array::new([most, 2], keys).expect("two words per key"),
         ]
     }
 
-    /// What the spikes of a step are drawn from.
+    /// The key for the spikes of a step.
     fn step_key(&self, step: usize) -> Key {
         let epochs = self.total.div_ceil(self.per_epoch);
         self.key.fold_in((epochs + step) as u32)
@@ -363,7 +365,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     fn end_epoch(&mut self, epoch: usize, events: &mut dyn FnMut(Event)) -> Result<()> {
         if !self.evaluation.is_ready() {
-            // What is under way counts as training, the rest of the wait does not.
+            // Work in progress counts as training time, the rest of the wait does not.
             self.journal.read(0, events)?;
             let waiting = Instant::now();
             self.evaluation.ready()?;
@@ -375,14 +377,14 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let (test, validation) = self.begin_test()?;
         self.journal.expect_test(epoch, test, validation);
         if self.judge.is_some() {
-            // The next step would take the parameters away.
+            // The next step would donate the parameters.
             self.journal.read(0, events)?;
             self.judge(events)?;
         }
         self.copy_if_due()
     }
 
-    /// Keeps the parameters as they are now, if they are the best so far.
+    /// Keeps the current parameters if they are the best so far.
     fn judge(&mut self, events: &mut dyn FnMut(Event)) -> Result<()> {
         let (Some(judge), Some(measured)) = (&self.judge, self.journal.take_measured()) else { return Ok(()) };
         let better = judge.better(measured);
@@ -398,12 +400,12 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(())
     }
 
-    /// A file of the best epoch that cannot be written does not end the run.
+    /// Failing to write the file of the best epoch does not end the run.
     fn owe_best(&mut self, written: Result<()>, events: &mut dyn FnMut(Event)) -> Result<()> {
         match written {
             Err(error) if error.kind() == ErrorKind::File => {
                 if !std::mem::replace(&mut self.best_is_owed, true) {
-                    events(Event::Note(format!("{error}; training goes on, and it is written at the end")));
+                    events(Event::Note(format!("{error}; training continues, and the file is written at the end")));
                 }
                 Ok(())
             }
@@ -418,8 +420,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Checkpoint { arrays: arrays.clone(), metadata }.save(&self.options.out.join(BEST))
     }
 
-    /// Makes the file of the best epoch that of the checkpoint: a run that was killed may have left a later one, which this run comes
-    /// to again.
+    /// Restores the file of the best epoch from the checkpoint: a killed run may have written a later one, which this run will reach again.
     fn restore_best(&self) -> Result<()> {
         let Some(judge) = self.judge.as_ref().filter(|_| self.options.resume) else { return Ok(()) };
         match (judge.best(), judge.arrays()) {
@@ -428,13 +429,13 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         }
     }
 
-    /// Whether the run has waited long enough for a better epoch.
+    /// Whether the patience for a better epoch is exhausted.
     fn has_waited(&self) -> bool {
         let epochs = self.done / self.per_epoch;
         self.done.is_multiple_of(self.per_epoch) && self.judge.as_ref().is_some_and(|judge| judge.has_waited(epochs))
     }
 
-    /// Starts the test and the validation of the parameters as they are now.
+    /// Starts the test and the validation with the current parameters.
     fn begin_test(&mut self) -> Result<(Answers, Option<Answers>)> {
         let params = self.kept.paths().zip(&self.state).collect();
         let test = self.evaluation.begin(&params, &self.test)?;
@@ -446,7 +447,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok((test, validation))
     }
 
-    /// Parameters and statistics, and with `state` the optimizer's state, from the device.
+    /// Parameters and statistics from the device and, with `state`, the optimizer's state.
     fn arrays(&self, state: bool) -> Result<BTreeMap<String, Array>> {
         let wanted = self.kept.paths().zip(&self.state).filter(|(path, _)| state || self.kept.is_read(path));
         let arrays: BTreeMap<String, Array> =
@@ -456,14 +457,14 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(arrays)
     }
 
-    /// What a file of this run says of it.
+    /// The metadata of a file of this run.
     fn metadata(&self, provenance: Provenance) -> BTreeMap<String, String> {
         let mut metadata = BTreeMap::new();
         Provenance { step: Some(self.done as u64), ..provenance }.write(&mut metadata);
         metadata
     }
 
-    /// Writes what a run leaves behind.
+    /// Writes the final files of the run.
     fn leave(&self, test_accuracy: f32, interrupted: bool) -> Result<Vec<PathBuf>> {
         let [params, svg, metrics] = [PARAMS, PICTURE, METRICS].map(|name| self.options.out.join(name));
         let metadata = self.metadata(Provenance { best: None, ..self.provenance.clone().without_places() });
@@ -494,7 +495,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     }
 }
 
-/// Arrays on their way to the device.
+/// Starts copying arrays to the device.
 fn on_device<const N: usize>(client: &Client, arrays: &[Array; N]) -> Result<[Buffer; N]> {
     let buffers = arrays.iter().map(|array| client.to_device(array)).collect::<Result<Vec<_>>>()?;
     Ok(buffers.try_into().expect("as many buffers as arrays"))

@@ -1,4 +1,4 @@
-//! Where a run starts: checked options, initial parameters or a checkpoint, the metrics so far. Runs nothing.
+//! The starting point of a run: checked options, initial parameters or a checkpoint, the metrics so far.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,21 +31,21 @@ pub(super) const SUMMARY: &str = "summary.json";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const PICTURE: &str = "training.svg";
 
-/// The files that a run leaves in its folder.
+/// The files that a run writes to its folder.
 pub const RUN_FILES: [&str; 10] =
     [CHECKPOINT, PREVIOUS, PARAMS, BEST, SUMMARY, METRICS, PICTURE, TENSORBOARD, "model.toml", "rules.toml"];
 
-/// Names that a metric of one's own cannot have: metrics.jsonl has them for something else.
+/// Names that a user-defined metric cannot have, since metrics.jsonl uses them.
 const RECORDED: [&str; 7] =
     ["step", "loss", "epoch", "train_loss", "test_accuracy", "validation_accuracy", "spike_rates"];
 
-/// What the names of an optimizer's state start with.
+/// Prefix of the names of an optimizer's state.
 pub(super) const OPTIMIZER: &str = "optimizer";
 
-/// What the names of the best epoch's parameters and statistics start with.
+/// Prefix of the names of the best epoch's parameters and statistics.
 pub(super) const OF_BEST: &str = "best/";
 
-/// Refuses options that do not fit each other or the data.
+/// Refuses options that are inconsistent with each other or with the data.
 pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
     if let Some(network) = options.model.network() {
         check_network(network, options)?;
@@ -53,14 +53,14 @@ pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
     options.optimizer.check_groups(options.model.parameter_types().keys())?;
     if !options.resume && [CHECKPOINT, PREVIOUS].into_iter().any(|name| is_init(options, name)) {
         return Err(Error::input(format!(
-            "the initial parameters are the checkpoint in {}, which the run replaces; let it leave its results elsewhere",
+            "the initial parameters are the checkpoint in {}, which the run would replace; give another folder for the results",
             options.out.display()
         )));
     }
     let taken = RECORDED.into_iter().chain(READOUTS.iter().map(|row| row.name));
     if !options.metric.is_accuracy() && taken.into_iter().any(|name| name == options.metric.name()) {
         return Err(Error::input(format!(
-            "`{}` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one",
+            "`{}` cannot be the name of a metric, since metrics.jsonl uses it for something else; give another name",
             options.metric.name()
         )));
     }
@@ -72,17 +72,15 @@ pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
     }
     let none = [Some(options.time_steps), options.steps_per_call].contains(&Some(0));
     if none || matches!(options.length, Length::Epochs(0) | Length::Steps(0)) {
-        return Err(Error::input("the numbers of epochs, steps, steps a call and time steps must be at least 1"));
+        return Err(Error::input("the numbers of epochs, steps, steps per call and time steps must be at least 1"));
     }
     if options.patience != Patience::None && options.validation == Validation::None {
-        return Err(Error::input(
-            "a patience needs samples that judge the epochs: keep some for validation (--validation 0.1, or --folds)",
-        ));
+        return Err(Error::input("patience needs validation samples: hold some out (--validation 0.1, or --folds)"));
     }
     Ok(())
 }
 
-/// The labels and the loss fit the network.
+/// Checks that the labels and the loss match the network.
 fn check_network(network: &Network, options: &Options<dyn Model>) -> Result<()> {
     let (classes, labels) = (network.classes(), options.train.classes());
     if classes < labels {
@@ -95,7 +93,7 @@ fn check_network(network: &Network, options: &Options<dyn Model>) -> Result<()> 
     let layers = &network.config().layers;
     match layers.iter().position(|layer| layer.is_for_a_loss()).filter(|_| !options.loss.reads_states()) {
         Some(place) => Err(Error::input(format!(
-            "layer {} ({}) counts spikes for a loss of your own, and the loss `{}` does not read it; leave it out, or train \
+            "layer {} ({}) counts spikes for a custom loss, but the loss `{}` does not read them; leave the layer out, or train \
              with a loss that does (`train::Loss::new`, `nn::silence_reg`, `nn::sparsity_reg`)",
             place + 1,
             layers[place].kind(),
@@ -105,22 +103,22 @@ fn check_network(network: &Network, options: &Options<dyn Model>) -> Result<()> 
     }
 }
 
-/// Types of what is carried from step to step, by path, in the order in which programs take it.
+/// Types of the carry, by path, in the order of the program's inputs.
 pub(super) struct Kept {
     pub(super) params: BTreeMap<String, TensorType>,
-    /// Statistics that static scales come from.
+    /// Statistics that static scales are computed from.
     pub(super) statistics: BTreeMap<String, TensorType>,
     /// The optimizer's state.
     pub(super) slots: BTreeMap<String, TensorType>,
-    /// The folder of that state in which an average of the parameters stands. It takes their place in tests and files.
+    /// The folder of that state with an average of the parameters, which tests and files use instead of the parameters.
     pub(super) average: Option<String>,
 }
 
-/// What the names of parameters start with in a checkpoint, where their average has their names.
+/// Prefix of the parameters in a checkpoint in which their average has their names.
 pub(super) const RAW: &str = "trained";
 
 impl Kept {
-    /// Where each stands in a checkpoint. Where there is an average of the parameters, it has their names.
+    /// The path of each array in a checkpoint. If there is an average of the parameters, it has their names.
     pub(super) fn paths(&self) -> impl Iterator<Item = String> {
         let raw = |path: &String| match self.average {
             Some(_) => format!("{RAW}/{path}"),
@@ -134,49 +132,49 @@ impl Kept {
         self.params.keys().map(raw).chain(self.statistics.keys().cloned()).chain(self.slots.keys().map(slot))
     }
 
-    /// Types of all, in the same order.
+    /// The types of all arrays, in the same order.
     pub(super) fn types(&self) -> impl Iterator<Item = &TensorType> {
         self.params.values().chain(self.statistics.values()).chain(self.slots.values())
     }
 
-    /// Whether predictions read what stands at this path of a checkpoint.
+    /// Whether predictions read the array at this path of a checkpoint.
     pub(super) fn is_read(&self, path: &str) -> bool {
         self.params.contains_key(path) || self.statistics.contains_key(path)
     }
 }
 
-/// What a run starts from.
+/// The starting point of a run.
 pub(super) struct Start {
-    /// What is carried from step to step.
+    /// The initial carry.
     pub(super) values: Vec<Array>,
     /// Steps already done.
     pub(super) done: usize,
-    /// What decides the bits of the run.
+    /// Everything that determines the bits of the run.
     pub(super) provenance: Provenance,
     /// The best epoch so far, with its parameters and statistics.
     pub(super) best: Option<(Best, BTreeMap<String, Array>)>,
-    /// What a run goes on from.
+    /// The run that is resumed.
     pub(super) resumed: Option<Resumed>,
 }
 
-/// What is known of the run that one goes on with.
+/// Facts about the run that is resumed.
 pub(super) struct Resumed {
-    /// The file of its checkpoint, in messages.
+    /// The path of its checkpoint, for messages.
     pub(super) source: String,
-    /// Whether that is the older one of two, as the newer one is damaged.
+    /// Whether that is the previous checkpoint, because the newer one is damaged.
     pub(super) is_previous: bool,
-    /// How far its metrics were written; earlier versions do not say it.
+    /// Its position in the metrics; not recorded by earlier versions.
     pub(super) metrics: Option<Place>,
-    /// What is to be said, in sentences.
+    /// Messages for the user, as sentences.
     pub(super) notes: Vec<String>,
 }
 
-/// Names of the best epoch's arrays in a checkpoint.
+/// The best epoch's arrays under their names in a checkpoint.
 pub(super) fn as_of_best(arrays: &BTreeMap<String, Array>) -> impl Iterator<Item = (String, Array)> {
     arrays.iter().map(|(path, array)| (format!("{OF_BEST}{path}"), array.clone()))
 }
 
-/// Initial parameters, or those of a checkpoint that this run goes on from.
+/// The initial parameters, or those of the checkpoint that the run resumes.
 pub(super) fn start(
     options: &Options<dyn Model>,
     optimizer: &dyn GradientTransformation,
@@ -194,7 +192,7 @@ pub(super) fn start(
     let statistics = kept.statistics.iter().map(beginning).collect::<Vec<_>>();
     let mut slots = optimizer.init(&kept.params);
     if let Some(folder) = &kept.average {
-        // Before the first step the parameters are their own average.
+        // Before the first step, the parameters are their own average.
         slots.extend(values.iter().map(|(path, value)| (format!("{folder}/{path}"), value.clone())));
     }
     let values = values.into_values().chain(statistics).chain(slots.into_values()).collect();
@@ -203,7 +201,7 @@ pub(super) fn start(
     Ok(Start { values, done: 0, provenance, best: None, resumed: None })
 }
 
-/// The parameters of a file that a run starts from, with what else the model says initial values of.
+/// The parameters in a file that a run starts from, plus everything else that the model has initial values for.
 fn initial_in(options: &Options<dyn Model>, path: &Path) -> Result<BTreeMap<String, Array>> {
     let source = path.display().to_string();
     let mut types = options.model.parameter_types();
@@ -215,7 +213,7 @@ fn initial_in(options: &Options<dyn Model>, path: &Path) -> Result<BTreeMap<Stri
     }
 }
 
-/// Refuses options that do not fit each other or the data, as a run of them would.
+/// Refuses options that are inconsistent with each other or with the data, as a run with them would.
 ///
 /// # Errors
 /// Of kind `Input`.
@@ -224,10 +222,10 @@ pub fn check_options(options: &Options<dyn Model>) -> Result<()> {
     Prepared::of(options).map(drop)
 }
 
-/// How a run ended that these options begin, if the folder of the options has its end.
+/// The summary of the run that these options describe, if their folder contains it.
 ///
 /// # Errors
-/// Of kind `Input`: the run there is another one, or its files are damaged; of kind `File`: they cannot be read.
+/// Of kind `Input`: the folder contains another run, or its files are damaged; of kind `File`: they cannot be read.
 pub fn finished(client: &Client, options: &Options<dyn Model>) -> Result<Option<Summary>> {
     let path = options.out.join(SUMMARY);
     let text = match spiq_events::read_text(&path) {
@@ -246,15 +244,15 @@ pub fn finished(client: &Client, options: &Options<dyn Model>) -> Result<Option<
     then.check_same_run(&now, &source)?;
     let summary: Summary = serde_json::from_str(&text)
         .map_err(|cause| Error::input(format!("{} is not a summary of a run", path.display())).because(cause))?;
-    // A summary of another run says nothing of this one.
+    // A summary of another run does not apply to this one.
     let is_other = summary.run.is_some() && then.run.is_some() && summary.run != then.run;
     Ok((!is_other).then_some(summary))
 }
 
-/// In what a run that these options begin would be another than the one whose checkpoint is in their folder.
+/// The differences between a run with these options and the one whose checkpoint is in their folder.
 ///
 /// # Errors
-/// Of kind `Input` or `File`: there is none, it is damaged, the options do not fit each other.
+/// Of kind `Input` or `File`: there is no checkpoint, it is damaged, the options are inconsistent.
 pub fn differences_from_checkpoint(client: &Client, options: &Options<dyn Model>) -> Result<Vec<Difference>> {
     let Latest { checkpoint, source, .. } = latest(&options.out)?;
     let then = Provenance::read(&checkpoint.metadata, &source)?;
@@ -266,7 +264,7 @@ pub fn differences_from_checkpoint(client: &Client, options: &Options<dyn Model>
     Ok(then.differences_of_run(&Provenance { init: Some(init), ..now }))
 }
 
-/// What decides the bits of a run of so many steps, but for its initial parameters.
+/// Everything that determines the bits of a run of `total` steps, except its initial parameters.
 pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: usize) -> Provenance {
     let inputs = options.train.inputs();
     let time_steps = inputs.steps().unwrap_or(options.time_steps);
@@ -281,7 +279,7 @@ pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: u
         Some(ByName { optimizer, learning_rate, schedule, groups }) => {
             (Some(optimizer), Some(learning_rate), Some(schedule), Some(groups))
         }
-        // Its groups are its own, so that there are none of a flag's.
+        // A user-defined optimizer includes its groups, so none come from the flag.
         None => (options.optimizer.own_text(total), None, None, Some("none".to_owned())),
     };
     Provenance {
@@ -313,8 +311,9 @@ pub(super) fn provenance(options: &Options<dyn Model>, client: &Client, total: u
     }
 }
 
-/// Takes away what an older run left in the folder, before a new one leaves anything: a run that is stopped early must not
-/// be taken for the older one. What the new run starts from stays until it is replaced. The files of the network become the new run's.
+/// Removes the files of an older run from the folder before a new run writes any, since a new run that is stopped early must not be
+/// mistaken for the older one. Files that the new run starts from stay until they are replaced. The network's files are replaced by the new
+/// run's.
 pub(super) fn clear(options: &Options<dyn Model>) -> Result<()> {
     if options.resume {
         return Ok(());
@@ -326,13 +325,13 @@ pub(super) fn clear(options: &Options<dyn Model>) -> Result<()> {
         }
         remove(&path)?;
     }
-    // Not even a crash of the machine brings them back.
+    // Ensures that a crash of the machine does not bring them back.
     sync_folder(&options.out);
     let configuration = options.model.network().map(|network| configuration::leave(network, &options.out));
     configuration.transpose().map(drop)
 }
 
-/// Takes a file away, if it is there.
+/// Removes a file, if it exists.
 pub(super) fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::file(path, "remove", cause)),
@@ -340,14 +339,14 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether a run starts from this file in the folder of its results.
+/// Whether a run starts from this file in its results folder.
 fn is_init(options: &Options<dyn Model>, name: &str) -> bool {
     let there = |path: &Path| path.canonicalize().ok();
     let init = options.init.as_deref().and_then(there);
     init.is_some() && init == there(&options.out.join(name))
 }
 
-/// The journal of a run that has done so many steps.
+/// The journal of a run after `done` steps.
 pub(super) fn journal(
     options: &Options<dyn Model>,
     resumed: Option<&Resumed>,
@@ -366,7 +365,7 @@ pub(super) fn journal(
     Ok(Journal::new(metrics, options.metric.clone(), options.on_nan, losses_of_epoch(&path, done, per_epoch)?))
 }
 
-/// Whether a record was written before a run had done so many steps.
+/// Whether a record was written before a run had done this many steps.
 fn before(record: &Record, done: usize, per_epoch: usize) -> bool {
     match record {
         Record::Step { step, .. } => (*step as usize) < done,
@@ -374,7 +373,7 @@ fn before(record: &Record, done: usize, per_epoch: usize) -> bool {
     }
 }
 
-/// The losses of the epoch that was under way after `done` steps.
+/// The losses of the epoch in progress after `done` steps.
 fn losses_of_epoch(path: &Path, done: usize, per_epoch: usize) -> Result<Vec<f32>> {
     let first = done / per_epoch * per_epoch;
     let of_epoch = |record: Record| match record {

@@ -1,4 +1,4 @@
-//! Which samples judge a run, and which of its epochs is the best. Computes nothing.
+//! Chooses the validation samples of a run and judges which epoch is best.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::provenance::{Best, Patience, Validation};
 use crate::random::Key;
 
-/// The samples that train, and those that choose the best epoch. They are drawn from `fold_in(PRNGKey(seed), 2^32 - 1)`.
+/// The training samples, and those that choose the best epoch, which are drawn from `fold_in(PRNGKey(seed), 2^32 - 1)`.
 pub(super) fn parts(options: &Options<dyn Model>) -> Result<(Dataset, Option<Dataset>)> {
     let (train, key) = (&options.train, Key::new(options.seed).fold_in(u32::MAX));
     let held_out = |count| train.held_out(count, key).map(|(held, rest)| (rest, Some(held)));
@@ -22,7 +22,7 @@ pub(super) fn parts(options: &Options<dyn Model>) -> Result<(Dataset, Option<Dat
         Validation::Own => match train.own_validation() {
             Some(own) => Ok((train.clone(), Some(own))),
             None => Err(Error::input(
-                "the data set has no validation part of its own (metadata entry `validation`); name a share or a number of its \
+                "the data set has no validation part (metadata entry `validation`); give a fraction or a number of its \
                  training samples",
             )),
         },
@@ -37,7 +37,7 @@ pub(super) fn parts(options: &Options<dyn Model>) -> Result<(Dataset, Option<Dat
     }
 }
 
-/// The best epoch so far with its parameters and statistics, and how long a better one is waited for.
+/// The best epoch so far, with its parameters and statistics, and the patience for a better one.
 pub(super) struct Judge {
     metric: Metric,
     patience: Patience,
@@ -45,12 +45,12 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// A judge that goes on with the best epoch of before, if there was one.
+    /// A judge that continues with the previous best epoch, if there is one.
     pub(super) fn new(options: &Options<dyn Model>, best: Option<(Best, BTreeMap<String, Array>)>) -> Judge {
         Judge { metric: options.metric.clone(), patience: options.patience, best }
     }
 
-    /// The best epoch so far, if what was measured is better than that of before.
+    /// The new best epoch, if these results are better than the best so far.
     pub(super) fn better(&self, now: Measured) -> Option<Best> {
         let value = now.validation.filter(|value| !value.is_nan())?;
         let best = Best { epoch: now.epoch, validation_accuracy: value, test_accuracy: now.test };
@@ -58,7 +58,7 @@ impl Judge {
         better.then_some(best)
     }
 
-    /// Takes an epoch for the best one; these are its parameters and statistics.
+    /// Records an epoch as the best one, with its parameters and statistics.
     pub(super) fn keep(&mut self, best: Best, arrays: BTreeMap<String, Array>) {
         self.best = Some((best, arrays));
     }
@@ -67,12 +67,12 @@ impl Judge {
         self.best.as_ref().map(|(best, _)| *best)
     }
 
-    /// Its parameters and statistics, by path.
+    /// The best epoch's parameters and statistics, by path.
     pub(super) fn arrays(&self) -> Option<&BTreeMap<String, Array>> {
         self.best.as_ref().map(|(_, arrays)| arrays)
     }
 
-    /// Whether no better epoch is waited for after so many.
+    /// Whether the patience is exhausted after this many epochs.
     pub(super) fn has_waited(&self, epochs: usize) -> bool {
         let Patience::Epochs(patience) = self.patience else { return false };
         epochs - self.best().map_or(0, |best| best.epoch).min(epochs) >= patience

@@ -1,4 +1,4 @@
-//! The built command: good runs against the reference numbers, and bad input of every kind.
+//! The built command: valid runs compared with the reference values, and invalid input of every kind.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ layer_shape = 5
 
 const INT8: &str = "[[rules]]\nweight_qtype = \"int8\"\nact_qtype = \"int8\"\n";
 
-/// A folder with the files of the reference model, in which the command runs.
+/// A folder with the reference model's files, in which the command runs.
 struct Folder(TempDir);
 
 impl Folder {
@@ -69,7 +69,7 @@ impl Folder {
         self.command(line).output().expect("the command starts")
     }
 
-    /// Runs a line that must succeed; gives what it prints.
+    /// Runs a command line that must succeed; returns its output.
     #[track_caller]
     fn succeeds(&self, line: &str) -> String {
         let output = self.run(line);
@@ -78,7 +78,7 @@ impl Folder {
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
-    /// Runs a line that must be refused with one line that contains `expected`, and leave nothing behind.
+    /// Runs a command line that must fail with one line that contains `expected`, and leave no files.
     #[track_caller]
     fn refuses(&self, line: &str, expected: &str) {
         self.refuses_command(&mut self.command(line), expected);
@@ -96,7 +96,7 @@ impl Folder {
         assert!(self.files() == before, "something was left behind or changed");
     }
 
-    /// Every file and its contents; folders are not counted.
+    /// Every file and its contents, without folders.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.0.path().to_owned()];
@@ -126,7 +126,7 @@ fn parameters(case: &Case<'_>) -> Vec<(String, Array)> {
     paths.map(|path| (path.clone(), case.array(&path).clone())).collect()
 }
 
-/// [T, B, C] as [B, T, C].
+/// Transposes [T, B, C] to [B, T, C].
 fn swapped(array: &Array) -> Array {
     let view = array.to_ndarray::<f32>().expect("f32");
     let view = view.permuted_axes(vec![1, 0, 2]);
@@ -182,7 +182,7 @@ fn quantized_weights_predict_what_the_parameters_do() {
     folder.refuses(&predict, "holds quantized weights; add --mode ptq");
     folder.refuses(
         &format!("{predict} --mode ptq --rules int4.toml"),
-        "q.safetensors: `core/layers/0/kernel` is int8, but the rules want int4",
+        "q.safetensors: `core/layers/0/kernel` is int8, but the rules require int4",
     );
     folder.write("none.toml", "[[rules]]\nop_names = [\"dot_general\"]\n");
     folder.refuses(&QUANTIZE.replace("rules.toml", "none.toml"), "the rules quantize no weight");
@@ -274,7 +274,7 @@ fn training_leaves_its_results_and_predictions_follow() {
 }
 
 #[cfg(unix)]
-/// A convolution for images of 6 by 6 pixels of one channel.
+/// A convolution for single-channel images of 6 by 6 pixels.
 const IMAGES: &str = r#"
 [[layers]]
 type = "Conv"
@@ -320,7 +320,7 @@ fn a_convolutional_model_trains_on_images_however_they_are_stored() {
         folder.arrays("images.safetensors", &[(name, samples), labels.clone()]);
         let flags = "--data images.safetensors --steps 2 --batch-size 2 --time-steps 3 --rules rules.toml --out run";
         let shown = folder.succeeds(&format!("train --model conv.toml {flags}"));
-        assert!(shown.contains("spikes a neuron and step, core/layers/1"), "{shown}");
+        assert!(shown.contains("spikes per neuron and step, core/layers/1"), "{shown}");
         let metrics = std::fs::read_to_string(folder.path("run/metrics.jsonl")).expect("metrics");
         assert!(metrics.contains(r#""spike_rates":{"core/layers/1":"#), "{metrics}");
         folder.succeeds(
@@ -381,14 +381,14 @@ fn every_stage_is_printed() {
     }
     let report = inspect("--stage quantize --report");
     assert!(report.starts_with("path "), "{report}");
-    let beside = report.split_once("f32 whatever the rules, since no product takes them:\n").expect("what stays").1;
+    let beside = report.split_once("always f32, because no product uses them:\n").expect("what stays").1;
     assert!(beside.lines().any(|line| line.starts_with("core/layers/1  LIF ") && line.ends_with(" beta")), "{beside}");
     assert!(!beside.contains("kernel"), "{beside}");
     let commented = inspect("--stage quantize");
     assert!(commented.contains("// core/layers/1  LIF "), "{commented}");
     assert!(!inspect("--stage stablehlo --forward").contains("%arg7: tensor<8xi32>"));
     assert!(inspect("--stage trace --locations").contains("loc(\"core/layers/0\""));
-    // A device's own text calls its kernels; without one it is a program for any device.
+    // The text for a device calls its kernels; without a device, the program runs on any.
     let called = ["", " --device cpu", " --device cuda", " --device tpu"].map(|device| {
         let text = inspect(&format!("--stage stablehlo{device}"));
         [text.contains("call_target_name = \"spiq_elementwise_scan\""), text.contains("\"__gpu$xla.gpu.triton\"")]
@@ -401,18 +401,18 @@ fn the_training_step_is_printed_as_it_runs() {
     let folder = Folder::new();
     let inspect = |rest: &str| folder.succeeds(&format!("inspect --model model.toml --rules rules.toml --step {rest}"));
     let text = inspect("--stage stablehlo --spikes");
-    // Parameters and state are donated; rows and keys of up to two steps come in, and bits of the samples.
+    // Parameters and state are donated; the inputs are rows and keys for up to two steps, and the samples' bits.
     for word in
         ["module @train_steps", "tf.aliasing_output = 0", "tensor<2x8xi32>", "tensor<2x2xui32>", "tensor<8x16x2xui8>"]
     {
         assert!(text.contains(word), "{word}: {text}");
     }
-    // Adam has a state that lion has not.
+    // Adam has more state than lion.
     let inputs = |text: &str| text.lines().nth(1).map_or(0, |head| head.matches("%arg").count());
     assert!(inputs(&inspect("--stage stablehlo --optimizer lion")) < inputs(&inspect("--stage stablehlo")));
     assert!(inspect("--stage split").contains("tensor<16x8x12xi8>"), "earlier stages are the pass's");
     assert!(inspect("--stage kernels --spikes").contains("// masked product of 128 rows"));
-    assert!(inspect("--target cpu --spikes").contains("in the loop of neurons"));
+    assert!(inspect("--target cpu --spikes").contains("in the neuron loop"));
     folder.refuses("inspect --model model.toml --stage grad --step --mode ptq", "--mode ptq has no gradient");
     folder.refuses("inspect --model model.toml --stage grad --step --data digits", "labels go up to 9");
     folder.refuses("inspect --model model.toml --stage grad --data digits", "--step");
@@ -472,7 +472,7 @@ fn wrong_flags_are_refused() {
         ("train --learning-rate NaN", "positive number"),
         ("train --learning-rate 0", "positive number"),
         ("train --shift 0.7", "from 0 to 0.5"),
-        ("train --optimizer sg", "did you mean `sgd`? known are lion, adam, adamw, sgd"),
+        ("train --optimizer sg", "did you mean `sgd`? available: lion, adam, adamw, sgd"),
         ("train --numerics none", "possible values: exact, qwix"),
         ("train --device abacus", "possible values: cpu, cuda, tpu"),
         ("train --seed one", "--seed"),
@@ -509,7 +509,7 @@ fn unusable_array_files_are_refused() {
         folder.refuses(&format!("{TRAIN} --init {file}"), &file);
     }
     folder.refuses(&PREDICT.replace("data.safetensors", "missing.safetensors"), "cannot read missing.safetensors");
-    folder.refuses(&PREDICT.replace("data.safetensors", "."), "holds no recordings");
+    folder.refuses(&PREDICT.replace("data.safetensors", "."), "has no recordings");
 }
 
 #[test]
@@ -644,7 +644,7 @@ fn bench_measures_each_mode() {
         }
         let step = number("train_step_ms");
         assert!((number("steps_per_second") * step / 1e3 - 1.0).abs() < 1e-6);
-        // Forward, gradients of the weights, gradients of the inputs of all layers but the first.
+        // Forward pass, weight gradients, and input gradients of all layers but the first.
         let products = 4.0 * 2.0 * (2.0 * 64.0 + 3.0 * (64.0 + 24.0));
         assert!((number("train_step_macs_per_second") * step / 1e3 / products - 1.0).abs() < 1e-6);
         assert!(number("train_step_peak_bytes") > 0.0 && number("forward_compile_ms") > 0.0);
@@ -661,13 +661,13 @@ fn bench_measures_each_mode() {
 #[test]
 fn bench_refuses_what_it_cannot_measure() {
     let folder = Folder::new();
-    folder.refuses("bench --shape 4,2,8", "`4,2,8` is no shape");
+    folder.refuses("bench --shape 4,2,8", "`4,2,8` is not a shape");
     folder.refuses("bench --shape 4,2,8,8,3 --modes int9", "there is no mode `int9` (known: fp32, ");
     folder.refuses("bench --shape 1048576,1048576,8,8,3", "are too many elements for one array");
     folder.refuses("bench --shape 4,2,8,8,3 --profile", "has no profiler");
 }
 
-/// An image that is not square, where a later layer names the shape: every command takes the model.
+/// Non-square images whose shape a later layer depends on: every command accepts the model.
 #[test]
 fn images_that_are_not_square_are_like_any_other() {
     let folder = Folder::new();
@@ -697,7 +697,7 @@ fn images_that_are_not_square_are_like_any_other() {
     assert!(shown.contains("f32[2,1,3,8,1]") || shown.contains("tensor<2x1x3x8x1xf32>"), "{shown}");
 }
 
-/// More products than a sum in s32 holds: right by default, and as qwix has it in its numerics.
+/// More products than an s32 accumulator holds: correct by default, and qwix's result with qwix numerics.
 #[test]
 fn long_sums_of_integers_do_not_wrap() {
     let folder = Folder::new();

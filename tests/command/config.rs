@@ -1,4 +1,4 @@
-//! `model.toml` and `rules.toml`: what is read, what is written back, and what is refused with one clear sentence.
+//! `model.toml` and `rules.toml`: what is accepted, what is written back, and what is refused with one clear sentence.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ fn model_error(text: &str) -> String {
     error.to_string()
 }
 
-/// The message for one layer with these lines; it starts on line 1.
+/// The message for one layer with these lines; the layer starts on line 1.
 #[track_caller]
 fn layer_error(lines: &str) -> String {
     model_error(&format!("[[layers]]\n{lines}"))
@@ -72,7 +72,7 @@ fn a_model_is_read_with_the_defaults_of_flax_and_spyx() {
     assert_eq!(plain.name, "core");
 }
 
-/// A model called `core`.
+/// A model named `core`.
 fn model_of(layers: impl IntoIterator<Item = Box<dyn Layer>>) -> ModelConfig {
     ModelConfig::chain("core", layers.into_iter().map(Arc::from).collect())
 }
@@ -152,7 +152,7 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'LI'\nlayer_shape = 4\nbeta = nan",
-            "m.toml:4: `beta` of layer 1 (LI) is nan, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size",
+            "m.toml:4: `beta` of layer 1 (LI) is nan, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         ),
         (
             "type = 'LI'\nlayer_shape = []",
@@ -296,8 +296,8 @@ fn a_bad_rule_is_refused_with_its_line() {
     );
 }
 
-/// A rule is refused for the same reason wherever it comes from: as data, by its number; in a file, at the line of the field that is
-/// wrong as well, and not at that of a field that it goes with.
+/// A rule is refused for the same reason wherever it comes from: given as data, with its number; in a file, with the line of the
+/// invalid field, not of a field it is combined with.
 #[test]
 fn what_a_rule_means_is_checked_at_the_line_of_the_field_that_is_wrong() {
     const INT8: &str = "weight_qtype = 'int8'\nact_qtype = 'int8'\nbwd_qtype = 'int8'";
@@ -305,7 +305,12 @@ fn what_a_rule_means_is_checked_at_the_line_of_the_field_that_is_wrong() {
         ("weight_qtype", "weight_qtype = 'itn8'", "", "unknown quantized type `itn8`; did you mean `int8`?"),
         ("act_qtype", "act_qtype = 'real'", "weight_qtype = 'int8'", "unknown quantized type `real` (known: int1, "),
         ("bwd_qtype", "bwd_qtype = 'mxfp8'", "weight_qtype = 'int8'", "bwd_qtype: gradients in mxfp8"),
-        ("op_names", "op_names = ['dot_general', 'conv']", "", "op_names: no operation `conv` is quantized (known: "),
+        (
+            "op_names",
+            "op_names = ['dot_general', 'conv']",
+            "",
+            "op_names: operation `conv` cannot be quantized (known: ",
+        ),
         ("weight_calibration_method", "weight_calibration_method = 'most'", INT8, "calibration method `most`: unknown"),
         ("act_calibration_method", "act_calibration_method = 'rms'", INT8, "calibration method `rms`: wants a factor"),
         ("bwd_calibration_method", "bwd_calibration_method = 'absmax,0'", INT8, "calibration method `absmax,0`: its"),

@@ -1,4 +1,4 @@
-//! Data sets and array files: what is read, and what is refused with one clear sentence.
+//! Data sets and array files: what is accepted, and what is refused with one clear sentence.
 
 use proptest::prelude::*;
 use spiq::data::{ArrayFile, Coding, Dataset, Encoder, Inputs};
@@ -14,7 +14,7 @@ fn filled<T: Element>(dims: &[usize], value: T) -> Array {
     Array::new(dims, vec![value; dims.iter().product()]).unwrap()
 }
 
-/// The message with which a data set of these arrays is refused.
+/// The message that refuses a data set with these arrays.
 #[track_caller]
 fn refused(arrays: &[(&str, Array)], classes: Option<usize>) -> String {
     let error = Dataset::from_file(&file(arrays), "d.safetensors", classes).unwrap_err();
@@ -30,7 +30,7 @@ fn unreadable(bytes: &[u8]) -> String {
     error.to_string()
 }
 
-/// A file with this header and this much data.
+/// A file with this header and this many data bytes.
 fn raw(header: &str, data: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; data]].concat()
 }
@@ -221,7 +221,7 @@ fn missing_files_and_folders_are_file_errors() {
     assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
     let error = refused(folder.path());
     assert_eq!(error.kind(), ErrorKind::Input);
-    assert!(error.to_string().contains("holds no recordings that are read here"), "{error}");
+    assert!(error.to_string().contains("has no recordings in a supported format"), "{error}");
 }
 
 #[test]
@@ -291,7 +291,7 @@ proptest! {
     }
 }
 
-/// Inputs of these values, as a file holds them.
+/// Inputs with these values, as read from a file.
 fn trains(dtype: DType, values: &[f64]) -> Inputs {
     let array = Array::from_f64(TensorType::new(dtype, [1, 1, values.len()]), values).expect("an array");
     let file = ArrayFile { arrays: [("inputs".to_owned(), array)].into(), ..ArrayFile::default() };
@@ -319,7 +319,7 @@ fn samples_are_to_a_network_what_they_were_in_training_where_they_can_be() {
         assert_eq!(inputs.coding_for(Reals), Reals, "{dtype} {values:?}");
         assert_eq!(inputs.coding_for(Coding::Images(Encoder::BYTES)), own);
     }
-    // What a file of images says counts; where it says nothing, the training does.
+    // The maximum in an image file's metadata counts; without one, that of training.
     let images = |max: Option<&str>| {
         let metadata = max.map(|max| ("max".to_owned(), max.to_owned())).into_iter().collect();
         let images = Array::zeros(TensorType::new(DType::U8, [2, 3]));

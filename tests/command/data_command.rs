@@ -1,4 +1,4 @@
-//! `spiq data`, as it is typed.
+//! `spiq data` on the command line.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ fn printed(folder: &TempDir, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What goes to standard error with exit code 2.
+/// The standard error of a command that must exit with code 2.
 #[track_caller]
 fn refused(folder: &TempDir, line: &str) -> String {
     let output = spiq(folder, line);
@@ -52,7 +52,7 @@ fn a_converted_file_is_what_the_recordings_are() {
     assert!(recordings == load("made.safetensors", Reading::default()), "other samples, labels or parts");
     assert_eq!([recordings.0.count(), recordings.1.count()], [16, 4]);
     let again = refused(&folder, "data convert made.safetensors --output again.safetensors --bins 3");
-    assert_eq!(again, "error: made.safetensors holds arrays already; there is nothing to convert");
+    assert_eq!(again, "error: made.safetensors already holds arrays; there is nothing to convert");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn info_counts_what_is_there() {
     let longest = object["seconds_of_a_sample"]["max"].as_f64().unwrap();
     assert!((0.5..=1.0).contains(&longest), "{longest}");
     let drawn = std::fs::read_to_string(folder.path().join("info.svg")).unwrap();
-    assert!(drawn.contains("Events by channel") && drawn.contains("Samples of each class"));
+    assert!(drawn.contains("Events by channel") && drawn.contains("Samples per class"));
     let text = printed(&folder, "data info made.h5");
     assert!(
         text.starts_with("made.h5: SHD, 20 samples (16 to train, 4 to test)\n40 channels, 3 classes, 10 speakers\n"),
@@ -108,16 +108,16 @@ fn a_recording_is_drawn() {
 fn what_is_wrong_is_said_in_a_line() {
     let folder = made();
     let said = refused(&folder, "data info shd");
-    assert!(said.starts_with("error: the data set shd is not at shd: `spiq data fetch shd` downloads it, or put there shd_train.h5 (from "), "{said}");
+    assert!(said.starts_with("error: the data set shd is not at shd: `spiq data fetch shd` downloads it, or place these files there: shd_train.h5 (from "), "{said}");
     let said = refused(&folder, "data fetch shd --url http://127.0.0.1:1/none");
     assert!(said.contains("cannot download http://127.0.0.1:1/none/shd_train.h5.zip: "), "{said}");
     assert_eq!(refused(&folder, "data make -o a.h5 --train 501"), "error: --train 501 is more than the 500 samples");
     let said = refused(&folder, "data convert made.h5 -o a.safetensors --channels 41");
-    assert_eq!(said, "error: channels are summed into fewer: 41 is not between 1 and the 40 there are");
+    assert_eq!(said, "error: channels can only be summed into fewer: 41 is not between 1 and 40");
     assert!(!folder.path().join("a.safetensors").exists());
 }
 
-/// The heads of a request.
+/// The headers of a request.
 fn request(stream: &TcpStream) -> Vec<String> {
     let lines = BufReader::new(stream.try_clone().unwrap()).lines();
     lines.map_while(|line| line.ok().filter(|line| !line.is_empty())).collect()
@@ -130,7 +130,7 @@ fn a_download_goes_on_after_kill_9() {
     let line = format!("data fetch shd --url http://{}", listener.local_addr().unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
     let mut running = command.args(line.split(' ')).current_dir(folder.path()).stderr(Stdio::null()).spawn().unwrap();
-    // A thousand bytes of a million come, and no more.
+    // The server sends a thousand bytes of a million.
     let (mut stream, _) = listener.accept().unwrap();
     request(&stream);
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").unwrap();
@@ -147,13 +147,13 @@ fn a_download_goes_on_after_kill_9() {
         let (mut stream, _) = listener.accept().unwrap();
         let asked = request(&stream);
         stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
-        // It begins from the start where a server refuses to go on.
+        // The download restarts from the beginning if the server refuses to resume.
         let (mut stream, _) = listener.accept().unwrap();
         request(&stream);
         stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
         asked
     });
     let said = refused(&folder, &line);
-    assert!(said.ends_with("error: 404; 1000 bytes are kept, fetch it again to go on"), "{said}");
+    assert!(said.ends_with("error: 404; 1000 bytes are kept, fetch it again to resume"), "{said}");
     assert!(asked.join().unwrap().contains(&"Range: bytes=1000-".to_owned()));
 }

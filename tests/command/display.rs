@@ -1,4 +1,4 @@
-//! Pictures and tables: that they hold what is given, in every shape it comes in, and what a notebook shows of each type.
+//! Charts and tables: that they contain the given data for every input shape, and the notebook output of each type.
 
 use spiq::notebook::Show;
 use spiq::prelude::*;
@@ -7,7 +7,7 @@ fn array(dims: &[usize], values: impl IntoIterator<Item = f32>) -> Array {
     Array::new(dims, values.into_iter().collect::<Vec<f32>>()).expect("as many values as the shape says")
 }
 
-/// Well-formed as far as a test sees it: one root, every attribute once, dark colours for dark pages.
+/// Checks that an SVG is well-formed: one root, no repeated attribute, a style for dark pages.
 #[track_caller]
 fn check(picture: &display::Picture, holds: &[&str]) {
     let svg = picture.svg();
@@ -22,10 +22,10 @@ fn check(picture: &display::Picture, holds: &[&str]) {
 
 #[test]
 fn a_raster_marks_every_spike_of_the_first_sample() {
-    // [T 3, B 2, C 2]: the second sample's spikes are not shown.
+    // [T 3, B 2, C 2]: only the first sample is shown.
     let spikes = array(&[3, 2, 2], [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
     let picture = display::raster(&spikes).expect("three axes");
-    check(&picture, &["3 spikes of 2 units in 3 steps (50.0 % of what is possible)", "time step", ">unit<"]);
+    check(&picture, &["3 spikes of 2 units in 3 steps (50.0 % of the maximum)", "time step", ">unit<"]);
     let marks = picture.svg().split("<path d=\"").find(|part| part.contains("v14.0")).expect("a path of marks");
     assert_eq!(marks.split('"').next().unwrap_or_default().matches('M').count(), 3);
 }
@@ -60,7 +60,7 @@ fn what_is_no_matrix_or_raster_is_refused() {
     let message = display::heat_map(&line).expect_err("one axis").to_string();
     assert_eq!(message, "a heat map shows a matrix [rows, columns], got f32[3]");
     let message = display::raster(&line).expect_err("one axis").to_string();
-    assert_eq!(message, "spikes are wanted as [T, C] or [T, B, C] (time, batch, units), got f32[3]");
+    assert_eq!(message, "spikes must be [T, C] or [T, B, C] (time, batch, units), got f32[3]");
     let none = array(&[0, 3], []);
     assert!(display::traces(&none, None).is_err() && display::heat_map(&none).is_err());
     assert!(display::heat_map(&array(&[1, 2], [f32::NAN; 2])).is_err(), "no number to show");

@@ -34,7 +34,7 @@ fn a_signal_before_the_first_step_ends_the_command_soon() {
         said.contains("note: the model has 4802 layers, and its programs take minutes to compile"),
         "{note}: {said}"
     );
-    let expected = "no step was done, so that nothing is lost; to begin again, give the same command";
+    let expected = "no step was done, so nothing is lost; to start again, repeat the command";
     assert!(last.starts_with("error: stopped") && last.ends_with(expected), "{said}");
     assert!(!folder.path().join("r/metrics.jsonl").exists());
 }

@@ -1,5 +1,5 @@
-//! Sizes at their edges: powers of two and their neighbours, 0, 1, the largest numbers of each type. Whatever a file or a flag says, it
-//! is computed or refused in one sentence, in bounded time and memory: no panic, no abort.
+//! Sizes at the edges of their ranges: powers of two and their neighbours, 0, 1, the largest numbers of each type. Whatever a file or
+//! flag contains is computed, or refused in one sentence, in bounded time and memory: no panic, no abort.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +14,7 @@ use spiq::{Array, DType, ErrorKind, TensorType};
 
 use super::settings::{keys, kinds};
 
-/// Sizes at which types end, and what lies beside them.
+/// Limits of integer types, and their neighbours.
 const EDGES: [i128; 30] = [
     0,
     1,
@@ -48,7 +48,7 @@ const EDGES: [i128; 30] = [
     -1,
 ];
 
-/// What one case may take. A machine that does other things is slow.
+/// Time limit of a case, generous for a busy machine.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn edge(key: Key) -> i128 {
@@ -97,7 +97,7 @@ const SIZES: [&str; 28] = [
     "max_period",
 ];
 
-/// Refused by one sentence of the right kind, or traced; in time.
+/// Refused with one sentence of the right kind, or traced, within the time limit.
 #[track_caller]
 fn model(text: &str, steps: usize, batch: usize) -> bool {
     let begun = Instant::now();
@@ -118,7 +118,7 @@ fn model(text: &str, steps: usize, batch: usize) -> bool {
     }
 }
 
-/// Every size of every layer, drawn from the edges: the others are usual ones, so that each is met alone, too.
+/// Every size of every layer takes edge values while the others stay usual, so that each is also tested alone.
 #[test]
 fn every_size_of_every_layer_is_taken_or_refused() {
     let (mut taken, mut tried) = (0, 0);
@@ -143,7 +143,7 @@ fn every_size_of_every_layer_is_taken_or_refused() {
         }
     }
     println!("{taken} of {tried} were taken");
-    // Refusals are no way around the rest.
+    // Most cases must be accepted, so that refusals do not hide the rest.
     assert!(taken > 50, "{taken} of {tried}");
 }
 
@@ -160,7 +160,7 @@ fn sizes_of_a_pass_are_taken_or_refused() {
     assert!(taken > 10, "{taken}");
 }
 
-/// So many layers and rules that whoever compares each with each takes minutes.
+/// Enough layers and rules that quadratic comparisons would take minutes.
 #[test]
 fn many_layers_and_rules_end_in_time() {
     let pair = "[[layers]]\ntype = \"Linear\"\nin_features = 4\nout_features = 4\n[[layers]]\ntype = \"LIF\"\nhidden_shape = 4\n";
@@ -186,7 +186,7 @@ fn spiq(folder: &Path, words: &[String]) -> (Option<i32>, String) {
     (output.status.code(), said)
 }
 
-/// Each flag that takes a number, at the edges: what is not refused comes as far as the folder of the results, which cannot be made.
+/// Each numeric flag, at the edges: accepted values get as far as creating the results folder, which fails.
 #[test]
 fn every_size_of_a_flag_is_taken_or_refused() {
     let folder = tempfile::tempdir().expect("a folder");

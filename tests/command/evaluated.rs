@@ -1,4 +1,4 @@
-//! `spiq evaluate` and what it counts: accuracy by class, confusion, ranks, spike rates, synaptic operations.
+//! `spiq evaluate` and its statistics: accuracy by class, confusion, top-k, spike rates, synaptic operations.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use spiq::quant::linear_only_rules;
 use spiq::train::{Conditions, Evaluated, evaluate, read_records};
 use tempfile::TempDir;
 
-/// Runs the command in a folder; gives its exit code, what it prints and what it notes.
+/// Runs the command in a folder; returns its exit code, standard output and standard error.
 pub fn spiq(folder: &Path, line: &str) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_spiq")).args(line.split_whitespace()).current_dir(folder).output();
     let Output { status, stdout, stderr } = output.expect("the command starts");
@@ -47,7 +47,7 @@ fn folder() -> TempDir {
 
 const TRAIN: &str = "train --time-steps 5 --epochs 3 --batch-size 64 --out run";
 
-/// The test accuracy that is in the last line of metrics.jsonl, as it is written there.
+/// The test accuracy in the last line of metrics.jsonl, verbatim.
 fn recorded(folder: &Path, key: &str) -> Value {
     let text = std::fs::read_to_string(folder.join("run/metrics.jsonl")).expect("metrics");
     let line: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
@@ -89,7 +89,7 @@ fn the_best_epoch_and_other_data_can_be_named() {
     assert_eq!(json(folder, "evaluate run --params last --json")["accuracy"], summary["test_accuracy"]);
     let file = json(folder, "evaluate run --params run/best.safetensors --json");
     assert_eq!((&file["accuracy"], &file["confusion"]), (&best["accuracy"], &best["confusion"]));
-    // The same digits from a file, and a part of them.
+    // The same digits from a file, and a subset.
     let digits = Dataset::digits();
     let write = |name: &str, rows: std::ops::Range<usize>| {
         let places: Vec<usize> = rows.clone().collect();
@@ -105,7 +105,7 @@ fn the_best_epoch_and_other_data_can_be_named() {
     assert_eq!(json(folder, "evaluate run --data all.safetensors --json")["confusion"], last["confusion"]);
     let some = json(folder, "evaluate run --data some.safetensors --json");
     assert_eq!(some["count"], 100);
-    // `predict` takes the same words.
+    // `predict` accepts the same values.
     let said = succeeds(folder, "predict --run run --params best --data all.safetensors --output o.safetensors");
     let shown = format!("{:.2} %", 100.0 * best["accuracy"].as_f64().expect("a number"));
     assert!(said.contains(&shown), "{said}");
@@ -143,21 +143,21 @@ fn confusion_classes_and_ranks_add_up() {
     for count in rows.iter().flatten().filter(|count| **count > 0) {
         assert!(svg.contains(&format!(">{count}</text>")), "{count}");
     }
-    // What the table says of each class.
+    // The table's row of each class.
     let table = succeeds(folder, "evaluate run --top-k 3");
     let line = table.lines().find(|line| line.starts_with("3 ")).expect("the line of class 3");
     let numbers: Vec<&str> = line.split_whitespace().collect();
     let wanted: Vec<String> =
         rows[3].iter().map(|count| if *count == 0 { "·".into() } else { count.to_string() }).collect();
     assert_eq!(numbers[numbers.len() - 10..], wanted, "{line}");
-    assert!(table.contains("among the first 3"), "{table}");
-    // A quarter of 32 bits, with scales.
+    assert!(table.contains("top-3 accuracy"), "{table}");
+    // A quarter of 32 bits, plus scales.
     let (bytes, parameters) =
         (found["bytes"].as_u64().expect("bytes"), found["parameters"].as_u64().expect("a number"));
     assert!(bytes > parameters && bytes < 2 * parameters, "{bytes} bytes of {parameters}");
     assert_eq!(found["bits"].as_u64(), Some(8 * bytes));
     assert_eq!(found["bytes_as_trained"].as_u64(), Some(4 * parameters));
-    // Sums of what the layers do.
+    // Totals of the layers' numbers.
     let number = |value: &Value| value.as_f64().expect("a number");
     let layers = found["synops"]["layers"].as_object().expect("layers");
     let sum = |kind: &[&str], what: &str| -> f64 {
@@ -175,7 +175,7 @@ fn confusion_classes_and_ranks_add_up() {
     assert!(spikes > 0.0 && table.contains(&format!("{spikes:.1}")), "{spikes}: {table}");
 }
 
-/// A network of layers, with these parameters in place of those drawn, on samples [N, T, …].
+/// Evaluates a network of layers with these parameters instead of random ones, on samples [N, T, …].
 pub fn examined(layers: &str, change: &[(&str, Array)], samples: Array) -> (Evaluated, BTreeMap<String, Array>) {
     examined_by(layers, linear_only_rules("int8", "int8"), change, samples)
 }
@@ -184,7 +184,7 @@ fn model(layers: &str) -> ModelConfig {
     ModelConfig::parse(&format!("layers = [{layers}]"), "test").expect("a model")
 }
 
-/// The same, quantized by these rules.
+/// The same with these quantization rules.
 fn examined_by(
     layers: &str,
     rules: Vec<RuleConfig>,
@@ -211,7 +211,7 @@ pub fn close(left: f64, right: f64) -> bool {
     (left - right).abs() <= 1e-5 * right.abs().max(1.0)
 }
 
-/// 400 samples, more than a group, of 6 steps and 5 channels, of which a third are spikes.
+/// 400 samples, more than one group, with 6 steps and 5 channels; a third of the elements are spikes.
 fn spikes(largest: u8) -> Array {
     let bytes: Vec<u8> = (0..400 * 6 * 5u32)
         .map(|i| if i.wrapping_mul(2_654_435_761) >> 8 & 3 == 0 { 1 + (i as u8) % largest } else { 0 })
@@ -221,7 +221,7 @@ fn spikes(largest: u8) -> Array {
 
 #[test]
 fn operations_are_products_without_zeros() {
-    // A weight matrix in which some are zero.
+    // A weight matrix with some zeros.
     let kernel: Vec<f32> = (0..5 * 8).map(|i| if i % 3 == 0 { 0.0 } else { 0.7 }).collect();
     let layers = "{ type = 'Linear', in_features = 5, out_features = 8 }, { type = 'LIF', hidden_shape = 8 },
                   { type = 'Linear', in_features = 8, out_features = 2 }, { type = 'LI', layer_shape = 2 }";
@@ -237,12 +237,12 @@ fn operations_are_products_without_zeros() {
     let first = found.counted.synapses["core/layers/0"];
     assert_eq!((first.dense, first.accumulates), (6.0 * 5.0 * 8.0, true));
     assert!(close(first.effective, wanted as f64 / 400.0), "{} {}", first.effective, wanted as f64 / 400.0);
-    // Each spike of the second layer meets both of its neuron's weights.
+    // Each spike of the second layer meets both weights of its neuron.
     let second = found.counted.synapses["core/layers/2"];
     let rate = f64::from(found.spike_rates["core/layers/1"]);
     assert!(rate > 0.0 && close(second.effective, rate * 8.0 * 6.0 * 2.0), "{} for {rate}", second.effective);
     assert_eq!((second.dense, second.accumulates, found.counted.synapses.len()), (6.0 * 8.0 * 2.0, true, 2));
-    // Counts above one are multiplied.
+    // Counts above one need multiplications.
     let (graded, _) = examined(layers, &[], spikes(3));
     assert!(
         !graded.counted.synapses["core/layers/0"].accumulates && graded.counted.synapses["core/layers/2"].accumulates
@@ -251,8 +251,8 @@ fn operations_are_products_without_zeros() {
 
 /// Two layers and three steps of one sample, counted by hand.
 ///
-/// The inputs are [1, 0], [1, 1], [0, 0]. As ternary, the first kernel is [[+, 0, -], [0, +, 0]] times 0.45, 0.455, 0.46. Neurons of decay
-/// 0 and threshold 0.3 fire one step after what they are given: the first at step 1, the second at step 2.
+/// The inputs are [1, 0], [1, 1], [0, 0]. The ternary form of the first kernel is [[+, 0, -], [0, +, 0]] times 0.45, 0.455, 0.46.
+/// Neurons with decay 0 and threshold 0.3 fire one step after their input: the first at step 1, the second at step 2.
 #[test]
 fn a_ternary_network_is_counted_by_its_stored_weights() {
     let layers = "{ type = 'Linear', in_features = 2, out_features = 3, use_bias = false },
@@ -265,28 +265,28 @@ fn a_ternary_network_is_counted_by_its_stored_weights() {
     let rule = RuleConfig { weight_qtype: Some("ternary".into()), ..RuleConfig::default() };
     let (ternary, params) = examined_by(layers, vec![rule.clone()], &change, samples());
     let (full, _) = examined_by(layers, vec![], &change, samples());
-    // Of the first spike two weights, of step 1 three; each spike of the neurons meets two.
+    // The first spike meets two weights, those of step 1 meet three; each spike of the neurons meets two.
     assert_eq!((ternary.counted.effective_acs(), ternary.counted.effective_macs()), (2.0 + 3.0 + 2.0 * 2.0, 0.0));
     assert_eq!((ternary.counted.dense(), full.counted.dense()), (3.0 * 12.0, 3.0 * 12.0));
     assert_eq!(ternary.counted.spikes, [("core/layers/1".to_owned(), 2.0)].into());
     assert_eq!(ternary.counted.connection_sparsity, Some(3.0 / 12.0));
     assert!(close(ternary.counted.activation_sparsity.expect("neurons"), 1.0 - 2.0 / 9.0));
-    // As they were trained, five of the first six weights are not zero, and the first neuron fires once more.
+    // In training precision, five of the first six weights are nonzero, and the first neuron fires once more.
     assert_eq!(full.counted.effective_acs(), 3.0 + 5.0 + 3.0 * 2.0);
     assert_eq!((full.counted.spikes_per_sample(), full.counted.connection_sparsity), (3.0, Some(1.0 / 12.0)));
-    // Two bits a weight, six of them in two bytes; a scale for each output; a bias and decays.
+    // Two bits per weight, six weights in two bytes; a scale per output; a bias and decays.
     let network = Network::new(model(layers), vec![rule]).expect("a network");
     let stored = quantize_weights(cpu(), &network, &params).expect("stored weights");
     assert_eq!(stored.after, (2 + 4 * 3) + (2 + 4 * 2) + 4 * params_beside(&params));
     assert_eq!(stored.before, 4 * (6 + 6) + 4 * params_beside(&params));
 }
 
-/// Elements of the parameters that are no kernel.
+/// Number of elements of the parameters other than kernels.
 fn params_beside(params: &BTreeMap<String, Array>) -> usize {
     params.iter().filter(|(path, _)| !path.ends_with("/kernel")).map(|(_, array)| array.to_f64().len()).sum()
 }
 
-/// A layer with delays lets two steps follow the three of its input, in which the layers behind it go on.
+/// A layer with delays outputs two steps more than its three input steps, and the layers after it run in all five.
 #[test]
 fn layers_behind_more_steps_are_counted_in_all_of_them() {
     let layers = "{ type = 'DelayedLinear', in_features = 2, out_features = 3, max_delay = 1, extra_steps = 2 },
@@ -300,24 +300,24 @@ fn layers_behind_more_steps_are_counted_in_all_of_them() {
     let (found, _) = examined_by(layers, vec![], &change, samples);
     let counted = found.counted;
     assert_eq!(counted.dense(), 5.0 * 6.0 + 5.0 * 6.0);
-    // Each neuron is given 1, 2, and nothing, and fires twice.
+    // Each neuron receives 1, 2, and nothing, and fires twice.
     assert_eq!((counted.spikes_per_sample(), counted.effective_acs()), (6.0, 3.0 * 3.0 + 6.0 * 2.0));
     assert!(close(counted.activation_sparsity.expect("neurons"), 1.0 - 6.0 / 15.0), "{counted:?}");
 }
 
-/// A kernel over time is stored in the shape of a matrix; its zeros are those of the kernel.
+/// A temporal kernel is stored as a matrix; its zeros are those of the kernel.
 #[test]
 fn a_quantized_kernel_over_time_is_counted() {
     let layers = "{ type = 'TemporalConv', in_features = 1, out_features = 2, kernel_size = 2, use_bias = false },
                   { type = 'LI', layer_shape = 2 }";
-    // Of the four weights two are zero as int8 with a scale for each output.
+    // Two of the four weights are zero in int8 with a scale per output.
     let kernel = Array::new([2, 1, 2], [1.0f32, 0.5, 0.001, -0.0001]).expect("a kernel");
     let samples = Array::new([1, 3, 1], [1u8, 0, 1]).expect("spikes");
     let rule = RuleConfig { weight_qtype: Some("int8".into()), ..RuleConfig::default() };
     let (found, _) = examined_by(layers, vec![rule.clone()], &[("core/layers/0/kernel", kernel)], samples);
     assert_eq!(found.counted.connection_sparsity, Some(0.5));
     assert_eq!((found.counted.dense(), found.counted.effective_acs()), (3.0 * 4.0, 2.0 * 2.0));
-    // With a delay for each weight there is a matrix for each delay, in one of which the weight stands.
+    // With a delay per weight there is one matrix per delay; each weight is in one of them.
     let layers = "{ type = 'DelayedLinear', in_features = 2, out_features = 2, max_delay = 2 }, { type = 'LI', layer_shape = 2 }";
     let change = [
         ("core/layers/0/kernel", Array::new([2, 2], [1.0f32, 0.5, 0.001, -0.0001]).expect("a kernel")),
@@ -326,11 +326,11 @@ fn a_quantized_kernel_over_time_is_counted() {
     let samples = Array::new([1, 3, 2], [1u8, 0, 0, 1, 1, 1]).expect("spikes");
     let (found, _) = examined_by(layers, vec![rule], &change, samples);
     assert_eq!(found.counted.connection_sparsity, Some(0.5));
-    // Of the two spikes of the first input the last one meets one weight of the two: behind the other's delay there are no steps left.
+    // Of the first input's two spikes, the last meets one of two weights: no steps are left for the other's delay.
     assert_eq!((found.counted.dense(), found.counted.effective_acs()), (3.0 * 4.0, 2.0 + 1.0));
 }
 
-/// A norm makes numbers of spikes, so that the products after it are multiplications; its own are not counted.
+/// A norm's output is not binary, so products after it are multiplications; its own products are not counted.
 #[test]
 fn products_behind_a_norm_are_multiplications() {
     let layers = "{ type = 'RMSNorm', num_features = 5 }, { type = 'Linear', in_features = 5, out_features = 2 },
@@ -353,7 +353,7 @@ fn operations_of_windows_stop_at_the_border() {
     let conv = found.counted.synapses["core/layers/0"];
     assert_eq!((conv.dense, conv.effective, conv.accumulates), (3.0 * 100.0 * 2.0, 3.0 * 100.0 * 2.0, true));
     assert!(!found.counted.synapses["core/layers/2"].accumulates, "outputs of a convolution are no spikes");
-    // One pixel in a corner is seen by four windows, one in the middle by nine.
+    // A corner pixel is in four windows, a centre pixel in nine.
     for (pixel, seen) in [(0, 4.0), (5, 9.0)] {
         let one: Vec<u8> = (0..16).map(|place| u8::from(place == pixel)).collect();
         let (found, _) = examined(layers, &[], Array::new([1, 1, 4, 4, 1], one).expect("an image"));
@@ -375,7 +375,7 @@ fn operations_of_recurrent_neurons_are_those_of_their_own_spikes() {
     assert!(rate > 0.0 && close(recurrent.effective, rate * 7.0 * 6.0 * 7.0), "{} for {rate}", recurrent.effective);
 }
 
-/// What the driven inputs are does not change what is computed.
+/// Evaluation uses the stored statistics, and reproduces the accuracy recorded in training.
 #[test]
 fn evaluation_of_a_network_with_statistics_is_that_of_its_training() {
     let folder = folder();

@@ -1,4 +1,4 @@
-//! How a run is judged: samples for validation, the best epoch, patience, and that all this belongs to what is resumed.
+//! Model selection in a run: validation samples, the best epoch, patience, and that resuming preserves all of it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,7 +25,7 @@ layers = [
 ]
 "#;
 
-/// A run of ten epochs, each of 13 steps where a tenth is kept for validation.
+/// A run of ten epochs, each of 13 steps with a tenth of the samples held out for validation.
 fn options(out: &Path) -> Options {
     let (train, test) = Dataset::digits().split().expect("two parts");
     let model = ModelConfig::parse(MODEL, "test").expect("a model");
@@ -42,7 +42,7 @@ fn options(out: &Path) -> Options {
     }
 }
 
-/// Runs to the end, or until the first call after so many steps.
+/// Runs to the end, or until the first call after `stop_at` steps.
 fn go(options: &Options<dyn Model>, stop_at: Option<usize>) -> spiq::Result<Summary> {
     let stop = AtomicBool::new(false);
     run(cpu(), options, &stop, &mut |event| {
@@ -63,7 +63,7 @@ fn epochs(folder: &Path) -> Vec<(usize, f32, f32)> {
     read_records(&folder.join("metrics.jsonl")).expect("records").into_iter().filter_map(of).collect()
 }
 
-/// The first of the epochs with the highest accuracy on validation.
+/// The first of the epochs with the highest validation accuracy.
 fn best_of(epochs: &[(usize, f32, f32)]) -> Best {
     let highest = epochs.iter().map(|(_, validation, _)| *validation).fold(0.0, f32::max);
     let (epoch, validation_accuracy, test_accuracy) =
@@ -100,7 +100,7 @@ fn the_best_epoch_is_chosen_on_validation_and_kept_beside_the_last() {
     let last = Checkpoint::load(&folder.path().join("params.safetensors")).expect("the last epoch");
     assert_eq!(last.arrays.keys().collect::<Vec<_>>(), checkpoint.arrays.keys().collect::<Vec<_>>());
     assert_eq!(Provenance::read(&last.metadata, "last").expect("a provenance").best, None);
-    // It is the parameters after that epoch: a run that is stopped there has them, too.
+    // These are the parameters after that epoch: a run stopped there also has them.
     let other = tempfile::tempdir().expect("a folder");
     let stopped = Options { out: other.path().to_owned(), ..options };
     go(&stopped, Some(best.epoch * 13)).expect("a part of a run");
@@ -117,7 +117,7 @@ fn a_run_ends_when_no_epoch_is_better_for_so_long() {
     let best = best_of(&epochs);
     assert!(summary.stopped_early && !summary.interrupted && epochs.len() < 60);
     assert_eq!((epochs.len(), summary.best), (best.epoch + 2, Some(best)));
-    // Its end is an end.
+    // A run that has stopped early is complete: resuming does nothing.
     let before: Vec<Vec<u8>> = LEFT.map(|name| std::fs::read(folder.path().join(name)).expect(name)).into();
     let again = go(&Options { resume: true, ..options }, None).expect("nothing is left to do");
     assert_eq!((again.steps, again.stopped_early, again.best), (0, true, Some(best)));
@@ -132,7 +132,7 @@ fn an_interrupted_run_has_the_same_best_epoch_and_patience() {
     let patient = |out: &Path| Options { patience: Patience::Epochs(3), length: Length::Epochs(40), ..options(out) };
     let end = go(&patient(whole.path()), None).expect("a run");
     let total = epochs(whole.path()).len() * 13;
-    // Before the first epoch ends, inside an epoch, at the end of one, while a better one is waited for.
+    // Before the end of the first epoch, inside an epoch, at the end of one, and while patience is running.
     for (part, stop_at) in [5, 20, 39, total - 14].into_iter().enumerate() {
         let options = Options { resume: part > 0, ..patient(parts.path()) };
         assert!(go(&options, Some(stop_at)).expect("a part of a run").interrupted, "{stop_at}");
@@ -142,7 +142,7 @@ fn an_interrupted_run_has_the_same_best_epoch_and_patience() {
     same_files(whole.path(), parts.path());
 }
 
-/// As `kill -9` leaves a folder: metrics and best epoch are later than the checkpoint.
+/// A folder as left by `kill -9`: metrics and best epoch are later than the checkpoint.
 #[test]
 fn a_killed_run_has_the_same_best_epoch() {
     let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -152,7 +152,7 @@ fn a_killed_run_has_the_same_best_epoch() {
         let checkpoint = std::fs::read(parts.path().join("checkpoint.safetensors")).expect("a checkpoint");
         go(&Options { resume: true, ..options(parts.path()) }, Some(killed_at + 50)).expect("more of it");
         std::fs::write(parts.path().join("checkpoint.safetensors"), checkpoint).expect("a file");
-        // One who stops it again at once sees the best epoch of then.
+        // A run that is stopped again immediately has the best epoch as of that point.
         let early = go(&Options { resume: true, ..options(parts.path()) }, Some(0)).expect("the start of the rest");
         let best = Checkpoint::load(&parts.path().join("best.safetensors")).ok();
         let best =
@@ -221,7 +221,7 @@ fn a_file_may_have_a_part_for_validation() {
     let summary = go(&of(Validation::Own), None).expect("a run");
     assert!(summary.validation_accuracy.is_some_and(|accuracy| accuracy > 0.0));
     let refused = go(&Options { validation: Validation::Own, ..options(folder.path()) }, None).expect_err("no part");
-    assert!(refused.to_string().contains("has no validation part of its own"), "{refused}");
+    assert!(refused.to_string().contains("has no validation part"), "{refused}");
     for (train, validation) in [("1000", "797"), ("1000", "x"), ("1000", "-1")] {
         let error = file(train, validation).expect_err("no test samples").to_string();
         assert!(error.contains("the metadata entry `validation` is"), "{error}");
@@ -256,7 +256,7 @@ fn a_metric_of_which_less_is_better_chooses_the_smallest() {
 fn validation_that_does_not_fit_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let cases: [(Validation, Patience, &str); 6] = [
-        (Validation::None, Patience::Epochs(2), "a patience needs samples"),
+        (Validation::None, Patience::Epochs(2), "patience needs validation samples"),
         (Validation::Samples(1437), Patience::None, "1437 of the 1437 training samples"),
         (Validation::Share(1e-9), Patience::None, "0 of the 1437 training samples"),
         (Validation::Samples(1400), Patience::None, "the batch size is 97, but must be between 1 and the 37 samples"),
@@ -275,7 +275,7 @@ fn validation_that_does_not_fit_is_refused_before_anything_is_written() {
 #[test]
 fn measuring_on_validation_changes_nothing_else() {
     let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    // The same samples train: those that validation would keep are drawn from the seed.
+    // The training samples are the same: the validation samples are drawn from the seed.
     let (train, _) = options(one.path())
         .train
         .held_out(144, Key::new(3).fold_in(u32::MAX))

@@ -1,5 +1,5 @@
-//! What a training step computes, in whole runs: losses, regularizers, what is around an optimizer, precision, rules that begin later,
-//! numbers that are not finite. Each acts, and resumes to the same bits.
+//! The computation of a training step, in whole runs: losses, regularizers, optimizer wrappers, precision, rules that begin later,
+//! non-finite numbers. Each has an effect, and resumes bit-identically.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(super) fn losses(out: &Path) -> Vec<f32> {
     read_records(&out.join("metrics.jsonl")).expect("metrics").into_iter().filter_map(step).collect()
 }
 
-/// Stops at these steps and goes on; the end must be bit for bit that of a run without a stop, which is left in a folder.
+/// Stops at these steps and resumes; the end must be bit-identical to that of an uninterrupted run, whose folder is returned.
 #[track_caller]
 pub(super) fn resumes(stops: &[usize], of: impl Fn(&Path) -> Options) -> tempfile::TempDir {
     let (whole, parts) = (folder(), folder());
@@ -57,7 +57,7 @@ fn every_loss_by_name_trains() {
     }
 }
 
-/// Balanced weights are those that one would write down: the mean number of samples of a class, divided by its own.
+/// Balanced weights are the mean number of samples per class divided by the class's own number.
 #[test]
 fn balanced_class_weights_are_of_the_training_samples() {
     let run = |out: &Path, weights: &str| Options {
@@ -77,7 +77,7 @@ fn balanced_class_weights_are_of_the_training_samples() {
     assert_eq!(error, "`class_weights` of the loss has 2 numbers, but the model has 10 outputs; give one for each");
 }
 
-/// Silence makes quiet neurons louder, sparsity loud ones quieter, a rate comes nearer to its target.
+/// The silence term makes quiet neurons louder, the sparsity term makes loud ones quieter, and the rate term approaches its target.
 #[test]
 fn regularizers_move_spike_rates_to_their_targets() {
     let rate = |terms: &str| {
@@ -95,11 +95,11 @@ fn regularizers_move_spike_rates_to_their_targets() {
     let error = go(&Options { loss, ..options(folder().path(), 1) }, None).expect_err("a refusal").to_string();
     assert_eq!(
         error,
-        "no layer that fires is what `silence(min = 1.0, path = \"layers/3\")` is about; there are core/layers/1"
+        "`silence(min = 1.0, path = \"layers/3\")` applies to no layer that fires; there are core/layers/1"
     );
 }
 
-/// The term is Spyx's, of targets in spikes a sample: the first loss of a run says so.
+/// The term equals Spyx's, whose targets are in spikes per sample, as the first loss of a run shows.
 #[test]
 fn a_regularizer_is_that_of_spyx() {
     let counter =
@@ -116,7 +116,7 @@ fn a_regularizer_is_that_of_spyx() {
         ("sparsity(max = 0.25, weight = 0.5)", nn::sparsity_reg as fn(&Tensor, f64) -> Tensor),
     ] {
         let named = first(MODEL, Loss::default().with_regularizers(text).expect("terms"));
-        // Images over 8 steps: a quarter of them are two spikes.
+        // Images over 8 steps: a quarter of them is two spikes.
         let own = Loss::new(text, move |outputs, labels| {
             let count = &outputs.states["core/layers/2/spike_count"];
             nn::integral_crossentropy(&outputs.traces, labels) + 0.5 * spyx(count, 2.0)
@@ -133,7 +133,7 @@ fn around() -> Optimizer {
         .expect("texts")
 }
 
-/// Everything at once, stopped before the first step of the optimizer, between batches of one, at the end of an epoch.
+/// All features at once, stopped before the optimizer's first step, between accumulated batches, and at the end of an epoch.
 #[test]
 fn all_that_has_a_state_resumes_to_the_same_bits() {
     let whole = resumes(&[2, 4, 44, 70], |out| Options {
@@ -144,7 +144,7 @@ fn all_that_has_a_state_resumes_to_the_same_bits() {
         metric: Metric::named("max_accuracy").expect("a name"),
         ..options(out, 90)
     });
-    // Both the parameters and their average are in the checkpoint; the average has their names, and is what a run leaves.
+    // The checkpoint contains the parameters and their average; the run's result is the average, under the parameters' names.
     let checkpoint = Checkpoint::load(&whole.path().join("checkpoint.safetensors")).expect("a checkpoint");
     let params = arrays(whole.path());
     for (path, average) in &params {
@@ -153,7 +153,7 @@ fn all_that_has_a_state_resumes_to_the_same_bits() {
     }
 }
 
-/// A run that is stopped before its first step has the initial parameters for their average.
+/// A run stopped before its first step has the initial parameters as their average.
 #[test]
 fn an_average_starts_at_the_parameters() {
     let out = folder();
@@ -162,7 +162,7 @@ fn an_average_starts_at_the_parameters() {
     assert_eq!(arrays(out.path()), run.model.init(run.seed), "no step of the optimizer was made");
 }
 
-/// A group may follow a schedule of its own: after one that ends at once it stays, while the others go on.
+/// A group may have its own schedule: after one that ends immediately it stays fixed, while the others continue.
 #[test]
 fn a_group_has_a_schedule_of_its_own() {
     let text = "group(path = \"layers/0/.*\", schedule = \"piecewise(boundaries = [1], scales = [0])\")";
@@ -178,7 +178,7 @@ fn a_group_has_a_schedule_of_its_own() {
     }
 }
 
-/// A frozen group stays where it is; the others do not.
+/// A frozen group stays unchanged; the others do not.
 #[test]
 fn a_group_with_a_rate_of_zero_is_kept() {
     let out = folder();
@@ -196,7 +196,7 @@ fn a_group_with_a_rate_of_zero_is_kept() {
     );
 }
 
-/// Rules that begin at step 20: what comes before is a run without rules, what comes after is not; stopped on either side.
+/// Rules that begin at step 20: the steps before match a run without rules, those after do not; stopped on either side.
 #[test]
 fn rules_that_begin_later_leave_the_steps_before_as_they_are() {
     let of = |out: &Path| Options { rules_from: 20, ..options(out, 30) };
@@ -211,14 +211,14 @@ fn rules_that_begin_later_leave_the_steps_before_as_they_are() {
     assert_ne!(late[0], always[0]);
 }
 
-/// Static scales come from what was seen before.
+/// Static scales are computed from the steps before.
 #[test]
 fn statistics_are_gathered_before_the_rules_begin() {
     let mut rules = linear_only_rules("int8", "int8");
     rules[0].act_static_scale = Some(true);
     let of = |out: &Path| {
         let model = ModelConfig::parse(MODEL, "test").expect("a model");
-        // The spikes between the layers are exact, so that the first one alone needs a scale: of images as they are.
+        // The spikes between layers are exact, so only the first layer needs a scale, for the raw images.
         let model = Network::new(model, rules.clone()).expect("a network").with_numerics(spiq::quant::Numerics::Qwix);
         Options { model, rules_from: 10, ..options(out, 20) }
     };
@@ -226,7 +226,7 @@ fn statistics_are_gathered_before_the_rules_begin() {
     let statistics = Checkpoint::load(&whole.path().join("params.safetensors")).expect("parameters").statistics();
     assert!(!statistics.is_empty());
     let count = statistics.iter().find(|(path, _)| path.ends_with("count")).expect("a count");
-    // Each step of a run has 8 steps of time.
+    // Each training step has 8 time steps.
     assert_eq!(count.1.to_f64(), [20.0 * 8.0], "{}", count.0);
 }
 
@@ -235,13 +235,13 @@ fn rules_that_could_not_begin_are_refused() {
     let error = |run: Options| go(&run, None).expect_err("a refusal").to_string();
     let out = folder();
     let late = Options { rules_from: 30, ..options(out.path(), 30) };
-    assert_eq!(error(late), "the rules would begin at step 30, but the run has only 30 steps; let them begin earlier");
+    assert_eq!(error(late), "the rules start at step 30, but the run has only 30 steps; start them earlier");
     let none = options(out.path(), 30);
     let none = Options { model: none.model.clone().without_rules(), rules_from: 5, ..none };
-    assert_eq!(error(none), "there are no rules that could begin at step 5; give some, or 0");
+    assert_eq!(error(none), "there are no rules to start at step 5; give rules, or 0");
 }
 
-/// Trained in full precision first, then with rules: QAT starts from those parameters and soon is as good.
+/// Training first in full precision, then with rules: QAT starts from those parameters and soon reaches the same accuracy.
 #[test]
 fn quantized_training_goes_on_from_full_precision() {
     let (full, quantized) = (folder(), folder());
@@ -255,7 +255,7 @@ fn quantized_training_goes_on_from_full_precision() {
     assert!(after[0] < 0.7 * before[0], "it starts where the other ended: {} {}", before[0], after[0]);
 }
 
-/// Products in bf16 are those of `products_in_bf16`; parameters stay f32; it trains and resumes.
+/// Products in bf16 are those of `products_in_bf16`; parameters stay f32; the run trains and resumes.
 #[test]
 fn products_in_bf16_train() {
     let network = |out: &Path| options(out, 20).model.without_rules().with_precision(Precision::Bf16);
@@ -272,7 +272,7 @@ fn products_in_bf16_train() {
     assert_eq!(text(&narrow), text(&products_in_bf16(&plain).expect("a transform")));
 }
 
-/// What a run says that met a number that is not finite, and that it left nothing.
+/// The message of a run that met a non-finite number; checks that it left no results.
 #[track_caller]
 fn stops<M: Model>(run: &Options<M>, expected: &str) -> String
 where
@@ -300,19 +300,21 @@ impl<M: Model + 'static> AsOptions for Options<M> {
 #[test]
 fn a_step_that_is_too_large_is_found_in_its_update() {
     let out = folder();
-    // Larger than any f32.
+    // Out of range for f32.
     let too_large = Optimizer::of_steps(|_| optim::sgd(1e39));
     let run = Options { optimizer: too_large, ..options(out.path(), 50) };
     let said = stops(&run, "after the update of step 0");
-    assert!(said.contains("; its gradient is finite; a smaller learning rate may help, or cut gradients (--clip 1); no parameters are left"));
-    // The loss of that step is there, and is finite; it is the last one.
+    assert!(said.contains(
+        "; its gradient is finite; try a smaller learning rate, or clip gradients (--clip 1); no checkpoint was saved"
+    ));
+    // The loss of that step is recorded and finite; it is the last one.
     let losses = losses(out.path());
     assert!(losses.len() == 1 && losses[0].is_finite(), "{losses:?}");
     let large = Options { optimizer: optimizer("sgd", 1e38, "constant"), ..options(folder().path(), 50) };
     stops(&large, "an output or a state of layer `core/layers/0` (Linear) in the forward pass of step 1");
 }
 
-/// Passes on, but makes NaN of numbers from some step on.
+/// The identity, but it turns values into NaN from some step on.
 #[derive(Debug)]
 struct Spoils;
 
@@ -324,12 +326,12 @@ impl Layer for Spoils {
         Ok(input.to_vec())
     }
     fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
-        // The root of what is below zero, where an input is large.
+        // The square root of a negative number, for large inputs.
         x + (100.0 - x.abs()).sqrt() * 0.0
     }
 }
 
-/// Neurons that are not finite do not fire, so that the loss stays finite: it is found where parameters are written.
+/// Neurons with NaN potentials do not fire, so the loss stays finite; the NaN is detected when parameters are written.
 #[test]
 fn the_first_layer_that_spoils_a_number_is_named() {
     let out = folder();
@@ -346,7 +348,7 @@ fn the_first_layer_that_spoils_a_number_is_named() {
     };
     stops(
         &run,
-        "the first number that is not finite is an output or a state of layer `core/layers/1` in the forward pass of step ",
+        "the first non-finite value is an output or a state of layer `core/layers/1` in the forward pass of step ",
     );
 }
 
@@ -354,17 +356,17 @@ fn the_first_layer_that_spoils_a_number_is_named() {
 fn a_gradient_and_a_loss_that_are_not_finite_are_told_apart() {
     let out = folder();
     let gradient = Loss::new("root", |outputs, _| {
-        // 0, with a slope that is not finite.
+        // 0, with a non-finite slope.
         (outputs.traces.tensor() * 0.0).abs().sqrt().sum()
     });
     let said = stops(&Options { loss: gradient, ..options(out.path(), 4) }, "in the gradient of `core/layers/");
     assert!(said.contains(" at step 0;"), "{said}");
     let loss = Loss::new("log", |outputs, _| (outputs.traces.tensor().abs().sum() * 0.0 - 1.0).log());
     let said = stops(&Options { loss, ..options(out.path(), 4) }, "the loss of step 0 is NaN, so training stopped: ");
-    assert!(said.contains("the first number that is not finite is the loss itself, at step 0;"), "{said}");
+    assert!(said.contains("the first non-finite value is the loss itself, at step 0;"), "{said}");
 }
 
-/// The last checkpoint stays, and a run from parameters that are not finite does not begin.
+/// The last checkpoint stays, and a run does not start from non-finite parameters.
 #[test]
 fn what_was_left_before_stays() {
     let out = folder();
@@ -373,7 +375,7 @@ fn what_was_left_before_stays() {
     go(&begun(false), Some(2)).expect("a part of a run");
     let before = std::fs::read(out.path().join("checkpoint.safetensors")).expect("a checkpoint");
     let error = go(&begun(true), None).expect_err("it goes wrong").to_string();
-    assert!(error.ends_with("checkpoint.safetensors is left as it was after step 2"), "{error}");
+    assert!(error.ends_with("checkpoint.safetensors holds the state after step 2"), "{error}");
     assert!(std::fs::read(out.path().join("checkpoint.safetensors")).expect("a checkpoint") == before);
     let mut broken = options(out.path(), 1).model.init(0);
     broken.insert("core/layers/1/beta".to_owned(), Array::new([32], [f32::NAN; 32]).expect("numbers"));
@@ -384,7 +386,7 @@ fn what_was_left_before_stays() {
     assert!(error.to_string().contains("`core/layers/1/beta` holds NaN at [0];"), "{error}");
 }
 
-/// A metric by name reads what its name says, on the device as on the host.
+/// A named metric matches the readout that its name refers to, on the device as on the host.
 #[test]
 fn metrics_by_name_follow_the_readout() {
     let client = cpu();

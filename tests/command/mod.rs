@@ -1,4 +1,4 @@
-//! The command, the files that it reads and writes, training runs.
+//! The command, the files it reads and writes, and training runs.
 
 mod cli;
 mod config;

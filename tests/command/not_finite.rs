@@ -1,5 +1,5 @@
-//! What training does at a step of which a number is not finite: it stops, skips the step, or goes on; and who refuses parameters and
-//! numbers that are not finite.
+//! Training steps with non-finite numbers: the run stops, skips the step, or continues; and the refusal of non-finite parameters and
+//! settings.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -16,7 +16,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-/// A loss that is spoilt for batches whose first sample is a three, as `spoil` says of the loss.
+/// A loss altered by `spoil` for batches whose first sample is a three.
 fn spoilt(spoil: fn(&Tensor) -> Tensor) -> Loss {
     Loss::new("spoilt", move |outputs, labels| {
         let loss = integral_crossentropy(&outputs.traces, labels);
@@ -29,7 +29,7 @@ fn is_nan(loss: &Tensor) -> Tensor {
     loss * f64::NAN
 }
 
-/// Finite, but for its slope at zero.
+/// Finite, except for its slope at zero.
 fn has_steep_slope(loss: &Tensor) -> Tensor {
     loss + (loss * 0.0).abs().sqrt()
 }
@@ -39,7 +39,7 @@ fn run(out: &Path, steps: usize, loss: fn(&Tensor) -> Tensor, on_nan: OnNan) -> 
     Options { loss: spoilt(loss), optimizer, on_nan, steps_per_call: Some(5), ..options(out, steps) }
 }
 
-/// The first step from this one on that is broken.
+/// The first broken step at or after this one.
 fn broken_from(out: &Path, from: usize) -> usize {
     from + losses(out)[from..].iter().position(|loss| loss.is_nan()).expect("a spoilt step")
 }
@@ -51,22 +51,22 @@ fn a_skipped_step_leaves_all_as_it_was() {
     let nan = losses(all.path()).iter().filter(|loss| loss.is_nan()).count();
     assert_eq!(summary.skipped, nan);
     assert!((1..20).contains(&nan), "{nan}");
-    // Something was trained before it.
+    // Some training precedes it.
     let step = broken_from(all.path(), 5);
     let skipped = |out: &Path, steps| go(&run(out, steps, is_nan, OnNan::Skip), None).expect("a run").skipped;
     assert_eq!(skipped(before.path(), step) + 1, skipped(with.path(), step + 1));
-    // The optimizer's state, its count of steps included.
+    // The optimizer's state, including its step count.
     let carried = |out: &Path| Checkpoint::load(&out.join("checkpoint.safetensors")).expect("a checkpoint").arrays;
     let kept = carried(before.path());
     assert!(kept.keys().any(|path| path.starts_with("optimizer/")), "{kept:?}");
     assert!(kept == carried(with.path()));
-    // All is finite, and something was learned.
+    // All values are finite, and training made progress.
     let learned: Vec<f32> = losses(all.path()).into_iter().filter(|loss| loss.is_finite()).collect();
     assert!(learned[learned.len() - 5..].iter().sum::<f32>() < 0.95 * learned[..5].iter().sum::<f32>(), "{learned:?}");
     assert!(carried(all.path()).values().all(|array| array.to_f64().iter().all(|number| number.is_finite())));
 }
 
-/// The loss is finite, the gradient is not: it is skipped all the same, and stops a run.
+/// The loss is finite but the gradient is not: the step is still skipped, or stops the run.
 #[test]
 fn a_gradient_that_is_not_finite_is_met_in_its_step() {
     let (skips, stops) = (folder(), folder());
@@ -97,7 +97,7 @@ fn who_takes_no_notice_goes_on_with_what_comes_of_it() {
     assert!(losses(out.path())[broken_from(out.path(), 0)..].iter().all(|loss| loss.is_nan()));
 }
 
-/// Looking at its numbers changes no bit of a step, nor does being ready to take one back.
+/// Neither the check for non-finite numbers nor the ability to skip a step changes any bit of it.
 #[test]
 fn finite_runs_are_the_same_bits_for_every_answer() {
     let of = |on_nan, optimizer: Optimizer| {
@@ -135,7 +135,7 @@ fn commands_refuse_parameters_that_are_not_finite_unless_told() {
     let train = "train --rules none --optimizer sgd --learning-rate 1e38 --time-steps 4 --steps 3";
     let (code, said) = spiq(out.path(), &format!("{train} --out stopped"));
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.lines().last().is_some_and(|last| last.contains("the first number that is not finite is")), "{said}");
+    assert!(said.lines().last().is_some_and(|last| last.contains("the first non-finite value is")), "{said}");
     assert!(!out.path().join("stopped/params.safetensors").exists());
     let (code, said) = spiq(out.path(), &format!("{train} --on-nan continue --out r"));
     assert_eq!(code, Some(0), "{said}");
@@ -169,11 +169,11 @@ fn commands_refuse_parameters_that_are_not_finite_unless_told() {
 fn parameters_that_are_not_named_are_not_allowed_to_be_anything() {
     let folder = tempfile::tempdir().unwrap();
     let (code, said) = spiq(folder.path(), "train --allow-nonfinite --steps 1 --out r");
-    let wanted = "error: --allow-nonfinite is about the parameters of --init, which is missing";
+    let wanted = "error: --allow-nonfinite applies to the parameters of --init, which is missing";
     assert_eq!((code, said.trim()), (Some(2), wanted));
 }
 
-/// Numbers that f32 does not hold are refused in the sentence of their flag and key, before anything is done.
+/// Numbers outside f32's range are refused with their flag and key, before any work.
 #[test]
 fn numbers_beyond_f32_are_refused_by_flag_and_key() {
     let out = folder();
@@ -185,12 +185,12 @@ fn numbers_beyond_f32_are_refused_by_flag_and_key() {
         ("--learning-rate 1e-40", "--learning-rate"),
         (
             "--optimizer adam(eps=1e40)",
-            "--optimizer: `eps` of the optimizer `adam` is 1e40, but must be a number that f32 holds",
+            "--optimizer: `eps` of the optimizer `adam` is 1e40, but must be a number in f32's range",
         ),
         ("--optimizer adam(b2=0.99999999999)", "`b2` of the optimizer `adam`"),
-        ("--clip 1e39", "`max_norm` of the clip `clip_by_global_norm` is 1e39, but must be a number that f32 holds"),
+        ("--clip 1e39", "`max_norm` of the clip `clip_by_global_norm` is 1e39, but must be a number in f32's range"),
         ("--group group(path=\"beta\",learning_rate=1e39)", "is 1e39, but must be"),
-        ("--encode Latency(tau=1e39)", "`tau` of `Latency` is 1e39, but must be a number that f32 holds"),
+        ("--encode Latency(tau=1e39)", "`tau` of `Latency` is 1e39, but must be a number in f32's range"),
         ("--augment SpectralDrop(p=1e-60)", "must be"),
         ("--ema 0.999999999999", "--ema"),
         ("--schedule cosine(alpha=1e40)", "`alpha` of the schedule `cosine` is 1e40"),

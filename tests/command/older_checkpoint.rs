@@ -26,7 +26,7 @@ fn reports_and_evaluations_read_the_checkpoint_before_a_damaged_one() {
     assert!(folder.path().join(older).exists(), "the run has written one checkpoint alone");
     damage(&folder.path().join(newer));
     let note = format!("note: {newer} is damaged");
-    let instead = format!("; the checkpoint before it is read instead, {older}, of step ");
+    let instead = format!("; reading the previous checkpoint instead, {older}, at step ");
     for line in ["report run --no-evaluation --output r.html", "report run --output r.html", "evaluate run"] {
         let (code, said) = spiq(folder.path(), line);
         assert_eq!(code, Some(0), "{line}: {said}");
@@ -35,7 +35,7 @@ fn reports_and_evaluations_read_the_checkpoint_before_a_damaged_one() {
     }
     let (code, said) = spiq(folder.path(), &format!("quantize --params {newer} --rules int8 --output q.safetensors"));
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.ends_with(&format!("; the checkpoint before it is {older}\n")), "{said}");
+    assert!(said.ends_with(&format!("; the previous checkpoint is {older}\n")), "{said}");
     damage(&folder.path().join(older));
     let (code, said) = spiq(folder.path(), "report run --no-evaluation --output r.html");
     assert_eq!(code, Some(0), "{said}");

@@ -1,4 +1,4 @@
-//! Whose a folder of results is: one run at a time, no links, one run's files together, and what may change when it goes on.
+//! Ownership of a results folder: one run at a time, no links, only files of one run, and what may change on resuming.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,21 +36,21 @@ fn a_second_run_in_a_folder_is_refused() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let said = format!(
-        "run is in use by another run (process {}); wait for its end or stop it, or give another folder with --out",
+        "run is in use by another run (process {}); wait for it to end or stop it, or give another folder with --out",
         child.id()
     );
     refuses(folder, &format!("{LINE} --epochs 1 --seed 3 --out run"), &said);
     refuses(folder, "sweep --grid seed=1,2 --epochs 1 --out run", &said);
     child.kill().expect("a kill");
     child.wait().expect("an end");
-    // Every line is the first one's, and it was of steps that follow each other.
+    // Every line comes from the first process, whose steps are consecutive.
     let text = std::fs::read_to_string(folder.join("run/metrics.jsonl")).expect("metrics");
     let whole = text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count();
     assert!(text.lines().count() - whole <= 1, "{text}");
-    // The lock ended with its process.
+    // The lock is released when its process ends.
     succeeds(folder, &format!("{LINE} --steps 2 --out run"));
     assert!(!folder.join("run/.spiq.lock").exists());
-    // So does one of the library.
+    // The library also takes the lock.
     let lock = FolderLock::take(&folder.join("run")).expect("a lock");
     refuses(folder, &format!("{LINE} --steps 2 --out run"), "run is in use by another run");
     drop(lock);
@@ -79,7 +79,7 @@ fn nothing_is_written_through_a_link() {
     }
     assert_eq!((bytes(&precious), folder.join("nothing").exists()), (b"mine".to_vec(), false));
     assert_eq!(std::fs::read_dir(folder.join("run")).expect("a folder").count(), 0);
-    // The folder itself may be one.
+    // The folder itself may be a link.
     std::os::unix::fs::symlink("run", folder.join("linked")).expect("a link");
     succeeds(folder, &format!("{LINE} --steps 2 --out linked"));
     assert!(folder.join("run/params.safetensors").exists());
@@ -104,14 +104,14 @@ fn the_files_of_a_run_belong_together() {
         );
     }
     assert_ne!(run("a/params.safetensors"), run("b/params.safetensors"));
-    // Metrics of another run, changed or missing ones: nothing goes on with them.
+    // The run does not resume with another run's metrics, changed ones or none.
     let own = bytes(&folder.join("a/metrics.jsonl"));
     let lost = |contents: Option<&[u8]>| {
         match contents {
             Some(contents) => std::fs::write(folder.join("a/metrics.jsonl"), contents).expect("a file"),
             None => std::fs::remove_file(folder.join("a/metrics.jsonl")).expect("a file"),
         }
-        refuses(folder, "train --resume --out a", "a/metrics.jsonl is not that of a/checkpoint.safetensors");
+        refuses(folder, "train --resume --out a", "a/metrics.jsonl does not match a/checkpoint.safetensors");
     };
     lost(Some(&bytes(&folder.join("b/metrics.jsonl"))));
     lost(Some(&own[..own.len() - 1]));
@@ -129,7 +129,7 @@ fn changes_are_allowed_by_name_alone() {
     succeeds(folder, &format!("{LINE} --steps 6 --out run"));
     let change = "train --resume --out run --steps 9 --seed 5 --learning-rate 0.01";
     refuses(folder, change, "another seed (--seed: 0 there, 5 here)");
-    refuses(folder, change, "go on with the changes by --allow-changes");
+    refuses(folder, change, "accept the changes with --allow-changes");
     let (code, _, noted) = spiq(folder, "train --allow-changes --out run");
     assert!(code == 2 && noted.contains("--resume"), "{noted}");
     let run = entry(&folder.join("run/params.safetensors"), key::run);
@@ -138,20 +138,20 @@ fn changes_are_allowed_by_name_alone() {
     let note = noted.lines().next().unwrap_or_default();
     assert!(
         note.starts_with(
-            "note: going on after step 6 with another seed (--seed: 0 there, 5 here) and another learning rate"
+            "note: resuming after step 6 with another seed (--seed: 0 there, 5 here) and another learning rate"
         ),
         "{noted}"
     );
     assert!(said.contains("steps  ") && read_records(&folder.join("run/metrics.jsonl")).expect("records").len() == 9);
-    // The files say it, and still whose they are.
+    // The files record the changes, and still identify the run.
     let params = folder.join("run/params.safetensors");
     let changes = entry(&params, key::changes).expect("changes");
     assert!(changes.starts_with("after step 6 another seed (--seed: 0 there, 5 here)"), "{changes}");
     assert_eq!(entry(&params, key::run), run);
-    // From then on they are the run's.
+    // From then on they are the run's own settings.
     succeeds(folder, "train --resume --out run");
     refuses(folder, "train --resume --out run --seed 0", "another seed (--seed: 5 there, 0 here)");
-    // State that an optimizer has and another has not begins anew; parameters that do not fit are refused.
+    // State that only the new optimizer has is initialized; parameters that do not fit are refused.
     for (number, flags) in
         ["--optimizer sgd --ema 0.9", "--optimizer lion", "--optimizer adam --ema 0"].iter().enumerate()
     {

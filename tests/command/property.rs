@@ -1,6 +1,5 @@
-//! Random small networks under random rules: each is traced, quantized, cut along time, differentiated, compiled and run, or
-//! refused in one clear sentence; nothing panics. `SPIQ_PROPERTY_CASES` says how many (500 before a release),
-//! `PROPTEST_RNG_SEED` which.
+//! Random small networks under random rules: each is traced, quantized, split along time, differentiated, compiled and run, or refused with
+//! one clear sentence; nothing panics. `SPIQ_PROPERTY_CASES` sets the number of cases (500 before a release), `PROPTEST_RNG_SEED` the seed.
 
 use std::cell::Cell;
 
@@ -18,16 +17,16 @@ use spiq::signature::Role;
 use spiq::{Array, DType, Error, ErrorKind, Function, TensorType, trace, value_and_grad};
 use spiq_hlo::GraphErrors;
 
-/// Cases a kind of network where nothing else is asked for: what 30 seconds allow.
+/// Cases per kind of network by default: what 30 seconds allow.
 const CASES: u32 = 30;
 
-/// What is drawn for a layer; how it is read depends on the kind.
+/// The random choices for a layer, interpreted by its type.
 #[derive(Clone, Debug)]
 struct Draw {
     kind: &'static str,
     sizes: [usize; 4],
     options: [usize; 4],
-    /// Whether sizes are those of what comes in; if not, they are drawn, and mostly do not fit.
+    /// Whether sizes match the input; if not, they are random, and mostly do not fit.
     fits: bool,
 }
 
@@ -66,7 +65,7 @@ fn pick<T: Copy>(list: &[T], option: usize) -> T {
     list[option % list.len()]
 }
 
-/// The lines of a layer for input of this shape.
+/// The lines of a layer for an input of this shape.
 fn layer(draw: &Draw, shape: &[usize]) -> String {
     let Draw { kind, sizes, options, fits } = draw;
     let known = |size: usize| if *fits { size } else { sizes[3] + 3 };
@@ -84,7 +83,7 @@ fn layer(draw: &Draw, shape: &[usize]) -> String {
         _ => String::new(),
     };
     let surrogates = ["triangular", "superspike", "tanh", "boxcar", "arctan", "atan", "slayer", "double_gaussian"];
-    // Options of neurons, with the first of which nothing is said.
+    // Options of neurons; the default writes none.
     let more = match options[3] {
         1 => "reset = \"zero\"\ndetach_reset = true\n",
         2 => "reset = \"none\"\ndetach_reset = false\nfires = \"after\"\n",
@@ -134,7 +133,7 @@ fn layer(draw: &Draw, shape: &[usize]) -> String {
     format!("[[layers]]\ntype = {kind:?}\n{arguments}")
 }
 
-/// A file of these layers for samples of this shape; what has more than one axis in the end is flattened and read out.
+/// A model file with these layers for samples of this shape; flattens and reads out if the final shape has more than one axis.
 fn model(draws: &[Draw], mut shape: Vec<usize>) -> String {
     let mut text = String::new();
     let last = |kind, options| Draw { kind, sizes: [2, 1, 1, 1], options, fits: true };
@@ -144,7 +143,7 @@ fn model(draws: &[Draw], mut shape: Vec<usize>) -> String {
             continue;
         }
         text += &layer(draw, &shape);
-        // A file that is not in order is the program's to refuse; its sizes matter no more.
+        // An invalid file must be refused by the program; its sizes no longer matter.
         if let Ok(model) = ModelConfig::parse(&text, "model.toml") {
             let given = model.layers.last().and_then(|layer| layer.output(&shape).ok());
             shape = given.unwrap_or(shape);
@@ -153,7 +152,7 @@ fn model(draws: &[Draw], mut shape: Vec<usize>) -> String {
     text
 }
 
-/// One choice, mostly the first ones: later ones are rare.
+/// One choice, mostly a common one.
 fn mostly(common: &'static [&'static str], rare: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     prop_oneof![24 => select(common), 1 => select(rare)]
 }
@@ -177,7 +176,7 @@ const QTYPES: &[&str] = &[
     "binary",
     "ternary",
 ];
-/// Types that come in tiles, which most sizes here do not fill.
+/// Types with tiles, which most sizes here do not fill.
 const RARE_QTYPES: &[&str] = &["mxfp8", "mxfp4", "nvfp4", "int9", "INT8"];
 const METHODS: &[&str] = &[
     "absmax",
@@ -196,8 +195,8 @@ const METHODS: &[&str] = &[
     "fixed,-1,2",
 ];
 
-/// The lines of a rule: each field by itself, as a file may have it. One that no other asks for is refused, so mostly it is
-/// left out.
+/// The lines of a rule: each field is drawn independently, as in a user's file. A field without those it depends on is refused, so
+/// mostly it is left out.
 fn rule() -> impl Strategy<Value = String> {
     let line = |strategy: BoxedStrategy<&'static str>, share: f64, key: &'static str| {
         prop::option::weighted(share, strategy).prop_map(move |value| match value {
@@ -265,7 +264,7 @@ fn rule() -> impl Strategy<Value = String> {
     })
 }
 
-/// A network and what is to be done with it.
+/// A network and what to do with it.
 #[derive(Clone, Debug)]
 struct Case {
     model: String,
@@ -312,11 +311,11 @@ fn case(layers: BoxedStrategy<Vec<Draw>>, shape: BoxedStrategy<Vec<usize>>) -> i
     )
 }
 
-/// `Ok` for a refusal that a user can act on: of the right kind, one line for what is wrong.
+/// `Ok` for a refusal that helps the user: of the right kind, with one line per problem.
 fn refusal(error: Error) -> Result<(), String> {
     let message = error.to_string();
     let usual = matches!(error.kind(), ErrorKind::Input | ErrorKind::Graph) && !message.is_empty();
-    // Several wrong calls are told together, each in a line that ends with its place.
+    // Several invalid calls are reported together, each on a line that ends with its location.
     let clear = message.lines().count() == 1 || message.lines().all(|line| line.contains(" --> "));
     match usual && clear {
         true => Ok(()),
@@ -335,7 +334,7 @@ impl Case {
         Ok(network.with_numerics(self.numerics).with_gradients(self.gradients))
     }
 
-    /// The loss and its gradient as a program, and its inputs but for x and the labels.
+    /// The program of the loss and its gradient, and its inputs except x and the labels.
     fn prepare(&self) -> spiq::Result<(Function, Vec<Array>)> {
         let (network, x) = (self.network()?, TensorType::new(DType::F32, self.x.clone()));
         let (params, count) = (network.init(self.seed).into_values(), network.parameter_types().len());
@@ -351,7 +350,7 @@ impl Case {
         let mut forward = network.forward_in_tiles(&x, pass, self.tile)?;
         forward.function = self.checkpointed(&forward.function)?;
         let gradient = forward.gradient()?;
-        // Sums of what was seen, and how often: one each.
+        // The sums of statistics, and their counts: all ones.
         let statistics = forward.signature.types(Role::Statistic).into_values();
         let ones = statistics.map(|ty| Array::from_f64(ty.clone(), &vec![1.0; ty.count()]).expect("ones"));
         Ok((gradient, params.chain(ones).chain(forward.signature.takes(Role::ModelKey).then(key)).collect()))
@@ -364,7 +363,7 @@ impl Case {
         }
     }
 
-    /// A training step without its optimizer: the loss of the first result, its gradient by the first `params` inputs, and
+    /// A training step without its optimizer: the loss of the first result, its gradient with respect to the first `params` inputs, and
     /// the other results.
     fn differentiated(&self, function: &Function, params: usize) -> spiq::Result<Function> {
         let types = function.input_types().into_iter().chain([TensorType::new(DType::S32, [self.x[1]])]);
@@ -430,12 +429,12 @@ fn check(layers: BoxedStrategy<Vec<Draw>>, shape: BoxedStrategy<Vec<usize>>) {
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
-    // Refusals are no way around the rest. About half of the images' networks ask for something that is refused, mostly a
-    // window or a tile that does not fit.
+    // Enough cases must run, so that refusals do not hide the rest. About half of the image networks are refused, mostly for a window
+    // or a tile that does not fit.
     assert!(ran.get() * 3 > tried.get(), "only {} of {} networks ran", ran.get(), tried.get());
 }
 
-/// A layer and neurons behind it, so many times.
+/// Layers, each followed by neurons, `count` times.
 fn pairs(kinds: &'static [&'static str], count: std::ops::RangeInclusive<usize>) -> BoxedStrategy<Vec<Draw>> {
     let pair = (draw(kinds), draw(NEURONS)).prop_map(|(layer, neuron)| vec![layer, neuron]);
     vec(pair, count).prop_map(|pairs| pairs.concat()).boxed()

@@ -1,4 +1,4 @@
-//! What files say of where their arrays come from: written, read again, compared, and read with distrust.
+//! Provenance metadata of files: written, read again, compared, and parsed defensively.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ fn one<T: Clone>(key: Key, of: &[T]) -> T {
     of[key.bits32(1)[0] as usize % of.len()].clone()
 }
 
-/// A finite number of any size and sign.
+/// A finite number of any magnitude and sign.
 fn number(key: Key) -> f64 {
     let bits = key.bits64(8).into_iter().map(f64::from_bits).find(|number| number.is_finite());
     bits.unwrap_or(0.1)
@@ -55,7 +55,7 @@ fn rules(key: Key) -> Rules {
     Rules::new(&one(key.fold_in(1), &lists)).expect("rules")
 }
 
-/// A provenance in which everything is drawn.
+/// A random provenance.
 fn drawn(key: Key) -> Provenance {
     let mut parts = (0..).map(|part| key.fold_in(part));
     let mut next = || parts.next().expect("a key");
@@ -146,7 +146,7 @@ fn what_is_written_is_read() {
     }
 }
 
-/// Of two provenances, each entry is compared by itself: what is taken from the other is a difference of that name, or equal.
+/// Entries of two provenances are compared independently: one taken from the other is a difference of that name, or equal.
 #[test]
 fn each_entry_is_compared_under_its_name() {
     let mut seen = BTreeMap::<&str, usize>::new();
@@ -155,7 +155,7 @@ fn each_entry_is_compared_under_its_name() {
         let (texts, others) = (metadata(&then), metadata(&now));
         let names: Vec<&str> = then.differences(&now).iter().map(|difference| difference.name).collect();
         for (name, text) in &texts {
-            // How far a run is and where its data lie are compared, too, but decide nothing.
+            // The step of a run and the location of its data are also compared, but have no influence.
             assert_eq!(names.contains(&name.as_str()), *text != others[name], "case {case}: {name}");
             let mut one = texts.clone();
             one.insert(name.clone(), others[name].clone());
@@ -170,7 +170,7 @@ fn each_entry_is_compared_under_its_name() {
                 assert_eq!(error.kind(), ErrorKind::Input);
                 let (error, shown) = (error.to_string(), difference.to_string());
                 assert!(
-                    error.starts_with(&format!("P is of a run with {shown}; ")) && !shown.contains('\n'),
+                    error.starts_with(&format!("P belongs to a run with {shown}; ")) && !shown.contains('\n'),
                     "{error}"
                 );
                 let both = shown.starts_with("another ") && shown.contains(" there, ");
@@ -188,7 +188,7 @@ fn what_is_not_known_is_not_compared() {
     assert!(whole.differences(&none).is_empty() && none.differences(&whole).is_empty());
     let missing = none.missing(&whole);
     assert!(["model", "seed", "optimizer", "data"].iter().all(|name| missing.contains(name)), "{missing:?}");
-    // Nobody has to know who compiled a program, or how far it came.
+    // Neither the compiler of a program nor the step is required.
     assert!(["spiq", "plugin", "step", "data_file"].iter().all(|name| !missing.contains(name)), "{missing:?}");
     assert_eq!(none.clone().or(whole.clone()), whole);
     assert_eq!(whole.clone().or(drawn(Key::new(2))), whole);
@@ -236,7 +236,7 @@ fn entries_that_are_none_are_refused_by_name() {
     }
 }
 
-/// Bytes that are damaged in any place are read or refused, without a panic.
+/// Bytes damaged at any position are read or refused, without a panic.
 #[test]
 fn damaged_metadata_do_no_harm() {
     let mut refused = 0;
@@ -257,7 +257,7 @@ fn damaged_metadata_do_no_harm() {
     assert!((50..300).contains(&refused), "{refused} are refused");
 }
 
-/// There was one loss and one metric before a file could say another.
+/// Files of early versions do not record a loss or metric: there was only one.
 #[test]
 fn a_run_of_an_earlier_version_had_the_only_loss() {
     let whole = drawn(Key::new(4));
@@ -266,12 +266,12 @@ fn a_run_of_an_earlier_version_had_the_only_loss() {
     let read = Provenance::read(&old, "P").expect("our own metadata");
     assert_eq!(read.loss.as_deref(), Some("integral_crossentropy"));
     assert_eq!(read.metric.as_deref(), Some("integral_accuracy"));
-    // What is not of a run has none.
+    // A file that is not from a run has none.
     old.remove(key::step);
     assert_eq!(Provenance::read(&old, "P").expect("our own metadata").loss, None);
 }
 
-/// Texts that begin alike are shown where they part.
+/// Texts with a common prefix are shown from where they differ.
 #[test]
 fn a_difference_at_the_end_of_a_long_text_is_shown() {
     let of = |rate: &str| {
@@ -285,7 +285,7 @@ fn a_difference_at_the_end_of_a_long_text_is_shown() {
     );
 }
 
-/// A digest tells nobody anything, and nothing at all where it is known why samples are others.
+/// A digest is meaningless to users, so it is omitted if another difference explains why the samples differ.
 #[test]
 fn other_data_are_named_once() {
     let of = |number: f32, bins: usize| {

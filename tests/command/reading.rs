@@ -7,7 +7,7 @@ use spiq::{Array, Error, ErrorKind};
 use spiq_events::MadeUp;
 use tempfile::TempDir;
 
-/// Writes samples [N, 4, 3] whose elements say which sample they are, with the same numbers as labels.
+/// Writes samples [N, 4, 3] whose elements are the sample's number, with the same numbers as labels.
 fn write(folder: &TempDir, name: &str, samples: std::ops::Range<u8>, speakers: Option<(&[i32], &str)>) -> PathBuf {
     let values: Vec<u8> = samples.clone().flat_map(|sample| vec![sample; 12]).collect();
     let labels: Vec<i32> = samples.map(i32::from).collect();
@@ -27,7 +27,7 @@ fn read(path: &Path, reading: &Reading) -> Result<Dataset, Error> {
     Dataset::read(path, reading, None, &mut |_, _| {})
 }
 
-/// The labels of both parts; each sample is that of its label.
+/// The labels of both parts; checks that each sample matches its label.
 #[track_caller]
 fn parts(data: &Dataset) -> [Vec<i32>; 2] {
     let (train, test) = data.split().unwrap();
@@ -62,14 +62,14 @@ fn a_speaker_tests() {
     let on = |name: &str| Reading { test_speaker: Some(name.into()), ..Reading::default() };
     assert_eq!(parts(&read(&path, &on("bob")).unwrap()), [vec![0, 2, 4, 5], vec![1, 3]]);
     let message = refused(&path, &on("joe"));
-    assert!(message.ends_with("has no speaker `joe`; known are ann, bob, eve"), "{message}");
+    assert!(message.ends_with("has no speaker `joe`; available: ann, bob, eve"), "{message}");
 
     let path = write(&folder, "b.safetensors", 0..2, Some((&[1, 1], "ann, bob")));
     for name in ["ann", "bob"] {
         assert!(refused(&path, &on(name)).contains("either none or all of the samples"));
     }
     let path = write(&folder, "c.safetensors", 0..2, None);
-    assert!(refused(&path, &on("ann")).ends_with("does not say who speaks; leave --test-speaker out"));
+    assert!(refused(&path, &on("ann")).ends_with("does not name its speakers; leave --test-speaker out"));
 }
 
 #[test]

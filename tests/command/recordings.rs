@@ -1,4 +1,4 @@
-//! The command on recordings of events: a run remembers how it read them.
+//! The command on event recordings: a run records how it read them.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -15,7 +15,7 @@ const MODEL: &str = r#"layers = [
     { type = "LI", layer_shape = 3 },
 ]"#;
 
-/// A folder with a model and 40 recordings of 28 channels, of which 30 train.
+/// A folder with a model and 40 recordings of 28 channels; 30 of them train.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("m.toml"), MODEL).unwrap();
@@ -49,7 +49,7 @@ fn provenance(path: &Path) -> Provenance {
     Provenance::read(&Checkpoint::load(path).unwrap().metadata, "P").unwrap()
 }
 
-/// The line of a table that starts with `name`.
+/// The table row that starts with `name`.
 #[track_caller]
 fn row(table: &str, name: &str) -> String {
     let row = table.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {table}"));
@@ -63,7 +63,7 @@ fn a_run_remembers_how_it_read_recordings() {
         "train --model m.toml --data made.h5 --bins 12 --channels 14 --presence --steps 4 --batch-size 8 --out r";
     let (trained, _) = succeeds(&folder, train);
     let remembered = provenance(&folder.path().join("r/params.safetensors"));
-    // With bins alone, they last as long as the longest recording needs.
+    // With bins alone, they cover the longest recording.
     let dt = remembered.dt.expect("a duration");
     assert!(12.0 * dt > 0.5 && 12.0 * dt < 1.1, "{dt}");
     let said = (remembered.bins, remembered.channels, remembered.elements, remembered.time_steps);
@@ -88,7 +88,11 @@ fn recordings_that_do_not_fit_are_refused() {
     refuses(&folder, train, "28");
     refuses(&folder, &format!("{train} --channels 29"), "29");
     refuses(&folder, &format!("{train} --channels 14 --transform Denois(filter_time=1)"), "Denois");
-    refuses(&folder, &format!("{train} --channels 14 --test-speaker joe"), "has no speaker `joe`; known are speaker 0");
+    refuses(
+        &folder,
+        &format!("{train} --channels 14 --test-speaker joe"),
+        "has no speaker `joe`; available: speaker 0",
+    );
     refuses(&folder, &format!("{train} --channels 14 --test-data m.toml"), "m.toml");
     refuses(&folder, "train --data none.h5 --model m.toml", "none.h5");
     assert!(!folder.path().join("runs").exists());
@@ -98,7 +102,7 @@ fn recordings_that_do_not_fit_are_refused() {
 fn flags_for_recordings_want_recordings() {
     let folder = folder();
     for flags in ["--bins 5", "--test-speaker x", "--test-data made.h5", "--presence"] {
-        refuses(&folder, &format!("train --epochs 1 {flags}"), "want recordings: name them with --data");
+        refuses(&folder, &format!("train --epochs 1 {flags}"), "require recordings: name them with --data");
     }
     refuses(&folder, "train --model m.toml --data none.h5 --bins 5", "cannot read none.h5");
     refuses(&folder, "train --model m.toml --data made.h5 --dt -1", "positive number");
@@ -113,5 +117,5 @@ fn what_is_read_is_not_written() {
     refuses(&folder, "data info made.h5 --picture made.h5", "cannot write made.h5: it is read");
     assert_eq!(std::fs::read(folder.path().join("made.h5")).unwrap(), before);
     let (_, note) = succeeds(&folder, "data convert made.h5 --output c.safetensors --bins 3 --dt 0.01");
-    assert!(note.contains("events left out: ") && note.contains(" behind the last bin"), "{note}");
+    assert!(note.contains("events left out: ") && note.contains(" after the last bin"), "{note}");
 }

@@ -1,4 +1,4 @@
-//! The built command on what a run remembers: what `--resume` refuses and needs, what `predict` takes from parameters.
+//! The built command and the settings a run records: what `--resume` refuses and requires, and what `predict` reads from parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use spiq::train::{self, Event, Length, Optimizer, Options};
 use spiq::{Array, DType, TensorType};
 use tempfile::TempDir;
 
-/// What the first versions wrote.
+/// The entries written by the first versions.
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// A folder in which the command runs.
@@ -47,7 +47,7 @@ impl Folder {
         command
     }
 
-    /// Runs a line that must succeed; gives what it prints and what it notes.
+    /// Runs a command line that must succeed; returns its standard output and standard error.
     #[track_caller]
     fn succeeds(&self, line: &str) -> (String, String) {
         let output = self.command(line).output().expect("the command starts");
@@ -58,7 +58,7 @@ impl Folder {
         (said, notes.join("\n"))
     }
 
-    /// Runs a command that must be refused with one line, and change no file; gives the line.
+    /// Runs a command that must fail with one line and change no file; returns the line.
     #[track_caller]
     fn refusal(&self, command: &mut Command) -> String {
         let before = self.files();
@@ -100,7 +100,7 @@ impl Folder {
         Provenance::read(&self.metadata(name), name).expect("a provenance")
     }
 
-    /// Leaves of a file's metadata what versions before this one wrote.
+    /// Removes metadata that early versions did not write.
     fn age(&self, name: &str) {
         let mut file = ArrayFile::read(&self.path(name)).expect("a file");
         file.metadata.retain(|key, _| EARLY.contains(&key.as_str()));
@@ -130,7 +130,7 @@ fn digits(rows: std::ops::Range<usize>, train: Option<usize>) -> ArrayFile {
     ArrayFile { arrays: arrays.into(), metadata: metadata.into_iter().chain([max]).collect() }
 }
 
-/// Files of a model, rules and data, and a finished run `out` of all of them.
+/// Files of a model, rules and data, and a finished run `out` that uses them.
 fn a_run(folder: &Folder) {
     folder.write("model.toml", MODEL);
     folder.write("rules.toml", RULES);
@@ -138,17 +138,17 @@ fn a_run(folder: &Folder) {
     folder.succeeds(&format!("{BEGUN} --out out"));
 }
 
-/// Nothing is as it would be without flags.
+/// Every setting differs from its default.
 const BEGUN: &str = "train --model model.toml --data data.safetensors --rules rules.toml --numerics qwix --optimizer adamw \
                      --learning-rate 0.003 --schedule cosine --grad-dtype bf16 --time-tile 2 --time-steps 5 --batch-size 25 \
                      --epochs 2 --shift 0.1 --augment DropEvent(p=0.1) --seed 7 --validation 0.2 --patience 9";
 
-/// What a changed flag must be refused with; a flag that is missing here fails the test below.
+/// The message that must refuse each changed flag; a flag missing here fails the test below.
 const CHANGED: &[(&str, &str, &str)] = &[
     ("--model", "--model other.toml", "another model (--model: threshold = 1.0 there, threshold = 0.9 here)"),
     ("--data", "--data other.safetensors", "other data (--data)"),
-    ("--rules", "--rules none", "another rules (--rules: [[rules]] there, none here)"),
-    ("--init", "--init out/params.safetensors", "another start (--init: drawn there, sha256:"),
+    ("--rules", "--rules none", "another set of rules (--rules: [[rules]] there, none here)"),
+    ("--init", "--init out/params.safetensors", "another initialization (--init: drawn there, sha256:"),
     ("--recipe", "--recipe spyx", "another optimizer (--optimizer: adamw there, adam here)"),
     ("--optimizer", "--optimizer sgd", "another optimizer (--optimizer: adamw there, sgd here)"),
     ("--loss", "--loss mse_spikerate", "another loss (--loss: integral_crossentropy there, mse_spikerate here)"),
@@ -156,24 +156,32 @@ const CHANGED: &[(&str, &str, &str)] = &[
     ("--loss", "--loss integral_crossentropy(smoothing=0.2)", "another loss (--loss: "),
     ("--optimizer", "--optimizer adamw(b2=0.99)", "another optimizer (--optimizer: "),
     ("--schedule", "--schedule cosine(alpha=0.5)", "another schedule (--schedule: "),
-    ("--group", "--group group(path='beta',learning_rate=0.1)", "another groups of parameters (--group: none there, "),
+    (
+        "--group",
+        "--group group(path='beta',learning_rate=0.1)",
+        "another set of parameter groups (--group: none there, ",
+    ),
     (
         "--regularize",
         "--regularize silence(min=0.1)",
-        "another regularizers (--regularize: none there, silence(min = 0.1) here)",
+        "another set of regularizers (--regularize: none there, silence(min = 0.1) here)",
     ),
-    ("--precision", "--precision bf16", "another type of products (--precision: f32 there, bf16 here)"),
+    ("--precision", "--precision bf16", "another dtype of products (--precision: f32 there, bf16 here)"),
     (
         "--rules-from-step",
         "--rules-from-step 2",
-        "another step from which rules count (--rules-from-step: 0 there, 2 here)",
+        "another step at which rules start (--rules-from-step: 0 there, 2 here)",
     ),
-    ("--clip", "--clip 1", "another cut of gradients (--clip: none there, clip_by_global_norm(max_norm = 1.0) here)"),
-    ("--accumulate", "--accumulate 2", "another number of batches a step (--accumulate: 1 there, 2 here)"),
-    ("--ema", "--ema 0.9", "another average of parameters (--ema: 0 there, 0.9 here)"),
+    (
+        "--clip",
+        "--clip 1",
+        "another gradient-clipping setting (--clip: none there, clip_by_global_norm(max_norm = 1.0) here)",
+    ),
+    ("--accumulate", "--accumulate 2", "another number of batches per step (--accumulate: 1 there, 2 here)"),
+    ("--ema", "--ema 0.9", "another parameter average (--ema: 0 there, 0.9 here)"),
     ("--schedule", "--schedule constant", "another schedule (--schedule: cosine there, constant here)"),
-    ("--numerics", "--numerics exact", "another numerics (--numerics: qwix there, exact here)"),
-    ("--grad-dtype", "--grad-dtype f32", "another type of gradients' products (--grad-dtype: bf16 there, f32 here)"),
+    ("--numerics", "--numerics exact", "another choice of numerics (--numerics: qwix there, exact here)"),
+    ("--grad-dtype", "--grad-dtype f32", "another dtype of gradient products (--grad-dtype: bf16 there, f32 here)"),
     ("--time-tile", "--time-tile 3", "another time tile (--time-tile: 2 there, 3 here)"),
     ("--time-tile", "--time-tile 5", "another time tile (--time-tile: 2 there, all here)"),
     ("--learning-rate", "--learning-rate 0.004", "another learning rate (--learning-rate: 0.003 there, 0.004 here)"),
@@ -189,16 +197,16 @@ const CHANGED: &[(&str, &str, &str)] = &[
         "--augment DropEvent(p=0.2)",
         "another augmentation (--augment: DropEvent(p = 0.1) there, DropEvent(p = 0.2)",
     ),
-    ("--no-shuffle", "--no-shuffle", "another order of samples (--no-shuffle: shuffled there, that of the file here)"),
+    ("--no-shuffle", "--no-shuffle", "another sample order (--no-shuffle: shuffled there, that of the file here)"),
     ("--validation", "--validation 30", "another validation (--validation or --folds: 0.2 there, 30 here)"),
     ("--folds", "--folds 4 --fold 1", "another validation (--validation or --folds: 0.2 there, fold 1 of 4 here)"),
     ("--fold", "--folds 4 --fold 2", "another validation (--validation or --folds: 0.2 there, fold 2 of 4 here)"),
-    ("--on-nan", "--on-nan skip", "another answer to numbers that are not finite (--on-nan: stop there, skip here)"),
+    ("--on-nan", "--on-nan skip", "another handling of non-finite numbers (--on-nan: stop there, skip here)"),
     ("--patience", "--patience 8", "another patience (--patience: 9 there, 8 here)"),
     ("--seed", "--seed 8", "another seed (--seed: 7 there, 8 here)"),
 ];
 
-/// Flags that change no bit: where results go, how many steps a call has. The device is another test's.
+/// Flags that do not affect results: where files go, how many steps a call has. The device has a separate test.
 const FREE: [&str; 10] = [
     "--out",
     "--resume",
@@ -212,7 +220,7 @@ const FREE: [&str; 10] = [
     "--tensorboard",
 ];
 
-/// Flags that say how recordings are read, which are another test's (`recordings.rs`).
+/// Flags for reading recordings, tested in `recordings.rs`.
 const OF_RECORDINGS: [&str; 7] =
     ["--bins", "--channels", "--dt", "--presence", "--test-data", "--test-speaker", "--transform"];
 
@@ -232,7 +240,7 @@ fn every_flag_of_train_that_is_changed_is_refused_by_name() {
     digits(1..301, Some(250)).write(&folder.path("other.safetensors")).expect("a file");
     for (flag, change, expected) in CHANGED.iter().copied() {
         let error = folder.refusal(&mut folder.command(&format!("train --resume --out out {change}")));
-        assert!(error.contains("out/checkpoint.safetensors is of a run with "), "{flag}: {error}");
+        assert!(error.contains("out/checkpoint.safetensors belongs to a run with "), "{flag}: {error}");
         assert!(error.contains(expected), "{flag}: {error}");
         if flag != "--recipe" {
             // A digest is not shown.
@@ -240,11 +248,11 @@ fn every_flag_of_train_that_is_changed_is_refused_by_name() {
             assert_eq!(named, 1, "{flag} alone is another: {error}");
         }
     }
-    // The device is refused before it is looked for.
+    // The device is refused before it is opened.
     folder.refuses("train --resume --out out --device tpu", "another device (--device: cpu there, tpu here)");
     let error = folder.refusal(folder.command("train --resume --out out").env("SPIQ_NO_KERNELS", "1"));
     assert!(error.contains("SPIQ_NO_KERNELS: kernels of spiq there, XLA alone here"), "{error}");
-    // All differences are named at once.
+    // All differences are reported at once.
     let error = folder.refusal(&mut folder.command("train --epochs 4 --out out --resume --seed 5 --optimizer lion"));
     assert!(["--epochs", "--seed", "--optimizer"].iter().all(|flag| error.contains(flag)), "{error}");
 }
@@ -261,18 +269,18 @@ fn a_run_is_resumed_without_any_flag_and_with_all_of_them() {
         assert_eq!(noted, "", "{line}");
         ["out/params.safetensors", "out/checkpoint.safetensors", "out/metrics.jsonl"].into_iter().for_each(unchanged);
     }
-    // The data are found from another folder, too.
+    // The data are also found from another folder.
     std::fs::create_dir(folder.path("elsewhere")).expect("a folder");
     let output = folder.command("train --resume --out ../out").current_dir(folder.path("elsewhere")).output();
     assert!(output.expect("the command starts").status.success());
-    // The files that it was begun with are not read again, but for the data.
+    // The original files are not read again, except for the data.
     folder.write("model.toml", "");
     folder.write("rules.toml", "");
     folder.succeeds("train --resume --out out");
     std::fs::rename(folder.path("data.safetensors"), folder.path("moved.safetensors")).expect("a file");
     folder.refuses("train --resume --out out", "name the data of the run with --data");
     folder.succeeds("train --resume --out out --data moved.safetensors");
-    // It is where they are from now on.
+    // The new location is recorded.
     folder.succeeds("train --resume --out out");
     digits(0..300, Some(251)).write(&folder.path("moved.safetensors")).expect("a file");
     folder.refuses("train --resume --out out", "other data (--data)");
@@ -287,7 +295,7 @@ fn a_new_run_takes_away_what_an_older_one_left() {
     let other = "--seed 1 --learning-rate 0.02";
     let mut child =
         folder.command(&format!("{line} --epochs 4000 {other}")).stderr(Stdio::null()).spawn().expect("a run");
-    // The metrics of the older run have 44 steps.
+    // The older run's metrics have 44 steps.
     let begun = Instant::now();
     while std::fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap_or_default().lines().count() < 60 {
         assert!(begun.elapsed() < Duration::from_secs(120), "no steps");
@@ -302,8 +310,9 @@ fn a_new_run_takes_away_what_an_older_one_left() {
         &format!("{line} --epochs 1 {other} --resume"),
         "the run in this folder ended before its first checkpoint",
     );
-    folder.refuses("train --resume --out run", "start it anew, without --resume");
-    folder.refuses("train --resume --out nowhere", "there is no run in nowhere to go on with; name its folder with --out, or start one without --resume");
+    folder.refuses("train --resume --out run", "start a new run without --resume");
+    let nowhere = "there is no run in nowhere to resume; name its folder with --out, or start one without --resume";
+    folder.refuses("train --resume --out nowhere", nowhere);
 }
 
 #[test]
@@ -316,7 +325,7 @@ fn parameters_in_the_folder_of_the_results_can_be_started_from() {
         &format!("{line} --init run/checkpoint.safetensors"),
         "the initial parameters are the checkpoint in run",
     );
-    // A run that is refused takes nothing away.
+    // A refused run removes nothing.
     folder.refuses(&format!("{line} --shift 0.9"), "from 0 to 0.5");
 }
 
@@ -333,14 +342,17 @@ fn a_run_from_parameters_keeps_their_network_and_says_where_it_started() {
     for expected in ["(--time-steps: 5 there, 6 here)", "(--numerics: qwix there, exact here)"] {
         assert!(noted.contains(expected), "{noted}");
     }
-    // Without --init the start is the checkpoint's; with it, it must be the same.
+    // Without --init, the start is the checkpoint's; with it, it must be the same.
     folder.succeeds("train --resume --out tuned");
     folder.succeeds("train --resume --out tuned --init out/params.safetensors");
-    folder.refuses("train --resume --out tuned --init tuned/params.safetensors", "another start (--init: sha256:");
+    folder.refuses(
+        "train --resume --out tuned --init tuned/params.safetensors",
+        "another initialization (--init: sha256:",
+    );
     assert_eq!(folder.provenance("tuned/checkpoint.safetensors").init, now.init);
 }
 
-/// The numbers of the lines that start with these words.
+/// The numbers in the lines that start with these words.
 fn accuracies(said: &str, words: &str) -> Vec<String> {
     let lines = said.lines().filter(|line| line.starts_with(words) && line.ends_with(" %"));
     lines.map(|line| line.split_whitespace().rev().nth(1).expect("a number").to_owned()).collect()
@@ -351,11 +363,11 @@ fn predictions_have_the_accuracy_that_training_printed() {
     let folder = Folder::new();
     digits(0..1797, None).write(&folder.path("all.safetensors")).expect("a file");
     digits(1437..1797, None).write(&folder.path("test.safetensors")).expect("a file");
-    // As a file that does not say how its images are encoded.
+    // Like a file whose metadata do not give the image encoding.
     let mut silent = digits(1437..1797, None);
     silent.metadata.clear();
     silent.write(&folder.path("silent.safetensors")).expect("a file");
-    // One scale for a whole batch: another division into batches gives other outputs.
+    // With one scale for a whole batch, another batch size gives different outputs.
     folder.write("rules.toml", RULES.to_owned() + "disable_channelwise_axes = true\n");
     let mut seen = BTreeSet::new();
     for flags in [
@@ -406,7 +418,7 @@ fn predictions_have_the_accuracy_that_training_printed() {
     assert!(seen.len() > 4, "accuracies that are all the same show nothing: {seen:?}");
 }
 
-/// Trains of spikes, events or numbers of which `train` samples train; the class is the place with most of them.
+/// Spikes, events or numbers, of which `train` samples train; the class is the position with the most.
 fn trains(dtype: DType, largest: u32, count: usize, train: Option<usize>) -> ArrayFile {
     let (steps, features) = (6, 12);
     let draws = Key::new(5).uniform(count * steps * features, 0.0, 1.0);
@@ -455,7 +467,7 @@ fn trains_of_spikes_are_tested_as_in_training() {
             assert_eq!((accuracies(&predicted, of), noted), (wanted, String::new()), "{dtype} {largest}: {predicted}");
         }
     }
-    // The same spikes are the same to a network that was trained on spikes, however they are stored.
+    // The same spikes give the same outputs whatever type they are stored in, if the network was trained on spikes.
     let outputs = || ArrayFile::read(&folder.path("o.safetensors")).expect("a file").arrays["outputs"].clone();
     for (trained, other) in [(DType::U8, DType::F32), (DType::F32, DType::U8)] {
         trains(trained, 1, 50, None).write(&folder.path("data.safetensors")).expect("a file");
@@ -483,7 +495,7 @@ fn trains_of_spikes_are_tested_as_in_training() {
 #[test]
 fn the_spikes_of_a_group_do_not_depend_on_the_batch_size() {
     let folder = Folder::new();
-    // A group of 360 samples and one of 120, after 300 that train.
+    // A group of 360 samples and one of 120, after 300 training samples.
     digits(0..780, Some(300)).write(&folder.path("data.safetensors")).expect("a file");
     let mut unlabelled = digits(0..780, Some(300));
     unlabelled.arrays.remove("labels");
@@ -506,7 +518,7 @@ fn the_spikes_of_a_group_do_not_depend_on_the_batch_size() {
             .zip(&all.to_f64())
             .filter(|p| far(*p))
             .count();
-        // A sum that is rounded otherwise may let a neuron fire a step later, rarely.
+        // A sum rounded differently may, rarely, make a neuron fire a step later.
         assert!(differ <= 40, "{size}: {differ} outputs are others");
     }
 }
@@ -521,7 +533,7 @@ fn labels_that_are_not_usable_cost_the_accuracy_only() {
     let (said, noted) =
         folder.succeeds("predict --params run/params.safetensors --data data.safetensors --output o.safetensors");
     assert_eq!(said, "o.safetensors: outputs f32[20,4,10]\n");
-    assert!(noted.starts_with("note: there is no accuracy: data.safetensors: `labels` holds 12"), "{noted}");
+    assert!(noted.starts_with("note: no accuracy: data.safetensors: `labels` holds 12"), "{noted}");
 }
 
 #[test]
@@ -546,7 +558,7 @@ fn what_contradicts_the_training_is_noted() {
         ("--rules none", "(--rules: [[rules]] there, none here)"),
         ("--numerics qwix", "(--numerics: exact there, qwix here)"),
         ("--model model.toml", "(--model: threshold = 1.0 there, threshold = 0.9 here)"),
-        ("--seed 1", "spikes are drawn from --seed 1"),
+        ("--seed 1", "spikes are drawn with --seed 1"),
         ("--data bright.safetensors", "(--data or --encode: images, rate 1 at 16 there, images, rate 1 at 20 here)"),
     ] {
         let data = if flags.contains("--data") { "" } else { "--data test.safetensors" };
@@ -582,18 +594,18 @@ fn files_of_earlier_versions_are_read_with_a_note() {
     folder.age("run/checkpoint.safetensors");
     let predict = "predict --params run/params.safetensors --data test.safetensors --output o.safetensors";
     let noted = folder.succeeds(predict).1;
-    assert_eq!(noted, "note: run/params.safetensors does not say its time_steps, seed; defaults are taken");
+    assert_eq!(noted, "note: run/params.safetensors does not record its time_steps, seed; using defaults");
     assert_eq!(folder.succeeds(&format!("{predict} --time-steps 5 --seed 0")).1, "");
     let noted = folder.succeeds(&format!("{line} --resume")).1;
     assert!(
-        noted.starts_with("note: run/checkpoint.safetensors does not say its ") && noted.contains("optimizer"),
+        noted.starts_with("note: run/checkpoint.safetensors does not record its ") && noted.contains("optimizer"),
         "{noted}"
     );
-    // It is of this version again; only where it started nobody knows, nor its identity.
+    // It now has this version's metadata, except for its start and its identity, which are unknown.
     assert_eq!(folder.provenance("run/params.safetensors"), Provenance { init: None, run: None, ..before });
     folder.age("run/checkpoint.safetensors");
-    folder.refuses(&format!("{line} --resume --rules none"), "another rules");
-    // Metadata of another program are none of ours.
+    folder.refuses(&format!("{line} --resume --rules none"), "another set of rules");
+    // Another program's metadata are ignored.
     let mut file = ArrayFile::read(&folder.path("run/params.safetensors")).expect("a file");
     file.metadata = [("format", "pt"), ("model", "a network"), ("rules", "no TOML"), ("seed", "x"), ("data", "mine")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -602,7 +614,7 @@ fn files_of_earlier_versions_are_read_with_a_note() {
     let predict = "predict --params foreign.safetensors --data test.safetensors --output o.safetensors --time-steps 5";
     folder.refuses(predict, "the model in foreign.safetensors");
     folder.succeeds(&format!("{predict} --model run/model.toml"));
-    // Of our own, what is not understood is refused.
+    // Unknown values in spiq's own metadata are refused.
     file.metadata = folder.metadata("run/checkpoint.safetensors");
     file.metadata
         .extend([("spiq", "9.9.9"), ("numerics", "newton")].map(|(key, value)| (key.to_owned(), value.to_owned())));
@@ -610,7 +622,7 @@ fn files_of_earlier_versions_are_read_with_a_note() {
     folder.refuses(predict, "say that `numerics` is `newton`, which this version of spiq does not understand");
 }
 
-/// A run of the library with names of the tables is one of the command.
+/// A library run with table names is equivalent to one of the command.
 #[test]
 fn a_run_of_the_library_is_gone_on_with_and_predicted_with() {
     let folder = Folder::new();
@@ -643,13 +655,13 @@ fn a_run_of_the_library_is_gone_on_with_and_predicted_with() {
     }
     let predict = "predict --params parts/params.safetensors --data test.safetensors --output o.safetensors";
     folder.succeeds(&format!("{predict} --model parts/model.toml --rules parts/rules.toml"));
-    // What no name stands for can be predicted with; only the program that began it goes on with it.
+    // Prediction works with user-defined parts; only the program that started the run can resume it.
     run("own", optim::chain([optim::clip_by_global_norm(1.0).into(), optim::sgd(0.1).into()]).into(), true);
     folder.succeeds(&predict.replace("parts", "own"));
     folder.refuses(
         "train --resume --out own",
-        "own/checkpoint.safetensors is of a run that the command line cannot go on with: the optimizer: the arguments of `chain` are \
-         `clip_by_global_norm(1), sgd(0.1)`; give them as `key = value, …`, texts in quotes; resume it with the program that began \
+        "own/checkpoint.safetensors is of a run that the command line cannot continue: the optimizer: the arguments of `chain` are \
+         `clip_by_global_norm(1), sgd(0.1)`; give them as `key = value, …`, texts in quotes; resume it with the program that started \
          it",
     );
     let expected = "another optimizer (--optimizer: chain(clip_by_global_norm(1), sgd(0.1)) there, adam here)";

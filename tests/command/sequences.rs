@@ -1,5 +1,5 @@
-//! Whole runs of models with running statistics and delays: resumed, killed, started from a file, averaged, with rules that begin later,
-//! evaluated, predicted from stored weights.
+//! Whole runs of models with running statistics and delays: resumed, killed, started from a file, averaged, with rules that begin
+//! later, evaluated, and predicted from stored weights.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -42,12 +42,12 @@ fn network() -> Network {
     Network::new(model, linear_only_rules("int8", "int8")).expect("a network")
 }
 
-/// A run of so many steps.
+/// A run of `steps` steps.
 fn of(out: &Path, steps: usize) -> Options {
     Options { model: network(), optimizer: optimizer("adam", 1e-2, "cosine"), ..options(out, steps) }
 }
 
-/// Delays stay between their limits, statistics move, and a stop at any step changes no bit.
+/// Delays stay within their limits, statistics change, and stopping at any step changes no bit.
 #[test]
 fn statistics_and_delays_resume_to_the_same_bits() {
     let whole = resumes(&[1, 20, 44, 61], |out| of(out, 66));
@@ -65,11 +65,11 @@ fn statistics_and_delays_resume_to_the_same_bits() {
     assert!(losses[65] < 0.6 * losses[0], "{losses:?}");
 }
 
-/// A large rate pushes delays to their limits, and no further.
+/// A high learning rate moves delays to their limits, but not beyond.
 #[test]
 fn training_keeps_delays_within_their_limits() {
     let out = folder();
-    // Their average is of parameters before they are cut, and is cut as well.
+    // The average is taken before clamping, and is clamped as well.
     let fast = optimizer("sgd", 30.0, "constant").averaging(0.5).expect("an average");
     go(&Options { optimizer: fast, ..of(out.path(), 3) }, None).expect("a run");
     for (path, most) in [("core/layers/3/delay", 3.0), ("core/layers/5/delay", 4.0)] {
@@ -79,7 +79,7 @@ fn training_keeps_delays_within_their_limits() {
     }
 }
 
-/// An average is of parameters; running statistics are averages already, and a test reads the latest.
+/// An average covers the parameters; running statistics are averages already, so tests use the latest.
 #[test]
 fn an_average_of_the_parameters_leaves_statistics_as_they_are() {
     let averaged = |out: &Path| {
@@ -98,7 +98,7 @@ fn an_average_of_the_parameters_leaves_statistics_as_they_are() {
     }
 }
 
-/// Without rules, statistics move as in a run that has none; they are carried on where the rules begin.
+/// Without rules, statistics evolve as in a plain run; they are kept when the rules begin.
 #[test]
 fn statistics_go_on_where_rules_begin() {
     let mut rules = linear_only_rules("int8", "int8");
@@ -111,7 +111,7 @@ fn statistics_go_on_where_rules_begin() {
     go(&Options { model: model.clone().without_rules(), ..of(plain.path(), 14) }, None).expect("a run");
     assert_eq!(losses(whole.path())[..10], losses(plain.path())[..10]);
     assert_ne!(losses(whole.path())[10..], losses(plain.path())[10..]);
-    // The statistics of ten steps are those of ten steps without rules.
+    // The statistics after ten steps equal those of ten steps without rules.
     let bare = folder();
     assert!(go(&late(ten.path(), 14), Some(10)).expect("a part of a run").interrupted);
     let plain = Options { model: model.without_rules(), ..of(bare.path(), 14) };
@@ -122,7 +122,7 @@ fn statistics_go_on_where_rules_begin() {
     }
 }
 
-/// What a run starts from is all of it: running statistics, too.
+/// A run's starting point includes running statistics.
 #[test]
 fn a_run_starts_from_the_statistics_of_a_file() {
     let (first, second) = (folder(), folder());
@@ -139,7 +139,7 @@ fn a_run_starts_from_the_statistics_of_a_file() {
     for (path, array) in &before {
         let moved = network().running_types().contains_key(path) && !path.ends_with("sigma");
         match (moved, path.ends_with("sigma")) {
-            // A tenth of the way to those of the batch.
+            // A tenth of the way to the batch's statistics.
             (true, _) => {
                 assert_ne!(&after[path], array, "{path}");
                 let [now, then] =
@@ -157,7 +157,7 @@ fn a_run_starts_from_the_statistics_of_a_file() {
     assert!(error.contains("core/layers/1/mean") && error.lines().count() == 1, "{error}");
 }
 
-/// Layers in code train as the network of a file that has them.
+/// Layers defined in code train like the network of a file with the same layers.
 #[test]
 fn a_model_of_layers_trains_as_the_network() {
     let (first, second) = (folder(), folder());
@@ -174,7 +174,7 @@ fn a_model_of_layers_trains_as_the_network() {
     assert_eq!(arrays(first.path()), arrays(second.path()));
 }
 
-/// The command, its run ended twice by the system: the end is bit for bit that of a run that was not.
+/// The command, killed twice: the result is bit-identical to that of an uninterrupted run.
 #[test]
 fn a_run_that_is_killed_goes_on_to_the_same_bits() {
     let folder = folder();
@@ -191,7 +191,7 @@ fn a_run_that_is_killed_goes_on_to_the_same_bits() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
         let command = command.args(line.split_whitespace()).current_dir(at).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a run");
-        // Killed where the metrics have grown to so many lines.
+        // Killed when the metrics have reached this many lines.
         let lines = [90, 190].get(number).copied();
         let status = loop {
             if let Some(status) = child.try_wait().expect("a state") {
@@ -218,7 +218,7 @@ fn a_run_that_is_killed_goes_on_to_the_same_bits() {
     }
 }
 
-/// What the command says of such a run afterwards: the same accuracy everywhere, from stored weights, too.
+/// The command's results for such a run: the same accuracy everywhere, including with stored weights.
 #[test]
 fn a_run_is_evaluated_quantized_and_predicted() {
     let folder = folder();
@@ -248,14 +248,14 @@ fn a_run_is_evaluated_quantized_and_predicted() {
     assert_eq!(outputs("a.safetensors"), outputs("b.safetensors"));
 }
 
-/// Each weight meets the inputs of its own lag: what would arrive after the last step is not counted.
+/// Each weight meets inputs of its own lag; arrivals after the last step are not counted.
 #[test]
 fn operations_of_delayed_weights_are_those_that_arrive() {
     let kernel: Vec<f32> = (0..5 * 8).map(|i| if i % 3 == 0 { 0.0 } else { 0.7 }).collect();
     let delay: Vec<f32> = (0..5 * 8).map(|i| (i * 7 % 26) as f32 / 5.0).collect();
     let array = |dims: [usize; 2], values: &[f32]| Array::new(dims, values).expect("numbers");
     let change = [("core/layers/0/kernel", array([5, 8], &kernel)), ("core/layers/0/delay", array([5, 8], &delay))];
-    // Three samples of six steps and five channels.
+    // Three samples with six steps and five channels.
     let bytes: Vec<u8> = (0..3 * 6 * 5).map(|i| u8::from(i * i % 7 < 3)).collect();
     let samples = Array::new([3, 6, 5], bytes.clone()).expect("spikes");
     for (more, extra) in [("", 0), (", extra_steps = 2", 2)] {
@@ -268,7 +268,7 @@ fn operations_of_delayed_weights_are_those_that_arrive() {
         for (place, _) in bytes.iter().enumerate().filter(|(_, spike)| **spike > 0) {
             let (step, channel) = (place / 5 % 6, place % 5);
             for weight in channel * 8..channel * 8 + 8 {
-                // Ties are rounded to even, as IEEE 754 has it.
+                // Ties round to even, as in IEEE 754.
                 let lag = delay[weight].round_ties_even() as usize;
                 wanted += usize::from(kernel[weight] != 0.0 && step + lag < 6 + extra);
             }
@@ -276,7 +276,7 @@ fn operations_of_delayed_weights_are_those_that_arrive() {
         let first = found.counted.synapses["core/layers/0"];
         assert!(close(first.effective, wanted as f64 / 3.0), "{} for {}", first.effective, wanted as f64 / 3.0);
         assert_eq!((first.dense, first.accumulates), ((6 + extra) as f64 * 40.0, true));
-        // The layers behind it have as many steps as it gives.
+        // Layers after it have as many steps as it outputs.
         assert_eq!(found.counted.synapses["core/layers/1"].dense, (6 + extra) as f64 * 16.0);
     }
 }

@@ -1,5 +1,5 @@
-//! Every key of every layer and of every rule acts or is refused: the program that is compiled, or what it starts from, is
-//! another one when the value is. The keys are those that the program itself lists.
+//! Every key of every layer and rule acts or is refused: another value changes the compiled program or its initial values. The keys are
+//! those listed by the program itself.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use spiq::network::{Network, Pass};
 use spiq::quant::{Mode, Numerics, Rules, quantize, weights_only_rules};
 use spiq::{DType, Program, TensorType, trace};
 
-/// Everything about a network that a setting can change: where it starts, its training step, the step's gradient, its
-/// predictions; or why it is refused.
+/// Everything in a network that a setting can change: its initial values, its training step, the step's gradient, its predictions; or
+/// the reason for its refusal.
 fn program(model: &str, rules: &str, sample: &[usize]) -> Result<String, String> {
     let text = |e: spiq::Error| e.to_string();
     let rules = if rules.is_empty() { Rules::default() } else { Rules::parse(rules, "rules").map_err(text)? };
@@ -27,7 +27,7 @@ fn program(model: &str, rules: &str, sample: &[usize]) -> Result<String, String>
     Ok(parts.join("\n"))
 }
 
-/// A kind of layer, the sample that it is given, keys with a value, and for each key others.
+/// A layer type, the sample shape it receives, keys with a value, and for each key alternative values.
 struct Layer {
     kind: &'static str,
     sample: &'static [usize],
@@ -72,7 +72,7 @@ const BETA: (&str, &str, &[&str]) = ("beta", "", DECAY);
 const ALPHA: (&str, &str, &[&str]) = ("alpha", "", DECAY);
 const GAMMA: (&str, &str, &[&str]) = ("gamma", "", DECAY);
 
-/// Windows go over the padding, so that what becomes of it shows.
+/// Windows overlap the padding, so that its effect is visible.
 const LAYERS: &[Layer] = &[
     Layer {
         kind: "Linear",
@@ -440,7 +440,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 impl Layer {
-    /// A model with this layer before a readout, one key at another value.
+    /// A model with this layer before a readout, with one key changed.
     fn model(&self, changed: Option<(&str, &str)>) -> String {
         let value = |key: &str, value: &'static str| match changed {
             Some((other, changed)) if other == key => changed.to_owned(),
@@ -453,7 +453,7 @@ impl Layer {
         let out = self.features(&layer).unwrap_or(8);
         let has_axes = self.sample.len() > 1 && self.kind != "Flatten" || self.kind == "Lags";
         let flatten = if has_axes { "{ type = 'Flatten' }, " } else { "" };
-        // A derivative that stands in for a spike's matters to what is trained before it.
+        // A surrogate derivative only matters to layers trained before it.
         let before = if self.sample == [8] { "{ type = 'Linear', in_features = 8, out_features = 8 }, " } else { "" };
         format!(
             "layers = [{before}{layer}, {flatten}{{ type = 'Linear', in_features = {out}, out_features = 3 }}, \
@@ -467,13 +467,13 @@ impl Layer {
     }
 }
 
-/// The keys that a message lists for something that knows none like this.
+/// The keys listed in the message about an unknown key.
 fn listed(error: &str) -> BTreeSet<String> {
     let (_, keys) = error.split_once("it takes ").unwrap_or_else(|| panic!("no list in: {error}"));
     keys.split(", ").map(str::to_owned).collect()
 }
 
-/// The keys that a kind of layer takes.
+/// The keys that a layer type accepts.
 pub(super) fn keys(kind: &str) -> BTreeSet<String> {
     let error = |key: &str| {
         let text = format!("layers = [{{ type = '{kind}', {key} = 1 }}]");
@@ -482,7 +482,7 @@ pub(super) fn keys(kind: &str) -> BTreeSet<String> {
     listed(&error("qqqqqqqqqqqqqqqqqqqqqqqq").expect("no such key"))
 }
 
-/// The kinds of layers that a message lists.
+/// The layer types listed in a message.
 pub(super) fn kinds() -> BTreeSet<String> {
     let error = ModelConfig::parse("layers = [{ type = 'qqqqqqqqqqqqqqqqqqqqqqqq' }]", "model")
         .expect_err("no such layer")
@@ -497,7 +497,7 @@ fn every_key_of_every_layer_acts_or_is_refused() {
     let (mut acted, mut refused, mut idle) = (0, 0, Vec::new());
     for layer in LAYERS {
         let keys = keys(layer.kind);
-        // How layers are wired is another test's (`models::branches`).
+        // The wiring of layers is tested elsewhere (`models::branches`).
         let wired = ["type", "name", "inputs"].map(str::to_owned);
         let walked = layer.keys.iter().map(|(key, ..)| (*key).to_owned()).chain(wired);
         assert_eq!(walked.collect::<BTreeSet<_>>(), keys, "{}", layer.kind);
@@ -521,7 +521,7 @@ fn every_key_of_every_layer_acts_or_is_refused() {
     assert!(acted > 150 && refused > 100, "{acted} {refused}");
 }
 
-/// Refused where they are read, with their line.
+/// Refused when read, with their line.
 #[test]
 fn numbers_that_f32_does_not_hold() {
     for value in ["1e308", "-1e39", "1e-300", "inf", "nan"] {
@@ -537,8 +537,8 @@ const MODEL: &str = "layers = [
     { type = 'Linear', in_features = 8, out_features = 4 },
     { type = 'LI', layer_shape = 4 }]";
 
-/// A key of a rule, what stands beside it, a value, other values that act and some that are refused, and what it needs: the
-/// same without which it would be passed over.
+/// A key of a rule: the keys beside it, a value, other values that act, values that are refused, and the keys it needs, without which
+/// it would be ignored.
 struct Key {
     key: &'static str,
     beside: &'static str,
@@ -695,7 +695,7 @@ fn every_key_of_every_rule_acts_or_is_refused() {
             let changed = program(MODEL, &rule(beside, other), &[8]);
             assert!(changed.is_err(), "{key} = {other} is taken");
         }
-        // Beside nothing that it is for, a value that is not the default.
+        // Without the keys it depends on: a value other than the default.
         let other = act.first().filter(|_| *value == "false" || value.starts_with("'absmax"));
         let other = other.copied().unwrap_or(if *value == "[0]" { "[1]" } else { value });
         for beside in *needs {
@@ -706,7 +706,7 @@ fn every_key_of_every_rule_acts_or_is_refused() {
     }
 }
 
-/// A rule for weights does nothing to products of activations alone.
+/// A rule for weights does not affect products of activations.
 #[test]
 fn a_rule_that_finds_no_weight_is_refused() {
     let square = TensorType::new(DType::F32, [4, 4]);

@@ -1,4 +1,4 @@
-//! Several runs in one command, sweeps, logs for TensorBoard, the page that compares runs.
+//! Several runs in one command, sweeps, TensorBoard logs, and the page that compares runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -39,17 +39,17 @@ fn seeds_are_runs_of_their_own_with_mean_and_spread() {
     let (mean, spread) = ((of[0] + of[1]) / 2.0, (of[0] - of[1]).abs() / 2f64.sqrt());
     let wanted = format!("{:.2} ± {:.2} %", 100.0 * mean, 100.0 * spread);
     assert!(said.contains(&wanted), "{wanted}: {said}");
-    // So many from 0 on.
+    // A number of seeds, starting at 0.
     succeeds(folder, &format!("train {SHORT} --seeds 2 --out two"));
     assert!(folder.join("two/seed-0/summary.json").exists() && folder.join("two/seed-1/summary.json").exists());
     for (flags, expected) in [
-        ("--seeds 1,1", "seeds divided by commas, each once"),
-        ("--seeds 0", "seeds divided by commas, each once"),
+        ("--seeds 1,1", "distinct seeds separated by commas"),
+        ("--seeds 0", "distinct seeds separated by commas"),
         ("--seeds 2 --seed 1", "cannot be used with"),
         ("--fold 1", "--folds"),
         ("--folds 3 --validation 0.1", "cannot be used with"),
-        ("--validation 2.5", "a share above 0 and below 1"),
-        ("--patience 2", "a patience needs samples"),
+        ("--validation 2.5", "a fraction between 0 and 1"),
+        ("--patience 2", "patience needs validation samples"),
     ] {
         refuses(folder, &format!("train {SHORT} --out refused {flags}"), expected);
     }
@@ -69,14 +69,14 @@ fn folds_are_trained_one_after_the_other_and_resumed() {
     assert!(accuracies.len() > 1, "{accuracies:?}");
     succeeds(folder, &format!("train {SHORT} --folds 3 --fold 2 --out second"));
     assert!(bytes(&folder.join("folds/fold-2/best.safetensors")) == bytes(&folder.join("second/best.safetensors")));
-    // Those that have ended are not trained again; one that is missing is.
+    // Finished runs are not repeated; a missing one is.
     std::fs::remove_dir_all(folder.join("folds/fold-2")).expect("a folder");
     let written =
         |fold: &str| std::fs::metadata(folder.join(fold).join("params.safetensors")).and_then(|m| m.modified());
     let before = written("folds/fold-1").expect("a time");
     let (code, _, noted) = spiq(folder, &format!("{line} --resume"));
     assert_eq!(code, 0, "{noted}");
-    assert!(noted.contains("fold 1, which has ended before") && noted.contains("fold 2 (2 of 3)"), "{noted}");
+    assert!(noted.contains("fold 1, already finished") && noted.contains("fold 2 (2 of 3)"), "{noted}");
     assert_eq!(written("folds/fold-1").expect("a time"), before);
     assert!(bytes(&folder.join("folds/fold-2/best.safetensors")) == bytes(&folder.join("second/best.safetensors")));
     assert_eq!(lines(&folder.join("folds/runs.jsonl")), {
@@ -94,11 +94,11 @@ fn runs_of_two_experiments_are_not_mixed() {
     let folder = folder.path();
     let began = "--time-steps 3 --steps 4 --batch-size 64 --rules none";
     succeeds(folder, &format!("train {began} --learning-rate 0.01 --seeds 2 --out o"));
-    let expected = "seed 2 would be trained as another experiment than the run in o/seed-0, which has another learning rate \
+    let expected = "seed 2 would differ from the run in o/seed-0, which has another learning rate \
                     (--learning-rate: 0.01 there, 0.004 here)";
     refuses(folder, &format!("train {began} --seeds 3 --resume --out o"), expected);
     assert!(!folder.join("o/seed-2").exists());
-    // Those that have begun need no flag.
+    // Runs that have started need no flags.
     succeeds(folder, "train --seeds 2 --resume --out o");
     succeeds(folder, &format!("train {began} --learning-rate 0.01 --seeds 3 --resume --out o"));
     assert_eq!(lines(&folder.join("o/runs.jsonl")).len(), 3);
@@ -121,9 +121,9 @@ fn earlier_results_do_not_stay_beside_new_ones() {
     succeeds(folder, &format!("train {short} --seeds 3 --out o"));
     assert!(!folder.join("o/metrics.jsonl").exists() && !folder.join("o/model.toml").exists());
     report("3 runs");
-    // What the user put there is not taken away.
+    // User files are not deleted.
     std::fs::write(folder.join("o/seed-2/notes.txt"), "mine").expect("a file");
-    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-2 is there from earlier");
+    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-2 is from an earlier command");
     assert!(folder.join("o/seed-2/params.safetensors").exists());
     std::fs::remove_file(folder.join("o/seed-2/notes.txt")).expect("a file");
     std::fs::write(folder.join("o/notes.txt"), "mine").expect("a file");
@@ -133,10 +133,10 @@ fn earlier_results_do_not_stay_beside_new_ones() {
     assert!(!folder.join("o/seed-0").exists() && !folder.join("o/runs.jsonl").exists());
     succeeds(folder, &format!("sweep {short} --grid seed=5,6 --out o"));
     report("2 runs");
-    // A run that no list names is the user's.
+    // A run that no list contains is the user's.
     succeeds(folder, &format!("train {short} --out o/seed-9"));
     report("2 runs");
-    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-9 is there from earlier");
+    refuses(folder, &format!("train {short} --seeds 2 --out o"), "o/seed-9 is from an earlier command");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn files_of_the_user_are_not_written_over() {
         "--model is model.toml, which the run would replace or remove",
     );
     refuses(folder, &format!("{line} --rules ./rules.toml"), "--rules is ./rules.toml");
-    refuses(folder, line, "./model.toml is of no run, and a run would replace or remove it");
+    refuses(folder, line, "./model.toml belongs to no run, and a run would replace or remove it");
     refuses(folder, "train --model run/model.toml --seeds 2 --out run", "--model is run/model.toml");
     assert!(folder.join("run/model.toml").exists() && !folder.join("metrics.jsonl").exists());
 }
@@ -169,7 +169,7 @@ fn a_run_that_fails_is_told_below_the_table_and_by_the_exit_code() {
     assert!(noted.lines().last().is_some_and(|line| line.starts_with("error: 1 of 2 runs failed: ")), "{noted}");
     let rows: Vec<&str> = said.lines().filter(|line| line.starts_with("run ")).collect();
     assert!(rows.len() == 3 && rows[1].ends_with("failed") && rows[2].starts_with("run 02 failed: "), "{said}");
-    // What is asked of such folders is answered in a sentence.
+    // Commands on such folders answer with one sentence.
 
     refuses(folder, "evaluate s", "s holds several runs: name one of them, such as s/run-01");
     refuses(folder, "evaluate s/run-02", "the run in s/run-02 stopped at a number that is not finite");
@@ -181,10 +181,7 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
     let folder = folder();
     let folder = folder.path();
     for (flags, expected) in [
-        (
-            "--accumulate 1000",
-            "a step of the optimizer is of 1000 batches, but the run has only 30, so that nothing would",
-        ),
+        ("--accumulate 1000", "an optimizer step takes 1000 batches, but the run has only 30, so nothing would"),
         ("--learning-rate -1", "it must be a positive number"),
         ("--shift -0.5", "the probability of a shift is -0.5, but must be from 0 to 0.5"),
         ("--patience -1", "it must be a whole number from 1"),
@@ -214,10 +211,10 @@ fn a_sweep_tries_all_choices_and_sorts_them() {
         })
         .collect();
     assert_eq!(settings, [("1e-5", "adam"), ("1e-5", "lion"), ("4e-3", "adam"), ("4e-3", "lion")]);
-    // What a run was told is what its files say.
+    // A run's files record its settings.
     let metadata = spiq::train::Checkpoint::load(&folder.join("s/run-04/params.safetensors")).expect("a file").metadata;
     assert_eq!((metadata["optimizer"].as_str(), metadata["learning_rate"].as_str()), ("lion", "0.004"));
-    // The first line of the table is the best one on validation.
+    // The first table row has the best validation accuracy.
     let best = |run: &Value| run["best"]["validation_accuracy"].as_f64().expect("a number");
     let highest = runs.iter().map(best).fold(0.0, f64::max);
     let winner = runs.iter().find(|run| best(run) == highest).expect("a run");
@@ -225,7 +222,7 @@ fn a_sweep_tries_all_choices_and_sorts_them() {
     assert!(shown.starts_with(winner["name"].as_str().expect("a name")), "{said}");
     assert!(!said.contains("no validation"), "{said}");
     let (code, _, noted) = spiq(folder, &format!("{line} --resume"));
-    assert_eq!((code, noted.matches("which has ended before").count()), (0, 4), "{noted}");
+    assert_eq!((code, noted.matches("already finished").count()), (0, 4), "{noted}");
 }
 
 #[test]
@@ -239,7 +236,7 @@ fn a_sweep_draws_choices_and_reads_them_from_a_file() {
     .expect("a file");
     let line = "sweep --time-steps 3 --steps 4 --rules none --space space.toml --random 4 --out";
     let said = succeeds(folder, &format!("{line} a"));
-    assert!(said.contains("sorted by the accuracy of the test, as there is no validation"), "{said}");
+    assert!(said.contains("sorted by test accuracy, as there is no validation"), "{said}");
     succeeds(folder, &format!("{line} b"));
     let settings = |out: &str| -> Vec<Value> {
         lines(&folder.join(out).join("sweep.jsonl")).iter().map(|run| run["settings"].clone()).collect()
@@ -253,10 +250,10 @@ fn a_sweep_draws_choices_and_reads_them_from_a_file() {
         let rate: f64 = one["learning_rate"].as_str().and_then(|rate| rate.parse().ok()).expect("a number");
         assert!((1e-4..=1e-2).contains(&rate), "{rate}");
     }
-    // A grid with fewer choices than are wanted.
+    // A grid with fewer choices than requested.
     let (code, _, noted) =
         spiq(folder, "sweep --time-steps 3 --steps 2 --rules none --grid batch_size=32,64 --random 5 --out d");
-    assert!(code == 0 && noted.contains("there are only 2 different choices"), "{noted}");
+    assert!(code == 0 && noted.contains("there are only 2 distinct combinations"), "{noted}");
 }
 
 #[test]
@@ -266,7 +263,7 @@ fn what_cannot_be_swept_is_refused() {
     std::fs::write(folder.join("bad.toml"), "batch_size = { low = 1 }").expect("a file");
     std::fs::write(folder.join("worse.toml"), "batch_size = ").expect("a file");
     for (flags, expected) in [
-        ("", "there is nothing to choose from"),
+        ("", "the sweep has no settings"),
         ("--grid learning_rat=1", "there is no setting `learning_rat`; did you mean `learning_rate`?"),
         ("--grid out=a,b", "there is no setting `out`"),
         ("--grid batch_size", "must be of the form NAME=V1,V2"),
@@ -276,9 +273,9 @@ fn what_cannot_be_swept_is_refused() {
         ("--grid batch_size=32,many", "invalid value 'many' for '--batch-size"),
         ("--grid optimizer=adam,adamant", "adamant"),
         ("--grid no_shuffle=perhaps", "must be true or false"),
-        ("--grid learning_rate=uniform(low=1,high=2)", "say with --random N how many"),
+        ("--grid learning_rate=uniform(low=1,high=2)", "give the number of draws with --random N"),
         ("--grid learning_rate=uniform(1) --random 2", "is not of the form `uniform(low = 1, high = 2)`"),
-        ("--grid seed=1,2 --seeds 3", "a sweep trains each choice once"),
+        ("--grid seed=1,2 --seeds 3", "a sweep trains each combination once"),
         ("--grid batch_size=32,5000", "the batch size is 5000"),
         ("--space bad.toml", "bad.toml: the values of `batch_size` must be a list"),
         ("--space worse.toml", "worse.toml: "),
@@ -288,7 +285,7 @@ fn what_cannot_be_swept_is_refused() {
     }
 }
 
-/// Refuses it with an error in one line, whatever was noted before.
+/// Checks for a one-line error, after any notes.
 #[track_caller]
 fn refuses_all(folder: &Path, line: &str, expected: &str) {
     let (code, said, noted) = spiq(folder, line);
@@ -297,7 +294,7 @@ fn refuses_all(folder: &Path, line: &str, expected: &str) {
     assert!(error[0].contains(expected), "{line}: {noted}");
 }
 
-/// The scalars of an event file, by tag: (step, value). Checks lengths, not sums, which have tests of their own.
+/// The scalars of an event file, by tag: (step, value). Checks lengths but not checksums, which have separate tests.
 fn scalars(path: &Path) -> BTreeMap<String, Vec<(u64, f32)>> {
     let mut found = BTreeMap::<String, Vec<(u64, f32)>>::new();
     let bytes = bytes(path);
@@ -387,7 +384,7 @@ fn the_history_is_written_for_tensorboard() {
     assert_eq!(found["accuracy/validation"], validations);
     assert_eq!(found["spike_rate/core/layers/1"], rates);
     assert_eq!(found["loss/train"].len(), 2);
-    // One that goes on has what was before.
+    // A resumed run includes the earlier values.
     succeeds(folder, "train --resume --out run --tensorboard");
     assert_eq!(scalars(&folder.join("run/events.out.tfevents.spiq")), found);
 }
@@ -409,7 +406,7 @@ fn a_page_compares_runs() {
         "Validation accuracy",
         "Settings that differ",
         "Accuracy by class",
-        "taken for class",
+        "predicted class",
         "core/layers/3",
         "--seed 3",
         "--learning-rate 0.01",
@@ -419,13 +416,13 @@ fn a_page_compares_runs() {
     ] {
         assert_eq!(page.contains(part), part != "not yet", "{part}");
     }
-    // Nothing is fetched from anywhere.
+    // The page loads nothing from the network.
     for part in ["http://", "https://", "src=", "<link", "<script", "@import", "url("] {
         let own = ["http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "url(#"];
         let without = own.iter().fold(page.clone(), |page, own| page.replace(own, ""));
         assert!(!without.contains(part), "{part}");
     }
-    // The command on the page trains the same again.
+    // The command on the page reproduces the run.
     let end = page.find("--out runs/fp32-again").expect("a folder") + "--out runs/fp32-again".len();
     let start = page[..end].rfind("spiq train").expect("a command");
     let command = &page[start..end];

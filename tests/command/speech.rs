@@ -1,4 +1,4 @@
-//! Spoken digits: the built-in data set, its recipe, recordings that become spikes.
+//! Spoken digits: the built-in data set, its recipe, and converting recordings to spikes.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -42,7 +42,7 @@ fn the_built_in_data_have_their_own_split_and_any_other() {
         let count = |class| part.labels().iter().filter(|label| **label == class).count();
         assert!((0..10).all(|class| count(class) == part.count() / 10));
     }
-    // Words are not over before the frames are.
+    // The frames cover nearly all of each word.
     let bytes = speech.inputs().samples().bytes();
     let all: u64 = bytes.iter().map(|count| u64::from(*count)).sum();
     let kept = spiq::events::sound::speech().map(|sample| sample.unwrap().events.len() as u64).sum::<u64>();
@@ -59,10 +59,10 @@ fn the_built_in_data_have_their_own_split_and_any_other() {
 #[test]
 fn its_recipe_trains_and_is_remembered() {
     let folder = tempfile::tempdir().unwrap();
-    // A folder of that name is none of its business.
+    // A folder named `speech` does not interfere.
     std::fs::create_dir(folder.path().join("speech")).unwrap();
     let trained = succeeds(&folder, &["train", "--recipe", "speech", "--steps", "3", "--batch-size", "16"]);
-    // The data's name is enough.
+    // The data set's name alone suffices.
     let by_data =
         succeeds(&folder, &["train", "--data", "speech", "--steps", "3", "--batch-size", "16", "--out", "again"]);
     let params = folder.path().join("runs/speech/params.safetensors");
@@ -85,11 +85,11 @@ fn its_recipe_trains_and_is_remembered() {
     let resumed = succeeds(&folder, &["train", "--resume", "--out", "runs/speech"]);
     assert_eq!(accuracy(&resumed), accuracy(&trained));
     refuses(&folder, &["train", "--resume", "--out", "runs/speech", "--dt", "0.01"], "another duration of a bin");
-    refuses(&folder, &["train", "--recipe", "speech", "--test-speaker", "joe"], "known are george, jackson, lucas");
+    refuses(&folder, &["train", "--recipe", "speech", "--test-speaker", "joe"], "available: george, jackson, lucas");
     refuses(&folder, &["train", "--recipe", "speech", "--channels", "70"], "give another one with --model");
 }
 
-/// Recipes for files train on what is in their layout, and say which data they want.
+/// Recipes for files train on data in their layout, and name the data set they need.
 #[test]
 fn recipes_for_files_train_on_a_file_in_that_layout() {
     let folder = tempfile::tempdir().unwrap();
@@ -97,7 +97,7 @@ fn recipes_for_files_train_on_a_file_in_that_layout() {
         refuses(
             &folder,
             &["train", "--recipe", recipe],
-            "name those to train with --data and those to test with --test-data",
+            "give the training files with --data and the test files with --test-data",
         );
         let make = ["data", "make", "--output", "made.h5", "--samples", "90", "--train", "80", "--events", "400"];
         succeeds(&folder, &[&make[..], &["--classes", classes]].concat());
@@ -128,7 +128,7 @@ fn recordings_become_an_shd_shaped_file() {
         let built_in = spiq::events::sound::speech().nth(place).unwrap().unwrap();
         assert_eq!((sample.label, sample.events.len()), (Some(label), built_in.events.len()));
         let mean = |times: &[i64]| times.iter().sum::<i64>() as f64 / times.len() as f64;
-        // What is built in is rounded down to a millisecond.
+        // The built-in times are rounded down to a millisecond.
         let off = mean(&sample.events.t) - mean(&built_in.events.t);
         assert!((300.0..700.0).contains(&off), "{off} µs");
     }
@@ -150,7 +150,7 @@ fn what_is_no_recording_is_refused_before_anything_is_written() {
     };
     for (more, sentence) in [
         (["--output", "o.h5", "--channels", "701"], "a cochlea has from 1 to 700 channels, not 701"),
-        (["--output", "o.h5", "--high", "4000"], "8000 samples a second hold no tones above 4000 Hz"),
+        (["--output", "o.h5", "--high", "4000"], "at 8000 samples per second there are no tones above 4000 Hz"),
         (["--output", "o.h5", "--low", "5000"], "must rise from above 0"),
         (["--output", "away/o.h5", "--channels", "70"], "there is no folder away"),
     ] {

@@ -1,5 +1,5 @@
-//! The built command, stopped in every way: killed, by signals, by a full disk, by a pipe that nobody reads; what is left, and that it goes on
-//! to the same bits.
+//! The built command, stopped in every way: by kill, by signals, by a full disk, by a closed pipe; what is left, and that it resumes
+//! bit-identically.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use spiq::data::ArrayFile;
 use spiq::provenance::key;
 use tempfile::TempDir;
 
-/// Dropout, shifts, an average, and epochs that are judged: all that has a state. An epoch has 40 steps of 32 samples.
+/// All kinds of state: dropout, shifts, an average, validated epochs. An epoch has 40 steps of 32 samples.
 const LINE: &str = "train --model model.toml --data digits --time-steps 4 --steps 300 --validation 0.1 --ema 0.9 --shift 0.1 --seed 3 \
                     --optimizer adamw --schedule cosine --steps-per-call 3";
 
@@ -24,7 +24,7 @@ layers = [
 ]
 "#;
 
-/// What must be the same bits after all.
+/// The files that must be bit-identical in the end.
 const LEFT: [&str; 4] = ["params.safetensors", "best.safetensors", "checkpoint.safetensors", "metrics.jsonl"];
 
 struct Folder(TempDir);
@@ -79,7 +79,7 @@ impl Folder {
         std::fs::read_to_string(self.path(run).join("metrics.jsonl")).unwrap_or_default().lines().count()
     }
 
-    /// Waits until so many lines of metrics are written.
+    /// Waits until the metrics have this many lines.
     #[track_caller]
     fn wait_for(&self, run: &str, lines: usize) {
         wait(|| self.lines(run) >= lines);
@@ -103,7 +103,7 @@ fn wait(until: impl Fn() -> bool) {
     }
 }
 
-/// How a process ended, and what it noted.
+/// A process's exit status and standard error.
 fn end(child: Child) -> (ExitStatus, String) {
     let Output { status, stderr, .. } = child.wait_with_output().expect("an end");
     (status, String::from_utf8(stderr).expect("UTF-8"))
@@ -141,7 +141,7 @@ fn a_run_that_is_killed_again_and_again_goes_on_to_the_same_bits() {
         folder.wait_for("parts", lines);
         wait(|| checkpoint.exists());
         kill(&mut child);
-        // The lock is nobody's now.
+        // The lock file is no longer held.
         assert!(folder.path("parts/.spiq.lock").exists());
         let now = step(&checkpoint);
         assert!(now >= reached, "from {reached} back to {now}");
@@ -149,7 +149,7 @@ fn a_run_that_is_killed_again_and_again_goes_on_to_the_same_bits() {
         within += usize::from(!now.is_multiple_of(40));
     }
     assert!(within > 0, "no checkpoint was within an epoch");
-    // A write that was killed leaves a temporary file.
+    // A killed write leaves a temporary file.
     std::fs::write(folder.path("parts/.spiq-abc123.tmp"), "half").expect("a file");
     folder.succeeds(&format!("{LINE} --resume --out parts"));
     folder.is_same("parts", "whole");
@@ -169,12 +169,12 @@ fn every_signal_saves_a_run_within_an_epoch() {
         let child = folder.begin(&format!("{LINE} --checkpoint-seconds 1000 --out parts {resume}"));
         folder.wait_for("parts", lines);
         signal(&child, name);
-        // As a terminal does that is closed: twice.
+        // Twice, as when a terminal is closed.
         signal(&child, if name == "INT" { "TERM" } else { name });
         let (status, noted) = end(child);
         assert_eq!(status.code(), Some(code), "{noted}");
         let last = noted.lines().last().unwrap_or_default();
-        assert_eq!(last, format!("error: stopped by {said} and saved; to go on: spiq train --resume --out parts"));
+        assert_eq!(last, format!("error: stopped by {said} and saved; to continue: spiq train --resume --out parts"));
         assert!(step(&folder.path("parts/checkpoint.safetensors")) + 10 >= lines);
         resume = "--resume";
     }
@@ -220,7 +220,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
         flipped(header + 1),
         flipped(bytes.len() - 1),
     ];
-    // Reading alone is quick, so that it is done for each; going on is done for two.
+    // Reading is quick, so every case is read; only two are resumed.
     for (number, contents) in damaged.into_iter().enumerate() {
         std::fs::write(&newer, contents).expect("a file");
         let read = spiq::train::checkpoint_in(&folder.path("whole")).expect("the one before");
@@ -230,7 +230,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
             let note = noted.lines().next().unwrap_or_default();
             assert!(note.starts_with("note: ") && note.contains("checkpoint.safetensors"), "{noted}");
             assert!(
-                note.contains("going on from the checkpoint before it, whole/checkpoint-previous.safetensors, of step"),
+                note.contains("resuming from the previous checkpoint, whole/checkpoint-previous.safetensors, at step"),
                 "{note}"
             );
             assert!(std::fs::read(&newer).expect("a file") == bytes);
@@ -238,7 +238,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
             std::fs::write(&older, &before).expect("a file");
         }
     }
-    // The newer one alone is missing, as where a file system has no links.
+    // Only the newer one is missing, as on a file system without links.
     std::fs::remove_file(&newer).expect("a file");
     folder.succeeds(&format!("{LINE} --resume --out whole"));
     assert!(std::fs::read(&newer).expect("a file") == bytes);
@@ -248,7 +248,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     folder.refuses(&format!("{LINE} --resume --out whole"), "checkpoint.safetensors is not a usable safetensors file");
 }
 
-/// A process whose files cannot grow beyond so many blocks of 512 bytes, as on a disk that is full.
+/// A process whose files cannot grow beyond `blocks` blocks of 512 bytes, as on a full disk.
 #[cfg(unix)]
 fn limited(folder: &Folder, blocks: usize, line: &str) -> Child {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {} {line}", env!("CARGO_BIN_EXE_spiq"));
@@ -268,11 +268,11 @@ fn a_disk_that_is_full_costs_no_checkpoint() {
     wait(|| checkpoint.exists());
     kill(&mut child);
     let (before, at) = (std::fs::read(&checkpoint).expect("a file"), step(&checkpoint));
-    // Metrics have room, a checkpoint has none.
+    // There is room for metrics but not for a checkpoint.
     let (status, noted) = end(limited(&folder, 48, &format!("{line} --resume --out parts")));
     assert_eq!(status.code(), Some(2), "{noted}");
-    let stays = format!("the checkpoint of step {at} stays as it is");
-    let told = noted.lines().filter(|line| line.contains("training goes on, and tries again")).collect::<Vec<_>>();
+    let stays = format!("the checkpoint of step {at} is still in place");
+    let told = noted.lines().filter(|line| line.contains("training continues and will retry")).collect::<Vec<_>>();
     assert!(
         told.len() == 1
             && told[0].starts_with("cannot write parts/checkpoint.safetensors: ")
@@ -282,7 +282,7 @@ fn a_disk_that_is_full_costs_no_checkpoint() {
     let last = noted.lines().last().unwrap_or_default();
     assert!(last.starts_with("error: cannot write parts/checkpoint.safetensors") && last.ends_with(&stays), "{last}");
     assert!(std::fs::read(&checkpoint).expect("a file") == before, "the checkpoint is another");
-    // Not even the metrics have.
+    // There is no room even for the metrics.
     let (status, noted) = end(limited(&folder, 8, &format!("{line} --resume --out parts")));
     assert_eq!(status.code(), Some(2), "{noted}");
     let last = noted.lines().last().unwrap_or_default();
@@ -296,7 +296,7 @@ fn a_disk_that_is_full_costs_no_checkpoint() {
 #[test]
 fn several_runs_are_stopped_and_go_on() {
     let folder = Folder::new();
-    // Long enough that the first run goes on while others are refused.
+    // Long enough for the first run to be active while others are refused.
     let line = LINE.replace("--seed 3", "--seeds 5,6 --checkpoint-seconds 0.02 --out many").replace("300", "2000");
     folder.succeeds(&line.replace("--out many", "--out many-whole"));
     let child = folder.begin(&line);
@@ -307,7 +307,7 @@ fn several_runs_are_stopped_and_go_on() {
     let (status, noted) = end(child);
     assert_eq!(status.code(), Some(143), "{noted}");
     assert!(
-        noted.ends_with("stopped by SIGTERM and saved; to go on, give the same command with --resume\n"),
+        noted.ends_with("stopped by SIGTERM and saved; to continue, repeat the command with --resume\n"),
         "{noted}"
     );
     let mut child = folder.begin(&format!("{line} --resume"));
@@ -332,7 +332,7 @@ fn a_data_set_that_is_stopped_leaves_nothing() {
         assert_eq!((status.code(), noted), (Some(code), format!("error: stopped by {said}; nothing was written\n")));
         assert_eq!(folder.names(""), ["model.toml"]);
     }
-    // One that is killed leaves its temporary file to the next command.
+    // A killed command leaves its temporary file to the next one.
     let mut child = folder.begin("data make --samples 100000 --events 2000 --output made.h5");
     wait(|| folder.names("").iter().any(|name| name.ends_with(".tmp")));
     kill(&mut child);

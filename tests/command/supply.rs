@@ -1,4 +1,4 @@
-//! What the command runs that others wrote: pip, packages, plugins. Each test has a `python3` of its own that plays a part.
+//! Third-party programs and files that the command runs: pip, packages, plugins. Each test has its own fake `python3`.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::skipped::skipped;
 
-/// Files of this machine and architecture: what the pinned packages say.
+/// File sizes for this platform and architecture, from the pinned packages.
 const WHEEL_BYTES: u64 = if cfg!(target_arch = "x86_64") { 63_461_052 } else { 49_514_947 };
 const LIBRARY_BYTES: u64 = if cfg!(target_arch = "x86_64") { 259_284_552 } else { 200_328_224 };
 const INSTALL: &str = "plugin install cpu";
@@ -19,11 +19,11 @@ name = "m"
 layers = [{ type = "Linear", in_features = 4, out_features = 2 }, { type = "LI", layer_shape = 2 }]
 "#;
 
-/// A folder to be in, with a `python3` in `bin`, and an empty cache.
+/// A working folder with a `python3` in `bin`, and an empty cache.
 struct Place(TempDir);
 
 impl Place {
-    /// `python` is the script that is run as `python3`; it finds the place in `$PLACE` and pip's `--dest` in `$dest`.
+    /// `python` is the script run as `python3`; it receives the folder in `$PLACE` and pip's `--dest` in `$dest`.
     fn new(python: &str) -> Place {
         let place = Place(tempfile::tempdir().expect("a temporary folder"));
         let script = format!(
@@ -57,7 +57,7 @@ impl Place {
         command
     }
 
-    /// Runs a line that must be refused with one line, and gives that.
+    /// Runs a command line that must fail with one line, and returns that line.
     #[track_caller]
     fn refused(&self, line: &str) -> String {
         let Output { status, stderr, .. } = self.command(line).output().expect("the command starts");
@@ -68,19 +68,19 @@ impl Place {
         said
     }
 
-    /// How `python3` was called, from which folder.
+    /// The calls of `python3`, with their working folders.
     fn calls(&self) -> String {
         std::fs::read_to_string(self.path("calls")).unwrap_or_default()
     }
 
-    /// What lies in the folder of plugins.
+    /// The entries of the plugin folder.
     fn plugins(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.cache().join("plugins")).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 }
 
-/// Waits for something to become true.
+/// Waits until a condition holds.
 #[track_caller]
 fn soon(what: &str, is_true: impl Fn() -> bool) {
     let begun = Instant::now();
@@ -92,7 +92,7 @@ fn soon(what: &str, is_true: impl Fn() -> bool) {
 
 #[test]
 fn nothing_of_the_current_folder_is_run() {
-    // The machine's own python3, if it has one; nothing listens on the discard port.
+    // The machine's own python3, if any; nothing listens on the discard port.
     let place = Place::new("exit 1");
     std::fs::remove_file(place.path("bin/python3")).expect("the script");
     for module in ["pip.py", "site.py", "sitecustomize.py", "sys.py"] {
@@ -130,7 +130,7 @@ fn pip_is_called_apart_and_told_of_mirrors() {
     place.refused("plugin install cpu --index https://mirror.example/b --from a.whl");
 }
 
-/// On some machines pip is a package of the user's home, which `-I` does not see.
+/// On some machines pip is installed in the user's home, which `-I` ignores.
 #[test]
 fn pip_of_the_users_home_is_found() {
     let place = Place::new(
@@ -145,12 +145,12 @@ fn pip_of_the_users_home_is_found() {
 #[test]
 fn what_pip_leaves_is_not_believed() {
     let wheel = "truncate -s SIZE \"$dest/xla_cpu_pjrt-0.0.1-py3-none-any.whl\"; exit 0";
-    for (size, expected) in [(1000, "it has 1000 bytes and not"), (WHEEL_BYTES, "its sha256 is ")] {
+    for (size, expected) in [(1000, "it has 1000 bytes, not"), (WHEEL_BYTES, "its sha256 is ")] {
         let place = Place::new(&wheel.replace("SIZE", &size.to_string()));
         let said = place.refused(INSTALL);
         assert!(said.contains(expected) && said.contains("it was not unpacked"), "{said}");
         assert_eq!(place.plugins(), ["lock"]);
-        // Nor by a command that installs by itself.
+        // Nor by a command that installs the plugin implicitly.
         assert!(
             place.refused("inspect --target cpu").contains("--model")
                 || place.refused("train --out out").contains(expected)
@@ -162,20 +162,20 @@ fn what_pip_leaves_is_not_believed() {
 
 #[test]
 fn pip_ends_with_the_command_that_is_killed() {
-    // The `python3` of some machines is a script that starts another one.
+    // On some machines `python3` is a script that starts another one.
     let place = Place::new("sleep 600 & echo $! > \"$PLACE/pid.new\"; mv \"$PLACE/pid.new\" \"$PLACE/pid\"; wait");
     let mut killed = place.command(INSTALL).stderr(Stdio::null()).spawn().expect("the command starts");
     soon("pip runs", || place.path("pid").exists());
     let pid = std::fs::read_to_string(place.path("pid")).expect("a number").trim().to_owned();
     killed.kill().and_then(|()| killed.wait()).expect("SIGKILL");
-    // Who takes over the orphan may leave its entry, as that of a zombie.
+    // The process that adopts the orphan may leave it as a zombie.
     let lives = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"));
     soon("pip has ended", || !lives());
     assert!(
         place.plugins().iter().any(|name| name.starts_with(".installing-")),
         "it was killed before it could clean up"
     );
-    // The next one removes what is left.
+    // The next run removes the leftovers.
     std::fs::write(place.path("bin/python3"), "#!/bin/sh\nexit 1\n").expect("a script");
     place.refused(INSTALL);
     assert_eq!(place.plugins(), ["lock"]);
@@ -210,7 +210,7 @@ fn a_cache_that_others_may_write_to_is_refused() {
         std::fs::create_dir_all(place.path(folder)).expect("a folder");
         std::fs::set_permissions(place.path(folder), Permissions::from_mode(mode)).expect("its mode");
         for line in [INSTALL, "train --out out"] {
-            // A folder of compiled programs is nothing that an installation needs.
+            // Installation does not use the folder of compiled programs.
             if (folder, line) != ("cache/executables", INSTALL) {
                 let said = place.refused(line);
                 assert!(said.contains("others may write to") && said.contains("chmod -R go-w"), "{said}");
@@ -232,7 +232,7 @@ fn a_changed_library_is_not_opened() {
     for folder in folder.ancestors().take(3) {
         std::fs::set_permissions(folder, Permissions::from_mode(0o700)).expect("its mode");
     }
-    // A library of the right size: this program, and zeros behind it.
+    // A library of the right size: this executable, padded with zeros.
     std::fs::copy(std::env::current_exe().expect("this program"), &installed).expect("a copy");
     let file = File::options().write(true).open(&installed).expect("the copy");
     assert!(file.metadata().expect("a file").len() < LIBRARY_BYTES);
@@ -240,17 +240,17 @@ fn a_changed_library_is_not_opened() {
     let said = place.refused("train --out out");
     assert!(said.contains("the sha256 of") && said.contains("`spiq plugin install cpu` replaces it"), "{said}");
     assert!(!folder.join(".verified").exists() && !place.path("out").exists());
-    // So it is where the folder of plugins is a link.
+    // The same if the plugin folder is a link.
     let elsewhere = place.path("elsewhere");
     std::fs::rename(place.cache().join("plugins"), &elsewhere).expect("another place");
     std::os::unix::fs::symlink(&elsewhere, place.cache().join("plugins")).expect("a link");
     assert!(place.refused("train --out out").contains("the sha256 of"));
-    // Named by a variable it is no other file.
+    // The same file, named by a variable.
     let named =
         place.command("train --out out").env("SPIQ_PJRT_PLUGIN", &installed).output().expect("the command starts");
     let said = String::from_utf8_lossy(&named.stderr);
     assert!(named.status.code() == Some(2) && said.contains("the sha256 of"), "{said}");
-    // It is to be replaced, for which there is no pip here.
+    // Installation would replace it, but there is no pip here.
     assert!(place.refused(INSTALL).contains("cannot fetch the cpu plugin"));
 }
 
@@ -270,13 +270,13 @@ fn a_plugin_of_an_environment_is_named_once() {
     assert_eq!(said.lines().filter(|one| *one == line).count(), 1, "{said}");
 }
 
-/// Files of strangers that need never end, or are as long as they like.
+/// Untrusted files that may never end, or may be arbitrarily long.
 #[test]
 fn what_need_not_end_is_not_read() {
     let place = Place::new("exit 1");
     let made = Command::new("mkfifo").arg(place.path("pipe")).status().expect("mkfifo");
     assert!(made.success());
-    // As sparse files they take no room on the disk.
+    // Sparse files take no disk space.
     File::create(place.path("long.toml")).and_then(|file| file.set_len(1 << 40)).expect("a file");
     File::create(place.path("long.safetensors")).and_then(|file| file.set_len(1 << 40)).expect("a file");
     std::fs::write(place.path("m.toml"), MODEL).expect("a file");
@@ -292,7 +292,7 @@ fn what_need_not_end_is_not_read() {
             "predict --model m.toml --params PATH --data m.toml --output p.safetensors",
             "plugin install cpu --from PATH",
         ] {
-            // Folders of recordings are data.
+            // Folders of recordings are valid data.
             if path != "." || !line.contains("data") {
                 let said = place.refused(&line.replace("PATH", path));
                 assert!(
@@ -307,25 +307,25 @@ fn what_need_not_end_is_not_read() {
         "inspect --stage trace --model long.toml",
         "sweep --out out --space long.toml",
     ] {
-        assert!(place.refused(line).contains("more than 64 MiB, too many for a text"), "{line}");
+        assert!(place.refused(line).contains("larger than 64 MiB, too large for a text file"), "{line}");
     }
     let said = place.refused("train --out out --data long.safetensors");
     assert!(said.contains("is not a usable safetensors file"), "{said}");
     assert!(!place.path("out").exists());
 }
 
-/// XLA goes on where it cannot write its program, and leaves an empty file or the half of one.
+/// If XLA cannot write its program, it continues and leaves an empty or partial file.
 #[test]
 fn a_full_disk_for_what_xla_writes_is_said() {
     let place = Place::new("exit 1");
     let found = spiq::pjrt::Client::cpu().expect("the processor's plugin").plugin().path();
     std::fs::write(place.path("small.toml"), MODEL).expect("a file");
-    // XLA writes more than a megabyte about this one.
+    // XLA writes more than a megabyte for this one.
     let layer = r#"{ type = "Linear", in_features = 2, out_features = 2 }, "#;
     let deep = format!("name = \"m\"\nlayers = [{}{{ type = \"LI\", layer_shape = 2 }}]", layer.repeat(200));
     std::fs::write(place.path("deep.toml"), deep).expect("a file");
     std::fs::create_dir(place.path("full")).expect("a folder");
-    // A disk of its own, which is gone with the process.
+    // A separate disk, which disappears with the process.
     let on_a_disk_of = |size: &str, model: &str| {
         let script = format!(
             "mount -t tmpfs -o size={size} none full && exec {} inspect --model {model}.toml --stage hlo",

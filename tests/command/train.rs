@@ -1,4 +1,4 @@
-//! What a run leaves behind: checkpoints, metrics, a picture.
+//! The files a run leaves: checkpoints, metrics, a chart.
 
 #[path = "../../examples/own_training.rs"]
 mod own_training;
@@ -82,7 +82,7 @@ fn a_folder_that_cannot_be_written_is_found_before_a_run() {
     }
 }
 
-/// Permission bits do not bind the superuser, so that the kernel's own read-only folder stands in for one.
+/// Root ignores permission bits, so a read-only folder of the kernel is used instead.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_read_only_folder_is_found_before_a_run() {
@@ -154,7 +154,7 @@ fn a_line_cut_off_by_a_crash_is_taken_back() {
     assert_eq!(read_records(&folder.path().join("none")).unwrap_err().kind(), ErrorKind::File);
 }
 
-/// A run like that on the digits: `epochs` of 22 steps.
+/// A run like one on the digits: `epochs` of 22 steps.
 fn run(epochs: u64) -> Vec<Record> {
     let noise = Key::new(0).normal(epochs as usize * 22);
     let step = |step: u64| {
@@ -223,7 +223,7 @@ fn another_metric_than_the_accuracy_has_its_name() {
     assert!(["margin, -0.5000 at the end", "Test accuracy, 75.0 %"].iter().all(|text| svg.contains(text)));
 }
 
-/// An accuracy that is no number was written as `null`.
+/// Earlier versions wrote a NaN accuracy as `null`.
 #[test]
 fn records_of_earlier_versions_are_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -240,6 +240,6 @@ fn the_example_of_own_training_runs() {
     let records = read_records(&folder.path().join("metrics.jsonl")).unwrap();
     let Some(Record::Epoch { test_accuracy: None, metric, .. }) = records.last() else { panic!("{records:?}") };
     assert_eq!(metric["largest_sum"], Some(summary.test_accuracy));
-    // Layers of one's own are in no model file.
+    // User-defined layers have no model file.
     assert!(!folder.path().join("model.toml").exists());
 }

@@ -1,4 +1,4 @@
-//! The training loop: what it leaves behind, resuming to the same bits, stopping, options that do not fit.
+//! The training loop: the files it leaves, bit-identical resuming, stopping, incompatible options.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,7 +36,7 @@ pub fn optimizer(name: &str, learning_rate: f64, schedule: &str) -> Optimizer {
     Optimizer::named(name, learning_rate, schedule).expect("names of the tables")
 }
 
-/// A short run on the digits: 44 steps of 32 samples are an epoch.
+/// A short run on the digits: an epoch is 44 steps of 32 samples.
 pub fn options(out: &Path, steps: usize) -> Options {
     let (train, test) = Dataset::digits().split().expect("two parts");
     let model = ModelConfig::parse(MODEL, "test").expect("a model");
@@ -69,7 +69,7 @@ pub fn options(out: &Path, steps: usize) -> Options {
     }
 }
 
-/// Runs to its end, or until so many steps are done.
+/// Runs to the end, or until `stop_at` steps are done.
 pub fn go(options: &Options<dyn Model>, stop_at: Option<usize>) -> spiq::Result<Summary> {
     let stop = AtomicBool::new(false);
     run(cpu(), options, &stop, &mut |event| {
@@ -82,7 +82,7 @@ pub fn go(options: &Options<dyn Model>, stop_at: Option<usize>) -> spiq::Result<
 #[test]
 fn an_interrupted_run_resumes_to_the_same_bits() {
     let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    // The division into calls changes nothing either.
+    // The number of steps per call does not matter either.
     let summary = go(&Options { steps_per_call: Some(13), ..options(whole.path(), 100) }, None).expect("a run");
     assert_eq!((summary.steps, summary.interrupted), (100, false));
 
@@ -95,14 +95,14 @@ fn an_interrupted_run_resumes_to_the_same_bits() {
     let rest = Options { resume: true, steps_per_call: None, ..options(parts.path(), 100) };
     let last = go(&rest, None).expect("the rest");
     assert_eq!((last.steps, last.interrupted), (5, false));
-    // The picture is left out: its library numbers the parts of all pictures of a process.
+    // The chart is excluded: its library numbers elements across all charts of a process.
     for file in ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl"] {
         let read = |folder: &Path| std::fs::read(folder.join(file)).expect(file);
         assert!(read(whole.path()) == read(parts.path()), "{file} differs");
     }
 }
 
-/// What a run leaves, but for the picture, whose library numbers the parts of all pictures of a process.
+/// A run's files, except for the chart, whose library numbers elements across all charts of a process.
 pub const LEFT: [&str; 3] = ["params.safetensors", "checkpoint.safetensors", "metrics.jsonl"];
 
 #[test]
@@ -121,7 +121,7 @@ fn each_optimizer_and_each_schedule_resumes_to_the_same_bits() {
             ..options(out, 90)
         };
         go(&options(whole.path(), false), None).expect("a run");
-        // After the first step, at the end of an epoch, after the first step of one, before the last step of all.
+        // After the first step, at the end of an epoch, after the first step of the next, and before the last step.
         for stop_at in [1, 44, 45, 89] {
             let summary = go(&options(parts.path(), stop_at > 1), Some(stop_at)).expect("a part of a run");
             assert!(summary.interrupted, "{name}, {schedule}, {stop_at}");
@@ -144,7 +144,7 @@ fn each_optimizer_and_each_schedule_resumes_to_the_same_bits() {
     }
 }
 
-/// Every option by which a run would end elsewhere, and how a refusal calls it.
+/// Every option that changes a run's result, and its name in the refusal.
 #[test]
 fn an_option_that_is_changed_does_not_resume() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -157,8 +157,8 @@ fn an_option_that_is_changed_does_not_resume() {
     let change = |change: fn(&mut Options)| -> Change { Box::new(change) };
     let network = |change: fn(Network) -> Network| -> Change { Box::new(move |o| o.model = change(o.model.clone())) };
     let changes: [(&str, Change); 20] = [
-        ("numerics", network(|n| n.with_numerics(Numerics::Qwix))),
-        ("type of gradients' products", network(|n| n.with_gradients(Gradients::Bf16))),
+        ("choice of numerics", network(|n| n.with_numerics(Numerics::Qwix))),
+        ("dtype of gradient products", network(|n| n.with_gradients(Gradients::Bf16))),
         ("time tile", network(|n| n.with_time_tile(Some(3)))),
         ("data", change(|o| o.test = o.train.clone())),
         ("data", change(|o| o.train = o.test.clone())),
@@ -177,9 +177,9 @@ fn an_option_that_is_changed_does_not_resume() {
         ("number of time steps", change(|o| o.time_steps = 9)),
         ("shift", change(|o| o.shift = 0.1000001)),
         ("augmentation", change(|o| o.augment = Augmentation::parse("TimeShift(max = 1)").expect("an augmentation"))),
-        ("order of samples", change(|o| o.shuffle = false)),
+        ("sample order", change(|o| o.shuffle = false)),
         ("seed", change(|o| o.seed = 2)),
-        ("start", Box::new(move |o| o.init = Some(init.clone()))),
+        ("initialization", Box::new(move |o| o.init = Some(init.clone()))),
     ];
     for (name, change) in changes {
         let mut options = Options { resume: true, ..options(folder.path(), 6) };
@@ -188,7 +188,7 @@ fn an_option_that_is_changed_does_not_resume() {
         assert_eq!(error.kind(), ErrorKind::Input);
         let error = error.to_string();
         let expected = if name == "data" { "other data (--data)".to_owned() } else { format!("another {name} (") };
-        assert!(error.contains(&format!("is of a run with {expected}")), "{error}");
+        assert!(error.contains(&format!("belongs to a run with {expected}")), "{error}");
         let shown = usize::from(name != "data");
         assert_eq!(error.matches(" there, ").count(), shown, "{name} alone: {error}");
         assert!(LEFT.map(|file| std::fs::read(folder.path().join(file)).expect(file)) == before, "{name}");
@@ -197,7 +197,7 @@ fn an_option_that_is_changed_does_not_resume() {
     assert_eq!(go(&rest, None).expect("the rest").steps, 3);
 }
 
-/// A run is cut along time as it is told: another program, of which the first loss is the same but for rounding.
+/// A run splits along time as requested: a different program, whose first loss is equal up to rounding.
 #[test]
 fn a_time_tile_cuts_the_training_step() {
     let x = TensorType::new(DType::Pred, [8, 32, 64]);
@@ -225,7 +225,7 @@ fn a_time_tile_cuts_the_training_step() {
     }
 }
 
-/// The parameters after some steps whose batches come from the host one by one, each step a program's call.
+/// The parameters after some steps whose batches the host feeds one by one, one program call per step.
 fn fed_by_the_host(options: &Options, steps: usize) -> Vec<Array> {
     let x = TensorType::new(DType::Pred, [options.time_steps, options.batch_size, 64]);
     let gradient = options.model.forward(&x, Mode::Qat).and_then(|forward| forward.gradient()).expect("a gradient");
@@ -284,7 +284,7 @@ fn samples_on_the_device_train_like_samples_from_the_host() {
     }
 }
 
-/// Noise is drawn from the step's key and statistics stand in the checkpoint.
+/// Noise is drawn from the step's key, and statistics are in the checkpoint.
 #[test]
 fn a_run_with_noise_and_statistics_resumes_to_the_same_bits() {
     let (whole, parts) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -295,7 +295,7 @@ fn a_run_with_noise_and_statistics_resumes_to_the_same_bits() {
         ..linear_only_rules("int8", "int8").remove(0)
     };
     let model = ModelConfig::parse(MODEL, "test").expect("a model");
-    // Of exact spikes there are no statistics.
+    // Exact spikes have no statistics.
     let network = Network::new(model, vec![rule]).expect("a network").with_numerics(Numerics::Qwix);
     let options = |folder: &Path, resume| Options { model: network.clone(), resume, ..options(folder, 50) };
     go(&options(whole.path(), false), None).expect("a run");
@@ -328,7 +328,7 @@ fn a_run_learns_and_says_so_step_by_step() {
     assert_eq!(*test_accuracy, Some(summary.test_accuracy));
 }
 
-/// What `train::steps` gives, and `spiq inspect --step` shows, is what a run compiles: it finds the run's program in the cache.
+/// The program from `train::steps`, which `spiq inspect --step` shows, is the one that a run compiles: it is found in the run's cache.
 #[test]
 fn the_program_of_the_steps_is_that_of_a_run() {
     let (folder, cache) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -366,12 +366,12 @@ fn another_model_or_other_rules_do_not_resume() {
     let model = |text: &str, rules| Network::new(ModelConfig::parse(text, "test").expect("a model"), rules);
     let leaky = MODEL.replace("layer_shape = 10", "layer_shape = 10, beta = 0.5");
     for (what, network) in
-        [("model", model(&leaky, linear_only_rules("int8", "int8"))), ("rules", model(MODEL, vec![]))]
+        [("model", model(&leaky, linear_only_rules("int8", "int8"))), ("set of rules", model(MODEL, vec![]))]
     {
         let network = network.expect("a network");
         let error =
             go(&Options { model: network, resume: true, ..options(folder.path(), 4) }, None).expect_err("a refusal");
-        assert!(error.to_string().contains(&format!("is of a run with another {what}")), "{error}");
+        assert!(error.to_string().contains(&format!("belongs to a run with another {what}")), "{error}");
     }
 }
 
@@ -392,11 +392,11 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     );
     refused(
         |o| o.length = Length::Steps(0),
-        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+        "the numbers of epochs, steps, steps per call and time steps must be at least 1",
     );
     refused(
         |o| o.steps_per_call = Some(0),
-        "the numbers of epochs, steps, steps a call and time steps must be at least 1",
+        "the numbers of epochs, steps, steps per call and time steps must be at least 1",
     );
     refused(|o| o.shift = 0.7, "the probability of a shift is 0.7, but must be from 0 to 0.5");
     let small = MODEL.replace("out_features = 10", "out_features = 4").replace("layer_shape = 10", "layer_shape = 4");
@@ -406,7 +406,7 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     );
 }
 
-/// The largest sum over time, less their mean: of each sample.
+/// The largest sum over time minus the mean of the sums, per sample.
 fn margin(outputs: &Outputs) -> Tensor {
     let sums = outputs.traces.tensor().reduce_sum(&[0]);
     sums.reduce_max(&[1]) - sums.reduce_mean(&[1])
@@ -425,7 +425,7 @@ fn clipped(max_norm: f64, peak: f64) -> Optimizer {
     })
 }
 
-/// A chain with a schedule, a loss and a metric that no table holds. The last batch of the test is not full.
+/// A chain with a schedule, and a user-defined loss and metric. The last test batch is not full.
 fn own(out: &Path, resume: bool) -> Options {
     let options = options(out, 60);
     Options {
@@ -461,7 +461,7 @@ fn a_chain_with_an_own_loss_and_metric_resumes_to_the_same_bits() {
         let mut options = own(parts.path(), true);
         change(&mut options);
         let error = go(&options, None).expect_err("a refusal").to_string();
-        assert!(error.contains(&format!("is of a run with another {name} (")), "{error}");
+        assert!(error.contains(&format!("belongs to a run with another {name} (")), "{error}");
         assert_eq!(error.matches(" there, ").count(), 1, "{name} alone: {error}");
     }
     assert_eq!(go(&own(parts.path(), true), None).expect("the rest").steps, 1);
@@ -480,7 +480,7 @@ fn a_chain_with_an_own_loss_and_metric_resumes_to_the_same_bits() {
     assert!(metric["margin"].is_some_and(f32::is_finite));
     let picture = String::from_utf8(read(whole.path(), "training.svg")).expect("text");
     assert!(picture.contains("margin, ") && !picture.contains("Test accuracy"));
-    // The loss and the clipping decide the end.
+    // The loss and the clipping affect the result.
     for change in [|o: &mut Options| o.loss = smoothed(0.2), |o: &mut Options| o.optimizer = clipped(1e9, 5e-3)] {
         let other = tempfile::tempdir().expect("a folder");
         let mut options = own(other.path(), false);
@@ -490,7 +490,7 @@ fn a_chain_with_an_own_loss_and_metric_resumes_to_the_same_bits() {
     }
 }
 
-/// The metric is the mean over all samples of the test, and over no copy that fills up the last batch.
+/// The metric is the mean over all test samples, without the copies that pad the last batch.
 #[test]
 fn a_metric_is_the_mean_over_the_samples() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -508,7 +508,7 @@ fn a_metric_is_the_mean_over_the_samples() {
     assert!((mean - f64::from(summary.test_accuracy)).abs() < 1e-5 * mean, "{mean} {}", summary.test_accuracy);
 }
 
-/// Layers alone, with nothing quantized, are the network that a file says.
+/// Plain layers, with nothing quantized, are equivalent to the network of a file.
 #[test]
 fn layers_train_as_the_network_that_has_them() {
     let (network, layers) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -528,13 +528,13 @@ fn layers_train_as_the_network_that_has_them() {
     assert_eq!(arrays(network.path()), arrays(layers.path()));
     let metrics = |folder: &Path| std::fs::read(folder.join("metrics.jsonl")).expect("metrics");
     assert!(metrics(network.path()) == metrics(layers.path()));
-    // Other layers do not go on with it.
+    // Other layers cannot resume the run.
     let other = of(Sequential::new("core", [nn::Linear::new(64, 10).into()]), &given, layers.path(), true);
     let error = go(&other, None).expect_err("a refusal").to_string();
-    assert!(error.contains("is of a run with another model (--model: "), "{error}");
+    assert!(error.contains("belongs to a run with another model (--model: "), "{error}");
 }
 
-/// A model of one's own that is recorded as it is, without a cut along time.
+/// A user-defined model, recorded without splitting along time.
 #[derive(Debug)]
 struct Recorded(Sequential);
 
@@ -554,7 +554,7 @@ impl Model for Recorded {
     }
 }
 
-/// What a short run ends with: its first loss, all parameters, the rate of its neurons.
+/// The result of a short run: its first loss, all parameters, the firing rate.
 fn end<M: Model + 'static>(model: M, loss: Loss) -> (f64, Vec<f64>, f32) {
     let folder = tempfile::tempdir().expect("a folder");
     let given = options(folder.path(), 30);
@@ -568,8 +568,8 @@ fn end<M: Model + 'static>(model: M, loss: Loss) -> (f64, Vec<f64>, f32) {
     (f64::from(first), values, rates["core/layers/1"])
 }
 
-/// A loss reads the counts that a layer leaves, and its slope goes through them: in a network, cut along time as a whole or in
-/// tiles, as in a model that is recorded as it is; and in a network in int8.
+/// A loss can use a layer's spike counts, and its gradient passes through them: in a network, unsplit or split along time; in a
+/// recorded model; and in an int8 network.
 #[test]
 fn a_loss_reads_counts_of_spikes() {
     let counting = "\"triangular\" } },\n    { type = \"ActivityRegularization\", hidden_shape = 32 },";
@@ -605,13 +605,13 @@ fn objectives_that_do_not_fit_are_refused_before_anything_is_written() {
         refused(
             |o| o.metric = Metric::new(name, |outputs, _| margin(outputs)),
             &format!(
-                "`{name}` cannot be the name of a metric, since metrics.jsonl has it for something else; give it another one"
+                "`{name}` cannot be the name of a metric, since metrics.jsonl uses it for something else; give another name"
             ),
         );
     }
     let folder = tempfile::tempdir().expect("a folder");
     let scalar = Metric::new("margin", |outputs, _| margin(outputs).mean());
     let error = go(&Options { metric: scalar, ..options(folder.path(), 2) }, None).expect_err("a refusal");
-    let expected = "the metric `margin` gives f32[] for 360 samples; it must give a number for each sample, [B]";
+    let expected = "the metric `margin` returns f32[] for 360 samples; it must return one number per sample, [B]";
     assert_eq!((error.kind(), error.to_string()), (ErrorKind::Input, expected.to_owned()));
 }

@@ -1,5 +1,5 @@
-//! Derivatives where functions have edges: zeros, ties, poles, infinities, NaN. First and second order, and in a branch that
-//! a select does not take: those of JAX, but for what [`CHOICES`] lists.
+//! Derivatives at the edges of functions: zeros, ties, poles, infinities, NaN. First and second order, and in the branch that a select
+//! does not take: equal to JAX's, except for the cases in [`CHOICES`].
 
 use crate::reference::{Case, Reference};
 use crate::run::Program;
@@ -8,7 +8,7 @@ use spiq_hlo::{Window, switch};
 
 type Formula = fn(&[Tensor]) -> Tensor;
 
-/// The operations by the names of their cases.
+/// The operations by case name.
 const FORMULAS: &[(&str, Formula)] = &[
     ("one/abs", |x| x[0].abs()),
     ("one/sqrt", |x| x[0].sqrt()),
@@ -54,14 +54,14 @@ const FORMULAS: &[(&str, Formula)] = &[
     ("over/window_sum", |x| x[0].reduce_window_sum(&Window::new([1, 2]))),
 ];
 
-/// Cotangents of the operands, for a weight of 1, 2, … of each element of the result.
+/// Cotangents of the operands, with weights 1, 2, … for the elements of the result.
 fn slopes(y: &Tensor, at: &[Tensor]) -> Vec<Tensor> {
     let weights: Vec<f64> = (1..=y.ty().count()).map(|n| n as f64).collect();
     let weights = y.graph().constant(&Array::new(y.dims(), weights).expect("as many as elements"));
     vjp(std::slice::from_ref(y), &[Some(weights)], at)
 }
 
-/// The value and its derivatives, by the names of the case's arrays.
+/// The value and its derivatives, named like the case's arrays.
 fn derivatives(formula: Formula, x: &[Tensor]) -> Vec<(String, Tensor)> {
     let value = formula(x);
     let first = slopes(&value, x);
@@ -77,7 +77,7 @@ fn derivatives(formula: Formula, x: &[Tensor]) -> Vec<(String, Tensor)> {
     all
 }
 
-/// Where we differ from JAX: the case, its arrays, at which operands, why.
+/// A deliberate difference from JAX: the case, its arrays, the operands concerned, and the reason.
 struct Choice {
     case: &'static str,
     arrays: &'static [&'static str],
@@ -113,7 +113,7 @@ const CHOICES: &[Choice] = &[
     no_largest("over/window_max"),
 ];
 
-/// A choice about the slope of a maximum that is NaN.
+/// A choice about the gradient of a maximum that is NaN.
 const fn no_largest(case: &'static str) -> Choice {
     Choice {
         case,
@@ -130,12 +130,12 @@ impl Choice {
     }
 }
 
-/// Equal up to rounding, which is relative to the numbers that went in; they are of the order of 1, the weights up to 100.
+/// Equality up to rounding, relative to the inputs' magnitude of about 1, with weights up to 100.
 fn same(got: f64, want: f64) -> bool {
     got == want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= 1e-12 * want.abs().max(1.0)
 }
 
-/// The operands that element `i` of a result of `count` elements is computed of: those at its place, or its whole row.
+/// The operands of element `i` of a result with `count` elements: those at its position, or its whole row.
 fn operands(case: &Case<'_>, i: usize, count: usize) -> Vec<f64> {
     let points: Vec<&Array> = (0..).map_while(|n| case.find(&format!("x{n}"))).collect();
     match *points[0].dims() {
@@ -144,12 +144,12 @@ fn operands(case: &Case<'_>, i: usize, count: usize) -> Vec<f64> {
     }
 }
 
-/// What differs, a line each, and which choices were met.
+/// The differences, one line each, and the choices that occurred.
 #[derive(Default)]
 struct Findings {
     lines: Vec<String>,
     compared: usize,
-    /// Numbers that are 0 here and NaN in JAX, since a branch that is not taken adds nothing.
+    /// Elements that are 0 here and NaN in JAX, because an untaken branch contributes nothing.
     spared: usize,
     met: Vec<usize>,
 }
@@ -160,8 +160,8 @@ impl Findings {
         assert_eq!(got.dims(), want.dims(), "{}/{array}", case.name);
         let count = got.ty().count();
         self.compared += count;
-        // What is elementwise adds nothing where it is not taken. In JAX, its slope there is multiplied by 0, which is NaN where
-        // the slope is infinite.
+        // Elementwise operations contribute nothing where they are not taken. JAX multiplies their gradient there by 0, which gives NaN
+        // if the gradient is infinite.
         let is_spared = array.starts_with("not_taken") && !case.name.starts_with("over/");
         for (i, (got, want)) in got.to_f64().into_iter().zip(want.to_f64()).enumerate() {
             let spared = is_spared && want.is_nan();
@@ -206,7 +206,7 @@ fn derivatives_at_edges_are_jaxs() {
     assert_eq!(idle.collect::<Vec<_>>(), Vec::<&str>::new(), "choices that make no difference");
 }
 
-/// Every case of the file is compared.
+/// Checks that every case in the file is compared.
 #[test]
 fn no_case_is_left_out() {
     let file = Reference::load("edges");
@@ -214,7 +214,7 @@ fn no_case_is_left_out() {
     assert_eq!(cases, FORMULAS.len());
 }
 
-/// The numbers of the reports that led to these rules.
+/// The values from the bug reports that led to these rules.
 #[test]
 fn slopes_at_zero() {
     let slope = |x: &[f64], f: fn(&Tensor) -> Tensor| {
@@ -228,19 +228,20 @@ fn slopes_at_zero() {
     let chosen = |x: &Tensor| x.gt(9.0).select(&x.zeros_like().pow(x), &(x * 3.0)).sum();
     assert_eq!(slope(&[0.0, 1.0, 2.0], chosen), [3.0; 3]);
     assert_eq!(slope(&[0.0], |x| x.cbrt().sum()), [f64::INFINITY]);
-    // JAX: NaN, unless the operand is chosen as well.
+    // JAX: NaN, unless the operand is selected as well.
     let root = |x: &Tensor| x.gt(0.0).select(&(x.sqrt() * 2.0).log(), &x.sin()).sum();
     assert_eq!(slope(&[0.0, 4.0], root), [1.0, 0.125]);
     let nested = |x: &Tensor| x.lt(9.0).select(&x.gt(0.0).select(&(1.0 / x), &(x * 3.0)), &x.log()).sum();
     assert_eq!(slope(&[0.0, 2.0], nested), [3.0, -0.25]);
-    // No choice: 0 times an infinite slope is unknown, and says so.
+    // Not a choice: 0 times an infinite gradient is undefined, so the result is NaN.
     assert!(slope(&[0.0], |x| (x.sqrt() * x.sqrt()).sum())[0].is_nan());
     assert_eq!(slope(&[0.0, -0.0], |x| x.abs().sum()), [1.0; 2]);
     assert_eq!(slope(&[2.0, 2.0, 1.0], |x| x.reduce_max(&[0])), [0.5, 0.5, 0.0]);
     assert_eq!(slope(&[0.0, 1.0, -1.0], |x| x.maximum(0.0).sum()), [0.5, 1.0, 0.0]);
 }
 
-/// What a branch computes of values from outside has a slope only where the branch is taken. JAX: `lax.switch` of two functions.
+/// The gradient through a branch with respect to outer values is nonzero only where the branch is taken. JAX: `lax.switch` of two
+/// functions.
 #[test]
 fn a_branch_that_is_not_taken_has_no_slope() {
     type Branch = fn(&Tensor) -> Tensor;

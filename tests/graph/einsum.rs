@@ -1,4 +1,4 @@
-//! Einsums against sums over every assignment of their letters, and the rules that reach them.
+//! Einsums compared with sums over all index assignments, and the quantization rules that apply to them.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ fn normal(seed: i64, dims: &[usize]) -> Array {
     Array::new(dims, Key::new(seed).normal(dims.iter().product())).expect("as many values as elements")
 }
 
-/// The element of `array` under these letters; an axis of size 1 is repeated.
+/// The element of `array` at these indices; an axis of size 1 is broadcast.
 fn element(array: &Array, values: &[f64], letters: &str, at: &BTreeMap<char, usize>) -> f64 {
     let places = letters.chars().zip(array.dims());
     let index = places.fold(0, |index, (letter, &size)| index * size + if size == 1 { 0 } else { at[&letter] });
     values[index]
 }
 
-/// The sum that the letters describe, one assignment after the other. Every letter is given, `...` is none.
+/// The einsum by definition, one index assignment at a time. All letters must be explicit, without `...`.
 fn by_definition(letters: &str, x: &Array, y: &Array) -> Array {
     let (operands, result) = letters.split_once("->").expect("a result");
     let (left, right) = operands.split_once(',').expect("two operands");

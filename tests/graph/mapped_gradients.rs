@@ -1,13 +1,13 @@
-//! Gradients of an operand that all slices of a `vmap` share: the sum over the slices, computed within the operation.
+//! Gradients of an operand shared by all slices of a `vmap`: the sum over slices is computed within the operation.
 
 use crate::run::Program;
 use spiq::{Array, DType, Tensor, TensorType, grad, trace, vmap};
 use spiq_hlo::{Axes, ConvDims, Convolution, Function, custom_vjp};
 
-/// Slices, in each test.
+/// Number of slices in each test.
 const SLICES: usize = 3;
 
-/// The gradient by the kernel of the convolutions of all slices, by a rule that is mapped over the slices.
+/// The gradient with respect to the kernel of all slices' convolutions, by a mapped reverse rule.
 fn of_kernel(conv: &Convolution, slices: &[usize], kernel: &[usize]) -> Function {
     let types = [("x", slices), ("k", kernel)].map(|(name, dims)| (name, TensorType::new(DType::F32, dims)));
     let weighted = |y: &Tensor| (y * y.mul(0.5)).sum();
@@ -22,7 +22,7 @@ fn of_kernel(conv: &Convolution, slices: &[usize], kernel: &[usize]) -> Function
     trace(&types, |x| vec![gradient(x)]).expect("it traces")
 }
 
-/// The same gradient, slice by slice.
+/// The same gradient computed slice by slice.
 fn slice_by_slice(conv: &Convolution, slices: &[usize], kernel: &[usize]) -> Function {
     let types = [("x", slices), ("k", kernel)].map(|(name, dims)| (name, TensorType::new(DType::F32, dims)));
     let slice = |x: &Tensor, i: usize| x.slice_axis(0, i, i + 1).reshape(&slices[1..]);
@@ -63,7 +63,7 @@ fn a_convolutions_slices_are_added_up_in_one_convolution() {
             vec![4, 3, 3],
             true,
         ),
-        // Groups of its own stay apart.
+        // A convolution with its own groups is not merged.
         (Convolution { groups: 2, ..last }, vec![SLICES, 2, 6, 4], vec![3, 2, 6], false),
     ];
     for (conv, slices, kernel, in_one) in cases {

@@ -1,5 +1,6 @@
-//! Operations and transforms: values, gradients, batches, errors.
+//! Operations and transforms: values, gradients, batching, errors.
 
+mod array_functions;
 mod differential;
 mod edges;
 mod einsum;

@@ -1,6 +1,6 @@
-//! Transforms inside transforms, with outer values used at every level: random nests against the same programs written
-//! out, against central differences, and against JAX. `SPIQ_PROPERTY_CASES` says how many are drawn of each depth (500
-//! before a release), `PROPTEST_RNG_SEED` which.
+//! Nested transforms that use outer values at every level: random nests compared with the same programs written out, with central
+//! differences, and with JAX. `SPIQ_PROPERTY_CASES` sets the number of nests per depth (500 before a release), `PROPTEST_RNG_SEED` the
+//! seed.
 
 use super::nest::{self, Kind, Level, Transformed, Unrolled, Way, has_while, is_allowed};
 use crate::reference::Reference;
@@ -10,10 +10,10 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use spiq::{Array, DType, Tensor, TensorType, grad, trace, vmap};
 use spiq_hlo::{scan, while_loop};
 
-/// Nests of each depth where nothing else is asked for.
+/// Default number of nests per depth.
 const CASES: u32 = 25;
 
-/// A nest as a program of its inputs: its value; its gradient (of the sum), unless a `while` forbids one.
+/// A nest as a program: its value, and its gradient (of the sum) unless a `while` prevents it.
 fn outputs(way: &dyn Way, levels: &[Level], inputs: &[Tensor]) -> Vec<Tensor> {
     let mut all = vec![nest::run(way, levels, inputs)];
     if !has_while(levels) {
@@ -42,7 +42,7 @@ fn close(what: &str, got: &[f64], want: &[f64], tolerance: f64) -> Outcome<()> {
     }
 }
 
-/// The transforms against the same program written out.
+/// Compares the transforms with the same program written out.
 fn check_unrolled(levels: &[Level], inputs: &[Array]) -> Outcome<()> {
     let both = compiled(inputs, |x| [outputs(&Transformed, levels, x), outputs(&Unrolled, levels, x)].concat())?;
     let results = values(&both, inputs)?;
@@ -51,8 +51,8 @@ fn check_unrolled(levels: &[Level], inputs: &[Array]) -> Outcome<()> {
     if has_while(levels) { Ok(()) } else { check_differences(&both, inputs, &nested[1..]) }
 }
 
-/// The gradient against central differences of the value, along each element of each input. Gradients of gradients of
-/// gradients bend so much that four points are needed.
+/// Compares the gradient with central differences of the value, along each element of each input. Third derivatives are so large that
+/// four points are needed.
 fn check_differences(program: &Program, inputs: &[Array], gradients: &[Vec<f64>]) -> Outcome<()> {
     const STEP: f64 = 1e-4;
     for (input, gradient) in gradients.iter().enumerate() {
@@ -141,7 +141,7 @@ fn level(level: &serde_json::Value) -> Level {
     Level { kind, i: number(1), j: number(2) }
 }
 
-/// What a program gives for w = [1, 2, 3] and the rows of ones and tens.
+/// Runs a program on w = [1, 2, 3] and the rows of ones and tens.
 fn given(f: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Vec<f64> {
     let w = Array::new([3], [1.0, 2.0, 3.0]).expect("a vector");
     let xs = Array::new([2, 3], [1.0, 1.0, 1.0, 10.0, 10.0, 10.0]).expect("a matrix");
@@ -207,13 +207,13 @@ fn gradients_in_loops_hold_what_is_computed_of_outer_values_alone() {
     });
 }
 
-/// A value of an inner trace that the result does not depend on has a gradient of zero, as in JAX.
+/// As in JAX, an inner value that the result does not depend on has a zero gradient.
 #[test]
 fn a_gradient_by_an_inner_value_of_an_outer_one_is_zero() {
     check_given(&[0.0; 6], |w, xs| vmap(xs, |x: Tensor| grad(&x, |_| (w * w).sum())));
 }
 
-/// Of one tensor named twice, both get the gradient.
+/// A tensor given twice receives the gradient both times.
 #[test]
 fn a_tensor_may_be_named_twice() {
     check_given(&[2.0, 4.0, 6.0, 2.0, 4.0, 6.0], |w, _| {
@@ -223,7 +223,7 @@ fn a_tensor_may_be_named_twice() {
     });
 }
 
-/// A scan of no steps, run: the carry as it was, nothing stacked, and a gradient of 1.
+/// A scan of zero steps: the carry is unchanged, nothing is stacked, and the gradient is 1.
 #[test]
 fn a_scan_of_no_steps_runs() {
     let inputs =

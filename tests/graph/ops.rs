@@ -1,4 +1,4 @@
-//! Every sample of every operation, run: its values, its gradient against central differences, its mapping against one
+//! Runs every sample of every operation: its values, its gradient compared with central differences, and its mapping compared with one
 //! run per slice.
 
 use crate::run::Program;
@@ -7,7 +7,7 @@ use spiq_hlo::{ConvDims, Convolution, Function, Sample, Tensor, samples, trace, 
 
 type Check = Result<(), String>;
 
-/// Goes through all samples and shows everything that fails.
+/// Checks all selected samples and reports every failure.
 #[track_caller]
 fn each(chosen: impl Fn(&Sample) -> bool, check: impl Fn(&Sample) -> Check) {
     let failures: Vec<String> = samples()
@@ -18,7 +18,7 @@ fn each(chosen: impl Fn(&Sample) -> bool, check: impl Fn(&Sample) -> Check) {
     assert!(failures.is_empty(), "{} samples fail\n{}", failures.len(), failures.join("\n\n"));
 }
 
-/// A generator that is the same everywhere (Knuth's MMIX constants); numbers in [0, 1).
+/// A portable random generator (Knuth's MMIX constants); numbers in [0, 1).
 struct Draw(u64);
 
 impl Draw {
@@ -81,7 +81,7 @@ fn gradient_of(function: &Function) -> Result<Function, String> {
     reversed(&function.input_types(), &function.result_types(), |x| function.call(x[0].graph(), x))
 }
 
-/// The outputs' f64 values against their cotangents: the number whose gradient reverse mode gives.
+/// The inner product of the f64 outputs with their cotangents, whose gradient reverse mode computes.
 fn projected(outputs: &[Array], cts: &[Array]) -> f64 {
     let floats = outputs.iter().filter(|y| y.dtype() == DType::F64);
     floats.zip(cts).map(|(y, ct)| y.to_f64().iter().zip(ct.to_f64()).map(|(y, c)| y * c).sum::<f64>()).sum()
@@ -95,7 +95,7 @@ fn nudged(inputs: &[Array], input: usize, element: usize, by: f64) -> Vec<Array>
     inputs
 }
 
-/// Compares the gradient of `outputs · cts` with central differences of what `program` gives.
+/// Compares the gradient of `outputs · cts` with central differences of `program`.
 fn check_differences(inputs: &[Array], cts: &[Array], program: &Program, grads: &[Array]) -> Check {
     const STEP: f64 = 1e-5;
     let wrt = (0..inputs.len()).filter(|&i| inputs[i].dtype() == DType::F64);
@@ -111,7 +111,7 @@ fn check_differences(inputs: &[Array], cts: &[Array], program: &Program, grads: 
     Ok(())
 }
 
-/// A cotangent for each f64 output.
+/// Random cotangents for the f64 outputs.
 fn draw_cotangents(draw: &mut Draw, outputs: &[TensorType]) -> Vec<Array> {
     let floats = outputs.iter().filter(|ty| ty.dtype == DType::F64);
     floats.map(|ty| draw.array(ty, -1.0, 1.0)).collect()
@@ -127,7 +127,7 @@ fn check_gradient(sample: &Sample) -> Check {
     check_differences(&inputs, &cts, &program, &grads)
 }
 
-/// The gradient of the gradient, which depends on the cotangents of the first sweep too.
+/// The second gradient, which also depends on the cotangents of the first backward pass.
 fn check_second_gradient(sample: &Sample) -> Check {
     let mut draw = Draw(5);
     let outputs = traced(&input_types(sample), |x| (sample.build)(x))?.result_types();
@@ -146,16 +146,16 @@ fn slices(array: &Array) -> Vec<Array> {
     array.bytes().chunks_exact(bytes).map(|b| Array::from_bytes(ty.clone(), b).expect("one slice")).collect()
 }
 
-/// Whether two arrays are the same but for rounding.
+/// Whether two arrays are equal up to rounding.
 fn close(a: &[f64], b: &[f64]) -> bool {
     let same = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-12 * (1.0 + b.abs());
     a.len() == b.len() && a.iter().zip(b).all(same)
 }
 
-/// How many slices are mapped over.
+/// The mapped size.
 const SIZE: usize = 3;
 
-/// A sample mapped over some of its inputs; the others are the same for each slice.
+/// A sample mapped over some of its inputs; the others are shared by all slices.
 fn mapped_over(sample: &Sample, x: &[Tensor], mapped: &[bool]) -> Vec<Tensor> {
     let chosen: Vec<Tensor> = x.iter().zip(mapped).filter(|(_, m)| **m).map(|(x, _)| x.clone()).collect();
     vmap(&chosen, |slices: Vec<Tensor>| {
@@ -165,7 +165,7 @@ fn mapped_over(sample: &Sample, x: &[Tensor], mapped: &[bool]) -> Vec<Tensor> {
     })
 }
 
-/// Maps over some of the inputs, in several ways (one program has them all: it is compiled once), and runs slice by slice.
+/// Maps over several subsets of the inputs (in one program, compiled once), and compares with runs per slice.
 fn check_mappings(sample: &Sample, program: &Program, ways: &[Vec<bool>]) -> Check {
     let count = sample.inputs.len();
     let widen = |(ty, mapped): (TensorType, &bool)| match mapped {
@@ -190,7 +190,7 @@ fn check_mappings(sample: &Sample, program: &Program, ways: &[Vec<bool>]) -> Che
     Ok(())
 }
 
-/// Compares what a mapping gives with one run per slice.
+/// Compares the results of a mapping with one run per slice.
 fn check_slices(program: &Program, mapped: &[bool], inputs: &[Array], got: &[Array]) -> Check {
     let got: Vec<Vec<Array>> = got.iter().map(slices).collect();
     for i in 0..SIZE {
@@ -225,14 +225,14 @@ fn every_mapping_is_one_run_per_slice() {
         |_| true,
         |sample| {
             let (n, (_, program)) = (sample.inputs.len(), forward(sample)?);
-            // All of them, and each input alone, the others shared.
+            // All inputs, and each input alone with the others shared.
             let alone = (0..n).filter(|_| n > 1).map(|i| (0..n).map(|j| i == j).collect());
             check_mappings(sample, &program, &std::iter::once(vec![true; n]).chain(alone).collect::<Vec<_>>())
         },
     );
 }
 
-/// What an elementwise operation gives, computed here.
+/// The host implementation of an elementwise operation.
 fn host(name: &str) -> Option<fn(f64, f64) -> f64> {
     Some(match name {
         "abs" => |x, _| x.abs(),
@@ -291,7 +291,7 @@ fn every_elementwise_sample_gives_what_the_host_gives() {
     assert_eq!(samples().iter().filter(|s| host(&s.name).is_some()).count(), 37);
 }
 
-/// One run of a function of constants.
+/// Runs a function of constants once.
 #[track_caller]
 fn check_values(f: impl FnOnce(&[Tensor]) -> Tensor, inputs: &[Array], wanted: &[f64]) {
     let types: Vec<TensorType> = inputs.iter().map(|x| x.ty().clone()).collect();
@@ -306,9 +306,9 @@ fn ints(dims: &[usize], values: &[i32]) -> Array {
 #[test]
 fn take_moves_indices_inside() {
     let table = ints(&[3, 2], &[1, 2, 3, 4, 5, 6]);
-    check_values(|x| x[0].take(&x[1], 0), &[table.clone(), ints(&[2], &[2, 0])], &[5.0, 6.0, 1.0, 2.0]);
-    check_values(|x| x[0].take(&x[1], 0), &[table.clone(), ints(&[2], &[-1, 7])], &[1.0, 2.0, 5.0, 6.0]);
-    check_values(|x| x[0].take(&x[1], -1), &[table, ints(&[], &[1])], &[2.0, 4.0, 6.0]);
+    check_values(|x| x[0].take_clipped(&x[1], 0), &[table.clone(), ints(&[2], &[2, 0])], &[5.0, 6.0, 1.0, 2.0]);
+    check_values(|x| x[0].take_clipped(&x[1], 0), &[table.clone(), ints(&[2], &[-1, 7])], &[1.0, 2.0, 5.0, 6.0]);
+    check_values(|x| x[0].take_clipped(&x[1], -1), &[table, ints(&[], &[1])], &[2.0, 4.0, 6.0]);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn sums_and_bitwise_ors_of_the_same_integers_differ() {
     check_values(both, &[ints(&[3], &[1, 3, 2])], &[603.0]);
 }
 
-/// Every element type, with the numbers that are easily printed wrong.
+/// Every element type, with values that are easily printed incorrectly.
 #[test]
 fn constants_arrive_as_they_are() {
     let failures: Vec<String> = DType::ALL.iter().filter_map(|&dtype| constant_arrives(dtype).err()).collect();
@@ -354,7 +354,7 @@ fn constant_arrives(dtype: DType) -> Check {
         Some((low, high)) => [low as f64, high as f64, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0],
     };
     let array = Array::from_f64(TensorType::new(dtype, [8]), &values).expect("eight values");
-    // The plugin does not return sub-byte floats; as numbers they are exact in f32.
+    // The plugin does not return sub-byte floats, but f32 represents them exactly.
     let shown = if dtype.is_float() && dtype.bits() < 8 { DType::F32 } else { dtype };
     let function = traced(&[TensorType::scalar(DType::F32)], |x| vec![x[0].graph().constant(&array).convert(shown)])?;
     let got = Program::unoptimized(&function)?.run(&[Array::scalar(0f32)])?.swap_remove(0);

@@ -1,4 +1,4 @@
-//! Results that an element type cannot hold: promoted as JAX does it, or refused with the line; and sums of integer products
+//! Results outside the range of an element type: promoted as in JAX, or refused with their source line; and sums of integer products
 //! beyond s32.
 
 use crate::evaluate::{evaluate, execute};
@@ -21,7 +21,7 @@ fn gives(dtype: DType, x: &[f64], f: fn(&Tensor) -> Tensor, wanted: (DType, &[f6
     assert_eq!((y.dtype(), y.to_f64().as_slice()), wanted);
 }
 
-/// Every integer type beside numbers: what it holds takes its type, what it does not hold is refused.
+/// Every integer type combined with numbers: a number in its range takes the type, others are refused.
 #[test]
 fn a_number_beside_integers_is_one_of_theirs() {
     let integers = DType::ALL.iter().copied().filter(|dtype| dtype.is_integer());
@@ -30,33 +30,37 @@ fn a_number_beside_integers_is_one_of_theirs() {
         for number in [0.5, f64::NAN, f64::INFINITY, high as f64 * 2.0 + 2.0, low as f64 - high as f64 - 2.0] {
             let result = trace(&[("x", TensorType::new(dtype, [2]))], |x| vec![x[0].maximum(number)]);
             let text = result.expect_err("no number of this type").to_string();
-            assert!(text.contains(&format!("{number} is no {dtype}")), "{text}");
+            assert!(text.contains(&format!("{number} is not representable in {dtype}")), "{text}");
         }
         for number in [0.0, 1.0, low as f64] {
             let result = trace(&[("x", TensorType::new(dtype, [2]))], |x| vec![x[0].maximum(number), x[0].eq(number)]);
             assert_eq!(result.unwrap().result_types()[0].dtype, dtype);
         }
     }
-    refused(DType::S32, |x| x + 0.5, "0.5 is no s32; convert the tensor first, as with convert(DType::F32)");
-    refused(DType::S32, |x| 0.5 * x, "0.5 is no s32");
-    refused(DType::S32, |x| x.gt(0.5), "0.5 is no s32");
-    refused(DType::S32, |x| x.clamp(0.0, 0.5), "0.5 is no s32");
-    refused(DType::Pred, |x| x.mul(2.0), "2 is no pred");
+    refused(
+        DType::S32,
+        |x| x + 0.5,
+        "0.5 is not representable in s32; convert the tensor first, for example with convert(DType::F32)",
+    );
+    refused(DType::S32, |x| 0.5 * x, "0.5 is not representable in s32");
+    refused(DType::S32, |x| x.gt(0.5), "0.5 is not representable in s32");
+    refused(DType::S32, |x| x.clamp(0.0, 0.5), "0.5 is not representable in s32");
+    refused(DType::Pred, |x| x.mul(2.0), "2 is not representable in pred");
     gives(DType::S32, &[7.0, -7.0], |x| x * 3.0 - 1.0, (DType::S32, &[20.0, -22.0]));
     gives(DType::BF16, &[1.0, 2.0], |x| x + 0.3, (DType::BF16, &[1.296_875, 2.296_875]));
 }
 
 #[test]
 fn arithmetic_with_a_number_does_not_wrap() {
-    refused(DType::U8, |x| x - 2.0, "u8[2] may become -2 to 253 here, which u8 does not hold");
+    refused(DType::U8, |x| x - 2.0, "u8[2] may range from -2 to 253 here, which overflows u8");
     refused(DType::U8, |x| 2.0 - x, "-253 to 2");
     refused(DType::U8, |x| x + 1.0, "1 to 256");
     refused(DType::S8, |x| x * 2.0, "-256 to 254");
-    refused(DType::U32, |x| x - 1.0, "u32 does not hold");
-    // Where what is known of the operand rules it out, nothing is refused.
+    refused(DType::U32, |x| x - 1.0, "overflows u32");
+    // If the operand's known range rules an overflow out, nothing is refused.
     gives(DType::U8, &[200.0, 3.0], |x| x.minimum(100.0) * 2.0, (DType::U8, &[200.0, 6.0]));
     gives(DType::F32, &[2.0, 0.0], |x| x.gt(1.0).convert(DType::S8) - 1.0, (DType::S8, &[0.0, -1.0]));
-    // Hashes want 32 bits to wrap.
+    // Hashes require 32-bit wrapping.
     gives(DType::U32, &[4_294_967_295.0, 0.0], |x| x + 1.0, (DType::U32, &[0.0, 1.0]));
 }
 
@@ -88,7 +92,7 @@ fn sums_and_means_have_room() {
         for mean in &out[3..5] {
             assert_eq!((mean.dtype(), mean.to_f64()[0]), (DType::F32, largest), "{narrow}");
         }
-        // 65 535² is the one that 32 bits do not hold, in JAX neither.
+        // 65 535² is the one product that 32 bits cannot hold, as in JAX.
         let product = if narrow == DType::U16 { 4_294_836_225.0 } else { largest * largest };
         assert_eq!((out[5].dtype(), out[5].to_f64()[0]), (wide, product), "{narrow}");
     }
@@ -97,10 +101,10 @@ fn sums_and_means_have_room() {
 
 #[test]
 fn sums_of_products_name_their_type() {
-    refused(DType::S8, |x| x.dot(x), "sums of products of s8[2] and s8[2] may leave s8");
-    refused(DType::U8, |x| spiq::einsum("i,i->", x, x), "name the type of the sums");
+    refused(DType::S8, |x| x.dot(x), "sums of products of s8[2] and s8[2] may overflow s8");
+    refused(DType::U8, |x| spiq::einsum("i,i->", x, x), "specify the type of the sums");
     gives(DType::S32, &[3.0, 4.0], |x| x.dot(x), (DType::S32, &[25.0]));
-    refused(DType::U8, |x| x.graph().iota(TensorType::new(DType::U8, [300]), 0), "u8 cannot count to 299");
+    refused(DType::U8, |x| x.graph().iota(TensorType::new(DType::U8, [300]), 0), "u8 cannot represent the index 299");
 }
 
 fn int8(backward: bool, method: &str) -> RuleConfig {
@@ -143,7 +147,7 @@ fn products(product: Product, dims: [&[usize]; 2], rule: &RuleConfig, mode: Mode
     execute(&all, &operands.each_ref()).iter().map(|result| result.to_f64()[0]).collect()
 }
 
-/// 127 · 127 · K leaves s32 from K = 133 145 on.
+/// 127 · 127 · K exceeds s32 from K = 133 145 on.
 const WIDE: usize = 134_000;
 
 #[track_caller]
@@ -163,7 +167,7 @@ fn sums_of_many_integer_products_are_right() {
         let conv = products(convolution, [&[1, 2, WIDE / 2], &[2, WIDE / 2, 1]], &rule, mode, Numerics::Exact);
         about(conv[0], wide);
     }
-    // qwix 0.1.8 on JAX wraps to this number, and its numerics are the same here.
+    // qwix 0.1.8 on JAX wraps to this number, and so do its numerics here.
     let rule = int8(false, "absmax");
     let wrapped = products(Tensor::dot, [&[1, WIDE], &[WIDE, 1]], &rule, Mode::Ptq, Numerics::Qwix)[0];
     assert!((wrapped + 131_253.0).abs() < 1.0, "{wrapped}");
@@ -176,14 +180,14 @@ fn gradients_sum_over_many_too() {
     about(dot[2], wide);
     let dot = products(Tensor::dot, [&[1, 1], &[1, WIDE]], &rule, Mode::Qat, Numerics::Exact);
     about(dot[1], wide);
-    // 200 images of 30 x 30, and as many features.
+    // 200 images of 30 x 30, and that many features.
     let conv = products(convolution, [&[200, 30, 30, 1], &[1, 1, 1, 1]], &rule, Mode::Qat, Numerics::Exact);
     about(conv[2], 180_000.0);
     let conv = products(convolution, [&[1, 1, 1], &[1, 1, WIDE]], &rule, Mode::Qat, Numerics::Exact);
     about(conv[1], wide);
 }
 
-/// Spikes and counts have a proven range, so that far more of them fit.
+/// Spikes and counts have a proven range, which allows many more of them.
 #[test]
 fn a_window_that_no_part_fits_is_refused() {
     let inputs =
@@ -192,7 +196,10 @@ fn a_window_that_no_part_fits_is_refused() {
     let plain = trace(&inputs, |a| vec![convolution(&a[0], &a[1])]).unwrap();
     let error = quantize(&plain, &rules, Mode::Ptq, Numerics::Exact, |name| name == "w").expect_err("too many");
     let text = error.to_string();
-    assert!(text.contains("sums of 160000 products of these integers may leave s32, which holds 131071"), "{text}");
+    assert!(
+        text.contains("sums of 160000 products of these integers may overflow s32, which is safe for 131071"),
+        "{text}"
+    );
     let spikes = trace(&inputs, |a| vec![convolution(&a[0].gt(0.5).convert(DType::F32), &a[1])]).unwrap();
     let quantized = quantize(&spikes, &rules, Mode::Ptq, Numerics::Exact, |name| name == "w").unwrap().function;
     about(execute(&quantized, &[&ones(&[1, 400, 400, 1]), &ones(&[400, 400, 1, 1])])[0].to_f64()[0], 160_000.0);

@@ -1,4 +1,4 @@
-//! Random numbers against JAX's and flax's. Floats are compared bit for bit too: host and reference both fuse.
+//! Random numbers compared with those of JAX and flax. Floats are also compared bit for bit: host and reference both fuse.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +21,12 @@ fn check_keys(case: &Case<'_>, got: &[Key]) {
     check(case, &got.iter().flat_map(|key| key.words()).collect::<Vec<u32>>());
 }
 
-/// 64-bit integers as pairs of words.
+/// 64-bit integers as pairs of 32-bit words.
 fn halves(values: impl IntoIterator<Item = u64>) -> Vec<u32> {
     values.into_iter().flat_map(|v| [(v >> 32) as u32, v as u32]).collect()
 }
 
-/// The key of a 64-bit seed, as JAX makes it in 64-bit mode.
+/// The key of a 64-bit seed, as in JAX's 64-bit mode.
 fn wide_key(case: &Case<'_>) -> Key {
     let seed = case.int("seed") as u64;
     Key::from_words([(seed >> 32) as u32, seed as u32])
@@ -118,7 +118,7 @@ fn permutations_are_jax_permutations() {
 fn rngs_are_flax_rngs() {
     for case in Reference::load("random").cases("rngs") {
         let seeds: BTreeMap<String, i64> = serde_json::from_value(case.get("seeds").clone()).unwrap();
-        // Streams without a default exist in flax only; every call of that case names a stream.
+        // Only flax has streams without a default; every call of that case names a stream.
         let first = Rngs::new(seeds.get("default").copied().unwrap_or(-1));
         let mut rngs = seeds.iter().fold(first, |rngs, (name, seed)| rngs.with_stream(name, *seed));
         let calls = case.get("calls").as_array().unwrap();

@@ -1,4 +1,4 @@
-//! Random numbers drawn inside a program, against JAX's and against those drawn on the host.
+//! Random numbers drawn inside a program, compared with JAX's and with those drawn on the host.
 
 use crate::reference::{Case, Reference};
 use crate::run::Program;
@@ -16,7 +16,7 @@ fn traced(f: impl FnOnce(&GraphKey) -> Vec<Tensor>) -> Program {
     Program::new(&function).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// What `f` draws from a key that comes in when the program runs.
+/// Draws with `f` from a key that is an input of the program.
 fn draw(key: Key, f: impl FnOnce(&GraphKey) -> Tensor) -> Array {
     traced(|key| vec![f(key)]).run(&[key.to_array()]).expect("a run").swap_remove(0)
 }
@@ -27,17 +27,17 @@ fn check(case: &Case<'_>, f: impl FnOnce(&GraphKey) -> Tensor) {
     assert_eq!(got.to_f64(), wanted.to_f64(), "{}", case.name);
 }
 
-/// The largest distance in units in the last place, of numbers that all are finite or infinite.
+/// The largest distance in units in the last place; all numbers must be finite or infinite.
 fn places(got: &Array, wanted: &[f32]) -> i64 {
-    // The order of floats is that of their bits, below zero backwards.
+    // Floats are ordered like their bits, with negative ones reversed.
     let rank = |x: f32| i64::from(x.to_bits() as i32 & i32::MAX) * if x.is_sign_negative() { -1 } else { 1 };
     let got: Vec<f32> = got.to_vec().expect("floats");
     assert_eq!(got.len(), wanted.len());
     got.iter().zip(wanted).map(|(a, b)| (rank(*a) - rank(*b)).abs()).max().unwrap_or(0)
 }
 
-/// XLA fuses a product with the sum it goes into where its plan for the whole program allows it, so what is computed by
-/// polynomials may differ in the last place from one program to the next, in JAX as here.
+/// XLA fuses a product with a following sum if its plan for the whole program allows it, so results of polynomials may differ in the
+/// last place between programs, in JAX as here.
 fn check_close(case: &Case<'_>, f: impl FnOnce(&GraphKey) -> Tensor) {
     let far = places(&draw(key(case), f), &case.array("out").to_vec().expect("floats"));
     assert!(far <= 2, "{}: {far} units in the last place", case.name);
@@ -120,7 +120,7 @@ fn permutations_are_jax_permutations() {
     }
 }
 
-/// Far more numbers than JAX's reference holds, against the host.
+/// Many more numbers than in JAX's reference, compared with the host.
 #[test]
 fn long_draws_are_the_hosts() {
     let key = Key::new(5);
@@ -133,7 +133,7 @@ fn long_draws_are_the_hosts() {
     assert!(places(&got[2], &key.truncated_normal(dims[0], -1.0, 2.0)) <= 2);
 }
 
-/// A key that a loop folds its step into gives each step its own draw.
+/// A loop that folds its step into the key draws differently in each step.
 #[test]
 fn keys_can_be_folded_inside_a_loop() {
     let steps = |key: &GraphKey| {
@@ -148,7 +148,7 @@ fn keys_can_be_folded_inside_a_loop() {
     assert_eq!(rows, wanted);
 }
 
-/// The key comes in, or is known while tracing.
+/// The key is an input, or a constant.
 #[test]
 fn a_constant_key_draws_the_same() {
     let key = Key::new(11);

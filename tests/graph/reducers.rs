@@ -1,11 +1,11 @@
-//! Every reducer over axes and windows of 0, 1 and 2 elements, in every element type, against the same fold on the host:
-//! where there is little to combine, what a reduction starts from shows.
+//! Every reducer over axes and windows of 0, 1 and 2 elements, in every element type, compared with the same fold on the host: with so
+//! few elements, the initial value shows.
 
 use crate::evaluate::evaluate;
 use spiq::{Array, DType, Tensor, TensorType, grad, trace};
 use spiq_hlo::Window;
 
-/// A reduction by name: of a tensor over axes, of two numbers, and the result where there is none to reduce.
+/// A reduction: of a tensor over axes, of two numbers, and its result for no elements.
 struct Reduction {
     name: &'static str,
     of: fn(&Tensor, &[usize]) -> Tensor,
@@ -23,7 +23,7 @@ fn signed(dtype: DType) -> bool {
     dtype.is_float() || dtype.integer_range().is_some_and(|(low, _)| low < 0)
 }
 
-/// The least and the greatest value of a type.
+/// The smallest and the largest value of a type.
 fn ends(dtype: DType) -> (f64, f64) {
     match (dtype.integer_range(), dtype) {
         (Some((low, high)), _) => (low as f64, high as f64),
@@ -79,7 +79,7 @@ const REDUCTIONS: [Reduction; 5] = [
     },
 ];
 
-/// Element types that the processor's compiler reduces.
+/// Element types for which XLA's CPU compiler supports reductions.
 const TYPES: [DType; 15] = [
     DType::Pred,
     DType::S8,
@@ -98,7 +98,7 @@ const TYPES: [DType; 15] = [
     DType::F8E5M2,
 ];
 
-/// Numbers that every type with a sign holds, or every one without.
+/// Numbers that every signed type can hold, or every unsigned one.
 fn values(dtype: DType) -> &'static [f64] {
     match dtype {
         DType::Pred => &[0.0, 1.0],
@@ -107,7 +107,7 @@ fn values(dtype: DType) -> &'static [f64] {
     }
 }
 
-/// Each value alone, each beside each, and rows of none; reduced over one axis, and over it and one of size 1.
+/// Each value alone, each pair, and empty rows; reduced over one axis, and over it and another of size 1.
 #[test]
 fn little_to_reduce_is_reduced_as_on_the_host() {
     let mut compared = 0;
@@ -138,7 +138,7 @@ fn little_to_reduce_is_reduced_as_on_the_host() {
     assert!(compared > 5000, "{compared}");
 }
 
-/// The same of truths and of bits.
+/// The same for booleans and for bits.
 #[test]
 fn truths_and_bits() {
     for dtype in [DType::Pred, DType::S8, DType::S32, DType::U8, DType::U32] {
@@ -161,7 +161,7 @@ fn truths_and_bits() {
     }
 }
 
-/// Windows of one and two elements, over padding, too.
+/// Windows of one and two elements, also over padding.
 #[test]
 fn windows_of_little() {
     for dtype in
@@ -186,7 +186,7 @@ fn windows_of_little() {
     }
 }
 
-/// What is not a number, or has no sign, is an error of the trace.
+/// A type that is not numeric, or has no sign, is an error of the trace.
 #[test]
 fn what_cannot_be_reduced_is_refused() {
     let refused = |dtype, f: fn(&Tensor) -> Tensor| {
@@ -195,10 +195,10 @@ fn what_cannot_be_reduced_is_refused() {
     };
     assert!(refused(DType::F32, |x| x.reduce_and(&[1])).contains("integers or booleans, got f32[2,3]"));
     assert!(refused(DType::F32, |x| x.reduce_or(&[1])).contains("integers or booleans, got f32[2,3]"));
-    assert!(refused(DType::Pred, |x| x.reduce_absmax(&[1])).contains("numbers with a sign, got pred[2,3]"));
+    assert!(refused(DType::Pred, |x| x.reduce_absmax(&[1])).contains("signed numbers, got pred[2,3]"));
 }
 
-/// The gradient of a magnitude: the sign, for one element as for two.
+/// The gradient of the largest magnitude: the sign, for one element as for two.
 #[test]
 fn the_gradient_of_the_largest_magnitude() {
     for (values, want) in [(vec![-0.25], vec![-1.0]), (vec![2.0], vec![1.0]), (vec![-3.0, 2.0], vec![-1.0, 0.0])] {

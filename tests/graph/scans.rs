@@ -1,4 +1,4 @@
-//! Scans, run: their gradients against those of the same steps written one after the other, and once more so.
+//! Runs scans: compares their first and second gradients with those of the unrolled steps.
 
 use crate::run::Program;
 use spiq::{Array, DType, TensorType};
@@ -9,7 +9,7 @@ fn spike(v: &Tensor) -> Tensor {
     custom_vjp("spike", v, step, |v: &Tensor, _: &Tensor, ct: &Tensor| ct * (1.0 - v.abs()).maximum(0.0))
 }
 
-/// The steps one after the other, as a scan would run them.
+/// The unrolled steps of a scan.
 fn unrolled<C: Tree>(init: C, xs: &Tensor, f: impl Fn(C, Tensor) -> (C, Tensor)) -> (C, Tensor) {
     let (mut carry, mut rows) = (init, Vec::new());
     for i in 0..xs.dims()[0] {
@@ -45,7 +45,7 @@ fn run(f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Vec<Vec<f64>> {
     outputs.iter().map(Array::to_f64).collect()
 }
 
-/// Two ways to the same numbers.
+/// Checks that two formulations give the same numbers.
 #[track_caller]
 fn check(one: impl FnOnce(&[Tensor]) -> Vec<Tensor>, other: impl FnOnce(&[Tensor]) -> Vec<Tensor>) {
     check_close(run(one), &run(other));
@@ -60,7 +60,7 @@ fn check_close(one: Vec<Vec<f64>>, other: &[Vec<f64>]) {
     assert!(one.iter().flatten().any(|a| *a != 0.0), "all zero");
 }
 
-/// One step of a recurrent layer: every kind of dependence that a body can have.
+/// A step of a recurrent layer, with every kind of dependence that a body can have.
 fn step(x: &[Tensor], (v, a): (Tensor, Tensor), row: Tensor) -> ((Tensor, Tensor), Tensor) {
     let current = row.dot(&x[1]) + a.dot(&x[2]);
     let fired = spike(&(&v - 0.3));
@@ -95,7 +95,7 @@ fn a_gradient_is_that_of_the_unrolled_steps() {
     check(gradient(&scanned), gradient(&written_out));
 }
 
-/// The gradient of the squared size of the gradient.
+/// The gradient of the gradient's squared norm.
 fn second(loss: Loss<'_>) -> impl FnOnce(&[Tensor]) -> Vec<Tensor> + '_ {
     move |x| {
         let norm = |x: &Vec<Tensor>| {
@@ -124,7 +124,7 @@ fn a_mapped_gradient_is_that_of_the_unrolled_steps() {
     check(mapped(&scanned), mapped(&written_out));
 }
 
-/// A scan in a scan, whose inner carry ends up in the outer one.
+/// A nested scan whose inner carry becomes part of the outer one.
 #[test]
 fn a_gradient_through_nested_scans_is_that_of_the_unrolled_steps() {
     let inner = |x: &[Tensor], c: Tensor, row: Tensor| ((&c * &x[3] + row.sum()).tanh(), c);
@@ -147,7 +147,7 @@ fn a_gradient_through_nested_scans_is_that_of_the_unrolled_steps() {
     check(gradient(&nested), gradient(&flat));
 }
 
-/// Only the second output and the first carry are read: the rest of the loop goes, the numbers stay.
+/// Only the second output and the first carry are read: the rest of the loop is removed, the results are unchanged.
 #[test]
 fn what_is_left_of_a_narrowed_scan_computes_the_same() {
     let one = |x: &[Tensor]| {
@@ -171,7 +171,7 @@ fn what_is_left_of_a_narrowed_scan_computes_the_same() {
     check(one, other);
 }
 
-/// Affine maps compose to affine maps, so decaying sums are an associative scan; of every number of elements up to five.
+/// Affine maps compose to affine maps, so decaying sums are an associative scan; for all lengths up to five.
 #[test]
 fn an_associative_scan_is_the_scan_of_its_function() {
     fn each_length(x: &[Tensor], sums: impl Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
@@ -210,7 +210,7 @@ fn an_associative_scan_against_time_keeps_the_order_of_its_arguments() {
     check(parallel, serial);
 }
 
-/// Five steps in segments of two or three, so with steps left over; and against time.
+/// Five steps in segments of two or three, so with a remainder; also against time.
 #[test]
 fn a_checkpointed_scan_has_the_same_gradient() {
     let wanted = run(gradient(&written_out));
@@ -221,7 +221,7 @@ fn a_checkpointed_scan_has_the_same_gradient() {
         };
         check_close(run(gradient(&loss)), &wanted);
     }
-    // The way back of a scan is a scan against time, which is cut from the other end.
+    // The backward pass of a scan is a scan against time, which is split from the other end.
     let function = trace(&types(), gradient(&scanned)).unwrap().checkpoint_scans(Some(2)).unwrap();
     check_close(run(|x| function.call(x[0].graph(), x)), &wanted);
 }

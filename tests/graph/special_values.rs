@@ -1,4 +1,4 @@
-//! NaN and infinity in maxima, minima, choices and metrics: the values that JAX gives, with any element type of floats.
+//! NaN and infinity in maxima, minima, selects and metrics: JAX's results, for every float type.
 
 use crate::device::cpu;
 use spiq::nn::{Axes, integral_accuracy};
@@ -24,7 +24,7 @@ fn same(got: &[f64], wanted: &[f64], what: &str) {
     assert!(got.len() == wanted.len() && got.iter().zip(wanted).all(equal), "{what}: {got:?}, not {wanted:?}");
 }
 
-/// A row with what its maximum, minimum, largest magnitude and place of the maximum are.
+/// A row with its maximum, minimum, largest magnitude and position of the maximum.
 type Row = (&'static [f64], f64, f64, f64, f64);
 
 const ROWS: [Row; 9] = [
@@ -51,7 +51,7 @@ fn reductions_keep_nan() {
     }
 }
 
-/// Long rows are reduced in vectors and in parts; NaN is found wherever it stands.
+/// Long rows are reduced in vectors and in parts; NaN propagates from any position.
 #[test]
 fn nan_is_found_anywhere_in_a_long_row() {
     const LENGTH: usize = 1000;
@@ -88,7 +88,7 @@ fn the_larger_of_two_keeps_nan_and_orders_zeros() {
     }
 }
 
-/// A window's maximum, as pools take it, and an order: NaN last.
+/// Window maxima, as in pools, and sorting: NaN last.
 #[test]
 fn windows_keep_nan_and_sorts_put_it_last() {
     for dtype in FLOATS {
@@ -103,7 +103,7 @@ fn windows_keep_nan_and_sorts_put_it_last() {
     }
 }
 
-/// Spyx: `jnp.argmax(jnp.sum(traces, 0), -1)`, which is the first NaN where there is one.
+/// Spyx: `jnp.argmax(jnp.sum(traces, 0), -1)`, which is the first NaN if there is one.
 #[test]
 fn the_class_of_a_row_with_nan_is_the_first_nan() {
     let inputs = [("t", TensorType::new(DType::F32, [1, 4, 3])), ("y", TensorType::new(DType::S32, [4]))];

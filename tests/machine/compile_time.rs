@@ -1,5 +1,5 @@
-//! Compiling ends: programs that draw random numbers (encoders, dropout, noise) beside quantized products, in every mode and for
-//! sizes at which LLVM once searched threefry's rounds for a checksum without end. Each is compiled anew, with a limit.
+//! Compilation terminates: programs that draw random numbers (encoders, dropout, noise) next to quantized products, in every mode and
+//! for sizes at which LLVM used to search threefry's rounds for a checksum endlessly. Each is compiled without cache, with a time limit.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -18,17 +18,17 @@ use spiq::quant::{Arithmetic, Gradients, Mode, Numerics};
 use spiq::train::{LOCK, Length, Options, run};
 use spiq::{Array, DType, TensorType, predict};
 
-/// What a compilation may take. Without the search it is a second or two; with it, more than an hour.
+/// Time limit of a compilation. Without the search it takes a second or two; with it, more than an hour.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Runs `f` on a thread, and fails when it takes too long.
+/// Runs `f` on a thread, and fails on a timeout.
 #[track_caller]
 fn in_time(what: &str, f: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     let start = Instant::now();
     let thread = std::thread::spawn(move || {
         f();
-        // Nobody listens any more where the limit has passed.
+        // After a timeout nobody receives this.
         _ = done.send(());
     });
     match ended.recv_timeout(LIMIT) {
@@ -38,13 +38,13 @@ fn in_time(what: &str, f: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// A client that finds nothing compiled: its folder is new.
+/// A client with a new, empty cache.
 fn client(folder: &tempfile::TempDir) -> Client {
     let options = ClientOptions { executables: Some(folder.path().join("compiled")), ..ClientOptions::default() };
     Client::open_with(Platform::Cpu, &options, &mut |_| {}).expect("the processor's plugin")
 }
 
-/// Images of so many pixels, with labels.
+/// Images with `pixels` pixels, and labels.
 fn images(pixels: usize) -> Dataset {
     let count = 8;
     let bytes: Vec<f64> = (0..count * pixels).map(|i| (i * 37 % 256) as f64).collect();
@@ -59,7 +59,7 @@ fn images_of(pixels: usize, code: Code) -> Dataset {
     images(pixels).encoded(code).unwrap()
 }
 
-/// Every way in which a product is computed: types of weights, activations and gradients, and whose numerics.
+/// Every way to compute a product: types of weights, activations and gradients, and the numerics.
 fn modes() -> Vec<(String, Vec<RuleConfig>, Numerics)> {
     let rule = |weights: &str, activations: Option<&str>| RuleConfig {
         weight_qtype: Some(weights.to_owned()),
@@ -130,7 +130,7 @@ fn readout(pixels: usize) -> String {
     )
 }
 
-/// The same with neurons, dropout and a second product of so many features.
+/// The same with neurons, dropout and a second product with `features` features.
 fn dropout(pixels: usize, features: usize) -> String {
     format!(
         "layers = [{{ type = \"Linear\", in_features = {pixels}, out_features = {features} }}, \
@@ -139,7 +139,7 @@ fn dropout(pixels: usize, features: usize) -> String {
     )
 }
 
-/// LLVM is told with each program. (The known programs compile with exact maxima alone, too.)
+/// LLVM's option is set for each program. (The known programs would also compile with exact maxima alone.)
 #[test]
 fn llvm_is_told_not_to_search() {
     let client = Client::cpu().expect("the processor's plugin");
@@ -153,7 +153,7 @@ const SIZES: [usize; 8] = [8, 12, 16, 24, 32, 33, 48, 64];
 fn predictions_from_encoded_images_compile() {
     // Static scales come from training or calibration, which the other tests compile.
     for (name, rules, numerics) in modes().into_iter().filter(|mode| !mode.0.contains("static")) {
-        // Types with tiles of 32 take no other sizes.
+        // Types with tiles of 32 require multiples.
         let sizes: &[usize] = if name == "mxfp8" { &[32, 64] } else { &SIZES };
         for &pixels in sizes {
             predicted(format!("{name}, {pixels} pixels"), network(&readout(pixels), &rules, numerics), pixels);
@@ -173,7 +173,7 @@ fn training_with_dropout_compiles_for_every_size() {
 #[test]
 fn training_with_dropout_compiles_in_every_mode() {
     for (name, rules, numerics) in modes() {
-        // Statistics of static scales are tested without dropout: what they count is another test's.
+        // Static-scale statistics are tested without dropout; what they count is tested elsewhere.
         let model = if name.contains("static") { readout(32) } else { dropout(32, 64) };
         trained(name.clone(), network(&model, &rules, numerics), 32);
     }
@@ -183,7 +183,7 @@ fn training_with_dropout_compiles_in_every_mode() {
     trained("int8 with gradients in bf16".to_owned(), bf16, 32);
 }
 
-/// Every other layer behind an encoder: windows over images, normalization, votes, recurrence.
+/// Every other layer after an encoder: windows over images, normalization, votes, recurrence.
 #[test]
 fn every_layer_behind_an_encoder_compiles() {
     let (_, rules, _) = modes().remove(1);
@@ -212,7 +212,7 @@ fn every_layer_behind_an_encoder_compiles() {
     }
 }
 
-/// Every way in which samples become spikes, in each mode that LLVM saw differently: beside dropout in training, and alone.
+/// Every encoder, in each mode that produced different code: with dropout in training, and alone.
 #[test]
 fn every_encoder_compiles() {
     let images = [
@@ -240,7 +240,7 @@ fn every_encoder_compiles() {
     }
 }
 
-/// Everything else that draws in a step: changes of samples, masks that all steps share, gains, gradients' noise.
+/// All other random draws in a step: augmentations, masks shared by all steps, gains, gradient noise.
 #[test]
 fn every_other_draw_compiles() {
     let (_, int8, _) = modes().remove(1);
@@ -260,7 +260,7 @@ fn every_other_draw_compiles() {
     ];
     let mut tried = 0;
     for change in changes {
-        // Those that want other arguments or samples have tests of their own.
+        // Augmentations that need other arguments or samples are tested separately.
         let Ok(augment) = Augmentation::parse(change) else { continue };
         tried += 1;
         let model = if tried % 2 == 0 { model.replace(", same_for_all_steps = true", "") } else { model.to_owned() };
@@ -269,7 +269,7 @@ fn every_other_draw_compiles() {
     assert!(tried >= 6, "{tried}");
 }
 
-/// LLVM's options are beside those of the user, whatever `XLA_FLAGS` says: the program that hung in an exponential search.
+/// LLVM's options are added to the user's, whatever `XLA_FLAGS` contains; with the program that hung in an exponential search.
 #[test]
 fn the_search_is_off_whatever_the_user_gives_llvm() {
     let flags = "--xla_backend_extra_options=-nvptx-prec-divf32=1";
@@ -287,7 +287,7 @@ fn with_options_of_the_users() {
     trained("a user's option".to_owned(), network(&dropout(16, 32), &rules, numerics), 16);
 }
 
-/// A model that takes the compiler more than a few seconds.
+/// A model that takes more than a few seconds to compile.
 fn slow(folder: &Path) {
     let pair = "[[layers]]\ntype = \"Linear\"\nin_features = 64\nout_features = 64\n[[layers]]\ntype = \"LIF\"\nhidden_shape = 64\n";
     std::fs::write(folder.join("slow.toml"), pair.repeat(60)).expect("a file");
@@ -300,7 +300,7 @@ fn train_slowly(folder: &Path, out: &str) -> Command {
     command
 }
 
-/// A run that did no step leaves nothing but the lock of its folder.
+/// A run without a completed step leaves only the lock file.
 #[track_caller]
 fn is_empty(run: &Path) {
     let names = std::fs::read_dir(run).into_iter().flatten().map(|entry| entry.expect("an entry").file_name());
@@ -316,15 +316,15 @@ fn a_compilation_that_takes_too_long_is_given_up() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     let last = said.lines().last().unwrap_or_default();
-    assert!(last.starts_with("error: `train_steps` was not compiled after 1 s, so it was given up; "), "{said}");
-    assert!(last.contains("set SPIQ_COMPILE_SECONDS (4, or 0 for any time)"), "{said}");
+    assert!(last.starts_with("error: `train_steps` was still compiling after 1 s and was abandoned; "), "{said}");
+    assert!(last.contains("set SPIQ_COMPILE_SECONDS (4, or 0 for no limit)"), "{said}");
     is_empty(&folder.path().join("r"));
     let output = train_slowly(folder.path(), "r").env("SPIQ_COMPILE_SECONDS", "soon").output().expect("an end");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("SPIQ_COMPILE_SECONDS is `soon`, but must be"), "{said}");
 }
 
-/// The process ends while the compiler goes on, with the code of Ctrl-C, and leaves nothing that is half there.
+/// The process exits while the compiler is running, with the exit code of Ctrl-C, and leaves no partial files.
 #[test]
 fn ctrl_c_ends_a_compilation() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -342,11 +342,11 @@ fn ctrl_c_ends_a_compilation() {
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(status.code(), Some(130), "{rest:?}");
     let last = rest.last().expect("a line");
-    assert!(last.starts_with("error: stopped while `train_steps` was compiled: no step was done"), "{rest:?}");
+    assert!(last.starts_with("error: stopped while compiling `train_steps`: no step was done"), "{rest:?}");
     is_empty(&folder.path().join("r"));
 }
 
-/// What is said after Ctrl-C is a command that a shell takes, whatever the folder is called.
+/// The command printed after Ctrl-C is valid in a shell, whatever the folder's name.
 #[test]
 fn the_command_to_go_on_with_is_one() {
     for out in ["it's mine", "a\n\"b\" $c `d` 'e'", "-r"] {
@@ -377,8 +377,8 @@ fn the_command_to_go_on_with_is_one() {
         let mut said = String::new();
         child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
         assert_eq!(child.wait().expect("an end").code(), Some(130), "{said}");
-        let (_, line) = said.trim_end().rsplit_once("to go on: ").unwrap_or_else(|| panic!("no command in {said}"));
-        // It is read as a shell does, and refused for what is added to it, after the checkpoint was found.
+        let (_, line) = said.trim_end().rsplit_once("to continue: ").unwrap_or_else(|| panic!("no command in {said}"));
+        // The shell parses it, and the added flag is refused, after the checkpoint was found.
         let line = line.replacen("spiq", &format!("exec {}", env!("CARGO_BIN_EXE_spiq")), 1);
         let output = Command::new("bash").args(["-c", &format!("{line} --seed 9")]).current_dir(folder.path()).output();
         let refused = String::from_utf8_lossy(&output.expect("bash").stderr).into_owned();

@@ -1,5 +1,5 @@
-//! The script that checks and measures on a machine with an accelerator (`benches/device/run.py`), tried on the processor with
-//! small shapes: it ends, writes its results and goes on after steps that fail.
+//! Runs the accelerator script (`benches/device/run.py`) on the CPU with small shapes: it completes, writes its results and continues
+//! after failed steps.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -27,7 +27,7 @@ fn it_compares_measures_and_goes_on_after_failures() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [reference, out]: [PathBuf; 2] = ["reference", "out"].map(|name| folder.path().join(name));
     script(&["--write", "--reference", shown(&reference)]);
-    // The processor's plugin has no profiler: that step fails, and those after it run.
+    // The CPU plugin has no profiler: that step fails, and the following ones run.
     let steps = "machine,profile,smoke,agreement,bench";
     let output = script(&["--reference", shown(&reference), "--out", shown(&out), "--only", steps]);
     let results = std::fs::read_to_string(out.join("results.json")).expect("results");

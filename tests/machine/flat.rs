@@ -1,5 +1,5 @@
-//! What long work holds: memory, files and mappings stay as they are, however many programs and data sets come and go. In a process of
-//! its own, for other tests take memory, too. `SPIQ_LONG_TESTS=1` makes it long: 2,000 programs.
+//! Long-running work: memory, files and mappings stay constant, however many programs and data sets come and go. Runs in a separate
+//! process, because other tests also allocate. `SPIQ_LONG_TESTS=1` selects the long form: 2,000 programs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use spiq_events::MadeUp;
 
 use crate::own_process::{own_process, passes};
 
-/// What this process holds.
+/// The resources of this process.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     bytes: usize,
@@ -31,14 +31,14 @@ fn held() -> Held {
     }
 }
 
-/// How often something is done.
+/// The number of repetitions.
 fn rounds(short: usize, long: usize) -> usize {
     if std::env::var_os("SPIQ_LONG_TESTS").is_some_and(|value| value == "1") { long } else { short }
 }
 
-/// Does something until what is kept on purpose is there, and then in four stretches of `rounds`. What leaks grows in every stretch, so the
-/// stretch that grew least counts: an allocator that takes a few megabytes more at once is no leak. No file or thread may stay in it, nor
-/// a mapping of every fifth round, nor `bytes` of each.
+/// Warms up with `first` rounds, then measures four stretches of `rounds`. A leak grows in every stretch, so the one with the least
+/// growth counts: an allocator that takes a few more megabytes at once is not a leak. The stretch must not retain a file or thread, a
+/// mapping per five rounds, or `bytes` per round.
 #[track_caller]
 fn stays_flat(what: &str, first: usize, rounds: usize, bytes: usize, mut work: impl FnMut(usize)) {
     (0..first).for_each(&mut work);
@@ -70,7 +70,7 @@ fn different_programs() {
     let cache = tempfile::tempdir().expect("a temporary folder");
     let options = ClientOptions { executables: Some(cache.path().to_owned()), ..ClientOptions::default() };
     let client = Client::open_with(Platform::Cpu, &options, &mut |_| {}).expect("the processor's plugin");
-    // A client keeps its last 64 programs. One that was kept although nobody holds it would be 130 kB.
+    // A client keeps its last 64 programs. Leaking one would cost 130 kB.
     stays_flat("programs", 100, rounds(75, 500), 40_000, |number| {
         let text = format!(
             "func.func @main(%x: tensor<64xf32>) -> tensor<64xf32> {{
@@ -84,7 +84,7 @@ fn different_programs() {
     });
 }
 
-/// Data sets of several formats: how each is read.
+/// Data sets of several formats, and how to read them.
 fn data_sets(folder: &Path) -> [(PathBuf, Reading); 2] {
     let [arrays, events] = ["arrays.safetensors", "events.h5"].map(|name| folder.join(name));
     let mut file = ArrayFile::default();
@@ -108,7 +108,7 @@ fn data_sets_come_and_go() {
 fn opened_data_sets() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data_sets = data_sets(folder.path());
-    // The first holds 2.5 MB of numbers, the second 160 kB as frames.
+    // The first holds 2.5 MB of numbers, the second 160 kB of frames.
     stays_flat("data sets of each of two formats", 20, rounds(50, 250), 20_000, |_| {
         for (path, reading) in &data_sets {
             let data = Dataset::read(path, reading, None, &mut |_, _| {}).expect("a data set");

@@ -1,5 +1,5 @@
-//! Every instruction of the loop kernel on every combination of special values, against XLA's own code: NaN, infinities, both
-//! zeros, denormals, ties, and the edges of what the narrow types hold.
+//! Every instruction of the loop kernel on every combination of special values, compared with XLA's own code: NaN, infinities, both
+//! zeros, denormals, ties, and the limits of narrow types.
 
 use crate::device::cpu;
 use spiq::pjrt::{Client, CompileOptions, Input};
@@ -41,10 +41,10 @@ const SPECIAL: [f32; 32] = [
     f32::NAN,
 ];
 
-/// One step on as many sequences as it reads.
+/// A step on all of its input sequences.
 type Step = fn(&[Tensor]) -> Tensor;
 
-/// An instruction, how many operands it has, and operations that become it.
+/// An instruction, its number of operands, and a step that compiles to it.
 const CASES: &[(LaneOp, usize, Step)] = &[
     (LaneOp::Add, 2, |x| &x[0] + &x[1]),
     (LaneOp::Subtract, 2, |x| &x[0] - &x[1]),
@@ -79,7 +79,7 @@ const CASES: &[(LaneOp, usize, Step)] = &[
     (LaneOp::Select, 3, |x| x[0].gt(0.25).select(&x[1], &x[2])),
 ];
 
-/// One step on a sequence and a number.
+/// A step on a sequence and a number.
 type WithNumber = fn(&Tensor, f64) -> Tensor;
 
 const WITH_NUMBER: &[(&str, WithNumber)] = &[
@@ -98,10 +98,10 @@ const WITH_NUMBER: &[(&str, WithNumber)] = &[
     ("x > n ? n : x", |x, n| x.gt(n).select(&x.full_like(n), x)),
 ];
 
-/// Lanes enough for more than one thread.
+/// Enough lanes for more than one thread.
 const LEAST: usize = 1 << 15;
 
-/// A loop that only runs this step: what is carried stays.
+/// A loop that only applies this step, with an unchanged carry.
 fn stepped(inputs: &[TensorType], step: &dyn Fn(&[Tensor]) -> Vec<Tensor>) -> Function {
     let named: Vec<(&str, TensorType)> = inputs.iter().map(|ty| ("x", ty.clone())).collect();
     let run = |x: &[Tensor]| {
@@ -111,7 +111,7 @@ fn stepped(inputs: &[TensorType], step: &dyn Fn(&[Tensor]) -> Vec<Tensor>) -> Fu
     trace(&named, run).unwrap()
 }
 
-/// What the loop kernel is told, as the text of the program has it.
+/// The loop kernel's instructions, from the program text.
 fn instructions(client: &Client, function: &Function) -> Vec<LaneOp> {
     let text = Program::named("kernel").text_for(client, function).unwrap();
     let (_, config) = text.split_once("program = array<i64: ").expect("the loop is a call of the kernel");
@@ -126,24 +126,24 @@ fn run(client: &Client, program: &Program, function: &Function, inputs: &[Array]
     outputs.unwrap().iter().map(|buffer| buffer.to_array().unwrap().to_f64()).collect()
 }
 
-/// Equal bits, zeros' signs included; one NaN is like another.
+/// Bit equality, including the signs of zeros; all NaNs are equal.
 fn same(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
 }
 
-/// XLA's exponentials of ordinary numbers are off by up to four units in the last place, ours by two.
+/// XLA's exponentials of normal numbers are off by up to four units in the last place, ours by two.
 fn close(a: f64, b: f64) -> bool {
     same(a, b) || b.is_normal() && (a - b).abs() <= b.abs() * 4.8e-7
 }
 
-/// With a number, LLVM may find an instruction that leaves denormals as they are (`-0 - x` is a change of sign) or one that does
-/// not (a choice of the smaller one): on XLA's threads they count as zero.
+/// With a constant, LLVM may select an instruction that preserves denormals (`-0 - x` becomes a sign flip) or one that does not (a
+/// minimum): on XLA's threads they are flushed to zero.
 fn same_or_flushed(a: f64, b: f64) -> bool {
     let flushed = |x: f64| if x.abs() < f64::from(f32::MIN_POSITIVE) { 0f64.copysign(x) } else { x };
     same(flushed(a), flushed(b))
 }
 
-/// Runs the loop in the kernel and in XLA, and compares each result. How many there are.
+/// Runs the loop in the kernel and in XLA, and compares the results; returns their number.
 #[track_caller]
 fn agree(client: &Client, name: &str, function: &Function, inputs: &[Array], equal: fn(f64, f64) -> bool) -> usize {
     let ours = run(client, &Program::named("kernel"), function, inputs);
@@ -168,7 +168,7 @@ fn every_instruction_gives_what_xla_gives() {
         let ty = TensorType::new(DType::F32, [2, lanes]);
         let function = stepped(&vec![ty; operands], &|x| vec![step(x)]);
         assert!(instructions(client, &function).contains(&op), "{op:?} is not in the kernel's program");
-        // Operand n changes with the n-th digit, so that every combination occurs.
+        // Operand n varies with the n-th digit, so that every combination occurs.
         let operand = |n: u32| {
             let values = (0..2 * lanes).map(|i| SPECIAL[i % lanes / count.pow(n) % count]);
             Array::new([2, lanes], values.collect::<Vec<f32>>()).unwrap()
@@ -176,26 +176,26 @@ fn every_instruction_gives_what_xla_gives() {
         let inputs: Vec<Array> = (0..operands as u32).map(operand).collect();
         let equal = match op {
             LaneOp::Exponential => close,
-            // Of a denormal and a zero either may be given where both count as zero.
+            // For a denormal and a zero either result is correct if both are flushed to zero.
             LaneOp::Maximum | LaneOp::Minimum => same_or_flushed,
             _ => same,
         };
         compared += agree(client, &format!("{op:?}"), &function, &inputs, equal);
     }
-    // A copy computes nothing and is taken out of every program.
+    // A copy computes nothing and is removed from every program.
     let missing: Vec<&LaneOp> =
         LaneOp::ALL.iter().filter(|op| **op != LaneOp::Copy && !CASES.iter().any(|case| case.0 == **op)).collect();
     assert!(missing.is_empty(), "not tested: {missing:?}");
     println!("{compared} results of {} instructions", CASES.len());
 }
 
-/// Numbers in a program are another kind of operand, and some operations with them are written otherwise.
+/// Constants are a separate kind of operand, and some operations on them compile differently.
 #[test]
 fn special_numbers_in_a_program_do_too() {
     let client = cpu();
     let ty = TensorType::new(DType::F32, [2, SPECIAL.len()]);
     let x = Array::new([2, SPECIAL.len()], [SPECIAL, SPECIAL].concat()).unwrap();
-    // Not denormals: what the compiler knows not to be zero is zero to the processor.
+    // No denormals: the compiler treats them as nonzero, the CPU as zero.
     for number in SPECIAL.into_iter().filter(|n| !n.is_subnormal()).map(f64::from) {
         let all = |x: &[Tensor]| WITH_NUMBER.iter().map(|(_, step)| step(&x[0], number)).collect();
         let function = stepped(std::slice::from_ref(&ty), &all);
@@ -205,7 +205,7 @@ fn special_numbers_in_a_program_do_too() {
     }
 }
 
-/// Elements that are converted where they are read, and what is computed before the loop and taken into it.
+/// Elements converted on reading, and producers fused into the loop.
 #[test]
 fn narrow_types_are_read_and_written_alike() {
     let client = cpu();

@@ -1,4 +1,4 @@
-//! Kernels of this library against XLA's own code: loops over time of neurons, forward and backward, with every surrogate;
+//! This library's kernels compared with XLA's own code: loops of neurons over time, forward and backward, with every surrogate;
 //! products with spikes.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use spiq::pjrt::{Client, CompileOptions, Input};
 use spiq::random::{Key, Rngs};
 use spiq::{Array, DType, DotDims, Function, Program, Tensor, TensorType, scan, trace, vjp, vmap};
 
-/// What the two kernels are called in a program.
+/// The names of the two kernels in a program.
 const LOOP: &str = "spiq_elementwise_scan";
 const PRODUCT: &str = "spiq_masked_product";
 
@@ -24,7 +24,7 @@ fn random(seed: i64, ty: &TensorType, low: f32, high: f32) -> Array {
     Array::new(ty.dims.clone(), Key::new(seed).uniform(ty.count(), low, high)).expect("as many values as elements")
 }
 
-/// How often the program calls a kernel.
+/// The number of calls of a kernel in the program.
 fn calls(client: &Client, function: &Function, kernel: &str) -> usize {
     Program::named("kernel").text_for(client, function).unwrap().matches(kernel).count()
 }
@@ -37,7 +37,7 @@ fn run(client: &Client, program: &Program, function: &Function, inputs: &[Array]
     outputs.iter().map(|buffer| buffer.to_array().unwrap()).collect()
 }
 
-/// Runs the function with kernels and without, and wants results that differ by no more than `tolerance` of the largest.
+/// Runs the function with kernels and without, and checks that results differ by at most `tolerance` of the largest.
 #[track_caller]
 fn check(function: &Function, inputs: &[Array], kernels: usize, tolerance: f64) {
     let client = cpu();
@@ -85,7 +85,7 @@ fn gradient(layer: Box<dyn Layer>, dims: [usize; 3]) -> (Function, Vec<Array>) {
     (function.unwrap(), params.into_values().chain([x, ct]).collect())
 }
 
-/// Wide enough for two threads, and no multiple of any width of blocks or vectors.
+/// Wide enough for two threads, and not a multiple of any block or vector width.
 const WIDE: [usize; 3] = [20, 37, 131];
 const NARROW: [usize; 3] = [9, 2, 5];
 
@@ -106,13 +106,13 @@ fn neurons_give_the_same_bits_forward_and_backward() {
             let kind = layer.kind();
             println!("{kind} {dims:?}");
             let (function, inputs) = gradient(layer, dims);
-            // XLA fuses another of two products into a sum of theirs in ALIF's gradient.
+            // In ALIF's gradient, XLA fuses the other one of two products into their sum.
             check(&function, &inputs, 2, if kind == "ALIF" { 1e-6 } else { 0.0 });
         }
     }
 }
 
-/// Neurons of papers, and the options. What they compute of parameters alone stands outside of the loop.
+/// Neurons from papers, and their options. Computations on parameters alone are hoisted out of the loop.
 #[test]
 fn neurons_of_papers_and_options_run_in_kernels() {
     for dims in [NARROW, WIDE] {
@@ -156,12 +156,12 @@ fn surrogates_agree() {
     for activation in all {
         println!("{activation:?}");
         let (function, inputs) = gradient(Lif { activation, ..Lif::new([WIDE[2]]) }.into(), WIDE);
-        // An exponential is rounded in another way, and a sum of gradients carries that on.
+        // Exponentials round differently, and sums of gradients propagate the difference.
         check(&function, &inputs, 2, 1e-6);
     }
 }
 
-/// Carries that change places, operations on booleans, and every type that is read and written.
+/// Permuted carries, boolean operations, and every type that is read and written.
 #[test]
 fn all_types_and_places_are_the_same() {
     let dims = [11, 3, 50];
@@ -196,7 +196,7 @@ fn all_types_and_places_are_the_same() {
     check(&function, &inputs, 1, 0.0);
 }
 
-/// A conversion behind a loop moves into it; the f32 that nobody reads then are not written.
+/// A conversion after a loop is fused into it; the unused f32 outputs are not written.
 #[test]
 fn spikes_are_written_as_they_are_read() {
     let dims = [12, 4, 33];
@@ -216,7 +216,7 @@ fn spikes_are_written_as_they_are_read() {
     check(&function, &[random(5, &f32(&dims), 0.0, 1.5)], 1, 0.0);
 }
 
-/// What is not elementwise, or not in f32, stays XLA's.
+/// Operations that are not elementwise, or not in f32, stay with XLA.
 #[test]
 fn other_loops_are_left_alone() {
     let recurrent = |x: &[Tensor]| {
@@ -230,12 +230,12 @@ fn other_loops_are_left_alone() {
     assert_eq!(calls(cpu(), &function, LOOP), 0);
 }
 
-/// A compiled program that calls a kernel is kept and found again like any other.
+/// A compiled program that calls a kernel is cached and found like any other.
 #[test]
 fn a_program_with_a_kernel_is_serialized() {
     let client = cpu();
     let (function, inputs) = gradient(Lif::new([5]).into(), NARROW);
-    // Compiled anew: the plugin cannot serialize what it took from bytes.
+    // Compiled from source: the plugin cannot serialize a deserialized program.
     let options = CompileOptions { cache: false, ..CompileOptions::default() };
     let program = Program { options, ..Program::named("kept") }.compile(client, &function).unwrap();
     let again = client.deserialize(&program.serialize().unwrap()).unwrap();
@@ -247,19 +247,19 @@ fn a_program_with_a_kernel_is_serialized() {
     assert_eq!(results(&again), results(&program));
 }
 
-/// Spikes with this probability as f32 of 0 and 1, which a comparison in the function makes known as such.
+/// Spikes with this probability as f32 zeros and ones, which a comparison in the function proves to be binary.
 fn spikes(seed: i64, ty: &TensorType, rate: f32) -> Array {
     let drawn = Key::new(seed).uniform(ty.count(), 0.0, 1.0);
     Array::new(ty.dims.clone(), drawn.into_iter().map(|x| f32::from(u8::from(x < rate))).collect::<Vec<_>>()).unwrap()
 }
 
-/// Whole numbers of a type, from its smallest to its largest where that is s8.
+/// Whole numbers of a type; for s8, over its full range.
 fn whole(seed: i64, ty: &TensorType) -> Array {
     let values: Vec<f64> = Key::new(seed).bits8(ty.count()).into_iter().map(|byte| f64::from(byte as i8)).collect();
     Array::from_f64(ty.clone(), &values).unwrap()
 }
 
-/// Widths of all the parts that a row is summed in, rates from no spike to all, and sums that leave 16 bits.
+/// Widths for all the parts of a row sum, rates from silence to all spikes, and sums beyond 16 bits.
 #[test]
 fn products_with_spikes_are_sums() {
     let (rows, columns) = (300, 70);
@@ -272,17 +272,17 @@ fn products_with_spikes_are_sums() {
                 let over_rows = DotDims { lhs_contract: vec![0], rhs_contract: vec![0], ..DotDims::default() };
                 let products =
                     [spikes.dot_general(&x[1], &DotDims::matmul(2), sum), spikes.dot_general(&x[2], &over_rows, sum)];
-                // One more than zero, so that there is something where no spike is.
+                // Plus one, so that elements without spikes are also checked.
                 products.map(|product| product + 1.0).to_vec()
             })
             .unwrap();
             println!("{dtype} width {width} rate {rate}");
             let values = [spikes(1, &f32(&[rows, columns]), rate), whole(2, &forward), whole(3, &backward)];
-            // Sums of whole numbers are exact in f32, too.
+            // Sums of whole numbers are also exact in f32.
             check_products(&function, &values, 2, 0.0);
         }
     }
-    // Every sum is the smallest there is: 300 times -128.
+    // Every sum is the minimum: 300 times -128.
     let inputs = [("s", f32(&[2, 300])), ("w", TensorType::new(DType::S8, [300, 130]))];
     let function =
         trace(&inputs, |x| vec![x[0].ne(0.0).convert(DType::S8).dot_general(&x[1], &DotDims::matmul(2), DType::S32)]);
@@ -290,7 +290,7 @@ fn products_with_spikes_are_sums() {
     check_products(&function.unwrap(), &[spikes(1, &inputs[0].1, 1.0), all], 1, 0.0);
 }
 
-/// Sums of fractions are rounded in another order.
+/// Sums of fractions are rounded in a different order.
 #[test]
 fn sums_of_fractions_are_close() {
     let inputs = [("s", f32(&[12, 25, 64])), ("w", f32(&[64, 48])), ("y", f32(&[12, 25, 48]))];
@@ -303,8 +303,8 @@ fn sums_of_fractions_are_close() {
     check_products(&function.unwrap(), &values, 2, 1e-6);
 }
 
-/// A product takes spikes in the byte that they are, forward and for the gradient of weights: nothing is converted for a kernel, and
-/// without one the numbers are those of converted spikes, bit for bit.
+/// Products read spikes as bytes, in the forward pass and for weight gradients: nothing is converted for a kernel, and without kernels
+/// the results are bit-identical to those of converted spikes.
 #[test]
 fn spikes_are_read_as_bytes() {
     for (dtype, bytes) in
@@ -337,7 +337,7 @@ fn spikes_are_read_as_bytes() {
     }
 }
 
-/// What may be anything else than 0 and 1, pairs axes or has spikes on the right stays a product.
+/// Products stay unchanged if the operand may have values other than 0 and 1, pairs other axes, or has its spikes on the right.
 #[test]
 fn other_products_are_left_alone() {
     let inputs = [("x", f32(&[5, 5])), ("w", f32(&[5, 5])), ("b", f32(&[3, 5, 5]))];
@@ -350,7 +350,7 @@ fn other_products_are_left_alone() {
     assert_eq!(calls(cpu(), &function.unwrap(), PRODUCT), 0);
 }
 
-/// Spikes that a loop carries are multiplied in each step, with weights from outside of it.
+/// Spikes carried by a loop are multiplied in each step with weights from outside.
 #[test]
 fn a_recurrent_product_is_a_sum_in_each_step() {
     let inputs = [("x", f32(&[7, 4, 33])), ("w", f32(&[33, 33]))];
@@ -367,8 +367,8 @@ fn a_recurrent_product_is_a_sum_in_each_step() {
     check_products(&function.unwrap(), &values, 1, 1e-5);
 }
 
-/// Sums that a loop alone reads are made in it, scaled and shifted: rows of all widths, on one side or the other of a tile's
-/// border, in each element type, forward in time and backward.
+/// Products read only by a loop are computed inside it, scaled and shifted: rows of all widths, on either side of a tile boundary, in
+/// each element type, forward and backward in time.
 #[test]
 fn a_product_that_a_loop_reads_is_computed_in_it() {
     for [steps, batch, inputs, width] in [[9, 2, 5, 7], [6, 37, 70, 131], [3, 1, 40, 9000], [4, 3, 300, 3000]] {
@@ -392,7 +392,7 @@ fn a_product_that_a_loop_reads_is_computed_in_it() {
     }
 }
 
-/// What something else reads, too, is computed once and kept.
+/// A product with other readers is computed once and stored.
 #[test]
 fn a_product_that_is_read_elsewhere_stays_outside_of_the_loop() {
     let inputs = [("s", f32(&[5, 3, 8])), ("w", f32(&[8, 6]))];
@@ -406,7 +406,7 @@ fn a_product_that_is_read_elsewhere_stays_outside_of_the_loop() {
     check_products(&function.unwrap(), &values, 1, 0.0);
 }
 
-/// A loop that is a call already, over one more axis: the same program on more lanes, with time still in front.
+/// A loop that is already a kernel call, mapped over an additional axis: the same program on more lanes, with time still leading.
 #[test]
 fn a_call_maps() {
     let client = cpu();

@@ -1,4 +1,4 @@
-//! What programs become on a machine, and the runtime: kernels, plugins, clients, the caches.
+//! Compiled programs and the runtime: kernels, plugins, clients, caches.
 
 mod compile_time;
 mod device_script;

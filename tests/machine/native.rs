@@ -1,4 +1,4 @@
-//! Which units quantized products reach, asked of compilers for chips that are not there.
+//! The hardware units used by quantized products, as reported by ahead-of-time compilers for absent chips.
 
 use crate::own_process::{own_process, passes};
 use crate::skipped::skipped;
@@ -17,17 +17,17 @@ const MODEL: &str = r#"layers = [
     { type = "Linear", in_features = 512, out_features = 128 }, { type = "LI", layer_shape = 128 },
 ]"#;
 
-/// The report on the forward pass of a network with weights and activations of a type.
+/// The report for the forward pass of a network with weights and activations of a type.
 #[track_caller]
 fn report(target: &str, qtype: &str) -> Report {
     let model = ModelConfig::parse(MODEL, "model.toml").expect("a model");
     let network = Network::new(model, linear_only_rules(qtype, qtype)).expect("a network");
-    // Without a chip to try tiles on, the GPU's compiler guesses them, and at some sizes guesses one that the unit lacks.
+    // Without a chip to benchmark tiles, the GPU compiler guesses them, and at some sizes chooses one that the unit does not support.
     let forward = network.forward(&TensorType::new(DType::F32, [16, 128, 256]), Mode::Qat).expect("traced");
     native::report(&Target::parse(target).expect("a target"), &forward.function).expect("compiled")
 }
 
-/// Whether the plugin is there; says so where it is not, since a test that is left out must not look like one that passed.
+/// Whether the plugin is installed; reports the skip if not, since a skipped test must not look like a passed one.
 fn installed(platform: Platform, command: &str) -> bool {
     let there = find(platform).is_some();
     if !there {
@@ -41,8 +41,8 @@ fn cpu_multiplies_s8_and_adds_rows_for_spikes() {
     let report = report("cpu", "int8");
     let paths: Vec<&str> = report.rows.iter().map(|row| row.path.as_str()).collect();
     assert_eq!(paths, ["core/layers/0", "core/layers/2", "core/layers/4"]);
-    // What comes from outside may be anything; what neurons give are spikes.
-    let units = ["s8, ", "rows added", "rows added"];
+    // The input may be anything; neuron outputs are spikes.
+    let units = ["s8, ", "sparse row sums", "sparse row sums"];
     for (row, unit) in report.rows.iter().zip(units) {
         assert!(row.low_precision && row.unit.starts_with(unit), "{report}");
     }
@@ -70,7 +70,7 @@ fn h100_multiplies_s8_and_float8_in_tensor_cores() {
     }
 }
 
-/// Forward and backward with the loops over time in kernels, all in one launch of the driver.
+/// Forward and backward pass with the time loops in kernels, in a single launch of the driver.
 #[test]
 fn a_gradient_is_one_graph_of_few_launches_on_an_h100() {
     if !installed(Platform::Cuda, "cuda13") {
@@ -88,7 +88,7 @@ fn a_gradient_is_one_graph_of_few_launches_on_an_h100() {
     }
 }
 
-/// The program that a run compiles: several steps in one loop, each with the encoder, the gradient and the optimizer.
+/// The program that a run compiles: several steps in one loop, each with encoder, gradient and optimizer.
 #[test]
 fn a_training_step_is_one_graph_on_an_h100() {
     if !installed(Platform::Cuda, "cuda13") {
@@ -103,12 +103,12 @@ fn a_training_step_is_one_graph_on_an_h100() {
     let target = Target::parse("cuda:h100").expect("a target");
     let whole = native::report_program(&target, &program, &function).expect("compiled");
     let launches = whole.launches.expect("a card launches kernels");
-    // More than the gradient alone, and still in one graph.
+    // More than the gradient alone, still in one graph.
     assert!(launches.graphs == 1 && (30..=120).contains(&launches.launches), "{whole}");
     assert_eq!(whole.rows.len(), 3 + 3 + 2, "forward, weights' gradients, and those of the spikes: {whole}");
 }
 
-/// What the report says of the processor is said of the program that runs there.
+/// The report for the CPU describes the program that runs there.
 #[test]
 fn a_loop_of_neurons_adds_the_rows_that_it_alone_reads() {
     let model = ModelConfig::parse(MODEL, "model.toml").expect("a model");
@@ -118,18 +118,18 @@ fn a_loop_of_neurons_adds_the_rows_that_it_alone_reads() {
         let report = native::report_program(&Target::Cpu, program, &forward.function).expect("compiled");
         report.rows.iter().map(|row| (row.path.clone(), row.unit.clone())).collect::<Vec<_>>()
     };
-    let fused = "rows added where there are spikes, in the loop of neurons".to_owned();
+    let fused = "sparse row sums in the neuron loop".to_owned();
     let paths = ["core/layers/0", "core/layers/2", "core/layers/4"];
     assert_eq!(report(&Program::named("kernels")), paths.map(|path| (path.to_owned(), fused.clone())));
     let without = report(&Program { without_kernels: true, ..Program::named("none") });
     assert!(without.iter().all(|(_, unit)| unit.starts_with("s8, ")), "{without:?}");
 }
 
-/// Spikes reach products as materialized s8; a product into which their computation is fused runs at the rate of bf16.
+/// Spikes reach products as materialized s8; a product into which their computation is fused runs at bf16 rate.
 #[test]
 fn tpu_multiplies_spikes_at_the_rate_of_s8() {
     if installed(Platform::Tpu, "tpu") {
-        // Opening libtpu where there is no TPU wants variables, which the library sets in a process of one thread only.
+        // Without a TPU, opening libtpu requires variables, which the library can only set in a single-threaded process.
         let variables = [("TPU_SKIP_MDS_QUERY", "1"), ("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")];
         passes(own_process(module_path!(), "a_tpu_multiplies_s8").envs(variables));
     }

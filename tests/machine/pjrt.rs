@@ -1,4 +1,4 @@
-//! PJRT through the public interface: buffers, programs, donation, caches. Installs the CPU plugin where there is none.
+//! PJRT through the public interface: buffers, programs, donation, caches. Installs the CPU plugin if it is missing.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use crate::own_process::{own_process, passes};
 use spiq::pjrt::{Buffer, Client, ClientOptions, CompileOptions, Executable, Input, Platform, Plugin, Value};
 use spiq::{Array, DType, Error, ErrorKind, TensorType};
 
-/// A folder of compiled programs that lives as long as this test program.
+/// A folder of compiled programs for the lifetime of this test binary.
 static EXECUTABLES: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary folder"));
 static CLIENT: LazyLock<Client> = LazyLock::new(|| client(EXECUTABLES.path(), 1));
 
@@ -116,7 +116,7 @@ fn every_type_passes_a_program() {
         assert_eq!(program.inputs().expect("XLA tells them"), [array.ty().clone()]);
         let outputs = program.execute(vec![Input::Borrow(&upload(&array))]).expect("inputs that fit");
         assert_eq!(outputs[0].ty(), array.ty());
-        // A `f8E8M0FNU` has no zero, so the array itself holds what the values became.
+        // `f8E8M0FNU` has no zero, so compare with the array's stored values.
         assert_eq!(outputs[0].to_array().expect("a result"), array, "{dtype}");
     }
 }
@@ -126,7 +126,7 @@ fn large_arrays_outlive_their_upload() {
     let values: Vec<f32> = (0..300_000).map(|i| i as f32).collect();
     let buffers: Vec<Buffer> = (0..8).map(|_| upload(&floats(&values))).collect();
     let pending: Vec<_> = buffers.iter().map(|buffer| buffer.start_to_host().expect("a copy")).collect();
-    // The copies end by themselves, whether or not anyone waits for them.
+    // The copies complete whether or not anyone waits for them.
     drop(buffers);
     for (i, copy) in pending.into_iter().enumerate() {
         if i % 2 == 0 {
@@ -155,7 +155,7 @@ fn donated_memory_is_taken_over() {
     let increment = increment(2);
     assert_eq!(increment.donated(), [0]);
     assert_eq!(increment.memory().expect("the CPU plugin tells it").donated, 8);
-    // A borrowed buffer keeps its value, though the program would overwrite it.
+    // A borrowed buffer keeps its value, although the program would overwrite its input.
     let x = upload(&floats(&[1.0, 2.0]));
     assert_eq!(run(&increment, &[&x]), [2.0, 3.0]);
     assert_eq!(run(&increment, &[&x]), [2.0, 3.0]);
@@ -166,14 +166,14 @@ fn donated_memory_is_taken_over() {
     assert_eq!(state.to_array().expect("a result").to_f64(), [1001.0, 1002.0]);
 }
 
-/// Bytes of memory that this process holds.
+/// Resident memory of this process in bytes.
 #[cfg(target_os = "linux")]
 fn resident() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").expect("Linux tells it");
     text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
 }
 
-/// Other tests of this program take and free memory, too.
+/// Other tests of this binary also allocate and free memory.
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_stays_flat() {
@@ -194,7 +194,7 @@ fn memory_of_one_program_stays_flat() {
             before = resident();
         }
     }
-    // A thousand leaked states would be a gigabyte.
+    // A thousand leaked states would take a gigabyte.
     assert!(resident() < before + (200 << 20), "{before} bytes became {}", resident());
 }
 
@@ -224,7 +224,7 @@ fn wrong_inputs_are_refused() {
     let other = client(EXECUTABLES.path(), 1);
     let stranger = other.to_device(&floats(&[1.0, 2.0])).expect("a buffer");
     fails(double.execute(vec![Input::Borrow(&stranger)]), ErrorKind::Input, "another client");
-    // Types that the caller knows spare a look at the compiled program.
+    // If the caller provides the types, the compiled program need not be inspected.
     let told = CompileOptions { inputs: Some(vec![TensorType::new(DType::F32, [2])]), ..uncached() };
     let told = CLIENT.compile(&scale(2, 2.0), &told).expect("a valid program");
     fails(told.execute(Vec::new()), ErrorKind::Input, "takes 1 inputs");
@@ -249,7 +249,7 @@ fn programs_go_through_bytes() {
     fails(other.deserialize(b""), ErrorKind::Input, "damaged");
 }
 
-/// The one file of a folder.
+/// The only file in a folder.
 fn only_file(folder: &Path) -> std::path::PathBuf {
     let files: Vec<_> = std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
@@ -269,7 +269,7 @@ fn compiled_programs_are_found_on_disk() {
     let first = client(doubles.path(), 1);
     assert_eq!(apply(&first, &scale(2, 2.0)), [2.0, 4.0]);
     assert_eq!(apply(&client(triples.path(), 1), &scale(2, 3.0)), [3.0, 6.0]);
-    // Swapping the entries shows that they, not the text, are what another client runs; the first one has it in memory.
+    // Swapping the cache entries shows that another client runs them, not the text; the first client has its program in memory.
     std::fs::copy(only_file(triples.path()), only_file(doubles.path())).expect("a copy");
     assert_eq!(apply(&client(doubles.path(), 1), &scale(2, 2.0)), [3.0, 6.0]);
     assert_eq!(apply(&first, &scale(2, 2.0)), [2.0, 4.0]);
@@ -379,7 +379,7 @@ fn what_the_plugin_tells() {
     assert_eq!((CLIENT.platform_name(), CLIENT.devices()[0].kind()), ("cpu", "cpu"));
     let again = Plugin::open(plugin.path()).expect("the same file");
     assert_eq!(again.path(), plugin.path());
-    // The CPU plugin does not count its memory: an error of PJRT, not a crash.
+    // The CPU plugin does not track its memory: a PJRT error, not a crash.
     fails(CLIENT.devices()[0].memory_stats(), ErrorKind::Pjrt(12), "UNIMPLEMENTED");
     fails(spiq::pjrt::Topology::new(plugin, "", &[]), ErrorKind::Pjrt(12), "UNIMPLEMENTED");
 }

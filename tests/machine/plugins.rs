@@ -1,4 +1,4 @@
-//! Plugins that are missing, broken or not there yet: each gives one clear sentence.
+//! Missing, broken or not yet installed plugins: each gives one clear sentence.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ fn refused(path: &Path, words: &str) {
     assert!(sentence.contains(&*path.to_string_lossy()) && !sentence.contains('\n'), "{sentence}");
 }
 
-/// A shared library that is not a plugin: this process's own C library.
+/// A shared library that is not a plugin: this process's C library.
 fn c_library() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| line.contains("/libc.so") || line.contains("/libc-"))?;
@@ -49,10 +49,10 @@ fn libraries_that_are_not_plugins() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (bytes, path) = (std::fs::read(&library).expect("the library"), folder.path().join("changed.so"));
     let mut of_other_machine = bytes.clone();
-    // The machine's number: 8 is MIPS.
+    // The machine field of the ELF header: 8 is MIPS.
     of_other_machine[18] = 8;
     std::fs::write(&path, of_other_machine).expect("a file");
-    refused(&path, "machines, and this one is");
+    refused(&path, "machines, but this machine is");
     for size in [64, 100, 1000, bytes.len() / 2] {
         std::fs::write(&path, &bytes[..size]).expect("a file");
         let sentence = Plugin::open(&path).expect_err("cut short").to_string();
@@ -60,7 +60,7 @@ fn libraries_that_are_not_plugins() {
     }
 }
 
-/// Runs one of the tests below in a process with other environment variables, and returns what it says.
+/// Runs one of the tests below in a process with other environment variables, and returns its output.
 fn in_environment(test: &str, variables: &[(&str, &str)]) -> String {
     let mut command = own_process(module_path!(), test);
     for name in ["SPIQ_PJRT_PLUGIN", "PJRT_NAMES_AND_LIBRARY_PATHS", "TPU_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX"]
@@ -117,7 +117,7 @@ fn installing_without_python_or_network() {
         &output,
         "said: cannot fetch the cpu plugin (xla-cpu-pjrt 0.0.1): there is no connection to the package index",
     );
-    // Nothing half-done stays behind.
+    // No partial files are left.
     let left: Vec<_> =
         std::fs::read_dir(cache.path().join("plugins")).expect("the folder").flatten().map(|e| e.file_name()).collect();
     assert_eq!(left, ["lock"]);

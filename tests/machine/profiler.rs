@@ -1,4 +1,4 @@
-//! Profiles through the public interface: which plugins make them, and what is said where there is nothing to record.
+//! Profiling through the public interface: which plugins support it, and the error if there is nothing to record.
 //! `SPIQ_TEST_DEVICE=cuda` records on a card.
 
 use crate::skipped::skipped;
@@ -8,10 +8,10 @@ use spiq::{Array, Error, ErrorKind};
 #[test]
 fn a_plugin_without_a_profiler_says_so() {
     let client = Client::cpu().expect("a CPU client");
-    fails(client.plugin().profiler(), ErrorKind::Plugin, " has no profiler; use one that has PJRT's extension for it");
+    fails(client.plugin().profiler(), ErrorKind::Plugin, " has no profiler; use one with PJRT's profiler extension");
 }
 
-/// Every call of the interface. Without a card a recording holds no kernel, and the error says what is needed.
+/// Every call of the interface. Without a card a recording contains no kernel, and the error states what is needed.
 #[test]
 fn the_plugin_for_cuda_records() {
     if find(Platform::Cuda).is_none() {
@@ -22,13 +22,13 @@ fn the_plugin_for_cuda_records() {
         return on_the_card(profiler);
     }
     let mut runs = 0;
-    // A recording that ended makes room for the next.
+    // Recordings can follow each other.
     for _ in 0..2 {
         let work = || {
             runs += 1;
             Ok(())
         };
-        fails(profiler.record(work), ErrorKind::Plugin, "recorded no operation; it needs NVIDIA's CUPTI");
+        fails(profiler.record(work), ErrorKind::Plugin, "recorded no operations; it needs NVIDIA's CUPTI");
     }
     assert_eq!(runs, 2);
     fails(profiler.record(|| Err(Error::input("the work failed"))), ErrorKind::Input, "the work failed");
@@ -36,7 +36,7 @@ fn the_plugin_for_cuda_records() {
     fails(inner, ErrorKind::Input, "another profile is being recorded");
 }
 
-/// A program of one kernel, run three times.
+/// A program with one kernel, run three times.
 fn on_the_card(profiler: Profiler) {
     let client = Client::open(Platform::Cuda).expect("a card");
     let text = "func.func @main(%x: tensor<1024xf32>) -> tensor<1024xf32> {

@@ -1,5 +1,5 @@
-//! Triton kernels of elementwise loops against a plain model of the lane program: bit for bit on a card
-//! (`SPIQ_TEST_DEVICE=cuda`); without one they are compiled ahead of time, where the plugin for CUDA is installed.
+//! Triton kernels of elementwise loops compared with a simple model of the lane program: bit for bit on a card
+//! (`SPIQ_TEST_DEVICE=cuda`); without one, they are compiled ahead of time if the CUDA plugin is installed.
 
 use super::lane_model;
 use crate::run::Program;
@@ -13,7 +13,7 @@ use spiq_kernels::{Instruction, LaneOp, LaneProgram, Slot};
 /// Cards of the last three generations.
 const CARDS: [&str; 3] = ["cuda:a100", "cuda:h100", "cuda:b200"];
 
-/// What any number may be, in f32.
+/// Special f32 values.
 const SPECIAL: [f32; 24] = [
     0.0,
     -0.0,
@@ -45,14 +45,14 @@ fn on_card() -> bool {
     std::env::var("SPIQ_TEST_DEVICE").is_ok_and(|device| device == "cuda")
 }
 
-/// Runs the kernel on the card beside the model; elsewhere compiles it for each card.
+/// Runs the kernel on the card and compares it with the model; without a card, compiles it for each target.
 #[track_caller]
 fn check(program: &LaneProgram, inputs: &[Array]) {
     let function = program.triton_function().expect("a program that a kernel can hold");
     if on_card() {
         let got = Program::new(&function).expect("compiled").run(inputs).expect("run");
         let want = lane_model::run(program, inputs);
-        // The card's exponential is its own.
+        // The card's exponential differs from the host's.
         let exact = !program.instructions.iter().any(|i| i.op == LaneOp::Exponential);
         for (at, (got, want)) in got.iter().zip(&want).enumerate() {
             lane_model::assert_same(&format!("result {at} of {program:?}"), got, want, exact);
@@ -71,7 +71,7 @@ fn array(dims: &[usize], dtype: DType, values: &[f64]) -> Array {
     Array::from_f64(TensorType::new(dtype, dims), values).expect("a value for each element")
 }
 
-/// Each instruction on every pair of special values, as a step of a loop.
+/// Each instruction on every pair of special values, as a loop step.
 #[test]
 fn every_instruction_on_special_values() {
     let lanes = SPECIAL.len() * SPECIAL.len();
@@ -108,7 +108,7 @@ fn booleans() {
     check(&program, &[0, 1, 2].map(|b| array(&[1, 8], DType::Pred, &bit(b))));
 }
 
-/// Numbers of lanes and steps that fit no block and no turn of the loop, both directions, every type that is read and written.
+/// Numbers of lanes and steps that are not multiples of a block or of the loop unrolling, both directions, every type read and written.
 #[test]
 fn edges_of_lanes_steps_and_types() {
     // Compiling for three cards takes a second each.
@@ -189,7 +189,7 @@ fn empty(steps: usize, lanes: usize) -> LaneProgram {
     LaneProgram { steps, lanes, reverse: false, consts, carries, slices, outputs: Vec::new(), instructions: Vec::new() }
 }
 
-/// Inputs of a program: numbers between -2 and 2, rounded where the type has no fractions.
+/// Random inputs of a program: numbers between -2 and 2, rounded for integer types.
 fn drawn(program: &LaneProgram, seed: i64) -> Vec<Array> {
     let carries = program.carries.iter().map(|_| DType::F32);
     let whole = program.consts.iter().copied().chain(carries).map(|dtype| (dtype, vec![program.lanes]));

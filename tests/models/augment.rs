@@ -1,11 +1,11 @@
-//! Augmentation in a compiled program: what each does to spikes, counts and numbers, and how often.
+//! Augmentation in a compiled program: the effect of each transform on spikes, counts and numbers, and its frequency.
 
 use spiq::augment::{Augmentation, Layout};
 use spiq::pjrt::Client;
 use spiq::random::Key;
 use spiq::{Array, DType, Program, TensorType, trace};
 
-/// Batches are changed by a program, as in training.
+/// Augments a batch in a program, as in training.
 #[track_caller]
 fn changed_of(text: &str, x: &Array, classes: &[i32], seed: i64) -> Array {
     let augmentation = Augmentation::parse(text).unwrap();
@@ -57,7 +57,7 @@ fn pattern(place: &[usize]) -> f64 {
 
 const TYPES: [DType; 3] = [DType::Pred, DType::S8, DType::F32];
 
-/// Each sample is the pattern moved along an axis by one of `-max..=max`, and each of these occurs.
+/// Checks that each sample is the pattern shifted along an axis by one of `-max..=max`, and that each shift occurs.
 #[track_caller]
 fn moves(text: &str, axis: usize, max: i64) {
     for dtype in TYPES {
@@ -117,7 +117,7 @@ fn each_event_of_a_count_is_lost_by_itself() {
             let ((mean, variance), count) = (moments(&left), left.len() as f64);
             let (aim, spread) = (n * (1.0 - p), n * p * (1.0 - p));
             assert!((mean - aim).abs() < 5.0 * (spread / count).sqrt(), "{n} {p}: mean {mean}, not {aim}");
-            // The variance of a sample's variance, for a distribution not far from a normal one.
+            // The variance of a sample variance, for a nearly normal distribution.
             assert!((variance / spread - 1.0).abs() < 0.05, "{n} {p}: variance {variance}, not {spread}");
         }
         assert_eq!(changed("DropEvent(p = 0)", &x), x);
@@ -181,12 +181,12 @@ fn event_drop_draws_one_of_four() {
     let part = |fits: &dyn Fn(f64) -> bool| sums.iter().filter(|sum| fits(**sum)).count() as f64 / 400.0;
     let whole = part(&|sum| sum == 400.0);
     assert!((0.18..0.32).contains(&whole), "{whole} stay as they are");
-    // Spans and blocks take whole twentieths; of what is lost at random that is seldom so.
+    // Spans and blocks remove multiples of a twentieth; random drops rarely do.
     let even = part(&|sum| sum % 20.0 == 0.0);
     assert!((0.68..0.86).contains(&even), "{even}");
 }
 
-/// Each sample is the pattern or what `flipped` makes of a place, both about as often as `p` says.
+/// Checks that each sample is the pattern or its flipped version, with the frequencies given by `p`.
 #[track_caller]
 fn flips(text: &str, dims: &[usize], p: f64, flipped: impl Fn(&mut [usize])) {
     let value = |place: &[usize]| {
@@ -227,7 +227,7 @@ fn samples_are_flipped_whole() {
 #[test]
 fn jitter_moves_elements_by_normal_distances() {
     for (text, axis) in [("TimeJitter(std = 1.5)", 1), ("SpatialJitter(var_x = 2.25, var_y = 0)", 2)] {
-        // One event far from the ends, so that none is lost.
+        // A single event far from the ends, so that none is lost.
         let x = array(DType::Pred, &[4000, 20, 20], |place| f64::from(u8::from(place[1..] == [10, 10])));
         let by: Vec<f64> = samples(&changed(text, &x))
             .iter()
@@ -240,11 +240,11 @@ fn jitter_moves_elements_by_normal_distances() {
             })
             .collect();
         let (mean, variance) = moments(&by);
-        // Rounding adds 1/12; cutting at 5 steps takes little.
+        // Rounding adds 1/12; clipping at 5 steps removes little.
         assert!(mean.abs() < 0.12 && (variance - 2.25 - 1.0 / 12.0).abs() < 0.2, "{text}: {mean} {variance}");
         assert!(by.iter().all(|by| by.abs() <= 5.0) && by.iter().any(|by| by.abs() >= 4.0));
     }
-    // Those that meet are added, or are one spike.
+    // Events that coincide are added, or merge into one spike.
     let all = array(DType::S8, &[20, 30, 10], |_| 100.0);
     let jittered = changed("TimeJitter(std = 1)", &all).to_f64();
     assert!(jittered.iter().all(|x| [0.0, 100.0, 127.0].contains(x)) && jittered.contains(&127.0));
@@ -269,7 +269,7 @@ fn stretched_time_takes_each_event_along_once() {
         }
         assert_eq!(samples(&changed(text, &x)), vec![expected; 3], "{text}");
     }
-    // Nothing is lost where time is shortened, whatever the drawn coefficient.
+    // Nothing is lost when time is shortened, whatever the coefficient.
     let x = array(DType::F32, &[200, 12, 1], |_| 1.0);
     let skewed = samples(&changed("TimeSkew(coefficient = [0.4, 0.95])", &x));
     assert!(skewed.iter().all(|sample| sample.iter().sum::<f64>() == 12.0));
@@ -293,7 +293,7 @@ fn noise_comes_on_top() {
 
 #[test]
 fn a_sample_is_blended_with_one_of_its_class() {
-    // Samples 0 and 1 are of one class, at different times; 2 is alone.
+    // Samples 0 and 1 have the same class, at different times; sample 2 has its own class.
     let x = array(DType::Pred, &[3, 20, 50], |place| {
         let first = [4, 8, 4][place[0]];
         f64::from(u8::from((first..first + 3).contains(&place[1]) && place[0] != 2 || place[0] == 2 && place[1] == 9))
@@ -302,7 +302,7 @@ fn a_sample_is_blended_with_one_of_its_class() {
     let after = samples(&changed_of("Blend(p = 1)", &x, &[5, 5, 1], 0));
     assert_eq!(after[2], before[2], "nobody to blend with");
     for (own, blended) in before.iter().zip(&after).take(2) {
-        // The other one lies on it, so that an event of either is left with probability 3/4.
+        // The other sample overlaps it, so an event of either remains with probability 3/4.
         assert!(own.iter().zip(blended).all(|(own, blended)| *own == 1.0 || *blended == 0.0));
         let part = blended.iter().sum::<f64>() / own.iter().sum::<f64>();
         assert!((part - 0.75).abs() < 0.12, "{part}");
@@ -324,7 +324,7 @@ fn several_are_applied_in_turn_and_the_key_alone_decides() {
     assert_eq!(one, changed_of(text, &x, &[0; 16], 1));
     assert_ne!(one, changed_of(text, &x, &[0; 16], 2));
     assert_ne!(one, x);
-    // Two of a kind draw apart.
+    // Two identical transforms draw independently.
     let twice = changed_of("RandomFlipLR(p = 0.5), RandomFlipLR(p = 0.5)", &x, &[0; 16], 1);
     let asymmetric = array(DType::S8, &[16, 20, 12], |place| place[2] as f64);
     assert_eq!(twice, x, "all channels are alike");
@@ -351,7 +351,7 @@ fn what_cannot_be_is_refused() {
     let unfit = |text: &str| Augmentation::parse(text).unwrap().check_for(100, channels).unwrap_err().to_string();
     assert_eq!(
         unfit("TimeShift(max = 100)"),
-        "`TimeShift(max = 100)` moves samples of 100 time steps by all they have; give a smaller `max`"
+        "`TimeShift(max = 100)` moves samples of 100 time steps out completely; give a smaller `max`"
     );
     assert_eq!(
         unfit("RandomFlipUD"),
@@ -368,7 +368,7 @@ fn what_cannot_be_is_refused() {
     assert!(Layout::of(&[2, 3, 4, 5]).is_err());
 }
 
-/// Half of the samples keep all, the others all but the first channels, up to as many as said.
+/// Half of the samples are unchanged; the others lose leading channels, up to the given number.
 #[test]
 fn a_low_cut_takes_the_first_channels() {
     let x = array(DType::S8, &[400, 2, 12], |_| 3.0);
@@ -383,7 +383,7 @@ fn a_low_cut_takes_the_first_channels() {
     assert!((7..12).all(|channels| of(channels) > 15), "each cut occurs");
 }
 
-/// A part of the samples lose elements, more in some channels than in others, at most the largest probability.
+/// Some samples lose elements, with a rate that varies over channels up to the given maximum.
 #[test]
 fn a_spectral_drop_changes_smoothly_over_channels() {
     let (time, channels) = (500, 31);
@@ -397,7 +397,7 @@ fn a_spectral_drop_changes_smoothly_over_channels() {
     assert!((10..=30).contains(&rates.len()), "{} of 40 lose something", rates.len());
     for rates in &rates {
         assert!(rates.iter().all(|rate| *rate < 0.6 + 0.08), "{rates:?}");
-        // Knots are 10 channels apart, so that neighbours differ by a tenth of 0.6 and the noise of 500 draws.
+        // Knots are 10 channels apart, so neighbours differ by a tenth of 0.6 plus the noise of 500 draws.
         assert!(rates.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 0.06 + 0.1), "{rates:?}");
         let middle = (rates[0] + rates[10]) / 2.0;
         assert!((rates[5] - middle).abs() < 0.08, "between knots it is a straight line: {rates:?}");

@@ -1,5 +1,4 @@
-//! Models in branches: what they compute is what their layers compute one after the other; their files; layers that see the whole
-//! sequence inside of others; the keys of what is random between them.
+//! Models with branches: equality with applying the layers one by one; their files; nested layers that see the whole sequence; random keys.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use spiq::random::{Key, Rngs};
 use spiq::{Array, Tensor, TensorType, value_and_grad};
 use spiq_hlo::{DType, concatenate};
 
-/// A residual block around a delay, and the input beside what comes out.
+/// A residual block around a delay, concatenated with the input.
 const BRANCHES: &str = r#"
 name = "core"
 
@@ -67,7 +66,7 @@ type = "LI"
 layer_shape = 3
 "#;
 
-/// Layer `number` of a model by itself, with its parameters.
+/// Applies layer `number` of a model alone, with its parameters.
 fn alone(model: &ModelConfig, number: usize, params: &BTreeMap<String, Tensor>, x: &Tensor) -> Tensor {
     let layers = vec![model.layers[number].clone()];
     let one = Sequential::from(&ModelConfig::chain("core", layers));
@@ -79,7 +78,7 @@ fn alone(model: &ModelConfig, number: usize, params: &BTreeMap<String, Tensor>, 
     outcome.traces.into_tensor()
 }
 
-/// The model of the text above, a layer at a time.
+/// The model above, applied one layer at a time.
 fn by_hand(model: &ModelConfig, params: &BTreeMap<String, Tensor>, x: &Tensor) -> Tensor {
     let layer = |number, x: &Tensor| alone(model, number, params, x);
     let spikes = layer(2, &layer(1, &layer(0, x)));
@@ -115,7 +114,7 @@ fn branches_compute_what_their_layers_do_by_hand() {
     let names = ["traces", "d_input"].into_iter().chain(params.keys().map(String::as_str));
     for ((got, want), name) in got.iter().zip(&want).zip(names) {
         check_close(name, got, want, 2e-5);
-        // Every branch matters to the output; running statistics have no gradient.
+        // Every branch affects the output; running statistics have no gradient.
         let is_read = !["mean", "var", "sigma"].iter().any(|end| name.ends_with(end));
         assert_eq!(want.to_f64().iter().any(|v| *v != 0.0), is_read, "{name}");
     }
@@ -134,7 +133,7 @@ fn a_model_in_branches_is_written_as_it_is_read() {
     assert_eq!(text.matches("inputs = ").count(), 3, "the others read the layer before: {text}");
 }
 
-/// A model that was put together in code has no names; its file gives those that it needs.
+/// A model built in code has no layer names; its file names the layers that others refer to.
 #[test]
 fn layers_without_a_name_get_one_where_others_read_them() {
     let layers: Vec<Box<dyn Layer>> =
@@ -142,13 +141,13 @@ fn layers_without_a_name_get_one_where_others_read_them() {
     let layers = layers.into_iter().map(std::sync::Arc::from).collect();
     let mut model = ModelConfig::chain("core", layers);
     model.wiring = model.wiring.with_inputs(3, [Source::Layer(0), Source::Layer(2)]);
-    // A name that one of them has already.
+    // A name that another layer already has.
     model.names[1] = Some("layer0".to_owned());
     let again = ModelConfig::parse(&model.to_toml(), "again").expect("what was written");
     assert_eq!(again.wiring, model.wiring, "{}", model.to_toml());
 }
 
-/// An error of the file with these layers, a line each.
+/// The error of a file with these layers, one per line.
 #[track_caller]
 fn refused(layers: &[&str]) -> String {
     let text = format!("layers = [\n    {},\n]", layers.join(",\n    "));
@@ -176,7 +175,7 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
         ),
         (
             &["{ type = 'Add', inputs = ['input', 'first'] }", linear],
-            "m.toml:2: layer 1 (Add) reads a layer that comes after it; move it behind all that it reads",
+            "m.toml:2: layer 1 (Add) reads a layer that comes after it; move it after all layers that it reads",
         ),
         (
             &[linear, "{ type = 'Add', name = 'own', inputs = ['first', 'own'] }"],
@@ -188,7 +187,7 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
         ),
         (
             &[linear, "{ type = 'LIF', hidden_shape = 4, inputs = ['input'] }"],
-            "m.toml:2: layer 1: no layer reads its output; name it in the `inputs` of one that should, or leave it out",
+            "m.toml:2: layer 1: no layer reads its output; name it in the `inputs` of one that should, or remove it",
         ),
         (
             &[linear, "{ type = 'LIF', hidden_shape = 4, inputs = ['first', 'input'] }"],
@@ -209,15 +208,15 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
                 "{ type = 'Linear', in_features = 7, out_features = 2, inputs = ['input'] }",
                 "{ type = 'Add', inputs = ['first', 'first'] }",
             ],
-            "m.toml:3: layer 2: no layer reads its output; name it in the `inputs` of one that should, or leave it out",
+            "m.toml:3: layer 2: no layer reads its output; name it in the `inputs` of one that should, or remove it",
         ),
         (
             &[linear, "{ type = 'LI', layer_shape = 4, name = 'input' }"],
-            "m.toml:3: `name` of layer 2 (LI) is \"input\", but must be a word of its own; \"input\" stands for the model's input",
+            "m.toml:3: `name` of layer 2 (LI) is \"input\", but must be another name; \"input\" refers to the model's input",
         ),
         (
             &[linear, "{ type = 'LI', layer_shape = 4, inputs = [] }"],
-            "m.toml:3: `inputs` of layer 2 (LI) is empty; name the layers that it reads, or leave it out",
+            "m.toml:3: `inputs` of layer 2 (LI) is empty; name the layers that it reads, or remove it",
         ),
         (
             &[linear, "{ type = 'LI', layer_shape = 4, inputs = 'first' }"],
@@ -239,7 +238,7 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
     assert!(error.starts_with("m.toml:4: layer 3: `inputs` names \"layer\", but no layer has that `name`"), "{error}");
 }
 
-/// A layer that is a model itself, with layers inside that see the whole sequence.
+/// A layer that is itself a model, containing layers that see the whole sequence.
 #[test]
 fn a_model_inside_of_a_model_has_its_statistics() {
     let inner = || -> Vec<Box<dyn Layer>> {
@@ -284,7 +283,7 @@ fn a_model_inside_of_a_model_has_its_statistics() {
     }
 }
 
-/// A layer that sees the whole sequence parts the loop; what is drawn on both sides is what one loop draws.
+/// A layer that sees the whole sequence splits the loop; the random draws on both sides equal those of a single loop.
 #[test]
 fn what_is_drawn_does_not_depend_on_how_layers_are_grouped() {
     let of = |layers: Vec<Box<dyn Layer>>| {
@@ -297,7 +296,7 @@ fn what_is_drawn_does_not_depend_on_how_layers_are_grouped() {
         })
     };
     let dropout = || Box::<dyn Layer>::from(Dropout::new(0.4));
-    // Without a delay it gives what it is given.
+    // With zero delay it is the identity.
     let still = || Box::<dyn Layer>::from(Delay { initial: Some(0.0), ..Delay::new(40, 3) });
     let plain = of(vec![dropout(), dropout(), dropout()]);
     assert_eq!(of(vec![dropout(), still(), dropout(), still(), dropout()]), plain);

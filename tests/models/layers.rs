@@ -1,5 +1,5 @@
-//! Neurons and layers of a model file against Spyx's and flax's: initial values, outputs, gradients, training; where ours
-//! differ on purpose; what each refuses.
+//! Neurons and layers of a model file compared with those of Spyx and flax: initial values, outputs, gradients, training; deliberate
+//! differences; refusals.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ fn toml(value: &Value) -> String {
     }
 }
 
-/// The table of the layer that a case describes; arguments that only a parameter can hold are left out.
+/// The TOML table of a case's layer, without arguments that only a parameter can hold.
 pub(super) fn table(case: &Case<'_>) -> String {
     let Value::Object(arguments) = case.arguments() else { panic!("{} has arguments", case.name) };
     let is_list = |key: &str, value: &Value| ["alpha", "beta", "gamma"].contains(&key) && value.is_array();
@@ -51,7 +51,7 @@ pub(super) fn letters(rank: usize) -> String {
     Axis::of_rank(rank).iter().map(|axis| axis.letter().to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Parameters by their paths in a model of one layer, from a case that holds them by name.
+/// A case's parameters, stored by name, under their paths in a model of one layer.
 pub(super) fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<String, Array> {
     let at = |path: String| {
         let name = path.rsplit('/').next().expect("a path").to_owned();
@@ -60,8 +60,8 @@ pub(super) fn parameters_of(case: &Case<'_>, model: &Sequential) -> BTreeMap<Str
     model.parameter_types().into_keys().map(at).collect()
 }
 
-/// Outputs of a run, its last states along the last axis, and the gradients of the weighted outputs and all states: those of
-/// x and then those of the parameters.
+/// Outputs of a run, its last states along the last axis, and the gradients of the weighted outputs and all states with respect to x,
+/// then to the parameters.
 pub(super) fn run_with_gradients(
     model: &Sequential,
     params: &BTreeMap<String, Array>,
@@ -75,7 +75,7 @@ pub(super) fn run_with_gradients(
         let (x, weights) = (&values[paths.len()], &values[paths.len() + 1]);
         let ((_, (traces, state)), (grads, dx)) = value_and_grad(&(named, x.clone()), |(params, x)| {
             let (traces, state) = nn::run(model, params, &x.named(&letters(x.rank())));
-            // The potential is first, as with Spyx.
+            // The potential comes first, as in Spyx.
             let state: Vec<Tensor> = state.into_values().rev().collect();
             let sum = state.iter().fold((traces.tensor() * weights).sum(), |sum, state| sum + state.sum());
             (sum, (traces.into_tensor(), state))
@@ -125,13 +125,13 @@ fn layers_without_state_are_those_of_flax_and_spyx() {
     }
 }
 
-/// The initial parameters of a case, for the network's paths.
+/// The initial parameters of a case, by the network's paths.
 pub(super) fn start_of(case: &Case<'_>, network: &Network) -> BTreeMap<String, Array> {
     let at = |path: String| (path.clone(), case.array(&format!("params/{path}")).clone());
     network.parameter_types().into_keys().map(at).collect()
 }
 
-/// Trains the model of a case as it was trained there.
+/// Trains a case's model and compares with its reference training.
 #[track_caller]
 pub(super) fn check_training(case: &Case<'_>, network: &Network) {
     let start = start_of(case, network);
@@ -165,7 +165,7 @@ fn networks_of_each_neuron_train_as_with_spyx() {
         let rest = linear(8, 3) + "[[layers]]\ntype = 'LI'\nlayer_shape = 3";
         let network = Network::new(config(&(linear(6, 8) + &neurons + &rest)), vec![]).expect("a network");
         let start = start_of(&case, &network);
-        // There the neurons are made first, and draw the first keys.
+        // The reference creates the neurons first, so they draw the first keys.
         let seed = case.array("seed").to_f64()[0] as i64;
         let drawn = Sequential::from(&config(&(neurons + &linear(8, 3)))).init(&mut Rngs::new(seed));
         for (path, value) in drawn.iter().filter(|(path, _)| path.starts_with("core/layers/0/")) {
@@ -295,7 +295,7 @@ fn activity_is_counted_over_time_and_passed_on() {
     assert_eq!(got[1].to_f64(), [3.0, 1.0]);
 }
 
-/// Spyx's PopulationCode gives as many numbers as there are units a class, and mixes the samples of a batch.
+/// Spyx's PopulationCode returns one number per unit of a class, and mixes the samples of a batch.
 #[test]
 fn a_population_code_has_an_output_for_each_class_of_each_sample() {
     for case in Reference::load(LAYERS).cases("population") {
@@ -310,8 +310,8 @@ fn a_population_code_has_an_output_for_each_class_of_each_sample() {
     }
 }
 
-/// The default derivative of Spyx's `custom` is the distance itself, though its documentation says 1. There is no default here:
-/// what is given is used.
+/// The default derivative of Spyx's `custom` is the distance itself, contrary to its documentation of 1. There is no default here: the
+/// given derivative is used.
 #[test]
 fn a_straight_through_surrogate_is_what_it_says() {
     let x = Array::new([3], [-0.5f32, 0.25, 3.0]).expect("distances");
@@ -323,7 +323,7 @@ fn a_straight_through_surrogate_is_what_it_says() {
     assert_eq!(got[0].to_f64(), [1.0, 1.0, 1.0]);
 }
 
-/// Spyx takes time and batch for each other where T = B. Here axes have names, so both orders give the same loss.
+/// Spyx confuses time and batch if T = B. Here axes have names, so both orders give the same loss.
 #[test]
 fn time_and_batch_of_one_size_are_told_apart() {
     let (traces, labels) = (Key::new(3).normal(4 * 4 * 3), Array::new([4], [0, 2, 1, 1]).expect("labels"));
@@ -338,7 +338,7 @@ fn time_and_batch_of_one_size_are_told_apart() {
     assert_ne!(got[0], got[2]);
 }
 
-/// Spyx multiplies the spikes of a layer of two axes as a batch of matrices. Here every neuron hears every other.
+/// Spyx multiplies the spikes of a layer with two axes as a batch of matrices. Here every neuron is connected to every other.
 #[test]
 fn recurrent_layers_of_two_axes_are_those_of_one_axis_reshaped() {
     let run = |shape: &[usize]| {
@@ -434,11 +434,11 @@ fn spike_rates_are_means_over_neurons_and_steps() {
         assert_eq!(outcome.spike_rates.keys().collect::<Vec<_>>(), ["core/layers/0"]);
         outcome.spike_rates.into_values().collect()
     });
-    // One of the first sample's two neurons fires at each step but the first.
+    // One of the first sample's two neurons fires at each step except the first.
     assert_eq!(got[0].to_f64(), [0.375, 0.0]);
 }
 
-/// What a model with these layers says to a sample of this shape.
+/// The error of a model with these layers for a sample of this shape.
 pub(super) fn misfit(layers: &str, sample: &[usize]) -> String {
     let network = Network::new(config(layers), vec![]).expect("a network");
     let x = TensorType::new(DType::F32, [&[4, 2], sample].concat());

@@ -1,4 +1,4 @@
-//! Losses and metrics against Spyx's, and the errors of wrong axes.
+//! Losses and metrics compared with Spyx's, and the errors for wrong axes.
 
 use crate::evaluate::{check_close, evaluate};
 use crate::reference::{Case, Reference};
@@ -41,7 +41,7 @@ fn losses_are_spyx_losses() {
     }
 }
 
-/// By name, as a run takes them: those of snnTorch as it computes them, the others as JAX does.
+/// Losses by name, as in a run: compared with snnTorch, or with JAX.
 #[test]
 fn losses_by_name_are_those_of_snntorch_and_of_the_papers() {
     let file = Reference::load("training");
@@ -62,7 +62,7 @@ fn losses_by_name_are_those_of_snntorch_and_of_the_papers() {
     }
 }
 
-/// The text of a loss, as files keep it, and what is refused.
+/// The text of a loss, as stored in files, and refused texts.
 #[test]
 fn losses_are_described_by_what_is_not_the_default() {
     for (typed, text) in [
@@ -76,7 +76,7 @@ fn losses_are_described_by_what_is_not_the_default() {
     for (typed, expected) in [
         (
             "ce_rate_los",
-            "there is no loss `ce_rate_los`; did you mean `ce_rate_loss`? known are integral_crossentropy, ",
+            "there is no loss `ce_rate_los`; did you mean `ce_rate_loss`? available: integral_crossentropy, ",
         ),
         ("tet_loss(lamda = 1)", "the loss `tet_loss` has no argument `lamda`; did you mean `lambda`?"),
         ("tet_loss(lambda = 2)", "`lambda` of the loss `tet_loss` is 2, but must be a number from 0 to 1"),
@@ -85,17 +85,17 @@ fn losses_are_described_by_what_is_not_the_default() {
             "`class_weights` of the loss `ce_count_loss` is [0], but must be \"balanced\" or a list of numbers, each of which \
              must be a positive number",
         ),
-        ("ce_count_loss, tet_loss", "one loss is wanted, but `ce_count_loss, tet_loss` names 2"),
+        ("ce_count_loss, tet_loss", "one loss is required, but `ce_count_loss, tet_loss` names 2"),
     ] {
         let said = Loss::named(typed).expect_err(typed).to_string();
         assert!(said.starts_with(expected), "{typed}: {said}");
     }
 }
 
-/// What each way to read outputs says of samples that are made for it.
+/// The result of each readout for samples constructed for it.
 #[test]
 fn readouts_read_what_they_are_called() {
-    // [T 3, B 1, C 3]: the sum is largest in class 0, the largest value in 1, the last step in 2; softmax saturates.
+    // [T 3, B 1, C 3]: the sum is largest in class 0, the maximum in 1, the last step in 2; softmax saturates.
     let traces = Array::new([3, 1, 3], [3.0f32, 0.0, 0.0, 3.0, 5.0, 0.0, 0.0, 0.0, 0.5]).unwrap();
     let class = |readout: Readout| {
         evaluate(&[&traces], |x| vec![readout.classes(&x[0].named("T B C")).into_tensor()])[0].to_vec::<i32>().unwrap()
@@ -115,8 +115,8 @@ fn readouts_read_what_they_are_called() {
     assert_eq!(read(Readout::Sum), [9.0, 1.5]);
 }
 
-/// Scores and classes of a last layer that fires and of one that does not, by hand. Of both the inputs are [T 4, B 1, C 3]; beta is 1/2,
-/// the threshold 1; a neuron fires the step after its potential has passed it.
+/// Scores and classes of a last layer that fires and of one that does not, by hand. The inputs of both are [T 4, B 1, C 3]; beta is
+/// 1/2, the threshold 1; a neuron fires one step after its potential exceeds it.
 #[test]
 fn readouts_of_a_last_layer_that_fires_and_of_one_that_does_not() {
     let inputs = [[1.5f32, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 2.0, 0.8], [0.0, 0.0, 0.9]];
@@ -142,7 +142,7 @@ fn readouts_of_a_last_layer_that_fires_and_of_one_that_does_not() {
             assert!(near(got.clone(), &scores), "{readout:?}: {got:?} for {scores:?}");
             assert_eq!(run(&|traces| readout.classes(traces).into_tensor()), [f64::from(class)], "{readout:?}");
         }
-        // A loss of each way is the cross-entropy of its scores.
+        // The loss of each readout is the cross-entropy of its scores.
         for (readout, scores, _) in wanted.into_iter().filter(|(readout, ..)| *readout != Readout::FirstSpike) {
             let got = run(&|traces| {
                 let label = traces.tensor().graph().constant(&Array::new([1], [1i32]).unwrap()).named("B");
@@ -180,7 +180,7 @@ fn readouts_of_a_last_layer_that_fires_and_of_one_that_does_not() {
             (Readout::Max, [1.5, 3.0, 1.3], 1),
             (Readout::LastStep, [0.1875, 1.5, 1.3], 1),
             (Readout::SoftmaxSum, softmax, 1),
-            // A potential is above 0 as soon as anything comes in.
+            // A potential is above 0 as soon as there is any input.
             (Readout::FirstSpike, [4.0, 3.0, 2.0], 0),
         ],
     );
@@ -198,7 +198,7 @@ fn accuracy_is_spyx_accuracy() {
     }
 }
 
-/// The one error of a loss on traces of this shape and labels of this type.
+/// The single error of a loss on traces of this shape and labels of this type.
 #[track_caller]
 fn check_error(dims: &[usize], names: &str, labels: TensorType, label_names: &str, wanted: &str) {
     let inputs = [("traces", TensorType::new(DType::F32, dims)), ("labels", labels)];
@@ -217,7 +217,7 @@ fn wrong_axes_are_errors() {
         "T C",
         labels(8),
         "B",
-        "wants traces with the axes \"T B C\" in any order, got [T 16, C 10]",
+        "expects traces with the axes \"T B C\" in any order, got [T 16, C 10]",
     );
     check_error(
         &[16, 8, 10],
@@ -234,7 +234,7 @@ fn wrong_axes_are_errors() {
         "traces [T 16, B 8, C 10] and labels [T 8] do not have the same batch",
     );
     let float = TensorType::new(DType::F32, [8]);
-    check_error(&[16, 8, 10], "T B C", float, "B", "wants class numbers as labels, got f32[8]");
+    check_error(&[16, 8, 10], "T B C", float, "B", "expects class numbers as labels, got f32[8]");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Whole networks against flax, Spyx and qwix: outputs, training through quantization, and cutting along time.
+//! Whole networks compared with flax, Spyx and qwix: outputs, training through quantization, and splitting along time.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use spiq::optim::{adam, lion};
 use spiq::quant::{Mode, Numerics, quantize};
 use spiq::{Array, DType, Function, TensorType, trace, value_and_grad};
 
-/// Layers of these sizes with LIF (triangular) between and LI at the end.
+/// Linear layers of these sizes with LIF (triangular) between them and LI at the end.
 fn model(sizes: &[usize], use_bias: bool) -> ModelConfig {
     let mut text = String::from("name = \"core\"\n");
     for (i, pair) in sizes.windows(2).enumerate() {
@@ -50,12 +50,12 @@ fn outputs(network: &Network, params: &BTreeMap<String, Array>, x: &Array, mode:
     transposed(&execute(&forward.function, &inputs)[0])
 }
 
-/// [T, B, C] as [B, T, C].
+/// Transposes [T, B, C] to [B, T, C].
 fn transposed(traces: &Array) -> Array {
     evaluate(&[traces], |t| vec![t[0].transpose(&[1, 0, 2])]).remove(0)
 }
 
-/// Nearly all elements equal: a value on the edge between two integers may round to the other one.
+/// Checks that nearly all elements are equal: a value at the boundary between two integers may round to the other.
 #[track_caller]
 fn check_nearly_all(what: &str, got: &Array, want: &Array) {
     assert_eq!(got.ty(), want.ty(), "{what}");
@@ -97,8 +97,8 @@ fn the_tutorials_training_follows_the_python_stack() {
     }
 }
 
-/// Where all products are of integers, nothing depends on the order of a sum. (Neurons do, on whether a product is rounded before
-/// it is added, as on a processor without that instruction.)
+/// If all products are of integers, nothing depends on the order of a sum. (Neurons depend on whether a product is rounded before it is
+/// added, as on a CPU without fused multiply-add.)
 #[test]
 fn outputs_in_int8_have_qwixs_bits() {
     #[cfg(target_arch = "x86_64")]
@@ -143,7 +143,7 @@ fn a_small_quantized_model_agrees_in_outputs_gradients_and_training() {
     }
 }
 
-/// Loss and gradients of a network whose scan is cut into tiles of `tile` steps.
+/// Loss and gradients of a network whose scan is split into tiles of `tile` steps.
 fn loss_and_grads(network: &Network, tile: usize, x: &TensorType) -> Function {
     let traced = network.trace(x).expect("a trace");
     let is_weight = |name: &str| name != "x";
@@ -179,7 +179,7 @@ fn cutting_along_time_changes_no_output_and_no_gradient() {
         let start = network.init(3);
         let inputs: Vec<&Array> = start.values().chain([&data]).collect();
         let plain = execute(&loss_and_grads(&network, 1, &x), &inputs);
-        // 5 does not divide 12, so it counts as 4; 100 is the whole length.
+        // 5 does not divide 12, so it counts as 4; 100 is clamped to the whole length.
         for tile in [2, 4, 5, 6, 12, 100] {
             let cut = execute(&loss_and_grads(&network, tile, &x), &inputs);
             for (i, (got, want)) in cut.iter().zip(&plain).enumerate() {

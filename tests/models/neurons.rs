@@ -1,5 +1,5 @@
-//! Neurons of papers, and the options of all neurons, against the papers' own code and the packages that have them: outputs,
-//! gradients, training. What options are refused; initial values; all steps at once.
+//! Neurons from papers, and the options of all neurons, compared with the papers' code and with other packages: outputs, gradients,
+//! training. Also refused options; initial values; all steps at once.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use spiq::{Array, DType, Tensor, TensorType, trace, value_and_grad};
 
 const FILE: &str = "neurons_adaptive";
 
-/// Kinds of neurons that a paper's code or another package is compared with, or whose options are.
+/// Types of neurons that are compared with a paper's code or another package, or whose options are.
 const COMPARED: [&str; 13] = [
     "adLIF",
     "cAdLIF",
@@ -49,7 +49,7 @@ fn check_outputs_and_gradients(case: &Case<'_>) {
     assert_eq!(&got[0], case.array("outputs"), "{} {}", case.name, case.arguments());
     let names = paths.iter().map(|path| path.rsplit('/').next().expect("a path"));
     for (name, got) in std::iter::once("input").chain(names).zip(&got[1..]) {
-        // SpikingJelly's time constant is no parameter.
+        // In SpikingJelly the time constant is not a parameter.
         if let Some(want) = case.find(&format!("d_{name}")) {
             check_close(&format!("{} {} d_{name}", case.name, case.arguments()), got, want, 1e-4);
         }
@@ -80,7 +80,7 @@ fn networks_train_as_with_the_papers_code() {
     }
 }
 
-/// Every kind of neuron of a file has numbers to be compared with, here or among Spyx's.
+/// Checks that every neuron type has reference values, here or among Spyx's.
 #[test]
 fn every_neuron_is_compared() {
     let (here, spyx) = (Reference::load(FILE), Reference::load("spiking"));
@@ -103,7 +103,7 @@ fn initial_values_of_rf_ssm_are_those_of_spyx_bit_for_bit() {
     for name in ["log_dt", "omega", "reset"] {
         assert_eq!(&params[&format!("core/layers/0/{name}")], case.array(&format!("first_{name}")), "{name}");
     }
-    // The logarithm of e^0.5 - 1 is rounded in f32 there at each step.
+    // The reference rounds the logarithm of e^0.5 - 1 in f32 at each step.
     check_close("raw_lambda", &params["core/layers/0/raw_lambda"], case.array("first_raw_lambda"), 1e-6);
 }
 
@@ -134,7 +134,7 @@ fn numbers_that_are_drawn_lie_in_their_ranges() {
             let values = params[&format!("core/layers/0/{name}")].to_f64();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             assert!(values.iter().all(|value| (low - 1e-4..=high + 1e-4).contains(value)), "{kind} {name}");
-            // Five deviations of the mean of so many evenly distributed numbers.
+            // Five standard deviations of the mean of that many uniform numbers.
             let near = 5.0 * (high - low) / (12.0 * values.len() as f64).sqrt();
             assert!((mean - (low + high) / 2.0).abs() < near, "{kind} {name}: {mean}");
         }
@@ -159,7 +159,7 @@ fn orthogonal_weights_are_those_of_jax() {
     check_close("q", &orthogonal(Key::new(7), &[4, 4]), &Array::new([4, 4], wanted.concat()).expect("q"), 1e-5);
 }
 
-/// What these neurons give for one neuron that is driven by these inputs.
+/// The output of a single neuron with these inputs.
 fn spikes(layer: Lif, inputs: &[f32]) -> Vec<f64> {
     let model = Sequential::new("core", [layer.into()]);
     let params = model.init(&mut Rngs::new(0));
@@ -175,13 +175,13 @@ fn spikes(layer: Lif, inputs: &[f32]) -> Vec<f64> {
 fn options_do_what_their_names_say() {
     let lif = || Lif { beta: Some(1.0), fires: nn::Fires::After, ..Lif::new([1]) };
     let drive = [2.75f32, 0.0, 0.0, 0.0, 0.0, 0.0];
-    // 2.75 falls by 1 to 1.75, to 0.75.
+    // 2.75 falls by 1 to 1.75, then to 0.75.
     assert_eq!(spikes(lif(), &drive), [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(spikes(Lif { reset: Reset::Zero, ..lif() }, &drive), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(spikes(Lif { reset: Reset::None, ..lif() }, &drive), [1.0; 6]);
     assert_eq!(spikes(Lif { fires: nn::Fires::Before, ..lif() }, &drive), [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
     assert_eq!(spikes(Lif { refractory: Some(2), ..lif() }, &drive), [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
-    // What comes in while it rests is lost.
+    // Input during the refractory period is lost.
     let while_it_rests = [1.5f32, 0.0, 9.0, 0.0, 0.0, 0.0];
     assert_eq!(spikes(Lif { refractory: Some(2), ..lif() }, &while_it_rests), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
 }
@@ -205,19 +205,19 @@ fn what_options_cannot_do_is_refused_with_its_line() {
         ),
         (
             "type = 'LIF'\nrecurrent_init = 'orthogonal'",
-            "`recurrent_init` of layer 1 (LIF) says how weights start that are not there; set recurrent = true",
+            "`recurrent_init` of layer 1 (LIF) initializes recurrent weights, which the layer does not have; set recurrent = true",
         ),
         ("type = 'RLIF'\nrecurrent = true", "unknown key `recurrent` in layer 1 (RLIF)"),
         ("type = 'adLIF'\na = 2.0", "`a` of layer 1 (adLIF) is 2, but must be from -1 to 1"),
         (
             "type = 'SE_adLIF'\ntau_u_min = 30.0",
-            "`tau_u_max` of layer 1 (SE_adLIF) is 25, but must be tau_u_min (30) at least",
+            "`tau_u_max` of layer 1 (SE_adLIF) is 25, but must be at least tau_u_min (30)",
         ),
         ("type = 'SE_adLIF'\ntau_w_min = 0.0", "`tau_w_min` of layer 1 (SE_adLIF) is 0, but must be above 0"),
         ("type = 'SiLIF'\ndt = 0.0", "`dt` of layer 1 (SiLIF) is 0, but must be above 0"),
-        ("type = 'BRF'\ndt = 0.2", "`dt` of layer 1 (BRF) is 0.2, so that omega must be below 4.995 in size"),
-        ("type = 'RF'\nb_max = -1.0", "`b_max` of layer 1 (RF) is -1, but must be b_min (0) at least"),
-        ("type = 'RFSSM'\ndt_min = 0.5", "`dt_max` of layer 1 (RFSSM) is 0.1, but must be dt_min (0.5) at least"),
+        ("type = 'BRF'\ndt = 0.2", "`dt` of layer 1 (BRF) is 0.2, so omega must be below 4.995 in magnitude"),
+        ("type = 'RF'\nb_max = -1.0", "`b_max` of layer 1 (RF) is -1, but must be at least b_min (0)"),
+        ("type = 'RFSSM'\ndt_min = 0.5", "`dt_max` of layer 1 (RFSSM) is 0.1, but must be at least dt_min (0.5)"),
     ] {
         let text = format!("[[layers]]\nhidden_shape = 4\n{lines}");
         let error = ModelConfig::parse(&text, "m.toml").expect_err(lines).to_string();
@@ -225,7 +225,7 @@ fn what_options_cannot_do_is_refused_with_its_line() {
     }
 }
 
-/// A learned threshold starts at the argument, one for each neuron, and takes no key from what is drawn.
+/// A learned threshold starts at the argument, one per neuron, and consumes no random key.
 #[test]
 fn learned_thresholds_start_at_the_argument() {
     let init = |layer: AdLif| Sequential::new("core", [layer.into()]).init(&mut Rngs::new(5));
@@ -234,7 +234,7 @@ fn learned_thresholds_start_at_the_argument() {
     assert_eq!(learned, init(AdLif::new([3])));
 }
 
-/// Outputs of all steps at once, whether they settled, gradients of input and beta.
+/// Outputs of all steps at once, whether they converged, gradients of input and beta.
 fn at_once(rounds: usize, beta: &Array, x: &Array, weights: &Array) -> Vec<Array> {
     let neuron = Lif { activation: Surrogate::triangular(), ..Lif::new([5]) };
     evaluate(&[beta, x, weights], |given| {
@@ -253,13 +253,13 @@ fn a_neuron_with_a_reset_gives_the_same_all_at_once_or_says_that_it_does_not() {
     for case in Reference::load(FILE).cases("parallel") {
         let (beta, x, weights) = (case.array("beta"), case.array("input"), case.array("weights"));
         let got = at_once(case.int("rounds") as usize, beta, x, weights);
-        // After as many rounds, the same guesses as Spyx's.
+        // After the same number of rounds, the guesses equal Spyx's.
         assert_eq!(&got[0], case.array("outputs"), "{}", case.name);
         let right = case.array("outputs") == case.array("steps/outputs");
         let settled = got[1].to_f64() == [1.0];
         assert!(right || !settled, "{}: settled on something wrong", case.name);
         unsettled += usize::from(!right);
-        // One round more than steps settles, and then all is that of a run step by step.
+        // One round more than there are steps always converges, with results equal to a step-by-step run.
         let full = at_once(x.dims()[0] + 1, beta, x, weights);
         assert_eq!(full[1].to_f64(), [1.0], "{}", case.name);
         assert_eq!(&full[0], case.array("steps/outputs"), "{}", case.name);
@@ -271,7 +271,7 @@ fn a_neuron_with_a_reset_gives_the_same_all_at_once_or_says_that_it_does_not() {
     assert!(unsettled > 0, "a case where three rounds are too few");
 }
 
-/// Few rounds settle short sequences; the gradient is whole then.
+/// Short sequences converge in few rounds, with the full gradient.
 #[test]
 fn few_rounds_that_settle_give_the_whole_gradient() {
     let (steps, beta) = (40, Array::new([5], vec![0.3f32; 5]).expect("decays"));
@@ -287,7 +287,7 @@ fn few_rounds_that_settle_give_the_whole_gradient() {
     check_close("d_beta", &few[3], &by_steps[2], 1e-4);
 }
 
-/// As `run_with_gradients`, without the last state.
+/// Like `run_with_gradients`, without the last state.
 fn run_with_gradients_of_outputs(
     model: &Sequential,
     params: &BTreeMap<String, Array>,
@@ -316,11 +316,11 @@ fn what_has_no_parallel_form_is_an_error() {
     };
     assert!(error(Lif { reset: Reset::Zero, ..Lif::new([5]) }, 3).contains("run these step by step"));
     assert!(error(Lif { refractory: Some(1), ..Lif::new([5]) }, 3).contains("run these step by step"));
-    assert!(error(Lif::new([5]), 0).contains("wants at least one round"));
+    assert!(error(Lif::new([5]), 0).contains("needs at least one round"));
 }
 
-/// Derivatives by differences, where a small step changes no spike: of the last potentials by a neuron's parameters. This
-/// is smooth between spikes, so no surrogate has a part in it.
+/// Compares the gradients of the last potentials with respect to a neuron's parameters with finite differences, where a small step
+/// changes no spike. The function is smooth between spikes, so surrogates are not involved.
 #[test]
 fn gradients_between_spikes_are_those_of_differences() {
     for kind in ["adLIF", "cAdLIF", "SiLIF", "CSiLIF", "SE_adLIF", "RF", "BRF", "RFSSM", "LIF", "ALIF", "CuBaLIF"] {
@@ -331,7 +331,7 @@ fn gradients_between_spikes_are_those_of_differences() {
         let gain = if kind.ends_with("RF") { 60.0 } else { 3.0 };
         let x = Array::new([12, 2, 5], Key::new(2).uniform(120, -gain, 2.0 * gain)).expect("inputs");
         let weights = Array::new([12, 2, 5], vec![0f32; 120]).expect("weights");
-        // The weights are zero, so the gradients are those of the sum of the last states.
+        // The weights are zero, so these are gradients of the sum of the last states.
         let got = run_with_gradients(&model, &params, &x, &weights);
         let mut checked = 0;
         for ((path, value), gradient) in params.iter().zip(&got[3..]) {

@@ -1,4 +1,4 @@
-//! Layers, surrogates and runs over time against Spyx's and flax's, and the errors of wrong axes and shapes.
+//! Layers, surrogates and runs over time compared with those of Spyx and flax, and the errors for wrong axes and shapes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use spiq::random::Rngs;
 use spiq::{Array, DType, TensorType};
 use spiq_hlo::{Function, Tensor, trace, value_and_grad, vjp};
 
-/// The surrogate that a case describes.
+/// A case's surrogate.
 fn surrogate(description: &Value) -> Surrogate {
     let number = |name: &str, default: f64| description.get(name).and_then(Value::as_f64).unwrap_or(default);
     match description["type"].as_str().expect("a type") {
@@ -60,10 +60,10 @@ fn a_custom_surrogate_is_used() {
     assert_eq!(got[1].to_f64(), [-16.0, -0.25, 0.25, 54.0]);
 }
 
-/// The layer that a case of `neurons` describes.
+/// The layer of a `neurons` case.
 fn neuron(case: &Case<'_>) -> Box<dyn Layer> {
     let threshold = case.get("threshold").as_f64().unwrap_or(1.0);
-    // Only says that there is one for all: the value is given below, and training may take it beyond 0 and 1.
+    // Only selects a shared beta: its value is set below, and training may move it outside [0, 1].
     let beta = case.get("beta").as_f64().map(|beta| beta.clamp(0.0, 1.0));
     match case.get("type").as_str().expect("a type") {
         "LIF" => Lif { threshold, beta, activation: surrogate(case.get("activation")), ..Lif::new([5]) }.into(),
@@ -166,8 +166,8 @@ fn a_nested_model_draws_in_the_order_of_its_layers() {
     assert_eq!(nested["core/layers/1/kernel"], flat["core/layers/2/kernel"]);
 }
 
-/// One training step of the small network: parameters, state of the optimizer, x and labels to loss, outputs [B, T, C],
-/// gradients, and the next parameters and state.
+/// One training step of the small network: maps parameters, optimizer state, x and labels to loss, outputs [B, T, C], gradients, and
+/// the next parameters and state.
 fn training_step(types: &BTreeMap<String, TensorType>, x: &Array, labels: &Array) -> Function {
     let lif = Lif { activation: Surrogate::triangular(), ..Lif::new([16]) };
     let layers = [Linear::new(12, 16).into(), lif.into(), Linear::new(16, 5).into(), Li::new([5]).into()];
@@ -238,7 +238,7 @@ fn network() -> Sequential {
     Sequential::new("core", layers)
 }
 
-/// `f` of the network's parameters and an input of this shape.
+/// Traces `f` of the network's parameters and an input of this shape.
 fn traced(
     dims: &[usize],
     f: impl FnOnce(&BTreeMap<String, Tensor>, &Tensor) -> Vec<Tensor>,
@@ -269,7 +269,7 @@ fn every_operation_of_a_layer_is_recorded_under_its_path() {
     };
     assert_eq!(scopes("dot_general"), ["core/layers/0", "core/layers/2", "core/layers/4"]);
     assert_eq!(scopes("spike"), ["core/layers/1", "core/layers/3"]);
-    // The clip of beta does not change from step to step, so it stands outside of the loop, under its layer's path, too.
+    // The clip of beta is loop-invariant, so it is hoisted out of the loop and keeps its layer's path.
     let clips: Vec<&str> = f.nodes().iter().filter(|n| n.op.name() == "minimum").map(|n| n.scope.as_ref()).collect();
     assert_eq!(clips, ["core/layers/1", "core/layers/3", "core/layers/5"]);
 }
@@ -287,7 +287,7 @@ fn a_neuron_layer_keeps_one_array_a_step_for_the_way_back() {
     let forward = scans(&f)[0];
     let stacked: Vec<String> =
         forward.types.iter().filter(|ty| ty.dims.first() == Some(&16)).map(|ty| ty.to_string()).collect();
-    // The traces themselves; beyond them, the potentials that each of the three neuron layers starts a step with.
+    // The traces; in addition, the potentials of the three neuron layers at the start of each step.
     let mut wanted = vec!["f32[16,8,10]", "f32[16,8,64]", "f32[16,8,48]", "f32[16,8,10]"];
     let mut got: Vec<&str> = stacked.iter().map(String::as_str).collect();
     wanted.sort_unstable();
@@ -295,7 +295,7 @@ fn a_neuron_layer_keeps_one_array_a_step_for_the_way_back() {
     assert_eq!(got, wanted);
 }
 
-/// The one error of a run on an input of this shape with these axes.
+/// The single error of a run on an input of this shape with these axes.
 #[track_caller]
 fn check_error(dims: &[usize], names: &str, wanted: &str) {
     let errors =
@@ -311,15 +311,15 @@ fn wrong_axes_are_errors() {
     check_error(
         &[8, 16, 32],
         "B T C",
-        "run: wants time first, then the batch: \"T B C\", got [B 8, T 16, C 32]; call .to_axes(\"T B C\")",
+        "run: expects time first, then the batch: \"T B C\", got [B 8, T 16, C 32]; call .to_axes(\"T B C\")",
     );
-    check_error(&[8, 32], "B C", "run: wants time first, then the batch: \"T B C\", got [B 8, C 32]");
+    check_error(&[8, 32], "B C", "run: expects time first, then the batch: \"T B C\", got [B 8, C 32]");
     check_error(&[16, 8, 32], "T B", "named: \"T B\" names 2 axes, but f32[16,8,32] has 3");
     check_error(&[16, 8, 32], "T B B", "named: \"T B B\" names the axis B twice");
     check_error(
         &[16, 8, 32],
         "T B X",
-        "named: \"T B X\": \"X\" is no axis; there are T (Time), B (Batch), C (Channel), H (Height), W (Width)",
+        "named: \"T B X\": \"X\" is not an axis; the axes are T (Time), B (Batch), C (Channel), H (Height), W (Width)",
     );
 }
 
@@ -345,12 +345,12 @@ fn missing_and_misshapen_parameters_are_errors() {
         errors.unwrap_err().0[0].violation.message.clone()
     };
     let missing = run(&|params| drop(params.remove("core/layers/1/beta")));
-    assert_eq!(missing, "there is no parameter core/layers/1/beta; the model wants f32[64]");
+    assert_eq!(missing, "there is no parameter core/layers/1/beta; the model expects f32[64]");
     let swapped = run(&|params| {
         let kernel = params["core/layers/0/kernel"].t();
         params.insert("core/layers/0/kernel".to_owned(), kernel);
     });
-    assert_eq!(swapped, "the parameter core/layers/0/kernel is f32[64,32], but the model wants f32[32,64]");
+    assert_eq!(swapped, "the parameter core/layers/0/kernel is f32[64,32], but the model expects f32[32,64]");
 }
 
 #[test]
@@ -358,7 +358,7 @@ fn an_input_that_is_not_f32_is_an_error() {
     let errors = traced(&[16, 8, 32], |params, x| {
         vec![nn::run(&network(), params, &x.convert(DType::U8).named("T B C")).0.into_tensor()]
     });
-    let message = "wants f32 elements, or spikes as pred or s8, got u8[16,8,32]; call .convert(DType::F32)";
+    let message = "expects f32 elements, or spikes as pred or s8, got u8[16,8,32]; call .convert(DType::F32)";
     assert_eq!(errors.unwrap_err().0[0].violation.message, message);
 }
 
@@ -367,6 +367,6 @@ fn to_axes_transposes() {
     let f = traced(&[16, 8, 32], |_, x| vec![x.named("T B C").to_axes("C T B").into_tensor()]).unwrap();
     assert_eq!(f.result_types()[0].to_string(), "f32[32,16,8]");
     let wrong = traced(&[16, 8, 32], |_, x| vec![x.named("T B C").to_axes("B T").into_tensor()]).unwrap_err();
-    let message = "[T 16, B 8, C 32] does not have the axes \"B T\"; the same names are wanted in another order";
+    let message = "[T 16, B 8, C 32] does not have the axes \"B T\"; give the same names in another order";
     assert_eq!(wrong.0[0].violation.message, message);
 }

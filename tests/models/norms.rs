@@ -1,4 +1,4 @@
-//! GroupNorm, RMSNorm, Embed, and convolutions and pools over channels as a sequence: against flax's numbers; what each refuses.
+//! GroupNorm, RMSNorm, Embed, and convolutions and pools over channels as a sequence: compared with flax; refusals.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use spiq::{Array, DType, TensorType, trace};
 
 const NORMS: &str = "norms";
 
-/// An array as one time step.
+/// An array as a single time step.
 fn one_step(array: &Array) -> Array {
     evaluate(&[array], |x| vec![x[0].expand_dims(0)]).remove(0)
 }
@@ -48,7 +48,7 @@ fn an_embedding_is_that_of_flax_and_drawn_as_there() {
     }
 }
 
-/// As flax, whose tokens cannot be fractions.
+/// As in flax, whose tokens must be integers.
 #[test]
 fn what_is_no_token_becomes_nan_and_moves_no_row() {
     let model = Sequential::new("core", [nn::Embed::new(5, 2).into()]);
@@ -80,7 +80,7 @@ fn tokens_may_be_bytes_and_booleans() {
     }
 }
 
-/// Channels as a sequence of one feature, which a convolution of stride 2 halves, a pool once more.
+/// Channels as a sequence of one feature, which a convolution of stride 2 halves, and a pool halves again.
 const CHANNELS: &str = "
 [[layers]]
 type = 'Reshape'
@@ -138,7 +138,7 @@ type = 'LI'
 layer_shape = 3
 ";
 
-/// The networks made here start as those of flax, whose neurons and layers are made in the same order, and go the same way.
+/// Networks have the same initial values as in flax if neurons and layers are created in the same order, and train alike.
 #[test]
 fn networks_of_channels_and_of_tokens_train_as_with_flax() {
     for case in Reference::load(NORMS).cases("network") {
@@ -149,7 +149,8 @@ fn networks_of_channels_and_of_tokens_train_as_with_flax() {
     }
 }
 
-/// flax repeats the means along axis 1 whatever is reduced, and mixes the places of an image up. Here each place is its own LayerNorm.
+/// flax repeats the means along axis 1 whatever is reduced, which mixes the positions of an image. Here each position has its own
+/// LayerNorm.
 #[test]
 fn a_group_norm_over_features_alone_is_one_of_each_place() {
     let norm = |axes: Option<Vec<i64>>, shape: &[usize]| {
@@ -183,7 +184,7 @@ fn speech_channels_are_a_sequence_for_convolutions_and_pools() {
              {{ type = 'Flatten' }}, {{ type = 'Linear', in_features = 272, out_features = 20 }}]"
         );
         let model = config(&text);
-        // 139 channels give as many places; the smaller number is the one that is named.
+        // 139 channels give the same number of positions; the smaller number is the inferred one.
         assert_eq!((model.outputs(), model.input_shape()), (20, vec![139]), "{pool}");
         let network = Network::new(model, vec![]).expect("a network");
         let forward = network.forward(&TensorType::new(DType::Pred, [10, 2, 140]), spiq::quant::Mode::Qat);
@@ -196,7 +197,7 @@ fn speech_channels_are_a_sequence_for_convolutions_and_pools() {
     ] {
         assert_eq!(shapes(pool), "f32[10,2,20]", "{pool}");
     }
-    // One axis of two features: sums, means and largest values of neighbours.
+    // One axis with two features: sums, means and maxima of neighbours.
     let x = Array::new([1, 1, 4, 2], [1f32, 0.0, 0.0, 2.0, 1.0, 1.0, 5.0, -1.0]).expect("a sequence");
     let pooled = |layer: Box<dyn Layer>| {
         let model = Sequential::new("core", [layer]);
@@ -238,7 +239,7 @@ fn arguments_that_make_no_norm_or_shape_are_refused() {
         ),
         (
             "type = 'GroupNorm'\nnum_features = 12\nnum_groups = 4\ngroup_size = 3",
-            "`group_size` of layer 1 (GroupNorm) is given beside num_groups",
+            "`group_size` of layer 1 (GroupNorm) is given together with num_groups",
         ),
         (
             "type = 'RMSNorm'\nnum_features = 12\nepsilon = -1",
@@ -246,11 +247,11 @@ fn arguments_that_make_no_norm_or_shape_are_refused() {
         ),
         (
             "type = 'RMSNorm'\nnum_features = 2\nuse_scale = false\nfeature_axes = -2",
-            "`feature_axes` of layer 1 (RMSNorm) is of the scale",
+            "`feature_axes` of layer 1 (RMSNorm) applies to the scale",
         ),
         (
             "type = 'Reshape'\nshape = [-1, -1]",
-            "`shape` of layer 1 (Reshape) is [-1, -1], but must be sizes from 1 up, one of them -1 at most",
+            "`shape` of layer 1 (Reshape) is [-1, -1], but must be sizes from 1 up, at most one of them -1",
         ),
         ("type = 'Reshape'\nshape = [0, 3]", "`shape` of layer 1 (Reshape) is [0, 3]"),
         ("type = 'Reshape'\nshape = []", "`shape` of layer 1 (Reshape) is []"),
@@ -261,10 +262,10 @@ fn arguments_that_make_no_norm_or_shape_are_refused() {
     }
     let reshape = "[[layers]]\ntype = 'Reshape'\nshape = [-1, 3]";
     assert!(misfit(reshape, &[7]).contains("Reshape takes a multiple of 3 elements, got [7]"));
-    // Its number of axes is known before any sample: the file is refused.
+    // Its number of axes is known without a sample, so the file is refused.
     let groups = refused("type = 'GroupNorm'\nnum_features = 12\nnum_groups = 3\nreduction_axes = [-1, -2]");
     assert!(
-        groups.ends_with("takes samples with the axes [-1, -2], each once, not the batch, the features last"),
+        groups.ends_with("takes samples that have the axes [-1, -2]: each once, without the batch, features last"),
         "{groups}"
     );
     assert_eq!(Reshape::new([28, 28]).output(&[0]), Ok(vec![28, 28]));

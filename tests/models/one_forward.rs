@@ -1,5 +1,5 @@
-//! Training and prediction compute the same: for every layer, in every arithmetic, a training step's outputs have the bits of
-//! those that a prediction gives, and stored weights, too.
+//! Training and prediction compute the same: for every layer, in every arithmetic, a training step's outputs are bit-identical to those
+//! of prediction, also from stored weights.
 
 use crate::device::client;
 use spiq::config::{ModelConfig, RuleConfig};
@@ -15,7 +15,7 @@ use spiq_hlo::while_loop;
 const STEPS: usize = 7;
 const BATCH: usize = 5;
 
-/// A layer, and the shape of a sample that it takes.
+/// A layer, and the shape of its input sample.
 struct Subject {
     layer: &'static str,
     sample: &'static [usize],
@@ -29,8 +29,8 @@ const fn features(layer: &'static str) -> Subject {
     Subject { layer, sample: &[13] }
 }
 
-/// Every kind of layer that neither draws random numbers nor is for a loss of one's own, with the arguments that change how
-/// it computes. BatchNorm and DelayedLinear compute something else while training.
+/// Every layer type without random draws and not meant for a custom loss, with the arguments that affect its computation. BatchNorm and
+/// DelayedLinear compute differently in training.
 const SUBJECTS: [Subject; 58] = [
     features("type = 'Linear', in_features = 13, out_features = 9"),
     features("type = 'Linear', in_features = 13, out_features = 9, use_bias = false"),
@@ -95,7 +95,7 @@ const SUBJECTS: [Subject; 58] = [
 ];
 
 impl Subject {
-    /// The layer between two products: neurons before it where it is given spikes.
+    /// The layer between two products; preceded by neurons if its input is spikes.
     fn model(&self, of_spikes: bool) -> String {
         let sample = self.sample;
         let shape = format!("{sample:?}");
@@ -122,13 +122,13 @@ impl Subject {
 fn input(sample: &[usize]) -> Array {
     let dims = [&[STEPS, BATCH], sample].concat();
     let count: usize = dims.iter().product();
-    // Some zeros, and values with few digits, whose sums lie where rounding is a tie.
+    // Some zeros, and values with few digits, whose sums produce rounding ties.
     let values: Vec<f32> =
         Key::new(4).uniform(count, -1.0, 3.0).iter().map(|x| (x.max(0.0) * 4.0).round() / 4.0).collect();
     Array::new(dims, values).expect("an input")
 }
 
-/// Parameters as they are drawn, biases moved away from zero.
+/// Initial parameters with nonzero biases.
 fn parameters(network: &Network) -> Vec<Array> {
     let moved = |(i, (path, array)): (usize, (String, Array))| match path.ends_with("bias") {
         true => {
@@ -140,7 +140,7 @@ fn parameters(network: &Network) -> Vec<Array> {
     network.init(3).into_iter().enumerate().map(moved).collect()
 }
 
-/// A training step as the command makes it, in a loop and with its gradient, that gives its outputs, too.
+/// The command's training step, in a loop and with its gradient, that also returns its outputs.
 fn training(network: &Network, x: &TensorType) -> Function {
     let pass = network.training(x).expect("a training step");
     let types = network.parameter_types();
@@ -178,7 +178,7 @@ fn run(function: &Function, inputs: &[Array], kernels: bool) -> Array {
     outputs[0].to_array().expect("an array")
 }
 
-/// Elements whose bits differ, and the largest difference.
+/// Number of elements with different bits, and the largest difference.
 fn differing(a: &Array, b: &Array) -> (usize, f64) {
     let (a, b) = (a.to_vec::<f32>().expect("f32"), b.to_vec::<f32>().expect("f32"));
     let differ = a.iter().zip(&b).filter(|(a, b)| a.to_bits() != b.to_bits());
@@ -186,7 +186,7 @@ fn differing(a: &Array, b: &Array) -> (usize, f64) {
     (differ.count(), largest)
 }
 
-/// How a network computes: its rules, whose rounding, with kernels of this library or all by XLA.
+/// An arithmetic: rules, numerics, and whether this library's kernels or only XLA computes.
 struct Arithmetic {
     rules: Vec<RuleConfig>,
     numerics: Numerics,

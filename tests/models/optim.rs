@@ -1,4 +1,4 @@
-//! Optimizers and schedules against optax's over 20 steps, and the errors of wrong states.
+//! Optimizers and schedules compared with optax over 20 steps, and the errors for wrong states.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ fn optimizer(value: &Value) -> Box<dyn GradientTransformation> {
     }
 }
 
-/// One step as a program: parameters, gradients and state, each in the order of paths, to parameters and state.
+/// One step as a program: maps parameters, gradients and state, each in path order, to parameters and state.
 fn step(optimizer: &dyn GradientTransformation, params: &BTreeMap<String, TensorType>) -> Function {
     let state = optimizer.state_types(params);
     let types = params.values().chain(params.values()).chain(state.values());
@@ -153,7 +153,7 @@ fn states_have_flat_paths() {
     assert_eq!(paths(&Sgd { momentum: Some(0.9), ..sgd(0.1) }), ["count", "trace/core/layers/0/kernel"]);
 }
 
-/// The errors of one step of `optimizer` on `w`, from this state and with a parameter of this type.
+/// The errors of one step of `optimizer` on `w`, from this state and with this parameter type.
 #[track_caller]
 fn check_errors(
     optimizer: &dyn GradientTransformation,
@@ -184,11 +184,11 @@ fn wrong_states_are_errors() {
     check_errors(&sgd(0.1), &count, f32s(&[4]), &unlike);
     let moments = ["lion: w f32[3] and mu/w f32[2] differ in type", "lion: w f32[3] and mu/w f32[2] differ in type"];
     check_errors(&lion(0.1), &[count[0].clone(), ("mu/w", f32s(&[2]))], f32s(&[3]), &moments);
-    let cosine = ["cosine_decay_schedule: wants at least one step to decay over (decay_steps, without the warmup)"];
+    let cosine = ["cosine_decay_schedule: needs at least one step to decay over (decay_steps, without the warmup)"];
     check_errors(&sgd(cosine_decay_schedule(0.1, 0)), &count, f32s(&[3]), &cosine);
 }
 
-/// All that decides what a transformation computes is in its text: every field, changed by itself, changes it.
+/// A transformation's text contains everything that affects it: changing any field changes the text.
 #[test]
 fn a_description_says_every_field() {
     let rate: Schedule = cosine_decay_schedule(0.1, 100).into();
@@ -239,7 +239,7 @@ fn a_description_says_every_field() {
     assert_eq!(texts[32], "chain(clip_by_global_norm(1), adam(0.1))");
 }
 
-/// A transformation without a text of its own is described by its fields.
+/// A transformation without a custom text is described by its fields.
 #[test]
 fn a_transformation_of_ones_own_is_described_by_its_fields() {
     #[derive(Debug)]
@@ -270,17 +270,17 @@ fn names_that_are_wrong_are_refused_with_the_nearest() {
     for (error, expected) in [
         (
             optimizer("lions", 0.1, "cosine"),
-            "there is no optimizer `lions`; did you mean `lion`? known are lion, adam, adamw, sgd",
+            "there is no optimizer `lions`; did you mean `lion`? available: lion, adam, adamw, sgd",
         ),
         (
             optimizer("adam", 0.1, "cosin"),
-            "there is no schedule `cosin`; did you mean `cosine`? known are constant, cosine, warmup_constant, warmup_cosine, \
+            "there is no schedule `cosin`; did you mean `cosine`? available: constant, cosine, warmup_constant, warmup_cosine, \
              cosine_onecycle, linear_onecycle, exponential, piecewise, plateau",
         ),
         (optimizer("adam", 0.1, "step-wise"), "the schedule: `step-wise` is not of the form `Name(key = value, …)`"),
         (
             Loss::named("mse_spike_rate").unwrap_err(),
-            "there is no loss `mse_spike_rate`; did you mean `mse_spikerate`? known are integral_crossentropy, mse_spikerate, \
+            "there is no loss `mse_spike_rate`; did you mean `mse_spikerate`? available: integral_crossentropy, mse_spikerate, \
              ce_count_loss, ce_rate_loss, ce_mean_loss, ce_max_membrane_loss, ce_softmax_sum_loss, ce_last_step_loss, mse_count_loss, \
              mse_membrane_loss, tet_loss",
         ),
@@ -288,11 +288,11 @@ fn names_that_are_wrong_are_refused_with_the_nearest() {
         (optimizer("adam", f64::NAN, "cosine"), "the learning rate is NaN, but must be 0 or more"),
         (
             optimizer("adam", 1e39, "cosine"),
-            "the learning rate is 1e39, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38",
+            "the learning rate is 1e39, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         ),
         (
             optimizer("adam", 1e-39, "cosine"),
-            "the learning rate is 1e-39, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38",
+            "the learning rate is 1e-39, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         ),
         (
             optimizer("adam(b2 = 0.9999999999)", 1e-3, "cosine"),
@@ -300,7 +300,7 @@ fn names_that_are_wrong_are_refused_with_the_nearest() {
         ),
         (
             optimizer("adam(eps = 1e40)", 1e-3, "cosine"),
-            "`eps` of the optimizer `adam` is 1e40, but must be a number that f32 holds: 0, or one from 1.2e-38 to 3.4e38 in size",
+            "`eps` of the optimizer `adam` is 1e40, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         ),
     ] {
         assert_eq!(error.to_string(), expected);
@@ -308,7 +308,7 @@ fn names_that_are_wrong_are_refused_with_the_nearest() {
     }
 }
 
-/// Each row of the table is the optimizer of its name.
+/// Each row of the table is the optimizer with its name.
 #[test]
 fn rows_are_what_they_are_called() {
     for optimizer in OPTIMIZERS {

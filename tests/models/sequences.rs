@@ -1,5 +1,5 @@
-//! BatchNorm, Delay and DelayedLinear against flax, DCLS and plain numpy: outputs, gradients, running statistics, initial values, a
-//! training of thirty steps. A run in two halves.
+//! BatchNorm, Delay and DelayedLinear compared with flax, DCLS and plain numpy: outputs, gradients, running statistics, initial values,
+//! thirty training steps. Also runs in two halves.
 
 use std::collections::BTreeMap;
 
@@ -22,18 +22,18 @@ fn model_of(case: &Case<'_>) -> Sequential {
     Sequential::from(&config(&table(case)))
 }
 
-/// What the only layer of a model calls its own at this path.
+/// The local name of a path in a model of one layer.
 fn name(path: &str) -> &str {
     path.rsplit('/').next().expect("a path")
 }
 
-/// The running statistics of a case, for the paths of a model of one layer.
+/// The running statistics of a case, by the paths of a model of one layer.
 fn statistics_of(case: &Case<'_>, model: &Sequential) -> Arrays {
     model.statistic_types().into_keys().map(|path| (path.clone(), case.array(name(&path)).clone())).collect()
 }
 
-/// A run of a model of one layer by the arrays of a case: its output, the next statistics, the gradients of the weighted output by
-/// the input and by the parameters.
+/// Runs a model of one layer on a case's arrays: its output, the next statistics, and the gradients of the weighted output with respect
+/// to the input and the parameters.
 fn run_of(case: &Case<'_>, training: bool) -> BTreeMap<String, Array> {
     let model = model_of(case);
     let (params, statistics) = (parameters_of(case, &model), statistics_of(case, &model));
@@ -87,7 +87,7 @@ fn delayed_linear_is_that_of_dcls() {
         for (name, got) in &trained {
             check_close(&format!("{} {name}", case.name), got, case.array(name), 2e-5);
         }
-        // One tap a synapse, where DCLS divides it by 1 + 1e-7.
+        // One tap per synapse, which DCLS divides by 1 + 1e-7.
         check_close(
             &format!("{} at test", case.name),
             &run_of(&case, false)["output"],
@@ -97,7 +97,7 @@ fn delayed_linear_is_that_of_dcls() {
     }
 }
 
-/// From one deviation to the other in so many steps, and no further.
+/// From the first deviation to the last in the given number of steps, and constant afterwards.
 #[test]
 fn sigma_shrinks_as_in_the_recipe() {
     let file = Reference::load(FILE);
@@ -168,8 +168,8 @@ layers = [
     { type = 'LI', layer_shape = 3 },
 ]";
 
-/// A training step on one batch: parameters, statistics, the optimizer's state, x, targets, to the next of the first three, the loss,
-/// gradients.
+/// A training step on one batch: maps parameters, statistics, optimizer state, x and targets to the next values of the first three, the
+/// loss and the gradients.
 fn training_step(network: &Network, optimizer: &dyn GradientTransformation, batch: [&TensorType; 2]) -> Function {
     let forward = network.training(batch[0]).expect("a pass");
     let (types, running) = (network.parameter_types(), network.running_types());
@@ -236,7 +236,7 @@ fn a_network_with_all_of_them_trains_as_in_jax() {
     assert!(delay.iter().all(|d| (0.0..=4.0).contains(d)) && delay.iter().any(|d| *d == 0.0 || *d == 4.0), "{delay:?}");
 }
 
-/// Delays between neurons, with a state each.
+/// Delays between neurons, each with a state.
 const OF_DELAYS: &str = "
 layers = [
     { type = 'Delay', channels = 5, max_delay = 4 },
@@ -247,7 +247,7 @@ layers = [
     { type = 'LI', layer_shape = 3 },
 ]";
 
-/// Spikes or numbers, in pieces of any length: shorter than a delay, too.
+/// Spikes or numbers, in pieces of any length, including shorter than a delay.
 #[test]
 fn a_run_in_pieces_is_the_whole_run() {
     let model = Sequential::from(&config(OF_DELAYS));
@@ -286,7 +286,7 @@ fn a_run_in_pieces_is_the_whole_run() {
     }
 }
 
-/// The output goes on for so many steps, in which what is on its way arrives.
+/// The output continues for this many steps, in which delayed inputs arrive.
 #[test]
 fn extra_steps_follow_the_input() {
     let layer = "type = 'DelayedLinear', in_features = 1, out_features = 1, max_delay = 4";
@@ -307,7 +307,7 @@ fn extra_steps_follow_the_input() {
     }
 }
 
-/// A model that is cut along time into tiles has the same outputs, statistics and gradients.
+/// A model split along time into tiles has the same outputs, statistics and gradients.
 #[test]
 fn tiles_of_time_change_nothing() {
     let network = Network::new(config(NETWORK), vec![]).expect("a network");
@@ -352,7 +352,7 @@ fn outputs_of(layer: &str, x: &Array) -> (Vec<f64>, Arrays) {
 const STEPS: usize = 7;
 const SAMPLES: usize = 2;
 
-/// Numbers from 0 up, [STEPS, SAMPLES, features], and each of them by its place.
+/// Counts [STEPS, SAMPLES, features], and a function that returns each of them by position.
 fn counts(features: usize) -> (Array, impl Fn(usize, usize, usize) -> f64) {
     let of = move |t: usize, b: usize, c: usize| ((t * 5 + b * 3 + c * 7) % 6) as f64 * f64::from(u8::from(t < 5));
     let places = (0..STEPS).flat_map(|t| (0..SAMPLES).flat_map(move |b| (0..features).map(move |c| (t, b, c))));
@@ -360,7 +360,7 @@ fn counts(features: usize) -> (Array, impl Fn(usize, usize, usize) -> f64) {
     (Array::new([STEPS, SAMPLES, features], values).expect("as many"), of)
 }
 
-/// By its definition: a weight for each lag, two steps apart.
+/// By definition: a weight per lag, two steps apart.
 #[test]
 fn a_convolution_along_time_is_a_sum_over_lags() {
     let (x, of) = counts(3);
@@ -388,7 +388,7 @@ fn lags_stand_beside_each_other() {
     }
 }
 
-/// By its definition, in f64: means over the steps in which there is anything, smoothed over channels, to a power; then the mean is 1.
+/// By definition, in f64: means over the nonempty steps, smoothed over channels, raised to a power; then normalized to mean 1.
 #[test]
 fn an_equalizer_divides_channels_by_their_means() {
     const CHANNELS: usize = 4;

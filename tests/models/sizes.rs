@@ -1,4 +1,4 @@
-//! The edges of shapes: images that are not square, networks that begin with a pool, long signals, and sizes of 1 everywhere.
+//! Edge cases of shapes: non-square images, networks that begin with a pool, long signals, and sizes of 1 everywhere.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ fn model(layers: &str) -> ModelConfig {
     ModelConfig::parse(&format!("layers = [{layers}]"), "test").unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Where no layer names a size, a shape is found that all layers take.
+/// If no layer states a size, a shape that all layers accept is inferred.
 #[test]
 fn the_shape_of_a_sample_is_found() {
     let conv = "{ type = \"Conv\", in_features = 1, out_features = 2, kernel_size = [3, 3] }";
@@ -24,12 +24,12 @@ fn the_shape_of_a_sample_is_found() {
         format!("{{ type = \"Flatten\" }}, {{ type = \"Linear\", in_features = {size}, out_features = 5 }}")
     };
     let cases: Vec<(String, &[usize])> = vec![
-        // Named by neurons, and not square.
+        // Given by neurons, and not square.
         (format!("{conv}, {}, {}", lif("[3, 4, 2]"), linear(24)), &[3, 4, 1]),
         (format!("{valid}, {}, {}", lif("[3, 7, 2]"), linear(42)), &[5, 9, 1]),
         (format!("{pool}, {conv}, {}, {}", lif("[3, 7, 2]"), linear(42)), &[6, 14, 1]),
         (lif("[2, 3, 4]"), &[2, 3, 4]),
-        // A pool first: it leaves the channels open, which the convolution names.
+        // A leading pool leaves the channels open; the convolution determines them.
         (format!("{pool}, {conv}, {}", linear(32)), &[8, 8, 1]),
         (format!("{pool}, {pool}, {conv}, {}", linear(32)), &[16, 16, 1]),
         (
@@ -43,7 +43,7 @@ fn the_shape_of_a_sample_is_found() {
             format!("{pool}, {{ type = \"Flatten\" }}, {{ type = \"Linear\", in_features = 16, out_features = 5 }}"),
             &[4, 4, 4],
         ),
-        // Only the number of elements is known: square where that is possible.
+        // Only the number of elements is known: square if possible.
         (format!("{conv}, {}", linear(32)), &[4, 4, 1]),
         (format!("{conv}, {}", linear(24)), &[1, 12, 1]),
         (format!("{valid}, {}", linear(24)), &[3, 14, 1]),
@@ -57,14 +57,14 @@ fn the_shape_of_a_sample_is_found() {
         let model = model(&layers);
         let wanted = if layers.starts_with("{ type = \"LIF\"") { 4 } else { 5 };
         assert_eq!((model.input_shape().as_slice(), model.outputs()), (shape, wanted), "{layers}");
-        // The program of that shape can be made.
+        // A program for that shape can be traced.
         let network = Network::new(model, Vec::new()).unwrap();
         let x = TensorType::new(DType::F32, [&[2, 3], shape].concat());
         assert_eq!(network.forward(&x, Mode::Qat).unwrap().function.result_types()[0].dims[..2], [2, 3], "{layers}");
     }
 }
 
-/// Parameters and an input of halves, through the network and its gradient.
+/// Runs parameters and an input of halves through the network and its gradient.
 fn values(network: &Network, dims: &[usize], mode: Mode) -> (Array, Option<Vec<Array>>) {
     let x = TensorType::new(DType::F32, dims);
     let count = x.count();
@@ -81,7 +81,7 @@ fn values(network: &Network, dims: &[usize], mode: Mode) -> (Array, Option<Vec<A
     (outputs, gradient)
 }
 
-/// Sample by sample and step by step is the same as all at once, for times, batches and features of 1.
+/// Processing sample by sample and step by step equals processing all at once, for times, batches and features of 1.
 #[test]
 fn sizes_of_one_are_like_any_other() {
     let neurons = [
@@ -113,7 +113,7 @@ fn sizes_of_one_are_like_any_other() {
     println!("{programs} programs");
 }
 
-/// A batch of 1 gives what the same sample gives in a batch, one step what the first of several gives.
+/// A batch of 1 gives the same result as that sample in a batch, one step the same as the first of several.
 #[test]
 fn one_sample_and_one_step_are_those_of_many() {
     let text = "{ type = \"Conv\", in_features = 1, out_features = 2, kernel_size = [3, 3] }, \

@@ -1,5 +1,4 @@
-//! Schedules, and what is done around an optimizer, by the texts of a command line against optax over some steps; their texts,
-//! states and errors.
+//! Schedules and optimizer wrappers, given as command-line texts and compared with optax over some steps; their texts, states and errors.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +17,7 @@ fn schedules_by_name_are_optax_schedules() {
     for case in file.cases("schedule") {
         let text = case.get("text").as_str().expect("a text");
         let optimizer = Optimizer::named("sgd", 0.1, text).expect(text).for_run(25, 5);
-        // One step of plain gradient descent against a gradient of -1 is the learning rate.
+        // One step of plain gradient descent with a gradient of -1 equals the learning rate.
         let w = BTreeMap::from([("w".to_owned(), TensorType::new(DType::F32, []))]);
         let program = batch(&*optimizer, &w);
         let (zero, minus) = (Array::scalar(0f32), Array::scalar(-1f32));
@@ -30,7 +29,7 @@ fn schedules_by_name_are_optax_schedules() {
     }
 }
 
-/// Every schedule has a case, so that none is added without one.
+/// Checks that every schedule has a case.
 #[test]
 fn every_schedule_is_compared() {
     let file = Reference::load("training");
@@ -41,7 +40,7 @@ fn every_schedule_is_compared() {
     }
 }
 
-/// One batch as a program: parameters, gradients, the loss, state, each in the order of paths, to parameters and state.
+/// One batch as a program: maps parameters, gradients, the loss and state, each in path order, to parameters and state.
 fn batch(optimizer: &dyn GradientTransformation, params: &BTreeMap<String, TensorType>) -> Function {
     let state: BTreeMap<String, TensorType> =
         optimizer.init(params).into_iter().map(|(path, array)| (path, array.ty().clone())).collect();
@@ -119,7 +118,7 @@ fn what_is_around_an_optimizer_is_what_optax_does() {
     }
 }
 
-/// A group's transformation sees its parameters alone, in the order of groups.
+/// A group's transformation receives only its own parameters; the first matching group applies.
 #[test]
 fn a_parameter_belongs_to_the_first_group_that_matches() {
     let groups = [("beta", 0.0), ("core/layers/1/.*", 1.0)];
@@ -136,7 +135,7 @@ fn a_parameter_belongs_to_the_first_group_that_matches() {
     assert_eq!(got, [2.0, 0.0, 1.0, 2.0]);
 }
 
-/// What reads the loss says so where nobody gives it one, through everything around it.
+/// A transformation that requires the loss reports its absence, through all wrappers.
 #[test]
 fn a_plateau_without_a_loss_is_an_error() {
     let optimizer = multi_steps(average_params(chain([sgd(0.1).into(), reduce_on_plateau().into()]), 0.5), 2);
@@ -159,7 +158,7 @@ fn a_plateau_starts_where_optax_does() {
     assert_eq!((&state["scale"], &state["best_value"]), (&Array::scalar(1f32), &Array::scalar(f32::INFINITY)));
 }
 
-/// All that decides what a run does is in the texts that files keep.
+/// The texts stored in files contain everything that affects a run.
 #[test]
 fn texts_of_an_optimizer_give_it_again() {
     let groups = "group(path='beta',learning_rate=1e-3,weight_decay=0), group(path = \"layers/0/.*\", b1 = 0.5)";
@@ -192,7 +191,7 @@ fn texts_of_an_optimizer_give_it_again() {
             rate("0.002")
         )
     );
-    // A run of one's own, with the same around it.
+    // A user-defined optimizer, with the same wrappers.
     let own = Optimizer::from(adam(0.1)).with_clip("clip(max_delta = 2)").expect("a clip");
     assert_eq!(own.for_steps(5).describe(), "chain(clip(2), adam(0.1))");
 }
@@ -227,7 +226,7 @@ fn what_is_wrong_around_an_optimizer_is_said() {
         ),
         (
             Optimizer::named("sgd(nesterov = true)", 0.1, "constant").map(drop),
-            "the optimizer `sgd` looks ahead by its momentum, but has none; give `momentum` as well",
+            "the optimizer `sgd` cannot use nesterov without momentum; give `momentum` as well",
         ),
         (
             Optimizer::named("sgd", 0.1, "cosine(alpah = 0.1)").map(drop),
@@ -235,12 +234,12 @@ fn what_is_wrong_around_an_optimizer_is_said() {
         ),
         (
             Optimizer::named("sgd", 0.1, "warmup_cosine(warmup = 1.5)").map(drop),
-            "`warmup` of the schedule `warmup_cosine` is 1.5, but must be a number of steps, or a share of all steps from 0.0 to \
-             1.0, written with a point",
+            "`warmup` of the schedule `warmup_cosine` is 1.5, but must be a number of steps, or a fraction of all steps from 0.0 to \
+             1.0, written with a decimal point",
         ),
         (
             Optimizer::named("sgd", 0.1, "piecewise(scales = [0.1])").map(drop),
-            "the schedule `piecewise` has 2 boundaries and 1 scales; give as many of each",
+            "the schedule `piecewise` has 2 boundaries and 1 scales; give one scale per boundary",
         ),
         (
             Optimizer::named("adam(b1 = 1)", 0.1, "constant").map(drop),
@@ -248,11 +247,11 @@ fn what_is_wrong_around_an_optimizer_is_said() {
         ),
         (
             Optimizer::named("sgd", 0.1, "piecewise(boundaries = [0.75, 0.5])").map(drop),
-            "the schedule `piecewise` has boundaries that do not go up; give them in their order, each once",
+            "the schedule `piecewise` has boundaries that do not increase; give them in order, each once",
         ),
         (
             Optimizer::named("sgd", 0.1, "linear_onecycle(pct_start = 0.5, pct_final = 0.4)").map(drop),
-            "the schedule `linear_onecycle` goes up until pct_start = 0.5, and cannot be down at pct_final = 0.4; give a larger \
+            "the schedule `linear_onecycle` rises until pct_start = 0.5, so it cannot be back down at pct_final = 0.4; give a larger \
              pct_final",
         ),
         (
@@ -278,22 +277,22 @@ fn what_is_wrong_around_an_optimizer_is_said() {
             "the group `group` has no argument `momentum`; it takes path, learning_rate, schedule, weight_decay, b1, b2, eps, eps_root, \
              nesterov",
         ),
-        (adamw().with_groups("group(path = '(')").map(drop), "the path `(` is no regular expression: unclosed group"),
+        (
+            adamw().with_groups("group(path = '(')").map(drop),
+            "the path `(` is not a regular expression: unclosed group",
+        ),
         (
             missed.check_groups(paths.iter()),
             "no parameter belongs to the group of `delay`; there are core/layers/0/kernel, core/layers/1/beta",
         ),
-        (adamw().accumulating(0).map(drop), "a step is of 0 batches, but must be of at least 1"),
-        (
-            adamw().averaging(1.0).map(drop),
-            "the share of the average that a step keeps is 1, but must be from 0 to below 1",
-        ),
+        (adamw().accumulating(0).map(drop), "a step takes 0 batches, but must take at least 1"),
+        (adamw().averaging(1.0).map(drop), "the decay of the parameter average is 1, but must be from 0 to below 1"),
     ] {
         assert_eq!(error.expect_err(expected).to_string(), expected);
     }
 }
 
-/// A count of a group that holds no parameter would have no trace to live in.
+/// The step count of a group without parameters would have no trace to be recorded in.
 #[test]
 fn a_group_without_parameters_has_no_state() {
     let groups = [(PathPattern::new("delay").expect("a pattern"), adam(1.0).into())];

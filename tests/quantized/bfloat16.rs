@@ -1,4 +1,4 @@
-//! Products in bf16 against sums of rounded operands on the host, forward and backward, also in loops cut along time.
+//! Products in bf16 compared with sums of rounded operands on the host, forward and backward, also in loops split along time.
 
 use crate::device::cpu;
 use half::bf16;
@@ -15,7 +15,7 @@ fn rounded(x: f32) -> f64 {
     f64::from(bf16::from_f32(x).to_f32())
 }
 
-/// The sum over time of x w, weighted by c, and its gradients by x and w; the product is in the loop.
+/// The sum over time of x w, weighted by c, and its gradients with respect to x and w; the product is in the loop.
 fn gradient(cut: bool) -> Function {
     let f32s = |dims: &[usize]| TensorType::new(DType::F32, dims);
     let inputs = [("x", f32s(&[STEPS, ROWS, INNER])), ("w", f32s(&[INNER, COLUMNS])), ("c", f32s(&[ROWS, COLUMNS]))];
@@ -59,7 +59,7 @@ fn operands_are_rounded_and_sums_are_not() {
         let results = client.run(&program, &given).expect("a run");
         for (result, wanted) in results.iter().zip([&vec![loss], &dx, &dw]) {
             for (got, wanted) in result.to_f64().iter().zip(wanted) {
-                // Rounding the operands moves results by 1e-3 and more, f32 sums by less than this.
+                // Rounding the operands changes results by 1e-3 or more, f32 summation by less than this.
                 assert!((got - wanted).abs() < 2e-5, "{got} instead of {wanted}");
             }
         }

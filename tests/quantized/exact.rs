@@ -1,5 +1,4 @@
-//! Spikes as exact integers: what the program holds, and that its numbers are those of arithmetic without any rounding of
-//! them; gradients in bf16.
+//! Spikes as exact integers: the types in the program, and equality with arithmetic that does not round spikes; gradients in bf16.
 
 use crate::evaluate::{check_close, execute};
 use spiq::config::ModelConfig;
@@ -46,8 +45,8 @@ fn results(network: &Network, mode: Mode, x: &Array) -> Vec<Array> {
     }
 }
 
-/// With spikes as they are, only the weights are rounded: integer products give what float products of the same weights
-/// give. Types that hold 0 and 1 do so alike.
+/// With exact spikes, only the weights are rounded, so integer products equal float products with the same weights, for every type that
+/// can hold 0 and 1.
 #[test]
 fn exact_activations_change_no_number() {
     for (weights, activations, mode) in
@@ -78,19 +77,19 @@ fn scales(network: &Network, dtype: DType) -> Vec<String> {
     quantized.report.rows.iter().map(|row| row.sides[0].scale.clone()).collect()
 }
 
-/// Only what is known to be integers is taken as it is: floats of unknown content have a scale for each sample.
+/// Only proven integers are used exactly: floats with unknown values have a scale per sample.
 #[test]
 fn what_may_be_anything_is_still_calibrated() {
     assert_eq!(scales(&network("int8", Some("int8")), DType::Pred), ["[1,1]"; 3]);
     assert_eq!(scales(&network("int8", Some("int8")), DType::S8), ["[1,1]"; 3]);
     assert_eq!(scales(&network("int8", Some("int8")), DType::F32), ["[3,1]", "[1,1]", "[1,1]"]);
-    // A byte may hold more than four bits do.
+    // A byte may exceed four bits.
     assert_eq!(scales(&network("int8", Some("int4")), DType::S8), ["[3,1]", "[1,1]", "[1,1]"]);
     let qwix = network("int8", Some("int8")).with_numerics(Numerics::Qwix);
     assert_eq!(scales(&qwix, DType::Pred), ["[3,1]"; 3]);
 }
 
-/// The sequences that loops write, by type.
+/// The sequences written by loops, by type.
 fn written(function: &Function) -> Vec<String> {
     let of_node = |n: &spiq_hlo::Node| {
         let operands: Vec<TensorType> = n.operands.iter().map(|&v| function.ty(v).clone()).collect();
@@ -100,7 +99,7 @@ fn written(function: &Function) -> Vec<String> {
     function.nodes().iter().flat_map(of_node).collect()
 }
 
-/// Neurons hand spikes on as bytes; forward and backward products read those, and potentials are kept once.
+/// Neurons output spikes as bytes, which forward and backward products read; potentials are stored once.
 #[test]
 fn a_training_step_keeps_potentials_and_bytes() {
     let network = network("int8", Some("int8"));
@@ -108,8 +107,8 @@ fn a_training_step_keeps_potentials_and_bytes() {
     let gradient = forward.gradient().expect("a gradient").lower().expect("lowers").simplify();
     let mut written = written(&gradient);
     written.sort_unstable();
-    // Forward: a potential and spikes for each hidden layer, the readout's potential before and after each step. Backward: a
-    // cotangent for each layer.
+    // Forward: a potential and spikes for each hidden layer, the readout's potential before and after each step. Backward: a cotangent
+    // for each layer.
     let mut wanted: Vec<String> = [14, 14, 9, 9, 4, 4, 4].map(|n| format!("f32[12,3,{n}]")).into();
     wanted.extend(["s8[12,3,14]".to_owned(), "s8[12,3,9]".to_owned()]);
     wanted.sort_unstable();
@@ -129,7 +128,7 @@ fn gradients_in_bf16_are_close_to_those_in_f32() {
     assert!(narrow[1] != full[1], "the gradient of the first kernel is not in bf16");
 }
 
-/// Operations that no rule chooses have narrow gradients, too.
+/// Operations without a matching rule also have narrow gradients.
 #[test]
 fn gradients_in_bf16_need_no_rules() {
     let network = Network::new(ModelConfig::parse(MODEL, "test").expect("a model"), vec![]).expect("a network");
@@ -140,8 +139,8 @@ fn gradients_in_bf16_need_no_rules() {
     }
 }
 
-/// Tiles of any size, with spikes as bytes and gradients in bf16, too. Sums of products in bf16 are those of the tile, so the
-/// last digits of gradients differ.
+/// Tiles of any size, also with spikes as bytes and gradients in bf16. Sums of bf16 products are per tile, so the last digits of
+/// gradients differ.
 #[test]
 fn cutting_along_time_changes_no_output() {
     let network = network("int8", Some("int8")).with_gradients(Gradients::Bf16);

@@ -1,4 +1,4 @@
-//! Weights that are stored quantized: the outputs are those of training, bit for bit; what is hostile is refused.
+//! Quantized stored weights: outputs are bit-identical to those of training; invalid files are refused.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ fn network(rule: RuleConfig) -> Network {
     Network::new(ModelConfig::parse(MODEL, "test").expect("a model"), vec![rule]).expect("a network")
 }
 
-/// The parameters of the reference model, whose biases are not 0.
+/// The reference model's parameters, with nonzero biases.
 fn params(network: &Network) -> BTreeMap<String, Array> {
     let file = Reference::load("model");
     let case = file.case("params");
@@ -108,7 +108,7 @@ fn outputs_from_stored_weights_are_those_of_training() {
 
 const PATHS: [&str; 2] = ["core/layers/0/kernel", "core/layers/2/kernel"];
 
-/// qwix's PTQ refuses a convolution of 4-bit weights with 8-bit activations, and of weights alone.
+/// qwix's PTQ refuses convolutions of 4-bit weights with 8-bit activations, and weight-only convolutions.
 #[test]
 fn convolutions_are_stored_as_well() {
     let client = cpu();
@@ -174,7 +174,7 @@ fn narrow_weights_are_packed() {
         let quantization = quantize_weights(client, &network, &params(&network)).expect(qtype);
         let values = &quantization.file.arrays["core/layers/0/kernel/qvalue"];
         assert_eq!(values.bytes().len(), bytes, "{qtype}");
-        // One scale for each output feature.
+        // One scale per output feature.
         assert_eq!(quantization.weights[0].after, bytes + 16 * 4, "{qtype}");
         assert_eq!(quantization.file.metadata["qtype:core/layers/0/kernel"], qtype);
     }
@@ -227,8 +227,8 @@ fn hostile_files_are_refused_in_one_sentence() {
     said.push(refused(&float, &good, &|file| drop(put(file, "qvalue", nan.clone()))));
     let wanted = [
         "q: it holds no quantized weights; `spiq quantize` writes them",
-        "q: its format is `quantized 9`, but only `quantized 1` is known",
-        "q: `core/layers/0/kernel` is int8, but the rules want int4",
+        "q: its format is `quantized 9`, but only `quantized 1` is supported",
+        "q: `core/layers/0/kernel` is int8, but the rules require int4",
         "q: it lacks `core/layers/0/kernel/scale` (f32[1,16])",
         "q: `core/layers/0/kernel/qvalue` is u8[95], but the model and its rules need u8[96]",
         "q: `core/layers/0/kernel/qvalue` is s8[12,16], but the model and its rules need u8[96]",
@@ -236,9 +236,9 @@ fn hostile_files_are_refused_in_one_sentence() {
         "q: `core/layers/0/kernel/scale` has a scale that is not a positive number",
         "q: `core/layers/0/kernel/scale` has a scale that is not a positive number",
         "q: `core/layers/0/kernel/scale` has a scale that is not a positive number",
-        "q: `core/layers/0/kernel/zero_point` has a value that int4 cannot have",
-        "q: `core/layers/0/kernel/qvalue` has a value that int3 cannot have",
-        "q: `core/layers/0/kernel/qvalue` has a value that float8_e4m3fn cannot have",
+        "q: `core/layers/0/kernel/zero_point` has a value that int4 cannot represent",
+        "q: `core/layers/0/kernel/qvalue` has a value that int3 cannot represent",
+        "q: `core/layers/0/kernel/qvalue` has a value that float8_e4m3fn cannot represent",
     ];
     assert_eq!(said, wanted);
 }

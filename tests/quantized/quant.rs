@@ -1,4 +1,4 @@
-//! Quantized dot products, forward and backward, against qwix; what rules choose; what they refuse.
+//! Quantized dot products, forward and backward, compared with qwix; the choices of rules; refusals.
 
 use crate::device::cpu;
 use crate::reference::{Case, Reference};
@@ -142,7 +142,8 @@ fn rules_that_decide_on_nothing_are_refused() {
     );
     refused(
         &[named(".*"), named("b")],
-        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all it would; put it before that one, or remove it",
+        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all its operations; put it before that one, or \
+         remove it",
     );
 }
 
@@ -160,11 +161,11 @@ fn unknown_and_impossible_rules_are_refused() {
     );
     refused(
         &with(&|r| r.weight_calibration_method = "rms".into()),
-        "rule 1: calibration method `rms`: wants a factor, as in `rms,7`",
+        "rule 1: calibration method `rms`: needs a factor, as in `rms,7`",
     );
     refused(
         &with(&|r| r.op_names = vec!["conv".into()]),
-        "rule 1: op_names: no operation `conv` is quantized (known: dot_general, conv_general_dilated, einsum)",
+        "rule 1: op_names: operation `conv` cannot be quantized (known: dot_general, conv_general_dilated, einsum)",
     );
     refused(
         &with(&|r| (r.weight_qtype, r.weight_calibration_method) = (Some("int5".into()), "minmax".into())),

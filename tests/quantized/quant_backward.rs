@@ -1,4 +1,4 @@
-//! Gradients in low precision, stochastic rounding and averaged ranges against qwix, and where qwix fails.
+//! Low-precision gradients, stochastic rounding and averaged ranges compared with qwix, and cases in which qwix fails.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ fn rule(case: &Case) -> RuleConfig {
     }
 }
 
-/// y = product(x, w), quantized by a rule.
+/// y = product(x, w), quantized with a rule.
 fn quantized(rule: RuleConfig, x: &Array, w: &Array, product: impl FnOnce(&[Tensor]) -> Tensor) -> Quantized {
     quantized_as(Numerics::Qwix, rule, x, w, product)
 }
@@ -67,7 +67,7 @@ fn quantized_as(
     quantize(&plain, &rules, Mode::Qat, numerics, |name| name == "w").expect("quantizes")
 }
 
-/// Nearly all elements equal: a value on the edge between two integers may round to the other one.
+/// Checks that nearly all elements are equal: a value at the boundary between two integers may round to the other.
 #[track_caller]
 fn check_nearly_all(what: &str, got: &Array, want: &Array) {
     assert_eq!(got.ty(), want.ty(), "{what}");
@@ -77,7 +77,7 @@ fn check_nearly_all(what: &str, got: &Array, want: &Array) {
     assert!(same as f64 >= 0.999 * want.len() as f64, "{what}: only {same} of {} elements agree", want.len());
 }
 
-/// Within 1e-4 of the largest.
+/// Checks equality to within 1e-4 of the largest.
 #[track_caller]
 fn check_gradient(what: &str, got: &Array, want: &Array) {
     assert_eq!(got.ty(), want.ty(), "{what}");
@@ -201,7 +201,7 @@ layers = [
 ]
 "#;
 
-/// Parameters and Adam's state, statistics, x, labels to the next of the first three, and the loss.
+/// Maps parameters, Adam's state, statistics, x and labels to the next values of the first three, and the loss.
 fn train_step(network: &Network, optimizer: &dyn GradientTransformation, x: &TensorType) -> (Forward, Function) {
     let training = network.training(x).expect("a training pass");
     let params = network.parameter_types();
@@ -239,8 +239,8 @@ fn thirty_training_steps_follow_qwix() {
     let file = Reference::load("quant_bwd");
     let given = file.case("given/training");
     let (x, labels) = (given.array("x"), given.array("targets"));
-    // A gradient of the largest magnitude stands on the edge between -127 and -128 where it is negative: the last bit decides,
-    // and from then on Adam and spikes carry runs apart. Until that step they agree; afterwards they stay near.
+    // A negative gradient of the largest magnitude is at the boundary between -127 and -128: the last bit decides, after which Adam and
+    // spikes make the runs diverge. Until that step they agree; afterwards they stay close.
     for (name, same, near) in [("0", 30, 0.0), ("1", 10, 0.1), ("static", 30, 0.0), ("static_bwd", 2, 0.01)] {
         let case = file.case(&format!("training/{name}"));
         let config = ModelConfig::parse(MODEL, "test").expect("a model");
@@ -274,7 +274,7 @@ fn thirty_training_steps_follow_qwix() {
     }
 }
 
-/// Two layers over time, [T 4, B 2, 3] to 5 units with a state, then to 2; the second reads what the first has become.
+/// Two layers over time, [T 4, B 2, 3] to 5 units with a state, then to 2; the second reads the updated state of the first.
 fn looped() -> Function {
     let f32s = |dims: &[usize]| TensorType::new(DType::F32, dims);
     let inputs = [("x", f32s(&[4, 2, 3])), ("a/kernel", f32s(&[3, 5])), ("b/kernel", f32s(&[5, 2]))];
@@ -307,7 +307,7 @@ fn some(dims: &[usize], seed: i64) -> Array {
     Array::new(dims, Key::new(seed).uniform(count, -1.0, 1.0)).expect("as many as the shape has")
 }
 
-/// qwix can neither keep statistics nor draw keys inside of a scan ("cannot mutate from a different trace level").
+/// qwix can neither store statistics nor draw keys inside a scan ("cannot mutate from a different trace level").
 #[test]
 fn statistics_and_noise_work_in_a_loop_and_cutting_it_changes_nothing() {
     let rules = Rules::new(&[all_of_it()]).expect("a rule");
@@ -348,7 +348,8 @@ fn statistics_and_noise_work_in_a_loop_and_cutting_it_changes_nothing() {
     assert_eq!(plain[1].to_f64(), [4.0], "a step of the loop is a call");
 }
 
-/// All a function returns, then the gradients of its first `count` parameters, given the cotangent of its first result.
+/// All results of a function, then the gradients of its first result with respect to its first `count` parameters, given the result's
+/// cotangent.
 fn gradients_of(function: &Function, count: usize) -> Function {
     let ct = ("g", function.result_types()[0].clone());
     let inputs: Vec<(&str, TensorType)> =
@@ -362,7 +363,7 @@ fn gradients_of(function: &Function, count: usize) -> Function {
     .expect("a gradient")
 }
 
-/// The gradients of x and w under a rule, and those of full precision at the rounded operands' place.
+/// The gradients of x and w under a rule, and the full-precision gradients at the rounded operands.
 fn both_gradients(rule: RuleConfig, x: &Array, w: &Array, product: impl Fn(&[Tensor]) -> Tensor) -> [Vec<Array>; 2] {
     let quantized = quantized_as(Numerics::Exact, rule, x, w, &product);
     let inputs = [("x", x.ty().clone()), ("w", w.ty().clone())];
@@ -382,7 +383,7 @@ fn check_about(what: &str, [got, want]: [Vec<Array>; 2], tolerance: f64) {
     }
 }
 
-/// qwix asserts, or passes over the zero point; the gradient of what is rounded finely must be about the plain one.
+/// qwix asserts, or ignores the zero point; gradients of finely rounded operands must be close to the plain ones.
 #[test]
 fn types_that_qwix_asserts_on_have_gradients() {
     let (x, w) = (some(&[6, 12], 0), some(&[12, 5], 1));
@@ -411,7 +412,7 @@ fn types_that_qwix_asserts_on_have_gradients() {
         let rule = RuleConfig { bwd_qtype: Some(qtype.into()), ..with("int8", "int8") };
         check_about(qtype, both_gradients(rule, &image, &kernel, convolved), tolerance);
     }
-    // StableHLO convolves only what is of one element type, and these are three operands of two types.
+    // StableHLO convolutions require equal element types, and these are three operands of two types.
     let floats = RuleConfig { bwd_qtype: Some("float8_e5m2".into()), ..with("float8_e4m3fn", "float8_e5m2") };
     check_about("floats of 8 bits", both_gradients(floats, &image, &kernel, convolved), 0.15);
     let grouped = Convolution { groups: 2, ..conv.clone() };
@@ -420,7 +421,7 @@ fn types_that_qwix_asserts_on_have_gradients() {
     check_about("groups", both_gradients(with("int8", "int8"), &image, &kernel, convolved), 0.03);
 }
 
-/// qwix passes over `bwd_stochastic_rounding` for convolutions; so does `Numerics::Qwix`.
+/// qwix ignores `bwd_stochastic_rounding` for convolutions, and so does `Numerics::Qwix`.
 #[test]
 fn gradients_of_convolutions_are_rounded_at_random_where_numerics_are_exact() {
     let (x, w, g) = (some(&[3, 5, 6, 4], 0), some(&[3, 2, 4, 6], 1), some(&[3, 3, 5, 6], 2));

@@ -1,5 +1,4 @@
-//! What goes wrong in qwix 0.1.8 and Spyx 1.0.0 and is right here, a test for each; and what the types and methods of our
-//! own give.
+//! Defects of qwix 0.1.8 and Spyx 1.0.0 that are fixed here, one test each; and this library's additional types and methods.
 
 use crate::evaluate::{check_close, execute};
 use spiq::config::{ModelConfig, RuleConfig};
@@ -19,7 +18,7 @@ fn normal(seed: i64, dims: &[usize]) -> Array {
     Array::new(dims, Key::new(seed).normal(dims.iter().product())).expect("as many values as elements")
 }
 
-/// Of x and w, with rules for w as the weight.
+/// A product of x and w, with rules that treat w as the weight.
 fn with_rules(
     product: impl Fn(&Tensor, &Tensor) -> Tensor,
     operands: [&Array; 2],
@@ -41,7 +40,7 @@ fn conv(groups: usize) -> impl Fn(&Tensor, &Tensor) -> Tensor {
     }
 }
 
-/// What a weight [n, m] stands for when it is rounded, a scale for each of the m columns.
+/// The dequantized values of a rounded weight [n, m], with a scale per column.
 #[track_caller]
 fn rounded(w: &Array, qtype: &str, method: &str) -> Array {
     rounded_each(w, &[(qtype, method.to_owned())]).remove(0)
@@ -71,7 +70,7 @@ fn squared_error(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
 
-/// Gradients of the sum of a function's results, by all its inputs.
+/// Gradients of the sum of a function's results with respect to all its inputs.
 fn gradients(function: &Function, inputs: &[&Array]) -> Vec<Array> {
     let names = function.input_names().iter().map(String::as_str);
     let types: Vec<_> = names.zip(function.input_types()).collect();
@@ -142,7 +141,7 @@ fn spikes_stay_what_they_are_as_binary() {
 
 #[test]
 fn small_tiles_of_nvfp4_are_numbers() {
-    // qwix: the scale rounds to 0, and 0 / 0 is no number.
+    // qwix: the scale rounds to 0, and 0 / 0 is NaN.
     let tiny: Vec<f32> = (0..16).map(|i| if i == 3 { 0.0 } else { 1e-4 * i as f32 }).collect();
     let got = rounded(&Array::new([16, 1], tiny).expect("an array"), "nvfp4", "absmax");
     assert!(got.to_f64().iter().all(|v| v.is_finite() && v.abs() < 0.01), "{got:?}");
@@ -174,7 +173,7 @@ fn int4_times_int4_runs() {
     let both = with_rules(dot, [&x, &w], &linear_only_rules("int4", "int4")).expect("quantizes");
     assert_eq!(both.report.rows[0].became, "s8 x s8 -> s32");
     let got = execute(&both.function, &[&x, &w]).remove(0);
-    // The product of what both stand for.
+    // The product of the dequantized operands.
     let (x, w) = (rounded_rows(&x, "int4"), rounded(&w, "int4", "absmax"));
     let plain = with_rules(dot, [&x, &w], &[]).expect("as it is");
     check_close("int4 x int4", &got, &execute(&plain.function, &[&x, &w])[0], 1e-5);
@@ -194,7 +193,7 @@ fn convolutions_take_int4_weights_with_and_without_int8_activations() {
 
 #[test]
 fn gradients_of_convolutions_pass_straight_through_in_groups_too() {
-    // qwix: taken at the rounded operands, and a failure where there are groups.
+    // qwix: computed at the rounded operands, and a failure with groups.
     let (x, w) = (normal(0, &[2, 7, 4]), normal(1, &[3, 2, 6]));
     let run =
         |rules: &[RuleConfig]| gradients(&with_rules(conv(2), [&x, &w], rules).expect("quantizes").function, &[&x, &w]);
@@ -215,7 +214,7 @@ fn the_report_tells_native_products_from_emulated_ones() {
     assert_eq!(unit(&[RuleConfig::default()]), "native f32");
 }
 
-/// A matrix, rounded with a scale for each row.
+/// A matrix, rounded with a scale per row.
 fn rounded_rows(x: &Array, qtype: &str) -> Array {
     turned(&rounded(&turned(x), qtype, "absmax"))
 }
@@ -227,7 +226,7 @@ fn turned(array: &Array) -> Array {
 
 #[test]
 fn every_type_multiplies_what_its_values_stand_for() {
-    // qwix: convolutions of nf4 with nf4 multiply the numbers of levels.
+    // qwix: nf4 convolutions with nf4 multiply the level indices.
     let (x, w) = (normal(0, &[2, 64]), normal(1, &[64, 3]));
     let (image, kernel) = (normal(2, &[2, 6, 3]), normal(3, &[4, 3, 5]));
     for qtype in QType::ALL {
@@ -269,7 +268,7 @@ fn every_type_takes_every_method_or_says_why_not() {
         for (method, got) in taken.iter().zip(rounded_each(&w, &how)) {
             let values = got.to_f64();
             assert!(values.iter().all(|v| v.is_finite()), "{qtype} {method}");
-            // Where the range suits the type, most of what is there remains; binary keeps the positive half.
+            // If the range suits the type, most of the signal remains; binary keeps the positive half.
             let most = squared_error(&values, &w.to_f64()) < 0.9 * squared_error(&[0.0; 128], &w.to_f64());
             assert!(most || !["absmax", "mse"].contains(method), "{qtype} {method}");
         }
@@ -290,7 +289,7 @@ fn an_activation_of_a_weights_shape_is_an_activation() {
 
 #[test]
 fn two_weights_of_one_shape_are_weights() {
-    // qwix: both are taken for activations.
+    // qwix: both are treated as activations.
     let inputs = [("x", f32s([3, 8])), ("v", f32s([8, 8])), ("w", f32s([8, 8]))];
     let plain = trace(&inputs, |a| vec![a[0].dot(&a[1]).dot(&a[2])]).expect("it fits");
     let rules = Rules::new(&linear_only_rules("int4", "int8")).expect("rules");
@@ -307,7 +306,7 @@ fn quantized_model(rules: Vec<RuleConfig>) -> Result<Quantized> {
 
 #[test]
 fn a_rule_that_names_a_class_of_layers_is_refused() {
-    // qwix: silent, and nothing is quantized.
+    // qwix: no error, and nothing is quantized.
     let named = RuleConfig { module_path: ".*Linear.*".into(), ..weights_only_rules("int8").remove(0) };
     let error = quantized_model(vec![named]).expect_err("a refusal").to_string();
     assert!(error.contains("matches no operation") && error.contains("core/layers/0"), "{error}");
@@ -315,7 +314,7 @@ fn a_rule_that_names_a_class_of_layers_is_refused() {
 
 #[test]
 fn what_is_quantized_does_not_depend_on_what_was_before() {
-    // qwix: the cache of jit hides operations from it in a process that has run them before.
+    // qwix: jit's cache hides operations that the process has run before.
     let once = |rules| quantized_model(rules).expect("quantizes");
     let first = once(linear_only_rules("int8", "int8"));
     for rules in [vec![], weights_only_rules("int4"), spiking_feedforward_rules("nf4")] {
@@ -327,11 +326,11 @@ fn what_is_quantized_does_not_depend_on_what_was_before() {
     }
 }
 
-// Calibration methods of our own
+// Additional calibration methods
 
 #[test]
 fn a_percentile_leaves_the_outermost_values_out() {
-    // Magnitudes 0 … 100: 90.5 percent lie below 90.5.
+    // Magnitudes 0 … 100: 90.5 percent are below 90.5.
     let values: Vec<f32> = (0..=100).map(|i| if i % 2 == 0 { i as f32 } else { -(i as f32) }).collect();
     let w = Array::new([101, 1], values).expect("an array");
     let got = rounded(&w, "int8", "percentile,90.5").to_f64();
@@ -372,7 +371,7 @@ fn methods_that_mean_nothing_are_refused() {
     };
     assert_eq!(
         refusal("int8", "percentile"),
-        "rule 1: calibration method `percentile`: wants percent above 0 and up to 100, as in `percentile,99.9`"
+        "rule 1: calibration method `percentile`: needs a percentage above 0 and up to 100, as in `percentile,99.9`"
     );
     assert_eq!(refusal("int8", "mse,2"), "rule 1: calibration method `mse,2`: takes no argument");
     assert_eq!(

@@ -1,8 +1,8 @@
-//! Every pair of quantized types, for every kind of operand, against a plain model of quantization in f64: values on a grid,
-//! scales, sums. Forward in training and after it, from stored weights, and the gradient.
+//! Every pair of quantized types, for every kind of operand, compared with a simple f64 model of quantization: values on a grid,
+//! scales, sums. Forward in training, afterwards from stored weights, and the gradient.
 //!
-//! Where a scaled value lies so close to the middle between two of a type's values that f32 may decide either way, the model
-//! allows both: it computes with intervals.
+//! If a scaled value is so close to the midpoint between two of a type's values that f32 may round either way, the model allows both:
+//! it uses interval arithmetic.
 
 use super::model::{Interval, Matrix, Model};
 use crate::evaluate::execute;
@@ -11,10 +11,10 @@ use spiq::quant::{Mode, Numerics, QType, Quantized, Rules, quantize, split_store
 use spiq::random::Key;
 use spiq::{Array, ConvDims, Convolution, DType, Function, Tensor, trace, vjp};
 
-/// Rows of the activations, what is summed over, columns of the weights. The middle is whole tiles of each type.
+/// Rows of the activations, inner dimension, columns of the weights. The inner dimension is a multiple of every type's tile.
 const SHAPES: [[usize; 3]; 2] = [[3, 32, 4], [1, 1, 2]];
 
-/// A kind of operand: how it is stored, what it is made of, and the integers that follow from that.
+/// A kind of operand: its storage type, its values, and the integer range that follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     /// 0 or 1, from a comparison.
@@ -26,11 +26,11 @@ enum Kind {
     /// -1, 0 or 1.
     Signs,
     Reals,
-    /// Zeros that nothing is known of.
+    /// Zeros of unknown range.
     Zeros,
-    /// Zeros that are known to be.
+    /// Zeros that are known to be zero.
     NoSpikes,
-    /// One number everywhere.
+    /// The same number everywhere.
     OneValue,
     Negative,
 }
@@ -48,11 +48,11 @@ const KINDS: [Kind; 10] = [
     Kind::Negative,
 ];
 
-/// Kinds of weights: nothing is known of those beforehand.
+/// Kinds of weights, which never have a known range.
 const WEIGHTS: [Kind; 4] = [Kind::Reals, Kind::Zeros, Kind::OneValue, Kind::Negative];
 
 impl Kind {
-    /// What is given to the program.
+    /// The program's input.
     fn given(self, rows: usize, columns: usize, seed: i64) -> Array {
         let key = Key::new(seed);
         let numbers = |low, high| key.uniform(rows * columns, low, high);
@@ -74,7 +74,7 @@ impl Kind {
         }
     }
 
-    /// The operand of a given array, in a program.
+    /// Computes the operand from the given array, in a program.
     fn made(self, given: &Tensor) -> Tensor {
         match self {
             Kind::Spikes => given.gt(0.0).convert(DType::F32),
@@ -99,7 +99,7 @@ impl Kind {
         Matrix { rows, columns, values: (0..rows * columns).map(value).collect() }
     }
 
-    /// The integers that the program knows the operand to be.
+    /// The operand's integer range, if the program can prove it.
     fn known(self) -> Option<(i64, i64)> {
         match self {
             Kind::Spikes => Some((0, 1)),
@@ -121,9 +121,9 @@ struct Case {
     shape: [usize; 3],
     x: Kind,
     w: Kind,
-    /// Whether the product is a convolution, of images of one pixel: the same numbers with the same scales.
+    /// Whether the product is a convolution over single-pixel images: the same numbers with the same scales.
     conv: bool,
-    /// The type of gradients.
+    /// The gradient type.
     bwd: Option<QType>,
     given: [Array; 3],
 }
@@ -135,7 +135,7 @@ impl Case {
         Case { shape, x, w, conv: false, bwd: None, given }
     }
 
-    /// For a weight's type, the products with activations of each type, one under a name of its own.
+    /// The products of a weight's type with each activation type, each under its own name.
     fn program(&self, count: usize) -> Function {
         let inputs = [("x", self.given[0].ty().clone()), ("w", self.given[1].ty().clone())];
         let product = |a: &[Tensor], i: usize| {
@@ -158,7 +158,7 @@ impl Case {
         quantize(&self.program(acts.len()), &rules, mode, numerics, |name| name == "w").expect("quantizes")
     }
 
-    /// The products, then for each the gradient of the weights and, where it has one, of the activations.
+    /// The products, then for each the gradient of the weights and, if it has one, of the activations.
     fn with_gradients(&self, function: &Function) -> Function {
         let [x, w, ct] = ["x", "w", "ct"];
         let inputs = [x, w, ct].into_iter().zip(self.given.iter().map(|a| a.ty().clone())).collect::<Vec<_>>();
@@ -172,7 +172,7 @@ impl Case {
         traced.expect("a gradient")
     }
 
-    /// Whether weights are stored, too: what they are does not depend on how the activations came about.
+    /// Whether stored weights are also compared: they do not depend on how the activations were made.
     fn is_stored(&self) -> bool {
         self.bwd.is_none() && matches!(self.x, Kind::Spikes | Kind::Reals)
     }
@@ -185,7 +185,7 @@ impl Case {
     }
 }
 
-/// A product of matrices as a convolution.
+/// A matrix product as a convolution.
 fn convolved(x: &Tensor, w: &Tensor) -> Tensor {
     let ([rows, inner], columns) = ([x.dims()[0], x.dims()[1]], w.dims()[1]);
     let conv = Convolution::new(ConvDims::features_last(3), DType::F32);
@@ -193,7 +193,7 @@ fn convolved(x: &Tensor, w: &Tensor) -> Tensor {
     y.reshape(&[rows, columns])
 }
 
-/// The types of activations that go with a weight's type: tiles are those of both.
+/// The activation types that can be combined with a weight's type: they must share its tile.
 fn partners(weight: QType, inner: usize) -> Vec<Option<QType>> {
     let tile = |qtype: QType| qtype.tile();
     let fits = |act: &QType| {
@@ -204,7 +204,7 @@ fn partners(weight: QType, inner: usize) -> Vec<Option<QType>> {
     std::iter::once(None).filter(|_| tile(weight).is_none_or(|tile| inner.is_multiple_of(tile))).chain(all).collect()
 }
 
-/// What was compared: numbers of results, and of those the ones for which the model allows one value only.
+/// The numbers of compared pairs, of results, and of results for which the model allows only one value.
 #[derive(Default)]
 struct Tally {
     pairs: usize,
@@ -226,7 +226,7 @@ impl Tally {
     }
 }
 
-/// The products after training: what quantizes the weights, then what runs from them as they are stored.
+/// The products after training, computed from stored weights by splitting off their quantization.
 fn from_stored(case: &Case, weight: QType, acts: &[Option<QType>], numerics: Numerics) -> Vec<Array> {
     let after = case.quantized(weight, acts, Mode::Ptq, numerics);
     let stored = split_stored(&after.function);
@@ -245,7 +245,7 @@ fn from_stored(case: &Case, weight: QType, acts: &[Option<QType>], numerics: Num
 fn check(case: &Case, weight: QType, numerics: Numerics, tally: &mut Tally) {
     let [rows, inner, columns] = case.shape;
     let mut acts = partners(weight, inner);
-    // A convolution has no axis to cut into tiles.
+    // A convolution has no axis to split into tiles.
     acts.retain(|act| !case.conv || act.iter().chain([&weight]).all(|qtype| qtype.tile().is_none()));
     if acts.is_empty() {
         return;
@@ -268,7 +268,7 @@ fn check(case: &Case, weight: QType, numerics: Numerics, tally: &mut Tally) {
         tally.compare(&name, &ys[i].to_f64(), &y, size);
         let gradients = match case.bwd {
             Some(bwd) => model.gradients(bwd, &x, known, &w, &ct),
-            // Straight through: those of the product of the operands as they are.
+            // Straight-through: the gradients of the product of the unrounded operands.
             None => [x.transposed().times(&ct), ct.times(&w.transposed())].map(|plain| {
                 let size = plain.values.iter().fold(0f64, |m, v| m.max(v.abs()));
                 (plain.values.iter().map(|&v| Interval::of(v)).collect(), size)
@@ -312,13 +312,13 @@ fn every_kind_of_weight() {
     check_all(Numerics::Exact, SHAPES[0], &[Kind::Reals], &WEIGHTS[1..]);
 }
 
-/// One element to a scale, on both sides.
+/// One element per scale, on both sides.
 #[test]
 fn one_element() {
     check_all(Numerics::Exact, SHAPES[1], &[Kind::Spikes, Kind::Reals, Kind::Negative], &[Kind::Reals, Kind::Negative]);
 }
 
-/// In qwix's numerics spikes are rounded like other numbers.
+/// With qwix numerics, spikes are rounded like other numbers.
 #[test]
 fn in_qwix_numerics() {
     check_all(Numerics::Qwix, SHAPES[0], &[Kind::Spikes, Kind::Counts(7)], &WEIGHTS[..1]);
@@ -337,7 +337,7 @@ fn convolutions() {
     assert!(tally.pairs > 400 && tally.sharp * 10 > tally.numbers * 7);
 }
 
-/// Gradients in each type that they can be in, from each type of activations; and in int8, from each type of weights.
+/// Gradients in each possible type, for each activation type; and in int8, for each weight type.
 #[test]
 fn gradients_in_a_type() {
     let bwds = QType::ALL.into_iter().filter(|bwd| bwd.tile().is_none() && *bwd != QType::Binary);
@@ -356,6 +356,6 @@ fn gradients_in_a_type() {
         }
     }
     println!("gradients: {} pairs, {} numbers, {} of them sharp", tally.pairs, tally.numbers, tally.sharp);
-    // The most negative number of a row lies between two integers, so many sums have two answers.
+    // The most negative number of a row lies between two integers, which gives many sums two possible results.
     assert!(tally.pairs > 500 && tally.sharp * 2 > tally.numbers);
 }

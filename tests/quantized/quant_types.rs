@@ -1,4 +1,4 @@
-//! Every quantized type, calibration method and layout of a product against qwix, forward and backward.
+//! Every quantized type, calibration method and product layout compared with qwix, forward and backward.
 
 use crate::evaluate::execute;
 use crate::reference::{Case, Reference};
@@ -16,7 +16,7 @@ fn pairs(value: &Value) -> Vec<(i64, i64)> {
     value.as_array().expect("a list").iter().map(pair).collect()
 }
 
-/// The product of the reference's operands, as the case `given/NAME` describes it.
+/// The product of the reference's operands, as specified by the case `given/NAME`.
 fn product(given: &Case, x: &Tensor, w: &Tensor) -> Tensor {
     let numbers = given.get("dimension_numbers");
     if numbers[0][0].is_array() {
@@ -44,7 +44,7 @@ fn product(given: &Case, x: &Tensor, w: &Tensor) -> Tensor {
     x.convolution(w, &conv)
 }
 
-/// The rule of a case for one of its pairs of types: of the activations and of the weights.
+/// A case's rule for one of its pairs of types, of activations and weights.
 fn rule(case: &Case, qtypes: &Value) -> RuleConfig {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     RuleConfig {
@@ -98,7 +98,7 @@ fn difference(got: &[f64], wanted: &[f64]) -> f64 {
         / size
 }
 
-/// Counts of elements, and of those that agree to 1e-5 of the largest.
+/// Number of elements, and of those that agree to 1e-5 of the largest.
 #[derive(Default)]
 struct Agreement {
     all: usize,
@@ -137,7 +137,7 @@ fn products_agree(kind: &str, at_least: usize) {
             forward.count(&name, &results[0].to_f64(), &part(case.array("y"), index, qtypes.len()));
             for (array, grad) in results[1..].iter().zip(["dx", "dw"]) {
                 let Some(wanted) = case.find(grad) else { continue };
-                // Dot products have the same gradient for all types; convolutions one for each.
+                // Dot products have the same gradient for all types; convolutions one per type.
                 let shared = wanted.dims().len() == array.dims().len();
                 let wanted = if shared { wanted.to_f64() } else { part(wanted, index, qtypes.len()) };
                 let off = difference(&array.to_f64(), &wanted);
@@ -165,7 +165,7 @@ fn rounded_values_of_every_type_agree_with_qwix() {
     for case in file.cases("quantize") {
         let qtypes = case.get("qtypes").as_array().expect("types");
         let x = case.array("x");
-        // A product with the unit matrix gives back what the rounded operand stands for.
+        // A product with the identity matrix returns the dequantized operand.
         let size = x.dims()[1];
         let ones: Vec<f32> = (0..size * size).map(|i| f32::from(u8::from(i % (size + 1) == 0))).collect();
         let eye = Array::new([size, size], ones).expect("a square");

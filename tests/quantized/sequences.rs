@@ -1,5 +1,4 @@
-//! BatchNorm and delays under quantization: a test computes with the same bits from parameters and from stored weights; which weights
-//! the rules see.
+//! BatchNorm and delays under quantization: a test is bit-identical from parameters and from stored weights; which weights rules apply to.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +33,7 @@ fn network(rules: Vec<RuleConfig>) -> Network {
     Network::new(ModelConfig::parse(MODEL, "test").expect("a model"), rules).expect("a network")
 }
 
-/// Parameters as drawn, and statistics that are not those of the start.
+/// Initial parameters, with statistics that differ from the initial ones.
 fn params(network: &Network) -> BTreeMap<String, Array> {
     let mut params = network.init(3);
     for (number, (path, ty)) in network.running_types().into_iter().enumerate() {
@@ -81,7 +80,7 @@ fn outputs_from_stored_weights_are_those_of_training() {
     }
 }
 
-/// Of the product with delayed weights, as of any other: the table names it, and its outputs are others.
+/// The product with delayed weights is treated like any other: it is in the table, and its outputs change.
 #[test]
 fn rules_reach_the_product_of_delayed_weights() {
     let x = TensorType::new(spiq::DType::F32, [6, 4, 12]);

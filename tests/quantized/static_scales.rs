@@ -1,5 +1,4 @@
-//! Static scales in a run: statistics that only training takes, statistics that no other batch could use, and layers whose
-//! counts no loss reads.
+//! Static scales in a run: statistics that only training collects, statistics tied to a batch size, and layers whose counts no loss reads.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,7 +64,7 @@ fn go(options: &Options) -> spiq::Result<f32> {
     go_to(options, None)
 }
 
-/// Stops after so many steps, as Ctrl-C does.
+/// Stops after this many steps, like Ctrl-C.
 fn go_to(options: &Options, last: Option<usize>) -> spiq::Result<f32> {
     let stop = AtomicBool::new(false);
     let events = &mut |event| {
@@ -76,8 +75,8 @@ fn go_to(options: &Options, last: Option<usize>) -> spiq::Result<f32> {
     run(cpu(), options, &stop, events).map(|summary| summary.test_accuracy)
 }
 
-/// Behind dropout, spikes are no integers in a training step, which takes statistics of them; in the test and in predictions
-/// they are.
+/// After dropout, spikes are not integers in a training step, which collects statistics of them; in tests and predictions they are
+/// integers.
 #[test]
 fn a_run_with_dropout_before_a_static_scale() {
     for numerics in [Numerics::Exact, Numerics::Qwix] {
@@ -86,7 +85,7 @@ fn a_run_with_dropout_before_a_static_scale() {
         go(&options).unwrap_or_else(|e| panic!("{numerics}: {e}"));
         let params = Checkpoint::load(&folder.path().join("params.safetensors")).expect("parameters").arrays;
         let behind = "quant_stats/core/layers/3/dot_general0_lhs/count";
-        // Two steps of four time steps: a call each.
+        // Two steps of four time steps: one call each.
         assert_eq!(params[behind].to_f64(), [8.0], "{numerics}");
         let settings = Settings { time_steps: 4, ..Settings::default() };
         let digits = Dataset::digits();
@@ -108,14 +107,14 @@ fn refused(model: &str, rules: Vec<RuleConfig>, expected: &str) {
     assert!(!out.exists(), "nothing is left behind");
 }
 
-/// A statistic with an axis of the batch's size would fit batches of that size only.
+/// A statistic with an axis of batch size would only fit batches of that size.
 #[test]
 fn statistics_of_each_sample_are_refused() {
     for axes in [vec![], vec![1]] {
         let rules = static_rules(|rule| rule.act_batch_axes = axes);
-        refused(DROPOUT, rules, "would have an axis of the batch's size; name that axis, 0, in act_batch_axes");
+        refused(DROPOUT, rules, "would have a batch axis; name that axis, 0, in act_batch_axes");
     }
-    // One scale for all has no such axis.
+    // A single scale has no such axis.
     let folder = tempfile::tempdir().expect("a folder");
     let rules = static_rules(|rule| {
         rule.act_batch_axes = vec![];
@@ -128,5 +127,5 @@ fn statistics_of_each_sample_are_refused() {
 fn counts_that_no_loss_reads_are_refused() {
     let counting =
         DROPOUT.replace("type = 'Dropout', rate = 0.3", "type = 'ActivityRegularization', hidden_shape = 16");
-    refused(&counting, vec![], "layer 3 (ActivityRegularization) counts spikes for a loss of your own");
+    refused(&counting, vec![], "layer 3 (ActivityRegularization) counts spikes for a custom loss");
 }

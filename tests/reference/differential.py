@@ -1,6 +1,6 @@
-"""Random programs in JAX, for the library to agree with: `python differential.py` writes differential.safetensors.
+"""Random programs in JAX, the reference of differential tests: `python differential.py` writes differential.safetensors.
 
-README.md says what is in it. Needs the packages of requirements.txt, as generate.py does.
+README.md documents its contents. Needs the packages of requirements.txt, like generate.py.
 """
 
 import json
@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 
 PROGRAMS = 500
 NOISES = range(1, 7)
-# How far, relative to itself, rounding may move a number for it to be worth a comparison.
+# The largest relative rounding error at which a number is still worth comparing.
 WORTH = {"float64": 1e-9, "float32": 1e-3, "bfloat16": 0.25, "float16": 0.1}
 
 
@@ -29,7 +29,7 @@ SUMS = {"sum", "mean", "reduce_sum", "reduce_mean", "reduce_window_sum", "dot", 
 
 
 def renumbered(body, of):
-    """A function with other references."""
+    """A function with renumbered references."""
 
     def attributes(given):
         changed = dict(given)
@@ -45,7 +45,7 @@ def renumbered(body, of):
 
 
 def differentiated(program, body, types, only_slopes=False):
-    """The pullback of a whole program by its inputs of floats, and the types of its results."""
+    """The pullback of a whole program with respect to its float inputs, and the types of its results."""
     kept = [i for i, ty in enumerate(types) if ty.is_float]
     wrt = [i for i, ty in enumerate(program.types) if ty.is_float]
     if not kept or not wrt:
@@ -65,7 +65,7 @@ def differentiated(program, body, types, only_slopes=False):
 def drawn(rng, focus, wide):
     """A program with its inputs."""
     if rng.random() < 0.4 and focus in draw_transforms.OPERATIONS:
-        # One operation at special values, with all its slopes.
+        # One operation at special values, with all its gradients.
         program = Program(rng, 0.5, [0, 1, 7] if rng.random() < 0.2 else [2, 5, 9], wide)
         count = 1
     else:
@@ -78,7 +78,7 @@ def drawn(rng, focus, wide):
     draw_transforms.fill(region, count, focus)
     outputs = draw_transforms.results(region, 4)
     body, types = region.body(outputs), [region.type(r) for r in outputs]
-    # The sign of a zero is that of a value; a slope of zero may be a sum of zeros or none at all.
+    # Only values have a meaningful sign of zero; a zero gradient may be a sum of zeros or of nothing.
     signed = 0 if SLOPES & set(used(body)) else len(types)
     order = rng.choice([0, 1, 2], p=[0.35, 0.5, 0.15])
     if order > 0:
@@ -90,7 +90,7 @@ def drawn(rng, focus, wide):
 
 
 def within(wanted, moved):
-    """How far noise moves each number; None where what it moves is no rounding any more."""
+    """How far noise moves each number; None if the change is more than rounding."""
     if wanted.dtype.kind not in "fV":
         return np.zeros(wanted.shape, np.float32) if all(np.array_equal(wanted, m) for m in moved) else None
     exact = wanted.astype(np.float64)
@@ -107,7 +107,7 @@ def within(wanted, moved):
 
 
 def evaluated(body, inputs, wide, signed):
-    """The results, each with how far it may be off; None where rounding decides too much."""
+    """The results with their tolerances; None if they depend too much on rounding."""
     with jax.enable_x64(wide):
         wanted = [np.asarray(y) for y in jax.jit(lambda *x: run(body, x, Silent()))(*inputs)]
         noisy = jax.jit(lambda seed, *x: run(body, x, Noise(seed)))
@@ -122,13 +122,13 @@ def evaluated(body, inputs, wide, signed):
 
 
 def is_dull(results, inputs):
-    """Nothing but what is not finite, of inputs that are."""
+    """Whether finite inputs give only non-finite results."""
     finite = lambda arrays: np.mean([1, *(np.mean(np.isfinite(a.astype(np.float64))) for a in arrays if a.size)])
     return finite([y for y, _ in results]) < (0.9 if finite(inputs) == 1 else 0.3)
 
 
 def program(number):
-    """A program worth its place, by its number."""
+    """The program with this number, drawn until it is worth testing."""
     names = tuple(DRAWS)
     for attempt in range(200):
         rng = np.random.default_rng([number, attempt])

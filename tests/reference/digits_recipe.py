@@ -1,4 +1,4 @@
-"""The digits recipe on JAX, Spyx and qwix: how long it takes and what accuracy it reaches.
+"""The digits recipe on JAX, Spyx and qwix: its run time and accuracy.
 
     venv/bin/python digits_recipe.py --data digits.safetensors --seed 0 [--rules int8|int8_weights|int4_weights|fp32] [--train N]
 
@@ -37,12 +37,12 @@ def clock(name):
 
 
 def encode(key, images):
-    """Spikes [T, B, C] at the rate of each pixel."""
+    """Spikes [T, B, C] with a rate given by each pixel."""
     return jax.random.bernoulli(key, images / 16, (TIMES, *images.shape)).astype(jnp.float32)
 
 
 def compiled(graph, optimizer):
-    """The training step and the accuracy, each one program."""
+    """The training step and the accuracy, each as a single program."""
 
     def step(params, state, key, images, labels):
         def loss(params):
@@ -73,7 +73,7 @@ def main():
         example = jnp.zeros((TIMES, BATCH, 64))
         model = spyx.quant.quantize(model, example, rules=[qwix.QuantizationRule(**rule)])
     graph, params = nnx.split(model, nnx.Param)
-    # LI's beta is weakly typed at first: without this, the second and third step would compile again.
+    # LI's beta is initially weakly typed: without this, the second and third step would recompile.
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
     optimizer = optax.adam(2e-3)
     state = optimizer.init(params)

@@ -1,9 +1,9 @@
-"""Reference numbers of JAX for derivatives at the edge: zeros, ties, poles, infinities, NaN; of first and second order, and
+"""Reference values of JAX for derivatives at the edges of functions: zeros, ties, poles, infinities, NaN; of first and second order, and
 in a branch that a select does not take.
 
     venv/bin/python edges.py
 
-Writes edges.safetensors beside this script; README.md says what is in it.
+Writes edges.safetensors beside this script; README.md documents its contents.
 """
 
 import itertools
@@ -40,7 +40,7 @@ ONE = {
     "ceil": lax.ceil,
     "round_nearest_even": lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN),
     "negate": lax.neg,
-    # A power by a whole number that is no tensor.
+    # A power with a whole-number exponent that is not a tensor.
     **{f"power {n}": (lambda n: lambda x: x**n)(n) for n in (-1, 0, 1, 2, 3)},
 }
 TWO = {
@@ -81,13 +81,13 @@ OVER = {
 
 
 def slopes(f, at):
-    """Cotangents of the operands, for a weight of 1, 2, ... of each element of the result."""
+    """Cotangents of the operands, with weights 1, 2, ... for the elements of the result."""
     y, back = jax.vjp(f, *at)
     return back((1.0 + jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
 
 
 def derivatives(f, at):
-    """`d0`, `d1`, ...; the slopes of these as `d0_1`, ...; `not_taken`: of a select of something else."""
+    """`d0`, `d1`, ...; their own gradients as `d0_1`, ...; `not_taken`: gradients through a select that takes the other branch."""
     arrays = {f"d{i}": slope for i, slope in enumerate(slopes(f, at))}
     for i in range(len(at)):
         second = slopes(lambda *at: slopes(f, at)[i], at)

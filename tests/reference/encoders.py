@@ -1,4 +1,4 @@
-"""What snnTorch and Spyx make of values: python encoders.py, which writes encoders.safetensors
+"""Encodes values with snnTorch and Spyx: python encoders.py writes encoders.safetensors
 
 Names are those of spiq's encoders with their arguments. `x/…` are images, bytes of which 255 counts as 1; `v/…` values over time.
 """
@@ -17,7 +17,7 @@ STEPS = 20
 
 
 class Tensor(np.ndarray):
-    """What spikegen.py asks of a tensor."""
+    """The tensor interface that spikegen.py uses."""
 
     device = None
 
@@ -41,7 +41,7 @@ def tensor(array):
 
 
 def spikegen():
-    """snnTorch's own spikegen.py; PyTorch, of a gigabyte, is here the few functions that it calls, in numpy's f32."""
+    """snnTorch's own spikegen.py, with the few PyTorch functions it calls replaced by numpy in f32 (PyTorch takes a gigabyte)."""
     torch = types.ModuleType("torch")
     torch.float = np.float32
     for name in ("min", "max", "round", "log"):
@@ -88,7 +88,7 @@ def main():
         arrays[f"x/{name}"] = np.asarray(spyx.angle_code(*arguments)(np.asarray(x))).astype(np.int8)
     r = np.random.default_rng(0)
     values = np.cumsum(r.normal(0, 0.15, (2, STEPS, 9)), axis=1).astype(np.float32)
-    values[0, :, 0] = np.arange(STEPS) * np.float32(0.125)  # changes that are the threshold itself
+    values[0, :, 0] = np.arange(STEPS) * np.float32(0.125)  # changes equal to the threshold
     arrays["values"] = values
     time_first = tensor(values.swapaxes(0, 1))
     for name, arguments in [

@@ -1,11 +1,11 @@
-"""Reference numbers from JAX, Flax, optax, Spyx and qwix, so that the tests need no Python.
+"""Reference values from JAX, Flax, optax, Spyx and qwix, so that the tests need no Python.
 
     python3.11 -m venv venv
     venv/bin/pip install -r requirements.txt
     venv/bin/python generate.py             # every file
     venv/bin/python generate.py random init # only these
 
-Writes NAME.safetensors beside this script. README.md says what is in them. Nothing here depends on the time or the
+Writes NAME.safetensors beside this script. README.md documents their contents. Nothing here depends on the time or the
 machine's name, but the last bits of floats depend on the processor that XLA compiles for.
 """
 
@@ -39,12 +39,12 @@ class Cases:
         self.arrays |= {f"{case}/{name}": plain(array) for name, array in arrays.items()}
 
     def each(self, kind, function, table):
-        """One case `kind/0`, `kind/1`, ... for each row of arguments."""
+        """Adds a case `kind/0`, `kind/1`, ... for each row of arguments."""
         for number, arguments in enumerate(table):
             self.add(f"{kind}/{number}", arguments, out=function(**arguments))
 
     def write(self, path):
-        # One metadata entry only: safetensors writes several in random order.
+        # A single metadata entry: safetensors writes several in random order.
         save_file(self.arrays, path, metadata={"cases": json.dumps(self.arguments)})
 
 
@@ -180,7 +180,7 @@ def random_integers(cases):
     cases.each(
         "permutation",
         lambda seed, n: jax.random.permutation(PRNGKey(seed), n),
-        # Up to 1625 one round of sorting, then two.
+        # One round of sorting up to 1625, then two.
         [
             {"seed": s, "n": n}
             for s, n in ((0, 1), (0, 2), (1, 7), (42, 10), (3, 100), (4, 1437), (5, 1625), (5, 1626), (6, 2000))
@@ -204,7 +204,7 @@ def random_integers(cases):
 
 
 def random_wide(cases):
-    """64-bit integers, which JAX has only with jax_enable_x64."""
+    """64-bit integers, which JAX only supports with jax_enable_x64."""
     cases.each(
         "bits_x64",
         lambda seed, shape: jax.random.bits(PRNGKey(seed), shape, "uint64"),
@@ -323,7 +323,7 @@ def surrogates(cases):
 
 
 NEURON_SIZES = TIMES, BATCH, UNITS = 12, 3, 5
-BETAS = [-0.25, 0.0, 0.7, 1.0, 1.5]  # clipped to [0, 1]; at the very ends half of the gradient passes
+BETAS = [-0.25, 0.0, 0.7, 1.0, 1.5]  # clipped to [0, 1]; at the ends half of the gradient passes
 
 
 def neurons(cases):
@@ -378,7 +378,7 @@ def make_surrogate(type, **arguments):
 
 
 def check_margin(x, state, beta, threshold):
-    """No potential so near the threshold that rounding could decide about a spike."""
+    """Whether no potential is so near the threshold that rounding could decide about a spike."""
     beta, potential = np.clip(np.float64(beta), 0, 1), np.float64(state)
     for now in np.float64(x):
         assert np.abs(potential - threshold).min() > 1e-4
@@ -420,7 +420,7 @@ def optimizers(cases):
     steps = 20
     rng = np.random.default_rng(0)
     params = {"w": rng.normal(size=(3, 4)), "b": rng.normal(size=4)}
-    # Some of the global norms above 1, some below.
+    # Global norms both above and below 1.
     scales = 0.15 * np.exp(rng.normal(size=(steps, 1, 1)))
     grads = {"w": scales * rng.normal(size=(steps, 3, 4)), "b": scales[:, 0] * rng.normal(size=(steps, 4))}
     params, grads = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (params, grads))
@@ -592,7 +592,7 @@ def dot_case(cases, case, rule, operands, given):
 
 
 def both(function, *arguments):
-    """What the compiled function gives, and where op by op gives other bits, that as NAME_eager."""
+    """The results of the compiled function; if op-by-op execution gives other bits, those as NAME_eager."""
     jax.clear_caches()
     compiled = jax.jit(function)(*arguments)
     jax.clear_caches()
@@ -607,7 +607,7 @@ READOUT = INT8 | {"module_path": ".*layers/4"}
 
 
 def quantized(model, x, **rule):
-    """qwix QAT. The cleared caches keep an earlier model's compiled functions from hiding the new one's operations."""
+    """qwix QAT. Clears caches, since an earlier model's compiled functions would hide the new one's operations."""
     jax.clear_caches()
     return spyx.quant.quantize(model, x, rules=[qwix.QuantizationRule(**rule)])
 
@@ -685,7 +685,7 @@ def small_model(cases):
 
 
 def small_network():
-    """12-16-5 with biases, which Flax would start at 0: these show when one is forgotten."""
+    """12-16-5 with nonzero biases, unlike Flax's initial ones, so that a missing bias shows."""
     model = Network(3, (12, 16, 5), use_bias=True)
     rng = np.random.default_rng(1)
     for layer in model.core.layers:

@@ -1,9 +1,9 @@
-"""Reference numbers for the spiking neurons and layers beyond those of generate.py, from Spyx, flax and qwix.
+"""Reference values for the spiking neurons and layers beyond those of generate.py, from Spyx, flax and qwix.
 
     venv/bin/python layers.py                 # both files
     venv/bin/python layers.py layers spiking  # the same
 
-Writes layers.safetensors and spiking.safetensors beside this script. README.md says what is in them.
+Writes layers.safetensors and spiking.safetensors beside this script. README.md documents their contents.
 """
 
 import sys
@@ -55,7 +55,7 @@ def neurons(cases):
 
 
 def make_neuron(kind, rngs, activation=None, **arguments):
-    """A layer of 5 units; lists are set after it is made, since Spyx takes only scalars."""
+    """A layer of 5 units; lists are set after construction, since Spyx only accepts scalars."""
     spike = {"activation": make_surrogate(**activation)} if activation else {}
     scalars = {name: value for name, value in arguments.items() if not isinstance(value, list)}
     layer = getattr(snn, kind)((UNITS,), **spike, **scalars, rngs=rngs)
@@ -66,11 +66,11 @@ def make_neuron(kind, rngs, activation=None, **arguments):
 
 
 def run_neuron(seed, type, **arguments):
-    """A run with all gradients; None when rounding could decide about a spike."""
+    """A run with all gradients; None if rounding could decide about a spike."""
     rng = np.random.default_rng(seed)
     layer = make_neuron(type, nnx.Rngs(seed), **arguments)
     if hasattr(layer, "recurrent_w"):
-        # Spyx starts with weights too small to matter.
+        # Spyx's initial weights are too small to matter.
         layer.recurrent_w = nnx.Param(jnp.asarray(rng.normal(0, 0.5, (UNITS, UNITS)), jnp.float32))
     model, params = nnx.split(layer, nnx.Param)
     weights = jnp.asarray(rng.normal(size=(TIMES, BATCH, UNITS)), jnp.float32)
@@ -101,11 +101,11 @@ class Network(nnx.Module):
 
 
 def train_neuron(seed, kind):
-    """30 steps of Linear, neurons, Linear, LI; None when rounding could change them."""
+    """30 steps of Linear, neurons, Linear, LI; None if rounding could change them."""
 
     def model():
         rngs = nnx.Rngs(seed)
-        # Made first, so its parameters have the first keys.
+        # Created first, so its parameters use the first keys.
         neuron = getattr(snn, kind)((8,), activation=make_surrogate(**TRIANGULAR), rngs=rngs)
         return Network(nnx.Linear(6, 8, rngs=rngs), neuron, nnx.Linear(8, 3, rngs=rngs), snn.LI((3,), rngs=rngs))
 
@@ -115,8 +115,8 @@ def train_neuron(seed, kind):
 
 
 def trained(make, x, targets, more, rule=None):
-    """Initial parameters, outputs, gradients, 30 losses and the last parameters; None when an input that differs in its last
-    bits leads elsewhere."""
+    """Initial parameters, outputs, gradients, 30 losses and the last parameters; None if an input that differs in its last
+    bits leads to different spikes."""
 
     gradient = nnx.jit(nnx.value_and_grad(loss_of))
     step = training_step()
@@ -213,7 +213,7 @@ def layers(cases):
             rng = np.random.default_rng(number)
             x = rng.random((2, *sample)) < 0.4 if spikes else rng.normal(size=(2, *sample))
             case = f"layer/{number}/{'spikes' if spikes else 'real'}"
-            # Spikes have ties, which decide about the gradient of a maximum.
+            # Spikes have ties, which affect the gradient of a maximum.
             if spikes and "Pool" not in arguments["type"]:
                 continue
             cases.add(case, arguments | {"seed": number}, **run_layer(rng, number, x, arguments))
@@ -242,7 +242,7 @@ def run_layer(rng, seed, x, arguments):
 def others(cases):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.random((2, 12)) < 0.5, jnp.float32)
-    # The argument is in truth the number of units a class, and the batch is mixed in.
+    # The argument is actually the number of units per class, and the batch is mixed in.
     cases.add("population/0", {"num_classes": 3}, input=x, output=snn.PopulationCode(4)(x).reshape(2, 3))
     x = jnp.asarray(rng.normal(size=(4, 3, 6)), jnp.float32)
     for number, arguments in enumerate(({"rate": 0.3}, {"rate": 0.8, "broadcast_dims": [-1]}, {"rate": 1.0})):

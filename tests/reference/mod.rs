@@ -1,4 +1,4 @@
-//! Reads the reference numbers: the cases of one file, their arguments and arrays. Knows nothing of what they test.
+//! Reads the reference values: the cases of a file, their arguments and arrays.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ pub struct Reference {
     arrays: BTreeMap<String, Array>,
 }
 
-/// One call with its arguments and results.
+/// A call with its arguments and results.
 pub struct Case<'a> {
-    /// Where it stands in the file, for messages.
+    /// Its name in the file, for messages.
     pub name: &'a str,
     arguments: &'a Value,
     file: &'a Reference,
@@ -32,13 +32,13 @@ impl Reference {
         Reference { cases: serde_json::from_str(cases).expect("JSON of the cases"), arrays }
     }
 
-    /// The case of this name.
+    /// The case with this name.
     pub fn case(&self, name: &str) -> Case<'_> {
         let (name, arguments) = self.cases.get_key_value(name).unwrap_or_else(|| panic!("no case {name}"));
         Case { name, arguments, file: self }
     }
 
-    /// The cases of one kind, at least one.
+    /// The cases of a kind, at least one.
     pub fn cases(&self, kind: &str) -> impl Iterator<Item = Case<'_>> {
         let prefix = format!("{kind}/");
         assert!(self.cases.keys().any(|name| name.starts_with(&prefix)), "no case of {kind}");
@@ -86,7 +86,7 @@ impl Case<'_> {
         self.find(name).unwrap_or_else(|| panic!("no array {}/{name}", self.name))
     }
 
-    /// One of the case's arrays, if it has it.
+    /// One of the case's arrays, if present.
     pub fn find(&self, name: &str) -> Option<&Array> {
         self.file.arrays.get(&format!("{}/{name}", self.name))
     }

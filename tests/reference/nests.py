@@ -1,8 +1,8 @@
-"""Reference numbers of JAX for transforms inside transforms, with outer values used at every level.
+"""Reference values of JAX for nested transforms that use outer values at every level.
 
     venv/bin/python nests.py
 
-Writes nests.safetensors beside this script; README.md says what is in it. `run` is what `run` in tests/graph/nest/mod.rs is.
+Writes nests.safetensors beside this script; README.md documents its contents. `run` corresponds to `run` in tests/graph/nest/mod.rs.
 """
 
 import itertools
@@ -92,13 +92,13 @@ def run(levels, scope):
 
 
 def allowed(kinds):
-    """A `while` is not differentiated from outside."""
+    """Whether no `while` is differentiated from outside."""
     first = next((n for n, kind in enumerate(kinds) if kind in DIFFERENTIATE), len(kinds))
     return "while" not in kinds[first:]
 
 
 def nests():
-    """Every one and every two levels; some of three and four."""
+    """All nests of one and two levels; some of three and four."""
     draw = random.Random(0)
     deep = [tuple(draw.choice(KINDS) for _ in range(depth)) for depth in (3, 4) for _ in range(100)]
     some = [kinds for kinds in deep if allowed(kinds)]
@@ -118,7 +118,7 @@ def main():
     add(cases, "given", **given)
     inputs = [jnp.array(value) for value in given.values()]
     for number, levels in enumerate(nests()):
-        # Called as it stands: not even the outermost level is compiled as a whole.
+        # Called eagerly: not even the outermost level is compiled as a whole.
         arrays = {"value": run(levels, inputs)}
         if all(kind != "while" for kind, *_ in levels):
             gradient = jax.grad(lambda inputs: jnp.sum(run(levels, inputs)))(inputs)

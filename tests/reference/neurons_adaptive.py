@@ -1,4 +1,4 @@
-"""Reference numbers for the neurons of papers and for the options of neurons, from the papers' own code where there is some.
+"""Reference values for neurons from papers and for the options of neurons, from the papers' own code if it exists.
 
     python3.11 -m venv venv
     venv/bin/pip install -r requirements.txt snntorch==1.0.0 spikingjelly==2.0.0 loguru torch einops omegaconf
@@ -8,7 +8,7 @@
     git clone https://github.com/IGITUGraz/SE-adlif                      # at e9803972
     venv/bin/python neurons_adaptive.py FOLDER-OF-THE-CLONES
 
-Writes neurons_adaptive.safetensors beside this script. README.md says what is in it.
+Writes neurons_adaptive.safetensors beside this script. README.md documents its contents.
 """
 
 import os
@@ -58,7 +58,7 @@ class Attributes(dict):
 
 
 def put(module, parameters):
-    """Tensors of ours in the place of a module's parameters."""
+    """Replaces a module's parameters with these tensors."""
     for name, value in parameters.items():
         delattr(module, name)
         setattr(module, name, value)
@@ -66,7 +66,7 @@ def put(module, parameters):
 
 
 def from_zero(cell, current):
-    """A cell of sparch from a state of zeros; it would draw one."""
+    """Runs a sparch cell from a zero state instead of a random one."""
     drawn = torch.rand
     torch.rand = torch.zeros
     try:
@@ -161,7 +161,7 @@ def snntorch_leaky(parameters, x, reset="subtract", recurrent=False, **_):
 
 
 def spikingjelly_lif(parameters, x, decay_input=False, reset="zero", **_):
-    # tau is an argument there, so its gradient is not to be had.
+    # tau is an argument there, so it has no gradient.
     tau = 1 / (1 - float(parameters["beta"]))
     cell = sj_neuron.LIFNode(
         tau=tau,
@@ -199,7 +199,7 @@ def restated(
     decay_input=False,
     **_,
 ):
-    """Spyx's neurons with the options, as their documentation here states them: nobody else has them all."""
+    """Spyx's neurons with the options documented in this project, which no other package has in full."""
     zeros = torch.zeros_like(x[0])
     v, extra, rest, outputs = zeros, zeros, zeros, []
     base = parameters["threshold"] if learn_threshold else threshold
@@ -233,9 +233,9 @@ def restated(
     return torch.stack(outputs)
 
 
-# A row: arguments of the layer, the run, ranges of the parameters, what inputs are multiplied with.
+# A row: arguments of the layer, the run, ranges of the parameters, the factor of the inputs.
 def ranges_of(limits):
-    """The middle of a range, so that neither training nor rounding leaves it."""
+    """The middle half of a range, so that neither training nor rounding leaves it."""
     return {name: (low + 0.25 * (high - low), high - 0.25 * (high - low)) for name, (low, high) in limits.items()}
 
 
@@ -313,7 +313,7 @@ def leaves(arrays):
 
 
 def options_of(arguments):
-    """What a run takes; `type` is one for those that compute several kinds."""
+    """The arguments of a run; `type` is included for runs that compute several types."""
     return {name: value for name, value in arguments.items() if name not in ("activation", "beta")}
 
 
@@ -335,7 +335,7 @@ def gradients(arguments, run, parameters, x, weights):
 
 
 def run_neuron(seed, arguments, run, limits, gain):
-    """A run with all gradients; None when rounding could decide about a spike, or spikes are too rare or too many."""
+    """A run with all gradients; None if rounding could decide about a spike, or there are too few or too many spikes."""
     rng = np.random.default_rng(seed)
     parameters = drawn(rng, limits, UNITS)
     weights = rng.normal(size=(20, BATCH, UNITS)).astype(np.float32)
@@ -347,7 +347,7 @@ def run_neuron(seed, arguments, run, limits, gain):
         other = gradients(arguments, run, parameters, (x * np.float32(change)).astype(np.float32), weights)
         if not np.array_equal(other["outputs"], result["outputs"]):
             return None
-        # A window's edge decides about a gradient as a threshold does about a spike.
+        # A surrogate window's edge affects a gradient like a threshold affects a spike.
         for name in result:
             size = np.abs(result[name]).max()
             if np.abs(other[name] - result[name]).max() > 2e-3 * size:
@@ -395,7 +395,7 @@ def train(start, x, targets, arguments, run):
 
 
 def train_neuron(seed, arguments, run, limits, gain):
-    """30 steps; None when an input that differs in its last bits leads elsewhere."""
+    """30 steps; None if an input that differs in its last bits leads to different spikes."""
     rng = np.random.default_rng(seed)
     start = {
         "core/layers/0/kernel": rng.normal(0, gain / math.sqrt(6), (6, 8)),

@@ -1,8 +1,8 @@
-"""Reference numbers for GroupNorm, RMSNorm, Embed, and convolutions and pools over channels, from flax and Spyx.
+"""Reference values for GroupNorm, RMSNorm, Embed, and convolutions and pools over channels, from flax and Spyx.
 
     venv/bin/python norms.py
 
-Writes norms.safetensors beside this script. README.md says what is in it.
+Writes norms.safetensors beside this script. README.md documents its contents.
 """
 
 from pathlib import Path
@@ -38,7 +38,7 @@ def layers(cases):
     )
     for number, (sample, arguments) in enumerate(table):
         rng = np.random.default_rng(number)
-        # A mean that is not 0, which GroupNorm takes away and RMSNorm does not.
+        # A nonzero mean, which GroupNorm removes and RMSNorm does not.
         x = jnp.asarray(rng.normal(0.7, 1.5, (2, *sample)), jnp.float32)
         cases.add(f"layer/{number}", arguments | {"seed": number}, **run_layer(rng, number, x, arguments))
 
@@ -55,7 +55,7 @@ def run_layer(rng, seed, x, arguments):
 
 
 def gradients(layer, x, rng):
-    """Outputs, and the gradients of their weighted sum; none of x where it is integers."""
+    """Outputs, and the gradients of their weighted sum; without x if it is integers."""
     model, params = nnx.split(layer, nnx.Param)
     weights = jnp.asarray(rng.normal(size=jax.eval_shape(layer, x).shape), jnp.float32)
 
@@ -72,7 +72,7 @@ def gradients(layer, x, rng):
 
 
 def embeddings(cases):
-    """Tokens from the end and beyond the table among them; the parameter is as it was drawn."""
+    """Embeddings, including tokens counted from the end and out of range; the parameter is the initial one."""
     for number, (arguments, tokens) in enumerate((
         ({"num_embeddings": 5, "features": 3}, [[0, 4], [1, 1]]),
         ({"num_embeddings": 5, "features": 3}, [[-1, -5], [2, 3]]),
@@ -97,14 +97,14 @@ class Of(nnx.Module):
 
 
 class Tokens(nnx.Embed):
-    """Tokens that are kept as real numbers."""
+    """An embedding whose tokens are stored as real numbers."""
 
     def __call__(self, x):
         return super().__call__(x.astype(jnp.int32))
 
 
 def networks(cases):
-    """Thirty steps of a network over channels as a sequence, and of one of tokens."""
+    """Thirty steps of a network over channels as a sequence, and of a network on tokens."""
 
     def channels(seed):
         rngs, spike = nnx.Rngs(seed), make_surrogate(**TRIANGULAR)
@@ -134,7 +134,7 @@ def networks(cases):
         return np.random.default_rng(seed).random((6, 4, 20)) < 0.5
 
     def words(seed):
-        # Half a number more, so that an input which differs in its last bits is the same token.
+        # Plus one half, so that an input that differs in its last bits is the same token.
         return np.random.default_rng(seed).integers(0, 11, (6, 4, 2)) + 0.5
 
     for number, (make, draw) in enumerate(((channels, spikes), (tokens, words))):

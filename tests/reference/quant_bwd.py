@@ -1,6 +1,6 @@
-"""Reference numbers of quantized gradients and static scales from qwix: `python quant_bwd.py` writes quant_bwd.safetensors.
+"""Reference values of quantized gradients and static scales from qwix: `python quant_bwd.py` writes quant_bwd.safetensors.
 
-README.md says what is in it. Needs the packages of requirements.txt, as generate.py does.
+README.md documents its contents. Needs the packages of requirements.txt, like generate.py.
 """
 
 from pathlib import Path
@@ -75,7 +75,7 @@ def quantized(layer, rule, *inputs):
     random = {"rngs": nnx.Rngs(0)} if "bwd_stochastic_rounding" in rule else {}
     layer = qwix.quantize_model(layer, qwix.QtProvider([qwix.QtRule(**rule)]), *inputs, **random)
     if random:
-        # A new stream, so that the first operation draws the first key of PRNGKey(KEY).
+        # A fresh stream, so that the first operation draws the first key of PRNGKey(KEY).
         for _, module in nnx.iter_modules(layer):
             module.qwix_rngs = nnx.data(nnx.Rngs(stochastic_rounding=KEY))
     return layer
@@ -88,7 +88,7 @@ def gradients(layer, x, weights):
 
 @nnx.jit
 def gradient_step(layer, x, weights):
-    """y, and the gradients of sum(y * weights). Keys are drawn and statistics kept in the layer."""
+    """y, and the gradients of sum(y * weights). The layer draws keys and stores statistics."""
 
     def weighted(layer, x):
         y = layer(x)
@@ -115,7 +115,7 @@ def linear(kernel):
     return layer
 
 
-# A gradient of another type than the operands', or groups of features, make qwix raise an error here.
+# qwix raises an error here for gradients of a type other than the operands', and for feature groups.
 CONVS = (
     BWD,
     INT8,
@@ -156,7 +156,7 @@ STATIC = (
 
 
 def static(cases):
-    """A layer called on four batches: its statistics after each, and a fifth call that leaves them."""
+    """A layer called on four batches: its statistics after each, and a fifth call that does not update them."""
     rng = np.random.default_rng(2)
     w = jnp.asarray(rng.normal(size=(12, 5)) / np.sqrt(12), jnp.float32)
     x = jnp.asarray(rng.normal(size=(5, 2, 6, 12)) * np.array([1, 2, 0.5, 3, 2]).reshape(5, 1, 1, 1), jnp.float32)
@@ -178,7 +178,7 @@ def static_steps(rule, w, x, g):
 
 
 def training(cases):
-    """30 steps of a small network: with Spyx's scan over time, and stepped one by one for statistics."""
+    """30 steps of a small network: with Spyx's scan over time, and called step by step for statistics."""
     rng = np.random.default_rng(3)
     x = jnp.asarray(rng.random((6, 4, 12)) < 0.5, jnp.float32)
     targets = jnp.asarray([3, 0, 4, 1])
@@ -198,7 +198,7 @@ def training(cases):
 
 
 class Stepped(nnx.Module):
-    """A core called once for each step: inside of a scan qwix can neither keep statistics nor draw keys."""
+    """A core called once per step: inside a scan, qwix can neither store statistics nor draw keys."""
 
     def __init__(self, core):
         self.core = core

@@ -1,9 +1,9 @@
-"""Reference numbers of qwix for every quantized type, calibration method and layout of a product.
+"""Reference values of qwix for every quantized type, calibration method and product layout.
 
     venv/bin/python quant_types.py
 
-Writes quant_types.safetensors beside this script; README.md says what is in it. The products are qwix's own, called as its
-QtProvider calls them. One thing is patched: integers below 8 bits are stored in int8, since XLA:CPU refuses products of
+Writes quant_types.safetensors beside this script; README.md documents its contents. The products are qwix's own, called like its
+QtProvider does. One thing is patched: integers below 8 bits are stored in int8, since XLA:CPU refuses products of
 int4 with int4, and JAX convolutions of int4 with int8. The values are the same.
 """
 
@@ -87,7 +87,7 @@ def qtype_of(name):
 
 def given(rng, shapes, out):
     x, w = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
-    # A scale of nothing but zeros, and one small row. Both become visible in the first and the second index of the batch.
+    # A scale of only zeros, and one small row. They show at the first and second index of the batch.
     x[0, ..., 0] = 0
     x.reshape(x.shape[0], -1)[1] *= 0.01
     return {"x": x, "w": w, "g": rng.standard_normal(out).astype(np.float32)}
@@ -141,7 +141,7 @@ def conv(geometry, qtypes, methods, channelwise=True):
 
 
 def rows(methods=SYMMETRIC, shifted=ASYMMETRIC):
-    """Calibration methods with the types that have them: (activations', weights'), types."""
+    """Calibration methods with the types that support them: (activations', weights'), types."""
     yield from (((method, method), PLAIN) for method in methods)
     yield from (((method, "absmax"), SHIFTED) for method in shifted)
 
@@ -160,7 +160,7 @@ def dots(cases, operands):
         _, _, numbers = DOTS[layout]
         results = [run(dot(numbers, pair, methods, **more), **operands[layout]) for pair in pairs]
         for result in results:
-            # Straight through: what is cut depends on the range alone, not on the type.
+            # Straight-through: clipping depends only on the range, not on the type.
             np.testing.assert_array_equal(result["dx"], results[0]["dx"])
             np.testing.assert_array_equal(result["dw"], results[0]["dw"])
         grads = {} if layout == "long" else {name: results[0][name] for name in ("dx", "dw")}
@@ -190,12 +190,12 @@ def dots(cases, operands):
 def convs(cases, operands):
     def add(case, layout, pairs, methods, **more):
         geometry = CONVS[layout][2]
-        # The backward pass of theirs fails where there are groups.
+        # qwix's backward pass fails with groups.
         gradient = "feature_group_count" not in geometry
         results = [run(conv(geometry, pair, methods, **more), **operands[layout], gradient=gradient) for pair in pairs]
         cases.add(f"conv/{case}", arguments(pairs, methods, operands=layout, **more), **stack(results, *results[0]))
 
-    # A product of stored nf4 values is one of level numbers in qwix: a bug, so nf4 is left out where both sides have it.
+    # qwix multiplies the level indices of stored nf4 values: a bug, so nf4 on both sides is omitted.
     for number, (methods, types) in enumerate(rows(["absmax", "rms,1.5"], ["minmax"])):
         types = [t for t in types if t != "nf4"]
         add(f"conv1d/{number}", "conv1d", [[t, t] for t in types], methods)
@@ -206,7 +206,7 @@ def convs(cases, operands):
 
 
 def arrays(cases, x, wide):
-    """quantize and dequantize, a scale for each index of the first axis."""
+    """quantize and dequantize, with a scale per index of the first axis."""
 
     def add(case, array, qtypes, method, **more):
         def one(qtype):

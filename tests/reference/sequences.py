@@ -1,8 +1,8 @@
-"""Reference numbers for the layers that see the whole sequence: BatchNorm, Delay, DelayedLinear.
+"""Reference values for the layers that see the whole sequence: BatchNorm, Delay, DelayedLinear.
 
     venv/bin/python sequences.py
 
-Writes sequences.safetensors beside this script. README.md says what is in it.
+Writes sequences.safetensors beside this script. README.md documents its contents.
 """
 
 from pathlib import Path
@@ -45,7 +45,7 @@ def batch_norms(cases):
 
 
 def batch_norm(rng, sample, arguments):
-    """Output and gradients by batch statistics (`train_…`) and by running ones (`test_…`), and the next running ones."""
+    """Output and gradients with batch statistics (`train_…`) and with running ones (`test_…`), and the next running ones."""
     given = {key: value for key, value in arguments.items() if key not in ("type", "time_steps")}
     steps = arguments.get("time_steps")
     dims = (steps, sample[-1]) if steps else (sample[-1],)
@@ -64,7 +64,7 @@ def batch_norm(rng, sample, arguments):
     def layer(params, running, x, use_running_average):
         if not steps:
             return one(params, running, x, use_running_average)
-        # A layer of flax for each time step.
+        # One flax layer per time step.
         at = lambda arrays, step: {name: value[step] for name, value in arrays.items()}
         each = [one(at(params, t), at(running, t), x[t], use_running_average) for t in range(steps)]
         stacked = lambda *parts: jnp.stack(parts)
@@ -100,7 +100,7 @@ def dcls_kernel(weight, position, sigma, size):
 
 
 def dcls_triangle(weight, position, size):
-    """`forward_v1`, with which a trained network is tested, its positions rounded."""
+    """`forward_v1`, used for testing a trained network, with rounded positions."""
     position = position + size // 2
     index = jnp.arange(size, dtype=jnp.float32)[:, None, None, None]
     x = jax.nn.relu(1 - jnp.abs(index - position))
@@ -109,7 +109,7 @@ def dcls_triangle(weight, position, size):
 
 
 def convolved(x, kernel, left, right):
-    """As `SnnDelays.forward`: x [T, B, in] padded, and correlated with kernels [out, in, size] by PyTorch's conv1d."""
+    """Like `SnnDelays.forward`: pads x [T, B, in] and correlates it with kernels [out, in, size], as PyTorch's conv1d."""
     padded = jnp.pad(x.transpose(1, 2, 0), ((0, 0), (0, 0), (left, right)))
     y = jax.lax.conv_general_dilated(
         padded, kernel, (1,), "VALID", dimension_numbers=("NCH", "OIH", "NCH"), precision="highest"
@@ -118,7 +118,7 @@ def convolved(x, kernel, left, right):
 
 
 def position_of(delay, max_delay):
-    """Delays [in, out] as positions [out, in, 1]: of the last lag that a kernel reaches they lack the delay."""
+    """Delays [in, out] as positions [out, in, 1]: the last lag of the kernel minus the delay."""
     return (max_delay - delay - (max_delay + 1) // 2).T[..., None]
 
 
@@ -147,7 +147,7 @@ def delayed_linears(cases):
         extra = arguments.get("extra_steps", 0)
         sigma = arguments.get("sigma", most // 2)
         delay = rng.uniform(0, most, (inputs, units))
-        # On the limits, and between whole steps.
+        # At the limits, and between whole steps.
         delay.flat[:3] = 0, most, 0.5 + most // 2
         given = {"kernel": drawn(rng, (inputs, units)), "delay": jnp.asarray(delay, jnp.float32)}
         if arguments.get("use_bias"):
@@ -160,7 +160,7 @@ def delayed_linears(cases):
             return jnp.sum(y * weights), y
 
         (_, y), (grads, d_x) = jax.jit(jax.value_and_grad(weighted, (0, 1), has_aux=True))(given, x)
-        # `SnnDelays.decrease_sig`, whose epoch is a step here.
+        # `SnnDelays.decrease_sig`; its epoch is a step here.
         alpha = (0.23 / (most // 2 or 0.23)) ** (1 / 1000)
         test = delayed_at_test(given["kernel"], given["delay"], most, extra, x) + given.get("bias", 0)
         shown = {"type": "DelayedLinear"} | {name: value for name, value in arguments.items() if name != "sigma"}
@@ -169,7 +169,7 @@ def delayed_linears(cases):
         cases.add(f"delayed_linear/{number}", shown, **given, **floats(results))
     decay = [12.0]
     while len(decay) < 41:
-        # The source stops at the epoch given, here the 37th of 150.
+        # The source stops at a given epoch, here the 37th of 150.
         decay.append(decay[-1] * (0.23 / 12) ** (1 / 37) if len(decay) - 1 < 37 and decay[-1] > 0.23 else decay[-1])
     cases.add("sigma", {"sigma_start": 12.0, "sigma_steps": 37}, values=jnp.asarray(decay))
 
@@ -201,12 +201,12 @@ def delays(cases):
 
         y, d_x, d_delay = np.zeros_like(x), np.zeros_like(x), np.zeros_like(delay)
         for c in range(channels):
-            # Half to even, as IEEE 754 rounds.
+            # Half to even, as in IEEE 754.
             whole, floor = int(np.round(delay[c])), int(np.floor(delay[c]))
             part = delay[c] - np.float32(floor)
             for t in range(len(x)):
                 y[t, :, c] = at(x, t - whole, c)
-                # The straight line between both neighbours: (1 - part) x(t - floor) + part x(t - floor - 1).
+                # Linear interpolation between both neighbours: (1 - part) x(t - floor) + part x(t - floor - 1).
                 near, far = (t - floor, 1 - part), (t - floor - 1, part)
                 if not arguments.get("learn", True):
                     near, far = (t - whole, np.float32(1)), (-1, 0)
@@ -225,7 +225,7 @@ def delays(cases):
 def initial(cases):
     for number, (seed, shape) in enumerate(((0, [24, 8]), (1, [7]), (42, [3, 5, 6]), (3, [140, 2]))):
         out = jax.nn.initializers.he_uniform()(PRNGKey(seed), shape) if len(shape) > 1 else None
-        # JAX refuses one axis; spiq counts it as one input.
+        # JAX refuses a single axis; spiq treats it as one input.
         out = jax.nn.initializers.he_uniform()(PRNGKey(seed), [1, *shape])[0] if out is None else out
         cases.add(f"he_uniform/{number}", {"seed": seed, "shape": shape}, out=out)
     for number, (seed, shape, most) in enumerate(((0, [24, 8], 24), (1, [7, 3], 1), (5, [13, 4], 25))):
@@ -243,7 +243,7 @@ def initial(cases):
 
 
 class DelayedLinear(nnx.Module):
-    """The formulas of DCLS as a layer of flax, whose sigma shrinks with each call."""
+    """The formulas of DCLS as a flax layer, whose sigma shrinks with each call."""
 
     def __init__(self, inputs, units, max_delay, sigma_steps, rngs):
         kernel, delay = self.drawn(inputs, units, max_delay, rngs)
@@ -283,7 +283,7 @@ def network(seed):
     rngs = nnx.Rngs(seed)
     spike = make_surrogate("triangular")
     return Network(
-        # The gradient of a bias before BatchNorm is rounding, which Adam would make as large as any.
+        # The gradient of a bias before BatchNorm is only rounding noise, which Adam would scale up.
         nnx.Linear(6, 8, use_bias=False, rngs=rngs),
         nnx.BatchNorm(8, momentum=0.9, rngs=rngs),
         snn.LIF((8,), activation=spike, rngs=rngs),
@@ -301,7 +301,7 @@ def statistics(model):
 
 
 def trained(seed, change):
-    """Thirty steps on one batch: losses, the first gradients, parameters and running statistics at the end."""
+    """Thirty steps on one batch: losses, the first gradients, final parameters and running statistics."""
     rng = np.random.default_rng(seed)
     x = jnp.asarray(rng.random((10, 5, 6)) < 0.5, jnp.float32)
     targets = jnp.asarray([2, 0, 1, 1, 0])
@@ -329,7 +329,7 @@ def trained(seed, change):
 
 
 def training(cases):
-    """The first seed with which an input that differs in its last bits leads to the same."""
+    """The first seed for which an input that differs in its last bits gives the same result."""
     for seed in range(1000):
         result, *others = [trained(seed, change) for change in (1, 1 + 1e-6, 1 - 1e-6)]
         far = max(np.abs(other["losses"] - result["losses"]).max() for other in others)

@@ -1,4 +1,4 @@
-"""Reference numbers of what a training step computes: snnTorch's losses, TET, optax's schedules and transformations.
+"""Reference values for training steps: snnTorch's losses, TET, optax's schedules and transformations.
 
     python3.11 -m venv venv
     venv/bin/pip install -r requirements.txt snntorch==1.0.0 torch
@@ -30,7 +30,7 @@ def traces():
 
 
 def snntorch_losses(cases):
-    """Of outputs [T, B, C]; class weights as a tensor."""
+    """snnTorch's losses of outputs [T, B, C]; class weights are a tensor."""
     x, labels = traces()
     table = (
         ("ce_rate_loss", {}),
@@ -44,7 +44,7 @@ def snntorch_losses(cases):
     number = 0
     for name, arguments in table:
         for weights in (None, WEIGHTS):
-            # Its squared losses keep an axis that their weights do not have.
+            # Its squared losses keep an axis that is missing from their weights.
             if weights and name.startswith("mse"):
                 continue
             weight = None if weights is None else torch.tensor(weights)
@@ -58,7 +58,7 @@ def snntorch_losses(cases):
 
 
 def other_losses(cases):
-    """What snnTorch does not have, in JAX, as the papers say it."""
+    """Losses missing from snnTorch, in JAX, following the papers."""
     x, labels = traces()
 
     def entropy(scores, smoothing):
@@ -90,7 +90,7 @@ def other_losses(cases):
 
 
 def schedules(cases):
-    """By the text that a command line gives, for 25 steps of which an epoch has 5, from the rate 0.1."""
+    """Schedules by their command-line text, for 25 steps in epochs of 5, with a rate of 0.1."""
     table = (
         ("constant", optax.constant_schedule(0.1)),
         ("cosine(alpha = 0.1, exponent = 2)", optax.cosine_decay_schedule(0.1, 25, 0.1, 2.0)),
@@ -121,8 +121,8 @@ def schedules(cases):
 
 
 def transformations(cases):
-    """Of parameters `core/layers/0/kernel` and `core/layers/1/beta`, by what a command line gives; 20 batches of given gradients and
-    losses; the parameters after each, and their average where there is one."""
+    """Optimizers by their command-line text, for parameters `core/layers/0/kernel` and `core/layers/1/beta`; 20 batches of given
+    gradients and losses; the parameters after each, and their average if there is one."""
     batches = 20
     rng = np.random.default_rng(5)
     params = {"core/layers/0/kernel": rng.normal(size=(3, 4)), "core/layers/1/beta": rng.normal(size=4)}
@@ -131,7 +131,7 @@ def transformations(cases):
         "core/layers/0/kernel": scales * rng.normal(size=(batches, 3, 4)),
         "core/layers/1/beta": scales[:, 0] * rng.normal(size=(batches, 4)),
     }
-    # Falls, stays, falls again.
+    # Decreases, plateaus, decreases again.
     losses = np.concatenate([np.linspace(2.0, 1.0, 6), np.full(9, 1.0), np.linspace(0.9, 0.5, 5)])
     losses = jnp.asarray(losses, jnp.float32)
     params, grads = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (params, grads))

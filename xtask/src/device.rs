@@ -1,4 +1,4 @@
-//! A folder that holds all that a machine with an accelerator needs to check and measure this project, without a network.
+//! Builds a folder with everything that an accelerator machine without a network needs to test and benchmark this project.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,27 +7,27 @@ use std::process::{Command, Stdio};
 use crate::jupyter::finish;
 use crate::project::{Result, root};
 
-/// The folder, under the project's.
+/// The folder, relative to the project's root.
 const FOLDER: &str = "target/device";
-/// Megabytes that the folder may have.
+/// Size limit of the folder in megabytes.
 const LARGEST: u64 = 60;
-/// Packages that the machine's own JAX brings.
+/// Packages that come with the machine's own JAX.
 const THERE: [&str; 9] =
     ["jax", "jaxlib", "numpy", "scipy", "ml_dtypes", "opt_einsum", "setuptools", "safetensors", "pip"];
 
-/// Builds the folder and says how to run what is in it.
+/// Builds the folder and prints how to run its contents.
 pub(crate) fn build() -> Result<()> {
     let folder = root().join(FOLDER);
     fs::create_dir_all(&folder).map_err(|cause| format!("cannot make {FOLDER}: {cause}"))?;
     copy_scripts(&folder)?;
     println!("building the command and the tests");
     pack(&folder, &binaries()?)?;
-    println!("computing the processor's numbers");
+    println!("computing the CPU reference values");
     finish(python(&folder).args(["run.py", "--device", "cpu", "--write", "--reference", "reference"]))?;
     wheels(&folder)?;
     let megabytes = size(&folder).div_ceil(1_000_000);
     if megabytes > LARGEST {
-        return Err(format!("{FOLDER} has {megabytes} MB, and {LARGEST} are allowed"));
+        return Err(format!("{FOLDER} has {megabytes} MB, but {LARGEST} MB are allowed"));
     }
     println!("\n{FOLDER}, {megabytes} MB, is ready; on the machine with the accelerator:");
     println!("  python3 {FOLDER}/run.py --device cuda --out results");
@@ -45,7 +45,7 @@ fn copy_scripts(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The command and the tests, as (name in the archive, file), built for release. `run.py` says which tests run there.
+/// The release builds of the command and the tests, as (name in the archive, file). `run.py` selects the tests to run there.
 fn binaries() -> Result<Vec<(String, PathBuf)>> {
     let arguments = "build --release --message-format=json --package spiq --bin spiq --test all".split(' ');
     let built = Command::new("cargo").args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
@@ -58,7 +58,7 @@ fn binaries() -> Result<Vec<(String, PathBuf)>> {
     Ok(messages.filter_map(|message| binary(&message)).collect())
 }
 
-/// The file that one of cargo's messages speaks of.
+/// The executable in one of cargo's messages.
 fn binary(message: &serde_json::Value) -> Option<(String, PathBuf)> {
     let (file, target) = (message["executable"].as_str()?, &message["target"]);
     let name = target["name"].as_str()?;
@@ -66,7 +66,7 @@ fn binary(message: &serde_json::Value) -> Option<(String, PathBuf)> {
     Some((if is_test { "tests".to_owned() } else { name.to_owned() }, PathBuf::from(file)))
 }
 
-/// Strips the binaries and packs them: they compress to a third.
+/// Strips and packs the binaries, which compress to a third.
 fn pack(folder: &Path, binaries: &[(String, PathBuf)]) -> Result<()> {
     let stripped = folder.join("stripped");
     fs::create_dir_all(&stripped).map_err(|cause| format!("cannot make {}: {cause}", stripped.display()))?;
@@ -78,7 +78,7 @@ fn pack(folder: &Path, binaries: &[(String, PathBuf)]) -> Result<()> {
     fs::remove_dir_all(&stripped).map_err(|cause| format!("cannot remove {}: {cause}", stripped.display()))
 }
 
-/// Spyx and what it needs, as wheels for the Python of the machine with the accelerator.
+/// Spyx and its dependencies, as wheels for the Python of the accelerator machine.
 fn wheels(folder: &Path) -> Result<()> {
     println!("downloading the wheels of Spyx");
     let pins = root().join("tests/reference/requirements.txt");
@@ -93,7 +93,7 @@ fn wheels(folder: &Path) -> Result<()> {
     finish(command.args(wanted))
 }
 
-/// Python's version there, and the platforms whose wheels run there.
+/// The accelerator machine's Python version, and the platforms of compatible wheels.
 const PYTHON: &str = "3.12";
 const TAGS: [&str; 7] = [
     "manylinux_2_28_x86_64",
@@ -105,7 +105,7 @@ const TAGS: [&str; 7] = [
     "manylinux1_x86_64",
 ];
 
-/// The packages that pip would install for `requirements`, with their versions, but for those that are there.
+/// The packages that pip would install for `requirements`, with versions, without those already present.
 fn resolved(folder: &Path, requirements: &str) -> Result<Vec<String>> {
     let mut command = python(folder);
     command.args(["-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]);
@@ -127,7 +127,7 @@ fn python(folder: &Path) -> Command {
     command
 }
 
-/// Bytes of all files under a folder.
+/// Total size in bytes of all files under a folder.
 fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries

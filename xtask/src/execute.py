@@ -1,4 +1,4 @@
-"""Runs a notebook and writes what its cells show: execute.py NOTEBOOK EXECUTED SECONDS."""
+"""Runs a notebook and writes the outputs of its cells: execute.py NOTEBOOK EXECUTED SECONDS."""
 
 import queue
 import sys
@@ -6,12 +6,12 @@ import sys
 import nbclient
 import nbformat
 
-# The kernel says that a cell is done before the last line of its stderr is on its way.
+# The kernel reports a cell as done before it sends the last line of stderr.
 LATE_SECONDS = 0.2
 
 
 class Patient(nbclient.NotebookClient):
-    """Waits for what a cell prints after its end; an error that `?` prints would be lost otherwise."""
+    """Waits for output after the end of a cell; otherwise an error printed by `?` would be lost."""
 
     async def async_execute_cell(self, cell, cell_index, **options):
         cell = await super().async_execute_cell(cell, cell_index, **options)
@@ -28,7 +28,7 @@ class Patient(nbclient.NotebookClient):
 source, executed, seconds = sys.argv[1:]
 notebook = nbformat.read(source, as_version=4)
 folder = {"metadata": {"path": source.rpartition("/")[0] or "."}}
-# Cells after one with an error are run too, so that all errors are seen.
+# Cells after an error also run, so that all errors are reported.
 Patient(
     notebook, timeout=int(seconds), startup_timeout=int(seconds), kernel_name="rust", allow_errors=True, resources=folder
 ).execute()

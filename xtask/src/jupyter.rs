@@ -1,4 +1,4 @@
-//! JupyterLab, nbclient and the Rust kernel, in a folder that `cargo clean` removes. Knows nothing of notebooks.
+//! Installs JupyterLab, nbclient and the Rust kernel, in a folder that `cargo clean` removes.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 
 use crate::project::{Result, root};
 
-/// The kernel, and the version that the notebooks were written with.
+/// The kernel, and the version that the notebooks were written for.
 const KERNEL: [&str; 2] = ["evcxr_jupyter", "0.22.0"];
 
-/// Installs what is missing, and says how to start.
+/// Installs what is missing, and prints how to start.
 pub(crate) fn install() -> Result<()> {
     prepare(&|kernel| {
         println!("building {} {}: about ten minutes on two cores", kernel[0], kernel[1]);
@@ -19,23 +19,23 @@ pub(crate) fn install() -> Result<()> {
     Ok(())
 }
 
-/// Makes nbclient and the kernel usable; a kernel that is missing is an error.
+/// Makes nbclient and the kernel usable; a missing kernel is an error.
 pub(crate) fn require() -> Result<()> {
     prepare(&|kernel| {
         Err(format!("{} is not installed; run `cargo xtask jupyter`, which takes ten minutes", kernel[0]))
     })
 }
 
-/// A program of the environment.
+/// The path of a program in the environment.
 pub(crate) fn program(name: &str) -> PathBuf {
     let folder = if cfg!(windows) { "Scripts" } else { "bin" };
     environment().join(folder).join(name)
 }
 
-/// Runs a program to its end.
+/// Runs a program to completion.
 ///
 /// # Errors
-/// That it cannot be started or fails.
+/// If it cannot be started or fails.
 pub(crate) fn finish(command: &mut Command) -> Result<()> {
     let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let status = command.status().map_err(|cause| format!("cannot start {name}: {cause}"))?;
@@ -47,21 +47,21 @@ fn prepare(missing: &dyn Fn([&str; 2]) -> Result<()>) -> Result<()> {
     if Command::new(KERNEL[0]).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         missing(KERNEL)?;
     }
-    // The kernel writes its description where this variable says: into the environment, not into the home folder.
+    // The kernel writes its description to the path in this variable: the environment, not the home folder.
     let share = environment().join("share").join("jupyter");
     finish(Command::new(KERNEL[0]).arg("--install").env("JUPYTER_PATH", &share).stdout(Stdio::null()))?;
     if cfg!(unix) { keep_builds(&share.join("kernels").join("rust").join("kernel.json")) } else { Ok(()) }
 }
 
-/// A folder in which a kernel builds its cells, if the variable says so; otherwise that is a temporary one.
+/// The environment variable for the kernel's build folder; by default it uses a temporary one.
 pub(crate) const BUILD_FOLDER: &str = "EVCXR_TMPDIR";
 
-/// Where kernels build, so that they find at their start what was built before: ten seconds instead of a minute.
+/// The persistent build folder, so that kernels start with earlier builds: ten seconds instead of a minute.
 pub(crate) fn builds() -> PathBuf {
     root().join("target").join("evcxr")
 }
 
-/// Lets the kernel build each notebook in a folder of its own that stays. Jupyter tells it which notebook that is.
+/// Makes the kernel build each notebook in its own persistent folder. Jupyter passes the notebook's name.
 fn keep_builds(description: &Path) -> Result<()> {
     let script = format!(
         r#"if [ -z "${BUILD_FOLDER}" ] && [ -n "$JPY_SESSION_NAME" ]; then
@@ -78,7 +78,7 @@ exec {} --control_file "$1""#,
     written.map_err(|cause| format!("cannot write {}: {cause}", relative(description)))
 }
 
-/// The environment with the packages of notebooks/requirements.txt, made anew when that file is newer.
+/// Installs the packages of notebooks/requirements.txt into the environment, unless they are up to date.
 fn packages() -> Result<()> {
     let wanted = root().join("notebooks/requirements.txt");
     let text =
@@ -99,7 +99,7 @@ fn environment() -> PathBuf {
     root().join("target").join("jupyter")
 }
 
-/// A path from the project's folder, as a reader types it.
+/// A path relative to the project's root, for messages.
 fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }

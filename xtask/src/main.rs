@@ -1,4 +1,4 @@
-//! Chores of the project: `cargo xtask COMMAND`.
+//! Development tasks: `cargo xtask COMMAND`.
 
 mod accuracy;
 mod device;
@@ -12,29 +12,31 @@ mod project;
 mod rooms;
 mod soak;
 mod tsan;
+mod words;
 
 use std::process::ExitCode;
 
 use project::Result;
 
 const HELP: &str = "\
-Chores of the project.
+Development tasks.
 
   cargo xtask jupyter                     install JupyterLab and the Rust kernel for the notebooks
-  cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail where one shows an error
-  cargo xtask device                      build target/device: what a machine with an accelerator needs to check and measure
+  cargo xtask notebooks [NAME…]           run notebooks from first to last cell, fail if one shows an error
+  cargo xtask device                      build target/device: everything that an accelerator machine needs for tests and benchmarks
   cargo xtask accuracy [SPLIT…]           train the networks of benches/ACCURACY.md (digits, tutorial, own, changed, unseen) and write it
-  cargo xtask accuracy --page             write it from the runs that have ended
-  cargo xtask faults [--long]             kill, signal, damage and fill up until something is lost: two minutes, or two hours with --long
-  cargo xtask rooms                       print what each folder imports, fail where one imports what ARCHITECTURE.md bars
-  cargo xtask soak [--steps N]            train for 100,000 steps and fail where memory, files, threads or mappings grow; target/soak
-  cargo xtask messages                    write docs/messages.md: what spiq prints for bad inputs of every kind
-  cargo xtask tsan                        run the tests of threads that need no plugin under ThreadSanitizer, where it is installed
-  cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, where it is installed
-  cargo xtask notebooks --update [NAME…]  the same, and write what the cells show into the files
+  cargo xtask accuracy --page             write it from the finished runs
+  cargo xtask faults [--long]             inject faults (kills, signals, damaged files, full disks), fail if anything is lost: two minutes, two hours with --long
+  cargo xtask soak [--steps N]            train for 100,000 steps, fail if memory, open files, threads or mappings grow; target/soak
+  cargo xtask messages                    write docs/messages.md: the error message of every kind of bad input
+  cargo xtask rooms                       print what each folder imports, fail on imports that ARCHITECTURE.md forbids
+  cargo xtask words                       fail if comments or Markdown use a phrase that CONTRIBUTING.md replaces
+  cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, if it is installed
+  cargo xtask tsan                        run the tests of threads that need no plugin in ThreadSanitizer, if it is installed
+  cargo xtask notebooks --update [NAME…]  the same, and write the outputs of the cells into the files
 
 JupyterLab and nbclient (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
-folder, unless it is there already: it takes ten minutes to build. What notebooks build stays in target/evcxr.";
+folder, unless it is already installed: it takes ten minutes to build. Notebooks build in target/evcxr.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -59,6 +61,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["faults"] => faults::run(false),
         ["faults", "--long"] => faults::run(true),
         ["rooms"] => rooms::show(),
+        ["words"] => words::check(),
         ["miri"] => miri::run(),
         ["tsan"] => tsan::run(),
         ["soak"] => soak::run(None),

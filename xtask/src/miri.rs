@@ -1,19 +1,19 @@
-//! Runs the tests of the code that is `unsafe`, as far as they need no plugin, in Miri, which finds undefined behaviour, data races and leaks.
+//! Runs the tests of `unsafe` code that need no plugin in Miri, which detects undefined behaviour, data races and leaks.
 
 use std::process::{Command, Stdio};
 
 use crate::jupyter::finish;
 use crate::project::{Result, root};
 
-/// Tests of calls through a plugin's table and of calls that XLA makes, with the kernels that it calls.
+/// Tests of calls through a plugin's table and of callbacks from XLA, including the kernels it calls.
 const TESTS: [&str; 4] = ["pjrt::abi", "pjrt::buffer", "pjrt::ffi", "kernel_calls"];
-/// Tests with threads, which run in several orders.
+/// Tests with threads, run in several interleavings.
 const RACES: [&str; 1] = ["pjrt::ffi::pool"];
 
-/// Runs them; where there is no Miri, says so.
+/// Runs the tests; reports if Miri is not installed.
 pub(crate) fn run() -> Result<()> {
     if !is_there() {
-        println!("SKIPPED: there is no Miri; install it with");
+        println!("SKIPPED: Miri is not installed; install it with");
         println!("  rustup toolchain install nightly --profile minimal --component miri --component rust-src");
         return Ok(());
     }
@@ -24,14 +24,14 @@ pub(crate) fn run() -> Result<()> {
 fn is_there() -> bool {
     let mut asked = Command::new("cargo");
     asked.args(["+nightly", "miri", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
-    // Cargo sets these for what it runs, and rustup obeys them rather than `+nightly`.
+    // Cargo sets these for its subprocesses, and rustup prefers them to `+nightly`.
     asked.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN").status().is_ok_and(|status| status.success())
 }
 
 fn tests(flags: &str, filters: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.args(["+nightly", "miri", "test", "--package", "spiq", "--lib", "--"]).args(filters).current_dir(root());
-    // Another compiler's files would make each build of this one start anew.
+    // With a shared target folder, each build would invalidate the other compiler's files.
     command
         .env_remove("CARGO")
         .env_remove("RUSTUP_TOOLCHAIN")

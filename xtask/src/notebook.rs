@@ -1,13 +1,13 @@
-//! A notebook's file: its cells, what they showed, and what is wrong with that. Knows nothing of how cells are run.
+//! A notebook file: its cells, their outputs, and what is wrong with those.
 
 use serde_json::{Value, json};
 
 use crate::project::Result;
 
-/// A cell with this tag teaches an error: it must show one.
+/// Tag of a cell that teaches an error: it must show one.
 const TEACHES_AN_ERROR: &str = "shows-error";
 
-/// A cell with this tag shows other numbers at each run.
+/// Tag of a cell whose numbers differ between runs.
 const MEASURES: &str = "measures";
 
 /// A notebook, as JSON.
@@ -22,7 +22,7 @@ impl Notebook {
         Ok(Notebook(json))
     }
 
-    /// As it is committed: without what differs from run to run and from machine to machine.
+    /// The text to commit, without anything that differs between runs and machines.
     pub(crate) fn to_text(&self) -> String {
         let Value::Object(mut notebook) = self.0.clone() else { unreachable!("checked when it was parsed") };
         notebook["metadata"] = json!({
@@ -43,15 +43,15 @@ impl Notebook {
         String::from_utf8(bytes).expect("JSON is UTF-8") + "\n"
     }
 
-    /// Everything that is wrong with what the cells showed, each with its cell. `private` are texts that must not be in a
-    /// committed file, such as the folders of this machine.
+    /// Everything that is wrong with the outputs, with the cell of each. `private` are texts that must not be in a committed file, such
+    /// as this machine's folders.
     pub(crate) fn complaints(&self, private: &[String]) -> Vec<String> {
         let mut complaints = Vec::new();
         for (number, cell) in (1..).zip(self.code_cells()) {
             let complain = |what: &str| format!("cell {number} {what}\n{}", indented(&source(cell)));
             let errors = errors(cell);
             if is_tagged(cell, TEACHES_AN_ERROR) && errors.is_empty() {
-                complaints.push(complain("is to show an error, but shows none"));
+                complaints.push(complain("must show an error, but shows none"));
             } else if !is_tagged(cell, TEACHES_AN_ERROR) && !errors.is_empty() {
                 complaints.push(format!("{}\n  shows\n{}", complain("shows an error"), indented(&errors)));
             }
@@ -63,7 +63,7 @@ impl Notebook {
         complaints
     }
 
-    /// The cells whose text differs from what they showed before, in words.
+    /// The cells whose text output changed, in words.
     pub(crate) fn differences(&self, before: &Notebook) -> Vec<String> {
         let pairs = (1..).zip(self.code_cells().zip(before.code_cells()));
         let differ = pairs.filter(|(_, (now, then))| !is_tagged(now, MEASURES) && text(now) != text(then));
@@ -74,7 +74,7 @@ impl Notebook {
             .collect()
     }
 
-    /// Whether a cell showed nothing where it shows something now: outputs are to be committed.
+    /// Whether a cell had no output but has one now: outputs must be committed.
     pub(crate) fn lacks_outputs_of(&self, now: &Notebook) -> bool {
         let empty = |cell: &Value| cell["outputs"].as_array().is_none_or(Vec::is_empty);
         let mut pairs = self.code_cells().zip(now.code_cells());
@@ -87,7 +87,7 @@ impl Notebook {
     }
 }
 
-/// Joins the lines of one stream: how many messages they came in differs from run to run.
+/// Joins the messages of one stream: their number differs between runs.
 fn join_streams(outputs: &mut Vec<Value>) {
     outputs.dedup_by(|next, before| {
         let same =
@@ -103,8 +103,8 @@ fn is_tagged(cell: &Value, tag: &str) -> bool {
     cell["metadata"]["tags"].as_array().is_some_and(|tags| tags.iter().any(|given| given == tag))
 }
 
-/// What a cell says of errors: compile errors, all that is printed to stderr (panics and the errors of `?` are printed there,
-/// and the kernel reports success), and results that are errors.
+/// A cell's errors: compile errors, everything on stderr (where panics and the errors of `?` are printed while the kernel
+/// reports success), and results that are errors.
 fn errors(cell: &Value) -> String {
     let outputs = cell["outputs"].as_array().into_iter().flatten();
     let error = |output: &Value| match output["output_type"].as_str()? {
@@ -117,7 +117,7 @@ fn errors(cell: &Value) -> String {
     outputs.filter_map(error).collect()
 }
 
-/// The text that a cell shows. Pictures are left out: their numbers differ in the last digit from machine to machine.
+/// A cell's text output. Pictures are excluded: their numbers differ in the last digit between machines.
 fn text(cell: &Value) -> String {
     let outputs = cell["outputs"].as_array().into_iter().flatten();
     outputs.map(|output| lines(&output["text"]) + &lines(&output["data"]["text/plain"])).collect()
@@ -127,7 +127,7 @@ fn source(cell: &Value) -> String {
     lines(&cell["source"])
 }
 
-/// A text that the format allows to be cut into lines.
+/// A text, which the format may store as a list of lines.
 fn lines(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -142,7 +142,7 @@ fn traceback(value: &Value) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// A text without the colours of a terminal.
+/// A text without terminal colours.
 fn plain(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Runs the notebooks from first to last cell. Knows nothing of what a cell may show.
+//! Runs the notebooks from first to last cell.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,16 +8,16 @@ use crate::jupyter;
 use crate::notebook::Notebook;
 use crate::project::{Result, root};
 
-/// Seconds that a cell, or the start of the kernel, may take: the first cell builds the library.
+/// Time limit in seconds of a cell and of the kernel's start; the first cell builds the library.
 const LONGEST_CELL: usize = 1800;
-/// Lines of the log that are shown where the notebook cannot be run at all.
+/// Number of log lines to show if a notebook cannot be run at all.
 const LOG_LINES: usize = 30;
 
-/// Runs all notebooks, or those of these names (`01` or `01_qat_tutorial`). With `update`, what they show is written into
-/// their files; otherwise the files stay, and a difference is reported.
+/// Runs all notebooks, or those with these names (`01` or `01_qat_tutorial`). With `update`, writes their outputs into the files;
+/// otherwise the files stay unchanged, and differences are reported.
 ///
 /// # Errors
-/// Every cell that shows an error; with all of them, the number of notebooks that failed.
+/// The number of notebooks that failed; prints every cell that shows an error.
 pub(crate) fn run(names: &[&str], update: bool) -> Result<()> {
     let chosen = chosen(names)?;
     jupyter::require()?;
@@ -67,7 +67,7 @@ fn run_one(path: &Path, update: bool) -> Result<()> {
     }
     let committed = read(path)?;
     if committed.lacks_outputs_of(&executed) {
-        return Err("it is committed without what its cells show; run `cargo xtask notebooks --update`".to_owned());
+        return Err("it is committed without the outputs of its cells; run `cargo xtask notebooks --update`".to_owned());
     }
     for difference in executed.differences(&committed) {
         println!("  note: {difference}");
@@ -75,14 +75,14 @@ fn run_one(path: &Path, update: bool) -> Result<()> {
     Ok(())
 }
 
-/// The executed copy of a notebook.
+/// Executes a notebook and returns the path of the executed copy.
 fn execute(path: &Path) -> Result<PathBuf> {
     let folder = root().join("target").join("notebooks");
     let executed = folder.join(path.file_name().unwrap_or_default());
     let log = executed.with_extension("log");
     let created = std::fs::create_dir_all(&folder).and_then(|()| std::fs::File::create(&log));
-    // The kernel tells there what it builds.
-    // One after the other, all notebooks build in one folder, and each but the first finds the library there.
+    // The kernel logs its builds there.
+    // Notebooks run one at a time and share a build folder, so all but the first find the library already built.
     let builds = jupyter::builds().join("all");
     let created = created.and_then(|log| std::fs::create_dir_all(&builds).map(|()| log));
     let stderr = created.map_err(|cause| format!("cannot write {}: {cause}", log.display()))?;
@@ -97,7 +97,7 @@ fn execute(path: &Path) -> Result<PathBuf> {
     Ok(executed)
 }
 
-/// Folders of this machine that a committed file must not name.
+/// Folders of this machine that must not occur in a committed file.
 fn folders() -> Vec<String> {
     let home = std::env::var("HOME").or_else(|_| std::env::var("USERPROFILE")).ok().filter(|home| home.len() > 1);
     let temporary = std::env::temp_dir().display().to_string();

@@ -1,22 +1,22 @@
-//! Where the project lies, and how a chore fails.
+//! The project's folder, and the result type of tasks.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A chore's outcome: what went wrong, in a sentence.
+/// The result of a task; the error is a sentence.
 pub type Result<T> = std::result::Result<T, String>;
 
-/// The folder of the project.
+/// The project's root folder.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the project").to_owned()
 }
 
-/// Builds the command, with the features that the tests of the workspace have built already.
+/// Builds the `spiq` command, with the features for which the workspace's tests are already built.
 pub fn build_spiq() -> Result<()> {
     let arguments = ["build", "--release", "--workspace", "--bin", "spiq"];
     let status = Command::new("cargo").args(arguments).current_dir(root()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        _ => Err("spiq does not build".to_owned()),
+        _ => Err("spiq failed to build".to_owned()),
     }
 }

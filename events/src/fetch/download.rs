@@ -1,4 +1,4 @@
-//! One address to one file, from where the file ends.
+//! Downloads one address to one file, resuming at the file's end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -8,17 +8,17 @@ use std::process::{Child, Command, Stdio};
 use super::{Said, Step};
 use crate::error::{Error, Result};
 
-/// How curl says that a server cannot begin in the middle.
+/// curl's exit code if the server does not support ranges.
 const NO_RANGES: i32 = 33;
-/// How it says that the server refused; among others where there is nothing behind the end of the file.
+/// curl's exit code if the server refuses, for example because no bytes follow the end of the file.
 const REFUSED: i32 = 22;
 
-/// Downloads what a file lacks. What came before a failure stays in the file.
+/// Downloads the missing rest of a file. A failure keeps the bytes received so far.
 pub fn to(path: &Path, url: &str, said: &mut Said) -> Result<()> {
     let begun = fs::metadata(path).map_or(0, |metadata| metadata.len());
     let failed = match attempt(path, url, begun, said)? {
         Outcome::Done => return Ok(()),
-        // From the start, where the server cannot go on in the middle or has nothing there.
+        // Restarts if the server cannot resume or has nothing after that offset.
         Outcome::Failed(NO_RANGES | REFUSED, _) if begun > 0 => match attempt(path, url, 0, said)? {
             Outcome::Done => return Ok(()),
             Outcome::Failed(_, message) => message,
@@ -28,18 +28,18 @@ pub fn to(path: &Path, url: &str, said: &mut Said) -> Result<()> {
     let kept = fs::metadata(path).map_or(0, |metadata| metadata.len());
     let goes_on = match kept {
         0 => String::new(),
-        kept => format!("; {kept} bytes are kept, fetch it again to go on"),
+        kept => format!("; {kept} bytes are kept, fetch it again to resume"),
     };
     Err(Error::input(format!("cannot download {url}: {failed}{goes_on}")))
 }
 
 enum Outcome {
     Done,
-    /// With curl's exit code and message.
+    /// curl's exit code and message.
     Failed(i32, String),
 }
 
-/// Bytes go through this process, so that curl ends with it.
+/// Pipes the bytes through this process, so that curl ends with it.
 fn attempt(path: &Path, url: &str, begun: u64, said: &mut Said) -> Result<Outcome> {
     let cannot = |cause| Error::file("write", path, cause);
     let head = tempfile::NamedTempFile::new().map_err(cannot)?;
@@ -53,7 +53,7 @@ fn attempt(path: &Path, url: &str, begun: u64, said: &mut Said) -> Result<Outcom
             break;
         }
         if file.is_none() {
-            // Opened with the first bytes: what fails before leaves the file as it was.
+            // Opened at the first bytes: an earlier failure leaves the file unchanged.
             let options = || OpenOptions::new().append(true).open(path);
             file = Some(if begun > 0 { options() } else { File::create(path) }.map_err(cannot)?);
             total = length(head.path()).map(|length| begun + length);
@@ -79,22 +79,22 @@ fn attempt(path: &Path, url: &str, begun: u64, said: &mut Said) -> Result<Outcom
 fn start(url: &str, begun: u64, head: &Path) -> Result<Child> {
     let mut curl = Command::new("curl");
     curl.args(["--fail", "--location", "--silent", "--show-error", "--no-buffer", "--connect-timeout", "30"]);
-    // A connection that stands still for a minute is dead.
+    // A connection without data for a minute is dead.
     curl.args(["--speed-limit", "1", "--speed-time", "60", "--dump-header"]).arg(head);
     if begun > 0 {
         curl.arg("--continue-at").arg(begun.to_string());
     }
-    // Behind `--` an address is no flag.
+    // After `--` an address cannot be parsed as a flag.
     curl.arg("--").arg(url).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     curl.spawn().map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => Error::input(format!(
-            "downloads need the program curl, which is not there; install it, or download {url} yourself"
+            "downloads need the program curl, which was not found; install it, or download {url} yourself"
         )),
         _ => Error::file("run", Path::new("curl"), cause),
     })
 }
 
-/// How many bytes are to come, as the last of the heads says (those before it send elsewhere).
+/// The remaining length, from the last response header (earlier ones are redirects).
 fn length(head: &Path) -> Option<u64> {
     let text = fs::read_to_string(head).ok()?;
     let lengths = text.lines().filter_map(|line| {

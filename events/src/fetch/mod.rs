@@ -1,6 +1,6 @@
-//! Downloads a known data set: goes on where a download broke off, verifies it, unpacks it.
+//! Downloads a known data set: resumes an interrupted download, verifies it, unpacks it.
 //!
-//! Data travel through the machine's own `curl`, which has its proxies and certificates, so that no TLS library comes with this crate.
+//! Downloads use the system's `curl` with its proxies and certificates, so this crate needs no TLS library.
 
 mod alone;
 mod download;
@@ -15,39 +15,39 @@ use md5::{Digest, Md5};
 use super::error::{Error, Result};
 use super::readers::{Archive, Known};
 
-/// What is going on.
+/// The current step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Bytes come.
+    /// Downloading.
     Download,
-    /// The md5 is computed.
+    /// Computing the md5.
     Verify,
-    /// The archive is unpacked.
+    /// Unpacking the archive.
     Unpack,
 }
 
-/// How far it is.
+/// The progress of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is going on.
+    /// The current step.
     pub step: Step,
-    /// With which archive.
+    /// The archive.
     pub archive: &'static str,
     /// Bytes done.
     pub done: u64,
-    /// Of how many, where that is known.
+    /// Total bytes, if known.
     pub total: Option<u64>,
 }
 
-/// Puts a data set into a folder: what it lacks is downloaded, verified and unpacked. `mirror` is the address of a folder with its
+/// Makes a data set complete in a folder: downloads, verifies and unpacks missing parts. `mirror` is the address of a folder with the
 /// archives, used instead of their own addresses.
 ///
-/// A download that breaks off leaves a file `….part`, with which the next call goes on. What does not have the right md5 is deleted, and
-/// so are the folders in which a killed call unpacked.
+/// An interrupted download leaves a file `….part`, from which the next call resumes. A file with the wrong md5 is deleted, and so are the
+/// folders that killed calls were unpacking into.
 ///
 /// # Errors
-/// `Input` where another process fetches into the folder, the download fails, the md5 is another, or the archive does not hold what it should; `File` where the disk is full
-/// or the folder cannot be written.
+/// `Input` if another process fetches into the folder, the download fails, the md5 differs, or the archive lacks an expected file; `File`
+/// if the disk is full or the folder is not writable.
 pub fn fetch(known: &Known, folder: &Path, mirror: Option<&str>, progress: &mut dyn FnMut(Progress)) -> Result<()> {
     fs::create_dir_all(folder).map_err(|cause| Error::file("make", folder, cause))?;
     let _lock = alone::take(folder)?;
@@ -64,14 +64,14 @@ fn one(archive: &Archive, folder: &Path, mirror: Option<&str>, progress: &mut dy
     };
     let part = folder.join(format!("{}.part", archive.file));
     let mut said = |step, done, total| progress(Progress { step, archive: archive.file, done, total });
-    // A part may be whole already, when what followed was interrupted.
+    // A part may be complete already, if a later step was interrupted.
     let mut sum = if part.exists() { md5_of(&part, &mut said)? } else { String::new() };
     if sum != archive.md5 {
         download::to(&part, &url, &mut said)?;
         sum = md5_of(&part, &mut said)?;
     }
     let unpacked = unpack::beside(&part, archive, folder, &mut said);
-    // The md5 may be that of the file in the archive.
+    // The md5 may be that of the file inside the archive.
     let inside = unpacked.as_ref().map(|folder| folder.path().join(archive.holds)).ok();
     let own = match inside.filter(|inside| sum != archive.md5 && inside.is_file()) {
         Some(inside) => md5_of(&inside, &mut said)?,

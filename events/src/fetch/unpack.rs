@@ -1,4 +1,4 @@
-//! An archive into a folder of its own, which becomes the data set once all is there.
+//! Unpacks an archive into a temporary folder, which becomes the data set once it is complete.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -12,10 +12,10 @@ use super::{Said, Step};
 use crate::error::{Error, Result};
 use crate::readers::Archive;
 
-/// Unpacks an archive, by the end of its name, into a new folder in `folder`.
+/// Unpacks an archive, of the type given by its extension, into a new folder in `folder`.
 ///
 /// # Errors
-/// `Input` for what is no whole archive, or does not hold what it should; `File` where the disk is full.
+/// `Input` for an incomplete archive, or one without the expected contents; `File` if the disk is full.
 pub fn beside(packed: &Path, archive: &Archive, folder: &Path, said: &mut Said) -> Result<TempDir> {
     let target = tempfile::Builder::new().prefix(UNPACKING).rand_bytes(DRAWN).tempdir_in(folder);
     let target = target.map_err(|cause| Error::file("write", folder, cause))?;
@@ -24,7 +24,7 @@ pub fn beside(packed: &Path, archive: &Archive, folder: &Path, said: &mut Said) 
     let unpacked = match archive.file {
         name if name.ends_with(".zip") => zip(file, target.path(), said),
         name if name.ends_with(".tar.gz") => {
-            // Its folders are left to the archive, its paths are kept within the target by the crate.
+            // The crate keeps paths within the target and creates the archive's folders.
             tar::Archive::new(GzDecoder::new(Counted { file, done: 0, total, said })).unpack(target.path())
         }
         _ => gunzip(Counted { file, done: 0, total, said }, &target.path().join(archive.holds)),
@@ -32,7 +32,7 @@ pub fn beside(packed: &Path, archive: &Archive, folder: &Path, said: &mut Said) 
     unpacked.map_err(|cause| Error::input(format!("{} cannot be unpacked: {cause}", archive.file)))?;
     match target.path().join(archive.holds).exists() {
         true => Ok(target),
-        false => Err(Error::input(format!("{} does not hold {}", archive.file, archive.holds))),
+        false => Err(Error::input(format!("{} does not contain {}", archive.file, archive.holds))),
     }
 }
 
@@ -41,7 +41,7 @@ fn zip(file: File, target: &Path, said: &mut Said) -> io::Result<()> {
     let total = archive.len() as u64;
     for place in 0..archive.len() {
         let mut member = archive.by_index(place)?;
-        // A name that leads out of the folder has no enclosed one.
+        // `enclosed_name` is `None` for a name that leads out of the folder.
         let Some(name) = member.enclosed_name() else { continue };
         let path = target.join(name);
         if member.is_dir() {
@@ -59,7 +59,7 @@ fn gunzip(packed: impl Read, target: &Path) -> io::Result<()> {
     io::copy(&mut GzDecoder::new(packed), &mut File::create(target)?).map(drop)
 }
 
-/// A file that tells how much of it was read.
+/// A reader that reports how much it has read.
 struct Counted<'a, 'b> {
     file: File,
     done: u64,

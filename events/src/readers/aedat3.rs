@@ -1,18 +1,18 @@
-//! AEDAT 3.1: lines that begin with `#`, then packets of events, each with a head of 28 bytes, little-endian. Polarity events have
-//! eight bytes: x, y and the polarity in the bits of a word, then 31 bits of microseconds.
+//! AEDAT 3.1: lines that begin with `#`, then packets of events, each with a 28-byte header, little-endian. Polarity events have eight
+//! bytes: x, y and the polarity packed into a word, then a 31-bit time in microseconds.
 
 use std::io::{BufRead, Read};
 
 use super::recording::Read1;
 use crate::events::{Events, Sensor};
 
-/// Cameras by the name that the head gives.
+/// Cameras by their name in the header.
 const CAMERAS: [(&str, u16, u16); 4] =
     [("DVS128", 128, 128), ("DAVIS240", 240, 180), ("DAVIS346", 346, 260), ("DAVIS640", 640, 480)];
 const POLARITY: u16 = 1;
 const HEAD: usize = 28;
 
-/// The events of a file. Times are those of the file's clock.
+/// The events of a file, with times of the file's clock.
 pub fn read(file: &mut impl BufRead) -> Read1 {
     let sensor = header(file)?;
     let mut events = Events::default();
@@ -23,7 +23,7 @@ pub fn read(file: &mut impl BufRead) -> Read1 {
         }
         bytes.clear();
         let wanted = u64::from(head.size) * u64::from(head.count);
-        // Grows with what the file has: a count that lies takes no memory.
+        // Grows with the bytes read: a false count allocates nothing.
         let read = file.take(wanted).read_to_end(&mut bytes).map_err(|cause| cause.to_string())?;
         if read as u64 != wanted {
             return Err(format!("a packet of {} events is cut off", head.count));
@@ -38,19 +38,19 @@ pub fn read(file: &mut impl BufRead) -> Read1 {
 
 fn push(events: &mut Events, [a, b, c, d, time @ ..]: [u8; 8], overflow: u32) {
     let data = u32::from_le_bytes([a, b, c, d]);
-    // The lowest bit says whether the event is valid.
+    // The lowest bit marks a valid event.
     if data & 1 == 1 {
         let t = i64::from(overflow) << 31 | i64::from(u32::from_le_bytes(time) & 0x7fff_ffff);
         events.push(t, (data >> 17) as u16 & 0x1fff, (data >> 2) as u16 & 0x1fff, data >> 1 & 1 == 1);
     }
 }
 
-/// Reads the lines at the start; they say the camera.
+/// Reads the leading lines, which name the camera.
 fn header(file: &mut impl BufRead) -> std::result::Result<Option<Sensor>, String> {
     let (mut sensor, mut first, mut line) = (None, true, Vec::new());
     while file.fill_buf().map_err(|cause| cause.to_string())?.first() == Some(&b'#') {
         line.clear();
-        // A head is text of a few hundred bytes a line.
+        // A header line has at most a few hundred bytes.
         file.take(1 << 16).read_until(b'\n', &mut line).map_err(|cause| cause.to_string())?;
         let text = String::from_utf8_lossy(&line);
         if first && !text.starts_with("#!AER-DAT3.1") {
@@ -73,9 +73,9 @@ fn header(file: &mut impl BufRead) -> std::result::Result<Option<Sensor>, String
 
 struct Packet {
     kind: u16,
-    /// Bytes of an event.
+    /// Bytes per event.
     size: u32,
-    /// How often the clock of 31 bits began again.
+    /// Number of wraps of the 31-bit clock.
     overflow: u32,
     count: u32,
 }
@@ -87,10 +87,10 @@ fn packet(file: &mut impl Read) -> std::result::Result<Option<Packet>, String> {
         return if head.is_empty() { Ok(None) } else { Err("a packet is cut off".into()) };
     };
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    // The capacity is what a packet takes in the file; of the events, the first `number` are there.
+    // The capacity is the packet's size in the file; its first `number` places hold events.
     let (capacity, number) = (word(16), word(20));
     if number > capacity {
-        return Err(format!("a packet says that {number} of its {capacity} places hold events"));
+        return Err(format!("a packet claims {number} events, but has only {capacity} places"));
     }
     Ok(Some(Packet {
         kind: u16::from_le_bytes([head[0], head[1]]),

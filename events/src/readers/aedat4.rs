@@ -1,7 +1,7 @@
-//! AEDAT 4: a line, a head that says the streams, packets that may be compressed; heads and packets are FlatBuffers.
+//! AEDAT 4: a line, a header that describes the streams, and packets, optionally compressed. Header and packets are FlatBuffers.
 //!
-//! Written by hand: what is read are two tables with five fields, and the crate `aedat` 1.3.3 brings the C libraries of LZ4 and
-//! Zstandard and believes the sizes and offsets of the head. Compared with that crate on the recording that it is tested on.
+//! Written by hand: only two tables with five fields are read, and the crate `aedat` 1.3.3 links the C libraries of LZ4 and Zstandard
+//! and trusts the sizes and offsets in the header. Compared with that crate on the recording in its own tests.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -9,24 +9,24 @@ use std::io::Read;
 use super::recording::{Read1, all};
 use crate::events::{Events, Sensor};
 
-/// The first line, without its end.
+/// The first line, without its line ending.
 pub const MAGIC: &[u8; 12] = b"#!AER-DAT4.0";
-/// No packet is longer, unpacked: 64 million events.
+/// The largest unpacked packet: 64 million events.
 const LONGEST: u64 = 1 << 30;
 const CUT_OFF: &str = "it ends in the middle of a packet (is it cut off?)";
 const DAMAGED: &str = "a packet is damaged";
 
-/// The events of the first stream of events. Times count from the first event.
+/// The events of the first event stream. Times count from the first event.
 pub fn read(file: &mut impl Read) -> Read1 {
     let bytes = all(file)?;
     let mut rest = bytes.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(b"\r\n"));
-    let head = rest.as_mut().and_then(|rest| prefixed(rest)).ok_or("its head is cut off")?;
+    let head = rest.as_mut().and_then(|rest| prefixed(rest)).ok_or("its header is cut off")?;
     let head = Head::parse(head)?;
     let mut rest = rest.unwrap_or_default();
-    // Behind the packets may stand a table of where they are.
+    // A table of packet offsets may follow the packets.
     if let Some(table) = head.table {
         let packets = table.checked_sub(bytes.len() - rest.len()).and_then(|length| rest.get(..length));
-        rest = packets.ok_or("its packets should end behind its end (is it cut off?)")?;
+        rest = packets.ok_or("its packets end past the end of the file (is it cut off?)")?;
     }
     let mut events = Events::default();
     while !rest.is_empty() {
@@ -42,7 +42,7 @@ pub fn read(file: &mut impl Read) -> Read1 {
     Ok((events, Some(head.sensor)))
 }
 
-/// What a length of four bytes stands before, taken from `rest`.
+/// Takes an item with a four-byte length prefix from `rest`.
 fn prefixed<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, behind) = rest.split_first_chunk()?;
     let (item, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
@@ -52,7 +52,7 @@ fn prefixed<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 struct Head {
     compression: Compression,
-    /// Where the packets end.
+    /// The offset at which the packets end.
     table: Option<usize>,
     stream: u32,
     sensor: Sensor,
@@ -60,12 +60,12 @@ struct Head {
 
 impl Head {
     fn parse(bytes: &[u8]) -> std::result::Result<Head, String> {
-        let table = Table::root(bytes, b"IOHE").ok_or("its head is damaged")?;
+        let table = Table::root(bytes, b"IOHE").ok_or("its header is damaged")?;
         let compression = match table.field(0).and_then(|at| word(bytes, at)).unwrap_or(0) {
             0 => Compression::None,
             1 | 2 => Compression::Lz4,
             3 | 4 => Compression::Zstandard,
-            other => return Err(format!("its compression is number {other}, which is not known")),
+            other => return Err(format!("its compression type {other} is unknown")),
         };
         let end =
             table.field(1).and_then(|at| bytes.get(at..)?.first_chunk()).map_or(-1, |end| i64::from_le_bytes(*end));
@@ -73,20 +73,20 @@ impl Head {
             let length = word(bytes, at)? as usize;
             bytes.get(at + 4..)?.get(..length)
         });
-        let text = std::str::from_utf8(text.ok_or("its head has no description")?)
-            .map_err(|_| "its description is no text")?;
+        let text = std::str::from_utf8(text.ok_or("its header has no description")?)
+            .map_err(|_| "its description is not text")?;
         let (stream, sensor) = first_events(text)?;
         Ok(Head { compression, table: usize::try_from(end).ok(), stream, sensor })
     }
 }
 
-/// The number and the sensor of the first stream of events in the XML that describes the streams: nodes with a name, in which
-/// attributes have a key and a text.
+/// The number and the sensor of the first event stream in the XML that describes the streams: nodes have a name and contain attributes,
+/// each with a key and a text.
 fn first_events(xml: &str) -> std::result::Result<(u32, Sensor), String> {
     let mut streams: BTreeMap<u32, BTreeMap<&str, &str>> = BTreeMap::new();
     let mut nodes: Vec<&str> = Vec::new();
     for tag in xml.split('<').skip(1) {
-        let Some((tag, text)) = tag.split_once('>') else { return Err("its description is no whole XML".into()) };
+        let Some((tag, text)) = tag.split_once('>') else { return Err("its description is not complete XML".into()) };
         let value = |key: &str| tag.split_once(&format!(" {key}=\"")).and_then(|(_, rest)| rest.split('"').next());
         if tag.starts_with("node ") && !tag.ends_with('/') {
             nodes.push(value("name").unwrap_or_default());
@@ -133,7 +133,7 @@ impl Compression {
     }
 }
 
-/// Adds the events of an unpacked packet: 16 bytes each: t, x, y, polarity, padding.
+/// Appends the events of an unpacked packet, 16 bytes each: t, x, y, polarity, padding.
 fn append(events: &mut Events, packet: &[u8]) -> std::result::Result<(), String> {
     let parsed = || {
         let mut rest = packet;
@@ -148,14 +148,14 @@ fn append(events: &mut Events, packet: &[u8]) -> std::result::Result<(), String>
     for [time @ .., a, b, c, d, on, _, _, _] in chunks {
         let (x, y) = (i16::from_le_bytes([*a, *b]), i16::from_le_bytes([*c, *d]));
         let (Ok(x), Ok(y)) = (u16::try_from(x), u16::try_from(y)) else {
-            return Err(format!("an event is at x = {x}, y = {y}, which is on no sensor"));
+            return Err(format!("an event is at x = {x}, y = {y}, which is outside any sensor"));
         };
         events.push(i64::from_le_bytes(*time), x, y, *on != 0);
     }
     Ok(())
 }
 
-/// A table of a FlatBuffer: where it lies, and where its table of fields does.
+/// A FlatBuffer table: its offset, and that of its vtable.
 struct Table<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -170,7 +170,7 @@ impl Table<'_> {
         Some(Table { bytes, at, fields })
     }
 
-    /// Where a field lies; `None` where it has its default.
+    /// The offset of a field; `None` for a field with its default value.
     fn field(&self, number: usize) -> Option<usize> {
         let half = |at: usize| Some(usize::from(u16::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?)));
         let entry = 4 + 2 * number;
@@ -185,7 +185,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// Where the offset at a place points.
+/// The target of the offset stored at `at`.
 fn pointed(bytes: &[u8], at: usize) -> Option<usize> {
     at.checked_add(word(bytes, at)? as usize)
 }

@@ -1,4 +1,4 @@
-//! Collections of one recording a file: folders of classes, the gestures, a single file.
+//! Collections with one recording per file: class folders, DVS gestures, a single file.
 
 mod folders;
 mod gestures;
@@ -13,30 +13,30 @@ use crate::events::{Events, Sensor};
 pub use folders::{class_folders, entries, loose, name};
 pub use gestures::{labelled, users};
 
-/// A sample: a file, or what lies between two times of it.
+/// A sample: a file, or a time range of it.
 #[derive(Clone, Debug)]
 struct Entry {
     path: PathBuf,
     format: Format,
     label: Option<u32>,
     speaker: Option<u32>,
-    /// From and to, in the file's microseconds.
+    /// Start and end, in the file's microseconds.
     cut: Option<[i64; 2]>,
 }
 
-/// Samples of files.
+/// Samples stored in files.
 #[derive(Debug)]
 pub struct Files {
     entries: Vec<Entry>,
     description: Description,
-    /// By what the times of the files are multiplied.
+    /// The factor that converts the files' times to microseconds.
     scale: i64,
     next: usize,
-    /// The recording that was cut last: the next sample may be of it too.
+    /// The recording that was cut last, kept because the next sample may come from it.
     last: Option<(PathBuf, Recording)>,
 }
 
-/// What is known of a collection of files before one is read.
+/// A collection of files before any is read.
 #[derive(Debug, Default)]
 struct Plan {
     name: Option<&'static str>,
@@ -49,7 +49,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// The collection. Reads the first file for its sensor; all of them where files do not say theirs.
+    /// Opens the collection. Reads the first file for its sensor, or all of them if the files do not state theirs.
     fn open(self) -> Result<Files> {
         let format = self.entries.first().map_or("", |entry| entry.format.name());
         let sensor = match self.sensor {
@@ -69,10 +69,10 @@ impl Plan {
     }
 }
 
-/// The collection of one file.
+/// The collection of a single file.
 ///
 /// # Errors
-/// Those of reading it.
+/// Those of reading the file.
 pub fn single(path: &Path, format: Format) -> Result<Files> {
     let entry = Entry { path: path.to_owned(), format, label: None, speaker: None, cut: None };
     Plan { entries: vec![entry], ..Plan::default() }.open()
@@ -108,7 +108,7 @@ impl Files {
                 (part, mended)
             }
         };
-        // The clock of a camera began at some other time.
+        // A camera's clock starts at an arbitrary time.
         let begins = match (entry.format, entry.cut) {
             (_, Some([from, _])) => from,
             (Format::Aedat3, None) => events.t.first().copied().unwrap_or(0),
@@ -131,7 +131,7 @@ impl Files {
         match recording.sensor.filter(|own| *own != sensor) {
             None => Ok(recording),
             Some(own) => Err(Error::input(format!(
-                "{} is of a sensor of {} x {}, but the files before are of one of {} x {}; keep them in different folders",
+                "{} has a sensor of {} x {}, but the earlier files have one of {} x {}; keep them in different folders",
                 entry.path.display(),
                 own.width,
                 own.height,
@@ -142,7 +142,7 @@ impl Files {
     }
 }
 
-/// The events from a time to another, the second excluded.
+/// The events between two times, excluding the second.
 fn between(events: &Events, [from, to]: [i64; 2]) -> Events {
     let start = events.t.partition_point(|t| *t < from);
     let end = events.t.partition_point(|t| *t < to).max(start);

@@ -1,15 +1,15 @@
-//! The global heap of HDF5, where elements of variable length lie: one read from the file when it is asked for.
+//! The global heap of HDF5, which stores variable-length elements: reads one at a time from the file.
 //!
-//! Written by hand since `rust-hdf5` reads such a data set as a whole. The layout is that of the HDF5 file format
-//! specification, III.E: a collection is `GCOL`, a version, its size, and objects, each with a number, a size and its bytes.
+//! Written by hand because `rust-hdf5` reads such a data set as a whole. The layout follows the HDF5 file format specification, III.E:
+//! a collection is `GCOL`, a version, its size, and objects, each with a number, a size and its bytes.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-/// Bytes of a collection's head and of an object's head: both end with a size of eight bytes.
+/// Bytes of a collection header and of an object header; both end with an eight-byte size.
 const HEAD: u64 = 16;
 
-/// Where an element lies: how many items it has, the address of its collection, its number there.
+/// A reference to an element: its number of items, the address of its collection, and its object number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// Number of items.
@@ -19,10 +19,10 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Bytes of one in the file.
+    /// Bytes of a reference in the file.
     pub const BYTES: usize = 16;
 
-    /// Of the bytes in the file. The number of an object has two bytes in the heap.
+    /// Parses the bytes of the file. Object numbers have two bytes in the heap.
     pub fn parse(bytes: &[u8; Reference::BYTES]) -> Reference {
         let [a, b, c, d, rest @ ..] = *bytes;
         let [address @ .., e, f, _, _] = rest;
@@ -34,23 +34,22 @@ impl Reference {
     }
 }
 
-/// Reads objects of one column. The objects of a collection are mostly asked for in their order, so the way through the last
-/// collection is remembered.
+/// Reads the objects of one column. Objects are mostly read in order, so the position in the last collection is remembered.
 #[derive(Clone, Debug, Default)]
 pub struct Walk {
     address: u64,
     end: u64,
-    /// Where the next head lies.
+    /// Offset of the next object header.
     next: u64,
-    /// Number, place and size of the objects passed.
+    /// Number, offset and size of each object visited.
     passed: Vec<(u16, u64, u64)>,
 }
 
 impl Walk {
-    /// Reads an element of so many bytes over what was in `bytes`. `base` is where addresses count from.
+    /// Reads an element of `count` bytes into `bytes`, replacing its contents. Addresses count from `base`.
     ///
     /// # Errors
-    /// Those of the file; the end of a sentence for a heap that is damaged.
+    /// Those of the file; for a damaged heap, the end of a sentence.
     pub fn read(
         &mut self,
         file: &mut File,
@@ -71,7 +70,7 @@ impl Walk {
             return Err(Damage::Heap("an element is longer than its place in the heap"));
         }
         file.seek(SeekFrom::Start(place))?;
-        // Grows with what the file has: a length that lies takes no memory.
+        // Grows with the bytes read: a false length allocates nothing.
         match file.take(count).read_to_end(bytes)? as u64 == count {
             true => Ok(()),
             false => Err(Damage::Heap(CUT_OFF)),
@@ -83,14 +82,14 @@ impl Walk {
         let start = base.checked_add(address).ok_or(Damage::Heap("an address is beyond the end of the file"))?;
         let head = head(file, start)?;
         if head[..5] != *b"GCOL\x01" {
-            return Err(Damage::Heap("an element points to what is no heap"));
+            return Err(Damage::Heap("an element does not point to a heap"));
         }
         self.end = start.checked_add(size(&head)).ok_or(Damage::Heap("a heap is longer than the file"))?;
         self.next = start + HEAD;
         Ok(())
     }
 
-    /// Place and size of an object.
+    /// Offset and size of an object.
     fn find(&mut self, file: &mut File, object: u16) -> Result<(u64, u64), Damage> {
         if let Some((_, place, size)) = self.passed.iter().rev().find(|(number, ..)| *number == object) {
             return Ok((*place, *size));
@@ -98,13 +97,13 @@ impl Walk {
         while self.next.saturating_add(HEAD) <= self.end {
             let head = head(file, self.next)?;
             let (number, size) = (u16::from_le_bytes([head[0], head[1]]), size(&head));
-            // Number 0 is the free space behind the last object.
+            // Number 0 is the free space after the last object.
             if number == 0 || size > self.end - self.next - HEAD {
                 break;
             }
             let place = self.next + HEAD;
             self.passed.push((number, place, size));
-            // Each object takes a multiple of eight bytes; the sum is not above the end of the collection by much.
+            // Object sizes are rounded up to multiples of eight bytes; the sum exceeds the end of the collection only slightly.
             self.next = place.saturating_add(size.saturating_add(7) / 8 * 8);
             if number == object {
                 return Ok((place, size));
@@ -116,10 +115,10 @@ impl Walk {
 
 const CUT_OFF: &str = "an element lies beyond the end of the file (is it cut off?)";
 
-/// Why an element cannot be read.
+/// Why an element is unreadable.
 #[derive(Debug)]
 pub enum Damage {
-    /// What the system says.
+    /// The system's error.
     Io(std::io::Error),
     /// The end of a sentence.
     Heap(&'static str),
@@ -129,7 +128,7 @@ impl From<std::io::Error> for Damage {
     fn from(cause: std::io::Error) -> Damage {
         match cause.kind() {
             std::io::ErrorKind::UnexpectedEof => Damage::Heap(CUT_OFF),
-            // A place beyond any file.
+            // The offset is out of range for any file.
             std::io::ErrorKind::InvalidInput => Damage::Heap("the file is damaged; download it again"),
             _ => Damage::Io(cause),
         }

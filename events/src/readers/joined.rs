@@ -1,25 +1,24 @@
-//! Several files as one collection: the training part, then the others.
+//! Several files as one collection, the training part first.
 
 use crate::collection::{Collection, Description, Sample};
 use crate::error::{Error, Result};
 
-/// Collections one after the other.
+/// Concatenated collections.
 pub struct Joined {
     parts: Vec<Box<dyn Collection>>,
     description: Description,
-    /// The part that is read.
+    /// The current part.
     part: usize,
 }
 
 impl Joined {
-    /// Of parts with the same sensor, classes and speakers; the first trains where there are several.
+    /// Joins parts with the same sensor, classes and speakers; if there are several, the first is the training part.
     ///
     /// # Errors
-    /// `Input` where they do not fit, or there is none.
+    /// `Input` if they do not match, or there are none.
     pub fn new(parts: Vec<Box<dyn Collection>>) -> Result<Joined> {
         let mut descriptions = parts.iter().map(|part| part.description());
-        let mut description =
-            descriptions.next().cloned().ok_or_else(|| Error::input("no part of a data set is there"))?;
+        let mut description = descriptions.next().cloned().ok_or_else(|| Error::input("the data set has no parts"))?;
         for other in descriptions {
             if other.sensor != description.sensor || other.classes != description.classes {
                 return Err(Error::input(
@@ -32,7 +31,7 @@ impl Joined {
         }
         if parts.len() > 1 {
             description.train = Some(description.count);
-            // Three parts are those of SSC: for training, validation and the test.
+            // Three parts, as in SSC: training, validation, test.
             description.validation = if parts.len() > 2 { parts[1].description().count } else { 0 };
             description.count = parts.iter().map(|part| part.description().count).sum();
         }

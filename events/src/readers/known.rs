@@ -1,30 +1,30 @@
-//! The field's data sets: where they come from, and what to say where they are missing.
+//! The field's data sets: where they come from, and the message if one is missing.
 
 use std::fmt::Write;
 use std::path::Path;
 
-/// A data set that has a name.
+/// A named data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// As it is typed: `shd`.
+    /// The name as typed: `shd`.
     pub name: &'static str,
-    /// What it is.
+    /// The full title.
     pub title: &'static str,
-    /// Its archives, those that train first.
+    /// Its archives, the training part first.
     pub archives: &'static [Archive],
 }
 
 /// One file to download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Archive {
-    /// Where it can be downloaded.
+    /// The download address.
     pub url: &'static str,
-    /// Its name here.
+    /// Its local file name.
     pub file: &'static str,
-    /// The md5 of the archive; of SHD and SSC, lists differ in whether it is that of the archive or of the file in it, so that of
-    /// either is accepted.
+    /// The md5 of the archive. For SHD and SSC, published lists differ in whether the md5 is that of the archive or of the file inside,
+    /// so either is accepted.
     pub md5: &'static str,
-    /// The file or folder that it holds.
+    /// The file or folder inside.
     pub holds: &'static str,
 }
 
@@ -40,7 +40,7 @@ macro_rules! zenke {
     };
 }
 
-/// All of them.
+/// All known data sets.
 pub const KNOWN: [Known; 4] = [
     Known {
         name: "shd",
@@ -98,15 +98,15 @@ pub const KNOWN: [Known; 4] = [
 ];
 
 impl Known {
-    /// The data set of a name.
+    /// The data set with this name.
     pub fn named(name: &str) -> Option<&'static Known> {
         KNOWN.iter().find(|known| known.name == name.to_ascii_lowercase())
     }
 
-    /// What to do where it is missing, in one sentence.
+    /// The message if it is missing, with what to do, in one sentence.
     pub fn missing(&self, folder: &Path) -> String {
         let mut text = format!("the data set {} is not at {}: ", self.name, folder.display());
-        _ = write!(text, "`spiq data fetch {}` downloads it, or put there ", self.name);
+        _ = write!(text, "`spiq data fetch {}` downloads it, or place these files there: ", self.name);
         for (place, archive) in self.archives.iter().enumerate() {
             let comma = if place == 0 { "" } else { ", " };
             _ = write!(text, "{comma}{} (from {}, md5 {})", archive.holds, archive.url, archive.md5);

@@ -1,4 +1,4 @@
-//! One file a format, and which format a path is of.
+//! File formats, one file each, and the detection of a path's format.
 
 mod aedat3;
 mod aedat4;
@@ -24,32 +24,32 @@ use recording::Format;
 
 pub use known::{Archive, KNOWN, Known};
 
-/// What an HDF5 file begins with.
+/// The signature of HDF5 files.
 const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
-/// Ends of the names of files and folders that are parts of one data set, in the order of their samples.
+/// Endings of the file and folder names of a data set's parts, in the order of their samples.
 const PARTS: [&[&str]; 3] = [&["train"], &["valid", "validation"], &["test"]];
 const FORMATS: &str =
     "HDF5 in the layout of SHD (.h5), N-MNIST (.bin), NumPy (.npy, .npz), AEDAT 3.1 and 4 (.aedat, .aedat4)";
 
-/// The name of the built-in spoken digits where a path is wanted; a file of that name is `./speech`.
+/// The name, in place of a path, of the built-in spoken digits; a file of that name is `./speech`.
 pub const SPEECH: &str = "speech";
 
-/// The collection at a path: a file, or a folder of them, whose contents say the format; or the built-in one that is named [`SPEECH`].
+/// Opens the collection at a path: a file or folder, whose contents determine the format, or the built-in one named [`SPEECH`].
 ///
 /// | path | samples |
 /// |---|---|
-/// | HDF5 | one a row of `spikes/times`, as SHD and SSC have them |
+/// | HDF5 | one per row of `spikes/times`, as in SHD and SSC |
 /// | `.bin` `.npy` `.npz` `.aedat` `.aedat4` | one |
-/// | folder with `…train.h5` and `…test.h5` | of both; the first train |
-/// | folder with folders `Train` and `Test` | of both; the first train |
-/// | folder of folders of recordings | one a file; the folders are the classes |
-/// | folder of `user01_fluorescent`… | the gestures as tonic keeps them |
+/// | folder with `…train.h5` and `…test.h5` | of both; the first is the training part |
+/// | folder with folders `Train` and `Test` | of both; the first is the training part |
+/// | folder of folders of recordings | one per file; the folders are the classes |
+/// | folder of `user01_fluorescent`… | the gestures as stored by tonic |
 /// | folder of `.aedat` and `_labels.csv` | the gestures of each recording |
-/// | folder of recordings | one a file, without classes |
+/// | folder of recordings | one per file, without classes |
 ///
 /// # Errors
-/// `File` when it cannot be read, `Input` when it is of no known format or damaged. Where a data set of the field is named that is
-/// not there, the message says where it comes from.
+/// `File` if it cannot be read, `Input` if it is damaged or in no known format. If `path` names a known data set that is missing, the
+/// message gives its source.
 pub fn open(path: &Path) -> Result<Box<dyn Collection>> {
     if path.as_os_str() == SPEECH {
         return Ok(Box::new(sound::speech()));
@@ -74,10 +74,10 @@ fn file(path: &Path) -> Result<Box<dyn Collection>> {
     let hdf5 = path.extension().is_some_and(|extension| extension == "h5" || extension == "hdf5");
     Err(Error::input(match hdf5 {
         true => format!(
-            "{} is no HDF5 file, as its first bytes show; was it downloaded whole, and unpacked?",
+            "{} is not an HDF5 file (its first bytes differ); is the download complete and unpacked?",
             path.display()
         ),
-        false => format!("{} is of no format that is read here: {FORMATS}", path.display()),
+        false => format!("{} is in none of the supported formats: {FORMATS}", path.display()),
     }))
 }
 
@@ -89,7 +89,7 @@ fn folder(path: &Path) -> Result<Box<dyn Collection>> {
         return Ok(Box::new(joined::Joined::new(parts.collect::<Result<_>>()?)?));
     }
     let folders = parts(&entries, |path| path.is_dir());
-    // One alone may be a class that is called so.
+    // A single one may be a class of that name.
     let roots = if folders.len() < 2 { vec![path] } else { folders };
     refuse_hdf5(path, &entries)?;
     let attempts = [files::users(&roots), files::class_folders(&roots), files::labelled(path), files::loose(path)];
@@ -101,15 +101,15 @@ fn folder(path: &Path) -> Result<Box<dyn Collection>> {
     Err(match Known::named(&files::name(path)) {
         Some(known) => Error::input(known.missing(path)),
         None => {
-            Error::input(format!("the folder {} holds no recordings that are read here: {FORMATS}", path.display()))
+            Error::input(format!("the folder {} has no recordings in a supported format: {FORMATS}", path.display()))
         }
     })
 }
 
-/// An HDF5 file holds many samples and their classes, so a folder's name says nothing of it: refused, instead of left out.
+/// Refuses HDF5 files in class folders instead of skipping them: an HDF5 file holds many samples with their classes.
 ///
 /// # Errors
-/// `Input` where one lies in a folder among these, or where there are no other files or folders beside those that lie here.
+/// `Input` if a folder among `entries` contains one, or if `entries` are HDF5 files only.
 fn refuse_hdf5(path: &Path, entries: &[PathBuf]) -> Result<()> {
     let is = |path: &PathBuf| {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
@@ -122,7 +122,7 @@ fn refuse_hdf5(path: &Path, entries: &[PathBuf]) -> Result<()> {
     match found {
         None => Ok(()),
         Some(found) => Err(Error::input(format!(
-            "the folder {} holds HDF5 files that are no parts of one data set (…train.h5, …valid.h5, …test.h5); name one \
+            "the folder {} holds HDF5 files that are not parts of one data set (…train.h5, …valid.h5, …test.h5); name one \
              of them: {}",
             path.display(),
             found.display()
@@ -130,7 +130,7 @@ fn refuse_hdf5(path: &Path, entries: &[PathBuf]) -> Result<()> {
     }
 }
 
-/// The parts of one data set among files, those that train first.
+/// The parts of one data set among `entries`, the training part first.
 fn parts(entries: &[PathBuf], wanted: impl Fn(&Path) -> bool) -> Vec<&Path> {
     let is = |path: &Path, ends: &[&str]| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

@@ -1,14 +1,14 @@
-//! N-MNIST's files: five bytes an event, big-endian: x, y, one bit of polarity and 23 bits of microseconds (Orchard and others 2015).
+//! N-MNIST files: five bytes per event, big-endian: x, y, one bit of polarity and 23 bits of microseconds (Orchard and others 2015).
 
 use std::io::Read;
 
 use super::recording::{Read1, all};
 use crate::events::{Events, Sensor};
 
-/// The part of an ATIS that saw the digits.
+/// The region of the ATIS sensor that saw the digits.
 pub const SENSOR: Sensor = Sensor { width: 34, height: 34, polarities: 2 };
 
-/// In this row stands no event, but that the clock of 13 bits behind the timestamps began again.
+/// Entries in this row are not events: they mark a wrap of the 13-bit clock of the timestamps.
 const OVERFLOW_ROW: u8 = 240;
 const OVERFLOW: i64 = 1 << 13;
 

@@ -1,8 +1,8 @@
-//! NumPy's `.npy` and `.npz` with events: (x, y, p, t) of a camera or (t, unit) of a cochlea.
+//! NumPy's `.npy` and `.npz` files with events: (x, y, p, t) of a camera or (t, unit) of a cochlea.
 //!
-//! Named columns, as the fields of a structured array or the arrays of a `.npz`, are `t`, `x`, `y`, `p` or `t`, `unit`. Without names,
-//! an array of four columns is x, y, p, t, as tonic keeps the gestures, and one of two is t, unit. Times are microseconds where they
-//! are integers, and seconds where they are floats; in four columns without names, where all have one type, microseconds.
+//! Named columns, that is the fields of a structured array or the arrays of a `.npz`, are `t`, `x`, `y`, `p` or `t`, `unit`. An unnamed
+//! array with four columns is x, y, p, t, as tonic stores the gestures; one with two is t, unit. Integer times are microseconds, float
+//! times are seconds; in four unnamed columns, which share one type, times are always microseconds.
 
 use std::io::{Read, Seek};
 
@@ -12,7 +12,7 @@ use crate::events::{Events, Sensor};
 use crate::time::{NO_TIME, to_microseconds};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// What columns are called.
+/// Accepted column names.
 const NAMES: [(Role, &[&str]); 4] = [
     (Role::T, &["t", "times", "time", "ts", "timestamp", "timestamps"]),
     (Role::X, &["x", "unit", "units", "channel", "channels", "neuron", "neurons"]),
@@ -29,7 +29,7 @@ enum Role {
     P,
 }
 
-/// The events of a file. The arrays do not say how large the sensor is.
+/// The events of a file. The arrays do not contain the sensor's size.
 pub fn read(mut file: impl Read + Seek) -> Read1 {
     let mut start = Vec::new();
     file.by_ref().take(6).read_to_end(&mut start).map_err(|cause| cause.to_string())?;
@@ -43,7 +43,7 @@ pub fn read(mut file: impl Read + Seek) -> Read1 {
 }
 
 fn of_archive(file: impl Read + Seek) -> Result<Events, String> {
-    let mut archive = zip::ZipArchive::new(file).map_err(|_| "it is no whole zip file (is it cut off?)")?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|_| "it is not a complete zip file (is it cut off?)")?;
     let names: Vec<String> =
         archive.file_names().filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned())).collect();
     let mut array = |name: &str| {
@@ -88,7 +88,7 @@ fn role(name: &str) -> Option<Role> {
     NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(role, _)| *role)
 }
 
-/// `seconds` says whether times that are floats are seconds.
+/// Converts columns to events. `seconds`: whether float times are seconds.
 fn events(columns: &[(Role, Column)], seconds: bool) -> Result<Events, String> {
     let column = |wanted: Role| columns.iter().find(|(role, _)| *role == wanted).map(|(_, column)| column);
     let (Some(t), Some(x)) = (column(Role::T), column(Role::X)) else {
@@ -96,7 +96,7 @@ fn events(columns: &[(Role, Column)], seconds: bool) -> Result<Events, String> {
     };
     let (y, p) = (column(Role::Y), column(Role::P));
     if let Some(other) = [Some(x), y, p].into_iter().flatten().find(|other| other.count != t.count) {
-        return Err(format!("it has {} times, but {} elements beside them", t.count, other.count));
+        return Err(format!("it has {} times, but another column has {} elements", t.count, other.count));
     }
     let place = |column: &Column, event: usize, name: &str| match column.get(event) {
         Number::Integer(value) => u16::try_from(value).map_err(|_| beyond(event, name, value)),
@@ -123,17 +123,17 @@ fn events(columns: &[(Role, Column)], seconds: bool) -> Result<Events, String> {
 }
 
 fn beyond(event: usize, name: &str, value: impl std::fmt::Display) -> String {
-    format!("event {event} has {name} = {value}, which is no whole number from 0 to 65535")
+    format!("event {event} has {name} = {value}, which is not a whole number from 0 to 65535")
 }
 
 /// One array.
 struct Array {
     shape: Vec<usize>,
-    /// Whether columns lie one after the other, instead of rows.
+    /// Whether the array is column-major.
     by_column: bool,
-    /// One without a name for an array of numbers.
+    /// A plain array has a single field with an empty name.
     fields: Vec<Field>,
-    /// Bytes of an element.
+    /// Bytes per element.
     size: usize,
     bytes: Vec<u8>,
 }
@@ -158,7 +158,7 @@ enum Number {
     Float(f64),
 }
 
-/// A number for each event: the first of them, and from each to the next.
+/// A strided view of one number per event.
 struct Column<'a> {
     bytes: &'a [u8],
     kind: Kind,
@@ -170,22 +170,22 @@ struct Column<'a> {
 impl Array {
     fn read(mut file: impl Read) -> Result<Array, String> {
         let mut head = [0; 8];
-        let cut_off = |_| "its head is cut off";
+        let cut_off = |_| "its header is cut off";
         file.read_exact(&mut head).map_err(cut_off)?;
         if head[..6] != *MAGIC {
-            return Err("it is no array of NumPy".into());
+            return Err("it is not a NumPy array".into());
         }
         let mut length = [0; 4];
         let wide = if head[6] == 1 { 2 } else { 4 };
         file.read_exact(&mut length[..wide]).map_err(cut_off)?;
         let mut text = Vec::new();
-        // NumPy itself refuses heads above 10,000 bytes.
+        // NumPy itself refuses headers longer than 10,000 bytes.
         let wanted = u64::from(u32::from_le_bytes(length)).min(1 << 16);
         file.by_ref().take(wanted).read_to_end(&mut text).map_err(|cause| cause.to_string())?;
-        let head = Literal::parse(&String::from_utf8_lossy(&text)).ok_or("its head is damaged")?;
+        let head = Literal::parse(&String::from_utf8_lossy(&text)).ok_or("its header is damaged")?;
         let mut array = Array::of(&head)?;
         let count = array.shape.iter().try_fold(array.size, |product, length| product.checked_mul(*length));
-        let wanted = count.ok_or("its shape is beyond any memory")? as u64;
+        let wanted = count.ok_or("its array is too large for memory")? as u64;
         file.take(wanted).read_to_end(&mut array.bytes).map_err(|_| "it is damaged")?;
         match array.bytes.len() as u64 == wanted {
             true => Ok(array),
@@ -199,7 +199,7 @@ impl Array {
         let (Some(Literal::List(lengths)), Some(descr), Some(Literal::Truth(by_column))) =
             (head.get("shape"), head.get("descr"), head.get("fortran_order"))
         else {
-            return Err("its head says no shape and type".into());
+            return Err("its header gives no shape and type".into());
         };
         let length = |length: &Literal| match length {
             Literal::Number(number) => usize::try_from(*number).ok(),
@@ -216,7 +216,7 @@ impl Array {
                         _ => &[],
                     };
                     let [Literal::Text(name), Literal::Text(text)] = pair else {
-                        return Err(format!("its type is not understood; save columns {WANTED}"));
+                        return Err(format!("its type is not supported; save columns {WANTED}"));
                     };
                     array.add(name.clone(), text)?;
                 }
@@ -238,7 +238,7 @@ impl Array {
         Column { bytes: &self.bytes, kind: field.kind, start: field.offset, stride: self.size, count }
     }
 
-    /// The columns of an array of numbers.
+    /// The columns of a two-dimensional array.
     fn columns(&self, width: usize) -> impl Iterator<Item = Column<'_>> {
         let (count, kind) = (self.shape[0], self.fields[0].kind);
         let strides = if self.by_column { (count * self.size, self.size) } else { (self.size, width * self.size) };
@@ -260,7 +260,7 @@ impl Array {
     }
 }
 
-/// The type of a text such as `<i8`.
+/// Parses a type such as `<i8`.
 fn kind(text: &str) -> Option<Kind> {
     let [order, letter, digits @ ..] = text.as_bytes() else { return None };
     let bytes: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;

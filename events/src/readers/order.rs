@@ -1,8 +1,8 @@
-//! Puts events in the order of their times.
+//! Sorts events by time.
 
 use crate::events::Events;
 
-/// Sorts events that are not in the order of their times, those of one time as they were; says whether it had to.
+/// Sorts events by time, stably; returns whether they were out of order.
 pub fn sort(events: &mut Events) -> bool {
     if events.t.is_sorted() {
         return false;

@@ -1,4 +1,4 @@
-//! Literals of Python, in which the head of a `.npy` file is written.
+//! Parses Python literals, the format of `.npy` headers.
 
 /// A literal.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,18 +11,18 @@ pub enum Literal {
     Dictionary(Vec<(String, Literal)>),
 }
 
-/// No head of an array nests deeper.
+/// Nesting limit; array headers are shallower.
 const DEEPEST: usize = 8;
 
 impl Literal {
-    /// The literal that a text is; `None` where it is none of these.
+    /// Parses a text; `None` if it is not such a literal.
     pub fn parse(text: &str) -> Option<Literal> {
         let mut rest = text;
         let literal = literal(&mut rest, 0)?;
         rest.trim().is_empty().then_some(literal)
     }
 
-    /// The value of a key of a dictionary.
+    /// The value of a dictionary's key.
     pub fn get(&self, key: &str) -> Option<&Literal> {
         match self {
             Literal::Dictionary(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),
@@ -57,7 +57,7 @@ fn literal(rest: &mut &str, depth: usize) -> Option<Literal> {
     }
 }
 
-/// A quoted text without escapes: names of fields and types have none.
+/// A quoted text without escapes: names of fields and types contain none.
 fn text(rest: &mut &str) -> Option<String> {
     let quote = rest.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
     let (text, behind) = rest[1..].split_once(quote)?;
@@ -87,7 +87,7 @@ fn dictionary(rest: &mut &str, depth: usize) -> Option<Literal> {
     Some(Literal::Dictionary(entries))
 }
 
-/// Takes the end of a list, if it comes.
+/// Consumes the closing delimiter if it is next.
 fn ends(rest: &mut &str, end: char) -> bool {
     *rest = rest.trim_start();
     let behind = rest.strip_prefix(end);
@@ -95,7 +95,7 @@ fn ends(rest: &mut &str, end: char) -> bool {
     behind.is_some()
 }
 
-/// Takes a comma; none need stand before the end.
+/// Consumes a comma, which is optional before the closing delimiter.
 fn separator(rest: &mut &str, end: char) -> Option<()> {
     *rest = rest.trim_start();
     match rest.strip_prefix(',') {

@@ -1,4 +1,4 @@
-//! One recording a file: which format a file is of, by its name and first bytes, and its events.
+//! Files with one recording: detects the format by name and first bytes, and reads the events.
 
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::events::{Events, Sensor};
 use crate::regular_file::open_file;
 use crate::time::is_time;
 
-/// A format with one recording a file.
+/// A format with one recording per file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// N-MNIST's `.bin`.
@@ -23,23 +23,23 @@ pub enum Format {
     Aedat4,
 }
 
-/// The events of a file, in order.
+/// The events of a file, sorted by time.
 #[derive(Debug)]
 pub struct Recording {
     pub events: Events,
-    /// What the file says of its sensor.
+    /// The sensor, if the file states it.
     pub sensor: Option<Sensor>,
     pub mended: Mended,
 }
 
-/// What a reader makes of bytes: events as they come, and the sensor where the file says it; or the end of a sentence.
+/// The result of parsing: events in file order, and the sensor if the file states it; or the end of an error sentence.
 pub type Read1 = std::result::Result<(Events, Option<Sensor>), String>;
 
 impl Format {
-    /// The format of a file, by its extension; AEDAT's two by their first line.
+    /// The format of a file by its extension; the two AEDAT formats are distinguished by their first line.
     ///
     /// # Errors
-    /// `File` when it cannot be read.
+    /// `File` if it cannot be read.
     pub fn of(path: &Path) -> Result<Option<Format>> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match extension.to_ascii_lowercase().as_str() {
@@ -55,7 +55,7 @@ impl Format {
         }
     }
 
-    /// Its name.
+    /// The format's name.
     pub fn name(self) -> &'static str {
         match self {
             Format::Nmnist => "N-MNIST",
@@ -65,10 +65,10 @@ impl Format {
         }
     }
 
-    /// Reads a file whole. Its events lie within the sensor that it names, or within `sensor`.
+    /// Reads a whole file. Its events lie within the sensor it states, else within `sensor`.
     ///
     /// # Errors
-    /// `File` when it cannot be read, `Input` when it is damaged.
+    /// `File` if it cannot be read, `Input` if it is damaged.
     pub fn read(self, path: &Path, sensor: Option<Sensor>) -> Result<Recording> {
         let refused =
             |reason: String| Error::input(format!("{} cannot be read as {}: {reason}", path.display(), self.name()));
@@ -89,7 +89,7 @@ impl Format {
     }
 }
 
-/// Leaves out the events whose time is none; says how many there were.
+/// Drops events with an invalid time; returns how many.
 pub fn drop_untimed(events: &mut Events) -> u64 {
     let before = events.len();
     if events.t.iter().any(|t| !is_time(*t)) {
@@ -118,14 +118,14 @@ fn check_within(events: &Events, sensor: Sensor) -> std::result::Result<(), Stri
     }
 }
 
-/// The smallest sensor of which events can be.
+/// The smallest sensor that contains the events.
 pub fn sensor_of(events: &Events) -> Sensor {
     let beyond = |places: &[u16]| places.iter().max().map_or(1, |largest| largest.saturating_add(1));
     let polarities = if events.p.contains(&false) { 2 } else { 1 };
     Sensor { width: beyond(&events.x), height: beyond(&events.y), polarities }
 }
 
-/// The bytes of a file; they grow with what there is.
+/// The bytes of a file; the buffer grows with the bytes read.
 pub fn all(file: &mut impl Read) -> std::result::Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|cause| cause.to_string())?;

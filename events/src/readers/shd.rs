@@ -1,8 +1,8 @@
 //! The Spiking Heidelberg Digits and Spiking Speech Commands: HDF5 with `spikes/times` (variable-length f16 or f32, seconds),
-//! `spikes/units` (variable-length u16; other integers too), `labels`, `extra/keys`, `extra/speaker` (Cramer and others 2020).
+//! `spikes/units` (variable-length u16; other integers are accepted), `labels`, `extra/keys`, `extra/speaker` (Cramer and others 2020).
 //!
-//! Read from the attributes of the root, where they are: `channels` (700 else) and `train` (how many of the first samples train). Both
-//! are texts: `rust-hdf5` gives no numbers of the root.
+//! Optional attributes of the root: `channels` (default 700) and `train` (the number of leading samples that train). Both are texts,
+//! because `rust-hdf5` cannot read numeric attributes of the root.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,19 +19,19 @@ use crate::events::{Events, Sensor};
 use crate::regular_file::open_file;
 use crate::time::{NO_TIME, to_microseconds};
 
-/// Channels of SHD and SSC.
+/// Number of channels of SHD and SSC.
 const CHANNELS: u16 = 700;
 
 /// The samples of one file.
 pub struct Shd {
     path: PathBuf,
     file: File,
-    /// Where addresses count from.
+    /// The offset from which addresses count.
     base: u64,
     times: Column,
     units: Column,
     unit_kind: UnitKind,
-    /// Whether the file says how many channels there are.
+    /// Whether the file states the number of channels.
     says_channels: bool,
     kind: TimeKind,
     labels: Option<Vec<u32>>,
@@ -46,7 +46,7 @@ struct Column {
     bytes: Vec<u8>,
 }
 
-/// The integers that units are.
+/// The integer type of units.
 #[derive(Clone, Copy)]
 struct UnitKind {
     bytes: usize,
@@ -54,7 +54,7 @@ struct UnitKind {
 }
 
 enum TimeKind {
-    /// The microseconds of each of the 65,536 numbers.
+    /// Microseconds for each of the 65,536 bit patterns.
     Half(Box<[i64]>),
     Single,
     Double,
@@ -71,15 +71,15 @@ impl TimeKind {
 }
 
 impl Shd {
-    /// Opens a file and reads all but its spikes.
+    /// Opens a file and reads everything except its spikes.
     ///
     /// # Errors
-    /// `File` when it cannot be read, `Input` when it is damaged or of another layout.
+    /// `File` if it cannot be read, `Input` if it is damaged or has another layout.
     pub fn open(path: &Path) -> Result<Shd> {
         let file = open_file(path).map_err(|cause| Error::file("read", path, cause))?;
         let refused = |reason: String| Error::input(format!("{} cannot be read as SHD: {reason}", path.display()));
         check_length(&file, path)?;
-        let hdf5 = H5File::open(path).map_err(|error| refused(format!("it is no whole HDF5 file ({error})")))?;
+        let hdf5 = H5File::open(path).map_err(|error| refused(format!("it is not a complete HDF5 file ({error})")))?;
         let (times, kind) = times(&hdf5).map_err(refused)?;
         let (units, unit_kind) = units(&hdf5).map_err(refused)?;
         let count = times.references.len();
@@ -166,13 +166,13 @@ impl Shd {
         })
     }
 
-    /// The units just read.
+    /// The units just read, as channels.
     fn channels(&self, sample: usize) -> Result<Vec<u16>> {
         let (bytes, width) = (&self.units.bytes, self.description.sensor.width);
         let beyond = |unit: i128| {
             let remedy = match self.says_channels {
                 true => String::new(),
-                false => format!("; where there are more, say so in h5py: f.attrs['channels'] = '{}'", unit + 1),
+                false => format!("; if there are more, set in h5py f.attrs['channels'] = '{}'", unit + 1),
             };
             let reason =
                 format!("it has a spike in channel {unit}, but there are {width} channels (0 to {})", width - 1);
@@ -192,7 +192,7 @@ impl Shd {
         bytes.chunks_exact(self.unit_kind.bytes).map(unit).collect()
     }
 
-    /// The times just read.
+    /// The times just read, in microseconds.
     fn microseconds(&self) -> Vec<i64> {
         let bytes = &self.times.bytes;
         match &self.kind {
@@ -208,7 +208,7 @@ impl Shd {
 }
 
 impl UnitKind {
-    /// Of at most eight bytes, little-endian.
+    /// The value of at most eight bytes, little-endian.
     fn number(self, item: &[u8]) -> i128 {
         let negative = self.signed && item.last().is_some_and(|last| last & 0x80 != 0);
         let mut bytes = [if negative { 0xff } else { 0 }; 16];
@@ -252,13 +252,13 @@ impl Collection for Shd {
     }
 }
 
-/// A file that is cut off says so itself: its head holds its length. libhdf5 refuses such files too.
+/// Detects a truncated file by the length in its header. libhdf5 also refuses such files.
 fn check_length(file: &File, path: &Path) -> Result<()> {
     let cannot = |cause| Error::file("read", path, cause);
     let mut head = Vec::new();
     file.take(64).read_to_end(&mut head).map_err(cannot)?;
     let length = file.metadata().map_err(cannot)?.len();
-    // Where the address of the end stands, by the version of the head (HDF5 file format specification, II.A).
+    // Offset of the end-of-file address, by header version (HDF5 file format specification, II.A).
     let place = match head.get(8) {
         Some(0) => 40,
         Some(1) => 44,
@@ -269,7 +269,7 @@ fn check_length(file: &File, path: &Path) -> Result<()> {
     match end.filter(|end| sizes == Some(&8) && *end > length) {
         None => Ok(()),
         Some(end) => Err(Error::input(format!(
-            "{} is cut off: its head says that it has {end} bytes, but it has {length}; download it again",
+            "{} is cut off: according to its header it has {end} bytes, but the file has {length}; download it again",
             path.display()
         ))),
     }
@@ -279,7 +279,7 @@ fn half_table() -> Box<[i64]> {
     (0..=u16::MAX).map(|bits| to_microseconds(f16::from_bits(bits).into())).collect()
 }
 
-/// Leaves out the events without a time; says how many.
+/// Drops events without a valid time; returns how many.
 fn drop_untimed(t: &mut Vec<i64>, x: &mut Vec<u16>) -> u64 {
     let before = t.len();
     if t.contains(&NO_TIME) {
@@ -332,13 +332,13 @@ fn column(file: &H5File, name: &str) -> std::result::Result<(Column, DatatypeMes
     let bytes = data.read_raw_bytes().map_err(|error| format!("`{name}` is damaged ({error})"))?;
     let (references, rest) = bytes.as_chunks();
     if data.element_size() != Reference::BYTES || !rest.is_empty() {
-        return Err(format!("`{name}` has addresses of another size than 8 bytes"));
+        return Err(format!("`{name}` has addresses that are not 8 bytes long"));
     }
     let references = references.iter().map(Reference::parse).collect();
     Ok((Column { references, walk: Walk::default(), bytes: Vec::new() }, item))
 }
 
-/// A data set, if it is there.
+/// A data set, if it exists.
 fn dataset(file: &H5File, name: &str) -> std::result::Result<Option<H5Dataset>, String> {
     match file.dataset(name) {
         Ok(data) => Ok(Some(data)),
@@ -347,7 +347,7 @@ fn dataset(file: &H5File, name: &str) -> std::result::Result<Option<H5Dataset>, 
     }
 }
 
-/// A number for each sample.
+/// One number per sample.
 fn numbers(file: &H5File, name: &str, count: usize) -> std::result::Result<Option<Vec<u32>>, String> {
     let Some(data) = dataset(file, name)? else { return Ok(None) };
     if let Ok(other @ (DatatypeMessage::FloatingPoint { .. } | DatatypeMessage::FixedString { .. })) = data.datatype() {
@@ -370,7 +370,7 @@ fn texts(file: &H5File, name: &str) -> std::result::Result<Vec<String>, String> 
     data.read_strings_lossy().map_err(|error| format!("`{name}` holds no texts ({error})"))
 }
 
-/// Names of speakers that have numbers only. One speaker of all is none: so files say that it is not known who speaks.
+/// Names for speakers that have only numbers. A single speaker means none: such files mark the speaker as unknown.
 fn numbered(speakers: &[u32]) -> Vec<String> {
     match speakers.iter().max() {
         Some(largest @ 1..=0xffff) => (0..=*largest).map(|number| number.to_string()).collect(),
@@ -378,7 +378,7 @@ fn numbered(speakers: &[u32]) -> Vec<String> {
     }
 }
 
-/// A whole number of the root.
+/// A whole-number attribute of the root.
 fn attribute(
     file: &H5File,
     name: &str,
@@ -387,7 +387,7 @@ fn attribute(
     if !file.attr_names().is_ok_and(|names| names.iter().any(|one| one == name)) {
         return Ok(None);
     }
-    let text = file.attr_string(name).map_err(|error| format!("the attribute `{name}` is no text ({error})"))?;
+    let text = file.attr_string(name).map_err(|error| format!("the attribute `{name}` is not a text ({error})"))?;
     let number = text.trim().parse().ok().filter(|number| range.contains(number));
     number.map(Some).ok_or(format!(
         "the attribute `{name}` must be a text with a number from {} to {}; write it in h5py as f.attrs['{name}'] = '{}'",

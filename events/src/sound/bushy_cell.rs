@@ -1,21 +1,21 @@
-//! Bushy cells: neurons that the fibres of a channel's hair cell drive. Knows nothing of sound.
+//! Bushy cells: neurons driven by the nerve fibres of a channel's hair cell.
 
 use super::{LANES, Lanes};
 
-/// Seconds in which the potential, and the current of a synapse, falls to 1/e.
+/// Time constants of the membrane potential and of the synaptic current, in seconds.
 const MEMBRANE: f64 = 3e-3;
 const SYNAPSE: f64 = 0.5e-3;
-/// Seconds for which a cell does not hear after its spike.
+/// Refractory period after a spike, in seconds.
 const REFRACTORY: f64 = 1e-3;
-/// Potential, in thresholds, to which fibres lift a cell that fire once a second each: lauscher's weight of 13,000 a second for all 40
+/// The potential, in thresholds, for fibres that fire at one spike per second each: lauscher's weight of 13,000 per second for all 40
 /// fibres together, times its time constants of 1 and 0.5 ms.
 const WEIGHT: f64 = 13e3 * 1e-3 * 0.5e-3;
 
-/// Leaky integrate-and-fire neurons of neighbouring channels, as in lauscher but for a slower membrane.
+/// Leaky integrate-and-fire neurons of neighbouring channels, as in lauscher except for a slower membrane.
 pub(super) struct BushyCells {
     current: Lanes,
     potential: Lanes,
-    /// Samples for which a cell does not hear yet.
+    /// Samples left in the refractory period.
     deaf: Lanes,
     weights: Lanes,
     current_kept: f32,
@@ -24,10 +24,10 @@ pub(super) struct BushyCells {
 }
 
 impl BushyCells {
-    /// Cells at rest, for so many samples a second. A sensitivity of 1 is lauscher's.
+    /// Cells at rest, for `rate` samples per second. A sensitivity of 1 is lauscher's.
     pub(super) fn new(sensitivities: &Lanes, rate: f64) -> BushyCells {
         let kept = |seconds: f64| (-1.0 / (seconds * rate)).exp();
-        // What comes in is scaled so that a constant rate lifts the potential to the weight times that rate.
+        // The input is scaled so that a constant rate drives the potential to the weight times that rate.
         let scale = WEIGHT * (1.0 - kept(SYNAPSE)) * (1.0 - kept(MEMBRANE));
         BushyCells {
             current: [0.0; LANES],
@@ -40,7 +40,7 @@ impl BushyCells {
         }
     }
 
-    /// Which cells fire, a bit each, when their fibres fire so many times a second.
+    /// The cells that fire, one bit each, given their fibres' rates in spikes per second.
     #[inline]
     pub(super) fn step(&mut self, rates: &Lanes) -> u32 {
         let mut fires = [false; LANES];

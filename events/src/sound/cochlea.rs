@@ -1,4 +1,4 @@
-//! From sound to spikes: the stages of the ear in a row. Knows nothing of files.
+//! The artificial cochlea: runs sound through the stages of the ear to spikes.
 
 use super::bushy_cell::BushyCells;
 use super::filter_bank::{Filters, frequencies};
@@ -8,32 +8,32 @@ use super::{LANES, Lanes};
 use crate::error::{Error, Result};
 use crate::events::Events;
 
-/// Share of the sample before that is taken from each: outer and middle ear let high tones through better than low ones.
+/// Coefficient of the pre-emphasis filter: the outer and middle ear pass high tones better than low ones.
 const EMPHASIS: f32 = 0.95;
 /// Root mean square of each recording at the membrane, in the hair cells' units.
 const LOUDNESS: f64 = 200.0;
-/// How sensitive neighbouring bushy cells are, in turn.
+/// Sensitivities of neighbouring bushy cells, repeating.
 const SENSITIVITIES: [f64; 3] = [0.6, 1.0, 1.6];
-/// Most channels, as the Heidelberg data sets have them.
+/// The largest number of channels, as in the Heidelberg data sets.
 const MOST_CHANNELS: u16 = 700;
 
-/// An artificial cochlea: sound becomes the spikes of bushy cells, one a channel, each of which listens to its own frequency.
+/// An artificial cochlea: converts sound to the spikes of bushy cells, one per channel, each tuned to its own frequency.
 ///
-/// The stages are those of Cramer et al. 2020 and of lauscher, their program, simplified so that there is no randomness (the same sound
+/// The stages are those of Cramer et al. 2020 and of their program lauscher, simplified so that they are deterministic (the same sound
 /// gives the same spikes) and 2,500 words take seconds:
 ///
-/// 1. *Loudness.* All recordings are made equally loud, as lauscher's `RmsNormalizer` does. Before that each sample loses 0.95 of the one
-///    before it, for outer and middle ear, which lauscher leaves to its membrane. Recordings are not faded in and out.
-/// 2. *Basilar membrane.* Gammatone filters (Hohmann 2002), as wide as an ear's and equally far apart on its scale (Glasberg and Moore
-///    1990), in place of the hydrodynamic model of Sieroka et al. 2006.
-/// 3. *Hair cells.* Meddis 1988 with lauscher's constants; stepped implicitly, which holds for sound of 8 kHz, too. They adapt: sound
-///    that sets in is heard best.
-/// 4. *Bushy cells.* Leaky integrate-and-fire neurons with lauscher's constants (synapses 0.5 ms, refractory for 1 ms, weights) but for
-///    the membrane: 3 ms in place of 1 ms, which follows the pitch of a voice less, so that a network trained on some speakers knows
-///    more of what others say. In place of 40 fibres that fire at random, each cell hears how often they fire on average. With one
-///    threshold for all it would be silent for one half of speech and at its highest rate for the other, as there are no random
-///    fibres to soften that; so the sensitivities of neighbours differ (0.6, 1 and 1.6 in turn), as those of the nerve's fibres do
-///    (Liberman 1978).
+/// 1. *Loudness.* All recordings are normalized to the same loudness, like lauscher's `RmsNormalizer`. Before that, a pre-emphasis
+///    filter subtracts 0.95 of the previous sample, for the outer and middle ear, which lauscher leaves to its membrane. Recordings
+///    are not faded in and out.
+/// 2. *Basilar membrane.* Gammatone filters (Hohmann 2002) with the bandwidths of an ear, equally spaced on its scale (Glasberg and
+///    Moore 1990), instead of the hydrodynamic model of Sieroka et al. 2006.
+/// 3. *Hair cells.* Meddis 1988 with lauscher's constants, integrated implicitly, which is also stable for sound sampled at 8 kHz.
+///    They adapt: the onset of a sound gives the strongest response.
+/// 4. *Bushy cells.* Leaky integrate-and-fire neurons with lauscher's constants (synapses 0.5 ms, refractory period 1 ms, weights)
+///    except for the membrane: 3 ms instead of 1 ms, which follows the pitch of a voice less, so that a network trained on some
+///    speakers generalizes better to others. Instead of 40 randomly firing fibres, each cell receives their mean rate. With a
+///    common threshold it would be silent for one half of speech and saturated for the other, since no random fibres smooth that;
+///    so the sensitivities of neighbours differ (0.6, 1 and 1.6, repeating), as those of nerve fibres do (Liberman 1978).
 ///
 /// ```
 /// use spiq_events::sound::{Cochlea, Sound};
@@ -48,7 +48,7 @@ const MOST_CHANNELS: u16 = 700;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cochlea {
-    /// Number of channels, from 1 to 700.
+    /// Number of channels, 1 to 700.
     pub channels: u16,
     /// Frequency of the first channel, in Hz.
     pub low: f64,
@@ -69,10 +69,10 @@ impl Cochlea {
         frequencies(self.low, self.high, self.channels.into())
     }
 
-    /// What is wrong with the channels.
+    /// Validates the channels.
     ///
     /// # Errors
-    /// `Input` for a number of channels that is not from 1 to 700, or frequencies that do not rise from above 0.
+    /// `Input` for a number of channels outside 1 to 700, or frequencies that do not increase from above 0.
     pub fn check(&self) -> Result<()> {
         let Cochlea { channels, low, high } = self;
         if !(1..=MOST_CHANNELS).contains(channels) {
@@ -86,14 +86,14 @@ impl Cochlea {
         Ok(())
     }
 
-    /// What goes on in one channel: each stage, sample by sample.
+    /// The signals in one channel after each stage, sample by sample.
     ///
     /// # Errors
-    /// `Input` as for [`spikes`](Cochlea::spikes), and for a channel that is not there.
+    /// `Input` as for [`spikes`](Cochlea::spikes), and for a channel out of range.
     pub fn channel(&self, sound: &Sound, channel: u16) -> Result<Channel> {
         let rate = self.check_rate(sound)?;
         if channel >= self.channels {
-            return Err(Error::input(format!("there is no channel {channel}; there are {}", self.channels)));
+            return Err(Error::input(format!("there is no channel {channel}; the cochlea has {}", self.channels)));
         }
         let (first, lane) = (channel / LANES as u16 * LANES as u16, usize::from(channel) % LANES);
         let mut group = Group::new(self, first, rate);
@@ -107,13 +107,13 @@ impl Cochlea {
         Ok(inside)
     }
 
-    /// The sound's samples a second, where they suffice for the channels.
+    /// The sound's sample rate, if it suffices for the channels.
     fn check_rate(&self, sound: &Sound) -> Result<f64> {
         self.check()?;
         let rate = f64::from(sound.rate);
         if self.high >= rate / 2.0 {
             return Err(Error::input(format!(
-                "{rate} samples a second hold no tones above {} Hz; the highest channel must be below that, not at {}",
+                "at {rate} samples per second there are no tones above {} Hz; the highest channel must be below that, not at {}",
                 rate / 2.0,
                 self.high
             )));
@@ -121,10 +121,10 @@ impl Cochlea {
         Ok(rate)
     }
 
-    /// The spikes of a recording, times from its start. Silence gives none.
+    /// The spikes of a recording, with times from its start. Silence gives none.
     ///
     /// # Errors
-    /// `Input` for channels that do not fit each other, or that listen to what the sound's rate cannot hold.
+    /// `Input` for invalid channels, or channels above half the sound's sample rate.
     pub fn spikes(&self, sound: &Sound) -> Result<Events> {
         let rate = self.check_rate(sound)?;
         let heard = heard(sound);
@@ -139,7 +139,7 @@ impl Cochlea {
                 }
             }
         }
-        // From channels one after the other to times one after the other.
+        // From channel order to time order.
         spikes.sort_unstable();
         let mut events = Events::default();
         for (place, channel) in spikes {
@@ -149,20 +149,20 @@ impl Cochlea {
     }
 }
 
-/// What goes on in a channel of a cochlea, a number for each sample of the sound.
+/// The signals of one cochlea channel, one number per sample of the sound.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Channel {
-    /// The sound as it comes to the membrane: equally loud for all recordings.
+    /// The sound at the membrane, normalized to the same loudness for all recordings.
     pub sound: Vec<f32>,
-    /// The membrane's motion at the channel's place, in the hair cells' units.
+    /// The membrane's motion at the channel, in the hair cells' units.
     pub motion: Vec<f32>,
-    /// How often each fibre of the hair cell fires a second.
+    /// Firing rate of each of the hair cell's fibres, in spikes per second.
     pub rates: Vec<f32>,
     /// Whether the bushy cell fires.
     pub fires: Vec<bool>,
 }
 
-/// Sound as it comes to the membrane.
+/// The sound at the membrane.
 fn heard(sound: &Sound) -> Vec<f32> {
     let before = std::iter::once(&0.0).chain(&sound.samples);
     let mut heard: Vec<f32> = sound.samples.iter().zip(before).map(|(now, before)| now - EMPHASIS * before).collect();
@@ -174,17 +174,17 @@ fn heard(sound: &Sound) -> Vec<f32> {
     heard
 }
 
-/// The stages of some neighbouring channels.
+/// The stages of neighbouring channels.
 struct Group {
     filters: Filters,
     hair_cells: HairCells,
     bushy_cells: BushyCells,
-    /// A bit for each lane that is a channel; the others are computed, too, and not looked at.
+    /// A bit for each lane that is a channel; results of the other lanes are ignored.
     channels: u32,
 }
 
 impl Group {
-    /// The channels from `first` on, for so many samples a second.
+    /// The channels from `first` on, for `rate` samples per second.
     fn new(cochlea: &Cochlea, first: u16, rate: f64) -> Group {
         let frequencies = &cochlea.frequencies()[first.into()..];
         let frequency = |lane: usize| frequencies.get(lane).copied().unwrap_or(frequencies[0]);
@@ -197,7 +197,8 @@ impl Group {
         }
     }
 
-    /// What the next sample of sound does: the membrane's motion, the fibres' spikes a second, and which channels fire, a bit each.
+    /// Processes the next sample: the membrane's motion, the fibres' rates in spikes per second, and the channels that fire, one bit
+    /// each.
     #[inline]
     fn step(&mut self, sound: f32) -> (Lanes, Lanes, u32) {
         let motion = self.filters.step(sound);

@@ -1,4 +1,4 @@
-//! Spike trains in few bytes: gaps between the spikes of each channel, deflated. The built-in data set is kept so.
+//! A compact file format for spike trains: the gaps between each channel's spikes, deflated. The built-in data set uses it.
 
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -12,15 +12,15 @@ use crate::collection::{Collection, Description, Sample};
 use crate::error::{Error, Result};
 use crate::events::{Events, Sensor};
 
-/// Microseconds of a tick, to which times are rounded down.
+/// Microseconds per tick; times are rounded down to ticks.
 pub const TICK: i64 = 1000;
 
-/// What a file says of all its samples.
+/// The header of a file.
 ///
-/// A file is one zlib stream: the header as TOML and a zero; the labels, a byte a sample; the speakers likewise; the number of
-/// spikes in each channel of each sample; then, sample by sample and channel by channel, how many ticks each spike is after the one
-/// before it in its channel, or after the start. These numbers are coded in groups of seven bits, the lowest first, with the
-/// highest bit set in all bytes but the last.
+/// A file is one zlib stream: the header as TOML and a zero byte; the labels, one byte per sample; the speakers likewise; the number of
+/// spikes of each channel of each sample; then, by sample and channel, the gap of each spike in ticks to the previous one in its
+/// channel, or to the start. These numbers are LEB128: groups of seven bits, lowest first, with the highest bit set in all bytes but
+/// the last.
 #[derive(Serialize, Deserialize)]
 struct Header {
     channels: u16,
@@ -30,23 +30,23 @@ struct Header {
     speakers: Vec<String>,
 }
 
-/// Spike trains that were read from such a file, one after the other.
+/// The spike trains of such a file, in order.
 pub struct Compact {
     description: Description,
     bytes: Vec<u8>,
     labels: Range<usize>,
     speakers: Range<usize>,
-    /// Where the number of spikes of the next channel is coded, and the next gap.
+    /// Offsets of the next channel's spike count and of the next gap.
     counts: usize,
     gaps: usize,
     next: usize,
     first: [usize; 2],
 }
 
-/// The bytes of such a file. Samples need labels and speakers below 256.
+/// Encodes a collection. Labels and speakers must be below 256.
 ///
 /// # Errors
-/// The first of the collection's; `Input` for a sample without label or speaker.
+/// The collection's first error; `Input` for a sample without label or speaker.
 pub fn compact(collection: &mut dyn Collection) -> Result<Vec<u8>> {
     let Description { sensor, count, train, classes, speakers, .. } = collection.description().clone();
     let channels = sensor.width;
@@ -90,10 +90,10 @@ fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
 }
 
 impl Compact {
-    /// The spike trains in a file's contents.
+    /// Parses a file's contents.
     ///
     /// # Errors
-    /// `Input` for contents that are damaged.
+    /// `Input` for damaged contents.
     pub fn parse(file: &[u8]) -> Result<Compact> {
         let broken = || Error::input("the spike trains are damaged");
         let mut bytes = Vec::new();
@@ -134,7 +134,7 @@ impl Compact {
     }
 }
 
-/// The number that begins at a place, which moves behind it.
+/// Decodes the number at `place` and advances `place` past it.
 fn take_number(bytes: &[u8], place: &mut usize) -> Option<u32> {
     let mut number = 0u32;
     for shift in [0, 7, 14, 21] {

@@ -1,26 +1,26 @@
-//! The basilar membrane: a filter for each channel. Knows nothing of cells.
+//! The basilar membrane: one filter per channel.
 
 use std::f64::consts::TAU;
 
 use super::{LANES, Lanes};
 
-/// One-pole filters in a row, one behind the other: a gammatone filter of that order.
+/// The number of one-pole filters in cascade, which is the order of the gammatone filter.
 const ORDER: usize = 4;
 
-/// Gammatone filters of neighbouring channels: complex one-pole filters in a row, of which the real part is the membrane's motion.
+/// Gammatone filters of neighbouring channels: cascaded complex one-pole filters, whose real part is the membrane's motion.
 ///
 /// Source: V. Hohmann, "Frequency analysis and synthesis using a Gammatone filterbank", Acta Acustica 88, 2002.
 pub(super) struct Filters {
     pole: [Lanes; 2],
-    /// What makes the gain 1 at a filter's own frequency.
+    /// Normalizes the gain to 1 at a filter's own frequency.
     gain: Lanes,
     state: [[Lanes; 2]; ORDER],
 }
 
 impl Filters {
-    /// Filters around these frequencies, in Hz, for so many samples a second.
+    /// Filters around these frequencies, in Hz, for `rate` samples per second.
     pub(super) fn new(frequencies: &[f64; LANES], rate: f64) -> Filters {
-        // A filter of this order is 1.019 times less wide than its poles.
+        // A filter of this order is narrower than its poles by a factor of 1.019.
         let radius = frequencies.map(|f| (-TAU * 1.019 * bandwidth(f) / rate).exp());
         let pole = |part: fn(f64) -> f64| {
             std::array::from_fn(|lane| (radius[lane] * part(TAU * frequencies[lane] / rate)) as f32)
@@ -32,11 +32,11 @@ impl Filters {
         }
     }
 
-    /// The membrane's motion at each channel's place after the next sample of sound.
+    /// The membrane's motion at each channel after the next sample of sound.
     #[inline]
     pub(super) fn step(&mut self, sound: f32) -> Lanes {
         let [pole_re, pole_im] = &self.pole;
-        // Twice, since half of a real tone lies at the negative frequency.
+        // Doubled, because half of a real tone is at the negative frequency.
         let mut input = [[2.0 * sound; LANES], [0.0; LANES]];
         for [re, im] in &mut self.state {
             for lane in 0..LANES {
@@ -50,7 +50,7 @@ impl Filters {
     }
 }
 
-/// The equivalent rectangular bandwidth of an ear's filter around a frequency, both in Hz.
+/// The equivalent rectangular bandwidth of an ear's filter at a frequency, both in Hz.
 ///
 /// Source: B. R. Glasberg and B. C. J. Moore, "Derivation of auditory filter shapes from notched-noise data", Hearing Research 47,
 /// 1990.
@@ -58,7 +58,7 @@ fn bandwidth(frequency: f64) -> f64 {
     24.7 * (4.37e-3 * frequency + 1.0)
 }
 
-/// Frequencies from `low` to `high`, equally far apart on a membrane: each step is the same number of bandwidths.
+/// Frequencies from `low` to `high`, equally spaced on the membrane: each step is the same number of bandwidths.
 pub(super) fn frequencies(low: f64, high: f64, channels: usize) -> Vec<f64> {
     let place = |f: f64| (4.37e-3 * f + 1.0).ln();
     let (first, last) = (place(low), place(high));

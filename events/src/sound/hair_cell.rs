@@ -1,27 +1,27 @@
-//! Inner hair cells: from a membrane's motion to how often the fibres of the nerve fire. Knows nothing of filters.
+//! Inner hair cells: convert the membrane's motion to the firing rates of nerve fibres.
 
 use super::{LANES, Lanes};
 
-/// Transmitter that the factory makes (`y`), and that returns to the pool after its reuptake (`x`), a second.
+/// Rates per second at which the factory makes transmitter (`y`), and at which reuptake returns it to the pool (`x`).
 const REPLENISHMENT: f64 = 5.05;
 const REPROCESSING: f64 = 66.31;
-/// Transmitter lost from the cleft (`l`) and taken up again (`r`), a second.
+/// Rates per second at which transmitter is lost from the cleft (`l`) and taken up again (`r`).
 const LOSS: f64 = 2500.0;
 const REUPTAKE: f64 = 6580.0;
-/// How permeable the membrane is: `g` a second at most, `A` and `B` in units of motion.
+/// Permeability of the membrane: at most `g` per second; `A` and `B` in units of motion.
 const PERMEABILITY: f64 = 2000.0;
 const AT_REST: f32 = 5.0;
 const HALF: f32 = 300.0;
-/// Spikes a second for a cleft full of transmitter (`h`).
+/// Spikes per second for a cleft full of transmitter (`h`).
 const FIRING: f64 = 50_000.0;
 
 /// Hair cells of neighbouring channels: R. Meddis, "Simulation of auditory-neural transduction: Further studies", JASA 83, 1988, with
-/// its constants (`y, l, r, x, A, B, g, h`) as lauscher has them.
+/// lauscher's values of its constants (`y, l, r, x, A, B, g, h`).
 ///
-/// Its equations are stepped implicitly, one after the other, so that they hold for telephone sound, too: the cleft empties faster
-/// (9,080 a second) than samples come there (8,000 a second), which explicit steps do not survive.
+/// The equations are integrated implicitly, one after the other, so that they also work for telephone sound: the cleft empties faster
+/// (9,080 per second) than its samples arrive (8,000 per second), where explicit steps diverge.
 pub(super) struct HairCells {
-    /// Transmitter in the pool, in the cleft, and on its way back.
+    /// Transmitter in the pool, in the cleft, and in reprocessing.
     pool: Lanes,
     cleft: Lanes,
     store: Lanes,
@@ -31,7 +31,7 @@ pub(super) struct HairCells {
 }
 
 impl HairCells {
-    /// Cells at rest, for so many samples a second.
+    /// Cells at rest, for `rate` samples per second.
     pub(super) fn new(rate: f64) -> HairCells {
         let (rest, half) = (f64::from(AT_REST), f64::from(HALF));
         let k = PERMEABILITY * rest / (rest + half);
@@ -46,7 +46,7 @@ impl HairCells {
         }
     }
 
-    /// Spikes a second of each channel's fibres, given the membrane's motion.
+    /// Firing rates of each channel's fibres, in spikes per second, given the membrane's motion.
     #[inline]
     pub(super) fn step(&mut self, motion: &Lanes) -> Lanes {
         let seconds = self.seconds;
@@ -56,7 +56,7 @@ impl HairCells {
         for lane in 0..LANES {
             let open = (motion[lane] + AT_REST).max(0.0);
             let whole = open + HALF;
-            // pool' = y (1 - pool) + x store - k pool, with k = g open / whole, and one division for all of it.
+            // pool' = y (1 - pool) + x store - k pool with k = g open / whole, solved with a single division.
             let before = self.pool[lane] + made + back * self.store[lane];
             let pool = before * whole / (whole * (1.0 + made) + opened * open);
             let released = before - pool * (1.0 + made);

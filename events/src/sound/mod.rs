@@ -1,8 +1,8 @@
-//! Sound to spikes: WAV files, a cochlea, the data set of spoken digits.
+//! Converts sound to spikes: WAV files, a cochlea, the spoken-digits data set.
 //!
-//! The pipeline is that of B. Cramer, Y. Stradmann, J. Schemmel and F. Zenke, "The Heidelberg Spiking Data Sets for the Systematic
-//! Evaluation of Spiking Neural Networks", IEEE TNNLS 2020 (arXiv:1910.07407), and of its program lauscher: loudness made equal,
-//! a basilar membrane, hair cells, bushy cells. [`Cochlea`] says what is simplified.
+//! The pipeline follows B. Cramer, Y. Stradmann, J. Schemmel and F. Zenke, "The Heidelberg Spiking Data Sets for the Systematic
+//! Evaluation of Spiking Neural Networks", IEEE TNNLS 2020 (arXiv:1910.07407), and its program lauscher: normalized loudness, a basilar
+//! membrane, hair cells, bushy cells. [`Cochlea`] documents the simplifications.
 
 mod bushy_cell;
 mod cochlea;
@@ -19,8 +19,8 @@ pub use recordings::{Recordings, SpikeTrains};
 pub use speech::{speech, speech_cochlea};
 pub use wav::Sound;
 
-/// Channels that are computed side by side: the compiler makes vector instructions of loops over them.
+/// Channels computed together, so that the compiler vectorizes the loops over them.
 const LANES: usize = 16;
 
-/// A number for each of some neighbouring channels.
+/// One number per lane, for neighbouring channels.
 type Lanes = [f32; LANES];

@@ -1,4 +1,4 @@
-//! Recordings in a folder or an archive: their names, and their spikes one after the other.
+//! WAV recordings in a folder or archive: parses their names and computes their spikes.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -17,29 +17,29 @@ use crate::error::{Error, Result};
 use crate::events::Sensor;
 use crate::regular_file::{open_file, read_file};
 
-/// Where recordings are.
+/// Where the recordings are stored.
 enum Place {
     Folder,
     Archive(Mutex<ZipArchive<BufReader<File>>>),
 }
 
-/// What a file's name says.
+/// A recording, described by its file name.
 #[derive(Clone, Debug)]
 struct Recording {
-    /// The path, in the archive where it is in one.
+    /// The path, within the archive if there is one.
     path: String,
     label: String,
-    /// The speaker and the number of the recording, of names `{label}_{speaker}_{index}.wav`.
+    /// The speaker and the recording's number, for names `{label}_{speaker}_{index}.wav`.
     speaker: Option<(String, u32)>,
 }
 
-/// WAV files in a folder or a zip archive, and in the folders in it.
+/// WAV files in a folder or a zip archive, including subfolders.
 ///
-/// The label is a file's name up to the first `_`. Where all names are `{label}_{speaker}_{index}.wav`, as in the Free Spoken Digit
-/// Dataset, the speakers are known, and so is that data set's own split: indices 0 to 4 test, the others train.
+/// The label is the file name up to the first `_`. If all names are `{label}_{speaker}_{index}.wav`, as in the Free Spoken Digit
+/// Dataset, the speakers are known, and that data set's own split applies: indices 0 to 4 test, the others train.
 pub struct Recordings {
     place: Place,
-    /// Those that train, then those that test.
+    /// The training recordings, then the test recordings.
     recordings: Vec<Recording>,
     classes: Vec<String>,
     speakers: Vec<String>,
@@ -47,10 +47,10 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// The recordings at a path.
+    /// Opens the recordings at a path.
     ///
     /// # Errors
-    /// `File` when it cannot be read; `Input` when there are none, or a name has no label.
+    /// `File` if it cannot be read; `Input` if there are none, or a name has no label.
     pub fn open(path: &Path) -> Result<Recordings> {
         let unreadable = |cause| Error::file("read", path, cause);
         let (place, names) = if fs::metadata(path).map_err(unreadable)?.is_dir() {
@@ -58,7 +58,7 @@ impl Recordings {
         } else {
             let file = BufReader::new(open_file(path).map_err(unreadable)?);
             let archive = ZipArchive::new(file).map_err(|cause| {
-                Error::input(format!("{} is no folder and no usable zip archive: {cause}", path.display()))
+                Error::input(format!("{} is neither a folder nor a usable zip archive: {cause}", path.display()))
             })?;
             let names = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
             (Place::Archive(Mutex::new(archive)), names)
@@ -84,10 +84,10 @@ impl Recordings {
         self.recordings.len()
     }
 
-    /// Their spikes, computed by all processors.
+    /// Their spikes, computed in parallel on all processors.
     ///
     /// # Errors
-    /// `Input` for a cochlea whose channels do not fit each other.
+    /// `Input` for invalid cochlea channels.
     pub fn spikes(self, cochlea: Cochlea) -> Result<SpikeTrains> {
         cochlea.check()?;
         let description = Description {
@@ -102,10 +102,10 @@ impl Recordings {
         Ok(SpikeTrains { recordings: self, cochlea, description, next: 0, ready: Vec::new().into_iter() })
     }
 
-    /// The sound of the recording with this number.
+    /// The sound of a recording, by index.
     ///
     /// # Errors
-    /// `File` when it cannot be read, `Input` when it is not usable or not there.
+    /// `File` if it cannot be read, `Input` if it is unusable or out of range.
     pub fn sound(&self, number: usize) -> Result<Sound> {
         let Some(Recording { path, .. }) = self.recordings.get(number) else {
             return Err(Error::input(format!("there is no recording {number}; there are {}", self.count())));
@@ -153,7 +153,7 @@ impl Recording {
         self.speaker.as_ref().is_some_and(|(_, index)| *index < 5)
     }
 
-    /// What recordings are sorted by: classes and speakers take turns.
+    /// The sort key, which interleaves classes and speakers.
     fn order(&self) -> (bool, u32, String, String) {
         let (speaker, index) = self.speaker.clone().unwrap_or((self.path.clone(), 0));
         (self.tests(), index, self.label.clone(), speaker)
@@ -167,7 +167,7 @@ fn distinct<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
     all
 }
 
-/// The classes by number. Labels that are numbers are their own; others are numbered in the order of the alphabet.
+/// The class names by label. Numeric labels are class numbers; others are numbered alphabetically.
 fn classes(recordings: &[Recording]) -> Vec<String> {
     let labels = distinct(recordings.iter().map(|recording| &recording.label));
     let number = |label: &String| label.parse::<u16>().ok().filter(|number| number.to_string() == *label);
@@ -180,19 +180,19 @@ fn classes(recordings: &[Recording]) -> Vec<String> {
 
 fn is_wav(name: &str) -> bool {
     let path = Path::new(name);
-    // What macOS puts beside files in archives.
+    // macOS adds such files to archives.
     let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
     !hidden && path.extension().is_some_and(|end| end.eq_ignore_ascii_case("wav"))
 }
 
-/// The files in a folder and in those in it.
+/// The files in a folder and its subfolders.
 fn in_folder(folder: &Path) -> Result<Vec<String>> {
     let unreadable = |cause| Error::file("read", folder, cause);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let path: PathBuf = entry.path();
-        // Links to folders are not followed: they may lead back here.
+        // Links to folders are not followed: they may form a cycle.
         match entry.file_type().map_err(unreadable)?.is_dir() {
             true => names.extend(in_folder(&path)?),
             false => names.push(path.to_string_lossy().into_owned()),
@@ -201,7 +201,7 @@ fn in_folder(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The spikes of [`Recordings`], computed some recordings ahead by all processors.
+/// The spikes of [`Recordings`], computed some recordings ahead on all processors.
 pub struct SpikeTrains {
     recordings: Recordings,
     cochlea: Cochlea,
@@ -210,10 +210,10 @@ pub struct SpikeTrains {
     ready: std::vec::IntoIter<Result<Sample>>,
 }
 
-/// An archive of few bytes could unfold to any number: what is longer is cut off, and so refused.
+/// Limit against decompression bombs: longer files are truncated, and so refused.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Recordings computed ahead by each processor.
+/// Recordings computed ahead per processor.
 const AHEAD: usize = 16;
 
 impl SpikeTrains {

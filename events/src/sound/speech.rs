@@ -1,14 +1,14 @@
-//! The data set of spoken digits that is built in.
+//! The built-in spoken-digits data set.
 
 use super::cochlea::Cochlea;
 use super::compact::Compact;
 
-/// Spikes of the recordings. Source and licence: `data/README.md`.
+/// Spikes of the recordings; source and licence: `data/README.md`.
 const SPEECH: &[u8] = include_bytes!("../../../data/speech.spikes");
 
-/// 2,500 recordings of the digits 0 to 9 by five speakers as spikes in 140 channels, to a millisecond: the Free Spoken Digit Dataset
-/// (Jakobovski et al., CC BY-SA 4.0) through [`speech_cochlea`]. The first 2,250 train, the last 250 test, which are those with the
-/// indices 0 to 4, the data set's own split.
+/// 2,500 recordings of the digits 0 to 9 by five speakers as spikes in 140 channels, with millisecond resolution: the Free Spoken Digit
+/// Dataset (Jakobovski et al., CC BY-SA 4.0) through [`speech_cochlea`]. The first 2,250 train; the last 250, those with indices 0 to
+/// 4, test, as in the data set's own split.
 ///
 /// ```
 /// use spiq_events::Collection;

@@ -1,4 +1,4 @@
-//! WAV files. Knows nothing of spikes.
+//! WAV files.
 
 use std::io::Cursor;
 
@@ -11,16 +11,15 @@ use crate::error::{Error, Result};
 pub struct Sound {
     /// The samples, from -1 to 1.
     pub samples: Vec<f32>,
-    /// Samples a second.
+    /// Sample rate in Hz.
     pub rate: u32,
 }
 
 impl Sound {
-    /// The sound of a WAV file's contents: integers of 8 to 32 bits or floats of 32, several channels as their mean. `source`
-    /// names it in messages.
+    /// Parses a WAV file: 8- to 32-bit integers or 32-bit floats; several channels are averaged. `source` names it in messages.
     ///
     /// # Errors
-    /// `Input` for contents that are no such WAV file, are cut off, have no samples, or samples that are not finite.
+    /// `Input` for contents that are not such a WAV file, are truncated, have no samples, or have samples that are not finite.
     pub fn parse(bytes: &[u8], source: &str) -> Result<Sound> {
         let broken = |cause: hound::Error| Error::input(format!("{source} {}", reason(&cause)));
         let mut reader = WavReader::new(Cursor::new(bytes)).map_err(broken)?;
@@ -34,7 +33,7 @@ impl Sound {
         };
         let wide = wide.map_err(broken)?;
         if wide.is_empty() || spec.sample_rate == 0 {
-            return Err(Error::input(format!("{source} has no sound in it; take it away or record it again")));
+            return Err(Error::input(format!("{source} contains no sound; remove it or record it again")));
         }
         if let Some(place) = wide.iter().position(|sample| !sample.is_finite()) {
             return Err(Error::input(format!("{source} holds {} as sample {place}; record it again", wide[place])));
@@ -44,7 +43,7 @@ impl Sound {
         Ok(Sound { samples: wide.chunks_exact(channels).map(mean).collect(), rate: spec.sample_rate })
     }
 
-    /// Seconds.
+    /// Duration in seconds.
     pub fn duration(&self) -> f64 {
         self.samples.len() as f64 / f64::from(self.rate)
     }
@@ -55,9 +54,9 @@ fn reason(cause: &hound::Error) -> String {
     match cause {
         hound::Error::IoError(_) => "ends before its last sample; copy it again".to_owned(),
         hound::Error::Unsupported | hound::Error::TooWide => {
-            "is coded in a way that is not read here; save it as 16-bit PCM".to_owned()
+            "has an unsupported encoding; save it as 16-bit PCM".to_owned()
         }
-        hound::Error::FormatError(what) => format!("is no usable WAV file ({what}); save it as 16-bit PCM"),
-        other => format!("is no usable WAV file ({other}); save it as 16-bit PCM"),
+        hound::Error::FormatError(what) => format!("is not a usable WAV file ({what}); save it as 16-bit PCM"),
+        other => format!("is not a usable WAV file ({other}); save it as 16-bit PCM"),
     }
 }

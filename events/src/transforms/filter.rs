@@ -1,8 +1,8 @@
-//! What keeps or drops events by those before them at and around their pixel.
+//! Filters that keep or drop events by earlier events at or around their pixel.
 
 use crate::events::{Events, Sensor};
 
-/// A value a pixel.
+/// One value per pixel.
 struct Pixels<T> {
     width: usize,
     height: usize,
@@ -25,10 +25,10 @@ impl<T: Clone> Pixels<T> {
     }
 }
 
-/// Drops events that have no event at one of the four pixels beside theirs, less than `filter_time` before.
+/// Drops events without an event at one of the four neighbouring pixels less than `filter_time` earlier.
 ///
-/// tonic begins as if each pixel had fired at time 0, and so keeps what is isolated in the first `filter_time`; a recording that
-/// begins later has no such span. Here nothing has fired before the first event.
+/// tonic starts as if each pixel had fired at time 0, and so keeps isolated events in the first `filter_time`, unless the recording
+/// begins later. Here nothing has fired before the first event.
 pub(super) fn denoise(events: &mut Events, sensor: Sensor, filter_time: f64) {
     let mut until = Pixels::new(sensor, f64::NEG_INFINITY);
     events.keep(|events, i| {
@@ -53,9 +53,9 @@ pub(super) fn decimate(events: &mut Events, sensor: Sensor, n: usize) {
     });
 }
 
-/// Drops events at most `delta` after the one before at their pixel, whether that was kept or not.
+/// Drops events at most `delta` after the previous one at their pixel, whether or not that was kept.
 ///
-/// tonic begins as if each pixel had fired at time 0 - delta, and so drops a pixel's first event where its time is 0. Here it is kept.
+/// tonic starts as if each pixel had fired at time 0 - delta, and so drops a pixel's first event if its time is 0. Here it is kept.
 pub(super) fn refractory(events: &mut Events, sensor: Sensor, delta: i64) {
     let mut before = Pixels::new(sensor, None);
     events.keep(|events, i| {
@@ -64,7 +64,7 @@ pub(super) fn refractory(events: &mut Events, sensor: Sensor, delta: i64) {
     });
 }
 
-/// Drops the events of some pixels, [x, y] each; those that the sensor lacks have none.
+/// Drops the events of the given pixels, [x, y] each; pixels outside the sensor are ignored.
 pub(super) fn drop_pixels(events: &mut Events, sensor: Sensor, pixels: &[Vec<usize>]) {
     let mut dropped = Pixels::new(sensor, false);
     for pixel in pixels {
@@ -78,12 +78,12 @@ pub(super) fn drop_pixels(events: &mut Events, sensor: Sensor, pixels: &[Vec<usi
     events.keep(|events, i| !*dropped.at(events.x[i], events.y[i]));
 }
 
-/// Drops the events of pixels with more than `frequency` events a second, from the first to the last of the recording.
+/// Drops the events of pixels that fire more than `frequency` events per second, between the recording's first and last event.
 pub(super) fn drop_hot(events: &mut Events, sensor: Sensor, frequency: f64) {
     let duration = events.t[events.len() - 1].abs_diff(events.t[0]) as f64;
     let mut counts = Pixels::new(sensor, 0u64);
     (0..events.len()).for_each(|i| *counts.at(events.x[i], events.y[i]) += 1);
-    // A recording of one moment has no frequencies.
+    // A recording of zero duration has no frequencies.
     let most = if duration == 0.0 { f64::INFINITY } else { frequency * duration / 1e6 };
     events.keep(|events, i| *counts.at(events.x[i], events.y[i]) as f64 <= most);
 }

@@ -1,7 +1,7 @@
-//! Transforms of events under tonic's names.
+//! Event transforms under tonic's names.
 //!
-//! Those that are deterministic give what tonic 1.6 gives, event by event, but where tonic is wrong; each such place says so, and a
-//! test shows it. Those that are random draw from the same distributions.
+//! Deterministic transforms match tonic 1.6 event by event, except where tonic is wrong; each such place is documented and tested.
+//! Random transforms draw from the same distributions.
 
 mod draws;
 mod drop;
@@ -19,17 +19,17 @@ use super::events::{Events, Sensor};
 use draws::Draws;
 use slices::Slicing;
 
-/// Transforms, one after the other.
+/// A sequence of transforms.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pipeline {
     transforms: Vec<Transform>,
 }
 
 impl Pipeline {
-    /// The transforms of a text such as `Denoise(filter_time = 1e4), MergePolarities`.
+    /// Parses a text such as `Denoise(filter_time = 1e4), MergePolarities`.
     ///
     /// # Errors
-    /// `Input` for a name or an argument that is not there, with the nearest that is; for a value that cannot be.
+    /// `Input` for an unknown name or argument (the message suggests the nearest), or an invalid value.
     ///
     /// ```
     /// use spiq_events::Pipeline;
@@ -42,10 +42,10 @@ impl Pipeline {
         Pipeline::of(&calls(text)?)
     }
 
-    /// The transforms of a file: `[[transforms]]` with a `type` each and its arguments. `source` names it in messages.
+    /// Parses a file: `[[transforms]]` entries, each with a `type` and its arguments. `source` names it in messages.
     ///
     /// # Errors
-    /// `Input` for text that is no such TOML, and as [`parse`](Pipeline::parse).
+    /// `Input` for text that is not such TOML, and as [`parse`](Pipeline::parse).
     ///
     /// ```
     /// use spiq_events::Pipeline;
@@ -56,20 +56,20 @@ impl Pipeline {
     pub fn from_toml(text: &str, source: &str) -> Result<Pipeline> {
         let refused = |reason: String| Error::input(format!("{source}: {reason}"));
         let mut file: toml::Table = toml::from_str(text)
-            .map_err(|error| refused(format!("it is no TOML: {}", error.to_string().trim_end())))?;
+            .map_err(|error| refused(format!("it is not TOML: {}", error.to_string().trim_end())))?;
         let rows = file.remove("transforms").unwrap_or(toml::Value::Array(Vec::new()));
         if let Some(key) = file.keys().next() {
             return Err(refused(format!("there is no key `{key}`; a file of transforms holds `[[transforms]]`")));
         }
         let toml::Value::Array(rows) = rows else {
-            return Err(refused("`transforms` is no list; write `[[transforms]]` before each".into()));
+            return Err(refused("`transforms` is not a list; write `[[transforms]]` before each".into()));
         };
         let call = |(place, row): (usize, toml::Value)| match row {
             toml::Value::Table(mut arguments) => match arguments.remove("type") {
                 Some(toml::Value::String(name)) => Ok(Call { name, arguments }),
                 _ => Err(refused(format!("transform {} has no `type = \"NAME\"`", place + 1))),
             },
-            _ => Err(refused(format!("transform {} is no table; write `[[transforms]]` before each", place + 1))),
+            _ => Err(refused(format!("transform {} is not a table; write `[[transforms]]` before each", place + 1))),
         };
         let calls = rows.into_iter().enumerate().map(call).collect::<Result<Vec<Call>>>()?;
         Pipeline::of(&calls).map_err(|error| refused(error.to_string()))
@@ -84,32 +84,32 @@ impl Pipeline {
         }
     }
 
-    /// Whether it ends with `ToFrame`, so that times are numbers of frames; and how many frames each recording has then, where
-    /// that is no matter of the recording.
+    /// `Some` if it ends with `ToFrame`, so that times are frame numbers; inside, the number of frames, if it is the same for every
+    /// recording.
     pub fn frames(&self) -> Option<Option<usize>> {
         self.transforms.last().and_then(|last| Slicing::of(last).ok()).map(|slicing| slicing.count())
     }
 
-    /// The text from which [`parse`](Pipeline::parse) makes it again.
+    /// The text, which [`parse`](Pipeline::parse) parses again.
     pub fn text(&self) -> String {
         self.transforms.iter().map(Transform::text).collect::<Vec<_>>().join(", ")
     }
 
-    /// The sensor of what it makes of events of a sensor.
+    /// The sensor of the output, given that of the input.
     ///
     /// # Errors
-    /// `Input` where a transform does not fit the sensor.
+    /// `Input` if a transform does not fit the sensor.
     pub fn sensor(&self, sensor: Sensor) -> Result<Sensor> {
         self.transforms.iter().try_fold(sensor, |sensor, transform| transform.sensor(sensor))
     }
 
-    /// Applies all of them in turn to events of a sensor that [`sensor`](Pipeline::sensor) accepts. What is random is drawn from
-    /// `seed` and the number of the sample alone, so that samples may be read in any order.
+    /// Applies the transforms in order to events of a sensor that [`sensor`](Pipeline::sensor) accepts. Random numbers depend only on
+    /// `seed` and the sample's index, so samples may be read in any order.
     pub fn apply(&self, events: &mut Events, sensor: Sensor, seed: u64, sample: u64) {
         let mut draws = Draws::of(seed, sample);
         self.transforms.iter().fold(sensor, |sensor, transform| {
             let after = transform.sensor(sensor).unwrap_or(sensor);
-            // As tonic's `Compose`: nothing is done to nothing.
+            // Like tonic's `Compose`: empty recordings are left alone.
             if !events.is_empty() {
                 transform.apply(events, (sensor, after), &mut draws);
             }
@@ -118,14 +118,14 @@ impl Pipeline {
     }
 }
 
-/// The transform of a call.
+/// Parses and validates a call.
 fn read(call: &Call) -> Result<Transform> {
     let transform = Transform::of(call)?;
     transform.check().map(|()| transform)
 }
 
 impl Transform {
-    /// The sensor of what it makes of events of a sensor.
+    /// The sensor of the output, given that of the input.
     fn sensor(&self, sensor: Sensor) -> Result<Sensor> {
         let Sensor { width, height, polarities } = sensor;
         match self {
@@ -145,7 +145,7 @@ impl Transform {
                 }
             }
             Transform::CenterCrop { size } => {
-                // A cochlea has one row, which is not cropped.
+                // A cochlea's single row is not cropped.
                 let rows = if height == 1 { 1 } else { size.y as u16 };
                 Ok(Sensor { width: size.x as u16, height: rows, polarities })
             }
@@ -153,7 +153,7 @@ impl Transform {
                 let (columns, rows) = (target_size.x as u16, if height == 1 { 1 } else { target_size.y as u16 });
                 if columns > width || rows > height {
                     return Err(Error::input(format!(
-                        "`{}` cuts more than there is out of a sensor of {width} x {height}; give a smaller `target_size`",
+                        "`{}` is larger than the sensor of {width} x {height}; give a smaller `target_size`",
                         self.text()
                     )));
                 }
@@ -172,7 +172,7 @@ impl Transform {
         }
     }
 
-    /// Applies it to events, of which there are some, of a sensor that it makes another one.
+    /// Applies the transform to a non-empty recording, given the sensors of its input and output.
     fn apply(&self, events: &mut Events, (sensor, after): (Sensor, Sensor), draws: &mut Draws) {
         match *self {
             Transform::Denoise { filter_time } => filter::denoise(events, sensor, filter_time),
@@ -239,7 +239,7 @@ impl Transform {
 }
 
 impl Events {
-    /// Keeps those of which this says so, in their order.
+    /// Keeps the events that satisfy the predicate, in order.
     fn keep(&mut self, mut wanted: impl FnMut(&Events, usize) -> bool) {
         let mut kept = 0;
         for i in 0..self.len() {
@@ -258,7 +258,7 @@ impl Events {
         self.p.truncate(len);
     }
 
-    /// Puts them in the order of their times; those of one time stay in theirs.
+    /// Sorts by time, stably.
     fn sort(&mut self) {
         if self.t.is_sorted() {
             return;

@@ -1,9 +1,9 @@
-//! Recordings cut into slices, as tonic's `ToFrame` does it. Knows nothing of frames.
+//! Cuts recordings into slices, as tonic's `ToFrame` does.
 //!
-//! Each event between the first slice's start and the last one's end is in a slice. tonic loses some at edges: of bins, what their
-//! rounded width leaves at the end, the last event always; with an overlap it moves bins closer together instead of making them
-//! longer, as it says it does; and a last incomplete slice is missing where its only events lie on its edge. Frames are tonic's
-//! but for those events.
+//! Each event between the first slice's start and the last one's end is in a slice. tonic loses some at edges: for bins, those after
+//! the last rounded bin width, which always includes the last event; with an overlap it moves bins closer together instead of making
+//! them longer, contrary to its documentation; and it omits a last incomplete slice whose only events lie on its edge. Frames are
+//! tonic's except for those events.
 
 use std::ops::Range;
 
@@ -11,23 +11,23 @@ use super::table::Transform;
 use crate::error::{Error, Result};
 use crate::events::Events;
 
-/// How a recording is cut.
+/// How a recording is sliced.
 pub(super) enum Slicing {
-    /// Into slices of so many microseconds.
+    /// Into slices of `window` microseconds.
     TimeWindow { window: f64, overlap: f64, incomplete: bool, start: Option<f64>, end: Option<f64> },
-    /// Into slices of so many events.
+    /// Into slices of `count` events.
     EventCount { count: usize, overlap: usize, incomplete: bool },
-    /// Into so many slices of one length.
+    /// Into `bins` slices of equal duration.
     TimeBins { bins: usize, overlap: f64 },
-    /// Into so many slices with as many events each.
+    /// Into `bins` slices with equal numbers of events.
     EventBins { bins: usize, overlap: f64 },
 }
 
 impl Slicing {
-    /// That of a `ToFrame`.
+    /// The slicing of a `ToFrame`.
     ///
     /// # Errors
-    /// `Input` for arguments that do not say one way, or cannot be; for another transform.
+    /// `Input` for arguments that are invalid or do not select exactly one way of slicing; for another transform.
     pub(super) fn of(transform: &Transform) -> Result<Slicing> {
         let Transform::ToFrame {
             time_window,
@@ -55,7 +55,7 @@ impl Slicing {
         match (time_window, event_count, n_time_bins, n_event_bins) {
             (Some(window), None, None, None) => match (0.0..window).contains(&overlap) {
                 true => Ok(Slicing::TimeWindow { window, overlap, incomplete, start: start_time, end: end_time }),
-                false => refused("`time_window` must be above 0 and longer than `overlap`, from 0"),
+                false => refused("`time_window` must be above 0 and longer than `overlap`, which must be at least 0"),
             },
             (None, Some(count), None, None) => match (0.0..count as f64).contains(&overlap) && overlap.fract() == 0.0 {
                 true => Ok(Slicing::EventCount { count, overlap: overlap as usize, incomplete }),
@@ -64,13 +64,13 @@ impl Slicing {
             (None, None, Some(bins), None) if bins > 0 && part_of_bin => Ok(Slicing::TimeBins { bins, overlap }),
             (None, None, None, Some(bins)) if bins > 0 && part_of_bin => Ok(Slicing::EventBins { bins, overlap }),
             (None, None, Some(_), None) | (None, None, None, Some(_)) => {
-                refused("there must be at least 1 bin, and `overlap` from 0 to below 1, a part of a bin")
+                refused("there must be at least 1 bin, and `overlap` must be a fraction of a bin, from 0 to below 1")
             }
             _ => refused("give one of `time_window`, `event_count`, `n_time_bins` and `n_event_bins`"),
         }
     }
 
-    /// How many slices each recording has, where that is no matter of the recording.
+    /// The number of slices, if it is the same for every recording.
     pub(super) fn count(&self) -> Option<usize> {
         match *self {
             Slicing::TimeBins { bins, .. } | Slicing::EventBins { bins, .. } => Some(bins),
@@ -78,7 +78,7 @@ impl Slicing {
         }
     }
 
-    /// The slices of events with these times, of which there are some, in order.
+    /// The slices of events with these sorted times, of which there is at least one.
     pub(super) fn slices(&self, t: &[i64]) -> Vec<Range<usize>> {
         let events = t.len();
         let (first, last) = (t[0] as f64, t[events - 1] as f64);
@@ -89,7 +89,7 @@ impl Slicing {
                 let duration = end.unwrap_or(last) - begin;
                 let full = (duration - window) / stride;
                 let more = if incomplete { 2.0 } else { 1.0 };
-                // No window begins after the last event and before the end of all, but where the user says so.
+                // A window begins after the last event only if the user's `end` is later.
                 let count = if full < 0.0 { 1.0 } else { full.floor() + more };
                 let slice = |i: usize| {
                     let from = i as f64 * stride + begin;
@@ -104,7 +104,7 @@ impl Slicing {
             }
             Slicing::TimeBins { bins, overlap } => {
                 let whole = ((last - first) / bins as f64).floor();
-                // A recording shorter than its bins are many has bins of parts of a microsecond.
+                // A recording with fewer microseconds than bins has bins shorter than a microsecond.
                 let width = if whole > 0.0 { whole } else { (last - first + 1.0) / bins as f64 };
                 let slice = |i: usize| {
                     let from = first + i as f64 * width;
@@ -123,10 +123,10 @@ impl Slicing {
     }
 }
 
-/// Slices of one recording at most: a window of no length to speak of would have more than memory.
+/// The limit of slices per recording: tiny windows would exceed memory.
 const MOST: usize = 1 << 24;
 
-/// The number of an event's slice as its time; an event of several slices is there several times.
+/// Replaces each event's time by its slice number; an event in several slices is repeated.
 pub(super) fn number(events: &mut Events, slicing: &Slicing) {
     let slices = slicing.slices(&events.t);
     let Events { x, y, p, .. } = std::mem::take(events);

@@ -1,10 +1,10 @@
-//! What changes places.
+//! Transforms of coordinates.
 
 use super::draws::Draws;
 use crate::arguments::Pair;
 use crate::events::{Events, Sensor};
 
-/// By what `Downsample` multiplies columns and rows.
+/// The factors by which `Downsample` multiplies columns and rows.
 pub(super) fn factor(factor: Pair<f64>, target: Option<Pair<usize>>, sensor: Sensor) -> Pair<f64> {
     let rows = |y: f64| if sensor.height == 1 { 1.0 } else { y };
     match target {
@@ -15,26 +15,26 @@ pub(super) fn factor(factor: Pair<f64>, target: Option<Pair<usize>>, sensor: Sen
     }
 }
 
-/// Places multiplied, rounded down.
+/// Scales coordinates, rounding down.
 pub(super) fn downsample(events: &mut Events, factor: Pair<f64>) {
     events.x.iter_mut().for_each(|x| *x = (f64::from(*x) * factor.x) as u16);
     events.y.iter_mut().for_each(|y| *y = (f64::from(*y) * factor.y) as u16);
 }
 
-/// The middle of the sensor, as large as another one, which may be larger.
+/// Crops to the centre of the sensor, or pads if `after` is larger.
 pub(super) fn crop_centre(events: &mut Events, sensor: Sensor, after: Sensor) {
     let start = |from: u16, to: u16| (i64::from(from) - i64::from(to)).div_euclid(2);
     crop(events, [start(sensor.width, after.width), start(sensor.height, after.height)], after);
 }
 
-/// A block of the sensor, as large as another one, which is no larger.
+/// Crops to a random block of the size of `after`, which is not larger than the sensor.
 pub(super) fn crop_anywhere(events: &mut Events, sensor: Sensor, after: Sensor, draws: &mut Draws) {
     let mut start = |from: u16, to: u16| draws.below(u64::from(from - to) + 1) as i64;
     let starts = [start(sensor.width, after.width), start(sensor.height, after.height)];
     crop(events, starts, after);
 }
 
-/// The events of a block that begins there, at their places in it.
+/// Crops to a block, with coordinates relative to its corner.
 fn crop(events: &mut Events, [first_column, first_row]: [i64; 2], after: Sensor) {
     move_all(events, |x, y| {
         let (x, y) = (i64::from(x) - first_column, i64::from(y) - first_row);
@@ -43,10 +43,9 @@ fn crop(events: &mut Events, [first_column, first_row]: [i64; 2], after: Sensor)
     });
 }
 
-/// Each place moved by normally distributed numbers with variances along columns and rows and a covariance, rounded.
+/// Moves each event by normally distributed distances with variances along columns and rows and a covariance, rounded.
 ///
-/// tonic cuts what is behind the point off, by which all events move by half a pixel on average, and keeps those that leave the
-/// sensor at places that it does not have.
+/// tonic truncates instead, which moves all events by half a pixel on average, and without clipping it keeps events outside the sensor.
 pub(super) fn jitter(
     events: &mut Events,
     sensor: Sensor,
@@ -54,7 +53,7 @@ pub(super) fn jitter(
     clip_outliers: bool,
     draws: &mut Draws,
 ) {
-    // Cholesky's factor of the matrix of covariances.
+    // The Cholesky factor of the covariance matrix.
     let along_x = var_x.sqrt();
     let both = if along_x == 0.0 { 0.0 } else { sigma_xy / along_x };
     let along_y = (var_y - both * both).max(0.0).sqrt();
@@ -62,14 +61,14 @@ pub(super) fn jitter(
     move_all(events, |x, y| {
         let (first, second) = draws.normals();
         let x = (f64::from(x) + along_x * first).round();
-        // A cochlea has no rows to move along.
+        // A cochlea has only one row.
         let y = if lowest == 0.0 { 0.0 } else { (f64::from(y) + both * first + along_y * second).round() };
         let inside = (0.0..=right).contains(&x) && (0.0..=lowest).contains(&y);
         (inside || !clip_outliers).then_some((x.clamp(0.0, right) as u16, y.clamp(0.0, lowest) as u16))
     });
 }
 
-/// Moves each event to the place that this gives for its own; without one it is dropped.
+/// Maps each event's coordinates; events mapped to `None` are dropped.
 fn move_all(events: &mut Events, mut to: impl FnMut(u16, u16) -> Option<(u16, u16)>) {
     let mut kept = 0;
     for i in 0..events.len() {

@@ -1,34 +1,33 @@
-//! The transforms by name, with their arguments, and what these may be. Knows nothing of what they do.
+//! The table of transforms: names, arguments and their valid ranges.
 
 use super::slices::Slicing;
 use crate::arguments::{Pair, Span};
 use crate::error::{Error, Result};
 
 named! {
-    /// A transform of events, with tonic's name and arguments; those for the sensor's size are left out, as it is known. Times are
-    /// microseconds. Of two numbers `[low, high]` each sample draws its own in between. What comes out is in the order of its times
-    /// and lies within the sensor.
+    /// A transform of events, with tonic's name and arguments except for the sensor's size, which is known. Times are in microseconds.
+    /// For a range `[low, high]`, each sample draws its own value. The output is sorted by time and lies within the sensor.
     pub enum Transform, "transform";
-    /// Drops events with no other one at a pixel beside theirs in the `filter_time` before.
+    /// Drops events without another one at a neighbouring pixel in the preceding `filter_time`.
     Denoise {
         /// Microseconds.
         filter_time: f64,
     }
     /// Keeps every nth event of each pixel.
     Decimation {
-        /// Of how many one is kept.
+        /// Interval between kept events.
         n: usize,
     }
-    /// Drops events that follow another one of their pixel, kept or not, within `delta`.
+    /// Drops events within `delta` after another one at their pixel, whether or not that was kept.
     RefractoryPeriod {
         /// Microseconds.
         delta: Span,
     }
-    /// Drops all events of these pixels, [[x, y], …], or of those that fire more often than `hot_pixel_frequency` a second.
+    /// Drops all events of these pixels, [[x, y], …], or of those that fire more than `hot_pixel_frequency` times per second.
     DropPixel {
         /// Pixels.
         coordinates: Option<Vec<Vec<usize>>>,
-        /// Events a second.
+        /// Events per second.
         hot_pixel_frequency: Option<f64>,
     }
     /// Drops all events of each pixel with probability p.
@@ -36,34 +35,34 @@ named! {
         /// Probability.
         p: f64,
     }
-    /// Drops a part p of all events.
+    /// Drops a random fraction p of the events.
     DropEvent {
-        /// Part.
+        /// Fraction.
         p: Span,
     }
-    /// Drops all events of a span of time that is this part of the recording.
+    /// Drops all events in a random time span that is this fraction of the recording.
     DropEventByTime {
-        /// Part.
+        /// Fraction.
         duration_ratio: Span = 0.2,
     }
-    /// Drops all events of a block of pixels or channels; its sides are this part of the sensor's.
+    /// Drops all events in a random block of pixels or channels; its sides are this fraction of the sensor's.
     DropEventByArea {
-        /// Part of each side.
+        /// Fraction of each side.
         area_ratio: Span = 0.2,
     }
-    /// Draws one of four: nothing; DropEventByTime with a ratio of 0.1 to 0.9; DropEventByArea with 0.05 to 0.25; DropEvent with
-    /// 0.1 to 0.9.
+    /// Randomly applies one of four: nothing; DropEventByTime with a ratio of 0.1 to 0.9; DropEventByArea with 0.05 to 0.25; DropEvent
+    /// with 0.1 to 0.9.
     EventDrop {}
     /// Drops events before `min` and after `max`.
     CropTime {
         /// Microseconds.
         min: i64 = 0,
-        /// Microseconds; without it, to the end.
+        /// Microseconds; by default the end.
         max: Option<i64>,
     }
-    /// Moves the first event to time 0, and the others along.
+    /// Shifts times so that the first event is at 0.
     TimeAlignment {}
-    /// Multiplies times and moves them, rounded towards 0.
+    /// Multiplies times and adds an offset, rounding towards 0.
     TimeSkew {
         /// Factor.
         coefficient: Span,
@@ -77,14 +76,14 @@ named! {
         /// Whether events before time 0 are dropped.
         clip_negative: bool = true,
     }
-    /// Lets time run backwards with probability p; the polarities change as well, where there are two.
+    /// Reverses time with probability p; also inverts the polarities if there are two.
     RandomTimeReversal {
         /// Probability.
         p: f64 = 0.5,
-        /// Whether polarities change.
+        /// Whether to invert polarities.
         flip_polarities: bool = true,
     }
-    /// Multiplies times and coordinates, rounded down, or fits columns and rows into `target_size`; no event is dropped.
+    /// Multiplies times and coordinates, rounding down, or scales columns and rows to `target_size`; no event is dropped.
     Downsample {
         /// Factor of times.
         time_factor: f64 = 1,
@@ -93,17 +92,17 @@ named! {
         /// Columns and rows.
         target_size: Option<Pair<usize>>,
     }
-    /// Cuts out the middle of the sensor, or puts the sensor into the middle of a larger one.
+    /// Crops to the centre of the sensor, or pads to a larger size.
     CenterCrop {
         /// Columns and rows.
         size: Pair<usize>,
     }
-    /// Cuts a block out of the sensor, somewhere.
+    /// Crops to a random block of the sensor.
     RandomCrop {
         /// Columns and rows.
         target_size: Pair<usize>,
     }
-    /// Moves each event by normally distributed numbers of pixels, rounded, with these variances and this covariance.
+    /// Moves each event by normally distributed distances in pixels, rounded, with these variances and this covariance.
     SpatialJitter {
         /// Variance along columns.
         var_x: f64 = 1,
@@ -111,7 +110,7 @@ named! {
         var_y: f64 = 1,
         /// Covariance.
         sigma_xy: f64 = 0,
-        /// Whether events outside of the sensor are dropped; else they stay at its edge.
+        /// Whether events outside the sensor are dropped; otherwise they stay at its edge.
         clip_outliers: bool = true,
     }
     /// Reverses columns (channels) with probability p.
@@ -124,42 +123,42 @@ named! {
         /// Probability.
         p: f64 = 0.5,
     }
-    /// Exchanges the polarities of all events with probability p.
+    /// Inverts the polarities of all events with probability p.
     RandomFlipPolarity {
         /// Probability.
         p: f64 = 0.5,
     }
-    /// Makes one polarity of two.
+    /// Merges the two polarities into one.
     MergePolarities {}
-    /// Adds n events anywhere on the sensor between the first and the last.
+    /// Adds n events at uniform positions and times between the first and the last event.
     UniformNoise {
-        /// How many.
+        /// Number of events.
         n: Span,
     }
-    /// Cuts each recording into slices, one a frame, and gives each event the number of its slice for a time. One of the first
-    /// four arguments says how: by time, by number of events, or into so many slices. It is the last transform.
+    /// Cuts each recording into slices, one per frame, and replaces each event's time by its slice number. One of the first four
+    /// arguments determines the slices: by time, by number of events, or a fixed number of slices. Must be the last transform.
     ToFrame {
-        /// Microseconds of a slice.
+        /// Microseconds per slice.
         time_window: Option<f64>,
-        /// Events of a slice.
+        /// Events per slice.
         event_count: Option<usize>,
-        /// Number of slices, equally long.
+        /// Number of slices of equal duration.
         n_time_bins: Option<usize>,
-        /// Number of slices, with as many events each.
+        /// Number of slices with equal numbers of events.
         n_event_bins: Option<usize>,
-        /// What a slice shares with the next one: microseconds, events, or a part of a bin.
+        /// Overlap with the next slice: microseconds, events, or a fraction of a bin.
         overlap: f64 = 0,
-        /// Whether what does not fill a slice at the end is one, too.
+        /// Whether to keep a last slice that is not full.
         include_incomplete: bool = false,
-        /// Where the first slice of `time_window` begins, microseconds; without it at the first event.
+        /// Start of the first slice of `time_window` in microseconds; by default the first event.
         start_time: Option<f64>,
-        /// Where its last slice ends; without it at the last event.
+        /// End of the last slice; by default the last event.
         end_time: Option<f64>,
     }
 }
 
 impl Transform {
-    /// That the arguments can be, whatever the events are.
+    /// Validates the arguments, independently of the events.
     pub(super) fn check(&self) -> Result<()> {
         let part = |span: &Span| span.is_within(0.0, 1.0);
         let variances = |x: f64, y: f64, both: f64| x >= 0.0 && y >= 0.0 && both * both <= x * y;

@@ -1,27 +1,26 @@
-//! What changes times.
+//! Transforms of times.
 
 use super::draws::Draws;
 use crate::events::Events;
 
-/// The first event at time 0.
+/// Shifts times so that the first event is at 0.
 pub(super) fn align(events: &mut Events) {
     let first = events.t[0];
     events.t.iter_mut().for_each(|t| *t = t.saturating_sub(first));
 }
 
-/// Times multiplied and moved, rounded towards 0 as numpy does when it writes them into integers.
+/// Scales and shifts times, rounding towards 0 as numpy does when it stores them in integers.
 pub(super) fn skew(events: &mut Events, coefficient: f64, offset: f64) {
-    // Whole numbers stay what they are even beyond 2^53.
+    // Keeps whole numbers beyond 2^53 exact.
     if coefficient == 1.0 && offset == 0.0 {
         return;
     }
     events.t.iter_mut().for_each(|t| *t = (*t as f64 * coefficient + offset) as i64);
 }
 
-/// Each time moved by a normally distributed number, rounded.
+/// Moves each time by a normally distributed number, rounded.
 ///
-/// tonic cuts what is behind the point off, by which all events come earlier, half a microsecond on average, and leaves them out
-/// of order unless it is asked.
+/// tonic truncates instead, which makes all events half a microsecond earlier on average, and by default does not sort them.
 pub(super) fn jitter(events: &mut Events, std: f64, clip_negative: bool, draws: &mut Draws) {
     events.t.iter_mut().for_each(|t| *t = (*t as f64 + std * draws.normals().0).round() as i64);
     if clip_negative {
@@ -30,7 +29,7 @@ pub(super) fn jitter(events: &mut Events, std: f64, clip_negative: bool, draws: 
     events.sort();
 }
 
-/// Time that runs from the last event to the first.
+/// Reverses time.
 pub(super) fn reverse(events: &mut Events, flip_polarities: bool) {
     let last = events.t[events.len() - 1];
     events.t.iter_mut().for_each(|t| *t = last.saturating_sub(*t));

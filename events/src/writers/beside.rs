@@ -1,4 +1,4 @@
-//! The temporary files that results are written in before they are renamed: whose they are, and what killed processes left of them.
+//! Temporary files that become results when renamed: ownership, and cleanup after killed processes.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -6,41 +6,40 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// What their names start and end with.
+/// Prefix and suffix of their names.
 const NAME: (&str, &str) = (".spiq-", ".tmp");
 
-/// Characters of a name that are drawn.
+/// Number of random characters in a name.
 const DRAWN: usize = 6;
 
-/// Builds a temporary file that is renamed to a result: with the rights of any new file, not those of a private one.
+/// Builds a temporary file to be renamed to a result, with the permissions of any new file instead of private ones.
 pub fn result_builder() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(NAME.0).suffix(NAME.1).rand_bytes(DRAWN);
     #[cfg(unix)]
     {
-        // A temporary file is private by default, but this one becomes a result: the user's umask decides.
+        // Temporary files are private by default, but this one becomes a result, so the user's umask applies.
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     builder
 }
 
-/// A file in a folder that becomes a result. While it is open, [`remove_leftovers`] leaves it alone.
+/// Creates a temporary file in a folder. While it is open, [`remove_leftovers`] leaves it alone.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn file_beside(folder: &Path) -> io::Result<NamedTempFile> {
     let file = result_builder().tempfile_in(folder)?;
-    // Without locks a file system has no leftovers removed either.
+    // On a file system without locks, leftovers are not removed either.
     _ = file.as_file().try_lock();
     Ok(file)
 }
 
-/// Gives the file the name `path`, once all of it is on the disk: after a crash of the machine there is either the old file or
-/// this one.
+/// Renames the file to `path` once its contents are on disk: after a system crash there is either the old file or this one.
 ///
 /// # Errors
-/// What the system says; the old file is then unchanged.
+/// The system's error; the old file is then unchanged.
 pub fn put_in_place(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|failed| failed.error)?;
@@ -48,14 +47,14 @@ pub fn put_in_place(file: NamedTempFile, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the names of a folder's files on the disk: a file that was renamed or removed comes back otherwise, after a crash of the
-/// machine. Not every file system lets a folder be opened or synced; the contents of files are whole either way.
+/// Syncs a folder, so that renames and removals survive a system crash. Not every file system can open or sync a folder; the contents
+/// of files are intact either way.
 pub fn sync_folder(folder: &Path) {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
-/// Removes the temporary files of results in a folder that no process is writing: those of processes that were killed.
+/// Removes temporary files left by killed processes: those in a folder that no process is writing.
 pub fn remove_leftovers(folder: &Path) {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let Ok(entries) = std::fs::read_dir(folder) else { return };
@@ -72,7 +71,7 @@ fn is_temporary(name: &str) -> bool {
     drawn.is_some_and(|drawn| drawn.len() == DRAWN && drawn.chars().all(|letter| letter.is_ascii_alphanumeric()))
 }
 
-/// Whether nobody is writing the file. Where that cannot be known it is taken for being written.
+/// Whether no process is writing the file. If that is uncertain, returns false.
 fn is_left(path: &Path) -> bool {
     match File::open(path).map(|file| file.try_lock()) {
         Ok(Ok(())) => true,

@@ -1,17 +1,17 @@
-//! A small part of HDF5, written as it comes: groups, one-dimensional data sets, text attributes of the root, and elements of
-//! variable length, in the layout that each version of the format's library reads.
+//! A small subset of HDF5, written sequentially: groups, one-dimensional data sets, text attributes of the root, and variable-length
+//! elements, in the layout that every version of the HDF5 library reads.
 //!
-//! Written by hand since `rust-hdf5` 0.7.9 wants all elements at once and puts them into one heap, which the library reads whole for
-//! each element: a file of 260 MB took h5py more than ten minutes. Here a heap holds the elements of few samples.
-//! The names in comments are those of the HDF5 file format specification, version 3.0.
+//! Written by hand because `rust-hdf5` 0.7.9 requires all elements at once and puts them into one heap, which the library reads whole
+//! for each element: h5py needed more than ten minutes for a file of 260 MB. Here a heap holds the elements of few samples. Names in
+//! comments are those of the HDF5 file format specification, version 3.0.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
-/// An address that is none.
+/// The undefined address.
 const UNDEFINED: u64 = u64::MAX;
-/// The library reads at least so much of a heap at once.
+/// The library reads at least this many bytes of a heap at once.
 const SMALLEST_HEAP: usize = 4096;
-/// Symbols of a node, and nodes of a tree, are at most twice as many.
+/// Half the maximum number of symbols in a node, and of nodes in a tree.
 const LEAF_K: u16 = 4;
 const INTERNAL_K: u16 = 16;
 const SUPERBLOCK: u64 = 96;
@@ -23,38 +23,38 @@ pub enum Type {
     U16,
     /// IEEE half.
     F16,
-    /// UTF-8 of so many bytes, zeros behind.
+    /// UTF-8 with a fixed number of bytes, zero-padded.
     Text(u32),
 }
 
-/// An element in a heap, as a data set of elements of variable length holds it.
+/// A reference to an element in a heap, as stored in a data set of variable-length elements.
 pub type Reference = [u8; 16];
 
-/// Writes a file from its start to its end.
+/// Writes a file sequentially.
 pub struct Writer<W> {
     out: W,
     /// Bytes written.
     end: u64,
-    /// Objects of the heap that is being filled, with its head.
+    /// Objects of the heap being filled, after its header.
     heap: Vec<u8>,
     objects: u16,
 }
 
-/// What a group holds: a name, the address of an object header, and for a group those of its tree and heap of names.
+/// A link in a group: a name, the address of an object header, and for a group the addresses of its tree and heap of names.
 pub type Link = (&'static str, u64, Option<[u64; 2]>);
 
 impl<W: Write + Seek> Writer<W> {
-    /// A file that begins at the start of `out`.
+    /// Starts a file at the beginning of `out`.
     ///
     /// # Errors
-    /// Those of writing, as of all of these.
+    /// Write errors, as for all of these methods.
     pub fn new(mut out: W) -> io::Result<Writer<W>> {
-        // The superblock is known at the end.
+        // The superblock is written at the end.
         out.write_all(&[0; SUPERBLOCK as usize])?;
         Ok(Writer { out, end: SUPERBLOCK, heap: Vec::new(), objects: 0 })
     }
 
-    /// Puts an element of so many items into a heap.
+    /// Adds an element with this number of items to the heap.
     pub fn element(&mut self, items: u32, bytes: &[u8]) -> io::Result<Reference> {
         if bytes.is_empty() {
             return Ok([0; 16]);
@@ -84,7 +84,7 @@ impl<W: Write + Seek> Writer<W> {
         self.objects = 0;
         if heap.len() < SMALLEST_HEAP {
             let free = SMALLEST_HEAP - heap.len();
-            // Free space is an object with the number 0; less than a head of it has none.
+            // Free space is an object with number 0; space smaller than an object header has none.
             if free >= 16 {
                 heap.extend([0; 8]);
                 heap.extend((free as u64).to_le_bytes());
@@ -96,28 +96,28 @@ impl<W: Write + Seek> Writer<W> {
         self.put(&heap).map(drop)
     }
 
-    /// A data set of these elements.
+    /// A data set with these elements.
     pub fn data(&mut self, ty: Type, count: usize, bytes: &[u8]) -> io::Result<u64> {
         self.array(&datatype(ty), count, bytes)
     }
 
-    /// A data set of elements of variable length with items of this type.
+    /// A data set of variable-length elements with items of this type.
     pub fn variable(&mut self, ty: Type, references: &[Reference]) -> io::Result<u64> {
         let sequence = [&[0x19, 0, 0, 0][..], &16u32.to_le_bytes(), &datatype(ty)].concat();
         self.array(&sequence, references.len(), references.as_flattened())
     }
 
     fn array(&mut self, datatype: &[u8], count: usize, bytes: &[u8]) -> io::Result<u64> {
-        // The references say where the heap will be.
+        // Flushes the heap that the references point to.
         self.end_heap()?;
         let at = if bytes.is_empty() { UNDEFINED } else { self.put(bytes)? };
         let space = [&[1, 1, 0, 0, 0, 0, 0, 0][..], &(count as u64).to_le_bytes()].concat();
         let layout = [&[3, 1][..], &at.to_le_bytes(), &(bytes.len() as u64).to_le_bytes()].concat();
-        // No fill value: space is taken late, and filled if that is set, which it is not.
+        // No fill value: space is allocated late, and filled only if a value is set.
         self.object(&[(0x01, space), (0x03, datatype.to_vec()), (0x05, vec![2, 2, 2, 0]), (0x08, layout)])
     }
 
-    /// A group, whose links stand in the order of their names.
+    /// A group; `links` must be sorted by name.
     pub fn group(&mut self, links: &[Link]) -> io::Result<(u64, [u64; 2])> {
         self.group_with(links, &[])
     }
@@ -145,7 +145,7 @@ impl<W: Write + Seek> Writer<W> {
 
     fn group_with(&mut self, links: &[Link], attributes: &[(&str, String)]) -> io::Result<(u64, [u64; 2])> {
         debug_assert!(links.len() <= 2 * usize::from(LEAF_K) && links.is_sorted_by_key(|(name, ..)| *name));
-        // The local heap of names begins with the empty one.
+        // The local heap of names begins with the empty name.
         let mut names = vec![0; 8];
         let mut symbols = Vec::new();
         let mut last = 0;
@@ -156,7 +156,7 @@ impl<W: Write + Seek> Writer<W> {
             symbols.extend(symbol(last, *object, *group));
         }
         let segment = self.put(&names)?;
-        // 1 says that there is no free space in it.
+        // 1 means that it has no free space.
         let fields = [names.len() as u64, 1, segment].map(u64::to_le_bytes);
         let heap = self.put(&[b"HEAP\0\0\0\0", fields.as_flattened()].concat())?;
         let mut node = [b"SNOD\x01\0", &(links.len() as u16).to_le_bytes()[..], &symbols].concat();
@@ -171,7 +171,7 @@ impl<W: Write + Seek> Writer<W> {
         Ok((self.object(&messages)?, tables))
     }
 
-    /// Ends the file with its root.
+    /// Completes the file with its root group.
     pub fn finish(mut self, links: &[Link], attributes: &[(&str, String)]) -> io::Result<W> {
         self.end_heap()?;
         let (root, tables) = self.group_with(links, attributes)?;
@@ -186,7 +186,7 @@ impl<W: Write + Seek> Writer<W> {
         Ok(self.out)
     }
 
-    /// Writes bytes at a multiple of eight, and says where.
+    /// Writes bytes padded to a multiple of eight and returns their address.
     fn put(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let at = self.end;
         let padding = bytes.len().next_multiple_of(8) - bytes.len();
@@ -204,11 +204,11 @@ fn symbol(name: u64, object: u64, group: Option<[u64; 2]>) -> Vec<u8> {
     [name, object, cached, tree, heap].map(u64::to_le_bytes).as_flattened().to_vec()
 }
 
-/// A datatype message, padded to a multiple of eight where it is part of another one.
+/// A datatype message; padded to a multiple of eight inside another message.
 fn datatype(ty: Type) -> Vec<u8> {
     match ty {
         Type::U16 => vec![0x10, 0, 0, 0, 2, 0, 0, 0, 0, 0, 16, 0],
-        // The sign is bit 15, five bits of exponent begin at 10, ten of mantissa at 0; the bias is 15.
+        // The sign is bit 15, the five exponent bits begin at bit 10, the ten mantissa bits at 0; the bias is 15.
         Type::F16 => vec![0x11, 0x20, 15, 0, 2, 0, 0, 0, 0, 0, 16, 0, 10, 5, 0, 10, 15, 0, 0, 0],
         Type::Text(bytes) => [&[0x13, 0x11, 0, 0][..], &bytes.to_le_bytes()].concat(),
     }
@@ -220,7 +220,7 @@ fn attribute(name: &str, text: &str) -> Vec<u8> {
     let space = [1, 0, 0, 0, 0, 0, 0, 0];
     let sizes = [name.len() + 1, ty.len(), space.len()].map(|size| (size as u16).to_le_bytes());
     let mut message = [&[1, 0][..], sizes.as_flattened(), name.as_bytes()].concat();
-    // The head of eight bytes and the name with its zero take a multiple of eight.
+    // The eight-byte header and the zero-terminated name are padded to a multiple of eight.
     message.resize((message.len() + 1).next_multiple_of(8), 0);
     message.extend(ty);
     message.resize(message.len().next_multiple_of(8), 0);

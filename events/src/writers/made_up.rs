@@ -1,51 +1,51 @@
-//! A data set that is made up, to try and to measure with where the real ones cannot be had.
+//! Synthetic data sets for trying and benchmarking when the real ones are unavailable.
 
 use std::path::Path;
 
 use super::shd::{Names, Spikes, write_spikes};
 use crate::error::{Error, Result};
 
-/// Speakers of what is made up.
+/// Number of synthetic speakers.
 const SPEAKERS: u16 = 10;
-/// The most samples, and the most spikes of one and of all on average: a file of some 40 GB.
+/// Limits: samples, spikes per sample, and spikes on average in total, a file of about 40 GB.
 const MOST: [u64; 3] = [1_000_000, 1_000_000, 10_000_000_000];
-/// Seconds of a recording, of the shortest and the longest.
+/// The shortest and longest recording, in seconds.
 const SECONDS: [f32; 2] = [0.5, 1.0];
 
-/// Samples of classes that can be told apart: a class is three tones that glide over the channels in its own way, a speaker moves
-/// them by a few channels, and a fifth of the spikes lies anywhere.
+/// Synthetic samples with distinguishable classes: a class is three tones that glide over the channels in their own way, a speaker
+/// shifts them by a few channels, and a fifth of the spikes are uniform noise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MadeUp {
     /// Number of samples.
     pub samples: usize,
-    /// Spikes of a sample on average; each sample has between half and one and a half times as many.
+    /// Average number of spikes per sample; each sample has between 0.5 and 1.5 times as many.
     pub events: usize,
     /// Number of classes.
     pub classes: u16,
     /// Number of channels.
     pub channels: u16,
-    /// How many of the first samples train.
+    /// Number of leading samples that train.
     pub train: usize,
-    /// The number of the first sample: a file of those from 100 on has none in common with a file of the first 100.
+    /// Index of the first sample: a file that starts at 100 shares no sample with a file of the first 100.
     pub first: usize,
-    /// Seed of all that is random: the same gives the same samples.
+    /// Random seed; the same seed gives the same samples.
     pub seed: u64,
 }
 
 impl MadeUp {
-    /// Writes them in the layout of SHD.
+    /// Writes the samples in the layout of SHD.
     ///
     /// # Errors
-    /// `Input` without samples, classes or channels, with more samples or spikes than fit a disk, or with more samples that train
-    /// than there are; `File` when the file cannot be written.
+    /// `Input` without samples, classes or channels, with more samples or spikes than fit on a disk, or with more training samples than
+    /// samples; `File` if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         self.write_while(path, || Ok(()))
     }
 
-    /// As [`write`](MadeUp::write), and asks before each sample whether to go on.
+    /// Like [`write`](MadeUp::write), but asks before each sample whether to continue.
     ///
     /// # Errors
-    /// As [`write`](MadeUp::write); the first error of `go_on`, and then nothing is left of the file.
+    /// As [`write`](MadeUp::write); the first error of `go_on`, after which no file is left.
     pub fn write_while(&self, path: &Path, mut go_on: impl FnMut() -> Result<()>) -> Result<()> {
         self.check()?;
         let names = Names {
@@ -64,7 +64,7 @@ impl MadeUp {
 
     fn check(&self) -> Result<()> {
         if self.classes == 0 || self.channels == 0 {
-            return Err(Error::input("a data set needs a class and a channel at least"));
+            return Err(Error::input("a data set needs at least one class and one channel"));
         }
         let [samples, events, all] = MOST;
         let (wanted, of_each) = (self.samples as u64, self.events as u64);
@@ -81,7 +81,7 @@ impl MadeUp {
             )));
         }
         match self.train > self.samples {
-            true => Err(Error::input(format!("{} samples to train are more than the {wanted} there are", self.train))),
+            true => Err(Error::input(format!("{} training samples are more than the {wanted} samples", self.train))),
             false => Ok(()),
         }
     }
@@ -89,7 +89,7 @@ impl MadeUp {
     fn sample(&self, number: u64) -> Spikes {
         let mut random = Random::new(self.seed, number.wrapping_mul(2));
         let (label, speaker) = (random.below(self.classes.into()) as u16, random.below(SPEAKERS.into()) as u16);
-        // The tones of a class are drawn from its number alone.
+        // The tones of a class depend only on its number and the seed.
         let mut class = Random::new(self.seed, 2 * u64::from(label) + 1);
         let tones: [[f32; 3]; 3] = std::array::from_fn(|_| [class.unit(), class.unit(), class.unit()]);
         let shift = (f32::from(speaker) / f32::from(SPEAKERS) - 0.5) * 0.04;
@@ -104,7 +104,7 @@ impl MadeUp {
                     let [start, bend, end] = tones[tone as usize % 3];
                     let at = time / length;
                     let glide = start * (1.0 - at) * (1.0 - at) + 2.0 * bend * at * (1.0 - at) + end * at * at;
-                    // The sum of three is near enough to a bell.
+                    // The sum of three approximates a bell curve.
                     glide + shift + 0.04 * (random.unit() + random.unit() + random.unit() - 1.5)
                 }
             };
@@ -121,7 +121,7 @@ struct Random(u64);
 
 impl Random {
     fn new(seed: u64, stream: u64) -> Random {
-        // Mixed twice, so that neighbouring streams share nothing.
+        // Mixed twice, so that neighbouring streams are unrelated.
         let mixed = Random(seed).next().wrapping_add(stream);
         Random(Random(mixed).next())
     }
@@ -133,12 +133,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From 0 to 1, 1 excluded.
+    /// Uniform in [0, 1).
     fn unit(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1u32 << 24) as f32
     }
 
-    /// A number below one that is not 0.
+    /// A number below `limit`, which must not be 0.
     fn below(&mut self, limit: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
     }

@@ -1,5 +1,5 @@
-//! Writes the layout of the Spiking Heidelberg Digits: an HDF5 file with `spikes/times` (variable-length f16, seconds),
-//! `spikes/units` (variable-length u16), `labels`, `extra/speaker` and `extra/keys`.
+//! Writes the layout of the Spiking Heidelberg Digits: an HDF5 file with `spikes/times` (variable-length f16, seconds), `spikes/units`
+//! (variable-length u16), `labels`, `extra/speaker` and `extra/keys`.
 
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::Path;
@@ -13,33 +13,33 @@ use crate::error::{Error, Result};
 /// One recording of a cochlea.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spikes {
-    /// Times in seconds, in order.
+    /// Sorted times in seconds.
     pub times: Vec<f32>,
-    /// The channel of each.
+    /// The channel of each spike.
     pub units: Vec<u16>,
     /// The class.
     pub label: u16,
-    /// Who speaks: 0 where that is not known.
+    /// The speaker; 0 if unknown.
     pub speaker: u16,
 }
 
-/// What is said of a file's samples together.
+/// Metadata shared by a file's samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Number of channels; all units are below it. Kept as the attribute `channels` of the root; SHD has 700 and no attribute.
+    /// Number of channels; all units are below it. Stored as the attribute `channels` of the root; SHD has 700 and no attribute.
     pub channels: u16,
     /// Names of the classes, by label.
     pub classes: Vec<String>,
-    /// Names of the speakers, by number. Kept as `extra/speakers`; SHD has none.
+    /// Names of the speakers, by number. Stored as `extra/speakers`; SHD has none.
     pub speakers: Vec<String>,
-    /// How many of the first samples train. Kept as the attribute `train` of the root.
+    /// Number of leading samples that train. Stored as the attribute `train` of the root.
     pub train: Option<usize>,
 }
 
-/// Whether a file could be written at a path, before much is computed.
+/// Checks that a file can be written at a path, before any long computation.
 ///
 /// # Errors
-/// `Input` where its folder is not there, or the path is a folder.
+/// `Input` if its folder does not exist, or the path is a folder.
 pub fn check_place(path: &Path) -> Result<()> {
     let folder = folder(path);
     let reason = match (folder.is_dir(), path.is_dir()) {
@@ -57,11 +57,11 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Writes the samples whole or not at all, in their order, each as it comes. Times are rounded to f16 as in SHD: to 0.5 ms between 0.5 and 1 s.
+/// Writes all samples or none, in order, each as it arrives. Times are rounded to f16 as in SHD: to 0.5 ms between 0.5 and 1 s.
 ///
 /// # Errors
-/// `Input` for a sample whose times and units differ in number, or for a unit, label or speaker beyond `names`; `File` when the file
-/// cannot be written; the first error of `samples`.
+/// `Input` for a sample with different numbers of times and units, or with a unit, label or speaker out of range of `names`; `File` if
+/// the file cannot be written; the first error of `samples`.
 ///
 /// ```
 /// use spiq_events::{Names, Spikes, open, write_spikes};
@@ -77,7 +77,7 @@ fn folder(path: &Path) -> &Path {
 pub fn write_spikes(path: &Path, names: &Names, samples: impl IntoIterator<Item = Result<Spikes>>) -> Result<()> {
     check_place(path)?;
     let cannot = |cause| Error::file("write", path, cause);
-    // Without the name of the temporary file, which is of no use to who reads it.
+    // Omits the temporary file's name, which is of no use to the user.
     let nameless = |cause: io::Error| cannot(cause.kind().into());
     let beside = file_beside(folder(path)).map_err(nameless)?;
     let mut file = File::new(BufWriter::new(beside.as_file())).map_err(cannot)?;
@@ -107,7 +107,7 @@ fn check(place: usize, spikes: &Spikes, names: &Names) -> Result<()> {
     Ok(())
 }
 
-/// The file that is being written. Of each sample stays where its spikes are.
+/// The file being written. For each sample, keeps only references to its spikes.
 struct File<W> {
     writer: Writer<W>,
     times: Vec<Reference>,
@@ -139,7 +139,7 @@ impl<W: Write + Seek> File<W> {
         let units = self.writer.variable(Type::U16, &self.units)?;
         let (spikes, tables) = self.writer.group(&[("times", times, None), ("units", units, None)])?;
         let labels = self.writer.data(Type::U16, count, &self.labels)?;
-        // In the order of their names, as links of a group are.
+        // Sorted by name, as a group's links must be.
         let mut extra = Vec::new();
         if !names.classes.is_empty() {
             extra.push(("keys", self.texts(&names.classes)?, None));
@@ -155,7 +155,7 @@ impl<W: Write + Seek> File<W> {
         self.writer.finish(&links, &attributes).map(drop)
     }
 
-    /// Texts as long as the longest.
+    /// Texts padded to the length of the longest.
     fn texts(&mut self, texts: &[String]) -> io::Result<u64> {
         let length = texts.iter().map(String::len).max().unwrap_or(0).max(1);
         let mut bytes = Vec::new();

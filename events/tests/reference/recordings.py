@@ -1,4 +1,4 @@
-"""Makes the small recordings in this folder and prints what tests/readers.rs expects of them.
+"""Makes the small recordings in this folder and prints the values that tests/readers.rs expects.
 
 Run with h5py 3.16, numpy 2.4 and tonic 1.7: python recordings.py
 `sample_nmnist.bin` is one recording of N-MNIST (Orchard and others 2015, CC BY-SA 4.0) and is not made here.
@@ -21,7 +21,7 @@ def shown(name, t, x, p=None):
 
 
 def shd(name, times, chunks=None, **options):
-    """SHD's layout as h5py writes it: `earliest` is that of the published files."""
+    """Writes SHD's layout with h5py; `earliest` is the format version of the published files."""
     extra = {} if chunks is None else {"chunks": chunks, "maxshape": (None,)}
     with h5py.File(FOLDER / name, "w", **options) as file:
         t = file.create_dataset("spikes/times", (6,), dtype=h5py.vlen_dtype(times), **extra)
@@ -37,7 +37,7 @@ def shd(name, times, chunks=None, **options):
 
 
 def untidy():
-    """Times that are none, and times out of order."""
+    """Invalid times, and times out of order."""
     with h5py.File(FOLDER / "untidy.h5", "w") as file:
         t = file.create_dataset("spikes/times", (2,), dtype=h5py.vlen_dtype(np.float32))
         u = file.create_dataset("spikes/units", (2,), dtype=h5py.vlen_dtype(np.uint16))
@@ -61,7 +61,7 @@ def arrays():
 
 
 def aedat3():
-    """Two packets of polarity events around one of another kind."""
+    """Two packets of polarity events around one of another type."""
     head = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\n"
     packet = lambda kind, size, count, body: struct.pack("<HHIIIIII", kind, 1, size, 4, 0, count, count, count) + body
     t = np.sort(RANDOM.integers(5000, 9000, 30))
@@ -74,7 +74,7 @@ def aedat3():
 
 
 def written():
-    """What tests/readers.rs writes; it is kept once this has passed."""
+    """Checks the file that tests/readers.rs writes, before it is committed."""
     with h5py.File(FOLDER / "written.h5") as file:
         counts = [3, 0, 1000, 2]
         for sample, count in enumerate(counts):

@@ -1,7 +1,7 @@
-"""What tonic 1.7 makes of events, for tests/transforms.rs: python transforms.py > transforms.toml
+"""Runs tonic 1.7 on events, for tests/transforms.rs: python transforms.py > transforms.toml
 
-Two recordings: sample_nmnist.bin beside this file, and events that are drawn here. A case has the text of a transform, how much later than
-in the recording its events are, and what comes out: of the drawn events all columns, of the real ones their number and a checksum.
+Two recordings: sample_nmnist.bin beside this file, and events drawn here. A case has the text of a transform, the shift of its events in
+time, and the output: all columns for the drawn events, their number and a checksum for the real ones.
 """
 
 import pathlib
@@ -25,7 +25,7 @@ def nmnist():
 def drawn():
     r = np.random.default_rng(5)
     events = np.zeros(240, FIELDS)
-    # Few pixels, so that neighbours meet; some events at one time.
+    # Few pixels, so that neighbours interact; some simultaneous events.
     events["x"], events["y"] = r.integers(0, 34, 240) // 3 * 3 % 34, r.integers(10, 16, 240)
     events["x"][::7], events["y"][::7] = 33, 33
     events["t"], events["p"] = np.sort(r.integers(0, 3000, 240)) * 10, r.integers(0, 2, 240)
@@ -111,10 +111,10 @@ def main():
             events["t"] += later
             after = transform(events)
             if hasattr(transform, "max") and text == "CropTime(min = 12340)":
-                # It keeps the first recording's end for all others.
+                # It keeps the first recording's end for all later ones.
                 transform.max = None
             print(f"{name}_count = {len(after)}")
-            # TOML has integers of 63 bits.
+            # TOML integers are signed 64-bit.
             print(f'{name}_checksum = "{checksum(columns(after))}"')
         print("after = [" + ", ".join(row(c) for c in columns(transform(shifted(recordings["drawn"], later)))) + "]")
         if text == "CropTime(min = 12340)":

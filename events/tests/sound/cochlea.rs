@@ -1,4 +1,4 @@
-//! The cochlea on sounds whose spikes are known.
+//! The cochlea on sounds with known spikes.
 
 use spiq_events::Events;
 use spiq_events::sound::{Cochlea, Sound};
@@ -9,7 +9,7 @@ fn cochlea() -> Cochlea {
     Cochlea { channels: 140, ..Cochlea::default() }
 }
 
-/// Spikes of each channel.
+/// Spikes per channel.
 fn counts(events: &Events) -> Vec<usize> {
     let mut counts = vec![0; 140];
     events.x.iter().for_each(|channel| counts[usize::from(*channel)] += 1);
@@ -25,7 +25,7 @@ fn a_tone_is_heard_by_the_channels_around_its_frequency() {
         let mean = counts.iter().zip(&frequencies).map(|(n, f)| *n as f64 * f.ln()).sum::<f64>() / spikes;
         let off = mean.exp() / f64::from(frequency);
         assert!((0.9..1.1).contains(&off), "{frequency} Hz is heard at {:.0} Hz", mean.exp());
-        // The click of the onset is heard wider than the tone.
+        // The click at the onset spreads over more channels than the tone.
         let far = |f: &f64| (f / f64::from(frequency)).ln().abs() > std::f64::consts::LN_2;
         let heard_far = counts.iter().zip(&frequencies).filter(|(_, f)| far(f)).map(|(n, _)| *n).sum::<usize>() as f64;
         assert!(heard_far < 0.01 * spikes, "{heard_far} of {spikes} spikes for {frequency} Hz lie an octave away");
@@ -34,7 +34,7 @@ fn a_tone_is_heard_by_the_channels_around_its_frequency() {
 
 #[test]
 fn spikes_are_locked_to_the_phase_of_low_tones() {
-    // Vector strength: 1 when all spikes come at one phase, 0 when they come at any.
+    // Vector strength: 1 if all spikes have the same phase, 0 if phases are uniform.
     let strength = |frequency: f32| {
         let events = cochlea().spikes(&tone(frequency, 8000)).unwrap();
         let nearest = cochlea().frequencies().iter().position(|f| *f > f64::from(frequency)).unwrap();
@@ -46,7 +46,7 @@ fn spikes_are_locked_to_the_phase_of_low_tones() {
         f64::hypot(x, y) / phases.len() as f64
     };
     assert!(strength(200.0) > 0.8, "{}", strength(200.0));
-    // As in an ear, fast tones are followed less.
+    // As in an ear, phase locking is weaker at high frequencies.
     assert!(strength(1870.0) < strength(200.0), "{}", strength(1870.0));
 }
 
@@ -66,7 +66,7 @@ fn silence_gives_no_spikes() {
 #[test]
 fn loudness_makes_no_difference() {
     let loud = tone(700.0, 3000);
-    // By a power of two all numbers stay what they are.
+    // A power of two scales all numbers exactly.
     let quiet = Sound { samples: loud.samples.iter().map(|sample| sample / 64.0).collect(), rate: loud.rate };
     assert_eq!(cochlea().spikes(&loud).unwrap(), cochlea().spikes(&quiet).unwrap());
 }
@@ -85,7 +85,7 @@ fn the_same_sound_gives_the_same_spikes() {
     assert_eq!(first, spikes());
     let order: Vec<(i64, u16)> = first.t.iter().copied().zip(first.x.iter().copied()).collect();
     assert!(order.is_sorted() && order.iter().all(|(_, x)| *x < 140));
-    // The refractory time: no channel fires twice within a millisecond.
+    // Refractory period: no channel fires twice within a millisecond.
     let mut last = vec![i64::MIN / 2; 140];
     for (t, x) in order {
         assert!(t - std::mem::replace(&mut last[usize::from(x)], t) > 1000);
@@ -113,7 +113,7 @@ fn what_cannot_be_heard_is_refused() {
         (Cochlea { channels: 701, ..default() }, "a cochlea has from 1 to 700 channels, not 701"),
         (Cochlea { low: 4000.0, ..default() }, "the channels' frequencies go from 4000 to 3800 Hz, but must rise"),
         (Cochlea { low: f64::NAN, ..default() }, "the channels' frequencies go from NaN to 3800 Hz"),
-        (Cochlea { high: 4000.0, ..default() }, "8000 samples a second hold no tones above 4000 Hz"),
+        (Cochlea { high: 4000.0, ..default() }, "at 8000 samples per second there are no tones above 4000 Hz"),
     ] {
         assert!(refused(cochlea).contains(sentence), "{sentence}");
     }

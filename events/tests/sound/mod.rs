@@ -1,4 +1,4 @@
-//! Sound to spikes.
+//! Tests of the conversion of sound to spikes.
 
 mod cochlea;
 mod recordings;
@@ -7,7 +7,7 @@ mod wav;
 
 use spiq_events::sound::Sound;
 
-/// So many samples of a tone of this frequency, at 8 kHz.
+/// A tone of this frequency at 8 kHz.
 fn tone(frequency: f32, samples: u16) -> Sound {
     let at = |i: u16| 0.3 * (std::f32::consts::TAU * frequency * f32::from(i) / 8000.0).sin();
     Sound { samples: (0..samples).map(at).collect(), rate: 8000 }
@@ -22,7 +22,7 @@ fn wav(spec: hound::WavSpec, write: impl FnOnce(&mut hound::WavWriter<&mut std::
     bytes.into_inner()
 }
 
-/// The usual kind: mono, 8 kHz, 16 bits.
+/// The usual format: mono, 8 kHz, 16 bits.
 fn spec() -> hound::WavSpec {
     hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int }
 }

@@ -94,7 +94,7 @@ fn what_holds_no_recordings_is_refused() {
     let unlabelled = folder(&["_1.wav"]);
     assert!(refusal(unlabelled.path()).contains("has no label"));
     let file = unnamed.path().join("seven.wav");
-    assert!(refusal(&file).contains("is no folder and no usable zip archive"), "{}", refusal(&file));
+    assert!(refusal(&file).contains("is neither a folder nor a usable zip archive"), "{}", refusal(&file));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use spiq_events::sound::{Compact, Sound, TICK, compact, speech, speech_cochlea};
 use spiq_events::{Collection, Sample};
 
-/// The place of a recording of the Free Spoken Digit Dataset: by index, digit and speaker, the test part last.
+/// The index of a recording of the Free Spoken Digit Dataset: sorted by index, digit and speaker, the test part last.
 fn place(digit: usize, speaker: usize, index: usize) -> usize {
     (if index < 5 { 45 + index } else { index - 5 }) * 50 + digit * 5 + speaker
 }

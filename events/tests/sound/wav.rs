@@ -1,4 +1,4 @@
-//! WAV files, good and bad.
+//! Valid and invalid WAV files.
 
 use hound::{SampleFormat, WavSpec};
 use spiq_events::sound::Sound;
@@ -44,9 +44,9 @@ fn bad_files_are_refused_in_a_sentence() {
         (Vec::new(), "a.wav ends before its last sample; copy it again"),
         (
             b"MP3 is not WAV, whatever its name".to_vec(),
-            "a.wav is no usable WAV file (no RIFF tag found); save it as 16-bit PCM",
+            "a.wav is not a usable WAV file (no RIFF tag found); save it as 16-bit PCM",
         ),
-        (wav(spec(), |_| {}), "a.wav has no sound in it; take it away or record it again"),
+        (wav(spec(), |_| {}), "a.wav contains no sound; remove it or record it again"),
         (wav(nan, |writer| writer.write_sample(f32::NAN).unwrap()), "a.wav holds NaN as sample 0; record it again"),
     ] {
         assert_eq!(parse(&bytes).unwrap_err(), sentence);
@@ -61,7 +61,7 @@ fn no_damage_makes_it_panic() {
         for value in [0, 1, 2, 3, 7, 33, 127, 128, 254, 255] {
             let mut bytes = good.clone();
             bytes[place] = value;
-            // Read or refused, never a panic.
+            // Either result is fine, a panic is not.
             let _ = parse(&bytes);
         }
         assert!(parse(&good[..place]).is_err(), "cut off at {place}");

@@ -1,4 +1,4 @@
-//! Any target under libFuzzer: `SPIQ_FUZZ_TARGET=model cargo fuzz run --fuzz-dir fuzz/libfuzzer any`.
+//! Runs any target under libFuzzer: `SPIQ_FUZZ_TARGET=model cargo fuzz run --fuzz-dir fuzz/libfuzzer any`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What flags take: changes of samples, losses, optimizers, codes, chips, cuts of events.
+//! Values of flags: augmentations, losses, metrics, optimizers, schedules, spike codes, chips, event transforms.
 
 use spiq::augment::Augmentation;
 use spiq::data::Code;
@@ -8,7 +8,7 @@ use spiq_events::Pipeline;
 
 use super::{Target, text};
 
-/// A choice, by the reader that its first letter says.
+/// A flag's value; the first letter selects the reader.
 pub const CHOICES: Target = Target {
     name: "choices",
     read: |input| {

@@ -25,7 +25,7 @@ pub const CHECKPOINT: Target = Target {
     corpus: || vec![file("tests/reference/init.safetensors"), samples()],
 };
 
-/// metrics.jsonl, which is read up to the first line that is damaged.
+/// metrics.jsonl, which is read up to the first damaged line.
 pub const METRICS: Target = Target {
     name: "metrics",
     read: |input| as_file("metrics.jsonl", input, |path| read_records(path).is_ok_and(|records| !records.is_empty())),

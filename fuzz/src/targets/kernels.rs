@@ -1,4 +1,4 @@
-//! Kernels as text and as the words that a compiled program holds.
+//! Kernels as text, and in the encoding that compiled programs contain.
 
 use spiq_kernels::{FusedProduct, LaneProgram, MaskedProduct};
 
@@ -7,7 +7,7 @@ use super::{Target, text};
 const PROGRAM: &str = "loop of 16 steps, 48 lanes, backward\n  const c0: f32\n  slice x0: s8\n  r0 = multiply_add(s0, 0.9, x0)\n  \
                        r1 = greater(r0, c0)\n  carry s0 = r0\n  write y0: pred = r1\n";
 
-/// Text that is a program has words, and the words are that program.
+/// A text that parses as a program encodes, and decodes to the same program.
 pub const TEXT: Target = Target {
     name: "kernel_text",
     read: |input| {
@@ -21,7 +21,7 @@ pub const TEXT: Target = Target {
     corpus: || vec![PROGRAM.as_bytes().to_vec()],
 };
 
-/// Words that are a program are read again.
+/// Words that decode to a program encode to the same words.
 pub const WORDS: Target = Target {
     name: "kernel_words",
     read: |input| {

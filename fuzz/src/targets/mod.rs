@@ -1,4 +1,4 @@
-//! What reads inputs. Each target says whether it took one.
+//! The fuzz targets: readers that return whether they accepted an input.
 
 mod choices;
 mod files;
@@ -10,13 +10,13 @@ mod settings;
 pub struct Target {
     /// Its name on the command line.
     pub name: &'static str,
-    /// Reads an input; whether it was taken.
+    /// Reads an input and returns whether it was accepted.
     pub read: fn(&[u8]) -> bool,
-    /// Inputs that are taken.
+    /// Inputs that must be accepted.
     pub corpus: fn() -> Vec<Vec<u8>>,
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     settings::MODEL,
     settings::RULES,
@@ -33,17 +33,17 @@ pub const TARGETS: &[Target] = &[
     kernels::WORDS,
 ];
 
-/// The target of this name.
+/// The target with this name.
 pub fn named(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
 }
 
-/// The input as text, if it is text.
+/// The input as text, if it is UTF-8.
 fn text(input: &[u8]) -> Option<&str> {
     std::str::from_utf8(input).ok()
 }
 
-/// Reads the input as a file of this name.
+/// Writes the input to a file with this name and reads it.
 fn as_file<T>(name: &str, input: &[u8], read: impl FnOnce(&std::path::Path) -> T) -> T {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join(name);

@@ -1,4 +1,4 @@
-//! Recordings of events and sound, by the ends of their names.
+//! Recordings of events and sound, by file extension.
 
 use spiq_events::sound::Sound;
 use spiq_events::{Binning, Pipeline, open, pack};
@@ -6,7 +6,7 @@ use spiq_events::{Binning, Pipeline, open, pack};
 use super::{Target, as_file};
 use crate::corpus::file;
 
-/// Opens a recording and cuts it into bins.
+/// Opens a recording and bins it.
 fn packed(name: &str, input: &[u8]) -> bool {
     as_file(name, input, |path| {
         let Ok(collection) = open(path) else { return false };
@@ -26,28 +26,28 @@ pub const HDF5: Target = Target {
     corpus: || of(&["earliest.h5", "latest.h5", "chunked.h5", "untidy.h5", "written.h5"]),
 };
 
-/// NumPy's files.
+/// NumPy files.
 pub const NUMPY: Target = Target {
     name: "numpy",
     read: |input| packed(if input.starts_with(b"PK") { "a.npz" } else { "a.npy" }, input),
     corpus: || of(&["rows.npy", "fields.npy", "camera.npz", "cochlea.npz"]),
 };
 
-/// Files of cameras, AEDAT.
+/// AEDAT camera files.
 pub const AEDAT: Target = Target {
     name: "aedat",
     read: |input| packed(if input.starts_with(b"#!AER-DAT4") { "a.aedat4" } else { "a.aedat" }, input),
     corpus: || of(&["user01_led.aedat"]),
 };
 
-/// Five bytes an event, as N-MNIST has them.
+/// Five bytes per event, as in N-MNIST.
 pub const EVENTS: Target = Target {
     name: "events",
     read: |input| packed("a.bin", input),
     corpus: || vec![file("events/tests/reference/sample_nmnist.bin")[..500].to_vec()],
 };
 
-/// Sound, in WAV files.
+/// WAV files.
 pub const SOUND: Target =
     Target { name: "sound", read: |input| Sound::parse(input, "0_george_0.wav").is_ok(), corpus: || vec![wave()] };
 

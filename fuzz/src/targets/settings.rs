@@ -7,7 +7,7 @@ use spiq::quant::{Rules, linear_only_rules};
 use super::{Target, text};
 use crate::corpus::files;
 
-/// A model: its text, the network of it, and its text again.
+/// A model: parses it, writes and parses it again, and builds its network.
 pub const MODEL: Target = Target {
     name: "model",
     read: |input| {
@@ -21,7 +21,7 @@ pub const MODEL: Target = Target {
     corpus: || [files("src/cli/recipes", ".toml"), files("benches/accuracy", ".toml"), every_layer()].concat(),
 };
 
-/// Rules, and which of them decides for a layer.
+/// Rules, and the lookup of the rule for a layer.
 pub const RULES: Target = Target {
     name: "rules",
     read: |input| {
@@ -39,7 +39,7 @@ const RULE_FILES: &[&str] = &[
      weight_calibration_method = \"absmax\"\nbwd_qtype = \"int8\"\n",
 ];
 
-/// Models with each kind of layer, a few keys each.
+/// Models with each type of layer, with a few keys each.
 fn every_layer() -> Vec<Vec<u8>> {
     let kinds = [
         "type = \"Linear\"\nin_features = 4\nout_features = 4",

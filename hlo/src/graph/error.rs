@@ -1,30 +1,30 @@
-//! Errors of a trace, each with the caller's line. Knows nothing of what the operations mean.
+//! Errors of a trace, each with the caller's source line.
 
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 
-/// How messages name a place, where the program that shows them knows better than file and line.
+/// User-defined names of source places in messages, for programs that can do better than file and line.
 static NAMING: OnceLock<fn(&Location<'_>) -> Option<String>> = OnceLock::new();
 
-/// Lets `naming` say how messages name a place; where it says `None`, that is file, line and column. For programs whose readers
-/// do not know the files that were compiled. The first call counts.
+/// Sets how messages name a place; where `naming` returns `None`, messages show file, line and column. For programs whose users
+/// do not have the compiled source files, such as notebooks. Only the first call takes effect.
 pub fn name_places(naming: fn(&Location<'_>) -> Option<String>) {
     let _ = NAMING.set(naming);
 }
 
-/// What messages call a place.
+/// The name of a place in messages.
 pub fn place_name(place: &Location<'_>) -> String {
     let named = NAMING.get().and_then(|naming| naming(place));
     named.unwrap_or_else(|| place.to_string())
 }
 
-/// Why an operation does not accept its operands.
+/// Why an operation rejects its operands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The label of the constraint in the StableHLO specification (`C10`), or `""` where the specification has none.
     pub constraint: &'static str,
-    /// What is wrong, naming the types at hand.
+    /// The description of the fault, with the types involved.
     pub message: String,
 }
 
@@ -35,16 +35,16 @@ impl Violation {
     }
 }
 
-/// One wrong call in a traced program.
+/// One invalid call in a traced program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphError {
     /// The operation that was called.
     pub op: String,
-    /// What is wrong with the call.
+    /// The fault.
     pub violation: Violation,
-    /// Where the caller stands.
+    /// The source location of the caller.
     pub place: &'static Location<'static>,
-    /// The module path the call was made under, or `""`.
+    /// The module path under which the call was made, or `""`.
     pub scope: Arc<str>,
 }
 
@@ -62,9 +62,9 @@ impl fmt::Display for GraphError {
     }
 }
 
-/// Every root error of a trace, in the order in which the calls were made.
+/// Every root error of a trace, in call order.
 ///
-/// `Debug` prints what `Display` does, as `unwrap` and `main` show an error by it.
+/// `Debug` prints the same text as `Display`, because `unwrap` and `main` print errors with `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GraphErrors(pub Vec<GraphError>);
 

@@ -1,4 +1,4 @@
-//! A finished trace: plain data that can be sent, printed and replayed into another trace. Knows no particular op.
+//! A finished trace: plain data that can be sent, printed and replayed into another trace.
 
 use std::collections::HashMap;
 use std::panic::Location;
@@ -24,17 +24,17 @@ pub struct Value {
 pub struct Node {
     /// The operation with its attributes.
     pub op: Arc<dyn Op>,
-    /// What it is applied to.
+    /// The operands.
     pub operands: Vec<Value>,
-    /// Types of its outputs.
+    /// Types of the outputs.
     pub types: Vec<TensorType>,
-    /// The module path it was made under (`core/layers/2`), or `""`.
+    /// The module path under which it was recorded (`core/layers/2`), or `""`.
     pub scope: Arc<str>,
-    /// The line that made it.
+    /// The source line that recorded it.
     pub place: &'static Location<'static>,
 }
 
-/// Nodes are equal whichever line made them.
+/// Equality ignores the source line.
 impl PartialEq for Node {
     fn eq(&self, other: &Node) -> bool {
         *self.op == *other.op
@@ -45,13 +45,13 @@ impl PartialEq for Node {
 }
 
 impl Node {
-    /// Whether it stands for an input of its function, and computes nothing.
+    /// Whether it is an input of its function.
     pub fn is_parameter(&self) -> bool {
         self.op.downcast::<Parameter>().is_some()
     }
 }
 
-/// A program: parameters, nodes in an order in which each follows its operands, results.
+/// A program: parameters, nodes in topological order, results.
 ///
 /// The first nodes are the parameters, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,22 +61,22 @@ pub struct Function {
     pub(crate) results: Vec<Value>,
 }
 
-/// Decides, node by node, what a replay records instead: `None` keeps the node.
+/// Chooses the replacement of each node during a replay; `None` keeps the node.
 pub type Rewrite<'a> = dyn FnMut(&Node, &[Tensor]) -> Option<Vec<Tensor>> + 'a;
 
 impl Function {
-    /// A function of nodes that came from another one: parameters first, as many as there are names, then each node after its
-    /// operands. What a pass over [`nodes`](Function::nodes) puts together again; [`verify`](Function::verify) checks it.
+    /// Builds a function from the nodes of another one, for passes over [`nodes`](Function::nodes): first as many parameters as there
+    /// are names, then the other nodes, each after its operands. [`verify`](Function::verify) checks the result.
     pub fn from_parts(nodes: Vec<Node>, inputs: Vec<String>, results: Vec<Value>) -> Function {
         Function { nodes, inputs, results }
     }
 
-    /// Nodes, parameters first, each after its operands.
+    /// The nodes, parameters first, each after its operands.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Names of the parameters; empty strings where none were given.
+    /// Names of the parameters; an unnamed parameter has an empty string.
     pub fn input_names(&self) -> &[String] {
         &self.inputs
     }
@@ -86,7 +86,7 @@ impl Function {
         self.nodes[..self.inputs.len()].iter().map(|n| n.types[0].clone()).collect()
     }
 
-    /// What the function returns.
+    /// The returned values.
     pub fn results(&self) -> &[Value] {
         &self.results
     }
@@ -101,7 +101,7 @@ impl Function {
         &self.nodes[value.node].types[value.output]
     }
 
-    /// Costly as soon as one of its nodes is.
+    /// `Costly` if any node is.
     pub(crate) fn recompute(&self) -> Recompute {
         let costly = self.nodes.iter().any(|node| node.op.recompute() == Recompute::Costly);
         if costly { Recompute::Costly } else { Recompute::Cheap }
@@ -118,14 +118,14 @@ impl Function {
         Value { node: index, output: 0 }
     }
 
-    /// Records the function's nodes in `graph`, with `args` for its parameters; returns its results.
+    /// Records the function's nodes in `graph` with `args` as its parameters; returns its results.
     pub fn call(&self, graph: &Graph, args: &[Tensor]) -> Vec<Tensor> {
         self.replay(graph, args, &mut |_, _| None)
     }
 
-    /// Like [`call`](Function::call), but every node is shown to `rewrite` first, those inside bodies too.
+    /// Like [`call`](Function::call), but passes every node to `rewrite` first, including nodes in bodies.
     ///
-    /// Bodies are traced anew, so what no longer depends on a loop's own values leaves the loop.
+    /// Bodies are traced again, so operations that no longer depend on the loop's own values are hoisted out of it.
     pub fn rewrite(&self, graph: &Graph, args: &[Tensor], rewrite: &mut Rewrite) -> Vec<Tensor> {
         self.replay(graph, args, &mut |node, operands| {
             rewrite(node, operands).or_else(|| node.op.retrace(operands, rewrite))
@@ -133,7 +133,7 @@ impl Function {
     }
 
     pub(crate) fn replay(&self, graph: &Graph, args: &[Tensor], rewrite: &mut Rewrite) -> Vec<Tensor> {
-        assert_eq!(args.len(), self.inputs.len(), "a function is replayed with one argument a parameter");
+        assert_eq!(args.len(), self.inputs.len(), "a function is replayed with one argument per parameter");
         let mut values: Vec<Vec<Tensor>> = args.iter().map(|a| vec![a.clone()]).collect();
         for node in &self.nodes[self.inputs.len()..] {
             let operands: Vec<Tensor> = node.operands.iter().map(|&v| pick(&values, v)).collect();
@@ -144,11 +144,11 @@ impl Function {
         self.results.iter().map(|&v| pick(&values, v)).collect()
     }
 
-    /// The same function with these parameters, by name and in this order: nothing is traced again. A parameter of its own that
-    /// is not named becomes zeros; one that it has not is there and not read.
+    /// The same function with these parameters, by name and in this order, without retracing. A parameter that is missing from `inputs`
+    /// becomes zeros; an additional one is unused.
     ///
     /// # Errors
-    /// A parameter of the function with another type.
+    /// A parameter has another type than the function's parameter of that name.
     ///
     /// ```
     /// use spiq_hlo::{DType, TensorType, trace};
@@ -174,7 +174,7 @@ impl Function {
         Ok(self.after(graph.finish(&given)?))
     }
 
-    /// What this function makes of the results of another one, without a replay.
+    /// Composes this function with one that computes its parameters, without a replay.
     fn after(&self, given: Function) -> Function {
         let (before, own) = (given.nodes.len(), self.inputs.len());
         let moved = |value: &Value| match value.node < own {
@@ -189,18 +189,18 @@ impl Function {
         Function::extract(&nodes, &inputs, &results)
     }
 
-    /// The part of the function from some of its values, which become parameters of these names, to others. What it reads of
-    /// the function's own parameters must be among `inputs`.
+    /// The sub-function from some values, which become parameters with these names, to others. Parameters of this function that
+    /// `results` depend on must be among `inputs`.
     pub fn part(&self, inputs: &[(Value, String)], results: &[Value]) -> Function {
         Function::extract(&self.nodes, inputs, results)
     }
 
-    /// Which nodes `results` read, `inputs` being there.
+    /// Which nodes `results` depend on, given `inputs`.
     pub(crate) fn reads(nodes: &[Node], inputs: &[(Value, String)], results: &[Value]) -> Vec<bool> {
         needed(nodes, |value| inputs.iter().any(|(v, _)| *v == value), results)
     }
 
-    /// The part of `nodes` that `results` need, as a function of `inputs`. Everything else is left out.
+    /// The part of `nodes` that `results` need, as a function of `inputs`.
     pub(crate) fn extract(nodes: &[Node], inputs: &[(Value, String)], results: &[Value]) -> Function {
         let mut place: HashMap<Value, Value> = HashMap::new();
         let mut kept: Vec<Node> = Vec::new();
@@ -224,13 +224,13 @@ impl Function {
     }
 }
 
-/// A replayed value; a node that failed left one poison for all its outputs.
+/// A replayed value; a failed node has one poison for all its outputs.
 fn pick(values: &[Vec<Tensor>], value: Value) -> Tensor {
     let outputs = &values[value.node];
     outputs.get(value.output).unwrap_or(&outputs[0]).clone()
 }
 
-/// Which nodes must run to have `results`, the values for which `known` holds being there.
+/// Which nodes must run to compute `results`, given the values for which `known` is true.
 fn needed(nodes: &[Node], known: impl Fn(Value) -> bool, results: &[Value]) -> Vec<bool> {
     let mut wanted = vec![false; nodes.len()];
     let mut stack: Vec<Value> = results.to_vec();
@@ -243,7 +243,7 @@ fn needed(nodes: &[Node], known: impl Fn(Value) -> bool, results: &[Value]) -> V
     wanted
 }
 
-/// A parameter of a function: the one node without an operation of its own.
+/// A parameter of a function: the only kind of node that computes nothing.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Parameter;
 

@@ -1,9 +1,8 @@
-//! What an elementwise operation computes of one lane (one element of each operand), as plain data. Invariant: depends on no
-//! operation, and not on how lanes are run.
+//! Elementwise operations as plain data: the computation of one lane, that is, of one element of each operand.
 
 use crate::types::dtype::DType;
 
-/// A function of single elements, numbers or booleans. `Add` of booleans is `Or`, `Multiply` is `And`.
+/// A function of single elements, numbers or booleans. On booleans, `Add` is `Or` and `Multiply` is `And`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is the operation of this name in the specification")]
 pub enum LaneFn {
@@ -34,18 +33,18 @@ pub enum LaneFn {
     Select,
 }
 
-/// An expression of one element of each operand.
+/// An expression over one element of each operand.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lane {
     /// The element of the operand with this index.
     Operand(usize),
-    /// A number, the same for all lanes.
+    /// A number, the same in all lanes.
     Number(f32),
-    /// The value in another element type.
+    /// The value converted to another element type.
     Convert(Box<Lane>, DType),
-    /// The value behind a barrier: it is rounded to its type, and never fused with the operation that computes it.
+    /// The value behind a barrier: rounded to its type, and never fused with the operation that computes it.
     Barrier(Box<Lane>),
-    /// A function of values.
+    /// A function applied to values.
     Apply(LaneFn, Vec<Lane>),
 }
 

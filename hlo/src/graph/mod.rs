@@ -1,5 +1,8 @@
-//! A trace in progress and a finished one: tensors, functions, the `Op` trait with what its rules work with, errors.
+//! Traces in progress and finished: tensors, functions, the `Op` trait with the inputs of its rules, errors.
+//!
+//! Invariant: does not depend on any particular operation, nor on how lanes are executed.
 
+pub(crate) mod axes;
 pub(crate) mod batch;
 pub(crate) mod dependence;
 pub(crate) mod error;

@@ -1,4 +1,4 @@
-//! What an operation is: a name, a shape rule, attributes, a reverse rule, a batching rule. Knows no particular one.
+//! The `Op` trait: name, shape rule, attributes, reverse rule, batching rule.
 
 use std::any::Any;
 use std::fmt;
@@ -12,21 +12,21 @@ use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
 use crate::types::tensor_type::TensorType;
 
-/// The types of an operation's outputs, or the constraint its operands break.
+/// The types of an operation's outputs, or the constraint that its operands violate.
 pub type Infer = Result<Vec<TensorType>, Violation>;
 
-/// One cotangent per operand; `None` stands for zero.
+/// One cotangent per operand; `None` is zero.
 pub type Cotangents = Vec<Option<Tensor>>;
 
-/// What a reverse rule works with.
+/// The input of a reverse rule.
 pub struct Reverse<'a> {
-    /// Cotangent of each output; `None` stands for zero. At least one is there.
+    /// Cotangent of each output; `None` is zero. At least one is `Some`.
     pub cts: &'a [Option<Tensor>],
     /// The operands.
     pub ins: &'a [Tensor],
     /// The outputs.
     pub outs: &'a [Tensor],
-    /// Which operands' cotangents will be read; the others may be `None`.
+    /// Which operands' cotangents are needed; the others may be `None`.
     pub needs: &'a [bool],
 }
 
@@ -37,28 +37,28 @@ impl Reverse<'_> {
     }
 }
 
-/// Whether the reverse pass of a scan may compute a value again instead of storing it.
+/// Whether the backward pass of a scan may rematerialize a value instead of storing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recompute {
-    /// Elementwise work and layout changes, which XLA fuses into their readers.
+    /// Elementwise operations and layout changes, which XLA fuses into their consumers.
     Cheap,
-    /// Dots, reductions over large operands, loops: stored, never repeated.
+    /// Dots, reductions over large operands, loops: stored, never rematerialized.
     Costly,
 }
 
-/// An operation without the outputs that nobody reads, and without the operands that only those needed.
+/// An operation without its unused outputs, and without the operands that only those needed.
 pub struct Narrowed {
-    /// The operation that is left.
+    /// The narrowed operation.
     pub op: Arc<dyn Op>,
-    /// Which operands it takes, by their old index.
+    /// The operands it keeps, by their old index.
     pub operands: Vec<usize>,
-    /// Which outputs it gives, by their old index.
+    /// The outputs it keeps, by their old index.
     pub outputs: Vec<usize>,
 }
 
-/// Equality of operations whose types are not known: every type with `PartialEq` has it.
+/// Equality of type-erased operations; every type with `PartialEq` implements it.
 pub trait SameAs {
-    /// Whether `other` is of the same type and equal.
+    /// Whether `other` has the same type and is equal.
     fn is_same(&self, other: &dyn Any) -> bool;
 }
 
@@ -68,8 +68,8 @@ impl<T: PartialEq + Any> SameAs for T {
     }
 }
 
-/// An operation with its attributes. Equal operations (`PartialEq`) must compute the same from the same operands: nodes that apply
-/// them to the same operands are merged. Everything the library knows about an op stands in its one impl of this trait.
+/// An operation with its attributes. Equal operations (`PartialEq`) must compute the same results from the same operands, because
+/// nodes that apply them to the same operands are merged. One impl of this trait holds everything the library needs about an op.
 pub trait Op: SameAs + fmt::Debug + Any + Send + Sync {
     /// The StableHLO mnemonic, without the dialect.
     fn name(&self) -> &'static str;
@@ -77,94 +77,94 @@ pub trait Op: SameAs + fmt::Debug + Any + Send + Sync {
     /// Output types from operand types.
     ///
     /// # Errors
-    /// The specification's constraint that the operands break.
+    /// The constraint of the specification that the operands violate.
     fn infer(&self, operands: &[TensorType]) -> Infer;
 
-    /// Printed attributes: name and MLIR text.
+    /// Printed attributes: names and MLIR text.
     fn attrs(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 
-    /// The functions printed as regions, operand types given.
+    /// The functions that are printed as regions, for operands of these types.
     fn regions(&self, _operands: &[TensorType]) -> Vec<Function> {
         Vec::new()
     }
 
-    /// Operands from this index on are not printed: the regions read them as their parameters.
+    /// The first operand that is not printed: regions read it and the following ones as their parameters.
     fn implicit_operands(&self) -> Option<usize> {
         None
     }
 
-    /// Cotangents of the operands. Broadcasting, accumulation and zeros belong to the sweep, not here.
+    /// Cotangents of the operands. The sweep handles broadcasting, accumulation and zeros.
     fn vjp(&self, _: &Reverse) -> Cotangents;
 
-    /// Whether cotangents pass through it. They do not where its derivative is zero by definition.
+    /// Whether cotangents pass through it; false where the derivative is zero by definition.
     fn has_derivative(&self) -> bool {
         true
     }
 
-    /// Whether each element of its one output is computed of the elements at the same place of its operands.
+    /// Whether each element of its only output is computed from the operands' elements at the same index.
     fn is_elementwise(&self) -> bool {
         false
     }
 
-    /// Whether it hands on the elements of its second operand where the first one is true, those of the third elsewhere.
+    /// Whether it selects between its second and third operands, elementwise, by its first.
     fn is_choice(&self) -> bool {
         false
     }
 
-    /// What it computes of one lane: one element of each operand, all of one shape. `None`: no kernel computes it by lanes, and a
-    /// loop that has it stays with the compiler.
+    /// The computation of one lane (one element of each operand, all of one shape). `None`: no kernel can compute it by lanes, and XLA
+    /// compiles any loop that contains it.
     fn lane(&self) -> Option<Lane> {
         None
     }
 
-    /// The same operation over one more leading axis. `None`: there is no rule.
+    /// The same operation over an additional leading axis. `None`: it has no batching rule.
     fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
         None
     }
 
-    /// Which integers the outputs can hold, if they hold integers; an empty list says nothing of any of them.
+    /// The integers that each output can hold, if it holds integers; an empty list means that nothing is known.
     fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
         Vec::new()
     }
 
-    /// Whether a reverse pass may repeat it.
+    /// Whether a backward pass may rematerialize it.
     fn recompute(&self) -> Recompute {
         Recompute::Cheap
     }
 
-    /// Whether nodes of the same operation with the same operands are the same value.
+    /// Whether two nodes with the same operation and the same operands have the same value.
     fn is_pure_data(&self) -> bool {
         true
     }
 
-    /// Applies the operation to `operands`, rewriting any function it holds. Only ops with bodies override it.
+    /// Applies the operation to `operands`, rewriting its functions. Only ops with bodies override it.
     fn retrace(&self, _operands: &[Tensor], _rewrite: &mut Rewrite) -> Option<Vec<Tensor>> {
         None
     }
 
-    /// The operation with each function that it holds replaced by an equivalent one. Only ops with bodies override it.
+    /// The operation with each of its functions replaced by an equivalent one. Only ops with bodies override it.
     fn map_bodies(&self, _change: &dyn Fn(&Function) -> Function) -> Option<Arc<dyn Op>> {
         None
     }
 
-    /// What is left of the operation when only these outputs are read. `None`: all of it.
+    /// The operation narrowed to the outputs that are read. `None`: it cannot be narrowed.
     fn narrow(&self, _read: &[bool]) -> Option<Narrowed> {
         None
     }
 
-    /// Whether StableHLO has this operation, of operands of these types; if not, [`lower`](Op::lower) says it in operations that it has.
+    /// Whether StableHLO has this operation for these operand types; otherwise [`lower`](Op::lower) expresses it in StableHLO operations.
     fn is_stablehlo(&self, _operands: &[TensorType]) -> bool {
         true
     }
 
-    /// Whether it waits with that until nothing else is left to say: a loop can be narrowed no more afterwards.
+    /// Whether it is lowered last; unused carries of a loop can no longer be removed afterwards.
     fn lowers_last(&self, _operands: &[TensorType]) -> bool {
         false
     }
 
-    /// What the operation is in simpler ones. Only ops that are not StableHLO's override it.
+    /// The operation expressed in simpler ones. Only ops that StableHLO lacks override it.
     fn lower(&self, _operands: &[Tensor]) -> Option<Vec<Tensor>> {
         None
     }
@@ -177,7 +177,7 @@ impl PartialEq for dyn Op {
 }
 
 impl dyn Op {
-    /// The operation as its concrete type, if it is a `T`.
+    /// Downcasts the operation to `T`.
     pub fn downcast<T: Op>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
     }

@@ -1,5 +1,4 @@
-//! What is known of a value before it is computed: that its elements are integers, and between which. Knows no particular
-//! op; each says what it does to a range.
+//! Integer ranges: static bounds on the elements of a value. Each op has a rule that propagates them.
 
 use crate::graph::function::{Function, Parameter};
 use crate::types::dtype::DType;
@@ -26,7 +25,7 @@ pub struct Range {
     pub high: i64,
 }
 
-/// What is known of an operation's operands; `None` where they may be anything.
+/// The input of a range rule; `None` means that nothing is known about an operand.
 pub struct Ranges<'a> {
     /// The operands' ranges.
     pub ins: &'a [Option<Range>],
@@ -35,7 +34,7 @@ pub struct Ranges<'a> {
 }
 
 impl Ranges<'_> {
-    /// The range of an operation whose elements are among those of these operands.
+    /// The range of an operation whose output elements are taken from these operands.
     pub fn of_any(&self, operands: &[usize]) -> Option<Range> {
         let each: Option<Vec<Range>> = operands.iter().map(|&i| self.ins[i]).collect();
         each?.into_iter().reduce(Range::or)
@@ -49,39 +48,39 @@ impl Ranges<'_> {
 }
 
 impl Range {
-    /// From the smallest to the largest of these.
+    /// The range from the smallest to the largest of these values.
     pub fn spanning(values: impl IntoIterator<Item = i64>) -> Option<Range> {
         values.into_iter().map(|v| Range { low: v, high: v }).reduce(Range::or)
     }
 
-    /// All that an element type can hold, if those are integers of at most 32 bits.
+    /// All values of an integer element type of at most 32 bits; `None` for other types.
     pub fn of_dtype(dtype: DType) -> Option<Range> {
         let (low, high) = dtype.integer_range().filter(|_| dtype.bits() <= 32)?;
         Some(Range { low: low as i64, high: high as i64 })
     }
 
-    /// What lies in either of two ranges, and all between.
+    /// The smallest range that contains both.
     #[must_use]
     pub fn or(self, other: Range) -> Range {
         Range { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 
-    /// The range of sums of `count` such integers.
+    /// The range of a sum of `count` integers in this range.
     pub fn times(self, count: i64) -> Option<Range> {
         Range::spanning([self.low.checked_mul(count)?, self.high.checked_mul(count)?])
     }
 
-    /// The range of magnitudes, from zero on.
+    /// The range of magnitudes, starting at zero.
     pub fn magnitudes(self) -> Option<Range> {
         Range::spanning([0, self.low.saturating_abs(), self.high.saturating_abs()])
     }
 
-    /// Whether all of it lies in `other`.
+    /// Whether `other` contains this range.
     pub fn is_within(self, other: Range) -> bool {
         other.low <= self.low && self.high <= other.high
     }
 
-    /// Whether an element type holds each of these integers exactly.
+    /// Whether an element type represents each of these integers exactly.
     pub fn is_exact_in(self, dtype: DType) -> bool {
         match dtype.integers_exact() {
             Some(all) => self.is_within(all),
@@ -91,7 +90,7 @@ impl Range {
 }
 
 impl DType {
-    /// The integers around zero that an element type holds without a gap; `None` where there are none to rely on.
+    /// The contiguous integers around zero that an element type represents exactly; `None` if it has no usable ones.
     fn integers_exact(self) -> Option<Range> {
         let digits = match self {
             DType::F64 => 53,
@@ -107,13 +106,13 @@ impl DType {
     }
 }
 
-/// What an operation leaves of a computed range in an element type: what that type cannot hold wraps or is rounded.
+/// The range of an operation's result after conversion to its element type: values that the type cannot represent wrap or are rounded.
 pub(crate) fn settled(range: Option<Range>, ty: &TensorType) -> Option<Range> {
     range.filter(|r| r.is_exact_in(ty.dtype)).or(Range::of_dtype(ty.dtype))
 }
 
 impl Function {
-    /// The ranges of the results, given those of the parameters.
+    /// The ranges of the results, given the ranges of the parameters.
     pub(crate) fn ranges(&self, inputs: &[Option<Range>]) -> Vec<Option<Range>> {
         let mut known: Vec<Vec<Option<Range>>> = Vec::with_capacity(self.nodes.len());
         for (index, node) in self.nodes.iter().enumerate() {
@@ -130,7 +129,7 @@ impl Function {
 }
 
 impl crate::graph::function::Node {
-    /// The ranges of its outputs.
+    /// The ranges of the node's outputs.
     pub(crate) fn ranges(&self, ins: &[Option<Range>], types: &[TensorType]) -> Vec<Option<Range>> {
         let mut found = self.op.range(&Ranges { ins, types }).into_iter();
         self.types.iter().map(|ty| settled(found.next().flatten(), ty)).collect()

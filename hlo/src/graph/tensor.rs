@@ -1,4 +1,4 @@
-//! A cheap handle to a value of a trace. The operations on it stand with their ops, in `ops/`.
+//! A cheap handle to a value of a trace. Its operations are defined with their ops, in `ops/`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,11 +13,10 @@ use crate::graph::trace::{Graph, Place};
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// A value of a trace in progress: cheap to clone, and `'static`, so it can live in a struct.
+/// A value of a trace in progress: cheap to clone and `'static`, so it can be a field of a struct.
 ///
-/// Arithmetic on tensors is recorded, not computed. Operands of different shapes are broadcast as in numpy; element
-/// types must be equal; a Rust number takes the element type of the tensor beside it. What becomes of results that a type does
-/// not hold is told in [`promotion`](crate::promotion).
+/// Arithmetic on tensors is recorded, not computed. Operands of different shapes broadcast as in numpy; element types must be equal;
+/// a Rust number takes the element type of the other operand. [`promotion`](crate::promotion) documents rounding and overflow.
 ///
 /// ```
 /// use spiq_hlo::{trace, DType, TensorType};
@@ -28,19 +27,19 @@ use crate::types::tensor_type::TensorType;
 #[derive(Clone)]
 pub struct Tensor {
     graph: Graph,
-    /// `None` for poison: the outcome of a wrong call.
+    /// `None` for poison: the result of an invalid call.
     value: Option<Value>,
     ty: Rc<TensorType>,
 }
 
-/// How a tensor came about.
+/// The operation that computes a tensor.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The operation with its attributes.
     pub op: Arc<dyn Op>,
     /// Its operands.
     pub operands: Vec<Tensor>,
-    /// Which of its outputs the tensor is.
+    /// Index of the tensor among the operation's outputs.
     pub output: usize,
 }
 
@@ -53,7 +52,7 @@ impl Tensor {
         Tensor { graph: graph.clone(), value: None, ty: Rc::new(TensorType::scalar(DType::F32)) }
     }
 
-    /// Whether this is the outcome of a wrong call. Anything made of it is poison too, without a further error.
+    /// Whether this is the result of an invalid call. Anything computed from it is also poison, without a further error.
     pub fn is_poison(&self) -> bool {
         self.value.is_none()
     }
@@ -64,10 +63,10 @@ impl Tensor {
     }
 
     pub(crate) fn value(&self) -> Value {
-        self.value.expect("poison is sorted out before values are read")
+        self.value.expect("poison is handled before values are read")
     }
 
-    /// What computes it: the operation, its operands, and which of its outputs this is. Not to be asked of poison.
+    /// The operation that computes it, its operands, and the index of this output. Must not be called on poison.
     pub fn origin(&self) -> Origin {
         let value = self.value();
         let node = self.graph.node(value.node);
@@ -80,13 +79,13 @@ impl Tensor {
         self.graph.is(&other.graph) && self.value == other.value
     }
 
-    /// Which value of which trace it is.
+    /// The value and its trace.
     pub(crate) fn place(&self) -> Place {
         self.graph.place_of(self.value())
     }
 
-    /// Names of the parameters this value is computed from. What the body of a loop is given anew each step (carries and
-    /// slices) counts as a parameter without a name. Poison has none.
+    /// Names of the parameters that this value depends on. Inputs of a loop body that change each step (carries and slices) count as one
+    /// parameter without a name. Poison has none.
     pub fn sources(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         if let Some(value) = self.value {
@@ -95,12 +94,12 @@ impl Tensor {
         names
     }
 
-    /// Which integers the elements can be, as far as that follows from the operations; `None` where they may be anything.
+    /// The integers that the elements can be, as far as the operations imply it; `None` if nothing is known.
     pub fn range(&self) -> Option<Range> {
         self.value.and_then(|value| self.graph.range(value))
     }
 
-    /// Whether every element is known to be 0 or 1: as a boolean, or from the operations that it comes from.
+    /// Whether every element is known to be 0 or 1, by its type or by the operations that compute it.
     ///
     /// ```
     /// use spiq_hlo::{trace, DType, TensorType};
@@ -116,7 +115,7 @@ impl Tensor {
         self.range().is_some_and(|range| range.is_within(Range { low: 0, high: 1 }))
     }
 
-    /// Element type and shape. Poison says `f32[]`.
+    /// Element type and shape. Poison returns `f32[]`.
     pub fn ty(&self) -> &TensorType {
         &self.ty
     }
@@ -136,20 +135,7 @@ impl Tensor {
         self.ty.rank()
     }
 
-    /// The axis that `axis` names: counted from the end where it is negative, as in numpy.
-    ///
-    /// # Errors
-    /// Names the axis and the type where there is no such axis.
-    pub(crate) fn axis(&self, axis: isize) -> Result<usize, Violation> {
-        let rank = self.rank() as isize;
-        let index = if axis < 0 { axis + rank } else { axis };
-        if (0..rank).contains(&index) {
-            return Ok(index as usize);
-        }
-        Err(Violation::new("", format!("axis {axis} is not an axis of {}", self.ty)))
-    }
-
-    /// Keeps an error of the caller and yields poison.
+    /// Records an error at the caller and returns poison.
     #[track_caller]
     pub(crate) fn fail(&self, op: &str, violation: Violation) -> Tensor {
         if self.is_poison() { self.clone() } else { self.graph.fail(op, violation) }

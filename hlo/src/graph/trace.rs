@@ -1,4 +1,4 @@
-//! A trace in progress: records operations, lifts values into bodies, keeps errors until the end. Knows no particular op.
+//! A trace in progress: records operations, captures outer values in bodies, collects errors until the end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -14,50 +14,50 @@ use crate::graph::range::{Range, settled};
 use crate::graph::tensor::Tensor;
 use crate::types::tensor_type::TensorType;
 
-/// A handle to a trace in progress. Cloning it is cheap and names the same trace.
+/// A handle to a trace in progress. Clones are cheap and refer to the same trace.
 #[derive(Clone)]
 pub struct Graph(Rc<Trace>);
 
 struct Trace {
-    /// No other trace has it, not even one that begins after this one is gone, at the same address.
+    /// Unique, even among traces that are allocated at the same address after this one is dropped.
     id: u64,
     nodes: RefCell<Vec<Node>>,
     inputs: RefCell<Vec<(Value, String)>>,
-    /// Outer values used here, each with the parameter (or copied constant) that stands for it.
+    /// Outer values used here, each with its parameter (or copied constant) in this trace.
     lifted: RefCell<HashMap<Place, Value>>,
     captures: RefCell<Vec<(Tensor, Value)>>,
-    /// Of parameters, what is known of them from outside.
+    /// Facts about parameters supplied by the enclosing trace.
     assumed: RefCell<HashMap<Value, Assumed>>,
-    /// The ranges of the first nodes' outputs, as far as anyone has asked.
+    /// Cached ranges of the outputs of the first nodes.
     ranges: RefCell<Vec<Vec<Option<Range>>>>,
     parent: Option<Graph>,
-    /// Whether all that is recorded while this is traced stays in it, what needs nothing of it too.
+    /// Whether everything recorded while this is being traced stays in it, even if it depends on outer values only.
     keeps: bool,
     shared: Rc<Shared>,
-    /// Who began the trace: the line to show for what is wrong with its results.
+    /// The line that began the trace; errors in its results refer to it.
     begun: &'static Location<'static>,
 }
 
-/// A value of one of several traces.
+/// A value together with its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     trace: u64,
     value: Value,
 }
 
-/// What is known of a parameter's elements.
+/// A fact about a parameter's elements.
 enum Assumed {
-    /// They are among those of an outer tensor.
+    /// They are elements of an outer tensor.
     Among(Tensor),
     /// They are integers in this range.
     Within(Range),
 }
 
-/// What all traces of one program share.
+/// State shared by all traces of one program.
 struct Shared {
     errors: RefCell<Vec<GraphError>>,
     scope: RefCell<Arc<str>>,
-    /// The bodies being traced now, outermost first.
+    /// The bodies being traced, outermost first.
     bodies: RefCell<Vec<Graph>>,
     /// Set while a transform records nodes on behalf of another node.
     place: Cell<Option<&'static Location<'static>>>,
@@ -65,7 +65,7 @@ struct Shared {
 
 impl Graph {
     /// An empty trace.
-    #[expect(clippy::new_without_default, reason = "a trace is begun on purpose")]
+    #[expect(clippy::new_without_default, reason = "a trace must be started explicitly")]
     #[track_caller]
     pub fn new() -> Graph {
         let scope = RefCell::new(Arc::from(""));
@@ -93,14 +93,14 @@ impl Graph {
         }))
     }
 
-    /// Traces a body inside whatever is being traced now. Values of the surrounding traces may be used in it.
+    /// Traces a body inside the innermost trace in progress. It may use values of the surrounding traces.
     #[track_caller]
     pub(crate) fn body<R>(&self, f: impl FnOnce(&Graph) -> R) -> R {
         self.inner(false, f)
     }
 
-    /// Traces a body that may not run. All that is recorded meanwhile is in it or deeper: outside it would be computed always, and its
-    /// slopes, infinite ones too, would reach what the other branches compute.
+    /// Traces a body that may not run. Everything recorded meanwhile stays in it or deeper: outside, it would always be computed, and its
+    /// derivatives, even infinite ones, would reach the results of other branches.
     #[track_caller]
     pub(crate) fn branch<R>(&self, f: impl FnOnce(&Graph) -> R) -> R {
         self.inner(true, f)
@@ -128,14 +128,14 @@ impl Graph {
         Tensor::new(self, value, ty)
     }
 
-    /// A new parameter that stands for a tensor of the surrounding trace, or for a part of it.
+    /// A new parameter whose elements are elements of a tensor of the surrounding trace: the tensor itself or a slice of it.
     pub(crate) fn input_among(&self, whole: &Tensor, ty: TensorType) -> Tensor {
         let input = self.input("", ty);
         self.0.assumed.borrow_mut().insert(input.value(), Assumed::Among(whole.clone()));
         input
     }
 
-    /// A new parameter of which the caller knows the range.
+    /// A new parameter whose range the caller supplies.
     pub(crate) fn input_within(&self, range: Option<Range>, ty: TensorType) -> Tensor {
         let input = self.input("", ty);
         if let Some(range) = range {
@@ -181,7 +181,7 @@ impl Graph {
         Value { node: nodes.len() - 1, output: 0 }
     }
 
-    /// Runs `f` with `name` appended to the module path of everything recorded meanwhile.
+    /// Runs `f` with `name` appended to the module path of everything it records.
     pub fn scope<R>(&self, name: &str, f: impl FnOnce() -> R) -> R {
         let outer = self.current_scope();
         let inner = if outer.is_empty() { Arc::from(name) } else { Arc::from(format!("{outer}/{name}")) };
@@ -191,7 +191,7 @@ impl Graph {
         result
     }
 
-    /// The module path that nodes are recorded under now.
+    /// The current module path.
     pub fn current_scope(&self) -> Arc<str> {
         self.0.shared.scope.borrow().clone()
     }
@@ -201,7 +201,7 @@ impl Graph {
         self.0.shared.place.get().unwrap_or(Location::caller())
     }
 
-    /// Runs `f` with everything recorded meanwhile attributed to `node`'s module path and line.
+    /// Runs `f`; everything it records gets `node`'s module path and line.
     pub(crate) fn as_from<R>(&self, node: &Node, f: impl FnOnce() -> R) -> R {
         let scope = self.0.shared.scope.replace(node.scope.clone());
         let place = self.0.shared.place.replace(Some(node.place));
@@ -211,16 +211,16 @@ impl Graph {
         result
     }
 
-    /// Applies an operation of one output.
+    /// Applies an operation with one output.
     #[track_caller]
     pub fn apply(&self, op: impl Op, operands: &[&Tensor]) -> Tensor {
         let operands: Vec<Tensor> = operands.iter().map(|&t| t.clone()).collect();
         self.record(Arc::new(op), &operands).swap_remove(0)
     }
 
-    /// Applies an operation, in the deepest trace that one of its operands needs; while a branch is traced, in that at least.
+    /// Records an operation in the deepest trace that one of its operands belongs to; inside a branch, at least in that branch.
     ///
-    /// A wrong call is kept as an error; it and whatever uses it yields poison (one tensor).
+    /// An invalid call is recorded as an error; its result, and everything computed from it, is poison (one tensor).
     #[track_caller]
     pub fn record(&self, op: Arc<dyn Op>, operands: &[Tensor]) -> Vec<Tensor> {
         if operands.iter().any(Tensor::is_poison) {
@@ -246,14 +246,13 @@ impl Graph {
         tensors
     }
 
-    /// Keeps an error of the caller and yields poison.
+    /// Records an error at the caller and returns poison.
     #[track_caller]
     pub fn fail(&self, op: &str, violation: Violation) -> Tensor {
         self.fail_at(op, violation, self.place())
     }
 
-    /// Runs `f` to see whether it can be done: where it gives nothing, or makes a wrong call, nothing is kept of its errors and the
-    /// answer is `None`.
+    /// Runs `f` tentatively. If it returns `None` or makes an invalid call, its errors are discarded and the result is `None`.
     ///
     /// ```
     /// use spiq_hlo::{DType, TensorType, trace};
@@ -273,7 +272,7 @@ impl Graph {
         found.filter(|_| sound)
     }
 
-    /// Keeps an error of whoever began this trace: its results are wrong.
+    /// Records an error in the results of this trace, at the line that began it.
     pub(crate) fn fail_results(&self, op: &str, violation: Violation) -> Tensor {
         self.fail_at(op, violation, self.0.begun)
     }
@@ -284,8 +283,8 @@ impl Graph {
         Tensor::poison(self)
     }
 
-    /// The trace in which an operation on `operands` belongs: the deepest that one of them is bound to, or the branch that is being
-    /// traced inside of it.
+    /// The trace that an operation on `operands` belongs to: the deepest trace of an operand, or the innermost branch being traced
+    /// inside it.
     fn home(&self, operands: &[Tensor]) -> Graph {
         let deepest = self.deepest(operands.iter());
         let bodies = self.0.shared.bodies.borrow();
@@ -293,7 +292,7 @@ impl Graph {
         branch.unwrap_or(deepest).clone()
     }
 
-    /// The deepest trace that one of `tensors` is bound to; this one where none is bound.
+    /// The deepest trace that one of `tensors` is bound to; this one if none is bound.
     pub(crate) fn deepest<'a>(&'a self, tensors: impl Iterator<Item = &'a Tensor>) -> &'a Graph {
         let bound = tensors.filter(|t| !t.graph().is_movable(t.value()));
         bound.map(Tensor::graph).max_by_key(|g| g.depth()).unwrap_or(self)
@@ -303,24 +302,24 @@ impl Graph {
         self.0.parent.as_ref().map_or(0, |p| p.depth() + 1)
     }
 
-    /// This trace and those around it, from the inside out.
+    /// This trace and the enclosing ones, innermost first.
     pub(crate) fn and_around(&self) -> impl Iterator<Item = Graph> {
         std::iter::successors(Some(self.clone()), |graph| graph.0.parent.clone())
     }
 
-    /// A value of this trace, as one of several traces.
+    /// A value of this trace, qualified by the trace.
     pub(crate) fn place_of(&self, value: Value) -> Place {
         Place { trace: self.0.id, value }
     }
 
-    /// The outer values used here, each with the value that stands for it, in the order of the latter.
+    /// The outer values used here, each with its value in this trace, ordered by the latter.
     pub(crate) fn stand_ins(&self) -> Vec<(Place, Value)> {
         let mut all: Vec<(Place, Value)> = self.0.lifted.borrow().iter().map(|(&outer, &own)| (outer, own)).collect();
         all.sort_unstable_by_key(|(_, own)| *own);
         all
     }
 
-    /// Constants have no operands, so they can stand in any trace.
+    /// Whether the value can be copied into any trace. Constants can, because they have no operands.
     pub(crate) fn is_movable(&self, value: Value) -> bool {
         let nodes = self.0.nodes.borrow();
         let node = &nodes[value.node];
@@ -331,7 +330,7 @@ impl Graph {
         operands.iter().map(|t| self.lift(t)).collect()
     }
 
-    /// The value that stands for `tensor` in this trace: itself, a copied constant, or a captured outer value.
+    /// The counterpart of `tensor` in this trace: itself, a copied constant, or a captured outer value.
     pub(crate) fn lift(&self, tensor: &Tensor) -> Result<Value, Violation> {
         if tensor.graph().is(self) {
             return Ok(tensor.value());
@@ -362,7 +361,7 @@ impl Graph {
     /// Whether `tensor` can be used in this trace.
     ///
     /// # Errors
-    /// It is bound to a trace that is neither this one nor around it.
+    /// The tensor is bound to a trace that is neither this one nor an enclosing one.
     pub(crate) fn check_reach(&self, tensor: &Tensor) -> Result<(), Violation> {
         let of = tensor.graph();
         if of.is(self) || self.is_inside(of) || of.is_movable(tensor.value()) {
@@ -371,7 +370,7 @@ impl Graph {
         Err(Violation::new("", format!("an operand {} belongs to another trace", tensor.ty())))
     }
 
-    /// Names of the parameters that a value is computed from; `""` stands for what a loop's body is given.
+    /// Names of the parameters that a value depends on; `""` for the inputs of a loop body.
     pub(crate) fn sources(&self, value: Value, names: &mut BTreeSet<String>) {
         let nodes = self.0.nodes.borrow();
         let (mut stack, mut seen) = (vec![value], vec![false; nodes.len()]);
@@ -407,7 +406,7 @@ impl Graph {
         self.0.nodes.borrow().clone()
     }
 
-    /// The tensor that stands for a recorded value.
+    /// A handle to a recorded value.
     pub(crate) fn tensor(&self, value: Value) -> Tensor {
         Tensor::new(self, value, self.0.nodes.borrow()[value.node].types[value.output].clone())
     }
@@ -416,7 +415,7 @@ impl Graph {
         self.0.nodes.borrow()[index].clone()
     }
 
-    /// Gives a recorded node more outputs: `op` must compute what the old one did, and then the new ones.
+    /// Adds outputs to a recorded node: `op` must return the old outputs first, then the new ones.
     pub(crate) fn widen(&self, node: usize, op: Arc<dyn Op>, more: Vec<TensorType>) {
         let mut nodes = self.0.nodes.borrow_mut();
         nodes[node].op = op;
@@ -426,11 +425,11 @@ impl Graph {
     /// Ends the trace.
     ///
     /// # Errors
-    /// Every wrong call of the trace, each with the caller's line.
+    /// Every invalid call of the trace, each with the caller's line.
     pub fn finish(&self, results: &[Tensor]) -> Result<Function, GraphErrors> {
         let lifted = self.lift_results(results);
         if lifted.is_none() && self.0.shared.errors.borrow().is_empty() {
-            let message = "a result is the outcome of a wrong call in another trace";
+            let message = "a result comes from an invalid call in another trace";
             self.fail_results("return", Violation::new("", message));
         }
         let errors = self.0.shared.errors.borrow();
@@ -452,7 +451,7 @@ impl Graph {
         values.into_iter().collect()
     }
 
-    /// Ends a body: the function takes the captured outer values first, then its own inputs.
+    /// Ends a body. The function takes the captured outer values first, then its own inputs.
     /// `None` when a result is poison or belongs to another trace.
     pub(crate) fn close(&self, results: &[Tensor]) -> Option<(Function, Vec<Tensor>)> {
         let values = self.lift_results(results)?;
@@ -467,10 +466,10 @@ impl Graph {
     }
 }
 
-/// Traces `f` on parameters of these names and types.
+/// Traces `f` on parameters with these names and types.
 ///
 /// # Errors
-/// Every wrong call that `f` makes, each with its line.
+/// Every invalid call in `f`, each with its line.
 #[track_caller]
 pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, GraphErrors> {
     let graph = Graph::new();
@@ -479,7 +478,7 @@ pub fn trace(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Ten
     graph.finish(&results)
 }
 
-/// A range among those found so far; an output that a node was given later has none.
+/// A cached range; outputs added to a node later have none.
 fn known(ranges: &[Vec<Option<Range>>], value: Value) -> Option<Range> {
     ranges[value.node].get(value.output).copied().flatten()
 }

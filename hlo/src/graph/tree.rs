@@ -1,15 +1,15 @@
-//! Nests of tensors: tuples, vectors, options and maps, taken apart and put together again. Knows no operation.
+//! Nests of tensors (pytrees): tuples, vectors, options and maps, flattened and rebuilt.
 
 use std::collections::BTreeMap;
 
 use crate::graph::tensor::Tensor;
 
-/// A nest of tensors with a fixed order of its leaves (a pytree, in JAX's words).
+/// A nest of tensors with a fixed order of leaves: a pytree in JAX.
 pub trait Tree: Sized {
     /// Calls `f` with each leaf and its path, for example `1/kernel`.
     fn each(&self, path: &str, f: &mut dyn FnMut(&str, &Tensor));
 
-    /// The same nest with other leaves, taken in order.
+    /// The same nest with other leaves, in order.
     fn rebuild(&self, leaves: &mut dyn Iterator<Item = Tensor>) -> Self;
 
     /// The leaves in order.
@@ -31,10 +31,10 @@ pub trait Tree: Sized {
         self.rebuild(&mut self.leaves().iter().map(f))
     }
 
-    /// The nest with `leaves` for its own.
+    /// The nest with its leaves replaced by `leaves`, in order.
     ///
     /// # Panics
-    /// When there are fewer leaves than places; a caller passes as many as [`leaves`](Tree::leaves) gave.
+    /// When `leaves` is shorter than [`leaves`](Tree::leaves) of the nest.
     fn with_leaves(&self, leaves: Vec<Tensor>) -> Self {
         self.rebuild(&mut leaves.into_iter())
     }

@@ -1,4 +1,4 @@
-//! Values without operands: constants and iota. Knows nothing of other operations.
+//! Operations without operands: constants and iota.
 
 use crate::graph::error::Violation;
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
@@ -12,12 +12,12 @@ use crate::types::array::Array;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// A constant: `value` itself, or the scalar `value` repeated over `ty`.
+/// A constant: `value` itself, or the scalar `value` broadcast to `ty`.
 #[derive(Debug, PartialEq)]
 pub struct Constant {
     /// The type of the result.
     pub ty: TensorType,
-    /// All elements, or the one that is repeated.
+    /// All elements, or a scalar to broadcast.
     pub value: Array,
 }
 
@@ -57,7 +57,7 @@ impl Op for Iota {
         }
         let last = self.ty.dims[self.dimension].saturating_sub(1);
         if self.ty.dtype.is_integer() && self.ty.dtype.integer_range().is_some_and(|(_, high)| last as i128 > high) {
-            return Err(Violation::new("", format!("{} cannot count to {last}", self.ty.dtype)));
+            return Err(Violation::new("", format!("{} cannot represent the index {last}", self.ty.dtype)));
         }
         Ok(vec![self.ty.clone()])
     }
@@ -79,7 +79,7 @@ impl Graph {
         self.apply(Constant { ty: value.ty().clone(), value: value.clone() }, &[])
     }
 
-    /// The same number everywhere, rounded to the element type. Spec: constant.
+    /// A constant tensor of one number, rounded to the element type. Spec: constant.
     #[track_caller]
     pub fn full(&self, ty: TensorType, value: f64) -> Tensor {
         let scalar = TensorType::scalar(ty.dtype);
@@ -87,19 +87,19 @@ impl Graph {
         self.apply(Constant { ty, value }, &[])
     }
 
-    /// A scalar constant of an element type.
+    /// A scalar constant.
     #[track_caller]
     pub fn scalar(&self, dtype: DType, value: f64) -> Tensor {
         self.full(TensorType::scalar(dtype), value)
     }
 
-    /// All elements zero.
+    /// A constant tensor of zeros.
     #[track_caller]
     pub fn zeros(&self, ty: TensorType) -> Tensor {
         self.full(ty, 0.0)
     }
 
-    /// Each element is its own index along `dimension`. Spec: iota.
+    /// A tensor whose elements are their index along `dimension`. Spec: iota.
     #[track_caller]
     pub fn iota(&self, ty: TensorType, dimension: usize) -> Tensor {
         self.apply(Iota { ty, dimension }, &[])
@@ -107,21 +107,21 @@ impl Graph {
 }
 
 impl Tensor {
-    /// A tensor of this type with the same number everywhere.
+    /// A tensor of this type filled with one number.
     #[track_caller]
     pub fn full_like(&self, value: f64) -> Tensor {
         self.graph().full(self.ty().clone(), value)
     }
 
-    /// A tensor of this type with all elements zero.
+    /// A tensor of this type filled with zeros.
     #[track_caller]
     pub fn zeros_like(&self) -> Tensor {
         self.full_like(0.0)
     }
 }
 
-/// What may stand beside a tensor in a formula: another tensor, or a number that takes the tensor's element type. A number that
-/// an integer type does not hold (a fraction, for one) is an error.
+/// An operand next to a tensor: another tensor, or a number, which takes the tensor's element type. A number that an integer type
+/// cannot represent (for example a fraction) is an error.
 pub trait Operand {
     /// The operand as a tensor; a number becomes a constant of `tensor`'s type.
     #[track_caller]
@@ -140,15 +140,29 @@ impl Operand for &Tensor {
     }
 }
 
-impl Operand for f64 {
-    #[track_caller]
-    fn beside(&self, tensor: &Tensor) -> Tensor {
-        match promotion::holds(tensor.dtype(), *self) {
-            Ok(()) => tensor.full_like(*self),
-            Err(violation) => tensor.fail("number", violation),
+macro_rules! operands {
+    ($($number:ty)*) => {$(
+        impl Operand for $number {
+            #[track_caller]
+            fn beside(&self, tensor: &Tensor) -> Tensor {
+                let number = *self as f64;
+                if number.fract() == 0.0 && number.abs() > EXACT && number as i128 != *self as i128 {
+                    let message = format!("{self} is beyond 2^53, up to which numbers beside a tensor are exact; use Graph::constant");
+                    return tensor.fail("number", Violation::new("", message));
+                }
+                match promotion::holds(tensor.dtype(), number) {
+                    Ok(()) => tensor.full_like(number),
+                    Err(violation) => tensor.fail("number", violation),
+                }
+            }
         }
-    }
+    )*};
 }
+
+/// Up to this magnitude f64 holds every integer.
+const EXACT: f64 = (1i64 << 53) as f64;
+
+operands! { f64 f32 i8 i16 i32 i64 isize u8 u16 u32 u64 usize }
 
 pub(crate) fn samples() -> Vec<Sample> {
     let ramp = Array::new([2, 2], [1.0f64, -0.5, 0.25, f64::MIN_POSITIVE]).expect("four values");

@@ -1,4 +1,4 @@
-//! Control flow decided while running: `while` and `case`. Knows no particular op.
+//! Control flow decided at run time: `while` and `case`.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::transform::autodiff::vjp;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// A loop as StableHLO has it: both functions take the whole state. What the body does not change is passed along.
+/// StableHLO's `while`: both functions take the whole state. The body passes unchanged values through.
 #[derive(Debug, PartialEq)]
 struct While {
     condition: Function,
@@ -30,19 +30,19 @@ impl Op for While {
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let results = self.body.result_types();
         if let Some((before, after)) = operands.iter().zip(&results).find(|(b, a)| b != a) {
-            return Err(Violation::new("C2", format!("a part of the state starts as {before} and becomes {after}")));
+            return Err(Violation::new("C2", format!("a part of the state changes type from {before} to {after}")));
         }
         match self.condition.result_types().as_slice() {
             [ty] if *ty == TensorType::scalar(DType::Pred) => Ok(results),
-            other => Err(Violation::new("C1", format!("the condition gives ({}), not one pred[]", list(other)))),
+            other => Err(Violation::new("C1", format!("the condition returns ({}), not one pred[]", list(other)))),
         }
     }
     fn regions(&self, _: &[TensorType]) -> Vec<Function> {
         vec![self.condition.clone(), self.body.clone()]
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
-        // A loop whose state is differentiated in part only (a counter beside it, say) is refused all the same.
-        let message = "has no reverse rule, since its number of steps is known only while running; use scan";
+        // A loop is rejected even if only part of its state is differentiated (for example if the rest is a counter).
+        let message = "has no reverse rule, because its number of steps is known only at run time; use scan";
         reverse.outs[0].graph().fail("while", Violation::new("", message));
         vec![None; reverse.ins.len()]
     }
@@ -66,8 +66,8 @@ impl Op for While {
 }
 
 impl While {
-    /// The loop over one more axis. Where the condition is mapped, it runs as long as it holds for any slice, and those for
-    /// which it does not stay as they are.
+    /// The loop over an additional axis. If the condition is mapped, the loop runs while it holds for any slice, and slices for which it
+    /// no longer holds keep their state.
     fn map_over(&self, mapped: &Mapped) -> Vec<Tensor> {
         let (size, graph) = (mapped.size, mapped.ins[0].graph());
         let mut flags = self.mapped_state(mapped.mapped);
@@ -86,7 +86,7 @@ impl While {
         };
         let outputs = match apart {
             false => while_raw(graph, &state, holds, step),
-            // Whether each slice goes on is part of the state, in front.
+            // Each slice's condition becomes the first element of the state.
             true => {
                 let state = [vec![holds(&state)], state].concat();
                 let any = |s: &[Tensor]| s[0].reduce_or(&[0]);
@@ -106,11 +106,11 @@ impl While {
         outputs.into_iter().zip(flags).map(|output| Mapped::wide(size, output)).collect()
     }
 
-    /// Which parts of the state are mapped when these are: a part is, once anything it depends on is.
+    /// Which elements of the state are mapped, given which operands are: those that depend on a mapped one.
     fn mapped_state(&self, operands: &[bool]) -> Vec<bool> {
         let depends = dependence(&self.body);
         let mut flags = operands.to_vec();
-        // Each round follows the state one step further.
+        // Each iteration propagates the flags one step; `flags.len()` iterations reach the fixed point.
         for _ in 0..flags.len() {
             let reached = |depends: &Vec<bool>| depends.iter().zip(&flags).any(|(d, f)| *d && *f);
             let next: Vec<bool> = depends.iter().map(reached).collect();
@@ -124,7 +124,7 @@ fn list(types: &[TensorType]) -> String {
     types.iter().map(TensorType::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Traces a loop and records it; captured values become parts of the state that stay as they are.
+/// Traces a loop and records it; captured values become invariant elements of the state.
 #[track_caller]
 pub(crate) fn while_raw(
     graph: &Graph,
@@ -138,11 +138,11 @@ pub(crate) fn while_raw(
     let operands = [state, &seen, &used].concat();
     let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
     let (n, c) = (state.len(), seen.len());
-    // Both functions take state, the condition's captures and the body's, whichever of them they read.
+    // Both functions take the state, the condition's captures and the body's captures, whether or not they read them.
     let whole = |f: &dyn Fn(&Graph, &[Tensor]) -> Vec<Tensor>| {
         let graph = Graph::new();
         let inputs: Vec<Tensor> = types.iter().map(|ty| graph.input("", ty.clone())).collect();
-        graph.finish(&f(&graph, &inputs)).expect("what was traced once is traced again")
+        graph.finish(&f(&graph, &inputs)).expect("retracing a valid function succeeds")
     };
     let condition = whole(&|g, s| condition.call(g, &[&s[n..n + c], &s[..n]].concat()));
     let body = whole(&|g, s| [body.call(g, &[&s[n + c..], &s[..n]].concat()), s[n..].to_vec()].concat());
@@ -160,10 +160,10 @@ fn close_state(graph: &Graph, state: &[Tensor], f: impl FnOnce(&[Tensor]) -> Vec
     })
 }
 
-/// Runs `body` on a state as long as `condition` holds for it. JAX: `lax.while_loop`. Not differentiable: use `scan`.
+/// Runs `body` on a state while `condition` holds. JAX: `lax.while_loop`. Not differentiable: use `scan`.
 ///
 /// # Errors
-/// Kept in the trace: a state that changes type, a condition that is not one boolean.
+/// Recorded in the trace: a state that changes type, a condition that is not one boolean.
 #[track_caller]
 pub fn while_loop<S: Tree>(init: &S, condition: impl FnOnce(&S) -> Tensor, body: impl FnOnce(S) -> S) -> S {
     let state = init.leaves();
@@ -180,7 +180,7 @@ pub fn while_loop<S: Tree>(init: &S, condition: impl FnOnce(&S) -> Tensor, body:
     init.rebuild(&mut results.iter().chain(std::iter::repeat(&results[0])).cloned())
 }
 
-/// One of several functions, chosen by an index; each takes all operands behind the index.
+/// One of several functions, selected by an index; each takes all operands after the index.
 #[derive(Debug, PartialEq)]
 struct Case {
     branches: Vec<Function>,
@@ -197,7 +197,7 @@ impl Op for Case {
         let results = self.branches[0].result_types();
         match self.branches.iter().map(Function::result_types).find(|types| *types != results) {
             Some(other) => {
-                let message = format!("branches give ({}) and ({})", list(&results), list(&other));
+                let message = format!("branches return different types: ({}) and ({})", list(&results), list(&other));
                 Err(Violation::new("C3", message))
             }
             None => Ok(results),
@@ -232,7 +232,7 @@ impl Op for Case {
         if !mapped.mapped[0] {
             return Some(case_raw(index, self.branches.iter().map(|b| Box::new(move || run(b)) as Branch).collect()));
         }
-        // Slices go different ways, so all ways are gone.
+        // Slices take different branches, so all branches are computed.
         let mut results: Vec<Vec<Tensor>> = self.branches.iter().map(run).collect();
         let last = results.pop()?;
         let choose = |chosen: Vec<Tensor>, (i, results): (usize, Vec<Tensor>)| {
@@ -293,22 +293,21 @@ fn record_case(index: &Tensor, branches: Vec<Closed>) -> Vec<Tensor> {
         let inputs: Vec<Tensor> = captures.iter().map(|t| graph.input("", t.ty().clone())).collect();
         let results = branch.call(&graph, &inputs[at..at + own.len()]);
         at += own.len();
-        graph.finish(&results).expect("what was traced once is traced again")
+        graph.finish(&results).expect("retracing a valid function succeeds")
     };
     let branches = branches.iter().map(whole).collect();
     index.graph().record(Arc::new(Case { branches }), &[vec![index.clone()], captures].concat())
 }
 
-/// Runs the branch with this index, the first one below 0, the last one past the end. JAX: `lax.switch`.
+/// Runs the branch with this index; an index below 0 selects the first branch, one past the end the last. JAX: `lax.switch`.
 ///
-/// Branches use what they need of the surrounding trace. What a branch computes is computed where it is taken only, and has a slope
-/// there only.
+/// Branches capture values of the surrounding trace. A branch is computed, and has a derivative, only when it is selected.
 ///
 /// # Errors
-/// Kept in the trace: branches whose results differ in type, an index that is not `s32[]`.
+/// Recorded in the trace: branches whose results differ in type, an index that is not `s32[]`.
 ///
 /// # Panics
-/// When there is no branch.
+/// When there are no branches.
 #[track_caller]
 pub fn switch<Y: Tree>(index: &Tensor, branches: Vec<Box<dyn FnOnce() -> Y + '_>>) -> Y {
     let mut template = None;
@@ -321,7 +320,7 @@ pub fn switch<Y: Tree>(index: &Tensor, branches: Vec<Box<dyn FnOnce() -> Y + '_>
             leaves
         }));
     }
-    // StableHLO's own `case` takes the last branch below 0, too.
+    // StableHLO's `case` selects the last branch for a negative index.
     let index = if index.range().is_some_and(|r| r.low >= 0) { index.clone() } else { index.maximum(0.0) };
     let results = record_case(&index, traced);
     let template = template.expect("a switch has a branch");
@@ -352,7 +351,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         let (_, end) = while_loop(&start, |(i, _)| i.lt(3.0), |(i, v)| (i + 1.0, v * &x[1]));
         vec![end]
     };
-    // A state that one slice is through with while others go on, beside a counter and a factor that all share.
+    // A loop in which one slice finishes before the others, with a counter and a factor that all slices share.
     let until = |x: &[Tensor]| {
         let start = (x[1].clone(), x[0].graph().scalar(DType::S32, 0.0), x[1].sum());
         let (v, steps, last) = while_loop(

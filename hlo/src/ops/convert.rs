@@ -1,4 +1,4 @@
-//! Changes of element type: by value (convert) and by bits (bitcast_convert). Knows nothing of shapes.
+//! Changes of element type: by value (convert) and by bits (bitcast_convert).
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
@@ -37,7 +37,7 @@ impl Op for Convert {
         mapped.elementwise(Convert(self.0))
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
-        // What is not zero becomes true; whatever else does not fit is no longer known.
+        // A nonzero value becomes true; otherwise the range is dropped if the new type cannot hold it.
         vec![of.ins[0].filter(|_| self.0 != DType::Pred)]
     }
 }
@@ -77,7 +77,7 @@ impl Tensor {
         self.graph().apply(Convert(dtype), &[self])
     }
 
-    /// The same bits read as another element type of the same width, without a derivative. Spec: bitcast_convert.
+    /// The same bits as another element type of the same width, without a derivative. Spec: bitcast_convert.
     #[track_caller]
     pub fn bitcast_convert(&self, dtype: DType) -> Tensor {
         if self.dtype() == dtype && !self.is_poison() {

@@ -1,4 +1,4 @@
-//! Convolutions in general: any order of axes, strides, padding, dilations, feature groups. Knows nothing of layers.
+//! General convolutions: any axis order, strides, padding, dilations, feature groups.
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
@@ -11,7 +11,7 @@ use crate::print::literal::array_i64;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// Which axis of each tensor is what. The axes of the window are listed in one order for all three.
+/// The role of each axis. The window axes are listed in the same order for all three tensors.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConvDims {
     /// The input's batch and feature axes, then those of the window.
@@ -34,7 +34,7 @@ pub struct Axes {
 }
 
 impl Axes {
-    /// The features last, the batch first.
+    /// Batch first, features last.
     fn last(rank: usize) -> Axes {
         let feature = rank.saturating_sub(1);
         Axes { outer: 0, feature, window: (1..feature).collect() }
@@ -44,7 +44,7 @@ impl Axes {
         [&[self.outer, self.feature], &self.window[..]].concat()
     }
 
-    /// Names by axis, as the printed dimension numbers list them.
+    /// Names by axis, in the order of the printed dimension numbers.
     fn named(&self, outer: char, feature: char) -> String {
         let name = |axis: usize| match self.window.iter().position(|&a| a == axis) {
             Some(place) => place.to_string(),
@@ -54,14 +54,14 @@ impl Axes {
         (0..self.window.len() + 2).map(name).collect::<Vec<_>>().join(", ")
     }
 
-    /// The same tensor with batch and features in each other's role.
+    /// The same axes with batch and features exchanged.
     fn swapped(&self) -> Axes {
         Axes { outer: self.feature, feature: self.outer, window: self.window.clone() }
     }
 }
 
 impl ConvDims {
-    /// Inputs `[batch, window…, features]`, kernels `[window…, input features, output features]`, as flax has them.
+    /// Inputs `[batch, window…, features]`, kernels `[window…, input features, output features]`, as in flax.
     pub fn features_last(rank: usize) -> ConvDims {
         let feature = rank.saturating_sub(2);
         let kernel = Axes { outer: rank.saturating_sub(1), feature, window: (0..feature).collect() };
@@ -69,27 +69,27 @@ impl ConvDims {
     }
 }
 
-/// A convolution. With both dilations and strides 1, no padding and one group it is what [`Convolution::new`] gives.
+/// A convolution. [`Convolution::new`] sets dilations and strides to 1, no padding and one group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
-    /// Which axis is what.
+    /// The role of each axis.
     pub dims: ConvDims,
-    /// Steps of the window along each of its axes.
+    /// Strides of the window along each of its axes.
     pub strides: Vec<usize>,
-    /// Zeros before and after the input along each axis of the window; negative numbers cut.
+    /// Zeros added before and after the input along each window axis; negative numbers crop.
     pub padding: Vec<(i64, i64)>,
-    /// Elements of the input stand this far apart, zeros between them (a transposed convolution).
+    /// Spacing of the input's elements, with zeros in between (a transposed convolution).
     pub input_dilation: Vec<usize>,
-    /// Elements of the kernel stand this far apart.
+    /// Spacing of the kernel's elements.
     pub kernel_dilation: Vec<usize>,
-    /// Groups of features that are convolved apart.
+    /// Groups of features that are convolved separately.
     pub groups: usize,
-    /// Element type of the result, in which products are summed.
+    /// Element type of the result and of the accumulator.
     pub out: DType,
 }
 
 impl Convolution {
-    /// A convolution without padding, of stride 1, undilated, in one group.
+    /// A convolution with stride 1 in one group, without padding or dilation.
     pub fn new(dims: ConvDims, out: DType) -> Convolution {
         let ones = vec![1; dims.input.window.len()];
         Convolution {
@@ -103,10 +103,10 @@ impl Convolution {
         }
     }
 
-    /// Pads so that the result is as large as the input, divided by the strides and rounded up (`SAME` in XLA and flax).
+    /// Pads so that the result has the size of the input divided by the strides and rounded up (`SAME` in XLA and flax).
     #[must_use]
     pub fn same_padding(mut self, input: &[usize], kernel: &[usize]) -> Convolution {
-        // Lists that are too short are for the operation to refuse.
+        // Shape inference rejects lists that are too short.
         let at = |list: &[usize], i: usize| list.get(i).copied().unwrap_or(1).max(1);
         let size = |dims: &[usize], axes: &Axes, i: usize| axes.window.get(i).map_or(1, |&axis| at(dims, axis));
         let pad = |i: usize| {
@@ -146,14 +146,20 @@ impl Convolution {
             ("C18", proper(&dims.kernel), format!("{:?} are not the axes of {k}", dims.kernel.all())),
             ("C19", dims.output.window.len() == window, lists(&dims.output.window, "result's window")),
             ("C20", proper(&dims.output), format!("{:?} are not {rank} axes", dims.output.all())),
-            ("C21", self.groups > 0, "there are 0 groups of features".to_owned()),
-            ("C11", features % groups == 0, format!("{features} features of {x} form {groups} groups")),
+            ("C21", self.groups > 0, "the number of feature groups is 0".to_owned()),
+            ("C11", features % groups == 0, format!("{features} features of {x} do not divide into {groups} groups")),
             (
                 "C14",
                 kernel_features == features / groups,
-                format!("{kernel_features} features of {k} meet {features} of {x} in {groups} groups"),
+                format!(
+                    "{kernel_features} input features of {k} do not match {features} features of {x} in {groups} groups"
+                ),
             ),
-            ("C16", outputs % groups == 0, format!("{outputs} output features of {k} form {groups} groups")),
+            (
+                "C16",
+                outputs % groups == 0,
+                format!("{outputs} output features of {k} do not divide into {groups} groups"),
+            ),
             ("C27", x.dtype == k.dtype, format!("the input {x} and the kernel {k} differ in element type")),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
@@ -162,13 +168,13 @@ impl Convolution {
         }
     }
 
-    /// Sizes along one axis of the window: of the input and of the kernel with their dilations.
+    /// Dilated sizes of the input and of the kernel along one window axis.
     fn dilated(&self, i: usize, x: &[usize], k: &[usize]) -> (i64, i64) {
         let (input, kernel) = (x[self.dims.input.window[i]], k[self.dims.kernel.window[i]]);
         (spread(input, self.input_dilation[i]), spread(kernel, self.kernel_dilation[i]))
     }
 
-    /// Places of the window along one of its axes.
+    /// Number of window positions along one axis.
     fn places(&self, i: usize, x: &[usize], k: &[usize]) -> usize {
         let (input, kernel) = self.dilated(i, x, k);
         let padded = self.padding[i].0 + input + self.padding[i].1;
@@ -180,14 +186,14 @@ impl Convolution {
         x.graph().apply(self.clone(), &[x, kernel])
     }
 
-    /// The input's cotangent: the result's, spread out by the strides, against the reversed kernel. Only the input's shape
-    /// is read; products are summed in `out`.
+    /// The input's cotangent: the result's cotangent, dilated by the strides, convolved with the reversed kernel. Reads only the shape of
+    /// the input; accumulates in `out`.
     pub fn input_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor, out: DType) -> Tensor {
         if ct.ty().count() == 0 {
             return ct.graph().zeros(TensorType::new(out, x.dims()));
         }
         let axes = &self.dims.kernel;
-        // The kernel's features trade places, group by group.
+        // Exchanges the kernel's input and output features within each group.
         let parted = part(k, axes.outer, self.groups);
         let moved = |axis: usize| axis + usize::from(axis > axes.outer);
         let turned = join(&parted, axes.outer, moved(axes.feature));
@@ -210,11 +216,11 @@ impl Convolution {
         op.on(ct, &turned.reverse(&axes.window))
     }
 
-    /// The kernel's cotangent: the input, its batch as features, against the result's cotangent. Only the kernel's shape is
-    /// read; products are summed in `out`.
+    /// The kernel's cotangent: the input, with batch and features exchanged, convolved with the result's cotangent. Reads only the shape
+    /// of the kernel; accumulates in `out`.
     pub fn kernel_cotangent(&self, ct: &Tensor, x: &Tensor, k: &Tensor, out: DType) -> Tensor {
         if ct.ty().count() == 0 {
-            // A result without elements would be a window without elements here, which no compiler takes.
+            // An empty result would be an empty window here, which compilers reject.
             return ct.graph().zeros(TensorType::new(out, k.dims()));
         }
         let axes = &self.dims.input;
@@ -224,8 +230,8 @@ impl Convolution {
             let before = self.padding[w].0;
             (before, output - input + kernel - before - 1)
         };
-        // Strides can leave elements at the end of an axis unread. They are cut off here: a convolution that cuts (by negative
-        // padding) is none of those that XLA computes fast on CPUs.
+        // With strides, elements at the end of an axis can remain unread. They are sliced off here, because XLA has no fast CPU convolution
+        // with negative padding.
         let read = (0..self.strides.len()).fold(x.clone(), |x, w| match padding(w, &x).1 {
             after @ ..0 if self.input_dilation[w] == 1 => {
                 let axis = axes.window[w];
@@ -233,7 +239,7 @@ impl Convolution {
             }
             _ => x,
         });
-        // Each group of features is a part of the batch, which sums apart.
+        // Each group of features becomes a part of the batch, which is summed separately.
         let parted = part(&read, axes.feature, self.groups);
         let moved = |axis: usize| axis + usize::from(axis > axes.feature);
         let turned = join(&parted, axes.feature, moved(axes.outer));
@@ -254,7 +260,7 @@ impl Convolution {
     }
 }
 
-/// Takes a leading factor of `axis` out as an axis of its own in front of it.
+/// Splits a leading factor off `axis`, as a new axis before it.
 fn part(t: &Tensor, axis: usize, groups: usize) -> Tensor {
     let mut dims = t.dims().to_vec();
     dims[axis] /= groups;
@@ -262,7 +268,7 @@ fn part(t: &Tensor, axis: usize, groups: usize) -> Tensor {
     t.reshape(&dims)
 }
 
-/// Joins axis `from` to axis `into` as its leading factor; both count before the join.
+/// Merges axis `from` into axis `into` as its leading factor; both indices refer to the tensor before the merge.
 fn join(t: &Tensor, from: usize, into: usize) -> Tensor {
     let mut order: Vec<usize> = (0..t.rank()).filter(|&a| a != from).collect();
     let at = order.iter().position(|&a| a == into).expect("an axis of the tensor");
@@ -274,16 +280,16 @@ fn join(t: &Tensor, from: usize, into: usize) -> Tensor {
     moved.reshape(&dims)
 }
 
-/// The sum over the slices of a convolution that was mapped over both of its operands, which are groups of features there: one
-/// convolution whose features are those of all slices. `None` if the tensor is no such convolution.
+/// The sum over the slices of a convolution that was mapped over both operands, whose slices became feature groups: one convolution
+/// over the features of all slices. `None` if the tensor is not such a convolution.
 ///
-/// A compiler for CPUs computes few groups fast and many groups slowly.
+/// XLA on CPUs is fast with few groups and slow with many.
 pub(crate) fn sum_of_slices(tensor: &Tensor) -> Option<Tensor> {
     let graph = tensor.graph();
     let (mut value, mut axis) = (tensor.value(), 0);
     if let Some(Transpose(order)) = graph.node(value.node).op.downcast() {
         axis = order[0];
-        // The slices came to the front, and the other axes kept their order.
+        // The slice axis was moved to the front; the other axes kept their order.
         order[1..].iter().copied().eq((0..order.len()).filter(|&other| other != axis)).then_some(())?;
         value = graph.node(value.node).operands[0];
     }
@@ -297,7 +303,7 @@ pub(crate) fn sum_of_slices(tensor: &Tensor) -> Option<Tensor> {
     (of_features && parted.op.name() == "reshape" && part(&whole, axis, size).dims() == slices.dims()).then_some(())?;
     let [x, k] = [0, 1].map(|i| graph.tensor(node.operands[i]));
     let axes = &conv.dims.kernel;
-    // The kernel's output features begin with the slice; it becomes the first part of its input features.
+    // The slice is the leading factor of the kernel's output features; it becomes the leading factor of its input features.
     let moved = axes.feature + usize::from(axes.feature >= axes.outer);
     let kernel = join(&part(&k, axes.outer, size), axes.outer, moved);
     Some(Convolution { groups: 1, ..conv.clone() }.on(&x, &kernel))
@@ -343,17 +349,17 @@ impl Op for Convolution {
         let (x, k) = (&mapped.ins[0], &mapped.ins[1]);
         let ConvDims { input, kernel, output } = &self.dims;
         let y = match mapped.mapped {
-            // Slices of the input are more of the batch.
+            // Slices of the input join the batch.
             [true, false] => {
                 let y = self.on(&join(x, 0, input.outer + 1), k);
                 (part(&y, output.outer, mapped.size), output.outer)
             }
-            // Slices of the kernel give more features, where there are no groups to keep apart.
+            // Slices of the kernel become more output features; this requires a single group.
             [false, true] if self.groups == 1 => {
                 let y = self.on(x, &join(k, 0, kernel.outer + 1));
                 (part(&y, output.feature, mapped.size), output.feature)
             }
-            // Slices of both are groups of features.
+            // Slices of both become feature groups.
             _ => {
                 let (x, k) = (mapped.operand(0), mapped.operand(1));
                 let op = Convolution { groups: self.groups * mapped.size, ..self.clone() };

@@ -1,4 +1,4 @@
-//! A call of code that the runtime registers under a name. Knows nothing of what that code computes.
+//! A call of code that is registered with the runtime under a name.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use crate::print::literal::array_signed;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// Which code is called, what it is told besides its operands, and what it gives.
+/// The call target, its configuration and its result types.
 #[derive(Clone, Debug)]
 pub struct CustomCall {
-    /// The name under which the runtime knows the code.
+    /// The name under which the code is registered with the runtime.
     pub target: &'static str,
-    /// Lists of whole numbers by name: the one kind of configuration that needs no parsing at the other end.
+    /// Named lists of integers: the only kind of configuration that the callee need not parse.
     pub config: Vec<(&'static str, Vec<i64>)>,
     /// Types of the results.
     pub outputs: Vec<TensorType>,
-    /// Which integers each output can hold, where what it stands for knew that.
+    /// The integers that each output can hold, if the replaced operations determined that.
     pub ranges: Vec<Option<Range>>,
-    /// The same call over one more leading axis.
+    /// The batching rule: the same call over an additional leading axis.
     pub map: fn(&CustomCall, &Mapped) -> Option<Vec<Tensor>>,
 }
 
@@ -36,7 +36,7 @@ impl CustomCall {
     }
 }
 
-/// Calls of the same code with the same configuration are equal: how they map follows from these.
+/// Equality ignores `map`, which follows from the other fields.
 impl PartialEq for CustomCall {
     fn eq(&self, other: &CustomCall) -> bool {
         self.target == other.target
@@ -58,13 +58,13 @@ impl Op for CustomCall {
             self.config.iter().map(|(name, list)| format!("{name} = {}", array_signed(list))).collect();
         vec![
             ("call_target_name", format!("\"{}\"", self.target)),
-            // The version in which configuration is a dictionary and code is registered through XLA's FFI.
+            // The API version with a dictionary as configuration, for code registered through XLA's FFI.
             ("api_version", "4 : i32".to_owned()),
             ("backend_config", format!("{{{}}}", config.join(", "))),
         ]
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
-        let message = "has no reverse rule; differentiate before kernels are called";
+        let message = "has no reverse rule; differentiate before inserting kernel calls";
         reverse.outs[0].graph().fail("custom_call", Violation::new("", message));
         vec![None; reverse.ins.len()]
     }
@@ -80,7 +80,7 @@ impl Op for CustomCall {
 }
 
 pub(crate) fn samples() -> Vec<Sample> {
-    // The one target that every XLA knows by itself: a remark on a value, which is handed on as it is.
+    // The only target built into every XLA: an annotation of a value, which is returned unchanged.
     fn remark(x: &Tensor) -> Vec<Tensor> {
         let (outputs, ranges) = (vec![x.ty().clone()], Vec::new());
         let map = |_: &CustomCall, mapped: &Mapped| Some(remark(&mapped.operand(0)));

@@ -1,4 +1,4 @@
-//! Products of matrices in general: any batch and contracting axes. Knows nothing of quantization.
+//! General matrix products: any batch and contracting axes.
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
@@ -9,31 +9,31 @@ use crate::ops::sample::Sample;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// Which axes of the two operands are paired. The result has the batch axes, then the left's free axes, then the right's.
+/// The pairing of the operands' axes. The result has the batch axes, then the left's free axes, then the right's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DotDims {
-    /// Axes of the left operand that pair element by element.
+    /// Batch axes of the left operand.
     pub lhs_batch: Vec<usize>,
-    /// Axes of the right operand that pair element by element.
+    /// Batch axes of the right operand.
     pub rhs_batch: Vec<usize>,
-    /// Axes of the left operand that are multiplied and summed.
+    /// Contracting axes of the left operand.
     pub lhs_contract: Vec<usize>,
-    /// Axes of the right operand that are multiplied and summed.
+    /// Contracting axes of the right operand.
     pub rhs_contract: Vec<usize>,
 }
 
 impl DotDims {
-    /// The last axis of the left with the first of the right, as in `x @ w` for a matrix `w`.
+    /// Contracts the last axis of the left with the first of the right, as in `x @ w` for a matrix `w`.
     pub fn matmul(lhs_rank: usize) -> DotDims {
         DotDims { lhs_contract: vec![lhs_rank.saturating_sub(1)], rhs_contract: vec![0], ..DotDims::default() }
     }
 
-    /// Axes of the left operand, of this rank, that are neither batch nor contracted.
+    /// Free axes of the left operand of this rank: neither batch nor contracting.
     pub fn lhs_free(&self, rank: usize) -> Vec<usize> {
         free(rank, &self.lhs_batch, &self.lhs_contract)
     }
 
-    /// Axes of the right operand, of this rank, that are neither batch nor contracted.
+    /// Free axes of the right operand of this rank: neither batch nor contracting.
     pub fn rhs_free(&self, rank: usize) -> Vec<usize> {
         free(rank, &self.rhs_batch, &self.rhs_contract)
     }
@@ -95,21 +95,21 @@ fn free(rank: usize, batch: &[usize], contract: &[usize]) -> Vec<usize> {
     (0..rank).filter(|a| !batch.contains(a) && !contract.contains(a)).collect()
 }
 
-/// A general dot product; the operands may differ from the result in element type. One of them may be booleans beside numbers, which
-/// count as 0 and 1, or bytes (`s8`) beside floats; it is converted when the product is lowered.
+/// A general dot product; the operands may differ from the result in element type. One operand may also be boolean while the other
+/// holds numbers (it counts as 0 and 1), or `s8` while the other holds floats; it is converted during lowering.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DotGeneral {
-    /// Which axes are paired.
+    /// The pairing of axes.
     pub dims: DotDims,
-    /// Element type of the result, in which products are summed.
+    /// Element type of the result and of the accumulator.
     pub out: DType,
-    /// The name of the call that it is, or is part of, as a user wrote it: `dot_general` or another function of this crate that
-    /// comes to dot products. It changes nothing of what is computed.
+    /// The function that the user called: `dot_general`, or another function of this crate that is implemented with dot products. It does
+    /// not affect the result.
     pub call: &'static str,
 }
 
 impl DotGeneral {
-    /// A dot product that is called as such.
+    /// A dot product from a direct call of `dot_general`.
     pub fn new(dims: DotDims, out: DType) -> DotGeneral {
         DotGeneral { dims, out, call: NAME }
     }
@@ -156,7 +156,7 @@ impl Op for DotGeneral {
     fn is_stablehlo(&self, operands: &[TensorType]) -> bool {
         promoted(operands).is_none()
     }
-    // Until then a kernel can read the operand in its bytes.
+    // Lowered last, so that a kernel can still read the operand as bytes.
     fn lowers_last(&self, operands: &[TensorType]) -> bool {
         promoted(operands).is_some()
     }
@@ -169,13 +169,13 @@ impl Op for DotGeneral {
     }
 }
 
-/// The operand that counts as numbers of the other one's type, if there is such.
+/// The operand that is promoted to the other one's type, if any.
 fn promoted(operands: &[TensorType]) -> Option<usize> {
     [0, 1].into_iter().find(|&i| promotion::gives_way(operands[i].dtype, operands[1 - i].dtype))
 }
 
-/// An operand of a product in this element type. What is converted to 8 bits stands behind a barrier: a conversion that a compiler
-/// fuses into a product keeps it from the units for such operands (on TPU).
+/// Converts an operand to the other one's element type. A conversion to 8 bits gets a barrier: if a compiler fuses it into the product,
+/// the TPU's 8-bit matrix units are not used.
 fn as_numbers(operand: &Tensor, dtype: DType) -> Tensor {
     let numbers = operand.convert(dtype);
     if dtype.bits() <= 8 { numbers.optimization_barrier() } else { numbers }
@@ -186,7 +186,7 @@ fn shifted(axes: &[usize]) -> Vec<usize> {
 }
 
 impl DotGeneral {
-    /// The same operation along other axes.
+    /// The same operation with other dimension numbers.
     fn on(&self, lhs: &Tensor, rhs: &Tensor, dims: DotDims) -> Tensor {
         lhs.graph().apply(DotGeneral { dims, ..self.clone() }, &[lhs, rhs])
     }
@@ -198,8 +198,8 @@ impl DotGeneral {
         let right = DotDims { rhs_batch: shifted(&d.rhs_batch), rhs_contract: shifted(&d.rhs_contract), ..d.clone() };
         let (batches, lhs_rank) = (d.lhs_batch.len(), lhs.rank());
         match (mapped.mapped[0], mapped.mapped[1]) {
-            // The new axis is the first free axis of its operand: it stands behind the batch axes, or behind those
-            // and the left's free axes, and moves to the front.
+            // The new axis is the first free axis of its operand: it follows the batch axes, or the batch axes and the left's free
+            // axes, and is moved to the front.
             (true, false) => self.on(lhs, rhs, left).move_axis(batches as isize, 0),
             (false, true) => self.on(lhs, rhs, right).move_axis((lhs_rank - d.lhs_contract.len()) as isize, 0),
             _ => {
@@ -216,7 +216,7 @@ impl DotGeneral {
     }
 }
 
-/// The sum over the first batch axis of a dot product: the dot product that contracts it. `None` if the tensor is no such product.
+/// The sum over the first batch axis of a dot product, as a dot product that contracts that axis. `None` if the tensor is not one.
 pub(crate) fn sum_of_products(tensor: &Tensor) -> Option<Tensor> {
     let node = tensor.graph().node(tensor.value().node);
     let dot = node.op.downcast::<DotGeneral>().filter(|dot| !dot.dims.lhs_batch.is_empty())?;
@@ -228,8 +228,8 @@ pub(crate) fn sum_of_products(tensor: &Tensor) -> Option<Tensor> {
     Some(contract_leading(&lhs, &rhs, &dims, dot.out))
 }
 
-/// The same dot product; where it contracts the leading axes of both operands, these become one axis first. A product of
-/// two matrices reaches the compiler's fast routine without a copy, one of higher rank is transposed in memory before.
+/// The same dot product; if it contracts leading axes of both operands, these are merged into one axis first. XLA's fast matrix
+/// routine takes a product of two matrices without a copy; a product of higher rank is transposed in memory first.
 fn contract_leading(lhs: &Tensor, rhs: &Tensor, dims: &DotDims, out: DType) -> Tensor {
     let count = dims.lhs_contract.len();
     let leading = |axes: &[usize]| axes.iter().copied().eq(0..count);
@@ -245,18 +245,18 @@ fn contract_leading(lhs: &Tensor, rhs: &Tensor, dims: &DotDims, out: DType) -> T
 }
 
 impl DotDims {
-    /// The product of the result's cotangent with one operand that gives the cotangent of the other, operand `of` (0 or 1); and
-    /// the order that puts its axes where that operand has them. `ranks` are those of both operands.
+    /// Dimension numbers of the dot product of the result's cotangent with one operand that computes the cotangent of operand `of` (0
+    /// or 1), and the permutation of its axes into that operand's order. `ranks` are those of both operands.
     pub fn of_cotangent(&self, of: usize, ranks: [usize; 2]) -> (DotDims, Vec<usize>) {
         let batch = [&self.lhs_batch, &self.rhs_batch];
         let contract = [&self.lhs_contract, &self.rhs_contract];
         let free = [self.lhs_free(ranks[0]), self.rhs_free(ranks[1])];
         let other = 1 - of;
-        // The cotangent has the batch axes, then the left's free axes, then the right's.
+        // The cotangent's axes: the batch axes, then the left's free axes, then the right's.
         let batches = batch[0].len();
         let middle = batches + free[0].len();
         let places = [batches..middle, middle..middle + free[1].len()];
-        // What is left of the other operand are its contracted axes, in their own order.
+        // The contracted axes of the other operand remain, in their own order.
         let contracted = in_order_of(contract[other], contract[of]);
         let order: Vec<usize> = batch[of].iter().chain(&free[of]).chain(&contracted).copied().collect();
         let dims = DotDims {
@@ -268,13 +268,13 @@ impl DotDims {
         (dims, inverse(&order))
     }
 
-    /// The cotangent of the left operand: `ct` against the right one, axes put back in the left's order.
+    /// The cotangent of the left operand: the product of `ct` and the right one, transposed to the left's axis order.
     pub fn lhs_cotangent(&self, ct: &Tensor, lhs: &Tensor, rhs: &Tensor) -> Tensor {
         let (dims, order) = self.of_cotangent(0, [lhs.rank(), rhs.rank()]);
         ct.dot_general(rhs, &dims, lhs.dtype()).transpose(&order)
     }
 
-    /// The cotangent of the right operand: `ct` against the left one, axes put back in the right's order.
+    /// The cotangent of the right operand: the product of `ct` and the left one, transposed to the right's axis order.
     pub fn rhs_cotangent(&self, ct: &Tensor, lhs: &Tensor, rhs: &Tensor) -> Tensor {
         let (batch, lhs_free) = (self.lhs_batch.len(), self.lhs_free(lhs.rank()));
         let dims = DotDims {
@@ -304,13 +304,13 @@ fn inverse(order: &[usize]) -> Vec<usize> {
 }
 
 impl Tensor {
-    /// Products over the contracting axes, summed in `out`. Spec: dot_general.
+    /// A dot product that accumulates in `out`. Spec: dot_general.
     #[track_caller]
     pub fn dot_general(&self, rhs: &Tensor, dims: &DotDims, out: DType) -> Tensor {
         self.graph().apply(DotGeneral::new(dims.clone(), out), &[self, rhs])
     }
 
-    /// A dot product in this tensor's element type (beside booleans, in that of the numbers), which is part of a call of another function.
+    /// A dot product in this tensor's element type (in the other's if this one is promoted), as part of a call of another function.
     #[track_caller]
     pub(crate) fn dot_in(&self, call: &'static str, rhs: &Tensor, dims: DotDims) -> Tensor {
         let out = promotion::multiplied(self.dtype(), rhs.dtype());
@@ -320,8 +320,8 @@ impl Tensor {
         self.graph().apply(DotGeneral { dims, out, call }, &[self, rhs])
     }
 
-    /// The last axis of this tensor against the first of `rhs`, in this tensor's element type, or, where this one is boolean, in
-    /// that of `rhs`: `x @ w`.
+    /// Contracts the last axis of this tensor with the first of `rhs`, `x @ w`. The result has this tensor's element type, or that of
+    /// `rhs` if this tensor is boolean, or `s8` with floats in `rhs`.
     #[track_caller]
     pub fn dot(&self, rhs: &Tensor) -> Tensor {
         self.dot_in(NAME, rhs, DotDims::matmul(self.rank()))

@@ -1,5 +1,4 @@
-//! Sums of products in Einstein's notation, two operands at a time: what they come to are dot products. Knows nothing of
-//! how those are computed.
+//! Einstein summation of two operands, implemented with dot products.
 
 use crate::graph::error::Violation;
 use crate::graph::tensor::Tensor;
@@ -8,16 +7,14 @@ use crate::ops::sample::Sample;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// Products of two tensors, summed over the axes that `subscripts` leaves out of the result: `"bij,jk->bik"`. JAX:
-/// `jnp.einsum` of two operands.
+/// Products of two tensors, summed over the axes that are absent from the result: `"bij,jk->bik"`. JAX: `jnp.einsum` with two operands.
 ///
-/// Each letter names an axis. Without `->`, the result has the letters that occur once, in the order of the alphabet. `...`
-/// stands for axes without a name, aligned from the last, and the result begins with them where nothing is said. A letter
-/// twice in one operand takes its diagonal. An axis of size 1 meets one of any size. The result has the element type of
-/// `lhs`.
+/// Each letter names an axis. Without `->`, the result has the letters that occur once, in alphabetical order. `...` matches unnamed
+/// axes, aligned at the end; without `->`, the result begins with them. A letter that occurs twice in one operand takes the diagonal.
+/// An axis of size 1 broadcasts. The result has the element type of `lhs`.
 ///
 /// # Errors
-/// Kept in the trace: subscripts that are not of this form or do not fit the operands.
+/// Recorded in the trace: subscripts with invalid syntax or that do not match the operands.
 ///
 /// ```
 /// use spiq_hlo::{einsum, trace, DType, TensorType};
@@ -45,7 +42,7 @@ struct Subscripts {
     result: Vec<char>,
 }
 
-/// Axes that `...` stands for are named from the last on by characters of no alphabet, from this one.
+/// Axes that `...` matches are named, starting with the last axis, by private-use characters from this one on.
 const UNNAMED: char = '\u{E000}';
 
 impl Subscripts {
@@ -55,7 +52,7 @@ impl Subscripts {
             text.split_once("->").map_or((text.as_str(), None), |(named, result)| (named, Some(result)));
         let parts: Vec<&str> = named.split(',').collect();
         let [left, right] = parts[..] else {
-            return Err("two operands want their names with one comma between them".to_owned());
+            return Err("expected the subscripts of two operands, separated by one comma".to_owned());
         };
         let operands = [axes(left, lhs)?, axes(right, rhs)?];
         let all = operands.concat();
@@ -70,14 +67,14 @@ impl Subscripts {
             return Err(format!("no operand has the axis `{name}` of the result"));
         }
         if (1..result.len()).any(|i| result[..i].contains(&result[i])) {
-            return Err("the result has an axis twice".to_owned());
+            return Err("the result names an axis twice".to_owned());
         }
         let names = Subscripts { operands, result };
         names.check_sizes([lhs, rhs])?;
         Ok(names)
     }
 
-    /// Axes of one name are of one size, or, in different operands, of size 1.
+    /// Axes with the same name must have equal sizes; in different operands one of them may have size 1.
     fn check_sizes(&self, types: [&TensorType; 2]) -> Result<(), String> {
         let named = |side: usize| {
             let sizes = self.operands[side].iter().copied().zip(types[side].dims.iter().copied());
@@ -91,7 +88,7 @@ impl Subscripts {
             if let Some((_, other, _)) = all[i + 1..].iter().find(clashes) {
                 let shown = if name >= UNNAMED { "...".to_owned() } else { name.to_string() };
                 let [lhs, rhs] = types;
-                return Err(format!("the axis `{shown}` of {lhs} and {rhs} is one of {size} and one of {other}"));
+                return Err(format!("the axis `{shown}` of {lhs} and {rhs} has sizes {size} and {other}"));
             }
         }
         Ok(())
@@ -111,7 +108,7 @@ impl Subscripts {
         contract.sort_unstable();
         let free = |of: &Named| of.names.iter().filter(|name| !is_shared(name)).copied().collect::<Vec<_>>();
         let (left_free, right_free) = (free(&left), free(&right));
-        // With the operands in the other order, the result may need no transpose. JAX does the same.
+        // With the operands exchanged, the result may need no transpose. JAX does the same.
         if [&batch[..], &right_free, &left_free].concat() == self.result {
             return right.dot(&left, &batch, &contract);
         }
@@ -128,7 +125,7 @@ struct Named {
 }
 
 impl Named {
-    /// Without a second axis of a name: its diagonal with the first.
+    /// Takes the diagonal of axes with the same name.
     fn diagonal(mut self) -> Named {
         while let Some(second) = (1..self.names.len()).find(|&i| self.names[..i].contains(&self.names[i])) {
             let first = place(&self.names, self.names[second]);
@@ -140,7 +137,7 @@ impl Named {
         self
     }
 
-    /// Drops from each the axes of size 1 that the other has in another size.
+    /// Drops axes of size 1 that have another size in the other operand.
     fn meet(&mut self, other: &mut Named) {
         for name in self.names.clone() {
             let Some(there) = other.names.iter().position(|n| *n == name) else { continue };
@@ -158,7 +155,7 @@ impl Named {
         *self = Named { tensor: self.tensor.reshape(&dims), names: without(&self.names, axis) };
     }
 
-    /// Sums over the axes whose name is not kept.
+    /// Sums over the axes that are not kept.
     fn only(self, keep: impl Fn(char) -> bool) -> Named {
         let gone: Vec<usize> = (0..self.names.len()).filter(|&i| !keep(self.names[i])).collect();
         if gone.is_empty() {
@@ -182,7 +179,7 @@ impl Named {
 }
 
 fn place(names: &[char], name: char) -> usize {
-    names.iter().position(|n| *n == name).expect("a name among those at hand")
+    names.iter().position(|n| *n == name).expect("a known name")
 }
 
 fn without<T: Clone>(list: &[T], index: usize) -> Vec<T> {
@@ -200,11 +197,11 @@ fn axes(text: &str, ty: &TensorType) -> Result<Vec<char>, String> {
     expand(text, &unnamed.into_iter().rev().collect::<Vec<_>>())
 }
 
-/// The names in `text`, with `unnamed` for `...`.
+/// The names in `text`, with `...` replaced by `unnamed`.
 fn expand(text: &str, unnamed: &[char]) -> Result<Vec<char>, String> {
     let parts: Vec<&str> = text.split("...").collect();
     if parts.len() > 2 {
-        return Err("`...` stands twice in one place".to_owned());
+        return Err("`...` occurs twice in one term".to_owned());
     }
     if let Some(wrong) = parts.concat().chars().find(|c| !c.is_ascii_alphabetic()) {
         return Err(format!("`{wrong}` is not a letter"));
@@ -213,7 +210,7 @@ fn expand(text: &str, unnamed: &[char]) -> Result<Vec<char>, String> {
     Ok(parts.join(unnamed))
 }
 
-/// The letters that occur once, in the order of the alphabet.
+/// The letters that occur once, in alphabetical order.
 fn once(all: &[char]) -> Vec<char> {
     let occurs_once = |name: &&char| **name < UNNAMED && all.iter().filter(|n| n == name).count() == 1;
     let mut names: Vec<char> = all.iter().filter(occurs_once).copied().collect();

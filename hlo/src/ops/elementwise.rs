@@ -1,5 +1,4 @@
-//! Elementwise operations of one and two operands: one row of a table each. Knows nothing of broadcasting rules but
-//! calls them.
+//! Elementwise operations of one and two operands, each one row of a table.
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
@@ -13,7 +12,7 @@ use crate::ops::sample::Sample;
 use crate::types::dtype::{DType, Kind};
 use crate::types::tensor_type::TensorType;
 
-/// Which element types an operation takes.
+/// The element types that an operation accepts.
 #[derive(Clone, Copy)]
 enum Class {
     Floats,
@@ -30,7 +29,7 @@ impl Class {
             Class::Bits => !ty.dtype.is_float(),
             Class::Any => true,
         };
-        if fits { Ok(()) } else { Err(Violation::new("I1", format!("wants {}, got {ty}", self.wanted()))) }
+        if fits { Ok(()) } else { Err(Violation::new("I1", format!("requires {}, got {ty}", self.wanted()))) }
     }
 
     fn wanted(self) -> &'static str {
@@ -42,7 +41,7 @@ impl Class {
         }
     }
 
-    /// The type a sample uses: f64 wherever a derivative is to be compared with differences.
+    /// The element type of a sample: f64 if its derivative is compared with finite differences.
     fn sample(self) -> DType {
         if matches!(self, Class::Bits) { DType::S32 } else { DType::F64 }
     }
@@ -57,7 +56,7 @@ fn infer_same(class: Class, operands: &[TensorType]) -> Infer {
 }
 
 macro_rules! unary {
-    // A row without a derivative: it is zero.
+    // A row without a derivative has derivative zero.
     (@vjp $reverse:ident) => {{
         let _ = $reverse;
         vec![None]
@@ -73,7 +72,7 @@ macro_rules! unary {
     (@derived $vjp:expr) => {
         true
     };
-    // A row without a range: nothing is known.
+    // A row without a range propagates none.
     (@range $of:ident) => {{
         let _ = $of;
         Vec::new()
@@ -81,7 +80,7 @@ macro_rules! unary {
     (@range $of:ident |$known:ident| $range:expr) => {
         vec![$of.ins[0].and_then(|$known| $range)]
     };
-    // A row without a lane: no kernel computes it.
+    // A row without a lane is not computed by kernels.
     (@lane) => {
         None
     };
@@ -92,7 +91,7 @@ macro_rules! unary {
     (@lane $function:ident) => {
         Some(Lane::of(LaneFn::$function, [Lane::Operand(0)]))
     };
-    // In brackets: what it computes of one lane, by the function's name or as an expression, `[|x| Lane::of(…)]`.
+    // In brackets: the computation of one lane, as a function name or an expression, `[|x| Lane::of(…)]`.
     ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal $([$($lane:tt)*])?
         $(|$ct:ident, $x:ident, $y:ident| $vjp:expr)? $(=> |$known:ident| $range:expr)?;)*) => {
         $(
@@ -198,7 +197,7 @@ unary! {
     CountLeadingZeros count_leading_zeros "count_leading_zeros" Bits -9.0 9.0;
 }
 
-/// What StableHLO has for signed numbers alone, of unsigned ones.
+/// Operations that StableHLO defines for signed numbers only, applied to unsigned ones.
 #[track_caller]
 fn of_unsigned(name: &str, x: &Tensor) -> Option<Tensor> {
     match name {
@@ -237,8 +236,8 @@ impl Tensor {
     }
 }
 
-/// An operation of two tensors, broadcast against each other; one of them may be a number, of which the type of the result may
-/// not hold all results.
+/// Applies an operation to two tensors, broadcast against each other. One of them may come from a Rust number; then the result must fit
+/// the element type.
 #[track_caller]
 fn settled(op: impl Op, a: &Tensor, b: &Tensor) -> Tensor {
     let operation = op.name();
@@ -254,7 +253,7 @@ fn settled(op: impl Op, a: &Tensor, b: &Tensor) -> Tensor {
 }
 
 macro_rules! binary {
-    // A row without derivatives: they are zero.
+    // A row without derivatives has zero derivatives.
     (@vjp $reverse:ident) => {{
         let _ = $reverse;
         vec![None, None]
@@ -264,7 +263,7 @@ macro_rules! binary {
         let _ = ($a, $b, $y);
         vec![$reverse.needs[0].then(|| $da), $reverse.needs[1].then(|| $db)]
     }};
-    // A row without a range: nothing is known.
+    // A row without a range propagates none.
     (@range $of:ident) => {{
         let _ = $of;
         Vec::new()
@@ -272,7 +271,7 @@ macro_rules! binary {
     (@range $of:ident |$p:ident, $q:ident| $corner:expr) => {
         vec![$of.at_corners(|$p, $q| $corner)]
     };
-    // A row without a lane: no kernel computes it.
+    // A row without a lane is not computed by kernels.
     (@lane) => {
         None
     };
@@ -283,7 +282,7 @@ macro_rules! binary {
     (@lane $function:ident) => {
         Some(Lane::of(LaneFn::$function, [Lane::Operand(0), Lane::Operand(1)]))
     };
-    // Behind the arrow: the integer at a corner of the operands' ranges, where the operation is monotone in each of them.
+    // After the arrow: the integer at a corner of the operands' ranges; the operation is monotone in each operand.
     ($($(#[$doc:meta])* $op:ident $method:ident $name:literal $class:ident $low:literal $high:literal $([$($lane:tt)*])?
         $(|$ct:ident, $a:ident, $b:ident, $y:ident| $da:expr, $db:expr)? $(=> |$p:ident, $q:ident| $corner:expr)?;)*) => {
         $(
@@ -342,29 +341,30 @@ macro_rules! binary {
     };
 }
 
-/// The cotangent of what a magnitude with the cotangent `ct` is of. At 0 the slope is 1, as in JAX.
+/// The cotangent of `x`, given the cotangent `ct` of `|x|`. The derivative at 0 is 1, as in JAX.
 pub(super) fn outward(ct: &Tensor, x: &Tensor) -> Tensor {
     x.ge(0.0).select(ct, &ct.negate())
 }
 
-/// The slope of a power by its base. A power of 0 is flat, at base 0 too, where the formula alone multiplies 0 by a pole.
+/// The derivative of a power with respect to its base. With exponent 0 it is 0, even at base 0, where the formula multiplies 0 by infinity.
 fn by_base(base: &Tensor, exponent: &Tensor) -> Tensor {
     let flat = base.eq(0.0).and(exponent.eq(0.0));
     let slope = exponent * flat.select(&base.full_like(1.0), base).pow(exponent - 1.0);
     flat.select(&base.zeros_like(), &slope)
 }
 
-/// The slope of a power by its exponent, in units of the power. At base 0 it is 0, as in JAX: 0 to any positive power is 0.
+/// The derivative of a power with respect to its exponent, divided by the power. At base 0 it is 0, as in JAX: 0 to any positive power is
+/// 0.
 fn by_exponent(base: &Tensor) -> Tensor {
     base.eq(0.0).select(&base.full_like(1.0), base).log()
 }
 
-/// A quotient rounded toward zero: how often the divisor was taken off.
+/// A quotient rounded toward zero.
 fn whole(quotient: &Tensor) -> Tensor {
     quotient.sign() * quotient.abs().floor()
 }
 
-/// The share of a maximum's or minimum's cotangent that goes to the first operand: a tie is split, as in JAX.
+/// The cotangent of one operand of a maximum or minimum: a tie splits it evenly, as in JAX.
 fn chosen(ct: &Tensor, wins: &Tensor, ties: &Tensor) -> Tensor {
     wins.select(ct, &ties.select(&(ct * 0.5), &(ct * 0.0)))
 }
@@ -398,9 +398,9 @@ binary! {
     Xor xor "xor" Bits -9.0 9.0 [Xor];
     /// `a` shifted left by `b` bits. Spec: shift_left.
     ShiftLeft shift_left "shift_left" Bits 0.0 9.0;
-    /// `a` shifted right by `b` bits, zeros coming in. Spec: shift_right_logical.
+    /// `a` shifted right by `b` bits, filled with zeros. Spec: shift_right_logical.
     ShiftRightLogical shift_right_logical "shift_right_logical" Bits 0.0 9.0;
-    /// `a` shifted right by `b` bits, the sign coming in. Spec: shift_right_arithmetic.
+    /// `a` shifted right by `b` bits, filled with the sign. Spec: shift_right_arithmetic.
     ShiftRightArithmetic shift_right_arithmetic "shift_right_arithmetic" Bits 0.0 9.0;
 }
 
@@ -427,20 +427,6 @@ macro_rules! operators {
                 Tensor::$method(&self, other)
             }
         }
-        impl std::ops::$trait<&Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $function(self, other: &Tensor) -> Tensor {
-                self.beside(other).$method(other)
-            }
-        }
-        impl std::ops::$trait<Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $function(self, other: Tensor) -> Tensor {
-                self.beside(&other).$method(&other)
-            }
-        }
     )*};
 }
 
@@ -451,6 +437,35 @@ operators! {
     Div div div;
     Rem rem rem;
 }
+
+/// `number op tensor`, for one type of float and one of integer: with more, Rust could not infer the type of `1.0` in `(1.0 - x).abs()`.
+macro_rules! numbers_before {
+    ($($number:ty)*) => {
+        numbers_before! { @of Add add [$($number)*] }
+        numbers_before! { @of Sub sub [$($number)*] }
+        numbers_before! { @of Mul mul [$($number)*] }
+        numbers_before! { @of Div div [$($number)*] }
+        numbers_before! { @of Rem rem [$($number)*] }
+    };
+    (@of $trait:ident $function:ident [$($number:ty)*]) => {$(
+        impl std::ops::$trait<&Tensor> for $number {
+            type Output = Tensor;
+            #[track_caller]
+            fn $function(self, other: &Tensor) -> Tensor {
+                self.beside(other).$function(other)
+            }
+        }
+        impl std::ops::$trait<Tensor> for $number {
+            type Output = Tensor;
+            #[track_caller]
+            fn $function(self, other: Tensor) -> Tensor {
+                self.beside(&other).$function(&other)
+            }
+        }
+    )*};
+}
+
+numbers_before! { f64 i32 }
 
 impl std::ops::Neg for &Tensor {
     type Output = Tensor;

@@ -1,4 +1,4 @@
-//! Windows of a tensor at computed places: gather reads them, scatter writes them. Knows no arithmetic but addition.
+//! Windows of a tensor at computed indices: gather reads them, scatter writes them.
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
@@ -13,27 +13,27 @@ use crate::types::array::Array;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// How indices address windows of an operand. The same numbers say what gather reads and what scatter writes.
+/// How indices address windows of an operand, for gather's reads and scatter's writes.
 ///
-/// Source: the specification's gather, whose names stand behind each field (scatter's differ).
+/// Source: the specification's gather; each field's name there follows in parentheses (scatter's names differ).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct WindowDims {
-    /// Axes of the result (for scatter: of the updates) that run inside a window (`offset_dims`).
+    /// Axes of the result (for scatter: of the updates) that span a window (`offset_dims`).
     pub window: Vec<usize>,
-    /// Axes of the operand along which a window has one element, and which it does not keep (`collapsed_slice_dims`).
+    /// Axes of the operand along which a window has one element, and which it drops (`collapsed_slice_dims`).
     pub collapsed: Vec<usize>,
-    /// Axes of the operand that pair element by element with axes of the indices (`operand_batching_dims`).
+    /// Axes of the operand that are batched with axes of the indices (`operand_batching_dims`).
     pub operand_batch: Vec<usize>,
-    /// The axes of the indices that they pair with (`start_indices_batching_dims`).
+    /// The corresponding batch axes of the indices (`start_indices_batching_dims`).
     pub indices_batch: Vec<usize>,
     /// The axis of the operand that each component of an index addresses (`start_index_map`).
     pub start: Vec<usize>,
-    /// The axis of the indices that holds an index's components; their rank where an index is one number
+    /// The axis of the indices that holds an index's components; the rank of the indices if each index is one number
     /// (`index_vector_dim`).
     pub index_axis: usize,
 }
 
-/// The labels of one operation's constraints, in the order in which [`WindowDims::check`] goes through them.
+/// The labels of one operation's constraints, in the order in which [`WindowDims::check`] checks them.
 type Labels = [&'static str; 17];
 const GATHER: Labels =
     ["C1", "C2", "C3", "C4", "C6", "C7", "C8", "C10", "C11", "C13", "C14", "C15", "C16", "C17", "C18", "C19", "C5"];
@@ -41,7 +41,7 @@ const SCATTER: Labels =
     ["C2", "C22", "C19", "C7", "C9", "C10", "C11", "C12", "C13", "C14", "C15", "C16", "C17", "C18", "C20", "C21", "C8"];
 
 impl WindowDims {
-    /// Whole slices at single indices along `axis` of an operand: what [`Tensor::take`] asks for.
+    /// Whole slices at single indices along `axis` of an operand, for [`Tensor::take`].
     fn along(axis: usize, operand_rank: usize, indices_rank: usize) -> WindowDims {
         let before = 0..axis;
         let after = axis + indices_rank..operand_rank + indices_rank - 1;
@@ -54,7 +54,7 @@ impl WindowDims {
         }
     }
 
-    /// One window, as large in rank as the operand, at one index vector of as many components.
+    /// One window with all axes of the operand, at one index vector.
     pub(crate) fn at(rank: usize) -> WindowDims {
         WindowDims { window: (0..rank).collect(), start: (0..rank).collect(), ..WindowDims::default() }
     }
@@ -73,7 +73,7 @@ impl WindowDims {
         let ascending = |axes: &[usize]| axes.is_sorted();
         let below = |axes: &[usize], rank: usize| axes.iter().all(|&a| a < rank);
         let rules: [(bool, String); 17] = [
-            (parts == rank, format!("{parts} axes are accounted for in {operand}")),
+            (parts == rank, format!("the dimension numbers cover {parts} axes of {operand}")),
             (self.index_axis <= indices_rank, format!("axis {} is not an axis of {indices}", self.index_axis)),
             (self.start.len() == components, format!("{:?} is addressed by {components} components", self.start)),
             (ascending(&self.window) && distinct(&self.window), format!("{:?} does not ascend", self.window)),
@@ -97,7 +97,7 @@ impl WindowDims {
         }
     }
 
-    /// The shape of all windows together: sizes of the indices' axes, and those of a window at its axes.
+    /// The shape of all windows together: the sizes of the indices' axes, with those of a window inserted at its axes.
     fn combine(&self, indices: &[usize], window: &[usize]) -> Vec<usize> {
         let (mut window, rank) = (window.iter(), self.places(indices).len() + self.window.len());
         let mut places = self.places(indices).into_iter();
@@ -105,7 +105,7 @@ impl WindowDims {
         (0..rank).filter_map(size).collect()
     }
 
-    /// Sizes of the indices' axes without the components.
+    /// Sizes of the indices' axes without the component axis.
     fn places(&self, indices: &[usize]) -> Vec<usize> {
         (0..indices.len()).filter(|a| *a != self.index_axis).map(|a| indices[a]).collect()
     }
@@ -115,7 +115,7 @@ impl WindowDims {
         (0..operand_rank).filter(|a| !self.collapsed.contains(a) && !self.operand_batch.contains(a)).collect()
     }
 
-    /// The largest index of each component at which a window of these sizes lies inside, in the shape of the indices.
+    /// The largest index of each component at which a window of these sizes is in bounds, in the shape of the indices.
     fn limits(&self, operand: &[usize], sizes: &[usize], indices: &Tensor) -> Tensor {
         let limits: Vec<f64> = self.start.iter().map(|&a| (operand[a] - sizes[a]) as f64).collect();
         let scalar = self.index_axis == indices.rank();
@@ -125,12 +125,12 @@ impl WindowDims {
         indices.graph().constant(&limits).broadcast_in_dim(indices.dims(), axes)
     }
 
-    /// These numbers with an axis in front of the operand, the indices, or both, and of the result.
+    /// The dimension numbers for a mapped operand, mapped indices, or both; the new axes are the leading ones.
     fn mapped(&self, operand: bool, indices: bool) -> WindowDims {
         let by = |axes: &[usize], more: bool| axes.iter().map(|a| a + usize::from(more)).collect::<Vec<_>>();
         let front = |axes: Vec<usize>, more: bool| [&vec![0; usize::from(more)][..], &axes].concat();
         WindowDims {
-            // An axis of the operand alone lies inside every window.
+            // An axis of the operand alone is part of every window.
             window: front(by(&self.window, true), !indices),
             collapsed: by(&self.collapsed, operand),
             operand_batch: front(by(&self.operand_batch, operand), operand && indices),
@@ -160,7 +160,7 @@ fn check_indices(indices: &TensorType, constraint: &'static str) -> Result<(), V
     Err(Violation::new(constraint, format!("the indices are {indices}, not integers")))
 }
 
-/// Windows of the first operand at the indices that the second holds.
+/// Windows of the first operand at the indices in the second.
 #[derive(Clone, Debug, PartialEq)]
 struct Gather {
     dims: WindowDims,
@@ -176,7 +176,10 @@ impl Op for Gather {
         check_indices(indices, "I2")?;
         self.dims.check(&GATHER, x, indices)?;
         if self.sizes.len() != x.rank() {
-            return Err(Violation::new("C20", format!("{:?} does not size each axis of {x}", self.sizes)));
+            return Err(Violation::new(
+                "C20",
+                format!("the window sizes {:?} do not have one entry per axis of {x}", self.sizes),
+            ));
         }
         if (0..x.rank()).any(|a| self.sizes[a] > x.dims[a]) {
             return Err(Violation::new("C21", format!("a window of {:?} does not fit into {x}", self.sizes)));
@@ -201,7 +204,7 @@ impl Op for Gather {
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let (ct, x, indices) = (reverse.ct(), &reverse.ins[0], &reverse.ins[1]);
-        // A gather moves windows inside where they would stand out; a scatter would drop them.
+        // A gather clamps windows that are out of bounds; a scatter would drop them.
         let inside = indices.clamp(indices.zeros_like(), self.dims.limits(x.dims(), &self.sizes, indices));
         vec![Some(x.zeros_like().scatter_add(&inside, ct, &self.dims)), None]
     }
@@ -219,7 +222,7 @@ impl Op for Gather {
     }
 }
 
-/// The first operand with the windows of the third written, or added, at the indices that the second holds.
+/// The first operand with the windows of the third written or added at the indices in the second.
 #[derive(Clone, Debug, PartialEq)]
 struct Scatter {
     dims: WindowDims,
@@ -238,7 +241,7 @@ impl Scatter {
         sizes
     }
 
-    /// Whether each update lies inside the operand, in the shape of the updates.
+    /// Whether each update is in bounds, in the shape of the updates.
     fn inside(&self, x: &Tensor, indices: &Tensor, updates: &Tensor) -> Tensor {
         let limits = self.dims.limits(x.dims(), &self.sizes(x.rank(), updates.dims()), indices);
         let fits = indices.ge(0.0).and(indices.le(&limits));
@@ -272,7 +275,7 @@ impl Op for Scatter {
             false => updates.dims[a] == largest[a],
         };
         if updates.rank() != largest.len() || !(0..largest.len()).all(fits) {
-            let message = format!("the updates {updates} are no windows of {x} at {places:?} places");
+            let message = format!("the updates {updates} do not match windows of {x} at {places:?} positions");
             return Err(Violation::new("C4", message));
         }
         Ok(vec![x.clone()])
@@ -319,60 +322,52 @@ impl Op for Scatter {
 }
 
 impl Tensor {
-    /// Windows of size `sizes` at the integer `indices`, moved inside where they would stand out. Spec: gather.
+    /// Windows of size `sizes` at the integer `indices`, clamped to the bounds. Spec: gather.
     #[track_caller]
     pub fn gather(&self, indices: &Tensor, dims: &WindowDims, sizes: &[usize]) -> Tensor {
         self.graph().apply(Gather { dims: dims.clone(), sizes: sizes.to_vec() }, &[self, indices])
     }
 
-    /// This tensor with windows added at the integer `indices`; those that stand out are left out. Spec: scatter.
+    /// This tensor with windows added at the integer `indices`; windows out of bounds are dropped. Spec: scatter.
     #[track_caller]
     pub fn scatter_add(&self, indices: &Tensor, updates: &Tensor, dims: &WindowDims) -> Tensor {
         Scatter { dims: dims.clone(), add: true }.on(self, indices, updates)
     }
 
-    /// This tensor with windows written at the integer `indices`; those that stand out are left out. Where windows
-    /// overlap, neither the value nor the derivative is defined. Spec: scatter.
+    /// This tensor with windows written at the integer `indices`; windows out of bounds are dropped. If windows overlap, neither the value
+    /// nor the derivative is defined. Spec: scatter.
     #[track_caller]
     pub fn scatter(&self, indices: &Tensor, updates: &Tensor, dims: &WindowDims) -> Tensor {
         Scatter { dims: dims.clone(), add: false }.on(self, indices, updates)
     }
 
-    /// Slices at the integer `indices` along `axis` (negative: counted from the end), as numpy's `take`.
+    /// Slices at the integer `indices` along `axis` (negative: counted from the end), whose axes replace `axis` in the result. JAX:
+    /// `jnp.take(mode="clip")`.
     ///
-    /// The axes of `indices` stand in the result where `axis` stood. An index below 0 counts as 0, one past the end as
-    /// the last.
-    ///
-    /// ```
-    /// use spiq_hlo::{trace, DType, TensorType};
-    /// let inputs = [("table", TensorType::new(DType::F32, [100, 8])), ("words", TensorType::new(DType::S32, [4, 5]))];
-    /// let f = trace(&inputs, |x| vec![x[0].take(&x[1], 0)])?;
-    /// assert_eq!(f.result_types()[0].to_string(), "f32[4,5,8]");
-    /// # Ok::<(), spiq_hlo::GraphErrors>(())
-    /// ```
+    /// Indices below 0 are clamped to 0, those past the end to the last. [`take`](Tensor::take) counts negative ones from the end.
     #[track_caller]
-    pub fn take(&self, indices: &Tensor, axis: isize) -> Tensor {
+    pub fn take_clipped(&self, indices: &Tensor, axis: isize) -> Tensor {
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
             Err(violation) => return self.fail("take", violation),
         };
         let mut sizes = self.dims().to_vec();
-        // An axis without elements has none to take; the operation says so.
+        // An axis without elements has none to take, so shape inference rejects it.
         sizes[axis] = 1;
         self.gather(indices, &WindowDims::along(axis, self.rank(), indices.rank()), &sizes)
     }
 }
 
-/// Index vectors as a constant: row by row.
+/// Index vectors as a constant, one per row.
 fn rows(like: &Tensor, rows: &[[i32; 2]]) -> Tensor {
     let flat: Vec<i32> = rows.iter().flatten().copied().collect();
-    like.graph().constant(&Array::new([rows.len(), 2], flat).expect("two components a row"))
+    like.graph().constant(&Array::new([rows.len(), 2], flat).expect("two components per row"))
 }
 
 pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     let windows = || WindowDims { window: vec![1, 2], start: vec![0, 1], index_axis: 1, ..WindowDims::default() };
-    // The last place stands out: gather moves it inside, scatter leaves it out.
+    // The last window is out of bounds: gather clamps it, scatter drops it.
     let places = |x: &Tensor| rows(x, &[[0, 1], [2, 0], [0, 9]]);
     let apart = |x: &Tensor| rows(x, &[[0, 1], [2, 0], [3, 3]]);
     let paired = || WindowDims {
@@ -393,7 +388,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         Sample::new("gather with batch", move |x| vec![x[0].gather(&x[1], &paired(), &[1, 1, 3]).exp()])
             .input(f, [2, 4, 3], -1.0, 1.0)
             .input(DType::S32, [2, 5], -1.0, 5.0),
-        Sample::new("take", |x| vec![x[0].take(&x[1], 1).exp()]).input(f, [2, 5, 3], -1.0, 1.0).input(
+        Sample::new("take_clipped", |x| vec![x[0].take_clipped(&x[1], 1).exp()]).input(f, [2, 5, 3], -1.0, 1.0).input(
             DType::S32,
             [2, 2],
             0.0,

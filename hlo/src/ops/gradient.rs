@@ -1,4 +1,4 @@
-//! What steers differentiation: stop_gradient, custom gradients, and barriers. Knows nothing of the sweep itself.
+//! Control of differentiation: stop_gradient, custom gradients, and barriers.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::ops::sample::Sample;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// The operand itself; without a cotangent where `stop` is set.
+/// The identity; it passes no cotangent if `stop` is set.
 #[derive(Debug, PartialEq)]
 struct Identity {
     stop: bool,
@@ -53,7 +53,7 @@ impl Op for Identity {
     }
 }
 
-/// The operands, computed before and apart from whatever reads them.
+/// The identity, but its operands are materialized and not fused with their consumers.
 #[derive(Debug, PartialEq)]
 struct OptimizationBarrier;
 
@@ -85,26 +85,26 @@ impl Tensor {
         self.graph().apply(Identity { stop: true }, &[self])
     }
 
-    /// The same values under a new identity, so that a gradient can be taken with respect to this use alone.
+    /// The same values as a new node, so that a gradient can be taken with respect to this use only.
     #[track_caller]
     pub fn identity(&self) -> Tensor {
         self.graph().apply(Identity { stop: false }, &[self])
     }
 
-    /// The same values, materialized before anything that reads them is fused. Spec: optimization_barrier.
+    /// The same values, materialized so that they are not fused with their consumers. Spec: optimization_barrier.
     #[track_caller]
     pub fn optimization_barrier(&self) -> Tensor {
         self.graph().apply(OptimizationBarrier, &[self])
     }
 }
 
-/// All of `tensors`, none before the others are there, and none merged with what it was.
+/// Groups `tensors` behind one barrier, so they become available together and CSE cannot merge them with the originals.
 #[track_caller]
 pub(crate) fn barrier(tensors: &[Tensor]) -> Vec<Tensor> {
     tensors[0].graph().record(Arc::new(OptimizationBarrier), tensors)
 }
 
-/// A function whose derivative is another function's word.
+/// A function with a user-defined derivative.
 #[derive(Debug, PartialEq)]
 struct CustomVjp {
     name: &'static str,
@@ -117,7 +117,7 @@ struct CustomVjp {
 }
 
 impl CustomVjp {
-    /// Operands are the forward's captures, the backward's captures, the inputs.
+    /// Operands are the forward's captures, the backward's captures, then the inputs.
     fn split<'a, T>(&self, operands: &'a [T]) -> (&'a [T], &'a [T], &'a [T]) {
         let (forward, rest) = operands.split_at(self.captures);
         let (backward, inputs) = rest.split_at(self.backward_captures);
@@ -140,8 +140,8 @@ impl Op for CustomVjp {
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         if let Some(lost) = (0..self.captures).find(|&i| reverse.needs[i]) {
             let message = format!(
-                "its forward function reads {} from outside, of which its backward function gives no cotangent; make it an \
-                 input, or a constant by stop_gradient",
+                "its forward function captures {}, for which its backward function returns no cotangent; make it an \
+                 input, or a constant with stop_gradient",
                 reverse.ins[lost].ty()
             );
             reverse.outs[0].graph().fail(self.name, Violation::new("", message));
@@ -153,7 +153,7 @@ impl Op for CustomVjp {
         let grads = self.backward.call(reverse.ins[0].graph(), &args).into_iter().map(Some);
         let mut all: Cotangents = vec![None; self.captures + self.backward_captures];
         all.extend(grads);
-        // An integer input has no cotangent, whatever the rule returned for it.
+        // An integer input has no cotangent, even if the rule returned one.
         all.iter_mut().zip(reverse.ins).filter(|(_, x)| !x.dtype().is_float()).for_each(|(ct, _)| *ct = None);
         all
     }
@@ -170,7 +170,7 @@ impl Op for CustomVjp {
         let backward_fn = |x: &Vec<Tensor>, _: &Vec<Tensor>, ct: &Vec<Tensor>| -> Vec<Tensor> {
             let flags_in = [backward_flags, flags, &vec![true; ct.len()]].concat();
             let grads = call_mapped(&self.backward, &graph, &[backward, x, ct].concat(), &flags_in, size);
-            // An input that is the same for all slices collects the cotangents of all of them.
+            // An input shared by all slices accumulates the cotangents of all of them.
             let settle = |(grad, flag): ((Tensor, bool), &bool)| if *flag { wide(grad) } else { sum_front(wide(grad)) };
             grads.into_iter().zip(flags).map(settle).collect()
         };
@@ -205,16 +205,16 @@ impl Op for CustomVjp {
     }
 }
 
-/// A function with a derivative of your own. JAX: `jax.custom_vjp`.
+/// A function with a custom derivative. JAX: `jax.custom_vjp`.
 ///
-/// `forward` maps inputs to outputs. `backward` maps inputs, outputs and the outputs' cotangents to one cotangent per
-/// input, of that input's type. Both may use tensors of the surrounding trace. `name` shows in dumps of the graph. Only what
-/// `backward` reads is kept for it.
+/// `forward` maps inputs to outputs. `backward` maps inputs, outputs and the outputs' cotangents to one cotangent per input, of that
+/// input's type. Both may use tensors of the surrounding trace. `name` appears in dumps of the graph. Only values that `backward` reads
+/// are stored for the backward pass.
 ///
 /// # Errors
-/// Kept in the trace: a cotangent of another type than its input; and, where the outputs are differentiated, a tensor that
-/// `forward` reads from outside and that depends on what they are differentiated by, since `backward` gives no cotangent for it. Make it an
-/// input, or a constant with [`stop_gradient`](Tensor::stop_gradient).
+/// Recorded in the trace: a cotangent whose type differs from its input's; and, if the outputs are differentiated, a captured tensor of
+/// `forward` that depends on the differentiated variables, because `backward` returns no cotangent for it. Make it an input, or a
+/// constant with [`stop_gradient`](Tensor::stop_gradient).
 ///
 /// ```
 /// use spiq_hlo::{custom_vjp, trace, DType, TensorType, Tensor};
@@ -257,7 +257,7 @@ pub fn custom_vjp<X: Tree, Y: Tree>(
     y.with_leaves(graph.record(Arc::new(op), &[captures, backward_captures, operands].concat()))
 }
 
-/// The sum over axis 0, within the product or the convolution that the tensor comes from where that is possible.
+/// The sum over axis 0, folded into the dot product or convolution that computes the tensor if possible.
 fn sum_front(tensor: Tensor) -> Tensor {
     if tensor.is_poison() {
         return tensor;
@@ -266,7 +266,7 @@ fn sum_front(tensor: Tensor) -> Tensor {
     within.unwrap_or_else(|| tensor.reduce_sum(&[0]))
 }
 
-/// Parameters that stand for `like`; poison stays poison.
+/// Parameters with the types and ranges of `like`; poison stays poison.
 fn declare(graph: &Graph, like: &[Tensor]) -> Vec<Tensor> {
     like.iter().map(|t| if t.is_poison() { t.clone() } else { graph.input_among(t, t.ty().clone()) }).collect()
 }

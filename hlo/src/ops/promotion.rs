@@ -1,22 +1,21 @@
-//! Which element type a result has where the operands' own may not hold it: JAX's promotion, or an error with the line. Knows
-//! no operation by its meaning.
+//! Result types where the operands' own type may not represent the result: JAX's promotion, or an error with the source line.
 //!
 //! | operation | elements | result | JAX |
 //! |---|---|---|---|
-//! | a number beside a tensor | floats | the tensor's type, the number rounded to it | the same |
-//! | a number beside a tensor | integers, booleans; the type holds the number | the tensor's type | the same for a Python `int`; f32 for a `float` |
-//! | a number beside a tensor | integers, booleans; a fraction, NaN, too large | error | f32, or an error for an `int` |
-//! | `+`, `-`, `*` with a number | integers below 32 bits, unsigned ones for `-`; the result may leave the type | error | wraps for an `int`, f32 for a `float` |
-//! | sums and products over axes, sums of windows | integers below 32 bits, booleans | s32, u32 for unsigned ones | the same |
+//! | number with a tensor | floats | the tensor's type; the number is rounded | the same |
+//! | number with a tensor | integers, booleans that can represent the number | the tensor's type | the same for a Python `int`; f32 for a `float` |
+//! | number with a tensor | integers, booleans; the number is a fraction, NaN or out of range | error | f32, or an error for an `int` |
+//! | `+`, `-`, `*` with a number | integers below 32 bits, or unsigned for `-`; the result may overflow | error | wraps for an `int`, f32 for a `float` |
+//! | sums and products over axes, sums of windows | integers below 32 bits, booleans | s32, or u32 for unsigned | the same |
 //! | means | integers, booleans | f32 | the same |
-//! | `dot`, `einsum` | integers below 32 bits | error: name a type with `dot_general` | wraps |
-//! | `dot`, `einsum` | booleans beside numbers; `s8` beside floats of 16 bits or more | the numbers' type; the floats' | the same |
-//! | `iota` | integers that do not reach the last index | error | wraps |
+//! | `dot`, `einsum` | integers below 32 bits | error: specify a type with `dot_general` | wraps |
+//! | `dot`, `einsum` | booleans with numbers; `s8` with floats of 16 bits or more | the type of the numbers or floats | the same |
+//! | `iota` | integers that cannot represent the last index | error | wraps |
 //! | two tensors | different types | error | promotes |
 //! | `/`, `%` | integers | the tensors' type, rounded toward zero (as Rust's `/`) | `lax.div`, `lax.rem` the same; `jnp`'s `/` gives f32 |
 //! | other arithmetic | integers | the tensors' type, wrapping | the same |
-//! | `convert` | any | the type named; what it cannot hold as the backend has it | the same |
-//! | quantized products (`spiq::quant`) | integers whose sums may leave s32 | summed in parts, or an error; as qwix has it in its numerics | qwix wraps |
+//! | `convert` | any | the given type; the backend defines the result for values out of range | the same |
+//! | quantized products (`spiq::quant`) | integers whose sums may overflow s32 | summed in parts, or an error; as in qwix with qwix numerics | qwix wraps |
 
 use crate::graph::error::Violation;
 use crate::graph::range::Range;
@@ -25,7 +24,7 @@ use crate::ops::constant::Constant;
 use crate::types::dtype::{DType, Kind};
 use crate::types::tensor_type::TensorType;
 
-/// The type in which many elements of a type are summed or multiplied. JAX: `jnp.sum`.
+/// The accumulator type of sums and products over axes. JAX: `jnp.sum`.
 pub(crate) fn summed(dtype: DType) -> DType {
     match dtype.kind() {
         Kind::Pred => DType::S32,
@@ -40,18 +39,20 @@ pub(crate) fn averaged(dtype: DType) -> DType {
     if dtype.is_float() { dtype } else { DType::F32 }
 }
 
-/// Whether a type holds a number that stands beside a tensor of it.
+/// Whether a tensor's element type can represent a number used with it.
 pub(crate) fn holds(dtype: DType, number: f64) -> Result<(), Violation> {
     let Some((low, high)) = dtype.integer_range() else { return Ok(()) };
     if number.fract() == 0.0 && low as f64 <= number && number <= high as f64 {
         return Ok(());
     }
-    let message = format!("{number} is no {dtype}; convert the tensor first, as with convert(DType::F32)");
+    let message = format!(
+        "{number} is not representable in {dtype}; convert the tensor first, for example with convert(DType::F32)"
+    );
     Err(Violation::new("", message))
 }
 
-/// Whether an operand of a product counts as numbers of the other one's type, which holds all of its own: booleans beside numbers, bytes
-/// beside floats.
+/// Whether an operand of a product is promoted to the other one's type, which represents all its values: booleans with numbers, `s8`
+/// with floats.
 pub(crate) fn gives_way(dtype: DType, other: DType) -> bool {
     match dtype {
         DType::Pred => other != DType::Pred,
@@ -60,24 +61,24 @@ pub(crate) fn gives_way(dtype: DType, other: DType) -> bool {
     }
 }
 
-/// The type in which products of two types are summed: that of the left operand, or of the right one where the left gives way.
+/// The accumulator type of a product: that of the left operand, or of the right one if the left is promoted.
 pub(crate) fn multiplied(lhs: DType, rhs: DType) -> DType {
     if gives_way(lhs, rhs) { rhs } else { lhs }
 }
 
-/// Whether sums of products of these types may be of type `out`.
+/// Whether products of these types may be accumulated in type `out`.
 pub(crate) fn holds_products(lhs: &TensorType, rhs: &TensorType, out: DType) -> Result<(), Violation> {
     let narrow = out.is_integer() && out.bits() < 32;
     if !narrow {
         return Ok(());
     }
     let message = format!(
-        "sums of products of {lhs} and {rhs} may leave {out}; name the type of the sums, as in dot_general(…, DType::S32)"
+        "sums of products of {lhs} and {rhs} may overflow {out}; specify the type of the sums, as in dot_general(…, DType::S32)"
     );
     Err(Violation::new("", message))
 }
 
-/// Whether a type holds the result of arithmetic with a number, which lies in `range` where nothing wraps.
+/// Whether a type can represent the result of arithmetic with a number, whose unwrapped range is `range`.
 pub(crate) fn stays(operation: &str, operands: [&Tensor; 2], range: Option<Range>) -> Result<(), Violation> {
     let dtype = operands[0].dtype();
     let wraps_easily = dtype.bits() < 32 || dtype.kind() == Kind::Unsigned && operation == "subtract";
@@ -85,7 +86,7 @@ pub(crate) fn stays(operation: &str, operands: [&Tensor; 2], range: Option<Range
     match range {
         Some(range) if checked && !range.is_exact_in(dtype) => {
             let message = format!(
-                "{} may become {} to {} here, which {dtype} does not hold; convert the tensor first, as with \
+                "{} may range from {} to {} here, which overflows {dtype}; convert the tensor first, for example with \
                  convert(DType::S32)",
                 operands[0].ty(),
                 range.low,
@@ -97,7 +98,7 @@ pub(crate) fn stays(operation: &str, operands: [&Tensor; 2], range: Option<Range
     }
 }
 
-/// Whether all elements are the same number, known here.
+/// Whether all elements are the same constant.
 fn is_number(tensor: &Tensor) -> bool {
     let node = tensor.graph().node(tensor.value().node);
     node.op.downcast::<Constant>().is_some_and(|constant| constant.value.dims().is_empty())

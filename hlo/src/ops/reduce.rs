@@ -1,5 +1,6 @@
-//! Reductions over axes: sum, product, maximum, minimum, and, or. Knows nothing of windows.
+//! Reductions over axes: sum, product, maximum, minimum, and, or.
 
+use crate::graph::axes::{ReductionAxes, keepdims};
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
 use crate::graph::function::Function;
@@ -16,7 +17,7 @@ use crate::transform::autodiff::vjp;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// `reduce` of one tensor; the initial value is the second operand.
+/// `reduce` of one tensor; the second operand is the initial value.
 #[derive(Debug, PartialEq)]
 struct Reduce {
     reducer: Reducer,
@@ -53,7 +54,7 @@ impl Op for Reduce {
         let spread = |t: &Tensor| self.spread(t, x.dims());
         let dx = match self.reducer {
             Reducer::Sum => spread(ct),
-            // Elements that share the extreme value share its cotangent, as in JAX.
+            // Elements that tie for the extreme value share its cotangent, as in JAX.
             Reducer::Max | Reducer::Min => {
                 let hit = x.eq(spread(y)).convert(x.dtype());
                 let count = hit.reduce_sum(&self.axes);
@@ -87,7 +88,7 @@ impl Op for Reduce {
         let count: i64 = self.axes.iter().map(|&a| of.types[0].dims[a] as i64).product();
         vec![of.ins[0].and_then(|x| match self.reducer {
             Reducer::Sum => x.times(count),
-            // The neutral element is left only where there is nothing to reduce.
+            // An empty reduction returns the neutral element.
             Reducer::Max | Reducer::Min => Some(x).filter(|_| count > 0),
             Reducer::AbsMax => x.magnitudes(),
             Reducer::Product | Reducer::And | Reducer::Or => None,
@@ -96,15 +97,15 @@ impl Op for Reduce {
 }
 
 impl Reduce {
-    /// Each element's factor is the product of all others: found without a division, which a zero would spoil, by going back
-    /// through a tree of products.
+    /// Each element's factor is the product of all others. Differentiating a tree of products finds it without a division, which would fail
+    /// for zeros.
     fn product_cotangent(&self, ct: &Tensor, x: &Tensor) -> Tensor {
         let leaves = x.identity();
         let root = self.product_tree(&leaves);
         vjp(&[root], &[Some(ct.clone())], &[leaves]).swap_remove(0)
     }
 
-    /// The product as a tree: the halves of what is left are multiplied with each other until one is left.
+    /// The product as a tree: the two halves are multiplied with each other until one element is left.
     fn product_tree(&self, x: &Tensor) -> Tensor {
         let kept: Vec<usize> = (0..x.rank()).filter(|a| !self.axes.contains(a)).collect();
         let kept_dims: Vec<usize> = kept.iter().map(|&a| x.dims()[a]).collect();
@@ -126,7 +127,7 @@ impl Reduce {
         left.reshape(&kept_dims)
     }
 
-    /// A reduced tensor repeated along the axes it was reduced over.
+    /// A reduced tensor broadcast along the axes it was reduced over.
     fn spread(&self, reduced: &Tensor, dims: &[usize]) -> Tensor {
         let kept: Vec<usize> = (0..dims.len()).filter(|a| !self.axes.contains(a)).collect();
         reduced.broadcast_in_dim(dims, &kept)
@@ -143,68 +144,99 @@ impl Tensor {
         self.graph().apply(Reduce { reducer, axes: axes.to_vec() }, &[self, &init])
     }
 
-    /// Sum over `axes`: of integers below 32 bits and of booleans in 32 bits. Spec: reduce. JAX: `jnp.sum`.
+    /// A reduction over axes as a caller names them.
     #[track_caller]
-    pub fn reduce_sum(&self, axes: &[usize]) -> Tensor {
-        self.convert(promotion::summed(self.dtype())).reduce(Reducer::Sum, axes)
+    fn over(&self, reducer: Reducer, axes: &impl ReductionAxes) -> Tensor {
+        match self.reduced(axes) {
+            Ok(list) => self.reduce(reducer, &list).keeping(self, &list, axes.keeps_dims()),
+            Err(violation) => self.fail("reduce", violation),
+        }
     }
 
-    /// Product over `axes`, in the type of a sum. Spec: reduce.
+    /// This reduction of `operand` over `axes`, with those axes of size 1 if they are kept.
     #[track_caller]
-    pub fn reduce_product(&self, axes: &[usize]) -> Tensor {
-        self.convert(promotion::summed(self.dtype())).reduce(Reducer::Product, axes)
+    fn keeping(&self, operand: &Tensor, axes: &[usize], kept: bool) -> Tensor {
+        if !kept || self.is_poison() {
+            return self.clone();
+        }
+        let size = |(axis, size): (usize, &usize)| if axes.contains(&axis) { 1 } else { *size };
+        self.reshape(&operand.dims().iter().enumerate().map(size).collect::<Vec<_>>())
+    }
+
+    /// Number of elements along `axes` together.
+    pub(crate) fn count_over(&self, axes: &impl ReductionAxes) -> usize {
+        let axes = self.reduced(axes).unwrap_or_default();
+        axes.iter().filter_map(|&axis| self.dims().get(axis)).product()
+    }
+
+    /// All axes.
+    fn all_axes(&self) -> Vec<usize> {
+        (0..self.rank()).collect()
+    }
+
+    /// Sum over `axes`; integers below 32 bits and booleans are summed in 32 bits. Spec: reduce. JAX: `jnp.sum`.
+    #[track_caller]
+    pub fn reduce_sum(&self, axes: impl ReductionAxes) -> Tensor {
+        self.convert(promotion::summed(self.dtype())).over(Reducer::Sum, &axes)
+    }
+
+    /// Product over `axes`, in the same type as a sum. Spec: reduce.
+    #[track_caller]
+    pub fn reduce_product(&self, axes: impl ReductionAxes) -> Tensor {
+        self.convert(promotion::summed(self.dtype())).over(Reducer::Product, &axes)
     }
 
     /// Largest element over `axes`. Spec: reduce.
     #[track_caller]
-    pub fn reduce_max(&self, axes: &[usize]) -> Tensor {
-        self.reduce(Reducer::Max, axes)
+    pub fn reduce_max(&self, axes: impl ReductionAxes) -> Tensor {
+        self.over(Reducer::Max, &axes)
     }
 
-    /// Largest magnitude over `axes`, in one reduction: an operation of ours, as `reduce` of the specification with a body of
-    /// our own.
+    /// Largest magnitude over `axes`, in one reduction: the specification's `reduce` with a custom body.
     #[track_caller]
-    pub fn reduce_absmax(&self, axes: &[usize]) -> Tensor {
-        let count: usize = axes.iter().filter_map(|&axis| self.dims().get(axis)).product();
-        // A compiler drops a reduction of one element, its function included.
-        if count == 1 { self.abs().reduce(Reducer::Max, axes) } else { self.reduce(Reducer::AbsMax, axes) }
+    pub fn reduce_absmax(&self, axes: impl ReductionAxes) -> Tensor {
+        // Compilers drop a reduction of one element together with its body.
+        match self.count_over(&axes) {
+            1 => self.abs().over(Reducer::Max, &axes),
+            _ => self.over(Reducer::AbsMax, &axes),
+        }
     }
 
     /// Smallest element over `axes`. Spec: reduce.
     #[track_caller]
-    pub fn reduce_min(&self, axes: &[usize]) -> Tensor {
-        self.reduce(Reducer::Min, axes)
+    pub fn reduce_min(&self, axes: impl ReductionAxes) -> Tensor {
+        self.over(Reducer::Min, &axes)
     }
 
-    /// Whether all are true (bitwise and, for integers) over `axes`. Spec: reduce.
+    /// Whether all elements over `axes` are true (bitwise `and` for integers). Spec: reduce.
     #[track_caller]
-    pub fn reduce_and(&self, axes: &[usize]) -> Tensor {
-        self.reduce(Reducer::And, axes)
+    pub fn reduce_and(&self, axes: impl ReductionAxes) -> Tensor {
+        self.over(Reducer::And, &axes)
     }
 
-    /// Whether any is true (bitwise or, for integers) over `axes`. Spec: reduce.
+    /// Whether any element over `axes` is true (bitwise `or` for integers). Spec: reduce.
     #[track_caller]
-    pub fn reduce_or(&self, axes: &[usize]) -> Tensor {
-        self.reduce(Reducer::Or, axes)
+    pub fn reduce_or(&self, axes: impl ReductionAxes) -> Tensor {
+        self.over(Reducer::Or, &axes)
     }
 
     /// Sum of all elements.
     #[track_caller]
     pub fn sum(&self) -> Tensor {
-        self.reduce_sum(&(0..self.rank()).collect::<Vec<_>>())
+        self.reduce_sum(self.all_axes())
     }
 
-    /// Mean over `axes`; of integers and booleans it is f32. JAX: `jnp.mean`.
+    /// Mean over `axes`; f32 for integers and booleans. JAX: `jnp.mean`.
     #[track_caller]
-    pub fn reduce_mean(&self, axes: &[usize]) -> Tensor {
-        let count: usize = axes.iter().filter_map(|&a| self.dims().get(a)).product();
+    pub fn reduce_mean(&self, axes: impl ReductionAxes) -> Tensor {
+        let count = self.count_over(&axes);
         self.convert(promotion::averaged(self.dtype())).reduce_sum(axes) / count as f64
     }
 
     /// Mean of all elements.
     #[track_caller]
     pub fn mean(&self) -> Tensor {
-        self.reduce_mean(&(0..self.rank()).collect::<Vec<_>>())
+        self.reduce_mean(self.all_axes())
     }
 
     /// `x - log(sum(exp(x)))` along `axis` (negative: counted from the end), without overflow.
@@ -220,29 +252,45 @@ impl Tensor {
         shifted - total
     }
 
-    /// Index of the largest element along `axis` as `s32`; the first of equals, and the first NaN where there is one. JAX:
+    /// Index of the largest element along `axis` as `s32`: the first of equal elements, and the first NaN if there is one. JAX:
     /// `jnp.argmax`.
+    ///
+    /// # Errors
+    /// Recorded in the trace: no such axis, or an axis without elements.
+    #[track_caller]
+    pub fn argmax(&self, axis: isize) -> Tensor {
+        self.index_of("argmax", Reducer::Max, axis)
+    }
+
+    /// Index of the smallest element along `axis` as `s32`; the first of equals, and the first NaN where there is one. JAX:
+    /// `jnp.argmin`.
     ///
     /// # Errors
     /// Kept in the trace: no such axis, or none of its elements.
     #[track_caller]
-    pub fn argmax(&self, axis: isize) -> Tensor {
+    pub fn argmin(&self, axis: isize) -> Tensor {
+        self.index_of("argmin", Reducer::Min, axis)
+    }
+
+    /// Index of the first element along `axis` that equals the reduced one, or is NaN.
+    #[track_caller]
+    fn index_of(&self, name: &str, reducer: Reducer, axis: isize) -> Tensor {
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
-            Err(violation) => return self.fail("argmax", violation),
+            Err(violation) => return self.fail(name, violation),
         };
         if self.dims()[axis] == 0 {
-            let message = format!("axis {axis} of {} has no element, so none is the largest", self.ty());
-            return self.fail("argmax", Violation::new("", message));
+            let message = format!("axis {axis} of {} has no elements", self.ty());
+            return self.fail(name, Violation::new("", message));
         }
         let size = self.dims()[axis] as f64;
         let index = self.graph().iota(self.ty().with_dtype(DType::S32), axis);
-        let mut best = self.eq(self.reduce_max(&[axis]).expand_dims(axis as isize));
+        let mut found = self.eq(self.over(reducer, &keepdims(axis)));
         if self.dtype().is_float() {
-            // Where the largest is NaN, nothing equals it.
-            best = best.or(self.ne(self));
+            // Nothing equals NaN.
+            found = found.or(self.ne(self));
         }
-        best.select(&index, &index.full_like(size)).reduce_min(&[axis])
+        found.select(&index, &index.full_like(size)).reduce_min(axis)
     }
 }
 
@@ -261,6 +309,8 @@ pub(crate) fn samples() -> Vec<Sample> {
         .input(f, [4, 2], -1.0, 1.0)
         .forward_only(),
         Sample::new("log_softmax", |x| vec![x[0].log_softmax(-1) * &x[0]]).input(f, [2, 5], -1.0, 1.0),
-        Sample::new("argmax", |x| vec![x[0].argmax(1)]).input(f, [2, 5], -1.0, 1.0).forward_only(),
+        Sample::new("argmax, argmin", |x| vec![x[0].argmax(1), x[0].argmin(-1)])
+            .input(f, [2, 5], -1.0, 1.0)
+            .forward_only(),
     ]
 }

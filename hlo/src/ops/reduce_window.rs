@@ -1,4 +1,4 @@
-//! Reductions over windows that move along a tensor: sum and maximum, the bodies of pooling. Knows nothing of layers.
+//! Reductions over windows that move along a tensor: sum and maximum, as used by pooling.
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
@@ -13,23 +13,23 @@ use crate::ops::window::{pairs, spread};
 use crate::print::literal::array_i64;
 use crate::types::tensor_type::TensorType;
 
-/// A window over all axes of a tensor, and how it moves. All lists name each axis.
+/// A window over all axes of a tensor, and its movement. Each list has one entry per axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Elements of the window along each axis; 1 leaves an axis alone.
+    /// Elements of the window along each axis; 1 leaves an axis unchanged.
     pub sizes: Vec<usize>,
-    /// Steps of the window along each axis.
+    /// Strides of the window along each axis.
     pub strides: Vec<usize>,
-    /// Elements of the tensor stand this far apart, neutral elements between them.
+    /// Spacing of the tensor's elements, with neutral elements in between.
     pub base_dilations: Vec<usize>,
-    /// Elements of the window stand this far apart.
+    /// Spacing of the window's elements.
     pub window_dilations: Vec<usize>,
-    /// Neutral elements before and after the tensor along each axis; negative numbers cut.
+    /// Neutral elements added before and after the tensor along each axis; negative numbers crop.
     pub padding: Vec<(i64, i64)>,
 }
 
 impl Window {
-    /// A window that moves by 1, undilated, without padding.
+    /// A window with stride 1, without dilation or padding.
     pub fn new(sizes: impl Into<Vec<usize>>) -> Window {
         let sizes = sizes.into();
         let ones = vec![1; sizes.len()];
@@ -63,23 +63,23 @@ impl Window {
         }
     }
 
-    /// Elements along an axis that the window covers, those between its own included.
+    /// The extent of the window along an axis, including the gaps of its dilation.
     fn covers(&self, axis: usize) -> i64 {
         spread(self.sizes[axis], self.window_dilations[axis])
     }
 
-    /// Elements along an axis of `size`, dilated and padded.
+    /// The dilated and padded size of an axis of `size`.
     fn padded(&self, axis: usize, size: usize) -> i64 {
         spread(size, self.base_dilations[axis]) + self.padding[axis].0 + self.padding[axis].1
     }
 
-    /// Places of the window along an axis of `size`.
+    /// Number of window positions along an axis of `size`.
     fn places(&self, axis: usize, size: usize) -> usize {
         let free = self.padded(axis, size) - self.covers(axis);
         if free < 0 { 0 } else { free as usize / self.strides[axis] + 1 }
     }
 
-    /// The window with one more axis in front, which it leaves alone.
+    /// The window with an additional leading axis, which it leaves unchanged.
     fn over_one_more_axis(&self) -> Window {
         let front = |list: &[usize]| [&[1], list].concat();
         Window {
@@ -91,8 +91,8 @@ impl Window {
         }
     }
 
-    /// The cotangent of what was summed: each element gets the sum of the places that read it, which is a window again,
-    /// over the places, with strides and dilations in each other's role.
+    /// The cotangent of the summed tensor: each element receives the sum over the windows that contain it, which is again a window sum,
+    /// with strides and dilations exchanged.
     fn sum_cotangent(&self, ct: &Tensor, x: &Tensor) -> Tensor {
         let padding = |axis: usize| {
             let before = self.covers(axis) - 1 - self.padding[axis].0;
@@ -110,8 +110,8 @@ impl Window {
         ct.reduce_window_sum(&back)
     }
 
-    /// The cotangent of that of which `y` is the maximum: all of it goes to the first element of a window that has the
-    /// value, as in XLA's `select_and_scatter`. One pass for each element of the window, and all of them fuse.
+    /// The cotangent of the tensor whose window maximum is `y`: all of it goes to the first element of a window that equals the maximum, as
+    /// in XLA's `select_and_scatter`. One pass per element of the window, and all of them fuse.
     fn max_cotangent(&self, ct: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
         if y.dims().contains(&0) {
             return x.zeros_like();
@@ -137,7 +137,7 @@ impl Window {
         cut.slice(&vec![0; x.rank()], cut.dims(), &self.base_dilations)
     }
 
-    /// Where each element of the window stands at its first place, in row-major order.
+    /// The offset of each element of the window, in row-major order.
     fn elements(&self) -> Vec<Vec<usize>> {
         let mut all = vec![Vec::new()];
         for (&size, &dilation) in self.sizes.iter().zip(&self.window_dilations) {
@@ -149,7 +149,7 @@ impl Window {
     }
 }
 
-/// `reduce_window` of one tensor; the neutral element is the second operand.
+/// `reduce_window` of one tensor; the second operand is the neutral element.
 #[derive(Clone, Debug, PartialEq)]
 struct ReduceWindow {
     reducer: Reducer,
@@ -199,7 +199,7 @@ impl Op for ReduceWindow {
         let sparse = self.window.base_dilations.iter().any(|&d| d > 1);
         let count = self.window.sizes.iter().product::<usize>() as i64;
         vec![of.ins[0].and_then(|x| match self.reducer {
-            // What pads adds nothing, so fewer elements are summed there.
+            // Padding adds zeros, so windows at the edge sum fewer elements.
             Reducer::Sum => x.or(Range { low: 0, high: 0 }).times(count),
             Reducer::Max => Some(x).filter(|_| !padded && !sparse),
             _ => None,
@@ -214,7 +214,7 @@ impl Tensor {
         self.graph().apply(ReduceWindow { reducer, window: window.clone() }, &[self, &neutral])
     }
 
-    /// The sum of each place of a window: of integers below 32 bits and of booleans in 32 bits. Spec: reduce_window.
+    /// The sum of each window; integers below 32 bits and booleans are summed in 32 bits. Spec: reduce_window.
     ///
     /// ```
     /// use spiq_hlo::{trace, DType, TensorType, Window};
@@ -229,7 +229,7 @@ impl Tensor {
         self.convert(promotion::summed(self.dtype())).reduce_window(Reducer::Sum, window)
     }
 
-    /// The largest element of each place of a window. Spec: reduce_window. Of equal ones the first has the cotangent.
+    /// The largest element of each window. Spec: reduce_window. The first of equal elements receives the cotangent.
     #[track_caller]
     pub fn reduce_window_max(&self, window: &Window) -> Tensor {
         self.reduce_window(Reducer::Max, window)
@@ -264,7 +264,7 @@ pub(crate) fn samples() -> Vec<Sample> {
             -1.0,
             1.0,
         ),
-        // Some places hold padding only, where the maximum has no derivative to compare.
+        // Some windows contain only padding, where the maximum has no derivative to compare.
         Sample::new("reduce_window max, dilated and padded", move |x| {
             vec![x[0].reduce_window_max(&dilated_max).maximum(-2.0)]
         })

@@ -1,4 +1,4 @@
-//! How two elements become one, for reductions over axes and over windows. Knows neither.
+//! Binary functions that reductions over axes and windows apply.
 
 use crate::graph::error::Violation;
 use crate::graph::function::Function;
@@ -7,15 +7,14 @@ use crate::graph::trace::Graph;
 use crate::types::dtype::{DType, Kind};
 use crate::types::tensor_type::TensorType;
 
-/// How two elements become one.
+/// The binary function of a reduction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Reducer {
     Sum,
     Product,
     Max,
-    /// The larger magnitude, from 0 on: the operation `reduce_absmax`, one of ours, which reads its operand once. Its start is
-    /// no identity (0 beside x gives |x|), and a compiler may leave the start out where there is nothing to combine; so it is for
-    /// two elements or more.
+    /// The larger magnitude, starting from 0: `reduce_absmax`, a custom operation that reads its operand once. Its initial value is not an
+    /// identity (0 with x gives |x|), and a compiler may omit it if there is nothing to combine; so it requires two elements or more.
     AbsMax,
     Min,
     And,
@@ -23,15 +22,15 @@ pub(super) enum Reducer {
 }
 
 impl Reducer {
-    /// Whether it reduces elements of this type: bits are of integers and booleans, magnitudes of what has a sign.
+    /// Whether it accepts elements of this type: bitwise reductions need integers or booleans, magnitudes need a signed type.
     pub(super) fn check(self, ty: &TensorType) -> Result<(), Violation> {
         let kind = ty.dtype.kind();
         let wanted = match self {
             Reducer::And | Reducer::Or => (kind != Kind::Float).then_some(()).ok_or("integers or booleans"),
-            Reducer::AbsMax => matches!(kind, Kind::Signed | Kind::Float).then_some(()).ok_or("numbers with a sign"),
+            Reducer::AbsMax => matches!(kind, Kind::Signed | Kind::Float).then_some(()).ok_or("signed numbers"),
             _ => Ok(()),
         };
-        wanted.map_err(|wanted| Violation::new("C6", format!("wants {wanted}, got {ty}")))
+        wanted.map_err(|wanted| Violation::new("C6", format!("requires {wanted}, got {ty}")))
     }
 
     pub(super) fn combine(self, a: &Tensor, b: &Tensor) -> Tensor {
@@ -46,8 +45,8 @@ impl Reducer {
         }
     }
 
-    /// The value that changes nothing beside any other: a reduction starts from it, and padding consists of it. For
-    /// [`AbsMax`](Reducer::AbsMax), that beside magnitudes.
+    /// The identity element: a reduction starts from it, and padding consists of it. For [`AbsMax`](Reducer::AbsMax), the identity among
+    /// magnitudes.
     pub(super) fn neutral(self, dtype: DType) -> f64 {
         let (low, high) = extremes(dtype);
         match self {
@@ -65,7 +64,7 @@ impl Reducer {
         }
     }
 
-    /// The printed function of two elements.
+    /// The binary function as a printable region.
     pub(super) fn region(self, dtype: DType) -> Function {
         let graph = Graph::new();
         let scalar = TensorType::scalar(dtype);
@@ -74,8 +73,8 @@ impl Reducer {
     }
 }
 
-/// The smallest and the largest value of an element type: infinities, where it has them. As JAX, which starts a maximum of
-/// the others from their most negative number.
+/// The smallest and the largest value of an element type, infinities if it has them. Like JAX, which starts a maximum of the other
+/// floats from their most negative number.
 fn extremes(dtype: DType) -> (f64, f64) {
     match (dtype.integer_range(), dtype) {
         (Some((low, high)), _) => (low as f64, high as f64),

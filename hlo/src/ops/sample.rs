@@ -1,10 +1,10 @@
-//! A small use of an operation, from which one generic test prints, runs and differentiates it. Knows no particular op.
+//! A small use of an operation, which one generic test prints, runs and differentiates.
 
 use crate::graph::tensor::Tensor;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// Where an input's values are drawn from, uniformly.
+/// The interval from which an input's values are drawn uniformly.
 #[derive(Clone, Copy, Debug)]
 pub struct Domain {
     /// Smallest value.
@@ -16,15 +16,15 @@ pub struct Domain {
 /// Records a program on its inputs.
 pub type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor>>;
 
-/// One use of an operation: inputs with their domains, and the program made of it.
+/// One use of an operation: inputs with their domains, and a program on them.
 pub struct Sample {
-    /// The operation, or the operation and what is special about this use.
+    /// The operation, with a description of this use if there are several.
     pub name: String,
-    /// Input types and where their values are drawn from. The generic test differentiates with respect to the f64 ones.
+    /// Input types and the intervals of their values. The generic test differentiates with respect to the f64 inputs.
     pub inputs: Vec<(TensorType, Domain)>,
     /// Records the program.
     pub build: Build,
-    /// Whether results have a derivative to compare with differences.
+    /// Whether the results have a derivative to compare with finite differences.
     pub differentiable: bool,
 }
 
@@ -35,13 +35,13 @@ impl Sample {
         Sample { name, inputs: Vec::new(), build: Box::new(build), differentiable: true }
     }
 
-    /// The sample with one more input, drawn from `low..=high`.
+    /// Adds an input with values drawn from `low..=high`.
     pub fn input(mut self, dtype: DType, dims: impl Into<Vec<usize>>, low: f64, high: f64) -> Sample {
         self.inputs.push((TensorType::new(dtype, dims), Domain { low, high }));
         self
     }
 
-    /// The sample, not to be differentiated: an integer operation, or one whose derivative is zero by definition.
+    /// Excludes the sample from differentiation: an integer operation, or one whose derivative is zero by definition.
     pub fn forward_only(mut self) -> Sample {
         self.differentiable = false;
         self

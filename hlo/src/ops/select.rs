@@ -1,4 +1,4 @@
-//! Choices per element: compare, select, clamp. Knows nothing of control flow.
+//! Elementwise choices: compare, select, clamp.
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
@@ -11,7 +11,7 @@ use crate::ops::sample::Sample;
 use crate::types::dtype::{DType, Kind};
 use crate::types::tensor_type::TensorType;
 
-/// What two elements are compared for.
+/// A comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Direction {
     Eq,
@@ -117,7 +117,7 @@ impl Op for Clamp {
         let zero = ct.zeros_like();
         let inside = x.gt(low).and(x.lt(high));
         vec![
-            // Where the limits cross, the upper one is the result.
+            // If the limits cross, the upper one is the result.
             reverse.needs[0].then(|| x.lt(low).and(low.lt(high)).select(ct, &zero)),
             reverse.needs[1].then(|| inside.select(ct, &zero)),
             reverse.needs[2].then(|| x.gt(high).select(ct, &zero)),
@@ -172,8 +172,9 @@ comparisons! {
 impl Tensor {
     /// `yes` where this boolean tensor is true, `no` elsewhere; all broadcast as in numpy. Spec: select.
     ///
-    /// What is not taken adds nothing to a gradient, even where its slope is infinite, as far back as it is computed elementwise
-    /// (in JAX that is NaN). Behind a sum or a product, a slope that is infinite meets a cotangent of 0, and is NaN.
+    /// The unselected operand contributes nothing to a gradient, even where its derivative is infinite, as long as it is computed
+    /// elementwise (JAX returns NaN there). Across other operations, such as a reduction or a dot product, an infinite derivative meets a
+    /// cotangent of 0, which gives NaN.
     #[track_caller]
     pub fn select(&self, yes: &Tensor, no: &Tensor) -> Tensor {
         let (yes, no) = yes.broadcast_with(no, "select");
@@ -182,7 +183,7 @@ impl Tensor {
         self.graph().apply(Select, &[&pred, &yes, &no])
     }
 
-    /// The nearest value in `low..=high`; the limits are broadcast to this tensor. Spec: clamp.
+    /// The nearest value in `low..=high`; the limits are broadcast to this tensor's shape. Spec: clamp.
     #[track_caller]
     pub fn clamp(&self, low: impl Operand, high: impl Operand) -> Tensor {
         let dims = self.dims().to_vec();
@@ -202,7 +203,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         Sample::new("select", |x| vec![x[0].gt(&x[1]).select(&(&x[0] * 3.0), &x[1])])
             .input(f, [2, 3], -1.0, 1.0)
             .input(f, [3], -1.0, 1.0),
-        // Booleans are chosen by booleans: operands and result are of one type by chance.
+        // A select of booleans: operands and result have one type by coincidence.
         Sample::new("select of booleans", |x| vec![x[0].gt(0.0).select(&x[1].gt(0.0), &x[1].lt(0.5))])
             .input(f, [3], -1.0, 1.0)
             .input(f, [3], -1.0, 1.0)

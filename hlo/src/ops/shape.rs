@@ -1,4 +1,4 @@
-//! Changes of layout: reshape, transpose, broadcast_in_dim, and numpy's broadcasting made of them. Knows no arithmetic.
+//! Layout changes: reshape, transpose, broadcast_in_dim, and numpy's broadcasting built on them.
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
@@ -20,7 +20,7 @@ impl Op for Reshape {
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let ty = operands[0].with_dims(self.0.clone());
         if ty.count() != operands[0].count() {
-            return Err(Violation::new("C2", format!("{} has another number of elements than {ty}", operands[0])));
+            return Err(Violation::new("C2", format!("{} and {ty} differ in number of elements", operands[0])));
         }
         Ok(vec![ty])
     }
@@ -68,11 +68,11 @@ impl Op for Transpose {
     }
 }
 
-/// The operand, repeated along the axes of a larger shape that none of its own becomes.
+/// The operand broadcast to a larger shape, repeated along the axes that it lacks.
 #[derive(Debug, PartialEq)]
 pub struct BroadcastInDim {
     dims: Vec<usize>,
-    /// Which axis of the result each axis of the operand becomes.
+    /// The axis of the result that corresponds to each axis of the operand.
     pub axes: Vec<usize>,
 }
 
@@ -83,7 +83,7 @@ impl Op for BroadcastInDim {
     fn infer(&self, operands: &[TensorType]) -> Infer {
         let (from, to) = (&operands[0], operands[0].with_dims(self.dims.clone()));
         if self.axes.len() != from.rank() {
-            return Err(Violation::new("C2", format!("{} axes are named for {from}", self.axes.len())));
+            return Err(Violation::new("C2", format!("{} axes are given for {from}", self.axes.len())));
         }
         if let Some(axis) = self.axes.iter().find(|&&a| a >= to.rank()) {
             return Err(Violation::new("C3", format!("axis {axis} is not an axis of {to}")));
@@ -108,7 +108,7 @@ impl Op for BroadcastInDim {
         let summed: Vec<usize> = (0..self.dims.len()).filter(grown).collect();
         let kept: Vec<usize> = (0..self.dims.len()).filter(|a| !summed.contains(a)).collect();
         let sum = reverse.ct().reduce_sum(&summed);
-        // What is left stands in the order of the result; the operand's order may differ.
+        // The remaining axes are in the order of the result; the operand's order may differ.
         let order: Vec<usize> = self.axes.iter().filter_map(|axis| kept.iter().position(|k| k == axis)).collect();
         vec![Some(sum.transpose(&order).reshape(dims))]
     }
@@ -123,7 +123,7 @@ impl Op for BroadcastInDim {
 }
 
 impl Tensor {
-    /// The same elements in row-major order under another shape. Spec: reshape.
+    /// The same elements in row-major order with another shape. Spec: reshape.
     #[track_caller]
     pub fn reshape(&self, dims: &[usize]) -> Tensor {
         if self.dims() == dims && !self.is_poison() {
@@ -141,7 +141,7 @@ impl Tensor {
         self.graph().apply(Transpose(permutation.to_vec()), &[self])
     }
 
-    /// Axis `i` of this tensor becomes axis `axes[i]` of the result; size 1 is repeated. Spec: broadcast_in_dim.
+    /// Axis `i` of this tensor becomes axis `axes[i]` of the result; axes of size 1 are repeated. Spec: broadcast_in_dim.
     #[track_caller]
     pub fn broadcast_in_dim(&self, dims: &[usize], axes: &[usize]) -> Tensor {
         if self.dims() == dims && axes.iter().copied().eq(0..dims.len()) && !self.is_poison() {
@@ -150,13 +150,13 @@ impl Tensor {
         self.graph().apply(BroadcastInDim { dims: dims.to_vec(), axes: axes.to_vec() }, &[self])
     }
 
-    /// Repeats this tensor to `dims` as numpy's `broadcast_to`: axes are matched from the last.
+    /// Broadcasts this tensor to `dims` like numpy's `broadcast_to`: axes are aligned at the end.
     #[track_caller]
     pub fn broadcast_to(&self, dims: &[usize]) -> Tensor {
         self.broadcast_to_dims(dims, "broadcast_to")
     }
 
-    /// [`broadcast_to`](Tensor::broadcast_to) on behalf of `op`, which an error names.
+    /// [`broadcast_to`](Tensor::broadcast_to) for `op`, which error messages name.
     #[track_caller]
     pub(crate) fn broadcast_to_dims(&self, dims: &[usize], op: &str) -> Tensor {
         if self.is_poison() || self.dims() == dims {
@@ -174,7 +174,7 @@ impl Tensor {
         }
     }
 
-    /// Both tensors under their joint shape, as numpy broadcasts, on behalf of `op`, which an error names.
+    /// Both tensors broadcast to their joint shape, as in numpy, for `op`, which error messages name.
     #[track_caller]
     pub(crate) fn broadcast_with(&self, other: &Tensor, op: &str) -> (Tensor, Tensor) {
         if self.is_poison() || other.is_poison() || self.dims() == other.dims() {
@@ -196,14 +196,15 @@ impl Tensor {
         let rank = self.rank() as isize;
         let at = if axis < 0 { axis + rank + 1 } else { axis };
         if !(0..=rank).contains(&at) {
-            return self.fail("expand_dims", Violation::new("", format!("no axis {axis} fits into {}", self.ty())));
+            return self
+                .fail("expand_dims", Violation::new("", format!("axis {axis} is out of range for {}", self.ty())));
         }
         let mut dims = self.dims().to_vec();
         dims.insert(at as usize, 1);
         self.reshape(&dims)
     }
 
-    /// The tensor with two axes (negative: counted from the end) in each other's place. JAX: `jnp.swapaxes`.
+    /// The tensor with two axes (negative: counted from the end) exchanged. JAX: `jnp.swapaxes`.
     #[track_caller]
     pub fn swap_axes(&self, first: isize, second: isize) -> Tensor {
         match (self.axis(first), self.axis(second)) {
@@ -216,7 +217,7 @@ impl Tensor {
         }
     }
 
-    /// The tensor with axis `from` (negative: counted from the end) at the place of axis `to`, the others in their order. JAX:
+    /// The tensor with axis `from` (negative: counted from the end) moved to position `to`; the others keep their order. JAX:
     /// `jnp.moveaxis`.
     ///
     /// ```
@@ -242,14 +243,14 @@ impl Tensor {
     pub fn t(&self) -> Tensor {
         let mut permutation: Vec<usize> = (0..self.rank()).collect();
         if self.rank() < 2 {
-            return self.fail("t", Violation::new("", format!("{} has no two axes to swap", self.ty())));
+            return self.fail("t", Violation::new("", format!("{} has fewer than two axes", self.ty())));
         }
         permutation.swap(self.rank() - 2, self.rank() - 1);
         self.transpose(&permutation)
     }
 }
 
-/// The joint shape of two shapes under numpy's rules, if there is one.
+/// The joint shape of two shapes under numpy's rules, if they are compatible.
 fn numpy_dims(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
     let at = |dims: &[usize], i: usize| (i + dims.len()).checked_sub(rank).map_or(1, |j| dims[j]);

@@ -1,4 +1,4 @@
-//! Parts of tensors: slice, pad, concatenate, reverse, and slices at computed places. Knows no arithmetic.
+//! Parts of tensors: slice, pad, concatenate, reverse, and slices at computed positions.
 
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
@@ -28,7 +28,7 @@ impl Op for Slice {
         if [&self.start, &self.limit, &self.stride].iter().any(|v| v.len() != x.rank()) {
             return Err(Violation::new(
                 "C2",
-                format!("{:?} to {:?} does not name each axis of {x}", self.start, self.limit),
+                format!("{:?} to {:?} does not have one entry per axis of {x}", self.start, self.limit),
             ));
         }
         let inside = |i: usize| self.start[i] <= self.limit[i] && self.limit[i] <= x.dims[i];
@@ -93,7 +93,7 @@ impl Op for Pad {
             return Err(Violation::new("C1", format!("the padding value {value} does not fit {x}")));
         }
         if self.low.len() != x.rank() || self.high.len() != x.rank() || self.interior.len() != x.rank() {
-            return Err(Violation::new("C2", format!("the padding does not name each axis of {x}")));
+            return Err(Violation::new("C2", format!("the padding does not have one entry per axis of {x}")));
         }
         let size = |i: usize| {
             let d = x.dims[i] as i64;
@@ -115,7 +115,7 @@ impl Op for Pad {
         let (ct, x) = (reverse.ct(), &reverse.ins[0]);
         let negated = |v: &[i64]| v.iter().map(|n| -n).collect::<Vec<_>>();
         let none = vec![0; x.rank()];
-        // Cut the edges off (negative padding), then take every (interior + 1)-th element.
+        // Crop the edges (negative padding), then take every (interior + 1)-th element.
         let cut = ct.pad(0.0, &negated(&self.low), &negated(&self.high), &none);
         let stride: Vec<usize> = self.interior.iter().map(|i| i + 1).collect();
         let dx = cut.slice(&none, cut.dims(), &stride);
@@ -214,7 +214,7 @@ impl Op for ReverseOp {
     }
 }
 
-/// The part of the first operand that starts at the scalar operands, moved inside where it would stand out.
+/// The slice of the first operand that starts at the scalar operands, clamped to the bounds.
 #[derive(Debug, PartialEq)]
 struct DynamicSlice(Vec<usize>);
 
@@ -261,20 +261,20 @@ impl Op for DynamicSlice {
     }
 }
 
-/// Scalars as one vector.
+/// Concatenates scalars to a vector.
 fn vector(starts: &[Tensor]) -> Tensor {
     let rows: Vec<Tensor> = starts.iter().map(|s| s.reshape(&[1])).collect();
     concatenate(&rows.iter().collect::<Vec<_>>(), 0)
 }
 
-/// A dynamic update as a scatter, which would leave out what stands out, where the update is moved inside.
+/// A dynamic update as a scatter. A scatter drops updates out of bounds, so the start indices are clamped first.
 fn write_at(x: &Tensor, part: &Tensor, starts: &[Tensor]) -> Tensor {
     let limit = |i: usize| (x.dims()[i] - part.dims()[i]) as f64;
     let inside: Vec<Tensor> = starts.iter().enumerate().map(|(i, s)| s.clamp(0.0, limit(i))).collect();
     x.scatter(&vector(&inside), part, &WindowDims::at(x.rank()))
 }
 
-/// Start indices for one more axis in front.
+/// Start indices with an additional leading axis.
 fn with_zero(starts: &[Tensor]) -> Vec<Tensor> {
     let zero = starts.first().map(Tensor::zeros_like);
     zero.into_iter().chain(starts.iter().cloned()).collect()
@@ -317,7 +317,7 @@ impl Op for DynamicUpdateSlice {
 /// Joins tensors along `axis` (negative: counted from the end). Spec: concatenate.
 ///
 /// # Panics
-/// When `parts` is empty: there is no trace to keep an error in.
+/// When `parts` is empty, because then there is no trace to record an error in.
 #[track_caller]
 pub fn concatenate(parts: &[&Tensor], axis: isize) -> Tensor {
     let first = parts[0];
@@ -329,14 +329,14 @@ pub fn concatenate(parts: &[&Tensor], axis: isize) -> Tensor {
 }
 
 impl Tensor {
-    /// Elements `start..limit` in steps of `stride`, per axis. Spec: slice.
+    /// Elements `start..limit` with step `stride`, per axis. Spec: slice.
     #[track_caller]
     pub fn slice(&self, start: &[usize], limit: &[usize], stride: &[usize]) -> Tensor {
         let op = Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() };
         self.graph().apply(op, &[self])
     }
 
-    /// Elements `start..limit` along one axis (negative: counted from the end), all of the others.
+    /// Elements `start..limit` along one axis (negative: counted from the end), and all elements of the others.
     #[track_caller]
     pub fn slice_axis(&self, axis: isize, start: usize, limit: usize) -> Tensor {
         let axis = match self.axis(axis) {
@@ -358,7 +358,7 @@ impl Tensor {
         part.reshape(&dims)
     }
 
-    /// Adds `value` around (low, high; negative cuts) and between (interior) elements, per axis. Spec: pad.
+    /// Adds `value` around (low, high; negative crops) and between (interior) elements, per axis. Spec: pad.
     #[track_caller]
     pub fn pad(&self, value: impl Operand, low: &[i64], high: &[i64], interior: &[usize]) -> Tensor {
         let scalar = self.graph().scalar(self.dtype(), 0.0);
@@ -372,16 +372,16 @@ impl Tensor {
         self.graph().apply(ReverseOp(axes.to_vec()), &[self])
     }
 
-    /// The part of size `sizes` that starts at the integer scalars `starts`, moved inside where it would stand out: a start
-    /// below 0 counts as 0 (JAX counts it from the end). Spec: dynamic_slice.
+    /// The slice of size `sizes` that starts at the integer scalars `starts`, clamped to the bounds: a start below 0 counts as 0 (JAX
+    /// counts it from the end). Spec: dynamic_slice.
     #[track_caller]
     pub fn dynamic_slice(&self, starts: &[Tensor], sizes: &[usize]) -> Tensor {
         let operands: Vec<&Tensor> = std::iter::once(self).chain(starts).collect();
         self.graph().apply(DynamicSlice(sizes.to_vec()), &operands)
     }
 
-    /// This tensor with `part` written at the integer scalars `starts`, moved inside where it would stand out: a start below 0
-    /// counts as 0 (JAX counts it from the end). Spec: dynamic_update_slice.
+    /// This tensor with `part` written at the integer scalars `starts`, clamped to the bounds: a start below 0 counts as 0 (JAX counts it
+    /// from the end). Spec: dynamic_update_slice.
     #[track_caller]
     pub fn dynamic_update_slice(&self, part: &Tensor, starts: &[Tensor]) -> Tensor {
         let operands: Vec<&Tensor> = [self, part].into_iter().chain(starts).collect();
@@ -413,7 +413,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         Sample::new("dynamic_update_slice", move |x| vec![x[0].dynamic_update_slice(&x[1], &starts(&x[0])).exp()])
             .input(f, [4, 5], -1.0, 1.0)
             .input(f, [2, 2], -1.0, 1.0),
-        // Starts from outside to outside: both operations move the window inside.
+        // Starts range from out of bounds to out of bounds: both operations clamp the window.
         Sample::new("dynamic_slice at computed places", |x| vec![x[0].dynamic_slice(&x[1..], &[2, 2]).exp()])
             .input(f, [4, 5], -1.0, 1.0)
             .input(DType::S32, [], -1.0, 4.0)

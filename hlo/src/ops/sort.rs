@@ -1,4 +1,4 @@
-//! Sorting of several tensors by the first of them. Knows nothing of what the values mean.
+//! Sorts several tensors by the leading ones, the keys.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl Op for Sort {
         let first = &reverse.ins[0];
         let place = first.graph().iota(first.ty().with_dtype(DType::S32), self.axis);
         let sorted = self.on(&[reverse.ins, &[place]].concat());
-        // Where each element came from; sorted by that, cotangents are back where their elements were.
+        // The original index of each element; sorting by it returns cotangents to their elements.
         let origin = sorted.last().expect("as many results as operands").clone();
         let given: Vec<Tensor> = reverse.cts.iter().flatten().cloned().collect();
         let back = Sort { axis: self.axis, keys: 1 }.on(&[&[origin], &given[..]].concat());
@@ -75,7 +75,7 @@ impl Op for Sort {
     }
 }
 
-/// Whether the left tuple comes before the right one. NaN comes last, as in numpy.
+/// Whether the left tuple comes before the right one. NaN sorts last, as in numpy.
 fn precedes(pairs: &[(Tensor, Tensor)]) -> Tensor {
     let ((a, b), rest) = pairs.split_first().expect("at least one key");
     let (mut before, mut same) = (a.lt(b), a.eq(b));
@@ -87,18 +87,18 @@ fn precedes(pairs: &[(Tensor, Tensor)]) -> Tensor {
     if rest.is_empty() { before } else { before.or(same.and(precedes(rest))) }
 }
 
-/// Sorts all `operands` along `axis` (negative: counted from the end), ascending by the first `keys` of them; equal ones
-/// keep their order, NaN comes last. Spec: sort. JAX: `lax.sort`.
+/// Sorts all `operands` along `axis` (negative: counted from the end), ascending by the first `keys` of them; the sort is stable, and
+/// NaN sorts last. Spec: sort. JAX: `lax.sort`.
 ///
 /// # Errors
-/// Kept in the trace: operands of different shapes, no such axis, no key.
+/// Recorded in the trace: operands of different shapes, no such axis, no key.
 ///
 /// # Panics
-/// When `operands` is empty: there is no trace to keep an error in.
+/// When `operands` is empty, because then there is no trace to record an error in.
 ///
 /// ```
 /// use spiq_hlo::{sort, trace, DType, TensorType};
-/// // Numbers, and what stands beside them.
+/// // Keys with values.
 /// let inputs = [("x", TensorType::new(DType::F32, [8])), ("y", TensorType::new(DType::S32, [8]))];
 /// let f = trace(&inputs, |x| sort(&[&x[0], &x[1]], 0, 1))?;
 /// assert_eq!(f.result_types(), f.input_types());
@@ -112,7 +112,7 @@ pub fn sort(operands: &[&Tensor], axis: isize, keys: usize) -> Vec<Tensor> {
         Ok(axis) => Sort { axis, keys }.on(&operands.iter().map(|&t| t.clone()).collect::<Vec<_>>()),
         Err(violation) => vec![first.fail("sort", violation)],
     };
-    // A failed operation leaves one poison; callers take as many results as they gave operands.
+    // A failed operation returns one poison; callers expect one result per operand.
     outputs.iter().chain(std::iter::repeat(&outputs[0])).take(operands.len()).cloned().collect()
 }
 
@@ -123,7 +123,7 @@ impl Tensor {
         sort(&[self], axis, 1).swap_remove(0)
     }
 
-    /// The indices (`s32`) that put the elements in ascending order along `axis`; equal ones keep their order.
+    /// The indices (`s32`) that sort the elements in ascending order along `axis`; the sort is stable.
     #[track_caller]
     pub fn argsort(&self, axis: isize) -> Tensor {
         let along = match self.axis(axis) {

@@ -1,4 +1,4 @@
-//! Numbers and arrays as MLIR attributes. Knows nothing of operations.
+//! Numbers and arrays as MLIR attributes.
 
 use crate::types::array::Array;
 use crate::types::dtype::{DType, Kind};
@@ -14,17 +14,17 @@ pub(crate) fn array_signed(values: &[i64]) -> String {
     if list.is_empty() { "array<i64>".to_owned() } else { format!("array<i64: {}>", list.join(", ")) }
 }
 
-/// Above this many elements an array is printed as one string of its bytes.
+/// Larger arrays are printed as one string of their bytes.
 const LISTED: usize = 16;
 
-/// `dense<…>` without its type: a scalar stands for all elements, small arrays are listed, large ones are bytes.
+/// `dense<…>` without its type: a scalar is a splat, small arrays are listed, large ones are bytes.
 pub(crate) fn dense(array: &Array) -> String {
     let size = array.dtype().host_bytes();
     let elements: Vec<&[u8]> = array.bytes().chunks_exact(size).collect();
     if array.dims().is_empty() {
         return format!("dense<{}>", element(array.dtype(), elements[0]));
     }
-    // MLIR packs booleans and sub-byte integers in the byte form, so those are listed whatever their number.
+    // MLIR packs booleans and sub-byte integers in the byte form, so those are always listed.
     let byte_form = array.dtype().bits() >= 8 && array.dtype().kind() != Kind::Pred;
     if byte_form && elements.len() > LISTED {
         let little: Vec<u8> = elements.iter().flat_map(|e| little_endian(e)).collect();
@@ -62,7 +62,7 @@ fn element(dtype: DType, bytes: &[u8]) -> String {
     }
 }
 
-/// A decimal number that reads back as the same value; bits where there is none.
+/// A decimal number that parses to the same value; the bits of infinities and NaN.
 fn float(dtype: DType, value: f64, bytes: &[u8]) -> String {
     if !value.is_finite() {
         let hex: String = little_endian(bytes).iter().rev().map(|b| format!("{b:02X}")).collect();

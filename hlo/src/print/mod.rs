@@ -1,4 +1,6 @@
-//! StableHLO text of a function. Deterministic: the same function always prints the same. Knows no particular op.
+//! Prints a function as StableHLO text, deterministically.
+//!
+//! Invariant: does not depend on any particular operation.
 
 pub(crate) mod literal;
 
@@ -8,18 +10,18 @@ use crate::graph::function::{Function, Node, Value};
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// What the printed text holds besides the program.
+/// Additional content of the printed text.
 #[derive(Clone, Debug, Default)]
 pub struct PrintOptions {
-    /// Module path and line of each operation, as `loc(…)`.
+    /// Print the module path and line of each operation, as `loc(…)`.
     pub locations: bool,
-    /// Parameters whose memory a result may take over: (parameter, result).
+    /// Parameters donated to a result: (parameter, result).
     pub donated: Vec<(usize, usize)>,
 }
 
 impl Function {
-    /// The function as a StableHLO module whose `@main` it is. Lower it first for a compiler: what StableHLO lacks (scans,
-    /// custom gradients) is printed under the dialect `spiq`.
+    /// The function as a StableHLO module with it as `@main`. Lower it before compiling: operations that StableHLO lacks (scans, custom
+    /// gradients) are printed in the dialect `spiq`.
     pub fn stablehlo(&self, name: &str, options: &PrintOptions) -> String {
         Printer { text: String::new(), next: 0, options }.module(self, name)
     }
@@ -31,7 +33,7 @@ struct Printer<'a> {
     options: &'a PrintOptions,
 }
 
-/// Names of a function's values: one per node, outputs are told apart by `#`.
+/// Names of a function's values: one per node; `#` distinguishes outputs.
 struct Names<'a> {
     function: &'a Function,
     nodes: Vec<String>,
@@ -96,7 +98,7 @@ impl Printer<'_> {
         let dialect = if node.op.is_stablehlo(&operand_types) { "stablehlo" } else { "spiq" };
         let mnemonic = format!("{dialect}.{}", node.op.name());
         let same = !operand_types.is_empty() && count == 1 && operand_types.iter().all(|t| *t == node.types[0]);
-        // A choice between booleans has operands of one type by chance, and no short form for that.
+        // A select of booleans has operands of one type by coincidence, and no short form.
         let by_chance = operand_types.len() == 3 && node.types[0].dtype == DType::Pred;
         if same && !by_chance && attrs.is_empty() && regions.is_empty() {
             // The short form of an operation whose operands and result share one type.

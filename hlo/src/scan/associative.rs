@@ -1,4 +1,4 @@
-//! All prefixes of a sequence under an associative function, in logarithmically many operations. Knows no particular op.
+//! Prefix scan of an associative function, in logarithmically many operations.
 
 use crate::graph::error::Violation;
 use crate::graph::tensor::Tensor;
@@ -10,17 +10,17 @@ use crate::types::dtype::DType;
 /// Element `i` of the result is `f(… f(f(x[0], x[1]), x[2]) …, x[i])`, along axis 0 of every leaf of `xs`. JAX:
 /// `lax.associative_scan`.
 ///
-/// `f` must be associative. It sees many elements at once: two nests of equal shapes, whose axis 0 counts elements, and
-/// combines them element by element (the left one stands earlier in the sequence; later, where `reverse` is set, which
-/// runs from the last element to the first). `f` is recorded once or twice for each halving of the sequence, so a
-/// sequence of `T` elements takes `2 log2(T)` operations on ever fewer elements, where a [`scan`](crate::scan) takes `T`
-/// steps one after the other. Rounding is that of another order of the same sums. Differentiable as `f` is.
+/// `f` must be associative. It combines many elements at once: it receives two nests of equal shapes, with elements along axis 0, and
+/// combines them elementwise (the left one is earlier in the sequence, or later if `reverse` is set, which scans from the last element
+/// to the first). `f` is recorded once or twice per halving of the sequence, so a sequence of `T` elements takes `2 log2(T)` operations
+/// on ever fewer elements, where a [`scan`](crate::scan) takes `T` sequential steps. Results round as with another summation order.
+/// Differentiable if `f` is.
 ///
 /// # Errors
-/// Kept in the trace: leaves of different sizes along axis 0 or without axes, an `f` that changes types.
+/// Recorded in the trace: leaves that differ in size along axis 0 or have no axes, an `f` that changes types.
 ///
 /// # Panics
-/// When `xs` has no leaf: there is no trace to keep an error in.
+/// When `xs` has no leaf, because then there is no trace to record an error in.
 ///
 /// Source: Blelloch 1990, "Prefix sums and their applications", in the recursion that JAX uses.
 ///
@@ -45,7 +45,7 @@ pub fn associative_scan<X: Tree>(xs: &X, reverse: bool, f: impl Fn(&X, &X) -> X)
     let length = leaves[0].dims().first().copied();
     let Some(length) = length.filter(|n| leaves.iter().all(|t| t.dims().first() == Some(n))) else {
         let all: Vec<String> = leaves.iter().map(|t| t.ty().to_string()).collect();
-        let message = format!("wants sequences of one length along axis 0, got [{}]", all.join(", "));
+        let message = format!("requires sequences of equal length along axis 0, got [{}]", all.join(", "));
         let poison = leaves[0].fail("associative_scan", Violation::new("", message));
         return xs.map(|_| poison.clone());
     };
@@ -56,8 +56,8 @@ pub fn associative_scan<X: Tree>(xs: &X, reverse: bool, f: impl Fn(&X, &X) -> X)
     }
 }
 
-/// Neighbours are combined, the half as many results scanned: each of those is every second prefix, and one element short
-/// of the next. `None` where `f` failed.
+/// Combines neighbors and scans the results, half as many: these are every second prefix, and one element short of the remaining ones.
+/// `None` if `f` failed.
 #[track_caller]
 fn prefixes<X: Tree>(xs: &X, length: usize, f: &impl Fn(&X, &X) -> X) -> Option<X> {
     if length < 2 {
@@ -85,7 +85,7 @@ fn every_second<X: Tree>(xs: &X, start: usize, limit: usize) -> X {
     })
 }
 
-/// `f` of two nests; `None` where it failed or does not give what it was given.
+/// `f` applied to two nests; `None` if it failed or changed the types.
 #[track_caller]
 fn combine<X: Tree>(a: &X, b: &X, f: &impl Fn(&X, &X) -> X) -> Option<X> {
     let y = f(a, b);
@@ -98,7 +98,7 @@ fn combine<X: Tree>(a: &X, b: &X, f: &impl Fn(&X, &X) -> X) -> Option<X> {
     if before_types == after_types {
         return Some(y);
     }
-    let message = format!("its function makes ({after_types}) of two ({before_types})");
+    let message = format!("its function returns ({after_types}) for two ({before_types})");
     before[0].fail("associative_scan", Violation::new("", message));
     None
 }
@@ -108,7 +108,7 @@ fn zip<X: Tree>(a: &X, b: &X, f: impl Fn(&Tensor, &Tensor) -> Tensor) -> X {
     a.with_leaves(joined)
 }
 
-/// The elements of both in turn, `even` first; it may have one more.
+/// Interleaves the elements of both, `even` first; it may have one more.
 #[track_caller]
 fn interleave(even: &Tensor, odd: &Tensor) -> Tensor {
     let (pairs, inner) = (odd.dims()[0], &odd.dims()[1..]);

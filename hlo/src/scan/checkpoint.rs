@@ -1,5 +1,4 @@
-//! Computing again instead of keeping: `checkpoint`, and loops over time that keep the square root of their steps. Knows no
-//! particular op.
+//! Rematerialization: `checkpoint`, and scans that store only every √T-th carry.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::transform::autodiff::cotangents;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// A function of which the reverse pass keeps the operands alone.
+/// A function of which the backward pass stores only the operands.
 #[derive(Debug, PartialEq)]
 struct Checkpoint {
     body: Function,
@@ -38,7 +37,7 @@ impl Op for Checkpoint {
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let graph = reverse.outs[0].graph();
-        // The barrier keeps the second computation from being merged with the first one; it starts once cotangents are there.
+        // The barrier prevents CSE from merging the recomputation with the original, and delays it until the cotangents are available.
         let given: Vec<Tensor> = reverse.cts.iter().flatten().cloned().collect();
         let apart = barrier(&[reverse.ins, &given].concat());
         let (ins, given) = apart.split_at(reverse.ins.len());
@@ -97,19 +96,18 @@ fn checkpoint_raw(operands: &[Tensor], f: impl FnOnce(&Graph, &[Tensor]) -> Vec<
     graph.record(Arc::new(Checkpoint { body }), &[&captures, operands].concat())
 }
 
-/// Runs `f` on `inputs`; the reverse pass keeps the inputs alone and computes `f` again. JAX: `jax.checkpoint`.
+/// Runs `f` on `inputs`; the backward pass stores only the inputs and rematerializes `f`. JAX: `jax.checkpoint`.
 ///
-/// Values and gradients are those of `f` called directly, for less memory and one more computation of `f`. `f` may use
-/// tensors of the surrounding trace, which are differentiated too; what it does to those alone is computed outside, once,
-/// and kept.
+/// Values and gradients equal those of a direct call, with less memory and one more evaluation of `f`. `f` may use tensors of the
+/// surrounding trace, which are also differentiated; operations on those alone are computed once, outside, and stored.
 ///
 /// # Panics
-/// When `inputs` has no leaf: there is no trace to record in.
+/// When `inputs` has no leaf, because then there is no trace to record in.
 ///
 /// ```
 /// use spiq_hlo::{checkpoint, grad, trace, DType, Tensor, TensorType};
 /// let f = trace(&[("x", TensorType::new(DType::F32, [8, 512]))], |x| {
-///     // Only x is kept for the way back, none of the three steps.
+///     // Only x is stored for the backward pass, none of the intermediate results.
 ///     vec![grad(&x[0], |x| checkpoint(x, |x: &Tensor| x.sin().exp().tanh()).sum())]
 /// })?;
 /// assert_eq!(f.result_types()[0].to_string(), "f32[8,512]");
@@ -129,20 +127,20 @@ pub fn checkpoint<X: Tree, Y: Tree>(inputs: &X, f: impl FnOnce(&X) -> Y) -> Y {
         template = Some(y);
         leaves
     });
-    let y = template.expect("a function of sound operands is traced");
-    // A failed function leaves one poison for all its results.
+    let y = template.expect("a function with valid operands is traced");
+    // A failed function returns one poison for all its results.
     y.rebuild(&mut results.iter().chain(results.first().into_iter().cycle()).cloned())
 }
 
-/// A [`scan`](crate::scan()) whose reverse pass keeps the carry of every `segment`-th step and runs each segment again.
+/// A [`scan`](crate::scan()) whose backward pass stores the carry of every `segment`-th step and reruns each segment.
 ///
-/// Of `T` steps, `T / segment` carries and the values of one segment are kept, where a plain scan keeps the values of `T`
-/// steps; `None` takes a segment of about the square root of `T`, which keeps the least. Results and gradients are those of
-/// the plain scan; the way forward is computed twice. JAX: `lax.scan` over `jax.checkpoint` of an inner `lax.scan`.
+/// For `T` steps, it stores `T / segment` carries and the residuals of one segment, where a plain scan stores the residuals of `T`
+/// steps; `None` chooses a segment of about the square root of `T`, which minimizes memory. Results and gradients equal those of the
+/// plain scan; the forward pass is computed twice. JAX: `lax.scan` over `jax.checkpoint` of an inner `lax.scan`.
 /// Source: Chen et al. 2016, "Training deep nets with sublinear memory cost".
 ///
 /// # Errors
-/// Kept in the trace: those of a scan, and a segment of no steps.
+/// Recorded in the trace: those of a scan, and a segment of zero steps.
 #[track_caller]
 pub fn scan_checkpointed<C: Tree, X: Tree, Y: Tree>(
     init: &C,
@@ -159,19 +157,19 @@ pub fn scan_checkpointed<C: Tree, X: Tree, Y: Tree>(
 }
 
 impl Function {
-    /// The same function with its outermost scans as [`scan_checkpointed`] has them: to be called before differentiating.
-    /// Scans that are no longer than a segment stay as they are. What [`split_time`](Function::split_time) has taken out of
-    /// a scan keeps its operands for all steps of a tile; cut into short tiles, or not at all, where memory counts.
+    /// Turns the outermost scans into [`scan_checkpointed`] ones; call it before differentiating. Scans no longer than a segment remain
+    /// unchanged. Operations that [`split_time`](Function::split_time) has moved out of a scan store their operands for all steps of a
+    /// tile; to save memory, use short tiles or do not split.
     ///
     /// # Errors
-    /// A segment of no steps.
+    /// A segment of zero steps.
     pub fn checkpoint_scans(&self, segment: Option<usize>) -> Result<Function, GraphErrors> {
         self.transform(&mut |node, operands| Some(node.op.downcast::<Scan>()?.in_segments(operands, segment)))
     }
 }
 
 impl Scan {
-    /// The same loop, nested: over segments, and inside each one, checkpointed, over its steps.
+    /// The same loop, nested: an outer loop over segments, and a checkpointed inner loop over the steps of each.
     #[track_caller]
     fn in_segments(&self, operands: &[Tensor], segment: Option<usize>) -> Vec<Tensor> {
         let Parts { consts, carries, xs } = self.parts(operands);
@@ -181,14 +179,14 @@ impl Scan {
         }
         if segment == 0 {
             return vec![
-                operands[0].fail("scan_checkpointed", Violation::new("", "a segment has 0 steps, wants 1 or more")),
+                operands[0].fail("scan_checkpointed", Violation::new("", "a segment must have at least 1 step, got 0")),
             ];
         }
         if segment >= self.length {
             return self.clone().on(operands[0].graph(), operands);
         }
         let rest = self.length % segment;
-        // The steps that fill no segment come last, which is in front where time runs backward.
+        // The steps that do not fill a segment are processed last; in reverse time these are the first ones of the sequence.
         let (whole, rest) = match self.reverse {
             true => (rest..self.length, 0..rest),
             false => (0..self.length - rest, self.length - rest..self.length),
@@ -234,8 +232,7 @@ fn cut(xs: &[Tensor], steps: &Range<usize>) -> Vec<Tensor> {
     xs.iter().map(part).collect()
 }
 
-/// The next divisor of `length` above its square root, so that no steps are left over; where there is none nearby, the
-/// square root itself.
+/// The next divisor of `length` above its square root, so that no steps are left over; the rounded-up square root if there is none nearby.
 fn about_the_square_root(length: usize) -> usize {
     let root = length.isqrt() + usize::from(length.isqrt().pow(2) < length);
     (root..=2 * root).find(|d| *d > 0 && length.is_multiple_of(*d)).unwrap_or(root)

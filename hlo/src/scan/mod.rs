@@ -1,4 +1,4 @@
-//! The loop over time: its operation, its reverse rule, and what is built from it.
+//! The loop over time: its operation, its reverse rule, and transforms built on them.
 
 pub(crate) mod associative;
 pub(crate) mod checkpoint;

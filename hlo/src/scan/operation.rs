@@ -1,4 +1,4 @@
-//! A loop over time as one operation: its body is a function, its reverse rule is another scan. Knows no particular op.
+//! The loop over time as one operation: its body is a function, its reverse rule is another scan.
 
 use std::sync::Arc;
 
@@ -30,13 +30,13 @@ pub struct Scan {
     pub(crate) reverse: bool,
 }
 
-/// The operands of a scan, by what they are.
+/// The operands of a scan, by role.
 pub struct Parts<'a, T> {
-    /// What is the same in every step.
+    /// Loop constants.
     pub consts: &'a [T],
-    /// What a step hands to the next one.
+    /// Carries, passed from each step to the next.
     pub carries: &'a [T],
-    /// What is read step by step.
+    /// Sequences, one slice per step.
     pub xs: &'a [T],
 }
 
@@ -66,14 +66,14 @@ impl Scan {
         self.reverse
     }
 
-    /// What belongs to each operand, or to each parameter of the body, by what they are.
+    /// Splits a list with one entry per operand, or per parameter of the body, by role.
     pub fn parts<'a, T>(&self, operands: &'a [T]) -> Parts<'a, T> {
         let (consts, rest) = operands.split_at(self.consts);
         let (carries, xs) = rest.split_at(self.carries);
         Parts { consts, carries, xs }
     }
 
-    /// Records the loop. One of no steps is no loop: the carries are what they start as, the stacks are empty.
+    /// Records the loop. With zero steps, it returns the initial carries and empty stacks instead.
     #[track_caller]
     pub(crate) fn on(self, graph: &Graph, operands: &[Tensor]) -> Vec<Tensor> {
         let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
@@ -109,7 +109,7 @@ impl Op for Scan {
         let results = self.body.result_types();
         let (after, ys) = results.split_at(self.carries);
         if let Some((before, after)) = parts.carries.iter().zip(after).find(|(b, a)| b != a) {
-            return Err(Violation::new("", format!("a carry starts as {before} and becomes {after}")));
+            return Err(Violation::new("", format!("a carry changes type from {before} to {after}")));
         }
         Ok(after.iter().cloned().chain(ys.iter().map(|y| stacked_type(y, self.length))).collect())
     }
@@ -169,9 +169,9 @@ impl Op for Scan {
     }
 }
 
-/// Traces a scan's body and records the scan. Returns final carries, then stacked outputs; one poison on failure.
+/// Traces a scan's body and records the scan. Returns the final carries, then the stacked outputs; one poison on failure.
 ///
-/// `near` only helps to find the trace when there is neither a carry nor a sequence.
+/// `near` is used only to find the trace when there is neither a carry nor a sequence.
 #[track_caller]
 pub(crate) fn scan_raw(
     init: &[Tensor],
@@ -188,8 +188,7 @@ pub(crate) fn scan_raw(
     }
 }
 
-/// Traces a scan's body; returns the scan with its operands, to be recorded. A body that takes a carry out of a range
-/// that is given for it is refused.
+/// Traces a scan's body; returns the unrecorded scan with its operands. Rejects a body that moves a carry out of its given range.
 #[track_caller]
 pub fn trace_body(
     graph: &Graph,
@@ -217,28 +216,28 @@ pub fn trace_body(
     Ok((scan, [consts, operands].concat()))
 }
 
-/// What was concluded from a carry's range holds only if each step stays within it.
+/// Conclusions from a carry's range hold only if each step stays within it.
 fn check_ranges(graph: &Graph, ranges: &[Option<Range>], after: &[Tensor]) {
     let leaves = |(range, after): &(&Option<Range>, &Tensor)| {
         let stays = |range: &Range| after.range().is_some_and(|r| r.is_within(*range));
         !after.is_poison() && range.as_ref().is_some_and(|range| !stays(range))
     };
     if let Some((_, after)) = ranges.iter().zip(after).find(leaves) {
-        let message = format!("a rewrite gives the carry {} values that it could not have before", after.ty());
+        let message = format!("a rewrite moves the carry {} out of its previous range", after.ty());
         graph.fail_results("scan", Violation::new("", message));
     }
 }
 
-/// Runs `f` once per slice along axis 0 of `xs`, handing a carry from step to step. JAX: `lax.scan`.
+/// Runs `f` once per slice along axis 0 of `xs`, passing a carry from step to step. JAX: `lax.scan`.
 ///
-/// `f` maps the carry and one slice to the next carry (same types) and one slice of the result. Returns the last carry
-/// and the stacked slices. `f` may use tensors of the surrounding trace; what depends on those alone is computed once,
-/// outside the loop. The reverse pass is linear in time and keeps only what it cannot cheaply compute again.
+/// `f` maps the carry and one slice to the next carry (same types) and one slice of the result. Returns the last carry and the stacked
+/// slices. `f` may use tensors of the surrounding trace; operations on those alone are hoisted out of the loop. The backward pass is
+/// linear in time and stores only values that are too expensive to rematerialize.
 ///
-/// A scan of no steps returns the carry that it was given and empty results; `f` is traced all the same, for their types.
+/// A scan of zero steps returns the initial carry and empty results; `f` is still traced, to get their types.
 ///
 /// # Errors
-/// Kept in the trace: sequences of different lengths or none, a carry that changes type.
+/// Recorded in the trace: sequences of different lengths, no sequence, a carry that changes type.
 ///
 /// ```
 /// use spiq_hlo::{scan, trace, DType, TensorType};
@@ -261,7 +260,7 @@ pub fn scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl FnOnce(C, X) ->
     in_nests(init, &y, &outputs)
 }
 
-/// A scan with its operands, not recorded yet, or the poison to go on with; and what a step returns.
+/// An unrecorded scan with its operands, or the poison to return, and the result of a step.
 type Traced<Y> = (Result<(Scan, Vec<Tensor>), Tensor>, Y);
 
 #[track_caller]
@@ -282,16 +281,16 @@ pub(crate) fn trace_scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl Fn
             template = Some(y);
             leaves
         });
-    (traced, template.expect("the body of a scan with sound operands is traced"))
+    (traced, template.expect("the body of a scan with valid operands is traced"))
 }
 
-/// A scan's outputs, carries first, as the nests they were given in; one poison stands for all.
+/// A scan's outputs, carries first, as nests like the given ones; one poison stands for all outputs.
 pub(crate) fn in_nests<C: Tree, Y: Tree>(init: &C, y: &Y, outputs: &[Tensor]) -> (C, Y) {
     let mut outputs = outputs.iter().chain(outputs.first().into_iter().cycle()).cloned();
     (init.rebuild(&mut outputs), y.rebuild(&mut outputs))
 }
 
-/// The number of steps that all sequences share, or the poison to go on with.
+/// The number of steps, common to all sequences, or the poison to return.
 #[track_caller]
 fn check_sequences(carry: &[Tensor], sequences: &[Tensor]) -> Result<usize, Tensor> {
     if let Some(poison) = carry.iter().chain(sequences).find(|t| t.is_poison()) {
@@ -302,7 +301,7 @@ fn check_sequences(carry: &[Tensor], sequences: &[Tensor]) -> Result<usize, Tens
         Some(length) => Ok(length),
         None => {
             let all: Vec<String> = sequences.iter().map(|x| x.ty().to_string()).collect();
-            let message = format!("wants sequences of one length along axis 0, got [{}]", all.join(", "));
+            let message = format!("requires sequences of equal length along axis 0, got [{}]", all.join(", "));
             let any = carry.iter().chain(sequences).next().expect("a scan has a carry or a sequence");
             Err(any.fail("scan", Violation::new("", message)))
         }
@@ -310,7 +309,7 @@ fn check_sequences(carry: &[Tensor], sequences: &[Tensor]) -> Result<usize, Tens
 }
 
 impl Scan {
-    /// The scan over one more axis: its slices and carries have that axis in front.
+    /// The scan over an additional axis, which becomes the leading axis of slices and carries.
     fn map_over(&self, mapped: &Mapped) -> Vec<Tensor> {
         let flags = self.mapped_inputs(mapped.mapped);
         let flag = self.parts(&flags);
@@ -336,7 +335,7 @@ impl Scan {
         outputs.into_iter().enumerate().map(front).collect()
     }
 
-    /// Which inputs of the body are mapped when these operands are: a carry is, once anything it depends on is.
+    /// Which inputs of the body are mapped, given which operands are: a carry is mapped if it depends on a mapped input.
     fn mapped_inputs(&self, operands: &[bool]) -> Vec<bool> {
         let depends = dependence(&self.body);
         let mut flags = operands.to_vec();
@@ -348,7 +347,7 @@ impl Scan {
         flags
     }
 
-    /// What the carries can be at any step, given the operands' ranges: those of the start, widened until a step adds nothing.
+    /// The ranges of the carries over all steps, given the operands' ranges: the initial ranges, widened to a fixed point.
     fn carried_ranges(&self, operands: &[Option<Range>]) -> Vec<Option<Range>> {
         const WIDENINGS: usize = 4;
         let Parts { consts, carries, xs } = self.parts(operands);
@@ -359,18 +358,18 @@ impl Scan {
             if wider == carried {
                 break;
             }
-            // A counter grows for ever: what has not settled by now is given up, one carry a round at least.
+            // A counter grows without bound: ranges that have not converged by now are dropped, at least one carry per iteration.
             let given_up = |(w, c): (&Option<Range>, &Option<Range>)| w.filter(|_| round < WIDENINGS || w == c);
             carried = wider.iter().zip(&carried).map(given_up).collect();
         }
         carried
     }
 
-    /// The scan without outputs that nobody reads, and without carries, constants and sequences that only those need.
+    /// The scan without unused outputs and without the carries, constants and sequences that only those need.
     fn without_unread(&self, read: &[bool]) -> Option<Narrowed> {
         let depends = dependence(&self.body);
         let mut results = read.to_vec();
-        // Each round follows the carries one step further back.
+        // Each iteration propagates the flags back through one carry.
         for _ in 0..self.carries {
             for carry in 0..self.carries {
                 results[carry] |= depends.iter().zip(&results).any(|(d, r)| *r && d[self.consts + carry]);
@@ -384,7 +383,7 @@ impl Scan {
         };
         let operands = chosen(&(0..self.body.inputs.len()).map(needed).collect::<Vec<_>>());
         let outputs = chosen(&results);
-        // A loop is recorded beside one of its operands.
+        // A loop without operands could not be recorded: operands determine the trace.
         if operands.is_empty() || (operands.len() == self.body.inputs.len() && outputs.len() == read.len()) {
             return None;
         }
@@ -396,7 +395,7 @@ impl Scan {
         Some(Narrowed { op: Arc::new(Scan { body, consts, carries, ..self.clone() }), operands, outputs })
     }
 
-    /// The scan as StableHLO has it: a `while` with a step counter, slices taken and results written in place.
+    /// The scan as a StableHLO `while` with a step counter, dynamic slices of the inputs and in-place updates of the outputs.
     fn to_while(&self, operands: &[Tensor]) -> Vec<Tensor> {
         let Parts { consts, carries, xs } = self.parts(operands);
         let graph = operands[0].graph().clone();

@@ -1,27 +1,27 @@
-//! Which values a reverse pass keeps: a minimum cut between what is known and what is read. Knows no particular op.
+//! Chooses the residuals of a backward pass: a minimum cut between the available values and those that it reads.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::graph::function::{Node, Value};
 use crate::graph::op::Recompute;
 
-/// How the values of a step forward may be had on the way back.
+/// How the backward pass can obtain the forward values of a step.
 pub(crate) struct Primal {
-    /// There anyway: constants and slices of the inputs.
+    /// Always available: constants and slices of the inputs.
     pub(crate) free: Vec<Value>,
-    /// Lost unless saved: the carries.
+    /// Unavailable unless saved: the carries.
     pub(crate) sources: Vec<Value>,
-    /// Stacked by the forward pass already, so saving them costs nothing.
+    /// Already stacked by the forward pass, so saving them is free.
     pub(crate) given: Vec<Value>,
-    /// Cotangents that come in; what depends on them is the way back.
+    /// Incoming cotangents; nodes that depend on them are the backward pass.
     pub(crate) cts: Vec<Value>,
 }
 
-/// The cheapest set of values from which the way back can compute all else it reads.
+/// The cheapest set of values from which the backward pass can compute everything it reads.
 ///
-/// A value costs its bytes. Elementwise work and layout changes may be repeated, dots and reductions may not. That is
-/// the min-cut partition of `torch.compile` (Chen et al. 2016 pose the problem); of equally cheap cuts it takes the one
-/// nearest to the inputs.
+/// A value costs its bytes. Elementwise operations and layout changes may be rematerialized, dots and reductions may not. This is the
+/// min-cut partition of `torch.compile` (Chen et al. 2016 pose the problem); among equally cheap cuts it takes the one nearest to the
+/// inputs.
 pub(crate) fn saved(nodes: &[Node], primal: &Primal, targets: &[Value]) -> Vec<Value> {
     let back = depending(nodes, &primal.cts);
     let read = values_read(nodes, &back, targets);
@@ -63,7 +63,7 @@ fn depending(nodes: &[Node], values: &[Value]) -> Vec<bool> {
     flags
 }
 
-/// The values of the way forward that `targets` read directly, on the way back.
+/// The forward values that the backward pass to `targets` reads directly.
 fn values_read(nodes: &[Node], back: &[bool], targets: &[Value]) -> Vec<Value> {
     let (mut read, mut stack, mut seen) = (Vec::new(), targets.to_vec(), vec![false; nodes.len()]);
     while let Some(value) = stack.pop() {
@@ -78,7 +78,7 @@ fn values_read(nodes: &[Node], back: &[bool], targets: &[Value]) -> Vec<Value> {
     read
 }
 
-/// Of the values in the cut, those that are met on the way from `read` toward the inputs.
+/// The values of the cut that are reached first on paths from `read` toward the inputs.
 fn reached(nodes: &[Node], primal: &Primal, read: Vec<Value>, cut: impl Fn(&Value) -> bool) -> Vec<Value> {
     let (mut found, mut seen, mut stack) = (Vec::new(), Vec::new(), read);
     while let Some(value) = stack.pop() {
@@ -98,7 +98,7 @@ fn reached(nodes: &[Node], primal: &Primal, read: Vec<Value>, cut: impl Fn(&Valu
 
 const UNBOUNDED: u64 = u64::MAX / 4;
 
-/// A value is two vertices, so that keeping it is an edge with its cost.
+/// A value is split into two vertices; the edge between them has the cost of saving it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Vertex {
     Source,
@@ -107,7 +107,7 @@ enum Vertex {
     Out(Value),
 }
 
-/// A flow network; edge `i` and its reverse `i ^ 1` stand side by side.
+/// A flow network; edge `i` and its reverse edge `i ^ 1` are adjacent.
 #[derive(Default)]
 struct Network {
     edges: Vec<(Vertex, u64)>,
@@ -122,7 +122,7 @@ impl Network {
         self.edges.push((from, 0));
     }
 
-    /// The vertices on the source's side of a minimum cut (Edmonds and Karp).
+    /// The vertices on the source side of a minimum cut (Edmonds and Karp).
     fn cut(mut self) -> Vec<Vertex> {
         loop {
             let arrivals = self.search();
@@ -143,7 +143,7 @@ impl Network {
         }
     }
 
-    /// Breadth first from the source over edges with room: the edge by which each vertex was reached.
+    /// Breadth-first search from the source over edges with residual capacity: the edge by which each vertex was reached.
     fn search(&self) -> HashMap<Vertex, Option<usize>> {
         let mut arrivals = HashMap::from([(Vertex::Source, None)]);
         let mut queue = VecDeque::from([Vertex::Source]);
@@ -165,8 +165,8 @@ mod tests {
     use super::{Primal, saved};
     use crate::{DType, Graph, Tensor, TensorType, custom_vjp, vjp};
 
-    /// What is saved of one step `(v, x, w) -> (v', ys)` with carry v f32[8,6], slice x f32[8,4] and constant w f32[4,6],
-    /// by name.
+    /// Compares the names of the residuals of one step `(v, x, w) -> (v', ys)` with carry v f32[8,6], slice x f32[8,4] and constant
+    /// w f32[4,6].
     #[track_caller]
     fn check(step: impl FnOnce(&Tensor, &Tensor, &Tensor) -> (Tensor, Vec<Tensor>), expected: &[&str]) {
         let graph = Graph::new();
@@ -219,7 +219,7 @@ mod tests {
         check(|v, _, _| (v.exp().tanh().logistic(), vec![]), &["v"]);
     }
 
-    /// The way back reads both potentials; the sum that both depend on is as large as either alone.
+    /// The backward pass reads both potentials; the sum that both depend on is as large as either alone.
     #[test]
     fn the_narrowest_place_is_cut() {
         let step = |v: &Tensor, x: &Tensor, w: &Tensor| {
@@ -239,7 +239,7 @@ mod tests {
         check(step, &["tanh"]);
     }
 
-    /// A row sum is a sixth of what it sums.
+    /// A row sum is a sixth of the size of its operand.
     #[test]
     fn small_results_of_large_sums_are_saved() {
         check(|v, x, w| (v + x.dot(w).reduce_sum(&[1]).exp().expand_dims(1), vec![]), &["reduce"]);

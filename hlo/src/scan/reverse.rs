@@ -1,4 +1,4 @@
-//! The reverse rule of a scan: the forward loop saves what a loop against time reads. Knows no particular op.
+//! The reverse rule of a scan: the forward loop saves the residuals that a loop in reverse time reads.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::scan::residuals::{self, Primal};
 use crate::transform::autodiff::vjp;
 use crate::types::tensor_type::TensorType;
 
-/// Cotangents of a scan's operands. The recorded scan is widened: it also returns the values that the way back reads.
+/// Cotangents of a scan's operands. Widens the recorded scan to also return the residuals.
 pub(crate) fn cotangents(scan: &Scan, reverse: &Reverse) -> Cotangents {
     let graph = reverse.outs[0].graph();
     let flow = Flow::of(scan, reverse);
     if flow.carries.is_empty() && flow.ys.is_empty() {
-        // Nothing that a cotangent came for depends on what is differentiated.
+        // No differentiated value reaches an output that has a cotangent.
         return vec![None; reverse.ins.len()];
     }
     match Step::trace(scan, &flow) {
@@ -33,15 +33,15 @@ pub(crate) fn cotangents(scan: &Scan, reverse: &Reverse) -> Cotangents {
     }
 }
 
-/// Which inputs and outputs of a scan cotangents pass through, by index.
+/// The inputs and outputs of a scan that cotangents pass through, by index.
 struct Flow {
-    /// Carries that depend on something differentiated and reach a cotangent.
+    /// Carries that depend on a differentiated value and reach a cotangent.
     carries: Vec<usize>,
-    /// Constants whose cotangent is asked for.
+    /// Constants whose cotangent is requested.
     consts: Vec<usize>,
-    /// Sequences whose cotangent is asked for.
+    /// Sequences whose cotangent is requested.
     xs: Vec<usize>,
-    /// Stacked outputs with a cotangent, counted among the outputs.
+    /// Stacked outputs with a cotangent, by output index.
     ys: Vec<usize>,
 }
 
@@ -50,7 +50,7 @@ impl Flow {
         let (depends, types) = (dependence(&scan.body), scan.body.result_types());
         let mut active: Vec<bool> = reverse.needs.to_vec();
         let mut live: Vec<bool> = reverse.cts.iter().map(Option::is_some).collect();
-        // Each round carries the word one carry further, so as many rounds as carries reach all of them.
+        // Each iteration propagates the flags through one carry; `carries` iterations reach the fixed point.
         for _ in 0..scan.carries {
             for i in (0..scan.carries).filter(|&i| types[i].dtype.is_float()) {
                 active[scan.consts + i] |= depends[i].iter().zip(&active).any(|(d, a)| *d && *a);
@@ -58,7 +58,7 @@ impl Flow {
             }
         }
         let reaches = |input: usize| depends.iter().zip(&live).any(|(d, l)| *l && d[input]);
-        // What reaches no cotangent has none: a zero in its place would be carried on to operations that may refuse it.
+        // Values that reach no cotangent get `None`: a zero would propagate to operations that may reject it.
         let chosen = |flags: &[bool], first: usize| {
             (0..flags.len()).filter(|&i| flags[i] && reaches(first + i)).collect::<Vec<_>>()
         };
@@ -72,18 +72,18 @@ impl Flow {
     }
 }
 
-/// One step forward and back, in one trace.
+/// One forward and backward step, in one trace.
 struct Step {
     nodes: Vec<Node>,
-    /// Constants, carries and slices, as the body takes them.
+    /// Constants, carries and slices, in the order of the body's parameters.
     inputs: Vec<Value>,
-    /// Cotangents that come in: of the carries, then of the outputs' slices.
+    /// Incoming cotangents: of the carries, then of the outputs' slices.
     cts: Vec<Value>,
-    /// What the body returns.
+    /// The results of the body.
     results: Vec<Value>,
-    /// Cotangents that go out: of constants, carries, slices.
+    /// Outgoing cotangents: of constants, carries, slices.
     grads: Vec<Value>,
-    /// What the way back reads of the way forward and cannot cheaply compute again.
+    /// The residuals: forward values that the backward pass reads and that are too expensive to rematerialize.
     saved: Vec<Value>,
 }
 
@@ -123,11 +123,11 @@ impl Step {
         let named: Vec<(Value, String)> = inputs.iter().map(|&v| (v, String::new())).collect();
         let function = Function::extract(&self.nodes, &named, results);
         let open = function.nodes[inputs.len()..].iter().any(|n| n.op.downcast::<Parameter>().is_some());
-        assert!(!open, "the values saved by a scan suffice for its way back");
+        assert!(!open, "a scan's residuals suffice for its backward pass");
         function
     }
 
-    /// Widens the recorded scan by the saved values; returns them stacked over time.
+    /// Widens the recorded scan by the residuals; returns them stacked over time.
     fn save(&self, scan: &Scan, graph: &Graph, node: usize) -> Vec<Tensor> {
         let mut results = self.results.clone();
         let stacks = scan.carries..results.len();
@@ -166,7 +166,7 @@ impl Step {
             let (cts, sums) = carry.split_at(flow.carries.len());
             let (saved, rest) = x.split_at(saved.len());
             let (slices, ys) = rest.split_at(read.len());
-            // A slice that is not read needs a stand-in, which leaves no trace.
+            // An unused slice is replaced by a placeholder, which has no effect.
             let slice = |i: usize| match read.iter().position(|&r| r == i) {
                 Some(at) => slices[at].clone(),
                 None => graph.zeros(xs[i].ty().with_dims(&xs[i].dims()[1..])),
@@ -181,7 +181,7 @@ impl Step {
         self.place(scan, reverse.ins.len(), flow, &outputs)
     }
 
-    /// The outputs of the way back, each at its operand.
+    /// Assigns the outputs of the backward loop to their operands.
     fn place(&self, scan: &Scan, operands: usize, flow: &Flow, outputs: &[Tensor]) -> Cotangents {
         let mut cts: Cotangents = vec![None; operands];
         let carries = flow.carries.iter().map(|i| scan.consts + i);

@@ -1,5 +1,4 @@
-//! Sums that a program keeps from one call to the next: an operation where they are used, state where it is compiled.
-//! Knows nothing of what is summed.
+//! Sums that a program keeps across calls: an operation in the trace, explicit state in the compiled program.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,16 +15,16 @@ use crate::scan::operation::{Parts, Scan, scan_raw};
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
-/// Adds its operands to sums of that name. Outputs: how often that was done, this time included, and the sums.
+/// Adds its operands to the sums with that name. Outputs: the number of additions, including this one, and the sums.
 #[derive(Clone, Debug, PartialEq)]
 struct RunningSum {
     name: String,
-    /// What each operand is called.
+    /// The label of each operand.
     labels: Vec<String>,
 }
 
 impl RunningSum {
-    /// Names and types of what is kept: the count, then each sum.
+    /// Names and types of the state: the count, then each sum.
     fn kept(&self, operands: &[TensorType]) -> Vec<(String, TensorType)> {
         let labels = std::iter::once("count").chain(self.labels.iter().map(String::as_str));
         let types = std::iter::once(count_type()).chain(operands.iter().cloned());
@@ -53,7 +52,7 @@ impl Op for RunningSum {
     fn has_derivative(&self) -> bool {
         false
     }
-    /// Each slice has sums of its own; they are added to together, so the count is one for all.
+    /// Each slice has separate sums; all slices add at the same time, so they share one count.
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         let operands = mapped.operands();
         let mut outputs = operands[0].graph().record(Arc::new(self.clone()), &operands);
@@ -69,25 +68,24 @@ impl Op for RunningSum {
     fn is_stablehlo(&self, _: &[TensorType]) -> bool {
         false
     }
-    /// Where nothing is kept, each addition is the first.
+    /// Without state, each addition is the first.
     fn lower(&self, operands: &[Tensor]) -> Option<Vec<Tensor>> {
         let one = operands[0].graph().scalar(DType::S32, 1.0);
         Some(std::iter::once(one).chain(operands.iter().cloned()).collect())
     }
 }
 
-/// Adds tensors, each with a label, to the sums that the program keeps under `name`; returns the number of additions so
-/// far and the sums, this one included. No gradient passes.
+/// Adds tensors, each with a label, to the sums that the program keeps under `name`; returns the number of additions so far and the
+/// sums, both including this addition. Gradients do not pass through.
 ///
-/// It is state only in what [`Function::keep_sums`] or [`Function::read_sums`] make of the program; without them each
-/// addition counts as the first.
+/// Sums are state only after [`Function::keep_sums`] or [`Function::read_sums`]; without them each addition counts as the first.
 ///
 /// # Errors
-/// Kept in the trace: no tensor.
+/// Recorded in the trace: no tensor given.
 #[track_caller]
 pub fn running_sum(graph: &Graph, name: &str, values: &[(&str, &Tensor)]) -> (Tensor, Vec<Tensor>) {
     if values.is_empty() {
-        let poison = graph.fail("running_sum", Violation::new("", "wants at least one tensor"));
+        let poison = graph.fail("running_sum", Violation::new("", "requires at least one tensor"));
         return (poison, Vec::new());
     }
     let op =
@@ -101,12 +99,12 @@ pub fn running_sum(graph: &Graph, name: &str, values: &[(&str, &Tensor)]) -> (Te
     (count, outputs)
 }
 
-/// What is kept under each name: the count, then the sums.
+/// The state under each name: the count, then the sums.
 type State = BTreeMap<String, Vec<Tensor>>;
 
 impl Function {
-    /// Names (`NAME/count`, `NAME/LABEL`) and types of all that [`running_sum`] keeps in this function, sorted by the sums'
-    /// names, each count before its sums.
+    /// Names (`NAME/count`, `NAME/LABEL`) and types of everything that [`running_sum`] keeps in this function, sorted by the sums' names,
+    /// each count before its sums.
     pub fn sums(&self) -> Vec<(String, TensorType)> {
         self.sums_by_name().into_values().flatten().collect()
     }
@@ -129,20 +127,19 @@ impl Function {
         }
     }
 
-    /// The function with its running sums as state: it also takes what [`sums`](Function::sums) lists, after its own
-    /// parameters, and also returns what has become of them, after its own results. A loop carries them from step to step.
+    /// Makes the running sums explicit state: appends the values that [`sums`](Function::sums) lists to the parameters, and their
+    /// updated values to the results. Loops carry them from step to step.
     ///
     /// # Errors
-    /// A running sum in an operation other than a scan that has functions of its own.
+    /// A running sum in a body of an operation other than a scan.
     pub fn keep_sums(&self) -> Result<Function, GraphErrors> {
         self.with_sums(true)
     }
 
-    /// The function with its running sums as parameters, after its own: to each the sums are what is given, and nothing is
-    /// added.
+    /// Makes the running sums parameters, appended to the function's own: every read returns the given sums, and nothing is added.
     ///
     /// # Errors
-    /// As [`keep_sums`](Function::keep_sums).
+    /// As for [`keep_sums`](Function::keep_sums).
     pub fn read_sums(&self) -> Result<Function, GraphErrors> {
         self.with_sums(false)
     }
@@ -162,7 +159,7 @@ impl Function {
     }
 }
 
-/// Records a function with its sums read from `state` and, if `add`, written to it.
+/// Records a function that reads its sums from `state` and, if `add`, writes them back.
 fn thread(function: &Function, graph: &Graph, args: &[Tensor], state: &mut State, add: bool) -> Vec<Tensor> {
     function.replay(graph, args, &mut |node, operands| {
         if let Some(sum) = node.op.downcast::<RunningSum>() {
@@ -178,7 +175,7 @@ fn thread(function: &Function, graph: &Graph, args: &[Tensor], state: &mut State
     })
 }
 
-/// The outputs of a node with sums in its bodies; `None` where there are none.
+/// The outputs of a node with sums in its bodies; `None` if there are no sums.
 fn thread_bodies(node: &Node, graph: &Graph, operands: &[Tensor], state: &mut State, add: bool) -> Option<Vec<Tensor>> {
     let found = RefCell::default();
     node.op.map_bodies(&|body| {
@@ -190,13 +187,13 @@ fn thread_bodies(node: &Node, graph: &Graph, operands: &[Tensor], state: &mut St
         return None;
     }
     let Some(scan) = node.op.downcast::<Scan>() else {
-        let message = "a running sum stands in one of its functions, where no state is kept";
+        let message = "one of its functions contains a running sum, which only a scan can carry";
         return Some(vec![graph.fail(node.op.name(), Violation::new("", message))]);
     };
     Some(thread_scan(scan, operands, state, &names, add))
 }
 
-/// A scan that carries its sums, or reads them from outside.
+/// Records a scan that carries its sums or, without `add`, captures them.
 fn thread_scan(scan: &Scan, operands: &[Tensor], state: &mut State, names: &[String], add: bool) -> Vec<Tensor> {
     let Parts { consts, carries, xs } = scan.parts(operands);
     let kept: Vec<Tensor> = if add { names.iter().flat_map(|name| state[name].clone()).collect() } else { Vec::new() };

@@ -1,7 +1,7 @@
 //! Strongly connected components of a graph of indices.
 
-/// Strongly connected components, each after the components it depends on (Tarjan 1972). `before[n]` lists what `n`
-/// depends on; members of a component are ascending.
+/// Strongly connected components, each after the components it depends on (Tarjan 1972). `before[n]` lists the dependencies of `n`;
+/// members of a component are in ascending order.
 pub(crate) fn strongly_connected(before: &[Vec<usize>]) -> Vec<Vec<usize>> {
     struct Search<'a> {
         before: &'a [Vec<usize>],
@@ -14,7 +14,7 @@ pub(crate) fn strongly_connected(before: &[Vec<usize>]) -> Vec<Vec<usize>> {
     }
     impl Search<'_> {
         fn visit(&mut self, root: usize) {
-            // An explicit stack of (node, next edge): bodies may be longer than the call stack is deep.
+            // An explicit stack of (node, next edge), because bodies can be deeper than the call stack.
             let mut path = vec![(root, 0)];
             self.enter(root);
             while let Some((node, edge)) = path.last_mut() {

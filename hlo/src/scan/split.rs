@@ -1,5 +1,4 @@
-//! Cuts a scan along time: what has no carry becomes one operation over all steps, the rest stays a loop. Knows no
-//! particular op.
+//! Cuts a scan along time: parts without a carry become one operation over all steps, the rest remains a loop.
 
 use crate::graph::batch::{Mapped, map_node};
 use crate::graph::error::GraphErrors;
@@ -14,10 +13,10 @@ use crate::scan::split_border::absorbable;
 impl Function {
     /// The same function with its scans cut along time.
     ///
-    /// The body of a scan is cut along the strongly connected parts of its carries. A part without a carry (a dot product,
-    /// say) becomes one operation over `tile` steps, a part with one (an integrator) stays a loop. `tile` = 1 leaves scans as
-    /// they are; a `tile` of the whole length runs layer by layer; one in between runs a loop over tiles. A `tile` that
-    /// does not divide the length counts as the next smaller one that does. The results are those of the plain scan.
+    /// The body of a scan is divided into the strongly connected components of its carries. A part without a carry (for example a dot
+    /// product) becomes one operation over `tile` steps; a part with a carry (an integrator) remains a loop. `tile` = 1 leaves scans
+    /// unchanged; `tile` = length runs layer by layer; values in between run a loop over tiles. A `tile` that does not divide the length is
+    /// reduced to the next smaller divisor. The results equal those of the plain scan.
     ///
     /// # Errors
     /// None for a function that was traced without errors.
@@ -40,7 +39,7 @@ impl Scan {
         Some(self.over_tiles(&plan, &parts, tile))
     }
 
-    /// A loop over tiles, each cut by itself.
+    /// A loop over tiles, each of which is cut separately.
     fn over_tiles(&self, plan: &Plan, parts: &Parts<Tensor>, tile: usize) -> Vec<Tensor> {
         let tiles = self.length / tile;
         let cut = |x: &Tensor| x.reshape(&[&[tiles, tile], &x.dims()[1..]].concat());
@@ -59,18 +58,18 @@ impl Scan {
     }
 }
 
-/// The strongly connected parts of a scan's body, each after those it reads. A loop has taken in what stands at its border
-/// and costs less inside.
+/// The strongly connected components of a scan's body, each after those it reads. Loops include the cheap operations at their
+/// boundary that `absorbable` finds.
 struct Plan {
     parts: Vec<Part>,
-    /// For each node, the part it belongs to.
+    /// For each node, its part.
     part_of: Vec<usize>,
 }
 
 struct Part {
     /// Node indices, ascending.
     nodes: Vec<usize>,
-    /// The carries whose loop this is; none for a node of its own.
+    /// The carries of this loop; empty for a single node.
     carries: Vec<usize>,
 }
 
@@ -90,7 +89,7 @@ impl Plan {
         let mut part_of = vec![0; before.len()];
         let mut parts = Vec::new();
         for nodes in strongly_connected(&before) {
-            // Constants and slices are no parts: they are there from the start.
+            // Constants and slices are not parts: they are available from the start.
             if nodes.iter().all(|n| *n < inputs && !carried(n)) {
                 continue;
             }
@@ -101,7 +100,7 @@ impl Plan {
         Plan { parts, part_of }
     }
 
-    /// Whether something costly stands outside of all loops.
+    /// Whether a costly operation is outside all loops.
     fn is_worth_it(&self, body: &Function) -> bool {
         let free = |part: &&Part| part.carries.is_empty();
         self.parts.iter().filter(free).any(|p| body.nodes[p.nodes[0]].op.recompute() == Recompute::Costly)
@@ -134,7 +133,7 @@ impl Plan {
         Some(last.into_iter().map(|t| t.expect("every carry has its loop")).chain(ys).collect())
     }
 
-    /// Records a part with carries as a scan of its own.
+    /// Records a part with carries as a separate scan.
     fn run_loop(
         &self,
         scan: &Scan,
@@ -196,7 +195,7 @@ impl Plan {
         let others = (0..body.nodes.len()).filter(|&n| !self.belongs(part, n));
         let mut read: Vec<Value> = others.flat_map(|n| body.nodes[n].operands.clone()).collect();
         read.extend(&body.results[scan.carries..]);
-        // The next value of a carry that another part holds is a sequence to that part.
+        // The next value of a carry that belongs to another part is a sequence for that part.
         let foreign = (0..scan.carries).filter(|&i| self.part_of[scan.consts + i] != index);
         read.extend(foreign.map(|i| body.results[i]));
         read.retain(|v| self.belongs(part, v.node));
@@ -210,7 +209,7 @@ impl Plan {
 #[derive(Clone)]
 struct Stacked {
     outputs: Vec<Tensor>,
-    /// Whether time is axis 0; if not, the value is the same in every step.
+    /// Whether axis 0 is time; otherwise the value is the same in every step.
     mapped: bool,
 }
 
@@ -224,7 +223,7 @@ impl Stacked {
     }
 }
 
-/// A node without a carry, over all steps at once.
+/// Applies a node without a carry to all steps at once.
 fn over_time(scan: &Scan, graph: &Graph, index: usize, values: &[Option<Stacked>]) -> Option<Stacked> {
     let node = &scan.body.nodes[index];
     let found: Vec<&Stacked> =

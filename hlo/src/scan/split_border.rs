@@ -1,5 +1,5 @@
-//! What stands at the border of a loop over time and costs less inside of it: a value that crosses the border is written to
-//! memory for all steps, and read again. Knows no particular op.
+//! Finds cheap operations at a loop boundary that should be fused into the loop: a value that crosses the boundary is written to
+//! memory for all steps and read again.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use crate::graph::op::Recompute;
 use crate::scan::operation::Scan;
 use crate::scan::scc::strongly_connected;
 
-/// A cheap operation without a carry that a loop should take in, and a node of that loop.
+/// A cheap operation without a carry that should be fused into a loop, and a node of that loop.
 ///
-/// One that reads a loop alone goes in where its result is smaller than what it reads: booleans leave as bytes. What a loop
-/// reads stays outside, though it would save a pass over memory: scales that are multiplied inside are joined with other
-/// factors in one program and not in the next, whose last bits then differ.
+/// An operation that reads only one loop is fused into it if its result is smaller than its operands: booleans leave as bytes.
+/// Producers of a loop's inputs stay outside, although fusing them would save a pass over memory: inside, scales are combined with
+/// other factors in some programs but not in others, so the last bits of results would differ between programs.
 pub(crate) fn absorbable(scan: &Scan, before: &[Vec<usize>]) -> Option<(usize, usize)> {
     let border = Border::new(scan, before);
     (0..scan.body.nodes.len()).rev().find_map(|node| Some((node, border.neighbour(node)?)))
@@ -20,11 +20,11 @@ pub(crate) fn absorbable(scan: &Scan, before: &[Vec<usize>]) -> Option<(usize, u
 
 struct Border<'a> {
     scan: &'a Scan,
-    /// For each node, the component it belongs to.
+    /// For each node, its component.
     component: Vec<usize>,
-    /// For each component, a node of it if it is a loop.
+    /// For each component, one of its nodes if it is a loop.
     root: Vec<Option<usize>>,
-    /// Whether a node differs from step to step.
+    /// Whether a node differs between steps.
     varies: Vec<bool>,
 }
 
@@ -42,7 +42,7 @@ impl Border<'_> {
         Border { scan, component, root, varies }
     }
 
-    /// A node of the loop that should take this one in.
+    /// A node of the loop that should absorb this node.
     fn neighbour(&self, n: usize) -> Option<usize> {
         let body = &self.scan.body;
         let free = n >= body.inputs.len() && self.root[self.component[n]].is_none();
@@ -52,7 +52,7 @@ impl Border<'_> {
         self.only_source(n)
     }
 
-    /// The loop that alone a node reads, where its result is smaller than that.
+    /// The only loop that a node reads, if the node's result is smaller than its operands.
     fn only_source(&self, n: usize) -> Option<usize> {
         let operands = self.operands(n);
         let source = self.component[operands.first()?.node];
@@ -63,7 +63,7 @@ impl Border<'_> {
         self.root[source].filter(|_| result < self.bytes(operands))
     }
 
-    /// The values that a node reads and that differ from step to step.
+    /// The operands of a node that differ between steps.
     fn operands(&self, n: usize) -> BTreeSet<Value> {
         self.scan.body.nodes[n].operands.iter().copied().filter(|v| self.varies[v.node]).collect()
     }

@@ -1,5 +1,5 @@
-//! Reverse-mode differentiation: one sweep over the recorded nodes, of the trace that holds the results and of those
-//! around it. Knows no particular op; each brings its rule.
+//! Reverse-mode differentiation: one sweep over the recorded nodes of the trace that holds the results and of the enclosing traces.
+//! Each op supplies its own rule.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,19 +11,19 @@ use crate::graph::trace::{Graph, Place};
 use crate::graph::tree::Tree;
 use crate::transform::cotangent::{Cotangent, Only};
 
-/// Cotangents of `wrt`, given those of `outputs` (`None` stands for zero). JAX: `jax.vjp`.
+/// Cotangents of `wrt`, given those of `outputs` (`None` is zero). JAX: `jax.vjp`.
 ///
-/// Values of `wrt` that do not reach an output, and integers, get zeros of their own type.
+/// Integers and values that do not reach an output get zeros of their own type.
 ///
 /// # Errors
-/// Kept in the trace: a cotangent whose type is not its output's, and operations without a derivative.
+/// Recorded in the trace: a cotangent whose type differs from its output's, and operations without a derivative.
 #[track_caller]
 pub fn vjp(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tensor]) -> Vec<Tensor> {
     let found = cotangents(outputs, cts, wrt);
     wrt.iter().zip(found).map(|(t, ct)| ct.unwrap_or_else(|| t.zeros_like())).collect()
 }
 
-/// As [`vjp`], with nothing for values that reach no output: a zero in its place would become NaN where it meets a pole.
+/// Like [`vjp`], but returns `None` for values that reach no output: a zero would become NaN where it meets an infinite derivative.
 #[track_caller]
 pub(crate) fn cotangents(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     let all = || outputs.iter().chain(wrt).chain(cts.iter().flatten());
@@ -43,27 +43,27 @@ pub(crate) fn cotangents(outputs: &[Tensor], cts: &[Option<Tensor>], wrt: &[Tens
     wrt.iter().map(|t| sweep.cts.get(&t.place()).map(Cotangent::settled)).collect()
 }
 
-/// A trace as the sweep goes over it.
+/// One trace of the sweep.
 struct Level {
     graph: Graph,
     nodes: Vec<Node>,
-    /// Values of the traces around it, each with the value that stands for it here.
+    /// Values of the enclosing traces, each with its counterpart in this one.
     stand_ins: Vec<(Place, Value)>,
 }
 
-/// An operation of outer values alone is recorded outside, so the way from `wrt` to an output may lead through any of the
-/// traces around the output's own.
+/// Operations on outer values only are recorded outside, so a path from `wrt` to an output may pass through any of the traces that
+/// enclose the output's own.
 struct Sweep {
-    /// From the inside out.
+    /// Innermost first.
     levels: Vec<Level>,
-    /// Values on a way from `wrt`.
+    /// Values that depend on `wrt`.
     active: HashSet<Place>,
     cts: HashMap<Place, Cotangent>,
 }
 
 impl Sweep {
     fn new(graph: &Graph, wrt: &[Tensor]) -> Sweep {
-        // A constant is copied to where it is read, so it may be found at any depth.
+        // A constant is copied to where it is used, so it may occur at any depth.
         let depth = |t: &Tensor| if t.graph().is_movable(t.value()) { 0 } else { t.graph().depth() };
         let outermost = wrt.iter().map(depth).min().unwrap_or(0);
         let level = |graph: Graph| Level { nodes: graph.snapshot(), stand_ins: graph.stand_ins(), graph };
@@ -127,7 +127,7 @@ impl Sweep {
         }
     }
 
-    /// Hands a choice's cotangent on to both sides, with the choice still to be made.
+    /// Propagates the cotangent of a select to both sides, with the mask still pending.
     fn choose(&mut self, level: &Level, index: usize, ct: &Cotangent, needs: &[bool]) {
         let [mask, yes, no] = level.nodes[index].operands[..] else { unreachable!("a choice has three operands") };
         let mask = level.tensor(mask);
@@ -138,7 +138,7 @@ impl Sweep {
         }
     }
 
-    /// Applies an operation's rule to cotangents of which `only` is still to be done.
+    /// Applies an operation's reverse rule to cotangents whose mask `only` is still pending.
     fn reverse(&mut self, level: &Level, index: usize, cts: &[Option<Tensor>], needs: &[bool], only: Option<&Only>) {
         let node = &level.nodes[index];
         let ins: Vec<Tensor> = node.operands.iter().map(|v| level.tensor(*v)).collect();
@@ -167,7 +167,7 @@ impl Level {
         Tensor::new(&self.graph, value, self.nodes[value.node].types[value.output].clone())
     }
 
-    /// Adds this trace's values on a way from those that are there already, the traces around it being done.
+    /// Adds this trace's values that depend on active ones; the enclosing traces must be done already.
     fn activate(&self, active: &mut HashSet<Place>) {
         let own = |value: Value| self.graph.place_of(value);
         for (outer, stand_in) in &self.stand_ins {
@@ -186,8 +186,8 @@ impl Level {
 
 /// A function's value and the gradient of that value with respect to `at`. JAX: `jax.value_and_grad`.
 ///
-/// Only what reaches the value through `f`'s argument counts. The value must be a float scalar; other results of the
-/// computation go into the second part of `f`'s return (`()` for none; JAX: `has_aux`).
+/// Only dependence through `f`'s argument counts. The value must be a float scalar; other results are returned in the second element
+/// of `f`'s return value (`()` for none; JAX: `has_aux`).
 ///
 /// ```
 /// use spiq_hlo::{trace, value_and_grad, DType, TensorType};
@@ -203,7 +203,7 @@ pub fn value_and_grad<P: Tree, A: Tree>(at: &P, f: impl FnOnce(&P) -> (Tensor, A
     let fresh = at.map(Tensor::identity);
     let (value, aux) = f(&fresh);
     if !value.is_poison() && (value.rank() != 0 || !value.dtype().is_float()) {
-        let message = format!("wants a float scalar to differentiate, got {}; sum or average it", value.ty());
+        let message = format!("requires a float scalar to differentiate, got {}; sum or average it", value.ty());
         let poison = value.fail("grad", Violation::new("", message));
         let grads = at.map(|_| poison.clone());
         return ((poison, aux), grads);

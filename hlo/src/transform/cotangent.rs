@@ -1,18 +1,18 @@
-//! A cotangent on its way back, with a choice that is still to be made. Knows no operation but `select`.
+//! A cotangent with a pending mask.
 
 use crate::graph::tensor::Tensor;
 
-/// A cotangent on its way back.
+/// A cotangent in the backward pass.
 #[derive(Clone)]
 pub(crate) struct Cotangent {
     pub(crate) ct: Tensor,
-    /// A choice that is still to be made: where this is not so, the cotangent is zero, whatever `ct` says. It is made where the
-    /// elementwise way back ends, since a zero that is multiplied by an infinite slope on that way would become NaN: the
-    /// branch that is not taken would spoil the one that is.
+    /// A pending mask: where it is false, the cotangent is zero, regardless of `ct`. It is applied at the end of an elementwise chain,
+    /// because a zero multiplied by an infinite derivative along the chain would become NaN, and the branch that is not taken would
+    /// corrupt the one that is.
     pub(crate) only: Option<Only>,
 }
 
-/// Where a boolean tensor has this value.
+/// The places where a boolean tensor has this value.
 #[derive(Clone)]
 pub(crate) struct Only {
     mask: Tensor,
@@ -34,7 +34,7 @@ impl Cotangent {
         Cotangent { ct, only: None }
     }
 
-    /// With the choice made.
+    /// The cotangent with the mask applied.
     pub(crate) fn settled(&self) -> Tensor {
         let zero = || self.ct.zeros_like();
         match &self.only {
@@ -44,7 +44,7 @@ impl Cotangent {
         }
     }
 
-    /// The same where `mask` has this value, zero elsewhere.
+    /// The cotangent where `mask` has this value, zero elsewhere.
     pub(crate) fn only(&self, mask: &Tensor, is: bool) -> Cotangent {
         let one = Only { mask: mask.clone(), is };
         let only = match &self.only {
@@ -54,7 +54,7 @@ impl Cotangent {
         Cotangent { ct: self.ct.clone(), only: Some(only) }
     }
 
-    /// The sum of two.
+    /// The sum of two cotangents.
     pub(crate) fn and(&self, more: &Cotangent) -> Cotangent {
         match (&self.only, &more.only) {
             (Some(one), Some(other)) if one.is_same(other) => {

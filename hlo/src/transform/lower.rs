@@ -1,5 +1,4 @@
-//! From our constructs to StableHLO's: scans become loops, custom gradients their forward function. Knows no particular
-//! op; each lowers itself.
+//! Lowering to StableHLO: scans become `while` loops, custom gradients become their forward function. Each op lowers itself.
 
 use crate::graph::error::GraphErrors;
 use crate::graph::function::{Function, Rewrite};
@@ -9,7 +8,7 @@ use crate::graph::trace::Graph;
 use crate::types::tensor_type::TensorType;
 
 impl Function {
-    /// The same function in StableHLO's operations alone.
+    /// The same function in StableHLO operations only.
     ///
     /// # Errors
     /// None for a function that was traced without errors.
@@ -18,12 +17,12 @@ impl Function {
         if loops.every_op(&|op, types| op.is_stablehlo(types)) {
             return Ok(loops);
         }
-        // What nobody reads of a loop must go while the loop still says what it carries: after the custom gradients, which
-        // name operands that only their way back reads.
+        // Unused results of a loop must be removed while it is still a scan with known carries, and after custom gradients are lowered:
+        // they have operands that only their backward pass reads.
         loops.simplify().transform(&mut |node, operands| node.op.lower(operands))?.lower()
     }
 
-    /// The same function in StableHLO's operations and loops that still say what they carry.
+    /// The same function in StableHLO operations and scans.
     ///
     /// # Errors
     /// None for a function that was traced without errors.
@@ -39,7 +38,7 @@ impl Function {
         lowered.lower_to_loops()
     }
 
-    /// Whether something holds for every operation with the types of its operands, in bodies too.
+    /// Whether a predicate holds for every operation with its operand types, also in bodies.
     fn every_op(&self, holds: &dyn Fn(&dyn Op, &[TensorType]) -> bool) -> bool {
         self.nodes.iter().all(|node| {
             let operands: Vec<TensorType> = node.operands.iter().map(|&v| self.ty(v).clone()).collect();
@@ -47,10 +46,10 @@ impl Function {
         })
     }
 
-    /// The function with each node replaced by what `rewrite` records for it (`None` keeps it), bodies included.
+    /// Replaces each node, also in bodies, by what `rewrite` records for it (`None` keeps the node).
     ///
     /// # Errors
-    /// Those of what `rewrite` records.
+    /// Those of `rewrite`.
     pub fn transform(&self, rewrite: &mut Rewrite) -> Result<Function, GraphErrors> {
         let graph = Graph::new();
         let inputs: Vec<Tensor> =

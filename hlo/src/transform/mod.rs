@@ -1,4 +1,6 @@
 //! Transforms of whole functions and traces: differentiation, `vmap`, simplification, lowering, checks, numbering.
+//!
+//! Invariant: does not depend on any particular operation, except `select` in `cotangent`.
 
 pub(crate) mod autodiff;
 pub(crate) mod cotangent;

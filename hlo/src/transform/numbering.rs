@@ -1,4 +1,4 @@
-//! A number for each operation, so that what a compiler makes of it can be told apart. Knows no particular op.
+//! Numbers each operation, so that compiled instructions can be traced back to it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::graph::function::{Function, Node};
 
 impl Function {
-    /// The same function with each operation's module path followed by `#` and a number of its own, `core/layers/2#17`. In
-    /// bodies it is the loop's number, the body's and then its own: `core#9.1.3`.
+    /// The same function with `#` and a unique number appended to each operation's module path, `core/layers/2#17`. In bodies the number
+    /// consists of the loop's number, the body's and the operation's: `core#9.1.3`.
     ///
-    /// Compilers carry the path along as the operation's name, whatever they fuse it into.
+    /// Compilers keep the path as the operation's name through fusion.
     pub fn numbered(&self) -> Function {
         self.numbered_under("")
     }
@@ -28,7 +28,7 @@ impl Function {
         Function { nodes: self.nodes.iter().enumerate().map(name).collect(), ..self.clone() }
     }
 
-    /// Calls `f` with each node, those in bodies too, and the types of its operands.
+    /// Calls `f` with each node, also in bodies, and the types of its operands.
     pub fn each_node(&self, f: &mut dyn FnMut(&Node, &[crate::TensorType])) {
         for node in &self.nodes {
             let operands: Vec<_> = node.operands.iter().map(|&v| self.ty(v).clone()).collect();

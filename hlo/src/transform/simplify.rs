@@ -1,4 +1,4 @@
-//! Removes what is not read and what is there twice, in bodies too. Knows no particular op.
+//! Dead code elimination and common subexpression elimination, also in bodies.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,8 +6,7 @@ use crate::graph::function::{Function, Node, Value};
 use crate::graph::op::Narrowed;
 
 impl Function {
-    /// The function without what no result needs, and with equal nodes merged. Bodies are simplified too, and loops lose
-    /// the carries, sequences and outputs that nobody reads.
+    /// Removes nodes that no result depends on and merges equal nodes, also in bodies. Loops lose unused carries, sequences and outputs.
     pub fn simplify(&self) -> Function {
         self.with_simple_bodies().merge_equal().prune()
     }
@@ -20,7 +19,7 @@ impl Function {
         Function { nodes: self.nodes.iter().map(simple).collect(), ..self.clone() }
     }
 
-    /// Common subexpressions: a node equal to an earlier one gives way to it.
+    /// Common subexpression elimination: an earlier equal node replaces a later one.
     fn merge_equal(&self) -> Function {
         let mut stands_for: Vec<usize> = (0..self.nodes.len()).collect();
         let mut seen: HashMap<(&str, Vec<Value>), Vec<usize>> = HashMap::new();
@@ -28,7 +27,7 @@ impl Function {
         for (index, node) in self.nodes.iter().enumerate() {
             let operands: Vec<Value> = node.operands.iter().map(|v| Value { node: stands_for[v.node], ..*v }).collect();
             if node.op.is_pure_data() {
-                // Few operations of one name have the same operands, so they are compared one by one.
+                // Few operations with the same name have the same operands, so a linear comparison is enough.
                 let alike = seen.entry((node.op.name(), operands.clone())).or_default();
                 match alike.iter().find(|&&earlier| *node.op == *self.nodes[earlier].op) {
                     Some(&earlier) => stands_for[index] = earlier,
@@ -41,7 +40,7 @@ impl Function {
         Function { nodes, inputs: self.inputs.clone(), results }
     }
 
-    /// Drops what no result needs: whole nodes, and parts of those that can be narrowed.
+    /// Dead code elimination: drops unused nodes and narrows those that can be narrowed.
     fn prune(&self) -> Function {
         let kept = self.needed_parts();
         let mut stands_for: HashMap<Value, Value> = HashMap::new();
@@ -60,7 +59,7 @@ impl Function {
         Function { nodes, inputs: self.inputs.clone(), results }
     }
 
-    /// What is needed of each node, parameters whole; `None` for nodes that are not needed.
+    /// The used part of each node, parameters whole; `None` for unused nodes.
     fn needed_parts(&self) -> Vec<Option<Narrowed>> {
         let mut read: HashSet<Value> = self.results.iter().copied().collect();
         let mut parts: Vec<Option<Narrowed>> = (0..self.nodes.len()).map(|_| None).collect();

@@ -1,14 +1,13 @@
-//! An independent check of a finished function. Knows no particular op.
+//! An independent check of a finished function.
 
 use crate::graph::function::{Function, Parameter, Value};
 use crate::types::tensor_type::TensorType;
 
 impl Function {
-    /// Checks that every node follows its operands, that types are what shape inference says, and that results exist;
-    /// in bodies too.
+    /// Checks that every node follows its operands, that its types match shape inference, and that results exist, also in bodies.
     ///
     /// # Errors
-    /// One sentence about the first node that is wrong. A function that was traced without errors passes.
+    /// One sentence about the first invalid node. A function that was traced without errors passes.
     pub fn verify(&self) -> Result<(), String> {
         for index in 0..self.nodes.len() {
             self.verify_node(index).map_err(|e| format!("node {index} ({}): {e}", self.nodes[index].op.name()))?;
@@ -27,7 +26,7 @@ impl Function {
         let node = &self.nodes[index];
         let is_parameter = node.op.downcast::<Parameter>().is_some();
         if is_parameter != (index < self.inputs.len()) {
-            return Err("parameters stand first, and only parameters".to_owned());
+            return Err("parameters must precede all other nodes".to_owned());
         }
         if is_parameter {
             return Ok(());
@@ -38,7 +37,7 @@ impl Function {
         let operands: Vec<TensorType> = node.operands.iter().map(|&v| self.ty(v).clone()).collect();
         let types = node.op.infer(&operands).map_err(|v| format!("{} [{}]", v.message, v.constraint))?;
         if types != node.types {
-            return Err(format!("its types are {:?}, inference says {types:?}", node.types));
+            return Err(format!("its types are {:?}, but inference returns {types:?}", node.types));
         }
         node.op.regions(&operands).iter().try_for_each(Function::verify)
     }

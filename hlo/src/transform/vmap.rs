@@ -1,4 +1,4 @@
-//! `vmap`: a function over one more leading axis. Invariant: depends on no particular op.
+//! `vmap`: maps a function over an additional leading axis.
 
 use crate::graph::batch::{Mapped, call_mapped};
 use crate::graph::error::Violation;
@@ -7,11 +7,11 @@ use crate::graph::tree::Tree;
 
 /// Maps `f` over axis 0 of every leaf of `xs`. JAX: `jax.vmap`.
 ///
-/// `f` sees slices without that axis; its results get it back in front. What `f` uses of the surrounding trace is not
-/// mapped.
+/// `f` receives slices without that axis; its results have it as their leading axis. Values that `f` captures from the surrounding
+/// trace are not mapped.
 ///
 /// # Errors
-/// Kept in the trace: leaves that differ in size along axis 0, an operation without a batching rule.
+/// Recorded in the trace: leaves that differ in size along axis 0, an operation without a batching rule.
 #[track_caller]
 pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     let leaves = xs.leaves();
@@ -21,7 +21,7 @@ pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     let size = sizes[0].filter(|_| sizes.iter().all(|s| *s == sizes[0]));
     let (Some(size), None) = (size, &poison) else {
         let all: Vec<String> = leaves.iter().map(|t| t.ty().to_string()).collect();
-        let message = format!("wants axis 0 of one size in all inputs, got [{}]", all.join(", "));
+        let message = format!("requires axis 0 to have the same size in all inputs, got [{}]", all.join(", "));
         let poison = match poison {
             Some(poison) => poison,
             None => graph.fail("vmap", Violation::new("", message)),

@@ -1,4 +1,4 @@
-//! A tensor in host memory: constants of a graph, inputs and outputs of programs. Knows nothing of graphs or devices.
+//! Host tensors: constants of a graph, inputs and outputs of programs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::types::tensor_type::TensorType;
 
 /// A Rust type whose values are elements of a tensor.
 pub trait Element: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
-    /// The element type it stands for.
+    /// The corresponding element type.
     const DTYPE: DType;
     /// Appends the value's bytes in native order.
     fn write(self, bytes: &mut Vec<u8>);
@@ -48,21 +48,21 @@ impl Element for bool {
     }
 }
 
-/// Why an [`Array`] could not be made or read.
+/// Why an [`Array`] cannot be created or read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArrayError {
-    /// The number of elements or bytes does not fit the shape.
+    /// The number of elements or bytes does not match the shape.
     Count {
-        /// What the shape asks for.
+        /// The number that the shape requires.
         wanted: usize,
-        /// What was given.
+        /// The number given.
         got: usize,
     },
-    /// Values were asked for in another element type.
+    /// Values were requested in another element type.
     DType {
-        /// The array's own type.
+        /// The array's element type.
         have: DType,
-        /// The type asked for.
+        /// The requested type.
         asked: DType,
     },
 }
@@ -118,7 +118,7 @@ impl Array {
     /// An array from host bytes, native byte order.
     ///
     /// # Errors
-    /// [`ArrayError::Count`] when the number of bytes does not fit the type.
+    /// [`ArrayError::Count`] when the number of bytes does not match the type.
     pub fn from_bytes(ty: TensorType, bytes: impl Into<Arc<[u8]>>) -> Result<Array, ArrayError> {
         let (wanted, bytes) = (ty.count() * ty.dtype.host_bytes(), bytes.into());
         if wanted != bytes.len() {
@@ -127,11 +127,11 @@ impl Array {
         Ok(Array { ty, bytes })
     }
 
-    /// An array of any element type from `f64` values: rounded to nearest even for floats, truncated and
-    /// saturated for integers, `!= 0` for `pred`.
+    /// An array of any element type from `f64` values: rounded to nearest even for floats, truncated and saturated for integers, `!= 0` for
+    /// `pred`.
     ///
     /// # Errors
-    /// [`ArrayError::Count`] when the number of values does not fit the type.
+    /// [`ArrayError::Count`] when the number of values does not match the type.
     pub fn from_f64(ty: TensorType, values: &[f64]) -> Result<Array, ArrayError> {
         if ty.count() != values.len() {
             return Err(ArrayError::Count { wanted: ty.count(), got: values.len() });
@@ -141,7 +141,7 @@ impl Array {
         Ok(Array { ty, bytes: bytes.into() })
     }
 
-    /// All elements zero.
+    /// An array of zeros.
     pub fn zeros(ty: TensorType) -> Array {
         let values = vec![0.0; ty.count()];
         Array::from_f64(ty, &values).expect("as many zeros as elements")
@@ -178,12 +178,12 @@ impl Array {
         Ok(self.bytes.chunks_exact(T::DTYPE.host_bytes()).map(T::read).collect())
     }
 
-    /// The elements as `f64`, whatever their type (64-bit integers may round).
+    /// The elements as `f64`, for every element type (64-bit integers may round).
     pub fn to_f64(&self) -> Vec<f64> {
         self.bytes.chunks_exact(self.dtype().host_bytes()).map(|b| read_f64(self.dtype(), b)).collect()
     }
 
-    /// The same elements under another shape.
+    /// The same elements with another shape.
     ///
     /// # Errors
     /// [`ArrayError::Count`] when the number of elements differs.
@@ -221,7 +221,7 @@ fn read_f64(dtype: DType, bytes: &[u8]) -> f64 {
         (_, Kind::Float) => minifloat::decode(dtype, bytes[0]).expect("a small float"),
         (_, Kind::Pred) => f64::from(bytes[0]),
         (_, kind) => {
-            // Sign-extend from the element's own width: a sub-byte element's upper bits are not part of it.
+            // Sign-extends from the element's width: the upper bits of a sub-byte element are unspecified.
             let mut wide = [0u8; 16];
             wide[..bytes.len()].copy_from_slice(bytes);
             let spare = 128 - dtype.bits() as u32;
@@ -247,7 +247,7 @@ mod with_ndarray {
     impl<T: Element, D: ndarray::Dimension> From<ndarray::Array<T, D>> for Array {
         fn from(array: ndarray::Array<T, D>) -> Array {
             let values: Vec<T> = array.iter().copied().collect();
-            Array::new(array.shape(), values).expect("an ndarray holds as many elements as its shape says")
+            Array::new(array.shape(), values).expect("an ndarray has as many elements as its shape")
         }
     }
 

@@ -1,8 +1,8 @@
-//! Element types: StableHLO's names, widths and value ranges. Knows nothing of tensors.
+//! Element types: StableHLO's names, widths and value ranges.
 
 use std::fmt;
 
-/// How the bits of an element are read.
+/// The interpretation of an element's bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A boolean.
@@ -17,7 +17,7 @@ pub enum Kind {
 
 macro_rules! dtypes {
     ($($(#[$doc:meta])* $variant:ident $short:literal $mlir:literal $kind:ident $bits:literal;)*) => {
-        /// The element type of a tensor. Printed as StableHLO's specification writes it (`s8`, `f32`, `f8E4M3FN`).
+        /// The element type of a tensor, printed as in the StableHLO specification (`s8`, `f32`, `f8E4M3FN`).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[allow(missing_docs, reason = "each variant is its own name in the specification")]
         pub enum DType { $($(#[$doc])* $variant,)* }
@@ -36,7 +36,7 @@ macro_rules! dtypes {
                 match self { $(DType::$variant => $mlir,)* }
             }
 
-            /// How the bits are read.
+            /// The interpretation of its bits.
             pub const fn kind(self) -> Kind {
                 match self { $(DType::$variant => Kind::$kind,)* }
             }
@@ -74,7 +74,7 @@ dtypes! {
 }
 
 impl DType {
-    /// The type with this name (`s8`, `f32`, …), if there is one.
+    /// The type with this name (`s8`, `f32`, …), if any.
     pub fn from_name(name: &str) -> Option<DType> {
         DType::ALL.iter().copied().find(|d| d.name() == name)
     }
@@ -94,7 +94,7 @@ impl DType {
         matches!(self.kind(), Kind::Signed | Kind::Unsigned)
     }
 
-    /// Smallest and largest value of an integer type (`pred` counts as 0 and 1); `None` for floats.
+    /// Smallest and largest value of an integer type (0 and 1 for `pred`); `None` for floats.
     pub const fn integer_range(self) -> Option<(i128, i128)> {
         match self.kind() {
             Kind::Float => None,

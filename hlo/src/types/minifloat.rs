@@ -1,17 +1,17 @@
-//! Eight- and four-bit floating-point numbers to and from `f64`. Knows nothing of tensors.
+//! Converts eight- and four-bit floats to and from `f64`.
 //!
 //! Formats as in the OCP 8-bit floating point and microscaling specifications; rounding is to nearest, ties to even.
 
 use crate::types::dtype::DType;
 
-/// What the largest exponent field means.
+/// The meaning of the largest exponent field.
 #[derive(Clone, Copy, PartialEq)]
 enum Top {
     /// Infinity and NaN, as in IEEE 754.
     Ieee,
-    /// Numbers, but for one NaN with all bits set; an overflow becomes NaN.
+    /// Finite numbers, except one NaN with all bits set; overflow becomes NaN.
     OneNan,
-    /// Numbers only; an overflow saturates.
+    /// Finite numbers only; overflow saturates.
     Finite,
 }
 
@@ -60,7 +60,7 @@ impl Format {
     }
 }
 
-/// The value of a small float's bits; `None` when `dtype` is not one of them.
+/// The value of a small float's bits; `None` when `dtype` is not a small float.
 pub(crate) fn decode(dtype: DType, bits: u8) -> Option<f64> {
     if dtype == DType::F8E8M0FNU {
         return Some(if bits == 0xff { f64::NAN } else { 2f64.powi(i32::from(bits) - 127) });
@@ -77,7 +77,7 @@ pub(crate) fn decode(dtype: DType, bits: u8) -> Option<f64> {
     })
 }
 
-/// The bits of the small float nearest to `value`; `None` when `dtype` is not one of them.
+/// The bits of the small float nearest to `value`; `None` when `dtype` is not a small float.
 pub(crate) fn encode(dtype: DType, value: f64) -> Option<u8> {
     if dtype == DType::F8E8M0FNU {
         return Some(encode_e8m0(value));
@@ -89,7 +89,7 @@ pub(crate) fn encode(dtype: DType, value: f64) -> Option<u8> {
     Some((sign | code) as u8)
 }
 
-/// A power of two; zero, negative and too small values become the smallest one.
+/// The bits of a power of two; zero, negative and too small values become the smallest one.
 fn encode_e8m0(value: f64) -> u8 {
     if value.is_nan() || value.is_infinite() {
         return 0xff;
@@ -112,7 +112,7 @@ fn nearest(format: Format, magnitude: f64) -> u32 {
     if magnitude >= format.magnitude(largest) + step / 2.0 {
         return overflow(format, magnitude, step);
     }
-    // Codes order like magnitudes, so the neighbour below is found by bisection.
+    // Codes and magnitudes have the same order, so bisection finds the neighbor below.
     let (mut low, mut high) = (0, largest);
     while low < high {
         let middle = (low + high).div_ceil(2);
@@ -130,7 +130,7 @@ fn overflow(format: Format, magnitude: f64, step: f64) -> u32 {
     match format.top {
         Top::Finite => largest,
         Top::Ieee => largest + 1,
-        // A tie goes to the even neighbour, which is the last number below the NaN code.
+        // A tie goes to the even neighbor, the last number below the NaN code.
         Top::OneNan if magnitude == format.magnitude(largest) + step / 2.0 => largest,
         Top::OneNan => nan(format),
     }

@@ -1,4 +1,6 @@
-//! Element types, tensor types and host arrays. Depends on no other folder.
+//! Element types, tensor types and host arrays.
+//!
+//! Invariant: does not depend on any other folder.
 
 pub(crate) mod array;
 pub(crate) mod dtype;

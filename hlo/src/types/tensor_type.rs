@@ -1,4 +1,4 @@
-//! The type of a tensor: an element type and a shape. Knows nothing of values.
+//! The type of a tensor: an element type and a shape.
 
 use std::fmt;
 

@@ -1,15 +1,15 @@
-//! The back ends, and the table of them. A new one is a file here with its `impl Backend`, its `mod` and its row; it is chosen where a
-//! plugin's platform has a name that it serves.
+//! The table of back ends. To add one, add a file here with its `impl Backend`, its `mod` and its row; it is selected by the platform
+//! name of the plugin.
 
 mod processor;
 mod triton;
 
 use crate::backend::Backend;
 
-/// Every back end.
+/// All back ends.
 pub const BACKENDS: &[&dyn Backend] = &[&processor::Processor, &triton::Triton];
 
-/// The back end for a platform, if there is one.
+/// The back end of a platform, if any.
 ///
 /// ```
 /// assert_eq!(spiq_kernels::backend("cuda").map(|backend| backend.name()), Some("triton"));

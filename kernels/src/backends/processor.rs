@@ -1,4 +1,4 @@
-//! Kernels of the machine's own processor: calls of code that the runtime registers, which is in [`run`](crate::run).
+//! CPU kernels: calls of code that is registered with the runtime and implemented in [`run`](crate::run).
 
 use spiq_hlo::{Function, GraphErrors, Op};
 
@@ -7,7 +7,7 @@ use crate::contract::call::KernelCall;
 use crate::contract::target::{ELEMENTWISE_SCAN, MASKED_PRODUCT};
 use crate::offload::call_kernels;
 
-/// Elementwise loops and masked products as calls of this library's code.
+/// Replaces elementwise loops and masked products by calls of this library's code.
 #[derive(Debug)]
 pub struct Processor;
 

@@ -1,4 +1,4 @@
-//! A call of a kernel as an operation of a graph: what it is told, written and read in one place.
+//! A kernel call as an operation of a graph: the encoding of its parameters.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::lane_program::LaneProgram;
 use super::masked_product::MaskedProduct;
 use super::target::{ELEMENTWISE_SCAN, MASKED_PRODUCT, PRODUCTS, PROGRAM};
 
-/// What a kernel is told besides its operands.
+/// The parameters of a kernel, besides its operands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KernelCall {
     /// An elementwise loop over time, and the products that it computes.
@@ -18,11 +18,11 @@ pub enum KernelCall {
     Product(MaskedProduct),
 }
 
-/// Named lists of whole numbers, as [`CustomCall`] has them.
+/// Named lists of integers, as in [`CustomCall`].
 type Config = Vec<(&'static str, Vec<i64>)>;
 
 impl KernelCall {
-    /// What an operation calls, if it is a call of a kernel.
+    /// The kernel that an operation calls, if it is a kernel call.
     pub fn of(op: &dyn Op) -> Option<KernelCall> {
         let call = op.downcast::<CustomCall>()?;
         KernelCall::read(call.target, |key| {
@@ -30,7 +30,7 @@ impl KernelCall {
         })
     }
 
-    /// What the kernel of this name is told by a configuration; `None` where it says nothing that a kernel understands.
+    /// Decodes the configuration of the kernel `target`; `None` if it is not a valid kernel configuration.
     pub fn read<'a>(target: &str, config: impl Fn(&str) -> Option<&'a [i64]>) -> Option<KernelCall> {
         let program = config(PROGRAM)?;
         match target {
@@ -43,7 +43,7 @@ impl KernelCall {
         }
     }
 
-    /// The name of the kernel.
+    /// The call target.
     pub fn target(&self) -> &'static str {
         match self {
             KernelCall::Loop(..) => ELEMENTWISE_SCAN,
@@ -51,7 +51,7 @@ impl KernelCall {
         }
     }
 
-    /// What [`read`](KernelCall::read) reads.
+    /// The configuration that [`read`](KernelCall::read) decodes.
     pub fn config(&self) -> Config {
         match self {
             KernelCall::Loop(program, products) if products.is_empty() => vec![(PROGRAM, program.encode())],

@@ -1,8 +1,8 @@
-//! Element types in encoded programs: each has a number that stays.
+//! Permanent numbers of the element types in encoded programs.
 
 use spiq_hlo::DType;
 
-/// Numbers are kept for ever: programs with them lie in caches. A new type takes the next one.
+/// Numbers never change, because caches contain programs with them. A new type takes the next number.
 const NUMBERS: &[(i64, DType)] = &[
     (0, DType::Pred),
     (1, DType::S2),
@@ -29,10 +29,10 @@ const NUMBERS: &[(i64, DType)] = &[
 
 /// The number of an element type.
 pub fn number(dtype: DType) -> i64 {
-    NUMBERS.iter().find(|(_, of)| *of == dtype).expect("every type has a number, as a test says").0
+    NUMBERS.iter().find(|(_, of)| *of == dtype).expect("every type has a number").0
 }
 
-/// The element type with this number, if there is one.
+/// The element type with this number, if any.
 pub fn from_number(number: i64) -> Option<DType> {
     NUMBERS.iter().find(|(of, _)| *of == number).map(|(_, dtype)| *dtype)
 }

@@ -1,15 +1,15 @@
-//! A masked product that a loop computes where it reads it: its rows are a sequence of the loop, and are never in memory.
+//! A masked product fused into the loop that reads it: its rows are a sequence of the loop and are never stored in memory.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::parse::{ParseError, Words};
 
-/// One product of a loop. The slice that is its rows is no operand of the loop's call; behind all others come the mask and the
-/// matrix of each product, in the order of the list.
+/// One fused product of a loop. Its sequence is not an operand of the call; the mask and the matrix of each product follow all other
+/// operands, in the order of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FusedProduct {
-    /// Which of the loop's slices it is.
+    /// Index of the slice that it replaces.
     pub slice: usize,
     /// Columns of the mask.
     pub columns: usize,
@@ -18,12 +18,12 @@ pub struct FusedProduct {
 }
 
 impl FusedProduct {
-    /// Some products as whole numbers, which [`decode`](FusedProduct::decode) reads.
+    /// Encodes products as integers; [`decode`](FusedProduct::decode) is the inverse.
     pub fn encode(products: &[FusedProduct]) -> Vec<i64> {
         products.iter().flat_map(|product| [product.slice, product.columns, product.width].map(|n| n as i64)).collect()
     }
 
-    /// The products that were encoded; `None` for anything else.
+    /// Decodes products; `None` for invalid words.
     pub fn decode(words: &[i64]) -> Option<Vec<FusedProduct>> {
         let (products, []) = words.as_chunks::<3>() else { return None };
         let size = |word: i64| usize::try_from(word).ok();

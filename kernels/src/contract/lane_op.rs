@@ -1,4 +1,4 @@
-//! The instructions of lane programs, with their numbers and names.
+//! The instructions of lane programs, with numbers and names.
 
 use spiq_hlo::LaneFn;
 
@@ -13,7 +13,7 @@ macro_rules! lane_ops {
     };
     ($($(#[$doc:meta])* $number:literal $op:ident $name:literal $gives:ident [$($function:ident)?] |$($operand:ident),*| $value:expr,
         $triton:expr;)*) => {
-        /// What an instruction does. Each but the exponential rounds once, as IEEE 754 says.
+        /// The operation of an instruction. Each rounds once, as IEEE 754 requires, except the exponential.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum LaneOp { $($(#[$doc])* $op,)* }
 
@@ -21,7 +21,7 @@ macro_rules! lane_ops {
             /// Every instruction.
             pub const ALL: &[LaneOp] = &[$(LaneOp::$op,)*];
 
-            /// How many operands it reads.
+            /// Number of operands.
             pub const fn operands(self) -> usize {
                 match self { $(LaneOp::$op => [$(stringify!($operand)),*].len(),)* }
             }
@@ -36,12 +36,12 @@ macro_rules! lane_ops {
                 match self { $(LaneOp::$op => $name,)* }
             }
 
-            /// Whether the result is 1 or 0, whatever the operands.
+            /// Whether the result is always 1 or 0.
             pub const fn is_truth(self) -> bool {
                 match self { $(LaneOp::$op => lane_ops!(@truth $gives),)* }
             }
 
-            /// The instruction with this number, if there is one.
+            /// The instruction with this number, if any.
             pub const fn from_number(number: i64) -> Option<LaneOp> {
                 match number { $($number => Some(LaneOp::$op),)* _ => None }
             }
@@ -58,7 +58,7 @@ macro_rules! lane_ops {
 instructions!(lane_ops);
 
 impl LaneOp {
-    /// The instruction with this name, if there is one.
+    /// The instruction with this name, if any.
     pub fn from_name(name: &str) -> Option<LaneOp> {
         LaneOp::ALL.iter().copied().find(|op| op.name() == name)
     }

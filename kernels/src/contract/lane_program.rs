@@ -1,43 +1,41 @@
-//! An elementwise loop over time as plain data: a short list of instructions that every lane runs in every step. Knows
-//! nothing of graphs, and not how it is run.
+//! An elementwise loop over time as plain data: a short list of instructions that every lane executes in every step.
 
 use spiq_hlo::DType;
 
 use super::element;
 use super::lane_op::LaneOp;
 
-/// A loop over time whose lanes (elements of the carries) do not depend on each other.
+/// A loop over time whose lanes (elements of the carries) are independent.
 ///
-/// Values are f32 in computations; other element types are converted where they are read and written, and booleans are
-/// 0 and 1.
+/// Computations use f32; other element types are converted when they are read and written, and booleans are 0 and 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LaneProgram {
     /// Number of time steps.
     pub steps: usize,
-    /// Number of elements of a carry.
+    /// Number of elements per carry.
     pub lanes: usize,
     /// Whether time runs from the last step to the first.
     pub reverse: bool,
-    /// Element types of what is the same in every step, one array of `lanes` each.
+    /// Element types of the constants, one array of `lanes` elements each.
     pub consts: Vec<DType>,
-    /// What each carry becomes at the end of a step. Carries are f32.
+    /// The new value of each carry at the end of a step. Carries are f32.
     pub carries: Vec<Slot>,
-    /// Element types of what is read step by step, arrays of `steps` times `lanes`.
+    /// Element types of the input sequences, arrays of shape `[steps, lanes]`.
     pub slices: Vec<DType>,
-    /// What is written step by step, with its element type.
+    /// The value written to each output sequence in a step, with its element type.
     pub outputs: Vec<(Slot, DType)>,
-    /// What is computed in a step, in order.
+    /// The instructions of a step, in order.
     pub instructions: Vec<Instruction>,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Slot {
-    /// An array that is the same in every step.
+    /// A constant array.
     Const(usize),
-    /// A carry, as the step before left it.
+    /// A carry, as the previous step left it.
     Carry(usize),
-    /// The step's row of a sequence.
+    /// The step's row of an input sequence.
     Slice(usize),
     /// A number.
     Number(f32),
@@ -45,36 +43,36 @@ pub enum Slot {
     Result(usize),
 }
 
-/// One operation on three operands, of which most read only the first one or two.
+/// One operation on up to three operands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Instruction {
-    /// What is done.
+    /// The operation.
     pub op: LaneOp,
-    /// On what; operands that the operation does not read repeat the first.
+    /// The operands; entries that the operation does not read repeat the first.
     pub operands: [Slot; 3],
 }
 
 impl Instruction {
-    /// An operation on as many slots as it reads.
+    /// An instruction with as many slots as the operation reads.
     ///
     /// # Panics
-    /// When there is none.
+    /// When `slots` is empty.
     pub fn new(op: LaneOp, slots: &[Slot]) -> Instruction {
         let operand = |i: usize| *slots.get(i).unwrap_or(&slots[0]);
         Instruction { op, operands: [operand(0), operand(1), operand(2)] }
     }
 
-    /// The slots that it reads.
+    /// The slots it reads.
     pub fn read(&self) -> &[Slot] {
         &self.operands[..self.op.operands()]
     }
 }
 
-/// Changes with the meaning of the encoding, so that compiled programs that hold an older one are not found again.
+/// Changes with the meaning of the encoding, so that cached programs with an older encoding no longer match.
 const VERSION: i64 = 1;
 
 impl LaneProgram {
-    /// The program as whole numbers, which [`decode`](LaneProgram::decode) reads.
+    /// Encodes the program as integers; [`decode`](LaneProgram::decode) is the inverse.
     pub fn encode(&self) -> Vec<i64> {
         let counts = [self.consts.len(), self.carries.len(), self.slices.len(), self.outputs.len()];
         let mut words = vec![VERSION, self.steps as i64, self.lanes as i64, i64::from(self.reverse)];
@@ -89,7 +87,7 @@ impl LaneProgram {
         words
     }
 
-    /// The program that was encoded; `None` for anything else, and for values that are read before they are there.
+    /// Decodes a program; `None` for invalid words, and for results that are read before they are computed.
     pub fn decode(words: &[i64]) -> Option<LaneProgram> {
         let mut words = words.iter().copied();
         let mut number = || usize::try_from(words.next()?).ok();
@@ -120,7 +118,7 @@ impl LaneProgram {
         program.is_sound().then_some(program)
     }
 
-    /// Whether everything is there when it is read.
+    /// Whether every slot exists when it is read.
     pub(super) fn is_sound(&self) -> bool {
         let exists = |slot: &Slot, before: usize| match *slot {
             Slot::Const(i) => i < self.consts.len(),
@@ -136,7 +134,7 @@ impl LaneProgram {
 }
 
 impl Slot {
-    /// What it is in the upper half, which one or its bits in the lower.
+    /// The kind of slot in the upper half, its index or bits in the lower.
     fn word(self) -> i64 {
         let (kind, low) = match self {
             Slot::Const(i) => (0, i as i64),

@@ -1,4 +1,4 @@
-//! Lane programs as text, one line for each thing that a program says:
+//! The text form of lane programs, one line per part of a program:
 //!
 //! ```text
 //! loop of 16 steps, 48 lanes, backward
@@ -66,7 +66,7 @@ impl FromStr for Instruction {
     fn from_str(text: &str) -> Result<Instruction, ParseError> {
         let mut words = Words::of(text);
         let name = words.until("(")?;
-        let op = LaneOp::from_name(name).ok_or_else(|| ParseError::new("the name of an instruction", name))?;
+        let op = LaneOp::from_name(name).ok_or_else(|| ParseError::new("an instruction name", name))?;
         let listed = words.until(")")?;
         let operands = listed.split(", ").map(Slot::from_str).collect::<Result<Vec<Slot>, _>>()?;
         if operands.len() != op.operands() || !words.rest().is_empty() {
@@ -109,12 +109,12 @@ impl FromStr for LaneProgram {
         }
         match program.is_sound() {
             true => Ok(program),
-            false => Err(ParseError::new("slots that are there when they are read", text)),
+            false => Err(ParseError::new("slots that are defined before they are read", text)),
         }
     }
 }
 
-/// A program that has no lines yet.
+/// Parses the first line; returns a program without instructions.
 fn head(line: &str) -> Result<LaneProgram, ParseError> {
     let mut words = Words::of(line);
     words.skip("loop of ")?;
@@ -128,7 +128,7 @@ fn head(line: &str) -> Result<LaneProgram, ParseError> {
     Ok(LaneProgram { steps, lanes, reverse, ..LaneProgram::default() })
 }
 
-/// Adds what a line says.
+/// Parses a line and adds it to the program.
 fn line(program: &mut LaneProgram, line: &str) -> Result<(), ParseError> {
     let mut words = Words::of(line);
     if words.take("const c") {
@@ -152,7 +152,7 @@ fn line(program: &mut LaneProgram, line: &str) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// The number of what a line says, which is the next one of its kind.
+/// Parses the index of a line's item, which must be the next one of its kind.
 fn in_order(words: &mut Words, next: usize, end: &str) -> Result<(), ParseError> {
     let found = words.number(end)?;
     if found == next { Ok(()) } else { Err(ParseError::new(format!("number {next}"), found.to_string())) }

@@ -1,35 +1,35 @@
-//! A product in which one factor is 0 or 1: a sum of rows of the other.
+//! A matrix product whose left factor contains only 0 and 1: sums of rows of the other factor.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::parse::{ParseError, Words};
 
-/// The sizes of a product of a mask (a matrix of 0 and 1) with a matrix.
+/// The sizes of a product of a mask (a matrix of zeros and ones) and a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskedProduct {
     /// Rows of the mask.
     pub rows: usize,
     /// Columns of the mask.
     pub columns: usize,
-    /// Columns of the matrix, and of the result.
+    /// Columns of the matrix and of the result.
     pub width: usize,
-    /// Which of the mask's axes is summed over: its rows, where the matrix has a row for each row of the mask and the result one
-    /// for each column (the gradient of weights), or its columns, where it is the other way round.
+    /// The axis of the mask that is summed over. True: its rows; the matrix has one row per row of the mask, and the result one per column
+    /// (the gradient of weights). False: its columns; the matrix has one row per column of the mask, and the result one per row.
     pub over_rows: bool,
 }
 
-/// Changes with the meaning of the encoding, so that compiled programs that hold an older one are not found again.
+/// Changes with the meaning of the encoding, so that cached programs with an older encoding no longer match.
 const VERSION: i64 = 1;
 
 impl MaskedProduct {
-    /// The sizes as whole numbers, which [`decode`](MaskedProduct::decode) reads.
+    /// Encodes the sizes as integers; [`decode`](MaskedProduct::decode) is the inverse.
     pub fn encode(&self) -> Vec<i64> {
         let sizes = [self.rows, self.columns, self.width].map(|n| n as i64);
         [vec![VERSION], sizes.to_vec(), vec![i64::from(self.over_rows)]].concat()
     }
 
-    /// The sizes that were encoded; `None` for anything else.
+    /// Decodes sizes; `None` for invalid words.
     pub fn decode(words: &[i64]) -> Option<MaskedProduct> {
         let &[VERSION, rows, columns, width, over_rows] = words else { return None };
         let size = |word: i64| usize::try_from(word).ok();

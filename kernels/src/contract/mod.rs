@@ -1,6 +1,6 @@
-//! What a kernel is: elementwise loops and masked products as numbered plain data, each with one encoding and one printed form.
+//! The interface of kernels: elementwise loops and masked products as numbered plain data, each with one encoding and one text form.
 //!
-//! Invariant: depends on no pass that finds them and on nothing that computes them.
+//! Invariant: does not depend on the passes that find kernels or on the code that computes them.
 
 pub mod call;
 pub mod element;

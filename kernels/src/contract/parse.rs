@@ -1,8 +1,8 @@
-//! Reads printed programs word by word.
+//! A parser for printed programs.
 
 use std::fmt;
 
-/// A printed program that is not one.
+/// Invalid program text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     wanted: String,
@@ -23,7 +23,7 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// What is left of a line.
+/// The rest of a line.
 pub(super) struct Words<'a>(&'a str);
 
 impl<'a> Words<'a> {
@@ -39,19 +39,19 @@ impl<'a> Words<'a> {
         ParseError::new(wanted, self.0)
     }
 
-    /// Passes over this text, if it comes next.
+    /// Skips this text if it comes next; returns whether it did.
     pub(super) fn take(&mut self, text: &str) -> bool {
         let rest = self.0.strip_prefix(text);
         self.0 = rest.unwrap_or(self.0);
         rest.is_some()
     }
 
-    /// Passes over this text, which must come next.
+    /// Skips this text, which must come next.
     pub(super) fn skip(&mut self, text: &str) -> Result<(), ParseError> {
         if self.take(text) { Ok(()) } else { Err(self.wrong(format!("`{text}`"))) }
     }
 
-    /// The text up to `end`, which is passed over; the rest where `end` is empty.
+    /// The text up to `end`, which is skipped; the rest of the line if `end` is empty.
     pub(super) fn until(&mut self, end: &str) -> Result<&'a str, ParseError> {
         if end.is_empty() {
             return Ok(std::mem::take(&mut self.0));
@@ -61,7 +61,7 @@ impl<'a> Words<'a> {
         Ok(text)
     }
 
-    /// A size up to `end`: a whole number that the encoding can hold, which has words of 64 bits with a sign.
+    /// Parses a size followed by `end`: an integer that fits the encoding's signed 64-bit words.
     pub(super) fn number(&mut self, end: &str) -> Result<usize, ParseError> {
         let text = self.until(end)?;
         let size: Option<i64> = text.parse().ok();

@@ -1,15 +1,15 @@
-//! The names under which a runtime knows the kernels, and what they are told besides their operands.
+//! Names under which kernels are registered with a runtime, and the keys of their configuration.
 
-/// The target of an elementwise loop over time. It is told a [`LaneProgram`](crate::LaneProgram) and, where it computes
-/// products, their [`FusedProduct`](crate::FusedProduct)s.
+/// The target of an elementwise loop over time. Its configuration is a [`LaneProgram`](crate::LaneProgram) and, if it computes products,
+/// their [`FusedProduct`](crate::FusedProduct)s.
 pub const ELEMENTWISE_SCAN: &str = "spiq_elementwise_scan";
 
-/// The target of a masked product. It is told a [`MaskedProduct`](crate::MaskedProduct); its operands are the mask
-/// `[rows, columns]` in bytes, where every byte but 0 is set, and the matrix.
+/// The target of a masked product. Its configuration is a [`MaskedProduct`](crate::MaskedProduct); its operands are the mask
+/// `[rows, columns]` in bytes, where every nonzero byte is set, and the matrix.
 pub const MASKED_PRODUCT: &str = "spiq_masked_product";
 
 /// The key of the encoded loop or product.
 pub const PROGRAM: &str = "program";
 
-/// The key of the encoded products that a loop computes.
+/// The key of the encoded products fused into a loop.
 pub const PRODUCTS: &str = "products";

@@ -1,4 +1,4 @@
-//! Reads the body of a scan as a lane program.
+//! Translates the body of a scan to a lane program.
 
 use spiq_hlo::{Constant, DType, Function, Lane, LaneFn, Node, Scan, TensorType, Value};
 
@@ -45,7 +45,7 @@ pub(super) fn program_of(scan: &Scan) -> Option<LaneProgram> {
     Some(without_unread(without_copies(xla_cpu::contracted(program))))
 }
 
-/// Whether every value of this type that occurs here is an f32: integers of 32 bits are rounded where they are converted.
+/// Whether programs can read values of this type as f32; 32-bit integers are rounded by the conversion.
 fn holds(dtype: DType) -> bool {
     stores(dtype) || dtype == DType::S32
 }
@@ -55,20 +55,20 @@ pub(super) fn stores(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::BF16 | DType::S8 | DType::Pred)
 }
 
-/// A float of 8 bits in which some back ends write booleans.
+/// 8-bit floats, in which some back ends write booleans.
 fn is_float8(dtype: DType) -> bool {
     matches!(dtype, DType::F8E4M3FN | DType::F8E5M2)
 }
 
-/// Reads a body node by node.
+/// Translates a body node by node.
 struct Reader<'a> {
     body: &'a Function,
-    /// For each node read so far, where its value is.
+    /// For each node translated so far, the slot of its value.
     slots: Vec<Slot>,
     instructions: Vec<Instruction>,
 }
 
-/// A value of a lane and the element type that it has in the graph.
+/// A slot and its element type in the graph.
 type Typed = (Slot, DType);
 
 impl<'a> Reader<'a> {
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
         Slot::Result(self.instructions.len() - 1)
     }
 
-    /// Where a node's value is. `None`: the program cannot have it.
+    /// The slot of a node's value. `None`: a program cannot compute it.
     fn node(&mut self, node: &Node, dims: &[usize]) -> Option<Slot> {
         let [ty] = node.types.as_slice() else { return None };
         if let Some(constant) = node.op.downcast::<Constant>() {
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         self.lane(&node.op.lane()?, &operands).map(|(slot, _)| slot)
     }
 
-    /// Where the value of an expression is.
+    /// The slot of an expression's value.
     fn lane(&mut self, lane: &Lane, operands: &[Typed]) -> Option<Typed> {
         match lane {
             Lane::Operand(i) => operands.get(*i).copied(),
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         Some((self.push(op, &slots), dtype))
     }
 
-    /// Whether a value is 0 or 1 because of what computes it.
+    /// Whether a value is 0 or 1 because of the instruction that computes it.
     fn is_truth(&self, slot: Slot) -> bool {
         matches!(slot, Slot::Result(i) if self.instructions[i].op.is_truth())
     }
@@ -159,11 +159,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The element type of what a function gives on operands of these types, if an instruction computes it.
+/// The result type of a function on operands of these types, if an instruction computes it.
 fn result(function: LaneFn, dtypes: &[DType]) -> Option<DType> {
     use LaneFn::{Add, And, Equal, Greater, GreaterEqual, Less, LessEqual, Multiply, Not, NotEqual, Or, Select, Xor};
     match (function, dtypes[0]) {
-        // Integers of 32 bits are rounded where they are read.
+        // 32-bit integers have been rounded to f32, so comparing them is not exact.
         (Equal | NotEqual | GreaterEqual | Greater | LessEqual | Less, of) => (of != DType::S32).then_some(DType::Pred),
         (Select, _) => stores(dtypes[1]).then_some(dtypes[1]),
         (And | Or | Xor | Not | Add | Multiply, DType::Pred) => Some(DType::Pred),
@@ -171,7 +171,7 @@ fn result(function: LaneFn, dtypes: &[DType]) -> Option<DType> {
     }
 }
 
-/// The function of booleans that arithmetic of this name is.
+/// The boolean function that arithmetic on booleans computes.
 fn of_booleans(function: LaneFn) -> LaneFn {
     match function {
         LaneFn::Add => LaneFn::Or,
@@ -180,7 +180,7 @@ fn of_booleans(function: LaneFn) -> LaneFn {
     }
 }
 
-/// A constant that is the same for all lanes.
+/// A constant that is the same in all lanes.
 fn number(constant: &Constant) -> Option<Slot> {
     let splat = constant.value.dims().is_empty() && stores(constant.ty.dtype);
     splat.then(|| Slot::Number(constant.value.to_f64()[0] as f32))

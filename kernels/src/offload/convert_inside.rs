@@ -1,4 +1,4 @@
-//! Moves conversions behind a scan into it.
+//! Fuses conversions of a scan's results into the scan.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,8 @@ use spiq_hlo::{DType, Function, Node, Op, Scan, Value};
 
 use super::body::{program_of, stores};
 
-/// What is converted behind a scan is converted in it: the scan writes few bytes instead of many that are read again.
+/// Moves conversions of a scan's outputs into the scan, so that it writes the converted elements directly instead of wider ones that
+/// are read again.
 pub(super) fn convert_inside(function: &Function) -> Function {
     let inner = |node: &Node| Node {
         op: node.op.map_bodies(&convert_inside).unwrap_or_else(|| node.op.clone()),
@@ -38,7 +39,7 @@ pub(super) fn convert_inside(function: &Function) -> Function {
     Function::from_parts(nodes, function.input_names().to_vec(), results).simplify()
 }
 
-/// The value that is reshaped to `value`, if it is, and the node that does it.
+/// If `value` is a reshape, its operand and the reshape's node; otherwise `value`.
 fn behind_reshape(nodes: &[Node], value: Value) -> (Value, Option<usize>) {
     match nodes[value.node].op.name() {
         "reshape" => (nodes[value.node].operands[0], Some(value.node)),
@@ -46,7 +47,7 @@ fn behind_reshape(nodes: &[Node], value: Value) -> (Value, Option<usize>) {
     }
 }
 
-/// Gives a scan one more output: a stacked one of it, converted as the node at `convert` does. `None`: there is no such scan.
+/// Adds an output to a scan: one of its stacked outputs, converted like the node at `convert`. `None`: `value` is not from such a scan.
 fn widen(nodes: &mut [Node], value: Value, convert: usize) -> Option<Value> {
     let (node, convert) = (nodes[value.node].clone(), nodes[convert].clone());
     let scan = node.op.downcast::<Scan>()?;
@@ -60,7 +61,7 @@ fn widen(nodes: &mut [Node], value: Value, convert: usize) -> Option<Value> {
     Some(Value { node: value.node, output: node.types.len() })
 }
 
-/// A body with one more result: one of its results, converted as the node `convert` does.
+/// A body with an additional result: one of its results, converted like the node `convert`.
 fn converting(body: &Function, result: usize, convert: &Node) -> Function {
     let (mut nodes, mut results) = (body.nodes().to_vec(), body.results().to_vec());
     let source = results[result];

@@ -1,6 +1,6 @@
-//! Finds what kernels compute, and puts calls of them into a function.
+//! Finds the parts of a function that kernels can compute and replaces them by calls.
 //!
-//! Invariant: depends on nothing that computes them.
+//! Invariant: does not depend on the code that computes kernels.
 
 mod body;
 mod convert_inside;
@@ -17,8 +17,8 @@ pub use scan_to_lanes::{ElementwiseLoop, Record, call_elementwise_scans, replace
 
 use spiq_hlo::{Function, GraphErrors};
 
-/// The same function with what the kernels compute in calls of them: [masked products](call_masked_products),
-/// [elementwise loops](call_elementwise_scans), and products that only such a loop reads [in the loop](products_in_scans).
+/// The same function with kernel calls for [masked products](call_masked_products) and [elementwise loops](call_elementwise_scans);
+/// products that only such a loop reads are [fused into it](products_in_scans).
 ///
 /// # Errors
 /// None for a function that was traced without errors.

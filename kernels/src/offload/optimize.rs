@@ -1,9 +1,9 @@
-//! Takes out of a program what computes nothing, and what nobody reads.
+//! Removes copies and dead instructions from a program.
 
 use crate::contract::lane_op::LaneOp;
 use crate::contract::lane_program::{LaneProgram, Slot};
 
-/// The program without copies. They kept products from sums before, and compute nothing.
+/// The program without copies. Copies come from barriers, which prevent contraction; afterwards they are useless.
 pub(super) fn without_copies(mut program: LaneProgram) -> LaneProgram {
     let mut source: Vec<Slot> = Vec::with_capacity(program.instructions.len());
     for (at, instruction) in program.instructions.iter_mut().enumerate() {
@@ -16,7 +16,7 @@ pub(super) fn without_copies(mut program: LaneProgram) -> LaneProgram {
     program
 }
 
-/// The slot that a result is a copy of, where it is one.
+/// The source of a slot, if it is a copy.
 fn followed(slot: Slot, source: &[Slot]) -> Slot {
     match slot {
         Slot::Result(i) => source[i],
@@ -24,7 +24,7 @@ fn followed(slot: Slot, source: &[Slot]) -> Slot {
     }
 }
 
-/// The program without instructions whose results nobody reads.
+/// The program without instructions whose results are unused.
 pub(super) fn without_unread(mut program: LaneProgram) -> LaneProgram {
     let read = read(&program);
     let mut place = Vec::with_capacity(read.len());
@@ -38,13 +38,13 @@ pub(super) fn without_unread(mut program: LaneProgram) -> LaneProgram {
         }
     };
     let mut kept = read.iter();
-    program.instructions.retain(|_| *kept.next().expect("one flag an instruction"));
+    program.instructions.retain(|_| *kept.next().expect("one flag per instruction"));
     program.instructions.iter_mut().flat_map(|i| &mut i.operands).for_each(moved);
     program.carries.iter_mut().chain(program.outputs.iter_mut().map(|(slot, _)| slot)).for_each(moved);
     program
 }
 
-/// Which instructions' results are read by what is kept.
+/// Which instructions are used, directly or indirectly, by carries and outputs.
 fn read(program: &LaneProgram) -> Vec<bool> {
     let mut read = vec![false; program.instructions.len()];
     let mark = |slot: &Slot, read: &mut [bool]| {

@@ -1,15 +1,14 @@
-//! Finds the products in which one factor is 0 or 1, sums of rows of the other, and turns them into calls of one kernel. The one
-//! file that knows dot products and such calls.
+//! Finds dot products with a factor of zeros and ones, which are sums of rows of the other factor, and replaces them by kernel calls.
 
 use spiq_hlo::{CustomCall, DType, DotGeneral, Function, GraphErrors, Mapped, Node, Tensor, TensorType};
 
 use crate::contract::call::KernelCall;
 use crate::contract::masked_product::MaskedProduct;
 
-/// The same function with each product of a mask with a matrix in one call of a kernel: integers exactly as the product, floats
-/// added in another order. Where the mask is 0, the matrix is not read: an infinity there stays without effect.
+/// Replaces each product of a mask and a matrix by one kernel call. Integer results are exact; floats are added in another order. Where
+/// the mask is 0 the matrix is not read, so an infinity there has no effect.
 ///
-/// A mask is what is known to be 0 or 1, on the left side. Custom gradients become their forward functions.
+/// A mask is a left operand that is known to contain only 0 and 1. Custom gradients are lowered to their forward functions.
 ///
 /// # Errors
 /// None for a function that was traced without errors.
@@ -20,7 +19,7 @@ pub fn call_masked_products(function: &Function) -> Result<Function, GraphErrors
     })
 }
 
-/// The product as a call, if one factor is a mask.
+/// The product as a call, if its left factor is a mask.
 fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor> {
     let ([lhs, rhs], [ty]) = (operands, node.types.as_slice()) else { return None };
     let adds = matches!(
@@ -55,13 +54,13 @@ fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor>
 fn call(product: MaskedProduct, out: DType, mask: &Tensor, matrix: &Tensor) -> Tensor {
     let call = KernelCall::Product(product);
     let outputs = vec![TensorType::new(out, [product.kept(), product.width])];
-    // Calls are recorded for one runtime, after everything that maps functions.
+    // Calls are recorded for one runtime, after all transforms that map functions.
     let map = |_: &CustomCall, _: &Mapped| None;
     let call = CustomCall { target: call.target(), config: call.config(), outputs, ranges: Vec::new(), map };
     call.on(mask.graph(), &[mask.clone(), matrix.clone()]).swap_remove(0)
 }
 
-/// What is known to be 0 or 1, in bytes.
+/// A tensor that is known to contain only 0 and 1, as bytes.
 fn in_bytes(tensor: &Tensor) -> Option<Tensor> {
     let is_bytes = matches!(tensor.dtype(), DType::Pred | DType::S8);
     tensor.is_boolean().then(|| if is_bytes { tensor.clone() } else { tensor.convert(DType::S8) })

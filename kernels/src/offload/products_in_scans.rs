@@ -1,5 +1,5 @@
-//! Takes a masked product into the loop that reads it: a step's sums are used where they are made, and the sequence of
-//! them is never in memory. Knows both calls, and not what they compute.
+//! Fuses a masked product into the loop that reads it: a step's sums are computed where they are used, and their sequence is never
+//! stored in memory.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::contract::fused_product::FusedProduct;
 use crate::contract::lane_program::LaneProgram;
 use crate::contract::masked_product::MaskedProduct;
 
-/// The same function with each product that only one loop reads in that loop.
+/// Fuses each product that only one loop reads into that loop.
 pub fn products_in_scans(function: &Function) -> Function {
     let within = |node: &Node| Node {
         op: node.op.map_bodies(&products_in_scans).unwrap_or_else(|| node.op.clone()),
@@ -25,7 +25,7 @@ pub fn products_in_scans(function: &Function) -> Function {
     Function::from_parts(nodes, function.input_names().to_vec(), function.results().to_vec()).simplify()
 }
 
-/// The loop with the products that only it reads, if there are such.
+/// The loop with the products that only it reads, if there are any.
 fn with_products(function: &Function, node: &Node) -> Option<Node> {
     let KernelCall::Loop(program, _) = KernelCall::of(node.op.as_ref())? else { return None };
     let (mut operands, mut pairs, mut products) = (Vec::new(), Vec::new(), Vec::new());
@@ -45,13 +45,13 @@ fn with_products(function: &Function, node: &Node) -> Option<Node> {
         return None;
     }
     let config = KernelCall::Loop(program, products).config();
-    // Calls are recorded for one runtime, after everything that maps functions.
+    // Calls are recorded for one runtime, after all transforms that map functions.
     let call = node.op.downcast::<CustomCall>()?.clone();
     let op = Arc::new(CustomCall { config, map: |_, _| None, ..call });
     Some(Node { op, operands: [operands, pairs].concat(), ..node.clone() })
 }
 
-/// The product whose rows are a loop's rows, and its operands, if nothing else reads it.
+/// The product whose rows a loop reads as a sequence, and its operands, if it has no other reader.
 fn product_behind(function: &Function, value: Value, program: &LaneProgram) -> Option<(MaskedProduct, Vec<Value>)> {
     let only = |value: Value| readers(function, value) == 1;
     let node = &function.nodes()[value.node];

@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use spiq_hlo::{Array, BroadcastInDim, Constant, Graph, Lane, LaneFn, Op, Scan, Tensor, TensorType, trace_body};
 
-/// How many operations a loop takes in for one of its sequences.
+/// Largest number of operations fused per sequence.
 const MOST: usize = 8;
 
-/// How a sequence that a loop reads is computed, for one step.
+/// The computation of one step of a sequence.
 enum Source {
-    /// From a row of a sequence, of this number.
+    /// The row of a sequence with this index.
     Row(usize),
-    /// The same in each step.
+    /// A tensor that is the same in each step.
     Same(Tensor),
-    /// A number, in an array of this shape.
+    /// A constant filled with one number.
     Number(Constant),
     Result(Arc<dyn Op>, Vec<Source>),
 }
 
-/// The same loop, which computes in each step what was computed elementwise for all steps before. What else reads that
-/// keeps it. `None`: there is nothing to take in.
+/// The same loop with the elementwise producers of its sequences fused into its steps. Other readers keep the original values. `None`:
+/// there is nothing to fuse.
 ///
-/// Each value taken in is behind a barrier, so that it is rounded as it was.
+/// Each fused value is followed by a barrier, so that it is rounded as before.
 pub(super) fn with_prologue(scan: &Scan, operands: &[Tensor]) -> Option<(Scan, Vec<Tensor>)> {
     let parts = scan.parts(operands);
     let mut rows = Vec::new();
@@ -40,12 +40,12 @@ pub(super) fn with_prologue(scan: &Scan, operands: &[Tensor]) -> Option<(Scan, V
         let ys = results.split_off(scan.carries());
         (results, ys)
     };
-    // Where an operation does not take one step of its operands, the loop stays as it is.
+    // If an operation cannot be applied to one step of its operands, the loop remains unchanged.
     graph.attempt(|| trace_body(graph, parts.carries, &ranges, &rows, scan.length(), scan.is_reverse(), step).ok())
 }
 
-/// How a step of `sequence` is computed, from `rows`, which may become more. `left` is the number of operations that may be
-/// taken in.
+/// The computation of one step of `sequence` from `rows`, to which it may append. `left` is the number of operations that may still be
+/// fused.
 fn source(sequence: &Tensor, rows: &mut Vec<Tensor>, left: &mut usize) -> Source {
     if let Some(same) = same(sequence) {
         return same;
@@ -62,13 +62,13 @@ fn source(sequence: &Tensor, rows: &mut Vec<Tensor>, left: &mut usize) -> Source
     }))
 }
 
-/// Whether it costs no more in a loop than it saves: arithmetic, and conversions.
+/// Whether an operation is cheap enough to fuse: arithmetic and conversions.
 fn is_arithmetic(op: &dyn Op) -> bool {
     use LaneFn::{Add, Divide, Multiply, Subtract};
     matches!(op.lane(), Some(Lane::Convert(..) | Lane::Apply(Add | Subtract | Multiply | Divide, _)))
 }
 
-/// What is the same in each step, if this is.
+/// The source of a sequence that is the same in each step; `None` for other sequences.
 fn same(sequence: &Tensor) -> Option<Source> {
     let ty = TensorType::new(sequence.dtype(), sequence.dims().get(1..)?);
     if let Some(value) = number(sequence) {
@@ -83,7 +83,7 @@ fn same(sequence: &Tensor) -> Option<Source> {
     Some(Source::Same(origin.operands[0].broadcast_in_dim(&ty.dims, &axes)))
 }
 
-/// The number that all elements are.
+/// The number that fills a tensor, if all its elements are the same constant.
 fn number(tensor: &Tensor) -> Option<Array> {
     let origin = tensor.origin();
     match origin.op.downcast::<Constant>() {

@@ -1,4 +1,4 @@
-//! Finds the scans whose steps are elementwise and turns them into calls of one kernel.
+//! Finds scans with elementwise steps and replaces them by kernel calls.
 
 use spiq_hlo::{CustomCall, Function, GraphErrors, Mapped, Op, Range, Ranges, Scan, Tensor, TensorType};
 
@@ -19,18 +19,18 @@ fn call(
     CustomCall { target: call.target(), config: call.config(), outputs, ranges, map }.on(operands[0].graph(), operands)
 }
 
-/// An elementwise scan as what computes it needs to know it.
+/// An elementwise scan in the form that back ends need.
 pub struct ElementwiseLoop {
-    /// Its steps.
+    /// The loop.
     pub program: LaneProgram,
-    /// The types of last carries and stacked outputs.
+    /// The types of final carries and stacked outputs.
     pub outputs: Vec<TensorType>,
-    /// What is known of the scan's results is known of those of what stands in its place: a loop around it may rest on that.
+    /// The ranges of the scan's results, which also hold for its replacement: an enclosing loop may rely on them.
     pub ranges: Vec<Option<Range>>,
 }
 
 impl ElementwiseLoop {
-    /// `None`: the steps of the scan are not elementwise.
+    /// `None` if the steps of the scan are not elementwise.
     fn of(scan: &Scan, outputs: &[TensorType], operands: &[Tensor]) -> Option<ElementwiseLoop> {
         let program = program_of(scan)?;
         let known: Vec<Option<Range>> = operands.iter().map(Tensor::range).collect();
@@ -40,14 +40,14 @@ impl ElementwiseLoop {
     }
 }
 
-/// Records what computes a loop; `None` leaves the scan.
+/// Records a loop's replacement; `None` keeps the scan.
 pub type Record = fn(ElementwiseLoop, &[Tensor]) -> Option<Vec<Tensor>>;
 
-/// Lanes do not depend on each other, so a mapped axis only makes more of them. Time stays in front.
+/// The batching rule: lanes are independent, so a mapped axis only adds lanes. Time remains the leading axis.
 fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
     let KernelCall::Loop(program, products) = KernelCall::of(call)? else { return None };
     if !products.is_empty() {
-        // They have rows of their own; calls with them are made after everything that maps functions.
+        // Fused products have their own rows; calls with them are recorded after all transforms that map functions.
         return None;
     }
     let (carries, first_slice) = (program.carries.len(), program.consts.len() + program.carries.len());
@@ -65,12 +65,12 @@ fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
     Some(results.into_iter().enumerate().map(|result| place(result, carries)).collect())
 }
 
-/// The same function with each scan whose steps are elementwise in one call of a kernel. Operands and results are those of the
-/// scan: constants, carries, sequences; last carries, stacked outputs.
+/// Replaces each scan with elementwise steps by one kernel call. It has the operands and results of the scan: constants, carries,
+/// sequences; final carries, stacked outputs.
 ///
-/// What is computed elementwise for a loop before it, and conversions behind it, are computed in it. A sum with a product of the
-/// loop's own that nobody else reads is rounded once, as XLA:CPU does it. Scans that do anything else than
-/// f32 arithmetic on elements of equal index stay as they are.
+/// Elementwise producers of the loop's sequences and conversions of its results are fused into it. A sum with a product inside the loop
+/// that has no other reader is rounded once, as in XLA:CPU. Scans that do anything besides f32 arithmetic on elements of equal index
+/// remain unchanged.
 ///
 /// # Errors
 /// None for a function that was traced without errors.
@@ -81,7 +81,7 @@ pub fn call_elementwise_scans(function: &Function) -> Result<Function, GraphErro
     })
 }
 
-/// The same function with what `record` makes of each elementwise scan in its place.
+/// Replaces each elementwise scan by what `record` records for it.
 ///
 /// # Errors
 /// None for a function that was traced without errors.

@@ -1,13 +1,13 @@
-//! Where XLA:CPU computes something else than the graph says: kernels give its bits. Everything here follows XLA and LLVM, and
-//! nothing follows from what operations mean.
+//! Reproduces the deviations of XLA:CPU from the graph's arithmetic, so that kernels give bit-identical results. Everything here follows
+//! XLA and LLVM, not the meaning of operations.
 
 use spiq_hlo::LaneFn;
 
 use crate::contract::lane_op::LaneOp;
 use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 
-/// The operand that a function leaves as it is, as XLA's simplifier sees it: a zero of either sign adds nothing, so that -0
-/// stays -0.
+/// The operand that a function returns unchanged according to XLA's simplifier: adding a zero of either sign is the identity, so -0
+/// remains -0.
 pub(super) fn unchanged(function: LaneFn, slots: &[Slot]) -> Option<Slot> {
     let is = |slot: &Slot, value: f32| matches!(slot, Slot::Number(n) if *n == value);
     match (function, slots) {
@@ -19,7 +19,7 @@ pub(super) fn unchanged(function: LaneFn, slots: &[Slot]) -> Option<Slot> {
     }
 }
 
-/// A division by a number is a product with its reciprocal, as XLA's simplifier does it.
+/// A division by a constant becomes a product with its reciprocal, as in XLA's simplifier.
 pub(super) fn reciprocal(function: LaneFn, slots: &[Slot]) -> Option<(LaneOp, Vec<Slot>)> {
     match (function, slots) {
         (LaneFn::Divide, [a, Slot::Number(divisor)]) => Some((LaneOp::Multiply, vec![*a, Slot::Number(1.0 / divisor)])),
@@ -27,7 +27,7 @@ pub(super) fn reciprocal(function: LaneFn, slots: &[Slot]) -> Option<(LaneOp, Ve
     }
 }
 
-/// Products that only one sum or difference reads become one operation with it, rounded once: LLVM contracts them in XLA's loops.
+/// Fuses each product that only one sum or difference reads into it, rounded once, as LLVM contracts them in XLA's loops.
 pub(super) fn contracted(mut program: LaneProgram) -> LaneProgram {
     let readers = readers(&program);
     for at in 0..program.instructions.len() {
@@ -52,7 +52,7 @@ pub(super) fn contracted(mut program: LaneProgram) -> LaneProgram {
     program
 }
 
-/// How often each instruction's result is read.
+/// The number of readers of each instruction's result.
 fn readers(program: &LaneProgram) -> Vec<usize> {
     let mut readers = vec![0; program.instructions.len()];
     let read = program.instructions.iter().flat_map(Instruction::read);

@@ -1,13 +1,13 @@
-//! A mask as lists of where it is set. Knows nothing of what is summed there.
+//! A mask as lists of the positions where it is set.
 
 use std::ops::Range;
 
 use super::memory::Read;
 
-/// For each row of a result, the rows of a matrix that it is the sum of, in ascending order.
+/// For each row of a result, the rows of a matrix to sum, in ascending order.
 #[derive(Debug, Default)]
 pub(super) struct Events {
-    /// Where each list starts, and where the last one ends.
+    /// The start of each list, and the end of the last one.
     starts: Vec<usize>,
     lists: Vec<u32>,
 }
@@ -23,7 +23,7 @@ impl Events {
         events
     }
 
-    /// The same of one row, in the place of what was there.
+    /// Replaces the contents by the list of one row.
     #[inline(always)]
     pub(super) fn set_row(&mut self, mask: &Read, columns: usize, row: usize) {
         self.lists.clear();
@@ -38,7 +38,7 @@ impl Events {
         self.starts.push(self.lists.len());
     }
 
-    /// For each column of a mask, those of these rows where it is set, counted from the first of them.
+    /// For each column of a mask, those of these rows where it is set, relative to the first of them.
     #[inline(always)]
     pub(super) fn of_columns(mask: &Read, columns: usize, rows: Range<usize>) -> Events {
         let by_row = Events::of_rows(mask, columns, rows.clone());
@@ -60,7 +60,7 @@ impl Events {
         Events { starts, lists }
     }
 
-    /// How many there are.
+    /// Total number of set elements.
     pub(super) fn count(&self) -> usize {
         self.lists.len()
     }
@@ -71,13 +71,13 @@ impl Events {
     }
 }
 
-/// Calls `found` with the place of each byte that is not 0, counted from the start of the range.
+/// Calls `found` with the position of each nonzero byte, relative to the start of the range.
 #[inline(always)]
 fn each_set(mask: &Read, range: Range<usize>, found: impl FnMut(usize)) {
     match mask {
         Read::S8(bytes) => each_nonzero(&bytes[range], |byte| byte as u8, found),
         Read::Pred(bytes) => each_nonzero(&bytes[range], |byte| byte, found),
-        _ => unreachable!("a mask is bytes, as was checked"),
+        _ => unreachable!("a mask is bytes; types were checked before"),
     }
 }
 
@@ -91,7 +91,7 @@ fn each_nonzero<T: Copy>(bytes: &[T], byte: impl Fn(T) -> u8 + Copy, mut found: 
             *to = byte(*from);
         }
         let word = u64::from_le_bytes(bytes);
-        // The highest bit of each byte that is not 0.
+        // The high bit of each nonzero byte.
         let mut marks = (((word & LOW) + LOW) | word) & !LOW;
         while marks != 0 {
             found(at * 8 + marks.trailing_zeros() as usize / 8);
@@ -109,7 +109,7 @@ fn each_nonzero<T: Copy>(bytes: &[T], byte: impl Fn(T) -> u8 + Copy, mut found: 
 mod tests {
     use super::*;
 
-    /// Nine columns: more than a word, and no multiple of one.
+    /// Nine columns: more than a word, and not a multiple of its size.
     const MASK: [u8; 18] = [0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 255, 0, 0, 128, 0, 0, 0, 0];
 
     #[test]

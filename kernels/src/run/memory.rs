@@ -1,8 +1,8 @@
-//! Arrays of the element types that a kernel reads and writes, and rows of them as f32. Knows nothing of programs.
+//! Arrays of the element types that kernels read and write, with conversions of rows to and from f32.
 
 use spiq_hlo::DType;
 
-/// An array that is read.
+/// An input array.
 #[derive(Clone, Copy, Debug)]
 pub enum Read<'a> {
     /// Elements of f32.
@@ -40,7 +40,7 @@ impl<'a> Read<'a> {
         }
     }
 
-    /// The elements themselves, where they are f32.
+    /// The elements, if they are f32.
     #[inline(always)]
     pub(super) fn as_f32(&self) -> Option<&'a [f32]> {
         match self {
@@ -49,7 +49,7 @@ impl<'a> Read<'a> {
         }
     }
 
-    /// The elements from `first` on, as f32.
+    /// `W` elements starting at `first`, converted to f32.
     #[inline(always)]
     pub(super) fn load<const W: usize>(&self, first: usize, to: &mut [f32; W]) {
         match self {
@@ -62,7 +62,7 @@ impl<'a> Read<'a> {
     }
 }
 
-/// An array, or a part of one, that is written.
+/// An output array, or a part of one.
 #[derive(Debug)]
 pub enum Write<'a> {
     /// Elements of f32.
@@ -89,7 +89,7 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether it has no elements.
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -105,7 +105,7 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// The first `count` elements, and the others.
+    /// Splits it after the first `count` elements.
     pub(super) fn split(self, count: usize) -> (Write<'a>, Write<'a>) {
         macro_rules! split {
             ($($kind:ident)*) => {
@@ -120,7 +120,7 @@ impl<'a> Write<'a> {
         split!(F32 S32 S8 Bf16 Pred)
     }
 
-    /// Writes f32 that are values of the element type already, from `first` on.
+    /// Writes values that are exact in the element type, starting at `first`.
     #[inline(always)]
     pub(super) fn store<const W: usize>(&mut self, first: usize, from: &[f32; W]) {
         match self {
@@ -133,8 +133,8 @@ impl<'a> Write<'a> {
     }
 }
 
-/// A small whole number as a byte. Next to this large one, the lowest bits of an f32 count in ones; `as` would test for all
-/// that cannot be, one element at a time.
+/// A small integer as a byte. Adding 1.5·2²³ moves the integer into the low mantissa bits; `as` would test for out-of-range values, one
+/// element at a time.
 #[inline(always)]
 fn low_byte(x: f32) -> i8 {
     const LARGE: f32 = 12_582_912.0;
@@ -143,12 +143,12 @@ fn low_byte(x: f32) -> i8 {
 
 #[inline(always)]
 fn chunk<T, const W: usize>(array: &mut [T], first: usize) -> &mut [T; W] {
-    array[first..].first_chunk_mut().expect("memory fits the program, as was checked")
+    array[first..].first_chunk_mut().expect("sizes were checked before")
 }
 
 #[inline(always)]
 fn convert<A: Copy, B, const W: usize>(to: &mut [B; W], from: &[A], f: impl Fn(A) -> B) {
-    let from: &[A; W] = from.first_chunk().expect("memory fits the program, as was checked");
+    let from: &[A; W] = from.first_chunk().expect("sizes were checked before");
     for i in 0..W {
         to[i] = f(from[i]);
     }

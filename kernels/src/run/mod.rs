@@ -1,9 +1,9 @@
-//! The interpreter for the processor: loops over time in one pass over memory, masked products as sums of rows.
+//! The CPU interpreter: loops over time in one pass over memory, masked products as sums of rows.
 //!
-//! Invariant: depends on no plugin, no thread of its own and no pass that finds kernels.
+//! Invariant: does not depend on plugins, threads or the passes that find kernels.
 //!
-//! A scan is a [`LaneProgram`] with its memory. It is cut into tiles, ranges of lanes that run
-//! on any thread in any order, since lanes do not depend on each other: results do not depend on the number of threads.
+//! A scan is a [`LaneProgram`] with its memory. It is divided into tiles, ranges of lanes that can run on any thread in any order because
+//! lanes are independent; results do not depend on the number of threads.
 
 mod events;
 mod memory;
@@ -22,31 +22,30 @@ use crate::contract::masked_product::MaskedProduct;
 use scan::{Scan, Sequence};
 use sums::Sums;
 
-/// A part of a kernel's work. `run` is marked `inline(always)`, so that it is compiled once for each set of instructions that
-/// the caller chooses from.
+/// A part of a kernel's work. `run` is marked `inline(always)`, so that the caller can compile it once per instruction set.
 pub trait Work: Send {
-    /// Does it.
+    /// Runs the part.
     fn run(self);
 }
 
-/// The threads that a kernel may use.
+/// The threads available to a kernel.
 pub trait Pool {
-    /// How many there are.
+    /// Number of threads.
     fn workers(&self) -> usize;
 
-    /// Runs parts in any order, and returns when the last is done. Whether all of them ended.
+    /// Runs parts in any order and returns when all are done. Returns whether all completed without a panic.
     fn run_all<W: Work>(&self, parts: Vec<W>) -> bool;
 }
 
-/// Elements below which another thread is not worth waking.
+/// Number of elements below which another thread is not worth waking.
 const SMALL: usize = 1 << 15;
 
-/// Runs a loop over time. `words` are an encoded program; inputs are its constants, initial carries and sequences, outputs its
-/// last carries and stacked rows. `products` are the encoded [`FusedProduct`]s, sequences that the loop computes itself; mask and
-/// matrix of each are the last inputs.
+/// Runs a loop over time. `words` encode the program; the inputs are its constants, initial carries and sequences, the outputs its final
+/// carries and stacked rows. `products` encode the [`FusedProduct`]s, sequences that the loop computes itself; the mask and matrix of
+/// each are the last inputs.
 ///
 /// # Errors
-/// What is wrong with the program or with the memory, in a sentence.
+/// One sentence about an invalid program or about memory that does not match it.
 pub fn run_scan(
     words: &[i64],
     products: &[i64],
@@ -54,9 +53,9 @@ pub fn run_scan(
     mut outputs: Vec<Write>,
     pool: &impl Pool,
 ) -> Result<(), String> {
-    let program = LaneProgram::decode(words).ok_or("a kernel was given a program that it cannot read")?;
-    let misfit = || "a kernel was given memory that does not fit its program".to_owned();
-    let products = FusedProduct::decode(products).ok_or("a kernel was given products that it cannot read")?;
+    let program = LaneProgram::decode(words).ok_or("a kernel received an invalid program")?;
+    let misfit = || "a kernel received buffers that do not match its program".to_owned();
+    let products = FusedProduct::decode(products).ok_or("a kernel received invalid products")?;
     let elements = program.steps.checked_mul(program.lanes).ok_or_else(misfit)?;
     let carries = program.carries.len();
     if inputs.len() < program.consts.len() + carries || outputs.len() < carries {
@@ -82,7 +81,7 @@ pub fn run_scan(
     ended(pool.run_all(tiles))
 }
 
-/// Puts the products that a loop computes in their places among its sequences, of which their operands are the last.
+/// Inserts the fused products among the sequences; their operands are the last sequences.
 fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize; 2]) -> Option<()> {
     let pairs = slices.split_off(slices.len().checked_sub(2 * products.len())?);
     for (product, pair) in products.iter().zip(pairs.chunks_exact(2)) {
@@ -93,13 +92,13 @@ fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize
     Some(())
 }
 
-/// Runs a masked product. `words` are its encoded sizes; inputs are the mask and the matrix.
+/// Runs a masked product. `words` encode its sizes; the inputs are the mask and the matrix.
 ///
 /// # Errors
-/// As [`run_scan`].
+/// As for [`run_scan`].
 pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: &impl Pool) -> Result<(), String> {
-    let product = MaskedProduct::decode(words).ok_or("a kernel was given a product that it cannot read")?;
-    let misfit = || "a kernel was given memory that does not fit its product".to_owned();
+    let product = MaskedProduct::decode(words).ok_or("a kernel received an invalid product")?;
+    let misfit = || "a kernel received buffers that do not match its product".to_owned();
     let ([mask, matrix], [out]) = (inputs, outputs) else { return Err(misfit()) };
     let sizes = |count: usize, width: usize| count.checked_mul(width).ok_or_else(misfit);
     let fits = matches!(mask, Read::S8(_) | Read::Pred(_))

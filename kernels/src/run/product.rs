@@ -1,4 +1,4 @@
-//! Masked products, cut into parts that do not depend on each other. Knows nothing of threads.
+//! Masked products, divided into independent parts.
 
 use std::ops::Range;
 
@@ -9,22 +9,22 @@ use super::memory::Read;
 use super::rows::{Matrix, Row};
 use super::{Pool, Work};
 
-/// Bytes of a matrix that stay in the second-level cache while rows of them are summed.
+/// Bytes of a matrix block that stays in the L2 cache while its rows are summed.
 const CACHED: usize = 1 << 18;
 
-/// Additions to a row of the result in a block at least, about: the row is read and written once for all of them.
+/// Approximate minimum of additions per result row and block; the row is read and written once for all of them.
 const ADDITIONS: usize = 8;
 
 /// Every 16th row of a mask is sampled to estimate its density.
 const SAMPLED: usize = 16;
 
-/// Rows of a mask whose events are listed at a time.
+/// Rows of a mask whose events are listed at once.
 const LISTED: usize = 256;
 
-/// Additions below which another thread is not worth waking, if one element of the mask in ten is set.
+/// Number of additions below which another thread is not worth waking, assuming a mask density of 10%.
 const SMALL: usize = 1 << 20;
 
-/// A mask and a matrix that fit each other.
+/// A mask and a matrix of matching sizes.
 #[derive(Clone, Copy, Debug)]
 struct Operands<'a, T> {
     mask: Read<'a>,
@@ -32,7 +32,7 @@ struct Operands<'a, T> {
     matrix: Matrix<'a, T>,
 }
 
-/// Computes a product whose operands are of its sizes. Whether all parts of it ended.
+/// Computes a product of operands with matching sizes. Returns whether all parts completed.
 pub(super) fn run<T: Row>(
     product: &MaskedProduct,
     mask: Read,
@@ -51,8 +51,8 @@ pub(super) fn run<T: Row>(
     }
 }
 
-/// Ranges of rows of about equal size, none larger than `most`, as many as there are workers or more; each with its part of
-/// `out`, whose rows are `width` long.
+/// Ranges of about equally many rows, about one per worker but at most `most` rows each, with their parts of `out`, whose rows have
+/// `width` elements.
 fn split<S>(
     rows: usize,
     most: usize,
@@ -76,7 +76,7 @@ fn over_columns<T: Row>(
     pool.run_all(parts.map(|(rows, out)| OverColumns { operands, rows, out }).collect())
 }
 
-/// Some rows of a result, one for each row of the mask.
+/// Some rows of a result, one per row of the mask.
 struct OverColumns<'a, T: Row> {
     operands: Operands<'a, T>,
     rows: Range<usize>,
@@ -119,7 +119,7 @@ fn over_rows<T: Row>(
     pool.run_all(parts.map(|(rows, out)| OverRows { matrix, block, events: &events, rows, out }).collect())
 }
 
-/// Rows of a block of the matrix: those that stay in the cache, or more where the mask is sparse.
+/// Rows per block of the matrix: as many as stay in the cache, or more if the mask is sparse.
 fn block<T: Row>(product: &MaskedProduct, operands: &Operands<T>) -> usize {
     let rows = (0..product.rows).step_by(SAMPLED);
     let (looked_at, columns) = (rows.len() * product.columns, product.columns);
@@ -128,7 +128,7 @@ fn block<T: Row>(product: &MaskedProduct, operands: &Operands<T>) -> usize {
     (CACHED / (product.width * size_of::<T>())).max(enough).clamp(1, product.rows)
 }
 
-/// The events of a block of rows.
+/// Lists the events of a block of rows.
 struct Listing<'a> {
     mask: Read<'a>,
     columns: usize,
@@ -143,12 +143,12 @@ impl Work for Listing<'_> {
     }
 }
 
-/// Some rows of a result, one for each column of the mask.
+/// Some rows of a result, one per column of the mask.
 struct OverRows<'a, T: Row> {
     matrix: Matrix<'a, T>,
-    /// Rows of a block.
+    /// Rows per block.
     block: usize,
-    /// Those of each block.
+    /// The events of each block.
     events: &'a [Events],
     rows: Range<usize>,
     out: &'a mut [T::Sum],
@@ -159,7 +159,7 @@ impl<T: Row> Work for OverRows<'_, T> {
     fn run(self) {
         let width = self.matrix.width;
         self.out.fill(T::Sum::default());
-        // A block of the matrix stays in the cache for all rows of the result.
+        // A block of the matrix stays in the cache while all rows of the result are updated.
         for (at, events) in self.events.iter().enumerate() {
             let matrix = Matrix { elements: &self.matrix.elements[at * self.block * width..], ..self.matrix };
             for (row, out) in self.rows.clone().zip(self.out.chunks_exact_mut(width)) {
@@ -173,7 +173,7 @@ impl<T: Row> Work for OverRows<'_, T> {
 mod tests {
     use super::*;
 
-    /// So many threads, one after the other.
+    /// That many threads, simulated sequentially.
     struct InTurn(usize);
 
     impl Pool for InTurn {
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn sums_do_not_depend_on_the_number_of_threads() {
         let (rows, columns, width) = (700, 60, 90);
-        // Neither regular nor whole: sums in another order would be others.
+        // Irregular fractions, so that another summation order gives different sums.
         let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u32 as f32 / 1e9;
         let mask: Vec<u8> = (0..rows * columns).map(|i| u8::from(noise(i) < 0.5)).collect();
         for over_rows in [false, true] {

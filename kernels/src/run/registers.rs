@@ -1,13 +1,12 @@
-//! The values of one step for a block of lanes, and the instructions on them. Knows nothing of memory and time.
+//! The values of one step for a block of lanes, and the instructions on them.
 
 use crate::contract::lane_op::LaneOp;
 use crate::instructions::instructions;
 
-/// Lanes of a block. A program's registers stay in the first-level cache, and the choice of an instruction is paid by many
-/// lanes.
+/// Lanes per block. A program's registers stay in the L1 cache, and instruction dispatch is amortized over many lanes.
 pub(super) const WIDTH: usize = 256;
 
-/// Lanes of a block at the end of a row that is no multiple of that.
+/// Lanes per block at the end of a row whose length is not a multiple of `WIDTH`.
 pub(super) const NARROW: usize = 16;
 
 /// One value for each lane of a block, aligned to a cache line.
@@ -20,7 +19,7 @@ impl Register {
         Register([value; WIDTH])
     }
 
-    /// The first `W` lanes; there are as many.
+    /// The first `W` lanes; `W` is at most `WIDTH`.
     #[inline(always)]
     pub(super) fn lanes<const W: usize>(&self) -> &[f32; W] {
         self.0.first_chunk().expect("a block is no wider than a register")
@@ -44,7 +43,8 @@ macro_rules! loops {
     };
     ($($(#[$doc:meta])* $number:literal $op:ident $name:literal $gives:ident [$($function:ident)?] |$($operand:ident),*| $value:expr,
         $triton:expr;)*) => {
-        /// One instruction for a block of `W` lanes. The number is known to the compiler, which then needs no tests and no tails.
+        /// Executes one instruction for a block of `W` lanes. `W` is a compile-time constant, so there are no bounds checks or remainder
+        /// loops.
         #[inline(always)]
         pub(super) fn apply<const W: usize>(op: LaneOp, to: &mut [f32; W], [x, y, z]: [&[f32; W]; 3]) {
             match op { $(LaneOp::$op => loops!(@loop to [x y z] |$($operand),*| $value),)* }
@@ -59,8 +59,8 @@ fn one(condition: bool) -> f32 {
     if condition { 1.0 } else { 0.0 }
 }
 
-/// The larger, 0 above -0, NaN if one is: IEEE 754's `maximum`, as XLA computes it. Written as the processor's instruction,
-/// which gives its second operand where they are equal or one is NaN, with the larger sign second.
+/// The larger, 0 above -0, NaN if one is: IEEE 754's `maximum`, as XLA computes it. Written to match the CPU's instruction, which
+/// returns its second operand if the operands are equal or one is NaN; a nonnegative operand comes second.
 #[inline(always)]
 fn maximum(a: f32, b: f32) -> f32 {
     let (x, y) = if a.is_sign_negative() { (a, b) } else { (b, a) };
@@ -76,25 +76,25 @@ fn minimum(a: f32, b: f32) -> f32 {
     if x.is_nan() { x } else { smaller }
 }
 
-/// XLA's threads take denormals for zero, so that zero is made anew.
+/// XLA's threads flush denormals to zero, so zero is written explicitly.
 #[inline(always)]
 fn sign(a: f32) -> f32 {
     let magnitude = if a == 0.0 { 0.0f32 } else { 1.0 };
     if a.is_nan() { a } else { magnitude.copysign(a) }
 }
 
-/// `e^x`: a polynomial on half a power of two around zero (Cephes' `expf`), times a power of two.
+/// `e^x`: a polynomial between ±ln(2)/2 (Cephes' `expf`), times a power of two.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     const POLYNOMIAL: [f32; 5] = [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5];
-    // Beyond these the result is infinite or zero.
+    // Outside this range the result is infinite or zero.
     let x = x.clamp(-105.0, 89.0);
     let n = (x * std::f32::consts::LOG2_E).round_ties_even();
-    // The logarithm of 2 in two parts, of which the first times n is exact.
+    // The logarithm of 2 in two parts; n times the first is exact.
     let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
     let tail = POLYNOMIAL.iter().fold(1.987_569_1e-4f32, |sum, c| sum.mul_add(r, *c));
     let y = tail.mul_add(r * r, r) + 1.0;
-    // In two factors, since one alone may leave the range where the result does not.
+    // In two factors, because one alone may overflow where the result does not.
     let half = n as i32 >> 1;
     let power = |n: i32| f32::from_bits(((n + 127) as u32) << 23);
     y * power(half) * power(n as i32 - half)

@@ -1,13 +1,13 @@
-//! Sums of rows of a matrix. Knows nothing of masks.
+//! Sums of matrix rows.
 
-/// Element types whose rows are summed, and in what.
+/// Element types whose rows can be summed, and the types of the sums.
 pub(super) trait Row: Copy + Send + Sync {
     /// The type of a sum.
     type Sum: Copy + Default + Send;
-    /// The type that some rows are summed in.
+    /// The type of a partial sum.
     type Part: Copy + Default;
 
-    /// How many rows a part holds the sum of.
+    /// Largest number of rows in a partial sum.
     const MOST: usize;
 
     fn add(part: Self::Part, element: Self) -> Self::Part;
@@ -19,7 +19,7 @@ impl Row for i8 {
     type Sum = i32;
     type Part = i16;
 
-    /// Of numbers from -128 to 127 in 16 bits.
+    /// The sum of 255 values from -128 to 127 fits in 16 bits.
     const MOST: usize = 255;
 
     #[inline(always)]
@@ -37,7 +37,7 @@ impl Row for f32 {
     type Sum = f32;
     type Part = f32;
 
-    /// So that few roundings are of the size of the whole sum.
+    /// Few roundings have the magnitude of the whole sum.
     const MOST: usize = 128;
 
     #[inline(always)]
@@ -69,7 +69,7 @@ impl Row for u16 {
     }
 }
 
-/// Rows of equal length, one behind the other.
+/// A row-major matrix.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Matrix<'a, T> {
     pub(super) elements: &'a [T],
@@ -77,11 +77,11 @@ pub(super) struct Matrix<'a, T> {
 }
 
 impl<T: Row> Matrix<'_, T> {
-    /// Adds the rows of a list, one after the other, to a sum of their columns from `from` on.
+    /// Adds the listed rows in order to a sum of their columns starting at `from`.
     #[inline(always)]
     pub(super) fn add_rows(self, sum: &mut [T::Sum], from: usize, list: &[u32]) {
         for list in list.chunks(T::MOST) {
-            // A part of so many columns stays in registers for the whole list.
+            // A partial sum of this many columns stays in registers for the whole list.
             let done = self.add_columns::<128>(sum, from, list);
             let (sum, from) = (&mut sum[done..], from + done);
             let done = self.add_columns::<16>(sum, from, list);
@@ -89,7 +89,7 @@ impl<T: Row> Matrix<'_, T> {
         }
     }
 
-    /// As many times `COLUMNS` as there are; returns how many columns that were.
+    /// Processes as many groups of `COLUMNS` columns as fit; returns the number of columns done.
     #[inline(always)]
     fn add_columns<const COLUMNS: usize>(self, sum: &mut [T::Sum], from: usize, list: &[u32]) -> usize {
         let (sums, _) = sum.as_chunks_mut::<COLUMNS>();
@@ -98,7 +98,7 @@ impl<T: Row> Matrix<'_, T> {
             let mut part = [T::Part::default(); COLUMNS];
             for row in list {
                 let row = self.elements[*row as usize * self.width + first..].first_chunk::<COLUMNS>();
-                // A closure or an iterator is not always inlined, and then not compiled for the processor's vectors.
+                // Closures and iterators are not always inlined, and then not compiled for the target's vector instructions.
                 let Some(row) = row else { continue };
                 for i in 0..COLUMNS {
                     part[i] = T::add(part[i], row[i]);

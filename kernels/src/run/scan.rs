@@ -1,4 +1,4 @@
-//! A loop over time with its memory, cut into tiles. Knows nothing of threads.
+//! A loop over time with its memory, divided into tiles.
 
 use std::ops::Range;
 
@@ -12,11 +12,10 @@ use super::registers::{Register, WIDTH};
 use super::sums::{Line, Sums};
 use super::tile::Tile;
 
-/// Lanes of a tile: their carries stay in the second-level cache from step to step, and a row of them is long enough to be
-/// read ahead by the processor.
+/// Lanes per tile: the carries stay in the L2 cache between steps, and a row is long enough for the hardware prefetcher.
 const TILE: usize = 8192;
 
-/// A program made ready to run: where each value is, in terms of memory and registers.
+/// A program prepared to run: values are assigned to memory and registers.
 #[derive(Debug)]
 pub struct Scan<'a> {
     pub(super) steps: usize,
@@ -24,23 +23,23 @@ pub struct Scan<'a> {
     pub(super) reverse: bool,
     pub(super) consts: Vec<Read<'a>>,
     pub(super) slices: Vec<Sequence<'a>>,
-    /// Registers that hold a number all the time; they are the first.
+    /// The first registers, which hold constant numbers.
     pub(super) numbers: Vec<f32>,
-    /// Registers that hold converted elements, in order behind the numbers.
+    /// The registers that hold converted elements; they follow the numbers.
     pub(super) loads: Vec<Load>,
     pub(super) code: Vec<Code>,
-    /// Which register each carry takes over; `None` where it stays.
+    /// The register that each carry is updated from; `None` if it does not change.
     pub(super) carries: Vec<Option<usize>>,
     pub(super) outputs: Vec<Place>,
     written: Vec<DType>,
     pub(super) registers: usize,
 }
 
-/// What is read step by step.
+/// A sequence that is read step by step.
 #[derive(Clone, Copy, Debug)]
 pub enum Sequence<'a> {
     Memory(Read<'a>),
-    /// Computed where it is read.
+    /// Computed on demand.
     Sums(Sums<'a>),
 }
 
@@ -53,21 +52,21 @@ impl Sequence<'_> {
     }
 }
 
-/// What is converted to f32 before a step.
+/// A value that is converted to f32 before a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Load {
     Const(usize),
     Slice(usize),
 }
 
-/// An operation whose result goes to the register behind all that it may read.
+/// An operation; its result goes to the register after all those it may read.
 #[derive(Debug)]
 pub(super) struct Code {
     pub(super) op: LaneOp,
     pub(super) operands: [Place; 3],
 }
 
-/// Where an operand is.
+/// The location of an operand.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
     Register(usize),
@@ -79,7 +78,7 @@ pub(super) enum Place {
 }
 
 impl<'a> Scan<'a> {
-    /// Makes a program ready. `None`: memory does not fit the program.
+    /// Prepares a program. `None`: the memory does not match the program.
     pub fn new(program: &LaneProgram, consts: Vec<Read<'a>>, slices: Vec<Sequence<'a>>) -> Option<Scan<'a>> {
         let all = program.steps.checked_mul(program.lanes)?;
         let long = |sequence: &Sequence| match sequence {
@@ -111,7 +110,7 @@ impl<'a> Scan<'a> {
         Some(scan)
     }
 
-    /// Numbers, then converted elements, then results: each instruction reads only registers before its own.
+    /// Assigns registers to numbers, then converted elements, then results: each instruction reads only registers before its own.
     fn assign(&mut self, program: &LaneProgram) {
         let read = program.instructions.iter().flat_map(|i| i.operands);
         let all: Vec<Slot> =
@@ -132,7 +131,7 @@ impl<'a> Scan<'a> {
             self.code.push(Code { op: *op, operands });
         }
         self.outputs = program.outputs.iter().map(|(slot, _)| self.place(*slot)).collect();
-        // All carries change at once, so what is not a register already is copied to one.
+        // All carries change at once, so a new value that is not in a register yet is copied to one.
         for (i, slot) in program.carries.iter().enumerate() {
             let next = match self.place(*slot) {
                 Place::Carry(same) if same == i => None,
@@ -168,8 +167,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Cuts the work into parts for `workers` threads. `carries` hold the initial carries and will hold the last ones,
-    /// `outputs` take the rows of all steps. `None`: their sizes do not fit the program.
+    /// Divides the work into parts for `workers` threads. `carries` contain the initial carries and receive the final ones; `outputs`
+    /// receive the rows of all steps. `None`: their sizes do not match the program.
     pub fn tiles<'t>(
         &'t self,
         carries: Vec<&'t mut [f32]>,
@@ -205,7 +204,7 @@ impl<'a> Scan<'a> {
         Some(tiles)
     }
 
-    /// Lanes that are better not cut: a row of what is computed here, whose mask would be listed twice; or else a vector.
+    /// The granularity at which lanes are divided: a row of fused sums, so that no row of the mask is listed twice; otherwise a vector.
     fn row(&self, workers: usize) -> usize {
         const VECTOR: usize = 16;
         let row = |sequence: &Sequence| match sequence {
@@ -216,7 +215,7 @@ impl<'a> Scan<'a> {
         if row * workers <= self.lanes && row <= TILE { row } else { VECTOR }
     }
 
-    /// Room for the sequences that `lanes` lanes do not read from memory.
+    /// Buffers for the sequences that are not read from memory, for `lanes` lanes.
     pub(super) fn lines(&self, lanes: usize) -> Vec<Option<Line>> {
         let line = |sequence: &Sequence| match sequence {
             Sequence::Memory(_) => None,
@@ -231,7 +230,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Ranges of lanes of about equal size, a few for each worker, none much larger than a tile; of whole rows of so many lanes.
+/// Ranges of about equally many lanes, at least one per worker if possible and not much larger than a tile; each a multiple of `row`.
 fn ranges(lanes: usize, row: usize, workers: usize) -> Vec<Range<usize>> {
     let count = lanes.div_ceil(TILE).max(workers.min(lanes.div_ceil(WIDTH))).max(1);
     let size = lanes.div_ceil(count).next_multiple_of(row);

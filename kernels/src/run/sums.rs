@@ -1,5 +1,4 @@
-//! Sequences that are not in memory: rows of masked products, computed where a loop reads them. Knows nothing
-//! of what is done with them.
+//! Sequences that are not stored in memory: rows of masked products, computed when a loop reads them.
 
 use std::ops::Range;
 
@@ -9,7 +8,7 @@ use super::events::Events;
 use super::memory::Read;
 use super::rows::{Matrix, Row};
 
-/// A product whose rows, `rows` of them in each step, are what a loop reads.
+/// A masked product that a loop reads as a sequence, one or more of its rows per step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sums<'a> {
     mask: Read<'a>,
@@ -25,7 +24,7 @@ enum Elements<'a> {
     Bf16(&'a [u16]),
 }
 
-/// What a part of the lanes reads in one step.
+/// The values that a range of lanes reads in one step.
 #[derive(Debug)]
 pub(super) enum Line {
     S32(Vec<i32>),
@@ -33,7 +32,7 @@ pub(super) enum Line {
 }
 
 impl<'a> Sums<'a> {
-    /// A product of a mask with a matrix of this width. `None`: they do not fit each other, or not `lanes` in `steps`.
+    /// A product of a mask and a matrix of this width. `None`: their sizes do not match each other, or `lanes` and `steps`.
     pub(super) fn new(
         [mask, matrix]: [Read<'a>; 2],
         [columns, width]: [usize; 2],
@@ -61,13 +60,13 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// Lanes that are one row.
+    /// Lanes per row.
     #[inline]
     pub(super) fn width(&self) -> usize {
         self.width
     }
 
-    /// Room for what `lanes` lanes read in one step.
+    /// A buffer for the values that `lanes` lanes read in one step.
     pub(super) fn line(&self, lanes: usize) -> Line {
         match self.dtype() {
             DType::S32 => Line::S32(vec![0; lanes]),
@@ -75,7 +74,7 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// What these lanes read in the step whose first element is `first`.
+    /// Computes the values that these lanes read in the step whose first element is `first`.
     #[inline(always)]
     pub(super) fn compute(&self, first: usize, lanes: &Range<usize>, events: &mut Events, line: &mut Line) {
         match (self.elements, line) {

@@ -1,4 +1,4 @@
-//! A range of lanes, run through all steps. Knows nothing of other tiles.
+//! A range of lanes that runs through all steps.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,12 +10,12 @@ use super::registers::{NARROW, Register, WIDTH, apply};
 use super::scan::{Load, Place, Scan, Sequence};
 use super::sums::Line;
 
-/// A range of lanes with the parts of carries and outputs that are its own.
+/// A range of lanes with its parts of carries and outputs.
 pub struct Tile<'a> {
     scan: &'a Scan<'a>,
     pub(super) lanes: Range<usize>,
     pub(super) carries: Vec<&'a mut [f32]>,
-    /// For each output, a part of a row for each step.
+    /// For each output and step, a part of a row.
     pub(super) outputs: Vec<Vec<Write<'a>>>,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Tile<'a> {
         Tile { scan, lanes, carries: Vec::new(), outputs: Vec::new() }
     }
 
-    /// What a step reads of sequences that are not in memory.
+    /// Computes the step's values of sequences that are not stored in memory.
     #[inline(always)]
     fn compute_lines(&self, step: usize, events: &mut Events, lines: &mut [Option<Line>]) {
         for (sequence, line) in self.scan.slices.iter().zip(lines) {
@@ -40,7 +40,7 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// One step of `W` of this tile's lanes, from `first` on.
+    /// Runs one step of `W` lanes of this tile, starting at `first`.
     #[inline(always)]
     fn block<const W: usize>(&mut self, file: &mut [Register], lines: &[Option<Line>], step: usize, first: usize) {
         let scan = self.scan;
@@ -59,7 +59,7 @@ impl<'a> Tile<'a> {
         for (i, code) in scan.code.iter().enumerate() {
             let (before, from) = file.split_at_mut(scan.first_result() + i);
             let [a, b, c] = code.operands;
-            // Not `map`: what is not inlined is not compiled for the processor's vectors.
+            // Not `map`: closures that are not inlined are not compiled for the target's vector instructions.
             let a = operand(scan, &self.carries, lines, before, a, at);
             let b = operand(scan, &self.carries, lines, before, b, at);
             let c = operand(scan, &self.carries, lines, before, c, at);
@@ -102,7 +102,7 @@ impl Work for Tile<'_> {
     }
 }
 
-/// Where a block starts: among this tile's lanes, among all lanes, in a sequence.
+/// The start of a block: among this tile's lanes, among all lanes, and in a sequence.
 #[derive(Clone, Copy)]
 struct Lanes {
     own: usize,
@@ -132,8 +132,8 @@ fn operand<'v, const W: usize>(
     }
 }
 
-/// `W` elements from `first` on.
+/// `W` elements starting at `first`.
 #[inline(always)]
 fn lanes<const W: usize>(array: &[f32], first: usize) -> &[f32; W] {
-    array[first..].first_chunk().expect("memory fits the program, as was checked")
+    array[first..].first_chunk().expect("sizes were checked before")
 }

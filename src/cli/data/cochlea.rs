@@ -1,4 +1,4 @@
-//! `spiq data cochlea`: recordings of sound as the spikes of an artificial cochlea.
+//! `spiq data cochlea`: converts sound recordings into the spikes of an artificial cochlea.
 
 use std::path::{Path, PathBuf};
 
@@ -18,23 +18,23 @@ Examples:
   spiq train --data spoken.h5 --bins 64 --channels 140 --model model.toml
   spiq data cochlea words/ --output words.h5 --channels 140 --high 7600      for sound of 16 kHz
 
-The label of a recording is its file's name up to the first `_`. Where all names are `{label}_{speaker}_{index}.wav`, as in the
-Free Spoken Digit Dataset, speakers are kept, and indices 0 to 4 are the test part, that data set's own split.
+The label of a recording is its file name up to the first `_`. If all names are `{label}_{speaker}_{index}.wav`, as in the
+Free Spoken Digit Dataset, speakers are kept, and indices 0 to 4 are the test part, as in that data set's own split.
 
-The pipeline is that of the Heidelberg data sets (Cramer et al. 2020): loudness made equal, basilar membrane, hair cells, bushy
-cells. Sound of any rate is read: WAV files of 8 to 32 bits or floats; of several channels the mean is taken.";
+The pipeline is that of the Heidelberg data sets (Cramer et al. 2020): loudness normalization, basilar membrane, hair cells, bushy
+cells. Input is WAV at any sampling rate, with 8 to 32 bits or floats; several channels are averaged.";
 
-/// Turn recordings of sound into spikes
+/// Convert sound recordings into spikes
 ///
-/// The file has the layout of the Spiking Heidelberg Digits: `spikes/times` in seconds, `spikes/units`, `labels`, `extra/keys` (the
-/// names of the labels), `extra/speaker`, and the attribute `train`: how many of the first samples train.
+/// The file has the layout of the Spiking Heidelberg Digits: `spikes/times` in seconds, `spikes/units`, `labels`, `extra/keys` (the label
+/// names), `extra/speaker`, and the attribute `train`: the number of leading samples used for training.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// A folder or a zip archive of WAV files
+    /// Folder or zip archive of WAV files
     #[arg(value_name = "DIR | FILE.zip")]
     recordings: PathBuf,
-    /// The HDF5 file to write
+    /// HDF5 file to write
     #[arg(long, short, value_name = "F.h5")]
     output: PathBuf,
     /// Number of channels, up to 700
@@ -43,7 +43,7 @@ pub struct Arguments {
     /// Frequency of the first channel, in Hz
     #[arg(long, value_name = "HZ", default_value_t = Cochlea::default().low, value_parser = argument::positive)]
     low: f64,
-    /// Frequency of the last channel, in Hz: below half the recordings' samples a second
+    /// Frequency of the last channel, in Hz; must be below half the sampling rate
     #[arg(long, value_name = "HZ", default_value_t = Cochlea::default().high, value_parser = argument::positive)]
     high: f64,
 }
@@ -51,7 +51,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `File` or `Input` for recordings that cannot be read or are not usable, or a file that cannot be written.
+/// Of kind `File` or `Input` for unreadable or unusable recordings, or a file that cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { recordings, output, channels, low, high } = arguments;
     let cochlea = Cochlea { channels: *channels, low: *low, high: *high };
@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     ))
 }
 
-/// Writes the spikes and tells their number.
+/// Writes the spikes and returns their number.
 fn write(trains: &mut SpikeTrains, output: &Path, names: &Names) -> Result<usize> {
     let stop = Stop::at_signals();
     let (count, mut progress, mut spikes) = (trains.description().count, Samples::default(), 0);

@@ -1,4 +1,4 @@
-//! `spiq data convert`: recordings as one file of frames.
+//! `spiq data convert`: converts recordings into one file of frames.
 
 use std::path::PathBuf;
 
@@ -17,16 +17,16 @@ Examples:
   spiq data convert nmnist --output nmnist.safetensors --bins 10 --transform 'Denoise(filter_time = 10000)'
   spiq train --data shd.safetensors";
 
-/// Sum recordings into frames, and write them as one file that `spiq train --data` reads
+/// Bin recordings into frames and write them as one file for `spiq train --data`
 ///
-/// The file holds `inputs` (u8 [samples, bins, …]), `labels`, `speakers` where they are known, and says how it was made. Training on
-/// it gives what training on the recordings with the same flags gives, and begins at once.
+/// The file holds `inputs` (u8 [samples, bins, …]), `labels`, `speakers` where known, and a record of the conversion. Training on it gives
+/// the same result as training on the recordings with the same flags, without the time to read them.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// A file or a folder of recordings
+    /// File or folder of recordings
     path: PathBuf,
-    /// The file to write
+    /// File to write
     #[arg(long, short, value_name = "F.safetensors")]
     output: PathBuf,
     #[command(flatten)]
@@ -38,18 +38,18 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Those of reading; of kind `Input` for a file that holds frames already; of kind `File` when the output cannot be written.
+/// Those of reading; of kind `Input` for a file that already holds frames; of kind `File` when the output cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = &arguments.path;
     if holds_arrays(path) && path.exists() {
-        return Err(Error::input(format!("{} holds arrays already; there is nothing to convert", path.display())));
+        return Err(Error::input(format!("{} already holds arrays; there is nothing to convert", path.display())));
     }
     output::check(&arguments.output, [Some(path.as_path()), arguments.test.file()].into_iter().flatten())?;
     let said = arguments.recordings.provenance().or(arguments.test.provenance());
     let mut read = recordings::file(path, &said.reading()?)?;
     let reading = Reading { binning: read.binning.take().unwrap_or_default(), ..said.reading()? };
     Provenance::of_reading(Some(&reading)).write(&mut read.file.metadata);
-    // A signal waits for the file, so that no part of it stays.
+    // A signal takes effect after the file is written, so that no partial file remains.
     let _stop = Stop::at_signals();
     read.file.write(&arguments.output)?;
     read.note.iter().for_each(|note| screen::note(note));

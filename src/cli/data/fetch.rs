@@ -1,4 +1,4 @@
-//! `spiq data fetch`: downloads the field's data sets.
+//! `spiq data fetch`: downloads published data sets.
 
 use std::path::PathBuf;
 
@@ -16,19 +16,19 @@ Examples:
   spiq data fetch nmnist --folder ~/data/nmnist
   spiq data fetch ssc --url https://mirror.example.org/ssc
 
-A download that broke off goes on where it did. The machine's own curl is used, with its proxies and certificates.";
+An interrupted download continues where it stopped. It uses the machine's curl, with its proxies and certificates.";
 
-/// Download a data set of the field, verify and unpack it
+/// Download a published data set, verify and unpack it
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Which one
+    /// Data set
     #[arg(value_parser = names())]
     name: String,
-    /// Where to put it [default: a folder of its name here]
+    /// Destination folder [default: a folder of that name in the current folder]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The address of a folder with the same archives, instead of the authors' own
+    /// Download the same archives from this folder's address instead of the authors' site
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
@@ -40,7 +40,7 @@ fn names() -> PossibleValuesParser {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` when the download fails or is another file; of kind `File` when it cannot be written.
+/// Of kind `Input` when the download fails or a checksum does not match; of kind `File` when it cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let name = &arguments.name;
     let known = Known::named(name).ok_or_else(|| Error::input(format!("there is no data set {name}")))?;
@@ -49,5 +49,5 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     spiq_events::fetch(known, &folder, arguments.url.as_deref(), &mut |progress| shown.update(progress))?;
     drop(shown);
     let place = folder.display();
-    screen::print(&format!("{name} is in {place}; look at it: spiq data info {place}\n"))
+    screen::print(&format!("{name} is in {place}; to inspect it: spiq data info {place}\n"))
 }

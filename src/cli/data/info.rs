@@ -1,4 +1,4 @@
-//! `spiq data info`: what a data set holds.
+//! `spiq data info`: describes a data set.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ use spiq_events::{Sensor, Spread, Survey};
 use super::super::progress::Samples;
 use super::super::{output, screen};
 
-/// Show what a data set of recordings holds: samples, classes, lengths, rates, events by channel
+/// Describe a data set of recordings: samples, classes, lengths, rates, events per channel
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// A file or a folder of recordings
+    /// File or folder of recordings
     path: PathBuf,
     /// Print a JSON object instead of tables
     #[arg(long)]
     json: bool,
-    /// Draw it too: samples by class, lengths, events by sample and by channel
+    /// Also draw it: samples per class, lengths, events per sample and per channel
     #[arg(long, value_name = "F.svg")]
     picture: Option<PathBuf>,
 }
@@ -53,12 +53,12 @@ fn heading(survey: &Survey) -> String {
     format!("{}, {}{train}", description.format, counted(description.count as u64, "sample"))
 }
 
-/// A number of things.
+/// A count with its noun, in the singular or plural.
 fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A sensor in words.
+/// A description of a sensor.
 pub fn sensor(sensor: Sensor) -> String {
     let polarities = if sensor.polarities == 2 { ", 2 polarities" } else { "" };
     match sensor.height {
@@ -90,12 +90,12 @@ fn as_text(survey: &Survey, path: &Path) -> String {
     }
     if survey.without_time > 0 {
         text += &format!(
-            "{} left out, since their time is NaN, infinite, before 0 or after 4e9 s\n",
+            "{} dropped: their time is NaN, infinite, before 0 or after 4e9 s\n",
             counted(survey.without_time, "event")
         );
     }
     if survey.sorted > 0 {
-        text += &format!("{} not in the order of their times, sorted\n", counted(survey.sorted, "sample"));
+        text += &format!("{} not in time order, sorted\n", counted(survey.sorted, "sample"));
     }
     for (head, names, of) in groups(survey) {
         text += &format!("\n{}", group(survey, head, names, of));
@@ -103,22 +103,22 @@ fn as_text(survey: &Survey, path: &Path) -> String {
     text
 }
 
-/// Numbers of each sample, or of each channel.
+/// Statistics per sample and per channel.
 fn spreads(survey: &Survey) -> [(&'static str, Spread); 4] {
     let samples = || survey.samples.iter();
     let rates = samples().filter(|sample| sample.seconds > 0.0).map(|sample| sample.events as f64 / sample.seconds);
     let count = survey.samples.len().max(1) as f64;
     [
-        ("seconds of a sample", Spread::of(samples().map(|sample| sample.seconds))),
-        ("events of a sample", Spread::of(samples().map(|sample| sample.events as f64))),
-        ("events a second", Spread::of(rates)),
-        ("events of a channel in a sample", Spread::of(survey.by_channel.iter().map(|events| *events as f64 / count))),
+        ("seconds per sample", Spread::of(samples().map(|sample| sample.seconds))),
+        ("events per sample", Spread::of(samples().map(|sample| sample.events as f64))),
+        ("events per second", Spread::of(rates)),
+        ("events per channel and sample", Spread::of(survey.by_channel.iter().map(|events| *events as f64 / count))),
     ]
 }
 
 type Of = fn(&spiq_events::Surveyed) -> Option<u32>;
 
-/// What samples are grouped by.
+/// The groupings of samples.
 fn groups(survey: &Survey) -> Vec<(&'static str, &[String], Of)> {
     let description = &survey.description;
     let all: [(&str, &[String], Of); 2] = [
@@ -129,7 +129,7 @@ fn groups(survey: &Survey) -> Vec<(&'static str, &[String], Of)> {
 }
 
 fn group(survey: &Survey, head: &str, names: &[String], of: Of) -> String {
-    // Where a file does not say what trains, there is no such column.
+    // The column is omitted for files without a training split.
     let split = survey.description.train;
     let row = |(name, group): (&String, Group)| {
         let mean = |sum: f64| number(sum / group.samples.max(1) as f64);
@@ -166,7 +166,7 @@ fn gathered(survey: &Survey, names: &[String], of: Of) -> Vec<Group> {
     groups
 }
 
-/// With three or four digits that mean something.
+/// Formats a number with three or four significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         size if size == size.round() && size < 1e15 => format!("{value:.0}"),

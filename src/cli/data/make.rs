@@ -1,4 +1,4 @@
-//! `spiq data make`: a made-up data set in the layout of SHD.
+//! `spiq data make`: generates a synthetic data set in the layout of SHD.
 
 use std::path::PathBuf;
 
@@ -13,27 +13,27 @@ const EXAMPLES: &str = "\
 Examples:
   spiq data make --output made.h5 --samples 500
 
-As large as the files of SHD (0.3 GB), and of SSC (3.4 GB), in folders that are there; `spiq train --data shd` reads all of one:
+The size of SHD's files (0.3 GB) and SSC's (3.4 GB), in existing folders; `spiq train --data shd` reads a whole folder:
   spiq data make --output shd/shd_train.h5 --samples 8156 --events 8000
   spiq data make --output shd/shd_test.h5 --first 8156 --samples 2264 --events 8000
   spiq data make --output ssc/ssc_train.h5 --samples 75466 --events 8000 --classes 35
   spiq data make --output ssc/ssc_valid.h5 --first 75466 --samples 9981 --events 8000 --classes 35
   spiq data make --output ssc/ssc_test.h5 --first 85447 --samples 20382 --events 8000 --classes 35";
 
-/// Make a data set up, in the layout of the Spiking Heidelberg Digits
+/// Generate a synthetic data set in the layout of the Spiking Heidelberg Digits
 ///
-/// Each class has tones that rise and fall in its own way; spikes lie around them, others anywhere. A network can learn it.
-/// The same seed gives the same file.
+/// Each class has characteristic rising and falling tones; spikes cluster around them, with background noise. A network can learn it. The
+/// same seed gives the same file.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The HDF5 file to write
+    /// HDF5 file to write
     #[arg(long, short, value_name = "F.h5")]
     output: PathBuf,
     /// Number of samples, up to 1,000,000
     #[arg(long, default_value_t = 500, value_name = "N")]
     samples: usize,
-    /// Spikes of a sample, on average, up to 1,000,000
+    /// Mean number of spikes per sample, up to 1,000,000
     #[arg(long, default_value_t = 1000, value_name = "N")]
     events: usize,
     /// Number of classes
@@ -42,13 +42,13 @@ pub struct Arguments {
     /// Number of channels
     #[arg(long, default_value_t = 700, value_name = "N")]
     channels: u16,
-    /// How many of the first samples train; four fifths where it is not given
+    /// Number of leading samples used for training [default: four fifths]
     #[arg(long, value_name = "N")]
     train: Option<usize>,
-    /// Number of the first sample: files of the same seed with other numbers hold other samples of the same classes
+    /// Index of the first sample: files with the same seed and other indices hold different samples of the same classes
     #[arg(long, default_value_t = 0, value_name = "N")]
     first: usize,
-    /// Seed of all that is random
+    /// Random seed
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
 }
@@ -56,7 +56,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` for sizes that make no data set, of kind `File` when it cannot be written, of kind `Interrupted` after Ctrl-C.
+/// Of kind `Input` for sizes that do not make a data set, of kind `File` when it cannot be written, of kind `Interrupted` after Ctrl-C.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let samples = arguments.samples;
     let train = arguments.train.unwrap_or(samples - samples.div_ceil(5));

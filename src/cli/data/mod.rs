@@ -1,4 +1,4 @@
-//! `spiq data`: recordings of event cameras and cochleas. One file a subcommand.
+//! `spiq data`: recordings of event cameras and cochleas. One file per subcommand.
 
 mod cochlea;
 mod convert;
@@ -20,11 +20,11 @@ Examples:
   spiq data show made.h5 --sample 3
   spiq data convert made.h5 --output made.safetensors --bins 100 --dt 0.01 --channels 140
 
-What is read: HDF5 in the layout of SHD and SSC (.h5), N-MNIST (folders 0 to 9 of .bin), DVS Gesture (.npy, AEDAT 3.1),
-AEDAT 4, NumPy's .npy and .npz with (x, y, p, t) or (t, unit); a folder of any of them, whose folders are the classes.
-`spiq train --data` reads them too.";
+Supported formats: HDF5 in the layout of SHD and SSC (.h5), N-MNIST (folders 0 to 9 of .bin), DVS Gesture (.npy, AEDAT 3.1),
+AEDAT 4, NumPy's .npy and .npz with (x, y, p, t) or (t, unit); a folder of any of them, with one subfolder per class.
+`spiq train --data` reads all of these.";
 
-/// Recordings of events: look at them, convert them, make them up, download them
+/// Inspect, convert, generate and download event recordings
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {

@@ -1,4 +1,4 @@
-//! `spiq data show`: a picture of one recording.
+//! `spiq data show`: draws one recording.
 
 use std::path::PathBuf;
 
@@ -18,15 +18,15 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// A file or a folder of recordings
+    /// File or folder of recordings
     path: PathBuf,
-    /// Which one, from 0
+    /// Sample number, from 0
     #[arg(long, default_value_t = 0, value_name = "N")]
     sample: usize,
-    /// Transforms of the events before they are drawn, under tonic's names
+    /// Event transforms to apply before drawing, under tonic's names
     #[arg(long, value_name = "TRANSFORMS")]
     transform: Option<String>,
-    /// The picture to write [default: sample-N.svg]
+    /// Picture to write [default: sample-N.svg]
     #[arg(long, value_name = "F.svg")]
     picture: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Those of reading; of kind `Input` where there is no such sample; of kind `File` when the picture cannot be written.
+/// Those of reading; of kind `Input` if there is no such sample; of kind `File` when the picture cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let number = arguments.sample;
     let pipeline = Pipeline::parse(arguments.transform.as_deref().unwrap_or_default())?;

@@ -1,4 +1,4 @@
-//! A signal while a file is written: nothing half-written stays.
+//! Handles signals while a file is written, so that no partial file remains.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,17 +7,17 @@ use spiq::{Error, ErrorKind, Result};
 
 use crate::cli::signals;
 
-/// A flag that Ctrl-C and other signals set, so that the temporary file is removed before the process ends. A second Ctrl-C ends it at once.
+/// A flag set by Ctrl-C and other signals, so that the temporary file is removed before the process ends. A second Ctrl-C ends it at once.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Listens from now on.
+    /// Installs the signal handler.
     pub fn at_signals() -> Stop {
         Stop(signals::stop_flag(|| {}))
     }
 
-    /// Whether to go on. The error only ends the writing: [`outcome`](Stop::outcome) has the one that is shown.
+    /// Whether to continue. The error only ends the writing; [`outcome`](Stop::outcome) returns the one to show.
     pub fn check(&self) -> spiq_events::Result<()> {
         match self.0.load(Ordering::Relaxed) {
             true => Err(spiq_events::Error::input("stopped")),
@@ -25,7 +25,7 @@ impl Stop {
         }
     }
 
-    /// What writing came to. A file that was whole before a signal was heard stays.
+    /// The result of writing. A file completed before the signal is kept.
     ///
     /// # Errors
     /// Of kind `Interrupted` after a signal; else those of writing.

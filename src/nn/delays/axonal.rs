@@ -1,4 +1,4 @@
-//! A delay for each neuron's output.
+//! Axonal delays: one for each neuron's output.
 
 use spiq_hlo::{Tensor, custom_vjp, grad};
 
@@ -9,14 +9,14 @@ use crate::nn::parameter::{Init, Parameter, State};
 use crate::nn::step::Step;
 
 layer! {
-    /// Delays each channel by a number of steps of its own, which is learned: `y_c(t) = x_c(t - d_c)`.
+    /// Delays each channel by its own learned number of steps: `y_c(t) = x_c(t - d_c)`.
     ///
-    /// `d` is the parameter rounded to whole steps, so that spikes stay 0 or 1. On the way back it is the number that it is:
-    /// between two whole numbers of steps the output counts as the straight line between the outputs of both.
+    /// `d` is the parameter rounded to whole steps, so that spikes stay 0 or 1. The backward pass does not round it: between
+    /// two whole numbers of steps, the output counts as the linear interpolation of both outputs.
     ///
-    /// Shapes: x [T, B, …, channels] to the same; parameter `delay` `[channels]`, kept from 0 to `max_delay`; state `past` [B,
-    /// max_delay + 1, …, channels], the last steps. Units: time steps. Source: the axonal delays of SLAYER (Shrestha and Orchard
-    /// 2018, arXiv:1810.08646), with the difference quotient between whole steps for the derivative.
+    /// Shapes: x [T, B, …, channels] to the same; parameter `delay` `[channels]`, kept from 0 to `max_delay`; state `past`
+    /// [B, max_delay + 1, …, channels], the last steps. Units: time steps. Source: the axonal delays of SLAYER (Shrestha and
+    /// Orchard 2018, arXiv:1810.08646), with the difference quotient between whole steps as the derivative.
     ///
     /// ```
     /// use spiq::nn::{Delay, Layer};
@@ -31,7 +31,7 @@ layer! {
             max_delay: usize,
         }
         takes {
-            /// The delay that all channels start with; without it they are drawn, all from 0 to `max_delay` alike.
+            /// The initial delay of all channels; without it, delays are drawn uniformly from 0 to `max_delay`.
             initial: Option<f64> = None,
             /// Whether training changes the delays.
             learn: bool = true,
@@ -40,7 +40,7 @@ layer! {
 }
 
 impl Delay {
-    /// Learned delays, drawn at first.
+    /// Learned delays, drawn at random initially.
     pub fn new(channels: usize, max_delay: usize) -> Delay {
         Delay::with_defaults(channels, max_delay)
     }
@@ -97,24 +97,24 @@ impl Layer for Delay {
     }
 }
 
-/// Each channel of a sequence [most + 1 + T, …] by its own whole number of steps later, [T, …].
+/// Delays each channel of a sequence [most + 1 + T, …] by its own whole number of steps: [T, …].
 #[track_caller]
 fn near(known: &Tensor, steps: &Tensor, most: usize) -> Tensor {
     shifted(&known.slice_axis(0, 1, known.dims()[0]), steps, most)
 }
 
-/// The same by any number of steps: on the straight line between whole ones.
+/// The same for fractional delays, interpolated linearly between whole steps.
 #[track_caller]
 fn between(known: &Tensor, delay: &Tensor, most: usize) -> Tensor {
     let floor = delay.floor().stop_gradient();
     let part = delay - &floor;
     let near = near(known, &floor, most);
-    // What `known` begins with is a step earlier, and so is this; its last step is left over.
+    // `known` starts one step before the input of `near`, so this result is one step later; its last step is surplus.
     let far = shifted(known, &floor, most).slice_axis(0, 0, near.dims()[0]);
     &near + (far - &near) * part
 }
 
-/// That a largest delay is one.
+/// Checks a largest delay.
 pub(super) fn check_max_delay(max_delay: usize) -> Result<(), (&'static str, String)> {
     const MOST: usize = 1 << 20;
     match (1..=MOST).contains(&max_delay) {

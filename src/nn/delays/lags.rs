@@ -1,4 +1,4 @@
-//! The last steps beside each other.
+//! Past inputs as features.
 
 use spiq_hlo::{Tensor, concatenate};
 
@@ -9,8 +9,8 @@ use crate::nn::parameter::State;
 use crate::nn::step::Step;
 
 layer! {
-    /// Each element with what it was in the steps before, along a new last axis: behind it a [`Conv`](crate::nn::Conv) over channels
-    /// sees several steps at once.
+    /// Each element with its values in the previous steps, along a new last axis: a [`Conv`](crate::nn::Conv) over channels
+    /// after it sees several steps at once.
     ///
     /// Shapes: x [T, B, features] to [T, B, features, steps], the present first; state `past` [B, steps - 1, features].
     ///
@@ -20,16 +20,16 @@ layer! {
     /// ```
     pub struct Lags = "Lags" {
         needs {
-            /// Size of the last axis that comes in.
+            /// Size of the input's last axis.
             features: usize,
-            /// Steps beside each other, the present one counted.
+            /// Number of steps side by side, including the present one.
             steps: usize,
         }
     }
 }
 
 impl Lags {
-    /// The present and the steps before it, so many together.
+    /// The present step and those before it, `steps` in total.
     pub fn new(features: usize, steps: usize) -> Lags {
         Lags::with_defaults(features, steps)
     }

@@ -1,4 +1,4 @@
-//! Delays: of each neuron's output, of each synapse, or several fixed ones of every synapse.
+//! Delays: one per neuron output, one per synapse, or several fixed ones per synapse.
 
 mod axonal;
 mod lags;

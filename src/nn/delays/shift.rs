@@ -1,15 +1,15 @@
-//! Sequences moved along time.
+//! Shifts of sequences along time.
 
 use spiq_hlo::{DType, Tensor, concatenate, scan};
 
 use crate::by_path::Tensors;
 use crate::nn::step::Step;
 
-/// The name of the state: the last steps of the input, the latest one last, [B, steps, …].
+/// The name of the state: the last steps of the input, the latest last, [B, steps, …].
 pub(super) const PAST: &str = "past";
 
-/// The input x [T, B, …] behind its last `steps` steps of before and in front of `extra` steps of zeros; the state is left as the next
-/// call wants it.
+/// The input x [T, B, …] preceded by its last `steps` earlier steps and followed by `extra` steps of zeros. Updates the state
+/// for the next call.
 #[track_caller]
 pub(super) fn behind_its_past(at: &mut Step<'_>, x: &Tensor, steps: usize, extra: usize) -> Tensor {
     let past = at.state(PAST);
@@ -29,22 +29,22 @@ pub(super) fn behind_its_past(at: &mut Step<'_>, x: &Tensor, steps: usize, extra
     concatenate(&[&known, &x.graph().zeros(after)], 0)
 }
 
-/// Delays from 0 to `most`. One on a limit has its whole gradient, which leads back from there; one beyond counts as the limit, without
-/// a gradient.
+/// Delays clipped to 0 to `most`. A delay at a limit keeps its whole gradient, which can lead back inside; one beyond a limit
+/// is set to it, without a gradient.
 #[track_caller]
 pub(super) fn within_limits(delay: &Tensor, most: usize) -> Tensor {
     let inside = delay.ge(0.0).and(delay.le(most as f64));
     inside.select(delay, &delay.maximum(0.0).minimum(most as f64).stop_gradient())
 }
 
-/// `known` [most + T, B, …, C], each channel later by its own whole number of steps, from 0 to `most`: [T, B, …, C].
+/// `known` [most + T, B, …, C], with each channel delayed by its own whole number of steps, from 0 to `most`: [T, B, …, C].
 ///
-/// A shift by each power of two is taken or left: as many selections as a number up to `most` has bits, forward and on the way back,
+/// A shift by each power of two is applied or not: as many selections as `most` has bits, in the forward and the backward pass,
 /// and no gather or scatter, which processors and accelerators do element by element.
 #[track_caller]
 pub(super) fn shifted(known: &Tensor, steps: &Tensor, most: usize) -> Tensor {
     let Some(highest) = most.checked_ilog2() else { return known.clone() };
-    // The largest shift is what the smaller ones lack.
+    // The largest shift covers what the smaller ones cannot reach.
     let (largest, smaller) = (most - ((1 << highest) - 1), 1 << highest);
     let steps = steps.convert(DType::S32);
     let is_large = steps.ge(f64::from(smaller));
@@ -59,14 +59,14 @@ pub(super) fn shifted(known: &Tensor, steps: &Tensor, most: usize) -> Tensor {
     now
 }
 
-/// A sequence less its first `by` steps, but where `chosen` by so much later.
+/// A sequence without its first `by` steps; where `chosen`, delayed by `by` steps.
 fn later_where(sequence: &Tensor, chosen: &Tensor, by: usize) -> Tensor {
     let length = sequence.dims().first().map_or(0, |steps| steps.saturating_sub(by));
     let (later, same) = (sequence.slice_axis(0, 0, length), sequence.slice_axis(0, by, by + length));
     chosen.broadcast_to(later.dims()).select(&later, &same)
 }
 
-/// What a sequence `known` [most + T, B, C] was 0, `apart`, 2 `apart`, … up to `most` steps ago, one after the other along the last
+/// The values of a sequence `known` [most + T, B, C] at lags 0, `apart`, 2 `apart`, … up to `most`, concatenated along the last
 /// axis: [T, B, C · (most / apart + 1)].
 #[track_caller]
 pub(super) fn at_lags(known: &Tensor, most: usize, apart: usize) -> Tensor {
@@ -76,16 +76,16 @@ pub(super) fn at_lags(known: &Tensor, most: usize, apart: usize) -> Tensor {
     concatenate(&lags.iter().collect::<Vec<_>>(), -1)
 }
 
-/// The product of a sequence [T, B, K] with a matrix [K, C], and a bias where there is one: [T, B, C].
+/// The product of a sequence [T, B, K] with a matrix [K, C], plus an optional bias: [T, B, C].
 ///
-/// It is recorded a step at a time, since to a rule of quantization axis 0 of a product is the batch. Nothing goes from step to step,
-/// so that one product of all steps is computed in the end.
+/// It is traced one step at a time, since quantization rules take axis 0 of a product as the batch. Nothing is carried between
+/// steps, so the steps end up in a single product.
 #[track_caller]
 pub(super) fn product_of_each_step(inputs: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
     scan(&Tensors::new(), inputs, |none, inputs| (none, product(&inputs, kernel, bias))).1
 }
 
-/// The same of one step.
+/// The same for one step.
 #[track_caller]
 pub(super) fn product(inputs: &Tensor, kernel: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let y = inputs.dot(kernel);

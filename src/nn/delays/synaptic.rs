@@ -1,4 +1,4 @@
-//! A weight and a delay for each synapse.
+//! Synaptic delays: a weight and a delay for each synapse.
 
 use std::sync::Arc;
 
@@ -12,19 +12,18 @@ use crate::nn::parameter::{Init, Parameter, State};
 use crate::nn::step::Step;
 
 layer! {
-    /// A matrix product in which each weight acts on its input of some steps ago, and learns of how many:
-    /// `y_j(t) = Σ_i w_ij x_i(t - d_ij)`.
+    /// A matrix product in which each weight acts on its input with its own learned delay: `y_j(t) = Σ_i w_ij x_i(t - d_ij)`.
     ///
-    /// While training, a weight is spread over all lags as a Gaussian around its delay, of deviation |sigma| + 0.27 and sum 1,
-    /// so that delays have a gradient. The running statistic `sigma` shrinks with each training step, from `sigma_start` to
-    /// `sigma_end` in `sigma_steps` steps. Elsewhere a weight acts at its delay rounded to whole steps.
+    /// In training, a weight is spread over all lags as a Gaussian around its delay, with standard deviation |sigma| + 0.27 and
+    /// sum 1, so that delays have a gradient. The running statistic `sigma` shrinks with each training step, from `sigma_start`
+    /// to `sigma_end` in `sigma_steps` steps. Otherwise a weight acts at its delay, rounded to whole steps.
     ///
-    /// Shapes: x [T, B, in_features] to [T + extra_steps, B, out_features]; parameters `kernel` and `delay` [in_features,
-    /// out_features], the latter kept from 0 to `max_delay`, and `bias` `[out_features]`; running statistic `sigma`, a scalar;
-    /// state `past` [B, max_delay, in_features], the last steps. Units: time steps. Source: DCLS (Khalfaoui-Hassani et al. 2021,
-    /// arXiv:2112.03740), version "gauss", as Hammouamri et al. 2023, arXiv:2306.17670, train it: their position P, counted from
-    /// the middle of `max_delay + 1` lags, is `max_delay / 2 - delay`; their left padding is `max_delay`, their right one
-    /// `extra_steps`.
+    /// Shapes: x [T, B, in_features] to [T + extra_steps, B, out_features]; parameters `kernel` and `delay`
+    /// [in_features, out_features], the latter kept from 0 to `max_delay`, and `bias` `[out_features]`; running statistic
+    /// `sigma`, a scalar; state `past` [B, max_delay, in_features], the last steps. Units: time steps. Source: DCLS
+    /// (Khalfaoui-Hassani et al. 2021, arXiv:2112.03740), version "gauss", as trained by Hammouamri et al. 2023,
+    /// arXiv:2306.17670: their position P, counted from the middle of `max_delay + 1` lags, is `max_delay / 2 - delay`; their
+    /// left padding is `max_delay`, their right padding `extra_steps`.
     ///
     /// ```
     /// use spiq::nn::{DelayedLinear, Layer};
@@ -34,9 +33,9 @@ layer! {
     #[doc(alias = "Dcls1d")]
     pub struct DelayedLinear = "DelayedLinear" {
         needs {
-            /// Size of the last axis that comes in.
+            /// Size of the input's last axis.
             in_features: usize,
-            /// Size of the last axis that goes out.
+            /// Size of the output's last axis.
             out_features: usize,
             /// The largest delay, in time steps.
             max_delay: usize,
@@ -44,13 +43,13 @@ layer! {
         takes {
             /// Whether a bias is added.
             use_bias: bool = false,
-            /// The deviation of the Gaussian at the first training step, less 0.27; without it half of `max_delay`.
+            /// The standard deviation of the Gaussian at the first training step, minus 0.27; by default half of `max_delay`.
             sigma_start: Option<f64> = None,
-            /// The deviation at the end, less 0.27.
+            /// The final standard deviation, minus 0.27.
             sigma_end: f64 = 0.23,
-            /// Training steps from the first deviation to the last.
+            /// Training steps from the first standard deviation to the final one.
             sigma_steps: usize = 1000,
-            /// Steps that follow the last one of the input, in which what is on its way arrives.
+            /// Steps added after the last one of the input, in which delayed inputs still arrive.
             extra_steps: Option<usize> = None,
             /// Whether training changes the delays.
             learn: bool = true,
@@ -59,17 +58,17 @@ layer! {
 }
 
 impl DelayedLinear {
-    /// A layer without a bias, with delays that are drawn and learned.
+    /// A layer without a bias, with learned delays that are drawn at random initially.
     pub fn new(in_features: usize, out_features: usize, max_delay: usize) -> DelayedLinear {
         DelayedLinear::with_defaults(in_features, out_features, max_delay)
     }
 
-    /// The deviation that training starts with, less 0.27.
+    /// The initial standard deviation, minus 0.27.
     fn first_sigma(&self) -> f64 {
         self.sigma_start.unwrap_or((self.max_delay / 2) as f64).max(self.sigma_end)
     }
 
-    /// How much of a weight acts at each lag, [max_delay + 1, in_features, out_features].
+    /// The fraction of each weight that acts at each lag, [max_delay + 1, in_features, out_features].
     #[track_caller]
     fn shares(&self, at: &mut Step<'_>) -> Tensor {
         let delay = within_limits(&at.parameter("delay"), self.max_delay);
@@ -89,7 +88,7 @@ impl DelayedLinear {
         bell / sum.broadcast_in_dim(&dims, &[1, 2])
     }
 
-    /// The weights at all lags, one after the other, [(max_delay + 1) · in_features, out_features].
+    /// The weights at all lags, concatenated, [(max_delay + 1) · in_features, out_features].
     #[track_caller]
     fn spread_kernel(&self, at: &mut Step<'_>) -> Tensor {
         let shares = self.shares(at);
@@ -146,7 +145,7 @@ impl Layer for DelayedLinear {
     fn with_bias(&self) -> Option<Arc<dyn Layer>> {
         Some(Arc::new(DelayedLinear { use_bias: true, ..self.clone() }))
     }
-    /// The inputs of one step are those at each lag, side by side: [B, (max_delay + 1) · in_features].
+    /// Takes the inputs of one step at all lags, side by side: [B, (max_delay + 1) · in_features].
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         product(x, &self.spread_kernel(at), self.bias(at).as_ref())
     }

@@ -15,8 +15,9 @@ layer! {
     /// `kernel_size` fixed delays.
     ///
     /// Shapes: x [T, B, in_features] to [T, B, out_features]; parameters `kernel` [kernel_size, in_features, out_features], the
-    /// weights of the present first, and `bias` `[out_features]`; state `past` [B, (kernel_size - 1) · dilation, in_features], the
-    /// last steps. Source: `flax.nnx.Conv` along time with padding `CAUSAL`, whose kernel is this one with its first axis reversed.
+    /// weights of the present step first, and `bias` `[out_features]`; state `past`
+    /// [B, (kernel_size - 1) · dilation, in_features], the last steps. Source: `flax.nnx.Conv` along time with padding
+    /// `CAUSAL`, whose kernel is this one with its first axis reversed.
     ///
     /// ```
     /// use spiq::nn::{Layer, TemporalConv};
@@ -24,15 +25,15 @@ layer! {
     /// ```
     pub struct TemporalConv = "TemporalConv" {
         needs {
-            /// Size of the last axis that comes in.
+            /// Size of the input's last axis.
             in_features: usize,
-            /// Size of the last axis that goes out.
+            /// Size of the output's last axis.
             out_features: usize,
-            /// Steps that the window sees.
+            /// Number of steps in the window.
             kernel_size: usize,
         }
         takes {
-            /// How far apart these steps are.
+            /// Distance between these steps.
             dilation: usize = 1,
             /// Whether a bias is added.
             use_bias: bool = true,
@@ -56,7 +57,7 @@ impl TemporalConv {
         self.kernel_size.saturating_sub(1).saturating_mul(self.dilation)
     }
 
-    /// The weights of all delays, one after the other, [kernel_size · in_features, out_features].
+    /// The weights of all delays, concatenated, [kernel_size · in_features, out_features].
     #[track_caller]
     fn matrix(&self, at: &Step<'_>) -> Tensor {
         at.parameter("kernel").reshape(&[self.kernel_size * self.in_features, self.out_features])
@@ -76,7 +77,7 @@ impl Layer for TemporalConv {
         match (self.kernel_size, self.most()) {
             (0, _) => Err(("kernel_size", "is 0, but must be at least 1".to_owned())),
             (size, most) if most > LONGEST => {
-                let reason = format!("is {size}, with which the window is longer than {LONGEST} time steps");
+                let reason = format!("is {size}, which makes the window longer than {LONGEST} time steps");
                 Err(("kernel_size", reason))
             }
             _ => Ok(()),
@@ -109,7 +110,7 @@ impl Layer for TemporalConv {
     fn with_bias(&self) -> Option<Arc<dyn Layer>> {
         Some(Arc::new(TemporalConv { use_bias: true, ..self.clone() }))
     }
-    /// The inputs of one step are those at each delay, side by side: [B, kernel_size · in_features].
+    /// Takes the inputs of one step at all delays, side by side: [B, kernel_size · in_features].
     fn step(&self, at: &mut Step<'_>, x: &Tensor) -> Tensor {
         product(x, &self.matrix(at), self.bias(at).as_ref())
     }

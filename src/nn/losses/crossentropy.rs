@@ -1,20 +1,20 @@
-//! Cross-entropies of outputs over time. Knows no squared distance.
+//! Cross-entropy losses of outputs over time.
 
 use spiq_hlo::Tensor;
 
 use super::readout::Readout;
 use super::{SampleLoss, smooth_labels};
 
-/// Cross-entropy of one score a class.
+/// Cross-entropy of one score per class.
 ///
-/// Of the [sum over time](Readout::Sum) it is `spyx.fn.integral_crossentropy` and `snntorch.functional.ce_count_loss`, of the
-/// [largest value](Readout::Max) `ce_max_membrane_loss`; the [sum of softmax](Readout::SoftmaxSum) is that of Bittar and Garner
-/// 2022, which goes through the softmax of the cross-entropy once more, as there.
+/// With the [sum over time](Readout::Sum) it is `spyx.fn.integral_crossentropy` and `snntorch.functional.ce_count_loss`, with
+/// the [largest value](Readout::Max) `ce_max_membrane_loss`; the [sum of softmax](Readout::SoftmaxSum) is that of Bittar and
+/// Garner 2022, which passes through the softmax of the cross-entropy once more, as in that paper.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Crossentropy {
-    /// What becomes a score.
+    /// How outputs become scores.
     pub of: Readout,
-    /// The share of a label that is spread over all classes.
+    /// The fraction of a label that is spread over all classes.
     pub smoothing: f64,
 }
 
@@ -37,7 +37,7 @@ impl SampleLoss for Crossentropy {
 /// The mean over time of the cross-entropy at each step. Source: `snntorch.functional.ce_rate_loss`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CrossentropyOfSteps {
-    /// The share of a label that is spread over all classes.
+    /// The fraction of a label that is spread over all classes.
     pub smoothing: f64,
 }
 
@@ -47,25 +47,25 @@ impl SampleLoss for CrossentropyOfSteps {
     }
     fn of_samples(&self, traces: &Tensor, labels: &Tensor) -> Tensor {
         let steps = traces.log_softmax(-1);
-        // Only the mean over time meets the labels, so that they are not repeated for each step.
+        // Only the mean over time is multiplied with the labels, so that they are not repeated for each step.
         entropy(&steps.reduce_mean(&[0]), labels, self.smoothing)
     }
 }
 
-/// Temporal efficient training: `(1 - lambda)` of the mean over time of the cross-entropy at each step, and `lambda` of the squared
-/// distance of all outputs from `phi`. Source: Deng and others 2022, arXiv:2202.11946, equations 6 to 8.
+/// Temporal efficient training: `(1 - lambda)` times the mean over time of the cross-entropy at each step, plus `lambda` times
+/// the squared distance of all outputs from `phi`. Source: Deng et al. 2022, arXiv:2202.11946, equations 6 to 8.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tet {
     /// The weight of the distance.
     pub lambda: f64,
-    /// The value that outputs are kept near, about the threshold.
+    /// The value near which outputs are kept, about the threshold.
     pub phi: f64,
-    /// The share of a label that is spread over all classes.
+    /// The fraction of a label that is spread over all classes.
     pub smoothing: f64,
 }
 
 impl Default for Tet {
-    /// The values of its authors' program: lambda 0.001, phi 1, no smoothing.
+    /// The values in its authors' code: lambda 0.001, phi 1, no smoothing.
     fn default() -> Tet {
         Tet { lambda: 1e-3, phi: 1.0, smoothing: 0.0 }
     }
@@ -87,7 +87,7 @@ fn crossentropy(scores: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
     entropy(&scores.log_softmax(-1), labels, smoothing)
 }
 
-/// Of logarithms of probabilities [B, C], those of the labels, with their sign turned, [B].
+/// The cross-entropy [B] of log-probabilities [B, C].
 fn entropy(log_probabilities: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
     -(smooth_labels(labels, log_probabilities, smoothing) * log_probabilities).reduce_sum(&[1])
 }

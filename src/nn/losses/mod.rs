@@ -1,4 +1,6 @@
-//! Losses and metrics of output traces, time and classes found by name. Knows nothing of models.
+//! Losses and metrics of output traces, whose time and class axes are found by name.
+//!
+//! Invariant: does not depend on models.
 
 mod crossentropy;
 mod readout;
@@ -16,9 +18,9 @@ use spiq_hlo::{Array, DType, Tensor, TensorType, Violation};
 
 use super::axes::{Axis, Named, failed, letters};
 
-/// A loss of samples that each have a class.
+/// A loss of samples with one class each.
 pub trait SampleLoss: fmt::Debug + Send + Sync {
-    /// What it is called in messages.
+    /// Its name in messages.
     fn name(&self) -> &'static str;
 
     /// The loss of each sample, `[B]`, from outputs [T, B, C] and class numbers `[B]`.
@@ -29,7 +31,7 @@ pub trait SampleLoss: fmt::Debug + Send + Sync {
     /// numbers from 0.
     ///
     /// # Errors
-    /// Kept in the trace: axes that are missing or left over, sizes that disagree, labels that are not integers.
+    /// Recorded in the trace: axes that are missing or left over, sizes that disagree, labels that are not integers.
     ///
     /// ```
     /// use spiq::nn::{Axes, SampleLoss, Tet};
@@ -48,10 +50,10 @@ pub trait SampleLoss: fmt::Debug + Send + Sync {
         }
     }
 
-    /// The loss with each sample's multiplied by the weight of its class before the mean. Source: the `weight` of snnTorch's losses.
+    /// The loss, with that of each sample weighted by its class before the mean. Source: the `weight` of snnTorch's losses.
     ///
     /// # Errors
-    /// Kept in the trace, as for [`loss`](SampleLoss::loss); also another number of weights than of classes.
+    /// Recorded in the trace, as for [`loss`](SampleLoss::loss); also a number of weights other than that of classes.
     #[track_caller]
     fn weighted(&self, traces: &Named, labels: &Named, weights: &[f64]) -> Tensor {
         let (traces, labels) = match matched(traces, labels) {
@@ -68,8 +70,8 @@ pub trait SampleLoss: fmt::Debug + Send + Sync {
         }
         let losses = self.of_samples(&traces, &labels);
         let weights = weights.iter().map(|weight| *weight as f32).collect::<Vec<_>>();
-        let weights = traces.graph().constant(&Array::new([classes], weights).expect("a weight a class"));
-        (weights.take(&labels, 0).convert(losses.dtype()) * losses).mean()
+        let weights = traces.graph().constant(&Array::new([classes], weights).expect("one weight per class"));
+        (weights.take_clipped(&labels, 0).convert(losses.dtype()) * losses).mean()
     }
 }
 
@@ -98,7 +100,7 @@ pub fn mse_spikerate(traces: &Named, labels: &Named) -> Tensor {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IntegralCrossentropy {
-    /// The share of a label that is spread over all classes.
+    /// The fraction of a label that is spread over all classes.
     pub smoothing: f64,
 }
 
@@ -117,17 +119,17 @@ impl SampleLoss for IntegralCrossentropy {
     }
 }
 
-/// The share of the batch whose largest sum over time is that of its label (f32 scalar), and the classes predicted, s32
-/// `[B]`; the first of equals wins. Source: `spyx.fn.integral_accuracy`. Other ways to read outputs: [`Readout`].
+/// The fraction of the batch whose largest sum over time is that of its label (f32 scalar), and the predicted classes, s32
+/// `[B]`; the first of equal sums wins. Source: `spyx.fn.integral_accuracy`. Other ways to read outputs: [`Readout`].
 ///
 /// # Errors
-/// Kept in the trace, as for [`SampleLoss::loss`].
+/// Recorded in the trace, as for [`SampleLoss::loss`].
 #[track_caller]
 pub fn integral_accuracy(traces: &Named, labels: &Named) -> (Tensor, Named) {
     Readout::Sum.accuracy_of(traces, labels)
 }
 
-/// Traces as [T, B, C] and labels as [B], which fit each other.
+/// Traces as [T, B, C] and labels as [B], checked against each other.
 fn matched(traces: &Named, labels: &Named) -> Result<(Tensor, Tensor), Violation> {
     if traces.tensor().is_poison() || labels.tensor().is_poison() {
         let poison = [traces, labels].into_iter().find(|n| n.tensor().is_poison()).expect("one of them").tensor();
@@ -136,24 +138,24 @@ fn matched(traces: &Named, labels: &Named) -> Result<(Tensor, Tensor), Violation
     let wanted = [Axis::Time, Axis::Batch, Axis::Channel];
     let order: Vec<usize> = wanted.iter().filter_map(|axis| traces.position(*axis)).collect();
     let problem = if order.len() != 3 || traces.axes().len() != 3 {
-        format!("wants traces with the axes {:?} in any order, got {traces}", letters(&wanted))
+        format!("expects traces with the axes {:?} in any order, got {traces}", letters(&wanted))
     } else if labels.axes() != [Axis::Batch] || traces.size(Axis::Batch) != labels.size(Axis::Batch) {
         format!("traces {traces} and labels {labels} do not have the same batch")
     } else if !labels.tensor().dtype().is_integer() {
-        format!("wants class numbers as labels, got {}", labels.tensor().ty())
+        format!("expects class numbers as labels, got {}", labels.tensor().ty())
     } else {
         return Ok((traces.tensor().transpose(&order), labels.tensor().clone()));
     };
     Err(Violation::new("", problem))
 }
 
-/// One-hot labels in the type of `like` [B, C], with a share of each spread over the classes. Source:
+/// One-hot labels in the dtype of `like` [B, C], with a fraction `smoothing` of each spread over the classes. Source:
 /// `optax.smooth_labels`.
 fn smooth_labels(labels: &Tensor, like: &Tensor, smoothing: f64) -> Tensor {
     if like.is_poison() {
         return like.clone();
     }
-    // A narrow type of labels may not hold the numbers of all classes.
+    // A narrow dtype of labels may be unable to represent all class numbers.
     let labels = if labels.dtype().bits() < 32 { labels.convert(DType::S32) } else { labels.clone() };
     let ty: TensorType = like.ty().with_dtype(labels.dtype());
     let classes = labels.graph().iota(ty, 1);

@@ -1,4 +1,4 @@
-//! How outputs over time become one score a class, and which class a sample is of. Knows no loss.
+//! Readouts: how outputs over time become one score per class, and the predicted class.
 
 use spiq_hlo::{DType, Tensor};
 
@@ -6,30 +6,30 @@ use super::matched;
 use crate::choice::Choice;
 use crate::nn::axes::{Axis, Named, failed};
 
-/// How the outputs of all steps become one score a class.
+/// How the outputs of all steps become one score per class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Readout {
-    /// Their sum over time: of spikes, their number.
+    /// Their sum over time: for spikes, the spike count.
     #[default]
     Sum,
-    /// Their mean over time: the same class as of the sum, but smaller scores for a loss.
+    /// Their mean over time: the same class as for the sum, but smaller scores for a loss.
     Mean,
     /// Their largest value over time.
     Max,
-    /// That of the last step.
+    /// The value at the last step.
     LastStep,
     /// The sum over time of their softmax over classes.
     SoftmaxSum,
-    /// How many steps are left when they first are above 0, as spikes are; 0 where they never are. It has no gradient.
+    /// The number of steps left when they are first above 0, as spikes are; 0 if they never are. It has no gradient.
     FirstSpike,
 }
 
-/// The readouts, by the name of the accuracy that they give.
+/// The readouts, by the names of their accuracies.
 pub const READOUTS: &[Choice<Readout>] = &[
     Choice { name: "integral_accuracy", about: "the class with the largest sum over time", make: Readout::Sum },
     Choice {
         name: "mean_accuracy",
-        about: "the class with the largest mean over time, that of integral_accuracy",
+        about: "the class with the largest mean over time, the same as with integral_accuracy",
         make: Readout::Mean,
     },
     Choice { name: "max_accuracy", about: "the class with the largest value over time", make: Readout::Max },
@@ -40,20 +40,20 @@ pub const READOUTS: &[Choice<Readout>] = &[
     },
     Choice {
         name: "softmax_sum_accuracy",
-        about: "the class with the largest sum over time of softmax",
+        about: "the class with the largest sum of softmax over time",
         make: Readout::SoftmaxSum,
     },
     Choice {
         name: "first_spike_accuracy",
-        about: "the class whose output is above 0 first, as snnTorch's accuracy_temporal; for a last layer that fires",
+        about: "the class whose output is first above 0, as in snnTorch's accuracy_temporal; for a last layer that fires",
         make: Readout::FirstSpike,
     },
 ];
 
 impl Readout {
-    /// The name of the accuracy that it gives.
+    /// The name of the accuracy with this readout.
     pub fn accuracy(self) -> &'static str {
-        READOUTS.iter().find(|row| row.make == self).expect("a row each").name
+        READOUTS.iter().find(|row| row.make == self).expect("one row per readout").name
     }
 
     /// The readout whose accuracy has this name.
@@ -78,11 +78,11 @@ impl Readout {
         }
     }
 
-    /// The class of each sample, s32 `[B]`: that of the largest score, the first of equals. Traces have the axes T, B and C in
-    /// any order.
+    /// The class of each sample, s32 `[B]`: the one with the largest score, the first of equal ones. Traces have the axes T, B
+    /// and C in any order.
     ///
     /// # Errors
-    /// Kept in the trace: axes that are missing or left over.
+    /// Recorded in the trace: axes that are missing or left over.
     #[track_caller]
     pub fn classes(self, traces: &Named) -> Named {
         let batch = traces.size(Axis::Batch).unwrap_or_default();
@@ -90,10 +90,10 @@ impl Readout {
         self.accuracy_of(traces, &Named::new(&labels, vec![Axis::Batch])).1
     }
 
-    /// The share of the batch that is of the class of its label (f32 scalar), and the classes predicted, s32 `[B]`.
+    /// The fraction of the batch that is correctly classified (f32 scalar), and the predicted classes, s32 `[B]`.
     ///
     /// # Errors
-    /// Kept in the trace, as for [`integral_accuracy`](super::integral_accuracy).
+    /// Recorded in the trace, as for [`integral_accuracy`](super::integral_accuracy).
     #[track_caller]
     pub fn accuracy_of(self, traces: &Named, labels: &Named) -> (Tensor, Named) {
         let (traces, labels) = match matched(traces, labels) {

@@ -1,18 +1,18 @@
-//! Squared distances of outputs from what is wanted of each class. Knows no cross-entropy.
+//! Squared-error losses: distances of outputs from a target for each class.
 
 use spiq_hlo::Tensor;
 
 use super::{SampleLoss, smooth_labels};
 
-/// Squared distance of the outputs' mean over time from a rate wanted of the right class, averaged over batch and
-/// classes. Source: `spyx.fn.mse_spikerate`.
+/// Squared distance of the outputs' mean over time from a target rate for the correct class, averaged over batch and classes.
+/// Source: `spyx.fn.mse_spikerate`.
 ///
-/// As in Spyx, the rate wanted is `sparsity` times the number of steps, while that of the outputs is a mean.
+/// As in Spyx, the target is `sparsity` times the number of steps, whereas the rate of the outputs is a mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MseSpikerate {
-    /// The rate wanted, divided by the number of steps.
+    /// The target rate, divided by the number of steps.
     pub sparsity: f64,
-    /// The share of a label that is spread over all classes.
+    /// The fraction of a label that is spread over all classes.
     pub smoothing: f64,
 }
 
@@ -33,16 +33,16 @@ impl SampleLoss for MseSpikerate {
     }
 }
 
-/// Squared distance of the outputs' sums over time from those wanted, averaged over classes and divided by the number of
-/// steps: `correct_rate` of all steps of the right class, `incorrect_rate` of the others, both rounded down to whole spikes.
-/// Source: `snntorch.functional.mse_count_loss`.
+/// Squared distance of the outputs' sums over time from target counts, averaged over classes and divided by the number of
+/// steps. The target is `correct_rate` of all steps for the correct class and `incorrect_rate` for the others, both rounded
+/// down to whole spikes. Source: `snntorch.functional.mse_count_loss`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MseCount {
-    /// The share of steps in which the right class is to fire.
+    /// The fraction of steps in which the correct class should fire.
     pub correct_rate: f64,
-    /// That of the others.
+    /// The fraction of steps in which the others should fire.
     pub incorrect_rate: f64,
-    /// The share of a label that is spread over all classes.
+    /// The fraction of a label that is spread over all classes.
     pub smoothing: f64,
 }
 
@@ -65,15 +65,15 @@ impl SampleLoss for MseCount {
     }
 }
 
-/// Squared distance of the outputs at each step from `on_target` of the right class and `off_target` of the others, averaged
-/// over classes and steps. Source: `snntorch.functional.mse_membrane_loss`, which takes an `off_target` below 0 for 0.
+/// Squared distance of the outputs at each step from `on_target` for the correct class and `off_target` for the others,
+/// averaged over classes and steps. Source: `snntorch.functional.mse_membrane_loss`, which takes an `off_target` below 0 as 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MseMembrane {
-    /// The value wanted of the right class.
+    /// The target of the correct class.
     pub on_target: f64,
-    /// That of the others.
+    /// The target of the others.
     pub off_target: f64,
-    /// The share of a label that is spread over all classes.
+    /// The fraction of a label that is spread over all classes.
     pub smoothing: f64,
 }
 
@@ -95,12 +95,12 @@ impl SampleLoss for MseMembrane {
     }
 }
 
-/// One number for the right class, another for the others, [B, C].
+/// One number for the correct class, another for the others, [B, C].
 fn wanted(labels: &Tensor, like: &Tensor, smoothing: f64, right: f64, other: f64) -> Tensor {
     smooth_labels(labels, like, smoothing) * (right - other) + other
 }
 
-/// Time steps of outputs [T, B, C].
+/// The number of time steps of outputs [T, B, C].
 fn steps(traces: &Tensor) -> f64 {
     traces.dims().first().copied().unwrap_or_default() as f64
 }

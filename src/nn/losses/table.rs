@@ -9,10 +9,10 @@ use super::{
 use crate::choice::{Arguments, Choice, FINITE, SHARE};
 use crate::error::Result;
 
-/// A loss of its arguments, and how the outputs are read that it trains.
+/// Makes a loss from its arguments, with the readout that it trains.
 pub type MakeLoss = fn(&mut Arguments) -> Result<(Arc<dyn SampleLoss>, Readout)>;
 
-/// The losses by name. Each takes `smoothing`, the share of a label that is spread over all classes.
+/// The losses by name. Each takes `smoothing`, the fraction of a label that is spread over all classes.
 pub const LOSSES: &[Choice<MakeLoss>] = &[
     Choice {
         name: "integral_crossentropy",
@@ -21,12 +21,12 @@ pub const LOSSES: &[Choice<MakeLoss>] = &[
     },
     Choice {
         name: "mse_spikerate",
-        about: "squared distance of the outputs' means over time from a rate for each class (sparsity = 0.25, smoothing = 0)",
+        about: "squared distance of the outputs' means over time from a target rate for each class (sparsity = 0.25, smoothing = 0)",
         make: |a| summed(MseSpikerate { sparsity: a.number("sparsity", 0.25, FINITE)?, smoothing: smoothing(a)? }),
     },
     Choice {
         name: "ce_count_loss",
-        about: "cross-entropy of the outputs' sums over time, as snnTorch's (smoothing = 0)",
+        about: "cross-entropy of the outputs' sums over time, as in snnTorch (smoothing = 0)",
         make: |a| crossentropy(a, Readout::Sum),
     },
     Choice {
@@ -56,7 +56,7 @@ pub const LOSSES: &[Choice<MakeLoss>] = &[
     },
     Choice {
         name: "mse_count_loss",
-        about: "squared distance of the outputs' sums over time from spikes wanted (correct_rate = 1, incorrect_rate = 0, \
+        about: "squared distance of the outputs' sums over time from target counts (correct_rate = 1, incorrect_rate = 0, \
                 smoothing = 0)",
         make: |a| {
             let [correct_rate, incorrect_rate] =
@@ -66,7 +66,7 @@ pub const LOSSES: &[Choice<MakeLoss>] = &[
     },
     Choice {
         name: "mse_membrane_loss",
-        about: "squared distance of each step's outputs from values wanted (on_target = 1, off_target = 0, smoothing = 0)",
+        about: "squared distance of each step's outputs from target values (on_target = 1, off_target = 0, smoothing = 0)",
         make: |a| {
             let [on_target, off_target] = [a.number("on_target", 1.0, FINITE)?, a.number("off_target", 0.0, FINITE)?];
             summed(MseMembrane { on_target, off_target, smoothing: smoothing(a)? })
@@ -91,7 +91,7 @@ fn crossentropy(arguments: &mut Arguments, of: Readout) -> Result<(Arc<dyn Sampl
     Ok((Arc::new(Crossentropy { of, smoothing: smoothing(arguments)? }), of))
 }
 
-/// A loss of outputs whose sums over time are read.
+/// A loss for outputs that are read by their sums over time.
 fn summed(loss: impl SampleLoss + 'static) -> Result<(Arc<dyn SampleLoss>, Readout)> {
     Ok((Arc::new(loss), Readout::Sum))
 }

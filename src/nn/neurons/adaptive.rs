@@ -1,5 +1,4 @@
-//! Neurons with a second variable that holds the potential down: the adaptive LIF neuron and its variants. Knows nothing of
-//! other neurons.
+//! Neurons with a second variable that inhibits the potential: the adaptive LIF neuron and its variants.
 
 use spiq_hlo::Tensor;
 
@@ -8,22 +7,23 @@ use super::neuron::{Moment, Neuron, Shared, neuron};
 use super::surrogate::Surrogate;
 use crate::nn::parameter::{Init, Parameter};
 
-/// The window of sparch.
+/// The surrogate of sparch: a rectangular window.
 const WINDOW: Surrogate = Surrogate::Boxcar { width: 1.0, height: 1.0 };
 
 neuron! {
-    /// Adaptive LIF neurons with a slow variable that hears potential and spikes: `w ← beta w + a u + b s`, then
+    /// Adaptive LIF neurons with a slow variable driven by potential and spikes: `w ← beta w + a u + b s`, then
     /// `u ← alpha (u - s threshold) + (1 - alpha) (x - w)` and `s = H(u - threshold)`.
     ///
-    /// On the right of the first two stand the potential and the spikes of the step before, so the spikes of a step show its own
+    /// The first two updates use the potential and the spikes of the previous step; the spikes of a step depend on its own
     /// input.
     ///
-    /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (u) and `adaptation` (w) likewise, zeros
-    /// at first (sparch draws them); parameters `alpha`, `beta`, `a` and `b` [hidden_shape…], or scalars where values are given.
-    /// Ranges, over which they are drawn and to which they are clipped in use: alpha from e^(-1/5) to e^(-1/25), beta from
-    /// e^(-1/30) to e^(-1/120), a from -1 to 1, b from 0 to 2. Units: alpha and beta are what is left after one time step.
+    /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (u) and `adaptation` (w) likewise,
+    /// initially zero (sparch draws them); parameters `alpha`, `beta`, `a` and `b` [hidden_shape…], or scalars where values are
+    /// given. They are drawn from these ranges and clipped to them when used: alpha from e^(-1/5) to e^(-1/25), beta from
+    /// e^(-1/30) to e^(-1/120), a from -1 to 1, b from 0 to 2. Units: alpha and beta are the fraction left after one time step.
     /// Source: Bittar and Garner 2022, doi:10.3389/fnins.2022.865897, and its code, github.com/idiap/sparch; with
-    /// `recurrent = true` and `recurrent_init = "orthogonal"` its RadLIF, but for the weights of neurons to themselves, zero there.
+    /// `recurrent = true` and `recurrent_init = "orthogonal"` its RadLIF, except that the weights from each neuron to itself
+    /// are zero there.
     ///
     /// ```
     /// use spiq::nn::{AdLif, Layer};
@@ -32,9 +32,10 @@ neuron! {
     /// ```
     #[doc(alias = "RadLIF")]
     pub struct AdLif = "adLIF" {
-        /// One decay of the potential for all neurons; `None` draws one for each. Trained either way, like the next three.
+        /// A single decay of the potential for all neurons; `None` draws one for each. Trained in either case, like the next
+        /// three.
         alpha: Option<f64> = None,
-        /// One decay of the adaptation for all neurons; `None` draws one for each.
+        /// A single decay of the adaptation for all neurons; `None` draws one for each.
         beta: Option<f64> = None,
         /// How much the potential adds to the adaptation.
         a: Option<f64> = None,
@@ -45,10 +46,10 @@ neuron! {
 }
 
 neuron! {
-    /// Constrained adaptive LIF neurons: [`AdLif`] with alpha from 0.36 to 0.96, beta from 0.96 to 0.99, a from 0 to 1 and b from
-    /// 0 to 2, within which its two variables cannot grow.
+    /// Constrained adaptive LIF neurons: [`AdLif`] with alpha from 0.36 to 0.96, beta from 0.96 to 0.99, a from 0 to 1 and b
+    /// from 0 to 2, ranges in which its two variables cannot diverge.
     ///
-    /// Source: Deckers et al. 2024, arXiv:2311.16112; these ranges are those of the code of Fabre et al. 2025,
+    /// Source: Deckers et al. 2024, arXiv:2311.16112; the ranges are those in the code of Fabre et al. 2025,
     /// github.com/Maxtimer97/SSM-inspired-LIF.
     ///
     /// ```
@@ -56,9 +57,10 @@ neuron! {
     /// assert!(CAdLif { a: Some(-0.5), ..CAdLif::new([64]) }.check().is_err());
     /// ```
     pub struct CAdLif = "cAdLIF" {
-        /// One decay of the potential for all neurons; `None` draws one for each. Trained either way, like the next three.
+        /// A single decay of the potential for all neurons; `None` draws one for each. Trained in either case, like the next
+        /// three.
         alpha: Option<f64> = None,
-        /// One decay of the adaptation for all neurons; `None` draws one for each.
+        /// A single decay of the adaptation for all neurons; `None` draws one for each.
         beta: Option<f64> = None,
         /// How much the potential adds to the adaptation.
         a: Option<f64> = None,
@@ -69,13 +71,13 @@ neuron! {
 }
 
 neuron! {
-    /// SSM-inspired LIF neurons: [`AdLif`] whose decays are those of a state-space model with a step size of its own,
+    /// SSM-inspired LIF neurons: [`AdLif`] with the decays of a state-space model that has its own step size,
     /// `exp(-exp(alpha + dt))` and `exp(-exp(beta + dt))`.
     ///
-    /// Shapes and states as for [`AdLif`]; parameters `alpha`, `beta`, `dt`, `a` and `b` [hidden_shape…]. alpha and beta are the
-    /// logarithms of rates (per second, if dt is of seconds), drawn from log 10 to log 250 and from log 2.5 to log 10; dt is the
-    /// logarithm of the time step, first that of the argument. a is drawn from 0 to 1 and b from 0 to 2, to which they are
-    /// clipped in use. Source: Fabre et al. 2025, arXiv:2506.06374, and its code,
+    /// Shapes and states as for [`AdLif`]; parameters `alpha`, `beta`, `dt`, `a` and `b` [hidden_shape…]. alpha and beta are
+    /// the logarithms of rates (per second, if dt is in seconds), drawn from log 10 to log 250 and from log 2.5 to log 10; dt
+    /// is the logarithm of the time step, initially that of the argument. a is drawn from 0 to 1 and b from 0 to 2, and both
+    /// are clipped to these ranges when used. Source: Fabre et al. 2025, arXiv:2506.06374, and its code,
     /// github.com/Maxtimer97/SSM-inspired-LIF (`SiLIFLayer`).
     ///
     /// ```
@@ -84,11 +86,11 @@ neuron! {
     /// assert_eq!(names, ["dt", "alpha", "beta", "a", "b"]);
     /// ```
     pub struct SiLif = "SiLIF" {
-        /// The time step at first, in seconds. Trained, for each neuron.
+        /// The initial time step, in seconds. Trained, for each neuron.
         dt: f64 = 0.004,
         /// How much the potential adds to the adaptation: one number for all neurons; `None` draws one for each.
         a: Option<f64> = None,
-        /// How much a spike adds to the adaptation: likewise.
+        /// How much a spike adds to the adaptation: one number for all neurons; `None` draws one for each.
         b: Option<f64> = None,
     }
     defaults { fires After, reset Subtract, detached false, surrogate WINDOW }
@@ -96,7 +98,7 @@ neuron! {
 
 const STATES: &[&str] = &["potential", "adaptation"];
 
-/// One step of any of these.
+/// One step of any of these neurons.
 #[track_caller]
 fn adapted(now: &Moment<'_, '_>, [alpha, beta, a, b]: [Tensor; 4]) -> Vec<Tensor> {
     let (u, w) = (&now.states[0], &now.states[1]);
@@ -157,7 +159,7 @@ impl Neuron for SiLif {
     }
     fn own_check(&self) -> Result<(), (&'static str, String)> {
         if self.dt <= 0.0 {
-            return Err(("dt", format!("is {}, but must be above 0: seconds a time step", self.dt)));
+            return Err(("dt", format!("is {}, but must be above 0: seconds per time step", self.dt)));
         }
         A.check(self.a).and_then(|()| B.check(self.b))
     }

@@ -1,4 +1,4 @@
-//! The neuron whose threshold rises with its own spikes. Knows nothing of other neurons.
+//! The adaptive LIF neuron, whose threshold rises with its own spikes.
 
 use spiq_hlo::Tensor;
 
@@ -12,8 +12,8 @@ neuron! {
     /// `T ← gamma T + (1 - gamma) s`.
     ///
     /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` and `adaptation` (T) likewise;
-    /// parameters `beta` and `gamma` [hidden_shape…], or scalars where values are given. Units: beta and gamma are what is
-    /// left after one time step, clipped to [0, 1] in use. Source: Bellec et al. 2018, arXiv:1803.09574; `spyx.nn.ALIF`.
+    /// parameters `beta` and `gamma` [hidden_shape…], or scalars where values are given. Units: beta and gamma are the fraction
+    /// left after one time step, clipped to [0, 1] when used. Source: Bellec et al. 2018, arXiv:1803.09574; `spyx.nn.ALIF`.
     ///
     /// ```
     /// use spiq::nn::{Alif, Layer};
@@ -22,11 +22,11 @@ neuron! {
     /// ```
     #[doc(alias = "ALIF")]
     pub struct Alif = "ALIF" {
-        /// One decay of the potential for all neurons; `None` draws one for each around 0.5. Trained either way.
+        /// A single decay of the potential for all neurons; `None` draws one for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
-        /// One decay of the adaptation for all neurons; `None` draws one for each around 0.5. Trained either way.
+        /// A single decay of the adaptation for all neurons; `None` draws one for each, around 0.5. Trained in either case.
         gamma: Option<f64> = None,
-        /// Whether the input counts `1 - beta` times, so that a constant one is the potential in the end.
+        /// Whether the input is scaled by `1 - beta`, so that a constant input is the limit of the potential.
         decay_input: bool = false,
     }
     defaults { fires Before, reset Subtract, detached false, surrogate Surrogate::default() }

@@ -1,5 +1,4 @@
-//! Neurons whose potential is the real part of a complex number that turns and shrinks at each step. Knows nothing of other
-//! neurons.
+//! Neurons whose potential is the real part of a complex number that rotates and decays at each step.
 
 use std::f64::consts::PI;
 
@@ -13,10 +12,10 @@ neuron! {
     /// Complex-valued SSM-inspired LIF neurons: with complex u, `u ← alpha (u - s threshold / 2) + b x` and
     /// `s = H(2 Re u - threshold)`, where `alpha = exp((-exp(log_log_alpha) + i alpha_img) exp(log_dt))`.
     ///
-    /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (Re u) and `imaginary` (Im u) likewise;
-    /// parameters `log_log_alpha` (first log 0.5), `log_dt` (drawn uniformly between the logarithms of the arguments),
-    /// `alpha_img` (first π) and `b` (drawn from 0 to 1), all [hidden_shape…]. A reset acts on Re u. Source: Fabre et al. 2025,
-    /// arXiv:2506.06374, and its code, github.com/Maxtimer97/SSM-inspired-LIF (`CSiLIFLayer`).
+    /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (Re u) and `imaginary` (Im u)
+    /// likewise; parameters `log_log_alpha` (initially log 0.5), `log_dt` (drawn uniformly between the logarithms of the
+    /// arguments), `alpha_img` (initially π) and `b` (drawn from 0 to 1), all [hidden_shape…]. A reset acts on Re u. Source:
+    /// Fabre et al. 2025, arXiv:2506.06374, and its code, github.com/Maxtimer97/SSM-inspired-LIF (`CSiLIFLayer`).
     ///
     /// ```
     /// use spiq::nn::{CSiLif, Layer};
@@ -24,9 +23,9 @@ neuron! {
     /// assert_eq!(names, ["log_dt", "b", "log_log_alpha", "alpha_img"]);
     /// ```
     pub struct CSiLif = "CSiLIF" {
-        /// The least first step of time, against which rate and frequency are measured.
+        /// The smallest initial time step, in the units of rate and frequency.
         dt_min: f64 = 0.01,
-        /// The greatest.
+        /// The largest initial time step.
         dt_max: f64 = 0.5,
     }
     defaults { fires After, reset Subtract, detached false, surrogate Surrogate::Boxcar { width: 1.0, height: 1.0 } }
@@ -36,11 +35,12 @@ neuron! {
     /// Resonate-and-fire neurons as a state-space model: with complex z, `z ← a z + x + i reset` and
     /// `s = H(Re z - threshold)`, where `a = exp(exp(log_dt) (-softplus(raw_lambda) + i omega))`.
     ///
-    /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (Re z) and `imaginary` (Im z) likewise;
-    /// parameters `log_dt` (drawn uniformly between the logarithms of the arguments), `raw_lambda` (so that a decay is 1/2 at
-    /// first), `omega` (0, π, 2π, … at first) and `reset`, all [hidden_shape…]. Source: `spyx.experimental.rf_ssm.RFSSM` with
-    /// its first poles from HiPPO; Huber et al. 2025, arXiv:2504.00719 (S5-RF), and arXiv:2410.03530 for the reset, which is a
-    /// constant input and depends on no spike. A `reset` among the arguments is one by spikes, and acts on Re z.
+    /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (Re z) and `imaginary` (Im z)
+    /// likewise; parameters `log_dt` (drawn uniformly between the logarithms of the arguments), `raw_lambda` (so that the decay
+    /// rate is initially 1/2), `omega` (initially 0, π, 2π, …) and `reset`, all [hidden_shape…]. Source:
+    /// `spyx.experimental.rf_ssm.RFSSM` with its initial poles from HiPPO; Huber et al. 2025, arXiv:2504.00719 (S5-RF), and
+    /// arXiv:2410.03530 for the reset, a constant input that depends on no spike. The argument `reset`, in contrast, is a reset
+    /// by spikes, and acts on Re z.
     ///
     /// ```
     /// use spiq::nn::{Layer, RfSsm};
@@ -48,11 +48,11 @@ neuron! {
     /// assert_eq!(names, ["log_dt", "raw_lambda", "omega", "reset"]);
     /// ```
     pub struct RfSsm = "RFSSM" {
-        /// The least first step of time.
+        /// The smallest initial time step.
         dt_min: f64 = 1e-3,
-        /// The greatest.
+        /// The largest initial time step.
         dt_max: f64 = 1e-1,
-        /// What `reset` is at first.
+        /// The initial value of the parameter `reset`.
         reset_init: f64 = 0.0,
     }
     defaults { fires After, reset None, detached false, surrogate Surrogate::default() }
@@ -62,10 +62,10 @@ const STATES: &[&str] = &["potential", "imaginary"];
 
 fn check_steps(low: f64, high: f64) -> Result<(), (&'static str, String)> {
     if low <= 0.0 {
-        return Err(("dt_min", format!("is {low}, but must be above 0: a step of time")));
+        return Err(("dt_min", format!("is {low}, but must be above 0: a time step")));
     }
     if high < low {
-        return Err(("dt_max", format!("is {high}, but must be dt_min ({low}) at least")));
+        return Err(("dt_max", format!("is {high}, but must be at least dt_min ({low})")));
     }
     Ok(())
 }
@@ -74,8 +74,7 @@ fn log_dt(low: f64, high: f64, shape: &[usize]) -> Parameter {
     Parameter::new("log_dt", shape, Init::Uniform(low.ln(), high.ln()))
 }
 
-/// Real and imaginary part of a number after one step, with a real drive and an imaginary one: z times
-/// `exp(dt (-decay + i omega))`, and those.
+/// Real and imaginary part of u + i v, multiplied by `decay` and rotated by `angle`.
 #[track_caller]
 fn turned(u: &Tensor, v: &Tensor, decay: &Tensor, angle: &Tensor) -> [Tensor; 2] {
     let (real, imaginary) = (decay * angle.cos(), decay * angle.sin());

@@ -1,4 +1,4 @@
-//! The neuron with a synaptic current between input and potential. Knows nothing of other neurons.
+//! The LIF neuron with a synaptic current between input and potential.
 
 use spiq_hlo::Tensor;
 
@@ -12,8 +12,8 @@ neuron! {
     /// `V ← beta (V - s threshold) + I`.
     ///
     /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` and `current` likewise; parameters
-    /// `alpha` and `beta` [hidden_shape…], or scalars where values are given. Units: alpha and beta are what is left after
-    /// one time step, clipped to [0, 1] in use. Source: `spyx.nn.CuBaLIF`.
+    /// `alpha` and `beta` [hidden_shape…], or scalars where values are given. Units: alpha and beta are the fraction left after
+    /// one time step, clipped to [0, 1] when used. Source: `spyx.nn.CuBaLIF`.
     ///
     /// ```
     /// use spiq::nn::{CuBaLif, Layer};
@@ -22,9 +22,9 @@ neuron! {
     /// ```
     #[doc(alias = "CuBaLIF")]
     pub struct CuBaLif = "CuBaLIF" {
-        /// One decay of the current for all neurons; `None` draws one for each around 0.5. Trained either way.
+        /// A single decay of the current for all neurons; `None` draws one for each, around 0.5. Trained in either case.
         alpha: Option<f64> = None,
-        /// One decay of the potential for all neurons; `None` draws one for each around 0.5. Trained either way.
+        /// A single decay of the potential for all neurons; `None` draws one for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
     }
     defaults { fires Before, reset Subtract, detached false, surrogate Surrogate::default() }
@@ -34,8 +34,8 @@ neuron! {
     /// [`CuBaLif`] with `recurrent = true`: `s = H(V - threshold)`, then `I ← alpha I + x + s · W` and
     /// `V ← beta (V - s threshold) + I`.
     ///
-    /// The parameter `recurrent_w` [hidden_shape…, hidden_shape…] leads from the neuron that fires to the one that hears it.
-    /// Source: `spyx.nn.RCuBaLIF`.
+    /// The parameter `recurrent_w` [hidden_shape…, hidden_shape…] holds the weights, from the firing neuron to the receiving
+    /// one. Source: `spyx.nn.RCuBaLIF`.
     ///
     /// ```
     /// use spiq::nn::{Layer, RCuBaLif};
@@ -44,9 +44,9 @@ neuron! {
     /// ```
     #[doc(alias = "RCuBaLIF")]
     always recurrent pub struct RCuBaLif = "RCuBaLIF" {
-        /// One decay of the current for all neurons; `None` draws one for each around 0.5. Trained either way.
+        /// A single decay of the current for all neurons; `None` draws one for each, around 0.5. Trained in either case.
         alpha: Option<f64> = None,
-        /// One decay of the potential for all neurons; `None` draws one for each around 0.5. Trained either way.
+        /// A single decay of the potential for all neurons; `None` draws one for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
     }
     defaults { fires Before, reset Subtract, detached false, surrogate Surrogate::default() }

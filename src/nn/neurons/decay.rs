@@ -1,4 +1,4 @@
-//! Numbers of a neuron that lie in a range, decays per time step above all. Knows no neuron.
+//! Neuron parameters that are confined to a range, mostly decays per time step.
 
 use spiq_hlo::Tensor;
 
@@ -6,7 +6,7 @@ use super::neuron::Moment;
 use crate::nn::parameter::{Init, Parameter};
 use crate::nn::step::Step;
 
-/// A decay's parameter: a scalar of this value, or one for each neuron as Spyx draws them.
+/// A decay's parameter: a scalar of this value, or one per neuron, drawn as in Spyx.
 pub(super) fn decay_parameter(name: &str, value: Option<f64>, shape: &[usize]) -> Parameter {
     match value {
         Some(value) => Parameter::new(name, [], Init::Constant(value)),
@@ -14,35 +14,35 @@ pub(super) fn decay_parameter(name: &str, value: Option<f64>, shape: &[usize]) -
     }
 }
 
-/// Whether decays of these names are what is left after a step.
+/// Checks that the decays of these names are from 0 to 1.
 pub(super) fn check_decays(decays: &[(&'static str, Option<f64>)]) -> Result<(), (&'static str, String)> {
     for &(name, decay) in decays {
         if let Some(decay) = decay.filter(|decay| !(0.0..=1.0).contains(decay)) {
-            return Err((name, format!("is {decay}, but must be from 0 to 1: the share that a step leaves")));
+            return Err((name, format!("is {decay}, but must be from 0 to 1: the fraction left after one step")));
         }
     }
     Ok(())
 }
 
-/// A decay in use.
+/// The clipped decay of this name.
 #[track_caller]
 pub(super) fn decay(at: &Step<'_>, name: &str) -> Tensor {
     clipped(&at.parameter(name))
 }
 
-/// A decay in use, of a neuron that fires.
+/// The clipped decay of this name, for a neuron that fires.
 #[track_caller]
 pub(super) fn decay_of(now: &Moment<'_, '_>, name: &str) -> Tensor {
     clipped(&now.parameter(name))
 }
 
-/// Clipped to [0, 1]. At the very ends half of the gradient passes, as with `jnp.clip`.
+/// Clips to [0, 1]. Exactly at the ends, half of the gradient passes, as with `jnp.clip`.
 #[track_caller]
 pub(super) fn clipped(decay: &Tensor) -> Tensor {
     decay.maximum(0.0).minimum(1.0)
 }
 
-/// A parameter that is clipped to a range in use, and starts uniformly distributed over it.
+/// A parameter that is clipped to a range when used, and is initially uniform over it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ranged {
     pub name: &'static str,
@@ -55,7 +55,7 @@ impl Ranged {
         Ranged { name, low, high }
     }
 
-    /// A scalar of this value, or one for each neuron, drawn.
+    /// A scalar of this value, or one drawn for each neuron.
     pub fn parameter(self, value: Option<f64>, shape: &[usize]) -> Parameter {
         match value {
             Some(value) => Parameter::new(self.name, [], Init::Constant(value)),
@@ -63,7 +63,7 @@ impl Ranged {
         }
     }
 
-    /// Whether a value that is given lies in the range.
+    /// Checks that a given value is in the range.
     pub fn check(self, value: Option<f64>) -> Result<(), (&'static str, String)> {
         match value.filter(|value| !(self.low..=self.high).contains(value)) {
             Some(value) => Err((self.name, format!("is {value}, but must be from {} to {}", self.low, self.high))),
@@ -71,7 +71,7 @@ impl Ranged {
         }
     }
 
-    /// The values in use. No gradient passes beyond the range.
+    /// The clipped values. No gradient passes outside the range.
     #[track_caller]
     pub fn of(self, now: &Moment<'_, '_>) -> Tensor {
         now.parameter(self.name).maximum(self.low).minimum(self.high)

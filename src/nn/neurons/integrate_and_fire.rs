@@ -1,4 +1,4 @@
-//! The integrate-and-fire neuron, without a leak. Knows nothing of other neurons.
+//! The integrate-and-fire neuron, without a leak.
 
 use spiq_hlo::Tensor;
 
@@ -7,7 +7,7 @@ use super::surrogate::Surrogate;
 use crate::nn::parameter::Parameter;
 
 neuron! {
-    /// Integrate-and-fire neurons: `s = H(V - threshold)`, then `V ← V + x - s threshold`. They have no parameters of their own.
+    /// Integrate-and-fire neurons: `s = H(V - threshold)`, then `V ← V + x - s threshold`. They have no parameters by default.
     ///
     /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; state `potential` likewise. Source: `spyx.nn.IF`.
     ///
@@ -23,8 +23,8 @@ neuron! {
 neuron! {
     /// [`If`] with `recurrent = true`: `s = H(V - threshold)`, then `V ← V + x + s · W - s threshold`.
     ///
-    /// The parameter `recurrent_w` [hidden_shape…, hidden_shape…] leads from the neuron that fires to the one that hears it.
-    /// Source: `spyx.nn.RIF`.
+    /// The parameter `recurrent_w` [hidden_shape…, hidden_shape…] holds the weights, from the firing neuron to the receiving
+    /// one. Source: `spyx.nn.RIF`.
     ///
     /// ```
     /// use spiq::nn::{Layer, Rif};

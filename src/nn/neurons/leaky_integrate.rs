@@ -1,4 +1,4 @@
-//! The leaky integrator, a readout that does not fire. Knows nothing of spikes.
+//! The leaky integrator, a readout that does not fire.
 
 use spiq_hlo::Tensor;
 
@@ -9,11 +9,11 @@ use crate::nn::parameter::{Init, Parameter, State};
 use crate::nn::step::Step;
 
 layer! {
-    /// Leaky integrators: `V ← beta V + x`, and the output is V.
+    /// Leaky integrators: `V ← beta V + x`; the output is V.
     ///
-    /// Shapes: x [B, layer_shape…] to potentials of that shape; state `potential` likewise; parameter `beta`
-    /// [layer_shape…], or a scalar where a value is given. Units: beta is the share of the potential that is left after one
-    /// time step, clipped to [0, 1] in use. Source: `spyx.nn.LI`.
+    /// Shapes: x [B, layer_shape…] to potentials of that shape; state `potential` likewise; parameter `beta` [layer_shape…], or
+    /// a scalar where a value is given. Units: beta is the fraction of the potential left after one time step, clipped to
+    /// [0, 1] when used. Source: `spyx.nn.LI`.
     ///
     /// ```
     /// use spiq::nn::{Layer, Li};
@@ -27,7 +27,7 @@ layer! {
             layer_shape: Vec<usize>,
         }
         takes {
-            /// One decay for all units; `None` gives each its own, 0.8 at first. Trained either way.
+            /// A single decay for all units; `None` gives each unit its own, initially 0.8. Trained in either case.
             beta: Option<f64> = None,
         }
     }

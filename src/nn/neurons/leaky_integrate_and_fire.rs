@@ -1,4 +1,4 @@
-//! The leaky integrate-and-fire neuron. Knows nothing of other neurons.
+//! The leaky integrate-and-fire neuron.
 
 use spiq_hlo::Tensor;
 
@@ -10,14 +10,14 @@ use crate::nn::parameter::Parameter;
 neuron! {
     /// Leaky integrate-and-fire neurons: `s = H(V - threshold)`, then `V ← beta V + x - s threshold`.
     ///
-    /// A spike answers the potential that the step before left, so an input shows in the output one step later; with
-    /// `fires = "after"` it answers the new one. `reset = "zero"` makes it `V ← beta (1 - s) V + x`, `decay_input` puts
-    /// `(1 - beta) x` in the place of x: with both, `fires = "after"` and `detach_reset`, these are SpikingJelly's `LIFNode`
-    /// with its defaults (`beta = 1 - 1/tau`).
+    /// Spikes are computed from the potential that the previous step left, so an input shows in the output one step later; with
+    /// `fires = "after"` they are computed from the new one. `reset = "zero"` changes the update to `V ← beta (1 - s) V + x`,
+    /// and `decay_input` replaces x by `(1 - beta) x`: with both, `fires = "after"` and `detach_reset`, these are
+    /// SpikingJelly's `LIFNode` with its defaults (`beta = 1 - 1/tau`).
     ///
     /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; state `potential` likewise; parameter `beta`
-    /// [hidden_shape…], or a scalar where a value is given. Units: beta is the share of the potential that is left after one
-    /// time step, clipped to [0, 1] in use. Source: `spyx.nn.LIF`; `snntorch.Leaky` is the same with `fires = "after"` and
+    /// [hidden_shape…], or a scalar where a value is given. Units: beta is the fraction of the potential left after one time
+    /// step, clipped to [0, 1] when used. Source: `spyx.nn.LIF`; `snntorch.Leaky` is the same with `fires = "after"` and
     /// `detach_reset`. A layer called `ParallelResetLIF` is this one: see [`Lif::parallel`].
     ///
     /// ```
@@ -27,9 +27,9 @@ neuron! {
     /// ```
     #[doc(alias = "LIF")]
     pub struct Lif = "LIF" {
-        /// One decay for all neurons; `None` draws one for each around 0.5. Trained either way.
+        /// A single decay for all neurons; `None` draws one for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
-        /// Whether the input counts `1 - beta` times, so that a constant one is the potential in the end.
+        /// Whether the input is scaled by `1 - beta`, so that a constant input is the limit of the potential.
         decay_input: bool = false,
     }
     defaults { fires Before, reset Subtract, detached false, surrogate Surrogate::default() }
@@ -38,8 +38,8 @@ neuron! {
 neuron! {
     /// [`Lif`] with `recurrent = true`: `s = H(V - threshold)`, then `V ← beta V + x + s · W - s threshold`.
     ///
-    /// The parameter `recurrent_w` [hidden_shape…, hidden_shape…] leads from the neuron that fires to the one that hears it.
-    /// Source: `spyx.nn.RLIF`.
+    /// The parameter `recurrent_w` [hidden_shape…, hidden_shape…] holds the weights, from the firing neuron to the receiving
+    /// one. Source: `spyx.nn.RLIF`.
     ///
     /// ```
     /// use spiq::nn::{Layer, Rlif};
@@ -48,9 +48,9 @@ neuron! {
     /// ```
     #[doc(alias = "RLIF")]
     always recurrent pub struct Rlif = "RLIF" {
-        /// One decay for all neurons; `None` draws one for each around 0.5. Trained either way.
+        /// A single decay for all neurons; `None` draws one for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
-        /// Whether the input, that from the layer itself too, counts `1 - beta` times.
+        /// Whether the input, including recurrent input, is scaled by `1 - beta`.
         decay_input: bool = false,
     }
     defaults { fires Before, reset Subtract, detached false, surrogate Surrogate::default() }

@@ -1,8 +1,10 @@
-//! Neurons: what they have in common (`neuron`, `options`, `decay`, `recurrence`, `surrogate`), and a file for each kind.
+//! Neurons: their shared parts (`neuron`, `options`, `decay`, `recurrence`, `surrogate`), and a file for each kind.
 //!
-//! A kind declares its own arguments with `neuron!` and implements [`neuron::Neuron`]: its states, its parameters, and what a
-//! step makes of them. Thresholds, resets, rest after a spike, recurrence and which potential a spike answers come with it. Knows
-//! the parts of a layer (`layer`, `arguments`, `parameter`, `step`), and nothing of models and runs.
+//! A kind declares its own arguments with `neuron!` and implements [`neuron::Neuron`]: its states, its parameters and its
+//! update at each step. `neuron!` adds thresholds, resets, refractory periods, recurrence, and the choice of the potential that
+//! spikes are computed from.
+//!
+//! Invariant: depends on the parts of a layer (`layer`, `arguments`, `parameter`, `step`), but not on models and runs.
 
 mod adaptive;
 mod adaptive_threshold;

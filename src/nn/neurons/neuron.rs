@@ -1,5 +1,4 @@
-//! What all neurons that fire have in common: thresholds, resets, rest after a spike, recurrence, and the order of a step.
-//! Knows no particular neuron.
+//! Shared parts of all neurons that fire: thresholds, resets, refractory periods, recurrence, and the order of a step.
 
 use spiq_hlo::Tensor;
 
@@ -9,11 +8,11 @@ use super::surrogate::Surrogate;
 use crate::nn::parameter::{Init, Parameter, State};
 use crate::nn::step::Step;
 
-/// The state that counts the steps until a neuron may fire again.
+/// The state that counts down the steps until a neuron may fire again.
 const REST: &str = "refractory";
-/// The name of learned thresholds.
+/// The name of the parameter for learned thresholds.
 const THRESHOLD: &str = "threshold";
-/// The largest whole number up to which f32 counts.
+/// The largest integer up to which f32 is exact.
 const LONGEST: usize = 1 << 24;
 
 /// The arguments that every kind of neuron takes.
@@ -30,29 +29,29 @@ pub(super) struct Shared<'a> {
     pub recurrent_init: RecurrentInit,
 }
 
-/// What sets one kind of neuron apart.
+/// The parts that differ between kinds of neurons.
 pub(super) trait Neuron {
-    /// The names of its states, that of the potential first.
+    /// The names of its states, the potential first.
     const STATES: &'static [&'static str];
-    /// How many of the states, from the first, stay as they are while a neuron rests after a spike.
+    /// The number of states, from the first, that are held while a neuron is refractory.
     const HELD: usize = 1;
 
-    /// What it takes like any other.
+    /// The arguments that every kind of neuron takes.
     fn shared(&self) -> Shared<'_>;
 
-    /// Whether its own arguments are usable.
+    /// Checks its own arguments.
     fn own_check(&self) -> Result<(), (&'static str, String)>;
 
     /// Its own parameters, in the order in which they draw keys.
     fn own_parameters(&self) -> Vec<Parameter>;
 
-    /// The threshold in force, of one that is set or learned.
+    /// The threshold in effect, given the one that is set or learned.
     #[track_caller]
     fn level(&self, threshold: Tensor, _: &[Tensor]) -> Tensor {
         threshold
     }
 
-    /// By how much the neurons are above that threshold.
+    /// How far the neurons are above that threshold.
     #[track_caller]
     fn above(&self, level: &Tensor, states: &[Tensor]) -> Tensor {
         &states[0] - level
@@ -62,17 +61,17 @@ pub(super) trait Neuron {
     fn advance(&self, now: &Moment<'_, '_>) -> Vec<Tensor>;
 }
 
-/// A layer of neurons at one step: what it left the step before, what it hears, who of it fires.
+/// A layer of neurons at one step: its previous states, its input, and which of its neurons fire.
 pub(super) struct Moment<'a, 'b> {
     at: &'a Step<'b>,
     reset: Reset,
     /// The states, in the order of `Neuron::STATES`.
     pub states: Vec<Tensor>,
-    /// The threshold in force.
+    /// The threshold in effect.
     pub level: Tensor,
     /// 1 for each neuron that fires, else 0.
     pub spikes: Tensor,
-    /// The same for resets, which may pass no gradient on.
+    /// The same for resets, detached if requested.
     taken: Tensor,
     x: &'a Tensor,
     recurrent: bool,
@@ -85,13 +84,13 @@ impl Moment<'_, '_> {
         self.at.parameter(name)
     }
 
-    /// The input, and what the layer's own spikes add to it.
+    /// The input plus recurrent input.
     #[track_caller]
     pub fn input(&self) -> Tensor {
         self.with_feedback(self.x.clone())
     }
 
-    /// Something with the input added to it, and then what the layer's own spikes add.
+    /// `carried` plus the input, then plus recurrent input.
     #[track_caller]
     pub fn input_onto(&self, carried: Tensor) -> Tensor {
         self.with_feedback(carried + self.x)
@@ -102,7 +101,7 @@ impl Moment<'_, '_> {
         if self.recurrent { sum + feedback(self.at, &self.spikes) } else { sum }
     }
 
-    /// What resets leave of a potential; `share` is that of the threshold which is subtracted.
+    /// The potential after resets. `share` is the fraction of the threshold that a spike subtracts, by default all of it.
     #[track_caller]
     pub fn after_reset(&self, potential: &Tensor, share: Option<f64>) -> Tensor {
         match self.reset {
@@ -115,8 +114,8 @@ impl Moment<'_, '_> {
         }
     }
 
-    /// A potential of which `beta` is left, with the input added. What a reset subtracts it subtracts last, as in Spyx and
-    /// snnTorch; another one acts on what was there before.
+    /// The potential decayed by `beta`, plus the input. A subtractive reset is applied last, as in Spyx and snnTorch; any other
+    /// reset is applied to the previous potential.
     #[track_caller]
     pub fn leaked(&self, beta: Option<&Tensor>, decay_input: bool) -> Tensor {
         let last = self.reset == Reset::Subtract;
@@ -130,7 +129,7 @@ impl Moment<'_, '_> {
     }
 }
 
-/// Whether the arguments of neurons are usable.
+/// Checks the arguments of neurons.
 pub(super) fn check(neuron: &impl Neuron) -> Result<(), (&'static str, String)> {
     let shared = neuron.shared();
     if shared.detach_reset && shared.reset == Reset::None {
@@ -140,7 +139,8 @@ pub(super) fn check(neuron: &impl Neuron) -> Result<(), (&'static str, String)> 
         return Err(("refractory", format!("is {steps}, but must be a number of steps from 1 to {LONGEST}")));
     }
     if !shared.recurrent && shared.recurrent_init != RecurrentInit::Small {
-        let reason = "says how weights start that are not there; set recurrent = true, or leave it out";
+        let reason =
+            "initializes recurrent weights, which the layer does not have; set recurrent = true, or leave it out";
         return Err(("recurrent_init", reason.into()));
     }
     neuron.own_check()
@@ -190,7 +190,7 @@ pub(super) fn step<N: Neuron>(neuron: &N, at: &mut Step<'_>, x: &Tensor) -> Tens
         for (next, held) in next.iter_mut().zip(&states).take(N::HELD) {
             *next = rests.select(held, next);
         }
-        // A count, of which nothing is a smooth function.
+        // The counter has no gradient.
         spikes.gt(0.0).select(&rest.full_like(steps as f64), &(rest - 1.0).maximum(0.0))
     });
     let output = match shared.fires {
@@ -203,15 +203,16 @@ pub(super) fn step<N: Neuron>(neuron: &N, at: &mut Step<'_>, x: &Tensor) -> Tens
     output
 }
 
-/// Which neurons fire: those above their threshold that do not rest.
+/// Which neurons fire: those above their threshold that are not refractory.
 #[track_caller]
 fn fired(neuron: &impl Neuron, level: &Tensor, states: &[Tensor], rest: Option<&Tensor>) -> Tensor {
     let spikes = neuron.shared().activation.spike(&neuron.above(level, states));
     rest.map_or_else(|| spikes.clone(), |rest| rest.gt(0.0).select(&spikes.zeros_like(), &spikes))
 }
 
-/// Declares a kind of neuron: its own arguments, then which potential it answers, its reset, whether that is detached, and
-/// its surrogate. What every kind takes comes with it, and all of `Layer`; the kind itself is a [`Neuron`].
+/// Declares a kind of neuron: its own arguments, then which potential its spikes are computed from, its reset, whether that is
+/// detached, and its surrogate. Adds the arguments that every kind takes, and implements `Layer`; the kind itself implements
+/// [`Neuron`].
 macro_rules! neuron {
     (
         $(#[$about:meta])*
@@ -222,7 +223,7 @@ macro_rules! neuron {
             @declared
             {
                 $($own)*
-                /// Whether the neurons hear their own layer's spikes, through the parameter `recurrent_w`.
+                /// Whether the neurons receive their own layer's spikes, through the parameter `recurrent_w`.
                 recurrent: bool = false,
             }
             $(#[$about])* pub struct $Name = $kind
@@ -259,24 +260,24 @@ macro_rules! neuron {
                 }
                 takes {
                     $($own)*
-                    /// The potential above which a neuron at rest fires.
+                    /// The potential above which a neuron fires, unless it is refractory.
                     threshold: f64 = 1.0,
-                    /// The derivative that stands in for that of the step.
+                    /// The surrogate derivative of spikes.
                     activation: $crate::nn::neurons::surrogate::Surrogate = $surrogate,
                     /// What a spike does to the potential.
                     reset: $crate::nn::neurons::options::Reset = $crate::nn::neurons::options::Reset::$reset,
-                    /// Whether no gradient passes through the spikes of the reset.
+                    /// Whether the reset is detached, so that no gradient passes through its spikes.
                     detach_reset: bool = $detached,
-                    /// Whether thresholds are trained: each neuron has its own then, the parameter `threshold`
-                    /// [hidden_shape…], which starts at the argument's value.
+                    /// Whether thresholds are trained: each neuron then has its own, the parameter `threshold` [hidden_shape…],
+                    /// which starts at the argument's value.
                     learn_threshold: bool = false,
-                    /// For how many steps after a spike a neuron rests: it does not fire and its potential stays as it is,
-                    /// though other states go on. As with Norse's `LIFRefrac`, but that the count carries no gradient.
+                    /// The refractory period in steps: after a spike a neuron does not fire and its potential is held, while
+                    /// other states are updated. As in Norse's `LIFRefrac`, except that the counter has no gradient.
                     refractory: Option<usize> = None,
-                    /// How recurrent weights start.
+                    /// Initialization of the recurrent weights.
                     recurrent_init: $crate::nn::neurons::options::RecurrentInit =
                         $crate::nn::neurons::options::RecurrentInit::Small,
-                    /// Which potential a spike answers.
+                    /// Which potential spikes are computed from.
                     fires: $crate::nn::neurons::options::Fires = $crate::nn::neurons::options::Fires::$fires,
                 }
             }

@@ -1,4 +1,4 @@
-//! The named choices that neurons share. Knows no neuron.
+//! Named choices that neurons share.
 
 use toml::Value;
 use toml::de::DeValue;
@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use crate::fields::Field;
 use crate::nn::arguments::Argument;
 
-/// A choice by name, as a file writes it.
+/// A choice by name, as written in a file.
 macro_rules! choice {
     ($(#[$about:meta])* $Choice:ident: $what:literal { $($(#[$of:meta])* $Name:ident = $name:literal,)* }) => {
         $(#[$about])*
@@ -39,32 +39,32 @@ macro_rules! choice {
 choice! {
     /// What a spike does to the potential of its neuron. The names are those of snnTorch's `reset_mechanism`.
     Reset: "\"subtract\", \"zero\" or \"none\"" {
-        /// It falls by the threshold: a soft reset.
+        /// It is reduced by the threshold: a soft reset.
         Subtract = "subtract",
-        /// It falls to zero: a hard reset.
+        /// It is set to zero: a hard reset.
         Zero = "zero",
-        /// It stays as it is.
+        /// It is unchanged.
         None = "none",
     }
 }
 
 choice! {
-    /// Which potential a spike answers.
+    /// Which potential spikes are computed from.
     Fires: "\"before\" or \"after\"" {
-        /// The one that the step before left: an input shows in the output one step later. Spyx's way.
+        /// The one that the previous step left: an input shows in the output one step later. As in Spyx.
         Before = "before",
-        /// The one that holds the step's input already. The way of snnTorch, SpikingJelly and of most papers' code. The
-        /// potentials are the same either way: the output shifts by one step.
+        /// The one that includes the step's input. As in snnTorch, SpikingJelly and the code of most papers. The potentials are
+        /// the same in both cases: the output shifts by one step.
         After = "after",
     }
 }
 
 choice! {
-    /// How the weights start by which neurons hear each other.
+    /// Initialization of the recurrent weights.
     RecurrentInit: "\"small\" or \"orthogonal\"" {
-        /// Normal of deviation 0.01, cut at two of them: hardly there. Spyx's.
+        /// Normal with standard deviation 0.01, truncated at two of them: hardly any recurrence. As in Spyx.
         Small = "small",
-        /// An orthogonal matrix: as strong as the spikes themselves. That of sparch and SE-adLIF.
+        /// An orthogonal matrix: as strong as the spikes themselves. As in sparch and SE-adLIF.
         Orthogonal = "orthogonal",
     }
 }

@@ -1,4 +1,4 @@
-//! The leaky integrate-and-fire neuron over all steps at once, reset included. Knows nothing of other neurons.
+//! The leaky integrate-and-fire neuron over all steps at once, including resets.
 
 use spiq_hlo::{Tensor, Violation, associative_scan, concatenate, custom_vjp};
 
@@ -7,22 +7,23 @@ use super::leaky_integrate_and_fire::Lif;
 use super::options::{Fires, Reset};
 
 impl Lif {
-    /// The spikes of all steps at once, from potentials of zero, and whether they are those of a run step by step (`pred`).
+    /// The spikes of all steps at once, from potentials of zero, and whether they are those of a step-by-step run (`pred`).
     ///
-    /// Resets make the potentials depend on earlier spikes. So spikes are guessed, and each round computes potentials and spikes
-    /// anew from those of the round before: the first k steps are right after k rounds, and a round that changes nothing has
-    /// reached what a run step by step gives, but for the rounding of potentials, whose sums go in another order. Each round takes
-    /// as many operations one after the other as the logarithm of the number of steps. **Where the flag is false, spikes are not
-    /// those of these neurons**: use more rounds, at most one more than steps.
+    /// Resets make the potentials depend on earlier spikes. So spikes are guessed, and each round recomputes potentials and
+    /// spikes from those of the previous round: after k rounds the first k steps are correct, and a round that changes nothing
+    /// has reached the fixed point. That is the result of a step-by-step run, except for rounding: the potentials are summed in
+    /// another order. Each round is a chain of operations whose length is logarithmic in the number of steps. **If the flag is
+    /// false, the spikes are not those of these neurons**: use more rounds, at most one more than steps.
     ///
-    /// The gradient is that of a run step by step, however few rounds there are, where the flag is true. (That of Spyx goes back
-    /// through its rounds: with fewer rounds than steps it leaves out what reaches back farther.)
+    /// If the flag is true, the gradient is that of a step-by-step run, however few rounds there are. (Spyx's gradient goes
+    /// back through its rounds: with fewer rounds than steps it omits the contributions from further back.)
     ///
     /// Shapes: beta [hidden_shape…] or a scalar, x [T, B, hidden_shape…], to spikes of x's shape and a scalar. Source:
     /// `spyx.experimental.ParallelResetLIF.parallel`; arXiv:2506.12087.
     ///
     /// # Errors
-    /// Kept in the trace: no round; arguments beyond `threshold`, `activation` and `beta` that are not the defaults.
+    /// Recorded in the trace: zero rounds; arguments other than `threshold`, `activation` and `beta` that differ from their
+    /// defaults.
     ///
     /// ```
     /// use spiq::nn::Lif;
@@ -44,8 +45,8 @@ impl Lif {
         }
         let beta = clipped(beta).broadcast_to(x.dims());
         let (spikes, potentials, settled) = self.settled(&beta.stop_gradient(), &x.stop_gradient(), rounds);
-        // Step by step, a change of V moves V's successor by beta less the threshold times the spike's derivative: linear again,
-        // around the potentials that are known now.
+        // Step by step, a change of V changes the next V by beta minus the threshold times the spike's derivative: this is
+        // again linear, around potentials that are now known.
         let slope = self.activation.derivative(&(&potentials - self.threshold)).stop_gradient();
         let fall = self.threshold * (&spikes - &slope * &potentials);
         let around = before_each(&(beta - self.threshold * &slope), &(x - fall.stop_gradient()));
@@ -57,7 +58,7 @@ impl Lif {
         (custom_vjp("spike", &known, |known| given(known), |known, _: &Tensor, ct| back(known, ct)), settled)
     }
 
-    /// Spikes and potentials after these rounds, and whether the last one changed no spike.
+    /// Spikes and potentials after these rounds, and whether the last round changed no spike.
     #[track_caller]
     fn settled(&self, beta: &Tensor, x: &Tensor, rounds: usize) -> (Tensor, Tensor, Tensor) {
         let fired = |potentials: &Tensor| self.activation.spike(&(potentials - self.threshold)).stop_gradient();
@@ -78,20 +79,18 @@ impl Lif {
         let plain = self.reset == Reset::Subtract && self.fires == Fires::Before;
         let none = !self.recurrent && !self.learn_threshold && self.refractory.is_none() && !self.detach_reset;
         if !(plain && none) || self.decay_input {
-            return Err(
-                "computes all steps at once only for neurons with a reset that subtracts and no other option; \
+            return Err("computes all steps at once only for neurons with a subtracting reset and no other option; \
                         run these step by step"
-                    .into(),
-            );
+                .into());
         }
-        if rounds == 0 { Err("wants at least one round".into()) } else { Ok(()) }
+        if rounds == 0 { Err("needs at least one round".into()) } else { Ok(()) }
     }
 }
 
-/// Sums that leak, of the inputs before each step: zero at the first.
+/// Leaky sums of the inputs before each step: zero at the first.
 #[track_caller]
 fn before_each(beta: &Tensor, x: &Tensor) -> Tensor {
-    // A step is V ↦ aV + b; two of them in a row are such a step again.
+    // A step is V ↦ aV + b; two consecutive steps have the same form.
     let in_a_row = |(a, b): &(Tensor, Tensor), (c, d): &(Tensor, Tensor)| (a * c, b * c + d);
     let (_, sums) = associative_scan(&(beta.clone(), x.clone()), false, in_a_row);
     let steps = x.dims()[0];

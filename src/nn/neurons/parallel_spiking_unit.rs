@@ -1,4 +1,4 @@
-//! The neuron without a reset, whose potential is linear in its input. Knows nothing of other neurons.
+//! The neuron without a reset, whose potential is linear in its input.
 
 use spiq_hlo::{Tensor, associative_scan};
 
@@ -10,13 +10,13 @@ use crate::nn::parameter::{Parameter, State};
 use crate::nn::step::Step;
 
 layer! {
-    /// Leaky neurons that are not reset: `V ← beta V + x`, then `s = H(V - threshold)`.
+    /// Leaky neurons without a reset: `V ← beta V + x`, then `s = H(V - threshold)`.
     ///
-    /// A spike answers the potential of its own step, unlike that of the other neurons.
+    /// Spikes are computed from the potential of their own step, as with `fires = "after"` of other neurons.
     ///
     /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; state `potential` likewise; parameter `beta`
-    /// [hidden_shape…], or a scalar where a value is given. Units: beta is the share of the potential that is left after one
-    /// time step, clipped to [0, 1] in use. Source: `spyx.nn.PSU_LIF`, of which `AssociativeLIF` is another name.
+    /// [hidden_shape…], or a scalar where a value is given. Units: beta is the fraction of the potential left after one time
+    /// step, clipped to [0, 1] when used. Source: `spyx.nn.PSU_LIF`, also called `AssociativeLIF`.
     ///
     /// ```
     /// use spiq::nn::{Layer, PsuLif};
@@ -30,11 +30,11 @@ layer! {
             hidden_shape: Vec<usize>,
         }
         takes {
-            /// One decay for all neurons; `None` draws one for each around 0.5. Trained either way.
+            /// A single decay for all neurons; `None` draws one for each, around 0.5. Trained in either case.
             beta: Option<f64> = None,
             /// The potential above which a neuron fires.
             threshold: f64 = 1.0,
-            /// The derivative that stands in for that of the step.
+            /// The surrogate derivative of spikes.
             activation: Surrogate = Surrogate::default(),
         }
     }
@@ -46,8 +46,8 @@ impl PsuLif {
         PsuLif::with_defaults(hidden_shape.into())
     }
 
-    /// The spikes of all steps at once, from potentials of zero: as many operations one after the other as the logarithm of
-    /// the number of steps. Those of a run step by step, but for the rounding of potentials, whose sums go in another order.
+    /// The spikes of all steps at once, from potentials of zero, by a chain of operations whose length is logarithmic in the
+    /// number of steps. They are those of a step-by-step run, except for rounding: the potentials are summed in another order.
     ///
     /// Shapes: beta [hidden_shape…] or a scalar, x [T, B, hidden_shape…], to spikes of x's shape. Source:
     /// `spyx.nn.PSU_LIF.parallel`.
@@ -62,7 +62,7 @@ impl PsuLif {
     /// ```
     #[track_caller]
     pub fn parallel(&self, beta: &Tensor, x: &Tensor) -> Tensor {
-        // A step is V ↦ aV + b; two of them in a row are such a step again.
+        // A step is V ↦ aV + b; two consecutive steps have the same form.
         let in_a_row = |(a, b): &(Tensor, Tensor), (c, d): &(Tensor, Tensor)| (a * c, b * c + d);
         let steps = (clipped(beta).broadcast_to(x.dims()), x.clone());
         let (_, potentials) = associative_scan(&steps, false, in_a_row);

@@ -1,4 +1,4 @@
-//! Weights by which the neurons of a layer hear each other's spikes. Knows no neuron.
+//! Recurrent weights between the neurons of a layer.
 
 use spiq_hlo::{DotDims, Tensor};
 
@@ -9,7 +9,7 @@ use crate::nn::step::Step;
 /// The name of the weights.
 pub(super) const RECURRENT: &str = "recurrent_w";
 
-/// Weights from each neuron to each.
+/// Weights from each neuron to each neuron.
 pub(super) fn recurrent_parameter(shape: &[usize], init: RecurrentInit) -> Parameter {
     let init = match init {
         RecurrentInit::Small => Init::TruncatedNormal(0.01),
@@ -18,8 +18,8 @@ pub(super) fn recurrent_parameter(shape: &[usize], init: RecurrentInit) -> Param
     Parameter::new(RECURRENT, [shape, shape].concat(), init)
 }
 
-/// What the layer's own spikes add to its input: all axes of a sample against the first half of the weights'. (Spyx's
-/// matrix product means this for layers of one axis, and something else for layers of more.)
+/// The recurrent input: the layer's own spikes, with all axes of a sample contracted with the first half of the weights' axes.
+/// (Spyx's matrix product is the same for layers of one axis, but different for layers of more.)
 #[track_caller]
 pub(super) fn feedback(at: &Step<'_>, spikes: &Tensor) -> Tensor {
     let axes = spikes.rank().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Resonate-and-fire neurons: damped oscillators, a complex number as two real ones. Knows nothing of other neurons.
+//! Resonate-and-fire neurons: damped oscillators, with each complex number as two real ones.
 
 use spiq_hlo::Tensor;
 
@@ -11,8 +11,8 @@ neuron! {
     /// `s = H(u - threshold)`, where `b = -|b_offset|`.
     ///
     /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (u) and `imaginary` (v) likewise;
-    /// parameters `omega` and `b_offset` [hidden_shape…], drawn uniformly between the arguments. Units: omega in radians and
-    /// b_offset in 1 per second, dt in seconds. A reset acts on u alone. Source: Izhikevich 2001,
+    /// parameters `omega` and `b_offset` [hidden_shape…], drawn uniformly between the arguments. Units: omega in radians per
+    /// second and b_offset in 1 per second, dt in seconds. A reset acts on u alone. Source: Izhikevich 2001,
     /// doi:10.1016/S0893-6080(01)00078-8; this form: Higuchi et al. 2024, arXiv:2402.14603, and its code,
     /// github.com/AdaptiveAILab/brf-neurons (`RFCell`), where neurons are `recurrent`.
     ///
@@ -22,52 +22,52 @@ neuron! {
     /// assert_eq!(names, ["omega", "b_offset"]);
     /// ```
     pub struct Rf = "RF" {
-        /// Seconds a time step.
+        /// Seconds per time step.
         dt: f64 = 0.01,
-        /// The least first omega.
+        /// The smallest initial omega.
         omega_min: f64 = 5.0,
-        /// The greatest.
+        /// The largest initial omega.
         omega_max: f64 = 10.0,
-        /// The least first b_offset.
+        /// The smallest initial b_offset.
         b_min: f64 = 0.0,
-        /// The greatest.
+        /// The largest initial b_offset.
         b_max: f64 = 3.0,
     }
     defaults { fires After, reset None, detached false, surrogate Surrogate::double_gaussian() }
 }
 
 neuron! {
-    /// Balanced resonate-and-fire neurons: with z = u + i v, `z ← z + dt ((b + i omega) z + x)` and
-    /// `s = H(u - threshold - q)`, then `q ← 0.9 q + s`: spikes raise the threshold and the damping
-    /// `b = (-1 + √(1 - (dt omega)²)) / dt - |b_offset| - q`, whose first part is where oscillations neither grow nor fade.
+    /// Balanced resonate-and-fire neurons: with z = u + i v, `z ← z + dt ((b + i omega) z + x)` and `s = H(u - threshold - q)`,
+    /// then `q ← 0.9 q + s`: spikes raise the threshold and the damping `b = (-1 + √(1 - (dt omega)²)) / dt - |b_offset| - q`,
+    /// whose first term is the boundary where oscillations neither grow nor decay.
     ///
     /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (u), `imaginary` (v) and `q` (without
-    /// the spikes of the last step) likewise; parameters `omega`, below 1 / dt in size, and `b_offset` [hidden_shape…], drawn
-    /// uniformly between the arguments. Units: omega in radians and b_offset in 1 per second, dt in seconds. Nothing is reset;
-    /// a reset that is chosen acts on u alone. Source: Higuchi et al. 2024, arXiv:2402.14603, and its code,
-    /// github.com/AdaptiveAILab/brf-neurons (`BRFCell`), where neurons are `recurrent`, and the first part of b always that for
-    /// dt 0.01.
+    /// the spikes of the last step) likewise; parameters `omega`, below 1 / dt in magnitude, and `b_offset` [hidden_shape…],
+    /// drawn uniformly between the arguments. Units: omega in radians per second and b_offset in 1 per second, dt in seconds.
+    /// There is no reset by default; one that is chosen acts on u alone. Source: Higuchi et al. 2024, arXiv:2402.14603, and its
+    /// code, github.com/AdaptiveAILab/brf-neurons (`BRFCell`), where neurons are `recurrent` and the first term of b is always
+    /// that for dt 0.01.
     ///
     /// ```
     /// use spiq::nn::{Brf, Layer};
     /// assert_eq!(Brf::new([64]).states().len(), 3);
     /// ```
     pub struct Brf = "BRF" {
-        /// Seconds a time step.
+        /// Seconds per time step.
         dt: f64 = 0.01,
-        /// The least first omega.
+        /// The smallest initial omega.
         omega_min: f64 = 5.0,
-        /// The greatest.
+        /// The largest initial omega.
         omega_max: f64 = 10.0,
-        /// The least first b_offset.
+        /// The smallest initial b_offset.
         b_min: f64 = 0.0,
-        /// The greatest.
+        /// The largest initial b_offset.
         b_max: f64 = 3.0,
     }
     defaults { fires After, reset None, detached false, surrogate Surrogate::double_gaussian() }
 }
 
-/// One step of Euler's method for an oscillator: the next u and v.
+/// One Euler step of an oscillator: the next u and v.
 #[track_caller]
 fn oscillated(now: &Moment<'_, '_>, b: &Tensor, omega: &Tensor, dt: f64) -> [Tensor; 2] {
     let (u, v) = (now.after_reset(&now.states[0], None), &now.states[1]);
@@ -80,14 +80,14 @@ macro_rules! oscillators {
         impl $Name {
             fn check_ranges(&self) -> Result<(), (&'static str, String)> {
                 if self.dt <= 0.0 {
-                    return Err(("dt", format!("is {}, but must be above 0: seconds a time step", self.dt)));
+                    return Err(("dt", format!("is {}, but must be above 0: seconds per time step", self.dt)));
                 }
                 if self.omega_max < self.omega_min {
-                    let reason = format!("is {}, but must be omega_min ({}) at least", self.omega_max, self.omega_min);
+                    let reason = format!("is {}, but must be at least omega_min ({})", self.omega_max, self.omega_min);
                     return Err(("omega_max", reason));
                 }
                 if self.b_max < self.b_min {
-                    let reason = format!("is {}, but must be b_min ({}) at least", self.b_max, self.b_min);
+                    let reason = format!("is {}, but must be at least b_min ({})", self.b_max, self.b_min);
                     return Err(("b_max", reason));
                 }
                 Ok(())
@@ -124,7 +124,7 @@ impl Neuron for Rf {
     }
 }
 
-/// The largest share of 1 / dt that omega is in use, so that the root has a derivative.
+/// The largest omega in use, as a fraction of 1 / dt, so that the root has a derivative.
 const LARGEST_OMEGA: f64 = 0.999;
 
 impl Neuron for Brf {
@@ -137,7 +137,7 @@ impl Neuron for Brf {
         self.check_ranges()?;
         let largest = self.omega_max.abs().max(self.omega_min.abs());
         if largest >= LARGEST_OMEGA / self.dt {
-            let reason = format!("is {}, so that omega must be below {} in size", self.dt, LARGEST_OMEGA / self.dt);
+            let reason = format!("is {}, so omega must be below {} in magnitude", self.dt, LARGEST_OMEGA / self.dt);
             return Err(("dt", reason));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Spikes and the derivatives that stand in for theirs. Knows nothing of neurons.
+//! Spikes and their surrogate derivatives.
 
 use std::f64::consts::PI;
 use std::fmt;
@@ -12,13 +12,13 @@ use crate::error::Result;
 use crate::fields::{Field, Fields};
 use crate::nn::arguments::Argument;
 
-/// The derivative of a spike by the distance from the threshold, a function of a tensor.
+/// The derivative of a spike with respect to the distance from the threshold, as a function of a tensor.
 type Derivative = Arc<dyn Fn(&Tensor) -> Tensor + Send + Sync>;
 
-/// A step (1 above zero, else 0) and the derivative that is used for it on the way back.
+/// A step function (1 above zero, else 0) and the derivative used for it in the backward pass.
 ///
-/// Names, formulas and defaults are those of `spyx.axn` where no other source is named. The functions without arguments give the defaults; other values
-/// are written out: `Surrogate::Triangular { k: 0.7 }`.
+/// Names, formulas and defaults are those of `spyx.axn` unless another source is named. The functions without arguments give
+/// the defaults; other values are written out: `Surrogate::Triangular { k: 0.7 }`.
 ///
 /// ```
 /// use spiq::nn::Surrogate;
@@ -57,28 +57,29 @@ pub enum Surrogate {
         /// Slope.
         k: f64,
     },
-    /// `alpha / 2 / (1 + (π alpha x / 2)²)`: 1/2 alpha at its top. Source: `snntorch.surrogate.atan`, SpikingJelly's `ATan`.
+    /// `alpha / 2 / (1 + (π alpha x / 2)²)`, with a peak of alpha / 2. Source: `snntorch.surrogate.atan`, SpikingJelly's
+    /// `ATan`.
     Atan {
-        /// Slope, and twice the height.
+        /// Slope, and twice the peak.
         alpha: f64,
     },
-    /// `c alpha / (2 e^(alpha |x|))`. Source: Shrestha and Orchard 2018, SLAYER, as the code of Baronig et al. 2024 has it.
+    /// `c alpha / (2 e^(alpha |x|))`. Source: Shrestha and Orchard 2018, SLAYER, as in the code of Baronig et al. 2024.
     Slayer {
         /// Slope.
         alpha: f64,
-        /// Height, in halves of alpha.
+        /// Height, in units of alpha / 2.
         c: f64,
     },
     /// `gamma ((1 + p) N(x; 0, sigma) - 2 p N(x; 0, scale sigma))`, with the normal density N: negative far from the threshold.
     /// Source: the code of Higuchi et al. 2024 (`StepDoubleGaussianGrad`), after Yin et al. 2021.
     DoubleGaussian {
-        /// Deviation of the inner density.
+        /// Standard deviation of the inner density.
         sigma: f64,
-        /// How many times as wide the outer one is.
+        /// Width of the outer density relative to the inner one.
         scale: f64,
-        /// Share of the outer one.
+        /// Weight of the outer density.
         p: f64,
-        /// Height of the whole.
+        /// Overall height.
         gamma: f64,
     },
     /// Any function of the distance from the threshold.
@@ -86,47 +87,47 @@ pub enum Surrogate {
 }
 
 impl Surrogate {
-    /// The derivative of the hyperbolic tangent, k 1.
+    /// The derivative of the hyperbolic tangent, k = 1.
     pub fn tanh() -> Surrogate {
         Surrogate::Tanh { k: 1.0 }
     }
 
-    /// A window, width 2 and height 0.5.
+    /// A window of width 2 and height 0.5.
     pub fn boxcar() -> Surrogate {
         Surrogate::Boxcar { width: 2.0, height: 0.5 }
     }
 
-    /// A triangle, k 2.
+    /// A triangle, k = 2.
     pub fn triangular() -> Surrogate {
         Surrogate::Triangular { k: 2.0 }
     }
 
-    /// The derivative of the arc tangent, k 2.
+    /// The derivative of the arc tangent, k = 2.
     pub fn arctan() -> Surrogate {
         Surrogate::Arctan { k: 2.0 }
     }
 
-    /// SuperSpike, k 25.
+    /// SuperSpike, k = 25.
     pub fn superspike() -> Surrogate {
         Surrogate::Superspike { k: 25.0 }
     }
 
-    /// The arc tangent of snnTorch and SpikingJelly, alpha 2.
+    /// The arc tangent of snnTorch and SpikingJelly, alpha = 2.
     pub fn atan() -> Surrogate {
         Surrogate::Atan { alpha: 2.0 }
     }
 
-    /// SLAYER, alpha 5 and c 0.4.
+    /// SLAYER, alpha = 5 and c = 0.4.
     pub fn slayer() -> Surrogate {
         Surrogate::Slayer { alpha: 5.0, c: 0.4 }
     }
 
-    /// Two Gaussians, sigma 0.5, scale 6, p 0.15 and gamma 0.5.
+    /// Two Gaussians, sigma = 0.5, scale = 6, p = 0.15 and gamma = 0.5.
     pub fn double_gaussian() -> Surrogate {
         Surrogate::DoubleGaussian { sigma: 0.5, scale: 6.0, p: 0.15, gamma: 0.5 }
     }
 
-    /// A derivative of your own, of the shape of its argument.
+    /// A custom derivative, which returns the shape of its argument.
     pub fn custom(derivative: impl Fn(&Tensor) -> Tensor + Send + Sync + 'static) -> Surrogate {
         Surrogate::Custom(Arc::new(derivative))
     }
@@ -162,7 +163,7 @@ impl Surrogate {
         }
     }
 
-    /// The numbers by name.
+    /// The numeric arguments by name.
     fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
         match self {
             Surrogate::Boxcar { width, height } => vec![("width", width), ("height", height)],
@@ -177,13 +178,13 @@ impl Surrogate {
         }
     }
 
-    /// 1 where `x` is above zero, else 0, in `x`'s element type; differentiated as [`derivative`](Surrogate::derivative) says.
+    /// 1 where `x` is above zero, else 0, in `x`'s dtype; differentiated by [`derivative`](Surrogate::derivative).
     #[track_caller]
     pub fn spike(&self, x: &Tensor) -> Tensor {
         custom_vjp("spike", x, heaviside, |x: &Tensor, _: &Tensor, ct: &Tensor| ct * self.derivative(x))
     }
 
-    /// What is used for the derivative at `x`.
+    /// The surrogate derivative at `x`.
     #[track_caller]
     pub fn derivative(&self, x: &Tensor) -> Tensor {
         match *self {
@@ -224,7 +225,7 @@ fn square(x: Tensor) -> Tensor {
     &x * &x
 }
 
-/// Custom ones are equal to themselves only.
+/// Custom surrogates equal only themselves.
 impl PartialEq for Surrogate {
     fn eq(&self, other: &Surrogate) -> bool {
         match (self, other) {
@@ -262,7 +263,7 @@ impl Field for Surrogate {
 }
 
 impl Argument for Surrogate {
-    /// A custom one is a function, which no file holds.
+    /// `None` for a custom surrogate: a function cannot be written to a file.
     fn write(&self) -> Option<Value> {
         if matches!(self, Surrogate::Custom(_)) {
             return None;

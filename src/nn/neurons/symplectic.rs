@@ -1,4 +1,4 @@
-//! The adaptive LIF neuron whose two variables are updated one after the other. Knows nothing of other neurons.
+//! The adaptive LIF neuron whose two variables are updated one after the other.
 
 use spiq_hlo::Tensor;
 
@@ -11,14 +11,14 @@ neuron! {
     /// `s = H(u - threshold)`, `u ← u (1 - s)`, and with these new values
     /// `w ← beta w + (1 - beta) (a u + b s) q`.
     ///
-    /// With `symplectic = false` it is the forward Euler method, which computes w from the values of the step before (EF-adLIF).
+    /// `symplectic = false` selects the forward Euler method, which computes w from the values of the previous step (EF-adLIF).
     ///
     /// Shapes: x [B, hidden_shape…] to spikes (0 or 1) of that shape; states `potential` (u before its reset) and `adaptation`
-    /// (w as it was for this step's u) likewise; parameters `tau_u`, `tau_w`, `a` and `b` [hidden_shape…]: where between their
-    /// least (0) and greatest (1) value the time constants lie, and a and b from 0 to 1 and 0 to 2. All are drawn uniformly, and
-    /// training keeps them in those ranges. Units: time constants in steps, alpha = e^(-1/tau_u), beta = e^(-1/tau_w). Source: Baronig et al. 2024, arXiv:2408.07517, and its code,
-    /// github.com/IGITUGraz/SE-adlif, whose defaults for SHD these are. There the neurons are `recurrent`, with
-    /// `recurrent_init = "orthogonal"`.
+    /// (the w used for this step's u) likewise; parameters `tau_u`, `tau_w`, `a` and `b` [hidden_shape…]: tau_u and tau_w place
+    /// the time constants between their smallest (0) and largest (1) value, a is from 0 to 1 and b from 0 to 2. All are drawn
+    /// uniformly, and training keeps them in those ranges. Units: time constants in steps, alpha = e^(-1/tau_u), beta =
+    /// e^(-1/tau_w). Source: Baronig et al. 2024, arXiv:2408.07517, and its code, github.com/IGITUGraz/SE-adlif, whose defaults
+    /// for SHD are used here. There the neurons are `recurrent`, with `recurrent_init = "orthogonal"`.
     ///
     /// ```
     /// use spiq::nn::{Layer, SeAdLif};
@@ -27,23 +27,23 @@ neuron! {
     /// ```
     #[doc(alias = "EF_adLIF")]
     pub struct SeAdLif = "SE_adLIF" {
-        /// The least time constant of the potential, in steps.
+        /// The smallest time constant of the potential, in steps.
         tau_u_min: f64 = 5.0,
-        /// The greatest one.
+        /// The largest time constant of the potential, in steps.
         tau_u_max: f64 = 25.0,
-        /// The least time constant of the adaptation, in steps.
+        /// The smallest time constant of the adaptation, in steps.
         tau_w_min: f64 = 60.0,
-        /// The greatest one.
+        /// The largest time constant of the adaptation, in steps.
         tau_w_max: f64 = 300.0,
-        /// The size of the adaptation: what a and b are multiplied by.
+        /// The scale of the adaptation, by which a and b are multiplied.
         q: f64 = 120.0,
-        /// Whether the adaptation hears the new potential and spikes, instead of those of the step before.
+        /// Whether the adaptation uses the new potential and spikes instead of those of the previous step.
         symplectic: bool = true,
     }
     defaults { fires After, reset Zero, detached true, surrogate Surrogate::slayer() }
 }
 
-/// The parameters and the greatest value of each; the least is 0.
+/// The parameters and the largest value of each; the smallest is 0.
 const RANGES: [(&str, f64); 4] = [("tau_u", 1.0), ("tau_w", 1.0), ("a", 1.0), ("b", 2.0)];
 
 impl Neuron for SeAdLif {
@@ -61,7 +61,7 @@ impl Neuron for SeAdLif {
                 return Err((least, format!("is {low}, but must be above 0: a time constant in steps")));
             }
             if high < low {
-                return Err((greatest, format!("is {high}, but must be {least} ({low}) at least")));
+                return Err((greatest, format!("is {high}, but must be at least {least} ({low})")));
             }
         }
         Ok(())

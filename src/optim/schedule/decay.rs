@@ -1,27 +1,27 @@
-//! Schedules that go down by factors: exponentially, or in steps. Knows no cosine.
+//! Schedules that decay by factors: exponentially, or piecewise constant.
 
 use spiq_hlo::{DType, Tensor, Violation};
 
 use super::super::describe::described;
 
-/// From `init_value` by the factor `decay_rate` every `transition_steps`. Source: `optax.exponential_decay`.
+/// Multiplies `init_value` by `decay_rate` every `transition_steps`. Source: `optax.exponential_decay`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExponentialDecay {
     /// The value at the start.
     pub init_value: f64,
-    /// Number of steps in which it changes by the factor.
+    /// Number of steps per factor of `decay_rate`.
     pub transition_steps: u32,
     /// The factor, above 0.
     pub decay_rate: f64,
-    /// Number of steps before it begins.
+    /// Number of steps before the decay begins.
     pub transition_begin: u32,
-    /// Whether it changes only every `transition_steps`.
+    /// Whether it changes only every `transition_steps`, instead of continuously.
     pub staircase: bool,
-    /// The value that it does not pass.
+    /// The bound of the value.
     pub end_value: Option<f64>,
 }
 
-/// An [`ExponentialDecay`] without a staircase and an end.
+/// An [`ExponentialDecay`] without staircase or end value.
 pub fn exponential_decay(init_value: f64, transition_steps: u32, decay_rate: f64) -> ExponentialDecay {
     let (transition_begin, staircase, end_value) = (0, false, None);
     ExponentialDecay { init_value, transition_steps, decay_rate, transition_begin, staircase, end_value }
@@ -40,7 +40,7 @@ impl ExponentialDecay {
     #[track_caller]
     pub(super) fn at(&self, count: &Tensor) -> Tensor {
         if self.transition_steps == 0 || self.decay_rate <= 0.0 {
-            let message = "wants at least one transition step and a decay rate above 0";
+            let message = "needs at least one transition step and a decay rate above 0";
             return count.graph().fail("exponential_decay", Violation::new("", message));
         }
         let begun = count - f64::from(self.transition_begin);
@@ -56,12 +56,12 @@ impl ExponentialDecay {
     }
 }
 
-/// `init_value` times the scales of all boundaries that are reached. Source: `optax.piecewise_constant_schedule`.
+/// `init_value` times the scales of all boundaries reached. Source: `optax.piecewise_constant_schedule`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PiecewiseConstant {
     /// The value at the start.
     pub init_value: f64,
-    /// Numbers of steps, each with what the value is multiplied by from there on.
+    /// Step counts, each with the factor that applies from there on.
     pub boundaries_and_scales: Vec<(u32, f64)>,
 }
 

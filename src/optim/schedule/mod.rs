@@ -1,4 +1,4 @@
-//! Numbers that change with the step count, such as a learning rate. Knows nothing of optimizers.
+//! Numbers that depend on the step count, such as a learning rate.
 
 mod decay;
 mod onecycle;
@@ -15,7 +15,7 @@ pub use decay::{ExponentialDecay, PiecewiseConstant, exponential_decay, piecewis
 pub use onecycle::{CosineOnecycle, LinearOnecycle, cosine_onecycle_schedule, linear_onecycle_schedule};
 pub use table::{Course, MakeSchedule, Planned, SCHEDULES, Steps};
 
-/// A number as a function of the step count; a plain number is a constant one.
+/// A number as a function of the step count; a plain number is constant.
 ///
 /// ```
 /// use spiq::optim::{Schedule, WarmupCosineDecay, warmup_cosine_decay_schedule};
@@ -64,7 +64,7 @@ impl Schedule {
     }
 }
 
-/// `0.002`, `cosine(0.002, 440)`: all that decides its values.
+/// Formats as `0.002` or `cosine(0.002, 440)`, with everything that determines the values.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,7 +106,7 @@ into_schedule!(
     LinearOnecycle
 );
 
-/// From `init_value` down to `alpha` of it, along half a cosine. Source: Loshchilov and Hutter 2016, arXiv:1608.03983;
+/// Decays from `init_value` to `alpha` times it along half a cosine. Source: Loshchilov and Hutter 2016, arXiv:1608.03983;
 /// `optax.cosine_decay_schedule`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CosineDecay {
@@ -114,9 +114,9 @@ pub struct CosineDecay {
     pub init_value: f64,
     /// Number of steps until the end is reached.
     pub decay_steps: u32,
-    /// The end as a share of the start.
+    /// The end value as a fraction of the initial value.
     pub alpha: f64,
-    /// Power to which the cosine's half wave is raised.
+    /// Power to which the half cosine is raised.
     pub exponent: f64,
 }
 
@@ -134,7 +134,7 @@ impl CosineDecay {
     #[track_caller]
     fn at(&self, count: &Tensor) -> Tensor {
         if self.decay_steps == 0 {
-            let message = "wants at least one step to decay over (decay_steps, without the warmup)";
+            let message = "needs at least one step to decay over (decay_steps, without the warmup)";
             return count.graph().fail("cosine_decay_schedule", Violation::new("", message));
         }
         let steps = f64::from(self.decay_steps);
@@ -145,14 +145,14 @@ impl CosineDecay {
     }
 }
 
-/// A straight line from `init_value` to `peak_value`, then constant. Source: `optax.warmup_constant_schedule`.
+/// Rises linearly from `init_value` to `peak_value`, then stays constant. Source: `optax.warmup_constant_schedule`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WarmupConstant {
     /// The value at the start.
     pub init_value: f64,
-    /// The value from the end of the warmup on.
+    /// The value from the end of the warmup.
     pub peak_value: f64,
-    /// Number of steps until then. 0 keeps `init_value`, as in optax.
+    /// Number of warmup steps. 0 keeps `init_value`, as in optax.
     pub warmup_steps: u32,
 }
 
@@ -178,7 +178,7 @@ impl WarmupConstant {
     }
 }
 
-/// A straight line from `init_value` to `peak_value`, then down to `end_value` along half a cosine. Source:
+/// Rises linearly from `init_value` to `peak_value`, then decays to `end_value` along half a cosine. Source:
 /// `optax.warmup_cosine_decay_schedule`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WarmupCosineDecay {
@@ -186,13 +186,13 @@ pub struct WarmupCosineDecay {
     pub init_value: f64,
     /// The value at the end of the warmup.
     pub peak_value: f64,
-    /// Number of steps until then.
+    /// Number of warmup steps.
     pub warmup_steps: u32,
     /// Number of steps until the end is reached, warmup included.
     pub decay_steps: u32,
     /// The value from then on.
     pub end_value: f64,
-    /// Power to which the cosine's half wave is raised.
+    /// Power to which the half cosine is raised.
     pub exponent: f64,
 }
 

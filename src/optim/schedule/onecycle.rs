@@ -1,4 +1,4 @@
-//! Schedules that go up once and down again. Knows no others.
+//! One-cycle schedules, which rise and fall once.
 
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
@@ -7,19 +7,19 @@ use spiq_hlo::{DType, Tensor, Violation};
 
 use super::super::describe::described;
 
-/// Up to `peak_value` and down again, each along half a cosine. Source: `optax.cosine_onecycle_schedule`; Smith and Topin 2017,
+/// Rises to `peak_value` and falls again, each along half a cosine. Source: `optax.cosine_onecycle_schedule`; Smith and Topin 2017,
 /// arXiv:1708.07120.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CosineOnecycle {
-    /// Number of steps in all.
+    /// Total number of steps.
     pub transition_steps: u32,
     /// The largest value.
     pub peak_value: f64,
-    /// The share of steps that go up.
+    /// The fraction of steps that rise.
     pub pct_start: f64,
-    /// The largest value divided by that at the start.
+    /// The largest value divided by the initial value.
     pub div_factor: f64,
-    /// The value at the start divided by that at the end.
+    /// The initial value divided by the final value.
     pub final_div_factor: f64,
 }
 
@@ -50,20 +50,20 @@ impl CosineOnecycle {
     }
 }
 
-/// Up to `peak_value`, down to where it started, then further down, in straight lines. Source: `optax.linear_onecycle_schedule`.
+/// Rises to `peak_value`, falls back to the initial value, then further down, all linearly. Source: `optax.linear_onecycle_schedule`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearOnecycle {
-    /// Number of steps in all.
+    /// Total number of steps.
     pub transition_steps: u32,
     /// The largest value.
     pub peak_value: f64,
-    /// The share of steps that go up.
+    /// The fraction of steps that rise.
     pub pct_start: f64,
-    /// The share of steps until the value of the start is reached again.
+    /// The fraction of steps until the initial value is reached again.
     pub pct_final: f64,
-    /// The largest value divided by that at the start.
+    /// The largest value divided by the initial value.
     pub div_factor: f64,
-    /// The value at the start divided by that at the end.
+    /// The initial value divided by the final value.
     pub final_div_factor: f64,
 }
 
@@ -97,8 +97,8 @@ impl LinearOnecycle {
     }
 }
 
-/// Between values at boundaries, each of which is the one before times a scale; from the last one on that of its boundary. Of two
-/// scales at one boundary the later counts. Source: `optax.piecewise_interpolate_schedule`.
+/// Interpolates between values at boundaries, each of which is the previous one times a scale; constant after the last boundary. Of two
+/// scales at one boundary the later one applies. Source: `optax.piecewise_interpolate_schedule`.
 #[track_caller]
 fn interpolated(
     op: &str,
@@ -109,7 +109,7 @@ fn interpolated(
 ) -> Tensor {
     let scales: BTreeMap<u32, f64> = scales.iter().copied().collect();
     if scales.keys().next_back() == Some(&0) {
-        return count.graph().fail(op, Violation::new("", "wants at least one step (transition_steps)"));
+        return count.graph().fail(op, Violation::new("", "needs at least one step (transition_steps)"));
     }
     let (mut pieces, mut from, mut value) = (Vec::new(), 0, start);
     for (to, scale) in scales {

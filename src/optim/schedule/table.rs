@@ -1,4 +1,4 @@
-//! How a learning rate goes on from its start, by name.
+//! Learning-rate schedules by name.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use super::{
 use crate::choice::{Arguments, BETWEEN, Choice, FINITE, NOT_NEGATIVE, POSITIVE, SHARE, Span};
 use crate::error::Result;
 
-/// Steps of an optimizer in a run.
+/// Optimizer steps in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// All of them.
+    /// In total.
     pub total: u32,
-    /// Those of an epoch.
+    /// Per epoch.
     pub of_epoch: u32,
 }
 
-/// How a learning rate goes on, for a run.
+/// The course of a learning rate over a run.
 #[derive(Clone, Debug)]
 pub struct Course {
-    /// By the number of steps.
+    /// As a function of the step count.
     pub schedule: Schedule,
-    /// By the loss.
+    /// As a function of the loss.
     pub plateau: Option<ReduceOnPlateau>,
 }
 
@@ -35,18 +35,22 @@ impl From<Schedule> for Course {
     }
 }
 
-/// How a learning rate goes on from its start, whatever run it is for.
+/// Makes the course of a learning rate from its initial value and the run's steps.
 pub type Planned = Arc<dyn Fn(f64, Steps) -> Course + Send + Sync>;
 
-/// A schedule of its arguments.
+/// Makes a schedule from its arguments.
 pub type MakeSchedule = fn(&mut Arguments) -> Result<Planned>;
 
-/// The schedules by name. Arguments that are numbers of steps may be shares of all, written with a point.
+/// The schedules by name. Arguments that count steps may be fractions of the total, written with a decimal point.
 pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
-    Choice { name: "constant", about: "the same all along", make: |_| planned(|rate, _| Schedule::Constant(rate)) },
+    Choice {
+        name: "constant",
+        about: "the same value throughout",
+        make: |_| planned(|rate, _| Schedule::Constant(rate)),
+    },
     Choice {
         name: "cosine",
-        about: "down along half a cosine to alpha of the start (alpha = 0, exponent = 1)",
+        about: "decays along half a cosine to alpha times the initial rate (alpha = 0, exponent = 1)",
         make: |a| {
             let (alpha, exponent) = (a.number("alpha", 0.0, SHARE)?, a.number("exponent", 1.0, POSITIVE)?);
             planned(move |rate, steps| {
@@ -56,11 +60,11 @@ pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
     },
     Choice {
         name: "warmup_constant",
-        about: "up from init_value in a line, then the same (warmup = 0.1, init_value = 0)",
+        about: "rises linearly from init_value, then stays constant (warmup = 0.1, init_value = 0)",
         make: |a| {
             let (warmup, init) = (warmup(a)?, a.number("init_value", 0.0, NOT_NEGATIVE)?);
             planned(move |rate, steps| match warmup.of(steps.total) {
-                // optax would keep `init_value` here.
+                // optax would stay at `init_value` here.
                 0 => rate.into(),
                 over => warmup_constant_schedule(init, rate, over).into(),
             })
@@ -68,14 +72,14 @@ pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
     },
     Choice {
         name: "warmup_cosine",
-        about: "up from init_value in a line, down to end_value along half a cosine (warmup = 0.1, init_value = 0, end_value = 0, \
+        about: "rises linearly from init_value, then decays to end_value along half a cosine (warmup = 0.1, init_value = 0, end_value = 0, \
                 exponent = 1)",
         make: |a| {
             let (warmup, init) = (warmup(a)?, a.number("init_value", 0.0, NOT_NEGATIVE)?);
             let (end_value, exponent) =
                 (a.number("end_value", 0.0, NOT_NEGATIVE)?, a.number("exponent", 1.0, POSITIVE)?);
             planned(move |rate, steps| {
-                // There is a step left to go down in.
+                // Leaves at least one step for the decay.
                 let over = warmup.of(steps.total).min(steps.total.saturating_sub(1));
                 let default = warmup_cosine_decay_schedule(init, rate, over, steps.total.max(1));
                 WarmupCosineDecay { end_value, exponent, ..default }.into()
@@ -84,7 +88,7 @@ pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
     },
     Choice {
         name: "cosine_onecycle",
-        about: "up and down along cosines; the learning rate is the largest (pct_start = 0.3, div_factor = 25, \
+        about: "rises and falls along half cosines; the learning rate is the peak (pct_start = 0.3, div_factor = 25, \
                 final_div_factor = 10000)",
         make: |a| {
             let (pct_start, [div_factor, final_div_factor]) = (a.number("pct_start", 0.3, SHARE)?, divisors(a)?);
@@ -96,14 +100,14 @@ pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
     },
     Choice {
         name: "linear_onecycle",
-        about: "up and down in lines; the learning rate is the largest (pct_start = 0.3, pct_final = 0.85, div_factor = 25, \
+        about: "rises and falls linearly; the learning rate is the peak (pct_start = 0.3, pct_final = 0.85, div_factor = 25, \
                 final_div_factor = 10000)",
         make: |a| {
             let [pct_start, pct_final] = [a.number("pct_start", 0.3, SHARE)?, a.number("pct_final", 0.85, SHARE)?];
             let [div_factor, final_div_factor] = divisors(a)?;
             if pct_final <= pct_start {
                 return Err(a.error(format!(
-                    "goes up until pct_start = {pct_start}, and cannot be down at pct_final = {pct_final}; give a larger pct_final"
+                    "rises until pct_start = {pct_start}, so it cannot be back down at pct_final = {pct_final}; give a larger pct_final"
                 )));
             }
             planned(move |rate, steps| {
@@ -114,7 +118,7 @@ pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
     },
     Choice {
         name: "exponential",
-        about: "by the factor decay_rate in transition_steps (decay_rate = 0.01, transition_steps = 1.0, staircase = false, \
+        about: "decays by the factor decay_rate per transition_steps (decay_rate = 0.01, transition_steps = 1.0, staircase = false, \
                 end_value)",
         make: |a| {
             let (decay_rate, over) =
@@ -128,16 +132,16 @@ pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
     },
     Choice {
         name: "piecewise",
-        about: "times a scale at each boundary (boundaries = [0.5, 0.75], scales = [0.1, 0.1])",
+        about: "multiplied by a scale at each boundary (boundaries = [0.5, 0.75], scales = [0.1, 0.1])",
         make: |a| {
             let boundaries = a.spans("boundaries", &[Span::Share(0.5), Span::Share(0.75)])?;
             let scales = a.numbers("scales", &[0.1, 0.1], NOT_NEGATIVE)?;
             if boundaries.len() != scales.len() {
                 let (some, others) = (boundaries.len(), scales.len());
-                return Err(a.error(format!("has {some} boundaries and {others} scales; give as many of each")));
+                return Err(a.error(format!("has {some} boundaries and {others} scales; give one scale per boundary")));
             }
             if !boundaries.windows(2).all(goes_up) {
-                return Err(a.error("has boundaries that do not go up; give them in their order, each once"));
+                return Err(a.error("has boundaries that do not increase; give them in order, each once"));
             }
             planned(move |rate, steps| {
                 let at = boundaries.iter().map(|boundary| boundary.of(steps.total));
@@ -147,8 +151,8 @@ pub const SCHEDULES: &[Choice<MakeSchedule>] = &[
     },
     Choice {
         name: "plateau",
-        about: "times factor where the mean training loss of accumulation_size steps was not the best for patience times (factor = \
-                0.1, patience = 10, rtol = 0.0001, atol = 0, cooldown = 0, accumulation_size: those of an epoch, min_scale = 0)",
+        about: "multiplied by factor when the mean training loss over accumulation_size steps has not improved patience times (factor = \
+                0.1, patience = 10, rtol = 0.0001, atol = 0, cooldown = 0, accumulation_size: the steps of an epoch, min_scale = 0)",
         make: plateau,
     },
 ];
@@ -166,7 +170,7 @@ fn plateau(a: &mut Arguments) -> Result<Planned> {
     };
     let size = a.optional_count("accumulation_size")?;
     if given.rtol == 0.0 && given.atol == 0.0 {
-        return Err(a.error("takes any loss for a better one where both rtol and atol are 0; give one of them"));
+        return Err(a.error("counts any decrease as an improvement if both rtol and atol are 0; give one of them"));
     }
     Ok(Arc::new(move |rate, steps| {
         let accumulation_size = size.unwrap_or(steps.of_epoch.max(1));
@@ -174,7 +178,7 @@ fn plateau(a: &mut Arguments) -> Result<Planned> {
     }))
 }
 
-/// Whether the later of two boundaries is the larger one. A share and a number of steps are compared by no run but their own.
+/// Whether the later of two boundaries is larger. A fraction and a step count can only be compared within a run.
 fn goes_up(pair: &[Span]) -> bool {
     match pair {
         [Span::Share(one), Span::Share(next)] => one < next,

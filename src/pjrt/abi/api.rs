@@ -1,4 +1,4 @@
-//! A loaded function table: calls with a check that the slot exists, and PJRT's errors as [`Error`]. Knows no object's meaning.
+//! A plugin's function table: checked calls, PJRT errors as [`Error`], options and attributes.
 
 use std::ffi::{c_char, c_int};
 use std::mem::size_of;
@@ -10,53 +10,52 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The function table of one plugin. Plugins are never unloaded, so it lives as long as the process.
 ///
-/// A pointer, not a reference to the head: the slots lie behind the head, where a reference to it does not reach.
+/// A pointer rather than a reference to the head: a reference would not cover the slots after the head.
 #[derive(Clone, Copy)]
 pub struct Api(NonNull<sys::Api>);
 
-// SAFETY: `PJRT_Api` of pjrt_c_api.h is a table that nobody writes after `GetPjrtApi`; the header binds none of its functions to a
+// SAFETY: `PJRT_Api` of pjrt_c_api.h is a table that is not written after `GetPjrtApi`; the header binds none of its functions to a
 // thread.
 unsafe impl Send for Api {}
 // SAFETY: as above.
 unsafe impl Sync for Api {}
 
 impl Api {
-    /// Takes over a table.
+    /// Wraps a table.
     ///
     /// # Safety
-    /// The table is PJRT's: it lives as long as the process, nobody writes it, and the pointer reaches as many bytes as its
-    /// `struct_size` says.
+    /// The table is PJRT's: it lives as long as the process, is not written, and the pointer is valid for `struct_size` bytes.
     pub unsafe fn new(table: NonNull<sys::Api>) -> Api {
         Api(table)
     }
 
     fn head(self) -> &'static sys::Api {
-        // SAFETY: the promise of `new`.
+        // SAFETY: guaranteed by the caller of `new`.
         unsafe { self.0.as_ref() }
     }
 
-    /// Major and minor version of the interface that the plugin speaks.
+    /// The major and minor version of the plugin's interface.
     pub fn version(self) -> (i32, i32) {
         (self.head().major, self.head().minor)
     }
 
-    /// The plugin's extension of a kind; its kind says which struct it is, and it lives as long as the table.
+    /// The plugin's extension of a kind, which determines its struct; it lives as long as the table.
     pub fn extension(self, kind: c_int) -> Option<*const Extension> {
-        // SAFETY: the list is the plugin's own, which lives as long as the process.
+        // SAFETY: the list is the plugin's, and lives as long as the process.
         unsafe { extension::find(self.head().extensions.cast_const().cast(), kind) }
     }
 
-    /// The function in a slot, if the plugin's table reaches that far and holds one.
+    /// The function in a slot, if the plugin's table is large enough and the slot is not null.
     fn function<A: Arguments>(self) -> Option<A::Function> {
         let offset = size_of::<sys::Api>() + A::SLOT * size_of::<usize>();
         if offset + size_of::<usize>() > self.head().struct_size {
             return None;
         }
-        // SAFETY: the table's own size says that the slot lies inside it; `Arguments` says which nullable function pointer it is.
+        // SAFETY: the table's size covers the slot; `Arguments` defines the type of its nullable function pointer.
         unsafe { self.0.byte_add(offset).cast::<Option<A::Function>>().read() }
     }
 
-    /// Calls a function: `fill` sets the inputs, the returned fields hold the outputs.
+    /// Calls a function: `fill` sets the inputs, and the returned fields contain the outputs.
     ///
     /// # Safety
     /// The pointers that `fill` sets are what the function expects, and stay valid as long as it uses them.
@@ -64,41 +63,41 @@ impl Api {
         let function = self.function::<C>().ok_or_else(|| missing::<C>())?;
         let mut args = Args::<C>::zeroed();
         fill(&mut args);
-        // SAFETY: the slot's function takes this struct, and the caller vouches for the pointers in it.
+        // SAFETY: the slot's function takes this struct, and the caller guarantees its pointers.
         let error = unsafe { function((&raw mut args).cast()) };
-        // SAFETY: every function called through here returns null or an error that is ours.
+        // SAFETY: every function called through here returns null or an error that we own.
         unsafe { self.take_error(error, C::NAME) }?;
         Ok(args.into_body())
     }
 
-    /// Releases an object with one of the `…Destroy` functions, which have nothing to report.
+    /// Releases an object with one of the `…Destroy` functions, ignoring errors.
     ///
     /// # Safety
     /// As for [`Api::call`]; the object is not used again.
     pub unsafe fn destroy<C: Call>(self, fill: impl FnOnce(&mut C)) {
-        // SAFETY: the caller's promise. An error while releasing leaves nothing to be done.
+        // SAFETY: guaranteed by the caller. Nothing can be done about an error while releasing.
         drop(unsafe { self.call::<C>(fill) });
     }
 
-    /// Turns an error object into an [`Error`] and releases it; null is no error.
+    /// Converts an error object to an [`Error`] and releases it; null is success.
     ///
     /// # Safety
-    /// `error` is null or an error object of this plugin that nobody else releases.
+    /// `error` is null or an error object of this plugin that nothing else releases.
     pub unsafe fn take_error(self, error: *mut sys::Error, during: &str) -> Result<()> {
         if error.is_null() {
             return Ok(());
         }
-        // SAFETY: the error lives until it is destroyed below, and its text as long as it does.
+        // SAFETY: the error lives until it is destroyed below, and its text as long.
         let (code, text) = unsafe {
             let message = self.report::<sys::ErrorMessage>(|a| a.error = error);
             (self.code(error), text(message.message, message.message_size))
         };
-        // SAFETY: the error is ours and not used again.
+        // SAFETY: we own the error and do not use it again.
         unsafe { self.report::<sys::ErrorDestroy>(|a| a.error = error) };
         Err(failed(code, during, &text))
     }
 
-    /// The status code of an error; 0 where the plugin does not tell.
+    /// The status code of an error; 0 where the plugin does not report it.
     ///
     /// # Safety
     /// `error` is an error object of this plugin.
@@ -106,7 +105,7 @@ impl Api {
         let mut args = Args::<sys::ErrorGetCode>::zeroed();
         args.error = error;
         if let Some(function) = self.function::<sys::ErrorGetCode>() {
-            // SAFETY: the slot's function takes this struct. It returns null: an error about an error cannot be told.
+            // SAFETY: the slot's function takes this struct. It returns null, since an error about an error could not be reported.
             unsafe { function((&raw mut args).cast()) };
         }
         args.code
@@ -120,14 +119,14 @@ impl Api {
         let mut args = Args::<C>::zeroed();
         fill(&mut args);
         if let Some(function) = self.function::<C>() {
-            // SAFETY: the slot's function takes this struct, and the caller vouches for the pointers in it.
+            // SAFETY: the slot's function takes this struct, and the caller guarantees its pointers.
             unsafe { function((&raw mut args).cast()) };
         }
         args.into_body()
     }
 }
 
-/// The error that a plugin reports with a status code and a text.
+/// An error from a plugin's status code and text.
 pub fn failed(code: c_int, during: &str, text: &str) -> Error {
     Error::new(ErrorKind::Pjrt(code), format!("PJRT {} ({during}): {}", code_name(code), text.trim_end()))
 }
@@ -136,16 +135,16 @@ fn missing<C: Call>() -> Error {
     Error::new(ErrorKind::Pjrt(12), format!("this plugin does not have PJRT's function {}", C::NAME))
 }
 
-/// Text that a plugin gives as a pointer and a length.
+/// A plugin's text, given as a pointer and a length.
 ///
 /// # Safety
 /// `data` is null or points to `size` readable bytes.
 pub unsafe fn text(data: *const c_char, size: usize) -> String {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     String::from_utf8_lossy(unsafe { slice(data.cast::<u8>(), size) }).into_owned()
 }
 
-/// A list that a plugin gives as a pointer and a length; null is an empty list.
+/// A plugin's list, given as a pointer and a length; null is an empty list.
 ///
 /// # Safety
 /// `data` is null or points to `size` values that live for `'a`.
@@ -153,7 +152,7 @@ pub unsafe fn slice<'a, T>(data: *const T, size: usize) -> &'a [T] {
     if data.is_null() || size == 0 {
         return &[];
     }
-    // SAFETY: not null, and the caller's promise.
+    // SAFETY: not null, and guaranteed by the caller.
     unsafe { std::slice::from_raw_parts(data, size) }
 }
 
@@ -178,21 +177,21 @@ fn code_name(code: i32) -> &'static str {
         "DATA_LOSS",
         "UNAUTHENTICATED",
     ];
-    usize::try_from(code).ok().and_then(|i| NAMES.get(i)).copied().unwrap_or("error of an unknown code")
+    usize::try_from(code).ok().and_then(|i| NAMES.get(i)).copied().unwrap_or("error with an unknown code")
 }
 
-/// A value of an option or an attribute.
+/// The value of an option or an attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Text.
     Text(String),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// Several whole numbers; only plugins' attributes have it.
+    /// Several integers; only in plugins' attributes.
     Ints(Vec<i64>),
     /// A floating-point number.
     Float(f64),
-    /// Yes or no.
+    /// A boolean.
     Bool(bool),
 }
 
@@ -213,14 +212,14 @@ impl std::fmt::Display for Value {
 /// # Safety
 /// `data` is null or points to `size` named values whose pointers are valid.
 pub unsafe fn read_named(data: *const NamedValue, size: usize) -> Vec<(String, Value)> {
-    // SAFETY: the caller's promise; `kind` says which member of the union is set.
+    // SAFETY: guaranteed by the caller; `kind` selects the member of the union.
     unsafe { slice(data, size).iter().map(|v| (text(v.name, v.name_size), read_value(v))).collect() }
 }
 
 /// # Safety
 /// The value's pointers are valid.
 unsafe fn read_value(value: &NamedValue) -> Value {
-    // SAFETY: `kind` says which member of the union is set.
+    // SAFETY: `kind` selects the member of the union.
     unsafe {
         match value.kind {
             sys::KIND_TEXT => Value::Text(text(value.value.text, value.value_size)),
@@ -263,7 +262,7 @@ mod tests {
     use super::super::fake;
     use super::*;
 
-    /// What an error object of the table below is.
+    /// An error object of the table below.
     struct Fault {
         code: c_int,
         text: &'static str,
@@ -274,7 +273,7 @@ mod tests {
     }
 
     unsafe extern "C" fn message(args: *mut Args<sys::ErrorMessage>) {
-        // SAFETY: the arguments are a call's, and the error is one of these.
+        // SAFETY: these are the arguments of a call, and the error is one of these.
         unsafe {
             let args = &mut *args;
             let text = (*args.error.cast::<Fault>()).text;
@@ -292,14 +291,14 @@ mod tests {
     }
 
     unsafe extern "C" fn destroy(args: *mut Args<sys::ErrorDestroy>) {
-        // SAFETY: as above; the caller gives the error back.
+        // SAFETY: as above; the caller returns the error.
         unsafe {
             let args = &*args;
             drop(Box::from_raw(args.error.cast::<Fault>()));
         }
     }
 
-    /// Under Miri: slots lie behind what a reference to the head reaches, two of them return nothing, and no error leaks.
+    /// Under Miri: slots are beyond the reach of a reference to the head, two of them return nothing, and no error leaks.
     #[test]
     fn an_error_is_told_and_released() {
         let api = fake::api(&[
@@ -316,7 +315,7 @@ mod tests {
     #[test]
     fn slots_that_are_empty_or_beyond_the_table_are_missing() {
         let api = fake::api(&[(3, std::ptr::null())]);
-        // SAFETY: the functions are not there.
+        // SAFETY: the functions are missing.
         let missing = unsafe {
             [api.call::<sys::PluginInitialize>(|_| {}).is_err(), api.call::<sys::BufferDestroy>(|_| {}).is_err()]
         };

@@ -1,4 +1,4 @@
-//! Lists of extensions, as PJRT's function table and XLA's call frames have them. Knows no particular extension.
+//! Linked lists of extensions, as used by PJRT's function table and XLA's call frames.
 
 use std::ffi::c_int;
 
@@ -10,12 +10,12 @@ pub struct Extension {
     pub next: *const Extension,
 }
 
-/// The extension of a kind in a list of them.
+/// Finds the extension of a kind in a list.
 ///
 /// # Safety
-/// `extension` is null or the head of a list that null ends; its members live as long as what it belongs to.
+/// `extension` is null or the head of a null-terminated list; its members live as long as the object that they extend.
 pub unsafe fn find(mut extension: *const Extension, kind: c_int) -> Option<*const Extension> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     while let Some(found) = unsafe { extension.as_ref() } {
         if found.kind == kind {
             return Some(extension);

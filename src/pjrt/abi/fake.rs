@@ -1,4 +1,4 @@
-//! A function table in memory, for tests of what is done with a plugin's. They need no plugin, so Miri can run them.
+//! A fake function table for tests. They need no plugin, so they run under Miri.
 
 use std::ffi::c_void;
 use std::mem::{MaybeUninit, offset_of};
@@ -14,21 +14,21 @@ const SLOTS: usize = 100;
 struct Table {
     head: sys::Api,
     slots: [*const c_void; SLOTS],
-    /// Not a part of the table as its size tells.
+    /// Beyond the table's stated size.
     beyond: *const c_void,
 }
 
-/// Tables stay, as plugins do, and are no leaks.
+/// Keeps tables alive, like plugins, so that they are not leaks.
 static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 
 struct Kept(#[expect(dead_code, reason = "held alone")] NonNull<Table>);
 
-// SAFETY: nobody writes a table.
+// SAFETY: tables are not written.
 unsafe impl Send for Kept {}
 
-/// A table of the oldest version with these functions in its first slots.
+/// A table of the oldest version, with these functions in their slots.
 pub fn api(functions: &[(usize, *const c_void)]) -> Api {
-    // SAFETY: numbers and nullable pointers.
+    // SAFETY: it consists of integers and nullable pointers.
     let mut table: Box<Table> = Box::new(unsafe { MaybeUninit::zeroed().assume_init() });
     table.head.struct_size = offset_of!(Table, beyond);
     (table.head.major, table.head.minor) = sys::OLDEST;
@@ -37,6 +37,6 @@ pub fn api(functions: &[(usize, *const c_void)]) -> Api {
     }
     let table = NonNull::from(Box::leak(table));
     KEPT.lock().expect("nobody panics with it").push(Kept(table));
-    // SAFETY: the table is never released, and has the size that it tells.
+    // SAFETY: the table is never released, and has its stated size.
     unsafe { Api::new(table.cast()) }
 }

@@ -1,4 +1,4 @@
-//! A plugin's C interface: its table of functions, calls through it, its extensions, the messages it takes.
+//! The C interface of a plugin: function table, calls, extensions, messages.
 
 pub mod api;
 pub mod extension;

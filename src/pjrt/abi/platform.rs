@@ -1,15 +1,15 @@
-//! The kinds of hardware that plugins exist for, and how they are named. Knows nothing of files.
+//! The kinds of hardware that have plugins, and their names.
 
 use std::fmt;
 
 /// A kind of hardware with a PJRT plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Platform {
-    /// The machine's own processor.
+    /// The machine's CPU.
     Cpu,
-    /// NVIDIA graphics processors.
+    /// NVIDIA GPUs.
     Cuda,
-    /// Google's tensor processors.
+    /// Google TPUs.
     Tpu,
 }
 
@@ -39,7 +39,7 @@ impl Platform {
         }
     }
 
-    /// The platform that a plugin's name or file name speaks of (`xla_cuda_plugin.so`, `libtpu.so`), if it does.
+    /// The platform that a plugin's name or file name mentions (`xla_cuda_plugin.so`, `libtpu.so`), if any.
     pub fn guess(name: &str) -> Option<Platform> {
         let name = name.to_ascii_lowercase();
         let of = |words: &[&str]| words.iter().any(|word| name.contains(word));

@@ -1,18 +1,18 @@
-//! The wire format of protocol buffers, written and read by hand. Knows no message.
+//! A minimal encoder and decoder of the protocol-buffer wire format.
 
 /// A message being written. Fields may come in any order.
 #[derive(Debug, Default)]
 pub struct Writer(Vec<u8>);
 
 impl Writer {
-    /// A whole number, a boolean or an enum; negative ones as `as u64`.
+    /// An integer, a boolean or an enum; negative values as `as u64`.
     pub fn number(&mut self, field: u64, value: u64) -> &mut Writer {
         self.varint(field << 3);
         self.varint(value);
         self
     }
 
-    /// Text, bytes or a message in itself.
+    /// Text, bytes or an embedded message.
     pub fn bytes(&mut self, field: u64, value: &[u8]) -> &mut Writer {
         self.varint(field << 3 | 2);
         self.varint(value.len() as u64);
@@ -27,7 +27,7 @@ impl Writer {
         self
     }
 
-    /// A packed list of whole numbers.
+    /// A packed list of integers.
     pub fn numbers(&mut self, field: u64, values: impl IntoIterator<Item = u64>) -> &mut Writer {
         let mut list = Writer::default();
         values.into_iter().for_each(|value| list.varint(value));
@@ -51,9 +51,9 @@ impl Writer {
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// A number of any width.
+    /// An integer of any width, or the bits of a floating-point number.
     Number(u64),
-    /// Text, bytes, a message, a packed list.
+    /// Text, bytes, an embedded message or a packed list.
     Bytes(&'a [u8]),
 }
 
@@ -74,7 +74,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A repeated number, packed or not.
+    /// A repeated integer, packed or not.
     pub fn numbers(self) -> Vec<u64> {
         match self {
             Value::Number(number) => vec![number],
@@ -83,7 +83,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The fields of a message. Ends at the first byte that makes no sense.
+/// The fields of a message, up to the first malformed byte.
 pub fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u64, Value<'_>)> {
     std::iter::from_fn(move || field(&mut bytes))
 }

@@ -1,15 +1,15 @@
-//! The part of PJRT's C interface that is called here: argument structs and slot numbers. Knows nothing of safety or errors.
+//! The subset of PJRT's C interface that this library calls: argument structs and slot numbers.
 //!
-//! Layouts and slot numbers are those of `pjrt_c_api.h`, version 0.81; the interface only ever grows at its ends.
+//! Layouts and slot numbers are those of `pjrt_c_api.h`, version 0.81; the interface only grows at its ends.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::{MaybeUninit, size_of};
 use std::ops::{Deref, DerefMut};
 
-/// The oldest version whose slots and fields are used here.
+/// The oldest supported version: the first with all slots and fields used here.
 pub const OLDEST: (i32, i32) = (0, 81);
 
-/// C data for which all bits zero is a value.
+/// C data whose all-zero bit pattern is valid.
 ///
 /// # Safety
 /// The type is `repr(C)` and valid when all its bytes are zero.
@@ -18,11 +18,11 @@ pub unsafe trait Plain {}
 /// The arguments of one function of the interface.
 ///
 /// # Safety
-/// The slot of a table holds null or a pointer to a function of type `Function`, which takes `Args` of this struct.
+/// The slot of a table contains null or a pointer to a function of type `Function`, which takes `Args` of this struct.
 pub unsafe trait Arguments: Plain {
-    /// Its place in the function table.
+    /// Its index in the function table.
     const SLOT: usize;
-    /// Its name in messages.
+    /// Its name in error messages.
     const NAME: &'static str;
     /// The function's type.
     type Function: Copy;
@@ -34,10 +34,10 @@ pub trait Call: Arguments<Function = Function> {}
 /// The arguments of a function that returns nothing.
 pub trait Report: Arguments<Function = Procedure> {}
 
-/// An argument struct: the header that all of them share, the fields, and room for fields of later versions.
+/// An argument struct: the common header, the fields, and space for fields of later versions.
 ///
-/// A plugin refuses structs that are smaller than its own and accepts larger ones, so zeros behind the known
-/// fields make one binary work with older and newer plugins.
+/// A plugin rejects structs that are smaller than its own and accepts larger ones, so zeros after the known fields let one binary
+/// work with older and newer plugins.
 #[repr(C)]
 pub struct Args<T> {
     struct_size: usize,
@@ -49,7 +49,7 @@ pub struct Args<T> {
 impl<T: Plain> Args<T> {
     /// All fields zero, sizes set.
     pub fn zeroed() -> Args<T> {
-        // SAFETY: the header and the room are integers and a pointer, and `Plain` promises that zeros are a `T`.
+        // SAFETY: header and padding are integers and a pointer, and `Plain` guarantees that zeros are a valid `T`.
         let mut args: Args<T> = unsafe { MaybeUninit::zeroed().assume_init() };
         args.struct_size = size_of::<Args<T>>();
         args
@@ -83,7 +83,7 @@ macro_rules! opaque {
 }
 opaque! { Error Event Client Device DeviceDescription Executable LoadedExecutable Buffer Topology Serialized }
 
-/// The head of the function table; the slots follow it.
+/// The head of the function table, followed by the slots.
 #[repr(C)]
 pub struct Api {
     pub struct_size: usize,
@@ -94,14 +94,14 @@ pub struct Api {
     pub minor: c_int,
 }
 
-/// What `GetPjrtApi` is.
+/// The type of `GetPjrtApi`.
 pub type GetApi = unsafe extern "C" fn() -> *const Api;
-/// What a slot holds; the argument's true type is that of the slot.
+/// The generic type of a slot; the real argument type depends on the slot.
 pub type Function = unsafe extern "C" fn(*mut c_void) -> *mut Error;
-/// What the slots of `PJRT_Error_Destroy` and `PJRT_Error_Message` hold.
+/// The type of the slots of `PJRT_Error_Destroy` and `PJRT_Error_Message`.
 pub type Procedure = unsafe extern "C" fn(*mut c_void);
 
-/// A named option or attribute. Arrays of it are indexed by its size, so it has no room for later fields.
+/// A named option or attribute. Arrays are indexed by its size, so it has no space for later fields.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct NamedValue {
@@ -114,7 +114,7 @@ pub struct NamedValue {
     pub value_size: usize,
 }
 
-/// The value of a [`NamedValue`]; its `kind` says which.
+/// The value of a [`NamedValue`], whose `kind` selects the member.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union NamedValueData {
@@ -131,9 +131,9 @@ pub const KIND_INTS: c_int = 2;
 pub const KIND_FLOAT: c_int = 3;
 pub const KIND_BOOL: c_int = 4;
 
-/// The host data does not change during the call, and is not read after it.
+/// The host data does not change during the call, and is not read afterwards.
 pub const IMMUTABLE_ONLY_DURING_CALL: c_int = 0;
-/// The host data stays until the event fires.
+/// The host data stays unchanged until the event fires.
 pub const IMMUTABLE_UNTIL_TRANSFER_COMPLETES: c_int = 1;
 /// A layout given as an order of axes.
 pub const LAYOUT_TILED: c_int = 0;
@@ -142,7 +142,7 @@ macro_rules! structs {
     ($($name:ident { $($field:ident: $ty:ty,)* })*) => {$(
         #[repr(C)]
         pub struct $name { $(pub $field: $ty,)* }
-        // SAFETY: integers, floats, booleans and nullable pointers only.
+        // SAFETY: only integers, floats, booleans and nullable pointers.
         unsafe impl Plain for $name {}
     )*};
 }
@@ -168,7 +168,7 @@ macro_rules! calls {
     ($kind:ident $function:ident: $($slot:literal $name:ident { $($field:ident: $ty:ty,)* })*) => {
         structs! { $($name { $($field: $ty,)* })* }
         $(
-            // SAFETY: slot and struct are those of pjrt_c_api.h.
+            // SAFETY: slot and struct match pjrt_c_api.h.
             unsafe impl Arguments for $name {
                 const SLOT: usize = $slot;
                 const NAME: &'static str = stringify!($name);

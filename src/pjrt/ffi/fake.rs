@@ -1,4 +1,4 @@
-//! Calls as XLA makes them, for tests of what is done with one. They need no plugin, so Miri can run them.
+//! Fake XLA calls for tests of handlers. They need no plugin, so they run under Miri.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
@@ -15,16 +15,16 @@ use super::layout::{
 use super::pool::Job;
 
 thread_local! {
-    /// How many threads XLA says that it has.
+    /// Number of threads that XLA reports.
     pub static THREADS: Cell<i64> = const { Cell::new(1) };
-    /// Whether it takes no job all the same.
+    /// Whether XLA refuses jobs anyway.
     pub static REFUSES: Cell<bool> = const { Cell::new(false) };
-    /// Errors that were made and not released.
+    /// Number of errors created and not released.
     pub static TOLD: Cell<usize> = const { Cell::new(0) };
     static HELPERS: RefCell<Vec<JoinHandle<()>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Types of elements.
+/// Element types.
 pub trait Element: Copy {
     const TYPE: c_int;
 }
@@ -41,7 +41,7 @@ impl Element for u8 {
     const TYPE: c_int = PRED;
 }
 
-/// An operand's or a result's memory.
+/// The memory of an operand or a result.
 pub struct Memory<T> {
     elements: Box<[MaybeUninit<T>]>,
     dims: Box<[i64; 1]>,
@@ -53,17 +53,17 @@ impl<T: Element> Memory<T> {
         Memory { elements, dims: Box::new([values.len() as i64]) }
     }
 
-    /// Nothing is there yet.
+    /// Uninitialized memory.
     pub fn unwritten(count: usize) -> Memory<T> {
         Memory { elements: Box::new_uninit_slice(count), dims: Box::new([count as i64]) }
     }
 
     pub fn read(&self) -> Vec<T> {
-        // SAFETY: a test reads what a handler should have written; Miri tells where it has not.
+        // SAFETY: a test reads memory that a handler should have written; Miri detects it if not.
         self.elements.iter().map(|element| unsafe { element.assume_init() }).collect()
     }
 
-    /// What points there.
+    /// A buffer that points to it.
     pub fn buffer(&mut self) -> Buffer {
         Buffer {
             struct_size: size_of::<Buffer>(),
@@ -76,7 +76,7 @@ impl<T: Element> Memory<T> {
     }
 }
 
-/// XLA's functions.
+/// XLA's function table.
 #[repr(C)]
 struct Table {
     head: Api,
@@ -85,14 +85,14 @@ struct Table {
 
 unsafe extern "C" fn create(args: *mut ErrorCreate) -> *mut Error {
     TOLD.set(TOLD.get() + 1);
-    // SAFETY: the arguments are a call's.
+    // SAFETY: these are the arguments of a call.
     let text = unsafe { CStr::from_ptr((*args).message) };
     Box::into_raw(Box::new(text.to_string_lossy().into_owned())).cast()
 }
 
 unsafe extern "C" fn destroy(args: *mut ErrorDestroy) {
     TOLD.set(TOLD.get() - 1);
-    // SAFETY: the error is one that `create` made, given back.
+    // SAFETY: `create` made the error, and we own it again.
     drop(unsafe { Box::from_raw((*args).error.cast::<String>()) });
 }
 
@@ -104,14 +104,14 @@ unsafe extern "C" fn schedule(args: *mut Schedule) -> *mut Error {
             message: c"no threads".as_ptr(),
             code: 13,
         };
-        // SAFETY: the arguments are those of the function.
+        // SAFETY: these are the arguments of the function.
         return unsafe { create(&raw mut args) };
     }
-    // SAFETY: the arguments are a call's.
+    // SAFETY: these are the arguments of a call.
     let job = unsafe { Job { task: (*args).task, data: (*args).data } };
     let helper = spawn(move || {
         let job = job;
-        // SAFETY: the job is called here alone.
+        // SAFETY: the job is called only here.
         unsafe { (job.task)(job.data) }
     });
     HELPERS.with_borrow_mut(|helpers| helpers.push(helper));
@@ -119,13 +119,13 @@ unsafe extern "C" fn schedule(args: *mut Schedule) -> *mut Error {
 }
 
 unsafe extern "C" fn num_threads(args: *mut NumThreads) -> *mut Error {
-    // SAFETY: the arguments are a call's.
+    // SAFETY: these are the arguments of a call.
     unsafe { *(*args).count = THREADS.get() };
     ptr::null_mut()
 }
 
 fn table() -> Table {
-    // SAFETY: numbers and nullable pointers.
+    // SAFETY: it consists of integers and nullable pointers.
     let mut table: Table = unsafe { MaybeUninit::zeroed().assume_init() };
     table.head.struct_size = size_of::<Table>();
     table.slots[super::layout::ERROR_CREATE] = create as *const c_void;
@@ -135,7 +135,7 @@ fn table() -> Table {
     table
 }
 
-/// Calls what is registered with lists of numbers, operands and results. The error that it returns.
+/// Calls a registered handler with lists of integers, operands and results. Returns its error.
 pub fn call(
     registered: Registration,
     attributes: &[(&str, &[i64])],
@@ -194,19 +194,19 @@ fn with_frame(
     }
     (!error.is_null()).then(|| {
         TOLD.set(TOLD.get() - 1);
-        // SAFETY: the error is one that `create` made, handed to XLA.
+        // SAFETY: `create` made the error, and the handler passed it to XLA.
         *unsafe { Box::from_raw(error.cast::<String>()) }
     })
 }
 
-/// Asks what is registered what it is: its version.
+/// Queries the version of a registered handler.
 pub fn asked(registered: Registration) -> (c_int, c_int) {
-    // SAFETY: numbers and nullable pointers.
+    // SAFETY: they consist of integers and nullable pointers.
     let (mut frame, mut metadata, mut extension): (CallFrame, Metadata, MetadataExtension) =
         unsafe { MaybeUninit::zeroed().assume_init() };
     (extension.base.kind, extension.metadata) = (METADATA, &raw mut metadata);
     frame.extensions = (&raw const extension).cast();
-    // SAFETY: the frame is that of a question.
+    // SAFETY: the frame is that of a metadata query.
     assert!(unsafe { (registered.handler)(&raw mut frame) }.is_null());
     (metadata.version.major, metadata.version.minor)
 }

@@ -1,4 +1,4 @@
-//! A call of XLA's: its operands, results and attributes.
+//! Call frames of XLA: operands, results and attributes.
 
 use super::super::abi::api::slice;
 use super::super::abi::extension;
@@ -7,35 +7,35 @@ use super::layout::{self, CallFrame, Text};
 use super::memory::{self, Read, Write};
 use super::threads::Threads;
 
-/// A call frame of XLA's that lives for `'a`. Everything here believes what it says.
+/// A call frame of XLA that lives for `'a`. Its contents are trusted.
 pub struct Frame<'a>(&'a CallFrame);
 
-/// What a program gives to the code that it calls.
+/// The inputs and outputs of a custom call.
 pub struct Call<'a> {
     /// Operands.
     pub inputs: Vec<Read<'a>>,
-    /// Memory for results. It holds any bytes, and no operand's.
+    /// Memory for results. Its contents are arbitrary, and it does not overlap operands.
     pub outputs: Vec<Write<'a>>,
-    /// What the program says besides.
+    /// Attributes of the call.
     pub attributes: Attributes<'a>,
-    /// Those that may help.
+    /// Threads that the handler may use.
     pub threads: Threads<'a>,
 }
 
 impl<'a> Frame<'a> {
     /// # Safety
-    /// `raw` is a call frame of XLA's FFI: for `'a` it and all that it points to are as c_api.h says, and nobody else uses the memory
-    /// of its results. No other `Frame` is made of it.
+    /// `raw` is a call frame of XLA's FFI: for `'a` it and everything it points to match c_api.h, and nothing else uses the memory
+    /// of its results. No other `Frame` is created from it.
     pub unsafe fn new(raw: *mut CallFrame) -> Frame<'a> {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         Frame(unsafe { &*raw })
     }
 
-    /// Where the call only asks what the handler is, answers that. Whether it does.
+    /// Answers a metadata query, if the frame is one. Returns whether it is.
     pub fn answer_what_this_is(&self) -> bool {
         // SAFETY: the list is the frame's.
         let Some(asked) = (unsafe { extension::find(self.0.extensions, layout::METADATA) }) else { return false };
-        // SAFETY: the extension's kind says what it is; XLA wants the answer written there.
+        // SAFETY: the extension's kind determines its struct, into which XLA expects the answer to be written.
         unsafe {
             let metadata = (*asked.cast::<layout::MetadataExtension>()).metadata;
             ((*metadata).version.major, (*metadata).version.minor) = layout::VERSION;
@@ -44,33 +44,33 @@ impl<'a> Frame<'a> {
         true
     }
 
-    /// XLA's functions.
+    /// XLA's function table.
     pub fn host(&self) -> Host<'a> {
-        // SAFETY: the promise of `new`.
+        // SAFETY: guaranteed by the caller of `new`.
         unsafe { Host::new(self.0.api, self.0.context) }
     }
 
-    /// The call's memory. Takes the frame, so that memory of results is given out once.
+    /// The memory and attributes of the call. Consumes the frame, so the memory of results is handed out only once.
     ///
     /// # Errors
-    /// When memory is of a type that is not known here.
+    /// Memory of an unsupported type, or misaligned.
     pub fn into_call(self) -> Result<Call<'a>, String> {
         let frame = self.0;
-        // SAFETY: the promise of `new`.
+        // SAFETY: guaranteed by the caller of `new`.
         let (inputs, outputs) = unsafe {
             let inputs = buffers(&frame.args).map(|buffer| memory::read(buffer)).collect::<Option<_>>();
             (inputs, buffers(&frame.rets).map(|buffer| memory::write(buffer)).collect::<Option<_>>())
         };
-        let kind = "a kernel was given memory of a type that it does not know";
+        let kind = "a kernel received memory of an unsupported type";
         let (inputs, outputs) = (inputs.ok_or(kind)?, outputs.ok_or(kind)?);
         Ok(Call { inputs, outputs, attributes: Attributes(&frame.attrs), threads: Threads::of(self.host()) })
     }
 }
 
 /// # Safety
-/// The list is that of a call of XLA's.
+/// The list belongs to a call of XLA.
 unsafe fn buffers(list: &layout::Buffers) -> impl Iterator<Item = &layout::Buffer> {
-    // SAFETY: the caller's promise; XLA has buffers only.
+    // SAFETY: guaranteed by the caller; XLA only passes buffers.
     unsafe { slice(list.buffers, list.size as usize).iter().map(|buffer| &**buffer) }
 }
 
@@ -79,10 +79,10 @@ unsafe fn buffers(list: &layout::Buffers) -> impl Iterator<Item = &layout::Buffe
 pub struct Attributes<'a>(&'a layout::Attributes);
 
 impl<'a> Attributes<'a> {
-    /// The list of numbers of this name.
+    /// The list of integers with this name.
     pub fn numbers(self, name: &str) -> Option<&'a [i64]> {
         let count = self.0.size as usize;
-        // SAFETY: the promise of `Frame::new`; kinds say what values are.
+        // SAFETY: guaranteed by the caller of `Frame::new`; kinds give the types of values.
         unsafe {
             let names = slice(self.0.names, count);
             let text = |text: &Text| slice(text.data.cast::<u8>(), text.size);

@@ -1,4 +1,4 @@
-//! The functions that XLA offers during a call: errors, and threads.
+//! The functions that XLA offers during a call: errors and threads.
 
 use std::ffi::{CString, c_void};
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use std::ptr;
 use super::layout;
 use super::pool::{Helpers, Job};
 
-/// XLA's functions during a call.
+/// XLA's function table during a call.
 #[derive(Clone, Copy)]
 pub struct Host<'a> {
     api: *const layout::Api,
@@ -18,12 +18,12 @@ pub struct Host<'a> {
 
 impl Host<'_> {
     /// # Safety
-    /// The table and the context are those of a call of XLA's that lasts for the lifetime.
+    /// The table and the context belong to a call of XLA that lasts for the lifetime.
     pub unsafe fn new(api: *const layout::Api, context: *mut c_void) -> Self {
         Host { api, context, call: PhantomData }
     }
 
-    /// How many threads XLA has for one program; 1 where it does not tell.
+    /// The number of XLA's threads for one program; 1 where XLA does not report it.
     pub fn workers(self) -> usize {
         let mut count = 1i64;
         let mut args = layout::NumThreads {
@@ -37,7 +37,7 @@ impl Host<'_> {
         usize::try_from(count).unwrap_or(1).max(1)
     }
 
-    /// An error to return to XLA.
+    /// Creates an error to return to XLA.
     pub fn error(self, message: &str) -> *mut layout::Error {
         let message = CString::new(message).unwrap_or_default();
         let mut args = layout::ErrorCreate {
@@ -46,19 +46,19 @@ impl Host<'_> {
             message: message.as_ptr(),
             code: layout::INTERNAL,
         };
-        // SAFETY: the slot's function is this one, takes this struct, and copies the message.
+        // SAFETY: this is the slot's function; it takes this struct and copies the message.
         unsafe {
             let create = self.function::<layout::Function>(layout::ERROR_CREATE);
             create.map_or(ptr::null_mut(), |create| create((&raw mut args).cast()))
         }
     }
 
-    /// Calls a function. Whether it is there and makes no error, of which nobody hears.
+    /// Calls a function. Returns whether it exists and succeeds; an error is released.
     ///
     /// # Safety
-    /// `args` points to the arguments of the slot's function, which may fail.
+    /// `args` points to the arguments of the slot's function, which may return an error.
     unsafe fn done(self, slot: usize, args: *mut c_void) -> bool {
-        // SAFETY: the caller's promise; the error is ours, and not used after its release.
+        // SAFETY: guaranteed by the caller; we own the error and do not use it after its release.
         unsafe {
             let Some(function) = self.function::<layout::Function>(slot) else { return false };
             let error = function(args);
@@ -76,14 +76,14 @@ impl Host<'_> {
         }
     }
 
-    /// The function in a slot of XLA's table, if it reaches that far and holds one.
+    /// The function in a slot of XLA's table, if the table is large enough and the slot is not null.
     ///
     /// # Safety
-    /// `F` is a pointer to a function, of the type that the slot's has.
+    /// `F` is the type of the slot's function pointer.
     unsafe fn function<F: Copy>(self, slot: usize) -> Option<F> {
         let offset = size_of::<layout::Api>() + slot * size_of::<usize>();
-        // SAFETY: the promise of `new`; the table's own size says whether the slot lies inside it. A slot is nullable. The
-        // pointer is XLA's, so that it reaches beyond the head.
+        // SAFETY: guaranteed by the caller of `new`; the table's size shows whether it contains the slot. A slot is nullable. The
+        // pointer is XLA's, so it is valid beyond the head.
         unsafe {
             let inside = offset + size_of::<usize>() <= self.api.as_ref()?.struct_size;
             inside.then(|| self.api.byte_add(offset).cast::<Option<F>>().read())?
@@ -91,7 +91,7 @@ impl Host<'_> {
     }
 }
 
-// SAFETY: c_api.h: the function runs the task on a thread of XLA's, once, and returns an error where there are no threads.
+// SAFETY: c_api.h: the function runs the task once on one of XLA's threads, and returns an error if there are none.
 unsafe impl Helpers for Host<'_> {
     fn take(&self, job: Job) -> bool {
         let mut args = layout::Schedule {

@@ -1,6 +1,6 @@
-//! The part of XLA's FFI that is used here: what a called handler is given, and how it answers. Knows nothing of safety.
+//! The subset of XLA's FFI used here: the structs that handlers receive and return.
 //!
-//! Layouts are those of `xla/ffi/api/c_api.h` and `pjrt_c_api_ffi_extension.h`; both only ever grow at their ends.
+//! Layouts are those of `xla/ffi/api/c_api.h` and `pjrt_c_api_ffi_extension.h`; both only grow at their ends.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -29,10 +29,10 @@ pub struct RegisterHandler {
     pub spare: [usize; 8],
 }
 
-/// The name of the processor among XLA's platforms.
+/// XLA's name of the CPU platform.
 pub const PROCESSOR: &str = "Host";
 
-/// What a handler is.
+/// The type of a handler.
 pub type Handler = unsafe extern "C" fn(*mut CallFrame) -> *mut Error;
 
 #[repr(C)]
@@ -104,7 +104,7 @@ pub const S64: c_int = 5;
 pub const F32: c_int = 11;
 pub const BF16: c_int = 16;
 
-/// The extension of a call that only asks what the handler is.
+/// The extension of a metadata query.
 pub const METADATA: c_int = 1;
 
 #[repr(C)]
@@ -128,10 +128,10 @@ pub struct Version {
     pub minor: c_int,
 }
 
-/// The version of the FFI that the layouts here are of; plugins accept it and newer ones of theirs.
+/// The FFI version of these layouts; plugins accept it if their own is the same or newer.
 pub const VERSION: (c_int, c_int) = (0, 1);
 
-/// The head of the FFI's function table; slots follow it.
+/// The head of the FFI's function table, followed by the slots.
 #[repr(C)]
 pub struct Api {
     pub struct_size: usize,
@@ -140,9 +140,9 @@ pub struct Api {
     internal: *const c_void,
 }
 
-/// What a slot holds; the argument's true type is that of the slot.
+/// The generic type of a slot; the real argument type depends on the slot.
 pub type Function = unsafe extern "C" fn(*mut c_void) -> *mut Error;
-/// What the slot of `XLA_FFI_Error_Destroy` holds.
+/// The type of the slot of `XLA_FFI_Error_Destroy`.
 pub type Procedure = unsafe extern "C" fn(*mut c_void);
 
 pub const ERROR_CREATE: usize = 0;

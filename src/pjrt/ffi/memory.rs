@@ -5,7 +5,7 @@ use std::slice;
 use super::super::abi::api;
 use super::layout::{self, Buffer};
 
-/// An operand. `pred` is bytes, and so is `bf16` pairs of them: every pattern of bits is a value of these types.
+/// An operand. `pred` is read as bytes and `bf16` as `u16`, so every bit pattern is valid.
 #[derive(Clone, Copy, Debug)]
 pub enum Read<'a> {
     F32(&'a [f32]),
@@ -15,7 +15,7 @@ pub enum Read<'a> {
     Pred(&'a [u8]),
 }
 
-/// A result. Code writes each element before it reads it; what is there before means nothing.
+/// A result. Handlers write each element before they read it; the initial contents are meaningless.
 #[derive(Debug)]
 pub enum Write<'a> {
     F32(&'a mut [f32]),
@@ -26,9 +26,9 @@ pub enum Write<'a> {
 }
 
 /// # Safety
-/// The buffer is an operand of a call that lasts for `'a`. Operands may overlap each other.
+/// The buffer is an operand of a call that lasts for `'a`. Operands may overlap.
 pub unsafe fn read<'a>(buffer: &Buffer) -> Option<Read<'a>> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         Some(match buffer.element_type {
             layout::F32 => Read::F32(shared(buffer)?),
@@ -41,17 +41,17 @@ pub unsafe fn read<'a>(buffer: &Buffer) -> Option<Read<'a>> {
     }
 }
 
-/// XLA gives a result memory of its own: it shares an operand's with a custom call's result only where the call says
-/// `output_operand_aliases`, which no call of this library does, and results of one call are different values, which live at once.
+/// XLA allocates separate memory for each result: a custom call's result aliases an operand only if the call has
+/// `output_operand_aliases`, which this library never sets, and the results of one call are distinct values that are live at once.
 ///
-/// The memory may be fresh from XLA's allocator, which writes nothing there. That is memory that this code did not allocate, given by
-/// machine code that was not compiled with it: to Rust it holds bytes of an unknown value, as it does after any foreign function, and
-/// not uninitialized ones. All the types here take any bytes, `pred` as `u8` and not as `bool`.
+/// The memory may come fresh from XLA's allocator, which does not write to it. This code did not allocate it, and the machine code
+/// that passes it was not compiled with this code: to Rust it contains bytes of unknown value, as after any foreign function,
+/// rather than uninitialized ones. All types here accept any bytes, since `pred` is `u8` rather than `bool`.
 ///
 /// # Safety
 /// The buffer is a result of a call that lasts for `'a`, and nothing else uses its memory.
 pub unsafe fn write<'a>(buffer: &Buffer) -> Option<Write<'a>> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         Some(match buffer.element_type {
             layout::F32 => Write::F32(unique(buffer)?),
@@ -64,15 +64,15 @@ pub unsafe fn write<'a>(buffer: &Buffer) -> Option<Write<'a>> {
     }
 }
 
-/// Where the elements lie, and how many; `None` where they are not aligned for their type, as XLA's always are.
+/// Pointer and number of the elements; `None` if they are not aligned for their type, as XLA's always are.
 ///
 /// # Safety
 /// The buffer is XLA's.
 unsafe fn elements<T>(buffer: &Buffer) -> Option<(*mut T, usize)> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let dims = unsafe { api::slice(buffer.dims, buffer.rank as usize) };
     let (count, data) = (dims.iter().product::<i64>() as usize, buffer.data.cast::<T>());
-    // No elements may lie nowhere.
+    // The pointer of an empty buffer may be null.
     let data = if count == 0 { std::ptr::dangling_mut() } else { data };
     (!data.is_null() && data.is_aligned()).then_some((data, count))
 }
@@ -80,7 +80,7 @@ unsafe fn elements<T>(buffer: &Buffer) -> Option<(*mut T, usize)> {
 /// # Safety
 /// As for [`read`], and the buffer's elements are of type `T`.
 unsafe fn shared<'a, T>(buffer: &Buffer) -> Option<&'a [T]> {
-    // SAFETY: the caller's promise; the data is neither null nor misplaced.
+    // SAFETY: guaranteed by the caller; the pointer is neither null nor misaligned.
     unsafe { elements(buffer).map(|(data, count)| slice::from_raw_parts(data, count)) }
 }
 

@@ -1,5 +1,6 @@
-//! The border between XLA's programs and the code of this library that they call: registration, and a call's memory as slices.
-//! Knows no particular code: what is registered is given.
+//! The boundary between XLA's programs and the code of this library that they call: registration, and a call's memory as slices.
+//!
+//! Invariant: does not depend on particular handlers; the caller supplies them.
 
 #[cfg(test)]
 pub mod fake;
@@ -31,11 +32,11 @@ pub trait Handler {
     /// Computes the call's outputs.
     ///
     /// # Errors
-    /// What is wrong with the call, in a sentence.
+    /// The reason why the call is invalid, in one sentence.
     fn call(call: Call<'_>) -> std::result::Result<(), String>;
 }
 
-/// A handler, and the name that programs call it by.
+/// A handler and the name by which programs call it.
 #[derive(Clone, Copy)]
 pub struct Registration {
     target: &'static str,
@@ -43,7 +44,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// A handler for the processor.
+    /// A handler for the CPU.
     pub const fn new<H: Handler>(target: &'static str) -> Registration {
         Registration { target, handler: handle::<H> }
     }
@@ -53,14 +54,14 @@ impl Registration {
         self.target
     }
 
-    /// Makes the handler known to a plugin.
+    /// Registers the handler with a plugin.
     ///
     /// # Errors
-    /// When the plugin calls no foreign functions, or does not take this one.
+    /// A plugin without XLA FFI, or one that rejects this handler.
     pub fn register(&self, api: Api) -> Result<()> {
-        let missing = || Error::input("this plugin calls no foreign functions");
+        let missing = || Error::input("this plugin does not support foreign functions");
         let extension = api.extension(layout::EXTENSION).ok_or_else(missing)?;
-        // SAFETY: the extension's kind says that it is this struct, and it lives as long as the plugin.
+        // SAFETY: the extension's kind determines this struct, and it lives as long as the plugin.
         let register = unsafe { (*extension.cast::<layout::FfiExtension>()).register_handler }.ok_or_else(missing)?;
         let mut args = layout::RegisterHandler {
             struct_size: size_of::<layout::RegisterHandler>(),
@@ -72,23 +73,23 @@ impl Registration {
             traits: 0,
             spare: [0; 8],
         };
-        // SAFETY: the arguments outlive the call, and the handler lives as long as the process. An error is ours.
+        // SAFETY: the arguments outlive the call, and the handler lives as long as the process. We own the error.
         unsafe { api.take_error(register(&raw mut args), "FfiRegisterHandler") }
     }
 }
 
-/// What XLA calls.
+/// The function that XLA calls.
 ///
 /// # Safety
-/// `frame` is a call frame of XLA's, whose call lasts until this function returns.
+/// `frame` is a call frame of XLA whose call lasts until this function returns.
 unsafe extern "C" fn handle<H: Handler>(frame: *mut layout::CallFrame) -> *mut layout::Error {
-    // SAFETY: the caller's promise; XLA gives a frame to one handler, once.
+    // SAFETY: guaranteed by the caller; XLA passes a frame to one handler, once.
     let frame = unsafe { Frame::new(frame) };
     if frame.answer_what_this_is() {
         return ptr::null_mut();
     }
     let host = frame.host();
-    // After a panic only XLA's functions are used, which know nothing of it.
+    // After a panic only XLA's functions are used, which it does not affect.
     let outcome = catch_unwind(AssertUnwindSafe(|| H::call(frame.into_call()?)));
     match outcome.unwrap_or_else(|_| Err("a kernel panicked".to_owned())) {
         Ok(()) => ptr::null_mut(),
@@ -102,7 +103,7 @@ mod tests {
     use super::fake::{Memory, TOLD, asked};
     use super::*;
 
-    /// Adds the number `by` to bytes, in parts of two.
+    /// Adds the number `by` to bytes, in chunks of two.
     struct Add;
 
     const ADD: Registration = Registration::new::<Add>("add");
@@ -136,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Calls [`Add`] as XLA does, with memory for results that nobody has written.
+    /// Calls [`Add`] as XLA does, with uninitialized memory for results.
     fn call(by: &[i64], input: &mut Memory<i8>, output: &mut Memory<i32>) -> Option<String> {
         fake::call(ADD, &[("by", by)], &[input.buffer()], &[output.buffer()])
     }
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn memory_of_other_types_and_misplaced_memory_are_refused() {
-        let want = Some("a kernel was given memory of a type that it does not know".to_owned());
+        let want = Some("a kernel received memory of an unsupported type".to_owned());
         let mut input = Memory::of(&[1i8, 2]);
         let mut output = Memory::<i32>::unwritten(2);
         let (mut other, mut moved) = (output.buffer(), output.buffer());

@@ -1,10 +1,10 @@
-//! Shares tasks between this thread and those of XLA. Knows nothing of what the tasks do.
+//! Shares tasks between this thread and XLA's threads.
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Tasks that wait, and how many are not done.
+/// Waiting tasks, and the number of unfinished ones.
 struct Shared<T> {
     state: Mutex<State<T>>,
     all_done: Condvar,
@@ -22,7 +22,7 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs tasks as long as any waits.
+    /// Runs tasks until none is waiting.
     fn help(&self) {
         loop {
             let Some(task) = self.lock().waiting.pop() else { return };
@@ -37,48 +37,48 @@ impl<T> Shared<T> {
     }
 }
 
-/// What XLA calls on one of its threads.
+/// The function that XLA calls on one of its threads.
 ///
 /// # Safety
-/// `data` is the result of `Arc::into_raw` for a `Shared<T>`, given away.
+/// `data` is the result of `Arc::into_raw` for a `Shared<T>`, and ownership passes to this function.
 unsafe extern "C" fn help<T: Send>(data: *mut c_void) {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let shared = unsafe { Arc::from_raw(data.cast::<Shared<T>>()) };
     shared.help();
 }
 
-/// A task for another thread: a function and what it is called with, once at most.
+/// A function for another thread and its argument; it is called at most once.
 pub struct Job {
     pub task: unsafe extern "C" fn(*mut c_void),
     pub data: *mut c_void,
 }
 
-// SAFETY: the data is a reference to a `Shared<T>` of a `T: Send`, which is behind a lock.
+// SAFETY: the data is a reference to a `Shared<T>` with `T: Send`, which is behind a lock.
 unsafe impl Send for Job {}
 
-/// Threads that can be handed jobs.
+/// Threads that accept jobs.
 ///
 /// # Safety
-/// Where `take` returns true, the job's task is called with its data once at most; where it returns false, never.
+/// If `take` returns true, the job's task is called with its data at most once; if it returns false, never.
 pub unsafe trait Helpers {
-    /// Hands a job to one of them; whether they take it. A job that is taken and never called leaks memory, and nothing else.
+    /// Hands a job to one of the threads; returns whether it is accepted. An accepted job that is never called only leaks memory.
     fn take(&self, job: Job) -> bool;
 }
 
-/// Runs all tasks, here and on `count` of the `helpers`, and returns when the last is done.
+/// Runs all tasks, here and on `count` of the `helpers`, and returns when the last one has finished.
 ///
-/// This thread takes tasks as long as any waits, so that it never depends on a thread that is busy elsewhere. Returns whether all
-/// tasks ended without a panic.
+/// This thread runs waiting tasks as well, so it never depends on a thread that is busy elsewhere. Returns whether all tasks ended
+/// without a panic.
 pub fn run_all<T: Send>(tasks: Vec<T>, run: fn(T), count: usize, helpers: &impl Helpers) -> bool {
     let state = State { open: tasks.len(), waiting: tasks, panicked: false };
-    // A helper may come after this function returned, when what tasks borrow is gone: then it finds no task and touches
-    // nothing but this allocation, which it owns a part of. To drop that touches no `T`: the list of tasks is empty by then, as this
-    // function returns when all of them have run.
+    // A helper may start after this function has returned, when the data borrowed by tasks is gone: then it finds no task and touches
+    // only this allocation, which it co-owns. Dropping that touches no `T`: the list of tasks is empty by then, because this
+    // function returns only after all of them have run.
     let shared = Arc::new(Shared { state: Mutex::new(state), all_done: Condvar::new(), run });
     for _ in 0..count {
         let data = Arc::into_raw(shared.clone());
         if !helpers.take(Job { task: help::<T>, data: data.cast_mut().cast() }) {
-            // SAFETY: nobody took the job, as `Helpers` promises, so the reference is still ours.
+            // SAFETY: the job was not accepted, so by the contract of `Helpers` we still own the reference.
             drop(unsafe { Arc::from_raw(data) });
         }
     }
@@ -96,9 +96,9 @@ mod tests {
 
     use super::*;
 
-    /// Calls a job, as it asks.
+    /// Calls a job.
     fn call(job: Job) {
-        // SAFETY: the job was taken, and is called here alone.
+        // SAFETY: the job was accepted, and is called only here.
         unsafe { (job.task)(job.data) }
     }
 
@@ -128,11 +128,11 @@ mod tests {
         }
     }
 
-    /// Those who come when all is over.
+    /// Helpers that start after everything is finished.
     #[derive(Default)]
     struct Late(RefCell<Vec<Job>>);
 
-    // SAFETY: a job is called when it is taken out of the list, so once.
+    // SAFETY: a job is called when it is removed from the list, so at most once.
     unsafe impl Helpers for Late {
         fn take(&self, job: Job) -> bool {
             self.0.borrow_mut().push(job);
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(counts, [1; 10]);
     }
 
-    /// Under Miri: neither a task that is gone nor what it borrowed is touched, and nothing leaks.
+    /// Under Miri: neither a finished task nor the data it borrowed is touched, and nothing leaks.
     #[test]
     fn a_helper_may_come_when_all_is_over() {
         struct Task<'a>(&'a mut String);

@@ -16,13 +16,13 @@ impl<'a> Threads<'a> {
         Threads { host, workers: host.workers() }
     }
 
-    /// How many there are.
+    /// The number of threads.
     pub fn workers(&self) -> usize {
         self.workers
     }
 
-    /// Runs parts in any order with the widest instructions of this processor, and returns when the last is done. Whether all of
-    /// them ended without a panic.
+    /// Runs parts in any order with this CPU's widest vector instructions, and returns when the last one has finished. Returns whether
+    /// all of them ended without a panic.
     pub fn share<W: Work>(&self, parts: Vec<W>) -> bool {
         let helpers = parts.len().min(self.workers).saturating_sub(1);
         pool::run_all(parts, vector::run, helpers, &self.host)

@@ -1,12 +1,12 @@
-//! Runs code with the widest vector instructions of this processor. Knows nothing of what it computes.
+//! Runs code with this CPU's widest vector instructions.
 
-/// A part of a call's work. `run` is marked `inline(always)`, so that it is compiled once for each set of instructions below.
+/// A part of a call's work. `run` is `inline(always)`, so it is compiled once for each instruction set below.
 pub trait Work: Send {
-    /// Does it.
+    /// Runs it.
     fn run(self);
 }
 
-/// Runs `work` with the best instructions that there are.
+/// Runs `work` with the widest available instructions.
 pub fn run<W: Work>(work: W) {
     #[cfg(target_arch = "x86_64")]
     {
@@ -14,7 +14,7 @@ pub fn run<W: Work>(work: W) {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
         {
-            // SAFETY: the processor has these instructions, as was just asked.
+            // SAFETY: the CPU supports these instructions, as just checked.
             return unsafe { avx512(work) };
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {

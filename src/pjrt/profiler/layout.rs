@@ -1,12 +1,12 @@
-//! The part of the profiler's C interface that is called here. Knows nothing of safety.
+//! The subset of the profiler's C interface that this library calls.
 //!
-//! Layouts are those of `pjrt_c_api_profiler_extension.h` and `profiler_c_api.h`, version 1; both only ever grow at their ends.
+//! Layouts are those of `pjrt_c_api_profiler_extension.h` and `profiler_c_api.h`, version 1; both only grow at their ends.
 
 use std::ffi::{c_char, c_int, c_void};
 
 use super::super::abi::extension::Extension;
 
-/// The plugin's extension for profiles.
+/// The plugin's profiler extension.
 pub const EXTENSION: c_int = 1;
 
 #[repr(C)]
@@ -23,7 +23,7 @@ macro_rules! opaque {
 }
 opaque! { Recording Error }
 
-/// A function that may fail, with its arguments.
+/// A function that may fail, with its argument struct.
 pub type Function<T> = Option<unsafe extern "C" fn(*mut T) -> *mut Error>;
 
 /// The function table.

@@ -1,4 +1,4 @@
-//! Recordings of what a plugin's devices do. Knows nothing of the programs that run meanwhile.
+//! Profiles of a plugin's devices.
 
 mod layout;
 mod profile;
@@ -16,7 +16,7 @@ use super::abi::platform::Platform;
 use super::abi::proto::Writer;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What records where the time of a plugin's programs goes.
+/// Records how a plugin's programs spend their time.
 ///
 /// ```no_run
 /// use spiq::pjrt::{Client, Platform};
@@ -33,12 +33,12 @@ pub struct Profiler {
     platform: Option<Platform>,
 }
 
-// SAFETY: the table is read only, and recordings, which call its functions, take turns.
+// SAFETY: the table is read-only, and recordings, which call its functions, run one at a time.
 unsafe impl Send for Profiler {}
 // SAFETY: as above.
 unsafe impl Sync for Profiler {}
 
-/// Held during a recording: plugins make one at a time.
+/// Held during a recording: plugins allow one at a time.
 static RECORDING: Mutex<()> = Mutex::new(());
 
 impl Profiler {
@@ -47,13 +47,13 @@ impl Profiler {
         let missing = || {
             let name = path.display();
             let message = format!(
-                "the PJRT plugin {name} has no profiler; use one that has PJRT's extension for it, as that for CUDA"
+                "the PJRT plugin {name} has no profiler; use one with PJRT's profiler extension, such as the CUDA plugin"
             );
             Error::new(ErrorKind::Plugin, message)
         };
         let extension = plugin.extension(layout::EXTENSION).ok_or_else(missing)?;
-        // SAFETY: the extension's kind says that it is this struct; plugins are never unloaded, nor is the table, whose own
-        // size says whether it reaches as far as the struct does.
+        // SAFETY: the extension's kind determines this struct; neither plugins nor the table are unloaded, and the table's size shows
+        // whether it covers the struct.
         let api = unsafe {
             let api = (*extension.cast::<layout::ProfilerExtension>()).api;
             let reaches = !api.is_null() && (*api).struct_size >= size_of::<layout::Api>();
@@ -62,18 +62,18 @@ impl Profiler {
         Ok(Profiler { api, platform })
     }
 
-    /// Records what runs during `work`, which must wait for its programs itself.
+    /// Records the programs that run during `work`, which must wait for them itself.
     ///
-    /// NVIDIA's recorder sees every kernel of a CUDA graph, but of a loop that the graph repeats on the card by itself only the
-    /// first round; loops of a known length are unrolled in the graphs of this library's programs.
+    /// NVIDIA's recorder sees every kernel of a CUDA graph, but only the first iteration of a loop that the graph repeats on the card;
+    /// loops of a known length are unrolled in the graphs of this library's programs.
     ///
     /// # Errors
-    /// Those of `work`; [`ErrorKind::Input`] while another recording runs; what the plugin says; [`ErrorKind::Plugin`]
-    /// when it recorded nothing.
+    /// Those of `work`; [`ErrorKind::Input`] during another recording; errors from the plugin; [`ErrorKind::Plugin`] when nothing was
+    /// recorded.
     pub fn record(self, work: impl FnOnce() -> Result<()>) -> Result<Profile> {
         let _turn = match RECORDING.try_lock() {
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::input("another profile is being recorded; wait for its end"));
+                return Err(Error::input("another profile is being recorded; wait until it ends"));
             }
             Ok(turn) => turn,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -94,17 +94,17 @@ impl Profiler {
             Some(Platform::Cuda) => "; it needs NVIDIA's CUPTI (libcupti.so.13, in the package nvidia-cuda-cupti)",
             _ => "",
         };
-        let said: String = warnings.iter().map(|warning| format!("; it says: {warning}")).collect();
-        Error::new(ErrorKind::Plugin, format!("the plugin's profiler recorded no operation{needs}{said}"))
+        let said: String = warnings.iter().map(|warning| format!("; it reports: {warning}")).collect();
+        Error::new(ErrorKind::Plugin, format!("the plugin's profiler recorded no operations{needs}{said}"))
     }
 
-    /// What to record: a `ProfileOptions` of XLA's.
+    /// The recording settings, as XLA's `ProfileOptions`.
     fn options(self) -> Vec<u8> {
         const VERSION: u64 = 5;
         const HOST_TRACER_LEVEL: u64 = 2;
         const DEVICE_TRACER_LEVEL: u64 = 3;
         const RAISE_ERROR_ON_START_FAILURE: u64 = 13;
-        // From level 2 on the processor's operations are recorded; beside a card they would only take room.
+        // Level 2 and above records CPU operations; on a GPU or TPU they would only take space.
         let host = match self.platform {
             Some(Platform::Cuda | Platform::Tpu) => 0,
             _ => 2,
@@ -114,23 +114,23 @@ impl Profiler {
         options.number(RAISE_ERROR_ON_START_FAILURE, 1).finish()
     }
 
-    /// Calls a function of the table.
+    /// Calls a function in the table.
     ///
     /// # Safety
-    /// `args` is what the function expects.
+    /// `args` matches the function.
     unsafe fn call<T>(self, function: layout::Function<T>, name: &str, args: &mut T) -> Result<()> {
         let missing = || Error::new(ErrorKind::Plugin, format!("the plugin's profiler lacks the function {name}"));
         let function = function.ok_or_else(missing)?;
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let error = unsafe { function(ptr::from_mut(args)) };
-        // SAFETY: functions of the table return null or an error that is ours.
+        // SAFETY: functions in the table return null or an error that we own.
         unsafe { self.take_error(error, name) }
     }
 
-    /// As [`api::Api::take_error`], for errors of a profiler, which are of a kind of their own.
+    /// As [`api::Api::take_error`], for a profiler's errors, which have a separate type.
     ///
     /// # Safety
-    /// `error` is null or an error of this table's that nobody else releases.
+    /// `error` is null or an error of this table that nothing else releases.
     unsafe fn take_error(self, error: *mut layout::Error, during: &str) -> Result<()> {
         if error.is_null() {
             return Ok(());
@@ -142,7 +142,7 @@ impl Profiler {
         let struct_size = size_of::<layout::ErrorMessage>();
         let mut message = layout::ErrorMessage { struct_size, private, error, message: ptr::null(), message_size: 0 };
         let mut destroy = layout::ErrorDestroy { struct_size: size_of::<layout::ErrorDestroy>(), private, error };
-        // SAFETY: the error lives until it is destroyed, and its text as long; the structs are what the functions take.
+        // SAFETY: the error lives until it is destroyed, and its text as long; the structs match the functions.
         let failed = unsafe {
             if let Some(get_code) = self.api.error_get_code {
                 get_code(&raw mut code);
@@ -166,7 +166,7 @@ impl std::fmt::Debug for Profiler {
     }
 }
 
-/// A recording of a plugin's; stopped and released when dropped.
+/// A recording of a plugin; stopped and released when dropped.
 struct Recording {
     profiler: Profiler,
     raw: *mut layout::Recording,
@@ -182,7 +182,7 @@ impl Recording {
             options_size: options.len(),
             recording: ptr::null_mut(),
         };
-        // SAFETY: the options outlive the call; the recording is handed to us.
+        // SAFETY: the options outlive the call; we own the recording.
         unsafe { profiler.call(profiler.api.create, "Profiler_Create", &mut args)? };
         Ok(Recording { profiler, raw: args.recording, running: false })
     }
@@ -200,7 +200,7 @@ impl Recording {
 
     fn call(&self, function: layout::Function<layout::OfRecording>, name: &str) -> Result<()> {
         let mut args = layout::OfRecording { struct_size: size_of::<layout::OfRecording>(), recording: self.raw };
-        // SAFETY: the recording lives.
+        // SAFETY: the recording is alive.
         unsafe { self.profiler.call(function, name, &mut args) }
     }
 
@@ -213,17 +213,17 @@ impl Recording {
             buffer: ptr::null_mut(),
             buffer_size: 0,
         };
-        // SAFETY: the recording lives; no buffer asks for the size.
+        // SAFETY: the recording is alive; a null buffer requests the size.
         unsafe { self.profiler.call(collect_data, "Profiler_CollectData", &mut args)? };
         if !args.buffer.is_null() {
-            // XLA's own implementation gives its buffer with the size, and then writes into no other one.
-            // SAFETY: the buffer belongs to the recording, which lives.
+            // XLA's implementation returns its own buffer with the size, and does not write into another one.
+            // SAFETY: the buffer belongs to the recording, which is alive.
             return Ok(unsafe { api::slice(args.buffer, args.buffer_size) }.to_vec());
         }
         let mut bytes = vec![0; args.buffer_size];
         if !bytes.is_empty() {
             args.buffer = bytes.as_mut_ptr();
-            // SAFETY: the recording lives, and the buffer has the size that was asked for.
+            // SAFETY: the recording is alive, and the buffer has the requested size.
             unsafe { self.profiler.call(collect_data, "Profiler_CollectData", &mut args)? };
         }
         Ok(bytes)
@@ -232,7 +232,7 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        // An error while releasing leaves nothing to be done.
+        // Nothing can be done about an error while releasing.
         if self.running {
             drop(self.stop());
         }

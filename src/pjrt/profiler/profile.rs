@@ -1,30 +1,30 @@
-//! What a recording says: operations with their times. Knows nothing of how it was made.
+//! Profiles: operations with their times.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What ran on a device during a recording, the longest first.
+/// The operations that ran on a device during a recording, longest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
-    /// Each name once.
+    /// One entry for each name.
     pub operations: Vec<Operation>,
-    /// What the plugin says went wrong or was left out, as it says it.
+    /// The plugin's messages about errors and omissions, verbatim.
     pub warnings: Vec<String>,
 }
 
-/// All runs of a kernel or an operation.
+/// All runs of a kernel or an operation, summed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// The kernel's name; on a processor that of the operation in XLA's program.
+    /// The kernel's name; on a CPU the operation's name in XLA's program.
     pub name: String,
-    /// How often it ran.
+    /// Number of runs.
     pub launches: u64,
-    /// All its time, without that of operations inside it. On a processor it is the sum over threads.
+    /// Total time, without that of nested operations. On a CPU it is the sum over threads.
     pub time: Duration,
 }
 
 impl Profile {
-    /// Sums up runs, given as a name and picoseconds.
+    /// Sums up runs, given as names and picoseconds.
     pub(super) fn of<'a>(runs: impl IntoIterator<Item = (&'a str, u64)>, warnings: Vec<String>) -> Profile {
         let mut totals: HashMap<&str, (u64, u64)> = HashMap::new();
         for (name, picoseconds) in runs {
@@ -42,7 +42,7 @@ impl Profile {
         Profile { operations, warnings }
     }
 
-    /// How often anything ran.
+    /// Total number of launches.
     pub fn launches(&self) -> u64 {
         self.operations.iter().map(|operation| operation.launches).sum()
     }

@@ -1,11 +1,11 @@
-//! Reads XLA's `XSpace`: planes of devices, which have lines, which have events. Knows nothing of where its bytes come from.
+//! Parses XLA's `XSpace`: planes of devices, which contain lines, which contain events.
 
 use std::collections::HashMap;
 
 use super::super::abi::proto::{Value, fields};
 use super::profile::Profile;
 
-/// What ran on the devices; where none was recorded, the operations of the processor.
+/// The operations that ran on the devices; if none were recorded, those that ran on the CPU.
 pub fn read(space: &[u8]) -> Profile {
     let planes: Vec<Plane> = messages(space, 1).map(Plane::new).collect();
     let warnings = messages(space, 2).chain(messages(space, 3)).map(|t| text(t).to_owned()).collect();
@@ -17,23 +17,23 @@ pub fn read(space: &[u8]) -> Profile {
     Profile::of(of_devices, warnings)
 }
 
-/// The line of a TPU's plane that has operations, and not the programs or steps that they are in.
+/// The line of a TPU plane that contains operations rather than the enclosing programs or steps.
 const OPERATIONS: &str = "XLA Ops";
-/// What a card's event is known by, beside which there are overheads of the recording itself.
+/// The statistics that mark a GPU event; other events are overheads of the recorder.
 const OF_CARD: [&str; 3] = ["kernel_details", "memcpy_details", "memset_details"];
-/// What a processor's event is known by: the operation's name in XLA's program.
+/// The statistic that marks a CPU event: the operation's name in XLA's program.
 const OF_PROCESSOR: &str = "hlo_op";
 
 struct Plane<'a> {
     name: &'a str,
     lines: Vec<&'a [u8]>,
-    /// What each number of an event's kind stands for.
+    /// Event metadata by id.
     kinds: HashMap<u64, &'a [u8]>,
-    /// The name that each number of a statistic stands for.
+    /// Statistic names by id.
     statistics: HashMap<u64, &'a str>,
 }
 
-/// A run of an operation, in picoseconds.
+/// A run of an operation; times in picoseconds.
 struct Run<'a> {
     name: &'a str,
     start: u64,
@@ -51,7 +51,7 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// Kernels, copies and settings of memory; operations on a TPU.
+    /// Kernels, copies and memsets with their exclusive times; operations on a TPU.
     fn device(&self) -> Vec<(&'a str, u64)> {
         let operations = |line: &&&[u8]| text(bytes(line, 2)) == OPERATIONS;
         if self.lines.iter().any(|line| operations(&line)) {
@@ -64,7 +64,7 @@ impl<'a> Plane<'a> {
         self.lines.iter().flat_map(|line| own_times(self.runs(line, of_card))).collect()
     }
 
-    /// Operations of XLA's programs, on all threads.
+    /// XLA operations with their exclusive times, on all threads.
     fn processor(&self) -> Vec<(&'a str, u64)> {
         let name = |event: &'a [u8]| self.statistic(event, OF_PROCESSOR);
         self.lines.iter().flat_map(|line| own_times(self.runs(line, name))).collect()
@@ -75,7 +75,7 @@ impl<'a> Plane<'a> {
         messages(line, 4).filter_map(run).collect()
     }
 
-    /// The name of an event's kind, the short one where it has two.
+    /// The name of an event: the display name where there is one.
     fn name(&self, event: &[u8]) -> &'a str {
         let kind = self.kinds.get(&number(event, 1)).copied().unwrap_or_default();
         match text(bytes(kind, 4)) {
@@ -84,12 +84,12 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// A statistic of an event or of its kind, as text; empty where it is something else.
+    /// A text statistic of an event or of its metadata; empty where it has another type.
     fn statistic(&self, event: &'a [u8], name: &str) -> Option<&'a str> {
         let kind = self.kinds.get(&number(event, 1)).copied().unwrap_or_default();
         let mut all = messages(event, 4).chain(messages(kind, 5));
         let found = all.find(|statistic| self.statistics.get(&number(statistic, 1)) == Some(&name))?;
-        // Text lies in the statistic itself, or is the name of another one.
+        // The statistic contains the text or refers to another statistic's name.
         let elsewhere = || self.statistics.get(&number(found, 7)).copied().unwrap_or_default();
         Some(match bytes(found, 5) {
             [] => elsewhere(),
@@ -98,7 +98,7 @@ impl<'a> Plane<'a> {
     }
 }
 
-/// The time of each run of a line without that of the runs inside it.
+/// The exclusive time of each run on a line, without the runs nested inside it.
 fn own_times(mut runs: Vec<Run<'_>>) -> Vec<(&str, u64)> {
     runs.sort_by_key(|run| (run.start, std::cmp::Reverse(run.time)));
     let mut own: Vec<u64> = runs.iter().map(|run| run.time).collect();
@@ -116,7 +116,7 @@ fn own_times(mut runs: Vec<Run<'_>>) -> Vec<(&str, u64)> {
     runs.iter().zip(own).map(|(run, own)| (run.name, own)).collect()
 }
 
-/// The repeated field of messages or text.
+/// A repeated field of messages or text.
 fn messages(message: &[u8], field: u64) -> impl Iterator<Item = &[u8]> {
     fields(message).filter(move |(at, _)| *at == field).map(|(_, value)| value.bytes())
 }
@@ -129,7 +129,7 @@ fn number(message: &[u8], field: u64) -> u64 {
     fields(message).filter(|(at, _)| *at == field).last().map_or(0, |(_, value): (_, Value)| value.number())
 }
 
-/// Text; empty where the bytes are none.
+/// Text; empty where the bytes are not UTF-8.
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
@@ -174,7 +174,7 @@ mod tests {
         line.finish()
     }
 
-    /// An event of a kind, with its start and time and one statistic.
+    /// An event with its start, duration and one statistic.
     fn event(kind: u64, [start, time]: [u64; 2], statistic: &[u8]) -> Vec<u8> {
         message().number(1, kind).number(2, start).number(3, time).bytes(4, statistic).finish()
     }
@@ -196,7 +196,7 @@ mod tests {
         Operation { name: name.to_owned(), launches, time: Duration::from_nanos(nanoseconds) }
     }
 
-    /// Two streams of a card, one with an overhead of the recording; the host's launches do not count.
+    /// Two streams of a GPU, one with recorder overhead; host launches do not count.
     #[test]
     fn kernels_of_a_card() {
         let statistics = ["kernel_details", "regs:32", "memcpy_details", "correlation_id"];
@@ -216,7 +216,7 @@ mod tests {
         let host = plane("/host:CPU", &["fusion_1"], &["hlo_op", "x"], &[launches]);
         let mut bytes = space(&[host, card]);
         bytes.extend(message().bytes(2, b"an error").bytes(3, b"a warning").finish());
-        // The plugin for CUDA ends its bytes with a zero.
+        // The CUDA plugin terminates its bytes with a zero.
         bytes.push(0);
         let profile = read(&bytes);
         assert_eq!(profile.operations, [operation("fusion_1", 3, 13), operation("MemcpyD2D", 1, 1)]);
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!((profile.launches(), profile.time()), (4, Duration::from_nanos(14)));
     }
 
-    /// A loop holds two runs of its body, of which one holds another operation; other threads run beside it.
+    /// A loop contains two runs of its body, one of which contains another operation; other threads run concurrently.
     #[test]
     fn operations_of_a_processor_do_not_count_twice() {
         let text = |name: &[u8]| message().number(1, 1).bytes(5, name).finish();
@@ -233,7 +233,7 @@ mod tests {
             event(1, [0, 100_000], &text(b"while.3")),
             event(1, [5_000, 20_000], &text(b"dot.1")),
             event(1, [35_000, 5_000], &reference(1, 2)),
-            // Not an operation of XLA's.
+            // Not an XLA operation.
             event(1, [0, 500_000], &message().number(1, 3).number(4, 1).finish()),
         ];
         let other = line("second", &[event(1, [0, 8_000], &text(b"dot.1"))]);
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(read(&space(&[host])).operations, want);
     }
 
-    /// Programs and steps stand in lines beside that of operations.
+    /// Programs and steps are on lines next to the operations.
     #[test]
     fn operations_of_a_tpu() {
         let run = |time| event(1, [0, time], &[]);

@@ -1,5 +1,5 @@
-//! Where a number began that is not finite: the run again from where all was known to be finite, its last steps one by one with a
-//! program that looks at every layer. Ordinary steps know nothing of it.
+//! Finds the origin of a non-finite value: repeats the run from where all values were known to be finite, and its last steps one by one
+//! with a program that checks every layer. Ordinary steps are unaffected.
 
 use std::cmp::Ordering;
 
@@ -11,7 +11,7 @@ use crate::pjrt::{Buffer, Executable, Input};
 use crate::signature::Role;
 use crate::train::prepared::Prepared;
 
-/// Where the first number is that is not finite.
+/// The origin of a non-finite value.
 struct Beginning {
     step: usize,
     role: Role,
@@ -19,25 +19,25 @@ struct Beginning {
 }
 
 impl<'s, 'a: 's> Run<'s, 'a> {
-    /// The error of a run that met a number that is not finite: where it began, and what is left.
+    /// The error of a run that met a non-finite value: its origin, and what is saved.
     pub(super) fn where_it_began(&mut self, met: &Error) -> Error {
         let last = self.journal.broken().unwrap_or(self.done.saturating_sub(1));
         let kept = self.good.0;
         let began = match self.find(last) {
             Ok(Some(beginning)) => self.said(&beginning),
-            Ok(None) => "when the steps are done again one by one, all numbers are finite".to_owned(),
-            Err(error) => format!("where it began could not be found: {error}"),
+            Ok(None) => "all values are finite when the steps are repeated one by one".to_owned(),
+            Err(error) => format!("its origin could not be found: {error}"),
         };
         let file = self.options.out.join(CHECKPOINT);
         let left = match file.exists() {
-            true => format!("{} is left as it was after step {kept}", file.display()),
-            false => "no parameters are left".to_owned(),
+            true => format!("{} holds the state after step {kept}", file.display()),
+            false => "no checkpoint was saved".to_owned(),
         };
-        let advice = "a smaller learning rate may help, or cut gradients (--clip 1)";
+        let advice = "try a smaller learning rate, or clip gradients (--clip 1)";
         Error::new(ErrorKind::NotFinite, format!("{met}, so training stopped: {began}; {advice}; {left}"))
     }
 
-    /// Does the steps again up to this one, some at a time, and looks at each of those among which parameters or the loss went wrong.
+    /// Repeats the steps up to `last`, several per call, then checks the steps of the first call whose parameters or loss are not finite.
     fn find(&mut self, last: usize) -> Result<Option<Beginning>> {
         let (first, values) = self.good.clone();
         self.restore(first, &values)?;
@@ -59,7 +59,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(())
     }
 
-    /// Looks at the steps from here to this one, which is left out.
+    /// Checks each step from the current one up to `end`, exclusive.
     fn find_among(&mut self, end: usize) -> Result<Option<Beginning>> {
         let prepared = Prepared::of(self.options)?;
         while self.done < end {
@@ -85,7 +85,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(None)
     }
 
-    /// Does steps again, in one epoch and not beyond this one.
+    /// Repeats several steps, within one epoch and up to `end`.
     fn again(&mut self, end: usize) -> Result<()> {
         let (epoch, place) = (self.done / self.per_epoch, self.done % self.per_epoch);
         let order = self.order(epoch)?;
@@ -95,7 +95,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(())
     }
 
-    /// What the checking program says of the next step.
+    /// The results of the checking program for the next step.
     fn look(&self, program: &Executable) -> Result<Vec<Buffer>> {
         let (epoch, place) = (self.done / self.per_epoch, self.done % self.per_epoch);
         let (order, batch) = (self.order(epoch)?, self.options.batch_size);
@@ -114,7 +114,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             let layer = layers.zip(place).and_then(|(layers, place)| layers.get(place));
             layer.map_or_else(String::new, |layer| format!(" ({})", layer.kind()))
         };
-        let first = "the first number that is not finite is";
+        let first = "the first non-finite value is";
         match role {
             Role::Broken => {
                 format!("{first} an output or a state of layer `{path}`{} in the forward pass of step {step}", kind())
@@ -126,7 +126,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     }
 }
 
-/// The order in which a step computes them: forward through the layers, the loss, back through the gradients, the update.
+/// The order in which a step computes these values: layers forward, the loss, gradients backward, the update.
 fn order(a: (Role, &str), b: (Role, &str)) -> Ordering {
     let rank = |role: Role| match role {
         Role::Broken => 0,
@@ -138,7 +138,7 @@ fn order(a: (Role, &str), b: (Role, &str)) -> Ordering {
     ranks.then(if a.0 == Role::Gradient { paths.reverse() } else { paths })
 }
 
-/// A path whose numbers are compared as numbers.
+/// A path as a sort key that compares its numbers as numbers.
 fn natural(path: &str) -> Vec<(usize, &str)> {
     path.split('/').map(|part| part.parse().map_or((usize::MAX, part), |number| (number, ""))).collect()
 }

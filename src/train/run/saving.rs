@@ -1,5 +1,5 @@
-//! Checkpoints on the way: what is carried is copied from the device while it goes on, and written by another thread once the metrics up to
-//! there are written. Knows nothing of what a step computes.
+//! Checkpoints during training: the carry is copied from the device asynchronously, and written by another thread once the metrics up to
+//! that point are written.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,18 +19,18 @@ use crate::train::options::Event;
 use crate::train::resume::WRITTEN;
 use crate::train::start;
 
-/// The training waits for its checkpoints at most one part of so many of its time.
+/// Checkpoints may stall training for at most one part in this many of its time.
 const MOST_WAITING: u32 = 50;
 
-/// When checkpoints are written, and the one that is being written.
+/// The schedule of checkpoints, and the one in progress.
 pub(super) struct Saving {
     every: Duration,
-    /// When what the latest checkpoint holds was copied.
+    /// When the carry of the latest checkpoint was copied.
     begun: Instant,
-    /// How long the latest one took from then until it was in place, and for how long the training waited for it.
+    /// How long the latest one took from then until it was in place, and for how long it stalled training.
     took: Duration,
     waited: Duration,
-    /// What is copied, and waits for the metrics.
+    /// A copy that waits for the metrics.
     copied: Option<Copied>,
     writing: Option<Writing>,
     /// The step of the checkpoint that is in place.
@@ -54,7 +54,7 @@ struct Writing {
 }
 
 impl Saving {
-    /// From now on; `in_place` is the step of a checkpoint that is there.
+    /// Starts the schedule now; `in_place` is the step of an existing checkpoint.
     pub(super) fn new(every: Duration, in_place: Option<usize>) -> Saving {
         Saving {
             every,
@@ -69,7 +69,7 @@ impl Saving {
     }
 
     fn is_due(&self) -> bool {
-        // What is written is in place before the time is over; the disk rests for as long as it works.
+        // Starts early enough that the checkpoint is in place in time; the disk rests at least as long as it works.
         let wanted = self.every.saturating_sub(self.took.min(self.every / 2));
         let least = (self.waited * MOST_WAITING).max(self.took * 2);
         self.copied.is_none() && self.writing.is_none() && self.begun.elapsed() >= wanted.max(least)
@@ -77,7 +77,7 @@ impl Saving {
 }
 
 impl<'s, 'a: 's> Run<'s, 'a> {
-    /// Starts to copy what is carried, if a checkpoint is due. What the next step does is no part of it.
+    /// Starts copying the carry if a checkpoint is due. The copy excludes the effects of later steps.
     pub(super) fn copy_if_due(&mut self) -> Result<()> {
         if !self.saving.is_due() {
             return Ok(());
@@ -93,8 +93,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(())
     }
 
-    /// Goes on with what is under way, without waiting for it: what is copied is written once the metrics are, what is written is said to
-    /// be there.
+    /// Advances a checkpoint in progress without waiting: starts writing a copy once its metrics are written, and finishes a completed
+    /// write.
     pub(super) fn go_on_saving(&mut self, events: &mut dyn FnMut(Event)) -> Result<()> {
         if self.saving.writing.as_ref().is_some_and(|writing| writing.thread.is_finished()) {
             self.end_writing(events)?;
@@ -118,7 +118,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let on_nan = self.options.on_nan;
         let work = move || {
             check(on_nan, step, read.iter().filter_map(|path| checkpoint.arrays.get_key_value(path)))?;
-            // After a crash of the machine the metrics must reach as far.
+            // After a crash of the machine, the metrics must still reach this far.
             _ = metrics.map(|file| file.sync_data());
             put(&folder, &checkpoint)
         };
@@ -128,10 +128,10 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(())
     }
 
-    /// Waits for the checkpoint that is being written. One that cannot be written does not end the run.
+    /// Waits for the checkpoint in progress. A failed write does not end the run.
     ///
     /// # Errors
-    /// Of kind `NotFinite`: what it would hold is not.
+    /// Of kind `NotFinite` if its contents are not finite.
     pub(super) fn end_writing(&mut self, events: &mut dyn FnMut(Event)) -> Result<()> {
         let Some(Writing { step, at, values, thread }) = self.saving.writing.take() else { return Ok(()) };
         let outcome = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -141,14 +141,16 @@ impl<'s, 'a: 's> Run<'s, 'a> {
                 self.saving.in_place = Some(step);
                 self.good = (step, values);
                 if std::mem::take(&mut self.saving.failed) {
-                    events(Event::Note(format!("checkpoints can be written again; that of step {step} is in place")));
+                    events(Event::Note(format!(
+                        "checkpoints can be written again; the checkpoint of step {step} is in place"
+                    )));
                 }
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::File => {
                 if !std::mem::replace(&mut self.saving.failed, true) {
                     let left = self.left();
-                    events(Event::Note(format!("{error}; {left}; training goes on, and tries again")));
+                    events(Event::Note(format!("{error}; {left}; training continues and will retry")));
                 }
                 Ok(())
             }
@@ -156,15 +158,15 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         }
     }
 
-    /// Which checkpoint is in place, in words.
+    /// Describes the checkpoint that is in place.
     pub(super) fn left(&self) -> String {
         match self.saving.in_place {
-            Some(step) => format!("the checkpoint of step {step} stays as it is"),
+            Some(step) => format!("the checkpoint of step {step} is still in place"),
             None => "there is no checkpoint yet".to_owned(),
         }
     }
 
-    /// Writes a checkpoint of all that is done, and waits for it.
+    /// Writes a checkpoint of the current state, and waits for it.
     pub(super) fn save(&mut self, events: &mut dyn FnMut(Event)) -> Result<()> {
         self.journal.read(0, events)?;
         self.saving.copied = None;
@@ -181,7 +183,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(())
     }
 
-    /// The checkpoint of these values, with which the metrics end there.
+    /// The checkpoint of these values; `place` is the end of their metrics.
     fn checkpoint(
         &self,
         step: usize,
@@ -198,7 +200,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     }
 }
 
-/// That what predictions read is finite, unless nobody wants to know.
+/// Checks that everything that predictions read is finite, unless the run ignores non-finite values.
 pub(super) fn check<'a>(
     on_nan: OnNan,
     step: usize,

@@ -1,4 +1,4 @@
-//! The attributes of an instruction, by name. Knows nothing of what they mean.
+//! The attributes of an instruction, by name.
 
 use serde_json::Value;
 use spiq::DType;
@@ -61,7 +61,7 @@ impl Attributes {
         self.list(name).iter().map(pair).collect()
     }
 
-    /// Attributes inside of an attribute.
+    /// Nested attributes.
     pub fn nest(&self, name: &str) -> Attributes {
         Attributes(self.get(name).clone())
     }

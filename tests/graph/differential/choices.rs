@@ -1,4 +1,4 @@
-//! What differs from JAX on purpose: the table of choices, and what is not in it or no longer in the programs.
+//! Deliberate differences from JAX: the table of choices, and the check that it matches the programs exactly.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ pub struct Choices {
     difference: Vec<Difference>,
 }
 
-/// A choice, with the programs that show it.
+/// A choice, with the programs that exhibit it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Difference {

@@ -1,11 +1,11 @@
-//! Compares results with JAX's. What rounding does not reach is equal to the bit, the sign of zero included; NaN equals NaN.
-//! The rest may be off as far as twice the rounding of JAX's own program moves it.
+//! Compares results with JAX's. Results without rounding must be bit-identical, including the sign of zero; NaN equals NaN. Others may
+//! deviate by twice the rounding error of JAX's own program.
 
 use spiq::Array;
 
 use crate::reference::Case;
 
-/// Every result of a case; the first difference, in words.
+/// Compares all results of a case; returns the first difference, in words.
 pub fn compare(case: &Case<'_>, results: &[Array]) -> Result<(), String> {
     let wanted = (0..).map_while(|i| case.find(&format!("result/{i}")));
     if wanted.clone().count() != results.len() {

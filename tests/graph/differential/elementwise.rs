@@ -1,4 +1,4 @@
-//! Operations that are one method without further arguments, by their names.
+//! Operations that are methods without arguments, by name.
 
 use spiq::Tensor;
 use spiq_hlo::Operand;

@@ -1,12 +1,12 @@
-//! Runs the instructions of a function on tensors. Values are numbered in the order in which they appear; a function inside sees
-//! those before it, then its own parameters. Knows no operation.
+//! Runs the instructions of a function on tensors. Values are numbered in order of definition; an inner function can refer to those
+//! before it, then to its own parameters.
 
 use spiq::{Graph, Tensor};
 
 use super::program::{Instruction, Program};
 use super::{operations, transforms};
 
-/// The values that a function may use.
+/// The values in scope of a function.
 #[derive(Clone)]
 pub struct Frame {
     pub graph: Graph,
@@ -24,7 +24,7 @@ impl Frame {
         if reference < 0 { self.inputs[!reference as usize].clone() } else { self.values[reference as usize].clone() }
     }
 
-    /// The results of a function inside this one.
+    /// Calls a function nested in this one.
     pub fn call(&self, body: &Program, arguments: &[Tensor]) -> Vec<Tensor> {
         let mut inner = self.clone();
         inner.values.extend_from_slice(arguments);

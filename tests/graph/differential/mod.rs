@@ -1,5 +1,5 @@
-//! Random programs against JAX: values and gradients of all operations and transforms, in every element type, at special values
-//! and at edges of shapes. What stays different on purpose stands in `tests/reference/differences.toml`, each with its reason.
+//! Random programs compared with JAX: values and gradients of all operations and transforms, in every element type, at special values
+//! and edge shapes. Deliberate differences are listed in `tests/reference/differences.toml`, each with its reason.
 
 mod attributes;
 mod choices;
@@ -21,19 +21,19 @@ use crate::device::cpu;
 use crate::reference::{Case, Reference};
 use spiq::{TensorType, trace};
 
-/// How many programs the issue asks for.
+/// The minimum number of programs.
 const WANTED: usize = 500;
 
-/// Operations that no program of JAX's comes to: code of this library's own, and sums that are kept from call to call.
+/// Operations without a counterpart in JAX: this library's custom calls, and sums kept between calls.
 const NOT_IN_JAX: [&str; 2] = ["custom_call", "running_sum"];
 
-/// What is wrong with each program, by its name.
+/// The difference of each program, by name.
 fn differences(cases: &[Case<'_>]) -> BTreeMap<String, String> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut found = Vec::new();
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // A program that stops the library does not hide what the others find.
+            // A panic in one program does not hide the failures of others.
             let checked = catch_unwind(AssertUnwindSafe(|| Program::new(case).check(cpu(), case)));
             let checked = checked.unwrap_or_else(|_| Err(format!("{}: a panic\n{}", case.name, case.arguments())));
             found.extend(checked.err().map(|message| (case.name.to_owned(), message)));
@@ -62,7 +62,7 @@ fn programs_are_jax_programs() {
     assert!(complaints.is_empty(), "{} complaints\n\n{}", complaints.len(), complaints.join("\n\n"));
 }
 
-/// A program of the library that JAX is not asked about would not be missed.
+/// Checks that the reference programs cover every operation, so that none is forgotten.
 #[test]
 fn every_operation_is_in_some_program() {
     let file = Reference::load("differential");

@@ -1,4 +1,4 @@
-//! The operations by their names: which method of a tensor each one is.
+//! Maps operation names to tensor methods.
 
 use spiq::{ConvDims, Convolution, DotDims, Graph, Tensor, TensorType, einsum};
 use spiq_hlo::{Axes, Window, WindowDims, concatenate, sort};
@@ -6,7 +6,7 @@ use spiq_hlo::{Axes, Window, WindowDims, concatenate, sort};
 use super::attributes::Attributes;
 use super::elementwise::{binary, unary};
 
-/// The results of an operation.
+/// Applies an operation.
 pub fn apply(graph: &Graph, name: &str, x: &[Tensor], a: &Attributes) -> Vec<Tensor> {
     if name == "sort_many" {
         return sort(&x.iter().collect::<Vec<_>>(), a.axis(), a.size("keys"));
@@ -59,7 +59,7 @@ fn moved(name: &str, x: &[Tensor], a: &Attributes) -> Option<Tensor> {
         "argsort" => first.argsort(a.axis()),
         "gather" => first.gather(&x[1], &windows(a), &a.sizes("sizes")),
         "scatter" => first.scatter(&x[1], &x[2], &windows(a)),
-        "take" => first.take(&x[1], a.axis()),
+        "take" => first.take_clipped(&x[1], a.axis()),
         _ => return None,
     })
 }

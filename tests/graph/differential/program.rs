@@ -1,4 +1,4 @@
-//! A program as data: read from the reference file, traced, compiled, run, compared. Knows no operation.
+//! A program as data: read from the reference file, traced, compiled, run and compared.
 
 use serde_json::Value;
 use spiq::pjrt::{Client, CompileOptions};
@@ -9,13 +9,13 @@ use super::compare::compare;
 use super::frame::Frame;
 use crate::reference::Case;
 
-/// A function: instructions, and which values are its results.
+/// A function: instructions, and the values that are its results.
 pub struct Program {
     pub code: Vec<Instruction>,
     pub results: Vec<i64>,
 }
 
-/// One operation on values that are there already.
+/// An operation on existing values.
 pub struct Instruction {
     pub name: String,
     pub operands: Vec<i64>,
@@ -41,7 +41,7 @@ impl Program {
         Program { code, results: references(&value["results"]) }
     }
 
-    /// The graph of the whole program.
+    /// Traces the whole program.
     pub fn trace(&self, case: &Case<'_>) -> Result<Function, String> {
         let graph = Graph::new();
         let inputs: Vec<Tensor> = inputs(case).iter().map(|x| graph.input("", x.ty().clone())).collect();
@@ -49,7 +49,7 @@ impl Program {
         graph.finish(&results).map_err(|e| e.to_string())
     }
 
-    /// What differs from JAX, with the program beside it: with kernels and, where there is a loop that they may run, without.
+    /// Compares the program with JAX and returns the differences: with kernels and, if a loop can use them, without.
     pub fn check(&self, client: &Client, case: &Case<'_>) -> Result<(), String> {
         let text = case.arguments();
         let function = self.trace(case).map_err(|e| format!("{}: {e}\n{text}", case.name))?;
@@ -72,7 +72,7 @@ pub fn inputs(case: &Case<'_>) -> Vec<Array> {
 }
 
 fn run(client: &Client, function: &Function, inputs: &[Array], without_kernels: bool) -> Result<Vec<Array>, String> {
-    // Programs that no user will run again have no place in the user's cache.
+    // Programs that run once are not kept in the user's cache.
     let options = CompileOptions { cache: false, ..CompileOptions::default() };
     let program = spiq::Program { options, without_kernels, ..spiq::Program::named("program") };
     let executable = program.compile(client, function).map_err(|e| e.to_string())?;

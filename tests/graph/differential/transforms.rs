@@ -1,4 +1,4 @@
-//! The transforms and loops by their names: instructions that hold functions.
+//! Transforms and loops, by name: instructions that contain functions.
 
 use spiq::{Tensor, custom_vjp, grad, scan, value_and_grad, vjp, vmap};
 use spiq_hlo::{associative_scan, checkpoint, scan_checkpointed, switch, while_loop};
@@ -6,7 +6,7 @@ use spiq_hlo::{associative_scan, checkpoint, scan_checkpointed, switch, while_lo
 use super::attributes::Attributes;
 use super::frame::Frame;
 
-/// The results of a transform; `None` where the name is not a transform's.
+/// Applies a transform; `None` if the name is not a transform's.
 pub fn apply(frame: &Frame, name: &str, x: &[Tensor], a: &Attributes) -> Option<Vec<Tensor>> {
     let body = |name: &str| {
         let body = a.body(name);
@@ -39,7 +39,7 @@ pub fn apply(frame: &Frame, name: &str, x: &[Tensor], a: &Attributes) -> Option<
     })
 }
 
-/// Outputs, then the cotangents of what they are differentiated by.
+/// The outputs, then the cotangents with respect to the first `wrt` tensors.
 fn pullback(x: &[Tensor], wrt: usize, f: impl Fn(&[Tensor]) -> Vec<Tensor>) -> Vec<Tensor> {
     let (at, cotangents) = x.split_at(wrt);
     let fresh: Vec<Tensor> = at.iter().map(Tensor::identity).collect();

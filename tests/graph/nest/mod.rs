@@ -1,5 +1,5 @@
-//! Programs of transforms inside transforms, as data: what each level does with the values around it. Two ways to run one:
-//! with the library's transforms, and written out without them. `tests/reference/nests.py` says the same in JAX.
+//! Nested transforms as data: how each level uses the values in scope. Two implementations: with the library's transforms, and written
+//! out without them. `tests/reference/nests.py` is the same in JAX.
 
 mod transformed;
 mod unrolled;
@@ -11,7 +11,7 @@ use spiq_hlo::{Tensor, concatenate, grad, vjp};
 pub use transformed::Transformed;
 pub use unrolled::Unrolled;
 
-/// What a level of a nest is.
+/// The transform of a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Grad,
@@ -52,13 +52,13 @@ impl Kind {
         }
     }
 
-    /// Whether what is inside is differentiated, which a `while` cannot be.
+    /// Whether it differentiates its body, which a `while` does not support.
     fn differentiates(self) -> bool {
         matches!(self, Kind::Grad | Kind::Vjp | Kind::CustomVjp)
     }
 }
 
-/// A level: a transform, and which two of the values around it are used (counted modulo their number).
+/// A level: a transform, and the two values in scope that it uses (modulo their number).
 #[derive(Clone, Copy)]
 pub struct Level {
     pub kind: Kind,
@@ -72,7 +72,7 @@ impl fmt::Debug for Level {
     }
 }
 
-/// Whether no `while` is to be differentiated from outside.
+/// Whether no `while` is differentiated from outside.
 pub fn is_allowed(levels: &[Level]) -> bool {
     let first = levels.iter().position(|l| l.kind.differentiates()).unwrap_or(levels.len());
     levels[first..].iter().all(|l| l.kind != Kind::While)
@@ -85,11 +85,11 @@ pub fn has_while(levels: &[Level]) -> bool {
 /// A function of the values in scope.
 pub type Body<'a> = &'a dyn Fn(&[Tensor]) -> Tensor;
 
-/// How transforms are run.
+/// An implementation of the transforms.
 pub trait Way {
-    /// `f` of each row.
+    /// Applies `f` to each row.
     fn vmap(&self, rows: [&Tensor; 3], f: &dyn Fn(&Tensor) -> Tensor) -> Vec<Tensor>;
-    /// The last carry and the sum of what the steps return.
+    /// The last carry and the sum of the steps' outputs.
     fn scan(
         &self,
         init: &Tensor,
@@ -98,15 +98,15 @@ pub trait Way {
     ) -> (Tensor, Tensor);
     /// Two steps.
     fn repeat(&self, init: &Tensor, f: &dyn Fn(&Tensor) -> Tensor) -> Tensor;
-    /// The first where `x` is not above `y` in sum, the second where it is.
+    /// `first` if the sum of `x` is not above that of `y`, else `second`.
     fn switch(&self, x: &Tensor, y: &Tensor, first: &dyn Fn() -> Tensor, second: &dyn Fn() -> Tensor) -> Tensor;
     fn checkpoint(&self, at: &Tensor, f: &dyn Fn(&Tensor) -> Tensor) -> Tensor;
-    /// `f` with its own derivative as a custom one.
+    /// `f` with its own derivative given as a custom one.
     fn custom_vjp(&self, scope: &[Tensor], f: Body<'_>) -> Tensor;
     fn jit(&self, scope: &[Tensor], f: Body<'_>) -> Tensor;
 }
 
-/// An operation of two values; where both are outer values, it is recorded outside.
+/// An operation on two values; if both are outer values, it is recorded outside.
 fn mix(x: &Tensor, y: &Tensor) -> Tensor {
     (x * y).sin() + x * 0.5
 }
@@ -121,8 +121,8 @@ fn with(scope: &[Tensor], more: &[&Tensor]) -> Vec<Tensor> {
     scope.iter().chain(more.iter().copied()).cloned().collect()
 }
 
-/// The scope with other values at some places and what is mixed of the two behind: computed of outer values alone, between
-/// the value that is differentiated and the levels inside.
+/// The scope with values replaced at two places, and their mix appended: computed from outer values only, between the differentiated
+/// value and the inner levels.
 fn replaced(scope: &[Tensor], places: [usize; 2], values: [&Tensor; 2]) -> Vec<Tensor> {
     let mut scope = scope.to_vec();
     for (place, value) in places.into_iter().zip(values) {
@@ -132,7 +132,7 @@ fn replaced(scope: &[Tensor], places: [usize; 2], values: [&Tensor; 2]) -> Vec<T
     with(&scope, &[&mixed])
 }
 
-/// What the levels compute of the values in scope, each of the same shape.
+/// Runs the levels on the values in scope, which all have the same shape.
 pub fn run(way: &dyn Way, levels: &[Level], scope: &[Tensor]) -> Tensor {
     let Some((level, rest)) = levels.split_first() else { return leaf(scope) };
     let inner = |scope: &[Tensor]| run(way, rest, scope);
@@ -149,7 +149,7 @@ pub fn run(way: &dyn Way, levels: &[Level], scope: &[Tensor]) -> Tensor {
             let (p, q) = (x.identity(), y.identity());
             let result = inner(&replaced(&scope, [i, j], [&p, &q]));
             let slopes = vjp(&[result], &[Some(outer.clone())], &[p, q]);
-            // At one place, the second stands in for both.
+            // If both places are the same, the second replaces both.
             if i == j { slopes[1].sin() } else { slopes[0].sin() + &slopes[1] }
         }
         Kind::Vmap => {
@@ -175,7 +175,7 @@ pub fn run(way: &dyn Way, levels: &[Level], scope: &[Tensor]) -> Tensor {
     }
 }
 
-/// Tensors of one shape, one above the other.
+/// Stacks tensors of one shape.
 fn stacked(rows: &[&Tensor]) -> Tensor {
     let rows: Vec<Tensor> = rows.iter().map(|row| row.expand_dims(0)).collect();
     concatenate(&rows.iter().collect::<Vec<_>>(), 0)

@@ -1,4 +1,4 @@
-//! The levels of a nest by the library's transforms.
+//! The levels of a nest implemented with the library's transforms.
 
 use spiq_hlo::{DType, Tensor, TensorType, checkpoint, custom_vjp, scan, switch, trace, vjp, vmap, while_loop};
 

@@ -1,4 +1,4 @@
-//! The levels of a nest written out: no loop, no branch, no function of its own, one trace.
+//! The levels of a nest written out: a single trace without loops, branches or inner functions.
 
 use spiq_hlo::Tensor;
 

@@ -1,4 +1,4 @@
-//! A plain model of lane programs: one lane and one instruction at a time, in f32. Knows no kernel.
+//! A simple reference model of lane programs: one lane and one instruction at a time, in f32.
 
 use spiq::{Array, DType, TensorType};
 use spiq_kernels::{LaneOp, LaneProgram, Slot};
@@ -58,7 +58,7 @@ fn apply(op: LaneOp, a: f32, b: f32, c: f32) -> f32 {
         LaneOp::Multiply => a * b,
         LaneOp::Divide => a / b,
         LaneOp::Maximum | LaneOp::Minimum if a.is_nan() || b.is_nan() => f32::NAN,
-        // Of zeros, the positive one is the larger.
+        // Of two zeros, the positive one is the larger.
         LaneOp::Maximum if a == b => {
             if a.is_sign_positive() {
                 a
@@ -95,7 +95,7 @@ fn apply(op: LaneOp, a: f32, b: f32, c: f32) -> f32 {
         LaneOp::Ceil => a.ceil(),
         LaneOp::RoundEven => a.round_ties_even(),
         LaneOp::RoundBf16 => half::bf16::from_f32(a).to_f32(),
-        // Rust's own conversion saturates, and makes 0 of NaN.
+        // Rust's conversion saturates and maps NaN to 0.
         LaneOp::TruncateS8 => f32::from(a as i8),
         LaneOp::Equal => truth(a == b),
         LaneOp::NotEqual => truth(a != b),
@@ -118,7 +118,7 @@ fn apply(op: LaneOp, a: f32, b: f32, c: f32) -> f32 {
     }
 }
 
-/// Equal bit for bit (any NaN is as good as another), or to two units in the last place where results need not be exact.
+/// Bit equality (all NaNs are equal), or to two units in the last place if results need not be exact.
 #[track_caller]
 pub fn assert_same(what: &str, got: &Array, want: &Array, exact: bool) {
     assert_eq!(got.ty(), want.ty(), "{what}");

@@ -1,9 +1,9 @@
-//! A plain model of quantization, in f64: a type is a list of numbers, a scale brings values there, the nearest is taken.
-//! Shares no code with what it is compared with.
+//! A simple f64 model of quantization: a type is a list of numbers, a scale maps values onto them, and the nearest is chosen. Shares no
+//! code with the implementation.
 
 use spiq::quant::QType;
 
-/// What f32 may make of a number.
+/// The values that f32 rounding may produce for a number.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval {
     pub low: f64,
@@ -24,7 +24,7 @@ impl Interval {
     }
 }
 
-/// Rows after each other.
+/// A row-major matrix.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     pub rows: usize,
@@ -79,7 +79,7 @@ pub fn numbers(qtype: QType) -> Vec<f64> {
     }
 }
 
-/// The floats of so many bits of exponent and mantissa, up to the largest.
+/// The floats with these numbers of exponent and mantissa bits, up to the largest.
 fn floats(exponent: i32, mantissa: i32, largest: f64) -> Vec<f64> {
     let (bias, steps) = ((1 << (exponent - 1)) - 1, 1 << mantissa);
     let value = |code: i32| {
@@ -90,7 +90,7 @@ fn floats(exponent: i32, mantissa: i32, largest: f64) -> Vec<f64> {
     up.iter().rev().map(|v| -v).chain([0.0]).chain(up.iter().copied()).collect()
 }
 
-/// Which of the numbers is nearest to a value; of two as near, both.
+/// The nearest of the numbers to a value; both if there is a tie.
 fn nearest(numbers: &[f64], value: f64) -> Interval {
     let distance = |n: &f64| (n - value).abs();
     let least = numbers.iter().map(distance).fold(f64::MAX, f64::min);
@@ -110,7 +110,7 @@ impl Model {
         Model { weight, act }
     }
 
-    /// The product of activations (of which these integers are known) and weights, and the size that errors are measured by.
+    /// The product of activations (with this known integer range) and weights, and the magnitude to which errors are relative.
     pub fn product(&self, x: &Matrix, known: Option<(i64, i64)>, w: &Matrix) -> Product {
         let tile = self.act.and_then(QType::tile).or(self.weight.tile());
         let columns = w.transposed();
@@ -123,15 +123,15 @@ impl Model {
     }
 }
 
-/// A side of a product as a gradient meets it: levels, and for each row the scale that the gradient takes over.
+/// An operand of a product as the gradient uses it: levels, and for each row the scale that the gradient adopts.
 struct Residual {
     levels: Vec<Interval>,
     scales: Vec<f64>,
 }
 
 impl Model {
-    /// The gradients of weights and activations, made in a type of their own: the cotangent takes over the scale of what it
-    /// is multiplied with, and is rounded with a scale for each of its rows or columns that the product keeps.
+    /// The gradients of weights and activations in their own type: the cotangent adopts the scale of the operand it is multiplied with,
+    /// and is rounded with a scale for each row or column that the product keeps.
     pub fn gradients(
         &self,
         bwd: QType,
@@ -157,7 +157,7 @@ impl Model {
         [of_weights, of_activations]
     }
 
-    /// Rows in a type, or as they are: where they are in no type, or where scales lie along an axis that the gradient lacks.
+    /// Rows in a type; unrounded if there is no type, or if scales lie along an axis that the gradient lacks.
     fn residual(&self, matrix: &Matrix, qtype: Option<QType>) -> Residual {
         let tile = self.act.and_then(QType::tile).or(self.weight.tile());
         let whole = tile.is_none_or(|tile| tile == matrix.columns);
@@ -176,7 +176,7 @@ impl Model {
     }
 }
 
-/// A product's elements, and the size that errors are measured by.
+/// A product's elements, and the magnitude to which errors are relative.
 pub type Product = (Vec<Interval>, f64);
 
 fn products(rows: usize, columns: usize, inner: usize, term: impl Fn(usize, usize, usize) -> Interval) -> Product {
@@ -191,13 +191,13 @@ fn products(rows: usize, columns: usize, inner: usize, term: impl Fn(usize, usiz
     (all, size)
 }
 
-/// Whether all integers of a range are numbers of a type, so that they stay what they are. One bit is 0 or 1, too.
+/// Whether a type contains all integers of a range, so that they stay exact. The one-bit type also holds 0 and 1.
 fn holds(qtype: QType, (low, high): (i64, i64)) -> bool {
     let numbers = if qtype == QType::Int1 { vec![0.0, 1.0] } else { numbers(qtype) };
     (low..=high).all(|integer| numbers.contains(&(integer as f64)))
 }
 
-/// Each row in a type, a scale for each tile of it.
+/// Each row in a type, with a scale per tile.
 fn rounded(matrix: &Matrix, qtype: QType, tile: Option<usize>) -> Vec<Interval> {
     let tile = tile.unwrap_or(matrix.columns);
     matrix.values.chunks(tile).flat_map(|values| of_one_scale(values, qtype)).collect()
@@ -212,27 +212,27 @@ fn of_one_scale(values: &[f64], qtype: QType) -> Vec<Interval> {
 fn levels(values: &[f64], scale: f64, qtype: QType) -> Vec<Interval> {
     let numbers = numbers(qtype);
     let level = |&value: &f64| match qtype {
-        // A sign, and nothing to divide by.
+        // The sign, without a division.
         QType::Int1 => Interval::of(if value >= 0.0 { 1.0 } else { -1.0 }),
         _ => nearest(&numbers, value / scale),
     };
     values.iter().map(level).collect()
 }
 
-/// What a level of 1 stands for.
+/// The value of level 1.
 fn scale(values: &[f64], qtype: QType) -> f64 {
     let largest = values.iter().fold(0f64, |m, v| m.max(v.abs()));
     let mean = values.iter().map(|v| v.abs()).sum::<f64>() / values.len() as f64;
     let usable = |scale: f64| if scale < 1e-19 { 1.0 } else { scale };
     match qtype {
-        // Half a step beyond the largest level is where the outermost bucket ends.
+        // The outermost bucket ends half a step beyond the largest level.
         QType::Int(bits) => usable(largest / (2f64.powi(i32::from(bits) - 1) - 0.5)),
         QType::Nf4 => usable(largest),
         QType::E4m3fn => usable(largest / 448.0),
         QType::E5m2 => usable(largest / 57344.0),
         QType::Mxfp8 => usable(largest / 448.0).log2().ceil().exp2(),
         QType::Mxfp4 => usable(largest / 6.0).log2().ceil().exp2(),
-        // Its own scale is a float of 8 bits, not 0.
+        // Its scale is an 8-bit float, and not 0.
         QType::Nvfp4 => nearest(&floats(4, 3, 448.0), usable(largest / 6.0)).low.max(2f64.powi(-9)),
         QType::Ternary => usable(mean),
         QType::Int1 => mean,

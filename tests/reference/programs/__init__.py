@@ -1,1 +1,1 @@
-"""Random programs as data: what they are in JAX (operations, control), how they are drawn (draw), how far rounding goes (noise)."""
+"""Random programs as data: their JAX implementation (operations, control), how they are drawn (draw), the effect of rounding (noise)."""

@@ -1,7 +1,7 @@
-"""Transforms and loops in JAX: operations that hold functions, and how a program as data is run.
+"""Transforms and loops in JAX: operations that contain functions, and the interpreter of programs as data.
 
-A program is a list of instructions `[operation, operands, attributes]`. Values are numbered in the order in which they appear;
-a function inside sees the values before it, then its own parameters, then what it computes. Operand -1 is the first input, -2 the
+A program is a list of instructions `[operation, operands, attributes]`. Values are numbered in order of definition;
+an inner function can refer to the values before it, then its own parameters, then its own values. Operand -1 is the first input, -2 the
 second, and so on.
 """
 
@@ -19,7 +19,7 @@ def transform(function):
 
 
 class Frame:
-    """The values that a function inside may use."""
+    """The values in scope of an inner function."""
 
     def __init__(self, values, inputs, noise):
         self.values, self.inputs, self.noise = values, inputs, noise
@@ -36,7 +36,7 @@ class Frame:
     def step(self, name, operands, attributes):
         operands = [self.at(reference) for reference in operands]
         if name in TRANSFORMS:
-            # As it is now: JAX calls some functions later, when there are more values.
+            # A snapshot: JAX calls some functions later, when there are more values.
             now = Frame(list(self.values), self.inputs, self.noise)
             results = TRANSFORMS[name](operands, attributes, now)
         else:

@@ -1,4 +1,4 @@
-"""Random programs, drawn instruction by instruction: each operation says which operands it takes."""
+"""Random programs, drawn instruction by instruction: each operation defines its operands."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ DRAWS = {}
 
 
 class NoFit(Exception):
-    """An operation finds no operands, or wants what JAX refuses."""
+    """An operation finds no operands, or JAX refuses it."""
 
 
 def draws(*names):
@@ -25,7 +25,7 @@ def draws(*names):
 
 
 class Program:
-    """What is drawn once for a program: its types, its inputs."""
+    """The types and inputs of a program, drawn once."""
 
     def __init__(self, rng, share, sizes, wide):
         self.rng, self.share, self.sizes, self.wide = rng, share, sizes, wide
@@ -35,14 +35,14 @@ class Program:
         self.inputs, self.types, self.huge = [], [], True
 
     def input(self, ty, values=None):
-        """A new input; a reference to it."""
+        """Adds an input and returns a reference to it."""
         self.types.append(ty)
         self.inputs.append(np.asarray(numbers(self.rng, ty, self.share, self.huge) if values is None else values))
         return ~(len(self.inputs) - 1)
 
 
 class Region:
-    """A function in the making: the values it may use, the instructions so far."""
+    """A function under construction: the values in scope, and the instructions so far."""
 
     def __init__(self, program, outer=(), parameters=(), depth=0):
         self.program, self.rng, self.depth = program, program.rng, depth
@@ -62,7 +62,7 @@ class Region:
         return self.program.types[~reference] if reference < 0 else self.types[reference]
 
     def emit(self, name, operands, attributes=None):
-        """Adds an instruction; references to its results, whose types JAX infers."""
+        """Adds an instruction and returns references to its results, whose types JAX infers."""
         attributes = attributes or {}
         struct = lambda ty: jax.ShapeDtypeStruct(ty.dims, DTYPES[ty.dtype])
         before = len(self.types)
@@ -83,7 +83,7 @@ class Region:
         return list(range(before, len(self.types)))
 
     def find(self, fits):
-        """A value that fits, one of the latest rather."""
+        """A value that fits, preferably a recent one."""
         own = [i for i, ty in enumerate(self.types) if fits(ty)]
         inputs = [~i for i, ty in enumerate(self.program.types) if fits(ty)]
         if own and self.chance(0.75):
@@ -96,7 +96,7 @@ class Region:
         return tuple(int(self.rng.choice(self.program.sizes)) for _ in range(self.rng.integers(low, high + 1)))
 
     def some(self, dtypes, fits=lambda ty: True, low=0, high=3):
-        """A value of one of these types; a new input where there is none."""
+        """A value of one of these types; a new input if there is none."""
         found = self.find(lambda ty: ty.dtype in dtypes and low <= ty.rank <= high and fits(ty))
         if found is not None and self.chance(0.9):
             return found
@@ -152,7 +152,7 @@ class Region:
         return Region(self.program, self.types, parameters, self.depth + 1)
 
     def unused(self):
-        """What this function has computed and nothing has read."""
+        """Values that this function has computed and nothing has read."""
         made = range(self.first + len(self.own), len(self.types))
         return [i for i in made if i not in self.read]
 
@@ -161,7 +161,7 @@ class Region:
 
 
 def bodies(attributes):
-    """The functions that an instruction holds."""
+    """The functions in an instruction."""
     for value in attributes.values():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict) and "code" in item:
@@ -169,7 +169,7 @@ def bodies(attributes):
 
 
 def references(attributes):
-    """What the functions of an instruction read."""
+    """The values read by an instruction's functions."""
     for body in bodies(attributes):
         yield from body["results"]
         for _, operands, inner in body["code"]:

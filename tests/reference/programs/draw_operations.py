@@ -1,4 +1,4 @@
-"""Which operands and attributes each operation is drawn with."""
+"""How operands and attributes of each operation are drawn."""
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def bits(region, name):
 
 
 def takes_numbers(ty, name):
-    """Where a type of integers may not hold the result of arithmetic with a number, the library refuses it."""
+    """The library refuses arithmetic with a number if an integer type might overflow."""
     return ty.is_float or (ty.dtype in ("s32", "s64") if name in ("add", "sub", "mul") else ty.is_integer)
 
 
@@ -117,7 +117,7 @@ def clamp(region, name):
         region.emit("clamp_numbers", [x], {"low": low, "high": high})
     else:
         dims = ty.dims if region.chance(0.6) else ()
-        # The first is clamped; the limits are broadcast to it.
+        # The limits are broadcast to the clamped operand.
         region.emit(name, [region.like(Type(ty.dtype, dims)), x, region.like(Type(ty.dtype, dims))])
 
 
@@ -254,7 +254,7 @@ def concatenate(region, name):
 
 
 def starts(region, dims, sizes):
-    """Places inside and beyond the end; rarely before the start, from where JAX counts from the end."""
+    """Indices inside and beyond the end; rarely negative, which JAX counts from the end."""
     places = [int(region.rng.integers(-1 if region.chance(0.03) else 0, d - s + 2)) for d, s in zip(dims, sizes)]
     return [region.program.input(Type("s32", ()), np.int32(place)) for place in places]
 
@@ -337,7 +337,7 @@ def reduce_window(region, name):
     region.emit(name, [x], attributes)
 
 
-# Sums of products of these may leave their type, so the library asks for another one.
+# Sums of products of these may overflow their type, so the library requires a wider one.
 NARROW = ("s8", "s16", "u8", "u16")
 
 
@@ -452,7 +452,7 @@ def scatter(region, name):
     x = region.any(low=1, fits=lambda ty: 0 not in ty.dims)
     ty = region.type(x)
     count = int(region.rng.integers(1, min(3, ty.dims[0] + 2) + 1))
-    # Places that differ: what is written twice is not defined.
+    # Distinct indices: duplicate writes are undefined.
     places = (region.rng.permutation(ty.dims[0] + 2)[:count] - 1).astype(np.int32)
     dims = {"window": list(range(1, ty.rank)), "collapsed": [0], "operand_batch": [], "indices_batch": [], "start": [0]}
     indices = region.program.input(Type("s32", (count,)), places)

@@ -1,4 +1,4 @@
-"""Which functions and operands each transform is drawn with."""
+"""How functions and operands of each transform are drawn."""
 
 from programs.draw import DRAWS, NoFit, draws
 from programs.draw_operations import OPERATIONS
@@ -8,7 +8,7 @@ DEEPEST = 3
 
 
 def fill(region, count, focus=None):
-    """Draws instructions; the one in focus among them."""
+    """Draws instructions, including the one in focus."""
     at = int(region.rng.integers(count)) if focus else -1
     for number in range(count):
         names = [focus] if number == at else [region.pick(choices(region)) for _ in range(20)]
@@ -30,7 +30,7 @@ def choices(region):
 
 
 def results(region, count, keep=lambda ty: True):
-    """What nothing has read yet, at least one value."""
+    """The unread values, at least one."""
     unused = [r for r in region.unused() if keep(region.type(r))]
     if not unused:
         unused = [r for r in range(region.first, len(region.types)) if keep(region.type(r))][-1:]
@@ -40,7 +40,7 @@ def results(region, count, keep=lambda ty: True):
 
 
 def scalar(region, dtype):
-    """A scalar that depends on everything of this type that nothing has read: its weighted sum."""
+    """A scalar that depends on every unread value of this type: their weighted sum."""
     total = None
     for value in results(region, 3, lambda ty: ty.dtype == dtype):
         [part] = region.emit("sum", [value]) if region.type(value).rank else [value]
@@ -49,7 +49,7 @@ def scalar(region, dtype):
 
 
 def again(region, value):
-    """A value of this type and shape that depends on what was drawn: what becomes of a carry."""
+    """A value of this type and shape that depends on the drawn values: the next carry."""
     ty = region.type(value)
     made = [r for r in region.unused() if region.type(r) == ty]
     if made:
@@ -72,7 +72,7 @@ def gradient(region, name):
     x = [region.some((dtype,)) for _ in range(int(region.rng.integers(1, 3)))]
     inner = region.inside([region.type(r) for r in x])
     fill(inner, int(region.rng.integers(1, 5)))
-    # Whatever was drawn, the value depends on what it is differentiated by.
+    # Makes the value depend on the differentiated inputs, whatever was drawn.
     for i in range(len(x)):
         inner.emit("sin", [inner.first + i])
     region.emit(name, x, {"body": inner.body([scalar(inner, dtype)])})
@@ -120,7 +120,7 @@ def loop(region, name):
 
 @draws("while")
 def while_loop(region, name):
-    """A counter beside the state; it ends where the counter, or what became of the state, says so."""
+    """A loop with a counter beside the state; the counter or the state ends it."""
     count = region.like(Type("s32", ()))
     state = [region.number(high=2) for _ in range(int(region.rng.integers(1, 3)))]
     types = [Type("s32", ()), *map(region.type, state)]
@@ -184,7 +184,7 @@ def prefixes(region, name):
 
 @draws("custom_vjp")
 def custom(region, name):
-    """A function, and a slope that is not its own: of the right types."""
+    """A function, and a gradient that is not its own but has the right types."""
     x = floats(region, 2)
     types = [region.type(r) for r in x]
     forward = region.inside(types)

@@ -1,7 +1,7 @@
-"""Rounding as it might fall out elsewhere: every inexact result, and every slope, off by an ulp or a few, in a random direction.
+"""Simulated rounding of another compiler: every inexact result and gradient is off by an ulp or a few, in a random direction.
 
-Another compiler fuses a product with a sum, adds in another order, has another polynomial for exp. A program that is run under
-such noise several times shows how far that may move each of its numbers; what no noise reaches is exact.
+Another compiler fuses a product with a sum, adds in another order, or uses another polynomial for exp. Running a program several
+times with such noise shows how far that may move each of its numbers; numbers that never change are exact.
 """
 
 import jax
@@ -17,7 +17,7 @@ def is_float(x):
 
 @jax.custom_jvp
 def tilt(x, factor):
-    """x itself, with its slope times a factor."""
+    """The identity, with its gradient scaled by a factor."""
     return x
 
 
@@ -28,7 +28,7 @@ def _tilt(primals, tangents):
 
 
 class Silent:
-    """No noise: the program as it is."""
+    """No noise."""
 
     def off(self, x, ulps):
         return x
@@ -41,7 +41,7 @@ class Silent:
 
 
 class Noise:
-    """Noise in directions that a seed decides, a traced number."""
+    """Noise in directions given by a seed, a traced number."""
 
     def __init__(self, seed):
         self.seed = seed
@@ -58,7 +58,7 @@ class Noise:
         return jnp.where((word >> 31) == 0, one + step, one - step)
 
     def off(self, x, ulps):
-        """A result that is right to within so many ulps; those of 16 bits may be rounded less often than they are written."""
+        """A result with an error of up to `ulps`; compilers may round 16-bit values less often than the program."""
         if not is_float(x):
             return x
         ulps = max(ulps, 1) if x.dtype.name in NARROW else ulps
@@ -68,7 +68,7 @@ class Noise:
         return jnp.where(jnp.isfinite(moved) == jnp.isfinite(x), moved, x)
 
     def slope(self, x):
-        """The same value; sums of cotangents are rounded, too."""
+        """The same value; sums of cotangents are also rounded."""
         return tilt(x, self.factor(x, 1)) if is_float(x) else x
 
     def curve(self, f, rule, x, ulps):

@@ -1,4 +1,4 @@
-"""What each operation of the library is in JAX: from operands, attributes and noise to one result or a list of them."""
+"""The JAX equivalent of each library operation: maps operands, attributes and noise to one result or a list of results."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def operation(name):
 
 
 def pair(x, a):
-    """Both operands, broadcast; a number takes JAX's place for it, whatever that makes of the types."""
+    """Both operands, broadcast; a number stays a Python scalar, so JAX decides the types."""
     if "number" in a:
         return x[0], a["number"]
     return jnp.broadcast_arrays(x[0], x[1])
@@ -39,7 +39,7 @@ def curve(name, function, rule, ulps):
 
 
 def binary(name, function, numbers, ulps=0):
-    """With a number instead of the second operand, the function of `jnp` decides about the types."""
+    """With a number instead of the second operand, the `jnp` function decides the types."""
 
     def apply(x, a, n):
         if "number" in a:
@@ -73,7 +73,7 @@ curve("cbrt", lax.cbrt, lambda y, x: jnp.asarray(1 / 3, y.dtype) * lax.integer_p
 
 
 def numeric(function, boolean):
-    """A sum is an or, a product an and, of booleans."""
+    """For booleans, a sum is an or, a product is an and."""
     return lambda x, y: boolean(x, y) if x.dtype == bool else function(x, y)
 
 
@@ -166,7 +166,7 @@ MOVES = {
     "reduce_min": lambda x, a: lax.reduce_min(x, a["axes"]),
     "reduce_and": lambda x, a: lax.reduce_and(x, a["axes"]),
     "reduce_or": lambda x, a: lax.reduce_or(x, a["axes"]),
-    # Of magnitudes, 0 is the smallest: what there is where there are none.
+    # The maximum magnitude of no elements is 0.
     "reduce_absmax": lambda x, a: jnp.max(jnp.abs(x), axis=tuple(a["axes"]), initial=0),
 }
 
@@ -206,7 +206,7 @@ def sort_many(x, a, n):
 
 
 def roomy(x):
-    """The type in which JAX adds and multiplies, without 64-bit types: that of its integers, where x has fewer bits."""
+    """The type in which JAX accumulates without 64-bit types: its default integer type if x has fewer bits."""
     if x.dtype.kind in "iu" and x.dtype.itemsize < 4:
         return np.int32 if x.dtype.kind == "i" else np.uint32
     return x.dtype
@@ -300,7 +300,7 @@ def convolution(x, a, n):
 
 
 def vectors(indices, a):
-    """JAX keeps the components of an index in the last axis."""
+    """JAX stores the components of an index in the last axis."""
     return indices[..., None] if a["index_axis"] == indices.ndim else jnp.moveaxis(indices, a["index_axis"], -1)
 
 

@@ -1,4 +1,4 @@
-"""Types and random inputs: ordinary numbers, and those at which operations differ."""
+"""Types and random inputs: ordinary numbers, and special values of operations."""
 
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ def numpy_type(dtype):
 
 
 def special(dtype):
-    """The numbers at which functions bend, jump or end."""
+    """Special values: kinks, jumps and limits of functions."""
     kind = numpy_type(dtype)
     if dtype in FLOATS:
         info = ml_dtypes.finfo(kind)
@@ -57,7 +57,7 @@ def ordinary(rng, ty):
     if ty.dtype == "pred":
         return rng.integers(0, 2, ty.dims).astype(bool)
     if ty.is_float:
-        # Halves and quarters meet each other, and whole numbers, more often than random ones do.
+        # Halves and quarters coincide with each other and with whole numbers more often than random ones.
         fine = rng.normal(size=ty.dims) * 1.5
         coarse = rng.integers(-6, 7, ty.dims) / 4
         return np.where(rng.random(ty.dims) < 0.3, coarse, fine).astype(kind)
@@ -66,7 +66,7 @@ def ordinary(rng, ty):
 
 
 def numbers(rng, ty, share, huge=True):
-    """Random values, of which a share are special."""
+    """Random values, of which a fraction are special."""
     values, options = ordinary(rng, ty), special(ty.dtype)
     if ty.is_float and not huge:
         options = options[~(np.isfinite(options) & (np.abs(options) > 9))]

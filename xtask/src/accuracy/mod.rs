@@ -1,6 +1,7 @@
-//! `cargo xtask accuracy`: the numbers of benches/ACCURACY.md and the picture of docs/accuracy.md, each from a recipe with its flags.
+//! `cargo xtask accuracy`: generates the tables of benches/ACCURACY.md and the chart of docs/accuracy.md, each number from a recipe
+//! with its flags.
 //!
-//! A run that has ended is not trained again, so that the command goes on where it was stopped. Each core trains a network of its own.
+//! Finished runs are not repeated, so an interrupted command can be restarted. Each core trains one network at a time.
 
 mod networks;
 mod page;
@@ -15,7 +16,7 @@ use crate::project::{Result, build_spiq, root};
 use networks::{SPLITS, Split};
 use trained::Run;
 
-/// Writes the tables of what is trained already.
+/// Writes the tables of the finished runs.
 pub fn write_page() -> Result<()> {
     write("benches/ACCURACY.md", &page::page())?;
     match picture::changed() {
@@ -24,11 +25,11 @@ pub fn write_page() -> Result<()> {
     }
 }
 
-/// Trains what is not trained yet, and writes the tables. `only` names splits by what they are called; without any all are meant.
+/// Trains the missing runs, and writes the tables. `only` selects splits by name; if it is empty, all splits.
 pub fn run(only: &[&str]) -> Result<()> {
     if let Some(unknown) = only.iter().find(|name| SPLITS.iter().all(|split| split.called != **name)) {
         let known: Vec<&str> = SPLITS.iter().map(|split| split.called).collect();
-        return Err(format!("unknown split {unknown}; there are {}", known.join(", ")));
+        return Err(format!("unknown split {unknown}; available: {}", known.join(", ")));
     }
     build_spiq()?;
     let wanted = |split: &&Split| only.is_empty() || only.contains(&split.called);
@@ -37,7 +38,7 @@ pub fn run(only: &[&str]) -> Result<()> {
     write_page()
 }
 
-/// Trains on all cores, a network on each: two cores that share a step wait for each other.
+/// Trains on all cores, one network per core: two cores sharing a step would stall each other.
 fn train_all(runs: &[Run]) -> Result<()> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let left = Mutex::new(runs.iter());

@@ -1,27 +1,27 @@
-//! The networks of benches/ACCURACY.md: what they are trained on, with which flags.
+//! The networks of benches/ACCURACY.md, with their data and flags.
 
 use super::trained::Run;
 
-/// A network on some data, in some bits.
+/// A network with its data and bit widths.
 pub struct Row {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub name: &'static str,
-    /// Flags of `spiq train`, divided by spaces.
+    /// Flags of `spiq train`, separated by spaces.
     pub flags: &'static str,
 }
 
-/// Data, and how they are divided.
+/// A data set and its split.
 pub struct Split {
     /// The heading of its table.
     pub title: &'static str,
-    /// How the command line calls it.
+    /// Its name on the command line.
     pub called: &'static str,
-    /// What its table shows, where that is not said by the title.
+    /// An explanation of the table beyond the title.
     pub about: &'static str,
-    /// Flags, one set for each part; a row's number is the mean over all parts.
+    /// Flags, one set per part; a row's number is the mean over all parts.
     pub parts: &'static [&'static str],
     rows: &'static [&'static [Row]],
-    /// The seeds of each part.
+    /// The seeds for each part.
     pub seeds: &'static [u64],
 }
 
@@ -46,16 +46,16 @@ const DIGITS: &[&[Row]] = &[
     &in_all_bits!("with delays", "--recipe digits --model benches/accuracy/digits-with-delays.toml"),
 ];
 
-/// The network and the training of Spyx's tutorial.
+/// The network and training of Spyx's tutorial.
 const TUTORIAL: &[&[Row]] = &[&[
     Row { name: "fp32", flags: "--recipe spyx --rules none" },
     Row { name: "int8", flags: "--recipe spyx --rules int8" },
     Row { name: "int4 weights", flags: "--recipe spyx --rules int4,int8" },
 ]];
 
-/// The recipe `speech` with one thing taken away or put in the place of another. Those of [`SPEECH`] say what delays and bits do.
+/// Ablations: the recipe `speech` with one component removed or replaced. [`SPEECH`] covers delays and bit widths.
 const CHANGED: &[&[Row]] = &[&[
-    Row { name: "as it is, int8", flags: "--recipe speech --rules int8" },
+    Row { name: "unchanged, int8", flags: "--recipe speech --rules int8" },
     Row {
         name: "no delays",
         flags: "--recipe speech --model benches/accuracy/speech-without-delays.toml --rules int8",
@@ -69,7 +69,7 @@ const CHANGED: &[&[Row]] = &[&[
         flags: "--recipe speech --model benches/accuracy/speech-without-equalize.toml --rules int8",
     },
     Row {
-        name: "Equalize that does not vary",
+        name: "Equalize without variation",
         flags: "--recipe speech --model benches/accuracy/speech-without-varied-sound.toml --rules int8",
     },
     Row { name: "no augmentation", flags: "--recipe speech --augment none --rules int8" },
@@ -78,11 +78,11 @@ const CHANGED: &[&[Row]] = &[&[
         flags: "--recipe speech --model benches/accuracy/speech-without-dropout.toml --rules int8",
     },
     Row {
-        name: "surrogate arctan for triangular",
+        name: "arctan instead of triangular",
         flags: "--recipe speech --model benches/accuracy/speech-arctan.toml --rules int8",
     },
     Row {
-        name: "adaptive neurons for LIF",
+        name: "adaptive neurons instead of LIF",
         flags: "--recipe speech --model benches/accuracy/speech-adaptive.toml --rules int8",
     },
     Row { name: "fp32", flags: "--recipe speech --rules none" },
@@ -98,20 +98,20 @@ const SPEAKERS: &[&str] = &[
     "--test-speaker theo",
 ];
 
-/// All tables, in the order of the page.
+/// All tables, in page order.
 pub const SPLITS: &[Split] = &[
     Split { title: "Handwritten digits", called: "digits", about: "", parts: &[""], rows: DIGITS, seeds: &[0, 1, 2] },
     Split {
         title: "Handwritten digits, the network of Spyx's tutorial",
         called: "tutorial",
-        about: "Spyx 1.0.0 with qwix 0.1.8 and JAX 0.10.2 on as many samples of the same data, with the same steps, seeds 0, 1 and 2, last epoch \
-                (`tests/reference/digits_recipe.py --train 1293`): fp32 93.1 ± 1.5, int8 92.6 ± 0.4, int4 weights 90.6 ± 1.6.",
+        about: "Spyx 1.0.0 with qwix 0.1.8 and JAX 0.10.2 on the same number of samples of the same data, with the same steps, seeds 0, 1 and 2, last \
+                epoch (`tests/reference/digits_recipe.py --train 1293`): fp32 93.1 ± 1.5, int8 92.6 ± 0.4, int4 weights 90.6 ± 1.6.",
         parts: &[""],
         rows: TUTORIAL,
         seeds: &[0, 1, 2],
     },
     Split {
-        title: "Spoken digits, the data set's own split",
+        title: "Spoken digits, the official split",
         called: "own",
         about: "",
         parts: &[""],
@@ -119,9 +119,9 @@ pub const SPLITS: &[Split] = &[
         seeds: &[0, 1, 2],
     },
     Split {
-        title: "Spoken digits, what is taken away",
+        title: "Spoken digits, ablation",
         called: "changed",
-        about: "Speakers that training did not hear: jackson and theo, on whom nothing was chosen.",
+        about: "Held-out speakers: jackson and theo, which did not influence any choice.",
         parts: &["--test-speaker jackson", "--test-speaker theo"],
         rows: CHANGED,
         seeds: &[0, 1, 2],
@@ -129,7 +129,7 @@ pub const SPLITS: &[Split] = &[
     Split {
         title: "Spoken digits, unseen speakers",
         called: "unseen",
-        about: "Each of the five speakers in turn is left out of training. The network was chosen on george and lucas.",
+        about: "Each of the five speakers in turn is held out of training. The architecture was selected on george and lucas.",
         parts: SPEAKERS,
         rows: SPEECH,
         seeds: &[0, 1, 2],
@@ -137,7 +137,7 @@ pub const SPLITS: &[Split] = &[
 ];
 
 impl Split {
-    /// Its networks, in the order of the table.
+    /// Its networks, in table order.
     pub fn rows(&self) -> Vec<&'static Row> {
         self.rows.iter().copied().flatten().collect()
     }

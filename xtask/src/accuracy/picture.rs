@@ -1,4 +1,4 @@
-//! The picture of docs/accuracy.md: what each change does to the accuracy of the recipe `speech`.
+//! The chart of docs/accuracy.md: the effect of each ablation on the accuracy of the recipe `speech`.
 
 use std::fmt::Write as _;
 
@@ -14,12 +14,12 @@ const SCALE: f64 = 420.0;
 /// Height above the first row.
 const TOP: f64 = 34.0;
 
-/// Colours that are read on light and on dark pages.
+/// Colours that are legible on light and dark pages.
 const STYLE: &str = "<style>text{font:13px system-ui,'DejaVu Sans',sans-serif;fill:#24292e}.grid{stroke:#dfe3e8}.bar{stroke:#1f5fa8;\
     stroke-width:2}.dot{fill:#1f5fa8}.whole{stroke:#c4561c;stroke-dasharray:4 4}@media (prefers-color-scheme:dark){text{fill:#e3e6ea}\
     .grid{stroke:#363c44}.bar{stroke:#6cabf0}.dot{fill:#6cabf0}.whole{stroke:#f09a62}}</style>";
 
-/// A point with its deviation for each row of the table `changed`; `None` while a row has no run that has ended.
+/// A point with its deviation for each row of the table `changed`; `None` if a row has no finished run.
 pub fn changed() -> Option<String> {
     let split = SPLITS.iter().find(|split| split.called == "changed")?;
     let of_row = |(number, row): (usize, &'static Row)| {
@@ -39,7 +39,7 @@ fn drawn(rows: &[(&str, Score)], whole: Score) -> String {
     let bottom = TOP + ROW * rows.len() as f64;
     let (width, height) = (NAMES + SCALE + 30.0, bottom + 30.0);
     let mut svg = format!("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img'>{STYLE}");
-    let _ = write!(svg, "<text x='{NAMES}' y='16'>accuracy on speakers that training did not hear, %</text>");
+    let _ = write!(svg, "<text x='{NAMES}' y='16'>accuracy on unseen speakers, %</text>");
     for mark in (low as usize..=high as usize).step_by(5) {
         let at = x(mark as f64);
         let _ = write!(svg, "<line class='grid' x1='{at:.1}' x2='{at:.1}' y1='{TOP}' y2='{bottom}'/>");
@@ -57,7 +57,7 @@ fn drawn(rows: &[(&str, Score)], whole: Score) -> String {
     svg + "</svg>\n"
 }
 
-/// How far the line of a point reaches to each side.
+/// Half the length of a point's error bar.
 fn side(score: &Score) -> f64 {
     score.deviation.unwrap_or(0.0)
 }

@@ -1,17 +1,17 @@
-//! Means over the runs of a row, and how far seeds spread.
+//! Means over the runs of a row, and the deviation over seeds.
 
 use serde_json::Value;
 
 use super::networks::Split;
 use super::trained::{Figures, Trained};
 
-/// The runs of a row with those seeds of which all parts have ended.
+/// The runs of a row for the seeds whose parts have all finished.
 pub struct Ended {
-    /// For each such seed the runs of all parts.
+    /// For each such seed, the runs of all parts.
     seeds: Vec<Vec<Trained>>,
 }
 
-/// A mean over seeds, and the standard deviation of a seed.
+/// A mean over seeds, and the standard deviation over seeds.
 #[derive(Clone, Copy)]
 pub struct Score {
     pub mean: f64,
@@ -20,20 +20,20 @@ pub struct Score {
 }
 
 impl Ended {
-    /// Those of a row of a table.
+    /// The finished runs of a table row.
     pub fn of(split: &Split, row: usize) -> Ended {
         let runs = split.runs_of(row);
-        // Runs are in the order of parts, each with all seeds.
+        // Runs are ordered by part, then by seed.
         let of_seed = |seed: usize| runs.iter().skip(seed).step_by(split.seeds.len()).map(|run| run.result()).collect();
         Ended { seeds: (0..split.seeds.len()).filter_map(of_seed).collect() }
     }
 
-    /// How many seeds there are.
+    /// Number of such seeds.
     pub fn count(&self) -> usize {
         self.seeds.len()
     }
 
-    /// The score by a number of each run.
+    /// The score of a quantity of each run.
     pub fn score(&self, of: impl Fn(&Trained) -> f64) -> Score {
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let of_seed = |runs: &Vec<Trained>| mean(&runs.iter().map(&of).collect::<Vec<_>>());
@@ -62,7 +62,7 @@ impl std::fmt::Display for Score {
     }
 }
 
-/// A number that `spiq evaluate` gave.
+/// A number from `spiq evaluate`.
 pub fn number(figures: &Figures, key: &str) -> f64 {
     figures.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN)
 }

@@ -1,4 +1,4 @@
-//! One training: runs it, and reads what it came to.
+//! One training run: runs it, and reads its results.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::project::{Result, root};
 
-/// What `spiq evaluate --json` said.
+/// The output of `spiq evaluate --json`.
 pub type Figures = BTreeMap<String, Value>;
 
-/// What a run came to.
+/// The results of a run.
 pub struct Trained {
     /// With the parameters of the last epoch.
     pub last: Figures,
@@ -19,29 +19,30 @@ pub struct Trained {
     pub best: Figures,
 }
 
-/// One training, and where its results lie.
+/// A training run, and the folder of its results.
 pub struct Run {
     flags: Vec<String>,
     folder: PathBuf,
 }
 
-/// What a run's folder is called: its flags, so that tables share the runs that they have in common.
+/// The name of a run's folder, made from its flags, so that tables share common runs.
 fn folder_of(flags: &[String]) -> String {
     let kept = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     flags.join(" ").trim_start_matches('-').chars().map(kept).collect()
 }
 
-/// Which parameters of a run are looked at, by the name that `spiq evaluate` gives them.
+/// The parameters of a run to evaluate, by their name in `spiq evaluate`.
 const LOOKED_AT: [&str; 2] = ["last", "best"];
 
 impl Run {
-    /// The run with these flags of `spiq train`.
+    /// The run with these `spiq train` flags.
     pub fn of(flags: Vec<String>) -> Run {
         let folder = root().join("target/accuracy").join(folder_of(&flags));
         Run { flags, folder }
     }
 
-    /// Trains on this core, with a tenth of the training samples to choose the best epoch, and evaluates the last epoch and the best.
+    /// Trains on this core, with a tenth of the training samples held out to choose the best epoch, and evaluates the last epoch and
+    /// the best.
     pub fn train(&self, core: usize) -> Result<()> {
         if LOOKED_AT.iter().all(|which| self.file(which).exists()) {
             return Ok(());
@@ -62,7 +63,7 @@ impl Run {
         self.folder.join(format!("evaluated-{which}.json"))
     }
 
-    /// What it came to, if it has ended.
+    /// Its results, if it has finished.
     pub fn result(&self) -> Option<Trained> {
         let [last, best] = LOOKED_AT.map(|which| read(&self.file(which)));
         Some(Trained { last: last?, best: best? })
@@ -73,7 +74,7 @@ fn read(path: &Path) -> Option<Figures> {
     serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
 }
 
-/// Runs the command on a core, and gives what it printed.
+/// Runs the command pinned to a core, and returns its output.
 fn spiq(core: usize, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", &core.to_string()]).arg(root().join("target/release/spiq"));

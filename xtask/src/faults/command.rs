@@ -1,4 +1,4 @@
-//! `spiq` in a process of its own.
+//! Runs `spiq` in a separate process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 
 use crate::project::{Result, root};
 
-/// A folder for runs and their caches, removed at the end.
+/// A temporary folder for runs and their caches.
 pub struct Scratch(tempfile::TempDir);
 
 impl Scratch {
-    /// A new one, in target.
+    /// Creates one, in `target`.
     pub fn new() -> Result<Scratch> {
         let at = root().join("target");
         tempfile::tempdir_in(&at).map(Scratch).map_err(|error| format!("{}: {error}", at.display()))
     }
 
-    /// A path in it.
+    /// A path inside.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 }
 
-/// `spiq` with these arguments, this plugin and its compiled programs in this folder.
+/// `spiq` with these arguments, this plugin, and this folder as the cache of compiled programs.
 pub fn spiq(plugin: &str, cache: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(root().join("target/release/spiq"));
     command.args(arguments).env("SPIQ_CACHE_DIR", cache).env("SPIQ_PJRT_PLUGIN", plugin);
@@ -31,14 +31,14 @@ pub fn spiq(plugin: &str, cache: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The library that runs programs on the processor.
+/// The CPU plugin.
 pub fn plugin() -> Result<String> {
     let mut command = Command::new(root().join("target/release/spiq"));
     let told = ended(command.args(["doctor", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null()), 0)?;
     let told: serde_json::Value = serde_json::from_str(&told).map_err(|error| error.to_string())?;
     let plugins = told["plugins"].as_array().into_iter().flatten();
     let files = plugins.filter(|plugin| plugin["platform"] == "cpu").filter_map(|plugin| plugin["file"].as_str());
-    files.map(str::to_owned).next().ok_or_else(|| "there is no plugin for the CPU".to_owned())
+    files.map(str::to_owned).next().ok_or_else(|| "no CPU plugin was found".to_owned())
 }
 
 /// Starts a command.
@@ -46,14 +46,14 @@ pub fn start(command: &mut Command) -> Result<Child> {
     command.spawn().map_err(|error| format!("{command:?}: {error}"))
 }
 
-/// Runs a command to its end, which must be this exit code; what it printed.
+/// Runs a command to completion, checks its exit code, and returns its output.
 pub fn ended(command: &mut Command, code: i32) -> Result<String> {
     let child = start(command)?;
     let output = child.wait_with_output().map_err(|error| format!("{command:?}: {error}"))?;
     checked(&output, &[code])
 }
 
-/// What a command printed, which must have ended with one of these exit codes and without a panic.
+/// The output of a command, which must have ended with one of these exit codes and without a panic.
 pub fn checked(output: &Output, codes: &[i32]) -> Result<String> {
     let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
     let fine = output.status.code().is_some_and(|code| codes.contains(&code)) && !printed.contains("panicked at");
@@ -65,7 +65,7 @@ fn last_lines(printed: &str) -> String {
     lines[lines.len().saturating_sub(4)..].join(" | ")
 }
 
-/// Waits until a process has ended or the time is over; whether it has ended.
+/// Waits until a process ends or `time` has passed; returns whether it ended.
 pub fn ends_within(child: &mut Child, time: Duration) -> bool {
     let until = Instant::now() + time;
     while Instant::now() < until {

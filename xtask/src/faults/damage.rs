@@ -1,4 +1,4 @@
-//! Files that are not as they were written.
+//! Damaged files.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::command::{checked, ended, ends_within, start};
 use super::training::{Training, has_checkpoint};
 use crate::project::Result;
 
-/// Damages the checkpoint of a run that was killed. It goes on from the one before, or says that both are damaged.
+/// Damages the checkpoint of a killed run, which must resume from the previous one, or report that both are damaged.
 pub fn checkpoints(training: &Training, count: usize) -> Outcome {
     let mut rng = Rng::with_seed(16);
     let mut outcome = Outcome::default();
@@ -27,7 +27,7 @@ pub fn checkpoints(training: &Training, count: usize) -> Outcome {
     outcome
 }
 
-/// A run that was killed once it had two checkpoints.
+/// A run that was killed after its second checkpoint.
 fn stopped_half_way(training: &Training, folder: &Path) -> Result<()> {
     for share in [0.6, 0.7, 0.8] {
         _ = fs::remove_dir_all(folder);
@@ -39,7 +39,7 @@ fn stopped_half_way(training: &Training, folder: &Path) -> Result<()> {
             return Ok(());
         }
     }
-    Err("no run had two checkpoints before its end".to_owned())
+    Err("no run had two checkpoints before it ended".to_owned())
 }
 
 fn damaged_checkpoint(training: &Training, folder: &Path, rng: &mut Rng) -> Result<()> {
@@ -50,14 +50,14 @@ fn damaged_checkpoint(training: &Training, folder: &Path, rng: &mut Rng) -> Resu
     }
     let output = training.go_on(folder).output().map_err(|error| error.to_string())?;
     let printed = checked(&output, if both { &[2] } else { &[0] })?;
-    match (both, printed.contains("going on from the checkpoint before it")) {
+    match (both, printed.contains("resuming from the previous checkpoint")) {
         (true, _) => Ok(()),
         (false, true) => training.check(folder),
         (false, false) => Err("the damage was not noticed".to_owned()),
     }
 }
 
-/// Damages an entry of the cache of compiled programs. The training is the same.
+/// Damages an entry of the cache of compiled programs. The training must be unaffected.
 pub fn caches(training: &Training, count: usize) -> Outcome {
     let mut rng = Rng::with_seed(17);
     let mut outcome = Outcome::default();
@@ -82,7 +82,7 @@ fn damaged_cache(training: &Training, rng: &mut Rng) -> Result<()> {
     training.check(&folder)
 }
 
-/// Changes a bit or a stretch of a file, or cuts it off.
+/// Flips a bit, inverts a stretch, or truncates a file.
 fn damage(path: &Path, rng: &mut Rng) -> Result<()> {
     let told = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut bytes = fs::read(path).map_err(told)?;
@@ -95,7 +95,7 @@ fn damage(path: &Path, rng: &mut Rng) -> Result<()> {
     fs::write(path, bytes).map_err(told)
 }
 
-/// A copy of the files of a folder.
+/// Copies the files of a folder.
 fn copied(from: &Path, to: &Path) -> Result<()> {
     let told = |error: std::io::Error| format!("{}: {error}", from.display());
     _ = fs::remove_dir_all(to);

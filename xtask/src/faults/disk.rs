@@ -1,4 +1,4 @@
-//! A disk that becomes full: a small one in memory, where that may be mounted.
+//! Full disks: small in-memory file systems, if mounting is permitted.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ use super::command::checked;
 use super::training::{Training, has_checkpoint};
 use crate::project::Result;
 
-/// Trains on disks of several sizes, of which most are too small. What is on them afterwards is whole, and the run goes on elsewhere to the
-/// end of one without interruption.
+/// Trains on disks of several sizes, most of which are too small. The files left on each must be intact, and the run, continued
+/// elsewhere, must end exactly like an uninterrupted one.
 pub fn full(training: &Training, count: usize) -> Outcome {
     let disk = training.folder("disk");
     if let Err(why) = mounted(&disk, 100).and_then(|()| unmounted(&disk)) {
@@ -18,7 +18,7 @@ pub fn full(training: &Training, count: usize) -> Outcome {
     }
     let mut outcome = Outcome::default();
     for number in 0..count {
-        // From nothing to what a whole run needs and more.
+        // From nothing to more than a whole run needs.
         let kilobytes = 8 + 400 * number / count;
         outcome.add(on_disk(training, &disk, kilobytes));
     }
@@ -33,13 +33,13 @@ fn on_disk(training: &Training, disk: &Path, kilobytes: usize) -> Result<()> {
     moved.map_err(|error| format!("{kilobytes} kB: {error}"))
 }
 
-/// Ends well, where there was room, or with a sentence.
+/// Must succeed, or fail with an error message.
 fn trained(training: &Training, folder: &Path) -> Result<()> {
     let output = training.begin(folder).output().map_err(|error| error.to_string())?;
     checked(&output, &[0, 1, 2]).map(drop)
 }
 
-/// Copies the run to a disk with room, where it goes on.
+/// Copies the run to a disk with enough space and resumes it.
 fn goes_on(training: &Training, folder: &Path) -> Result<()> {
     if !has_checkpoint(folder) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Runs that are stopped at random moments, and go on.
+//! Interrupts runs at random moments and resumes them.
 
 use std::process::Child;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::command::{checked, ends_within, start};
 use super::training::Training;
 use crate::project::Result;
 
-/// Signals that ask a command to end, and the exit code of one that was asked.
+/// Signals that ask a command to stop, and its exit code for each.
 const ASKED: [(Signal, i32); 3] = [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)];
-/// Time in which a command ends that was asked to. Kubernetes waits 30 s, SLURM as long.
+/// Time limit for stopping. Kubernetes and SLURM wait 30 s.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// Kills runs without a warning.
+/// Kills runs without warning.
 pub fn killed(training: &Training, count: usize) -> Outcome {
     interrupted(training, count, "killed", |_, mut child| {
         let told = child.kill().and_then(|()| child.wait());
@@ -24,7 +24,7 @@ pub fn killed(training: &Training, count: usize) -> Outcome {
     })
 }
 
-/// Asks runs to end.
+/// Asks runs to stop.
 pub fn signalled(training: &Training, count: usize) -> Outcome {
     interrupted(training, count, "signalled", |rng, mut child| {
         let (signal, code) = ASKED[rng.usize(0..ASKED.len())];
@@ -34,12 +34,12 @@ pub fn signalled(training: &Training, count: usize) -> Outcome {
             return Err(format!("{signal:?} did not end it within {} s", GRACE.as_secs()));
         }
         let output = child.wait_with_output().map_err(|error| error.to_string())?;
-        // One that was at its end already has ended well.
+        // A run that had already finished exits with 0.
         checked(&output, &[code, 0]).map(drop)
     })
 }
 
-/// Interrupts runs at random moments until as many times as wanted; each goes on until it is interrupted again or ends.
+/// Interrupts runs at random moments until `count` interruptions; each run is resumed until it finishes.
 fn interrupted(
     training: &Training,
     count: usize,
@@ -67,7 +67,7 @@ fn interrupted(
     outcome
 }
 
-/// One run, interrupted again and again, to its end.
+/// A single run, interrupted repeatedly until it finishes.
 fn one_run(
     training: &Training,
     folder: &std::path::Path,
@@ -76,7 +76,7 @@ fn one_run(
 ) -> Result<()> {
     loop {
         let mut child = start(&mut training.go_on(folder))?;
-        // Long enough that most get further than the one before.
+        // Long enough that most attempts make progress.
         let moment = training.time.mul_f64(0.2 + 0.9 * rng.f64());
         if !ends_within(&mut child, moment) {
             interrupt(rng, child)?;

@@ -1,5 +1,5 @@
-//! `cargo xtask faults`: what a machine does to a run. Kills, signals, a full disk, damaged files, two runs at once, a cache that is
-//! empty; of each, how many were tried and how many lost something.
+//! `cargo xtask faults`: injects faults into runs. Kills, signals, full disks, damaged files, concurrent runs, an empty cache; reports
+//! the number of attempts of each, and how many lost something.
 
 pub(crate) mod command;
 mod damage;
@@ -14,7 +14,7 @@ use crate::project::{Result, build_spiq};
 use command::Scratch;
 use training::Training;
 
-/// How often each fault is tried.
+/// How often each fault is injected.
 #[derive(Clone, Copy)]
 struct Counts {
     kills: usize,
@@ -32,18 +32,18 @@ const SHORT: Counts = Counts { kills: 8, signals: 4, checkpoints: 4, caches: 2, 
 const LONG: Counts =
     Counts { kills: 1000, signals: 150, checkpoints: 500, caches: 500, disks: 20, pairs: 30, starts: 10 };
 
-/// What became of the tries of a fault.
+/// The results of injecting a fault.
 #[derive(Default)]
 struct Outcome {
     tried: usize,
-    /// What went wrong, a sentence each.
+    /// The failures, one sentence each.
     lost: Vec<String>,
-    /// Why it was not tried.
+    /// Why the fault was not injected.
     skipped: Option<String>,
 }
 
 impl Outcome {
-    /// Counts a try.
+    /// Counts an attempt.
     fn add(&mut self, result: Result<()>) {
         self.tried += 1;
         self.lost.extend(result.err());
@@ -54,7 +54,7 @@ impl Outcome {
     }
 }
 
-/// Tries every fault and prints the table.
+/// Injects every fault and prints the table.
 pub fn run(long: bool) -> Result<()> {
     build_spiq()?;
     let counts = if long { LONG } else { SHORT };
@@ -64,18 +64,18 @@ pub fn run(long: bool) -> Result<()> {
     let faults: [(&str, &dyn Fn() -> Outcome); 7] = [
         ("killed (-9) at a random moment, then `--resume`", &|| kills::killed(&training, counts.kills)),
         ("TERM, HUP or INT at a random moment, then `--resume`", &|| kills::signalled(&training, counts.signals)),
-        ("a checkpoint with damage, then `--resume`", &|| damage::checkpoints(&training, counts.checkpoints)),
-        ("a cache of compiled programs with damage", &|| damage::caches(&training, counts.caches)),
-        ("a disk that becomes full", &|| disk::full(&training, counts.disks)),
+        ("a damaged checkpoint, then `--resume`", &|| damage::checkpoints(&training, counts.checkpoints)),
+        ("a damaged cache of compiled programs", &|| damage::caches(&training, counts.caches)),
+        ("a full disk", &|| disk::full(&training, counts.disks)),
         ("two runs in one folder", &|| together::two_runs(&training, counts.pairs)),
         ("ten processes on an empty cache", &|| together::cold_starts(&training, counts.starts)),
     ];
     let outcomes = faults.map(|(name, fault)| told(name, fault));
     let lost: usize = outcomes.iter().map(|outcome| outcome.lost.len()).sum();
-    if lost == 0 { Ok(()) } else { Err(format!("{lost} tries lost something")) }
+    if lost == 0 { Ok(()) } else { Err(format!("{lost} attempts lost something")) }
 }
 
-/// Tries a fault, and prints its row and what was lost.
+/// Injects a fault, and prints its row and its failures.
 fn told(name: &str, fault: &dyn Fn() -> Outcome) -> Outcome {
     let start = Instant::now();
     let outcome = fault();

@@ -1,4 +1,4 @@
-//! Processes beside each other.
+//! Concurrent processes.
 
 use std::fs;
 use std::process::Child;
@@ -8,7 +8,7 @@ use super::command::{checked, start};
 use super::training::Training;
 use crate::project::Result;
 
-/// Begins two runs in one folder at the same time: one is refused, the other ends as if it were alone.
+/// Starts two runs in one folder at the same time: one must be refused, the other must finish as if alone.
 pub fn two_runs(training: &Training, count: usize) -> Outcome {
     let mut outcome = Outcome::default();
     for _ in 0..count {
@@ -17,7 +17,7 @@ pub fn two_runs(training: &Training, count: usize) -> Outcome {
     outcome
 }
 
-/// How often two runs may pass each other by, one begun after the other has ended.
+/// Attempts before giving up, since two runs may miss each other, one starting after the other has finished.
 const MISSES: usize = 5;
 
 fn pair(training: &Training) -> Result<()> {
@@ -26,10 +26,10 @@ fn pair(training: &Training) -> Result<()> {
             return training.check(&training.folder("shared"));
         }
     }
-    Err("two runs that were begun together were not both at work at any time".to_owned())
+    Err("two runs started together never overlapped".to_owned())
 }
 
-/// Begins two runs. Whether one of them was refused.
+/// Starts two runs; returns whether one of them was refused.
 fn met(training: &Training) -> Result<bool> {
     let folder = training.folder("shared");
     _ = fs::remove_dir_all(&folder);
@@ -43,7 +43,7 @@ fn met(training: &Training) -> Result<bool> {
     if refused < 2 { Ok(refused == 1) } else { Err("both runs were refused".to_owned()) }
 }
 
-/// Starts ten runs whose cache of compiled programs is empty: all end alike.
+/// Starts ten runs with an empty cache of compiled programs: all must give the same result.
 pub fn cold_starts(training: &Training, count: usize) -> Outcome {
     let mut outcome = Outcome::default();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! The training that faults happen to: everything that has a state, in three seconds.
+//! The training run for fault injection: all kinds of state, in three seconds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,26 +24,26 @@ const MODEL: &str = r#"layers = [
 ]
 "#;
 
-/// The moving average, the changes of samples, the validation, the average of gradients: states beside the parameters.
+/// Moving average, augmentation, validation, gradient accumulation: state beside the parameters.
 const FLAGS: &str = "train --rules int8 --time-steps 6 --epochs 40 --batch-size 120 --learning-rate 0.01 --ema 0.99 --clip 1.0 \
                      --accumulate 2 --validation 0.1 --shift 0.1 --checkpoint-seconds 0.2";
 
-/// Files that are the same, bit for bit, however often the run was interrupted.
+/// Files that must be bit-identical however often the run was interrupted.
 const SAME: [&str; 4] = ["params.safetensors", "best.safetensors", "metrics.jsonl", "checkpoint.safetensors"];
 
-/// A training that was not interrupted, to compare with.
+/// An uninterrupted training run, for comparison.
 pub struct Training<'a> {
     pub scratch: &'a Scratch,
-    /// The library that runs it.
+    /// The CPU plugin.
     plugin: String,
-    /// The cache, which has the compiled programs of the training.
+    /// The cache with the training's compiled programs.
     pub cache: PathBuf,
-    /// How long it takes.
+    /// The duration of a run.
     pub time: Duration,
 }
 
 impl<'a> Training<'a> {
-    /// Trains without interruption, twice: the second time with compiled programs, which is timed.
+    /// Trains twice without interruption; the second run uses compiled programs and is timed.
     pub fn whole(scratch: &'a Scratch) -> Result<Training<'a>> {
         fs::write(scratch.path("model.toml"), MODEL).map_err(|error| error.to_string())?;
         let cache = scratch.path("cache");
@@ -62,12 +62,12 @@ impl<'a> Training<'a> {
         self.scratch.path(name)
     }
 
-    /// The command that begins a run in a folder.
+    /// The command that starts a run in a folder.
     pub fn begin(&self, folder: &Path) -> Command {
         self.begin_with(folder, &self.cache)
     }
 
-    /// The same with its compiled programs elsewhere.
+    /// The same with another cache of compiled programs.
     pub fn begin_with(&self, folder: &Path, cache: &Path) -> Command {
         let model = self.scratch.path("model.toml");
         let mut command = spiq(&self.plugin, cache, &FLAGS.split_whitespace().collect::<Vec<_>>());
@@ -75,7 +75,7 @@ impl<'a> Training<'a> {
         command
     }
 
-    /// The command that goes on with a run; one that has no checkpoint yet begins anew.
+    /// The command that resumes a run; a run without a checkpoint is restarted.
     pub fn go_on(&self, folder: &Path) -> Command {
         if !has_checkpoint(folder) {
             _ = fs::remove_dir_all(folder);
@@ -87,13 +87,13 @@ impl<'a> Training<'a> {
         command
     }
 
-    /// That a run has come to the end of the one without interruption, and left nothing else.
+    /// Checks that a run ended like the uninterrupted one, and left no other files.
     pub fn check(&self, folder: &Path) -> Result<()> {
         let whole = self.folder("whole");
         for name in SAME {
             let [is, should] = [folder, &whole].map(|folder| fs::read(folder.join(name)).ok());
             if is.is_none() || is != should {
-                return Err(format!("{name} is not that of a run without interruption"));
+                return Err(format!("{name} differs from that of an uninterrupted run"));
             }
         }
         match names(folder).into_iter().find(|name| !names(&whole).contains(name)) {
@@ -103,7 +103,7 @@ impl<'a> Training<'a> {
     }
 }
 
-/// Whether a run has got to its first checkpoint.
+/// Whether a run has reached its first checkpoint.
 pub fn has_checkpoint(folder: &Path) -> bool {
     folder.join("checkpoint.safetensors").exists() || folder.join("checkpoint-previous.safetensors").exists()
 }

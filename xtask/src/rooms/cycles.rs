@@ -1,11 +1,11 @@
-//! Cycles between folders, and between the rooms at the root of a crate.
+//! Detects import cycles between folders, and between the rooms at the root of a crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::imports::Place;
 use super::sources::{ModulePath, PACKAGES};
 
-/// A set of folders and files that import each other, and the imports that hold it together.
+/// A set of folders and files that import each other, and the imports that form the cycle.
 #[derive(Debug)]
 pub struct Cycle {
     pub members: Vec<String>,
@@ -15,8 +15,8 @@ pub struct Cycle {
 type Imports = BTreeMap<Place, BTreeSet<Place>>;
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// Every cycle that a folder is part of, and every cycle at the root of a crate, where files are rooms too. Files of one folder
-/// may import each other.
+/// Every cycle that includes a folder, and every cycle at the root of a crate, where files are also rooms. Files of one folder may
+/// import each other.
 pub fn cycles(imports: &Imports) -> Vec<Cycle> {
     let mut found = Vec::new();
     for (package, of) in PACKAGES.iter().enumerate() {
@@ -45,13 +45,13 @@ pub fn cycles(imports: &Imports) -> Vec<Cycle> {
     found
 }
 
-/// What stands for a file among the direct members of a folder: a subfolder, a file, or `mod` for the folder's own file.
+/// The direct member of `folder` that contains a file: a subfolder, a file, or `mod` for the folder's own file.
 fn member(folder: &[String], place: &Place) -> Option<String> {
     let inner = place.1.strip_prefix(folder)?;
     Some(inner.first().map_or("mod", String::as_str).to_owned())
 }
 
-/// The imports between direct members of a folder.
+/// The imports between a folder's direct members.
 fn within(imports: &Imports, package: usize, folder: &[String]) -> Graph {
     let mut graph = Graph::new();
     for (from, targets) in imports.iter().filter(|(from, _)| from.0 == package) {
@@ -62,7 +62,7 @@ fn within(imports: &Imports, package: usize, folder: &[String]) -> Graph {
     graph
 }
 
-/// The imports of files that hold a cycle together.
+/// The file imports that form a cycle.
 fn holding(imports: &Imports, package: usize, folder: &[String], members: &[String]) -> Vec<String> {
     let mut lines = Vec::new();
     for (from, targets) in imports.iter().filter(|(from, _)| from.0 == package) {
@@ -76,7 +76,7 @@ fn holding(imports: &Imports, package: usize, folder: &[String], members: &[Stri
     lines
 }
 
-/// Sets of more than one name that reach each other.
+/// Strongly connected components with more than one name.
 fn components(graph: &Graph) -> Vec<Vec<String>> {
     let reach: BTreeMap<&String, BTreeSet<&String>> = graph.keys().map(|name| (name, reachable(graph, name))).collect();
     let mut found: Vec<Vec<String>> = Vec::new();

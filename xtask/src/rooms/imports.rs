@@ -1,10 +1,10 @@
-//! Which file imports from which: paths followed through re-exports to where their item is defined.
+//! Resolves which file imports from which, following paths through re-exports to the defining file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::sources::{Module, ModulePath, Modules, PACKAGES};
 
-/// A file of the workspace: the index of its crate, and its module's path.
+/// A file of the workspace: the index of its crate, and the path of its module.
 pub type Place = (usize, ModulePath);
 
 /// All modules, by crate.
@@ -12,11 +12,11 @@ pub struct Workspace {
     pub packages: Vec<Modules>,
 }
 
-/// Re-exports that are followed at most, one behind the other.
+/// Limit for chains of re-exports.
 const MOST_EXPORTS: usize = 16;
 
 impl Workspace {
-    /// For each file, those that it imports from.
+    /// The files that each file imports from.
     pub fn imports(&self) -> BTreeMap<Place, BTreeSet<Place>> {
         let mut imports = BTreeMap::new();
         for (package, modules) in self.packages.iter().enumerate() {
@@ -34,25 +34,25 @@ impl Workspace {
         &self.packages[place.0][&place.1]
     }
 
-    /// The files that hold what a path names in a file; none for what is of no crate of the workspace.
+    /// The files that define the target of a path; none for a path outside the workspace.
     fn targets(&self, here: &Place, names: &[String]) -> Vec<Place> {
         let Some((mut at, rest)) = self.start(here, names) else { return Vec::new() };
         let Some((last, modules)) = rest.split_last() else { return vec![at] };
         for name in modules {
             match self.child(&at, name).or_else(|| self.exporter(&at, name, MOST_EXPORTS)) {
                 Some(next) => at = next,
-                // A variant or an associated function of an item that a macro writes here.
+                // A variant or associated function of an item defined by a macro in this file.
                 None => return vec![at],
             }
         }
         match last.as_str() {
             "*" => vec![at],
-            // Where no file defines it in its own words, a macro does, in the last file that hands it on.
+            // If no file defines it textually, a macro does, in the last file of the chain.
             last => vec![self.child(&at, last).or_else(|| self.exporter(&at, last, MOST_EXPORTS)).unwrap_or(at)],
         }
     }
 
-    /// Where a path begins, and the names behind that.
+    /// Resolves the start of a path; returns the remaining names.
     fn start<'a>(&self, here: &Place, names: &'a [String]) -> Option<(Place, &'a [String])> {
         let (package, path) = here;
         let (first, rest) = names.split_first()?;
@@ -71,13 +71,13 @@ impl Workspace {
         }
     }
 
-    /// The module of this name in a module.
+    /// The child module with this name.
     fn child(&self, place: &Place, name: &str) -> Option<Place> {
         let path: ModulePath = place.1.iter().cloned().chain([name.to_owned()]).collect();
         self.packages[place.0].contains_key(&path).then_some((place.0, path))
     }
 
-    /// The file that defines what a module calls `name`.
+    /// The file that defines `name` as seen from a module.
     fn exporter(&self, place: &Place, name: &str, left: usize) -> Option<Place> {
         let module = self.module(place);
         if module.defined.contains(name) {

@@ -1,4 +1,4 @@
-//! What a source file mentions: paths, macros, `unsafe`. Unit tests are left out: they may import anything.
+//! Collects the paths, macros and `unsafe` code in a source file. Unit tests are excluded: they may import anything.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,18 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, File, Item, ItemMod, UseTree, Visibility};
 
-/// The words that decide which rooms a file depends on.
+/// The parts of a file that determine which rooms it depends on.
 #[derive(Debug, Default)]
 pub struct Mentions {
-    /// Paths of more than one name, in imports and elsewhere: `["crate", "nn", "Layer"]`.
+    /// Paths with more than one segment, in imports and elsewhere: `["crate", "nn", "Layer"]`.
     pub paths: BTreeSet<Vec<String>>,
-    /// Macros that are called, with their `!`: `println!`.
+    /// Macros called, with their `!`: `println!`.
     pub macros: BTreeSet<String>,
     /// Whether there is an `unsafe` block, function or impl.
     pub is_unsafe: bool,
 }
 
-/// What a file mentions.
+/// Collects a file's mentions.
 pub fn of(file: &File) -> Mentions {
     let mut mentions = Mentions::default();
     mentions.visit_file(file);
@@ -63,7 +63,7 @@ impl<'ast> Visit<'ast> for Mentions {
 }
 
 impl Mentions {
-    /// Paths, macros and `unsafe` in the words of a macro's call.
+    /// Collects paths, macros and `unsafe` from a macro call's tokens.
     fn visit_tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;
@@ -104,12 +104,12 @@ impl Mentions {
     }
 }
 
-/// Names of the items that a file defines.
+/// Names of the items defined in a file.
 pub fn defined(file: &File) -> BTreeSet<String> {
     file.items.iter().filter_map(name).collect()
 }
 
-/// What a file re-exports, under which name. A glob's name is `*`.
+/// A file's re-exports: name and path. The name of a glob is `*`.
 pub fn exported(file: &File) -> Vec<(String, Vec<String>)> {
     let mut exported = Vec::new();
     for item in &file.items {
@@ -124,7 +124,7 @@ pub fn exported(file: &File) -> Vec<(String, Vec<String>)> {
     exported
 }
 
-/// Calls `f` with each path that an import names, and the name it gets.
+/// Calls `f` with each path in an import and the name it is bound to.
 fn each_import(tree: &UseTree, path: &mut Vec<String>, f: &mut dyn FnMut(&[String], &str)) {
     let mut last = |name: String, called: &str| {
         // `use fields::{self}` imports the path so far.

@@ -1,4 +1,4 @@
-//! Checks that the rooms of the project, its folders, import what ARCHITECTURE.md allows, and that no two import each other.
+//! Checks that the project's rooms (its folders) import only what ARCHITECTURE.md allows, and that no two import each other.
 
 mod cycles;
 mod imports;
@@ -25,7 +25,7 @@ struct House {
     imports: BTreeMap<Place, BTreeSet<Place>>,
 }
 
-/// Prints what each room imports; fails like the test where a room imports what it must not.
+/// Prints what each room imports; fails like the test on a forbidden import.
 pub fn show() -> Result<()> {
     let house = House::read(&crate::project::root())?;
     for (package, room) in house.rooms.iter().filter_map(|room| Some((package_of(room)?, room))) {
@@ -54,7 +54,7 @@ impl House {
         Ok(House { rooms: table::rooms(text)?, layers: picture::layers(text), workspace, imports })
     }
 
-    /// What is wrong, a sentence each.
+    /// The violations, one sentence each.
     fn faults(&self) -> Vec<String> {
         let mut faults = self.unlisted();
         for (place, module) in self.files() {
@@ -76,7 +76,7 @@ impl House {
         packages.flat_map(|(package, modules)| modules.iter().map(move |(path, file)| ((package, path.clone()), file)))
     }
 
-    /// Files without a row in ARCHITECTURE.md, and rows without a file. Crate roots need none.
+    /// Files without a row in ARCHITECTURE.md, and rows without a file. Crate roots need no row.
     fn unlisted(&self) -> Vec<String> {
         let lonely = self.files().filter(|(place, _)| !place.1.is_empty() && self.room_of(place).is_none());
         let lonely = lonely.map(|(_, module)| {
@@ -91,7 +91,7 @@ impl House {
         lonely.chain(empty).collect()
     }
 
-    /// The room that a file lies in: that of the innermost folder which has a row.
+    /// The room of a file: that of the innermost folder with a row.
     fn room_of(&self, place: &Place) -> Option<&Room> {
         let around = |room: &&Room| package_of(room) == Some(place.0) && is_in(&place.1, &room.path);
         self.rooms.iter().filter(around).max_by_key(|room| room.path.len())
@@ -112,7 +112,7 @@ impl House {
         wrong.collect()
     }
 
-    /// Rooms that import from above, by the picture, and rows of the table that it leaves out.
+    /// Imports that violate the order of the picture, and rooms missing from it.
     fn against_the_picture(&self) -> BTreeSet<String> {
         let name = |room: &Room| format!("{}/{}", room.sources, room.path);
         let pairs = self.imports.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
@@ -140,19 +140,19 @@ impl House {
 }
 
 impl Room {
-    /// Whether another room of its crate is one that this must not import.
+    /// Whether this room must not import another room of its crate.
     fn bars_room(&self, name: &str) -> bool {
         let Barred { all_but, these } = &self.barred;
         all_but.as_ref().is_some_and(|allowed| !names(allowed, name)) || names(these, name)
     }
 }
 
-/// Whether a room, or a folder around it, is among these.
+/// Whether the set contains a room or a folder around it.
 fn names(words: &BTreeSet<String>, room: &str) -> bool {
     words.iter().any(|word| room == word || room.strip_prefix(word.as_str()).is_some_and(|rest| rest.starts_with('/')))
 }
 
-/// Paths of the standard library and other crates, macros and `unsafe` that a room bars.
+/// Forbidden paths of the standard library and other crates, macros, and `unsafe`.
 fn wrong_mentions(room: &Room, module: &Module) -> Vec<String> {
     let mentions = &module.mentions;
     let mentioned = |word: &&String| match word.as_str() {
@@ -171,12 +171,12 @@ fn wrong_mentions(room: &Room, module: &Module) -> Vec<String> {
     wrong.map(|word| format!("{} uses {word}, which {} must not", module.file.display(), room.path)).collect()
 }
 
-/// The crate of a room.
+/// The index of a room's crate.
 fn package_of(room: &Room) -> Option<usize> {
     PACKAGES.iter().position(|package| package.sources == room.sources)
 }
 
-/// Whether a module lies in the folder (or is the file) of this path.
+/// Whether a module is in the folder, or is the file, at this path.
 fn is_in(path: &ModulePath, room: &str) -> bool {
     let mut names = path.iter();
     room.split('/').all(|name| names.next().is_some_and(|of| of == name))
@@ -192,7 +192,7 @@ mod tests {
         assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
     }
 
-    /// A crate `src` of these files, with two rooms.
+    /// A crate `src` with these files and two rooms.
     fn house(files: &[(&str, &str)], bar: &str) -> House {
         let picture = "```rooms\nsrc low │ high\n```\n";
         let head = "### src\n| room | holds | must not import |\n|---|---|---|\n";

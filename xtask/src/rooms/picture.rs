@@ -1,15 +1,15 @@
-//! The picture of the rooms in ARCHITECTURE.md: layers of which each imports from those below.
+//! Parses the picture of the rooms in ARCHITECTURE.md: layers that import only from those below.
 
 use std::collections::BTreeMap;
 
-/// The line of each room in a picture, by its path from the project's folder: `hlo/src/graph`. Lower lines have larger numbers.
+/// The layer of each room, by its path from the project's root: `hlo/src/graph`. Lower layers have larger numbers.
 pub type Layers = BTreeMap<String, usize>;
 
-/// The language of the code block that is a picture.
+/// The opening fence of a picture's code block.
 const FENCE: &str = "```rooms";
 
-/// Reads the pictures of a text: code blocks of lines such as `hlo/src  scan │ ops │ print graph types`, of which the first word is the folder of a
-/// crate's sources, on its first line only. A bar divides layers on one line, the upper one first.
+/// Parses the pictures in a text: code blocks with lines such as `hlo/src  scan │ ops │ print graph types`. The first word is the
+/// folder of a crate's sources and occurs on its first line only. A bar separates layers on one line, the upper one first.
 pub fn layers(text: &str) -> Layers {
     let (mut layers, mut sources, mut inside, mut layer) = (Layers::new(), String::new(), false, 0);
     for line in text.lines() {
@@ -37,7 +37,7 @@ pub fn layers(text: &str) -> Layers {
     layers
 }
 
-/// What is wrong with an import by the picture; `None` where a room is not in it, or lies below.
+/// The violation by an import, if any; `None` if a room is not in the picture, or `to` is below `from`.
 pub fn fault(layers: &Layers, from: &str, to: &str) -> Option<String> {
     let (upper, lower) = (layers.get(from)?, layers.get(to)?);
     (from != to && upper >= lower).then(|| {

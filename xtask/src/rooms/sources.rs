@@ -1,4 +1,4 @@
-//! Reads the source files of every crate of the workspace: modules, what they define, re-export and mention.
+//! Reads the source files of every crate in the workspace: modules, definitions, re-exports and mentions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use super::mentions::{self, Mentions};
 use crate::project::Result;
 
-/// A crate: the name that other crates import, and the folder of its sources.
+/// A crate: the name used in imports, and the folder of its sources.
 #[derive(Clone, Copy, Debug)]
 pub struct Package {
     pub name: &'static str,
     pub sources: &'static str,
 }
 
-/// The crates of the workspace, those that are imported first.
+/// The crates of the workspace, dependencies first.
 pub const PACKAGES: [Package; 5] = [
     Package { name: "spiq_hlo", sources: "hlo/src" },
     Package { name: "spiq_kernels", sources: "kernels/src" },
@@ -22,19 +22,19 @@ pub const PACKAGES: [Package; 5] = [
     Package { name: "xtask", sources: "xtask/src" },
 ];
 
-/// A module's path from the crate's root: `["pjrt", "ffi"]`; empty for the root itself.
+/// A module's path from the crate root: `["pjrt", "ffi"]`; empty for the root itself.
 pub type ModulePath = Vec<String>;
 
 /// One source file.
 #[derive(Debug)]
 pub struct Module {
-    /// From the project's folder: `src/pjrt/ffi/mod.rs`.
+    /// Relative to the project's root: `src/pjrt/ffi/mod.rs`.
     pub file: PathBuf,
-    /// Names of the items that it defines.
+    /// Names of the items defined in it.
     pub defined: BTreeSet<String>,
-    /// What it re-exports: the name, and the path that the name stands for.
+    /// Re-exports: the name, and the path it refers to.
     pub exported: Vec<(String, Vec<String>)>,
-    /// The paths, macros and keywords in it, outside of its unit tests.
+    /// Its paths, macros and keywords, without unit tests.
     pub mentions: Mentions,
 }
 
@@ -44,7 +44,7 @@ pub type Modules = BTreeMap<ModulePath, Module>;
 /// Reads a crate.
 ///
 /// # Errors
-/// A file that cannot be read or is not Rust, by its name.
+/// The name of a file that cannot be read or is not Rust.
 pub fn read(root: &Path, package: Package) -> Result<Modules> {
     let mut modules = Modules::new();
     read_folder(root, Path::new(package.sources), &mut Vec::new(), &mut modules)?;
@@ -84,10 +84,10 @@ fn read_file(root: &Path, file: &Path) -> Result<Module> {
     parse(file, &text)
 }
 
-/// A source file's text as a module.
+/// Parses a source file.
 ///
 /// # Errors
-/// Text that is not Rust.
+/// If the text is not Rust.
 pub fn parse(file: &Path, text: &str) -> Result<Module> {
     let syntax = syn::parse_file(text).map_err(|error| error.to_string())?;
     Ok(Module {

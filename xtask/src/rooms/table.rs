@@ -1,34 +1,34 @@
-//! The table of rooms in ARCHITECTURE.md: what each holds, and what it must not import.
+//! Parses the tables of rooms in ARCHITECTURE.md: the contents and forbidden imports of each.
 
 use std::collections::BTreeSet;
 
 use crate::project::Result;
 
-/// A folder, or a file at the root of a crate, with what it must not import.
+/// A folder, or a file at the root of a crate, with its forbidden imports.
 #[derive(Debug)]
 pub struct Room {
     /// The folder of the crate's sources: `hlo/src`.
     pub sources: String,
-    /// Where it lies in there: `pjrt/ffi`.
+    /// Its path in there: `pjrt/ffi`.
     pub path: String,
-    /// What it must not import.
+    /// Its forbidden imports.
     pub barred: Barred,
 }
 
-/// What a room must not import: words in backticks in the last column of its row. Rooms of the crate may stand first, as “all” or
-/// “all but …”; then, behind a semicolon, anything else.
+/// The forbidden imports of a room: the words in backticks in the last column of its row. The cell may begin with the crate's rooms as
+/// “all” or “all but …”; a semicolon separates anything else.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Barred {
-    /// Every room of its crate is barred but these.
+    /// If set, all rooms of its crate except these are forbidden.
     pub all_but: Option<BTreeSet<String>>,
     /// Rooms, crates, paths (`std::fs`), macros (`println!`), `unsafe`.
     pub these: BTreeSet<String>,
 }
 
-/// Reads the tables of rooms: those whose head says `must not import`, below a heading that is the folder of a crate's sources.
+/// Parses the tables whose header contains `must not import`, under a heading that is the folder of a crate's sources.
 ///
 /// # Errors
-/// A row that names no room, by its line.
+/// The line number of a row that names no room.
 pub fn rooms(text: &str) -> Result<Vec<Room>> {
     let (mut sources, mut inside, mut rooms) = (String::new(), false, Vec::new());
     for (number, line) in text.lines().enumerate() {

@@ -1,4 +1,4 @@
-//! Folders named after classes, with recordings in them: N-MNIST, and what people record themselves.
+//! Class folders with recordings: N-MNIST and the user's own recordings.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,11 @@ use super::super::recording::Format;
 use super::{Entry, Files, Plan};
 use crate::error::{Error, Result};
 
-/// The collection of folders with class folders in them: the first trains where there are two. `None` where they hold no recordings.
+/// The collection of one or two folders with class folders; of two, the first is the training part. `None` if they contain no
+/// recordings.
 ///
 /// # Errors
-/// `File` for a folder that cannot be read; those of the first recordings.
+/// `File` for an unreadable folder; those of the first recordings.
 pub fn class_folders(roots: &[&Path]) -> Result<Option<Files>> {
     let mut names = BTreeSet::new();
     let mut found = Vec::new();
@@ -19,7 +20,7 @@ pub fn class_folders(roots: &[&Path]) -> Result<Option<Files>> {
             let files = recordings(&folder)?;
             let name = name(&folder);
             if !files.is_empty() {
-                // Numbers stand in the order of numbers.
+                // Numeric names are sorted as numbers.
                 names.insert((name.parse::<u32>().map_or(u64::MAX, u64::from), name.clone()));
             }
             found.extend(files.into_iter().map(|(path, format)| (part, name.clone(), path, format)));
@@ -42,7 +43,7 @@ pub fn class_folders(roots: &[&Path]) -> Result<Option<Files>> {
     Plan { entries, classes, train, ..Plan::default() }.open().map(Some)
 }
 
-/// The collection of the recordings that lie in a folder, without classes. `None` where there are none.
+/// The collection of the recordings directly in a folder, without classes. `None` if there are none.
 ///
 /// # Errors
 /// As [`class_folders`].
@@ -55,7 +56,7 @@ pub fn loose(root: &Path) -> Result<Option<Files>> {
     Plan { entries, ..Plan::default() }.open().map(Some)
 }
 
-/// The recordings in a folder, sorted by name. Those of one collection are of one format: the first that is met.
+/// The recordings in a folder, sorted by name.
 fn recordings(folder: &Path) -> Result<Vec<(PathBuf, Format)>> {
     let mut found = Vec::new();
     for path in entries(folder)?.into_iter().filter(|path| path.is_file()) {
@@ -64,10 +65,10 @@ fn recordings(folder: &Path) -> Result<Vec<(PathBuf, Format)>> {
     Ok(found)
 }
 
-/// What lies in a folder, sorted by name, hidden files left out.
+/// The entries of a folder, sorted by name, without hidden files.
 ///
 /// # Errors
-/// `File` for a folder that cannot be read.
+/// `File` for an unreadable folder.
 pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = std::fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     let mut paths: Vec<PathBuf> = listed.map_err(|cause| Error::file("read", folder, cause))?;

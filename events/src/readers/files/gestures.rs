@@ -1,4 +1,4 @@
-//! The DVS128 Gesture data set (Amir and others 2017), in its own layout and in that of tonic's archives.
+//! The DVS128 Gesture data set (Amir and others 2017), in its original layout and in that of tonic's archives.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,11 +26,11 @@ const CLASSES: [&str; 11] = [
     "other gestures",
 ];
 
-/// tonic's layout: folders `user01_fluorescent`, in each `0.npy` to `10.npy` with rows (x, y, p, t), t in milliseconds. The first of
-/// two roots trains. `None` where the folders are not of this layout.
+/// tonic's layout: folders `user01_fluorescent`, each with `0.npy` to `10.npy` with rows (x, y, p, t), t in milliseconds. Of two roots,
+/// the first is the training part. `None` if the folders have another layout.
 ///
 /// # Errors
-/// `File` for a folder that cannot be read.
+/// `File` for an unreadable folder.
 pub fn users(roots: &[&Path]) -> Result<Option<Files>> {
     let (mut files, mut train) = (Vec::new(), 0);
     for (part, root) in roots.iter().enumerate() {
@@ -55,11 +55,11 @@ pub fn users(roots: &[&Path]) -> Result<Option<Files>> {
     plan.open().map(Some)
 }
 
-/// Its own layout: `user01_fluorescent.aedat` beside `user01_fluorescent_labels.csv`, whose lines are class, begin and end of a
-/// gesture. `trials_to_train.txt` and `trials_to_test.txt`, where they are, say which files train. `None` where there are no such files.
+/// The original layout: `user01_fluorescent.aedat` beside `user01_fluorescent_labels.csv`, whose lines are class, begin and end of a
+/// gesture. If `trials_to_train.txt` and `trials_to_test.txt` exist, they define the split. `None` if there are no such files.
 ///
 /// # Errors
-/// `File` for what cannot be read, `Input` for a line that is not of this form.
+/// `File` for an unreadable file, `Input` for a malformed line.
 pub fn labelled(root: &Path) -> Result<Option<Files>> {
     let labels =
         |path: &Path| path.with_file_name(format!("{}_labels.csv", path.file_stem().unwrap_or_default().display()));
@@ -126,7 +126,7 @@ fn class(path: &Path) -> Option<u32> {
     (number < CLASSES.len() as u32).then_some(number)
 }
 
-/// The names of files that a list holds; `None` where there is no list.
+/// The file names in a list; `None` if the list does not exist.
 fn trials(root: &Path, list: &str) -> Result<Option<Vec<String>>> {
     let path = root.join(list);
     match read_text(&path) {

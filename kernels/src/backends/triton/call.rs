@@ -1,4 +1,4 @@
-//! The operation that calls a Triton kernel: XLA's plugin for CUDA finds the kernel's text in it.
+//! The operation that calls a Triton kernel. It contains the kernel's text, which XLA's CUDA plugin compiles.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::offload::ElementwiseLoop;
 /// The call of a kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TritonCall {
-    /// What the kernel computes.
+    /// The computation of the kernel.
     pub(super) program: Arc<LaneProgram>,
     kernel: Arc<Kernel>,
-    /// Numbers of axes of the operands: arrays lie row by row.
+    /// Ranks of the operands; arrays are row-major.
     ranks: Vec<usize>,
     outputs: Vec<TensorType>,
-    /// Which integers each output can hold, where the loop knew that.
+    /// The integers that each output can hold, if the loop determined that.
     ranges: Vec<Option<Range>>,
 }
 
-/// Records the call of a loop's kernel, where there is one.
+/// Records the call of a loop's kernel; `None` if no kernel can compute it.
 pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<Tensor>> {
     let ElementwiseLoop { program, outputs, ranges } = this;
     let kernel = Arc::new(Kernel::of(&program)?);
@@ -56,7 +56,7 @@ impl Op for TritonCall {
         ]
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
-        let message = "has no reverse rule; differentiate before kernels are called";
+        let message = "has no reverse rule; differentiate before inserting kernel calls";
         reverse.outs[0].graph().fail("custom_call", Violation::new("", message));
         vec![None; reverse.ins.len()]
     }
@@ -71,12 +71,12 @@ impl Op for TritonCall {
     }
 }
 
-/// Text inside a string of MLIR.
+/// Escapes text for an MLIR string.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\5C").replace('"', "\\22").replace('\n', "\\0A")
 }
 
-/// Row-major layouts of arrays with these numbers of axes.
+/// Row-major layouts for arrays of these ranks.
 fn layouts(ranks: impl Iterator<Item = usize>) -> String {
     let one = |rank: usize| {
         let axes: Vec<String> = (0..rank).rev().map(|axis| axis.to_string()).collect();

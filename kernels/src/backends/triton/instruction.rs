@@ -1,4 +1,4 @@
-//! One instruction of a [`LaneProgram`](crate::LaneProgram) in Triton's text, rounded as the processor's kernel rounds it.
+//! Prints one instruction of a [`LaneProgram`](crate::LaneProgram) in Triton's text, with the same rounding as the CPU kernel.
 
 use super::text::{Text, Value};
 use crate::contract::lane_op::LaneOp;
@@ -7,7 +7,7 @@ use crate::instructions::instructions;
 macro_rules! texts {
     ($($(#[$doc:meta])* $number:literal $op:ident $name:literal $gives:ident [$($function:ident)?] |$($operand:ident),*| $value:expr,
         $triton:expr;)*) => {
-        /// Writes an instruction on values that are there already.
+        /// Writes an instruction on values that are defined already.
         pub(super) fn write(text: &mut Text, op: LaneOp, operands: &[Value]) -> Value {
             match op { $(LaneOp::$op => ($triton)(text, operands),)* }
         }
@@ -16,7 +16,7 @@ macro_rules! texts {
 
 instructions!(texts);
 
-/// An operation on numbers that gives a number.
+/// An operation on numbers with a number as result.
 fn numbers(operation: &'static str) -> impl Fn(&mut Text, &[Value]) -> Value {
     move |text, operands| {
         let numbers = as_numbers(text, operands);
@@ -32,7 +32,7 @@ fn compare(predicate: &'static str) -> impl Fn(&mut Text, &[Value]) -> Value {
     }
 }
 
-/// An operation on booleans that gives a boolean.
+/// An operation on booleans with a boolean as result.
 fn booleans(operation: &'static str) -> impl Fn(&mut Text, &[Value]) -> Value {
     move |text, operands| {
         let (a, b, ty) = (text.as_bool(&operands[0]), text.as_bool(&operands[1]), text.tensor("i1"));
@@ -81,7 +81,7 @@ fn subtract_multiply(text: &mut Text, operands: &[Value]) -> Value {
     text.numbers("math.fma", &[&a, &numbers[1], &numbers[2]])
 }
 
-/// By the sign bit, so that zeros and NaN keep their bits otherwise.
+/// Flips the sign bit, so that zeros and NaN keep all other bits.
 fn negated(text: &mut Text, value: &Value) -> Value {
     let bits = text.bits(&value.name, "f32", "i32");
     let (sign, ty) = (text.integer(i64::from(i32::MIN), "i32"), text.tensor("i32"));
@@ -97,7 +97,7 @@ fn sign(text: &mut Text, operands: &[Value]) -> Value {
     Value { name: text.select(&above, &one.name, &name, "f32"), is_bool: false }
 }
 
-/// Adding 2²³ to a magnitude below it rounds to an integer, ties to even, and taking it away is exact; larger ones are integers.
+/// Adding 2²³ to a magnitude below it rounds to an integer, ties to even, and subtracting it is exact; larger magnitudes are integers.
 fn round_even(text: &mut Text, operands: &[Value]) -> Value {
     let value = &text.as_number(&operands[0]);
     let (large, size) = (text.number(8_388_608.0), text.numbers("math.absf", &[value]));
@@ -125,7 +125,7 @@ fn round_bf16(text: &mut Text, operands: &[Value]) -> Value {
     Value { name: text.convert("arith.extf", &narrow, "bf16", "f32"), is_bool: false }
 }
 
-/// Toward zero, within -128 and 127; NaN becomes 0.
+/// Rounds toward zero and clamps to -128 to 127; NaN becomes 0.
 fn truncate_s8(text: &mut Text, operands: &[Value]) -> Value {
     let value = &text.as_number(&operands[0]);
     let (low, high, zero) = (text.number(-128.0), text.number(127.0), text.number(0.0));

@@ -1,4 +1,4 @@
-//! A whole kernel: which lanes a program of the grid computes, the loop over time, loads and stores.
+//! Prints a whole kernel: the lanes of each program of the grid, the loop over time, loads and stores.
 
 use spiq_hlo::DType;
 
@@ -6,31 +6,31 @@ use super::instruction;
 use super::text::{Text, Value, one_in_float8, stored};
 use crate::contract::lane_program::{LaneProgram, Slot};
 
-/// A kernel as text, and how it is launched.
+/// The text of a kernel with its launch parameters.
 #[derive(Debug, PartialEq)]
 pub(super) struct Kernel {
     /// The module.
     pub(super) text: String,
     /// Programs of the grid.
     pub(super) grid: usize,
-    /// Warps of 32 threads in a program.
+    /// Warps of 32 threads per program.
     pub(super) warps: usize,
 }
 
 /// The function's name.
 pub(super) const NAME: &str = "spiq_elementwise_scan";
 
-/// With this many lanes each thread takes four, so that it reads and writes 16 bytes at a time.
+/// From this many lanes on, each thread computes four, so that it loads and stores 16 bytes at a time.
 const MANY: usize = 1 << 17;
-/// Registers of a thread that may hold what is loaded ahead of a turn of the loop.
+/// Registers per thread for the loads issued ahead of an iteration of the loop.
 const LOADED: usize = 32;
 
-/// How lanes are divided among threads.
+/// The assignment of lanes to threads.
 struct Launch {
-    /// Lanes of a thread.
+    /// Lanes per thread.
     each: usize,
     warps: usize,
-    /// Steps in a turn of the loop, whose loads come first: they do not wait for each other.
+    /// Steps per iteration of the loop. Their loads are issued first, so that they do not wait for each other.
     unroll: usize,
 }
 
@@ -47,7 +47,7 @@ impl Launch {
 }
 
 impl Kernel {
-    /// `None`: a type that kernels do not read, offsets that do not fit 32 bits, or no steps.
+    /// `None`: an element type that kernels do not read or write, offsets that do not fit in 32 bits, or an empty loop.
     pub(super) fn of(program: &LaneProgram) -> Option<Kernel> {
         let types = program.consts.iter().chain(&program.slices).chain(program.outputs.iter().map(|(_, dtype)| dtype));
         let known = types.clone().all(|dtype| stored(*dtype).is_some());
@@ -67,13 +67,13 @@ struct Writer<'a> {
     program: &'a LaneProgram,
     unroll: usize,
     text: Text,
-    /// The numbers of this program's lanes.
+    /// The lane indices of this program.
     lane: String,
-    /// Which lanes there are, where the last program has too many.
+    /// The valid lanes, if the last program has too many.
     mask: Option<String>,
 }
 
-/// What a step reads and leaves.
+/// The inputs of a step.
 struct Step {
     consts: Vec<Value>,
     carries: Vec<Value>,
@@ -104,7 +104,7 @@ impl<'a> Writer<'a> {
         format!("module {{\n{}}}\n", self.text.finish())
     }
 
-    /// Constants, carries, sequences; last carries, outputs.
+    /// Constants, initial carries, sequences, final carries, outputs.
     fn parameters(&self) -> Vec<String> {
         let of = |name: &str, dtypes: Vec<DType>| -> Vec<String> {
             let pointer = |(i, dtype): (usize, DType)| {
@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The loop over full turns, then the steps that are left.
+    /// The loop over full iterations, then the remaining steps.
     fn steps(&mut self, mut step: Step) -> Vec<Value> {
         let full = self.program.steps / self.unroll * self.unroll;
         let number = self.text.tensor("f32");
@@ -179,7 +179,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// `count` steps from `first` on: all of their loads, then the arithmetic and stores of each. Returns the carries after them.
+    /// `count` steps starting at `first`: all their loads, then the arithmetic and stores of each. Returns the resulting carries.
     fn turn(&mut self, step: &Step, first: &str, count: usize) -> Vec<Value> {
         let offsets: Vec<String> = (0..count).map(|ahead| self.offset(first, ahead)).collect();
         let slices = self.program.slices.clone();
@@ -195,7 +195,7 @@ impl<'a> Writer<'a> {
         carries
     }
 
-    /// Where the row of a step begins, for each lane.
+    /// The offset of a step's elements, for each lane.
     fn offset(&mut self, first: &str, ahead: usize) -> String {
         let (text, program) = (&mut self.text, self.program);
         let ahead = text.scalar(ahead as i64);
@@ -231,7 +231,7 @@ impl<'a> Writer<'a> {
         next.collect()
     }
 
-    /// Where each lane's element is.
+    /// Pointers to the lanes' elements, and their type.
     fn pointers(&mut self, base: &str, element: &str, offset: Option<&str>) -> (String, String) {
         let ty = self.text.tensor(&format!("!tt.ptr<{element}>"));
         let (base, offsets) =
@@ -263,7 +263,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Booleans as the bits of 0 and of 1, which are these.
+    /// Booleans as the bits of 0 and 1 in an 8-bit float; `one` is the bits of 1.
     fn float8(&mut self, value: &Value, one: i64) -> String {
         let truth = self.text.as_bool(value);
         let (one, zero) = (self.text.integer(one, "i8"), self.text.integer(0, "i8"));
@@ -293,7 +293,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// What a slot holds.
+/// The value in a slot.
 fn value(text: &mut Text, slot: Slot, consts: &[Value], carries: &[Value], row: &[Value], results: &[Value]) -> Value {
     match slot {
         Slot::Const(i) => consts[i].clone(),

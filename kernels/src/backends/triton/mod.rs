@@ -1,5 +1,5 @@
-//! Kernels for NVIDIA cards: prints a [`LaneProgram`] as Triton's intermediate text, which XLA's plugin for CUDA compiles inside a
-//! program, and puts calls of such kernels in the place of scans.
+//! Kernels for NVIDIA GPUs: prints a [`LaneProgram`] as Triton IR, which XLA's CUDA plugin compiles as part of a program, and replaces
+//! scans by calls of such kernels.
 
 mod call;
 mod instruction;
@@ -12,10 +12,11 @@ use crate::backend::Backend;
 use crate::contract::lane_program::LaneProgram;
 use crate::offload::{ElementwiseLoop, replace_elementwise_scans};
 
-/// Elementwise loops as Triton kernels. A scan that no kernel can hold (more than 2³¹ elements in a sequence, other element types,
-/// steps that are not elementwise) stays a loop.
+/// Replaces elementwise loops by Triton kernels. A scan that no kernel can compute (2³¹ or more elements in a sequence, other element
+/// types, steps that are not elementwise) remains a loop.
 ///
-/// A kernel rounds as the processor's does: products that only a sum reads are rounded once with it. Exponentials are the card's own.
+/// Kernels round like the CPU's: a product that only a sum reads is fused with it and rounded once. Exponentials use the GPU's own
+/// implementation.
 #[derive(Debug)]
 pub struct Triton;
 
@@ -35,8 +36,8 @@ impl Backend for Triton {
 }
 
 impl LaneProgram {
-    /// The loop as a Triton module: a function of pointers to constants, carries, sequences, last carries and outputs. `None`: no
-    /// kernel can hold it.
+    /// The loop as a Triton module: a function of pointers to constants, carries, sequences, final carries and outputs. `None`: no kernel
+    /// can compute it.
     ///
     /// ```
     /// use spiq_hlo::DType;
@@ -58,8 +59,8 @@ impl LaneProgram {
         kernel::Kernel::of(self).map(|kernel| kernel.text)
     }
 
-    /// A function that calls the loop's Triton kernel and does nothing else: from constants and carries `[lanes]` and
-    /// sequences `[steps, lanes]` to last carries and outputs. `None` as for [`triton`](LaneProgram::triton).
+    /// A function that only calls the loop's Triton kernel: from constants and carries `[lanes]` and sequences `[steps, lanes]` to final
+    /// carries and outputs. `None` as for [`triton`](LaneProgram::triton).
     pub fn triton_function(&self) -> Option<Function> {
         let all = |dtype: DType| TensorType::new(dtype, [self.lanes]);
         let rows = |dtype: DType| TensorType::new(dtype, [self.steps, self.lanes]);

@@ -1,20 +1,20 @@
-//! Lines of Triton's text: names for results, types of blocks, numbers. Does not know what is computed.
+//! A writer of Triton IR: names of results, types of blocks, numbers.
 
 use spiq_hlo::DType;
 
-/// A value of a block: its name, and whether it is a boolean (i1) or a number (f32).
+/// A block value: its name, and whether it is a boolean (i1) or a number (f32).
 #[derive(Clone, Debug)]
 pub(super) struct Value {
     pub(super) name: String,
     pub(super) is_bool: bool,
 }
 
-/// Text that grows line by line.
+/// Text that is built line by line.
 pub(super) struct Text {
     lines: String,
     next: usize,
     depth: usize,
-    /// Lanes of a program of the grid, a power of two.
+    /// Lanes per program of the grid, a power of two.
     pub(super) block: usize,
 }
 
@@ -23,14 +23,14 @@ impl Text {
         Text { lines: String::new(), next: 0, depth: 1, block }
     }
 
-    /// A line that gives nothing.
+    /// Appends a line without a result.
     pub(super) fn line(&mut self, line: impl AsRef<str>) {
         self.lines.push_str(&"  ".repeat(self.depth));
         self.lines.push_str(line.as_ref());
         self.lines.push('\n');
     }
 
-    /// A line that gives one value, and the value's name.
+    /// Appends a line with one result and returns the result's name.
     pub(super) fn define(&mut self, operation: impl AsRef<str>) -> String {
         let name = format!("%{}", self.next);
         self.next += 1;
@@ -43,32 +43,32 @@ impl Text {
         format!("tensor<{}x{element}>", self.block)
     }
 
-    /// A block of one number.
+    /// A constant block of one number.
     pub(super) fn number(&mut self, value: f32) -> Value {
         let ty = self.tensor("f32");
         let name = self.define(format!("arith.constant dense<0x{:08X}> : {ty}", value.to_bits()));
         Value { name, is_bool: false }
     }
 
-    /// A block of one integer of this type (`i8`, `i16`, `i32`).
+    /// A constant block of one integer with this type (`i8`, `i16`, `i32`).
     pub(super) fn integer(&mut self, value: i64, element: &str) -> String {
         let ty = self.tensor(element);
         self.define(format!("arith.constant dense<{value}> : {ty}"))
     }
 
-    /// One 32-bit integer.
+    /// A 32-bit integer constant.
     pub(super) fn scalar(&mut self, value: i64) -> String {
         self.define(format!("arith.constant {value} : i32"))
     }
 
-    /// An operation on numbers that gives numbers.
+    /// An operation on numbers with a number as result.
     pub(super) fn numbers(&mut self, operation: &str, operands: &[&Value]) -> Value {
         let names: Vec<&str> = operands.iter().map(|operand| operand.name.as_str()).collect();
         let ty = self.tensor("f32");
         Value { name: self.define(format!("{operation} {} : {ty}", names.join(", "))), is_bool: false }
     }
 
-    /// A comparison of numbers by this predicate.
+    /// A comparison of numbers with this predicate.
     pub(super) fn compare(&mut self, predicate: &str, a: &Value, b: &Value) -> Value {
         let ty = self.tensor("f32");
         let name = self.define(format!("arith.cmpf {predicate}, {}, {} : {ty}", a.name, b.name));
@@ -81,19 +81,19 @@ impl Text {
         self.define(format!("{operation} {name} : {from} to {to}"))
     }
 
-    /// The bits of a value as another element type.
+    /// Bitcasts a value to another element type.
     pub(super) fn bits(&mut self, name: &str, from: &str, to: &str) -> String {
         let (from, to) = (self.tensor(from), self.tensor(to));
         self.define(format!("tt.bitcast {name} : {from} -> {to}"))
     }
 
-    /// `a` where the condition holds, else `b`; both of `element`.
+    /// `a` where the condition is true, else `b`; both have type `element`.
     pub(super) fn select(&mut self, condition: &Value, a: &str, b: &str, element: &str) -> String {
         let (bools, ty) = (self.tensor("i1"), self.tensor(element));
         self.define(format!("arith.select {}, {a}, {b} : {bools}, {ty}", condition.name))
     }
 
-    /// The value as a number: a boolean is 0 or 1.
+    /// The value as a number; a boolean becomes 0 or 1.
     pub(super) fn as_number(&mut self, value: &Value) -> Value {
         match value.is_bool {
             true => Value { name: self.convert("arith.uitofp", &value.name, "i1", "f32"), is_bool: false },
@@ -101,7 +101,7 @@ impl Text {
         }
     }
 
-    /// The value as a boolean: a number is true unless it is zero.
+    /// The value as a boolean; a number is true unless it is zero.
     pub(super) fn as_bool(&mut self, value: &Value) -> Value {
         if value.is_bool {
             return value.clone();
@@ -110,12 +110,12 @@ impl Text {
         self.compare("une", value, &zero)
     }
 
-    /// What follows is one level deeper.
+    /// Indents the following lines by one more level.
     pub(super) fn depth_in(&mut self) {
         self.depth += 1;
     }
 
-    /// What follows is one level less deep.
+    /// Indents the following lines by one level less.
     pub(super) fn depth_out(&mut self) {
         self.depth -= 1;
     }
@@ -125,7 +125,7 @@ impl Text {
     }
 }
 
-/// The bits of 1 in a float of 8 bits, in which kernels write booleans.
+/// The bits of 1 in an 8-bit float, in which kernels can write booleans.
 pub(super) fn one_in_float8(dtype: DType) -> Option<i64> {
     match dtype {
         DType::F8E4M3FN => Some(0x38),
@@ -134,7 +134,7 @@ pub(super) fn one_in_float8(dtype: DType) -> Option<i64> {
     }
 }
 
-/// How an array of this type lies in memory, in Triton's words; `None` for a type that kernels do not read.
+/// The Triton type of an array of this type in memory; `None` for a type that kernels do not support.
 pub(super) fn stored(dtype: DType) -> Option<&'static str> {
     match dtype {
         DType::F32 => Some("f32"),
