@@ -194,7 +194,9 @@ pub fn calibrate(
             true => {
                 "all activations with act_static_scale are integers that need no scale, so there is nothing to calibrate"
             }
-            false => "no rule has act_static_scale, so there is nothing to calibrate; set it in a rule, or leave calibration out",
+            false => {
+                "no rule has act_static_scale, so there is nothing to calibrate; set it in a rule, or leave calibration out"
+            }
         }));
     }
     let function = plan.program(&seen.signature, |given, x| {

@@ -218,7 +218,9 @@ fn without_a_run(folder: &Path) -> String {
         Some(first) => {
             format!("{} holds several runs: name one of them, such as {}", folder.display(), first.display())
         }
-        None => format!("there is no run in {}; name the folder that `spiq train` was given with --out", folder.display()),
+        None => {
+            format!("there is no run in {}; name the folder that `spiq train` was given with --out", folder.display())
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use spiq::{Error, Result};
 use spiq::pjrt::{self, Platform, Wheels};
 use spiq::table;
+use spiq::{Error, Result};
 
 use super::progress::Installation;
 use super::screen;

@@ -158,7 +158,7 @@ fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
         if inside.is_empty() {
             return Err(Error::input(format!(
-                "there is no run in {}: neither it nor a folder in it has a {METRICS}",
+                "there is no run in {}: neither it nor a folder in it has a {METRICS}; name the folder that `spiq train` was given with --out",
                 path.display()
             )));
         }

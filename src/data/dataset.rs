@@ -325,10 +325,12 @@ impl Dataset {
     /// ```
     pub fn training_order(&self, size: usize, shuffle: Option<Key>) -> Result<Vec<usize>> {
         if size == 0 || size > self.count() {
-            return Err(Error::input(format!(
-                "the batch size is {size}, but there are {0} samples; give --batch-size {0} or less",
-                self.count()
-            )));
+            return Err(Error::input(match self.count() {
+                1 => format!("the batch size is {size}, but there is 1 sample; give --batch-size 1"),
+                count => format!(
+                    "the batch size is {size}, but there are {count} samples; give --batch-size {count} or less"
+                ),
+            }));
         }
         let mut order = shuffle.map_or_else(|| (0..self.count()).collect(), |key| key.permutation(self.count()));
         order.truncate(self.count() / size * size);

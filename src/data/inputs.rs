@@ -212,6 +212,8 @@ fn encoder(file: &ArrayFile, source: &str) -> Result<Option<Encoder>> {
     let Some(text) = file.metadata.get("max") else { return Ok(None) };
     match text.parse::<f32>() {
         Ok(max) if max.is_finite() && max > 0.0 => Ok(Some(Encoder::rate(max))),
-        _ => Err(Error::input(format!("{source}: the metadata entry `max` is `{text}`, but must be a positive number, the largest value of an image, such as 255"))),
+        _ => Err(Error::input(format!(
+            "{source}: the metadata entry `max` is `{text}`, but must be a positive number, the largest value of an image, such as 255"
+        ))),
     }
 }

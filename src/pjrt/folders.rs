@@ -34,7 +34,8 @@ pub fn create_private(folder: &Path) -> Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
-            let message = format!("cannot create {}: a part of it is a file; set SPIQ_CACHE_DIR to a folder", folder.display());
+            let message =
+                format!("cannot create {}: a part of it is a file; set SPIQ_CACHE_DIR to a folder", folder.display());
             Error::new(ErrorKind::File, message)
         }
         _ => Error::file(folder, "create", e),

@@ -168,7 +168,11 @@ impl Found {
     }
 
     fn found_through(&self, error: &Error) -> Error {
-        Error::new(error.kind(), format!("{error} (found through: {})", self.source))
+        let instead = match &self.source {
+            Source::Environment(variable) => format!("; set {variable} to a plugin's library, or unset it"),
+            _ => String::new(),
+        };
+        Error::new(error.kind(), format!("{error} (found through: {}){instead}", self.source))
     }
 }
 

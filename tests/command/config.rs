@@ -312,7 +312,7 @@ fn what_a_rule_means_is_checked_at_the_line_of_the_field_that_is_wrong() {
             "op_names: operation `conv` cannot be quantized (known: ",
         ),
         ("weight_calibration_method", "weight_calibration_method = 'most'", INT8, "calibration method `most`: unknown"),
-        ("act_calibration_method", "act_calibration_method = 'rms'", INT8, "calibration method `rms`: wants a factor"),
+        ("act_calibration_method", "act_calibration_method = 'rms'", INT8, "calibration method `rms`: needs a factor"),
         ("bwd_calibration_method", "bwd_calibration_method = 'absmax,0'", INT8, "calibration method `absmax,0`: its"),
         (
             "bwd_stochastic_rounding",

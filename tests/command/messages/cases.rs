@@ -136,7 +136,13 @@ const CHECKPOINTS: &[Case] = &[
     case("--resume before the first checkpoint", "train --resume --out unfinished"),
     case("a damaged checkpoint", "train --resume --out damaged"),
     case("--resume with another seed", "train --resume --out run --seed 1"),
-    case("--resume with another model", "train --resume --out run --model m.toml --data data.safetensors"),
+    Case {
+        files: &[(
+            "other.toml",
+            "layers = [\n{ type = \"Linear\", in_features = 12, out_features = 3 },\n{ type = \"LIF\", hidden_shape = 3 },\n]\n",
+        )],
+        ..case("--resume with another model", "train --resume --out run --model other.toml")
+    },
     case("parameters that are damaged", "predict --run damaged --data data.safetensors --output o.safetensors"),
     case(
         "parameters without an array",
@@ -210,11 +216,6 @@ const PLUGINS: &[Case] = &[
     variable!("a plugin that is no library", "evaluate run", "SPIQ_PJRT_PLUGIN" = "text.safetensors"),
     case("a plugin that is none", "plugin install npu"),
     case("a package that is not there", "plugin install cpu --from nothere.whl"),
-    variable!(
-        "a package that is another",
-        "plugin install cpu --from text.safetensors",
-        "SPIQ_CACHE_DIR" = "empty-cache"
-    ),
     variable!("a cache that is a file", "evaluate run", "SPIQ_CACHE_DIR" = "model.toml"),
     Case {
         environment: &[("SPIQ_COMPILE_SECONDS", "soon"), ("SPIQ_NO_CACHE", "1")],
