@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use spiq_events::{Binning, SPEECH};
 use spiq_hlo::Array;
 
+use super::accept;
 use super::array_file::ArrayFile;
 use super::encoder::{Code, Encoder};
 use super::inputs::{Inputs, missing};
@@ -94,6 +95,9 @@ impl Dataset {
     pub fn from_file(file: &ArrayFile, source: &str, classes: Option<usize>) -> Result<Dataset> {
         let inputs = Inputs::from_file(file, source)?;
         let array = file.arrays.get(LABELS).ok_or_else(|| missing("`labels`", file, source))?;
+        if let Some(reason) = time_first(&inputs, array) {
+            return Err(Error::input(format!("{source}: {reason}")));
+        }
         let read = labels(array, inputs.count(), classes);
         let labels = read.map_err(|reason| Error::input(format!("{source}: `labels` {reason}")))?;
         let largest = labels.iter().max().map_or(0, |label| *label as usize);
@@ -379,16 +383,23 @@ fn validation_part(file: &ArrayFile, train: Option<usize>, count: usize) -> std:
     })
 }
 
+/// The reason why samples cannot be read, if their second axis counts samples as the labels do: they are stored as [T, N, …].
+fn time_first(inputs: &Inputs, labels: &Array) -> Option<String> {
+    let dims = inputs.samples().dims();
+    let count = labels.dims().first()?;
+    (inputs.encoder().is_none() && *count == dims[1] && *count != dims[0]).then(|| {
+        format!(
+            "`inputs` is {}, and there are {count} labels: it looks like [T, N, …]; store the samples first, as with \
+             numpy.swapaxes(inputs, 0, 1)",
+            inputs.samples().ty()
+        )
+    })
+}
+
 fn labels(array: &Array, count: usize, classes: Option<usize>) -> std::result::Result<Vec<i32>, String> {
-    if !array.dtype().is_integer() {
-        return Err(format!("is {}, but must be of an integer type", array.ty()));
-    }
-    if array.dims() != [count] {
-        return Err(format!("is {}, but the {count} samples need the shape [{count}]", array.ty()));
-    }
+    let values = accept::labels(array, count)?;
     // Classes index an axis of the output; more than 2^31 are never useful.
     let limit = classes.map_or(f64::from(i32::MAX), |classes| classes as f64);
-    let values = array.to_f64();
     match values.iter().position(|label| !(0.0..limit).contains(label)) {
         Some(place) => {
             let instead = if classes.is_some() { "; correct it, or take a model of more classes" } else { "" };

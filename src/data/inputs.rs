@@ -4,20 +4,25 @@ use std::path::Path;
 
 use spiq_hlo::{Array, DType};
 
+use super::accept;
 use super::array_file::ArrayFile;
 use super::coding::Coding;
 use super::dataset::Dataset;
 use super::encode::encoded_features;
 use super::encoder::{Code, Encoder};
+use super::reading::read_arrays;
 use crate::error::{Error, Result};
 
 /// The name of the tensor with spikes over time.
 pub(super) const INPUTS: &str = "inputs";
+/// The name of the tensor with images.
+pub(super) const IMAGES: &str = "images";
 
 /// The inputs of a network: spike trains, or images with the code that turns them into spikes.
 ///
-/// A file contains either `inputs`, u8 or f32 of shape [N, T, …], or `images`, u8 of shape [N, …], whose largest value the optional
-/// metadata entry `max` gives (default 255). N is the number of samples, T the number of time steps.
+/// A file contains either `inputs`, numbers of shape [N, T, …], or `images` of shape [N, …]: integers whose largest value the optional
+/// metadata entry `max` gives (default 255), or floats from 0 to 1. N is the number of samples, T the number of time steps. Integers up to
+/// 255 and booleans are kept as u8, other inputs as f32, images as u8.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
     samples: Array,
@@ -35,7 +40,7 @@ impl Inputs {
     /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, or lacks inputs of the shape and type above, or they are
     /// empty or not finite.
     pub fn load(path: &Path) -> Result<Inputs> {
-        Inputs::from_file(&ArrayFile::read(path)?, &path.display().to_string())
+        Inputs::from_file(&read_arrays(path)?, &path.display().to_string())
     }
 
     /// Takes the inputs from the contents of a file. `source` names the file in messages.
@@ -43,22 +48,22 @@ impl Inputs {
     /// # Errors
     /// Of kind `Input`, as [`Inputs::load`].
     pub fn from_file(file: &ArrayFile, source: &str) -> Result<Inputs> {
-        let checked = |name, array, types, axes, least| {
-            check(array, types, axes, least).map_err(|reason| Error::input(format!("{source}: `{name}` {reason}")))
-        };
-        match (file.arrays.get(INPUTS), file.arrays.get("images")) {
+        let named = |name: &'static str| move |reason: String| Error::input(format!("{source}: `{name}` {reason}"));
+        match (file.arrays.get(INPUTS), file.arrays.get(IMAGES)) {
             (Some(_), Some(_)) => {
                 Err(Error::input(format!("{source} has both `inputs` and `images`; keep one of them")))
             }
             (Some(inputs), None) => {
-                checked(INPUTS, inputs, &[DType::U8, DType::F32], "[N, T, …]", 3)?;
-                Ok(Inputs { samples: inputs.clone(), encoder: None, code: None, says_encoder: true })
+                check(inputs, "[N, T, …]", 3).map_err(named(INPUTS))?;
+                let samples = accept::inputs(inputs).map_err(named(INPUTS))?;
+                Ok(Inputs { samples, encoder: None, code: None, says_encoder: true })
             }
             (None, Some(images)) => {
-                checked("images", images, &[DType::U8], "[N, …]", 2)?;
-                let said = if Dataset::are_digits(images) { Some(Encoder::DIGITS) } else { encoder(file, source)? };
+                check(images, "[N, …]", 2).map_err(named(IMAGES))?;
+                let samples = accept::images(images).map_err(named(IMAGES))?;
+                let said = if Dataset::are_digits(&samples) { Some(Encoder::DIGITS) } else { encoder(file, source)? };
                 let (encoder, says_encoder) = (said.unwrap_or(Encoder::BYTES), said.is_some());
-                Ok(Inputs { samples: images.clone(), encoder: Some(encoder), code: None, says_encoder })
+                Ok(Inputs { samples, encoder: Some(encoder), code: None, says_encoder })
             }
             (None, None) => Err(missing("`inputs` or `images`", file, source)),
         }
@@ -188,11 +193,7 @@ pub(super) fn missing(wanted: &str, file: &ArrayFile, source: &str) -> Error {
     Error::input(format!("{source} has no tensor {wanted}; it holds {held}"))
 }
 
-fn check(array: &Array, types: &[DType], axes: &str, least: usize) -> std::result::Result<(), String> {
-    if !types.contains(&array.dtype()) {
-        let names: Vec<&str> = types.iter().map(|dtype| dtype.name()).collect();
-        return Err(format!("is {}, but must be {}", array.ty(), names.join(" or ")));
-    }
+fn check(array: &Array, axes: &str, least: usize) -> std::result::Result<(), String> {
     if array.dims().len() < least {
         return Err(format!("is {}, but must have the axes {axes}", array.ty()));
     }
@@ -200,9 +201,16 @@ fn check(array: &Array, types: &[DType], axes: &str, least: usize) -> std::resul
         return Err(format!("is {}, which is empty: every axis needs an element", array.ty()));
     }
     // Only floats can be non-finite; a single NaN would corrupt every parameter.
-    let Ok(values) = array.to_vec::<f32>() else { return Ok(()) };
-    match values.iter().position(|v| !v.is_finite()) {
-        Some(place) => Err(format!("holds {} in sample {}", values[place], place / (values.len() / array.dims()[0]))),
+    let place = match array.to_vec::<f32>() {
+        Ok(values) => values.iter().position(|value| !value.is_finite()),
+        Err(_) if array.dtype().is_float() => array.to_f64().iter().position(|value| !value.is_finite()),
+        Err(_) => None,
+    };
+    match place {
+        Some(place) => {
+            let sample = place / (array.ty().count() / array.dims()[0]);
+            Err(format!("holds {} in sample {sample}", array.to_f64()[place]))
+        }
         None => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: does not depend on training, models or devices.
 
+mod accept;
 mod array_file;
 mod checksum;
 mod codes;
@@ -10,6 +11,7 @@ mod dataset;
 mod encode;
 mod encoder;
 mod inputs;
+mod npz;
 mod part;
 mod reading;
 mod replace_file;

@@ -13,6 +13,7 @@ use spiq_hlo::{Array, DType, TensorType};
 use super::array_file::ArrayFile;
 use super::dataset::{LABELS, TRAIN, VALIDATION};
 use super::inputs::INPUTS;
+use super::npz::{is_npz, read_npz};
 use crate::error::{Error, Result};
 
 /// The name of the tensor with each sample's speaker, and of the metadata entry with the names of speakers.
@@ -82,7 +83,7 @@ impl Reading {
             if path.exists() {
                 self.refuse_for_arrays(path)?;
             }
-            return Ok(ReadFile { file: ArrayFile::read(path)?, binning: None, note: None });
+            return Ok(ReadFile { file: read_arrays(path)?, binning: None, note: None });
         }
         let bins = binning.bins.or(binning.dt.is_none().then_some(DEFAULT_BINS));
         let binning = Binning { bins, ..binning.clone() };
@@ -121,6 +122,14 @@ impl ReadFile {
     }
 }
 
+/// The arrays of a safetensors file, or of a `.npz` archive with samples.
+///
+/// # Errors
+/// As [`ArrayFile::read`].
+pub(super) fn read_arrays(path: &Path) -> Result<ArrayFile> {
+    if is_npz(path) { read_npz(path) } else { ArrayFile::read(path) }
+}
+
 /// Whether a path is to be read by [`ArrayFile`], which also reports unusable paths; otherwise it is for recordings.
 pub fn holds_arrays(path: &Path) -> bool {
     // A known data set that has not been fetched is requested by its name.
@@ -134,7 +143,10 @@ pub fn holds_arrays(path: &Path) -> bool {
     }
     let mut start = [0; 9];
     let begins_as_json = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start[8] == b'{';
-    begins_as_json || !path.exists() || path.extension().is_some_and(|extension| extension == "safetensors")
+    begins_as_json
+        || is_npz(path)
+        || !path.exists()
+        || path.extension().is_some_and(|extension| extension == "safetensors")
 }
 
 /// A collection's frames, under the names that [`Dataset`](super::Dataset) and [`Inputs`](super::Inputs) read.

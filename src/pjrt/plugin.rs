@@ -11,7 +11,7 @@ use super::abi::api::{self, Api, Value};
 use super::abi::platform::Platform;
 use super::abi::sys;
 use super::ffi::Registration;
-use super::find::{Found, find};
+use super::find::{Found, Source, find};
 use super::install::{Progress, install};
 use super::profiler::Profiler;
 use super::{elf, environment, packages, verify};

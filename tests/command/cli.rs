@@ -527,10 +527,11 @@ fn arrays_that_do_not_fit_are_refused() {
         };
         bad("inputs", filled(DType::F32, &[4, 6, 11], 0.0), "12 features");
         bad("inputs", filled(DType::F32, &[4, 12], 0.0), "must have the axes [N, T, …]");
-        bad("inputs", filled(DType::F64, &[4, 6, 12], 0.0), "must be u8 or f32");
+        bad("inputs", filled(DType::F64, &[4, 6, 12], 1e300), "which is out of range for f32");
         bad("inputs", filled(DType::F32, &[4, 6, 12], f64::NAN), "in sample 0");
         bad("inputs", filled(DType::F32, &[4, 0, 12], 0.0), "empty");
-        bad("images", filled(DType::F32, &[4, 12], 0.0), "must be u8");
+        bad("images", filled(DType::F32, &[4, 12], 2.0), "f32 images must lie between 0 and 1");
+        bad("images", filled(DType::S64, &[4, 12], 256.0), "s64 images must lie between 0 and 255");
         bad("pictures", filled(DType::U8, &[4, 12], 0.0), "no tensor `inputs` or `images`");
     }
     for line in [PREDICT, TRAIN] {
@@ -545,7 +546,7 @@ fn arrays_that_do_not_fit_are_refused() {
     };
     bad(filled(DType::S32, &[4], 5.0), "between 0 and 4");
     bad(filled(DType::S32, &[4], -1.0), "between 0 and 4");
-    bad(filled(DType::F32, &[4], 1.0), "integer type");
+    bad(filled(DType::F32, &[4], 1.5), "must hold the number of a class");
     bad(filled(DType::S32, &[3], 1.0), "shape [4]");
     write_and_refuse(&[("inputs", inputs.clone())], TRAIN, "`labels`");
     write_and_refuse(

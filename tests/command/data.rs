@@ -106,7 +106,15 @@ fn wrong_tensors_are_refused() {
         &[images.clone(), ("inputs", filled(&[4, 1, 1], 0u8))],
         "d.safetensors has both `inputs` and `images`; keep one of them",
     );
-    check(&[("images", filled(&[4, 2], 0f32)), labels.clone()], "d.safetensors: `images` is f32[4,2], but must be u8");
+    check(
+        &[("images", filled(&[4, 2], -1f32)), labels.clone()],
+        "d.safetensors: `images` is f32[4,2] and holds -1, but f32 images must lie between 0 and 1; scale them, or store them as u8",
+    );
+    check(
+        &[("inputs", filled(&[2, 4, 3], 0u8)), labels.clone()],
+        "d.safetensors: `inputs` is u8[2,4,3], and there are 4 labels: it looks like [T, N, …]; store the samples first, as with \
+         numpy.swapaxes(inputs, 0, 1)",
+    );
     check(
         &[("inputs", filled(&[4, 2], 0u8)), labels.clone()],
         "d.safetensors: `inputs` is u8[4,2], but must have the axes [N, T, …]",
@@ -126,9 +134,10 @@ fn wrong_labels_are_refused() {
         let arrays = [("images", filled(&[3, 2], 0u8)), ("labels", labels)];
         assert_eq!(refused(&arrays, Some(10)), format!("d.safetensors: `labels` {message}"));
     };
-    check(filled(&[3], f32::NAN), "is f32[3], but must be of an integer type");
+    check(filled(&[3], f32::NAN), "holds NaN at 0, but must hold the number of a class");
+    check(filled(&[3], 0.5f32), "holds 0.5 at 0, but must hold the number of a class");
     check(filled(&[4], 0u8), "is u8[4], but the 3 samples need the shape [3]");
-    check(filled(&[3, 1], 0u8), "is u8[3,1], but the 3 samples need the shape [3]");
+    check(filled(&[1, 3], 0u8), "is u8[1,3], but the 3 samples need the shape [3]");
     check(
         Array::new([3], [0i32, -1, 0]).unwrap(),
         "holds -1 at 1, but must lie between 0 and 9; correct it, or take a model of more classes",
@@ -141,6 +150,68 @@ fn wrong_labels_are_refused() {
         filled(&[3], u64::MAX),
         "holds 18446744073709552000 at 0, but must lie between 0 and 9; correct it, or take a model of more classes",
     );
+}
+
+/// The same three samples in a type.
+fn of_type(ty: TensorType, values: &[f64]) -> Array {
+    Array::from_f64(ty, values).unwrap()
+}
+
+#[test]
+fn arrays_of_every_type_are_the_same_samples() {
+    let spikes: Vec<f64> = (0..18).map(|n| f64::from(n % 2)).collect();
+    let counts: Vec<f64> = (0..18).map(f64::from).collect();
+    let halves: Vec<f64> = counts.iter().map(|n| n / 2.0).collect();
+    let classes = [2.0, 0.0, 1.0];
+    let read = |inputs: Array, labels: Array| {
+        let file = file(&[("inputs", inputs), ("labels", labels)]);
+        Dataset::from_file(&file, "d", None).unwrap()
+    };
+    let labels = |dtype: DType| of_type(TensorType::new(dtype, [3]), &classes);
+    let inputs = |dtype: DType, values: &[f64]| of_type(TensorType::new(dtype, [3, 2, 3]), values);
+    let expected = read(inputs(DType::U8, &spikes), labels(DType::S32));
+    for dtype in [DType::Pred, DType::S8, DType::S16, DType::S64, DType::U32] {
+        assert_eq!(read(inputs(dtype, &spikes), labels(DType::S64)), expected, "{dtype}");
+    }
+    let expected = read(inputs(DType::U8, &counts), labels(DType::U8));
+    assert_eq!(read(inputs(DType::S64, &counts), labels(DType::F32)), expected);
+    let expected = read(inputs(DType::F32, &halves), labels(DType::S32));
+    for dtype in [DType::F16, DType::BF16, DType::F64] {
+        assert_eq!(read(inputs(dtype, &halves), labels(DType::F16)), expected, "{dtype}");
+    }
+    // Negative integers are numbers.
+    let negative: Vec<f64> = counts.iter().map(|n| n - 4.0).collect();
+    let expected = read(inputs(DType::F32, &negative), labels(DType::S32));
+    assert_eq!(read(inputs(DType::S8, &negative), of_type(TensorType::new(DType::S8, [3, 1]), &classes)), expected);
+    let images = |array: Array| {
+        Dataset::from_file(&file(&[("images", array), ("labels", labels(DType::S32))]), "d", None).unwrap()
+    };
+    let bytes: Vec<f64> = (0..6).map(|n| f64::from(n) * 51.0).collect();
+    let unit: Vec<f64> = bytes.iter().map(|n| n / 255.0).collect();
+    let pixels = |dtype: DType, values: &[f64]| images(of_type(TensorType::new(dtype, [3, 2]), values));
+    for dtype in [DType::F32, DType::F64] {
+        assert_eq!(pixels(dtype, &unit), pixels(DType::U8, &bytes), "{dtype}");
+    }
+    assert_eq!(pixels(DType::S64, &bytes), pixels(DType::U8, &bytes));
+}
+
+#[test]
+fn archives_of_numpy_are_data_sets() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/arrays.npz");
+    let data = Dataset::load(path.as_ref(), None).unwrap();
+    let spikes: Vec<u8> = (0..60).map(|n| n % 2).collect();
+    assert_eq!(data.inputs().samples(), &Array::new([4, 3, 5], spikes).unwrap());
+    assert_eq!((data.labels(), data.classes()), (&[0, 2, 1, 2][..], 3));
+    let (train, test) = data.split().unwrap();
+    assert_eq!((train.count(), test.count()), (3, 1));
+    // Damaged archives are refused.
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.npz");
+    let bytes = std::fs::read(path).unwrap();
+    for length in [10, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&cut, &bytes[..length]).unwrap();
+        assert_eq!(Dataset::load(&cut, None).unwrap_err().kind(), ErrorKind::Input, "{length}");
+    }
 }
 
 #[test]

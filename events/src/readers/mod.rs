@@ -2,6 +2,7 @@
 
 mod aedat3;
 mod aedat4;
+mod archive;
 mod files;
 mod heap;
 mod joined;
@@ -22,6 +23,7 @@ use super::regular_file::open_file;
 use super::sound;
 use recording::Format;
 
+pub use archive::{PlainArray, archive_names, read_archive};
 pub use known::{Archive, KNOWN, Known};
 
 /// The signature of HDF5 files.

@@ -6,6 +6,7 @@
 
 use std::io::{Read, Seek};
 
+use super::archive::PlainArray;
 use super::python::Literal;
 use super::recording::Read1;
 use crate::events::{Events, Sensor};
@@ -127,7 +128,7 @@ fn beyond(event: usize, name: &str, value: impl std::fmt::Display) -> String {
 }
 
 /// One array.
-struct Array {
+pub(super) struct Array {
     shape: Vec<usize>,
     /// Whether the array is column-major.
     by_column: bool,
@@ -168,7 +169,7 @@ struct Column<'a> {
 }
 
 impl Array {
-    fn read(mut file: impl Read) -> Result<Array, String> {
+    pub(super) fn read(mut file: impl Read) -> Result<Array, String> {
         let mut head = [0; 8];
         let cut_off = |_| "its header is cut off";
         file.read_exact(&mut head).map_err(cut_off)?;
@@ -249,6 +250,39 @@ impl Array {
             stride: strides.1,
             count,
         })
+    }
+
+    /// The elements in row-major order and little-endian.
+    pub(super) fn plain(self) -> Result<PlainArray, String> {
+        let [Field { kind, name, .. }] = self.fields.as_slice() else {
+            return Err("it has a structured type, but must hold plain numbers".into());
+        };
+        if !name.is_empty() {
+            return Err("it has a structured type, but must hold plain numbers".into());
+        }
+        let kind = *kind;
+        let mut bytes = if self.by_column && self.shape.len() > 1 { self.by_rows() } else { self.bytes };
+        if kind.big_endian {
+            bytes.chunks_exact_mut(kind.bytes).for_each(<[u8]>::reverse);
+        }
+        Ok(PlainArray { shape: self.shape, letter: kind.letter.into(), size: kind.bytes, bytes })
+    }
+
+    /// The elements of a column-major array in row-major order.
+    fn by_rows(&self) -> Vec<u8> {
+        let count = self.bytes.len() / self.size.max(1);
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        for place in 0..count {
+            // The place in rows, taken apart from the last axis on, gives the place in columns.
+            let (mut rest, mut stride, mut columns) = (place, count, 0);
+            for length in self.shape.iter().rev() {
+                stride /= length;
+                columns += rest % length * stride;
+                rest /= length;
+            }
+            bytes.extend_from_slice(&self.bytes[columns * self.size..(columns + 1) * self.size]);
+        }
+        bytes
     }
 
     /// The only column.

@@ -9,7 +9,7 @@ use crate::types::dtype::DType;
 impl Tensor {
     /// The sum of the elements up to each one along `axis`, in the type of a sum. JAX: `jnp.cumsum`.
     ///
-    /// The sums are those of [`associative_scan`], so that the bits of floats are JAX's on CPU and GPU.
+    /// Sums floats in the order of [`associative_scan`]; JAX on CPU uses another order, so the last bits may differ.
     #[track_caller]
     pub fn cumsum(&self, axis: isize) -> Tensor {
         self.convert(promotion::summed(self.dtype())).cumulative("cumsum", axis, |a, b| a + b)
