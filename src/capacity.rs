@@ -1,24 +1,24 @@
-//! Refuses work that the free memory cannot hold, before it takes any of it.
+//! Checks that work fits into free memory, before it allocates any.
 
 use spiq_events::{free_memory, resident_memory};
 use spiq_hlo::TensorType;
 
 use crate::error::{Error, Result};
 
-/// Memory that some work takes at least.
+/// The memory that some work requires at least.
 pub(crate) struct Need<'a> {
     /// The work, as the subject of the sentence: "training this model".
     pub(crate) doing: &'a str,
-    /// Bytes of it.
+    /// Required bytes.
     pub(crate) bytes: u64,
-    /// What they are of, in words.
+    /// The contents of that memory, for the message.
     pub(crate) of: &'a str,
-    /// What takes less.
+    /// A way to require less, for the message.
     pub(crate) instead: &'a str,
 }
 
 impl Need<'_> {
-    /// Refuses what the machine has no memory for. Where the system does not report what is free, nothing is refused.
+    /// Returns an error if the free memory is smaller. Accepts everything if the system does not report its free memory.
     ///
     /// # Errors
     /// Of kind `Input`.
@@ -39,8 +39,8 @@ impl Need<'_> {
     }
 }
 
-/// Refuses to train a model that does not fit: `params` and, with them, all that is `kept` from step to step. The host holds them once,
-/// and where the processor computes, it holds them and the gradients again.
+/// Refuses training that exceeds the free memory. `params` and everything that is `kept` from step to step, which includes them, are held
+/// once by the host; on the CPU, the device holds them again, plus the gradients.
 ///
 /// # Errors
 /// Of kind `Input`.
@@ -55,7 +55,7 @@ pub(crate) fn check_training<'a>(
     Need { doing: "training this model", bytes: needed, of: &of, instead: "take a smaller model" }.check()
 }
 
-/// Refuses to run a model that does not fit: where the processor computes, it holds a copy of `params` and all `results`.
+/// Refuses to run a model that exceeds the free memory: the host holds all `results`, and on the CPU the device holds a copy of `params`.
 ///
 /// # Errors
 /// Of kind `Input`.
@@ -71,8 +71,8 @@ pub(crate) fn check_running<'a>(
     Need { doing, bytes: needed, of: &of, instead: "take a smaller model or fewer samples" }.check()
 }
 
-/// Refuses to run a compiled program that takes this many bytes of the processor's memory beside its inputs. What the process holds may
-/// be freed memory that its allocator keeps, so that all of it counts as free.
+/// Refuses a compiled program that requires this many bytes of the CPU's memory in addition to its inputs. The process's resident memory
+/// counts as free, because its allocator keeps freed memory.
 ///
 /// # Errors
 /// Of kind `Input`.
@@ -86,7 +86,7 @@ pub(crate) fn check_program(name: &str, bytes: u64) -> Result<()> {
     need.check_against(free_memory().map(|free| free.saturating_add(resident_memory())))
 }
 
-/// Bytes of all of these.
+/// Total bytes of these types.
 pub(crate) fn bytes<'a>(types: impl Iterator<Item = &'a TensorType>) -> u64 {
     let one = |ty: &TensorType| {
         let count = ty.dims.iter().fold(1u64, |count, size| count.saturating_mul(*size as u64));

@@ -33,17 +33,18 @@ pub fn stop_flag(said: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
     stop
 }
 
-/// How long a signal waits for the command to stop, before its first step. Tracing and lowering a large program take longer, and check no flag.
+/// Time between a signal before the first step and the end of the process. Tracing and lowering a large program can take longer, and do not
+/// check for signals.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is printed where a signal ends the command because it has nothing to save; `None` while it has.
+/// The message for a signal while the command has nothing to save; `None` while it has.
 static UNSAVED: Mutex<Option<String>> = Mutex::new(None);
 
-/// While it lives, the command has nothing to save: a signal that it does not obey in [`PATIENCE`] ends the process.
+/// Marks a command with nothing to save: until it is dropped, a signal ends the process after [`PATIENCE`].
 pub struct Unsaved(());
 
 impl Unsaved {
-    /// From now on, with the sentence that a signal prints.
+    /// `sentence` is the message for a signal.
     pub fn new(sentence: String) -> Unsaved {
         *unsaved() = Some(sentence);
         Unsaved(())
@@ -60,10 +61,10 @@ fn unsaved() -> MutexGuard<'static, Option<String>> {
     UNSAVED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the process after [`PATIENCE`], if it then has nothing to save.
+/// Ends the process after [`PATIENCE`] if it has nothing to save by then.
 fn end_unless_stopped() {
     std::thread::sleep(PATIENCE);
-    // Held until the end: no step begins meanwhile.
+    // The lock is held until the process ends, so no step can start in between.
     let unsaved = unsaved();
     if let Some(sentence) = &*unsaved {
         screen::note(&format!("error: stopped by {}: {sentence}", name()));

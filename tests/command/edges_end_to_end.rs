@@ -112,7 +112,7 @@ fn data_of_few_samples_steps_and_classes_are_trained_or_refused() {
     assert!(trained >= 4 && refused >= 8, "{trained} trained, {refused} refused");
 }
 
-/// Numbers that flags take, through every command but `train`, which has a test of its own.
+/// Numeric flags of every command except `train`, which has a separate test.
 #[test]
 fn every_number_of_a_flag_is_taken_or_refused() {
     let folder = Folder::new();

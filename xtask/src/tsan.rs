@@ -1,22 +1,22 @@
-//! Runs the tests of threads that need no plugin under ThreadSanitizer, which finds data races in the instrumented code: ours and Rust's library.
-//! A plugin's code is not instrumented, so that tests that load one are left out.
+//! Runs tests with threads in ThreadSanitizer, which finds data races in instrumented code: this project's and Rust's standard library. A
+//! plugin is not instrumented, so tests that load one are left out.
 
 use std::process::{Command, Stdio};
 
 use crate::jupyter::finish;
 use crate::project::{Result, root};
 
-/// Tests of code that several threads run at once: XLA's threads in a kernel's pool, arrays that a device holds, a compilation that is waited for,
-/// processes that install a plugin, events that are read beside the frames that they go into.
+/// Packages, and filters of their tests with threads: recordings that one thread reads and another bins; the thread pool of kernels, arrays
+/// that a device borrows, the thread of a compilation, the lock of a run's folder.
 const TESTS: [(&str, &[&str]); 2] = [
-    ("spiq", &["pjrt::buffer", "pjrt::ffi", "pjrt::watch", "kernel_calls", "train::folder"]),
     ("spiq-events", &["edges", "packing"]),
+    ("spiq", &["pjrt::buffer", "pjrt::ffi", "pjrt::watch", "kernel_calls", "train::folder"]),
 ];
 
 /// What the sanitizer runs on.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Runs them; prints why where the sanitizer cannot run.
+/// Runs the tests, or prints why they cannot run.
 pub(crate) fn run() -> Result<()> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         println!("SKIPPED: ThreadSanitizer is set up for {TARGET} alone");
@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
     TESTS.iter().try_for_each(|(package, filters)| finish(&mut tests(package, filters)))
 }
 
-/// Whether the nightly compiler can build Rust's library anew, instrumented.
+/// Whether the nightly toolchain has the standard library's sources, which are rebuilt with instrumentation.
 fn has_sources() -> bool {
     let printed = nightly("rustc").args(["--print", "sysroot"]).stderr(Stdio::null()).output();
     let Ok(printed) = printed else { return false };
@@ -41,14 +41,14 @@ fn has_sources() -> bool {
 fn tests(package: &str, filters: &[&str]) -> Command {
     let mut command = nightly("cargo");
     command.args(["test", "-Zbuild-std", "--target", TARGET, "--package", package]);
-    // Only the library's own tests of `spiq` are of threads without a plugin.
+    // The integration tests of `spiq` load a plugin.
     if package == "spiq" {
         command.arg("--lib");
     } else {
         command.arg("--tests");
     }
     command.arg("--").args(filters).current_dir(root());
-    // Another compiler's files would make each build of this one start anew. The sanitizer takes its time, so that tests run optimized.
+    // A separate folder, because builds of two compilers would invalidate each other. Optimized, because the sanitizer is slow.
     command
         .env("RUSTFLAGS", "-Zsanitizer=thread -Copt-level=1")
         .env("TSAN_OPTIONS", "halt_on_error=1")

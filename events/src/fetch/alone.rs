@@ -1,21 +1,21 @@
-//! One process at a time fetches into a folder, and removes what killed ones left there.
+//! The lock of a folder that a data set is downloaded into, and the removal of folders that killed processes left in it.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// What the names of folders begin with in which archives are unpacked.
+/// The prefix of temporary folders that archives are unpacked into.
 pub const UNPACKING: &str = ".unpacking";
 
-/// Characters of such a name that are drawn.
+/// Random characters in such a name.
 pub const DRAWN: usize = 6;
 
-/// Takes the folder until the result is dropped, and removes the folders in it in which a killed process unpacked. `None` where the file system
-/// locks no folders: nothing is removed then.
+/// Locks the folder until the result is dropped, and removes temporary folders of killed processes. `None` if the file system does not
+/// support locks on folders: nothing is removed then.
 ///
 /// # Errors
-/// `Input` where another process fetches into it.
+/// `Input` if another process fetches into it.
 pub fn take(folder: &Path) -> Result<Option<File>> {
     let Ok(lock) = File::open(folder) else { return Ok(None) };
     match lock.try_lock() {

@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: a long training, with what its process holds every second: memory, open files, threads, mappings. Fails where any of
-//! them grows over the second half.
+//! `cargo xtask soak`: a long training. Samples the memory, open files, threads and mappings of its process every second, and fails if one
+//! of them grows over the second half.
 
 mod picture;
 mod sample;
@@ -20,17 +20,17 @@ const STEPS: usize = 100_000;
 /// The training: the built-in digits over few time steps, so that an epoch with its test takes a third of a second, and a checkpoint a second.
 const FLAGS: &str = "train --time-steps 4 --batch-size 8 --checkpoint-seconds 1";
 
-/// How often the process is looked at.
+/// The sampling interval.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Fewer samples show no second half.
+/// The smallest number of samples that can be judged.
 const FEWEST: usize = 20;
 
-/// How much each of [`Sample::KINDS`] may grow over the second half: bytes of memory, and numbers of the others. The history that a run keeps
-/// for its picture grows by some bytes a step.
+/// Allowed growth of each of [`Sample::KINDS`] over the second half: bytes of memory, numbers of the others. The history for the run's picture
+/// grows by some bytes a step.
 const BOUNDS: [f64; 4] = [16e6, 4.0, 2.0, 32.0];
 
-/// Trains for so many steps and judges what the process held.
+/// Trains for that many steps and checks the samples.
 pub fn run(steps: Option<&str>) -> Result<()> {
     let steps = match steps {
         Some(text) => text
@@ -43,7 +43,7 @@ pub fn run(steps: Option<&str>) -> Result<()> {
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let started = Instant::now();
     let samples = watched(steps)?;
-    println!("{steps} steps in {:.0} s, looked at {} times", started.elapsed().as_secs_f64(), samples.len());
+    println!("{steps} steps in {:.0} s, {} samples", started.elapsed().as_secs_f64(), samples.len());
     let lines: String = samples.iter().map(Sample::line).collect();
     write(&folder.join("soak.csv"), &format!("{}\n{lines}", Sample::HEAD))?;
     if samples.len() < FEWEST {
@@ -59,7 +59,7 @@ fn write(path: &std::path::Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the process held, every second of its steps: what comes before, compiling among it, is not looked at.
+/// The samples of the process, from the end of the first epoch on: compilation is left out.
 fn watched(steps: usize) -> Result<Vec<Sample>> {
     let scratch = Scratch::new()?;
     let mut command = spiq(&plugin()?, &scratch.path("cache"), &FLAGS.split_whitespace().collect::<Vec<_>>());
@@ -80,7 +80,7 @@ fn watched(steps: usize) -> Result<Vec<Sample>> {
     Ok(samples)
 }
 
-/// Waits for the line of the first epoch; the thread reads what follows, so that the run is never stalled by a full pipe.
+/// Waits for the line of the first epoch; the thread reads the rest, so that a full pipe never stalls the run.
 fn wait_for_the_first_epoch(child: &mut Child) -> Result<thread::JoinHandle<String>> {
     let printed = child.stderr.take().ok_or("the run's messages cannot be read")?;
     let (send, receive) = std::sync::mpsc::channel();
@@ -103,7 +103,7 @@ fn last_line(printed: ChildStderr, send: &std::sync::mpsc::Sender<()>) -> String
     last
 }
 
-/// Compares what was held at the middle with what was held at the end, medians of a tenth of the samples each.
+/// Compares the middle with the end: medians of a tenth of the samples each.
 fn judged(samples: &[Sample]) -> Result<()> {
     let tenth = samples.len().div_ceil(10);
     let (middle, end) = (&samples[samples.len() / 2..][..tenth], &samples[samples.len() - tenth..]);

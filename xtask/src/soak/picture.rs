@@ -1,4 +1,4 @@
-//! The picture of docs/soak.svg: what a process holds over time, a panel for each kind.
+//! The picture of docs/soak.svg: one panel per kind of resource, over time.
 
 use std::fmt::Write as _;
 

@@ -1,9 +1,9 @@
-//! What a process holds at one moment, from `/proc`.
+//! A sample of a process's resources, from `/proc`.
 
 use std::fs;
 use std::time::Duration;
 
-/// What a process holds.
+/// The resources of a process at one moment.
 pub struct Sample {
     /// Seconds from the first sample on.
     pub second: f64,
@@ -12,13 +12,13 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// What the values are of: bytes, and numbers of the others.
+    /// The kinds of values: bytes of memory, numbers of the others.
     pub const KINDS: [&str; 4] = ["memory", "open files", "threads", "mappings"];
 
     /// The head of a file of [lines](Sample::line).
     pub const HEAD: &str = "seconds,resident_bytes,open_files,threads,mappings";
 
-    /// What a process holds now; `None` where it has ended, or the system does not report it.
+    /// Samples a process; `None` if it has ended or the system does not report it.
     pub fn of(process: u32, since: Duration) -> Option<Sample> {
         let at = format!("/proc/{process}");
         let status = fs::read_to_string(format!("{at}/status")).ok()?;
