@@ -106,7 +106,7 @@ const DATA: &[Case] = &[
     case("labels that are no integers", "train --model model.toml --data float.safetensors"),
     case("a label below 0", "train --model model.toml --data negative.safetensors"),
     case("a label above the last class", "train --model model.toml --data seven.safetensors"),
-    case("images that are not u8", "train --model model.toml --data signed.safetensors"),
+    case("images with negative numbers", "train --model model.toml --data signed.safetensors"),
     case("images of another size", "train --model model.toml --data wide.safetensors"),
     case("no samples", "train --model model.toml --data none.safetensors"),
     case("no time steps", "train --model model.toml --data silent.safetensors"),

@@ -24,7 +24,13 @@ fn labels(values: &[i32]) -> Array {
 
 fn numbers(dtype: DType, dims: &[usize]) -> Array {
     let ty = TensorType::new(dtype, dims);
-    Array::from_f64(ty.clone(), &vec![9.0; ty.count()]).expect("numbers")
+    // Neither a pixel nor a class.
+    let number = match dtype {
+        DType::S8 => -9.0,
+        DType::F32 => 0.5,
+        _ => 9.0,
+    };
+    Array::from_f64(ty.clone(), &vec![number; ty.count()]).expect("numbers")
 }
 
 /// Files of arrays: the name, the samples with their name, the labels, an entry of the metadata.
