@@ -110,6 +110,7 @@
 pub mod augment;
 pub mod bench;
 mod by_path;
+mod capacity;
 pub mod choice;
 pub mod compile;
 pub mod config;

@@ -6,13 +6,14 @@ use std::ops::Range;
 use spiq_hlo::{Array, DType, Function, Tensor, TensorType, vmap};
 
 use crate::by_path::Tensors;
+use crate::capacity;
 use crate::compile::Program;
 use crate::data::{Coding, Inputs};
 use crate::data::{Encoding, encoded_features, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::{Forward, Network};
 use crate::nn::{Axes, Readout};
-use crate::pjrt::{Buffer, Client, Executable, Input};
+use crate::pjrt::{Buffer, Client, Executable, Input, Platform};
 use crate::ptq::StoredNetwork;
 use crate::quant::{Mode, check_counted, missing};
 use crate::random::Key;
@@ -141,8 +142,9 @@ pub fn predictions(
         Weights::Stored(params) => (params, StoredNetwork::new(network, &plan.x_type())?.forward),
     };
     check_counted(params)?;
-    let params = on_device(client, params, forward.signature.arrays())?;
     let function = plan.program(&forward.signature, |given, x| answered(&forward, settings.readout, given, x))?;
+    check_memory(client, "predicting with this model", &forward.signature, plan.bytes_of_all(&function))?;
+    let params = on_device(client, params, forward.signature.arrays())?;
     let program = Program::named("predict").compile(client, &function)?;
     let mut bytes = vec![Vec::new(); function.result_types().len()];
     for batch in plan.batches() {
@@ -192,7 +194,9 @@ pub fn calibrate(
             true => {
                 "all activations with act_static_scale are integers that need no scale, so there is nothing to calibrate"
             }
-            false => "no rule has act_static_scale, so there is nothing to calibrate",
+            false => {
+                "no rule has act_static_scale, so there is nothing to calibrate; set it in a rule, or leave calibration out"
+            }
         }));
     }
     let function = plan.program(&seen.signature, |given, x| {
@@ -202,6 +206,7 @@ pub fn calibrate(
         let pass = seen.call(&given.arrays().into_iter().chain(keys).collect(), x);
         vec![(Role::Statistic, pass.of(Role::Statistic))]
     })?;
+    check_memory(client, "calibrating this model", &seen.signature, 0)?;
     let program = Program::named("calibrate").compile(client, &function)?;
     let given = [Role::Parameter, Role::Running].into_iter().flat_map(|role| seen.signature.of(role));
     let params = on_device(client, params, given)?;
@@ -212,6 +217,12 @@ pub fn calibrate(
         now = program.execute(params.iter().chain(&now).chain(&samples).map(Input::Borrow).collect())?;
     }
     statistics.into_keys().zip(&now).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
+}
+
+/// Refuses a pass whose arrays and results, of this many bytes, do not fit into memory.
+fn check_memory(client: &Client, doing: &str, pass: &Signature, results: u64) -> Result<()> {
+    let on_processor = client.platform() == Some(Platform::Cpu);
+    capacity::check_running(doing, pass.arrays().map(|port| &port.ty), results, on_processor)
 }
 
 /// The arrays that a program requires, on the device.
@@ -305,6 +316,12 @@ impl Plan<'_> {
         let one = |(key, sample): (Tensor, Tensor)| self.encoding.encode(&key, &sample.expand_dims(0));
         let spikes = vmap(&(keys.clone(), samples.clone()), one);
         spikes.reshape(&[&spikes.dims()[..2], &spikes.dims()[3..]].concat()).swap_axes(0, 1)
+    }
+
+    /// Bytes of a function's results for all samples.
+    fn bytes_of_all(&self, function: &Function) -> u64 {
+        let of_batch = capacity::bytes(function.result_types().iter());
+        of_batch.saturating_mul(self.inputs.count().div_ceil(self.batch_size) as u64)
     }
 
     /// All samples in order, batch by batch.

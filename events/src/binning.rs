@@ -7,6 +7,7 @@ use std::thread;
 use super::collection::{Collection, Description, Sample};
 use super::error::{Error, Result};
 use super::events::{Events, Sensor};
+use super::free_memory::free_memory;
 use super::time::LATEST;
 use super::transforms::Pipeline;
 
@@ -167,8 +168,8 @@ struct Grid {
     /// Microseconds of a frame.
     dt: f64,
     /// Offsets of columns and rows within a frame.
-    columns: Vec<u32>,
-    rows: Vec<u32>,
+    columns: Vec<usize>,
+    rows: Vec<usize>,
     frame: usize,
     dims: Vec<usize>,
     polarities: u8,
@@ -199,8 +200,8 @@ impl Grid {
         let (width, height) = channels(binning.channels, sensor)?;
         let polarities = usize::from(sensor.polarities);
         let of = |from: u16, to: usize, stride: usize| {
-            let group = move |x| (x * to / usize::from(from) * stride) as u32;
-            (0..usize::from(from)).map(group).collect::<Vec<u32>>()
+            let group = move |x| x * to / usize::from(from) * stride;
+            (0..usize::from(from)).map(group).collect::<Vec<usize>>()
         };
         let dims = match (height, polarities) {
             (1, 1) => vec![bins, width],
@@ -229,7 +230,8 @@ impl Grid {
     fn packed(&self, description: Description, binning: &Binning) -> Result<Packed> {
         let (count, bins) = (description.count, self.bins);
         let size = bins.checked_mul(self.frame).and_then(|size| size.checked_mul(count));
-        let fits = size.filter(|size| Vec::<u8>::new().try_reserve_exact(*size).is_ok());
+        let is_free = |size: &usize| free_memory().is_none_or(|free| *size as u64 <= free);
+        let fits = size.filter(|size| is_free(size) && Vec::<u8>::new().try_reserve_exact(*size).is_ok());
         let Some(size) = fits else {
             let gigabytes = bins as f64 * self.frame as f64 * count as f64 / 1e9;
             let hint = if binning.bins.is_some() { "fewer bins" } else { "a longer dt" };
@@ -268,8 +270,8 @@ impl Grid {
                 dropped.late += u64::from(*t >= 0);
                 continue;
             }
-            let place = self.columns[usize::from(*x)] + self.rows[usize::from(*y)] + u32::from(two & p);
-            let element = &mut frames[frame * self.frame + place as usize];
+            let place = self.columns[usize::from(*x)] + self.rows[usize::from(*y)] + usize::from(two & p);
+            let element = &mut frames[frame * self.frame + place];
             if self.presence {
                 *element = 1;
             } else if *element == u8::MAX {

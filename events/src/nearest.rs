@@ -1,9 +1,11 @@
 //! The nearest known word to a misspelt one.
 
-/// The candidate with the smallest edit distance to `word`, if at most half of it changes.
+/// The candidate with the smallest edit distance to `word`, if at most half of it changes. Upper and lower case count as equal, but
+/// break ties.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
-    let (edits, best) = scored.min_by_key(|(edits, _)| *edits)?;
+    let small = word.to_lowercase();
+    let scored = candidates.into_iter().map(|candidate| (distance(&small, &candidate.to_lowercase()), candidate));
+    let (edits, best) = scored.min_by_key(|(edits, candidate)| (*edits, distance(word, candidate)))?;
     (edits * 2 <= word.chars().count().max(best.chars().count())).then_some(best)
 }
 

@@ -1,7 +1,7 @@
 //! Statistics of a collection: durations, event counts, and events per channel.
 
 use super::collection::{Collection, Description, Mended};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::events::{Events, Sensor};
 
 /// Counts over all samples of a collection.
@@ -34,6 +34,9 @@ pub struct Surveyed {
     pub seconds: f64,
 }
 
+/// Pixels of the largest sensor of which events are counted by pixel.
+const MOST_CHANNELS: usize = 1 << 24;
+
 /// Summary statistics, all 0 for no numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spread {
@@ -62,11 +65,17 @@ impl Spread {
 /// Surveys all samples of a collection. `progress` receives the number done and the total.
 ///
 /// # Errors
-/// The collection's errors.
+/// The collection's errors; `Input` for a sensor larger than any that is built.
 pub fn survey(mut collection: Box<dyn Collection>, progress: &mut dyn FnMut(usize, usize)) -> Result<Survey> {
     let description = collection.description().clone();
     let (count, sensor) = (description.count, description.sensor);
     let channels = usize::from(sensor.width) * usize::from(sensor.height);
+    if channels > MOST_CHANNELS {
+        let Sensor { width, height, .. } = sensor;
+        return Err(Error::input(format!(
+            "a sensor of {width} x {height} pixels is too large to count its events by pixel; at most {MOST_CHANNELS} pixels are counted"
+        )));
+    }
     let mut survey = Survey {
         description,
         samples: Vec::new(),

@@ -2,6 +2,7 @@
 
 mod aedat4;
 mod bad_inputs;
+mod edges;
 mod fetch;
 mod mutations;
 mod packing;

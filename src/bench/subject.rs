@@ -6,11 +6,12 @@ use spiq_hlo::{Array, DType, Function, TensorType};
 
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
+use crate::capacity::{self, Need};
 use crate::compile::Program;
 use crate::error::Result;
 use crate::network::{Forward, Pass};
 use crate::optim::{self, GradientTransformation};
-use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
+use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input, Platform};
 use crate::quant::{Mode, products_in_bf16};
 use crate::random::Key;
 use crate::train;
@@ -29,6 +30,10 @@ impl Data {
     pub fn new(client: &Client, shape: &Shape) -> Result<Data> {
         shape.check()?;
         let dims = [shape.time, shape.batch, shape.inputs];
+        // A random word and a boolean each, and the copy on the device.
+        let bytes = 6 * dims.iter().product::<usize>() as u64;
+        Need { doing: "drawing the input", bytes, of: &format!("spikes {dims:?}"), instead: "give a smaller shape" }
+            .check()?;
         let spikes = Key::new(1).bernoulli(dims.iter().product(), 0.1);
         let labels = Key::new(2).randint::<i32>(shape.batch, 0, shape.classes as i128);
         let array = |array: std::result::Result<Array, spiq_hlo::ArrayError>| array.expect("a value for each element");
@@ -98,6 +103,9 @@ impl Subject {
     ) -> Result<Subject> {
         let network = arithmetic.network(shape.model())?;
         let (optimizer, types) = (optim::lion(1e-3), network.parameter_types());
+        let on_processor = client.platform() == Some(Platform::Cpu);
+        // Lion keeps one number for each parameter.
+        capacity::check_training(types.values(), types.values().chain(types.values()), on_processor)?;
         let values: Vec<Array> = network.init(0).into_values().collect();
         let on_device = |arrays: &[Array]| arrays.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>();
         let params = on_device(&values)?;

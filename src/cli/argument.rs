@@ -29,7 +29,7 @@ pub struct Seeds(pub Vec<i64>);
 
 /// A list of seeds, or a count N for seeds 0 to N-1.
 pub fn seeds(text: &str) -> Result<Seeds, String> {
-    let wrong = || "it must be distinct seeds separated by commas, or their number".to_owned();
+    let wrong = || format!("it must be distinct seeds separated by commas, or their number, from 1 to {RUNS}");
     let read: Vec<i64> =
         text.split(',').map(|seed| seed.trim().parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
     let read = match read[..] {

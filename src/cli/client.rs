@@ -1,8 +1,7 @@
 //! Opens a device for a command: names a plugin that spiq did not install, and shows the progress of an installation.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use spiq::Result;
 use spiq::pjrt::{self, Client, ClientOptions, Platform, Source, Watch};
@@ -38,22 +37,13 @@ pub fn open_until(device: Device, stop: &Arc<AtomicBool>) -> Result<Client> {
 /// # Errors
 /// If others may write to the cache folder; if the file is not a plugin.
 pub fn name_plugin(platform: Platform) -> Result<()> {
-    pjrt::check_cache()?.into_iter().for_each(|warning| once(format!("warning: {warning}")));
+    pjrt::check_cache()?.into_iter().for_each(|warning| screen::note_once(&format!("warning: {warning}")));
     let Some(found) = pjrt::find(platform).filter(|found| found.source != Source::Cache) else { return Ok(()) };
     found.check()?;
     let from = match found.source {
         Source::Environment(variable) => format!("named by {variable}"),
         _ => "a Python package".to_owned(),
     };
-    once(format!("plugin for {platform}: {} ({from})", found.path.display()));
+    screen::note_once(&format!("plugin for {platform}: {} ({from})", found.path.display()));
     Ok(())
-}
-
-fn once(line: String) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if !said.contains(&line) {
-        screen::note(&line);
-        said.insert(line);
-    }
 }

@@ -13,7 +13,8 @@ use spiq::pjrt::Client;
 use spiq::provenance::{Digest, Provenance};
 use spiq::ptq::quantize_weights;
 use spiq::train::{
-    Checkpoint, Conditions, Counted, Evaluated, Operations, Record, check_finite, checkpoint_in, evaluate, read_records,
+    Checkpoint, Conditions, Counted, Evaluated, Operations, Record, check_finite, checkpoint_with_note, evaluate,
+    read_records,
 };
 use spiq::{Array, Error, Result, table};
 
@@ -87,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     )?;
     let classes = subject.network.classes();
     if let Some(k) = arguments.top_k.filter(|k| *k > classes) {
-        return Err(Error::input(format!("--top-k is {k}, but there are {classes} classes")));
+        return Err(Error::input(format!("--top-k is {k}, but there are {classes} classes; give {classes} or fewer")));
     }
     if let Some(picture) = &arguments.picture {
         output::check(picture, arguments.data.as_deref())?;
@@ -217,7 +218,9 @@ fn without_a_run(folder: &Path) -> String {
         Some(first) => {
             format!("{} holds several runs: name one of them, such as {}", folder.display(), first.display())
         }
-        None => format!("there is no run in {}", folder.display()),
+        None => {
+            format!("there is no run in {}; name the folder that `spiq train` was given with --out", folder.display())
+        }
     }
 }
 
@@ -245,7 +248,9 @@ impl Data {
             return Ok(Data { data: Dataset::from_file(&read.file, &source, classes)?, source });
         }
         let path = run.join("checkpoint.safetensors");
-        let of_run = checkpoint_in(run).map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
+        let of_run = checkpoint_with_note(run);
+        let (of_run, note) = of_run.map_err(|error| Error::input(format!("{error}; name the data with --data")))?;
+        note.iter().for_each(|note| screen::note_once(note));
         let then = Provenance::read(&of_run.metadata, &path.display().to_string())?;
         let found = match &then.data_file {
             None => Data { data: Dataset::digits(), source: "the built-in digits".to_owned() },

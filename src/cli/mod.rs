@@ -35,7 +35,7 @@ mod trained;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,7 +71,8 @@ enum Command {
 
 /// Runs the command given on the command line.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = negative_numbers(Cli::command()).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return failure::of_usage(&error),
     };
@@ -94,12 +95,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Every flag with a value takes one that begins with a minus, so that its own check refuses -1, with what it must be.
+fn negative_numbers(command: clap::Command) -> clap::Command {
+    let of_flags = |arg: Arg| match arg.get_long().is_some() && arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    command.mut_args(of_flags).mut_subcommands(negative_numbers)
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        negative_numbers(Cli::command()).debug_assert();
     }
 }

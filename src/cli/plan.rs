@@ -11,7 +11,7 @@ use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
 use spiq::quant::Rules;
-use spiq::train::{Checkpoint, Length, Options, checkpoint_in};
+use spiq::train::{Checkpoint, Length, Options, checkpoint_in, has_checkpoint};
 use spiq::{Error, ErrorKind, Result};
 
 use super::choice::Device;
@@ -19,7 +19,7 @@ use super::learning::Chosen;
 use super::recipe::{CONSTANT, Data, Name, Recipe};
 use super::recordings;
 use super::train::Arguments;
-use super::trained::{Trained, named_rules};
+use super::trained::{Trained, named_rules, note_many_layers};
 
 /// A training run that has not started yet.
 pub struct Plan {
@@ -96,6 +96,12 @@ impl Plan {
 
 /// The settings that the checkpoint in a folder records.
 fn begun(folder: &Path) -> Result<Trained> {
+    if !has_checkpoint(folder) && !folder.join("metrics.jsonl").exists() {
+        return Err(Error::input(format!(
+            "there is no run in {} to resume; name its folder with --out, or start one without --resume",
+            folder.display()
+        )));
+    }
     let source = folder.join("checkpoint.safetensors").display().to_string();
     Trained::read(&checkpoint_in(folder)?.metadata, source)
 }
@@ -231,6 +237,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
     }
     let source = begun.map_or_else(|| "the model".to_owned(), |begun| format!("the model in {}", begun.source));
     let model = chosen.model.as_ref().expect("the recipe has a model").model(&source)?;
+    note_many_layers(&model);
     let network = Network::with_rules(model, chosen.rules.clone().unwrap_or_default())
         .with_numerics(chosen.numerics.unwrap_or_default())
         .with_gradients(chosen.grad_dtype.unwrap_or_default())

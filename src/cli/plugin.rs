@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use spiq::Result;
 use spiq::pjrt::{self, Platform, Wheels};
 use spiq::table;
+use spiq::{Error, Result};
 
 use super::progress::Installation;
 use super::screen;
@@ -71,6 +71,10 @@ enum Name {
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
         Action::Install { plugin, index, from } => {
+            // An installation that is there needs none of them, but whoever names a file means one.
+            if let Some(missing) = from.iter().find(|path| !path.is_file()) {
+                return Err(Error::input(format!("there is no file {}; name a wheel with --from", missing.display())));
+            }
             let wheels = match index {
                 Some(index) => Wheels::Mirror(index.clone()),
                 None if from.is_empty() => Wheels::Index,

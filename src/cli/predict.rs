@@ -10,7 +10,7 @@ use spiq::predict::{Predictions, Settings, Weights, predictions};
 use spiq::provenance::{Provenance, key};
 use spiq::ptq::{is_quantized, read_weights};
 use spiq::quant::Mode;
-use spiq::train::{Checkpoint, check_finite};
+use spiq::train::{Checkpoint, check_finite, naming_the_older};
 use spiq::{Error, Result, table};
 
 use super::choice::{Device, Numerics, Rounding};
@@ -94,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (None, params) => params.clone().unwrap_or_default(),
     };
     let source = path.display().to_string();
-    let file = ArrayFile::read(&path)?;
+    let file = ArrayFile::read(&path).map_err(|error| naming_the_older(error, &path))?;
     let stored = is_quantized(&file);
     let mode: Mode = arguments.mode.into();
     if stored && mode != Mode::Ptq {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use spiq::data::replace_file;
 use spiq::provenance::Provenance;
-use spiq::train::{Checkpoint, Record, Summary, read_records};
+use spiq::train::{Checkpoint, Record, Summary, checkpoint_with_note, has_checkpoint, read_records};
 use spiq::{Error, Result};
 
 use super::choice::Device;
@@ -95,15 +95,31 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 impl Run {
     fn read(folder: PathBuf, name: String, examined: std::result::Result<Examined, String>) -> Result<Run> {
         let records = read_records(&folder.join(METRICS))?;
-        let source = ["checkpoint.safetensors", "params.safetensors"].map(|name| folder.join(name));
-        let source = source.into_iter().find(|path| path.exists());
-        let provenance = match &source {
-            Some(path) => Provenance::read(&Checkpoint::load(path)?.metadata, &path.display().to_string())?,
-            None => Provenance::default(),
-        };
+        let provenance = provenance_in(&folder)?;
         let summary = summary_in(&folder)?;
         Ok(Run { name, folder, records, provenance, summary, examined })
     }
+}
+
+/// What decided the bits of a run: from its checkpoint, or from its parameters where no checkpoint is whole.
+fn provenance_in(folder: &Path) -> Result<Provenance> {
+    let params = folder.join("params.safetensors");
+    let (file, path) = match has_checkpoint(folder).then(|| checkpoint_with_note(folder)) {
+        Some(Ok((checkpoint, note))) => {
+            // An evaluation has printed it already.
+            note.iter().for_each(|note| screen::note_once(note));
+            (checkpoint, folder.join("checkpoint.safetensors"))
+        }
+        Some(Err(error)) if !params.exists() => return Err(error),
+        None if !params.exists() => return Ok(Provenance::default()),
+        damaged => {
+            if let Some(Err(error)) = damaged {
+                screen::note(&format!("note: {error}; the settings are those in {}", params.display()));
+            }
+            (Checkpoint::load(&params)?, params)
+        }
+    };
+    Provenance::read(&file.metadata, &path.display().to_string())
 }
 
 /// The summary of a finished run.
@@ -142,7 +158,7 @@ fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
         if inside.is_empty() {
             return Err(Error::input(format!(
-                "there is no run in {}: neither it nor a folder in it has a {METRICS}",
+                "there is no run in {}: neither it nor a folder in it has a {METRICS}; name the folder that `spiq train` was given with --out",
                 path.display()
             )));
         }

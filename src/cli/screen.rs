@@ -1,7 +1,9 @@
 //! Writes text to a terminal or a pipe that may close at any time.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use spiq::{Error, Result};
 
@@ -22,6 +24,14 @@ pub fn print(text: &str) -> Result<()> {
 /// Writes a line to standard error. A failed write is ignored: there is nowhere left to report it.
 pub fn note(line: &str) {
     drop(writeln!(io::stderr().lock(), "{line}"));
+}
+
+/// Writes a line to standard error, unless it was written before.
+pub fn note_once(line: &str) {
+    static WRITTEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if WRITTEN.lock().unwrap_or_else(PoisonError::into_inner).insert(line.to_owned()) {
+        note(line);
+    }
 }
 
 /// A human-readable number of bytes.

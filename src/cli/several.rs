@@ -13,6 +13,7 @@ use spiq::{Error, ErrorKind, Result, table};
 
 use super::plan::Plan;
 use super::progress::Training;
+use super::signals::Unsaved;
 use super::train::{Arguments, stop_at_signals};
 use super::{client, earlier, screen, signals, trained};
 
@@ -245,13 +246,22 @@ fn check_one_experiment(members: &[Member], plans: &[Plan], client: &Client) -> 
 /// Those of [`train::run`].
 pub fn one(plan: Plan, client: &Client, stop: &AtomicBool) -> Result<Summary> {
     let (notes, options) = (plan.notes(client), plan.options);
-    shown_run(client, &options, &notes, stop)
+    shown_run((client, stop), &options, &notes, GO_ON.to_owned())
 }
 
-/// A run whose notes are printed once its options are accepted.
-pub fn shown_run(client: &Client, options: &Options, notes: &[String], stop: &AtomicBool) -> Result<Summary> {
+/// A run whose notes are printed once its options are accepted; `unsaved` is what a signal prints before the first step.
+pub fn shown_run(
+    (client, stop): (&Client, &AtomicBool),
+    options: &Options,
+    notes: &[String],
+    unsaved: String,
+) -> Result<Summary> {
     let mut display = Training::default();
+    let mut unsaved = Some(Unsaved::new(unsaved));
     let outcome = train::run(client, options, stop, &mut |event| {
+        if matches!(event, Event::Step { .. }) {
+            unsaved = None;
+        }
         // A refused run prints only the error.
         if matches!(event, Event::Compiling) {
             notes.iter().for_each(|note| screen::note(note));
@@ -359,9 +369,12 @@ pub fn cells(summary: &Summary, validated: bool) -> Vec<String> {
 /// The table cell of a failed run.
 pub const FAILED: &str = "failed";
 
+/// How several runs continue.
+const GO_ON: &str = "to continue, repeat the command with --resume";
+
 /// The error of a command stopped by a signal.
 fn interrupted() -> Error {
-    let message = format!("stopped by {} and saved; to continue, repeat the command with --resume", signals::name());
+    let message = format!("stopped by {} and saved; {GO_ON}", signals::name());
     Error::new(ErrorKind::Interrupted, message)
 }
 

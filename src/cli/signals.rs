@@ -1,8 +1,11 @@
 //! Handles Ctrl-C, SIGTERM (the time limit of a batch system or container) and SIGHUP (a closed terminal). Each asks the command to save
 //! its work and end.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::screen;
 
 /// The first signal received; 0 before.
 static HEARD: AtomicI32 = AtomicI32::new(0);
@@ -24,9 +27,49 @@ pub fn stop_flag(said: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
         flag.store(true, Ordering::Relaxed);
         if !again {
             said();
+            drop(std::thread::Builder::new().name("patience".to_owned()).spawn(end_unless_stopped));
         }
     });
     stop
+}
+
+/// Time between a signal before the first step and the end of the process. Tracing and lowering a large program can take longer, and do not
+/// check for signals.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The message for a signal while the command has nothing to save; `None` while it has.
+static UNSAVED: Mutex<Option<String>> = Mutex::new(None);
+
+/// Marks a command with nothing to save: until it is dropped, a signal ends the process after [`PATIENCE`].
+pub struct Unsaved(());
+
+impl Unsaved {
+    /// `sentence` is the message for a signal.
+    pub fn new(sentence: String) -> Unsaved {
+        *unsaved() = Some(sentence);
+        Unsaved(())
+    }
+}
+
+impl Drop for Unsaved {
+    fn drop(&mut self) {
+        *unsaved() = None;
+    }
+}
+
+fn unsaved() -> MutexGuard<'static, Option<String>> {
+    UNSAVED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the process after [`PATIENCE`] if it has nothing to save by then.
+fn end_unless_stopped() {
+    std::thread::sleep(PATIENCE);
+    // The lock is held until the process ends, so no step can start in between.
+    let unsaved = unsaved();
+    if let Some(sentence) = &*unsaved {
+        screen::note(&format!("error: stopped by {}: {sentence}", name()));
+        spiq::pjrt::end_process(exit_code());
+    }
 }
 
 /// The name of the signal that stopped the command.

@@ -191,10 +191,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let stop = stop_at_signals();
     let client = client::open_until(plan.device, &stop)?;
     let (notes, options) = (plan.notes(&client), plan.options);
-    let summary = several::shown_run(&client, &options, &notes, &stop).map_err(|error| match error.kind() {
-        ErrorKind::Interrupted => before_a_step(&error, &options),
-        _ => error,
-    })?;
+    let unsaved = nothing_done(&options);
+    let summary =
+        several::shown_run((&client, &stop), &options, &notes, unsaved).map_err(|error| match error.kind() {
+            ErrorKind::Interrupted => {
+                Error::new(ErrorKind::Interrupted, format!("{error}: {}", nothing_done(&options)))
+            }
+            _ => error,
+        })?;
     let printed = screen::print(&table(&summary, &options));
     match summary.interrupted {
         // If the terminal is closed, the failed print does not matter.
@@ -273,13 +277,12 @@ pub(super) fn to_go_on(out: &Path) -> String {
     format!("spiq train --resume {}", shell::flag("--out", out))
 }
 
-/// The error for a run that was stopped before its first step.
-fn before_a_step(error: &Error, options: &Options) -> Error {
-    let then = match options.resume {
+/// How a run that was stopped before its first step continues.
+fn nothing_done(options: &Options) -> String {
+    match options.resume {
         true => format!("the run is unchanged; to continue: {}", to_go_on(&options.out)),
         false => "no step was done, so nothing is lost; to start again, repeat the command".to_owned(),
-    };
-    Error::new(ErrorKind::Interrupted, format!("{error}: {then}"))
+    }
 }
 
 fn table(summary: &Summary, options: &Options) -> String {

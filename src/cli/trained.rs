@@ -42,6 +42,7 @@ impl Trained {
                 return Err(Error::input(format!("{source} does not record its model; give one with --model")));
             }
         };
+        note_many_layers(&model);
         let rules = match rules {
             Some(path) => named_rules(path)?,
             None => provenance.rules.clone().unwrap_or_default(),
@@ -67,6 +68,19 @@ impl Trained {
     }
 }
 
+/// Layers from which on compiling takes minutes: 500 take half a minute, 2,000 some minutes.
+const MANY_LAYERS: usize = 500;
+
+/// Prints, before anything is traced, that compiling a model takes long.
+pub fn note_many_layers(model: &ModelConfig) {
+    let count = model.layers.len();
+    if count >= MANY_LAYERS {
+        screen::note_once(&format!(
+            "note: the model has {count} layers, and its programs take minutes to compile; Ctrl-C stops it, and SPIQ_COMPILE_SECONDS limits it"
+        ));
+    }
+}
+
 /// The rules of a file; `none` for no rules; `int8` or `int4,int8` for the types of all weights and activations.
 ///
 /// # Errors
@@ -79,6 +93,9 @@ pub fn named_rules(path: &Path) -> Result<Rules> {
     let (weights, activations) = text.split_once(',').unwrap_or((text, text));
     match Rules::new(&linear_only_rules(weights.trim(), activations.trim())) {
         Ok(rules) => Ok(rules),
+        Err(error) if !text.is_empty() && path.extension().is_none() => {
+            Err(Error::input(format!("--rules {text} is no file and no type of weights and activations: {error}")))
+        }
         Err(_) => Rules::load(path),
     }
 }

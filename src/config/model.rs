@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use spiq_events::nearest;
 use toml::Value;
 use toml::de::DeTable;
 
 use super::open_sizes::filled;
 use super::wires::{self, Wire};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fields::{Fields, Source, read_text};
 use crate::nn::{self, KINDS, Layer, Misfit, Sequential, Wiring, shown};
 
@@ -184,19 +185,33 @@ const AXES_BEFORE: usize = 3;
 
 /// Reads the layer in a table at `place`, and its inputs; `number` counts from 1.
 fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, number: usize) -> Result<(Arc<dyn Layer>, Wire)> {
-    let known = |keys: &[&'static str]| [keys, &wires::KEYS].concat();
-    let every: Vec<&str> = known(&KINDS.iter().flat_map(|kind| kind.keys).copied().collect::<Vec<_>>());
-    let name: String = Fields::new(source, table, format!("layer {number}"), place, &every)?.require("type")?;
+    let any = Fields::any(source, table, format!("layer {number}"), place);
+    let Some(name) = any.get::<String>("type")? else { return Err(without_type(&any)) };
     let what = format!("layer {number} ({name})");
     match KINDS.iter().find(|kind| kind.name == name) {
         Some(kind) => {
-            let fields = Fields::new(source, table, what, place, &known(kind.keys))?;
+            let fields = Fields::new(source, table, what, place, &[kind.keys, &wires::KEYS].concat())?;
             Ok(((kind.read)(&fields)?, Wire::read(&fields)?))
         }
-        None => {
-            let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-            let message = format!("is \"{name}\", but must be one of {}", known.join(", "));
-            Err(Fields::new(source, table, what, place, &every)?.value_error("type", message))
-        }
+        None => Err(any.value_error("type", format!("is \"{name}\", {}", known_kinds(&name)))),
     }
+}
+
+/// What a layer's type may be; the nearest one, where there is one.
+fn known_kinds(name: &str) -> String {
+    let known = KINDS.iter().map(|kind| kind.name);
+    match nearest(name, known.clone()) {
+        Some(best) => format!("which is no layer; did you mean \"{best}\"?"),
+        None => format!("but must be one of {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The error of a layer whose type is missing, or misspelt.
+fn without_type(fields: &Fields<'_>) -> Error {
+    let what = fields.what();
+    let misspelt = fields.keys().find(|key| nearest(key, ["type"]).is_some());
+    fields.error(match misspelt {
+        Some(key) => format!("unknown key `{key}` in {what}; did you mean `type`?"),
+        None => format!("{what} lacks the key `type`; name its kind, such as type = \"Linear\""),
+    })
 }

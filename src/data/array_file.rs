@@ -14,6 +14,7 @@ use spiq_hlo::{Array, DType, Kind, TensorType};
 
 use super::checksum;
 use super::replace_file::replace_file_with;
+use crate::capacity::Need;
 use crate::error::{Error, Result};
 
 /// The contents of a safetensors file: named arrays, plus metadata strings by name.
@@ -62,6 +63,8 @@ impl ArrayFile {
         }
         // Rejects a huge file of another format before reading it into memory.
         check_header(&bytes, size).map_err(|reason| broken(&source, reason))?;
+        let doing = format!("reading {source}");
+        Need { doing: &doing, bytes: size, of: "all of its arrays", instead: "take a smaller file" }.check()?;
         file.read_to_end(&mut bytes).map_err(unread)?;
         ArrayFile::parse_checked(&bytes, &source)
     }

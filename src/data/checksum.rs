@@ -34,8 +34,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<bool, &'static str> {
     match written == Some(&format!("{:08x}", sum.finalize())) {
         true => Ok(true),
         false => Err(
-            "is damaged: its checksum does not match its bytes (a program that edits the file on purpose must remove the \
-                      metadata entry `checksum`)",
+            "is damaged: its checksum does not match its bytes; copy it again from an intact one, or train again (a program that edits \
+             the file on purpose must remove the metadata entry `checksum`)",
         ),
     }
 }

@@ -218,7 +218,7 @@ impl Dataset {
             )));
         }
         if number >= of {
-            return Err(Error::input(format!("there is no fold {} of {of}", number + 1)));
+            return Err(Error::input(format!("there is no fold {} of {of}; give one from 1 to {of}", number + 1)));
         }
         Ok(self.divided(fold(self.labels(), number, of, key)))
     }
@@ -329,10 +329,12 @@ impl Dataset {
     /// ```
     pub fn training_order(&self, size: usize, shuffle: Option<Key>) -> Result<Vec<usize>> {
         if size == 0 || size > self.count() {
-            return Err(Error::input(format!(
-                "the batch size is {size}, but must be between 1 and the {0} samples there are; give --batch-size {0} or less",
-                self.count()
-            )));
+            return Err(Error::input(match self.count() {
+                1 => format!("the batch size is {size}, but there is 1 sample; give --batch-size 1"),
+                count => format!(
+                    "the batch size is {size}, but there are {count} samples; give --batch-size {count} or less"
+                ),
+            }));
         }
         let mut order = shuffle.map_or_else(|| (0..self.count()).collect(), |key| key.permutation(self.count()));
         order.truncate(self.count() / size * size);
@@ -399,7 +401,10 @@ fn labels(array: &Array, count: usize, classes: Option<usize>) -> std::result::R
     // Classes index an axis of the output; more than 2^31 are never useful.
     let limit = classes.map_or(f64::from(i32::MAX), |classes| classes as f64);
     match values.iter().position(|label| !(0.0..limit).contains(label)) {
-        Some(place) => Err(format!("holds {} at {place}, but must lie between 0 and {}", values[place], limit - 1.0)),
+        Some(place) => {
+            let instead = if classes.is_some() { "; correct it, or take a model of more classes" } else { "" };
+            Err(format!("holds {} at {place}, but must lie between 0 and {}{instead}", values[place], limit - 1.0))
+        }
         None => Ok(values.into_iter().map(|label| label as i32).collect()),
     }
 }

@@ -198,7 +198,7 @@ fn check(array: &Array, axes: &str, least: usize) -> std::result::Result<(), Str
         return Err(format!("is {}, but must have the axes {axes}", array.ty()));
     }
     if array.dims().contains(&0) {
-        return Err(format!("is {}, which is empty", array.ty()));
+        return Err(format!("is {}, which is empty: every axis needs an element", array.ty()));
     }
     // Only floats can be non-finite; a single NaN would corrupt every parameter.
     let place = match array.to_vec::<f32>() {
@@ -220,6 +220,8 @@ fn encoder(file: &ArrayFile, source: &str) -> Result<Option<Encoder>> {
     let Some(text) = file.metadata.get("max") else { return Ok(None) };
     match text.parse::<f32>() {
         Ok(max) if max.is_finite() && max > 0.0 => Ok(Some(Encoder::rate(max))),
-        _ => Err(Error::input(format!("{source}: the metadata entry `max` is `{text}`, not a positive number"))),
+        _ => Err(Error::input(format!(
+            "{source}: the metadata entry `max` is `{text}`, but must be a positive number, the largest value of an image, such as 255"
+        ))),
     }
 }

@@ -62,13 +62,23 @@ impl<'a> Fields<'a> {
         let what = what.into();
         if let Some(key) = table.keys().find(|key| !known.contains(&key.get_ref().as_ref())) {
             let hint = match nearest(key.get_ref(), known.iter().copied()) {
-                Some(best) => format!("did you mean `{best}`?"),
-                None => format!("it takes {}", known.join(", ")),
+                Some(best) => format!("did you mean `{best}`? "),
+                None => String::new(),
             };
-            let message = format!("unknown key `{}` in {what}; {hint}", key.get_ref());
+            let message = format!("unknown key `{}` in {what}; {hint}it takes {}", key.get_ref(), known.join(", "));
             return Err(source.error(key.span().start, message));
         }
         Ok(Fields { source, table, what, place })
+    }
+
+    /// The table at `place`, with any keys.
+    pub fn any(source: Source<'a>, table: &'a DeTable<'a>, what: impl Into<String>, place: usize) -> Fields<'a> {
+        Fields { source, table, what: what.into(), place }
+    }
+
+    /// The names of its keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.table.keys().map(|key| key.get_ref().as_ref())
     }
 
     /// An error about the table as a whole.

@@ -57,7 +57,9 @@ impl Network {
         let count = |dims: &[usize]| dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
         let usable = |dims: &[usize]| count(dims).is_some_and(|count| (1..=most).contains(&count));
         if !usable(&x.dims) {
-            return Err(Error::input(format!("an input {x} (time, batch, features) is empty or too large")));
+            let why =
+                if x.dims.contains(&0) { "is empty" } else { "is too large; take fewer time steps or a smaller batch" };
+            return Err(Error::input(format!("an input {x} (time, batch, features) {why}")));
         }
         let (outer, sample) = x.dims.split_at(x.rank().min(2));
         // Mismatched shapes are reported by the trace.

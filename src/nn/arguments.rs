@@ -69,7 +69,9 @@ pub(super) fn usable(layer: impl Layer + 'static, fields: &Fields<'_>) -> Result
         let count = parameter.dims.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
         if count.is_none_or(|count| count > LARGEST) {
             let (what, name) = (fields.what(), parameter.name);
-            return Err(fields.error(format!("{what} has a {name} of more than {LARGEST} elements")));
+            return Err(
+                fields.error(format!("{what} has a {name} of more than {LARGEST} elements; give smaller sizes"))
+            );
         }
     }
     Ok(Arc::new(layer))

@@ -20,6 +20,7 @@ use super::program::CompiledMemory;
 use super::raw_client::RawClient;
 use super::store::{Key, Store};
 use super::watch::{Watch, name_of};
+use crate::capacity;
 use crate::error::{Error, Result};
 
 /// Options of a new client.
@@ -187,8 +188,14 @@ impl Client {
     ///
     /// # Errors
     /// Errors from PJRT when the text is not a valid program, a flag is unknown, or the compilation exceeds `SPIQ_COMPILE_SECONDS`; kind
-    /// `Interrupted` when the [watch](Client::watched) stops it.
+    /// `Interrupted` when the [watch](Client::watched) stops it; kind `Input` when the processor lacks the memory to run it.
     pub fn compile(&self, text: &str, options: &CompileOptions) -> Result<Executable> {
+        let program = self.find_or_compile(text, options)?;
+        self.check_memory(text, &program)?;
+        Ok(program)
+    }
+
+    fn find_or_compile(&self, text: &str, options: &CompileOptions) -> Result<Executable> {
         if !options.cache {
             return Ok(Executable::new(self.compile_anew(text, options)?));
         }
@@ -199,6 +206,17 @@ impl Client {
         let loaded = Arc::new(self.load_or_compile(&key, text, options)?);
         self.compiled().keep(key, &loaded);
         Ok(Executable::from_shared(loaded))
+    }
+
+    /// Refuses a program that the processor's memory cannot hold; cards refuse theirs themselves.
+    fn check_memory(&self, text: &str, program: &Executable) -> Result<()> {
+        if self.platform() != Some(Platform::Cpu) {
+            return Ok(());
+        }
+        // A plugin that does not report it leaves it unchecked.
+        let Ok(memory) = program.memory() else { return Ok(()) };
+        let taken = memory.outputs.saturating_sub(memory.donated).saturating_add(memory.temporaries);
+        capacity::check_program(&name_of(text), u64::try_from(taken).unwrap_or(0))
     }
 
     /// Loads a program from the bytes of [`Executable::serialize`], made by the same plugin on the same kind of machine.

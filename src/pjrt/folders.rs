@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The folder of installed plugins and compiled programs: `SPIQ_CACHE_DIR`, else `spiq` under `XDG_CACHE_HOME` or `~/.cache`.
 ///
@@ -32,5 +32,12 @@ pub fn create_private(folder: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|e| Error::file(folder, "create", e))
+    builder.create(folder).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+            let message =
+                format!("cannot create {}: a part of it is a file; set SPIQ_CACHE_DIR to a folder", folder.display());
+            Error::new(ErrorKind::File, message)
+        }
+        _ => Error::file(folder, "create", e),
+    })
 }

@@ -11,7 +11,7 @@ use super::abi::api::{self, Api, Value};
 use super::abi::platform::Platform;
 use super::abi::sys;
 use super::ffi::Registration;
-use super::find::{Found, find};
+use super::find::{Found, Source, find};
 use super::install::{Progress, install};
 use super::profiler::Profiler;
 use super::{elf, environment, packages, verify};
@@ -168,7 +168,11 @@ impl Found {
     }
 
     fn found_through(&self, error: &Error) -> Error {
-        Error::new(error.kind(), format!("{error} (found through: {})", self.source))
+        let instead = match &self.source {
+            Source::Environment(variable) => format!("; set {variable} to a plugin's library, or unset it"),
+            _ => String::new(),
+        };
+        Error::new(error.kind(), format!("{error} (found through: {}){instead}", self.source))
     }
 }
 

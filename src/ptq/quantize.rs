@@ -6,11 +6,12 @@ use spiq_hlo::{Array, Function, Tensor, TensorType, trace};
 
 use super::file::encode;
 use super::program::{StoredNetwork, stored_of};
+use crate::capacity;
 use crate::compile::Program;
 use crate::data::ArrayFile;
 use crate::error::Result;
 use crate::network::Network;
-use crate::pjrt::{Client, Input};
+use crate::pjrt::{Client, Input, Platform};
 use crate::quant::{QType, StoredWeight, check_counted, missing};
 use crate::signature::Port;
 
@@ -153,6 +154,9 @@ impl Taken<'_> {
 }
 
 fn run(client: &Client, function: &Function, inputs: &[Array]) -> Result<Vec<Array>> {
+    let results = capacity::bytes(function.result_types().iter());
+    let on_processor = client.platform() == Some(Platform::Cpu);
+    capacity::check_running("quantizing this model", function.input_types().iter(), results, on_processor)?;
     let program = Program::named("quantize").compile(client, function)?;
     let buffers = inputs.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?;
     let outputs = program.execute(buffers.into_iter().map(Input::Donate).collect())?;

@@ -299,7 +299,8 @@ fn check_used(rules: &Rules, report: &Report) -> Result<()> {
     if let Some(row) = report.rows.iter().find(|row| rule.matches(&row.path, row.op)) {
         let earlier = row.rule.unwrap_or_default();
         return Err(Error::input(format!(
-            "rule {} (module_path `{named}`) is never reached: rule {earlier} comes first and matches all its operations",
+            "rule {} (module_path `{named}`) is never reached: rule {earlier} comes first and matches all its operations; put it \
+             before that one, or remove it",
             index + 1
         )));
     }
@@ -310,8 +311,27 @@ fn check_used(rules: &Rules, report: &Report) -> Result<()> {
         None => String::new(),
     };
     Err(Error::input(format!(
-        "rule {} (module_path `{named}`) matches no operation{hint} (paths with operations to quantize: {})",
+        "rule {} (module_path `{}`) matches no operation{hint} (paths with operations to quantize: {})",
         index + 1,
-        paths.join(", ")
+        shortened(named),
+        listed(&paths)
     )))
+}
+
+/// The first paths, and how many there are beside them.
+fn listed(paths: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    match paths.split_at_checked(SHOWN) {
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
+        _ => paths.join(", "),
+    }
+}
+
+/// A text of a file, as much of it as a sentence has room for.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 80;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use spiq_hlo::{Array, DType, TensorType};
 
+use super::checkpoints::naming_the_older;
 use crate::data::ArrayFile;
 use crate::error::{Error, Result};
 use crate::quant::is_statistic;
@@ -57,7 +58,8 @@ impl Checkpoint {
     /// # Errors
     /// Of kind `File` when it cannot be read; of kind `Input` when it is damaged, which the checksum detects if there is one.
     pub fn load(path: &Path) -> Result<Checkpoint> {
-        Checkpoint::load_checked(path).map(|(checkpoint, _)| checkpoint)
+        let read = Checkpoint::load_checked(path).map(|(checkpoint, _)| checkpoint);
+        read.map_err(|error| naming_the_older(error, path))
     }
 
     /// Like [`load`](Checkpoint::load); also returns whether the file has a checksum.

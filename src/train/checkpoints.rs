@@ -40,11 +40,24 @@ pub fn has_checkpoint(folder: &Path) -> bool {
 /// # Errors
 /// Of kind `File` or `Input`: there is none, for example because the run ended before its first one; both are damaged.
 pub fn checkpoint_in(folder: &Path) -> Result<Checkpoint> {
-    latest(folder).map(|latest| latest.checkpoint)
+    checkpoint_with_note(folder).map(|(checkpoint, _)| checkpoint)
 }
 
-/// Like [`checkpoint_in`], with a note for the user.
+/// Like [`checkpoint_in`], with a note if it is the older one.
+///
+/// # Errors
+/// As [`checkpoint_in`].
+pub fn checkpoint_with_note(folder: &Path) -> Result<(Checkpoint, Option<String>)> {
+    read(folder, "reading the previous checkpoint instead").map(|latest| (latest.checkpoint, latest.note))
+}
+
+/// The checkpoint that a run resumes from.
 pub(super) fn latest(folder: &Path) -> Result<Latest> {
+    read(folder, "resuming from the previous checkpoint")
+}
+
+/// The newer checkpoint, or the older one with a note that contains `instead`.
+fn read(folder: &Path, instead: &str) -> Result<Latest> {
     let [newer, older] = [CHECKPOINT, PREVIOUS].map(|name| folder.join(name));
     // A new run removes the checkpoints of an older one, so that they cannot be mistaken for its own.
     if !has_checkpoint(folder) && folder.join(METRICS).exists() {
@@ -61,11 +74,19 @@ pub(super) fn latest(folder: &Path) -> Result<Latest> {
     match whole(&older) {
         Ok(checkpoint) => {
             let step = checkpoint.metadata.get(key::step).map_or("?", String::as_str);
-            let note =
-                format!("note: {error}; resuming from the previous checkpoint, {}, at step {step}", said(&older));
+            let note = format!("note: {error}; {instead}, {}, at step {step}", said(&older));
             Ok(Latest { checkpoint, source: said(&older), note: Some(note) })
         }
         Err(_) => Err(error),
+    }
+}
+
+/// An error of reading parameters; where they are the newer checkpoint of a run, with the name of the older one.
+pub fn naming_the_older(error: Error, path: &Path) -> Error {
+    let older = path.with_file_name(PREVIOUS);
+    match path.file_name().is_some_and(|name| name == CHECKPOINT) && older.exists() {
+        true => Error::new(error.kind(), format!("{error}; the previous checkpoint is {}", older.display())),
+        false => error,
     }
 }
 

@@ -7,11 +7,12 @@ use spiq_hlo::Array;
 use super::operations::{Counted, counted};
 use super::programs::{self, Plan, Reads};
 use super::resident::Resident;
+use crate::capacity::{self, Need};
 use crate::data::{Coding, Dataset, Encoding, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::nn::Readout;
-use crate::pjrt::{Buffer, Client, Executable, Input};
+use crate::pjrt::{Buffer, Client, Executable, Input, Platform};
 
 /// The conditions of a run's test.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +99,8 @@ pub fn evaluate(
         let (classes, outputs) = (data.classes(), network.classes());
         return Err(Error::input(format!("there are {classes} classes, but the model has {outputs} outputs")));
     }
+    let on_processor = client.platform() == Some(Platform::Cpu);
+    capacity::check_running("evaluating this model", network.array_types().values(), 0, on_processor)?;
     let inputs = data.inputs();
     let coding = conditions.coding.map_or(inputs.coding(), |trained| inputs.coding_for(trained));
     let sample = network.sample_shape(inputs.features())?;
@@ -171,6 +174,10 @@ fn answers(plan: &Plan, on: &On, params: &BTreeMap<String, Array>, readout: Read
     })?;
     let program = program.compile(on.client, &function)?;
     let classes = plan.model.network().map_or(on.data.classes(), Network::classes);
+    let confusion = (classes as u64).saturating_mul(classes as u64).saturating_mul(8);
+    let of = format!("how often each of {classes} classes is taken for each");
+    Need { doing: "evaluating this model", bytes: confusion, of: &of, instead: "take a model of fewer classes" }
+        .check()?;
     let mut evaluated = Evaluated {
         confusion: vec![vec![0; classes]; classes],
         ranks: Vec::new(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use spiq_events::{remove_leftovers, result_builder};
 
 use super::start::RUN_FILES;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The file that marks a folder as in use. It is locked for as long as the process lives, and removed at its end; a killed process leaves
 /// it behind unlocked, which has no effect.
@@ -117,6 +117,10 @@ fn check_no_links(folder: &Path) -> Result<()> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn prepare_folder(folder: &Path) -> Result<()> {
+    if folder.is_file() {
+        let message = format!("cannot make the folder {}: it is a file; name another folder (--out)", folder.display());
+        return Err(Error::new(ErrorKind::File, message));
+    }
     std::fs::create_dir_all(folder).map_err(|cause| Error::file(folder, "make the folder", cause))?;
     result_builder().tempfile_in(folder).map(drop).map_err(|cause| Error::file(folder, "write in the folder", cause))
 }

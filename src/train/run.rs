@@ -15,13 +15,13 @@ use super::configuration;
 use super::evaluation::{Answers, Evaluation, Examined, Tested};
 use super::folder::{FolderLock, prepare_folder};
 use super::journal::Journal;
-use super::memory;
 use super::model::Model;
 use super::options::{Event, Options, Summary};
 use super::prepared::{Prepared, room};
 use super::resident::Resident;
 use super::start::{self, BEST, Kept, METRICS, PARAMS, PICTURE, SUMMARY, Start};
 use super::validation::Judge;
+use crate::capacity;
 use crate::data::{Dataset, replace_file, test_key};
 use crate::display::history;
 use crate::error::{Error, ErrorKind, Result};
@@ -188,7 +188,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let Prepared { plan, optimizer, kept: file, train: train_part, validation, per_epoch, total, most, .. } =
             prepared;
         let encoding = plan.encoding;
-        memory::check(kept.params.values(), kept.types(), client.platform() == Some(Platform::Cpu))?;
+        capacity::check_training(kept.params.values(), kept.types(), client.platform() == Some(Platform::Cpu))?;
         let now = start::provenance(options, client, total);
         // Taken before reading anything that another run may be writing.
         let lock = options.out.is_dir().then(|| FolderLock::take(&options.out)).transpose()?;

@@ -101,7 +101,7 @@ fn a_bad_model_is_refused_with_its_line() {
         ("", "m.toml:1: the model needs at least one [[layers]] table"),
         ("layers = 3", "m.toml:1: the model needs at least one [[layers]] table"),
         ("layers = []", "m.toml:1: the model needs at least one [[layers]] table"),
-        ("nmae = 'core'", "m.toml:1: unknown key `nmae` in the model; did you mean `name`?"),
+        ("nmae = 'core'", "m.toml:1: unknown key `nmae` in the model; did you mean `name`? it takes name, layers"),
         ("name = ''\n[[layers]]", "m.toml:1: `name` of the model is \"\", but must be one part of a path"),
         ("name = 'a/b'\n[[layers]]", "m.toml:1: `name` of the model is \"a/b\", but must be one part of a path"),
         ("name = 3\n[[layers]]", "m.toml:1: `name` of the model is 3, but must be a string"),
@@ -115,10 +115,12 @@ fn a_bad_model_is_refused_with_its_line() {
 #[test]
 fn a_bad_layer_is_refused_with_its_line() {
     for (lines, message) in [
-        ("", "m.toml:1: layer 1 lacks the key `type`"),
+        ("", "m.toml:1: layer 1 lacks the key `type`; name its kind, such as type = \"Linear\""),
+        ("typ = 'LIF'", "m.toml:1: unknown key `typ` in layer 1; did you mean `type`?"),
+        ("type = 'lif'", "m.toml:2: `type` of layer 1 is \"lif\", which is no layer; did you mean \"LIF\"?"),
         (
-            "type = 'lif'",
-            "m.toml:2: `type` of layer 1 (lif) is \"lif\", but must be one of Linear, DelayedLinear, \
+            "type = 'qqqqqqqq'",
+            "m.toml:2: `type` of layer 1 is \"qqqqqqqq\", but must be one of Linear, DelayedLinear, \
              TemporalConv, Delay, Lags, Equalize, Conv, SumPool, AvgPool, MaxPool, Flatten, Reshape, Embed, LayerNorm, GroupNorm, RMSNorm, \
              BatchNorm, Add, Concatenate, Identity, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, CuBaLIF, \
              RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF, adLIF, cAdLIF, SE_adLIF, SiLIF, CSiLIF, RF, BRF, RFSSM, \
@@ -127,7 +129,8 @@ fn a_bad_layer_is_refused_with_its_line() {
         ("type = 'LIF'", "m.toml:1: layer 1 (LIF) lacks the key `hidden_shape`"),
         (
             "type = 'LIF'\nhidden_shape = 4\ntreshold = 1",
-            "m.toml:4: unknown key `treshold` in layer 1; did you mean `threshold`?",
+            "m.toml:4: unknown key `treshold` in layer 1 (LIF); did you mean `threshold`? it takes type, hidden_shape, beta, decay_input, recurrent, \
+             threshold, activation, reset, detach_reset, learn_threshold, refractory, recurrent_init, fires, name, inputs",
         ),
         (
             "type = 'IF'\nhidden_shape = 4\nbeta = 0.5",
@@ -145,7 +148,7 @@ fn a_bad_layer_is_refused_with_its_line() {
         ),
         (
             "type = 'Linear'\nin_features = 100_000\nout_features = 100_000",
-            "m.toml:1: layer 1 (Linear) has a kernel of more than 2147483647 elements",
+            "m.toml:1: layer 1 (Linear) has a kernel of more than 2147483647 elements; give smaller sizes",
         ),
         (
             "type = 'LI'\nlayer_shape = 4\nbeta = nan",
@@ -250,7 +253,13 @@ fn a_path_is_matched_whole() {
 #[test]
 fn a_bad_rule_is_refused_with_its_line() {
     for (lines, message) in [
-        ("weight_type = 'int8'", "r.toml:2: unknown key `weight_type` in rule 1; did you mean `weight_qtype`?"),
+        (
+            "weight_type = 'int8'",
+            "r.toml:2: unknown key `weight_type` in rule 1; did you mean `weight_qtype`? it takes \
+             module_path, op_names, weight_qtype, act_qtype, tile_size, act_static_scale, weight_calibration_method, \
+             act_calibration_method, act_batch_axes, bwd_qtype, bwd_calibration_method, bwd_weight_grad_tile_size, \
+             disable_channelwise_axes, bwd_stochastic_rounding, channelwise_noise_axes",
+        ),
         (
             "op_names = 'dot_general'",
             "r.toml:2: `op_names` of rule 1 is \"dot_general\", but must be a list of strings",
@@ -303,7 +312,7 @@ fn what_a_rule_means_is_checked_at_the_line_of_the_field_that_is_wrong() {
             "op_names: operation `conv` cannot be quantized (known: ",
         ),
         ("weight_calibration_method", "weight_calibration_method = 'most'", INT8, "calibration method `most`: unknown"),
-        ("act_calibration_method", "act_calibration_method = 'rms'", INT8, "calibration method `rms`: wants a factor"),
+        ("act_calibration_method", "act_calibration_method = 'rms'", INT8, "calibration method `rms`: needs a factor"),
         ("bwd_calibration_method", "bwd_calibration_method = 'absmax,0'", INT8, "calibration method `absmax,0`: its"),
         (
             "bwd_stochastic_rounding",

@@ -119,7 +119,10 @@ fn wrong_tensors_are_refused() {
         &[("inputs", filled(&[4, 2], 0u8)), labels.clone()],
         "d.safetensors: `inputs` is u8[4,2], but must have the axes [N, T, …]",
     );
-    check(&[("images", filled(&[0, 2], 0u8)), labels], "d.safetensors: `images` is u8[0,2], which is empty");
+    check(
+        &[("images", filled(&[0, 2], 0u8)), labels],
+        "d.safetensors: `images` is u8[0,2], which is empty: every axis needs an element",
+    );
     let mut spikes = vec![0f32; 8];
     spikes[5] = f32::NAN;
     check(&[("inputs", Array::new([4, 2, 1], spikes).unwrap())], "d.safetensors: `inputs` holds NaN in sample 2");
@@ -135,9 +138,18 @@ fn wrong_labels_are_refused() {
     check(filled(&[3], 0.5f32), "holds 0.5 at 0, but must hold the number of a class");
     check(filled(&[4], 0u8), "is u8[4], but the 3 samples need the shape [3]");
     check(filled(&[1, 3], 0u8), "is u8[1,3], but the 3 samples need the shape [3]");
-    check(Array::new([3], [0i32, -1, 0]).unwrap(), "holds -1 at 1, but must lie between 0 and 9");
-    check(Array::new([3], [0u8, 0, 10]).unwrap(), "holds 10 at 2, but must lie between 0 and 9");
-    check(filled(&[3], u64::MAX), "holds 18446744073709552000 at 0, but must lie between 0 and 9");
+    check(
+        Array::new([3], [0i32, -1, 0]).unwrap(),
+        "holds -1 at 1, but must lie between 0 and 9; correct it, or take a model of more classes",
+    );
+    check(
+        Array::new([3], [0u8, 0, 10]).unwrap(),
+        "holds 10 at 2, but must lie between 0 and 9; correct it, or take a model of more classes",
+    );
+    check(
+        filled(&[3], u64::MAX),
+        "holds 18446744073709552000 at 0, but must lie between 0 and 9; correct it, or take a model of more classes",
+    );
 }
 
 /// The same three samples in a type.
@@ -230,10 +242,7 @@ fn places_are_those_of_a_part() {
 fn impossible_batches_are_refused() {
     let (_, test) = Dataset::digits().split().unwrap();
     let message = test.training_order(361, None).unwrap_err().to_string();
-    assert_eq!(
-        message,
-        "the batch size is 361, but must be between 1 and the 360 samples there are; give --batch-size 360 or less"
-    );
+    assert_eq!(message, "the batch size is 361, but there are 360 samples; give --batch-size 360 or less");
     assert!(test.training_order(0, None).is_err());
     assert!(test.inputs().gather(&[1797]).is_err());
 }

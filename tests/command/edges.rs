@@ -166,7 +166,7 @@ fn many_layers_and_rules_end_in_time() {
     let pair = "[[layers]]\ntype = \"Linear\"\nin_features = 4\nout_features = 4\n[[layers]]\ntype = \"LIF\"\nhidden_shape = 4\n";
     let begun = Instant::now();
     let error = ModelConfig::parse(&pair.repeat(50_000), "model.toml").expect_err("too many").to_string();
-    assert!(error.starts_with("model.toml:1: the model has 100000 layers, but at most 10000 are taken"), "{error}");
+    assert!(error.starts_with("model.toml:1: the model has 100000 layers, but at most 10000 are supported"), "{error}");
     assert!(model(&pair.repeat(500), 2, 1));
     let rule = |number: usize| format!("[[rules]]\nmodule_path = \"core/layers/{number}\"\nweight_qtype = \"int8\"\n");
     let rules: String = (0..100_000).map(rule).collect();

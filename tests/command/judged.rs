@@ -259,8 +259,12 @@ fn validation_that_does_not_fit_is_refused_before_anything_is_written() {
         (Validation::None, Patience::Epochs(2), "patience needs validation samples"),
         (Validation::Samples(1437), Patience::None, "1437 of the 1437 training samples"),
         (Validation::Share(1e-9), Patience::None, "0 of the 1437 training samples"),
-        (Validation::Samples(1400), Patience::None, "the batch size is 97, but must be between 1 and the 37 samples"),
-        (Validation::Fold { number: 3, of: 2 }, Patience::None, "there is no fold 3 of 2"),
+        (
+            Validation::Samples(1400),
+            Patience::None,
+            "the batch size is 97, but there are 37 samples; give --batch-size 37 or less",
+        ),
+        (Validation::Fold { number: 3, of: 2 }, Patience::None, "there is no fold 3 of 2; give one from 1 to 2"),
         (Validation::Fold { number: 1, of: 1 }, Patience::None, "the number of folds is 1"),
     ];
     for (validation, patience, expected) in cases {

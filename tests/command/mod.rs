@@ -5,11 +5,17 @@ mod config;
 mod data;
 mod data_command;
 mod display;
+#[cfg(target_os = "linux")]
+mod early_signal;
 mod edges;
+mod edges_end_to_end;
 mod evaluated;
 mod judged;
 mod learning;
+#[cfg(target_os = "linux")]
+mod messages;
 mod not_finite;
+mod older_checkpoint;
 mod owned;
 mod property;
 mod provenance;

@@ -71,8 +71,8 @@ fn nothing_is_written_through_a_link() {
             std::os::unix::fs::symlink(target, &link).expect("a link");
             let (code, said, noted) = spiq(folder, &format!("{LINE} --steps 2 --tensorboard --out run"));
             assert_eq!((code, said.as_str(), noted.lines().count()), (2, "", 1), "{name}: {noted}");
-            let is_named =
-                noted.contains(&format!("run/{name} is a link")) || noted.contains(&format!("run/{name} is of no run"));
+            let is_named = noted.contains(&format!("run/{name} is a link"))
+                || noted.contains(&format!("run/{name} belongs to no run"));
             assert!(is_named, "{noted}");
             std::fs::remove_file(&link).expect("a link");
         }

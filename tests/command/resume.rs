@@ -311,7 +311,8 @@ fn a_new_run_takes_away_what_an_older_one_left() {
         "the run in this folder ended before its first checkpoint",
     );
     folder.refuses("train --resume --out run", "start a new run without --resume");
-    folder.refuses("train --resume --out nowhere", "cannot read nowhere/checkpoint.safetensors");
+    let nowhere = "there is no run in nowhere to resume; name its folder with --out, or start one without --resume";
+    folder.refuses("train --resume --out nowhere", nowhere);
 }
 
 #[test]

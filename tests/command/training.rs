@@ -388,7 +388,7 @@ fn refused(change: impl FnOnce(&mut Options), expected: &str) {
 fn options_that_do_not_fit_are_refused_before_anything_is_written() {
     refused(
         |o| o.batch_size = 2000,
-        "the batch size is 2000, but must be between 1 and the 1437 samples there are; give --batch-size 1437 or less",
+        "the batch size is 2000, but there are 1437 samples; give --batch-size 1437 or less",
     );
     refused(
         |o| o.length = Length::Steps(0),

@@ -119,7 +119,7 @@ fn the_first_matching_rule_decides() {
     let quantized = quantize(&network(), &Rules::new(&rules).expect("rules"), Mode::Qat, Numerics::Qwix, is_kernel)
         .expect("quantizes");
     let rows = &quantized.report.rows;
-    assert_eq!((rows[0].path.as_str(), rows[0].rule, rows[0].became.as_str()), ("a", Some(1), "as it was"));
+    assert_eq!((rows[0].path.as_str(), rows[0].rule, rows[0].became.as_str()), ("a", Some(1), "unchanged"));
     assert_eq!((rows[1].path.as_str(), rows[1].rule), ("b", Some(2)));
 }
 
@@ -142,7 +142,8 @@ fn rules_that_decide_on_nothing_are_refused() {
     );
     refused(
         &[named(".*"), named("b")],
-        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all its operations",
+        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all its operations; put it before that one, or \
+         remove it",
     );
 }
 

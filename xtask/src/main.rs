@@ -4,11 +4,14 @@ mod accuracy;
 mod device;
 mod faults;
 mod jupyter;
+mod messages;
 mod miri;
 mod notebook;
 mod notebooks;
 mod project;
 mod rooms;
+mod soak;
+mod tsan;
 mod words;
 
 use std::process::ExitCode;
@@ -24,9 +27,12 @@ Development tasks.
   cargo xtask accuracy [SPLIT…]           train the networks of benches/ACCURACY.md (digits, tutorial, own, changed, unseen) and write it
   cargo xtask accuracy --page             write it from the finished runs
   cargo xtask faults [--long]             inject faults (kills, signals, damaged files, full disks), fail if anything is lost: two minutes, two hours with --long
+  cargo xtask soak [--steps N]            train for 100,000 steps, fail if memory, open files, threads or mappings grow; target/soak
+  cargo xtask messages                    write docs/messages.md: the error message of every kind of bad input
   cargo xtask rooms                       print what each folder imports, fail on imports that ARCHITECTURE.md forbids
   cargo xtask words                       fail if comments or Markdown use a phrase that CONTRIBUTING.md replaces
   cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, if it is installed
+  cargo xtask tsan                        run the tests of threads that need no plugin in ThreadSanitizer, if it is installed
   cargo xtask notebooks --update [NAME…]  the same, and write the outputs of the cells into the files
 
 JupyterLab and nbclient (notebooks/requirements.txt) go into target/jupyter, the kernel evcxr_jupyter into cargo's own
@@ -57,6 +63,10 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["rooms"] => rooms::show(),
         ["words"] => words::check(),
         ["miri"] => miri::run(),
+        ["tsan"] => tsan::run(),
+        ["soak"] => soak::run(None),
+        ["soak", "--steps", steps] => soak::run(Some(steps)),
+        ["messages"] => messages::update(),
         ["notebooks", rest @ ..] => {
             let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));
             match flags[..] {

@@ -2,6 +2,7 @@
 //!
 //! Downloads use the system's `curl` with its proxies and certificates, so this crate needs no TLS library.
 
+mod alone;
 mod download;
 mod unpack;
 
@@ -41,13 +42,15 @@ pub struct Progress {
 /// Makes a data set complete in a folder: downloads, verifies and unpacks missing parts. `mirror` is the address of a folder with the
 /// archives, used instead of their own addresses.
 ///
-/// An interrupted download leaves a file `….part`, from which the next call resumes. A file with the wrong md5 is deleted.
+/// An interrupted download leaves a file `….part`, from which the next call resumes. A file with the wrong md5 is deleted, and so are the
+/// folders that killed calls were unpacking into.
 ///
 /// # Errors
-/// `Input` if the download fails, the md5 differs, or the archive lacks an expected file; `File` if the disk is full or the folder is
-/// not writable.
+/// `Input` if another process fetches into the folder, the download fails, the md5 differs, or the archive lacks an expected file; `File`
+/// if the disk is full or the folder is not writable.
 pub fn fetch(known: &Known, folder: &Path, mirror: Option<&str>, progress: &mut dyn FnMut(Progress)) -> Result<()> {
     fs::create_dir_all(folder).map_err(|cause| Error::file("make", folder, cause))?;
+    let _lock = alone::take(folder)?;
     known.archives.iter().try_for_each(|archive| one(archive, folder, mirror, progress))
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use tempfile::TempDir;
 
+use super::alone::{DRAWN, UNPACKING};
 use super::{Said, Step};
 use crate::error::{Error, Result};
 use crate::readers::Archive;
@@ -16,7 +17,7 @@ use crate::readers::Archive;
 /// # Errors
 /// `Input` for an incomplete archive, or one without the expected contents; `File` if the disk is full.
 pub fn beside(packed: &Path, archive: &Archive, folder: &Path, said: &mut Said) -> Result<TempDir> {
-    let target = tempfile::Builder::new().prefix(".unpacking").tempdir_in(folder);
+    let target = tempfile::Builder::new().prefix(UNPACKING).rand_bytes(DRAWN).tempdir_in(folder);
     let target = target.map_err(|cause| Error::file("write", folder, cause))?;
     let file = File::open(packed).map_err(|cause| Error::file("read", packed, cause))?;
     let total = file.metadata().map_or(0, |metadata| metadata.len());

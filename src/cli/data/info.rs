@@ -131,19 +131,39 @@ fn groups(survey: &Survey) -> Vec<(&'static str, &[String], Of)> {
 fn group(survey: &Survey, head: &str, names: &[String], of: Of) -> String {
     // The column is omitted for files without a training split.
     let split = survey.description.train;
-    let row = |(place, name): (usize, &String)| {
-        let own = || survey.samples.iter().filter(|sample| of(sample) == Some(place as u32));
-        let trains = |train| survey.samples.iter().take(train).filter(|s| of(s) == Some(place as u32)).count();
-        let count = own().count();
-        let mean = |value: fn(&spiq_events::Surveyed) -> f64| own().map(value).sum::<f64>() / count.max(1) as f64 + 0.0;
-        // The empty sum is -0.0; adding 0.0 makes it 0.
-        let means = [mean(|sample| sample.events as f64), mean(|sample| sample.seconds)].map(number);
-        let counts = [Some(count), split.map(trains)].into_iter().flatten().map(|count| count.to_string());
-        [vec![name.clone()], counts.collect(), means.to_vec()].concat()
+    let row = |(name, group): (&String, Group)| {
+        let mean = |sum: f64| number(sum / group.samples.max(1) as f64);
+        let counts = [Some(group.samples), split.map(|_| group.train)].into_iter().flatten();
+        let means = [mean(group.events as f64), mean(group.seconds)];
+        [vec![name.clone()], counts.map(|count| count.to_string()).collect(), means.to_vec()].concat()
     };
-    let rows: Vec<Vec<String>> = names.iter().enumerate().map(row).collect();
+    let rows: Vec<Vec<String>> = names.iter().zip(gathered(survey, names, of)).map(row).collect();
     let heads = [Some(head), Some("samples"), split.map(|_| "to train"), Some("mean events"), Some("mean seconds")];
     table::aligned(&heads.into_iter().flatten().collect::<Vec<_>>(), &rows)
+}
+
+/// The samples of a class or of a speaker.
+#[derive(Clone, Default)]
+struct Group {
+    samples: usize,
+    /// How many of them train.
+    train: usize,
+    events: u64,
+    seconds: f64,
+}
+
+/// A group for each name, in one pass over the samples: a file may have many of both.
+fn gathered(survey: &Survey, names: &[String], of: Of) -> Vec<Group> {
+    let mut groups = vec![Group::default(); names.len()];
+    let train = survey.description.train.unwrap_or(0);
+    for (place, sample) in survey.samples.iter().enumerate() {
+        let Some(group) = of(sample).and_then(|number| groups.get_mut(number as usize)) else { continue };
+        group.samples += 1;
+        group.train += usize::from(place < train);
+        group.events += sample.events;
+        group.seconds += sample.seconds;
+    }
+    groups
 }
 
 /// Formats a number with three or four significant digits.
@@ -166,11 +186,9 @@ fn as_json(survey: &Survey) -> String {
     let spread = |(_, spread): (&str, Spread)| json!({ "min": spread.min, "median": spread.median, "mean": spread.mean, "max": spread.max });
     let [seconds, events, rate, channel] = spreads(survey).map(spread);
     let grouped = |names: &[String], of: Of| -> Value {
-        let entry = |(place, name): (usize, &String)| {
-            let own = || survey.samples.iter().filter(|sample| of(sample) == Some(place as u32));
-            json!({ "name": name, "samples": own().count(), "events": own().map(|sample| sample.events).sum::<u64>() })
-        };
-        names.iter().enumerate().map(entry).collect()
+        let entry =
+            |(name, group): (&String, Group)| json!({ "name": name, "samples": group.samples, "events": group.events });
+        names.iter().zip(gathered(survey, names, of)).map(entry).collect()
     };
     let object = json!({
         "format": description.format,

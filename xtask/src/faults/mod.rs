@@ -1,7 +1,7 @@
 //! `cargo xtask faults`: injects faults into runs. Kills, signals, full disks, damaged files, concurrent runs, an empty cache; reports
 //! the number of attempts of each, and how many lost something.
 
-mod command;
+pub(crate) mod command;
 mod damage;
 mod disk;
 mod kills;
