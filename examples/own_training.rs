@@ -41,7 +41,7 @@ pub fn train(out: &Path, epochs: usize) -> spiq::Result<Summary> {
             IntegralCrossentropy { smoothing: 0.1 }.loss(&outputs.traces, labels)
         }),
         metric: Metric::new("largest_sum", |outputs, _| {
-            outputs.traces.tensor().reduce_sum(&[0]).reduce_max(&[1]) // one number per sample
+            outputs.traces.tensor().reduce_sum([0]).reduce_max([1]) // one number per sample
         }),
         length: Length::Epochs(epochs),
         ..Options::new(model, train, test, out)

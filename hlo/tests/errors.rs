@@ -358,7 +358,7 @@ fn axes_that_are_swapped_or_moved_exist() {
 #[test]
 fn reduce_c4() {
     check(
-        |x| vec![x[0].reduce_sum(&[2])],
+        |x| vec![x[0].reduce_sum([2])],
         expect!["reduce: axis 2 is not an axis of f32[8,32] [C4] --> hlo/tests/errors.rs:_"],
     );
 }
@@ -366,11 +366,11 @@ fn reduce_c4() {
 #[test]
 fn reduce_c6() {
     check(
-        |x| vec![x[0].reduce_and(&[1])],
+        |x| vec![x[0].reduce_and([1])],
         expect!["reduce: requires integers or booleans, got f32[8,32] [C6] --> hlo/tests/errors.rs:_"],
     );
     check(
-        |x| vec![x[0].gt(0.0).reduce_absmax(&[1])],
+        |x| vec![x[0].gt(0.0).reduce_absmax([1])],
         expect!["reduce: requires signed numbers, got pred[8,32] [C6] --> hlo/tests/errors.rs:_"],
     );
 }
@@ -378,7 +378,7 @@ fn reduce_c6() {
 #[test]
 fn reduce_c5() {
     check(
-        |x| vec![x[0].reduce_max(&[1, 1])],
+        |x| vec![x[0].reduce_max([1, 1])],
         expect!["reduce: [1, 1] names an axis of f32[8,32] twice [C5] --> hlo/tests/errors.rs:_"],
     );
 }
@@ -1100,7 +1100,7 @@ fn associative_scan_over_different_lengths() {
 #[test]
 fn associative_scan_whose_function_changes_type() {
     check(
-        |x| vec![associative_scan(&x[0], false, |a, _| a.reduce_sum(&[0]))],
+        |x| vec![associative_scan(&x[0], false, |a, _| a.reduce_sum([0]))],
         expect!["associative_scan: its function returns (f32[32]) for two (f32[4,32]) --> hlo/tests/errors.rs:_"],
     );
     check(

@@ -38,10 +38,10 @@ fn layout_keeps_a_range() {
 
 #[test]
 fn sums_and_products_widen_it() {
-    check(|_, b| b.convert(DType::F32).reduce_sum(&[0, 1]), Some((0, 24)));
+    check(|_, b| b.convert(DType::F32).reduce_sum([0, 1]), Some((0, 24)));
     check(|_, b| b.convert(DType::F32) * 3.0 - b.convert(DType::F32), Some((-1, 3)));
     check(|_, b| b.convert(DType::F32) * 0.5, None);
-    check(|_, b| -(b.convert(DType::F32).reduce_max(&[0])), Some((-1, 0)));
+    check(|_, b| -(b.convert(DType::F32).reduce_max([0])), Some((-1, 0)));
     check(|_, b| b.convert(DType::F32).reduce_window_sum(&Window::new([2, 2])), Some((0, 4)));
     check(|v, b| b.select(&spike(v), &v.full_like(-4.0)), Some((-4, 1)));
 }
@@ -58,7 +58,7 @@ fn what_a_type_cannot_hold_is_not_known() {
 fn slices_of_a_sequence_are_as_the_sequence() {
     check(
         |_, b| {
-            let start = b.convert(DType::F32).reduce_sum(&[0, 1]);
+            let start = b.convert(DType::F32).reduce_sum([0, 1]);
             let (_, y) = scan(&start, b, |c: Tensor, x: Tensor| {
                 assert_eq!((x.range(), c.range()), (Some(Range { low: 0, high: 1 }), None));
                 (c, x.convert(DType::F32) * 2.0)

@@ -11,7 +11,7 @@ fn normalized() -> Function {
     let f = trace(&[("x", f32s(&[4, 3]))], |x| {
         let graph = x[0].graph();
         let (_, y) = scan(&graph.zeros(f32s(&[])), &x[0], |carry: Tensor, x: Tensor| {
-            let (count, sums) = running_sum(graph, "largest", &[("sum", &x.reduce_max(&[0]))]);
+            let (count, sums) = running_sum(graph, "largest", &[("sum", &x.reduce_max([0]))]);
             let mean = &sums[0] / count.convert(DType::F32);
             (carry, x / mean)
         });

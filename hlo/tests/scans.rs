@@ -88,7 +88,7 @@ fn outputs_that_are_read_stay_and_may_serve_the_way_back() {
 #[test]
 fn the_way_back_repeats_no_dot() {
     let function = traced(&inputs(), |x| {
-        vec![grad(&x[1], |w| scan(&x[2], &x[0], |v, row| ((&v + row.dot(w)).tanh().reduce_sum(&[0]), v)).0.sum())]
+        vec![grad(&x[1], |w| scan(&x[2], &x[0], |v, row| ((&v + row.dot(w)).tanh().reduce_sum([0]), v)).0.sum())]
     });
     let simple = function.simplify();
     let back = &bodies(scans(&simple)[1], &simple)[0];
@@ -251,9 +251,9 @@ fn a_checkpoint_keeps_its_inputs_alone() {
     let saved = |again: bool| {
         let function = traced(&inputs(), |x| {
             let w = x[1].t().dot(&x[1]);
-            let step = |v: &Tensor| v.exp() + v.dot(&w).tanh() * v.reduce_sum(&[0]);
+            let step = |v: &Tensor| v.exp() + v.dot(&w).tanh() * v.reduce_sum([0]);
             let loss = |v: &Tensor| scan(v, &x[0], |v, _| (if again { checkpoint(&v, step) } else { step(&v) }, ())).0;
-            vec![grad(&x[0].reduce_sum(&[0]).dot(&x[1]), |v| loss(v).sum())]
+            vec![grad(&x[0].reduce_sum([0]).dot(&x[1]), |v| loss(v).sum())]
         });
         types(&scans(&function.simplify())[0].types)
     };

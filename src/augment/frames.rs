@@ -186,7 +186,7 @@ fn binomial(draws: &Tensor, n: &Tensor, p: &Tensor) -> Tensor {
     let (odds, logarithm) = (p / (1.0 - p), (1.0 - p).log());
     let first = (n * &logarithm + SCALE.ln()).exp();
     let (aim, zero) = (draws * SCALE, n.zeros_like());
-    let most = n.reduce_max(&(0..n.rank()).collect::<Vec<_>>());
+    let most = n.reduce_max((0..n.rank()).collect::<Vec<_>>());
     let start = (most.zeros_like(), zero.clone(), first.clone(), first);
     let (_, happened, ..) = while_loop(
         &start,

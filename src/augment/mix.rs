@@ -31,7 +31,7 @@ impl Frames {
         let same = labels.reshape(&[batch, 1]).eq(labels.reshape(&[1, batch])).and(rows.ne(&columns));
         let draws = key.uniform(&[batch, batch], 0.0, 1.0);
         let scores = same.select(&draws, &draws.full_like(-1.0));
-        (scores.argmax(1), scores.reduce_max(&[1]).ge(0.0))
+        (scores.argmax(1), scores.reduce_max([1]).ge(0.0))
     }
 
     /// The sample's centre of mass along an axis, f32 [B]; 0 for a sample without events.
@@ -40,7 +40,7 @@ impl Frames {
         // Negative values count by their magnitude.
         let along = self.x.convert(DType::F32).abs().reduce_sum(&others);
         let places = self.x.graph().iota(along.ty().clone(), 1);
-        let total = along.reduce_sum(&[1]);
-        total.gt(0.0).select(&((along * places).reduce_sum(&[1]) / &total), &total.zeros_like())
+        let total = along.reduce_sum([1]);
+        total.gt(0.0).select(&((along * places).reduce_sum([1]) / &total), &total.zeros_like())
     }
 }

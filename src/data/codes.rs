@@ -120,7 +120,7 @@ fn one_hot(values: &Tensor, count: usize, (low, high): (f32, f32)) -> Tensor {
     let begun = beside(values).ge(&starts);
     // The last part that has begun; clamped to the first part below the range and to the last part above it.
     let rank = values.rank();
-    let part = (begun.convert(DType::S32).reduce_sum(&[rank]) - 1.0).maximum(0.0);
+    let part = (begun.convert(DType::S32).reduce_sum([rank]) - 1.0).maximum(0.0);
     let number = values.graph().iota(TensorType::new(DType::S32, begun.dims()), rank);
     beside(&part).eq(&number)
 }

@@ -67,7 +67,7 @@ impl Layer for ActivityRegularization {
 #[track_caller]
 pub fn silence_reg(counts: &impl Tree, min_spikes: f64) -> Tensor {
     penalty(counts, |count| {
-        let lack = (min_spikes - count.reduce_mean(&[0])).maximum(0.0);
+        let lack = (min_spikes - count.reduce_mean([0])).maximum(0.0);
         &lack * &lack
     })
 }
@@ -91,7 +91,7 @@ pub fn sparsity_reg(counts: &impl Tree, max_spikes: f64) -> Tensor {
 /// [`sparsity_reg`] with a caller-supplied elementwise loss instead of Huber's.
 #[track_caller]
 pub fn sparsity_reg_with(counts: &impl Tree, max_spikes: f64, norm: impl Fn(&Tensor) -> Tensor) -> Tensor {
-    penalty(counts, |count| norm(&(count.reduce_mean(&[1]) - max_spikes).maximum(0.0)))
+    penalty(counts, |count| norm(&(count.reduce_mean([1]) - max_spikes).maximum(0.0)))
 }
 
 /// The Huber loss with delta 1: half the square up to 1, linear beyond. Source: `optax.huber_loss`.

@@ -92,13 +92,13 @@ impl Layer for Equalize {
             return x.clone();
         }
         let batch = x.dims()[1];
-        let active = x.reduce_sum(&[2]).gt(0.0).convert(x.dtype()).reduce_sum(&[0]).reshape(&[batch, 1]);
-        let means = x.reduce_sum(&[0]) / (&active + 1e-3);
+        let active = x.reduce_sum([2]).gt(0.0).convert(x.dtype()).reduce_sum([0]).reshape(&[batch, 1]);
+        let means = x.reduce_sum([0]) / (&active + 1e-3);
         // A sum instead of a matrix product, so that no quantization rule applies to it.
         let wide = [batch, self.channels, self.channels];
         let shares = x.graph().constant(&self.shares()).broadcast_in_dim(&wide, &[1, 2]);
-        let smooth = (means.broadcast_in_dim(&wide, &[0, 1]) * shares).reduce_sum(&[1]);
-        let all = smooth.reduce_mean(&[1]).reshape(&[batch, 1]);
+        let smooth = (means.broadcast_in_dim(&wide, &[0, 1]) * shares).reduce_sum([1]);
+        let all = smooth.reduce_mean([1]).reshape(&[batch, 1]);
         // The constant avoids division by zero for a sample without input.
         let divisor = smooth + self.floor * all + 1e-2;
         let drawn = if self.draws() { at.key() } else { None };
@@ -112,7 +112,7 @@ impl Layer for Equalize {
         };
         let even = x * powered.reshape(&[1, batch, self.channels]);
         let count = (active + 1.0) * self.channels as f64;
-        let loudness = count / (even.reduce_sum(&[0, 2]).reshape(&[batch, 1]) + 1.0);
+        let loudness = count / (even.reduce_sum([0, 2]).reshape(&[batch, 1]) + 1.0);
         even * loudness.reshape(&[1, batch, 1])
     }
 }

@@ -84,7 +84,7 @@ impl Layer for PopulationCode {
     }
     fn step(&self, _: &mut Step<'_>, x: &Tensor) -> Tensor {
         match *x.dims() {
-            [batch, units] => x.reshape(&[batch, self.num_classes, units / self.num_classes]).reduce_sum(&[2]),
+            [batch, units] => x.reshape(&[batch, self.num_classes, units / self.num_classes]).reduce_sum([2]),
             _ => x.clone(),
         }
     }

@@ -73,9 +73,9 @@ impl ModelStep {
                 all.extend(noted);
             }
         };
-        add(&mut self.rates, rates, |rate| rate.reduce_mean(&[0]));
-        add(&mut self.spikes, spikes, |spikes| spikes.reduce_sum(&[0]));
-        add(&mut self.broken, broken, |broken| broken.reduce_max(&[0]));
+        add(&mut self.rates, rates, |rate| rate.reduce_mean([0]));
+        add(&mut self.spikes, spikes, |spikes| spikes.reduce_sum([0]));
+        add(&mut self.broken, broken, |broken| broken.reduce_max([0]));
         add(&mut self.driven, driven, Tensor::clone);
     }
 }
@@ -187,7 +187,7 @@ impl Step<'_> {
     /// Notes this layer's spikes, if they are counted.
     pub(super) fn note_spikes(&mut self, spikes: &Tensor) {
         if let Some(all) = &mut self.model.spikes {
-            let spikes = if self.model.whole { spikes.reduce_sum(&[0]) } else { spikes.clone() };
+            let spikes = if self.model.whole { spikes.reduce_sum([0]) } else { spikes.clone() };
             all.insert(self.path.clone(), spikes);
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn scaled_output(lhs: &QTensor, rhs: &QTensor, dot: &DotGeneral, nume
     let (outer, inner) = right.dims().split_at(batch);
     let right = right.reshape(&[outer, &vec![1; left_free.len()], inner].concat());
     let scaled = sum.convert(lhs.scale.dtype()) * left * right;
-    scaled.reduce_sum(&(dims.lhs_batch.len()..batch).collect::<Vec<_>>()).convert(*out)
+    scaled.reduce_sum((dims.lhs_batch.len()..batch).collect::<Vec<_>>()).convert(*out)
 }
 
 /// The sums of products; split along the longest contracted axis if there are more than `most`.

@@ -59,7 +59,7 @@ fn nearest_level(scaled: &Tensor) -> Tensor {
         NF4.windows(2).map(|pair| ((f64::from(pair[0]) + f64::from(pair[1])) / 2.0) as f32).collect();
     let middles = Array::new([middles.len()], middles).expect("a list of its own length");
     let above = scaled.expand_dims(-1).gt(scaled.graph().constant(&middles).convert(scaled.dtype()));
-    above.convert(DType::S32).reduce_sum(&[scaled.rank()])
+    above.convert(DType::S32).reduce_sum([scaled.rank()])
 }
 
 /// The nearest multiple of 1/2 below 2, of 1 below 4, of 2 up to 6: the values of f4E2M1FN, which no CPU plugin supports. Ties go to the

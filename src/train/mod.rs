@@ -30,7 +30,7 @@
 //!         integral_crossentropy(&outputs.traces, labels) + 0.01 * silence_reg(count, 2.0)
 //!     }),
 //!     // One number per sample; the test reports their mean.
-//!     metric: Metric::new("largest_sum", |outputs, _| outputs.traces.tensor().reduce_sum(&[0]).reduce_max(&[1])),
+//!     metric: Metric::new("largest_sum", |outputs, _| outputs.traces.tensor().reduce_sum([0]).reduce_max([1])),
 //!     length: Length::Epochs(1),
 //!     time_steps: 8,
 //!     ..Options::new(network, train_part, test_part, folder.path())

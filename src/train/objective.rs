@@ -176,7 +176,7 @@ impl Default for Loss {
 ///
 /// ```
 /// use spiq::train::Metric;
-/// let margin = Metric::new("largest_trace", |outputs, _| outputs.traces.tensor().reduce_max(&[0, 2]));
+/// let margin = Metric::new("largest_trace", |outputs, _| outputs.traces.tensor().reduce_max([0, 2]));
 /// assert_eq!(margin.name(), "largest_trace");
 /// assert_eq!(Metric::named("max_accuracy")?.name(), "max_accuracy");
 /// # Ok::<(), spiq::Error>(())

@@ -162,13 +162,13 @@ fn summed(plan: &Plan, network: &Network, on: &On, params: &BTreeMap<String, Arr
             let of_batch = counted.broadcast_in_dim(by.dims(), &[1]);
             let nonzero = by.ne(0.0).convert(DType::F32) * &of_batch;
             let is_graded = by.ne(0.0).and(by.abs().ne(1.0)).convert(DType::F32) * &of_batch;
-            counts.insert(path.clone(), nonzero.reduce_sum(&[0, 1]));
+            counts.insert(path.clone(), nonzero.reduce_sum([0, 1]));
             let axes: Vec<usize> = (0..by.rank()).collect();
             graded.insert(path, is_graded.reduce_max(&axes));
         }
         let spikes = found.of(Role::SpikeCount).into_iter().map(|(path, spikes)| {
             let of_batch = counted.broadcast_in_dim(spikes.dims(), &[0]);
-            (path, (spikes * of_batch).reduce_sum(&[0]))
+            (path, (spikes * of_batch).reduce_sum([0]))
         });
         let rates = found.of(Role::SpikeRate).into_iter().map(|(path, rates)| (path, (rates * &counted).sum()));
         vec![
@@ -215,7 +215,7 @@ fn first_of_each(rows: &Tensor) -> Tensor {
     let again = rows.broadcast_in_dim(&wide, &[0]).eq(rows.broadcast_in_dim(&wide, &[1]));
     let place = |axis| rows.graph().iota(TensorType::new(DType::S32, wide), axis);
     let earlier = place(1).lt(place(0));
-    again.and(earlier).convert(DType::F32).reduce_max(&[1]).eq(0.0).convert(DType::F32)
+    again.and(earlier).convert(DType::F32).reduce_max([1]).eq(0.0).convert(DType::F32)
 }
 
 /// Effective and dense operations of a sample, by layer. `counts` gives how often each input of a layer was nonzero, `lengths` the number

@@ -42,7 +42,7 @@ impl Folder {
     fn data(&self, name: &str, dims: &[usize], labels: &[i64]) {
         let ty = TensorType::new(DType::U8, dims);
         let samples = Array::from_f64(ty.clone(), &vec![9.0; ty.count()]).expect("samples");
-        let labels = Array::new([labels.len()], labels.to_vec()).expect("labels");
+        let labels = Array::new([labels.len()], labels).expect("labels");
         let samples_name = if dims.len() == 2 { "images" } else { "inputs" };
         let arrays = [(samples_name.to_owned(), samples), ("labels".to_owned(), labels)].into();
         ArrayFile { arrays, ..ArrayFile::default() }.write(&self.path(name)).expect("a file");

@@ -169,7 +169,7 @@ fn an_option_that_is_changed_does_not_resume() {
         ("loss", change(|o| o.loss = Loss::named("mse_spikerate").expect("a loss"))),
         (
             "metric",
-            change(|o| o.metric = Metric::new("first", |o, _| o.traces.tensor().index_axis(0, 0).reduce_max(&[1]))),
+            change(|o| o.metric = Metric::new("first", |o, _| o.traces.tensor().index_axis(0, 0).reduce_max([1]))),
         ),
         ("batch size", change(|o| o.batch_size = 31)),
         ("length", change(|o| o.length = Length::Steps(7))),
@@ -408,8 +408,8 @@ fn options_that_do_not_fit_are_refused_before_anything_is_written() {
 
 /// The largest sum over time minus the mean of the sums, per sample.
 fn margin(outputs: &Outputs) -> Tensor {
-    let sums = outputs.traces.tensor().reduce_sum(&[0]);
-    sums.reduce_max(&[1]) - sums.reduce_mean(&[1])
+    let sums = outputs.traces.tensor().reduce_sum([0]);
+    sums.reduce_max([1]) - sums.reduce_mean([1])
 }
 
 fn smoothed(smoothing: f64) -> Loss {

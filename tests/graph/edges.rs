@@ -43,11 +43,11 @@ const FORMULAS: &[(&str, Formula)] = &[
     ("two/minimum", |x| x[0].minimum(&x[1])),
     ("two/atan2", |x| x[0].atan2(&x[1])),
     ("three/clamp", |x| x[1].clamp(&x[0], &x[2])),
-    ("over/reduce_product", |x| x[0].reduce_product(&[1])),
-    ("over/reduce_max", |x| x[0].reduce_max(&[1])),
-    ("over/reduce_min", |x| x[0].reduce_min(&[1])),
-    ("over/reduce_absmax", |x| x[0].reduce_absmax(&[1])),
-    ("over/reduce_sum", |x| x[0].reduce_sum(&[1])),
+    ("over/reduce_product", |x| x[0].reduce_product([1])),
+    ("over/reduce_max", |x| x[0].reduce_max([1])),
+    ("over/reduce_min", |x| x[0].reduce_min([1])),
+    ("over/reduce_absmax", |x| x[0].reduce_absmax([1])),
+    ("over/reduce_sum", |x| x[0].reduce_sum([1])),
     ("over/log_softmax", |x| x[0].log_softmax(1)),
     ("over/sort", |x| x[0].sort(1)),
     ("over/window_max", |x| x[0].reduce_window_max(&Window::new([1, 2]))),
@@ -223,7 +223,7 @@ fn slopes_at_zero() {
             trace(&[("x", x.ty().clone())], |x| vec![spiq::grad(&x[0], f)]).unwrap_or_else(|e| panic!("{e}"));
         Program::unoptimized(&function).unwrap().run(&[x]).unwrap()[0].to_f64()
     };
-    assert_eq!(slope(&[2.0, 0.0, 3.0, 4.0], |x| x.reduce_product(&[0])), [0.0, 24.0, 0.0, 0.0]);
+    assert_eq!(slope(&[2.0, 0.0, 3.0, 4.0], |x| x.reduce_product([0])), [0.0, 24.0, 0.0, 0.0]);
     assert_eq!(slope(&[0.0, 1.0, 2.0], |x| x.zeros_like().pow(x).sum()), [0.0; 3]);
     let chosen = |x: &Tensor| x.gt(9.0).select(&x.zeros_like().pow(x), &(x * 3.0)).sum();
     assert_eq!(slope(&[0.0, 1.0, 2.0], chosen), [3.0; 3]);
@@ -236,7 +236,7 @@ fn slopes_at_zero() {
     // Not a choice: 0 times an infinite gradient is undefined, so the result is NaN.
     assert!(slope(&[0.0], |x| (x.sqrt() * x.sqrt()).sum())[0].is_nan());
     assert_eq!(slope(&[0.0, -0.0], |x| x.abs().sum()), [1.0; 2]);
-    assert_eq!(slope(&[2.0, 2.0, 1.0], |x| x.reduce_max(&[0])), [0.5, 0.5, 0.0]);
+    assert_eq!(slope(&[2.0, 2.0, 1.0], |x| x.reduce_max([0])), [0.5, 0.5, 0.0]);
     assert_eq!(slope(&[0.0, 1.0, -1.0], |x| x.maximum(0.0).sum()), [0.5, 1.0, 0.0]);
 }
 

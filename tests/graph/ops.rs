@@ -349,7 +349,7 @@ fn convolutions_slide_an_unreversed_kernel() {
 
 #[test]
 fn sums_and_bitwise_ors_of_the_same_integers_differ() {
-    let both = |x: &[Tensor]| x[0].reduce_sum(&[0]) * 100.0 + x[0].reduce_or(&[0]);
+    let both = |x: &[Tensor]| x[0].reduce_sum([0]) * 100.0 + x[0].reduce_or([0]);
     check_values(both, &[ints(&[3], &[1, 3, 2])], &[603.0]);
 }
 

@@ -78,12 +78,12 @@ fn sums_and_means_have_room() {
         let window = spiq_hlo::Window::new([1, 300]);
         let out = evaluate(&[&x], |x| {
             vec![
-                x[0].reduce_sum(&[1]),
+                x[0].reduce_sum([1]),
                 x[0].sum(),
                 x[0].reduce_window_sum(&window),
-                x[0].reduce_mean(&[1]),
+                x[0].reduce_mean([1]),
                 x[0].mean(),
-                x[0].slice_axis(1, 0, 2).reduce_product(&[1]),
+                x[0].slice_axis(1, 0, 2).reduce_product([1]),
             ]
         });
         for (i, wanted) in [300.0 * largest, 600.0 * largest, 300.0 * largest].into_iter().enumerate() {

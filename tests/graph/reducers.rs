@@ -149,7 +149,7 @@ fn truths_and_bits() {
             |dims: &[usize], values: &[f64]| Array::from_f64(TensorType::new(dtype, dims), values).expect("fits");
         let inputs = [array(&[all.len(), 1], &singles), array(&[pairs.len() / 2, 2], &pairs), array(&[1, 0], &[])];
         let got =
-            evaluate(&inputs.each_ref(), |x| x.iter().flat_map(|x| [x.reduce_and(&[1]), x.reduce_or(&[1])]).collect());
+            evaluate(&inputs.each_ref(), |x| x.iter().flat_map(|x| [x.reduce_and([1]), x.reduce_or([1])]).collect());
         let of_pairs = |f: fn(i64, i64) -> i64| {
             pairs.chunks(2).map(|pair| f(pair[0] as i64, pair[1] as i64) as f64).collect::<Vec<f64>>()
         };
@@ -193,9 +193,9 @@ fn what_cannot_be_reduced_is_refused() {
         let traced = trace(&[("x", TensorType::new(dtype, [2, 3]))], |x| vec![f(&x[0])]);
         traced.expect_err("it is refused").to_string()
     };
-    assert!(refused(DType::F32, |x| x.reduce_and(&[1])).contains("integers or booleans, got f32[2,3]"));
-    assert!(refused(DType::F32, |x| x.reduce_or(&[1])).contains("integers or booleans, got f32[2,3]"));
-    assert!(refused(DType::Pred, |x| x.reduce_absmax(&[1])).contains("signed numbers, got pred[2,3]"));
+    assert!(refused(DType::F32, |x| x.reduce_and([1])).contains("integers or booleans, got f32[2,3]"));
+    assert!(refused(DType::F32, |x| x.reduce_or([1])).contains("integers or booleans, got f32[2,3]"));
+    assert!(refused(DType::Pred, |x| x.reduce_absmax([1])).contains("signed numbers, got pred[2,3]"));
 }
 
 /// The gradient of the largest magnitude: the sign, for one element as for two.
@@ -203,7 +203,7 @@ fn what_cannot_be_reduced_is_refused() {
 fn the_gradient_of_the_largest_magnitude() {
     for (values, want) in [(vec![-0.25], vec![-1.0]), (vec![2.0], vec![1.0]), (vec![-3.0, 2.0], vec![-1.0, 0.0])] {
         let x = Array::new([1, values.len()], values).expect("a row");
-        let got = evaluate(&[&x], |x| vec![grad(&x[0], |x| x.reduce_absmax(&[1]).sum())]);
+        let got = evaluate(&[&x], |x| vec![grad(&x[0], |x| x.reduce_absmax([1]).sum())]);
         assert_eq!(got[0].to_vec::<f64>().expect("f64"), want);
     }
 }

@@ -44,9 +44,9 @@ fn reductions_keep_nan() {
     let rows = ROWS.map(|row| row.0);
     for dtype in FLOATS {
         let column = |f: fn(&Row) -> f64| ROWS.iter().map(f).collect::<Vec<_>>();
-        same(&run(dtype, &rows, |x| x.reduce_max(&[1])), &column(|row| row.1), "maximum");
-        same(&run(dtype, &rows, |x| x.reduce_min(&[1])), &column(|row| row.2), "minimum");
-        same(&run(dtype, &rows, |x| x.reduce_absmax(&[1])), &column(|row| row.3), "largest magnitude");
+        same(&run(dtype, &rows, |x| x.reduce_max([1])), &column(|row| row.1), "maximum");
+        same(&run(dtype, &rows, |x| x.reduce_min([1])), &column(|row| row.2), "minimum");
+        same(&run(dtype, &rows, |x| x.reduce_absmax([1])), &column(|row| row.3), "largest magnitude");
         same(&run(dtype, &rows, |x| x.argmax(1)), &column(|row| row.4), "place of the maximum");
     }
 }
@@ -61,11 +61,11 @@ fn nan_is_found_anywhere_in_a_long_row() {
     let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
     let all = vec![NAN; places.len()];
     for dtype in FLOATS {
-        same(&run(dtype, &rows, |x| x.reduce_max(&[1])), &all, "maximum");
-        same(&run(dtype, &rows, |x| x.transpose(&[1, 0]).reduce_max(&[0])), &all, "maximum over the slow axis");
-        same(&run(dtype, &rows, |x| x.reduce_min(&[1])), &all, "minimum");
-        same(&run(dtype, &rows, |x| x.reduce_absmax(&[1])), &all, "largest magnitude");
-        same(&run(dtype, &rows, |x| x.reduce_absmax(&[0, 1])), &[NAN], "largest magnitude of all");
+        same(&run(dtype, &rows, |x| x.reduce_max([1])), &all, "maximum");
+        same(&run(dtype, &rows, |x| x.transpose(&[1, 0]).reduce_max([0])), &all, "maximum over the slow axis");
+        same(&run(dtype, &rows, |x| x.reduce_min([1])), &all, "minimum");
+        same(&run(dtype, &rows, |x| x.reduce_absmax([1])), &all, "largest magnitude");
+        same(&run(dtype, &rows, |x| x.reduce_absmax([0, 1])), &[NAN], "largest magnitude of all");
         same(&run(dtype, &rows, |x| x.argmax(1)), &places.map(|place| place as f64), "place of the maximum");
     }
 }

@@ -78,7 +78,7 @@ impl Kind {
     fn made(self, given: &Tensor) -> Tensor {
         match self {
             Kind::Spikes => given.gt(0.0).convert(DType::F32),
-            Kind::Counts(_) => given.gt(0.0).convert(DType::F32).reduce_sum(&[0]),
+            Kind::Counts(_) => given.gt(0.0).convert(DType::F32).reduce_sum([0]),
             Kind::Bytes => given.convert(DType::F32),
             Kind::Signs => given.gt(0.0).convert(DType::F32) - given.lt(0.0).convert(DType::F32),
             Kind::NoSpikes => given.zeros_like(),

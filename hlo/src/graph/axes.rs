@@ -34,7 +34,7 @@ index! { i32 i64 isize u32 u64 usize }
 /// use spiq_hlo::{DType, TensorType, keepdims, trace};
 /// let f = trace(&[("x", TensorType::new(DType::F32, [2, 3, 5]))], |x| {
 ///     let x = &x[0];
-///     vec![x.reduce_sum(1), x.reduce_sum(&[0, -1]), x / x.reduce_max(keepdims(-1))]
+///     vec![x.reduce_sum(1), x.reduce_sum([0, -1]), x / x.reduce_max(keepdims(-1))]
 /// })?;
 /// assert_eq!(f.result_types().iter().map(|ty| ty.to_string()).collect::<Vec<_>>(), ["f32[2,5]", "f32[3]", "f32[2,3,5]"]);
 /// # Ok::<(), spiq_hlo::GraphErrors>(())

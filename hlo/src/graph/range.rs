@@ -12,7 +12,7 @@ use crate::types::tensor_type::TensorType;
 ///     let spikes = x[0].gt(1.0).convert(DType::F32);
 ///     assert_eq!(x[0].range(), None);
 ///     assert_eq!(spikes.range(), Some(Range { low: 0, high: 1 }));
-///     assert_eq!(spikes.reduce_sum(&[1]).range(), Some(Range { low: 0, high: 9 }));
+///     assert_eq!(spikes.reduce_sum([1]).range(), Some(Range { low: 0, high: 9 }));
 ///     vec![]
 /// })?;
 /// # Ok::<(), spiq_hlo::GraphErrors>(())

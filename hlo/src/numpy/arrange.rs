@@ -218,7 +218,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         sample("roll", |x| x.roll(-1, 0)),
         sample("tile", |x| x.tile(&[2, 1, 3])),
         sample("repeat", |x| x.repeat(3, 0)),
-        sample("flip", |x| x.flip(&[0, -1])),
+        sample("flip", |x| x.flip([0, -1])),
         sample("tril", |x| x.tril(-1)),
         sample("triu", |x| x.triu(1)),
         sample("arange", |x| x.graph().arange(DType::F64, 0.5, 3.5, 1.0) * x),

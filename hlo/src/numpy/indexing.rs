@@ -24,7 +24,7 @@ impl Tensor {
             Ok(along) => along,
             Err(violation) => return self.fail("take", violation),
         };
-        let inside = indices.from_end(self.dims()[along]);
+        let inside = indices.counted_from_end(self.dims()[along]);
         let taken = self.take_clipped(&inside, axis);
         if taken.is_poison() {
             return taken;
@@ -55,7 +55,7 @@ impl Tensor {
             return self.fail("take_along_axis", Violation::new("", message));
         }
         let size = self.dims()[along];
-        let inside = indices.from_end(size);
+        let inside = indices.counted_from_end(size);
         let batch: Vec<usize> = (0..self.rank()).filter(|axis| *axis != along).collect();
         let dims = WindowDims {
             window: Vec::new(),
@@ -102,7 +102,7 @@ impl Tensor {
 
     /// Indices along an axis of this size, with those below 0 counted from the end.
     #[track_caller]
-    pub(crate) fn from_end(&self, size: usize) -> Tensor {
+    fn counted_from_end(&self, size: usize) -> Tensor {
         let signed = self.dtype().kind() == Kind::Signed;
         if !signed || self.range().is_some_and(|range| range.low >= 0) {
             return self.clone();

@@ -89,7 +89,7 @@ impl While {
             // Each slice's condition becomes the first element of the state.
             true => {
                 let state = [vec![holds(&state)], state].concat();
-                let any = |s: &[Tensor]| s[0].reduce_or(&[0]);
+                let any = |s: &[Tensor]| s[0].reduce_or([0]);
                 let mut outputs = while_raw(graph, &state, any, |s| {
                     let (on, old) = s.split_first().expect("whether to go on, and the state");
                     let kept = |((new, old), changes): ((Tensor, &Tensor), &bool)| match changes {

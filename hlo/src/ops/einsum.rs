@@ -132,7 +132,7 @@ impl Named {
             let ty = self.tensor.ty().with_dtype(DType::S32);
             let [i, j] = [first, second].map(|axis| self.tensor.graph().iota(ty.clone(), axis));
             let diagonal = i.eq(&j).select(&self.tensor, &self.tensor.zeros_like());
-            self = Named { tensor: diagonal.reduce_sum(&[second]), names: without(&self.names, second) };
+            self = Named { tensor: diagonal.reduce_sum([second]), names: without(&self.names, second) };
         }
         self
     }

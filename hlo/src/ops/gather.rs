@@ -245,7 +245,7 @@ impl Scatter {
     fn inside(&self, x: &Tensor, indices: &Tensor, updates: &Tensor) -> Tensor {
         let limits = self.dims.limits(x.dims(), &self.sizes(x.rank(), updates.dims()), indices);
         let fits = indices.ge(0.0).and(indices.le(&limits));
-        let fits = if self.dims.index_axis < indices.rank() { fits.reduce_and(&[self.dims.index_axis]) } else { fits };
+        let fits = if self.dims.index_axis < indices.rank() { fits.reduce_and([self.dims.index_axis]) } else { fits };
         let axes: Vec<usize> = (0..updates.rank()).filter(|a| !self.dims.window.contains(a)).collect();
         fits.broadcast_in_dim(updates.dims(), &axes)
     }

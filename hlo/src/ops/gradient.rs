@@ -263,7 +263,7 @@ fn sum_front(tensor: Tensor) -> Tensor {
         return tensor;
     }
     let within = sum_of_products(&tensor).or_else(|| sum_of_slices(&tensor));
-    within.unwrap_or_else(|| tensor.reduce_sum(&[0]))
+    within.unwrap_or_else(|| tensor.reduce_sum([0]))
 }
 
 /// Parameters with the types and ranges of `like`; poison stays poison.

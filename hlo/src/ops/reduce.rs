@@ -246,9 +246,9 @@ impl Tensor {
             Ok(axis) => axis,
             Err(violation) => return self.fail("log_softmax", violation),
         };
-        let peak = self.reduce_max(&[axis]).stop_gradient().expand_dims(axis as isize);
+        let peak = self.reduce_max([axis]).stop_gradient().expand_dims(axis as isize);
         let shifted = self - peak;
-        let total = shifted.exp().reduce_sum(&[axis]).log().expand_dims(axis as isize);
+        let total = shifted.exp().reduce_sum([axis]).log().expand_dims(axis as isize);
         shifted - total
     }
 
@@ -297,14 +297,14 @@ impl Tensor {
 pub(crate) fn samples() -> Vec<Sample> {
     let f = DType::F64;
     vec![
-        Sample::new("reduce sum", |x| vec![x[0].reduce_sum(&[0, 2]).exp()]).input(f, [2, 3, 4], -0.5, 0.5),
-        Sample::new("reduce product", |x| vec![x[0].reduce_product(&[1])]).input(f, [2, 3], 0.5, 2.0),
-        Sample::new("reduce max", |x| vec![x[0].reduce_max(&[1])]).input(f, [2, 5], -1.0, 1.0),
-        Sample::new("reduce absmax", |x| vec![x[0].reduce_absmax(&[1])]).input(f, [2, 5], -1.0, 1.0),
-        Sample::new("reduce min", |x| vec![x[0].reduce_min(&[0])]).input(f, [4, 2], -1.0, 1.0),
+        Sample::new("reduce sum", |x| vec![x[0].reduce_sum([0, 2]).exp()]).input(f, [2, 3, 4], -0.5, 0.5),
+        Sample::new("reduce product", |x| vec![x[0].reduce_product([1])]).input(f, [2, 3], 0.5, 2.0),
+        Sample::new("reduce max", |x| vec![x[0].reduce_max([1])]).input(f, [2, 5], -1.0, 1.0),
+        Sample::new("reduce absmax", |x| vec![x[0].reduce_absmax([1])]).input(f, [2, 5], -1.0, 1.0),
+        Sample::new("reduce min", |x| vec![x[0].reduce_min([0])]).input(f, [4, 2], -1.0, 1.0),
         Sample::new("reduce and, or", |x| {
             let positive = x[0].gt(0.0);
-            vec![positive.reduce_and(&[1]), positive.reduce_or(&[1])]
+            vec![positive.reduce_and([1]), positive.reduce_or([1])]
         })
         .input(f, [4, 2], -1.0, 1.0)
         .forward_only(),

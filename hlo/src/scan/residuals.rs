@@ -242,6 +242,6 @@ mod tests {
     /// A row sum is a sixth of the size of its operand.
     #[test]
     fn small_results_of_large_sums_are_saved() {
-        check(|v, x, w| (v + x.dot(w).reduce_sum(&[1]).exp().expand_dims(1), vec![]), &["reduce"]);
+        check(|v, x, w| (v + x.dot(w).reduce_sum([1]).exp().expand_dims(1), vec![]), &["reduce"]);
     }
 }

@@ -84,7 +84,7 @@ impl DelayedLinear {
         at.set_statistic("sigma", &(&sigma * shrink).maximum(self.sigma_end));
         let distance = (lags - delay) / (sigma.abs() + 0.27);
         let bell = (-0.5 * (&distance * &distance)).exp();
-        let sum = bell.reduce_sum(&[0]) + 1e-7;
+        let sum = bell.reduce_sum([0]) + 1e-7;
         bell / sum.broadcast_in_dim(&dims, &[1, 2])
     }
 

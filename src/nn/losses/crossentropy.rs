@@ -48,7 +48,7 @@ impl SampleLoss for CrossentropyOfSteps {
     fn of_samples(&self, traces: &Tensor, labels: &Tensor) -> Tensor {
         let steps = traces.log_softmax(-1);
         // Only the mean over time is multiplied with the labels, so that they are not repeated for each step.
-        entropy(&steps.reduce_mean(&[0]), labels, self.smoothing)
+        entropy(&steps.reduce_mean([0]), labels, self.smoothing)
     }
 }
 
@@ -78,7 +78,7 @@ impl SampleLoss for Tet {
     fn of_samples(&self, traces: &Tensor, labels: &Tensor) -> Tensor {
         let entropy = CrossentropyOfSteps { smoothing: self.smoothing }.of_samples(traces, labels);
         let off = traces - self.phi;
-        (1.0 - self.lambda) * entropy + self.lambda * (&off * &off).reduce_mean(&[0, 2])
+        (1.0 - self.lambda) * entropy + self.lambda * (&off * &off).reduce_mean([0, 2])
     }
 }
 
@@ -89,5 +89,5 @@ fn crossentropy(scores: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
 
 /// The cross-entropy [B] of log-probabilities [B, C].
 fn entropy(log_probabilities: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
-    -(smooth_labels(labels, log_probabilities, smoothing) * log_probabilities).reduce_sum(&[1])
+    -(smooth_labels(labels, log_probabilities, smoothing) * log_probabilities).reduce_sum([1])
 }

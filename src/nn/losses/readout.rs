@@ -65,15 +65,15 @@ impl Readout {
     #[track_caller]
     pub fn scores(self, traces: &Tensor) -> Tensor {
         match self {
-            Readout::Sum => traces.reduce_sum(&[0]),
-            Readout::Mean => traces.reduce_mean(&[0]),
-            Readout::Max => traces.reduce_max(&[0]),
+            Readout::Sum => traces.reduce_sum([0]),
+            Readout::Mean => traces.reduce_mean([0]),
+            Readout::Max => traces.reduce_max([0]),
             Readout::LastStep => traces.index_axis(0, traces.dims().first().map_or(0, |steps| steps.saturating_sub(1))),
-            Readout::SoftmaxSum => traces.log_softmax(-1).exp().reduce_sum(&[0]),
+            Readout::SoftmaxSum => traces.log_softmax(-1).exp().reduce_sum([0]),
             Readout::FirstSpike => {
                 let steps = traces.dims().first().copied().unwrap_or_default() as f64;
                 let left = steps - traces.graph().iota(traces.ty().clone(), 0);
-                traces.gt(0.0).select(&left, &left.zeros_like()).reduce_max(&[0])
+                traces.gt(0.0).select(&left, &left.zeros_like()).reduce_max([0])
             }
         }
     }

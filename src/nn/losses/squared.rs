@@ -27,9 +27,9 @@ impl SampleLoss for MseSpikerate {
         "mse_spikerate"
     }
     fn of_samples(&self, traces: &Tensor, labels: &Tensor) -> Tensor {
-        let rates = traces.reduce_mean(&[0]);
+        let rates = traces.reduce_mean([0]);
         let error = &rates - smooth_labels(labels, &rates, self.smoothing) * self.sparsity * steps(traces);
-        (&error * &error).reduce_mean(&[1])
+        (&error * &error).reduce_mean([1])
     }
 }
 
@@ -59,9 +59,9 @@ impl SampleLoss for MseCount {
     fn of_samples(&self, traces: &Tensor, labels: &Tensor) -> Tensor {
         let steps = steps(traces);
         let [correct, incorrect] = [self.correct_rate, self.incorrect_rate].map(|rate| (steps * rate).trunc());
-        let counts = traces.reduce_sum(&[0]);
+        let counts = traces.reduce_sum([0]);
         let error = &counts - wanted(labels, &counts, self.smoothing, correct, incorrect);
-        (&error * &error).reduce_mean(&[1]) / steps
+        (&error * &error).reduce_mean([1]) / steps
     }
 }
 
@@ -91,7 +91,7 @@ impl SampleLoss for MseMembrane {
         let like = traces.index_axis(0, 0);
         let wanted = wanted(labels, &like, self.smoothing, self.on_target, self.off_target);
         let error = traces - wanted.broadcast_in_dim(traces.dims(), &[1, 2]);
-        (&error * &error).reduce_mean(&[0, 2])
+        (&error * &error).reduce_mean([0, 2])
     }
 }
 

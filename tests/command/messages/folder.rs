@@ -19,7 +19,7 @@ const MODEL: &str =
 const TRAIN: &str = "train --model model.toml --data data.safetensors --rules int8 --time-steps 2 --steps 2 --out run";
 
 fn labels(values: &[i32]) -> Array {
-    Array::new([values.len()], values.to_vec()).expect("labels")
+    Array::new([values.len()], values).expect("labels")
 }
 
 fn numbers(dtype: DType, dims: &[usize]) -> Array {

@@ -67,14 +67,14 @@ fn moved(name: &str, x: &[Tensor], a: &Attributes) -> Option<Tensor> {
 fn summed(name: &str, x: &[Tensor], a: &Attributes) -> Option<Tensor> {
     let first = x.first()?;
     Some(match name {
-        "reduce_sum" => first.reduce_sum(&a.sizes("axes")),
-        "reduce_product" => first.reduce_product(&a.sizes("axes")),
-        "reduce_mean" => first.reduce_mean(&a.sizes("axes")),
-        "reduce_max" => first.reduce_max(&a.sizes("axes")),
-        "reduce_min" => first.reduce_min(&a.sizes("axes")),
-        "reduce_absmax" => first.reduce_absmax(&a.sizes("axes")),
-        "reduce_and" => first.reduce_and(&a.sizes("axes")),
-        "reduce_or" => first.reduce_or(&a.sizes("axes")),
+        "reduce_sum" => first.reduce_sum(a.sizes("axes")),
+        "reduce_product" => first.reduce_product(a.sizes("axes")),
+        "reduce_mean" => first.reduce_mean(a.sizes("axes")),
+        "reduce_max" => first.reduce_max(a.sizes("axes")),
+        "reduce_min" => first.reduce_min(a.sizes("axes")),
+        "reduce_absmax" => first.reduce_absmax(a.sizes("axes")),
+        "reduce_and" => first.reduce_and(a.sizes("axes")),
+        "reduce_or" => first.reduce_or(a.sizes("axes")),
         "log_softmax" => first.log_softmax(a.axis()),
         "argmax" => first.argmax(a.axis()),
         "reduce_window_sum" => first.reduce_window_sum(&window(a)),

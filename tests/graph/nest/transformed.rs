@@ -18,7 +18,7 @@ impl Way for Transformed {
         f: &dyn Fn(&Tensor, &Tensor) -> (Tensor, Tensor),
     ) -> (Tensor, Tensor) {
         let (last, results) = scan(init, &stacked(&rows), |carry: Tensor, row: Tensor| f(&carry, &row));
-        (last, results.reduce_sum(&[0]))
+        (last, results.reduce_sum([0]))
     }
     fn repeat(&self, init: &Tensor, f: &dyn Fn(&Tensor) -> Tensor) -> Tensor {
         let start = (init.graph().scalar(DType::S32, 0.0), init.clone());
