@@ -71,8 +71,8 @@ enum Name {
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
         Action::Install { plugin, index, from } => {
-            // An installation that is there needs none of them, but whoever names a file means one.
-            if let Some(missing) = from.iter().find(|path| !path.is_file()) {
+            // An existing installation needs none of them, but a wrong name is a mistake all the same.
+            if let Some(missing) = from.iter().find(|path| !path.exists()) {
                 return Err(Error::input(format!("there is no file {}; name a wheel with --from", missing.display())));
             }
             let wheels = match index {

@@ -556,7 +556,7 @@ fn arrays_that_do_not_fit_are_refused() {
     );
     folder.refuses("train --model model.toml --out out", "the built-in digits");
     folder.refuses(&TRAIN.replace("--batch-size 2", "--batch-size 64"), "batch size");
-    folder.refuses(&format!("{TRAIN} --resume"), "checkpoint.safetensors");
+    folder.refuses(&format!("{TRAIN} --resume"), "there is no run in out to resume");
 }
 
 #[test]

@@ -63,6 +63,9 @@ fn programs_are_jax_programs() {
 }
 
 /// Checks that the reference programs cover every operation, so that none is forgotten.
+/// Functions with a custom derivative, whose values and slopes `array_functions.rs` compares with JAX's.
+const COMPARED_BY_VALUE: [&str; 3] = ["erf", "erfc", "softplus"];
+
 #[test]
 fn every_operation_is_in_some_program() {
     let file = Reference::load("differential");
@@ -77,7 +80,10 @@ fn every_operation_is_in_some_program() {
         let function = trace(&types, |x| (sample.build)(x)).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
         function.each_node(&mut |node, _| {
             let name = node.op.name();
-            assert!(seen.contains(name) || NOT_IN_JAX.contains(&name), "no program has {name}");
+            assert!(
+                seen.contains(name) || NOT_IN_JAX.contains(&name) || COMPARED_BY_VALUE.contains(&name),
+                "no program has {name}"
+            );
         });
     }
 }
