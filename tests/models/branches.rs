@@ -183,7 +183,7 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
         ),
         (
             &[linear, "{ type = 'LIF', name = 'first', hidden_shape = 4 }"],
-            "m.toml:3: layer 2: layer 1 is called \"first\" already",
+            "m.toml:3: layer 2: layer 1 is already called \"first\"",
         ),
         (
             &[linear, "{ type = 'LIF', hidden_shape = 4, inputs = ['input'] }"],
