@@ -470,5 +470,5 @@ fn what_would_do_nothing_or_cannot_be_done_is_refused() {
     let rules = Rules::new(&[rule]).expect("a rule");
     let is_kernel = |name: &str| name.ends_with("kernel");
     let error = quantize(&looped(), &rules, Mode::Qat, Numerics::Qwix, is_kernel).expect_err("a refusal").to_string();
-    assert!(error.contains("f32[2,3]: act_batch_axes names axis 2, but there are 2"), "{error}");
+    assert!(error.contains("f32[2,3]: act_batch_axes names axis 2, but the tensor has rank 2"), "{error}");
 }
