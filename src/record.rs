@@ -122,7 +122,7 @@ fn finite(number: f32) -> Option<f32> {
 /// metrics.write(Record::step(1, f32::NAN))?;
 /// assert_eq!(std::fs::read_to_string(&path)?, "{\"step\":0,\"loss\":2.3}\n{\"step\":1,\"loss\":null}\n");
 ///
-/// A run that resumes from a checkpoint made after step 0 removes later records.
+/// // A run that resumes from a checkpoint made after step 0 removes later records.
 /// Metrics::resume(&path, |record| matches!(record, Record::Step { step: 0, .. }))?;
 /// assert_eq!(read_records(&path)?, [Record::step(0, 2.3)]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

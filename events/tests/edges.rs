@@ -74,7 +74,7 @@ fn many_events_in_one_bin_are_counted_or_said_to_be_left_out() {
 fn no_samples_are_refused_and_samples_without_events_are_frames_of_zeros() {
     let binning = Binning { bins: Some(2), ..Binning::default() };
     let refused = packed(Sensor::cochlea(4), vec![], &binning).unwrap_err().to_string();
-    assert_eq!(refused, "the data set holds no samples");
+    assert_eq!(refused, "the data set has no samples");
     let silent = packed(Sensor::cochlea(1), vec![Events::default(); 3], &binning).unwrap();
     assert_eq!((silent.dims.as_slice(), &*silent.frames), ([3, 2, 1].as_slice(), [0; 6].as_slice()));
 }
@@ -132,7 +132,7 @@ fn sensors_and_frames_at_the_edges_hold_each_event_or_are_refused() {
                     }
                     Err(error) => {
                         let said = error.to_string();
-                        assert!(said.contains("give fewer bins") || said.contains("channels are summed"), "{said}");
+                        assert!(said.contains("give fewer bins") || said.contains("channels can only be summed"), "{said}");
                         refused += 1;
                     }
                 }

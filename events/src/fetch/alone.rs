@@ -2,6 +2,8 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -11,6 +13,11 @@ pub const UNPACKING: &str = ".unpacking";
 /// Random characters in such a name.
 pub const DRAWN: usize = 6;
 
+/// A process that another thread starts holds a copy of a lock that was just released, until it has become its own program. So a lock
+/// that is held is tried again for a second.
+const ATTEMPTS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Locks the folder until the result is dropped, and removes temporary folders of killed processes. `None` if the file system does not
 /// support locks on folders: nothing is removed then.
 ///
@@ -18,7 +25,15 @@ pub const DRAWN: usize = 6;
 /// `Input` if another process fetches into it.
 pub fn take(folder: &Path) -> Result<Option<File>> {
     let Ok(lock) = File::open(folder) else { return Ok(None) };
-    match lock.try_lock() {
+    let mut tried = lock.try_lock();
+    for _ in 0..ATTEMPTS {
+        if !matches!(tried, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        thread::sleep(PAUSE);
+        tried = lock.try_lock();
+    }
+    match tried {
         Ok(()) => {
             remove_leftovers(folder);
             Ok(Some(lock))
