@@ -132,7 +132,10 @@ fn sensors_and_frames_at_the_edges_hold_each_event_or_are_refused() {
                     }
                     Err(error) => {
                         let said = error.to_string();
-                        assert!(said.contains("give fewer bins") || said.contains("channels can only be summed"), "{said}");
+                        assert!(
+                            said.contains("give fewer bins") || said.contains("channels can only be summed"),
+                            "{said}"
+                        );
                         refused += 1;
                     }
                 }
