@@ -65,7 +65,7 @@ pub struct Arguments {
     /// Model file [default: the model stored with --init, if any, else the recipe's]
     #[arg(long, value_name = "M.toml")]
     pub(super) model: Option<PathBuf>,
-    /// Samples and labels: a safetensors file, event recordings (SHD, SSC, N-MNIST, DVS Gesture, …), or `speech` for the built-in spoken
+    /// Samples and labels: a safetensors or .npz file, event recordings (SHD, SSC, N-MNIST, DVS Gesture, …), or `speech` for the built-in spoken
     /// digits [default: the recipe's; built-in digits]
     #[arg(long, value_name = "DATA")]
     pub(super) data: Option<PathBuf>,
