@@ -1,7 +1,7 @@
 //! Converts arrays as people store them to the types that samples have: spikes and counts as u8, numbers as f32, images as u8, labels
 //! as i32.
 
-use spiq_hlo::{Array, DType, TensorType};
+use spiq_hlo::{Array, DType};
 
 /// Samples over time: spikes and counts up to 255 of any integer type or booleans as u8, all other numbers as f32.
 ///
@@ -64,15 +64,12 @@ fn bytes(array: &Array, values: Vec<u8>) -> Array {
 }
 
 fn floats(array: &Array) -> Result<Array, String> {
-    let values: Vec<f32> = array.to_f64().into_iter().map(|value| value as f32).collect();
+    let wide = array.to_f64();
+    let values: Vec<f32> = wide.iter().map(|value| *value as f32).collect();
     // Non-finite elements of the file itself are reported by the caller.
-    let overflowed =
-        array.to_f64().into_iter().zip(&values).find(|(wide, narrow)| wide.is_finite() && !narrow.is_finite());
+    let overflowed = wide.iter().zip(&values).find(|(wide, narrow)| wide.is_finite() && !narrow.is_finite());
     match overflowed {
         Some((value, _)) => Err(format!("holds {value}, which is out of range for f32")),
-        None => {
-            let ty = TensorType::new(DType::F32, array.dims());
-            Ok(Array::new(ty.dims, values).expect("one number per element"))
-        }
+        None => Ok(Array::new(array.dims(), values).expect("one number per element")),
     }
 }

@@ -1,4 +1,4 @@
-//! Activation functions and their relatives: relu, gelu, silu, softmax, logsumexp, one_hot.
+//! Activation functions and their relatives: relu, gelu, silu, softplus, softmax, log_softmax, logsumexp, one_hot.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -58,6 +58,18 @@ impl Tensor {
         unnormalized / total
     }
 
+    /// `x - log(sum(exp(x)))` along `axis` (negative: counted from the end), without overflow.
+    #[track_caller]
+    pub fn log_softmax(&self, axis: isize) -> Tensor {
+        let axis = match self.axis(axis) {
+            Ok(axis) => axis,
+            Err(violation) => return self.fail("log_softmax", violation),
+        };
+        let shifted = self - self.reduce_max(keepdims(axis)).stop_gradient();
+        let total = shifted.exp().reduce_sum(axis).log().expand_dims(axis as isize);
+        shifted - total
+    }
+
     /// `log(sum(e^x))` over `axes`, without overflow. JAX: `jax.nn.logsumexp`.
     #[track_caller]
     pub fn logsumexp(&self, axes: impl ReductionAxes) -> Tensor {
@@ -79,7 +91,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Kept in the trace: labels that are not integers, or of a type that cannot count the classes.
+    /// Recorded in the trace: labels that are not integers, or of a type that cannot count the classes.
     #[track_caller]
     pub fn one_hot(&self, classes: usize, dtype: DType) -> Tensor {
         if !self.dtype().is_integer() && !self.is_poison() {
@@ -104,6 +116,7 @@ pub(crate) fn samples() -> Vec<Sample> {
         of("softplus", Tensor::softplus),
         of("gelu", Tensor::gelu),
         of("gelu_exact", Tensor::gelu_exact),
+        Sample::new("log_softmax", |x| vec![x[0].log_softmax(-1) * &x[0]]).input(f, [2, 5], -1.0, 1.0),
         Sample::new("softmax", |x| vec![x[0].softmax(-1) * &x[0]]).input(f, [2, 5], -1.0, 1.0),
         Sample::new("logsumexp", |x| vec![x[0].logsumexp(0)]).input(f, [4, 2], -1.0, 1.0),
         Sample::new("one_hot", |x| vec![x[0].one_hot(4, DType::F64)]).input(DType::S32, [3], -1.0, 4.0),

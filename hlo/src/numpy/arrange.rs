@@ -39,7 +39,7 @@ impl Graph {
     /// The integers or numbers from `start` in steps of `step`, as many as stay before `stop`. JAX: `jnp.arange`.
     ///
     /// # Errors
-    /// Kept in the trace: a step of 0, numbers that the type does not hold.
+    /// Recorded in the trace: a step of 0, numbers that the type does not hold.
     #[track_caller]
     pub fn arange(&self, dtype: DType, start: f64, stop: f64, step: f64) -> Tensor {
         let count = ((stop - start) / step).ceil();
@@ -58,7 +58,7 @@ impl Tensor {
     /// The tensor cut into `sections` parts of one size along `axis`. JAX: `jnp.split` with a number.
     ///
     /// # Errors
-    /// Kept in the trace, with as many wrong tensors as sections: an axis that does not divide.
+    /// Recorded in the trace, with as many wrong tensors as sections: an axis that does not divide.
     #[track_caller]
     pub fn split(&self, sections: usize, axis: isize) -> Vec<Tensor> {
         let size = self.axis(axis).map(|axis| self.dims()[axis]);
@@ -100,7 +100,7 @@ impl Tensor {
     /// The tensor without `axes`, which have size 1. JAX: `jnp.squeeze`.
     ///
     /// # Errors
-    /// Kept in the trace: an axis of another size, no such axis.
+    /// Recorded in the trace: an axis of another size, no such axis.
     #[track_caller]
     pub fn squeeze(&self, axes: impl ReductionAxes) -> Tensor {
         let axes = match self.reduced(&axes) {

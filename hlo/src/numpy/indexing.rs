@@ -38,7 +38,7 @@ impl Tensor {
     /// an integer type. JAX: `jnp.take_along_axis`.
     ///
     /// # Errors
-    /// Kept in the trace: indices that are not integers or of another shape, no such axis.
+    /// Recorded in the trace: indices that are not integers or of another shape, no such axis.
     #[track_caller]
     pub fn take_along_axis(&self, indices: &Tensor, axis: isize) -> Tensor {
         let along = match self.axis(axis) {
@@ -73,7 +73,7 @@ impl Tensor {
     /// `lax.top_k`.
     ///
     /// # Errors
-    /// Kept in the trace: fewer than `k` elements.
+    /// Recorded in the trace: fewer than `k` elements.
     #[track_caller]
     pub fn top_k(&self, k: usize) -> (Tensor, Tensor) {
         let size = self.dims().last().copied().unwrap_or(0);
