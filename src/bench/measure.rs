@@ -7,7 +7,7 @@ use super::shape::Shape;
 use super::subject::{Data, Subject};
 use super::timing::Timing;
 use crate::error::{Error, Result};
-use crate::pjrt::{Client, Profile, Profiler};
+use crate::pjrt::{Client, Profile};
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +85,9 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
     if options.arithmetics.is_empty() {
         return Err(Error::input("there is nothing to measure; give a mode, such as fp32"));
     }
-    let profiler = options.profile.then(|| client.plugin().profiler()).transpose()?;
+    if options.profile {
+        client.can_record()?;
+    }
     let data = Data::new(client, &options.shape)?;
     let mut lanes = Vec::new();
     for &arithmetic in &options.arithmetics {
@@ -103,10 +105,10 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
         rounds += 1;
         events(Event::Round(rounds));
     }
-    if let Some(profiler) = profiler {
+    if options.profile {
         for lane in &mut lanes {
             events(Event::Profiling(lane.arithmetic));
-            lane.record(profiler, &data)?;
+            lane.record(client, &data)?;
         }
     }
     Ok(lanes.into_iter().map(Lane::row).collect())
@@ -148,8 +150,8 @@ impl Lane {
         Ok(())
     }
 
-    fn record(&mut self, profiler: Profiler, data: &Data) -> Result<()> {
-        let total = profiler.record(|| (0..RECORDED).try_for_each(|_| self.subject.run_step(data)))?;
+    fn record(&mut self, client: &Client, data: &Data) -> Result<()> {
+        let total = client.record(|| (0..RECORDED).try_for_each(|_| self.subject.run_step(data)))?;
         self.profile = Some(StepProfile { steps: RECORDED, total });
         Ok(())
     }

@@ -42,6 +42,7 @@ mod profiler;
 mod program;
 mod python;
 mod raw_client;
+mod record;
 mod retain;
 mod signature;
 mod store;
