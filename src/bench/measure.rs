@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
-use super::subject::{Data, Subject};
+use super::subject::{DENSITY, Data, Subject};
 use super::timing::Timing;
 use crate::error::{Error, Result};
 use crate::pjrt::{Client, Profile};
@@ -16,6 +16,8 @@ pub struct Options {
     pub shape: Shape,
     /// The arithmetics; ratios are relative to [`Arithmetic::Fp32`] if it is included.
     pub arithmetics: Vec<Arithmetic>,
+    /// The fraction of inputs that are spikes.
+    pub density: f32,
     /// Steps per tile of the scan over time; `None` leaves the choice to the library.
     pub time_tile: Option<usize>,
     /// Minimum number of rounds.
@@ -27,9 +29,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// These arithmetics, with at least 10 rounds and 5 seconds.
+    /// These arithmetics, with spikes in a tenth of the inputs, at least 10 rounds and 5 seconds.
     pub fn new(shape: Shape, arithmetics: Vec<Arithmetic>) -> Options {
-        Options { shape, arithmetics, time_tile: None, runs: 10, seconds: 5.0, profile: false }
+        Options { shape, arithmetics, density: DENSITY, time_tile: None, runs: 10, seconds: 5.0, profile: false }
     }
 }
 
@@ -88,7 +90,7 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
     if options.profile {
         client.can_record()?;
     }
-    let data = Data::new(client, &options.shape)?;
+    let data = Data::with_density(client, &options.shape, options.density)?;
     let mut lanes = Vec::new();
     for &arithmetic in &options.arithmetics {
         events(Event::Compiling(arithmetic));

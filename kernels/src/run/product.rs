@@ -91,7 +91,7 @@ impl<T: Row> Work for OverColumns<'_, T> {
         let events = Events::of_rows(set, &mask, columns, self.rows);
         for (row, out) in self.out.chunks_exact_mut(matrix.width).enumerate() {
             out.fill(T::Sum::default());
-            matrix.add_rows(out, 0, events.list(row));
+            matrix.add_rows(set, out, 0, events.list(row));
         }
     }
 }
@@ -157,14 +157,14 @@ struct OverRows<'a, T: Row> {
 
 impl<T: Row> Work for OverRows<'_, T> {
     #[inline(always)]
-    fn run(self, _: impl InstructionSet) {
+    fn run(self, set: impl InstructionSet) {
         let width = self.matrix.width;
         self.out.fill(T::Sum::default());
         // A block of the matrix stays in the cache while all rows of the result are updated.
         for (at, events) in self.events.iter().enumerate() {
             let matrix = Matrix { elements: &self.matrix.elements[at * self.block * width..], ..self.matrix };
             for (row, out) in self.rows.clone().zip(self.out.chunks_exact_mut(width)) {
-                matrix.add_rows(out, 0, events.list(row));
+                matrix.add_rows(set, out, 0, events.list(row));
             }
         }
     }

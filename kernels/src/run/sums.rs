@@ -113,7 +113,7 @@ impl<'a> Sums<'a> {
             let (row, from) = ((first + lane) / self.width, lane % self.width);
             let end = lanes.end.min(lane - from + self.width);
             events.set_row(set, &self.mask, self.columns, row);
-            matrix.add_rows(&mut line[lane - lanes.start..end - lanes.start], from, events.list(0));
+            matrix.add_rows(set, &mut line[lane - lanes.start..end - lanes.start], from, events.list(0));
             lane = end;
         }
     }

@@ -43,25 +43,31 @@ impl<'a> Tile<'a> {
 
     /// Goes through all lanes in one step; `turn` is the number of steps before it in this turn.
     #[inline(always)]
-    fn pass(&mut self, pass: Pass, step: usize, turn: usize, state: &mut State) {
+    fn pass(&mut self, set: impl InstructionSet, pass: Pass, step: usize, turn: usize, state: &mut State) {
         let mut first = 0;
         while first + WIDTH <= self.lanes.len() {
-            self.block::<WIDTH>(pass, [step, turn, first], state);
+            self.block::<WIDTH>(set, pass, [step, turn, first], state);
             first += WIDTH;
         }
         while first + NARROW <= self.lanes.len() {
-            self.block::<NARROW>(pass, [step, turn, first], state);
+            self.block::<NARROW>(set, pass, [step, turn, first], state);
             first += NARROW;
         }
         while first < self.lanes.len() {
-            self.block::<1>(pass, [step, turn, first], state);
+            self.block::<1>(set, pass, [step, turn, first], state);
             first += 1;
         }
     }
 
     /// Goes through `W` lanes of this tile, starting at `first`.
     #[inline(always)]
-    fn block<const W: usize>(&mut self, pass: Pass, [step, turn, first]: [usize; 3], state: &mut State) {
+    fn block<const W: usize>(
+        &mut self,
+        set: impl InstructionSet,
+        pass: Pass,
+        [step, turn, first]: [usize; 3],
+        state: &mut State,
+    ) {
         let scan = self.scan;
         let all = self.lanes.start + first;
         let at = Lanes { own: first, all, row: step * scan.lanes + all, turn };
@@ -94,7 +100,7 @@ impl<'a> Tile<'a> {
             let factors = file[scan.first_result() + needed].lanes::<W>();
             for line in lines.iter_mut().flatten() {
                 if let Line::Sampled(part) = line {
-                    part.list::<W>(turn, [at.own, at.row], factors);
+                    part.list::<W>(set, turn, [at.own, at.row], factors);
                 }
             }
             return;
@@ -120,7 +126,7 @@ impl<'a> Tile<'a> {
         if let Some(needed) = self.scan.needed() {
             state.lines.iter_mut().flatten().filter_map(Line::sampled).for_each(Part::clear);
             for (turn, step) in steps.iter().enumerate() {
-                self.pass(Pass::List { needed }, *step, turn, state);
+                self.pass(set, Pass::List { needed }, *step, turn, state);
             }
             for line in state.lines.iter_mut().flatten() {
                 // Not a closure: it would not be compiled for the target's vector instructions.
@@ -133,7 +139,7 @@ impl<'a> Tile<'a> {
             if !alone {
                 self.sum(set, *step, state);
             }
-            self.pass(Pass::Run, *step, turn, state);
+            self.pass(set, Pass::Run, *step, turn, state);
         }
     }
 }
