@@ -29,6 +29,6 @@ pub use crate::quant::{Mode, Numerics, Rules, linear_only_rules, quantize, weigh
 pub use crate::random::{Key, Rngs};
 pub use crate::train;
 pub use crate::{
-    Array, DType, Function, Graph, GraphErrors, PrintOptions, Program, Tensor, TensorType, custom_vjp, grad, jit, scan,
-    trace, value_and_grad, vjp, vmap,
+    Array, DType, Function, Graph, GraphErrors, PrintOptions, Program, Static, Tensor, TensorType, Tree, custom_vjp,
+    grad, jit, scan, trace, value_and_grad, vjp, vmap,
 };

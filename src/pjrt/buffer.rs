@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use spiq_hlo::{Array, DType, Kind, TensorType};
+use spiq_hlo::{Array, DType, Kind, Leaf, TensorType};
 
 use super::abi::sys::{self, Args, TiledLayout};
 use super::device::Device;
@@ -211,6 +211,8 @@ impl Drop for Buffer {
         unsafe { self.client.api.destroy::<sys::BufferDestroy>(|a| a.buffer = self.raw) };
     }
 }
+
+impl Leaf for Buffer {}
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

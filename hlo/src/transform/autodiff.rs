@@ -8,7 +8,7 @@ use crate::graph::function::{Node, Value};
 use crate::graph::op::Reverse;
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::{Graph, Place};
-use crate::graph::tree::Tree;
+use crate::graph::tree::{Tree, filled};
 use crate::transform::cotangent::{Cotangent, Only};
 
 /// Cotangents of `wrt`, given those of `outputs` (`None` is zero). JAX: `jax.vjp`.
@@ -210,7 +210,7 @@ pub fn value_and_grad<P: Tree, A: Tree>(at: &P, f: impl FnOnce(&P) -> (Tensor, A
     }
     let one = value.full_like(1.0);
     let grads = vjp(std::slice::from_ref(&value), &[Some(one)], &fresh.leaves());
-    ((value, aux), at.with_leaves(grads))
+    ((value, aux), filled(at, &grads))
 }
 
 /// The gradient of a scalar function with respect to `at`. JAX: `jax.grad`.
