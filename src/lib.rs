@@ -138,6 +138,7 @@ pub mod table;
 pub mod train;
 
 pub use compile::{Jit, Program, jit, trace, trace_tree};
+pub use data::{load, save};
 pub use error::{Error, ErrorKind, Result};
 /// Implements [`Tree`](trait@Tree) for a struct of trees with one type parameter, the type of its leaves.
 ///

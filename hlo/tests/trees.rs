@@ -41,7 +41,7 @@ fn leaves_are_replaced_in_order_and_by_other_types() {
     let (first, second) = tree.with_leaves(vec![number(7.0), number(8.0), number(9.0)]).expect("three leaves");
     assert_eq!((first, second), (vec![number(7.0), number(8.0)], [Some(number(9.0)), None]));
     let error = tree.with_leaves(vec![number(7.0)]).expect_err("too few").to_string();
-    assert_eq!(error, "the tree has 3 leaves, but 1 are given");
+    assert_eq!(error, "the tree takes 3 leaves, not 1");
     let doubled = tree.map(|leaf| number(2.0 * leaf.to_f64()[0] as f32));
     assert_eq!(doubled, (vec![number(2.0), number(4.0)], [Some(number(6.0)), None]));
 }
@@ -81,7 +81,8 @@ fn another_structure_is_an_error_of_the_trace() {
     assert_eq!(carried, ["scan: the new carry lacks `1`, which the initial one has"]);
 
     let looped = errors(|x, _| {
-        let state = while_loop(&Some(x.clone()), |s| s.as_ref().map_or_else(|| x.sum().lt(0.0), |x| x.sum().lt(1.0)), |_| None);
+        let state =
+            while_loop(&Some(x.clone()), |s| s.as_ref().map_or_else(|| x.sum().lt(0.0), |x| x.sum().lt(1.0)), |_| None);
         state.unwrap_or_else(|| x.clone())
     });
     assert_eq!(looped, ["while_loop: the new state lacks the root, which the initial one has"]);

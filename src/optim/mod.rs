@@ -62,5 +62,6 @@ pub use plateau::{ReduceOnPlateau, reduce_on_plateau};
 pub use schedule::*;
 pub use sgd::{Sgd, sgd};
 pub use table::{MakeOptimizer, OPTIMIZERS, OfRate};
-pub use transformation::{GradientTransformation, apply_updates};
+pub use transformation::{GradientTransformation, OptState, apply_updates};
+pub(crate) use transformation::{tensors, with_tensors};
 pub use tree::global_norm;

@@ -119,7 +119,7 @@ pub trait Tree<L: Leaf = Tensor>: Sized {
     /// Another number of leaves.
     fn with_leaves<M: Leaf>(&self, leaves: Vec<M>) -> Result<Self::With<M>, TreeError> {
         let (places, given) = (self.by_path().len(), leaves.len());
-        let wrong = || TreeError(format!("the tree has {places} leaves, but {given} are given"));
+        let wrong = || TreeError(format!("the tree takes {places} leaves, not {given}"));
         if places != given {
             return Err(wrong());
         }
