@@ -74,7 +74,7 @@
 //!
 //! let inputs = [("x", TensorType::new(DType::F32, [4, 3])), ("w", TensorType::new(DType::F32, [3, 2]))];
 //! let gradient = trace(&inputs, |v| {
-//!     let ((loss, ()), slope) = value_and_grad(&v[1], |w| (v[0].dot(w).tanh().sum(), ()));
+//!     let (loss, slope) = value_and_grad(&v[1], |w| v[0].dot(w).tanh().sum());
 //!     vec![loss, slope]
 //! })?;
 //! let client = Client::cpu()?;
@@ -157,10 +157,10 @@ pub use spiq_derive::Tree;
 pub use spiq_events as events;
 pub use spiq_hlo::{
     Array, ArrayError, Axes, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphError, GraphErrors,
-    Index, Keepdims, Leaf, Operand, Part, PrintOptions, ReductionAxes, Static, StaticValue, Structure, Tensor,
-    TensorType, Tree, TreeError, Window, WindowDims, associative_scan, checkpoint, concatenate, custom_vjp, einsum,
-    grad, join_path, keepdims, same_padding, scan, scan_checkpointed, sort, stack, switch, value_and_grad, vjp, vmap,
-    while_loop,
+    Index, Keepdims, Leaf, Objective, Operand, Part, PrintOptions, ReductionAxes, Static, StaticValue, Structure,
+    Tensor, TensorType, Tree, TreeError, Window, WindowDims, associative_scan, checkpoint, concatenate, custom_vjp,
+    einsum, grad, hessian, jacobian, join_path, keepdims, same_padding, scan, scan_checkpointed, sort, stack, switch,
+    value_and_grad, vjp, vmap, while_loop, zip_map,
 };
 
 /// Compiles and runs the examples of docs/library.md with the tests.

@@ -142,6 +142,34 @@ pub(crate) fn filled<T: Tree>(like: &T, leaves: &[Tensor]) -> T {
     like.map(|_| leaves.next().expect("an operation has outputs").clone())
 }
 
+/// Applies `f` to each leaf of `a` and the leaf of `b` at the same path. JAX: `jax.tree.map(f, a, b)`.
+///
+/// # Errors
+/// Recorded in the trace: trees of different structure, with the first path at which they differ.
+///
+/// ```
+/// use spiq_hlo::{grad, trace, zip_map, DType, TensorType, Tree};
+/// let w = TensorType::new(DType::F32, [3]);
+/// trace(&[("w", w.clone()), ("v", w)], |x| {
+///     let params = (x[0].clone(), x[1].clone());
+///     let slopes = grad(&params, |(w, v)| (w * v).sum());
+///     zip_map(&params, &slopes, |p, g| p - 0.1 * g).leaves()
+/// })?;
+/// # Ok::<(), spiq_hlo::GraphErrors>(())
+/// ```
+#[track_caller]
+pub fn zip_map<T: Tree>(a: &T, b: &T, mut f: impl FnMut(&Tensor, &Tensor) -> Tensor) -> T {
+    let others = b.leaves();
+    let mut others = others.iter();
+    match (a.structure().check(&b.structure(), "the first tree", "the second"), a.leaves().first()) {
+        (Err(error), Some(any)) => {
+            let poison = any.graph().fail("zip_map", Violation::new("", error.to_string()));
+            a.map(|_| poison.clone())
+        }
+        _ => a.map(|leaf| others.next().map_or_else(|| leaf.clone(), |other| f(leaf, other))),
+    }
+}
+
 /// The leaves of `tree`, or a poison for each leaf of `like` if its structure differs: then the error is recorded with these names of
 /// the two.
 pub(crate) fn leaves_like<T: Tree>(
