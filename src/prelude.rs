@@ -26,7 +26,7 @@ pub use crate::notebook::{self, Show};
 pub use crate::optim::{
     GradientTransformation, OptState, adam, adamw, apply_updates, chain, clip_by_global_norm, lion, sgd,
 };
-pub use crate::pjrt::{Client, Executable, Input};
+pub use crate::pjrt::{Buffer, Client, Executable, Input, device_get};
 pub use crate::quant::{Mode, Numerics, Rules, linear_only_rules, quantize, weights_only_rules};
 pub use crate::random::{Key, Rngs};
 pub use crate::train::{self, TrainState};

@@ -9,7 +9,7 @@ use spiq_hlo::{Array, Function, Graph, GraphErrors, Leaf, Structure, Tensor, Ten
 use super::debug_nans::{Wanted, first_nan};
 use super::program::Program;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pjrt::{Buffer, Client, Executable, Input};
+use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
 use crate::places;
 
 /// Traces `f` on parameters of these names and types, as [`spiq_hlo::trace`] does; errors name the lines of notebook cells.
@@ -72,6 +72,7 @@ pub struct Jit<F, X: Tree, Y: Tree> {
 struct Compiled<Y: Tree> {
     structure: Structure,
     types: Vec<TensorType>,
+    device: Option<i32>,
     program: Executable,
     outputs: Y::With<TensorType>,
 }
@@ -117,7 +118,7 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
     /// Kind `Graph` with every invalid call in the function and its line; errors from PJRT; kind `NotFinite` for a value that is
     /// [looked for](Jit::debugging_nans).
     pub fn call(&self, inputs: &X::With<Array>) -> Result<Y::With<Array>> {
-        let compiled = self.compiled(inputs, Array::ty)?;
+        let compiled = self.compiled(inputs, Array::ty, None)?;
         let results = self.client.run(&compiled.program, by_reference(inputs))?;
         if let Some(wanted) = self.debugs.filter(|wanted| results.iter().any(|result| wanted.is_in(result))) {
             return Err(self.origin(inputs, wanted)?);
@@ -125,10 +126,11 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
         Ok(Y::again(compiled.outputs.with_leaves(results)?))
     }
 
-    /// Runs the function on buffers of a device, which stay valid, and returns its results there, without waiting for them.
+    /// Runs the function on buffers, which stay valid, on the device that holds them, and returns its results there, without waiting for
+    /// them.
     ///
     /// # Errors
-    /// As [`call`](Jit::call); later errors are reported when the results are read.
+    /// As [`call`](Jit::call); inputs on different devices. Later errors are reported when the results are read.
     ///
     /// ```
     /// use spiq::{Array, Tensor, jit, pjrt::Client};
@@ -140,7 +142,7 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
     /// # Ok::<(), spiq::Error>(())
     /// ```
     pub fn call_on_device(&self, inputs: &X::With<Buffer>) -> Result<Y::With<Buffer>> {
-        let compiled = self.compiled(inputs, Buffer::ty)?;
+        let compiled = self.compiled(inputs, Buffer::ty, self.device_of(inputs)?)?;
         let buffers = by_reference(inputs).map(Input::Borrow).collect();
         Ok(Y::again(compiled.outputs.with_leaves(compiled.program.execute(buffers)?)?))
     }
@@ -150,7 +152,29 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
     /// # Errors
     /// As [`call`](Jit::call).
     pub fn program(&self, types: &X::With<TensorType>) -> Result<Executable> {
-        Ok(self.compiled(types, |ty| ty)?.program.clone())
+        Ok(self.compiled(types, |ty| ty, None)?.program.clone())
+    }
+
+    /// The device that holds all inputs; `None` where the client has only one.
+    fn device_of(&self, inputs: &X::With<Buffer>) -> Result<Option<i32>> {
+        if self.client.devices().len() < 2 {
+            return Ok(None);
+        }
+        let mut first: Option<(String, i32)> = None;
+        for (path, buffer) in inputs.by_path() {
+            let id = buffer.device()?.id();
+            match &first {
+                Some((other, on)) if *on != id => {
+                    let message = format!(
+                        "`{path}` is on device {id} and `{other}` on device {on}; copy one with Buffer::copy_to"
+                    );
+                    return Err(Error::input(message));
+                }
+                Some(_) => {}
+                None => first = Some((path, id)),
+            }
+        }
+        Ok(first.map(|(_, id)| id))
     }
 
     /// The error that names the operation which made the first non-finite value.
@@ -164,16 +188,25 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
         }))
     }
 
-    fn compiled<L: Leaf>(&self, inputs: &X::With<L>, ty: impl Fn(&L) -> &TensorType) -> Result<Arc<Compiled<Y>>> {
+    fn compiled<L: Leaf>(
+        &self,
+        inputs: &X::With<L>,
+        ty: impl Fn(&L) -> &TensorType,
+        device: Option<i32>,
+    ) -> Result<Arc<Compiled<Y>>> {
         let (structure, types) = (inputs.structure(), X::again(inputs.map_to(|leaf| ty(leaf).clone())));
         let leaves = types.leaves();
         let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.iter().find(|one| one.structure == structure && one.types == leaves) {
+        if let Some(found) =
+            known.iter().find(|one| one.device == device && one.structure == structure && one.types == leaves)
+        {
             return Ok(found.clone());
         }
         let (function, outputs) = trace_tree(&types, &self.function)?;
-        let program = Program::named("jit").compile(&self.client, &function)?;
-        let compiled = Arc::new(Compiled { structure, types: leaves, program, outputs });
+        let program =
+            Program { options: CompileOptions { device, ..CompileOptions::default() }, ..Program::named("jit") };
+        let program = program.compile(&self.client, &function)?;
+        let compiled = Arc::new(Compiled { structure, types: leaves, device, program, outputs });
         known.push(compiled.clone());
         Ok(compiled)
     }

@@ -80,4 +80,4 @@ pub use prepared::steps;
 pub(crate) use programs::step_from_spikes;
 pub use run::run;
 pub use start::{RUN_FILES, check_options, differences_from_checkpoint, finished};
-pub use state::{StepLoss, TrainState};
+pub use state::TrainState;

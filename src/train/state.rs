@@ -18,7 +18,7 @@ use crate::places::name_cells;
 /// Parameters and optimizer state on the device, and the step that trains them. Source: Flax's `TrainState`.
 ///
 /// A step is one program: the loss, its gradient, the optimizer. It overwrites parameters and state in place (their memory is donated)
-/// and returns before it is complete; a [loss](StepLoss) waits for its step when it is read. The step is compiled once for each type
+/// and returns the loss as a buffer before it is complete: reading a loss waits for its step. The step is compiled once for each type
 /// and structure of a batch.
 ///
 /// ```
@@ -34,8 +34,9 @@ use crate::places::name_cells;
 /// for _ in 0..100 {
 ///     losses.push(state.step(&batch)?);
 /// }
-/// assert_eq!(losses[0].read()?, 1.0);
-/// assert!(losses[99].read()? < 1e-6);
+/// let losses: Vec<Array> = device_get(&losses)?;
+/// assert_eq!(losses[0].item::<f32>()?, 1.0);
+/// assert!(losses[99].item::<f32>()? < 1e-6);
 /// let w = state.params()?.to_vec::<f32>()?;
 /// assert!((w[0] - 1.0).abs() < 1e-4 && (w[1] + 1.0).abs() < 1e-4);
 /// # Ok::<(), spiq::Error>(())
@@ -83,12 +84,12 @@ impl<P: Tree<Array>, B: Tree, F: Fn(&P::With<Tensor>, B) -> Tensor> TrainState<P
         Ok(new)
     }
 
-    /// One step on a batch of host arrays. Returns without waiting for it.
+    /// One step on a batch of host arrays. Returns its loss without waiting for it.
     ///
     /// # Errors
     /// Kind `Graph` with every invalid call in the loss and its line; errors from PJRT. After an error of PJRT the parameters are lost:
     /// [`restore`](TrainState::restore) them.
-    pub fn step(&mut self, batch: &B::With<Array>) -> Result<StepLoss> {
+    pub fn step(&mut self, batch: &B::With<Array>) -> Result<Buffer> {
         let program = self.program(batch.structure(), B::again(batch.map_to(|array| array.ty().clone())))?;
         let copies = batch.by_path().into_iter().map(|(_, array)| self.client.to_device(array).map(Input::Donate));
         let copies = copies.collect::<Result<Vec<_>>>()?;
@@ -99,7 +100,7 @@ impl<P: Tree<Array>, B: Tree, F: Fn(&P::With<Tensor>, B) -> Tensor> TrainState<P
     ///
     /// # Errors
     /// As [`step`](TrainState::step).
-    pub fn step_on_device(&mut self, batch: &B::With<Buffer>) -> Result<StepLoss> {
+    pub fn step_on_device(&mut self, batch: &B::With<Buffer>) -> Result<Buffer> {
         let program = self.program(batch.structure(), B::again(batch.map_to(|buffer| buffer.ty().clone())))?;
         self.run(&program, batch.by_path().into_iter().map(|(_, buffer)| Input::Borrow(buffer)).collect())
     }
@@ -170,13 +171,13 @@ impl<P: Tree<Array>, B: Tree, F: Fn(&P::With<Tensor>, B) -> Tensor> TrainState<P
         }
     }
 
-    fn run(&mut self, program: &Executable, batch: Vec<Input<'_>>) -> Result<StepLoss> {
+    fn run(&mut self, program: &Executable, batch: Vec<Input<'_>>) -> Result<Buffer> {
         self.check_held()?;
         let held = std::mem::take(&mut self.held).into_iter().map(Input::Donate);
         let mut outputs = program.execute(held.chain(batch).collect())?;
         let loss = outputs.pop().ok_or_else(|| Error::input("the step returns no loss"))?;
         (self.held, self.steps) = (outputs, self.steps + 1);
-        Ok(StepLoss(loss))
+        Ok(loss)
     }
 
     /// The program for batches of these types, compiled on first use.
@@ -231,18 +232,4 @@ fn checkpoint<P: Tree<Array>>(params: &P, state: &OptState<Array>, steps: u64) -
     params.each(PARAMS, &mut add);
     state.each(OPTIMIZER, &mut add);
     arrays
-}
-
-/// The loss of a step, on the device.
-#[derive(Debug)]
-pub struct StepLoss(Buffer);
-
-impl StepLoss {
-    /// Waits for the step and returns its loss.
-    ///
-    /// # Errors
-    /// Errors of the step.
-    pub fn read(&self) -> Result<f64> {
-        Ok(self.0.to_array()?.to_f64()[0])
-    }
 }
