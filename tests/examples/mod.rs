@@ -57,6 +57,7 @@ examples! {
     "../../examples/mlp.rs" mlp within ROUNDING;
     "../../examples/own_data.rs" own_data within ROUNDING;
     "../../examples/own_loss.rs" own_loss within ROUNDING;
+    "../../examples/own_neuron.rs" own_neuron within ROUNDING;
     "../../examples/per_example_gradients.rs" per_example_gradients within ROUNDING;
     "../../examples/random_numbers.rs" random_numbers within 0.0;
     "../../examples/rnn.rs" rnn within ROUNDING;
