@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use spiq_hlo::{Array, Function, Graph, Part, Structure, Tensor, TensorType, Tree, Violation, value_and_grad};
+use spiq_hlo::{
+    Array, Function, Graph, Objective, Part, Structure, Tensor, TensorType, Tree, Violation, value_and_grad,
+};
 
 use crate::compile::Program;
 use crate::data::{load, save};
@@ -18,8 +20,8 @@ use crate::places::name_cells;
 /// Parameters and optimizer state on the device, and the step that trains them. Source: Flax's `TrainState`.
 ///
 /// A step is one program: the loss, its gradient, the optimizer. It overwrites parameters and state in place (their memory is donated)
-/// and returns the loss as a buffer before it is complete: reading a loss waits for its step. The step is compiled once for each type
-/// and structure of a batch.
+/// and returns the loss as a buffer before it is complete: reading a loss waits for its step. A loss function may return other results
+/// with the loss, such as an accuracy; a step returns them as well. The step is compiled once for each type and structure of a batch.
 ///
 /// ```
 /// use spiq::prelude::*;
@@ -41,7 +43,7 @@ use crate::places::name_cells;
 /// assert!((w[0] - 1.0).abs() < 1e-4 && (w[1] + 1.0).abs() < 1e-4);
 /// # Ok::<(), spiq::Error>(())
 /// ```
-pub struct TrainState<P: Tree<Array>, B: Tree, F> {
+pub struct TrainState<P: Tree<Array>, B: Tree, R: Tree, F> {
     client: Client,
     optimizer: Arc<dyn GradientTransformation>,
     loss: F,
@@ -49,16 +51,24 @@ pub struct TrainState<P: Tree<Array>, B: Tree, F> {
     /// The leaves of parameters and state; empty after a step that failed.
     held: Vec<Buffer>,
     steps: u64,
-    compiled: Vec<(Structure, Vec<TensorType>, Executable)>,
+    compiled: Vec<Arc<Compiled<R>>>,
     batch: PhantomData<fn(B)>,
+}
+
+/// A step for batches of one type and structure.
+struct Compiled<R: Tree> {
+    structure: Structure,
+    types: Vec<TensorType>,
+    program: Executable,
+    returned: R::With<TensorType>,
 }
 
 /// The types of parameters and state.
 type Types<P> = (<P as Tree<Array>>::With<TensorType>, OptState<TensorType>);
 
-impl<P: Tree<Array>, B: Tree, F: Fn(&P::With<Tensor>, B) -> Tensor> TrainState<P, B, F> {
+impl<P: Tree<Array>, B: Tree, R: Objective + Tree, F: Fn(&P::With<Tensor>, B) -> R> TrainState<P, B, R, F> {
     /// The state before the first step: these parameters, and the optimizer's initial state. `loss` maps parameters and a batch to a
-    /// scalar.
+    /// scalar, or to a scalar and other results, which a step returns with it.
     ///
     /// # Errors
     /// Errors from PJRT, for example when memory is exhausted.
@@ -67,7 +77,7 @@ impl<P: Tree<Array>, B: Tree, F: Fn(&P::With<Tensor>, B) -> Tensor> TrainState<P
         params: &P,
         optimizer: impl GradientTransformation + 'static,
         loss: F,
-    ) -> Result<TrainState<P, B, F>> {
+    ) -> Result<TrainState<P, B, R, F>> {
         let state = optimizer.init_tree(params);
         let types = (params.map_to(|array| array.ty().clone()), state.map_to(|array| array.ty().clone()));
         let mut new = TrainState {
@@ -84,25 +94,26 @@ impl<P: Tree<Array>, B: Tree, F: Fn(&P::With<Tensor>, B) -> Tensor> TrainState<P
         Ok(new)
     }
 
-    /// One step on a batch of host arrays. Returns its loss without waiting for it.
+    /// One step on a batch of host arrays. Returns what the loss function returns, for the parameters before the step, without waiting
+    /// for it.
     ///
     /// # Errors
     /// Kind `Graph` with every invalid call in the loss and its line; errors from PJRT. After an error of PJRT the parameters are lost:
     /// [`restore`](TrainState::restore) them.
-    pub fn step(&mut self, batch: &B::With<Array>) -> Result<Buffer> {
-        let program = self.program(batch.structure(), B::again(batch.map_to(|array| array.ty().clone())))?;
+    pub fn step(&mut self, batch: &B::With<Array>) -> Result<R::With<Buffer>> {
+        let step = self.compiled(batch.structure(), B::again(batch.map_to(|array| array.ty().clone())))?;
         let copies = batch.by_path().into_iter().map(|(_, array)| self.client.to_device(array).map(Input::Donate));
         let copies = copies.collect::<Result<Vec<_>>>()?;
-        self.run(&program, copies)
+        self.run(&step, copies)
     }
 
     /// One step on a batch that is on the device already.
     ///
     /// # Errors
     /// As [`step`](TrainState::step).
-    pub fn step_on_device(&mut self, batch: &B::With<Buffer>) -> Result<Buffer> {
-        let program = self.program(batch.structure(), B::again(batch.map_to(|buffer| buffer.ty().clone())))?;
-        self.run(&program, batch.by_path().into_iter().map(|(_, buffer)| Input::Borrow(buffer)).collect())
+    pub fn step_on_device(&mut self, batch: &B::With<Buffer>) -> Result<R::With<Buffer>> {
+        let step = self.compiled(batch.structure(), B::again(batch.map_to(|buffer| buffer.ty().clone())))?;
+        self.run(&step, batch.by_path().into_iter().map(|(_, buffer)| Input::Borrow(buffer)).collect())
     }
 
     /// Waits for all steps and copies the parameters to the host.
@@ -171,32 +182,32 @@ impl<P: Tree<Array>, B: Tree, F: Fn(&P::With<Tensor>, B) -> Tensor> TrainState<P
         }
     }
 
-    fn run(&mut self, program: &Executable, batch: Vec<Input<'_>>) -> Result<Buffer> {
+    fn run(&mut self, step: &Compiled<R>, batch: Vec<Input<'_>>) -> Result<R::With<Buffer>> {
         self.check_held()?;
         let held = std::mem::take(&mut self.held).into_iter().map(Input::Donate);
-        let mut outputs = program.execute(held.chain(batch).collect())?;
-        let loss = outputs.pop().ok_or_else(|| Error::input("the step returns no loss"))?;
+        let mut outputs = step.program.execute(held.chain(batch).collect())?;
+        let returned = outputs.split_off(outputs.len() - step.returned.by_path().len());
         (self.held, self.steps) = (outputs, self.steps + 1);
-        Ok(loss)
+        Ok(R::again(step.returned.with_leaves(returned)?))
     }
 
     /// The program for batches of these types, compiled on first use.
-    fn program(&mut self, structure: Structure, batch: B::With<TensorType>) -> Result<Executable> {
-        let leaves = batch.leaves();
-        let known = self.compiled.iter().find(|(of, types, _)| *of == structure && *types == leaves);
-        if let Some((.., program)) = known {
-            return Ok(program.clone());
+    fn compiled(&mut self, structure: Structure, batch: B::With<TensorType>) -> Result<Arc<Compiled<R>>> {
+        let types = batch.leaves();
+        if let Some(known) = self.compiled.iter().find(|one| one.structure == structure && one.types == types) {
+            return Ok(known.clone());
         }
-        let function = self.traced(&batch)?;
+        let (function, returned) = self.traced(&batch)?;
         let held: Vec<TensorType> = self.types.0.leaves().into_iter().chain(self.types.1.leaves()).collect();
         let donated = (0..held.len()).map(|i| (i, i)).collect();
         let program = Program { donated, ..Program::named("train_step") }.compile(&self.client, &function)?;
-        self.compiled.push((structure, leaves, program.clone()));
-        Ok(program)
+        let compiled = Arc::new(Compiled { structure, types, program, returned });
+        self.compiled.push(compiled.clone());
+        Ok(compiled)
     }
 
-    /// A step as a function of parameters, state and batch; returns the next ones and the loss.
-    fn traced(&self, batch: &B::With<TensorType>) -> Result<Function> {
+    /// A step as a function of parameters, state and batch; returns the next ones and what the loss returns.
+    fn traced(&self, batch: &B::With<TensorType>) -> Result<(Function, R::With<TensorType>)> {
         name_cells();
         let graph = Graph::new();
         let declare = |path: &str, ty: &TensorType| Ok::<Tensor, Infallible>(graph.input(path, ty.clone()));
@@ -204,8 +215,9 @@ impl<P: Tree<Array>, B: Tree, F: Fn(&P::With<Tensor>, B) -> Tensor> TrainState<P
         let Ok(state) = self.types.1.try_map(OPTIMIZER, &mut { declare });
         let Ok(batch) = batch.try_map("batch", &mut { declare });
         let params: P::With<Tensor> = P::again(params);
-        let (loss, grads) = value_and_grad(&params, |params| (self.loss)(params, batch));
-        let (updates, next) = self.optimizer.update_with_value(&tensors(&grads), &state, &tensors(&params), &loss);
+        let (returned, grads) = value_and_grad(&params, |params| (self.loss)(params, batch));
+        let loss = returned.value();
+        let (updates, next) = self.optimizer.update_with_value(&tensors(&grads), &state, &tensors(&params), loss);
         let params = apply_updates(&params, &with_tensors("update", &params, &updates));
         let next = with_tensors("update", &state, &next);
         let changed = state.iter().find(|(path, before)| !next[*path].is_poison() && next[*path].ty() != before.ty());
@@ -213,7 +225,8 @@ impl<P: Tree<Array>, B: Tree, F: Fn(&P::With<Tensor>, B) -> Tensor> TrainState<P
             let message = format!("the optimizer's {path} was {} and becomes {}", before.ty(), next[path].ty());
             graph.fail("update", Violation::new("", message));
         }
-        Ok(graph.finish(&[params.leaves(), next.leaves(), vec![loss]].concat())?)
+        let function = graph.finish(&[params.leaves(), next.leaves(), returned.leaves()].concat())?;
+        Ok((function, returned.map_to(|leaf| leaf.ty().clone())))
     }
 }
 

@@ -197,6 +197,20 @@ fn a_restored_state_continues_with_the_same_bits() {
 }
 
 #[test]
+fn a_step_returns_what_the_loss_returns() {
+    let loss = |w: &Tensor, x: Tensor| {
+        let y = w * &x;
+        (y.sum(), (y.clone(), Some(w.identity())))
+    };
+    let (start, x) = (numbers(&[1.0, 2.0]), numbers(&[3.0, 4.0]));
+    let mut state = TrainState::new(&client(), &start, sgd(0.5), loss).unwrap();
+    let first = device_get(&state.step(&x).unwrap()).unwrap();
+    assert_eq!(first, (Array::scalar(11.0f32), (numbers(&[3.0, 8.0]), Some(start))));
+    let second = device_get(&state.step(&x).unwrap()).unwrap();
+    assert_eq!(second.1.1, Some(numbers(&[-0.5, 0.0])));
+}
+
+#[test]
 fn a_clone_of_a_donated_buffer_is_deleted_with_it() {
     let client = client();
     let types = [("x", TensorType::new(DType::F32, [2])), ("y", TensorType::new(DType::F32, [2]))];

@@ -163,7 +163,10 @@ fn close_state(graph: &Graph, state: &[Tensor], f: impl FnOnce(&[Tensor]) -> Vec
 /// Runs `body` on a state while `condition` holds. JAX: `lax.while_loop`. Not differentiable: use `scan`.
 ///
 /// # Errors
-/// Recorded in the trace: a state that changes type, a condition that is not one boolean.
+/// Recorded in the trace: a state that changes type or structure, a condition that is not one boolean.
+///
+/// # Panics
+/// When `init` has no leaf, because then there is no trace to record in.
 #[track_caller]
 pub fn while_loop<S: Tree>(init: &S, condition: impl FnOnce(&S) -> Tensor, body: impl FnOnce(S) -> S) -> S {
     let state = init.leaves();
@@ -304,7 +307,7 @@ fn record_case(index: &Tensor, branches: Vec<Closed>) -> Vec<Tensor> {
 /// Branches capture values of the surrounding trace. A branch is computed, and has a derivative, only when it is selected.
 ///
 /// # Errors
-/// Recorded in the trace: branches whose results differ in type, an index that is not `s32[]`.
+/// Recorded in the trace: branches whose results differ in type or structure, an index that is not `s32[]`.
 ///
 /// # Panics
 /// When there are no branches.

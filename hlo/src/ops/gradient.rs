@@ -216,6 +216,9 @@ impl Op for CustomVjp {
 /// `forward` that depends on the differentiated variables, because `backward` returns no cotangent for it. Make it an input, or a
 /// constant with [`stop_gradient`](Tensor::stop_gradient).
 ///
+/// # Panics
+/// When `inputs` has no leaf, because then there is no trace to record in.
+///
 /// ```
 /// use spiq_hlo::{custom_vjp, trace, DType, TensorType, Tensor};
 /// // A step whose derivative is that of a triangle.

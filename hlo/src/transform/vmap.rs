@@ -12,6 +12,9 @@ use crate::graph::tree::{Tree, filled};
 ///
 /// # Errors
 /// Recorded in the trace: leaves that differ in size along axis 0, an operation without a batching rule.
+///
+/// # Panics
+/// When `xs` has no leaf, because then there is no trace to record in.
 #[track_caller]
 pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     let leaves = xs.leaves();
