@@ -42,6 +42,15 @@ impl Client {
         Client::open_with(Platform::Cpu, &ClientOptions::default(), &mut |_| {})
     }
 
+    /// [`Client::cpu`], with the processor presented as several devices. JAX: `jax_num_cpu_devices`.
+    ///
+    /// # Errors
+    /// As [`Client::open_with`].
+    pub fn cpu_devices(devices: usize) -> Result<Client> {
+        let options = ClientOptions { cpu_devices: devices, ..ClientOptions::default() };
+        Client::open_with(Platform::Cpu, &options, &mut |_| {})
+    }
+
     /// A client of a platform whose plugin is found on this machine.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod npz;
 mod part;
 mod reading;
 mod replace_file;
+mod tree_file;
 
 pub use array_file::ArrayFile;
 pub use coding::Coding;
@@ -26,3 +27,4 @@ pub use reading::{DEFAULT_BINS, ReadFile, Reading, array_file, holds_arrays};
 pub(crate) use replace_file::nameless;
 pub use replace_file::replace_file;
 pub use spiq_events::{Binning, Pipeline};
+pub use tree_file::{load, save};
