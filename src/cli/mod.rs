@@ -9,6 +9,7 @@ mod doctor;
 mod earlier;
 mod evaluate;
 mod failure;
+mod help;
 mod inspect;
 mod learning;
 mod output;
@@ -47,7 +48,7 @@ Exit codes: 0 success · 1 an error in the plugin, or a value in training that i
 
 /// Quantization-aware training of spiking neural networks, compiled by XLA.
 #[derive(Debug, Parser)]
-#[command(name = "spiq", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "spiq", version, arg_required_else_help = true, disable_help_subcommand = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -67,6 +68,7 @@ enum Command {
     Doctor(doctor::Arguments),
     Plugin(plugin::Arguments),
     Data(data::Arguments),
+    Help(help::Arguments),
 }
 
 /// Runs the command given on the command line.
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Plugin(arguments) => plugin::run(arguments),
         Command::Data(arguments) => data::run(arguments),
+        Command::Help(arguments) => help::run(arguments, negative_numbers(Cli::command())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

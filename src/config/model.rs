@@ -10,8 +10,8 @@ use toml::de::DeTable;
 use super::open_sizes::filled;
 use super::wires::{self, Wire};
 use crate::error::{Error, Result};
-use crate::fields::{Fields, Source, read_text};
-use crate::nn::{self, KINDS, Layer, Misfit, Sequential, Wiring, shown};
+use crate::fields::{Fields, Key, Source, names, read_text};
+use crate::nn::{self, KINDS, Kind, Layer, Misfit, Sequential, Wiring, shown};
 
 /// A network as plain data: layers in order, under a name that starts their parameters' paths. A layer reads the previous one, or those
 /// named in its `inputs`.
@@ -68,8 +68,8 @@ impl ModelConfig {
     pub fn parse(text: &str, source: &str) -> Result<ModelConfig> {
         let source = Source { name: source, text };
         let table = source.parse()?;
-        let fields = Fields::new(source, &table, "the model", 0, &["name", "layers"])?;
-        let name = fields.get("name")?.unwrap_or_else(|| "core".to_owned());
+        let fields = Fields::new(source, &table, "the model", 0, &names(&KEYS))?;
+        let name = fields.get("name")?.unwrap_or_else(|| NAME.to_owned());
         if name.is_empty() || name.contains('/') {
             return Err(fields.value_error("name", format!("is {name:?}, but must be one part of a path")));
         }
@@ -177,6 +177,25 @@ impl From<&ModelConfig> for Sequential {
     }
 }
 
+/// The keys of a model.
+pub(super) const KEYS: [Key; 2] = [
+    Key::optional::<String>("name", &["First part of each parameter's path, as in `core/layers/0/kernel`."], || {
+        Some(Value::String(NAME.to_owned()))
+    }),
+    Key { kind: "tables", ..Key::required::<String>("layers", &["The layers in order, each a [[layers]] table."]) },
+];
+
+/// The name of a model without one.
+const NAME: &str = "core";
+
+/// The key that selects the kind of a layer.
+const TYPE: Key = Key::required::<String>("type", &["Selects the kind of layer."]);
+
+/// All keys of a layer of this kind, in the order of messages.
+pub(super) fn layer_keys(kind: &Kind) -> Vec<Key> {
+    [&[TYPE][..], kind.keys, &wires::KEYS].concat()
+}
+
 /// Maximum number of layers. Reading time grows faster than linearly with it, and compile time much faster.
 const MOST_LAYERS: usize = 10_000;
 
@@ -190,7 +209,7 @@ fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, number: us
     let what = format!("layer {number} ({name})");
     match KINDS.iter().find(|kind| kind.name == name) {
         Some(kind) => {
-            let fields = Fields::new(source, table, what, place, &[kind.keys, &wires::KEYS].concat())?;
+            let fields = Fields::new(source, table, what, place, &names(&layer_keys(kind)))?;
             Ok(((kind.read)(&fields)?, Wire::read(&fields)?))
         }
         None => Err(any.value_error("type", format!("is \"{name}\", {}", known_kinds(&name)))),

@@ -4,11 +4,18 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::error::Result;
-use crate::fields::{Fields, Source as Text, nearest};
+use crate::fields::{Fields, Key, Source as Text, nearest};
 use crate::nn::{Source, Wiring};
 
 /// The keys for the wiring of a layer, for any type.
-pub(super) const KEYS: [&str; 2] = ["name", "inputs"];
+pub(super) const KEYS: [Key; 2] = [
+    Key::optional::<String>("name", &["Name that other layers use for it in `inputs`."], || None),
+    Key::optional::<Vec<String>>(
+        "inputs",
+        &["Names of the layers that it reads, or \"input\"; the previous layer if absent."],
+        || None,
+    ),
+];
 
 /// The name of the model's input in `inputs`.
 const INPUT: &str = "input";

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use super::reference::KEYS;
 use super::refusal::Refusal;
 use super::rule::Rule;
 use crate::config::RuleConfig;
 use crate::error::{Error, Result};
-use crate::fields::{Fields, Source, read_text};
+use crate::fields::{Fields, Source, names, read_text};
 
 /// A list of rules; the first one that matches an operation applies. Two lists are equal if they are written alike.
 ///
@@ -56,9 +57,9 @@ impl Rules {
     pub fn parse(text: &str, source: &str) -> Result<Rules> {
         let source = Source { name: source, text };
         let table = source.parse()?;
-        let tables = Fields::new(source, &table, "the file", 0, &["rules"])?.tables("rules")?;
+        let tables = Fields::new(source, &table, "the file", 0, &names(&KEYS))?.tables("rules")?;
         let rule = |(number, (table, span)): (usize, (_, std::ops::Range<usize>))| {
-            let fields = Fields::new(source, table, format!("rule {number}"), span.start, RuleConfig::KEYS)?;
+            let fields = Fields::new(source, table, format!("rule {number}"), span.start, &names(RuleConfig::KEYS))?;
             let config = RuleConfig::read(&fields)?;
             Rule::new(&config).map_err(|refusal| fields.error_at(refusal.field, refusal.of_rule(number)))
         };
