@@ -4,6 +4,7 @@ mod argument;
 mod bench;
 mod choice;
 mod client;
+mod completions;
 mod data;
 mod doctor;
 mod earlier;
@@ -21,6 +22,7 @@ mod probe;
 mod profile;
 mod progress;
 mod quantize;
+mod rates;
 mod recipe;
 mod recordings;
 mod report;
@@ -50,6 +52,9 @@ Exit codes: 0 success · 1 an error in the plugin, or a value in training that i
 #[derive(Debug, Parser)]
 #[command(name = "spiq", version, arg_required_else_help = true, disable_help_subcommand = true, after_help = EXAMPLES)]
 struct Cli {
+    /// Print no progress, only results, notes and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,6 +73,7 @@ enum Command {
     Doctor(doctor::Arguments),
     Plugin(plugin::Arguments),
     Data(data::Arguments),
+    Completions(completions::Arguments),
     Help(help::Arguments),
 }
 
@@ -78,6 +84,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::of_usage(&error),
     };
+    if cli.quiet {
+        screen::be_quiet();
+    }
     let outcome = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Sweep(arguments) => sweep::run(arguments),
@@ -90,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Plugin(arguments) => plugin::run(arguments),
         Command::Data(arguments) => data::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments, Cli::command()),
         Command::Help(arguments) => help::run(arguments, negative_numbers(Cli::command())),
     };
     match outcome {

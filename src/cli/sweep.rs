@@ -88,8 +88,19 @@ impl FromArgMatches for Base {
 }
 
 /// Flags that are not settings: where results go, and what turns one run into several.
-const NO_SETTINGS: [&str; 9] =
-    ["out", "resume", "allow-changes", "checkpoint-seconds", "seeds", "folds", "fold", "device", "help"];
+const NO_SETTINGS: [&str; 11] = [
+    "out",
+    "overwrite",
+    "resume",
+    "allow-changes",
+    "allow-unmatched",
+    "checkpoint-seconds",
+    "seeds",
+    "folds",
+    "fold",
+    "device",
+    "help",
+];
 
 /// Runs the command.
 ///

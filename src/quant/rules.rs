@@ -1,9 +1,11 @@
 //! A list of rules, read from a file or given as data, validated and compiled once.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::reference::KEYS;
 use super::refusal::Refusal;
+use super::report::{Report, Row};
 use super::rule::Rule;
 use crate::config::RuleConfig;
 use crate::error::{Error, Result};
@@ -98,6 +100,20 @@ impl Rules {
     /// ```
     pub fn find(&self, path: &str, op: &str) -> Option<usize> {
         self.0.iter().position(|rule| rule.matches(path, op))
+    }
+
+    /// The rules that apply to at least one operation of a program, and the indices of the others. `report` is that of the program with these
+    /// rules, or without any.
+    pub(crate) fn matched(&self, report: &Report) -> (Rules, Vec<usize>) {
+        let used: BTreeSet<usize> = report.rows.iter().filter_map(|row| self.find(&row.path, row.op)).collect();
+        let kept = used.iter().map(|index| self.0[*index].clone()).collect();
+        (Rules(kept), (0..self.len()).filter(|index| !used.contains(index)).collect())
+    }
+
+    /// Whether a rule is the last one and matches everything in this report: a catch-all, for models with other layers.
+    pub(crate) fn is_last_resort(&self, index: usize, report: &Report) -> bool {
+        let matches = |row: &Row| self.0[index].matches(&row.path, row.op);
+        index + 1 == self.len() && !report.rows.is_empty() && report.rows.iter().all(matches)
     }
 
     pub(crate) fn get(&self, index: usize) -> &Rule {
