@@ -9,7 +9,6 @@ use spiq::train::{self, LOCK, Options, RUN_FILES, has_checkpoint};
 use spiq::{Error, Result};
 use spiq_events::remove_leftovers;
 
-use super::shell;
 use super::train::{Arguments, to_go_on};
 
 /// The files that list the runs of a command, one per line.
@@ -110,7 +109,10 @@ pub fn check_overwrite(client: &Client, options: &Options, overwrite: bool) -> R
     // What is wrong with the options concerns the user more than the folder.
     train::check_options(options)?;
     let differences = train::differences_from_checkpoint(client, options);
-    let shell = shell::flag("--out", out);
+    let resume = match out.join(SUMMARY).is_file() {
+        true => String::new(),
+        false => format!("continue it with `{}`, ", to_go_on(out)),
+    };
     // A run that was resumed with changes does not have the results of its present settings.
     let is_changed = train::checkpoint_in(out).is_ok_and(|checkpoint| checkpoint.metadata.contains_key(key::changes));
     Err(Error::input(match differences {
@@ -122,8 +124,7 @@ pub fn check_overwrite(client: &Client, options: &Options, overwrite: bool) -> R
             to_go_on(out)
         ),
         differences => format!(
-            "{} holds another run{}; replace it with --overwrite, continue it with `spiq train --resume {shell}`, or give another \
-             folder with --out",
+            "{} holds {}; replace it with --overwrite, {resume}or give another folder with --out",
             out.display(),
             named(&differences.unwrap_or_default())
         ),
@@ -138,14 +139,14 @@ fn has_results(folder: &Path) -> bool {
     has_checkpoint(folder) || ["params.safetensors", "best.safetensors"].iter().any(|name| folder.join(name).is_file())
 }
 
-/// The first differences of a run, in brackets.
+/// A run by its first differences.
 fn named(differences: &[Difference]) -> String {
     const SHOWN: usize = 3;
     let shown: Vec<String> = differences.iter().take(SHOWN).map(ToString::to_string).collect();
     match differences.len() {
-        0 => String::new(),
-        count if count > SHOWN => format!(" (with {} and {} more)", shown.join(", "), count - SHOWN),
-        _ => format!(" (with {})", shown.join(", ")),
+        0 => "another run".to_owned(),
+        count if count > SHOWN => format!("a run with {} and {} more differences", shown.join(", "), count - SHOWN),
+        _ => format!("a run with {}", shown.join(" and ")),
     }
 }
 

@@ -11,7 +11,7 @@ use super::screen;
 /// Columns of a line.
 const WIDTH: usize = 120;
 /// The widest value beside an explanation.
-const LONGEST_VALUE: usize = 26;
+const LONGEST_VALUE: usize = 30;
 
 /// A kind of file, by the word that names it.
 struct Topic {

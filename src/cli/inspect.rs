@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long)]
     allow_unmatched: bool,
     /// Last stage to run; each stage starts from the result of those before it
-    #[arg(long, value_parser = names(STAGES), required_unless_present = "target")]
+    #[arg(long, value_parser = names(STAGES), required_unless_present_any = ["target", "report"])]
     stage: Option<String>,
     /// Compile for this chip, which need not be present, and print which of its units each product uses: cpu, tpu:v5e, tpu:v6e, cuda:h100,
     /// … The program is the one that would run there, with its kernels and compile options

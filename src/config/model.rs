@@ -80,10 +80,12 @@ impl ModelConfig {
                 tables.len()
             )));
         }
-        let layers: Result<Vec<(Arc<dyn Layer>, Wire)>> =
-            (1..).zip(&tables).map(|(number, (table, span))| read(source, table, span.start, number)).collect();
+        let layers: Result<Vec<(Arc<dyn Layer>, Wire)>> = (0..)
+            .zip(&tables)
+            .map(|(index, (table, span))| read(source, table, span.start, &path(&name, index)))
+            .collect();
         let (layers, read): (Vec<Arc<dyn Layer>>, Vec<Wire>) = layers?.into_iter().unzip();
-        let wiring = wires::wiring(&read, source, &tables)?;
+        let wiring = wires::wiring(&read, source, &tables, &name)?;
         let model = ModelConfig { name, layers, wiring, names: read.into_iter().map(|wire| wire.name).collect() };
         match model.known_input() {
             Ok(_) => Ok(model),
@@ -155,8 +157,8 @@ impl ModelConfig {
     }
 
     fn describe(&self, misfit: &Misfit) -> String {
-        let Misfit { place, reason, given } = misfit;
-        let layer = |place: usize| format!("layer {} ({})", place + 1, self.layers[place].kind());
+        let Misfit { place, reason, given, .. } = misfit;
+        let layer = |place: usize| format!("{} ({})", path(&self.name, place), self.layers[place].kind());
         let known = given.iter().filter_map(|(source, shape)| match source {
             // The first layer's input is the model's input.
             nn::Source::Input if *place == 0 => None,
@@ -166,7 +168,10 @@ impl ModelConfig {
         let known: Vec<String> = known.collect();
         match known.is_empty() {
             true => format!("{} {reason}", layer(*place)),
-            false => format!("{} {reason}, but {}", layer(*place), known.join(" and ")),
+            false => {
+                let hint = misfit.hint(|place| layer(place));
+                format!("{} {reason}, but {}{hint}", layer(*place), known.join(" and "))
+            }
         }
     }
 }
@@ -202,11 +207,16 @@ const MOST_LAYERS: usize = 10_000;
 /// Maximum number of leading axes, before those of the first layer, that a later layer may determine.
 const AXES_BEFORE: usize = 3;
 
-/// Reads the layer in a table at `place`, and its inputs; `number` counts from 1.
-fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, number: usize) -> Result<(Arc<dyn Layer>, Wire)> {
-    let any = Fields::any(source, table, format!("layer {number}"), place);
+/// The path of a layer, as in rules, parameters and reports.
+pub(super) fn path(model: &str, layer: usize) -> String {
+    format!("{model}/layers/{layer}")
+}
+
+/// Reads the layer in a table at `place`, and its inputs; `path` names it in messages.
+fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, path: &str) -> Result<(Arc<dyn Layer>, Wire)> {
+    let any = Fields::any(source, table, path, place);
     let Some(name) = any.get::<String>("type")? else { return Err(without_type(&any)) };
-    let what = format!("layer {number} ({name})");
+    let what = format!("{path} ({name})");
     match KINDS.iter().find(|kind| kind.name == name) {
         Some(kind) => {
             let fields = Fields::new(source, table, what, place, &names(&layer_keys(kind)))?;

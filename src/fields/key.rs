@@ -42,6 +42,16 @@ impl Key {
     }
 }
 
+impl Key {
+    /// The value if the key is absent, if there is one.
+    pub fn default_value(&self) -> Option<Value> {
+        match self.default {
+            Absent::Refused => None,
+            Absent::Means(default) => default(),
+        }
+    }
+}
+
 /// The names of keys, in order.
 pub(crate) fn names(keys: &[Key]) -> Vec<&'static str> {
     keys.iter().map(|key| key.name).collect()

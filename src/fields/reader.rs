@@ -42,7 +42,7 @@ impl<'a> Source<'a> {
 pub(crate) struct Fields<'a> {
     source: Source<'a>,
     table: &'a DeTable<'a>,
-    /// What the table describes, for messages: `layer 2 (LIF)`.
+    /// What the table describes, for messages: `core/layers/1 (LIF)`.
     what: String,
     place: usize,
 }

@@ -583,7 +583,7 @@ fn models_and_rules_that_are_wrong_are_refused_with_their_line() {
         folder.refuses("inspect --model bad.toml --stage trace", expected);
     };
     model(&MODEL.replace("in_features = 12", "in_featurs = 12"), "did you mean `in_features`?");
-    model(&MODEL.replace("out_features = 5", "out_features = 6"), "bad.toml:14: layer 4 (LI) takes [5]");
+    model(&MODEL.replace("out_features = 5", "out_features = 6"), "bad.toml:14: core/layers/3 (LI) takes [5]");
     model(&MODEL.replace("16", "-16"), "whole number");
     model("[[layers]]\ntype = ", "bad.toml:2");
     model("\u{0}\u{ff}", "bad.toml");

@@ -160,7 +160,7 @@ fn texts_of_many_parts_are_refused_in_time() {
     folder.write("keys.toml", &format!("[[layers]]\ntype = \"LI\"\n{}", many(&|number| format!("k{number} = 1\n"))));
     folder.refuses(
         "inspect --model keys.toml --stage trace",
-        "unknown key `k0` in layer 1 (LI); it takes type, layer_shape",
+        "unknown key `k0` in core/layers/0 (LI); it takes type, layer_shape",
     );
     folder.write("deep.toml", &format!("layers = {}", "[".repeat(100_000)));
     folder.refuses("inspect --model deep.toml --stage trace", "deep.toml:1: ");
