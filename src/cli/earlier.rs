@@ -118,10 +118,9 @@ pub fn check_overwrite(client: &Client, options: &Options, overwrite: bool) -> R
     Err(Error::input(match differences {
         Ok(differences) if differences.is_empty() && !is_changed && out.join(SUMMARY).is_file() => return Ok(()),
         Ok(differences) if differences.is_empty() && !is_changed => format!(
-            "{} holds an unfinished run with the same settings; continue it with `{}`, replace it with --overwrite, or give \
-             another folder with --out",
-            out.display(),
-            to_go_on(out)
+            "{} holds an unfinished run with the same settings; {resume}replace it with --overwrite, or give another folder with \
+             --out",
+            out.display()
         ),
         differences => format!(
             "{} holds {}; replace it with --overwrite, {resume}or give another folder with --out",

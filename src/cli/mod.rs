@@ -44,7 +44,8 @@ const EXAMPLES: &str = "\
 Examples:
   spiq train                         train on the built-in digits, with int8 weights and activations
   spiq doctor                        show what this machine has, and what is missing
-  spiq inspect --model model.toml --rules rules.toml --stage quantize --report
+  spiq inspect --model model.toml --rules rules.toml --report
+  spiq help model                    show the keys of model.toml; likewise help rules, help data
 
 Exit codes: 0 success · 1 an error in the plugin, or a value in training that is not finite · 2 an unusable input, file or plugin · 130, 143, 129 stopped by Ctrl-C, SIGTERM, SIGHUP";
 

@@ -192,11 +192,6 @@ fn make_room(members: &[Member], plans: &[Plan], file: &Path, client: &Client) -
     let stale = earlier::stale(out, &folders)?;
     let others = stale.iter().filter(|path| path.is_dir());
     let others = others.map(|folder| FolderLock::take(folder)).collect::<Result<Vec<_>>>()?;
-    let overwrite = members.iter().any(|member| member.arguments.overwrite);
-    earlier::check_stale(out, &stale, overwrite)?;
-    for plan in plans {
-        earlier::check_overwrite(client, &plan.options, overwrite)?;
-    }
     for (member, folder) in members.iter().zip(&folders) {
         earlier::check_folder(folder, &member.arguments)?;
         earlier::check_inputs(&stale, &member.arguments)?;
@@ -208,6 +203,11 @@ fn make_room(members: &[Member], plans: &[Plan], file: &Path, client: &Client) -
                 init.display()
             )));
         }
+    }
+    let overwrite = members.iter().any(|member| member.arguments.overwrite);
+    earlier::check_stale(out, &stale, overwrite)?;
+    for plan in plans {
+        earlier::check_overwrite(client, &plan.options, overwrite)?;
     }
     earlier::remove(&stale)?;
     drop((locks, others));

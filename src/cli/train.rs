@@ -9,7 +9,7 @@ use spiq::augment::{Augment, Augmentation};
 use spiq::data::Code;
 use spiq::provenance::{Best, Validation};
 use spiq::table;
-use spiq::train::{Options, Summary};
+use spiq::train::{FolderLock, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
 use spiq_events::{Described, Transform};
 
@@ -196,6 +196,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     earlier::check_folder(&plan.options.out, arguments)?;
     let stop = stop_at_signals();
     let client = client::open_until(plan.device, &stop)?;
+    if plan.options.out.is_dir() {
+        // A folder in use is reported as such.
+        drop(FolderLock::take(&plan.options.out)?);
+    }
     earlier::check_overwrite(&client, &plan.options, arguments.overwrite)?;
     let (notes, options) = (plan.notes(&client), plan.options);
     let unsaved = nothing_done(&options);

@@ -301,7 +301,7 @@ fn check_used(rules: &Rules, report: &Report) -> Result<()> {
         let earlier = row.rule.unwrap_or_default();
         return Err(Error::input(format!(
             "rule {} (module_path `{named}`) is never reached: rule {earlier} comes first and matches all its operations; put it \
-             before that one, or remove it",
+             before that one, remove it, or accept it with --allow-unmatched",
             index + 1
         )));
     }
@@ -312,7 +312,8 @@ fn check_used(rules: &Rules, report: &Report) -> Result<()> {
         None => String::new(),
     };
     Err(Error::input(format!(
-        "rule {} (module_path `{}`) matches no operation{hint} (paths with operations to quantize: {})",
+        "rule {} (module_path `{}`) matches no operation{hint} (paths with operations to quantize: {}); correct it, or leave it out \
+         with --allow-unmatched",
         index + 1,
         shortened(named),
         listed(&paths)

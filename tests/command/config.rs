@@ -188,13 +188,22 @@ fn layers_that_do_not_fit_are_refused_with_the_second_ones_line() {
     let linear = |a: usize, b: usize| format!("[[layers]]\ntype = 'Linear'\nin_features = {a}\nout_features = {b}\n");
     let neurons = |shape: &str| format!("[[layers]]\ntype = 'IF'\nhidden_shape = {shape}\n");
     let check = |text: String, message: &str| assert_eq!(model_error(&text), message);
-    check(linear(32, 64) + &neurons("[32]"), "m.toml:5: core/layers/1 (IF) takes [32], but core/layers/0 (Linear) gives [64]");
-    check(linear(3, 4) + &linear(5, 6), "m.toml:5: core/layers/1 (Linear) takes 5 features, but core/layers/0 (Linear) gives [4]");
+    check(
+        linear(32, 64) + &neurons("[32]"),
+        "m.toml:5: core/layers/1 (IF) takes [32], but core/layers/0 (Linear) gives [64]",
+    );
+    check(
+        linear(3, 4) + &linear(5, 6),
+        "m.toml:5: core/layers/1 (Linear) takes 5 features, but core/layers/0 (Linear) gives [4]",
+    );
     check(
         neurons("[2, 3]") + &linear(3, 4) + &neurons("[3, 4]"),
         "m.toml:8: core/layers/2 (IF) takes [3, 4], but core/layers/1 (Linear) gives [2, 4]",
     );
-    check(neurons("[2, 3]") + &neurons("3"), "m.toml:4: core/layers/1 (IF) takes [3], but core/layers/0 (IF) gives [2, 3]");
+    check(
+        neurons("[2, 3]") + &neurons("3"),
+        "m.toml:4: core/layers/1 (IF) takes [3], but core/layers/0 (IF) gives [2, 3]",
+    );
     assert!(ModelConfig::parse(&(linear(3, 4) + &neurons("[7, 4]") + &linear(4, 2)), "m.toml").is_ok());
 }
 

@@ -102,8 +102,8 @@ fn data_of_few_samples_steps_and_classes_are_trained_or_refused() {
         folder.data("e.safetensors", &dims, &labels);
         folder.write("e.toml", &model(classes));
         let batch = [1, count.max(1)][draw(4, 2)];
-        let line =
-            format!("train --model e.toml --data e.safetensors --steps 1 --time-steps 2 --batch-size {batch} --out e");
+        let settings = format!("--steps 1 --time-steps 2 --batch-size {batch}");
+        let line = format!("train --model e.toml --data e.safetensors {settings} --out e --overwrite");
         let (done, said) = folder.run(&line);
         let is_right = count > 0 && steps != Some(0) && (0..classes as i64).contains(&odd);
         assert_eq!(done, is_right, "{dims:?} {odd} of {classes}: {said}");

@@ -235,7 +235,10 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
     let pooled = "{ type = 'SumPool', window_shape = 2, strides = 2, padding = 'SAME', name = 'pooled' }";
     let error =
         refused(&[images, "{ type = 'Flatten' }", "{ type = 'Concatenate', inputs = ['images', 'layer'] }", pooled]);
-    assert!(error.starts_with("m.toml:4: core/layers/2: `inputs` names \"layer\", but no layer has that `name`"), "{error}");
+    assert!(
+        error.starts_with("m.toml:4: core/layers/2: `inputs` names \"layer\", but no layer has that `name`"),
+        "{error}"
+    );
 }
 
 /// A layer that is itself a model, containing layers that see the whole sequence.

@@ -193,7 +193,10 @@ fn what_options_cannot_do_is_refused_with_its_line() {
             "type = 'LIF'\nreset = 'hard'",
             "`reset` of core/layers/0 (LIF) is \"hard\", but must be \"subtract\", \"zero\" or \"none\"",
         ),
-        ("type = 'LIF'\nfires = 'now'", "`fires` of core/layers/0 (LIF) is \"now\", but must be \"before\" or \"after\""),
+        (
+            "type = 'LIF'\nfires = 'now'",
+            "`fires` of core/layers/0 (LIF) is \"now\", but must be \"before\" or \"after\"",
+        ),
         (
             "type = 'LIF'\nreset = 'none'\ndetach_reset = true",
             "`detach_reset` of core/layers/0 (LIF) is true, but reset = \"none\" leaves nothing to detach; set it to false",

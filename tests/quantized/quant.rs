@@ -138,7 +138,8 @@ fn rules_that_decide_on_nothing_are_refused() {
     };
     refused(
         &[named("aa")],
-        "rule 1 (module_path `aa`) matches no operation; the nearest path is `a` (paths with operations to quantize: a, b)",
+        "rule 1 (module_path `aa`) matches no operation; the nearest path is `a` (paths with operations to quantize: a, b); correct it, or leave it \
+         out with --allow-unmatched",
     );
     refused(
         &[named(".*"), named("b")],
