@@ -1,7 +1,7 @@
 //! Registers the processor's kernels as handlers for XLA's custom calls, and opens clients with them. This is the only link between
 //! [`pjrt`](crate::pjrt) and the kernels; neither depends on the other.
 
-use spiq_kernels::run::{self, Pool};
+use spiq_kernels::run::{self, Pool, Task};
 use spiq_kernels::{Backend, ELEMENTWISE_SCAN, MASKED_PRODUCT, PRODUCTS, PROGRAM};
 
 use crate::error::Result;
@@ -124,19 +124,8 @@ impl Pool for Threads<'_> {
         Threads::workers(self)
     }
 
-    fn run_all<W: run::Work>(&self, parts: Vec<W>) -> bool {
-        self.share(parts.into_iter().map(Part).collect())
-    }
-}
-
-/// A part of a kernel's work. Lists of parts are converted in place as well.
-#[repr(transparent)]
-struct Part<W>(W);
-
-impl<W: run::Work> ffi::Work for Part<W> {
-    #[inline(always)]
-    fn run(self) {
-        self.0.run();
+    fn run_all(&self, tasks: Vec<Task<'_>>) -> bool {
+        self.share(tasks)
     }
 }
 

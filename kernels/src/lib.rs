@@ -3,7 +3,7 @@
 //! kernels.
 //!
 //! Invariant: does not depend on plugins, files, threads or neurons.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod backend;
 mod backends;
@@ -12,6 +12,7 @@ mod describe;
 mod instructions;
 pub mod offload;
 pub mod run;
+mod vector;
 
 pub use backend::Backend;
 pub use backends::{BACKENDS, backend};

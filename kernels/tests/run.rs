@@ -1,7 +1,7 @@
 //! The interpreter on invalid input.
 
 use spiq_hlo::DType;
-use spiq_kernels::run::{Pool, Read, Work, Write, run_product, run_scan};
+use spiq_kernels::run::{Pool, Read, Task, Write, run_product, run_scan};
 use spiq_kernels::{FusedProduct, LaneProgram, MaskedProduct, Slot};
 
 /// A single thread.
@@ -12,8 +12,8 @@ impl Pool for Here {
         1
     }
 
-    fn run_all<W: Work>(&self, parts: Vec<W>) -> bool {
-        parts.into_iter().for_each(Work::run);
+    fn run_all(&self, tasks: Vec<Task<'_>>) -> bool {
+        tasks.into_iter().for_each(|task| task());
         true
     }
 }

@@ -33,8 +33,9 @@ const LLVM: &str = "xla_backend_extra_options";
 /// Names and values.
 pub(super) type ForLlvm = &'static [(&'static str, &'static str)];
 
-/// The same for all platforms: each ignores unknown options.
-const FOR_LLVM: ForLlvm = &[("-disable-loop-idiom-hashrecognize", ""), ("-nvptx-prec-divf32", "2")];
+/// Only options that the platform's LLVM knows: CPU plugins built without NVIDIA's back end end the process at an unknown one.
+const FOR_CPU: ForLlvm = &[("-disable-loop-idiom-hashrecognize", "")];
+const FOR_CUDA: ForLlvm = &[FOR_CPU[0], ("-nvptx-prec-divf32", "2")];
 
 /// The operations allowed in CUDA graphs.
 const IN_GRAPHS: &str = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL";
@@ -59,7 +60,8 @@ pub(super) fn of_programs(platform: Option<Platform>, cuda_dir: Option<&str>) ->
 /// LLVM options of each program of a platform.
 pub(super) fn for_llvm(platform: Option<Platform>) -> ForLlvm {
     match platform {
-        Some(Platform::Cpu | Platform::Cuda) => FOR_LLVM,
+        Some(Platform::Cpu) => FOR_CPU,
+        Some(Platform::Cuda) => FOR_CUDA,
         _ => &[],
     }
 }
@@ -97,19 +99,21 @@ mod tests {
 
     #[test]
     fn the_users_own_flags_stay() {
-        let ours = "--xla_backend_extra_options=-disable-loop-idiom-hashrecognize,-nvptx-prec-divf32=2";
-        assert_eq!(becomes(Platform::Cpu, ""), ours);
+        let hash = "--xla_backend_extra_options=-disable-loop-idiom-hashrecognize";
+        let ours = format!("{hash},-nvptx-prec-divf32=2");
+        assert_eq!(becomes(Platform::Cpu, ""), hash);
+        assert_eq!(becomes(Platform::Cuda, ""), ours);
         assert_eq!(becomes(Platform::Cuda, "--xla_a=1"), format!("--xla_a=1 {ours}"));
         assert_eq!(becomes(Platform::Tpu, ""), "");
         for kept in
             ["flags.txt", "--xla_backend_extra_options=-x", "--xla_backend_extra_options=-nvptx-prec-divf32-not=2"]
         {
-            assert_eq!(becomes(Platform::Cpu, kept), format!("{kept} {ours}"));
+            assert_eq!(becomes(Platform::Cuda, kept), format!("{kept} {ours}"));
         }
         let own = "--xla_backend_extra_options=-x,-nvptx-prec-divf32=1";
-        let all = format!("{own} --xla_backend_extra_options=-disable-loop-idiom-hashrecognize");
-        assert_eq!(becomes(Platform::Cpu, own), all);
-        assert_eq!(becomes(Platform::Cpu, ours), ours);
+        assert_eq!(becomes(Platform::Cuda, own), format!("{own} {hash}"));
+        assert_eq!(becomes(Platform::Cuda, &ours), ours);
+        assert_eq!(becomes(Platform::Cpu, hash), hash);
     }
 
     #[test]

@@ -19,22 +19,25 @@ pub use memory::{Read, Write};
 use crate::contract::fused_product::FusedProduct;
 use crate::contract::lane_program::LaneProgram;
 use crate::contract::masked_product::MaskedProduct;
+use crate::vector::{self, Work};
 use scan::{Scan, Sequence};
 use sums::Sums;
 
-/// A part of a kernel's work. `run` is marked `inline(always)`, so that the caller can compile it once per instruction set.
-pub trait Work: Send {
-    /// Runs the part.
-    fn run(self);
-}
+/// A part of a kernel's work, ready to run on any thread.
+pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
 
 /// The threads available to a kernel.
 pub trait Pool {
     /// Number of threads.
     fn workers(&self) -> usize;
 
-    /// Runs parts in any order and returns when all are done. Returns whether all completed without a panic.
-    fn run_all<W: Work>(&self, parts: Vec<W>) -> bool;
+    /// Runs tasks in any order and returns when all are done. Returns whether all completed without a panic.
+    fn run_all(&self, tasks: Vec<Task<'_>>) -> bool;
+}
+
+/// Runs parts in any order, with this CPU's widest vector instructions. Returns whether all completed without a panic.
+fn run_parts<W: Work>(pool: &dyn Pool, parts: impl IntoIterator<Item = W>) -> bool {
+    pool.run_all(parts.into_iter().map(|part| Box::new(move || vector::run(part)) as Task).collect())
 }
 
 /// Number of elements below which another thread is not worth waking.
@@ -51,7 +54,7 @@ pub fn run_scan(
     products: &[i64],
     mut inputs: Vec<Read>,
     mut outputs: Vec<Write>,
-    pool: &impl Pool,
+    pool: &dyn Pool,
 ) -> Result<(), String> {
     let program = LaneProgram::decode(words).ok_or("a kernel received an invalid program")?;
     let misfit = || "a kernel received buffers that do not match its program".to_owned();
@@ -78,7 +81,7 @@ pub fn run_scan(
     let workers = if elements < SMALL { 1 } else { pool.workers() };
     let scan = Scan::new(&program, inputs, slices).ok_or_else(misfit)?;
     let tiles = scan.tiles(states, rows, workers).ok_or_else(misfit)?;
-    ended(pool.run_all(tiles))
+    ended(run_parts(pool, tiles))
 }
 
 /// Inserts the fused products among the sequences; their operands are the last sequences.
@@ -96,7 +99,7 @@ fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize
 ///
 /// # Errors
 /// As for [`run_scan`].
-pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: &impl Pool) -> Result<(), String> {
+pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: &dyn Pool) -> Result<(), String> {
     let product = MaskedProduct::decode(words).ok_or("a kernel received an invalid product")?;
     let misfit = || "a kernel received buffers that do not match its product".to_owned();
     let ([mask, matrix], [out]) = (inputs, outputs) else { return Err(misfit()) };

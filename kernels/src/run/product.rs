@@ -7,7 +7,8 @@ use crate::contract::masked_product::MaskedProduct;
 use super::events::Events;
 use super::memory::Read;
 use super::rows::{Matrix, Row};
-use super::{Pool, Work};
+use super::{Pool, run_parts};
+use crate::vector::Work;
 
 /// Bytes of a matrix block that stays in the L2 cache while its rows are summed.
 const CACHED: usize = 1 << 18;
@@ -38,7 +39,7 @@ pub(super) fn run<T: Row>(
     mask: Read,
     elements: &[T],
     out: &mut [T::Sum],
-    pool: &impl Pool,
+    pool: &dyn Pool,
 ) -> bool {
     let matrix = Matrix { elements, width: product.width };
     let operands = Operands { mask, columns: product.columns, matrix };
@@ -70,10 +71,10 @@ fn over_columns<T: Row>(
     operands: Operands<T>,
     out: &mut [T::Sum],
     workers: usize,
-    pool: &impl Pool,
+    pool: &dyn Pool,
 ) -> bool {
     let parts = split(product.rows, LISTED, workers, product.width, out);
-    pool.run_all(parts.map(|(rows, out)| OverColumns { operands, rows, out }).collect())
+    run_parts(pool, parts.map(|(rows, out)| OverColumns { operands, rows, out }))
 }
 
 /// Some rows of a result, one per row of the mask.
@@ -100,7 +101,7 @@ fn over_rows<T: Row>(
     operands: Operands<T>,
     out: &mut [T::Sum],
     workers: usize,
-    pool: &impl Pool,
+    pool: &dyn Pool,
 ) -> bool {
     let block = block(product, &operands);
     let blocks: Vec<usize> = (0..product.rows).step_by(block).collect();
@@ -111,12 +112,12 @@ fn over_rows<T: Row>(
         rows: first..product.rows.min(first + block),
         events,
     });
-    if !pool.run_all(listings.collect()) {
+    if !run_parts(pool, listings) {
         return false;
     }
     let parts = split(product.columns, product.columns, workers, product.width, out);
     let matrix = operands.matrix;
-    pool.run_all(parts.map(|(rows, out)| OverRows { matrix, block, events: &events, rows, out }).collect())
+    run_parts(pool, parts.map(|(rows, out)| OverRows { matrix, block, events: &events, rows, out }))
 }
 
 /// Rows per block of the matrix: as many as stay in the cache, or more if the mask is sparse.
@@ -172,6 +173,7 @@ impl<T: Row> Work for OverRows<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Task;
 
     /// That many threads, simulated sequentially.
     struct InTurn(usize);
@@ -181,8 +183,8 @@ mod tests {
             self.0
         }
 
-        fn run_all<W: Work>(&self, parts: Vec<W>) -> bool {
-            parts.into_iter().for_each(Work::run);
+        fn run_all(&self, tasks: Vec<Task<'_>>) -> bool {
+            tasks.into_iter().for_each(|task| task());
             true
         }
     }

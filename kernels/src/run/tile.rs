@@ -3,12 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::Work;
 use super::events::Events;
 use super::memory::Write;
 use super::registers::{NARROW, Register, WIDTH, apply};
 use super::scan::{Load, Place, Scan, Sequence};
 use super::sums::Line;
+use crate::vector::Work;
 
 /// A range of lanes with its parts of carries and outputs.
 pub struct Tile<'a> {

@@ -10,7 +10,6 @@ mod layout;
 mod memory;
 mod pool;
 mod threads;
-mod vector;
 
 use std::ffi::c_void;
 use std::mem::size_of;
@@ -19,8 +18,7 @@ use std::ptr;
 
 pub use frame::Call;
 pub use memory::{Read, Write};
-pub use threads::Threads;
-pub use vector::Work;
+pub use threads::{Task, Threads};
 
 use frame::Frame;
 
@@ -108,17 +106,9 @@ mod tests {
 
     const ADD: Registration = Registration::new::<Add>("add");
 
-    struct Part<'a> {
-        from: &'a [i8],
-        to: &'a mut [i32],
-        by: i64,
-    }
-
-    impl Work for Part<'_> {
-        fn run(self) {
-            for (to, from) in self.to.iter_mut().zip(self.from) {
-                *to = i32::from(*from) + self.by as i32;
-            }
+    fn add(from: &[i8], to: &mut [i32], by: i64) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = i32::from(*from) + by as i32;
         }
     }
 
@@ -132,8 +122,9 @@ mod tests {
             let ([Read::S8(from)], [Write::S32(to)]) = (&call.inputs[..], &mut { call.outputs }[..]) else {
                 return Err("other types".to_owned());
             };
-            let parts = from.chunks(2).zip(to.chunks_mut(2)).map(|(from, to)| Part { from, to, by: *by }).collect();
-            if call.threads.share(parts) { Ok(()) } else { Err("a part panicked".to_owned()) }
+            let parts = from.chunks(2).zip(to.chunks_mut(2));
+            let tasks: Vec<Task> = parts.map(|(from, to)| Box::new(move || add(from, to, *by)) as Task).collect();
+            if call.threads.share(tasks) { Ok(()) } else { Err("a task panicked".to_owned()) }
         }
     }
 

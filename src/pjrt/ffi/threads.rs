@@ -2,7 +2,9 @@
 
 use super::host::Host;
 use super::pool;
-use super::vector::{self, Work};
+
+/// A part of a call's work, ready to run on any thread.
+pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
 
 /// This thread and XLA's.
 #[derive(Clone, Copy)]
@@ -21,10 +23,9 @@ impl<'a> Threads<'a> {
         self.workers
     }
 
-    /// Runs parts in any order with this CPU's widest vector instructions, and returns when the last one has finished. Returns whether
-    /// all of them ended without a panic.
-    pub fn share<W: Work>(&self, parts: Vec<W>) -> bool {
-        let helpers = parts.len().min(self.workers).saturating_sub(1);
-        pool::run_all(parts, vector::run, helpers, &self.host)
+    /// Runs tasks in any order, and returns when the last one has finished. Returns whether all of them ended without a panic.
+    pub fn share(&self, tasks: Vec<Task<'_>>) -> bool {
+        let helpers = tasks.len().min(self.workers).saturating_sub(1);
+        pool::run_all(tasks, |task| task(), helpers, &self.host)
     }
 }

@@ -1,8 +1,12 @@
 //! Runs code with this CPU's widest vector instructions.
+//!
+//! The code is compiled here, once for each instruction set: generic code that another crate instantiates is compiled with that crate's
+//! optimization level, which made every kernel several times slower once.
+#![allow(unsafe_code)]
 
-/// A part of a call's work. `run` is `inline(always)`, so it is compiled once for each instruction set below.
+/// A part of a kernel's work. `run` is `inline(always)`, so it is compiled once for each instruction set below.
 pub trait Work: Send {
-    /// Runs it.
+    /// Runs the part.
     fn run(self);
 }
 
