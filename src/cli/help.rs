@@ -70,13 +70,12 @@ pub fn run(arguments: &Arguments, program: Command) -> Result<()> {
 }
 
 /// The help of a command and its subcommands.
-fn of_command(mut program: Command, words: &[String]) -> Result<String> {
-    program.build();
-    let mut command = &mut program;
+fn of_command(program: Command, words: &[String]) -> Result<String> {
+    let mut command = &program;
     for word in words {
         let known: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         let within = command.get_name().to_owned();
-        command = command.find_subcommand_mut(word).ok_or_else(|| {
+        command = command.find_subcommand(word).ok_or_else(|| {
             let topics = TOPICS.iter().map(|topic| topic.name).filter(|_| within == "spiq");
             unknown(
                 word,
@@ -84,7 +83,9 @@ fn of_command(mut program: Command, words: &[String]) -> Result<String> {
             )
         })?;
     }
-    Ok(command.render_long_help().to_string())
+    let line = ["spiq"].into_iter().chain(words.iter().map(String::as_str)).chain(["--help"]);
+    // clap returns the text of a help flag as an error.
+    Ok(program.clone().try_get_matches_from(line).err().map_or_else(String::new, |help| help.render().to_string()))
 }
 
 /// All sections of a topic, or those that the word names.

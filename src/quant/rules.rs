@@ -110,9 +110,14 @@ impl Rules {
         (Rules(kept), (0..self.len()).filter(|index| !used.contains(index)).collect())
     }
 
-    /// Whether a rule is the last one and matches everything in this report: a catch-all, for models with other layers.
+    /// Whether a rule is the last one and matches everything in this report, and layers of any other number too: it is for the layers that
+    /// models with these rules have besides.
     pub(crate) fn is_last_resort(&self, index: usize, report: &Report) -> bool {
-        let matches = |row: &Row| self.0[index].matches(&row.path, row.op);
+        let another = |part: &str| if part.parse::<u32>().is_ok() { u32::MAX.to_string() } else { part.to_owned() };
+        let matches = |row: &Row| {
+            let other = row.path.split('/').map(another).collect::<Vec<_>>().join("/");
+            [&row.path, &other].into_iter().all(|path| self.0[index].matches(path, row.op))
+        };
         index + 1 == self.len() && !report.rows.is_empty() && report.rows.iter().all(matches)
     }
 

@@ -282,7 +282,9 @@ fn quantize_side(
 /// products of activations but has no type for them.
 fn check_used(rules: &Rules, report: &Report) -> Result<()> {
     let of_rule = |i: usize| report.rows.iter().filter(move |row| row.rule == Some(i + 1));
-    let is_idle = |i: &usize| of_rule(*i).flat_map(|row| &row.sides).all(|side| side.qtype.is_none());
+    let is_idle = |i: &usize| {
+        of_rule(*i).next().is_some() && of_rule(*i).flat_map(|row| &row.sides).all(|side| side.qtype.is_none())
+    };
     let unused = (0..rules.len()).find(|&i| of_rule(i).next().is_none() && !rules.is_last_resort(i, report));
     let Some(index) = unused else {
         let idle = (0..rules.len()).find(|i| rules.get(*i).weight.is_some() && is_idle(i));

@@ -109,7 +109,12 @@ fn every_key_of_a_rule_and_every_name_it_takes_is_printed() {
         let row = text.lines().find(|row| row.trim_start().starts_with(&format!("{key} "))).expect("a row");
         assert!(row.contains(&format!(" = {default}")), "{row}");
     }
-    for wrong in ["weight_qtype = 'q'", "weight_calibration_method = 'q'", "op_names = ['q']"] {
+    for wrong in [
+        "weight_qtype = 'q'",
+        "weight_qtype = 'int8'\nweight_calibration_method = 'q'",
+        "op_names = ['q']",
+        "weight_qtype = 'int8'\nbwd_qtype = 'int8'\nbwd_stochastic_rounding = 'q'",
+    ] {
         let error = refusal(&format!("[[rules]]\n{wrong}"));
         let names = error.split_once("(known: ").expect("names").1.trim_end_matches(')');
         for name in names.split(", ") {

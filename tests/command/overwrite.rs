@@ -110,7 +110,9 @@ fn a_layer_that_never_fires_is_named() {
     let folder = folder();
     let folder = folder.path();
     std::fs::write(folder.join("m.toml"), deep(1e6)).expect("a file");
-    let (code, said, noted) = spiq(folder, &format!("{SHORT} --model m.toml --epochs 2 --out run"));
+    // A spike takes a step per layer.
+    let train = "train --model m.toml --time-steps 8 --batch-size 64 --rules none";
+    let (code, said, noted) = spiq(folder, &format!("{train} --epochs 2 --out run"));
     assert_eq!(code, 0, "{noted}");
     let early = "warning: core/layers/10 did not fire on any test sample after epoch 1";
     assert_eq!(noted.matches(early).count(), 1, "{noted}");
@@ -126,7 +128,7 @@ fn a_layer_that_never_fires_is_named() {
     assert!(noted.contains("warning: core/layers/10 never fires on these samples"), "{noted}");
     assert!(place(&said, "9") < place(&said, "10"), "{said}");
     std::fs::write(folder.join("m.toml"), deep(1e-6)).expect("a file");
-    let (_, _, noted) = spiq(folder, &format!("{SHORT} --model m.toml --epochs 1 --out other"));
+    let (_, _, noted) = spiq(folder, &format!("{train} --epochs 1 --out other"));
     assert!(!noted.contains("warning"), "{noted}");
 }
 

@@ -143,8 +143,8 @@ fn rules_that_decide_on_nothing_are_refused() {
     );
     refused(
         &[named(".*"), named("b")],
-        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all its operations; put it before that one, or \
-         remove it",
+        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all its operations; put it before that one, \
+         remove it, or accept it with --allow-unmatched",
     );
 }
 
