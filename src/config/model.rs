@@ -169,7 +169,7 @@ impl ModelConfig {
         match known.is_empty() {
             true => format!("{} {reason}", layer(*place)),
             false => {
-                let hint = misfit.hint(|place| layer(place));
+                let hint = misfit.hint(layer);
                 format!("{} {reason}, but {}{hint}", layer(*place), known.join(" and "))
             }
         }
