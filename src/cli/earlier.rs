@@ -109,7 +109,7 @@ pub fn check_overwrite(client: &Client, options: &Options, overwrite: bool) -> R
     // What is wrong with the options concerns the user more than the folder.
     train::check_options(options)?;
     let differences = train::differences_from_checkpoint(client, options);
-    let resume = match out.join(SUMMARY).is_file() {
+    let resume = match out.join(SUMMARY).is_file() || !has_checkpoint(out) {
         true => String::new(),
         false => format!("continue it with `{}`, ", to_go_on(out)),
     };
@@ -133,9 +133,10 @@ pub fn check_overwrite(client: &Client, options: &Options, overwrite: bool) -> R
 /// The file that a finished run leaves.
 const SUMMARY: &str = "summary.json";
 
-/// Whether a folder contains results of training: a checkpoint, or parameters.
+/// Whether a folder contains results of training: a checkpoint, or parameters of an end. A best epoch alone is that of a run that was killed
+/// before its first checkpoint, which cannot be continued.
 fn has_results(folder: &Path) -> bool {
-    has_checkpoint(folder) || ["params.safetensors", "best.safetensors"].iter().any(|name| folder.join(name).is_file())
+    has_checkpoint(folder) || folder.join("params.safetensors").is_file()
 }
 
 /// A run by its first differences.

@@ -48,7 +48,8 @@ fn an_unfinished_run_is_not_lost() {
         "run holds an unfinished run with the same settings; continue it with `spiq train --resume --out run`",
     );
     // Nothing is lost if there is nothing but a history.
-    for file in ["checkpoint.safetensors", "checkpoint.previous.safetensors", "params.safetensors"] {
+    std::fs::copy(folder.join("run/params.safetensors"), folder.join("run/best.safetensors")).expect("a file");
+    for file in ["checkpoint.safetensors", "checkpoint-previous.safetensors", "params.safetensors"] {
         _ = std::fs::remove_file(folder.join("run").join(file));
     }
     succeeds(folder, &format!("{SHORT} --steps 3 --out run"));

@@ -480,7 +480,7 @@ fn trains_of_spikes_are_tested_as_in_training() {
         trains(trained, 1, 50, None).write(&folder.path("data.safetensors")).expect("a file");
         trains(other, 1, 50, None).write(&folder.path("other.safetensors")).expect("a file");
         folder.succeeds(
-            "train --model model.toml --data data.safetensors --rules rules.toml --batch-size 10 --epochs 1 --out run",
+            "train --model model.toml --data data.safetensors --rules rules.toml --batch-size 10 --epochs 1 --out run --overwrite",
         );
         let predict = |data: &str| {
             let line =
