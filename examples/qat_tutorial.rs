@@ -2,15 +2,8 @@
 //!
 //! `cargo run --release --example qat_tutorial`
 
-use std::collections::BTreeMap;
-
-use spiq::config::RuleConfig;
-use spiq::nn::{self, Axes, Li, Lif, Linear, Sequential, Surrogate, integral_crossentropy};
-use spiq::optim::{GradientTransformation, apply_updates, lion};
-use spiq::pjrt::{Client, Input};
-use spiq::quant::{Mode, Numerics, Rules, linear_only_rules, quantize, weights_only_rules};
-use spiq::random::{Key, Rngs};
-use spiq::{Array, DType, Function, Program, Tensor, TensorType, trace, value_and_grad};
+use spiq::prelude::*;
+use spiq::trace_tree;
 
 const T: usize = 16;
 const BATCH: usize = 8;
@@ -18,7 +11,8 @@ const INPUTS: usize = 32;
 const HIDDEN: usize = 64;
 const CLASSES: usize = 10;
 
-type Error = Box<dyn std::error::Error>;
+/// Parameters by path.
+type Params<T = Tensor> = BTreeMap<String, T>;
 
 /// A tiny spiking classifier: two layers of leaky neurons and a leaky readout.
 fn classifier() -> Sequential {
@@ -38,84 +32,47 @@ fn classifier() -> Sequential {
 }
 
 /// Spike trains [T, B, C] with a firing probability of 0.2 per step.
-fn spikes(seed: i64) -> Result<Array, Error> {
+fn spikes(seed: i64) -> spiq::Result<Array> {
     let uniform = Key::new(seed).uniform(T * BATCH * INPUTS, 0.0, 1.0);
     let spikes: Vec<f32> = uniform.into_iter().map(|u| f32::from(u8::from(u < 0.2))).collect();
     Ok(Array::new([T, BATCH, INPUTS], spikes)?)
 }
 
 /// The forward pass: maps parameters and x [T, B, C] to traces [B, T, C].
-fn forward(model: &Sequential) -> Result<Function, Error> {
-    let types = model.parameter_types();
-    let x = TensorType::new(DType::F32, [T, BATCH, INPUTS]);
-    let mut inputs: Vec<(&str, TensorType)> = types.iter().map(|(path, ty)| (path.as_str(), ty.clone())).collect();
-    inputs.push(("x", x));
-    Ok(trace(&inputs, |values| {
-        let (x, params) = values.split_last().expect("x is the last input");
-        let params: BTreeMap<String, Tensor> = types.keys().cloned().zip(params.iter().cloned()).collect();
+fn forward(model: &Sequential) -> spiq::Result<Function> {
+    let types = (model.parameter_types(), TensorType::new(DType::F32, [T, BATCH, INPUTS]));
+    let (function, _) = trace_tree(&types, |(params, x): (Params, Tensor)| {
         let (traces, _) = nn::run(model, &params, &x.named("T B C"));
-        vec![traces.to_axes("B T C").into_tensor()]
-    })?)
+        traces.to_axes("B T C").into_tensor()
+    })?;
+    Ok(function)
 }
 
-fn run(client: &Client, function: &Function, params: &BTreeMap<String, Array>, x: &Array) -> Result<Array, Error> {
-    let program = Program::named("tutorial").compile(client, function)?;
-    let buffers: Vec<_> = params.values().chain([x]).map(|a| client.to_device(a)).collect::<Result<_, _>>()?;
-    let outputs = program.execute(buffers.iter().map(Input::Borrow).collect())?;
-    Ok(outputs[0].to_array()?)
+/// The traces of a forward pass.
+fn apply(forward: &Function, params: &Params, x: &Tensor) -> Tensor {
+    forward.call(x.graph(), &(params.clone(), x.clone()).leaves()).swap_remove(0)
 }
 
-/// One training step: maps parameters, momenta, x and targets to new parameters, new momenta and the loss.
-fn train_step(forward: &Function, types: &BTreeMap<String, TensorType>) -> Result<Function, Error> {
-    let optimizer = lion(1e-3);
-    let slots = optimizer.state_types(types);
-    let batch = [("x", TensorType::new(DType::F32, [T, BATCH, INPUTS])), ("y", TensorType::new(DType::S32, [BATCH]))];
-    let kept = types.iter().chain(&slots).map(|(path, ty)| (path.as_str(), ty.clone()));
-    let inputs: Vec<(&str, TensorType)> = kept.chain(batch).collect();
-    let collect = |types: &BTreeMap<String, TensorType>, tensors: &[Tensor]| -> BTreeMap<String, Tensor> {
-        types.keys().cloned().zip(tensors.iter().cloned()).collect()
-    };
-    Ok(trace(&inputs, |values| {
-        let (params, rest) = values.split_at(types.len());
-        let (state, batch) = rest.split_at(slots.len());
-        let (params, state) = (collect(types, params), collect(&slots, state));
-        let ((loss, ()), grads) = value_and_grad(&params, |params| {
-            let args: Vec<Tensor> = params.values().chain([&batch[0]]).cloned().collect();
-            let traces = forward.call(batch[0].graph(), &args).swap_remove(0);
-            (integral_crossentropy(&traces.named("B T C"), &batch[1].named("B")), ())
-        });
-        let (updates, state) = optimizer.update(&grads, &state, &params);
-        apply_updates(&params, &updates).into_values().chain(state.into_values()).chain([loss]).collect()
-    })?)
+fn run(client: &Client, forward: &Function, params: &Params<Array>, x: &Array) -> spiq::Result<Array> {
+    jit(client, |(params, x): (Params, Tensor)| apply(forward, &params, &x)).call(&(params.clone(), x.clone()))
 }
 
 /// Overfits one batch, to show that the quantized network trains; returns the loss of each step.
-fn overfit(client: &Client, model: &Sequential, forward: &Function, steps: usize) -> Result<Vec<f32>, Error> {
-    let types = model.parameter_types();
-    let step = train_step(forward, &types)?;
-    let kept = step.result_types().len() - 1;
-    let donated = (0..kept).map(|i| (i, i)).collect();
-    let program = Program { donated, ..Program::named("train_step") }.compile(client, &step)?;
-    let zeros = lion(1e-3).init(&types);
-    let start = model.init(&mut Rngs::new(0)).into_values().chain(zeros.into_values());
-    let mut state = start.map(|a| client.to_device(&a)).collect::<Result<Vec<_>, _>>()?;
-    let targets = Array::new([BATCH], Key::new(2).randint::<i32>(BATCH, 0, CLASSES as i128))?;
-    let batch = [client.to_device(&spikes(1)?)?, client.to_device(&targets)?];
-    let mut losses = Vec::new();
-    for _ in 0..steps {
-        let inputs = state.drain(..).map(Input::Donate).chain(batch.iter().map(Input::Borrow));
-        let mut outputs = program.execute(inputs.collect())?;
-        losses.push(outputs.pop().expect("the loss is the last output").to_array()?.to_vec::<f32>()?[0]);
-        state = outputs;
-    }
-    Ok(losses)
+fn overfit(client: &Client, params: &Params<Array>, forward: &Function, steps: usize) -> spiq::Result<Vec<Array>> {
+    let loss = |params: &Params, (x, y): (Tensor, Tensor)| {
+        integral_crossentropy(&apply(forward, params, &x).named("B T C"), &y.named("B"))
+    };
+    let mut state = TrainState::new(client, params, lion(1e-3), loss)?;
+    let batch = (spikes(1)?, Key::new(2).shaped([BATCH]).randint::<i32>(0, CLASSES as i128));
+    let losses = (0..steps).map(|_| state.step(&batch)).collect::<spiq::Result<Vec<_>>>()?;
+    device_get(&losses)
 }
 
 fn largest_difference(a: &Array, b: &Array) -> f64 {
     a.to_f64().iter().zip(b.to_f64()).fold(0.0, |largest, (a, b)| (a - b).abs().max(largest))
 }
 
-fn main() -> Result<(), Error> {
+fn main() -> spiq::Result<()> {
     let client = Client::cpu()?;
     let model = classifier();
     let params = model.init(&mut Rngs::new(0));
@@ -125,9 +82,9 @@ fn main() -> Result<(), Error> {
     let fp32 = run(&client, &plain, &params, &sample)?;
     println!("fp32 output shape: {:?}", fp32.dims());
 
-    let is_weight = |name: &str| name.starts_with("core/");
+    let is_weight = |name: &str| name.starts_with("0/");
     let quantized = |rules: &[RuleConfig]| quantize(&plain, &Rules::new(rules)?, Mode::Qat, Numerics::Qwix, is_weight);
-    let difference = |rules: &[RuleConfig]| -> Result<f64, Error> {
+    let difference = |rules: &[RuleConfig]| -> spiq::Result<f64> {
         Ok(largest_difference(&run(&client, &quantized(rules)?.function, &params, &sample)?, &fp32))
     };
 
@@ -135,9 +92,9 @@ fn main() -> Result<(), Error> {
     println!("{}", quantized(&w8a8)?.report);
     println!("W8A8, max abs diff to fp32:         {:.7}", difference(&w8a8)?);
 
-    let losses = overfit(&client, &model, &quantized(&w8a8)?.function, 50)?;
+    let losses = overfit(&client, &params, &quantized(&w8a8)?.function, 50)?;
     for (step, loss) in losses.iter().enumerate().step_by(10) {
-        println!("step {step:2}: loss={loss:.7}");
+        println!("step {step:2}: loss={:.7}", loss.item::<f32>()?);
     }
     println!();
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use spiq_hlo::{ArrayError, GraphErrors};
+use spiq_hlo::{ArrayError, GraphErrors, TreeError};
 
 use crate::places;
 
@@ -86,6 +86,13 @@ impl From<GraphErrors> for Error {
 /// An array whose values do not fit its shape or type, of kind [`Input`](ErrorKind::Input).
 impl From<ArrayError> for Error {
     fn from(error: ArrayError) -> Error {
+        Error::input(error.to_string())
+    }
+}
+
+/// Trees that differ, of kind [`Input`](ErrorKind::Input).
+impl From<TreeError> for Error {
+    fn from(error: TreeError) -> Error {
         Error::input(error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 //! [`pjrt`](crate::pjrt) and the kernels; neither depends on the other.
 
 use spiq_kernels::run::{self, Pool, Task};
-use spiq_kernels::{Backend, ELEMENTWISE_SCAN, MASKED_PRODUCT, PRODUCTS, PROGRAM};
+use spiq_kernels::{Backend, ELEMENTWISE_SCAN, KernelCall, MASKED_PRODUCT, PRODUCTS, PROGRAM};
 
 use crate::error::Result;
 use crate::pjrt::ffi::{self, Call, Handler, Registration, Threads};
@@ -40,6 +40,15 @@ impl Client {
     /// As [`Client::open_with`].
     pub fn cpu() -> Result<Client> {
         Client::open_with(Platform::Cpu, &ClientOptions::default(), &mut |_| {})
+    }
+
+    /// [`Client::cpu`], with the processor presented as several devices. JAX: `jax_num_cpu_devices`.
+    ///
+    /// # Errors
+    /// As [`Client::open_with`].
+    pub fn cpu_devices(devices: usize) -> Result<Client> {
+        let options = ClientOptions { cpu_devices: devices, ..ClientOptions::default() };
+        Client::open_with(Platform::Cpu, &options, &mut |_| {})
     }
 
     /// A client of a platform whose plugin is found on this machine.
@@ -87,6 +96,10 @@ impl Client {
 struct Scan;
 
 impl Handler for Scan {
+    fn describe(call: &Call<'_>) -> String {
+        describe(ELEMENTWISE_SCAN, call)
+    }
+
     fn call(call: Call<'_>) -> std::result::Result<(), String> {
         let (program, products) = (program(&call)?, call.attributes.numbers(PRODUCTS).unwrap_or_default());
         let (inputs, outputs) = memory(call.inputs, call.outputs);
@@ -98,11 +111,23 @@ impl Handler for Scan {
 struct Product;
 
 impl Handler for Product {
+    fn describe(call: &Call<'_>) -> String {
+        describe(MASKED_PRODUCT, call)
+    }
+
     fn call(call: Call<'_>) -> std::result::Result<(), String> {
         let program = program(&call)?;
         let (inputs, mut outputs) = memory(call.inputs, call.outputs);
         run::run_product(program, &inputs, &mut outputs, &call.threads)
     }
+}
+
+/// The first line of a kernel's description, and the products that a loop computes.
+fn describe(target: &str, call: &Call<'_>) -> String {
+    let Some(kernel) = KernelCall::read(target, |key| call.attributes.numbers(key)) else { return target.to_owned() };
+    let text = kernel.to_string();
+    let products = text.lines().skip(1).map(str::trim).filter(|line| line.contains(" product of "));
+    text.lines().take(1).chain(products).collect::<Vec<_>>().join("; ")
 }
 
 fn program<'a>(call: &Call<'a>) -> std::result::Result<&'a [i64], &'static str> {

@@ -74,7 +74,7 @@
 //!
 //! let inputs = [("x", TensorType::new(DType::F32, [4, 3])), ("w", TensorType::new(DType::F32, [3, 2]))];
 //! let gradient = trace(&inputs, |v| {
-//!     let ((loss, ()), slope) = value_and_grad(&v[1], |w| (v[0].dot(w).tanh().sum(), ()));
+//!     let (loss, slope) = value_and_grad(&v[1], |w| v[0].dot(w).tanh().sum());
 //!     vec![loss, slope]
 //! })?;
 //! let client = Client::cpu()?;
@@ -137,15 +137,30 @@ pub mod signature;
 pub mod table;
 pub mod train;
 
-pub use compile::{Jit, Program, jit, trace};
+pub use compile::{Jit, Program, jit, trace, trace_tree};
+pub use data::{load, save};
 pub use error::{Error, ErrorKind, Result};
+/// Implements [`Tree`](trait@Tree) for a struct of trees with one type parameter, the type of its leaves.
+///
+/// ```
+/// use spiq::{Tensor, Tree};
+/// #[derive(Clone, Tree)]
+/// struct Linear<T = Tensor> {
+///     kernel: T,
+///     bias: Option<T>,
+/// }
+/// let linear = Linear { kernel: spiq::Array::scalar(2.0f32), bias: Some(spiq::Array::scalar(1.0f32)) };
+/// assert_eq!(linear.paths(), ["kernel", "bias"]);
+/// ```
+pub use spiq_derive::Tree;
 /// Recordings: readers, transforms, frames, sound to spikes.
 pub use spiq_events as events;
 pub use spiq_hlo::{
     Array, ArrayError, Axes, ConvDims, Convolution, DType, DotDims, Element, Function, Graph, GraphError, GraphErrors,
-    Index, Keepdims, Operand, PrintOptions, ReductionAxes, Tensor, TensorType, Tree, Window, WindowDims,
-    associative_scan, checkpoint, concatenate, custom_vjp, einsum, grad, keepdims, same_padding, scan,
-    scan_checkpointed, sort, stack, switch, value_and_grad, vjp, vmap, while_loop,
+    Index, Keepdims, Leaf, Objective, Operand, Part, PrintOptions, ReductionAxes, Static, StaticValue, Structure,
+    Tensor, TensorType, Tree, TreeError, Window, WindowDims, associative_scan, checkpoint, concatenate, custom_vjp,
+    einsum, grad, hessian, jacobian, join_path, keepdims, same_padding, scan, scan_checkpointed, sort, stack, switch,
+    value_and_grad, vjp, vmap, while_loop, zip_map,
 };
 
 /// Compiles and runs the examples of docs/library.md with the tests.

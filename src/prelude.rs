@@ -23,12 +23,14 @@ pub use crate::nn::{
     integral_crossentropy, mse_spikerate, silence_reg, sparsity_reg,
 };
 pub use crate::notebook::{self, Show};
-pub use crate::optim::{GradientTransformation, adam, adamw, apply_updates, lion, sgd};
-pub use crate::pjrt::{Client, Executable, Input};
+pub use crate::optim::{
+    GradientTransformation, OptState, adam, adamw, apply_updates, chain, clip_by_global_norm, lion, sgd,
+};
+pub use crate::pjrt::{Buffer, Client, Executable, Input, device_get};
 pub use crate::quant::{Mode, Numerics, Rules, linear_only_rules, quantize, weights_only_rules};
 pub use crate::random::{Key, Rngs};
-pub use crate::train;
+pub use crate::train::{self, TrainState};
 pub use crate::{
-    Array, DType, Function, Graph, GraphErrors, PrintOptions, Program, Tensor, TensorType, custom_vjp, grad, jit, scan,
-    trace, value_and_grad, vjp, vmap,
+    Array, DType, Function, Graph, GraphErrors, PrintOptions, Program, Static, Tensor, TensorType, Tree, custom_vjp,
+    grad, hessian, jacobian, jit, scan, stack, trace, value_and_grad, vjp, vmap, zip_map,
 };

@@ -4,6 +4,7 @@
 mod command;
 mod device;
 mod evaluate;
+mod examples;
 mod fit;
 mod graph;
 mod machine;

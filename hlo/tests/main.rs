@@ -8,3 +8,4 @@ mod ranges;
 mod running_sum;
 mod samples;
 mod scans;
+mod trees;

@@ -126,7 +126,10 @@ fn the_encoding_stays() {
     let product = MaskedProduct { rows: 128, columns: 5, width: 6, over_rows: true };
     assert_eq!(product.encode(), [1, 128, 5, 6, 1]);
     assert_eq!(product.to_string(), "masked product of 128 rows, 5 columns, width 6, over rows");
-    assert_eq!(FusedProduct::encode(&[FusedProduct { slice: 2, columns: 5, width: 6 }]), [2, 5, 6]);
+    let masked = FusedProduct { slice: 2, columns: 5, width: 6, needed: None };
+    let sampled = FusedProduct { needed: Some(3), ..masked };
+    assert_eq!(FusedProduct::encode(&[masked, sampled]), [2, 5, 6, -1, 2, 5, 6, 3]);
+    assert_eq!(sampled.to_string(), "x2 is a product of 5 columns, width 6, where r3 is not 0");
 }
 
 fn dtypes() -> impl Strategy<Value = Vec<DType>> {
@@ -189,9 +192,11 @@ proptest! {
         let product = MaskedProduct { rows, columns, width, over_rows };
         prop_assert_eq!(MaskedProduct::decode(&product.encode()), Some(product));
         prop_assert_eq!(product.to_string().parse(), Ok(product));
-        let fused = FusedProduct { slice, columns, width };
-        prop_assert_eq!(FusedProduct::decode(&FusedProduct::encode(&[fused, fused])), Some(vec![fused, fused]));
-        prop_assert_eq!(fused.to_string().parse(), Ok(fused));
+        for needed in [None, Some(rows)] {
+            let fused = FusedProduct { slice, columns, width, needed };
+            prop_assert_eq!(FusedProduct::decode(&FusedProduct::encode(&[fused, fused])), Some(vec![fused, fused]));
+            prop_assert_eq!(fused.to_string().parse(), Ok(fused));
+        }
     }
 
     /// A changed word or letter yields another program or an error, and no panic.

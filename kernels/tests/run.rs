@@ -35,7 +35,7 @@ fn sizes_beyond_all_memory_are_refused() {
             run_scan(&program.encode(), products, inputs, vec![Write::F32(last)], &Here)
         };
         assert_eq!(run(&[], vec![Read::F32(&[1.0]), Read::F32(&[1.0])], &mut last), misfit);
-        let products = FusedProduct::encode(&[FusedProduct { slice: 0, columns: 1 << 62, width: 1 }]);
+        let products = FusedProduct::encode(&[FusedProduct { slice: 0, columns: 1 << 62, width: 1, needed: None }]);
         let given = vec![Read::F32(&[1.0]), Read::Pred(&[1]), Read::F32(&[1.0])];
         assert_eq!(run(&products, given, &mut last), misfit);
     }

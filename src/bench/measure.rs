@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::arithmetic::Arithmetic;
 use super::shape::Shape;
-use super::subject::{Data, Subject};
+use super::subject::{DENSITY, Data, Subject};
 use super::timing::Timing;
 use crate::error::{Error, Result};
-use crate::pjrt::{Client, Profile, Profiler};
+use crate::pjrt::{Client, Profile};
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Options {
     pub shape: Shape,
     /// The arithmetics; ratios are relative to [`Arithmetic::Fp32`] if it is included.
     pub arithmetics: Vec<Arithmetic>,
+    /// The fraction of inputs that are spikes.
+    pub density: f32,
     /// Steps per tile of the scan over time; `None` leaves the choice to the library.
     pub time_tile: Option<usize>,
     /// Minimum number of rounds.
@@ -27,9 +29,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// These arithmetics, with at least 10 rounds and 5 seconds.
+    /// These arithmetics, with spikes in a tenth of the inputs, at least 10 rounds and 5 seconds.
     pub fn new(shape: Shape, arithmetics: Vec<Arithmetic>) -> Options {
-        Options { shape, arithmetics, time_tile: None, runs: 10, seconds: 5.0, profile: false }
+        Options { shape, arithmetics, density: DENSITY, time_tile: None, runs: 10, seconds: 5.0, profile: false }
     }
 }
 
@@ -85,8 +87,10 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
     if options.arithmetics.is_empty() {
         return Err(Error::input("there is nothing to measure; give a mode, such as fp32"));
     }
-    let profiler = options.profile.then(|| client.plugin().profiler()).transpose()?;
-    let data = Data::new(client, &options.shape)?;
+    if options.profile {
+        client.can_record()?;
+    }
+    let data = Data::with_density(client, &options.shape, options.density)?;
     let mut lanes = Vec::new();
     for &arithmetic in &options.arithmetics {
         events(Event::Compiling(arithmetic));
@@ -103,10 +107,10 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
         rounds += 1;
         events(Event::Round(rounds));
     }
-    if let Some(profiler) = profiler {
+    if options.profile {
         for lane in &mut lanes {
             events(Event::Profiling(lane.arithmetic));
-            lane.record(profiler, &data)?;
+            lane.record(client, &data)?;
         }
     }
     Ok(lanes.into_iter().map(Lane::row).collect())
@@ -148,8 +152,8 @@ impl Lane {
         Ok(())
     }
 
-    fn record(&mut self, profiler: Profiler, data: &Data) -> Result<()> {
-        let total = profiler.record(|| (0..RECORDED).try_for_each(|_| self.subject.run_step(data)))?;
+    fn record(&mut self, client: &Client, data: &Data) -> Result<()> {
+        let total = client.record(|| (0..RECORDED).try_for_each(|_| self.subject.run_step(data)))?;
         self.profile = Some(StepProfile { steps: RECORDED, total });
         Ok(())
     }

@@ -16,6 +16,9 @@ use crate::quant::{Mode, products_in_bf16};
 use crate::random::Key;
 use crate::train;
 
+/// The probability of a spike in each element of the input.
+pub(super) const DENSITY: f32 = 0.1;
+
 /// The common data of all arithmetics: spikes and labels on the device.
 pub struct Data {
     x: Buffer,
@@ -28,13 +31,21 @@ impl Data {
     /// # Errors
     /// Of kind `Input` for a shape that is too large; PJRT's errors, such as too little memory.
     pub fn new(client: &Client, shape: &Shape) -> Result<Data> {
+        Data::with_density(client, shape, DENSITY)
+    }
+
+    /// The same, with another probability of spikes.
+    ///
+    /// # Errors
+    /// As [`Data::new`].
+    pub fn with_density(client: &Client, shape: &Shape, density: f32) -> Result<Data> {
         shape.check()?;
         let dims = [shape.time, shape.batch, shape.inputs];
         // A random word and a boolean each, and the copy on the device.
         let bytes = 6 * dims.iter().product::<usize>() as u64;
         Need { doing: "drawing the input", bytes, of: &format!("spikes {dims:?}"), instead: "give a smaller shape" }
             .check()?;
-        let spikes = Key::new(1).bernoulli(dims.iter().product(), 0.1);
+        let spikes = Key::new(1).bernoulli(dims.iter().product(), density);
         let labels = Key::new(2).randint::<i32>(shape.batch, 0, shape.classes as i128);
         let array = |array: std::result::Result<Array, spiq_hlo::ArrayError>| array.expect("a value for each element");
         let x = client.to_device(&array(Array::new(dims, spikes)))?;

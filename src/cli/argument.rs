@@ -52,6 +52,12 @@ pub fn validation(text: &str) -> Result<Validation, String> {
     named.ok_or_else(|| "it must be a fraction between 0 and 1, a number of samples, `own` or `none`".to_owned())
 }
 
+/// A probability.
+pub fn probability(text: &str) -> Result<f32, String> {
+    let fits = text.parse().ok().filter(|number: &f32| (0.0..=1.0).contains(number));
+    fits.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
+}
+
 /// A duration in seconds, zero included.
 pub fn seconds(text: &str) -> Result<f64, String> {
     const MOST: f64 = 1e9;

@@ -15,7 +15,7 @@ use super::{argument, client, screen};
 
 const EXAMPLES: &str = "\
 The network is Linear(IN, H) LIF Linear(H, H) LIF Linear(H, C) LI without bias, with a triangular surrogate; each input spikes with
-probability 0.1; the loss is integral cross-entropy, the optimizer lion with 1e-3. Spikes, parameters and optimizer state stay on the
+probability --density; the loss is integral cross-entropy, the optimizer lion with 1e-3. Spikes, parameters and optimizer state stay on the
 device, and every call is synchronous.
 
 Examples:
@@ -24,7 +24,8 @@ Examples:
   spiq bench --shape 96,128,700,1024,20 --modes int8+bf16 --device cuda --profile
 
 In JSON, times are in milliseconds (medians; `_low` and `_high` are quartiles), memory in bytes, ratios are speed-ups over fp32.
-A profile is the mean per training step. It needs a plugin with PJRT's profiler, such as the CUDA plugin with NVIDIA's CUPTI.";
+A profile is the mean per training step: on a GPU of every kernel, which needs a plugin with PJRT's profiler, such as the CUDA plugin with
+NVIDIA's CUPTI; on the CPU of this library's kernels, with the bytes of their operands and results per second.";
 
 /// Measure training steps and forward passes in each arithmetic
 ///
@@ -39,6 +40,9 @@ pub struct Arguments {
     /// Arithmetics to measure [default: all that the device runs well]
     #[arg(long, value_name = "MODE,…", value_delimiter = ',')]
     modes: Vec<Arithmetic>,
+    /// Fraction of the inputs that are spikes
+    #[arg(long, value_name = "P", value_parser = argument::probability, default_value = "0.1")]
+    density: f32,
     /// Time steps per tile; each layer computes its products for a whole tile at once [default: all time steps]
     #[arg(long, value_name = "K", value_parser = argument::count)]
     time_tile: Option<usize>,
@@ -48,7 +52,7 @@ pub struct Arguments {
     /// Minimum measuring time in seconds
     #[arg(long, value_name = "S", value_parser = argument::positive, default_value = "5")]
     seconds: f64,
-    /// After timing, profile a few training steps and show where their time goes (on a GPU: its kernels)
+    /// After timing, profile a few training steps and show where their time goes
     #[arg(long)]
     profile: bool,
     /// Print the results as JSON
@@ -70,6 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         modes => modes.to_vec(),
     };
     let options = Options {
+        density: arguments.density,
         time_tile: arguments.time_tile,
         runs: arguments.runs,
         seconds: arguments.seconds,

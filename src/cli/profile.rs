@@ -27,6 +27,9 @@ struct Operation {
     launches: f64,
     ms: f64,
     share: f64,
+    /// Operands and results per second, in GB, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gb_per_second: Option<f64>,
 }
 
 impl Profile {
@@ -41,6 +44,7 @@ impl Profile {
             launches: launches(operation.launches),
             ms: ms(operation.time),
             share: operation.time.as_nanos() as f64 / all.as_nanos().max(1) as f64,
+            gb_per_second: operation.bytes.map(|bytes| bytes as f64 / operation.time.as_nanos().max(1) as f64),
         };
         Profile {
             steps,
@@ -58,16 +62,15 @@ impl Profile {
         if !left.is_empty() {
             let sum = |of: fn(&Operation) -> f64| left.iter().map(of).sum();
             let name = format!("{} others", left.len());
-            rows.push(
-                Operation { name, launches: sum(|o| o.launches), ms: sum(|o| o.ms), share: sum(|o| o.share) }.cells(),
-            );
+            let (launches, ms, share) = (sum(|o| o.launches), sum(|o| o.ms), sum(|o| o.share));
+            rows.push(Operation { name, launches, ms, share, gb_per_second: None }.cells());
         }
         let (launches, ms, steps) = (count(self.launches), self.ms, self.steps);
         let head = format!(
             "{mode}: {launches} launches take {ms:.3} ms of a training step of {step_ms:.3} ms (mean of {steps} steps)"
         );
         let warnings: String = self.warnings.iter().map(|warning| format!("the plugin warns: {warning}\n")).collect();
-        format!("{head}\n\n{}{warnings}", table::aligned(&["ms", "share", "launches", "operation"], &rows))
+        format!("{head}\n\n{}{warnings}", table::aligned(&["ms", "share", "launches", "GB/s", "operation"], &rows))
     }
 }
 
@@ -77,7 +80,8 @@ impl Operation {
         if name.len() < self.name.len() {
             name.push('…');
         }
-        vec![format!("{:.4}", self.ms), format!("{:.1} %", 100.0 * self.share), count(self.launches), name]
+        let speed = self.gb_per_second.map_or_else(|| "–".to_owned(), |speed| format!("{speed:.1}"));
+        vec![format!("{:.4}", self.ms), format!("{:.1} %", 100.0 * self.share), count(self.launches), speed, name]
     }
 }
 
@@ -93,8 +97,10 @@ mod tests {
     use super::*;
 
     fn recorded(operations: impl IntoIterator<Item = (String, u64, u64)>) -> StepProfile {
-        let operation =
-            |(name, launches, micros)| pjrt::Operation { name, launches, time: Duration::from_micros(micros) };
+        let operation = |(name, launches, micros): (String, u64, u64)| {
+            let bytes = (name == "b").then_some(12_000_000);
+            pjrt::Operation { name, launches, time: Duration::from_micros(micros), bytes }
+        };
         let operations = operations.into_iter().map(operation).collect();
         StepProfile { steps: 5, total: pjrt::Profile { operations, warnings: vec!["full".to_owned()] } }
     }
@@ -106,9 +112,9 @@ mod tests {
         let json = serde_json::to_value(&profile.operations[0]).expect("numbers");
         assert_eq!(json, serde_json::json!({"name": "a", "launches": 2.0, "ms": 3.0, "share": 0.75}));
         let want = "int8: 2.6 launches take 4.000 ms of a training step of 5.000 ms (mean of 5 steps)\n\n\
-                    ms      share   launches  operation\n\
-                    3.0000  75.0 %  2         a\n\
-                    1.0000  25.0 %  0.6       b\n\
+                    ms      share   launches  GB/s  operation\n\
+                    3.0000  75.0 %  2         –     a\n\
+                    1.0000  25.0 %  0.6       2.4   b\n\
                     the plugin warns: full\n";
         assert_eq!(profile.text("int8", 5.0), want);
     }
@@ -118,6 +124,6 @@ mod tests {
         let many = (0..ROWS + 3).map(|at| (format!("{at}{}", "x".repeat(200)), 5, 10));
         let text = Profile::new(&recorded(many)).text("fp32", 1.0);
         assert_eq!(text.lines().filter(|line| line.ends_with('…')).count(), ROWS);
-        assert!(text.contains("\n0.0060  9.1 %  3         3 others\n"), "{text}");
+        assert!(text.contains("\n0.0060  9.1 %  3         –     3 others\n"), "{text}");
     }
 }

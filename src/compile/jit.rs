@@ -1,14 +1,15 @@
-//! Functions of tensors that are called on arrays: traced and compiled once for each combination of input types.
+//! Functions of trees of tensors that are called on trees of arrays: traced and compiled once for each combination of input types,
+//! structures and static values.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use spiq_hlo::{Array, Function, GraphErrors, Tensor, TensorType};
+use spiq_hlo::{Array, Function, Graph, GraphErrors, Leaf, Structure, Tensor, TensorType, Tree};
 
 use super::debug_nans::{Wanted, first_nan};
 use super::program::Program;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pjrt::{Client, Executable};
+use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
 use crate::places;
 
 /// Traces `f` on parameters of these names and types, as [`spiq_hlo::trace`] does; errors name the lines of notebook cells.
@@ -31,41 +32,83 @@ pub fn trace(
     spiq_hlo::trace(inputs, f)
 }
 
-/// A function that is traced and compiled on the first call with inputs of given types. JAX: `jax.jit`.
-pub struct Jit<F> {
-    client: Client,
-    function: F,
-    compiled: Mutex<HashMap<Vec<TensorType>, Executable>>,
-    debugs: Option<Wanted>,
-}
-
-/// Makes a function of tensors callable on arrays.
+/// Traces `f` on a tree of parameters with these types, named by their paths. Returns the function and the tree of its results' types.
+///
+/// # Errors
+/// Every invalid call in `f`, each with its line.
 ///
 /// ```
-/// use spiq::{Array, jit, pjrt::Client};
-/// let double = jit(&Client::cpu()?, |x| vec![&x[0] * 2.0]);
-/// let y = double.call(&[Array::new([3], [1.0f32, 2.0, 3.0])?])?;
-/// assert_eq!(y[0].to_vec::<f32>()?, [2.0, 4.0, 6.0]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// use spiq::{DType, Tensor, TensorType, trace_tree};
+/// let types = (TensorType::new(DType::F32, [8, 3]), TensorType::new(DType::F32, [3]));
+/// let (function, result) = trace_tree(&types, |(x, w): (Tensor, Tensor)| x.dot(&w))?;
+/// assert_eq!(function.input_names(), ["0", "1"]);
+/// assert_eq!(result.to_string(), "f32[8]");
+/// # Ok::<(), spiq::GraphErrors>(())
 /// ```
-pub fn jit<F: Fn(&[Tensor]) -> Vec<Tensor>>(client: &Client, function: F) -> Jit<F> {
-    Jit { client: client.clone(), function, compiled: Mutex::default(), debugs: None }
+#[track_caller]
+pub fn trace_tree<X: Tree, Y: Tree>(
+    types: &X::With<TensorType>,
+    f: impl FnOnce(X) -> Y,
+) -> std::result::Result<(Function, Y::With<TensorType>), GraphErrors> {
+    places::name_cells();
+    let graph = Graph::new();
+    let Ok(inputs) =
+        types.try_map::<Tensor, std::convert::Infallible>("", &mut |path, ty| Ok(graph.input(path, ty.clone())));
+    let outputs = f(inputs);
+    let function = graph.finish(&outputs.leaves())?;
+    Ok((function, outputs.map_to(|leaf| leaf.ty().clone())))
 }
 
-impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
+/// A function that is traced and compiled on the first call with inputs of given types. JAX: `jax.jit`.
+pub struct Jit<F, X: Tree, Y: Tree> {
+    client: Client,
+    function: F,
+    compiled: Mutex<Vec<Arc<Compiled<Y>>>>,
+    debugs: Option<Wanted>,
+    inputs: PhantomData<fn(X)>,
+}
+
+/// A program, and the inputs that it is for.
+struct Compiled<Y: Tree> {
+    structure: Structure,
+    types: Vec<TensorType>,
+    device: Option<i32>,
+    program: Executable,
+    outputs: Y::With<TensorType>,
+}
+
+/// Makes a function of tensors callable on arrays. Its argument and its result are trees: a tensor, a tuple, a struct with
+/// `#[derive(Tree)]`, …
+///
+/// A [`Static`](crate::Static) value is part of the program: the function is compiled again for another value, for another structure of
+/// its argument (the length of a `Vec`, the names of a map), and for other types.
+///
+/// ```
+/// use spiq::{Array, Static, Tensor, jit, pjrt::Client};
+/// let scaled = jit(&Client::cpu()?, |(x, Static(negate)): (Tensor, Static<bool>)| if negate { -2.0 * x } else { 2.0 * x });
+/// let x = Array::new([3], [1.0f32, 2.0, 3.0])?;
+/// assert_eq!(scaled.call(&(x.clone(), Static(false)))?.to_vec::<f32>()?, [2.0, 4.0, 6.0]);
+/// assert_eq!(scaled.call(&(x, Static(true)))?.to_vec::<f32>()?, [-2.0, -4.0, -6.0]);
+/// # Ok::<(), spiq::Error>(())
+/// ```
+pub fn jit<X: Tree, Y: Tree, F: Fn(X) -> Y>(client: &Client, function: F) -> Jit<F, X, Y> {
+    Jit { client: client.clone(), function, compiled: Mutex::default(), debugs: None, inputs: PhantomData }
+}
+
+impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
     /// The same function, which checks its results for NaN, or for the other values of `wanted`; if it finds one, the error names the
-    /// operation where the first one originated. JAX: `jax_debug_nans`.
+    /// operation where the first one originated. JAX: `jax_debug_nans`. Calls on the device are not checked.
     ///
     /// ```
-    /// use spiq::{Array, compile::Wanted, jit, pjrt::Client};
-    /// let root = jit(&Client::cpu()?, |x| vec![x[0].sqrt() * 2.0]).debugging_nans(Wanted::Nan);
-    /// assert_eq!(root.call(&[Array::new([1], [4.0f32])?])?[0].to_vec::<f32>()?, [4.0]);
-    /// let error = root.call(&[Array::new([1], [-4.0f32])?]).unwrap_err().to_string();
+    /// use spiq::{Array, Tensor, compile::Wanted, jit, pjrt::Client};
+    /// let root = jit(&Client::cpu()?, |x: Tensor| x.sqrt() * 2.0).debugging_nans(Wanted::Nan);
+    /// assert_eq!(root.call(&Array::new([1], [4.0f32])?)?.to_vec::<f32>()?, [4.0]);
+    /// let error = root.call(&Array::new([1], [-4.0f32])?).unwrap_err().to_string();
     /// assert!(error.starts_with("the first NaN is a result of sqrt (f32[1]), made at "), "{error}");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), spiq::Error>(())
     /// ```
     #[must_use]
-    pub fn debugging_nans(self, wanted: Wanted) -> Jit<F> {
+    pub fn debugging_nans(self, wanted: Wanted) -> Jit<F, X, Y> {
         Jit { debugs: Some(wanted), ..self }
     }
 
@@ -74,38 +117,101 @@ impl<F: Fn(&[Tensor]) -> Vec<Tensor>> Jit<F> {
     /// # Errors
     /// Kind `Graph` with every invalid call in the function and its line; errors from PJRT; kind `NotFinite` for a value that is
     /// [looked for](Jit::debugging_nans).
-    pub fn call(&self, inputs: &[Array]) -> Result<Vec<Array>> {
-        let types: Vec<TensorType> = inputs.iter().map(|a| a.ty().clone()).collect();
-        let results = self.client.run(&self.program(&types)?, inputs)?;
-        match self.debugs.filter(|wanted| results.iter().any(|result| wanted.is_in(result))) {
-            None => Ok(results),
-            Some(wanted) => match first_nan(&self.client, &self.traced(&types)?, inputs, wanted)? {
-                Some(found) => Err(Error::new(ErrorKind::NotFinite, found.to_string())),
-                None => Err(Error::new(
-                    ErrorKind::NotFinite,
-                    "a result is not finite, but all values are when each one is checked: the compiler then optimizes the program differently",
-                )),
-            },
+    pub fn call(&self, inputs: &X::With<Array>) -> Result<Y::With<Array>> {
+        let compiled = self.compiled(inputs, Array::ty, None)?;
+        let results = self.client.run(&compiled.program, by_reference(inputs))?;
+        if let Some(wanted) = self.debugs.filter(|wanted| results.iter().any(|result| wanted.is_in(result))) {
+            return Err(self.origin(inputs, wanted)?);
         }
+        Ok(Y::again(compiled.outputs.with_leaves(results)?))
     }
 
-    fn traced(&self, types: &[TensorType]) -> Result<Function> {
-        let inputs: Vec<(&str, TensorType)> = types.iter().map(|ty| ("", ty.clone())).collect();
-        Ok(trace(&inputs, &self.function)?)
+    /// Runs the function on buffers, which stay valid, on the device that holds them, and returns its results there, without waiting for
+    /// them.
+    ///
+    /// # Errors
+    /// As [`call`](Jit::call); inputs on different devices. Later errors are reported when the results are read.
+    ///
+    /// ```
+    /// use spiq::{Array, Tensor, jit, pjrt::Client};
+    /// let client = Client::cpu()?;
+    /// let double = jit(&client, |x: Tensor| 2.0 * x);
+    /// let x = client.to_device(&Array::new([2], [1.0f32, 2.0])?)?;
+    /// let y = double.call_on_device(&double.call_on_device(&x)?)?;
+    /// assert_eq!(y.to_array()?.to_vec::<f32>()?, [4.0, 8.0]);
+    /// # Ok::<(), spiq::Error>(())
+    /// ```
+    pub fn call_on_device(&self, inputs: &X::With<Buffer>) -> Result<Y::With<Buffer>> {
+        let compiled = self.compiled(inputs, Buffer::ty, self.device_of(inputs)?)?;
+        let buffers = by_reference(inputs).map(Input::Borrow).collect();
+        Ok(Y::again(compiled.outputs.with_leaves(compiled.program.execute(buffers)?)?))
     }
 
     /// The program for inputs of these types, compiled on first use.
     ///
     /// # Errors
     /// As [`call`](Jit::call).
-    pub fn program(&self, types: &[TensorType]) -> Result<Executable> {
-        let mut compiled = self.compiled.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(program) = compiled.get(types) {
-            return Ok(program.clone());
-        }
-        let function = self.traced(types)?;
-        let program = Program::named("jit").compile(&self.client, &function)?;
-        compiled.insert(types.to_vec(), program.clone());
-        Ok(program)
+    pub fn program(&self, types: &X::With<TensorType>) -> Result<Executable> {
+        Ok(self.compiled(types, |ty| ty, None)?.program.clone())
     }
+
+    /// The device that holds all inputs; `None` where the client has only one.
+    fn device_of(&self, inputs: &X::With<Buffer>) -> Result<Option<i32>> {
+        if self.client.devices().len() < 2 {
+            return Ok(None);
+        }
+        let mut first: Option<(String, i32)> = None;
+        for (path, buffer) in inputs.by_path() {
+            let id = buffer.device()?.id();
+            match &first {
+                Some((other, on)) if *on != id => {
+                    let message = format!(
+                        "`{path}` is on device {id} and `{other}` on device {on}; copy one with Buffer::copy_to"
+                    );
+                    return Err(Error::input(message));
+                }
+                Some(_) => {}
+                None => first = Some((path, id)),
+            }
+        }
+        Ok(first.map(|(_, id)| id))
+    }
+
+    /// The error that names the operation which made the first non-finite value.
+    fn origin(&self, inputs: &X::With<Array>, wanted: Wanted) -> Result<Error> {
+        let (function, _) = trace_tree(&X::again(inputs.map_to(|array| array.ty().clone())), &self.function)?;
+        let arrays: Vec<Array> = inputs.leaves();
+        let found = first_nan(&self.client, &function, &arrays, wanted)?;
+        Ok(Error::new(ErrorKind::NotFinite, match found {
+            Some(found) => found.to_string(),
+            None => "a result is not finite, but all values are when each one is checked: the compiler then optimizes the program differently".to_owned(),
+        }))
+    }
+
+    fn compiled<L: Leaf>(
+        &self,
+        inputs: &X::With<L>,
+        ty: impl Fn(&L) -> &TensorType,
+        device: Option<i32>,
+    ) -> Result<Arc<Compiled<Y>>> {
+        let (structure, types) = (inputs.structure(), X::again(inputs.map_to(|leaf| ty(leaf).clone())));
+        let leaves = types.leaves();
+        let mut known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) =
+            known.iter().find(|one| one.device == device && one.structure == structure && one.types == leaves)
+        {
+            return Ok(found.clone());
+        }
+        let (function, outputs) = trace_tree(&types, &self.function)?;
+        let program =
+            Program { options: CompileOptions { device, ..CompileOptions::default() }, ..Program::named("jit") };
+        let program = program.compile(&self.client, &function)?;
+        let compiled = Arc::new(Compiled { structure, types: leaves, device, program, outputs });
+        known.push(compiled.clone());
+        Ok(compiled)
+    }
+}
+
+fn by_reference<L: Leaf>(tree: &impl Tree<L>) -> impl Iterator<Item = &L> {
+    tree.by_path().into_iter().map(|(_, leaf)| leaf)
 }

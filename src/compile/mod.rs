@@ -12,7 +12,7 @@ mod stage;
 
 pub use debug_nans::{FirstNan, Wanted, first_nan};
 pub use destination::Destination;
-pub use jit::{Jit, jit, trace};
+pub use jit::{Jit, jit, trace, trace_tree};
 pub use pipeline::{Pipeline, Source};
 pub use program::Program;
 pub use stage::{STAGES, Stage};

@@ -16,6 +16,7 @@ mod part;
 mod reading;
 mod reference;
 mod replace_file;
+mod tree_file;
 
 pub use array_file::ArrayFile;
 pub use coding::Coding;
@@ -28,3 +29,4 @@ pub use reference::keys;
 pub(crate) use replace_file::nameless;
 pub use replace_file::replace_file;
 pub use spiq_events::{Binning, Pipeline};
+pub use tree_file::{load, save};

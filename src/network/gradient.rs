@@ -19,10 +19,10 @@ impl Forward {
         let inputs = Signature::default().taking(self.signature.inputs()).with(Role::Given, [("labels", labels)]);
         let (function, _) = inputs.trace(|given| {
             let (all, x, labels) = (given.all(), given.only(Role::X), given.only(Role::Given));
-            let ((loss, ()), grads) = value_and_grad(&given.of(Role::Parameter), |params| {
+            let (loss, grads) = value_and_grad(&given.of(Role::Parameter), |params| {
                 let given = all.clone().into_iter().chain(params.clone()).collect();
                 let pass = self.call(&given, x);
-                (nn::integral_crossentropy(&pass.only(Role::Traces).named("T B C"), &labels.named("B")), ())
+                nn::integral_crossentropy(&pass.only(Role::Traces).named("T B C"), &labels.named("B"))
             });
             vec![(Role::Loss, [("loss".to_owned(), loss)].into()), (Role::Gradient, grads)]
         })?;

@@ -10,25 +10,22 @@
 //! Invariant: does not depend on models, data or devices.
 //!
 //! ```
-//! use std::collections::BTreeMap;
-//! use spiq::optim::{Adam, GradientTransformation, adam, apply_updates};
-//! use spiq_hlo::{DType, TensorType, grad, trace};
+//! use spiq::optim::Adam;
+//! use spiq::prelude::*;
 //!
 //! let optimizer = Adam { b2: 0.99, ..adam(2e-3) };
-//! let w = TensorType::new(DType::F32, [4]);
-//! let state = optimizer.init(&BTreeMap::from([("w".to_owned(), w.clone())]));
-//! assert_eq!(state.keys().collect::<Vec<_>>(), ["count", "mu/w", "nu/w"]);
+//! let params = (Array::from([1.0f32, 2.0]), Array::scalar(3.0f32)); // any tree
+//! let state = optimizer.init_tree(&params);
+//! assert_eq!(state.keys().collect::<Vec<_>>(), ["count", "mu/0", "mu/1", "nu/0", "nu/1"]);
 //!
-//! let step = trace(&[("w", w)], |x| {
-//!     let params = BTreeMap::from([("w".to_owned(), x[0].clone())]);
-//!     let state = state.iter().map(|(path, array)| (path.clone(), x[0].graph().constant(array))).collect();
-//!     let grads = grad(&params, |p| (&p["w"] * &p["w"]).sum());
-//!     let (updates, state) = optimizer.update(&grads, &state, &params);
-//!     let params = apply_updates(&params, &updates);
-//!     params.into_values().chain(state.into_values()).collect()
-//! })?;
-//! assert_eq!(step.result_types().len(), 4);
-//! # Ok::<(), spiq_hlo::GraphErrors>(())
+//! let step = jit(&Client::cpu()?, |(params, state): ((Tensor, Tensor), OptState)| {
+//!     let grads = grad(&params, |(w, b)| (w * w * b).sum());
+//!     let (updates, state) = optimizer.update_tree(&grads, &state, &params);
+//!     (apply_updates(&params, &updates), state)
+//! });
+//! let (_params, state) = step.call(&(params, state))?;
+//! assert_eq!(state["count"].item::<i32>()?, 1);
+//! # Ok::<(), spiq::Error>(())
 //! ```
 
 mod adam;
@@ -62,5 +59,6 @@ pub use plateau::{ReduceOnPlateau, reduce_on_plateau};
 pub use schedule::*;
 pub use sgd::{Sgd, sgd};
 pub use table::{MakeOptimizer, OPTIMIZERS, OfRate};
-pub use transformation::{GradientTransformation, apply_updates};
+pub use transformation::{GradientTransformation, OptState, apply_updates};
+pub(crate) use transformation::{tensors, with_tensors};
 pub use tree::global_norm;

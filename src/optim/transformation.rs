@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use spiq_hlo::{Array, Tensor, TensorType};
+use spiq_hlo::{Array, Tensor, TensorType, Tree, Violation};
 
 use super::tree::zip;
 use crate::by_path::Tensors;
+
+/// The state of an optimizer, by path. Source: `optax.OptState`.
+pub type OptState<T = Tensor> = BTreeMap<String, T>;
 
 /// Transforms gradients into updates, with a state carried from step to step. Source: `optax.GradientTransformation`.
 ///
@@ -49,6 +52,34 @@ pub trait GradientTransformation: fmt::Debug + Send + Sync {
     ) -> (BTreeMap<String, Tensor>, BTreeMap<String, Tensor>) {
         let _ = value;
         self.update(grads, state, params)
+    }
+
+    /// [`init`](GradientTransformation::init) for a tree of parameters. Source: optax's `tx.init(params)`.
+    ///
+    /// ```
+    /// use spiq::{Array, optim::{GradientTransformation, adam}};
+    /// let params = (vec![Array::scalar(1.0f32)], Array::scalar(2.0f32));
+    /// assert_eq!(adam(0.1).init_tree(&params).into_keys().collect::<Vec<_>>(), ["count", "mu/0/0", "mu/1", "nu/0/0", "nu/1"]);
+    /// ```
+    fn init_tree<P: Tree<Array>>(&self, params: &P) -> OptState<Array>
+    where
+        Self: Sized,
+    {
+        self.init(&params.by_path().into_iter().map(|(path, array)| (path, array.ty().clone())).collect())
+    }
+
+    /// [`update`](GradientTransformation::update) for trees of gradients and parameters: a tree of updates and the next state. Source:
+    /// optax's `tx.update(grads, state, params)`.
+    ///
+    /// # Errors
+    /// As for [`update`](GradientTransformation::update); kept in the trace, with the path of the leaf that differs.
+    #[track_caller]
+    fn update_tree<P: Tree>(&self, grads: &P, state: &OptState, params: &P) -> (P, OptState)
+    where
+        Self: Sized,
+    {
+        let (updates, next) = self.update(&tensors(grads), state, &tensors(params));
+        (with_tensors("update", grads, &updates), next)
     }
 
     /// The folder of the state with an average of the parameters, by their paths, which tests and files use instead of the parameters;
@@ -133,6 +164,23 @@ pub(super) fn step(
 /// # Errors
 /// Kept in the trace: a parameter without an update of its type.
 #[track_caller]
-pub fn apply_updates(params: &BTreeMap<String, Tensor>, updates: &BTreeMap<String, Tensor>) -> Tensors {
-    zip("apply_updates", params, updates, "", |p, u| p + u)
+pub fn apply_updates<P: Tree>(params: &P, updates: &P) -> P {
+    with_tensors("apply_updates", params, &zip("apply_updates", &tensors(params), &tensors(updates), "", |p, u| p + u))
+}
+
+/// The leaves of a tree by path.
+pub(crate) fn tensors(tree: &impl Tree) -> Tensors {
+    tree.by_path().into_iter().map(|(path, leaf)| (path, leaf.clone())).collect()
+}
+
+/// The tree with the tensor at its path for each leaf; a missing one is an error of `op`.
+#[track_caller]
+pub(crate) fn with_tensors<P: Tree>(op: &str, tree: &P, tensors: &Tensors) -> P {
+    let paths = tree.paths();
+    let mut paths = paths.iter();
+    tree.map(|leaf| {
+        let path = paths.next().expect("a path for each leaf");
+        let missing = || leaf.graph().fail(op, Violation::new("", format!("{path} is missing")));
+        tensors.get(path).cloned().unwrap_or_else(missing)
+    })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use spiq_hlo::{Array, DType, Kind, TensorType};
+use spiq_hlo::{Array, DType, Kind, Leaf, TensorType};
 
 use super::abi::sys::{self, Args, TiledLayout};
 use super::device::Device;
@@ -18,17 +18,25 @@ use crate::error::{Error, ErrorKind, Result};
 const COPIED_AT_ONCE: usize = 64 << 10;
 
 /// A tensor in device memory. Its value may still be pending: reads wait for it, and report errors of its computation.
+///
+/// Clones are cheap and share the memory: if one is donated or deleted, so are all, and reading them is an error.
+#[derive(Clone)]
 pub struct Buffer {
+    held: Arc<Held>,
+    ty: TensorType,
+}
+
+/// Releases the buffer when the last clone is dropped.
+struct Held {
     client: Arc<RawClient>,
     raw: *mut sys::Buffer,
-    ty: TensorType,
 }
 
 // SAFETY: pjrt_c_api.h binds a `PJRT_Buffer` to no thread: programs on the plugin's threads read it while others hold it, and
 // queries of a deleted buffer are allowed.
-unsafe impl Send for Buffer {}
+unsafe impl Send for Held {}
 // SAFETY: as above.
-unsafe impl Sync for Buffer {}
+unsafe impl Sync for Held {}
 
 impl Buffer {
     /// Takes ownership of a buffer of a known type.
@@ -36,7 +44,7 @@ impl Buffer {
     /// # Safety
     /// `raw` is a buffer of this client and of this type that nothing else releases.
     pub(super) unsafe fn new(client: Arc<RawClient>, raw: *mut sys::Buffer, ty: TensorType) -> Buffer {
-        Buffer { client, raw, ty }
+        Buffer { held: Arc::new(Held { client, raw }), ty }
     }
 
     pub(super) fn from_array(device: &Device, array: &Array) -> Result<Buffer> {
@@ -57,7 +65,8 @@ impl Buffer {
                 };
             })
         }?;
-        let buffer = Buffer { client: client.clone(), raw: made.buffer, ty: array.ty().clone() };
+        // SAFETY: we own the buffer, which has the array's type.
+        let buffer = unsafe { Buffer::new(client.clone(), made.buffer, array.ty().clone()) };
         // SAFETY: the event is null or owned by us.
         let read = (!made.done_with_host_buffer.is_null())
             .then(|| unsafe { Event::new(client.api, made.done_with_host_buffer) });
@@ -107,14 +116,14 @@ impl Buffer {
         let layout = row_major(&order);
         // SAFETY: the target has the stated size and lives until the event: `PendingArray` waits before it frees it.
         let event = unsafe {
-            let sent = self.client.api.call::<sys::BufferToHostBuffer>(|a| {
-                a.source = self.raw;
+            let sent = self.held.client.api.call::<sys::BufferToHostBuffer>(|a| {
+                a.source = self.held.raw;
                 a.layout = &raw const layout;
                 (a.destination, a.size) = (target, size);
             })?;
-            Event::new(self.client.api, sent.event)
+            Event::new(self.held.client.api, sent.event)
         };
-        Ok(PendingArray { event, ty: self.ty.clone(), bytes, arrived: false, _client: self.client.clone() })
+        Ok(PendingArray { event, ty: self.ty.clone(), bytes, arrived: false, _client: self.held.client.clone() })
     }
 
     /// Waits until the value is available.
@@ -139,10 +148,10 @@ impl Buffer {
     /// Errors from PJRT.
     pub fn device(&self) -> Result<Device> {
         // SAFETY: the buffer is alive.
-        let raw = unsafe { self.client.api.call::<sys::BufferDevice>(|a| a.buffer = self.raw) }?.device;
-        let index = self.client.devices.iter().position(|device| device.raw == raw);
+        let raw = unsafe { self.held.client.api.call::<sys::BufferDevice>(|a| a.buffer = self.held.raw) }?.device;
+        let index = self.held.client.devices.iter().position(|device| device.raw == raw);
         let index = index.ok_or_else(|| Error::new(ErrorKind::Pjrt(13), "a buffer is on an unknown device"))?;
-        Ok(Device::new(self.client.clone(), index))
+        Ok(Device::new(self.held.client.clone(), index))
     }
 
     /// A copy on another device of the same client.
@@ -150,17 +159,18 @@ impl Buffer {
     /// # Errors
     /// Errors from PJRT; a device of another client.
     pub fn copy_to(&self, device: &Device) -> Result<Buffer> {
-        if !Arc::ptr_eq(device.client(), &self.client) {
+        if !Arc::ptr_eq(device.client(), &self.held.client) {
             return Err(Error::input("the device belongs to another client"));
         }
         // SAFETY: buffer and device are alive and belong to the same client.
         let made = unsafe {
-            self.client.api.call::<sys::BufferCopyToDevice>(|a| {
-                a.buffer = self.raw;
+            self.held.client.api.call::<sys::BufferCopyToDevice>(|a| {
+                a.buffer = self.held.raw;
                 a.device = device.raw();
             })
         }?;
-        Ok(Buffer { client: self.client.clone(), raw: made.copy, ty: self.ty.clone() })
+        // SAFETY: we own the copy, which has the same type.
+        Ok(unsafe { Buffer::new(self.held.client.clone(), made.copy, self.ty.clone()) })
     }
 
     /// Size in device memory, in bytes.
@@ -169,7 +179,7 @@ impl Buffer {
     /// A deleted buffer.
     pub fn device_bytes(&self) -> Result<usize> {
         // SAFETY: the buffer is alive.
-        Ok(unsafe { self.client.api.call::<sys::BufferOnDeviceSizeInBytes>(|a| a.buffer = self.raw) }?.size)
+        Ok(unsafe { self.held.client.api.call::<sys::BufferOnDeviceSizeInBytes>(|a| a.buffer = self.held.raw) }?.size)
     }
 
     /// Frees the device memory now; programs that are using it finish first.
@@ -178,39 +188,41 @@ impl Buffer {
     /// Errors from PJRT.
     pub fn delete(&self) -> Result<()> {
         // SAFETY: the buffer is alive; deleting it twice is allowed.
-        unsafe { self.client.api.call::<sys::BufferDelete>(|a| a.buffer = self.raw) }.map(drop)
+        unsafe { self.held.client.api.call::<sys::BufferDelete>(|a| a.buffer = self.held.raw) }.map(drop)
     }
 
     /// Whether its memory was freed or donated.
     pub fn is_deleted(&self) -> bool {
         // SAFETY: the buffer is alive.
-        let asked = unsafe { self.client.api.call::<sys::BufferIsDeleted>(|a| a.buffer = self.raw) };
+        let asked = unsafe { self.held.client.api.call::<sys::BufferIsDeleted>(|a| a.buffer = self.held.raw) };
         asked.map_or(true, |a| a.is_deleted)
     }
 
     pub(super) fn raw(&self) -> *mut sys::Buffer {
-        self.raw
+        self.held.raw
     }
 
     pub(super) fn client(&self) -> &Arc<RawClient> {
-        &self.client
+        &self.held.client
     }
 
     fn ready_event(&self) -> Result<Event> {
         // SAFETY: the buffer is alive, and we own the event.
         unsafe {
-            let got = self.client.api.call::<sys::BufferReadyEvent>(|a| a.buffer = self.raw)?;
-            Ok(Event::new(self.client.api, got.event))
+            let got = self.held.client.api.call::<sys::BufferReadyEvent>(|a| a.buffer = self.held.raw)?;
+            Ok(Event::new(self.held.client.api, got.event))
         }
     }
 }
 
-impl Drop for Buffer {
+impl Drop for Held {
     fn drop(&mut self) {
         // SAFETY: we own the buffer and do not use it again; the plugin keeps memory that running programs need.
         unsafe { self.client.api.destroy::<sys::BufferDestroy>(|a| a.buffer = self.raw) };
     }
 }
+
+impl Leaf for Buffer {}
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

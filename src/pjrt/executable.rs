@@ -1,6 +1,6 @@
 //! Compiled programs: their signature, and how they run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ptr;
 use std::sync::Arc;
@@ -190,7 +190,21 @@ impl Loaded {
         if let Some(i) = inputs.iter().position(|input| !Arc::ptr_eq(input.buffer().client(), &self.client)) {
             return Err(Error::input(format!("input {i} is a buffer of another client")));
         }
+        self.check_donations(inputs)?;
         self.signature.check(inputs.iter().map(|input| input.buffer().ty()))
+    }
+
+    /// Clones share memory, so a donated buffer may be another input as well, which the program would read after it is overwritten.
+    fn check_donations(&self, inputs: &[Input<'_>]) -> Result<()> {
+        let mut uses: HashMap<*mut sys::Buffer, usize> = HashMap::new();
+        for input in inputs {
+            *uses.entry(input.buffer().raw()).or_default() += 1;
+        }
+        let shared = |input: &Input<'_>| matches!(input, Input::Donate(_)) && uses[&input.buffer().raw()] > 1;
+        match inputs.iter().position(shared) {
+            Some(i) => Err(Error::input(format!("input {i} is donated and also another input; pass a copy"))),
+            None => Ok(()),
+        }
     }
 
     fn run(&self, inputs: &[Input<'_>]) -> Result<Vec<Buffer>> {

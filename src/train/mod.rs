@@ -62,6 +62,7 @@ mod resident;
 mod resume;
 mod run;
 mod start;
+mod state;
 mod validation;
 
 pub use crate::optim::Optimizer;
@@ -79,3 +80,4 @@ pub use prepared::steps;
 pub(crate) use programs::step_from_spikes;
 pub use run::run;
 pub use start::{RUN_FILES, check_options, differences_from_checkpoint, finished};
+pub use state::TrainState;

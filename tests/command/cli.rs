@@ -667,7 +667,21 @@ fn bench_refuses_what_it_cannot_measure() {
     folder.refuses("bench --shape 4,2,8", "`4,2,8` is not a shape");
     folder.refuses("bench --shape 4,2,8,8,3 --modes int9", "there is no mode `int9` (known: fp32, ");
     folder.refuses("bench --shape 1048576,1048576,8,8,3", "are too many elements for one array");
-    folder.refuses("bench --shape 4,2,8,8,3 --profile", "has no profiler");
+    folder.refuses("bench --shape 4,2,8,8,3 --density 1.5", "it must be a number from 0 to 1");
+}
+
+/// On the CPU, a profile names this library's kernels and the rest of a training step.
+#[test]
+fn bench_profiles_the_kernels_of_a_step() {
+    let folder = Folder::new();
+    let line = "bench --shape 4,2,8,8,3 --density 0.5 --modes int8 --seconds 0.01 --runs 1 --profile";
+    let table = folder.succeeds(line);
+    for part in ["loop of 4 steps, 16 lanes, forward; x0 is a masked product of 8 columns", "XLA's own operations"] {
+        assert!(table.contains(part), "{table}");
+    }
+    let report: serde_json::Value = serde_json::from_str(&folder.succeeds(&format!("{line} --json"))).unwrap();
+    let operations = report["modes"][0]["profile"]["operations"].as_array().unwrap();
+    assert!(operations.len() >= 7 && operations.iter().any(|o| o["gb_per_second"].as_f64() > Some(0.0)), "{report}");
 }
 
 /// Non-square images whose shape a later layer depends on: every command accepts the model.

@@ -14,3 +14,4 @@ mod random_graph;
 mod reducers;
 mod scans;
 mod special_values;
+mod trees;

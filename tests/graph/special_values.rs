@@ -14,7 +14,7 @@ fn run(dtype: DType, rows: &[&[f64]], f: impl Fn(&Tensor) -> Tensor) -> Vec<f64>
     let ty = TensorType::new(dtype, [rows.len(), rows[0].len()]);
     let x = Array::from_f64(ty, &rows.concat()).unwrap();
     let client = cpu();
-    jit(client, |x| vec![f(&x[0]).convert(DType::F64)]).call(&[x]).unwrap()[0].to_f64()
+    jit(client, |x: Tensor| f(&x).convert(DType::F64)).call(&x).unwrap().to_f64()
 }
 
 #[track_caller]

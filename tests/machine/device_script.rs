@@ -27,18 +27,29 @@ fn it_compares_measures_and_goes_on_after_failures() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [reference, out]: [PathBuf; 2] = ["reference", "out"].map(|name| folder.path().join(name));
     script(&["--write", "--reference", shown(&reference)]);
-    // The CPU plugin has no profiler: that step fails, and the following ones run.
     let steps = "machine,profile,smoke,agreement,bench";
     let output = script(&["--reference", shown(&reference), "--out", shown(&out), "--only", steps]);
-    let results = std::fs::read_to_string(out.join("results.json")).expect("results");
-    let results: serde_json::Value = serde_json::from_str(&results).expect("JSON");
+    let results = written(&out);
     for mode in ["fp32", "int8"] {
         let row = &results["agreement"]["modes"][mode];
         assert_eq!((row["outputs off"].as_f64(), row["within bound"].as_bool()), (Some(0.0), Some(true)), "{row}");
         assert_eq!(row["last loss off"].as_f64(), Some(0.0), "{row}");
     }
     assert!(results["bench"]["tiny"]["ms"]["fp32"][0].as_f64().is_some_and(|ms| ms > 0.0), "{results}");
-    assert!(results["profile"].to_string().contains("failed"), "{results}");
+    let profile = &results["profile"]["modes"]["int8+bf16"];
+    assert!(profile["launches"].as_f64() > Some(0.0), "{results}");
     let table = std::fs::read_to_string(out.join("table.md")).expect("a table");
     assert!(text(&output.stdout).contains(&table) && table.contains("| tiny | spiq | fp32 |"), "{table}");
+
+    // Without reference outputs the comparison fails, and the step after it runs.
+    let missing = folder.path().join("missing");
+    script(&["--reference", shown(&missing), "--out", shown(&out), "--only", "agreement,machine"]);
+    let results = written(&out);
+    assert!(results["agreement"].to_string().contains("failed"), "{results}");
+    assert!(results["machine"]["cores"].as_u64() > Some(0), "{results}");
+}
+
+fn written(out: &Path) -> serde_json::Value {
+    let results = std::fs::read_to_string(out.join("results.json")).expect("results");
+    serde_json::from_str(&results).expect("JSON")
 }

@@ -464,3 +464,54 @@ fn a_product_with_spikes_is_faster_than_a_dense_one() {
     println!("kernel {ours:.1} ms, XLA {theirs:.1} ms");
     assert!(ours * 1.5 < theirs, "kernel {ours:.1} ms, XLA {theirs:.1} ms");
 }
+
+/// A backward loop over `[steps, batch, width]` that multiplies a product of gradients `[steps, batch, inner]` and weights
+/// `[width, inner]` by a rectified window of its own sequence.
+fn windowed(dtype: DType, [steps, batch, inner, width]: [usize; 4]) -> (Function, [TensorType; 3]) {
+    let types = [
+        f32(&[steps, batch, width]),
+        TensorType::new(dtype, [steps, batch, inner]),
+        TensorType::new(dtype, [width, inner]),
+    ];
+    let inputs = [("v", types[0].clone()), ("g", types[1].clone()), ("w", types[2].clone())];
+    let function = trace(&inputs, |x| {
+        let dims = DotDims { lhs_contract: vec![2], rhs_contract: vec![1], ..DotDims::default() };
+        let sums = x[1].dot_general(&x[2], &dims, DType::F32);
+        let start = x[0].graph().zeros(f32(&[batch, width]));
+        let rows = vec![x[0].clone(), sums];
+        let step = |s: Tensor, row: Vec<Tensor>| {
+            let window = (1.0 - (&row[0] * 2.0).abs()).maximum(0.0);
+            let next = (&row[1] + &s * 0.5) * window + &s * 0.9;
+            (next.clone(), next)
+        };
+        vec![scan(&start, &rows, step).1]
+    });
+    (function.unwrap(), types)
+}
+
+/// Products that a loop needs in part: for windows that need nothing, little, most and everything; rows that are no whole chunks of the
+/// instruction set; blocks within a row and over several.
+#[test]
+fn a_product_is_computed_where_a_loop_needs_it() {
+    for shape in [[3, 2, 5, 17], [4, 6, 70, 256], [3, 5, 64, 512], [5, 3, 33, 300], [2, 9, 100, 24], [3, 700, 20, 48]] {
+        for dtype in [DType::F32, DType::BF16] {
+            let (function, types) = windowed(dtype, shape);
+            let text = Program::named("kernel").text_for(cpu(), &function).unwrap();
+            assert!(!text.contains("stablehlo.dot_general"), "{text}");
+            for reach in [5.0, 1.5, 0.6, 0.3] {
+                println!("{dtype} {shape:?} {reach}");
+                let values = [
+                    random(1, &types[0], -reach, reach),
+                    narrow(random(2, &f32(&types[1].dims), -1.0, 1.0), dtype),
+                    narrow(random(3, &f32(&types[2].dims), -1.0, 1.0), dtype),
+                ];
+                compare(cpu(), &function, &values, 1e-5);
+            }
+        }
+    }
+}
+
+/// The nearest values of an element type.
+fn narrow(array: Array, dtype: DType) -> Array {
+    Array::from_f64(array.ty().with_dtype(dtype), &array.to_f64()).unwrap()
+}

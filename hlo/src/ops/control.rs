@@ -10,7 +10,7 @@ use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
-use crate::graph::tree::Tree;
+use crate::graph::tree::{Tree, filled, leaves_like};
 use crate::ops::sample::Sample;
 use crate::transform::autodiff::vjp;
 use crate::types::dtype::DType;
@@ -163,7 +163,10 @@ fn close_state(graph: &Graph, state: &[Tensor], f: impl FnOnce(&[Tensor]) -> Vec
 /// Runs `body` on a state while `condition` holds. JAX: `lax.while_loop`. Not differentiable: use `scan`.
 ///
 /// # Errors
-/// Recorded in the trace: a state that changes type, a condition that is not one boolean.
+/// Recorded in the trace: a state that changes type or structure, a condition that is not one boolean.
+///
+/// # Panics
+/// When `init` has no leaf, because then there is no trace to record in.
 #[track_caller]
 pub fn while_loop<S: Tree>(init: &S, condition: impl FnOnce(&S) -> Tensor, body: impl FnOnce(S) -> S) -> S {
     let state = init.leaves();
@@ -174,10 +177,10 @@ pub fn while_loop<S: Tree>(init: &S, condition: impl FnOnce(&S) -> Tensor, body:
     let results = while_raw(
         &graph,
         &state,
-        |s| condition(&init.with_leaves(s.to_vec())),
-        |s| body(init.with_leaves(s.to_vec())).leaves(),
+        |s| condition(&filled(init, s)),
+        |s| leaves_like(init, &body(filled(init, s)), s[0].graph(), "while_loop", ("the new state", "the initial one")),
     );
-    init.rebuild(&mut results.iter().chain(std::iter::repeat(&results[0])).cloned())
+    filled(init, &results)
 }
 
 /// One of several functions, selected by an index; each takes all operands after the index.
@@ -304,7 +307,7 @@ fn record_case(index: &Tensor, branches: Vec<Closed>) -> Vec<Tensor> {
 /// Branches capture values of the surrounding trace. A branch is computed, and has a derivative, only when it is selected.
 ///
 /// # Errors
-/// Recorded in the trace: branches whose results differ in type, an index that is not `s32[]`.
+/// Recorded in the trace: branches whose results differ in type or structure, an index that is not `s32[]`.
 ///
 /// # Panics
 /// When there are no branches.
@@ -315,16 +318,19 @@ pub fn switch<Y: Tree>(index: &Tensor, branches: Vec<Box<dyn FnOnce() -> Y + '_>
     for branch in branches {
         traced.push(close_branch(index.graph(), || {
             let y = branch();
-            let leaves = y.leaves();
-            template.get_or_insert(y);
-            leaves
+            match &template {
+                None => template.insert(y).leaves(),
+                Some(first) => {
+                    leaves_like(first, &y, index.graph(), "switch", ("the result of a branch", "that of the first one"))
+                }
+            }
         }));
     }
     // StableHLO's `case` selects the last branch for a negative index.
     let index = if index.range().is_some_and(|r| r.low >= 0) { index.clone() } else { index.maximum(0.0) };
     let results = record_case(&index, traced);
     let template = template.expect("a switch has a branch");
-    template.rebuild(&mut results.iter().chain(std::iter::repeat(&results[0])).cloned())
+    filled(&template, &results)
 }
 
 pub(crate) fn samples() -> Vec<Sample> {

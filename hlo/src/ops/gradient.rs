@@ -10,7 +10,7 @@ use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
-use crate::graph::tree::Tree;
+use crate::graph::tree::{Tree, filled, leaves_like};
 use crate::ops::convolution::sum_of_slices;
 use crate::ops::dot_general::sum_of_products;
 use crate::ops::sample::Sample;
@@ -216,6 +216,9 @@ impl Op for CustomVjp {
 /// `forward` that depends on the differentiated variables, because `backward` returns no cotangent for it. Make it an input, or a
 /// constant with [`stop_gradient`](Tensor::stop_gradient).
 ///
+/// # Panics
+/// When `inputs` has no leaf, because then there is no trace to record in.
+///
 /// ```
 /// use spiq_hlo::{custom_vjp, trace, DType, TensorType, Tensor};
 /// // A step whose derivative is that of a triangle.
@@ -238,23 +241,24 @@ pub fn custom_vjp<X: Tree, Y: Tree>(
     let operands = inputs.leaves();
     let graph = operands[0].graph().clone();
     let (y, closed) = graph.body(|inner| {
-        let y = forward(&inputs.with_leaves(declare(inner, &operands)));
+        let y = forward(&filled(inputs, &declare(inner, &operands)));
         let closed = inner.close(&y.leaves());
         (y, closed)
     });
     let Some((forward, captures)) = closed else { return y.map(|_| Tensor::poison(&graph)) };
     let closed = graph.body(|inner| {
-        let x = inputs.with_leaves(declare(inner, &operands));
+        let x = filled(inputs, &declare(inner, &operands));
         let again = forward.call(inner, &[captures.clone(), x.leaves()].concat());
-        let cts = y.with_leaves(again.iter().map(|t| cotangent(inner, t)).collect());
-        let grads = backward(&x, &y.with_leaves(again), &cts).leaves();
+        let cts = filled(&y, &again.iter().map(|t| cotangent(inner, t)).collect::<Vec<_>>());
+        let grads = backward(&x, &filled(&y, &again), &cts);
+        let grads = leaves_like(inputs, &grads, inner, name, ("the cotangent", "the input"));
         check_cotangents(inner, name, &operands, &grads);
         inner.close(&grads)
     });
     let Some((backward, backward_captures)) = closed else { return y.map(|_| Tensor::poison(&graph)) };
     let (c, b) = (captures.len(), backward_captures.len());
     let op = CustomVjp { name, forward, backward, captures: c, backward_captures: b };
-    y.with_leaves(graph.record(Arc::new(op), &[captures, backward_captures, operands].concat()))
+    filled(&y, &graph.record(Arc::new(op), &[captures, backward_captures, operands].concat()))
 }
 
 /// The sum over axis 0, folded into the dot product or convolution that computes the tensor if possible.

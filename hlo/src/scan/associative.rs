@@ -2,7 +2,7 @@
 
 use crate::graph::error::Violation;
 use crate::graph::tensor::Tensor;
-use crate::graph::tree::Tree;
+use crate::graph::tree::{Tree, filled};
 use crate::ops::sample::Sample;
 use crate::ops::slice::concatenate;
 use crate::types::dtype::DType;
@@ -104,8 +104,8 @@ fn combine<X: Tree>(a: &X, b: &X, f: &impl Fn(&X, &X) -> X) -> Option<X> {
 }
 
 fn zip<X: Tree>(a: &X, b: &X, f: impl Fn(&Tensor, &Tensor) -> Tensor) -> X {
-    let joined = a.leaves().iter().zip(&b.leaves()).map(|(a, b)| f(a, b)).collect();
-    a.with_leaves(joined)
+    let joined: Vec<Tensor> = a.leaves().iter().zip(&b.leaves()).map(|(a, b)| f(a, b)).collect();
+    filled(a, &joined)
 }
 
 /// Interleaves the elements of both, `even` first; it may have one more.

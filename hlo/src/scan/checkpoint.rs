@@ -10,7 +10,7 @@ use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::Ranges;
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
-use crate::graph::tree::Tree;
+use crate::graph::tree::{Tree, filled};
 use crate::ops::gradient::barrier;
 use crate::ops::sample::Sample;
 use crate::ops::slice::concatenate;
@@ -122,14 +122,14 @@ pub fn checkpoint<X: Tree, Y: Tree>(inputs: &X, f: impl FnOnce(&X) -> Y) -> Y {
     }
     let mut template = None;
     let results = checkpoint_raw(&operands, |_, args| {
-        let y = f(&inputs.with_leaves(args.to_vec()));
+        let y = f(&filled(inputs, args));
         let leaves = y.leaves();
         template = Some(y);
         leaves
     });
     let y = template.expect("a function with valid operands is traced");
     // A failed function returns one poison for all its results.
-    y.rebuild(&mut results.iter().chain(results.first().into_iter().cycle()).cloned())
+    filled(&y, &results)
 }
 
 /// A [`scan`](crate::scan()) whose backward pass stores the carry of every `segment`-th step and reruns each segment.

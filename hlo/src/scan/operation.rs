@@ -11,7 +11,7 @@ use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
-use crate::graph::tree::Tree;
+use crate::graph::tree::{Tree, filled, leaves_like};
 use crate::ops::control::while_raw;
 use crate::ops::sample::Sample;
 use crate::types::dtype::DType;
@@ -275,9 +275,10 @@ pub(crate) fn trace_scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl Fn
     };
     let mut template = None;
     let traced =
-        trace_body(sequences[0].graph(), &carry, &vec![None; carry.len()], &sequences, length, false, |_, c, x| {
-            let (c, y) = f(init.with_leaves(c.to_vec()), xs.with_leaves(x.to_vec()));
-            let leaves = (c.leaves(), y.leaves());
+        trace_body(sequences[0].graph(), &carry, &vec![None; carry.len()], &sequences, length, false, |inner, c, x| {
+            let (c, y) = f(filled(init, c), filled(xs, x));
+            let names = ("the new carry", "the initial one");
+            let leaves = (leaves_like(init, &c, inner, "scan", names), y.leaves());
             template = Some(y);
             leaves
         });
@@ -286,8 +287,8 @@ pub(crate) fn trace_scan<C: Tree, X: Tree, Y: Tree>(init: &C, xs: &X, f: impl Fn
 
 /// A scan's outputs, carries first, as nests like the given ones; one poison stands for all outputs.
 pub(crate) fn in_nests<C: Tree, Y: Tree>(init: &C, y: &Y, outputs: &[Tensor]) -> (C, Y) {
-    let mut outputs = outputs.iter().chain(outputs.first().into_iter().cycle()).cloned();
-    (init.rebuild(&mut outputs), y.rebuild(&mut outputs))
+    let carries = init.by_path().len().min(outputs.len().saturating_sub(1));
+    (filled(init, outputs), filled(y, &outputs[carries..]))
 }
 
 /// The number of steps, common to all sequences, or the poison to return.

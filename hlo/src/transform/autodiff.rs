@@ -8,7 +8,7 @@ use crate::graph::function::{Node, Value};
 use crate::graph::op::Reverse;
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::{Graph, Place};
-use crate::graph::tree::Tree;
+use crate::graph::tree::{Tree, filled};
 use crate::transform::cotangent::{Cotangent, Only};
 
 /// Cotangents of `wrt`, given those of `outputs` (`None` is zero). JAX: `jax.vjp`.
@@ -184,37 +184,68 @@ impl Level {
     }
 }
 
+/// What a differentiated function returns: its value, alone or with other results (JAX: `has_aux`).
+#[diagnostic::on_unimplemented(
+    message = "a differentiated function returns a `Tensor` or `(Tensor, others)`, not `{Self}`"
+)]
+pub trait Objective: Sized {
+    /// The value.
+    fn value(&self) -> &Tensor;
+    /// The same with another value.
+    fn with_value(self, value: Tensor) -> Self;
+}
+
+impl Objective for Tensor {
+    fn value(&self) -> &Tensor {
+        self
+    }
+    fn with_value(self, value: Tensor) -> Tensor {
+        value
+    }
+}
+
+impl<A> Objective for (Tensor, A) {
+    fn value(&self) -> &Tensor {
+        &self.0
+    }
+    fn with_value(self, value: Tensor) -> (Tensor, A) {
+        (value, self.1)
+    }
+}
+
 /// A function's value and the gradient of that value with respect to `at`. JAX: `jax.value_and_grad`.
 ///
-/// Only dependence through `f`'s argument counts. The value must be a float scalar; other results are returned in the second element
-/// of `f`'s return value (`()` for none; JAX: `has_aux`).
+/// Only dependence through `f`'s argument counts. The value must be a float scalar. `f` returns it alone, or with other results, which
+/// are returned with it (JAX: `has_aux`).
 ///
 /// ```
 /// use spiq_hlo::{trace, value_and_grad, DType, TensorType};
 /// let f = trace(&[("x", TensorType::new(DType::F32, [3]))], |x| {
-///     let ((loss, ()), dx) = value_and_grad(&x[0], |x| ((x * x).sum(), ()));
-///     vec![loss, dx]
+///     let (loss, dx) = value_and_grad(&x[0], |x| (x * x).sum());
+///     let ((same, squares), _) = value_and_grad(&x[0], |x| ((x * x).sum(), x * x));
+///     vec![loss, dx, same, squares]
 /// })?;
 /// assert_eq!(f.result_types()[1].to_string(), "f32[3]");
 /// # Ok::<(), spiq_hlo::GraphErrors>(())
 /// ```
 #[track_caller]
-pub fn value_and_grad<P: Tree, A: Tree>(at: &P, f: impl FnOnce(&P) -> (Tensor, A)) -> ((Tensor, A), P) {
+pub fn value_and_grad<P: Tree, R: Objective>(at: &P, f: impl FnOnce(&P) -> R) -> (R, P) {
     let fresh = at.map(Tensor::identity);
-    let (value, aux) = f(&fresh);
+    let result = f(&fresh);
+    let value = result.value().clone();
     if !value.is_poison() && (value.rank() != 0 || !value.dtype().is_float()) {
         let message = format!("requires a float scalar to differentiate, got {}; sum or average it", value.ty());
         let poison = value.fail("grad", Violation::new("", message));
         let grads = at.map(|_| poison.clone());
-        return ((poison, aux), grads);
+        return (result.with_value(poison), grads);
     }
     let one = value.full_like(1.0);
     let grads = vjp(std::slice::from_ref(&value), &[Some(one)], &fresh.leaves());
-    ((value, aux), at.with_leaves(grads))
+    (result, filled(at, &grads))
 }
 
 /// The gradient of a scalar function with respect to `at`. JAX: `jax.grad`.
 #[track_caller]
 pub fn grad<P: Tree>(at: &P, f: impl FnOnce(&P) -> Tensor) -> P {
-    value_and_grad(at, |p| (f(p), ())).1
+    value_and_grad(at, f).1
 }

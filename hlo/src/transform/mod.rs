@@ -4,6 +4,7 @@
 
 pub(crate) mod autodiff;
 pub(crate) mod cotangent;
+pub(crate) mod jacobian;
 pub(crate) mod lower;
 pub(crate) mod numbering;
 pub(crate) mod simplify;

@@ -3,7 +3,7 @@
 use crate::graph::batch::{Mapped, call_mapped};
 use crate::graph::error::Violation;
 use crate::graph::tensor::Tensor;
-use crate::graph::tree::Tree;
+use crate::graph::tree::{Tree, filled};
 
 /// Maps `f` over axis 0 of every leaf of `xs`. JAX: `jax.vmap`.
 ///
@@ -12,6 +12,9 @@ use crate::graph::tree::Tree;
 ///
 /// # Errors
 /// Recorded in the trace: leaves that differ in size along axis 0, an operation without a batching rule.
+///
+/// # Panics
+/// When `xs` has no leaf, because then there is no trace to record in.
 #[track_caller]
 pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     let leaves = xs.leaves();
@@ -30,8 +33,8 @@ pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     };
     let mut template = None;
     let closed = graph.body(|inner| {
-        let slices = leaves.iter().map(|t| inner.input_among(t, t.ty().with_dims(&t.dims()[1..]))).collect();
-        let y = f(xs.with_leaves(slices));
+        let slice = |t: &Tensor| inner.input_among(t, t.ty().with_dims(&t.dims()[1..]));
+        let y = f(filled(xs, &leaves.iter().map(slice).collect::<Vec<_>>()));
         let closed = inner.close(&y.leaves());
         template = Some(y);
         closed
@@ -40,5 +43,5 @@ pub fn vmap<X: Tree, Y: Tree>(xs: &X, f: impl FnOnce(X) -> Y) -> Y {
     let Some((function, captures)) = closed else { return y.map(|_| Tensor::poison(&graph)) };
     let mapped: Vec<bool> = captures.iter().map(|_| false).chain(leaves.iter().map(|_| true)).collect();
     let results = call_mapped(&function, &graph, &[captures, leaves].concat(), &mapped, size);
-    y.with_leaves(results.into_iter().map(|result| Mapped::wide(size, result)).collect())
+    filled(&y, &results.into_iter().map(|result| Mapped::wide(size, result)).collect::<Vec<_>>())
 }

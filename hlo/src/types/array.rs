@@ -178,6 +178,17 @@ impl Array {
         Ok(self.bytes.chunks_exact(T::DTYPE.host_bytes()).map(T::read).collect())
     }
 
+    /// The only element of an array.
+    ///
+    /// # Errors
+    /// [`ArrayError::Count`] for another number of elements, [`ArrayError::DType`] for another element type.
+    pub fn item<T: Element>(&self) -> Result<T, ArrayError> {
+        match self.to_vec::<T>()?.as_slice() {
+            [only] => Ok(*only),
+            more => Err(ArrayError::Count { wanted: 1, got: more.len() }),
+        }
+    }
+
     /// The elements as `f64`, for every element type (64-bit integers may round).
     pub fn to_f64(&self) -> Vec<f64> {
         self.bytes.chunks_exact(self.dtype().host_bytes()).map(|b| read_f64(self.dtype(), b)).collect()
@@ -193,6 +204,20 @@ impl Array {
             return Err(ArrayError::Count { wanted: ty.count(), got: self.ty.count() });
         }
         Ok(Array { ty, bytes: self.bytes.clone() })
+    }
+}
+
+/// A vector.
+impl<T: Element> From<Vec<T>> for Array {
+    fn from(values: Vec<T>) -> Array {
+        Array::new([values.len()], values).expect("as many values as elements")
+    }
+}
+
+/// A vector.
+impl<T: Element, const N: usize> From<[T; N]> for Array {
+    fn from(values: [T; N]) -> Array {
+        Array::new([N], values).expect("as many values as elements")
     }
 }
 

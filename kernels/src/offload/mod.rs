@@ -4,6 +4,7 @@
 
 mod body;
 mod convert_inside;
+mod needed;
 mod optimize;
 mod products;
 mod products_in_scans;

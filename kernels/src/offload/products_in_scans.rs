@@ -1,14 +1,16 @@
-//! Fuses a masked product into the loop that reads it: a step's sums are computed where they are used, and their sequence is never
-//! stored in memory.
+//! Fuses a product into the loop that reads it: a step's sums are computed where they are used, and their sequence is never stored in
+//! memory. Masked products are fused, and products that the loop needs only in part.
 
 use std::sync::Arc;
 
-use spiq_hlo::{CustomCall, Function, Node, Value};
+use spiq_hlo::{CustomCall, DType, DotGeneral, Function, Node, Value};
 
 use crate::contract::call::KernelCall;
 use crate::contract::fused_product::FusedProduct;
 use crate::contract::lane_program::LaneProgram;
 use crate::contract::masked_product::MaskedProduct;
+
+use super::needed::needed;
 
 /// Fuses each product that only one loop reads into that loop.
 pub fn products_in_scans(function: &Function) -> Function {
@@ -27,15 +29,25 @@ pub fn products_in_scans(function: &Function) -> Function {
 
 /// The loop with the products that only it reads, if there are any.
 fn with_products(function: &Function, node: &Node) -> Option<Node> {
-    let KernelCall::Loop(program, _) = KernelCall::of(node.op.as_ref())? else { return None };
-    let (mut operands, mut pairs, mut products) = (Vec::new(), Vec::new(), Vec::new());
+    let KernelCall::Loop(mut program, _) = KernelCall::of(node.op.as_ref())? else { return None };
+    let (mut operands, mut pairs, mut products) = (Vec::new(), Vec::new(), Vec::<FusedProduct>::new());
     let first_slice = program.consts.len() + program.carries.len();
     for (at, value) in node.operands.iter().enumerate() {
-        let product =
-            at.checked_sub(first_slice).and_then(|slice| Some((slice, product_behind(function, *value, &program)?)));
-        match product {
-            Some((slice, (MaskedProduct { columns, width, .. }, given))) => {
-                products.push(FusedProduct { slice, columns, width });
+        let slice = at.checked_sub(first_slice);
+        if let Some((slice, (product, given))) =
+            slice.and_then(|at| Some((at, product_behind(function, *value, &program)?)))
+        {
+            products.push(FusedProduct { slice, columns: product.columns, width: product.width, needed: None });
+            pairs.extend(given);
+            continue;
+        }
+        // One sampled product for each loop: for a second one, the instructions might need another order.
+        let is_first = products.iter().all(|product| product.needed.is_none());
+        let sampled = slice.filter(|_| is_first).and_then(|at| sampled_behind(function, *value, &program, at));
+        match sampled {
+            Some((reordered, product, given)) => {
+                program = reordered;
+                products.push(product);
                 pairs.extend(given);
             }
             None => operands.push(*value),
@@ -62,6 +74,38 @@ fn product_behind(function: &Function, value: Value, program: &LaneProgram) -> O
         && product.rows * product.width == program.steps * program.lanes
         && program.lanes.is_multiple_of(product.width);
     (fits && only(value) && only(source)).then(|| (product, node.operands.clone()))
+}
+
+/// The dense product whose rows a loop reads as a sequence but needs only in part, and its operands, if it has no other reader; and the
+/// loop with its instructions in the order that the fused product requires.
+fn sampled_behind(
+    function: &Function,
+    value: Value,
+    program: &LaneProgram,
+    slice: usize,
+) -> Option<(LaneProgram, FusedProduct, Vec<Value>)> {
+    let node = &function.nodes()[value.node];
+    let dims = &node.op.downcast::<DotGeneral>()?.dims;
+    let [left, right] = [node.operands[0], node.operands[1]].map(|operand| function.ty(operand));
+    let rows_of_both = dims.lhs_batch.is_empty()
+        && right.rank() == 2
+        && left.rank().checked_sub(1).is_some_and(|last| dims.lhs_contract == [last])
+        && dims.rhs_contract == [1];
+    let types = left.dtype == right.dtype && matches!(left.dtype, DType::F32 | DType::BF16);
+    let width = right.dims[0];
+    let fits = rows_of_both
+        && types
+        && function.ty(value).dtype == DType::F32
+        && program.slices[slice] == DType::F32
+        && width > 0
+        && program.lanes.is_multiple_of(width)
+        && right.dims[1] > 0;
+    if !fits || readers(function, value) != 1 {
+        return None;
+    }
+    let (program, result) = needed(program, slice)?;
+    let product = FusedProduct { slice, columns: right.dims[1], width, needed: Some(result) };
+    Some((program, product, node.operands.clone()))
 }
 
 fn readers(function: &Function, value: Value) -> usize {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::memory::Read;
+use crate::vector::{InstructionSet, unsigned};
 
 /// For each row of a result, the rows of a matrix to sum, in ascending order.
 #[derive(Debug, Default)]
@@ -15,33 +16,33 @@ pub(super) struct Events {
 impl Events {
     /// For each of these rows of a mask, the columns where it is set.
     #[inline(always)]
-    pub(super) fn of_rows(mask: &Read, columns: usize, rows: Range<usize>) -> Events {
+    pub(super) fn of_rows(set: impl InstructionSet, mask: &Read, columns: usize, rows: Range<usize>) -> Events {
         let mut events = Events { starts: vec![0], lists: Vec::new() };
         for row in rows {
-            events.push_row(mask, columns, row);
+            events.push_row(set, mask, columns, row);
         }
         events
     }
 
     /// Replaces the contents by the list of one row.
     #[inline(always)]
-    pub(super) fn set_row(&mut self, mask: &Read, columns: usize, row: usize) {
+    pub(super) fn set_row(&mut self, set: impl InstructionSet, mask: &Read, columns: usize, row: usize) {
         self.lists.clear();
         self.starts.clear();
         self.starts.push(0);
-        self.push_row(mask, columns, row);
+        self.push_row(set, mask, columns, row);
     }
 
     #[inline(always)]
-    fn push_row(&mut self, mask: &Read, columns: usize, row: usize) {
-        each_set(mask, row * columns..(row + 1) * columns, |column| self.lists.push(column as u32));
+    fn push_row(&mut self, set: impl InstructionSet, mask: &Read, columns: usize, row: usize) {
+        list_set(set, mask, row * columns..(row + 1) * columns, &mut self.lists);
         self.starts.push(self.lists.len());
     }
 
     /// For each column of a mask, those of these rows where it is set, relative to the first of them.
     #[inline(always)]
-    pub(super) fn of_columns(mask: &Read, columns: usize, rows: Range<usize>) -> Events {
-        let by_row = Events::of_rows(mask, columns, rows.clone());
+    pub(super) fn of_columns(set: impl InstructionSet, mask: &Read, columns: usize, rows: Range<usize>) -> Events {
+        let by_row = Events::of_rows(set, mask, columns, rows.clone());
         let mut starts = vec![0; columns + 1];
         for column in &by_row.lists {
             starts[*column as usize + 1] += 1;
@@ -71,36 +72,25 @@ impl Events {
     }
 }
 
-/// Calls `found` with the position of each nonzero byte, relative to the start of the range.
+/// Appends the position of each nonzero byte, relative to the start of the range, to a list.
 #[inline(always)]
-fn each_set(mask: &Read, range: Range<usize>, found: impl FnMut(usize)) {
-    match mask {
-        Read::S8(bytes) => each_nonzero(&bytes[range], |byte| byte as u8, found),
-        Read::Pred(bytes) => each_nonzero(&bytes[range], |byte| byte, found),
+fn list_set(set: impl InstructionSet, mask: &Read, range: Range<usize>, list: &mut Vec<u32>) {
+    let bytes = match mask {
+        Read::S8(bytes) => unsigned(&bytes[range]),
+        Read::Pred(bytes) => &bytes[range],
         _ => unreachable!("a mask is bytes; types were checked before"),
-    }
-}
-
-#[inline(always)]
-fn each_nonzero<T: Copy>(bytes: &[T], byte: impl Fn(T) -> u8 + Copy, mut found: impl FnMut(usize)) {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let mut bytes = [0; 8];
-        for (to, from) in bytes.iter_mut().zip(word) {
-            *to = byte(*from);
-        }
-        let word = u64::from_le_bytes(bytes);
-        // The high bit of each nonzero byte.
-        let mut marks = (((word & LOW) + LOW) | word) & !LOW;
+    };
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    for (at, chunk) in chunks.iter().enumerate() {
+        let mut marks = set.nonzero(chunk);
         while marks != 0 {
-            found(at * 8 + marks.trailing_zeros() as usize / 8);
+            list.push((at * 64) as u32 + marks.trailing_zeros());
             marks &= marks - 1;
         }
     }
-    for (at, last) in rest.iter().enumerate() {
-        if byte(*last) != 0 {
-            found(words.len() * 8 + at);
+    for (at, byte) in rest.iter().enumerate() {
+        if *byte != 0 {
+            list.push((chunks.len() * 64 + at) as u32);
         }
     }
 }
@@ -108,6 +98,7 @@ fn each_nonzero<T: Copy>(bytes: &[T], byte: impl Fn(T) -> u8 + Copy, mut found: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vector::Compiled;
 
     /// Nine columns: more than a word, and not a multiple of its size.
     const MASK: [u8; 18] = [0, 1, 0, 0, 0, 0, 0, 1, 1, 0, 255, 0, 0, 128, 0, 0, 0, 0];
@@ -115,9 +106,9 @@ mod tests {
     #[test]
     fn rows_and_columns_list_the_same_places() {
         let mask = Read::Pred(&MASK);
-        let rows = Events::of_rows(&mask, 9, 0..2);
+        let rows = Events::of_rows(Compiled, &mask, 9, 0..2);
         assert_eq!([rows.list(0), rows.list(1)], [&[1u32, 7, 8][..], &[1, 4]]);
-        let columns = Events::of_columns(&mask, 9, 0..2);
+        let columns = Events::of_columns(Compiled, &mask, 9, 0..2);
         let lists: Vec<&[u32]> = (0..9).map(|column| columns.list(column)).collect();
         let none: &[u32] = &[];
         assert_eq!(lists, [none, &[0, 1], none, none, &[1], none, none, &[0], &[0]]);
@@ -126,7 +117,7 @@ mod tests {
     #[test]
     fn a_part_counts_from_its_first_row() {
         let signed = MASK.map(|byte| byte as i8);
-        let columns = Events::of_columns(&Read::S8(&signed), 9, 1..2);
+        let columns = Events::of_columns(Compiled, &Read::S8(&signed), 9, 1..2);
         assert_eq!((columns.list(1), columns.list(7)), (&[0u32][..], &[][..]));
     }
 }

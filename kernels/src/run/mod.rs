@@ -5,11 +5,13 @@
 //! A scan is a [`LaneProgram`] with its memory. It is divided into tiles, ranges of lanes that can run on any thread in any order because
 //! lanes are independent; results do not depend on the number of threads.
 
+mod dots;
 mod events;
 mod memory;
 mod product;
 mod registers;
 mod rows;
+mod sampled;
 mod scan;
 mod sums;
 mod tile;
@@ -20,6 +22,7 @@ use crate::contract::fused_product::FusedProduct;
 use crate::contract::lane_program::LaneProgram;
 use crate::contract::masked_product::MaskedProduct;
 use crate::vector::{self, Work};
+use sampled::Sampled;
 use scan::{Scan, Sequence};
 use sums::Sums;
 
@@ -44,8 +47,8 @@ fn run_parts<W: Work>(pool: &dyn Pool, parts: impl IntoIterator<Item = W>) -> bo
 const SMALL: usize = 1 << 15;
 
 /// Runs a loop over time. `words` encode the program; the inputs are its constants, initial carries and sequences, the outputs its final
-/// carries and stacked rows. `products` encode the [`FusedProduct`]s, sequences that the loop computes itself; the mask and matrix of
-/// each are the last inputs.
+/// carries and stacked rows. `products` encode the [`FusedProduct`]s, sequences that the loop computes itself; the factors of each are
+/// the last inputs.
 ///
 /// # Errors
 /// One sentence about an invalid program or about memory that does not match it.
@@ -88,9 +91,13 @@ pub fn run_scan(
 fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize; 2]) -> Option<()> {
     let pairs = slices.split_off(slices.len().checked_sub(2 * products.len())?);
     for (product, pair) in products.iter().zip(pairs.chunks_exact(2)) {
-        let [Sequence::Memory(mask), Sequence::Memory(matrix)] = *pair else { return None };
-        let sums = Sums::new([mask, matrix], [product.columns, product.width], sizes)?;
-        (product.slice <= slices.len()).then(|| slices.insert(product.slice, Sequence::Sums(sums)))?;
+        let [Sequence::Memory(left), Sequence::Memory(right)] = pair else { return None };
+        let (factors, shape) = ([*left, *right], [product.columns, product.width]);
+        let sequence = match product.needed {
+            None => Sequence::Sums(Sums::new(factors, shape, sizes)?),
+            Some(needed) => Sequence::Sampled(Sampled::new(factors, shape, sizes, needed)?),
+        };
+        (product.slice <= slices.len()).then(|| slices.insert(product.slice, sequence))?;
     }
     Some(())
 }

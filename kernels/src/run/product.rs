@@ -8,7 +8,7 @@ use super::events::Events;
 use super::memory::Read;
 use super::rows::{Matrix, Row};
 use super::{Pool, run_parts};
-use crate::vector::Work;
+use crate::vector::{Compiled, InstructionSet, Work};
 
 /// Bytes of a matrix block that stays in the L2 cache while its rows are summed.
 const CACHED: usize = 1 << 18;
@@ -86,12 +86,12 @@ struct OverColumns<'a, T: Row> {
 
 impl<T: Row> Work for OverColumns<'_, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run(self, set: impl InstructionSet) {
         let Operands { mask, columns, matrix } = self.operands;
-        let events = Events::of_rows(&mask, columns, self.rows);
+        let events = Events::of_rows(set, &mask, columns, self.rows);
         for (row, out) in self.out.chunks_exact_mut(matrix.width).enumerate() {
             out.fill(T::Sum::default());
-            matrix.add_rows(out, 0, events.list(row));
+            matrix.add_rows(set, out, 0, events.list(row));
         }
     }
 }
@@ -124,7 +124,7 @@ fn over_rows<T: Row>(
 fn block<T: Row>(product: &MaskedProduct, operands: &Operands<T>) -> usize {
     let rows = (0..product.rows).step_by(SAMPLED);
     let (looked_at, columns) = (rows.len() * product.columns, product.columns);
-    let found: usize = rows.map(|row| Events::of_rows(&operands.mask, columns, row..row + 1).count()).sum();
+    let found: usize = rows.map(|row| Events::of_rows(Compiled, &operands.mask, columns, row..row + 1).count()).sum();
     let enough = ADDITIONS * looked_at / found.max(1);
     (CACHED / (product.width * size_of::<T>())).max(enough).clamp(1, product.rows)
 }
@@ -139,8 +139,8 @@ struct Listing<'a> {
 
 impl Work for Listing<'_> {
     #[inline(always)]
-    fn run(self) {
-        *self.events = Events::of_columns(&self.mask, self.columns, self.rows);
+    fn run(self, set: impl InstructionSet) {
+        *self.events = Events::of_columns(set, &self.mask, self.columns, self.rows);
     }
 }
 
@@ -157,14 +157,14 @@ struct OverRows<'a, T: Row> {
 
 impl<T: Row> Work for OverRows<'_, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run(self, set: impl InstructionSet) {
         let width = self.matrix.width;
         self.out.fill(T::Sum::default());
         // A block of the matrix stays in the cache while all rows of the result are updated.
         for (at, events) in self.events.iter().enumerate() {
             let matrix = Matrix { elements: &self.matrix.elements[at * self.block * width..], ..self.matrix };
             for (row, out) in self.rows.clone().zip(self.out.chunks_exact_mut(width)) {
-                matrix.add_rows(out, 0, events.list(row));
+                matrix.add_rows(set, out, 0, events.list(row));
             }
         }
     }

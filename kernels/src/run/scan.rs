@@ -9,11 +9,15 @@ use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 
 use super::memory::{Read, Write};
 use super::registers::{Register, WIDTH};
+use super::sampled::Sampled;
 use super::sums::{Line, Sums};
 use super::tile::Tile;
 
 /// Lanes per tile: the carries stay in the L2 cache between steps, and a row is long enough for the hardware prefetcher.
 const TILE: usize = 8192;
+
+/// Elements of a product that is needed in part, computed at once: they stay in the L2 cache.
+const AT_ONCE: usize = 1 << 16;
 
 /// A program prepared to run: values are assigned to memory and registers.
 #[derive(Debug)]
@@ -36,11 +40,13 @@ pub struct Scan<'a> {
 }
 
 /// A sequence that is read step by step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Sequence<'a> {
     Memory(Read<'a>),
-    /// Computed on demand.
+    /// Computed step by step.
     Sums(Sums<'a>),
+    /// Computed where it is needed.
+    Sampled(Sampled<'a>),
 }
 
 impl Sequence<'_> {
@@ -48,6 +54,7 @@ impl Sequence<'_> {
         match self {
             Sequence::Memory(read) => read.dtype(),
             Sequence::Sums(sums) => sums.dtype(),
+            Sequence::Sampled(_) => DType::F32,
         }
     }
 }
@@ -81,14 +88,18 @@ impl<'a> Scan<'a> {
     /// Prepares a program. `None`: the memory does not match the program.
     pub fn new(program: &LaneProgram, consts: Vec<Read<'a>>, slices: Vec<Sequence<'a>>) -> Option<Scan<'a>> {
         let all = program.steps.checked_mul(program.lanes)?;
-        let long = |sequence: &Sequence| match sequence {
+        let long = |(at, sequence): (usize, &Sequence)| match sequence {
             Sequence::Memory(read) => read.len() == all,
             Sequence::Sums(_) => true,
+            Sequence::Sampled(product) => {
+                let before = program.instructions.get(..=product.needed);
+                before.is_some_and(|before| before.iter().flat_map(|i| i.operands).all(|slot| slot != Slot::Slice(at)))
+            }
         };
         let fits = consts.iter().map(Read::dtype).eq(program.consts.iter().copied())
             && consts.iter().all(|read| read.len() == program.lanes)
             && slices.iter().map(Sequence::dtype).eq(program.slices.iter().copied())
-            && slices.iter().all(long);
+            && slices.iter().enumerate().all(long);
         if !fits {
             return None;
         }
@@ -210,18 +221,48 @@ impl<'a> Scan<'a> {
         let row = |sequence: &Sequence| match sequence {
             Sequence::Memory(_) => VECTOR,
             Sequence::Sums(sums) => sums.width(),
+            Sequence::Sampled(product) => product.width(),
         };
         let row = self.slices.iter().map(row).fold(VECTOR, usize::max);
         if row * workers <= self.lanes && row <= TILE { row } else { VECTOR }
     }
 
-    /// Buffers for the sequences that are not read from memory, for `lanes` lanes.
-    pub(super) fn lines(&self, lanes: usize) -> Vec<Option<Line>> {
-        let line = |sequence: &Sequence| match sequence {
-            Sequence::Memory(_) => None,
-            Sequence::Sums(sums) => Some(sums.line(lanes)),
+    /// The instruction that decides which elements of a product are needed.
+    pub(super) fn needed(&self) -> Option<usize> {
+        self.sampled().map(|product| product.needed)
+    }
+
+    /// The steps whose elements of a product are computed at once, so that its right factor is read less often. One, if what they need
+    /// depends on carries or on masked products.
+    pub(super) fn steps_at_once(&self, lanes: usize) -> usize {
+        let Some(needed) = self.needed() else { return 1 };
+        let known = |place: &Place| match *place {
+            Place::Carry(_) => false,
+            Place::Slice(i) => matches!(self.slices[i], Sequence::Memory(_)),
+            Place::Register(_) | Place::Const(_) => true,
         };
-        self.slices.iter().map(line).collect()
+        let sums = |load: &Load| matches!(load, Load::Slice(i) if matches!(self.slices[*i], Sequence::Sums(_)));
+        let early = self.code[..=needed].iter().flat_map(|code| &code.operands).all(known);
+        if early && !self.loads.iter().any(sums) { (AT_ONCE / lanes.max(1)).clamp(1, self.steps.max(1)) } else { 1 }
+    }
+
+    /// The product of which the loop needs only some elements.
+    fn sampled(&self) -> Option<&Sampled<'a>> {
+        self.slices.iter().find_map(|sequence| match sequence {
+            Sequence::Sampled(product) => Some(product),
+            _ => None,
+        })
+    }
+
+    /// Buffers for the sequences that are not read from memory, for these lanes, and for `steps` steps where
+    /// several are computed at once.
+    pub(super) fn lines(&self, lanes: &Range<usize>, steps: usize) -> Vec<Option<Line<'_>>> {
+        let lines = self.slices.iter().map(|sequence| match sequence {
+            Sequence::Memory(_) => None,
+            Sequence::Sums(sums) => Some(sums.line(lanes.len())),
+            Sequence::Sampled(product) => Some(Line::Sampled(product.part(lanes, steps))),
+        });
+        lines.collect()
     }
 
     pub(super) fn file(&self) -> Vec<Register> {

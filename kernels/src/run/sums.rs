@@ -7,6 +7,8 @@ use spiq_hlo::DType;
 use super::events::Events;
 use super::memory::Read;
 use super::rows::{Matrix, Row};
+use super::sampled::Part;
+use crate::vector::InstructionSet;
 
 /// A masked product that a loop reads as a sequence, one or more of its rows per step.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +28,11 @@ enum Elements<'a> {
 
 /// The values that a range of lanes reads in one step.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(super) enum Line<'a> {
     S32(Vec<i32>),
     F32(Vec<f32>),
+    /// For several steps.
+    Sampled(Part<'a>),
 }
 
 impl<'a> Sums<'a> {
@@ -67,7 +71,7 @@ impl<'a> Sums<'a> {
     }
 
     /// A buffer for the values that `lanes` lanes read in one step.
-    pub(super) fn line(&self, lanes: usize) -> Line {
+    pub(super) fn line(&self, lanes: usize) -> Line<'static> {
         match self.dtype() {
             DType::S32 => Line::S32(vec![0; lanes]),
             _ => Line::F32(vec![0.0; lanes]),
@@ -76,11 +80,18 @@ impl<'a> Sums<'a> {
 
     /// Computes the values that these lanes read in the step whose first element is `first`.
     #[inline(always)]
-    pub(super) fn compute(&self, first: usize, lanes: &Range<usize>, events: &mut Events, line: &mut Line) {
+    pub(super) fn compute(
+        &self,
+        set: impl InstructionSet,
+        first: usize,
+        lanes: &Range<usize>,
+        events: &mut Events,
+        line: &mut Line,
+    ) {
         match (self.elements, line) {
-            (Elements::S8(elements), Line::S32(line)) => self.add(elements, first, lanes, events, line),
-            (Elements::F32(elements), Line::F32(line)) => self.add(elements, first, lanes, events, line),
-            (Elements::Bf16(elements), Line::F32(line)) => self.add(elements, first, lanes, events, line),
+            (Elements::S8(elements), Line::S32(line)) => self.add(set, elements, first, lanes, events, line),
+            (Elements::F32(elements), Line::F32(line)) => self.add(set, elements, first, lanes, events, line),
+            (Elements::Bf16(elements), Line::F32(line)) => self.add(set, elements, first, lanes, events, line),
             _ => unreachable!("the line was made for these elements"),
         }
     }
@@ -88,6 +99,7 @@ impl<'a> Sums<'a> {
     #[inline(always)]
     fn add<T: Row>(
         &self,
+        set: impl InstructionSet,
         elements: &[T],
         first: usize,
         lanes: &Range<usize>,
@@ -100,19 +112,29 @@ impl<'a> Sums<'a> {
         while lane < lanes.end {
             let (row, from) = ((first + lane) / self.width, lane % self.width);
             let end = lanes.end.min(lane - from + self.width);
-            events.set_row(&self.mask, self.columns, row);
-            matrix.add_rows(&mut line[lane - lanes.start..end - lanes.start], from, events.list(0));
+            events.set_row(set, &self.mask, self.columns, row);
+            matrix.add_rows(set, &mut line[lane - lanes.start..end - lanes.start], from, events.list(0));
             lane = end;
         }
     }
 }
 
-impl Line {
+impl<'a> Line<'a> {
+    /// The values of a product that is needed in part.
+    pub(super) fn sampled(&mut self) -> Option<&mut Part<'a>> {
+        match self {
+            Line::Sampled(part) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// The values of one step.
     #[inline]
     pub(super) fn as_read(&self) -> Read<'_> {
         match self {
             Line::S32(line) => Read::S32(line),
             Line::F32(line) => Read::F32(line),
+            Line::Sampled(_) => unreachable!("f32 is read in place"),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::ops::Range;
 use super::events::Events;
 use super::memory::Write;
 use super::registers::{NARROW, Register, WIDTH, apply};
+use super::sampled::Part;
 use super::scan::{Load, Place, Scan, Sequence};
 use super::sums::Line;
-use crate::vector::Work;
+use crate::vector::{InstructionSet, Work};
 
 /// A range of lanes with its parts of carries and outputs.
 pub struct Tile<'a> {
@@ -30,21 +31,47 @@ impl<'a> Tile<'a> {
         Tile { scan, lanes, carries: Vec::new(), outputs: Vec::new() }
     }
 
-    /// Computes the step's values of sequences that are not stored in memory.
+    /// Computes the step's masked products.
     #[inline(always)]
-    fn compute_lines(&self, step: usize, events: &mut Events, lines: &mut [Option<Line>]) {
-        for (sequence, line) in self.scan.slices.iter().zip(lines) {
+    fn sum(&self, set: impl InstructionSet, step: usize, state: &mut State) {
+        for (sequence, line) in self.scan.slices.iter().zip(&mut state.lines) {
             if let (Sequence::Sums(sums), Some(line)) = (sequence, line) {
-                sums.compute(step * self.scan.lanes, &self.lanes, events, line);
+                sums.compute(set, step * self.scan.lanes, &self.lanes, &mut state.events, line);
             }
         }
     }
 
-    /// Runs one step of `W` lanes of this tile, starting at `first`.
+    /// Goes through all lanes in one step; `turn` is the number of steps before it in this turn.
     #[inline(always)]
-    fn block<const W: usize>(&mut self, file: &mut [Register], lines: &[Option<Line>], step: usize, first: usize) {
+    fn pass(&mut self, set: impl InstructionSet, pass: Pass, step: usize, turn: usize, state: &mut State) {
+        let mut first = 0;
+        while first + WIDTH <= self.lanes.len() {
+            self.block::<WIDTH>(set, pass, [step, turn, first], state);
+            first += WIDTH;
+        }
+        while first + NARROW <= self.lanes.len() {
+            self.block::<NARROW>(set, pass, [step, turn, first], state);
+            first += NARROW;
+        }
+        while first < self.lanes.len() {
+            self.block::<1>(set, pass, [step, turn, first], state);
+            first += 1;
+        }
+    }
+
+    /// Goes through `W` lanes of this tile, starting at `first`.
+    #[inline(always)]
+    fn block<const W: usize>(
+        &mut self,
+        set: impl InstructionSet,
+        pass: Pass,
+        [step, turn, first]: [usize; 3],
+        state: &mut State,
+    ) {
         let scan = self.scan;
-        let at = Lanes { own: first, all: self.lanes.start + first, row: step * scan.lanes + self.lanes.start + first };
+        let all = self.lanes.start + first;
+        let at = Lanes { own: first, all, row: step * scan.lanes + all, turn };
+        let State { file, lines, .. } = state;
         for (load, register) in scan.loads.iter().zip(&mut file[scan.numbers.len()..]) {
             let to = register.lanes_mut::<W>();
             match *load {
@@ -52,11 +79,15 @@ impl<'a> Tile<'a> {
                 Load::Slice(i) => match (&scan.slices[i], &lines[i]) {
                     (Sequence::Memory(read), _) => read.load(at.row, to),
                     (_, Some(line)) => line.as_read().load(at.own, to),
-                    (Sequence::Sums(_), None) => unreachable!("sums have a line"),
+                    (_, None) => unreachable!("a computed sequence has a line"),
                 },
             }
         }
-        for (i, code) in scan.code.iter().enumerate() {
+        let code = match pass {
+            Pass::List { needed } => &scan.code[..=needed],
+            Pass::Run => &scan.code[..],
+        };
+        for (i, code) in code.iter().enumerate() {
             let (before, from) = file.split_at_mut(scan.first_result() + i);
             let [a, b, c] = code.operands;
             // Not `map`: closures that are not inlined are not compiled for the target's vector instructions.
@@ -64,6 +95,15 @@ impl<'a> Tile<'a> {
             let b = operand(scan, &self.carries, lines, before, b, at);
             let c = operand(scan, &self.carries, lines, before, c, at);
             apply::<W>(code.op, from[0].lanes_mut(), [a, b, c]);
+        }
+        if let Pass::List { needed } = pass {
+            let factors = file[scan.first_result() + needed].lanes::<W>();
+            for line in lines.iter_mut().flatten() {
+                if let Line::Sampled(part) = line {
+                    part.list::<W>(set, turn, [at.own, at.row], factors);
+                }
+            }
+            return;
         }
         for (place, rows) in scan.outputs.iter().zip(&mut self.outputs) {
             rows[step].store::<W>(at.own, operand(scan, &self.carries, lines, file, *place, at));
@@ -74,40 +114,77 @@ impl<'a> Tile<'a> {
             }
         }
     }
+
+    /// Runs the steps of a turn: computes what they need of a product, then all steps.
+    #[inline(always)]
+    fn turn(&mut self, set: impl InstructionSet, steps: &[usize], state: &mut State) {
+        // Only what needs no sums is listed for more than one step at once.
+        let alone = steps.len() == 1;
+        if alone {
+            self.sum(set, steps[0], state);
+        }
+        if let Some(needed) = self.scan.needed() {
+            state.lines.iter_mut().flatten().filter_map(Line::sampled).for_each(Part::clear);
+            for (turn, step) in steps.iter().enumerate() {
+                self.pass(set, Pass::List { needed }, *step, turn, state);
+            }
+            for line in state.lines.iter_mut().flatten() {
+                // Not a closure: it would not be compiled for the target's vector instructions.
+                if let Line::Sampled(part) = line {
+                    part.compute(set);
+                }
+            }
+        }
+        for (turn, step) in steps.iter().enumerate() {
+            if !alone {
+                self.sum(set, *step, state);
+            }
+            self.pass(set, Pass::Run, *step, turn, state);
+        }
+    }
 }
 
 impl Work for Tile<'_> {
     /// Runs all steps.
     #[inline(always)]
-    fn run(mut self) {
-        let (mut file, mut lines, mut events) =
-            (self.scan.file(), self.scan.lines(self.lanes.len()), Events::default());
-        for n in 0..self.scan.steps {
-            let step = if self.scan.reverse { self.scan.steps - 1 - n } else { n };
-            self.compute_lines(step, &mut events, &mut lines);
-            let mut first = 0;
-            while first + WIDTH <= self.lanes.len() {
-                self.block::<WIDTH>(&mut file, &lines, step, first);
-                first += WIDTH;
-            }
-            while first + NARROW <= self.lanes.len() {
-                self.block::<NARROW>(&mut file, &lines, step, first);
-                first += NARROW;
-            }
-            while first < self.lanes.len() {
-                self.block::<1>(&mut file, &lines, step, first);
-                first += 1;
-            }
+    fn run(mut self, set: impl InstructionSet) {
+        let scan = self.scan;
+        let turn = scan.steps_at_once(self.lanes.len());
+        let mut state = State { file: scan.file(), lines: scan.lines(&self.lanes, turn), events: Events::default() };
+        let steps: Vec<usize> = match scan.reverse {
+            true => (0..scan.steps).rev().collect(),
+            false => (0..scan.steps).collect(),
+        };
+        for steps in steps.chunks(turn) {
+            self.turn(set, steps, &mut state);
         }
     }
 }
 
-/// The start of a block: among this tile's lanes, among all lanes, and in a sequence.
+/// What is done with a block of lanes.
+#[derive(Clone, Copy)]
+enum Pass {
+    /// Lists the lanes that need their element of a product.
+    List { needed: usize },
+    /// Runs a step.
+    Run,
+}
+
+/// The space of a tile at work.
+struct State<'s> {
+    file: Vec<Register>,
+    /// Sequences that are not stored in memory.
+    lines: Vec<Option<Line<'s>>>,
+    events: Events,
+}
+
+/// The start of a block: among this tile's lanes, among all lanes, and in a sequence; the steps before in this turn.
 #[derive(Clone, Copy)]
 struct Lanes {
     own: usize,
     all: usize,
     row: usize,
+    turn: usize,
 }
 
 /// The values of an operand for a block.
@@ -127,6 +204,7 @@ fn operand<'v, const W: usize>(
         Place::Slice(i) => match (&scan.slices[i], &lines[i]) {
             (Sequence::Memory(read), _) => lanes(read.as_f32().unwrap_or_default(), at.row),
             (_, Some(Line::F32(line))) => lanes(line, at.own),
+            (_, Some(Line::Sampled(part))) => lanes(part.values(at.turn, at.own), 0),
             _ => unreachable!("other element types are loaded to registers"),
         },
     }

@@ -82,6 +82,24 @@ impl SampleLoss for Tet {
     }
 }
 
+/// The cross-entropy of each sample. Shapes: logits [.., C], integer labels [..], result [..]. Source:
+/// `optax.softmax_cross_entropy_with_integer_labels`.
+///
+/// # Errors
+/// Recorded in the trace: labels that are not integers, or of another shape.
+///
+/// ```
+/// use spiq::prelude::*;
+/// let inputs = (TensorType::new(DType::F32, [8, 10]), TensorType::new(DType::S32, [8]));
+/// let entropy = |(x, y): (Tensor, Tensor)| nn::softmax_cross_entropy_with_integer_labels(&x, &y).mean();
+/// assert_eq!(spiq::trace_tree(&inputs, entropy)?.1.to_string(), "f32[]");
+/// # Ok::<(), spiq::GraphErrors>(())
+/// ```
+#[track_caller]
+pub fn softmax_cross_entropy_with_integer_labels(logits: &Tensor, labels: &Tensor) -> Tensor {
+    logits.logsumexp(-1) - logits.take_along_axis(&labels.expand_dims(-1), -1).squeeze(-1)
+}
+
 /// The cross-entropy [B] of scores [B, C].
 fn crossentropy(scores: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
     entropy(&scores.log_softmax(-1), labels, smoothing)

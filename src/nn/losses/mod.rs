@@ -7,7 +7,7 @@ mod readout;
 mod squared;
 mod table;
 
-pub use crossentropy::{Crossentropy, CrossentropyOfSteps, Tet};
+pub use crossentropy::{Crossentropy, CrossentropyOfSteps, Tet, softmax_cross_entropy_with_integer_labels};
 pub use readout::{READOUTS, Readout};
 pub use squared::{MseCount, MseMembrane, MseSpikerate};
 pub use table::{LOSSES, MakeLoss};

@@ -22,6 +22,13 @@ pub struct Call<'a> {
     pub threads: Threads<'a>,
 }
 
+impl Call<'_> {
+    /// Bytes of operands and results.
+    pub fn bytes(&self) -> u64 {
+        self.inputs.iter().map(Read::bytes).sum::<u64>() + self.outputs.iter().map(Write::bytes).sum::<u64>()
+    }
+}
+
 impl<'a> Frame<'a> {
     /// # Safety
     /// `raw` is a call frame of XLA's FFI: for `'a` it and everything it points to match c_api.h, and nothing else uses the memory

@@ -25,6 +25,27 @@ pub enum Write<'a> {
     Pred(&'a mut [u8]),
 }
 
+macro_rules! bytes {
+    ($kind:ident) => {
+        impl $kind<'_> {
+            /// Its size in bytes.
+            pub(super) fn bytes(&self) -> u64 {
+                let size = match self {
+                    $kind::F32(a) => size_of_val::<[f32]>(a),
+                    $kind::S32(a) => size_of_val::<[i32]>(a),
+                    $kind::S8(a) => a.len(),
+                    $kind::Bf16(a) => size_of_val::<[u16]>(a),
+                    $kind::Pred(a) => a.len(),
+                };
+                size as u64
+            }
+        }
+    };
+}
+
+bytes!(Read);
+bytes!(Write);
+
 /// # Safety
 /// The buffer is an operand of a call that lasts for `'a`. Operands may overlap.
 pub unsafe fn read<'a>(buffer: &Buffer) -> Option<Read<'a>> {

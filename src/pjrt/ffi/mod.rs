@@ -9,6 +9,7 @@ mod host;
 mod layout;
 mod memory;
 mod pool;
+mod record;
 mod threads;
 
 use std::ffi::c_void;
@@ -18,7 +19,8 @@ use std::ptr;
 
 pub use frame::Call;
 pub use memory::{Read, Write};
-pub use threads::{Task, Threads};
+pub use record::record;
+pub use threads::Threads;
 
 use frame::Frame;
 
@@ -32,6 +34,9 @@ pub trait Handler {
     /// # Errors
     /// The reason why the call is invalid, in one sentence.
     fn call(call: Call<'_>) -> std::result::Result<(), String>;
+
+    /// What a call computes, for profiles.
+    fn describe(call: &Call<'_>) -> String;
 }
 
 /// A handler and the name by which programs call it.
@@ -88,7 +93,7 @@ unsafe extern "C" fn handle<H: Handler>(frame: *mut layout::CallFrame) -> *mut l
     }
     let host = frame.host();
     // After a panic only XLA's functions are used, which it does not affect.
-    let outcome = catch_unwind(AssertUnwindSafe(|| H::call(frame.into_call()?)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| record::timed(frame.into_call()?, H::describe, H::call)));
     match outcome.unwrap_or_else(|_| Err("a kernel panicked".to_owned())) {
         Ok(()) => ptr::null_mut(),
         Err(message) => host.error(&message),
@@ -99,6 +104,7 @@ unsafe extern "C" fn handle<H: Handler>(frame: *mut layout::CallFrame) -> *mut l
 mod tests {
     use super::super::abi::fake as fake_plugin;
     use super::fake::{Memory, TOLD, asked};
+    use super::threads::Task;
     use super::*;
 
     /// Adds the number `by` to bytes, in chunks of two.
@@ -113,6 +119,10 @@ mod tests {
     }
 
     impl Handler for Add {
+        fn describe(_: &Call<'_>) -> String {
+            "add".to_owned()
+        }
+
         fn call(call: Call<'_>) -> std::result::Result<(), String> {
             let [by] = call.attributes.numbers("by").ok_or("nothing to add")? else {
                 return Err("too much".to_owned());

@@ -19,8 +19,10 @@ pub struct Operation {
     pub name: String,
     /// Number of runs.
     pub launches: u64,
-    /// Total time, without that of nested operations. On a CPU it is the sum over threads.
+    /// Total time, without that of nested operations. On a CPU it is the sum over threads, for kernels of this library the elapsed time.
     pub time: Duration,
+    /// Bytes of all operands and results together, where they are known.
+    pub bytes: Option<u64>,
 }
 
 impl Profile {
@@ -36,8 +38,13 @@ impl Profile {
             name: name.to_owned(),
             launches,
             time: Duration::from_nanos(picoseconds / 1000),
+            bytes: None,
         };
-        let mut operations: Vec<Operation> = totals.into_iter().map(operation).collect();
+        Profile::sorted(totals.into_iter().map(operation).collect(), warnings)
+    }
+
+    /// A profile with these operations, longest first.
+    pub(in crate::pjrt) fn sorted(mut operations: Vec<Operation>, warnings: Vec<String>) -> Profile {
         operations.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.name.cmp(&b.name)));
         Profile { operations, warnings }
     }

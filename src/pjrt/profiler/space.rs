@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn operation(name: &str, launches: u64, nanoseconds: u64) -> Operation {
-        Operation { name: name.to_owned(), launches, time: Duration::from_nanos(nanoseconds) }
+        Operation { name: name.to_owned(), launches, time: Duration::from_nanos(nanoseconds), bytes: None }
     }
 
     /// Two streams of a GPU, one with recorder overhead; host launches do not count.

@@ -14,7 +14,8 @@ pub struct Package {
 }
 
 /// The crates of the workspace, dependencies first.
-pub const PACKAGES: [Package; 5] = [
+pub const PACKAGES: [Package; 6] = [
+    Package { name: "spiq_derive", sources: "derive/src" },
     Package { name: "spiq_hlo", sources: "hlo/src" },
     Package { name: "spiq_kernels", sources: "kernels/src" },
     Package { name: "spiq_events", sources: "events/src" },
