@@ -33,7 +33,8 @@ def train(context, mode, folder):
         file = context.scratch / f"{mode}.toml"
         file.write_text(rules)
         flags = [*flags, "--rules", file]
-    command = [context.spiq, "train", "--device", context.device, "--steps", SMALL_STEPS if context.small else STEPS, "--out", folder, *flags]
+    command = [context.spiq, "train", "--device", context.device, "--steps", SMALL_STEPS if context.small else STEPS, "--overwrite", "--out", folder,
+               *flags]
     context.run(command, 120)
 
 

@@ -128,7 +128,7 @@ def libraries(context):
 def smoke(context):
     """A complete training run on the built-in digits: accuracy and steps per second."""
     length = ["--steps", "20"] if context.small else []
-    text = context.run([context.spiq, "train", "--device", context.device, "--out", context.scratch / "smoke", *length], 120)
+    text = context.run([context.spiq, "train", "--device", context.device, "--overwrite", "--out", context.scratch / "smoke", *length], 120)
     return {"summary": text.strip().splitlines()[-14:]}
 
 

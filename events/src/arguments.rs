@@ -201,7 +201,9 @@ impl<'a> Arguments<'a> {
                 Err(Error::input(format!("`{}` takes no arguments, but `{key}` was given", call.name)))
             }
             Some(key) => {
-                Err(Error::input(unknown(&format!("argument of `{}`", call.name), key, known.iter().copied())))
+                let hint = nearest(key, known.iter().copied()).map(|near| format!("did you mean `{near}`? "));
+                let (hint, known) = (hint.unwrap_or_default(), known.join(", "));
+                Err(Error::input(format!("`{}` has no argument `{key}`; {hint}it takes {known}", call.name)))
             }
         }
     }
@@ -391,7 +393,7 @@ mod tests {
         assert_eq!(refused("Al(number = 1)"), "there is no thing `Al`; did you mean `All`? available: All, Bare");
         assert_eq!(
             refused("All(nunber = 1)"),
-            "there is no argument of `All` `nunber`; did you mean `number`? available: number, span, count, maybe, whether"
+            "`All` has no argument `nunber`; did you mean `number`? it takes number, span, count, maybe, whether"
         );
         assert_eq!(refused("Bare(x = 1)"), "`Bare` takes no arguments, but `x` was given");
         assert_eq!(refused("All"), "`All` needs `number`, a number: `All(number = …)`");

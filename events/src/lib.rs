@@ -32,7 +32,7 @@ pub use events::{Events, Sensor};
 pub use fetch::{Progress, Step, fetch};
 pub use free_memory::{free_memory, resident_memory};
 pub use nearest::nearest;
-pub use readers::{Archive, KNOWN, Known, PlainArray, SPEECH, archive_names, open, read_archive};
+pub use readers::{Archive, FORMATS, FileFormat, KNOWN, Known, PlainArray, SPEECH, archive_names, open, read_archive};
 pub use regular_file::{LONGEST_TEXT, open_file, read_file, read_text};
 pub use survey::{Spread, Survey, Surveyed, survey};
 pub use transforms::{Pipeline, Transform};

@@ -338,15 +338,20 @@ fn a_file_says_what_a_text_says() {
     assert_eq!(pipeline.text(), text);
     assert_eq!(Pipeline::parse(text).unwrap(), pipeline);
     for (file, message) in [
-        ("transform = 1", "p.toml: there is no key `transform`; a file of transforms holds `[[transforms]]`"),
-        ("transforms = 1", "p.toml: `transforms` is not a list; write `[[transforms]]` before each"),
-        ("transforms = [1]", "p.toml: transform 1 is not a table; write `[[transforms]]` before each"),
-        ("[[transforms]]\nn = 1", "p.toml: transform 1 has no `type = \"NAME\"`"),
-        ("[[transforms]]\ntype = \"Decimation\"\nn = 0", "p.toml: `n` of `Decimation(n = 0)` must be 1 or more"),
+        ("transform = 1", "p.toml:1: there is no key `transform`; a file of transforms holds `[[transforms]]`"),
+        ("transforms = 1", "p.toml:1: `transforms` is not a list; write `[[transforms]]` before each"),
+        ("transforms = [1]", "p.toml:1: transform 1 is not a table; write `[[transforms]]` before each"),
+        ("[[transforms]]\nn = 1", "p.toml:1: transform 1 has no `type = \"NAME\"`"),
+        (
+            "\n[[transforms]]\ntype = \"Denoise\"\nfilter_tim = 3",
+            "p.toml:2: `Denoise` has no argument `filter_tim`; did you mean `filter_time`? it takes filter_time",
+        ),
+        ("[[transforms]]\ntype = \"Decimation\"\nn = 0", "p.toml:1: `n` of `Decimation(n = 0)` must be 1 or more"),
     ] {
         assert_eq!(Pipeline::from_toml(file, "p.toml").unwrap_err().to_string(), message);
     }
-    assert!(Pipeline::from_toml("[[", "p.toml").unwrap_err().to_string().starts_with("p.toml: it is not TOML:"));
+    let error = Pipeline::from_toml("[[transforms]]\ntype = ", "p.toml").unwrap_err().to_string();
+    assert!(error.starts_with("p.toml:2: string values must be quoted"), "{error}");
 }
 
 /// Frames of the real sensor [T, 34 * 34 * 2] as lists.

@@ -44,6 +44,6 @@ pub fn name_plugin(platform: Platform) -> Result<()> {
         Source::Environment(variable) => format!("named by {variable}"),
         _ => "a Python package".to_owned(),
     };
-    screen::note_once(&format!("plugin for {platform}: {} ({from})", found.path.display()));
+    screen::progress(&format!("plugin for {platform}: {} ({from})", found.path.display()));
     Ok(())
 }

@@ -3,11 +3,13 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use spiq::train::{LOCK, RUN_FILES, has_checkpoint};
+use spiq::pjrt::Client;
+use spiq::provenance::{Difference, key};
+use spiq::train::{self, LOCK, Options, RUN_FILES, has_checkpoint};
 use spiq::{Error, Result};
 use spiq_events::remove_leftovers;
 
-use super::train::Arguments;
+use super::train::{Arguments, to_go_on};
 
 /// The files that list the runs of a command, one per line.
 pub const LISTS: [&str; 2] = ["runs.jsonl", "sweep.jsonl"];
@@ -92,6 +94,81 @@ pub fn check_folder(out: &Path, arguments: &Arguments) -> Result<()> {
             path.display()
         ))),
         None => Ok(()),
+    }
+}
+
+/// Refuses to replace results that the new run does not repeat: those of a run with other settings, or of an unfinished one.
+///
+/// # Errors
+/// Of kind `Input`, with the flags that solve it; for inconsistent options, what is wrong with them.
+pub fn check_overwrite(client: &Client, options: &Options, overwrite: bool) -> Result<()> {
+    let out = &options.out;
+    if options.resume || overwrite || !has_results(out) {
+        return Ok(());
+    }
+    // What is wrong with the options concerns the user more than the folder.
+    train::check_options(options)?;
+    let differences = train::differences_from_checkpoint(client, options);
+    let resume = match out.join(SUMMARY).is_file() || !has_checkpoint(out) {
+        true => String::new(),
+        false => format!("continue it with `{}`, ", to_go_on(out)),
+    };
+    // A run that was resumed with changes does not have the results of its present settings.
+    let is_changed = train::checkpoint_in(out).is_ok_and(|checkpoint| checkpoint.metadata.contains_key(key::changes));
+    Err(Error::input(match differences {
+        Ok(differences) if differences.is_empty() && !is_changed && out.join(SUMMARY).is_file() => return Ok(()),
+        Ok(differences) if differences.is_empty() && !is_changed => format!(
+            "{} holds an unfinished run with the same settings; {resume}replace it with --overwrite, or give another folder with \
+             --out",
+            out.display()
+        ),
+        differences => format!(
+            "{} holds {}; replace it with --overwrite, {resume}or give another folder with --out",
+            out.display(),
+            named(&differences.unwrap_or_default())
+        ),
+    }))
+}
+
+/// The file that a finished run leaves.
+const SUMMARY: &str = "summary.json";
+
+/// Whether a folder contains results of training: a checkpoint, or parameters of an end. A best epoch alone is that of a run that was killed
+/// before its first checkpoint, which cannot be continued.
+fn has_results(folder: &Path) -> bool {
+    has_checkpoint(folder) || folder.join("params.safetensors").is_file()
+}
+
+/// A run by its first differences.
+fn named(differences: &[Difference]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = differences.iter().take(SHOWN).map(ToString::to_string).collect();
+    match differences.len() {
+        0 => "another run".to_owned(),
+        count if count > SHOWN => format!("a run with {} and {} more differences", shown.join(", "), count - SHOWN),
+        _ => format!("a run with {}", shown.join(" and ")),
+    }
+}
+
+/// Refuses to remove the runs of an earlier command, unless `overwrite`. The lists of runs are written anew in any case.
+///
+/// # Errors
+/// Of kind `Input`, with their names.
+pub fn check_stale(out: &Path, stale: &[PathBuf], overwrite: bool) -> Result<()> {
+    let is_list = |path: &PathBuf| LISTS.iter().any(|name| path.file_name().is_some_and(|file| file == *name));
+    let runs: Vec<String> = stale
+        .iter()
+        .filter(|path| !is_list(path))
+        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        .collect();
+    match overwrite || runs.is_empty() {
+        true => Ok(()),
+        false => Err(Error::input(format!(
+            "{} holds results of an earlier command that these runs would replace ({}); replace them with --overwrite, or give \
+             another folder with --out",
+            out.display(),
+            runs.join(", ")
+        ))),
     }
 }
 

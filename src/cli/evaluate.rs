@@ -22,7 +22,7 @@ use super::choice::Device;
 use super::recordings::{self, Recordings};
 use super::train::to_go_on;
 use super::trained::{self, Trained};
-use super::{argument, client, output, screen};
+use super::{argument, client, output, rates, screen};
 
 const EXAMPLES: &str = "\
 Examples, after `spiq train --out runs/digits`:
@@ -105,7 +105,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     screen::print(&match arguments.json {
         true => format!("{}\n", json_of(&evaluated, &memory, arguments.top_k, trained, &on)),
         false => text_of(&evaluated, &memory, arguments.top_k, trained, network, &on),
-    })
+    })?;
+    rates::warn(&evaluated.spike_rates, "these samples");
+    Ok(())
 }
 
 /// A trained network and the samples to evaluate it on.
@@ -399,7 +401,7 @@ fn text_of(
         rows.push(row("spikes per sample", format!("{:.1}", counted.spikes_per_sample())));
     }
     rows.extend([row("file", trained.source.clone()), row("data", on.to_owned())]);
-    let parts = [table::aligned(&[], &rows), by_class(evaluated), rates(evaluated), operations(counted)];
+    let parts = [table::aligned(&[], &rows), by_class(evaluated), rate_table(evaluated), operations(counted)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -451,9 +453,9 @@ fn most_confused(evaluated: &Evaluated) -> String {
     table::aligned(&["class", "predicted as", "samples"], &rows)
 }
 
-fn rates(evaluated: &Evaluated) -> String {
-    let rows: Vec<Vec<String>> =
-        evaluated.spike_rates.iter().map(|(path, rate)| vec![path.clone(), format!("{rate:.4}")]).collect();
+fn rate_table(evaluated: &Evaluated) -> String {
+    let layers = rates::in_order(&evaluated.spike_rates).into_iter();
+    let rows: Vec<Vec<String>> = layers.map(|(path, rate)| vec![path.to_owned(), rates::shown(rate)]).collect();
     if rows.is_empty() { String::new() } else { table::aligned(&["layer", "spikes per neuron and step"], &rows) }
 }
 
@@ -462,8 +464,10 @@ fn operations(counted: &Counted) -> String {
         let part = if dense > 0.0 { trained::percent((effective / dense) as f32) } else { "-".to_owned() };
         vec![name.to_owned(), kind.to_owned(), format!("{dense:.0}"), format!("{effective:.0}"), part]
     };
+    let mut layers: Vec<(&String, &Operations)> = counted.synapses.iter().collect();
+    layers.sort_by_key(|(path, _)| rates::place(path));
     let mut rows: Vec<Vec<String>> =
-        counted.synapses.iter().map(|(path, ops)| row(path, kind(ops), ops.dense, ops.effective)).collect();
+        layers.into_iter().map(|(path, ops)| row(path, kind(ops), ops.dense, ops.effective)).collect();
     if rows.len() > 1 {
         rows.push(row("all", "", counted.dense(), counted.effective_acs() + counted.effective_macs()));
     }

@@ -15,6 +15,7 @@ use spiq::{DType, Error, Function, Result, TensorType, table};
 use super::argument::{calls, names};
 use super::choice::{Device, GradDtype, Numerics, Rounding};
 use super::recordings::Recordings;
+use super::trained::with_matched_rules;
 use super::{argument, client, screen, step};
 
 const EXAMPLES: &str = "\
@@ -38,8 +39,11 @@ pub struct Arguments {
     /// Quantization rules [default: none]
     #[arg(long, value_name = "R.toml")]
     rules: Option<PathBuf>,
+    /// Leave out rules that apply to no operation of the model, with a note, instead of refusing them: for rules shared between models
+    #[arg(long)]
+    allow_unmatched: bool,
     /// Last stage to run; each stage starts from the result of those before it
-    #[arg(long, value_parser = names(STAGES), required_unless_present = "target")]
+    #[arg(long, value_parser = names(STAGES), required_unless_present_any = ["target", "report"])]
     stage: Option<String>,
     /// Compile for this chip, which need not be present, and print which of its units each product uses: cpu, tpu:v5e, tpu:v6e, cuda:h100,
     /// … The program is the one that would run there, with its kernels and compile options
@@ -105,6 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .with_numerics(arguments.numerics.into())
         .with_gradients(arguments.grad_dtype.into())
         .with_time_tile(arguments.time_tile);
+    let network = with_matched_rules(network, arguments.allow_unmatched)?;
     if arguments.report {
         let pass = Mode::from(arguments.mode);
         let report = network.quantized(&x_type(arguments, &network), pass)?.report;

@@ -4,11 +4,13 @@ mod argument;
 mod bench;
 mod choice;
 mod client;
+mod completions;
 mod data;
 mod doctor;
 mod earlier;
 mod evaluate;
 mod failure;
+mod help;
 mod inspect;
 mod learning;
 mod output;
@@ -20,6 +22,7 @@ mod probe;
 mod profile;
 mod progress;
 mod quantize;
+mod rates;
 mod recipe;
 mod recordings;
 mod report;
@@ -41,14 +44,18 @@ const EXAMPLES: &str = "\
 Examples:
   spiq train                         train on the built-in digits, with int8 weights and activations
   spiq doctor                        show what this machine has, and what is missing
-  spiq inspect --model model.toml --rules rules.toml --stage quantize --report
+  spiq inspect --model model.toml --rules rules.toml --report
+  spiq help model                    show the keys of model.toml; likewise help rules, help data
 
 Exit codes: 0 success · 1 an error in the plugin, or a value in training that is not finite · 2 an unusable input, file or plugin · 130, 143, 129 stopped by Ctrl-C, SIGTERM, SIGHUP";
 
 /// Quantization-aware training of spiking neural networks, compiled by XLA.
 #[derive(Debug, Parser)]
-#[command(name = "spiq", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "spiq", version, arg_required_else_help = true, disable_help_subcommand = true, after_help = EXAMPLES)]
 struct Cli {
+    /// Print no progress, only results, notes and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -67,6 +74,8 @@ enum Command {
     Doctor(doctor::Arguments),
     Plugin(plugin::Arguments),
     Data(data::Arguments),
+    Completions(completions::Arguments),
+    Help(help::Arguments),
 }
 
 /// Runs the command given on the command line.
@@ -76,6 +85,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::of_usage(&error),
     };
+    if cli.quiet {
+        screen::be_quiet();
+    }
     let outcome = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Sweep(arguments) => sweep::run(arguments),
@@ -88,6 +100,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Plugin(arguments) => plugin::run(arguments),
         Command::Data(arguments) => data::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments, Cli::command()),
+        Command::Help(arguments) => help::run(arguments, negative_numbers(Cli::command())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

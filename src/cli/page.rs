@@ -9,7 +9,7 @@ use spiq::train::Record;
 
 use super::evaluate::Examined;
 use super::report::Run;
-use super::{reproduce, screen, trained};
+use super::{rates, reproduce, screen, trained};
 
 const STYLE: &str = "\
 :root{--paper:#fdfdfe;--ink:#24292e;--faint:#6a737d;--line:#dfe3e8;--shade:#f2f4f7;--best:#2a7f3f}
@@ -307,6 +307,8 @@ fn layers(runs: &[Run]) -> String {
         let cells = found.iter().map(|(_, examined)| cell(path, examined));
         std::iter::once(plain(*path)).chain(cells).collect()
     };
+    let mut paths: Vec<&String> = paths.into_iter().collect();
+    paths.sort_by_key(|path| rates::place(path));
     let rows: Vec<Vec<Cell>> = paths.iter().map(row).collect();
     table(&head, &rows)
 }

@@ -33,6 +33,8 @@ pub struct Plan {
     init: Option<Trained>,
     /// A note about settings that the checkpoint does not record.
     missing: Option<String>,
+    /// Notes about rules without effect.
+    of_rules: Vec<String>,
 }
 
 impl Plan {
@@ -58,15 +60,15 @@ impl Plan {
             let device = Provenance { device: chosen.device.clone(), ..Provenance::default() };
             provenance.check_same_run(&device, source)?;
         }
-        let options = options(arguments, chosen, begun.as_ref(), out)?;
-        Ok(Plan { options, device, begun, init, missing })
+        let (options, of_rules) = options(arguments, chosen, begun.as_ref(), out)?;
+        Ok(Plan { options, device, begun, init, missing, of_rules })
     }
 
     /// Notes on differences that may change the results' bits without being set by a flag, and on differences from the network that the
     /// initial parameters were trained in.
     pub fn notes(&self, client: &Client) -> Vec<String> {
         let left_out = self.options.train.note().map(str::to_owned);
-        left_out.into_iter().chain(self.notes_on_the_start(client)).collect()
+        left_out.into_iter().chain(self.of_rules.clone()).chain(self.notes_on_the_start(client)).collect()
     }
 
     fn notes_on_the_start(&self, client: &Client) -> Vec<String> {
@@ -229,8 +231,13 @@ fn device(chosen: &Provenance, begun: Option<&Trained>) -> Result<Device> {
     })
 }
 
-/// The options of a run with these settings.
-fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, out: PathBuf) -> Result<Options> {
+/// The options of a run with these settings, and notes about rules without effect.
+fn options(
+    arguments: &Arguments,
+    chosen: Provenance,
+    begun: Option<&Trained>,
+    out: PathBuf,
+) -> Result<(Options, Vec<String>)> {
     // Checked here instead of by clap: a sweep parses its switches without the flags that take values.
     if arguments.allow_nonfinite && arguments.init.is_none() {
         return Err(Error::input("--allow-nonfinite applies to the parameters of --init, which is missing"));
@@ -243,6 +250,11 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         .with_gradients(chosen.grad_dtype.unwrap_or_default())
         .with_precision(chosen.precision.unwrap_or_default())
         .with_time_tile(chosen.time_tile.and_then(Tile::steps));
+    // A single rule without effect is refused, as a mistake.
+    let (network, of_rules) = match network.rules().len() < 2 {
+        true => (network, Vec::new()),
+        false => network.with_matched_rules(arguments.allow_unmatched)?,
+    };
     let (train, test) = dataset(arguments, &chosen, &network)?.split()?;
     let own = if train.own_validation().is_some() { Validation::Own } else { Validation::None };
     let default = Options::new(network, train, test, out);
@@ -250,7 +262,7 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         Some(Trained { source, .. }) => Chosen::of_checkpoint(&chosen, source)?,
         None => Chosen::of(&chosen)?,
     };
-    Ok(Options {
+    let options = Options {
         optimizer,
         loss,
         metric,
@@ -273,7 +285,8 @@ fn options(arguments: &Arguments, chosen: Provenance, begun: Option<&Trained>, o
         allow_changes: arguments.allow_changes,
         checkpoint_every: arguments.checkpoint_seconds.map_or(default.checkpoint_every, Duration::from_secs_f64),
         ..default
-    })
+    };
+    Ok((options, of_rules))
 }
 
 /// Loads the data and checks that its sizes match the model.

@@ -16,7 +16,7 @@ use spiq::{Error, Result, table};
 use super::choice::{Device, Numerics, Rounding};
 use super::evaluate::params_of;
 use super::recordings::{self, Recordings};
-use super::trained::{self, Trained};
+use super::trained::{self, Trained, with_matched_rules};
 use super::{argument, client, output, screen};
 
 const EXAMPLES: &str = "\
@@ -57,6 +57,9 @@ pub struct Arguments {
     /// Quantization rules; `none` for full precision [default: those of the training; none, if the parameters do not record them]
     #[arg(long, value_name = "R.toml | none")]
     rules: Option<PathBuf>,
+    /// Leave out rules that apply to no operation of the model, with a note, instead of refusing them: for rules shared between models
+    #[arg(long)]
+    allow_unmatched: bool,
     /// Round as in training (qat) or as after it (ptq); the outputs are the same
     #[arg(long, value_enum, default_value = "qat")]
     mode: Rounding,
@@ -102,6 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let trained = Trained::read(&file.metadata, source)?;
     let network = trained.network(arguments.model.as_deref(), arguments.rules.as_deref(), arguments.numerics)?;
+    let network = with_matched_rules(network, arguments.allow_unmatched)?;
     let params = match stored {
         true => read_weights(&file, &network, &trained.source)?,
         false => {

@@ -32,9 +32,9 @@ impl Installation {
             bar.set_message(message(&progress));
             match progress.step {
                 pjrt::Step::Download if bar.is_hidden() => {
-                    screen::note(&format!("{} ({})", message(&progress), screen::bytes(progress.total)));
+                    screen::progress(&format!("{} ({})", message(&progress), screen::bytes(progress.total)));
                 }
-                pjrt::Step::Wait if bar.is_hidden() => screen::note(&message(&progress)),
+                pjrt::Step::Wait if bar.is_hidden() => screen::progress(&message(&progress)),
                 _ => {}
             }
             self.shown = Some((progress.package, progress.step, bar));
@@ -111,7 +111,7 @@ impl Fetching {
             bar.set_message(format!("{doing} {}", progress.archive));
             if bar.is_hidden() && progress.step == spiq_events::Step::Download {
                 let size = progress.total.map_or_else(String::new, |total| format!(" ({})", screen::bytes(total)));
-                screen::note(&format!("downloading {}{size}", progress.archive));
+                screen::progress(&format!("downloading {}{size}", progress.archive));
             }
             self.shown = Some((progress.step, progress.archive, bar));
         }
@@ -151,7 +151,7 @@ impl Training {
     pub fn update(&mut self, event: Event) {
         match event {
             Event::Note(note) => self.line(&note),
-            Event::Compiling => self.line("compiling the training step"),
+            Event::Compiling => self.progress("compiling the training step"),
             Event::Step { done, total, loss } => self.step(done, total, loss),
             // The table at the end shows the total.
             Event::Skipped { step, skipped: 1 } => {
@@ -163,7 +163,7 @@ impl Training {
                 let validation =
                     validation_accuracy.map(|accuracy| format!("validation accuracy {:.2} %  ", 100.0 * accuracy));
                 let (validation, best) = (validation.unwrap_or_default(), if is_best { "  best" } else { "" });
-                self.line(&format!(
+                self.progress(&format!(
                     "epoch {epoch:>3}  train loss {train_loss:.4}  {validation}test accuracy {accuracy:.2} %{best}"
                 ));
             }
@@ -187,6 +187,13 @@ impl Training {
         let loss = loss.map_or_else(String::new, |loss| format!("loss {loss:.4}  "));
         begun.bar.set_message(format!("{loss}{rate:.0} steps/s"));
         begun.bar.set_position(done as u64);
+    }
+
+    /// A line about progress.
+    fn progress(&self, text: &str) {
+        if !screen::is_quiet() {
+            self.line(text);
+        }
     }
 
     fn line(&self, text: &str) {
@@ -225,7 +232,7 @@ pub fn compiling() -> CompileProgress {
         let seconds = elapsed.as_secs();
         match bar.is_hidden() {
             true if new => {
-                screen::note(&format!("{program} is still being compiled after {seconds} s; Ctrl-C stops it"))
+                screen::progress(&format!("{program} is still being compiled after {seconds} s; Ctrl-C stops it"))
             }
             true => {}
             false => bar.set_message(format!("compiling {program}: {seconds} s (Ctrl-C stops it)")),
@@ -264,10 +271,12 @@ impl Drop for Measurement {
     }
 }
 
-/// A bar on standard error; hidden unless that is a terminal.
+/// A bar on standard error; hidden unless that is a terminal, and by `--quiet`.
 fn bar(total: u64, template: &str) -> ProgressBar {
-    let target =
-        if stderr().is_terminal() { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+    let target = match stderr().is_terminal() && !screen::is_quiet() {
+        true => ProgressDrawTarget::stderr_with_hz(10),
+        false => ProgressDrawTarget::hidden(),
+    };
     let style = ProgressStyle::with_template(template).expect("the templates are right").progress_chars("=> ");
     ProgressBar::with_draw_target(Some(total), target).with_style(style)
 }

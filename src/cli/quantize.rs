@@ -15,7 +15,7 @@ use spiq::{Array, Result, table};
 
 use super::choice::{Device, Numerics};
 use super::recordings::{self, Recordings};
-use super::trained::Trained;
+use super::trained::{Trained, with_matched_rules};
 use super::{argument, client, output, screen};
 
 const EXAMPLES: &str = "\
@@ -50,6 +50,9 @@ pub struct Arguments {
     /// Quantization rules [default: those of the training, if the parameters record them]
     #[arg(long, value_name = "R.toml")]
     rules: Option<PathBuf>,
+    /// Leave out rules that apply to no operation of the model, with a note, instead of refusing them: for rules shared between models
+    #[arg(long)]
+    allow_unmatched: bool,
     /// Samples from which to calibrate static scales, in whole batches: a safetensors file, or event recordings, read as in training
     /// [default: the statistics stored with the parameters]
     #[arg(long, value_name = "DATA")]
@@ -91,6 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let checkpoint = Checkpoint::load(&arguments.params)?;
     let trained = Trained::read(&checkpoint.metadata, arguments.params.display().to_string())?;
     let network = trained.network(arguments.model.as_deref(), arguments.rules.as_deref(), arguments.numerics)?;
+    let network = with_matched_rules(network, arguments.allow_unmatched)?;
     let mut params = checkpoint.select(&network.array_types(), &trained.source)?;
     params.extend(checkpoint.statistics());
     if !arguments.allow_nonfinite {

@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let examined = match &client {
             None => Err("left out (--no-evaluation)".to_owned()),
             Some(client) => {
-                screen::note(&format!("evaluating {name}"));
+                screen::progress(&format!("evaluating {name}"));
                 let subject =
                     Subject::new(&folder, (Path::new(&arguments.params), false), None, &Recordings::default());
                 subject.and_then(|subject| subject.examine(client)).map_err(|error| error.to_string())

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use spiq::{Error, Result};
@@ -18,6 +19,26 @@ pub fn print(text: &str) -> Result<()> {
             Err(Error::file(Path::new("standard output"), "write to", cause))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether progress is hidden (`--quiet`).
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Hides progress from now on.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether progress is hidden.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes a line about progress to standard error, unless progress is hidden.
+pub fn progress(line: &str) {
+    if !is_quiet() {
+        note(line);
     }
 }
 

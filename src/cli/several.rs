@@ -93,7 +93,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
         check_one_experiment(&members, &plans, &client)?;
     }
     if !resume {
-        make_room(&members, &plans, file)?;
+        make_room(&members, &plans, file, &client)?;
     }
     let count = members.len();
     let mut done = Done { ended: Vec::new(), interrupted: false, has_test_part: true, failed: None };
@@ -103,7 +103,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
         done.has_test_part &= plan.options.test.has_test_part();
         let finished = if resume { train::finished(&client, &plan.options)? } else { None };
         let said = finished.as_ref().map_or("", |_| ", already finished");
-        screen::note(&format!("{name}{}{said} ({} of {count})", shown(&name, &settings), number + 1));
+        screen::progress(&format!("{name}{}{said} ({} of {count})", shown(&name, &settings), number + 1));
         let folder = plan.options.out.clone();
         let outcome = match finished {
             Some(summary) => Ok(summary),
@@ -183,7 +183,7 @@ fn plan(member: &Member) -> Result<Plan> {
 }
 
 /// Removes results of earlier commands from the folders of these runs; removes nothing if anything is refused.
-fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
+fn make_room(members: &[Member], plans: &[Plan], file: &Path, client: &Client) -> Result<()> {
     let out = list_folder(file);
     let folders: Vec<PathBuf> = plans.iter().map(|plan| plan.options.out.clone()).collect();
     // Do not remove the folder of a run in progress.
@@ -203,6 +203,11 @@ fn make_room(members: &[Member], plans: &[Plan], file: &Path) -> Result<()> {
                 init.display()
             )));
         }
+    }
+    let overwrite = members.iter().any(|member| member.arguments.overwrite);
+    earlier::check_stale(out, &stale, overwrite)?;
+    for plan in plans {
+        earlier::check_overwrite(client, &plan.options, overwrite)?;
     }
     earlier::remove(&stale)?;
     drop((locks, others));

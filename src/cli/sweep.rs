@@ -88,8 +88,19 @@ impl FromArgMatches for Base {
 }
 
 /// Flags that are not settings: where results go, and what turns one run into several.
-const NO_SETTINGS: [&str; 9] =
-    ["out", "resume", "allow-changes", "checkpoint-seconds", "seeds", "folds", "fold", "device", "help"];
+const NO_SETTINGS: [&str; 11] = [
+    "out",
+    "overwrite",
+    "resume",
+    "allow-changes",
+    "allow-unmatched",
+    "checkpoint-seconds",
+    "seeds",
+    "folds",
+    "fold",
+    "device",
+    "help",
+];
 
 /// Runs the command.
 ///
@@ -195,13 +206,19 @@ fn space(arguments: &Arguments) -> Result<Vec<(String, Values)>> {
         let source = path.display();
         let table: toml::Table = toml::from_str(&text).map_err(|error| {
             let message: &toml::de::Error = &error;
-            Error::input(format!("{source}: {}", message.message()))
+            let line = 1 + text
+                .bytes()
+                .take(message.span().map_or(0, |span| span.start))
+                .filter(|byte| *byte == b'\n')
+                .count();
+            let reason = message.message().lines().collect::<Vec<_>>().join(", ");
+            Error::input(format!("{source}:{line}: {reason}"))
         })?;
         for (name, value) in table {
             let texts = texts(&value).ok_or_else(|| {
                 Error::input(format!("{source}: the values of `{name}` must be a list of numbers, texts or booleans"))
             })?;
-            add(&name, texts)?;
+            add(&name, texts).map_err(|error| Error::input(format!("{source}: {error}")))?;
         }
     }
     for text in &arguments.grid {

@@ -9,7 +9,7 @@ use spiq::augment::{Augment, Augmentation};
 use spiq::data::Code;
 use spiq::provenance::{Best, Validation};
 use spiq::table;
-use spiq::train::{Options, Summary};
+use spiq::train::{FolderLock, Options, Summary};
 use spiq::{Error, ErrorKind, Result};
 use spiq_events::{Described, Transform};
 
@@ -18,7 +18,7 @@ use super::learning::{Arithmetic, Learning};
 use super::plan::{Plan, default_folder};
 use super::recordings::{Recordings, TestSamples};
 use super::several::{self, Member};
-use super::{argument, client, earlier, recipe, screen, shell, signals, trained};
+use super::{argument, client, earlier, rates, recipe, screen, shell, signals, trained};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,8 +41,8 @@ metadata entry `validation` is the number of samples, after the training samples
 
 Written to DIR: params.safetensors (for `spiq predict`), best.safetensors (the same of the best epoch, with validation),
 model.toml, rules.toml, checkpoint.safetensors (for --resume) and the previous checkpoint, metrics.jsonl, training.svg, and
-summary.json at the end. Parameters and checkpoints record how they were trained; a new run first removes those of an older
-one. Only one run at a time can write to a folder. Ctrl-C, SIGTERM and SIGHUP save the run and end it.";
+summary.json at the end. Parameters and checkpoints record how they were trained. A folder with another run needs --overwrite,
+which first removes the files of that run. Only one run at a time can write to a folder. Ctrl-C, SIGTERM and SIGHUP save the run and end it.";
 
 /// The examples, and the tables of rows that flags name.
 fn after_help() -> String {
@@ -73,6 +73,9 @@ pub struct Arguments {
     /// int8; none with another model, unless --recipe is given]
     #[arg(long, help_heading = "Arithmetic", value_name = "R.toml | W,A | none")]
     pub(super) rules: Option<PathBuf>,
+    /// Leave out rules that apply to no operation of the model, with a note, instead of refusing them: for rules shared between models
+    #[arg(long, help_heading = "Arithmetic")]
+    pub(super) allow_unmatched: bool,
     /// Start from these parameters [default: random initialization, as in flax and Spyx]
     #[arg(long, value_name = "P.safetensors")]
     pub(super) init: Option<PathBuf>,
@@ -149,7 +152,7 @@ pub struct Arguments {
     /// Also write the history for TensorBoard
     #[arg(long)]
     pub(super) tensorboard: bool,
-    /// Folder for the results, created if missing; results of an earlier run there are replaced [default: runs/digits, runs/speech, or
+    /// Folder for the results, created if missing [default: runs/digits, runs/speech, or
     /// runs/NAME for a data file NAME.safetensors]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
@@ -157,6 +160,9 @@ pub struct Arguments {
     /// as flags come from the checkpoint; a flag that contradicts it is an error
     #[arg(long)]
     pub(super) resume: bool,
+    /// Replace the results of another run in the results folder. Not needed to repeat a finished run with the same settings
+    #[arg(long, conflicts_with = "resume")]
+    pub(super) overwrite: bool,
     /// With --resume: continue although flags, data or model differ from those of the run so far. A note lists the differences, and the
     /// files of the run record them
     #[arg(long, requires = "resume")]
@@ -190,6 +196,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     earlier::check_folder(&plan.options.out, arguments)?;
     let stop = stop_at_signals();
     let client = client::open_until(plan.device, &stop)?;
+    if plan.options.out.is_dir() {
+        // A folder in use is reported as such.
+        drop(FolderLock::take(&plan.options.out)?);
+    }
+    earlier::check_overwrite(&client, &plan.options, arguments.overwrite)?;
     let (notes, options) = (plan.notes(&client), plan.options);
     let unsaved = nothing_done(&options);
     let summary =
@@ -200,6 +211,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             _ => error,
         })?;
     let printed = screen::print(&table(&summary, &options));
+    rates::warn(&summary.spike_rates, "the test samples");
     match summary.interrupted {
         // If the terminal is closed, the failed print does not matter.
         true => Err(interrupted(&options.out)),
@@ -310,8 +322,8 @@ fn table(summary: &Summary, options: &Options) -> String {
         row("steps", steps_of(summary)),
         row("steps per second", per_second(summary.steps_per_second)),
     ]);
-    for (path, rate) in &summary.spike_rates {
-        rows.push(row(&format!("spikes per neuron and step, {path}"), format!("{rate:.4}")));
+    for (path, rate) in rates::in_order(&summary.spike_rates) {
+        rows.push(row(&format!("spikes per neuron and step, {path}"), rates::shown(rate)));
     }
     for (i, file) in summary.files.iter().enumerate() {
         rows.push(row(if i == 0 { "files" } else { "" }, file.display().to_string()));

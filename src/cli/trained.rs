@@ -81,6 +81,20 @@ pub fn note_many_layers(model: &ModelConfig) {
     }
 }
 
+/// The network, after notes about rules without effect: see [`Network::with_matched_rules`].
+///
+/// # Errors
+/// Of kind `Input`: the model cannot be traced.
+pub fn with_matched_rules(network: Network, allow_unmatched: bool) -> Result<Network> {
+    // A single rule without effect is refused, as a mistake.
+    if network.rules().len() < 2 {
+        return Ok(network);
+    }
+    let (network, notes) = network.with_matched_rules(allow_unmatched)?;
+    notes.iter().for_each(|note| screen::note_once(note));
+    Ok(network)
+}
+
 /// The rules of a file; `none` for no rules; `int8` or `int4,int8` for the types of all weights and activations.
 ///
 /// # Errors

@@ -3,9 +3,10 @@
 
 mod model;
 mod open_sizes;
+mod reference;
 mod rule;
 mod wires;
 
-pub use crate::fields::{LARGEST, in_f32};
+pub use crate::fields::{Described, LARGEST, Section, in_f32};
 pub use model::ModelConfig;
 pub use rule::{RuleConfig, TileSize};

@@ -10,8 +10,8 @@ use toml::de::DeTable;
 use super::open_sizes::filled;
 use super::wires::{self, Wire};
 use crate::error::{Error, Result};
-use crate::fields::{Fields, Source, read_text};
-use crate::nn::{self, KINDS, Layer, Misfit, Sequential, Wiring, shown};
+use crate::fields::{Fields, Key, Source, names, read_text};
+use crate::nn::{self, KINDS, Kind, Layer, Misfit, Sequential, Wiring, shown};
 
 /// A network as plain data: layers in order, under a name that starts their parameters' paths. A layer reads the previous one, or those
 /// named in its `inputs`.
@@ -68,8 +68,8 @@ impl ModelConfig {
     pub fn parse(text: &str, source: &str) -> Result<ModelConfig> {
         let source = Source { name: source, text };
         let table = source.parse()?;
-        let fields = Fields::new(source, &table, "the model", 0, &["name", "layers"])?;
-        let name = fields.get("name")?.unwrap_or_else(|| "core".to_owned());
+        let fields = Fields::new(source, &table, "the model", 0, &names(&KEYS))?;
+        let name = fields.get("name")?.unwrap_or_else(|| NAME.to_owned());
         if name.is_empty() || name.contains('/') {
             return Err(fields.value_error("name", format!("is {name:?}, but must be one part of a path")));
         }
@@ -80,10 +80,12 @@ impl ModelConfig {
                 tables.len()
             )));
         }
-        let layers: Result<Vec<(Arc<dyn Layer>, Wire)>> =
-            (1..).zip(&tables).map(|(number, (table, span))| read(source, table, span.start, number)).collect();
+        let layers: Result<Vec<(Arc<dyn Layer>, Wire)>> = (0..)
+            .zip(&tables)
+            .map(|(index, (table, span))| read(source, table, span.start, &path(&name, index)))
+            .collect();
         let (layers, read): (Vec<Arc<dyn Layer>>, Vec<Wire>) = layers?.into_iter().unzip();
-        let wiring = wires::wiring(&read, source, &tables)?;
+        let wiring = wires::wiring(&read, source, &tables, &name)?;
         let model = ModelConfig { name, layers, wiring, names: read.into_iter().map(|wire| wire.name).collect() };
         match model.known_input() {
             Ok(_) => Ok(model),
@@ -155,8 +157,8 @@ impl ModelConfig {
     }
 
     fn describe(&self, misfit: &Misfit) -> String {
-        let Misfit { place, reason, given } = misfit;
-        let layer = |place: usize| format!("layer {} ({})", place + 1, self.layers[place].kind());
+        let Misfit { place, reason, given, .. } = misfit;
+        let layer = |place: usize| format!("{} ({})", path(&self.name, place), self.layers[place].kind());
         let known = given.iter().filter_map(|(source, shape)| match source {
             // The first layer's input is the model's input.
             nn::Source::Input if *place == 0 => None,
@@ -166,7 +168,10 @@ impl ModelConfig {
         let known: Vec<String> = known.collect();
         match known.is_empty() {
             true => format!("{} {reason}", layer(*place)),
-            false => format!("{} {reason}, but {}", layer(*place), known.join(" and ")),
+            false => {
+                let hint = misfit.hint(layer);
+                format!("{} {reason}, but {}{hint}", layer(*place), known.join(" and "))
+            }
         }
     }
 }
@@ -177,20 +182,44 @@ impl From<&ModelConfig> for Sequential {
     }
 }
 
+/// The keys of a model.
+pub(super) const KEYS: [Key; 2] = [
+    Key::optional::<String>("name", &["First part of each parameter's path, as in `core/layers/0/kernel`."], || {
+        Some(Value::String(NAME.to_owned()))
+    }),
+    Key { kind: "tables", ..Key::required::<String>("layers", &["The layers in order, each a [[layers]] table."]) },
+];
+
+/// The name of a model without one.
+const NAME: &str = "core";
+
+/// The key that selects the kind of a layer.
+const TYPE: Key = Key::required::<String>("type", &["Selects the kind of layer."]);
+
+/// All keys of a layer of this kind, in the order of messages.
+pub(super) fn layer_keys(kind: &Kind) -> Vec<Key> {
+    [&[TYPE][..], kind.keys, &wires::KEYS].concat()
+}
+
 /// Maximum number of layers. Reading time grows faster than linearly with it, and compile time much faster.
 const MOST_LAYERS: usize = 10_000;
 
 /// Maximum number of leading axes, before those of the first layer, that a later layer may determine.
 const AXES_BEFORE: usize = 3;
 
-/// Reads the layer in a table at `place`, and its inputs; `number` counts from 1.
-fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, number: usize) -> Result<(Arc<dyn Layer>, Wire)> {
-    let any = Fields::any(source, table, format!("layer {number}"), place);
+/// The path of a layer, as in rules, parameters and reports.
+pub(super) fn path(model: &str, layer: usize) -> String {
+    format!("{model}/layers/{layer}")
+}
+
+/// Reads the layer in a table at `place`, and its inputs; `path` names it in messages.
+fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, path: &str) -> Result<(Arc<dyn Layer>, Wire)> {
+    let any = Fields::any(source, table, path, place);
     let Some(name) = any.get::<String>("type")? else { return Err(without_type(&any)) };
-    let what = format!("layer {number} ({name})");
+    let what = format!("{path} ({name})");
     match KINDS.iter().find(|kind| kind.name == name) {
         Some(kind) => {
-            let fields = Fields::new(source, table, what, place, &[kind.keys, &wires::KEYS].concat())?;
+            let fields = Fields::new(source, table, what, place, &names(&layer_keys(kind)))?;
             Ok(((kind.read)(&fields)?, Wire::read(&fields)?))
         }
         None => Err(any.value_error("type", format!("is \"{name}\", {}", known_kinds(&name)))),

@@ -4,7 +4,7 @@ use serde::Serialize;
 use toml::de::DeValue;
 
 use crate::error::Result;
-use crate::fields::{Field, Fields};
+use crate::fields::{Field, Fields, Key};
 
 /// How a contracted axis is cut into tiles, each with its own scale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -18,11 +18,14 @@ pub enum TileSize {
 
 /// One row per field: its documentation, type and default (qwix's). The keys of `rules.toml` are the field names.
 macro_rules! rule {
-    ($(#[$attribute:meta])* { $($(#[$of_field:meta])* $name:ident: $ty:ty = $default:expr;)* }) => {
+    (
+        $(#[$attribute:meta])*
+        { $($(#[doc = $about:literal])* $(#[serde($($serde:tt)*)])? $name:ident: $ty:ty = $default:expr;)* }
+    ) => {
         $(#[$attribute])*
         #[derive(Clone, Debug, PartialEq, Serialize)]
         pub struct RuleConfig {
-            $($(#[$of_field])* pub $name: $ty,)*
+            $($(#[doc = $about])* $(#[serde($($serde)*)])? pub $name: $ty,)*
         }
 
         impl Default for RuleConfig {
@@ -34,7 +37,13 @@ macro_rules! rule {
 
         impl RuleConfig {
             /// The keys of a rule.
-            pub(crate) const KEYS: &[&str] = &[$(stringify!($name),)*];
+            pub(crate) const KEYS: &[Key] = &[
+                $(Key::optional::<$ty>(stringify!($name), &[$($about),*], || {
+                    let default: $ty = $default;
+                    // TOML has no value for `None`.
+                    toml::Value::try_from(default).ok()
+                }),)*
+            ];
 
             /// Reads the rule from a table with these keys.
             ///
@@ -55,11 +64,12 @@ rule! {
     /// atomic groups, comments, `\Z` (here `\z`) and a bare `{`; it reads possessive `a++` as `(a+)+`, and `&&`, `--` and `~~` in a
     /// character class as set operations. Everything else has the same meaning.
     {
-        /// Regular expression for the path of a layer, as in `core/layers/0`; `.*` by default.
+        /// Regular expression for the path of a layer, as in `core/layers/0`.
         module_path: String = ".*".into();
-        /// The operations it applies to, as in `dot_general`; empty by default, which means all.
+        /// The operations it applies to, as in `dot_general`; an empty list means all.
         op_names: Vec<String> = Vec::new();
-        /// Type of the weights, a name of [`QType`](crate::quant::QType); without it, the rule leaves its operations unquantized.
+        /// Type of the weights, as in `int8`; without it, the rule leaves its operations unquantized. The types are those of
+        /// [`QType`](crate::quant::QType).
         #[serde(skip_serializing_if = "Option::is_none")]
         weight_qtype: Option<String> = None;
         /// Type of the activations.
@@ -71,28 +81,28 @@ rule! {
         /// Whether activations have a static scale from statistics instead of one per call.
         #[serde(skip_serializing_if = "Option::is_none")]
         act_static_scale: Option<bool> = None;
-        /// Calibration method of the weights, as in `absmax` (the default), `rms,7`, `fixed,-1,1`, `percentile,99.9`: see
+        /// Calibration method of the weights, as in `absmax`, `rms,7`, `fixed,-1,1`, `percentile,99.9`. The methods are those of
         /// [`Method`](crate::quant::Method).
         weight_calibration_method: String = "absmax".into();
         /// Calibration method of the activations; `absmax` if absent.
         #[serde(skip_serializing_if = "Option::is_none")]
         act_calibration_method: Option<String> = None;
-        /// Axes over which static statistics are averaged; `[0]` by default.
+        /// Axes over which static statistics are averaged.
         act_batch_axes: Vec<i64> = vec![0];
         /// Type of the gradients in the backward pass.
         #[serde(skip_serializing_if = "Option::is_none")]
         bwd_qtype: Option<String> = None;
-        /// Calibration method of the gradients; `absmax` by default.
+        /// Calibration method of the gradients.
         bwd_calibration_method: String = "absmax".into();
         /// Tile size of the product for a weight's gradient.
         #[serde(skip_serializing_if = "Option::is_none")]
         bwd_weight_grad_tile_size: Option<TileSize> = None;
-        /// Whether to use a single scale per array, in the forward and backward pass; false by default.
+        /// Whether to use a single scale per array, in the forward and backward pass.
         disable_channelwise_axes: bool = false;
         /// Noise for stochastic rounding of gradients: `uniform` or `low_bit_uniform`.
         #[serde(skip_serializing_if = "Option::is_none")]
         bwd_stochastic_rounding: Option<String> = None;
-        /// Axes along which that noise varies; `[0]` by default.
+        /// Axes along which that noise varies.
         channelwise_noise_axes: Vec<i64> = vec![0];
     }
 }
@@ -110,6 +120,7 @@ impl RuleConfig {
 
 impl Field for TileSize {
     const WHAT: &'static str = "a whole number from 1 up or a fraction between 0 and 1";
+    const KIND: &'static str = "size or fraction";
     fn read(value: &DeValue<'_>) -> Option<TileSize> {
         if value.is_integer() {
             return usize::read(value).map(TileSize::Elements);

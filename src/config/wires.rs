@@ -3,12 +3,20 @@
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::model::path;
 use crate::error::Result;
-use crate::fields::{Fields, Source as Text, nearest};
+use crate::fields::{Fields, Key, Source as Text, nearest};
 use crate::nn::{Source, Wiring};
 
 /// The keys for the wiring of a layer, for any type.
-pub(super) const KEYS: [&str; 2] = ["name", "inputs"];
+pub(super) const KEYS: [Key; 2] = [
+    Key::optional::<String>("name", &["Name that other layers use for it in `inputs`."], || None),
+    Key::optional::<Vec<String>>(
+        "inputs",
+        &["Names of the layers that it reads, or \"input\"; the previous layer if absent."],
+        || None,
+    ),
+];
 
 /// The name of the model's input in `inputs`.
 const INPUT: &str = "input";
@@ -47,18 +55,19 @@ pub(super) fn wiring(
     wires: &[Wire],
     source: Text<'_>,
     tables: &[(&DeTable<'_>, std::ops::Range<usize>)],
+    model: &str,
 ) -> Result<Wiring> {
     let error = |layer: usize, key: &str, message: String| {
         let (table, span) = &tables[layer];
         let place = table.get(key).map_or(span.start, |value: &Spanned<_>| value.span().start);
-        source.error(place, format!("layer {}: {message}", layer + 1))
+        source.error(place, format!("{}: {message}", path(model, layer)))
     };
     let named = |name: &str| wires.iter().position(|wire| wire.name.as_deref() == Some(name));
     let mut wiring = Wiring::chain(wires.len());
     for (layer, wire) in wires.iter().enumerate() {
         if let Some(first) = wire.name.as_deref().and_then(named).filter(|first| *first < layer) {
             let name = wire.name.as_deref().unwrap_or_default();
-            return Err(error(layer, "name", format!("layer {} is already called {name:?}", first + 1)));
+            return Err(error(layer, "name", format!("{} is already called {name:?}", path(model, first))));
         }
         let Some(inputs) = &wire.inputs else { continue };
         let mut sources = Vec::new();

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 pub(super) const INPUTS: &str = "inputs";
 /// The name of the tensor with images.
 pub(super) const IMAGES: &str = "images";
+/// The metadata entry with the largest value of an image.
+pub(super) const MAX: &str = "max";
 
 /// The inputs of a network: spike trains, or images with the code that turns them into spikes.
 ///
@@ -217,11 +219,11 @@ fn check(array: &Array, axes: &str, least: usize) -> std::result::Result<(), Str
 
 /// The encoder that a file's metadata specifies.
 fn encoder(file: &ArrayFile, source: &str) -> Result<Option<Encoder>> {
-    let Some(text) = file.metadata.get("max") else { return Ok(None) };
+    let Some(text) = file.metadata.get(MAX) else { return Ok(None) };
     match text.parse::<f32>() {
         Ok(max) if max.is_finite() && max > 0.0 => Ok(Some(Encoder::rate(max))),
         _ => Err(Error::input(format!(
-            "{source}: the metadata entry `max` is `{text}`, but must be a positive number, the largest value of an image, such as 255"
+            "{source}: the metadata entry `{MAX}` is `{text}`, but must be a positive number, the largest value of an image, such as 255"
         ))),
     }
 }

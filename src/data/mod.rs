@@ -14,6 +14,7 @@ mod inputs;
 mod npz;
 mod part;
 mod reading;
+mod reference;
 mod replace_file;
 mod tree_file;
 
@@ -24,6 +25,7 @@ pub(crate) use encode::{Encoding, TEST_GROUP, encoded_features, group_key, test_
 pub use encoder::{Code, Encoder};
 pub use inputs::Inputs;
 pub use reading::{DEFAULT_BINS, ReadFile, Reading, array_file, holds_arrays};
+pub use reference::keys;
 pub(crate) use replace_file::nameless;
 pub use replace_file::replace_file;
 pub use spiq_events::{Binning, Pipeline};

@@ -17,9 +17,9 @@ use super::npz::{is_npz, read_npz};
 use crate::error::{Error, Result};
 
 /// The name of the tensor with each sample's speaker, and of the metadata entry with the names of speakers.
-const SPEAKERS: &str = "speakers";
+pub(super) const SPEAKERS: &str = "speakers";
 /// The metadata entry with the names of classes.
-const CLASSES: &str = "classes";
+pub(super) const CLASSES: &str = "classes";
 /// The separator of names in a metadata entry.
 const COMMA: &str = ", ";
 

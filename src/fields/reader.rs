@@ -42,7 +42,7 @@ impl<'a> Source<'a> {
 pub(crate) struct Fields<'a> {
     source: Source<'a>,
     table: &'a DeTable<'a>,
-    /// What the table describes, for messages: `layer 2 (LIF)`.
+    /// What the table describes, for messages: `core/layers/1 (LIF)`.
     what: String,
     place: usize,
 }
@@ -134,6 +134,8 @@ impl<'a> Fields<'a> {
 pub(crate) trait Field: Sized {
     /// Its name in messages.
     const WHAT: &'static str;
+    /// Its name in lists of keys, where [`WHAT`](Field::WHAT) would be too long.
+    const KIND: &'static str = Self::WHAT;
     /// The value, if it is of this type.
     fn read(value: &DeValue<'_>) -> Option<Self>;
 
@@ -148,6 +150,7 @@ pub(crate) trait Field: Sized {
 /// An optional value.
 impl<T: Field> Field for Option<T> {
     const WHAT: &'static str = T::WHAT;
+    const KIND: &'static str = T::KIND;
     fn read(value: &DeValue<'_>) -> Option<Option<T>> {
         T::read(value).map(Some)
     }
@@ -155,6 +158,7 @@ impl<T: Field> Field for Option<T> {
 
 impl Field for String {
     const WHAT: &'static str = "a string";
+    const KIND: &'static str = "string";
     fn read(value: &DeValue<'_>) -> Option<String> {
         value.as_str().map(str::to_owned)
     }
@@ -162,6 +166,7 @@ impl Field for String {
 
 impl Field for bool {
     const WHAT: &'static str = "true or false";
+    const KIND: &'static str = "boolean";
     fn read(value: &DeValue<'_>) -> Option<bool> {
         value.as_bool()
     }
@@ -169,6 +174,7 @@ impl Field for bool {
 
 impl Field for i64 {
     const WHAT: &'static str = "a whole number";
+    const KIND: &'static str = "integer";
     fn read(value: &DeValue<'_>) -> Option<i64> {
         let digits = value.as_integer()?;
         i64::from_str_radix(digits.as_str(), digits.radix()).ok()
@@ -181,6 +187,7 @@ pub const LARGEST: usize = i32::MAX as usize;
 /// A size.
 impl Field for usize {
     const WHAT: &'static str = "a whole number from 1 to 2147483647";
+    const KIND: &'static str = "size";
     fn read(value: &DeValue<'_>) -> Option<usize> {
         usize::try_from(i64::read(value)?).ok().filter(|size| (1..=LARGEST).contains(size))
     }
@@ -188,6 +195,7 @@ impl Field for usize {
 
 impl Field for f64 {
     const WHAT: &'static str = "a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38";
+    const KIND: &'static str = "number";
     fn read(value: &DeValue<'_>) -> Option<f64> {
         let number = match value.as_float() {
             Some(digits) => digits.as_str().parse().ok()?,
@@ -203,6 +211,7 @@ fn list<T: Field>(value: &DeValue<'_>) -> Option<Vec<T>> {
 
 impl Field for Vec<String> {
     const WHAT: &'static str = "a list of strings";
+    const KIND: &'static str = "strings";
     fn read(value: &DeValue<'_>) -> Option<Vec<String>> {
         list(value)
     }
@@ -210,6 +219,7 @@ impl Field for Vec<String> {
 
 impl Field for Vec<i64> {
     const WHAT: &'static str = "a list of whole numbers";
+    const KIND: &'static str = "integers";
     fn read(value: &DeValue<'_>) -> Option<Vec<i64>> {
         list(value)
     }
@@ -218,6 +228,7 @@ impl Field for Vec<i64> {
 /// A shape; a single number is a shape of one axis.
 impl Field for Vec<usize> {
     const WHAT: &'static str = "a size or a list of sizes, whole numbers from 1 up with a product below 2147483648";
+    const KIND: &'static str = "sizes";
     fn read(value: &DeValue<'_>) -> Option<Vec<usize>> {
         let sizes = if value.is_array() { list(value)? } else { vec![usize::read(value)?] };
         let count = sizes.iter().try_fold(1usize, |count, size| count.checked_mul(*size).filter(|n| *n <= LARGEST));

@@ -15,13 +15,13 @@ pub use pass::Pass;
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Array, TensorType};
+use spiq_hlo::{Array, DType, TensorType};
 
 use crate::by_path::Tensors;
 use crate::config::{ModelConfig, RuleConfig};
 use crate::error::Result;
 use crate::nn::Sequential;
-use crate::quant::{Arithmetic, Gradients, Numerics, Precision, Rules};
+use crate::quant::{Arithmetic, Gradients, Mode, Numerics, Precision, Rules};
 use crate::random::Rngs;
 
 /// A model and its quantization rules.
@@ -89,6 +89,37 @@ impl Network {
         let folded = fold(&self.config, params);
         let (config, model) = (folded.model.clone(), Sequential::from(&folded.model));
         (Network { config, model, ..self }, folded)
+    }
+
+    /// The same network, and a note if its last rule matches every operation but decides none. With `allow_unmatched`, the rules that apply
+    /// to no operation are left out, with a note about each; otherwise quantizing the network refuses them. If no rule applies at all, all
+    /// stay.
+    ///
+    /// # Errors
+    /// Of kind `Input`: the model cannot be traced.
+    pub fn with_matched_rules(self, allow_unmatched: bool) -> Result<(Network, Vec<String>)> {
+        if self.rules.is_empty() {
+            return Ok((self, Vec::new()));
+        }
+        let x = TensorType::new(DType::F32, [vec![2, 1], self.config.input_shape()].concat());
+        let report = self.clone().without_rules().quantized(&x, Mode::Ptq)?.report;
+        let (matched, unmatched) = self.rules.matched(&report);
+        if matched.is_empty() {
+            return Ok((self, Vec::new()));
+        }
+        let note = |index: usize| {
+            let which =
+                format!("note: rule {} (module_path `{}`)", index + 1, self.rules.get(index).config.module_path);
+            match self.rules.is_last_resort(index, &report) {
+                true => Some(format!("{which} decides nothing: the rules before it match every operation")),
+                false => {
+                    allow_unmatched.then(|| format!("{which} applies to no operation of this model and is left out"))
+                }
+            }
+        };
+        let notes = unmatched.into_iter().filter_map(note).collect();
+        let rules = if allow_unmatched { matched } else { self.rules };
+        Ok((Network { rules, ..self }, notes))
     }
 
     /// The same network without quantization.

@@ -6,7 +6,6 @@ use super::Network;
 use crate::data::TEST_GROUP;
 use crate::error::{Error, Result};
 use crate::fields::LARGEST;
-use crate::nn::Layer;
 
 /// Elements of the largest array of a test that does not process a whole group at once: a gigabyte.
 const LARGEST_PART: usize = 1 << 28;
@@ -18,9 +17,9 @@ impl Network {
     /// # Errors
     /// Of kind `Input`: a sample that does not fit the model.
     pub fn sample_shape(&self, features: &[usize]) -> Result<Vec<usize>> {
-        let refused = match self.model.output(features) {
+        let refused = match self.model.shapes(features) {
             Ok(_) => return Ok(features.to_vec()),
-            Err(reason) => reason,
+            Err(misfit) => misfit,
         };
         let side = features.iter().product::<usize>().isqrt();
         let image = match *features {
@@ -28,13 +27,17 @@ impl Network {
             [height, width] => vec![height, width, 1],
             _ => Vec::new(),
         };
-        match self.model.output(&image) {
-            Ok(_) => Ok(image),
-            Err(_) => Err(Error::input(format!(
-                "a sample of the data has the shape {features:?}, which the model does not take: {}/{refused}",
-                self.config.name
-            ))),
-        }
+        let (also, refused) = match self.model.shapes(&image) {
+            Ok(_) => return Ok(image),
+            // An image gets farther: its misfit is the one to correct.
+            Err(misfit) if misfit.place > refused.place => (format!(", also not as an image {image:?}"), misfit),
+            Err(_) => (String::new(), refused),
+        };
+        Err(Error::input(format!(
+            "a sample of the data has the shape {features:?}, which the model does not take{also}: {}/{}",
+            self.config.name,
+            self.model.described(&refused)
+        )))
     }
 
     /// How many of `count` samples a test processes at once: a whole group of samples drawn together, or part of one if that is too large.

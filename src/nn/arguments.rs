@@ -6,14 +6,16 @@ use toml::Value;
 
 use super::layer::Layer;
 use crate::error::Result;
-use crate::fields::{Field, Fields, LARGEST, in_f32};
+use crate::fields::{Field, Fields, Key, LARGEST, in_f32};
 
 /// A kind of layer that a file can use.
 pub(crate) struct Kind {
     /// Its `type` in a file: the name in Spyx or flax.
     pub name: &'static str,
-    /// The keys it accepts, including `type`.
-    pub keys: &'static [&'static str],
+    /// The lines of its documentation.
+    pub about: &'static [&'static str],
+    /// The keys it accepts, besides those of all layers.
+    pub keys: &'static [Key],
     /// Reads a layer from a table of these keys.
     pub read: fn(&Fields<'_>) -> Result<Arc<dyn Layer>>,
 }
@@ -81,23 +83,34 @@ pub(super) fn usable(layer: impl Layer + 'static, fields: &Fields<'_>) -> Result
 /// `described!()` in its `impl Layer` provides its name and arguments.
 macro_rules! layer {
     (
-        $(#[$about:meta])*
+        $(#[doc = $about:literal])*
+        $(#[doc(alias = $alias:literal)])*
+        $(#[derive($($derived:ident),*)])?
         pub struct $Name:ident = $kind:literal {
-            $(needs { $($(#[$of_needed:meta])* $needed:ident: $Needed:ty,)* })?
-            $(takes { $($(#[$of_taken:meta])* $taken:ident: $Taken:ty = $default:expr,)* })?
+            $(needs { $($(#[doc = $of_needed:literal])* $needed:ident: $Needed:ty,)* })?
+            $(takes { $($(#[doc = $of_taken:literal])* $taken:ident: $Taken:ty = $default:expr,)* })?
         }
     ) => {
-        $(#[$about])*
-        #[derive(Clone, Debug, PartialEq)]
+        $(#[doc = $about])*
+        $(#[doc(alias = $alias)])*
+        #[derive(Clone, Debug, PartialEq, $($($derived),*)?)]
         pub struct $Name {
-            $($($(#[$of_needed])* pub $needed: $Needed,)*)?
-            $($($(#[$of_taken])* pub $taken: $Taken,)*)?
+            $($($(#[doc = $of_needed])* pub $needed: $Needed,)*)?
+            $($($(#[doc = $of_taken])* pub $taken: $Taken,)*)?
         }
 
         impl $Name {
             pub(crate) const KIND: $crate::nn::arguments::Kind = $crate::nn::arguments::Kind {
                 name: $kind,
-                keys: &["type", $($(stringify!($needed),)*)? $($(stringify!($taken),)*)?],
+                about: &[$($about),*],
+                keys: &[
+                    $($($crate::fields::Key::required::<$Needed>(stringify!($needed), &[$($of_needed),*]),)*)?
+                    $($($crate::fields::Key::optional::<$Taken>(
+                        stringify!($taken),
+                        &[$($of_taken),*],
+                        || <$Taken as $crate::nn::arguments::Argument>::write(&$default),
+                    ),)*)?
+                ],
                 read: |fields| {
                     let layer = $Name {
                         $($($needed: fields.require(stringify!($needed))?,)*)?

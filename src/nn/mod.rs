@@ -90,7 +90,7 @@ pub(crate) use trace::{KEY, Traced, Wanted, X};
 pub(crate) use wiring::{Misfit, shapes, shown};
 pub use wiring::{Source, Wiring};
 
-use arguments::Kind;
+pub(crate) use arguments::Kind;
 
 /// The layers that a file can use, in the order in which messages list them.
 pub(crate) const KINDS: [Kind; 42] = [

@@ -14,6 +14,7 @@ pub struct AxisList(pub Vec<i64>);
 
 impl Field for AxisList {
     const WHAT: &'static str = "an axis number or a list of axis numbers";
+    const KIND: &'static str = "axes";
     fn read(value: &DeValue<'_>) -> Option<AxisList> {
         i64::read(value).map(|axis| vec![axis]).or_else(|| Vec::read(value)).map(AxisList)
     }

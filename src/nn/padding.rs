@@ -97,6 +97,7 @@ pub(super) fn places(size: usize, window: usize, stride: usize) -> usize {
 impl Field for Padding {
     const WHAT: &'static str = "\"SAME\", \"VALID\", \"CIRCULAR\", \"REFLECT\", \"CAUSAL\", a whole number from 0 up, or a list of such numbers or \
          pairs of them";
+    const KIND: &'static str = "name or numbers";
     fn read(value: &DeValue<'_>) -> Option<Padding> {
         if let Some(name) = value.as_str() {
             return NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, padding)| padding);

@@ -87,6 +87,14 @@ impl Sequential {
         shapes(&self.layers, &self.wiring, input)
     }
 
+    /// A sentence about a layer that does not accept its input.
+    pub(crate) fn described(&self, misfit: &Misfit) -> String {
+        let Misfit { place, reason, given, .. } = misfit;
+        let got = if given.is_empty() { String::new() } else { format!(", got {}", misfit.shapes()) };
+        let hint = misfit.hint(|place| format!("{} ({})", self.at(&part(place)), self.layers[place].kind()));
+        format!("{}: {} {reason}{got}{hint}", part(*place), self.layers[*place].kind())
+    }
+
     /// Initial values of all parameters and running statistics by path, drawn in the order of the layers: bit-identical to
     /// flax's for the same seed.
     pub fn init(&self, rngs: &mut Rngs) -> BTreeMap<String, Array> {
@@ -246,11 +254,7 @@ impl Layer for Sequential {
         self.layers.first().map_or(Vec::new(), |layer| layer.takes())
     }
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        let shapes = self.shapes(input).map_err(|misfit| {
-            let Misfit { place, reason, given } = &misfit;
-            let got = if given.is_empty() { String::new() } else { format!(", got {}", misfit.shapes()) };
-            format!("{}: {} {reason}{got}", part(*place), self.layers[*place].kind())
-        })?;
+        let shapes = self.shapes(input).map_err(|misfit| self.described(&misfit))?;
         Ok(shapes.last().map_or(input, Vec::as_slice).to_vec())
     }
     fn draws(&self) -> bool {

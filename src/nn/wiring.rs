@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::KINDS;
 use super::arguments::check_numbers;
 use super::layer::Layer;
 
@@ -107,9 +108,16 @@ pub(crate) struct Misfit {
     pub reason: String,
     /// Its inputs and their shapes; empty if they are not known.
     pub given: Vec<(Source, Vec<usize>)>,
+    /// A layer before it whose default strides determine these shapes.
+    pub strides: Option<usize>,
 }
 
 impl Misfit {
+    /// A likely cause, as the end of a sentence; `layer` names a layer.
+    pub fn hint(&self, layer: impl Fn(usize) -> String) -> String {
+        self.strides.map_or_else(String::new, |place| format!("; {} has strides = [1], the default", layer(place)))
+    }
+
     /// The shapes of its inputs: `[64] and [32]`.
     pub fn shapes(&self) -> String {
         self.given.iter().map(|(_, shape)| shown(shape)).collect::<Vec<_>>().join(" and ")
@@ -129,7 +137,7 @@ pub(crate) fn shapes(layers: &[Arc<dyn Layer>], wiring: &Wiring, input: &[usize]
                 true => "reads its own output; a layer reads what comes before it",
                 false => "reads a layer that comes after it; move it after all layers that it reads",
             };
-            return Err(Misfit { place, reason: reason.to_owned(), given: Vec::new() });
+            return Err(Misfit { place, reason: reason.to_owned(), given: Vec::new(), strides: None });
         }
         let given: Vec<(Source, Vec<usize>)> = wiring.inputs(place).iter().map(shape).collect();
         let usable = check_numbers(layer.as_ref())
@@ -138,10 +146,53 @@ pub(crate) fn shapes(layers: &[Arc<dyn Layer>], wiring: &Wiring, input: &[usize]
         let inputs: Vec<Vec<usize>> = given.iter().map(|(_, shape)| shape.clone()).collect();
         match usable.and_then(|()| layer.output_of(&inputs)) {
             Ok(shape) => all.push(shape),
-            Err(reason) => return Err(Misfit { place, reason, given }),
+            Err(reason) => {
+                let strides = default_strides(layers, wiring, place, &all, input);
+                return Err(Misfit { place, reason, given, strides });
+            }
         }
     }
     Ok(all)
+}
+
+/// The layer with a window whose default strides determine the size of what the layer at `place` reads: the nearest one before it, if the
+/// layers between them accept any size. Features are not a matter of strides.
+fn default_strides(
+    layers: &[Arc<dyn Layer>],
+    wiring: &Wiring,
+    place: usize,
+    shapes: &[Vec<usize>],
+    input: &[usize],
+) -> Option<usize> {
+    let before = |place: usize| match wiring.inputs(place) {
+        [Source::Layer(before)] if *before < place => Some(*before),
+        _ => None,
+    };
+    let (takes, given) = (layers[place].takes(), shapes.get(before(place)?)?);
+    let is_flat = given.len() == 1;
+    let is_of_this_rank = takes.len() == given.len() && takes.last() == given.last() && !takes.contains(&0);
+    if !is_flat && !is_of_this_rank {
+        return None;
+    }
+    let mut at = before(place)?;
+    while !has_default_strides(layers[at].as_ref()) {
+        // A layer that fixes the sizes of its input would have refused other strides.
+        let source = before(at);
+        let mut other = source.map_or(input, |source| shapes[source].as_slice()).to_vec();
+        *other.first_mut()? += 1;
+        layers[at].output(&other).ok()?;
+        at = source?;
+    }
+    Some(at)
+}
+
+/// Whether a layer has strides and they are the default.
+fn has_default_strides(layer: &dyn Layer) -> bool {
+    let default = KINDS.iter().find(|kind| kind.name == layer.kind()).and_then(|kind| {
+        let key = kind.keys.iter().find(|key| key.name == "strides")?;
+        key.default_value()
+    });
+    default.is_some_and(|default| layer.arguments().contains(&("strides", default)))
 }
 
 /// A shape as messages show it: `[?, ?, 3]`.

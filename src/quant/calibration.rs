@@ -32,6 +32,10 @@ pub enum Method {
 /// A method's name and arguments.
 struct Kind {
     name: &'static str,
+    /// The name with its arguments.
+    form: &'static str,
+    /// The range, in a sentence.
+    about: &'static str,
     /// The method with these arguments, or what it requires instead.
     read: fn(&[f64]) -> std::result::Result<Method, &'static str>,
     /// The arguments of a method, if it is of this kind.
@@ -42,16 +46,22 @@ struct Kind {
 const KINDS: [Kind; 7] = [
     Kind {
         name: "absmax",
+        form: "absmax[,k]",
+        about: "Symmetric: k · max |x|; k is 1 by default.",
         read: |given| one_or_none(given).map(Method::Absmax),
         arguments: |method| if let Method::Absmax(k) = method { Some(vec![k]) } else { None },
     },
     Kind {
         name: "minmax",
+        form: "minmax[,k]",
+        about: "k · (min(x, 0), max(x, 0)), with a zero point.",
         read: |given| one_or_none(given).map(Method::Minmax),
         arguments: |method| if let Method::Minmax(k) = method { Some(vec![k]) } else { None },
     },
     Kind {
         name: "rms",
+        form: "rms,k",
+        about: "Symmetric: k · sqrt(mean x²).",
         read: |given| match given {
             [k] => factor(*k).map(Method::Rms),
             _ => Err("needs a factor, as in `rms,7`"),
@@ -60,6 +70,8 @@ const KINDS: [Kind; 7] = [
     },
     Kind {
         name: "fixed",
+        form: "fixed,a[,b]",
+        about: "(-a, a) or (a, b), the same for the whole tensor.",
         read: |given| match *given {
             [a] if a > 0.0 => Ok(Method::Fixed(-a, a)),
             [a, b] if a <= 0.0 && b >= 0.0 && a < b => Ok(Method::Fixed(a, b)),
@@ -69,11 +81,15 @@ const KINDS: [Kind; 7] = [
     },
     Kind {
         name: "absmean",
+        form: "absmean[,k]",
+        about: "Symmetric: k · mean |x|.",
         read: |given| one_or_none(given).map(Method::Absmean),
         arguments: |method| if let Method::Absmean(k) = method { Some(vec![k]) } else { None },
     },
     Kind {
         name: "percentile",
+        form: "percentile,p",
+        about: "Symmetric: contains p percent of all magnitudes.",
         read: |given| match *given {
             [p] if 0.0 < p && p <= 100.0 => Ok(Method::Percentile(p)),
             _ => Err("needs a percentage above 0 and up to 100, as in `percentile,99.9`"),
@@ -82,6 +98,8 @@ const KINDS: [Kind; 7] = [
     },
     Kind {
         name: "mse",
+        form: "mse",
+        about: "Symmetric: the range with the smallest squared error.",
         read: |given| if given.is_empty() { Ok(Method::Mse) } else { Err("takes no argument") },
         arguments: |method| if method == Method::Mse { Some(Vec::new()) } else { None },
     },
@@ -110,6 +128,11 @@ impl fmt::Display for Method {
 }
 
 impl Method {
+    /// Each method with its arguments, and the range that it computes.
+    pub(super) fn forms() -> impl Iterator<Item = (&'static str, &'static str)> {
+        KINDS.iter().map(|kind| (kind.form, kind.about))
+    }
+
     /// Reads `absmax`, `absmax,0.9`, `fixed,-1,2`, ….
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod presets;
 mod product;
 mod qtensor;
 mod qtype;
+mod reference;
 mod refusal;
 mod report;
 mod rounding;

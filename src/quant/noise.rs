@@ -18,7 +18,7 @@ pub(crate) enum Distribution {
 
 impl Distribution {
     /// All distributions with their names.
-    const NAMES: [(&str, Distribution); 2] =
+    pub(super) const NAMES: [(&str, Distribution); 2] =
         [("uniform", Distribution::Uniform), ("low_bit_uniform", Distribution::LowBitUniform)];
 
     /// The distribution of this name.

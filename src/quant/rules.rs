@@ -1,12 +1,15 @@
 //! A list of rules, read from a file or given as data, validated and compiled once.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::reference::KEYS;
 use super::refusal::Refusal;
+use super::report::{Report, Row};
 use super::rule::Rule;
 use crate::config::RuleConfig;
 use crate::error::{Error, Result};
-use crate::fields::{Fields, Source, read_text};
+use crate::fields::{Fields, Source, names, read_text};
 
 /// A list of rules; the first one that matches an operation applies. Two lists are equal if they are written alike.
 ///
@@ -56,9 +59,9 @@ impl Rules {
     pub fn parse(text: &str, source: &str) -> Result<Rules> {
         let source = Source { name: source, text };
         let table = source.parse()?;
-        let tables = Fields::new(source, &table, "the file", 0, &["rules"])?.tables("rules")?;
+        let tables = Fields::new(source, &table, "the file", 0, &names(&KEYS))?.tables("rules")?;
         let rule = |(number, (table, span)): (usize, (_, std::ops::Range<usize>))| {
-            let fields = Fields::new(source, table, format!("rule {number}"), span.start, RuleConfig::KEYS)?;
+            let fields = Fields::new(source, table, format!("rule {number}"), span.start, &names(RuleConfig::KEYS))?;
             let config = RuleConfig::read(&fields)?;
             Rule::new(&config).map_err(|refusal| fields.error_at(refusal.field, refusal.of_rule(number)))
         };
@@ -97,6 +100,25 @@ impl Rules {
     /// ```
     pub fn find(&self, path: &str, op: &str) -> Option<usize> {
         self.0.iter().position(|rule| rule.matches(path, op))
+    }
+
+    /// The rules that apply to at least one operation of a program, and the indices of the others. `report` is that of the program with these
+    /// rules, or without any.
+    pub(crate) fn matched(&self, report: &Report) -> (Rules, Vec<usize>) {
+        let used: BTreeSet<usize> = report.rows.iter().filter_map(|row| self.find(&row.path, row.op)).collect();
+        let kept = used.iter().map(|index| self.0[*index].clone()).collect();
+        (Rules(kept), (0..self.len()).filter(|index| !used.contains(index)).collect())
+    }
+
+    /// Whether a rule is the last one and matches everything in this report, and layers of any other number too: it is for the layers that
+    /// models with these rules have besides.
+    pub(crate) fn is_last_resort(&self, index: usize, report: &Report) -> bool {
+        let another = |part: &str| if part.parse::<u32>().is_ok() { u32::MAX.to_string() } else { part.to_owned() };
+        let matches = |row: &Row| {
+            let other = row.path.split('/').map(another).collect::<Vec<_>>().join("/");
+            [&row.path, &other].into_iter().all(|path| self.0[index].matches(path, row.op))
+        };
+        index + 1 == self.len() && !report.rows.is_empty() && report.rows.iter().all(matches)
     }
 
     pub(crate) fn get(&self, index: usize) -> &Rule {

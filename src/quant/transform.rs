@@ -277,12 +277,15 @@ fn quantize_side(
     Some((QTensor::with_range(&x, &how, range, None), method))
 }
 
-/// Refuses a rule that matches nothing, which is a mistake in its path, and lists the existing paths. Also refuses a rule that only matches
+/// Refuses a rule that matches nothing, which is a mistake in its path, and lists the existing paths. A last rule that matches everything may
+/// decide nothing, since a file of rules can be shared between models. Also refuses a rule that only matches
 /// products of activations but has no type for them.
 fn check_used(rules: &Rules, report: &Report) -> Result<()> {
     let of_rule = |i: usize| report.rows.iter().filter(move |row| row.rule == Some(i + 1));
-    let is_idle = |i: &usize| of_rule(*i).flat_map(|row| &row.sides).all(|side| side.qtype.is_none());
-    let unused = (0..rules.len()).find(|&i| of_rule(i).next().is_none());
+    let is_idle = |i: &usize| {
+        of_rule(*i).next().is_some() && of_rule(*i).flat_map(|row| &row.sides).all(|side| side.qtype.is_none())
+    };
+    let unused = (0..rules.len()).find(|&i| of_rule(i).next().is_none() && !rules.is_last_resort(i, report));
     let Some(index) = unused else {
         let idle = (0..rules.len()).find(|i| rules.get(*i).weight.is_some() && is_idle(i));
         return idle.map_or(Ok(()), |i| {
@@ -300,7 +303,7 @@ fn check_used(rules: &Rules, report: &Report) -> Result<()> {
         let earlier = row.rule.unwrap_or_default();
         return Err(Error::input(format!(
             "rule {} (module_path `{named}`) is never reached: rule {earlier} comes first and matches all its operations; put it \
-             before that one, or remove it",
+             before that one, remove it, or accept it with --allow-unmatched",
             index + 1
         )));
     }
@@ -311,7 +314,8 @@ fn check_used(rules: &Rules, report: &Report) -> Result<()> {
         None => String::new(),
     };
     Err(Error::input(format!(
-        "rule {} (module_path `{}`) matches no operation{hint} (paths with operations to quantize: {})",
+        "rule {} (module_path `{}`) matches no operation{hint} (paths with operations to quantize: {}); correct it, or leave it out \
+         with --allow-unmatched",
         index + 1,
         shortened(named),
         listed(&paths)

@@ -1,6 +1,6 @@
 //! Pending results of the device, losses and tests, recorded in order as they arrive.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::evaluation::{Answers, Tested};
 use super::objective::Metric;
@@ -29,6 +29,8 @@ pub(super) struct Journal {
     tested: Option<Measured>,
     /// The position in the metrics at the latest mark, once all entries before it were written.
     marked: Option<Place>,
+    /// The layers that were reported as silent.
+    silent: BTreeSet<String>,
 }
 
 /// The results after an epoch.
@@ -64,6 +66,7 @@ impl Journal {
             skipped: 0,
             tested: None,
             marked: None,
+            silent: BTreeSet::new(),
         }
     }
 
@@ -127,6 +130,7 @@ impl Journal {
                         true => Record::epoch(epoch as u64, train_loss, test_accuracy),
                         false => Record::measured(epoch as u64, train_loss, self.metric.name(), test_accuracy),
                     };
+                    self.warn_of_silence(epoch, &spike_rates, events);
                     let record = record.with_spike_rates(&spike_rates);
                     self.metrics.write(validation.map_or(record.clone(), |value| record.with_validation(value)))?;
                     let measured = Measured { epoch, train_loss, test: test_accuracy, validation };
@@ -139,6 +143,18 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Reports each layer that does not fire in a test, once per run.
+    fn warn_of_silence(&mut self, epoch: usize, rates: &BTreeMap<String, f32>, events: &mut dyn FnMut(Event)) {
+        for path in rates.iter().filter(|(_, rate)| **rate == 0.0).map(|(path, _)| path) {
+            if self.silent.insert(path.clone()) {
+                events(Event::Note(format!(
+                    "warning: {path} did not fire on any test sample after epoch {epoch}; if that does not change, lower its \
+                     `threshold` or scale up its input"
+                )));
+            }
+        }
     }
 
     fn step(&mut self, step: usize, loss: f32, broken: bool, events: &mut dyn FnMut(Event)) -> Result<()> {

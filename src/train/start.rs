@@ -93,9 +93,9 @@ fn check_network(network: &Network, options: &Options<dyn Model>) -> Result<()> 
     let layers = &network.config().layers;
     match layers.iter().position(|layer| layer.is_for_a_loss()).filter(|_| !options.loss.reads_states()) {
         Some(place) => Err(Error::input(format!(
-            "layer {} ({}) counts spikes for a custom loss, but the loss `{}` does not read them; leave the layer out, or train \
+            "{}/layers/{place} ({}) counts spikes for a custom loss, but the loss `{}` does not read them; leave the layer out, or train \
              with a loss that does (`train::Loss::new`, `nn::silence_reg`, `nn::sparsity_reg`)",
-            place + 1,
+            network.config().name,
             layers[place].kind(),
             options.loss.description()
         ))),

@@ -270,7 +270,9 @@ fn training_leaves_its_results_and_predictions_follow() {
     let line = PREDICT.replace("params.safetensors", "out/params.safetensors").replace("model.toml", "out/model.toml");
     folder.succeeds(&format!("{line} --rules out/rules.toml"));
     let line = TRAIN.replace("data.safetensors", "ten.safetensors");
-    folder.succeeds(&format!("{line} --init out/params.safetensors --rules none --epochs 1").replace("--steps 3", ""));
+    folder.succeeds(
+        &format!("{line} --init out/params.safetensors --rules none --epochs 1 --overwrite").replace("--steps 3", ""),
+    );
 }
 
 #[cfg(unix)]
@@ -318,7 +320,7 @@ fn a_convolutional_model_trains_on_images_however_they_are_stored() {
         let values: Vec<f64> = (0..count).map(|i| if name == "images" { (i * 7 % 256) as f64 } else { 1.0 }).collect();
         let samples = Array::from_f64(TensorType::new(ty, dims), &values).expect("samples");
         folder.arrays("images.safetensors", &[(name, samples), labels.clone()]);
-        let flags = "--data images.safetensors --steps 2 --batch-size 2 --time-steps 3 --rules rules.toml --out run";
+        let flags = "--data images.safetensors --steps 2 --batch-size 2 --time-steps 3 --rules rules.toml --out run --overwrite";
         let shown = folder.succeeds(&format!("train --model conv.toml {flags}"));
         assert!(shown.contains("spikes per neuron and step, core/layers/1"), "{shown}");
         let metrics = std::fs::read_to_string(folder.path("run/metrics.jsonl")).expect("metrics");
@@ -583,7 +585,7 @@ fn models_and_rules_that_are_wrong_are_refused_with_their_line() {
         folder.refuses("inspect --model bad.toml --stage trace", expected);
     };
     model(&MODEL.replace("in_features = 12", "in_featurs = 12"), "did you mean `in_features`?");
-    model(&MODEL.replace("out_features = 5", "out_features = 6"), "bad.toml:14: layer 4 (LI) takes [5]");
+    model(&MODEL.replace("out_features = 5", "out_features = 6"), "bad.toml:14: core/layers/3 (LI) takes [5]");
     model(&MODEL.replace("16", "-16"), "whole number");
     model("[[layers]]\ntype = ", "bad.toml:2");
     model("\u{0}\u{ff}", "bad.toml");

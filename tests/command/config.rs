@@ -115,67 +115,67 @@ fn a_bad_model_is_refused_with_its_line() {
 #[test]
 fn a_bad_layer_is_refused_with_its_line() {
     for (lines, message) in [
-        ("", "m.toml:1: layer 1 lacks the key `type`; name its kind, such as type = \"Linear\""),
-        ("typ = 'LIF'", "m.toml:1: unknown key `typ` in layer 1; did you mean `type`?"),
-        ("type = 'lif'", "m.toml:2: `type` of layer 1 is \"lif\", which is no layer; did you mean \"LIF\"?"),
+        ("", "m.toml:1: core/layers/0 lacks the key `type`; name its kind, such as type = \"Linear\""),
+        ("typ = 'LIF'", "m.toml:1: unknown key `typ` in core/layers/0; did you mean `type`?"),
+        ("type = 'lif'", "m.toml:2: `type` of core/layers/0 is \"lif\", which is no layer; did you mean \"LIF\"?"),
         (
             "type = 'qqqqqqqq'",
-            "m.toml:2: `type` of layer 1 is \"qqqqqqqq\", but must be one of Linear, DelayedLinear, \
+            "m.toml:2: `type` of core/layers/0 is \"qqqqqqqq\", but must be one of Linear, DelayedLinear, \
              TemporalConv, Delay, Lags, Equalize, Conv, SumPool, AvgPool, MaxPool, Flatten, Reshape, Embed, LayerNorm, GroupNorm, RMSNorm, \
              BatchNorm, Add, Concatenate, Identity, Dropout, ActivityRegularization, PopulationCode, LIF, IF, LI, ALIF, CuBaLIF, \
              RIF, RLIF, RCuBaLIF, PSU_LIF, AssociativeLIF, adLIF, cAdLIF, SE_adLIF, SiLIF, CSiLIF, RF, BRF, RFSSM, \
              ParallelResetLIF",
         ),
-        ("type = 'LIF'", "m.toml:1: layer 1 (LIF) lacks the key `hidden_shape`"),
+        ("type = 'LIF'", "m.toml:1: core/layers/0 (LIF) lacks the key `hidden_shape`"),
         (
             "type = 'LIF'\nhidden_shape = 4\ntreshold = 1",
-            "m.toml:4: unknown key `treshold` in layer 1 (LIF); did you mean `threshold`? it takes type, hidden_shape, beta, decay_input, recurrent, \
+            "m.toml:4: unknown key `treshold` in core/layers/0 (LIF); did you mean `threshold`? it takes type, hidden_shape, beta, decay_input, recurrent, \
              threshold, activation, reset, detach_reset, learn_threshold, refractory, recurrent_init, fires, name, inputs",
         ),
         (
             "type = 'IF'\nhidden_shape = 4\nbeta = 0.5",
-            "m.toml:4: unknown key `beta` in layer 1 (IF); it takes type, hidden_shape, recurrent, \
+            "m.toml:4: unknown key `beta` in core/layers/0 (IF); it takes type, hidden_shape, recurrent, \
              threshold, activation, reset, detach_reset, learn_threshold, refractory, recurrent_init, fires, \
              name, inputs",
         ),
         (
             "type = 'Linear'\nin_features = '64'",
-            "m.toml:3: `in_features` of layer 1 (Linear) is \"64\", but must be a whole number from 1 to 2147483647",
+            "m.toml:3: `in_features` of core/layers/0 (Linear) is \"64\", but must be a whole number from 1 to 2147483647",
         ),
         (
             "type = 'Linear'\nin_features = 0",
-            "m.toml:3: `in_features` of layer 1 (Linear) is 0, but must be a whole number from 1 to 2147483647",
+            "m.toml:3: `in_features` of core/layers/0 (Linear) is 0, but must be a whole number from 1 to 2147483647",
         ),
         (
             "type = 'Linear'\nin_features = 100_000\nout_features = 100_000",
-            "m.toml:1: layer 1 (Linear) has a kernel of more than 2147483647 elements; give smaller sizes",
+            "m.toml:1: core/layers/0 (Linear) has a kernel of more than 2147483647 elements; give smaller sizes",
         ),
         (
             "type = 'LI'\nlayer_shape = 4\nbeta = nan",
-            "m.toml:4: `beta` of layer 1 (LI) is nan, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
+            "m.toml:4: `beta` of core/layers/0 (LI) is nan, but must be a number in f32's range: 0, or a magnitude from 1.2e-38 to 3.4e38",
         ),
         (
             "type = 'LI'\nlayer_shape = []",
-            "m.toml:3: `layer_shape` of layer 1 (LI) is [], but must be a size or a list of sizes, whole numbers from 1 \
+            "m.toml:3: `layer_shape` of core/layers/0 (LI) is [], but must be a size or a list of sizes, whole numbers from 1 \
              up with a product below 2147483648",
         ),
         (
             "type = 'LIF'\nhidden_shape = 4\nactivation = 'triangular'",
-            "m.toml:4: `activation` of layer 1 (LIF) is \"triangular\", but must be a table",
+            "m.toml:4: `activation` of core/layers/0 (LIF) is \"triangular\", but must be a table",
         ),
         (
             "type = 'LIF'\nhidden_shape = 4\nactivation = { k = 1 }",
-            "m.toml:4: the activation of layer 1 (LIF) lacks the key `type`",
+            "m.toml:4: the activation of core/layers/0 (LIF) lacks the key `type`",
         ),
         (
             "type = 'LIF'\nhidden_shape = 4\nactivation = { type = 'relu' }",
-            "m.toml:4: `type` of the activation of layer 1 (LIF) is \"relu\", but must be one of tanh, boxcar, \
+            "m.toml:4: `type` of the activation of core/layers/0 (LIF) is \"relu\", but must be one of tanh, boxcar, \
              triangular, arctan, superspike, \
              atan, slayer, double_gaussian",
         ),
         (
             "type = 'LIF'\nhidden_shape = 4\nactivation = { type = 'tanh', width = 1 }",
-            "m.toml:4: unknown key `width` in the activation of layer 1 (LIF) (tanh); it takes type, k",
+            "m.toml:4: unknown key `width` in the activation of core/layers/0 (LIF) (tanh); it takes type, k",
         ),
     ] {
         assert_eq!(layer_error(lines), message, "{lines}");
@@ -188,13 +188,22 @@ fn layers_that_do_not_fit_are_refused_with_the_second_ones_line() {
     let linear = |a: usize, b: usize| format!("[[layers]]\ntype = 'Linear'\nin_features = {a}\nout_features = {b}\n");
     let neurons = |shape: &str| format!("[[layers]]\ntype = 'IF'\nhidden_shape = {shape}\n");
     let check = |text: String, message: &str| assert_eq!(model_error(&text), message);
-    check(linear(32, 64) + &neurons("[32]"), "m.toml:5: layer 2 (IF) takes [32], but layer 1 (Linear) gives [64]");
-    check(linear(3, 4) + &linear(5, 6), "m.toml:5: layer 2 (Linear) takes 5 features, but layer 1 (Linear) gives [4]");
+    check(
+        linear(32, 64) + &neurons("[32]"),
+        "m.toml:5: core/layers/1 (IF) takes [32], but core/layers/0 (Linear) gives [64]",
+    );
+    check(
+        linear(3, 4) + &linear(5, 6),
+        "m.toml:5: core/layers/1 (Linear) takes 5 features, but core/layers/0 (Linear) gives [4]",
+    );
     check(
         neurons("[2, 3]") + &linear(3, 4) + &neurons("[3, 4]"),
-        "m.toml:8: layer 3 (IF) takes [3, 4], but layer 2 (Linear) gives [2, 4]",
+        "m.toml:8: core/layers/2 (IF) takes [3, 4], but core/layers/1 (Linear) gives [2, 4]",
     );
-    check(neurons("[2, 3]") + &neurons("3"), "m.toml:4: layer 2 (IF) takes [3], but layer 1 (IF) gives [2, 3]");
+    check(
+        neurons("[2, 3]") + &neurons("3"),
+        "m.toml:4: core/layers/1 (IF) takes [3], but core/layers/0 (IF) gives [2, 3]",
+    );
     assert!(ModelConfig::parse(&(linear(3, 4) + &neurons("[7, 4]") + &linear(4, 2)), "m.toml").is_ok());
 }
 

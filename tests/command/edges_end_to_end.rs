@@ -102,8 +102,8 @@ fn data_of_few_samples_steps_and_classes_are_trained_or_refused() {
         folder.data("e.safetensors", &dims, &labels);
         folder.write("e.toml", &model(classes));
         let batch = [1, count.max(1)][draw(4, 2)];
-        let line =
-            format!("train --model e.toml --data e.safetensors --steps 1 --time-steps 2 --batch-size {batch} --out e");
+        let settings = format!("--steps 1 --time-steps 2 --batch-size {batch}");
+        let line = format!("train --model e.toml --data e.safetensors {settings} --out e --overwrite");
         let (done, said) = folder.run(&line);
         let is_right = count > 0 && steps != Some(0) && (0..classes as i64).contains(&odd);
         assert_eq!(done, is_right, "{dims:?} {odd} of {classes}: {said}");
@@ -160,7 +160,7 @@ fn texts_of_many_parts_are_refused_in_time() {
     folder.write("keys.toml", &format!("[[layers]]\ntype = \"LI\"\n{}", many(&|number| format!("k{number} = 1\n"))));
     folder.refuses(
         "inspect --model keys.toml --stage trace",
-        "unknown key `k0` in layer 1 (LI); it takes type, layer_shape",
+        "unknown key `k0` in core/layers/0 (LI); it takes type, layer_shape",
     );
     folder.write("deep.toml", &format!("layers = {}", "[".repeat(100_000)));
     folder.refuses("inspect --model deep.toml --stage trace", "deep.toml:1: ");

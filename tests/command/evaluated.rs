@@ -66,7 +66,7 @@ fn the_numbers_are_those_of_the_training() {
         "--metric max_accuracy",
         "--ema 0.9 --accumulate 2 --validation 0.1",
     ] {
-        let said = succeeds(folder, &format!("{TRAIN} {flags}"));
+        let said = succeeds(folder, &format!("{TRAIN} --overwrite {flags}"));
         let found = json(folder, "evaluate run --json");
         assert_eq!(found["accuracy"], recorded(folder, "test_accuracy"), "{flags}");
         assert_eq!(found["spike_rates"], recorded(folder, "spike_rates"), "{flags}");

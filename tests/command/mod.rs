@@ -10,12 +10,14 @@ mod early_signal;
 mod edges;
 mod edges_end_to_end;
 mod evaluated;
+mod help;
 mod judged;
 mod learning;
 #[cfg(target_os = "linux")]
 mod messages;
 mod not_finite;
 mod older_checkpoint;
+mod overwrite;
 mod owned;
 mod property;
 mod provenance;

@@ -207,8 +207,10 @@ const CHANGED: &[(&str, &str, &str)] = &[
 ];
 
 /// Flags that do not affect results: where files go, how many steps a call has. The device has a separate test.
-const FREE: [&str; 10] = [
+const FREE: [&str; 12] = [
     "--out",
+    "--overwrite",
+    "--allow-unmatched",
     "--resume",
     "--allow-changes",
     "--allow-nonfinite",
@@ -293,8 +295,11 @@ fn a_new_run_takes_away_what_an_older_one_left() {
     let line = "train --rules none --time-steps 4 --out run";
     folder.succeeds(&format!("{line} --epochs 1"));
     let other = "--seed 1 --learning-rate 0.02";
-    let mut child =
-        folder.command(&format!("{line} --epochs 4000 {other}")).stderr(Stdio::null()).spawn().expect("a run");
+    let mut child = folder
+        .command(&format!("{line} --epochs 4000 {other} --overwrite"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a run");
     // The older run's metrics have 44 steps.
     let begun = Instant::now();
     while std::fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap_or_default().lines().count() < 60 {
@@ -320,7 +325,8 @@ fn parameters_in_the_folder_of_the_results_can_be_started_from() {
     let folder = Folder::new();
     let line = "train --time-steps 4 --steps 2 --out run";
     folder.succeeds(line);
-    folder.succeeds(&format!("{line} --init run/params.safetensors"));
+    folder.refuses(&format!("{line} --init run/params.safetensors"), "run holds a run with another initialization");
+    folder.succeeds(&format!("{line} --init run/params.safetensors --overwrite"));
     folder.refuses(
         &format!("{line} --init run/checkpoint.safetensors"),
         "the initial parameters are the checkpoint in run",
@@ -338,7 +344,7 @@ fn a_run_from_parameters_keeps_their_network_and_says_where_it_started() {
     let (then, now) = (folder.provenance("out/params.safetensors"), folder.provenance("tuned/params.safetensors"));
     assert_eq!((&now.model, now.numerics, now.time_steps), (&then.model, then.numerics, Some(5)));
     assert!(now.init != then.init && now.init.is_some());
-    let noted = folder.succeeds(&format!("{line} --time-steps 6 --numerics exact")).1;
+    let noted = folder.succeeds(&format!("{line} --time-steps 6 --numerics exact --overwrite")).1;
     for expected in ["(--time-steps: 5 there, 6 here)", "(--numerics: qwix there, exact here)"] {
         assert!(noted.contains(expected), "{noted}");
     }
@@ -383,7 +389,8 @@ fn predictions_have_the_accuracy_that_training_printed() {
         "--rules none --precision bf16 --metric last_step_accuracy",
     ] {
         let steps = if flags.contains("--time-steps") { "" } else { "--time-steps 5" };
-        let trained = folder.succeeds(&format!("train --epochs 2 --batch-size 64 --out run {steps} {flags}")).0;
+        let trained =
+            folder.succeeds(&format!("train --epochs 2 --batch-size 64 --out run --overwrite {steps} {flags}")).0;
         let wanted = accuracies(&trained, "test accuracy, ");
         assert_eq!(wanted.len(), 1, "{trained}");
         let predict = |data: &str, flags: &str| {
@@ -454,7 +461,7 @@ fn trains_of_spikes_are_tested_as_in_training() {
     {
         for (count, train) in [(470, Some(100)), (50, None)] {
             trains(dtype, largest, count, train).write(&folder.path("data.safetensors")).expect("a file");
-            let line = "train --model model.toml --data data.safetensors --rules rules.toml --batch-size 10 --epochs 2 --out run";
+            let line = "train --model model.toml --data data.safetensors --rules rules.toml --batch-size 10 --epochs 2 --out run --overwrite";
             let said = folder.succeeds(line).0;
             assert_eq!(folder.metadata("run/params.safetensors")["coding"], coding);
             let predict = "predict --params run/params.safetensors --data data.safetensors --output o.safetensors";
@@ -473,7 +480,7 @@ fn trains_of_spikes_are_tested_as_in_training() {
         trains(trained, 1, 50, None).write(&folder.path("data.safetensors")).expect("a file");
         trains(other, 1, 50, None).write(&folder.path("other.safetensors")).expect("a file");
         folder.succeeds(
-            "train --model model.toml --data data.safetensors --rules rules.toml --batch-size 10 --epochs 1 --out run",
+            "train --model model.toml --data data.safetensors --rules rules.toml --batch-size 10 --epochs 1 --out run --overwrite",
         );
         let predict = |data: &str| {
             let line =

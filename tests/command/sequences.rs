@@ -186,7 +186,7 @@ fn a_run_that_is_killed_goes_on_to_the_same_bits() {
     let mut killed = 0;
     let begun = Instant::now();
     for number in 0.. {
-        let there = at.join("parts/checkpoint.safetensors").exists();
+        let there = spiq::train::has_checkpoint(&at.join("parts"));
         let line = if there { "train --resume --out parts".to_owned() } else { format!("{line} --out parts") };
         let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
         let command = command.args(line.split_whitespace()).current_dir(at).stdin(Stdio::null());

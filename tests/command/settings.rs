@@ -527,7 +527,7 @@ fn numbers_that_f32_does_not_hold() {
     for value in ["1e308", "-1e39", "1e-300", "inf", "nan"] {
         let text = format!("\n\n[[layers]]\ntype = 'LI'\nlayer_shape = 3\nbeta = {value}");
         let error = ModelConfig::parse(&text, "m.toml").expect_err("it is refused").to_string();
-        assert!(error.starts_with("m.toml:6: `beta` of layer 1 (LI) is") && error.contains("f32"), "{error}");
+        assert!(error.starts_with("m.toml:6: `beta` of core/layers/0 (LI) is") && error.contains("f32"), "{error}");
     }
 }
 

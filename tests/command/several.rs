@@ -118,7 +118,7 @@ fn earlier_results_do_not_stay_beside_new_ones() {
         assert!(said.contains(expected), "{said}");
     };
     succeeds(folder, &format!("train {short} --out o"));
-    succeeds(folder, &format!("train {short} --seeds 3 --out o"));
+    succeeds(folder, &format!("train {short} --seeds 3 --out o --overwrite"));
     assert!(!folder.join("o/metrics.jsonl").exists() && !folder.join("o/model.toml").exists());
     report("3 runs");
     // User files are not deleted.
@@ -127,11 +127,11 @@ fn earlier_results_do_not_stay_beside_new_ones() {
     assert!(folder.join("o/seed-2/params.safetensors").exists());
     std::fs::remove_file(folder.join("o/seed-2/notes.txt")).expect("a file");
     std::fs::write(folder.join("o/notes.txt"), "mine").expect("a file");
-    succeeds(folder, &format!("train {short} --seeds 2 --out o"));
+    succeeds(folder, &format!("train {short} --seeds 2 --out o --overwrite"));
     assert!(!folder.join("o/seed-2").exists() && folder.join("o/notes.txt").exists());
-    succeeds(folder, &format!("sweep {short} --grid seed=5,6,7 --out o"));
+    succeeds(folder, &format!("sweep {short} --grid seed=5,6,7 --out o --overwrite"));
     assert!(!folder.join("o/seed-0").exists() && !folder.join("o/runs.jsonl").exists());
-    succeeds(folder, &format!("sweep {short} --grid seed=5,6 --out o"));
+    succeeds(folder, &format!("sweep {short} --grid seed=5,6 --out o --overwrite"));
     report("2 runs");
     // A run that no list contains is the user's.
     succeeds(folder, &format!("train {short} --out o/seed-9"));
@@ -278,7 +278,7 @@ fn what_cannot_be_swept_is_refused() {
         ("--grid seed=1,2 --seeds 3", "a sweep trains each combination once"),
         ("--grid batch_size=32,5000", "the batch size is 5000"),
         ("--space bad.toml", "bad.toml: the values of `batch_size` must be a list"),
-        ("--space worse.toml", "worse.toml: "),
+        ("--space worse.toml", "worse.toml:1: "),
         ("--space none.toml", "cannot read none.toml"),
     ] {
         refuses_all(folder, &format!("sweep {SHORT} --out refused {flags}"), expected);

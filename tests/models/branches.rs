@@ -163,43 +163,43 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
     let cases: [(&[&str], &str); 14] = [
         (
             &[linear, "{ type = 'Add', inputs = ['frist', 'input'] }"],
-            "m.toml:3: layer 2: `inputs` names \"frist\", but no layer has that `name`; did you mean \"first\"?",
+            "m.toml:3: core/layers/1: `inputs` names \"frist\", but no layer has that `name`; did you mean \"first\"?",
         ),
         (
             &[linear, "{ type = 'Add', inputs = ['first', 'imput'] }"],
-            "m.toml:3: layer 2: `inputs` names \"imput\", but no layer has that `name`; did you mean \"input\"?",
+            "m.toml:3: core/layers/1: `inputs` names \"imput\", but no layer has that `name`; did you mean \"input\"?",
         ),
         (
             &[linear, "{ type = 'Add', inputs = ['zzzzzz'] }"],
-            "m.toml:3: layer 2: `inputs` names \"zzzzzz\", but no layer has that `name`",
+            "m.toml:3: core/layers/1: `inputs` names \"zzzzzz\", but no layer has that `name`",
         ),
         (
             &["{ type = 'Add', inputs = ['input', 'first'] }", linear],
-            "m.toml:2: layer 1 (Add) reads a layer that comes after it; move it after all layers that it reads",
+            "m.toml:2: core/layers/0 (Add) reads a layer that comes after it; move it after all layers that it reads",
         ),
         (
             &[linear, "{ type = 'Add', name = 'own', inputs = ['first', 'own'] }"],
-            "m.toml:3: layer 2 (Add) reads its own output; a layer reads what comes before it",
+            "m.toml:3: core/layers/1 (Add) reads its own output; a layer reads what comes before it",
         ),
         (
             &[linear, "{ type = 'LIF', name = 'first', hidden_shape = 4 }"],
-            "m.toml:3: layer 2: layer 1 is already called \"first\"",
+            "m.toml:3: core/layers/1: core/layers/0 is already called \"first\"",
         ),
         (
             &[linear, "{ type = 'LIF', hidden_shape = 4, inputs = ['input'] }"],
-            "m.toml:2: layer 1: no layer reads its output; name it in the `inputs` of one that should, or remove it",
+            "m.toml:2: core/layers/0: no layer reads its output; name it in the `inputs` of one that should, or remove it",
         ),
         (
             &[linear, "{ type = 'LIF', hidden_shape = 4, inputs = ['first', 'input'] }"],
-            "m.toml:3: layer 2 (LIF) takes one input, but layer 1 (Linear) gives [4] and the model's input is [4]",
+            "m.toml:3: core/layers/1 (LIF) takes one input, but core/layers/0 (Linear) gives [4] and the model's input is [4]",
         ),
         (
             &[linear, "{ type = 'BatchNorm', num_features = 4, inputs = ['first', 'first'] }"],
-            "m.toml:3: layer 2 (BatchNorm) takes one input, but layer 1 (Linear) gives [4] and layer 1 (Linear) gives [4]",
+            "m.toml:3: core/layers/1 (BatchNorm) takes one input, but core/layers/0 (Linear) gives [4] and core/layers/0 (Linear) gives [4]",
         ),
         (
             &[linear, wide, "{ type = 'Add', inputs = ['first', 'wide'] }"],
-            "m.toml:4: layer 3 (Add) takes inputs of one shape, such as [4], but layer 1 (Linear) gives [4] and layer 2 (Linear) \
+            "m.toml:4: core/layers/2 (Add) takes inputs of one shape, such as [4], but core/layers/0 (Linear) gives [4] and core/layers/1 (Linear) \
              gives [5]",
         ),
         (
@@ -208,19 +208,19 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
                 "{ type = 'Linear', in_features = 7, out_features = 2, inputs = ['input'] }",
                 "{ type = 'Add', inputs = ['first', 'first'] }",
             ],
-            "m.toml:3: layer 2: no layer reads its output; name it in the `inputs` of one that should, or remove it",
+            "m.toml:3: core/layers/1: no layer reads its output; name it in the `inputs` of one that should, or remove it",
         ),
         (
             &[linear, "{ type = 'LI', layer_shape = 4, name = 'input' }"],
-            "m.toml:3: `name` of layer 2 (LI) is \"input\", but must be another name; \"input\" refers to the model's input",
+            "m.toml:3: `name` of core/layers/1 (LI) is \"input\", but must be another name; \"input\" refers to the model's input",
         ),
         (
             &[linear, "{ type = 'LI', layer_shape = 4, inputs = [] }"],
-            "m.toml:3: `inputs` of layer 2 (LI) is empty; name the layers that it reads, or remove it",
+            "m.toml:3: `inputs` of core/layers/1 (LI) is empty; name the layers that it reads, or remove it",
         ),
         (
             &[linear, "{ type = 'LI', layer_shape = 4, inputs = 'first' }"],
-            "m.toml:3: `inputs` of layer 2 (LI) is \"first\", but must be a list of strings",
+            "m.toml:3: `inputs` of core/layers/1 (LI) is \"first\", but must be a list of strings",
         ),
     ];
     for (layers, message) in cases {
@@ -229,13 +229,16 @@ fn inputs_that_are_wrong_are_refused_in_one_sentence() {
     let other = "{ type = 'Linear', in_features = 7, out_features = 4, name = 'other', inputs = ['input'] }";
     assert_eq!(
         refused(&[linear, other, "{ type = 'Add', inputs = ['first', 'other'] }"]),
-        "m.toml:3: layer 2 (Linear) takes 7 features, but the model's input is [4]"
+        "m.toml:3: core/layers/1 (Linear) takes 7 features, but the model's input is [4]"
     );
     let images = "{ type = 'Conv', in_features = 1, out_features = 2, kernel_size = [3, 3], name = 'images' }";
     let pooled = "{ type = 'SumPool', window_shape = 2, strides = 2, padding = 'SAME', name = 'pooled' }";
     let error =
         refused(&[images, "{ type = 'Flatten' }", "{ type = 'Concatenate', inputs = ['images', 'layer'] }", pooled]);
-    assert!(error.starts_with("m.toml:4: layer 3: `inputs` names \"layer\", but no layer has that `name`"), "{error}");
+    assert!(
+        error.starts_with("m.toml:4: core/layers/2: `inputs` names \"layer\", but no layer has that `name`"),
+        "{error}"
+    );
 }
 
 /// A layer that is itself a model, containing layers that see the whole sequence.

@@ -458,7 +458,7 @@ fn images_that_do_not_fit_are_refused_in_one_sentence() {
     let wide = conv.to_owned() + "[[layers]]\ntype = 'MaxPool'\nwindow_shape = 33\n";
     let message = ModelConfig::parse(&wide, "m.toml").expect_err("a window too large").to_string();
     assert!(
-        message.contains("layer 2 (MaxPool) takes windows of up to 1024 elements, not 1089; pool twice"),
+        message.contains("core/layers/1 (MaxPool) takes windows of up to 1024 elements, not 1089; pool twice"),
         "{message}"
     );
     let huge = conv.replace("out_features = 4", "out_features = 20000000");

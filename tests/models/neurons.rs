@@ -191,33 +191,36 @@ fn what_options_cannot_do_is_refused_with_its_line() {
     for (lines, message) in [
         (
             "type = 'LIF'\nreset = 'hard'",
-            "`reset` of layer 1 (LIF) is \"hard\", but must be \"subtract\", \"zero\" or \"none\"",
+            "`reset` of core/layers/0 (LIF) is \"hard\", but must be \"subtract\", \"zero\" or \"none\"",
         ),
-        ("type = 'LIF'\nfires = 'now'", "`fires` of layer 1 (LIF) is \"now\", but must be \"before\" or \"after\""),
+        (
+            "type = 'LIF'\nfires = 'now'",
+            "`fires` of core/layers/0 (LIF) is \"now\", but must be \"before\" or \"after\"",
+        ),
         (
             "type = 'LIF'\nreset = 'none'\ndetach_reset = true",
-            "`detach_reset` of layer 1 (LIF) is true, but reset = \"none\" leaves nothing to detach; set it to false",
+            "`detach_reset` of core/layers/0 (LIF) is true, but reset = \"none\" leaves nothing to detach; set it to false",
         ),
-        ("type = 'LIF'\nrefractory = 0", "`refractory` of layer 1 (LIF) is 0, but must be a whole number from 1"),
+        ("type = 'LIF'\nrefractory = 0", "`refractory` of core/layers/0 (LIF) is 0, but must be a whole number from 1"),
         (
             "type = 'LIF'\nrefractory = 20000000",
-            "`refractory` of layer 1 (LIF) is 20000000, but must be a number of steps",
+            "`refractory` of core/layers/0 (LIF) is 20000000, but must be a number of steps",
         ),
         (
             "type = 'LIF'\nrecurrent_init = 'orthogonal'",
-            "`recurrent_init` of layer 1 (LIF) initializes recurrent weights, which the layer does not have; set recurrent = true",
+            "`recurrent_init` of core/layers/0 (LIF) initializes recurrent weights, which the layer does not have; set recurrent = true",
         ),
-        ("type = 'RLIF'\nrecurrent = true", "unknown key `recurrent` in layer 1 (RLIF)"),
-        ("type = 'adLIF'\na = 2.0", "`a` of layer 1 (adLIF) is 2, but must be from -1 to 1"),
+        ("type = 'RLIF'\nrecurrent = true", "unknown key `recurrent` in core/layers/0 (RLIF)"),
+        ("type = 'adLIF'\na = 2.0", "`a` of core/layers/0 (adLIF) is 2, but must be from -1 to 1"),
         (
             "type = 'SE_adLIF'\ntau_u_min = 30.0",
-            "`tau_u_max` of layer 1 (SE_adLIF) is 25, but must be at least tau_u_min (30)",
+            "`tau_u_max` of core/layers/0 (SE_adLIF) is 25, but must be at least tau_u_min (30)",
         ),
-        ("type = 'SE_adLIF'\ntau_w_min = 0.0", "`tau_w_min` of layer 1 (SE_adLIF) is 0, but must be above 0"),
-        ("type = 'SiLIF'\ndt = 0.0", "`dt` of layer 1 (SiLIF) is 0, but must be above 0"),
-        ("type = 'BRF'\ndt = 0.2", "`dt` of layer 1 (BRF) is 0.2, so omega must be below 4.995 in magnitude"),
-        ("type = 'RF'\nb_max = -1.0", "`b_max` of layer 1 (RF) is -1, but must be at least b_min (0)"),
-        ("type = 'RFSSM'\ndt_min = 0.5", "`dt_max` of layer 1 (RFSSM) is 0.1, but must be at least dt_min (0.5)"),
+        ("type = 'SE_adLIF'\ntau_w_min = 0.0", "`tau_w_min` of core/layers/0 (SE_adLIF) is 0, but must be above 0"),
+        ("type = 'SiLIF'\ndt = 0.0", "`dt` of core/layers/0 (SiLIF) is 0, but must be above 0"),
+        ("type = 'BRF'\ndt = 0.2", "`dt` of core/layers/0 (BRF) is 0.2, so omega must be below 4.995 in magnitude"),
+        ("type = 'RF'\nb_max = -1.0", "`b_max` of core/layers/0 (RF) is -1, but must be at least b_min (0)"),
+        ("type = 'RFSSM'\ndt_min = 0.5", "`dt_max` of core/layers/0 (RFSSM) is 0.1, but must be at least dt_min (0.5)"),
     ] {
         let text = format!("[[layers]]\nhidden_shape = 4\n{lines}");
         let error = ModelConfig::parse(&text, "m.toml").expect_err(lines).to_string();

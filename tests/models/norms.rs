@@ -231,30 +231,30 @@ fn arguments_that_make_no_norm_or_shape_are_refused() {
     let wanted = [
         (
             "type = 'GroupNorm'\nnum_features = 12",
-            "`num_groups` of layer 1 (GroupNorm) is 32, but must divide num_features (12)",
+            "`num_groups` of core/layers/0 (GroupNorm) is 32, but must divide num_features (12)",
         ),
         (
             "type = 'GroupNorm'\nnum_features = 12\ngroup_size = 5",
-            "`group_size` of layer 1 (GroupNorm) is 5, but must divide num_features (12)",
+            "`group_size` of core/layers/0 (GroupNorm) is 5, but must divide num_features (12)",
         ),
         (
             "type = 'GroupNorm'\nnum_features = 12\nnum_groups = 4\ngroup_size = 3",
-            "`group_size` of layer 1 (GroupNorm) is given together with num_groups",
+            "`group_size` of core/layers/0 (GroupNorm) is given together with num_groups",
         ),
         (
             "type = 'RMSNorm'\nnum_features = 12\nepsilon = -1",
-            "`epsilon` of layer 1 (RMSNorm) is -1, but must be 0 or more",
+            "`epsilon` of core/layers/0 (RMSNorm) is -1, but must be 0 or more",
         ),
         (
             "type = 'RMSNorm'\nnum_features = 2\nuse_scale = false\nfeature_axes = -2",
-            "`feature_axes` of layer 1 (RMSNorm) applies to the scale",
+            "`feature_axes` of core/layers/0 (RMSNorm) applies to the scale",
         ),
         (
             "type = 'Reshape'\nshape = [-1, -1]",
-            "`shape` of layer 1 (Reshape) is [-1, -1], but must be sizes from 1 up, at most one of them -1",
+            "`shape` of core/layers/0 (Reshape) is [-1, -1], but must be sizes from 1 up, at most one of them -1",
         ),
-        ("type = 'Reshape'\nshape = [0, 3]", "`shape` of layer 1 (Reshape) is [0, 3]"),
-        ("type = 'Reshape'\nshape = []", "`shape` of layer 1 (Reshape) is []"),
+        ("type = 'Reshape'\nshape = [0, 3]", "`shape` of core/layers/0 (Reshape) is [0, 3]"),
+        ("type = 'Reshape'\nshape = []", "`shape` of core/layers/0 (Reshape) is []"),
     ];
     for (layer, wanted) in wanted {
         let message = refused(layer);

@@ -138,12 +138,13 @@ fn rules_that_decide_on_nothing_are_refused() {
     };
     refused(
         &[named("aa")],
-        "rule 1 (module_path `aa`) matches no operation; the nearest path is `a` (paths with operations to quantize: a, b)",
+        "rule 1 (module_path `aa`) matches no operation; the nearest path is `a` (paths with operations to quantize: a, b); correct it, or leave it \
+         out with --allow-unmatched",
     );
     refused(
         &[named(".*"), named("b")],
-        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all its operations; put it before that one, or \
-         remove it",
+        "rule 2 (module_path `b`) is never reached: rule 1 comes first and matches all its operations; put it before that one, \
+         remove it, or accept it with --allow-unmatched",
     );
 }
 

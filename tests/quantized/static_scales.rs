@@ -127,5 +127,5 @@ fn statistics_of_each_sample_are_refused() {
 fn counts_that_no_loss_reads_are_refused() {
     let counting =
         DROPOUT.replace("type = 'Dropout', rate = 0.3", "type = 'ActivityRegularization', hidden_shape = 16");
-    refused(&counting, vec![], "layer 3 (ActivityRegularization) counts spikes for a custom loss");
+    refused(&counting, vec![], "core/layers/2 (ActivityRegularization) counts spikes for a custom loss");
 }

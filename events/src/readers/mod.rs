@@ -30,8 +30,39 @@ pub use known::{Archive, KNOWN, Known};
 const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 /// Endings of the file and folder names of a data set's parts, in the order of their samples.
 const PARTS: [&[&str]; 3] = [&["train"], &["valid", "validation"], &["test"]];
-const FORMATS: &str =
-    "HDF5 in the layout of SHD (.h5), N-MNIST (.bin), NumPy (.npy, .npz), AEDAT 3.1 and 4 (.aedat, .aedat4)";
+
+/// A file format of recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileFormat {
+    /// Its name.
+    pub name: &'static str,
+    /// Endings of its file names.
+    pub endings: &'static str,
+    /// The contents of one file.
+    pub contents: &'static str,
+}
+
+/// The formats that [`open`] reads.
+pub const FORMATS: [FileFormat; 4] = [
+    FileFormat {
+        name: "HDF5 in the layout of SHD",
+        endings: ".h5",
+        contents: "Many recordings with their classes: `spikes/times` and `spikes/units`, `labels`; optionally \
+                   `extra/keys` (class names) and `extra/speaker`.",
+    },
+    FileFormat { name: "N-MNIST", endings: ".bin", contents: "One recording, 5 bytes per event." },
+    FileFormat {
+        name: "NumPy",
+        endings: ".npy, .npz",
+        contents: "One recording: events (x, y, p, t) of a camera or (t, unit) of a cochlea.",
+    },
+    FileFormat { name: "AEDAT 3.1 and 4", endings: ".aedat, .aedat4", contents: "One recording of a DVS camera." },
+];
+
+/// The formats, for messages.
+fn formats() -> String {
+    FORMATS.map(|format| format!("{} ({})", format.name, format.endings)).join(", ")
+}
 
 /// The name, in place of a path, of the built-in spoken digits; a file of that name is `./speech`.
 pub const SPEECH: &str = "speech";
@@ -79,7 +110,7 @@ fn file(path: &Path) -> Result<Box<dyn Collection>> {
             "{} is not an HDF5 file (its first bytes differ); is the download complete and unpacked?",
             path.display()
         ),
-        false => format!("{} is in none of the supported formats: {FORMATS}", path.display()),
+        false => format!("{} is in none of the supported formats: {}", path.display(), formats()),
     }))
 }
 
@@ -102,9 +133,11 @@ fn folder(path: &Path) -> Result<Box<dyn Collection>> {
     }
     Err(match Known::named(&files::name(path)) {
         Some(known) => Error::input(known.missing(path)),
-        None => {
-            Error::input(format!("the folder {} has no recordings in a supported format: {FORMATS}", path.display()))
-        }
+        None => Error::input(format!(
+            "the folder {} has no recordings in a supported format: {}",
+            path.display(),
+            formats()
+        )),
     })
 }
 

@@ -13,6 +13,9 @@ mod time;
 
 pub use table::Transform;
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use super::calls::{Call, calls};
 use super::error::{Error, Result};
 use super::events::{Events, Sensor};
@@ -39,7 +42,7 @@ impl Pipeline {
     /// # Ok::<(), spiq_events::Error>(())
     /// ```
     pub fn parse(text: &str) -> Result<Pipeline> {
-        Pipeline::of(&calls(text)?)
+        Pipeline::of(calls(text)?.iter().map(read).collect::<Result<_>>()?)
     }
 
     /// Parses a file: `[[transforms]]` entries, each with a `type` and its arguments. `source` names it in messages.
@@ -54,29 +57,43 @@ impl Pipeline {
     /// # Ok::<(), spiq_events::Error>(())
     /// ```
     pub fn from_toml(text: &str, source: &str) -> Result<Pipeline> {
-        let refused = |reason: String| Error::input(format!("{source}: {reason}"));
-        let mut file: toml::Table = toml::from_str(text)
-            .map_err(|error| refused(format!("it is not TOML: {}", error.to_string().trim_end())))?;
-        let rows = file.remove("transforms").unwrap_or(toml::Value::Array(Vec::new()));
-        if let Some(key) = file.keys().next() {
-            return Err(refused(format!("there is no key `{key}`; a file of transforms holds `[[transforms]]`")));
+        let refused = |at: usize, reason: &dyn std::fmt::Display| {
+            let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+            Error::input(format!("{source}:{line}: {reason}"))
+        };
+        let file = DeTable::parse(text).map_err(|error| {
+            let reason = error.message().lines().collect::<Vec<_>>().join(", ");
+            refused(error.span().map_or(0, |span| span.start), &reason)
+        })?;
+        let file = file.into_inner();
+        if let Some(key) = file.keys().find(|key| key.get_ref() != "transforms") {
+            let reason = format!("there is no key `{}`; a file of transforms holds `[[transforms]]`", key.get_ref());
+            return Err(refused(key.span().start, &reason));
         }
-        let toml::Value::Array(rows) = rows else {
-            return Err(refused("`transforms` is not a list; write `[[transforms]]` before each".into()));
+        let Some(rows) = file.get("transforms") else { return Ok(Pipeline::default()) };
+        let Some(rows) = rows.get_ref().as_array() else {
+            let reason = "`transforms` is not a list; write `[[transforms]]` before each";
+            return Err(refused(rows.span().start, &reason));
         };
-        let call = |(place, row): (usize, toml::Value)| match row {
-            toml::Value::Table(mut arguments) => match arguments.remove("type") {
-                Some(toml::Value::String(name)) => Ok(Call { name, arguments }),
-                _ => Err(refused(format!("transform {} has no `type = \"NAME\"`", place + 1))),
-            },
-            _ => Err(refused(format!("transform {} is not a table; write `[[transforms]]` before each", place + 1))),
+        // The arguments as values, in the same order.
+        let values: toml::Table = toml::from_str(text).map_err(|error| refused(0, &error.message()))?;
+        let values = values.get("transforms").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+        let transform = |(place, (row, value)): (usize, (&Spanned<DeValue<'_>>, toml::Value))| {
+            let at = row.span().start;
+            let toml::Value::Table(mut arguments) = value else {
+                let reason = format!("transform {} is not a table; write `[[transforms]]` before each", place + 1);
+                return Err(refused(at, &reason));
+            };
+            let Some(toml::Value::String(name)) = arguments.remove("type") else {
+                return Err(refused(at, &format!("transform {} has no `type = \"NAME\"`", place + 1)));
+            };
+            read(&Call { name, arguments }).map_err(|error| refused(at, &error))
         };
-        let calls = rows.into_iter().enumerate().map(call).collect::<Result<Vec<Call>>>()?;
-        Pipeline::of(&calls).map_err(|error| refused(error.to_string()))
+        let transforms = rows.iter().zip(values).enumerate().map(transform).collect::<Result<Vec<_>>>()?;
+        Pipeline::of(transforms).map_err(|error| refused(0, &error))
     }
 
-    fn of(calls: &[Call]) -> Result<Pipeline> {
-        let transforms = calls.iter().map(read).collect::<Result<Vec<Transform>>>()?;
+    fn of(transforms: Vec<Transform>) -> Result<Pipeline> {
         let before_last = transforms.iter().rev().skip(1);
         match before_last.into_iter().find(|transform| matches!(transform, Transform::ToFrame { .. })) {
             None => Ok(Pipeline { transforms }),

@@ -32,10 +32,10 @@ neuron! {
     /// ```
     #[doc(alias = "RadLIF")]
     pub struct AdLif = "adLIF" {
-        /// A single decay of the potential for all neurons; `None` draws one for each. Trained in either case, like the next
+        /// A single decay of the potential for all neurons; without it, one is drawn for each. Trained in either case, like the next
         /// three.
         alpha: Option<f64> = None,
-        /// A single decay of the adaptation for all neurons; `None` draws one for each.
+        /// A single decay of the adaptation for all neurons; without it, one is drawn for each.
         beta: Option<f64> = None,
         /// How much the potential adds to the adaptation.
         a: Option<f64> = None,
@@ -57,10 +57,10 @@ neuron! {
     /// assert!(CAdLif { a: Some(-0.5), ..CAdLif::new([64]) }.check().is_err());
     /// ```
     pub struct CAdLif = "cAdLIF" {
-        /// A single decay of the potential for all neurons; `None` draws one for each. Trained in either case, like the next
+        /// A single decay of the potential for all neurons; without it, one is drawn for each. Trained in either case, like the next
         /// three.
         alpha: Option<f64> = None,
-        /// A single decay of the adaptation for all neurons; `None` draws one for each.
+        /// A single decay of the adaptation for all neurons; without it, one is drawn for each.
         beta: Option<f64> = None,
         /// How much the potential adds to the adaptation.
         a: Option<f64> = None,
@@ -88,9 +88,9 @@ neuron! {
     pub struct SiLif = "SiLIF" {
         /// The initial time step, in seconds. Trained, for each neuron.
         dt: f64 = 0.004,
-        /// How much the potential adds to the adaptation: one number for all neurons; `None` draws one for each.
+        /// How much the potential adds to the adaptation: one number for all neurons; without it, one is drawn for each.
         a: Option<f64> = None,
-        /// How much a spike adds to the adaptation: one number for all neurons; `None` draws one for each.
+        /// How much a spike adds to the adaptation: one number for all neurons; without it, one is drawn for each.
         b: Option<f64> = None,
     }
     defaults { fires After, reset Subtract, detached false, surrogate WINDOW }

@@ -22,9 +22,9 @@ neuron! {
     /// ```
     #[doc(alias = "ALIF")]
     pub struct Alif = "ALIF" {
-        /// A single decay of the potential for all neurons; `None` draws one for each, around 0.5. Trained in either case.
+        /// A single decay of the potential for all neurons; without it, one is drawn for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
-        /// A single decay of the adaptation for all neurons; `None` draws one for each, around 0.5. Trained in either case.
+        /// A single decay of the adaptation for all neurons; without it, one is drawn for each, around 0.5. Trained in either case.
         gamma: Option<f64> = None,
         /// Whether the input is scaled by `1 - beta`, so that a constant input is the limit of the potential.
         decay_input: bool = false,

@@ -22,9 +22,9 @@ neuron! {
     /// ```
     #[doc(alias = "CuBaLIF")]
     pub struct CuBaLif = "CuBaLIF" {
-        /// A single decay of the current for all neurons; `None` draws one for each, around 0.5. Trained in either case.
+        /// A single decay of the current for all neurons; without it, one is drawn for each, around 0.5. Trained in either case.
         alpha: Option<f64> = None,
-        /// A single decay of the potential for all neurons; `None` draws one for each, around 0.5. Trained in either case.
+        /// A single decay of the potential for all neurons; without it, one is drawn for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
     }
     defaults { fires Before, reset Subtract, detached false, surrogate Surrogate::default() }
@@ -44,9 +44,9 @@ neuron! {
     /// ```
     #[doc(alias = "RCuBaLIF")]
     always recurrent pub struct RCuBaLif = "RCuBaLIF" {
-        /// A single decay of the current for all neurons; `None` draws one for each, around 0.5. Trained in either case.
+        /// A single decay of the current for all neurons; without it, one is drawn for each, around 0.5. Trained in either case.
         alpha: Option<f64> = None,
-        /// A single decay of the potential for all neurons; `None` draws one for each, around 0.5. Trained in either case.
+        /// A single decay of the potential for all neurons; without it, one is drawn for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
     }
     defaults { fires Before, reset Subtract, detached false, surrogate Surrogate::default() }

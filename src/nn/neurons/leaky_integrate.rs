@@ -27,7 +27,7 @@ layer! {
             layer_shape: Vec<usize>,
         }
         takes {
-            /// A single decay for all units; `None` gives each unit its own, initially 0.8. Trained in either case.
+            /// A single decay for all units; without it, each unit has its own, initially 0.8. Trained in either case.
             beta: Option<f64> = None,
         }
     }

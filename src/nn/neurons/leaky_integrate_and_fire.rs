@@ -27,7 +27,7 @@ neuron! {
     /// ```
     #[doc(alias = "LIF")]
     pub struct Lif = "LIF" {
-        /// A single decay for all neurons; `None` draws one for each, around 0.5. Trained in either case.
+        /// A single decay for all neurons; without it, one is drawn for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
         /// Whether the input is scaled by `1 - beta`, so that a constant input is the limit of the potential.
         decay_input: bool = false,
@@ -48,7 +48,7 @@ neuron! {
     /// ```
     #[doc(alias = "RLIF")]
     always recurrent pub struct Rlif = "RLIF" {
-        /// A single decay for all neurons; `None` draws one for each, around 0.5. Trained in either case.
+        /// A single decay for all neurons; without it, one is drawn for each, around 0.5. Trained in either case.
         beta: Option<f64> = None,
         /// Whether the input, including recurrent input, is scaled by `1 - beta`.
         decay_input: bool = false,

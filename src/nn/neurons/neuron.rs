@@ -215,7 +215,7 @@ fn fired(neuron: &impl Neuron, level: &Tensor, states: &[Tensor], rest: Option<&
 /// [`Neuron`].
 macro_rules! neuron {
     (
-        $(#[$about:meta])*
+        $(#[$($about:tt)*])*
         pub struct $Name:ident = $kind:literal { $($own:tt)* }
         defaults { $($defaults:tt)* }
     ) => {
@@ -226,20 +226,20 @@ macro_rules! neuron {
                 /// Whether the neurons receive their own layer's spikes, through the parameter `recurrent_w`.
                 recurrent: bool = false,
             }
-            $(#[$about])* pub struct $Name = $kind
+            $(#[$($about)*])* pub struct $Name = $kind
             defaults { $($defaults)* }
             |this| this.recurrent
         }
     };
     (
-        $(#[$about:meta])*
+        $(#[$($about:tt)*])*
         always recurrent pub struct $Name:ident = $kind:literal { $($own:tt)* }
         defaults { $($defaults:tt)* }
     ) => {
         $crate::nn::neurons::neuron::neuron! {
             @declared
             { $($own)* }
-            $(#[$about])* pub struct $Name = $kind
+            $(#[$($about)*])* pub struct $Name = $kind
             defaults { $($defaults)* }
             |_this| true
         }
@@ -247,12 +247,12 @@ macro_rules! neuron {
     (
         @declared
         { $($own:tt)* }
-        $(#[$about:meta])* pub struct $Name:ident = $kind:literal
+        $(#[$($about:tt)*])* pub struct $Name:ident = $kind:literal
         defaults { fires $fires:ident, reset $reset:ident, detached $detached:literal, surrogate $surrogate:expr }
         |$this:ident| $recurrent:expr
     ) => {
         $crate::nn::arguments::layer! {
-            $(#[$about])*
+            $(#[$($about)*])*
             pub struct $Name = $kind {
                 needs {
                     /// Shape of one sample's potentials.

@@ -30,7 +30,7 @@ layer! {
             hidden_shape: Vec<usize>,
         }
         takes {
-            /// A single decay for all neurons; `None` draws one for each, around 0.5. Trained in either case.
+            /// A single decay for all neurons; without it, one is drawn for each, around 0.5. Trained in either case.
             beta: Option<f64> = None,
             /// The potential above which a neuron fires.
             threshold: f64 = 1.0,

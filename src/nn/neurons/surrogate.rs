@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use toml::{Table, Value};
 
 use crate::error::Result;
-use crate::fields::{Field, Fields};
+use crate::fields::{Field, Fields, Section};
 use crate::nn::arguments::Argument;
 
 /// The derivative of a spike with respect to the distance from the threshold, as a function of a tensor.
@@ -163,6 +163,35 @@ impl Surrogate {
         }
     }
 
+    /// What it is, in a line.
+    fn about(&self) -> &'static str {
+        match self {
+            Surrogate::Tanh { .. } => "The derivative of the hyperbolic tangent.",
+            Surrogate::Boxcar { .. } => "A constant `height` in a window of `width` around the threshold.",
+            Surrogate::Triangular { .. } => "A triangle of slope `k` and height 1.",
+            Surrogate::Arctan { .. } => "The derivative of the arc tangent, of slope `k`.",
+            Surrogate::Superspike { .. } => "SuperSpike: `1 / (1 + k|x|)²`.",
+            Surrogate::Atan { .. } => "The arc tangent of snnTorch and SpikingJelly, with a peak of `alpha` / 2.",
+            Surrogate::Slayer { .. } => "SLAYER: exponential on both sides, with a peak of `c` `alpha` / 2.",
+            Surrogate::DoubleGaussian { .. } => "The difference of two Gaussians, negative far from the threshold.",
+            Surrogate::Custom(_) => "A function in Rust.",
+        }
+    }
+
+    /// The surrogates of a file and their arguments.
+    pub(crate) fn sections() -> Vec<Section> {
+        let section = |known: fn() -> Surrogate| {
+            let mut surrogate = known();
+            let numbers = surrogate
+                .numbers()
+                .into_iter()
+                .map(|(key, number)| [key.to_owned(), format!("number = {number:?}"), String::new()]);
+            let rows: Vec<[String; 3]> = numbers.collect();
+            Section::of_rows(&format!("activation = {{ type = \"{}\" }}", surrogate.name()), surrogate.about(), rows)
+        };
+        Surrogate::KNOWN.map(section).into()
+    }
+
     /// The numeric arguments by name.
     fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
         match self {
@@ -238,6 +267,7 @@ impl PartialEq for Surrogate {
 /// In a file: `{ type = "triangular", k = 2.0 }`.
 impl Field for Surrogate {
     const WHAT: &'static str = "a table";
+    const KIND: &'static str = "surrogate";
     fn read(_: &DeValue<'_>) -> Option<Surrogate> {
         None
     }

@@ -75,6 +75,11 @@ const MODELS: &[Case] = &[
         "[[layers]]\ntype = \"Linear\"\nin_features = 12\nout_features = 8\n[[layers]]\ntype = \"LI\"\nlayer_shape = 3\n"
     ),
     model!(
+        "sizes after a convolution without strides",
+        "[[layers]]\ntype = \"Reshape\"\nshape = [12, 1]\n[[layers]]\ntype = \"Conv\"\nin_features = 1\nout_features = 4\n\
+         kernel_size = 3\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Linear\"\nin_features = 24\nout_features = 3\n"
+    ),
+    model!(
         "an input of no layer",
         "[[layers]]\ntype = \"Linear\"\nin_features = 12\nout_features = 3\ninputs = [\"first\"]\n"
     ),
@@ -127,6 +132,13 @@ const RECORDINGS: &[Case] = &[
     case("more frames than memory holds", "train --data speech --bins 2000000000 --dt 0.001"),
     case("a transform that is none", "train --data speech --transform Denoize(filter_time=1)"),
     case("an argument that is none", "train --data speech --transform Denoise(time=1)"),
+    Case {
+        files: &[(
+            "t.toml",
+            "[[transforms]]\ntype = \"MergePolarities\"\n[[transforms]]\ntype = \"Denoise\"\nfilter = 1\n",
+        )],
+        ..case("an argument that is none, in a file", "train --data speech --transform t.toml")
+    },
     case("a speaker that is none", "train --data speech --test-speaker nobody"),
     case("a speaker of images", "train --test-speaker theo"),
 ];
@@ -193,6 +205,12 @@ const FLAGS: &[Case] = &[
     case("rules that begin behind the end", "train --steps 5 --rules-from-step 5"),
     case("fewer batches than one step takes", "train --steps 5 --accumulate 6"),
     case("seeds that are none", "train --seeds 1,1"),
+    case(
+        "results over those of another run",
+        "train --model model.toml --data data.safetensors --rules int8 --time-steps 2 --steps 3 --out run",
+    ),
+    case("help on nothing", "help trian"),
+    case("help on no layer", "help model LIFF"),
     case("results in a file", "train --model model.toml --data data.safetensors --out model.toml"),
     case("results over an input", "predict --run run --data data.safetensors --output data.safetensors"),
     case("results in no folder", "predict --run run --data data.safetensors --output nothere/o.safetensors"),
@@ -201,6 +219,10 @@ const FLAGS: &[Case] = &[
     case("a stage that is none", "inspect --model model.toml --stage quant"),
     case("an input that is too large", "inspect --model model.toml --stage trace --time-steps 2000000000"),
     case("a sweep over nothing", "sweep --model model.toml --data data.safetensors"),
+    Case {
+        files: &[("s.toml", "epochs = [1, 2]\nlearning_rate = [0.1\n")],
+        ..case("settings that are no TOML", "sweep --space s.toml")
+    },
     case("a setting that is none", "sweep --grid learning_rat=0.1,0.2"),
     Case {
         code: 1,

@@ -50,7 +50,7 @@ impl Run {
         println!("spiq train {} --out {}", self.flags.join(" "), self.folder.display());
         let out = self.folder.display().to_string();
         let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
-        spiq(core, &[&["train", "--validation", "0.1", "--out", &out], &flags[..]].concat())?;
+        spiq(core, &[&["train", "--overwrite", "--validation", "0.1", "--out", &out], &flags[..]].concat())?;
         for which in LOOKED_AT {
             let told = spiq(core, &["evaluate", &out, "--params", which, "--json"])?;
             let file = self.file(which);
