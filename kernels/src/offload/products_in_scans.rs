@@ -76,6 +76,9 @@ fn product_behind(function: &Function, value: Value, program: &LaneProgram) -> O
     (fits && only(value) && only(source)).then(|| (product, node.operands.clone()))
 }
 
+/// Multiplications below which a product is left to the compiler: storing it costs nothing, and its bits stay the compiler's.
+const SMALL: usize = 1 << 16;
+
 /// The dense product whose rows a loop reads as a sequence but needs only in part, and its operands, if it has no other reader; and the
 /// loop with its instructions in the order that the fused product requires.
 fn sampled_behind(
@@ -99,7 +102,7 @@ fn sampled_behind(
         && program.slices[slice] == DType::F32
         && width > 0
         && program.lanes.is_multiple_of(width)
-        && right.dims[1] > 0;
+        && program.steps.saturating_mul(program.lanes).saturating_mul(right.dims[1]) >= SMALL;
     if !fits || readers(function, value) != 1 {
         return None;
     }
