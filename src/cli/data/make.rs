@@ -72,8 +72,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         first: arguments.first,
         seed: arguments.seed,
     };
-    output::check(&arguments.output, [])?;
+    // Before the check, which writes a temporary file too.
     let stop = Stop::at_signals();
+    output::check(&arguments.output, [])?;
     stop.outcome(made.write_while(&arguments.output, || stop.check()))?;
     screen::print(&format!("wrote {samples} samples to {}\n", arguments.output.display()))
 }
