@@ -63,10 +63,9 @@ impl InstructionSet for Compiled {
     #[inline(always)]
     fn add_rows(self, sums: &mut [[f32; 16]; 2], first: &[u16; 32], second: &[u16; 32]) {
         for row in [first, second] {
-            for at in 0..16 {
-                for half in 0..2 {
-                    let column = at / 4 * 8 + half * 4 + at % 4;
-                    sums[half][at] += f32::from_bits(u32::from(row[column]) << 16);
+            for (half, sums) in sums.iter_mut().enumerate() {
+                for (at, sum) in sums.iter_mut().enumerate() {
+                    *sum += f32::from_bits(u32::from(row[column(half, at)]) << 16);
                 }
             }
         }
@@ -103,12 +102,18 @@ impl InstructionSet for Compiled {
 #[inline(always)]
 pub fn in_order(sums: &[[f32; 16]; 2]) -> [f32; 32] {
     let mut columns = [0.0; 32];
-    for at in 0..16 {
-        for half in 0..2 {
-            columns[at / 4 * 8 + half * 4 + at % 4] = sums[half][at];
+    for (half, sums) in sums.iter().enumerate() {
+        for (at, sum) in sums.iter().enumerate() {
+            columns[column(half, at)] = *sum;
         }
     }
     columns
+}
+
+/// The column of an element of [`InstructionSet::add_rows`]'s sums.
+#[inline(always)]
+fn column(half: usize, at: usize) -> usize {
+    at / 4 * 8 + half * 4 + at % 4
 }
 
 /// Signed bytes as unsigned ones.
@@ -279,7 +284,7 @@ mod tests {
     fn noise(i: usize) -> f32 {
         let mixed = (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
         let fraction = (mixed % 1000) as f32 / 500.0 - 1.0;
-        if mixed % 7 == 0 { 0.0 } else { fraction * 2f32.powi((mixed % 9) as i32 - 4) }
+        if mixed.is_multiple_of(7) { 0.0 } else { fraction * 2f32.powi((mixed % 9) as i32 - 4) }
     }
 
     fn bf16(first: usize) -> [u16; 32] {

@@ -9,12 +9,14 @@
 //! ```
 
 mod arithmetic;
+mod bandwidth;
 mod measure;
 mod shape;
 mod subject;
 mod timing;
 
 pub use arithmetic::Arithmetic;
+pub use bandwidth::memory_bandwidth;
 pub use measure::{Event, Options, Row, StepProfile, run};
 pub use shape::Shape;
 pub use subject::{Data, Subject};

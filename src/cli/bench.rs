@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use spiq::Result;
 use spiq::bench::{self, Arithmetic, Options, Row, Shape, Timing};
+use spiq::pjrt::Platform;
 use spiq::table;
 
 use super::choice::Device;
@@ -85,7 +86,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let rows = bench::run(&client, &options, &mut |event| display.update(event));
     drop(display);
     let device = client.devices().first().map_or_else(String::new, |device| device.kind().to_owned());
-    let report = Report::new(device, &arguments.shape, &rows?);
+    let mut report = Report::new(device, &arguments.shape, &rows?);
+    if arguments.profile && client.platform() == Some(Platform::Cpu) {
+        report.memory_gb_per_second = Some(bench::memory_bandwidth() / 1e9);
+    }
     match arguments.json {
         true => screen::print(&format!("{}\n", serde_json::to_string_pretty(&report).expect("strings and numbers"))),
         false => screen::print(&report.text()),
@@ -96,6 +100,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 struct Report {
     device: String,
     shape: String,
+    /// What all cores copy, reads and writes together, beside a profile on the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_gb_per_second: Option<f64>,
     modes: Vec<Mode>,
 }
 
@@ -127,7 +134,8 @@ struct Mode {
 impl Report {
     fn new(device: String, shape: &Shape, rows: &[Row]) -> Report {
         let full = rows.iter().find(|row| row.arithmetic == Arithmetic::Fp32);
-        Report { device, shape: shape.to_string(), modes: rows.iter().map(|row| Mode::new(shape, row, full)).collect() }
+        let modes = rows.iter().map(|row| Mode::new(shape, row, full)).collect();
+        Report { device, shape: shape.to_string(), memory_gb_per_second: None, modes }
     }
 
     fn text(&self) -> String {
@@ -138,7 +146,12 @@ impl Report {
             format!("{}, shape {}, {}\n\n{}", self.device, self.shape, self.runs(), table::aligned(&head, &rows));
         let profiles =
             self.modes.iter().filter_map(|mode| Some(mode.profile.as_ref()?.text(mode.mode, mode.train_step_ms)));
-        std::iter::once(figures).chain(profiles).collect::<Vec<_>>().join("\n")
+        let bound = self.memory_gb_per_second.map(|speed| {
+            format!(
+                "All cores copy {speed:.1} GB/s, reads and writes together: near it, a kernel is bound by memory.\n"
+            )
+        });
+        std::iter::once(figures).chain(profiles).chain(bound).collect::<Vec<_>>().join("\n")
     }
 
     fn runs(&self) -> String {

@@ -492,7 +492,9 @@ fn trains_of_spikes_are_tested_as_in_training() {
     }
     trains(DType::U8, 3, 50, None).write(&folder.path("data.safetensors")).expect("a file");
     trains(DType::U8, 1, 50, None).write(&folder.path("spikes.safetensors")).expect("a file");
-    folder.succeeds("train --model model.toml --data spikes.safetensors --batch-size 10 --epochs 1 --out run");
+    folder.succeeds(
+        "train --model model.toml --data spikes.safetensors --batch-size 10 --epochs 1 --out run --overwrite",
+    );
     let line = "predict --params run/params.safetensors --data data.safetensors --output o.safetensors";
     assert!(
         folder.succeeds(line).1.contains("another coding of samples (--data or --encode: spikes there, counts here)")

@@ -31,10 +31,10 @@ macro_rules! bytes {
             /// Its size in bytes.
             pub(super) fn bytes(&self) -> u64 {
                 let size = match self {
-                    $kind::F32(a) => size_of_val::<[f32]>(a),
-                    $kind::S32(a) => size_of_val::<[i32]>(a),
+                    $kind::F32(a) => size_of::<f32>() * a.len(),
+                    $kind::S32(a) => size_of::<i32>() * a.len(),
                     $kind::S8(a) => a.len(),
-                    $kind::Bf16(a) => size_of_val::<[u16]>(a),
+                    $kind::Bf16(a) => size_of::<u16>() * a.len(),
                     $kind::Pred(a) => a.len(),
                 };
                 size as u64
