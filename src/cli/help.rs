@@ -129,7 +129,7 @@ fn flags(program: &Command, heading: &str) -> Vec<[String; 3]> {
     arguments.map(row).collect()
 }
 
-/// A title, wrapped, and rows of a name, a value and an explanation. A long value has a line of its own.
+/// A title, wrapped, and rows of a name, a value and an explanation. A long value has a separate line.
 fn table(title: &str, rows: &[[String; 3]]) -> String {
     let width = |column: usize, most: usize| {
         rows.iter().map(|row| row[column].chars().count()).filter(|width| *width <= most).max().unwrap_or(0)

@@ -163,7 +163,7 @@ impl Surrogate {
         }
     }
 
-    /// What it is, in a line.
+    /// A description in one line.
     fn about(&self) -> &'static str {
         match self {
             Surrogate::Tanh { .. } => "The derivative of the hyperbolic tangent.",
