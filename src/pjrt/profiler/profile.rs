@@ -44,7 +44,7 @@ impl Profile {
     }
 
     /// A profile with these operations, longest first.
-    pub(in crate::pjrt) fn sorted(mut operations: Vec<Operation>, warnings: Vec<String>) -> Profile {
+    pub fn sorted(mut operations: Vec<Operation>, warnings: Vec<String>) -> Profile {
         operations.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.name.cmp(&b.name)));
         Profile { operations, warnings }
     }
