@@ -12,12 +12,10 @@ use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 /// Where the result is 0, the loop can then read 0 instead of the sequence. This differs where the sequence is infinite or NaN, as in a
 /// sum of masked rows, and in the sign of a zero.
 pub(super) fn needed(program: &LaneProgram, slice: usize) -> Option<(LaneProgram, usize)> {
-    let factor = only_factor(program, slice)?;
-    let may_be_zero = |slot: &Slot| matches!(slot, Slot::Result(i) if is_zero_at_times(program, *i));
-    may_be_zero(&Slot::Result(factor)).then(|| first(program, factor))
+    Some(first(program, only_factor(program, slice)?))
 }
 
-/// The result by which every use of the sequence is multiplied, if there is only one, and if the sequence only passes through linear
+/// The result that may be 0 by which every use of the sequence is multiplied, if there is only one, and if the sequence only passes through linear
 /// instructions before.
 fn only_factor(program: &LaneProgram, slice: usize) -> Option<usize> {
     // Which results still contain the sequence without the factor.
