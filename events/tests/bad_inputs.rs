@@ -127,6 +127,27 @@ fn a_number_as_an_attribute() {
     check(&[("a number", said(&path), expected)]);
 }
 
+/// `rust-hdf5` would allocate what the file claims.
+#[test]
+fn more_labels_than_the_file_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    let file = H5File::create(&path).unwrap();
+    let spikes = file.root_group().create_group("spikes").unwrap();
+    spikes.write_vlen_numeric::<f32>("times", &[&[0.5]]).unwrap();
+    spikes.write_vlen_numeric::<u16>("units", &[&[1]]).unwrap();
+    let labels = file.new_dataset::<u16>().shape([1]).resizable().chunk(&[1024]).create("labels").unwrap();
+    labels.extend(&[1 << 33]).unwrap();
+    file.close().unwrap();
+    let length = fs::metadata(&path).unwrap().len();
+    let expected = format!(
+        "PATH cannot be read as SHD: `labels` claims 8589934592 elements, more than a file of {length} bytes holds \
+         (the most is {} bytes); it is damaged",
+        length * 1032
+    );
+    check(&[("labels", said(&path), &expected)]);
+}
+
 #[test]
 fn hdf5_of_another_layout() {
     let folder = tempfile::tempdir().unwrap();

@@ -26,7 +26,8 @@ Development tasks.
   cargo xtask device                      build target/device: everything that an accelerator machine needs for tests and benchmarks
   cargo xtask accuracy [SPLIT…]           train the networks of benches/ACCURACY.md (digits, tutorial, own, changed, unseen) and write it
   cargo xtask accuracy --page             write it from the finished runs
-  cargo xtask faults [--long]             inject faults (kills, signals, damaged files, full disks), fail if anything is lost: two minutes, two hours with --long
+  cargo xtask faults [--long] [FAULT…]    inject faults (kills, signals, checkpoints, caches, disks, pairs, starts), fail if anything is lost:
+                                          two minutes for all, two hours with --long
   cargo xtask soak [--steps N]            train for 100,000 steps, fail if memory, open files, threads or mappings grow; target/soak
   cargo xtask messages                    write docs/messages.md: the error message of every kind of bad input
   cargo xtask rooms                       print what each folder imports, fail on imports that ARCHITECTURE.md forbids
@@ -58,8 +59,8 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["device"] => device::build(),
         ["accuracy", "--page"] => accuracy::write_page(),
         ["accuracy", only @ ..] => accuracy::run(only),
-        ["faults"] => faults::run(false),
-        ["faults", "--long"] => faults::run(true),
+        ["faults", "--long", only @ ..] => faults::run(only, true),
+        ["faults", only @ ..] => faults::run(only, false),
         ["rooms"] => rooms::show(),
         ["words"] => words::check(),
         ["miri"] => miri::run(),

@@ -4,6 +4,7 @@ mod aedat3;
 mod aedat4;
 mod archive;
 mod files;
+mod hdf5;
 mod heap;
 mod joined;
 mod known;

@@ -9,8 +9,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use half::f16;
-use rust_hdf5::{ByteOrder, DatatypeMessage, H5Dataset, H5File};
+use rust_hdf5::{ByteOrder, DatatypeMessage};
 
+use super::hdf5::Hdf5;
 use super::heap::{Damage, Reference, Walk};
 use super::order;
 use crate::collection::{Collection, Description, Mended, Sample};
@@ -79,17 +80,17 @@ impl Shd {
         let file = open_file(path).map_err(|cause| Error::file("read", path, cause))?;
         let refused = |reason: String| Error::input(format!("{} cannot be read as SHD: {reason}", path.display()));
         check_length(&file, path)?;
-        let hdf5 = H5File::open(path).map_err(|error| refused(format!("it is not a complete HDF5 file ({error})")))?;
+        let hdf5 = Hdf5::open(path, &file).map_err(refused)?;
         let (times, kind) = times(&hdf5).map_err(refused)?;
         let (units, unit_kind) = units(&hdf5).map_err(refused)?;
         let count = times.references.len();
         if units.references.len() != count {
             return Err(refused(format!("it has times of {count} samples and units of {}", units.references.len())));
         }
-        let labels = numbers(&hdf5, "labels", count).map_err(refused)?;
-        let speakers = numbers(&hdf5, "extra/speaker", count).map_err(refused)?;
-        let channels = attribute(&hdf5, "channels", 1..=usize::from(u16::MAX)).map_err(refused)?;
-        let mut names = texts(&hdf5, "extra/speakers").map_err(refused)?;
+        let labels = hdf5.numbers("labels", count).map_err(refused)?;
+        let speakers = hdf5.numbers("extra/speaker", count).map_err(refused)?;
+        let channels = hdf5.attribute("channels", 1..=usize::from(u16::MAX)).map_err(refused)?;
+        let mut names = hdf5.texts("extra/speakers").map_err(refused)?;
         if names.is_empty() {
             names = speakers.as_deref().map(numbered).unwrap_or_default();
         }
@@ -97,15 +98,15 @@ impl Shd {
             format: "SHD",
             sensor: Sensor::cochlea(channels.map_or(CHANNELS, |n| n as u16)),
             count,
-            classes: texts(&hdf5, "extra/keys").map_err(refused)?,
+            classes: hdf5.texts("extra/keys").map_err(refused)?,
             speakers: names,
-            train: attribute(&hdf5, "train", 0..=count).map_err(refused)?,
+            train: hdf5.attribute("train", 0..=count).map_err(refused)?,
             validation: 0,
         };
         let shd = Shd {
             path: path.to_owned(),
             file,
-            base: hdf5.userblock_size(),
+            base: hdf5.base(),
             times,
             units,
             unit_kind,
@@ -290,7 +291,7 @@ fn drop_untimed(t: &mut Vec<i64>, x: &mut Vec<u16>) -> u64 {
     (before - t.len()) as u64
 }
 
-fn times(file: &H5File) -> std::result::Result<(Column, TimeKind), String> {
+fn times(file: &Hdf5) -> std::result::Result<(Column, TimeKind), String> {
     let (column, item) = column(file, "spikes/times")?;
     let kind = match &item {
         DatatypeMessage::FloatingPoint { size: 2, byte_order: ByteOrder::LittleEndian, .. } => {
@@ -310,7 +311,7 @@ fn times(file: &H5File) -> std::result::Result<(Column, TimeKind), String> {
     Ok((column, kind))
 }
 
-fn units(file: &H5File) -> std::result::Result<(Column, UnitKind), String> {
+fn units(file: &Hdf5) -> std::result::Result<(Column, UnitKind), String> {
     let (column, item) = column(file, "spikes/units")?;
     match item {
         DatatypeMessage::FixedPoint { size: size @ (1 | 2 | 4 | 8), byte_order, signed, .. } => match byte_order {
@@ -322,8 +323,8 @@ fn units(file: &H5File) -> std::result::Result<(Column, UnitKind), String> {
 }
 
 /// A data set of variable-length elements, and the type of their items.
-fn column(file: &H5File, name: &str) -> std::result::Result<(Column, DatatypeMessage), String> {
-    let data = dataset(file, name)?.ok_or(format!("it has no data set `{name}`"))?;
+fn column(file: &Hdf5, name: &str) -> std::result::Result<(Column, DatatypeMessage), String> {
+    let data = file.dataset(name)?.ok_or(format!("it has no data set `{name}`"))?;
     let item = match data.datatype() {
         Ok(DatatypeMessage::VarLenSequence { base }) => *base,
         Ok(other) => return Err(format!("`{name}` is {other}, but must be of variable length")),
@@ -338,61 +339,10 @@ fn column(file: &H5File, name: &str) -> std::result::Result<(Column, DatatypeMes
     Ok((Column { references, walk: Walk::default(), bytes: Vec::new() }, item))
 }
 
-/// A data set, if it exists.
-fn dataset(file: &H5File, name: &str) -> std::result::Result<Option<H5Dataset>, String> {
-    match file.dataset(name) {
-        Ok(data) => Ok(Some(data)),
-        Err(rust_hdf5::Hdf5Error::NotFound(_)) => Ok(None),
-        Err(error) => Err(format!("`{name}` is damaged ({error})")),
-    }
-}
-
-/// One number per sample.
-fn numbers(file: &H5File, name: &str, count: usize) -> std::result::Result<Option<Vec<u32>>, String> {
-    let Some(data) = dataset(file, name)? else { return Ok(None) };
-    if let Ok(other @ (DatatypeMessage::FloatingPoint { .. } | DatatypeMessage::FixedString { .. })) = data.datatype() {
-        return Err(format!("`{name}` holds {other}, but must hold integers"));
-    }
-    let numbers: Vec<i64> = data.read_numeric_as().map_err(|error| format!("`{name}` holds no integers ({error})"))?;
-    if numbers.len() != count {
-        return Err(format!("`{name}` has {} elements for {count} samples", numbers.len()));
-    }
-    let beyond = |number: i64| format!("`{name}` holds {number}, but its numbers must lie between 0 and 2^32 - 1");
-    numbers
-        .into_iter()
-        .map(|number| u32::try_from(number).map_err(|_| beyond(number)))
-        .collect::<std::result::Result<_, _>>()
-        .map(Some)
-}
-
-fn texts(file: &H5File, name: &str) -> std::result::Result<Vec<String>, String> {
-    let Some(data) = dataset(file, name)? else { return Ok(Vec::new()) };
-    data.read_strings_lossy().map_err(|error| format!("`{name}` holds no texts ({error})"))
-}
-
 /// Names for speakers that have only numbers. A single speaker means none: such files mark the speaker as unknown.
 fn numbered(speakers: &[u32]) -> Vec<String> {
     match speakers.iter().max() {
         Some(largest @ 1..=0xffff) => (0..=*largest).map(|number| number.to_string()).collect(),
         _ => Vec::new(),
     }
-}
-
-/// A whole-number attribute of the root.
-fn attribute(
-    file: &H5File,
-    name: &str,
-    range: std::ops::RangeInclusive<usize>,
-) -> std::result::Result<Option<usize>, String> {
-    if !file.attr_names().is_ok_and(|names| names.iter().any(|one| one == name)) {
-        return Ok(None);
-    }
-    let text = file.attr_string(name).map_err(|error| format!("the attribute `{name}` is not a text ({error})"))?;
-    let number = text.trim().parse().ok().filter(|number| range.contains(number));
-    number.map(Some).ok_or(format!(
-        "the attribute `{name}` must be a text with a number from {} to {}; write it in h5py as f.attrs['{name}'] = '{}'",
-        range.start(),
-        range.end(),
-        range.end().min(&1000)
-    ))
 }

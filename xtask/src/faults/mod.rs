@@ -10,27 +10,63 @@ mod training;
 
 use std::time::Instant;
 
+use crate::UNKNOWN;
 use crate::project::{Result, build_spiq};
 use command::Scratch;
 use training::Training;
 
-/// How often each fault is injected.
-#[derive(Clone, Copy)]
-struct Counts {
-    kills: usize,
-    signals: usize,
-    checkpoints: usize,
-    caches: usize,
-    disks: usize,
-    pairs: usize,
-    starts: usize,
+/// A kind of fault.
+struct Fault {
+    /// Its name on the command line.
+    called: &'static str,
+    /// Its row in the table.
+    title: &'static str,
+    /// How often the short form injects it: two minutes on two cores in all.
+    short: usize,
+    /// How often the long form injects it.
+    long: usize,
+    inject: fn(&Training, usize) -> Outcome,
 }
 
-/// Two minutes on two cores.
-const SHORT: Counts = Counts { kills: 8, signals: 4, checkpoints: 4, caches: 2, disks: 2, pairs: 1, starts: 1 };
-/// The long form.
-const LONG: Counts =
-    Counts { kills: 1000, signals: 150, checkpoints: 500, caches: 500, disks: 20, pairs: 30, starts: 10 };
+const FAULTS: [Fault; 7] = [
+    Fault {
+        called: "kills",
+        title: "killed (-9) at a random moment, then `--resume`",
+        short: 8,
+        long: 1000,
+        inject: kills::killed,
+    },
+    Fault {
+        called: "signals",
+        title: "TERM, HUP or INT at a random moment, then `--resume`",
+        short: 4,
+        long: 150,
+        inject: kills::signalled,
+    },
+    Fault {
+        called: "checkpoints",
+        title: "a damaged checkpoint, then `--resume`",
+        short: 4,
+        long: 500,
+        inject: damage::checkpoints,
+    },
+    Fault {
+        called: "caches",
+        title: "a damaged cache of compiled programs",
+        short: 2,
+        long: 500,
+        inject: damage::caches,
+    },
+    Fault { called: "disks", title: "a full disk", short: 2, long: 20, inject: disk::full },
+    Fault { called: "pairs", title: "two runs in one folder", short: 1, long: 30, inject: together::two_runs },
+    Fault {
+        called: "starts",
+        title: "ten processes on an empty cache",
+        short: 1,
+        long: 10,
+        inject: together::cold_starts,
+    },
+];
 
 /// The results of injecting a fault.
 #[derive(Default)]
@@ -54,36 +90,32 @@ impl Outcome {
     }
 }
 
-/// Injects every fault and prints the table.
-pub fn run(long: bool) -> Result<()> {
+/// Injects the faults called `only`, or all, and prints the table.
+pub fn run(only: &[&str], long: bool) -> Result<()> {
+    let names = FAULTS.map(|fault| fault.called);
+    if let Some(other) = only.iter().find(|name| !names.contains(name)) {
+        return Err(format!("{UNKNOWN} fault {other}; the faults are {}", names.join(", ")));
+    }
     build_spiq()?;
-    let counts = if long { LONG } else { SHORT };
     let scratch = Scratch::new()?;
     let training = Training::whole(&scratch)?;
     println!("| fault | tried | lost | seconds |\n|---|---|---|---|");
-    let faults: [(&str, &dyn Fn() -> Outcome); 7] = [
-        ("killed (-9) at a random moment, then `--resume`", &|| kills::killed(&training, counts.kills)),
-        ("TERM, HUP or INT at a random moment, then `--resume`", &|| kills::signalled(&training, counts.signals)),
-        ("a damaged checkpoint, then `--resume`", &|| damage::checkpoints(&training, counts.checkpoints)),
-        ("a damaged cache of compiled programs", &|| damage::caches(&training, counts.caches)),
-        ("a full disk", &|| disk::full(&training, counts.disks)),
-        ("two runs in one folder", &|| together::two_runs(&training, counts.pairs)),
-        ("ten processes on an empty cache", &|| together::cold_starts(&training, counts.starts)),
-    ];
-    let outcomes = faults.map(|(name, fault)| told(name, fault));
-    let lost: usize = outcomes.iter().map(|outcome| outcome.lost.len()).sum();
+    let wanted = FAULTS.iter().filter(|fault| only.is_empty() || only.contains(&fault.called));
+    let lost: usize = wanted.map(|fault| fault.told(&training, long).lost.len()).sum();
     if lost == 0 { Ok(()) } else { Err(format!("{lost} attempts lost something")) }
 }
 
-/// Injects a fault, and prints its row and its failures.
-fn told(name: &str, fault: &dyn Fn() -> Outcome) -> Outcome {
-    let start = Instant::now();
-    let outcome = fault();
-    let seconds = start.elapsed().as_secs_f64();
-    match &outcome.skipped {
-        Some(why) => println!("| {name} | SKIPPED: {why} | | |"),
-        None => println!("| {name} | {} | {} | {seconds:.0} |", outcome.tried, outcome.lost.len()),
+impl Fault {
+    /// Injects the fault, and prints its row and its failures.
+    fn told(&self, training: &Training, long: bool) -> Outcome {
+        let start = Instant::now();
+        let outcome = (self.inject)(training, if long { self.long } else { self.short });
+        let seconds = start.elapsed().as_secs_f64();
+        match &outcome.skipped {
+            Some(why) => println!("| {} | SKIPPED: {why} | | |", self.title),
+            None => println!("| {} | {} | {} | {seconds:.0} |", self.title, outcome.tried, outcome.lost.len()),
+        }
+        outcome.lost.iter().for_each(|lost| eprintln!("{}: {lost}", self.title));
+        outcome
     }
-    outcome.lost.iter().for_each(|lost| eprintln!("{name}: {lost}"));
-    outcome
 }
