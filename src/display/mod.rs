@@ -9,6 +9,7 @@
 //! ```
 
 mod confusion;
+mod course;
 mod curves;
 mod describe;
 mod heat_map;
