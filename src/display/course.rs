@@ -80,15 +80,19 @@ impl Course {
     }
 }
 
+/// How much longer the loss axis must be with the first losses than without them, for them to be cut off.
+const STRETCH: f64 = 3.0;
+
 /// The limit of the loss axis: the losses after the first tenth of the run, and the means of all epochs, are below it. A run often starts
-/// with losses far above the rest, which would flatten the course of everything after them.
+/// with losses far above the rest, which would flatten the course of everything after them. `None` if the axis would be less than
+/// [`STRETCH`] times as long without a limit.
 pub(super) fn limit(losses: &Points, means: &Points) -> Option<f64> {
     let later = &losses[losses.len() / 10..];
     let highest = later.iter().chain(means).map(|(_, loss)| *loss).reduce(f64::max)?;
     let lowest = losses.iter().map(|(_, loss)| *loss).reduce(f64::min)?;
     let limit = highest + 0.05 * (highest - lowest);
     let first = losses.iter().map(|(_, loss)| *loss).reduce(f64::max)?;
-    (limit.is_finite() && limit > lowest && first > limit).then_some(limit)
+    (limit.is_finite() && limit > lowest && first - lowest > STRETCH * (limit - lowest)).then_some(limit)
 }
 
 /// The points, without what is above the limit: a line that comes from above begins at the limit.
@@ -122,5 +126,7 @@ mod tests {
         assert_eq!(below(losses.clone(), Some(2.5))[0], (0.0, 2.5));
         let spike_at_the_end: Points = losses.iter().rev().enumerate().map(|(at, (_, y))| (at as f64, *y)).collect();
         assert_eq!(limit(&spike_at_the_end, &Points::new()), None);
+        let falling: Points = (0..100).map(|at| (f64::from(at), 2.0 / f64::from(at + 10))).collect();
+        assert_eq!(limit(&falling, &Points::new()), None);
     }
 }
