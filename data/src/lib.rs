@@ -1,4 +1,4 @@
-//! The files of the built-in data sets, in a package of their own because of their licences and their size.
+//! The files of the built-in data sets, in a separate package because of their licences and their size.
 
 /// 1797 handwritten digits of 8×8 pixels, as safetensors: `images` u8 `[1797, 64]`, `labels` u8 `[1797]` (CC BY 4.0).
 pub const DIGITS: &[u8] = include_bytes!("../digits.safetensors");
