@@ -169,14 +169,7 @@ impl<'a, E: Element> Factors<'a, E> {
 
     /// Computes some columns of these rows of the product.
     #[inline(always)]
-    fn block(
-        &self,
-        set: impl InstructionSet,
-        left: [&[E]; LEFT],
-        columns: Range<usize>,
-        rows: &[Row],
-        to: &mut [f32],
-    ) {
+    fn block(&self, set: impl InstructionSet, left: [&[E]; LEFT], columns: Range<usize>, rows: &[Row], to: &mut [f32]) {
         let whole = columns.start + columns.len() / TOGETHER * TOGETHER;
         for column in (columns.start..whole).step_by(TOGETHER) {
             let sums = dots(set, left, [0, 1, 2, 3].map(|i| self.right(column + i)));
