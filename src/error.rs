@@ -8,6 +8,7 @@ use crate::places;
 
 /// A coarse category: it determines the exit code and lets a caller react.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// Unusable user input: an argument, a file's contents, a value out of range.
     Input,

@@ -12,7 +12,9 @@ pub use std::collections::BTreeMap;
 
 pub use crate::config::{ModelConfig, RuleConfig};
 pub use crate::data::Dataset;
-pub use crate::display::{self, Curve};
+pub use crate::display;
+#[cfg(feature = "pictures")]
+pub use crate::display::Curve;
 pub use crate::native;
 pub use crate::network::Network;
 pub use crate::nn::{

@@ -18,6 +18,7 @@ pub use tensorboard::TensorBoard;
 /// One line of `metrics.jsonl`. A number that is not finite is `null` in the file and `None` when read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Record {
     /// `{"step": 12, "loss": 1.5}`: after a training step.
     Step {

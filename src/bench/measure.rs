@@ -37,6 +37,7 @@ impl Options {
 
 /// Progress of a measurement.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// The programs of an arithmetic are being compiled.
     Compiling(Arithmetic),

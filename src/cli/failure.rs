@@ -21,8 +21,8 @@ pub fn of_run(error: &Error) -> ExitCode {
 fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Input | ErrorKind::File | ErrorKind::Graph | ErrorKind::Plugin => 2,
-        ErrorKind::Pjrt(_) | ErrorKind::NotFinite => 1,
         ErrorKind::Interrupted => signals::exit_code(),
+        _ => 1,
     }
 }
 

@@ -116,7 +116,7 @@ fn epochs(run: &Run) -> impl Iterator<Item = (f64, [Option<f32>; 3])> {
         Record::Epoch { epoch, train_loss, test_accuracy, validation_accuracy, .. } => {
             Some((*epoch as f64, [*train_loss, *test_accuracy, *validation_accuracy]))
         }
-        Record::Step { .. } => None,
+        _ => None,
     })
 }
 

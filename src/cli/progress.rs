@@ -59,13 +59,10 @@ impl Drop for Installation {
 }
 
 fn message(progress: &pjrt::Progress) -> String {
-    let doing = match progress.step {
-        pjrt::Step::Wait => return "waiting for another process that installs a plugin".to_owned(),
-        pjrt::Step::Download => "downloading",
-        pjrt::Step::Copy => "copying",
-        pjrt::Step::Unpack => "unpacking",
-    };
-    format!("{doing} {} {}", progress.package, progress.version)
+    match progress.step {
+        pjrt::Step::Wait => "waiting for another process that installs a plugin".to_owned(),
+        step => format!("{} {} {}", step.doing(), progress.package, progress.version),
+    }
 }
 
 /// Shows the number of samples read: a bar on a terminal, nothing elsewhere.
@@ -100,15 +97,12 @@ impl Fetching {
         let shown = self.shown.as_ref().map(|(step, archive, _)| (*step, *archive));
         if shown != Some((progress.step, progress.archive)) {
             self.end();
-            let (doing, template) = match progress.step {
-                spiq_events::Step::Download => {
-                    ("downloading", "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}")
-                }
-                spiq_events::Step::Verify => ("verifying", "{msg} [{bar:30}]"),
-                spiq_events::Step::Unpack => ("unpacking", "{msg} [{bar:30}]"),
+            let template = match progress.step {
+                spiq_events::Step::Download => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
+                _ => "{msg} [{bar:30}]",
             };
             let bar = bar(progress.total.unwrap_or(0), template);
-            bar.set_message(format!("{doing} {}", progress.archive));
+            bar.set_message(format!("{} {}", progress.step.doing(), progress.archive));
             if bar.is_hidden() && progress.step == spiq_events::Step::Download {
                 let size = progress.total.map_or_else(String::new, |total| format!(" ({})", screen::bytes(total)));
                 screen::progress(&format!("downloading {}{size}", progress.archive));
@@ -153,11 +147,10 @@ impl Training {
             Event::Note(note) => self.line(&note),
             Event::Compiling => self.progress("compiling the training step"),
             Event::Step { done, total, loss } => self.step(done, total, loss),
-            // The table at the end shows the total.
             Event::Skipped { step, skipped: 1 } => {
+                // The table at the end shows the total.
                 self.line(&format!("step {step} was skipped: a value is not finite; later skips are only counted"));
             }
-            Event::Skipped { .. } => {}
             Event::Epoch { epoch, train_loss, test_accuracy, validation_accuracy, is_best } => {
                 let accuracy = 100.0 * test_accuracy;
                 let validation =
@@ -167,6 +160,7 @@ impl Training {
                     "epoch {epoch:>3}  train loss {train_loss:.4}  {validation}test accuracy {accuracy:.2} %{best}"
                 ));
             }
+            _ => {}
         }
     }
 
@@ -260,6 +254,7 @@ impl Measurement {
                 self.bar.set_position(round as u64);
                 self.bar.set_message(format!("round {round}"));
             }
+            _ => {}
         }
         self.bar.tick();
     }

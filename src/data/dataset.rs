@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use spiq_data::DIGITS;
 use spiq_events::{Binning, SPEECH};
 use spiq_hlo::Array;
 
@@ -14,8 +15,6 @@ use super::reading::{ReadFile, Reading};
 use crate::error::{Error, Result};
 use crate::random::Key;
 
-/// Handwritten digits, built in so that a first run needs no download. Source and licence: `data/README.md`.
-const DIGITS: &[u8] = include_bytes!("../../data/digits.safetensors");
 /// The number of training images, which come first; the test images are by different writers.
 const DIGITS_TRAIN: usize = 1437;
 /// 64 frames of 14 ms. At this scale neurons see words as they see gestures, and all but one spike in ten thousand is in a frame.

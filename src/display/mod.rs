@@ -1,4 +1,5 @@
-//! Pictures and tables of computed values as SVG, HTML and text, for notebooks, files and terminals. Prints nothing.
+//! Pictures and tables of computed values as SVG, HTML and text, for notebooks, files and terminals. Prints nothing. Pictures need the
+//! feature `pictures`.
 //!
 //! ```
 //! use spiq::{Array, display};
@@ -8,29 +9,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod confusion;
-mod course;
-mod curves;
 mod describe;
-mod heat_map;
-mod history;
 mod nodes;
-mod palette;
-mod picture;
-mod raster;
-mod recording;
-mod survey;
-mod traces;
+#[cfg(feature = "pictures")]
+mod pictures;
 
 pub use crate::table::Table;
-pub use confusion::confusion;
-pub use curves::{Curve, curves, curves_by_epoch};
 pub use describe::{describe, parameters};
-pub use heat_map::heat_map;
-pub use history::history;
 pub use nodes::nodes;
-pub use picture::Picture;
-pub use raster::raster;
-pub use recording::recording;
-pub use survey::survey;
-pub use traces::traces;
+#[cfg(feature = "pictures")]
+pub use pictures::{
+    Curve, Picture, confusion, curves, curves_by_epoch, heat_map, history, raster, recording, survey, traces,
+};

@@ -8,6 +8,7 @@ use crate::pjrt::Platform;
 
 /// The target of a compilation.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Target {
     /// This machine's CPU.
     Cpu,

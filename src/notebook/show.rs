@@ -5,10 +5,13 @@ use std::fmt::Display;
 
 use spiq_hlo::{Array, Function, GraphErrors, Tensor};
 
-use crate::display::{self, Picture, Table};
+#[cfg(feature = "pictures")]
+use crate::display::Picture;
+use crate::display::{self, Table};
 use crate::error::Error;
 use crate::native;
 use crate::quant::Report;
+#[cfg(feature = "pictures")]
 use crate::train::Record;
 
 /// Displayed content in one or more forms, of which the notebook picks the richest: (media type, text).
@@ -16,6 +19,7 @@ use crate::train::Record;
 pub struct Content(Vec<(&'static str, String)>);
 
 impl Content {
+    #[cfg(feature = "pictures")]
     fn picture(picture: &Picture) -> Content {
         Content(vec![("image/svg+xml", picture.svg().to_owned())])
     }
@@ -62,6 +66,7 @@ pub trait Show {
     }
 }
 
+#[cfg(feature = "pictures")]
 impl Show for Picture {
     fn content(&self) -> Content {
         Content::picture(self)
@@ -77,10 +82,13 @@ impl Show for Table {
 /// A matrix as a heat map, any other array as a table of its type, range and first values.
 impl Show for Array {
     fn content(&self) -> Content {
-        match display::heat_map(self) {
-            Ok(picture) if self.ty().count() > 1 => Content::picture(&picture),
-            _ => Content::table(&display::describe(self)),
+        #[cfg(feature = "pictures")]
+        if let Ok(picture) = display::heat_map(self)
+            && self.ty().count() > 1
+        {
+            return Content::picture(&picture);
         }
+        Content::table(&display::describe(self))
     }
 }
 
@@ -129,12 +137,14 @@ impl Show for native::Report {
 }
 
 /// The training curves of a run.
+#[cfg(feature = "pictures")]
 impl Show for [Record] {
     fn content(&self) -> Content {
         Content::picture(&display::history(self, ""))
     }
 }
 
+#[cfg(feature = "pictures")]
 impl Show for Vec<Record> {
     fn content(&self) -> Content {
         self.as_slice().content()

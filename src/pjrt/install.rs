@@ -28,6 +28,7 @@ pub struct Progress {
 
 /// The steps of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// Waiting for another process that is installing a plugin. No bytes are counted.
     Wait,
@@ -37,6 +38,18 @@ pub enum Step {
     Copy,
     /// The required files are unpacked.
     Unpack,
+}
+
+impl Step {
+    /// A word for progress messages, before the name of a package.
+    pub fn doing(self) -> &'static str {
+        match self {
+            Step::Wait => "waiting for",
+            Step::Download => "downloading",
+            Step::Copy => "copying",
+            Step::Unpack => "unpacking",
+        }
+    }
 }
 
 /// The source of a plugin's wheels. From any source, they must have the pinned checksums.

@@ -116,6 +116,7 @@ impl<M: Model> Options<M> {
 
 /// The events of a run.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// A message for the user, as a sentence: a checkpoint that cannot be written or is damaged, or what was changed.
     Note(String),

@@ -19,16 +19,14 @@ use super::model::Model;
 use super::options::{Event, Options, Summary};
 use super::prepared::{Prepared, room};
 use super::resident::Resident;
-use super::start::{self, BEST, Kept, METRICS, PARAMS, PICTURE, SUMMARY, Start};
+use super::start::{self, BEST, Kept, METRICS, PARAMS, SUMMARY, Start};
 use super::validation::Judge;
 use crate::capacity;
 use crate::data::{Dataset, replace_file, test_key};
-use crate::display::history;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray, Platform};
 use crate::provenance::{Best, Provenance};
 use crate::random::Key;
-use crate::record::read_records;
 
 /// Calls and tests in flight on the device while the host prepares the next one.
 const IN_FLIGHT: usize = 2;
@@ -37,9 +35,9 @@ const IN_FLIGHT: usize = 2;
 const CALL: Duration = Duration::from_millis(100);
 
 /// Trains a model and writes `params.safetensors`, `checkpoint.safetensors`, `metrics.jsonl`, `summary.json` (once it has ended) and
-/// `training.svg` to the folder of the options, and for a network also `model.toml` and `rules.toml`, which `spiq predict` reads. `events`
-/// receives the progress. When `stop` becomes true, the run saves its progress and ends. It writes the checkpoint first, which is all that
-/// is needed to resume.
+/// `training.svg` (with the feature `pictures`) to the folder of the options, and for a network also `model.toml` and `rules.toml`, which
+/// `spiq predict` reads. `events` receives the progress. When `stop` becomes true, the run saves its progress and ends. It writes the
+/// checkpoint first, which is all that is needed to resume.
 ///
 /// The folder is [locked](FolderLock) by the run. Checkpoints are also written during training, within epochs, at
 /// [intervals](Options::checkpoint_every); the last two are kept, and a run resumes from the older one if the newer one is damaged. A failed
@@ -67,6 +65,7 @@ pub fn run(
 }
 
 mod not_finite;
+mod picture;
 mod saving;
 
 use saving::Saving;
@@ -466,7 +465,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Writes the final files of the run.
     fn leave(&self, test_accuracy: f32, interrupted: bool) -> Result<Vec<PathBuf>> {
-        let [params, svg, metrics] = [PARAMS, PICTURE, METRICS].map(|name| self.options.out.join(name));
+        let [params, metrics] = [PARAMS, METRICS].map(|name| self.options.out.join(name));
         let metadata = self.metadata(Provenance { best: None, ..self.provenance.clone().without_places() });
         Checkpoint { arrays: self.arrays(false)?, metadata }.save(&params)?;
         let checkpoint = self.options.out.join(CHECKPOINT);
@@ -477,7 +476,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             false => format!("{} {test_accuracy:.4}", self.options.metric.name()),
         };
         let title = format!("{} steps, {measured} ({state})", self.done);
-        replace_file(&svg, history(&read_records(&metrics)?, &title).svg().as_bytes())?;
+        let picture = picture::draw(&self.options.out, &title)?;
         let configuration =
             self.options.model.network().map(|network| configuration::leave(network, &self.options.out));
         let judged = self.judge.as_ref().and_then(|judge| judge.best().zip(judge.arrays()));
@@ -488,7 +487,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok([
             vec![params],
             best.into_iter().collect(),
-            vec![checkpoint, metrics, svg],
+            vec![checkpoint, metrics],
+            picture.into_iter().collect(),
             configuration.transpose()?.unwrap_or_default(),
         ]
         .concat())

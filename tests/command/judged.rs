@@ -58,7 +58,7 @@ fn epochs(folder: &Path) -> Vec<(usize, f32, f32)> {
         Record::Epoch { epoch, test_accuracy, validation_accuracy, .. } => {
             Some((epoch as usize, validation_accuracy.expect("validation"), test_accuracy.expect("test")))
         }
-        Record::Step { .. } => None,
+        _ => None,
     };
     read_records(&folder.join("metrics.jsonl")).expect("records").into_iter().filter_map(of).collect()
 }

@@ -376,6 +376,7 @@ fn the_history_is_written_for_tensorboard() {
                 validations.push((steps, validation_accuracy.expect("an accuracy")));
                 rates.push((steps, spike_rates["core/layers/1"].expect("a rate")));
             }
+            other => panic!("{other:?}"),
         }
     }
     assert!(losses.len() > 20 && tests.len() == 2);

@@ -127,6 +127,7 @@ fn a_resumed_run_takes_back_what_came_after_its_checkpoint() {
     let early = |record: &Record| match record {
         Record::Step { step, .. } => *step < 2,
         Record::Epoch { epoch, .. } => *epoch < 1,
+        other => panic!("{other:?}"),
     };
     let records = [Record::step(0, 3.0), Record::step(1, 2.0), Record::step(2, 1.0), Record::epoch(1, 2.0, 0.5)];
     write(&path, &records);

@@ -16,7 +16,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use project::Result;
+use project::{Result, UNKNOWN};
 
 const HELP: &str = "\
 Development tasks.
@@ -50,8 +50,6 @@ fn main() -> ExitCode {
         }
     }
 }
-
-const UNKNOWN: &str = "unknown";
 
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {

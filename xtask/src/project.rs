@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The first word of messages about an unknown command, flag or name: exit code 2.
+pub const UNKNOWN: &str = "unknown";
+
 /// The result of a task; the error is a sentence.
 pub type Result<T> = std::result::Result<T, String>;
 

@@ -17,6 +17,7 @@ use super::readers::{Archive, Known};
 
 /// The current step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// Downloading.
     Download,
@@ -24,6 +25,17 @@ pub enum Step {
     Verify,
     /// Unpacking the archive.
     Unpack,
+}
+
+impl Step {
+    /// A word for progress messages, before the name of an archive.
+    pub fn doing(self) -> &'static str {
+        match self {
+            Step::Download => "downloading",
+            Step::Verify => "verifying",
+            Step::Unpack => "unpacking",
+        }
+    }
 }
 
 /// The progress of a step.

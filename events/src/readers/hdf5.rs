@@ -104,8 +104,7 @@ impl Hdf5 {
 
 /// The bytes that a data set claims, unless that overflows.
 fn bytes(data: &H5Dataset) -> Option<u64> {
-    let count = |sum: u64, size: &usize| sum.checked_mul(*size as u64);
-    data.shape().iter().try_fold(data.element_size() as u64, |sum, size| count(sum, size))
+    data.shape().iter().try_fold(data.element_size() as u64, |bytes, size| bytes.checked_mul(*size as u64))
 }
 
 /// A shape as a product: `2 × 3`.

@@ -3,9 +3,6 @@
 use super::cochlea::Cochlea;
 use super::compact::Compact;
 
-/// Spikes of the recordings; source and licence: `data/README.md`.
-const SPEECH: &[u8] = include_bytes!("../../../data/speech.spikes");
-
 /// 2,500 recordings of the digits 0 to 9 by five speakers as spikes in 140 channels, with millisecond resolution: the Free Spoken Digit
 /// Dataset (Jakobovski et al., CC BY-SA 4.0) through [`speech_cochlea`]. The first 2,250 train; the last 250, those with indices 0 to
 /// 4, test, as in the data set's own split.
@@ -18,7 +15,7 @@ const SPEECH: &[u8] = include_bytes!("../../../data/speech.spikes");
 /// assert_eq!(description.speakers, ["george", "jackson", "lucas", "nicolas", "theo"]);
 /// ```
 pub fn speech() -> Compact {
-    Compact::parse(SPEECH).expect("the built-in spikes are whole")
+    Compact::parse(spiq_data::SPEECH).expect("the built-in spikes are whole")
 }
 
 /// The cochlea of [`speech`]: 140 channels.

@@ -50,6 +50,7 @@ impl Element for bool {
 
 /// Why an [`Array`] cannot be created or read.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ArrayError {
     /// The number of elements or bytes does not match the shape.
     Count {

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A kind of hardware with a PJRT plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Platform {
     /// The machine's CPU.
     Cpu,

@@ -10,8 +10,7 @@ mod training;
 
 use std::time::Instant;
 
-use crate::UNKNOWN;
-use crate::project::{Result, build_spiq};
+use crate::project::{Result, UNKNOWN, build_spiq};
 use command::Scratch;
 use training::Training;
 

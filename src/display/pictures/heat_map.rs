@@ -9,8 +9,8 @@ use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 use spiq_hlo::Array;
 
-use super::describe::{number, range};
 use super::picture::{Picture, WIDTH, styled};
+use crate::display::describe::{number, range};
 use crate::error::{Error, Result};
 
 /// Maximum number of rows and columns of cells: more are too small to see, and enlarge the file.
