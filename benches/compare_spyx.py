@@ -63,6 +63,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="least measuring time for each side and mode")
     parser.add_argument("--runs", type=int, default=10, help="least number of runs for each side and mode")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds after which a process is ended and its side left out")
     parser.add_argument("--device", default="cpu", help="cpu or cuda; the JAX sides then need JAX for CUDA (--python, --jax-python)")
     parser.add_argument("--python", help="an interpreter with Spyx and qwix")
     parser.add_argument("--jax-python", help="an interpreter with the newest JAX")
@@ -92,15 +93,16 @@ def measure(name, sides, rounds):
         for side in sides:
             for mode, figures in tried(side, name).items():
                 found.setdefault(mode, []).append(figures)
-    print(f"{name} done", file=sys.stderr, flush=True)
-    return {mode: tuple(map(statistics.median, zip(*(row[:2] for row in figures)))) for mode, figures in found.items()}
+    medians = {mode: tuple(map(statistics.median, zip(*(row[:2] for row in figures)))) for mode, figures in found.items()}
+    print(f"{name}: {json.dumps(medians)}", file=sys.stderr, flush=True)
+    return medians
 
 
 def tried(side, name):
     try:
         return side(name)
-    except subprocess.CalledProcessError as failed:
-        print(f"SKIPPED: {name}: {' '.join(map(str, failed.cmd))} failed", file=sys.stderr)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as failed:
+        print(f"SKIPPED: {name}: {failed}", file=sys.stderr, flush=True)
         return {}
 
 
@@ -124,7 +126,7 @@ def peers(name, python, arguments):
 
 def worker(script, name, modes, python, arguments, *flags):
     command = [python, COMPARE / script, "--network", name, "--modes", modes, *least(arguments), *flags]
-    return run(command, {"JAX_PLATFORMS": arguments.device})
+    return run(command, {"JAX_PLATFORMS": arguments.device}, arguments.limit)
 
 
 def least(arguments):
@@ -135,20 +137,20 @@ def ours(name, spiq, arguments):
     common = ["--device", arguments.device, *least(arguments), "--json"]
     common += ["--modes", arguments.modes] if arguments.modes else []
     if name in SHAPES:
-        report = run([spiq, "bench", "--shape", ",".join(map(str, SHAPES[name])), *common], {})
+        report = run([spiq, "bench", "--shape", ",".join(map(str, SHAPES[name])), *common], {}, arguments.limit)
     else:
         network = named(name)
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as model:
             model.write(network.toml())
             model.flush()
             sizes = ["--time-steps", str(network.times), "--batch-size", str(network.batch)]
-            report = run([spiq, "bench", "--model", model.name, *sizes, *common], {})
+            report = run([spiq, "bench", "--model", model.name, *sizes, *common], {}, arguments.limit)
     return {f"spiq {mode['mode']}": (mode["train_step_ms"], mode["forward_ms"]) for mode in report["modes"]}
 
 
-def run(command, variables):
+def run(command, variables, limit):
     """Parses a command's output as JSON."""
-    done = subprocess.run(command, env=os.environ | variables, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, env=os.environ | variables, stdout=subprocess.PIPE, check=True, timeout=limit)
     return json.loads(done.stdout)
 
 
