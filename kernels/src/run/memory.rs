@@ -2,6 +2,8 @@
 
 use spiq_hlo::DType;
 
+use super::registers::small_integer;
+
 /// An input array.
 #[derive(Clone, Copy, Debug)]
 pub enum Read<'a> {
@@ -126,19 +128,11 @@ impl<'a> Write<'a> {
         match self {
             Write::F32(a) => convert(chunk::<_, W>(a, first), from, |x| x),
             Write::S32(a) => convert(chunk::<_, W>(a, first), from, |x| x as i32),
-            Write::S8(a) => convert(chunk::<_, W>(a, first), from, low_byte),
+            Write::S8(a) => convert(chunk::<_, W>(a, first), from, |x| small_integer(x) as i8),
             Write::Bf16(a) => convert(chunk::<_, W>(a, first), from, |x| (x.to_bits() >> 16) as u16),
             Write::Pred(a) => convert(chunk::<_, W>(a, first), from, |x| u8::from(x != 0.0)),
         }
     }
-}
-
-/// A small integer as a byte. Adding 1.5·2²³ moves the integer into the low mantissa bits; `as` would test for out-of-range values, one
-/// element at a time.
-#[inline(always)]
-fn low_byte(x: f32) -> i8 {
-    const LARGE: f32 = 12_582_912.0;
-    (x + LARGE).to_bits() as i8
 }
 
 #[inline(always)]
