@@ -3,6 +3,7 @@
 use spiq_hlo::DType;
 
 use super::registers::small_integer;
+use crate::vector::InstructionSet;
 
 /// An input array.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,18 @@ impl<'a> Read<'a> {
         match self {
             Read::F32(a) => Some(a),
             _ => None,
+        }
+    }
+
+    /// Starts to load `count` elements into the caches.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, set: impl InstructionSet, first: usize, count: usize) {
+        match self {
+            Read::F32(a) => set.prefetch(&a[first..][..count]),
+            Read::S32(a) => set.prefetch(&a[first..][..count]),
+            Read::S8(a) => set.prefetch(&a[first..][..count]),
+            Read::Bf16(a) => set.prefetch(&a[first..][..count]),
+            Read::Pred(a) => set.prefetch(&a[first..][..count]),
         }
     }
 

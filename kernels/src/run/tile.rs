@@ -46,6 +46,7 @@ impl<'a> Tile<'a> {
     fn pass(&mut self, set: impl InstructionSet, pass: Pass, step: usize, turn: usize, state: &mut State) {
         let mut first = 0;
         while first + WIDTH <= self.lanes.len() {
+            self.prefetch(set, step, first);
             self.block::<WIDTH>(set, pass, [step, turn, first], state);
             first += WIDTH;
         }
@@ -56,6 +57,20 @@ impl<'a> Tile<'a> {
         while first < self.lanes.len() {
             self.block::<1>(set, pass, [step, turn, first], state);
             first += 1;
+        }
+    }
+
+    /// Starts to load what the next step reads for a block: at the start of a row the CPU does not know yet what comes.
+    #[inline(always)]
+    fn prefetch(&self, set: impl InstructionSet, step: usize, first: usize) {
+        let next = if self.scan.reverse { step.wrapping_sub(1) } else { step + 1 };
+        if next >= self.scan.steps {
+            return;
+        }
+        for sequence in &self.scan.slices {
+            if let Sequence::Memory(read) = sequence {
+                read.prefetch(set, next * self.scan.lanes + self.lanes.start + first, WIDTH);
+            }
         }
     }
 
