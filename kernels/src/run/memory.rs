@@ -135,6 +135,18 @@ impl<'a> Write<'a> {
         split!(F32 S32 S8 Bf16 Pred)
     }
 
+    /// Starts to load `count` elements into the caches, where they will be overwritten.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, set: impl InstructionSet, first: usize, count: usize) {
+        match self {
+            Write::F32(a) => set.prefetch(&a[first..][..count]),
+            Write::S32(a) => set.prefetch(&a[first..][..count]),
+            Write::S8(a) => set.prefetch(&a[first..][..count]),
+            Write::Bf16(a) => set.prefetch(&a[first..][..count]),
+            Write::Pred(a) => set.prefetch(&a[first..][..count]),
+        }
+    }
+
     /// Writes values that are exact in the element type, starting at `first`.
     #[inline(always)]
     pub(super) fn store<const W: usize>(&mut self, first: usize, from: &[f32; W]) {

@@ -72,6 +72,9 @@ impl<'a> Tile<'a> {
                 read.prefetch(set, next * self.scan.lanes + self.lanes.start + first, WIDTH);
             }
         }
+        for rows in &self.outputs {
+            rows[next].prefetch(set, first, WIDTH);
+        }
     }
 
     /// Goes through `W` lanes of this tile, starting at `first`.
