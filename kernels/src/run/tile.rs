@@ -37,6 +37,9 @@ impl<'a> Tile<'a> {
         for (sequence, line) in self.scan.slices.iter().zip(&mut state.lines) {
             if let (Sequence::Sums(sums), Some(line)) = (sequence, line) {
                 sums.compute(set, step * self.scan.lanes, &self.lanes, &mut state.events, line);
+                if let Some(next) = self.after(step) {
+                    sums.prefetch(set, next * self.scan.lanes, &self.lanes);
+                }
             }
         }
     }
@@ -60,13 +63,17 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Starts to load what the next step reads for a block: at the start of a row the CPU does not know yet what comes.
+    /// The step after this one.
+    #[inline(always)]
+    fn after(&self, step: usize) -> Option<usize> {
+        let next = if self.scan.reverse { step.wrapping_sub(1) } else { step + 1 };
+        if next < self.scan.steps { Some(next) } else { None }
+    }
+
+    /// Starts to load what the next step reads and writes for a block: at the start of a row the CPU does not know yet what comes.
     #[inline(always)]
     fn prefetch(&self, set: impl InstructionSet, step: usize, first: usize) {
-        let next = if self.scan.reverse { step.wrapping_sub(1) } else { step + 1 };
-        if next >= self.scan.steps {
-            return;
-        }
+        let Some(next) = self.after(step) else { return };
         for sequence in &self.scan.slices {
             if let Sequence::Memory(read) = sequence {
                 read.prefetch(set, next * self.scan.lanes + self.lanes.start + first, WIDTH);
