@@ -82,6 +82,7 @@ impl Tensor {
 
     /// The tensor cut before each of the indices `at` along `axis`. JAX: `jnp.split` with indices.
     #[track_caller]
+    #[doc(alias = "array_split")]
     pub fn split_at(&self, at: &[usize], axis: isize) -> Vec<Tensor> {
         let size = match self.axis(axis) {
             Ok(axis) => self.dims()[axis],
@@ -147,6 +148,7 @@ impl Tensor {
 
     /// Each element `repeats` times in a row along `axis`. JAX: `jnp.repeat`.
     #[track_caller]
+    #[doc(alias = "repeat_interleave")]
     pub fn repeat(&self, repeats: usize, axis: isize) -> Tensor {
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
@@ -163,6 +165,7 @@ impl Tensor {
 
     /// The elements in reverse order along `axes`. JAX: `jnp.flip`.
     #[track_caller]
+    #[doc(alias = "rev")]
     pub fn flip(&self, axes: impl ReductionAxes) -> Tensor {
         match self.reduced(&axes) {
             Ok(axes) => self.reverse(&axes),

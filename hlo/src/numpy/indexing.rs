@@ -19,6 +19,7 @@ impl Tensor {
     /// # Ok::<(), spiq_hlo::GraphErrors>(())
     /// ```
     #[track_caller]
+    #[doc(alias = "index_select")]
     pub fn take(&self, indices: &Tensor, axis: isize) -> Tensor {
         let along = match self.axis(axis) {
             Ok(along) => along,
@@ -40,6 +41,7 @@ impl Tensor {
     /// # Errors
     /// Recorded in the trace: indices that are not integers or of another shape, no such axis.
     #[track_caller]
+    #[doc(alias = "take_along_dim")]
     pub fn take_along_axis(&self, indices: &Tensor, axis: isize) -> Tensor {
         let along = match self.axis(axis) {
             Ok(along) => along,
@@ -75,6 +77,7 @@ impl Tensor {
     /// # Errors
     /// Recorded in the trace: fewer than `k` elements.
     #[track_caller]
+    #[doc(alias = "topk")]
     pub fn top_k(&self, k: usize) -> (Tensor, Tensor) {
         let size = self.dims().last().copied().unwrap_or(0);
         if k > size {

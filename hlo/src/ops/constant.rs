@@ -81,6 +81,7 @@ impl Graph {
 
     /// A constant tensor of one number, rounded to the element type. Spec: constant.
     #[track_caller]
+    #[doc(alias = "fill")]
     pub fn full(&self, ty: TensorType, value: f64) -> Tensor {
         let scalar = TensorType::scalar(ty.dtype);
         let value = Array::from_f64(scalar, &[value]).expect("one value for a scalar");

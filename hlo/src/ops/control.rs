@@ -312,6 +312,8 @@ fn record_case(index: &Tensor, branches: Vec<Closed>) -> Vec<Tensor> {
 /// # Panics
 /// When there are no branches.
 #[track_caller]
+#[doc(alias = "cond")]
+#[doc(alias = "case")]
 pub fn switch<Y: Tree>(index: &Tensor, branches: Vec<Box<dyn FnOnce() -> Y + '_>>) -> Y {
     let mut template = None;
     let mut traced = Vec::new();

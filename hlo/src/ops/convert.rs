@@ -70,6 +70,7 @@ impl Op for BitcastConvert {
 impl Tensor {
     /// The same values in another element type; float to integer rounds toward zero. Spec: convert.
     #[track_caller]
+    #[doc(alias = "astype")]
     pub fn convert(&self, dtype: DType) -> Tensor {
         if self.dtype() == dtype && !self.is_poison() {
             return self.clone();

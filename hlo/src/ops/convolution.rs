@@ -388,6 +388,8 @@ impl Tensor {
     /// # Ok::<(), spiq_hlo::GraphErrors>(())
     /// ```
     #[track_caller]
+    #[doc(alias = "conv_general_dilated")]
+    #[doc(alias = "conv2d")]
     pub fn convolution(&self, kernel: &Tensor, convolution: &Convolution) -> Tensor {
         convolution.on(self, kernel)
     }

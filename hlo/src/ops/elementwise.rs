@@ -231,6 +231,7 @@ impl Op for IsFinite {
 impl Tensor {
     /// Whether each element is neither infinite nor NaN. Spec: is_finite.
     #[track_caller]
+    #[doc(alias = "isfinite")]
     pub fn is_finite(&self) -> Tensor {
         self.graph().apply(IsFinite, &[self])
     }

@@ -330,6 +330,8 @@ impl Tensor {
 
     /// This tensor with windows added at the integer `indices`; windows out of bounds are dropped. Spec: scatter.
     #[track_caller]
+    #[doc(alias = "index_add")]
+    #[doc(alias = "segment_sum")]
     pub fn scatter_add(&self, indices: &Tensor, updates: &Tensor, dims: &WindowDims) -> Tensor {
         Scatter { dims: dims.clone(), add: true }.on(self, indices, updates)
     }

@@ -81,6 +81,7 @@ impl Op for OptimizationBarrier {
 impl Tensor {
     /// The same values, treated as constants by differentiation. JAX: `lax.stop_gradient`.
     #[track_caller]
+    #[doc(alias = "detach")]
     pub fn stop_gradient(&self) -> Tensor {
         self.graph().apply(Identity { stop: true }, &[self])
     }

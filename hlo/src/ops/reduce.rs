@@ -182,12 +182,14 @@ impl Tensor {
 
     /// Product over `axes`, in the same type as a sum. Spec: reduce.
     #[track_caller]
+    #[doc(alias = "prod")]
     pub fn reduce_product(&self, axes: impl ReductionAxes) -> Tensor {
         self.convert(promotion::summed(self.dtype())).over(Reducer::Product, &axes)
     }
 
     /// Largest element over `axes`. Spec: reduce.
     #[track_caller]
+    #[doc(alias = "amax")]
     pub fn reduce_max(&self, axes: impl ReductionAxes) -> Tensor {
         self.over(Reducer::Max, &axes)
     }
@@ -204,18 +206,21 @@ impl Tensor {
 
     /// Smallest element over `axes`. Spec: reduce.
     #[track_caller]
+    #[doc(alias = "amin")]
     pub fn reduce_min(&self, axes: impl ReductionAxes) -> Tensor {
         self.over(Reducer::Min, &axes)
     }
 
     /// Whether all elements over `axes` are true (bitwise `and` for integers). Spec: reduce.
     #[track_caller]
+    #[doc(alias = "all")]
     pub fn reduce_and(&self, axes: impl ReductionAxes) -> Tensor {
         self.over(Reducer::And, &axes)
     }
 
     /// Whether any element over `axes` is true (bitwise `or` for integers). Spec: reduce.
     #[track_caller]
+    #[doc(alias = "any")]
     pub fn reduce_or(&self, axes: impl ReductionAxes) -> Tensor {
         self.over(Reducer::Or, &axes)
     }

@@ -225,12 +225,15 @@ impl Tensor {
     /// # Ok::<(), spiq_hlo::GraphErrors>(())
     /// ```
     #[track_caller]
+    #[doc(alias = "avg_pool")]
+    #[doc(alias = "sum_pool")]
     pub fn reduce_window_sum(&self, window: &Window) -> Tensor {
         self.convert(promotion::summed(self.dtype())).reduce_window(Reducer::Sum, window)
     }
 
     /// The largest element of each window. Spec: reduce_window. The first of equal elements receives the cotangent.
     #[track_caller]
+    #[doc(alias = "max_pool")]
     pub fn reduce_window_max(&self, window: &Window) -> Tensor {
         self.reduce_window(Reducer::Max, window)
     }

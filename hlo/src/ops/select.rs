@@ -193,6 +193,7 @@ impl Tensor {
     /// elementwise (JAX returns NaN there). Across other operations, such as a reduction or a dot product, an infinite derivative meets a
     /// cotangent of 0, which gives NaN.
     #[track_caller]
+    #[doc(alias = "where")]
     pub fn select(&self, yes: &Tensor, no: &Tensor) -> Tensor {
         let (yes, no) = yes.broadcast_with(no, "select");
         let dims = yes.dims().to_vec();
@@ -202,6 +203,7 @@ impl Tensor {
 
     /// The nearest value in `low..=high`; the limits are broadcast to this tensor's shape. Spec: clamp.
     #[track_caller]
+    #[doc(alias = "clip")]
     pub fn clamp(&self, low: impl Operand, high: impl Operand) -> Tensor {
         let dims = self.dims().to_vec();
         let low = low.beside(self).broadcast_to_dims(&dims, "clamp");

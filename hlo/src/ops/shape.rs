@@ -134,6 +134,7 @@ impl Tensor {
 
     /// Axis `i` of the result is axis `permutation[i]` of this tensor. Spec: transpose.
     #[track_caller]
+    #[doc(alias = "permute")]
     pub fn transpose(&self, permutation: &[usize]) -> Tensor {
         if permutation.iter().copied().eq(0..self.rank()) && !self.is_poison() {
             return self.clone();
@@ -152,6 +153,7 @@ impl Tensor {
 
     /// Broadcasts this tensor to `dims` like numpy's `broadcast_to`: axes are aligned at the end.
     #[track_caller]
+    #[doc(alias = "expand")]
     pub fn broadcast_to(&self, dims: &[usize]) -> Tensor {
         self.broadcast_to_dims(dims, "broadcast_to")
     }
@@ -192,6 +194,7 @@ impl Tensor {
 
     /// The tensor with an axis of size 1 inserted before `axis` (negative: counted from the end, -1 appends).
     #[track_caller]
+    #[doc(alias = "unsqueeze")]
     pub fn expand_dims(&self, axis: isize) -> Tensor {
         let rank = self.rank() as isize;
         let at = if axis < 0 { axis + rank + 1 } else { axis };
@@ -206,6 +209,7 @@ impl Tensor {
 
     /// The tensor with two axes (negative: counted from the end) exchanged. JAX: `jnp.swapaxes`.
     #[track_caller]
+    #[doc(alias = "swapaxes")]
     pub fn swap_axes(&self, first: isize, second: isize) -> Tensor {
         match (self.axis(first), self.axis(second)) {
             (Ok(first), Ok(second)) => {
@@ -227,6 +231,7 @@ impl Tensor {
     /// # Ok::<(), spiq_hlo::GraphErrors>(())
     /// ```
     #[track_caller]
+    #[doc(alias = "moveaxis")]
     pub fn move_axis(&self, from: isize, to: isize) -> Tensor {
         match (self.axis(from), self.axis(to)) {
             (Ok(from), Ok(to)) => {

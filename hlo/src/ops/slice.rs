@@ -319,6 +319,7 @@ impl Op for DynamicUpdateSlice {
 /// # Panics
 /// When `parts` is empty, because then there is no trace to record an error in.
 #[track_caller]
+#[doc(alias = "cat")]
 pub fn concatenate(parts: &[&Tensor], axis: isize) -> Tensor {
     let first = parts[0];
     match first.axis(axis) {
@@ -331,6 +332,7 @@ pub fn concatenate(parts: &[&Tensor], axis: isize) -> Tensor {
 impl Tensor {
     /// Elements `start..limit` with step `stride`, per axis. Spec: slice.
     #[track_caller]
+    #[doc(alias = "narrow")]
     pub fn slice(&self, start: &[usize], limit: &[usize], stride: &[usize]) -> Tensor {
         let op = Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() };
         self.graph().apply(op, &[self])
@@ -338,6 +340,8 @@ impl Tensor {
 
     /// Elements `start..limit` along one axis (negative: counted from the end), and all elements of the others.
     #[track_caller]
+    #[doc(alias = "narrow")]
+    #[doc(alias = "slice_in_dim")]
     pub fn slice_axis(&self, axis: isize, start: usize, limit: usize) -> Tensor {
         let axis = match self.axis(axis) {
             Ok(axis) => axis,
@@ -375,6 +379,7 @@ impl Tensor {
     /// The slice of size `sizes` that starts at the integer scalars `starts`, clamped to the bounds: a start below 0 counts as 0 (JAX
     /// counts it from the end). Spec: dynamic_slice.
     #[track_caller]
+    #[doc(alias = "dynamic_slice_in_dim")]
     pub fn dynamic_slice(&self, starts: &[Tensor], sizes: &[usize]) -> Tensor {
         let operands: Vec<&Tensor> = std::iter::once(self).chain(starts).collect();
         self.graph().apply(DynamicSlice(sizes.to_vec()), &operands)

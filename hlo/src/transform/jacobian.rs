@@ -17,6 +17,7 @@ use crate::transform::vmap::vmap;
 /// # Ok::<(), spiq_hlo::GraphErrors>(())
 /// ```
 #[track_caller]
+#[doc(alias = "jacrev")]
 pub fn jacobian(at: &Tensor, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
     let fresh = at.identity();
     let value = f(&fresh);

@@ -36,8 +36,11 @@ struct Factors<'a, E: Clone> {
 /// Bytes of right rows that stay in the L2 cache.
 const CACHED: usize = 1 << 19;
 
-/// Rows that are multiplied at once.
+/// Right rows that are multiplied at once.
 const TOGETHER: usize = 4;
+
+/// Left rows that are multiplied at once, if all elements are computed. With four right rows, their sums fill 24 of 32 registers.
+const LEFT: usize = 6;
 
 /// Fraction of needed elements above which all elements are computed: then rows are multiplied in blocks, which is
 /// faster for each element.
@@ -149,11 +152,11 @@ impl<'a, E: Element> Factors<'a, E> {
     /// Computes all elements of the listed rows, which are whole.
     #[inline(always)]
     fn whole(&self, set: impl InstructionSet, lists: &Lists, to: &mut [f32]) {
-        let mut spaces = vec![E::default(); TOGETHER * self.padded];
+        let mut spaces = vec![E::default(); LEFT * self.padded];
         for columns in self.blocks() {
-            for rows in lists.rows.chunks(TOGETHER) {
+            for rows in lists.rows.chunks(LEFT) {
                 let mut space = spaces.chunks_exact_mut(self.padded);
-                let mut left = [&[] as &[E]; TOGETHER];
+                let mut left = [&[] as &[E]; LEFT];
                 for (i, left) in left.iter_mut().enumerate() {
                     // A missing row repeats the last one.
                     let row = rows[i.min(rows.len() - 1)].row;
@@ -166,14 +169,7 @@ impl<'a, E: Element> Factors<'a, E> {
 
     /// Computes some columns of these rows of the product.
     #[inline(always)]
-    fn block(
-        &self,
-        set: impl InstructionSet,
-        left: [&[E]; TOGETHER],
-        columns: Range<usize>,
-        rows: &[Row],
-        to: &mut [f32],
-    ) {
+    fn block(&self, set: impl InstructionSet, left: [&[E]; LEFT], columns: Range<usize>, rows: &[Row], to: &mut [f32]) {
         let whole = columns.start + columns.len() / TOGETHER * TOGETHER;
         for column in (columns.start..whole).step_by(TOGETHER) {
             let sums = dots(set, left, [0, 1, 2, 3].map(|i| self.right(column + i)));
