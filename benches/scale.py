@@ -94,7 +94,7 @@ def by_cores(spiq, python, limit):
 
 def by_samples(spiq):
     """Training of the base network on synthetic recordings; the number of steps stays the same, so that only the data grow."""
-    print("| samples | data make, s | training, s | steps per second | peak memory, MB |\n|---|---|---|---|---|", flush=True)
+    print("| samples | data make, s | training, s | peak memory, MB |\n|---|---|---|---|", flush=True)
     for samples in SAMPLES:
         with tempfile.TemporaryDirectory() as scratch:
             data, model, out = (Path(scratch) / name for name in ("made.h5", "model.toml", "run"))
@@ -103,8 +103,7 @@ def by_samples(spiq):
             making = measured([*make, "--classes", BASE["C"]], {}, None)[1]
             train = [spiq, "train", "--data", data, "--model", model, "--bins", 64, "--batch-size", 16, "--steps", STEPS, "--out", out]
             _, seconds, megabytes = measured(train, {}, None)
-            speed = json.loads((out / "summary.json").read_text())["steps_per_second"]
-            print(f"| {samples} | {making:.1f} | {seconds:.1f} | {speed:.0f} | {megabytes:.0f} |", flush=True)
+            print(f"| {samples} | {making:.1f} | {seconds:.1f} | {megabytes:.0f} |", flush=True)
     print(f"\n{STEPS} steps, with {BASE['C']} classes of 200 events per sample and 200 test samples.\n", flush=True)
 
 
