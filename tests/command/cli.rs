@@ -672,8 +672,10 @@ fn bench_refuses_what_it_cannot_measure() {
     folder.refuses("bench --shape 4,2,8,8,3 --model model.toml", "cannot be used with");
     folder.refuses("bench --model absent.toml", "absent.toml");
     folder.refuses("bench --model model.toml --time-steps 2147483647", "too many elements for one array");
-    folder.write("dropout.toml", &format!("{CONVOLUTIONS}[[layers]]\ntype = \"Dropout\"\nrate = 0.5\n"));
-    folder.refuses("bench --model dropout.toml", "core/layers/6 (Dropout) draws random numbers");
+    let flatten = r#"{ type = "Flatten" }"#;
+    let dropout = format!(r#"{flatten}, {{ type = "Dropout", rate = 0.5 }}"#);
+    folder.write("dropout.toml", CONVOLUTIONS.replace(flatten, &dropout));
+    folder.refuses("bench --model dropout.toml", "core/layers/4 (Dropout) draws random numbers");
 }
 
 /// Convolution, pooling and recurrent neurons over images of 6 × 6.
