@@ -2,7 +2,7 @@
 //! previous run.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use spiq::bench::{Arithmetic, Data, Shape, Subject};
+use spiq::bench::{Arithmetic, Data, Shape, Subject, Workload};
 use spiq::pjrt::Client;
 
 const SHAPES: [&str; 2] = ["16,8,32,64,10", "128,64,128,128,20"];
@@ -10,10 +10,10 @@ const SHAPES: [&str; 2] = ["16,8,32,64,10", "128,64,128,128,20"];
 fn network(criterion: &mut Criterion) {
     let client = Client::cpu().expect("a client");
     for text in SHAPES {
-        let shape: Shape = text.parse().expect("a shape");
-        let data = Data::new(&client, &shape).expect("data");
+        let workload = Workload::from(text.parse::<Shape>().expect("a shape"));
+        let data = Data::new(&client, &workload).expect("data");
         for arithmetic in Arithmetic::of(&client) {
-            let mut subject = Subject::new(&client, &shape, arithmetic, None, &data).expect("programs");
+            let mut subject = Subject::new(&client, &workload, arithmetic, None, &data).expect("programs");
             let mut group = criterion.benchmark_group(text);
             group.sample_size(10);
             group.bench_function(BenchmarkId::new("forward", arithmetic), |bencher| {

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+# Beside this file in the folder of `cargo xtask device`.
+COMPARE = next(folder for folder in (HERE / "compare", HERE.parent / "compare") if folder.is_dir())
 
 # T, B, IN, H, C. SHD is the network of Spyx's paper on the Spiking Heidelberg Digits.
 SHAPES = {
@@ -71,8 +73,8 @@ def jax_written_by_hand(context):
     """The same networks in JAX: products over all steps at once, `lax.scan` for the neurons."""
     def one(name, shape):
         modes = "fp32,bf16,int8" if name in ("L", "tiny") else "fp32,bf16"
-        command = [sys.executable, HERE / "jax_networks.py", "--shape", shape, "--modes", modes]
-        return {"ms": json.loads(context.run(command, 120, platform(context)))}
+        command = [sys.executable, COMPARE / "jax_networks.py", "--network", shape, "--modes", modes]
+        return {"ms": milliseconds(context.run(command, 120, platform(context)))}
 
     return each_shape(context, one)
 
@@ -89,11 +91,15 @@ def spyx(context):
         variables["PYTHONPATH"] = f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
 
     def one(name, shape):
-        command = [sys.executable, HERE / "compare_spyx.py", "--worker", "fp32", "--shape", shape, "--seconds", "0.5"]
-        figures = json.loads(context.run(command, 120, variables))
-        return {"ms": {"fp32": figures}}
+        command = [sys.executable, COMPARE / "spyx_networks.py", "--network", shape, "--modes", "fp32"]
+        return {"ms": milliseconds(context.run(command, 120, variables))}
 
     return each_shape(context, one)
+
+
+def milliseconds(output):
+    """Step and forward pass of each mode, without the compile time."""
+    return {mode: figures[:2] for mode, figures in json.loads(output).items()}
 
 
 def platform(context):

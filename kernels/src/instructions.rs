@@ -45,8 +45,8 @@ macro_rules! instructions {
             16 RoundEven "round_even" number [RoundNearestEven] |a| a.round_ties_even(), round_even;
             /// The nearest bf16.
             17 RoundBf16 "round_bf16" number [] |a| round_bf16(a), round_bf16;
-            /// Rounds toward zero and clamps to the range of s8; NaN becomes 0. `as` saturates and maps NaN to 0.
-            18 TruncateS8 "truncate_s8" number [] |a| (a as i32).clamp(-128, 127) as f32, truncate_s8;
+            /// Rounds toward zero and clamps to the range of s8; NaN becomes 0.
+            18 TruncateS8 "truncate_s8" number [] |a| truncate_s8(a), truncate_s8;
             /// `a == b` as 1 or 0.
             19 Equal "equal" truth [Equal] |a, b| one(a == b), compare("oeq");
             /// `a != b` as 1 or 0.

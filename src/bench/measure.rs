@@ -3,17 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::arithmetic::Arithmetic;
-use super::shape::Shape;
 use super::subject::{DENSITY, Data, Subject};
 use super::timing::Timing;
+use super::workload::Workload;
 use crate::error::{Error, Result};
 use crate::pjrt::{Client, Profile};
 
 /// What to measure, and for how long.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// The sizes of the network.
-    pub shape: Shape,
+    /// The network and the sizes of its input.
+    pub workload: Workload,
     /// The arithmetics; ratios are relative to [`Arithmetic::Fp32`] if it is included.
     pub arithmetics: Vec<Arithmetic>,
     /// The fraction of inputs that are spikes.
@@ -30,8 +30,9 @@ pub struct Options {
 
 impl Options {
     /// These arithmetics, with spikes in a tenth of the inputs, at least 10 rounds and 5 seconds.
-    pub fn new(shape: Shape, arithmetics: Vec<Arithmetic>) -> Options {
-        Options { shape, arithmetics, density: DENSITY, time_tile: None, runs: 10, seconds: 5.0, profile: false }
+    pub fn new(workload: impl Into<Workload>, arithmetics: Vec<Arithmetic>) -> Options {
+        let workload = workload.into();
+        Options { workload, arithmetics, density: DENSITY, time_tile: None, runs: 10, seconds: 5.0, profile: false }
     }
 }
 
@@ -64,7 +65,7 @@ pub struct Row {
     pub forward_peak: Option<u64>,
     /// Peak memory of a training step in bytes.
     pub step_peak: Option<u64>,
-    /// Mean spikes per hidden neuron and time step, before training.
+    /// Mean over the hidden layers of spikes per neuron and time step, before training.
     pub spike_rate: f64,
     /// The profile of training steps, if requested by [`Options::profile`].
     pub profile: Option<StepProfile>,
@@ -82,7 +83,7 @@ pub struct StepProfile {
 /// Measures all arithmetics in alternation, so that other load on the machine affects all alike.
 ///
 /// # Errors
-/// Of kind `Input` for a shape that is too large or an empty list of arithmetics; of kind `Plugin` if a profile is requested that the
+/// Of kind `Input` for an input that is too large or an empty list of arithmetics; of kind `Plugin` if a profile is requested that the
 /// plugin cannot record; PJRT's errors.
 pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) -> Result<Vec<Row>> {
     if options.arithmetics.is_empty() {
@@ -91,11 +92,11 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
     if options.profile {
         client.can_record()?;
     }
-    let data = Data::with_density(client, &options.shape, options.density)?;
+    let data = Data::with_density(client, &options.workload, options.density)?;
     let mut lanes = Vec::new();
     for &arithmetic in &options.arithmetics {
         events(Event::Compiling(arithmetic));
-        let subject = Subject::new(client, &options.shape, arithmetic, options.time_tile, &data)?;
+        let subject = Subject::new(client, &options.workload, arithmetic, options.time_tile, &data)?;
         lanes.push(Lane { arithmetic, subject, calls: [1; 2], forward: Vec::new(), step: Vec::new(), profile: None });
     }
     for lane in &mut lanes {

@@ -1,8 +1,8 @@
-//! Measures how fast a network of a given shape runs and trains in each arithmetic, all in one measurement. Prints nothing.
+//! Measures how fast a network runs and trains in each arithmetic, all in one measurement. Prints nothing.
 //!
 //! ```
-//! use spiq::{bench::{self, Arithmetic, Options}, pjrt::Client};
-//! let options = Options { seconds: 0.0, ..Options::new("4,2,8,8,3".parse()?, vec![Arithmetic::Fp32]) };
+//! use spiq::{bench::{self, Arithmetic, Options, Shape}, pjrt::Client};
+//! let options = Options { seconds: 0.0, ..Options::new("4,2,8,8,3".parse::<Shape>()?, vec![Arithmetic::Fp32]) };
 //! let rows = bench::run(&Client::cpu()?, &options, &mut |_| {})?;
 //! assert!(rows[0].forward.median.as_nanos() > 0 && rows[0].forward.runs >= 10);
 //! # Ok::<(), spiq::Error>(())
@@ -14,6 +14,7 @@ mod measure;
 mod shape;
 mod subject;
 mod timing;
+mod workload;
 
 pub use arithmetic::Arithmetic;
 pub use bandwidth::memory_bandwidth;
@@ -21,3 +22,4 @@ pub use measure::{Event, Options, Row, StepProfile, run};
 pub use shape::Shape;
 pub use subject::{Data, Subject};
 pub use timing::Timing;
+pub use workload::Workload;

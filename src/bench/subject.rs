@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use spiq_hlo::{Array, DType, Function, TensorType};
 
 use super::arithmetic::Arithmetic;
-use super::shape::Shape;
+use super::workload::Workload;
 use crate::capacity::{self, Need};
 use crate::compile::Program;
 use crate::error::Result;
@@ -26,30 +26,30 @@ pub struct Data {
 }
 
 impl Data {
-    /// Spikes `pred[T, B, IN]`, each element with probability 0.1; labels `s32[B]`.
+    /// Spikes `pred[T, B, …]`, each element with probability 0.1; labels `s32[B]`.
     ///
     /// # Errors
-    /// Of kind `Input` for a shape that is too large; PJRT's errors, such as too little memory.
-    pub fn new(client: &Client, shape: &Shape) -> Result<Data> {
-        Data::with_density(client, shape, DENSITY)
+    /// Of kind `Input` for an input that is too large; PJRT's errors, such as too little memory.
+    pub fn new(client: &Client, workload: &Workload) -> Result<Data> {
+        Data::with_density(client, workload, DENSITY)
     }
 
     /// The same, with another probability of spikes.
     ///
     /// # Errors
     /// As [`Data::new`].
-    pub fn with_density(client: &Client, shape: &Shape, density: f32) -> Result<Data> {
-        shape.check()?;
-        let dims = [shape.time, shape.batch, shape.inputs];
+    pub fn with_density(client: &Client, workload: &Workload, density: f32) -> Result<Data> {
+        workload.check()?;
+        let dims = workload.input();
         // A random word and a boolean each, and the copy on the device.
         let bytes = 6 * dims.iter().product::<usize>() as u64;
-        Need { doing: "drawing the input", bytes, of: &format!("spikes {dims:?}"), instead: "give a smaller shape" }
+        Need { doing: "drawing the input", bytes, of: &format!("spikes {dims:?}"), instead: "give smaller sizes" }
             .check()?;
         let spikes = Key::new(1).bernoulli(dims.iter().product(), density);
-        let labels = Key::new(2).randint::<i32>(shape.batch, 0, shape.classes as i128);
+        let labels = Key::new(2).randint::<i32>(workload.batch(), 0, workload.model.outputs() as i128);
         let array = |array: std::result::Result<Array, spiq_hlo::ArrayError>| array.expect("a value for each element");
         let x = client.to_device(&array(Array::new(dims, spikes)))?;
-        Ok(Data { x, labels: client.to_device(&array(Array::new([shape.batch], labels)))? })
+        Ok(Data { x, labels: client.to_device(&array(Array::new([workload.batch()], labels)))? })
     }
 }
 
@@ -82,17 +82,17 @@ fn peak(program: &Executable) -> Option<u64> {
 /// One arithmetic, for a custom harness. Its training continues from call to call.
 ///
 /// ```
-/// use spiq::{bench::{Arithmetic, Data, Subject}, pjrt::Client};
-/// let (client, shape) = (Client::cpu()?, "4,2,8,8,3".parse()?);
-/// let data = Data::new(&client, &shape)?;
-/// let mut subject = Subject::new(&client, &shape, Arithmetic::Fp32, None, &data)?;
+/// use spiq::{bench::{Arithmetic, Data, Shape, Subject}, pjrt::Client};
+/// let (client, workload) = (Client::cpu()?, "4,2,8,8,3".parse::<Shape>()?.into());
+/// let data = Data::new(&client, &workload)?;
+/// let mut subject = Subject::new(&client, &workload, Arithmetic::Fp32, None, &data)?;
 /// subject.run_step(&data)?;
 /// # Ok::<(), spiq::Error>(())
 /// ```
 pub struct Subject {
     pub(super) forward: Compiled,
     pub(super) step: Compiled,
-    /// Mean over both hidden layers, all steps and samples, before training.
+    /// Mean of the hidden layers' rates over all steps and samples, before training; 0 without hidden neurons.
     pub(super) spike_rate: f64,
     /// Parameters of the forward pass.
     params: Vec<Buffer>,
@@ -107,12 +107,12 @@ impl Subject {
     /// PJRT's errors.
     pub fn new(
         client: &Client,
-        shape: &Shape,
+        workload: &Workload,
         arithmetic: Arithmetic,
         tile: Option<usize>,
         data: &Data,
     ) -> Result<Subject> {
-        let network = arithmetic.network(shape.model())?;
+        let network = arithmetic.network(workload.model.clone())?;
         let (optimizer, types) = (optim::lion(1e-3), network.parameter_types());
         let on_processor = client.platform() == Some(Platform::Cpu);
         // Lion keeps one number for each parameter.
@@ -121,10 +121,10 @@ impl Subject {
         let on_device = |arrays: &[Array]| arrays.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>();
         let params = on_device(&values)?;
         let zeros: Vec<Array> = optimizer.init(&types).into_values().collect();
-        let ptq = forward(arithmetic, shape, Mode::Ptq.into(), tile)?;
-        let qat = forward(arithmetic, shape, Mode::Qat.into(), tile)?;
+        let ptq = forward(arithmetic, workload, Mode::Ptq.into(), tile)?;
+        let qat = forward(arithmetic, workload, Mode::Qat.into(), tile)?;
         let counting = Pass { spike_rates: true, ..Mode::Ptq.into() };
-        let counting = forward(arithmetic, shape, counting, tile)?;
+        let counting = forward(arithmetic, workload, counting, tile)?;
         let (program, step) = train::step_from_spikes(&network, &qat, &optimizer)?;
         Ok(Subject {
             forward: Compiled::new(client, &ptq.function, Program::named("forward"))?,
@@ -163,10 +163,10 @@ fn wait(outputs: &[Buffer]) -> Result<()> {
     outputs.iter().try_for_each(Buffer::wait)
 }
 
-/// The forward pass in an arithmetic: from parameters and spikes [T, B, IN] as booleans to traces [T, B, C] and the pass's other results.
-fn forward(arithmetic: Arithmetic, shape: &Shape, pass: Pass, tile: Option<usize>) -> Result<Forward> {
-    let network = arithmetic.network(shape.model())?.with_time_tile(tile);
-    let x = TensorType::new(DType::Pred, [shape.time, shape.batch, shape.inputs]);
+/// The forward pass in an arithmetic: from parameters and spikes [T, B, …] as booleans to traces [T, B, C] and the pass's other results.
+fn forward(arithmetic: Arithmetic, workload: &Workload, pass: Pass, tile: Option<usize>) -> Result<Forward> {
+    let network = arithmetic.network(workload.model.clone())?.with_time_tile(tile);
+    let x = TensorType::new(DType::Pred, workload.input());
     let mut forward = network.forward(&x, pass)?;
     if arithmetic == Arithmetic::Bf16 {
         forward.function = products_in_bf16(&forward.function)?;
@@ -174,11 +174,11 @@ fn forward(arithmetic: Arithmetic, shape: &Shape, pass: Pass, tile: Option<usize
     Ok(forward)
 }
 
-/// Mean spikes per hidden neuron and step.
+/// Mean over the hidden layers of spikes per neuron and step.
 fn spike_rate(client: &Client, forward: &Forward, params: &[Buffer], data: &Data) -> Result<f64> {
     let program = Program::named("spike_rate").compile(client, &forward.function)?;
     let outputs = program.execute(params.iter().chain([&data.x]).map(Input::Borrow).collect())?;
-    // The traces come first; layers and samples have equal sizes, so the mean of means is the mean.
+    // The traces come first; each layer has a rate per sample.
     let rates = outputs[1..].iter().map(|rates| Ok(rates.to_array()?.to_f64())).collect::<Result<Vec<_>>>()?.concat();
-    Ok(rates.iter().sum::<f64>() / rates.len() as f64)
+    Ok(rates.iter().sum::<f64>() / rates.len().max(1) as f64)
 }

@@ -1,11 +1,13 @@
-//! `spiq bench`: measures the speed of a network of a given shape in each arithmetic and prints a table or JSON.
+//! `spiq bench`: measures the speed of a network of a given shape, or of a model file, in each arithmetic and prints a table or JSON.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use spiq::Result;
-use spiq::bench::{self, Arithmetic, Options, Row, Shape, Timing};
+use spiq::bench::{self, Arithmetic, Options, Row, Shape, Timing, Workload};
+use spiq::config::ModelConfig;
 use spiq::pjrt::Platform;
 use spiq::table;
 
@@ -15,13 +17,14 @@ use super::progress::Measurement;
 use super::{argument, client, screen};
 
 const EXAMPLES: &str = "\
-The network is Linear(IN, H) LIF Linear(H, H) LIF Linear(H, C) LI without bias, with a triangular surrogate; each input spikes with
-probability --density; the loss is integral cross-entropy, the optimizer lion with 1e-3. Spikes, parameters and optimizer state stay on the
+The network of --shape is Linear(IN, H) LIF Linear(H, H) LIF Linear(H, C) LI without bias, with a triangular surrogate. Each input spikes
+with probability --density; the loss is integral cross-entropy, the optimizer lion with 1e-3. Spikes, parameters and optimizer state stay on the
 device, and every call is synchronous.
 
 Examples:
   spiq bench --shape 128,64,128,128,20
   spiq bench --shape 96,128,700,1024,20 --modes fp32,int8-qwix --json
+  spiq bench --model model.toml --time-steps 64 --batch-size 32
   spiq bench --shape 96,128,700,1024,20 --modes int8+bf16 --device cuda --profile
 
 In JSON, times are in milliseconds (medians; `_low` and `_high` are quartiles), memory in bytes, ratios are speed-ups over fp32.
@@ -36,8 +39,17 @@ NVIDIA's CUPTI; on the CPU of this library's kernels, with the bytes of their op
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Time steps, batch size, inputs, hidden neurons, classes
-    #[arg(long, value_name = "T,B,IN,H,C")]
-    shape: Shape,
+    #[arg(long, value_name = "T,B,IN,H,C", required_unless_present = "model")]
+    shape: Option<Shape>,
+    /// Model file to measure instead of the network of --shape, without layers that draw random numbers or keep running statistics
+    #[arg(long, value_name = "M.toml", conflicts_with = "shape")]
+    model: Option<PathBuf>,
+    /// Batch size for --model
+    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "32", requires = "model")]
+    batch_size: usize,
+    /// Time steps for --model
+    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "32", requires = "model")]
+    time_steps: usize,
     /// Arithmetics to measure [default: all that the device runs well]
     #[arg(long, value_name = "MODE,…", value_delimiter = ',')]
     modes: Vec<Arithmetic>,
@@ -67,8 +79,9 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// Of kind `Input` for a shape that is too large; PJRT's errors.
+/// Of kind `Input` or `File` for sizes that are too large or an unusable model; PJRT's errors.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let workload = workload(arguments)?;
     let client = client::open(arguments.device)?;
     let arithmetics = match arguments.modes.as_slice() {
         [] => Arithmetic::of(&client),
@@ -80,13 +93,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         runs: arguments.runs,
         seconds: arguments.seconds,
         profile: arguments.profile,
-        ..Options::new(arguments.shape, arithmetics)
+        ..Options::new(workload, arithmetics)
     };
     let mut display = Measurement::new(options.runs);
     let rows = bench::run(&client, &options, &mut |event| display.update(event));
     drop(display);
     let device = client.devices().first().map_or_else(String::new, |device| device.kind().to_owned());
-    let mut report = Report::new(device, &arguments.shape, &rows?);
+    let mut report = Report::new(device, &options.workload, &rows?);
     if arguments.profile && client.platform() == Some(Platform::Cpu) {
         report.memory_gb_per_second = Some(bench::memory_bandwidth() / 1e9);
     }
@@ -96,9 +109,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
+/// The network that the arguments describe.
+fn workload(arguments: &Arguments) -> Result<Workload> {
+    match (&arguments.model, arguments.shape) {
+        (Some(model), _) => Workload::new(ModelConfig::load(model)?, arguments.time_steps, arguments.batch_size),
+        (None, shape) => Ok(shape.expect("clap requires --shape or --model").into()),
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     device: String,
+    /// The shape's five numbers, or the sizes of a model's input.
     shape: String,
     /// What all cores copy, reads and writes together, beside a profile on the CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,8 +143,8 @@ struct Mode {
     train_step_compile_ms: f64,
     steps_per_second: f64,
     spike_rate: f64,
-    forward_macs_per_second: f64,
-    train_step_macs_per_second: f64,
+    forward_macs_per_second: Option<f64>,
+    train_step_macs_per_second: Option<f64>,
     forward_peak_bytes: Option<u64>,
     train_step_peak_bytes: Option<u64>,
     forward_ratio: Option<f64>,
@@ -132,10 +154,10 @@ struct Mode {
 }
 
 impl Report {
-    fn new(device: String, shape: &Shape, rows: &[Row]) -> Report {
+    fn new(device: String, workload: &Workload, rows: &[Row]) -> Report {
         let full = rows.iter().find(|row| row.arithmetic == Arithmetic::Fp32);
-        let modes = rows.iter().map(|row| Mode::new(shape, row, full)).collect();
-        Report { device, shape: shape.to_string(), memory_gb_per_second: None, modes }
+        let modes = rows.iter().map(|row| Mode::new(workload, row, full)).collect();
+        Report { device, shape: workload.to_string(), memory_gb_per_second: None, modes }
     }
 
     fn text(&self) -> String {
@@ -161,9 +183,10 @@ impl Report {
 }
 
 impl Mode {
-    fn new(shape: &Shape, row: &Row, full: Option<&Row>) -> Mode {
+    fn new(workload: &Workload, row: &Row, full: Option<&Row>) -> Mode {
         let ratio = |of: fn(&Row) -> Timing| full.map(|full| of(full).median.div_duration_f64(of(row).median));
         let per_second = |count: u64, timing: Timing| count as f64 / timing.median.as_secs_f64();
+        let products = workload.products();
         Mode {
             mode: row.arithmetic.name(),
             forward_ms: milliseconds(row.forward.median),
@@ -177,8 +200,8 @@ impl Mode {
             train_step_compile_ms: milliseconds(row.step_compile),
             steps_per_second: per_second(1, row.step),
             spike_rate: row.spike_rate,
-            forward_macs_per_second: per_second(shape.forward_products(), row.forward),
-            train_step_macs_per_second: per_second(shape.step_products(), row.step),
+            forward_macs_per_second: products.map(|[forward, _]| per_second(forward, row.forward)),
+            train_step_macs_per_second: products.map(|[_, step]| per_second(step, row.step)),
             forward_peak_bytes: row.forward_peak,
             train_step_peak_bytes: row.step_peak,
             forward_ratio: ratio(|row| row.forward),
@@ -197,7 +220,7 @@ impl Mode {
             spread(self.train_step_ms, self.train_step_ms_low, self.train_step_ms_high),
             ratio(self.train_step_ratio),
             format!("{:.1}", self.steps_per_second),
-            format!("{:.1}", self.train_step_macs_per_second / 1e9),
+            self.train_step_macs_per_second.map_or_else(|| "–".to_owned(), |macs| format!("{:.1}", macs / 1e9)),
             format!("{:.3}", self.spike_rate),
             self.train_step_peak_bytes.map_or_else(|| "–".to_owned(), screen::bytes),
             format!("{:.2}", (self.forward_compile_ms + self.train_step_compile_ms) / 1e3),

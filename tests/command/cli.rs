@@ -668,6 +668,40 @@ fn bench_refuses_what_it_cannot_measure() {
     folder.refuses("bench --shape 4,2,8,8,3 --modes int9", "there is no mode `int9` (known: fp32, ");
     folder.refuses("bench --shape 1048576,1048576,8,8,3", "are too many elements for one array");
     folder.refuses("bench --shape 4,2,8,8,3 --density 1.5", "it must be a number from 0 to 1");
+    folder.refuses("bench", "--shape <T,B,IN,H,C>");
+    folder.refuses("bench --shape 4,2,8,8,3 --model model.toml", "cannot be used with");
+    folder.refuses("bench --model absent.toml", "absent.toml");
+    folder.refuses("bench --model model.toml --time-steps 2147483647", "too many elements for one array");
+    let flatten = r#"{ type = "Flatten" }"#;
+    let dropout = format!(r#"{flatten}, {{ type = "Dropout", rate = 0.5 }}"#);
+    folder.write("dropout.toml", CONVOLUTIONS.replace(flatten, &dropout));
+    folder.refuses("bench --model dropout.toml", "core/layers/4 (Dropout) draws random numbers");
+}
+
+/// Convolution, pooling and recurrent neurons over images of 6 × 6.
+const CONVOLUTIONS: &str = r#"
+layers = [
+    { type = "Conv", in_features = 2, out_features = 3, kernel_size = [3, 3], padding = "VALID" },
+    { type = "LIF", hidden_shape = [4, 4, 3] },
+    { type = "MaxPool", window_shape = [2, 2], strides = [2, 2] },
+    { type = "Flatten" },
+    { type = "LIF", hidden_shape = 12, recurrent = true },
+    { type = "LI", layer_shape = 12 },
+]
+"#;
+
+#[test]
+fn bench_measures_a_model_file() {
+    let folder = Folder::new();
+    folder.write("model.toml", CONVOLUTIONS);
+    let line = "bench --model model.toml --time-steps 4 --batch-size 2 --modes fp32,int8 --seconds 0.01 --runs 2";
+    let json: serde_json::Value = serde_json::from_str(&folder.succeeds(&format!("{line} --json"))).expect("JSON");
+    assert_eq!(json["shape"].as_str(), Some("[4, 2, 6, 6, 2]"));
+    for mode in json["modes"].as_array().expect("a list") {
+        assert!(mode["train_step_ms"].as_f64() > Some(0.0) && mode["forward_ms"].as_f64() > Some(0.0), "{mode}");
+        assert!(mode["train_step_macs_per_second"].is_null(), "{mode}");
+    }
+    assert!(folder.succeeds(line).contains("shape [4, 2, 6, 6, 2]"));
 }
 
 /// On the CPU, a profile names this library's kernels and the rest of a training step.

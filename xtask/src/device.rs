@@ -35,12 +35,18 @@ pub(crate) fn build() -> Result<()> {
 }
 
 fn copy_scripts(folder: &Path) -> Result<()> {
-    let scripts = root().join("benches/device");
-    let listed = fs::read_dir(&scripts).map_err(|cause| format!("cannot read benches/device: {cause}"))?;
+    copy_python("benches/device", folder)?;
+    copy_python("benches/compare", &folder.join("compare"))
+}
+
+/// Copies the Python files of a folder of the project.
+fn copy_python(from: &str, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(|cause| format!("cannot make {}: {cause}", to.display()))?;
+    let listed = fs::read_dir(root().join(from)).map_err(|cause| format!("cannot read {from}: {cause}"))?;
     let files = listed.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "py"));
-    for file in files.chain([root().join("benches/compare_spyx.py")]) {
+    for file in files {
         let name = file.file_name().expect("a listed file has a name");
-        fs::copy(&file, folder.join(name)).map_err(|cause| format!("cannot copy {}: {cause}", file.display()))?;
+        fs::copy(&file, to.join(name)).map_err(|cause| format!("cannot copy {}: {cause}", file.display()))?;
     }
     Ok(())
 }

@@ -2,6 +2,9 @@
 
 use spiq_hlo::DType;
 
+use super::registers::small_integer;
+use crate::vector::InstructionSet;
+
 /// An input array.
 #[derive(Clone, Copy, Debug)]
 pub enum Read<'a> {
@@ -46,6 +49,18 @@ impl<'a> Read<'a> {
         match self {
             Read::F32(a) => Some(a),
             _ => None,
+        }
+    }
+
+    /// Starts to load `count` elements into the caches.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, set: impl InstructionSet, first: usize, count: usize) {
+        match self {
+            Read::F32(a) => set.prefetch(&a[first..][..count]),
+            Read::S32(a) => set.prefetch(&a[first..][..count]),
+            Read::S8(a) => set.prefetch(&a[first..][..count]),
+            Read::Bf16(a) => set.prefetch(&a[first..][..count]),
+            Read::Pred(a) => set.prefetch(&a[first..][..count]),
         }
     }
 
@@ -120,25 +135,29 @@ impl<'a> Write<'a> {
         split!(F32 S32 S8 Bf16 Pred)
     }
 
+    /// Starts to load `count` elements into the caches, where they will be overwritten.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, set: impl InstructionSet, first: usize, count: usize) {
+        match self {
+            Write::F32(a) => set.prefetch(&a[first..][..count]),
+            Write::S32(a) => set.prefetch(&a[first..][..count]),
+            Write::S8(a) => set.prefetch(&a[first..][..count]),
+            Write::Bf16(a) => set.prefetch(&a[first..][..count]),
+            Write::Pred(a) => set.prefetch(&a[first..][..count]),
+        }
+    }
+
     /// Writes values that are exact in the element type, starting at `first`.
     #[inline(always)]
     pub(super) fn store<const W: usize>(&mut self, first: usize, from: &[f32; W]) {
         match self {
             Write::F32(a) => convert(chunk::<_, W>(a, first), from, |x| x),
             Write::S32(a) => convert(chunk::<_, W>(a, first), from, |x| x as i32),
-            Write::S8(a) => convert(chunk::<_, W>(a, first), from, low_byte),
+            Write::S8(a) => convert(chunk::<_, W>(a, first), from, |x| small_integer(x) as i8),
             Write::Bf16(a) => convert(chunk::<_, W>(a, first), from, |x| (x.to_bits() >> 16) as u16),
             Write::Pred(a) => convert(chunk::<_, W>(a, first), from, |x| u8::from(x != 0.0)),
         }
     }
-}
-
-/// A small integer as a byte. Adding 1.5·2²³ moves the integer into the low mantissa bits; `as` would test for out-of-range values, one
-/// element at a time.
-#[inline(always)]
-fn low_byte(x: f32) -> i8 {
-    const LARGE: f32 = 12_582_912.0;
-    (x + LARGE).to_bits() as i8
 }
 
 #[inline(always)]

@@ -78,6 +78,13 @@ impl<'a> Sums<'a> {
         }
     }
 
+    /// Starts to load what [`compute`](Sums::compute) reads of the mask.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, set: impl InstructionSet, first: usize, lanes: &Range<usize>) {
+        let rows = (first + lanes.start) / self.width..(first + lanes.end).div_ceil(self.width);
+        self.mask.prefetch(set, rows.start * self.columns, rows.len() * self.columns);
+    }
+
     /// Computes the values that these lanes read in the step whose first element is `first`.
     #[inline(always)]
     pub(super) fn compute(

@@ -37,6 +37,9 @@ impl<'a> Tile<'a> {
         for (sequence, line) in self.scan.slices.iter().zip(&mut state.lines) {
             if let (Sequence::Sums(sums), Some(line)) = (sequence, line) {
                 sums.compute(set, step * self.scan.lanes, &self.lanes, &mut state.events, line);
+                if let Some(next) = self.after(step) {
+                    sums.prefetch(set, next * self.scan.lanes, &self.lanes);
+                }
             }
         }
     }
@@ -46,6 +49,7 @@ impl<'a> Tile<'a> {
     fn pass(&mut self, set: impl InstructionSet, pass: Pass, step: usize, turn: usize, state: &mut State) {
         let mut first = 0;
         while first + WIDTH <= self.lanes.len() {
+            self.prefetch(set, step, first);
             self.block::<WIDTH>(set, pass, [step, turn, first], state);
             first += WIDTH;
         }
@@ -56,6 +60,27 @@ impl<'a> Tile<'a> {
         while first < self.lanes.len() {
             self.block::<1>(set, pass, [step, turn, first], state);
             first += 1;
+        }
+    }
+
+    /// The step after this one.
+    #[inline(always)]
+    fn after(&self, step: usize) -> Option<usize> {
+        let next = if self.scan.reverse { step.wrapping_sub(1) } else { step + 1 };
+        if next < self.scan.steps { Some(next) } else { None }
+    }
+
+    /// Starts to load what the next step reads and writes for a block: at the start of a row the CPU does not know yet what comes.
+    #[inline(always)]
+    fn prefetch(&self, set: impl InstructionSet, step: usize, first: usize) {
+        let Some(next) = self.after(step) else { return };
+        for sequence in &self.scan.slices {
+            if let Sequence::Memory(read) = sequence {
+                read.prefetch(set, next * self.scan.lanes + self.lanes.start + first, WIDTH);
+            }
+        }
+        for rows in &self.outputs {
+            rows[next].prefetch(set, first, WIDTH);
         }
     }
 

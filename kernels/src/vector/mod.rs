@@ -30,6 +30,9 @@ pub trait InstructionSet: Copy {
 
     /// A bit for each byte that is not 0; the first byte's is the lowest.
     fn nonzero(self, bytes: &[u8; 64]) -> u64;
+
+    /// Starts to load memory into the caches.
+    fn prefetch<T>(self, memory: &[T]);
 }
 
 /// Whatever the compiler finds.
@@ -98,6 +101,9 @@ impl InstructionSet for Compiled {
         }
         bits
     }
+
+    #[inline(always)]
+    fn prefetch<T>(self, _: &[T]) {}
 }
 
 /// The sums of 32 columns, which [`InstructionSet::add_rows`] keeps in the order that interleaving two rows gives: of each eight columns, the
