@@ -1,4 +1,4 @@
-//! The table of operations and transforms in ARCHITECTURE.md, generated from the operations: each operation in a sample is
+//! The table of docs/operations.md, generated from the operations: each operation in a sample is
 //! differentiated, differentiated twice and mapped on its own. `UPDATE_EXPECT=1` rewrites the table.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,20 +141,20 @@ fn table() -> String {
 
 #[test]
 fn the_table_in_the_architecture_is_that_of_the_operations() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ARCHITECTURE.md");
-    let document = fs::read_to_string(&path).expect("ARCHITECTURE.md beside hlo/");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    let document = fs::read_to_string(&path).expect("docs/ beside hlo/");
     let (before, rest) = document.split_once(BEGIN).expect("the mark where the table begins");
     let (written, after) = rest.split_once(END).expect("the mark where it ends");
     let table = table();
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        fs::write(&path, [before, BEGIN, &table, END, after].concat()).expect("ARCHITECTURE.md can be written");
+        fs::write(&path, [before, BEGIN, &table, END, after].concat()).expect("operations.md can be written");
         return;
     }
     let missing: Vec<&str> = table.lines().filter(|line| !written.lines().any(|w| w == *line)).collect();
     let stale: Vec<&str> = written.lines().filter(|line| !table.lines().any(|t| t == *line)).collect();
     assert!(
         table == written,
-        "ARCHITECTURE.md lacks\n{}\nand should not have\n{}\nUPDATE_EXPECT=1 cargo test -p spiq-hlo --test all operations_table",
+        "docs/operations.md lacks\n{}\nand should not have\n{}\nUPDATE_EXPECT=1 cargo test -p spiq-hlo --test all operations_table",
         missing.join("\n"),
         stale.join("\n")
     );

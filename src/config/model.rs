@@ -230,7 +230,7 @@ fn read<'a>(source: Source<'a>, table: &'a DeTable<'a>, place: usize, path: &str
 fn known_kinds(name: &str) -> String {
     let known = KINDS.iter().map(|kind| kind.name);
     match nearest(name, known.clone()) {
-        Some(best) => format!("which is no layer; did you mean \"{best}\"?"),
+        Some(best) => format!("which is not a layer; did you mean \"{best}\"?"),
         None => format!("but must be one of {}", known.collect::<Vec<_>>().join(", ")),
     }
 }

@@ -197,7 +197,7 @@ impl Dataset {
     pub fn held_out(&self, count: usize, key: Key) -> Result<(Dataset, Dataset)> {
         if count == 0 || count >= self.count() {
             return Err(Error::input(format!(
-                "{count} of the {} training samples cannot be kept for validation; it must be from 1 to {}",
+                "cannot hold out {count} of the {} training samples for validation; give a number from 1 to {}",
                 self.count(),
                 self.count().saturating_sub(1)
             )));

@@ -117,7 +117,7 @@ fn a_bad_layer_is_refused_with_its_line() {
     for (lines, message) in [
         ("", "m.toml:1: core/layers/0 lacks the key `type`; name its kind, such as type = \"Linear\""),
         ("typ = 'LIF'", "m.toml:1: unknown key `typ` in core/layers/0; did you mean `type`?"),
-        ("type = 'lif'", "m.toml:2: `type` of core/layers/0 is \"lif\", which is no layer; did you mean \"LIF\"?"),
+        ("type = 'lif'", "m.toml:2: `type` of core/layers/0 is \"lif\", which is not a layer; did you mean \"LIF\"?"),
         (
             "type = 'qqqqqqqq'",
             "m.toml:2: `type` of core/layers/0 is \"qqqqqqqq\", but must be one of Linear, DelayedLinear, \

@@ -176,6 +176,17 @@ fn a_picture_shows_loss_and_accuracy() {
         assert!(svg.contains(text), "{text}");
     }
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("run.svg"), svg).unwrap();
+    assert!(!history(&run(20), "").svg().contains("at first"));
+    // The first losses do not set the scale, and layers that fire have a panel.
+    let mut records = run(20);
+    records[0] = Record::step(0, 7.0);
+    let rates = BTreeMap::from([("core/layers/1".to_owned(), 0.25)]);
+    records.push(Record::epoch(21, 0.3, 0.9).with_spike_rates(&rates));
+    let svg = history(&records, "").svg().to_owned();
+    for text in ["Training loss, 7.000 at first", "Spike rates", "core/layers/1"] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(!svg.contains(">7<") && !svg.contains(">6<"), "ticks of the first loss");
 }
 
 #[test]

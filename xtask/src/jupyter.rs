@@ -50,6 +50,7 @@ fn prepare(missing: &dyn Fn([&str; 2]) -> Result<()>) -> Result<()> {
     // The kernel writes its description to the path in this variable: the environment, not the home folder.
     let share = environment().join("share").join("jupyter");
     finish(Command::new(KERNEL[0]).arg("--install").env("JUPYTER_PATH", &share).stdout(Stdio::null()))?;
+    set_profiles()?;
     if cfg!(unix) { keep_builds(&share.join("kernels").join("rust").join("kernel.json")) } else { Ok(()) }
 }
 
@@ -59,6 +60,24 @@ pub(crate) const BUILD_FOLDER: &str = "EVCXR_TMPDIR";
 /// The persistent build folder, so that kernels start with earlier builds: ten seconds instead of a minute.
 pub(crate) fn builds() -> PathBuf {
     root().join("target").join("evcxr")
+}
+
+/// Profiles of the crates that compute in the kernel's builds, as in the project's Cargo.toml: evcxr compiles with checks for overflow, which
+/// make the CPU kernels several times slower.
+const PROFILES: &str = "\
+[profile.dev.package.spiq-hlo]
+opt-level = 3
+[profile.dev.package.spiq-kernels]
+opt-level = 3
+overflow-checks = false
+debug-assertions = false
+";
+
+/// Writes the profiles where cargo finds them: in a folder above that of every build.
+pub(crate) fn set_profiles() -> Result<()> {
+    let folder = builds().join(".cargo");
+    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join("config.toml"), PROFILES));
+    written.map_err(|cause| format!("cannot write to {}: {cause}", relative(&folder)))
 }
 
 /// Makes the kernel build each notebook in its own persistent folder. Jupyter passes the notebook's name.

@@ -21,6 +21,7 @@ const LOG_LINES: usize = 30;
 pub(crate) fn run(names: &[&str], update: bool) -> Result<()> {
     let chosen = chosen(names)?;
     jupyter::require()?;
+    jupyter::set_profiles()?;
     let mut failed = 0;
     for path in &chosen {
         let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Draws the history of a training run: loss by step and test metrics by epoch.
+//! Draws the history of a training run over its epochs: loss, test metrics and spike rates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,20 +8,22 @@ use kuva::render::figure::Figure;
 use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
 
-use super::palette::{BLUE, GREEN, ORANGE, PALE, RED, theme};
-use super::picture::{Picture, WIDTH, styled};
+use super::course::{Course, Points, below, limit};
+use super::palette::{BLUE, GREEN, ORANGE, PALE, RED, SERIES, theme};
+use super::picture::{Picture, TITLE_SIZE, WIDTH, styled};
 use crate::record::Record;
 
 /// Maximum number of points: more than the picture's width in pixels only make it slow to open.
 const MOST_POINTS: usize = 400;
 /// The ratio of largest to smallest loss beyond which the axis is logarithmic.
 const LOG_RATIO: f64 = 50.0;
-const HEIGHT: f64 = 320.0;
+/// The height of a row of panels.
+const HEIGHT: f64 = 270.0;
+const COLUMNS: usize = 2;
 
-type Points = Vec<(f64, f64)>;
-
-/// Draws a run's records under `title`: the loss of each step with its moving average and the mean of each epoch and, from the first epoch
-/// on, test and validation accuracies with the best epoch marked, or custom metrics instead.
+/// Draws a run's records under `title`, over epochs: the loss of each step with its moving average and the mean of each epoch; test and
+/// validation accuracies with the best epoch marked, or custom metrics instead; the spike rate of each layer. Losses at the start that are
+/// far above all later ones are cut off.
 ///
 /// ```
 /// use spiq::{display, train::Record};
@@ -29,15 +31,29 @@ type Points = Vec<(f64, f64)>;
 /// assert!(display::history(&records, "digits, int8").svg().starts_with("<svg"));
 /// ```
 pub fn history(records: &[Record], title: &str) -> Picture {
-    let mut panels = vec![loss_panel(&losses(records), &epoch_losses(records))];
-    let [test, validation] = [accuracies(records, of_test), accuracies(records, of_validation)];
-    if !test.is_empty() || !validation.is_empty() {
-        panels.push(accuracy_panel(&test, &validation));
+    let course = Course::new(records);
+    let mut panels = vec![loss_panel(&course)];
+    if !course.test.is_empty() || !course.validation.is_empty() {
+        panels.push(accuracy_panel(&course.test, &course.validation));
     }
-    panels.extend(metrics(records).iter().map(|(name, values)| metric_panel(name, values)));
-    let columns = panels.len();
+    panels.extend(course.metrics.iter().map(|(name, values)| metric_panel(name, values)));
+    if !course.spike_rates.is_empty() {
+        panels.push(rates_panel(&course.spike_rates));
+    }
+    let (rows, columns) = (panels.len().div_ceil(COLUMNS), panels.len().min(COLUMNS));
+    // A last panel that is alone in its row is as wide as the row.
+    let mut structure: Vec<Vec<usize>> = (0..panels.len()).map(|panel| vec![panel]).collect();
+    if let Some(last) = structure.last_mut().filter(|_| panels.len() < rows * columns) {
+        last.push(panels.len());
+    }
+    let over_epochs = |layout: Layout| match course.epochs {
+        Some(epochs) => of_epochs(layout, &[(epochs as f64, 0.0)]).with_x_axis_min(0.0).with_x_axis_max(epochs as f64),
+        None => layout,
+    };
     let (plots, layouts): (Vec<Vec<Plot>>, Vec<Layout>) = panels.into_iter().unzip();
-    let figure = Figure::new(1, columns).with_title(title).with_plots(plots).with_layouts(layouts);
+    let layouts = layouts.into_iter().map(over_epochs).collect();
+    let figure = Figure::new(rows, columns).with_structure(structure).with_plots(plots).with_layouts(layouts);
+    let figure = figure.with_title(title).with_title_size(TITLE_SIZE);
     let mut scene = figure.with_cell_size(WIDTH / columns as f64, HEIGHT).with_spacing(0.0).with_padding(6.0).render();
     scene.background_color = Some(theme().background);
     scene.text_color = Some(theme().text_color);
@@ -45,76 +61,46 @@ pub fn history(records: &[Record], title: &str) -> Picture {
     Picture::new(scene)
 }
 
-fn losses(records: &[Record]) -> Points {
-    let point = |record: &Record| match record {
-        Record::Step { step, loss: Some(loss) } => Some((*step as f64, f64::from(*loss))),
-        _ => None,
-    };
-    records.iter().filter_map(point).collect()
-}
-
-/// The mean loss of each epoch, at the middle of the epoch.
-fn epoch_losses(records: &[Record]) -> Points {
-    let (mut first, mut last, mut points) = (0.0, 0.0, Points::new());
-    for record in records {
-        match record {
-            Record::Step { step, .. } => last = *step as f64,
-            Record::Epoch { train_loss, .. } => {
-                points.extend(train_loss.map(|loss| ((first + last) / 2.0, f64::from(loss))));
-                first = last + 1.0;
-            }
-        }
-    }
-    points
-}
-
-fn accuracies(records: &[Record], of: fn(&Record) -> Option<f32>) -> Points {
-    let point = |record: &Record| match record {
-        Record::Epoch { epoch, .. } => Some((*epoch as f64, f64::from(of(record)?))),
-        Record::Step { .. } => None,
-    };
-    records.iter().filter_map(point).collect()
-}
-
-fn of_test(record: &Record) -> Option<f32> {
-    if let Record::Epoch { test_accuracy, .. } = record { *test_accuracy } else { None }
-}
-
-fn of_validation(record: &Record) -> Option<f32> {
-    if let Record::Epoch { validation_accuracy, .. } = record { *validation_accuracy } else { None }
-}
-
-/// Custom metrics, by name.
-fn metrics(records: &[Record]) -> BTreeMap<&str, Points> {
-    let mut found = BTreeMap::<&str, Points>::new();
-    for record in records {
-        let Record::Epoch { epoch, metric, .. } = record else { continue };
-        for (name, value) in metric.iter().filter_map(|(name, value)| Some((name, (*value)?))) {
-            found.entry(name).or_default().push((*epoch as f64, f64::from(value)));
-        }
-    }
-    found
-}
-
-fn loss_panel(losses: &Points, epochs: &Points) -> (Vec<Plot>, Layout) {
-    let logarithmic = spread(losses) > LOG_RATIO;
+fn loss_panel(course: &Course) -> (Vec<Plot>, Layout) {
+    let logarithmic = spread(&course.losses) > LOG_RATIO;
     // On a logarithmic axis, average the logarithms; otherwise one large loss would dominate the window.
     let mean = if logarithmic {
-        let logs = losses.iter().map(|(x, y)| (*x, y.ln())).collect();
+        let logs = course.losses.iter().map(|(x, y)| (*x, y.ln())).collect();
         smoothed(&logs).into_iter().map(|(x, y)| (x, y.exp())).collect()
     } else {
-        smoothed(losses)
+        smoothed(&course.losses)
     };
-    let raw = LinePlot::new().with_data(thinned(losses)).with_color(PALE.light).with_stroke_width(1.0);
-    let mean = LinePlot::new().with_data(thinned(&mean)).with_color(BLUE.light).with_stroke_width(2.5);
-    let mut plots = vec![Plot::Line(raw.with_legend("each batch")), Plot::Line(mean.with_legend("moving average"))];
-    if !epochs.is_empty() && !losses.is_empty() {
-        let dots = ScatterPlot::new().with_data(thinned(epochs)).with_color(BLUE.light).with_size(3.0);
+    let limit = if logarithmic { None } else { limit(&course.losses, &course.epoch_losses) };
+    let raw = LinePlot::new().with_data(below(thinned(&course.losses), limit)).with_color(PALE.light);
+    let mean = LinePlot::new().with_data(below(thinned(&mean), limit)).with_color(BLUE.light).with_stroke_width(2.5);
+    let mut plots = vec![
+        Plot::Line(raw.with_stroke_width(1.0).with_legend("each batch")),
+        Plot::Line(mean.with_legend("moving average")),
+    ];
+    if !course.epoch_losses.is_empty() && !course.losses.is_empty() {
+        let dots = ScatterPlot::new().with_data(thinned(&course.epoch_losses)).with_color(BLUE.light).with_size(3.0);
         plots.push(Plot::Scatter(dots.with_legend("mean of an epoch")));
     }
-    let layout = styled(Layout::auto_from_plots(&plots), "Training loss", "step", "loss");
+    let title = match limit {
+        None => "Training loss".to_owned(),
+        Some(_) => format!("Training loss, {:.3} at first", course.losses[0].1),
+    };
+    let x_label = if course.epochs.is_some() { "epoch" } else { "step" };
+    let layout = styled(Layout::auto_from_plots(&plots), &title, x_label, "loss");
     let layout = layout.with_legend_position(LegendPosition::InsideTopRight);
     (plots, if logarithmic { layout.with_log_y() } else { layout })
+}
+
+/// Spikes per neuron and step of each layer.
+fn rates_panel(rates: &BTreeMap<String, Points>) -> (Vec<Plot>, Layout) {
+    let lines = rates
+        .iter()
+        .enumerate()
+        .flat_map(|(index, (path, values))| by_epoch(values, SERIES[index % SERIES.len()].light, path));
+    let plots: Vec<Plot> = lines.collect();
+    let layout =
+        styled(Layout::auto_from_plots(&plots), "Spike rates on the test samples", "epoch", "spikes per neuron, step");
+    (plots, layout.with_legend_position(LegendPosition::OutsideRightTop).with_y_axis_min(0.0))
 }
 
 /// The values of epochs, as a line with dots.
@@ -138,7 +124,7 @@ pub(super) fn of_epochs(layout: Layout, values: &[(f64, f64)]) -> Layout {
 fn metric_panel(name: &str, values: &Points) -> (Vec<Plot>, Layout) {
     let (plots, last) = (by_epoch(values, GREEN.light, ""), values.last().map_or(0.0, |(_, value)| *value));
     let layout = styled(Layout::auto_from_plots(&plots), &format!("{name}, {last:.4} at the end"), "epoch", name);
-    (plots, of_epochs(layout, values))
+    (plots, layout)
 }
 
 /// Test and validation accuracy, with the best epoch marked.
@@ -159,8 +145,7 @@ fn accuracy_panel(test: &Points, validation: &Points) -> (Vec<Plot>, Layout) {
     let label = if validation.is_empty() { "correct test samples, %" } else { "correct samples, %" };
     let layout = styled(Layout::auto_from_plots(&plots), &title, "epoch", label);
     let layout = layout.with_legend_position(LegendPosition::InsideBottomRight);
-    let longest = if test.len() < validation.len() { validation } else { test };
-    (plots, of_epochs(layout.with_y_tick_format(TickFormat::Custom(Arc::new(percent))), longest))
+    (plots, layout.with_y_tick_format(TickFormat::Custom(Arc::new(percent))))
 }
 
 /// A fraction in percent, with at most two decimals.

@@ -1,6 +1,7 @@
 //! Charts as SVG.
 
 mod confusion;
+mod course;
 mod curves;
 mod heat_map;
 mod history;

@@ -12,7 +12,7 @@ use super::palette;
 
 /// Width of a notebook page, in pixels.
 pub(super) const WIDTH: f64 = 700.0;
-const TITLE_SIZE: u32 = 15;
+pub(super) const TITLE_SIZE: u32 = 15;
 const LABEL_SIZE: u32 = 13;
 const TICK_SIZE: u32 = 12;
 

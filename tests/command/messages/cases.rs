@@ -57,7 +57,7 @@ const MODELS: &[Case] = &[
     case("no such file", "train --model nothere.toml --data data.safetensors"),
     case("a folder", "train --model folder --data data.safetensors"),
     model!("an empty file", ""),
-    model!("no TOML", "layers = [\n{ type = \"LIF\" \n"),
+    model!("invalid TOML", "layers = [\n{ type = \"LIF\" \n"),
     model!("an unknown key of the model", "layer = []\n"),
     model!("a layer without a type", "[[layers]]\nin_features = 12\n"),
     model!("an unknown type", "[[layers]]\ntype = \"Dense\"\n"),
@@ -65,7 +65,7 @@ const MODELS: &[Case] = &[
     model!("an unknown key of a layer", "[[layers]]\ntype = \"LIF\"\nhidden_shape = 12\nmomentum = 0.9\n"),
     model!("a misspelt key of a layer", "[[layers]]\ntype = \"Linear\"\nin_featurs = 12\nout_features = 3\n"),
     model!("a missing key", "[[layers]]\ntype = \"Linear\"\nin_features = 12\n"),
-    model!("a text for a number", "[[layers]]\ntype = \"Linear\"\nin_features = \"12\"\nout_features = 3\n"),
+    model!("a string instead of a number", "[[layers]]\ntype = \"Linear\"\nin_features = \"12\"\nout_features = 3\n"),
     model!("a size of 0", "[[layers]]\ntype = \"LI\"\nlayer_shape = 0\n"),
     model!("a size that is too large", "[[layers]]\ntype = \"Linear\"\nin_features = 100000\nout_features = 100000\n"),
     model!("a number that is not finite", "[[layers]]\ntype = \"LIF\"\nhidden_shape = 12\nthreshold = nan\n"),
@@ -80,36 +80,39 @@ const MODELS: &[Case] = &[
          kernel_size = 3\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Linear\"\nin_features = 24\nout_features = 3\n"
     ),
     model!(
-        "an input of no layer",
+        "an input that names no layer",
         "[[layers]]\ntype = \"Linear\"\nin_features = 12\nout_features = 3\ninputs = [\"first\"]\n"
     ),
 ];
 
 const RULES: &[Case] = &[
     case("no such file", "train --model model.toml --rules nothere.toml --data data.safetensors"),
-    case("types that are none", "train --model model.toml --rules int99 --data data.safetensors"),
+    case("unknown types", "train --model model.toml --rules int99 --data data.safetensors"),
     rules!("no rules", ""),
     rules!("an unknown key", "[[rules]]\nweight_type = \"int8\"\n"),
     rules!("an unknown type", "[[rules]]\nweight_qtype = \"itn8\"\n"),
-    rules!("no regular expression", "[[rules]]\nmodule_path = \"core/(\"\nweight_qtype = \"int8\"\n"),
+    rules!("an invalid regular expression", "[[rules]]\nmodule_path = \"core/(\"\nweight_qtype = \"int8\"\n"),
     rules!("a tile of 0", "[[rules]]\nweight_qtype = \"int8\"\ntile_size = 0\n"),
-    rules!("a path of no operation", "[[rules]]\nmodule_path = \"core/layer/0\"\nweight_qtype = \"int8\"\n"),
+    rules!("a path without operations", "[[rules]]\nmodule_path = \"core/layer/0\"\nweight_qtype = \"int8\"\n"),
     rules!(
-        "a rule behind one that matches all",
+        "a rule after one that matches everything",
         "[[rules]]\nweight_qtype = \"int8\"\n[[rules]]\nmodule_path = \"core/layers/0\"\nweight_qtype = \"int4\"\n"
     ),
-    rules!("a method that is none", "[[rules]]\nweight_qtype = \"int8\"\nweight_calibration_method = \"absmin\"\n"),
+    rules!(
+        "an unknown calibration method",
+        "[[rules]]\nweight_qtype = \"int8\"\nweight_calibration_method = \"absmin\"\n"
+    ),
 ];
 
 const DATA: &[Case] = &[
     case("no such file", "train --model model.toml --data nothere.safetensors"),
-    case("no safetensors file", "train --model model.toml --data text.safetensors"),
-    case("a file that is cut off", "train --model model.toml --data cut.safetensors"),
+    case("not a safetensors file", "train --model model.toml --data text.safetensors"),
+    case("a truncated file", "train --model model.toml --data cut.safetensors"),
     case("no samples under a known name", "train --model model.toml --data pixels.safetensors"),
     case("no labels", "train --model model.toml --data unlabelled.safetensors"),
     case("fewer labels than samples", "train --model model.toml --data few.safetensors"),
-    case("labels that are no integers", "train --model model.toml --data float.safetensors"),
-    case("a label below 0", "train --model model.toml --data negative.safetensors"),
+    case("labels that are not integers", "train --model model.toml --data float.safetensors"),
+    case("a negative label", "train --model model.toml --data negative.safetensors"),
     case("a label above the last class", "train --model model.toml --data seven.safetensors"),
     case("images with negative numbers", "train --model model.toml --data signed.safetensors"),
     case("images of another size", "train --model model.toml --data wide.safetensors"),
@@ -123,24 +126,24 @@ const DATA: &[Case] = &[
 ];
 
 const RECORDINGS: &[Case] = &[
-    case("a format that is not read", "train --model model.toml --data text.h5"),
+    case("an unsupported format", "train --model model.toml --data text.h5"),
     case("a folder without recordings", "data info folder"),
     case("a data set that is not downloaded", "train --model model.toml --data shd"),
-    case("a data set of no name", "data fetch shdd"),
+    case("an unknown data set", "data fetch shdd"),
     case("a frame of 0 s", "train --data speech --dt 0"),
-    case("more channels than there are", "train --data speech --channels 900"),
+    case("more channels than the sensor has", "train --data speech --channels 900"),
     case("more frames than memory holds", "train --data speech --bins 2000000000 --dt 0.001"),
-    case("a transform that is none", "train --data speech --transform Denoize(filter_time=1)"),
-    case("an argument that is none", "train --data speech --transform Denoise(time=1)"),
+    case("an unknown transform", "train --data speech --transform Denoize(filter_time=1)"),
+    case("an unknown argument", "train --data speech --transform Denoise(time=1)"),
     Case {
         files: &[(
             "t.toml",
             "[[transforms]]\ntype = \"MergePolarities\"\n[[transforms]]\ntype = \"Denoise\"\nfilter = 1\n",
         )],
-        ..case("an argument that is none, in a file", "train --data speech --transform t.toml")
+        ..case("an unknown argument, in a file", "train --data speech --transform t.toml")
     },
-    case("a speaker that is none", "train --data speech --test-speaker nobody"),
-    case("a speaker of images", "train --test-speaker theo"),
+    case("an unknown speaker", "train --data speech --test-speaker nobody"),
+    case("a speaker for images", "train --test-speaker theo"),
 ];
 
 const CHECKPOINTS: &[Case] = &[
@@ -155,9 +158,9 @@ const CHECKPOINTS: &[Case] = &[
         )],
         ..case("--resume with another model", "train --resume --out run --model other.toml")
     },
-    case("parameters that are damaged", "predict --run damaged --data data.safetensors --output o.safetensors"),
+    case("damaged parameters", "predict --run damaged --data data.safetensors --output o.safetensors"),
     case(
-        "parameters without an array",
+        "parameters that lack an array",
         "predict --params without.safetensors --data data.safetensors --output o.safetensors",
     ),
     case(
@@ -173,7 +176,7 @@ const CHECKPOINTS: &[Case] = &[
         "quantized weights, as in training",
         "predict --params stored.safetensors --data data.safetensors --output o.safetensors",
     ),
-    case("no run", "evaluate folder"),
+    case("a folder without a run", "evaluate folder"),
     case("a run that has not ended", "evaluate unfinished"),
     case("the best epoch of a run without validation", "evaluate run --params best"),
     case("no runs to report", "report folder --output r.html"),
@@ -187,43 +190,46 @@ const CHECKPOINTS: &[Case] = &[
 const FLAGS: &[Case] = &[
     case("an unknown command", "trian"),
     case("an unknown flag", "train --epoch 3"),
-    case("a number below the least", "train --batch-size -1"),
-    case("no number", "train --epochs many"),
+    case("a number below the minimum", "train --batch-size -1"),
+    case("not a number", "train --epochs many"),
     case("two lengths", "train --epochs 3 --steps 3"),
-    case("a batch of more samples than there are", "train --model model.toml --data data.safetensors --batch-size 67"),
-    case("an optimizer that is none", "train --optimizer sdg"),
-    case("an argument that is none", "train --optimizer adam(momentum=0.9)"),
-    case("a rate below 0", "train --learning-rate -1"),
-    case("a schedule that is none", "train --schedule cosin"),
-    case("a loss that is none", "train --loss mse"),
-    case("an augmentation that is none", "train --augment TimeShft(max=3)"),
-    case("an encoder that is none", "train --encode Rat"),
-    case("a share above 1", "train --validation 1.5"),
+    case("a batch larger than the data set", "train --model model.toml --data data.safetensors --batch-size 67"),
+    case("an unknown optimizer", "train --optimizer sdg"),
+    case("an unknown argument", "train --optimizer adam(momentum=0.9)"),
+    case("a negative rate", "train --learning-rate -1"),
+    case("an unknown schedule", "train --schedule cosin"),
+    case("an unknown loss", "train --loss mse"),
+    case("an unknown augmentation", "train --augment TimeShft(max=3)"),
+    case("an unknown encoder", "train --encode Rat"),
+    case("a fraction above 1", "train --validation 1.5"),
     case("too many samples for validation", "train --validation 5000"),
     case("patience without validation", "train --patience 3"),
-    case("a fold that is none", "train --folds 3 --fold 4"),
-    case("rules that begin behind the end", "train --steps 5 --rules-from-step 5"),
-    case("fewer batches than one step takes", "train --steps 5 --accumulate 6"),
-    case("seeds that are none", "train --seeds 1,1"),
+    case("a fold out of range", "train --folds 3 --fold 4"),
+    case("rules that begin after the last step", "train --steps 5 --rules-from-step 5"),
+    case("fewer batches than one step needs", "train --steps 5 --accumulate 6"),
+    case("a seed given twice", "train --seeds 1,1"),
     case(
         "results over those of another run",
         "train --model model.toml --data data.safetensors --rules int8 --time-steps 2 --steps 3 --out run",
     ),
-    case("help on nothing", "help trian"),
-    case("help on no layer", "help model LIFF"),
-    case("results in a file", "train --model model.toml --data data.safetensors --out model.toml"),
+    case("help on a misspelt command", "help trian"),
+    case("help on an unknown layer", "help model LIFF"),
+    case("a file as results folder", "train --model model.toml --data data.safetensors --out model.toml"),
     case("results over an input", "predict --run run --data data.safetensors --output data.safetensors"),
-    case("results in no folder", "predict --run run --data data.safetensors --output nothere/o.safetensors"),
-    case("more than the classes", "evaluate run --top-k 4"),
-    case("a shape that is none", "bench --shape 16,8,32"),
-    case("a stage that is none", "inspect --model model.toml --stage quant"),
+    case(
+        "results in a folder that does not exist",
+        "predict --run run --data data.safetensors --output nothere/o.safetensors",
+    ),
+    case("a top-k above the number of classes", "evaluate run --top-k 4"),
+    case("an invalid shape", "bench --shape 16,8,32"),
+    case("an unknown stage", "inspect --model model.toml --stage quant"),
     case("an input that is too large", "inspect --model model.toml --stage trace --time-steps 2000000000"),
-    case("a sweep over nothing", "sweep --model model.toml --data data.safetensors"),
+    case("a sweep without a grid", "sweep --model model.toml --data data.safetensors"),
     Case {
         files: &[("s.toml", "epochs = [1, 2]\nlearning_rate = [0.1\n")],
-        ..case("settings that are no TOML", "sweep --space s.toml")
+        ..case("settings that are not TOML", "sweep --space s.toml")
     },
-    case("a setting that is none", "sweep --grid learning_rat=0.1,0.2"),
+    case("an unknown setting", "sweep --grid learning_rat=0.1,0.2"),
     Case {
         code: 1,
         ..case(
@@ -235,12 +241,12 @@ const FLAGS: &[Case] = &[
 
 const PLUGINS: &[Case] = &[
     variable!("no such plugin", "evaluate run", "SPIQ_PJRT_PLUGIN" = "nothere.so"),
-    variable!("a plugin that is no library", "evaluate run", "SPIQ_PJRT_PLUGIN" = "text.safetensors"),
-    case("a plugin that is none", "plugin install npu"),
-    case("a package that is not there", "plugin install cpu --from nothere.whl"),
+    variable!("a plugin that is not a library", "evaluate run", "SPIQ_PJRT_PLUGIN" = "text.safetensors"),
+    case("an unknown plugin", "plugin install npu"),
+    case("a package that does not exist", "plugin install cpu --from nothere.whl"),
     variable!("a cache that is a file", "evaluate run", "SPIQ_CACHE_DIR" = "model.toml"),
     Case {
         environment: &[("SPIQ_COMPILE_SECONDS", "soon"), ("SPIQ_NO_CACHE", "1")],
-        ..case("a limit that is no number", "evaluate run")
+        ..case("a limit that is not a number", "evaluate run")
     },
 ];

@@ -16,7 +16,7 @@ const HEAD: &str = "# Messages
 
 Bad inputs of every kind, and what `spiq` prints for them: one sentence on standard error, and the exit code. `cargo xtask messages` writes this page by
 running them; a test fails where it is out of date. Exit codes: 2, an input, a file or a plugin is not usable; 1, the plugin reported an error, or training
-met a number that is not finite.
+produced a non-finite number.
 ";
 
 /// The sentence of a case, which must be the only one.
