@@ -20,7 +20,7 @@ fn damage(path: &Path) {
 fn reports_and_evaluations_read_the_checkpoint_before_a_damaged_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let (newer, older) = ("run/checkpoint.safetensors", "run/checkpoint-previous.safetensors");
-    let train = "train --rules none --epochs 2 --time-steps 2 --checkpoint-seconds 0.05 --out run";
+    let train = "train --rules none --epochs 40 --time-steps 2 --checkpoint-seconds 0.05 --out run";
     let (code, said) = spiq(folder.path(), train);
     assert_eq!(code, Some(0), "{said}");
     assert!(folder.path().join(older).exists(), "the run has written one checkpoint alone");

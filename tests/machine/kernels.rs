@@ -338,6 +338,25 @@ fn spikes_are_read_as_bytes() {
     }
 }
 
+/// A loop writes the bytes itself, also where its spikes become bf16 before.
+#[test]
+fn a_loop_writes_spikes_as_bytes() {
+    for dtype in [DType::F32, DType::BF16] {
+        let types = [("x", f32(&[6, 4, 16])), ("w", TensorType::new(dtype, [16, 8]))];
+        let function = trace(&types, |x| {
+            let start = x[0].graph().zeros(f32(&[4, 16]));
+            let step = |v: Tensor, row: Tensor| {
+                let spikes = v.gt(1.0).convert(DType::F32);
+                (&v * 0.5 + row - &spikes, spikes)
+            };
+            let spikes = scan(&start, &x[0], step).1.convert(dtype).reshape(&[24, 16]);
+            vec![spikes.dot_general(&x[1], &DotDims::matmul(2), DType::F32)]
+        });
+        let text = Program::named("kernel").text_for(cpu(), &function.unwrap()).unwrap();
+        assert_eq!((text.matches("stablehlo.convert").count(), text.matches(PRODUCT).count()), (0, 1), "{text}");
+    }
+}
+
 /// Products stay unchanged if the operand may have values other than 0 and 1, pairs other axes, or has its spikes on the right.
 #[test]
 fn other_products_are_left_alone() {

@@ -257,10 +257,13 @@ fn read_f64(dtype: DType, bytes: &[u8]) -> f64 {
     }
 }
 
+/// Elements that `Debug` prints.
+const SHOWN: usize = 16;
+
 impl fmt::Debug for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<f64> = self.to_f64().into_iter().take(8).collect();
-        let more = if self.ty.count() > 8 { ", …" } else { "" };
+        let shown: Vec<f64> = self.to_f64().into_iter().take(SHOWN).collect();
+        let more = if self.ty.count() > SHOWN { ", …" } else { "" };
         let list: Vec<String> = shown.iter().map(f64::to_string).collect();
         write!(f, "{} [{}{more}]", self.ty, list.join(", "))
     }

@@ -20,7 +20,10 @@ pub(super) fn convert_inside(function: &Function) -> Function {
         if nodes[index].op.name() != "convert" {
             continue;
         }
-        let (value, reshape) = behind_reshape(&nodes, nodes[index].operands[0]);
+        // The operand may be a conversion that is already inside.
+        let now = |value: Value| stands_for.get(&value).copied().unwrap_or(value);
+        let (value, reshape) = behind_reshape(&nodes, now(nodes[index].operands[0]));
+        let value = now(value);
         let to = nodes[index].types[0].dtype;
         let known = widened.get(&(value, to)).copied();
         let Some(output) = known.or_else(|| widen(&mut nodes, value, index)) else { continue };
