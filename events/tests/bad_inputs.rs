@@ -112,14 +112,20 @@ fn hdf5() {
 }
 
 /// As h5py writes `f.attrs['channels'] = 1000`, although a text is required.
+/// A new SHD file with one sample of one spike.
+fn one_spike(path: &Path) -> H5File {
+    let file = H5File::create(path).unwrap();
+    let spikes = file.root_group().create_group("spikes").unwrap();
+    spikes.write_vlen_numeric::<f32>("times", &[&[0.5]]).unwrap();
+    spikes.write_vlen_numeric::<u16>("units", &[&[1]]).unwrap();
+    file
+}
+
 #[test]
 fn a_number_as_an_attribute() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.h5");
-    let file = H5File::create(&path).unwrap();
-    let spikes = file.root_group().create_group("spikes").unwrap();
-    spikes.write_vlen_numeric::<f32>("times", &[&[0.5]]).unwrap();
-    spikes.write_vlen_numeric::<u16>("units", &[&[1]]).unwrap();
+    let file = one_spike(&path);
     file.set_attr_numeric("channels", &1000i64).unwrap();
     file.close().unwrap();
     let expected = "PATH cannot be read as SHD: the attribute `channels` must be a text with a number from 1 to 65535; \
@@ -132,10 +138,7 @@ fn a_number_as_an_attribute() {
 fn more_labels_than_the_file_holds() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.h5");
-    let file = H5File::create(&path).unwrap();
-    let spikes = file.root_group().create_group("spikes").unwrap();
-    spikes.write_vlen_numeric::<f32>("times", &[&[0.5]]).unwrap();
-    spikes.write_vlen_numeric::<u16>("units", &[&[1]]).unwrap();
+    let file = one_spike(&path);
     let labels = file.new_dataset::<u16>().shape([1]).resizable().chunk(&[1024]).create("labels").unwrap();
     labels.extend(&[1 << 33]).unwrap();
     file.close().unwrap();
