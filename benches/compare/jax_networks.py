@@ -14,9 +14,9 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import timing
 import worker
 from networks import DENSITY
-from timing import in_turn
 
 MODES = ("fp32", "bf16", "int8")
 
@@ -236,9 +236,9 @@ def measure(network, mode, arguments):
 
     def one_step():
         training[:] = step(*training[:2], x, labels)
-        jax.block_until_ready(training)
+        return training
 
-    return in_turn([one_step, lambda: forward(kept, x).block_until_ready()], arguments.seconds, arguments.runs)
+    return timing.of_jax([one_step, lambda: forward(kept, x)], arguments)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@
 What qwix quantizes depends on earlier compilations in the process, so that each mode should have its own process.
 """
 
+import timing
 import worker
 from networks import DENSITY
-from timing import in_turn
 
 MODES = ("fp32", "int8")
 
@@ -47,9 +47,9 @@ def measure(network, rules, arguments):
 
     def one_step():
         training[:] = step(*training[:2], x, labels)
-        jax.block_until_ready(training)
+        return training
 
-    return in_turn([one_step, lambda: forward(kept, x).block_until_ready()], arguments.seconds, arguments.runs)
+    return timing.of_jax([one_step, lambda: forward(kept, x)], arguments)
 
 
 def stand_in_for_hijax():

@@ -11,13 +11,17 @@ FP8 = '[[rules]]\nop_names = ["dot_general"]\nweight_qtype = "float8_e4m3fn"\nac
 # The flags of each mode, and its rules if they differ from the recipe's int8.
 MODES = {
     "fp32": (["--rules", "none"], None),
-    "int8": ([], None),
+    "fp32 in full": (["--rules", "none", "--matmul-precision", "highest"], None),
+    "int8": (["--grad-dtype", "f32"], None),
     "int8+bf16": (["--grad-dtype", "bf16"], None),
     "int8-qwix": (["--numerics", "qwix"], None),
-    "int4": ([], INT4),
-    "fp8": ([], FP8),
+    "int4": (["--grad-dtype", "f32"], INT4),
+    "fp8": (["--grad-dtype", "f32"], FP8),
 }
 STEPS, SMALL_STEPS = 20, 2
+
+# The flags of a mode that `spiq predict` does not find in the file.
+PREDICTING = {"fp32 in full": ["--matmul-precision", "highest"]}
 
 # Allowed distance in norm of the outputs from the CPU's. f32 products are tf32 on NVIDIA cards; sums of s8 and fp8 are exact.
 BOUNDS = dict.fromkeys(MODES, 1e-5) | {"fp32": 0.2}
@@ -38,10 +42,10 @@ def train(context, mode, folder):
     context.run(command, 120)
 
 
-def predict(context, trained, output):
+def predict(context, mode, trained, output):
     """Outputs for the parameters trained on the CPU, so that only the forward pass differs."""
     rules = trained / "rules.toml"
-    flags = ["--rules", rules] if rules.exists() else []
+    flags = PREDICTING.get(mode, []) + (["--rules", rules] if rules.exists() else [])
     context.run([context.spiq, "predict", "--device", context.device, "--model", trained / "model.toml", "--params",
                  trained / "params.safetensors", "--data", trained.parent / "samples.safetensors", "--output", output, *flags], 120)
 
@@ -53,7 +57,7 @@ def write(context):
     write_samples(folder / "samples.safetensors")
     for mode in modes(context):
         train(context, mode, folder / mode)
-        predict(context, folder / mode, folder / mode / "outputs.safetensors")
+        predict(context, mode, folder / mode, folder / mode / "outputs.safetensors")
         for left in ("checkpoint.safetensors", "training.svg"):
             (folder / mode / left).unlink(missing_ok=True)
         print(f"{mode}: loss {losses(folder / mode)[0]:.6f} to {losses(folder / mode)[-1]:.6f}", flush=True)
@@ -66,7 +70,7 @@ def compare(context, mode):
     train(context, mode, here)
     ours, theirs = losses(here), losses(reference)
     off = [abs(a - b) / abs(b) for a, b in zip(ours, theirs)]
-    predict(context, reference, here / "outputs.safetensors")
+    predict(context, mode, reference, here / "outputs.safetensors")
     got, want = outputs(here / "outputs.safetensors"), outputs(reference / "outputs.safetensors")
     distance = math.sqrt(sum((a - b) ** 2 for a, b in zip(got, want)) / sum(b * b for b in want))
     return {"first loss off": off[0], "last loss off": off[-1], "first": ours[0], "last": ours[-1],

@@ -47,6 +47,11 @@ class Context:
         if self.device == "cpu":
             self.environment.pop("SPIQ_CACHE_DIR")
 
+    def program(self, name):
+        """A program of the folder, or of the build that the command given with --spiq belongs to."""
+        beside = self.binaries / name
+        return beside if beside.exists() else Path(self.spiq).parent / name
+
     def left(self):
         return self.end - time.monotonic()
 
@@ -132,29 +137,27 @@ def smoke(context):
     return {"summary": text.strip().splitlines()[-14:]}
 
 
-# Modules of the test program that compute on the device and need no files of the project.
-TESTS = ("graph::ops", "graph::scans", "machine::triton")
+# Modules of the test program that compute on the device.
+TESTS = ("graph::", "machine::triton::", "models::", "quantized::")
+# Their bounds are those of f32.
+FULL_PRECISION = {"NVIDIA_TF32_OVERRIDE": "0", "XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"}
 
 
 def tests(context):
-    """Tests that compute on the device: values and gradients of every operation, loops over time, kernels."""
-    found = {}
-    for module in TESTS:
-        variables = {"SPIQ_TEST_DEVICE": context.device}
-        try:
-            command = [context.binaries / "tests", f"{module}::", "--test-threads", "4"]
-            text = context.run(command, 150, variables, check=False)
-            results = [line for line in text.splitlines() if line.startswith(("test result", "failures:", "    "))]
-            found[module] = results[-12:] if " 0 passed; 0 failed" not in text else ["failed: no such tests"]
-        except RuntimeError as failed:
-            found[module] = [str(failed)]
-    return found
+    """Tests that compute on the device: operations and gradients, kernels, layers, quantization. Their output goes to tests.txt."""
+    variables = {"SPIQ_TEST_DEVICE": context.device} | FULL_PRECISION
+    text = context.run([context.binaries / "tests", *TESTS, "--test-threads", "12"], 240, variables, check=False)
+    (context.out / "tests.txt").write_text(text)
+    if " 0 passed; 0 failed" in text:
+        raise RuntimeError("there are no such tests")
+    failed = [line.split()[1] for line in text.splitlines() if line.startswith("test ") and line.endswith(" FAILED")]
+    return {"result": [line for line in text.splitlines() if line.startswith("test result")], "failed tests": failed}
 
 
 def agreement(context):
     """Compares losses and outputs of every mode with the CPU's; tests run at the same time."""
     with ThreadPoolExecutor(8) as pool:
-        checks = pool.submit(tests, context) if not context.small else None
+        checks = pool.submit(attempt, lambda: tests(context)) if not context.small else None
         modes = parity.modes(context)
         rows = list(pool.map(lambda mode: attempt(lambda: parity.compare(context, mode)), modes))
     found = dict(zip(modes, rows))

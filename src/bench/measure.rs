@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::arithmetic::Arithmetic;
-use super::subject::{DENSITY, Data, Subject};
+use super::subject::{DENSITY, Data, Subject, wait};
 use super::timing::Timing;
 use super::workload::Workload;
 use crate::error::{Error, Result};
@@ -24,6 +24,9 @@ pub struct Options {
     pub runs: usize,
     /// Minimum duration in seconds; longer if `runs` requires it.
     pub seconds: f64,
+    /// Whether to time queued calls as well: the host waits once per run instead of after each call, as a training loop does, and prepares
+    /// a call while the device works on earlier ones.
+    pub queued: bool,
     /// Whether to profile a few training steps of each arithmetic after the timing.
     pub profile: bool,
 }
@@ -32,7 +35,16 @@ impl Options {
     /// These arithmetics, with spikes in a tenth of the inputs, at least 10 rounds and 5 seconds.
     pub fn new(workload: impl Into<Workload>, arithmetics: Vec<Arithmetic>) -> Options {
         let workload = workload.into();
-        Options { workload, arithmetics, density: DENSITY, time_tile: None, runs: 10, seconds: 5.0, profile: false }
+        Options {
+            workload,
+            arithmetics,
+            density: DENSITY,
+            time_tile: None,
+            runs: 10,
+            seconds: 5.0,
+            queued: false,
+            profile: false,
+        }
     }
 }
 
@@ -57,6 +69,8 @@ pub struct Row {
     pub forward: Timing,
     /// A training step: from parameters and state, which are donated, to their updated values.
     pub step: Timing,
+    /// A forward pass and a training step in a queue of them, if requested by [`Options::queued`].
+    pub queued: Option<[Timing; 2]>,
     /// Compile time of the forward pass, without a cache.
     pub forward_compile: Duration,
     /// Compile time of the training step, without a cache.
@@ -97,7 +111,15 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
     for &arithmetic in &options.arithmetics {
         events(Event::Compiling(arithmetic));
         let subject = Subject::new(client, &options.workload, arithmetic, options.time_tile, &data)?;
-        lanes.push(Lane { arithmetic, subject, calls: [1; 2], forward: Vec::new(), step: Vec::new(), profile: None });
+        lanes.push(Lane {
+            arithmetic,
+            subject,
+            calls: [1; 2],
+            forward: Vec::new(),
+            step: Vec::new(),
+            queued: options.queued.then(Default::default),
+            profile: None,
+        });
     }
     for lane in &mut lanes {
         lane.warm_up(&data)?;
@@ -126,6 +148,7 @@ struct Lane {
     calls: [u32; 2],
     forward: Vec<Duration>,
     step: Vec<Duration>,
+    queued: Option<[Vec<Duration>; 2]>,
     profile: Option<StepProfile>,
 }
 
@@ -151,6 +174,10 @@ impl Lane {
         let (forward, step) = (self.time_forward(forward, data)?, self.time_step(step, data)?);
         self.forward.push(forward);
         self.step.push(step);
+        if self.queued.is_some() {
+            let now = self.time_queued(data)?;
+            self.queued.iter_mut().flatten().zip(now).for_each(|(times, now)| times.push(now));
+        }
         Ok(())
     }
 
@@ -174,12 +201,28 @@ impl Lane {
         Ok(started.elapsed() / calls)
     }
 
+    /// The mean durations of a forward pass and of a step in a queue of them, as many as a run has.
+    fn time_queued(&mut self, data: &Data) -> Result<[Duration; 2]> {
+        let [forward, step] = self.calls;
+        let started = Instant::now();
+        let mut last = Vec::new();
+        for _ in 0..forward {
+            last = self.subject.start_forward(data)?;
+        }
+        wait(&last)?;
+        let between = Instant::now();
+        (0..step).try_for_each(|_| self.subject.start_step(data))?;
+        self.subject.wait_for_steps()?;
+        Ok([(between - started) / forward, between.elapsed() / step])
+    }
+
     fn row(self) -> Row {
         let Subject { forward, step, spike_rate, .. } = &self.subject;
         Row {
             arithmetic: self.arithmetic,
             forward: Timing::of(&self.forward),
             step: Timing::of(&self.step),
+            queued: self.queued.map(|queued| queued.map(|times| Timing::of(&times))),
             forward_compile: forward.time,
             step_compile: step.time,
             forward_peak: forward.peak,

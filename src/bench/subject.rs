@@ -140,8 +140,7 @@ impl Subject {
     /// # Errors
     /// PJRT's errors.
     pub fn run_forward(&self, data: &Data) -> Result<()> {
-        let inputs = self.params.iter().chain([&data.x]).map(Input::Borrow).collect();
-        wait(&self.forward.program.execute(inputs)?)
+        wait(&self.start_forward(data)?)
     }
 
     /// Runs one training step and waits for it.
@@ -149,17 +148,33 @@ impl Subject {
     /// # Errors
     /// PJRT's errors.
     pub fn run_step(&mut self, data: &Data) -> Result<()> {
+        self.start_step(data)?;
+        wait(&self.state)
+    }
+
+    /// Starts a forward pass; returns its results, which are not ready yet.
+    pub(super) fn start_forward(&self, data: &Data) -> Result<Vec<Buffer>> {
+        self.forward.program.execute(self.params.iter().chain([&data.x]).map(Input::Borrow).collect())
+    }
+
+    /// Starts a training step after the previous one.
+    pub(super) fn start_step(&mut self, data: &Data) -> Result<()> {
         let state = self.state.drain(..).map(Input::Donate);
         let inputs = state.chain([&data.x, &data.labels].map(Input::Borrow)).collect();
         let mut outputs = self.step.program.execute(inputs)?;
-        wait(&outputs)?;
+        // The loss is last.
         outputs.truncate(outputs.len() - 1);
         self.state = outputs;
         Ok(())
     }
+
+    /// Waits for the steps that were started.
+    pub(super) fn wait_for_steps(&self) -> Result<()> {
+        wait(&self.state)
+    }
 }
 
-fn wait(outputs: &[Buffer]) -> Result<()> {
+pub(super) fn wait(outputs: &[Buffer]) -> Result<()> {
     outputs.iter().try_for_each(Buffer::wait)
 }
 

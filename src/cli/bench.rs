@@ -65,6 +65,9 @@ pub struct Arguments {
     /// Minimum measuring time in seconds
     #[arg(long, value_name = "S", value_parser = argument::positive, default_value = "5")]
     seconds: f64,
+    /// Also time queued calls: as in a training loop, the host waits once per run of several calls, not after each
+    #[arg(long)]
+    queued: bool,
     /// After timing, profile a few training steps and show where their time goes
     #[arg(long)]
     profile: bool,
@@ -92,6 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         time_tile: arguments.time_tile,
         runs: arguments.runs,
         seconds: arguments.seconds,
+        queued: arguments.queued,
         profile: arguments.profile,
         ..Options::new(workload, arithmetics)
     };
@@ -139,6 +143,10 @@ struct Mode {
     train_step_ms_low: f64,
     train_step_ms_high: f64,
     runs: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forward_queued_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    train_step_queued_ms: Option<f64>,
     forward_compile_ms: f64,
     train_step_compile_ms: f64,
     steps_per_second: f64,
@@ -161,8 +169,11 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let head =
-            ["mode", "forward ms", "×", "step ms", "×", "steps/s", "step GMAC/s", "spikes", "step memory", "compile s"];
+        let mut head =
+            vec!["mode", "forward ms", "×", "step ms", "×", "steps/s", "step GMAC/s", "spikes", "step memory", "compile s"];
+        if self.modes.iter().any(|mode| mode.train_step_queued_ms.is_some()) {
+            head.extend(["forward queued", "step queued"]);
+        }
         let rows: Vec<Vec<String>> = self.modes.iter().map(Mode::cells).collect();
         let figures =
             format!("{}, shape {}, {}\n\n{}", self.device, self.shape, self.runs(), table::aligned(&head, &rows));
@@ -196,6 +207,8 @@ impl Mode {
             train_step_ms_low: milliseconds(row.step.low),
             train_step_ms_high: milliseconds(row.step.high),
             runs: row.step.runs,
+            forward_queued_ms: row.queued.map(|[forward, _]| milliseconds(forward.median)),
+            train_step_queued_ms: row.queued.map(|[_, step]| milliseconds(step.median)),
             forward_compile_ms: milliseconds(row.forward_compile),
             train_step_compile_ms: milliseconds(row.step_compile),
             steps_per_second: per_second(1, row.step),
@@ -213,7 +226,7 @@ impl Mode {
     fn cells(&self) -> Vec<String> {
         let spread = |middle: f64, low: f64, high: f64| format!("{middle:.2} ({low:.2}–{high:.2})");
         let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
-        vec![
+        let mut cells = vec![
             self.mode.to_owned(),
             spread(self.forward_ms, self.forward_ms_low, self.forward_ms_high),
             ratio(self.forward_ratio),
@@ -224,7 +237,10 @@ impl Mode {
             format!("{:.3}", self.spike_rate),
             self.train_step_peak_bytes.map_or_else(|| "–".to_owned(), screen::bytes),
             format!("{:.2}", (self.forward_compile_ms + self.train_step_compile_ms) / 1e3),
-        ]
+        ];
+        let queued = [self.forward_queued_ms, self.train_step_queued_ms];
+        cells.extend(queued.into_iter().flatten().map(|ms| format!("{ms:.2}")));
+        cells
     }
 }
 

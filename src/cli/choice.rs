@@ -81,6 +81,15 @@ impl From<Precision> for quant::Precision {
     }
 }
 
+/// The precision of products of f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MatmulPrecision {
+    /// that of the device
+    Default,
+    /// f32 on every device
+    Highest,
+}
+
 /// What training does at a step with NaN or infinite values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnNan {

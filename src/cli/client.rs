@@ -1,14 +1,22 @@
 //! Opens a device for a command: names a plugin that spiq did not install, and shows the progress of an installation.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use spiq::Result;
 use spiq::pjrt::{self, Client, ClientOptions, Platform, Source, Watch};
 
-use super::choice::Device;
+use super::choice::{Device, MatmulPrecision};
 use super::progress::{Installation, compiling};
 use super::screen;
+
+/// Whether clients are opened with [`ClientOptions::full_precision`].
+static FULL_PRECISION: AtomicBool = AtomicBool::new(false);
+
+/// Sets the precision of all clients that are opened from now on.
+pub fn use_precision(precision: MatmulPrecision) {
+    FULL_PRECISION.store(precision == MatmulPrecision::Highest, Ordering::Relaxed);
+}
 
 /// Opens a client of a device. Only the CPU plugin is installed automatically.
 ///
@@ -17,8 +25,9 @@ use super::screen;
 pub fn open(device: Device) -> Result<Client> {
     name_plugin(device.into())?;
     let mut installation = Installation::default();
-    let client =
-        Client::open_with(device.into(), &ClientOptions::default(), &mut |progress| installation.update(progress))?;
+    let options =
+        ClientOptions { full_precision: FULL_PRECISION.load(Ordering::Relaxed), ..ClientOptions::default() };
+    let client = Client::open_with(device.into(), &options, &mut |progress| installation.update(progress))?;
     Ok(client.watched(Watch { stop: None, progress: Some(compiling()) }))
 }
 

@@ -40,6 +40,8 @@ use std::process::ExitCode;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use choice::MatmulPrecision;
+
 const EXAMPLES: &str = "\
 Examples:
   spiq train                         train on the built-in digits, with int8 weights and activations
@@ -56,6 +58,9 @@ struct Cli {
     /// Print no progress, only results, notes and errors
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Precision of products of f32, as in JAX: by default NVIDIA cards compute them in tf32, TPUs in bf16 and CPUs in f32
+    #[arg(long, global = true, value_enum, default_value = "default")]
+    matmul_precision: MatmulPrecision,
     #[command(subcommand)]
     command: Command,
 }
@@ -88,6 +93,7 @@ pub fn main() -> ExitCode {
     if cli.quiet {
         screen::be_quiet();
     }
+    client::use_precision(cli.matmul_precision);
     let outcome = match &cli.command {
         Command::Train(arguments) => train::run(arguments),
         Command::Sweep(arguments) => sweep::run(arguments),

@@ -10,7 +10,7 @@ use spiq::data::{Binning, Coding, Dataset, Reading, SPEECH_BINNING, holds_arrays
 use spiq::network::Network;
 use spiq::pjrt::Client;
 use spiq::provenance::{ModelText, Order, Patience, Provenance, Scope, Tile, Validation};
-use spiq::quant::Rules;
+use spiq::quant::{Gradients, Numerics, Rules};
 use spiq::train::{Checkpoint, Length, Options, checkpoint_in, has_checkpoint};
 use spiq::{Error, ErrorKind, Result};
 
@@ -52,7 +52,7 @@ impl Plan {
         let chosen = chosen.or(init.as_ref().filter(|_| begun.is_none()).map(of_network).unwrap_or_default());
         let recipe = recipe(arguments).recipe();
         check_data(&recipe, &chosen)?;
-        let chosen = in_full(chosen, &recipe, arguments);
+        let chosen = with_gradients(in_full(chosen, &recipe, arguments));
         let missing = begun.as_ref().and_then(|begun| missing(begun, &chosen));
         let device = device(&chosen, begun.as_ref())?;
         if let Some(Trained { provenance, source }) = begun.as_ref().filter(|_| !arguments.allow_changes) {
@@ -207,6 +207,15 @@ fn in_full(chosen: Provenance, recipe: &Recipe, arguments: &Arguments) -> Proven
         rest.augment = Some(Augmentation::default());
     }
     chosen.or(rest)
+}
+
+/// Fills in the dtype of gradient products: bf16 on accelerators, whose units compute bf16 twice as fast as f32 products (tf32); f32 on
+/// CPUs, and where the numbers are to be qwix's.
+fn with_gradients(mut chosen: Provenance) -> Provenance {
+    let accelerated = chosen.device.as_deref().is_some_and(|device| device != "cpu");
+    let qwix = chosen.numerics == Some(Numerics::Qwix);
+    chosen.grad_dtype.get_or_insert(if accelerated && !qwix { Gradients::Bf16 } else { Gradients::Full });
+    chosen
 }
 
 /// A note about settings that the checkpoint of an earlier version does not record and that cannot be compared.

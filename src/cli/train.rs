@@ -88,7 +88,7 @@ pub struct Arguments {
     /// Rounding: exact, or as qwix rounds [default: that of --init's training, if recorded, else exact]
     #[arg(long, help_heading = "Arithmetic", value_enum)]
     pub(super) numerics: Option<Numerics>,
-    /// Element type of the matrix products of the backward pass [default: f32]
+    /// Element type of the matrix products of the backward pass [default: f32; bf16 on GPUs and TPUs with --numerics exact]
     #[arg(long, help_heading = "Arithmetic", value_enum)]
     pub(super) grad_dtype: Option<GradDtype>,
     /// Time steps per tile; each layer computes its products for a whole tile at once [default: all time steps]

@@ -12,17 +12,18 @@ use crate::pjrt::{Client, CompileOptions, Platform};
 pub struct Destination {
     platform: Option<Platform>,
     kernels: Option<&'static dyn Backend>,
+    pub(super) full_precision: bool,
 }
 
 impl Destination {
     /// The devices of a client.
     pub fn of(client: &Client) -> Destination {
-        Destination { platform: client.platform(), kernels: client.kernels() }
+        Destination { platform: client.platform(), kernels: client.kernels(), full_precision: client.full_precision() }
     }
 
     /// Devices of a platform that need not be present, assumed to support all kernels for that platform.
     pub fn ahead(platform: Platform) -> Destination {
-        Destination { platform: Some(platform), kernels: kernels_of(platform) }
+        Destination { platform: Some(platform), kernels: kernels_of(platform), full_precision: false }
     }
 
     /// The same target without kernels.

@@ -74,13 +74,17 @@ impl Pipeline<'_> {
         Ok(match stage {
             Stage::Kernels => describe(&function),
             Stage::Stablehlo | Stage::Hlo => self.printed(&function, false),
-            _ => function.stablehlo(&self.program.name, &PrintOptions { locations, donated: Vec::new() }),
+            _ => function.stablehlo(&self.program.name, &self.print(locations, Vec::new())),
         })
     }
 
     /// The text of a function returned by [`after`](Pipeline::after), with its donations.
     pub(crate) fn printed(&self, function: &Function, locations: bool) -> String {
-        function.stablehlo(&self.program.name, &PrintOptions { locations, donated: self.program.donated.clone() })
+        function.stablehlo(&self.program.name, &self.print(locations, self.program.donated.clone()))
+    }
+
+    fn print(&self, locations: bool, donated: Vec<(usize, usize)>) -> PrintOptions {
+        PrintOptions { locations, donated, full_precision: self.destination.full_precision }
     }
 
     /// The compile options of the program.

@@ -52,7 +52,10 @@ fn row(product: &Product, module: &Module, kernels: &HashMap<&str, &str>) -> Row
     let found = module.product(&product.label).map(|(place, i)| module.caller(place).map_or(i, |(_, caller)| caller));
     let library = module.instructions().find(|(_, i)| i.op_name() == product.label && i.opcode == "custom-call");
     let (unit, cost, native) = match (library, found) {
-        (Some((_, call)), _) => library_call(call, product),
+        (Some((place, call)), _) => {
+            let operand = call.operands.first().and_then(|name| module.find(place, name));
+            library_call(call, operand.map_or("", Instruction::dtype), product)
+        }
         (None, Some(fusion)) => fused(fusion, kernels, product),
         (None, None) => ("fused into another operation".to_owned(), String::new(), true),
     };
@@ -74,10 +77,11 @@ fn row(product: &Product, module: &Module, kernels: &HashMap<&str, &str>) -> Row
     }
 }
 
-/// A product computed by cuBLAS or cuDNN.
-fn library_call(call: &Instruction, product: &Product) -> (String, String, bool) {
+/// A product computed by cuBLAS or cuDNN from an operand of element type `reads`.
+fn library_call(call: &Instruction, reads: &str, product: &Product) -> (String, String, bool) {
     let target = call.target().unwrap_or_default();
-    let float8 = target.contains("$f8");
+    // cuBLAS has calls of their own for 8-bit floats; cuDNN's graphs take them like any other type.
+    let float8 = target.contains("$f8") || reads.starts_with("f8");
     let native = !product.lhs.dtype.is_float() || float8 || !product.is_low_precision();
     let library = if target.contains("cudnn") { "cuDNN" } else { "cuBLAS" };
     (format!("{library}, {}", product.lhs.dtype), target.to_owned(), native)

@@ -32,11 +32,14 @@ pub struct ClientOptions {
     pub values: Vec<(String, Value)>,
     /// The folder of compiled programs; `None` is `executables` in the [`cache_dir`](super::cache_dir).
     pub executables: Option<PathBuf>,
+    /// Whether dot products and convolutions of f32 are computed in full f32 (JAX: `jax_default_matmul_precision = "highest"`). By
+    /// default, NVIDIA cards use tf32 and TPUs bf16. CPUs always compute in full f32.
+    pub full_precision: bool,
 }
 
 impl Default for ClientOptions {
     fn default() -> ClientOptions {
-        ClientOptions { cpu_devices: 1, values: Vec::new(), executables: None }
+        ClientOptions { cpu_devices: 1, values: Vec::new(), executables: None, full_precision: false }
     }
 }
 
@@ -64,6 +67,7 @@ struct Inner {
     context: String,
     store: Option<Store>,
     calls_handlers: bool,
+    full_precision: bool,
     compiled: Mutex<Compiled>,
 }
 
@@ -103,13 +107,20 @@ impl Client {
         let calls_handlers = plugin.register(handlers).is_ok();
         let raw = Arc::new(RawClient::create(plugin, options.cpu_devices, options.values.clone())?);
         let (context, store) = (raw.context(), Store::new(options.executables.clone())?);
-        let inner = Inner { raw, context, store, calls_handlers, compiled: Mutex::default() };
+        let full_precision = options.full_precision;
+        let inner = Inner { raw, context, store, calls_handlers, full_precision, compiled: Mutex::default() };
         Ok(Client(Arc::new(inner), Watch::default()))
     }
 
     /// Whether programs may call the handlers.
     pub(crate) fn calls_handlers(&self) -> bool {
         self.0.calls_handlers
+    }
+
+    /// Whether programs for this client compute dot products and convolutions of f32 in full f32
+    /// ([`ClientOptions::full_precision`]).
+    pub fn full_precision(&self) -> bool {
+        self.0.full_precision
     }
 
     /// The same client with another policy for waiting on compilations.

@@ -128,6 +128,13 @@ choices! {
         /// XLA only.
         Xla = "XLA alone",
     }
+    /// Precision of dot products and convolutions of f32, under JAX's names.
+    MatmulPrecision {
+        /// That of the device: f32 on CPUs, tf32 on NVIDIA cards, bf16 on TPUs.
+        Default = "default",
+        /// f32 on every device.
+        Highest = "highest",
+    }
     /// The meaning of a frame's elements.
     Elements {
         /// Number of events.

@@ -21,7 +21,7 @@ use crate::quant::{Gradients, Numerics, Precision, Rules};
 
 pub use difference::{Difference, Scope};
 pub use digest::Digest;
-pub use entry::{Elements, Init, Kernels, Length, ModelText, OnNan, Order, Tile};
+pub use entry::{Elements, Init, Kernels, Length, MatmulPrecision, ModelText, OnNan, Order, Tile};
 pub use judged::{Best, Patience, Validation};
 
 use entry::Entry;
@@ -114,6 +114,8 @@ provenance! {
     rules: Rules, Outputs, "set of rules", "--rules";
     /// How numbers are rounded.
     numerics: Numerics, Outputs, "choice of numerics", "--numerics";
+    /// Precision of products of f32.
+    matmul_precision: MatmulPrecision, Outputs, "precision of f32 products", "--matmul-precision";
     /// Element type of products that no rule quantizes.
     precision: Precision, Outputs, "dtype of products", "--precision";
     /// Number of time steps in a sample.
@@ -258,6 +260,10 @@ impl Provenance {
             plugin: Some(plugin(client)),
             xla_flags: Some(client.xla_flags().to_owned()),
             device: Some(client.platform_name().to_owned()),
+            matmul_precision: Some(match client.full_precision() {
+                true => MatmulPrecision::Highest,
+                false => MatmulPrecision::Default,
+            }),
             kernels: Some(if client.kernels().is_some() { Kernels::Spiq } else { Kernels::Xla }),
             ..Provenance::default()
         }

@@ -6,7 +6,7 @@ use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Code, Coding, Encoder};
 use spiq::provenance::{
-    Best, Digest, Elements, Init, Kernels, Length, ModelText, OnNan, Order, Patience, Provenance, Tile, Validation, key,
+    Best, Digest, Elements, Init, Kernels, Length, MatmulPrecision, ModelText, OnNan, Order, Patience, Provenance, Tile, Validation, key,
 };
 use spiq::quant::{Gradients, Numerics, Precision, Rules, linear_only_rules};
 use spiq::random::Key;
@@ -79,6 +79,7 @@ fn drawn(key: Key) -> Provenance {
         plugin: Some(text(next())),
         xla_flags: Some(text(next())),
         device: Some(text(next())),
+        matmul_precision: Some(one(next(), &[MatmulPrecision::Default, MatmulPrecision::Highest])),
         kernels: Some(one(next(), &[Kernels::Spiq, Kernels::Xla])),
         model: Some(model(next())),
         rules: Some(rules(next())),

@@ -182,6 +182,11 @@ const CHANGED: &[(&str, &str, &str)] = &[
     ("--schedule", "--schedule constant", "another schedule (--schedule: cosine there, constant here)"),
     ("--numerics", "--numerics exact", "another choice of numerics (--numerics: qwix there, exact here)"),
     ("--grad-dtype", "--grad-dtype f32", "another dtype of gradient products (--grad-dtype: bf16 there, f32 here)"),
+    (
+        "--matmul-precision",
+        "--matmul-precision highest",
+        "another precision of f32 products (--matmul-precision: default there, highest here)",
+    ),
     ("--time-tile", "--time-tile 3", "another time tile (--time-tile: 2 there, 3 here)"),
     ("--time-tile", "--time-tile 5", "another time tile (--time-tile: 2 there, all here)"),
     ("--learning-rate", "--learning-rate 0.004", "another learning rate (--learning-rate: 0.003 there, 0.004 here)"),

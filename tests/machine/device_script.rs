@@ -1,6 +1,9 @@
 //! Runs the accelerator script (`benches/device/run.py`) on the CPU with small shapes: it completes, writes its results and continues
 //! after failed steps.
 
+#[path = "../../benches/published.rs"]
+mod published;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -47,6 +50,16 @@ fn it_compares_measures_and_goes_on_after_failures() {
     let results = written(&out);
     assert!(results["agreement"].to_string().contains("failed"), "{results}");
     assert!(results["machine"]["cores"].as_u64() > Some(0), "{results}");
+}
+
+#[test]
+fn every_published_workload_runs() {
+    let mut lines = Vec::new();
+    published::measure_all(crate::device::cpu(), true, &mut |line| lines.push(line));
+    assert_eq!(lines.len(), 3 + 4 + 1, "{lines:?}");
+    for line in lines {
+        assert!(line["ms"]["forward"].as_f64() > Some(0.0), "{line}");
+    }
 }
 
 fn written(out: &Path) -> serde_json::Value {

@@ -7,6 +7,7 @@ use crate::graph::tensor::Tensor;
 use crate::ops::sample::Sample;
 use crate::ops::shape::Transpose;
 use crate::ops::window::{pairs, same_padding, spread};
+use crate::print::PRECISION_CONFIG;
 use crate::print::literal::array_i64;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
@@ -333,7 +334,7 @@ impl Op for Convolution {
             ("feature_group_count", format!("{} : i64", self.groups)),
             ("lhs_dilation", array_i64(&self.input_dilation)),
             ("padding", pairs(&self.padding)),
-            ("precision_config", format!("[{precision}, {precision}]")),
+            (PRECISION_CONFIG, format!("[{precision}, {precision}]")),
             ("rhs_dilation", array_i64(&self.kernel_dilation)),
             ("window_strides", array_i64(&self.strides)),
         ]

@@ -6,6 +6,7 @@ use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::tensor::Tensor;
 use crate::ops::promotion;
 use crate::ops::sample::Sample;
+use crate::print::PRECISION_CONFIG;
 use crate::types::dtype::DType;
 use crate::types::tensor_type::TensorType;
 
@@ -136,7 +137,7 @@ impl Op for DotGeneral {
         let precision = "#stablehlo<precision DEFAULT>";
         vec![
             ("dot_dimension_numbers", self.dims.attribute()),
-            ("precision_config", format!("[{precision}, {precision}]")),
+            (PRECISION_CONFIG, format!("[{precision}, {precision}]")),
         ]
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {

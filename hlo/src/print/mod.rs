@@ -17,7 +17,13 @@ pub struct PrintOptions {
     pub locations: bool,
     /// Parameters donated to a result: (parameter, result).
     pub donated: Vec<(usize, usize)>,
+    /// Ask for dot products and convolutions of f32 in full f32 (`precision HIGHEST`). By default, NVIDIA cards compute them in tf32 and
+    /// TPUs in bf16.
+    pub full_precision: bool,
 }
+
+/// The attribute of dot products and convolutions that says how exact they are.
+pub(crate) const PRECISION_CONFIG: &str = "precision_config";
 
 impl Function {
     /// The function as a StableHLO module with it as `@main`. Lower it before compiling: operations that StableHLO lacks (scans, custom
@@ -67,6 +73,12 @@ impl Printer<'_> {
         self.text
     }
 
+    /// The value of an attribute, with the precision asked for.
+    fn precise(&self, name: &str, value: &str) -> String {
+        let raised = self.options.full_precision && name == PRECISION_CONFIG;
+        if raised { value.replace("DEFAULT", "HIGHEST") } else { value.to_owned() }
+    }
+
     fn input(&self, function: &Function, index: usize) -> String {
         let mut text = format!("%arg{index}: {}", function.nodes[index].types[0].mlir());
         if let Some((_, result)) = self.options.donated.iter().find(|(input, _)| *input == index) {
@@ -91,7 +103,7 @@ impl Printer<'_> {
 
     fn node(&mut self, node: &Node, name: &str, names: &Names, indent: &str) {
         let operand_types: Vec<TensorType> = node.operands.iter().map(|&v| names.function.ty(v).clone()).collect();
-        let attrs: Vec<String> = node.op.attrs().iter().map(|(k, v)| format!("{k} = {v}")).collect();
+        let attrs: Vec<String> = node.op.attrs().iter().map(|(k, v)| format!("{k} = {}", self.precise(k, v))).collect();
         let regions = node.op.regions(&operand_types);
         let count = node.types.len();
         let _ = write!(self.text, "{indent}{name}{} = ", if count > 1 { format!(":{count}") } else { String::new() });
