@@ -11,9 +11,25 @@ use crate::project::{Result, root};
 const FOLDER: &str = "target/device";
 /// Size limit of the folder in megabytes.
 const LARGEST: u64 = 60;
-/// Packages that come with the machine's own JAX.
-const THERE: [&str; 9] =
-    ["jax", "jaxlib", "numpy", "scipy", "ml_dtypes", "opt_einsum", "setuptools", "safetensors", "pip"];
+/// Packages that come with the machine's own JAX, or are large and there as well.
+const THERE: [&str; 16] = [
+    "jax",
+    "jaxlib",
+    "numpy",
+    "scipy",
+    "ml_dtypes",
+    "opt_einsum",
+    "setuptools",
+    "safetensors",
+    "pip",
+    "h5py",
+    "msgpack",
+    "protobuf",
+    "psutil",
+    "pygments",
+    "tensorstore",
+    "uvloop",
+];
 
 /// Builds the folder and prints how to run its contents.
 pub(crate) fn build() -> Result<()> {
