@@ -4,7 +4,7 @@
 //! cargo bench --bench published -- --device cpu --small
 //! ```
 //!
-//! - `product N`: one product of N x N matrices; operands of each type, summed in f32 or s32.
+//! - `product N`: one product of N x N matrices; operands of each type, summed in f32 or s32. `product by rows` contracts the last axis of both.
 //! - `network N` (Open Neuromorphic's benchmark of frameworks): Linear N to N and LIF, 500 steps, 16 samples, inputs in f32; the loss is the sum of
 //!   the outputs. `forward` is the loss, `both` the loss and its gradient for all parameters.
 //! - `lif` (SpikingJelly's benchmark of its kernels): LIF alone, 32 steps, 64 samples of 65,536 neurons. Inputs, the gradient of the outputs and that
@@ -41,11 +41,12 @@ pub fn measure_all(client: &Client, small: bool, lines: &mut dyn FnMut(Value)) {
     let has_fp8 = client.platform() != Some(Platform::Cpu);
     for size in if small { vec![64] } else { vec![8192] } {
         for types in PRODUCTS.into_iter().filter(|types| has_fp8 || types.0 != DType::F8E4M3FN) {
-            lines(line("product", size, types.0.name(), product(client, size, types)));
+            lines(line("product", size, types.0.name(), product(client, size, types, 0)));
+            lines(line("product by rows", size, types.0.name(), product(client, size, types, 1)));
         }
     }
     let (times, batch) = if small { (4, 2) } else { (500, 16) };
-    for size in if small { vec![32] } else { vec![4096, 8192, 16384] } {
+    for size in if small { vec![32] } else { vec![4096, 16384] } {
         for mode in MODES.into_iter().filter(|mode| has_fp8 || *mode != "fp8") {
             lines(line("network", size, mode, network(client, [times, batch, size], mode)));
         }
@@ -68,11 +69,16 @@ fn line(workload: &str, size: usize, mode: &str, measured: Result<BTreeMap<&'sta
 const PRODUCTS: [(DType, DType); 4] =
     [(DType::F32, DType::F32), (DType::BF16, DType::F32), (DType::S8, DType::S32), (DType::F8E4M3FN, DType::F32)];
 
-fn product(client: &Client, size: usize, (operands, sums): (DType, DType)) -> Result<BTreeMap<&'static str, f64>> {
+/// `contracted` is the axis of the right operand that is contracted.
+fn product(
+    client: &Client,
+    size: usize,
+    (operands, sums): (DType, DType),
+    contracted: usize,
+) -> Result<BTreeMap<&'static str, f64>> {
     let ty = TensorType::new(operands, [size, size]);
-    let function = trace(&[("a", ty.clone()), ("b", ty.clone())], |x| {
-        vec![x[0].dot_general(&x[1], &DotDims::matmul(2), sums)]
-    })?;
+    let dims = DotDims { rhs_contract: vec![contracted], ..DotDims::matmul(2) };
+    let function = trace(&[("a", ty.clone()), ("b", ty.clone())], |x| vec![x[0].dot_general(&x[1], &dims, sums)])?;
     let program = Program::named("product").compile(client, &function)?;
     let inputs = [drawn(client, &ty, 1)?, drawn(client, &ty, 2)?];
     let ms = median(&program, &inputs)?;

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use spiq::pjrt::{Client, Platform};
+use spiq::pjrt::{Client, ClientOptions, Platform};
 
 /// The CPU client.
 pub fn cpu() -> &'static Client {
@@ -16,7 +16,11 @@ pub fn client() -> &'static Client {
         let name = std::env::var("SPIQ_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
         match Platform::from_name(&name).unwrap_or_else(|| panic!("SPIQ_TEST_DEVICE: no platform `{name}`")) {
             Platform::Cpu => cpu().clone(),
-            other => Client::open(other).unwrap_or_else(|e| panic!("a client of {name}: {e}")),
+            other => {
+                // The bounds of the tests are those of products in f32.
+                let options = ClientOptions { full_precision: true, ..ClientOptions::default() };
+                Client::open_with(other, &options, &mut |_| {}).unwrap_or_else(|e| panic!("a client of {name}: {e}"))
+            }
         }
     });
     &CHOSEN

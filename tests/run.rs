@@ -60,7 +60,7 @@ impl Program {
 /// The text of a verified function, like that of any program but without kernels.
 fn text(function: &Function) -> Result<String, String> {
     let program = compile::Program::named("test");
-    let pipeline = program.pipeline(function, Destination::default());
+    let pipeline = program.pipeline(function, Destination::of(client()).without_kernels());
     pipeline.after(Stage::Simplify).map_err(|e| e.to_string())?.verify()?;
     pipeline.text(Stage::Stablehlo, false).map_err(|e| e.to_string())
 }

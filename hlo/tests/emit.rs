@@ -2,8 +2,8 @@
 
 use expect_test::expect_file;
 use spiq_hlo::{
-    Array, ConvDims, Convolution, DType, DotDims, Function, PrintOptions, Tensor, TensorType, custom_vjp, grad, scan, sort, switch, trace,
-    value_and_grad, vmap, while_loop,
+    Array, ConvDims, Convolution, DType, DotDims, Function, PrintOptions, Tensor, TensorType, custom_vjp, grad, scan,
+    sort, switch, trace, value_and_grad, vmap, while_loop,
 };
 
 fn traced(inputs: &[(&str, TensorType)], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Function {
@@ -143,10 +143,11 @@ fn a_mapped_scan() {
 
 #[test]
 fn full_precision_is_asked_of_every_product() {
-    let function = traced(&[("x", f32(&[2, 2])), ("images", f32(&[1, 4, 4, 2])), ("kernel", f32(&[3, 3, 2, 2]))], |x| {
-        let convolved = Convolution::new(ConvDims::features_last(4), DType::F32);
-        vec![x[0].dot(&x[0]), x[1].convolution(&x[2], &convolved)]
-    });
+    let function =
+        traced(&[("x", f32(&[2, 2])), ("images", f32(&[1, 4, 4, 2])), ("kernel", f32(&[3, 3, 2, 2]))], |x| {
+            let convolved = Convolution::new(ConvDims::features_last(4), DType::F32);
+            vec![x[0].dot(&x[0]), x[1].convolution(&x[2], &convolved)]
+        });
     let text = |full_precision| {
         let options = PrintOptions { full_precision, ..PrintOptions::default() };
         function.stablehlo("products", &options)
@@ -160,7 +161,8 @@ fn full_precision_is_asked_of_every_product() {
 fn module_paths_and_lines() {
     let function =
         traced(&[("x", f32(&[2]))], |x| vec![x[0].graph().scope("core/layers/0", || x[0].exp()), x[0].tanh()]);
-    let text = function.stablehlo("locations", &PrintOptions { locations: true, donated: vec![(0, 1)], ..PrintOptions::default() });
+    let text = function
+        .stablehlo("locations", &PrintOptions { locations: true, donated: vec![(0, 1)], ..PrintOptions::default() });
     assert!(text.contains("%arg0: tensor<2xf32> {tf.aliasing_output = 1 : i32}"), "{text}");
     assert!(text.contains(": tensor<2xf32> loc(\"core/layers/0\"(\"hlo/tests/emit.rs\":"), "{text}");
     assert!(text.contains("stablehlo.tanh %arg0 : tensor<2xf32> loc(\"hlo/tests/emit.rs\":"), "{text}");

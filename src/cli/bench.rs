@@ -169,8 +169,18 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut head =
-            vec!["mode", "forward ms", "×", "step ms", "×", "steps/s", "step GMAC/s", "spikes", "step memory", "compile s"];
+        let mut head = vec![
+            "mode",
+            "forward ms",
+            "×",
+            "step ms",
+            "×",
+            "steps/s",
+            "step GMAC/s",
+            "spikes",
+            "step memory",
+            "compile s",
+        ];
         if self.modes.iter().any(|mode| mode.train_step_queued_ms.is_some()) {
             head.extend(["forward queued", "step queued"]);
         }

@@ -25,8 +25,7 @@ pub fn use_precision(precision: MatmulPrecision) {
 pub fn open(device: Device) -> Result<Client> {
     name_plugin(device.into())?;
     let mut installation = Installation::default();
-    let options =
-        ClientOptions { full_precision: FULL_PRECISION.load(Ordering::Relaxed), ..ClientOptions::default() };
+    let options = ClientOptions { full_precision: FULL_PRECISION.load(Ordering::Relaxed), ..ClientOptions::default() };
     let client = Client::open_with(device.into(), &options, &mut |progress| installation.update(progress))?;
     Ok(client.watched(Watch { stop: None, progress: Some(compiling()) }))
 }

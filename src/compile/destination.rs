@@ -32,6 +32,18 @@ impl Destination {
         Destination { kernels: None, ..self }
     }
 
+    /// The function in the operations that this target's compiler computes as the graph defines them.
+    ///
+    /// # Errors
+    /// Kind `Graph`; none for a function that was traced without errors.
+    pub(super) fn adapt(&self, function: &Function) -> Result<Function> {
+        Ok(match self.platform {
+            Some(Platform::Cpu) => function.clone(),
+            Some(Platform::Cuda) => function.with_maxima_of_magnitudes()?.with_integer_convolutions_in_floats()?,
+            Some(Platform::Tpu) | None => function.with_maxima_of_magnitudes()?,
+        })
+    }
+
     /// The function with the operations that this target's kernels compute replaced by calls of the kernels.
     ///
     /// # Errors

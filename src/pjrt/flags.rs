@@ -6,7 +6,7 @@
 //! | CPU | `xla_cpu_enable_fast_min_max` | `false` | with the program | by default XLA's maximum and minimum may drop NaN; StableHLO and JAX, which also disables this, return NaN |
 //! | CUDA | `xla_gpu_enable_fast_min_max` | `false` | with the program | the same |
 //! | CUDA | `xla_gpu_cuda_data_dir` | next to the plugin | with the program | without NVIDIA's assembler and device library XLA compiles wrong code or crashes |
-//! | CUDA | `xla_gpu_enable_command_buffer` | all kinds | with the program | loops and conditionals become parts of CUDA graphs: a training step is one launch instead of thousands; values are unchanged |
+//! | CUDA | `xla_gpu_enable_command_buffer` | all kinds but conditionals | with the program | loops become parts of CUDA graphs: a training step is one launch instead of thousands; values are unchanged |
 //! | CUDA | `xla_gpu_command_buffer_unroll_loops` | `true` | with the program | required for graphs to include loops of a known length |
 //! | CPU, CUDA | `xla_backend_extra_options` | `-disable-loop-idiom-hashrecognize` | with the program | LLVM's search for checksums in loops (HashRecognize) never terminates on threefry, which dropout and encoders use |
 //! | CUDA | `xla_backend_extra_options` | `-nvptx-prec-divf32=2` | with the program | XLA divides f32 approximately on NVIDIA cards; a scale that is off by one ulp breaks rounding ties differently from the CPU, which shifts weights by a whole quantization level; divisions in the kernels that XLA generates through Triton remain approximate |
@@ -37,8 +37,8 @@ pub(super) type ForLlvm = &'static [(&'static str, &'static str)];
 const FOR_CPU: ForLlvm = &[("-disable-loop-idiom-hashrecognize", "")];
 const FOR_CUDA: ForLlvm = &[FOR_CPU[0], ("-nvptx-prec-divf32", "2")];
 
-/// The operations allowed in CUDA graphs.
-const IN_GRAPHS: &str = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE,CONDITIONAL";
+/// The operations allowed in CUDA graphs. Not conditionals: a loop with one inside fails when it runs (`CUDA_ERROR_NOT_SUPPORTED`).
+const IN_GRAPHS: &str = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE";
 
 /// Options of each program of a platform. `cuda_dir` is the folder where XLA finds NVIDIA's tools.
 pub(super) fn of_programs(platform: Option<Platform>, cuda_dir: Option<&str>) -> Vec<(String, Value)> {

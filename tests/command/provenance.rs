@@ -6,7 +6,8 @@ use spiq::augment::Augmentation;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{Code, Coding, Encoder};
 use spiq::provenance::{
-    Best, Digest, Elements, Init, Kernels, Length, MatmulPrecision, ModelText, OnNan, Order, Patience, Provenance, Tile, Validation, key,
+    Best, Digest, Elements, Init, Kernels, Length, MatmulPrecision, ModelText, OnNan, Order, Patience, Provenance,
+    Tile, Validation, key,
 };
 use spiq::quant::{Gradients, Numerics, Precision, Rules, linear_only_rules};
 use spiq::random::Key;

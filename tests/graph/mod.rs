@@ -1,5 +1,6 @@
 //! Operations and transforms: values, gradients, batching, errors.
 
+mod adapted;
 mod array_functions;
 mod differential;
 mod edges;

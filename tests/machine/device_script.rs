@@ -56,7 +56,7 @@ fn it_compares_measures_and_goes_on_after_failures() {
 fn every_published_workload_runs() {
     let mut lines = Vec::new();
     published::measure_all(crate::device::cpu(), true, &mut |line| lines.push(line));
-    assert_eq!(lines.len(), 3 + 4 + 1, "{lines:?}");
+    assert_eq!(lines.len(), 2 * 3 + 4 + 1, "{lines:?}");
     for line in lines {
         assert!(line["ms"]["forward"].as_f64() > Some(0.0), "{line}");
     }

@@ -69,7 +69,8 @@ fn copy_python(from: &str, to: &Path) -> Result<()> {
 
 /// The release builds of the command and the tests, as (name in the archive, file). `run.py` selects the tests to run there.
 fn binaries() -> Result<Vec<(String, PathBuf)>> {
-    let arguments = "build --release --message-format=json --package spiq --bin spiq --test all --bench published".split(' ');
+    let arguments =
+        "build --release --message-format=json --package spiq --bin spiq --test all --bench published".split(' ');
     let built = Command::new("cargo").args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
     let built = built.map_err(|cause| format!("cannot start cargo: {cause}"))?;
     if !built.status.success() {

@@ -2,7 +2,7 @@
 
 use crate::graph::axes::{ReductionAxes, keepdims};
 use crate::graph::batch::Mapped;
-use crate::graph::error::Violation;
+use crate::graph::error::{GraphErrors, Violation};
 use crate::graph::function::Function;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
@@ -131,6 +131,25 @@ impl Reduce {
     fn spread(&self, reduced: &Tensor, dims: &[usize]) -> Tensor {
         let kept: Vec<usize> = (0..dims.len()).filter(|a| !self.axes.contains(a)).collect();
         reduced.broadcast_in_dim(dims, &kept)
+    }
+}
+
+impl Function {
+    /// The same function with each [`reduce_absmax`](Tensor::reduce_absmax) as the maximum of the magnitudes. It is one reduction otherwise,
+    /// whose initial value is not an identity of its body: XLA's CPU compiler starts from the initial value as written, but the one for
+    /// NVIDIA cards starts from the first element and includes a negative one without its magnitude.
+    ///
+    /// # Errors
+    /// None for a function that was traced without errors.
+    pub fn with_maxima_of_magnitudes(&self) -> Result<Function, GraphErrors> {
+        self.transform(&mut |node, operands| {
+            let axes = match node.op.downcast::<Reduce>()? {
+                Reduce { reducer: Reducer::AbsMax, axes } => axes.clone(),
+                _ => return None,
+            };
+            let op = Reduce { reducer: Reducer::Max, axes };
+            Some(vec![operands[0].graph().apply(op, &[&operands[0].abs(), &operands[1]])])
+        })
     }
 }
 
