@@ -3,6 +3,7 @@
 use spiq_hlo::Function;
 use spiq_kernels::Backend;
 
+use super::for_cuda::{exact_small_quotients, integer_convolutions_in_floats, padded_products};
 use crate::error::Result;
 use crate::kernel_calls::kernels_of;
 use crate::pjrt::{Client, CompileOptions, Platform};
@@ -39,7 +40,10 @@ impl Destination {
     pub(super) fn adapt(&self, function: &Function) -> Result<Function> {
         Ok(match self.platform {
             Some(Platform::Cpu) => function.clone(),
-            Some(Platform::Cuda) => function.with_maxima_of_magnitudes()?.with_integer_convolutions_in_floats()?,
+            Some(Platform::Cuda) => {
+                let function = function.with_maxima_of_magnitudes()?;
+                padded_products(&integer_convolutions_in_floats(&function)?)?
+            }
             Some(Platform::Tpu) | None => function.with_maxima_of_magnitudes()?,
         })
     }
@@ -49,7 +53,12 @@ impl Destination {
     /// # Errors
     /// Kind `Graph`; none for a function that was traced without errors.
     pub(super) fn call_kernels(&self, function: &Function) -> Result<Function> {
-        Ok(self.kernels.map_or_else(|| Ok(function.clone()), |kernels| kernels.call(function))?)
+        let called = self.kernels.map_or_else(|| Ok(function.clone()), |kernels| kernels.call(function))?;
+        Ok(match self.platform {
+            // The kernels divide exactly.
+            Some(Platform::Cuda) => exact_small_quotients(&called)?,
+            _ => called,
+        })
     }
 
     /// The compile options of a function for this target, on top of its own options.

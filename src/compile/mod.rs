@@ -5,6 +5,7 @@
 
 mod debug_nans;
 mod destination;
+mod for_cuda;
 mod jit;
 mod pipeline;
 mod program;

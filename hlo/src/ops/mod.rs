@@ -9,7 +9,6 @@ pub(crate) mod custom_call;
 pub(crate) mod dot_general;
 pub(crate) mod einsum;
 pub(crate) mod elementwise;
-mod float_convolution;
 pub(crate) mod gather;
 pub(crate) mod gradient;
 pub mod promotion;
