@@ -38,8 +38,8 @@ fn magnitude(operand: &Tensor) -> Option<i64> {
     Some(operand.range()?.magnitudes()?.high)
 }
 
-/// The function with correctly rounded quotients of small f32 arrays, such as scales. XLA divides f32 approximately on NVIDIA cards unless
-/// LLVM is told otherwise, which not every plugin passes on. A scale that is off by one unit in the last place moves the largest weight of a
+/// The function with correctly rounded quotients of small f32 arrays, such as scales. XLA divides f32 approximately on NVIDIA cards unless an
+/// option for LLVM says otherwise, which not every plugin passes on. A scale that is off by one unit in the last place moves the largest weight of a
 /// channel by a whole level: it lies on a tie, because qwix scales it to 127.5 (7.5 in int4).
 pub(super) fn exact_small_quotients(function: &Function) -> Result<Function, GraphErrors> {
     function.transform(&mut |node, operands| {
