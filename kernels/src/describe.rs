@@ -29,11 +29,11 @@ fn with_program(line: &str, program: Option<String>) -> String {
     without_config(line) + &lines.collect::<String>()
 }
 
-/// A line without the `backend_config` attribute, which ends at the matching brace.
+/// A line without the `backend_config` attribute: a string, or a dictionary that ends at the matching brace.
 fn without_config(line: &str) -> String {
-    const KEY: &str = ", backend_config = {";
+    const KEY: &str = ", backend_config = ";
     let Some(at) = line.find(KEY) else { return line.to_owned() };
-    let (mut depth, mut quoted) = (1, false);
+    let (mut depth, mut quoted) = (0, false);
     for (offset, letter) in line[at + KEY.len()..].char_indices() {
         match letter {
             '"' => quoted = !quoted,
@@ -41,7 +41,7 @@ fn without_config(line: &str) -> String {
             '}' if !quoted => depth -= 1,
             _ => {}
         }
-        if depth == 0 {
+        if depth == 0 && !quoted {
             return format!("{}{}", &line[..at], &line[at + KEY.len() + offset + 1..]);
         }
     }

@@ -1,9 +1,9 @@
 //! The table of instructions, with everything about an instruction in one row. The contract derives `LaneOp` from it, the
-//! interpreter its arithmetic, the Triton printer its text.
+//! interpreter its arithmetic, the printers for accelerators its text.
 //!
 //! A row contains: number, name in Rust, name in text, whether the result is a number or a truth value (always 1 or 0), the corresponding
-//! `LaneFn` (if any), the arithmetic on f32 (booleans are 0 and 1), and the Triton text (a function of
-//! `backends/triton/instruction.rs`). Numbers never change, because caches contain programs with them. A new row takes the next number.
+//! `LaneFn` (if any), the arithmetic on f32 (booleans are 0 and 1), and the text: a function that each printer of text defines
+//! (`backends/triton/instruction.rs`, `backends/mosaic/instruction.rs`). Numbers never change, because caches contain programs with them. A new row takes the next number.
 
 /// Passes the table to a macro.
 macro_rules! instructions {
@@ -16,13 +16,13 @@ macro_rules! instructions {
             /// `a b`
             2 Multiply "multiply" number [Multiply] |a, b| a * b, numbers("arith.mulf");
             /// `a / b`. Triton's default division is approximate.
-            3 Divide "divide" number [Divide] |a, b| a / b, numbers("tt.precise_divf");
+            3 Divide "divide" number [Divide] |a, b| a / b, divide;
             /// The larger, 0 above -0, NaN if one is.
             4 Maximum "maximum" number [Maximum] |a, b| maximum(a, b), numbers("arith.maximumf");
             /// The smaller, -0 below 0, NaN if one is.
             5 Minimum "minimum" number [Minimum] |a, b| minimum(a, b), numbers("arith.minimumf");
             /// `a b + c`, rounded once.
-            6 MultiplyAdd "multiply_add" number [] |a, b, c| a.mul_add(b, c), numbers("math.fma");
+            6 MultiplyAdd "multiply_add" number [] |a, b, c| a.mul_add(b, c), multiply_add;
             /// `a b - c`, rounded once.
             7 MultiplySubtract "multiply_subtract" number [] |a, b, c| a.mul_add(b, -c), multiply_subtract;
             /// `c - a b`, rounded once.
@@ -34,7 +34,7 @@ macro_rules! instructions {
             /// -1, 0 or 1 (0 and NaN are unchanged).
             11 Sign "sign" number [Sign] |a| sign(a), sign;
             /// The square root. Triton's default one is approximate.
-            12 Sqrt "sqrt" number [Sqrt] |a| a.sqrt(), numbers("tt.precise_sqrt");
+            12 Sqrt "sqrt" number [Sqrt] |a| a.sqrt(), sqrt;
             /// `e^a`, to two units in the last place.
             13 Exponential "exponential" number [Exponential] |a| exp(a), numbers("math.exp");
             /// Largest integer not above.

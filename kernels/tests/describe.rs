@@ -28,5 +28,5 @@ fn a_platform_has_one_back_end_at_most() {
         assert_eq!(platforms.iter().filter(|other| *other == platform).count(), 1, "{platform}");
         assert!(backend(platform).is_some());
     }
-    assert_eq!(platforms, ["cpu", "cuda"]);
+    assert_eq!(platforms, ["cpu", "cuda", "tpu"]);
 }

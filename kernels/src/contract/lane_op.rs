@@ -12,7 +12,7 @@ macro_rules! lane_ops {
         false
     };
     ($($(#[$doc:meta])* $number:literal $op:ident $name:literal $gives:ident [$($function:ident)?] |$($operand:ident),*| $value:expr,
-        $triton:expr;)*) => {
+        $text:expr;)*) => {
         /// The operation of an instruction. Each rounds once, as IEEE 754 requires, except the exponential.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum LaneOp { $($(#[$doc])* $op,)* }

@@ -42,7 +42,7 @@ macro_rules! loops {
         three($to, $x, $y, $z, |$a: f32, $b: f32, $c: f32| $value)
     };
     ($($(#[$doc:meta])* $number:literal $op:ident $name:literal $gives:ident [$($function:ident)?] |$($operand:ident),*| $value:expr,
-        $triton:expr;)*) => {
+        $text:expr;)*) => {
         /// Executes one instruction for a block of `W` lanes. `W` is a compile-time constant, so there are no bounds checks or remainder
         /// loops.
         #[inline(always)]

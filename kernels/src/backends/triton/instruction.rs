@@ -6,10 +6,10 @@ use crate::instructions::instructions;
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $number:literal $op:ident $name:literal $gives:ident [$($function:ident)?] |$($operand:ident),*| $value:expr,
-        $triton:expr;)*) => {
+        $text:expr;)*) => {
         /// Writes an instruction on values that are defined already.
         pub(super) fn write(text: &mut Text, op: LaneOp, operands: &[Value]) -> Value {
-            match op { $(LaneOp::$op => ($triton)(text, operands),)* }
+            match op { $(LaneOp::$op => ($text)(text, operands),)* }
         }
     };
 }
@@ -67,6 +67,18 @@ fn select(text: &mut Text, operands: &[Value]) -> Value {
 fn negate(text: &mut Text, operands: &[Value]) -> Value {
     let value = text.as_number(&operands[0]);
     negated(text, &value)
+}
+
+fn divide(text: &mut Text, operands: &[Value]) -> Value {
+    numbers("tt.precise_divf")(text, operands)
+}
+
+fn sqrt(text: &mut Text, operands: &[Value]) -> Value {
+    numbers("tt.precise_sqrt")(text, operands)
+}
+
+fn multiply_add(text: &mut Text, operands: &[Value]) -> Value {
+    numbers("math.fma")(text, operands)
 }
 
 fn multiply_subtract(text: &mut Text, operands: &[Value]) -> Value {

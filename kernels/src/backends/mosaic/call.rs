@@ -1,0 +1,124 @@
+//! The operation that calls a Mosaic kernel. It contains the kernel's text, which XLA's TPU plugin compiles.
+
+use std::sync::Arc;
+
+use spiq_hlo::{Cotangents, DType, Infer, Mapped, Op, Range, Ranges, Recompute, Reverse, Tensor, TensorType, Violation};
+
+use super::base64;
+use super::kernel::Kernel;
+use crate::contract::lane_op::LaneOp;
+use crate::contract::lane_program::LaneProgram;
+use crate::offload::ElementwiseLoop;
+
+/// The call of a kernel on arrays of rows and columns.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MosaicCall {
+    /// The computation of the kernel.
+    pub(super) program: Arc<LaneProgram>,
+    kernel: Arc<Kernel>,
+    /// Ranks of the operands; arrays are row-major.
+    ranks: Vec<usize>,
+    outputs: Vec<TensorType>,
+    /// The integers that each output can hold, if the loop determined that.
+    ranges: Vec<Option<Range>>,
+}
+
+/// Records the call of a loop's kernel; `None` if no kernel can compute it.
+pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<Tensor>> {
+    let ElementwiseLoop { program, outputs, ranges } = this;
+    let whole = program.consts.len() + program.carries.len();
+    let first = operands.first()?;
+    let dims = if whole == 0 { &first.dims()[1..] } else { first.dims() };
+    let kernel = Kernel::of(&program, dims).ok()?;
+    let lanes = kernel.blocks.lanes;
+    let shape = |over_time: bool| match over_time {
+        true => vec![program.steps, lanes[0], lanes[1]],
+        false => lanes.to_vec(),
+    };
+    let flat: Vec<Tensor> =
+        operands.iter().enumerate().map(|(i, operand)| in_memory(operand).reshape(&shape(i >= whole))).collect();
+    let carries = program.carries.len();
+    let written = |(i, ty): (usize, &TensorType)| ty.with_dims(shape(i >= carries)).with_dtype(bytes(ty.dtype));
+    let call = MosaicCall {
+        ranks: flat.iter().map(Tensor::rank).collect(),
+        outputs: outputs.iter().enumerate().map(written).collect(),
+        program: Arc::new(program),
+        kernel: Arc::new(kernel),
+        ranges,
+    };
+    let results = first.graph().record(Arc::new(call), &flat);
+    let as_before = |(result, ty): (Tensor, &TensorType)| result.reshape(&ty.dims).convert(ty.dtype);
+    Some(results.into_iter().zip(&outputs).map(as_before).collect())
+}
+
+/// The type in which an array is passed to a kernel: booleans are bytes.
+fn bytes(dtype: DType) -> DType {
+    if dtype == DType::Pred { DType::S8 } else { dtype }
+}
+
+fn in_memory(operand: &Tensor) -> Tensor {
+    operand.convert(bytes(operand.dtype()))
+}
+
+impl MosaicCall {
+    /// The compiler's view of the work: floating-point operations, exponentials and bytes.
+    fn cost(&self) -> [usize; 3] {
+        let program = &self.program;
+        let elements = program.steps * program.lanes;
+        let exponentials = program.instructions.iter().filter(|i| i.op == LaneOp::Exponential).count();
+        let size = |dtype: &DType| dtype.bits().div_ceil(8);
+        let sequences = program.slices.iter().chain(program.outputs.iter().map(|(_, dtype)| dtype));
+        let a_lane: usize = program.consts.iter().map(size).sum::<usize>() + 8 * program.carries.len();
+        let bytes = elements * sequences.map(size).sum::<usize>() + program.lanes * a_lane;
+        [elements * program.instructions.len(), elements * exponentials, bytes]
+    }
+
+    fn config(&self) -> String {
+        let [flops, transcendentals, bytes] = self.cost();
+        let body = base64::encoded(self.kernel.text.as_bytes());
+        let config = format!(
+            r#"{{"custom_call_config": {{"body": "{body}", "cost_estimate": {{"flops": {flops}, "transcendentals": {transcendentals}, "bytes_accessed": {bytes}}}, "serialization_format": 1, "needs_layout_passes": true}}}}"#
+        );
+        format!("\"{}\"", config.replace('"', "\\22"))
+    }
+}
+
+impl Op for MosaicCall {
+    fn name(&self) -> &'static str {
+        "custom_call"
+    }
+    fn infer(&self, _: &[TensorType]) -> Infer {
+        Ok(self.outputs.clone())
+    }
+    fn attrs(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("call_target_name", "\"tpu_custom_call\"".to_owned()),
+            ("backend_config", self.config()),
+            ("operand_layouts", layouts(self.ranks.iter().copied())),
+            ("result_layouts", layouts(self.outputs.iter().map(|ty| ty.dims.len()))),
+        ]
+    }
+    fn vjp(&self, reverse: &Reverse) -> Cotangents {
+        let message = "has no reverse rule; differentiate before inserting kernel calls";
+        reverse.outs[0].graph().fail("custom_call", Violation::new("", message));
+        vec![None; reverse.ins.len()]
+    }
+    fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
+        None
+    }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
+    fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
+        self.ranges.clone()
+    }
+}
+
+/// Row-major layouts for arrays of these ranks.
+fn layouts(ranks: impl Iterator<Item = usize>) -> String {
+    let one = |rank: usize| {
+        let axes: Vec<String> = (0..rank).rev().map(|axis| axis.to_string()).collect();
+        format!("dense<[{}]> : tensor<{rank}xindex>", axes.join(", "))
+    };
+    format!("[{}]", ranks.map(one).collect::<Vec<_>>().join(", "))
+}
