@@ -4,6 +4,7 @@ mod contract;
 mod describe;
 mod emit;
 mod fast_path;
+mod mosaic;
 mod prologue;
 mod ranges;
 mod run;

@@ -5,7 +5,7 @@ use spiq_kernels::run::{Pool, Read, Task, Write, run_product, run_scan};
 use spiq_kernels::{FusedProduct, LaneProgram, MaskedProduct, Slot};
 
 /// A single thread.
-struct Here;
+pub struct Here;
 
 impl Pool for Here {
     fn workers(&self) -> usize {
