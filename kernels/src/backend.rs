@@ -23,6 +23,10 @@ pub trait Backend: fmt::Debug + Sync {
     /// None for a function that was traced without errors.
     fn call(&self, function: &Function) -> Result<Function, GraphErrors>;
 
+    /// The loops over time in a function returned by [`call`](Backend::call) that no kernel computes: module path, and the reason as the end
+    /// of a sentence about the loop.
+    fn remaining(&self, function: &Function) -> Vec<(String, String)>;
+
     /// A description of the kernel that an operation calls, if it is a call of this back end.
     fn describe(&self, op: &dyn Op) -> Option<String>;
 }

@@ -5,7 +5,7 @@ use spiq_hlo::{Function, GraphErrors, Op};
 use crate::backend::Backend;
 use crate::contract::call::KernelCall;
 use crate::contract::target::{ELEMENTWISE_SCAN, MASKED_PRODUCT};
-use crate::offload::call_kernels;
+use crate::offload::{call_kernels, remaining_loops, stores};
 
 /// Replaces elementwise loops and masked products by calls of this library's code.
 #[derive(Debug)]
@@ -23,6 +23,12 @@ impl Backend for Processor {
     }
     fn call(&self, function: &Function) -> Result<Function, GraphErrors> {
         call_kernels(function)
+    }
+    fn remaining(&self, function: &Function) -> Vec<(String, String)> {
+        remaining_loops(function, |program, _| {
+            let written = program.outputs.iter().map(|(_, dtype)| dtype).find(|dtype| !stores(**dtype));
+            written.map(|dtype| format!("the kernels of the processor do not write {dtype}"))
+        })
     }
     fn describe(&self, op: &dyn Op) -> Option<String> {
         KernelCall::of(op).map(|call| call.to_string())

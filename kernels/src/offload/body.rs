@@ -8,28 +8,26 @@ use crate::contract::lane_op::LaneOp;
 use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 
 /// The scan as a program, if it is elementwise.
-pub(super) fn program_of(scan: &Scan) -> Option<LaneProgram> {
-    let body = scan.body().lower().ok()?.simplify();
+///
+/// # Errors
+/// Why it is not, as the end of a sentence about the loop.
+pub(super) fn program_of(scan: &Scan) -> Result<LaneProgram, String> {
+    let body = scan.body().lower().map_err(|_| "its step is invalid".to_owned())?.simplify();
     let types = body.input_types();
-    let dims = &types.first()?.dims;
-    if types.iter().any(|ty| ty.dims != *dims || !holds(ty.dtype)) {
-        return None;
-    }
+    let dims = &types.first().ok_or("it reads nothing")?.dims;
+    check_inputs(scan, &types)?;
     let parts = scan.parts(&types);
-    if scan.length() == 0 || parts.carries.iter().any(|ty| ty.dtype != DType::F32) {
-        return None;
-    }
     let dtypes = |types: &[TensorType]| types.iter().map(|ty| ty.dtype).collect::<Vec<_>>();
     let mut reader = Reader::new(scan, &body);
     for node in &body.nodes()[types.len()..] {
-        let slots = reader.node(node, dims)?;
+        let slots = reader.node(node, dims).ok_or_else(|| contains(&body, node))?;
         reader.slots.push(slots);
     }
     let results = body.results().iter().map(|v| Some((reader.slot(*v)?, body.ty(*v).dtype)));
-    let mut results = results.collect::<Option<Vec<_>>>()?;
+    let mut results = results.collect::<Option<Vec<_>>>().ok_or("an operation of its step has several results")?;
     let written = |dtype: DType| stores(dtype) || is_float8(dtype);
-    if body.result_types().iter().any(|ty| ty.dims != *dims || !written(ty.dtype)) {
-        return None;
+    if let Some(ty) = body.result_types().iter().find(|ty| ty.dims != *dims || !written(ty.dtype)) {
+        return Err(format!("its step writes {ty}"));
     }
     let outputs = results.split_off(scan.carries());
     let program = LaneProgram {
@@ -42,7 +40,29 @@ pub(super) fn program_of(scan: &Scan) -> Option<LaneProgram> {
         outputs,
         instructions: reader.instructions,
     };
-    Some(without_unread(without_copies(xla_cpu::contracted(program))))
+    Ok(without_unread(without_copies(xla_cpu::contracted(program))))
+}
+
+/// Whether a program can hold the inputs of the scan's steps.
+fn check_inputs(scan: &Scan, types: &[TensorType]) -> Result<(), String> {
+    let dims = &types[0].dims;
+    if let Some(ty) = types.iter().find(|ty| ty.dims != *dims || !holds(ty.dtype)) {
+        return Err(match ty.dims == *dims {
+            true => format!("its step reads {ty}"),
+            false => format!("its step reads {ty} besides {}", types[0]),
+        });
+    }
+    match scan.parts(types).carries.iter().find(|ty| ty.dtype != DType::F32) {
+        _ if scan.length() == 0 => Err("it has no steps".to_owned()),
+        Some(ty) => Err(format!("it carries {ty} from step to step")),
+        None => Ok(()),
+    }
+}
+
+/// The sentence about an operation that no program computes.
+fn contains(body: &Function, node: &Node) -> String {
+    let types: Vec<String> = node.operands.iter().map(|value| body.ty(*value).to_string()).collect();
+    format!("its step contains {} of {}", node.op.name(), types.join(", "))
 }
 
 /// Whether programs can read values of this type as f32; 32-bit integers are rounded by the conversion.
@@ -50,8 +70,8 @@ fn holds(dtype: DType) -> bool {
     stores(dtype) || dtype == DType::S32
 }
 
-/// Whether a program can write this type.
-pub(super) fn stores(dtype: DType) -> bool {
+/// Whether a program can write this type on every platform.
+pub fn stores(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::BF16 | DType::S8 | DType::Pred)
 }
 

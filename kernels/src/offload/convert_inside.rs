@@ -55,7 +55,7 @@ fn widen(nodes: &mut [Node], value: Value, convert: usize) -> Option<Value> {
     let (node, convert) = (nodes[value.node].clone(), nodes[convert].clone());
     let scan = node.op.downcast::<Scan>()?;
     let to = convert.types[0].dtype;
-    if value.output < scan.carries() || !stores(to) || program_of(scan).is_none() {
+    if value.output < scan.carries() || !stores(to) || program_of(scan).is_err() {
         return None;
     }
     let stacked = node.types[value.output].with_dtype(to);

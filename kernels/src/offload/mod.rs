@@ -9,11 +9,14 @@ mod optimize;
 mod products;
 mod products_in_scans;
 mod prologue;
+mod remaining;
 mod scan_to_lanes;
 mod xla_cpu;
 
+pub use body::stores;
 pub use products::call_masked_products;
 pub use products_in_scans::products_in_scans;
+pub use remaining::{Refusal, remaining_loops};
 pub use scan_to_lanes::{ElementwiseLoop, Record, call_elementwise_scans, replace_elementwise_scans};
 
 use spiq_hlo::{Function, GraphErrors};

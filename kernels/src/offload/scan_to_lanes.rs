@@ -32,7 +32,7 @@ pub struct ElementwiseLoop {
 impl ElementwiseLoop {
     /// `None` if the steps of the scan are not elementwise.
     fn of(scan: &Scan, outputs: &[TensorType], operands: &[Tensor]) -> Option<ElementwiseLoop> {
-        let program = program_of(scan)?;
+        let program = program_of(scan).ok()?;
         let known: Vec<Option<Range>> = operands.iter().map(Tensor::range).collect();
         let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
         let ranges = scan.range(&Ranges { ins: &known, types: &types });

@@ -13,7 +13,7 @@ use spiq_hlo::{DType, Function, GraphErrors, Op, TensorType, trace};
 
 use crate::backend::Backend;
 use crate::contract::lane_program::LaneProgram;
-use crate::offload::{ElementwiseLoop, replace_elementwise_scans};
+use crate::offload::{ElementwiseLoop, remaining_loops, replace_elementwise_scans};
 
 /// Replaces elementwise loops by Mosaic kernels. A scan that no kernel can compute (2³¹ or more elements in a sequence, other element
 /// types, steps that are not elementwise) remains a loop.
@@ -31,6 +31,9 @@ impl Backend for Mosaic {
     }
     fn call(&self, function: &Function) -> Result<Function, GraphErrors> {
         replace_elementwise_scans(&function.lower_to_loops()?, call::record)
+    }
+    fn remaining(&self, function: &Function) -> Vec<(String, String)> {
+        remaining_loops(function, |program, dims| kernel::Kernel::of(program, dims).err())
     }
     fn describe(&self, op: &dyn Op) -> Option<String> {
         op.downcast::<call::MosaicCall>().map(|call| call.program.to_string())

@@ -10,7 +10,7 @@ use spiq_hlo::{DType, Function, GraphErrors, Op, TensorType, trace};
 
 use crate::backend::Backend;
 use crate::contract::lane_program::LaneProgram;
-use crate::offload::{ElementwiseLoop, replace_elementwise_scans};
+use crate::offload::{ElementwiseLoop, remaining_loops, replace_elementwise_scans};
 
 /// Replaces elementwise loops by Triton kernels. A scan that no kernel can compute (2³¹ or more elements in a sequence, other element
 /// types, steps that are not elementwise) remains a loop.
@@ -29,6 +29,12 @@ impl Backend for Triton {
     }
     fn call(&self, function: &Function) -> Result<Function, GraphErrors> {
         replace_elementwise_scans(&function.lower_to_loops()?, call::record)
+    }
+    fn remaining(&self, function: &Function) -> Vec<(String, String)> {
+        remaining_loops(function, |program, _| {
+            let refused = kernel::Kernel::of(program).is_none();
+            refused.then(|| "it has 2^31 or more elements, or a type that the kernels for GPUs do not hold".to_owned())
+        })
     }
     fn describe(&self, op: &dyn Op) -> Option<String> {
         op.downcast::<call::TritonCall>().map(|call| call.program.to_string())
