@@ -61,6 +61,11 @@ impl Destination {
         })
     }
 
+    /// The kernels of this target.
+    pub(crate) fn kernels(&self) -> Option<&'static dyn Backend> {
+        self.kernels
+    }
+
     /// The compile options of a function for this target, on top of its own options.
     pub(super) fn options(&self, function: &Function, own: &CompileOptions) -> CompileOptions {
         let options = CompileOptions { inputs: Some(function.input_types()), ..own.clone() };

@@ -5,12 +5,14 @@ mod cpu;
 mod cuda;
 mod cuda_cards;
 mod hlo_text;
+mod loops;
 mod product;
 mod report;
 mod target;
 mod thunks;
 mod tpu;
 
+pub use loops::Loops;
 pub use report::{Launches, Report, Row};
 pub use target::Target;
 
@@ -62,13 +64,16 @@ struct Compiled {
     /// Each operation is named after its location.
     text: String,
     options: CompileOptions,
+    loops: Option<Loops>,
 }
 
 impl Compiled {
     fn new(program: &Program, function: &Function, destination: Destination) -> Result<Compiled> {
         let pipeline = program.pipeline(function, destination);
-        let numbered = pipeline.after(Stage::Simplify)?.numbered();
+        let called = pipeline.after(Stage::Kernels)?;
+        let loops = destination.kernels().map(|backend| Loops::of(backend, &called));
+        let numbered = called.lower()?.simplify().numbered();
         let text = pipeline.printed(&numbered, true);
-        Ok(Compiled { products: product::written(&numbered), text, options: pipeline.options()? })
+        Ok(Compiled { products: product::written(&numbered), text, options: pipeline.options()?, loops })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::loops::Loops;
 use crate::pjrt::CompiledMemory;
 use crate::table;
 
@@ -44,6 +45,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Memory that a run needs, in bytes, if the compiler reports it.
     pub memory: Option<CompiledMemory>,
+    /// The loops over time, on targets with kernels.
+    pub loops: Option<Loops>,
     /// The launches of a run of the whole program, on targets that launch kernels.
     pub launches: Option<Launches>,
 }
@@ -97,6 +100,9 @@ impl fmt::Display for Report {
                 told.push(&row.advice);
                 writeln!(f, "{}: {}", if row.path.is_empty() { row.op } else { &row.path }, row.advice)?;
             }
+        }
+        if let Some(loops) = self.loops.as_ref().filter(|loops| **loops != Loops::default()) {
+            writeln!(f, "{loops}")?;
         }
         if let Some(Launches { launches, graphs }) = self.launches {
             writeln!(f, "launches: {launches}\ngraphs: {graphs}")?;

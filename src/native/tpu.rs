@@ -22,7 +22,7 @@ pub(super) fn report(name: &str, compiled: &Compiled) -> Result<Report> {
     let module = Module::parse(&hlo);
     let mut alone = Alone { topology: &topology, known: HashMap::new() };
     let rows = compiled.products.iter().map(|product| row(product, &module, &mut alone)).collect::<Result<_>>()?;
-    Ok(Report { target: format!("TPU {name}"), rows, memory: ahead.memory().ok(), launches: None })
+    Ok(Report { target: format!("TPU {name}"), rows, memory: ahead.memory().ok(), loops: compiled.loops.clone(), launches: None })
 }
 
 fn row(product: &Product, module: &Module, alone: &mut Alone) -> Result<Row> {
