@@ -19,6 +19,8 @@ pub(super) struct MosaicCall {
     /// Ranks of the operands; arrays are row-major.
     ranks: Vec<usize>,
     outputs: Vec<TensorType>,
+    /// Results that take the memory of an operand: pairs of result and operand.
+    aliases: Vec<(usize, usize)>,
     /// The integers that each output can hold, if the loop determined that.
     ranges: Vec<Option<Range>>,
 }
@@ -44,6 +46,7 @@ pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<T
         outputs: outputs.iter().enumerate().map(written).collect(),
         program: Arc::new(program),
         kernel: Arc::new(kernel),
+        aliases: Vec::new(),
         ranges,
     };
     let results = first.graph().record(Arc::new(call), &flat);
@@ -61,6 +64,29 @@ fn in_memory(operand: &Tensor) -> Tensor {
 }
 
 impl MosaicCall {
+    /// The call with each output sequence in the memory of an input sequence of its type, if one is free.
+    pub(super) fn with_aliases(&self, is_free: impl Fn(usize) -> bool) -> MosaicCall {
+        let program = &self.program;
+        let first = program.consts.len() + program.carries.len();
+        let mut free: Vec<usize> = (0..program.slices.len()).filter(|i| is_free(first + i)).collect();
+        let mut aliases = Vec::new();
+        for (i, (_, dtype)) in program.outputs.iter().enumerate() {
+            if let Some(at) = free.iter().position(|slice| program.slices[*slice] == *dtype) {
+                aliases.push((program.carries.len() + i, first + free.remove(at)));
+            }
+        }
+        MosaicCall { aliases, ..self.clone() }
+    }
+
+    /// The aliases as an attribute. The result of a call with a single one is not a tuple.
+    fn printed_aliases(&self) -> String {
+        let one = |(result, operand): &(usize, usize)| {
+            let place = if self.outputs.len() == 1 { String::new() } else { result.to_string() };
+            format!("#stablehlo.output_operand_alias<output_tuple_indices = [{place}], operand_index = {operand}, operand_tuple_indices = []>")
+        };
+        format!("[{}]", self.aliases.iter().map(one).collect::<Vec<_>>().join(", "))
+    }
+
     /// The compiler's view of the work: floating-point operations, exponentials and bytes.
     fn cost(&self) -> [usize; 3] {
         let program = &self.program;
@@ -94,6 +120,7 @@ impl Op for MosaicCall {
         vec![
             ("call_target_name", "\"tpu_custom_call\"".to_owned()),
             ("backend_config", self.config()),
+            ("output_operand_aliases", self.printed_aliases()),
             ("operand_layouts", layouts(self.ranks.iter().copied())),
             ("result_layouts", layouts(self.outputs.iter().map(|ty| ty.dims.len()))),
         ]

@@ -1,6 +1,7 @@
 //! Kernels for TPUs: prints a [`LaneProgram`] as Mosaic's stable text, which XLA's TPU plugin compiles as part of a program, and replaces
 //! scans by calls of such kernels.
 
+mod aliases;
 mod base64;
 mod blocks;
 mod call;
@@ -30,7 +31,7 @@ impl Backend for Mosaic {
         &["tpu"]
     }
     fn call(&self, function: &Function) -> Result<Function, GraphErrors> {
-        replace_elementwise_scans(&function.lower_to_loops()?, call::record)
+        Ok(aliases::with_aliases(&replace_elementwise_scans(&function.lower_to_loops()?, call::record)?))
     }
     fn remaining(&self, function: &Function) -> Vec<(String, String)> {
         remaining_loops(function, |program, dims| kernel::Kernel::of(program, dims).err())
