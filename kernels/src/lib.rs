@@ -1,5 +1,5 @@
 //! Elementwise loops over time and masked products as one kernel call each: their interface ([`contract`]), the passes that find them
-//! in a function ([`offload`]), and their execution on CPUs ([`run`]) and on GPUs (as Triton text). A [`Backend`] is a platform's set of
+//! in a function ([`offload`]), and their execution on CPUs ([`run`]) on GPUs (as Triton text) and on TPUs (as Mosaic text). A [`Backend`] is a platform's set of
 //! kernels.
 //!
 //! Invariant: does not depend on plugins, files, threads or neurons.

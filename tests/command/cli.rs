@@ -393,9 +393,10 @@ fn every_stage_is_printed() {
     // The text for a device calls its kernels; without a device, the program runs on any.
     let called = ["", " --device cpu", " --device cuda", " --device tpu"].map(|device| {
         let text = inspect(&format!("--stage stablehlo{device}"));
-        [text.contains("call_target_name = \"spiq_elementwise_scan\""), text.contains("\"__gpu$xla.gpu.triton\"")]
+        ["spiq_elementwise_scan", "__gpu$xla.gpu.triton", "tpu_custom_call"]
+            .map(|target| text.contains(&format!("call_target_name = \"{target}\"")))
     });
-    assert_eq!(called, [[false, false], [true, false], [false, true], [false, false]]);
+    assert_eq!(called, [[false, false, false], [true, false, false], [false, true, false], [false, false, true]]);
 }
 
 #[test]

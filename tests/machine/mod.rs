@@ -7,6 +7,7 @@ mod flat;
 mod kernel_values;
 mod kernels;
 mod lane_model;
+mod mosaic;
 mod native;
 mod pjrt;
 mod plugins;
