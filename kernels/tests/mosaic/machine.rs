@@ -88,7 +88,7 @@ pub fn run(text: &str, inputs: &[Array], outputs: &[Vec<usize>]) -> Vec<Array> {
                 false => window.values.fill(GARBAGE),
             }
         }
-        Machine::new(windows).run(main, &place, &mut |back| windows = back);
+        windows = Machine::new(windows).run(main, &place);
     }
     for (window, array) in windows.iter().zip(&mut arrays).skip(inputs.len()) {
         window.write(array);
@@ -134,10 +134,11 @@ impl Machine {
         Machine { windows, values: HashMap::new() }
     }
 
-    fn run(mut self, main: &Operation, place: &[usize], back: &mut dyn FnMut(Vec<Window>)) {
+    /// Runs a program of the grid; returns its blocks.
+    fn run(mut self, main: &Operation, place: &[usize]) -> Vec<Window> {
         self.enter(main, place);
         self.block(main.region.as_ref().expect("a body"));
-        back(self.windows);
+        self.windows
     }
 
     fn enter(&mut self, function: &Operation, place: &[usize]) {

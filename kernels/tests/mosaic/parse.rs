@@ -90,9 +90,12 @@ fn block<'a>(lines: &mut impl Iterator<Item = &'a str>) -> (Block, &'a str) {
 
 /// The items of a list, which may contain lists in brackets.
 pub fn listed(text: &str) -> Vec<String> {
-    let (mut items, mut depth) = (vec![String::new()], 0);
+    let (mut items, mut depth, mut before) = (vec![String::new()], 0, ' ');
     for letter in text.chars() {
+        let is_arrow = letter == '>' && before == '-';
+        before = letter;
         match letter {
+            _ if is_arrow => {}
             '<' | '[' | '{' | '(' => depth += 1,
             '>' | ']' | '}' | ')' => depth -= 1,
             ',' if depth == 0 => {
