@@ -43,9 +43,8 @@ impl Window {
             let (bound, start) = (self.bounds[axis], place[axis] * self.bounds[axis]);
             assert!(start < size, "block {place:?} of {:?} is outside {dims:?}", self.bounds);
             let inside = bound.min(size - start);
-            let grow = |(here, there): (usize, usize)| {
-                (0..inside).map(move |i| (here * bound + i, there * size + start + i))
-            };
+            let grow =
+                |(here, there): (usize, usize)| (0..inside).map(move |i| (here * bound + i, there * size + start + i));
             pairs = pairs.into_iter().flat_map(grow).collect();
         }
         pairs

@@ -119,7 +119,8 @@ fn check(program: &LaneProgram, [rows, columns]: [usize; 2], seed: u64) {
     let text = program.mosaic(&[rows, columns]).expect("a kernel");
     let got = machine::run(&text, &inputs, &shapes);
 
-    let memory: Vec<Memory> = inputs.iter().zip(&given).map(|(array, dtype)| Memory::of(*dtype, &array.values)).collect();
+    let memory: Vec<Memory> =
+        inputs.iter().zip(&given).map(|(array, dtype)| Memory::of(*dtype, &array.values)).collect();
     let empty = |(dtype, dims): (&DType, &Vec<usize>)| Memory::of(*dtype, &vec![0.0; dims.iter().product()]);
     let mut results: Vec<Memory> = written.iter().zip(&shapes).map(empty).collect();
     let (reads, writes) = (memory.iter().map(Memory::read).collect(), results.iter_mut().map(Memory::write).collect());

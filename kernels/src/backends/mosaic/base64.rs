@@ -24,7 +24,8 @@ mod tests {
     /// The test vectors of RFC 4648.
     #[test]
     fn bytes_become_letters() {
-        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
         pairs.iter().for_each(|(bytes, letters)| assert_eq!(encoded(bytes.as_bytes()), *letters));
         assert_eq!(encoded(&[0xff, 0xef, 0xfe]), "/+/+");
     }

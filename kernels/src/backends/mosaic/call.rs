@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use spiq_hlo::{Cotangents, DType, Infer, Mapped, Op, Range, Ranges, Recompute, Reverse, Tensor, TensorType, Violation};
+use spiq_hlo::{
+    Cotangents, DType, Infer, Mapped, Op, Range, Ranges, Recompute, Reverse, Tensor, TensorType, Violation,
+};
 
 use super::base64;
 use super::kernel::Kernel;
@@ -82,7 +84,9 @@ impl MosaicCall {
     fn printed_aliases(&self) -> String {
         let one = |(result, operand): &(usize, usize)| {
             let place = if self.outputs.len() == 1 { String::new() } else { result.to_string() };
-            format!("#stablehlo.output_operand_alias<output_tuple_indices = [{place}], operand_index = {operand}, operand_tuple_indices = []>")
+            format!(
+                "#stablehlo.output_operand_alias<output_tuple_indices = [{place}], operand_index = {operand}, operand_tuple_indices = []>"
+            )
         };
         format!("[{}]", self.aliases.iter().map(one).collect::<Vec<_>>().join(", "))
     }

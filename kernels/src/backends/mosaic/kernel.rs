@@ -281,10 +281,8 @@ impl<'a> Writer<'a> {
             value = self.text.define("vector.shape_cast", &[&value], "", &ty);
             indices.insert(0, at);
         }
-        let attributes = format!(
-            "add = false, operandSegmentSizes = array<i32: 1, 1, {}, 0>, strides = array<i32>",
-            indices.len()
-        );
+        let attributes =
+            format!("add = false, operandSegmentSizes = array<i32: 1, 1, {}, 0>, strides = array<i32>", indices.len());
         let operands: Vec<&Value> = [&value, &memory].into_iter().chain(indices).collect();
         self.text.act("tpu.vector_store", &operands, &attributes);
     }
