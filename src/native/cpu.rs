@@ -13,7 +13,14 @@ pub(super) fn report(client: &Client, compiled: &Compiled) -> Result<Report> {
     let module = Module::parse(&hlo);
     let flags = processor_flags();
     let rows = compiled.products.iter().map(|product| row(product, &module, &flags)).collect();
-    Ok(Report { target: "this machine's CPU".to_owned(), rows, memory, loops: compiled.loops.clone(), launches: None })
+    Ok(Report {
+        target: "this machine's CPU".to_owned(),
+        rows,
+        memory,
+        loops: compiled.loops.clone(),
+        cycles: None,
+        launches: None,
+    })
 }
 
 fn row(product: &Product, module: &Module, flags: &str) -> Row {

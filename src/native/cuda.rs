@@ -30,7 +30,14 @@ pub(super) fn report(card: &str, compiled: &Compiled) -> Result<Report> {
     let kernels = kernels(&assembly);
     let rows = compiled.products.iter().map(|product| row(product, &module, &kernels)).collect();
     let launches = dump.thunks()?.map(|text| thunks::count(&text, &loops(&hlo)));
-    Ok(Report { target: card.name, rows, memory: ahead.memory().ok(), loops: compiled.loops.clone(), launches })
+    Ok(Report {
+        target: card.name,
+        rows,
+        memory: ahead.memory().ok(),
+        loops: compiled.loops.clone(),
+        cycles: None,
+        launches,
+    })
 }
 
 /// The lengths of the loops in program order, 0 if unknown.

@@ -18,6 +18,7 @@ pub(super) struct Instruction<'a> {
 #[derive(Debug)]
 pub(super) struct Module<'a> {
     computations: HashMap<&'a str, Vec<Instruction<'a>>>,
+    entry: &'a str,
 }
 
 impl<'a> Instruction<'a> {
@@ -52,6 +53,17 @@ impl<'a> Instruction<'a> {
     /// A number in the compiler's annotations, as in `"estimated_cycles":"150528"`.
     pub(super) fn note(&self, key: &str) -> Option<u64> {
         quoted(self.attributes, &format!("\"{key}\":\""))?.parse().ok()
+    }
+
+    /// The computation that a loop repeats.
+    pub(super) fn body(&self) -> Option<&'a str> {
+        let (_, rest) = self.attributes.split_once("body=%")?;
+        rest.split([',', ' ']).next()
+    }
+
+    /// The number of iterations of a loop, if the compiler knows it.
+    pub(super) fn turns(&self) -> Option<u64> {
+        quoted(self.attributes, "\"known_trip_count\":{\"n\":\"")?.parse().ok()
     }
 
     /// The target function of a custom call.
@@ -93,16 +105,27 @@ fn closing(text: &str) -> Option<usize> {
 impl<'a> Module<'a> {
     pub(super) fn parse(text: &'a str) -> Module<'a> {
         let mut computations: HashMap<&str, Vec<Instruction>> = HashMap::new();
-        let mut current = "";
+        let (mut current, mut entry) = ("", "");
         for line in text.lines() {
             if line.ends_with('{') && !line.starts_with(' ') {
                 let head = line.strip_prefix("ENTRY ").unwrap_or(line);
                 current = head.trim_start_matches('%').split([' ', '(']).next().unwrap_or_default();
+                entry = if line.starts_with("ENTRY ") { current } else { entry };
             } else if let Some(instruction) = Instruction::parse(line) {
                 computations.entry(current).or_default().push(instruction);
             }
         }
-        Module { computations }
+        Module { computations, entry }
+    }
+
+    /// The name of the computation that a run begins with.
+    pub(super) fn entry(&self) -> &'a str {
+        self.entry
+    }
+
+    /// The instructions of a computation.
+    pub(super) fn computation(&self, name: &str) -> &[Instruction<'a>] {
+        self.computations.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Every instruction, with its computation.

@@ -4,6 +4,7 @@ mod advice;
 mod cpu;
 mod cuda;
 mod cuda_cards;
+mod cycles;
 mod hlo_text;
 mod loops;
 mod product;
@@ -12,6 +13,7 @@ mod target;
 mod thunks;
 mod tpu;
 
+pub use cycles::Cycles;
 pub use loops::Loops;
 pub use report::{Launches, Report, Row};
 pub use target::Target;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::cycles::Cycles;
 use super::loops::Loops;
 use crate::pjrt::CompiledMemory;
 use crate::table;
@@ -47,6 +48,8 @@ pub struct Report {
     pub memory: Option<CompiledMemory>,
     /// The loops over time, on targets with kernels.
     pub loops: Option<Loops>,
+    /// The cycles of a run, on targets whose compiler estimates them.
+    pub cycles: Option<Cycles>,
     /// The launches of a run of the whole program, on targets that launch kernels.
     pub launches: Option<Launches>,
 }
@@ -103,6 +106,10 @@ impl fmt::Display for Report {
         }
         if let Some(loops) = self.loops.as_ref().filter(|loops| **loops != Loops::default()) {
             writeln!(f, "{loops}")?;
+        }
+        if let Some(Cycles { estimated, kernels }) = self.cycles {
+            let beside = if kernels == 0 { String::new() } else { format!(", without {kernels} calls of kernels") };
+            writeln!(f, "estimated cycles: {estimated}{beside}")?;
         }
         if let Some(Launches { launches, graphs }) = self.launches {
             writeln!(f, "launches: {launches}\ngraphs: {graphs}")?;

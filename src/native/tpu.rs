@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use spiq_hlo::{Convolution, DType, DotGeneral, Function, TensorType, trace};
 
+use super::cycles::{CYCLES, Cycles};
 use super::hlo_text::Module;
 use super::product::Product;
 use super::report::{Report, Row};
@@ -12,9 +13,6 @@ use crate::compile::Program;
 use crate::error::{Error, Result};
 use crate::pjrt::{CompileOptions, Platform, Plugin, Topology};
 
-/// The key of the compiler's estimate.
-const CYCLES: &str = "estimated_cycles";
-
 pub(super) fn report(name: &str, compiled: &Compiled) -> Result<Report> {
     let topology = Topology::new(Plugin::of(Platform::Tpu)?, name, &[])?;
     let (ahead, dump) = topology.dump(&compiled.text, &compiled.options)?;
@@ -22,7 +20,14 @@ pub(super) fn report(name: &str, compiled: &Compiled) -> Result<Report> {
     let module = Module::parse(&hlo);
     let mut alone = Alone { topology: &topology, known: HashMap::new() };
     let rows = compiled.products.iter().map(|product| row(product, &module, &mut alone)).collect::<Result<_>>()?;
-    Ok(Report { target: format!("TPU {name}"), rows, memory: ahead.memory().ok(), loops: compiled.loops.clone(), launches: None })
+    Ok(Report {
+        target: format!("TPU {name}"),
+        rows,
+        memory: ahead.memory().ok(),
+        loops: compiled.loops.clone(),
+        cycles: Some(Cycles::of(&module)),
+        launches: None,
+    })
 }
 
 fn row(product: &Product, module: &Module, alone: &mut Alone) -> Result<Row> {
