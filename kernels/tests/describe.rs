@@ -22,6 +22,24 @@ fn each_back_end_shows_the_program_of_its_call() {
 }
 
 #[test]
+fn each_back_end_says_why_a_loop_remains() {
+    let dims = [("x", f32(&[5, 2, 8])), ("w", f32(&[8, 8]))];
+    let function = traced(&dims, |x| {
+        let start = x[0].index_axis(0, 0).zeros_like();
+        let recurrent = scan(&start, &x[0], |v: Tensor, row: Tensor| (v.dot(&x[1]) + row, ())).0;
+        let elementwise = scan(&start, &x[0], |v: Tensor, row: Tensor| (v * 0.5 + row, ())).0;
+        let sine = scan(&start, &x[0], |v: Tensor, row: Tensor| (v.sin() + row, ())).0;
+        vec![recurrent, elementwise, sine]
+    });
+    for backend in BACKENDS {
+        let called = backend.call(&function).unwrap_or_else(|e| panic!("{e}"));
+        let reasons: Vec<String> = backend.remaining(&called).into_iter().map(|(_, reason)| reason).collect();
+        let want = ["its step reads f32[8,8] besides f32[2,8]", "its step contains sine of f32[2,8]"];
+        assert_eq!(reasons, want, "{}", backend.name());
+    }
+}
+
+#[test]
 fn a_platform_has_one_back_end_at_most() {
     let platforms: Vec<&str> = BACKENDS.iter().flat_map(|backend| backend.platforms()).copied().collect();
     for platform in &platforms {

@@ -4,7 +4,7 @@ use crate::own_process::{own_process, passes};
 use crate::skipped::skipped;
 use spiq::config::ModelConfig;
 use spiq::data::Dataset;
-use spiq::native::{self, Report, Target};
+use spiq::native::{self, Loops, Report, Target};
 use spiq::network::Network;
 use spiq::pjrt::{Platform, find};
 use spiq::quant::{Mode, linear_only_rules};
@@ -141,4 +141,7 @@ fn a_tpu_multiplies_s8() {
     let report = report("tpu:v5e", "int8");
     assert_eq!(report.missed().count(), 0, "{report}");
     assert!(report.rows.iter().all(|row| row.unit == "s8" && row.cost.ends_with("cycles")), "{report}");
+    assert_eq!(report.loops, Some(Loops { kernels: 3, remaining: Vec::new() }), "{report}");
+    assert!(report.cycles.is_some_and(|cycles| cycles.estimated > 0), "{report}");
+    assert!(report.to_string().contains("\nloops over time: 3, of which 3 are kernels\n"), "{report}");
 }
