@@ -111,7 +111,7 @@ fn check(program: &LaneProgram, [rows, columns]: [usize; 2], seed: u64) {
         .enumerate()
         .map(|(i, dtype)| {
             let dims = dims(i < whole);
-            let values = drawn(*dtype, dims.iter().product(), seed ^ (i as u64) << 32);
+            let values = Memory::of(*dtype, &drawn(*dtype, dims.iter().product(), seed ^ (i as u64) << 32)).values();
             Array { dims, values }
         })
         .collect();
@@ -212,7 +212,7 @@ fn time_in_several_blocks() {
         for reverse in [false, true] {
             let program = LaneProgram { lanes: 33 * 129, ..every_type(steps, reverse) };
             let text = program.mosaic(&[33, 129]).expect("a kernel");
-            assert!(text.contains("iteration_bounds = array<i64: 2, 2, 2>"), "{text}");
+            assert!(text.contains("iteration_bounds = array<i64: 2, 2, 4>"), "{text}");
             check(&program, [33, 129], seed as u64);
         }
     }
