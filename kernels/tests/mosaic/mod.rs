@@ -245,7 +245,7 @@ fn booleans() {
 prop_compose! {
     /// Random instructions on numbers. The machine's exponential is not that of the CPU kernel.
     fn programs()(
-        steps in 1..6usize, rows in 1..40usize, columns in 1..140usize, reverse: bool,
+        steps in 1..4usize, rows in 1..40usize, columns in 1..140usize, reverse: bool,
         drawn in prop::collection::vec((0..LaneOp::ALL.len(), prop::collection::vec((0..5u8, 0..9usize, any::<f32>()), 3)), 9),
     ) -> (LaneProgram, [usize; 2]) {
         let ops = LaneOp::ALL.iter().copied().filter(|op| *op != LaneOp::Exponential && !takes_booleans(*op));
@@ -273,7 +273,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn random_programs((program, lanes) in programs(), seed: u64) {

@@ -26,17 +26,17 @@ fn numbers(operation: &'static str) -> impl Fn(&mut Text, &[Value]) -> Value {
 
 /// A comparison of numbers.
 fn compare(predicate: &'static str) -> impl Fn(&mut Text, &[Value]) -> Value {
-    let predicate = match predicate {
-        "oeq" => Compare::Equal,
-        "ogt" => Compare::Greater,
-        "oge" => Compare::GreaterEqual,
-        "olt" => Compare::Less,
-        "ole" => Compare::LessEqual,
-        _ => Compare::NotEqual,
-    };
     move |text, operands| {
         let numbers = as_numbers(text, operands);
-        text.compare(predicate, &numbers[0], &numbers[1])
+        let ordered = match predicate {
+            "oeq" => Compare::Equal,
+            "ogt" => Compare::Greater,
+            "oge" => Compare::GreaterEqual,
+            "olt" => Compare::Less,
+            "ole" => Compare::LessEqual,
+            _ => return text.differ(&numbers[0], &numbers[1]),
+        };
+        text.compare(ordered, &numbers[0], &numbers[1])
     }
 }
 
@@ -57,8 +57,8 @@ fn copy(_: &mut Text, operands: &[Value]) -> Value {
 }
 
 fn not(text: &mut Text, operands: &[Value]) -> Value {
-    let (value, truth) = (text.as_bool(&operands[0]), text.truth());
-    text.same("arith.xori", &[&value, &truth])
+    let value = text.as_bool(&operands[0]);
+    text.not(&value)
 }
 
 /// Numbers are selected even where both are booleans: no TPU selects between masks.

@@ -97,11 +97,6 @@ impl Text {
         self.filled(&value.to_string(), "i32")
     }
 
-    /// A block of `true`.
-    pub(super) fn truth(&mut self) -> Value {
-        self.filled("true", "i1")
-    }
-
     /// An operation whose result has the type of its operands.
     pub(super) fn same(&mut self, operation: &str, operands: &[&Value]) -> Value {
         self.define(operation, operands, "", &operands[0].ty)
@@ -139,11 +134,23 @@ impl Text {
             return value.clone();
         }
         let zero = self.number(0.0);
-        self.compare(Compare::NotEqual, value, &zero)
+        self.differ(value, &zero)
+    }
+
+    /// Whether two numbers differ, true for NaN. The vector unit has no such comparison.
+    pub(super) fn differ(&mut self, a: &Value, b: &Value) -> Value {
+        let equal = self.compare(Compare::Equal, a, b);
+        self.not(&equal)
+    }
+
+    /// The opposite of a boolean.
+    pub(super) fn not(&mut self, value: &Value) -> Value {
+        let truth = self.filled("true", "i1");
+        self.same("arith.xori", &[value, &truth])
     }
 }
 
-/// Predicates of `arith.cmpf`, by their numbers. All but `NotEqual` are false for NaN.
+/// Predicates of `arith.cmpf`, by their numbers; false for NaN.
 #[derive(Clone, Copy)]
 pub(super) enum Compare {
     Equal = 1,
@@ -151,7 +158,6 @@ pub(super) enum Compare {
     GreaterEqual = 3,
     Less = 4,
     LessEqual = 5,
-    NotEqual = 13,
 }
 
 /// An operation in generic form; `results` is the text after the arrow.
