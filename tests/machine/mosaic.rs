@@ -115,6 +115,8 @@ fn every_type() -> LaneProgram {
   write y2: bf16 = r6
   write y3: s8 = r7
   write y4: f32 = r5
-  write y5: f32 = s1";
+  write y5: f32 = s1
+  write y6: f8E4M3FN = r4
+  write y7: f8E5M2 = r4";
     text.parse().expect("a program")
 }

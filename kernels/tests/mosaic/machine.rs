@@ -260,7 +260,7 @@ impl Machine {
         let of: Vec<&[f64]> = operation.operands.iter().map(|name| self.vector(name)).collect();
         let element = |i: usize| {
             let values: Vec<f64> = of.iter().map(|values| values[i]).collect();
-            apply(&operation.name, &operation.attributes, &values)
+            apply(&operation.name, &operation.attributes, &operation.result_types[0], &values)
         };
         (0..of[0].len()).map(element).collect()
     }
@@ -286,7 +286,7 @@ fn constant(text: &str) -> Value {
 }
 
 /// An elementwise operation on one element. Every element is an f64, which holds all values of the types in use.
-fn apply(name: &str, attributes: &str, of: &[f64]) -> f64 {
+fn apply(name: &str, attributes: &str, ty: &str, of: &[f64]) -> f64 {
     let f = |i: usize| of[i] as f32;
     let truth = |holds: bool| f64::from(u8::from(holds));
     let float = match name {
@@ -303,7 +303,9 @@ fn apply(name: &str, attributes: &str, of: &[f64]) -> f64 {
         "math.floor" => f(0).floor(),
         "math.ceil" => f(0).ceil(),
         "math.roundeven" => f(0).round_ties_even(),
-        "arith.truncf" => half::bf16::from_f32(f(0)).to_f32(),
+        "arith.truncf" if ty.ends_with("xbf16>") => half::bf16::from_f32(f(0)).to_f32(),
+        // Only booleans become floats of 8 bits.
+        "arith.truncf" => [0.0, 1.0].into_iter().find(|bit| *bit == f(0)).unwrap_or(f32::NAN),
         "arith.extf" | "vector.shape_cast" | "arith.extsi" | "arith.extui" => return of[0],
         // Rounded: an s32 need not be an f32.
         "arith.sitofp" => f(0),

@@ -281,12 +281,31 @@ proptest! {
     }
 }
 
+/// Booleans as 8-bit floats, which the CPU kernel does not write.
+#[test]
+fn spikes_for_products_of_float8() {
+    for dtype in [DType::F8E4M3FN, DType::F8E5M2] {
+        let truth = Instruction::new(LaneOp::Greater, &[Slot::Slice(0), Slot::Number(0.5)]);
+        let program = LaneProgram {
+            steps: 1,
+            lanes: 4,
+            slices: vec![DType::F32],
+            instructions: vec![truth],
+            outputs: vec![(Slot::Result(0), dtype)],
+            ..LaneProgram::default()
+        };
+        let x = Array { dims: vec![1, 2, 2], values: vec![0.0, 1.0, 0.5, 0.75] };
+        let got = machine::run(&program.mosaic(&[2, 2]).expect("a kernel"), &[x], &[vec![1, 2, 2]]);
+        assert_eq!(got[0].values, [0.0, 1.0, 0.0, 1.0]);
+    }
+}
+
 #[test]
 fn what_no_kernel_computes_is_refused_with_the_reason() {
     let holds = |dtype: DType| LaneProgram { steps: 2, lanes: 6, slices: vec![dtype], ..LaneProgram::default() };
-    assert_eq!(holds(DType::F64).mosaic(&[6]), Err("kernels for TPUs do not hold f64".to_owned()));
+    assert_eq!(holds(DType::F64).mosaic(&[6]), Err("kernels for TPUs do not read f64".to_owned()));
     let writes = LaneProgram { outputs: vec![(Slot::Number(1.0), DType::S32)], ..holds(DType::F32) };
-    assert_eq!(writes.mosaic(&[6]), Err("kernels do not write s32".to_owned()));
+    assert_eq!(writes.mosaic(&[6]), Err("kernels for TPUs do not write s32".to_owned()));
     let long = LaneProgram { steps: 1 << 20, lanes: 1 << 20, ..holds(DType::F32) };
     assert_eq!(long.mosaic(&[1 << 20]), Err("it has more than 2^31 elements".to_owned()));
     assert_eq!(LaneProgram { steps: 0, ..holds(DType::F32) }.mosaic(&[6]), Err("it has no elements".to_owned()));

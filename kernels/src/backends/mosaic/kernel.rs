@@ -27,12 +27,12 @@ impl Kernel {
         }
         let read = program.consts.iter().chain(&program.slices);
         let outputs = program.outputs.iter().map(|(_, dtype)| dtype);
-        let other = read.clone().chain(outputs.clone()).find(|dtype| stored(**dtype).is_none());
-        if let Some(dtype) = other {
-            return Err(format!("kernels for TPUs do not hold {dtype}"));
+        let is_float8 = |dtype: &DType| matches!(dtype, DType::F8E4M3FN | DType::F8E5M2);
+        if let Some(dtype) = read.clone().find(|dtype| stored(**dtype).is_none() || is_float8(dtype)) {
+            return Err(format!("kernels for TPUs do not read {dtype}"));
         }
-        if outputs.clone().any(|dtype| *dtype == DType::S32) {
-            return Err("kernels do not write s32".to_owned());
+        if let Some(dtype) = outputs.clone().find(|dtype| stored(**dtype).is_none() || **dtype == DType::S32) {
+            return Err(format!("kernels for TPUs do not write {dtype}"));
         }
         let elements = program.steps.checked_mul(program.lanes);
         if elements.is_none_or(|elements| elements > i32::MAX as usize) {
@@ -50,6 +50,9 @@ fn stored(dtype: DType) -> Option<&'static str> {
         DType::BF16 => Some("bf16"),
         DType::S8 | DType::Pred => Some("i8"),
         DType::S32 => Some("i32"),
+        // Booleans for products of 8-bit floats; only written.
+        DType::F8E4M3FN => Some("f8E4M3FN"),
+        DType::F8E5M2 => Some("f8E5M2"),
         _ => None,
     }
 }
@@ -266,8 +269,10 @@ impl<'a> Writer<'a> {
             _ => self.text.as_number(value),
         };
         let mut value = match dtype {
-            DType::BF16 => self.text.convert("arith.truncf", &value, "bf16"),
             DType::F32 => value,
+            DType::BF16 | DType::F8E4M3FN | DType::F8E5M2 => {
+                self.text.convert("arith.truncf", &value, stored(dtype).expect("checked before"))
+            }
             _ => {
                 let widen = if value.is_bool() { "arith.extui" } else { "arith.fptosi" };
                 let wide = self.text.convert(widen, &value, "i32");
