@@ -74,7 +74,7 @@ impl Compiled {
         let pipeline = program.pipeline(function, destination);
         let called = pipeline.after(Stage::Kernels)?;
         let loops = destination.kernels().map(|backend| Loops::of(backend, &called));
-        let numbered = called.lower()?.simplify().numbered();
+        let numbered = pipeline.after(Stage::Simplify)?.numbered();
         let text = pipeline.printed(&numbered, true);
         Ok(Compiled { products: product::written(&numbered), text, options: pipeline.options()?, loops })
     }
