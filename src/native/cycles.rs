@@ -31,7 +31,7 @@ impl Cycles {
 
     fn of_instruction(module: &Module, instruction: &Instruction) -> Cycles {
         if let Some(body) = instruction.body() {
-            let (turns, turn) = (instruction.turns().unwrap_or(1), Cycles::of_computation(module, body));
+            let (turns, turn) = (module.turns(instruction).unwrap_or(1), Cycles::of_computation(module, body));
             return Cycles { estimated: turns * turn.estimated, kernels: turns * turn.kernels };
         }
         let estimated = instruction.note(CYCLES);
@@ -52,10 +52,15 @@ mod tests {
   %call.1 = f32[4]{0} custom-call(%p), custom_call_target="tpu_custom_call"
 }
 
+%c (p: (s32[], f32[4])) -> pred[] {
+  %constant.9 = s32[]{:T(128)} constant(3)
+  ROOT %compare = pred[] compare(%p#0, %constant.9), direction=LT
+}
+
 ENTRY %main (a: f32[4]) -> f32[4] {
   %a = f32[4]{0} parameter(0)
   %add = f32[4]{0} fusion(%a), kind=kLoop, calls=%f, backend_config={"estimated_cycles":"7"}
-  %while = (s32[], f32[4]{0}) while(%add), condition=%c, body=%body, backend_config={"known_trip_count":{"n":"3"}}
+  %while = (s32[], f32[4]{0}) while(%add), condition=%c, body=%body
   ROOT %call = f32[4]{0} custom-call(%a), custom_call_target="tpu_custom_call"
 }
 "#;

@@ -10,6 +10,8 @@ pub(super) struct Instruction<'a> {
     pub(super) ty: &'a str,
     pub(super) opcode: &'a str,
     pub(super) operands: Vec<&'a str>,
+    /// The number of a constant.
+    pub(super) constant: Option<u64>,
     /// Everything after the operands.
     pub(super) attributes: &'a str,
 }
@@ -31,7 +33,8 @@ impl<'a> Instruction<'a> {
         let end = closing(rest)?;
         let operands = rest[..end].split(", ").filter_map(|o| o.rsplit(' ').next()?.strip_prefix('%')).collect();
         let ty = if ty.starts_with('(') { ty } else { ty.split('{').next()? };
-        Some(Instruction { name, ty, opcode, operands, attributes: &rest[end + 1..] })
+        let constant = if opcode == "constant" { rest[..end].parse().ok() } else { None };
+        Some(Instruction { name, ty, opcode, operands, constant, attributes: &rest[end + 1..] })
     }
 
     /// Element type of the result: `s8`.
@@ -61,9 +64,10 @@ impl<'a> Instruction<'a> {
         rest.split([',', ' ']).next()
     }
 
-    /// The number of iterations of a loop, if the compiler knows it.
-    pub(super) fn turns(&self) -> Option<u64> {
-        quoted(self.attributes, "\"known_trip_count\":{\"n\":\"")?.parse().ok()
+    /// The computation that decides whether a loop goes on.
+    pub(super) fn condition(&self) -> Option<&'a str> {
+        let (_, rest) = self.attributes.split_once("condition=%")?;
+        rest.split([',', ' ']).next()
     }
 
     /// The target function of a custom call.
@@ -121,6 +125,12 @@ impl<'a> Module<'a> {
     /// The name of the computation that a run begins with.
     pub(super) fn entry(&self) -> &'a str {
         self.entry
+    }
+
+    /// The number of iterations of a loop that counts from 0 to the only constant in its condition; `None` for other loops.
+    pub(super) fn turns(&self, looped: &Instruction) -> Option<u64> {
+        let mut constants = self.computation(looped.condition()?).iter().filter_map(|instruction| instruction.constant);
+        constants.next().filter(|_| constants.next().is_none())
     }
 
     /// The instructions of a computation.
