@@ -19,6 +19,7 @@ pub(super) fn report(client: &Client, compiled: &Compiled) -> Result<Report> {
         memory,
         loops: compiled.loops.clone(),
         cycles: None,
+        estimate: None,
         launches: None,
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::cuda_cards;
+use super::estimate::{Estimate, Speeds};
 use super::hlo_text::{Instruction, Module};
 use super::product::Product;
 use super::report::{Report, Row};
@@ -29,6 +30,7 @@ pub(super) fn report(card: &str, compiled: &Compiled) -> Result<Report> {
     let module = Module::parse(&hlo);
     let kernels = kernels(&assembly);
     let rows = compiled.products.iter().map(|product| row(product, &module, &kernels)).collect();
+    let speeds = Speeds::read(&card.config);
     let launches = dump.thunks()?.map(|text| thunks::count(&text, &loops(&hlo)));
     Ok(Report {
         target: card.name,
@@ -36,6 +38,7 @@ pub(super) fn report(card: &str, compiled: &Compiled) -> Result<Report> {
         memory: ahead.memory().ok(),
         loops: compiled.loops.clone(),
         cycles: None,
+        estimate: speeds.map(|speeds| Estimate::of(&speeds, &module, &compiled.products, launches)),
         launches,
     })
 }

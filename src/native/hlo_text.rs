@@ -70,6 +70,11 @@ impl<'a> Instruction<'a> {
         rest.split([',', ' ']).next()
     }
 
+    /// The number of iterations of a loop, where the compiler knows it.
+    pub(super) fn known_turns(&self) -> Option<u64> {
+        quoted(self.attributes, "\"known_trip_count\":{\"n\":\"")?.parse().ok()
+    }
+
     /// The target function of a custom call.
     pub(super) fn target(&self) -> Option<&'a str> {
         quoted(self.attributes, "custom_call_target=\"")

@@ -5,6 +5,7 @@ mod cpu;
 mod cuda;
 mod cuda_cards;
 mod cycles;
+mod estimate;
 mod hlo_text;
 mod loops;
 mod product;
@@ -14,6 +15,7 @@ mod thunks;
 mod tpu;
 
 pub use cycles::Cycles;
+pub use estimate::Estimate;
 pub use loops::Loops;
 pub use report::{Launches, Report, Row};
 pub use target::Target;

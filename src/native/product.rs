@@ -30,6 +30,16 @@ impl Product {
         format!("{} x {} -> {}", self.lhs, self.rhs, self.out.dtype)
     }
 
+    /// Multiplications per run: each element of the result is a sum of as many products as the right operand has elements per output feature.
+    pub(super) fn multiplications(&self) -> usize {
+        let summed = match (self.written.downcast::<DotGeneral>(), self.written.downcast::<Convolution>()) {
+            (Some(dot), _) => dot.dims.rhs_contract.iter().map(|&axis| self.rhs.dims[axis]).product(),
+            (_, Some(conv)) => self.rhs.count() / self.rhs.dims[conv.dims.kernel.outer].max(1),
+            _ => 0,
+        };
+        self.out.count() * summed
+    }
+
     /// Whether both operands have low-precision types: 8 bits or fewer.
     pub(super) fn is_low_precision(&self) -> bool {
         self.lhs.dtype.bits() <= 8 && self.rhs.dtype.bits() <= 8

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::cycles::Cycles;
+use super::estimate::Estimate;
 use super::loops::Loops;
 use crate::pjrt::CompiledMemory;
 use crate::table;
@@ -38,7 +39,7 @@ pub struct Launches {
 }
 
 /// Every dot product and convolution of a program.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// The target of the compilation.
     pub target: String,
@@ -50,6 +51,8 @@ pub struct Report {
     pub loops: Option<Loops>,
     /// The cycles of a run, on targets whose compiler estimates them.
     pub cycles: Option<Cycles>,
+    /// The time of a run, on targets whose speeds are known.
+    pub estimate: Option<Estimate>,
     /// The launches of a run of the whole program, on targets that launch kernels.
     pub launches: Option<Launches>,
 }
@@ -110,6 +113,9 @@ impl fmt::Display for Report {
         if let Some(Cycles { estimated, kernels }) = self.cycles {
             let beside = if kernels == 0 { String::new() } else { format!(", without {kernels} calls of kernels") };
             writeln!(f, "estimated cycles: {estimated}{beside}")?;
+        }
+        if let Some(estimate) = self.estimate {
+            writeln!(f, "{estimate}")?;
         }
         if let Some(Launches { launches, graphs }) = self.launches {
             writeln!(f, "launches: {launches}\ngraphs: {graphs}")?;

@@ -26,6 +26,7 @@ pub(super) fn report(name: &str, compiled: &Compiled) -> Result<Report> {
         memory: ahead.memory().ok(),
         loops: compiled.loops.clone(),
         cycles: Some(Cycles::of(&module)),
+        estimate: None,
         launches: None,
     })
 }
