@@ -57,7 +57,7 @@ fn quotient(a: &Tensor, b: &Tensor) -> Tensor {
     let reciprocal = (0..2).fold(start.clone(), |r, _| &r + &r * (1.0 - &r * &y));
     let exact = (x * reciprocal).convert(DType::F32);
     // The steps lead nowhere from 0, and give NaN where the reciprocal is not finite.
-    let leads = start.ne(0.0).and(&exact.eq(&exact));
+    let leads = start.ne(0.0).and(exact.eq(&exact));
     leads.select(&exact, &(a / b))
 }
 
