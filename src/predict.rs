@@ -13,7 +13,7 @@ use crate::data::{Encoding, encoded_features, group_key, test_key};
 use crate::error::{Error, Result};
 use crate::network::{Forward, Network};
 use crate::nn::{Axes, Readout};
-use crate::pjrt::{Buffer, Client, Executable, Input, Platform};
+use crate::pjrt::{Buffer, Client, CompileOptions, Device, Executable, Input, Mesh, Platform};
 use crate::ptq::StoredNetwork;
 use crate::quant::{Mode, check_counted, missing};
 use crate::random::Key;
@@ -38,6 +38,8 @@ pub struct Settings {
     pub mode: Mode,
     /// How outputs are mapped to a class.
     pub readout: Readout,
+    /// The number of devices that compute at the same time, each a batch of its own; the outputs do not depend on it.
+    pub devices: usize,
 }
 
 impl Default for Settings {
@@ -51,6 +53,7 @@ impl Default for Settings {
             coding: None,
             mode: Mode::Qat,
             readout: Readout::Sum,
+            devices: 1,
         }
     }
 }
@@ -144,12 +147,15 @@ pub fn predictions(
     check_counted(params)?;
     let function = plan.program(&forward.signature, |given, x| answered(&forward, settings.readout, given, x))?;
     check_memory(client, "predicting with this model", &forward.signature, plan.bytes_of_all(&function))?;
-    let params = on_device(client, params, forward.signature.arrays())?;
-    let program = Program::named("predict").compile(client, &function)?;
+    let mesh = Mesh::new(client, settings.devices)?;
+    let on = |device| on_device(client, device, params, forward.signature.arrays());
+    let params: Vec<Vec<Buffer>> = mesh.local().iter().map(on).collect::<Result<_>>()?;
+    let options = CompileOptions { replicas: mesh.world(), ..CompileOptions::default() };
+    let program = Program { options, ..Program::named("predict") }.compile(client, &function)?;
     let mut bytes = vec![Vec::new(); function.result_types().len()];
-    for batch in plan.batches() {
-        for (all, part) in bytes.iter_mut().zip(plan.run(client, &program, &params, &batch)?) {
-            all.extend(part);
+    for batches in plan.batches().chunks(mesh.local().len()) {
+        for results in plan.run(&mesh, &program, &params, batches)? {
+            bytes.iter_mut().zip(results).for_each(|(all, part)| all.extend(part));
         }
     }
     let mut arrays = function.result_types().into_iter().zip(bytes).map(|(ty, bytes)| {
@@ -209,11 +215,12 @@ pub fn calibrate(
     check_memory(client, "calibrating this model", &seen.signature, 0)?;
     let program = Program::named("calibrate").compile(client, &function)?;
     let given = [Role::Parameter, Role::Running].into_iter().flat_map(|role| seen.signature.of(role));
-    let params = on_device(client, params, given)?;
+    let device = &client.devices()[0];
+    let params = on_device(client, device, params, given)?;
     let zeros = statistics.values().map(|ty| client.to_device(&Array::zeros(ty.clone())));
     let mut now: Vec<Buffer> = zeros.collect::<Result<_>>()?;
     for batch in plan.batches().iter().filter(|batch| batch.counted.len() == plan.batch_size) {
-        let samples = plan.samples(client, batch)?;
+        let samples = plan.samples(client, device, batch)?;
         now = program.execute(params.iter().chain(&now).chain(&samples).map(Input::Borrow).collect())?;
     }
     statistics.into_keys().zip(&now).map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect()
@@ -225,14 +232,15 @@ fn check_memory(client: &Client, doing: &str, pass: &Signature, results: u64) ->
     capacity::check_running(doing, pass.arrays().map(|port| &port.ty), results, on_processor)
 }
 
-/// The arrays that a program requires, on the device.
+/// The arrays that a program requires, on a device.
 fn on_device<'a>(
     client: &Client,
+    device: &Device,
     arrays: &BTreeMap<String, Array>,
     wanted: impl Iterator<Item = &'a Port>,
 ) -> Result<Vec<Buffer>> {
     let buffer = |Port { name, ty, .. }: &Port| match arrays.get(name) {
-        Some(array) if array.ty() == ty => client.to_device(array),
+        Some(array) if array.ty() == ty => client.to_device_on(array, device),
         _ => Err(missing(name, ty)),
     };
     wanted.map(buffer).collect()
@@ -355,23 +363,35 @@ impl Plan<'_> {
     }
 
     /// The program's inputs for a batch: keys, samples, index of the first one to compute.
-    fn samples(&self, client: &Client, batch: &Batch) -> Result<[Buffer; 3]> {
+    fn samples(&self, client: &Client, device: &Device, batch: &Batch) -> Result<[Buffer; 3]> {
         let keys: Vec<u32> = batch.keys.iter().flat_map(|key| key.words()).collect();
         let keys = Array::new([batch.keys.len(), 2], keys).expect("two words a key");
         let (samples, start) = (self.inputs.gather(&batch.places)?, Array::scalar(batch.start as i32));
-        Ok([client.to_device(&keys)?, client.to_device(&samples)?, client.to_device(&start)?])
+        let on = |array| client.to_device_on(array, device);
+        Ok([on(&keys)?, on(&samples)?, on(&start)?])
     }
 
-    /// The bytes of each result of a batch, without padding and overlap.
-    fn run(&self, client: &Client, program: &Executable, params: &[Buffer], batch: &Batch) -> Result<Vec<Vec<u8>>> {
-        let given = self.samples(client, batch)?;
-        let arguments = params.iter().map(Input::Borrow).chain(given.map(Input::Donate)).collect();
-        let counted = |buffer: &Buffer| {
+    /// The bytes of each result of each batch, one batch on each device, without padding and overlap.
+    fn run(
+        &self,
+        mesh: &Mesh,
+        program: &Executable,
+        params: &[Vec<Buffer>],
+        batches: &[Batch],
+    ) -> Result<Vec<Vec<Vec<u8>>>> {
+        let each = mesh.local().iter().zip(params).enumerate().map(|(at, (device, params))| {
+            // Devices for which no batch is left repeat the last one.
+            let given = self.samples(mesh.client(), device, &batches[at.min(batches.len() - 1)])?;
+            Ok(params.iter().map(Input::Borrow).chain(given.map(Input::Donate)).collect())
+        });
+        let outputs = program.execute_on_each(each.collect::<Result<_>>()?)?;
+        let counted = |batch: &Batch, buffer: &Buffer| {
             let array = buffer.to_array()?;
             let one = array.bytes().len() / self.batch_size;
             Ok(array.bytes()[one * batch.counted.start..one * batch.counted.end].to_vec())
         };
-        program.execute(arguments)?.iter().map(counted).collect()
+        let of_batch = |(batch, outputs): (&Batch, &Vec<Buffer>)| outputs.iter().map(|one| counted(batch, one)).collect();
+        batches.iter().zip(&outputs).map(of_batch).collect()
     }
 }
 

@@ -6,6 +6,7 @@ pub use crate::ops::sample::{Domain, Sample};
 pub fn samples() -> Vec<Sample> {
     let families = [
         crate::ops::elementwise::samples(),
+        crate::ops::collective::samples(),
         crate::ops::constant::samples(),
         crate::ops::convert::samples(),
         crate::ops::custom_call::samples(),

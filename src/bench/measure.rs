@@ -7,7 +7,7 @@ use super::subject::{DENSITY, Data, Subject, wait};
 use super::timing::Timing;
 use super::workload::Workload;
 use crate::error::{Error, Result};
-use crate::pjrt::{Client, Profile};
+use crate::pjrt::{Client, Mesh, Profile};
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Options {
     /// Whether to time queued calls as well: the host waits once per run instead of after each call, as a training loop does, and prepares
     /// a call while the device works on earlier ones.
     pub queued: bool,
+    /// The number of devices that share each step and each forward pass.
+    pub devices: usize,
     /// Whether to profile a few training steps of each arithmetic after the timing.
     pub profile: bool,
 }
@@ -43,6 +45,7 @@ impl Options {
             runs: 10,
             seconds: 5.0,
             queued: false,
+            devices: 1,
             profile: false,
         }
     }
@@ -106,11 +109,12 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
     if options.profile {
         client.can_record()?;
     }
-    let data = Data::with_density(client, &options.workload, options.density)?;
+    let mesh = Mesh::new(client, options.devices)?;
+    let data = Data::on(&mesh, &options.workload, options.density)?;
     let mut lanes = Vec::new();
     for &arithmetic in &options.arithmetics {
         events(Event::Compiling(arithmetic));
-        let subject = Subject::new(client, &options.workload, arithmetic, options.time_tile, &data)?;
+        let subject = Subject::on(&mesh, &options.workload, arithmetic, options.time_tile, &data)?;
         lanes.push(Lane {
             arithmetic,
             subject,

@@ -14,6 +14,30 @@ pub fn count(text: &str) -> Result<usize, String> {
     fits.ok_or_else(|| format!("it must be a whole number from 1 to {LARGEST}"))
 }
 
+/// A number of devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Devices {
+    /// One, as if the flag were not given.
+    #[default]
+    One,
+    /// This many.
+    Of(usize),
+    /// All that the platform has.
+    All,
+}
+
+/// Maximum number of devices of one process.
+const DEVICES: usize = 256;
+
+/// A number of devices, or `all`.
+pub fn devices(text: &str) -> Result<Devices, String> {
+    match text.parse() {
+        _ if text == "all" => Ok(Devices::All),
+        Ok(count) if (1..=DEVICES).contains(&count) => Ok(Devices::Of(count)),
+        _ => Err(format!("it must be `all`, or a whole number from 1 to {DEVICES}")),
+    }
+}
+
 /// Maximum number of runs of one command.
 const RUNS: usize = 10_000;
 

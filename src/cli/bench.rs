@@ -11,6 +11,7 @@ use spiq::config::ModelConfig;
 use spiq::pjrt::Platform;
 use spiq::table;
 
+use super::argument::Devices;
 use super::choice::Device;
 use super::profile::Profile;
 use super::progress::Measurement;
@@ -77,6 +78,9 @@ pub struct Arguments {
     /// Device to run on; the CPU plugin is installed on first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
+    /// Devices that share each step and each forward pass: a number, or `all`
+    #[arg(long, value_name = "N | all", value_parser = argument::devices, default_value = "1")]
+    devices: Devices,
 }
 
 /// Runs the command.
@@ -85,7 +89,7 @@ pub struct Arguments {
 /// Of kind `Input` or `File` for sizes that are too large or an unusable model; PJRT's errors.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let workload = workload(arguments)?;
-    let client = client::open(arguments.device)?;
+    let client = client::open_with(arguments.device, arguments.devices)?;
     let arithmetics = match arguments.modes.as_slice() {
         [] => Arithmetic::of(&client),
         modes => modes.to_vec(),
@@ -97,6 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         seconds: arguments.seconds,
         queued: arguments.queued,
         profile: arguments.profile,
+        devices: client::count(&client, arguments.devices),
         ..Options::new(workload, arithmetics)
     };
     let mut display = Measurement::new(options.runs);

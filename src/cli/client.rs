@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use spiq::Result;
 use spiq::pjrt::{self, Client, ClientOptions, Platform, Source, Watch};
 
+use super::argument::Devices;
 use super::choice::{Device, MatmulPrecision};
 use super::progress::{Installation, compiling};
 use super::screen;
@@ -23,20 +24,39 @@ pub fn use_precision(precision: MatmulPrecision) {
 /// # Errors
 /// As [`Client::open_with`].
 pub fn open(device: Device) -> Result<Client> {
+    open_with(device, Devices::One)
+}
+
+/// Same as [`open`], for this many devices: the CPU plugin presents as many as are asked for, which share the processor's cores.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(device: Device, devices: Devices) -> Result<Client> {
     name_plugin(device.into())?;
     let mut installation = Installation::default();
-    let options = ClientOptions { full_precision: FULL_PRECISION.load(Ordering::Relaxed), ..ClientOptions::default() };
+    let cpu_devices = if let Devices::Of(count) = devices { count } else { 1 };
+    let full_precision = FULL_PRECISION.load(Ordering::Relaxed);
+    let options = ClientOptions { cpu_devices, full_precision, ..ClientOptions::default() };
     let client = Client::open_with(device.into(), &options, &mut |progress| installation.update(progress))?;
     Ok(client.watched(Watch { stop: None, progress: Some(compiling()) }))
 }
 
-/// Same as [`open`]; compilations end when `stop` becomes true.
+/// Same as [`open_with`]; compilations end when `stop` becomes true.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_until(device: Device, stop: &Arc<AtomicBool>) -> Result<Client> {
-    let client = open(device)?;
+pub fn open_until(device: Device, devices: Devices, stop: &Arc<AtomicBool>) -> Result<Client> {
+    let client = open_with(device, devices)?;
     Ok(client.watched(Watch { stop: Some(stop.clone()), ..client.watch().clone() }))
+}
+
+/// The number of a client's devices that are asked for.
+pub fn count(client: &Client, devices: Devices) -> usize {
+    match devices {
+        Devices::One => 1,
+        Devices::Of(count) => count,
+        Devices::All => client.devices().len(),
+    }
 }
 
 /// Prints, once each, the plugin file of a platform if it comes from the environment instead of spiq's cache, and a warning if the cache

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use spiq::augment::Augmentation;
-use spiq::compile::{Destination, Pipeline, Program, STAGES, Source, Stage};
+use spiq::compile::{Destination, Pipeline, Program, STAGES, Sharding, Source, Stage};
 use spiq::config::ModelConfig;
 use spiq::native::{self, Target};
 use spiq::network::{Network, Pass};
@@ -12,7 +12,7 @@ use spiq::optim::{OPTIMIZERS, Optimizer};
 use spiq::quant::{Mode, Rules};
 use spiq::{DType, Error, Function, Result, TensorType, table};
 
-use super::argument::{calls, names};
+use super::argument::{Devices, calls, names};
 use super::choice::{Device, GradDtype, Numerics, Rounding};
 use super::recordings::Recordings;
 use super::trained::with_matched_rules;
@@ -95,6 +95,9 @@ pub struct Arguments {
     /// Target of the program: its kernels, and its compiler for the stage hlo [default: any; cpu for kernels and hlo]
     #[arg(long, value_enum)]
     device: Option<Device>,
+    /// Devices that share the batch, from the stage shard on: the program of one of them
+    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "1")]
+    devices: usize,
     #[command(flatten)]
     recordings: Recordings,
 }
@@ -122,7 +125,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let (program, function) = training_step(arguments, &network)?;
             (program, Some(function))
         }
-        false => (Program::named(network.config().name.as_str()), None),
+        false => (pass(arguments, &network)?, None),
     };
     let x = x_type(arguments, &network);
     let gradient = !(arguments.forward || arguments.mode == Rounding::Ptq);
@@ -156,6 +159,16 @@ fn x_type(arguments: &Arguments, network: &Network) -> TensorType {
     TensorType::new(if arguments.spikes { DType::Pred } else { DType::F32 }, dims)
 }
 
+/// The program of a pass.
+fn pass(arguments: &Arguments, network: &Network) -> Result<Program> {
+    let (batch, devices) = (arguments.batch_size, arguments.devices);
+    if batch % devices != 0 {
+        return Err(Error::input(format!("{devices} devices cannot share a batch of {batch} samples evenly; give another --batch-size")));
+    }
+    let sharding = Sharding::over(devices).dividing("x", 1).dividing("labels", 0);
+    Ok(Program { sharding, ..Program::named(network.config().name.as_str()) })
+}
+
 fn training_step(arguments: &Arguments, network: &Network) -> Result<(Program, Function)> {
     if arguments.mode == Rounding::Ptq {
         return Err(Error::input(
@@ -164,7 +177,7 @@ fn training_step(arguments: &Arguments, network: &Network) -> Result<(Program, F
     }
     let made_up = x_type(arguments, network);
     let data = arguments.data.as_deref().map(|path| (path, &arguments.recordings));
-    step::program(network, &made_up, data, (&arguments.optimizer, &arguments.augment))
+    step::program(network, &made_up, arguments.devices, data, (&arguments.optimizer, &arguments.augment))
 }
 
 fn text(arguments: &Arguments, source: Source<'_>, program: &Program, stage: Stage) -> Result<String> {
@@ -174,7 +187,8 @@ fn text(arguments: &Arguments, source: Source<'_>, program: &Program, stage: Sta
     let pipeline = Pipeline { source, program, destination };
     match (stage, source) {
         (Stage::Hlo, _) => {
-            let client = client::open(arguments.device.unwrap_or(Device::Cpu))?;
+            let devices = Devices::Of(arguments.devices);
+            let client = client::open_with(arguments.device.unwrap_or(Device::Cpu), devices)?;
             let pipeline = Pipeline { destination: Destination::of(&client), ..pipeline };
             client.optimized_hlo(&pipeline.text(stage, false)?, &pipeline.options()?)
         }

@@ -14,7 +14,9 @@ use spiq::quant::{Gradients, Numerics, Rules};
 use spiq::train::{Checkpoint, Length, Options, checkpoint_in, has_checkpoint};
 use spiq::{Error, ErrorKind, Result};
 
+use super::argument::Devices;
 use super::choice::Device;
+use super::client;
 use super::learning::Chosen;
 use super::recipe::{CONSTANT, Data, Name, Recipe};
 use super::recordings;
@@ -27,6 +29,8 @@ pub struct Plan {
     pub options: Options,
     /// The device to run on.
     pub device: Device,
+    /// The devices that share each step.
+    pub devices: Devices,
     /// The checkpoint to resume from.
     begun: Option<Trained>,
     /// The parameters to start from.
@@ -60,8 +64,18 @@ impl Plan {
             let device = Provenance { device: chosen.device.clone(), ..Provenance::default() };
             provenance.check_same_run(&device, source)?;
         }
+        let devices = match arguments.devices {
+            Some(devices) => devices,
+            None => chosen.devices.map_or(Devices::One, Devices::Of),
+        };
         let (options, of_rules) = options(arguments, chosen, begun.as_ref(), out)?;
-        Ok(Plan { options, device, begun, init, missing, of_rules })
+        Ok(Plan { options, device, devices, begun, init, missing, of_rules })
+    }
+
+    /// The plan on the devices of a client.
+    pub fn on(mut self, client: &Client) -> Plan {
+        self.options.devices = client::count(client, self.devices);
+        self
     }
 
     /// Notes on differences that may change the results' bits without being set by a flag, and on differences from the network that the
@@ -72,7 +86,11 @@ impl Plan {
     }
 
     fn notes_on_the_start(&self, client: &Client) -> Vec<String> {
-        let now = Provenance { time_steps: Some(self.time_steps()), ..Provenance::of(&self.options.model, client) };
+        let now = Provenance {
+            time_steps: Some(self.time_steps()),
+            devices: Some(self.options.devices),
+            ..Provenance::of(&self.options.model, client)
+        };
         let Some(Trained { provenance, source }) = self.begun.as_ref().or(self.init.as_ref()) else {
             return Vec::new();
         };

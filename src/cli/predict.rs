@@ -13,6 +13,7 @@ use spiq::quant::Mode;
 use spiq::train::{Checkpoint, check_finite, naming_the_older};
 use spiq::{Error, Result, table};
 
+use super::argument::Devices;
 use super::choice::{Device, Numerics, Rounding};
 use super::evaluate::params_of;
 use super::recordings::{self, Recordings};
@@ -83,6 +84,9 @@ pub struct Arguments {
     /// Device to run on; the CPU plugin is installed on first use
     #[arg(long, value_enum, default_value = "cpu")]
     device: Device,
+    /// Devices that compute batches at the same time: a number, or `all`; the outputs do not depend on it
+    #[arg(long, value_name = "N | all", value_parser = argument::devices, default_value = "1")]
+    devices: Devices,
     #[command(flatten)]
     recordings: Recordings,
 }
@@ -123,7 +127,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     output::check(&arguments.output, read.into_iter().flatten().map(PathBuf::as_path))?;
     output::check_beside_runs(&arguments.output, arguments.run.as_deref())?;
     let settings = settings(arguments, &trained.provenance, &data);
-    let client = client::open(arguments.device)?;
+    let client = client::open_with(arguments.device, arguments.devices)?;
+    let settings = Settings { devices: client::count(&client, arguments.devices), ..settings };
     let weights = if stored { Weights::Stored(&params) } else { Weights::Trained(&params) };
     let predicted = predictions(&client, &network, weights, &data.inputs, &settings)?;
     let said = said(&predicted, &data, &network, &arguments.output);
@@ -206,6 +211,7 @@ fn settings(arguments: &Arguments, trained: &Provenance, data: &Data) -> Setting
         test_part: as_in_test.then_some(data.test_part),
         coding: trained.coding,
         mode: arguments.mode.into(),
+        devices: default.devices,
         // A custom metric does not define a class.
         readout: trained.metric.as_deref().and_then(Readout::of_accuracy).unwrap_or_default(),
     }

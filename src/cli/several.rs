@@ -83,10 +83,11 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     // Report errors in any member's arguments before spending hours on the others.
     let plans = plans(&members)?;
     let stop = stop_at_signals();
-    let Some(device) = plans.first().map(|plan| plan.device) else {
+    let Some((device, devices)) = plans.first().map(|plan| (plan.device, plan.devices)) else {
         return Err(Error::input("there is nothing to train"));
     };
-    let client = client::open_until(device, &stop)?;
+    let client = client::open_until(device, devices, &stop)?;
+    let plans: Vec<Plan> = plans.into_iter().map(|plan| plan.on(&client)).collect();
     // Lock the folder of the list and the runs until the command ends.
     let _lock = FolderLock::take(list_folder(file))?;
     if resume && !members.iter().any(|member| member.arguments.allow_changes) {

@@ -13,13 +13,14 @@ use spiq::{Array, DType, Function, Result, TensorType};
 
 use super::recordings::{self, Recordings};
 
-/// The training step program of a run. Without a data set, it is built for as many samples as `x`, [T, B, …], has, of its type.
+/// The training step program of a run on this many devices. Without a data set, it is built for as many samples as `x`, [T, B, …], has, of its type.
 ///
 /// # Errors
 /// Of kind `Input` or `File` for data that is unusable or does not fit the network.
 pub fn program(
     network: &Network,
     x: &TensorType,
+    devices: usize,
     data: Option<(&Path, &Recordings)>,
     (optimizer, augment): (&str, &Augmentation),
 ) -> Result<(Program, Function)> {
@@ -40,6 +41,7 @@ pub fn program(
         // No number in the optimizer's arguments changes the structure of its program.
         optimizer: Optimizer::named(optimizer, 1e-3, "constant")?,
         batch_size: x.dims[1],
+        devices,
         time_steps: x.dims[0],
         augment: augment.clone(),
         ..Options::new(network.clone(), train, test, "")

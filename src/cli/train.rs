@@ -174,6 +174,10 @@ pub struct Arguments {
     /// Device to run on; the CPU plugin is installed on first use [default: cpu]
     #[arg(long, value_enum)]
     pub(super) device: Option<Device>,
+    /// Devices that share each step, each with an equal part of the batch: a number, or `all`; on the CPU as many as are asked for, which
+    /// share its cores. The results are those of one device, except for the order of sums of floats [default: 1]
+    #[arg(long, value_name = "N | all", value_parser = argument::devices)]
+    pub(super) devices: Option<argument::Devices>,
     #[command(flatten)]
     pub(super) arithmetic: Arithmetic,
     #[command(flatten)]
@@ -195,7 +199,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let plan = Plan::new(arguments)?;
     earlier::check_folder(&plan.options.out, arguments)?;
     let stop = stop_at_signals();
-    let client = client::open_until(plan.device, &stop)?;
+    let client = client::open_until(plan.device, plan.devices, &stop)?;
+    let plan = plan.on(&client);
     if plan.options.out.is_dir() {
         // A folder in use is reported as such.
         drop(FolderLock::take(&plan.options.out)?);

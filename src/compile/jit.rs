@@ -8,8 +8,9 @@ use spiq_hlo::{Array, Function, Graph, GraphErrors, Leaf, Structure, Tensor, Ten
 
 use super::debug_nans::{Wanted, first_nan};
 use super::program::Program;
+use super::sharding::Sharding;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input};
+use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input, Mesh};
 use crate::places;
 
 /// Traces `f` on parameters of these names and types, as [`spiq_hlo::trace`] does; errors name the lines of notebook cells.
@@ -65,6 +66,7 @@ pub struct Jit<F, X: Tree, Y: Tree> {
     function: F,
     compiled: Mutex<Vec<Arc<Compiled<Y>>>>,
     debugs: Option<Wanted>,
+    sharding: Sharding,
     inputs: PhantomData<fn(X)>,
 }
 
@@ -92,7 +94,7 @@ struct Compiled<Y: Tree> {
 /// # Ok::<(), spiq::Error>(())
 /// ```
 pub fn jit<X: Tree, Y: Tree, F: Fn(X) -> Y>(client: &Client, function: F) -> Jit<F, X, Y> {
-    Jit { client: client.clone(), function, compiled: Mutex::default(), debugs: None, inputs: PhantomData }
+    Jit { client: client.clone(), function, compiled: Mutex::default(), debugs: None, sharding: Sharding::default(), inputs: PhantomData }
 }
 
 impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
@@ -112,6 +114,27 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
         Jit { debugs: Some(wanted), ..self }
     }
 
+    /// The same function on several devices of the client, which [divide](Sharding::dividing) some of its inputs: those at a path of its
+    /// argument, or below it. It takes whole arrays and returns whole results, those of one device, except that sums of floats over a
+    /// divided axis are added in another order. JAX: `jax.pmap`, or `jax.jit` with sharded inputs.
+    ///
+    /// ```
+    /// use spiq::pjrt::{Client, ClientOptions, Platform};
+    /// use spiq::{Array, Tensor, compile::Sharding, jit};
+    /// let options = ClientOptions { cpu_devices: 2, ..ClientOptions::default() };
+    /// let client = Client::open_with(Platform::Cpu, &options, &mut |_| {})?;
+    /// // The samples, at path 1 of the pair, are divided along their first axis; the weights are on both devices.
+    /// let sharding = Sharding::over(2).dividing("1", 0);
+    /// let sum = jit(&client, |(w, x): (Tensor, Tensor)| x.dot(&w).reduce_sum([0])).over(sharding);
+    /// let (w, x) = (Array::new([2, 1], [1.0f32, 10.0])?, Array::new([4, 2], [1.0f32; 8])?);
+    /// assert_eq!(sum.call(&(w, x))?.to_vec::<f32>()?, [44.0]);
+    /// # Ok::<(), spiq::Error>(())
+    /// ```
+    #[must_use]
+    pub fn over(self, sharding: Sharding) -> Jit<F, X, Y> {
+        Jit { sharding, compiled: Mutex::default(), ..self }
+    }
+
     /// Runs the function on host arrays.
     ///
     /// # Errors
@@ -119,7 +142,10 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
     /// [looked for](Jit::debugging_nans).
     pub fn call(&self, inputs: &X::With<Array>) -> Result<Y::With<Array>> {
         let compiled = self.compiled(inputs, Array::ty, None)?;
-        let results = self.client.run(&compiled.program, by_reference(inputs))?;
+        let results = match self.sharding.devices {
+            1 => self.client.run(&compiled.program, by_reference(inputs))?,
+            devices => self.run_on_each(&Mesh::new(&self.client, devices)?, &compiled.program, inputs)?,
+        };
         if let Some(wanted) = self.debugs.filter(|wanted| results.iter().any(|result| wanted.is_in(result))) {
             return Err(self.origin(inputs, wanted)?);
         }
@@ -142,6 +168,9 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
     /// # Ok::<(), spiq::Error>(())
     /// ```
     pub fn call_on_device(&self, inputs: &X::With<Buffer>) -> Result<Y::With<Buffer>> {
+        if self.sharding.devices > 1 {
+            return Err(Error::input("a function over several devices takes arrays of the host: use `call`"));
+        }
         let compiled = self.compiled(inputs, Buffer::ty, self.device_of(inputs)?)?;
         let buffers = by_reference(inputs).map(Input::Borrow).collect();
         Ok(Y::again(compiled.outputs.with_leaves(compiled.program.execute(buffers)?)?))
@@ -153,6 +182,25 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
     /// As [`call`](Jit::call).
     pub fn program(&self, types: &X::With<TensorType>) -> Result<Executable> {
         Ok(self.compiled(types, |ty| ty, None)?.program.clone())
+    }
+
+    /// The results of a program of several devices, from the first of them.
+    fn run_on_each(&self, mesh: &Mesh, program: &Executable, inputs: &X::With<Array>) -> Result<Vec<Array>> {
+        let mut lists: Vec<Vec<Input<'_>>> = mesh.local().iter().map(|_| Vec::new()).collect();
+        for (path, array) in inputs.by_path() {
+            let buffers = match self.sharding.axis_below(&path) {
+                Some(axis) => mesh.split(array, axis)?,
+                None => mesh.replicate(array)?,
+            };
+            lists.iter_mut().zip(buffers).for_each(|(list, buffer)| list.push(Input::Donate(buffer)));
+        }
+        program.execute_on_each(lists)?[0].iter().map(Buffer::to_array).collect()
+    }
+
+    /// The division of the inputs at these paths.
+    fn sharding_of<'a>(&self, paths: impl Iterator<Item = &'a String>) -> Sharding {
+        let axes = paths.filter_map(|path| Some((path.clone(), self.sharding.axis_below(path)?)));
+        Sharding { axes: axes.collect(), ..self.sharding }
     }
 
     /// The device that holds all inputs; `None` where the client has only one.
@@ -203,8 +251,9 @@ impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {
             return Ok(found.clone());
         }
         let (function, outputs) = trace_tree(&types, &self.function)?;
-        let program =
-            Program { options: CompileOptions { device, ..CompileOptions::default() }, ..Program::named("jit") };
+        let (options, sharding) =
+            (CompileOptions { device, ..CompileOptions::default() }, self.sharding_of(function.input_names().iter()));
+        let program = Program { options, sharding, ..Program::named("jit") };
         let program = program.compile(&self.client, &function)?;
         let compiled = Arc::new(Compiled { structure, types: leaves, device, program, outputs });
         known.push(compiled.clone());

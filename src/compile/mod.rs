@@ -9,6 +9,7 @@ mod for_cuda;
 mod jit;
 mod pipeline;
 mod program;
+mod sharding;
 mod stage;
 
 pub use debug_nans::{FirstNan, Wanted, first_nan};
@@ -16,4 +17,5 @@ pub use destination::Destination;
 pub use jit::{Jit, jit, trace, trace_tree};
 pub use pipeline::{Pipeline, Source};
 pub use program::Program;
+pub use sharding::Sharding;
 pub use stage::{STAGES, Stage};

@@ -58,7 +58,8 @@ impl Pipeline<'_> {
     pub fn after(&self, stage: Stage) -> Result<Function> {
         match stage {
             Stage::Trace | Stage::Quantize | Stage::Split | Stage::Grad => self.source.after(stage),
-            Stage::Kernels => self.destination.call_kernels(&self.destination.adapt(&self.source.whole()?)?),
+            Stage::Shard => Ok(self.program.sharding.apply(&self.source.whole()?)?.function),
+            Stage::Kernels => self.destination.call_kernels(&self.destination.adapt(&self.after(Stage::Shard)?)?),
             Stage::Lower => Ok(self.after(Stage::Kernels)?.lower()?),
             Stage::Simplify | Stage::Stablehlo | Stage::Hlo => Ok(self.after(Stage::Lower)?.simplify()),
         }
@@ -92,7 +93,13 @@ impl Pipeline<'_> {
     /// # Errors
     /// As [`after`](Pipeline::after).
     pub fn options(&self) -> Result<CompileOptions> {
-        Ok(self.destination.options(&self.source.whole()?, &self.program.options))
+        let own = CompileOptions { replicas: self.replicas(), ..self.program.options.clone() };
+        Ok(self.destination.options(&self.after(Stage::Shard)?, &own))
+    }
+
+    /// The number of copies of the program that run together.
+    fn replicas(&self) -> usize {
+        self.program.options.replicas * self.program.sharding.devices
     }
 }
 

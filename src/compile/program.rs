@@ -4,6 +4,7 @@ use spiq_hlo::Function;
 
 use super::destination::Destination;
 use super::pipeline::{Pipeline, Source};
+use super::sharding::Sharding;
 use super::stage::Stage;
 use crate::error::Result;
 use crate::pjrt::{Client, CompileOptions, Executable};
@@ -17,6 +18,8 @@ pub struct Program {
     pub donated: Vec<(usize, usize)>,
     /// Compile options.
     pub options: CompileOptions,
+    /// The devices that run the program together.
+    pub sharding: Sharding,
     /// Disables this library's kernels; XLA computes time loops and spike products.
     pub without_kernels: bool,
 }

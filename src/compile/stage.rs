@@ -14,6 +14,8 @@ pub enum Stage {
     Split,
     /// The loss and its gradient with respect to each parameter; for a training step, the whole step.
     Grad,
+    /// The program of one of several devices, which divide the batch; the same program for a single device.
+    Shard,
     /// Kernel calls replace the operations that kernels compute, if the destination supports kernels.
     Kernels,
     /// StableHLO operations only.
@@ -43,6 +45,11 @@ pub const STAGES: &[Choice<Stage>] = &[
         name: "grad",
         about: "the loss (integral cross-entropy) and its gradient with respect to each parameter; with --step, the whole training step",
         make: Stage::Grad,
+    },
+    Choice {
+        name: "shard",
+        about: "the program of one device out of --devices, each of which computes a part of the batch",
+        make: Stage::Shard,
     },
     Choice {
         name: "kernels",

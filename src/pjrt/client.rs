@@ -227,7 +227,9 @@ impl Client {
         // A plugin that does not report it leaves it unchecked.
         let Ok(memory) = program.memory() else { return Ok(()) };
         let taken = memory.outputs.saturating_sub(memory.donated).saturating_add(memory.temporaries);
-        capacity::check_program(&name_of(text), u64::try_from(taken).unwrap_or(0))
+        // All devices of the CPU share its memory.
+        let all = u64::try_from(taken).unwrap_or(0).saturating_mul(program.devices() as u64);
+        capacity::check_program(&name_of(text), all)
     }
 
     /// Loads a program from the bytes of [`Executable::serialize`], made by the same plugin on the same kind of machine.

@@ -64,12 +64,26 @@ impl Executable {
         &self.0.signature.donated
     }
 
+    /// The number of this process's devices that it runs on.
+    pub fn devices(&self) -> usize {
+        self.0.devices
+    }
+
     /// Runs the program on its device. Returns immediately; later errors are reported when the outputs are read.
     ///
     /// # Errors
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) for a wrong number, element type or shape of inputs, or a buffer of another client; an error
     /// from PJRT for a deleted input. Donated inputs are consumed in any case.
     pub fn execute(&self, inputs: Vec<Input<'_>>) -> Result<Vec<Buffer>> {
+        Ok(self.execute_on_each(vec![inputs])?.swap_remove(0))
+    }
+
+    /// Runs the program on all of its devices, with one list of inputs for each: the first list on the first device, and so on. Returns one
+    /// list of outputs for each. Returns immediately; later errors are reported when the outputs are read.
+    ///
+    /// # Errors
+    /// As [`execute`](Executable::execute); a wrong number of lists, inputs that are donated on some devices only.
+    pub fn execute_on_each(&self, inputs: Vec<Vec<Input<'_>>>) -> Result<Vec<Vec<Buffer>>> {
         self.0.check(&inputs)?;
         self.0.run(&inputs)
     }
@@ -113,8 +127,8 @@ pub(super) struct Loaded {
     program: Program,
     raw: RawLoaded,
     signature: Signature,
-    /// Whether it runs on exactly one device, with one list of inputs.
-    single: bool,
+    /// The number of this process's devices that it runs on, with one list of inputs each.
+    devices: usize,
     client: Arc<RawClient>,
 }
 
@@ -124,6 +138,10 @@ impl Loaded {
             && !client.devices.iter().any(|known| known.id == device)
         {
             return Err(Error::input(format!("there is no device {device}; there are {}", client.devices.len())));
+        }
+        let wanted = options.replicas * options.partitions;
+        if wanted > client.devices.len() {
+            return Err(Error::input(format!("the program is for {wanted} devices; there are {}", client.devices.len())));
         }
         let base = client.llvm.base(|text, options| Loaded::compile_with(client, text, options)?.debug_options())?;
         let mut loaded = Loaded::compile_with(client, text, &options.encode(&client.flags, base))?;
@@ -180,55 +198,77 @@ impl Loaded {
             let on = client.api.call::<sys::LoadedExecutableAddressableDevices>(|a| a.executable = raw.raw)?;
             (Program::new(client.api, got.executable), on.num_devices)
         };
-        Ok(Loaded { program, raw, signature: Signature::default(), single: devices == 1, client: client.clone() })
+        Ok(Loaded { program, raw, signature: Signature::default(), devices, client: client.clone() })
     }
 
-    fn check(&self, inputs: &[Input<'_>]) -> Result<()> {
-        if !self.single {
-            return Err(Error::input("programs with several replicas or partitions cannot run yet"));
+    fn check(&self, lists: &[Vec<Input<'_>>]) -> Result<()> {
+        if lists.len() != self.devices {
+            return Err(Error::input(format!(
+                "the program runs on {} devices, and inputs for {} were given",
+                self.devices,
+                lists.len()
+            )));
         }
-        if let Some(i) = inputs.iter().position(|input| !Arc::ptr_eq(input.buffer().client(), &self.client)) {
-            return Err(Error::input(format!("input {i} is a buffer of another client")));
+        for inputs in lists {
+            if let Some(i) = inputs.iter().position(|input| !Arc::ptr_eq(input.buffer().client(), &self.client)) {
+                return Err(Error::input(format!("input {i} is a buffer of another client")));
+            }
+            self.signature.check(inputs.iter().map(|input| input.buffer().ty()))?;
+            if kept(inputs) != kept(&lists[0]) {
+                return Err(Error::input("the same inputs must be donated on all devices"));
+            }
         }
-        self.check_donations(inputs)?;
-        self.signature.check(inputs.iter().map(|input| input.buffer().ty()))
+        self.check_donations(lists)
     }
 
     /// Clones share memory, so a donated buffer may be another input as well, which the program would read after it is overwritten.
-    fn check_donations(&self, inputs: &[Input<'_>]) -> Result<()> {
+    fn check_donations(&self, lists: &[Vec<Input<'_>>]) -> Result<()> {
         let mut uses: HashMap<*mut sys::Buffer, usize> = HashMap::new();
-        for input in inputs {
+        for input in lists.iter().flatten() {
             *uses.entry(input.buffer().raw()).or_default() += 1;
         }
         let shared = |input: &Input<'_>| matches!(input, Input::Donate(_)) && uses[&input.buffer().raw()] > 1;
-        match inputs.iter().position(shared) {
+        match lists.iter().find_map(|inputs| inputs.iter().position(shared)) {
             Some(i) => Err(Error::input(format!("input {i} is donated and also another input; pass a copy"))),
             None => Ok(()),
         }
     }
 
-    fn run(&self, inputs: &[Input<'_>]) -> Result<Vec<Buffer>> {
-        let arguments: Vec<_> = inputs.iter().map(|input| input.buffer().raw()).collect();
-        let kept: Vec<i64> = (0..).zip(inputs).filter(|(_, i)| matches!(i, Input::Borrow(_))).map(|(i, _)| i).collect();
+    fn run(&self, lists: &[Vec<Input<'_>>]) -> Result<Vec<Vec<Buffer>>> {
+        let raw = |inputs: &Vec<Input<'_>>| inputs.iter().map(|input| input.buffer().raw()).collect::<Vec<_>>();
+        let arguments: Vec<Vec<_>> = lists.iter().map(raw).collect();
+        let kept = kept(&lists[0]);
         let mut options = Args::<sys::ExecuteOptions>::zeroed();
         options.non_donatable_input_indices = kept.as_ptr();
         options.num_non_donatable_input_indices = kept.len();
-        let mut outputs = vec![ptr::null_mut(); self.signature.outputs.len()];
-        let (argument_list, output_list) = (arguments.as_ptr(), outputs.as_mut_ptr());
-        // SAFETY: the lists outlive the call; the output list has one slot per output of the program.
+        let mut outputs = vec![vec![ptr::null_mut(); self.signature.outputs.len()]; lists.len()];
+        let argument_lists: Vec<_> = arguments.iter().map(Vec::as_ptr).collect();
+        let output_lists: Vec<_> = outputs.iter_mut().map(Vec::as_mut_ptr).collect();
+        // SAFETY: the lists outlive the call, one for each device, with as many inputs each; each output list has one slot per output of
+        // the program.
         unsafe {
             self.client.api.call::<sys::LoadedExecutableExecute>(|a| {
                 a.executable = self.raw.raw;
                 a.options = &raw mut options;
-                a.num_devices = 1;
-                (a.argument_lists, a.num_args) = (&raw const argument_list, arguments.len());
-                a.output_lists = &raw const output_list;
+                a.num_devices = lists.len();
+                (a.argument_lists, a.num_args) = (argument_lists.as_ptr(), arguments[0].len());
+                a.output_lists = output_lists.as_ptr();
             })
         }?;
+        Ok(outputs.into_iter().map(|outputs| self.typed(outputs)).collect())
+    }
+
+    /// The outputs on one device, which we own.
+    fn typed(&self, outputs: Vec<*mut sys::Buffer>) -> Vec<Buffer> {
         let typed = outputs.into_iter().zip(&self.signature.outputs);
         // SAFETY: we own the outputs, which are in the order of the types.
-        Ok(typed.map(|(raw, ty)| unsafe { Buffer::new(self.client.clone(), raw, ty.clone()) }).collect())
+        typed.map(|(raw, ty)| unsafe { Buffer::new(self.client.clone(), raw, ty.clone()) }).collect()
     }
+}
+
+/// The inputs that a run leaves unchanged.
+fn kept(inputs: &[Input<'_>]) -> Vec<i64> {
+    (0..).zip(inputs).filter(|(_, input)| matches!(input, Input::Borrow(_))).map(|(i, _)| i).collect()
 }
 
 /// Releases the executable when dropped.

@@ -104,6 +104,8 @@ provenance! {
     plugin: String, Surroundings, "plugin", "SPIQ_PJRT_PLUGIN";
     /// The XLA flags from the environment, and those that the program adds to them.
     xla_flags: String, Surroundings, "XLA_FLAGS", "XLA_FLAGS";
+    /// The number of devices that share each step.
+    devices: usize, Surroundings, "number of devices", "--devices";
     /// The platform: `cpu`, `cuda`, `tpu`.
     device: String, Outputs, "device", "--device";
     /// The code that computes time loops and spike products.
@@ -201,7 +203,8 @@ provenance! {
 const EARLY: [&str; 5] = [key::model, key::rules, key::numerics, key::grad_dtype, key::step];
 
 /// Entries that earlier versions did not record because there was only one choice.
-const ONLY_CHOICE: [(&str, &str); 12] = [
+const ONLY_CHOICE: [(&str, &str); 13] = [
+    (key::devices, "1"),
     (key::rules_from, "0"),
     (key::loss, "integral_crossentropy"),
     (key::metric, "integral_accuracy"),

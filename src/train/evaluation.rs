@@ -13,13 +13,13 @@ use super::resident::Resident;
 use crate::data::Dataset;
 use crate::data::{Encoding, TEST_GROUP, group_key};
 use crate::error::{Error, Result};
-use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray, Watch};
+use crate::pjrt::{Buffer, Executable, Input, Mesh, PendingArray, Watch};
 use crate::random::Key;
 
-/// The program that computes the metric.
-pub(super) struct Evaluation<'s, 'a> {
-    client: &'a Client,
-    /// Samples per call.
+/// The program that computes the metric. Each device computes batches of its own.
+pub(super) struct Evaluation<'s> {
+    mesh: Mesh,
+    /// Samples per batch.
     size: usize,
     program: Program<'s>,
 }
@@ -29,12 +29,12 @@ pub(super) struct Examined {
     data: Dataset,
     /// The key for their spikes.
     key: Key,
-    /// The arrays of their file.
-    kept: Arc<[Buffer; 2]>,
+    /// The arrays of their file, on each device.
+    kept: Arc<Vec<Vec<Buffer>>>,
 }
 
 impl Examined {
-    pub(super) fn new(data: Dataset, key: Key, kept: Arc<[Buffer; 2]>) -> Examined {
+    pub(super) fn new(data: Dataset, key: Key, kept: Arc<Vec<Vec<Buffer>>>) -> Examined {
         Examined { data, key, kept }
     }
 
@@ -44,12 +44,12 @@ impl Examined {
     }
 }
 
-impl<'s, 'a: 's> Evaluation<'s, 'a> {
+impl<'s> Evaluation<'s> {
     /// Starts compiling the program for samples in a file like that of `data`. Compilation runs concurrently with the first training steps,
     /// which leave a core free.
-    pub(super) fn start(
+    pub(super) fn start<'a: 's>(
         scope: &'s Scope<'s, 'a>,
-        client: &'a Client,
+        mesh: &Mesh,
         options: &'a Options<dyn Model>,
         data: &Dataset,
         encoding: &Encoding,
@@ -61,12 +61,15 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
         };
         let plan = Plan { model: &options.model, encoding: encoding.clone(), resident: resident.clone(), batch: size };
         // A stopped run is still tested.
+        let client = mesh.client();
         let patient = client.watched(Watch { stop: None, ..client.watch().clone() });
+        let replicas = mesh.world();
         let program = Program::Compiling(scope.spawn(move || {
-            let (program, function, Reads { paths, rates }) = programs::answers(&plan, &options.metric)?;
+            let (mut program, function, Reads { paths, rates }) = programs::answers(&plan, &options.metric)?;
+            program.options.replicas = replicas;
             Ok(Compiled { program: program.compile(&patient, &function)?, read: paths, rates })
         }));
-        Evaluation { client, size, program }
+        Evaluation { mesh: mesh.clone(), size, program }
     }
 
     /// Whether the program is compiled, so that a test starts without waiting.
@@ -79,29 +82,43 @@ impl<'s, 'a: 's> Evaluation<'s, 'a> {
         self.program.get().map(drop)
     }
 
-    /// Starts measuring with these parameters and statistics, by path, without waiting for the result. A test may read fewer of them than a
-    /// step: operands in full precision need no statistics.
-    pub(super) fn begin(&mut self, params: &BTreeMap<String, &Buffer>, on: &Examined) -> Result<Answers> {
+    /// Starts measuring with these parameters and statistics, without waiting for the result. A test may read fewer of them than a step:
+    /// operands in full precision need no statistics.
+    pub(super) fn begin(&mut self, arrays: &Arrays<'_>, on: &Examined) -> Result<Answers> {
         let (compiled, size, of) = (self.program.get()?, self.size, on.data.count());
-        let read: Vec<&Buffer> = compiled.read.iter().map(|path| params[path]).collect();
+        let read: Vec<usize> = compiled.read.iter().map(|path| arrays.places[path]).collect();
         let mut batches = Vec::new();
-        for (number, start) in (0..of).step_by(size).enumerate() {
-            let count = size.min(of - start);
-            let rows: Vec<i32> = (start..start + size).map(|place| on.row(place)).collect();
-            let key = group_key(on.key, number).to_array();
-            let given = [Array::new([size], rows).expect("one row per sample"), key];
-            let given = given.iter().map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
-            let inputs = read
-                .iter()
-                .copied()
-                .chain(on.kept.iter())
-                .map(Input::Borrow)
-                .chain(given.into_iter().map(Input::Donate));
-            let outputs = compiled.program.execute(inputs.collect())?;
-            batches.push((count, outputs.iter().map(Buffer::start_to_host).collect::<Result<_>>()?));
+        let devices = self.mesh.local().len();
+        for first in (0..of.div_ceil(size)).step_by(devices) {
+            let each = self.mesh.local().iter().enumerate().map(|(at, device)| {
+                let given = self.given(on, first + at).map(|array| self.mesh.client().to_device_on(&array, device));
+                let held = read.iter().map(|&place| &arrays.held[at][place]).chain(&on.kept[at]).map(Input::Borrow);
+                let given = given.into_iter().collect::<Result<Vec<_>>>()?;
+                Ok(held.chain(given.into_iter().map(Input::Donate)).collect())
+            });
+            let outputs = compiled.program.execute_on_each(each.collect::<Result<_>>()?)?;
+            for (number, outputs) in (first..).zip(outputs) {
+                // The last devices may have none left.
+                let count = size.min(of.saturating_sub(number * size));
+                batches.push((count, outputs.iter().map(Buffer::start_to_host).collect::<Result<_>>()?));
+            }
         }
         Ok(Answers { batches, rates: compiled.rates, of })
     }
+
+    /// The rows and the key of a batch.
+    fn given(&self, on: &Examined, number: usize) -> [Array; 2] {
+        let start = number * self.size;
+        let rows: Vec<i32> = (start..start + self.size).map(|place| on.row(place)).collect();
+        let key = group_key(on.key, number).to_array();
+        [Array::new([self.size], rows).expect("one row per sample"), key]
+    }
+}
+
+/// Parameters and statistics on each device, with the place of each path among them.
+pub(super) struct Arrays<'a> {
+    pub(super) places: &'a BTreeMap<String, usize>,
+    pub(super) held: &'a [Vec<Buffer>],
 }
 
 /// A test in progress.

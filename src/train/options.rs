@@ -34,6 +34,9 @@ pub struct Options<M: ?Sized = Network> {
     pub metric: Metric,
     /// Samples per step.
     pub batch_size: usize,
+    /// The number of devices that share each step: the first ones of the client, each with an equal part of the batch. The results are those
+    /// of one device, except that sums of floats over the batch are added in another order.
+    pub devices: usize,
     /// The length of the run.
     pub length: Length,
     /// The first step in which the network's rules quantize; earlier steps are unquantized and gather the statistics of static scales.
@@ -94,6 +97,7 @@ impl<M: Model> Options<M> {
             loss: Loss::default(),
             metric: Metric::default(),
             batch_size: 64,
+            devices: 1,
             length: Length::Epochs(20),
             rules_from: 0,
             time_steps: 32,

@@ -7,11 +7,11 @@ use spiq_hlo::{Array, Function};
 use super::model::Model;
 use super::objective::Loss;
 use super::options::Options;
-use super::programs::{self, Changes, Plan};
+use super::programs::{self, Changes, Plan, ROWS};
 use super::resident::Resident;
 use super::start::Kept;
 use super::validation;
-use crate::compile::Program;
+use crate::compile::{Program, Sharding};
 use crate::data::{Dataset, Encoding};
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -96,7 +96,10 @@ impl<'a> Prepared<'a> {
     }
 
     fn steps_of(&self, full: Option<&Network>) -> Result<(Program, Function, Kept)> {
-        programs::steps(&self.plan, full, self.learning(), &self.changes(), (self.options.on_nan, room(self.most)))
+        let ends = (self.options.on_nan, room(self.most));
+        let (program, function, kept) = programs::steps(&self.plan, full, self.learning(), &self.changes(), ends)?;
+        let sharding = Sharding::over(self.options.devices).dividing(ROWS, 1);
+        Ok((Program { sharding, ..program }, function, kept))
     }
 
     /// The optimizer, the loss, and the labels of all training samples.

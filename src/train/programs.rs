@@ -29,6 +29,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) batch: usize,
 }
 
+/// The name of the input that selects the samples of each step, `s32[steps, B]`. Where devices share a step, they divide it.
+pub(crate) const ROWS: &str = "rows";
+
 /// Total number of steps, given the steps per epoch.
 pub(crate) fn total_steps(length: Length, per_epoch: usize) -> usize {
     match length {
@@ -87,11 +90,11 @@ pub(crate) fn steps(
         .with(Role::State, optimizer.state_types(&params))
         .with(Role::Given, plan.resident.inputs())
         .with(Role::Given, [("steps", TensorType::scalar(DType::S32))])
-        .with(Role::Given, [("rows", TensorType::new(DType::S32, [most, batch]))])
+        .with(Role::Given, [(ROWS, TensorType::new(DType::S32, [most, batch]))])
         .with(Role::Given, [("keys", TensorType::new(DType::U32, [most, 2]))]);
     let (function, signature) = inputs.trace(|given| {
         let [samples, classes, steps, rows, keys] =
-            ["samples", "classes", "steps", "rows", "keys"].map(|name| given.one(Role::Given, name));
+            ["samples", "classes", "steps", ROWS, "keys"].map(|name| given.one(Role::Given, name));
         let graph = steps.graph();
         let losses = graph.zeros(TensorType::new(DType::F32, [2, most]));
         let kept = (given.of(Role::Parameter), given.of(Role::Statistic), given.of(Role::State));

@@ -12,7 +12,7 @@ use spiq_hlo::Array;
 use super::checkpoint::Checkpoint;
 use super::checkpoints::{CHECKPOINT, restore_previous};
 use super::configuration;
-use super::evaluation::{Answers, Evaluation, Examined, Tested};
+use super::evaluation::{Answers, Arrays, Evaluation, Examined, Tested};
 use super::folder::{FolderLock, prepare_folder};
 use super::journal::Journal;
 use super::model::Model;
@@ -24,7 +24,7 @@ use super::validation::Judge;
 use crate::capacity;
 use crate::data::{Dataset, replace_file, test_key};
 use crate::error::{Error, ErrorKind, Result};
-use crate::pjrt::{Buffer, Client, Executable, Input, PendingArray, Platform};
+use crate::pjrt::{Buffer, Client, Executable, Input, Mesh, PendingArray, Platform};
 use crate::provenance::{Best, Provenance};
 use crate::random::Key;
 
@@ -132,26 +132,27 @@ fn to_the_end<'s, 'a: 's>(
 }
 
 /// A separate program for validation, if the test samples are in another file.
-type Validating<'s, 'a> = Option<Evaluation<'s, 'a>>;
+type Validating<'s> = Option<Evaluation<'s>>;
 
 struct Run<'s, 'a> {
     client: &'a Client,
+    mesh: Mesh,
     options: &'a Options<dyn Model>,
     key: Key,
     steps: Executable,
     /// The program of the steps before the rules start, and the first step after them.
     before: Option<(Executable, usize)>,
-    evaluation: Evaluation<'s, 'a>,
+    evaluation: Evaluation<'s>,
     /// The training samples, and the arrays of their file.
     train_part: Dataset,
-    train: Arc<[Buffer; 2]>,
+    train: Arc<Vec<Vec<Buffer>>>,
     test: Examined,
-    validation: Option<(Examined, Validating<'s, 'a>)>,
+    validation: Option<(Examined, Validating<'s>)>,
     judge: Option<Judge>,
     /// Whether the file of the best epoch still has to be written after a failure; the checkpoint also has its parameters.
     best_is_owed: bool,
-    /// The carry, on the device.
-    state: Vec<Buffer>,
+    /// The carry on each device, the same on all.
+    state: Vec<Vec<Buffer>>,
     kept: Kept,
     /// Everything that determines the bits of the run, except its progress.
     provenance: Provenance,
@@ -181,6 +182,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         options: &'a Options<dyn Model>,
         events: &mut dyn FnMut(Event),
     ) -> Result<Run<'s, 'a>> {
+        let mesh = Mesh::new(client, options.devices)?;
         let prepared = Prepared::of(options)?;
         let (program, function, kept) = prepared.steps()?;
         let first_steps = prepared.first_steps()?;
@@ -209,29 +211,30 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             Some((program, function)) => Some((program.compile(client, &function)?, options.rules_from)),
             None => None,
         };
-        let train = Arc::new(on_device(client, &file)?);
+        let train = Arc::new(on_each(&mesh, &file)?);
         let test_key = test_key(options.seed);
         let one_file = options.test.shares_file(&options.train);
         let validation = validation.map(|data| {
             // One program for both, if possible.
-            let own = (!one_file).then(|| Evaluation::start(scope, client, options, &data, &encoding, &plan.resident));
+            let own = (!one_file).then(|| Evaluation::start(scope, &mesh, options, &data, &encoding, &plan.resident));
             (Examined::new(data, test_key.fold_in(u32::MAX - 1), train.clone()), own)
         });
         let (resident, test) = match one_file {
             true => (plan.resident, train.clone()),
             false => {
                 let (resident, test) = Resident::of(&options.test);
-                (resident, Arc::new(on_device(client, &test)?))
+                (resident, Arc::new(on_each(&mesh, &test)?))
             }
         };
         start::clear(options)?;
         let mut run = Run {
             client,
+            mesh,
             options,
             key: Key::new(options.seed),
             steps,
             before,
-            evaluation: Evaluation::start(scope, client, options, &options.test, &encoding, &resident),
+            evaluation: Evaluation::start(scope, &mesh, options, &options.test, &encoding, &resident),
             train_part,
             train,
             test: Examined::new(options.test.clone(), test_key, test),
@@ -239,7 +242,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             validation,
             best_is_owed: false,
             good: (done, values.clone()),
-            state: values.iter().map(|a| client.to_device(a)).collect::<Result<Vec<_>>>()?,
+            state: on_each(&mesh, &values)?,
             kept,
             provenance,
             per_epoch,
@@ -311,7 +314,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     fn first_calls(&mut self, order: &[usize]) -> Result<()> {
         let started = Instant::now();
         let losses = self.dispatch(1, order)?;
-        self.state.iter().try_for_each(Buffer::wait)?;
+        self.state.iter().flatten().try_for_each(Buffer::wait)?;
         if self.done > self.first {
             let steps = CALL.div_duration_f64(started.elapsed()) as usize;
             self.pace = Some(steps.clamp(1, self.most));
@@ -324,15 +327,22 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     /// Launches the next `count` steps; returns their pending losses.
     fn dispatch(&mut self, count: usize, order: &[usize]) -> Result<PendingArray> {
         let given = self.of_steps(count, room(self.most), order);
-        let given = given.iter().map(|a| self.client.to_device(a).map(Input::Donate)).collect::<Result<Vec<_>>>()?;
+        let [count, rows, keys] = &given;
+        let given = [self.mesh.replicate(count)?, self.mesh.split(rows, 1)?, self.mesh.replicate(keys)?];
+        let mut given = given.map(Vec::into_iter);
         let kept = self.train.clone();
-        let state = self.state.drain(..).map(Input::Donate);
-        let inputs = state.chain(kept.iter().map(Input::Borrow)).chain(given).collect();
+        let inputs = std::mem::take(&mut self.state).into_iter().zip(kept.iter()).map(|(state, data)| {
+            let given = given.each_mut().map(|buffers| buffers.next().expect("a buffer on each device"));
+            let (state, given) = (state.into_iter().map(Input::Donate), given.into_iter().map(Input::Donate));
+            state.chain(data.iter().map(Input::Borrow)).chain(given).collect()
+        });
+        let inputs: Vec<Vec<Input<'_>>> = inputs.collect();
         let program = self.before.iter().find(|(_, end)| self.done < *end).map_or(&self.steps, |(program, _)| program);
-        let mut outputs = program.execute(inputs)?;
-        let losses = outputs.pop().expect("the losses are the last output");
+        let mut outputs = program.execute_on_each(inputs)?;
+        let losses: Vec<Buffer> = outputs.iter_mut().filter_map(Vec::pop).collect();
         self.state = outputs;
-        losses.start_to_host()
+        // They are the same on all devices.
+        losses[0].start_to_host()
     }
 
     /// Number of upcoming steps that use the same program.
@@ -436,11 +446,12 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Starts the test and the validation with the current parameters.
     fn begin_test(&mut self) -> Result<(Answers, Option<Answers>)> {
-        let params = self.kept.paths().zip(&self.state).collect();
-        let test = self.evaluation.begin(&params, &self.test)?;
+        let params: BTreeMap<String, usize> = self.kept.paths().zip(0..).collect();
+        let arrays = Arrays { places: &params, held: &self.state };
+        let test = self.evaluation.begin(&arrays, &self.test)?;
         let validation = match &mut self.validation {
-            Some((samples, Some(own))) => Some(own.begin(&params, samples)?),
-            Some((samples, None)) => Some(self.evaluation.begin(&params, samples)?),
+            Some((samples, Some(own))) => Some(own.begin(&arrays, samples)?),
+            Some((samples, None)) => Some(self.evaluation.begin(&arrays, samples)?),
             None => None,
         };
         Ok((test, validation))
@@ -448,7 +459,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Parameters and statistics from the device and, with `state`, the optimizer's state.
     fn arrays(&self, state: bool) -> Result<BTreeMap<String, Array>> {
-        let wanted = self.kept.paths().zip(&self.state).filter(|(path, _)| state || self.kept.is_read(path));
+        let wanted = self.kept.paths().zip(&self.state[0]).filter(|(path, _)| state || self.kept.is_read(path));
         let arrays: BTreeMap<String, Array> =
             wanted.map(|(path, buffer)| Ok((path, buffer.to_array()?))).collect::<Result<_>>()?;
         let read = arrays.iter().filter(|(path, _)| self.kept.is_read(path));
@@ -495,8 +506,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     }
 }
 
-/// Starts copying arrays to the device.
-fn on_device<const N: usize>(client: &Client, arrays: &[Array; N]) -> Result<[Buffer; N]> {
-    let buffers = arrays.iter().map(|array| client.to_device(array)).collect::<Result<Vec<_>>>()?;
-    Ok(buffers.try_into().expect("as many buffers as arrays"))
+/// Starts copying arrays to each device.
+fn on_each(mesh: &Mesh, arrays: &[Array]) -> Result<Vec<Vec<Buffer>>> {
+    let on = |device| arrays.iter().map(|array| mesh.client().to_device_on(array, device)).collect();
+    mesh.local().iter().map(on).collect()
 }

@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod data;
 mod data_command;
+mod devices;
 mod display;
 #[cfg(target_os = "linux")]
 mod early_signal;

@@ -50,6 +50,7 @@ pub fn options(out: &Path, steps: usize) -> Options {
         loss: Loss::default(),
         metric: Metric::default(),
         batch_size: 32,
+        devices: 1,
         length: Length::Steps(steps),
         rules_from: 0,
         time_steps: 8,

@@ -14,5 +14,6 @@ mod random;
 mod random_graph;
 mod reducers;
 mod scans;
+mod shard;
 mod special_values;
 mod trees;

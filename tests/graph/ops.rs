@@ -19,7 +19,7 @@ fn each(chosen: impl Fn(&Sample) -> bool, check: impl Fn(&Sample) -> Check) {
 }
 
 /// A portable random generator (Knuth's MMIX constants); numbers in [0, 1).
-struct Draw(u64);
+pub(super) struct Draw(pub(super) u64);
 
 impl Draw {
     fn next(&mut self) -> f64 {
@@ -34,17 +34,17 @@ impl Draw {
         Array::from_f64(ty.clone(), &values).expect("as many values as elements")
     }
 
-    fn inputs(&mut self, sample: &Sample) -> Vec<Array> {
+    pub(super) fn inputs(&mut self, sample: &Sample) -> Vec<Array> {
         sample.inputs.iter().map(|(ty, domain)| self.array(ty, domain.low, domain.high)).collect()
     }
 }
 
-fn traced(types: &[TensorType], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, String> {
+pub(super) fn traced(types: &[TensorType], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Function, String> {
     let inputs: Vec<_> = types.iter().map(|ty| ("x", ty.clone())).collect();
     trace(&inputs, f).map_err(|e| e.to_string())
 }
 
-fn input_types(sample: &Sample) -> Vec<TensorType> {
+pub(super) fn input_types(sample: &Sample) -> Vec<TensorType> {
     sample.inputs.iter().map(|(ty, _)| ty.clone()).collect()
 }
 

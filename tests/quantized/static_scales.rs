@@ -56,6 +56,7 @@ fn options(out: &Path, model: &str, rules: Vec<RuleConfig>, numerics: Numerics) 
         out: out.to_owned(),
         resume: false,
         allow_changes: false,
+        devices: 1,
         checkpoint_every: spiq::train::CHECKPOINT_EVERY,
     }
 }

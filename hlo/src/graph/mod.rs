@@ -10,6 +10,7 @@ pub(crate) mod function;
 pub(crate) mod lane;
 pub(crate) mod op;
 pub(crate) mod range;
+pub(crate) mod shard;
 pub(crate) mod structure;
 pub(crate) mod tensor;
 pub(crate) mod trace;

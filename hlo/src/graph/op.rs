@@ -9,6 +9,7 @@ use crate::graph::error::Violation;
 use crate::graph::function::{Function, Rewrite};
 use crate::graph::lane::Lane;
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local, Split};
 use crate::graph::tensor::Tensor;
 use crate::types::tensor_type::TensorType;
 
@@ -121,6 +122,18 @@ pub trait Op: SameAs + fmt::Debug + Any + Send + Sync {
 
     /// The same operation over an additional leading axis. `None`: it has no batching rule.
     fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
+        None
+    }
+
+    /// The operation on one of several devices, some of whose operands are parts. `None`: it has no rule for these parts, so they are
+    /// gathered, and each device computes all of it.
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        if self.is_elementwise() { local.elementwise() } else { None }
+    }
+
+    /// The operation that computes one device's part of its only output, of these sizes, from the same operands; `None` if it computes all
+    /// of it.
+    fn for_part(&self, _split: Split, _dims: &[usize]) -> Option<Arc<dyn Op>> {
         None
     }
 

@@ -1,8 +1,11 @@
 //! Operations without operands: constants and iota.
 
+use std::sync::Arc;
+
 use crate::graph::error::Violation;
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::Split;
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
 use crate::ops::promotion;
@@ -33,6 +36,10 @@ impl Op for Constant {
     }
     fn vjp(&self, _: &Reverse) -> Cotangents {
         Vec::new()
+    }
+    fn for_part(&self, _: Split, dims: &[usize]) -> Option<Arc<dyn Op>> {
+        let part = || Constant { ty: self.ty.with_dims(dims), value: self.value.clone() };
+        self.value.dims().is_empty().then(|| Arc::new(part()) as Arc<dyn Op>)
     }
     fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
         let integer = |v: f64| (v.fract() == 0.0 && v.abs() <= f64::from(i32::MAX)).then_some(v as i64);

@@ -8,6 +8,7 @@ use crate::graph::error::Violation;
 use crate::graph::function::{Function, Rewrite};
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local, Split, settled_splits};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
 use crate::graph::tree::{Tree, filled, leaves_like};
@@ -48,6 +49,17 @@ impl Op for While {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         Some(self.map_over(mapped))
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let before = local.ins.iter().map(|laid| laid.split).collect();
+        let splits = settled_splits(before, |splits| local.result_splits(&self.body, splits));
+        let state: Vec<Tensor> = local.ins.iter().zip(&splits).map(|(laid, split)| local.arranged(laid, *split)).collect();
+        let call = |body: &Function, state: &[Tensor]| local.call(body, state[0].graph(), &laid(state, &splits));
+        let condition = |state: &[Tensor]| local.arranged(&call(&self.condition, state)[0], None);
+        let step = |state: &[Tensor]| -> Vec<Tensor> {
+            call(&self.body, state).iter().zip(&splits).map(|(laid, split)| local.arranged(laid, *split)).collect()
+        };
+        Some(laid(&while_raw(state[0].graph(), &state, condition, step), &splits))
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
@@ -118,6 +130,11 @@ impl While {
         }
         flags
     }
+}
+
+/// Tensors with their divisions.
+fn laid(tensors: &[Tensor], splits: &[Option<Split>]) -> Vec<Laid> {
+    tensors.iter().zip(splits).map(|(tensor, split)| Laid { tensor: tensor.clone(), split: *split }).collect()
 }
 
 fn list(types: &[TensorType]) -> String {
@@ -244,6 +261,20 @@ impl Op for Case {
             results.into_iter().zip(chosen).map(pick).collect()
         };
         Some(results.into_iter().enumerate().fold(last, choose))
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let (index, inputs) = (local.whole(0), &local.ins[1..]);
+        let before: Vec<Option<Split>> = inputs.iter().map(|laid| laid.split).collect();
+        let each: Vec<_> = self.branches.iter().map(|branch| local.result_splits(branch, &before)).collect();
+        // A result that only some branches divide is divided; if they divide it in different ways, as the first of them does.
+        let splits: Vec<Option<Split>> =
+            (0..each[0].len()).map(|i| each.iter().find_map(|splits| splits[i])).collect();
+        let run = |branch: &Function| -> Vec<Tensor> {
+            let results = local.call(branch, index.graph(), inputs);
+            results.iter().zip(&splits).map(|(laid, split)| local.arranged(laid, *split)).collect()
+        };
+        let results = case_raw(&index, self.branches.iter().map(|b| Box::new(move || run(b)) as Branch).collect());
+        Some(laid(&results, &splits))
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly

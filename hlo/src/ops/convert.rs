@@ -5,6 +5,7 @@ use crate::graph::error::Violation;
 use crate::graph::lane::Lane;
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local};
 use crate::graph::tensor::Tensor;
 use crate::ops::sample::Sample;
 use crate::types::dtype::DType;
@@ -64,6 +65,9 @@ impl Op for BitcastConvert {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(BitcastConvert(self.0))
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        local.elementwise()
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::shard::{Laid, Local, Split};
 use crate::graph::tensor::Tensor;
+use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::ops::shape::Transpose;
 use crate::ops::window::{pairs, same_padding, spread};
@@ -185,6 +187,15 @@ impl Convolution {
     #[track_caller]
     fn on(&self, x: &Tensor, kernel: &Tensor) -> Tensor {
         x.graph().apply(self.clone(), &[x, kernel])
+    }
+
+    /// The convolution on one of several devices, which divide the input's features: a sum over devices. Each group of features must be
+    /// divided, as the kernel's features are.
+    fn over_features(&self, local: &Local, x: Split) -> Option<Vec<Laid>> {
+        let blocks = (x.blocks % self.groups == 0).then_some(x.blocks / self.groups)?;
+        let kernel = local.part(1, Split { axis: self.dims.kernel.feature, blocks });
+        let parts = self.on(&local.ins[0].tensor, &kernel);
+        Some(vec![Laid::whole(parts.over_devices(Reducer::Sum, local.devices()))])
     }
 
     /// The input's cotangent: the result's cotangent, dilated by the strides, convolved with the reversed kernel. Reads only the shape of
@@ -371,6 +382,20 @@ impl Op for Convolution {
         let (y, axis) = y;
         let order: Vec<usize> = std::iter::once(axis).chain((0..y.rank()).filter(|&a| a != axis)).collect();
         Some(vec![y.transpose(&order)])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        match [local.split(0), local.split(1)] {
+            [Some(x), _] if x.axis == self.dims.input.outer => {
+                let y = self.on(&local.ins[0].tensor, &local.whole(1));
+                Local::one(y, x.at(self.dims.output.outer))
+            }
+            [Some(x), _] if x.axis == self.dims.input.feature => self.over_features(local, x),
+            [None, Some(k)] if k.axis == self.dims.kernel.outer && self.groups == 1 => {
+                let y = self.on(&local.ins[0].tensor, &local.ins[1].tensor);
+                Local::one(y, k.at(self.dims.output.feature))
+            }
+            _ => None,
+        }
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly

@@ -3,8 +3,10 @@
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
+use crate::graph::shard::{Laid, Local, Split};
 use crate::graph::tensor::Tensor;
 use crate::ops::promotion;
+use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::print::PRECISION_CONFIG;
 use crate::types::dtype::DType;
@@ -151,6 +153,12 @@ impl Op for DotGeneral {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         Some(vec![self.mapped_dot(mapped)])
     }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        // If both are divided in ways that do not fit each other, the smaller one is gathered.
+        let count = |i: &usize| local.ins[*i].tensor.ty().count();
+        let main = [0, 1].into_iter().filter(|&i| local.split(i).is_some()).max_by_key(count)?;
+        Some(vec![self.divided(local, main, local.split(main)?)])
+    }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
     }
@@ -187,6 +195,29 @@ fn shifted(axes: &[usize]) -> Vec<usize> {
 }
 
 impl DotGeneral {
+    /// The product on one of several devices, which divide operand `main` in this way.
+    fn divided(&self, local: &Local, main: usize, split: Split) -> Laid {
+        let (other, d) = (1 - main, &self.dims);
+        let (batch, contract) = ([&d.lhs_batch, &d.rhs_batch], [&d.lhs_contract, &d.rhs_contract]);
+        let free = [d.lhs_free(local.ins[0].tensor.rank()), d.rhs_free(local.ins[1].tensor.rank())];
+        let place = |axes: &[usize]| axes.iter().position(|&axis| axis == split.axis);
+        let product = |beside: Tensor| {
+            let mut operands = [beside.clone(), beside];
+            operands[main] = local.ins[main].tensor.clone();
+            local.on(&operands).swap_remove(0)
+        };
+        if let Some(pair) = place(contract[main]) {
+            let parts = product(local.part(other, split.at(contract[other][pair])));
+            return Laid::whole(parts.over_devices(Reducer::Sum, local.devices()));
+        }
+        if let Some(pair) = place(batch[main]) {
+            return Laid::part(product(local.part(other, split.at(batch[other][pair]))), split.at(pair));
+        }
+        let before = batch[0].len() + if main == 1 { free[0].len() } else { 0 };
+        let place = place(&free[main]).expect("an axis is a batch, contracting or free axis");
+        Laid::part(product(local.whole(other)), split.at(before + place))
+    }
+
     /// The same operation with other dimension numbers.
     fn on(&self, lhs: &Tensor, rhs: &Tensor, dims: DotDims) -> Tensor {
         lhs.graph().apply(DotGeneral { dims, ..self.clone() }, &[lhs, rhs])

@@ -5,6 +5,7 @@ use crate::graph::error::Violation;
 use crate::graph::lane::{Lane, LaneFn};
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local};
 use crate::graph::tensor::Tensor;
 use crate::ops::constant::Operand;
 use crate::ops::promotion;
@@ -225,6 +226,9 @@ impl Op for IsFinite {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(IsFinite)
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        local.elementwise()
     }
 }
 

@@ -5,8 +5,10 @@ use crate::graph::error::Violation;
 use crate::graph::function::Function;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local, Split};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
+use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::print::literal::array_i64;
 use crate::types::array::Array;
@@ -110,6 +112,12 @@ impl WindowDims {
         (0..indices.len()).filter(|a| *a != self.index_axis).map(|a| indices[a]).collect()
     }
 
+    /// The axis of the result that corresponds to an axis of the indices; `None` for the component axis.
+    fn place(&self, axis: usize, indices_rank: usize) -> Option<usize> {
+        let number = (0..indices_rank).filter(|a| *a != self.index_axis).position(|a| a == axis)?;
+        (0..).filter(|a| !self.window.contains(a)).nth(number)
+    }
+
     /// The axes of the operand that a window keeps.
     fn kept(&self, operand_rank: usize) -> Vec<usize> {
         (0..operand_rank).filter(|a| !self.collapsed.contains(a) && !self.operand_batch.contains(a)).collect()
@@ -167,6 +175,13 @@ struct Gather {
     sizes: Vec<usize>,
 }
 
+impl Gather {
+    #[track_caller]
+    fn on(&self, x: &Tensor, indices: &Tensor) -> Tensor {
+        x.graph().apply(self.clone(), &[x, indices])
+    }
+}
+
 impl Op for Gather {
     fn name(&self) -> &'static str {
         "gather"
@@ -217,6 +232,30 @@ impl Op for Gather {
         };
         Some(vec![mapped.ins[0].gather(&mapped.ins[1], &dims, &sizes)])
     }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        match [local.split(0), local.split(1)] {
+            [None, Some(split)] => {
+                let to = self.dims.place(split.axis, local.dims(1).len())?;
+                Local::one(self.on(&local.ins[0].tensor, &local.ins[1].tensor), split.at(to))
+            }
+            [Some(split), indices] => {
+                let (dims, axis) = (local.dims(0), split.axis);
+                if let Some(pair) = self.dims.operand_batch.iter().position(|&a| a == axis) {
+                    let of = split.at(self.dims.indices_batch[pair]);
+                    let to = self.dims.place(of.axis, local.dims(1).len())?;
+                    return Local::one(self.on(&local.ins[0].tensor, &local.part(1, of)), split.at(to));
+                }
+                let window = self.dims.kept(dims.len()).iter().position(|&a| a == axis)?;
+                let all = indices.is_none() && self.sizes[axis] == dims[axis];
+                let sizes = split.part(&self.sizes, local.devices());
+                let op = Gather { dims: self.dims.clone(), sizes };
+                all.then(|| {
+                    Local::one(op.on(&local.ins[0].tensor, &local.ins[1].tensor), split.at(self.dims.window[window]))
+                })?
+            }
+            _ => None,
+        }
+    }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.ins[0]]
     }
@@ -248,6 +287,20 @@ impl Scatter {
         let fits = if self.dims.index_axis < indices.rank() { fits.reduce_and([self.dims.index_axis]) } else { fits };
         let axes: Vec<usize> = (0..updates.rank()).filter(|a| !self.dims.window.contains(a)).collect();
         fits.broadcast_in_dim(updates.dims(), &axes)
+    }
+
+    /// The sum on one of several devices, which divide the windows: each adds its windows to zeros, and the sums of all are added.
+    fn shared(&self, local: &Local, split: Split, of_indices: bool) -> Option<Vec<Laid>> {
+        let rank = local.dims(1).len();
+        let from = match of_indices {
+            true => split.axis,
+            false => (0..rank).find(|&axis| self.dims.place(axis, rank) == Some(split.axis))?,
+        };
+        let (indices, updates) = (split.at(from), split.at(self.dims.place(from, rank)?));
+        self.add.then_some(())?;
+        let x = &local.ins[0].tensor;
+        let own = self.on(&x.zeros_like(), &local.part(1, indices), &local.part(2, updates));
+        Some(vec![Laid::whole(x + &own.over_devices(Reducer::Sum, local.devices()))])
     }
 
     #[track_caller]
@@ -312,6 +365,13 @@ impl Op for Scatter {
         let (x, updates) = (mapped.operand(0), mapped.operand(2));
         let op = Scatter { dims: self.dims.mapped(true, mapped.mapped[1]), add: self.add };
         Some(vec![op.on(&x, &mapped.ins[1], &updates)])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let (indices, updates) = (local.split(1), local.split(2));
+        if let (None, Some(split)) = (local.split(0), indices.or(updates)) {
+            return self.shared(local, split, indices.is_some());
+        }
+        None
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly

@@ -8,6 +8,7 @@ use crate::graph::function::{Function, Rewrite};
 use crate::graph::lane::Lane;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
 use crate::graph::tree::{Tree, filled, leaves_like};
@@ -72,6 +73,11 @@ impl Op for OptimizationBarrier {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(OptimizationBarrier)
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let operands: Vec<Tensor> = local.ins.iter().map(|laid| laid.tensor.clone()).collect();
+        let held = local.on(&operands).into_iter().zip(local.ins);
+        Some(held.map(|(tensor, laid)| Laid { tensor, split: laid.split }).collect())
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         of.ins.to_vec()

@@ -1,6 +1,7 @@
 //! The operations, one file per family of the StableHLO specification. Each file may call another's methods on tensors,
 //! never its structs.
 
+pub(crate) mod collective;
 pub(crate) mod constant;
 pub(crate) mod control;
 pub(crate) mod convert;

@@ -6,6 +6,7 @@ use crate::graph::error::{GraphErrors, Violation};
 use crate::graph::function::Function;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local};
 use crate::graph::tensor::Tensor;
 use crate::ops::elementwise::outward;
 use crate::ops::promotion;
@@ -80,6 +81,16 @@ impl Op for Reduce {
         let axes = self.axes.iter().map(|a| a + 1).collect();
         let op = Reduce { reducer: self.reducer, axes };
         Some(vec![mapped.ins[0].graph().apply(op, &[&mapped.operand(0), &mapped.ins[1]])])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let (split, x) = (local.split(0)?, &local.ins[0].tensor);
+        // Every reduction starts from the neutral element, which may count once on each device.
+        let reduced = x.reduce(self.reducer, &self.axes);
+        if self.axes.contains(&split.axis) {
+            return Some(vec![Laid::whole(reduced.over_devices(self.reducer, local.devices()))]);
+        }
+        let before = self.axes.iter().filter(|&&axis| axis < split.axis).count();
+        Local::one(reduced, split.at(split.axis - before))
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly
@@ -156,6 +167,10 @@ impl Function {
 impl Tensor {
     #[track_caller]
     fn reduce(&self, reducer: Reducer, axes: &[usize]) -> Tensor {
+        if reducer == Reducer::AbsMax && self.count_over(&axes) == 1 {
+            // Compilers drop a reduction of one element together with its body.
+            return self.abs().reduce(Reducer::Max, axes);
+        }
         if axes.is_empty() && !self.is_poison() {
             return self.clone();
         }
@@ -216,11 +231,7 @@ impl Tensor {
     /// Largest magnitude over `axes`, in one reduction: the specification's `reduce` with a custom body.
     #[track_caller]
     pub fn reduce_absmax(&self, axes: impl ReductionAxes) -> Tensor {
-        // Compilers drop a reduction of one element together with its body.
-        match self.count_over(&axes) {
-            1 => self.abs().over(Reducer::Max, &axes),
-            _ => self.over(Reducer::AbsMax, &axes),
-        }
+        self.over(Reducer::AbsMax, &axes)
     }
 
     /// Smallest element over `axes`. Spec: reduce.

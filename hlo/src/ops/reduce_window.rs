@@ -5,6 +5,7 @@ use crate::graph::error::Violation;
 use crate::graph::function::Function;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local};
 use crate::graph::tensor::Tensor;
 use crate::ops::promotion;
 use crate::ops::reducer::Reducer;
@@ -77,6 +78,12 @@ impl Window {
     fn places(&self, axis: usize, size: usize) -> usize {
         let free = self.padded(axis, size) - self.covers(axis);
         if free < 0 { 0 } else { free as usize / self.strides[axis] + 1 }
+    }
+
+    /// Whether it leaves an axis unchanged.
+    fn leaves(&self, axis: usize) -> bool {
+        let ones = [&self.sizes, &self.strides, &self.base_dilations, &self.window_dilations];
+        ones.iter().all(|list| list[axis] == 1) && self.padding[axis] == (0, 0)
     }
 
     /// The window with an additional leading axis, which it leaves unchanged.
@@ -190,6 +197,11 @@ impl Op for ReduceWindow {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         let op = ReduceWindow { window: self.window.over_one_more_axis(), ..self.clone() };
         Some(vec![mapped.ins[0].graph().apply(op, &[&mapped.operand(0), &mapped.ins[1]])])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let split = local.split(0).filter(|split| self.window.leaves(split.axis))?;
+        let reduced = local.on(&[local.ins[0].tensor.clone(), local.whole(1)]).swap_remove(0);
+        Local::one(reduced, split)
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly

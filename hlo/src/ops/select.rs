@@ -5,6 +5,7 @@ use crate::graph::error::Violation;
 use crate::graph::lane::{Lane, LaneFn};
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local};
 use crate::graph::tensor::Tensor;
 use crate::ops::constant::Operand;
 use crate::ops::sample::Sample;
@@ -74,6 +75,9 @@ impl Op for Compare {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Compare { direction: self.direction, kind: self.kind })
     }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        local.elementwise()
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -109,6 +113,9 @@ impl Op for Select {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         mapped.elementwise(Select)
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        local.elementwise()
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.of_any(&[1, 2])]

@@ -1,9 +1,12 @@
 //! Layout changes: reshape, transpose, broadcast_in_dim, and numpy's broadcasting built on them.
 
+use std::sync::Arc;
+
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local, Split};
 use crate::graph::tensor::Tensor;
 use crate::ops::sample::Sample;
 use crate::print::literal::array_i64;
@@ -30,6 +33,10 @@ impl Op for Reshape {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         let dims: Vec<usize> = [mapped.size].iter().chain(&self.0).copied().collect();
         Some(vec![mapped.ins[0].reshape(&dims)])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let split = local.split(0)?.reshaped(&local.dims(0), &self.0, local.devices())?;
+        Local::one(local.ins[0].tensor.reshape(&split.part(&self.0, local.devices())), split)
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.ins[0]]
@@ -62,6 +69,11 @@ impl Op for Transpose {
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         let permutation: Vec<usize> = std::iter::once(0).chain(self.0.iter().map(|i| i + 1)).collect();
         Some(vec![mapped.ins[0].transpose(&permutation)])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let split = local.split(0)?;
+        let to = self.0.iter().position(|&from| from == split.axis)?;
+        Local::one(local.ins[0].tensor.transpose(&self.0), split.at(to))
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.ins[0]]
@@ -116,6 +128,15 @@ impl Op for BroadcastInDim {
         let dims: Vec<usize> = [mapped.size].iter().chain(&self.dims).copied().collect();
         let axes: Vec<usize> = std::iter::once(0).chain(self.axes.iter().map(|a| a + 1)).collect();
         Some(vec![mapped.ins[0].broadcast_in_dim(&dims, &axes)])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let split = local.split(0)?;
+        let to = split.at(self.axes[split.axis]);
+        Local::one(local.ins[0].tensor.broadcast_in_dim(&to.part(&self.dims, local.devices()), &self.axes), to)
+    }
+    fn for_part(&self, split: Split, dims: &[usize]) -> Option<Arc<dyn Op>> {
+        let part = || BroadcastInDim { dims: dims.to_vec(), axes: self.axes.clone() };
+        (!self.axes.contains(&split.axis)).then(|| Arc::new(part()) as Arc<dyn Op>)
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.ins[0]]

@@ -4,6 +4,7 @@ use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
 use crate::graph::op::{Cotangents, Infer, Op, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local};
 use crate::graph::tensor::Tensor;
 use crate::ops::constant::Operand;
 use crate::ops::gather::WindowDims;
@@ -63,6 +64,13 @@ impl Op for Slice {
             |first: usize, rest: &[usize]| std::iter::once(first).chain(rest.iter().copied()).collect::<Vec<_>>();
         let (start, limit) = (front(0, &self.start), front(mapped.size, &self.limit));
         Some(vec![mapped.ins[0].slice(&start, &limit, &front(1, &self.stride))])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let (split, dims) = (local.split(0)?, local.dims(0));
+        let axis = split.axis;
+        let all = (self.start[axis], self.limit[axis], self.stride[axis]) == (0, dims[axis], 1);
+        let limit = split.part(&self.limit, local.devices());
+        all.then(|| Local::one(local.ins[0].tensor.slice(&self.start, &limit, &self.stride), split))?
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.ins[0]]
@@ -138,6 +146,12 @@ impl Op for Pad {
         let op = Pad { low: front(&self.low), high: front(&self.high), interior };
         Some(vec![op.on(&mapped.ins[0], &mapped.ins[1])])
     }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let split = local.split(0)?;
+        let axis = split.axis;
+        let none = (self.low[axis], self.high[axis], self.interior[axis]) == (0, 0, 0);
+        none.then(|| Local::one(self.on(&local.ins[0].tensor, &local.whole(1)), split))?
+    }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.of_any(&[0, 1])]
     }
@@ -182,6 +196,9 @@ impl Op for Concatenate {
         let operands = mapped.operands();
         Some(vec![concatenate(&operands.iter().collect::<Vec<_>>(), self.0 as isize + 1)])
     }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        local.main_split().filter(|split| split.axis != self.0).and_then(|split| local.alike(split))
+    }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.of_any(&(0..of.ins.len()).collect::<Vec<_>>())]
     }
@@ -208,6 +225,9 @@ impl Op for ReverseOp {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         Some(vec![mapped.ins[0].reverse(&self.0.iter().map(|a| a + 1).collect::<Vec<_>>())])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        local.split(0).filter(|split| !self.0.contains(&split.axis)).and_then(|split| local.alike(split))
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.ins[0]]
@@ -255,6 +275,14 @@ impl Op for DynamicSlice {
         }
         let sizes: Vec<usize> = std::iter::once(mapped.size).chain(self.0.iter().copied()).collect();
         Some(vec![mapped.ins[0].dynamic_slice(&with_zero(&mapped.ins[1..]), &sizes)])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let (split, dims) = (local.split(0)?, local.dims(0));
+        if self.0[split.axis] != dims[split.axis] {
+            return None;
+        }
+        let starts: Vec<Tensor> = (1..local.ins.len()).map(|i| local.whole(i)).collect();
+        Local::one(local.ins[0].tensor.dynamic_slice(&starts, &split.part(&self.0, local.devices())), split)
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.ins[0]]
@@ -308,6 +336,14 @@ impl Op for DynamicUpdateSlice {
             return mapped.through(|x| vec![write_at(&x[0], &x[1], &x[2..])]);
         }
         Some(vec![mapped.operand(0).dynamic_update_slice(&mapped.operand(1), &with_zero(&mapped.ins[2..]))])
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        let split = local.split(0).or(local.split(1))?;
+        if local.dims(0)[split.axis] != local.dims(1)[split.axis] {
+            return None;
+        }
+        let starts: Vec<Tensor> = (2..local.ins.len()).map(|i| local.whole(i)).collect();
+        Local::one(local.part(0, split).dynamic_update_slice(&local.part(1, split), &starts), split)
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.of_any(&[0, 1])]

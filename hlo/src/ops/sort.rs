@@ -7,6 +7,7 @@ use crate::graph::error::Violation;
 use crate::graph::function::Function;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
 use crate::ops::sample::Sample;
@@ -66,6 +67,9 @@ impl Op for Sort {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         Some(Sort { axis: self.axis + 1, keys: self.keys }.on(&mapped.operands()))
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        local.main_split().filter(|split| split.axis != self.axis).and_then(|split| local.alike(split))
     }
     fn recompute(&self) -> Recompute {
         Recompute::Costly

@@ -9,6 +9,7 @@ use crate::graph::function::{Function, Rewrite, Value};
 use crate::graph::op::Narrowed;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
+use crate::graph::shard::{Laid, Local, Split, settled_splits};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
 use crate::graph::tree::{Tree, filled, leaves_like};
@@ -124,6 +125,9 @@ impl Op for Scan {
     }
     fn batch(&self, mapped: &Mapped) -> Option<Vec<Tensor>> {
         Some(self.map_over(mapped))
+    }
+    fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
+        Some(self.divided(local))
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         let Parts { consts, xs, .. } = self.parts(of.ins);
@@ -334,6 +338,51 @@ impl Scan {
             None => t.swap_axes(0, 1),
         };
         outputs.into_iter().enumerate().map(front).collect()
+    }
+
+    /// The scan on one of several devices. Sequences are not divided along time.
+    fn divided(&self, local: &Local) -> Vec<Laid> {
+        let splits = self.body_splits(local);
+        let first = self.consts + self.carries;
+        let whole = |i: usize| match splits[i] {
+            // A slice lacks the axis of time.
+            Some(split) if i >= first => Some(split.at(split.axis + 1)),
+            other => other,
+        };
+        let operands: Vec<Tensor> =
+            local.ins.iter().enumerate().map(|(i, laid)| local.arranged(laid, whole(i))).collect();
+        let ranges = self.carried_ranges(&operands.iter().map(Tensor::range).collect::<Vec<_>>());
+        let (Parts { consts, carries, xs }, mut stacked) = (self.parts(&operands), Vec::new());
+        let traced = trace_body(operands[0].graph(), carries, &ranges, xs, self.length, self.reverse, |graph, carry, x| {
+            let args = [consts, carry, x].concat();
+            let args = args.into_iter().zip(&splits).map(|(tensor, split)| Laid { tensor, split: *split });
+            let mut results = local.call(&self.body, graph, &args.collect::<Vec<_>>());
+            let ys = results.split_off(self.carries.min(results.len()));
+            stacked = ys.iter().map(|y| y.split.map(|split| split.at(split.axis + 1))).collect();
+            let after = results.iter().zip(&splits[self.consts..]).map(|(laid, split)| local.arranged(laid, *split));
+            (after.collect(), ys.into_iter().map(|y| y.tensor).collect())
+        });
+        let outputs = match traced {
+            Ok((scan, operands)) => scan.on(operands[0].graph(), &operands),
+            Err(poison) => vec![poison],
+        };
+        let of_outputs = splits[self.consts..first].iter().copied().chain(stacked);
+        outputs.into_iter().zip(of_outputs).map(|(tensor, split)| Laid { tensor, split }).collect()
+    }
+
+    /// How the parameters of the body are divided.
+    fn body_splits(&self, local: &Local) -> Vec<Option<Split>> {
+        let slice = |split: Split| split.axis.checked_sub(1).map(|axis| split.at(axis));
+        let given: Vec<Option<Split>> = local.ins.iter().map(|laid| laid.split).collect();
+        let Parts { consts, carries, xs } = self.parts(&given);
+        let xs: Vec<Option<Split>> = xs.iter().map(|split| split.and_then(slice)).collect();
+        let of_body = |carries: &[Option<Split>]| [consts, carries, &xs].concat();
+        let carries = settled_splits(carries.to_vec(), |carries| {
+            let mut after = local.result_splits(&self.body, &of_body(carries));
+            after.truncate(self.carries);
+            after
+        });
+        of_body(&carries)
     }
 
     /// Which inputs of the body are mapped, given which operands are: a carry is mapped if it depends on a mapped input.

@@ -1,4 +1,4 @@
-//! Transforms of whole functions and traces: differentiation, `vmap`, simplification, lowering, checks, numbering.
+//! Transforms of whole functions and traces: differentiation, `vmap`, simplification, lowering, sharding, checks, numbering.
 //!
 //! Invariant: does not depend on any particular operation, except `select` in `cotangent`.
 
@@ -7,6 +7,7 @@ pub(crate) mod cotangent;
 pub(crate) mod jacobian;
 pub(crate) mod lower;
 pub(crate) mod numbering;
+pub(crate) mod shard;
 pub(crate) mod simplify;
 pub(crate) mod verify;
 pub(crate) mod vmap;

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use spiq_hlo::Array;
 
-use super::{CHECKPOINT, Run};
+use super::{CHECKPOINT, Run, on_each};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::{Buffer, Executable, Input};
 use crate::signature::Role;
@@ -42,7 +42,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let (first, values) = self.good.clone();
         self.restore(first, &values)?;
         while self.done <= last {
-            let (before, values) = (self.done, self.state.iter().map(Buffer::to_array).collect::<Result<Vec<_>>>()?);
+            let (before, values) = (self.done, self.state[0].iter().map(Buffer::to_array).collect::<Result<Vec<_>>>()?);
             self.again(last + 1)?;
             if self.done > last || self.arrays(false).is_err() {
                 let after = self.done;
@@ -54,7 +54,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     }
 
     fn restore(&mut self, done: usize, values: &[Array]) -> Result<()> {
-        self.state = values.iter().map(|array| self.client.to_device(array)).collect::<Result<_>>()?;
+        self.state = on_each(&self.mesh, values)?;
         self.done = done;
         Ok(())
     }
@@ -101,8 +101,9 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let (order, batch) = (self.order(epoch)?, self.options.batch_size);
         let given = self.of_steps(1, 1, &order[place * batch..]);
         let given = given.iter().skip(1).map(|array| self.client.to_device(array)).collect::<Result<Vec<_>>>()?;
-        let inputs =
-            self.state.iter().chain(self.train.iter()).map(Input::Borrow).chain(given.into_iter().map(Input::Donate));
+        // A single device checks the whole batch.
+        let held = self.state[0].iter().chain(&self.train[0]);
+        let inputs = held.map(Input::Borrow).chain(given.into_iter().map(Input::Donate));
         program.execute(inputs.collect())
     }
 

@@ -83,7 +83,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             return Ok(());
         }
         let at = Instant::now();
-        let values = self.state.iter().map(Buffer::start_to_host).collect::<Result<_>>()?;
+        let values = self.state[0].iter().map(Buffer::start_to_host).collect::<Result<_>>()?;
         let best = self.judge.as_ref().and_then(|judge| Some((judge.best()?, judge.arrays()?.clone())));
         self.saving.copied = Some(Copied { step: self.done, at, values, best });
         self.saving.begun = at;
@@ -172,7 +172,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         self.saving.copied = None;
         self.journal.take_marked();
         self.end_writing(events)?;
-        let values: Vec<Array> = self.state.iter().map(Buffer::to_array).collect::<Result<_>>()?;
+        let values: Vec<Array> = self.state[0].iter().map(Buffer::to_array).collect::<Result<_>>()?;
         let best = self.judge.as_ref().and_then(|judge| Some((judge.best()?, judge.arrays()?.clone())));
         let checkpoint = self.checkpoint(self.done, &values, best.as_ref(), self.journal.metrics().place());
         check(self.options.on_nan, self.done, checkpoint.arrays.iter().filter(|(path, _)| self.kept.is_read(path)))?;

@@ -1,0 +1,66 @@
+//! How a program is divided over devices.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::{Function, Sharded};
+
+use crate::error::Result;
+
+/// How a program runs on several devices: each holds a part of the divided inputs and all of the others, and returns whole results.
+///
+/// ```
+/// use spiq::compile::{Program, Sharding};
+/// use spiq::{DType, TensorType, trace};
+/// let x = TensorType::new(DType::F32, [8, 3]);
+/// let function = trace(&[("x", x)], |x| vec![x[0].reduce_sum([0])])?;
+/// let program = Program { sharding: Sharding::over(4).dividing("x", 0), ..Program::named("sum") };
+/// assert!(program.text(&function)?.contains("stablehlo.all_reduce"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharding {
+    /// The number of devices, of all processes together.
+    pub devices: usize,
+    /// The axis along which an input is divided, by its name.
+    pub axes: BTreeMap<String, usize>,
+}
+
+impl Default for Sharding {
+    /// A single device.
+    fn default() -> Sharding {
+        Sharding::over(1)
+    }
+}
+
+impl Sharding {
+    /// This many devices, which divide no input.
+    pub fn over(devices: usize) -> Sharding {
+        Sharding { devices, axes: BTreeMap::new() }
+    }
+
+    /// The same, with an input divided along an axis.
+    #[must_use]
+    pub fn dividing(mut self, input: impl Into<String>, axis: usize) -> Sharding {
+        self.axes.insert(input.into(), axis);
+        self
+    }
+
+    /// The axis that divides the input at a path: that of the path itself, or of a path above it.
+    pub(super) fn axis_below(&self, path: &str) -> Option<usize> {
+        let above = |named: &str| named.is_empty() || path.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.axes.iter().find(|(named, _)| above(named)).map(|(_, axis)| *axis)
+    }
+
+    /// The function of one device, and what it has to gather. A single device's function is the function itself.
+    ///
+    /// # Errors
+    /// Kind `Graph` for an input that cannot be divided evenly.
+    pub fn apply(&self, function: &Function) -> Result<Sharded> {
+        if self.devices == 1 {
+            return Ok(Sharded { function: function.clone(), gathered: Vec::new() });
+        }
+        let axis = |name: &String| self.axes.get(name).copied();
+        let axes: Vec<Option<usize>> = function.input_names().iter().map(axis).collect();
+        Ok(function.shard(self.devices, &axes)?)
+    }
+}

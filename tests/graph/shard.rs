@@ -1,0 +1,180 @@
+//! Functions on several devices against the same functions on one.
+
+use std::sync::LazyLock;
+
+use spiq::compile::{Destination, Sharding, Stage};
+use spiq::pjrt::{Client, ClientOptions, Input, Mesh, Platform};
+use spiq::{Array, Program};
+use spiq_hlo::{DType, Function, Gathered, Sample, Tensor, TensorType, samples, scan, trace, value_and_grad, vjp};
+
+use crate::evaluate::check_close;
+use crate::graph::ops::{Draw, input_types, traced};
+
+/// A client with four devices, which share the processor's cores.
+fn client() -> &'static Client {
+    static FOUR: LazyLock<Client> = LazyLock::new(|| {
+        let options = ClientOptions { cpu_devices: 4, ..ClientOptions::default() };
+        Client::open_with(Platform::Cpu, &options, &mut |_| {}).unwrap_or_else(|e| panic!("four devices: {e}"))
+    });
+    &FOUR
+}
+
+/// The results of a function on this many devices, which divide each input along an axis or not at all: those of every device, and what is
+/// gathered.
+fn on_devices(
+    function: &Function,
+    inputs: &[Array],
+    devices: usize,
+    axes: &[Option<usize>],
+) -> Result<(Vec<Vec<Array>>, Vec<Gathered>), String> {
+    let mesh = Mesh::new(client(), devices).map_err(|e| e.to_string())?;
+    let sharded = function.shard(devices, axes).map_err(|e| e.to_string())?;
+    sharded.function.verify()?;
+    let mut program = Program::named("sharded");
+    program.options.replicas = devices;
+    program.options.cache = false;
+    let destination = Destination::of(client());
+    let text = program.pipeline(&sharded.function, destination).text(Stage::Stablehlo, false).map_err(|e| e.to_string())?;
+    let compiled = program.compile(client(), &sharded.function).map_err(|e| format!("{e}\n{text}"))?;
+    let mut lists: Vec<Vec<Input<'_>>> = (0..devices).map(|_| Vec::new()).collect();
+    for (array, axis) in inputs.iter().zip(axes) {
+        let parts = match axis {
+            Some(axis) => mesh.split(array, *axis),
+            None => mesh.replicate(array),
+        };
+        let parts = parts.map_err(|e| e.to_string())?;
+        lists.iter_mut().zip(parts).for_each(|(list, part)| list.push(Input::Donate(part)));
+    }
+    let outputs = compiled.execute_on_each(lists).map_err(|e| e.to_string())?;
+    let arrays = |outputs: &Vec<spiq::pjrt::Buffer>| outputs.iter().map(|one| one.to_array().map_err(|e| e.to_string())).collect();
+    Ok((outputs.iter().map(arrays).collect::<Result<_, String>>()?, sharded.gathered))
+}
+
+/// Compares a function on several devices with itself on one: each device returns the same, to within `tolerance` of one device's.
+#[track_caller]
+fn check(what: &str, function: &Function, inputs: &[Array], devices: usize, axes: &[Option<usize>], tolerance: f64) -> Vec<Gathered> {
+    let whole = Program::named("whole").compile(client(), function).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let wanted = client().run(&whole, inputs).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let (got, gathered) = on_devices(function, inputs, devices, axes).unwrap_or_else(|e| panic!("{what}: {e}"));
+    for (device, results) in got.iter().enumerate() {
+        for (i, (got, wanted)) in results.iter().zip(&wanted).enumerate() {
+            let what = format!("{what} over {devices} by {axes:?}: result {i} on device {device}");
+            match wanted.dtype().is_float() {
+                true => check_close(&what, got, wanted, tolerance),
+                false => assert_eq!(got, wanted, "{what}"),
+            }
+        }
+    }
+    gathered
+}
+
+/// The ways of dividing one input of these types along one of its axes, or all inputs that have an axis alike.
+fn ways(types: &[TensorType], devices: usize) -> Vec<Vec<Option<usize>>> {
+    let divides = |ty: &TensorType, axis: usize| ty.dims.get(axis).is_some_and(|size| *size > 0 && size % devices == 0);
+    let mut ways = Vec::new();
+    for (input, ty) in types.iter().enumerate() {
+        for axis in (0..ty.rank()).filter(|&axis| divides(ty, axis)) {
+            let alone = (0..types.len()).map(|i| (i == input).then_some(axis)).collect();
+            ways.push(alone);
+            ways.push(types.iter().map(|ty| divides(ty, axis).then_some(axis)).collect());
+        }
+    }
+    ways.dedup();
+    ways
+}
+
+fn with_gradient(sample: &Sample) -> Result<Function, String> {
+    traced(&input_types(sample), |x| {
+        let y = (sample.build)(x);
+        let floats = |t: &&Tensor| t.dtype() == DType::F64;
+        let cts: Vec<Option<Tensor>> = y.iter().map(|y| floats(&y).then(|| y.sin())).collect();
+        let wrt: Vec<Tensor> = x.iter().filter(floats).cloned().collect();
+        let grads = if sample.differentiable { vjp(&y, &cts, &wrt) } else { Vec::new() };
+        [y, grads].concat()
+    })
+}
+
+/// Every operation, with its gradient, gives on two devices what it gives on one, however its inputs are divided.
+#[test]
+fn every_sample_is_the_same_on_two_devices() {
+    let mut checked = 0;
+    for sample in samples().iter().filter(|sample| !sample.name.starts_with("all_") && sample.name != "replica_id") {
+        let (function, types) = (with_gradient(sample).unwrap_or_else(|e| panic!("{}: {e}", sample.name)), input_types(sample));
+        let inputs = Draw(3).inputs(sample);
+        for axes in ways(&types, 2) {
+            check(&sample.name, &function, &inputs, 2, &axes, 1e-9);
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "{checked} ways");
+}
+
+fn ty(dims: &[usize]) -> TensorType {
+    TensorType::new(DType::F32, dims)
+}
+
+fn numbers(dims: &[usize], seed: usize) -> Array {
+    let count = dims.iter().product::<usize>();
+    let values: Vec<f32> = (0..count).map(|i| ((i * 7919 + seed * 31) % 23) as f32 / 16.0 - 0.7).collect();
+    Array::new(dims, values).expect("a value for each element")
+}
+
+/// Two layers, their loss and its gradient: the batch is divided, and nothing is gathered.
+#[test]
+fn a_perceptron_trains_on_parts_of_the_batch() {
+    let function = trace(&[("x", ty(&[8, 3])), ("v", ty(&[3, 5])), ("w", ty(&[5, 2])), ("y", ty(&[8, 2]))], |a| {
+        let at = (a[1].clone(), a[2].clone());
+        let (loss, (dv, dw)) = value_and_grad(&at, |(v, w)| {
+            let error = a[0].dot(v).tanh().dot(w) - &a[3];
+            (&error * &error).mean()
+        });
+        vec![loss, dv, dw]
+    })
+    .expect("sound");
+    let inputs = [numbers(&[8, 3], 1), numbers(&[3, 5], 2), numbers(&[5, 2], 3), numbers(&[8, 2], 4)];
+    for devices in [2, 4] {
+        let axes = [Some(0), None, None, Some(0)];
+        let gathered = check("perceptron", &function, &inputs, devices, &axes, 1e-5);
+        assert_eq!(gathered, []);
+        let text = function.shard(devices, &axes).expect("sound").function.stablehlo("p", &Default::default());
+        // The loss and two gradients.
+        assert_eq!(text.matches("all_reduce").count(), 3, "{text}");
+    }
+}
+
+/// A loop over time with a learned decay: its state is divided, and gradients are summed after the loop.
+#[test]
+fn a_loop_over_time_divides_its_state() {
+    let function = trace(&[("x", ty(&[6, 4, 3])), ("w", ty(&[3, 5])), ("beta", ty(&[5]))], |a| {
+        let at = (a[1].clone(), a[2].clone());
+        let (loss, (dw, db)) = value_and_grad(&at, |(w, beta)| {
+            let start = a[0].graph().zeros(ty(&[4, 5]));
+            let (_, trace) = scan(&start, &a[0].dot(w), |v, x| {
+                let v = v * beta.broadcast_to(&[4, 5]) + x;
+                (v.clone(), v.tanh())
+            });
+            (&trace * &trace).mean()
+        });
+        vec![loss, dw, db]
+    })
+    .expect("sound");
+    let inputs = [numbers(&[6, 4, 3], 1), numbers(&[3, 5], 2), numbers(&[5], 3)];
+    let axes = [Some(1), None, None];
+    for devices in [2, 4] {
+        assert_eq!(check("loop", &function, &inputs, devices, &axes, 1e-5), []);
+    }
+    let sharded = function.shard(2, &axes).expect("sound").function;
+    sharded.each_node(&mut |node, operands| {
+        let bodies = node.op.regions(operands);
+        let inside = bodies.iter().any(|body| node.op.name() == "scan" && body.nodes().iter().any(|n| n.op.name() == "all_reduce"));
+        assert!(!inside, "a sum over devices in each step");
+    });
+}
+
+#[test]
+fn an_axis_that_devices_cannot_share_is_refused() {
+    let function = trace(&[("x", ty(&[6, 2]))], |x| vec![x[0].sum()]).expect("sound");
+    let refused = |devices, axis| function.shard(devices, &[Some(axis)]).expect_err("a refusal").to_string();
+    assert!(refused(4, 0).contains("axis 0 of the input `x`, f32[6,2], has 6 elements, which 4 devices cannot divide evenly"));
+    assert!(refused(2, 3).contains("axis 3 is not an axis of the input `x`, f32[6,2]"));
+}
