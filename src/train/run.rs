@@ -229,7 +229,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         start::clear(options)?;
         let mut run = Run {
             client,
-            mesh,
+            mesh: mesh.clone(),
             options,
             key: Key::new(options.seed),
             steps,

@@ -81,6 +81,7 @@ fn drawn(key: Key) -> Provenance {
         xla_flags: Some(text(next())),
         device: Some(text(next())),
         matmul_precision: Some(one(next(), &[MatmulPrecision::Default, MatmulPrecision::Highest])),
+        devices: Some(count(next())),
         kernels: Some(one(next(), &[Kernels::Spiq, Kernels::Xla])),
         model: Some(model(next())),
         rules: Some(rules(next())),

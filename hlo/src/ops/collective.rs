@@ -143,6 +143,12 @@ impl Tensor {
         }
     }
 
+    /// The sum of this tensor over all `devices`.
+    #[track_caller]
+    pub(super) fn sum_over_devices(&self, devices: usize) -> Tensor {
+        self.all_reduce(Reducer::Sum, devices)
+    }
+
     /// The tensors of all `devices` joined along `axis`. Spec: all_gather.
     #[track_caller]
     pub(crate) fn all_gather(&self, axis: usize, devices: usize) -> Tensor {

@@ -5,7 +5,6 @@ use crate::graph::error::Violation;
 use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::shard::{Laid, Local, Split};
 use crate::graph::tensor::Tensor;
-use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::ops::shape::Transpose;
 use crate::ops::window::{pairs, same_padding, spread};
@@ -195,7 +194,7 @@ impl Convolution {
         let blocks = (x.blocks % self.groups == 0).then_some(x.blocks / self.groups)?;
         let kernel = local.part(1, Split { axis: self.dims.kernel.feature, blocks });
         let parts = self.on(&local.ins[0].tensor, &kernel);
-        Some(vec![Laid::whole(parts.over_devices(Reducer::Sum, local.devices()))])
+        Some(vec![Laid::whole(parts.sum_over_devices(local.devices()))])
     }
 
     /// The input's cotangent: the result's cotangent, dilated by the strides, convolved with the reversed kernel. Reads only the shape of

@@ -6,7 +6,6 @@ use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::shard::{Laid, Local, Split};
 use crate::graph::tensor::Tensor;
 use crate::ops::promotion;
-use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::print::PRECISION_CONFIG;
 use crate::types::dtype::DType;
@@ -208,7 +207,7 @@ impl DotGeneral {
         };
         if let Some(pair) = place(contract[main]) {
             let parts = product(local.part(other, split.at(contract[other][pair])));
-            return Laid::whole(parts.over_devices(Reducer::Sum, local.devices()));
+            return Laid::whole(parts.sum_over_devices(local.devices()));
         }
         if let Some(pair) = place(batch[main]) {
             return Laid::part(product(local.part(other, split.at(batch[other][pair]))), split.at(pair));

@@ -8,7 +8,6 @@ use crate::graph::range::{Range, Ranges};
 use crate::graph::shard::{Laid, Local, Split};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
-use crate::ops::reducer::Reducer;
 use crate::ops::sample::Sample;
 use crate::print::literal::array_i64;
 use crate::types::array::Array;
@@ -300,7 +299,7 @@ impl Scatter {
         self.add.then_some(())?;
         let x = &local.ins[0].tensor;
         let own = self.on(&x.zeros_like(), &local.part(1, indices), &local.part(2, updates));
-        Some(vec![Laid::whole(x + &own.over_devices(Reducer::Sum, local.devices()))])
+        Some(vec![Laid::whole(x + &own.sum_over_devices(local.devices()))])
     }
 
     #[track_caller]
