@@ -390,7 +390,8 @@ impl Plan<'_> {
             let one = array.bytes().len() / self.batch_size;
             Ok(array.bytes()[one * batch.counted.start..one * batch.counted.end].to_vec())
         };
-        let of_batch = |(batch, outputs): (&Batch, &Vec<Buffer>)| outputs.iter().map(|one| counted(batch, one)).collect();
+        let of_batch =
+            |(batch, outputs): (&Batch, &Vec<Buffer>)| outputs.iter().map(|one| counted(batch, one)).collect();
         batches.iter().zip(&outputs).map(of_batch).collect()
     }
 }

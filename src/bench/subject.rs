@@ -10,8 +10,8 @@ use crate::capacity::{self, Need};
 use crate::compile::{Program, Sharding};
 use crate::error::Result;
 use crate::network::{Forward, Pass};
-use crate::optim::{self, GradientTransformation};
 use crate::nn::X;
+use crate::optim::{self, GradientTransformation};
 use crate::pjrt::{Buffer, Client, CompileOptions, Executable, Input, Mesh, Platform};
 use crate::quant::{Mode, products_in_bf16};
 use crate::random::Key;
@@ -239,6 +239,7 @@ fn spike_rate(
     let program = program.compile(client, &forward.function)?;
     let outputs = program.execute_on_each(of_forward(params, data))?;
     // The traces come first; each layer has a rate per sample.
-    let rates = outputs[0][1..].iter().map(|rates| Ok(rates.to_array()?.to_f64())).collect::<Result<Vec<_>>>()?.concat();
+    let rates =
+        outputs[0][1..].iter().map(|rates| Ok(rates.to_array()?.to_f64())).collect::<Result<Vec<_>>>()?.concat();
     Ok(rates.iter().sum::<f64>() / rates.len().max(1) as f64)
 }

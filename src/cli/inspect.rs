@@ -163,7 +163,9 @@ fn x_type(arguments: &Arguments, network: &Network) -> TensorType {
 fn pass(arguments: &Arguments, network: &Network) -> Result<Program> {
     let (batch, devices) = (arguments.batch_size, arguments.devices);
     if batch % devices != 0 {
-        return Err(Error::input(format!("{devices} devices cannot share a batch of {batch} samples evenly; give another --batch-size")));
+        return Err(Error::input(format!(
+            "{devices} devices cannot share a batch of {batch} samples evenly; give another --batch-size"
+        )));
     }
     let sharding = Sharding::over(devices).dividing("x", 1).dividing("labels", 0);
     Ok(Program { sharding, ..Program::named(network.config().name.as_str()) })

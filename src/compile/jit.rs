@@ -94,7 +94,14 @@ struct Compiled<Y: Tree> {
 /// # Ok::<(), spiq::Error>(())
 /// ```
 pub fn jit<X: Tree, Y: Tree, F: Fn(X) -> Y>(client: &Client, function: F) -> Jit<F, X, Y> {
-    Jit { client: client.clone(), function, compiled: Mutex::default(), debugs: None, sharding: Sharding::default(), inputs: PhantomData }
+    Jit {
+        client: client.clone(),
+        function,
+        compiled: Mutex::default(),
+        debugs: None,
+        sharding: Sharding::default(),
+        inputs: PhantomData,
+    }
 }
 
 impl<X: Tree, Y: Tree, F: Fn(X) -> Y> Jit<F, X, Y> {

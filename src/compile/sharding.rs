@@ -47,7 +47,9 @@ impl Sharding {
 
     /// The axis that divides the input at a path: that of the path itself, or of a path above it.
     pub(super) fn axis_below(&self, path: &str) -> Option<usize> {
-        let above = |named: &str| named.is_empty() || path.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let above = |named: &str| {
+            named.is_empty() || path.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         self.axes.iter().find(|(named, _)| above(named)).map(|(_, axis)| *axis)
     }
 

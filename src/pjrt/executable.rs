@@ -141,7 +141,10 @@ impl Loaded {
         }
         let wanted = options.replicas * options.partitions;
         if wanted > client.devices.len() {
-            return Err(Error::input(format!("the program is for {wanted} devices; there are {}", client.devices.len())));
+            return Err(Error::input(format!(
+                "the program is for {wanted} devices; there are {}",
+                client.devices.len()
+            )));
         }
         let base = client.llvm.base(|text, options| Loaded::compile_with(client, text, options)?.debug_options())?;
         let mut loaded = Loaded::compile_with(client, text, &options.encode(&client.flags, base))?;

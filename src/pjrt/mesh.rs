@@ -88,7 +88,9 @@ impl Mesh {
             )));
         }
         let parts = self.local.iter().enumerate();
-        parts.map(|(at, device)| self.client.to_device_on(&part(array, axis, self.first + at, self.world), device)).collect()
+        parts
+            .map(|(at, device)| self.client.to_device_on(&part(array, axis, self.first + at, self.world), device))
+            .collect()
     }
 }
 

@@ -138,7 +138,8 @@ impl Devices {
     /// How the results of a function are divided, given the types and divisions of its parameters on a device. Records nothing.
     fn result_splits(&self, function: &Function, args: &[(TensorType, Option<Split>)]) -> Vec<Option<Split>> {
         let (graph, trial) = (Graph::new(), Devices::new(self.count));
-        let declare = |(ty, split): &(TensorType, Option<Split>)| Laid { tensor: graph.input("", ty.clone()), split: *split };
+        let declare =
+            |(ty, split): &(TensorType, Option<Split>)| Laid { tensor: graph.input("", ty.clone()), split: *split };
         let args: Vec<Laid> = args.iter().map(declare).collect();
         trial.call(function, &graph, &args).into_iter().map(|laid| laid.split).collect()
     }

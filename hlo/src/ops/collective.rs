@@ -87,10 +87,7 @@ impl Op for AllGather {
         Ok(vec![x.with_dims(dims)])
     }
     fn attrs(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("all_gather_dim", format!("{} : i64", self.axis)),
-            ("replica_groups", all_in_one_group(self.devices)),
-        ]
+        vec![("all_gather_dim", format!("{} : i64", self.axis)), ("replica_groups", all_in_one_group(self.devices))]
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         no_reverse_rule(self.name(), reverse)

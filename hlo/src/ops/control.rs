@@ -53,7 +53,8 @@ impl Op for While {
     fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
         let before = local.ins.iter().map(|laid| laid.split).collect();
         let splits = settled_splits(before, |splits| local.result_splits(&self.body, splits));
-        let state: Vec<Tensor> = local.ins.iter().zip(&splits).map(|(laid, split)| local.arranged(laid, *split)).collect();
+        let state: Vec<Tensor> =
+            local.ins.iter().zip(&splits).map(|(laid, split)| local.arranged(laid, *split)).collect();
         let call = |body: &Function, state: &[Tensor]| local.call(body, state[0].graph(), &laid(state, &splits));
         let condition = |state: &[Tensor]| local.arranged(&call(&self.condition, state)[0], None);
         let step = |state: &[Tensor]| -> Vec<Tensor> {
@@ -267,8 +268,7 @@ impl Op for Case {
         let before: Vec<Option<Split>> = inputs.iter().map(|laid| laid.split).collect();
         let each: Vec<_> = self.branches.iter().map(|branch| local.result_splits(branch, &before)).collect();
         // A result that only some branches divide is divided; if they divide it in different ways, as the first of them does.
-        let splits: Vec<Option<Split>> =
-            (0..each[0].len()).map(|i| each.iter().find_map(|splits| splits[i])).collect();
+        let splits: Vec<Option<Split>> = (0..each[0].len()).map(|i| each.iter().find_map(|splits| splits[i])).collect();
         let run = |branch: &Function| -> Vec<Tensor> {
             let results = local.call(branch, index.graph(), inputs);
             results.iter().zip(&splits).map(|(laid, split)| local.arranged(laid, *split)).collect()

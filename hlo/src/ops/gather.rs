@@ -117,6 +117,23 @@ impl WindowDims {
         (0..).filter(|a| !self.window.contains(a)).nth(number)
     }
 
+    /// The axis of the indices that corresponds to an axis of the result.
+    fn axis_at(&self, place: usize, indices_rank: usize) -> Option<usize> {
+        (0..indices_rank).find(|&axis| self.place(axis, indices_rank) == Some(place))
+    }
+
+    /// The division of the indices, given that of a batch axis of the operand.
+    fn of_indices(&self, operand: Split) -> Option<Split> {
+        let pair = self.operand_batch.iter().position(|&axis| axis == operand.axis)?;
+        Some(operand.at(self.indices_batch[pair]))
+    }
+
+    /// The division of the operand, given that of a batch axis of the indices.
+    fn of_operand(&self, indices: Split) -> Option<Split> {
+        let pair = self.indices_batch.iter().position(|&axis| axis == indices.axis)?;
+        Some(indices.at(self.operand_batch[pair]))
+    }
+
     /// The axes of the operand that a window keeps.
     fn kept(&self, operand_rank: usize) -> Vec<usize> {
         (0..operand_rank).filter(|a| !self.collapsed.contains(a) && !self.operand_batch.contains(a)).collect()
@@ -179,6 +196,16 @@ impl Gather {
     fn on(&self, x: &Tensor, indices: &Tensor) -> Tensor {
         x.graph().apply(self.clone(), &[x, indices])
     }
+
+    /// The windows on one of several devices, which divide an axis of the operand that each window covers.
+    fn within_windows(&self, local: &Local, split: Split) -> Option<Vec<Laid>> {
+        let dims = local.dims(0);
+        let kept = self.dims.kept(dims.len()).iter().position(|&axis| axis == split.axis)?;
+        (self.sizes[split.axis] == dims[split.axis]).then_some(())?;
+        let sizes = split.part(&self.sizes, local.devices());
+        let op = Gather { dims: self.dims.clone(), sizes };
+        Local::one(op.on(&local.ins[0].tensor, &local.whole(1)), split.at(self.dims.window[kept]))
+    }
 }
 
 impl Op for Gather {
@@ -232,28 +259,17 @@ impl Op for Gather {
         Some(vec![mapped.ins[0].gather(&mapped.ins[1], &dims, &sizes)])
     }
     fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
-        match [local.split(0), local.split(1)] {
-            [None, Some(split)] => {
-                let to = self.dims.place(split.axis, local.dims(1).len())?;
-                Local::one(self.on(&local.ins[0].tensor, &local.ins[1].tensor), split.at(to))
-            }
-            [Some(split), indices] => {
-                let (dims, axis) = (local.dims(0), split.axis);
-                if let Some(pair) = self.dims.operand_batch.iter().position(|&a| a == axis) {
-                    let of = split.at(self.dims.indices_batch[pair]);
-                    let to = self.dims.place(of.axis, local.dims(1).len())?;
-                    return Local::one(self.on(&local.ins[0].tensor, &local.part(1, of)), split.at(to));
-                }
-                let window = self.dims.kept(dims.len()).iter().position(|&a| a == axis)?;
-                let all = indices.is_none() && self.sizes[axis] == dims[axis];
-                let sizes = split.part(&self.sizes, local.devices());
-                let op = Gather { dims: self.dims.clone(), sizes };
-                all.then(|| {
-                    Local::one(op.on(&local.ins[0].tensor, &local.ins[1].tensor), split.at(self.dims.window[window]))
-                })?
-            }
-            _ => None,
-        }
+        let (operand, rank) = (local.split(0), local.dims(1).len());
+        let Some(split) = operand.and_then(|split| self.dims.of_indices(split)).or(local.split(1)) else {
+            return self.within_windows(local, operand?);
+        };
+        let to = split.at(self.dims.place(split.axis, rank)?);
+        let x = match self.dims.of_operand(split) {
+            Some(batch) => local.part(0, batch),
+            None if operand.is_none() => local.whole(0),
+            None => return None,
+        };
+        Local::one(self.on(&x, &local.part(1, split)), to)
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.ins[0]]
@@ -286,20 +302,6 @@ impl Scatter {
         let fits = if self.dims.index_axis < indices.rank() { fits.reduce_and([self.dims.index_axis]) } else { fits };
         let axes: Vec<usize> = (0..updates.rank()).filter(|a| !self.dims.window.contains(a)).collect();
         fits.broadcast_in_dim(updates.dims(), &axes)
-    }
-
-    /// The sum on one of several devices, which divide the windows: each adds its windows to zeros, and the sums of all are added.
-    fn shared(&self, local: &Local, split: Split, of_indices: bool) -> Option<Vec<Laid>> {
-        let rank = local.dims(1).len();
-        let from = match of_indices {
-            true => split.axis,
-            false => (0..rank).find(|&axis| self.dims.place(axis, rank) == Some(split.axis))?,
-        };
-        let (indices, updates) = (split.at(from), split.at(self.dims.place(from, rank)?));
-        self.add.then_some(())?;
-        let x = &local.ins[0].tensor;
-        let own = self.on(&x.zeros_like(), &local.part(1, indices), &local.part(2, updates));
-        Some(vec![Laid::whole(x + &own.sum_over_devices(local.devices()))])
     }
 
     #[track_caller]
@@ -366,14 +368,20 @@ impl Op for Scatter {
         Some(vec![op.on(&x, &mapped.ins[1], &updates)])
     }
     fn shard(&self, local: &Local) -> Option<Vec<Laid>> {
-        let (indices, updates) = (local.split(1), local.split(2));
-        if let (None, Some(split)) = (local.split(0), indices.or(updates)) {
-            return self.shared(local, split, indices.is_some());
+        let (dims, rank) = (&self.dims, local.dims(1).len());
+        let of_updates = |split: Split| dims.axis_at(split.axis, rank).map(|axis| split.at(axis));
+        let others = || local.split(2).and_then(of_updates).or(local.split(0).and_then(|split| dims.of_indices(split)));
+        let split = local.split(1).or_else(others)?;
+        let updates = split.at(dims.place(split.axis, rank)?);
+        let part = |x: &Tensor| self.on(x, &local.part(1, split), &local.part(2, updates));
+        if let Some(batch) = dims.of_operand(split) {
+            return Local::one(part(&local.part(0, batch)), batch);
         }
-        None
-    }
-    fn recompute(&self) -> Recompute {
-        Recompute::Costly
+        // Each device adds its windows to zeros; the sum of all is added to the operand.
+        (self.add && local.split(0).is_none()).then_some(())?;
+        let x = local.whole(0);
+        let sum = part(&x.zeros_like()).sum_over_devices(local.devices());
+        Some(vec![Laid::whole(x + sum)])
     }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.of_any(&[0, 2]).filter(|_| !self.add)]

@@ -353,15 +353,17 @@ impl Scan {
             local.ins.iter().enumerate().map(|(i, laid)| local.arranged(laid, whole(i))).collect();
         let ranges = self.carried_ranges(&operands.iter().map(Tensor::range).collect::<Vec<_>>());
         let (Parts { consts, carries, xs }, mut stacked) = (self.parts(&operands), Vec::new());
-        let traced = trace_body(operands[0].graph(), carries, &ranges, xs, self.length, self.reverse, |graph, carry, x| {
-            let args = [consts, carry, x].concat();
-            let args = args.into_iter().zip(&splits).map(|(tensor, split)| Laid { tensor, split: *split });
-            let mut results = local.call(&self.body, graph, &args.collect::<Vec<_>>());
-            let ys = results.split_off(self.carries.min(results.len()));
-            stacked = ys.iter().map(|y| y.split.map(|split| split.at(split.axis + 1))).collect();
-            let after = results.iter().zip(&splits[self.consts..]).map(|(laid, split)| local.arranged(laid, *split));
-            (after.collect(), ys.into_iter().map(|y| y.tensor).collect())
-        });
+        let traced =
+            trace_body(operands[0].graph(), carries, &ranges, xs, self.length, self.reverse, |graph, carry, x| {
+                let args = [consts, carry, x].concat();
+                let args = args.into_iter().zip(&splits).map(|(tensor, split)| Laid { tensor, split: *split });
+                let mut results = local.call(&self.body, graph, &args.collect::<Vec<_>>());
+                let ys = results.split_off(self.carries.min(results.len()));
+                stacked = ys.iter().map(|y| y.split.map(|split| split.at(split.axis + 1))).collect();
+                let after =
+                    results.iter().zip(&splits[self.consts..]).map(|(laid, split)| local.arranged(laid, *split));
+                (after.collect(), ys.into_iter().map(|y| y.tensor).collect())
+            });
         let outputs = match traced {
             Ok((scan, operands)) => scan.on(operands[0].graph(), &operands),
             Err(poison) => vec![poison],

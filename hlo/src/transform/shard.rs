@@ -59,9 +59,13 @@ fn declare(graph: &Graph, devices: usize, (name, ty): (&str, TensorType), axis: 
     let Some(axis) = axis else { return Laid::whole(graph.input(name, ty)) };
     let split = Split::of(axis);
     match ty.dims.get(axis) {
-        Some(size) if size % devices == 0 => Laid::part(graph.input(name, ty.with_dims(split.part(&ty.dims, devices))), split),
+        Some(size) if size % devices == 0 => {
+            Laid::part(graph.input(name, ty.with_dims(split.part(&ty.dims, devices))), split)
+        }
         Some(size) => {
-            let message = format!("axis {axis} of the input `{name}`, {ty}, has {size} elements, which {devices} devices cannot divide evenly");
+            let message = format!(
+                "axis {axis} of the input `{name}`, {ty}, has {size} elements, which {devices} devices cannot divide evenly"
+            );
             Laid::whole(graph.fail("shard", Violation::new("", message)))
         }
         None => {
