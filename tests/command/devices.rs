@@ -14,6 +14,7 @@ use spiq::quant::{Gradients, linear_only_rules};
 use spiq::train::{self, Options, Record, Summary, read_records, run};
 
 use super::training::{MODEL, options};
+use crate::own_process::{own_process, passes};
 
 /// A client with four devices, which share the processor's cores.
 fn client() -> &'static Client {
@@ -35,18 +36,13 @@ fn losses(folder: &Path) -> Vec<f32> {
     records.iter().filter_map(loss).collect()
 }
 
-/// The relative differences between the losses of 100 steps on one device and on `devices`.
-fn differences(devices: usize, of: impl Fn(&Path) -> Options) -> Vec<f64> {
-    let [one, several] = [1, devices].map(|devices| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let summary =
-            go(&Options { devices, ..of(folder.path()) }).unwrap_or_else(|e| panic!("{devices} devices: {e}"));
-        assert_eq!(summary.steps, 100);
-        losses(folder.path())
-    });
-    assert_eq!((one.len(), several.len()), (100, 100));
-    let apart = |(a, b): (&f32, &f32)| f64::from((b - a) / a);
-    one.iter().zip(&several).map(apart).collect()
+/// The losses of 100 steps on a number of devices.
+fn hundred(devices: usize, of: impl Fn(&Path) -> Options) -> Vec<f32> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let summary = go(&Options { devices, ..of(folder.path()) }).unwrap_or_else(|e| panic!("{devices} devices: {e}"));
+    let losses = losses(folder.path());
+    assert_eq!((summary.steps, losses.len()), (100, 100));
+    losses
 }
 
 /// Convolutions, pools, BatchNorm and dropout.
@@ -101,24 +97,41 @@ const FIRST: f64 = 1e-6;
 const LATER: f64 = 0.2;
 const MEAN: f64 = 0.02;
 
+/// What is wrong with the losses of a network on 2 and 4 devices.
+fn failures((name, model, rules, gradients): Case) -> Vec<String> {
+    let of = |out: &Path| with(out, model, rules.clone(), gradients);
+    let one = hundred(1, of);
+    let failure = |devices| {
+        let apart = |(a, b): (&f32, f32)| f64::from((b - a) / a);
+        let found: Vec<f64> = one.iter().zip(hundred(devices, of)).map(apart).collect();
+        let most = |steps: &[f64]| steps.iter().map(|step| step.abs()).fold(0.0, f64::max);
+        let (first, all, mean) = (most(&found[..2]), most(&found), found.iter().sum::<f64>().abs() / 100.0);
+        let same = found.iter().take_while(|difference| difference.abs() < FIRST).count();
+        println!(
+            "{name}, {devices} devices: {first:.1e} in 2 steps, {all:.1e} in 100, {mean:.1e} on average; {same} below {FIRST:e}"
+        );
+        (first > FIRST || all > LATER || mean > MEAN).then(|| format!("{name} on {devices} devices: {found:?}"))
+    };
+    [2, 4].into_iter().filter_map(failure).collect()
+}
+
 #[test]
 fn one_hundred_steps_are_those_of_one_device() {
-    let mut failures = Vec::new();
-    for (name, model, rules, gradients) in cases() {
-        for devices in [2, 4] {
-            let found = differences(devices, |out| with(out, model, rules.clone(), gradients));
-            let most = |steps: &[f64]| steps.iter().map(|step| step.abs()).fold(0.0, f64::max);
-            let (first, all, mean) = (most(&found[..2]), most(&found), found.iter().sum::<f64>().abs() / 100.0);
-            let same = found.iter().take_while(|difference| difference.abs() < FIRST).count();
-            println!(
-                "{name}, {devices} devices: {first:.1e} in 2 steps, {all:.1e} in 100, {mean:.1e} on average; {same} steps below {FIRST:e}"
-            );
-            if first > FIRST || all > LATER || mean > MEAN {
-                failures.push(format!("{name} on {devices} devices: {found:?}"));
-            }
-        }
-    }
+    let failures: Vec<String> = cases().into_iter().flat_map(failures).collect();
     assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn without_kernels_as_well() {
+    passes(own_process(module_path!(), "without_kernels").env("SPIQ_NO_KERNELS", "1"));
+}
+
+#[test]
+#[ignore = "the environment is that of the process: without_kernels_as_well runs it"]
+fn without_kernels() {
+    assert!(client().kernels().is_none());
+    let dense_int8 = cases().swap_remove(1);
+    assert_eq!(failures(dense_int8), Vec::<String>::new());
 }
 
 /// Nothing of the size of a batch over time is gathered in the training steps of any of these networks.
