@@ -383,6 +383,9 @@ impl Op for Scatter {
         let sum = part(&x.zeros_like()).sum_over_devices(local.devices());
         Some(vec![Laid::whole(x + sum)])
     }
+    fn recompute(&self) -> Recompute {
+        Recompute::Costly
+    }
     fn range(&self, of: &Ranges) -> Vec<Option<Range>> {
         vec![of.of_any(&[0, 2]).filter(|_| !self.add)]
     }
