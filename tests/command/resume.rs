@@ -212,7 +212,7 @@ const CHANGED: &[(&str, &str, &str)] = &[
 ];
 
 /// Flags that do not affect results: where files go, how many steps a call has. The device has a separate test.
-const FREE: [&str; 12] = [
+const FREE: [&str; 13] = [
     "--out",
     "--overwrite",
     "--allow-unmatched",
@@ -223,6 +223,7 @@ const FREE: [&str; 12] = [
     "--steps-per-call",
     "--help",
     "--device",
+    "--devices",
     "--seeds",
     "--tensorboard",
 ];
