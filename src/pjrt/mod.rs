@@ -20,6 +20,7 @@ mod abi;
 mod buffer;
 mod checksum;
 mod client;
+mod cuda_packages;
 mod device;
 mod dump;
 mod element_type;
