@@ -49,8 +49,8 @@ impl Plugin {
         }
         // The cache folder, or one in it, may be a link.
         let pinned = packages::installed_as(given).or_else(|| packages::installed_as(&path));
-        if let (Some((platform, bundle)), Some(folder)) = (pinned, path.parent()) {
-            verify::check(platform, bundle, folder)?;
+        if let Some(installed) = pinned {
+            verify::check(installed.platform, installed.bundle, &installed.folder)?;
         }
         let api = load(&path)?;
         let (identity, cuda_dir) = (identity(&path), cuda_dir(&path));
@@ -217,7 +217,7 @@ fn load(path: &Path) -> Result<Api> {
     Ok(api)
 }
 
-/// The folder that contains `nvvm/libdevice`: next to the plugin, as [`install`] creates it, or from NVIDIA's Python packages.
+/// The folder that contains `nvvm/libdevice`: next to the plugin, or from NVIDIA's packages beside it, whether Python's or [`install`]'s.
 fn cuda_dir(plugin: &Path) -> Option<String> {
     let own = plugin.parent()?;
     let packages = own.ancestors().nth(2).map(|site| site.join("nvidia/cu13"));
