@@ -65,20 +65,25 @@ pub fn has_nvidia_driver() -> bool {
     linker_finds(DRIVER)
 }
 
-/// Opens the libraries that the plugin needs, if the driver is installed.
+/// Opens the libraries of a plugin, if the driver is installed. Call it before the plugin is opened: the plugin looks for the runtime then, and
+/// only once. Missing ones are no error, because programs can be compiled without them.
 ///
 /// # Errors
-/// Kind `Plugin` when there are libraries missing that all programs need, or one cannot be opened.
+/// Kind `Plugin` for one that cannot be opened.
 pub fn open(plugin: &Path) -> Result<()> {
     if !has_nvidia_driver() {
-        // The plugin reports that it finds no card.
         return Ok(());
     }
-    let all = libraries(plugin);
-    match missing(&all) {
-        Some(sentence) => Err(Error::new(ErrorKind::Plugin, sentence)),
-        None => all.iter().flat_map(files).try_for_each(|file| open_file(&file)),
-    }
+    libraries(plugin).iter().flat_map(files).try_for_each(|file| open_file(&file))
+}
+
+/// Checks that a plugin has the libraries that all programs need, if the driver is installed. Without it, the plugin reports that it finds no card.
+///
+/// # Errors
+/// Kind `Plugin` with the names of those that are missing.
+pub fn check(plugin: &Path) -> Result<()> {
+    let sentence = if has_nvidia_driver() { missing(&libraries(plugin)) } else { None };
+    sentence.map_or(Ok(()), |sentence| Err(Error::new(ErrorKind::Plugin, sentence)))
 }
 
 /// What to do about missing libraries that all programs need.

@@ -14,7 +14,7 @@ use super::ffi::Registration;
 use super::find::{Found, Source, find};
 use super::install::{Progress, install};
 use super::profiler::Profiler;
-use super::{elf, environment, packages, verify};
+use super::{elf, environment, libraries, packages, verify};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An opened plugin, cheap to copy. It stays open until the process ends: plugins keep threads and cannot be unloaded.
@@ -191,6 +191,7 @@ fn load(path: &Path) -> Result<Api> {
     let shown = path.display();
     let fail = |what: String| Error::new(ErrorKind::Plugin, what);
     environment::prepare(path)?;
+    libraries::open(path)?;
     // SAFETY: opening a library runs its initializers; the user chose this file as a plugin.
     let library = unsafe { libloading::Library::new(path) };
     let library = library.map_err(|e| fail(format!("the PJRT plugin {shown} cannot be opened")).because(e))?;

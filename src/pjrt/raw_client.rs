@@ -47,7 +47,7 @@ impl RawClient {
         }
         if plugin.platform() == Some(Platform::Cuda) {
             values.extend(environment::cuda_options()?);
-            libraries::open(plugin.path())?;
+            libraries::check(plugin.path())?;
         }
         let named = api::write_named(&values);
         // SAFETY: the options outlive the call.

@@ -124,18 +124,19 @@ impl Machine {
         String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned()
     }
 
-    /// The libraries that the linker opens when a client is created.
-    fn opened(&self, change: impl Fn(&mut Command)) -> BTreeSet<String> {
+    /// The libraries that the linker opens when a client is created, and the command's messages.
+    fn opened(&self, change: impl Fn(&mut Command)) -> (BTreeSet<String>, String) {
         let mut command = self.command("inspect --stage hlo --device cuda --model model.toml");
         std::fs::create_dir_all(self.path("linker")).expect("a folder");
         std::fs::write(self.path("model.toml"), MODEL).expect("a file");
         command.env("LD_DEBUG", "libs").env("LD_DEBUG_OUTPUT", self.path("linker/libs"));
         change(&mut command);
         // Without a card it ends with an error, but its libraries are open by then.
-        command.output().expect("the command starts");
+        let said = command.output().expect("the command starts").stderr;
         let logs = std::fs::read_dir(self.path("linker")).expect("the folder").flatten();
         let text: String = logs.map(|log| std::fs::read_to_string(log.path()).expect("a log")).collect();
-        text.lines().filter_map(|line| Some(line.split_once("calling init: ")?.1.trim().to_owned())).collect()
+        let opened = text.lines().filter_map(|line| Some(line.split_once("calling init: ")?.1.trim().to_owned()));
+        (opened.collect(), String::from_utf8_lossy(&said).into_owned())
     }
 }
 
@@ -191,7 +192,7 @@ fn the_plugin_finds_the_libraries_beside_it() {
     let Some((folder, _)) = installed_or_skipped() else { return };
     let machine = Machine::new();
     machine.install(&folder, |_| true);
-    let opened = machine.opened(|_| {});
+    let (opened, _) = machine.opened(|_| {});
     let runtime = machine.path("cache/plugins").join(folder.file_name().expect("a name"));
     let runtime = runtime.join("nvidia/cu13/lib/libcudart.so.13").canonicalize().expect("a file");
     assert!(opened.iter().any(|path| Path::new(path).canonicalize().is_ok_and(|path| path == runtime)), "{opened:?}");
@@ -210,7 +211,9 @@ fn libraries_of_a_python_environment_are_opened() {
     let doctor = machine.command("doctor").env("VIRTUAL_ENV", machine.path("venv")).output().expect("it starts");
     let doctor = String::from_utf8_lossy(&doctor.stdout);
     assert!(doctor.contains(&format!("libraries: all: a Python package ({})", site.display())), "{doctor}");
-    let opened = machine.opened(|command| drop(command.env("VIRTUAL_ENV", machine.path("venv"))));
+    let (opened, said) = machine.opened(|command| drop(command.env("VIRTUAL_ENV", machine.path("venv"))));
+    // The plugin's message if it looked for the runtime before it was opened.
+    assert!(said.contains("No visible GPU devices") && !said.contains("cudart_stub"), "{said}");
     for name in ["cu13/lib/libcudart.so.13", "cu13/lib/libnvrtc-builtins.so.13.0", "cudnn/lib/libcudnn.so.9"] {
         let path = site.join("nvidia").join(name);
         assert!(opened.contains(&path.to_string_lossy().into_owned()), "{name}: {opened:?}");

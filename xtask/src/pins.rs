@@ -37,17 +37,14 @@ fn sha256(bytes: &[u8]) -> Result<String> {
 
 /// A command's output for this input.
 fn output(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
-    let failed = |what: String| format!("{}: {what}", command_name(command));
+    let name = command.get_program().to_string_lossy().into_owned();
+    let failed = |what: String| format!("{name}: {what}");
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.map_err(|cause| failed(cause.to_string()))?;
     // The programs here print nothing before they have read everything. A closed pipe shows in the status.
     drop(child.stdin.take().map(|mut pipe| pipe.write_all(input)));
     let output = child.wait_with_output().map_err(|cause| failed(cause.to_string()))?;
     if output.status.success() { Ok(output.stdout) } else { Err(failed(output.status.to_string())) }
-}
-
-fn command_name(command: &Command) -> String {
-    command.get_program().to_string_lossy().into_owned()
 }
 
 /// A number with an underscore between thousands.
