@@ -215,7 +215,9 @@ fn libraries_of_a_python_environment_are_opened() {
     let doctor = machine.command("doctor").env("VIRTUAL_ENV", machine.path("venv")).output().expect("it starts");
     let doctor = String::from_utf8_lossy(&doctor.stdout);
     assert!(doctor.contains(&format!("libraries: all: a Python package ({})", site.display())), "{doctor}");
-    let (opened, said) = machine.opened(|command| drop(command.env("VIRTUAL_ENV", machine.path("venv"))));
+    let (opened, said) = machine.opened(|command| {
+        command.env("VIRTUAL_ENV", machine.path("venv"));
+    });
     // The plugin's message if it looked for the runtime before it was opened.
     assert!(said.contains("No visible GPU devices") && !said.contains("cudart_stub"), "{said}");
     for name in ["cu13/lib/libcudart.so.13", "cu13/lib/libnvrtc-builtins.so.13.0", "cudnn/lib/libcudnn.so.9"] {
