@@ -23,8 +23,8 @@ pub(crate) fn print(wheel: &str, files: &[&str]) -> Result<()> {
 /// The machine in a wheel's name, and its platform tag with a glibc version, by which pip selects it.
 fn machine(wheel: &str) -> Result<(&str, &str)> {
     let name = Path::new(wheel).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    let tags = name.rsplit('-').next().unwrap_or_default().split('.');
-    let tag = tags.filter(|tag| tag.starts_with("manylinux_2_")).next_back();
+    let mut tags = name.rsplit('-').next().unwrap_or_default().split('.');
+    let tag = tags.rfind(|tag| tag.starts_with("manylinux_2_"));
     let tag = tag.ok_or_else(|| format!("the name of {wheel} has no tag manylinux_2_…"))?;
     let arch = ["x86_64", "aarch64"].into_iter().find(|arch| tag.ends_with(arch));
     Ok((arch.ok_or_else(|| format!("{tag} is neither for x86_64 nor for aarch64"))?, tag))
