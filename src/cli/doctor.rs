@@ -7,6 +7,7 @@ use serde::Serialize;
 use spiq::Result;
 use spiq::pjrt::{self, Found, Platform};
 
+use super::libraries;
 use super::probe::{self, Probe};
 use super::screen;
 
@@ -28,6 +29,7 @@ struct Report {
     version: &'static str,
     machine: String,
     cores: usize,
+    nvidia_driver: bool,
     plugins: Vec<Plugin>,
     cache: Option<Cache>,
     advice: Vec<String>,
@@ -40,6 +42,9 @@ struct Plugin {
     file: PathBuf,
     /// Whether it is the plugin that its platform uses.
     used: bool,
+    /// The packages of libraries that it opens to run programs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    libraries: Vec<libraries::Package>,
     #[serde(flatten)]
     probe: Probe,
 }
@@ -73,6 +78,7 @@ impl Report {
             platform: found.platform.map(Platform::name),
             source: found.source.to_string(),
             used: used.iter().flatten().any(|one| one.path == found.path),
+            libraries: libraries::of(&found.path),
             probe: probe::ask(&found.path),
             file: found.path,
         };
@@ -81,6 +87,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION"),
             machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            nvidia_driver: pjrt::has_nvidia_driver(),
             advice: advice(&plugins),
             plugins,
             cache: cache(),
@@ -88,7 +95,9 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("spiq {} on {}, {} cores\n\nplugins\n", self.version, self.machine, self.cores);
+        let driver = if self.nvidia_driver { "NVIDIA's driver" } else { "no NVIDIA driver" };
+        let mut text =
+            format!("spiq {} on {}, {} cores, {driver}\n\nplugins\n", self.version, self.machine, self.cores);
         if self.plugins.is_empty() {
             text.push_str("  none\n");
         }
@@ -125,6 +134,7 @@ impl Plugin {
             };
             lines.push(format!("    device {}: {}{memory}", device.id, device.kind));
         }
+        lines.extend(libraries::text(&self.libraries));
         if let Some(error) = &self.probe.error {
             lines.push(format!("    error: {}", error.replace('\n', " ")));
         }
@@ -160,19 +170,27 @@ fn advice(plugins: &[Plugin]) -> Vec<String> {
     let mut advice = Vec::new();
     for (platform, package) in [("cpu", "cpu"), ("cuda", "cuda13"), ("tpu", "tpu")] {
         let all: Vec<&Plugin> = plugins.iter().filter(|plugin| plugin.platform == Some(platform)).collect();
-        let works = all.iter().any(|plugin| plugin.used && plugin.probe.error.is_none());
+        let used = all.iter().find(|plugin| plugin.used);
         let here = match platform {
-            "cuda" => Path::new("/dev/nvidiactl").exists(),
+            "cuda" => pjrt::has_nvidia_driver() || Path::new("/dev/nvidiactl").exists(),
             "tpu" => Path::new("/dev/accel0").exists(),
             _ => true,
         };
         if here && all.is_empty() {
             let alone = if platform == "cpu" { " (`spiq train` and `spiq predict` do this automatically)" } else { "" };
             advice.push(format!("the {platform} plugin is missing: run `spiq plugin install {package}`{alone}"));
-        } else if here && !works {
+        } else if let Some(missing) = used.filter(|_| here).and_then(|plugin| libraries::advice(&plugin.libraries)) {
+            advice.push(missing);
+        } else if here && used.is_none_or(|plugin| plugin.probe.error.is_some()) {
             let hint = "remove it, or name another file in SPIQ_PJRT_PLUGIN";
             advice.push(format!("the {platform} plugin that is used does not work (see its error): {hint}"));
         }
+    }
+    if Path::new("/dev/nvidiactl").exists() && !pjrt::has_nvidia_driver() {
+        advice.push(
+            "there is an NVIDIA card, but its driver's library libcuda.so.1 is not found: install the driver"
+                .to_owned(),
+        );
     }
     if !advice.is_empty() && !pjrt::has_pip() {
         advice.push("python3 with pip is missing: it downloads the plugins (`python3 -m ensurepip`)".to_owned());

@@ -13,6 +13,7 @@ mod failure;
 mod help;
 mod inspect;
 mod learning;
+mod libraries;
 mod output;
 mod page;
 mod plan;

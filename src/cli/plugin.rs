@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use spiq::pjrt::{self, Platform, Wheels};
+use spiq::pjrt::{self, Missing, Parts, Platform, Wheels};
 use spiq::table;
 use spiq::{Error, Result};
 
@@ -14,6 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   spiq plugin list
   spiq plugin install cuda13        then: spiq train --device cuda
+  spiq plugin install cuda13 --compiler-only     then: spiq inspect --target cuda:h100
   spiq plugin install cpu --index https://mirror.example/simple
 
 Without a network: download the wheel on another machine (`spiq plugin wheels cpu` prints the pip commands), copy it, and run
@@ -23,7 +24,9 @@ Without a network: download the wheel on another machine (`spiq plugin wheels cp
 ///
 /// The CPU plugin is installed automatically on first use. Packages are downloaded with your own pip, so its index (including
 /// PIP_INDEX_URL), proxy and certificates apply. Versions and checksums are pinned: spiq checks each package before unpacking it, and the
-/// plugin before opening it.
+/// plugin before opening it. An interrupted installation continues with the first missing package.
+///
+/// `cuda13` needs nothing but NVIDIA's driver (580 or newer): it includes the CUDA libraries that programs use.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -43,11 +46,17 @@ enum Action {
         /// Install from this wheel, without a network; repeat for each package of the plugin
         #[arg(long, value_name = "FILE")]
         from: Vec<PathBuf>,
+        /// Without the libraries that run programs: for compiling only, or where a Python environment has them
+        #[arg(long)]
+        compiler_only: bool,
     },
     /// Print the commands that download a plugin's wheels on a machine with a network, for --from
     Wheels {
         /// Plugin whose wheels to list
         plugin: Name,
+        /// Without the libraries that run programs
+        #[arg(long)]
+        compiler_only: bool,
     },
     /// List the plugins on this machine, in order of preference
     List,
@@ -70,7 +79,7 @@ enum Name {
 /// Of kind `Plugin` when the package cannot be downloaded.
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
-        Action::Install { plugin, index, from } => {
+        Action::Install { plugin, index, from, compiler_only } => {
             // An existing installation needs none of them, but a wrong name is a mistake all the same.
             if let Some(missing) = from.iter().find(|path| !path.exists()) {
                 return Err(Error::input(format!("there is no file {}; name a wheel with --from", missing.display())));
@@ -80,9 +89,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 None if from.is_empty() => Wheels::Index,
                 None => Wheels::Files(from.clone()),
             };
-            install((*plugin).into(), &wheels)
+            install((*plugin).into(), parts(*plugin, *compiler_only)?, &wheels)
         }
-        Action::Wheels { plugin } => commands((*plugin).into()),
+        Action::Wheels { plugin, compiler_only } => commands((*plugin).into(), parts(*plugin, *compiler_only)?),
         Action::List => list(),
     }
 }
@@ -97,15 +106,38 @@ impl From<Name> for Platform {
     }
 }
 
-fn install(platform: Platform, wheels: &Wheels) -> Result<()> {
+/// The parts to install.
+fn parts(plugin: Name, compiler_only: bool) -> Result<Parts> {
+    match (compiler_only, plugin) {
+        (false, _) => Ok(Parts::All),
+        (true, Name::Cuda13) => Ok(Parts::Compiler),
+        (true, _) => Err(Error::input("only cuda13 has libraries apart from the compiler; leave out --compiler-only")),
+    }
+}
+
+fn install(platform: Platform, parts: Parts, wheels: &Wheels) -> Result<()> {
+    announce(&pjrt::missing(platform, parts)?, wheels);
     let mut installation = Installation::default();
-    let path = pjrt::install_from(platform, wheels, &mut |progress| installation.update(progress))?;
+    let path = pjrt::install_from(platform, parts, wheels, &mut |progress| installation.update(progress))?;
     drop(installation);
     screen::print(&format!("the {platform} plugin is installed: {}\n", path.display()))
 }
 
-fn commands(platform: Platform) -> Result<()> {
-    screen::print(&pjrt::wheel_commands(platform)?.iter().map(|line| format!("{line}\n")).collect::<String>())
+/// Prints the sizes of an installation of several packages. That of a single one is part of its progress.
+fn announce(missing: &Missing, wheels: &Wheels) {
+    let Missing { packages, of, download, disk, .. } = *missing;
+    if packages == 0 || of == 1 {
+        return;
+    }
+    let which =
+        if packages == of { format!("{of} packages") } else { format!("{packages} of {of} packages are missing") };
+    let verb = if matches!(wheels, Wheels::Files(_)) { "copy" } else { "download" };
+    let (download, disk) = (screen::bytes(download), screen::bytes(disk));
+    screen::progress(&format!("{which}: {download} to {verb}, {disk} on disk"));
+}
+
+fn commands(platform: Platform, parts: Parts) -> Result<()> {
+    screen::print(&pjrt::wheel_commands(platform, parts)?.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
 fn list() -> Result<()> {

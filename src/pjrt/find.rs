@@ -125,10 +125,20 @@ fn in_site_packages(folder: PathBuf) -> impl Iterator<Item = Found> {
 }
 
 fn in_known_site_packages() -> Vec<Found> {
+    known_site_packages().flat_map(in_site_packages).collect()
+}
+
+/// The folders of Python packages on this machine; `python3` runs only when the iterator gets that far.
+pub fn site_packages() -> impl Iterator<Item = PathBuf> {
+    std::iter::once_with(known_site_packages).flatten().chain(std::iter::once_with(asked_site_packages).flatten())
+}
+
+/// Those that can be found without starting a process.
+fn known_site_packages() -> impl Iterator<Item = PathBuf> {
     let environments = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(variable).map(PathBuf::from);
     let home = variable("HOME").map(|home| PathBuf::from(home).join(".local"));
     let prefixes = environments.chain(home).chain(["/usr/local", "/usr"].map(PathBuf::from));
-    prefixes.flat_map(|prefix| site_packages_under(&prefix)).flat_map(in_site_packages).collect()
+    prefixes.flat_map(|prefix| site_packages_under(&prefix))
 }
 
 /// `lib/python3*/{site,dist}-packages` under a prefix.

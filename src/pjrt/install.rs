@@ -1,13 +1,17 @@
 //! Installs plugins: takes the pinned packages, downloaded by the user's pip or given as files, checks them, and unpacks them into the
 //! cache folder.
+//!
+//! Packages are installed one by one, each file by a rename, and the plugin itself last: the plugin is found only when everything that it needs is
+//! there, and an interrupted installation continues with the first missing package.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::abi::platform::Platform;
 use super::folders::{cache_dir, create_private};
-use super::packages::{self, Bundle, Package, Wheel};
+use super::packages::{self, Bundle, Package, Parts, Wheel};
 use super::{owner, pip, verify, wheel};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -67,36 +71,70 @@ pub enum Wheels {
 /// Installs the plugin of `platform` into the cache folder, unless it is already there, and returns the path of its file.
 ///
 /// Versions and checksums are pinned. `progress` is called about ten times a second. Of two processes that do this at once, one
-/// waits for the other. Leftovers of a killed process are removed by the next installation.
+/// waits for the other. After an interruption, the next installation continues with the first package that is missing.
 ///
 /// # Errors
 /// [`ErrorKind::Plugin`] when there is no package for this machine, no `python3`, no pip, no network, or a checksum differs;
 /// [`ErrorKind::Input`] when others may write to the cache folder.
 pub fn install(platform: Platform, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
-    install_from(platform, &Wheels::Index, progress)
+    install_from(platform, Parts::All, &Wheels::Index, progress)
 }
 
-/// As [`install`], from another source of wheels. An installation whose files differ from the pinned ones is replaced.
+/// As [`install`], for some parts of the plugin and from another source of wheels. Files that differ from the pinned ones are replaced.
 ///
 /// # Errors
 /// As [`install`]; a file that is not one of the wheels; a missing wheel.
-pub fn install_from(platform: Platform, wheels: &Wheels, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+pub fn install_from(
+    platform: Platform,
+    parts: Parts,
+    wheels: &Wheels,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<PathBuf> {
     let bundle = packages::of(platform).ok_or_else(|| no_package(platform))?;
-    Installation { platform, bundle, cache: &cache_dir()? }.run(wheels, progress)
+    Installation { platform, bundle, parts, cache: &cache_dir()? }.run(wheels, progress)
+}
+
+/// What an installation has yet to bring, judging by the sizes of the files that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Packages to download.
+    pub packages: usize,
+    /// Packages in all.
+    pub of: usize,
+    /// Bytes to download.
+    pub download: u64,
+    /// Bytes that their files take on the disk.
+    pub disk: u64,
+}
+
+/// What [`install_from`] would bring.
+///
+/// # Errors
+/// [`ErrorKind::Plugin`] when there is no package for this kind of machine.
+pub fn missing(platform: Platform, parts: Parts) -> Result<Missing> {
+    let bundle = packages::of(platform).ok_or_else(|| no_package(platform))?;
+    let folder = bundle.folder(&cache_dir()?);
+    let mut missing = Missing { packages: 0, of: bundle.packages(parts).count(), download: 0, disk: 0 };
+    for package in bundle.packages(parts).filter(|package| !package.complete(&folder)) {
+        missing.packages += 1;
+        missing.download += package.wheel().map_or(0, |wheel| wheel.bytes);
+        missing.disk += package.kept().map(|(_, kept)| kept.bytes).sum::<u64>();
+    }
+    Ok(missing)
 }
 
 /// The pip commands that download a plugin's wheels for this kind of machine, on any machine with a network connection.
 ///
 /// # Errors
 /// [`ErrorKind::Plugin`] when there is no package for this kind of machine.
-pub fn wheel_commands(platform: Platform) -> Result<Vec<String>> {
+pub fn wheel_commands(platform: Platform, parts: Parts) -> Result<Vec<String>> {
     let bundle = packages::of(platform).ok_or_else(|| no_package(platform))?;
     let command = |package: &'static Package| {
         let wheel = package.wheel().ok_or_else(|| no_package(platform))?;
         let (name, version, options) = (package.name, package.version, pip::options(package, wheel).join(" "));
         Ok(format!("python3 -m pip download {options} {name}=={version}"))
     };
-    bundle.0.iter().map(command).collect()
+    bundle.packages(parts).map(command).collect()
 }
 
 fn no_package(platform: Platform) -> Error {
@@ -111,6 +149,7 @@ fn no_package(platform: Platform) -> Error {
 struct Installation<'a> {
     platform: Platform,
     bundle: Bundle,
+    parts: Parts,
     cache: &'a Path,
 }
 
@@ -131,28 +170,77 @@ impl Installation<'_> {
         if let Some(plugin) = self.done()? {
             return Ok(plugin);
         }
-        let work = tempfile::Builder::new().prefix(WORK).tempdir_in(&plugins);
-        let work = work.map_err(|e| Error::file(&plugins, "write to", e))?;
-        let ready = work.path().join("ready");
-        for package in self.bundle.0 {
-            let wheel = package.wheel().ok_or_else(|| no_package(self.platform))?;
-            let file = match wheels {
-                Wheels::Index => self.fetch(package, wheel, None, work.path(), progress)?,
-                Wheels::Mirror(index) => self.fetch(package, wheel, Some(index), work.path(), progress)?,
-                Wheels::Files(files) => self.copy(package, wheel, files, work.path(), progress)?,
-            };
-            wheel::unpack(package, wheel.kept, &file, &ready, &mut |done, total| {
-                progress(at(package, Step::Unpack, done, total));
-            })?;
+        let folder = self.bundle.folder(self.cache);
+        for package in self.bundle.packages(self.parts).rev() {
+            if verify::matches(package, &folder)? {
+                continue;
+            }
+            let work = tempfile::Builder::new().prefix(WORK).tempdir_in(&plugins);
+            let work = work.map_err(|e| Error::file(&plugins, "write to", e))?;
+            self.add(package, wheels, work.path(), progress)?;
         }
-        self.put_in_place(&ready)
+        self.remove_others();
+        // Also writes the stamp.
+        self.done()?.ok_or_else(|| Error::new(ErrorKind::Plugin, format!("{} is damaged", folder.display())))
     }
 
-    /// The plugin's file, if the installation is complete and unmodified.
+    /// Takes a package's wheel, checks and unpacks it in `work`, and moves its files into the installation.
+    fn add(
+        &self,
+        package: &'static Package,
+        wheels: &Wheels,
+        work: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let wheel = package.wheel().ok_or_else(|| no_package(self.platform))?;
+        let file = match wheels {
+            Wheels::Index => self.fetch(package, wheel, None, work, progress)?,
+            Wheels::Mirror(index) => self.fetch(package, wheel, Some(index), work, progress)?,
+            Wheels::Files(files) => self.copy(package, wheel, files, work, progress)?,
+        };
+        let ready = work.join("ready");
+        wheel::unpack(package, wheel.kept, &file, &ready, &mut |done, total| {
+            progress(at(package, Step::Unpack, done, total));
+        })?;
+        self.put_in_place(package, &ready)
+    }
+
+    /// Moves a package's files into the installation. A process that has opened an older file keeps that one.
+    fn put_in_place(&self, package: &Package, ready: &Path) -> Result<()> {
+        let folder = self.bundle.folder(self.cache);
+        for (file, _) in package.kept() {
+            let target = folder.join(file);
+            create_private(target.parent().unwrap_or(&folder))?;
+            std::fs::rename(ready.join(file), &target).map_err(|e| Error::file(&target, "create", e))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what no package contains from the installation, such as files of an earlier layout. What cannot be removed does no harm.
+    fn remove_others(&self) {
+        let folder = self.bundle.folder(self.cache);
+        let tops: BTreeSet<_> =
+            self.bundle.kept(Parts::All).filter_map(|(file, _)| Path::new(file).components().next()).collect();
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if tops.iter().all(|top| top.as_os_str() != entry.file_name()) {
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                drop(if is_folder {
+                    std::fs::remove_dir_all(entry.path())
+                } else {
+                    std::fs::remove_file(entry.path())
+                });
+            }
+        }
+    }
+
+    /// The plugin's file, if these parts of the installation are complete and unmodified.
     fn done(&self) -> Result<Option<PathBuf>> {
-        let Some(plugin) = self.bundle.installed(self.cache) else { return Ok(None) };
-        match verify::check(self.platform, self.bundle, &self.bundle.folder(self.cache)) {
-            Ok(()) => Ok(Some(plugin)),
+        let folder = self.bundle.folder(self.cache);
+        if !self.bundle.complete(self.parts, &folder) {
+            return Ok(None);
+        }
+        match verify::check(self.platform, self.bundle, &folder) {
+            Ok(()) => Ok(Some(folder.join(self.bundle.file()))),
             Err(other) if other.kind() == ErrorKind::Plugin => Ok(None),
             Err(error) => Err(error),
         }
@@ -166,7 +254,7 @@ impl Installation<'_> {
         loop {
             match file.try_lock() {
                 Ok(()) => break remove_leftovers(plugins),
-                Err(TryLockError::WouldBlock) => progress(at(&self.bundle.0[0], Step::Wait, 0, 0)),
+                Err(TryLockError::WouldBlock) => progress(at(&self.bundle.plugin[0], Step::Wait, 0, 0)),
                 Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(TryLockError::Error(_)) => break,
             }
@@ -240,22 +328,9 @@ impl Installation<'_> {
 
     /// The packages, for an error message.
     fn needs(&self) -> String {
-        let names: Vec<String> = self.bundle.0.iter().map(|one| format!("{} {}", one.name, one.version)).collect();
+        let packages = self.bundle.packages(self.parts);
+        let names: Vec<String> = packages.map(|one| format!("{} {}", one.name, one.version)).collect();
         names.join(", ")
-    }
-
-    fn put_in_place(&self, ready: &Path) -> Result<PathBuf> {
-        let (bundle, folder) = (self.bundle, self.bundle.folder(self.cache));
-        if !bundle.complete(ready) {
-            return Err(Error::new(ErrorKind::Plugin, "the plugin package does not contain the expected files"));
-        }
-        if std::fs::rename(ready, &folder).is_err() && self.done()?.is_none() {
-            // The existing installation is damaged: a complete one is used, never replaced.
-            drop(std::fs::remove_dir_all(&folder));
-            std::fs::rename(ready, &folder).map_err(|e| Error::file(&folder, "create", e))?;
-        }
-        // Also writes the stamp.
-        self.done()?.ok_or_else(|| Error::new(ErrorKind::Plugin, format!("{} is damaged", folder.display())))
     }
 }
 
@@ -281,14 +356,26 @@ mod tests {
     use super::super::packages::Kept;
     use super::*;
 
-    /// A package of one small file, and its wheel.
+    fn forever<T>(value: T) -> &'static [T] {
+        Box::leak(Box::new([value]))
+    }
+
+    /// A bundle of one package with one small file, and its wheel.
     fn made_up(folder: &Path, contents: &str) -> (Bundle, PathBuf) {
-        fn forever<T>(value: T) -> &'static [T] {
-            Box::leak(Box::new([value]))
-        }
+        let (package, wheel) = package("made-up", &[("inside/lib.so", "lib/lib.so")], folder, contents);
+        (Bundle { plugin: forever(package), libraries: &[] }, wheel)
+    }
+
+    /// A package of one small file, and its wheel.
+    fn package(
+        name: &'static str,
+        files: &'static [(&'static str, &'static str)],
+        folder: &Path,
+        contents: &str,
+    ) -> (Package, PathBuf) {
         let path = folder.join(format!("{contents}.whl"));
         let mut wheel = zip::ZipWriter::new(File::create(&path).expect("a file"));
-        wheel.start_file("inside/lib.so", zip::write::SimpleFileOptions::default()).expect("an entry");
+        wheel.start_file(files[0].0, zip::write::SimpleFileOptions::default()).expect("an entry");
         wheel.write_all(contents.as_bytes()).expect("its bytes");
         wheel.finish().expect("a wheel");
         let file = folder.join(contents);
@@ -297,13 +384,18 @@ mod tests {
         let kept = forever(Kept { bytes: contents.len() as u64, sha256: sum(&file) });
         let bytes = path.metadata().expect("a file").len();
         let wheels = forever(Wheel { arch: std::env::consts::ARCH, tag: "any", sha256: sum(&path), bytes, kept });
-        let files = &[("inside/lib.so", "lib/lib.so")];
-        (Bundle(forever(Package { name: "made-up", version: "1", files, python: None, wheels })), path)
+        (Package { name, version: "1", files, python: None, wheels }, path)
     }
 
     fn run(bundle: Bundle, cache: &Path, from: &[&Path]) -> std::result::Result<PathBuf, String> {
+        run_parts(bundle, Parts::All, cache, from)
+    }
+
+    fn run_parts(bundle: Bundle, parts: Parts, cache: &Path, from: &[&Path]) -> std::result::Result<PathBuf, String> {
         let wheels = Wheels::Files(from.iter().map(|path| path.to_path_buf()).collect());
-        Installation { platform: Platform::Cpu, bundle, cache }.run(&wheels, &mut |_| {}).map_err(|e| e.to_string())
+        Installation { platform: Platform::Cpu, bundle, parts, cache }
+            .run(&wheels, &mut |_| {})
+            .map_err(|e| e.to_string())
     }
 
     /// All names in the folder of plugins.
@@ -360,6 +452,58 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&installed).expect("a file"), "library");
     }
 
+    /// A plugin with a library, and their wheels.
+    fn with_library(folder: &Path) -> (Bundle, PathBuf, PathBuf) {
+        let (plugin, plugin_wheel) = package("made-up", &[("a/lib.so", "a/lib.so")], folder, "plugin");
+        let (library, library_wheel) = package("library", &[("b/lib/x.so.1", "b/lib/x.so.1")], folder, "a library");
+        (Bundle { plugin: forever(plugin), libraries: forever(library) }, plugin_wheel, library_wheel)
+    }
+
+    #[test]
+    fn an_interrupted_installation_continues() {
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, plugin, library) = with_library(folder.path());
+        // The library comes first; without the plugin's wheel the installation ends there.
+        run(bundle, cache.path(), &[&library, &library]).expect_err("the plugin's wheel is missing");
+        let installed = bundle.folder(cache.path());
+        assert_eq!(std::fs::read_to_string(installed.join("b/lib/x.so.1")).expect("a file"), "a library");
+        assert_eq!(bundle.installed(cache.path()), None);
+        // The wheel of the library is not asked for again.
+        let file = run(bundle, cache.path(), &[&plugin]).expect("installed");
+        assert_eq!(bundle.installed(cache.path()).as_ref(), Some(&file));
+        assert!(installed.join(".verified").exists());
+        assert_eq!(names(cache.path()), ["lock", "made-up-1"]);
+    }
+
+    #[test]
+    fn libraries_may_come_later_or_be_replaced() {
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, plugin, library) = with_library(folder.path());
+        let file = run_parts(bundle, Parts::Compiler, cache.path(), &[&plugin]).expect("without the library");
+        let (installed, x) = (bundle.folder(cache.path()), bundle.folder(cache.path()).join("b/lib/x.so.1"));
+        assert!(!x.exists());
+        verify::check(Platform::Cpu, bundle, &installed).expect("enough for compiling");
+        run(bundle, cache.path(), &[Path::new("/nowhere")]).expect_err("the library is missing");
+        assert_eq!(run(bundle, cache.path(), &[&library]).as_ref(), Ok(&file));
+        std::fs::write(&x, "a lobrary").expect("another file");
+        let said = verify::check(Platform::Cpu, bundle, &installed).expect_err("another file").to_string();
+        assert!(said.contains("x.so.1 is "), "{said}");
+        run(bundle, cache.path(), &[&library]).expect("replaced");
+        verify::check(Platform::Cpu, bundle, &installed).expect("as pinned");
+    }
+
+    #[test]
+    fn files_of_an_earlier_layout_are_removed() {
+        let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
+        let (bundle, wheel) = made_up(folder.path(), "library");
+        let installed = bundle.folder(cache.path());
+        create_private(&installed.join("bin")).expect("a folder");
+        std::fs::write(installed.join("lib.so"), "old").expect("a file");
+        run(bundle, cache.path(), &[&wheel]).expect("installed");
+        let left = std::fs::read_dir(&installed).expect("the folder").flatten().map(|entry| entry.file_name());
+        assert_eq!(left.collect::<BTreeSet<_>>(), [".verified".into(), "lib".into()].into());
+    }
+
     #[test]
     fn who_waits_for_another_says_so() {
         let (folder, cache) = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder")).into();
@@ -368,7 +512,7 @@ mod tests {
         let held = File::create(cache.path().join("plugins/lock")).expect("a file");
         held.lock().expect("nobody else holds it");
         let (mut held, mut steps) = (Some(held), Vec::new());
-        let installation = Installation { platform: Platform::Cpu, bundle, cache: cache.path() };
+        let installation = Installation { platform: Platform::Cpu, bundle, parts: Parts::All, cache: cache.path() };
         let done = installation.run(&Wheels::Files(vec![wheel]), &mut |progress| {
             steps.push(progress.step);
             held = None;

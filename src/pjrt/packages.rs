@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::abi::platform::Platform;
+use super::cuda_packages;
 
 /// A file on the package index, for one kind of machine.
 #[derive(Debug)]
@@ -49,7 +50,8 @@ impl Package {
         self.wheels.iter().find(|wheel| wheel.arch == std::env::consts::ARCH && cfg!(target_os = "linux"))
     }
 
-    fn complete(&self, folder: &Path) -> bool {
+    /// Whether `folder` contains all files of the package with the right sizes.
+    pub fn complete(&self, folder: &Path) -> bool {
         let fits = |(file, kept): (&str, &Kept)| {
             std::fs::metadata(folder.join(file)).is_ok_and(|meta| meta.is_file() && meta.len() == kept.bytes)
         };
@@ -63,54 +65,95 @@ impl Package {
     }
 }
 
-/// The packages of one platform; the plugin is the first file of the first package.
+/// The packages of one platform.
 #[derive(Clone, Copy, Debug)]
-pub struct Bundle(pub &'static [Package]);
+pub struct Bundle {
+    /// The packages that compile programs; the plugin is the first file of the first package.
+    pub plugin: &'static [Package],
+    /// The packages of the libraries that the plugin opens to run programs, where these are not part of the plugin or of the driver.
+    pub libraries: &'static [Package],
+}
+
+/// The parts of a plugin to install.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// Everything that running programs takes.
+    #[default]
+    All,
+    /// Only what compiles programs. The libraries that run them may be installed later, or come from a Python environment.
+    Compiler,
+}
 
 impl Bundle {
     /// The folder of the installation under the cache folder.
     pub fn folder(self, cache: &Path) -> PathBuf {
-        cache.join("plugins").join(format!("{}-{}", self.0[0].name, self.0[0].version))
+        cache.join("plugins").join(format!("{}-{}", self.plugin[0].name, self.plugin[0].version))
     }
 
-    /// The plugin file, if all files of the bundle exist with the right sizes. Their contents are checked when the plugin is opened.
+    /// The plugin's path in the installation.
+    pub fn file(self) -> &'static str {
+        self.plugin[0].files[0].1
+    }
+
+    /// The plugin file, if all files that compile programs exist with the right sizes. Their contents are checked when the plugin is opened.
     pub fn installed(self, cache: &Path) -> Option<PathBuf> {
         let folder = self.folder(cache);
-        self.complete(&folder).then(|| folder.join(self.0[0].files[0].1))
+        self.complete(Parts::Compiler, &folder).then(|| folder.join(self.file()))
     }
 
-    /// Whether `folder` contains all files of the bundle with the right sizes.
-    pub fn complete(self, folder: &Path) -> bool {
-        self.0.iter().all(|package| package.complete(folder))
+    /// Whether `folder` contains all files of these parts with the right sizes.
+    pub fn complete(self, parts: Parts, folder: &Path) -> bool {
+        self.packages(parts).all(|package| package.complete(folder))
     }
 
-    /// The files of an installation on this machine, by their path in it.
-    pub fn kept(self) -> impl Iterator<Item = (&'static str, &'static Kept)> {
-        self.0.iter().flat_map(Package::kept)
+    /// The packages of these parts.
+    pub fn packages(self, parts: Parts) -> impl DoubleEndedIterator<Item = &'static Package> {
+        let libraries = if parts == Parts::All { self.libraries } else { &[] };
+        self.plugin.iter().chain(libraries)
+    }
+
+    /// The files of an installation of these parts on this machine, by their path in it.
+    pub fn kept(self, parts: Parts) -> impl Iterator<Item = (&'static str, &'static Kept)> {
+        self.packages(parts).flat_map(Package::kept)
     }
 
     /// Megabytes to download.
     pub fn megabytes(self) -> u64 {
-        self.0.iter().filter_map(Package::wheel).map(|wheel| wheel.bytes).sum::<u64>().div_ceil(1_000_000)
+        let wheels = self.packages(Parts::All).filter_map(Package::wheel);
+        wheels.map(|wheel| wheel.bytes).sum::<u64>().div_ceil(1_000_000)
     }
 }
 
-/// The platform and the bundle whose installation contains `plugin`, judging by the names of its file and folder.
-pub fn installed_as(plugin: &Path) -> Option<(Platform, Bundle)> {
-    let folder = plugin.parent()?;
-    let cache = folder.parent().filter(|plugins| plugins.ends_with("plugins"))?.parent()?;
-    let own = |(_, bundle): &(Platform, Bundle)| bundle.folder(cache).join(bundle.0[0].files[0].1) == plugin;
-    Platform::ALL.into_iter().filter_map(|platform| Some((platform, of(platform)?))).find(own)
+/// An installation made by this library.
+pub struct Installed {
+    /// Its platform.
+    pub platform: Platform,
+    /// Its packages.
+    pub bundle: Bundle,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// The installation that contains `plugin`, judging by the names of its file and folders.
+pub fn installed_as(plugin: &Path) -> Option<Installed> {
+    let own = |platform: Platform| {
+        let bundle = of(platform)?;
+        let folder = plugin.ancestors().nth(Path::new(bundle.file()).components().count())?;
+        let cache = folder.parent().filter(|plugins| plugins.ends_with("plugins"))?.parent()?;
+        let folder = bundle.folder(cache);
+        (folder.join(bundle.file()) == plugin).then_some(Installed { platform, bundle, folder })
+    };
+    Platform::ALL.into_iter().find_map(own)
 }
 
 /// The packages for `platform`, if they exist for this machine.
 pub fn of(platform: Platform) -> Option<Bundle> {
-    let bundle = Bundle(match platform {
-        Platform::Cpu => CPU,
-        Platform::Cuda => CUDA,
-        Platform::Tpu => TPU,
-    });
-    bundle.0.iter().all(|package| package.wheel().is_some()).then_some(bundle)
+    let bundle = match platform {
+        Platform::Cpu => Bundle { plugin: CPU, libraries: &[] },
+        Platform::Cuda => Bundle { plugin: cuda_packages::PLUGIN, libraries: cuda_packages::LIBRARIES },
+        Platform::Tpu => Bundle { plugin: TPU, libraries: &[] },
+    };
+    bundle.packages(Parts::All).all(|package| package.wheel().is_some()).then_some(bundle)
 }
 
 const CPU: &[Package] = &[Package {
@@ -141,94 +184,6 @@ const CPU: &[Package] = &[Package {
         },
     ],
 }];
-
-// The two NVIDIA packages contain the assembler and the device library: without them f8 programs crash the compiler.
-const CUDA: &[Package] = &[
-    Package {
-        name: "jax-cuda13-pjrt",
-        version: "0.12.0.1",
-        files: &[("jax_plugins/xla_cuda13/xla_cuda_plugin.so", "xla_cuda_plugin.so")],
-        python: None,
-        wheels: &[
-            Wheel {
-                arch: "x86_64",
-                tag: "manylinux_2_27_x86_64",
-                sha256: "5899bb6177eda86ea532afb9a26794f2bdd04966f6a01f9028266b16c2b6cf90",
-                bytes: 134_922_808,
-                kept: &[Kept {
-                    bytes: 395_967_648,
-                    sha256: "b6de513893c09af2c77e71afcef46d9706f8c259337cdef4cd5cae2353886f75",
-                }],
-            },
-            Wheel {
-                arch: "aarch64",
-                tag: "manylinux_2_27_aarch64",
-                sha256: "40758d042df8c06991b6a1a8016b56e9cefb1ed4c677c062125c3eb71c3dab97",
-                bytes: 128_847_710,
-                kept: &[Kept {
-                    bytes: 376_071_120,
-                    sha256: "b63ecc0361e3f8a9da9aad3df39e93a96092fb4ee20a174ccba2688fda4cb53f",
-                }],
-            },
-        ],
-    },
-    Package {
-        name: "nvidia-cuda-nvcc",
-        version: "13.0.88",
-        files: &[("nvidia/cu13/bin/ptxas", "bin/ptxas")],
-        python: None,
-        wheels: &[
-            Wheel {
-                arch: "x86_64",
-                tag: "manylinux_2_17_x86_64",
-                sha256: "56fe502eb77625a12f25172caa3cdddb4e4c8ba2c8c17dba44b164761b380f03",
-                bytes: 37_384_532,
-                kept: &[Kept {
-                    bytes: 37_741_528,
-                    sha256: "daba837a68265cae38c832d13399b61dab811891de9b8914defddef143b849f2",
-                }],
-            },
-            Wheel {
-                arch: "aarch64",
-                tag: "manylinux_2_17_aarch64",
-                sha256: "c7ff28f86a24effdc6c034fa15230c549a273e4771b10a7fec14996f8cf3307f",
-                bytes: 32_455_430,
-                kept: &[Kept {
-                    bytes: 31_548_264,
-                    sha256: "a1941a04ca4fd233b2fbe50c625b1e72b3d5f79ebe80209a272c85482dfbb487",
-                }],
-            },
-        ],
-    },
-    Package {
-        name: "nvidia-nvvm",
-        version: "13.0.88",
-        files: &[("nvidia/cu13/nvvm/libdevice/libdevice.10.bc", "nvvm/libdevice/libdevice.10.bc")],
-        python: None,
-        wheels: &[
-            Wheel {
-                arch: "x86_64",
-                tag: "manylinux_2_12_x86_64",
-                sha256: "c5f41ffeb6466944a026dfa5317d7d85355c119bbec279205d22f1869d1054e0",
-                bytes: 61_601_415,
-                kept: &[Kept {
-                    bytes: 464_132,
-                    sha256: "91334d6e12748f6cb5bbf0a1cd965a56bcd93dc4f496d2e5c5f8c6e523094356",
-                }],
-            },
-            Wheel {
-                arch: "aarch64",
-                tag: "manylinux_2_17_aarch64",
-                sha256: "c4376a291d72d22a315d9d2f69bdae8f8cd83a627f75bad395cee49a0fe65dc1",
-                bytes: 59_234_185,
-                kept: &[Kept {
-                    bytes: 464_132,
-                    sha256: "91334d6e12748f6cb5bbf0a1cd965a56bcd93dc4f496d2e5c5f8c6e523094356",
-                }],
-            },
-        ],
-    },
-];
 
 const TPU: &[Package] = &[Package {
     name: "libtpu",

@@ -14,7 +14,7 @@ use super::ffi::Registration;
 use super::find::{Found, Source, find};
 use super::install::{Progress, install};
 use super::profiler::Profiler;
-use super::{elf, environment, packages, verify};
+use super::{elf, environment, libraries, packages, verify};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An opened plugin, cheap to copy. It stays open until the process ends: plugins keep threads and cannot be unloaded.
@@ -49,8 +49,8 @@ impl Plugin {
         }
         // The cache folder, or one in it, may be a link.
         let pinned = packages::installed_as(given).or_else(|| packages::installed_as(&path));
-        if let (Some((platform, bundle)), Some(folder)) = (pinned, path.parent()) {
-            verify::check(platform, bundle, folder)?;
+        if let Some(installed) = pinned {
+            verify::check(installed.platform, installed.bundle, &installed.folder)?;
         }
         let api = load(&path)?;
         let (identity, cuda_dir) = (identity(&path), cuda_dir(&path));
@@ -191,6 +191,7 @@ fn load(path: &Path) -> Result<Api> {
     let shown = path.display();
     let fail = |what: String| Error::new(ErrorKind::Plugin, what);
     environment::prepare(path)?;
+    libraries::open(path)?;
     // SAFETY: opening a library runs its initializers; the user chose this file as a plugin.
     let library = unsafe { libloading::Library::new(path) };
     let library = library.map_err(|e| fail(format!("the PJRT plugin {shown} cannot be opened")).because(e))?;
@@ -217,7 +218,7 @@ fn load(path: &Path) -> Result<Api> {
     Ok(api)
 }
 
-/// The folder that contains `nvvm/libdevice`: next to the plugin, as [`install`] creates it, or from NVIDIA's Python packages.
+/// The folder that contains `nvvm/libdevice`: next to the plugin, or from NVIDIA's packages beside it, whether Python's or [`install`]'s.
 fn cuda_dir(plugin: &Path) -> Option<String> {
     let own = plugin.parent()?;
     let packages = own.ancestors().nth(2).map(|site| site.join("nvidia/cu13"));

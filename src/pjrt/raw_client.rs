@@ -5,7 +5,7 @@ use super::abi::platform::Platform;
 use super::abi::sys;
 use super::llvm::Llvm;
 use super::plugin::Plugin;
-use super::{environment, flags, retain};
+use super::{environment, flags, libraries, retain};
 use crate::error::{Error, ErrorKind, Result};
 
 /// PJRT's client. Buffers and executables hold it, so it is released after the last of them.
@@ -47,6 +47,7 @@ impl RawClient {
         }
         if plugin.platform() == Some(Platform::Cuda) {
             values.extend(environment::cuda_options()?);
+            libraries::check(plugin.path())?;
         }
         let named = api::write_named(&values);
         // SAFETY: the options outlive the call.

@@ -4,25 +4,27 @@
 //! read: size, modification and change times, location on disk. A file's `ctime` cannot be set, so a file changed since then has
 //! another stamp and is read again. A stamp in a folder of another user is not trusted.
 
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::io::Write;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::abi::platform::Platform;
-use super::packages::{Bundle, Kept};
+use super::packages::{Bundle, Kept, Package, Parts};
 use super::{checksum, owner};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The name of the stamp file in an installation's folder.
 const STAMP: &str = ".verified";
 
-/// Checks the installation of a bundle in `folder`.
+/// Checks the installation of a bundle in `folder`. Its libraries may be missing: programs can be compiled without them.
 ///
 /// # Errors
 /// Kind `Plugin` for a file whose checksum differs from the pinned one; kind `Input` if others may write to the folder.
 pub fn check(platform: Platform, bundle: Bundle, folder: &Path) -> Result<()> {
-    let files: Vec<_> = bundle.kept().collect();
+    let libraries = bundle.libraries.iter().flat_map(Package::kept).filter(|(file, _)| folder.join(file).exists());
+    let files: Vec<_> = bundle.kept(Parts::Compiler).chain(libraries).collect();
     check_files(&files, folder).map_err(|wrong| match wrong {
         Wrong::Folder(error) => error,
         Wrong::File(what) => Error::new(
@@ -30,6 +32,16 @@ pub fn check(platform: Platform, bundle: Bundle, folder: &Path) -> Result<()> {
             format!("the installed {platform} plugin cannot be trusted: {what}; `spiq plugin install {platform}` replaces it"),
         ),
     })
+}
+
+/// Whether `folder` contains a package's files with the pinned checksums. Reads the files.
+///
+/// # Errors
+/// Kind `Input` if others may write to the folder.
+pub fn matches(package: &Package, folder: &Path) -> Result<bool> {
+    let files: Vec<_> = package.kept().collect();
+    check_folders(&files, folder)?;
+    Ok(package.complete(folder) && check_sums(&files, folder).is_ok())
 }
 
 /// A fault in an installation.
@@ -43,29 +55,33 @@ enum Wrong {
 type File<'a> = (&'a str, &'a Kept);
 
 fn check_files(files: &[File<'_>], folder: &Path) -> std::result::Result<(), Wrong> {
-    let places = files.iter().filter_map(|(file, _)| folder.join(file).parent().map(Path::to_owned));
-    let mut own = true;
-    for place in places.chain([folder.to_owned()]) {
-        own &= owner::check(&place).map_err(Wrong::Folder)?.is_none();
-    }
+    let own = check_folders(files, folder).map_err(Wrong::Folder)?;
     let found = stamp(files, folder)?;
     if own && std::fs::read(folder.join(STAMP)).is_ok_and(|known| known == found.as_bytes()) {
         return Ok(());
     }
+    check_sums(files, folder)?;
+    // Without a stamp, as in a read-only folder, the next run reads the files again.
+    if own {
+        drop(write(&found, folder));
+    }
+    Ok(())
+}
+
+/// Whether this user owns all folders that lead to these files. An error if others may write to one.
+fn check_folders(files: &[File<'_>], folder: &Path) -> Result<bool> {
+    let within = files.iter().flat_map(|(file, _)| Path::new(file).ancestors().skip(1)).collect::<BTreeSet<_>>();
+    within.into_iter().try_fold(true, |own, part| Ok(own & owner::check(&folder.join(part))?.is_none()))
+}
+
+fn check_sums(files: &[File<'_>], folder: &Path) -> std::result::Result<(), Wrong> {
     for (file, kept) in files {
         let path = folder.join(file);
         let sum = checksum::of_file(&path).map_err(|e| cannot_read(&path, &e))?;
         if sum != kept.sha256 {
-            return Err(Wrong::File(format!(
-                "the sha256 of {} is {sum}, not the pinned {}",
-                path.display(),
-                kept.sha256
-            )));
+            let path = path.display();
+            return Err(Wrong::File(format!("the sha256 of {path} is {sum}, not the pinned {}", kept.sha256)));
         }
-    }
-    // Without a stamp, as in a read-only folder, the next run reads the files again.
-    if own {
-        drop(write(&found, folder));
     }
     Ok(())
 }

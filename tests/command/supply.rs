@@ -161,6 +161,28 @@ fn what_pip_leaves_is_not_believed() {
 }
 
 #[test]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn the_packages_of_cuda_and_their_sizes_are_printed() {
+    let place = Place::new("exit 1");
+    let said = place.refused("plugin install cuda13");
+    let first = said.lines().next().expect("a line");
+    assert!(first.starts_with("10 packages: 1.") && first.ends_with(" GB on disk"), "{said}");
+    assert!(said.contains("(nvidia-cuda-cupti 13.0.85)"), "the plugin comes last: {said}");
+    assert_eq!(place.calls().lines().filter(|call| call.contains(" download ")).count(), 1, "{}", place.calls());
+    assert_eq!(place.plugins(), ["lock"]);
+    let said = place.refused("plugin install cuda13 --compiler-only");
+    assert!(said.starts_with("3 packages: 2") && said.contains(" MB to download, 4"), "{said}");
+    assert!(place.refused("plugin install cpu --compiler-only").contains("only cuda13 has libraries"));
+    let lines = |line: &str| {
+        let output = place.command(line).output().expect("the command starts");
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (all, few) = (lines("plugin wheels cuda13"), lines("plugin wheels cuda13 --compiler-only"));
+    assert_eq!((all.len(), few.len()), (10, 3));
+    assert!(all.starts_with(&few) && all.iter().any(|line| line.ends_with(" nvidia-cudnn-cu13==9.15.1.9")), "{all:?}");
+}
+
+#[test]
 fn pip_ends_with_the_command_that_is_killed() {
     // On some machines `python3` is a script that starts another one.
     let place = Place::new("sleep 600 & echo $! > \"$PLACE/pid.new\"; mv \"$PLACE/pid.new\" \"$PLACE/pid\"; wait");

@@ -7,6 +7,8 @@ mod flat;
 mod kernel_values;
 mod kernels;
 mod lane_model;
+#[cfg(target_os = "linux")]
+mod libraries;
 mod mosaic;
 mod native;
 mod pjrt;

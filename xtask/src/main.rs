@@ -8,6 +8,7 @@ mod messages;
 mod miri;
 mod notebook;
 mod notebooks;
+mod pins;
 mod project;
 mod rooms;
 mod soak;
@@ -30,6 +31,7 @@ Development tasks.
                                           two minutes for all, two hours with --long
   cargo xtask soak [--steps N]            train for 100,000 steps, fail if memory, open files, threads or mappings grow; target/soak
   cargo xtask messages                    write docs/messages.md: the error message of every kind of bad input
+  cargo xtask pins WHEEL [FILE…]          print a wheel's row for the pinned packages of plugins, with the checksums of these files in it
   cargo xtask rooms                       print what each folder imports, fail on imports that ARCHITECTURE.md forbids
   cargo xtask words                       fail if comments or Markdown use a phrase that CONTRIBUTING.md replaces
   cargo xtask miri                        run the tests of unsafe code that need no plugin in Miri, if it is installed
@@ -66,6 +68,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["soak"] => soak::run(None),
         ["soak", "--steps", steps] => soak::run(Some(steps)),
         ["messages"] => messages::update(),
+        ["pins", wheel, files @ ..] => pins::print(wheel, files),
         ["notebooks", rest @ ..] => {
             let (flags, names): (Vec<&str>, Vec<&str>) = rest.iter().partition(|argument| argument.starts_with('-'));
             match flags[..] {

@@ -205,7 +205,7 @@ fn every_type_at_every_edge() {
     }
 }
 
-/// So many steps that the grid divides them, evenly or not.
+/// A grid divides many steps into blocks, evenly or not.
 #[test]
 fn time_in_several_blocks() {
     for (seed, steps) in [100, 101].into_iter().enumerate() {
