@@ -38,7 +38,7 @@ pub struct Settings {
     pub mode: Mode,
     /// How outputs are mapped to a class.
     pub readout: Readout,
-    /// The number of devices that compute at the same time, each a batch of its own; the outputs do not depend on it.
+    /// The number of devices that compute at the same time, each a separate batch; the outputs do not depend on it.
     pub devices: usize,
 }
 

@@ -67,7 +67,11 @@ fn compared(
     for (device, results) in got.iter().enumerate() {
         for (i, (got, wanted)) in results.iter().zip(&wanted).enumerate() {
             // Infinities have no distance.
-            let is_far = |(g, w): (&f64, &f64)| g != w && !((g - w).abs() <= tolerance * w.abs().max(1.0));
+            let is_far = |(g, w): (&f64, &f64)| {
+                // NaN is not near.
+                let is_near = (g - w).abs() <= tolerance * w.abs().max(1.0);
+                g != w && !is_near
+            };
             let far = got.to_f64().iter().zip(&wanted.to_f64()).any(is_far);
             let exact = wanted.dtype().is_float() || got == wanted;
             if got.ty() != wanted.ty() || far || !exact {

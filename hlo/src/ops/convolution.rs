@@ -191,7 +191,7 @@ impl Convolution {
     /// The convolution on one of several devices, which divide the input's features: a sum over devices. Each group of features must be
     /// divided, as the kernel's features are.
     fn over_features(&self, local: &Local, x: Split) -> Option<Vec<Laid>> {
-        let blocks = (x.blocks % self.groups == 0).then_some(x.blocks / self.groups)?;
+        let blocks = (x.blocks.is_multiple_of(self.groups)).then_some(x.blocks / self.groups)?;
         let kernel = local.part(1, Split { axis: self.dims.kernel.feature, blocks });
         let parts = self.on(&local.ins[0].tensor, &kernel);
         Some(vec![Laid::whole(parts.sum_over_devices(local.devices()))])
