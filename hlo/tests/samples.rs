@@ -40,6 +40,10 @@ fn every_differentiable_sample_has_gradients_of_its_operands_types() {
 #[test]
 fn every_sample_maps() {
     for sample in samples() {
+        // Collectives come after all transforms.
+        if ["replica_id", "all_reduce", "all_gather"].contains(&sample.name.as_str()) {
+            continue;
+        }
         let wide = |(ty, _): &(spiq_hlo::TensorType, _)| ("x", ty.with_dims([&[3], &ty.dims[..]].concat()));
         let inputs: Vec<_> = sample.inputs.iter().map(wide).collect();
         let function = trace(&inputs, |x| vmap(&x.to_vec(), |x: Vec<Tensor>| (sample.build)(&x)));
