@@ -8,6 +8,7 @@ use spiq_hlo::{
 
 use super::base64;
 use super::kernel::Kernel;
+use crate::backend::layouts;
 use crate::contract::lane_op::LaneOp;
 use crate::contract::lane_program::LaneProgram;
 use crate::offload::ElementwiseLoop;
@@ -143,13 +144,4 @@ impl Op for MosaicCall {
     fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
         self.ranges.clone()
     }
-}
-
-/// Row-major layouts for arrays of these ranks.
-fn layouts(ranks: impl Iterator<Item = usize>) -> String {
-    let one = |rank: usize| {
-        let axes: Vec<String> = (0..rank).rev().map(|axis| axis.to_string()).collect();
-        format!("dense<[{}]> : tensor<{rank}xindex>", axes.join(", "))
-    };
-    format!("[{}]", ranks.map(one).collect::<Vec<_>>().join(", "))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use spiq_hlo::{Cotangents, Infer, Mapped, Op, Range, Ranges, Recompute, Reverse, Tensor, TensorType, Violation};
 
 use super::kernel::{Kernel, NAME};
+use crate::backend::layouts;
 use crate::contract::lane_program::LaneProgram;
 use crate::offload::ElementwiseLoop;
 
@@ -74,16 +75,4 @@ impl Op for TritonCall {
 /// Escapes text for an MLIR string.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\5C").replace('"', "\\22").replace('\n', "\\0A")
-}
-
-/// Row-major layouts for arrays of these ranks.
-fn layouts(ranks: impl Iterator<Item = usize>) -> String {
-    let one = |rank: usize| {
-        let axes: Vec<String> = (0..rank).rev().map(|axis| axis.to_string()).collect();
-        match rank {
-            0 => "dense<> : tensor<0xindex>".to_owned(),
-            _ => format!("dense<[{}]> : tensor<{rank}xindex>", axes.join(", ")),
-        }
-    };
-    format!("[{}]", ranks.map(one).collect::<Vec<_>>().join(", "))
 }
