@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Pjrt(i32),
     /// Training encountered an infinite value or NaN.
     NotFinite,
+    /// Another process of a run of several processes was lost.
+    Lost,
     /// Ctrl-C or another signal: the work was saved and stopped.
     Interrupted,
 }

@@ -4,6 +4,7 @@
 use spiq_kernels::run::{self, Pool, Task};
 use spiq_kernels::{Backend, ELEMENTWISE_SCAN, KernelCall, MASKED_PRODUCT, PRODUCTS, PROGRAM};
 
+use crate::collectives;
 use crate::error::Result;
 use crate::pjrt::ffi::{self, Call, Handler, Registration, Threads};
 use crate::pjrt::{Client, ClientOptions, Platform, Plugin, Progress};
@@ -81,7 +82,12 @@ impl Client {
     /// # Errors
     /// PJRT's errors, for example when the machine has no such device.
     pub fn new(plugin: Plugin, options: &ClientOptions) -> Result<Client> {
-        Client::with_handlers(plugin, options, &handlers(plugin.platform()))
+        let mut handlers = handlers(plugin.platform());
+        if let Some(cluster) = options.cluster.as_ref().filter(|_| plugin.platform() == Some(Platform::Cpu)) {
+            collectives::exchange_with(cluster);
+            handlers.extend(collectives::HANDLERS);
+        }
+        Client::with_handlers(plugin, options, &handlers)
     }
 
     /// This library's kernels that programs may call; none with `SPIQ_NO_KERNELS=1` or if the plugin does not support them.

@@ -102,6 +102,7 @@
 //! | [`native`], [`bench`](mod@bench) | which units of a chip a program uses; how fast it is |
 //! | [`random`] | JAX's random numbers, bit for bit |
 //! | [`pjrt`] | devices, buffers, compiled programs |
+//! | [`cluster`] | several processes that run one program together |
 //! | [`compile`], [`jit`](fn@jit) | the compilation stages of a program |
 //! | [`signature`] | inputs and results of a program by name |
 //!
@@ -112,6 +113,8 @@ pub mod bench;
 mod by_path;
 mod capacity;
 pub mod choice;
+pub mod cluster;
+mod collectives;
 pub mod compile;
 pub mod config;
 pub mod data;

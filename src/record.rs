@@ -130,7 +130,8 @@ fn finite(number: f32) -> Option<f32> {
 /// ```
 #[derive(Debug)]
 pub struct Metrics {
-    file: File,
+    /// `None`: another process writes.
+    file: Option<File>,
     path: PathBuf,
     tensorboard: Option<TensorBoard>,
     place: Place,
@@ -166,6 +167,12 @@ impl Metrics {
     pub fn create(path: &Path) -> Result<Metrics> {
         let file = create_anew(path).map_err(|cause| Error::file(path, "write", cause))?;
         Ok(Metrics::after(&[], file, path))
+    }
+
+    /// Records that another process writes: these go nowhere.
+    pub(crate) fn elsewhere() -> Metrics {
+        let (sum, place) = (crc32fast::Hasher::new(), Place { bytes: 0, sum: 0 });
+        Metrics { file: None, path: PathBuf::new(), tensorboard: None, place, sum }
     }
 
     /// Also writes for TensorBoard: the earlier records, then each new one.
@@ -222,7 +229,7 @@ impl Metrics {
         let mut sum = crc32fast::Hasher::new();
         sum.update(bytes);
         let place = Place { bytes: bytes.len() as u64, sum: sum.clone().finalize() };
-        Metrics { file, path: path.to_owned(), tensorboard: None, place, sum }
+        Metrics { file: Some(file), path: path.to_owned(), tensorboard: None, place, sum }
     }
 
     /// The current position.
@@ -232,7 +239,7 @@ impl Metrics {
 
     /// A second handle to the file, so that another thread can wait until it is on disk.
     pub(crate) fn handle(&self) -> Option<File> {
-        self.file.try_clone().ok()
+        self.file.as_ref()?.try_clone().ok()
     }
 
     /// Appends one record.
@@ -240,13 +247,14 @@ impl Metrics {
     /// # Errors
     /// Of kind `File` when it cannot be written.
     pub fn write(&mut self, record: Record) -> Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         if let Some(tensorboard) = &mut self.tensorboard {
             tensorboard.write(&record)?;
         }
         let mut line = serde_json::to_vec(&record).expect("numbers");
         line.push(b'\n');
         // One write for the whole line, so that a reader sees all of it or nothing.
-        self.file.write_all(&line).map_err(|cause| Error::file(&self.path, "write", cause))?;
+        file.write_all(&line).map_err(|cause| Error::file(&self.path, "write", cause))?;
         self.sum.update(&line);
         self.place = Place { bytes: self.place.bytes + line.len() as u64, sum: self.sum.clone().finalize() };
         Ok(())

@@ -26,6 +26,7 @@ pub use graph::trace::{Graph, trace};
 pub use graph::tree::{Leaf, Part, Tree, join_path, zip_map};
 pub use numpy::arrange::stack;
 pub use numpy::erf::{ERF_CLAMP, ERF_DENOMINATOR, ERF_NUMERATOR};
+pub use ops::collective::{AllGather, AllReduce};
 pub use ops::constant::{Constant, Operand};
 pub use ops::control::{switch, while_loop};
 pub use ops::convolution::{Axes, ConvDims, Convolution};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use spiq::Result;
+use spiq::cluster::Cluster;
 use spiq::pjrt::{self, Client, ClientOptions, Platform, Source, Watch};
 
 use super::argument::Devices;
@@ -32,31 +33,42 @@ pub fn open(device: Device) -> Result<Client> {
 /// # Errors
 /// As [`open`].
 pub fn open_with(device: Device, devices: Devices) -> Result<Client> {
+    open_in(device, devices, None)
+}
+
+fn open_in(device: Device, devices: Devices, cluster: Option<&Cluster>) -> Result<Client> {
     name_plugin(device.into())?;
     let mut installation = Installation::default();
     let cpu_devices = if let Devices::Of(count) = devices { count } else { 1 };
     let full_precision = FULL_PRECISION.load(Ordering::Relaxed);
-    let options = ClientOptions { cpu_devices, full_precision, ..ClientOptions::default() };
+    let cluster = cluster.cloned();
+    let options = ClientOptions { cpu_devices, cluster, full_precision, ..ClientOptions::default() };
     let client = Client::open_with(device.into(), &options, &mut |progress| installation.update(progress))?;
     Ok(client.watched(Watch { stop: None, progress: Some(compiling()) }))
 }
 
-/// Same as [`open_with`]; compilations end when `stop` becomes true.
+/// Same as [`open_with`], in a run of several processes if one is given; compilations end when `stop` becomes true.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_until(device: Device, devices: Devices, stop: &Arc<AtomicBool>) -> Result<Client> {
-    let client = open_with(device, devices)?;
+pub fn open_until(
+    device: Device,
+    devices: Devices,
+    stop: &Arc<AtomicBool>,
+    cluster: Option<&Cluster>,
+) -> Result<Client> {
+    let client = open_in(device, devices, cluster)?;
     Ok(client.watched(Watch { stop: Some(stop.clone()), ..client.watch().clone() }))
 }
 
-/// The number of a client's devices that are asked for.
+/// The number of a client's devices that are asked for; in a run of several processes, those of all of them, which have equally many.
 pub fn count(client: &Client, devices: Devices) -> usize {
-    match devices {
+    let here = match devices {
         Devices::One => 1,
         Devices::Of(count) => count,
         Devices::All => client.devices().len(),
-    }
+    };
+    here * client.cluster().map_or(1, |cluster| cluster.identity().processes)
 }
 
 /// Prints, once each, the plugin file of a platform if it comes from the environment instead of spiq's cache, and a warning if the cache

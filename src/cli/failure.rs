@@ -9,7 +9,7 @@ use super::{screen, signals};
 
 /// Prints an error of the run and returns the exit code.
 pub fn of_run(error: &Error) -> ExitCode {
-    screen::note(&format!("error: {}", one_line(&error.to_string())));
+    screen::note_at_any_rate(&format!("error: {}", one_line(&error.to_string())));
     let code = code(error.kind());
     if spiq::pjrt::is_compiling() {
         // An abandoned compilation is still running.

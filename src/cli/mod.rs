@@ -20,6 +20,7 @@ mod plan;
 mod plugin;
 mod predict;
 mod probe;
+mod processes;
 mod profile;
 mod progress;
 mod quantize;
@@ -50,7 +51,7 @@ Examples:
   spiq inspect --model model.toml --rules rules.toml --report
   spiq help model                    show the keys of model.toml; likewise help rules, help data
 
-Exit codes: 0 success · 1 an error in the plugin, or a value in training that is not finite · 2 an unusable input, file or plugin · 130, 143, 129 stopped by Ctrl-C, SIGTERM, SIGHUP";
+Exit codes: 0 success · 1 an error in the plugin, a value in training that is not finite, or another process that was lost · 2 an unusable input, file or plugin · 130, 143, 129 stopped by Ctrl-C, SIGTERM, SIGHUP";
 
 /// Quantization-aware training of spiking neural networks, compiled by XLA.
 #[derive(Debug, Parser)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use spiq::augment::Augmentation;
+use spiq::cluster::Identity;
 use spiq::config::ModelConfig;
 use spiq::data::{Binning, Coding, Dataset, Reading, SPEECH_BINNING, holds_arrays};
 use spiq::network::Network;
@@ -31,6 +32,8 @@ pub struct Plan {
     pub device: Device,
     /// The devices that share each step.
     pub devices: Devices,
+    /// Which of several processes this is.
+    pub identity: Option<Identity>,
     /// The checkpoint to resume from.
     begun: Option<Trained>,
     /// The parameters to start from.
@@ -47,6 +50,7 @@ impl Plan {
     /// # Errors
     /// Of kind `Input` or `File`: unusable or mismatched files.
     pub fn new(arguments: &Arguments) -> Result<Plan> {
+        let identity = arguments.processes.identity()?;
         let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments));
         let begun = arguments.resume.then(|| begun(&out)).transpose()?;
         let init = arguments.init.as_deref().map(init).transpose()?;
@@ -64,12 +68,14 @@ impl Plan {
             let device = Provenance { device: chosen.device.clone(), ..Provenance::default() };
             provenance.check_same_run(&device, source)?;
         }
+        // A checkpoint counts the devices of all processes, which may be others now.
+        let recorded = chosen.devices.filter(|_| identity.is_none());
         let devices = match arguments.devices {
             Some(devices) => devices,
-            None => chosen.devices.map_or(Devices::One, Devices::Of),
+            None => recorded.map_or(Devices::One, Devices::Of),
         };
         let (options, of_rules) = options(arguments, chosen, begun.as_ref(), out)?;
-        Ok(Plan { options, device, devices, begun, init, missing, of_rules })
+        Ok(Plan { options, device, devices, identity, begun, init, missing, of_rules })
     }
 
     /// The plan on the devices of a client.

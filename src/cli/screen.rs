@@ -13,6 +13,9 @@ use spiq::{Error, Result};
 /// # Errors
 /// Of kind `File` when writing fails for another reason, such as a full disk.
 pub fn print(text: &str) -> Result<()> {
+    if SILENT.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
@@ -35,6 +38,15 @@ pub fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
+/// Whether another process prints, so that this one prints only errors.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Prints only errors from now on.
+pub fn be_silent() {
+    be_quiet();
+    SILENT.store(true, Ordering::Relaxed);
+}
+
 /// Writes a line about progress to standard error, unless progress is hidden.
 pub fn progress(line: &str) {
     if !is_quiet() {
@@ -44,6 +56,13 @@ pub fn progress(line: &str) {
 
 /// Writes a line to standard error. A failed write is ignored: there is nowhere left to report it.
 pub fn note(line: &str) {
+    if !SILENT.load(Ordering::Relaxed) {
+        note_at_any_rate(line);
+    }
+}
+
+/// Writes a line to standard error, even if another process prints: errors.
+pub fn note_at_any_rate(line: &str) {
     drop(writeln!(io::stderr().lock(), "{line}"));
 }
 

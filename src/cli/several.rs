@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::progress::Training;
 use super::signals::Unsaved;
 use super::train::{Arguments, stop_at_signals};
-use super::{client, earlier, screen, signals, trained};
+use super::{client, earlier, processes, screen, signals, trained};
 
 /// One of several runs.
 pub struct Member {
@@ -86,7 +86,7 @@ pub fn run(members: Vec<Member>, file: &Path) -> Result<Done> {
     let Some((device, devices)) = plans.first().map(|plan| (plan.device, plan.devices)) else {
         return Err(Error::input("there is nothing to train"));
     };
-    let client = client::open_until(device, devices, &stop)?;
+    let client = client::open_until(device, devices, &stop, None)?;
     let plans: Vec<Plan> = plans.into_iter().map(|plan| plan.on(&client)).collect();
     // Lock the folder of the list and the runs until the command ends.
     let _lock = FolderLock::take(list_folder(file))?;
@@ -176,6 +176,7 @@ fn plans(members: &[Member]) -> Result<Vec<Plan>> {
 /// The plan of a member. With --resume, members that have a checkpoint continue, the others start.
 fn plan(member: &Member) -> Result<Plan> {
     let mut arguments = member.arguments.clone();
+    processes::refuse(&arguments.processes, "train several runs")?;
     arguments.resume &= arguments.out.as_deref().is_some_and(train::has_checkpoint);
     arguments.allow_changes &= arguments.resume;
     let plan = Plan::new(&arguments)?;

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use clap::Args;
 use spiq::augment::{Augment, Augmentation};
+use spiq::cluster::Cluster;
 use spiq::data::Code;
 use spiq::provenance::{Best, Validation};
 use spiq::table;
@@ -16,6 +18,7 @@ use spiq_events::{Described, Transform};
 use super::choice::{Device, GradDtype, Numerics, OnNan};
 use super::learning::{Arithmetic, Learning};
 use super::plan::{Plan, default_folder};
+use super::processes::{self, Processes};
 use super::recordings::{Recordings, TestSamples};
 use super::several::{self, Member};
 use super::{argument, client, earlier, rates, recipe, screen, shell, signals, trained};
@@ -33,6 +36,7 @@ Examples:
   spiq train --validation 0.1 --patience 5                     keep the best epoch; stop after 5 epochs without a better one
   spiq train --seeds 5 --out runs/five                         one run per seed from 0 to 4: mean and spread
   spiq train --folds 5 --out runs/folds                        cross-validation
+  spiq train --coordinator-address node0:12345 --num-processes 2 --process-id 0    one of two processes that train together
 
 Data is a safetensors file with `labels` [N] and either `inputs` [N, T, …] (u8 or f32: spikes over time) or `images`
 [N, …] (u8, encoded as spikes; the metadata entry `max` is the largest value, 255 by default). The metadata entry `train`
@@ -179,6 +183,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N | all", value_parser = argument::devices)]
     pub(super) devices: Option<argument::Devices>,
     #[command(flatten)]
+    pub(super) processes: Processes,
+    #[command(flatten)]
     pub(super) arithmetic: Arithmetic,
     #[command(flatten)]
     pub(super) learning: Learning,
@@ -197,15 +203,47 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return run_several(arguments);
     }
     let plan = Plan::new(arguments)?;
-    earlier::check_folder(&plan.options.out, arguments)?;
+    let cluster = plan.identity.as_ref().map(|identity| arguments.processes.join(identity)).transpose()?;
+    let outcome = run_planned(plan, arguments, cluster.as_ref());
+    match &cluster {
+        Some(cluster) => together(cluster, outcome),
+        None => outcome,
+    }
+}
+
+/// Ends one of several processes as the others.
+fn together(cluster: &Cluster, outcome: Result<()>) -> Result<()> {
+    match outcome {
+        // Stopped together, or done.
+        Err(error) if error.kind() != ErrorKind::Interrupted => {
+            let process = cluster.identity().process;
+            cluster.fail(&format!("process {process} ended: {error}"));
+            // Time for the others to hear of it.
+            std::thread::sleep(Duration::from_millis(100));
+            Err(error)
+        }
+        outcome => {
+            cluster.leave();
+            outcome
+        }
+    }
+}
+
+fn run_planned(plan: Plan, arguments: &Arguments, cluster: Option<&Cluster>) -> Result<()> {
+    let writes = cluster.is_none_or(|cluster| cluster.identity().process == 0);
+    if writes {
+        earlier::check_folder(&plan.options.out, arguments)?;
+    }
     let stop = stop_at_signals();
-    let client = client::open_until(plan.device, plan.devices, &stop)?;
+    let client = client::open_until(plan.device, plan.devices, &stop, cluster)?;
     let plan = plan.on(&client);
-    if plan.options.out.is_dir() {
+    if writes && plan.options.out.is_dir() {
         // A folder in use is reported as such.
         drop(FolderLock::take(&plan.options.out)?);
     }
-    earlier::check_overwrite(&client, &plan.options, arguments.overwrite)?;
+    if writes {
+        earlier::check_overwrite(&client, &plan.options, arguments.overwrite)?;
+    }
     let (notes, options) = (plan.notes(&client), plan.options);
     let unsaved = nothing_done(&options);
     let summary =
@@ -244,6 +282,7 @@ impl Arguments {
 
 /// One run per seed and fold.
 fn run_several(arguments: &Arguments) -> Result<()> {
+    processes::refuse(&arguments.processes, "train several runs (--seeds, --folds)")?;
     let out = arguments.out.clone().unwrap_or_else(|| default_folder(arguments));
     let seeds: Vec<Option<i64>> = match &arguments.seeds {
         Some(seeds) => seeds.0.iter().copied().map(Some).collect(),

@@ -4,6 +4,7 @@ use spiq_hlo::Function;
 use spiq_kernels::Backend;
 
 use super::for_cuda::{exact_small_quotients, integer_convolutions_in_floats, padded_products};
+use super::sharding::Sharding;
 use crate::error::Result;
 use crate::kernel_calls::kernels_of;
 use crate::pjrt::{Client, CompileOptions, Platform};
@@ -14,23 +15,46 @@ pub struct Destination {
     platform: Option<Platform>,
     kernels: Option<&'static dyn Backend>,
     pub(super) full_precision: bool,
+    /// The number of the process, if each has a program of its own.
+    process: Option<usize>,
 }
 
 impl Destination {
     /// The devices of a client.
     pub fn of(client: &Client) -> Destination {
-        Destination { platform: client.platform(), kernels: client.kernels(), full_precision: client.full_precision() }
+        Destination {
+            platform: client.platform(),
+            kernels: client.kernels(),
+            full_precision: client.full_precision(),
+            process: client.exchanges_as(),
+        }
     }
 
     /// Devices of a platform that need not be present, assumed to support all kernels for that platform.
     pub fn ahead(platform: Platform) -> Destination {
-        Destination { platform: Some(platform), kernels: kernels_of(platform), full_precision: false }
+        Destination { platform: Some(platform), kernels: kernels_of(platform), full_precision: false, process: None }
     }
 
     /// The same target without kernels.
     #[must_use]
     pub fn without_kernels(self) -> Destination {
         Destination { kernels: None, ..self }
+    }
+
+    /// The function of one device out of several.
+    ///
+    /// # Errors
+    /// Kind `Graph` for an input that cannot be divided evenly.
+    pub(super) fn shard(&self, sharding: &Sharding, function: &Function) -> Result<Function> {
+        match self.process {
+            Some(process) => sharding.apply_for(process, function),
+            None => Ok(sharding.apply(function)?.function),
+        }
+    }
+
+    /// The number of devices that run one compiled program, out of all those of a sharding.
+    pub(super) fn devices_of_one_program(&self, sharding: &Sharding) -> usize {
+        if self.process.is_some() { 1 } else { sharding.devices }
     }
 
     /// The function in the operations that this target's compiler computes as the graph defines them.

@@ -58,7 +58,7 @@ impl Pipeline<'_> {
     pub fn after(&self, stage: Stage) -> Result<Function> {
         match stage {
             Stage::Trace | Stage::Quantize | Stage::Split | Stage::Grad => self.source.after(stage),
-            Stage::Shard => Ok(self.program.sharding.apply(&self.source.whole()?)?.function),
+            Stage::Shard => self.destination.shard(&self.program.sharding, &self.source.whole()?),
             Stage::Kernels => self.destination.call_kernels(&self.destination.adapt(&self.after(Stage::Shard)?)?),
             Stage::Lower => Ok(self.after(Stage::Kernels)?.lower()?),
             Stage::Simplify | Stage::Stablehlo | Stage::Hlo => Ok(self.after(Stage::Lower)?.simplify()),
@@ -99,7 +99,7 @@ impl Pipeline<'_> {
 
     /// The number of copies of the program that run together.
     fn replicas(&self) -> usize {
-        self.program.options.replicas * self.program.sharding.devices
+        self.program.options.replicas * self.destination.devices_of_one_program(&self.program.sharding)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use spiq_hlo::{Function, Sharded};
 
+use crate::collectives;
 use crate::error::Result;
 
 /// How a program runs on several devices: each holds a part of the divided inputs and all of the others, and returns whole results.
@@ -61,8 +62,21 @@ impl Sharding {
         if self.devices == 1 {
             return Ok(Sharded { function: function.clone(), gathered: Vec::new() });
         }
-        let axis = |name: &String| self.axes.get(name).copied();
-        let axes: Vec<Option<usize>> = function.input_names().iter().map(axis).collect();
-        Ok(function.shard(self.devices, &axes)?)
+        Ok(function.shard(self.devices, &self.axes_of(function))?)
+    }
+
+    /// The function of one of several processes, each of which has a program of its own for its only device and exchanges with the others by
+    /// calls.
+    pub(super) fn apply_for(&self, process: usize, function: &Function) -> Result<Function> {
+        if self.devices == 1 {
+            return Ok(function.clone());
+        }
+        let sharded = function.shard_for(process, self.devices, &self.axes_of(function))?;
+        collectives::between_processes(&sharded.function)
+    }
+
+    /// The axis that divides each input of a function.
+    fn axes_of(&self, function: &Function) -> Vec<Option<usize>> {
+        function.input_names().iter().map(|name| self.axes.get(name).copied()).collect()
     }
 }

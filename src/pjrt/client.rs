@@ -21,6 +21,7 @@ use super::raw_client::RawClient;
 use super::store::{Key, Store};
 use super::watch::{Watch, name_of};
 use crate::capacity;
+use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 
 /// Options of a new client.
@@ -30,6 +31,8 @@ pub struct ClientOptions {
     pub cpu_devices: usize,
     /// Further options under the plugin's names.
     pub values: Vec<(String, Value)>,
+    /// The run of several processes that the client's programs are part of; `None`: this process alone.
+    pub cluster: Option<Cluster>,
     /// The folder of compiled programs; `None` is `executables` in the [`cache_dir`](super::cache_dir).
     pub executables: Option<PathBuf>,
     /// Whether dot products and convolutions of f32 are computed in full f32 (JAX: `jax_default_matmul_precision = "highest"`). By
@@ -39,7 +42,7 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> ClientOptions {
-        ClientOptions { cpu_devices: 1, values: Vec::new(), executables: None, full_precision: false }
+        ClientOptions { cpu_devices: 1, values: Vec::new(), cluster: None, executables: None, full_precision: false }
     }
 }
 
@@ -105,7 +108,7 @@ impl Client {
     /// programs.
     pub(crate) fn with_handlers(plugin: Plugin, options: &ClientOptions, handlers: &[Registration]) -> Result<Client> {
         let calls_handlers = plugin.register(handlers).is_ok();
-        let raw = Arc::new(RawClient::create(plugin, options.cpu_devices, options.values.clone())?);
+        let raw = Arc::new(RawClient::create(plugin, options)?);
         let (context, store) = (raw.context(), Store::new(options.executables.clone())?);
         let full_precision = options.full_precision;
         let inner = Inner { raw, context, store, calls_handlers, full_precision, compiled: Mutex::default() };
@@ -132,6 +135,18 @@ impl Client {
     /// The policy for waiting on compilations.
     pub fn watch(&self) -> &Watch {
         &self.1
+    }
+
+    /// The run of several processes that its programs are part of.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.0.raw.cluster.as_ref()
+    }
+
+    /// The number of this process, if its programs are its own and exchange with those of other processes by calls: on the CPU. Elsewhere one
+    /// program runs on the devices of all processes, and the plugin exchanges.
+    pub(crate) fn exchanges_as(&self) -> Option<usize> {
+        let cluster = self.cluster().filter(|_| self.platform() == Some(Platform::Cpu))?;
+        Some(cluster.identity().process)
     }
 
     /// The plugin.

@@ -140,11 +140,9 @@ impl Loaded {
             return Err(Error::input(format!("there is no device {device}; there are {}", client.devices.len())));
         }
         let wanted = options.replicas * options.partitions;
-        if wanted > client.devices.len() {
-            return Err(Error::input(format!(
-                "the program is for {wanted} devices; there are {}",
-                client.devices.len()
-            )));
+        let there = client.devices.len() * client.processes();
+        if wanted > there {
+            return Err(Error::input(format!("the program is for {wanted} devices; there are {there}")));
         }
         let base = client.llvm.base(|text, options| Loaded::compile_with(client, text, options)?.debug_options())?;
         let mut loaded = Loaded::compile_with(client, text, &options.encode(&client.flags, base))?;

@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 /// process.
 ///
 /// [`world`](Mesh::world) counts all devices, on which the program and its results depend; [`local`](Mesh::local) lists those of this
-/// process, which it copies values to. They are the same devices as long as a single process runs the program.
+/// process, which it copies values to. They are the same devices unless the client is part of a [run of several
+/// processes](super::ClientOptions::cluster).
 ///
 /// ```
 /// use spiq::{Array, pjrt::{Client, Mesh}};
@@ -29,21 +30,39 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// The first `count` devices of a client, in a single process.
+    /// The first devices of a client: `count` in all processes together.
     ///
     /// # Errors
-    /// Kind `Input` if the client has fewer devices, or for none.
+    /// Kind `Input` if the client has fewer devices, for none, or if the processes cannot use equally many; for several processes with
+    /// several CPU devices each.
     pub fn new(client: &Client, count: usize) -> Result<Mesh> {
-        let mut local = client.devices();
-        let there = local.len();
-        if !(1..=there).contains(&count) {
+        let (process, processes) =
+            client.cluster().map_or((0, 1), |cluster| (cluster.identity().process, cluster.identity().processes));
+        if !count.is_multiple_of(processes) {
             return Err(Error::input(format!(
-                "{count} devices are asked for, but there are {there} of the platform {}; give a number from 1 to {there}",
+                "{processes} processes cannot use equally many of {count} devices; give a multiple of {processes}"
+            )));
+        }
+        let (mut local, each) = (client.devices(), count / processes);
+        let there = local.len();
+        if !(1..=there).contains(&each) {
+            return Err(Error::input(format!(
+                "{each} devices are asked for, but there are {there} of the platform {}; give a number from 1 to {there}",
                 client.platform_name()
             )));
         }
-        local.truncate(count);
-        Ok(Mesh { client: client.clone(), world: local.len(), first: 0, local })
+        if client.exchanges_as().is_some() && each > 1 {
+            return Err(Error::input(
+                "on the CPU, each of several processes uses one device, which has all cores; leave out --devices",
+            ));
+        }
+        local.truncate(each);
+        Ok(Mesh { client: client.clone(), world: count, first: process * each, local })
+    }
+
+    /// The number of devices that one compiled program is for: all, or those of this process where each process has a program of its own.
+    pub(crate) fn of_one_program(&self) -> usize {
+        if self.client.exchanges_as().is_some() { self.local.len() } else { self.world }
     }
 
     /// The number of devices of all processes that run the program.

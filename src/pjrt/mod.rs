@@ -33,6 +33,7 @@ mod find;
 mod flags;
 mod folders;
 mod install;
+mod kv;
 mod libraries;
 mod llvm;
 mod mesh;

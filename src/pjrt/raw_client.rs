@@ -3,9 +3,11 @@
 use super::abi::api::{self, Api, Value};
 use super::abi::platform::Platform;
 use super::abi::sys;
+use super::client::ClientOptions;
 use super::llvm::Llvm;
 use super::plugin::Plugin;
-use super::{environment, flags, libraries, retain};
+use super::{environment, flags, kv, libraries, retain};
+use crate::cluster::Cluster;
 use crate::error::{Error, ErrorKind, Result};
 
 /// PJRT's client. Buffers and executables hold it, so it is released after the last of them.
@@ -20,6 +22,7 @@ pub struct RawClient {
     pub llvm: Llvm,
     pub platform: String,
     pub version: String,
+    pub cluster: Option<Cluster>,
 }
 
 // SAFETY: pjrt_c_api.h binds neither a `PJRT_Client` nor a `PJRT_Device` to a thread, and many threads call them at once; the plugin
@@ -37,30 +40,36 @@ pub struct Described {
 }
 
 impl RawClient {
-    /// A client with these options, under the plugin's names. `cpu_devices` is the number of devices that the CPU plugin presents.
-    pub fn create(plugin: Plugin, cpu_devices: usize, mut values: Vec<(String, Value)>) -> Result<RawClient> {
-        let api = plugin.api();
+    /// A client with these options, under the plugin's names.
+    pub fn create(plugin: Plugin, options: &ClientOptions) -> Result<RawClient> {
+        let (api, mut values, cluster) = (plugin.api(), options.values.clone(), options.cluster.clone());
         // Plugins of other hardware reject unknown options.
         if plugin.platform() == Some(Platform::Cpu) {
             retain::freed_memory();
-            values.push(("cpu_device_count".to_owned(), Value::Int(cpu_devices as i64)));
+            values.push(("cpu_device_count".to_owned(), Value::Int(options.cpu_devices as i64)));
         }
         if plugin.platform() == Some(Platform::Cuda) {
             values.extend(environment::cuda_options()?);
             libraries::check(plugin.path())?;
+            values.extend(cluster.iter().flat_map(kv::options));
         }
+        // The CPU plugin knows of no other process.
+        let shared =
+            cluster.as_ref().filter(|_| plugin.platform() != Some(Platform::Cpu)).map(|cluster| cluster.store());
         let named = api::write_named(&values);
-        // SAFETY: the options outlive the call.
+        // SAFETY: the options outlive the call; the store outlives the client, as the callbacks demand.
         let created = unsafe {
             api.call::<sys::ClientCreate>(|a| {
                 a.create_options = named.as_ptr();
                 a.num_options = named.len();
+                kv::offer(a, shared);
             })
         }?;
         let (devices, flags, llvm) = (Vec::new(), Vec::new(), Llvm::default());
         let (platform, version) = (String::new(), String::new());
         // From here on, dropping releases the client on any error.
-        let mut client = RawClient { api, plugin, raw: created.client, devices, flags, llvm, platform, version };
+        let mut client =
+            RawClient { api, plugin, raw: created.client, devices, flags, llvm, platform, version, cluster };
         client.describe()?;
         Ok(client)
     }
@@ -86,10 +95,20 @@ impl RawClient {
         }
     }
 
+    /// The number of processes whose devices run its programs together.
+    pub fn processes(&self) -> usize {
+        self.cluster.as_ref().map_or(1, |cluster| cluster.identity().processes)
+    }
+
     /// Everything that a compiled program depends on besides its text and options.
     pub fn context(&self) -> String {
         let kinds: Vec<&str> = self.devices.iter().map(|d| d.kind.as_str()).collect();
-        format!("{} {} {} {kinds:?}", self.plugin.identity(), self.platform, self.version)
+        let place = self.cluster.as_ref().map(|cluster| {
+            let identity = cluster.identity();
+            format!(" process {} of {}", identity.process, identity.processes)
+        });
+        let place = place.unwrap_or_default();
+        format!("{} {} {} {kinds:?}{place}", self.plugin.identity(), self.platform, self.version)
     }
 }
 

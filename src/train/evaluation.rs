@@ -63,7 +63,7 @@ impl<'s> Evaluation<'s> {
         // A stopped run is still tested.
         let client = mesh.client();
         let patient = client.watched(Watch { stop: None, ..client.watch().clone() });
-        let replicas = mesh.world();
+        let replicas = mesh.of_one_program();
         let program = Program::Compiling(scope.spawn(move || {
             let (mut program, function, Reads { paths, rates }) = programs::answers(&plan, &options.metric)?;
             program.options.replicas = replicas;

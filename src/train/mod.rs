@@ -63,6 +63,7 @@ mod resume;
 mod run;
 mod start;
 mod state;
+mod together;
 mod validation;
 
 pub use crate::optim::Optimizer;

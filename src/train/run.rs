@@ -20,6 +20,7 @@ use super::options::{Event, Options, Summary};
 use super::prepared::{Prepared, room};
 use super::resident::Resident;
 use super::start::{self, BEST, Kept, METRICS, PARAMS, SUMMARY, Start};
+use super::together::Together;
 use super::validation::Judge;
 use crate::capacity;
 use crate::data::{Dataset, replace_file, test_key};
@@ -78,8 +79,18 @@ fn whole_run<'s, 'a>(
     events: &mut dyn FnMut(Event),
 ) -> Result<Summary> {
     let started = Instant::now();
-    let mut run = Run::prepare(scope, client, options, events)?;
-    match to_the_end(&mut run, started, stop, events) {
+    let together = Together::of(client);
+    let mut run = together.outcome(Run::prepare(scope, client, options, events))?;
+    match together.outcome(to_the_end(&mut run, started, stop, events)) {
+        // The search would repeat steps, which takes all processes.
+        Err(error) if error.kind() == ErrorKind::NotFinite && together.are_several() => {
+            drop(run.end_writing(events));
+            let left = run.left();
+            Err(Error::new(
+                ErrorKind::NotFinite,
+                format!("{error}, so training stopped; {left}; a single process (--resume) finds its origin"),
+            ))
+        }
         Err(error) if error.kind() == ErrorKind::NotFinite => {
             // A checkpoint in progress is only written if it is complete and finite.
             drop(run.end_writing(events));
@@ -125,7 +136,7 @@ fn to_the_end<'s, 'a: 's>(
     };
     let path = run.options.out.join(SUMMARY);
     // Resuming a finished run only repeats the test; its summary is kept.
-    if !interrupted && (summary.steps > 0 || !path.exists()) {
+    if run.together.writes() && !interrupted && (summary.steps > 0 || !path.exists()) {
         replace_file(&path, &serde_json::to_vec_pretty(&summary).expect("numbers"))?;
     }
     Ok(summary)
@@ -137,6 +148,7 @@ type Validating<'s> = Option<Evaluation<'s>>;
 struct Run<'s, 'a> {
     client: &'a Client,
     mesh: Mesh,
+    together: Together,
     options: &'a Options<dyn Model>,
     key: Key,
     steps: Executable,
@@ -165,8 +177,8 @@ struct Run<'s, 'a> {
     /// starts here.
     good: (usize, Vec<Array>),
     saving: Saving,
-    /// Keeps other processes from writing to the folder.
-    _lock: FolderLock,
+    /// Keeps other processes from writing to the folder; held by the process that writes.
+    _lock: Option<FolderLock>,
     /// The largest number of steps per call; the program has [`room`] for them.
     most: usize,
     /// Steps per call, once known.
@@ -182,7 +194,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         options: &'a Options<dyn Model>,
         events: &mut dyn FnMut(Event),
     ) -> Result<Run<'s, 'a>> {
-        let mesh = Mesh::new(client, options.devices)?;
+        let (mesh, together) = (Mesh::new(client, options.devices)?, Together::of(client));
         let prepared = Prepared::of(options)?;
         let (program, function, kept) = prepared.steps()?;
         let first_steps = prepared.first_steps()?;
@@ -192,13 +204,26 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         capacity::check_training(kept.params.values(), kept.types(), client.platform() == Some(Platform::Cpu))?;
         let now = start::provenance(options, client, total);
         // Taken before reading anything that another run may be writing.
-        let lock = options.out.is_dir().then(|| FolderLock::take(&options.out)).transpose()?;
-        let Start { values, done, provenance, best, resumed } = start::start(options, optimizer.as_ref(), &kept, now)?;
-        prepare_folder(&options.out)?;
+        let there = together.writes() && options.out.is_dir();
+        let lock = there.then(|| FolderLock::take(&options.out)).transpose()?;
+        let start = start::start(options, optimizer.as_ref(), &kept, now.clone())?;
+        together.check_start(&start, &now)?;
+        let Start { values, done, provenance, best, mut resumed } = start;
         let lock = match lock {
-            Some(lock) => lock,
-            None => FolderLock::take(&options.out)?,
+            _ if !together.writes() => None,
+            Some(lock) => {
+                prepare_folder(&options.out)?;
+                Some(lock)
+            }
+            None => {
+                prepare_folder(&options.out)?;
+                Some(FolderLock::take(&options.out)?)
+            }
         };
+        let elsewhere = || start::journal_elsewhere(options);
+        if !together.writes() {
+            resumed = None;
+        }
         let journal = resumed.as_ref().map(|resumed| start::journal(options, Some(resumed), done, per_epoch));
         let journal = journal.transpose()?;
         if resumed.as_ref().is_some_and(|resumed| resumed.is_previous) {
@@ -226,10 +251,13 @@ impl<'s, 'a: 's> Run<'s, 'a> {
                 (resident, Arc::new(on_each(&mesh, &test)?))
             }
         };
-        start::clear(options)?;
+        if together.writes() {
+            start::clear(options)?;
+        }
         let mut run = Run {
             client,
             mesh: mesh.clone(),
+            together: together.clone(),
             options,
             key: Key::new(options.seed),
             steps,
@@ -251,6 +279,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             done,
             journal: match journal {
                 Some(journal) => journal,
+                None if !together.writes() => elsewhere(),
                 None => start::journal(options, None, done, per_epoch)?,
             },
             saving: Saving::new(options.checkpoint_every, options.resume.then_some(done)),
@@ -271,7 +300,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             let order = self.order(epoch)?;
             let end = self.total.min((epoch + 1) * self.per_epoch);
             while self.done < end {
-                if stop.load(Ordering::Relaxed) {
+                if self.together.any(stop.load(Ordering::Relaxed))? {
                     self.journal.read(0, events)?;
                     return Ok(true);
                 }
@@ -317,7 +346,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         self.state.iter().flatten().try_for_each(Buffer::wait)?;
         if self.done > self.first {
             let steps = CALL.div_duration_f64(started.elapsed()) as usize;
-            self.pace = Some(steps.clamp(1, self.most));
+            self.pace = Some(self.together.of_the_first(steps.clamp(1, self.most))?);
         }
         self.journal.expect_losses(self.done, 1, losses);
         self.done += 1;
@@ -423,6 +452,9 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     }
 
     fn save_best(&self, best: Best, arrays: &BTreeMap<String, Array>) -> Result<()> {
+        if !self.together.writes() {
+            return Ok(());
+        }
         let step = Some((best.epoch * self.per_epoch) as u64);
         let mut metadata = BTreeMap::new();
         Provenance { step, best: Some(best), ..self.provenance.clone().without_places() }.write(&mut metadata);
@@ -431,7 +463,8 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Restores the file of the best epoch from the checkpoint: a killed run may have written a later one, which this run will reach again.
     fn restore_best(&self) -> Result<()> {
-        let Some(judge) = self.judge.as_ref().filter(|_| self.options.resume) else { return Ok(()) };
+        let resumes = self.options.resume && self.together.writes();
+        let Some(judge) = self.judge.as_ref().filter(|_| resumes) else { return Ok(()) };
         match (judge.best(), judge.arrays()) {
             (Some(best), Some(arrays)) => self.save_best(best, arrays),
             _ => start::remove(&self.options.out.join(BEST)),
@@ -476,6 +509,9 @@ impl<'s, 'a: 's> Run<'s, 'a> {
 
     /// Writes the final files of the run.
     fn leave(&self, test_accuracy: f32, interrupted: bool) -> Result<Vec<PathBuf>> {
+        if !self.together.writes() {
+            return Ok(Vec::new());
+        }
         let [params, metrics] = [PARAMS, METRICS].map(|name| self.options.out.join(name));
         let metadata = self.metadata(Provenance { best: None, ..self.provenance.clone().without_places() });
         Checkpoint { arrays: self.arrays(false)?, metadata }.save(&params)?;

@@ -383,6 +383,11 @@ pub(super) fn journal(
     Ok(Journal::new(metrics, options.metric.clone(), options.on_nan, losses_of_epoch(&path, done, per_epoch)?))
 }
 
+/// The journal of a process that leaves writing to another one.
+pub(super) fn journal_elsewhere(options: &Options<dyn Model>) -> Journal {
+    Journal::new(Metrics::elsewhere(), options.metric.clone(), options.on_nan, Vec::new())
+}
+
 /// Whether a record was written before a run had done this many steps.
 fn before(record: &Record, done: usize, per_epoch: usize) -> bool {
     match record {

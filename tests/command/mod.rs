@@ -12,6 +12,7 @@ mod edges;
 mod edges_end_to_end;
 mod evaluated;
 mod help;
+mod hosts;
 mod judged;
 mod learning;
 #[cfg(target_os = "linux")]

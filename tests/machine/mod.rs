@@ -1,5 +1,6 @@
 //! Compiled programs and the runtime: kernels, plugins, clients, caches.
 
+mod cluster;
 mod compile_time;
 mod device_script;
 #[cfg(target_os = "linux")]

@@ -106,12 +106,14 @@ pub struct Gathered {
 /// The devices of a sharded program, and what they had to gather.
 pub(crate) struct Devices {
     pub(crate) count: usize,
+    /// The device whose program it is, if that is known; otherwise one program is for all of them, and asks for its device.
+    pub(crate) number: Option<usize>,
     pub(crate) gathered: RefCell<Vec<Gathered>>,
 }
 
 impl Devices {
-    pub(crate) fn new(count: usize) -> Devices {
-        Devices { count, gathered: RefCell::default() }
+    pub(crate) fn new(count: usize, number: Option<usize>) -> Devices {
+        Devices { count, number, gathered: RefCell::default() }
     }
 
     /// Records a device's part of a function; returns its results.
@@ -137,7 +139,7 @@ impl Devices {
 
     /// How the results of a function are divided, given the types and divisions of its parameters on a device. Records nothing.
     fn result_splits(&self, function: &Function, args: &[(TensorType, Option<Split>)]) -> Vec<Option<Split>> {
-        let (graph, trial) = (Graph::new(), Devices::new(self.count));
+        let (graph, trial) = (Graph::new(), Devices::new(self.count, self.number));
         let declare =
             |(ty, split): &(TensorType, Option<Split>)| Laid { tensor: graph.input("", ty.clone()), split: *split };
         let args: Vec<Laid> = args.iter().map(declare).collect();
@@ -181,7 +183,10 @@ impl Devices {
         }
         let (block, share) = (whole.dims()[axis] / blocks, dims[axis] / blocks);
         let with = |size: usize| [&dims[..axis], &[blocks, size], &dims[axis + 1..]].concat();
-        let first = whole.graph().replica_id().convert(DType::S32) * share;
+        let first = match self.number {
+            Some(number) => whole.graph().scalar(DType::S32, (number * share) as f64),
+            None => whole.graph().replica_id().convert(DType::S32) * share,
+        };
         let mut starts = vec![first.zeros_like(); dims.len() + 1];
         starts[axis + 1] = first;
         whole.reshape(&with(block)).dynamic_slice(&starts, &with(share)).reshape(&dims)

@@ -31,9 +31,16 @@ impl Op for ReplicaId {
 
 /// The elementwise reduction of the operands of all devices.
 #[derive(Debug, PartialEq)]
-struct AllReduce {
+pub struct AllReduce {
     reducer: Reducer,
     devices: usize,
+}
+
+impl AllReduce {
+    /// The name of the reduction: `sum`, `product`, `max`, `absmax`, `min`, `and`, `or`.
+    pub fn reducer(&self) -> &'static str {
+        self.reducer.name()
+    }
 }
 
 impl Op for AllReduce {
@@ -68,8 +75,9 @@ impl Op for AllReduce {
 
 /// The operands of all devices, joined along an axis.
 #[derive(Debug, PartialEq)]
-struct AllGather {
-    axis: usize,
+pub struct AllGather {
+    /// The axis.
+    pub axis: usize,
     devices: usize,
 }
 

@@ -22,6 +22,19 @@ pub(super) enum Reducer {
 }
 
 impl Reducer {
+    /// Its name for code that computes it elsewhere.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Reducer::Sum => "sum",
+            Reducer::Product => "product",
+            Reducer::Max => "max",
+            Reducer::AbsMax => "absmax",
+            Reducer::Min => "min",
+            Reducer::And => "and",
+            Reducer::Or => "or",
+        }
+    }
+
     /// Whether it accepts elements of this type: bitwise reductions need integers or booleans, magnitudes need a signed type.
     pub(super) fn check(self, ty: &TensorType) -> Result<(), Violation> {
         let kind = ty.dtype.kind();

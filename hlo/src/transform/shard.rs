@@ -43,8 +43,22 @@ impl Function {
     /// ```
     #[track_caller]
     pub fn shard(&self, devices: usize, axes: &[Option<usize>]) -> Result<Sharded, GraphErrors> {
-        let function = self.lower_to_loops()?;
-        let (graph, mesh) = (Graph::new(), Devices::new(devices));
+        self.shard_among(Devices::new(devices, None), axes)
+    }
+
+    /// [`shard`](Function::shard) for one device of known number, where each device has a program of its own.
+    ///
+    /// # Errors
+    /// As [`shard`](Function::shard).
+    #[track_caller]
+    pub fn shard_for(&self, number: usize, devices: usize, axes: &[Option<usize>]) -> Result<Sharded, GraphErrors> {
+        self.shard_among(Devices::new(devices, Some(number)), axes)
+    }
+
+    #[track_caller]
+    fn shard_among(&self, mesh: Devices, axes: &[Option<usize>]) -> Result<Sharded, GraphErrors> {
+        let (function, devices) = (self.lower_to_loops()?, mesh.count);
+        let graph = Graph::new();
         let inputs = function.inputs.iter().zip(function.input_types()).zip(axes);
         let args: Vec<Laid> = inputs.map(|((name, ty), axis)| declare(&graph, devices, (name, ty), *axis)).collect();
         let results = mesh.call(&function, &graph, &args);

@@ -179,6 +179,58 @@ macro_rules! calls {
     };
 }
 
+/// Makes an error for a callback to return.
+pub type CallbackError = unsafe extern "C" fn(code: c_int, message: *const c_char, size: usize) -> *mut Error;
+
+/// Frees a value that a callback has returned.
+pub type FreeValue = unsafe extern "C" fn(value: *mut c_char);
+
+/// A plugin's request for the value of a key, as soon as it is there.
+#[repr(C)]
+pub struct KvGetArgs {
+    pub struct_size: usize,
+    pub extensions: *mut c_void,
+    pub key: *const c_char,
+    pub key_size: usize,
+    pub timeout_in_ms: c_int,
+    pub callback_error: *const CallbackError,
+    pub user: *const c_void,
+    pub value: *mut c_char,
+    pub value_size: usize,
+    pub free_value: Option<FreeValue>,
+}
+
+/// The same, only if it is there.
+#[repr(C)]
+pub struct KvTryGetArgs {
+    pub struct_size: usize,
+    pub extensions: *mut c_void,
+    pub key: *const c_char,
+    pub key_size: usize,
+    pub callback_error: *const CallbackError,
+    pub user: *const c_void,
+    pub value: *mut c_char,
+    pub value_size: usize,
+    pub free_value: Option<FreeValue>,
+}
+
+/// A plugin's value for all processes.
+#[repr(C)]
+pub struct KvPutArgs {
+    pub struct_size: usize,
+    pub extensions: *mut c_void,
+    pub key: *const c_char,
+    pub key_size: usize,
+    pub value: *const c_char,
+    pub value_size: usize,
+    pub callback_error: *const CallbackError,
+    pub user: *const c_void,
+}
+
+pub type KvGet = unsafe extern "C" fn(args: *mut KvGetArgs) -> *mut Error;
+pub type KvTryGet = unsafe extern "C" fn(args: *mut KvTryGetArgs) -> *mut Error;
+pub type KvPut = unsafe extern "C" fn(args: *mut KvPutArgs) -> *mut Error;
+
 type OnReady = unsafe extern "C" fn(error: *mut Error, user: *mut c_void);
 
 calls! {
@@ -199,8 +251,9 @@ calls! {
     9 EventOnReady { event: *mut Event, callback: Option<OnReady>, user: *mut c_void, }
     10 ClientCreate {
         create_options: *const NamedValue, num_options: usize,
-        kv_get: *mut c_void, kv_get_user: *mut c_void, kv_put: *mut c_void, kv_put_user: *mut c_void,
+        kv_get: Option<KvGet>, kv_get_user: *const c_void, kv_put: Option<KvPut>, kv_put_user: *const c_void,
         client: *mut Client,
+        kv_try_get: Option<KvTryGet>, kv_try_get_user: *const c_void,
     }
     11 ClientDestroy { client: *mut Client, }
     12 ClientPlatformName { client: *mut Client, name: *const c_char, name_size: usize, }

@@ -187,6 +187,7 @@ fn with_frame(
             names: names.as_ptr(),
             values: lists.as_ptr(),
         },
+        future: ptr::null_mut(),
     };
     let error = handler(&raw mut frame);
     for helper in HELPERS.take() {

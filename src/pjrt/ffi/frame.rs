@@ -86,6 +86,12 @@ unsafe fn buffers(list: &layout::Buffers) -> impl Iterator<Item = &layout::Buffe
 pub struct Attributes<'a>(&'a layout::Attributes);
 
 impl<'a> Attributes<'a> {
+    /// # Safety
+    /// As for [`Frame::new`].
+    pub(super) unsafe fn of(frame: &'a CallFrame) -> Attributes<'a> {
+        Attributes(&frame.attrs)
+    }
+
     /// The list of integers with this name.
     pub fn numbers(self, name: &str) -> Option<&'a [i64]> {
         let count = self.0.size as usize;

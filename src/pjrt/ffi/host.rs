@@ -53,6 +53,45 @@ impl Host<'_> {
         }
     }
 
+    /// A future, to be completed later; `None` where XLA has none.
+    pub fn future(self) -> Option<*mut layout::Future> {
+        let mut args = layout::FutureCreate {
+            struct_size: size_of::<layout::FutureCreate>(),
+            extensions: ptr::null(),
+            future: ptr::null_mut(),
+        };
+        // SAFETY: the slots' functions have this type; the first one takes this struct.
+        unsafe {
+            self.function::<layout::Function>(layout::FUTURE_SET_AVAILABLE)?;
+            self.function::<layout::Function>(layout::FUTURE_SET_ERROR)?;
+            self.done(layout::FUTURE_CREATE, (&raw mut args).cast());
+        }
+        (!args.future.is_null()).then_some(args.future)
+    }
+
+    /// Completes a future: the results are written.
+    pub fn available(self, future: *mut layout::Future) {
+        let mut args = layout::FutureSetAvailable {
+            struct_size: size_of::<layout::FutureSetAvailable>(),
+            extensions: ptr::null(),
+            future,
+        };
+        // SAFETY: the slot's function takes this struct.
+        unsafe { self.done(layout::FUTURE_SET_AVAILABLE, (&raw mut args).cast()) };
+    }
+
+    /// Completes a future with an error.
+    pub fn broken(self, future: *mut layout::Future, message: &str) {
+        let mut args = layout::FutureSetError {
+            struct_size: size_of::<layout::FutureSetError>(),
+            extensions: ptr::null(),
+            future,
+            error: self.error(message),
+        };
+        // SAFETY: the slot's function takes this struct, and owns the error from then on.
+        unsafe { self.done(layout::FUTURE_SET_ERROR, (&raw mut args).cast()) };
+    }
+
     /// Calls a function. Returns whether it exists and succeeds; an error is released.
     ///
     /// # Safety

@@ -50,6 +50,14 @@ pub struct CallFrame {
     pub args: Buffers,
     pub rets: Buffers,
     pub attrs: Attributes,
+    /// Set by a handler whose results arrive later. XLA's that are older than its slots in the function table lack it.
+    pub future: *mut Future,
+}
+
+/// The end of a call whose results arrive later.
+#[repr(C)]
+pub struct Future {
+    _private: [u8; 0],
 }
 
 /// Operands or results.
@@ -99,9 +107,16 @@ pub struct List {
 
 pub const PRED: c_int = 1;
 pub const S8: c_int = 2;
+pub const S16: c_int = 3;
 pub const S32: c_int = 4;
 pub const S64: c_int = 5;
+pub const U8: c_int = 6;
+pub const U16: c_int = 7;
+pub const U32: c_int = 8;
+pub const U64: c_int = 9;
+pub const F16: c_int = 10;
 pub const F32: c_int = 11;
+pub const F64: c_int = 12;
 pub const BF16: c_int = 16;
 
 /// The extension of a metadata query.
@@ -149,6 +164,31 @@ pub const ERROR_CREATE: usize = 0;
 pub const ERROR_DESTROY: usize = 2;
 pub const THREAD_POOL_SCHEDULE: usize = 11;
 pub const THREAD_POOL_NUM_THREADS: usize = 12;
+pub const FUTURE_CREATE: usize = 13;
+pub const FUTURE_SET_AVAILABLE: usize = 14;
+pub const FUTURE_SET_ERROR: usize = 15;
+
+#[repr(C)]
+pub struct FutureCreate {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub future: *mut Future,
+}
+
+#[repr(C)]
+pub struct FutureSetAvailable {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub future: *mut Future,
+}
+
+#[repr(C)]
+pub struct FutureSetError {
+    pub struct_size: usize,
+    pub extensions: *const Extension,
+    pub future: *mut Future,
+    pub error: *mut Error,
+}
 
 #[repr(C)]
 pub struct ErrorCreate {

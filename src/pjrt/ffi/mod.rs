@@ -6,6 +6,7 @@
 pub mod fake;
 mod frame;
 mod host;
+mod later;
 mod layout;
 mod memory;
 mod pool;
@@ -18,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 pub use frame::Call;
+pub use later::{End, Later, LaterCall};
 pub use memory::{Read, Write};
 pub use record::record;
 pub use threads::Threads;
@@ -50,6 +52,11 @@ impl Registration {
     /// A handler for the CPU.
     pub const fn new<H: Handler>(target: &'static str) -> Registration {
         Registration { target, handler: handle::<H> }
+    }
+
+    /// A handler for the CPU whose results arrive later.
+    pub const fn later<H: Later>(target: &'static str) -> Registration {
+        Registration { target, handler: later::handle::<H> }
     }
 
     /// The name.

@@ -79,7 +79,7 @@ impl Saving {
 impl<'s, 'a: 's> Run<'s, 'a> {
     /// Starts copying the carry if a checkpoint is due. The copy excludes the effects of later steps.
     pub(super) fn copy_if_due(&mut self) -> Result<()> {
-        if !self.saving.is_due() {
+        if !self.together.writes() || !self.saving.is_due() {
             return Ok(());
         }
         let at = Instant::now();
@@ -169,6 +169,9 @@ impl<'s, 'a: 's> Run<'s, 'a> {
     /// Writes a checkpoint of the current state, and waits for it.
     pub(super) fn save(&mut self, events: &mut dyn FnMut(Event)) -> Result<()> {
         self.journal.read(0, events)?;
+        if !self.together.writes() {
+            return Ok(());
+        }
         self.saving.copied = None;
         self.journal.take_marked();
         self.end_writing(events)?;

@@ -1,0 +1,330 @@
+//! Joining a run of several processes: the coordinator, the connections to all others.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::beats::Beats;
+use super::exchange::{Exchange, Parts};
+use super::failure::Failure;
+use super::frame::{self, Frame, GREETING, Packed, Unpacked};
+use super::identity::Identity;
+use super::server::{ALIVE, JOIN, REFUSED, Server, VALUE, greet};
+use super::store::{Store, lost};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long processes wait for each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For all processes to join.
+    pub join: Duration,
+    /// For a process that does not answer. It is lost then, and the run ends.
+    pub lost_after: Duration,
+}
+
+impl Default for Limits {
+    /// Five minutes to join, as in JAX; half a minute for a process that does not answer.
+    fn default() -> Limits {
+        Limits { join: Duration::from_secs(300), lost_after: Duration::from_secs(30) }
+    }
+}
+
+/// A process's part in a run of several processes. Cheap to clone.
+///
+/// ```
+/// use spiq::cluster::{Cluster, Identity, Limits};
+/// // Two threads instead of two processes.
+/// let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+/// let join = move |process| {
+///     let identity = Identity { coordinator: format!("127.0.0.1:{port}"), processes: 2, process };
+///     let cluster = Cluster::join(&identity, Limits::default())?;
+///     let parts = cluster.all(&[process as u8])?;
+///     cluster.leave();
+///     Ok::<_, spiq::Error>(parts.iter().map(|part| part[0]).collect::<Vec<u8>>())
+/// };
+/// let other = std::thread::spawn(move || join(1));
+/// assert_eq!(join(0)?, [0, 1]);
+/// assert_eq!(other.join().expect("no panic")?, [0, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
+
+struct Inner {
+    identity: Identity,
+    limits: Limits,
+    store: Store,
+    beats: Beats,
+    failure: Failure,
+    exchange: Exchange,
+    server: Option<Arc<Server>>,
+}
+
+/// The channel of [`Cluster::all`]; those of programs are larger.
+const HOST: u64 = 0;
+
+impl Cluster {
+    /// Joins a run; returns when all processes have. Process 0 serves the others.
+    ///
+    /// # Errors
+    /// Kind `Input` for an address that cannot be served or reached, or a process that the coordinator refuses; kind `Lost` if not all
+    /// processes join in time.
+    pub fn join(identity: &Identity, limits: Limits) -> Result<Cluster> {
+        let until = Instant::now() + limits.join;
+        let server = if identity.process == 0 { Some(serve(identity, limits)?) } else { None };
+        let failure = Failure::default();
+        let mut calls = reach(identity, until)?;
+        let job = introduced(identity, &mut calls, JOIN, "")?;
+        let mut alive = reach(identity, until)?;
+        introduced(identity, &mut alive, ALIVE, &job)?;
+        let here = calls.local_addr().map_err(|cause| unreachable(identity, &cause))?;
+        let broken = |cause: io::Error| unreachable(identity, &cause);
+        let beats = Beats::start(alive, limits.lost_after, &failure).map_err(broken)?;
+        let store = Store::new(calls, &job, failure.clone(), limits.lost_after).map_err(broken)?;
+        let streams = meet(identity, &store, here, until)?;
+        let exchange = Exchange::start(identity.process, streams, limits.lost_after, &failure).map_err(broken)?;
+        Ok(Cluster(Arc::new(Inner { identity: identity.clone(), limits, store, beats, failure, exchange, server })))
+    }
+
+    /// Who this process is.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// The values that the coordinator holds.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// What ends the run.
+    pub fn failure(&self) -> &Failure {
+        &self.0.failure
+    }
+
+    /// The error of a run that lost a process; `None` while all is well.
+    pub fn lost(&self) -> Option<Error> {
+        self.0.failure.sentence().map(|sentence| lost(&sentence))
+    }
+
+    /// Sends a part to all processes; calls `then` with the parts of all, on some thread. All processes take part, with the same channels,
+    /// in the same order on each channel. Channel 0 belongs to [`all`](Cluster::all).
+    pub fn gather(&self, channel: u64, part: Arc<[u8]>, then: impl FnOnce(Parts) + Send + 'static) {
+        self.0.exchange.gather(channel, part, then);
+    }
+
+    /// The parts of all processes, in their order. Waits for the slowest; all processes call it in the same order.
+    ///
+    /// # Errors
+    /// Kind `Lost` if a process was lost.
+    pub fn all(&self, part: &[u8]) -> Result<Vec<Arc<[u8]>>> {
+        let (sender, parts) = sync_channel(1);
+        self.gather(HOST, part.into(), move |parts| drop(sender.send(parts)));
+        let parts = parts.recv().unwrap_or_else(|_| Err("the run is over".to_owned()));
+        parts.map_err(|sentence| lost(&sentence))
+    }
+
+    /// Waits until all processes are here.
+    ///
+    /// # Errors
+    /// As [`all`](Cluster::all).
+    pub fn barrier(&self) -> Result<()> {
+        self.all(b"").map(drop)
+    }
+
+    /// Leaves the run, once it is complete: the end of other processes is no loss from now on. Process 0 waits for the others.
+    pub fn leave(&self) {
+        drop(self.barrier());
+        self.0.failure.is_over();
+        self.0.beats.leave();
+        if let Some(server) = &self.0.server {
+            server.wait_for_all(self.0.limits.lost_after);
+        }
+    }
+
+    /// Ends the run of all processes, because of this sentence.
+    pub fn fail(&self, sentence: &str) {
+        self.0.failure.happens(sentence);
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cluster({:?})", self.0.identity)
+    }
+}
+
+/// Starts the coordinator.
+fn serve(identity: &Identity, limits: Limits) -> Result<Arc<Server>> {
+    let cannot = |cause: &io::Error| {
+        Error::input(format!(
+            "process 0 cannot serve the coordinator at {}: {cause}; give an address of this machine and a free port \
+             (--coordinator-address)",
+            identity.coordinator
+        ))
+    };
+    let found = identity.coordinator.to_socket_addrs().map_err(|cause| cannot(&cause))?;
+    let host = host_of(identity);
+    let places: Vec<SocketAddr> = found.map(|at| SocketAddr::new(reachable(host, at.ip()), at.port())).collect();
+    let listener = TcpListener::bind(&places[..]).map_err(|cause| cannot(&cause))?;
+    Server::start(listener, new_job(), identity.processes, limits.lost_after).map_err(|cause| cannot(&cause))
+}
+
+/// The host of the coordinator's address.
+fn host_of(identity: &Identity) -> &str {
+    identity.coordinator.rsplit_once(':').map_or("", |(host, _)| host)
+}
+
+/// The address to listen at, so that all processes reach it. Many machines resolve their own name to a loopback address, which others cannot
+/// reach; then it is every address of the machine. A coordinator at a loopback address is for this machine only.
+fn reachable(host: &str, ip: IpAddr) -> IpAddr {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let stays_here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match ip {
+        _ if !ip.is_loopback() || stays_here => ip,
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// An identity that no other run has.
+fn new_job() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    // Each `RandomState` has random keys.
+    let word = || RandomState::new().hash_one((now, std::process::id()));
+    format!("{:016x}{:016x}", word(), word())
+}
+
+/// Connects to the coordinator, which may start later.
+fn reach(identity: &Identity, until: Instant) -> Result<TcpStream> {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let cause = match connect(&identity.coordinator, until) {
+            Ok(stream) => return Ok(stream),
+            Err(cause) => cause,
+        };
+        if Instant::now() + pause >= until {
+            return Err(unreachable(identity, &cause));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+fn unreachable(identity: &Identity, cause: &io::Error) -> Error {
+    Error::input(format!(
+        "process {} cannot reach the coordinator at {}: {cause}; check that process 0 runs there, and --coordinator-address",
+        identity.process, identity.coordinator
+    ))
+}
+
+fn connect(address: &str, until: Instant) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in address.to_socket_addrs()? {
+        let left =
+            until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(100), Duration::from_secs(10));
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(stream) => return Ok(stream),
+            Err(cause) => last = cause,
+        }
+    }
+    Err(last)
+}
+
+/// Greets the coordinator; returns the identity of the run.
+fn introduced(identity: &Identity, stream: &mut TcpStream, kind: u8, job: &str) -> Result<String> {
+    let greeted = stream
+        .set_nodelay(true)
+        .and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(10))))
+        .and_then(|()| greet(stream, kind, identity.processes, identity.process, job))
+        .and_then(|()| frame::read(stream, 1 << 10));
+    match greeted {
+        Ok(Frame { kind: VALUE, bytes }) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(Frame { kind: REFUSED, bytes }) => Err(Error::input(String::from_utf8_lossy(&bytes).into_owned())),
+        _ => Err(Error::input(format!(
+            "{} does not answer as a coordinator of spiq: another program, or another version of spiq, uses the port; give another one \
+             (--coordinator-address)",
+            identity.coordinator
+        ))),
+    }
+}
+
+/// Connects to each other process: this one to those before it, those after it to this one.
+fn meet(identity: &Identity, store: &Store, here: SocketAddr, until: Instant) -> Result<Vec<Option<TcpStream>>> {
+    let failed =
+        |cause: io::Error| Error::new(ErrorKind::Lost, format!("processes cannot connect to each other: {cause}"));
+    let host = host_of(identity);
+    let listener = TcpListener::bind(SocketAddr::new(reachable(host, here.ip()), 0)).map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    // On the machine of the coordinator, its host is the name that all processes know.
+    let is_beside = identity.process == 0 || here.ip().is_loopback();
+    let address = if is_beside { format!("{host}:{port}") } else { SocketAddr::new(here.ip(), port).to_string() };
+    store.put(&key(identity.process), address.as_bytes())?;
+    let mut streams: Vec<Option<TcpStream>> = (0..identity.processes).map(|_| None).collect();
+    for (peer, stream) in streams.iter_mut().enumerate().take(identity.process) {
+        let address = of_peer(store, peer, until)?;
+        let mut found = connect(&address, until).map_err(|cause| {
+            Error::new(ErrorKind::Lost, format!(
+                "process {} cannot reach process {peer} at {address}: {cause}; let the machines connect to each other on all ports",
+                identity.process
+            ))
+        })?;
+        let Packed(hello) = Packed::default().number(identity.process as u64).bytes(store.job().as_bytes());
+        found.write_all(GREETING).and_then(|()| frame::write(&mut found, JOIN, &hello)).map_err(failed)?;
+        *stream = Some(found);
+    }
+    // All others are known to be there before this process waits for their connections.
+    (identity.process + 1..identity.processes).try_for_each(|peer| of_peer(store, peer, until).map(drop))?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    while let Some(missing) = (identity.process + 1..identity.processes).find(|peer| streams[*peer].is_none()) {
+        match listener.accept() {
+            // What is not a process of this run is dropped.
+            Ok((stream, _)) => {
+                if let Ok((peer, stream)) = accepted(stream, store.job())
+                    && (identity.process + 1..identity.processes).contains(&peer)
+                {
+                    streams[peer] = Some(stream);
+                }
+            }
+            Err(_) if store.failed().is_some() || Instant::now() >= until => {
+                let sentence = store.failed().unwrap_or_else(|| format!("process {missing} did not connect in time"));
+                return Err(lost(&sentence));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    Ok(streams)
+}
+
+fn key(process: usize) -> Vec<u8> {
+    format!("process/{process}").into_bytes()
+}
+
+/// The address of a process, once it has joined.
+fn of_peer(store: &Store, peer: usize, until: Instant) -> Result<String> {
+    let within = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    match store.get(&key(peer), within)? {
+        Some(address) => Ok(String::from_utf8_lossy(&address).into_owned()),
+        None => Err(Error::new(
+            ErrorKind::Lost,
+            format!("process {peer} has not joined in time; start all processes, with the same --coordinator-address"),
+        )),
+    }
+}
+
+/// A connection that proves to be that of a process of this run.
+fn accepted(mut stream: TcpStream, job: &str) -> io::Result<(usize, TcpStream)> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut greeting = [0; GREETING.len()];
+    stream.read_exact(&mut greeting)?;
+    let Frame { bytes, .. } = frame::read(&mut stream, 1 << 10)?;
+    let mut read = Unpacked(&bytes);
+    let (process, claimed) = (read.number()? as usize, read.text()?);
+    match &greeting == GREETING && claimed == job {
+        true => Ok((process, stream)),
+        false => Err(io::ErrorKind::InvalidData.into()),
+    }
+}

@@ -1,0 +1,265 @@
+//! What process 0 serves: binary values by key, who is alive, and the first failure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::frame::{self, Frame, GREETING, Packed, SMALL, Unpacked};
+
+/// Requests.
+pub(super) const JOIN: u8 = 1;
+pub(super) const PUT: u8 = 2;
+pub(super) const GET: u8 = 3;
+pub(super) const TRY_GET: u8 = 4;
+pub(super) const ALIVE: u8 = 5;
+pub(super) const BEAT: u8 = 6;
+pub(super) const BYE: u8 = 7;
+/// Answers.
+pub(super) const DONE: u8 = 10;
+pub(super) const VALUE: u8 = 11;
+pub(super) const NOTHING: u8 = 12;
+pub(super) const REFUSED: u8 = 13;
+pub(super) const FAILED: u8 = 14;
+
+/// Time in which a new connection has to say what it is.
+const GREETING_TIME: Duration = Duration::from_secs(10);
+
+/// The most connections that have not said what they are.
+const STRANGERS: usize = 256;
+
+/// The state of the run.
+pub(super) struct Server {
+    job: String,
+    processes: usize,
+    lost_after: Duration,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    values: BTreeMap<Vec<u8>, Vec<u8>>,
+    joined: BTreeSet<usize>,
+    /// The connections that tell the processes of a failure.
+    alive: BTreeMap<usize, TcpStream>,
+    left: BTreeSet<usize>,
+    failure: Option<String>,
+    strangers: usize,
+}
+
+impl Server {
+    /// Serves connections on threads of its own until the process ends.
+    pub(super) fn start(
+        listener: TcpListener,
+        job: String,
+        processes: usize,
+        lost_after: Duration,
+    ) -> io::Result<Arc<Server>> {
+        let server = Arc::new(Server { job, processes, lost_after, state: Mutex::default(), changed: Condvar::new() });
+        let accepting = server.clone();
+        spawn("coordinator", move || listener.incoming().flatten().for_each(|stream| accepting.accept(stream)))?;
+        Ok(server)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accept(self: &Arc<Server>, stream: TcpStream) {
+        {
+            let mut state = self.state();
+            if state.strangers >= STRANGERS {
+                return;
+            }
+            state.strangers += 1;
+        }
+        let server = self.clone();
+        if spawn("connection", move || drop(server.serve(stream))).is_err() {
+            self.state().strangers -= 1;
+        }
+    }
+
+    /// Serves a connection until it ends. What does not speak the protocol is dropped.
+    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        let greeted = self.greeted(&mut stream);
+        self.state().strangers -= 1;
+        let Some((kind, process)) = greeted? else { return Ok(()) };
+        match kind {
+            ALIVE => {
+                self.watch(process, stream);
+                Ok(())
+            }
+            _ => self.answer(stream),
+        }
+    }
+
+    /// Reads the greeting; answers it. `None` if the connection is refused.
+    fn greeted(&self, stream: &mut TcpStream) -> io::Result<Option<(u8, usize)>> {
+        stream.set_read_timeout(Some(GREETING_TIME))?;
+        stream.set_write_timeout(Some(GREETING_TIME))?;
+        stream.set_nodelay(true)?;
+        let mut greeting = [0; GREETING.len()];
+        stream.read_exact(&mut greeting)?;
+        if &greeting != GREETING {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let Frame { kind, bytes } = frame::read(stream, 1 << 10)?;
+        let mut read = Unpacked(&bytes);
+        let (processes, process, job) = (read.number()? as usize, read.number()? as usize, read.text()?);
+        match self.refusal(kind, processes, process, &job) {
+            Some(sentence) => {
+                frame::write(stream, REFUSED, sentence.as_bytes())?;
+                Ok(None)
+            }
+            None => {
+                frame::write(stream, VALUE, self.job.as_bytes())?;
+                Ok(Some((kind, process)))
+            }
+        }
+    }
+
+    /// Why a process may not join.
+    fn refusal(&self, kind: u8, processes: usize, process: usize, job: &str) -> Option<String> {
+        if processes != self.processes {
+            return Some(format!(
+                "process {process} counts {processes} processes, and the coordinator {}; give all of them the same --num-processes",
+                self.processes
+            ));
+        }
+        if process >= processes {
+            return Some(format!("there is no process {process} of {processes}"));
+        }
+        let mut state = self.state();
+        if kind == JOIN {
+            let is_new = state.joined.insert(process);
+            return (!is_new).then(|| {
+                format!("a process {process} has joined already; give each process another --process-id, and each run another port")
+            });
+        }
+        (job != self.job).then(|| format!("process {process} belongs to another run; start all processes anew"))
+    }
+
+    /// Answers requests.
+    fn answer(&self, mut stream: TcpStream) -> io::Result<()> {
+        stream.set_read_timeout(None)?;
+        loop {
+            let Frame { kind, bytes } = frame::read(&mut stream, SMALL)?;
+            let mut read = Unpacked(&bytes);
+            let (kind, value) = match kind {
+                PUT => {
+                    let (key, value) = (read.bytes()?.to_vec(), read.bytes()?.to_vec());
+                    self.state().values.insert(key, value);
+                    self.changed.notify_all();
+                    (DONE, Vec::new())
+                }
+                GET => {
+                    let within = Duration::from_millis(read.number()?);
+                    self.value(read.bytes()?, within)
+                }
+                TRY_GET => self.value(read.bytes()?, Duration::ZERO),
+                _ => return Err(io::ErrorKind::InvalidData.into()),
+            };
+            frame::write(&mut stream, kind, &value)?;
+        }
+    }
+
+    /// The value of a key, as soon as it is there.
+    fn value(&self, key: &[u8], within: Duration) -> (u8, Vec<u8>) {
+        let until = Instant::now().checked_add(within);
+        let mut state = self.state();
+        loop {
+            if let Some(value) = state.values.get(key) {
+                return (VALUE, value.clone());
+            }
+            if let Some(failure) = &state.failure {
+                return (FAILED, failure.clone().into_bytes());
+            }
+            let left = until.map_or(within, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return (NOTHING, Vec::new());
+            }
+            let waited = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+        }
+    }
+
+    /// Notices when a process is lost.
+    fn watch(&self, process: usize, mut stream: TcpStream) {
+        let known = stream.try_clone().and_then(|stream| Ok((stream, self.lost_after)));
+        let Ok((writer, lost_after)) = known else { return self.lose(process, "its connection cannot be watched") };
+        {
+            let mut state = self.state();
+            if let Some(failure) = state.failure.clone() {
+                drop(frame::write(&mut stream, FAILED, failure.as_bytes()));
+            }
+            state.alive.insert(process, writer);
+        }
+        drop(stream.set_read_timeout(Some(lost_after)));
+        loop {
+            match frame::read(&mut stream, 1 << 10) {
+                Ok(Frame { kind: BEAT, .. }) => {
+                    if let Some(stream) = self.state().alive.get_mut(&process) {
+                        drop(frame::write(stream, DONE, b""));
+                    }
+                }
+                Ok(Frame { kind: BYE, .. }) => {
+                    let mut state = self.state();
+                    state.alive.remove(&process);
+                    state.left.insert(process);
+                    self.changed.notify_all();
+                    return;
+                }
+                Ok(Frame { kind: FAILED, bytes }) => return self.fail(&String::from_utf8_lossy(&bytes)),
+                Err(error) if [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind()) => {
+                    return self.lose(process, &format!("it has not answered for {} s", lost_after.as_secs_f64()));
+                }
+                _ => return self.lose(process, "its connection closed"),
+            }
+        }
+    }
+
+    fn lose(&self, process: usize, why: &str) {
+        self.fail(&format!("process {process} was lost: {why}"));
+    }
+
+    /// Tells all processes of the first failure.
+    pub(super) fn fail(&self, sentence: &str) {
+        let mut state = self.state();
+        if state.failure.is_some() {
+            return;
+        }
+        state.failure = Some(sentence.to_owned());
+        for stream in state.alive.values_mut() {
+            drop(frame::write(stream, FAILED, sentence.as_bytes()));
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until all processes have left, or one has failed, for a bounded time.
+    pub(super) fn wait_for_all(&self, within: Duration) {
+        let until = Instant::now() + within;
+        let mut state = self.state();
+        while state.left.len() < self.processes && state.failure.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// A thread with a name.
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// The greeting of a connection.
+pub(super) fn greet(stream: &mut TcpStream, kind: u8, processes: usize, process: usize, job: &str) -> io::Result<()> {
+    use std::io::Write;
+    stream.write_all(GREETING)?;
+    let Packed(bytes) = Packed::default().number(processes as u64).number(process as u64).bytes(job.as_bytes());
+    frame::write(stream, kind, &bytes)
+}

@@ -1,0 +1,92 @@
+//! The processes that train one network together: what they agree on, and which of them writes.
+
+use std::collections::BTreeMap;
+
+use spiq_hlo::Array;
+
+use super::start::Start;
+use crate::cluster::Cluster;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pjrt::Client;
+use crate::provenance::{Digest, Provenance};
+
+/// The run of several processes that a client is part of; none for a single process.
+#[derive(Clone)]
+pub(super) struct Together(Option<Cluster>);
+
+impl Together {
+    pub(super) fn of(client: &Client) -> Together {
+        Together(client.cluster().cloned())
+    }
+
+    /// Whether this process writes the files of the run.
+    pub(super) fn writes(&self) -> bool {
+        self.0.as_ref().is_none_or(|cluster| cluster.identity().process == 0)
+    }
+
+    /// Whether there are several processes.
+    pub(super) fn are_several(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether any process wants something.
+    pub(super) fn any(&self, wants: bool) -> Result<bool> {
+        let Some(cluster) = &self.0 else { return Ok(wants) };
+        Ok(cluster.all(&[u8::from(wants)])?.iter().any(|part| part[..] == [1]))
+    }
+
+    /// The number that process 0 has.
+    pub(super) fn of_the_first(&self, number: usize) -> Result<usize> {
+        let Some(cluster) = &self.0 else { return Ok(number) };
+        let parts = cluster.all(&(number as u64).to_le_bytes())?;
+        let first = parts[0][..].try_into().map(u64::from_le_bytes);
+        Ok(first.map_or(number, |number| number as usize))
+    }
+
+    /// Checks that all processes start from the same state, with the same settings and data. Returns once all have read their files, so that
+    /// process 0 may change them.
+    pub(super) fn check_start(&self, start: &Start, now: &Provenance) -> Result<()> {
+        let Some(cluster) = &self.0 else { return Ok(()) };
+        let mut own = BTreeMap::new();
+        now.write(&mut own);
+        let values: BTreeMap<String, Array> =
+            start.values.iter().enumerate().map(|(at, value)| (at.to_string(), value.clone())).collect();
+        let at = format!("{} {}", start.done, Digest::of_arrays(&values));
+        let said = serde_json::to_vec(&(at, own)).expect("texts");
+        let parts = cluster.all(&said)?;
+        let read = parts.iter().map(|part| serde_json::from_slice(part).map_err(|_| other_version()));
+        let read: Vec<(String, BTreeMap<String, String>)> = read.collect::<Result<_>>()?;
+        let first = Provenance::read(&read[0].1, "process 0")?;
+        for (process, (at, settings)) in read.iter().enumerate() {
+            let its = Provenance::read(settings, "another process")?;
+            let differences: Vec<String> = first.differences_of_run(&its).iter().map(ToString::to_string).collect();
+            if !differences.is_empty() {
+                return Err(Error::input(format!(
+                    "process {process} runs with other settings than process 0, which has {}; start all processes with the same flags and \
+                     files",
+                    differences.join(" and ")
+                )));
+            }
+            if *at != read[0].0 {
+                return Err(Error::input(format!(
+                    "process {process} starts from other values than process 0; all processes must see the same folder (--out) and files"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The outcome of this process. If another one was lost, that is the reason; if this one fails, the others are told.
+    pub(super) fn outcome<T>(&self, outcome: Result<T>) -> Result<T> {
+        let (Some(cluster), Err(error)) = (&self.0, &outcome) else { return outcome };
+        if let Some(lost) = cluster.lost().filter(|_| error.kind() != ErrorKind::Interrupted) {
+            return Err(lost);
+        }
+        cluster.fail(&format!("process {} ended: {error}", cluster.identity().process));
+        outcome
+    }
+}
+
+fn other_version() -> Error {
+    Error::input("another process is of another version of spiq; install the same on all machines")
+}
