@@ -28,7 +28,7 @@ impl Beats {
         })?;
         // What this process notices first, the others have to know.
         let sender = beats.clone();
-        failure.when_it_happens(move |sentence| drop(sender.say(FAILED, sentence.as_bytes())));
+        failure.when_it_happens(move |sentence| _ = sender.say(FAILED, sentence.as_bytes()));
         Ok(beats)
     }
 

@@ -91,7 +91,7 @@ fn all_succeed(children: Vec<Child>) {
     }
 }
 
-/// The most that the first two losses may differ from those of one process, any of 100, and their mean. In full precision 1e-6 was seen for
+/// The most that the first two losses may differ from those of one process, any of 100, and their mean. In full precision 2e-7 was seen for
 /// any; with int8 a last bit decides about a quantized value, as on several devices.
 const BOUNDS: [(&str, [f64; 3]); 2] = [("none", [1e-6, 1e-4, 1e-5]), ("int8", [1e-6, 0.2, 0.02])];
 
