@@ -110,7 +110,7 @@ fn one_hundred_steps_are_those_of_one_process() {
             let apart: Vec<f64> = one.iter().zip(&several).map(|(a, b)| f64::from((b - a) / a)).collect();
             let most = |steps: &[f64]| steps.iter().map(|step| step.abs()).fold(0.0, f64::max);
             let found = [most(&apart[..2]), most(&apart), apart.iter().sum::<f64>().abs() / 100.0];
-            println!("rules {rules}, {processes} processes: {found:.1e?} in 2 steps, in 100, on average");
+            println!("rules {rules}, {processes} processes: {found:?} in 2 steps, in 100, on average");
             let is_near = found.iter().zip([first, later, mean]).all(|(found, bound)| *found <= bound);
             assert!(is_near, "rules {rules}, {processes} processes: {apart:?}");
         }
