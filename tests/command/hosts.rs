@@ -210,7 +210,8 @@ fn wrong_flags_are_refused() {
         ),
     ];
     for (flags, expected) in cases {
-        let (code, _, noted) = end(folder.begin(&format!("{LINE} --steps 10 --out run {flags}"), &[]));
+        let line = format!("train --model model.toml --data digits --steps 10 --out run {flags}");
+        let (code, _, noted) = end(folder.begin(&line, &[]));
         let last = noted.lines().last().unwrap_or_default();
         assert!(code == Some(2) && last.starts_with(&format!("error: {expected}")), "{flags}: {code:?} {noted}");
     }
