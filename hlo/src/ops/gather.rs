@@ -3,7 +3,7 @@
 use crate::graph::batch::Mapped;
 use crate::graph::error::Violation;
 use crate::graph::function::Function;
-use crate::graph::op::{Cotangents, Infer, Op, Reverse};
+use crate::graph::op::{Cotangents, Infer, Op, Recompute, Reverse};
 use crate::graph::range::{Range, Ranges};
 use crate::graph::shard::{Laid, Local, Split};
 use crate::graph::tensor::Tensor;
