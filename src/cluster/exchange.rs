@@ -30,6 +30,9 @@ pub(super) struct Exchange {
     inbox: Arc<Mutex<Inbox>>,
 }
 
+/// A channel and the number of a round there.
+type RoundKey = (u64, u64);
+
 /// A part on its way: its channel, its number there, its bytes.
 type Message = (u64, u64, Arc<[u8]>);
 
@@ -37,7 +40,7 @@ type Message = (u64, u64, Arc<[u8]>);
 struct Inbox {
     /// The number of rounds that this process has begun, by channel.
     begun: HashMap<u64, u64>,
-    rounds: HashMap<(u64, u64), Round>,
+    rounds: HashMap<RoundKey, Round>,
     failure: Option<String>,
 }
 
@@ -51,13 +54,13 @@ impl Inbox {
     /// Adds a part; returns what to do with all parts, once they are there.
     fn add(
         &mut self,
-        (channel, number): (u64, u64),
+        key: RoundKey,
         (process, processes): (usize, usize),
         part: Arc<[u8]>,
         then: Option<Then>,
     ) -> Option<(Then, Vec<Arc<[u8]>>)> {
         let empty = || Round { parts: vec![None; processes], then: None };
-        let round = self.rounds.entry((channel, number)).or_insert_with(empty);
+        let round = self.rounds.entry(key).or_insert_with(empty);
         round.parts[process] = Some(part);
         if then.is_some() {
             round.then = then;
@@ -65,7 +68,7 @@ impl Inbox {
         if round.then.is_none() || round.parts.iter().any(Option::is_none) {
             return None;
         }
-        let round = self.rounds.remove(&(channel, number))?;
+        let round = self.rounds.remove(&key)?;
         Some((round.then?, round.parts.into_iter().flatten().collect()))
     }
 }
@@ -163,7 +166,7 @@ fn receive(mut stream: TcpStream, from: (usize, usize), inbox: &Mutex<Inbox>, fa
     }
 }
 
-fn message(stream: &mut TcpStream) -> io::Result<((u64, u64), Arc<[u8]>)> {
+fn message(stream: &mut TcpStream) -> io::Result<(RoundKey, Arc<[u8]>)> {
     let head = frame::read(stream, 16)?;
     let mut head = Unpacked(&head.bytes);
     let round = (head.number()?, head.number()?);

@@ -187,8 +187,10 @@ impl Server {
 
     /// Notices when a process is lost.
     fn watch(&self, process: usize, mut stream: TcpStream) {
-        let known = stream.try_clone().and_then(|stream| Ok((stream, self.lost_after)));
-        let Ok((writer, lost_after)) = known else { return self.lose(process, "its connection cannot be watched") };
+        let Ok(writer) = stream.try_clone() else {
+            return self.lose(process, "its connection cannot be watched");
+        };
+        let lost_after = self.lost_after;
         {
             let mut state = self.state();
             if let Some(failure) = state.failure.clone() {
