@@ -1,4 +1,4 @@
-//! Several processes that train together: flags, joining, and the end of all when one is lost.
+//! The flags of a run of several processes; joins it, and ends the process when another one is lost.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct Processes {
     /// Number of this process, from 0 [default: from SLURM, torchrun or MPI]
     #[arg(long, value_name = "I")]
     process_id: Option<usize>,
-    /// End the run when a process has not answered for so many seconds [default: 30]
+    /// Seconds without an answer after which a process counts as lost, which ends the run [default: 30]
     #[arg(long, value_name = "S", value_parser = argument::positive)]
     lost_after: Option<f64>,
     /// Seconds to wait for all processes at the start [default: 300]
@@ -31,7 +31,7 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Who this process is; `None` for a single process.
+    /// The identity of this process; `None` for a single process.
     ///
     /// # Errors
     /// As [`find`].
@@ -69,7 +69,7 @@ impl Processes {
     }
 }
 
-/// Refuses to do something in several processes.
+/// Refuses a command that several processes cannot run together.
 ///
 /// # Errors
 /// Kind `Input` if there are several processes.
@@ -80,11 +80,11 @@ pub fn refuse(processes: &Processes, what: &str) -> Result<()> {
     }
 }
 
-/// Time in which the command ends by itself once a process is lost.
+/// The time that the command has to end by itself after another process is lost.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Ends this process if it is busy, for example compiling, for long after another one is lost. Files are replaced as a whole, so this is safe
-/// at any time.
+/// Ends this process if it is still busy, for example compiling, some time after another one is lost. Files are replaced atomically, so this
+/// is safe at any time.
 fn end_when_lost(cluster: &Cluster) {
     let lost = cluster.clone();
     cluster.failure().when_it_happens(move |_| {

@@ -1,4 +1,4 @@
-//! The parts that processes exchange: each sends its part to all others, and has all parts once the last one arrives.
+//! Exchange of data between all processes: each sends its part to all others and receives theirs.
 //!
 //! Every process then reduces the same parts in the same order, so that all have the same bits. A part is sent to N - 1 processes; rings
 //! and trees, which send less, pay off for more processes than a machine's network can feed in one step.
@@ -14,13 +14,13 @@ use super::failure::Failure;
 use super::frame::{self, LARGE, Packed, Unpacked};
 use super::server::spawn;
 
-/// The parts of all processes, in their order; or the sentence that says why they do not arrive.
+/// The parts of all processes, in their order; or the message of the failure that keeps them from arriving.
 pub type Parts = std::result::Result<Vec<Arc<[u8]>>, String>;
 
 type Then = Box<dyn FnOnce(Parts) + Send>;
 
-/// Time in which the reason for the end of a process arrives.
-const HEARING: Duration = Duration::from_secs(1);
+/// The time that a failing process has to report why, before its closed connection counts as the failure.
+const REPORTING: Duration = Duration::from_secs(1);
 
 /// The connections to the other processes.
 pub(super) struct Exchange {
@@ -33,7 +33,7 @@ pub(super) struct Exchange {
 /// A channel and the number of a round there.
 type RoundKey = (u64, u64);
 
-/// A part on its way: its channel, its number there, its bytes.
+/// A message: channel, number of the round, bytes.
 type Message = (u64, u64, Arc<[u8]>);
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ struct Round {
 }
 
 impl Inbox {
-    /// Adds a part; returns what to do with all parts, once they are there.
+    /// Adds a part; returns the callback and all parts once the round is complete.
     fn add(
         &mut self,
         key: RoundKey,
@@ -74,7 +74,7 @@ impl Inbox {
 }
 
 impl Exchange {
-    /// Starts the threads of these connections, one to each other process.
+    /// Starts the threads of the connections to all other processes.
     pub(super) fn start(
         process: usize,
         streams: Vec<Option<TcpStream>>,
@@ -89,7 +89,7 @@ impl Exchange {
                 continue;
             };
             stream.set_nodelay(true)?;
-            // Beats tell whether a process is alive; a connection may be idle for as long as a step takes.
+            // Heartbeats show whether a process is alive; this connection is idle for as long as a step takes.
             stream.set_read_timeout(None)?;
             stream.set_write_timeout(Some(lost_after))?;
             let (reading, inbox, lost) = (stream.try_clone()?, inbox.clone(), failure.clone());
@@ -121,7 +121,7 @@ impl Exchange {
         let next = inbox.begun.entry(channel).or_default();
         let number = *next;
         *next += 1;
-        // A closed channel is that of a lost process, which the failure tells.
+        // The channel of a lost process is closed; its loss is reported elsewhere.
         self.peers.iter().flatten().for_each(|peer| drop(peer.send((channel, number, part.clone()))));
         let from = (self.process, self.processes);
         let ended = inbox.add((channel, number), from, part, Some(Box::new(then)));
@@ -136,7 +136,7 @@ fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
     inbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends all waits.
+/// Ends all rounds with an error.
 fn fail(inbox: &Mutex<Inbox>, sentence: &str) {
     let rounds = {
         let mut inbox = lock(inbox);
@@ -155,8 +155,8 @@ fn send(stream: &mut TcpStream, (channel, number, part): &Message) -> io::Result
 fn receive(mut stream: TcpStream, from: (usize, usize), inbox: &Mutex<Inbox>, failure: &Failure) {
     loop {
         let Ok((round, part)) = message(&mut stream) else {
-            // A process that ends on purpose tells the coordinator why, which tells all others.
-            std::thread::sleep(HEARING);
+            // A process that fails reports the reason to the coordinator, which passes it on.
+            std::thread::sleep(REPORTING);
             return failure.happens(&format!("process {} was lost: its connection closed", from.0));
         };
         let ended = lock(inbox).add(round, from, part, None);

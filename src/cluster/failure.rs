@@ -1,8 +1,8 @@
-//! The first failure of a run of several processes. It ends every wait.
+//! The first failure of a run of several processes, which ends all waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-type Told = Box<dyn Fn(&str) + Send>;
+type Callback = Box<dyn Fn(&str) + Send>;
 
 /// The first failure, shared by everything that waits for other processes.
 #[derive(Clone, Default)]
@@ -11,40 +11,40 @@ pub struct Failure(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     sentence: Option<String>,
-    told: Vec<Told>,
-    /// Whether this process has left the run, so that the end of others is none of its concern.
+    callbacks: Vec<Callback>,
+    /// Whether this process has left the run, so that failures of others no longer matter.
     over: bool,
 }
 
 impl Failure {
-    /// The sentence that says what happened; `None` while all is well.
+    /// The error message; `None` while nothing has failed.
     pub fn sentence(&self) -> Option<String> {
         self.state().sentence.clone()
     }
 
-    /// Calls a function with the first failure: now, if it has happened.
-    pub fn when_it_happens(&self, told: impl Fn(&str) + Send + 'static) {
+    /// Registers a callback for the first failure. If it has happened already, the callback runs at once.
+    pub fn when_it_happens(&self, callback: impl Fn(&str) + Send + 'static) {
         let mut state = self.state();
         match &state.sentence {
-            Some(sentence) => told(sentence),
-            None => state.told.push(Box::new(told)),
+            Some(sentence) => callback(sentence),
+            None => state.callbacks.push(Box::new(callback)),
         }
     }
 
     /// Records a failure, unless there was one or the run is over.
     pub(super) fn happens(&self, sentence: &str) {
-        let told = {
+        let callbacks = {
             let mut state = self.state();
             if state.sentence.is_some() || state.over {
                 return;
             }
             state.sentence = Some(sentence.to_owned());
-            std::mem::take(&mut state.told)
+            std::mem::take(&mut state.callbacks)
         };
-        told.iter().for_each(|told| told(sentence));
+        callbacks.iter().for_each(|callback| callback(sentence));
     }
 
-    /// From now on, nothing is a failure.
+    /// Ignores all failures from now on.
     pub(super) fn is_over(&self) {
         self.state().over = true;
     }

@@ -1,4 +1,4 @@
-//! Messages over a connection: a length, a kind, bytes.
+//! The wire format: messages of a length, a kind and bytes.
 
 use std::io::{self, Read, Write};
 
@@ -12,13 +12,13 @@ pub(super) struct Frame {
 /// The first bytes of a connection: the protocol and its version.
 pub(super) const GREETING: &[u8; 8] = b"spiq 1\r\n";
 
-/// The largest message of a connection that has not proved that it belongs to the run, and of the store: 16 MiB.
+/// The largest message of the store: 16 MiB.
 pub(super) const SMALL: u64 = 16 << 20;
 
-/// The largest part of a sum: 64 GiB.
+/// The largest part of a collective operation: 64 GiB.
 pub(super) const LARGE: u64 = 64 << 30;
 
-/// Bytes are allocated as they arrive, so a wrong length costs no memory.
+/// Memory is allocated as bytes arrive, so that a wrong length does not exhaust it.
 const CHUNK: usize = 1 << 20;
 
 /// Writes a message in as few writes as possible.
@@ -65,7 +65,7 @@ impl Packed {
     }
 }
 
-/// Reads what [`Packed`] holds.
+/// Reads the fields that [`Packed`] wrote.
 pub(super) struct Unpacked<'a>(pub(super) &'a [u8]);
 
 impl<'a> Unpacked<'a> {

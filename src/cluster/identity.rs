@@ -1,9 +1,9 @@
-//! Which process this is, of how many, and where the coordinator is: from flags, or from what a launcher sets.
+//! The identity of a process in a run of several: from flags, or from the environment variables of a launcher.
 
 use super::nodelist::first_host;
 use crate::error::{Error, Result};
 
-/// What the user states. The rest comes from the launcher.
+/// The values of the flags. Missing ones come from the launcher.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     /// `--coordinator-address`: HOST:PORT.
@@ -25,7 +25,7 @@ pub struct Identity {
     pub process: usize,
 }
 
-/// What a launcher says about a process.
+/// The identity that a launcher gives a process.
 #[derive(Debug)]
 struct Launched {
     launcher: &'static str,
@@ -36,8 +36,8 @@ struct Launched {
 
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Who this process is, from the flags and from the variables of torchrun, Open MPI, MPICH (PMI) and SLURM, in this order: a launcher inside
-/// another one is the one that counts. `None`: a single process.
+/// The identity of this process, from the flags and the variables of torchrun, Open MPI, MPICH (PMI) and SLURM, in this order: a launcher
+/// that another one started takes precedence. `None`: a single process.
 ///
 /// # Errors
 /// Kind `Input` for a part that is missing, not a number, or contradicts another.
@@ -56,7 +56,7 @@ type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// # Ok::<(), spiq::Error>(())
 /// ```
 pub fn find(given: &Given, variables: Variables<'_>) -> Result<Option<Identity>> {
-    // Complete flags need no launcher, and may be for other processes than those that it started.
+    // Complete flags replace the launcher's values.
     let complete = given.coordinator.is_some() && given.processes.is_some() && given.process.is_some();
     let launched = if complete { None } else { launched(variables)? };
     if launched.is_none() && given.coordinator.is_none() && given.processes.is_none() && given.process.is_none() {
@@ -84,7 +84,7 @@ pub fn find(given: &Given, variables: Variables<'_>) -> Result<Option<Identity>>
     Ok(Some(Identity { coordinator, processes, process }))
 }
 
-/// A number that a flag or the launcher gives.
+/// A number from the flag or the launcher, which must not contradict each other.
 fn agreed(
     given: Option<usize>,
     launched: &Option<Launched>,
@@ -127,7 +127,7 @@ fn launched(variables: Variables<'_>) -> Result<Option<Launched>> {
     Ok(None)
 }
 
-/// The two numbers of a launcher, if it set either.
+/// The process number and the number of processes, if the launcher set either.
 fn pair(variables: Variables<'_>, launcher: &str, [rank, size]: [&str; 2]) -> Result<Option<(usize, usize)>> {
     let missing = |is_set: &str, is_not: &str| {
         Error::input(format!(

@@ -1,4 +1,4 @@
-//! Joining a run of several processes: the coordinator, the connections to all others.
+//! Joining a run of several processes: connects to the coordinator and to all other processes.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
@@ -7,21 +7,21 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::beats::Beats;
 use super::exchange::{Exchange, Parts};
 use super::failure::Failure;
 use super::frame::{self, Frame, GREETING, Packed, Unpacked};
+use super::heartbeat::Heartbeat;
 use super::identity::Identity;
 use super::server::{ALIVE, JOIN, REFUSED, Server, VALUE, greet};
 use super::store::{Store, lost};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long processes wait for each other.
+/// Timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// For all processes to join.
+    /// Until all processes have joined.
     pub join: Duration,
-    /// For a process that does not answer. It is lost then, and the run ends.
+    /// Until a process that does not answer counts as lost, which ends the run.
     pub lost_after: Duration,
 }
 
@@ -32,7 +32,7 @@ impl Default for Limits {
     }
 }
 
-/// A process's part in a run of several processes. Cheap to clone.
+/// The membership of this process in a run of several processes. Cheap to clone.
 ///
 /// ```
 /// use spiq::cluster::{Cluster, Identity, Limits};
@@ -57,13 +57,13 @@ struct Inner {
     identity: Identity,
     limits: Limits,
     store: Store,
-    beats: Beats,
+    heartbeat: Heartbeat,
     failure: Failure,
     exchange: Exchange,
     server: Option<Arc<Server>>,
 }
 
-/// The channel of [`Cluster::all`]; those of programs are larger.
+/// The channel of [`Cluster::all`]; programs use larger numbers.
 const HOST: u64 = 0;
 
 impl Cluster {
@@ -82,29 +82,29 @@ impl Cluster {
         introduced(identity, &mut alive, ALIVE, &job)?;
         let here = calls.local_addr().map_err(|cause| unreachable(identity, &cause))?;
         let broken = |cause: io::Error| unreachable(identity, &cause);
-        let beats = Beats::start(alive, limits.lost_after, &failure).map_err(broken)?;
+        let heartbeat = Heartbeat::start(alive, limits.lost_after, &failure).map_err(broken)?;
         let store = Store::new(calls, &job, failure.clone(), limits.lost_after).map_err(broken)?;
         let streams = meet(identity, &store, here, until)?;
         let exchange = Exchange::start(identity.process, streams, limits.lost_after, &failure).map_err(broken)?;
-        Ok(Cluster(Arc::new(Inner { identity: identity.clone(), limits, store, beats, failure, exchange, server })))
+        Ok(Cluster(Arc::new(Inner { identity: identity.clone(), limits, store, heartbeat, failure, exchange, server })))
     }
 
-    /// Who this process is.
+    /// The number of this process, and of all.
     pub fn identity(&self) -> &Identity {
         &self.0.identity
     }
 
-    /// The values that the coordinator holds.
+    /// The key-value store of the coordinator.
     pub fn store(&self) -> &Store {
         &self.0.store
     }
 
-    /// What ends the run.
+    /// The first failure of the run, if any.
     pub fn failure(&self) -> &Failure {
         &self.0.failure
     }
 
-    /// The error of a run that lost a process; `None` while all is well.
+    /// The error of a run that has failed; `None` while it has not.
     pub fn lost(&self) -> Option<Error> {
         self.0.failure.sentence().map(|sentence| lost(&sentence))
     }
@@ -126,7 +126,7 @@ impl Cluster {
         parts.map_err(|sentence| lost(&sentence))
     }
 
-    /// Waits until all processes are here.
+    /// Waits until all processes have reached this call.
     ///
     /// # Errors
     /// As [`all`](Cluster::all).
@@ -134,17 +134,17 @@ impl Cluster {
         self.all(b"").map(drop)
     }
 
-    /// Leaves the run, once it is complete: the end of other processes is no loss from now on. Process 0 waits for the others.
+    /// Leaves the run after its end: from now on, other processes may end without a failure. Process 0 waits for the others.
     pub fn leave(&self) {
         drop(self.barrier());
         self.0.failure.is_over();
-        self.0.beats.leave();
+        self.0.heartbeat.leave();
         if let Some(server) = &self.0.server {
             server.wait_for_all(self.0.limits.lost_after);
         }
     }
 
-    /// Ends the run of all processes, because of this sentence.
+    /// Ends the run of all processes with this error message.
     pub fn fail(&self, sentence: &str) {
         self.0.failure.happens(sentence);
     }
@@ -189,7 +189,7 @@ fn reachable(host: &str, ip: IpAddr) -> IpAddr {
     }
 }
 
-/// An identity that no other run has.
+/// A random job identifier.
 fn new_job() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     // Each `RandomState` has random keys.
@@ -197,7 +197,7 @@ fn new_job() -> String {
     format!("{:016x}{:016x}", word(), word())
 }
 
-/// Connects to the coordinator, which may start later.
+/// Connects to the coordinator; retries until it is up.
 fn reach(identity: &Identity, until: Instant) -> Result<TcpStream> {
     let mut pause = Duration::from_millis(20);
     loop {
@@ -233,7 +233,7 @@ fn connect(address: &str, until: Instant) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// Greets the coordinator; returns the identity of the run.
+/// Performs the handshake with the coordinator; returns the job identifier.
 fn introduced(identity: &Identity, stream: &mut TcpStream, kind: u8, job: &str) -> Result<String> {
     let greeted = stream
         .set_nodelay(true)
@@ -251,7 +251,7 @@ fn introduced(identity: &Identity, stream: &mut TcpStream, kind: u8, job: &str) 
     }
 }
 
-/// Connects to each other process: this one to those before it, those after it to this one.
+/// Connects to every other process: each process connects to those of lower number.
 fn meet(identity: &Identity, store: &Store, here: SocketAddr, until: Instant) -> Result<Vec<Option<TcpStream>>> {
     let failed =
         |cause: io::Error| Error::new(ErrorKind::Lost, format!("processes cannot connect to each other: {cause}"));
@@ -275,12 +275,12 @@ fn meet(identity: &Identity, store: &Store, here: SocketAddr, until: Instant) ->
         found.write_all(GREETING).and_then(|()| frame::write(&mut found, JOIN, &hello)).map_err(failed)?;
         *stream = Some(found);
     }
-    // All others are known to be there before this process waits for their connections.
+    // All others must have joined before this process waits for their connections.
     (identity.process + 1..identity.processes).try_for_each(|peer| of_peer(store, peer, until).map(drop))?;
     listener.set_nonblocking(true).map_err(failed)?;
     while let Some(missing) = (identity.process + 1..identity.processes).find(|peer| streams[*peer].is_none()) {
         match listener.accept() {
-            // What is not a process of this run is dropped.
+            // Connections of anything but a process of this run are dropped.
             Ok((stream, _)) => {
                 if let Ok((peer, stream)) = accepted(stream, store.job())
                     && (identity.process + 1..identity.processes).contains(&peer)
@@ -314,7 +314,7 @@ fn of_peer(store: &Store, peer: usize, until: Instant) -> Result<String> {
     }
 }
 
-/// A connection that proves to be that of a process of this run.
+/// Performs the handshake with a connecting process; returns its number.
 fn accepted(mut stream: TcpStream, job: &str) -> io::Result<(usize, TcpStream)> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;

@@ -1,17 +1,16 @@
-//! Several processes, on one machine or several, that run one program together: who they are, how they find each other, and how they
-//! notice that one is lost.
+//! Runs of several processes, on one machine or several: identity, rendezvous, heartbeats, and exchange of data.
 //!
-//! Process 0, the coordinator, serves a [store](Store) of binary values over TCP. All processes join it, tell it that they are alive, and
-//! connect to each other for the sums of their programs ([`Cluster::gather`]). Each run draws a new identity, which is part of every
-//! key and of every greeting, so that nothing of an earlier run is ever read.
+//! Process 0, the coordinator, serves a [key-value store](Store) over TCP. All processes join it, send it heartbeats, and connect to each
+//! other for the collective operations of their programs ([`Cluster::gather`]). Each run draws a random job identifier, which is part of
+//! every key and every handshake, so that nothing of an earlier run is ever read.
 //!
-//! Anyone who can reach the port can join before the processes have: use it in networks that you trust, as the stores of JAX and
+//! Anyone who can reach the port can join before the processes do: use it on networks that you trust, like the stores of JAX and
 //! PyTorch.
 
-mod beats;
 mod exchange;
 mod failure;
 mod frame;
+mod heartbeat;
 mod identity;
 mod join;
 mod nodelist;

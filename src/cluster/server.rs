@@ -1,4 +1,4 @@
-//! What process 0 serves: binary values by key, who is alive, and the first failure.
+//! The coordinator, which process 0 runs: the key-value store, heartbeats, and the first failure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -23,10 +23,10 @@ pub(super) const NOTHING: u8 = 12;
 pub(super) const REFUSED: u8 = 13;
 pub(super) const FAILED: u8 = 14;
 
-/// Time in which a new connection has to say what it is.
+/// The time that a new connection has for its handshake.
 const GREETING_TIME: Duration = Duration::from_secs(10);
 
-/// The most connections that have not said what they are.
+/// The largest number of connections before their handshake.
 const STRANGERS: usize = 256;
 
 /// The state of the run.
@@ -42,7 +42,7 @@ pub(super) struct Server {
 struct State {
     values: BTreeMap<Vec<u8>, Vec<u8>>,
     joined: BTreeSet<usize>,
-    /// The connections that tell the processes of a failure.
+    /// The heartbeat connections, over which processes learn of a failure.
     alive: BTreeMap<usize, TcpStream>,
     left: BTreeSet<usize>,
     failure: Option<String>,
@@ -50,7 +50,7 @@ struct State {
 }
 
 impl Server {
-    /// Serves connections on threads of its own until the process ends.
+    /// Serves connections on background threads until the process ends.
     pub(super) fn start(
         listener: TcpListener,
         job: String,
@@ -81,7 +81,7 @@ impl Server {
         }
     }
 
-    /// Serves a connection until it ends. What does not speak the protocol is dropped.
+    /// Serves a connection until it ends. A connection that does not speak the protocol is dropped.
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         let greeted = self.greeted(&mut stream);
         self.state().strangers -= 1;
@@ -95,7 +95,7 @@ impl Server {
         }
     }
 
-    /// Reads the greeting; answers it. `None` if the connection is refused.
+    /// Performs the handshake. `None` if the connection is refused.
     fn greeted(&self, stream: &mut TcpStream) -> io::Result<Option<(u8, usize)>> {
         stream.set_read_timeout(Some(GREETING_TIME))?;
         stream.set_write_timeout(Some(GREETING_TIME))?;
@@ -120,7 +120,7 @@ impl Server {
         }
     }
 
-    /// Why a process may not join.
+    /// The reason to refuse a process.
     fn refusal(&self, kind: u8, processes: usize, process: usize, job: &str) -> Option<String> {
         if processes != self.processes {
             return Some(format!(
@@ -165,7 +165,7 @@ impl Server {
         }
     }
 
-    /// The value of a key, as soon as it is there.
+    /// Waits for the value of a key.
     fn value(&self, key: &[u8], within: Duration) -> (u8, Vec<u8>) {
         let until = Instant::now().checked_add(within);
         let mut state = self.state();
@@ -185,7 +185,7 @@ impl Server {
         }
     }
 
-    /// Notices when a process is lost.
+    /// Reads the heartbeats of a process; reports it lost when they stop.
     fn watch(&self, process: usize, mut stream: TcpStream) {
         let Ok(writer) = stream.try_clone() else {
             return self.lose(process, "its connection cannot be watched");
@@ -226,7 +226,7 @@ impl Server {
         self.fail(&format!("process {process} was lost: {why}"));
     }
 
-    /// Tells all processes of the first failure.
+    /// Sends the first failure to all processes.
     pub(super) fn fail(&self, sentence: &str) {
         let mut state = self.state();
         if state.failure.is_some() {
@@ -253,12 +253,12 @@ impl Server {
     }
 }
 
-/// A thread with a name.
+/// Starts a named thread.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
-/// The greeting of a connection.
+/// Sends the handshake of a connection.
 pub(super) fn greet(stream: &mut TcpStream, kind: u8, processes: usize, process: usize, job: &str) -> io::Result<()> {
     use std::io::Write;
     stream.write_all(GREETING)?;

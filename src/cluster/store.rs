@@ -1,4 +1,4 @@
-//! The coordinator's values, as every process sees them.
+//! The client of the coordinator's key-value store.
 
 use std::io;
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use super::frame::{self, Frame, Packed, SMALL};
 use super::server::{DONE, FAILED, GET, NOTHING, PUT, TRY_GET, VALUE};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Binary values by key, which the coordinator holds for all processes of a run. Cheap to clone.
+/// The key-value store of a run: binary keys and values, served by the coordinator. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     stream: Arc<Mutex<TcpStream>>,
@@ -19,7 +19,7 @@ pub struct Store {
     lost_after: Duration,
 }
 
-/// Slices in which a wait is asked for, so that other threads of this process come between.
+/// The longest single request of a wait, so that other threads of this process can use the connection in between.
 const SLICE: Duration = Duration::from_millis(200);
 
 impl Store {
@@ -29,7 +29,7 @@ impl Store {
         Ok(Store { stream: Arc::new(Mutex::new(stream)), job: job.into(), failure, lost_after })
     }
 
-    /// The identity of the run, which is part of every key: values of an earlier run are never found.
+    /// The job identifier, which is part of every key: values of an earlier run are never found.
     pub fn job(&self) -> &str {
         &self.job
     }
@@ -46,7 +46,7 @@ impl Store {
         self.ask(PUT, &request).map(drop)
     }
 
-    /// The value of a key, as soon as a process has set it; `None` if none has in this time.
+    /// Waits for a process to set the key, for this long; `None` if none does.
     ///
     /// # Errors
     /// As [`put`](Store::put).
@@ -60,7 +60,7 @@ impl Store {
             if found.is_some() || left.is_zero() {
                 return Ok(found);
             }
-            // A thread that waits for the connection gets it now.
+            // Lets another thread take the connection.
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-/// The error of a run that lost a process, with what to do.
+/// The error of a run that lost a process.
 pub(super) fn lost(sentence: &str) -> Error {
     Error::new(
         ErrorKind::Lost,

@@ -1,8 +1,8 @@
-//! Sums and gathers between processes, as calls that a processor's program makes: XLA's own collectives on the CPU stay within a process.
+//! `all_reduce` and `all_gather` between processes on the CPU, as custom calls: XLA's own collectives on the CPU stay within a process.
 //!
 //! Each call sends this process's part to all others, and computes its result from the parts of all, in their order, so that all processes
-//! have the same bits. It returns at once and ends when the last part arrives: calls that wait in a thread of XLA's could take all of its
-//! threads, in another order than in other processes, and never end.
+//! have the same bits. The handler returns at once, and the call completes when the last part arrives: handlers that wait could occupy all
+//! threads of XLA, in another order than in other processes, and deadlock.
 
 mod reduce;
 
@@ -22,22 +22,22 @@ const ALL_GATHER: &str = "spiq_all_gather";
 pub(crate) const HANDLERS: [Registration; 2] =
     [Registration::later::<Reduced>(ALL_REDUCE), Registration::later::<Joined>(ALL_GATHER)];
 
-/// Attributes: the channel of a call, which no other call of the program has; the places of reduction and element type in their tables; the
-/// sizes of a part's blocks.
+/// Attributes: a channel unique to the call within its program; indices of the reduction and the element type in their tables; the size of
+/// a part's blocks.
 const CHANNEL: &str = "channel";
 const REDUCER: &str = "reducer";
 const DTYPE: &str = "dtype";
 const BLOCK: &str = "block";
 
-/// The run of several processes that this process is part of: handlers have no other way to learn of it.
+/// The run that this process is part of. It is static because XLA calls handlers without context.
 static JOINED: Mutex<Option<Cluster>> = Mutex::new(None);
 
-/// From now on, programs of this process exchange with the processes of this run.
+/// Sets the run whose processes the programs of this process exchange data with.
 pub(crate) fn exchange_with(cluster: &Cluster) {
     *JOINED.lock().unwrap_or_else(PoisonError::into_inner) = Some(cluster.clone());
 }
 
-/// The function with its collective operations as calls that exchange between processes.
+/// The function with its collective operations replaced by custom calls that exchange data between processes.
 pub(crate) fn between_processes(function: &Function) -> Result<Function> {
     let mut channel = 0;
     let rewritten = function.transform(&mut |node, operands| {
@@ -51,7 +51,7 @@ pub(crate) fn between_processes(function: &Function) -> Result<Function> {
 
 type Config = Vec<(&'static str, Vec<i64>)>;
 
-/// The call that computes a collective operation, if the node is one and the call supports it.
+/// The custom call for a collective operation; `None` for other nodes.
 fn call_of(node: &Node, operands: &[Tensor]) -> Option<(&'static str, Config)> {
     if let Some(op) = node.op.downcast::<AllReduce>() {
         let reducer = REDUCERS.iter().position(|name| *name == op.reducer())?;
@@ -113,7 +113,7 @@ fn join(block: usize, parts: &[Arc<[u8]>], out: &mut [u8]) {
     }
 }
 
-/// Sends the operand to all processes; computes the result from all parts once they are there.
+/// Sends the operand to all processes; computes the result from all parts when they have arrived.
 fn exchange(
     call: LaterCall<'_>,
     end: End,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use spiq_hlo::DType;
 
-/// The reductions, by the names of the graph's; programs name them by place.
+/// The reductions of the graph; a call holds the index.
 pub(super) const REDUCERS: [&str; 6] = ["sum", "product", "max", "min", "and", "or"];
 
-/// The element types, which programs name by place.
+/// The element types; a call holds the index.
 pub(super) const DTYPES: [DType; 13] = [
     DType::Pred,
     DType::S8,
@@ -43,7 +43,7 @@ pub(super) fn reduce(reducer: &str, dtype: DType, parts: &[Arc<[u8]>], out: &mut
         DType::F32 => fold(parts, out, f32::from_le_bytes, f32::to_le_bytes, of_floats(reducer, dtype)?),
         DType::F64 => fold(parts, out, f64::from_le_bytes, f64::to_le_bytes, of_floats(reducer, dtype)?),
         DType::BF16 => fold(parts, out, from_bf16, to_bf16, of_floats::<f32>(reducer, dtype)?),
-        // The sum and the product of truths are "or" and "and".
+        // Sum and product of booleans are "or" and "and".
         DType::Pred => match reducer {
             "sum" | "max" | "or" => fold(parts, out, u8::from_le_bytes, u8::to_le_bytes, |a, b| a | b),
             _ => fold(parts, out, u8::from_le_bytes, u8::to_le_bytes, |a, b| a & b),
@@ -74,7 +74,7 @@ trait Float: Copy + PartialOrd + std::ops::Add<Output = Self> + std::ops::Mul<Ou
 impl Float for f32 {}
 impl Float for f64 {}
 
-/// A reduction of floats; NaN wins, as in XLA.
+/// A reduction of floats. NaN propagates, as in XLA.
 fn of_floats<T: Float>(reducer: &str, dtype: DType) -> Result<fn(T, T) -> T, String> {
     Ok(match reducer {
         "sum" => |a, b| a + b,
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn nan_wins() {
+    fn nan_propagates() {
         for reducer in ["max", "min"] {
             let found = floats(reducer, &[&[f32::NAN, 1.0, 1.0], &[1.0, f32::NAN, 2.0]]);
             assert!(found[0].is_nan() && found[1].is_nan(), "{reducer}");
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_truths_and_halves() {
+    fn integers_booleans_and_bf16() {
         let reduced = |reducer, dtype, parts: [&[u8]; 2]| {
             let parts: Vec<Arc<[u8]>> = parts.iter().map(|part| (*part).into()).collect();
             let mut out = vec![0; parts[0].len()];

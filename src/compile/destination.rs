@@ -15,7 +15,7 @@ pub struct Destination {
     platform: Option<Platform>,
     kernels: Option<&'static dyn Backend>,
     pub(super) full_precision: bool,
-    /// The number of the process, if each has a program of its own.
+    /// The number of the process, if each compiles a separate program.
     process: Option<usize>,
 }
 

@@ -65,8 +65,8 @@ impl Sharding {
         Ok(function.shard(self.devices, &self.axes_of(function))?)
     }
 
-    /// The function of one of several processes, each of which has a program of its own for its only device and exchanges with the others by
-    /// calls.
+    /// The function of one of several processes, each of which compiles a separate program for its only device and exchanges data with the
+    /// others by custom calls.
     pub(super) fn apply_for(&self, process: usize, function: &Function) -> Result<Function> {
         if self.devices == 1 {
             return Ok(function.clone());

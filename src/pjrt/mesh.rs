@@ -60,7 +60,7 @@ impl Mesh {
         Ok(Mesh { client: client.clone(), world: count, first: process * each, local })
     }
 
-    /// The number of devices that one compiled program is for: all, or those of this process where each process has a program of its own.
+    /// The number of devices that one compiled program is for: all, or those of this process where each process compiles a separate one.
     pub(crate) fn of_one_program(&self) -> usize {
         if self.client.exchanges_as().is_some() { self.local.len() } else { self.world }
     }

@@ -1,4 +1,4 @@
-//! The processes that train one network together: what they agree on, and which of them writes.
+//! Training in several processes: agreement on settings and decisions; process 0 writes the files.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::Client;
 use crate::provenance::{Digest, Provenance};
 
-/// The run of several processes that a client is part of; none for a single process.
+/// The run of several processes that a client is part of; `None` for a single process.
 #[derive(Clone)]
 pub(super) struct Together(Option<Cluster>);
 
@@ -29,13 +29,13 @@ impl Together {
         self.0.is_some()
     }
 
-    /// Whether any process wants something.
-    pub(super) fn any(&self, wants: bool) -> Result<bool> {
-        let Some(cluster) = &self.0 else { return Ok(wants) };
-        Ok(cluster.all(&[u8::from(wants)])?.iter().any(|part| part[..] == [1]))
+    /// Whether the condition holds in any process.
+    pub(super) fn any(&self, holds: bool) -> Result<bool> {
+        let Some(cluster) = &self.0 else { return Ok(holds) };
+        Ok(cluster.all(&[u8::from(holds)])?.iter().any(|part| part[..] == [1]))
     }
 
-    /// The number that process 0 has.
+    /// The value of process 0.
     pub(super) fn of_the_first(&self, number: usize) -> Result<usize> {
         let Some(cluster) = &self.0 else { return Ok(number) };
         let parts = cluster.all(&(number as u64).to_le_bytes())?;
@@ -52,8 +52,8 @@ impl Together {
         let values: BTreeMap<String, Array> =
             start.values.iter().enumerate().map(|(at, value)| (at.to_string(), value.clone())).collect();
         let at = format!("{} {}", start.done, Digest::of_arrays(&values));
-        let said = serde_json::to_vec(&(at, own)).expect("texts");
-        let parts = cluster.all(&said)?;
+        let message = serde_json::to_vec(&(at, own)).expect("strings");
+        let parts = cluster.all(&message)?;
         let read = parts.iter().map(|part| serde_json::from_slice(part).map_err(|_| other_version()));
         let read: Vec<(String, BTreeMap<String, String>)> = read.collect::<Result<_>>()?;
         let first = Provenance::read(&read[0].1, "process 0")?;
@@ -76,7 +76,7 @@ impl Together {
         Ok(())
     }
 
-    /// The outcome of this process. If another one was lost, that is the reason; if this one fails, the others are told.
+    /// The outcome of this process. After the failure of another process, its error; if this one fails, the error is sent to the others.
     pub(super) fn outcome<T>(&self, outcome: Result<T>) -> Result<T> {
         let (Some(cluster), Err(error)) = (&self.0, &outcome) else { return outcome };
         if let Some(lost) = cluster.lost().filter(|_| error.kind() != ErrorKind::Interrupted) {

@@ -152,7 +152,7 @@ fn a_lost_process_ends_the_run_and_it_resumes() {
     folder.is_same("run", "whole");
 }
 
-/// What the variables of a launcher say is what the flags say.
+/// A launcher's variables have the same effect as the flags.
 #[test]
 fn a_launcher_starts_two_processes() {
     let folder = Folder::new();

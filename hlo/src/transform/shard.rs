@@ -46,7 +46,7 @@ impl Function {
         self.shard_among(Devices::new(devices, None), axes)
     }
 
-    /// [`shard`](Function::shard) for one device of known number, where each device has a program of its own.
+    /// [`shard`](Function::shard) for the device of this number, where each device runs a separate program.
     ///
     /// # Errors
     /// As [`shard`](Function::shard).

@@ -1,5 +1,6 @@
-//! Calls whose results arrive later, from another process: the handler returns at once, so that no thread of XLA's waits. A program may have
-//! more such calls under way than XLA has threads, in another order than the other processes, and would never end if each took a thread.
+//! Asynchronous calls, whose results arrive later from another process: the handler returns at once, so that no thread of XLA waits. A
+//! program may have more such calls in flight than XLA has threads, in another order than in other processes, and would deadlock if each
+//! occupied a thread.
 
 use std::mem::size_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,13 +11,13 @@ use super::frame::{Attributes, Frame};
 use super::host::Host;
 use super::layout;
 
-/// Code that a program calls and whose results arrive later.
+/// A handler of asynchronous calls.
 pub trait Later {
-    /// Starts the call. `end` is called once its results are written, or with the reason why they will not be.
+    /// Starts the call. `end` must be completed once the results are written, or with an error.
     fn start(call: LaterCall<'_>, end: End);
 }
 
-/// The memory of a call as bytes, and its attributes.
+/// Operands and results of a call as bytes, and its attributes.
 pub struct LaterCall<'a> {
     /// Operands, until [`Later::start`] returns.
     pub inputs: Vec<&'a [u8]>,
@@ -26,7 +27,7 @@ pub struct LaterCall<'a> {
     pub attributes: Attributes<'a>,
 }
 
-/// The end of a call. Dropping it without an outcome ends the call with an error.
+/// Completes a call. Dropping it without an outcome completes the call with an error.
 pub struct End {
     host: Host<'static>,
     future: *mut layout::Future,
@@ -36,7 +37,7 @@ pub struct End {
 unsafe impl Send for End {}
 
 impl End {
-    /// Ends the call.
+    /// Completes the call.
     pub fn with(mut self, outcome: Result<(), String>) {
         self.complete(outcome);
     }
@@ -83,7 +84,7 @@ pub unsafe extern "C" fn handle<H: Later>(frame: *mut layout::CallFrame) -> *mut
     // SAFETY: XLA made the frame, with room for its future: its function table has the slots for it.
     unsafe { (*frame).future = future };
     let end = End { host, future };
-    // After a panic the end was dropped, which tells XLA.
+    // A panic drops `end`, which completes the call with an error.
     drop(catch_unwind(AssertUnwindSafe(|| H::start(call, end))));
     ptr::null_mut()
 }

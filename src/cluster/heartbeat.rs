@@ -1,4 +1,4 @@
-//! Tells the coordinator that this process is alive, and hears from it what happened to the others.
+//! Heartbeats: each process shows the coordinator that it is alive, and learns from it of failures elsewhere.
 
 use std::io;
 use std::net::TcpStream;
@@ -9,40 +9,40 @@ use super::failure::Failure;
 use super::frame::{self, Frame};
 use super::server::{BEAT, BYE, FAILED, spawn};
 
-/// The connection that a process is known to be alive by.
+/// The connection that carries the heartbeats of this process.
 #[derive(Clone)]
-pub(super) struct Beats(Arc<Mutex<TcpStream>>);
+pub(super) struct Heartbeat(Arc<Mutex<TcpStream>>);
 
-impl Beats {
+impl Heartbeat {
     /// Starts the threads that send and receive; both end with the connection.
-    pub(super) fn start(stream: TcpStream, lost_after: Duration, failure: &Failure) -> io::Result<Beats> {
+    pub(super) fn start(stream: TcpStream, lost_after: Duration, failure: &Failure) -> io::Result<Heartbeat> {
         stream.set_write_timeout(Some(lost_after))?;
         stream.set_read_timeout(Some(lost_after))?;
-        let (hearing, beats) = (stream.try_clone()?, Beats(Arc::new(Mutex::new(stream))));
-        let (sender, heard) = (beats.clone(), failure.clone());
-        spawn("hearing", move || hear(hearing, lost_after, &heard))?;
+        let (reader, heartbeat) = (stream.try_clone()?, Heartbeat(Arc::new(Mutex::new(stream))));
+        let (sender, on_failure) = (heartbeat.clone(), failure.clone());
+        spawn("failures", move || listen(reader, lost_after, &on_failure))?;
         spawn("heartbeat", move || {
-            while sender.say(BEAT, b"") {
+            while sender.send(BEAT, b"") {
                 std::thread::sleep(lost_after / 5);
             }
         })?;
-        // What this process notices first, the others have to know.
-        let sender = beats.clone();
-        failure.when_it_happens(move |sentence| _ = sender.say(FAILED, sentence.as_bytes()));
-        Ok(beats)
+        // A failure that this process notices first is passed on to the others.
+        let sender = heartbeat.clone();
+        failure.when_it_happens(move |sentence| _ = sender.send(FAILED, sentence.as_bytes()));
+        Ok(heartbeat)
     }
 
-    /// This process leaves the run: its end is no loss.
+    /// Announces that this process leaves the run: its end is not a failure.
     pub(super) fn leave(&self) {
-        self.say(BYE, b"");
+        self.send(BYE, b"");
     }
 
-    fn say(&self, kind: u8, bytes: &[u8]) -> bool {
+    fn send(&self, kind: u8, bytes: &[u8]) -> bool {
         frame::write(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), kind, bytes).is_ok()
     }
 }
 
-fn hear(mut stream: TcpStream, lost_after: Duration, failure: &Failure) {
+fn listen(mut stream: TcpStream, lost_after: Duration, failure: &Failure) {
     loop {
         match frame::read(&mut stream, 1 << 16) {
             Ok(Frame { kind: FAILED, bytes }) => return failure.happens(&String::from_utf8_lossy(&bytes)),
