@@ -49,7 +49,7 @@ pub use scan::operation::{Parts, Scan, scan, trace_body};
 pub use scan::running_sum::running_sum;
 pub use transform::autodiff::{Objective, grad, value_and_grad, vjp};
 pub use transform::jacobian::{hessian, jacobian};
-pub use transform::shard::Sharded;
+pub use transform::shard::{Division, Sharded};
 pub use transform::vmap::vmap;
 pub use types::array::{Array, ArrayError, Element};
 pub use types::dtype::{DType, Kind};

@@ -30,15 +30,3 @@ pub trait Backend: fmt::Debug + Sync {
     /// A description of the kernel that an operation calls, if it is a call of this back end.
     fn describe(&self, op: &dyn Op) -> Option<String>;
 }
-
-/// Row-major layouts for arrays of these ranks.
-pub(crate) fn layouts(ranks: impl Iterator<Item = usize>) -> String {
-    let one = |rank: usize| {
-        let axes: Vec<String> = (0..rank).rev().map(|axis| axis.to_string()).collect();
-        match rank {
-            0 => "dense<> : tensor<0xindex>".to_owned(),
-            _ => format!("dense<[{}]> : tensor<{rank}xindex>", axes.join(", ")),
-        }
-    };
-    format!("[{}]", ranks.map(one).collect::<Vec<_>>().join(", "))
-}

@@ -87,8 +87,8 @@ impl FromArgMatches for Base {
     }
 }
 
-/// Flags that are not settings: where results go, and what turns one run into several.
-const NO_SETTINGS: [&str; 11] = [
+/// Flags that are not settings: where results go, which processes take part, and what turns one run into several.
+const NO_SETTINGS: [&str; 16] = [
     "out",
     "overwrite",
     "resume",
@@ -99,6 +99,11 @@ const NO_SETTINGS: [&str; 11] = [
     "folds",
     "fold",
     "device",
+    "coordinator-address",
+    "num-processes",
+    "process-id",
+    "lost-after",
+    "join-within",
     "help",
 ];
 

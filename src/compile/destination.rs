@@ -4,6 +4,7 @@ use spiq_hlo::Function;
 use spiq_kernels::Backend;
 
 use super::for_cuda::{exact_small_quotients, integer_convolutions_in_floats, padded_products};
+use super::program::Program;
 use super::sharding::Sharding;
 use crate::error::Result;
 use crate::kernel_calls::kernels_of;
@@ -45,10 +46,11 @@ impl Destination {
     ///
     /// # Errors
     /// Kind `Graph` for an input that cannot be divided evenly.
-    pub(super) fn shard(&self, sharding: &Sharding, function: &Function) -> Result<Function> {
+    pub(super) fn shard(&self, program: &Program, function: &Function) -> Result<Function> {
+        let Program { sharding, donated, .. } = program;
         match self.process {
-            Some(process) => sharding.apply_for(process, function),
-            None => Ok(sharding.apply(function)?.function),
+            Some(process) => sharding.apply_for(process, function, donated),
+            None => Ok(sharding.apply(function, donated)?.function),
         }
     }
 

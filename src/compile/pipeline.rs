@@ -58,7 +58,7 @@ impl Pipeline<'_> {
     pub fn after(&self, stage: Stage) -> Result<Function> {
         match stage {
             Stage::Trace | Stage::Quantize | Stage::Split | Stage::Grad => self.source.after(stage),
-            Stage::Shard => self.destination.shard(&self.program.sharding, &self.source.whole()?),
+            Stage::Shard => self.destination.shard(self.program, &self.source.whole()?),
             Stage::Kernels => self.destination.call_kernels(&self.destination.adapt(&self.after(Stage::Shard)?)?),
             Stage::Lower => Ok(self.after(Stage::Kernels)?.lower()?),
             Stage::Simplify | Stage::Stablehlo | Stage::Hlo => Ok(self.after(Stage::Lower)?.simplify()),

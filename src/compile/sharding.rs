@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use spiq_hlo::{Function, Sharded};
+use spiq_hlo::{Division, Function, Sharded};
 
 use crate::collectives;
 use crate::error::Result;
 
-/// How a program runs on several devices: each holds a part of the divided inputs and all of the others, and returns whole results.
+/// How a program runs on several devices: each holds a part of the divided inputs and all of the others.
+///
+/// Results are whole on each device, except that a result that takes the memory of a divided input ([`Program::donated`]) is divided like
+/// it. So a training step keeps divided parameters divided, with their optimizer state.
+///
+/// [`Program::donated`]: super::Program::donated
 ///
 /// ```
 /// use spiq::compile::{Program, Sharding};
@@ -54,29 +59,38 @@ impl Sharding {
         self.axes.iter().find(|(named, _)| above(named)).map(|(_, axis)| *axis)
     }
 
-    /// The function of one device, and what it has to gather. A single device's function is the function itself.
+    /// The function of one device, given the inputs that are donated to results, and what it has to gather. A single device's function is the
+    /// function itself.
     ///
     /// # Errors
     /// Kind `Graph` for an input that cannot be divided evenly.
-    pub fn apply(&self, function: &Function) -> Result<Sharded> {
+    pub fn apply(&self, function: &Function, donated: &[(usize, usize)]) -> Result<Sharded> {
         if self.devices == 1 {
             return Ok(Sharded { function: function.clone(), gathered: Vec::new() });
         }
-        Ok(function.shard(self.devices, &self.axes_of(function))?)
+        Ok(function.divide(&self.division(function, donated))?)
     }
 
     /// The function of one of several processes, each of which compiles a separate program for its only device and exchanges data with the
     /// others by custom calls.
-    pub(super) fn apply_for(&self, process: usize, function: &Function) -> Result<Function> {
+    pub(super) fn apply_for(
+        &self,
+        process: usize,
+        function: &Function,
+        donated: &[(usize, usize)],
+    ) -> Result<Function> {
         if self.devices == 1 {
             return Ok(function.clone());
         }
-        let sharded = function.shard_for(process, self.devices, &self.axes_of(function))?;
+        let sharded = function.divide(&Division { device: Some(process), ..self.division(function, donated) })?;
         collectives::between_processes(&sharded.function)
     }
 
-    /// The axis that divides each input of a function.
-    fn axes_of(&self, function: &Function) -> Vec<Option<usize>> {
-        function.input_names().iter().map(|name| self.axes.get(name).copied()).collect()
+    /// The axes that divide the inputs and results of a function.
+    fn division(&self, function: &Function, donated: &[(usize, usize)]) -> Division {
+        let inputs: Vec<_> = function.input_names().iter().map(|name| self.axes.get(name).copied()).collect();
+        let mut results = vec![None; function.result_types().len()];
+        donated.iter().for_each(|&(input, result)| results[result] = inputs[input]);
+        Division { devices: self.devices, device: None, inputs, results }
     }
 }

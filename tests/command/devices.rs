@@ -140,7 +140,7 @@ fn training_gathers_nothing() {
     for (name, model, rules, gradients) in cases() {
         let options = Options { devices: 4, ..with(Path::new("unused"), model, rules, gradients) };
         let (program, function) = train::steps(&options).expect("a program");
-        let gathered = program.sharding.apply(&function).expect("a program of one device").gathered;
+        let gathered = program.sharding.apply(&function, &program.donated).expect("a program of one device").gathered;
         assert!(gathered.is_empty(), "{name}: {gathered:#?}");
     }
 }

@@ -86,6 +86,11 @@ pub trait Op: SameAs + fmt::Debug + Any + Send + Sync {
         Vec::new()
     }
 
+    /// Whether the operation is code that expects row-major arrays. A compiler chooses the layouts of all others.
+    fn is_row_major(&self) -> bool {
+        false
+    }
+
     /// The functions that are printed as regions, for operands of these types.
     fn regions(&self, _operands: &[TensorType]) -> Vec<Function> {
         Vec::new()

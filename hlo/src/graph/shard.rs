@@ -83,7 +83,7 @@ impl Laid {
     }
 
     /// The sizes of the whole.
-    fn dims(&self, devices: usize) -> Vec<usize> {
+    pub(crate) fn dims(&self, devices: usize) -> Vec<usize> {
         let mut dims = self.tensor.dims().to_vec();
         if let Some(split) = self.split {
             dims[split.axis] *= devices;
@@ -155,9 +155,13 @@ impl Devices {
         self.joined(&laid.tensor, split)
     }
 
-    /// The whole of a value that is a result of the program.
-    pub(crate) fn returned(&self, laid: &Laid) -> Tensor {
-        laid.split.map_or_else(|| laid.tensor.clone(), |split| self.joined(&laid.tensor, split))
+    /// A result of the program in this division; `None`: the whole.
+    pub(crate) fn returned(&self, laid: &Laid, split: Option<Split>) -> Tensor {
+        if laid.split == split || laid.tensor.is_poison() {
+            return laid.tensor.clone();
+        }
+        let whole = laid.split.map_or_else(|| laid.tensor.clone(), |split| self.joined(&laid.tensor, split));
+        split.map_or_else(|| whole.clone(), |split| self.taken(&whole, split))
     }
 
     fn joined(&self, part: &Tensor, split: Split) -> Tensor {

@@ -63,6 +63,9 @@ impl Op for CustomCall {
             ("backend_config", format!("{{{}}}", config.join(", "))),
         ]
     }
+    fn is_row_major(&self) -> bool {
+        true
+    }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let message = "has no reverse rule; differentiate before inserting kernel calls";
         reverse.outs[0].graph().fail("custom_call", Violation::new("", message));

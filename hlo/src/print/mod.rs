@@ -103,7 +103,12 @@ impl Printer<'_> {
 
     fn node(&mut self, node: &Node, name: &str, names: &Names, indent: &str) {
         let operand_types: Vec<TensorType> = node.operands.iter().map(|&v| names.function.ty(v).clone()).collect();
-        let attrs: Vec<String> = node.op.attrs().iter().map(|(k, v)| format!("{k} = {}", self.precise(k, v))).collect();
+        let mut attrs: Vec<String> =
+            node.op.attrs().iter().map(|(k, v)| format!("{k} = {}", self.precise(k, v))).collect();
+        if node.op.is_row_major() {
+            attrs.push(format!("operand_layouts = {}", row_major(&operand_types)));
+            attrs.push(format!("result_layouts = {}", row_major(&node.types)));
+        }
         let regions = node.op.regions(&operand_types);
         let count = node.types.len();
         let _ = write!(self.text, "{indent}{name}{} = ", if count > 1 { format!(":{count}") } else { String::new() });
@@ -168,4 +173,16 @@ impl Printer<'_> {
             false => write!(self.text, " loc(\"{}\"({place}))", node.scope.replace('"', "'")),
         };
     }
+}
+
+/// The layouts of row-major arrays of these types.
+fn row_major(types: &[TensorType]) -> String {
+    let one = |ty: &TensorType| {
+        let axes: Vec<String> = (0..ty.rank()).rev().map(|axis| axis.to_string()).collect();
+        match ty.rank() {
+            0 => "dense<> : tensor<0xindex>".to_owned(),
+            rank => format!("dense<[{}]> : tensor<{rank}xindex>", axes.join(", ")),
+        }
+    };
+    format!("[{}]", types.iter().map(one).collect::<Vec<_>>().join(", "))
 }

@@ -8,7 +8,6 @@ use spiq_hlo::{
 
 use super::base64;
 use super::kernel::Kernel;
-use crate::backend::layouts;
 use crate::contract::lane_op::LaneOp;
 use crate::contract::lane_program::LaneProgram;
 use crate::offload::ElementwiseLoop;
@@ -19,8 +18,6 @@ pub(super) struct MosaicCall {
     /// The computation of the kernel.
     pub(super) program: Arc<LaneProgram>,
     kernel: Arc<Kernel>,
-    /// Ranks of the operands; arrays are row-major.
-    ranks: Vec<usize>,
     outputs: Vec<TensorType>,
     /// Results that take the memory of an operand: pairs of result and operand.
     aliases: Vec<(usize, usize)>,
@@ -45,7 +42,6 @@ pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<T
     let carries = program.carries.len();
     let written = |(i, ty): (usize, &TensorType)| ty.with_dims(shape(i >= carries)).with_dtype(bytes(ty.dtype));
     let call = MosaicCall {
-        ranks: flat.iter().map(Tensor::rank).collect(),
         outputs: outputs.iter().enumerate().map(written).collect(),
         program: Arc::new(program),
         kernel: Arc::new(kernel),
@@ -126,9 +122,10 @@ impl Op for MosaicCall {
             ("call_target_name", "\"tpu_custom_call\"".to_owned()),
             ("backend_config", self.config()),
             ("output_operand_aliases", self.printed_aliases()),
-            ("operand_layouts", layouts(self.ranks.iter().copied())),
-            ("result_layouts", layouts(self.outputs.iter().map(|ty| ty.dims.len()))),
         ]
+    }
+    fn is_row_major(&self) -> bool {
+        true
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let message = "has no reverse rule; differentiate before inserting kernel calls";

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use spiq_hlo::{Cotangents, Infer, Mapped, Op, Range, Ranges, Recompute, Reverse, Tensor, TensorType, Violation};
 
 use super::kernel::{Kernel, NAME};
-use crate::backend::layouts;
 use crate::contract::lane_program::LaneProgram;
 use crate::offload::ElementwiseLoop;
 
@@ -15,8 +14,6 @@ pub(super) struct TritonCall {
     /// The computation of the kernel.
     pub(super) program: Arc<LaneProgram>,
     kernel: Arc<Kernel>,
-    /// Ranks of the operands; arrays are row-major.
-    ranks: Vec<usize>,
     outputs: Vec<TensorType>,
     /// The integers that each output can hold, if the loop determined that.
     ranges: Vec<Option<Range>>,
@@ -26,11 +23,10 @@ pub(super) struct TritonCall {
 pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<Tensor>> {
     let ElementwiseLoop { program, outputs, ranges } = this;
     let kernel = Arc::new(Kernel::of(&program)?);
-    let ranks = operands.iter().map(|operand| operand.dims().len()).collect();
     Some(
         operands[0]
             .graph()
-            .record(Arc::new(TritonCall { program: Arc::new(program), kernel, ranks, outputs, ranges }), operands),
+            .record(Arc::new(TritonCall { program: Arc::new(program), kernel, outputs, ranges }), operands),
     )
 }
 
@@ -52,9 +48,10 @@ impl Op for TritonCall {
             ("call_target_name", "\"__gpu$xla.gpu.triton\"".to_owned()),
             ("api_version", "4 : i32".to_owned()),
             ("backend_config", config),
-            ("operand_layouts", layouts(self.ranks.iter().copied())),
-            ("result_layouts", layouts(self.outputs.iter().map(|ty| ty.dims.len()))),
         ]
+    }
+    fn is_row_major(&self) -> bool {
+        true
     }
     fn vjp(&self, reverse: &Reverse) -> Cotangents {
         let message = "has no reverse rule; differentiate before inserting kernel calls";
