@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Time and memory of `spiq` as a network and a data set grow, beside Spyx: compile time, training step, peak memory.
+"""Time and memory of `spiq` as a network, a data set or the number of devices grows, beside Spyx: compile time, training step, peak memory.
 
-    python3 benches/scale.py [--python VENV/bin/python] [--spiq FILE] [--limit 40] [--only T,B,H,depth,cores,samples]
+    python3 benches/scale.py [--python VENV/bin/python] [--spiq FILE] [--limit 40] [--picture FILE.svg]
+                             [--only T,B,H,depth,devices,cores,samples]
 
 One size at a time grows from the network T 64, B 16, 64 inputs, two hidden layers of 64, 10 classes; fp32. Compile time is that of forward
 pass and training step together, without a cache. A process of Spyx that takes longer than the limit is left out. Flags compile time that
 grows faster than the depth, or with T.
+
+CPU devices share the cores that a single device uses alone, so more of them cannot be faster: the times show what dividing a step costs.
 """
 
 import argparse
@@ -22,11 +25,15 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "compare"))
 
 import environments
+from growth import picture
 from networks import dense
 
 BASE = {"T": 64, "B": 16, "IN": 64, "H": 64, "C": 10, "depth": 2}
 GROWTH = {"T": (16, 64, 256, 1024, 4096), "B": (4, 16, 64, 256), "H": (32, 128, 512), "depth": (2, 4, 8, 16, 32)}
+# The network for cores and devices is larger, so that there is something to divide.
+LARGER = {"T": 128, "B": 64, "H": 256}
 CORES = (1, 2)
+DEVICES = (1, 2, 4)
 SAMPLES = (1_000, 10_000, 100_000)
 # Allowed exponents of compile time in a size: measurements of seconds vary by a tenth.
 ALLOWED = {"depth": 1.1, "T": 0.1}
@@ -38,8 +45,13 @@ def main():
     spiq = arguments.spiq or environments.built()
     python = arguments.python or environments.spyx()
     print(f"{environments.machine()}; Spyx on jaxlib {environments.version(python, 'jaxlib')}\n", flush=True)
+    drawn = {}
     for size in (size for size in GROWTH if size in arguments.only):
-        grown(size, spiq, python, arguments.limit)
+        drawn[size] = grown(size, spiq, python, arguments.limit)
+    if "devices" in arguments.only:
+        drawn["devices"] = by_devices(spiq, arguments.limit)
+    if arguments.picture:
+        arguments.picture.write_text(picture(drawn, f"{os.cpu_count()} cores"))
     if "cores" in arguments.only:
         by_cores(spiq, python, arguments.limit)
     if "samples" in arguments.only:
@@ -47,11 +59,12 @@ def main():
 
 
 def parse():
-    everything = [*GROWTH, "cores", "samples"]
+    everything = [*GROWTH, "devices", "cores", "samples"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", help="an interpreter with Spyx and qwix")
     parser.add_argument("--spiq", help="an already built command")
     parser.add_argument("--limit", type=float, default=40.0, help="seconds after which a process is ended")
+    parser.add_argument("--picture", type=Path, help="an SVG file to write")
     parser.add_argument("--only", type=lambda text: text.split(","), default=everything, help=f"some of {','.join(everything)}")
     return parser.parse_args()
 
@@ -64,15 +77,16 @@ def head(first):
 
 
 def grown(size, spiq, python, limit):
+    """Prints the table of a size; returns its rows: (value, spiq's cells, Spyx's cells)."""
     head(size)
-    compiled = {}
+    rows = []
     for value in GROWTH[size]:
         sizes = BASE | {size: value}
-        ours = bench(spiq, sizes, limit)
-        print(f"| {value} | {cells(ours)} | {cells(spyx(python, sizes, limit))} |", flush=True)
-        if ours:
-            compiled[value] = ours[0]
+        rows.append((value, bench(spiq, sizes, limit), spyx(python, sizes, limit)))
+        print(f"| {value} | {cells(rows[-1][1])} | {cells(rows[-1][2])} |", flush=True)
+    compiled = {value: ours[0] for value, ours, _ in rows if ours}
     print(f"\n{judged(size, compiled)}" if size in ALLOWED else "", end="\n\n", flush=True)
+    return rows
 
 
 def judged(size, compiled):
@@ -85,11 +99,22 @@ def judged(size, compiled):
 
 def by_cores(spiq, python, limit):
     head("cores")
-    sizes = BASE | {"T": 128, "B": 64, "H": 256}
+    sizes = BASE | LARGER
     for cores in CORES:
         pinned = ["taskset", "-c", ",".join(map(str, range(cores)))]
         print(f"| {cores} | {cells(bench(spiq, sizes, limit, pinned))} | {cells(spyx(python, sizes, limit, pinned))} |", flush=True)
     print(f"\nWith {', '.join(f'{name} {value}' for name, value in sizes.items())}.\n", flush=True)
+
+
+def by_devices(spiq, limit):
+    """Prints the table of devices; returns its rows."""
+    print("| devices | compile, s | step, ms | forward, ms | peak memory, MB |\n|---|---|---|---|---|", flush=True)
+    sizes, rows = BASE | LARGER, []
+    for devices in DEVICES:
+        rows.append((devices, bench(spiq, sizes, limit, devices=devices), None))
+        print(f"| {devices} | {cells(rows[-1][1])} |", flush=True)
+    print(f"\nWith {', '.join(f'{name} {value}' for name, value in sizes.items())}.\n", flush=True)
+    return rows
 
 
 def by_samples(spiq):
@@ -111,13 +136,14 @@ def network(sizes):
     return dense(*(sizes[name] for name in ("T", "B", "IN", "H", "C", "depth")))
 
 
-def bench(spiq, sizes, limit, pinned=()):
+def bench(spiq, sizes, limit, pinned=(), devices=1):
     """(compile seconds, step ms, forward ms, peak MB) of `spiq bench`; None if it takes too long."""
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as model:
         model.write(network(sizes).toml())
         model.flush()
         command = [spiq, "bench", "--model", model.name, "--time-steps", sizes["T"], "--batch-size", sizes["B"]]
-        done = measured([*pinned, *command, "--modes", "fp32", "--seconds", 0.3, "--runs", 3, "--json"], {}, limit)
+        command += ["--devices", devices, "--modes", "fp32", "--seconds", 0.3, "--runs", 3, "--json"]
+        done = measured([*pinned, *command], {}, limit)
     if not done:
         return None
     mode = json.loads(done[0])["modes"][0]

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::network::{Forward, Network};
 use crate::nn::{Axes, Readout};
 use crate::pjrt::{Buffer, Client, CompileOptions, Device, Executable, Input, Mesh, Platform};
-use crate::ptq::StoredNetwork;
+use crate::ptq::{StoredNetwork, in_four_bits};
 use crate::quant::{Mode, check_counted, missing};
 use crate::random::Key;
 use crate::signature::{Port, Role, Signature, Values};
@@ -142,7 +142,12 @@ pub fn predictions(
     let plan = Plan::new(network, inputs, settings)?;
     let (params, forward) = match weights {
         Weights::Trained(params) => (params, network.forward(&plan.x_type(), settings.mode)?),
-        Weights::Stored(params) => (params, StoredNetwork::new(network, &plan.x_type())?.forward),
+        Weights::Stored(params) => {
+            let stored = StoredNetwork::new(network, &plan.x_type())?;
+            // The kernels of the CPU read bytes.
+            let is_cpu = client.platform() == Some(Platform::Cpu);
+            (params, if is_cpu { stored.forward } else { stored.packed()? })
+        }
     };
     check_counted(params)?;
     let function = plan.program(&forward.signature, |given, x| answered(&forward, settings.readout, given, x))?;
@@ -241,6 +246,9 @@ fn on_device<'a>(
 ) -> Result<Vec<Buffer>> {
     let buffer = |Port { name, ty, .. }: &Port| match arrays.get(name) {
         Some(array) if array.ty() == ty => client.to_device_on(array, device),
+        Some(array) if array.ty().with_dtype(DType::S4) == *ty => {
+            client.to_device_on(&in_four_bits(name, array)?, device)
+        }
         _ => Err(missing(name, ty)),
     };
     wanted.map(buffer).collect()

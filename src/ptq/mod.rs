@@ -15,11 +15,13 @@
 //! ```
 
 mod file;
+mod four_bits;
 mod pack;
 mod program;
 mod quantize;
 mod sparse;
 
 pub use file::{is_quantized, read_weights};
+pub(crate) use four_bits::in_four_bits;
 pub use program::StoredNetwork;
 pub use quantize::{Quantization, WeightReport, quantize_weights, rounded_weights};

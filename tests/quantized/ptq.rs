@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::device::cpu;
+use crate::evaluate::execute;
 use crate::reference::Reference;
 use spiq::config::{ModelConfig, RuleConfig, TileSize};
 use spiq::data::{ArrayFile, Inputs};
-use spiq::network::Network;
+use spiq::network::{Forward, Network};
 use spiq::predict::{Settings, calibrate, outputs, outputs_of_stored};
 use spiq::ptq::{Quantization, StoredNetwork, quantize_weights, read_weights};
 use spiq::quant::Mode;
 use spiq::random::Key;
+use spiq::signature::Port;
 use spiq::{Array, DType, TensorType};
 
 const MODEL: &str = r#"
@@ -177,6 +179,40 @@ fn narrow_weights_are_packed() {
         // One scale per output feature.
         assert_eq!(quantization.weights[0].after, bytes + 16 * 4, "{qtype}");
         assert_eq!(quantization.file.metadata["qtype:core/layers/0/kernel"], qtype);
+    }
+}
+
+/// On accelerators, integers of up to four bits are held two to a byte. The program for them gives the same outputs.
+#[test]
+fn narrow_weights_run_from_four_bits() {
+    let client = cpu();
+    for (qtype, act, dtype) in [
+        ("int4", Some("int8"), DType::S4),
+        ("int4", None, DType::S4),
+        ("int2", Some("int8"), DType::S4),
+        ("ternary", Some("int8"), DType::S4),
+        ("int5", Some("int8"), DType::S8),
+        ("nf4", None, DType::U8),
+    ] {
+        let network = network(rule(qtype, act));
+        let file = quantize_weights(client, &network, &params(&network)).expect(qtype).file;
+        let read = read_weights(&written_and_read(&file), &network, "q").expect(qtype);
+        let stored = StoredNetwork::new(&network, &TensorType::new(DType::F32, [6, 4, 12])).expect(qtype);
+        let packed = stored.packed().expect(qtype);
+        let x = Array::new([6, 4, 12], Key::new(1).uniform(6 * 4 * 12, 0.0, 1.0)).expect("288 numbers");
+        let run = |forward: &Forward| {
+            let given = |port: &Port| match read.get(&port.name) {
+                Some(array) if *array.ty() == port.ty => array.clone(),
+                Some(array) => Array::from_bytes(port.ty.clone(), array.bytes().to_vec()).expect("a byte for each"),
+                None => x.clone(),
+            };
+            let inputs: Vec<Array> = forward.signature.inputs().iter().map(given).collect();
+            execute(&forward.function, &inputs.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(run(&packed), run(&stored.forward), "{qtype} {act:?}");
+        let values = |port: &&Port| port.name.ends_with("/qvalue");
+        let types: Vec<DType> = packed.signature.arrays().filter(values).map(|port| port.ty.dtype).collect();
+        assert_eq!(types, [dtype; 2], "{qtype} {act:?}");
     }
 }
 
