@@ -5,6 +5,7 @@ use std::sync::Arc;
 use spiq_hlo::{Cotangents, Infer, Mapped, Op, Range, Ranges, Recompute, Reverse, Tensor, TensorType, Violation};
 
 use super::kernel::{Kernel, NAME};
+use super::repeated::Repeated;
 use crate::contract::lane_program::LaneProgram;
 use crate::offload::ElementwiseLoop;
 
@@ -22,12 +23,13 @@ pub(super) struct TritonCall {
 /// Records the call of a loop's kernel; `None` if no kernel can compute it.
 pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<Tensor>> {
     let ElementwiseLoop { program, outputs, ranges } = this;
-    let kernel = Arc::new(Kernel::of(&program)?);
-    Some(
-        operands[0]
-            .graph()
-            .record(Arc::new(TritonCall { program: Arc::new(program), kernel, outputs, ranges }), operands),
-    )
+    let (once, sequences) = operands.split_at(program.consts.len() + program.carries.len());
+    let once: Vec<Repeated> = once.iter().map(Repeated::of).collect();
+    let periods: Vec<usize> = once.iter().map(|operand| operand.period).collect();
+    let kernel = Arc::new(Kernel::of(&program, &periods)?);
+    let operands: Vec<Tensor> = once.into_iter().map(|operand| operand.elements).chain(sequences.to_vec()).collect();
+    let call = TritonCall { program: Arc::new(program), kernel, outputs, ranges };
+    Some(operands[0].graph().record(Arc::new(call), &operands))
 }
 
 impl Op for TritonCall {

@@ -47,8 +47,10 @@ impl Launch {
 }
 
 impl Kernel {
-    /// `None`: an element type that kernels do not read or write, offsets that do not fit in 32 bits, or an empty loop.
-    pub(super) fn of(program: &LaneProgram) -> Option<Kernel> {
+    /// The kernel of a loop whose constants and initial carries repeat after these numbers of lanes; those beyond the end of the list have an
+    /// element for each lane. `None`: an element type that kernels do not read or write, offsets that do not fit in 32 bits, or an empty
+    /// loop.
+    pub(super) fn of(program: &LaneProgram, periods: &[usize]) -> Option<Kernel> {
         let types = program.consts.iter().chain(&program.slices).chain(program.outputs.iter().map(|(_, dtype)| dtype));
         let known = types.clone().all(|dtype| stored(*dtype).is_some());
         let read = program.consts.iter().chain(&program.slices).all(|dtype| one_in_float8(*dtype).is_none());
@@ -59,12 +61,14 @@ impl Kernel {
         }
         let launch = Launch::of(program);
         let grid = program.lanes.div_ceil(launch.block());
-        Some(Kernel { text: Writer::new(program, &launch).write(), grid, warps: launch.warps })
+        Some(Kernel { text: Writer::new(program, periods, &launch).write(), grid, warps: launch.warps })
     }
 }
 
 struct Writer<'a> {
     program: &'a LaneProgram,
+    /// The periods of constants, then of initial carries.
+    periods: &'a [usize],
     unroll: usize,
     text: Text,
     /// The lane indices of this program.
@@ -80,20 +84,23 @@ struct Step {
 }
 
 impl<'a> Writer<'a> {
-    fn new(program: &'a LaneProgram, launch: &Launch) -> Writer<'a> {
+    fn new(program: &'a LaneProgram, periods: &'a [usize], launch: &Launch) -> Writer<'a> {
         let text = Text::new(launch.block());
-        Writer { program, unroll: launch.unroll, text, lane: String::new(), mask: None }
+        Writer { program, periods, unroll: launch.unroll, text, lane: String::new(), mask: None }
     }
 
     fn write(mut self) -> String {
         self.text.line(format!("tt.func public @{NAME}({}) {{", self.parameters().join(", ")));
         self.text.depth_in();
         self.lanes();
-        let consts = self.program.consts.clone();
-        let consts =
-            consts.iter().enumerate().map(|(i, dtype)| self.load(&format!("%const{i}"), *dtype, None)).collect();
-        let carries =
-            (0..self.program.carries.len()).map(|i| self.load(&format!("%carry{i}"), DType::F32, None)).collect();
+        let (consts, carries) = (self.program.consts.clone(), self.program.carries.len());
+        let mut once = |i: usize, name: String, dtype: DType| {
+            let lane = self.periodic(i);
+            self.load(&name, dtype, lane.as_ref())
+        };
+        let carries_at = consts.len();
+        let consts = consts.iter().enumerate().map(|(i, dtype)| once(i, format!("%const{i}"), *dtype)).collect();
+        let carries = (0..carries).map(|i| once(carries_at + i, format!("%carry{i}"), DType::F32)).collect();
         let carries = self.steps(Step { consts, carries });
         for (i, carry) in carries.iter().enumerate() {
             self.store(&format!("%last{i}"), DType::F32, carry, None);
@@ -139,6 +146,17 @@ impl<'a> Writer<'a> {
             let end = text.integer(self.program.lanes as i64, "i32");
             self.mask = Some(text.define(format!("arith.cmpi slt, {}, {end} : {ty}", self.lane)));
         }
+    }
+
+    /// The index of each lane's element of operand `i`, a constant or an initial carry; `None` if that is the lane's own.
+    fn periodic(&mut self, i: usize) -> Option<String> {
+        let period = *self.periods.get(i)?;
+        if period == self.program.lanes {
+            return None;
+        }
+        let period = self.text.integer(period as i64, "i32");
+        let ty = self.text.tensor("i32");
+        Some(self.text.define(format!("arith.remsi {}, {period} : {ty}", self.lane)))
     }
 
     /// The loop over full iterations, then the remaining steps.

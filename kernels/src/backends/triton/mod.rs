@@ -4,6 +4,7 @@
 mod call;
 mod instruction;
 mod kernel;
+mod repeated;
 mod text;
 
 use spiq_hlo::{DType, Function, GraphErrors, Op, TensorType, trace};
@@ -32,7 +33,7 @@ impl Backend for Triton {
     }
     fn remaining(&self, function: &Function) -> Vec<(String, String)> {
         remaining_loops(function, |program, _| {
-            let refused = kernel::Kernel::of(program).is_none();
+            let refused = kernel::Kernel::of(program, &[]).is_none();
             refused.then(|| "it has 2^31 or more elements, or a type that the kernels for GPUs do not hold".to_owned())
         })
     }
@@ -62,7 +63,7 @@ impl LaneProgram {
     /// assert!(sums.triton().expect("f32 fits").contains("arith.addf"));
     /// ```
     pub fn triton(&self) -> Option<String> {
-        kernel::Kernel::of(self).map(|kernel| kernel.text)
+        kernel::Kernel::of(self, &[]).map(|kernel| kernel.text)
     }
 
     /// A function that only calls the loop's Triton kernel: from constants and carries `[lanes]` and sequences `[steps, lanes]` to final
