@@ -7,10 +7,10 @@ use crate::jupyter::finish;
 use crate::project::{Result, root};
 
 /// Packages, and filters of their tests with threads: recordings that one thread reads and another bins; the thread pool of kernels, arrays
-/// that a device borrows, the thread of a compilation, the lock of a run's folder.
+/// that a device borrows, the thread of a compilation, the lock of a run's folder, the connections of a run of several processes.
 const TESTS: [(&str, &[&str]); 2] = [
     ("spiq-events", &["edges", "packing"]),
-    ("spiq", &["pjrt::buffer", "pjrt::ffi", "pjrt::watch", "kernel_calls", "train::folder"]),
+    ("spiq", &["pjrt::buffer", "pjrt::ffi", "pjrt::watch", "pjrt::kv", "kernel_calls", "train::folder"]),
 ];
 
 /// What the sanitizer runs on.
