@@ -9,6 +9,7 @@ mod backend;
 mod backends;
 pub mod contract;
 mod describe;
+mod in_text;
 mod instructions;
 pub mod offload;
 pub mod run;

@@ -1,28 +1,24 @@
-//! The operation that calls a Mosaic kernel. It contains the kernel's text, which XLA's TPU plugin compiles.
+//! The call of a Mosaic kernel. It contains the kernel's text, which XLA's TPU plugin compiles.
 
 use std::sync::Arc;
 
-use spiq_hlo::{
-    Cotangents, DType, Infer, Mapped, Op, Range, Ranges, Recompute, Reverse, Tensor, TensorType, Violation,
-};
+use spiq_hlo::{DType, Tensor, TensorType};
 
 use super::base64;
 use super::kernel::Kernel;
 use crate::contract::lane_op::LaneOp;
-use crate::contract::lane_program::LaneProgram;
+use crate::in_text::{InText, Text};
 use crate::offload::ElementwiseLoop;
 
 /// The call of a kernel on arrays of rows and columns.
+pub(super) type MosaicCall = InText<Aliased>;
+
+/// A kernel and where it writes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct MosaicCall {
-    /// The computation of the kernel.
-    pub(super) program: Arc<LaneProgram>,
+pub(super) struct Aliased {
     kernel: Arc<Kernel>,
-    outputs: Vec<TensorType>,
     /// Results that take the memory of an operand: pairs of result and operand.
     aliases: Vec<(usize, usize)>,
-    /// The integers that each output can hold, if the loop determined that.
-    ranges: Vec<Option<Range>>,
 }
 
 /// Records the call of a loop's kernel; `None` if no kernel can compute it.
@@ -44,8 +40,7 @@ pub(super) fn record(this: ElementwiseLoop, operands: &[Tensor]) -> Option<Vec<T
     let call = MosaicCall {
         outputs: outputs.iter().enumerate().map(written).collect(),
         program: Arc::new(program),
-        kernel: Arc::new(kernel),
-        aliases: Vec::new(),
+        text: Aliased { kernel: Arc::new(kernel), aliases: Vec::new() },
         ranges,
     };
     let results = first.graph().record(Arc::new(call), &flat);
@@ -74,7 +69,7 @@ impl MosaicCall {
                 aliases.push((program.carries.len() + i, first + free.remove(at)));
             }
         }
-        MosaicCall { aliases, ..self.clone() }
+        MosaicCall { text: Aliased { aliases, ..self.text.clone() }, ..self.clone() }
     }
 
     /// The aliases as an attribute. The result of a call with a single one is not a tuple.
@@ -85,7 +80,7 @@ impl MosaicCall {
                 "#stablehlo.output_operand_alias<output_tuple_indices = [{place}], operand_index = {operand}, operand_tuple_indices = []>"
             )
         };
-        format!("[{}]", self.aliases.iter().map(one).collect::<Vec<_>>().join(", "))
+        format!("[{}]", self.text.aliases.iter().map(one).collect::<Vec<_>>().join(", "))
     }
 
     /// The compiler's view of the work: floating-point operations, exponentials and bytes.
@@ -102,7 +97,7 @@ impl MosaicCall {
 
     fn config(&self) -> String {
         let [flops, transcendentals, bytes] = self.cost();
-        let body = base64::encoded(self.kernel.text.as_bytes());
+        let body = base64::encoded(self.text.kernel.text.as_bytes());
         let config = format!(
             r#"{{"custom_call_config": {{"body": "{body}", "cost_estimate": {{"flops": {flops}, "transcendentals": {transcendentals}, "bytes_accessed": {bytes}}}, "serialization_format": 1, "needs_layout_passes": true}}}}"#
         );
@@ -110,35 +105,12 @@ impl MosaicCall {
     }
 }
 
-impl Op for MosaicCall {
-    fn name(&self) -> &'static str {
-        "custom_call"
-    }
-    fn infer(&self, _: &[TensorType]) -> Infer {
-        Ok(self.outputs.clone())
-    }
-    fn attrs(&self) -> Vec<(&'static str, String)> {
+impl Text for Aliased {
+    fn attrs(call: &MosaicCall) -> Vec<(&'static str, String)> {
         vec![
             ("call_target_name", "\"tpu_custom_call\"".to_owned()),
-            ("backend_config", self.config()),
-            ("output_operand_aliases", self.printed_aliases()),
+            ("backend_config", call.config()),
+            ("output_operand_aliases", call.printed_aliases()),
         ]
-    }
-    fn is_row_major(&self) -> bool {
-        true
-    }
-    fn vjp(&self, reverse: &Reverse) -> Cotangents {
-        let message = "has no reverse rule; differentiate before inserting kernel calls";
-        reverse.outs[0].graph().fail("custom_call", Violation::new("", message));
-        vec![None; reverse.ins.len()]
-    }
-    fn batch(&self, _: &Mapped) -> Option<Vec<Tensor>> {
-        None
-    }
-    fn recompute(&self) -> Recompute {
-        Recompute::Costly
-    }
-    fn range(&self, _: &Ranges) -> Vec<Option<Range>> {
-        self.ranges.clone()
     }
 }

@@ -10,11 +10,12 @@ mod kernel;
 mod module;
 mod text;
 
-use spiq_hlo::{DType, Function, GraphErrors, Op, TensorType, trace};
+use spiq_hlo::{Function, GraphErrors, Op};
 
 use crate::backend::Backend;
 use crate::contract::lane_program::LaneProgram;
-use crate::offload::{ElementwiseLoop, remaining_loops, replace_elementwise_scans};
+use crate::in_text::only_call;
+use crate::offload::{remaining_loops, replace_elementwise_scans};
 
 /// Replaces elementwise loops by Mosaic kernels. A scan that no kernel can compute (2³¹ or more elements in a sequence, other element
 /// types, steps that are not elementwise) remains a loop.
@@ -72,17 +73,6 @@ impl LaneProgram {
     /// A function that only calls the loop's Mosaic kernel: from constants and carries of the shape `dims` and sequences `[steps, dims]` to
     /// final carries and outputs. `None` if there is no such kernel.
     pub fn mosaic_function(&self, dims: &[usize]) -> Option<Function> {
-        let all = |dtype: DType| TensorType::new(dtype, dims);
-        let rows = |dtype: DType| TensorType::new(dtype, [&[self.steps], dims].concat());
-        let carries = || self.carries.iter().map(|_| all(DType::F32));
-        let consts = self.consts.iter().map(|dtype| all(*dtype));
-        let inputs = consts.chain(carries()).chain(self.slices.iter().map(|dtype| rows(*dtype)));
-        let inputs: Vec<(&str, TensorType)> = inputs.map(|ty| ("", ty)).collect();
-        let outputs: Vec<TensorType> = carries().chain(self.outputs.iter().map(|(_, dtype)| rows(*dtype))).collect();
-        let ranges = vec![None; outputs.len()];
-        let this = ElementwiseLoop { program: self.clone(), outputs, ranges };
-        trace(&inputs, |operands| call::record(this, operands).unwrap_or_default())
-            .ok()
-            .filter(|f| !f.results().is_empty())
+        only_call(self, dims, call::record)
     }
 }

@@ -7,11 +7,12 @@ mod kernel;
 mod repeated;
 mod text;
 
-use spiq_hlo::{DType, Function, GraphErrors, Op, TensorType, trace};
+use spiq_hlo::{Function, GraphErrors, Op};
 
 use crate::backend::Backend;
 use crate::contract::lane_program::LaneProgram;
-use crate::offload::{ElementwiseLoop, remaining_loops, replace_elementwise_scans};
+use crate::in_text::only_call;
+use crate::offload::{remaining_loops, replace_elementwise_scans};
 
 /// Replaces elementwise loops by Triton kernels. A scan that no kernel can compute (2³¹ or more elements in a sequence, other element
 /// types, steps that are not elementwise) remains a loop.
@@ -69,17 +70,6 @@ impl LaneProgram {
     /// A function that only calls the loop's Triton kernel: from constants and carries `[lanes]` and sequences `[steps, lanes]` to final
     /// carries and outputs. `None` as for [`triton`](LaneProgram::triton).
     pub fn triton_function(&self) -> Option<Function> {
-        let all = |dtype: DType| TensorType::new(dtype, [self.lanes]);
-        let rows = |dtype: DType| TensorType::new(dtype, [self.steps, self.lanes]);
-        let carries = || self.carries.iter().map(|_| all(DType::F32));
-        let consts = self.consts.iter().map(|dtype| all(*dtype));
-        let inputs = consts.chain(carries()).chain(self.slices.iter().map(|dtype| rows(*dtype)));
-        let inputs: Vec<(&str, TensorType)> = inputs.map(|ty| ("", ty)).collect();
-        let outputs: Vec<TensorType> = carries().chain(self.outputs.iter().map(|(_, dtype)| rows(*dtype))).collect();
-        let ranges = vec![None; outputs.len()];
-        let this = ElementwiseLoop { program: self.clone(), outputs, ranges };
-        trace(&inputs, |operands| call::record(this, operands).unwrap_or_default())
-            .ok()
-            .filter(|f| !f.results().is_empty())
+        only_call(self, &[self.lanes], call::record)
     }
 }
