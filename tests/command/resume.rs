@@ -211,8 +211,9 @@ const CHANGED: &[(&str, &str, &str)] = &[
     ("--seed", "--seed 8", "another seed (--seed: 7 there, 8 here)"),
 ];
 
-/// Flags that do not affect results: where files go, how many steps a call has. The device has a separate test.
-const FREE: [&str; 13] = [
+/// Flags that do not affect results beyond the order of sums: where files go, how many steps a call has, which processes take part. The device
+/// has a separate test.
+const FREE: [&str; 18] = [
     "--out",
     "--overwrite",
     "--allow-unmatched",
@@ -224,6 +225,11 @@ const FREE: [&str; 13] = [
     "--help",
     "--device",
     "--devices",
+    "--coordinator-address",
+    "--num-processes",
+    "--process-id",
+    "--lost-after",
+    "--join-within",
     "--seeds",
     "--tensorboard",
 ];

@@ -67,6 +67,9 @@ const FAULTS: [Fault; 7] = [
     },
 ];
 
+/// Attempts between two lines of progress.
+const PROGRESS: usize = 25;
+
 /// The results of injecting a fault.
 #[derive(Default)]
 struct Outcome {
@@ -78,10 +81,13 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Counts an attempt.
+    /// Counts an attempt; shows progress now and then.
     fn add(&mut self, result: Result<()>) {
         self.tried += 1;
         self.lost.extend(result.err());
+        if self.tried.is_multiple_of(PROGRESS) {
+            eprintln!("{} tried, {} lost", self.tried, self.lost.len());
+        }
     }
 
     fn skipped(why: impl Into<String>) -> Outcome {
