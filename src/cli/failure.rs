@@ -18,7 +18,8 @@ pub fn of_run(error: &Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn code(kind: ErrorKind) -> u8 {
+/// The exit code for an error of this kind.
+pub fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Input | ErrorKind::File | ErrorKind::Graph | ErrorKind::Plugin => 2,
         ErrorKind::Interrupted => signals::exit_code(),

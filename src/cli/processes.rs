@@ -6,7 +6,7 @@ use clap::Args;
 use spiq::cluster::{Cluster, Given, Identity, Limits, find};
 use spiq::{Error, Result};
 
-use super::{argument, screen};
+use super::{argument, failure, screen};
 
 /// The flags of a run of several processes.
 #[derive(Args, Clone, Debug, Default)]
@@ -91,10 +91,11 @@ fn end_when_lost(cluster: &Cluster) {
         let lost = lost.clone();
         drop(std::thread::Builder::new().name("grace".to_owned()).spawn(move || {
             std::thread::sleep(GRACE);
-            if let Some(error) = lost.lost() {
+            let code = lost.lost().map_or(1, |error| {
                 screen::note_at_any_rate(&format!("error: {error}"));
-            }
-            spiq::pjrt::end_process(1);
+                failure::code(error.kind())
+            });
+            spiq::pjrt::end_process(code);
         }));
     });
 }

@@ -216,15 +216,14 @@ fn together(cluster: &Cluster, outcome: Result<()>) -> Result<()> {
     match outcome {
         // Stopped together, or done.
         Err(error) if error.kind() != ErrorKind::Interrupted => {
-            let process = cluster.identity().process;
-            cluster.fail(&format!("process {process} ended: {error}"));
+            cluster.fail(&error);
             // Time for the others to hear of it.
             std::thread::sleep(Duration::from_millis(100));
             Err(error)
         }
         outcome => {
-            cluster.leave();
-            outcome
+            let left = cluster.leave();
+            outcome.and(left)
         }
     }
 }

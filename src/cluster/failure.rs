@@ -2,6 +2,34 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::error::{Error, ErrorKind};
+
+/// The first character of the message of a process that ended by itself, because of its input or for another reason. The message of a process
+/// that was lost has none.
+const MISTAKE: char = '\u{1}';
+const ENDED: char = '\u{2}';
+
+/// The message of a process that ends with this error, for all others.
+pub(super) fn message_of(process: usize, error: &Error) -> String {
+    let kind = match error.kind() {
+        ErrorKind::Input | ErrorKind::File | ErrorKind::Graph | ErrorKind::Plugin => MISTAKE,
+        _ => ENDED,
+    };
+    format!("{kind}process {process} ended: {error}")
+}
+
+/// The error that a message means for the processes that receive it.
+pub(super) fn error_of(message: &str) -> Error {
+    if let Some(sentence) = message.strip_prefix(MISTAKE) {
+        return Error::input(sentence);
+    }
+    if let Some(sentence) = message.strip_prefix(ENDED) {
+        return Error::new(ErrorKind::Lost, sentence);
+    }
+    let advice = "start all processes again, with --resume if there is a checkpoint";
+    Error::new(ErrorKind::Lost, format!("{message}; {advice}"))
+}
+
 type Callback = Box<dyn Fn(&str) + Send>;
 
 /// The first failure, shared by everything that waits for other processes.
@@ -17,8 +45,8 @@ struct State {
 }
 
 impl Failure {
-    /// The error message; `None` while nothing has failed.
-    pub fn sentence(&self) -> Option<String> {
+    /// The message of the failure; `None` while nothing has failed.
+    pub(super) fn sentence(&self) -> Option<String> {
         self.state().sentence.clone()
     }
 

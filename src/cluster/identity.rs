@@ -34,6 +34,9 @@ struct Launched {
     coordinator: Option<String>,
 }
 
+/// The largest number of processes: each is connected to each other.
+const MOST: usize = 4096;
+
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The identity of this process, from the flags and the variables of torchrun, Open MPI, MPICH (PMI) and SLURM, in this order: a launcher
@@ -72,6 +75,9 @@ pub fn find(given: &Given, variables: Variables<'_>) -> Result<Option<Identity>>
     if processes == 1 {
         return Ok(None);
     }
+    if processes > MOST {
+        return Err(Error::input(format!("{processes} processes are too many; --num-processes is at most {MOST}")));
+    }
     let by_launcher = launched.as_ref().and_then(|launched| launched.coordinator.clone());
     let Some(coordinator) = given.coordinator.clone().or(by_launcher) else {
         let said = launched.map_or("these flags do not say", |launched| launched.launcher);
@@ -109,10 +115,11 @@ fn agreed(
 
 fn check_address(address: &str) -> Result<()> {
     let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    let is_bare_v6 = address.matches(':').count() > 1 && !address.starts_with('[');
     match port {
-        Some(Ok(port)) if port > 0 => Ok(()),
+        Some(Ok(port)) if port > 0 && !is_bare_v6 => Ok(()),
         _ => Err(Error::input(format!(
-            "`{address}` is not the address of a coordinator; it must be HOST:PORT, such as node0:12345"
+            "`{address}` is not the address of a coordinator; it must be HOST:PORT, such as node0:12345 or [::1]:12345"
         ))),
     }
 }
@@ -291,9 +298,9 @@ mod tests {
             refusal(Given::default(), &[("RANK", "x"), ("WORLD_SIZE", "2")]),
             "RANK is `x`; it must be a whole number"
         );
-        for address in ["", "host", ":5", "host:", "host:0", "host:70000", "host:a"] {
+        for address in ["", "host", ":5", "host:", "host:0", "host:70000", "host:a", "::1:12345"] {
             let said = refusal(given(address, 2, 0), &[]);
-            assert!(said.ends_with("it must be HOST:PORT, such as node0:12345"), "{said}");
+            assert!(said.ends_with("it must be HOST:PORT, such as node0:12345 or [::1]:12345"), "{said}");
         }
     }
 }

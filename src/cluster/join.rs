@@ -4,16 +4,16 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::exchange::{Exchange, Parts};
-use super::failure::Failure;
+use super::failure::{Failure, error_of, message_of};
 use super::frame::{self, Frame, GREETING, Packed, Unpacked};
 use super::heartbeat::Heartbeat;
 use super::identity::Identity;
-use super::server::{ALIVE, JOIN, REFUSED, Server, VALUE, greet};
-use super::store::{Store, lost};
+use super::server::{ALIVE, JOIN, REFUSED, Server, VALUE, greet, spawn};
+use super::store::Store;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Timeouts.
@@ -42,7 +42,7 @@ impl Default for Limits {
 ///     let identity = Identity { coordinator: format!("127.0.0.1:{port}"), processes: 2, process };
 ///     let cluster = Cluster::join(&identity, Limits::default())?;
 ///     let parts = cluster.all(&[process as u8])?;
-///     cluster.leave();
+///     cluster.leave()?;
 ///     Ok::<_, spiq::Error>(parts.iter().map(|part| part[0]).collect::<Vec<u8>>())
 /// };
 /// let other = std::thread::spawn(move || join(1));
@@ -76,10 +76,8 @@ impl Cluster {
         let until = Instant::now() + limits.join;
         let server = if identity.process == 0 { Some(serve(identity, limits)?) } else { None };
         let failure = Failure::default();
-        let mut calls = reach(identity, until)?;
-        let job = introduced(identity, &mut calls, JOIN, "")?;
-        let mut alive = reach(identity, until)?;
-        introduced(identity, &mut alive, ALIVE, &job)?;
+        let (calls, job) = enter(identity, JOIN, "", until)?;
+        let (alive, _) = enter(identity, ALIVE, &job, until)?;
         let here = calls.local_addr().map_err(|cause| unreachable(identity, &cause))?;
         let broken = |cause: io::Error| unreachable(identity, &cause);
         let heartbeat = Heartbeat::start(alive, limits.lost_after, &failure).map_err(broken)?;
@@ -106,7 +104,7 @@ impl Cluster {
 
     /// The error of a run that has failed; `None` while it has not.
     pub fn lost(&self) -> Option<Error> {
-        self.0.failure.sentence().map(|sentence| lost(&sentence))
+        self.0.failure.sentence().map(|message| error_of(&message))
     }
 
     /// Sends a part to all processes; calls `then` with the parts of all, on some thread. All processes take part, with the same channels,
@@ -123,7 +121,7 @@ impl Cluster {
         let (sender, parts) = sync_channel(1);
         self.gather(HOST, part.into(), move |parts| drop(sender.send(parts)));
         let parts = parts.recv().unwrap_or_else(|_| Err("the run is over".to_owned()));
-        parts.map_err(|sentence| lost(&sentence))
+        parts.map_err(|message| error_of(&message))
     }
 
     /// Waits until all processes have reached this call.
@@ -135,18 +133,24 @@ impl Cluster {
     }
 
     /// Leaves the run after its end: from now on, other processes may end without a failure. Process 0 waits for the others.
-    pub fn leave(&self) {
-        drop(self.barrier());
+    ///
+    /// # Errors
+    /// Kind `Lost` in a process other than 0 if another one was lost before all had reached this call: process 0, which writes the results,
+    /// may not have. The run of process 0 is complete in any case.
+    pub fn leave(&self) -> Result<()> {
+        let met = self.barrier();
         self.0.failure.is_over();
         self.0.heartbeat.leave();
         if let Some(server) = &self.0.server {
             server.wait_for_all(self.0.limits.lost_after);
+            return Ok(());
         }
+        met
     }
 
-    /// Ends the run of all processes with this error message.
-    pub fn fail(&self, sentence: &str) {
-        self.0.failure.happens(sentence);
+    /// Ends the run of all processes because of an error of this one.
+    pub fn fail(&self, error: &Error) {
+        self.0.failure.happens(&message_of(self.0.identity.process, error));
     }
 }
 
@@ -197,18 +201,24 @@ fn new_job() -> String {
     format!("{:016x}{:016x}", word(), word())
 }
 
-/// Connects to the coordinator; retries until it is up.
-fn reach(identity: &Identity, until: Instant) -> Result<TcpStream> {
+/// Connects to the coordinator and performs the handshake; returns the connection and the job identifier. Retries until the coordinator is up
+/// and answers.
+fn enter(identity: &Identity, kind: u8, job: &str, until: Instant) -> Result<(TcpStream, String)> {
     let mut pause = Duration::from_millis(20);
     loop {
-        let cause = match connect(&identity.coordinator, until) {
-            Ok(stream) => return Ok(stream),
+        let entered = connect(&identity.coordinator, until).and_then(|mut stream| {
+            let answer = introduced(identity, &mut stream, kind, job, until)?;
+            Ok((stream, answer))
+        });
+        let cause = match entered {
+            Ok((stream, answer)) => return Ok((stream, answer?)),
             Err(cause) => cause,
         };
-        if Instant::now() + pause >= until {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(unreachable(identity, &cause));
         }
-        std::thread::sleep(pause);
+        std::thread::sleep(pause.min(left));
         pause = (pause * 2).min(Duration::from_secs(1));
     }
 }
@@ -233,22 +243,30 @@ fn connect(address: &str, until: Instant) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// Performs the handshake with the coordinator; returns the job identifier.
-fn introduced(identity: &Identity, stream: &mut TcpStream, kind: u8, job: &str) -> Result<String> {
-    let greeted = stream
-        .set_nodelay(true)
-        .and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(10))))
-        .and_then(|()| greet(stream, kind, identity.processes, identity.process, job))
-        .and_then(|()| frame::read(stream, 1 << 10));
-    match greeted {
-        Ok(Frame { kind: VALUE, bytes }) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Ok(Frame { kind: REFUSED, bytes }) => Err(Error::input(String::from_utf8_lossy(&bytes).into_owned())),
+/// Performs the handshake with the coordinator; returns the job identifier, or its refusal. The outer error is that of a connection that
+/// closed or was not answered in time, as when the coordinator has too many connections.
+fn introduced(
+    identity: &Identity,
+    stream: &mut TcpStream,
+    kind: u8,
+    job: &str,
+    until: Instant,
+) -> io::Result<Result<String>> {
+    let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(left))?;
+    greet(stream, kind, identity.processes, identity.process, job)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(match frame::read(stream, 1 << 10) {
+        Ok(Frame { kind: VALUE, bytes }) => Ok(text(&bytes)),
+        Ok(Frame { kind: REFUSED, bytes }) => Err(Error::input(text(&bytes))),
+        Err(cause) if cause.kind() != io::ErrorKind::InvalidData => return Err(cause),
         _ => Err(Error::input(format!(
             "{} does not answer as a coordinator of spiq: another program, or another version of spiq, uses the port; give another one \
              (--coordinator-address)",
             identity.coordinator
         ))),
-    }
+    })
 }
 
 /// Connects to every other process: each process connects to those of lower number.
@@ -278,21 +296,25 @@ fn meet(identity: &Identity, store: &Store, here: SocketAddr, until: Instant) ->
     // All others must have joined before this process waits for their connections.
     (identity.process + 1..identity.processes).try_for_each(|peer| of_peer(store, peer, until).map(drop))?;
     listener.set_nonblocking(true).map_err(failed)?;
-    while let Some(missing) = (identity.process + 1..identity.processes).find(|peer| streams[*peer].is_none()) {
+    let after = identity.process + 1..identity.processes;
+    let (sender, found) = channel();
+    while let Some(missing) = after.clone().find(|peer| streams[*peer].is_none()) {
+        if store.failed().is_some() || Instant::now() >= until {
+            let message = store.failed().unwrap_or_else(|| format!("process {missing} did not connect in time"));
+            return Err(error_of(&message));
+        }
         match listener.accept() {
-            // Connections of anything but a process of this run are dropped.
+            // A connection that says nothing must not keep others waiting.
             Ok((stream, _)) => {
-                if let Ok((peer, stream)) = accepted(stream, store.job())
-                    && (identity.process + 1..identity.processes).contains(&peer)
-                {
-                    streams[peer] = Some(stream);
-                }
-            }
-            Err(_) if store.failed().is_some() || Instant::now() >= until => {
-                let sentence = store.failed().unwrap_or_else(|| format!("process {missing} did not connect in time"));
-                return Err(lost(&sentence));
+                let (sender, job) = (sender.clone(), store.job().to_owned());
+                // Connections of anything but a process of this run are dropped.
+                let greeting = move || drop(accepted(stream, &job).map(|accepted| sender.send(accepted)));
+                drop(spawn("greeting", greeting));
             }
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+        for (peer, stream) in found.try_iter().filter(|(peer, _)| after.contains(peer)) {
+            streams[peer] = Some(stream);
         }
     }
     Ok(streams)

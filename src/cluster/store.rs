@@ -5,10 +5,10 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::failure::Failure;
+use super::failure::{Failure, error_of};
 use super::frame::{self, Frame, Packed, SMALL};
 use super::server::{DONE, FAILED, GET, NOTHING, PUT, TRY_GET, VALUE};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// The key-value store of a run: binary keys and values, served by the coordinator. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -105,14 +105,6 @@ impl Store {
 
     /// The error of a run that lost a process.
     fn lost(&self) -> Error {
-        lost(&self.failure.sentence().unwrap_or_else(|| "this process has left the run".to_owned()))
+        error_of(&self.failure.sentence().unwrap_or_else(|| "this process has left the run".to_owned()))
     }
-}
-
-/// The error of a run that lost a process.
-pub(super) fn lost(sentence: &str) -> Error {
-    Error::new(
-        ErrorKind::Lost,
-        format!("{sentence}; start all processes again, with --resume to go on from the last checkpoint"),
-    )
 }

@@ -165,7 +165,7 @@ mod tests {
                 args.user = create.kv_put_user;
                 assert!(create.kv_put.expect("a callback")(&raw mut args).is_null());
             }
-            cluster.leave();
+            cluster.leave().expect("no process is lost");
         });
         let cluster = join(0);
         // SAFETY: as above; the value is freed once.
@@ -185,7 +185,7 @@ mod tests {
             args.user = create.kv_try_get_user;
             assert_eq!(create.kv_try_get.expect("a callback")(&raw mut args).addr(), NOT_FOUND as usize);
         }
-        cluster.leave();
+        cluster.leave().expect("no process is lost");
         writing.join().expect("no panic");
     }
 

@@ -88,7 +88,9 @@ fn whole_run<'s, 'a>(
             let left = run.left();
             Err(Error::new(
                 ErrorKind::NotFinite,
-                format!("{error}, so training stopped; {left}; a single process (--resume) finds its origin"),
+                format!(
+                    "{error}, so training stopped; {left}; to find its origin, repeat the command in a single process"
+                ),
             ))
         }
         Err(error) if error.kind() == ErrorKind::NotFinite => {
@@ -207,7 +209,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let there = together.writes() && options.out.is_dir();
         let lock = there.then(|| FolderLock::take(&options.out)).transpose()?;
         let start = start::start(options, optimizer.as_ref(), &kept, now.clone())?;
-        together.check_start(&start, &now)?;
+        together.check_start(&start, &now, options.steps_per_call)?;
         let Start { values, done, provenance, best, mut resumed } = start;
         let lock = match lock {
             _ if !together.writes() => None,

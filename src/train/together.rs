@@ -45,19 +45,19 @@ impl Together {
 
     /// Checks that all processes start from the same state, with the same settings and data. Returns once all have read their files, so that
     /// process 0 may change them.
-    pub(super) fn check_start(&self, start: &Start, now: &Provenance) -> Result<()> {
+    pub(super) fn check_start(&self, start: &Start, now: &Provenance, steps_per_call: Option<usize>) -> Result<()> {
         let Some(cluster) = &self.0 else { return Ok(()) };
         let mut own = BTreeMap::new();
         now.write(&mut own);
         let values: BTreeMap<String, Array> =
             start.values.iter().enumerate().map(|(at, value)| (at.to_string(), value.clone())).collect();
         let at = format!("{} {}", start.done, Digest::of_arrays(&values));
-        let message = serde_json::to_vec(&(at, own)).expect("strings");
+        let message = serde_json::to_vec(&(at, own, steps_per_call)).expect("strings and numbers");
         let parts = cluster.all(&message)?;
         let read = parts.iter().map(|part| serde_json::from_slice(part).map_err(|_| other_version()));
-        let read: Vec<(String, BTreeMap<String, String>)> = read.collect::<Result<_>>()?;
+        let read: Vec<(String, BTreeMap<String, String>, Option<usize>)> = read.collect::<Result<_>>()?;
         let first = Provenance::read(&read[0].1, "process 0")?;
-        for (process, (at, settings)) in read.iter().enumerate() {
+        for (process, (at, settings, calls)) in read.iter().enumerate() {
             let its = Provenance::read(settings, "another process")?;
             let differences: Vec<String> = first.differences_of_run(&its).iter().map(ToString::to_string).collect();
             if !differences.is_empty() {
@@ -65,6 +65,12 @@ impl Together {
                     "process {process} runs with other settings than process 0, which has {}; start all processes with the same flags and \
                      files",
                     differences.join(" and ")
+                )));
+            }
+            // Results do not depend on it, but each call of one process waits for that of the others.
+            if *calls != read[0].2 {
+                return Err(Error::input(format!(
+                    "process {process} has another --steps-per-call than process 0; give all processes the same"
                 )));
             }
             if *at != read[0].0 {
@@ -76,13 +82,15 @@ impl Together {
         Ok(())
     }
 
-    /// The outcome of this process. After the failure of another process, its error; if this one fails, the error is sent to the others.
+    /// The outcome of this process. After the failure of another process, its error, unless this one has a mistake of its own to report; if
+    /// this one fails, the error is sent to the others.
     pub(super) fn outcome<T>(&self, outcome: Result<T>) -> Result<T> {
         let (Some(cluster), Err(error)) = (&self.0, &outcome) else { return outcome };
-        if let Some(lost) = cluster.lost().filter(|_| error.kind() != ErrorKind::Interrupted) {
+        let is_own = matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Input | ErrorKind::File);
+        if let Some(lost) = cluster.lost().filter(|_| !is_own) {
             return Err(lost);
         }
-        cluster.fail(&format!("process {} ended: {error}", cluster.identity().process));
+        cluster.fail(error);
         outcome
     }
 }

@@ -145,7 +145,7 @@ fn a_lost_process_ends_the_run_and_it_resumes() {
     assert!(killed.elapsed() < Duration::from_secs(60), "{:?}", killed.elapsed());
     let last = noted.lines().last().unwrap_or_default();
     assert_eq!((code, printed.as_str()), (Some(1), ""), "{noted}");
-    let want = "error: process 1 was lost: its connection closed; start all processes again, with --resume to go on from the last checkpoint";
+    let want = "error: process 1 was lost: its connection closed; start all processes again, with --resume if there is a checkpoint";
     assert_eq!(last, want, "{noted}");
     assert!(folder.losses("run").len() < 300, "the run was over before the kill");
     all_succeed(folder.several("--resume --out run", 2));
@@ -180,14 +180,15 @@ fn processes_that_differ_are_refused() {
         let line = format!("{LINE} --steps 10 --out run --coordinator-address 127.0.0.1:{port} --num-processes 2");
         folder.begin(&format!("{line} --process-id {process} {rest}"), &[])
     };
-    let children = [at(0, ""), at(1, "--learning-rate 0.1")];
-    for (code, _, noted) in children.map(end) {
-        let last = noted.lines().last().unwrap_or_default();
-        assert!(matches!(code, Some(1 | 2)), "{code:?}: {noted}");
-        assert!(
-            last.starts_with("error: ") && last.contains("process 1 runs with other settings than process 0"),
-            "{noted}"
-        );
+    for (flag, want) in [
+        ("--learning-rate 0.1", "process 1 runs with other settings than process 0"),
+        ("--steps-per-call 3", "process 1 has another --steps-per-call than process 0"),
+    ] {
+        for (code, _, noted) in [at(0, ""), at(1, flag)].map(end) {
+            let last = noted.lines().last().unwrap_or_default();
+            assert_eq!(code, Some(2), "{noted}");
+            assert!(last.starts_with("error: ") && last.contains(want) && !last.contains("--resume"), "{noted}");
+        }
     }
     assert!(!folder.path("run").exists(), "a folder was made");
 }
@@ -200,6 +201,10 @@ fn wrong_flags_are_refused() {
         ("--num-processes 2 --process-id 0", "these flags do not say where process 0 is: add --coordinator-address"),
         ("--coordinator-address a --num-processes 2 --process-id 0", "`a` is not the address of a coordinator"),
         ("--coordinator-address a:1 --num-processes 2 --process-id 2", "there is no process 2 of 2"),
+        (
+            "--coordinator-address a:1 --num-processes 100000000000 --process-id 0",
+            "100000000000 processes are too many; --num-processes is at most 4096",
+        ),
         (
             "--coordinator-address 127.0.0.1:1 --num-processes 2 --process-id 1 --join-within 0.2",
             "process 1 cannot reach the coordinator at 127.0.0.1:1",

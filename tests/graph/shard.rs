@@ -245,7 +245,7 @@ fn descent(network: &Network) -> Function {
     trace(&inputs, |values| {
         let (x, target) = (&values[2 * count], &values[2 * count + 1]);
         let (loss, slopes) = value_and_grad(&values[..count].to_vec(), |parameters| {
-            let operands = [&parameters[..], &[x.clone()]].concat();
+            let operands = [&parameters[..], std::slice::from_ref(x)].concat();
             let traces = pass.call(x.graph(), &operands).swap_remove(0);
             let error = traces.reduce_sum([0]) - target;
             (&error * &error).mean()
