@@ -233,7 +233,8 @@ impl Server {
             return;
         }
         state.failure = Some(sentence.to_owned());
-        for stream in state.alive.values_mut() {
+        // Process 0 last: it ends when it learns of the failure, and this server with it.
+        for stream in state.alive.values_mut().rev() {
             drop(frame::write(stream, FAILED, sentence.as_bytes()));
         }
         self.changed.notify_all();

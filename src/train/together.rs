@@ -82,7 +82,7 @@ impl Together {
         Ok(())
     }
 
-    /// The outcome of this process. After the failure of another process, its error, unless this one has a mistake of its own to report; if
+    /// The outcome of this process. After the failure of another process, its error, unless this one's own input is wrong; if
     /// this one fails, the error is sent to the others.
     pub(super) fn outcome<T>(&self, outcome: Result<T>) -> Result<T> {
         let (Some(cluster), Err(error)) = (&self.0, &outcome) else { return outcome };

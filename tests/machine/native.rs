@@ -104,7 +104,7 @@ fn a_training_step_is_one_graph_on_an_h100() {
     let whole = native::report_program(&target, &program, &function).expect("compiled");
     let launches = whole.launches.expect("a card launches kernels");
     // More than the gradient alone, still in one graph.
-    assert!(launches.graphs == 1 && (30..=80).contains(&launches.launches), "{whole}");
+    assert!(launches.graphs == 1 && (30..=90).contains(&launches.launches), "{whole}");
     assert_eq!(whole.rows.len(), 3 + 3 + 2, "forward, weights' gradients, and those of the spikes: {whole}");
 }
 

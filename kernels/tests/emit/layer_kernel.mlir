@@ -2,7 +2,7 @@ module @kernels {
   func.func public @main(%arg0: tensor<16x8x5xi1>, %arg1: tensor<5x6xf32>, %arg2: tensor<16x8x6xf32>) -> (tensor<16x8x6xf32>, tensor<5x6xf32>) {
     %0 = "stablehlo.reshape"(%arg0) : (tensor<16x8x5xi1>) -> tensor<128x5xi1>
     %1 = "stablehlo.constant"() {value = dense<0.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
-    %2:3 = "stablehlo.custom_call"(%1, %0, %arg1) {call_target_name = "spiq_elementwise_scan", api_version = 4 : i32} : (tensor<8x6xf32>, tensor<128x5xi1>, tensor<5x6xf32>) -> (tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>)
+    %2:3 = "stablehlo.custom_call"(%1, %0, %arg1) {call_target_name = "spiq_elementwise_scan", api_version = 4 : i32, operand_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[1, 0]> : tensor<2xindex>, dense<[1, 0]> : tensor<2xindex>], result_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[2, 1, 0]> : tensor<3xindex>, dense<[2, 1, 0]> : tensor<3xindex>]} : (tensor<8x6xf32>, tensor<128x5xi1>, tensor<5x6xf32>) -> (tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>)
       // loop of 16 steps, 48 lanes, forward
       //   slice x0: f32
       //   r0 = subtract(s0, 1.0)
@@ -13,7 +13,7 @@ module @kernels {
       //   write y0: f32 = r1
       //   write y1: f32 = s0
       //   x0 is a masked product of 5 columns, width 6
-    %3:2 = "stablehlo.custom_call"(%1, %2#2, %arg2) {call_target_name = "spiq_elementwise_scan", api_version = 4 : i32} : (tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>) -> (tensor<8x6xf32>, tensor<16x8x6xf32>)
+    %3:2 = "stablehlo.custom_call"(%1, %2#2, %arg2) {call_target_name = "spiq_elementwise_scan", api_version = 4 : i32, operand_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[2, 1, 0]> : tensor<3xindex>, dense<[2, 1, 0]> : tensor<3xindex>], result_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[2, 1, 0]> : tensor<3xindex>]} : (tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>) -> (tensor<8x6xf32>, tensor<16x8x6xf32>)
       // loop of 16 steps, 48 lanes, backward
       //   slice x0: f32
       //   slice x1: f32
@@ -28,7 +28,7 @@ module @kernels {
       //   carry s0 = r7
       //   write y0: f32 = s0
     %4 = "stablehlo.reshape"(%3#1) : (tensor<16x8x6xf32>) -> tensor<128x6xf32>
-    %5 = "stablehlo.custom_call"(%0, %4) {call_target_name = "spiq_masked_product", api_version = 4 : i32} : (tensor<128x5xi1>, tensor<128x6xf32>) -> tensor<5x6xf32>
+    %5 = "stablehlo.custom_call"(%0, %4) {call_target_name = "spiq_masked_product", api_version = 4 : i32, operand_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[1, 0]> : tensor<2xindex>], result_layouts = [dense<[1, 0]> : tensor<2xindex>]} : (tensor<128x5xi1>, tensor<128x6xf32>) -> tensor<5x6xf32>
       // masked product of 128 rows, 5 columns, width 6, over rows
     func.return %2#1, %5 : tensor<16x8x6xf32>, tensor<5x6xf32>
   }

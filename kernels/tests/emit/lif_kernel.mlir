@@ -1,7 +1,7 @@
 module @kernels {
   func.func public @main(%arg0: tensor<8x6xf32>, %arg1: tensor<16x8x6xf32>, %arg2: tensor<16x8x6xf32>) -> (tensor<128x6xi8>, tensor<8x6xf32>, tensor<16x8x6xf32>) {
     %0 = "stablehlo.constant"() {value = dense<0.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
-    %1:3 = "stablehlo.custom_call"(%arg0, %0, %arg1) {call_target_name = "spiq_elementwise_scan", api_version = 4 : i32} : (tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>) -> (tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xi8>)
+    %1:3 = "stablehlo.custom_call"(%arg0, %0, %arg1) {call_target_name = "spiq_elementwise_scan", api_version = 4 : i32, operand_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[1, 0]> : tensor<2xindex>, dense<[2, 1, 0]> : tensor<3xindex>], result_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[2, 1, 0]> : tensor<3xindex>, dense<[2, 1, 0]> : tensor<3xindex>]} : (tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>) -> (tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xi8>)
       // loop of 16 steps, 48 lanes, forward
       //   const c0: f32
       //   slice x0: f32
@@ -13,7 +13,7 @@ module @kernels {
       //   carry s0 = r3
       //   write y0: f32 = s0
       //   write y1: s8 = r4
-    %2:3 = "stablehlo.custom_call"(%arg0, %0, %0, %1#1, %arg2) {call_target_name = "spiq_elementwise_scan", api_version = 4 : i32} : (tensor<8x6xf32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>) -> (tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>)
+    %2:3 = "stablehlo.custom_call"(%arg0, %0, %0, %1#1, %arg2) {call_target_name = "spiq_elementwise_scan", api_version = 4 : i32, operand_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[1, 0]> : tensor<2xindex>, dense<[1, 0]> : tensor<2xindex>, dense<[2, 1, 0]> : tensor<3xindex>, dense<[2, 1, 0]> : tensor<3xindex>], result_layouts = [dense<[1, 0]> : tensor<2xindex>, dense<[1, 0]> : tensor<2xindex>, dense<[2, 1, 0]> : tensor<3xindex>]} : (tensor<8x6xf32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>) -> (tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>)
       // loop of 16 steps, 48 lanes, backward
       //   const c0: f32
       //   slice x0: f32
