@@ -35,8 +35,7 @@ pub struct Options<M: ?Sized = Network> {
     /// Samples per step.
     pub batch_size: usize,
     /// The number of devices that share each step, in all processes together: the first ones of the client, each with an equal part of the
-    /// batch. The results are those
-    /// of one device, except that sums of floats over the batch are added in another order.
+    /// batch. The results are those of one device, except that sums of floats over the batch are added in another order.
     pub devices: usize,
     /// The length of the run.
     pub length: Length,

@@ -211,21 +211,13 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         let start = start::start(options, optimizer.as_ref(), &kept, now.clone())?;
         together.check_start(&start, &now, options.steps_per_call)?;
         let Start { values, done, provenance, best, mut resumed } = start;
-        let lock = match lock {
-            _ if !together.writes() => None,
-            Some(lock) => {
-                prepare_folder(&options.out)?;
-                Some(lock)
-            }
-            None => {
-                prepare_folder(&options.out)?;
-                Some(FolderLock::take(&options.out)?)
-            }
-        };
-        let elsewhere = || start::journal_elsewhere(options);
-        if !together.writes() {
+        let lock = if together.writes() {
+            prepare_folder(&options.out)?;
+            Some(lock.map_or_else(|| FolderLock::take(&options.out), Ok)?)
+        } else {
             resumed = None;
-        }
+            None
+        };
         let journal = resumed.as_ref().map(|resumed| start::journal(options, Some(resumed), done, per_epoch));
         let journal = journal.transpose()?;
         if resumed.as_ref().is_some_and(|resumed| resumed.is_previous) {
@@ -281,7 +273,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             done,
             journal: match journal {
                 Some(journal) => journal,
-                None if !together.writes() => elsewhere(),
+                None if !together.writes() => start::journal_elsewhere(options),
                 None => start::journal(options, None, done, per_epoch)?,
             },
             saving: Saving::new(options.checkpoint_every, options.resume.then_some(done)),
