@@ -3,7 +3,9 @@
 use spiq_hlo::Function;
 use spiq_kernels::Backend;
 
-use super::for_cuda::{exact_small_quotients, integer_convolutions_in_floats, padded_products};
+use super::for_cuda::{
+    exact_small_quotients, integer_convolutions_in_floats, padded_products, small_carries_in_row_major_order,
+};
 use super::program::Program;
 use super::sharding::Sharding;
 use crate::error::Result;
@@ -82,7 +84,7 @@ impl Destination {
         let called = self.kernels.map_or_else(|| Ok(function.clone()), |kernels| kernels.call(function))?;
         Ok(match self.platform {
             // The kernels divide exactly.
-            Some(Platform::Cuda) => exact_small_quotients(&called)?,
+            Some(Platform::Cuda) => small_carries_in_row_major_order(&exact_small_quotients(&called)?)?,
             _ => called,
         })
     }

@@ -1,6 +1,6 @@
 //! Rewrites for XLA's compiler for NVIDIA cards: operations that it lacks, that it computes inexactly, or that are slow as written.
 
-use spiq_hlo::{Convolution, DType, DotGeneral, Function, GraphErrors, Node, Tensor};
+use spiq_hlo::{Convolution, CustomCall, DType, DotGeneral, Function, GraphErrors, Node, Tensor};
 
 /// The function with convolutions of small integers in floats that hold all their sums: in bf16 with sums in f32, or else in f64. cuDNN,
 /// which computes convolutions on NVIDIA cards, has none with sums in s32. Those whose sums may exceed 2^53 stay.
@@ -61,7 +61,7 @@ fn quotient(a: &Tensor, b: &Tensor) -> Tensor {
     leads.select(&exact, &(a / b))
 }
 
-/// Number of elements up to which divisions are small.
+/// Number of elements up to which arrays are small.
 const SMALL: usize = 1 << 16;
 
 /// The function with the contracted axis of 8-bit products padded by zeros to a multiple of [`STRIDE`]. Otherwise rows start at addresses that
@@ -94,4 +94,29 @@ fn widened(tensor: &Tensor, axis: usize, missing: usize) -> Tensor {
     high[axis] = missing as i64;
     let zero = tensor.graph().scalar(tensor.dtype(), 0.0);
     tensor.pad(&zero, &low, &high, &vec![0; tensor.rank()])
+}
+
+/// The function with small matrices that loops carry in row-major order. The matrix units need the contracted axis of 8-bit operands last, and XLA
+/// stores whatever such an operand is computed from in that order as well: weights and their optimizer state, which it transposes whenever a
+/// call begins and ends. A small network spends as much time on these launches as on a third of a step; large products gain from the order.
+pub(super) fn small_carries_in_row_major_order(function: &Function) -> Result<Function, GraphErrors> {
+    function.transform(&mut |node, operands| {
+        let is_matrix =
+            |t: &Tensor| t.is_body_input() && t.rank() > 1 && t.dtype().is_float() && t.ty().count() <= SMALL;
+        let constrained = |t: &Tensor| if is_matrix(t) { row_major(t) } else { t.clone() };
+        let matrix = operands.iter().find(|t| is_matrix(t))?;
+        Some(matrix.graph().record(node.op.clone(), &operands.iter().map(constrained).collect::<Vec<_>>()))
+    })
+}
+
+/// The tensor, stored in row-major order. XLA: `LayoutConstraint`.
+fn row_major(tensor: &Tensor) -> Tensor {
+    let call = CustomCall {
+        target: "LayoutConstraint",
+        config: Vec::new(),
+        outputs: vec![tensor.ty().clone()],
+        ranges: vec![tensor.range()],
+        map: |_, _| None,
+    };
+    call.on(tensor.graph(), std::slice::from_ref(tensor)).swap_remove(0)
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::graph::error::Violation;
-use crate::graph::function::Value;
+use crate::graph::function::{Parameter, Value};
 use crate::graph::op::Op;
 use crate::graph::range::Range;
 use crate::graph::trace::{Graph, Place};
@@ -72,6 +72,11 @@ impl Tensor {
         let node = self.graph.node(value.node);
         let operands = node.operands.iter().map(|operand| self.graph.tensor(*operand)).collect();
         Origin { op: node.op, operands, output: value.output }
+    }
+
+    /// Whether it is an input of a loop's body or of a branch: a value that the loop carries, for example.
+    pub fn is_body_input(&self) -> bool {
+        !self.is_poison() && self.graph.depth() > 0 && self.origin().op.downcast::<Parameter>().is_some()
     }
 
     /// Whether both are the same value of the same trace.

@@ -28,9 +28,12 @@ fn source(array: &Tensor) -> Option<Tensor> {
     }
     let broadcast = origin.op.downcast::<BroadcastInDim>()?;
     let from = origin.operands.first()?;
-    let leading = array.rank() - from.rank();
-    let is_trailing = broadcast.axes.iter().copied().eq(leading..array.rank());
-    (is_trailing && from.dims() == &array.dims()[leading..]).then(|| from.clone())
+    // Leading axes of length 1 are repeated as absent ones are.
+    let ones = from.dims().iter().take_while(|length| **length == 1).count();
+    let leading = array.rank() - (from.rank() - ones);
+    let trailing = &array.dims()[leading..];
+    let is_trailing = broadcast.axes[ones..].iter().copied().eq(leading..array.rank());
+    (is_trailing && &from.dims()[ones..] == trailing).then(|| from.reshape(trailing))
 }
 
 #[cfg(test)]
@@ -54,8 +57,9 @@ mod tests {
             graph.zeros(TensorType::new(DType::F32, [4, 3])),
             bias.index_axis(0, 0).broadcast_to(&[4, 3]),
             bias.reshape(&[1, 3]).broadcast_to(&[4, 3]),
+            bias.reshape(&[3, 1]).broadcast_to(&[3, 4]),
         ]);
-        assert_eq!(found, [3, 12, 3, 12, 1, 1, 12]);
+        assert_eq!(found, [3, 12, 3, 12, 1, 1, 3, 12]);
     }
 
     /// The kernel of a leaky integrator with one decay per column, which starts from zeros, reads three decays and one zero.
