@@ -106,6 +106,10 @@ impl Handler for Scan {
         describe(ELEMENTWISE_SCAN, call)
     }
 
+    fn operations(call: &Call<'_>) -> Option<u64> {
+        operations(ELEMENTWISE_SCAN, call)
+    }
+
     fn call(call: Call<'_>) -> std::result::Result<(), String> {
         let (program, products) = (program(&call)?, call.attributes.numbers(PRODUCTS).unwrap_or_default());
         let (inputs, outputs) = memory(call.inputs, call.outputs);
@@ -121,6 +125,10 @@ impl Handler for Product {
         describe(MASKED_PRODUCT, call)
     }
 
+    fn operations(call: &Call<'_>) -> Option<u64> {
+        operations(MASKED_PRODUCT, call)
+    }
+
     fn call(call: Call<'_>) -> std::result::Result<(), String> {
         let program = program(&call)?;
         let (inputs, mut outputs) = memory(call.inputs, call.outputs);
@@ -134,6 +142,12 @@ fn describe(target: &str, call: &Call<'_>) -> String {
     let text = kernel.to_string();
     let products = text.lines().skip(1).map(str::trim).filter(|line| line.contains(" product of "));
     text.lines().take(1).chain(products).collect::<Vec<_>>().join("; ")
+}
+
+/// The number of operations of a kernel on these operands.
+fn operations(target: &str, call: &Call<'_>) -> Option<u64> {
+    let kernel = KernelCall::read(target, |key| call.attributes.numbers(key))?;
+    run::operations(&kernel, &memory(call.inputs.clone(), Vec::new()).0)
 }
 
 fn program<'a>(call: &Call<'a>) -> std::result::Result<&'a [i64], &'static str> {

@@ -29,7 +29,7 @@ pub struct Options {
     pub queued: bool,
     /// The number of devices that share each step and each forward pass.
     pub devices: usize,
-    /// Whether to profile a few training steps of each arithmetic after the timing.
+    /// Whether to profile a few forward passes and training steps of each arithmetic after the timing.
     pub profile: bool,
 }
 
@@ -59,7 +59,7 @@ pub enum Event {
     Compiling(Arithmetic),
     /// This many rounds are done.
     Round(usize),
-    /// Training steps of an arithmetic are being recorded.
+    /// Passes and steps of an arithmetic are being recorded.
     Profiling(Arithmetic),
 }
 
@@ -84,16 +84,16 @@ pub struct Row {
     pub step_peak: Option<u64>,
     /// Mean over the hidden layers of spikes per neuron and time step, before training.
     pub spike_rate: f64,
-    /// The profile of training steps, if requested by [`Options::profile`].
-    pub profile: Option<StepProfile>,
+    /// The profiles of forward passes and of training steps, if requested by [`Options::profile`].
+    pub profiles: Option<[PassProfile; 2]>,
 }
 
-/// The device operations of several training steps.
+/// The device operations of several forward passes or training steps.
 #[derive(Clone, Debug)]
-pub struct StepProfile {
-    /// The number of recorded steps.
-    pub steps: u32,
-    /// The operations of all steps together.
+pub struct PassProfile {
+    /// The number of recorded passes.
+    pub passes: u32,
+    /// The operations of all of them together.
     pub total: Profile,
 }
 
@@ -122,7 +122,7 @@ pub fn run(client: &Client, options: &Options, events: &mut dyn FnMut(Event)) ->
             forward: Vec::new(),
             step: Vec::new(),
             queued: options.queued.then(Default::default),
-            profile: None,
+            profiles: None,
         });
     }
     for lane in &mut lanes {
@@ -153,13 +153,13 @@ struct Lane {
     forward: Vec<Duration>,
     step: Vec<Duration>,
     queued: Option<[Vec<Duration>; 2]>,
-    profile: Option<StepProfile>,
+    profiles: Option<[PassProfile; 2]>,
 }
 
 /// Minimum duration of a run: a short program is called several times, so that all calls but the first find warm caches.
 const RUN: Duration = Duration::from_millis(10);
 
-/// Training steps in a profile.
+/// Passes in a profile.
 const RECORDED: u32 = 5;
 
 impl Lane {
@@ -186,8 +186,10 @@ impl Lane {
     }
 
     fn record(&mut self, client: &Client, data: &Data) -> Result<()> {
-        let total = client.record(|| (0..RECORDED).try_for_each(|_| self.subject.run_step(data)))?;
-        self.profile = Some(StepProfile { steps: RECORDED, total });
+        let profile = |total| PassProfile { passes: RECORDED, total };
+        let forward = client.record(|| (0..RECORDED).try_for_each(|_| self.subject.run_forward(data)))?;
+        let step = client.record(|| (0..RECORDED).try_for_each(|_| self.subject.run_step(data)))?;
+        self.profiles = Some([forward, step].map(profile));
         Ok(())
     }
 
@@ -232,7 +234,7 @@ impl Lane {
             forward_peak: forward.peak,
             step_peak: step.peak,
             spike_rate: *spike_rate,
-            profile: self.profile,
+            profiles: self.profiles,
         }
     }
 }

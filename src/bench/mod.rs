@@ -9,7 +9,7 @@
 //! ```
 
 mod arithmetic;
-mod bandwidth;
+mod machine;
 mod measure;
 mod shape;
 mod subject;
@@ -17,8 +17,8 @@ mod timing;
 mod workload;
 
 pub use arithmetic::Arithmetic;
-pub use bandwidth::memory_bandwidth;
-pub use measure::{Event, Options, Row, StepProfile, run};
+pub use machine::{Bound, Machine};
+pub use measure::{Event, Options, PassProfile, Row, run};
 pub use shape::Shape;
 pub use subject::{Data, Subject};
 pub use timing::Timing;

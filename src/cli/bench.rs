@@ -1,21 +1,21 @@
 //! `spiq bench`: measures the speed of a network of a given shape, or of a model file, in each arithmetic and prints a table or JSON.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use spiq::Result;
-use spiq::bench::{self, Arithmetic, Options, Row, Shape, Timing, Workload};
+use spiq::bench::{self, Arithmetic, Machine, Options, Row, Shape, Timing, Workload};
 use spiq::config::ModelConfig;
+use spiq::data::replace_file;
 use spiq::pjrt::Platform;
-use spiq::table;
+use spiq::{Error, Result, display, table};
 
 use super::argument::Devices;
 use super::choice::Device;
 use super::profile::Profile;
 use super::progress::Measurement;
-use super::{argument, client, screen};
+use super::{argument, client, output, screen};
 
 const EXAMPLES: &str = "\
 The network of --shape is Linear(IN, H) LIF Linear(H, H) LIF Linear(H, C) LI without bias, with a triangular surrogate. Each input spikes
@@ -27,10 +27,12 @@ Examples:
   spiq bench --shape 96,128,700,1024,20 --modes fp32,int8-qwix --json
   spiq bench --model model.toml --time-steps 64 --batch-size 32
   spiq bench --shape 96,128,700,1024,20 --modes int8+bf16 --device cuda --profile
+  spiq bench --shape 96,128,700,1024,20 --modes int8 --profile --picture roofline.svg
 
 In JSON, times are in milliseconds (medians; `_low` and `_high` are quartiles), memory in bytes, ratios are speed-ups over fp32.
-A profile is the mean per training step: on a GPU of every kernel, which needs a plugin with PJRT's profiler, such as the CUDA plugin with
-NVIDIA's CUPTI; on the CPU of this library's kernels, with the bytes of their operands and results per second.";
+A profile is the mean per pass: on a GPU of every kernel, which needs a plugin with PJRT's profiler, such as the CUDA plugin with
+NVIDIA's CUPTI; on the CPU of this library's kernels, with the bytes of their operands and results and, where their number is known, operations
+on single elements per second, and how much of the machine's limits that is.";
 
 /// Measure training steps and forward passes in each arithmetic
 ///
@@ -69,9 +71,13 @@ pub struct Arguments {
     /// Also time queued calls: as in a training loop, the host waits once per run of several calls, not after each
     #[arg(long)]
     queued: bool,
-    /// After timing, profile a few training steps and show where their time goes
+    /// After timing, profile a few forward passes and training steps and show where their time goes, and on a CPU how near each kernel comes to
+    /// the machine's limits
     #[arg(long)]
     profile: bool,
+    /// Draw the profiled kernels of the CPU as a roofline: operations per second by operations per byte
+    #[arg(long, value_name = "FILE.svg", requires = "profile")]
+    picture: Option<PathBuf>,
     /// Print the results as JSON
     #[arg(long)]
     json: bool,
@@ -89,6 +95,12 @@ pub struct Arguments {
 /// Of kind `Input` or `File` for sizes that are too large or an unusable model; PJRT's errors.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let workload = workload(arguments)?;
+    if let Some(picture) = &arguments.picture {
+        output::check(picture, arguments.model.as_deref())?;
+        if arguments.device != Device::Cpu {
+            return Err(Error::input("--picture draws kernels of the CPU; leave it out on other devices"));
+        }
+    }
     let client = client::open_with(arguments.device, arguments.devices)?;
     let arithmetics = match arguments.modes.as_slice() {
         [] => Arithmetic::of(&client),
@@ -108,9 +120,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let rows = bench::run(&client, &options, &mut |event| display.update(event));
     drop(display);
     let device = client.devices().first().map_or_else(String::new, |device| device.kind().to_owned());
-    let mut report = Report::new(device, &options.workload, &rows?);
-    if arguments.profile && client.platform() == Some(Platform::Cpu) {
-        report.memory_gb_per_second = Some(bench::memory_bandwidth() / 1e9);
+    let is_limited = arguments.profile && client.platform() == Some(Platform::Cpu);
+    let machine = is_limited.then(Machine::measure);
+    let report = Report::new(device, &options.workload, &rows?, machine);
+    if let Some(file) = &arguments.picture {
+        report.draw(file)?;
     }
     match arguments.json {
         true => screen::print(&format!("{}\n", serde_json::to_string_pretty(&report).expect("strings and numbers"))),
@@ -134,6 +148,9 @@ struct Report {
     /// What all cores copy, reads and writes together, beside a profile on the CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_gb_per_second: Option<f64>,
+    /// Additions by all cores, in 10⁹, beside a profile on the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gop_per_second: Option<f64>,
     modes: Vec<Mode>,
 }
 
@@ -163,14 +180,27 @@ struct Mode {
     forward_ratio: Option<f64>,
     train_step_ratio: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    forward_profile: Option<Profile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<Profile>,
 }
 
 impl Report {
-    fn new(device: String, workload: &Workload, rows: &[Row]) -> Report {
+    fn new(device: String, workload: &Workload, rows: &[Row], machine: Option<Machine>) -> Report {
         let full = rows.iter().find(|row| row.arithmetic == Arithmetic::Fp32);
-        let modes = rows.iter().map(|row| Mode::new(workload, row, full)).collect();
-        Report { device, shape: workload.to_string(), memory_gb_per_second: None, modes }
+        let modes = rows.iter().map(|row| Mode::new(workload, row, full, machine.as_ref())).collect();
+        let [memory_gb_per_second, gop_per_second] =
+            [|machine: Machine| machine.bytes, |machine: Machine| machine.operations]
+                .map(|of| machine.map(|m| of(m) / 1e9));
+        Report { device, shape: workload.to_string(), memory_gb_per_second, gop_per_second, modes }
+    }
+
+    /// Writes the roofline of the profiled kernels.
+    fn draw(&self, file: &Path) -> Result<()> {
+        let Some((bytes, operations)) = self.memory_gb_per_second.zip(self.gop_per_second) else { return Ok(()) };
+        let groups: Vec<(String, Vec<(f64, f64)>)> = self.modes.iter().flat_map(Mode::intensities).collect();
+        let picture = display::roofline(&format!("Kernels of {}", self.shape), [bytes, operations], &groups);
+        replace_file(file, picture.svg().as_bytes())
     }
 
     fn text(&self) -> String {
@@ -192,11 +222,11 @@ impl Report {
         let rows: Vec<Vec<String>> = self.modes.iter().map(Mode::cells).collect();
         let figures =
             format!("{}, shape {}, {}\n\n{}", self.device, self.shape, self.runs(), table::aligned(&head, &rows));
-        let profiles =
-            self.modes.iter().filter_map(|mode| Some(mode.profile.as_ref()?.text(mode.mode, mode.train_step_ms)));
-        let bound = self.memory_gb_per_second.map(|speed| {
+        let profiles = self.modes.iter().flat_map(Mode::profiles);
+        let bound = self.memory_gb_per_second.zip(self.gop_per_second).map(|(bytes, operations)| {
             format!(
-                "All cores copy {speed:.1} GB/s, reads and writes together: near it, a kernel is bound by memory.\n"
+                "All cores copy {bytes:.1} GB/s, reads and writes together, and add {operations:.0} G elements/s in registers: a kernel is \
+                 limited by the one that takes longer.\n"
             )
         });
         std::iter::once(figures).chain(profiles).chain(bound).collect::<Vec<_>>().join("\n")
@@ -209,10 +239,12 @@ impl Report {
 }
 
 impl Mode {
-    fn new(workload: &Workload, row: &Row, full: Option<&Row>) -> Mode {
+    fn new(workload: &Workload, row: &Row, full: Option<&Row>, machine: Option<&Machine>) -> Mode {
         let ratio = |of: fn(&Row) -> Timing| full.map(|full| of(full).median.div_duration_f64(of(row).median));
         let per_second = |count: u64, timing: Timing| count as f64 / timing.median.as_secs_f64();
         let products = workload.products();
+        let profiles = row.profiles.as_ref().map(|both| both.each_ref().map(|profile| Profile::new(profile, machine)));
+        let (forward_profile, profile) = profiles.map(|[forward, step]| (forward, step)).unzip();
         Mode {
             mode: row.arithmetic.name(),
             forward_ms: milliseconds(row.forward.median),
@@ -234,8 +266,25 @@ impl Mode {
             train_step_peak_bytes: row.step_peak,
             forward_ratio: ratio(|row| row.forward),
             train_step_ratio: ratio(|row| row.step),
-            profile: row.profile.as_ref().map(Profile::new),
+            forward_profile,
+            profile,
         }
+    }
+
+    /// The profiles as text.
+    fn profiles(&self) -> Vec<String> {
+        let forward =
+            self.forward_profile.as_ref().map(|profile| profile.text(self.mode, "forward pass", self.forward_ms));
+        let step = self.profile.as_ref().map(|profile| profile.text(self.mode, "training step", self.train_step_ms));
+        forward.into_iter().chain(step).collect()
+    }
+
+    /// The kernels of each pass, as points of a roofline.
+    fn intensities(&self) -> Vec<(String, Vec<(f64, f64)>)> {
+        let named = |pass: &str, profile: &Option<Profile>| {
+            Some((format!("{} {pass}", self.mode), profile.as_ref()?.intensities()))
+        };
+        [named("forward", &self.forward_profile), named("step", &self.profile)].into_iter().flatten().collect()
     }
 
     fn cells(&self) -> Vec<String> {

@@ -19,5 +19,5 @@ pub use describe::{describe, parameters};
 pub use nodes::nodes;
 #[cfg(feature = "pictures")]
 pub use pictures::{
-    Curve, Picture, confusion, curves, curves_by_epoch, heat_map, history, raster, recording, survey, traces,
+    Curve, Picture, confusion, curves, curves_by_epoch, heat_map, history, raster, recording, roofline, survey, traces,
 };

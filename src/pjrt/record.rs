@@ -48,14 +48,14 @@ fn by_kernels(work: impl FnOnce() -> Result<()>) -> Result<Profile> {
     let mut kernels: BTreeMap<String, Operation> = BTreeMap::new();
     let mut in_kernels = Duration::ZERO;
     for run in runs {
-        let empty = || Operation { name: run.name.clone(), launches: 0, time: Duration::ZERO, bytes: Some(0) };
+        let empty = || Operation { bytes: Some(0), operations: Some(0), ..Operation::named(&run.name) };
         let kernel = kernels.entry(run.name.clone()).or_insert_with(empty);
         kernel.launches += 1;
         kernel.time += run.time;
         kernel.bytes = kernel.bytes.map(|bytes| bytes + run.bytes);
+        kernel.operations = kernel.operations.zip(run.operations).map(|(all, more)| all + more);
         in_kernels += run.time;
     }
-    let time = elapsed.saturating_sub(in_kernels);
-    let rest = Operation { name: REST.to_owned(), launches: 0, time, bytes: None };
+    let rest = Operation { time: elapsed.saturating_sub(in_kernels), ..Operation::named(REST) };
     Ok(Profile::sorted(kernels.into_values().chain([rest]).collect(), Vec::new()))
 }

@@ -8,6 +8,8 @@
 mod dots;
 mod events;
 mod memory;
+mod operations;
+mod peak;
 mod product;
 mod registers;
 mod rows;
@@ -17,6 +19,8 @@ mod sums;
 mod tile;
 
 pub use memory::{Read, Write};
+pub use operations::operations;
+pub use peak::additions_per_second;
 
 use crate::contract::fused_product::FusedProduct;
 use crate::contract::lane_program::LaneProgram;

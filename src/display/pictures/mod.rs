@@ -9,6 +9,7 @@ mod palette;
 mod picture;
 mod raster;
 mod recording;
+mod roofline;
 mod survey;
 mod traces;
 
@@ -19,5 +20,6 @@ pub use history::history;
 pub use picture::Picture;
 pub use raster::raster;
 pub use recording::recording;
+pub use roofline::roofline;
 pub use survey::survey;
 pub use traces::traces;

@@ -39,6 +39,11 @@ pub trait Handler {
 
     /// What a call computes, for profiles.
     fn describe(call: &Call<'_>) -> String;
+
+    /// The number of operations of a call, for profiles; `None` where it is not known.
+    fn operations(_: &Call<'_>) -> Option<u64> {
+        None
+    }
 }
 
 /// A handler and the name by which programs call it.
@@ -100,7 +105,8 @@ unsafe extern "C" fn handle<H: Handler>(frame: *mut layout::CallFrame) -> *mut l
     }
     let host = frame.host();
     // After a panic only XLA's functions are used, which it does not affect.
-    let outcome = catch_unwind(AssertUnwindSafe(|| record::timed(frame.into_call()?, H::describe, H::call)));
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| record::timed(frame.into_call()?, H::describe, H::operations, H::call)));
     match outcome.unwrap_or_else(|_| Err("a kernel panicked".to_owned())) {
         Ok(()) => ptr::null_mut(),
         Err(message) => host.error(&message),

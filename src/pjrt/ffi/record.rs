@@ -12,6 +12,8 @@ pub struct Run {
     pub name: String,
     /// Bytes of its operands and results.
     pub bytes: u64,
+    /// The number of its operations, where it is known.
+    pub operations: Option<u64>,
     /// Its duration.
     pub time: Duration,
 }
@@ -39,14 +41,15 @@ fn runs() -> std::sync::MutexGuard<'static, Vec<Run>> {
 pub(super) fn timed<'a, T>(
     call: Call<'a>,
     name: impl FnOnce(&Call<'a>) -> String,
+    operations: impl FnOnce(&Call<'a>) -> Option<u64>,
     run: impl FnOnce(Call<'a>) -> T,
 ) -> T {
     if !IS_RECORDING.load(Ordering::Relaxed) {
         return run(call);
     }
-    let (name, bytes) = (name(&call), call.bytes());
+    let (name, bytes, operations) = (name(&call), call.bytes(), operations(&call));
     let start = Instant::now();
     let result = run(call);
-    runs().push(Run { name, bytes, time: start.elapsed() });
+    runs().push(Run { name, bytes, operations, time: start.elapsed() });
     result
 }

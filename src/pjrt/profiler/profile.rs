@@ -23,6 +23,15 @@ pub struct Operation {
     pub time: Duration,
     /// Bytes of all operands and results together, where they are known.
     pub bytes: Option<u64>,
+    /// Operations on single elements, such as additions, where their number is known.
+    pub operations: Option<u64>,
+}
+
+impl Operation {
+    /// An operation that has not run.
+    pub fn named(name: &str) -> Operation {
+        Operation { name: name.to_owned(), launches: 0, time: Duration::ZERO, bytes: None, operations: None }
+    }
 }
 
 impl Profile {
@@ -35,10 +44,9 @@ impl Profile {
             *time = time.saturating_add(picoseconds);
         }
         let operation = |(name, (launches, picoseconds)): (&str, (u64, u64))| Operation {
-            name: name.to_owned(),
             launches,
             time: Duration::from_nanos(picoseconds / 1000),
-            bytes: None,
+            ..Operation::named(name)
         };
         Profile::sorted(totals.into_iter().map(operation).collect(), warnings)
     }

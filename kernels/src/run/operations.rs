@@ -1,0 +1,64 @@
+//! The number of operations in a call, for profiles.
+
+use super::memory::Read;
+use crate::contract::call::KernelCall;
+use crate::contract::fused_product::FusedProduct;
+use crate::contract::lane_program::LaneProgram;
+
+/// Operations on single elements that a call performs on these operands: an addition for each element of a row that a product adds, and the
+/// instructions of a loop in each lane and step. `None` if the number also depends on results, or if the operands do not fit the call.
+pub fn operations(call: &KernelCall, inputs: &[Read]) -> Option<u64> {
+    match call {
+        KernelCall::Product(product) => additions(inputs.first()?, product.width),
+        KernelCall::Loop(program, products) => in_loop(program, products, inputs),
+    }
+}
+
+fn in_loop(program: &LaneProgram, products: &[FusedProduct], inputs: &[Read]) -> Option<u64> {
+    let elements = program.steps as u64 * program.lanes as u64;
+    let mut count = elements * program.instructions.len() as u64;
+    // The two factors of each product follow all other operands.
+    let factors = &inputs[inputs.len().checked_sub(2 * products.len())?..];
+    for (product, [left, _]) in products.iter().zip(factors.as_chunks::<2>().0) {
+        if product.needed.is_some() {
+            return None;
+        }
+        count += additions(left, product.width)?;
+    }
+    Some(count)
+}
+
+/// Additions for sums of rows of this width: one row for each element of the mask that is not 0.
+fn additions(mask: &Read, width: usize) -> Option<u64> {
+    let rows = match mask {
+        Read::S8(mask) => mask.iter().filter(|element| **element != 0).count(),
+        Read::Pred(mask) => mask.iter().filter(|element| **element != 0).count(),
+        _ => return None,
+    };
+    Some(rows as u64 * width as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::masked_product::MaskedProduct;
+
+    #[test]
+    fn a_product_adds_a_row_per_event() {
+        let product = KernelCall::Product(MaskedProduct { rows: 2, columns: 3, width: 5, over_rows: false });
+        assert_eq!(operations(&product, &[Read::Pred(&[1, 0, 1, 0, 0, 1]), Read::S8(&[1; 15])]), Some(15));
+        assert_eq!(operations(&product, &[Read::F32(&[1.0; 6]), Read::S8(&[1; 15])]), None);
+    }
+
+    #[test]
+    fn a_loop_runs_its_instructions_and_adds_rows() {
+        let program = LaneProgram { steps: 4, lanes: 6, ..LaneProgram::default() };
+        let masked = FusedProduct { slice: 0, columns: 2, width: 3, needed: None };
+        let count = |products: &[FusedProduct]| {
+            let call = KernelCall::Loop(program.clone(), products.to_vec());
+            operations(&call, &[Read::S8(&[1, 0, 1, 0]), Read::S8(&[1; 6])])
+        };
+        assert_eq!(count(&[masked]), Some(6));
+        assert_eq!(count(&[FusedProduct { needed: Some(0), ..masked }]), None);
+    }
+}
