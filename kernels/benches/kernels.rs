@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use spiq_kernels::run::{Pool, Read, Task, Write, run_product, run_scan};
-use spiq_kernels::{FusedProduct, LaneProgram, MaskedProduct};
+use spiq_kernels::{FusedProduct, LaneProgram, Left, MaskedProduct};
 
 const STEPS: usize = 96;
 const BATCH: usize = 128;
@@ -126,7 +126,7 @@ fn forward(name: &str, columns: usize, rate: f32) {
   write y1: s8 = r5"
     );
     let program: LaneProgram = text.parse().expect("a program");
-    let products = FusedProduct::encode(&[FusedProduct { slice: 0, columns, width: HIDDEN, needed: None }]);
+    let products = FusedProduct::encode(&[FusedProduct { slice: 0, columns, width: HIDDEN, left: Left::Mask }]);
     let (ones, start) = (Aligned::new(LANES, |_| 0.01f32), Aligned::<f32>::zeros(LANES));
     let mask = mask(STEPS * BATCH * columns, rate);
     let weights = Aligned::new(columns * HIDDEN, |i| (noise(i) * 255.0 - 127.0) as i8);
@@ -163,7 +163,7 @@ fn backward(name: &str, columns: usize, share: f32) {
   write y0: bf16 = r10"
     );
     let program: LaneProgram = text.parse().expect("a program");
-    let products = FusedProduct::encode(&[FusedProduct { slice: 1, columns, width: HIDDEN, needed: Some(4) }]);
+    let products = FusedProduct::encode(&[FusedProduct { slice: 1, columns, width: HIDDEN, left: Left::Sampled(4) }]);
     let (ones, start) = (Aligned::new(LANES, |_| 0.01f32), Aligned::<f32>::zeros(LANES));
     let v = Aligned::new(STEPS * LANES, |i| if noise(i) < share { 1.2f32 } else { 0.0 });
     let (gradients, weights) = (bf16(STEPS * BATCH * columns), bf16(HIDDEN * columns));

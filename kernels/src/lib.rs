@@ -18,7 +18,7 @@ mod vector;
 pub use backend::Backend;
 pub use backends::{BACKENDS, backend};
 pub use contract::call::KernelCall;
-pub use contract::fused_product::FusedProduct;
+pub use contract::fused_product::{FusedProduct, Left};
 pub use contract::lane_op::LaneOp;
 pub use contract::lane_program::{Instruction, LaneProgram, Slot};
 pub use contract::masked_product::MaskedProduct;

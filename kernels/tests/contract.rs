@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use spiq_hlo::DType;
 use spiq_kernels::contract::element;
-use spiq_kernels::{FusedProduct, Instruction, KernelCall, LaneOp, LaneProgram, MaskedProduct, Slot};
+use spiq_kernels::{FusedProduct, Instruction, KernelCall, LaneOp, LaneProgram, Left, MaskedProduct, Slot};
 
 /// Compile caches contain programs with these numbers, so rows may be added here but never changed.
 #[test]
@@ -126,10 +126,13 @@ fn the_encoding_stays() {
     let product = MaskedProduct { rows: 128, columns: 5, width: 6, over_rows: true };
     assert_eq!(product.encode(), [1, 128, 5, 6, 1]);
     assert_eq!(product.to_string(), "masked product of 128 rows, 5 columns, width 6, over rows");
-    let masked = FusedProduct { slice: 2, columns: 5, width: 6, needed: None };
-    let sampled = FusedProduct { needed: Some(3), ..masked };
-    assert_eq!(FusedProduct::encode(&[masked, sampled]), [2, 5, 6, -1, 2, 5, 6, 3]);
+    let masked = FusedProduct { slice: 2, columns: 5, width: 6, left: Left::Mask };
+    let sampled = FusedProduct { left: Left::Sampled(3), ..masked };
+    let recurrent = FusedProduct { left: Left::Spikes(3), ..masked };
+    let words = [[2, 5, 6, -1], [2, 5, 6, 3], [2, 5, 6, -5]];
+    assert_eq!(FusedProduct::encode(&[masked, sampled, recurrent]), words.concat());
     assert_eq!(sampled.to_string(), "x2 is a product of 5 columns, width 6, where r3 is not 0");
+    assert_eq!(recurrent.to_string(), "x2 is a recurrent product of r3, 5 columns, width 6");
 }
 
 fn dtypes() -> impl Strategy<Value = Vec<DType>> {
@@ -192,8 +195,8 @@ proptest! {
         let product = MaskedProduct { rows, columns, width, over_rows };
         prop_assert_eq!(MaskedProduct::decode(&product.encode()), Some(product));
         prop_assert_eq!(product.to_string().parse(), Ok(product));
-        for needed in [None, Some(rows)] {
-            let fused = FusedProduct { slice, columns, width, needed };
+        for left in [Left::Mask, Left::Sampled(rows), Left::Spikes(rows.min(i64::MAX as usize - 2))] {
+            let fused = FusedProduct { slice, columns, width, left };
             prop_assert_eq!(FusedProduct::decode(&FusedProduct::encode(&[fused, fused])), Some(vec![fused, fused]));
             prop_assert_eq!(fused.to_string().parse(), Ok(fused));
         }

@@ -2,7 +2,7 @@
 
 use spiq_hlo::DType;
 use spiq_kernels::run::{Pool, Read, Task, Write, run_product, run_scan};
-use spiq_kernels::{FusedProduct, LaneProgram, MaskedProduct, Slot};
+use spiq_kernels::{FusedProduct, LaneProgram, Left, MaskedProduct, Slot};
 
 /// A single thread.
 pub struct Here;
@@ -35,7 +35,7 @@ fn sizes_beyond_all_memory_are_refused() {
             run_scan(&program.encode(), products, inputs, vec![Write::F32(last)], &Here)
         };
         assert_eq!(run(&[], vec![Read::F32(&[1.0]), Read::F32(&[1.0])], &mut last), misfit);
-        let products = FusedProduct::encode(&[FusedProduct { slice: 0, columns: 1 << 62, width: 1, needed: None }]);
+        let products = FusedProduct::encode(&[FusedProduct { slice: 0, columns: 1 << 62, width: 1, left: Left::Mask }]);
         let given = vec![Read::F32(&[1.0]), Read::Pred(&[1]), Read::F32(&[1.0])];
         assert_eq!(run(&products, given, &mut last), misfit);
     }
@@ -43,6 +43,42 @@ fn sizes_beyond_all_memory_are_refused() {
     let told =
         run_product(&product.encode(), &[Read::Pred(&[1]), Read::F32(&[1.0])], &mut [Write::F32(&mut [0.0])], &Here);
     assert_eq!(told, Err("a kernel received buffers that do not match its product".to_owned()));
+}
+
+/// Neurons whose spikes reach the others of their row through a matrix, in the same step: 2 rows of 3 lanes.
+#[test]
+fn a_recurrent_loop_runs() {
+    let text = "loop of 3 steps, 6 lanes, forward\n  slice x0: f32\n  slice x1: s32\n  r0 = greater(s0, 1.0)\n  \
+                r1 = add(s0, x0)\n  r2 = add(r1, x1)\n  carry s0 = r2\n  write y0: pred = r0\n  write y1: f32 = r2";
+    let program: LaneProgram = text.parse().expect("a program");
+    let product: FusedProduct = "x1 is a recurrent product of r0, 3 columns, width 3".parse().expect("a product");
+    let matrix = [1i8, 2, 3, 10, 20, 30, -1, -2, -3];
+    let x = [0.5f32; 18];
+    let (mut last, mut spikes, mut v) = ([0.0; 6], [0u8; 18], [0.0; 18]);
+    let inputs = vec![Read::F32(&[0.0, 2.0, 0.0, 2.0, 0.0, 2.0]), Read::F32(&x), Read::S8(&matrix)];
+    let outputs = vec![Write::F32(&mut last), Write::Pred(&mut spikes), Write::F32(&mut v)];
+    run_scan(&program.encode(), &FusedProduct::encode(&[product]), inputs, outputs, &Here).expect("it fits");
+    // Written by hand, step by step.
+    let mut state = [0.0f32, 2.0, 0.0, 2.0, 0.0, 2.0];
+    for step in 0..3 {
+        let fired = state.map(|v| v > 1.0);
+        for row in [0, 3] {
+            for lane in 0..3 {
+                let sum: i32 =
+                    (0..3).filter(|other| fired[row + other]).map(|other| i32::from(matrix[3 * other + lane])).sum();
+                state[row + lane] += 0.5 + sum as f32;
+            }
+        }
+        assert_eq!(spikes[6 * step..6 * step + 6], fired.map(u8::from), "step {step}");
+        assert_eq!(v[6 * step..6 * step + 6], state, "step {step}");
+    }
+    assert_eq!(last, state);
+    let wrong: FusedProduct = "x1 is a recurrent product of r2, 3 columns, width 3".parse().expect("a product");
+    let (mut last, mut spikes, mut v) = ([0.0; 6], [0u8; 18], [0.0; 18]);
+    let inputs = vec![Read::F32(&[0.0; 6]), Read::F32(&x), Read::S8(&matrix)];
+    let outputs = vec![Write::F32(&mut last), Write::Pred(&mut spikes), Write::F32(&mut v)];
+    let refused = run_scan(&program.encode(), &FusedProduct::encode(&[wrong]), inputs, outputs, &Here);
+    assert!(refused.is_err(), "an instruction before the spikes reads the product");
 }
 
 /// A loop that accumulates its input, executed: 2 steps of 3 lanes.

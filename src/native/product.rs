@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spiq_hlo::{Convolution, DotGeneral, Function, Node, Op, TensorType, Value};
+use spiq_hlo::{Convolution, DType, DotGeneral, Function, Node, Op, TensorType, Value};
 use spiq_kernels::{FusedProduct, KernelCall, LaneProgram};
 
 /// One dot product or convolution.
@@ -91,11 +91,20 @@ fn collect(function: &Function, products: &mut Vec<Product>) {
 
 /// The products fused into a loop: their masks and matrices are its last operands.
 fn in_loop(function: &Function, node: &Node, program: &LaneProgram, fused: &[FusedProduct]) -> Vec<Product> {
-    let (_, pairs) = node.operands.split_at(node.operands.len() - 2 * fused.len());
-    let product = |(pair, fused): (&[Value], &FusedProduct)| {
-        let [lhs, rhs] = [pair[0], pair[1]].map(|value| function.ty(value).clone());
+    let count: usize = fused.iter().map(FusedProduct::operands).sum();
+    let (_, mut factors) = node.operands.split_at(node.operands.len() - count);
+    let product = |fused: &FusedProduct| {
+        let (own, rest) = factors.split_at(fused.operands());
+        factors = rest;
+        let matrix = own[own.len() - 1];
+        let rhs = function.ty(matrix).clone();
+        let lhs = match own {
+            [left, _] => function.ty(*left).clone(),
+            // Spikes, which exist only inside the loop.
+            _ => TensorType::new(DType::Pred, [program.steps * program.lanes / fused.width, fused.columns]),
+        };
         Product {
-            label: path_of(function, pair[1]).unwrap_or_else(|| path(&node.scope).to_owned()),
+            label: path_of(function, matrix).unwrap_or_else(|| path(&node.scope).to_owned()),
             op: "dot_general",
             out: TensorType::new(program.slices[fused.slice], [lhs.dims[0], fused.width]),
             lhs,
@@ -104,7 +113,7 @@ fn in_loop(function: &Function, node: &Node, program: &LaneProgram, fused: &[Fus
             by: By::Loop,
         }
     };
-    pairs.chunks(2).zip(fused).map(product).collect()
+    fused.iter().map(product).collect()
 }
 
 /// The origin of a value: the module path of its operation, or of a parameter's layer.

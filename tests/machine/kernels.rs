@@ -370,21 +370,42 @@ fn other_products_are_left_alone() {
     assert_eq!(calls(cpu(), &function.unwrap(), PRODUCT), 0);
 }
 
-/// Spikes carried by a loop are multiplied in each step with weights from outside.
+/// Spikes of a step, or of the one before, reach the other neurons of their row inside the loop: rows of all widths, in each element type; not
+/// if the product is of something else.
 #[test]
-fn a_recurrent_product_is_a_sum_in_each_step() {
-    let inputs = [("x", f32(&[7, 4, 33])), ("w", f32(&[33, 33]))];
-    let function = trace(&inputs, |x| {
-        let start = x[0].index_axis(0, 0).zeros_like();
-        let step = |(v, s): (Tensor, Tensor), row: Tensor| {
-            let v = &v * 0.5 + row + s.dot(&x[1]) - &s;
-            let fired = v.gt(1.0).convert(DType::F32);
-            ((v.clone(), fired), v)
-        };
-        vec![scan(&(start.clone(), start), &x[0], step).1]
+fn a_recurrent_product_is_computed_in_the_loop() {
+    for [batch, width] in [[4, 33], [37, 131], [2, 1030], [64, 16]] {
+        for (dtype, sum) in [(DType::S8, DType::S32), (DType::F32, DType::F32), (DType::BF16, DType::F32)] {
+            for carried in [false, true] {
+                let weights = TensorType::new(dtype, [width, width]);
+                let inputs = [("x", f32(&[7, batch, width])), ("w", weights.clone())];
+                let function = trace(&inputs, |x| {
+                    let start = x[0].index_axis(0, 0).zeros_like();
+                    let step = |(v, before): (Tensor, Tensor), row: Tensor| {
+                        let fired = v.gt(1.0).convert(DType::F32);
+                        let s = if carried { &before } else { &fired };
+                        let sums = s.convert(dtype).dot_general(&x[1], &DotDims::matmul(2), sum).convert(DType::F32);
+                        let v = &v * 0.5 + row + sums * 0.0625 - s;
+                        ((v.clone(), fired), v)
+                    };
+                    vec![scan(&(start.clone(), start), &x[0], step).1]
+                })
+                .expect("a trace");
+                println!("{dtype} [{batch}, {width}], carried: {carried}");
+                let values = [random(1, &inputs[0].1, -0.5, 2.5), whole(2, &weights)];
+                let text = Program::named("kernel").text_for(cpu(), &function).expect("a text");
+                assert!(text.contains("products = array<i64: 1,"), "{text}");
+                check_products(&function, &values, 0, 1e-6);
+            }
+        }
+    }
+    let types = [("x", f32(&[7, 4, 33])), ("w", f32(&[33, 33]))];
+    let of_potentials = trace(&types, |x| {
+        let step = |v: Tensor, row: Tensor| (&v * 0.5 + row + v.gt(1.0).convert(DType::F32) + v.dot(&x[1]), v);
+        vec![scan(&x[0].index_axis(0, 0).zeros_like(), &x[0], step).1]
     });
-    let values = [random(1, &inputs[0].1, -0.5, 2.5), random(2, &inputs[1].1, -0.3, 0.3)];
-    check_products(&function.unwrap(), &values, 1, 1e-5);
+    let values = [random(1, &types[0].1, -0.5, 2.5), random(2, &types[1].1, -0.1, 0.1)];
+    check(&of_potentials.expect("a trace"), &values, 0, 1e-5);
 }
 
 /// Products read only by a loop are computed inside it, scaled and shifted: rows of all widths, on either side of a tile boundary, in

@@ -5,12 +5,7 @@ use std::str::FromStr;
 
 use super::parse::{ParseError, Words};
 
-/// One fused product of a loop. Its sequence is not an operand of the call; the two factors of each product follow all other operands, in
-/// the order of the list.
-///
-/// It is either a masked product, of a mask `[rows, columns]` and a matrix `[columns, width]`, or a *sampled* product (a sampled dense-dense
-/// matrix product, SDDMM) of a matrix `[rows, columns]` and the rows of a matrix `[width, columns]`, both bf16 or both f32: the loop needs
-/// its elements only where the result of one of its instructions is not 0. Elsewhere the loop reads 0.
+/// One fused product of a loop. Its sequence is not an operand of the call; its factors follow all other operands, in the order of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FusedProduct {
     /// Index of the slice that it replaces.
@@ -19,17 +14,33 @@ pub struct FusedProduct {
     pub columns: usize,
     /// Columns of the product.
     pub width: usize,
-    /// For a sampled product, the instruction whose result decides which elements are needed. No instruction up to this one reads the
-    /// product.
-    pub needed: Option<usize>,
+    /// The first factor.
+    pub left: Left,
+}
+
+/// The first factor of a fused product. No instruction up to the one that it names reads the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// A mask `[rows, columns]`; the second factor is a matrix `[columns, width]`.
+    Mask,
+    /// A matrix `[rows, columns]` that is multiplied by the rows of a matrix `[width, columns]`, both bf16 or both f32 (a sampled dense-dense matrix
+    /// product, SDDMM): the loop needs elements only where the result of this instruction is not 0. Elsewhere it reads 0.
+    Sampled(usize),
+    /// Where the results of this instruction in the same step are not 0: spikes that reach the other neurons of their row of lanes through a
+    /// matrix `[columns, width]`, which is the only operand. There are as many columns as lanes in a row.
+    Spikes(usize),
 }
 
 impl FusedProduct {
     /// Encodes products as integers; [`decode`](FusedProduct::decode) is the inverse.
     pub fn encode(products: &[FusedProduct]) -> Vec<i64> {
         let words = |product: &FusedProduct| {
-            let needed = product.needed.map_or(-1, |instruction| instruction as i64);
-            [product.slice as i64, product.columns as i64, product.width as i64, needed]
+            let left = match product.left {
+                Left::Mask => -1,
+                Left::Sampled(needed) => needed as i64,
+                Left::Spikes(of) => -2 - of as i64,
+            };
+            [product.slice as i64, product.columns as i64, product.width as i64, left]
         };
         products.iter().flat_map(words).collect()
     }
@@ -38,22 +49,38 @@ impl FusedProduct {
     pub fn decode(words: &[i64]) -> Option<Vec<FusedProduct>> {
         let (products, []) = words.as_chunks::<4>() else { return None };
         let size = |word: i64| usize::try_from(word).ok();
-        let product = |&[slice, columns, width, needed]: &[i64; 4]| {
-            let needed = if needed == -1 { None } else { Some(size(needed)?) };
-            Some(FusedProduct { slice: size(slice)?, columns: size(columns)?, width: size(width)?, needed })
+        let product = |&[slice, columns, width, left]: &[i64; 4]| {
+            let left = match left {
+                -1 => Left::Mask,
+                0.. => Left::Sampled(size(left)?),
+                _ => Left::Spikes(size(-2 - left)?),
+            };
+            Some(FusedProduct { slice: size(slice)?, columns: size(columns)?, width: size(width)?, left })
         };
         products.iter().map(product).collect()
     }
+
+    /// The number of its factors that are operands of the call.
+    pub fn operands(&self) -> usize {
+        match self.left {
+            Left::Mask | Left::Sampled(_) => 2,
+            Left::Spikes(_) => 1,
+        }
+    }
 }
 
-/// `x0 is a masked product of 5 columns, width 6`, `x1 is a product of 5 columns, width 6, where r2 is not 0`
+/// `x0 is a masked product of 5 columns, width 6`, `x1 is a product of 5 columns, width 6, where r2 is not 0`,
+/// `x1 is a recurrent product of r2, 6 columns, width 6`
 impl fmt::Display for FusedProduct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FusedProduct { slice, columns, width, needed } = self;
-        match needed {
-            None => write!(f, "x{slice} is a masked product of {columns} columns, width {width}"),
-            Some(result) => {
+        let FusedProduct { slice, columns, width, left } = self;
+        match left {
+            Left::Mask => write!(f, "x{slice} is a masked product of {columns} columns, width {width}"),
+            Left::Sampled(result) => {
                 write!(f, "x{slice} is a product of {columns} columns, width {width}, where r{result} is not 0")
+            }
+            Left::Spikes(result) => {
+                write!(f, "x{slice} is a recurrent product of r{result}, {columns} columns, width {width}")
             }
         }
     }
@@ -66,16 +93,22 @@ impl FromStr for FusedProduct {
         let mut words = Words::of(text.trim());
         words.skip("x")?;
         let slice = words.number(" is a ")?;
+        if words.take("recurrent ") {
+            words.skip("product of r")?;
+            let left = Left::Spikes(words.number(", ")?);
+            let columns = words.number(" columns, width ")?;
+            return Ok(FusedProduct { slice, columns, width: words.number("")?, left });
+        }
         let masked = words.take("masked ");
         words.skip("product of ")?;
         let columns = words.number(" columns, width ")?;
         if masked {
-            return Ok(FusedProduct { slice, columns, width: words.number("")?, needed: None });
+            return Ok(FusedProduct { slice, columns, width: words.number("")?, left: Left::Mask });
         }
         let width = words.number(", where r")?;
-        let needed = Some(words.number(" is not 0")?);
+        let left = Left::Sampled(words.number(" is not 0")?);
         match words.rest() {
-            "" => Ok(FusedProduct { slice, columns, width, needed }),
+            "" => Ok(FusedProduct { slice, columns, width, left }),
             _ => Err(words.wrong("the end of the line")),
         }
     }

@@ -9,6 +9,7 @@ mod optimize;
 mod products;
 mod products_in_scans;
 mod prologue;
+mod recurrent;
 mod remaining;
 mod scan_to_lanes;
 mod xla_cpu;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use spiq_hlo::{CustomCall, DType, DotGeneral, Function, Node, Value};
 
 use crate::contract::call::KernelCall;
-use crate::contract::fused_product::FusedProduct;
+use crate::contract::fused_product::{FusedProduct, Left};
 use crate::contract::lane_program::LaneProgram;
 use crate::contract::masked_product::MaskedProduct;
 
@@ -29,20 +29,23 @@ pub fn products_in_scans(function: &Function) -> Function {
 
 /// The loop with the products that only it reads, if there are any.
 fn with_products(function: &Function, node: &Node) -> Option<Node> {
-    let KernelCall::Loop(mut program, _) = KernelCall::of(node.op.as_ref())? else { return None };
+    let KernelCall::Loop(mut program, before) = KernelCall::of(node.op.as_ref())? else { return None };
     let (mut operands, mut pairs, mut products) = (Vec::new(), Vec::new(), Vec::<FusedProduct>::new());
     let first_slice = program.consts.len() + program.carries.len();
-    for (at, value) in node.operands.iter().enumerate() {
+    // A product that is fused already is the last sequence, and its factors the last operands.
+    let count: usize = before.iter().map(FusedProduct::operands).sum();
+    let (read, factors) = node.operands.split_at(node.operands.len().checked_sub(count)?);
+    for (at, value) in read.iter().enumerate() {
         let slice = at.checked_sub(first_slice);
         if let Some((slice, (product, given))) =
             slice.and_then(|at| Some((at, product_behind(function, *value, &program)?)))
         {
-            products.push(FusedProduct { slice, columns: product.columns, width: product.width, needed: None });
+            products.push(FusedProduct { slice, columns: product.columns, width: product.width, left: Left::Mask });
             pairs.extend(given);
             continue;
         }
         // One sampled product for each loop: for a second one, the instructions might need another order.
-        let is_first = products.iter().all(|product| product.needed.is_none());
+        let is_first = products.iter().chain(&before).all(|product| product.left == Left::Mask);
         let sampled = slice.filter(|_| is_first).and_then(|at| sampled_behind(function, *value, &program, at));
         match sampled {
             Some((reordered, product, given)) => {
@@ -56,11 +59,11 @@ fn with_products(function: &Function, node: &Node) -> Option<Node> {
     if pairs.is_empty() {
         return None;
     }
-    let config = KernelCall::Loop(program, products).config();
+    let config = KernelCall::Loop(program, [products, before].concat()).config();
     // Calls are recorded for one runtime, after all transforms that map functions.
     let call = node.op.downcast::<CustomCall>()?.clone();
     let op = Arc::new(CustomCall { config, map: |_, _| None, ..call });
-    Some(Node { op, operands: [operands, pairs].concat(), ..node.clone() })
+    Some(Node { op, operands: [&operands[..], &pairs, factors].concat(), ..node.clone() })
 }
 
 /// The product whose rows a loop reads as a sequence, and its operands, if it has no other reader.
@@ -107,7 +110,7 @@ fn sampled_behind(
         return None;
     }
     let (program, result) = needed(program, slice)?;
-    let product = FusedProduct { slice, columns: right.dims[1], width, needed: Some(result) };
+    let product = FusedProduct { slice, columns: right.dims[1], width, left: Left::Sampled(result) };
     Some((program, product, node.operands.clone()))
 }
 

@@ -5,6 +5,7 @@ use spiq_hlo::{CustomCall, Function, GraphErrors, Mapped, Op, Range, Ranges, Sca
 use super::body::{program_of, stores};
 use super::convert_inside::convert_inside;
 use super::prologue::with_prologue;
+use super::recurrent::{RecurrentLoop, recurrent};
 use crate::contract::call::KernelCall;
 use crate::contract::lane_program::LaneProgram;
 
@@ -17,6 +18,18 @@ fn call(
 ) -> Vec<Tensor> {
     let call = KernelCall::Loop(program, Vec::new());
     CustomCall { target: call.target(), config: call.config(), outputs, ranges, map }.on(operands[0].graph(), operands)
+}
+
+/// Records the call of a loop of recurrent neurons.
+fn call_recurrent(scan: &Scan, outputs: &[TensorType], operands: &[Tensor]) -> Option<Vec<Tensor>> {
+    let ranges = ranges_of(scan, operands);
+    let RecurrentLoop { program, product, operands } = recurrent(scan, operands)?;
+    if !program.outputs.iter().all(|(_, dtype)| stores(*dtype)) {
+        return None;
+    }
+    let call = KernelCall::Loop(program, vec![product]);
+    let (target, config, outputs) = (call.target(), call.config(), outputs.to_vec());
+    Some(CustomCall { target, config, outputs, ranges, map }.on(operands[0].graph(), &operands))
 }
 
 /// An elementwise scan in the form that back ends need.
@@ -33,11 +46,15 @@ impl ElementwiseLoop {
     /// `None` if the steps of the scan are not elementwise.
     fn of(scan: &Scan, outputs: &[TensorType], operands: &[Tensor]) -> Option<ElementwiseLoop> {
         let program = program_of(scan).ok()?;
-        let known: Vec<Option<Range>> = operands.iter().map(Tensor::range).collect();
-        let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
-        let ranges = scan.range(&Ranges { ins: &known, types: &types });
-        Some(ElementwiseLoop { program, outputs: outputs.to_vec(), ranges })
+        Some(ElementwiseLoop { program, outputs: outputs.to_vec(), ranges: ranges_of(scan, operands) })
     }
+}
+
+/// The ranges of a scan's results.
+fn ranges_of(scan: &Scan, operands: &[Tensor]) -> Vec<Option<Range>> {
+    let known: Vec<Option<Range>> = operands.iter().map(Tensor::range).collect();
+    let types: Vec<TensorType> = operands.iter().map(|t| t.ty().clone()).collect();
+    scan.range(&Ranges { ins: &known, types: &types })
 }
 
 /// Records a loop's replacement; `None` keeps the scan.
@@ -75,9 +92,15 @@ fn map(call: &CustomCall, mapped: &Mapped) -> Option<Vec<Tensor>> {
 /// # Errors
 /// None for a function that was traced without errors.
 pub fn call_elementwise_scans(function: &Function) -> Result<Function, GraphErrors> {
-    replace_elementwise_scans(function, |this, operands| {
+    let elementwise = replace_elementwise_scans(function, |this, operands| {
         let written = this.program.outputs.iter().all(|(_, dtype)| stores(*dtype));
         written.then(|| call(this.program, this.outputs, this.ranges, operands))
+    })?;
+    elementwise.transform(&mut |node, operands| {
+        let scan = node.op.downcast::<Scan>()?;
+        let whole =
+            with_prologue(scan, operands).and_then(|(scan, operands)| call_recurrent(&scan, &node.types, &operands));
+        whole.or_else(|| call_recurrent(scan, &node.types, operands))
     })
 }
 

@@ -11,6 +11,7 @@ mod memory;
 mod operations;
 mod peak;
 mod product;
+mod recurrent;
 mod registers;
 mod rows;
 mod sampled;
@@ -22,10 +23,11 @@ pub use memory::{Read, Write};
 pub use operations::operations;
 pub use peak::additions_per_second;
 
-use crate::contract::fused_product::FusedProduct;
+use crate::contract::fused_product::{FusedProduct, Left};
 use crate::contract::lane_program::LaneProgram;
 use crate::contract::masked_product::MaskedProduct;
 use crate::vector::{self, Work};
+use recurrent::Recurrent;
 use sampled::Sampled;
 use scan::{Scan, Sequence};
 use sums::Sums;
@@ -93,13 +95,18 @@ pub fn run_scan(
 
 /// Inserts the fused products among the sequences; their operands are the last sequences.
 fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize; 2]) -> Option<()> {
-    let pairs = slices.split_off(slices.len().checked_sub(2 * products.len())?);
-    for (product, pair) in products.iter().zip(pairs.chunks_exact(2)) {
-        let [Sequence::Memory(left), Sequence::Memory(right)] = pair else { return None };
-        let (factors, shape) = ([*left, *right], [product.columns, product.width]);
-        let sequence = match product.needed {
-            None => Sequence::Sums(Sums::new(factors, shape, sizes)?),
-            Some(needed) => Sequence::Sampled(Sampled::new(factors, shape, sizes, needed)?),
+    let count: usize = products.iter().map(FusedProduct::operands).sum();
+    let mut factors = slices.split_off(slices.len().checked_sub(count)?).into_iter();
+    let mut factor = || match factors.next()? {
+        Sequence::Memory(factor) => Some(factor),
+        _ => None,
+    };
+    for product in products {
+        let shape = [product.columns, product.width];
+        let sequence = match product.left {
+            Left::Mask => Sequence::Sums(Sums::new([factor()?, factor()?], shape, sizes)?),
+            Left::Sampled(needed) => Sequence::Sampled(Sampled::new([factor()?, factor()?], shape, sizes, needed)?),
+            Left::Spikes(of) => Sequence::Recurrent(Recurrent::new(factor()?, shape, sizes[1], of)?),
         };
         (product.slice <= slices.len()).then(|| slices.insert(product.slice, sequence))?;
     }

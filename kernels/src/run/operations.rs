@@ -2,7 +2,7 @@
 
 use super::memory::Read;
 use crate::contract::call::KernelCall;
-use crate::contract::fused_product::FusedProduct;
+use crate::contract::fused_product::{FusedProduct, Left};
 use crate::contract::lane_program::LaneProgram;
 
 /// Operations on single elements that a call performs on these operands: an addition for each element of a row that a product adds, and the
@@ -17,12 +17,12 @@ pub fn operations(call: &KernelCall, inputs: &[Read]) -> Option<u64> {
 fn in_loop(program: &LaneProgram, products: &[FusedProduct], inputs: &[Read]) -> Option<u64> {
     let elements = program.steps as u64 * program.lanes as u64;
     let mut count = elements * program.instructions.len() as u64;
+    if products.iter().any(|product| product.left != Left::Mask) {
+        return None;
+    }
     // The two factors of each product follow all other operands.
     let factors = &inputs[inputs.len().checked_sub(2 * products.len())?..];
     for (product, [left, _]) in products.iter().zip(factors.as_chunks::<2>().0) {
-        if product.needed.is_some() {
-            return None;
-        }
         count += additions(left, product.width)?;
     }
     Some(count)
@@ -53,12 +53,12 @@ mod tests {
     #[test]
     fn a_loop_runs_its_instructions_and_adds_rows() {
         let program = LaneProgram { steps: 4, lanes: 6, ..LaneProgram::default() };
-        let masked = FusedProduct { slice: 0, columns: 2, width: 3, needed: None };
+        let masked = FusedProduct { slice: 0, columns: 2, width: 3, left: Left::Mask };
         let count = |products: &[FusedProduct]| {
             let call = KernelCall::Loop(program.clone(), products.to_vec());
             operations(&call, &[Read::S8(&[1, 0, 1, 0]), Read::S8(&[1; 6])])
         };
         assert_eq!(count(&[masked]), Some(6));
-        assert_eq!(count(&[FusedProduct { needed: Some(0), ..masked }]), None);
+        assert_eq!(count(&[FusedProduct { left: Left::Sampled(0), ..masked }]), None);
     }
 }

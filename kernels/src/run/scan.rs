@@ -8,6 +8,7 @@ use crate::contract::lane_op::LaneOp;
 use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 
 use super::memory::{Read, Write};
+use super::recurrent::Recurrent;
 use super::registers::{Register, WIDTH};
 use super::sampled::Sampled;
 use super::sums::{Line, Sums};
@@ -47,13 +48,16 @@ pub enum Sequence<'a> {
     Sums(Sums<'a>),
     /// Computed where it is needed.
     Sampled(Sampled<'a>),
+    /// Computed from the step's spikes.
+    Recurrent(Recurrent<'a>),
 }
 
 impl Sequence<'_> {
     fn dtype(&self) -> DType {
         match self {
             Sequence::Memory(read) => read.dtype(),
-            Sequence::Sums(sums) => sums.dtype(),
+            Sequence::Sums(sums) => sums.matrix().dtype(),
+            Sequence::Recurrent(product) => product.matrix.dtype(),
             Sequence::Sampled(_) => DType::F32,
         }
     }
@@ -88,18 +92,23 @@ impl<'a> Scan<'a> {
     /// Prepares a program. `None`: the memory does not match the program.
     pub fn new(program: &LaneProgram, consts: Vec<Read<'a>>, slices: Vec<Sequence<'a>>) -> Option<Scan<'a>> {
         let all = program.steps.checked_mul(program.lanes)?;
+        let is_read_after = |at: usize, instruction: usize| {
+            let before = program.instructions.get(..=instruction);
+            before.is_some_and(|before| before.iter().flat_map(|i| i.operands).all(|slot| slot != Slot::Slice(at)))
+        };
         let long = |(at, sequence): (usize, &Sequence)| match sequence {
             Sequence::Memory(read) => read.len() == all,
             Sequence::Sums(_) => true,
-            Sequence::Sampled(product) => {
-                let before = program.instructions.get(..=product.needed);
-                before.is_some_and(|before| before.iter().flat_map(|i| i.operands).all(|slot| slot != Slot::Slice(at)))
-            }
+            Sequence::Sampled(product) => is_read_after(at, product.needed),
+            Sequence::Recurrent(product) => is_read_after(at, product.spikes),
         };
+        let from_results = |sequence: &&Sequence| matches!(sequence, Sequence::Sampled(_) | Sequence::Recurrent(_));
         let fits = consts.iter().map(Read::dtype).eq(program.consts.iter().copied())
             && consts.iter().all(|read| read.len() == program.lanes)
             && slices.iter().map(Sequence::dtype).eq(program.slices.iter().copied())
-            && slices.iter().enumerate().all(long);
+            && slices.iter().enumerate().all(long)
+            // A step runs its first instructions for one of them.
+            && slices.iter().filter(from_results).count() <= 1;
         if !fits {
             return None;
         }
@@ -215,12 +224,15 @@ impl<'a> Scan<'a> {
         Some(tiles)
     }
 
-    /// The granularity at which lanes are divided: a row of fused sums, so that no row of the mask is listed twice; otherwise a vector.
+    /// The granularity at which lanes are divided: always a row of neurons that reach each other; a row of fused sums, so that no row of the mask is listed twice; otherwise a vector.
     fn row(&self, workers: usize) -> usize {
         const VECTOR: usize = 16;
+        if let Some(product) = self.recurrent() {
+            return product.matrix.width();
+        }
         let row = |sequence: &Sequence| match sequence {
-            Sequence::Memory(_) => VECTOR,
-            Sequence::Sums(sums) => sums.width(),
+            Sequence::Memory(_) | Sequence::Recurrent(_) => VECTOR,
+            Sequence::Sums(sums) => sums.matrix().width(),
             Sequence::Sampled(product) => product.width(),
         };
         let row = self.slices.iter().map(row).fold(VECTOR, usize::max);
@@ -254,12 +266,21 @@ impl<'a> Scan<'a> {
         })
     }
 
+    /// The product of the step's spikes.
+    pub(super) fn recurrent(&self) -> Option<&Recurrent<'a>> {
+        self.slices.iter().find_map(|sequence| match sequence {
+            Sequence::Recurrent(product) => Some(product),
+            _ => None,
+        })
+    }
+
     /// Buffers for the sequences that are not read from memory, for these lanes, and for `steps` steps where
     /// several are computed at once.
     pub(super) fn lines(&self, lanes: &Range<usize>, steps: usize) -> Vec<Option<Line<'_>>> {
         let lines = self.slices.iter().map(|sequence| match sequence {
             Sequence::Memory(_) => None,
-            Sequence::Sums(sums) => Some(sums.line(lanes.len())),
+            Sequence::Sums(sums) => Some(sums.matrix().line(lanes.len())),
+            Sequence::Recurrent(product) => Some(product.matrix.line(lanes.len())),
             Sequence::Sampled(product) => Some(Line::Sampled(product.part(lanes, steps))),
         });
         lines.collect()

@@ -14,6 +14,12 @@ use crate::vector::InstructionSet;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sums<'a> {
     mask: Read<'a>,
+    matrix: Summed<'a>,
+}
+
+/// A matrix whose rows are summed, one for each element of a row of a mask that is set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Summed<'a> {
     columns: usize,
     elements: Elements<'a>,
     width: usize,
@@ -42,18 +48,50 @@ impl<'a> Sums<'a> {
         [columns, width]: [usize; 2],
         [steps, lanes]: [usize; 2],
     ) -> Option<Sums<'a>> {
+        let matrix = Summed::new(matrix, [columns, width], lanes)?;
+        let rows = steps.checked_mul(lanes / width)?;
+        let fits = matches!(mask, Read::S8(_) | Read::Pred(_)) && Some(mask.len()) == rows.checked_mul(columns);
+        fits.then_some(Sums { mask, matrix })
+    }
+
+    #[inline]
+    pub(super) fn matrix(&self) -> &Summed<'a> {
+        &self.matrix
+    }
+
+    /// Starts to load what [`compute`](Sums::compute) reads of the mask.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, set: impl InstructionSet, first: usize, lanes: &Range<usize>) {
+        let Summed { columns, width, .. } = self.matrix;
+        let rows = (first + lanes.start) / width..(first + lanes.end).div_ceil(width);
+        self.mask.prefetch(set, rows.start * columns, rows.len() * columns);
+    }
+
+    /// Computes the values that these lanes read in the step whose first element is `first`.
+    #[inline(always)]
+    pub(super) fn compute(
+        &self,
+        set: impl InstructionSet,
+        first: usize,
+        lanes: &Range<usize>,
+        events: &mut Events,
+        line: &mut Line,
+    ) {
+        self.matrix.sum(set, &self.mask, first, lanes, events, line);
+    }
+}
+
+impl<'a> Summed<'a> {
+    /// A matrix of this width for rows of as many lanes. `None`: its size does not match, or `lanes` are not whole rows.
+    pub(super) fn new(matrix: Read<'a>, [columns, width]: [usize; 2], lanes: usize) -> Option<Summed<'a>> {
         let elements = match matrix {
             Read::S8(elements) => Elements::S8(elements),
             Read::F32(elements) => Elements::F32(elements),
             Read::Bf16(elements) => Elements::Bf16(elements),
             _ => return None,
         };
-        let rows = steps.checked_mul(lanes.checked_div(width)?)?;
-        let fits = matches!(mask, Read::S8(_) | Read::Pred(_))
-            && lanes.is_multiple_of(width)
-            && Some(mask.len()) == rows.checked_mul(columns)
-            && Some(matrix.len()) == columns.checked_mul(width);
-        fits.then_some(Sums { mask, columns, elements, width })
+        let fits = width > 0 && lanes.is_multiple_of(width) && Some(matrix.len()) == columns.checked_mul(width);
+        fits.then_some(Summed { columns, elements, width })
     }
 
     #[inline]
@@ -78,27 +116,27 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// Starts to load what [`compute`](Sums::compute) reads of the mask.
+    /// Computes the sums that these lanes read, of the rows of a mask in which `first` is the start of lane 0.
     #[inline(always)]
-    pub(super) fn prefetch(&self, set: impl InstructionSet, first: usize, lanes: &Range<usize>) {
-        let rows = (first + lanes.start) / self.width..(first + lanes.end).div_ceil(self.width);
-        self.mask.prefetch(set, rows.start * self.columns, rows.len() * self.columns);
-    }
-
-    /// Computes the values that these lanes read in the step whose first element is `first`.
-    #[inline(always)]
-    pub(super) fn compute(
+    pub(super) fn sum(
         &self,
         set: impl InstructionSet,
+        mask: &Read,
         first: usize,
         lanes: &Range<usize>,
         events: &mut Events,
         line: &mut Line,
     ) {
         match (self.elements, line) {
-            (Elements::S8(elements), Line::S32(line)) => self.add(set, elements, first, lanes, events, line),
-            (Elements::F32(elements), Line::F32(line)) => self.add(set, elements, first, lanes, events, line),
-            (Elements::Bf16(elements), Line::F32(line)) => self.add(set, elements, first, lanes, events, line),
+            (Elements::S8(elements), Line::S32(line)) => {
+                self.add(set, elements, mask, [first, lanes.start, lanes.end], events, line)
+            }
+            (Elements::F32(elements), Line::F32(line)) => {
+                self.add(set, elements, mask, [first, lanes.start, lanes.end], events, line)
+            }
+            (Elements::Bf16(elements), Line::F32(line)) => {
+                self.add(set, elements, mask, [first, lanes.start, lanes.end], events, line)
+            }
             _ => unreachable!("the line was made for these elements"),
         }
     }
@@ -108,20 +146,20 @@ impl<'a> Sums<'a> {
         &self,
         set: impl InstructionSet,
         elements: &[T],
-        first: usize,
-        lanes: &Range<usize>,
+        mask: &Read,
+        [first, start, end]: [usize; 3],
         events: &mut Events,
         line: &mut [T::Sum],
     ) {
         let matrix = Matrix { elements, width: self.width };
         line.fill(T::Sum::default());
-        let mut lane = lanes.start;
-        while lane < lanes.end {
+        let mut lane = start;
+        while lane < end {
             let (row, from) = ((first + lane) / self.width, lane % self.width);
-            let end = lanes.end.min(lane - from + self.width);
-            events.set_row(set, &self.mask, self.columns, row);
-            matrix.add_rows(set, &mut line[lane - lanes.start..end - lanes.start], from, events.list(0));
-            lane = end;
+            let next = end.min(lane - from + self.width);
+            events.set_row(set, mask, self.columns, row);
+            matrix.add_rows(set, &mut line[lane - start..next - start], from, events.list(0));
+            lane = next;
         }
     }
 }

@@ -44,6 +44,19 @@ impl<'a> Tile<'a> {
         }
     }
 
+    /// Computes what the neurons of a step receive from its spikes.
+    #[inline(always)]
+    fn recur(&mut self, set: impl InstructionSet, step: usize, turn: usize, state: &mut State) {
+        let Some(product) = self.scan.recurrent() else { return };
+        self.pass(set, Pass::Spike { of: product.spikes }, step, turn, state);
+        let State { lines, events, fired, .. } = state;
+        for (sequence, line) in self.scan.slices.iter().zip(lines) {
+            if let (Sequence::Recurrent(product), Some(line)) = (sequence, line) {
+                product.compute(set, fired, events, line);
+            }
+        }
+    }
+
     /// Goes through all lanes in one step; `turn` is the number of steps before it in this turn.
     #[inline(always)]
     fn pass(&mut self, set: impl InstructionSet, pass: Pass, step: usize, turn: usize, state: &mut State) {
@@ -96,7 +109,7 @@ impl<'a> Tile<'a> {
         let scan = self.scan;
         let all = self.lanes.start + first;
         let at = Lanes { own: first, all, row: step * scan.lanes + all, turn };
-        let State { file, lines, .. } = state;
+        let State { file, lines, fired, .. } = state;
         for (load, register) in scan.loads.iter().zip(&mut file[scan.numbers.len()..]) {
             let to = register.lanes_mut::<W>();
             match *load {
@@ -110,6 +123,7 @@ impl<'a> Tile<'a> {
         }
         let code = match pass {
             Pass::List { needed } => &scan.code[..=needed],
+            Pass::Spike { of } => &scan.code[..=of],
             Pass::Run => &scan.code[..],
         };
         for (i, code) in code.iter().enumerate() {
@@ -127,6 +141,14 @@ impl<'a> Tile<'a> {
                 if let Line::Sampled(part) = line {
                     part.list::<W>(set, turn, [at.own, at.row], factors);
                 }
+            }
+            return;
+        }
+        if let Pass::Spike { of } = pass {
+            let spikes = file[scan.first_result() + of].lanes::<W>();
+            let fired = &mut fired[at.own..][..W];
+            for i in 0..W {
+                fired[i] = u8::from(spikes[i] != 0.0);
             }
             return;
         }
@@ -164,6 +186,7 @@ impl<'a> Tile<'a> {
             if !alone {
                 self.sum(set, *step, state);
             }
+            self.recur(set, *step, turn, state);
             self.pass(set, Pass::Run, *step, turn, state);
         }
     }
@@ -175,7 +198,9 @@ impl Work for Tile<'_> {
     fn run(mut self, set: impl InstructionSet) {
         let scan = self.scan;
         let turn = scan.steps_at_once(self.lanes.len());
-        let mut state = State { file: scan.file(), lines: scan.lines(&self.lanes, turn), events: Events::default() };
+        let fired = vec![0; if scan.recurrent().is_some() { self.lanes.len() } else { 0 }];
+        let (file, lines) = (scan.file(), scan.lines(&self.lanes, turn));
+        let mut state = State { file, lines, events: Events::default(), fired };
         let steps: Vec<usize> = match scan.reverse {
             true => (0..scan.steps).rev().collect(),
             false => (0..scan.steps).collect(),
@@ -191,6 +216,8 @@ impl Work for Tile<'_> {
 enum Pass {
     /// Lists the lanes that need their element of a product.
     List { needed: usize },
+    /// Notes which lanes spike: where the result of an instruction is not 0.
+    Spike { of: usize },
     /// Runs a step.
     Run,
 }
@@ -201,6 +228,8 @@ struct State<'s> {
     /// Sequences that are not stored in memory.
     lines: Vec<Option<Line<'s>>>,
     events: Events,
+    /// For each lane, whether it spikes in this step; empty if no product asks.
+    fired: Vec<u8>,
 }
 
 /// The start of a block: among this tile's lanes, among all lanes, and in a sequence; the steps before in this turn.
