@@ -12,8 +12,9 @@ use super::{argument, failure, screen};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Several processes")]
 pub struct Processes {
-    /// Where process 0 is reached by the others: its host and a free port there. The processes train together, each on a part of every batch;
-    /// process 0 writes the results [default: from SLURM, torchrun or Open MPI, if one of them starts several processes]
+    /// Where process 0 is reached by the others: its host and a free port there, or redis://HOST:PORT?run=NAME, a Redis through which they
+    /// find it (docs/hosts.md). The processes train together, each on a part of every batch; process 0 writes the results [default: from
+    /// SLURM, torchrun or Open MPI, if one of them starts several processes]
     #[arg(long, value_name = "HOST:PORT")]
     coordinator_address: Option<String>,
     /// Number of processes [default: from SLURM, torchrun or MPI]
@@ -62,7 +63,7 @@ impl Processes {
         let longest = Duration::from_secs(7 * 86_400);
         let limits =
             Limits { join: join.min(longest), lost_after: lost_after.clamp(Duration::from_millis(500), longest) };
-        screen::progress(&format!("waiting for {} processes at {}", identity.processes, identity.coordinator));
+        screen::progress(&format!("waiting for {} processes at {}", identity.processes, identity.place()));
         let cluster = Cluster::join(identity, limits)?;
         end_when_lost(&cluster);
         Ok(cluster)

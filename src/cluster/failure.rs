@@ -11,11 +11,16 @@ const ENDED: char = '\u{2}';
 
 /// The message of a process that ends with this error, for all others.
 pub(super) fn message_of(process: usize, error: &Error) -> String {
-    let kind = match error.kind() {
-        ErrorKind::Input | ErrorKind::File | ErrorKind::Graph | ErrorKind::Plugin => MISTAKE,
-        _ => ENDED,
-    };
-    format!("{kind}process {process} ended: {error}")
+    let sentence = format!("process {process} ended: {error}");
+    match error.kind() {
+        ErrorKind::Input | ErrorKind::File | ErrorKind::Graph | ErrorKind::Plugin => mistake(&sentence),
+        _ => format!("{ENDED}{sentence}"),
+    }
+}
+
+/// The message of a run that ends because of its input.
+pub(super) fn mistake(sentence: &str) -> String {
+    format!("{MISTAKE}{sentence}")
 }
 
 /// The error that a message means for the processes that receive it.

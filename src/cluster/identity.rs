@@ -1,12 +1,16 @@
 //! The identity of a process in a run of several: from flags, or from the environment variables of a launcher.
 
+use std::fmt;
+
 use super::nodelist::first_host;
+use super::redis_run::{RedisRun, with_password, without_password};
+use super::requests::IS_BUILT;
 use crate::error::{Error, Result};
 
 /// The values of the flags. Missing ones come from the launcher.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
-    /// `--coordinator-address`: HOST:PORT.
+    /// `--coordinator-address`: HOST:PORT, or `redis://…?run=NAME`.
     pub coordinator: Option<String>,
     /// `--num-processes`.
     pub processes: Option<usize>,
@@ -15,14 +19,28 @@ pub struct Given {
 }
 
 /// A process of a run of several processes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// HOST:PORT of the coordinator, which process 0 serves.
+    /// HOST:PORT of the coordinator, which process 0 serves; or `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]?run=NAME`, a Redis in which
+    /// process 0 publishes it (feature `redis`).
     pub coordinator: String,
     /// The number of processes, at least two.
     pub processes: usize,
     /// The number of this process, from 0.
     pub process: usize,
+}
+
+impl Identity {
+    /// The coordinator's address for messages: without a password.
+    pub fn place(&self) -> String {
+        without_password(&self.coordinator)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity(process {} of {} at {})", self.process, self.processes, self.place())
+    }
 }
 
 /// The identity that a launcher gives a process.
@@ -43,7 +61,8 @@ type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// that another one started takes precedence. `None`: a single process.
 ///
 /// # Errors
-/// Kind `Input` for a part that is missing, not a number, or contradicts another.
+/// Kind `Input` for a part that is missing, not a number, or contradicts another, and for a Redis that this build cannot ask. `REDISCLI_AUTH`,
+/// as in `redis-cli`, is the password of a Redis whose address has none, since other users of a machine see the arguments of commands.
 ///
 /// ```
 /// use spiq::cluster::{Given, find};
@@ -87,6 +106,8 @@ pub fn find(given: &Given, variables: Variables<'_>) -> Result<Option<Identity>>
         )));
     };
     check_address(&coordinator)?;
+    let password = variables("REDISCLI_AUTH").unwrap_or_default();
+    let coordinator = if password.is_empty() { coordinator } else { with_password(&coordinator, &password) };
     Ok(Some(Identity { coordinator, processes, process }))
 }
 
@@ -114,6 +135,10 @@ fn agreed(
 }
 
 fn check_address(address: &str) -> Result<()> {
+    if RedisRun::is_meant_by(address) {
+        RedisRun::parse(address)?;
+        return RedisRun::check_build(IS_BUILT);
+    }
     let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
     let is_bare_v6 = address.matches(':').count() > 1 && !address.starts_with('[');
     match port {

@@ -1,18 +1,20 @@
 //! Joining a run of several processes: connects to the coordinator and to all other processes.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use super::enter::{connect, enter, unreachable};
 use super::exchange::{Exchange, Parts};
 use super::failure::{Failure, error_of, message_of};
 use super::frame::{self, Frame, GREETING, Packed, Unpacked};
 use super::heartbeat::Heartbeat;
 use super::identity::Identity;
-use super::server::{ALIVE, JOIN, REFUSED, Server, VALUE, greet, spawn};
+use super::rendezvous::{Rendezvous, Target};
+use super::serve::{address_here, host_of, reachable, serve};
+use super::server::{ALIVE, JOIN, Server, spawn};
 use super::store::Store;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -70,21 +72,46 @@ impl Cluster {
     /// Joins a run; returns when all processes have. Process 0 serves the others.
     ///
     /// # Errors
-    /// Kind `Input` for an address that cannot be served or reached, or a process that the coordinator refuses; kind `Lost` if not all
-    /// processes join in time.
+    /// Kind `Input` for an address that cannot be served or reached, a Redis that is unusable, or a process that the coordinator refuses,
+    /// including another process that counts the processes differently; kind `Lost` if not all processes join in time.
     pub fn join(identity: &Identity, limits: Limits) -> Result<Cluster> {
         let until = Instant::now() + limits.join;
-        let server = if identity.process == 0 { Some(serve(identity, limits)?) } else { None };
+        if identity.process == 0 {
+            // From the end of this call on, no process finds the run in a Redis: all have joined, or it has failed.
+            let serving = serve(identity, limits, until)?;
+            return Cluster::through(identity, limits, &serving.rendezvous, until, &mut None)
+                .map(|inner| Cluster(Arc::new(Inner { server: Some(serving.server.clone()), ..inner })));
+        }
+        let rendezvous = Rendezvous::of(&identity.coordinator)?;
+        loop {
+            let mut tried = None;
+            let joined = Cluster::through(identity, limits, &rendezvous, until, &mut tried);
+            let is_old = |tried: &Target| Instant::now() < until && rendezvous.has_moved(tried, until);
+            match joined {
+                Err(_) if tried.as_ref().is_some_and(is_old) => {}
+                joined => return joined.map(|inner| Cluster(Arc::new(inner))),
+            }
+        }
+    }
+
+    /// Joins the run of a coordinator; `tried` is the one that was tried last.
+    fn through(
+        identity: &Identity,
+        limits: Limits,
+        rendezvous: &Rendezvous,
+        until: Instant,
+        tried: &mut Option<Target>,
+    ) -> Result<Inner> {
         let failure = Failure::default();
-        let (calls, job) = enter(identity, JOIN, "", until)?;
-        let (alive, _) = enter(identity, ALIVE, &job, until)?;
-        let here = calls.local_addr().map_err(|cause| unreachable(identity, &cause))?;
-        let broken = |cause: io::Error| unreachable(identity, &cause);
+        let (calls, target) = enter(identity, JOIN, rendezvous, until, tried)?;
+        let (alive, _) = enter(identity, ALIVE, &Rendezvous::Known(target.clone()), until, tried)?;
+        let broken = |cause: io::Error| unreachable(identity, &target, &cause);
+        let here = calls.local_addr().map_err(broken)?;
         let heartbeat = Heartbeat::start(alive, limits.lost_after, &failure).map_err(broken)?;
-        let store = Store::new(calls, &job, failure.clone(), limits.lost_after).map_err(broken)?;
-        let streams = meet(identity, &store, here, until)?;
+        let store = Store::new(calls, &target.job, failure.clone(), limits.lost_after).map_err(broken)?;
+        let streams = meet(identity, host_of(&target.address), &store, here, until)?;
         let exchange = Exchange::start(identity.process, streams, limits.lost_after, &failure).map_err(broken)?;
-        Ok(Cluster(Arc::new(Inner { identity: identity.clone(), limits, store, heartbeat, failure, exchange, server })))
+        Ok(Inner { identity: identity.clone(), limits, store, heartbeat, failure, exchange, server: None })
     }
 
     /// The number of this process, and of all.
@@ -160,125 +187,21 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
-/// Starts the coordinator.
-fn serve(identity: &Identity, limits: Limits) -> Result<Arc<Server>> {
-    let cannot = |cause: &io::Error| {
-        Error::input(format!(
-            "process 0 cannot serve the coordinator at {}: {cause}; give an address of this machine and a free port \
-             (--coordinator-address)",
-            identity.coordinator
-        ))
-    };
-    let found = identity.coordinator.to_socket_addrs().map_err(|cause| cannot(&cause))?;
-    let host = host_of(identity);
-    let places: Vec<SocketAddr> = found.map(|at| SocketAddr::new(reachable(host, at.ip()), at.port())).collect();
-    let listener = TcpListener::bind(&places[..]).map_err(|cause| cannot(&cause))?;
-    Server::start(listener, new_job(), identity.processes, limits.lost_after).map_err(|cause| cannot(&cause))
-}
-
-/// The host of the coordinator's address.
-fn host_of(identity: &Identity) -> &str {
-    identity.coordinator.rsplit_once(':').map_or("", |(host, _)| host)
-}
-
-/// The address to listen at, so that all processes reach it. Many machines resolve their own name to a loopback address, which others cannot
-/// reach; then it is every address of the machine. A coordinator at a loopback address is for this machine only.
-fn reachable(host: &str, ip: IpAddr) -> IpAddr {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let stays_here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    match ip {
-        _ if !ip.is_loopback() || stays_here => ip,
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    }
-}
-
-/// A random job identifier.
-fn new_job() -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    // Each `RandomState` has random keys.
-    let word = || RandomState::new().hash_one((now, std::process::id()));
-    format!("{:016x}{:016x}", word(), word())
-}
-
-/// Connects to the coordinator and performs the handshake; returns the connection and the job identifier. Retries until the coordinator is up
-/// and answers.
-fn enter(identity: &Identity, kind: u8, job: &str, until: Instant) -> Result<(TcpStream, String)> {
-    let mut pause = Duration::from_millis(20);
-    loop {
-        let entered = connect(&identity.coordinator, until).and_then(|mut stream| {
-            let answer = introduced(identity, &mut stream, kind, job, until)?;
-            Ok((stream, answer))
-        });
-        let cause = match entered {
-            Ok((stream, answer)) => return Ok((stream, answer?)),
-            Err(cause) => cause,
-        };
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(unreachable(identity, &cause));
-        }
-        std::thread::sleep(pause.min(left));
-        pause = (pause * 2).min(Duration::from_secs(1));
-    }
-}
-
-fn unreachable(identity: &Identity, cause: &io::Error) -> Error {
-    Error::input(format!(
-        "process {} cannot reach the coordinator at {}: {cause}; check that process 0 runs there, and --coordinator-address",
-        identity.process, identity.coordinator
-    ))
-}
-
-fn connect(address: &str, until: Instant) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in address.to_socket_addrs()? {
-        let left =
-            until.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(100), Duration::from_secs(10));
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => return Ok(stream),
-            Err(cause) => last = cause,
-        }
-    }
-    Err(last)
-}
-
-/// Performs the handshake with the coordinator; returns the job identifier, or its refusal. The outer error is that of a connection that
-/// closed or was not answered in time, as when the coordinator has too many connections.
-fn introduced(
+/// Connects to every other process: each process connects to those of lower number. `host` is that of the coordinator.
+fn meet(
     identity: &Identity,
-    stream: &mut TcpStream,
-    kind: u8,
-    job: &str,
+    host: &str,
+    store: &Store,
+    here: SocketAddr,
     until: Instant,
-) -> io::Result<Result<String>> {
-    let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(left))?;
-    greet(stream, kind, identity.processes, identity.process, job)?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(match frame::read(stream, 1 << 10) {
-        Ok(Frame { kind: VALUE, bytes }) => Ok(text(&bytes)),
-        Ok(Frame { kind: REFUSED, bytes }) => Err(Error::input(text(&bytes))),
-        Err(cause) if cause.kind() != io::ErrorKind::InvalidData => return Err(cause),
-        _ => Err(Error::input(format!(
-            "{} does not answer as a coordinator of spiq: another program, or another version of spiq, uses the port; give another one \
-             (--coordinator-address)",
-            identity.coordinator
-        ))),
-    })
-}
-
-/// Connects to every other process: each process connects to those of lower number.
-fn meet(identity: &Identity, store: &Store, here: SocketAddr, until: Instant) -> Result<Vec<Option<TcpStream>>> {
+) -> Result<Vec<Option<TcpStream>>> {
     let failed =
         |cause: io::Error| Error::new(ErrorKind::Lost, format!("processes cannot connect to each other: {cause}"));
-    let host = host_of(identity);
     let listener = TcpListener::bind(SocketAddr::new(reachable(host, here.ip()), 0)).map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
     // On the machine of the coordinator, its host is the name that all processes know.
-    let is_beside = identity.process == 0 || here.ip().is_loopback();
-    let address = if is_beside { format!("{host}:{port}") } else { SocketAddr::new(here.ip(), port).to_string() };
+    let address =
+        if identity.process == 0 { format!("{host}:{port}") } else { address_here(host, here.ip(), port) };
     store.put(&key(identity.process), address.as_bytes())?;
     let mut streams: Vec<Option<TcpStream>> = (0..identity.processes).map(|_| None).collect();
     for (peer, stream) in streams.iter_mut().enumerate().take(identity.process) {

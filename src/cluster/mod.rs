@@ -4,9 +4,12 @@
 //! other for the collective operations of their programs ([`Cluster::gather`]). Each run draws a random job identifier, which is part of
 //! every key and every handshake, so that nothing of an earlier run is ever read.
 //!
+//! All processes know the coordinator's address, or process 0 publishes it in a Redis, under the name of the run.
+//!
 //! Anyone who can reach the port can join before the processes do: use it on networks that you trust, like the stores of JAX and
 //! PyTorch.
 
+mod enter;
 mod exchange;
 mod failure;
 mod frame;
@@ -14,6 +17,12 @@ mod heartbeat;
 mod identity;
 mod join;
 mod nodelist;
+mod redis_run;
+mod rendezvous;
+#[cfg_attr(feature = "redis", path = "in_redis.rs")]
+#[cfg_attr(not(feature = "redis"), path = "no_redis.rs")]
+mod requests;
+mod serve;
 mod server;
 mod store;
 

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::failure::mistake;
 use super::frame::{self, Frame, GREETING, Packed, SMALL, Unpacked};
 
 /// Requests.
@@ -22,12 +23,16 @@ pub(super) const VALUE: u8 = 11;
 pub(super) const NOTHING: u8 = 12;
 pub(super) const REFUSED: u8 = 13;
 pub(super) const FAILED: u8 = 14;
+pub(super) const FOREIGN: u8 = 15;
 
 /// The time that a new connection has for its handshake.
 const GREETING_TIME: Duration = Duration::from_secs(10);
 
 /// The largest number of connections before their handshake.
 const STRANGERS: usize = 256;
+
+/// The time that a process has to join after another one of its number was refused; less if processes count as lost sooner.
+const DOUBT: Duration = Duration::from_secs(10);
 
 /// The state of the run.
 pub(super) struct Server {
@@ -42,6 +47,8 @@ pub(super) struct Server {
 struct State {
     values: BTreeMap<Vec<u8>, Vec<u8>>,
     joined: BTreeSet<usize>,
+    /// The processes in whose place one with another number of processes was refused.
+    doubted: BTreeSet<usize>,
     /// The heartbeat connections, over which processes learn of a failure.
     alive: BTreeMap<usize, TcpStream>,
     left: BTreeSet<usize>,
@@ -82,7 +89,7 @@ impl Server {
     }
 
     /// Serves a connection until it ends. A connection that does not speak the protocol is dropped.
-    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+    fn serve(self: &Arc<Server>, mut stream: TcpStream) -> io::Result<()> {
         let greeted = self.greeted(&mut stream);
         self.state().strangers -= 1;
         let Some((kind, process)) = greeted? else { return Ok(()) };
@@ -96,7 +103,7 @@ impl Server {
     }
 
     /// Performs the handshake. `None` if the connection is refused.
-    fn greeted(&self, stream: &mut TcpStream) -> io::Result<Option<(u8, usize)>> {
+    fn greeted(self: &Arc<Server>, stream: &mut TcpStream) -> io::Result<Option<(u8, usize)>> {
         stream.set_read_timeout(Some(GREETING_TIME))?;
         stream.set_write_timeout(Some(GREETING_TIME))?;
         stream.set_nodelay(true)?;
@@ -109,8 +116,8 @@ impl Server {
         let mut read = Unpacked(&bytes);
         let (processes, process, job) = (read.number()? as usize, read.number()? as usize, read.text()?);
         match self.refusal(kind, processes, process, &job) {
-            Some(sentence) => {
-                frame::write(stream, REFUSED, sentence.as_bytes())?;
+            Some((answer, sentence)) => {
+                frame::write(stream, answer, sentence.as_bytes())?;
                 Ok(None)
             }
             None => {
@@ -120,25 +127,63 @@ impl Server {
         }
     }
 
-    /// The reason to refuse a process.
-    fn refusal(&self, kind: u8, processes: usize, process: usize, job: &str) -> Option<String> {
+    /// The answer that refuses a process, and its reason.
+    fn refusal(
+        self: &Arc<Server>,
+        kind: u8,
+        processes: usize,
+        process: usize,
+        job: &str,
+    ) -> Option<(u8, String)> {
+        // A process that knows only the address has no job yet.
+        if job != self.job && !(kind == JOIN && job.is_empty()) {
+            return Some((FOREIGN, format!("process {process} belongs to another run; start all processes anew")));
+        }
         if processes != self.processes {
-            return Some(format!(
-                "process {process} counts {processes} processes, and the coordinator {}; give all of them the same --num-processes",
+            let sentence = format!(
+                "process {process} counts {processes} processes, and process 0 {}; give all of them the same --num-processes",
                 self.processes
-            ));
+            );
+            if kind == JOIN {
+                self.doubt(process, &sentence);
+            }
+            return Some((REFUSED, sentence));
         }
         if process >= processes {
-            return Some(format!("there is no process {process} of {processes}"));
+            return Some((REFUSED, format!("there is no process {process} of {processes}")));
         }
-        let mut state = self.state();
-        if kind == JOIN {
-            let is_new = state.joined.insert(process);
-            return (!is_new).then(|| {
-                format!("a process {process} has joined already; give each process another --process-id, and each run another port")
-            });
+        let is_known = kind == JOIN && !self.state().joined.insert(process);
+        is_known.then(|| {
+            let sentence = format!(
+                "a process {process} has joined already; give each process another --process-id, and each run another port or name"
+            );
+            (REFUSED, sentence)
+        })
+    }
+
+    /// Ends the run soon if no process joins in the place of one that was refused for its number of processes: the run cannot become complete.
+    ///
+    /// Not at once, since the one that was refused may be a stranger, such as a process of an older run that still looks for its coordinator
+    /// at this address. Then the run's own process of that number joins as well, usually within seconds. A connection that does not speak the
+    /// protocol, or names the job of another run, never ends a run.
+    fn doubt(self: &Arc<Server>, process: usize, sentence: &str) {
+        let is_new = {
+            let mut state = self.state();
+            process < self.processes && !state.joined.contains(&process) && state.doubted.insert(process)
+        };
+        if !is_new {
+            return;
         }
-        (job != self.job).then(|| format!("process {process} belongs to another run; start all processes anew"))
+        let (server, sentence) = (self.clone(), sentence.to_owned());
+        let waiting = move || {
+            std::thread::sleep(DOUBT.min(server.lost_after));
+            let has_joined = server.state().joined.contains(&process);
+            if !has_joined {
+                server.fail(&mistake(&sentence));
+            }
+        };
+        // Without the thread, the run ends after the time to join.
+        drop(spawn("doubt", waiting));
     }
 
     /// Answers requests.
