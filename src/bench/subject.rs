@@ -49,6 +49,7 @@ impl Data {
     /// As [`Data::new`]; of kind `Input` for samples that the devices cannot share evenly.
     pub fn on(mesh: &Mesh, workload: &Workload, density: f32) -> Result<Data> {
         workload.check()?;
+        Sharding::over(mesh.world()).check_batch(workload.batch(), workload.batch_flag())?;
         let dims = workload.input();
         // A random word and a boolean each, and the copy on the device.
         let bytes = 6 * dims.iter().product::<usize>() as u64;

@@ -67,6 +67,11 @@ impl Workload {
         self.batch
     }
 
+    /// Where `spiq bench` takes the batch size from.
+    pub(super) fn batch_flag(&self) -> &'static str {
+        if self.shape.is_some() { "the second number of --shape" } else { "--batch-size" }
+    }
+
     /// Multiply-accumulates of a forward pass and of a training step; `None` for a model other than that of a [`Shape`].
     pub fn products(&self) -> Option<[u64; 2]> {
         self.shape.map(|shape| [shape.forward_products(), shape.step_products()])

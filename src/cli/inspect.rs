@@ -20,7 +20,7 @@ use super::{argument, client, screen, step};
 
 const EXAMPLES: &str = "\
 Without --device, the program is device-independent and has no kernels, except in the stages kernels and hlo, whose default
-is the cpu. Only the stage hlo needs the device itself.
+is the cpu. Only the stage hlo and --devices all need the device itself.
 
 Examples:
   spiq inspect --model model.toml --rules rules.toml --stage quantize --report
@@ -95,9 +95,9 @@ pub struct Arguments {
     /// Target of the program: its kernels, and its compiler for the stage hlo [default: any; cpu for kernels and hlo]
     #[arg(long, value_enum)]
     device: Option<Device>,
-    /// Devices that share the batch, from the stage shard on: the program of one of them
-    #[arg(long, value_name = "N", value_parser = argument::count, default_value = "1")]
-    devices: usize,
+    /// Devices that share the batch, from the stage shard on: the program of one of them; a number, or `all` that --device has
+    #[arg(long, value_name = "N | all", value_parser = argument::devices, default_value = "1")]
+    devices: Devices,
     #[command(flatten)]
     recordings: Recordings,
 }
@@ -119,13 +119,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return screen::print(&format!("{report}{}", beside_products(&network)));
     }
     let stage = arguments.stage.as_deref().map(Stage::named).transpose()?;
+    let devices = count(arguments)?;
     let trains = arguments.step && stage.is_none_or(|stage| stage >= Stage::Grad);
     let (program, step) = match trains {
         true => {
-            let (program, function) = training_step(arguments, &network)?;
+            let (program, function) = training_step(arguments, &network, devices)?;
             (program, Some(function))
         }
-        false => (pass(arguments, &network)?, None),
+        false => (pass(arguments, &network, devices)?, None),
     };
     let x = x_type(arguments, &network);
     let gradient = !(arguments.forward || arguments.mode == Rounding::Ptq);
@@ -159,19 +160,29 @@ fn x_type(arguments: &Arguments, network: &Network) -> TensorType {
     TensorType::new(if arguments.spikes { DType::Pred } else { DType::F32 }, dims)
 }
 
-/// The program of a pass.
-fn pass(arguments: &Arguments, network: &Network) -> Result<Program> {
-    let (batch, devices) = (arguments.batch_size, arguments.devices);
-    if batch % devices != 0 {
-        return Err(Error::input(format!(
-            "{devices} devices cannot share a batch of {batch} samples evenly; give another --batch-size"
-        )));
+/// The number of devices; only `all` needs the platform.
+fn count(arguments: &Arguments) -> Result<usize> {
+    match (arguments.devices, &arguments.target) {
+        (Devices::One, _) => Ok(1),
+        (Devices::Of(count), _) => Ok(count),
+        (Devices::All, Some(target)) => Err(Error::input(format!(
+            "--target {target} is a kind of chip, and does not say how many there are; give a number (--devices)"
+        ))),
+        (Devices::All, None) => {
+            let client = client::open_with(arguments.device.unwrap_or(Device::Cpu), Devices::All)?;
+            Ok(client::count(&client, Devices::All))
+        }
     }
+}
+
+/// The program of a pass.
+fn pass(arguments: &Arguments, network: &Network, devices: usize) -> Result<Program> {
     let sharding = Sharding::over(devices).dividing("x", 1).dividing("labels", 0);
+    sharding.check_batch(arguments.batch_size, "--batch-size")?;
     Ok(Program { sharding, ..Program::named(network.config().name.as_str()) })
 }
 
-fn training_step(arguments: &Arguments, network: &Network) -> Result<(Program, Function)> {
+fn training_step(arguments: &Arguments, network: &Network, devices: usize) -> Result<(Program, Function)> {
     if arguments.mode == Rounding::Ptq {
         return Err(Error::input(
             "--mode ptq has no gradient, so there is no training step; leave out --step or --mode",
@@ -179,7 +190,7 @@ fn training_step(arguments: &Arguments, network: &Network) -> Result<(Program, F
     }
     let made_up = x_type(arguments, network);
     let data = arguments.data.as_deref().map(|path| (path, &arguments.recordings));
-    step::program(network, &made_up, arguments.devices, data, (&arguments.optimizer, &arguments.augment))
+    step::program(network, &made_up, devices, data, (&arguments.optimizer, &arguments.augment))
 }
 
 fn text(arguments: &Arguments, source: Source<'_>, program: &Program, stage: Stage) -> Result<String> {
@@ -189,7 +200,7 @@ fn text(arguments: &Arguments, source: Source<'_>, program: &Program, stage: Sta
     let pipeline = Pipeline { source, program, destination };
     match (stage, source) {
         (Stage::Hlo, _) => {
-            let devices = Devices::Of(arguments.devices);
+            let devices = Devices::Of(program.sharding.devices);
             let client = client::open_with(arguments.device.unwrap_or(Device::Cpu), devices)?;
             let pipeline = Pipeline { destination: Destination::of(&client), ..pipeline };
             client.optimized_hlo(&pipeline.text(stage, false)?, &pipeline.options()?)

@@ -72,6 +72,11 @@ fn end_unless_stopped() {
     }
 }
 
+/// Whether this process has received a signal.
+pub fn is_heard() -> bool {
+    HEARD.load(Ordering::Relaxed) != 0
+}
+
 /// The name of the signal that stopped the command.
 pub fn name() -> &'static str {
     match HEARD.load(Ordering::Relaxed) {

@@ -256,7 +256,7 @@ fn run_planned(plan: Plan, arguments: &Arguments, cluster: Option<&Cluster>) -> 
     rates::warn(&summary.spike_rates, "the test samples");
     match summary.interrupted {
         // If the terminal is closed, the failed print does not matter.
-        true => Err(interrupted(&options.out)),
+        true => Err(interrupted(&options.out, summary.stopped_by)),
         false => printed,
     }
 }
@@ -322,8 +322,12 @@ pub(super) fn stop_at_signals() -> Arc<AtomicBool> {
     })
 }
 
-fn interrupted(out: &Path) -> Error {
-    let message = format!("stopped by {} and saved; to continue: {}", signals::name(), to_go_on(out));
+fn interrupted(out: &Path, by: Option<usize>) -> Error {
+    let saved = match by.filter(|_| !signals::is_heard()) {
+        Some(process) => format!("process {process} was stopped, and the run saved"),
+        None => format!("stopped by {} and saved", signals::name()),
+    };
+    let message = format!("{saved}; to continue: {}", to_go_on(out));
     Error::new(ErrorKind::Interrupted, message)
 }
 

@@ -13,7 +13,7 @@ use super::frame::{self, Frame, GREETING, Packed, Unpacked};
 use super::heartbeat::Heartbeat;
 use super::identity::Identity;
 use super::rendezvous::{Rendezvous, Target};
-use super::serve::{address_here, host_of, reachable, serve};
+use super::serve::{Serving, address_here, host_of, reachable, serve};
 use super::server::{ALIVE, JOIN, Server, spawn};
 use super::store::Store;
 use crate::error::{Error, ErrorKind, Result};
@@ -77,16 +77,17 @@ impl Cluster {
     pub fn join(identity: &Identity, limits: Limits) -> Result<Cluster> {
         let until = Instant::now() + limits.join;
         if identity.process == 0 {
-            // From the end of this call on, no process finds the run in a Redis: all have joined, or it has failed.
-            let serving = serve(identity, limits, until)?;
-            return Cluster::through(identity, limits, &serving.rendezvous, until, &mut None)
-                .map(|inner| Cluster(Arc::new(Inner { server: Some(serving.server.clone()), ..inner })));
+            let Serving { server, rendezvous, published } = serve(identity, limits, until)?;
+            let joined = Cluster::through(identity, limits, &rendezvous, until, &mut None);
+            // All have joined, or the run has failed: no other process is to find it.
+            drop(published);
+            return joined.map(|inner| Cluster(Arc::new(Inner { server: Some(server), ..inner })));
         }
         let rendezvous = Rendezvous::of(&identity.coordinator)?;
         loop {
             let mut tried = None;
             let joined = Cluster::through(identity, limits, &rendezvous, until, &mut tried);
-            let is_old = |tried: &Target| Instant::now() < until && rendezvous.has_moved(tried, until);
+            let is_old = |tried: &Target| Instant::now() < until && rendezvous.has_moved(tried);
             match joined {
                 Err(_) if tried.as_ref().is_some_and(is_old) => {}
                 joined => return joined.map(|inner| Cluster(Arc::new(inner))),

@@ -15,6 +15,9 @@ pub(super) struct Target {
     pub(super) job: String,
 }
 
+/// How long a Redis may take when the outcome no longer depends on it: the value expires in any case.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+
 /// The first word of a value: the protocol and its version.
 const GREETING: &str = "spiq-1";
 
@@ -67,9 +70,9 @@ impl Rendezvous {
     }
 
     /// Whether process 0 has published another coordinator since: this one belonged to an earlier start of the run.
-    pub(super) fn has_moved(&self, from: &Target, until: Instant) -> bool {
+    pub(super) fn has_moved(&self, from: &Target) -> bool {
         let Rendezvous::In(run) = self else { return false };
-        let value = requests::read(run, until).ok().flatten();
+        let value = requests::read(run, Instant::now() + AFTERWARDS).ok().flatten();
         value.and_then(|value| Target::parse(&value)).is_some_and(|target| target != *from)
     }
 }
@@ -104,9 +107,6 @@ pub(super) struct Published {
     value: String,
 }
 
-/// How long leaving a Redis may take; the value expires in any case.
-const WITHDRAWAL: Duration = Duration::from_secs(1);
-
 impl Published {
     /// Publishes the coordinator of this process until this time, in the place of an earlier one.
     ///
@@ -121,7 +121,7 @@ impl Published {
 
 impl Drop for Published {
     fn drop(&mut self) {
-        drop(requests::withdraw(&self.run, &self.value, Instant::now() + WITHDRAWAL));
+        drop(requests::withdraw(&self.run, &self.value, Instant::now() + AFTERWARDS));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spiq_hlo::{Division, Function, Sharded};
 
 use crate::collectives;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How a program runs on several devices: each holds a part of the divided inputs and all of the others.
 ///
@@ -49,6 +49,25 @@ impl Sharding {
     pub fn dividing(mut self, input: impl Into<String>, axis: usize) -> Sharding {
         self.axes.insert(input.into(), axis);
         self
+    }
+
+    /// Checks that the devices can share batches of a size evenly; `flag` is where the size is given.
+    ///
+    /// # Errors
+    /// Kind `Input`, with the nearest sizes that fit.
+    pub fn check_batch(&self, batch: usize, flag: &str) -> Result<()> {
+        let devices = self.devices;
+        if devices > 0 && batch.is_multiple_of(devices) {
+            return Ok(());
+        }
+        let fewer = batch.checked_div(devices).unwrap_or(0) * devices;
+        let sizes = match fewer {
+            0 => format!("{devices} or a multiple"),
+            _ => format!("{fewer} or {}", fewer + devices),
+        };
+        Err(Error::input(format!(
+            "{devices} devices cannot share batches of {batch} samples evenly; give a batch size of {sizes} ({flag})"
+        )))
     }
 
     /// The axis that divides the input at a path: that of the path itself, or of a path above it.

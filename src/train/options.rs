@@ -184,6 +184,9 @@ pub struct Summary {
     pub steps_per_second: f64,
     /// Whether it was stopped early; its progress is saved.
     pub interrupted: bool,
+    /// The first process that was asked to stop early; 0 in a single process.
+    #[serde(skip)]
+    pub stopped_by: Option<usize>,
     /// The run's [identity](crate::provenance::Provenance::identity); `None` in files of earlier versions.
     #[serde(default)]
     pub run: Option<String>,

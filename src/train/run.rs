@@ -114,7 +114,8 @@ fn to_the_end<'s, 'a: 's>(
     events: &mut dyn FnMut(Event),
 ) -> Result<Summary> {
     let stepping = Instant::now();
-    let interrupted = run.train(stop, events)?;
+    let stopped_by = run.train(stop, events)?;
+    let interrupted = stopped_by.is_some();
     // Saved first: a run stopped from outside may have little time left.
     run.save(events)?;
     let stepping = stepping.elapsed().saturating_sub(run.idle).as_secs_f64();
@@ -133,6 +134,7 @@ fn to_the_end<'s, 'a: 's>(
         seconds: started.elapsed().as_secs_f64(),
         steps_per_second: (run.done - run.first) as f64 / stepping.max(1e-9),
         interrupted,
+        stopped_by,
         run: run.provenance.run.clone(),
         files,
     };
@@ -287,16 +289,17 @@ impl<'s, 'a: 's> Run<'s, 'a> {
         Ok(run)
     }
 
-    /// Runs to the end or until `stop`; returns whether it was stopped.
-    fn train(&mut self, stop: &AtomicBool, events: &mut dyn FnMut(Event)) -> Result<bool> {
+    /// Runs to the end or until `stop`; returns the process that was stopped.
+    fn train(&mut self, stop: &AtomicBool, events: &mut dyn FnMut(Event)) -> Result<Option<usize>> {
         while self.done < self.total && !self.has_waited() {
             let epoch = self.done / self.per_epoch;
             let order = self.order(epoch)?;
             let end = self.total.min((epoch + 1) * self.per_epoch);
             while self.done < end {
-                if self.together.any(stop.load(Ordering::Relaxed))? {
+                let stopped_by = self.together.first(stop.load(Ordering::Relaxed))?;
+                if stopped_by.is_some() {
                     self.journal.read(0, events)?;
-                    return Ok(true);
+                    return Ok(stopped_by);
                 }
                 let place = self.done % self.per_epoch * self.options.batch_size;
                 self.call(end - self.done, &order[place..])?;
@@ -313,7 +316,7 @@ impl<'s, 'a: 's> Run<'s, 'a> {
             }
         }
         self.journal.read(0, events)?;
-        Ok(false)
+        Ok(None)
     }
 
     /// The places of an epoch's samples within the training part.

@@ -15,6 +15,7 @@ use super::objective::check_class_weights;
 use super::options::{Options, Summary};
 use super::prepared::Prepared;
 use super::resume;
+use crate::compile::Sharding;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::nn::READOUTS;
@@ -70,7 +71,7 @@ pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
             options.shift
         )));
     }
-    check_devices(options)?;
+    Sharding::over(options.devices).check_batch(options.batch_size, "--batch-size")?;
     let none = [Some(options.time_steps), options.steps_per_call].contains(&Some(0));
     if none || matches!(options.length, Length::Epochs(0) | Length::Steps(0)) {
         return Err(Error::input("the numbers of epochs, steps, steps per call and time steps must be at least 1"));
@@ -79,22 +80,6 @@ pub(super) fn check(options: &Options<dyn Model>) -> Result<()> {
         return Err(Error::input("patience needs validation samples: hold some out (--validation 0.1, or --folds)"));
     }
     Ok(())
-}
-
-/// Checks that the devices can share a batch evenly.
-fn check_devices(options: &Options<dyn Model>) -> Result<()> {
-    let (batch, devices) = (options.batch_size, options.devices);
-    if devices > 0 && batch % devices == 0 {
-        return Ok(());
-    }
-    let fewer = batch.checked_div(devices).unwrap_or(0) * devices;
-    let sizes = match fewer {
-        0 => format!("{devices} or a multiple"),
-        _ => format!("{fewer} or {}", fewer + devices),
-    };
-    Err(Error::input(format!(
-        "{devices} devices cannot share batches of {batch} samples evenly; give a batch size of {sizes} (--batch-size)"
-    )))
 }
 
 /// Checks that the labels and the loss match the network.

@@ -29,10 +29,10 @@ impl Together {
         self.0.is_some()
     }
 
-    /// Whether the condition holds in any process.
-    pub(super) fn any(&self, holds: bool) -> Result<bool> {
-        let Some(cluster) = &self.0 else { return Ok(holds) };
-        Ok(cluster.all(&[u8::from(holds)])?.iter().any(|part| part[..] == [1]))
+    /// The first process in which the condition holds.
+    pub(super) fn first(&self, holds: bool) -> Result<Option<usize>> {
+        let Some(cluster) = &self.0 else { return Ok(holds.then_some(0)) };
+        Ok(cluster.all(&[u8::from(holds)])?.iter().position(|part| part[..] == [1]))
     }
 
     /// The value of process 0.
