@@ -31,10 +31,19 @@ const DEVICES: usize = 256;
 
 /// A number of devices, or `all`.
 pub fn devices(text: &str) -> Result<Devices, String> {
+    devices_up_to(text, DEVICES)
+}
+
+/// The same for a program that is not run: any number.
+pub fn devices_of_program(text: &str) -> Result<Devices, String> {
+    devices_up_to(text, LARGEST)
+}
+
+fn devices_up_to(text: &str, most: usize) -> Result<Devices, String> {
     match text.parse() {
         _ if text == "all" => Ok(Devices::All),
-        Ok(count) if (1..=DEVICES).contains(&count) => Ok(Devices::Of(count)),
-        _ => Err(format!("it must be `all`, or a whole number from 1 to {DEVICES}")),
+        Ok(count) if (1..=most).contains(&count) => Ok(Devices::Of(count)),
+        _ => Err(format!("it must be `all`, or a whole number from 1 to {most}")),
     }
 }
 

@@ -96,7 +96,7 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     device: Option<Device>,
     /// Devices that share the batch, from the stage shard on: the program of one of them; a number, or `all` that --device has
-    #[arg(long, value_name = "N | all", value_parser = argument::devices, default_value = "1")]
+    #[arg(long, value_name = "N | all", value_parser = argument::devices_of_program, default_value = "1")]
     devices: Devices,
     #[command(flatten)]
     recordings: Recordings,

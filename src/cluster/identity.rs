@@ -304,6 +304,20 @@ mod tests {
         assert_eq!((identity.coordinator.as_str(), identity.process), ("here:5", 2));
     }
 
+    /// The password of a Redis does not appear in arguments and messages.
+    #[test]
+    fn a_password_comes_from_the_environment() {
+        let found = found(given("redis://node0?run=a", 2, 1), &[("REDISCLI_AUTH", "a b")]);
+        match (found, IS_BUILT) {
+            (Ok(identity), true) => {
+                let identity = identity.expect("two");
+                assert_eq!(identity.coordinator, "redis://:a%20b@node0?run=a");
+                assert_eq!(format!("{identity:?}"), "Identity(process 1 of 2 at redis://node0?run=a)");
+            }
+            (found, is_built) => assert!(found.is_err() && !is_built, "{found:?}"),
+        }
+    }
+
     #[test]
     fn missing_and_contradicting_parts() {
         let only = |process| Given { process: Some(process), ..Given::default() };

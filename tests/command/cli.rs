@@ -389,6 +389,9 @@ fn every_stage_is_printed() {
     let commented = inspect("--stage quantize");
     assert!(commented.contains("// core/layers/1  LIF "), "{commented}");
     assert!(!inspect("--stage stablehlo --forward").contains("%arg7: tensor<8xi32>"));
+    // The processor is one device, unless more are asked for.
+    assert_eq!(inspect("--stage shard --devices all"), inspect("--stage shard"));
+    assert_ne!(inspect("--stage shard --devices 2"), inspect("--stage shard"));
     assert!(inspect("--stage trace --locations").contains("loc(\"core/layers/0\""));
     // The text for a device calls its kernels; without a device, the program runs on any.
     let called = ["", " --device cpu", " --device cuda", " --device tpu"].map(|device| {

@@ -174,7 +174,7 @@ fn strangers_are_refused() {
         drop(stream.read_to_string(&mut answer));
         answer
     };
-    assert!(refused(3, 1, "", 1).contains("counts 3 processes, and the coordinator 8"));
+    assert!(refused(3, 1, "", 1).contains("counts 3 processes, and process 0 8"));
     assert!(refused(8, 1, "an earlier run", 5).contains("process 1 belongs to another run; start all processes anew"));
     assert_eq!(children.into_iter().map(said).collect::<Vec<_>>(), ["done"; PROCESSES]);
 }
@@ -205,4 +205,41 @@ fn a_process_that_never_comes_is_named() {
         error.to_string(),
         "process 1 has not joined in time; start all processes, with the same --coordinator-address"
     );
+}
+
+/// A run of two threads in the place of processes; the second one counts this many.
+fn counted(port: u16, process: usize, processes: usize) -> spiq::Result<Cluster> {
+    let limits = Limits { join: Duration::from_secs(60), lost_after: Duration::from_secs(1) };
+    Cluster::join(&Identity { processes, ..identity(port, process) }, limits)
+}
+
+#[test]
+fn another_number_of_processes_ends_the_run_soon() {
+    let port = free_port();
+    let started = Instant::now();
+    let first = std::thread::spawn(move || counted(port, 0, 2));
+    let want = "process 1 counts 3 processes, and process 0 2; give all of them the same --num-processes";
+    for refused in [counted(port, 1, 3), first.join().expect("no panic")] {
+        let error = refused.expect_err("a refusal");
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Input, want));
+    }
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+/// A process of an older run with another number of processes is refused, and the run goes on with its own.
+#[test]
+fn a_stranger_that_counts_differently_does_not_end_the_run() {
+    let port = free_port();
+    let first = std::thread::spawn(move || counted(port, 0, 2));
+    for process in [1, 2] {
+        assert!(counted(port, process, 3).is_err(), "a refusal");
+    }
+    let second = counted(port, 1, 2).expect("the run's own process");
+    let first = first.join().expect("no panic").expect("process 0");
+    // The time to end the run passes.
+    std::thread::sleep(Duration::from_secs(2));
+    let other = std::thread::spawn(move || second.leave());
+    first.leave().expect("a run");
+    other.join().expect("no panic").expect("a run");
+    assert!(first.lost().is_none());
 }

@@ -15,4 +15,5 @@ mod native;
 mod pjrt;
 mod plugins;
 mod profiler;
+mod redis;
 mod triton;

@@ -222,6 +222,17 @@ const FLAGS: &[Case] = &[
     ),
     case("a top-k above the number of classes", "evaluate run --top-k 4"),
     case("an invalid shape", "bench --shape 16,8,32"),
+    case("a batch that the devices cannot share", "bench --shape 4,6,8,8,3 --devices 4"),
+    case("the same for a model", "bench --model model.toml --batch-size 3 --devices 4"),
+    case("all devices of a kind of chip", "inspect --model model.toml --target cuda:h100 --devices all"),
+    case(
+        "a Redis without the name of a run",
+        "train --data digits --coordinator-address redis://node0 --num-processes 2 --process-id 0",
+    ),
+    case(
+        "a Redis with TLS",
+        "train --data digits --coordinator-address rediss://node0?run=a --num-processes 2 --process-id 0",
+    ),
     case("an unknown stage", "inspect --model model.toml --stage quant"),
     case("an input that is too large", "inspect --model model.toml --stage trace --time-steps 2000000000"),
     case("a sweep without a grid", "sweep --model model.toml --data data.safetensors"),
