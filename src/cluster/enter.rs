@@ -46,7 +46,8 @@ pub(super) fn enter(
 /// The error of a coordinator that cannot be reached.
 pub(super) fn unreachable(identity: &Identity, target: &Target, cause: &io::Error) -> Error {
     let address = &target.address;
-    let from = if *address == identity.coordinator { String::new() } else { format!(" (found in {})", identity.place()) };
+    let from =
+        if *address == identity.coordinator { String::new() } else { format!(" (found in {})", identity.place()) };
     Error::input(format!(
         "process {} cannot reach the coordinator at {address}{from}: {cause}; check that process 0 runs there, and --coordinator-address",
         identity.process

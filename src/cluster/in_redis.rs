@@ -1,10 +1,13 @@
 //! The requests to a Redis: one key per run, whose value is the coordinator.
 
+use std::io;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use redis::{Connection, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, ServerErrorKind};
 
 use super::redis_run::RedisRun;
+use super::server::spawn;
 use crate::error::{Error, Result};
 
 /// Whether this build has this file.
@@ -25,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// Kind `Input` if the Redis cannot be reached, does not answer in time or refuses the request.
 pub(super) fn read(run: &RedisRun, until: Instant) -> Result<Option<String>> {
-    ask(run, until, |connection| redis::cmd("GET").arg(run.key()).query(connection))
+    ask(run, until, |run, connection| redis::cmd("GET").arg(run.key()).query(connection))
 }
 
 /// Replaces the value of the run's key, for a time.
@@ -33,8 +36,10 @@ pub(super) fn read(run: &RedisRun, until: Instant) -> Result<Option<String>> {
 /// # Errors
 /// As [`read`].
 pub(super) fn publish(run: &RedisRun, value: &str, expires: Duration, until: Instant) -> Result<()> {
-    let seconds = expires.as_secs() + 1;
-    ask(run, until, |connection| redis::cmd("SET").arg(run.key()).arg(value).arg("EX").arg(seconds).exec(connection))
+    let (value, seconds) = (value.to_owned(), expires.as_secs() + 1);
+    ask(run, until, move |run, connection| {
+        redis::cmd("SET").arg(run.key()).arg(&value).arg("EX").arg(seconds).exec(connection)
+    })
 }
 
 /// Deletes the run's key if it still has this value.
@@ -42,11 +47,12 @@ pub(super) fn publish(run: &RedisRun, value: &str, expires: Duration, until: Ins
 /// # Errors
 /// As [`read`].
 pub(super) fn withdraw(run: &RedisRun, value: &str, until: Instant) -> Result<()> {
-    ask(run, until, |connection| {
+    let value = value.to_owned();
+    ask(run, until, move |run, connection| {
         // If another process 0 replaces the value from here on, nothing is deleted.
         redis::cmd("WATCH").arg(run.key()).exec(connection)?;
         let found: Option<String> = redis::cmd("GET").arg(run.key()).query(connection)?;
-        if found.as_deref() != Some(value) {
+        if found.as_deref() != Some(&value) {
             return Ok(());
         }
         redis::pipe().atomic().del(run.key()).ignore().query::<Option<()>>(connection).map(drop)
@@ -54,17 +60,33 @@ pub(super) fn withdraw(run: &RedisRun, value: &str, until: Instant) -> Result<()
 }
 
 /// Makes a request, on a connection of its own: processes ask a few times, before the run.
-fn ask<T>(run: &RedisRun, until: Instant, request: impl Fn(&mut Connection) -> RedisResult<T>) -> Result<T> {
+fn ask<T, F>(run: &RedisRun, until: Instant, request: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: Fn(&RedisRun, &mut Connection) -> RedisResult<T> + Clone + Send + 'static,
+{
     let until = until.min(Instant::now() + PATIENCE);
     loop {
         let left = until.saturating_duration_since(Instant::now()).max(LEAST);
-        let asked = connect(run, left).and_then(|mut connection| request(&mut connection));
-        match asked {
+        let (asked, request) = (run.clone(), request.clone());
+        let answer = within(left, move || request(&asked, &mut connect(&asked, left)?));
+        match answer {
             Ok(answer) => return Ok(answer),
             Err(cause) if may_pass(&cause) && Instant::now() + PAUSE < until => std::thread::sleep(PAUSE),
             Err(cause) => return Err(Error::input(sentence(run, &cause))),
         }
     }
+}
+
+/// Does this on another thread, which is left alone after this time: the timeouts of a connection hold for each of its bytes, and do not end
+/// an answer that goes on and on.
+fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> RedisResult<T> + Send + 'static,
+) -> RedisResult<T> {
+    let (sender, answer) = sync_channel(1);
+    spawn("rendezvous", move || drop(sender.send(work())))?;
+    answer.recv_timeout(limit + LEAST).unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 fn connect(run: &RedisRun, within: Duration) -> RedisResult<Connection> {

@@ -201,8 +201,7 @@ fn meet(
     let listener = TcpListener::bind(SocketAddr::new(reachable(host, here.ip()), 0)).map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
     // On the machine of the coordinator, its host is the name that all processes know.
-    let address =
-        if identity.process == 0 { format!("{host}:{port}") } else { address_here(host, here.ip(), port) };
+    let address = if identity.process == 0 { format!("{host}:{port}") } else { address_here(host, here.ip(), port) };
     store.put(&key(identity.process), address.as_bytes())?;
     let mut streams: Vec<Option<TcpStream>> = (0..identity.processes).map(|_| None).collect();
     for (peer, stream) in streams.iter_mut().enumerate().take(identity.process) {

@@ -172,7 +172,11 @@ mod tests {
     fn a_build_without_redis_says_so() {
         assert!(RedisRun::check_build(true).is_ok());
         let said = RedisRun::check_build(false).expect_err("a refusal").to_string();
-        assert!(said.starts_with("this spiq is built without Redis: build it with `cargo install --path . --features redis`"));
+        assert!(
+            said.starts_with(
+                "this spiq is built without Redis: build it with `cargo install --path . --features redis`"
+            )
+        );
     }
 
     #[test]

@@ -128,13 +128,7 @@ impl Server {
     }
 
     /// The answer that refuses a process, and its reason.
-    fn refusal(
-        self: &Arc<Server>,
-        kind: u8,
-        processes: usize,
-        process: usize,
-        job: &str,
-    ) -> Option<(u8, String)> {
+    fn refusal(self: &Arc<Server>, kind: u8, processes: usize, process: usize, job: &str) -> Option<(u8, String)> {
         // A process that knows only the address has no job yet.
         if job != self.job && !(kind == JOIN && job.is_empty()) {
             return Some((FOREIGN, format!("process {process} belongs to another run; start all processes anew")));

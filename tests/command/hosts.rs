@@ -241,7 +241,8 @@ fn wrong_flags_are_refused() {
         true => "the Redis at 127.0.0.1:1 cannot be reached: ",
         false => "this spiq is built without Redis: build it with ",
     };
-    let of_redis = "--coordinator-address redis://me:secret@127.0.0.1:1?run=a --num-processes 2 --process-id 1 --join-within 0.2";
+    let of_redis =
+        "--coordinator-address redis://me:secret@127.0.0.1:1?run=a --num-processes 2 --process-id 1 --join-within 0.2";
     for (flags, expected) in cases.into_iter().chain([(of_redis, in_redis)]) {
         let line = format!("train --model model.toml --data digits --steps 10 --out run {flags}");
         let (code, _, noted) = end(folder.begin(&line, &[]));

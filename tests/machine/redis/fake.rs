@@ -1,7 +1,7 @@
 //! The part of a Redis that a run needs: strings, their expiry as a number, transactions, a password.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 

@@ -151,7 +151,7 @@ fn unusable_servers_are_named_in_time() {
         (at(closed), both, "cannot be reached: "),
         (at(silent), both, "does not answer; check --coordinator-address"),
         (at(garbage), both, "does not answer as a Redis: another program uses the port"),
-        (at(endless), both, "check --coordinator-address"),
+        (at(endless), both, "does not answer; check --coordinator-address"),
         (at(gone), both, "check --coordinator-address"),
         (locked.address("me:wrong@", "a"), both, "refuses the user or the password; check --coordinator-address"),
         (locked.address("", "a"), both, "wants a password; set REDISCLI_AUTH"),
