@@ -19,8 +19,9 @@ pub type Parts = std::result::Result<Vec<Arc<[u8]>>, String>;
 
 type Then = Box<dyn FnOnce(Parts) + Send>;
 
-/// The time that a failing process has to report why, before its closed connection counts as the failure.
-const REPORTING: Duration = Duration::from_secs(1);
+/// The time that a failing process has to report why, before its closed connection counts as the failure; and that this process has to leave
+/// the run after another one has left, which takes a second or more on a busy machine. The coordinator notices a killed process at once.
+const REPORTING: Duration = Duration::from_secs(5);
 
 /// The connections to the other processes.
 pub(super) struct Exchange {

@@ -112,17 +112,17 @@ fn sentence(run: &RedisRun, cause: &RedisError) -> String {
     if cause.is_io_error() {
         return format!("{run} cannot be reached: {}; {advice}", shown(cause));
     }
-    match (cause.kind(), cause.code()) {
-        (ErrorKind::AuthenticationFailed, _) => {
+    // The words of NOAUTH, which the crate passes on without the code if the request was the choice of a database.
+    if cause.to_string().contains("Authentication required") {
+        return format!(
+            "{run} wants a password; set REDISCLI_AUTH, or give redis://USER:PASSWORD@HOST:PORT?run=NAME (--coordinator-address)"
+        );
+    }
+    match cause.kind() {
+        ErrorKind::AuthenticationFailed => {
             format!("{run} refuses the user or the password; {advice}, and REDISCLI_AUTH if it holds the password")
         }
-        (_, Some("NOAUTH")) => {
-            format!(
-                "{run} wants a password; set REDISCLI_AUTH, or give redis://USER:PASSWORD@HOST:PORT?run=NAME \
-                 (--coordinator-address)"
-            )
-        }
-        (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => format!(
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => format!(
             "{run} does not answer as a Redis: another program uses the port, or the key {} holds something else; {advice}",
             run.key()
         ),

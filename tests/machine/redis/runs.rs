@@ -84,7 +84,7 @@ fn runs_of_other_names_do_not_meet() {
 #[test]
 fn an_old_value_does_not_stop_a_new_run() {
     let nothing = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-    let silent = listen(|stream| std::mem::forget(stream));
+    let silent = listen(std::mem::forget);
     let other = listen(|mut stream| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")));
     for port in [nothing, silent, other] {
         let redis = Fake::new(None);
@@ -137,7 +137,7 @@ fn a_process_moves_to_the_new_start_of_its_run() {
 #[test]
 fn unusable_servers_are_named_in_time() {
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-    let silent = listen(|stream| std::mem::forget(stream));
+    let silent = listen(std::mem::forget);
     let garbage = listen(|mut stream| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")));
     let endless = listen(|mut stream| while stream.write_all(b"$9999999999\r\nx").is_ok() {});
     let gone = listen(drop);
