@@ -19,15 +19,14 @@ pub type Parts = std::result::Result<Vec<Arc<[u8]>>, String>;
 
 type Then = Box<dyn FnOnce(Parts) + Send>;
 
-/// The time that a failing process has to report why, before its closed connection counts as the failure; and that this process has to leave
-/// the run after another one has left, which takes a second or more on a busy machine. The coordinator notices a killed process at once.
-const REPORTING: Duration = Duration::from_secs(5);
+/// The time that a failing process has to report why, before its closed connection counts as the failure.
+const REPORTING: Duration = Duration::from_secs(1);
 
 /// The connections to the other processes.
 pub(super) struct Exchange {
     process: usize,
     processes: usize,
-    peers: Vec<Option<Sender<Message>>>,
+    peers: Vec<Option<Sender<Outgoing>>>,
     inbox: Arc<Mutex<Inbox>>,
 }
 
@@ -36,6 +35,13 @@ type RoundKey = (u64, u64);
 
 /// A message: channel, number of the round, bytes.
 type Message = (u64, u64, Arc<[u8]>);
+
+/// What the thread that sends to a process takes, in this order.
+enum Outgoing {
+    Message(Message),
+    /// Dropped once everything before it is written.
+    Mark(#[expect(dead_code, reason = "only its end counts")] Sender<()>),
+}
 
 #[derive(Default)]
 struct Inbox {
@@ -95,11 +101,14 @@ impl Exchange {
             stream.set_write_timeout(Some(lost_after))?;
             let (reading, inbox, lost) = (stream.try_clone()?, inbox.clone(), failure.clone());
             spawn("receiving", move || receive(reading, (peer, processes), &inbox, &lost))?;
-            let (sender, messages) = channel::<Message>();
+            let (sender, messages) = channel::<Outgoing>();
             let lost = failure.clone();
             spawn("sending", move || {
                 let mut stream = stream;
-                let mut sent = messages.iter().map(|message| send(&mut stream, &message));
+                let mut sent = messages.iter().map(|outgoing| match outgoing {
+                    Outgoing::Message(message) => send(&mut stream, &message),
+                    Outgoing::Mark(_) => Ok(()),
+                });
                 if sent.any(|sent| sent.is_err()) {
                     lost.happens(&format!("process {peer} was lost: it takes no more messages"));
                 }
@@ -123,13 +132,24 @@ impl Exchange {
         let number = *next;
         *next += 1;
         // The channel of a lost process is closed; its loss is reported elsewhere.
-        self.peers.iter().flatten().for_each(|peer| drop(peer.send((channel, number, part.clone()))));
+        self.peers
+            .iter()
+            .flatten()
+            .for_each(|peer| drop(peer.send(Outgoing::Message((channel, number, part.clone())))));
         let from = (self.process, self.processes);
         let ended = inbox.add((channel, number), from, part, Some(Box::new(then)));
         drop(inbox);
         if let Some((then, parts)) = ended {
             then(Ok(parts));
         }
+    }
+
+    /// Waits until all parts of this process are written, for a bounded time: the end of the process would lose them.
+    pub(super) fn flush(&self, within: Duration) {
+        let (mark, written) = channel();
+        self.peers.iter().flatten().for_each(|peer| drop(peer.send(Outgoing::Mark(mark.clone()))));
+        drop(mark);
+        _ = written.recv_timeout(within);
     }
 }
 

@@ -168,6 +168,7 @@ impl Cluster {
     pub fn leave(&self) -> Result<()> {
         let met = self.barrier();
         self.0.failure.is_over();
+        self.0.exchange.flush(self.0.limits.lost_after);
         self.0.heartbeat.leave();
         if let Some(server) = &self.0.server {
             server.wait_for_all(self.0.limits.lost_after);
