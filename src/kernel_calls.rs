@@ -5,7 +5,7 @@ use spiq_kernels::run::{self, Pool, Task};
 use spiq_kernels::{Backend, ELEMENTWISE_SCAN, KernelCall, MASKED_PRODUCT, PRODUCTS, PROGRAM};
 
 use crate::collectives;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::pjrt::ffi::{self, Call, Handler, Registration, Threads};
 use crate::pjrt::{Client, ClientOptions, Platform, Plugin, Progress};
 
@@ -31,7 +31,12 @@ fn are_wanted() -> bool {
 
 /// The kernels for programs of a platform; its plugin need not be present.
 pub(crate) fn kernels_of(platform: Platform) -> Option<&'static dyn Backend> {
-    backend(Some(platform)).filter(|_| are_wanted())
+    wanted(Some(platform))
+}
+
+/// The back end for a plugin's programs, if kernels are enabled.
+fn wanted(platform: Option<Platform>) -> Option<&'static dyn Backend> {
+    backend(platform).filter(|_| are_wanted())
 }
 
 impl Client {
@@ -87,14 +92,34 @@ impl Client {
             collectives::exchange_with(cluster);
             handlers.extend(collectives::HANDLERS);
         }
-        Client::with_handlers(plugin, options, &handlers)
+        let client = Client::with_handlers(plugin, options, &handlers)?;
+        match client.no_handlers().filter(|_| client.exchanges_as().is_some()) {
+            None => Ok(client),
+            Some(why) => Err(Error::new(
+                ErrorKind::Plugin,
+                format!(
+                    "the plugin {} cannot exchange with other processes: {why}; use another plugin, or one process",
+                    plugin.path().display()
+                ),
+            )),
+        }
     }
 
-    /// This library's kernels that programs may call; none with `SPIQ_NO_KERNELS=1` or if the plugin does not support them.
+    /// This library's kernels that programs may call; none with `SPIQ_NO_KERNELS=1` or if the plugin does not [support
+    /// them](Client::kernels_refused).
     pub fn kernels(&self) -> Option<&'static dyn Backend> {
+        wanted(self.plugin().platform()).filter(|_| self.kernels_refused().is_none())
+    }
+
+    /// Why the plugin's programs do without this library's kernels, in one sentence: its XLA calls functions in another way than they
+    /// expect. XLA compiles the loops over time instead, which is slower. `None` if they have kernels, or would not have any with another
+    /// plugin.
+    pub fn kernels_refused(&self) -> Option<String> {
         // A backend without call targets compiles its kernels into the program, so it needs no handlers.
-        let callable = |backend: &&dyn Backend| backend.targets().is_empty() || self.calls_handlers();
-        backend(self.plugin().platform()).filter(callable).filter(|_| are_wanted())
+        let called = wanted(self.plugin().platform()).filter(|backend| !backend.targets().is_empty());
+        let why = self.no_handlers().filter(|_| called.is_some())?;
+        let plugin = self.plugin().path().display();
+        Some(format!("the plugin {plugin} runs programs without spiq's kernels, slower, with other last bits: {why}"))
     }
 }
 

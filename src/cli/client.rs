@@ -44,6 +44,7 @@ fn open_in(device: Device, devices: Devices, cluster: Option<&Cluster>) -> Resul
     let cluster = cluster.cloned();
     let options = ClientOptions { cpu_devices, cluster, full_precision, ..ClientOptions::default() };
     let client = Client::open_with(device.into(), &options, &mut |progress| installation.update(progress))?;
+    client.kernels_refused().iter().for_each(|why| screen::note_once(why));
     Ok(client.watched(Watch { stop: None, progress: Some(compiling()) }))
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use spiq::Result;
-use spiq::pjrt::{self, Found, Platform};
+use spiq::pjrt::{self, Build, Found, Platform};
 
 use super::libraries;
 use super::probe::{self, Probe};
@@ -39,6 +39,9 @@ struct Report {
 struct Plugin {
     platform: Option<&'static str>,
     source: String,
+    /// The build, where spiq can install several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<&'static str>,
     file: PathBuf,
     /// Whether it is the plugin that its platform uses.
     used: bool,
@@ -77,6 +80,7 @@ impl Report {
         let plugin = |found: Found| Plugin {
             platform: found.platform.map(Platform::name),
             source: found.source.to_string(),
+            build: found.build().map(Build::name),
             used: used.iter().flatten().any(|one| one.path == found.path),
             libraries: libraries::of(&found.path),
             probe: probe::ask(&found.path),
@@ -120,7 +124,9 @@ impl Plugin {
     fn text(&self) -> String {
         let used = if self.used { "" } else { ", not used: another one takes precedence" };
         let name = self.platform.unwrap_or("unknown platform");
-        let mut lines = vec![format!("  {name} ({}{used})", self.source), format!("    {}", self.file.display())];
+        let build = self.build.map_or_else(String::new, |build| format!(", build {build}"));
+        let mut lines =
+            vec![format!("  {name} ({}{build}{used})", self.source), format!("    {}", self.file.display())];
         if let Some(version) = &self.probe.pjrt {
             let platform = self.probe.platform.as_ref().map(|platform| format!(", {platform}"));
             lines.push(format!("    PJRT {version}{}", platform.unwrap_or_default()));
@@ -135,6 +141,7 @@ impl Plugin {
             lines.push(format!("    device {}: {}{memory}", device.id, device.kind));
         }
         lines.extend(libraries::text(&self.libraries));
+        lines.extend(self.probe.kernels_refused.iter().map(|why| format!("    note: {why}")));
         if let Some(error) = &self.probe.error {
             lines.push(format!("    error: {}", error.replace('\n', " ")));
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use spiq::pjrt::{self, Missing, Parts, Platform, Wheels};
+use spiq::pjrt::{self, Build, Missing, Parts, Platform, Wheels};
 use spiq::table;
 use spiq::{Error, Result};
 
@@ -16,6 +16,7 @@ Examples:
   spiq plugin install cuda13        then: spiq train --device cuda
   spiq plugin install cuda13 --compiler-only     then: spiq inspect --target cuda:h100
   spiq plugin install cpu --index https://mirror.example/simple
+  spiq plugin install cpu --build jaxlib-0.11    uses a newer XLA from then on; `--build xla` goes back
 
 Without a network: download the wheel on another machine (`spiq plugin wheels cpu` prints the pip commands), copy it, and run
   spiq plugin install cpu --from FILE.whl";
@@ -40,6 +41,9 @@ enum Action {
     Install {
         /// Plugin to install
         plugin: Name,
+        /// Build of the CPU plugin; builds are kept beside each other, and the one installed last is used [default: xla]
+        #[arg(long, value_name = "NAME")]
+        build: Option<BuildName>,
         /// Download from this package index, such as a mirror
         #[arg(long, value_name = "URL", conflicts_with = "from")]
         index: Option<String>,
@@ -54,6 +58,9 @@ enum Action {
     Wheels {
         /// Plugin whose wheels to list
         plugin: Name,
+        /// Build of the CPU plugin [default: xla]
+        #[arg(long, value_name = "NAME")]
+        build: Option<BuildName>,
         /// Without the libraries that run programs
         #[arg(long)]
         compiler_only: bool,
@@ -73,13 +80,23 @@ enum Name {
     Tpu,
 }
 
+/// The builds of the CPU plugin. SECURITY.md says who makes them.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BuildName {
+    /// xla-cpu-pjrt 0.0.1, by Google, for x86-64 and aarch64
+    Xla,
+    /// lammps-jax-pjrt-cpu 0.11.2: the XLA of jaxlib 0.11.2, built by the lammps-jax project, for x86-64
+    #[value(name = "jaxlib-0.11")]
+    Jaxlib011,
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Of kind `Plugin` when the package cannot be downloaded.
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
-        Action::Install { plugin, index, from, compiler_only } => {
+        Action::Install { plugin, build, index, from, compiler_only } => {
             // An existing installation needs none of them, but a wrong name is a mistake all the same.
             if let Some(missing) = from.iter().find(|path| !path.exists()) {
                 return Err(Error::input(format!("there is no file {}; name a wheel with --from", missing.display())));
@@ -89,9 +106,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 None if from.is_empty() => Wheels::Index,
                 None => Wheels::Files(from.clone()),
             };
-            install((*plugin).into(), parts(*plugin, *compiler_only)?, &wheels)
+            install((*plugin).into(), of_cpu(*plugin, *build)?, parts(*plugin, *compiler_only)?, &wheels)
         }
-        Action::Wheels { plugin, compiler_only } => commands((*plugin).into(), parts(*plugin, *compiler_only)?),
+        Action::Wheels { plugin, build, compiler_only } => {
+            commands((*plugin).into(), of_cpu(*plugin, *build)?, parts(*plugin, *compiler_only)?)
+        }
         Action::List => list(),
     }
 }
@@ -106,6 +125,24 @@ impl From<Name> for Platform {
     }
 }
 
+impl From<BuildName> for Build {
+    fn from(name: BuildName) -> Build {
+        match name {
+            BuildName::Xla => Build::Xla,
+            BuildName::Jaxlib011 => Build::Jaxlib011,
+        }
+    }
+}
+
+/// The build to install.
+fn of_cpu(plugin: Name, build: Option<BuildName>) -> Result<Build> {
+    match (build, plugin) {
+        (None, _) => Ok(Build::default()),
+        (Some(build), Name::Cpu) => Ok(build.into()),
+        (Some(_), _) => Err(Error::input("only cpu has several builds; leave out --build")),
+    }
+}
+
 /// The parts to install.
 fn parts(plugin: Name, compiler_only: bool) -> Result<Parts> {
     match (compiler_only, plugin) {
@@ -115,12 +152,17 @@ fn parts(plugin: Name, compiler_only: bool) -> Result<Parts> {
     }
 }
 
-fn install(platform: Platform, parts: Parts, wheels: &Wheels) -> Result<()> {
-    announce(&pjrt::missing(platform, parts)?, wheels);
+fn install(platform: Platform, build: Build, parts: Parts, wheels: &Wheels) -> Result<()> {
+    announce(&pjrt::missing(platform, build, parts)?, wheels);
     let mut installation = Installation::default();
-    let path = pjrt::install_from(platform, parts, wheels, &mut |progress| installation.update(progress))?;
+    let path = pjrt::install_from(platform, build, parts, wheels, &mut |progress| installation.update(progress))?;
     drop(installation);
-    screen::print(&format!("the {platform} plugin is installed: {}\n", path.display()))
+    let which = if platform == Platform::Cpu { format!(" (build {build})") } else { String::new() };
+    screen::print(&format!("the {platform} plugin{which} is installed: {}\n", path.display()))?;
+    if let Some(used) = pjrt::find(platform).filter(|found| found.path != path) {
+        screen::note(&format!("{} names another plugin, which is used instead: {}", used.source, used.path.display()));
+    }
+    Ok(())
 }
 
 /// Prints the sizes of an installation of several packages. That of a single one is part of its progress.
@@ -136,14 +178,17 @@ fn announce(missing: &Missing, wheels: &Wheels) {
     screen::progress(&format!("{which}: {download} to {verb}, {disk} on disk"));
 }
 
-fn commands(platform: Platform, parts: Parts) -> Result<()> {
-    screen::print(&pjrt::wheel_commands(platform, parts)?.iter().map(|line| format!("{line}\n")).collect::<String>())
+fn commands(platform: Platform, build: Build, parts: Parts) -> Result<()> {
+    screen::print(
+        &pjrt::wheel_commands(platform, build, parts)?.iter().map(|line| format!("{line}\n")).collect::<String>(),
+    )
 }
 
 fn list() -> Result<()> {
     let row = |found: pjrt::Found| {
         let platform = found.platform.map_or("?", Platform::name);
-        vec![platform.to_owned(), found.source.to_string(), found.path.display().to_string()]
+        let build = found.build().map_or_else(String::new, |build| format!(", build {build}"));
+        vec![platform.to_owned(), format!("{}{build}", found.source), found.path.display().to_string()]
     };
     let rows: Vec<Vec<String>> = pjrt::list().into_iter().map(row).collect();
     match rows.is_empty() {

@@ -18,6 +18,9 @@ pub struct Probe {
     pub pjrt: Option<String>,
     /// Name and version of its platform.
     pub platform: Option<String>,
+    /// Why its programs have none of spiq's kernels, if they should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels_refused: Option<String>,
     /// Its devices on this machine.
     pub devices: Vec<Device>,
     /// Why the result is incomplete.
@@ -95,6 +98,7 @@ fn look(plugin: &Path, probe: &mut Probe) -> spiq::Result<()> {
         name if name == version => name.to_owned(),
         name => format!("{name} {version}"),
     });
+    probe.kernels_refused = client.kernels_refused();
     for device in client.devices() {
         let memory = device.memory_stats().ok();
         probe.devices.push(Device {

@@ -69,7 +69,7 @@ struct Inner {
     raw: Arc<RawClient>,
     context: String,
     store: Option<Store>,
-    calls_handlers: bool,
+    no_handlers: Option<String>,
     full_precision: bool,
     compiled: Mutex<Compiled>,
 }
@@ -107,17 +107,17 @@ impl Client {
     /// Errors from PJRT, for example when the machine has no such device; kind `Input` when others may write to the folder of compiled
     /// programs.
     pub(crate) fn with_handlers(plugin: Plugin, options: &ClientOptions, handlers: &[Registration]) -> Result<Client> {
-        let calls_handlers = plugin.register(handlers).is_ok();
+        let no_handlers = plugin.register(handlers).err().map(|why| why.to_string());
         let raw = Arc::new(RawClient::create(plugin, options)?);
         let (context, store) = (raw.context(), Store::new(options.executables.clone())?);
         let full_precision = options.full_precision;
-        let inner = Inner { raw, context, store, calls_handlers, full_precision, compiled: Mutex::default() };
+        let inner = Inner { raw, context, store, no_handlers, full_precision, compiled: Mutex::default() };
         Ok(Client(Arc::new(inner), Watch::default()))
     }
 
-    /// Whether programs may call the handlers.
-    pub(crate) fn calls_handlers(&self) -> bool {
-        self.0.calls_handlers
+    /// Why programs cannot call the handlers; `None` if they can.
+    pub(crate) fn no_handlers(&self) -> Option<&str> {
+        self.0.no_handlers.as_deref()
     }
 
     /// Whether programs for this client compute dot products and convolutions of f32 in full f32

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use super::abi::platform::Platform;
+use super::build::Build;
 use super::folders::{cache_dir, variable};
 use super::{packages, python};
 
@@ -40,6 +41,14 @@ pub struct Found {
     pub path: PathBuf,
 }
 
+impl Found {
+    /// The build of a CPU plugin that this library installed.
+    pub fn build(&self) -> Option<Build> {
+        let installed = packages::installed_as(&self.path).filter(|_| self.source == Source::Cache)?;
+        (installed.bundle.platform == Platform::Cpu).then_some(installed.bundle.build)
+    }
+}
+
 /// All plugins on this machine, in the order in which [`find`] prefers them.
 ///
 /// Runs `python3` to get its package folders, which takes about 50 ms.
@@ -55,7 +64,7 @@ pub fn list() -> Vec<Found> {
 }
 
 /// The plugin for `platform`: from `SPIQ_PJRT_PLUGIN`, `PJRT_NAMES_AND_LIBRARY_PATHS` or `TPU_LIBRARY_PATH`, then the one
-/// installed by this library, then Python packages. `python3` runs only when nothing else is found.
+/// installed by this library (of several [builds](Build) the one installed last), then Python packages. `python3` runs only when nothing else is found.
 pub fn find(platform: Platform) -> Option<Found> {
     let fits = |found: &Found| match (found.platform, found.source) {
         (Some(own), _) => own == platform,
@@ -104,9 +113,10 @@ fn parse_names(list: &str) -> impl Iterator<Item = Found> {
 
 fn in_cache() -> Vec<Found> {
     let Ok(cache) = cache_dir() else { return Vec::new() };
-    let installed = Platform::ALL.into_iter().filter_map(|platform| {
-        let path = packages::of(platform)?.installed(&cache)?;
-        Some(Found { platform: Some(platform), source: Source::Cache, path })
+    let builds = |platform| Build::in_order(&cache).filter_map(move |build| packages::of_build(platform, build));
+    let installed = Platform::ALL.into_iter().flat_map(builds).filter_map(|bundle| {
+        let path = bundle.installed(&cache)?;
+        Some(Found { platform: Some(bundle.platform), source: Source::Cache, path })
     });
     installed.collect()
 }

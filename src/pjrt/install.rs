@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::abi::platform::Platform;
+use super::build::Build;
 use super::folders::{cache_dir, create_private};
 use super::packages::{self, Bundle, Package, Parts, Wheel};
 use super::{owner, pip, verify, wheel};
@@ -68,7 +69,7 @@ pub enum Wheels {
     Files(Vec<PathBuf>),
 }
 
-/// Installs the plugin of `platform` into the cache folder, unless it is already there, and returns the path of its file.
+/// Installs the default build of the plugin of `platform` into the cache folder, unless it is already there, and returns the path of its file.
 ///
 /// Versions and checksums are pinned. `progress` is called about ten times a second. Of two processes that do this at once, one
 /// waits for the other. After an interruption, the next installation continues with the first package that is missing.
@@ -77,21 +78,27 @@ pub enum Wheels {
 /// [`ErrorKind::Plugin`] when there is no package for this machine, no `python3`, no pip, no network, or a checksum differs;
 /// [`ErrorKind::Input`] when others may write to the cache folder.
 pub fn install(platform: Platform, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
-    install_from(platform, Parts::All, &Wheels::Index, progress)
+    install_from(platform, Build::default(), Parts::All, &Wheels::Index, progress)
 }
 
-/// As [`install`], for some parts of the plugin and from another source of wheels. Files that differ from the pinned ones are replaced.
+/// As [`install`], for a build, for some parts of it and from another source of wheels. Files that differ from the pinned ones are replaced.
+/// From then on, [`find`](super::find()) prefers this build.
 ///
 /// # Errors
 /// As [`install`]; a file that is not one of the wheels; a missing wheel.
 pub fn install_from(
     platform: Platform,
+    build: Build,
     parts: Parts,
     wheels: &Wheels,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf> {
-    let bundle = packages::of(platform).ok_or_else(|| no_package(platform))?;
-    Installation { platform, bundle, parts, cache: &cache_dir()? }.run(wheels, progress)
+    let (bundle, cache) = (bundle(platform, build)?, cache_dir()?);
+    let plugin = Installation { bundle, parts, cache: &cache }.run(wheels, progress)?;
+    if platform == Platform::Cpu {
+        build.choose(&cache)?;
+    }
+    Ok(plugin)
 }
 
 /// What an installation has yet to bring, judging by the sizes of the files that are there.
@@ -111,8 +118,8 @@ pub struct Missing {
 ///
 /// # Errors
 /// [`ErrorKind::Plugin`] when there is no package for this kind of machine.
-pub fn missing(platform: Platform, parts: Parts) -> Result<Missing> {
-    let bundle = packages::of(platform).ok_or_else(|| no_package(platform))?;
+pub fn missing(platform: Platform, build: Build, parts: Parts) -> Result<Missing> {
+    let bundle = bundle(platform, build)?;
     let folder = bundle.folder(&cache_dir()?);
     let mut missing = Missing { packages: 0, of: bundle.packages(parts).count(), download: 0, disk: 0 };
     for package in bundle.packages(parts).filter(|package| !package.complete(&folder)) {
@@ -127,27 +134,31 @@ pub fn missing(platform: Platform, parts: Parts) -> Result<Missing> {
 ///
 /// # Errors
 /// [`ErrorKind::Plugin`] when there is no package for this kind of machine.
-pub fn wheel_commands(platform: Platform, parts: Parts) -> Result<Vec<String>> {
-    let bundle = packages::of(platform).ok_or_else(|| no_package(platform))?;
+pub fn wheel_commands(platform: Platform, build: Build, parts: Parts) -> Result<Vec<String>> {
+    let bundle = bundle(platform, build)?;
     let command = |package: &'static Package| {
-        let wheel = package.wheel().ok_or_else(|| no_package(platform))?;
+        let wheel = package.wheel().ok_or_else(|| no_package(platform, build))?;
         let (name, version, options) = (package.name, package.version, pip::options(package, wheel).join(" "));
         Ok(format!("python3 -m pip download {options} {name}=={version}"))
     };
     bundle.packages(parts).map(command).collect()
 }
 
-fn no_package(platform: Platform) -> Error {
+fn bundle(platform: Platform, build: Build) -> Result<Bundle> {
+    packages::of_build(platform, build).ok_or_else(|| no_package(platform, build))
+}
+
+fn no_package(platform: Platform, build: Build) -> Error {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    Error::new(
-        ErrorKind::Plugin,
-        format!("there is no {platform} plugin package for {os} on {arch}; set SPIQ_PJRT_PLUGIN to a plugin file"),
-    )
+    let what = match build == Build::default() {
+        true => format!("no {platform} plugin package for {os} on {arch};"),
+        false => format!("no build {build} of the {platform} plugin for {os} on {arch}; use the default one, or"),
+    };
+    Error::new(ErrorKind::Plugin, format!("there is {what} set SPIQ_PJRT_PLUGIN to a plugin file"))
 }
 
 /// The plugin to install and its cache folder.
 struct Installation<'a> {
-    platform: Platform,
     bundle: Bundle,
     parts: Parts,
     cache: &'a Path,
@@ -192,7 +203,7 @@ impl Installation<'_> {
         work: &Path,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
-        let wheel = package.wheel().ok_or_else(|| no_package(self.platform))?;
+        let wheel = package.wheel().ok_or_else(|| no_package(self.bundle.platform, self.bundle.build))?;
         let file = match wheels {
             Wheels::Index => self.fetch(package, wheel, None, work, progress)?,
             Wheels::Mirror(index) => self.fetch(package, wheel, Some(index), work, progress)?,
@@ -239,7 +250,7 @@ impl Installation<'_> {
         if !self.bundle.complete(self.parts, &folder) {
             return Ok(None);
         }
-        match verify::check(self.platform, self.bundle, &folder) {
+        match verify::check(self.bundle, &folder) {
             Ok(()) => Ok(Some(folder.join(self.bundle.file()))),
             Err(other) if other.kind() == ErrorKind::Plugin => Ok(None),
             Err(error) => Err(error),
@@ -273,7 +284,7 @@ impl Installation<'_> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PathBuf> {
         let mut report = |done: u64| progress(at(package, Step::Download, done.min(wheel.bytes), wheel.bytes));
-        let file = pip::download(package, wheel, self.platform, index, work, &mut report)?;
+        let file = pip::download(package, wheel, self.bundle, index, work, &mut report)?;
         report(wheel.bytes);
         let come_from = "it was not unpacked; check which python3 and pip come first in PATH, and the package index";
         wheel::check(package, wheel, &file, come_from)?;
@@ -319,7 +330,7 @@ impl Installation<'_> {
                     wheel.arch,
                     wheel.bytes,
                     wheel.sha256,
-                    self.platform,
+                    self.bundle.platform,
                     self.needs()
                 ),
             )
@@ -360,10 +371,14 @@ mod tests {
         Box::leak(Box::new([value]))
     }
 
+    fn of(plugin: &'static [Package], libraries: &'static [Package]) -> Bundle {
+        Bundle { platform: Platform::Cpu, build: Build::default(), plugin, libraries }
+    }
+
     /// A bundle of one package with one small file, and its wheel.
     fn made_up(folder: &Path, contents: &str) -> (Bundle, PathBuf) {
         let (package, wheel) = package("made-up", &[("inside/lib.so", "lib/lib.so")], folder, contents);
-        (Bundle { plugin: forever(package), libraries: &[] }, wheel)
+        (of(forever(package), &[]), wheel)
     }
 
     /// A package of one small file, and its wheel.
@@ -393,9 +408,7 @@ mod tests {
 
     fn run_parts(bundle: Bundle, parts: Parts, cache: &Path, from: &[&Path]) -> std::result::Result<PathBuf, String> {
         let wheels = Wheels::Files(from.iter().map(|path| path.to_path_buf()).collect());
-        Installation { platform: Platform::Cpu, bundle, parts, cache }
-            .run(&wheels, &mut |_| {})
-            .map_err(|e| e.to_string())
+        Installation { bundle, parts, cache }.run(&wheels, &mut |_| {}).map_err(|e| e.to_string())
     }
 
     /// All names in the folder of plugins.
@@ -456,7 +469,7 @@ mod tests {
     fn with_library(folder: &Path) -> (Bundle, PathBuf, PathBuf) {
         let (plugin, plugin_wheel) = package("made-up", &[("a/lib.so", "a/lib.so")], folder, "plugin");
         let (library, library_wheel) = package("library", &[("b/lib/x.so.1", "b/lib/x.so.1")], folder, "a library");
-        (Bundle { plugin: forever(plugin), libraries: forever(library) }, plugin_wheel, library_wheel)
+        (of(forever(plugin), forever(library)), plugin_wheel, library_wheel)
     }
 
     #[test]
@@ -482,14 +495,14 @@ mod tests {
         let file = run_parts(bundle, Parts::Compiler, cache.path(), &[&plugin]).expect("without the library");
         let (installed, x) = (bundle.folder(cache.path()), bundle.folder(cache.path()).join("b/lib/x.so.1"));
         assert!(!x.exists());
-        verify::check(Platform::Cpu, bundle, &installed).expect("enough for compiling");
+        verify::check(bundle, &installed).expect("enough for compiling");
         run(bundle, cache.path(), &[Path::new("/nowhere")]).expect_err("the library is missing");
         assert_eq!(run(bundle, cache.path(), &[&library]).as_ref(), Ok(&file));
         std::fs::write(&x, "a lobrary").expect("another file");
-        let said = verify::check(Platform::Cpu, bundle, &installed).expect_err("another file").to_string();
+        let said = verify::check(bundle, &installed).expect_err("another file").to_string();
         assert!(said.contains("x.so.1 is "), "{said}");
         run(bundle, cache.path(), &[&library]).expect("replaced");
-        verify::check(Platform::Cpu, bundle, &installed).expect("as pinned");
+        verify::check(bundle, &installed).expect("as pinned");
     }
 
     #[test]
@@ -512,7 +525,7 @@ mod tests {
         let held = File::create(cache.path().join("plugins/lock")).expect("a file");
         held.lock().expect("nobody else holds it");
         let (mut held, mut steps) = (Some(held), Vec::new());
-        let installation = Installation { platform: Platform::Cpu, bundle, parts: Parts::All, cache: cache.path() };
+        let installation = Installation { bundle, parts: Parts::All, cache: cache.path() };
         let done = installation.run(&Wheels::Files(vec![wheel]), &mut |progress| {
             steps.push(progress.step);
             held = None;

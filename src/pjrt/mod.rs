@@ -18,6 +18,7 @@
 
 mod abi;
 mod buffer;
+mod build;
 mod checksum;
 mod client;
 mod cuda_packages;
@@ -59,6 +60,7 @@ mod wheel;
 pub use abi::api::Value;
 pub use abi::platform::Platform;
 pub use buffer::{Buffer, PendingArray};
+pub use build::Build;
 pub use client::{Client, ClientOptions};
 pub use device::{Device, MemoryStats};
 pub use dump::Dump;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::abi::platform::Platform;
+use super::build::Build;
 use super::cuda_packages;
 
 /// A file on the package index, for one kind of machine.
@@ -65,9 +66,13 @@ impl Package {
     }
 }
 
-/// The packages of one platform.
+/// The packages of one build for one platform.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundle {
+    /// Its platform.
+    pub platform: Platform,
+    /// Its build.
+    pub build: Build,
     /// The packages that compile programs; the plugin is the first file of the first package.
     pub plugin: &'static [Package],
     /// The packages of the libraries that the plugin opens to run programs, where these are not part of the plugin or of the driver.
@@ -117,6 +122,12 @@ impl Bundle {
         self.packages(parts).flat_map(Package::kept)
     }
 
+    /// The command that installs it.
+    pub fn command(self) -> String {
+        let build = if self.build == Build::default() { String::new() } else { format!(" --build {}", self.build) };
+        format!("spiq plugin install {}{build}", self.platform)
+    }
+
     /// Megabytes to download.
     pub fn megabytes(self) -> u64 {
         let wheels = self.packages(Parts::All).filter_map(Package::wheel);
@@ -126,8 +137,6 @@ impl Bundle {
 
 /// An installation made by this library.
 pub struct Installed {
-    /// Its platform.
-    pub platform: Platform,
     /// Its packages.
     pub bundle: Bundle,
     /// Its folder.
@@ -136,23 +145,31 @@ pub struct Installed {
 
 /// The installation that contains `plugin`, judging by the names of its file and folders.
 pub fn installed_as(plugin: &Path) -> Option<Installed> {
-    let own = |platform: Platform| {
-        let bundle = of(platform)?;
+    let own = |bundle: Bundle| {
         let folder = plugin.ancestors().nth(Path::new(bundle.file()).components().count())?;
         let cache = folder.parent().filter(|plugins| plugins.ends_with("plugins"))?.parent()?;
         let folder = bundle.folder(cache);
-        (folder.join(bundle.file()) == plugin).then_some(Installed { platform, bundle, folder })
+        (folder.join(bundle.file()) == plugin).then_some(Installed { bundle, folder })
     };
-    Platform::ALL.into_iter().find_map(own)
+    let builds = |platform| Build::ALL.into_iter().filter_map(move |build| of_build(platform, build));
+    Platform::ALL.into_iter().flat_map(builds).find_map(own)
 }
 
-/// The packages for `platform`, if they exist for this machine.
+/// The packages of the default build for `platform`, if they exist for this machine.
 pub fn of(platform: Platform) -> Option<Bundle> {
-    let bundle = match platform {
-        Platform::Cpu => Bundle { plugin: CPU, libraries: &[] },
-        Platform::Cuda => Bundle { plugin: cuda_packages::PLUGIN, libraries: cuda_packages::LIBRARIES },
-        Platform::Tpu => Bundle { plugin: TPU, libraries: &[] },
+    of_build(platform, Build::default())
+}
+
+/// The packages of a build for `platform`, if they exist, for this machine.
+pub fn of_build(platform: Platform, build: Build) -> Option<Bundle> {
+    let (plugin, libraries) = match (platform, build) {
+        (Platform::Cpu, Build::Xla) => (CPU, &[][..]),
+        (Platform::Cpu, Build::Jaxlib011) => (CPU_OF_JAXLIB, &[][..]),
+        (Platform::Cuda, Build::Xla) => (cuda_packages::PLUGIN, cuda_packages::LIBRARIES),
+        (Platform::Tpu, Build::Xla) => (TPU, &[][..]),
+        (Platform::Cuda | Platform::Tpu, Build::Jaxlib011) => return None,
     };
+    let bundle = Bundle { platform, build, plugin, libraries };
     bundle.packages(Parts::All).all(|package| package.wheel().is_some()).then_some(bundle)
 }
 
@@ -183,6 +200,23 @@ const CPU: &[Package] = &[Package {
             }],
         },
     ],
+}];
+
+const CPU_OF_JAXLIB: &[Package] = &[Package {
+    name: "lammps-jax-pjrt-cpu",
+    version: "0.11.2",
+    files: &[("lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so", "pjrt_c_api_cpu_plugin.so")],
+    python: None,
+    wheels: &[Wheel {
+        arch: "x86_64",
+        tag: "manylinux_2_27_x86_64",
+        sha256: "1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1",
+        bytes: 62_711_338,
+        kept: &[Kept {
+            bytes: 201_600_336,
+            sha256: "ad1309ac822b1b24d51b7f9947c7c9fa9ef5d67f390584cbc3d1fa2428fed9c2",
+        }],
+    }],
 }];
 
 const TPU: &[Package] = &[Package {

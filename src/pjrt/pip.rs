@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::abi::platform::Platform;
 use super::folders::variable;
-use super::packages::{Package, Wheel};
+use super::packages::{Bundle, Package, Wheel};
 use super::python::{self, Running};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -17,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub fn download(
     package: &Package,
     wheel: &Wheel,
-    platform: Platform,
+    bundle: Bundle,
     index: Option<&str>,
     work: &Path,
     report: &mut dyn FnMut(u64),
@@ -32,14 +31,14 @@ pub fn download(
     for flag in python::FLAGS {
         let status = run(flag, package, wheel, index, &list, &folder, &log, report)?;
         if status.success() {
-            return downloaded(&folder).ok_or_else(|| failed(package, platform, "pip downloaded nothing"));
+            return downloaded(&folder).ok_or_else(|| failed(package, bundle, "pip downloaded nothing"));
         }
         said = std::fs::read_to_string(&log).unwrap_or_default();
         if !said.contains(NO_PIP) {
             break;
         }
     }
-    Err(failed(package, platform, &said))
+    Err(failed(package, bundle, &said))
 }
 
 /// The pip options that select the wheel for this kind of machine.
@@ -95,9 +94,9 @@ fn run(
 }
 
 /// Summarizes pip's log in one sentence.
-fn failed(package: &Package, platform: Platform, log: &str) -> Error {
-    let what = format!("cannot fetch the {platform} plugin ({} {})", package.name, package.version);
-    let then = format!("run `spiq plugin install {platform}`, or set SPIQ_PJRT_PLUGIN to a plugin file");
+fn failed(package: &Package, bundle: Bundle, log: &str) -> Error {
+    let what = format!("cannot fetch the {} plugin ({} {})", bundle.platform, package.name, package.version);
+    let then = format!("run `{}`, or set SPIQ_PJRT_PLUGIN to a plugin file", bundle.command());
     let has = |words: &[&str]| words.iter().any(|word| log.contains(word));
     let why = match () {
         () if has(&[NO_PIP]) => "python3 has no pip; install it (`python3 -m ensurepip`), then ".to_owned(),

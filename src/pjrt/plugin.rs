@@ -50,7 +50,7 @@ impl Plugin {
         // The cache folder, or one in it, may be a link.
         let pinned = packages::installed_as(given).or_else(|| packages::installed_as(&path));
         if let Some(installed) = pinned {
-            verify::check(installed.platform, installed.bundle, &installed.folder)?;
+            verify::check(installed.bundle, &installed.folder)?;
         }
         let api = load(&path)?;
         let (identity, cuda_dir) = (identity(&path), cuda_dir(&path));
@@ -120,7 +120,7 @@ impl Plugin {
     /// Registers handlers with the plugin, each once.
     ///
     /// # Errors
-    /// A plugin that does not support handlers.
+    /// A plugin that does not support handlers, or whose XLA has other layouts of calls.
     pub(super) fn register(self, handlers: &[Registration]) -> Result<()> {
         let mut registered = self.0.registered.lock().unwrap_or_else(PoisonError::into_inner);
         for handler in handlers {
@@ -178,7 +178,7 @@ impl Found {
 
 fn not_found(platform: Platform) -> Error {
     let how = match packages::of(platform) {
-        Some(bundle) => format!("run `spiq plugin install {platform}` ({} MB)", bundle.megabytes()),
+        Some(bundle) => format!("run `{}` ({} MB)", bundle.command(), bundle.megabytes()),
         None => "there is no package for this kind of machine".to_owned(),
     };
     Error::new(

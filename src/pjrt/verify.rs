@@ -10,7 +10,6 @@ use std::io::Write;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use super::abi::platform::Platform;
 use super::packages::{Bundle, Kept, Package, Parts};
 use super::{checksum, owner};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,14 +21,18 @@ const STAMP: &str = ".verified";
 ///
 /// # Errors
 /// Kind `Plugin` for a file whose checksum differs from the pinned one; kind `Input` if others may write to the folder.
-pub fn check(platform: Platform, bundle: Bundle, folder: &Path) -> Result<()> {
+pub fn check(bundle: Bundle, folder: &Path) -> Result<()> {
     let libraries = bundle.libraries.iter().flat_map(Package::kept).filter(|(file, _)| folder.join(file).exists());
     let files: Vec<_> = bundle.kept(Parts::Compiler).chain(libraries).collect();
     check_files(&files, folder).map_err(|wrong| match wrong {
         Wrong::Folder(error) => error,
         Wrong::File(what) => Error::new(
             ErrorKind::Plugin,
-            format!("the installed {platform} plugin cannot be trusted: {what}; `spiq plugin install {platform}` replaces it"),
+            format!(
+                "the installed {} plugin cannot be trusted: {what}; `{}` replaces it",
+                bundle.platform,
+                bundle.command()
+            ),
         ),
     })
 }

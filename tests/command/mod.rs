@@ -21,6 +21,8 @@ mod not_finite;
 mod older_checkpoint;
 mod overwrite;
 mod owned;
+#[cfg(target_os = "linux")]
+mod plugin;
 mod property;
 mod provenance;
 mod reading;

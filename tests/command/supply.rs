@@ -12,7 +12,7 @@ use crate::skipped::skipped;
 
 /// File sizes for this platform and architecture, from the pinned packages.
 const WHEEL_BYTES: u64 = if cfg!(target_arch = "x86_64") { 63_461_052 } else { 49_514_947 };
-const LIBRARY_BYTES: u64 = if cfg!(target_arch = "x86_64") { 259_284_552 } else { 200_328_224 };
+pub const LIBRARY_BYTES: u64 = if cfg!(target_arch = "x86_64") { 259_284_552 } else { 200_328_224 };
 const INSTALL: &str = "plugin install cpu";
 const MODEL: &str = r#"
 name = "m"
@@ -20,11 +20,11 @@ layers = [{ type = "Linear", in_features = 4, out_features = 2 }, { type = "LI",
 "#;
 
 /// A working folder with a `python3` in `bin`, and an empty cache.
-struct Place(TempDir);
+pub struct Place(TempDir);
 
 impl Place {
     /// `python` is the script run as `python3`; it receives the folder in `$PLACE` and pip's `--dest` in `$dest`.
-    fn new(python: &str) -> Place {
+    pub fn new(python: &str) -> Place {
         let place = Place(tempfile::tempdir().expect("a temporary folder"));
         let script = format!(
             "#!/bin/sh\necho \"$PWD $@\" >> \"$PLACE/calls\"\nfor one; do [ \"$last\" = --dest ] && dest=$one; last=$one; done\n{python}\n"
@@ -36,15 +36,15 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn cache(&self) -> PathBuf {
+    pub fn cache(&self) -> PathBuf {
         self.path("cache")
     }
 
-    fn command(&self, line: &str) -> Command {
+    pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spiq"));
         command.args(line.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
@@ -59,7 +59,7 @@ impl Place {
 
     /// Runs a command line that must fail with one line, and returns that line.
     #[track_caller]
-    fn refused(&self, line: &str) -> String {
+    pub fn refused(&self, line: &str) -> String {
         let Output { status, stderr, .. } = self.command(line).output().expect("the command starts");
         let said = String::from_utf8(stderr).expect("UTF-8");
         assert_eq!(status.code(), Some(2), "{said}");
@@ -69,12 +69,12 @@ impl Place {
     }
 
     /// The calls of `python3`, with their working folders.
-    fn calls(&self) -> String {
+    pub fn calls(&self) -> String {
         std::fs::read_to_string(self.path("calls")).unwrap_or_default()
     }
 
     /// The entries of the plugin folder.
-    fn plugins(&self) -> Vec<String> {
+    pub fn plugins(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.cache().join("plugins")).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }

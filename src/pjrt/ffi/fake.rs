@@ -2,17 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
-use std::mem::{MaybeUninit, size_of};
+use std::mem::{MaybeUninit, size_of, transmute};
 use std::ptr;
 use std::thread::{JoinHandle, spawn};
 
+use super::super::abi::api::Api as PluginApi;
+use super::super::abi::{fake as fake_plugin, sys};
 use super::Registration;
 use super::layout::{
-    Api, Attributes, Buffer, Buffers, CallFrame, Error, ErrorCreate, ErrorDestroy, F32, KIND_ARRAY, List, METADATA,
-    Metadata, MetadataExtension, NumThreads, PRED, S8, S32, S64, Schedule, THREAD_POOL_NUM_THREADS,
-    THREAD_POOL_SCHEDULE, Text,
+    Api, Attributes, Buffer, Buffers, CallFrame, EXTENSION, Error, ErrorCreate, ErrorDestroy, F32, FfiExtension,
+    Handler, KIND_ARRAY, List, METADATA, Metadata, MetadataExtension, NumThreads, PRED, RegisterHandler, S8, S32, S64,
+    Schedule, THREAD_POOL_NUM_THREADS, THREAD_POOL_SCHEDULE, Text,
 };
 use super::pool::Job;
+use super::version::Told;
 
 thread_local! {
     /// Number of threads that XLA reports.
@@ -200,14 +203,46 @@ fn with_frame(
     })
 }
 
-/// Queries the version of a registered handler.
-pub fn asked(registered: Registration) -> (c_int, c_int) {
+/// Queries the version of a registered handler, whose answer has room for this many bytes.
+pub fn asked(registered: Registration, answer: usize) -> (c_int, c_int) {
+    ask(registered.handler, Told { version: None, frame: size_of::<CallFrame>(), answer })
+}
+
+/// Queries the version of a handler, as an XLA that tells this.
+fn ask(handler: Handler, told: Told) -> (c_int, c_int) {
     // SAFETY: they consist of integers and nullable pointers.
     let (mut frame, mut metadata, mut extension): (CallFrame, Metadata, MetadataExtension) =
         unsafe { MaybeUninit::zeroed().assume_init() };
+    let mut table = table();
+    (table.head.version.major, table.head.version.minor) = told.version.unwrap_or_default();
+    (frame.struct_size, metadata.struct_size) = (told.frame, told.answer);
+    frame.api = told.version.map_or(ptr::null(), |_| (&raw const table).cast());
     (extension.base.kind, extension.metadata) = (METADATA, &raw mut metadata);
     frame.extensions = (&raw const extension).cast();
     // SAFETY: the frame is that of a metadata query.
-    assert!(unsafe { (registered.handler)(&raw mut frame) }.is_null());
+    assert!(unsafe { handler(&raw mut frame) }.is_null());
     (metadata.version.major, metadata.version.minor)
+}
+
+thread_local! {
+    /// What the fake plugin's XLA tells handlers that are registered.
+    static TELLS: Cell<Option<Told>> = const { Cell::new(None) };
+}
+
+/// Asks the handler for its version and reports success whatever it is, as PJRT does.
+unsafe extern "C" fn register(args: *mut RegisterHandler) -> *mut sys::Error {
+    // SAFETY: these are the arguments of a registration, whose handler has this type.
+    let handler = unsafe { transmute::<*const c_void, Handler>((*args).handler) };
+    TELLS.get().into_iter().for_each(|told| _ = ask(handler, told));
+    ptr::null_mut()
+}
+
+/// A plugin with foreign functions, whose XLA tells this on the current thread; `None`: it asks handlers nothing.
+pub fn plugin(told: Option<Told>) -> PluginApi {
+    TELLS.set(told);
+    // SAFETY: it consists of integers and nullable pointers.
+    let mut extension: FfiExtension = unsafe { MaybeUninit::zeroed().assume_init() };
+    (extension.base.struct_size, extension.base.kind) = (size_of::<FfiExtension>(), EXTENSION);
+    extension.register_handler = Some(register);
+    fake_plugin::with_extension(extension)
 }

@@ -6,6 +6,7 @@ use super::host::Host;
 use super::layout::{self, CallFrame, Text};
 use super::memory::{self, Read, Write};
 use super::threads::Threads;
+use super::version::{self, Told};
 
 /// A call frame of XLA that lives for `'a`. Its contents are trusted.
 pub struct Frame<'a>(&'a CallFrame);
@@ -38,15 +39,26 @@ impl<'a> Frame<'a> {
         Frame(unsafe { &*raw })
     }
 
-    /// Answers a metadata query, if the frame is one. Returns whether it is.
+    /// Answers a metadata query, if the frame is one, and keeps what it tells about XLA. Returns whether it is one.
     pub fn answer_what_this_is(&self) -> bool {
         // SAFETY: the list is the frame's.
         let Some(asked) = (unsafe { extension::find(self.0.extensions, layout::METADATA) }) else { return false };
-        // SAFETY: the extension's kind determines its struct, into which XLA expects the answer to be written.
+        // SAFETY: the extension's kind determines its struct, into which XLA expects the answer to be written. The heads of structs, their
+        // sizes included, are the same in all versions.
         unsafe {
             let metadata = (*asked.cast::<layout::MetadataExtension>()).metadata;
-            ((*metadata).version.major, (*metadata).version.minor) = layout::VERSION;
-            (*metadata).traits = 0;
+            let told = Told {
+                version: self.0.api.as_ref().map(|api| api.version()),
+                frame: self.0.struct_size,
+                answer: (&raw const (*metadata).struct_size).read(),
+            };
+            version::keep(told);
+            // XLA refuses a handler that does not answer, as it should then.
+            if told.answer >= version::ANSWER {
+                (&raw mut (*metadata).version.major).write(layout::VERSION.0);
+                (&raw mut (*metadata).version.minor).write(layout::VERSION.1);
+                (&raw mut (*metadata).traits).write(0);
+            }
         }
         true
     }

@@ -1,6 +1,6 @@
 //! The subset of XLA's FFI used here: the structs that handlers receive and return.
 //!
-//! Layouts are those of `xla/ffi/api/c_api.h` and `pjrt_c_api_ffi_extension.h`; both only grow at their ends.
+//! Layouts are those of `xla/ffi/api/c_api.h` and `pjrt_c_api_ffi_extension.h`; within a major version, both only grow at their ends.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -153,6 +153,13 @@ pub struct Api {
     extensions: *const Extension,
     version: Version,
     internal: *const c_void,
+}
+
+impl Api {
+    /// XLA's major and minor version.
+    pub fn version(&self) -> (c_int, c_int) {
+        (self.version.major, self.version.minor)
+    }
 }
 
 /// The generic type of a slot; the real argument type depends on the slot.

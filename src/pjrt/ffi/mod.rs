@@ -12,6 +12,7 @@ mod memory;
 mod pool;
 mod record;
 mod threads;
+mod version;
 
 use std::ffi::c_void;
 use std::mem::size_of;
@@ -27,7 +28,7 @@ pub use threads::Threads;
 use frame::Frame;
 
 use super::abi::api::Api;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Code that a program calls.
 pub trait Handler {
@@ -72,11 +73,16 @@ impl Registration {
     /// Registers the handler with a plugin.
     ///
     /// # Errors
-    /// A plugin without XLA FFI, or one that rejects this handler.
+    /// A plugin without XLA FFI, with one of other layouts, or one that rejects this handler.
     pub fn register(&self, api: Api) -> Result<()> {
-        let missing = || Error::input("this plugin does not support foreign functions");
+        let refused = |why: String| Error::new(ErrorKind::Plugin, why);
+        let missing = || refused("it has no foreign functions".to_owned());
         let extension = api.extension(layout::EXTENSION).ok_or_else(missing)?;
-        // SAFETY: the extension's kind determines this struct, and it lives as long as the plugin.
+        // SAFETY: the list is the plugin's; every extension begins with its size.
+        if unsafe { (*extension).struct_size } < size_of::<layout::FfiExtension>() {
+            return Err(missing());
+        }
+        // SAFETY: the extension's kind determines this struct, which its size covers, and it lives as long as the plugin.
         let register = unsafe { (*extension.cast::<layout::FfiExtension>()).register_handler }.ok_or_else(missing)?;
         let mut args = layout::RegisterHandler {
             struct_size: size_of::<layout::RegisterHandler>(),
@@ -89,7 +95,11 @@ impl Registration {
             spare: [0; 8],
         };
         // SAFETY: the arguments outlive the call, and the handler lives as long as the process. We own the error.
-        unsafe { api.take_error(register(&raw mut args), "FfiRegisterHandler") }
+        let (registered, told) =
+            version::during(|| unsafe { api.take_error(register(&raw mut args), "FfiRegisterHandler") });
+        registered?;
+        let told = told.ok_or_else(|| refused("it does not ask for the version of foreign functions".to_owned()))?;
+        told.misfit().map_or(Ok(()), |why| Err(refused(why)))
     }
 }
 
@@ -116,8 +126,9 @@ unsafe extern "C" fn handle<H: Handler>(frame: *mut layout::CallFrame) -> *mut l
 #[cfg(test)]
 mod tests {
     use super::super::abi::fake as fake_plugin;
-    use super::fake::{Memory, TOLD, asked};
+    use super::fake::{Memory, TOLD};
     use super::threads::Task;
+    use super::version::Told;
     use super::*;
 
     /// Adds the number `by` to bytes, in chunks of two.
@@ -192,12 +203,39 @@ mod tests {
 
     #[test]
     fn a_handler_tells_its_version() {
-        assert_eq!(asked(ADD), layout::VERSION);
+        assert_eq!(fake::asked(ADD, size_of::<layout::Metadata>()), layout::VERSION);
     }
 
     #[test]
     fn a_plugin_without_the_extension_takes_no_handler() {
-        assert!(ADD.register(fake_plugin::api(&[])).is_err());
+        let error = ADD.register(fake_plugin::api(&[])).expect_err("nothing to register with");
+        assert_eq!(error.to_string(), "it has no foreign functions");
+    }
+
+    /// PJRT reports success in all of these cases.
+    #[test]
+    fn a_plugin_takes_handlers_if_its_layouts_fit() {
+        let register = |told| ADD.register(fake::plugin(told)).map_err(|error| error.to_string());
+        let told = |version| Some(Told { version, frame: version::FRAME, answer: version::ANSWER });
+        for minor in [1, 4] {
+            assert_eq!(register(told(Some((0, minor)))), Ok(()));
+        }
+        let refused = [
+            (told(Some((1, 0))), "its foreign functions have version 1.0; "),
+            (told(None), "it does not tell the version"),
+            (told(Some((0, 4))).map(|told| Told { frame: 96, ..told }), "call frames of 96 and 36 bytes"),
+            (None, "it does not ask for the version"),
+        ];
+        for (told, expected) in refused {
+            let error = register(told).expect_err("it does not fit");
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_question_with_little_room_is_not_answered() {
+        assert_eq!(fake::asked(ADD, 28), (0, 0));
+        assert_eq!(fake::asked(ADD, version::ANSWER), layout::VERSION);
     }
 
     #[test]

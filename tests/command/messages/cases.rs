@@ -254,6 +254,8 @@ const PLUGINS: &[Case] = &[
     variable!("no such plugin", "evaluate run", "SPIQ_PJRT_PLUGIN" = "nothere.so"),
     variable!("a plugin that is not a library", "evaluate run", "SPIQ_PJRT_PLUGIN" = "text.safetensors"),
     case("an unknown plugin", "plugin install npu"),
+    case("an unknown build of a plugin", "plugin install cpu --build xla-1"),
+    case("a build of a plugin that has one", "plugin install tpu --build xla"),
     case("a package that does not exist", "plugin install cpu --from nothere.whl"),
     variable!("a cache that is a file", "evaluate run", "SPIQ_CACHE_DIR" = "model.toml"),
     Case {
