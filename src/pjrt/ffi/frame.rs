@@ -48,7 +48,7 @@ impl<'a> Frame<'a> {
         unsafe {
             let metadata = (*asked.cast::<layout::MetadataExtension>()).metadata;
             let told = Told {
-                version: self.0.api.as_ref().map(|api| api.version()),
+                version: self.0.api.as_ref().map(|api| (api.version.major, api.version.minor)),
                 frame: self.0.struct_size,
                 answer: (&raw const (*metadata).struct_size).read(),
             };

@@ -151,15 +151,8 @@ pub const VERSION: (c_int, c_int) = (0, 1);
 pub struct Api {
     pub struct_size: usize,
     extensions: *const Extension,
-    version: Version,
+    pub version: Version,
     internal: *const c_void,
-}
-
-impl Api {
-    /// XLA's major and minor version.
-    pub fn version(&self) -> (c_int, c_int) {
-        (self.version.major, self.version.minor)
-    }
 }
 
 /// The generic type of a slot; the real argument type depends on the slot.
