@@ -75,7 +75,7 @@ unsafe extern "C" fn ask(args: *const usize) -> *mut c_void {
     // SAFETY: the fourth word of the arguments is the handler, which reads and writes these structs.
     unsafe {
         let handler: extern "C" fn(*mut usize) -> *mut c_void = transmute(args.add(3).read());
-        let api = [48, 0, 24, 0, 1, 0];
+        let api = [48usize, 0, 24, 0, 1, 0];
         let mut answer = [36usize, 24, 0, 0, 0];
         let extension = [32, 1, 0, answer.as_mut_ptr() as usize];
         let mut frame = [0usize; 22];

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use super::supply::{LIBRARY_BYTES, Place};
 use crate::skipped::skipped;
 
-/// Files of the right size in the places of both builds; only opening one compares checksums.
+/// Libraries of the right size in the places of both builds: this program, padded with zeros. Only opening one compares checksums.
 fn with_both_builds() -> Place {
     let place = Place::new("exit 1");
     let plugins = place.cache().join("plugins");
@@ -18,7 +18,8 @@ fn with_both_builds() -> Place {
     ] {
         let file = plugins.join(file);
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("folders");
-        File::create(&file).and_then(|file| file.set_len(size)).expect("a file without contents");
+        std::fs::copy(std::env::current_exe().expect("this program"), &file).expect("a copy");
+        File::options().write(true).open(&file).and_then(|file| file.set_len(size)).expect("its size");
     }
     for folder in ["", "xla-cpu-pjrt-0.0.1", "lammps-jax-pjrt-cpu-0.11.2"] {
         std::fs::set_permissions(plugins.join(folder), Permissions::from_mode(0o700)).expect("its mode");
