@@ -4,6 +4,7 @@
 //! | plugin | option | value | passed | reason |
 //! |---|---|---|---|---|
 //! | CPU | `xla_cpu_enable_fast_min_max` | `false` | with the program | by default XLA's maximum and minimum may drop NaN; StableHLO and JAX, which also disables this, return NaN |
+//! | CPU | `xla_cpu_experimental_ynn_fusion_type` | none | with the program | newer plugins compute reductions with YNNPACK, whose maxima of long rows drop NaN whatever the option above |
 //! | CUDA | `xla_gpu_enable_fast_min_max` | `false` | with the program | the same |
 //! | CUDA | `xla_gpu_cuda_data_dir` | next to the plugin | with the program | without NVIDIA's assembler and device library XLA compiles wrong code or crashes |
 //! | CUDA | `xla_gpu_enable_command_buffer` | all kinds but conditionals | with the program | loops become parts of CUDA graphs: a training step is one launch instead of thousands; values are unchanged |
@@ -16,7 +17,7 @@
 //!
 //! An option in the program's [`CompileOptions`](super::CompileOptions) overrides the one here. LLVM options are a map, which PJRT takes
 //! in a different way (see `llvm`). Each is added to the LLVM options from `XLA_FLAGS`, or from the file that it names, unless it is already
-//! there. All are part of the compile cache's keys.
+//! there. All but the operations for YNNPACK, which are the same in all programs of a version of spiq, are part of the compile cache's keys.
 //!
 //! Other options that change values have the same defaults in plugins and in JAX and are not set: `xla_cpu_enable_fast_math`
 //! `false`, `xla_allow_excess_precision` `true` (results of bf16 may keep more bits between operations), `xla_gpu_ftz` `false`.
@@ -26,6 +27,17 @@ use super::abi::platform::Platform;
 
 /// The folder where XLA finds NVIDIA's tools.
 const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
+
+/// The operations that XLA:CPU passes to YNNPACK: a list, so the programs' options cannot empty it by name.
+const YNN: &str = "xla_cpu_experimental_ynn_fusion_type";
+
+/// Its number in `xla.DebugOptions`.
+const YNN_NUMBER: u64 = 422;
+
+/// The option that is left out of the plugin's own, unless the user's `XLA_FLAGS` set it.
+pub(super) fn removed(platform: Option<Platform>, user: &str) -> Option<u64> {
+    (platform == Some(Platform::Cpu) && !user.contains(YNN)).then_some(YNN_NUMBER)
+}
 
 /// Options for LLVM, the backends' compiler.
 const LLVM: &str = "xla_backend_extra_options";

@@ -2,12 +2,12 @@
 //!
 //! PJRT takes XLA's options by name, except for options that are maps, as LLVM's are. It also takes all of XLA's options as one
 //! message, in which missing options are zero. This message is therefore built from the plugin's own options, as reported by the first
-//! compiled program, followed by LLVM's.
+//! compiled program, followed by LLVM's. An option that is a list can be emptied only there.
 
 use std::sync::OnceLock;
 
 use super::abi::platform::Platform;
-use super::abi::proto::{Writer, fields};
+use super::abi::proto::{Writer, fields, without};
 use super::flags::{self, ForLlvm};
 use super::folders::variable;
 use super::options::CompileOptions;
@@ -18,6 +18,8 @@ use crate::error::Result;
 pub struct Llvm {
     options: ForLlvm,
     xla_flags: String,
+    /// The number of an option of the plugin that is left out.
+    removed: Option<u64>,
     base: OnceLock<Vec<u8>>,
 }
 
@@ -31,7 +33,8 @@ impl Llvm {
     pub fn new(platform: Option<Platform>) -> Llvm {
         let user = variable("XLA_FLAGS").map(|flags| flags.to_string_lossy().into_owned()).unwrap_or_default();
         let options = flags::for_llvm(platform);
-        Llvm { options, xla_flags: flags::as_xla_flags(&user, options), base: OnceLock::new() }
+        let removed = flags::removed(platform, &user);
+        Llvm { options, xla_flags: flags::as_xla_flags(&user, options), removed, base: OnceLock::new() }
     }
 
     /// The value of `XLA_FLAGS` that includes these options.
@@ -50,6 +53,7 @@ impl Llvm {
         }
         // A plugin that does not report its options is not XLA.
         let told = tell(NOTHING, &CompileOptions::default().encode(&[], &[]))?;
+        let told = told.map(|own| self.removed.map_or_else(|| own.clone(), |removed| without(&own, removed)));
         let base = told.map(|own| with_extra(own, self.options)).unwrap_or_default();
         Ok(self.base.get_or_init(|| base))
     }

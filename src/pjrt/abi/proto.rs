@@ -88,6 +88,19 @@ pub fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u64, Value<'_>)> {
     std::iter::from_fn(move || field(&mut bytes))
 }
 
+/// The message without a field. What follows a malformed byte stays.
+pub fn without(mut bytes: &[u8], removed: u64) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(bytes.len());
+    loop {
+        let before = bytes;
+        match field(&mut bytes) {
+            Some((number, _)) if number == removed => {}
+            Some(_) => kept.extend_from_slice(&before[..before.len() - bytes.len()]),
+            None => return [kept, before.to_vec()].concat(),
+        }
+    }
+}
+
 fn field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
     let key = varint(bytes)?;
     let value = match key & 7 {
@@ -133,6 +146,17 @@ mod tests {
         assert_eq!(read[1], (2, Value::Bytes(b"ab")));
         assert_eq!(read[2].1.numbers(), [1, u64::MAX]);
         assert_eq!(f64::from_bits(read[3].1.number()), 1.5);
+    }
+
+    #[test]
+    fn a_field_is_removed() {
+        let with =
+            |list: &[u64]| Writer::default().number(4, 300).numbers(3, list.iter().copied()).number(5, 7).finish();
+        let removed = Writer::default().number(4, 300).number(5, 7).finish();
+        assert_eq!(without(&with(&[1, 2]), 3), removed);
+        assert_eq!(without(&removed, 3), removed);
+        let malformed = [with(&[1]), vec![0xff; 20]].concat();
+        assert_eq!(without(&malformed, 3), [removed, vec![0xff; 20]].concat());
     }
 
     #[test]
