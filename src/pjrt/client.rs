@@ -323,7 +323,10 @@ mod tests {
         let told = Loaded::compile(raw, text, &plain).expect("compiled").debug_options();
         let (own, told) = [own, told].map(|options| options.expect("no error").expect("XLA tells its options")).into();
         let (own, told): (Vec<_>, Vec<_>) = (fields(&own).collect(), fields(&told).collect());
-        assert!(own.len() > 100 && own.iter().all(|field| told.contains(field)), "{own:?}\n{told:?}");
+        // A newer plugin's list of operations for YNNPACK becomes shorter.
+        let shorter = super::super::flags::removed(Some(Platform::Cpu), "").map(|(list, _)| list);
+        let stays = |field: &(u64, _)| Some(field.0) == shorter || told.contains(field);
+        assert!(own.len() > 100 && own.iter().all(stays), "{own:?}\n{told:?}");
         let count = client.xla_flags().matches("=-").count() + client.xla_flags().matches(",-").count();
         assert_eq!((told.len() - own.len(), client.xla_flags().contains("hashrecognize")), (count, true));
     }

@@ -4,7 +4,7 @@
 //! | plugin | option | value | passed | reason |
 //! |---|---|---|---|---|
 //! | CPU | `xla_cpu_enable_fast_min_max` | `false` | with the program | by default XLA's maximum and minimum may drop NaN; StableHLO and JAX, which also disables this, return NaN |
-//! | CPU | `xla_cpu_experimental_ynn_fusion_type` | none | with the program | newer plugins compute reductions with YNNPACK, whose maxima of long rows drop NaN whatever the option above |
+//! | CPU | `xla_cpu_experimental_ynn_fusion_type` | the plugin's own without reductions | with the program | newer plugins compute reductions with YNNPACK, whose maxima of long rows drop NaN whatever the option above |
 //! | CUDA | `xla_gpu_enable_fast_min_max` | `false` | with the program | the same |
 //! | CUDA | `xla_gpu_cuda_data_dir` | next to the plugin | with the program | without NVIDIA's assembler and device library XLA compiles wrong code or crashes |
 //! | CUDA | `xla_gpu_enable_command_buffer` | all kinds but conditionals | with the program | loops become parts of CUDA graphs: a training step is one launch instead of thousands; values are unchanged |
@@ -28,15 +28,15 @@ use super::abi::platform::Platform;
 /// The folder where XLA finds NVIDIA's tools.
 const CUDA_DIR: &str = "xla_gpu_cuda_data_dir";
 
-/// The operations that XLA:CPU passes to YNNPACK: a list, so the programs' options cannot empty it by name.
+/// The kinds of operations that XLA:CPU passes to YNNPACK: a list, which options by name cannot shorten.
 const YNN: &str = "xla_cpu_experimental_ynn_fusion_type";
 
-/// Its number in `xla.DebugOptions`.
-const YNN_NUMBER: u64 = 422;
+/// Its number in `xla.DebugOptions`, and that of reductions in the list (`LIBRARY_FUSION_TYPE_REDUCE`).
+const YNN_REDUCTIONS: (u64, u64) = (422, 3);
 
-/// The option that is left out of the plugin's own, unless the user's `XLA_FLAGS` set it.
-pub(super) fn removed(platform: Option<Platform>, user: &str) -> Option<u64> {
-    (platform == Some(Platform::Cpu) && !user.contains(YNN)).then_some(YNN_NUMBER)
+/// A list among the plugin's own options and the number to remove from it, unless the user's `XLA_FLAGS` set the list.
+pub(super) fn removed(platform: Option<Platform>, user: &str) -> Option<(u64, u64)> {
+    (platform == Some(Platform::Cpu) && !user.contains(YNN)).then_some(YNN_REDUCTIONS)
 }
 
 /// Options for LLVM, the backends' compiler.

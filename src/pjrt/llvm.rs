@@ -2,7 +2,7 @@
 //!
 //! PJRT takes XLA's options by name, except for options that are maps, as LLVM's are. It also takes all of XLA's options as one
 //! message, in which missing options are zero. This message is therefore built from the plugin's own options, as reported by the first
-//! compiled program, followed by LLVM's. An option that is a list can be emptied only there.
+//! compiled program, followed by LLVM's. Only there can a list be shortened.
 
 use std::sync::OnceLock;
 
@@ -18,8 +18,8 @@ use crate::error::Result;
 pub struct Llvm {
     options: ForLlvm,
     xla_flags: String,
-    /// The number of an option of the plugin that is left out.
-    removed: Option<u64>,
+    /// An option of the plugin that is a list, and the number that is removed from it.
+    removed: Option<(u64, u64)>,
     base: OnceLock<Vec<u8>>,
 }
 
@@ -53,7 +53,10 @@ impl Llvm {
         }
         // A plugin that does not report its options is not XLA.
         let told = tell(NOTHING, &CompileOptions::default().encode(&[], &[]))?;
-        let told = told.map(|own| self.removed.map_or_else(|| own.clone(), |removed| without(&own, removed)));
+        let told = told.map(|own| match self.removed {
+            Some((list, removed)) => without(&own, list, removed),
+            None => own,
+        });
         let base = told.map(|own| with_extra(own, self.options)).unwrap_or_default();
         Ok(self.base.get_or_init(|| base))
     }

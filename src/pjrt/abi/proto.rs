@@ -88,15 +88,18 @@ pub fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u64, Value<'_>)> {
     std::iter::from_fn(move || field(&mut bytes))
 }
 
-/// The message without a field. What follows a malformed byte stays.
-pub fn without(mut bytes: &[u8], removed: u64) -> Vec<u8> {
+/// The message without a number in a field that is a list of numbers. Other fields, and what follows a malformed byte, stay as they are.
+pub fn without(mut bytes: &[u8], list: u64, removed: u64) -> Vec<u8> {
     let mut kept = Vec::with_capacity(bytes.len());
     loop {
         let before = bytes;
         match field(&mut bytes) {
-            Some((number, _)) if number == removed => {}
+            Some((number, value)) if number == list && value.numbers().contains(&removed) => {
+                let rest = value.numbers().into_iter().filter(|one| *one != removed);
+                kept.extend(Writer::default().numbers(list, rest).finish());
+            }
             Some(_) => kept.extend_from_slice(&before[..before.len() - bytes.len()]),
-            None => return [kept, before.to_vec()].concat(),
+            None => return [&kept[..], before].concat(),
         }
     }
 }
@@ -149,14 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_removed() {
-        let with =
-            |list: &[u64]| Writer::default().number(4, 300).numbers(3, list.iter().copied()).number(5, 7).finish();
-        let removed = Writer::default().number(4, 300).number(5, 7).finish();
-        assert_eq!(without(&with(&[1, 2]), 3), removed);
-        assert_eq!(without(&removed, 3), removed);
-        let malformed = [with(&[1]), vec![0xff; 20]].concat();
-        assert_eq!(without(&malformed, 3), [removed, vec![0xff; 20]].concat());
+    fn a_number_of_a_list_is_removed() {
+        let with = |list: &[u64]| Writer::default().number(4, 3).numbers(3, list.iter().copied()).number(5, 7).finish();
+        assert_eq!(without(&with(&[4, 5, 3]), 3, 3), with(&[4, 5]));
+        assert_eq!(without(&with(&[4]), 3, 3), with(&[4]));
+        let malformed = |list: &[u64]| [with(list), vec![0xff; 20]].concat();
+        assert_eq!(without(&malformed(&[3, 300]), 3, 3), malformed(&[300]));
+        // Not packed: one number at a time.
+        let single = Writer::default().number(3, 4).number(3, 3).finish();
+        let left: Vec<u64> = fields(&without(&single, 3, 3)).flat_map(|(_, value)| value.numbers()).collect();
+        assert_eq!(left, [4]);
     }
 
     #[test]
