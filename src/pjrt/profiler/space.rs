@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn operation(name: &str, launches: u64, nanoseconds: u64) -> Operation {
-        Operation { name: name.to_owned(), launches, time: Duration::from_nanos(nanoseconds), bytes: None }
+        Operation { launches, time: Duration::from_nanos(nanoseconds), ..Operation::named(name) }
     }
 
     /// Two streams of a GPU, one with recorder overhead; host launches do not count.
