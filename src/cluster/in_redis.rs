@@ -59,7 +59,7 @@ pub(super) fn withdraw(run: &RedisRun, value: &str, until: Instant) -> Result<()
     })
 }
 
-/// Makes a request, on a connection of its own: processes ask a few times, before the run.
+/// Makes a request, on a separate connection: processes ask a few times, before the run.
 fn ask<T, F>(run: &RedisRun, until: Instant, request: F) -> Result<T>
 where
     T: Send + 'static,

@@ -108,7 +108,7 @@ pub(super) struct Published {
 }
 
 impl Published {
-    /// Publishes the coordinator of this process until this time, in the place of an earlier one.
+    /// Publishes the coordinator of this process until this time, instead of an earlier one.
     ///
     /// # Errors
     /// Kind `Input` if the Redis is unusable.

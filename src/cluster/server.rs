@@ -155,7 +155,7 @@ impl Server {
         })
     }
 
-    /// Ends the run soon if no process joins in the place of one that was refused for its number of processes: the run cannot become complete.
+    /// Ends the run soon if no process takes the number of one that was refused for its number of processes: the run cannot become complete.
     ///
     /// Not at once, since the one that was refused may be a stranger, such as a process of an older run that still looks for its coordinator
     /// at this address. Then the run's own process of that number joins as well, usually within seconds. A connection that does not speak the

@@ -207,7 +207,7 @@ fn a_process_that_never_comes_is_named() {
     );
 }
 
-/// A run of two threads in the place of processes; the second one counts this many.
+/// A run of two threads instead of processes; the second one counts this many.
 fn counted(port: u16, process: usize, processes: usize) -> spiq::Result<Cluster> {
     let limits = Limits { join: Duration::from_secs(60), lost_after: Duration::from_secs(1) };
     Cluster::join(&Identity { processes, ..identity(port, process) }, limits)
