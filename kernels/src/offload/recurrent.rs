@@ -7,7 +7,7 @@ use crate::contract::call::KernelCall;
 use crate::contract::fused_product::{FusedProduct, Left};
 use crate::contract::lane_program::{LaneProgram, Slot};
 
-/// A loop of recurrent neurons as a program whose last sequence is a product of its own spikes.
+/// A loop of recurrent neurons as a program whose last sequence is a product of the spikes of each step.
 pub(super) struct RecurrentLoop {
     pub(super) program: LaneProgram,
     pub(super) product: FusedProduct,
