@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// A build of the CPU plugin: of one version of XLA, by one publisher. The plugins of other platforms have only the default one.
 ///
-/// Builds are installed beside each other, and the one that was installed last is used. Their results differ in the last bits.
+/// Builds are installed beside each other, and the one that was installed last is used. Their results may differ in the last bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Build {
