@@ -29,12 +29,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
 }
 
-/// Whether the file above, `main.rs` or `mod.rs`, declares a file as a module.
+/// Whether the file above, `main.rs` or `mod.rs`, declares a file as a module. A `lib.rs` is a library that a test compiles.
 fn is_named(file: &Path) -> bool {
     let module = if file.ends_with("mod.rs") { file.parent().expect("a folder") } else { file };
     let name = module.file_stem().expect("a name").to_string_lossy();
     let above = ["main.rs", "mod.rs"].map(|start| fs::read_to_string(module.with_file_name(start)));
     file.ends_with("main.rs")
+        || file.ends_with("lib.rs")
         || above.iter().flatten().any(|text| text.lines().any(|line| line == format!("mod {name};")))
 }
 

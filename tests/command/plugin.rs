@@ -123,11 +123,11 @@ fn an_installed_build_is_chosen_again() {
     assert_eq!(place.calls().lines().filter(|call| call.contains(" download ")).count(), 0);
 }
 
-/// The library of other_calls.rs; `None` without a Rust compiler.
+/// The library of `other_calls`; `None` without a Rust compiler.
 fn other_calls(folder: &Path) -> Option<PathBuf> {
     let library = folder.join("libother_calls_cpu.so");
     let compiler = std::env::var_os("RUSTC").unwrap_or("rustc".into());
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/command/other_calls.rs");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/command/other_calls/lib.rs");
     let mut command = Command::new(compiler);
     command.args(["--edition", "2024", "--crate-type", "cdylib", "-o"]).arg(&library).arg(source);
     command.status().is_ok_and(|status| status.success()).then_some(library)

@@ -23,7 +23,7 @@ struct Extension {
 
 /// The head of the plugin's function table.
 #[repr(C)]
-struct Head {
+pub struct Head {
     size: usize,
     extensions: *mut Extension,
 }
