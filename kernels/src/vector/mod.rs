@@ -5,6 +5,8 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod x86;
 
 /// A part of a kernel's work. `run` is `inline(always)`, so it is compiled once for each instruction set below.
