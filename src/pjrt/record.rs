@@ -46,7 +46,7 @@ fn by_kernels(work: impl FnOnce() -> Result<()>) -> Result<Profile> {
     let elapsed = start.elapsed();
     done?;
     let mut kernels: BTreeMap<String, Operation> = BTreeMap::new();
-    let mut in_kernels = Duration::ZERO;
+    let mut elsewhere = Duration::ZERO;
     for run in runs {
         let empty = || Operation { bytes: Some(0), operations: Some(0), ..Operation::named(&run.name) };
         let kernel = kernels.entry(run.name.clone()).or_insert_with(empty);
@@ -54,8 +54,8 @@ fn by_kernels(work: impl FnOnce() -> Result<()>) -> Result<Profile> {
         kernel.time += run.time;
         kernel.bytes = kernel.bytes.map(|bytes| bytes + run.bytes);
         kernel.operations = kernel.operations.zip(run.operations).map(|(all, more)| all + more);
-        in_kernels += run.time;
+        elsewhere += run.time + run.counting;
     }
-    let rest = Operation { time: elapsed.saturating_sub(in_kernels), ..Operation::named(REST) };
+    let rest = Operation { time: elapsed.saturating_sub(elsewhere), ..Operation::named(REST) };
     Ok(Profile::sorted(kernels.into_values().chain([rest]).collect(), Vec::new()))
 }

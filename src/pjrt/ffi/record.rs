@@ -16,6 +16,8 @@ pub struct Run {
     pub operations: Option<u64>,
     /// Its duration.
     pub time: Duration,
+    /// The duration of counting its operations, which is not a part of the program.
+    pub counting: Duration,
 }
 
 static IS_RECORDING: AtomicBool = AtomicBool::new(false);
@@ -47,9 +49,11 @@ pub(super) fn timed<'a, T>(
     if !IS_RECORDING.load(Ordering::Relaxed) {
         return run(call);
     }
+    let asked = Instant::now();
     let (name, bytes, operations) = (name(&call), call.bytes(), operations(&call));
+    let counting = asked.elapsed();
     let start = Instant::now();
     let result = run(call);
-    runs().push(Run { name, bytes, operations, time: start.elapsed() });
+    runs().push(Run { name, bytes, operations, time: start.elapsed(), counting });
     result
 }
