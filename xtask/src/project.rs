@@ -14,9 +14,9 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the project").to_owned()
 }
 
-/// Builds the `spiq` command, with the features for which `.ci/run` has already built the workspace's tests.
+/// Builds the `spiq` command, with the features for which the workspace's tests are already built.
 pub fn build_spiq() -> Result<()> {
-    let arguments = ["build", "--release", "--workspace", "--features", "spiq/redis", "--bin", "spiq"];
+    let arguments = ["build", "--release", "--workspace", "--bin", "spiq"];
     let status = Command::new("cargo").args(arguments).current_dir(root()).status();
     match status {
         Ok(status) if status.success() => Ok(()),

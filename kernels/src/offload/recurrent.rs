@@ -1,11 +1,11 @@
 //! Loops of recurrent neurons: each step's spikes reach the neurons of the same sample through a matrix.
 
-use spiq_hlo::{Function, Node, Scan, Tensor, Value, trace_body};
+use spiq_hlo::{Function, Graph, Node, Scan, Tensor, Value, trace_body};
 
 use super::body::program_of;
 use crate::contract::call::KernelCall;
 use crate::contract::fused_product::{FusedProduct, Left};
-use crate::contract::lane_program::{LaneProgram, Slot};
+use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 
 /// A loop of recurrent neurons as a program whose last sequence is a product of the spikes of each step.
 pub(super) struct RecurrentLoop {
@@ -29,7 +29,7 @@ pub(super) fn recurrent(scan: &Scan, operands: &[Tensor]) -> Option<RecurrentLoo
     let changed = within.changed(body);
     let consts: Vec<Tensor> =
         (0..parts.consts.len()).filter(|at| *at != within.matrix.node).map(|at| parts.consts[at].clone()).collect();
-    let step = |graph: &spiq_hlo::Graph, carry: &[Tensor], rows: &[Tensor]| {
+    let step = |graph: &Graph, carry: &[Tensor], rows: &[Tensor]| {
         let mut results = changed.call(graph, &[&consts, carry, rows].concat());
         let ys = results.split_off(scan.carries());
         (results, ys)
@@ -41,8 +41,7 @@ pub(super) fn recurrent(scan: &Scan, operands: &[Tensor]) -> Option<RecurrentLoo
     // The spikes are the last output of the changed step.
     let Some((Slot::Result(of), _)) = program.outputs.pop() else { return None };
     let slice = program.slices.len() - 1;
-    let reads =
-        |instruction: &crate::contract::lane_program::Instruction| instruction.operands.contains(&Slot::Slice(slice));
+    let reads = |instruction: &Instruction| instruction.operands.contains(&Slot::Slice(slice));
     if program.instructions[..=of].iter().any(reads) {
         return None;
     }

@@ -1,10 +1,10 @@
 //! The instruction sets of x86-64.
 
 use std::arch::x86_64::{
-    __m128, __m512, __m512bh, __m512i, _CMP_NEQ_UQ, _MM_HINT_T0, _mm_add_ps, _mm_hadd_ps, _mm_prefetch,
-    _mm256_castps256_ps128, _mm256_extractf128_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd,
-    _mm512_castps512_ps256, _mm512_cmp_ps_mask, _mm512_dpbf16_ps, _mm512_maskz_compress_epi32, _mm512_set1_epi32,
-    _mm512_setzero_ps, _mm512_shuffle_f64x2, _mm512_test_epi8_mask, _mm512_unpackhi_epi16, _mm512_unpacklo_epi16,
+    __m128, __m512, __m512bh, __m512i, _CMP_NEQ_UQ, _mm_add_ps, _mm_hadd_ps, _mm256_castps256_ps128,
+    _mm256_extractf128_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_castps512_ps256,
+    _mm512_cmp_ps_mask, _mm512_dpbf16_ps, _mm512_maskz_compress_epi32, _mm512_set1_epi32, _mm512_setzero_ps,
+    _mm512_shuffle_f64x2, _mm512_test_epi8_mask, _mm512_unpackhi_epi16, _mm512_unpacklo_epi16,
 };
 use std::mem::transmute;
 
@@ -78,10 +78,7 @@ impl InstructionSet for Avx512 {
 
     #[inline(always)]
     fn prefetch<T>(self, memory: &[T]) {
-        for line in memory.chunks(64 / size_of::<T>()) {
-            // SAFETY: as above; the instruction reads nothing.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
-        }
+        self.narrower().prefetch(memory);
     }
 }
 
