@@ -2,7 +2,7 @@
 //! [`pjrt`](crate::pjrt) and the kernels; neither depends on the other.
 
 use spiq_kernels::run::{self, Pool, Task};
-use spiq_kernels::{Backend, ELEMENTWISE_SCAN, KernelCall, MASKED_PRODUCT, PRODUCTS, PROGRAM};
+use spiq_kernels::{Backend, ELEMENTWISE_SCAN, KernelCall, MASKED_CONVOLUTION, MASKED_PRODUCT, PRODUCTS, PROGRAM};
 
 use crate::collectives;
 use crate::error::{Error, ErrorKind, Result};
@@ -10,8 +10,11 @@ use crate::pjrt::ffi::{self, Call, Handler, Registration, Threads};
 use crate::pjrt::{Client, ClientOptions, Platform, Plugin, Progress};
 
 /// The handlers of the kernels' call targets.
-const HANDLERS: [Registration; 2] =
-    [Registration::new::<Scan>(ELEMENTWISE_SCAN), Registration::new::<Product>(MASKED_PRODUCT)];
+const HANDLERS: [Registration; 3] = [
+    Registration::new::<Scan>(ELEMENTWISE_SCAN),
+    Registration::new::<Product>(MASKED_PRODUCT),
+    Registration::new::<Convolution>(MASKED_CONVOLUTION),
+];
 
 /// The back end for a plugin's programs.
 fn backend(platform: Option<Platform>) -> Option<&'static dyn Backend> {
@@ -158,6 +161,25 @@ impl Handler for Product {
         let program = program(&call)?;
         let (inputs, mut outputs) = memory(call.inputs, call.outputs);
         run::run_product(program, &inputs, &mut outputs, &call.threads)
+    }
+}
+
+/// A masked convolution.
+struct Convolution;
+
+impl Handler for Convolution {
+    fn describe(call: &Call<'_>) -> String {
+        describe(MASKED_CONVOLUTION, call)
+    }
+
+    fn operations(call: &Call<'_>) -> Option<u64> {
+        operations(MASKED_CONVOLUTION, call)
+    }
+
+    fn call(call: Call<'_>) -> std::result::Result<(), String> {
+        let program = program(&call)?;
+        let (inputs, mut outputs) = memory(call.inputs, call.outputs);
+        run::run_convolution(program, &inputs, &mut outputs, &call.threads)
     }
 }
 

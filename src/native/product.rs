@@ -79,6 +79,7 @@ fn collect(function: &Function, products: &mut Vec<Product>) {
         };
         match KernelCall::of(op) {
             Some(KernelCall::Product(_)) => products.push(own(By::Kernel, "dot_general")),
+            Some(KernelCall::Convolution(_)) => products.push(own(By::Kernel, "convolution")),
             Some(KernelCall::Loop(program, fused)) => products.extend(in_loop(function, node, &program, &fused)),
             None if op.downcast::<DotGeneral>().is_some() || op.downcast::<Convolution>().is_some() => {
                 products.push(own(By::Compiler, op.name()));

@@ -6,8 +6,9 @@ use spiq_hlo::{CustomCall, Op};
 
 use super::fused_product::FusedProduct;
 use super::lane_program::LaneProgram;
+use super::masked_convolution::MaskedConvolution;
 use super::masked_product::MaskedProduct;
-use super::target::{ELEMENTWISE_SCAN, MASKED_PRODUCT, PRODUCTS, PROGRAM};
+use super::target::{ELEMENTWISE_SCAN, MASKED_CONVOLUTION, MASKED_PRODUCT, PRODUCTS, PROGRAM};
 
 /// The parameters of a kernel, besides its operands.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub enum KernelCall {
     Loop(LaneProgram, Vec<FusedProduct>),
     /// A masked product.
     Product(MaskedProduct),
+    /// A masked convolution.
+    Convolution(MaskedConvolution),
 }
 
 /// Named lists of integers, as in [`CustomCall`].
@@ -39,6 +42,7 @@ impl KernelCall {
                 Some(KernelCall::Loop(LaneProgram::decode(program)?, products))
             }
             MASKED_PRODUCT => Some(KernelCall::Product(MaskedProduct::decode(program)?)),
+            MASKED_CONVOLUTION => Some(KernelCall::Convolution(MaskedConvolution::decode(program)?)),
             _ => None,
         }
     }
@@ -48,6 +52,7 @@ impl KernelCall {
         match self {
             KernelCall::Loop(..) => ELEMENTWISE_SCAN,
             KernelCall::Product(_) => MASKED_PRODUCT,
+            KernelCall::Convolution(_) => MASKED_CONVOLUTION,
         }
     }
 
@@ -59,6 +64,7 @@ impl KernelCall {
                 vec![(PROGRAM, program.encode()), (PRODUCTS, FusedProduct::encode(products))]
             }
             KernelCall::Product(product) => vec![(PROGRAM, product.encode())],
+            KernelCall::Convolution(sizes) => vec![(PROGRAM, sizes.encode())],
         }
     }
 }
@@ -71,6 +77,7 @@ impl fmt::Display for KernelCall {
                 products.iter().try_for_each(|product| write!(f, "\n  {product}"))
             }
             KernelCall::Product(product) => write!(f, "{product}"),
+            KernelCall::Convolution(sizes) => write!(f, "{sizes}"),
         }
     }
 }

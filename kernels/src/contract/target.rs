@@ -8,7 +8,11 @@ pub const ELEMENTWISE_SCAN: &str = "spiq_elementwise_scan";
 /// `[rows, columns]` in bytes, where every nonzero byte is set, and the matrix.
 pub const MASKED_PRODUCT: &str = "spiq_masked_product";
 
-/// The key of the encoded loop or product.
+/// The target of a masked convolution. Its configuration is a [`MaskedConvolution`](crate::MaskedConvolution); its operands are the mask
+/// in bytes, where every nonzero byte is set, and the kernel or the gradient of the output.
+pub const MASKED_CONVOLUTION: &str = "spiq_masked_convolution";
+
+/// The key of the encoded loop, product or convolution.
 pub const PROGRAM: &str = "program";
 
 /// The key of the encoded products fused into a loop.

@@ -4,6 +4,7 @@
 
 mod body;
 mod convert_inside;
+mod convolutions;
 mod needed;
 mod optimize;
 mod products;

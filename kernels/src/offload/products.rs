@@ -1,12 +1,13 @@
-//! Finds dot products with a factor of zeros and ones, which are sums of rows of the other factor, and replaces them by kernel calls.
+//! Finds dot products and convolutions with a factor of zeros and ones, which are sums of parts of the other factor, and replaces them by kernel calls.
 
-use spiq_hlo::{CustomCall, DType, DotGeneral, Function, GraphErrors, Mapped, Node, Tensor, TensorType};
+use spiq_hlo::{Convolution, CustomCall, DType, DotGeneral, Function, GraphErrors, Mapped, Tensor, TensorType};
 
+use super::convolutions::convolution;
 use crate::contract::call::KernelCall;
 use crate::contract::masked_product::MaskedProduct;
 
-/// Replaces each product of a mask and a matrix by one kernel call. Integer results are exact; floats are added in another order. Where
-/// the mask is 0 the matrix is not read, so an infinity there has no effect.
+/// Replaces each product of a mask and a matrix, and each convolution of a mask, by one kernel call. Integer results are exact; floats are added in another order. Where
+/// the mask is 0 the other factor is not read, so an infinity there has no effect.
 ///
 /// A mask is a left operand that is known to contain only 0 and 1. Custom gradients are lowered to their forward functions.
 ///
@@ -14,19 +15,24 @@ use crate::contract::masked_product::MaskedProduct;
 /// None for a function that was traced without errors.
 pub fn call_masked_products(function: &Function) -> Result<Function, GraphErrors> {
     function.lower_to_loops()?.simplify().transform(&mut |node, operands| {
-        let dot = node.op.downcast::<DotGeneral>()?;
-        product(dot, node, operands).map(|result| vec![result])
+        let ([lhs, rhs], [ty]) = (operands, node.types.as_slice()) else { return None };
+        let result = match (node.op.downcast::<DotGeneral>(), node.op.downcast::<Convolution>()) {
+            (Some(dot), _) => product(dot, [lhs, rhs], ty),
+            (_, Some(conv)) => convolution(conv, [lhs, rhs], ty),
+            _ => None,
+        };
+        result.map(|result| vec![result])
     })
 }
 
+/// Whether kernels sum elements of this type in the other one.
+pub(super) fn adds(from: DType, sum: DType) -> bool {
+    matches!((from, sum), (DType::S8, DType::S32) | (DType::F32, DType::F32) | (DType::BF16, DType::F32))
+}
+
 /// The product as a call, if its left factor is a mask.
-fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor> {
-    let ([lhs, rhs], [ty]) = (operands, node.types.as_slice()) else { return None };
-    let adds = matches!(
-        (rhs.dtype(), ty.dtype),
-        (DType::S8, DType::S32) | (DType::F32, DType::F32) | (DType::BF16, DType::F32)
-    );
-    if !adds || !dot.dims.lhs_batch.is_empty() {
+fn product(dot: &DotGeneral, [lhs, rhs]: [&Tensor; 2], ty: &TensorType) -> Option<Tensor> {
+    if !adds(rhs.dtype(), ty.dtype) || !dot.dims.lhs_batch.is_empty() {
         return None;
     }
     let count = dot.dims.lhs_contract.len();
@@ -48,20 +54,20 @@ fn product(dot: &DotGeneral, node: &Node, operands: &[Tensor]) -> Option<Tensor>
     }
     let mask = in_bytes(lhs)?.reshape(&[rows, columns]);
     let matrix = rhs.reshape(&[summed, product.width]);
-    Some(call(product, ty.dtype, &mask, &matrix).reshape(&ty.dims))
+    let out = TensorType::new(ty.dtype, [product.kept(), product.width]);
+    Some(call(KernelCall::Product(product), out, &mask, &matrix).reshape(&ty.dims))
 }
 
-fn call(product: MaskedProduct, out: DType, mask: &Tensor, matrix: &Tensor) -> Tensor {
-    let call = KernelCall::Product(product);
-    let outputs = vec![TensorType::new(out, [product.kept(), product.width])];
+pub(super) fn call(call: KernelCall, out: TensorType, mask: &Tensor, factor: &Tensor) -> Tensor {
     // Calls are recorded for one runtime, after all transforms that map functions.
     let map = |_: &CustomCall, _: &Mapped| None;
-    let call = CustomCall { target: call.target(), config: call.config(), outputs, ranges: Vec::new(), map };
-    call.on(mask.graph(), &[mask.clone(), matrix.clone()]).swap_remove(0)
+    let (target, config, outputs) = (call.target(), call.config(), vec![out]);
+    let call = CustomCall { target, config, outputs, ranges: Vec::new(), map };
+    call.on(mask.graph(), &[mask.clone(), factor.clone()]).swap_remove(0)
 }
 
 /// A tensor that is known to contain only 0 and 1, as bytes.
-fn in_bytes(tensor: &Tensor) -> Option<Tensor> {
+pub(super) fn in_bytes(tensor: &Tensor) -> Option<Tensor> {
     let is_bytes = matches!(tensor.dtype(), DType::Pred | DType::S8);
     tensor.is_boolean().then(|| if is_bytes { tensor.clone() } else { tensor.convert(DType::S8) })
 }

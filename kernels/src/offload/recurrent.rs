@@ -66,7 +66,7 @@ impl Within {
         let body = scan.body();
         let call = |(at, node): (usize, &Node)| match KernelCall::of(node.op.as_ref())? {
             KernelCall::Product(product) => Some((at, product)),
-            KernelCall::Loop(..) => None,
+            KernelCall::Loop(..) | KernelCall::Convolution(_) => None,
         };
         let mut calls = body.nodes().iter().enumerate().filter_map(call);
         let (product, sizes) = calls.next()?;

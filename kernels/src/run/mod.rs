@@ -5,10 +5,14 @@
 //! A scan is a [`LaneProgram`] with its memory. It is divided into tiles, ranges of lanes that can run on any thread in any order because
 //! lanes are independent; results do not depend on the number of threads.
 
+mod convolution;
 mod dots;
 mod events;
+#[cfg(test)]
+mod in_turn;
 mod memory;
 mod operations;
+mod overlap;
 mod peak;
 mod product;
 mod recurrent;
@@ -25,6 +29,7 @@ pub use peak::additions_per_second;
 
 use crate::contract::fused_product::{FusedProduct, Left};
 use crate::contract::lane_program::LaneProgram;
+use crate::contract::masked_convolution::{Convolved, MaskedConvolution};
 use crate::contract::masked_product::MaskedProduct;
 use crate::vector::{self, Work};
 use recurrent::Recurrent;
@@ -134,6 +139,33 @@ pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: 
         (Read::S8(matrix), Write::S32(out)) => product::run(&product, *mask, matrix, out, pool),
         (Read::F32(matrix), Write::F32(out)) => product::run(&product, *mask, matrix, out, pool),
         (Read::Bf16(matrix), Write::F32(out)) => product::run(&product, *mask, matrix, out, pool),
+        _ => return Err(misfit()),
+    })
+}
+
+/// Runs a masked convolution. `words` encode its sizes; the inputs are the mask, and the kernel or the gradient of the output.
+///
+/// # Errors
+/// As for [`run_scan`].
+pub fn run_convolution(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: &dyn Pool) -> Result<(), String> {
+    let sizes = MaskedConvolution::decode(words).ok_or("a kernel received an invalid convolution")?;
+    let misfit = || "a kernel received buffers that do not match its convolution".to_owned();
+    let ([mask, factor], [out]) = (inputs, outputs) else { return Err(misfit()) };
+    let [images, kernel, output] = sizes.counts().ok_or_else(misfit)?;
+    let (given, result) = match sizes.result {
+        Convolved::Output => (kernel, output),
+        Convolved::KernelGradient => (output, kernel),
+    };
+    let fits = matches!(mask, Read::S8(_) | Read::Pred(_))
+        && [mask.len(), factor.len(), out.len()] == [images, given, result]
+        && ![images, given, result].contains(&0);
+    if !fits {
+        return Err(misfit());
+    }
+    ended(match (factor, out) {
+        (Read::S8(factor), Write::S32(out)) => convolution::run(&sizes, *mask, factor, out, pool),
+        (Read::F32(factor), Write::F32(out)) => convolution::run(&sizes, *mask, factor, out, pool),
+        (Read::Bf16(factor), Write::F32(out)) => convolution::run(&sizes, *mask, factor, out, pool),
         _ => return Err(misfit()),
     })
 }

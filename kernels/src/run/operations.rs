@@ -1,5 +1,6 @@
 //! The number of operations in a call, for profiles.
 
+use super::convolution;
 use super::memory::Read;
 use crate::contract::call::KernelCall;
 use crate::contract::fused_product::{FusedProduct, Left};
@@ -11,6 +12,7 @@ pub fn operations(call: &KernelCall, inputs: &[Read]) -> Option<u64> {
     match call {
         KernelCall::Product(product) => additions(inputs.first()?, product.width),
         KernelCall::Loop(program, products) => in_loop(program, products, inputs),
+        KernelCall::Convolution(sizes) => convolution::additions(sizes, inputs.first()?),
     }
 }
 

@@ -173,27 +173,11 @@ impl<T: Row> Work for OverRows<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Task;
-
-    /// That many threads, simulated sequentially.
-    struct InTurn(usize);
-
-    impl Pool for InTurn {
-        fn workers(&self) -> usize {
-            self.0
-        }
-
-        fn run_all(&self, tasks: Vec<Task<'_>>) -> bool {
-            tasks.into_iter().for_each(|task| task());
-            true
-        }
-    }
+    use crate::run::in_turn::{InTurn, noise};
 
     #[test]
     fn sums_do_not_depend_on_the_number_of_threads() {
         let (rows, columns, width) = (700, 60, 90);
-        // Irregular fractions, so that another summation order gives different sums.
-        let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u32 as f32 / 1e9;
         let mask: Vec<u8> = (0..rows * columns).map(|i| u8::from(noise(i) < 0.5)).collect();
         for over_rows in [false, true] {
             let product = MaskedProduct { rows, columns, width, over_rows };

@@ -1,0 +1,85 @@
+//! Finds convolutions of images of zeros and ones, which are sums of slices of the kernel, and replaces them by kernel calls.
+
+use spiq_hlo::{Axes, Convolution, Tensor, TensorType};
+
+use super::products::{adds, call, in_bytes};
+use crate::contract::call::KernelCall;
+use crate::contract::masked_convolution::{Convolved, MaskedConvolution};
+
+/// The convolution as a call, if its input is a mask and its window moves along one or two axes.
+pub(super) fn convolution(conv: &Convolution, [input, factor]: [&Tensor; 2], result: &TensorType) -> Option<Tensor> {
+    let plain = conv.groups == 1 && conv.input_dilation.iter().all(|apart| *apart == 1);
+    let fits = plain && adds(factor.dtype(), conv.out) && matches!(conv.strides.len(), 1 | 2);
+    if !fits || [input.ty(), factor.ty(), result].iter().any(|ty| ty.count() == 0) {
+        return None;
+    }
+    let roles = Roles::of(conv);
+    let sizes = roles.sizes(conv, [input.dims(), factor.dims(), &result.dims]);
+    let mask = in_bytes(input)?.transpose(&roles.input);
+    let dims: Vec<usize> = roles.result.iter().map(|axis| result.dims[*axis]).collect();
+    let ty = TensorType::new(conv.out, dims);
+    let call = call(KernelCall::Convolution(sizes), ty, &mask, &factor.transpose(&roles.factor));
+    let place = |axis| roles.result.iter().position(|of| *of == axis).expect("a permutation of the axes");
+    Some(call.transpose(&(0..roles.result.len()).map(place).collect::<Vec<_>>()))
+}
+
+/// What a convolution computes, and its axes in the order of a [`MaskedConvolution`].
+struct Roles {
+    result: Vec<usize>,
+    input: Vec<usize>,
+    factor: Vec<usize>,
+    convolved: Convolved,
+}
+
+impl Roles {
+    /// The first axis of the mask in memory counts images, the last one features. In the gradient of a kernel, images and features are exchanged: the
+    /// sum is over images, and the window has the size of the output.
+    fn of(conv: &Convolution) -> Roles {
+        let (input, kernel, output) = (&conv.dims.input, &conv.dims.kernel, &conv.dims.output);
+        let around = |first: &[usize], axes: &Axes, last: &[usize]| [first, &axes.window[..], last].concat();
+        if input.feature < input.outer {
+            return Roles {
+                input: around(&[input.feature], input, &[input.outer]),
+                factor: around(&[kernel.feature], kernel, &[kernel.outer]),
+                result: around(&[], output, &[output.outer, output.feature]),
+                convolved: Convolved::KernelGradient,
+            };
+        }
+        Roles {
+            input: around(&[input.outer], input, &[input.feature]),
+            factor: around(&[], kernel, &[kernel.feature, kernel.outer]),
+            result: around(&[output.outer], output, &[output.feature]),
+            convolved: Convolved::Output,
+        }
+    }
+
+    fn sizes(&self, conv: &Convolution, [input, factor, result]: [&[usize]; 3]) -> MaskedConvolution {
+        // The sizes along the window's axes; one axis is that of columns.
+        let along = |dims: &[usize], axes: &Axes| match axes.window[..] {
+            [rows, columns] => [dims[rows], dims[columns]],
+            _ => [1, dims[axes.window[0]]],
+        };
+        let apart = |list: &[usize]| *list.first_chunk().unwrap_or(&[1, list[0]]);
+        // Sizes, and the distances on the image.
+        let of_factor = (along(factor, &conv.dims.kernel), apart(&conv.kernel_dilation));
+        let of_result = (along(result, &conv.dims.output), apart(&conv.strides));
+        let ((window, dilation), (output, strides)) = match self.convolved {
+            Convolved::Output => (of_factor, of_result),
+            Convolved::KernelGradient => (of_result, of_factor),
+        };
+        let before: Vec<i64> = conv.padding.iter().map(|(before, _)| *before).collect();
+        let ends = |dims: &[usize], order: &[usize]| (dims[order[0]], dims[order[order.len() - 1]]);
+        let (images, features) = ends(input, &self.input);
+        MaskedConvolution {
+            images,
+            input: along(input, &conv.dims.input),
+            window,
+            output,
+            features: [features, result[conv.dims.output.feature]],
+            strides,
+            dilation,
+            padding: *before.first_chunk().unwrap_or(&[0, before[0]]),
+            result: self.convolved,
+        }
+    }
+}
