@@ -1,5 +1,5 @@
 //! The CPU kernels alone, on two threads: the loops and products of a training step of the network L (`spiq bench --shape
-//! 96,128,700,1024,20`) in int8 with bf16 gradients, without a plugin.
+//! 96,128,700,1024,20`) in int8 with bf16 gradients, and the convolutions of the network `conv` (`benches/compare/networks.py`), without a plugin.
 //!
 //! ```sh
 //! cargo bench -p spiq-kernels
@@ -10,8 +10,8 @@
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use spiq_kernels::run::{Pool, Read, Task, Write, run_product, run_scan};
-use spiq_kernels::{FusedProduct, LaneProgram, Left, MaskedProduct};
+use spiq_kernels::run::{Pool, Read, Task, Write, run_convolution, run_product, run_scan};
+use spiq_kernels::{Convolved, FusedProduct, LaneProgram, Left, MaskedConvolution, MaskedProduct};
 
 const STEPS: usize = 96;
 const BATCH: usize = 128;
@@ -190,6 +190,30 @@ fn weights(name: &str, columns: usize, rate: f32) {
     });
 }
 
+/// A convolution of the network `conv` (64 steps of 16 images, windows of 5 x 5), or the gradient of its kernel.
+fn convolution(name: &str, size: usize, features: [usize; 2], rate: f32, result: Convolved) {
+    let output = size - 4;
+    let sizes = MaskedConvolution {
+        images: 64 * 16,
+        input: [size, size],
+        window: [5, 5],
+        output: [output, output],
+        features,
+        strides: [1, 1],
+        dilation: [1, 1],
+        padding: [0, 0],
+        result,
+    };
+    let [images, kernel, outputs] = sizes.counts().expect("it fits into memory");
+    let (given, computed) = if result == Convolved::Output { (kernel, outputs) } else { (outputs, kernel) };
+    let (words, mask) = (sizes.encode(), mask(images, rate));
+    let (factor, mut out) = (Aligned::new(given, |i| noise(i) - 0.5), Aligned::zeros(computed));
+    shortest(name, images + 4 * given + 4 * computed, || {
+        let outputs = &mut [Write::F32(&mut out)];
+        run_convolution(&words, &[Read::Pred(&mask), Read::F32(&factor)], outputs, &Threads(2)).expect("it fits");
+    });
+}
+
 fn main() {
     forward("forward, 700 inputs at a rate of 0.1", INPUTS, 0.1);
     forward("forward, 1024 silent inputs", HIDDEN, 0.0);
@@ -203,4 +227,9 @@ fn main() {
     weights("weights, 700 inputs at a rate of 0.1", INPUTS, 0.1);
     weights("weights, 1024 silent inputs", HIDDEN, 0.0);
     weights("weights, 1024 inputs at a rate of 0.1", HIDDEN, 0.1);
+    for (what, result) in [("output", Convolved::Output), ("gradient", Convolved::KernelGradient)] {
+        convolution(&format!("convolution, {what}, 34 x 34 x 2 at a rate of 0.1"), 34, [2, 12], 0.1, result);
+        convolution(&format!("convolution, {what}, 15 x 15 x 12 at a rate of 0.01"), 15, [12, 32], 0.01, result);
+        convolution(&format!("convolution, {what}, 15 x 15 x 12 at a rate of 0.1"), 15, [12, 32], 0.1, result);
+    }
 }

@@ -134,9 +134,9 @@ impl Images<'_> {
     fn add<S: Sum, const TO_KERNEL: bool>(&self, events: &Events, to: &mut [S], from: &[S]) {
         let ((_, row), kernel_row) = (self.output(), self.kernel_row());
         for (y, meets) in self.overlaps.rows.iter().enumerate() {
-            for meet in meets {
-                for element in events.list(y) {
-                    for run in self.overlaps.runs(*element) {
+            for element in events.list(y) {
+                for run in self.overlaps.runs(*element) {
+                    for meet in meets {
                         let (output, kernel) = (meet.output * row + run.output, meet.kernel * kernel_row + run.kernel);
                         let (at, of) = if TO_KERNEL { (kernel, output) } else { (output, kernel) };
                         add(&mut to[at..][..run.count], &from[of..][..run.count]);
@@ -237,9 +237,12 @@ fn add<S: Sum>(to: &mut [S], from: &[S]) {
 fn add_groups<'t, S: Sum, const N: usize>(to: &'t mut [S], from: &[S]) -> &'t mut [S] {
     let (groups, rest) = to.as_chunks_mut::<N>();
     for (group, other) in groups.iter_mut().zip(from.as_chunks::<N>().0) {
+        // A copy: the compiler does not know that the two do not overlap, and would add one element after the other.
+        let mut sums = *group;
         for i in 0..N {
-            group[i] += other[i];
+            sums[i] += other[i];
         }
+        *group = sums;
     }
     rest
 }

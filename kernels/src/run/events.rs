@@ -82,16 +82,21 @@ fn list_set(set: impl InstructionSet, mask: &Read, range: Range<usize>, list: &m
     };
     let (chunks, rest) = bytes.as_chunks::<64>();
     for (at, chunk) in chunks.iter().enumerate() {
-        let mut marks = set.nonzero(chunk);
-        while marks != 0 {
-            list.push((at * 64) as u32 + marks.trailing_zeros());
-            marks &= marks - 1;
-        }
+        list_marked(set.nonzero(chunk), at * 64, list);
     }
-    for (at, byte) in rest.iter().enumerate() {
-        if *byte != 0 {
-            list.push((chunks.len() * 64 + at) as u32);
-        }
+    if !rest.is_empty() {
+        let mut last = [0; 64];
+        last[..rest.len()].copy_from_slice(rest);
+        list_marked(set.nonzero(&last), chunks.len() * 64, list);
+    }
+}
+
+/// Appends the position of each set bit, counted from `first`.
+#[inline(always)]
+fn list_marked(mut marks: u64, first: usize, list: &mut Vec<u32>) {
+    while marks != 0 {
+        list.push(first as u32 + marks.trailing_zeros());
+        marks &= marks - 1;
     }
 }
 
