@@ -36,7 +36,7 @@ pub use ops::einsum::einsum;
 pub use ops::gather::WindowDims;
 pub use ops::gradient::custom_vjp;
 pub use ops::promotion;
-pub use ops::reduce_window::Window;
+pub use ops::reduce_window::{ReduceWindow, Window};
 pub use ops::shape::BroadcastInDim;
 pub use ops::slice::concatenate;
 pub use ops::sort::sort;

@@ -22,3 +22,4 @@ pub(crate) mod shape;
 pub(crate) mod slice;
 pub(crate) mod sort;
 pub(crate) mod window;
+mod window_max;

@@ -75,7 +75,7 @@ impl Window {
     }
 
     /// Number of window positions along an axis of `size`.
-    fn places(&self, axis: usize, size: usize) -> usize {
+    pub(super) fn places(&self, axis: usize, size: usize) -> usize {
         let free = self.padded(axis, size) - self.covers(axis);
         if free < 0 { 0 } else { free as usize / self.strides[axis] + 1 }
     }
@@ -117,35 +117,8 @@ impl Window {
         ct.reduce_window_sum(&back)
     }
 
-    /// The cotangent of the tensor whose window maximum is `y`: all of it goes to the first element of a window that equals the maximum, as
-    /// in XLA's `select_and_scatter`. One pass per element of the window, and all of them fuse.
-    fn max_cotangent(&self, ct: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
-        if y.dims().contains(&0) {
-            return x.zeros_like();
-        }
-        let (low, high): (Vec<i64>, Vec<i64>) = self.padding.iter().copied().unzip();
-        let between: Vec<usize> = self.base_dilations.iter().map(|d| d - 1).collect();
-        let padded = x.pad(Reducer::Max.neutral(x.dtype()), &low, &high, &between);
-        let (mut taken, mut sum) = (y.ne(y), padded.zeros_like());
-        for start in self.elements() {
-            let last = |axis: usize| start[axis] + (y.dims()[axis] - 1) * self.strides[axis];
-            let limit: Vec<usize> = (0..x.rank()).map(|axis| last(axis) + 1).collect();
-            let hit = padded.slice(&start, &limit, &self.strides).eq(y).and(taken.not());
-            let part = hit.select(ct, &ct.zeros_like());
-            let before: Vec<i64> = start.iter().map(|&s| s as i64).collect();
-            let after: Vec<i64> =
-                limit.iter().zip(padded.dims()).map(|(&limit, &size)| size as i64 - limit as i64).collect();
-            let apart: Vec<usize> = self.strides.iter().map(|s| s - 1).collect();
-            sum = sum + part.pad(0.0, &before, &after, &apart);
-            taken = taken.or(&hit);
-        }
-        let cut = |list: &[i64]| list.iter().map(|n| -n).collect::<Vec<_>>();
-        let cut = sum.pad(0.0, &cut(&low), &cut(&high), &vec![0; x.rank()]);
-        cut.slice(&vec![0; x.rank()], cut.dims(), &self.base_dilations)
-    }
-
     /// The offset of each element of the window, in row-major order.
-    fn elements(&self) -> Vec<Vec<usize>> {
+    pub(super) fn elements(&self) -> Vec<Vec<usize>> {
         let mut all = vec![Vec::new()];
         for (&size, &dilation) in self.sizes.iter().zip(&self.window_dilations) {
             let longer =
@@ -158,9 +131,16 @@ impl Window {
 
 /// `reduce_window` of one tensor; the second operand is the neutral element.
 #[derive(Clone, Debug, PartialEq)]
-struct ReduceWindow {
+pub struct ReduceWindow {
     reducer: Reducer,
     window: Window,
+}
+
+impl ReduceWindow {
+    /// The window, if its maximum is computed.
+    pub fn maximum(&self) -> Option<&Window> {
+        (self.reducer == Reducer::Max).then_some(&self.window)
+    }
 }
 
 impl Op for ReduceWindow {

@@ -7,6 +7,7 @@ mod convert_inside;
 mod convolutions;
 mod needed;
 mod optimize;
+mod pooling;
 mod products;
 mod products_in_scans;
 mod prologue;
@@ -29,5 +30,6 @@ use spiq_hlo::{Function, GraphErrors};
 /// # Errors
 /// None for a function that was traced without errors.
 pub fn call_kernels(function: &Function) -> Result<Function, GraphErrors> {
-    Ok(products_in_scans(&call_elementwise_scans(&call_masked_products(function)?)?.simplify()))
+    let products = pooling::pool_bytes(&call_masked_products(function)?)?;
+    Ok(products_in_scans(&call_elementwise_scans(&products)?.simplify()))
 }
