@@ -2,7 +2,7 @@
 //! [`pjrt`](crate::pjrt) and the kernels; neither depends on the other.
 
 use spiq_kernels::run::{self, Pool, Task};
-use spiq_kernels::{Backend, ELEMENTWISE_SCAN, KernelCall, MASKED_CONVOLUTION, MASKED_PRODUCT, PRODUCTS, PROGRAM};
+use spiq_kernels::{Backend, ELEMENTWISE_SCAN, KernelCall, MASKED_PRODUCT, PRODUCTS, PROGRAM, SPARSE_CONVOLUTION};
 
 use crate::collectives;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ use crate::pjrt::{Client, ClientOptions, Platform, Plugin, Progress};
 const HANDLERS: [Registration; 3] = [
     Registration::new::<Scan>(ELEMENTWISE_SCAN),
     Registration::new::<Product>(MASKED_PRODUCT),
-    Registration::new::<Convolution>(MASKED_CONVOLUTION),
+    Registration::new::<Convolution>(SPARSE_CONVOLUTION),
 ];
 
 /// The back end for a plugin's programs.
@@ -164,16 +164,16 @@ impl Handler for Product {
     }
 }
 
-/// A masked convolution.
+/// A sparse convolution.
 struct Convolution;
 
 impl Handler for Convolution {
     fn describe(call: &Call<'_>) -> String {
-        describe(MASKED_CONVOLUTION, call)
+        describe(SPARSE_CONVOLUTION, call)
     }
 
     fn operations(call: &Call<'_>) -> Option<u64> {
-        operations(MASKED_CONVOLUTION, call)
+        operations(SPARSE_CONVOLUTION, call)
     }
 
     fn call(call: Call<'_>) -> std::result::Result<(), String> {

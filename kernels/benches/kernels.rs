@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use spiq_kernels::run::{Pool, Read, Task, Write, run_convolution, run_product, run_scan};
-use spiq_kernels::{Convolved, FusedProduct, LaneProgram, Left, MaskedConvolution, MaskedProduct};
+use spiq_kernels::{Convolved, FusedProduct, LaneProgram, Left, MaskedProduct, SparseConvolution};
 
 const STEPS: usize = 96;
 const BATCH: usize = 128;
@@ -190,15 +190,40 @@ fn weights(name: &str, columns: usize, rate: f32) {
     });
 }
 
+/// The gradient of the second convolution's input, with this share of the output's gradient different from 0.
+fn convolution_gradient(share: f32) {
+    let sizes = SparseConvolution {
+        images: 64 * 16,
+        input: [11, 11],
+        window: [5, 5],
+        output: [15, 15],
+        features: [32, 12],
+        input_dilation: [1, 1],
+        strides: [1, 1],
+        dilation: [1, 1],
+        padding: [4, 4],
+        result: Convolved::Output,
+    };
+    let [images, kernel, outputs] = sizes.counts().expect("it fits into memory");
+    let (words, input) =
+        (sizes.encode(), Aligned::new(images, |i| if noise(i) < share { noise(i + 1) - 0.5 } else { 0.0 }));
+    let (factor, mut out) = (Aligned::new(kernel, |i| noise(i) - 0.5), Aligned::zeros(outputs));
+    shortest(&format!("convolution, gradient of its input, share {share}"), 4 * (images + outputs), || {
+        let outputs = &mut [Write::F32(&mut out)];
+        run_convolution(&words, &[Read::F32(&input), Read::F32(&factor)], outputs, &Threads(2)).expect("it fits");
+    });
+}
+
 /// A convolution of the network `conv` (64 steps of 16 images, windows of 5 x 5), or the gradient of its kernel.
 fn convolution(name: &str, size: usize, features: [usize; 2], rate: f32, result: Convolved) {
     let output = size - 4;
-    let sizes = MaskedConvolution {
+    let sizes = SparseConvolution {
         images: 64 * 16,
         input: [size, size],
         window: [5, 5],
         output: [output, output],
         features,
+        input_dilation: [1, 1],
         strides: [1, 1],
         dilation: [1, 1],
         padding: [0, 0],
@@ -227,6 +252,9 @@ fn main() {
     weights("weights, 700 inputs at a rate of 0.1", INPUTS, 0.1);
     weights("weights, 1024 silent inputs", HIDDEN, 0.0);
     weights("weights, 1024 inputs at a rate of 0.1", HIDDEN, 0.1);
+    for share in [0.1, 0.3, 1.0] {
+        convolution_gradient(share);
+    }
     for (what, result) in [("output", Convolved::Output), ("gradient", Convolved::KernelGradient)] {
         convolution(&format!("convolution, {what}, 34 x 34 x 2 at a rate of 0.1"), 34, [2, 12], 0.1, result);
         convolution(&format!("convolution, {what}, 15 x 15 x 12 at a rate of 0.01"), 15, [12, 32], 0.01, result);

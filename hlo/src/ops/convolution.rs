@@ -205,9 +205,7 @@ impl Convolution {
         }
         let axes = &self.dims.kernel;
         // Exchanges the kernel's input and output features within each group.
-        let parted = part(k, axes.outer, self.groups);
-        let moved = |axis: usize| axis + usize::from(axis > axes.outer);
-        let turned = join(&parted, axes.outer, moved(axes.feature));
+        let turned = self.regrouped(k, axes.outer, axes.feature);
         let (i, places) = (x.dims(), ct.dims());
         let padding = |w: usize| {
             let (input, kernel) = self.dilated(w, i, k.dims());
@@ -251,9 +249,7 @@ impl Convolution {
             _ => x,
         });
         // Each group of features becomes a part of the batch, which is summed separately.
-        let parted = part(&read, axes.feature, self.groups);
-        let moved = |axis: usize| axis + usize::from(axis > axes.feature);
-        let turned = join(&parted, axes.feature, moved(axes.outer));
+        let turned = self.regrouped(&read, axes.feature, axes.outer);
         let op = Convolution {
             dims: ConvDims {
                 input: axes.swapped(),
@@ -268,6 +264,14 @@ impl Convolution {
             out,
         };
         op.on(&turned, ct)
+    }
+
+    /// A tensor whose groups, the leading factor of axis `from`, become that of axis `into`.
+    fn regrouped(&self, t: &Tensor, from: usize, into: usize) -> Tensor {
+        match self.groups {
+            1 => t.clone(),
+            groups => join(&part(t, from, groups), from, into + usize::from(into > from)),
+        }
     }
 }
 

@@ -4,10 +4,10 @@ use spiq_hlo::{Function, GraphErrors, Op};
 
 use crate::backend::Backend;
 use crate::contract::call::KernelCall;
-use crate::contract::target::{ELEMENTWISE_SCAN, MASKED_CONVOLUTION, MASKED_PRODUCT};
+use crate::contract::target::{ELEMENTWISE_SCAN, MASKED_PRODUCT, SPARSE_CONVOLUTION};
 use crate::offload::{call_kernels, remaining_loops, stores};
 
-/// Replaces elementwise loops, masked products and masked convolutions by calls of this library's code.
+/// Replaces elementwise loops, masked products and sparse convolutions by calls of this library's code.
 #[derive(Debug)]
 pub struct Processor;
 
@@ -19,7 +19,7 @@ impl Backend for Processor {
         &["cpu"]
     }
     fn targets(&self) -> &'static [&'static str] {
-        &[ELEMENTWISE_SCAN, MASKED_PRODUCT, MASKED_CONVOLUTION]
+        &[ELEMENTWISE_SCAN, MASKED_PRODUCT, SPARSE_CONVOLUTION]
     }
     fn call(&self, function: &Function) -> Result<Function, GraphErrors> {
         call_kernels(function)

@@ -6,9 +6,9 @@ use spiq_hlo::{CustomCall, Op};
 
 use super::fused_product::FusedProduct;
 use super::lane_program::LaneProgram;
-use super::masked_convolution::MaskedConvolution;
 use super::masked_product::MaskedProduct;
-use super::target::{ELEMENTWISE_SCAN, MASKED_CONVOLUTION, MASKED_PRODUCT, PRODUCTS, PROGRAM};
+use super::sparse_convolution::SparseConvolution;
+use super::target::{ELEMENTWISE_SCAN, MASKED_PRODUCT, PRODUCTS, PROGRAM, SPARSE_CONVOLUTION};
 
 /// The parameters of a kernel, besides its operands.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,8 +17,8 @@ pub enum KernelCall {
     Loop(LaneProgram, Vec<FusedProduct>),
     /// A masked product.
     Product(MaskedProduct),
-    /// A masked convolution.
-    Convolution(MaskedConvolution),
+    /// A sparse convolution.
+    Convolution(SparseConvolution),
 }
 
 /// Named lists of integers, as in [`CustomCall`].
@@ -42,7 +42,7 @@ impl KernelCall {
                 Some(KernelCall::Loop(LaneProgram::decode(program)?, products))
             }
             MASKED_PRODUCT => Some(KernelCall::Product(MaskedProduct::decode(program)?)),
-            MASKED_CONVOLUTION => Some(KernelCall::Convolution(MaskedConvolution::decode(program)?)),
+            SPARSE_CONVOLUTION => Some(KernelCall::Convolution(SparseConvolution::decode(program)?)),
             _ => None,
         }
     }
@@ -52,7 +52,7 @@ impl KernelCall {
         match self {
             KernelCall::Loop(..) => ELEMENTWISE_SCAN,
             KernelCall::Product(_) => MASKED_PRODUCT,
-            KernelCall::Convolution(_) => MASKED_CONVOLUTION,
+            KernelCall::Convolution(_) => SPARSE_CONVOLUTION,
         }
     }
 

@@ -8,7 +8,7 @@ pub mod fused_product;
 pub mod lane_op;
 pub mod lane_program;
 mod lane_text;
-pub mod masked_convolution;
 pub mod masked_product;
 pub mod parse;
+pub mod sparse_convolution;
 pub mod target;

@@ -8,9 +8,9 @@ pub const ELEMENTWISE_SCAN: &str = "spiq_elementwise_scan";
 /// `[rows, columns]` in bytes, where every nonzero byte is set, and the matrix.
 pub const MASKED_PRODUCT: &str = "spiq_masked_product";
 
-/// The target of a masked convolution. Its configuration is a [`MaskedConvolution`](crate::MaskedConvolution); its operands are the mask
-/// in bytes, where every nonzero byte is set, and the kernel or the gradient of the output.
-pub const MASKED_CONVOLUTION: &str = "spiq_masked_convolution";
+/// The target of a sparse convolution. Its configuration is a [`SparseConvolution`](crate::SparseConvolution); its operands are the input,
+/// in bytes, where every nonzero byte is 1, or in numbers, and the kernel or the gradient of the output.
+pub const SPARSE_CONVOLUTION: &str = "spiq_sparse_convolution";
 
 /// The key of the encoded loop, product or convolution.
 pub const PROGRAM: &str = "program";

@@ -1,29 +1,39 @@
-//! Finds convolutions of images of zeros and ones, which are sums of slices of the kernel, and replaces them by kernel calls.
+//! Finds convolutions of images that are 0 in most places, which are sums of slices of the kernel, and replaces them by kernel calls: convolutions of
+//! spikes, and of the gradients behind them, which are 0 where no later neuron was in the window of its surrogate.
 
-use spiq_hlo::{Axes, Convolution, Tensor, TensorType};
+use spiq_hlo::{Axes, Convolution, DType, Tensor, TensorType};
 
 use super::products::{adds, call, in_bytes};
 use crate::contract::call::KernelCall;
-use crate::contract::masked_convolution::{Convolved, MaskedConvolution};
+use crate::contract::sparse_convolution::{Convolved, SparseConvolution};
 
-/// The convolution as a call, if its input is a mask and its window moves along one or two axes.
+/// The convolution as a call, if its input is a mask or a gradient and its window moves along one or two axes.
 pub(super) fn convolution(conv: &Convolution, [input, factor]: [&Tensor; 2], result: &TensorType) -> Option<Tensor> {
-    let plain = conv.groups == 1 && conv.input_dilation.iter().all(|apart| *apart == 1);
-    let fits = plain && adds(factor.dtype(), conv.out) && matches!(conv.strides.len(), 1 | 2);
+    let fits = conv.groups == 1 && adds(factor.dtype(), conv.out) && matches!(conv.strides.len(), 1 | 2);
     if !fits || [input.ty(), factor.ty(), result].iter().any(|ty| ty.count() == 0) {
         return None;
     }
     let roles = Roles::of(conv);
     let sizes = roles.sizes(conv, [input.dims(), factor.dims(), &result.dims]);
-    let mask = in_bytes(input)?.transpose(&roles.input);
+    let images = in_bytes(input).or_else(|| is_of_gradient(factor).then(|| input.clone()))?.transpose(&roles.input);
     let dims: Vec<usize> = roles.result.iter().map(|axis| result.dims[*axis]).collect();
     let ty = TensorType::new(conv.out, dims);
-    let call = call(KernelCall::Convolution(sizes), ty, &mask, &factor.transpose(&roles.factor));
+    let call = call(KernelCall::Convolution(sizes), ty, &images, &factor.transpose(&roles.factor));
     let place = |axis| roles.result.iter().position(|of| *of == axis).expect("a permutation of the axes");
     Some(call.transpose(&(0..roles.result.len()).map(place).collect::<Vec<_>>()))
 }
 
-/// What a convolution computes, and its axes in the order of a [`MaskedConvolution`].
+/// Whether a convolution with this factor computes the gradient of its input: the kernel is reversed.
+fn is_of_gradient(factor: &Tensor) -> bool {
+    let origin = factor.origin();
+    match origin.op.name() {
+        "reverse" => matches!(factor.dtype(), DType::F32 | DType::BF16),
+        "convert" => is_of_gradient(&origin.operands[0]) && factor.dtype() == DType::BF16,
+        _ => false,
+    }
+}
+
+/// What a convolution computes, and its axes in the order of a [`SparseConvolution`].
 struct Roles {
     result: Vec<usize>,
     input: Vec<usize>,
@@ -53,7 +63,7 @@ impl Roles {
         }
     }
 
-    fn sizes(&self, conv: &Convolution, [input, factor, result]: [&[usize]; 3]) -> MaskedConvolution {
+    fn sizes(&self, conv: &Convolution, [input, factor, result]: [&[usize]; 3]) -> SparseConvolution {
         // The sizes along the window's axes; one axis is that of columns.
         let along = |dims: &[usize], axes: &Axes| match axes.window[..] {
             [rows, columns] => [dims[rows], dims[columns]],
@@ -70,12 +80,13 @@ impl Roles {
         let before: Vec<i64> = conv.padding.iter().map(|(before, _)| *before).collect();
         let ends = |dims: &[usize], order: &[usize]| (dims[order[0]], dims[order[order.len() - 1]]);
         let (images, features) = ends(input, &self.input);
-        MaskedConvolution {
+        SparseConvolution {
             images,
             input: along(input, &conv.dims.input),
             window,
             output,
             features: [features, result[conv.dims.output.feature]],
+            input_dilation: apart(&conv.input_dilation),
             strides,
             dilation,
             padding: *before.first_chunk().unwrap_or(&[0, before[0]]),

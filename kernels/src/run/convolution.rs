@@ -1,9 +1,9 @@
-//! Masked convolutions, divided into independent parts.
+//! Sparse convolutions, divided into independent parts.
 
 use std::borrow::Cow;
 use std::ops::{AddAssign, Range};
 
-use crate::contract::masked_convolution::{Convolved, MaskedConvolution};
+use crate::contract::sparse_convolution::{Convolved, SparseConvolution};
 
 use super::events::Events;
 use super::memory::Read;
@@ -11,7 +11,7 @@ use super::overlap::{Meet, Overlaps};
 use super::{Pool, run_parts};
 use crate::vector::{Compiled, InstructionSet, Work};
 
-/// Number of mask elements below which another thread is not worth waking.
+/// Number of input elements below which another thread is not worth waking.
 const SMALL: usize = 1 << 15;
 
 /// Parts for each thread: images differ in their number of events.
@@ -27,11 +27,24 @@ const PARTIAL_ELEMENTS: usize = 1 << 22;
 const TOGETHER: usize = 256;
 
 /// The type of a sum.
-pub(super) trait Sum: Copy + Default + Send + Sync + AddAssign {}
+pub(super) trait Sum: Copy + Default + Send + Sync + AddAssign {
+    /// The sum with a weighted number. Weights of integers are 1.
+    fn plus(self, weight: f32, other: Self) -> Self;
+}
 
-impl Sum for f32 {}
+impl Sum for f32 {
+    #[inline(always)]
+    fn plus(self, weight: f32, other: f32) -> f32 {
+        other.mul_add(weight, self)
+    }
+}
 
-impl Sum for i32 {}
+impl Sum for i32 {
+    #[inline(always)]
+    fn plus(self, _: f32, other: i32) -> i32 {
+        self + other
+    }
+}
 
 /// Element types that can be summed.
 pub(super) trait Summand: Copy + Send + Sync {
@@ -71,22 +84,22 @@ impl Summand for u16 {
 
 /// Computes a convolution of operands with matching sizes; the result is row-major. Returns whether all parts completed.
 pub(super) fn run<T: Summand>(
-    sizes: &MaskedConvolution,
-    mask: Read,
+    sizes: &SparseConvolution,
+    input: Read,
     factor: &[T],
     out: &mut [T::Sum],
     pool: &dyn Pool,
 ) -> bool {
-    let workers = if mask.len() < SMALL { 1 } else { pool.workers() };
-    let images = Images { sizes, overlaps: &Overlaps::of(sizes), mask };
+    let workers = if input.len() < SMALL { 1 } else { pool.workers() };
+    let images = Images { sizes, overlaps: &Overlaps::of(sizes), input };
     match sizes.result {
         Convolved::Output => outputs(images, &T::widen(factor), out, workers, pool),
         Convolved::KernelGradient => kernel_gradient(images, factor, out, pool),
     }
 }
 
-/// The number of additions of a convolution; `None` if the mask is no mask of its size.
-pub(super) fn additions(sizes: &MaskedConvolution, mask: &Read) -> Option<u64> {
+/// The number of additions of a convolution; `None` if the input has another size, or numbers.
+pub(super) fn additions(sizes: &SparseConvolution, mask: &Read) -> Option<u64> {
     let overlaps = Overlaps::of(sizes);
     let row = sizes.input[1] * sizes.features[0];
     let fits =
@@ -102,12 +115,12 @@ pub(super) fn additions(sizes: &MaskedConvolution, mask: &Read) -> Option<u64> {
     })
 }
 
-/// The images of a mask, and where their elements meet the kernel.
+/// The images of the input, and where their elements meet the kernel.
 #[derive(Clone, Copy)]
 struct Images<'a> {
-    sizes: &'a MaskedConvolution,
+    sizes: &'a SparseConvolution,
     overlaps: &'a Overlaps,
-    mask: Read<'a>,
+    input: Read<'a>,
 }
 
 impl Images<'_> {
@@ -122,28 +135,82 @@ impl Images<'_> {
         self.sizes.window[1] * self.sizes.features[0] * self.sizes.features[1]
     }
 
-    /// The events of each row of an image.
     #[inline(always)]
-    fn events(&self, set: impl InstructionSet, image: usize) -> Events {
+    fn image(&self, set: impl InstructionSet, image: usize) -> Image<'_> {
         let [rows, columns] = self.sizes.input;
-        Events::of_rows(set, &self.mask, columns * self.sizes.features[0], image * rows..(image + 1) * rows)
+        let row = columns * self.sizes.features[0];
+        let all = image * rows * row..(image + 1) * rows * row;
+        let weights = match self.input {
+            Read::F32(elements) => f32::widen(&elements[all]),
+            Read::Bf16(elements) => u16::widen(&elements[all]),
+            mask => {
+                let events = Events::of_rows(set, &mask, row, image * rows..(image + 1) * rows);
+                return Image { events, weights: Cow::default(), row };
+            }
+        };
+        Image { events: Events::of_rows(set, &Read::F32(&weights), row, 0..rows), weights, row }
     }
 
-    /// Adds a slice of the kernel to the output wherever an event meets the kernel; or, if the sum is the kernel, a slice of the output to it.
+    /// Adds a slice of the kernel to the output wherever an event meets the kernel.
     #[inline(always)]
-    fn add<S: Sum, const TO_KERNEL: bool>(&self, events: &Events, to: &mut [S], from: &[S]) {
+    fn add_to_output<S: Sum>(&self, image: &Image, out: &mut [S], kernel: &[S]) {
         let ((_, row), kernel_row) = (self.output(), self.kernel_row());
+        let [features, outputs] = self.sizes.features;
+        let (apart, mut slices) = (self.sizes.window[1] * outputs, Vec::with_capacity(features));
         for (y, meets) in self.overlaps.rows.iter().enumerate() {
-            for element in events.list(y) {
-                for run in self.overlaps.runs(*element) {
+            // The features of a column meet the same elements of the output, with slices that are equally far apart.
+            let mut list = image.events.list(y);
+            while let Some(&first) = list.first() {
+                let end = (first as usize / features + 1) * features;
+                slices.clear();
+                while let Some((&element, rest)) = list.split_first()
+                    && (element as usize) < end
+                {
+                    slices.push(((element - first) as usize * apart, image.weight(y, element)));
+                    list = rest;
+                }
+                for run in self.overlaps.runs(first) {
                     for meet in meets {
-                        let (output, kernel) = (meet.output * row + run.output, meet.kernel * kernel_row + run.kernel);
-                        let (at, of) = if TO_KERNEL { (kernel, output) } else { (output, kernel) };
-                        add(&mut to[at..][..run.count], &from[of..][..run.count]);
+                        let kernel = &kernel[meet.kernel * kernel_row + run.kernel..];
+                        add(&mut out[meet.output * row + run.output..][..run.count], kernel, &slices);
                     }
                 }
             }
         }
+    }
+
+    /// Adds a slice of the output to the kernel wherever an event meets the kernel.
+    #[inline(always)]
+    fn add_to_kernel<S: Sum>(&self, image: &Image, kernel: &mut [S], output: &[S]) {
+        let ((_, row), kernel_row) = (self.output(), self.kernel_row());
+        for (y, meets) in self.overlaps.rows.iter().enumerate() {
+            for element in image.events.list(y) {
+                let whole = [(0, image.weight(y, *element))];
+                for run in self.overlaps.runs(*element) {
+                    for meet in meets {
+                        let kernel = &mut kernel[meet.kernel * kernel_row + run.kernel..][..run.count];
+                        add(kernel, &output[meet.output * row + run.output..], &whole);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// An image of the input.
+struct Image<'a> {
+    /// Where its rows are not 0.
+    events: Events,
+    /// Its elements; empty for a mask.
+    weights: Cow<'a, [f32]>,
+    /// Elements of a row.
+    row: usize,
+}
+
+impl Image<'_> {
+    #[inline(always)]
+    fn weight(&self, y: usize, element: u32) -> f32 {
+        if self.weights.is_empty() { 1.0 } else { self.weights[y * self.row + element as usize] }
     }
 }
 
@@ -170,7 +237,7 @@ impl<S: Sum> Work for Output<'_, S> {
         let (size, _) = self.images.output();
         for (image, out) in self.range.zip(self.out.chunks_exact_mut(size)) {
             out.fill(S::default());
-            self.images.add::<S, false>(&self.images.events(set, image), out, self.kernel);
+            self.images.add_to_output(&self.images.image(set, image), out, self.kernel);
         }
     }
 }
@@ -186,7 +253,7 @@ fn kernel_gradient<T: Summand>(images: Images, gradient: &[T], out: &mut [T::Sum
         return false;
     }
     let (total, rest) = sums.split_at_mut(elements);
-    rest.chunks_exact(elements).for_each(|sum| add(total, sum));
+    rest.chunks_exact(elements).for_each(|sum| add(total, sum, &[(0, 1.0)]));
     images.overlaps.unpack(images.sizes, total, out);
     true
 }
@@ -207,44 +274,58 @@ impl<T: Summand> Work for Gradient<'_, T> {
         let most = TOGETHER.max(4 * self.images.sizes.features[0]);
         let (mut part, mut added) = (vec![T::Sum::default(); self.sum.len()], 0);
         for image in self.range {
-            let events = self.images.events(set, image);
-            if events.count() > 0 {
-                let gradient = T::widen(&self.gradient[image * size..][..size]);
-                self.images.add::<T::Sum, true>(&events, &mut part, &gradient);
+            let (gradient, image) = (&self.gradient[image * size..][..size], self.images.image(set, image));
+            if image.events.count() > 0 {
+                self.images.add_to_kernel(&image, &mut part, &T::widen(gradient));
             }
-            added += events.count();
+            added += image.events.count();
             if added >= most {
-                add(self.sum, &part);
+                add(self.sum, &part, &[(0, 1.0)]);
                 part.fill(T::Sum::default());
                 added = 0;
             }
         }
-        add(self.sum, &part);
+        add(self.sum, &part, &[(0, 1.0)]);
     }
 }
 
-/// Adds one list to another of the same length.
+/// Adds slices of a list, given by their starts, with weights.
 #[inline(always)]
-fn add<S: Sum>(to: &mut [S], from: &[S]) {
-    let to = add_groups::<S, 16>(to, from);
-    let from = &from[from.len() - to.len()..];
-    let to = add_groups::<S, 4>(to, from);
-    add_groups::<S, 1>(to, &from[from.len() - to.len()..]);
+fn add<S: Sum>(to: &mut [S], from: &[S], slices: &[(usize, f32)]) {
+    let at = add_windows::<S, 32>(to, from, slices, 0);
+    let at = add_windows::<S, 16>(to, from, slices, at);
+    let at = add_windows::<S, 8>(to, from, slices, at);
+    let at = add_windows::<S, 4>(to, from, slices, at);
+    let at = add_windows::<S, 2>(to, from, slices, at);
+    add_windows::<S, 1>(to, from, slices, at);
 }
 
-/// Adds the elements in whole groups of `N`; returns the others.
+/// Adds the elements from `at` on, two windows of `N` at a time, until fewer than `N` are left; returns where these start. The last two windows may overlap.
 #[inline(always)]
-fn add_groups<'t, S: Sum, const N: usize>(to: &'t mut [S], from: &[S]) -> &'t mut [S] {
-    let (groups, rest) = to.as_chunks_mut::<N>();
-    for (group, other) in groups.iter_mut().zip(from.as_chunks::<N>().0) {
-        // A copy: the compiler does not know that the two do not overlap, and would add one element after the other.
-        let mut sums = *group;
+fn add_windows<S: Sum, const N: usize>(to: &mut [S], from: &[S], slices: &[(usize, f32)], mut at: usize) -> usize {
+    while at + N <= to.len() {
+        let second = (at + N).min(to.len() - N);
+        add_two::<S, N>(to, from, slices, [at, second]);
+        at = second + N;
+    }
+    at
+}
+
+/// Adds the elements of two windows, whose sums stay in registers. Where they overlap, both have the same sums.
+#[inline(always)]
+fn add_two<S: Sum, const N: usize>(to: &mut [S], from: &[S], slices: &[(usize, f32)], at: [usize; 2]) {
+    let starts = at.map(|at| to[at..].first_chunk::<N>().copied());
+    let [Some(mut one), Some(mut two)] = starts else { return };
+    for (first, weight) in slices {
+        let from = &from[*first..];
+        let (Some(a), Some(b)) = (from[at[0]..].first_chunk::<N>(), from[at[1]..].first_chunk::<N>()) else { continue };
         for i in 0..N {
-            sums[i] += other[i];
+            one[i] = one[i].plus(*weight, a[i]);
+            two[i] = two[i].plus(*weight, b[i]);
         }
-        *group = sums;
     }
-    rest
+    to[at[0]..][..N].copy_from_slice(&one);
+    to[at[1]..][..N].copy_from_slice(&two);
 }
 
 #[cfg(test)]
@@ -253,21 +334,23 @@ mod tests {
     use crate::run::in_turn::{InTurn, noise};
 
     /// Convolutions that differ in each size, with strides, dilation and padding.
-    fn convolutions(result: Convolved) -> Vec<MaskedConvolution> {
-        let square = MaskedConvolution {
+    fn convolutions(result: Convolved) -> Vec<SparseConvolution> {
+        let square = SparseConvolution {
             images: 37,
             input: [9, 11],
             window: [3, 5],
             output: [7, 7],
             features: [2, 12],
+            input_dilation: [1, 1],
             strides: [1, 1],
             dilation: [1, 1],
             padding: [0, 0],
             result,
         };
-        let strided = MaskedConvolution { output: [5, 4], strides: [2, 3], padding: [1, 2], ..square };
-        let dilated = MaskedConvolution { output: [4, 3], dilation: [2, 2], padding: [-1, 0], ..square };
-        let row = MaskedConvolution {
+        let strided = SparseConvolution { output: [5, 4], strides: [2, 3], padding: [1, 2], ..square };
+        let dilated = SparseConvolution { output: [4, 3], dilation: [2, 2], padding: [-1, 0], ..square };
+        let apart = SparseConvolution { output: [14, 13], input_dilation: [2, 1], padding: [2, 4], ..square };
+        let row = SparseConvolution {
             input: [1, 40],
             window: [1, 7],
             output: [1, 20],
@@ -275,16 +358,29 @@ mod tests {
             padding: [0, 3],
             ..square
         };
-        vec![square, strided, dilated, row, MaskedConvolution { features: [5, 1], ..square }]
+        vec![square, strided, dilated, apart, row, SparseConvolution { features: [5, 1], ..square }]
     }
 
     /// The indices of mask, kernel and output that meet, row-major.
-    fn each(sizes: &MaskedConvolution, mut visit: impl FnMut(usize, usize, usize)) {
+    fn each(sizes: &SparseConvolution, mut visit: impl FnMut(usize, usize, usize)) {
         let flat = |at: [usize; 4], [_, b, c, d]: [usize; 4]| ((at[0] * b + at[1]) * c + at[2]) * d + at[3];
-        let MaskedConvolution { images, input, window, output, features, strides, dilation, padding, .. } = *sizes;
+        let SparseConvolution {
+            images,
+            input,
+            window,
+            output,
+            features,
+            input_dilation,
+            strides,
+            dilation,
+            padding,
+            ..
+        } = *sizes;
         let meet = |axis: usize, position: usize, element: usize| {
             let at = (position * strides[axis] + element * dilation[axis]) as i64 - padding[axis];
-            usize::try_from(at).ok().filter(|at| *at < input[axis])
+            let at =
+                usize::try_from(at).ok().filter(|at| at.is_multiple_of(input_dilation[axis]))? / input_dilation[axis];
+            (at < input[axis]).then_some(at)
         };
         let [inputs, outputs] = features;
         for at in 0..images * output[0] * output[1] * window[0] * window[1] * inputs * outputs {
@@ -302,7 +398,7 @@ mod tests {
         }
     }
 
-    fn mask(sizes: &MaskedConvolution) -> Vec<u8> {
+    fn mask(sizes: &SparseConvolution) -> Vec<u8> {
         (0..sizes.counts().unwrap()[0]).map(|i| u8::from(noise(i) < 0.5)).collect()
     }
 
@@ -333,7 +429,7 @@ mod tests {
     #[test]
     fn sums_do_not_depend_on_the_number_of_threads() {
         for result in [Convolved::Output, Convolved::KernelGradient] {
-            let sizes = MaskedConvolution { images: 500, ..convolutions(result)[0] };
+            let sizes = SparseConvolution { images: 500, ..convolutions(result)[0] };
             let ([_, kernel, output], mask) = (sizes.counts().unwrap(), mask(&sizes));
             let (given, computed) = if result == Convolved::Output { (kernel, output) } else { (output, kernel) };
             let factor: Vec<f32> = (0..given).map(|i| noise(i + 5).sin()).collect();
@@ -343,6 +439,28 @@ mod tests {
                 out
             });
             assert!(results[0].iter().any(|sum| *sum != 0.0) && results.iter().all(|out| *out == results[0]));
+        }
+    }
+
+    #[test]
+    fn numbers_weight_the_slices() {
+        for sizes in [Convolved::Output, Convolved::KernelGradient].map(|result| convolutions(result)[3]) {
+            let ([elements, kernel, output], mask) = (sizes.counts().unwrap(), mask(&sizes));
+            let (given, computed) = if sizes.result == Convolved::Output { (kernel, output) } else { (output, kernel) };
+            // Small integers, whose sums are exact in f32 and which bf16 holds.
+            let small = |i: usize| (noise(i) * 7.0) as i32 as f32 % 5.0;
+            let input: Vec<f32> = (0..elements).map(|i| small(i + 3) * f32::from(mask[i])).collect();
+            let factor: Vec<f32> = (0..given).map(|i| small(i) - 2.0).collect();
+            let halves = |of: &[f32]| of.iter().map(|x| (x.to_bits() >> 16) as u16).collect::<Vec<u16>>();
+            let mut want = vec![0.0; computed];
+            each(&sizes, |m, k, o| {
+                let (from, to) = if sizes.result == Convolved::Output { (k, o) } else { (o, k) };
+                want[to] += input[m] * factor[from];
+            });
+            let (mut of_f32, mut of_bf16) = (vec![f32::NAN; computed], vec![f32::NAN; computed]);
+            assert!(run(&sizes, Read::F32(&input), &factor[..], &mut of_f32, &InTurn(2)));
+            assert!(run(&sizes, Read::Bf16(&halves(&input)), &halves(&factor)[..], &mut of_bf16, &InTurn(3)));
+            assert!(of_f32 == want && of_bf16 == want && want.iter().any(|sum| *sum != 0.0));
         }
     }
 

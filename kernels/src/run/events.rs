@@ -1,4 +1,4 @@
-//! A mask as lists of the positions where it is set.
+//! A mask, or numbers, as lists of the positions that are not 0.
 
 use std::ops::Range;
 
@@ -72,13 +72,14 @@ impl Events {
     }
 }
 
-/// Appends the position of each nonzero byte, relative to the start of the range, to a list.
+/// Appends the position of each nonzero element, relative to the start of the range, to a list.
 #[inline(always)]
 fn list_set(set: impl InstructionSet, mask: &Read, range: Range<usize>, list: &mut Vec<u32>) {
     let bytes = match mask {
         Read::S8(bytes) => unsigned(&bytes[range]),
         Read::Pred(bytes) => &bytes[range],
-        _ => unreachable!("a mask is bytes; types were checked before"),
+        Read::F32(numbers) => return list_numbers(set, &numbers[range], list),
+        _ => unreachable!("a mask is bytes, or numbers in f32; types were checked before"),
     };
     let (chunks, rest) = bytes.as_chunks::<64>();
     for (at, chunk) in chunks.iter().enumerate() {
@@ -89,6 +90,18 @@ fn list_set(set: impl InstructionSet, mask: &Read, range: Range<usize>, list: &m
         last[..rest.len()].copy_from_slice(rest);
         list_marked(set.nonzero(&last), chunks.len() * 64, list);
     }
+}
+
+#[inline(always)]
+fn list_numbers(set: impl InstructionSet, numbers: &[f32], list: &mut Vec<u32>) {
+    let (groups, rest) = numbers.as_chunks::<16>();
+    for (at, group) in groups.iter().enumerate() {
+        let mut places = [0; 16];
+        let count = set.places(group, 16 * at as u32, &mut places);
+        list.extend_from_slice(&places[..count]);
+    }
+    let first = 16 * groups.len();
+    list.extend((0..rest.len()).filter(|at| rest[*at] != 0.0).map(|at| (first + at) as u32));
 }
 
 /// Appends the position of each set bit, counted from `first`.

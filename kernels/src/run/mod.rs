@@ -29,8 +29,8 @@ pub use peak::additions_per_second;
 
 use crate::contract::fused_product::{FusedProduct, Left};
 use crate::contract::lane_program::LaneProgram;
-use crate::contract::masked_convolution::{Convolved, MaskedConvolution};
 use crate::contract::masked_product::MaskedProduct;
+use crate::contract::sparse_convolution::{Convolved, SparseConvolution};
 use crate::vector::{self, Work};
 use recurrent::Recurrent;
 use sampled::Sampled;
@@ -143,29 +143,33 @@ pub fn run_product(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: 
     })
 }
 
-/// Runs a masked convolution. `words` encode its sizes; the inputs are the mask, and the kernel or the gradient of the output.
+/// Runs a sparse convolution. `words` encode its sizes; the inputs are the images, and the kernel or the gradient of the output.
 ///
 /// # Errors
 /// As for [`run_scan`].
 pub fn run_convolution(words: &[i64], inputs: &[Read], outputs: &mut [Write], pool: &dyn Pool) -> Result<(), String> {
-    let sizes = MaskedConvolution::decode(words).ok_or("a kernel received an invalid convolution")?;
+    let sizes = SparseConvolution::decode(words).ok_or("a kernel received an invalid convolution")?;
     let misfit = || "a kernel received buffers that do not match its convolution".to_owned();
-    let ([mask, factor], [out]) = (inputs, outputs) else { return Err(misfit()) };
+    let ([input, factor], [out]) = (inputs, outputs) else { return Err(misfit()) };
     let [images, kernel, output] = sizes.counts().ok_or_else(misfit)?;
     let (given, result) = match sizes.result {
         Convolved::Output => (kernel, output),
         Convolved::KernelGradient => (output, kernel),
     };
-    let fits = matches!(mask, Read::S8(_) | Read::Pred(_))
-        && [mask.len(), factor.len(), out.len()] == [images, given, result]
+    let fits = match factor {
+        Read::S8(_) => matches!(input, Read::S8(_) | Read::Pred(_)),
+        _ => !matches!(input, Read::S32(_)),
+    };
+    let fits = fits
+        && [input.len(), factor.len(), out.len()] == [images, given, result]
         && ![images, given, result].contains(&0);
     if !fits {
         return Err(misfit());
     }
     ended(match (factor, out) {
-        (Read::S8(factor), Write::S32(out)) => convolution::run(&sizes, *mask, factor, out, pool),
-        (Read::F32(factor), Write::F32(out)) => convolution::run(&sizes, *mask, factor, out, pool),
-        (Read::Bf16(factor), Write::F32(out)) => convolution::run(&sizes, *mask, factor, out, pool),
+        (Read::S8(factor), Write::S32(out)) => convolution::run(&sizes, *input, factor, out, pool),
+        (Read::F32(factor), Write::F32(out)) => convolution::run(&sizes, *input, factor, out, pool),
+        (Read::Bf16(factor), Write::F32(out)) => convolution::run(&sizes, *input, factor, out, pool),
         _ => return Err(misfit()),
     })
 }

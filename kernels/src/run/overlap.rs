@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::contract::masked_convolution::MaskedConvolution;
+use crate::contract::sparse_convolution::SparseConvolution;
 
 /// An element of an image under an element of the kernel, along one axis: the position of the window in the output, and the element of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) struct Overlaps {
 }
 
 impl Overlaps {
-    pub(super) fn of(sizes: &MaskedConvolution) -> Overlaps {
+    pub(super) fn of(sizes: &SparseConvolution) -> Overlaps {
         let places = places(sizes.window[1], sizes.strides[1]);
         let ([inputs, outputs], mut runs, mut elements) = (sizes.features, Vec::new(), Vec::new());
         for meets in meets(sizes, 1) {
@@ -56,7 +56,7 @@ impl Overlaps {
     }
 
     /// For each element of the kernel, row-major, its place in the packed kernel; output features are contiguous in both.
-    fn packing(&self, sizes: &MaskedConvolution) -> impl Iterator<Item = usize> {
+    fn packing(&self, sizes: &SparseConvolution) -> impl Iterator<Item = usize> {
         let ([rows, columns], [inputs, outputs]) = (sizes.window, sizes.features);
         let of = move |row: usize, column: usize, input: usize| {
             ((row * inputs + input) * columns + self.places[column]) * outputs
@@ -67,7 +67,7 @@ impl Overlaps {
     }
 
     /// The packed form of a kernel.
-    pub(super) fn packed<S: Copy + Default>(&self, sizes: &MaskedConvolution, kernel: &[S]) -> Vec<S> {
+    pub(super) fn packed<S: Copy + Default>(&self, sizes: &SparseConvolution, kernel: &[S]) -> Vec<S> {
         let (mut packed, outputs) = (vec![S::default(); kernel.len()], sizes.features[1]);
         for (at, from) in self.packing(sizes).zip(kernel.chunks_exact(outputs.max(1))) {
             packed[at..][..outputs].copy_from_slice(from);
@@ -76,7 +76,7 @@ impl Overlaps {
     }
 
     /// The inverse of [`packed`](Overlaps::packed).
-    pub(super) fn unpack<S: Copy>(&self, sizes: &MaskedConvolution, packed: &[S], kernel: &mut [S]) {
+    pub(super) fn unpack<S: Copy>(&self, sizes: &SparseConvolution, packed: &[S], kernel: &mut [S]) {
         let outputs = sizes.features[1];
         for (at, to) in self.packing(sizes).zip(kernel.chunks_exact_mut(outputs.max(1))) {
             to.copy_from_slice(&packed[at..][..outputs]);
@@ -95,12 +95,13 @@ fn push(runs: &mut Vec<Run>, first: usize, run: Run) {
 }
 
 /// For each element of an image along an axis, in ascending order of the output, where it meets the kernel.
-fn meets(sizes: &MaskedConvolution, axis: usize) -> Vec<Vec<Meet>> {
+fn meets(sizes: &SparseConvolution, axis: usize) -> Vec<Vec<Meet>> {
     let (stride, dilation) = (sizes.strides[axis] as i64, sizes.dilation[axis] as i64);
     let covered = (sizes.window[axis] as i64 - 1).saturating_mul(dilation);
     let of = |at: usize| {
         // Its distance from the start of the window at position 0.
-        let distance = (at as i64).saturating_add(sizes.padding[axis]);
+        let at = (at as i64).saturating_mul(sizes.input_dilation[axis] as i64);
+        let distance = at.saturating_add(sizes.padding[axis]);
         let first = usize::try_from(distance - covered).unwrap_or(0).div_ceil(sizes.strides[axis]);
         let end = usize::try_from(distance.div_euclid(stride) + 1).unwrap_or(0).min(sizes.output[axis]);
         let meet = |output: usize| {
@@ -124,16 +125,17 @@ fn places(columns: usize, stride: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::masked_convolution::Convolved;
+    use crate::contract::sparse_convolution::Convolved;
 
     /// A row of 6 elements of 2 features, and a window of 3 columns with 4 output features.
-    fn sizes(stride: usize, dilation: usize, output: usize, before: i64) -> MaskedConvolution {
-        MaskedConvolution {
+    fn sizes(stride: usize, dilation: usize, output: usize, before: i64) -> SparseConvolution {
+        SparseConvolution {
             images: 1,
             input: [1, 6],
             window: [1, 3],
             output: [1, output],
             features: [2, 4],
+            input_dilation: [1, 1],
             strides: [1, stride],
             dilation: [1, dilation],
             padding: [0, before],
