@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use spiq_hlo::DType;
 use spiq_kernels::contract::element;
-use spiq_kernels::{FusedProduct, Instruction, KernelCall, LaneOp, LaneProgram, Left, MaskedProduct, Slot};
+use spiq_kernels::{
+    Convolved, FusedProduct, Instruction, KernelCall, LaneOp, LaneProgram, Left, MaskedProduct, Slot, SparseConvolution,
+};
 
 /// Compile caches contain programs with these numbers, so rows may be added here but never changed.
 #[test]
@@ -126,6 +128,22 @@ fn the_encoding_stays() {
     let product = MaskedProduct { rows: 128, columns: 5, width: 6, over_rows: true };
     assert_eq!(product.encode(), [1, 128, 5, 6, 1]);
     assert_eq!(product.to_string(), "masked product of 128 rows, 5 columns, width 6, over rows");
+    let sizes = SparseConvolution {
+        images: 8,
+        input: [34, 33],
+        window: [5, 4],
+        output: [15, 15],
+        features: [2, 12],
+        input_dilation: [1, 1],
+        strides: [2, 2],
+        dilation: [1, 1],
+        padding: [0, -1],
+        result: Convolved::KernelGradient,
+    };
+    assert_eq!(sizes.encode(), [1, 1, 8, 34, 33, 5, 4, 15, 15, 2, 12, 1, 1, 2, 2, 1, 1, 0, -1]);
+    let text = "sparse convolution of 8 images of 34x33x2, window 5x4, to 15x15x12, strides 2x2, padding 0x-1, \
+                gradient of the kernel";
+    assert_eq!(sizes.to_string(), text);
     let masked = FusedProduct { slice: 2, columns: 5, width: 6, left: Left::Mask };
     let sampled = FusedProduct { left: Left::Sampled(3), ..masked };
     let recurrent = FusedProduct { left: Left::Spikes(3), ..masked };
@@ -202,6 +220,16 @@ proptest! {
         }
     }
 
+    #[test]
+    fn convolutions_are_read_back(images in size(), pairs in prop::collection::vec([size(), size()], 5), apart in [1usize..9, 1..9],
+                                  padding: [i64; 2], gradient: bool) {
+        let [input, window, output, features, _] = pairs[..] else { unreachable!("five pairs") };
+        let result = if gradient { Convolved::KernelGradient } else { Convolved::Output };
+        let [dilation, strides] = [apart, [apart[1], apart[0]]];
+        let sizes = SparseConvolution { images, input, window, output, features, input_dilation: dilation, strides, dilation, padding, result };
+        prop_assert_eq!(SparseConvolution::decode(&sizes.encode()), Some(sizes));
+    }
+
     /// A changed word or letter yields another program or an error, and no panic.
     #[test]
     fn damage_is_refused_or_another_program(program in programs(), at: prop::sample::Index, by in 1i64..9, letter in "[ -~]") {
@@ -225,6 +253,7 @@ proptest! {
         let with_version: Vec<i64> = [&[1], &words[..]].concat();
         for words in [&words, &with_version] {
             let _ = (LaneProgram::decode(words), MaskedProduct::decode(words), FusedProduct::decode(words));
+            let _ = SparseConvolution::decode(words);
         }
     }
 }
@@ -264,6 +293,7 @@ fn what_is_no_call_is_none() {
     let words = MaskedProduct { rows: 1, columns: 1, width: 1, over_rows: false }.encode();
     let config = |key: &str| (key == "program").then_some(words.as_slice());
     assert!(matches!(KernelCall::read("spiq_masked_product", config), Some(KernelCall::Product(_))));
+    assert_eq!(KernelCall::read("spiq_sparse_convolution", config), None);
     assert_eq!(KernelCall::read("another", config), None);
     assert_eq!(KernelCall::read("spiq_elementwise_scan", config), None);
     assert_eq!(KernelCall::read("spiq_masked_product", |_| None), None);

@@ -1,8 +1,8 @@
 //! The interpreter on invalid input.
 
 use spiq_hlo::DType;
-use spiq_kernels::run::{Pool, Read, Task, Write, run_product, run_scan};
-use spiq_kernels::{FusedProduct, LaneProgram, Left, MaskedProduct, Slot};
+use spiq_kernels::run::{Pool, Read, Task, Write, run_convolution, run_product, run_scan};
+use spiq_kernels::{Convolved, FusedProduct, LaneProgram, Left, MaskedProduct, Slot, SparseConvolution};
 
 /// A single thread.
 pub struct Here;
@@ -43,6 +43,41 @@ fn sizes_beyond_all_memory_are_refused() {
     let told =
         run_product(&product.encode(), &[Read::Pred(&[1]), Read::F32(&[1.0])], &mut [Write::F32(&mut [0.0])], &Here);
     assert_eq!(told, Err("a kernel received buffers that do not match its product".to_owned()));
+}
+
+/// A convolution of buffers that do not fit it is refused; extreme distances are not met by any element.
+#[test]
+fn convolutions_check_their_buffers() {
+    let sizes = SparseConvolution {
+        images: 1,
+        input: [1, 3],
+        window: [1, 2],
+        output: [1, 2],
+        features: [1, 1],
+        input_dilation: [1, 1],
+        strides: [1, 1],
+        dilation: [1, 1],
+        padding: [0, 0],
+        result: Convolved::Output,
+    };
+    let run = |sizes: &SparseConvolution, input: Read, factor: Read| {
+        let mut out = [7.0; 2];
+        run_convolution(&sizes.encode(), &[input, factor], &mut [Write::F32(&mut out)], &Here).map(|()| out)
+    };
+    let (mask, kernel) = (Read::Pred(&[1, 0, 1]), Read::F32(&[1.0, 10.0]));
+    assert_eq!(run(&sizes, mask, kernel), Ok([1.0, 10.0]));
+    assert_eq!(run(&sizes, Read::F32(&[0.5, 0.0, 2.0]), kernel), Ok([0.5, 20.0]));
+    let misfit = Err("a kernel received buffers that do not match its convolution".to_owned());
+    assert_eq!(run(&sizes, Read::Pred(&[1, 0]), kernel), misfit);
+    assert_eq!(run(&sizes, Read::S32(&[1, 0, 1]), kernel), misfit);
+    assert_eq!(run(&sizes, mask, Read::S8(&[1, 10])), misfit);
+    assert_eq!(run(&SparseConvolution { images: usize::MAX >> 1, ..sizes }, mask, kernel), misfit);
+    for padding in [i64::MIN, i64::MAX] {
+        assert_eq!(run(&SparseConvolution { padding: [0, padding], ..sizes }, mask, kernel), Ok([0.0; 2]));
+    }
+    let far = i64::MAX as usize;
+    let apart = SparseConvolution { input_dilation: [far; 2], strides: [far; 2], dilation: [far; 2], ..sizes };
+    assert_eq!(run(&apart, mask, kernel).map(|out| out.iter().all(|sum| sum.is_finite())), Ok(true));
 }
 
 /// Neurons whose spikes reach the others of their row through a matrix, in the same step: 2 rows of 3 lanes.

@@ -17,16 +17,16 @@ use spiq::{Array, DType, DotDims, Function, Program, Tensor, TensorType, scan, t
 const LOOP: &str = "spiq_elementwise_scan";
 const PRODUCT: &str = "spiq_masked_product";
 
-fn f32(dims: &[usize]) -> TensorType {
+pub(super) fn f32(dims: &[usize]) -> TensorType {
     TensorType::new(DType::F32, dims)
 }
 
-fn random(seed: i64, ty: &TensorType, low: f32, high: f32) -> Array {
+pub(super) fn random(seed: i64, ty: &TensorType, low: f32, high: f32) -> Array {
     Array::new(ty.dims.clone(), Key::new(seed).uniform(ty.count(), low, high)).expect("as many values as elements")
 }
 
 /// The number of calls of a kernel in the program.
-fn calls(client: &Client, function: &Function, kernel: &str) -> usize {
+pub(super) fn calls(client: &Client, function: &Function, kernel: &str) -> usize {
     Program::named("kernel").text_for(client, function).unwrap().matches(kernel).count()
 }
 
@@ -55,7 +55,7 @@ fn check_products(function: &Function, inputs: &[Array], products: usize, tolera
 }
 
 #[track_caller]
-fn compare(client: &Client, function: &Function, inputs: &[Array], tolerance: f64) {
+pub(super) fn compare(client: &Client, function: &Function, inputs: &[Array], tolerance: f64) {
     let ours = run(client, &Program::named("kernel"), function, inputs);
     let theirs = run(client, &Program { without_kernels: true, ..Program::named("plain") }, function, inputs);
     for (i, (a, b)) in ours.iter().zip(&theirs).enumerate() {
@@ -249,13 +249,13 @@ fn a_program_with_a_kernel_is_serialized() {
 }
 
 /// Spikes with this probability as f32 zeros and ones, which a comparison in the function proves to be binary.
-fn spikes(seed: i64, ty: &TensorType, rate: f32) -> Array {
+pub(super) fn spikes(seed: i64, ty: &TensorType, rate: f32) -> Array {
     let drawn = Key::new(seed).uniform(ty.count(), 0.0, 1.0);
     Array::new(ty.dims.clone(), drawn.into_iter().map(|x| f32::from(u8::from(x < rate))).collect::<Vec<_>>()).unwrap()
 }
 
 /// Whole numbers of a type; for s8, over its full range.
-fn whole(seed: i64, ty: &TensorType) -> Array {
+pub(super) fn whole(seed: i64, ty: &TensorType) -> Array {
     let values: Vec<f64> = Key::new(seed).bits8(ty.count()).into_iter().map(|byte| f64::from(byte as i8)).collect();
     Array::from_f64(ty.clone(), &values).unwrap()
 }

@@ -5,6 +5,7 @@ mod compile_time;
 mod device_script;
 #[cfg(target_os = "linux")]
 mod flat;
+mod kernel_convolutions;
 mod kernel_values;
 mod kernels;
 mod lane_model;

@@ -102,7 +102,7 @@ fn meets(sizes: &SparseConvolution, axis: usize) -> Vec<Vec<Meet>> {
         // Its distance from the start of the window at position 0.
         let at = (at as i64).saturating_mul(sizes.input_dilation[axis] as i64);
         let distance = at.saturating_add(sizes.padding[axis]);
-        let first = usize::try_from(distance - covered).unwrap_or(0).div_ceil(sizes.strides[axis]);
+        let first = usize::try_from(distance.saturating_sub(covered)).unwrap_or(0).div_ceil(sizes.strides[axis]);
         let end = usize::try_from(distance.div_euclid(stride) + 1).unwrap_or(0).min(sizes.output[axis]);
         let meet = |output: usize| {
             let distance = distance - output as i64 * stride;
