@@ -92,8 +92,96 @@ fn the_way_back_repeats_no_dot() {
     });
     let simple = function.simplify();
     let back = &bodies(scans(&simple)[1], &simple)[0];
-    // One dot computes the weights' gradient; the gradient of the rows is not requested.
-    assert_eq!(count(back, "dot_general"), 1);
+    // One dot computes the weights' gradient, after the loop; the gradient of the rows is not requested.
+    assert_eq!((count(back, "dot_general"), count(&simple, "dot_general")), (0, 1));
+}
+
+/// Products of floats in a function, including bodies.
+fn products(function: &Function) -> usize {
+    let mut products = 0;
+    function.each_node(&mut |node, _| products += usize::from(node.op.name() == "dot_general"));
+    products
+}
+
+/// Spikes [16, 8, 6] of neurons that receive the spikes of the step before through `u`, as often as `uses` says.
+fn recurrent(x: &[Tensor], u: &Tensor, uses: usize) -> Tensor {
+    let start = x[0].graph().zeros(f32(&[8, 6]));
+    let step = |(v, fired): (Tensor, Tensor), row: Tensor| {
+        let received = (0..uses).fold(row.dot(&x[1]), |sum, _| sum + (&fired * &v).dot(u));
+        let fired = spike(&(&v - 1.0));
+        ((&v * &x[2] + received - &fired, fired.clone()), fired)
+    };
+    scan(&(start.clone(), start), &x[0], step).1
+}
+
+#[test]
+fn products_of_weights_gradients_leave_the_loop() {
+    for uses in [1, 2] {
+        let with_u: Vec<_> = inputs().into_iter().chain([("u", f32(&[6, 6]))]).collect();
+        let function = traced(&with_u, |x| {
+            let (w, u) = grad(&(x[1].identity(), x[3].identity()), |(w, u)| {
+                recurrent(&[x[0].clone(), w.clone(), x[2].clone()], u, uses).sum()
+            });
+            vec![w, u]
+        });
+        let simple = function.simplify();
+        let back = &bodies(scans(&simple)[1], &simple)[0];
+        // Only the cotangent of the spikes is computed in each step, once for every use (equal ones are merged).
+        assert_eq!((products(back), count(back, "dot_general")), (1, 1));
+        // Two uses have equal factors here, and so one product serves both.
+        let after: Vec<&Node> = simple.nodes().iter().filter(|n| n.op.name() == "dot_general").collect();
+        assert_eq!(after.len(), 2);
+        for node in after {
+            let [left, right] = [0, 1].map(|i| simple.ty(node.operands[i]).dims[0]);
+            assert_eq!([left, right], [16 * 8, 16 * 8], "{:?}", node.types);
+        }
+    }
+}
+
+#[test]
+fn a_gradient_that_is_a_sum_stays_in_the_loop() {
+    let function = traced(&inputs(), |x| {
+        vec![grad(&x[2].identity(), |beta| lif(&[x[0].clone(), x[1].clone(), beta.clone()]).sum())]
+    });
+    let simple = function.simplify();
+    assert_eq!(types(&scans(&simple)[1].types), ["f32[8,6]", "f32[8,6]"]);
+}
+
+/// The product `vᵀ (v ∘ r)` of a step has a factor of 1000 rows that the loop does not keep otherwise.
+#[test]
+fn factors_that_need_more_memory_than_the_loop_keep_their_product_inside() {
+    let check = |rows: usize, inside: usize| {
+        let types = [("x", f32(&[16, 1])), ("w", f32(&[2, 3])), ("v", f32(&[rows, 2]))];
+        let function = traced(&types, |x| {
+            let weights = grad(&x[1].identity(), |w| {
+                let step = |c: Tensor, row: Tensor| {
+                    let grown = (&x[2] * &row.reshape(&[])).exp();
+                    (&c + grown.dot(w).sum(), c)
+                };
+                scan(&x[2].graph().zeros(f32(&[])), &x[0], step).0
+            });
+            vec![weights]
+        });
+        let simple = function.simplify();
+        // The forward loop is not needed.
+        let back = &bodies(scans(&simple)[0], &simple)[0];
+        assert_eq!(products(back), inside, "{rows} rows");
+    };
+    check(1000, 1);
+}
+
+/// A loop over segments keeps no factors of the steps in its segments.
+#[test]
+fn segments_compute_products_of_their_own_steps() {
+    let function = traced(&inputs(), |x| {
+        vec![grad(&x[1].identity(), |w| lif_in_segments(&[x[0].clone(), w.clone(), x[2].clone()], Some(4)).sum())]
+    });
+    let simple = function.simplify();
+    let back = scans(&simple)[1];
+    let body = &bodies(back, &simple)[0];
+    assert_eq!((count(&simple, "dot_general"), count(body, "dot_general")), (0, 1));
+    // The cotangents of the carry and of the weights.
+    assert_eq!(types(&back.types), ["f32[8,6]", "f32[4,6]"]);
 }
 
 #[test]
@@ -226,12 +314,13 @@ fn a_checkpointed_scan_keeps_the_square_root_of_its_steps() {
         });
         function.simplify()
     };
-    // Carries f32[8,6]: one per eighth step, then those of the one segment that is rerun.
-    assert_eq!(kept(&gradient(None)), [8, 8]);
-    assert_eq!(kept(&gradient(Some(4))), [16, 4]);
+    // Carries f32[8,6]: one per eighth step, then those of the one segment that is rerun, and their cotangents, a factor of the weights'
+    // gradient.
+    assert_eq!(kept(&gradient(None)), [8, 8, 8]);
+    assert_eq!(kept(&gradient(Some(4))), [16, 4, 4]);
     // 64 steps are six segments of 10, each stored by its first carry, and four more steps.
-    assert_eq!(kept(&gradient(Some(10))), [6, 4, 10]);
-    assert_eq!(kept(&gradient(Some(64))), [64]);
+    assert_eq!(kept(&gradient(Some(10))), [6, 4, 4, 10, 10]);
+    assert_eq!(kept(&gradient(Some(64))), [64, 64]);
 }
 
 #[test]
@@ -242,7 +331,7 @@ fn a_whole_function_is_checkpointed_before_it_is_differentiated() {
     let gradient = traced(&inputs, |x| {
         vec![grad(&x[1], |w| forward.call(w.graph(), &[x[0].clone(), w.clone(), x[2].clone()]).swap_remove(0).sum())]
     });
-    assert_eq!(kept(&gradient.simplify()), [8, 8]);
+    assert_eq!(kept(&gradient.simplify()), [8, 8, 8]);
 }
 
 #[test]

@@ -217,6 +217,18 @@ impl DotGeneral {
         Laid::part(product(local.whole(other)), split.at(before + place))
     }
 
+    /// The sum over the leading axis of both operands, which it divides, of these dot products, as one that contracts that axis as well.
+    pub(crate) fn summed(&self, lhs: &Tensor, rhs: &Tensor) -> Tensor {
+        let also = |axes: &[usize]| std::iter::once(0).chain(shifted(axes)).collect();
+        let dims = DotDims {
+            lhs_batch: shifted(&self.dims.lhs_batch),
+            rhs_batch: shifted(&self.dims.rhs_batch),
+            lhs_contract: also(&self.dims.lhs_contract),
+            rhs_contract: also(&self.dims.rhs_contract),
+        };
+        contract_leading(lhs, rhs, &dims, self.out)
+    }
+
     /// The same operation with other dimension numbers.
     fn on(&self, lhs: &Tensor, rhs: &Tensor, dims: DotDims) -> Tensor {
         lhs.graph().apply(DotGeneral { dims, ..self.clone() }, &[lhs, rhs])

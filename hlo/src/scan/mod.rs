@@ -1,5 +1,6 @@
 //! The loop over time: its operation, its reverse rule, and transforms built on them.
 
+pub(crate) mod after_the_loop;
 pub(crate) mod associative;
 pub(crate) mod checkpoint;
 pub(crate) mod operation;

@@ -54,7 +54,7 @@ pub(crate) fn saved(nodes: &[Node], primal: &Primal, targets: &[Value]) -> Vec<V
 }
 
 /// Which nodes depend on one of `values`.
-fn depending(nodes: &[Node], values: &[Value]) -> Vec<bool> {
+pub(crate) fn depending(nodes: &[Node], values: &[Value]) -> Vec<bool> {
     let mut flags = vec![false; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
         let own = values.iter().any(|v| v.node == index);

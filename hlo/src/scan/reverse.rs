@@ -8,8 +8,9 @@ use crate::graph::function::{Function, Node, Parameter, Value};
 use crate::graph::op::{Cotangents, Reverse};
 use crate::graph::tensor::Tensor;
 use crate::graph::trace::Graph;
+use crate::scan::after_the_loop::Sums;
 use crate::scan::operation::{Parts, Scan, scan_raw, stacked_type};
-use crate::scan::residuals::{self, Primal};
+use crate::scan::residuals::{self, Primal, depending};
 use crate::transform::autodiff::vjp;
 use crate::types::tensor_type::TensorType;
 
@@ -151,19 +152,23 @@ impl Step {
     fn run_back(&self, scan: &Scan, reverse: &Reverse, flow: &Flow, saved: &[Tensor]) -> Cotangents {
         let Parts { consts, carries, xs } = scan.parts(reverse.ins);
         let inputs = scan.parts(&self.inputs);
-        let back = self.function(&[inputs.consts, inputs.xs, &self.saved, &self.cts].concat(), &self.grads);
+        let sums = self.sums(scan, reverse, flow, saved);
+        let (inside, returned) = (sums.inside(), sums.returned());
+        let dcarries = &self.grads[flow.consts.len()..][..flow.carries.len()];
+        let results = [&inside, dcarries, returned].concat();
+        let back = self.function(&[inputs.consts, inputs.xs, &self.saved, &self.cts].concat(), &results);
         let read: Vec<usize> = (0..xs.len()).filter(|i| back.reads_input(consts.len() + i)).collect();
         let start = |i: &usize| reverse.cts[*i].clone().unwrap_or_else(|| carries[*i].zeros_like());
-        let sums = flow.consts.iter().map(|&i| consts[i].zeros_like());
-        let init: Vec<Tensor> = flow.carries.iter().map(start).chain(sums).collect();
+        let zeros = sums.partly_inside().map(|i| consts[flow.consts[i]].zeros_like());
+        let init: Vec<Tensor> = flow.carries.iter().map(start).chain(zeros).collect();
         let sequences: Vec<Tensor> = saved
             .iter()
             .cloned()
             .chain(read.iter().map(|&i| xs[i].clone()))
             .chain(flow.ys.iter().map(|&i| reverse.cts[i].clone().expect("chosen for its cotangent")))
             .collect();
-        let outputs = scan_raw(&init, &sequences, scan.length, !scan.reverse, reverse.ins, |graph, carry, x| {
-            let (cts, sums) = carry.split_at(flow.carries.len());
+        let step = |graph: &Graph, carry: &[Tensor], x: &[Tensor]| {
+            let (cts, totals) = carry.split_at(flow.carries.len());
             let (saved, rest) = x.split_at(saved.len());
             let (slices, ys) = rest.split_at(read.len());
             // An unused slice is replaced by a placeholder, which has no effect.
@@ -172,22 +177,53 @@ impl Step {
                 None => graph.zeros(xs[i].ty().with_dims(&xs[i].dims()[1..])),
             };
             let slices: Vec<Tensor> = (0..xs.len()).map(slice).collect();
-            let mut grads = back.call(graph, &[consts, &slices, saved, cts, ys].concat());
-            let mut more = grads.split_off(flow.consts.len());
-            let dxs = more.split_off(flow.carries.len());
-            more.extend(sums.iter().zip(&grads).map(|(sum, grad)| sum + grad));
-            (more, dxs)
-        });
-        self.place(scan, reverse.ins.len(), flow, &outputs)
+            let mut results = back.call(graph, &[consts, &slices, saved, cts, ys].concat());
+            let mut after = results.split_off(inside.len());
+            let ys = after.split_off(flow.carries.len());
+            after.extend(totals.iter().zip(sums.in_a_step(graph, &results)).map(|(total, more)| total + more));
+            (after, ys)
+        };
+        // A loop that returned nothing would have nothing to do.
+        let outputs = match init.len() + returned.len() {
+            0 => Vec::new(),
+            _ => scan_raw(&init, &sequences, scan.length, !scan.reverse, reverse.ins, step),
+        };
+        self.place(scan, reverse.ins.len(), flow, &sums, &outputs)
+    }
+
+    /// The gradients of the constants.
+    fn sums(&self, scan: &Scan, reverse: &Reverse, flow: &Flow, saved: &[Tensor]) -> Sums<'_> {
+        let inputs = scan.parts(&self.inputs);
+        let varies = depending(&self.nodes, &[inputs.carries, inputs.xs, &self.cts].concat());
+        let (gradients, through) = self.grads.split_at(flow.consts.len());
+        let kept = self.kept(scan, reverse, flow, saved);
+        Sums::new(&self.nodes, &varies, gradients, kept, &through[flow.carries.len()..])
+    }
+
+    /// The values of a step that are kept for all steps before the backward loop runs.
+    fn kept(&self, scan: &Scan, reverse: &Reverse, flow: &Flow, saved: &[Tensor]) -> Vec<(Value, Tensor)> {
+        let given = |(tensor, value): (&Tensor, &Value)| (*value, tensor.clone());
+        let (xs, own) = (scan.parts(reverse.ins).xs, scan.parts(&self.inputs).xs);
+        let ys = flow.ys.iter().zip(&self.cts[flow.carries.len()..]);
+        let ys = ys.map(|(&i, value)| (*value, reverse.cts[i].clone().expect("chosen for its cotangent")));
+        let outputs = reverse.outs[scan.carries..].iter().zip(&self.results[scan.carries..]);
+        let kept = saved.iter().zip(&self.saved).chain(xs.iter().zip(own)).map(given).chain(ys);
+        kept.chain(outputs.map(given)).collect()
     }
 
     /// Assigns the outputs of the backward loop to their operands.
-    fn place(&self, scan: &Scan, operands: usize, flow: &Flow, outputs: &[Tensor]) -> Cotangents {
+    fn place(&self, scan: &Scan, operands: usize, flow: &Flow, sums: &Sums, outputs: &[Tensor]) -> Cotangents {
         let mut cts: Cotangents = vec![None; operands];
-        let carries = flow.carries.iter().map(|i| scan.consts + i);
-        let xs = flow.xs.iter().map(|i| scan.consts + scan.carries + i);
-        let order = carries.chain(flow.consts.iter().copied()).chain(xs);
-        order.zip(outputs).for_each(|(at, ct)| cts[at] = Some(ct.clone()));
+        if outputs.iter().any(Tensor::is_poison) {
+            return cts;
+        }
+        let (carries, rest) = outputs.split_at(flow.carries.len());
+        let (totals, returned) = rest.split_at(sums.partly_inside().count());
+        let consts = sums.over_all_steps(totals, returned);
+        let of_carries = flow.carries.iter().map(|i| scan.consts + i).zip(carries);
+        let of_xs = flow.xs.iter().map(|i| scan.consts + scan.carries + i).zip(returned);
+        let all = of_carries.chain(flow.consts.iter().copied().zip(&consts)).chain(of_xs);
+        all.for_each(|(at, ct)| cts[at] = Some(ct.clone()));
         cts
     }
 }
