@@ -147,10 +147,15 @@ fn the_encoding_stays() {
     let masked = FusedProduct { slice: 2, columns: 5, width: 6, left: Left::Mask };
     let sampled = FusedProduct { left: Left::Sampled(3), ..masked };
     let recurrent = FusedProduct { left: Left::Spikes(3), ..masked };
-    let words = [[2, 5, 6, -1], [2, 5, 6, 3], [2, 5, 6, -5]];
-    assert_eq!(FusedProduct::encode(&[masked, sampled, recurrent]), words.concat());
+    let everywhere = FusedProduct { left: Left::Results { of: 3, needed: None }, ..masked };
+    let in_part = FusedProduct { left: Left::Results { of: 3, needed: Some(4) }, ..masked };
+    let all = [masked, sampled, recurrent, everywhere, in_part];
+    let lefts = [[0, -1, -1], [1, -1, 3], [2, 3, -1], [3, 3, -1], [3, 3, 4]];
+    assert_eq!(FusedProduct::encode(&all), lefts.map(|left| [[2, 5, 6], left].concat()).concat());
     assert_eq!(sampled.to_string(), "x2 is a product of 5 columns, width 6, where r3 is not 0");
     assert_eq!(recurrent.to_string(), "x2 is a recurrent product of r3, 5 columns, width 6");
+    assert_eq!(everywhere.to_string(), "x2 is a product of r3, 5 columns, width 6");
+    assert_eq!(in_part.to_string(), "x2 is a product of r3, 5 columns, width 6, where r4 is not 0");
 }
 
 fn dtypes() -> impl Strategy<Value = Vec<DType>> {
@@ -213,7 +218,8 @@ proptest! {
         let product = MaskedProduct { rows, columns, width, over_rows };
         prop_assert_eq!(MaskedProduct::decode(&product.encode()), Some(product));
         prop_assert_eq!(product.to_string().parse(), Ok(product));
-        for left in [Left::Mask, Left::Sampled(rows), Left::Spikes(rows.min(i64::MAX as usize - 2))] {
+        let results = [None, Some(width)].map(|needed| Left::Results { of: rows, needed });
+        for left in [Left::Mask, Left::Sampled(rows), Left::Spikes(rows), results[0], results[1]] {
             let fused = FusedProduct { slice, columns, width, left };
             prop_assert_eq!(FusedProduct::decode(&FusedProduct::encode(&[fused, fused])), Some(vec![fused, fused]));
             prop_assert_eq!(fused.to_string().parse(), Ok(fused));

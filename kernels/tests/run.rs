@@ -116,6 +116,131 @@ fn a_recurrent_loop_runs() {
     assert!(refused.is_err(), "an instruction before the spikes reads the product");
 }
 
+/// That many threads, simulated sequentially.
+struct InTurn(usize);
+
+impl Pool for InTurn {
+    fn workers(&self) -> usize {
+        self.0
+    }
+
+    fn run_all(&self, tasks: Vec<Task<'_>>) -> bool {
+        Here.run_all(tasks)
+    }
+}
+
+/// Bits of the bf16 number nearest to a number that is not NaN, ties to even.
+fn bf16(number: f32) -> u16 {
+    let bits = number.to_bits();
+    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}
+
+/// The states after each step of a backward loop: rows of lanes whose states reach the row through a matrix in each step, everywhere or where
+/// a window is not 0.
+fn passed_back(in_part: bool, narrow: bool, [steps, rows, width]: [usize; 3], workers: usize) -> [Vec<f32>; 2] {
+    let lanes = rows * width;
+    let window = "  r1 = abs(x0)\n  r2 = subtract(1.0, r1)\n  r3 = maximum(r2, 0.0)\n";
+    let text = format!(
+        "loop of {steps} steps, {lanes} lanes, backward\n  slice x0: f32\n  slice x1: f32\n  r0 = {}(s0)\n{window}  \
+         r4 = multiply(r3, x1)\n  r5 = multiply_add(s0, 0.5, r4)\n  carry s0 = r5\n  write y0: f32 = r5",
+        if narrow { "round_bf16" } else { "copy" }
+    );
+    let program: LaneProgram = text.parse().expect("a program");
+    let everywhere = format!("x1 is a product of r0, {width} columns, width {width}");
+    let product = if in_part { format!("{everywhere}, where r3 is not 0") } else { everywhere };
+    let product: FusedProduct = product.parse().expect("a product");
+    let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u32 as f32 / 4e9 - 0.5;
+    let x: Vec<f32> = (0..steps * lanes).map(|i| 4.0 * noise(i)).collect();
+    let matrix: Vec<f32> = (0..width * width).map(|i| noise(i + 5) / (width as f32).sqrt()).collect();
+    let halves: Vec<u16> = matrix.iter().map(|element| bf16(*element)).collect();
+    let start: Vec<f32> = (0..lanes).map(|i| noise(i + 9)).collect();
+    let (mut last, mut states) = (vec![0.0; lanes], vec![0.0; steps * lanes]);
+    let matrix_read = if narrow { Read::Bf16(&halves) } else { Read::F32(&matrix) };
+    let inputs = vec![Read::F32(&start), Read::F32(&x), matrix_read];
+    let outputs = vec![Write::F32(&mut last), Write::F32(&mut states)];
+    run_scan(&program.encode(), &FusedProduct::encode(&[product]), inputs, outputs, &InTurn(workers)).expect("it fits");
+    // Written out, in f64.
+    let wide = |half: u16| f64::from(f32::from_bits(u32::from(half) << 16));
+    let element = |i: usize| if narrow { wide(halves[i]) } else { f64::from(matrix[i]) };
+    let mut state: Vec<f64> = start.iter().map(|element| f64::from(*element)).collect();
+    let mut expected = vec![0.0; steps * lanes];
+    for step in (0..steps).rev() {
+        let before: Vec<f64> =
+            state.iter().map(|state| if narrow { wide(bf16(*state as f32)) } else { *state }).collect();
+        for lane in 0..lanes {
+            let (row, column) = (lane / width, lane % width);
+            let sum: f64 = (0..width).map(|at| before[row * width + at] * element(column * width + at)).sum();
+            let window = (1.0 - f64::from(x[step * lanes + lane]).abs()).max(0.0);
+            state[lane] = state[lane] * 0.5 + window * sum;
+            expected[step * lanes + lane] = state[lane] as f32;
+        }
+    }
+    assert_eq!(last, states[..lanes]);
+    [states, expected]
+}
+
+/// Results of a step, multiplied by a matrix in the same step: widths that are no whole vectors, and rows that are no whole blocks.
+#[test]
+fn results_of_a_step_reach_their_row_through_a_matrix() {
+    for sizes in [[3, 2, 3], [4, 7, 16], [3, 13, 33], [2, 5, 130], [2, 40, 48]] {
+        for (in_part, narrow) in [(false, false), (false, true), (true, false), (true, true)] {
+            let [states, expected] = passed_back(in_part, narrow, sizes, 1);
+            // A state on the border of two bf16 numbers is rounded to one or the other.
+            let near = if narrow { 2e-2 } else { 1e-5 };
+            let far = states.iter().zip(&expected).find(|(a, b)| (*a - *b).abs() > near * (0.1 + b.abs()));
+            assert!(far.is_none(), "{sizes:?}, in part: {in_part}, bf16: {narrow}: {far:?}");
+            assert!(states.iter().any(|state| state.abs() > 0.01), "{sizes:?}");
+        }
+    }
+}
+
+/// Enough lanes for several threads and tiles; steps with few needed elements and with many.
+#[test]
+fn products_of_results_do_not_depend_on_the_number_of_threads() {
+    for sizes in [[5, 60, 200], [4, 17, 1030]] {
+        for (in_part, narrow) in [(false, false), (false, true), (true, false), (true, true)] {
+            let [one, ..] = passed_back(in_part, narrow, sizes, 1);
+            for workers in [2, 3, 16] {
+                let [other, ..] = passed_back(in_part, narrow, sizes, workers);
+                assert!(one == other, "{sizes:?}, in part: {in_part}, bf16: {narrow}, {workers} threads");
+            }
+        }
+    }
+}
+
+/// A product that an instruction for its own left factor reads, or a matrix that does not match, is refused.
+#[test]
+fn products_of_later_results_are_refused() {
+    let text = "loop of 1 steps, 6 lanes, forward\n  slice x0: f32\n  r0 = add(s0, x0)\n  r1 = multiply(r0, 2.0)\n  \
+                carry s0 = r1";
+    let program: LaneProgram = text.parse().expect("a program");
+    let run = |product: &str, matrix: &[f32]| {
+        let product: FusedProduct = product.parse().expect("a product");
+        let mut last = [0.0; 6];
+        let inputs = vec![Read::F32(&[0.0; 6]), Read::F32(matrix)];
+        run_scan(&program.encode(), &FusedProduct::encode(&[product]), inputs, vec![Write::F32(&mut last)], &Here)
+    };
+    let matrix = [0.5; 9];
+    for product in ["x0 is a product of r0, 3 columns, width 3", "x0 is a product of r9, 3 columns, width 3"] {
+        for end in ["", ", where r1 is not 0"] {
+            assert!(run(&format!("{product}{end}"), &matrix).is_err(), "{product}{end}");
+        }
+    }
+    let ahead = "loop of 1 steps, 6 lanes, forward\n  slice x0: f32\n  r0 = copy(s0)\n  r1 = add(r0, x0)\n  carry s0 = r1";
+    let program: LaneProgram = ahead.parse().expect("a program");
+    let run = |product: &str, matrix: &[f32]| {
+        let product: FusedProduct = product.parse().expect("a product");
+        let mut last = [0.0; 6];
+        let inputs = vec![Read::F32(&[0.0; 6]), Read::F32(matrix)];
+        run_scan(&program.encode(), &FusedProduct::encode(&[product]), inputs, vec![Write::F32(&mut last)], &Here)
+    };
+    assert!(run("x0 is a product of r0, 3 columns, width 3", &matrix).is_ok());
+    assert!(run("x0 is a product of r0, 3 columns, width 3", &matrix[..6]).is_err(), "too small");
+    assert!(run("x0 is a product of r0, 3 columns, width 2", &matrix[..6]).is_err(), "not square");
+    assert!(run("x0 is a product of r0, 4 columns, width 4", &[0.5; 16]).is_err(), "rows that do not fill the lanes");
+    assert!(run("x0 is a product of r0, 3 columns, width 3, where r1 is not 0", &matrix).is_err(), "r1 reads it");
+}
+
 /// A loop that accumulates its input, executed: 2 steps of 3 lanes.
 #[test]
 fn a_loop_runs() {

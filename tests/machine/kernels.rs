@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::device::cpu;
 use spiq::nn::{
-    self, AdLif, Alif, Axes, Brf, CAdLif, CSiLif, CuBaLif, Fires, If, Layer, Li, Lif, Reset, Rf, RfSsm, SeAdLif,
+    self, AdLif, Alif, Axes, Brf, CAdLif, CSiLif, CuBaLif, Fires, If, Layer, Li, Lif, RCuBaLif, Reset, Rf, RfSsm, Rlif, SeAdLif,
     Sequential, SiLif, Surrogate,
 };
 use spiq::pjrt::{Client, CompileOptions, Input};
@@ -406,6 +406,62 @@ fn a_recurrent_product_is_computed_in_the_loop() {
     });
     let values = [random(1, &types[0].1, -0.5, 2.5), random(2, &types[1].1, -0.1, 0.1)];
     check(&of_potentials.expect("a trace"), &values, 0, 1e-5);
+}
+
+/// Neurons that reach each other: forward and backward pass are one kernel each, and the gradient of their matrix is one product.
+#[test]
+fn recurrent_neurons_are_kernels_forward_and_backward() {
+    for activation in [Surrogate::triangular(), Surrogate::boxcar(), Surrogate::superspike()] {
+        for dims in [NARROW, WIDE] {
+            let layers: [Box<dyn Layer>; 2] = [
+                Rlif { activation: activation.clone(), ..Rlif::new([dims[2]]) }.into(),
+                RCuBaLif { activation: activation.clone(), ..RCuBaLif::new([dims[2]]) }.into(),
+            ];
+            for layer in layers {
+                println!("{} {activation:?} {dims:?}", layer.kind());
+                let (function, inputs) = gradient(layer, dims);
+                let text = Program::named("kernel").text_for(cpu(), &function).expect("a text");
+                assert!(!text.contains("stablehlo.while") && !text.contains("stablehlo.dot_general"), "{text}");
+                assert_eq!(text.matches(PRODUCT).count(), 1, "{text}");
+                check(&function, &inputs, 2, 1e-4);
+            }
+        }
+    }
+}
+
+/// A backward loop whose state reaches its row through a matrix in each step, multiplied by a window that is 0 at times or never.
+fn passed_back(dtype: DType, in_part: bool, [steps, batch, width]: [usize; 3]) -> (Function, [TensorType; 2]) {
+    let types = [f32(&[steps, batch, width]), TensorType::new(dtype, [width, width])];
+    let function = trace(&[("v", types[0].clone()), ("w", types[1].clone())], |x| {
+        let dims = DotDims { lhs_contract: vec![1], rhs_contract: vec![1], ..DotDims::default() };
+        let step = |s: Tensor, v: Tensor| {
+            let window = if in_part { (1.0 - (&v * 2.0).abs()).maximum(0.0) } else { (&v * &v + 1.0).reciprocal() };
+            let heard = s.convert(dtype).dot_general(&x[1], &dims, DType::F32);
+            let next = (heard * 0.3 + &v) * window + &s * 0.5;
+            (next.clone(), next)
+        };
+        vec![scan(&x[0].graph().zeros(f32(&[batch, width])), &x[0], step).1]
+    });
+    (function.expect("a trace"), types)
+}
+
+/// Products of what a step leaves: rows of all widths, everywhere or in part, with windows that need little and most.
+#[test]
+fn what_a_step_leaves_reaches_its_row_in_the_loop() {
+    for shape in [[5, 3, 5], [7, 37, 131], [4, 2, 1030], [6, 64, 16]] {
+        for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::BF16, 2e-2)] {
+            for in_part in [false, true] {
+                let (function, types) = passed_back(dtype, in_part, shape);
+                for reach in [5.0, 0.6] {
+                    println!("{dtype} {shape:?} in part: {in_part} {reach}");
+                    let near = 1.0 / (shape[2] as f32).sqrt();
+                    let weights = narrow(random(3, &f32(&types[1].dims), -near, near), dtype);
+                    // A sum on the border of two bf16 numbers is rounded to one or the other.
+                    check(&function, &[random(1, &types[0], -reach, reach), weights], 1, tolerance);
+                }
+            }
+        }
+    }
 }
 
 /// Products read only by a loop are computed inside it, scaled and shifted: rows of all widths, on either side of a tile boundary, in

@@ -1,13 +1,16 @@
-//! Loops of recurrent neurons: each step's spikes reach the neurons of the same sample through a matrix.
+//! Loops of recurrent neurons: each step's spikes reach the neurons of the same sample through a matrix; in the backward pass, their
+//! cotangents do.
 
-use spiq_hlo::{Function, Graph, Node, Scan, Tensor, Value, trace_body};
+use spiq_hlo::{DType, DotGeneral, Function, Graph, Node, Scan, Tensor, Value, trace_body};
 
 use super::body::program_of;
+use super::needed::{first, only_factor, renamed};
 use crate::contract::call::KernelCall;
 use crate::contract::fused_product::{FusedProduct, Left};
+use crate::contract::lane_op::LaneOp;
 use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 
-/// A loop of recurrent neurons as a program whose last sequence is a product of the spikes of each step.
+/// A loop of recurrent neurons as a program whose last sequence is a product of spikes or results of each step.
 pub(super) struct RecurrentLoop {
     pub(super) program: LaneProgram,
     pub(super) product: FusedProduct,
@@ -15,7 +18,7 @@ pub(super) struct RecurrentLoop {
     pub(super) operands: Vec<Tensor>,
 }
 
-/// The loop, if its steps are elementwise except for one masked product of spikes that the step computes.
+/// The loop, if its steps are elementwise except for one product of spikes or of other values that the step computes.
 pub(super) fn recurrent(scan: &Scan, operands: &[Tensor]) -> Option<RecurrentLoop> {
     let body = scan.body();
     let within = Within::of(scan)?;
@@ -38,54 +41,95 @@ pub(super) fn recurrent(scan: &Scan, operands: &[Tensor]) -> Option<RecurrentLoo
     let (whole, mut operands) = graph
         .attempt(|| trace_body(graph, parts.carries, &ranges, &rows, scan.length(), scan.is_reverse(), step).ok())?;
     let mut program = program_of(&whole).ok()?;
-    // The spikes are the last output of the changed step.
-    let Some((Slot::Result(of), _)) = program.outputs.pop() else { return None };
+    // The left factor is the last output of the changed step.
+    let (factor, _) = program.outputs.pop()?;
     let slice = program.slices.len() - 1;
-    let reads = |instruction: &Instruction| instruction.operands.contains(&Slot::Slice(slice));
-    if program.instructions[..=of].iter().any(reads) {
-        return None;
-    }
+    let (program, left) = if within.masked { spikes(program, factor, slice) } else { results(program, factor, slice) }?;
     operands.pop();
     operands.push(matrix);
     let [columns, width] = within.sizes;
-    let product = FusedProduct { slice, columns, width, left: Left::Spikes(of) };
-    Some(RecurrentLoop { program, product, operands })
+    Some(RecurrentLoop { program, product: FusedProduct { slice, columns, width, left }, operands })
 }
 
-/// The one masked product of a step: the matrix is the same in each step and has no other reader.
+/// The left factor of a sum of masked rows; `None` if it depends on the sum.
+fn spikes(program: LaneProgram, factor: Slot, slice: usize) -> Option<(LaneProgram, Left)> {
+    let Slot::Result(of) = factor else { return None };
+    (!reads(&program, slice, of)).then_some((program, Left::Spikes(of)))
+}
+
+/// The left factor of a dense product, and the program with the instructions for it first; `None` if it depends on the product.
+fn results(program: LaneProgram, factor: Slot, slice: usize) -> Option<(LaneProgram, Left)> {
+    let (program, of) = match factor {
+        Slot::Result(of) => (program, of),
+        Slot::Carry(_) => (with_copy(program, factor), 0),
+        Slot::Const(_) | Slot::Slice(_) | Slot::Number(_) => return None,
+    };
+    let (program, of, needed) = match only_factor(&program, slice) {
+        Some(needed) => {
+            let (program, [of, needed]) = first(&program, [of, needed]);
+            (program, of, Some(needed))
+        }
+        None => {
+            let (program, [of]) = first(&program, [of]);
+            (program, of, None)
+        }
+    };
+    let last = needed.map_or(of, |needed| needed.max(of));
+    (!reads(&program, slice, last)).then_some((program, Left::Results { of, needed }))
+}
+
+/// Whether an instruction up to `last` reads the sequence.
+fn reads(program: &LaneProgram, slice: usize, last: usize) -> bool {
+    program.instructions[..=last].iter().any(|instruction| instruction.operands.contains(&Slot::Slice(slice)))
+}
+
+/// The program with a copy of a slot as its first instruction.
+fn with_copy(program: LaneProgram, slot: Slot) -> LaneProgram {
+    let mut program = renamed(program, &|result| result + 1);
+    program.instructions.insert(0, Instruction::new(LaneOp::Copy, &[slot]));
+    program
+}
+
+/// The one product of a step: the matrix is the same in each step and has no other reader.
 struct Within {
     /// The node of the product.
     product: usize,
-    spikes: Value,
+    left: Value,
     matrix: Value,
     sizes: [usize; 2],
+    /// Whether the left factor is a mask, and the matrix has a row for each of its columns; otherwise for each column of the product.
+    masked: bool,
 }
 
 impl Within {
     fn of(scan: &Scan) -> Option<Within> {
         let body = scan.body();
-        let call = |(at, node): (usize, &Node)| match KernelCall::of(node.op.as_ref())? {
-            KernelCall::Product(product) => Some((at, product)),
-            KernelCall::Loop(..) | KernelCall::Convolution(_) => None,
+        let is_product = |node: &Node| {
+            node.op.downcast::<DotGeneral>().is_some()
+                || KernelCall::of(node.op.as_ref()).is_some_and(|call| matches!(call, KernelCall::Product(_)))
         };
-        let mut calls = body.nodes().iter().enumerate().filter_map(call);
-        let (product, sizes) = calls.next()?;
-        if calls.next().is_some() {
+        let mut products = (0..body.nodes().len()).filter(|at| is_product(&body.nodes()[*at]));
+        let product = products.next()?;
+        if products.next().is_some() {
             return None;
         }
         let node = &body.nodes()[product];
-        let &[spikes, matrix] = node.operands.as_slice() else { return None };
-        let lanes = &body.ty(spikes).dims;
+        let &[left, matrix] = node.operands.as_slice() else { return None };
+        let (sizes, masked) = match KernelCall::of(node.op.as_ref()) {
+            Some(KernelCall::Product(sizes)) if !sizes.over_rows => ([sizes.columns, sizes.width], true),
+            Some(_) => return None,
+            None => (sizes(body, node)?, false),
+        };
+        let lanes = &body.ty(left).dims;
         let read = body.nodes().iter().flat_map(|node| &node.operands).chain(body.results());
-        let fits = !sizes.over_rows
-            && sizes.columns == sizes.width
+        let fits = sizes[0] == sizes[1]
             && node.types[0].dims == *lanes
             && matrix.node < scan.consts()
             && read.filter(|read| **read == matrix).count() == 1;
-        fits.then_some(Within { product, spikes, matrix, sizes: [sizes.columns, sizes.width] })
+        fits.then_some(Within { product, left, matrix, sizes, masked })
     }
 
-    /// The body with the product as its last input instead of the matrix, and the spikes as an additional result.
+    /// The body with the product as its last input instead of the matrix, and its left factor as an additional result.
     fn changed(&self, body: &Function) -> Function {
         let inputs = body.input_names().len();
         let place = |value: &Value| {
@@ -104,7 +148,19 @@ impl Within {
         nodes.extend(
             computed.iter().enumerate().filter(|(at, _)| at + inputs != self.product).map(|(_, node)| moved(node)),
         );
-        let results = body.results().iter().chain([&self.spikes]).map(place).collect();
+        let results = body.results().iter().chain([&self.left]).map(place).collect();
         Function::from_parts(nodes, vec![String::new(); inputs], results)
     }
+}
+
+/// Columns and width of a dense product of rows and the rows of a matrix, in f32 or in bf16 with sums in f32.
+fn sizes(body: &Function, node: &Node) -> Option<[usize; 2]> {
+    let dot = node.op.downcast::<DotGeneral>()?;
+    let [left, right] = [0, 1].map(|i| body.ty(node.operands[i]));
+    let rows = dot.dims.lhs_batch.is_empty()
+        && right.rank() == 2
+        && left.rank().checked_sub(1).is_some_and(|last| dot.dims.lhs_contract == [last])
+        && dot.dims.rhs_contract == [1];
+    let types = left.dtype == right.dtype && matches!(left.dtype, DType::F32 | DType::BF16) && dot.out == DType::F32;
+    (rows && types).then(|| [right.dims[1], right.dims[0]])
 }

@@ -17,6 +17,7 @@ mod peak;
 mod product;
 mod recurrent;
 mod registers;
+mod results;
 mod rows;
 mod sampled;
 mod scan;
@@ -33,6 +34,7 @@ use crate::contract::masked_product::MaskedProduct;
 use crate::contract::sparse_convolution::{Convolved, SparseConvolution};
 use crate::vector::{self, Work};
 use recurrent::Recurrent;
+use results::Results;
 use sampled::Sampled;
 use scan::{Scan, Sequence};
 use sums::Sums;
@@ -112,6 +114,10 @@ fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize
             Left::Mask => Sequence::Sums(Sums::new([factor()?, factor()?], shape, sizes)?),
             Left::Sampled(needed) => Sequence::Sampled(Sampled::new([factor()?, factor()?], shape, sizes, needed)?),
             Left::Spikes(of) => Sequence::Recurrent(Recurrent::new(factor()?, shape, sizes[1], of)?),
+            Left::Results { of, needed: None } => Sequence::Results(Results::new(factor()?, shape, sizes[1], of)?),
+            Left::Results { of, needed: Some(needed) } => {
+                Sequence::Sampled(Sampled::of_results(factor()?, shape, sizes[1], [of, needed])?)
+            }
         };
         (product.slice <= slices.len()).then(|| slices.insert(product.slice, sequence))?;
     }

@@ -6,8 +6,8 @@ use crate::contract::call::KernelCall;
 use crate::contract::fused_product::{FusedProduct, Left};
 use crate::contract::lane_program::LaneProgram;
 
-/// Operations on single elements that a call performs on these operands: an addition for each element of a row that a product adds, and the
-/// instructions of a loop in each lane and step. `None` if the number also depends on results, or if the operands do not fit the call.
+/// Operations on single elements that a call performs on these operands: an addition for each element of a row that a product adds, a
+/// multiplication with an addition for each factor of a dense product, and the instructions of a loop in each lane and step. `None` if the number also depends on results, or if the operands do not fit the call.
 pub fn operations(call: &KernelCall, inputs: &[Read]) -> Option<u64> {
     match call {
         KernelCall::Product(product) => additions(inputs.first()?, product.width),
@@ -19,13 +19,17 @@ pub fn operations(call: &KernelCall, inputs: &[Read]) -> Option<u64> {
 fn in_loop(program: &LaneProgram, products: &[FusedProduct], inputs: &[Read]) -> Option<u64> {
     let elements = program.steps as u64 * program.lanes as u64;
     let mut count = elements * program.instructions.len() as u64;
-    if products.iter().any(|product| product.left != Left::Mask) {
-        return None;
-    }
-    // The two factors of each product follow all other operands.
-    let factors = &inputs[inputs.len().checked_sub(2 * products.len())?..];
-    for (product, [left, _]) in products.iter().zip(factors.as_chunks::<2>().0) {
-        count += additions(left, product.width)?;
+    // The factors of each product follow all other operands.
+    let operands: usize = products.iter().map(FusedProduct::operands).sum();
+    let mut factors = &inputs[inputs.len().checked_sub(operands)?..];
+    for product in products {
+        let (own, rest) = factors.split_at(product.operands());
+        factors = rest;
+        count += match product.left {
+            Left::Mask => additions(&own[0], product.width)?,
+            Left::Results { needed: None, .. } => elements * product.columns as u64,
+            Left::Sampled(_) | Left::Spikes(_) | Left::Results { needed: Some(_), .. } => return None,
+        };
     }
     Some(count)
 }
@@ -62,5 +66,7 @@ mod tests {
         };
         assert_eq!(count(&[masked]), Some(6));
         assert_eq!(count(&[FusedProduct { left: Left::Sampled(0), ..masked }]), None);
+        let of_results = |needed| FusedProduct { columns: 3, left: Left::Results { of: 0, needed }, ..masked };
+        assert_eq!((count(&[of_results(None)]), count(&[of_results(Some(0))])), (Some(4 * 6 * 3), None));
     }
 }

@@ -10,6 +10,7 @@ use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 use super::memory::{Read, Write};
 use super::recurrent::Recurrent;
 use super::registers::{Register, WIDTH};
+use super::results::Results;
 use super::sampled::Sampled;
 use super::sums::{Line, Sums};
 use super::tile::Tile;
@@ -50,6 +51,8 @@ pub enum Sequence<'a> {
     Sampled(Sampled<'a>),
     /// Computed from the step's spikes.
     Recurrent(Recurrent<'a>),
+    /// Computed from results of the step.
+    Results(Results),
 }
 
 impl Sequence<'_> {
@@ -58,9 +61,16 @@ impl Sequence<'_> {
             Sequence::Memory(read) => read.dtype(),
             Sequence::Sums(sums) => sums.matrix().dtype(),
             Sequence::Recurrent(product) => product.matrix.dtype(),
-            Sequence::Sampled(_) => DType::F32,
+            Sequence::Sampled(_) | Sequence::Results(_) => DType::F32,
         }
     }
+}
+
+/// The left factor of a product: the results of an instruction in the same step, or whether they are not 0.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Factor {
+    Spikes(usize),
+    Results(usize),
 }
 
 /// A value that is converted to f32 before a step.
@@ -99,10 +109,11 @@ impl<'a> Scan<'a> {
         let long = |(at, sequence): (usize, &Sequence)| match sequence {
             Sequence::Memory(read) => read.len() == all,
             Sequence::Sums(_) => true,
-            Sequence::Sampled(product) => is_read_after(at, product.needed),
+            Sequence::Sampled(product) => is_read_after(at, product.last()),
             Sequence::Recurrent(product) => is_read_after(at, product.spikes),
+            Sequence::Results(product) => is_read_after(at, product.of),
         };
-        let from_results = |sequence: &&Sequence| matches!(sequence, Sequence::Sampled(_) | Sequence::Recurrent(_));
+        let from_results = |sequence: &&Sequence| !matches!(sequence, Sequence::Memory(_) | Sequence::Sums(_));
         let fits = consts.iter().map(Read::dtype).eq(program.consts.iter().copied())
             && consts.iter().all(|read| read.len() == program.lanes)
             && slices.iter().map(Sequence::dtype).eq(program.slices.iter().copied())
@@ -227,49 +238,51 @@ impl<'a> Scan<'a> {
     /// The granularity at which lanes are divided: always a row of neurons that reach each other; a row of fused sums, so that no row of the mask is listed twice; otherwise a vector.
     fn row(&self, workers: usize) -> usize {
         const VECTOR: usize = 16;
-        if let Some(product) = self.recurrent() {
-            return product.matrix.width();
+        let whole = |sequence: &Sequence| match sequence {
+            Sequence::Recurrent(product) => Some(product.matrix.width()),
+            Sequence::Results(product) => Some(product.width()),
+            Sequence::Sampled(product) => product.of.map(|_| product.width()),
+            Sequence::Memory(_) | Sequence::Sums(_) => None,
+        };
+        if let Some(width) = self.slices.iter().find_map(whole) {
+            return width;
         }
         let row = |sequence: &Sequence| match sequence {
-            Sequence::Memory(_) | Sequence::Recurrent(_) => VECTOR,
             Sequence::Sums(sums) => sums.matrix().width(),
             Sequence::Sampled(product) => product.width(),
+            _ => VECTOR,
         };
         let row = self.slices.iter().map(row).fold(VECTOR, usize::max);
         if row * workers <= self.lanes && row <= TILE { row } else { VECTOR }
     }
 
-    /// The instruction that decides which elements of a product are needed.
-    pub(super) fn needed(&self) -> Option<usize> {
-        self.sampled().map(|product| product.needed)
-    }
-
     /// The steps whose elements of a product are computed at once, so that its right factor is read less often. One, if what they need
     /// depends on carries or on masked products.
     pub(super) fn steps_at_once(&self, lanes: usize) -> usize {
-        let Some(needed) = self.needed() else { return 1 };
+        let Some(Sampled { needed, of: None, .. }) = self.sampled() else { return 1 };
         let known = |place: &Place| match *place {
             Place::Carry(_) => false,
             Place::Slice(i) => matches!(self.slices[i], Sequence::Memory(_)),
             Place::Register(_) | Place::Const(_) => true,
         };
         let sums = |load: &Load| matches!(load, Load::Slice(i) if matches!(self.slices[*i], Sequence::Sums(_)));
-        let early = self.code[..=needed].iter().flat_map(|code| &code.operands).all(known);
+        let early = self.code[..=*needed].iter().flat_map(|code| &code.operands).all(known);
         if early && !self.loads.iter().any(sums) { (AT_ONCE / lanes.max(1)).clamp(1, self.steps.max(1)) } else { 1 }
     }
 
     /// The product of which the loop needs only some elements.
-    fn sampled(&self) -> Option<&Sampled<'a>> {
+    pub(super) fn sampled(&self) -> Option<&Sampled<'a>> {
         self.slices.iter().find_map(|sequence| match sequence {
             Sequence::Sampled(product) => Some(product),
             _ => None,
         })
     }
 
-    /// The product of the step's spikes.
-    pub(super) fn recurrent(&self) -> Option<&Recurrent<'a>> {
+    /// What the first instructions of a step compute for a product of the step's spikes or results.
+    pub(super) fn factor(&self) -> Option<Factor> {
         self.slices.iter().find_map(|sequence| match sequence {
-            Sequence::Recurrent(product) => Some(product),
+            Sequence::Recurrent(product) => Some(Factor::Spikes(product.spikes)),
+            Sequence::Results(product) => Some(Factor::Results(product.of)),
             _ => None,
         })
     }
@@ -281,6 +294,7 @@ impl<'a> Scan<'a> {
             Sequence::Memory(_) => None,
             Sequence::Sums(sums) => Some(sums.matrix().line(lanes.len())),
             Sequence::Recurrent(product) => Some(product.matrix.line(lanes.len())),
+            Sequence::Results(_) => Some(Line::F32(vec![0.0; lanes.len()])),
             Sequence::Sampled(product) => Some(Line::Sampled(product.part(lanes, steps))),
         });
         lines.collect()

@@ -7,7 +7,7 @@ use super::events::Events;
 use super::memory::Write;
 use super::registers::{NARROW, Register, WIDTH, apply};
 use super::sampled::Part;
-use super::scan::{Load, Place, Scan, Sequence};
+use super::scan::{Factor, Load, Place, Scan, Sequence};
 use super::sums::Line;
 use crate::vector::{InstructionSet, Work};
 
@@ -44,15 +44,17 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Computes what the neurons of a step receive from its spikes.
+    /// Computes what the neurons of a step receive from its spikes, or from its results.
     #[inline(always)]
     fn recur(&mut self, set: impl InstructionSet, step: usize, turn: usize, state: &mut State) {
-        let Some(product) = self.scan.recurrent() else { return };
-        self.pass(set, Pass::Spike { of: product.spikes }, step, turn, state);
-        let State { lines, events, fired, .. } = state;
+        let Some(factor) = self.scan.factor() else { return };
+        self.pass(set, Pass::Factor(factor), step, turn, state);
+        let State { lines, events, fired, results, .. } = state;
         for (sequence, line) in self.scan.slices.iter().zip(lines) {
-            if let (Sequence::Recurrent(product), Some(line)) = (sequence, line) {
-                product.compute(set, fired, events, line);
+            match (sequence, line) {
+                (Sequence::Recurrent(product), Some(line)) => product.compute(set, fired, events, line),
+                (Sequence::Results(product), Some(Line::F32(line))) => product.compute(set, results, line),
+                _ => {}
             }
         }
     }
@@ -109,7 +111,7 @@ impl<'a> Tile<'a> {
         let scan = self.scan;
         let all = self.lanes.start + first;
         let at = Lanes { own: first, all, row: step * scan.lanes + all, turn };
-        let State { file, lines, fired, .. } = state;
+        let State { file, lines, fired, results, .. } = state;
         for (load, register) in scan.loads.iter().zip(&mut file[scan.numbers.len()..]) {
             let to = register.lanes_mut::<W>();
             match *load {
@@ -122,8 +124,8 @@ impl<'a> Tile<'a> {
             }
         }
         let code = match pass {
-            Pass::List { needed } => &scan.code[..=needed],
-            Pass::Spike { of } => &scan.code[..=of],
+            Pass::List { last } => &scan.code[..=last],
+            Pass::Factor(Factor::Spikes(of) | Factor::Results(of)) => &scan.code[..=of],
             Pass::Run => &scan.code[..],
         };
         for (i, code) in code.iter().enumerate() {
@@ -135,22 +137,28 @@ impl<'a> Tile<'a> {
             let c = operand(scan, &self.carries, lines, before, c, at);
             apply::<W>(code.op, from[0].lanes_mut(), [a, b, c]);
         }
-        if let Pass::List { needed } = pass {
-            let factors = file[scan.first_result() + needed].lanes::<W>();
-            for line in lines.iter_mut().flatten() {
-                if let Line::Sampled(part) = line {
-                    part.list::<W>(set, turn, [at.own, at.row], factors);
+        match pass {
+            Pass::List { .. } => {
+                for line in lines.iter_mut().flatten() {
+                    if let Line::Sampled(part) = line {
+                        part.list::<W>(set, turn, [at.own, at.row], &file[scan.first_result()..]);
+                    }
                 }
+                return;
             }
-            return;
-        }
-        if let Pass::Spike { of } = pass {
-            let spikes = file[scan.first_result() + of].lanes::<W>();
-            let fired = &mut fired[at.own..][..W];
-            for i in 0..W {
-                fired[i] = u8::from(spikes[i] != 0.0);
+            Pass::Factor(Factor::Spikes(of)) => {
+                let spikes = file[scan.first_result() + of].lanes::<W>();
+                let fired = &mut fired[at.own..][..W];
+                for i in 0..W {
+                    fired[i] = u8::from(spikes[i] != 0.0);
+                }
+                return;
             }
-            return;
+            Pass::Factor(Factor::Results(of)) => {
+                results[at.own..][..W].copy_from_slice(file[scan.first_result() + of].lanes::<W>());
+                return;
+            }
+            Pass::Run => {}
         }
         for (place, rows) in scan.outputs.iter().zip(&mut self.outputs) {
             rows[step].store::<W>(at.own, operand(scan, &self.carries, lines, file, *place, at));
@@ -170,10 +178,11 @@ impl<'a> Tile<'a> {
         if alone {
             self.sum(set, steps[0], state);
         }
-        if let Some(needed) = self.scan.needed() {
+        if let Some(product) = self.scan.sampled() {
+            let last = product.last();
             state.lines.iter_mut().flatten().filter_map(Line::sampled).for_each(Part::clear);
             for (turn, step) in steps.iter().enumerate() {
-                self.pass(set, Pass::List { needed }, *step, turn, state);
+                self.pass(set, Pass::List { last }, *step, turn, state);
             }
             for line in state.lines.iter_mut().flatten() {
                 // Not a closure: it would not be compiled for the target's vector instructions.
@@ -198,9 +207,15 @@ impl Work for Tile<'_> {
     fn run(mut self, set: impl InstructionSet) {
         let scan = self.scan;
         let turn = scan.steps_at_once(self.lanes.len());
-        let fired = vec![0; if scan.recurrent().is_some() { self.lanes.len() } else { 0 }];
+        let lanes = self.lanes.len();
+        let [spikes, results] = match scan.factor() {
+            Some(Factor::Spikes(_)) => [lanes, 0],
+            Some(Factor::Results(_)) => [0, lanes],
+            None => [0, 0],
+        };
         let (file, lines) = (scan.file(), scan.lines(&self.lanes, turn));
-        let mut state = State { file, lines, events: Events::default(), fired };
+        let (fired, results) = (vec![0; spikes], vec![0.0; results]);
+        let mut state = State { file, lines, events: Events::default(), fired, results };
         let steps: Vec<usize> = match scan.reverse {
             true => (0..scan.steps).rev().collect(),
             false => (0..scan.steps).collect(),
@@ -214,10 +229,10 @@ impl Work for Tile<'_> {
 /// What is done with a block of lanes.
 #[derive(Clone, Copy)]
 enum Pass {
-    /// Lists the lanes that need their element of a product.
-    List { needed: usize },
-    /// Notes which lanes spike: where the result of an instruction is not 0.
-    Spike { of: usize },
+    /// Lists the lanes that need their element of a product; the last instruction that this takes.
+    List { last: usize },
+    /// Notes the left factor of a product.
+    Factor(Factor),
     /// Runs a step.
     Run,
 }
@@ -230,6 +245,8 @@ struct State<'s> {
     events: Events,
     /// For each lane, whether it spikes in this step; empty if no product asks.
     fired: Vec<u8>,
+    /// For each lane, its result of the instruction that a product multiplies; empty if no product asks.
+    results: Vec<f32>,
 }
 
 /// The start of a block: among this tile's lanes, among all lanes, and in a sequence; the steps before in this turn.
