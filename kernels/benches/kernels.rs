@@ -178,6 +178,49 @@ fn backward(name: &str, columns: usize, share: f32) {
     });
 }
 
+/// The backward pass of 128 recurrent neurons over 128 steps of 64 samples; what they receive back is needed everywhere, or for the fraction
+/// `share`.
+fn recurrent(name: &str, share: Option<f32>) {
+    let [steps, batch, hidden] = [128, 64, 128];
+    let lanes = batch * hidden;
+    let text = format!(
+        "loop of {steps} steps, {lanes} lanes, backward
+  const c0: f32
+  slice x0: f32
+  slice x1: f32
+  slice x2: f32
+  r0 = copy(s0)
+  r1 = subtract(x0, 1.0)
+  r2 = abs(r1)
+  r3 = subtract(0.5, r2)
+  r4 = maximum(r3, 0.0)
+  r5 = subtract(x1, s0)
+  r6 = add(r5, x2)
+  r7 = multiply(r6, r4)
+  r8 = multiply_add(s0, c0, r7)
+  r9 = multiply_add(s0, x0, s1)
+  carry s0 = r8
+  carry s1 = r9
+  write y0: f32 = s0"
+    );
+    let program: LaneProgram = text.parse().expect("a program");
+    let left = Left::Results { of: 0, needed: share.map(|_| 4) };
+    let products = FusedProduct::encode(&[FusedProduct { slice: 2, columns: hidden, width: hidden, left }]);
+    let (decay, start) = (Aligned::new(lanes, |_| 0.9f32), Aligned::<f32>::zeros(lanes));
+    let v = Aligned::new(steps * lanes, |i| if noise(i) < share.unwrap_or(0.5) { 1.2f32 } else { 0.0 });
+    let from = Aligned::new(steps * lanes, |i| noise(i + 7) - 0.5);
+    let weights = Aligned::new(hidden * hidden, |i| (noise(i) - 0.5) * 0.1);
+    let (mut last, mut other) = (Aligned::zeros(lanes), Aligned::zeros(lanes));
+    let mut out = Aligned::zeros(steps * lanes);
+    let words = program.encode();
+    shortest(name, 12 * steps * lanes + 4 * weights.len(), || {
+        let inputs = [Read::F32(&decay), Read::F32(&start), Read::F32(&start), Read::F32(&v), Read::F32(&from)];
+        let inputs = [&inputs[..], &[Read::F32(&weights)]].concat();
+        let outputs = vec![Write::F32(&mut last), Write::F32(&mut other), Write::F32(&mut out)];
+        run_scan(&words, &products, inputs, outputs, &Threads(2)).expect("it fits");
+    });
+}
+
 /// The gradient of weights.
 fn weights(name: &str, columns: usize, rate: f32) {
     let rows = STEPS * BATCH;
@@ -249,6 +292,10 @@ fn main() {
     for share in [0.0, 0.1, 1.0] {
         backward(&format!("backward, product of 20, needed: {share}"), CLASSES, share);
     }
+    for share in [0.0, 0.1, 0.3, 1.0] {
+        recurrent(&format!("recurrent backward, needed: {share}"), Some(share));
+    }
+    recurrent("recurrent backward, needed everywhere", None);
     weights("weights, 700 inputs at a rate of 0.1", INPUTS, 0.1);
     weights("weights, 1024 silent inputs", HIDDEN, 0.0);
     weights("weights, 1024 inputs at a rate of 0.1", HIDDEN, 0.1);

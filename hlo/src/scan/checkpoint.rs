@@ -134,8 +134,8 @@ pub fn checkpoint<X: Tree, Y: Tree>(inputs: &X, f: impl FnOnce(&X) -> Y) -> Y {
 
 /// A [`scan`](crate::scan()) whose backward pass stores the carry of every `segment`-th step and reruns each segment.
 ///
-/// For `T` steps, it stores `T / segment` carries and the residuals of one segment, where a plain scan stores the residuals of `T`
-/// steps; `None` chooses a segment of about the square root of `T`, which minimizes memory. Results and gradients equal those of the
+/// For `T` steps, it stores `T / segment` carries and what the backward pass of one segment reads and returns for its steps, where a plain
+/// scan stores that of `T` steps; `None` chooses a segment of about the square root of `T`, which minimizes memory. Results and gradients equal those of the
 /// plain scan; the forward pass is computed twice. JAX: `lax.scan` over `jax.checkpoint` of an inner `lax.scan`.
 /// Source: Chen et al. 2016, "Training deep nets with sublinear memory cost".
 ///
