@@ -178,9 +178,8 @@ fn backward(name: &str, columns: usize, share: f32) {
     });
 }
 
-/// The backward pass of 128 recurrent neurons over 128 steps of 64 samples; what they receive back is needed everywhere, or for the fraction
-/// `share`.
-fn recurrent(name: &str, share: Option<f32>) {
+/// The backward pass of 128 recurrent neurons over 128 steps of 64 samples.
+fn recurrent(name: &str) {
     let [steps, batch, hidden] = [128, 64, 128];
     let lanes = batch * hidden;
     let text = format!(
@@ -204,10 +203,10 @@ fn recurrent(name: &str, share: Option<f32>) {
   write y0: f32 = s0"
     );
     let program: LaneProgram = text.parse().expect("a program");
-    let left = Left::Results { of: 0, needed: share.map(|_| 4) };
-    let products = FusedProduct::encode(&[FusedProduct { slice: 2, columns: hidden, width: hidden, left }]);
+    let product = FusedProduct { slice: 2, columns: hidden, width: hidden, left: Left::Results(0) };
+    let products = FusedProduct::encode(&[product]);
     let (decay, start) = (Aligned::new(lanes, |_| 0.9f32), Aligned::<f32>::zeros(lanes));
-    let v = Aligned::new(steps * lanes, |i| if noise(i) < share.unwrap_or(0.5) { 1.2f32 } else { 0.0 });
+    let v = Aligned::new(steps * lanes, |i| if noise(i) < 0.5 { 1.2f32 } else { 0.0 });
     let from = Aligned::new(steps * lanes, |i| noise(i + 7) - 0.5);
     let weights = Aligned::new(hidden * hidden, |i| (noise(i) - 0.5) * 0.1);
     let (mut last, mut other) = (Aligned::zeros(lanes), Aligned::zeros(lanes));
@@ -292,10 +291,7 @@ fn main() {
     for share in [0.0, 0.1, 1.0] {
         backward(&format!("backward, product of 20, needed: {share}"), CLASSES, share);
     }
-    for share in [0.0, 0.1, 0.3, 1.0] {
-        recurrent(&format!("recurrent backward, needed: {share}"), Some(share));
-    }
-    recurrent("recurrent backward, needed everywhere", None);
+    recurrent("recurrent backward");
     weights("weights, 700 inputs at a rate of 0.1", INPUTS, 0.1);
     weights("weights, 1024 silent inputs", HIDDEN, 0.0);
     weights("weights, 1024 inputs at a rate of 0.1", HIDDEN, 0.1);

@@ -147,15 +147,12 @@ fn the_encoding_stays() {
     let masked = FusedProduct { slice: 2, columns: 5, width: 6, left: Left::Mask };
     let sampled = FusedProduct { left: Left::Sampled(3), ..masked };
     let recurrent = FusedProduct { left: Left::Spikes(3), ..masked };
-    let everywhere = FusedProduct { left: Left::Results { of: 3, needed: None }, ..masked };
-    let in_part = FusedProduct { left: Left::Results { of: 3, needed: Some(4) }, ..masked };
-    let all = [masked, sampled, recurrent, everywhere, in_part];
-    let lefts = [[0, -1, -1], [1, -1, 3], [2, 3, -1], [3, 3, -1], [3, 3, 4]];
-    assert_eq!(FusedProduct::encode(&all), lefts.map(|left| [[2, 5, 6], left].concat()).concat());
+    let of_results = FusedProduct { left: Left::Results(3), ..masked };
+    let all = [masked, sampled, recurrent, of_results];
+    assert_eq!(FusedProduct::encode(&all), [2, 5, 6, 0, -1, 2, 5, 6, 1, 3, 2, 5, 6, 2, 3, 2, 5, 6, 3, 3]);
     assert_eq!(sampled.to_string(), "x2 is a product of 5 columns, width 6, where r3 is not 0");
     assert_eq!(recurrent.to_string(), "x2 is a recurrent product of r3, 5 columns, width 6");
-    assert_eq!(everywhere.to_string(), "x2 is a product of r3, 5 columns, width 6");
-    assert_eq!(in_part.to_string(), "x2 is a product of r3, 5 columns, width 6, where r4 is not 0");
+    assert_eq!(of_results.to_string(), "x2 is a product of r3, 5 columns, width 6");
 }
 
 fn dtypes() -> impl Strategy<Value = Vec<DType>> {
@@ -218,8 +215,7 @@ proptest! {
         let product = MaskedProduct { rows, columns, width, over_rows };
         prop_assert_eq!(MaskedProduct::decode(&product.encode()), Some(product));
         prop_assert_eq!(product.to_string().parse(), Ok(product));
-        let results = [None, Some(width)].map(|needed| Left::Results { of: rows, needed });
-        for left in [Left::Mask, Left::Sampled(rows), Left::Spikes(rows), results[0], results[1]] {
+        for left in [Left::Mask, Left::Sampled(rows), Left::Spikes(rows), Left::Results(rows)] {
             let fused = FusedProduct { slice, columns, width, left };
             prop_assert_eq!(FusedProduct::decode(&FusedProduct::encode(&[fused, fused])), Some(vec![fused, fused]));
             prop_assert_eq!(fused.to_string().parse(), Ok(fused));

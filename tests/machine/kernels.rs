@@ -435,7 +435,7 @@ fn passed_back(dtype: DType, in_part: bool, [steps, batch, width]: [usize; 3]) -
     let function = trace(&[("v", types[0].clone()), ("w", types[1].clone())], |x| {
         let dims = DotDims { lhs_contract: vec![1], rhs_contract: vec![1], ..DotDims::default() };
         let step = |s: Tensor, v: Tensor| {
-            let window = if in_part { (1.0 - (&v * 2.0).abs()).maximum(0.0) } else { (&v * &v + 1.0).reciprocal() };
+            let window = if in_part { (1.0 - (&v * 2.0).abs()).maximum(0.0) } else { 1.0 / (&v * &v + 1.0) };
             let heard = s.convert(dtype).dot_general(&x[1], &dims, DType::F32);
             let next = (heard * 0.3 + &v) * window + &s * 0.5;
             (next.clone(), next)

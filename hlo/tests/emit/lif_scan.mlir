@@ -17,32 +17,32 @@ module @lif_scan {
     }) {length = 16, reverse = false} : (tensor<8x6xf32>, tensor<4x6xf32>, tensor<8x6xf32>, tensor<16x8x4xf32>) -> (tensor<8x6xf32>, tensor<16x8x6xf32>)
     %13 = "stablehlo.constant"() {value = dense<1.0> : tensor<f32>} : () -> tensor<f32>
     %14 = "stablehlo.broadcast_in_dim"(%13) {broadcast_dimensions = array<i64>} : (tensor<f32>) -> tensor<16x8x6xf32>
-    %15 = "stablehlo.constant"() {value = dense<0.0> : tensor<4x6xf32>} : () -> tensor<4x6xf32>
-    %16:3 = "spiq.scan"(%3, %2, %2, %15, %4#1, %arg0, %14) ({
-    ^bb0(%arg17_0: tensor<8x6xf32>, %arg17_1: tensor<8x6xf32>, %arg17_2: tensor<8x6xf32>, %arg17_3: tensor<4x6xf32>, %arg17_4: tensor<8x6xf32>, %arg17_5: tensor<8x4xf32>, %arg17_6: tensor<8x6xf32>):
-      %18 = "stablehlo.constant"() {value = dense<1.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
-      %19 = stablehlo.subtract %arg17_4, %18 : tensor<8x6xf32>
-      %20 = stablehlo.negate %arg17_1 : tensor<8x6xf32>
-      %21 = stablehlo.add %arg17_6, %20 : tensor<8x6xf32>
-      %22 = "stablehlo.dot_general"(%arg17_5, %arg17_1) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [0], rhs_contracting_dimensions = [0]>, precision_config = [#stablehlo<precision DEFAULT>, #stablehlo<precision DEFAULT>]} : (tensor<8x4xf32>, tensor<8x6xf32>) -> tensor<4x6xf32>
-      %23 = stablehlo.multiply %arg17_1, %arg17_0 : tensor<8x6xf32>
-      %24 = stablehlo.multiply %arg17_1, %arg17_4 : tensor<8x6xf32>
-      %25 = stablehlo.abs %19 : tensor<8x6xf32>
-      %26 = stablehlo.subtract %18, %25 : tensor<8x6xf32>
-      %27 = "stablehlo.constant"() {value = dense<0.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
-      %28 = stablehlo.maximum %26, %27 : tensor<8x6xf32>
-      %29 = stablehlo.multiply %21, %28 : tensor<8x6xf32>
-      %30 = stablehlo.add %23, %29 : tensor<8x6xf32>
-      %31 = stablehlo.add %arg17_2, %24 : tensor<8x6xf32>
-      %32 = stablehlo.add %arg17_3, %22 : tensor<4x6xf32>
-      stablehlo.return %30, %31, %32 : tensor<8x6xf32>, tensor<8x6xf32>, tensor<4x6xf32>
-    }) {length = 16, reverse = true} : (tensor<8x6xf32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<4x6xf32>, tensor<16x8x6xf32>, tensor<16x8x4xf32>, tensor<16x8x6xf32>) -> (tensor<8x6xf32>, tensor<8x6xf32>, tensor<4x6xf32>)
+    %15:3 = "spiq.scan"(%3, %2, %2, %4#1, %14) ({
+    ^bb0(%arg16_0: tensor<8x6xf32>, %arg16_1: tensor<8x6xf32>, %arg16_2: tensor<8x6xf32>, %arg16_3: tensor<8x6xf32>, %arg16_4: tensor<8x6xf32>):
+      %17 = "stablehlo.constant"() {value = dense<1.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
+      %18 = stablehlo.subtract %arg16_3, %17 : tensor<8x6xf32>
+      %19 = stablehlo.negate %arg16_1 : tensor<8x6xf32>
+      %20 = stablehlo.add %arg16_4, %19 : tensor<8x6xf32>
+      %21 = stablehlo.multiply %arg16_1, %arg16_0 : tensor<8x6xf32>
+      %22 = stablehlo.multiply %arg16_1, %arg16_3 : tensor<8x6xf32>
+      %23 = stablehlo.abs %18 : tensor<8x6xf32>
+      %24 = stablehlo.subtract %17, %23 : tensor<8x6xf32>
+      %25 = "stablehlo.constant"() {value = dense<0.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
+      %26 = stablehlo.maximum %24, %25 : tensor<8x6xf32>
+      %27 = stablehlo.multiply %20, %26 : tensor<8x6xf32>
+      %28 = stablehlo.add %21, %27 : tensor<8x6xf32>
+      %29 = stablehlo.add %arg16_2, %22 : tensor<8x6xf32>
+      stablehlo.return %28, %29, %arg16_1 : tensor<8x6xf32>, tensor<8x6xf32>, tensor<8x6xf32>
+    }) {length = 16, reverse = true} : (tensor<8x6xf32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>) -> (tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>)
+    %30 = "stablehlo.reshape"(%arg0) : (tensor<16x8x4xf32>) -> tensor<128x4xf32>
+    %31 = "stablehlo.reshape"(%15#2) : (tensor<16x8x6xf32>) -> tensor<128x6xf32>
+    %32 = "stablehlo.dot_general"(%30, %31) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [0], rhs_contracting_dimensions = [0]>, precision_config = [#stablehlo<precision DEFAULT>, #stablehlo<precision DEFAULT>]} : (tensor<128x4xf32>, tensor<128x6xf32>) -> tensor<4x6xf32>
     %33 = "stablehlo.constant"() {value = dense<0.0> : tensor<f32>} : () -> tensor<f32>
-    %34 = "stablehlo.reduce"(%16#1, %33) ({
+    %34 = "stablehlo.reduce"(%15#1, %33) ({
     ^bb0(%arg35_0: tensor<f32>, %arg35_1: tensor<f32>):
       %36 = stablehlo.add %arg35_0, %arg35_1 : tensor<f32>
       stablehlo.return %36 : tensor<f32>
     }) {dimensions = array<i64: 0>} : (tensor<8x6xf32>, tensor<f32>) -> tensor<6xf32>
-    func.return %16#2, %34 : tensor<4x6xf32>, tensor<6xf32>
+    func.return %32, %34 : tensor<4x6xf32>, tensor<6xf32>
   }
 }

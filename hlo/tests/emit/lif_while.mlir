@@ -31,49 +31,49 @@ module @lif_while {
     }) : (tensor<i32>, tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x4xf32>, tensor<8x6xf32>, tensor<4x6xf32>) -> (tensor<i32>, tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x4xf32>, tensor<8x6xf32>, tensor<4x6xf32>)
     %25 = "stablehlo.constant"() {value = dense<1.0> : tensor<f32>} : () -> tensor<f32>
     %26 = "stablehlo.broadcast_in_dim"(%25) {broadcast_dimensions = array<i64>} : (tensor<f32>) -> tensor<16x8x6xf32>
-    %27 = "stablehlo.constant"() {value = dense<0.0> : tensor<4x6xf32>} : () -> tensor<4x6xf32>
-    %28:8 = "stablehlo.while"(%2, %0, %0, %27, %4#2, %arg0, %26, %1) ({
-    ^bb0(%arg29_0: tensor<i32>, %arg29_1: tensor<8x6xf32>, %arg29_2: tensor<8x6xf32>, %arg29_3: tensor<4x6xf32>, %arg29_4: tensor<16x8x6xf32>, %arg29_5: tensor<16x8x4xf32>, %arg29_6: tensor<16x8x6xf32>, %arg29_7: tensor<8x6xf32>):
-      %30 = "stablehlo.constant"() {value = dense<16> : tensor<i32>} : () -> tensor<i32>
-      %31 = "stablehlo.compare"(%arg29_0, %30) {compare_type = #stablehlo<comparison_type SIGNED>, comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<i32>, tensor<i32>) -> tensor<i1>
-      stablehlo.return %31 : tensor<i1>
+    %27:7 = "stablehlo.while"(%2, %0, %0, %3, %4#2, %26, %1) ({
+    ^bb0(%arg28_0: tensor<i32>, %arg28_1: tensor<8x6xf32>, %arg28_2: tensor<8x6xf32>, %arg28_3: tensor<16x8x6xf32>, %arg28_4: tensor<16x8x6xf32>, %arg28_5: tensor<16x8x6xf32>, %arg28_6: tensor<8x6xf32>):
+      %29 = "stablehlo.constant"() {value = dense<16> : tensor<i32>} : () -> tensor<i32>
+      %30 = "stablehlo.compare"(%arg28_0, %29) {compare_type = #stablehlo<comparison_type SIGNED>, comparison_direction = #stablehlo<comparison_direction LT>} : (tensor<i32>, tensor<i32>) -> tensor<i1>
+      stablehlo.return %30 : tensor<i1>
     }, {
-    ^bb0(%arg32_0: tensor<i32>, %arg32_1: tensor<8x6xf32>, %arg32_2: tensor<8x6xf32>, %arg32_3: tensor<4x6xf32>, %arg32_4: tensor<16x8x6xf32>, %arg32_5: tensor<16x8x4xf32>, %arg32_6: tensor<16x8x6xf32>, %arg32_7: tensor<8x6xf32>):
-      %33 = stablehlo.negate %arg32_0 : tensor<i32>
-      %34 = "stablehlo.constant"() {value = dense<15> : tensor<i32>} : () -> tensor<i32>
-      %35 = stablehlo.add %33, %34 : tensor<i32>
-      %36 = "stablehlo.constant"() {value = dense<0> : tensor<i32>} : () -> tensor<i32>
-      %37 = "stablehlo.dynamic_slice"(%arg32_4, %35, %36, %36) {slice_sizes = array<i64: 1, 8, 6>} : (tensor<16x8x6xf32>, tensor<i32>, tensor<i32>, tensor<i32>) -> tensor<1x8x6xf32>
-      %38 = "stablehlo.reshape"(%37) : (tensor<1x8x6xf32>) -> tensor<8x6xf32>
-      %39 = "stablehlo.dynamic_slice"(%arg32_5, %35, %36, %36) {slice_sizes = array<i64: 1, 8, 4>} : (tensor<16x8x4xf32>, tensor<i32>, tensor<i32>, tensor<i32>) -> tensor<1x8x4xf32>
-      %40 = "stablehlo.reshape"(%39) : (tensor<1x8x4xf32>) -> tensor<8x4xf32>
-      %41 = "stablehlo.dynamic_slice"(%arg32_6, %35, %36, %36) {slice_sizes = array<i64: 1, 8, 6>} : (tensor<16x8x6xf32>, tensor<i32>, tensor<i32>, tensor<i32>) -> tensor<1x8x6xf32>
-      %42 = "stablehlo.reshape"(%41) : (tensor<1x8x6xf32>) -> tensor<8x6xf32>
-      %43 = "stablehlo.constant"() {value = dense<1.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
-      %44 = stablehlo.subtract %38, %43 : tensor<8x6xf32>
-      %45 = stablehlo.negate %arg32_1 : tensor<8x6xf32>
-      %46 = stablehlo.add %42, %45 : tensor<8x6xf32>
-      %47 = "stablehlo.dot_general"(%40, %arg32_1) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [0], rhs_contracting_dimensions = [0]>, precision_config = [#stablehlo<precision DEFAULT>, #stablehlo<precision DEFAULT>]} : (tensor<8x4xf32>, tensor<8x6xf32>) -> tensor<4x6xf32>
-      %48 = stablehlo.multiply %arg32_1, %arg32_7 : tensor<8x6xf32>
-      %49 = stablehlo.multiply %arg32_1, %38 : tensor<8x6xf32>
-      %50 = stablehlo.abs %44 : tensor<8x6xf32>
-      %51 = stablehlo.subtract %43, %50 : tensor<8x6xf32>
-      %52 = "stablehlo.constant"() {value = dense<0.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
-      %53 = stablehlo.maximum %51, %52 : tensor<8x6xf32>
-      %54 = stablehlo.multiply %46, %53 : tensor<8x6xf32>
-      %55 = stablehlo.add %48, %54 : tensor<8x6xf32>
-      %56 = stablehlo.add %arg32_2, %49 : tensor<8x6xf32>
-      %57 = stablehlo.add %arg32_3, %47 : tensor<4x6xf32>
-      %58 = "stablehlo.constant"() {value = dense<1> : tensor<i32>} : () -> tensor<i32>
-      %59 = stablehlo.add %arg32_0, %58 : tensor<i32>
-      stablehlo.return %59, %55, %56, %57, %arg32_4, %arg32_5, %arg32_6, %arg32_7 : tensor<i32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<4x6xf32>, tensor<16x8x6xf32>, tensor<16x8x4xf32>, tensor<16x8x6xf32>, tensor<8x6xf32>
-    }) : (tensor<i32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<4x6xf32>, tensor<16x8x6xf32>, tensor<16x8x4xf32>, tensor<16x8x6xf32>, tensor<8x6xf32>) -> (tensor<i32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<4x6xf32>, tensor<16x8x6xf32>, tensor<16x8x4xf32>, tensor<16x8x6xf32>, tensor<8x6xf32>)
+    ^bb0(%arg31_0: tensor<i32>, %arg31_1: tensor<8x6xf32>, %arg31_2: tensor<8x6xf32>, %arg31_3: tensor<16x8x6xf32>, %arg31_4: tensor<16x8x6xf32>, %arg31_5: tensor<16x8x6xf32>, %arg31_6: tensor<8x6xf32>):
+      %32 = stablehlo.negate %arg31_0 : tensor<i32>
+      %33 = "stablehlo.constant"() {value = dense<15> : tensor<i32>} : () -> tensor<i32>
+      %34 = stablehlo.add %32, %33 : tensor<i32>
+      %35 = "stablehlo.constant"() {value = dense<0> : tensor<i32>} : () -> tensor<i32>
+      %36 = "stablehlo.dynamic_slice"(%arg31_4, %34, %35, %35) {slice_sizes = array<i64: 1, 8, 6>} : (tensor<16x8x6xf32>, tensor<i32>, tensor<i32>, tensor<i32>) -> tensor<1x8x6xf32>
+      %37 = "stablehlo.reshape"(%36) : (tensor<1x8x6xf32>) -> tensor<8x6xf32>
+      %38 = "stablehlo.dynamic_slice"(%arg31_5, %34, %35, %35) {slice_sizes = array<i64: 1, 8, 6>} : (tensor<16x8x6xf32>, tensor<i32>, tensor<i32>, tensor<i32>) -> tensor<1x8x6xf32>
+      %39 = "stablehlo.reshape"(%38) : (tensor<1x8x6xf32>) -> tensor<8x6xf32>
+      %40 = "stablehlo.constant"() {value = dense<1.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
+      %41 = stablehlo.subtract %37, %40 : tensor<8x6xf32>
+      %42 = stablehlo.negate %arg31_1 : tensor<8x6xf32>
+      %43 = stablehlo.add %39, %42 : tensor<8x6xf32>
+      %44 = stablehlo.multiply %arg31_1, %arg31_6 : tensor<8x6xf32>
+      %45 = stablehlo.multiply %arg31_1, %37 : tensor<8x6xf32>
+      %46 = stablehlo.abs %41 : tensor<8x6xf32>
+      %47 = stablehlo.subtract %40, %46 : tensor<8x6xf32>
+      %48 = "stablehlo.constant"() {value = dense<0.0> : tensor<8x6xf32>} : () -> tensor<8x6xf32>
+      %49 = stablehlo.maximum %47, %48 : tensor<8x6xf32>
+      %50 = stablehlo.multiply %43, %49 : tensor<8x6xf32>
+      %51 = stablehlo.add %44, %50 : tensor<8x6xf32>
+      %52 = stablehlo.add %arg31_2, %45 : tensor<8x6xf32>
+      %53 = "stablehlo.constant"() {value = dense<1> : tensor<i32>} : () -> tensor<i32>
+      %54 = stablehlo.add %arg31_0, %53 : tensor<i32>
+      %55 = "stablehlo.reshape"(%arg31_1) : (tensor<8x6xf32>) -> tensor<1x8x6xf32>
+      %56 = "stablehlo.dynamic_update_slice"(%arg31_3, %55, %34, %35, %35) : (tensor<16x8x6xf32>, tensor<1x8x6xf32>, tensor<i32>, tensor<i32>, tensor<i32>) -> tensor<16x8x6xf32>
+      stablehlo.return %54, %51, %52, %56, %arg31_4, %arg31_5, %arg31_6 : tensor<i32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>, tensor<8x6xf32>
+    }) : (tensor<i32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>, tensor<8x6xf32>) -> (tensor<i32>, tensor<8x6xf32>, tensor<8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>, tensor<16x8x6xf32>, tensor<8x6xf32>)
+    %57 = "stablehlo.reshape"(%arg0) : (tensor<16x8x4xf32>) -> tensor<128x4xf32>
+    %58 = "stablehlo.reshape"(%27#3) : (tensor<16x8x6xf32>) -> tensor<128x6xf32>
+    %59 = "stablehlo.dot_general"(%57, %58) {dot_dimension_numbers = #stablehlo.dot<lhs_contracting_dimensions = [0], rhs_contracting_dimensions = [0]>, precision_config = [#stablehlo<precision DEFAULT>, #stablehlo<precision DEFAULT>]} : (tensor<128x4xf32>, tensor<128x6xf32>) -> tensor<4x6xf32>
     %60 = "stablehlo.constant"() {value = dense<0.0> : tensor<f32>} : () -> tensor<f32>
-    %61 = "stablehlo.reduce"(%28#2, %60) ({
+    %61 = "stablehlo.reduce"(%27#2, %60) ({
     ^bb0(%arg62_0: tensor<f32>, %arg62_1: tensor<f32>):
       %63 = stablehlo.add %arg62_0, %arg62_1 : tensor<f32>
       stablehlo.return %63 : tensor<f32>
     }) {dimensions = array<i64: 0>} : (tensor<8x6xf32>, tensor<f32>) -> tensor<6xf32>
-    func.return %28#3, %61 : tensor<4x6xf32>, tensor<6xf32>
+    func.return %59, %61 : tensor<4x6xf32>, tensor<6xf32>
   }
 }

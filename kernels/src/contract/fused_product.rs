@@ -18,7 +18,7 @@ pub struct FusedProduct {
     pub left: Left,
 }
 
-/// The first factor of a fused product. No instruction up to those that it names reads the product.
+/// The first factor of a fused product. No instruction up to the one that it names reads the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
     /// A mask `[rows, columns]`; the second factor is a matrix `[columns, width]`.
@@ -32,12 +32,7 @@ pub enum Left {
     /// The results of an instruction in the same step, rows of lanes, multiplied by the rows of a matrix `[width, columns]`, which is the only
     /// operand: what a step's cotangents pass back to the neurons of their row. There are as many columns as lanes in a row. If the matrix is
     /// bf16, the instruction rounds to bf16.
-    Results {
-        /// The instruction.
-        of: usize,
-        /// The loop needs elements only where the result of this instruction is not 0; elsewhere it reads 0. `None`: everywhere.
-        needed: Option<usize>,
-    },
+    Results(usize),
 }
 
 /// The word for an instruction that a product does not name.
@@ -48,28 +43,27 @@ impl FusedProduct {
     pub fn encode(products: &[FusedProduct]) -> Vec<i64> {
         let word = |instruction: usize| instruction as i64;
         let words = |product: &FusedProduct| {
-            let [kind, of, needed] = match product.left {
-                Left::Mask => [0, NONE, NONE],
-                Left::Sampled(needed) => [1, NONE, word(needed)],
-                Left::Spikes(of) => [2, word(of), NONE],
-                Left::Results { of, needed } => [3, word(of), needed.map_or(NONE, word)],
+            let [kind, instruction] = match product.left {
+                Left::Mask => [0, NONE],
+                Left::Sampled(needed) => [1, word(needed)],
+                Left::Spikes(of) => [2, word(of)],
+                Left::Results(of) => [3, word(of)],
             };
-            [word(product.slice), word(product.columns), word(product.width), kind, of, needed]
+            [word(product.slice), word(product.columns), word(product.width), kind, instruction]
         };
         products.iter().flat_map(words).collect()
     }
 
     /// Decodes products; `None` for invalid words.
     pub fn decode(words: &[i64]) -> Option<Vec<FusedProduct>> {
-        let (products, []) = words.as_chunks::<6>() else { return None };
+        let (products, []) = words.as_chunks::<5>() else { return None };
         let size = |word: i64| usize::try_from(word).ok();
-        let product = |&[slice, columns, width, kind, of, needed]: &[i64; 6]| {
-            let left = match (kind, of, needed) {
-                (0, NONE, NONE) => Left::Mask,
-                (1, NONE, needed) => Left::Sampled(size(needed)?),
-                (2, of, NONE) => Left::Spikes(size(of)?),
-                (3, of, NONE) => Left::Results { of: size(of)?, needed: None },
-                (3, of, needed) => Left::Results { of: size(of)?, needed: Some(size(needed)?) },
+        let product = |&[slice, columns, width, kind, instruction]: &[i64; 5]| {
+            let left = match (kind, instruction) {
+                (0, NONE) => Left::Mask,
+                (1, needed) => Left::Sampled(size(needed)?),
+                (2, of) => Left::Spikes(size(of)?),
+                (3, of) => Left::Results(size(of)?),
                 _ => return None,
             };
             Some(FusedProduct { slice: size(slice)?, columns: size(columns)?, width: size(width)?, left })
@@ -81,14 +75,13 @@ impl FusedProduct {
     pub fn operands(&self) -> usize {
         match self.left {
             Left::Mask | Left::Sampled(_) => 2,
-            Left::Spikes(_) | Left::Results { .. } => 1,
+            Left::Spikes(_) | Left::Results(_) => 1,
         }
     }
 }
 
 /// `x0 is a masked product of 5 columns, width 6`, `x1 is a product of 5 columns, width 6, where r2 is not 0`,
-/// `x1 is a recurrent product of r2, 6 columns, width 6`, `x1 is a product of r2, 6 columns, width 6`,
-/// `x1 is a product of r2, 6 columns, width 6, where r3 is not 0`
+/// `x1 is a recurrent product of r2, 6 columns, width 6`, `x1 is a product of r2, 6 columns, width 6`
 impl fmt::Display for FusedProduct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FusedProduct { slice, columns, width, left } = self;
@@ -100,10 +93,7 @@ impl fmt::Display for FusedProduct {
             Left::Spikes(result) => {
                 write!(f, "x{slice} is a recurrent product of r{result}, {columns} columns, width {width}")
             }
-            Left::Results { of, needed } => {
-                write!(f, "x{slice} is a product of r{of}, {columns} columns, width {width}")?;
-                needed.map_or(Ok(()), |needed| write!(f, ", where r{needed} is not 0"))
-            }
+            Left::Results(of) => write!(f, "x{slice} is a product of r{of}, {columns} columns, width {width}"),
         }
     }
 }
@@ -125,16 +115,12 @@ impl FromStr for FusedProduct {
         words.skip("product of ")?;
         let of = if !masked && words.take("r") { Some(words.number(", ")?) } else { None };
         let columns = words.number(" columns, width ")?;
-        let (width, needed) = match masked || !words.rest().contains(',') {
-            true => (words.number("")?, None),
-            false => (words.number(", where r")?, Some(words.number(" is not 0")?)),
-        };
-        let left = match (of, needed) {
-            _ if masked => Left::Mask,
-            (Some(of), needed) => Left::Results { of, needed },
-            (None, Some(needed)) => Left::Sampled(needed),
-            (None, None) => return Err(words.wrong("`, where r`")),
-        };
+        if masked || of.is_some() {
+            let left = of.map_or(Left::Mask, Left::Results);
+            return Ok(FusedProduct { slice, columns, width: words.number("")?, left });
+        }
+        let width = words.number(", where r")?;
+        let left = Left::Sampled(words.number(" is not 0")?);
         match words.rest() {
             "" => Ok(FusedProduct { slice, columns, width, left }),
             _ => Err(words.wrong("the end of the line")),

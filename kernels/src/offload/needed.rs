@@ -12,14 +12,12 @@ use crate::contract::lane_program::{Instruction, LaneProgram, Slot};
 /// Where the result is 0, the loop can then read 0 instead of the sequence. This differs where the sequence is infinite or NaN, as in a
 /// sum of masked rows, and in the sign of a zero.
 pub(super) fn needed(program: &LaneProgram, slice: usize) -> Option<(LaneProgram, usize)> {
-    let factor = only_factor(program, slice)?;
-    let (program, [factor]) = first(program, [factor]);
-    Some((program, factor))
+    Some(first(program, only_factor(program, slice)?))
 }
 
 /// The result that may be 0 by which every use of the sequence is multiplied, if there is only one, and if the sequence only passes through linear
 /// instructions before.
-pub(super) fn only_factor(program: &LaneProgram, slice: usize) -> Option<usize> {
+fn only_factor(program: &LaneProgram, slice: usize) -> Option<usize> {
     // Which results still contain the sequence without the factor.
     let mut open = vec![false; program.instructions.len()];
     let mut factor = None;
@@ -74,13 +72,13 @@ fn is_zero_at_times(program: &LaneProgram, result: usize) -> bool {
     }
 }
 
-/// The program with these results and the instructions that they depend on first, and the numbers of the results in it.
-pub(super) fn first<const N: usize>(program: &LaneProgram, results: [usize; N]) -> (LaneProgram, [usize; N]) {
+/// The program with the instructions that a result depends on first, and the number of the result in it.
+fn first(program: &LaneProgram, result: usize) -> (LaneProgram, usize) {
     let count = program.instructions.len();
     let mut leads = vec![false; count];
-    results.iter().for_each(|result| leads[*result] = true);
+    leads[result] = true;
     // Operands precede their readers.
-    for at in (0..count).rev() {
+    for at in (0..=result).rev() {
         for slot in program.instructions[at].read().iter().filter(|_| leads[at]).copied().collect::<Vec<_>>() {
             if let Slot::Result(i) = slot {
                 leads[i] = true;
@@ -91,19 +89,19 @@ pub(super) fn first<const N: usize>(program: &LaneProgram, results: [usize; N]) 
     let order: Vec<usize> = order.collect();
     let mut place = vec![0; count];
     order.iter().enumerate().for_each(|(to, from)| place[*from] = to);
-    let instructions = order.iter().map(|at| program.instructions[*at]).collect();
-    let reordered = renamed(LaneProgram { instructions, ..program.clone() }, &|result| place[result]);
-    (reordered, results.map(|result| place[result]))
-}
-
-/// The program with other numbers for the results that it reads.
-pub(super) fn renamed(mut program: LaneProgram, number: &dyn Fn(usize) -> usize) -> LaneProgram {
-    let operands = program.instructions.iter_mut().flat_map(|instruction| &mut instruction.operands);
-    let results = program.carries.iter_mut().chain(program.outputs.iter_mut().map(|(slot, _)| slot));
-    for slot in operands.chain(results) {
-        if let Slot::Result(i) = slot {
-            *i = number(*i);
-        }
-    }
-    program
+    let moved = |slot: &Slot| match *slot {
+        Slot::Result(i) => Slot::Result(place[i]),
+        slot => slot,
+    };
+    let instruction = |at: &usize| {
+        let Instruction { op, operands } = program.instructions[*at];
+        Instruction { op, operands: operands.map(|slot| moved(&slot)) }
+    };
+    let reordered = LaneProgram {
+        instructions: order.iter().map(instruction).collect(),
+        carries: program.carries.iter().map(moved).collect(),
+        outputs: program.outputs.iter().map(|(slot, dtype)| (moved(slot), *dtype)).collect(),
+        ..program.clone()
+    };
+    (reordered, place[result])
 }

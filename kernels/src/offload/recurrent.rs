@@ -4,7 +4,6 @@
 use spiq_hlo::{DType, DotGeneral, Function, Graph, Node, Scan, Tensor, Value, trace_body};
 
 use super::body::program_of;
-use super::needed::{first, only_factor, renamed};
 use crate::contract::call::KernelCall;
 use crate::contract::fused_product::{FusedProduct, Left};
 use crate::contract::lane_op::LaneOp;
@@ -44,48 +43,31 @@ pub(super) fn recurrent(scan: &Scan, operands: &[Tensor]) -> Option<RecurrentLoo
     // The left factor is the last output of the changed step.
     let (factor, _) = program.outputs.pop()?;
     let slice = program.slices.len() - 1;
-    let (program, left) = if within.masked { spikes(program, factor, slice) } else { results(program, factor, slice) }?;
+    let (program, of) = match factor {
+        Slot::Result(of) => (program, of),
+        Slot::Carry(_) if !within.masked => (with_copy(program, factor), 0),
+        _ => return None,
+    };
+    let reads = |instruction: &Instruction| instruction.operands.contains(&Slot::Slice(slice));
+    if program.instructions[..=of].iter().any(reads) {
+        return None;
+    }
     operands.pop();
     operands.push(matrix);
     let [columns, width] = within.sizes;
+    let left = if within.masked { Left::Spikes(of) } else { Left::Results(of) };
     Some(RecurrentLoop { program, product: FusedProduct { slice, columns, width, left }, operands })
 }
 
-/// The left factor of a sum of masked rows; `None` if it depends on the sum.
-fn spikes(program: LaneProgram, factor: Slot, slice: usize) -> Option<(LaneProgram, Left)> {
-    let Slot::Result(of) = factor else { return None };
-    (!reads(&program, slice, of)).then_some((program, Left::Spikes(of)))
-}
-
-/// The left factor of a dense product, and the program with the instructions for it first; `None` if it depends on the product.
-fn results(program: LaneProgram, factor: Slot, slice: usize) -> Option<(LaneProgram, Left)> {
-    let (program, of) = match factor {
-        Slot::Result(of) => (program, of),
-        Slot::Carry(_) => (with_copy(program, factor), 0),
-        Slot::Const(_) | Slot::Slice(_) | Slot::Number(_) => return None,
-    };
-    let (program, of, needed) = match only_factor(&program, slice) {
-        Some(needed) => {
-            let (program, [of, needed]) = first(&program, [of, needed]);
-            (program, of, Some(needed))
-        }
-        None => {
-            let (program, [of]) = first(&program, [of]);
-            (program, of, None)
-        }
-    };
-    let last = needed.map_or(of, |needed| needed.max(of));
-    (!reads(&program, slice, last)).then_some((program, Left::Results { of, needed }))
-}
-
-/// Whether an instruction up to `last` reads the sequence.
-fn reads(program: &LaneProgram, slice: usize, last: usize) -> bool {
-    program.instructions[..=last].iter().any(|instruction| instruction.operands.contains(&Slot::Slice(slice)))
-}
-
 /// The program with a copy of a slot as its first instruction.
-fn with_copy(program: LaneProgram, slot: Slot) -> LaneProgram {
-    let mut program = renamed(program, &|result| result + 1);
+fn with_copy(mut program: LaneProgram, slot: Slot) -> LaneProgram {
+    let operands = program.instructions.iter_mut().flat_map(|instruction| &mut instruction.operands);
+    let results = program.carries.iter_mut().chain(program.outputs.iter_mut().map(|(slot, _)| slot));
+    for slot in operands.chain(results) {
+        if let Slot::Result(number) = slot {
+            *number += 1;
+        }
+    }
     program.instructions.insert(0, Instruction::new(LaneOp::Copy, &[slot]));
     program
 }

@@ -114,10 +114,7 @@ fn put_sums(slices: &mut Vec<Sequence>, products: &[FusedProduct], sizes: [usize
             Left::Mask => Sequence::Sums(Sums::new([factor()?, factor()?], shape, sizes)?),
             Left::Sampled(needed) => Sequence::Sampled(Sampled::new([factor()?, factor()?], shape, sizes, needed)?),
             Left::Spikes(of) => Sequence::Recurrent(Recurrent::new(factor()?, shape, sizes[1], of)?),
-            Left::Results { of, needed: None } => Sequence::Results(Results::new(factor()?, shape, sizes[1], of)?),
-            Left::Results { of, needed: Some(needed) } => {
-                Sequence::Sampled(Sampled::of_results(factor()?, shape, sizes[1], [of, needed])?)
-            }
+            Left::Results(of) => Sequence::Results(Results::new(factor()?, shape, sizes[1], of)?),
         };
         (product.slice <= slices.len()).then(|| slices.insert(product.slice, sequence))?;
     }

@@ -17,7 +17,7 @@ pub struct Results {
 const COLUMNS: usize = 16;
 
 /// Rows that are computed at once. Their sums fill 12 of the 16 registers of AVX2, each used by one instruction per column of the matrix.
-const ROWS: usize = 6;
+pub(super) const ROWS: usize = 6;
 
 impl Results {
     /// `None`: the matrix is not square, or its size or type does not match.
@@ -40,24 +40,39 @@ impl Results {
         self.width
     }
 
-    /// Computes the products of whole rows of results. Each is summed in the order of the columns, for any number of rows.
+    /// Computes the products of whole rows of results. Each is summed in the order of the columns, for any number of rows. `space` is
+    /// arbitrary.
     #[inline(always)]
-    pub(super) fn compute(&self, _: impl InstructionSet, results: &[f32], to: &mut [f32]) {
+    pub(super) fn compute(
+        &self,
+        _: impl InstructionSet,
+        results: &[f32],
+        space: &mut Vec<[f32; ROWS]>,
+        to: &mut [f32],
+    ) {
         let width = self.width;
+        interleave(results, width, space);
         for (block, panel) in self.panels.chunks_exact(width).enumerate() {
             let first = block * COLUMNS;
             let count = COLUMNS.min(width - first);
-            for (left, to) in results.chunks(ROWS * width).zip(to.chunks_mut(ROWS * width)) {
-                let last = left.len() / width - 1;
-                let mut rows = [&[] as &[f32]; ROWS];
-                for (i, row) in rows.iter_mut().enumerate() {
-                    // A missing row repeats the last one.
-                    *row = &left[i.min(last) * width..][..width];
-                }
+            for (rows, to) in space.chunks_exact(width).zip(to.chunks_mut(ROWS * width)) {
                 let sums = products(rows, panel);
                 for (to, sums) in to.chunks_exact_mut(width).zip(&sums) {
                     to[first..first + count].copy_from_slice(&sums[..count]);
                 }
+            }
+        }
+    }
+}
+
+/// Copies rows to `to`, [`ROWS`] at a time, element by element; missing rows are arbitrary.
+#[inline(always)]
+fn interleave(rows: &[f32], width: usize, to: &mut Vec<[f32; ROWS]>) {
+    to.resize((rows.len() / width).div_ceil(ROWS) * width, [0.0; ROWS]);
+    for (rows, to) in rows.chunks(ROWS * width).zip(to.chunks_exact_mut(width)) {
+        for (i, row) in rows.chunks_exact(width).enumerate() {
+            for (to, element) in to.iter_mut().zip(row) {
+                to[i] = *element;
             }
         }
     }
@@ -80,14 +95,12 @@ fn panels<E: Copy>(matrix: &[E], width: usize, wide: impl Fn(E) -> f32) -> Vec<[
 
 /// The products of each row and all columns of a panel.
 #[inline(always)]
-fn products(rows: [&[f32]; ROWS], panel: &[[f32; COLUMNS]]) -> [[f32; COLUMNS]; ROWS] {
+fn products(rows: &[[f32; ROWS]], panel: &[[f32; COLUMNS]]) -> [[f32; COLUMNS]; ROWS] {
     let mut sums = [[0.0; COLUMNS]; ROWS];
-    // So that the compiler knows their lengths.
-    let rows = rows.map(|row| &row[..panel.len()]);
-    for at in 0..panel.len() {
+    for (left, right) in rows.iter().zip(panel) {
         for row in 0..ROWS {
             for i in 0..COLUMNS {
-                sums[row][i] = rows[row][at].mul_add(panel[at][i], sums[row][i]);
+                sums[row][i] = left[row].mul_add(right[i], sums[row][i]);
             }
         }
     }

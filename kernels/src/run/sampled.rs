@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use super::dots::{Element, dots};
 use super::memory::Read;
-use super::registers::Register;
 use crate::vector::InstructionSet;
 
 /// A product whose rows a loop reads as a sequence but needs only in part.
@@ -14,8 +13,6 @@ pub struct Sampled<'a> {
     factors: Typed<'a>,
     /// The instruction whose result decides which elements are needed.
     pub(super) needed: usize,
-    /// The instruction whose results in the same step are the left factor; `None`: it is in memory.
-    pub(super) of: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -67,32 +64,7 @@ impl<'a> Sampled<'a> {
             [Read::Bf16(left), Read::Bf16(right)] if fits => Typed::Bf16(Factors::new(left, right, columns, width)),
             _ => return None,
         };
-        Some(Sampled { factors, needed, of: None })
-    }
-
-    /// A product of the results of an instruction and a square matrix. `None`: the size of the matrix does not match its type or `lanes`.
-    pub(super) fn of_results(
-        matrix: Read<'a>,
-        [columns, width]: [usize; 2],
-        lanes: usize,
-        [of, needed]: [usize; 2],
-    ) -> Option<Sampled<'a>> {
-        let fits = columns == width
-            && width > 0
-            && lanes.is_multiple_of(width)
-            && Some(matrix.len()) == width.checked_mul(columns);
-        let factors = match matrix {
-            Read::F32(right) if fits => Typed::F32(Factors::new(&[], right, columns, width)),
-            Read::Bf16(right) if fits => Typed::Bf16(Factors::new(&[], right, columns, width)),
-            _ => return None,
-        };
-        Some(Sampled { factors, needed, of: Some(of) })
-    }
-
-    /// The last instruction that must run before elements can be computed.
-    #[inline]
-    pub(super) fn last(&self) -> usize {
-        self.needed.max(self.of.unwrap_or(0))
+        Some(Sampled { factors, needed })
     }
 
     /// Lanes per row.
@@ -106,12 +78,7 @@ impl<'a> Sampled<'a> {
     /// Prepares to compute the values that these lanes read in `steps` steps at once.
     pub(super) fn part(&self, lanes: &Range<usize>, steps: usize) -> Part<'_> {
         let lists = Lists { width: self.width(), start: lanes.start, lanes: lanes.len(), ..Lists::default() };
-        let own = match &self.factors {
-            Typed::F32(factors) if self.of.is_some() => Own::F32(factors.rows(lanes.len())),
-            Typed::Bf16(factors) if self.of.is_some() => Own::Bf16(factors.rows(lanes.len())),
-            _ => Own::None,
-        };
-        Part { product: self, lists, own, values: vec![0.0; steps * lanes.len()], all: Vec::new() }
+        Part { factors: &self.factors, lists, values: vec![0.0; steps * lanes.len()], all: Vec::new() }
     }
 }
 
@@ -122,21 +89,15 @@ impl<'a, E: Element> Factors<'a, E> {
         Factors { left, right, inner, padded, width }
     }
 
-    /// Space for rows of this many lanes, with the zeros that fill their last chunks.
-    fn rows(&self, lanes: usize) -> Vec<E> {
-        vec![E::default(); lanes / self.width * self.padded]
-    }
-
-    /// The left factor in memory.
+    /// A row of the left factor; with zeros, it is copied to `space`.
     #[inline(always)]
-    fn memory(&self) -> Lefts<'_, E> {
-        Lefts { elements: self.left, inner: self.inner, padded: self.padded, stride: self.inner }
-    }
-
-    /// A left factor that was written to [`rows`](Factors::rows).
-    #[inline(always)]
-    fn own<'l>(&self, elements: &'l [E]) -> Lefts<'l, E> {
-        Lefts { elements, inner: self.inner, padded: self.padded, stride: self.padded }
+    fn left<'s>(&'s self, row: usize, space: &'s mut [E]) -> &'s [E] {
+        let from = &self.left[row * self.inner..][..self.inner];
+        if self.inner == self.padded {
+            return from;
+        }
+        space[..self.inner].copy_from_slice(from);
+        &space[..self.padded]
     }
 
     #[inline(always)]
@@ -144,29 +105,9 @@ impl<'a, E: Element> Factors<'a, E> {
         &self.right[row * self.padded..][..self.padded]
     }
 
-    /// Computes the listed elements, and sets the others to 0.
-    #[inline(always)]
-    fn run(
-        &self,
-        set: impl InstructionSet,
-        lefts: Lefts<'_, E>,
-        lists: &Lists,
-        values: &mut [f32],
-        all: &mut Vec<f32>,
-    ) {
-        values.fill(0.0);
-        if lists.count as f64 > DENSE * values.len() as f64 && lists.are_whole_rows() {
-            all.resize(values.len(), 0.0);
-            self.whole(set, lefts, lists, all);
-            lists.copy(all, values);
-        } else {
-            self.listed(set, lefts, lists, values);
-        }
-    }
-
     /// Computes the listed elements.
     #[inline(always)]
-    fn listed(&self, set: impl InstructionSet, lefts: Lefts<'_, E>, lists: &Lists, to: &mut [f32]) {
+    fn listed(&self, set: impl InstructionSet, lists: &Lists, to: &mut [f32]) {
         let mut space = vec![E::default(); self.padded];
         let mut done: Vec<usize> = lists.rows.iter().map(|row| row.list.start).collect();
         // The right rows of a block stay in the cache while all left rows are multiplied by them.
@@ -176,7 +117,7 @@ impl<'a, E: Element> Factors<'a, E> {
                 let list = &rest[..rest.partition_point(|column| (*column as usize) < columns.end)];
                 *done += list.len();
                 if !list.is_empty() {
-                    let left = lefts.row(row.row, &mut space);
+                    let left = self.left(row.row, &mut space);
                     // Its products are 0, as all values are at first. Gradients are 0 where no later neuron was in its window.
                     if left.iter().any(|element| *element != E::default()) {
                         self.row(set, left, list, row.first, &mut to[row.to..]);
@@ -210,7 +151,7 @@ impl<'a, E: Element> Factors<'a, E> {
 
     /// Computes all elements of the listed rows, which are whole.
     #[inline(always)]
-    fn whole(&self, set: impl InstructionSet, lefts: Lefts<'_, E>, lists: &Lists, to: &mut [f32]) {
+    fn whole(&self, set: impl InstructionSet, lists: &Lists, to: &mut [f32]) {
         let mut spaces = vec![E::default(); LEFT * self.padded];
         for columns in self.blocks() {
             for rows in lists.rows.chunks(LEFT) {
@@ -219,7 +160,7 @@ impl<'a, E: Element> Factors<'a, E> {
                 for (i, left) in left.iter_mut().enumerate() {
                     // A missing row repeats the last one.
                     let row = rows[i.min(rows.len() - 1)].row;
-                    *left = lefts.row(row, space.next().expect("one for each row"));
+                    *left = self.left(row, space.next().expect("one for each row"));
                 }
                 self.block(set, left, columns.clone(), rows, to);
             }
@@ -242,33 +183,6 @@ impl<'a, E: Element> Factors<'a, E> {
                 to[row.to + column] = *sum;
             }
         }
-    }
-}
-
-/// The rows of a left factor.
-#[derive(Clone, Copy)]
-struct Lefts<'l, E> {
-    elements: &'l [E],
-    /// Elements of a row, with and without the zeros that fill the last chunk.
-    inner: usize,
-    padded: usize,
-    /// Elements from one row to the next: one of them.
-    stride: usize,
-}
-
-impl<'l, E: Element> Lefts<'l, E> {
-    /// A row; if the zeros that fill its last chunk are missing, it is copied to `space`.
-    #[inline(always)]
-    fn row<'s>(&self, row: usize, space: &'s mut [E]) -> &'s [E]
-    where
-        'l: 's,
-    {
-        let from = &self.elements[row * self.stride..][..self.stride];
-        if self.stride == self.padded {
-            return from;
-        }
-        space[..self.inner].copy_from_slice(from);
-        &space[..self.padded]
     }
 }
 
@@ -370,48 +284,11 @@ impl Lists {
 /// The values that a range of lanes reads in some steps.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
-    product: &'a Sampled<'a>,
+    factors: &'a Typed<'a>,
     lists: Lists,
-    own: Own,
     values: Vec<f32>,
     /// Space for all values, if most are needed.
     all: Vec<f32>,
-}
-
-/// The left factor of these lanes, if it consists of results of the step.
-#[derive(Debug)]
-enum Own {
-    None,
-    F32(Vec<f32>),
-    Bf16(Vec<u16>),
-}
-
-impl Own {
-    /// Notes the results of `W` lanes of rows of `width`; `at` is the place of the first one among the lanes.
-    #[inline(always)]
-    fn keep<const W: usize>(&mut self, width: usize, at: usize, results: &[f32; W]) {
-        let mut start = 0;
-        while start < W {
-            let (row, first) = ((at + start) / width, (at + start) % width);
-            let end = W.min(start + width - first);
-            let results = &results[start..end];
-            match self {
-                Own::None => {}
-                Own::F32(rows) => {
-                    let padded = width.next_multiple_of(f32::CHUNK);
-                    rows[row * padded + first..][..results.len()].copy_from_slice(results);
-                }
-                Own::Bf16(rows) => {
-                    let padded = width.next_multiple_of(u16::CHUNK);
-                    for (to, result) in rows[row * padded + first..].iter_mut().zip(results) {
-                        // The instruction rounded it to these bits.
-                        *to = (result.to_bits() >> 16) as u16;
-                    }
-                }
-            }
-            start = end;
-        }
-    }
 }
 
 impl Part<'_> {
@@ -421,36 +298,36 @@ impl Part<'_> {
         self.lists.rows.clear();
     }
 
-    /// Lists the needed ones of `W` lanes, given the results of the step's first instructions: see [`Lists::add`].
+    /// Lists the needed ones of `W` lanes: see [`Lists::add`].
     #[inline(always)]
     pub(super) fn list<const W: usize>(
         &mut self,
         set: impl InstructionSet,
         step: usize,
-        [own, at]: [usize; 2],
-        results: &[Register],
+        at: [usize; 2],
+        factors: &[f32; W],
     ) {
-        let Sampled { needed, of, .. } = self.product;
-        let at = match of {
-            // The left factor has the rows of this part.
-            Some(of) => {
-                self.own.keep::<W>(self.lists.width, own, results[*of].lanes());
-                own
-            }
-            None => at,
-        };
-        self.lists.add::<W>(set, step, [own, at], results[*needed].lanes());
+        self.lists.add(set, step, at, factors);
     }
 
     /// Computes the listed values; the others are 0.
     #[inline(always)]
     pub(super) fn compute(&mut self, set: impl InstructionSet) {
-        let Part { product, lists, own, values, all } = self;
-        match (&product.factors, own) {
-            (Typed::F32(factors), Own::F32(rows)) => factors.run(set, factors.own(rows), lists, values, all),
-            (Typed::Bf16(factors), Own::Bf16(rows)) => factors.run(set, factors.own(rows), lists, values, all),
-            (Typed::F32(factors), _) => factors.run(set, factors.memory(), lists, values, all),
-            (Typed::Bf16(factors), _) => factors.run(set, factors.memory(), lists, values, all),
+        let Part { factors, lists, values, all } = self;
+        let dense = lists.count as f64 > DENSE * values.len() as f64 && lists.are_whole_rows();
+        values.fill(0.0);
+        if dense {
+            all.resize(values.len(), 0.0);
+            match factors {
+                Typed::F32(factors) => factors.whole(set, lists, all),
+                Typed::Bf16(factors) => factors.whole(set, lists, all),
+            }
+            lists.copy(all, values);
+            return;
+        }
+        match factors {
+            Typed::F32(factors) => factors.listed(set, lists, values),
+            Typed::Bf16(factors) => factors.listed(set, lists, values),
         }
     }
 

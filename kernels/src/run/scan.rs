@@ -109,7 +109,7 @@ impl<'a> Scan<'a> {
         let long = |(at, sequence): (usize, &Sequence)| match sequence {
             Sequence::Memory(read) => read.len() == all,
             Sequence::Sums(_) => true,
-            Sequence::Sampled(product) => is_read_after(at, product.last()),
+            Sequence::Sampled(product) => is_read_after(at, product.needed),
             Sequence::Recurrent(product) => is_read_after(at, product.spikes),
             Sequence::Results(product) => is_read_after(at, product.of),
         };
@@ -241,8 +241,7 @@ impl<'a> Scan<'a> {
         let whole = |sequence: &Sequence| match sequence {
             Sequence::Recurrent(product) => Some(product.matrix.width()),
             Sequence::Results(product) => Some(product.width()),
-            Sequence::Sampled(product) => product.of.map(|_| product.width()),
-            Sequence::Memory(_) | Sequence::Sums(_) => None,
+            Sequence::Memory(_) | Sequence::Sums(_) | Sequence::Sampled(_) => None,
         };
         if let Some(width) = self.slices.iter().find_map(whole) {
             return width;
@@ -259,21 +258,21 @@ impl<'a> Scan<'a> {
     /// The steps whose elements of a product are computed at once, so that its right factor is read less often. One, if what they need
     /// depends on carries or on masked products.
     pub(super) fn steps_at_once(&self, lanes: usize) -> usize {
-        let Some(Sampled { needed, of: None, .. }) = self.sampled() else { return 1 };
+        let Some(needed) = self.needed() else { return 1 };
         let known = |place: &Place| match *place {
             Place::Carry(_) => false,
             Place::Slice(i) => matches!(self.slices[i], Sequence::Memory(_)),
             Place::Register(_) | Place::Const(_) => true,
         };
         let sums = |load: &Load| matches!(load, Load::Slice(i) if matches!(self.slices[*i], Sequence::Sums(_)));
-        let early = self.code[..=*needed].iter().flat_map(|code| &code.operands).all(known);
+        let early = self.code[..=needed].iter().flat_map(|code| &code.operands).all(known);
         if early && !self.loads.iter().any(sums) { (AT_ONCE / lanes.max(1)).clamp(1, self.steps.max(1)) } else { 1 }
     }
 
-    /// The product of which the loop needs only some elements.
-    pub(super) fn sampled(&self) -> Option<&Sampled<'a>> {
+    /// The instruction that decides which elements of a product are needed.
+    pub(super) fn needed(&self) -> Option<usize> {
         self.slices.iter().find_map(|sequence| match sequence {
-            Sequence::Sampled(product) => Some(product),
+            Sequence::Sampled(product) => Some(product.needed),
             _ => None,
         })
     }

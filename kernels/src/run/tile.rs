@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::events::Events;
 use super::memory::Write;
 use super::registers::{NARROW, Register, WIDTH, apply};
+use super::results::ROWS;
 use super::sampled::Part;
 use super::scan::{Factor, Load, Place, Scan, Sequence};
 use super::sums::Line;
@@ -49,11 +50,11 @@ impl<'a> Tile<'a> {
     fn recur(&mut self, set: impl InstructionSet, step: usize, turn: usize, state: &mut State) {
         let Some(factor) = self.scan.factor() else { return };
         self.pass(set, Pass::Factor(factor), step, turn, state);
-        let State { lines, events, fired, results, .. } = state;
+        let State { lines, events, fired, results, space, .. } = state;
         for (sequence, line) in self.scan.slices.iter().zip(lines) {
             match (sequence, line) {
                 (Sequence::Recurrent(product), Some(line)) => product.compute(set, fired, events, line),
-                (Sequence::Results(product), Some(Line::F32(line))) => product.compute(set, results, line),
+                (Sequence::Results(product), Some(Line::F32(line))) => product.compute(set, results, space, line),
                 _ => {}
             }
         }
@@ -124,7 +125,7 @@ impl<'a> Tile<'a> {
             }
         }
         let code = match pass {
-            Pass::List { last } => &scan.code[..=last],
+            Pass::List { needed } => &scan.code[..=needed],
             Pass::Factor(Factor::Spikes(of) | Factor::Results(of)) => &scan.code[..=of],
             Pass::Run => &scan.code[..],
         };
@@ -138,10 +139,11 @@ impl<'a> Tile<'a> {
             apply::<W>(code.op, from[0].lanes_mut(), [a, b, c]);
         }
         match pass {
-            Pass::List { .. } => {
+            Pass::List { needed } => {
+                let factors = file[scan.first_result() + needed].lanes::<W>();
                 for line in lines.iter_mut().flatten() {
                     if let Line::Sampled(part) = line {
-                        part.list::<W>(set, turn, [at.own, at.row], &file[scan.first_result()..]);
+                        part.list::<W>(set, turn, [at.own, at.row], factors);
                     }
                 }
                 return;
@@ -178,11 +180,10 @@ impl<'a> Tile<'a> {
         if alone {
             self.sum(set, steps[0], state);
         }
-        if let Some(product) = self.scan.sampled() {
-            let last = product.last();
+        if let Some(needed) = self.scan.needed() {
             state.lines.iter_mut().flatten().filter_map(Line::sampled).for_each(Part::clear);
             for (turn, step) in steps.iter().enumerate() {
-                self.pass(set, Pass::List { last }, *step, turn, state);
+                self.pass(set, Pass::List { needed }, *step, turn, state);
             }
             for line in state.lines.iter_mut().flatten() {
                 // Not a closure: it would not be compiled for the target's vector instructions.
@@ -215,7 +216,7 @@ impl Work for Tile<'_> {
         };
         let (file, lines) = (scan.file(), scan.lines(&self.lanes, turn));
         let (fired, results) = (vec![0; spikes], vec![0.0; results]);
-        let mut state = State { file, lines, events: Events::default(), fired, results };
+        let mut state = State { file, lines, events: Events::default(), fired, results, space: Vec::new() };
         let steps: Vec<usize> = match scan.reverse {
             true => (0..scan.steps).rev().collect(),
             false => (0..scan.steps).collect(),
@@ -229,8 +230,8 @@ impl Work for Tile<'_> {
 /// What is done with a block of lanes.
 #[derive(Clone, Copy)]
 enum Pass {
-    /// Lists the lanes that need their element of a product; the last instruction that this takes.
-    List { last: usize },
+    /// Lists the lanes that need their element of a product.
+    List { needed: usize },
     /// Notes the left factor of a product.
     Factor(Factor),
     /// Runs a step.
@@ -247,6 +248,8 @@ struct State<'s> {
     fired: Vec<u8>,
     /// For each lane, its result of the instruction that a product multiplies; empty if no product asks.
     results: Vec<f32>,
+    /// The same results, interleaved.
+    space: Vec<[f32; ROWS]>,
 }
 
 /// The start of a block: among this tile's lanes, among all lanes, and in a sequence; the steps before in this turn.
