@@ -29,6 +29,7 @@ fn row(product: &Product, module: &Module, flags: &str) -> Row {
     let dtypes = found.map(|(place, i)| module.operand_dtypes(place, i)).unwrap_or_default();
     let (unit, native) = match (&product.by, dtypes.first()) {
         (By::Kernel, _) => ("sparse row sums".to_owned(), true),
+        (By::Loop, _) if product.lhs.dtype.is_float() => ("sums in the neuron loop".to_owned(), true),
         (By::Loop, _) => ("sparse row sums in the neuron loop".to_owned(), true),
         (By::Compiler, None) => ("fused into another operation".to_owned(), true),
         (By::Compiler, Some(&dtype)) => unit(dtype, flags),

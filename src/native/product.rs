@@ -101,8 +101,11 @@ fn in_loop(function: &Function, node: &Node, program: &LaneProgram, fused: &[Fus
         let rhs = function.ty(matrix).clone();
         let lhs = match own {
             [left, _] => function.ty(*left).clone(),
-            // Spikes, which exist only inside the loop.
-            _ => TensorType::new(DType::Pred, [program.steps * program.lanes / fused.width, fused.columns]),
+            // Spikes or results of a step, which exist only inside the loop.
+            _ => {
+                let dtype = if fused.is_of_results() { rhs.dtype } else { DType::Pred };
+                TensorType::new(dtype, [program.steps * program.lanes / fused.width, fused.columns])
+            }
         };
         Product {
             label: path_of(function, matrix).unwrap_or_else(|| path(&node.scope).to_owned()),

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::device::cpu;
 use spiq::nn::{
-    self, AdLif, Alif, Axes, Brf, CAdLif, CSiLif, CuBaLif, Fires, If, Layer, Li, Lif, RCuBaLif, Reset, Rf, RfSsm, Rlif, SeAdLif,
-    Sequential, SiLif, Surrogate,
+    self, AdLif, Alif, Axes, Brf, CAdLif, CSiLif, CuBaLif, Fires, If, Layer, Li, Lif, RCuBaLif, Reset, Rf, RfSsm, Rlif,
+    SeAdLif, Sequential, SiLif, Surrogate,
 };
 use spiq::pjrt::{Client, CompileOptions, Input};
 use spiq::random::{Key, Rngs};

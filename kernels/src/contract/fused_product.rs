@@ -71,6 +71,11 @@ impl FusedProduct {
         products.iter().map(product).collect()
     }
 
+    /// Whether the first factor consists of numbers that a step computes, in the element type of the second.
+    pub fn is_of_results(&self) -> bool {
+        matches!(self.left, Left::Results(_))
+    }
+
     /// The number of its factors that are operands of the call.
     pub fn operands(&self) -> usize {
         match self.left {
