@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use spiq_hlo::{DType, Function, Node, Op, Scan, Value};
 
 use super::body::{program_of, stores};
+use super::recurrent::has_recurrent_product;
 
 /// Moves conversions of a scan's outputs into the scan, so that it writes the converted elements directly instead of wider ones that
 /// are read again.
@@ -55,7 +56,8 @@ fn widen(nodes: &mut [Node], value: Value, convert: usize) -> Option<Value> {
     let (node, convert) = (nodes[value.node].clone(), nodes[convert].clone());
     let scan = node.op.downcast::<Scan>()?;
     let to = convert.types[0].dtype;
-    if value.output < scan.carries() || !stores(to) || program_of(scan).is_err() {
+    let in_kernel = program_of(scan).is_ok() || has_recurrent_product(scan);
+    if value.output < scan.carries() || !stores(to) || !in_kernel {
         return None;
     }
     let stacked = node.types[value.output].with_dtype(to);

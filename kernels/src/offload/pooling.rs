@@ -18,8 +18,11 @@ pub(super) fn pool_bytes(function: &Function) -> Result<Function, GraphErrors> {
 /// The bytes of a maximum of zeros and ones.
 fn pooled(maximum: &Tensor) -> Option<Tensor> {
     let origin = maximum.origin();
-    if origin.op.name() == "reshape" {
-        return Some(pooled(&origin.operands[0])?.reshape(maximum.dims()));
+    match origin.op.name() {
+        "reshape" => return Some(pooled(&origin.operands[0])?.reshape(maximum.dims())),
+        // From one type of zeros and ones to another.
+        "convert" if origin.operands[0].is_boolean() => return pooled(&origin.operands[0]),
+        _ => {}
     }
     let window = origin.op.downcast::<ReduceWindow>()?.maximum()?;
     let spikes = origin.operands.first().filter(|spikes| spikes.is_boolean())?;

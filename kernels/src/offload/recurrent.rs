@@ -17,6 +17,11 @@ pub(super) struct RecurrentLoop {
     pub(super) operands: Vec<Tensor>,
 }
 
+/// Whether a loop has one product of values that a step computes, so that it may become a kernel.
+pub(super) fn has_recurrent_product(scan: &Scan) -> bool {
+    Within::of(scan).is_some()
+}
+
 /// The loop, if its steps are elementwise except for one product of spikes or of other values that the step computes.
 pub(super) fn recurrent(scan: &Scan, operands: &[Tensor]) -> Option<RecurrentLoop> {
     let body = scan.body();
