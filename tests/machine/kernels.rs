@@ -429,6 +429,33 @@ fn recurrent_neurons_are_kernels_forward_and_backward() {
     }
 }
 
+/// The same for every other neuron with recurrent weights.
+#[test]
+fn all_neurons_with_recurrent_weights_are_kernels() {
+    let (h, recurrent) = (NARROW[2], true);
+    let activation = Surrogate::triangular;
+    let layers: [Box<dyn Layer>; 11] = [
+        Lif { recurrent, activation: activation(), refractory: Some(2), ..Lif::new([h]) }.into(),
+        If { recurrent, activation: activation(), ..If::new([h]) }.into(),
+        Alif { recurrent, activation: activation(), ..Alif::new([h]) }.into(),
+        AdLif { recurrent, threshold: 0.05, ..AdLif::new([h]) }.into(),
+        CAdLif { recurrent, threshold: 0.05, ..CAdLif::new([h]) }.into(),
+        SiLif { recurrent, threshold: 0.05, ..SiLif::new([h]) }.into(),
+        CSiLif { recurrent, threshold: 0.4, ..CSiLif::new([h]) }.into(),
+        SeAdLif { recurrent, threshold: 0.05, ..SeAdLif::new([h]) }.into(),
+        Rf { recurrent, threshold: 0.005, ..Rf::new([h]) }.into(),
+        Brf { recurrent, threshold: 0.005, ..Brf::new([h]) }.into(),
+        RfSsm { recurrent, threshold: 0.4, ..RfSsm::new([h]) }.into(),
+    ];
+    for layer in layers {
+        println!("{}", layer.kind());
+        let (function, inputs) = gradient(layer, NARROW);
+        let text = Program::named("kernel").text_for(cpu(), &function).expect("a text");
+        assert!(!text.contains("stablehlo.while") && !text.contains("stablehlo.dot_general"), "{text}");
+        check(&function, &inputs, 2, 1e-4);
+    }
+}
+
 /// A backward loop whose state reaches its row through a matrix in each step, multiplied by a window that is 0 at times or never.
 fn passed_back(dtype: DType, in_part: bool, [steps, batch, width]: [usize; 3]) -> (Function, [TensorType; 2]) {
     let types = [f32(&[steps, batch, width]), TensorType::new(dtype, [width, width])];
