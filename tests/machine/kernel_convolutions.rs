@@ -12,7 +12,7 @@ fn with_gradients(conv: &Convolution, x: &TensorType, k: &TensorType, y: &[usize
     trace(&inputs, |t| {
         let spikes = t[0].ne(0.0).convert(DType::F32);
         let out = spikes.convolution(&t[1], conv);
-        let gradients = vjp(&[out.clone()], &[Some(t[2].clone())], &[spikes, t[1].clone()]);
+        let gradients = vjp(std::slice::from_ref(&out), &[Some(t[2].clone())], &[spikes, t[1].clone()]);
         [vec![out], gradients].concat()
     })
     .unwrap()
@@ -102,7 +102,7 @@ fn spikes_are_pooled_in_bytes() {
             let spikes = t[0].gt(0.5).convert(DType::F32);
             let out = spikes.reduce_window_max(&window).convolution(&t[1], &conv);
             let ct = &out * 0.5 + 1.0;
-            let gradients = vjp(&[out.clone()], &[Some(ct)], &[spikes, t[1].clone()]);
+            let gradients = vjp(std::slice::from_ref(&out), &[Some(ct)], &[spikes, t[1].clone()]);
             [vec![out], gradients].concat()
         })
         .unwrap();
