@@ -21,6 +21,7 @@ mod results;
 mod rows;
 mod sampled;
 mod scan;
+mod slices;
 mod sums;
 mod tile;
 
