@@ -2,17 +2,19 @@
 
 use super::kernels::{calls, compare, f32, random, spikes, whole};
 use crate::device::cpu;
-use spiq::{ConvDims, Convolution, DType, Function, Program, TensorType, Window, trace, vjp};
+use spiq::{ConvDims, Convolution, DType, Function, Program, TensorType, Window, scan, trace, vjp};
 
 const CONVOLUTION: &str = "spiq_sparse_convolution";
 
-/// A convolution of spikes with its gradients with respect to the spikes and the kernel, for a random cotangent.
+/// A convolution of spikes with its gradients with respect to the spikes and the kernel, for a cotangent that a loop computes.
 fn with_gradients(conv: &Convolution, x: &TensorType, k: &TensorType, y: &[usize]) -> Function {
     let inputs = [("x", f32(&x.dims)), ("k", k.clone()), ("ct", f32(y))];
     trace(&inputs, |t| {
         let spikes = t[0].ne(0.0).convert(DType::F32);
         let out = spikes.convolution(&t[1], conv);
-        let gradients = vjp(std::slice::from_ref(&out), &[Some(t[2].clone())], &[spikes, t[1].clone()]);
+        let start = t[2].index_axis(0, 0).zeros_like();
+        let ct = scan(&start, &t[2], |sum, row| (&sum * 0.5 + row, sum)).1;
+        let gradients = vjp(std::slice::from_ref(&out), &[Some(ct)], &[spikes, t[1].clone()]);
         [vec![out], gradients].concat()
     })
     .unwrap()
@@ -70,19 +72,24 @@ fn narrow_kernels_are_summed_as_wide_numbers() {
     }
 }
 
-/// Other numbers than spikes, groups of features, and three axes.
+/// Other numbers than spikes and the gradients of neurons, groups of features, and three axes.
 #[test]
 fn other_convolutions_are_left_alone() {
     let (x, k) = (f32(&[2, 6, 6, 4]), f32(&[3, 3, 4, 4]));
     let conv = Convolution::new(ConvDims::features_last(4), DType::F32);
     let dense = trace(&[("x", x.clone()), ("k", k)], |t| vec![t[0].convolution(&t[1], &conv)]).unwrap();
+    let types = [("x", x.clone()), ("k", f32(&[3, 3, 4, 4])), ("ct", f32(&[2, 4, 4, 4]))];
+    let gradient = trace(&types, |t| {
+        let out = t[0].convolution(&t[1], &conv);
+        vjp(std::slice::from_ref(&out), &[Some(t[2].clone())], &t[..1])
+    });
     let (apart, groups) = (f32(&[3, 3, 2, 4]), Convolution { groups: 2, ..conv.clone() });
     let grouped =
         trace(&[("x", x), ("k", apart)], |t| vec![t[0].ne(0.0).convert(DType::F32).convolution(&t[1], &groups)]);
     let (x, k) = (f32(&[2, 4, 4, 4, 2]), f32(&[2, 2, 2, 2, 3]));
     let conv = Convolution::new(ConvDims::features_last(5), DType::F32);
     let cubes = trace(&[("x", x), ("k", k)], |t| vec![t[0].ne(0.0).convert(DType::F32).convolution(&t[1], &conv)]);
-    for function in [dense, grouped.unwrap(), cubes.unwrap()] {
+    for function in [dense, gradient.unwrap(), grouped.unwrap(), cubes.unwrap()] {
         assert_eq!(calls(cpu(), &function, CONVOLUTION), 0);
     }
 }

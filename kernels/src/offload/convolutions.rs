@@ -15,7 +15,7 @@ pub(super) fn convolution(conv: &Convolution, [input, factor]: [&Tensor; 2], res
     }
     let roles = Roles::of(conv);
     let sizes = roles.sizes(conv, [input.dims(), factor.dims(), &result.dims]);
-    let images = in_bytes(input).or_else(|| is_of_gradient(factor).then(|| input.clone()))?.transpose(&roles.input);
+    let images = in_bytes(input).or_else(|| is_gradient(input, factor).then(|| input.clone()))?.transpose(&roles.input);
     let dims: Vec<usize> = roles.result.iter().map(|axis| result.dims[*axis]).collect();
     let ty = TensorType::new(conv.out, dims);
     let call = call(KernelCall::Convolution(sizes), ty, &images, &factor.transpose(&roles.factor));
@@ -23,12 +23,29 @@ pub(super) fn convolution(conv: &Convolution, [input, factor]: [&Tensor; 2], res
     Some(call.transpose(&(0..roles.result.len()).map(place).collect::<Vec<_>>()))
 }
 
-/// Whether a convolution with this factor computes the gradient of its input: the kernel is reversed.
-fn is_of_gradient(factor: &Tensor) -> bool {
+/// Whether a convolution computes the gradient of its input from one that a loop of neurons computes. Other numbers may be 0 nowhere, and XLA's
+/// convolution multiplies zeros by infinities.
+fn is_gradient(input: &Tensor, factor: &Tensor) -> bool {
+    is_reversed(factor) && is_from_loop(input)
+}
+
+fn is_from_loop(tensor: &Tensor) -> bool {
+    let origin = tensor.origin();
+    match origin.op.name() {
+        "scan" => true,
+        "reshape" | "convert" | "transpose" | "broadcast_in_dim" | "pad" => is_from_loop(&origin.operands[0]),
+        // The gradient of pooling: a number or 0.
+        "select" => is_from_loop(&origin.operands[1]),
+        _ => false,
+    }
+}
+
+/// Whether the kernel is reversed, as in the gradient of a convolution's input.
+fn is_reversed(factor: &Tensor) -> bool {
     let origin = factor.origin();
     match origin.op.name() {
         "reverse" => matches!(factor.dtype(), DType::F32 | DType::BF16),
-        "convert" => is_of_gradient(&origin.operands[0]) && factor.dtype() == DType::BF16,
+        "convert" => is_reversed(&origin.operands[0]) && factor.dtype() == DType::BF16,
         _ => false,
     }
 }
