@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::contract::sparse_convolution::{Convolved, SparseConvolution};
 
 use super::events::Events;
-use super::memory::Read;
+use super::memory::{Read, widened};
 use super::overlap::{Meet, Overlaps};
 use super::slices::{Sum, add};
 use super::{Pool, run_parts};
@@ -59,7 +59,7 @@ impl Summand for u16 {
 
     #[inline(always)]
     fn widen(elements: &[u16]) -> Cow<'_, [f32]> {
-        elements.iter().map(|element| f32::from_bits(u32::from(*element) << 16)).collect()
+        elements.iter().map(|element| widened(*element)).collect()
     }
 }
 

@@ -71,10 +71,16 @@ impl<'a> Read<'a> {
             Read::F32(a) => convert(to, &a[first..], |x| x),
             Read::S32(a) => convert(to, &a[first..], |x| x as f32),
             Read::S8(a) => convert(to, &a[first..], f32::from),
-            Read::Bf16(a) => convert(to, &a[first..], |x| f32::from_bits(u32::from(x) << 16)),
+            Read::Bf16(a) => convert(to, &a[first..], widened),
             Read::Pred(a) => convert(to, &a[first..], |x| f32::from(u8::from(x != 0))),
         }
     }
+}
+
+/// A bf16 number, the upper half of f32, as f32.
+#[inline(always)]
+pub(super) fn widened(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
 }
 
 /// An output array, or a part of one.

@@ -1,7 +1,6 @@
 //! Sequences that are not stored in memory: the results of a step, multiplied by a matrix.
 
-use super::memory::Read;
-use crate::vector::InstructionSet;
+use super::memory::{Read, widened};
 
 /// Products of rows of results of a step and the rows of a matrix, all of which the loop needs.
 #[derive(Debug)]
@@ -28,7 +27,7 @@ impl Results {
             && Some(matrix.len()) == width.checked_mul(columns);
         let panels = match matrix {
             Read::F32(elements) if fits => panels(elements, width, |element| element),
-            Read::Bf16(elements) if fits => panels(elements, width, |half| f32::from_bits(u32::from(half) << 16)),
+            Read::Bf16(elements) if fits => panels(elements, width, widened),
             _ => return None,
         };
         Some(Results { panels, width, of })
@@ -43,13 +42,7 @@ impl Results {
     /// Computes the products of whole rows of results. Each is summed in the order of the columns, for any number of rows. `space` is
     /// arbitrary.
     #[inline(always)]
-    pub(super) fn compute(
-        &self,
-        _: impl InstructionSet,
-        results: &[f32],
-        space: &mut Vec<[f32; ROWS]>,
-        to: &mut [f32],
-    ) {
+    pub(super) fn compute(&self, results: &[f32], space: &mut Vec<[f32; ROWS]>, to: &mut [f32]) {
         let width = self.width;
         interleave(results, width, space);
         for (block, panel) in self.panels.chunks_exact(width).enumerate() {

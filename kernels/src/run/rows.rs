@@ -1,5 +1,6 @@
 //! Sums of matrix rows.
 
+use super::memory::widened;
 use crate::vector::{InstructionSet, in_order};
 
 /// Columns whose partial sum fits into registers.
@@ -93,7 +94,7 @@ impl Row for u16 {
 
     #[inline(always)]
     fn add(part: f32, element: u16) -> f32 {
-        part + f32::from_bits(u32::from(element) << 16)
+        part + widened(element)
     }
 
     #[inline(always)]

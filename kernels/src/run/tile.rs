@@ -54,7 +54,7 @@ impl<'a> Tile<'a> {
         for (sequence, line) in self.scan.slices.iter().zip(lines) {
             match (sequence, line) {
                 (Sequence::Recurrent(product), Some(line)) => product.compute(set, fired, events, line),
-                (Sequence::Results(product), Some(Line::F32(line))) => product.compute(set, results, space, line),
+                (Sequence::Results(product), Some(Line::F32(line))) => product.compute(results, space, line),
                 _ => {}
             }
         }
